@@ -1,0 +1,1 @@
+"""Bobbin: Slack as the user interface for conversations with language models."""

@@ -1,0 +1,50 @@
+"""The seam between Bobbin and whatever writes text."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from bot.domain import Event, Image, ModelInfo, ModelRef, Role
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One message of a request, already as the model shall read it."""
+
+    role: Role
+    text: str = field(repr=False)
+    images: tuple[Image, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is sent to a model: the fixed instruction first, then the turns in order."""
+
+    model: ModelRef
+    system: str = field(repr=False)
+    turns: Sequence[Turn] = field(repr=False)
+    max_tokens: int | None = None
+
+
+class Provider(Protocol):
+    """One configured source of models."""
+
+    name: str
+    """Short, stable, `[a-z]+`: the first half of a `ModelRef`."""
+    label: str
+    """For people: the group's heading in the menu."""
+    default_model: str | None
+    """The provider's own id of its default model, where it has one."""
+
+    async def models(self) -> Sequence[ModelInfo]:
+        """Its list, asked now. Raises ProviderError."""
+        ...
+
+    def stream(self, request: Request) -> AsyncIterator[Event]:
+        """Tokens as they come, at most one `Usage`, and `Done` at the end. Raises ProviderError.
+
+        Closing the iterator (or cancelling the task that reads it) ends the HTTP request at once.
+        """
+        ...

@@ -1,0 +1,45 @@
+"""The seam between an answer being written and the place where people see it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from bot.domain import Answer, Chat, Ending, Part
+
+
+class Control(Protocol):
+    """What a sink may do to the answer that it shows."""
+
+    async def record(self, parts: tuple[Part, ...]) -> None:
+        """Keep which Slack messages show the answer, so that another owner finds them. Raises StorageError."""
+        ...
+
+    def stop(self) -> None:
+        """A person ended the answer by the surface's own means: cancel the model call."""
+        ...
+
+
+class ReplySink(Protocol):
+    """Where one answer becomes visible. One writer, one answer, one life: open, write…, close."""
+
+    async def open(self) -> None:
+        """Show that something happens ("is thinking…") and take up what an earlier owner left. Never raises."""
+        ...
+
+    def write(self, text: str) -> None:
+        """More text of the answer. Returns at once; the sink shows it when its budget allows."""
+        ...
+
+    async def close(self, ending: Ending) -> None:
+        """Show the end. Returns when all of it stands, or when it is certain that it never can; never raises."""
+        ...
+
+    async def abandon(self) -> None:
+        """Stop writing and leave what is shown as it is: another process goes on. Never raises."""
+        ...
+
+
+class SinkFactory(Protocol):
+    """Makes the sink for an answer that is about to be written."""
+
+    def __call__(self, chat: Chat, answer: Answer, control: Control) -> ReplySink: ...
