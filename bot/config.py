@@ -1,0 +1,314 @@
+"""Settings: the only reader of the environment and of `.env`.
+
+Each field is a variable (the field's name in capitals); its description is the row in README's table. Whatever is
+wrong is said in one line that names the variable and what to do, and never shows the value: it may be a secret.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+import platformdirs
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import SettingsError as UnreadableSetting
+
+from bot.errors import SettingsError
+
+DEFAULT_SYSTEM_PROMPT = (
+    "You are Bobbin, a helpful assistant in a Slack thread. Several people may take part; when they do, each message "
+    "begins with its author's name. Answer in the language of the latest message. Be accurate and to the point, and "
+    "say so when you do not know. Write standard Markdown: short paragraphs, lists and tables where they help, and "
+    "code in fenced blocks that name the language."
+)
+
+
+class StreamMode(StrEnum):
+    """How an answer is shown while it is being written."""
+
+    AUTO = "auto"
+    NATIVE = "native"
+    EDIT = "edit"
+
+
+class LogLevel(StrEnum):
+    DEBUG = "DEBUG"
+    INFO = "INFO"
+    WARNING = "WARNING"
+    ERROR = "ERROR"
+
+
+class Delivery(StrEnum):
+    """How Slack's events come in."""
+
+    SOCKET = "socket"
+    HTTP = "http"
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderSettings:
+    """One configured source of models. `base_url` is where `/chat/completions` and `/models` stand, without a slash."""
+
+    name: str
+    label: str
+    base_url: str
+    api_key: SecretStr | None = field(default=None, repr=False)
+    default_model: str | None = None
+
+
+def _web_address(text: str) -> str:
+    parts = urlsplit(text)  # raises ValueError for a malformed port or IPv6 host
+    if parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"\s", text):
+        raise ValueError("not a web address")
+    return text.rstrip("/")
+
+
+def _slack_address(text: str) -> str:
+    return _web_address(text) + "/"  # slack_sdk joins method names to it
+
+
+def _secret_address(*schemes: str) -> AfterValidator:
+    def check(value: SecretStr) -> SecretStr:
+        if urlsplit(value.get_secret_value()).scheme.partition("+")[0] not in schemes:
+            raise ValueError(f"not one of {schemes}")
+        return value
+
+    return AfterValidator(check)
+
+
+def _words(value: object) -> object:
+    """`"a/*, b"` becomes `("a/*", "b")`."""
+    return tuple(re.split(r"[\s,]+", value.strip(" \t\r\n,"))) if isinstance(value, str) else value
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+def _upper(value: object) -> object:
+    return value.upper() if isinstance(value, str) else value
+
+
+WebAddress = Annotated[str, AfterValidator(_web_address)]
+SlackAddress = Annotated[str, AfterValidator(_slack_address)]
+DatabaseAddress = Annotated[SecretStr, _secret_address("sqlite", "postgresql", "postgres")]
+RedisAddress = Annotated[SecretStr, _secret_address("redis", "rediss", "unix")]
+Globs = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
+
+
+class Settings(BaseSettings):
+    """Everything that can be set, typed and frozen. Secrets do not print."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="ignore", env_file_encoding="utf-8", env_ignore_empty=True, hide_input_in_errors=True
+    )
+
+    slack_bot_token: SecretStr | None = Field(None, description="one workspace: the bot's token, `xoxb-…`")
+    slack_app_token: SecretStr | None = Field(None, description="Socket Mode: the app-level token, `xapp-…`")
+    slack_signing_secret: SecretStr | None = Field(
+        None, description="HTTP mode: events, commands, interactivity and menus all at `POST /slack/events`"
+    )
+    slack_client_id: str | None = Field(
+        None,
+        description="many workspaces: install at `/slack/install`, Slack returns to `/slack/oauth_redirect`",
+    )
+    slack_client_secret: SecretStr | None = Field(None, description="goes with `SLACK_CLIENT_ID`")
+    bobbin_secret_key: SecretStr | None = Field(
+        None, description="any long random text; encrypts the tokens of installed workspaces in the database"
+    )
+    slack_api_url: SlackAddress = Field(
+        "https://slack.com/api/",
+        description="base of Slack's Web API; Slack for government, a proxy, a test double",
+    )
+    openrouter_api_key: SecretStr | None = Field(None, description="OpenRouter: every model in its list")
+    openrouter_base_url: WebAddress = Field("https://openrouter.ai/api/v1", description="where OpenRouter is")
+    venice_api_key: SecretStr | None = Field(None, description="Venice")
+    venice_base_url: WebAddress = Field("https://api.venice.ai/api/v1", description="where Venice is")
+    venice_chat_model: str = Field("venice-uncensored", description="Venice's preselected model")
+    openai_api_key: SecretStr | None = Field(None, description="OpenAI")
+    openai_base_url: WebAddress | None = Field(
+        None,
+        description="any server that speaks OpenAI's chat completions (vLLM, llama.cpp, LiteLLM, LM Studio), with or "
+        "without a key; unset: OpenAI itself",
+    )
+    ollama_base_url: WebAddress | None = Field(
+        None, description="a local Ollama; unset: used when one is found running at `http://localhost:11434`"
+    )
+    bobbin_default_model: str | None = Field(None, description="the model preselected in the menu")
+    bobbin_title_model: str | None = Field(None, description="the model that writes titles; unset: the chat's own")
+    bobbin_system_prompt: str = Field(
+        DEFAULT_SYSTEM_PROMPT, description="the fixed instruction sent first with every request; a sensible default"
+    )
+    bobbin_max_messages: int = Field(
+        100, ge=2, description="messages a chat may hold, those of people and of the model together"
+    )
+    bobbin_stream: Annotated[StreamMode, BeforeValidator(_lower)] = Field(
+        StreamMode.AUTO,
+        description="`native` streams as Slack's own AI apps do, visible live to the asker alone; `edit` edits the "
+        "message, visible live to all; `auto` begins native and edits once a second person takes part or native fails",
+    )
+    bobbin_model_timeout: float = Field(
+        60, gt=0, le=3600, description="seconds without a byte from the model before the answer counts as failed"
+    )
+    bobbin_grace: float = Field(
+        8,
+        ge=0,
+        le=3600,
+        description="seconds that running answers get at SIGTERM or Ctrl-C; an idle process ends at once",
+    )
+    bobbin_allowed_models: Globs = Field(
+        (), description="glob patterns, separated by commas or spaces; only these models are offered and accepted"
+    )
+    database_url: DatabaseAddress | None = Field(
+        None, description="`postgresql://…` in production; unset: an SQLite file in the user's data folder"
+    )
+    redis_url: RedisAddress | None = Field(
+        None, description="unset: one process; set: replicas share budgets, stops and live tokens through it"
+    )
+    host: str = Field("127.0.0.1", description="where the HTTP side listens")
+    port: int = Field(3000, ge=0, le=65535, description="its port; `0` picks a free one")
+    log_level: Annotated[LogLevel, BeforeValidator(_upper)] = Field(
+        LogLevel.INFO, description="`DEBUG`, `INFO`, `WARNING` or `ERROR`"
+    )
+    log_format: Annotated[Literal["text", "json"] | None, BeforeValidator(_lower)] = Field(
+        None, description="`text` or `json`; unset: `text` on a terminal, else `json`"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _blank_is_unset(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        stripped = {key: value.strip() if isinstance(value, str) else value for key, value in values.items()}
+        return {key: value for key, value in stripped.items() if value != ""}
+
+    @classmethod
+    def load(cls, env_file: str | Path | None = ".env") -> Settings:
+        """What the environment says, else `env_file`, else the defaults. Raises SettingsError, in one line."""
+        try:
+            return cls(_env_file=env_file)
+        except ValidationError as error:
+            raise SettingsError("; ".join(_complaints(error))) from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f"{env_file} cannot be read ({error}). Make it a readable UTF-8 file.") from None
+        except UnreadableSetting as error:
+            raise SettingsError(f"The settings cannot be read: {error}") from None
+
+    def changed(self, **changes: Any) -> Self:
+        """A copy with other values, taken as they are."""
+        return self.model_copy(update=changes)
+
+    @property
+    def delivery(self) -> Delivery:
+        return Delivery.SOCKET if self.slack_app_token else Delivery.HTTP
+
+    @property
+    def many_workspaces(self) -> bool:
+        """Workspaces install the app by themselves; else `SLACK_BOT_TOKEN` names the only one."""
+        return bool(self.slack_client_id and self.slack_client_secret)
+
+    def for_run(self) -> Self:
+        """These settings, once it is sure that they suffice to talk to Slack. Raises SettingsError, in one line."""
+        complaints = list(self._slack_complaints())
+        if complaints:
+            raise SettingsError("; ".join(complaints))
+        return self
+
+    def _slack_complaints(self) -> Iterator[str]:
+        yield from self._identity_complaints()
+        if self.slack_app_token:
+            if not _revealed(self.slack_app_token).startswith("xapp-"):
+                yield "SLACK_APP_TOKEN must begin with xapp- (Slack app, Basic Information, App-Level Tokens)"
+        elif not self.slack_signing_secret:
+            yield (
+                "SLACK_APP_TOKEN is missing: set it to the app-level token (xapp-…) for Socket Mode, "
+                "or SLACK_SIGNING_SECRET for HTTP"
+            )
+
+    def _identity_complaints(self) -> Iterator[str]:
+        if self.slack_client_id and not self.slack_client_secret:
+            yield "SLACK_CLIENT_SECRET is missing: set it beside SLACK_CLIENT_ID, or remove both"
+        elif self.slack_client_secret and not self.slack_client_id:
+            yield "SLACK_CLIENT_ID is missing: set it beside SLACK_CLIENT_SECRET, or remove both"
+        elif self.many_workspaces:
+            if not self.bobbin_secret_key:
+                yield "BOBBIN_SECRET_KEY is missing: set it to a long random text, kept as safe as a password"
+        elif not self.slack_bot_token:
+            yield "SLACK_BOT_TOKEN is missing: set it to the bot's token (xoxb-…; Slack app, OAuth & Permissions)"
+        elif not _revealed(self.slack_bot_token).startswith("xoxb-"):
+            yield "SLACK_BOT_TOKEN must begin with xoxb- (Slack app, OAuth & Permissions, Bot User OAuth Token)"
+
+    def providers(self) -> tuple[ProviderSettings, ...]:
+        """The configured sources of models, in the menu's order."""
+        found = []
+        if self.openrouter_api_key:
+            found.append(
+                ProviderSettings("openrouter", "OpenRouter", self.openrouter_base_url, self.openrouter_api_key)
+            )
+        if self.venice_api_key:
+            found.append(
+                ProviderSettings("venice", "Venice", self.venice_base_url, self.venice_api_key, self.venice_chat_model)
+            )
+        if self.openai_api_key or self.openai_base_url:
+            base_url = self.openai_base_url or "https://api.openai.com/v1"
+            label = "OpenAI" if urlsplit(base_url).hostname == "api.openai.com" else "OpenAI-compatible"
+            found.append(ProviderSettings("openai", label, base_url, self.openai_api_key))
+        if self.ollama_base_url:
+            found.append(self.ollama())
+        return tuple(found)
+
+    def ollama(self) -> ProviderSettings:
+        """The Ollama that is set, or the one that may run on this machine unasked."""
+        root = self.ollama_base_url or "http://localhost:11434"
+        return ProviderSettings("ollama", "Ollama", root if root.endswith("/v1") else f"{root}/v1")
+
+    def database(self, file: str = "bobbin.sqlite3") -> str:
+        """The database's URL: as set, else that of an SQLite file in the user's data folder."""
+        if self.database_url:
+            return _revealed(self.database_url)
+        return f"sqlite:///{platformdirs.user_data_path('bobbin', appauthor=False) / file}"
+
+    def secrets(self) -> tuple[str, ...]:
+        """Every secret that is set, for the logs to leave out."""
+        return tuple(_revealed(value) for _, value in self if isinstance(value, SecretStr))
+
+
+def no_models() -> SettingsError:
+    """What to raise when no provider is set and no Ollama is found running."""
+    return SettingsError(
+        "No model provider: set OPENROUTER_API_KEY, VENICE_API_KEY, OPENAI_API_KEY or OPENAI_BASE_URL, "
+        "or start Ollama (OLLAMA_BASE_URL)"
+    )
+
+
+def _revealed(secret: SecretStr) -> str:
+    return secret.get_secret_value()
+
+
+_MUST_BE = {
+    "slack_api_url": "a web address such as https://slack.com/api/",
+    "openrouter_base_url": "a web address such as https://openrouter.ai/api/v1",
+    "venice_base_url": "a web address such as https://api.venice.ai/api/v1",
+    "openai_base_url": "a web address such as https://api.openai.com/v1",
+    "ollama_base_url": "a web address such as http://localhost:11434",
+    "bobbin_max_messages": "a whole number, 2 or more",
+    "bobbin_stream": "auto, native or edit",
+    "bobbin_model_timeout": "a number of seconds above 0, at most 3600",
+    "bobbin_grace": "a number of seconds from 0 to 3600",
+    "database_url": "an address such as sqlite:///bobbin.sqlite3 or postgresql://user:password@host/name",
+    "redis_url": "an address such as redis://localhost:6379/0",
+    "port": "a whole number from 0 to 65535",
+    "log_level": "DEBUG, INFO, WARNING or ERROR",
+    "log_format": "text or json",
+}
+
+
+def _complaints(error: ValidationError) -> Iterator[str]:
+    for name in dict.fromkeys(str(problem["loc"][0]) for problem in error.errors()):
+        yield f"{name.upper()} must be {_MUST_BE.get(name, 'another value')}; change it, or remove it for the default"
