@@ -1,0 +1,241 @@
+"""The command line: parse, call, print, exit code. Imports of the bot itself wait until a command needs them."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+import sys
+import webbrowser
+from collections.abc import Callable, Coroutine
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
+
+import typer
+
+from bot.errors import BobbinError, SettingsError
+
+if TYPE_CHECKING:
+    from bot.config import Settings
+
+T = TypeVar("T")
+
+SANDBOX_PORT = 8765
+"""Where the sandbox looks for a free port first."""
+WRONG_SETTINGS = 2
+"""The exit code that says: the settings, not the program."""
+
+app = typer.Typer(
+    name="bobbin",
+    help="Slack as the user interface for conversations with language models: a thread is a chat.",
+    epilog="Settings come from environment variables and from a file named .env in the current folder; see README.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def main() -> None:
+    """What the `bobbin` command calls."""
+    app()
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"bobbin {version('bobbin')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool, typer.Option("--version", help="Print the version and leave.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    """Options that stand before any command."""
+
+
+@app.command()
+def run() -> None:
+    """Run the bot on Slack.
+
+    Socket Mode when SLACK_APP_TOKEN is set, else HTTP; many workspaces with SLACK_CLIENT_ID and SLACK_CLIENT_SECRET.
+    """
+    settings = _settings()
+    _checked(settings.for_run)
+    from bot.app import run as run_bot
+
+    raise typer.Exit(_finish(run_bot(settings)))
+
+
+@app.command()
+def sandbox(
+    host: Annotated[str, typer.Option(help="Address to listen on; this machine's own only.")] = "127.0.0.1",
+    port: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=65535,
+            help=f"Port of the page; 0 takes any free one. Unset: {SANDBOX_PORT}, or the next free one.",
+            show_default=False,
+        ),
+    ] = None,
+    open_page: Annotated[
+        bool | None,
+        typer.Option("--open/--no-open", help="Open the page in a browser. Unset: on a terminal.", show_default=False),
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="The SQLite file that keeps the chats. Unset: one in the user's data folder.")
+    ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Forget the chats of earlier times first.")] = False,
+) -> None:
+    """Try the bot in a Slack-like workspace on this machine.
+
+    Needs no account, no key and no network. With a model key in the environment it uses the real models, else a demo.
+    """
+    if not _is_loopback(host):
+        _refuse(f"--host {host} is not an address of this machine alone: use 127.0.0.1, ::1 or localhost")
+    settings = _sandbox_settings(data, fresh)
+    from bot.app import sandbox as run_sandbox
+
+    on_ready = _announcer(sys.stdout.isatty() if open_page is None else open_page)
+    _finish(run_sandbox(settings, host=host, port=_free_port(host) if port is None else port, on_ready=on_ready))
+
+
+@app.command()
+def doctor() -> None:
+    """Check tokens, scopes, database, Redis and each model provider; one line each.
+
+    Exit code 1 when something is wrong, 2 when a setting cannot even be read.
+    """
+    settings = _settings()
+    from bot.doctor import examine
+
+    findings = _finish(examine(settings))
+    for finding in findings:
+        typer.echo(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.name}: {finding.message}")
+    raise typer.Exit(0 if all(finding.ok for finding in findings) else 1)
+
+
+@app.command()
+def manifest(
+    http: Annotated[
+        str | None, typer.Option(metavar="URL", help="The HTTP variant, for a bot whose public address is URL.")
+    ] = None,
+    command: Annotated[
+        str, typer.Option(metavar="NAME", help="Name of the slash command; the bot answers under any.")
+    ] = "/chats",
+) -> None:
+    """Print the app manifest to paste into Slack (api.slack.com/apps, Create New App, From a manifest)."""
+    from bot.manifest import manifest_text
+
+    typer.echo(_checked(lambda: manifest_text(http, command)).rstrip("\n"))
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database to the newest schema; run and sandbox do it by themselves."""
+    settings = _settings()
+    from bot.app import migrate as migrate_database
+
+    _finish(migrate_database(settings))
+    typer.echo("The database is up to date.")
+
+
+def _settings() -> Settings:
+    from bot.config import Settings
+    from bot.observability import configure_logging
+
+    settings = _checked(Settings.load)
+    configure_logging(settings.log_level, settings.log_format, settings.secrets())
+    return settings
+
+
+def _sandbox_settings(data: Path | None, fresh: bool) -> Settings:
+    """The settings, with the sandbox's own database unless one is named."""
+    from pydantic import SecretStr
+
+    settings = _settings()
+    if data is not None:
+        address = f"sqlite:///{data.expanduser().resolve()}"
+    elif settings.database_url and fresh:
+        _refuse("--fresh forgets only the sandbox's own file: remove DATABASE_URL, or name a file with --data")
+    else:
+        address = settings.database("sandbox.sqlite3")
+    if fresh:
+        _forget(Path(address.removeprefix("sqlite:///")))
+    return settings.changed(database_url=SecretStr(address))
+
+
+def _forget(file: Path) -> None:
+    for part in (file, Path(f"{file}-wal"), Path(f"{file}-shm")):
+        part.unlink(missing_ok=True)
+
+
+def _announcer(open_page: bool) -> Callable[[str], None]:
+    def announce(address: str) -> None:
+        typer.echo(f"\n  Bobbin's sandbox is open at  {address}\n  Ctrl-C ends it.\n")
+        sys.stdout.flush()
+        if open_page:
+            webbrowser.open(address)
+
+    return announce
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _free_port(host: str) -> int:
+    """The first free port from `SANDBOX_PORT` on; 0, which is any, when a hundred are taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    for port in range(SANDBOX_PORT, SANDBOX_PORT + 100):
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError:
+                continue
+            return port
+    return 0
+
+
+def _finish(work: Coroutine[Any, Any, T]) -> T:
+    """Runs it to its end. What is wrong with the settings, the database or Slack becomes one line and an exit code."""
+
+    def complete() -> T:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            return runner.run(work)
+
+    try:
+        return _checked(complete)
+    except KeyboardInterrupt:  # before the bot took over the signals
+        raise typer.Exit(130) from None
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """The fast event loop, where there is one."""
+    try:
+        import uvloop
+    except ImportError:  # Windows
+        return None
+    return uvloop.new_event_loop
+
+
+def _checked(call: Callable[[], T]) -> T:
+    try:
+        return call()
+    except SettingsError as error:
+        _refuse(str(error))
+    except BobbinError as error:
+        _refuse(f"{error}; 'bobbin doctor' says more", code=1)
+
+
+def _refuse(line: str, code: int = WRONG_SETTINGS) -> NoReturn:
+    typer.echo(f"bobbin: {' '.join(line.split())}", err=True)
+    raise typer.Exit(code)

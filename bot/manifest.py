@@ -1,0 +1,72 @@
+"""The Slack app's manifest: `app.yaml`, or its variant for events over HTTP."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+import yaml
+
+from bot.errors import SettingsError
+
+EVENTS_PATH = "/slack/events"
+REDIRECT_PATH = "/slack/oauth_redirect"
+
+Manifest = dict[str, Any]
+
+
+def manifest(http_url: str | None = None, command: str = "/chats") -> Manifest:
+    """The manifest in Socket Mode form or, with a public `http_url`, in HTTP form; `command` names the slash command.
+
+    Raises SettingsError when either of them is nothing that Slack would take.
+    """
+    app = cast("Manifest", yaml.safe_load(source()))
+    app["features"]["slash_commands"][0]["command"] = _checked_command(command)
+    return _over_http(app, _checked_url(http_url)) if http_url is not None else app
+
+
+def manifest_text(http_url: str | None = None, command: str = "/chats") -> str:
+    """The same as YAML; `app.yaml` word for word, with its comments, when nothing is changed."""
+    app = manifest(http_url, command)
+    if app == manifest():
+        return source()
+    return yaml.safe_dump(app, sort_keys=False, allow_unicode=True, width=120)
+
+
+def bot_scopes() -> frozenset[str]:
+    """The scopes that the bot's token needs."""
+    return frozenset(manifest()["oauth_config"]["scopes"]["bot"])
+
+
+def source() -> str:
+    """The text of `app.yaml`: beside this module in an installed package, at the top of a checkout."""
+    here = Path(__file__).resolve().parent
+    packaged = here / "app.yaml"
+    return (packaged if packaged.exists() else here.parent / "app.yaml").read_text(encoding="utf-8")
+
+
+def _over_http(app: Manifest, url: str) -> Manifest:
+    events = url + EVENTS_PATH
+    for command in app["features"]["slash_commands"]:
+        command["url"] = events
+    app["oauth_config"]["redirect_urls"] = [url + REDIRECT_PATH]
+    settings = app["settings"]
+    settings["event_subscriptions"]["request_url"] = events
+    settings["interactivity"] |= {"request_url": events, "message_menu_options_url": events}
+    settings["socket_mode_enabled"] = False
+    return app
+
+
+def _checked_command(command: str) -> str:
+    if not re.fullmatch(r"/[a-z0-9_-]{1,31}", command):
+        raise SettingsError(f"--command {command!r}: use a slash and up to 31 small letters, digits, - or _")
+    return command
+
+
+def _checked_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise SettingsError(f"--http {url!r}: use the public address of this bot, such as https://bobbin.example.com")
+    return url.rstrip("/")
