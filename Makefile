@@ -1,0 +1,38 @@
+# Needs Python 3.11 or newer, git and make; everything else is fetched into this folder (.tools, .venv).
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help run test check format clean
+.DEFAULT_GOAL := help
+
+help: ## what can be made
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
+
+run: .venv/.ready ## a Slack-like workspace in the browser, with Bobbin in it
+	@$(BIN)/bobbin sandbox
+
+test: check ## the checks and all tests
+	$(BIN)/pytest
+
+check: .venv/.ready-dev ## style, types and import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/mypy scripts/bootstrap.py
+	$(BIN)/lint-imports
+
+format: .venv/.ready-dev ## rewrites the code in its one style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## removes what was fetched or built
+	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build
+
+.venv/.ready: pyproject.toml uv.lock scripts/bootstrap.py
+	@$(PYTHON) scripts/bootstrap.py
+	@touch $@
+
+.venv/.ready-dev: pyproject.toml uv.lock scripts/bootstrap.py
+	@$(PYTHON) scripts/bootstrap.py --dev
+	@touch $@ .venv/.ready

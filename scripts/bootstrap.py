@@ -1,0 +1,174 @@
+"""Makes `.venv` ready from uv.lock on a machine that has nothing but Python: fetches uv when it is not there.
+
+Standard library only, and it runs on Pythons older than the project's own: uv then finds one that is new enough.
+Debian's bare Python has neither pip nor venv, so the last resort is to unpack uv's wheel from the package index.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import io
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import urllib.error
+import urllib.parse
+import urllib.request
+import zipfile
+from html.parser import HTMLParser
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+TOOLS = ROOT / ".tools"
+OLDEST_UV = (0, 9)
+PINNED_UV = "0.13.8"  # a newer one is taken where the index does not have it
+
+
+def main() -> None:
+    """`--dev` brings what the tests need too. One at a time: a second call waits, then finds everything there."""
+    os.chdir(ROOT)
+    TOOLS.mkdir(exist_ok=True)
+    with (TOOLS / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        uv = uv_on_path() or uv_in_tools() or uv_by_pip() or uv_by_download()
+        groups = [] if "--dev" in sys.argv else ["--no-dev"]
+        environment = {key: value for key, value in os.environ.items() if key != "VIRTUAL_ENV"}
+        environment.setdefault("UV_PYTHON_DOWNLOADS", "never")
+        done = subprocess.run([uv, "sync", "--locked", "--inexact", *groups], env=environment, check=False)
+    if done.returncode:
+        sys.exit(f"The packages could not be installed (see above). Bobbin needs Python 3.11 or newer; {hint()}")
+
+
+def hint() -> str:
+    """What helps most often."""
+    return "behind a company's package index set UV_DEFAULT_INDEX and SSL_CERT_FILE."
+
+
+def uv_on_path() -> str | None:
+    """An installed uv, if it is new enough to read the lock file."""
+    found = shutil.which("uv")
+    return found if found and works(found) else None
+
+
+def uv_in_tools() -> str | None:
+    """The uv that an earlier call fetched."""
+    found = str(TOOLS / "bin" / "uv")
+    return found if works(found) else None
+
+
+def works(uv: str) -> bool:
+    """Whether it starts and is new enough."""
+    try:
+        said = subprocess.run([uv, "--version"], capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return False
+    version = re.search(r"(\d+)\.(\d+)", said)
+    return version is not None and (int(version[1]), int(version[2])) >= OLDEST_UV
+
+
+def uv_by_pip() -> str | None:
+    """By pip where Python has it: pip knows this machine's index, proxy and certificates."""
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(TOOLS / "pip"), "--upgrade"]
+    done = subprocess.run([*command, f"uv>={OLDEST_UV[0]}.{OLDEST_UV[1]}"], capture_output=True, check=False)
+    fetched = TOOLS / "pip" / "bin" / "uv"
+    if done.returncode or not fetched.exists():
+        return None
+    place(fetched.read_bytes())
+    shutil.rmtree(TOOLS / "pip")
+    return uv_in_tools()
+
+
+def uv_by_download() -> str:
+    """Straight from the package index. Leaves with one line that says what to do when that fails."""
+    index = os.environ.get("UV_DEFAULT_INDEX") or os.environ.get("UV_INDEX_URL") or os.environ.get("PIP_INDEX_URL")
+    page = f"{(index or 'https://pypi.org/simple').rstrip('/')}/uv/"
+    print(f"Fetching uv from {urllib.parse.urlsplit(page).hostname} …", flush=True)
+    try:
+        name, address, digest = pick(links(page))
+        wheel = fetch(address)
+    except (OSError, LookupError) as error:
+        sys.exit(f"uv could not be fetched from {page} ({error}); {hint()}")
+    if hashlib.sha256(wheel).hexdigest() != digest:
+        sys.exit(f"{name} does not have the checksum that {page} promises; nothing was installed.")
+    with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
+        inside = next(entry for entry in archive.namelist() if entry.endswith(".data/scripts/uv"))
+        place(archive.read(inside))
+    return uv_in_tools() or sys.exit(f"{name} does not run on this machine; install uv by hand.")
+
+
+def place(binary: bytes) -> None:
+    """Puts the program where `uv_in_tools` looks, whole or not at all."""
+    (TOOLS / "bin").mkdir(exist_ok=True)
+    part = TOOLS / "bin" / "uv.part"
+    part.write_bytes(binary)
+    part.chmod(0o755)
+    part.replace(TOOLS / "bin" / "uv")
+
+
+def fetch(address: str) -> bytes:
+    """The body at an address; a user and password within it are sent as they should be."""
+    parts = urllib.parse.urlsplit(address)
+    if parts.scheme not in ("http", "https"):
+        raise urllib.error.URLError(f"not a web address: {parts.scheme}")
+    request = urllib.request.Request(urllib.parse.urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])))
+    if parts.username:
+        import base64
+
+        login = f"{urllib.parse.unquote(parts.username)}:{urllib.parse.unquote(parts.password or '')}"
+        request.add_header("Authorization", "Basic " + base64.b64encode(login.encode()).decode())
+    with urllib.request.urlopen(request, timeout=60) as response:
+        body: bytes = response.read()
+    return body
+
+
+class Links(HTMLParser):
+    """The anchors of an index page that are not withdrawn."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Called for each tag."""
+        values = dict(attrs)
+        if tag == "a" and values.get("href") and "data-yanked" not in values:
+            self.found.append(str(values["href"]))
+
+
+def links(page: str) -> list[str]:
+    """Every file on an index page, as a full address."""
+    parser = Links()
+    parser.feed(fetch(page).decode())
+    return [urllib.parse.urljoin(page, found) for found in parser.found]
+
+
+def pick(addresses: list[str]) -> tuple[str, str, str]:
+    """Name, address and SHA-256 of the wheel for this machine: the pinned version's, else the newest's."""
+    fitting = {}
+    for address in addresses:
+        bare, _, fragment = address.partition("#")
+        name = urllib.parse.unquote(bare.rpartition("/")[2])
+        version = re.match(r"uv-(\d+(?:\.\d+)+)-", name)
+        if version and name.endswith(".whl") and fragment.startswith("sha256=") and fits(name):
+            fitting[version[1]] = (name, bare, fragment[len("sha256=") :])
+    if not fitting:
+        raise LookupError(f"no wheel for {platform.system()} on {platform.machine()}")
+    newest = max(fitting, key=lambda version: [int(number) for number in version.split(".")])
+    return fitting.get(PINNED_UV) or fitting[newest]
+
+
+def fits(wheel: str) -> bool:
+    """Whether a wheel's platform is this one."""
+    machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(platform.machine().lower(), platform.machine().lower())
+    if sys.platform == "darwin":
+        return "macosx" in wheel and ("arm64" if machine == "aarch64" else "x86_64") in wheel
+    libc = "manylinux" if platform.libc_ver()[0] == "glibc" else "musllinux"
+    return libc in wheel and f"{machine}.whl" in wheel
+
+
+if __name__ == "__main__":
+    main()
