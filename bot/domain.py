@@ -179,6 +179,8 @@ class Answer:
     """That person's own workspace, which in a shared channel is not the bot's."""
     question_ts: str | None = None
     """The Slack message that asked, where there is one."""
+    queued: bool = False
+    """It had to wait its turn, so that its question bears the mark of waiting until it is taken."""
 
 
 @dataclass(frozen=True, slots=True)

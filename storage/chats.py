@@ -1,0 +1,253 @@
+"""Chats and their messages."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.domain import DEFAULT_TITLE, Chat, Image, Message, ModelRef, Person, Place, Role, Status, TitleBy
+from bot.errors import ChatNotFound, LimitReached
+from storage.columns import new_id, utc_now
+from storage.database import Conflict, Database
+from storage.exchange import NewMessage, Said, find_exchange, store_exchange, take_two, used_exchange
+from storage.listing import Page, list_chats
+from storage.rows import to_chat, to_image, to_message
+from storage.tables import attachments, chats, messages, participants
+
+__all__ = ["Chats", "NewMessage", "Page", "Said"]
+
+
+class Chats:
+    """Every method is one transaction or one read; all raise StorageError when the database fails."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def start(
+        self,
+        *,
+        team: str,
+        owner: str,
+        model: ModelRef,
+        message: NewMessage,
+        place: Place | None = None,
+        context: str | None = None,
+        header_ts: str | None = None,
+        question_id: str | None = None,
+        limit: int = 100,
+    ) -> Said:
+        """Store a chat with its first exchange: all of it or nothing.
+
+        Where the place has a chat already, a message known by its source or its question is given back as a
+        duplicate, and any other one is said in that chat. Raises LimitReached.
+        """
+        chat = _new_chat(team, owner, model, place=place, context=context, header_ts=header_ts)
+        try:
+            return await self._start(chat, message, question_id, limit)
+        except Conflict:  # another delivery of the same, or another question in the same thread, was quicker
+            return await self._start(chat, message, question_id, limit)
+
+    async def _start(self, chat: Chat, message: NewMessage, question_id: str | None, limit: int) -> Said:
+        async with self._database.begin() as connection:
+            if used := await used_exchange(connection, question_id):
+                return used
+            there = None if chat.place is None else await _by_place(connection, chat.place)
+            if there is not None:
+                return await _say(connection, there.id, message, limit, question_id)
+            await _insert(connection, chat)
+            return await _say(connection, chat.id, message, limit, question_id)
+
+    async def create(self, *, team: str, owner: str, model: ModelRef, title: str = DEFAULT_TITLE) -> Chat:
+        """Store an empty chat that stands nowhere in Slack; lists show it from its first message on."""
+        chat = _new_chat(team, owner, model, title=title)
+        async with self._database.begin() as connection:
+            await _insert(connection, chat)
+        return chat
+
+    async def say(self, chat_id: str, message: NewMessage, *, limit: int = 100) -> Said:
+        """Store the next exchange of a chat.
+
+        The same source again gives the stored one as a duplicate, whatever the limit says by now.
+        Raises LimitReached (nothing is stored) and ChatNotFound.
+        """
+        try:
+            async with self._database.begin() as connection:
+                return await _say(connection, chat_id, message, limit)
+        except Conflict:  # the same message was delivered twice at the same moment
+            async with self._database.begin() as connection:
+                return await _say(connection, chat_id, message, limit)
+
+    async def by_place(self, place: Place) -> Chat | None:
+        async with self._database.read() as connection:
+            return await _by_place(connection, place)
+
+    async def get(self, chat_id: str) -> Chat:
+        """Raises ChatNotFound."""
+        async with self._database.read() as connection:
+            return await _one(connection, chats.c.id == chat_id)
+
+    async def get_for(self, person: Person, chat_id: str) -> Chat:
+        """The chat, if this person started it or took part in it. Raises ChatNotFound."""
+        part = select(participants.c.user).where(
+            participants.c.chat_id == chat_id, participants.c.team == person.team, participants.c.user == person.user
+        )
+        allowed = or_(chats.c.owner == person.user, part.exists())
+        async with self._database.read() as connection:
+            return await _one(connection, and_(chats.c.id == chat_id, chats.c.team == person.team, allowed))
+
+    async def messages(self, chat_id: str) -> list[Message]:
+        """All messages in order, without their images."""
+        query = select(messages).where(messages.c.chat_id == chat_id).order_by(messages.c.number)
+        async with self._database.read() as connection:
+            return [to_message(row) for row in await connection.execute(query)]
+
+    async def history(self, chat_id: str, before_number: int) -> list[Message]:
+        """What a model is told before it writes message `before_number`: in order, with images.
+
+        Answers that failed, are empty, or are not finished are left out.
+        """
+        said = or_(
+            messages.c.role == Role.USER,
+            and_(messages.c.status.in_((Status.DONE, Status.STOPPED)), messages.c.text != ""),
+        )
+        before = and_(messages.c.chat_id == chat_id, messages.c.number < before_number)
+        async with self._database.read() as connection:
+            rows = (await connection.execute(select(messages).where(before, said).order_by(messages.c.number))).all()
+            images = await _images(connection, before)
+        return [to_message(row, tuple(images[row.id])) for row in rows]
+
+    async def list_for(
+        self, person: Person, *, limit: int, cursor: str | None = None, words: str | None = None
+    ) -> Page:
+        """A page of the person's chats, the most recently active first.
+
+        With `words`, only chats in which each of them occurs, in the title or in some message, whatever its case.
+        Raises BadInput for a cursor that is none of ours.
+        """
+        async with self._database.read() as connection:
+            return await list_chats(connection, person, limit=limit, cursor=cursor, words=(words or "").split())
+
+    async def set_title(self, chat_id: str, title: str, by: TitleBy) -> bool:
+        """Whether the title was set: a model's replaces the default alone, a person's replaces any."""
+        may = chats.c.id == chat_id
+        if by is TitleBy.MODEL:
+            may = and_(may, chats.c.title_by == TitleBy.DEFAULT)
+        return await self._update(may, title=title, title_by=by)
+
+    async def set_model(self, chat_id: str, model: ModelRef) -> None:
+        """Raises ChatNotFound."""
+        if not await self._update(chats.c.id == chat_id, provider=model.provider, model=model.name):
+            raise ChatNotFound(chat_id)
+
+    async def set_header(self, chat_id: str, ts: str | None) -> None:
+        """Remember the Slack message that shows title, model and Stop. Raises ChatNotFound."""
+        if not await self._update(chats.c.id == chat_id, header_ts=ts):
+            raise ChatNotFound(chat_id)
+
+    async def authors(self, chat_id: str) -> int:
+        """How many different people have written in this chat."""
+        async with self._database.read() as connection:
+            query = select(func.count(messages.c.author.distinct())).where(messages.c.chat_id == chat_id)
+            return await connection.scalar(query) or 0
+
+    async def participants(self, chat_id: str) -> list[Person]:
+        """Everybody who has the chat in the own list, its owner among them once something was said."""
+        query = select(participants).where(participants.c.chat_id == chat_id).order_by(participants.c.user)
+        async with self._database.read() as connection:
+            return [Person(row.team, row.user) for row in await connection.execute(query)]
+
+    async def _update(self, where: ColumnElement[bool], **values: str | None) -> bool:
+        async with self._database.begin() as connection:
+            done = await connection.execute(update(chats).where(where).values(updated_at=utc_now(), **values))
+            return done.rowcount > 0
+
+
+def _new_chat(
+    team: str,
+    owner: str,
+    model: ModelRef,
+    *,
+    title: str = DEFAULT_TITLE,
+    place: Place | None = None,
+    context: str | None = None,
+    header_ts: str | None = None,
+) -> Chat:
+    now = utc_now()
+    return Chat(
+        id=new_id(),
+        team=team,
+        owner=owner,
+        title=title,
+        title_by=TitleBy.DEFAULT if title == DEFAULT_TITLE else TitleBy.PERSON,
+        model=model,
+        message_count=0,
+        created_at=now,
+        updated_at=now,
+        place=place,
+        header_ts=header_ts,
+        context=context,
+    )
+
+
+async def _insert(connection: AsyncConnection, chat: Chat) -> None:
+    await connection.execute(
+        chats.insert().values(
+            id=chat.id,
+            team=chat.team,
+            channel=chat.place and chat.place.channel,
+            thread=chat.place and chat.place.thread,
+            owner=chat.owner,
+            title=chat.title,
+            title_by=chat.title_by,
+            provider=chat.model.provider,
+            model=chat.model.name,
+            message_count=0,
+            header_ts=chat.header_ts,
+            context=chat.context,
+            created_at=chat.created_at,
+            updated_at=chat.updated_at,
+        )
+    )
+
+
+async def _say(
+    connection: AsyncConnection, chat_id: str, message: NewMessage, limit: int, question_id: str | None = None
+) -> Said:
+    if known := await find_exchange(connection, chat_id, message.source):
+        return known
+    chat = await take_two(connection, chat_id, limit)
+    if chat is None:
+        # The last room may have gone to this very message, delivered a moment ago.
+        if known := await find_exchange(connection, chat_id, message.source):
+            return known
+        await _one(connection, chats.c.id == chat_id)
+        raise LimitReached(chat_id)
+    return await store_exchange(connection, chat, message, question_id)
+
+
+async def _one(connection: AsyncConnection, where: ColumnElement[bool]) -> Chat:
+    row = (await connection.execute(select(chats).where(where))).one_or_none()
+    if row is None:
+        raise ChatNotFound("no such chat")
+    return to_chat(row)
+
+
+async def _by_place(connection: AsyncConnection, place: Place) -> Chat | None:
+    where = and_(chats.c.team == place.team, chats.c.channel == place.channel, chats.c.thread == place.thread)
+    row = (await connection.execute(select(chats).where(where))).one_or_none()
+    return None if row is None else to_chat(row)
+
+
+async def _images(connection: AsyncConnection, where: ColumnElement[bool]) -> dict[str, list[Image]]:
+    query = (
+        select(attachments)
+        .join(messages, messages.c.id == attachments.c.message_id)
+        .where(where)
+        .order_by(attachments.c.message_id, attachments.c.position)
+    )
+    found: dict[str, list[Image]] = defaultdict(list)
+    for row in await connection.execute(query):
+        found[row.message_id].append(to_image(row))
+    return found

@@ -1,0 +1,164 @@
+"""One database, SQLite or PostgreSQL: units of work, reads, and errors of our own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, nullcontext
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from sqlalchemy import URL, Connection, event, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, TimeoutError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from bot.errors import SettingsError, StorageError
+from storage.migrate import upgrade
+
+PRAGMAS = (
+    "PRAGMA busy_timeout = 30000",  # first: the others may have to wait too
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = NORMAL",
+    "PRAGMA foreign_keys = ON",
+)
+
+
+class Conflict(StorageError):
+    """A value that must be unique is there already: somebody else was quicker."""
+
+
+class Database:
+    """A pool of connections to the database that an URL names."""
+
+    def __init__(self, url: URL, *, pool_size: int, scratch: TemporaryDirectory[str] | None = None) -> None:
+        self._url = url
+        self._scratch = scratch
+        self._engine = _engine(url, pool_size)
+        self._writing = self._engine.execution_options(writing=True)
+        self._reading = self._engine
+        if self.dialect == "postgresql":
+            self._reading = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        # SQLite has one writer; waiting in line here is fairer and quicker than its own sleeping and polling.
+        self._turn: asyncio.Lock | None = asyncio.Lock() if self.dialect == "sqlite" else None
+
+    @classmethod
+    def open(cls, url: str, *, pool_size: int = 10) -> Database:
+        """Take `sqlite:///path`, `sqlite://` (gone with `close`) or `postgresql://…`; nothing is connected yet.
+
+        The folder of an SQLite file is made. Raises SettingsError when the URL cannot be used.
+        """
+        parsed = _parse(url)
+        if parsed.get_backend_name() == "postgresql":
+            return cls(parsed, pool_size=pool_size)
+        scratch = None
+        if parsed.database in (None, "", ":memory:"):
+            # A real file, since connections to SQLite's own memory databases share no transactions.
+            scratch = TemporaryDirectory(prefix="bobbin-")
+            parsed = parsed.set(database=str(Path(scratch.name) / "bobbin.db"))
+        return cls(_with_folder(parsed), pool_size=pool_size, scratch=scratch)
+
+    @property
+    def dialect(self) -> str:
+        """`sqlite` or `postgresql`."""
+        return self._url.get_backend_name()
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[AsyncConnection]:
+        """A unit of writing: committed when the block ends well, else it leaves nothing. Not to be nested.
+
+        Raises Conflict when something unique is there already, StorageError for any other refusal of the database.
+        """
+        async with self._turn or nullcontext():
+            with _own_errors():
+                async with self._writing.begin() as connection:
+                    yield connection
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """A connection to read from. Raises StorageError."""
+        with _own_errors():
+            async with self._reading.connect() as connection:
+                yield connection
+
+    async def migrate(self) -> None:
+        """Bring the schema to this version's newest; any number of processes may do so at once. Raises StorageError."""
+        with _own_errors():
+            await asyncio.to_thread(upgrade, self._url, _prepare_sqlite)
+
+    async def ping(self) -> None:
+        """Raise StorageError unless the database answers."""
+        async with self.read() as connection:
+            await connection.execute(text("SELECT 1"))
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+        if self._scratch is not None:
+            self._scratch.cleanup()
+
+
+@contextmanager
+def _own_errors() -> Iterator[None]:
+    try:
+        yield
+    except IntegrityError as error:
+        raise Conflict("the database holds this already") from error
+    except DBAPIError as error:
+        raise StorageError(f"the database failed ({type(error.orig).__name__})") from error
+    except TimeoutError as error:
+        raise StorageError("no connection to the database became free in time") from error
+
+
+def _parse(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        raise SettingsError("DATABASE_URL is no URL: write sqlite:///path/to/file or postgresql://…") from None
+    match parsed.drivername.partition("+")[0]:
+        case "sqlite":
+            return parsed.set(drivername="sqlite+aiosqlite")
+        case "postgres" | "postgresql":
+            return parsed.set(drivername="postgresql+psycopg")
+        case other:
+            raise SettingsError(f"DATABASE_URL starts with {other}: use sqlite:///path/to/file or postgresql://…")
+
+
+def _with_folder(url: URL) -> URL:
+    path = Path(url.database or "").expanduser()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise SettingsError(f"DATABASE_URL: the folder {path.parent} cannot be made ({error.strerror})") from error
+    return url.set(database=str(path))
+
+
+def _engine(url: URL, pool_size: int) -> AsyncEngine:
+    options: dict[str, Any] = {"hide_parameters": True}  # what people write stays out of errors and logs
+    if url.get_backend_name() == "postgresql":
+        options |= {"pool_pre_ping": True, "connect_args": {"connect_timeout": 5}}
+    engine = create_async_engine(url, pool_size=pool_size, max_overflow=pool_size, **options)
+    if url.get_backend_name() == "sqlite":
+        event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+        event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _entry: ConnectionPoolEntry) -> None:
+    connection.isolation_level = None  # the driver shall not begin transactions on its own: `_begin_sqlite` does
+    cursor = connection.cursor()
+    for pragma in PRAGMAS:
+        cursor.execute(pragma)
+    cursor.close()
+    # SQLite's own lower() knows ASCII alone; searches ignore case in every script.
+    connection.create_function("lower", 1, _lower, deterministic=True)
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A transaction that reads first and writes later cannot wait for another writer: it would fail at once.
+    writing = connection.get_execution_options().get("writing", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value

@@ -1,0 +1,213 @@
+"""Storing one exchange: the person's message, and the waiting answer that is the work to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Table, exists, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.domain import Answer, Chat, Image, Message, Role, Status
+from storage.columns import new_id, utc_now
+from storage.rows import image_rows, select_answers, to_answer, to_chat, to_message
+from storage.tables import answers, attachments, chats, messages, participants, question_images, questions
+
+
+@dataclass(frozen=True, slots=True)
+class NewMessage:
+    """What a person says, before it has a number."""
+
+    text: str = field(repr=False)
+    author: str
+    """Slack user id."""
+    author_name: str | None = None
+    author_team: str | None = None
+    """The author's own workspace where it is not the chat's."""
+    source: str | None = None
+    """Unique within the chat; the same source again is the same message."""
+    images: tuple[Image, ...] = ()
+    ts: str | None = None
+    """The Slack message that asks, where there is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A stored exchange."""
+
+    chat: Chat
+    message: Message
+    answer: Answer
+    duplicate: bool = False
+    """It was stored before; nothing new has been."""
+    queued: bool = False
+    """An earlier answer of this chat has not ended, so this one waits its turn."""
+
+
+def insert_new(connection: AsyncConnection, table: Table) -> postgresql.Insert | sqlite.Insert:
+    """An INSERT that knows ON CONFLICT, in this database's dialect."""
+    return (postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert)(table)
+
+
+async def find_exchange(connection: AsyncConnection, chat_id: str, source: str | None) -> Said | None:
+    """What was stored earlier in this chat under this source."""
+    if source is None:
+        return None
+    row = (
+        await connection.execute(select(messages).where(messages.c.chat_id == chat_id, messages.c.source == source))
+    ).one_or_none()
+    return None if row is None else await exchange_of(connection, to_message(row))
+
+
+async def exchange_of(connection: AsyncConnection, message: Message) -> Said:
+    """The exchange that this user message began, as a duplicate of itself."""
+    chat = (await connection.execute(select(chats).where(chats.c.id == message.chat_id))).one()
+    row = (await connection.execute(select_answers().where(answers.c.question_id == message.id))).one()
+    answer = to_answer(row)
+    waits = answer.queued and answer.status is Status.WAITING
+    return Said(to_chat(chat), message, answer, duplicate=True, queued=waits)
+
+
+async def take_two(connection: AsyncConnection, chat_id: str, limit: int) -> Chat | None:
+    """Reserve the next two numbers of a chat, or None when it has no room for two (or there is no such chat).
+
+    One conditional UPDATE: whoever comes second waits for the first and then counts anew.
+    """
+    row = (
+        await connection.execute(
+            update(chats)
+            .where(chats.c.id == chat_id, chats.c.message_count + 2 <= limit)
+            .values(message_count=chats.c.message_count + 2, updated_at=utc_now())
+            .returning(*chats.c)
+        )
+    ).one_or_none()
+    return None if row is None else to_chat(row)
+
+
+async def store_exchange(connection: AsyncConnection, chat: Chat, new: NewMessage, question_id: str | None) -> Said:
+    """Store the last two messages of `chat`, whose count holds them already. Raises Conflict for a known source."""
+    now = utc_now()
+    message = Message(
+        id=new_id(),
+        chat_id=chat.id,
+        number=chat.message_count - 1,
+        role=Role.USER,
+        text=new.text,
+        created_at=now,
+        author=new.author,
+        author_name=new.author_name,
+        source=new.source,
+        images=new.images,
+    )
+    answer = Answer(
+        id=new_id(),
+        chat_id=chat.id,
+        number=chat.message_count,
+        question_id=message.id,
+        status=Status.WAITING,
+        attempt=0,
+        asker=new.author,
+        asker_team=new.author_team or chat.team,
+        question_ts=new.ts,
+    )
+    await connection.execute(insert(messages), [_user_row(message, now), _assistant_row(answer, now)])
+    if new.images:
+        await connection.execute(insert(attachments), image_rows(new.images, message_id=message.id))
+    answer = replace(answer, queued=await _store_answer(connection, chat, answer))
+    await _take_part(connection, chat, new.author, now)
+    if question_id is not None:
+        await _use_question(connection, question_id, message.id)
+    return Said(chat, message, answer, queued=answer.queued)
+
+
+def _user_row(message: Message, now: datetime) -> dict[str, Any]:
+    return {
+        "id": message.id,
+        "chat_id": message.chat_id,
+        "number": message.number,
+        "role": Role.USER,
+        "text": message.text,
+        "status": Status.DONE,
+        "author": message.author,
+        "author_name": message.author_name,
+        "source": message.source,
+        "created_at": now,
+        "updated_at": now,
+    }
+
+
+def _assistant_row(answer: Answer, now: datetime) -> dict[str, Any]:
+    return {
+        "id": answer.id,
+        "chat_id": answer.chat_id,
+        "number": answer.number,
+        "role": Role.ASSISTANT,
+        "text": "",
+        "status": Status.WAITING,
+        "author": None,
+        "author_name": None,
+        "source": None,
+        "created_at": now,
+        "updated_at": now,
+    }
+
+
+async def _store_answer(connection: AsyncConnection, chat: Chat, answer: Answer) -> bool:
+    """Store the work to do; tells whether it has to wait its turn."""
+    earlier = answers.alias("earlier")
+    ahead = exists().where(earlier.c.chat_id == chat.id, earlier.c.state != "ended")
+    queued = await connection.scalar(
+        insert(answers)
+        .values(
+            message_id=answer.id,
+            chat_id=chat.id,
+            number=answer.number,
+            question_id=answer.question_id,
+            state="waiting",
+            attempt=0,
+            complete=False,
+            cut=False,
+            parts=[],
+            stop_requested=False,
+            queued=select(ahead).scalar_subquery(),
+            asker=answer.asker,
+            asker_team=answer.asker_team,
+            question_ts=answer.question_ts,
+            model=str(chat.model),
+        )
+        .returning(answers.c.queued)
+    )
+    return bool(queued)
+
+
+async def _take_part(connection: AsyncConnection, chat: Chat, author: str, now: datetime) -> None:
+    """The chat moves to the top of the lists of its owner, its author and all who took part before."""
+    newcomers = [
+        {"team": chat.team, "user": user, "chat_id": chat.id, "active_at": now} for user in sorted({chat.owner, author})
+    ]
+    await connection.execute(insert_new(connection, participants).values(newcomers).on_conflict_do_nothing())
+    await connection.execute(update(participants).where(participants.c.chat_id == chat.id).values(active_at=now))
+
+
+async def _use_question(connection: AsyncConnection, question_id: str, message_id: str) -> None:
+    await connection.execute(
+        update(questions).where(questions.c.id == question_id).values(state="used", message_id=message_id)
+    )
+    # The message has its own copy of the images now.
+    await connection.execute(question_images.delete().where(question_images.c.question_id == question_id))
+
+
+async def used_exchange(connection: AsyncConnection, question_id: str | None) -> Said | None:
+    """What this waiting question has become already."""
+    if question_id is None:
+        return None
+    row = (
+        await connection.execute(
+            select(messages)
+            .join(questions, questions.c.message_id == messages.c.id)
+            .where(questions.c.id == question_id)
+        )
+    ).one_or_none()
+    return None if row is None else await exchange_of(connection, to_message(row))

@@ -1,0 +1,75 @@
+"""A person's list of chats: pages by keyset, so that the hundredth costs what the first does."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, and_, exists, func, literal, or_, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.domain import Chat, Person
+from bot.errors import BadInput
+from storage.columns import UtcTime
+from storage.rows import to_chat
+from storage.tables import chats, messages, participants
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some of a person's chats, in order."""
+
+    chats: list[Chat]
+    next_cursor: str | None
+    """Opaque; None when this is the last page."""
+    total: int
+    """How many chats all pages together hold."""
+
+
+async def list_chats(
+    connection: AsyncConnection, person: Person, *, limit: int, cursor: str | None, words: Sequence[str]
+) -> Page:
+    """The page after `cursor`. People take part from the first message on, so chats without one are in no list."""
+    mine = and_(participants.c.team == person.team, participants.c.user == person.user, *map(_contains, words))
+    key = tuple_(participants.c.active_at, participants.c.chat_id)
+    query = select(chats, participants.c.active_at).join(participants, participants.c.chat_id == chats.c.id).where(mine)
+    if cursor is not None:
+        active_at, chat_id = _decode(cursor)
+        query = query.where(key < tuple_(literal(active_at, UtcTime), literal(chat_id)))
+    query = query.order_by(participants.c.active_at.desc(), participants.c.chat_id.desc()).limit(limit + 1)
+    rows = (await connection.execute(query)).all()
+    counted = select(func.count()).select_from(participants)
+    if words:
+        counted = counted.join(chats, chats.c.id == participants.c.chat_id)
+    total = await connection.scalar(counted.where(mine)) or 0
+    more = len(rows) > limit
+    shown = rows[:limit]
+    return Page(
+        chats=[to_chat(row) for row in shown],
+        next_cursor=_encode(shown[-1].active_at, shown[-1].id) if more and shown else None,
+        total=total,
+    )
+
+
+def _contains(word: str) -> ColumnElement[bool]:
+    in_message = exists().where(messages.c.chat_id == chats.c.id, messages.c.text.icontains(word, autoescape=True))
+    return or_(chats.c.title.icontains(word, autoescape=True), in_message)
+
+
+def _encode(active_at: datetime, chat_id: str) -> str:
+    return base64.urlsafe_b64encode(f"{active_at.isoformat()} {chat_id}".encode()).decode().rstrip("=")
+
+
+def _decode(cursor: str) -> tuple[datetime, str]:
+    try:
+        padded = cursor + "=" * (-len(cursor) % 4)
+        moment, _, chat_id = base64.urlsafe_b64decode(padded.encode("ascii")).decode("ascii").partition(" ")
+        active_at = datetime.fromisoformat(moment)
+    except (ValueError, UnicodeError, binascii.Error):
+        raise BadInput("This list's cursor is not one of ours.") from None
+    if active_at.tzinfo is None:
+        raise BadInput("This list's cursor is not one of ours.")
+    return active_at, chat_id

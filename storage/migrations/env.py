@@ -1,0 +1,15 @@
+"""Alembic's environment: the connection is given by `storage.migrate`, and so is the transaction around everything."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from storage.tables import metadata
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=metadata,
+    render_as_batch=True,  # SQLite can alter a table only by making it anew
+    compare_type=True,
+)
+context.run_migrations()

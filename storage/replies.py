@@ -1,0 +1,227 @@
+"""Answers as work: who writes which, under a lease, and how they end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, case, exists, literal, null, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.domain import Answer, Ending, Part, Status
+from bot.errors import ChatNotFound
+from storage.columns import database_time, utc_now
+from storage.database import Conflict, Database
+from storage.rows import from_parts, select_answers, to_answer, to_ending
+from storage.tables import OPEN, RUNNING, WAITING, answers, chats, messages
+
+LAPSED = and_(RUNNING, answers.c.lease_until <= database_time())
+
+
+def _running_beside() -> ColumnElement[bool]:
+    """Whether another answer of the same chat is running."""
+    other = answers.alias("other")
+    return exists().where(other.c.chat_id == answers.c.chat_id, other.c.state == "running").correlate(answers)
+
+
+class Replies:
+    """Owners are processes; whoever has lost the lease gets False and must fall silent. All raise StorageError."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def claim(self, chat_id: str, owner: str, lease: float) -> Answer | None:
+        """Take the chat's next piece of work for `lease` seconds, or None when there is none to take.
+
+        That is an answer whose owner has let the lease lapse, else the oldest waiting one if none is running.
+        Of several who try at once, one gets it.
+        """
+        try:
+            async with self._database.begin() as connection:
+                return await _claim(connection, chat_id, owner, lease)
+        except Conflict:  # the database allows one running answer per chat, and somebody else's came first
+            return None
+
+    async def renew(self, owner: str, lease: float) -> dict[str, bool]:
+        """Extend all leases of this owner; tells for each answer still its own whether a stop was asked for."""
+        query = (
+            update(answers)
+            .where(RUNNING, answers.c.owner == owner)
+            .values(lease_until=database_time(lease))
+            .returning(answers.c.message_id, answers.c.stop_requested)
+        )
+        async with self._database.begin() as connection:
+            return {row.message_id: row.stop_requested for row in await connection.execute(query)}
+
+    async def record(self, answer_id: str, owner: str, parts: tuple[Part, ...]) -> bool:
+        """Keep which Slack messages show the answer. False when it is no longer this owner's."""
+        async with self._database.begin() as connection:
+            return await _change(connection, _held(answer_id, owner), parts=from_parts(parts))
+
+    async def written(self, answer_id: str, owner: str, ending: Ending) -> bool:
+        """Store the model's whole work; what remains is to show it. False when it is no longer this owner's."""
+        usage = ending.usage
+        async with self._database.begin() as connection:
+            held = await _change(
+                connection,
+                _held(answer_id, owner),
+                complete=True,
+                ending=ending.status,
+                detail=ending.detail,
+                cut=ending.cut,
+                seconds=ending.seconds,
+                prompt_tokens=usage and usage.prompt_tokens,
+                completion_tokens=usage and usage.completion_tokens,
+                cost=usage and usage.cost,
+            )
+            if held:
+                await _message(connection, answer_id, text=ending.text, error=ending.error)
+            return held
+
+    async def finish(self, answer_id: str, owner: str) -> bool:
+        """End an answer that is written and shown. False when it is not, or is no longer this owner's."""
+        query = (
+            update(answers)
+            .where(_held(answer_id, owner), answers.c.complete)
+            .values(state="ended", owner=null(), lease_until=null(), queued=False)
+            .returning(answers.c.chat_id, answers.c.ending)
+        )
+        async with self._database.begin() as connection:
+            row = (await connection.execute(query)).one_or_none()
+            if row is None:
+                return False
+            await _message(connection, answer_id, status=row.ending)
+            await connection.execute(update(chats).where(chats.c.id == row.chat_id).values(updated_at=utc_now()))
+            return True
+
+    async def release(self, owner: str) -> list[str]:
+        """Give back all that this owner was writing, for anybody to take at once; the ids of the chats."""
+        query = (
+            update(answers)
+            .where(RUNNING, answers.c.owner == owner)
+            .values(owner=null(), lease_until=database_time())
+            .returning(answers.c.chat_id)
+        )
+        async with self._database.begin() as connection:
+            return list(await connection.scalars(query))
+
+    async def unattended(self, limit: int) -> list[str]:
+        """Ids of chats with work that nobody holds, the longest waiting first."""
+        idle = and_(WAITING, ~_running_beside())
+        query = (
+            select(answers.c.chat_id, answers.c.message_id)
+            .where(OPEN, or_(idle, LAPSED))
+            .order_by(answers.c.message_id)
+            .limit(limit)
+        )
+        async with self._database.read() as connection:
+            return list(dict.fromkeys(await connection.scalars(query)))
+
+    async def request_stop(self, chat_id: str) -> Answer | None:
+        """Mark the answer that is being written in this chat as to be stopped; its owner sees it when it renews."""
+        query = (
+            update(answers)
+            .where(RUNNING, answers.c.chat_id == chat_id)
+            .values(stop_requested=True)
+            .returning(answers.c.message_id)
+        )
+        async with self._database.begin() as connection:
+            answer_id = await connection.scalar(query)
+            return None if answer_id is None else await _one(connection, answers.c.message_id == answer_id)
+
+    async def retry(self, answer_id: str) -> Answer | None:
+        """Let a failed answer wait again; what it had written stays. Of several who ask, one gets it, others None."""
+        failed = and_(answers.c.message_id == answer_id, answers.c.state == "ended", answers.c.ending == Status.FAILED)
+        async with self._database.begin() as connection:
+            again = await _change(
+                connection,
+                failed,
+                state="waiting",
+                complete=False,
+                ending=None,
+                detail=None,
+                cut=False,
+                stop_requested=False,
+                seconds=None,
+                prompt_tokens=None,
+                completion_tokens=None,
+                cost=None,
+                model=select(chats.c.provider + literal(":") + chats.c.model)
+                .where(chats.c.id == answers.c.chat_id)
+                .scalar_subquery(),
+            )
+            if not again:
+                return None
+            await _message(connection, answer_id, status=Status.WAITING, error=None)
+            return await _one(connection, answers.c.message_id == answer_id)
+
+    async def get(self, answer_id: str) -> Answer:
+        """Raises ChatNotFound."""
+        answer = await self._find(answers.c.message_id == answer_id)
+        if answer is None:
+            raise ChatNotFound("no such answer")
+        return answer
+
+    async def of_question(self, message_id: str) -> Answer | None:
+        """The answer to a user's message."""
+        return await self._find(answers.c.question_id == message_id)
+
+    async def ending(self, answer_id: str) -> Ending | None:
+        """How a written answer ends, with all that was stored; None while its model has not ended."""
+        async with self._database.read() as connection:
+            row = (await connection.execute(select_answers().where(answers.c.message_id == answer_id))).one_or_none()
+            return None if row is None else to_ending(row)
+
+    async def running(self, chat_id: str) -> Answer | None:
+        """The answer that is being written in this chat, or whose lease has lapsed."""
+        return await self._find(and_(RUNNING, answers.c.chat_id == chat_id))
+
+    async def next_waiting(self, chat_id: str) -> Answer | None:
+        return await self._find(and_(WAITING, answers.c.chat_id == chat_id))
+
+    async def is_waiting(self, answer_id: str) -> bool:
+        async with self._database.read() as connection:
+            query = select(exists().where(WAITING, answers.c.message_id == answer_id))
+            return bool(await connection.scalar(query))
+
+    async def _find(self, where: ColumnElement[bool]) -> Answer | None:
+        async with self._database.read() as connection:
+            return await _one(connection, where)
+
+
+async def _claim(connection: AsyncConnection, chat_id: str, owner: str, lease: float) -> Answer | None:
+    next_one = (
+        select(answers.c.message_id)
+        .where(answers.c.chat_id == chat_id, OPEN, or_(LAPSED, and_(WAITING, ~_running_beside())))
+        .order_by(case((RUNNING, 0), else_=1), answers.c.number)
+        .limit(1)
+    )
+    # The second condition is checked anew by whoever had to wait for another's claim of the same row.
+    query = (
+        update(answers)
+        .where(answers.c.message_id == next_one.scalar_subquery(), or_(WAITING, LAPSED))
+        .values(state="running", owner=owner, lease_until=database_time(lease), attempt=answers.c.attempt + 1)
+        .returning(answers.c.message_id)
+    )
+    answer_id = await connection.scalar(query)
+    if answer_id is None:
+        return None
+    await _message(connection, answer_id, status=Status.RUNNING)
+    return await _one(connection, answers.c.message_id == answer_id)
+
+
+def _held(answer_id: str, owner: str) -> ColumnElement[bool]:
+    return and_(answers.c.message_id == answer_id, answers.c.owner == owner, RUNNING)
+
+
+async def _change(connection: AsyncConnection, where: ColumnElement[bool], **values: Any) -> bool:
+    done = await connection.execute(update(answers).where(where).values(**values))
+    return done.rowcount > 0
+
+
+async def _message(connection: AsyncConnection, message_id: str, **values: str | None) -> None:
+    await connection.execute(update(messages).where(messages.c.id == message_id).values(updated_at=utc_now(), **values))
+
+
+async def _one(connection: AsyncConnection, where: ColumnElement[bool]) -> Answer | None:
+    row = (await connection.execute(select_answers().where(where).order_by(answers.c.number).limit(1))).one_or_none()
+    return None if row is None else to_answer(row)

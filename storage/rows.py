@@ -1,0 +1,107 @@
+"""Rows become the frozen values of the domain here, and nowhere do they get any further."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Row, Select, select
+
+from bot.domain import Answer, Chat, Ending, Image, Message, ModelRef, Part, Place, Role, Status, TitleBy, Usage
+from storage.tables import answers, messages
+
+
+def to_chat(row: Row[Any]) -> Chat:
+    placed = row.channel is not None and row.thread is not None
+    return Chat(
+        id=row.id,
+        team=row.team,
+        owner=row.owner,
+        title=row.title,
+        title_by=TitleBy(row.title_by),
+        model=ModelRef(row.provider, row.model),
+        message_count=row.message_count,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        place=Place(row.team, row.channel, row.thread) if placed else None,
+        header_ts=row.header_ts,
+        context=row.context,
+    )
+
+
+def to_message(row: Row[Any], images: tuple[Image, ...] = ()) -> Message:
+    return Message(
+        id=row.id,
+        chat_id=row.chat_id,
+        number=row.number,
+        role=Role(row.role),
+        text=row.text,
+        status=Status(row.status),
+        created_at=row.created_at,
+        author=row.author,
+        author_name=row.author_name,
+        source=row.source,
+        images=images,
+        error=row.error,
+    )
+
+
+def select_answers() -> Select[Any]:
+    """Answers with what their messages know; `to_answer` and `to_ending` take its rows."""
+    return select(answers, messages.c.text, messages.c.error, messages.c.status).join(
+        messages, messages.c.id == answers.c.message_id
+    )
+
+
+def to_answer(row: Row[Any]) -> Answer:
+    return Answer(
+        id=row.message_id,
+        chat_id=row.chat_id,
+        number=row.number,
+        question_id=row.question_id,
+        status=Status(row.status),
+        attempt=row.attempt,
+        owner=row.owner,
+        text=row.text,
+        complete=row.complete,
+        ending=Status(row.ending) if row.ending else None,
+        error=row.error,
+        parts=tuple(Part(ts=part["ts"], native=part["native"]) for part in row.parts),
+        asker=row.asker,
+        asker_team=row.asker_team,
+        question_ts=row.question_ts,
+        queued=row.queued,
+    )
+
+
+def to_ending(row: Row[Any]) -> Ending | None:
+    """How a complete answer has ended or is to end."""
+    if not row.complete:
+        return None
+    usage = None
+    if row.prompt_tokens is not None:
+        usage = Usage(row.prompt_tokens, row.completion_tokens, row.cost)
+    return Ending(
+        status=Status(row.ending),
+        text=row.text,
+        error=row.error,
+        detail=row.detail,
+        usage=usage,
+        seconds=row.seconds,
+        cut=row.cut,
+    )
+
+
+def from_parts(parts: tuple[Part, ...]) -> list[dict[str, Any]]:
+    return [{"ts": part.ts, "native": part.native} for part in parts]
+
+
+def image_rows(images: tuple[Image, ...], **key: str) -> list[dict[str, Any]]:
+    """Rows for `attachments` or `question_images`; `key` names whose images they are."""
+    return [
+        {**key, "position": position, "name": image.name, "mime": image.mime, "data": image.data}
+        for position, image in enumerate(images)
+    ]
+
+
+def to_image(row: Row[Any]) -> Image:
+    return Image(name=row.name, mime=row.mime, data=row.data)

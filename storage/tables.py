@@ -1,0 +1,209 @@
+"""The tables. Alembic's migrations make them; a test holds the two to each other."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+    literal_column,
+)
+
+from storage.columns import SafeText, UtcTime
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+ID = String(32)
+
+
+def _chat() -> ForeignKey:
+    return ForeignKey("chats.id", ondelete="CASCADE")
+
+
+def _message() -> ForeignKey:
+    return ForeignKey("messages.id", ondelete="CASCADE")
+
+
+chats = Table(
+    "chats",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("team", String(64), nullable=False),
+    Column("channel", String(64)),
+    Column("thread", String(64)),
+    Column("owner", String(64), nullable=False),
+    Column("title", SafeText, nullable=False),
+    Column("title_by", String(16), nullable=False),
+    Column("provider", String(64), nullable=False),
+    Column("model", SafeText, nullable=False),
+    Column("message_count", Integer, nullable=False),
+    Column("header_ts", String(64)),
+    Column("context", SafeText),
+    Column("created_at", UtcTime, nullable=False),
+    Column("updated_at", UtcTime, nullable=False),
+    UniqueConstraint("team", "channel", "thread"),
+)
+
+messages = Table(
+    "messages",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("chat_id", ID, _chat(), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("text", SafeText, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("author", String(64)),
+    Column("author_name", SafeText),
+    Column("source", SafeText),
+    Column("error", String(64)),
+    Column("created_at", UtcTime, nullable=False),
+    Column("updated_at", UtcTime, nullable=False),
+    UniqueConstraint("chat_id", "number"),
+    UniqueConstraint("chat_id", "source"),
+)
+
+answers = Table(
+    "answers",
+    metadata,
+    Column("message_id", ID, _message(), primary_key=True),
+    Column("chat_id", ID, _chat(), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("question_id", ID, _message(), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("owner", String(128)),
+    Column("lease_until", UtcTime),
+    Column("attempt", Integer, nullable=False),
+    Column("complete", Boolean, nullable=False),
+    Column("ending", String(16)),
+    Column("detail", SafeText),
+    Column("cut", Boolean, nullable=False),
+    Column("parts", JSON, nullable=False),
+    Column("stop_requested", Boolean, nullable=False),
+    Column("queued", Boolean, nullable=False),
+    Column("asker", String(64)),
+    Column("asker_team", String(64)),
+    Column("question_ts", String(64)),
+    Column("model", SafeText, nullable=False),
+    Column("prompt_tokens", Integer),
+    Column("completion_tokens", Integer),
+    Column("cost", Float),
+    Column("seconds", Float),
+)
+"""The work state of each assistant message. `state` is waiting, running or ended."""
+
+RUNNING = answers.c.state == literal_column("'running'")
+WAITING = answers.c.state == literal_column("'waiting'")
+OPEN = answers.c.state != literal_column("'ended'")
+# Literals, not parameters: only so do both planners see that the partial indexes below fit.
+
+Index("uq_answers_running", answers.c.chat_id, unique=True, sqlite_where=RUNNING, postgresql_where=RUNNING)
+Index("ix_answers_open", answers.c.chat_id, answers.c.number, sqlite_where=OPEN, postgresql_where=OPEN)
+Index("ix_answers_question_id", answers.c.question_id)
+
+attachments = Table(
+    "attachments",
+    metadata,
+    Column("message_id", ID, _message(), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("name", SafeText, nullable=False),
+    Column("mime", String(128), nullable=False),
+    Column("data", LargeBinary, nullable=False),
+)
+
+participants = Table(
+    "participants",
+    metadata,
+    Column("team", String(64), primary_key=True),
+    Column("user", String(64), primary_key=True),
+    Column("chat_id", ID, _chat(), primary_key=True),
+    Column("active_at", UtcTime, nullable=False),
+    Index("ix_participants_list", "team", "user", "active_at", "chat_id"),
+    Index("ix_participants_chat_id", "chat_id"),
+)
+"""Who has a chat in the own list; `active_at` is the chat's newest message, here so that a list is one index scan."""
+
+questions = Table(
+    "questions",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("team", String(64), nullable=False),
+    Column("channel", String(64), nullable=False),
+    Column("thread", String(64), nullable=False),
+    Column("ts", String(64), nullable=False),
+    Column("user", String(64), nullable=False),
+    Column("user_team", String(64)),
+    Column("user_name", SafeText),
+    Column("text", SafeText),
+    Column("source", String(64)),
+    Column("context", SafeText),
+    Column("model", SafeText),
+    Column("menu_ts", String(64)),
+    Column("state", String(16), nullable=False),
+    Column("message_id", ID, _message()),
+    Column("created_at", UtcTime, nullable=False),
+    UniqueConstraint("team", "channel", "ts"),
+    Index("ix_questions_thread", "team", "channel", "thread", "user"),
+    Index("ix_questions_state", "state", "created_at"),
+)
+
+question_images = Table(
+    "question_images",
+    metadata,
+    Column("question_id", ID, ForeignKey("questions.id", ondelete="CASCADE"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("name", SafeText, nullable=False),
+    Column("mime", String(128), nullable=False),
+    Column("data", LargeBinary, nullable=False),
+)
+
+people = Table(
+    "people",
+    metadata,
+    Column("team", String(64), primary_key=True),
+    Column("user", String(64), primary_key=True),
+    Column("name", SafeText),
+    Column("default_model", SafeText),
+    Column("last_model", SafeText),
+    Column("always", Boolean, nullable=False),
+    Column("updated_at", UtcTime, nullable=False),
+)
+
+feedback = Table(
+    "feedback",
+    metadata,
+    Column("message_id", ID, _message(), primary_key=True),
+    Column("team", String(64), primary_key=True),
+    Column("user", String(64), primary_key=True),
+    Column("value", Integer, nullable=False),
+    Column("updated_at", UtcTime, nullable=False),
+)
+
+api_tokens = Table(
+    "api_tokens",
+    metadata,
+    Column("hash", String(64), primary_key=True),
+    Column("team", String(64), nullable=False),
+    Column("user", String(64), nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("last_used_at", UtcTime),
+    Column("expires_at", UtcTime),
+    Column("revoked_at", UtcTime),
+    Index("ix_api_tokens_person", "team", "user"),
+)
