@@ -4,9 +4,28 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 from bot.domain import Event, Image, ModelInfo, ModelRef, Role
+
+Kind = Literal["openai", "openrouter", "venice", "ollama"]
+"""Whose manners a server has, where they go beyond the common format."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderSettings:
+    """One source of models, as the operator configured it."""
+
+    name: str
+    """Short, stable, `[a-z]+`: the first half of a `ModelRef`."""
+    label: str
+    base_url: str
+    """Up to and without `/chat/completions`; for Ollama the server's root."""
+    api_key: str | None = field(default=None, repr=False)
+    default_model: str | None = None
+    kind: Kind = "openai"
+    optional: bool = False
+    """Not asked for by the operator: used when found running, and nobody is told when it is not."""
 
 
 @dataclass(frozen=True, slots=True)

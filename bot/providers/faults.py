@@ -1,0 +1,193 @@
+"""From what a model server says when it refuses to our own errors (pure)."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from bot.errors import (
+    Filtered,
+    KeyRejected,
+    ModelBusy,
+    ModelGone,
+    ModelTimeout,
+    NoCredit,
+    ProviderError,
+    RequestRefused,
+    ServerFault,
+    TooLong,
+)
+
+_DETAIL_LENGTH = 300
+
+_BY_STATUS: dict[int, type[ProviderError]] = {
+    401: KeyRejected,
+    402: NoCredit,
+    403: KeyRejected,
+    404: ModelGone,
+    408: ModelTimeout,
+    410: ModelGone,
+    413: TooLong,
+    429: ModelBusy,
+}
+
+# What a server says about itself in words is more exact than its status, for the statuses that mean many things.
+_BY_WORDS: tuple[tuple[type[ProviderError], frozenset[int], re.Pattern[str]], ...] = (
+    (
+        NoCredit,
+        frozenset({0, 400, 403, 429}),
+        re.compile(
+            r"insufficient[_ ](quota|credit|balance|funds)|billing[_ ]hard[_ ]limit|exceeded your current quota"
+        ),
+    ),
+    (
+        TooLong,
+        frozenset({0, 400, 422}),
+        re.compile(
+            r"context[_ -]?(length|window|size)|maximum context|too many (input )?tokens|(prompt|input|request) is too "
+            r"(long|large)|reduce the length|exceeds? the (maximum|max|available|limit).{0,40}tokens|string_above_max"
+        ),
+    ),
+    (
+        Filtered,
+        frozenset({0, 400, 403, 422}),
+        re.compile(r"content[_ ](filter|policy)|moderation|flagged|safety system"),
+    ),
+    (
+        KeyRejected,
+        frozenset({0, 400}),
+        re.compile(
+            r"(invalid|incorrect|missing|expired)[_ ]api[_ ]?key|api[_ ]?key (is |was )?(not valid|invalid|expired)"
+            r"|authentication_error|unauthori[sz]ed"
+        ),
+    ),
+    (RequestRefused, frozenset({0, 404}), re.compile(r"support image|image input")),
+    (
+        ModelGone,
+        frozenset({0, 400, 422}),
+        re.compile(
+            r"model[_ ](not[_ ](found|available|exist)|decommissioned|deprecated)"
+            r"|(unknown|invalid|unsupported|no such) model|not a valid model|model\b.{0,120}\b(not found|does(n't| not) exist|not exist|unknown|"
+            r"is not available|no longer (available|supported)|decommissioned|has been (removed|deprecated|retired))"
+        ),
+    ),
+    (ModelBusy, frozenset({0}), re.compile(r"rate[_ ]limit|too many requests|overloaded")),
+    (ModelTimeout, frozenset({0}), re.compile(r"timed?[_ -]?out")),
+)
+
+_SECRETS = (
+    (re.compile(r"(?<=://)[^\s/@]+@"), ""),
+    (re.compile(r"(?i)\b(bearer)\s+\S+"), r"\1 …"),
+    (re.compile(r"(?i)\b((?:api[_-]?)?key|token|secret|password)=[^\s&]+"), r"\1=…"),
+    (re.compile(r"\b(?:sk|pk|rk|key|gsk|xai|hf|nvapi|AIza)[-_]?[A-Za-z0-9*_-]{12,}"), "…"),
+)
+
+
+def clean(text: str, secrets: Iterable[str] = ()) -> str:
+    """What a provider said, fit to be shown: one line, at most 300 characters, no keys, no credentials in URLs."""
+    text = text[:4_000]
+    for secret in secrets:
+        text = text.replace(secret, "…")
+    for pattern, instead in _SECRETS:
+        text = pattern.sub(instead, text)
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return line if len(line) <= _DETAIL_LENGTH else line[: _DETAIL_LENGTH - 1].rstrip() + "…"
+
+
+def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
+    """Seconds that a `Retry-After` header asks for: it holds seconds or a date."""
+    value = headers.get("retry-after", "").strip()
+    if not value:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = _until(value, now or datetime.now(UTC))
+    return max(0.0, seconds) if math.isfinite(seconds) else None
+
+
+def _until(date: str, now: datetime) -> float:
+    try:
+        then = parsedate_to_datetime(date)
+    except ValueError:
+        return math.nan
+    return ((then if then.tzinfo else then.replace(tzinfo=UTC)) - now).total_seconds()
+
+
+def error_in(payload: Any) -> Any:
+    """The error that a JSON value carries, or None: `{"error": …}`, `{"object": "error", …}`, `{"detail": …}`."""
+    if isinstance(payload, list):
+        payload = payload[0] if payload else None
+    if not isinstance(payload, dict):
+        return None
+    if payload.get("error"):
+        return payload["error"]
+    if payload.get("choices"):
+        return None
+    if payload.get("object") == "error" or payload.get("type") == "error" or payload.get("detail"):
+        return payload
+    return None
+
+
+def fault_of_error(
+    error: Any, *, status: int = 0, secrets: Iterable[str] = (), after: float | None = None
+) -> ProviderError:
+    """Our error for an error object of a server. `status` 0: it stood in an answer that began well."""
+    code, message = _code(error), _message(error)
+    if not status and code.isdigit():
+        status = int(code)
+    kind = _kind(status, f"{code} {message}".lower())
+    return kind(clean(message or code or (f"HTTP {status}" if status else ""), secrets), retry_after=after)
+
+
+def fault_of_response(
+    status: int, headers: Mapping[str, str], body: bytes, *, secrets: Iterable[str] = ()
+) -> ProviderError:
+    """Our error for a response that is not 2xx."""
+    after = retry_after(headers)
+    text = body.decode("utf-8", "replace").strip()
+    try:
+        payload = json.loads(text)
+    except ValueError:
+        payload = None
+    error = error_in(payload) or payload
+    if error is None:
+        error = {"message": f"HTTP {status}" if not text or text.startswith("<") else text}
+    return fault_of_error(error, status=status, secrets=secrets, after=after)
+
+
+def _kind(status: int, words: str) -> type[ProviderError]:
+    for kind, statuses, pattern in _BY_WORDS:
+        if status in statuses and pattern.search(words):
+            return kind
+    if status in _BY_STATUS:
+        return _BY_STATUS[status]
+    return RequestRefused if 300 <= status < 500 else ServerFault
+
+
+def _code(error: Any) -> str:
+    if not isinstance(error, dict):
+        return ""
+    for key in ("code", "type", "status"):
+        value = error.get(key)
+        if isinstance(value, (str, int)) and not isinstance(value, bool) and value != "":
+            return str(value)
+    return ""
+
+
+def _message(error: Any) -> str:
+    """The words of an error object; a router's own are joined by those of the server behind it."""
+    if isinstance(error, str):
+        return error
+    if not isinstance(error, dict):
+        return json.dumps(error)[:_DETAIL_LENGTH] if error else ""
+    words = next((error[key] for key in ("message", "detail", "msg", "error") if error.get(key)), "")
+    metadata = error.get("metadata")
+    behind = metadata.get("raw") if isinstance(metadata, dict) else None
+    parts = [part if isinstance(part, str) else json.dumps(part) for part in (words, behind) if part]
+    return ": ".join(parts)

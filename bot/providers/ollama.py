@@ -1,0 +1,81 @@
+"""Ollama: chat in the common format, the list of models in its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import httpx
+
+from bot.domain import ModelInfo, ModelRef
+from bot.errors import ModelGone, ProviderError
+from bot.providers.base import ProviderSettings
+from bot.providers.listing import sees_by_name
+from bot.providers.openai_compatible import LIST_TIMEOUT, OpenAICompatible
+
+_DETAILS_AT_ONCE = 4
+_Details = Mapping[str, Any]
+
+
+class Ollama(OpenAICompatible):
+    """A local Ollama. What each model can do is asked once per version of the model."""
+
+    def __init__(self, client: httpx.AsyncClient, settings: ProviderSettings, *, timeout: float = 60.0) -> None:
+        self._root = settings.base_url.rstrip("/").removesuffix("/v1")
+        super().__init__(client, replace(settings, base_url=f"{self._root}/v1"), timeout=timeout)
+        self._details: dict[tuple[str, str], _Details] = {}
+
+    async def models(self) -> Sequence[ModelInfo]:
+        try:
+            payload = await self._get(f"{self._root}/api/tags")
+        except ModelGone:  # something else that speaks the common format
+            return await super().models()
+        entries = payload.get("models") if isinstance(payload, dict) else None
+        named = [e for e in entries or () if isinstance(e, dict) and isinstance(e.get("name"), str) and e["name"]]
+        gate = asyncio.Semaphore(_DETAILS_AT_ONCE)
+        details = await asyncio.gather(*(self._describe(entry, gate) for entry in named))
+        self._details = {_key(entry): shown for entry, shown in zip(named, details, strict=True) if shown}
+        found = (self._info(entry, shown) for entry, shown in zip(named, details, strict=True))
+        return tuple(info for info in found if info is not None)
+
+    async def _describe(self, entry: _Details, gate: asyncio.Semaphore) -> _Details:
+        known = self._details.get(_key(entry))
+        if known is not None:
+            return known
+        async with gate:
+            try:
+                body = {"model": entry["name"]}
+                shown = await self._json("POST", f"{self._root}/api/show", body, httpx.Timeout(LIST_TIMEOUT))
+            except ProviderError:
+                return {}
+        return shown if isinstance(shown, dict) else {}
+
+    def _info(self, entry: _Details, shown: _Details) -> ModelInfo | None:
+        name: str = entry["name"]
+        abilities = shown.get("capabilities")
+        if not isinstance(abilities, list):  # older versions do not tell
+            abilities = ["completion"] + (["vision"] if sees_by_name(name) or _sees_by_family(entry) else [])
+        if "completion" not in abilities:
+            return None
+        context = _context(shown.get("model_info"))
+        ref = ModelRef(self.name, name)
+        return ModelInfo(ref, name.removesuffix(":latest"), self.label, context=context, vision="vision" in abilities)
+
+
+def _key(entry: _Details) -> tuple[str, str]:
+    return entry["name"], str(entry.get("digest") or entry.get("modified_at") or "")
+
+
+def _context(facts: object) -> int | None:
+    for key, value in facts.items() if isinstance(facts, dict) else ():
+        if str(key).endswith(".context_length") and type(value) is int:
+            return value
+    return None
+
+
+def _sees_by_family(entry: _Details) -> bool:
+    details = entry.get("details")
+    families = details.get("families") if isinstance(details, dict) else None
+    return isinstance(families, list) and bool({"clip", "mllama"} & {str(family) for family in families})

@@ -1,0 +1,215 @@
+"""Any server that speaks OpenAI's chat completions, over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import Any
+
+import httpx
+
+from bot.domain import Event, ModelInfo, Role
+from bot.errors import BrokenOff, Garbled, ModelGone, ModelTimeout, Unreachable
+from bot.providers.answer import AnswerReader
+from bot.providers.base import ProviderSettings, Request, Turn
+from bot.providers.faults import clean, fault_of_response
+from bot.providers.listing import models_in
+
+CONNECT_TIMEOUT = 10.0
+LIST_TIMEOUT = 15.0
+_AFTERMATH = 3.0
+"""Seconds that usage may come after an answer's last word: no answer waits longer for it."""
+_LINGER = 0.1
+"""Seconds that a server gets to end its response properly, which lets the connection be used again."""
+_ERROR_BODY_LIMIT = 64_000
+_APP_HEADERS = {"HTTP-Referer": "https://github.com/bobbin-chat/bobbin", "X-Title": "Bobbin"}
+"""How OpenRouter wants applications to name themselves."""
+_KEY_PATHS = {"openrouter": "/key", "venice": "/api_keys/rate_limits"}
+"""Where the list of models is open to everybody: what only a good key may read."""
+
+
+class OpenAICompatible:
+    """One provider. `timeout`: seconds without a byte from the model after which an answer has failed."""
+
+    def __init__(self, client: httpx.AsyncClient, settings: ProviderSettings, *, timeout: float = 60.0) -> None:
+        self.name = settings.name
+        self.label = settings.label
+        self.default_model = settings.default_model
+        self.optional = settings.optional
+        self._client = client
+        self._settings = settings
+        self._base = settings.base_url.rstrip("/").removesuffix("/chat/completions")
+        self._secrets = (settings.api_key,) if settings.api_key else ()
+        self._timeout = httpx.Timeout(timeout, connect=CONNECT_TIMEOUT, pool=CONNECT_TIMEOUT)
+        self._usage_wanted = True
+        self._limit_field = "max_tokens"
+
+    async def models(self) -> Sequence[ModelInfo]:
+        """Its list, asked now. A server without one offers its default model. Raises ProviderError."""
+        try:
+            payload = await self._get(f"{self._base}/models")
+        except ModelGone:
+            if not self.default_model:
+                raise
+            payload = {"data": [{"id": self.default_model}]}
+        return models_in(payload, self._settings)
+
+    async def ping(self) -> int:
+        """How many models it offers, asked now, and with a key that is good. Raises ProviderError."""
+        path = _KEY_PATHS.get(self._settings.kind)
+        if path:
+            with suppress(ModelGone):  # a stand-in or proxy need not have that page
+                await self._get(self._base + path)
+        return len(await self.models())
+
+    async def stream(self, request: Request) -> AsyncIterator[Event]:
+        """The answer as it comes. Raises ProviderError; see `Provider.stream`."""
+        async with self._answering(request) as response:
+            reader = AnswerReader(self._secrets)
+            body = _Body(response, reader)
+            while not reader.closed and (block := await body.next()) is not None:
+                for event in reader.feed(block):
+                    yield event
+                if reader.fault is not None:
+                    raise reader.fault
+            for event in reader.end():
+                yield event
+            await body.linger()
+
+    @asynccontextmanager
+    async def _answering(self, request: Request) -> AsyncIterator[httpx.Response]:
+        """The response that holds the answer; what a server does not understand is left out and asked again."""
+        while True:
+            response = await self._send("POST", f"{self._base}/chat/completions", self._body(request), self._timeout)
+            try:
+                if response.is_success:
+                    yield response
+                    return
+                body = await _read_some(response)
+            finally:
+                await response.aclose()
+            if not self._adapt(response.status_code, body, request):
+                raise fault_of_response(response.status_code, response.headers, body, secrets=self._secrets)
+
+    def _adapt(self, status: int, body: bytes, request: Request) -> bool:
+        """Whether a refusal was about a field that can be spared; it is from now on."""
+        if status not in (400, 422):
+            return False
+        if self._usage_wanted and (b"stream_options" in body or b"include_usage" in body):
+            self._usage_wanted = False
+            return True
+        if request.max_tokens and self._limit_field == "max_tokens" and b"max_completion_tokens" in body:
+            self._limit_field = "max_completion_tokens"
+            return True
+        return False
+
+    def _body(self, request: Request) -> dict[str, Any]:
+        messages: list[dict[str, Any]] = [{"role": "system", "content": request.system}] if request.system else []
+        messages += [_message(turn) for turn in request.turns]
+        body: dict[str, Any] = {"model": request.model.name, "messages": messages, "stream": True}
+        if self._usage_wanted:
+            body["stream_options"] = {"include_usage": True}
+            if self._settings.kind == "openrouter":
+                body["usage"] = {"include": True}
+        if request.max_tokens:
+            body[self._limit_field] = request.max_tokens
+        return body
+
+    async def _get(self, url: str) -> Any:
+        limits = httpx.Timeout(LIST_TIMEOUT, connect=1.0 if self.optional else CONNECT_TIMEOUT)
+        return await self._json("GET", url, None, limits)
+
+    async def _json(self, method: str, url: str, body: Mapping[str, Any] | None, limits: httpx.Timeout) -> Any:
+        """The JSON that a short request answers with. Raises ProviderError."""
+        response = await self._send(method, url, body, limits)
+        try:
+            with _reading():
+                content = await response.aread()
+        finally:
+            await response.aclose()
+        if not response.is_success:
+            raise fault_of_response(response.status_code, response.headers, content, secrets=self._secrets)
+        try:
+            return json.loads(content)
+        except ValueError:
+            raise Garbled("an answer that is not JSON") from None
+
+    async def _send(
+        self, method: str, url: str, body: Mapping[str, Any] | None, limits: httpx.Timeout
+    ) -> httpx.Response:
+        headers = dict(_APP_HEADERS) if self._settings.kind == "openrouter" else {}
+        if self._settings.api_key:
+            headers["Authorization"] = f"Bearer {self._settings.api_key}"
+        try:
+            request = self._client.build_request(method, url, json=body, headers=headers, timeout=limits)
+            return await self._client.send(request, stream=True)
+        except (httpx.ReadTimeout, httpx.WriteTimeout) as error:
+            raise ModelTimeout("no answer") from error
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise Unreachable(clean(str(error), self._secrets)) from error
+
+
+class _Body:
+    """The bytes of a response, until its end or, once the answer is finished, until they are no longer worth it."""
+
+    def __init__(self, response: httpx.Response, reader: AnswerReader) -> None:
+        self._reader = reader
+        self._blocks = response.aiter_bytes()
+        self._until: float | None = None
+
+    async def next(self) -> bytes | None:
+        """The next bytes, None at the end. Raises ProviderError."""
+        if not self._reader.finished:
+            with _reading():
+                return await anext(self._blocks, None)
+        if self._until is None:
+            self._until = asyncio.get_running_loop().time() + _AFTERMATH
+        with suppress(TimeoutError, httpx.HTTPError):
+            async with asyncio.timeout_at(self._until):
+                return await anext(self._blocks, None)
+        return None
+
+    async def linger(self) -> None:
+        """Read on for a moment, to the end that has mostly arrived already."""
+        with suppress(TimeoutError, httpx.HTTPError):
+            async with asyncio.timeout(_LINGER):
+                while await anext(self._blocks, None) is not None:
+                    pass
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    """Turns what can happen to a response that has begun into our errors."""
+    try:
+        yield
+    except httpx.TimeoutException as error:
+        raise ModelTimeout("no more bytes") from error
+    except httpx.DecodingError as error:
+        raise Garbled("a body that cannot be unpacked") from error
+    except httpx.HTTPError as error:
+        raise BrokenOff("the connection broke") from error
+
+
+async def _read_some(response: httpx.Response) -> bytes:
+    """The beginning of an error's body; one that breaks off or never ends is as good as what came."""
+    body = b""
+    with suppress(httpx.HTTPError, TimeoutError):
+        async with asyncio.timeout(CONNECT_TIMEOUT):
+            async for block in response.aiter_bytes():
+                body += block
+                if len(body) > _ERROR_BODY_LIMIT:
+                    break
+    return body
+
+
+def _message(turn: Turn) -> dict[str, Any]:
+    if not turn.images or turn.role is not Role.USER:
+        return {"role": str(turn.role), "content": turn.text}
+    parts: list[dict[str, Any]] = [{"type": "text", "text": turn.text}] if turn.text else []
+    for image in turn.images:
+        url = f"data:{image.mime};base64,{base64.b64encode(image.data).decode('ascii')}"
+        parts.append({"type": "image_url", "image_url": {"url": url}})
+    return {"role": str(turn.role), "content": parts}

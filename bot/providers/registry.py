@@ -1,0 +1,128 @@
+"""All configured providers, their one HTTP client and their catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+from bot.domain import Event
+from bot.errors import ModelGone, ProviderError
+from bot.providers.base import ProviderSettings, Request
+from bot.providers.catalogue import Catalogue
+from bot.providers.ollama import Ollama
+from bot.providers.openai_compatible import OpenAICompatible
+
+_MOST_STREAMS = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How a provider is, asked now."""
+
+    name: str
+    label: str
+    ok: bool
+    text: str
+    """One line: how many models it offers, or what to do."""
+    optional: bool = False
+    """Nobody configured it: being away is no fault."""
+
+
+class Providers:
+    """Where text comes from. Made by `open`; an async context manager that closes itself."""
+
+    def __init__(self, providers: Sequence[OpenAICompatible], catalogue: Catalogue, stack: AsyncExitStack) -> None:
+        self._providers = {provider.name: provider for provider in providers}
+        self._stack = stack
+        self.catalogue = catalogue
+
+    @classmethod
+    async def open(
+        cls,
+        settings: Sequence[ProviderSettings],
+        *,
+        timeout: float = 60.0,  # noqa: ASYNC109 - seconds a model may be silent, not a limit of this call
+        allowed: Sequence[str] = (),
+        max_age: float = 300.0,
+    ) -> Self:
+        """Reach for all providers, in menu order, without failing when some cannot be reached.
+
+        `timeout`: seconds without a byte after which an answer has failed; `allowed`: glob patterns of models;
+        `max_age`: seconds that a list of models is kept.
+        """
+        async with AsyncExitStack() as stack:
+            client = await stack.enter_async_context(new_client())
+            providers = [new_provider(client, one, timeout=timeout) for one in settings]
+            catalogue = await stack.enter_async_context(Catalogue(providers, allowed=allowed, max_age=max_age))
+            return cls(providers, catalogue, stack.pop_all())
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """End the refreshing and every connection."""
+        await self._stack.aclose()
+
+    def stream(self, request: Request) -> AsyncIterator[Event]:
+        """The answer of the model that the request names. Raises ProviderError; see `Provider.stream`."""
+        provider = self._providers.get(request.model.provider)
+        return _nobody(request) if provider is None else provider.stream(request)
+
+    async def ping(self) -> list[Health]:
+        """How each provider is, one after the other, asked now."""
+        return [await _health(provider) for provider in self._providers.values()]
+
+
+def new_client() -> httpx.AsyncClient:
+    """The HTTP client that all providers share."""
+    limits = httpx.Limits(max_connections=_MOST_STREAMS, max_keepalive_connections=100, keepalive_expiry=30.0)
+    return httpx.AsyncClient(limits=limits)
+
+
+def new_provider(client: httpx.AsyncClient, settings: ProviderSettings, *, timeout: float = 60.0) -> OpenAICompatible:
+    """The provider that speaks in the manner of its kind."""
+    kind = Ollama if settings.kind == "ollama" else OpenAICompatible
+    return kind(client, settings, timeout=timeout)
+
+
+async def answers(settings: ProviderSettings) -> bool:
+    """Whether a server with at least one model is found there, within a second or so."""
+    async with new_client() as client:
+        return (await _health(new_provider(client, settings))).ok
+
+
+async def _nobody(request: Request) -> AsyncIterator[Event]:
+    raise ModelGone(f"{request.model.provider} is not configured")
+    yield
+
+
+_ADVICE = {
+    "key_rejected": "the key is rejected: set a valid one",
+    "no_credit": "the account has no credit left: top it up",
+    "unreachable": "cannot be reached: check the address and the network",
+    "timeout": "does not answer: try again later",
+    "busy": "is too busy: try again later",
+    "model_gone": "has no list of models there: check the base URL",
+    "garbled": "answers with something else than models: check the base URL",
+}
+
+
+async def _health(provider: OpenAICompatible) -> Health:
+    try:
+        count = await provider.ping()
+    except ProviderError as error:
+        advice = _ADVICE.get(error.code, "refuses to tell its models")
+        text = f"{advice} ({error.detail})" if error.detail else advice
+        return Health(provider.name, provider.label, False, text, provider.optional)
+    text = f"{count} models" if count else "offers no model: add one there"
+    return Health(provider.name, provider.label, count > 0, text, provider.optional)

@@ -1,0 +1,65 @@
+"""Search as you type over lists of models (pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bot.domain import ModelInfo
+
+
+def best_matches(models: Sequence[ModelInfo], query: str) -> tuple[ModelInfo, ...]:
+    """Those models in which every word of `query` is found, best first, else in the order given.
+
+    A word at the very start of a name or label is better than one at the start of a word, that than one inside.
+    """
+    words = query.lower().split()
+    if not words:
+        return tuple(models)
+    scored = ((_score(info, words), position) for position, info in enumerate(models))
+    return tuple(models[position] for score, position in sorted((s, p) for s, p in scored if s is not None))
+
+
+def fair_shares(wanted: Sequence[int], limit: int) -> list[int]:
+    """How many of its entries each group may show: all get the same, and what some don't need goes to the others."""
+    shares = [0] * len(wanted)
+    open_groups = [position for position, count in enumerate(wanted) if count]
+    left = limit
+    while open_groups and left > 0:
+        each = max(1, left // len(open_groups))
+        for position in open_groups:
+            more = min(each, wanted[position] - shares[position], left)
+            shares[position] += more
+            left -= more
+        open_groups = [position for position in open_groups if shares[position] < wanted[position]]
+    return shares
+
+
+def _score(info: ModelInfo, words: Sequence[str]) -> int | None:
+    names = (info.ref.name.lower(), info.label.lower())
+    total = 0
+    for word in words:
+        score = min(_word_score(name, word) for name in names)
+        if score > 2 and word in info.provider_label.lower():
+            score = 2
+        if score > 2:
+            return None
+        total += score
+    return total
+
+
+def _word_score(text: str, word: str) -> int:
+    if text.startswith(word):
+        return 0
+    at = text.find(word)
+    if at < 0:
+        return 3
+    while at >= 0:
+        if _starts_word(text, at):
+            return 1
+        at = text.find(word, at + 1)
+    return 2
+
+
+def _starts_word(text: str, at: int) -> bool:
+    before, here = text[at - 1], text[at]
+    return not before.isalnum() or before.isdigit() != here.isdigit()
