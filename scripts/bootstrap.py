@@ -27,6 +27,8 @@ TOOLS = ROOT / ".tools"
 OLDEST_UV = (0, 9)
 PINNED_UV = "0.13.8"  # a newer one is taken where the index does not have it
 
+CERTIFICATES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
+
 
 def main() -> None:
     """`--dev` brings what the tests need too. One at a time: a second call waits, then finds everything there."""
@@ -36,11 +38,18 @@ def main() -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         uv = uv_on_path() or uv_in_tools() or uv_by_pip() or uv_by_download()
         groups = [] if "--dev" in sys.argv else ["--no-dev"]
-        environment = {key: value for key, value in os.environ.items() if key != "VIRTUAL_ENV"}
-        environment.setdefault("UV_PYTHON_DOWNLOADS", "never")
-        done = subprocess.run([uv, "sync", "--locked", "--inexact", *groups], env=environment, check=False)
+        done = subprocess.run([uv, "sync", "--locked", "--inexact", *groups], env=environment(), check=False)
     if done.returncode:
         sys.exit(f"The packages could not be installed (see above). Bobbin needs Python 3.11 or newer; {hint()}")
+
+
+def environment() -> dict[str, str]:
+    """What uv sees: no other virtual environment, and the certificates that this machine trusts."""
+    values = {key: value for key, value in os.environ.items() if key != "VIRTUAL_ENV"}
+    values.setdefault("UV_PYTHON_DOWNLOADS", "never")
+    if sys.platform == "darwin" or any(Path(bundle).exists() for bundle in CERTIFICATES):
+        values.setdefault("UV_SYSTEM_CERTS", "1")  # a company's own may be among them
+    return values
 
 
 def hint() -> str:
@@ -86,14 +95,15 @@ def uv_by_download() -> str:
     """Straight from the package index. Leaves with one line that says what to do when that fails."""
     index = os.environ.get("UV_DEFAULT_INDEX") or os.environ.get("UV_INDEX_URL") or os.environ.get("PIP_INDEX_URL")
     page = f"{(index or 'https://pypi.org/simple').rstrip('/')}/uv/"
-    print(f"Fetching uv from {urllib.parse.urlsplit(page).hostname} …", flush=True)
+    host = urllib.parse.urlsplit(page).hostname  # alone: the address may carry a password
+    print(f"Fetching uv from {host} …", flush=True)
     try:
         name, address, digest = pick(links(page))
         wheel = fetch(address)
     except (OSError, LookupError) as error:
-        sys.exit(f"uv could not be fetched from {page} ({error}); {hint()}")
+        sys.exit(f"uv could not be fetched from {host} ({error}); {hint()}")
     if hashlib.sha256(wheel).hexdigest() != digest:
-        sys.exit(f"{name} does not have the checksum that {page} promises; nothing was installed.")
+        sys.exit(f"{name} does not have the checksum that {host} promises; nothing was installed.")
     with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
         inside = next(entry for entry in archive.namelist() if entry.endswith(".data/scripts/uv"))
         place(archive.read(inside))
