@@ -1,0 +1,86 @@
+"""What is known of a person: a name, a usual model, opinions on answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import select
+
+from bot.domain import ModelRef, Person
+from storage.columns import utc_now
+from storage.database import Database
+from storage.exchange import insert_new
+from storage.tables import feedback, people
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    person: Person
+    name: str | None = None
+    default_model: ModelRef | None = None
+    """What the person has set."""
+    last_model: ModelRef | None = None
+    """What the person chose last."""
+    always: bool = False
+    """Start with the own model and skip the menu."""
+
+
+class People:
+    """Every method is one transaction or one read; all raise StorageError when the database fails."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def get(self, person: Person) -> Profile:
+        """The person's profile; an empty one for somebody unknown."""
+        query = select(people).where(people.c.team == person.team, people.c.user == person.user)
+        async with self._database.read() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        if row is None:
+            return Profile(person)
+        return Profile(
+            person=person,
+            name=row.name,
+            default_model=ModelRef.parse(row.default_model) if row.default_model else None,
+            last_model=ModelRef.parse(row.last_model) if row.last_model else None,
+            always=row.always,
+        )
+
+    async def remember_name(self, person: Person, name: str) -> None:
+        await self._set(person, name=name)
+
+    async def set_default(self, person: Person, model: ModelRef | None, always: bool) -> None:
+        await self._set(person, default_model=None if model is None else str(model), always=always)
+
+    async def used(self, person: Person, model: ModelRef) -> None:
+        """Remember what the person chose last."""
+        await self._set(person, last_model=str(model))
+
+    async def _set(self, person: Person, **values: str | bool | None) -> None:
+        changed = {**values, "updated_at": utc_now()}
+        row = {"team": person.team, "user": person.user, "always": False, **changed}
+        async with self._database.begin() as connection:
+            await connection.execute(
+                insert_new(connection, people)
+                .values(row)
+                .on_conflict_do_update(index_elements=["team", "user"], set_=changed)
+            )
+
+    async def rate(self, message_id: str, person: Person, value: int) -> None:
+        """Keep what the person thinks of an answer (1 good, -1 bad); a later opinion replaces an earlier one.
+
+        Raises Conflict when there is no such message.
+        """
+        changed = {"value": value, "updated_at": utc_now()}
+        row = {"message_id": message_id, "team": person.team, "user": person.user, **changed}
+        async with self._database.begin() as connection:
+            await connection.execute(
+                insert_new(connection, feedback)
+                .values(row)
+                .on_conflict_do_update(index_elements=["message_id", "team", "user"], set_=changed)
+            )
+
+    async def ratings(self, message_id: str) -> dict[Person, int]:
+        async with self._database.read() as connection:
+            rows = await connection.execute(select(feedback).where(feedback.c.message_id == message_id))
+            return {Person(row.team, row.user): row.value for row in rows}

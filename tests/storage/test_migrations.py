@@ -1,0 +1,85 @@
+"""The migrations make what the tables say, once, however many processes start at the same time."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, inspect, text
+
+from bot.errors import StorageError
+from storage.database import Database
+from storage.tables import metadata
+
+MIGRATE = """
+import asyncio, sys
+from storage.database import Database
+async def main():
+    database = Database.open(sys.argv[1])
+    await database.migrate()
+    await database.ping()
+    await database.close()
+asyncio.run(main())
+"""
+
+
+def _differences(connection: Connection) -> list[object]:
+    context = MigrationContext.configure(connection, opts={"compare_type": True})
+    return list(compare_metadata(context, metadata))
+
+
+async def test_migrations_make_the_tables_of_the_metadata(database: Database) -> None:
+    async with database.read() as connection:
+        assert await connection.run_sync(_differences) == []
+
+
+async def test_partial_indexes_have_their_conditions(database: Database) -> None:
+    def conditions(connection: Connection) -> dict[str | None, str]:
+        indexes = inspect(connection).get_indexes("answers")
+        key = f"{connection.dialect.name}_where"
+        return {index["name"]: str(index.get("dialect_options", {}).get(key)) for index in indexes}
+
+    async with database.read() as connection:
+        found = await connection.run_sync(conditions)
+    assert "running" in found["uq_answers_running"]
+    assert "ended" in found["ix_answers_open"]
+
+
+async def test_migrating_again_changes_nothing(database: Database) -> None:
+    await database.migrate()
+    async with database.read() as connection:
+        assert (await connection.scalars(text("SELECT version_num FROM alembic_version"))).all() == ["0001"]
+
+
+async def test_several_processes_start_at_once_on_an_empty_database(database_url: str) -> None:
+    Database.open(database_url)  # makes the folder, as any one of them would
+    command = (sys.executable, "-W", "error", "-c", MIGRATE, database_url)
+    started = [await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE) for _ in range(5)]
+    errors = [(await process.communicate())[1].decode() for process in started]
+    assert errors == [""] * 5
+    assert [process.returncode for process in started] == [0] * 5
+    database = Database.open(database_url)
+    async with database.read() as connection:
+        assert (await connection.scalars(text("SELECT version_num FROM alembic_version"))).all() == ["0001"]
+    await database.close()
+
+
+async def test_two_databases_in_one_process_migrate_at_once(database_url: str) -> None:
+    one, other = Database.open(database_url), Database.open("sqlite://")
+    await asyncio.gather(one.migrate(), other.migrate(), one.migrate())
+    for database in (one, other):
+        async with database.read() as connection:
+            assert await connection.run_sync(_differences) == []
+        await database.close()
+
+
+async def test_a_database_of_a_newer_version_is_left_alone(database: Database) -> None:
+    async with database.begin() as connection:
+        await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(StorageError, match=r"schema 9999.*newer version"):
+        await database.migrate()
+    async with database.read() as connection:
+        assert await connection.scalar(text("SELECT version_num FROM alembic_version")) == "9999"
