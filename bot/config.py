@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -20,6 +19,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableSetting
 
 from bot.errors import SettingsError
+from bot.providers.base import ProviderSettings
 
 DEFAULT_SYSTEM_PROMPT = (
     "You are Bobbin, a helpful assistant in a Slack thread. Several people may take part; when they do, each message "
@@ -49,17 +49,6 @@ class Delivery(StrEnum):
 
     SOCKET = "socket"
     HTTP = "http"
-
-
-@dataclass(frozen=True, slots=True)
-class ProviderSettings:
-    """One configured source of models. `base_url` is where `/chat/completions` and `/models` stand, without a slash."""
-
-    name: str
-    label: str
-    base_url: str
-    api_key: SecretStr | None = field(default=None, repr=False)
-    default_model: str | None = None
 
 
 def _web_address(text: str) -> str:
@@ -245,28 +234,29 @@ class Settings(BaseSettings):
             yield "SLACK_BOT_TOKEN must begin with xoxb- (Slack app, OAuth & Permissions, Bot User OAuth Token)"
 
     def providers(self) -> tuple[ProviderSettings, ...]:
-        """The configured sources of models, in the menu's order."""
-        found = []
-        if self.openrouter_api_key:
-            found.append(
-                ProviderSettings("openrouter", "OpenRouter", self.openrouter_base_url, self.openrouter_api_key)
-            )
-        if self.venice_api_key:
-            found.append(
-                ProviderSettings("venice", "Venice", self.venice_base_url, self.venice_api_key, self.venice_chat_model)
-            )
-        if self.openai_api_key or self.openai_base_url:
-            base_url = self.openai_base_url or "https://api.openai.com/v1"
-            label = "OpenAI" if urlsplit(base_url).hostname == "api.openai.com" else "OpenAI-compatible"
-            found.append(ProviderSettings("openai", label, base_url, self.openai_api_key))
-        if self.ollama_base_url:
-            found.append(self.ollama())
-        return tuple(found)
+        """The sources of models that are configured, in the menu's order."""
+        return (*self._hosted(), *self._own_servers())
 
-    def ollama(self) -> ProviderSettings:
-        """The Ollama that is set, or the one that may run on this machine unasked."""
-        root = self.ollama_base_url or "http://localhost:11434"
-        return ProviderSettings("ollama", "Ollama", root if root.endswith("/v1") else f"{root}/v1")
+    def local_ollama(self) -> ProviderSettings | None:
+        """The Ollama that may run on this machine though nobody named it; None when one is named."""
+        if self.ollama_base_url:
+            return None
+        return ProviderSettings("ollama", "Ollama", "http://localhost:11434", kind="ollama", optional=True)
+
+    def _hosted(self) -> Iterator[ProviderSettings]:
+        if key := _revealed(self.openrouter_api_key):
+            yield ProviderSettings("openrouter", "OpenRouter", self.openrouter_base_url, key, kind="openrouter")
+        if key := _revealed(self.venice_api_key):
+            model = self.venice_chat_model
+            yield ProviderSettings("venice", "Venice", self.venice_base_url, key, model, kind="venice")
+
+    def _own_servers(self) -> Iterator[ProviderSettings]:
+        if self.openai_api_key or self.openai_base_url:
+            url = self.openai_base_url or "https://api.openai.com/v1"
+            label = "OpenAI" if urlsplit(url).hostname == "api.openai.com" else "OpenAI-compatible"
+            yield ProviderSettings("openai", label, url, _revealed(self.openai_api_key) or None)
+        if self.ollama_base_url:
+            yield ProviderSettings("ollama", "Ollama", self.ollama_base_url, kind="ollama")
 
     def database(self, file: str = "bobbin.sqlite3") -> str:
         """The database's URL: as set, else that of an SQLite file in the user's data folder."""
@@ -287,8 +277,8 @@ def no_models() -> SettingsError:
     )
 
 
-def _revealed(secret: SecretStr) -> str:
-    return secret.get_secret_value()
+def _revealed(secret: SecretStr | None) -> str:
+    return secret.get_secret_value() if secret else ""
 
 
 _MUST_BE = {

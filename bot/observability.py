@@ -132,6 +132,7 @@ class Metrics:
         self._waiting = self._gauge("answers_waiting", "Answers that wait their turn in this process.")
         self._running = self._gauge("answers_running", "Answers that this process is writing.")
         self._slack_calls = self._counter("slack_calls", "Calls of Slack's Web API.", "method", "result")
+        self._slack_seconds = self._histogram("slack_call_seconds", "How long calls of Slack took.", "method")
         self._slack_limited = self._counter("slack_rate_limited", "Calls that Slack refused with 429.", "method")
         self._model_errors = self._counter("model_errors", "Failures of models.", "provider", "code")
         self._taken_over = self._counter("leases_taken_over", "Answers taken over from an owner that fell silent.")
@@ -152,9 +153,10 @@ class Metrics:
     def running(self, answers: int) -> None:
         self._running.set(answers)
 
-    def slack_call(self, method: str, result: str) -> None:
-        """`result`: `ok`, or Slack's error code."""
+    def slack_call(self, method: str, result: str, seconds: float) -> None:
+        """`result`: `ok`, or why not, in one word; `seconds`: how long it took."""
         self._slack_calls.labels(method, result).inc()
+        self._slack_seconds.labels(method).observe(seconds)
 
     def slack_rate_limited(self, method: str) -> None:
         self._slack_limited.labels(method).inc()
@@ -176,6 +178,6 @@ class Metrics:
     def _gauge(self, name: str, meaning: str) -> Gauge:
         return Gauge(f"bobbin_{name}", meaning, registry=self._registry)
 
-    def _histogram(self, name: str, meaning: str) -> Histogram:
+    def _histogram(self, name: str, meaning: str, *labels: str) -> Histogram:
         buckets = (0.05, 0.1, 0.15, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60)
-        return Histogram(f"bobbin_{name}", meaning, buckets=buckets, registry=self._registry)
+        return Histogram(f"bobbin_{name}", meaning, labels, buckets=buckets, registry=self._registry)

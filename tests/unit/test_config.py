@@ -265,16 +265,13 @@ def test_every_provider_at_once(load: Load) -> None:
         OLLAMA_BASE_URL="http://gpu:11434/",
     )
 
-    found = [
-        (source.name, source.label, source.base_url, source.api_key and source.api_key.get_secret_value())
-        for source in settings.providers()
-    ]
+    found = [(source.name, source.label, source.base_url, source.api_key) for source in settings.providers()]
 
     assert found == [
         ("openrouter", "OpenRouter", "https://openrouter.ai/api/v1", "a"),
         ("venice", "Venice", "https://api.venice.ai/api/v1", "b"),
         ("openai", "OpenAI", "https://api.openai.com/v1", "c"),
-        ("ollama", "Ollama", "http://gpu:11434/v1", None),
+        ("ollama", "Ollama", "http://gpu:11434", None),
     ]
 
 
@@ -291,9 +288,13 @@ def test_an_openai_compatible_server_needs_no_key(load: Load) -> None:
     assert (source.name, source.base_url, source.api_key) == ("openai", "http://localhost:8000/v1", None)
 
 
-def test_ollama_has_an_address_even_unset(load: Load) -> None:
-    """It may be found running there."""
-    assert load().ollama().base_url == "http://localhost:11434/v1"
+def test_an_ollama_that_nobody_named_is_optional(load: Load) -> None:
+    """It may be found running; nobody is told when it is not."""
+    unasked = load().local_ollama()
+
+    assert unasked is not None
+    assert (unasked.base_url, unasked.optional) == ("http://localhost:11434", True)
+    assert load(OLLAMA_BASE_URL="http://gpu:11434").local_ollama() is None
 
 
 def test_no_models_says_what_to_set() -> None:

@@ -137,7 +137,7 @@ def test_metrics_count_what_happened() -> None:
     metrics.lag(0.3)
     metrics.waiting(3)
     metrics.running(2)
-    metrics.slack_call("chat.update", "ok")
+    metrics.slack_call("chat.update", "ok", 0.04)
     metrics.slack_rate_limited("chat.update")
     metrics.model_error("venice", "busy")
     metrics.lease_taken_over()
@@ -152,6 +152,7 @@ def test_metrics_count_what_happened() -> None:
     assert "bobbin_answers_running 2.0" in lines
     assert 'bobbin_slack_calls_total{method="chat.update",result="ok"} 1.0' in lines
     assert 'bobbin_slack_rate_limited_total{method="chat.update"} 1.0' in lines
+    assert 'bobbin_slack_call_seconds_bucket{le="0.05",method="chat.update"} 1.0' in lines
     assert 'bobbin_model_errors_total{code="busy",provider="venice"} 1.0' in lines
     assert "bobbin_leases_taken_over_total 1.0" in lines
 
