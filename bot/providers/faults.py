@@ -71,10 +71,17 @@ _BY_WORDS: tuple[tuple[type[ProviderError], frozenset[int], re.Pattern[str]], ..
         ModelGone,
         frozenset({0, 400, 422}),
         re.compile(
-            r"model[_ ](not[_ ](found|available|exist)|decommissioned|deprecated)"
-            r"|(unknown|invalid|unsupported|no such) model|not a valid model|model\b.{0,120}\b(not found|does(n't| not) exist|not exist|unknown|"
-            r"is not available|no longer (available|supported)|decommissioned|has been (removed|deprecated|retired))"
+            "|".join(
+                (
+                    r"model[_ ](not[_ ](found|available|exist)|decommissioned|deprecated)",
+                    r"(unknown|invalid|unsupported|no such) model|not a valid model",
+                    r"model\b.{0,120}\b(not found|does(n't| not) exist|not exist|unknown)",
+                    r"model\b.{0,120}\b(is not available|no longer (available|supported)|decommissioned)",
+                    r"model\b.{0,120}\bhas been (removed|deprecated|retired)",
+                )
+            )
         ),
+    ),
     ),
     (ModelBusy, frozenset({0}), re.compile(r"rate[_ ]limit|too many requests|overloaded")),
     (ModelTimeout, frozenset({0}), re.compile(r"timed?[_ -]?out")),
