@@ -36,55 +36,57 @@ _BY_STATUS: dict[int, type[ProviderError]] = {
     429: ModelBusy,
 }
 
-# What a server says about itself in words is more exact than its status, for the statuses that mean many things.
+_STREAMED = 0
+"""In place of a status: the error stands in an answer that began well and gives no number."""
+
+
+def _any_of(*alternatives: str) -> re.Pattern[str]:
+    return re.compile("|".join(alternatives))
+
+
+# What a server says in words is more exact than its status, for the statuses that mean many things. First match wins.
 _BY_WORDS: tuple[tuple[type[ProviderError], frozenset[int], re.Pattern[str]], ...] = (
     (
         NoCredit,
-        frozenset({0, 400, 403, 429}),
-        re.compile(
-            r"insufficient[_ ](quota|credit|balance|funds)|billing[_ ]hard[_ ]limit|exceeded your current quota"
-        ),
+        frozenset({_STREAMED, 400, 403, 429}),
+        _any_of(r"insufficient[_ ](quota|credit|balance|funds)", r"billing[_ ]hard[_ ]limit", r"your current quota"),
     ),
     (
         TooLong,
-        frozenset({0, 400, 422}),
-        re.compile(
-            r"context[_ -]?(length|window|size)|maximum context|too many (input )?tokens|(prompt|input|request) is too "
-            r"(long|large)|reduce the length|exceeds? the (maximum|max|available|limit).{0,40}tokens|string_above_max"
+        frozenset({_STREAMED, 400, 422}),
+        _any_of(
+            r"context[_ -]?(length|window|size)|maximum context|string_above_max",
+            r"too many (input )?tokens|reduce the length|(prompt|input|request) is too (long|large)",
+            r"exceeds? the (maximum|max|available|limit).{0,40}tokens",
         ),
     ),
     (
         Filtered,
-        frozenset({0, 400, 403, 422}),
-        re.compile(r"content[_ ](filter|policy)|moderation|flagged|safety system"),
+        frozenset({_STREAMED, 400, 403, 422}),
+        _any_of(r"content[_ ](filter|policy)", r"moderation", r"flagged", r"safety system"),
     ),
     (
         KeyRejected,
-        frozenset({0, 400}),
-        re.compile(
-            r"(invalid|incorrect|missing|expired)[_ ]api[_ ]?key|api[_ ]?key (is |was )?(not valid|invalid|expired)"
-            r"|authentication_error|unauthori[sz]ed"
+        frozenset({_STREAMED, 400}),
+        _any_of(
+            r"(invalid|incorrect|missing|expired)[_ ]api[_ ]?key|authentication_error|unauthori[sz]ed",
+            r"api[_ ]?key (is |was )?(not valid|invalid|expired)",
         ),
     ),
-    (RequestRefused, frozenset({0, 404}), re.compile(r"support image|image input")),
+    (RequestRefused, frozenset({_STREAMED, 404}), _any_of(r"support image", r"image input")),
     (
         ModelGone,
-        frozenset({0, 400, 422}),
-        re.compile(
-            "|".join(
-                (
-                    r"model[_ ](not[_ ](found|available|exist)|decommissioned|deprecated)",
-                    r"(unknown|invalid|unsupported|no such) model|not a valid model",
-                    r"model\b.{0,120}\b(not found|does(n't| not) exist|not exist|unknown)",
-                    r"model\b.{0,120}\b(is not available|no longer (available|supported)|decommissioned)",
-                    r"model\b.{0,120}\bhas been (removed|deprecated|retired)",
-                )
-            )
+        frozenset({_STREAMED, 400, 422}),
+        _any_of(
+            r"model[_ ](not[_ ](found|available|exist)|decommissioned|deprecated)",
+            r"(unknown|invalid|unsupported|no such) model|not a valid model",
+            r"\bmodel\b.{0,120}\b(not found|does(n't| not) exist|not exist|is unknown)",
+            r"\bmodel\b.{0,120}\b(is not available|no longer (available|supported)|decommissioned)",
+            r"\bmodel\b.{0,120}\bhas been (removed|deprecated|retired)",
         ),
     ),
-    ),
-    (ModelBusy, frozenset({0}), re.compile(r"rate[_ ]limit|too many requests|overloaded")),
-    (ModelTimeout, frozenset({0}), re.compile(r"timed?[_ -]?out")),
+    (ModelBusy, frozenset({_STREAMED}), _any_of(r"rate[_ ]limit", r"too many requests", r"overloaded")),
+    (ModelTimeout, frozenset({_STREAMED}), _any_of(r"timed?[_ -]?out")),
 )
 
 _SECRETS = (
@@ -142,9 +144,9 @@ def error_in(payload: Any) -> Any:
 
 
 def fault_of_error(
-    error: Any, *, status: int = 0, secrets: Iterable[str] = (), after: float | None = None
+    error: Any, *, status: int = _STREAMED, secrets: Iterable[str] = (), after: float | None = None
 ) -> ProviderError:
-    """Our error for an error object of a server. `status` 0: it stood in an answer that began well."""
+    """Our error for an error object of a server. `status`: of the response, if it was one of error."""
     code, message = _code(error), _message(error)
     if not status and code.isdigit():
         status = int(code)
