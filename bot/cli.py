@@ -110,7 +110,7 @@ def doctor() -> None:
 
     Exit code 1 when something is wrong, 2 when a setting cannot even be read.
     """
-    settings = _settings()
+    settings = _settings(log_level="ERROR")  # the findings say it better
     from bot.doctor import examine
 
     findings = _finish(examine(settings))
@@ -144,12 +144,12 @@ def migrate() -> None:
     typer.echo("The database is up to date.")
 
 
-def _settings() -> Settings:
+def _settings(log_level: str | None = None) -> Settings:
     from bot.config import Settings
     from bot.observability import configure_logging
 
     settings = _checked(Settings.load)
-    configure_logging(settings.log_level, settings.log_format, settings.secrets())
+    configure_logging(log_level or settings.log_level, settings.log_format, settings.secrets())
     return settings
 
 

@@ -204,16 +204,17 @@ class Settings(BaseSettings):
 
     def for_run(self) -> Self:
         """These settings, once it is sure that they suffice to talk to Slack. Raises SettingsError, in one line."""
-        complaints = list(self._slack_complaints())
+        complaints = list(self.slack_complaints())
         if complaints:
             raise SettingsError("; ".join(complaints))
         return self
 
-    def _slack_complaints(self) -> Iterator[str]:
+    def slack_complaints(self) -> Iterator[str]:
+        """What is missing or wrong for talking to Slack, one sentence each."""
         yield from self._identity_complaints()
         if self.slack_app_token:
             if not _revealed(self.slack_app_token).startswith("xapp-"):
-                yield "SLACK_APP_TOKEN must begin with xapp- (Slack app, Basic Information, App-Level Tokens)"
+                yield "SLACK_APP_TOKEN must begin with xapp- (from the Slack app's Basic Information, App-Level Tokens)"
         elif not self.slack_signing_secret:
             yield (
                 "SLACK_APP_TOKEN is missing: set it to the app-level token (xapp-…) for Socket Mode, "
@@ -229,9 +230,9 @@ class Settings(BaseSettings):
             if not self.bobbin_secret_key:
                 yield "BOBBIN_SECRET_KEY is missing: set it to a long random text, kept as safe as a password"
         elif not self.slack_bot_token:
-            yield "SLACK_BOT_TOKEN is missing: set it to the bot's token (xoxb-…; Slack app, OAuth & Permissions)"
+            yield "SLACK_BOT_TOKEN is missing: set it to the bot's token, xoxb-…, from the app's OAuth & Permissions"
         elif not _revealed(self.slack_bot_token).startswith("xoxb-"):
-            yield "SLACK_BOT_TOKEN must begin with xoxb- (Slack app, OAuth & Permissions, Bot User OAuth Token)"
+            yield "SLACK_BOT_TOKEN must begin with xoxb- (from the Slack app's OAuth & Permissions)"
 
     def providers(self) -> tuple[ProviderSettings, ...]:
         """The sources of models that are configured, in the menu's order."""

@@ -1,0 +1,252 @@
+"""The command line: texts, addresses, exit codes; run as a program, as people run it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from urllib.parse import parse_qs
+
+import pytest
+import yaml
+
+import bot.cli
+from bot.config import Settings
+from bot.manifest import bot_scopes, manifest
+
+
+class Bobbin:
+    """The program in an empty folder, with no settings but those given."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __call__(self, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+        names = {name.upper() for name in Settings.model_fields}
+        environment = {name: value for name, value in os.environ.items() if name not in names}
+        environment |= {"XDG_DATA_HOME": str(self.folder / "data"), "HOME": str(self.folder), **settings}
+        return subprocess.run(
+            [sys.executable, "-m", "bot", *arguments],
+            cwd=self.folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+
+@pytest.fixture
+def bobbin(tmp_path: Path) -> Bobbin:
+    return Bobbin(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def help_text(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return Bobbin(tmp_path_factory.mktemp("help"))("--help").stdout
+
+
+@pytest.mark.parametrize("command", ["run", "sandbox", "doctor", "manifest", "migrate"])
+def test_help_names_every_command(help_text: str, command: str) -> None:
+    """With a few words each."""
+    assert f"\n  {command} " in help_text
+
+
+def test_version(bobbin: Bobbin) -> None:
+    """One line, for bug reports."""
+    done = bobbin("--version")
+
+    assert (done.returncode, done.stdout.split()[0], done.stderr) == (0, "bobbin", "")
+
+
+@pytest.mark.parametrize("command", ["run", "sandbox", "doctor", "migrate"])
+def test_a_malformed_setting_stops_the_start_with_one_line(bobbin: Bobbin, command: str) -> None:
+    """That names the variable; exit code 2; nothing on stdout."""
+    done = bobbin(command, PORT="everywhere")
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("bobbin: PORT must be a whole number from 0 to 65535")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_missing_setting_stops_the_start_with_one_line(bobbin: Bobbin) -> None:
+    """And the .env file of the current folder counts."""
+    (bobbin.folder / ".env").write_text("SLACK_APP_TOKEN=xapp-1\n")
+
+    done = bobbin("run")
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("bobbin: SLACK_BOT_TOKEN is missing")
+    assert "SLACK_APP_TOKEN" not in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_manifest_prints_what_to_paste(bobbin: Bobbin) -> None:
+    """YAML and nothing else."""
+    assert yaml.safe_load(bobbin("manifest").stdout) == manifest()
+    over_http = bobbin("manifest", "--http", "https://b.example", "--command", "/talk")
+    assert yaml.safe_load(over_http.stdout) == manifest("https://b.example", "/talk")
+
+
+def test_manifest_refuses_what_slack_would_refuse(bobbin: Bobbin) -> None:
+    """One line, exit code 2."""
+    done = bobbin("manifest", "--command", "Talk")
+
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "example.com", "::"])
+def test_the_sandbox_is_for_this_machine_alone(bobbin: Bobbin, host: str) -> None:
+    """It has no passwords: other machines must not reach it."""
+    done = bobbin("sandbox", "--no-open", "--host", host)
+
+    assert done.returncode == 2
+    assert "--host" in done.stderr
+
+
+def test_fresh_never_forgets_a_real_database(bobbin: Bobbin) -> None:
+    """A file named by DATABASE_URL stays."""
+    file = bobbin.folder / "chats.sqlite3"
+    file.write_text("precious")
+
+    done = bobbin("sandbox", "--no-open", "--fresh", DATABASE_URL=f"sqlite:///{file}")
+
+    assert done.returncode == 2
+    assert file.read_text() == "precious"
+
+
+def test_a_taken_port_is_stepped_over() -> None:
+    """A second sandbox gets the next one."""
+    first = bot.cli._free_port("127.0.0.1")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", first))
+        taken.listen()
+
+        second = bot.cli._free_port("127.0.0.1")
+
+    assert first >= bot.cli.SANDBOX_PORT
+    assert second > first
+
+
+class SlackStandIn(BaseHTTPRequestHandler):
+    """Slack's Web API, as far as the doctor asks it."""
+
+    def do_POST(self) -> None:
+        form = parse_qs(self.rfile.read(int(self.headers["Content-Length"] or 0)).decode())
+        token = self.headers.get("Authorization", "").removeprefix("Bearer ") or form.get("token", [""])[0]
+        method = self.path.rpartition("/")[2]
+        body, scopes = self.answer(method, token)
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("X-OAuth-Scopes", ",".join(scopes))
+        self.end_headers()
+        self.wfile.write(body.encode())
+
+    def answer(self, method: str, token: str) -> tuple[str, frozenset[str]]:
+        if method == "oauth.v2.access":
+            return '{"ok": false, "error": "bad_client_secret"}', frozenset()
+        if token == "xapp-good":
+            return '{"ok": true, "url": "wss://127.0.0.1/"}', frozenset()
+        if token.startswith("xoxb-good"):
+            lacking = frozenset() if token == "xoxb-good" else frozenset({"commands"})
+            return '{"ok": true, "user": "bobbin", "team": "Ada & Co"}', bot_scopes() - lacking
+        return '{"ok": false, "error": "invalid_auth"}', frozenset()
+
+    def log_message(self, *_: object) -> None:
+        """Quiet."""
+
+
+class ModelsStandIn(BaseHTTPRequestHandler):
+    """A model server with one model."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.wfile.write(b'{"object": "list", "data": [{"id": "tiny", "object": "model"}]}')
+
+    def log_message(self, *_: object) -> None:
+        """Quiet."""
+
+
+@pytest.fixture
+def servers() -> Iterator[dict[str, str]]:
+    """Settings that point to the two stand-ins."""
+    both = [ThreadingHTTPServer(("127.0.0.1", 0), kind) for kind in (SlackStandIn, ModelsStandIn)]
+    threads = [Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}) for server in both]
+    for thread in threads:
+        thread.start()
+    slack, models = (f"http://127.0.0.1:{server.server_address[1]}" for server in both)
+    yield {"SLACK_API_URL": f"{slack}/api/", "OPENAI_BASE_URL": f"{models}/v1"}
+    for server, thread in zip(both, threads, strict=True):
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_the_doctor_finds_everything_well(bobbin: Bobbin, servers: dict[str, str]) -> None:
+    """One line each, exit code 0."""
+    done = bobbin("doctor", SLACK_BOT_TOKEN="xoxb-good", SLACK_APP_TOKEN="xapp-good", **servers)
+
+    assert [line.split(":")[0] for line in done.stdout.splitlines()] == [
+        "ok    SLACK_BOT_TOKEN",
+        "ok    scopes",
+        "ok    SLACK_APP_TOKEN",
+        "ok    database",
+        "ok    OpenAI-compatible",
+    ]
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "bobbin in Ada & Co" in done.stdout
+
+
+def test_the_doctor_says_what_to_do(bobbin: Bobbin, servers: dict[str, str]) -> None:
+    """Each fault on its own line, with no token in it; exit code 1."""
+    file = bobbin.folder / "file"
+    file.write_text("")
+
+    done = bobbin(
+        "doctor",
+        SLACK_BOT_TOKEN="xoxb-good-but-old",
+        SLACK_APP_TOKEN="xapp-bad",
+        DATABASE_URL=f"sqlite:///{file}/below.sqlite3",
+        **(servers | {"OPENAI_BASE_URL": "http://127.0.0.1:9/v1"}),
+    )
+
+    lines = dict(line.split(": ", 1) for line in done.stdout.splitlines())
+    assert done.returncode == 1
+    assert lines["FAIL  scopes"].startswith("missing commands: paste the manifest again")
+    assert "copy it again" in lines["FAIL  SLACK_APP_TOKEN"]
+    assert "DATABASE_URL" in lines["FAIL  database"]
+    assert "cannot be reached" in lines["FAIL  OpenAI-compatible"]
+    assert "xapp-bad" not in done.stdout + done.stderr
+
+
+def test_the_doctor_looks_at_an_app_for_many_workspaces(bobbin: Bobbin, servers: dict[str, str]) -> None:
+    """Client id and secret, and the HTTP side's secret."""
+    done = bobbin(
+        "doctor",
+        SLACK_CLIENT_ID="1.2",
+        SLACK_CLIENT_SECRET="wrong",
+        SLACK_SIGNING_SECRET="s",
+        BOBBIN_SECRET_KEY="k",
+        **servers,
+    )
+
+    lines = dict(line.split(": ", 1) for line in done.stdout.splitlines())
+    assert done.returncode == 1
+    assert "does not belong to this client id" in lines["FAIL  SLACK_CLIENT_ID"]
+    assert "ok    SLACK_SIGNING_SECRET" in lines
+
+
+def test_the_doctor_misses_what_is_not_set(bobbin: Bobbin) -> None:
+    """Nothing set at all: every variable that would help is named."""
+    done = bobbin("doctor")
+
+    assert done.returncode == 1
+    for name in ("SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "OPENROUTER_API_KEY", "OLLAMA_BASE_URL"):
+        assert name in done.stdout
