@@ -46,8 +46,8 @@ arrow-down at-sign bell bookmark bot check chevron-down chevron-right circle-ale
 ellipsis-vertical eraser external-link file-text hash house image info lock message-circle
 message-square message-square-reply message-square-text messages-square moon paperclip pause pencil play plug
 unplug plus reply search send-horizontal settings slash sparkles square square-pen sun thumbs-down thumbs-up
-trash-2 triangle-alert user users x zap eye wifi-off
-""".split()
+trash triangle-alert user users x zap eye wifi-off
+"""
 
 
 def fetch(name: str, version: str, into: Path) -> tuple[Path, str]:
@@ -73,7 +73,9 @@ def emoji_module(root: Path) -> str:
 def icons_module(root: Path) -> str:
     """The icons in use, each as a list of [tag, attributes]."""
     nodes = json.loads((root / "icon-nodes.json").read_text())
-    return f"export default {json.dumps({name: nodes[name] for name in sorted(set(ICONS))}, separators=(',', ':'))};\n"
+    return (
+        f"export default {json.dumps({name: nodes[name] for name in sorted(ICONS.split())}, separators=(',', ':'))};\n"
+    )
 
 
 def readme(came: dict[str, str]) -> str:

@@ -1,0 +1,78 @@
+// The page: puts the parts together and draws them when the state changes.
+import { html, render, useEffect, useMemo, useState, classes } from "./ui.js";
+import { ChannelPane } from "./channel.js";
+import { Directory } from "./directory.js";
+import { Inspector } from "./inspector.js";
+import { Modals } from "./modal.js";
+import { permalinkPlace } from "./route.js";
+import { channelOf, messageAt, userOf } from "./selectors.js";
+import { Sidebar } from "./sidebar.js";
+import { store } from "./store.js";
+import { ThreadPane } from "./thread.js";
+import { Banners, Toasts, TopBar } from "./topbar.js";
+
+/** Follows a link to a message inside the page; gives true if it was one. */
+function openLink(href) {
+  const place = permalinkPlace(href);
+  if (!place || !channelOf(store.state, place.channel)) return false;
+  const message = place.thread && messageAt(store.state, place.channel, place.thread);
+  store.goTo({ channel: place.channel, thread: message ? place.thread : null });
+  return true;
+}
+
+async function openProfile(id) {
+  const answer = await store.act(id === store.state.bot.user_id ? "home" : "open-dm",
+    id === store.state.bot.user_id ? { tab: "messages" } : { users: [id] });
+  if (answer?.channel) store.goTo({ channel: answer.channel });
+}
+
+function useDirectory(state) {
+  const { me, users, channels, shortcuts } = state;
+  return useMemo(() => ({
+    me,
+    user: (id) => userOf({ users }, id),
+    channel: (id) => channelOf({ channels }, id),
+    people: users.filter((each) => !each.is_bot),
+    places: channels.filter((each) => ["channel", "group"].includes(each.type)),
+    shortcuts: shortcuts.filter((each) => each.type === "message"),
+    openLink,
+    openProfile: (id) => id !== me && openProfile(id),
+    openChannel: (id) => store.goTo({ channel: id }),
+  }), [me, users, channelNames(channels), shortcuts]);
+}
+
+/** Changes only when a name does, so that counting unread messages does not redraw every mention. */
+const channelNames = (channels) => channels.map((each) => `${each.id}${each.name}`).join();
+
+function App() {
+  const [state, setState] = useState(store.state);
+  useEffect(() => store.subscribe(setState), []);
+  const directory = useDirectory(state);
+  useEffect(() => {
+    document.documentElement.dataset.theme = state.dark ? "dark" : "light";
+  }, [state.dark]);
+  if (!state.ready) {
+    return html`<div class="loading" role="status">${state.connection === "lost" ? "The sandbox does not answer. Trying again…" : "Loading the workspace…"}</div>`;
+  }
+  const channel = channelOf(state, state.place.channel);
+  const thread = channel && state.place.thread;
+  return html`<${Directory.Provider} value=${directory}>
+    <${TopBar} state=${state} />
+    <div class=${classes("workbench", thread && "with-thread")}>
+      <${Sidebar} state=${state} />
+      <div class="centre"><${Banners} state=${state} />
+        <div class="panes">${channel
+          ? html`<${ChannelPane} key=${`${state.me}/${channel.id}`} state=${state} channel=${channel} />`
+          : html`<main class="pane"><p class="loading">Choose a channel.</p></main>`}
+          ${thread && html`<${ThreadPane} key=${`${state.me}/${channel.id}/${thread}`} state=${state} channel=${channel} thread=${thread} />`}
+        </div>
+        ${state.inspector && html`<${Inspector} key=${state.me} />`}
+      </div>
+    </div>
+    <${Modals} state=${state} />
+    <${Toasts} state=${state} />
+  <//>`;
+}
+
+store.start();
+render(html`<${App} />`, document.getElementById("app"));

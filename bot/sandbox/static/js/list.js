@@ -1,0 +1,85 @@
+// A list of messages: days, grouping, private rows in between, and staying at the end while one is there.
+import { html, Icon, useEffect, useLayoutEffect, useRef, useState } from "./ui.js";
+import { Message, Whisper } from "./message.js";
+import { dayKey, dayTitle } from "./time.js";
+
+const GROUP_SECONDS = 300;
+const NEAR_END = 40;
+
+function continues(before, message) {
+  return before && before.user === message.user && before.username === message.username
+    && before.subtype === message.subtype && Number(message.ts) - Number(before.ts) < GROUP_SECONDS;
+}
+
+/** Messages and whispers in order, as rows: {kind, key, …}. */
+function rowsOf(messages, whispers) {
+  const all = [...messages.map((message) => ({ message, ts: Number(message.ts) })), ...whispers.map((whisper) => ({ whisper, ts: Number(whisper.ts) }))];
+  if (whispers.length) all.sort((a, b) => a.ts - b.ts);
+  const rows = [];
+  let before = null;
+  let day = "";
+  for (const { message, whisper, ts } of all) {
+    if (dayKey(ts) !== day) {
+      day = dayKey(ts);
+      rows.push({ kind: "day", key: `day-${day}`, title: dayTitle(ts) });
+      before = null;
+    }
+    if (whisper) rows.push({ kind: "whisper", key: whisper.id, whisper });
+    else rows.push({ kind: "message", key: message.ts, message, grouped: continues(before, message) });
+    before = message ?? null;
+  }
+  return rows;
+}
+
+/** Keeps the end in sight while the reader is there; gives [refs, away from the end, go to the end]. */
+function useFollowing(place) {
+  const scroller = useRef(null);
+  const content = useRef(null);
+  const pinned = useRef(true);
+  const [away, setAway] = useState(false);
+  const toEnd = () => {
+    scroller.current.scrollTop = scroller.current.scrollHeight;
+  };
+  useLayoutEffect(() => {
+    pinned.current = true;
+    setAway(false);
+    toEnd();
+  }, [place]);
+  useEffect(() => {
+    const element = scroller.current;
+    const observer = new ResizeObserver(() => pinned.current && toEnd());
+    observer.observe(content.current);
+    observer.observe(element);
+    const scrolled = () => {
+      pinned.current = element.scrollHeight - element.scrollTop - element.clientHeight < NEAR_END;
+      setAway(!pinned.current);
+    };
+    element.addEventListener("scroll", scrolled, { passive: true });
+    return () => {
+      observer.disconnect();
+      element.removeEventListener("scroll", scrolled);
+    };
+  }, []);
+  const jump = () => {
+    pinned.current = true;
+    toEnd();
+  };
+  return { scroller, content, away, jump };
+}
+
+/** `statusOf(message)`: what the app does in that message's thread. `place`: a new one starts at the end again. */
+export function MessageList({ place, messages, whispers, inThread = false, statusOf, label, head, divider, tail }) {
+  const { scroller, content, away, jump } = useFollowing(place);
+  const row = (each, index) => {
+    if (each.kind === "day") return html`<div class="day" role="separator" key=${each.key}><span>${each.title}</span></div>`;
+    if (each.kind === "whisper") return html`<${Whisper} key=${each.key} whisper=${each.whisper} />`;
+    return html`<${Message} key=${each.key} message=${each.message} grouped=${each.grouped} inThread=${inThread}
+        status=${statusOf?.(each.message) ?? ""} />${divider && index === 1 && divider}`;
+  };
+  return html`<div class="list-frame">
+    <div class="list" ref=${scroller} tabindex="0" role="log" aria-label=${label} aria-live="off">
+      <div class="list-content" ref=${content}>${head}${rowsOf(messages, whispers).map(row)}${tail}</div>
+    </div>
+    ${away && html`<button type="button" class="jump" onClick=${jump}><${Icon} name="arrow-down" size=${14} /> Latest messages</button>`}
+  </div>`;
+}

@@ -1,0 +1,201 @@
+// The state of the page and everything that changes it.
+import { ApiError, get, Live, post } from "./api.js";
+import { apply, fromServer } from "./events.js";
+import { readRoute, writeRoute } from "./route.js";
+
+const EMPTY = {
+  ready: false, stale: false, connection: "connecting", me: "", team: null, bot: null,
+  users: [], channels: [], messages: {}, ephemerals: [], statuses: {}, sessions: {}, prompts: {},
+  commands: [], shortcuts: [], views: [], viewErrors: {}, home: null,
+  notices: [], noticeCount: 0, toasts: [],
+  place: { channel: null, tab: "messages", thread: null }, inspector: false, dark: false,
+};
+
+const TOAST_MS = 7000;
+const THEME_KEY = "sandbox-theme";
+
+class Store {
+  state = EMPTY;
+  listeners = new Set();
+  queue = [];
+  waitingForState = true;
+  frame = 0;
+  toastCount = 0;
+
+  subscribe(listener) {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  set(patch) {
+    this.state = { ...this.state, ...patch };
+    this.#changed();
+  }
+
+  /** One drawing per frame, however many pushes came. A hidden page gets no frames, hence the timer beside it. */
+  #changed() {
+    if (this.frame) return;
+    const draw = () => {
+      cancelAnimationFrame(this.frame);
+      clearTimeout(this.timer);
+      this.frame = 0;
+      for (const listener of this.listeners) listener(this.state);
+    };
+    this.frame = requestAnimationFrame(draw);
+    this.timer = setTimeout(draw, 100);
+  }
+
+  start() {
+    const route = readRoute();
+    this.set({
+      inspector: route.inspector,
+      dark: localStorage.getItem(THEME_KEY) === "dark",
+      place: { channel: route.channel, tab: route.tab, thread: route.thread },
+    });
+    addEventListener("hashchange", () => this.#followHash());
+    this.#connect(route.user);
+  }
+
+  #connect(user) {
+    this.live?.close();
+    this.waitingForState = true;
+    this.queue = [];
+    this.user = user;
+    this.live = new Live(user ? { user } : {}, {
+      onOpen: () => this.#reload(),
+      onEvent: (event) => this.#receive(event),
+      onLost: () => this.set({ connection: "lost" }),
+    });
+  }
+
+  async #reload() {
+    const live = this.live;
+    this.waitingForState = true;
+    try {
+      const answer = await get("state", this.user ? { user: this.user } : {});
+      if (live !== this.live) return;
+      this.user = answer.me?.id ?? answer.me;
+      this.state = { ...this.state, ...fromServer(answer), connection: "open" };
+      this.waitingForState = false;
+      for (const event of this.queue.splice(0)) this.state = apply(this.state, event);
+      this.#settlePlace();
+    } catch (error) {
+      if (live !== this.live) return;
+      if (error.code === "user_not_found" && this.user) this.#connect(undefined);
+      else this.set({ connection: "lost" });
+    }
+  }
+
+  #receive(event) {
+    if (this.waitingForState) {
+      this.queue.push(event);
+      return;
+    }
+    const next = apply(this.state, event);
+    if (next === this.state) return;
+    const stale = next.stale;
+    this.state = { ...next, stale: false };
+    this.#changed();
+    if (stale) this.#reload();
+  }
+
+  /** Keeps the place if this person may see it, else goes to their first channel. */
+  #settlePlace() {
+    const { channels, place, bot } = this.state;
+    const wanted = channels.find((each) => each.id === place.channel && each.is_member !== false);
+    if (wanted) {
+      this.goTo({ ...place, channel: wanted.id });
+      return;
+    }
+    const first = channels.find((each) => each.name === "general" && each.is_member)
+      ?? channels.find((each) => each.type === "channel" && each.is_member)
+      ?? channels.find((each) => each.user !== bot.user_id) ?? channels[0];
+    this.goTo({ channel: first?.id ?? null, tab: "messages", thread: null });
+  }
+
+  #followHash() {
+    const route = readRoute();
+    if (route.user && route.user !== this.state.me) {
+      this.actAs(route.user, route);
+      return;
+    }
+    const { channel, tab, thread } = this.state.place;
+    if (route.channel !== channel || route.tab !== tab || route.thread !== thread) {
+      this.goTo({ channel: route.channel, tab: route.tab, thread: route.thread });
+    }
+  }
+
+  goTo(place) {
+    this.set({ place: { tab: "messages", thread: null, ...place } });
+    this.#writeRoute();
+  }
+
+  #writeRoute() {
+    const { me, place, inspector } = this.state;
+    writeRoute({ user: me, ...place, inspector });
+  }
+
+  openThread(channel, thread) {
+    this.goTo({ channel, thread, tab: "messages" });
+  }
+
+  closeThread() {
+    this.goTo({ ...this.state.place, thread: null });
+  }
+
+  toggleInspector() {
+    this.set({ inspector: !this.state.inspector });
+    this.#writeRoute();
+  }
+
+  toggleTheme() {
+    const dark = !this.state.dark;
+    localStorage.setItem(THEME_KEY, dark ? "dark" : "light");
+    this.set({ dark });
+  }
+
+  actAs(user, place = this.state.place) {
+    this.set({ views: [], home: null, notices: [], ephemerals: [], place: { tab: "messages", thread: null, ...place } });
+    this.#connect(user);
+  }
+
+  toast(text, kind = "error") {
+    this.toastCount += 1;
+    const id = this.toastCount;
+    this.set({ toasts: [...this.state.toasts, { id, text, kind }].slice(-4) });
+    setTimeout(() => this.dropToast(id), TOAST_MS);
+  }
+
+  dropToast(id) {
+    this.set({ toasts: this.state.toasts.filter((each) => each.id !== id) });
+  }
+
+  dropNotice(id) {
+    this.set({ notices: this.state.notices.filter((each) => each.id !== id) });
+  }
+
+  dropEphemeral(id) {
+    this.set({ ephemerals: this.state.ephemerals.filter((each) => each.id !== id) });
+  }
+
+  notice(text, channel) {
+    this.#receive({ type: "notice", text, channel });
+  }
+
+  clearErrors(viewId) {
+    this.set({ viewErrors: { ...this.state.viewErrors, [viewId]: {} } });
+  }
+
+  /** Does something as the person; a refusal becomes a toast unless `quiet`. Gives the answer, or null. */
+  async act(path, body, { quiet = false } = {}) {
+    try {
+      return await post(path, { user: this.state.me, ...body });
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      if (!quiet || error.code === "unreachable") this.toast(error.message);
+      return null;
+    }
+  }
+}
+
+export const store = new Store();
