@@ -87,6 +87,7 @@ _BY_WORDS: tuple[tuple[type[ProviderError], frozenset[int], re.Pattern[str]], ..
     ),
     (ModelBusy, frozenset({_STREAMED}), _any_of(r"rate[_ ]limit", r"too many requests", r"overloaded")),
     (ModelTimeout, frozenset({_STREAMED}), _any_of(r"timed?[_ -]?out")),
+    (RequestRefused, frozenset({_STREAMED}), _any_of(r"invalid[_ ]request", r"bad[_ ]?request")),
 )
 
 _SECRETS = (
@@ -147,11 +148,11 @@ def fault_of_error(
     error: Any, *, status: int = _STREAMED, secrets: Iterable[str] = (), after: float | None = None
 ) -> ProviderError:
     """Our error for an error object of a server. `status`: of the response, if it was one of error."""
-    code, message = _code(error), _message(error)
-    if not status and code.isdigit():
-        status = int(code)
-    kind = _kind(status, f"{code} {message}".lower())
-    return kind(clean(message or code or (f"HTTP {status}" if status else ""), secrets), retry_after=after)
+    codes, message = _codes(error), _message(error)
+    status = status or next((int(code) for code in codes if code.isdecimal()), _STREAMED)
+    kind = _kind(status, " ".join([*codes, message]).lower())
+    said = message or " ".join(codes) or (f"HTTP {status}" if status else "")
+    return kind(clean(said, secrets), retry_after=after)
 
 
 def fault_of_response(
@@ -179,14 +180,12 @@ def _kind(status: int, words: str) -> type[ProviderError]:
     return RequestRefused if 300 <= status < 500 else ServerFault
 
 
-def _code(error: Any) -> str:
+def _codes(error: Any) -> list[str]:
+    """What a server calls the error: a number, names, or both."""
     if not isinstance(error, dict):
-        return ""
-    for key in ("code", "type", "status"):
-        value = error.get(key)
-        if isinstance(value, (str, int)) and not isinstance(value, bool) and value != "":
-            return str(value)
-    return ""
+        return []
+    values = (error.get(key) for key in ("code", "type", "status"))
+    return [str(value) for value in values if type(value) in (str, int) and value != ""]
 
 
 def _message(error: Any) -> str:

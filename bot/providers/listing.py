@@ -48,6 +48,8 @@ def _model(entry: Mapping[str, Any], settings: ProviderSettings) -> ModelInfo | 
     if not isinstance(name, str) or not name.strip() or not _holds_conversations(name, entry):
         return None
     spec = _mapping(entry.get("model_spec"))
+    if spec.get("offline") is True:
+        return None
     label = next(
         (text for text in (entry.get("name"), spec.get("name")) if isinstance(text, str) and text.strip()), name
     )

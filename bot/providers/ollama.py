@@ -13,7 +13,7 @@ from bot.domain import ModelInfo, ModelRef
 from bot.errors import ModelGone, ProviderError
 from bot.providers.base import ProviderSettings
 from bot.providers.listing import sees_by_name
-from bot.providers.openai_compatible import LIST_TIMEOUT, OpenAICompatible
+from bot.providers.openai_compatible import CONNECT_TIMEOUT, OpenAICompatible
 
 _DETAILS_AT_ONCE = 4
 _Details = Mapping[str, Any]
@@ -22,9 +22,17 @@ _Details = Mapping[str, Any]
 class Ollama(OpenAICompatible):
     """A local Ollama. What each model can do is asked once per version of the model."""
 
-    def __init__(self, client: httpx.AsyncClient, settings: ProviderSettings, *, timeout: float = 60.0) -> None:
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        settings: ProviderSettings,
+        *,
+        timeout: float = 60.0,
+        connect_timeout: float = CONNECT_TIMEOUT,
+    ) -> None:
         self._root = settings.base_url.rstrip("/").removesuffix("/v1")
-        super().__init__(client, replace(settings, base_url=f"{self._root}/v1"), timeout=timeout)
+        settings = replace(settings, base_url=f"{self._root}/v1")
+        super().__init__(client, settings, timeout=timeout, connect_timeout=connect_timeout)
         self._details: dict[tuple[str, str], _Details] = {}
 
     async def models(self) -> Sequence[ModelInfo]:
@@ -47,7 +55,7 @@ class Ollama(OpenAICompatible):
         async with gate:
             try:
                 body = {"model": entry["name"]}
-                shown = await self._json("POST", f"{self._root}/api/show", body, httpx.Timeout(LIST_TIMEOUT))
+                shown = await self._json("POST", f"{self._root}/api/show", body)
             except ProviderError:
                 return {}
         return shown if isinstance(shown, dict) else {}

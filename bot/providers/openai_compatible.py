@@ -19,7 +19,9 @@ from bot.providers.faults import clean, fault_of_response
 from bot.providers.listing import models_in
 
 CONNECT_TIMEOUT = 10.0
-LIST_TIMEOUT = 15.0
+_LIST_TIMEOUT = 15.0
+_PROBE_TIMEOUT = 1.0
+"""For connecting to what may not be there at all."""
 _AFTERMATH = 3.0
 """Seconds that usage may come after an answer's last word: no answer waits longer for it."""
 _LINGER = 0.1
@@ -34,7 +36,14 @@ _KEY_PATHS = {"openrouter": "/key", "venice": "/api_keys/rate_limits"}
 class OpenAICompatible:
     """One provider. `timeout`: seconds without a byte from the model after which an answer has failed."""
 
-    def __init__(self, client: httpx.AsyncClient, settings: ProviderSettings, *, timeout: float = 60.0) -> None:
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        settings: ProviderSettings,
+        *,
+        timeout: float = 60.0,
+        connect_timeout: float = CONNECT_TIMEOUT,
+    ) -> None:
         self.name = settings.name
         self.label = settings.label
         self.default_model = settings.default_model
@@ -43,7 +52,8 @@ class OpenAICompatible:
         self._settings = settings
         self._base = settings.base_url.rstrip("/").removesuffix("/chat/completions")
         self._secrets = (settings.api_key,) if settings.api_key else ()
-        self._timeout = httpx.Timeout(timeout, connect=CONNECT_TIMEOUT, pool=CONNECT_TIMEOUT)
+        self._connect_timeout = _PROBE_TIMEOUT if settings.optional else connect_timeout
+        self._timeout = httpx.Timeout(timeout, connect=self._connect_timeout, pool=CONNECT_TIMEOUT)
         self._usage_wanted = True
         self._limit_field = "max_tokens"
 
@@ -83,25 +93,24 @@ class OpenAICompatible:
     async def _answering(self, request: Request) -> AsyncIterator[httpx.Response]:
         """The response that holds the answer; what a server does not understand is left out and asked again."""
         while True:
-            response = await self._send("POST", f"{self._base}/chat/completions", self._body(request), self._timeout)
+            body = self._body(request)
+            response = await self._send("POST", f"{self._base}/chat/completions", body, self._timeout)
             try:
                 if response.is_success:
                     yield response
                     return
-                body = await _read_some(response)
+                refusal = await _read_some(response)
             finally:
                 await response.aclose()
-            if not self._adapt(response.status_code, body, request):
-                raise fault_of_response(response.status_code, response.headers, body, secrets=self._secrets)
+            if not (response.status_code in (400, 422) and self._adapt(body, refusal)):
+                raise fault_of_response(response.status_code, response.headers, refusal, secrets=self._secrets)
 
-    def _adapt(self, status: int, body: bytes, request: Request) -> bool:
-        """Whether a refusal was about a field that can be spared; it is from now on."""
-        if status not in (400, 422):
-            return False
-        if self._usage_wanted and (b"stream_options" in body or b"include_usage" in body):
+    def _adapt(self, body: Mapping[str, Any], refusal: bytes) -> bool:
+        """Whether a refusal was about a field of `body` that can be spared; it is from now on."""
+        if "stream_options" in body and (b"stream_options" in refusal or b"include_usage" in refusal):
             self._usage_wanted = False
             return True
-        if request.max_tokens and self._limit_field == "max_tokens" and b"max_completion_tokens" in body:
+        if "max_tokens" in body and b"max_completion_tokens" in refusal:
             self._limit_field = "max_completion_tokens"
             return True
         return False
@@ -119,11 +128,11 @@ class OpenAICompatible:
         return body
 
     async def _get(self, url: str) -> Any:
-        limits = httpx.Timeout(LIST_TIMEOUT, connect=1.0 if self.optional else CONNECT_TIMEOUT)
-        return await self._json("GET", url, None, limits)
+        return await self._json("GET", url, None)
 
-    async def _json(self, method: str, url: str, body: Mapping[str, Any] | None, limits: httpx.Timeout) -> Any:
+    async def _json(self, method: str, url: str, body: Mapping[str, Any] | None) -> Any:
         """The JSON that a short request answers with. Raises ProviderError."""
+        limits = httpx.Timeout(_LIST_TIMEOUT, connect=self._connect_timeout)
         response = await self._send(method, url, body, limits)
         try:
             with _reading():
@@ -145,7 +154,11 @@ class OpenAICompatible:
             headers["Authorization"] = f"Bearer {self._settings.api_key}"
         try:
             request = self._client.build_request(method, url, json=body, headers=headers, timeout=limits)
-            return await self._client.send(request, stream=True)
+            try:
+                return await self._client.send(request, stream=True)
+            except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
+                # Mostly a kept connection that the server was about to close: worth a fresh one.
+                return await self._client.send(request, stream=True)
         except (httpx.ReadTimeout, httpx.WriteTimeout) as error:
             raise ModelTimeout("no answer") from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:

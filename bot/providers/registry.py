@@ -18,6 +18,8 @@ from bot.providers.ollama import Ollama
 from bot.providers.openai_compatible import OpenAICompatible
 
 _MOST_STREAMS = 2_000
+_DIRECT = ("all://localhost", "all://127.0.0.1", "all://[::1]")
+"""Never asked for through a proxy that the environment names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,7 @@ class Providers:
 def new_client() -> httpx.AsyncClient:
     """The HTTP client that all providers share."""
     limits = httpx.Limits(max_connections=_MOST_STREAMS, max_keepalive_connections=100, keepalive_expiry=30.0)
-    return httpx.AsyncClient(limits=limits)
+    return httpx.AsyncClient(limits=limits, mounts=dict.fromkeys(_DIRECT))
 
 
 def new_provider(client: httpx.AsyncClient, settings: ProviderSettings, *, timeout: float = 60.0) -> OpenAICompatible:
