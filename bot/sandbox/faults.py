@@ -1,0 +1,86 @@
+"""Trouble on request: the next calls of a method fail, hang, are slow, or take effect and lose their answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Mode = Literal["error", "status", "ratelimited", "lost", "hang", "slow", "garbage"]
+
+
+@dataclass(slots=True)
+class Fault:
+    """What happens to matching calls, `times` times (-1: until cleared).
+
+    `error`: Slack's error name with HTTP 200 · `status`: an HTTP status with a plain body · `ratelimited`: 429 with
+    `retry_after` · `lost`: the call takes effect, then the connection closes without an answer · `hang`: no answer for
+    `seconds`, without effect · `slow`: works, after `seconds` · `garbage`: HTML with status 200.
+    """
+
+    method: str
+    mode: Mode
+    times: int = 1
+    skip: int = 0
+    error: str = "internal_error"
+    status: int = 500
+    retry_after: int = 1
+    seconds: float = 60.0
+    channel: str | None = None
+    ts: str | None = None
+    after_effect: bool = False
+    hits: int = 0
+
+    def matches(self, method: str, args: Mapping[str, Any]) -> bool:
+        if self.method not in ("*", method) or self.times == 0:
+            return False
+        if self.channel is not None and args.get("channel", args.get("channel_id")) != self.channel:
+            return False
+        return self.ts is None or args.get("ts") == self.ts
+
+
+@dataclass(slots=True)
+class Faults:
+    """The faults that are waiting, and the troubles of the line itself."""
+
+    waiting: list[Fault] = field(default_factory=list)
+    refuse_until: float = 0.0
+    copies: int = 1
+    released: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def take(self, method: str, args: Mapping[str, Any]) -> Fault | None:
+        """The fault that strikes this call, counted down; the first one that matches."""
+        for fault in self.waiting:
+            if not fault.matches(method, args):
+                continue
+            if fault.skip > 0:
+                fault.skip -= 1
+                continue
+            fault.hits += 1
+            if fault.times > 0:
+                fault.times -= 1
+                if fault.times == 0:
+                    self.waiting.remove(fault)
+            return fault
+        return None
+
+    def clear(self) -> None:
+        """All well again; hanging calls are let go."""
+        self.waiting.clear()
+        self.refuse_until = 0.0
+        self.copies = 1
+        self.release()
+
+    def release(self) -> None:
+        """Let go of what hangs now."""
+        self.released.set()
+        self.released = asyncio.Event()
+
+    async def hang(self, seconds: float) -> None:
+        """Wait, or until everything is released."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self.released.wait()
+        except TimeoutError:
+            return

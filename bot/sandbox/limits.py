@@ -1,0 +1,148 @@
+"""Every number Slack sets, in one frozen value, and the token buckets of its rate tiers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from .failures import RateLimited
+
+Clock = Callable[[], float]
+
+TIER_2, TIER_3, TIER_4 = 20, 50, 100
+
+# Calls per minute and workspace. Methods that are missing here are not limited.
+PER_MINUTE: Mapping[str, int] = {
+    "apps.connections.open": TIER_3,
+    "auth.test": 600,
+    "bots.info": TIER_3,
+    "chat.postEphemeral": TIER_4,
+    "chat.update": TIER_3,
+    "chat.delete": TIER_3,
+    "chat.startStream": TIER_2,
+    "chat.appendStream": TIER_4,
+    "chat.stopStream": TIER_2,
+    "conversations.info": TIER_3,
+    "conversations.open": TIER_3,
+    "conversations.replies": TIER_3,
+    "conversations.history": TIER_3,
+    "conversations.list": TIER_2,
+    "conversations.members": TIER_4,
+    "conversations.join": TIER_3,
+    "users.info": TIER_4,
+    "users.list": TIER_2,
+    "team.info": TIER_3,
+    "reactions.add": TIER_3,
+    "reactions.remove": TIER_2,
+    "reactions.get": TIER_3,
+    "views.open": TIER_4,
+    "views.update": TIER_4,
+    "views.push": TIER_4,
+    "views.publish": TIER_4,
+    "assistant.threads.setTitle": TIER_4,
+    "assistant.threads.setSuggestedPrompts": TIER_4,
+    "agents.sessions.setStatus": TIER_3,
+    "agents.sessions.rename": TIER_3,
+    "files.info": TIER_4,
+    "files.getUploadURLExternal": TIER_4,
+    "files.completeUploadExternal": TIER_4,
+}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the workspace allows. The defaults are Slack's, as far as they are known; times are seconds."""
+
+    rates: bool = True
+    """Whether calls are counted at all."""
+    rate_scale: float = 1.0
+    """Multiplies every rate (2.0: twice as many calls a minute)."""
+    per_minute: Mapping[str, int] = field(default_factory=lambda: dict(PER_MINUTE))
+    burst: float = 0.25
+    """The share of a minute's allowance that may be used at once."""
+    post_per_second: float = 1.0
+    post_burst: int = 3
+    status_per_minute: int = 60
+
+    stream_life: float = 300.0
+    """Counted from the start of a stream; appends do not renew it."""
+    stream_bytes: int = 11_000
+    """UTF-8 bytes one streamed message holds; beyond it every append is `msg_too_long` for ever."""
+    native_streams: bool = True
+    """False: `chat.startStream` answers `channel_type_not_supported` outside direct messages."""
+
+    ack_seconds: float = 3.0
+    retry_delays: tuple[float, ...] = (0.0, 60.0, 300.0)
+    """Waits before the redeliveries of an event that was not acknowledged."""
+    ticket_life: float = 30.0
+    """How long the URL of `apps.connections.open` may be used (once)."""
+    max_sockets: int = 10
+
+    trigger_life: float = 3.0
+    status_life: float = 120.0
+    response_url_life: float = 1800.0
+    response_url_uses: int = 5
+
+    latency: float = 0.0
+    """Added to every call, both ways together."""
+    latencies: Mapping[str, float] = field(default_factory=dict)
+    """By method, instead of `latency`."""
+
+    @staticmethod
+    def off() -> Limits:
+        """No rate limits; everything else as strict as ever."""
+        return Limits(rates=False)
+
+
+@dataclass(slots=True)
+class Bucket:
+    """Tokens that come back at a steady rate up to a capacity."""
+
+    rate: float
+    capacity: float
+    tokens: float
+    at: float
+
+    def take(self, now: float) -> float:
+        """Take a token: 0.0, or the seconds until there is one."""
+        self.tokens = min(self.capacity, self.tokens + (now - self.at) * self.rate)
+        self.at = now
+        if self.tokens >= 1.0 - 1e-9:
+            self.tokens -= 1.0
+            return 0.0
+        return (1.0 - self.tokens) / self.rate
+
+
+class Budgets:
+    """The buckets of one workspace and app."""
+
+    def __init__(self, limits: Limits, clock: Clock) -> None:
+        self.limits = limits
+        self._clock = clock
+        self._buckets: dict[tuple[str, str], Bucket] = {}
+
+    def spend(self, method: str, channel: str = "") -> None:
+        """Count one call; RateLimited when there is no allowance left (which costs nothing)."""
+        if not self.limits.rates:
+            return
+        key, rate, capacity = self._allowance(method, channel)
+        if rate <= 0:
+            return
+        now = self._clock()
+        bucket = self._buckets.get(key)
+        if bucket is None:
+            bucket = self._buckets[key] = Bucket(rate, capacity, capacity, now)
+        wait = bucket.take(now)
+        if wait:
+            raise RateLimited(max(1, math.ceil(wait)))
+
+    def _allowance(self, method: str, channel: str) -> tuple[tuple[str, str], float, float]:
+        limits, scale = self.limits, self.limits.rate_scale
+        if method == "chat.postMessage":
+            return (method, channel), limits.post_per_second * scale, max(1.0, limits.post_burst * scale)
+        if method == "assistant.threads.setStatus":
+            per_minute, key = limits.status_per_minute * scale, (method, channel)
+        else:
+            per_minute, key = limits.per_minute.get(method, 0) * scale, (method, "")
+        return key, per_minute / 60.0, max(1.0, per_minute * limits.burst)

@@ -1,0 +1,257 @@
+"""What a workspace consists of: people, channels, and messages with every state a person could see.
+
+Times are seconds since the epoch, as the workspace's clock gives them; `ts` are Slack's message ids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Json = dict[str, Any]
+ChannelType = Literal["channel", "group", "im", "mpim"]
+TextFormat = Literal["mrkdwn", "markdown"]
+StreamPhase = Literal["open", "done", "expired", "stopped"]
+
+
+@dataclass(slots=True)
+class User:
+    """Somebody in the workspace. `app_id` is set for bots; `restricted` marks guests, `stranger` people of another team."""
+
+    id: str
+    name: str
+    real_name: str
+    team_id: str
+    color: str
+    bot_id: str | None = None
+    app_id: str | None = None
+    restricted: bool = False
+    stranger: bool = False
+
+    @property
+    def is_bot(self) -> bool:
+        return self.bot_id is not None
+
+
+@dataclass(slots=True)
+class File:
+    """An uploaded file; it becomes visible to others once a message shares it."""
+
+    id: str
+    name: str
+    title: str
+    mimetype: str
+    content: bytes
+    user: str
+    created: float
+    mode: str = "hosted"
+    channels: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What a person saw from `at` on: the visible text and the blocks."""
+
+    at: float
+    text: str
+    blocks: tuple[Json, ...] = ()
+
+
+@dataclass(slots=True)
+class Revision:
+    """One version of a message's content.
+
+    A streamed message grows inside one revision: `pieces` are what was appended, and `marks` say when the text had which
+    length, so that an append costs the same however long the message is.
+    """
+
+    format: TextFormat
+    pieces: list[str]
+    marks: list[tuple[float, int]]
+    blocks: list[Json] = field(default_factory=list)
+    fallback: str = ""
+
+    @property
+    def text(self) -> str:
+        """The whole visible text."""
+        if len(self.pieces) > 1:
+            self.pieces = ["".join(self.pieces)]
+        return self.pieces[0] if self.pieces else ""
+
+    @property
+    def length(self) -> int:
+        return self.marks[-1][1] if self.marks else 0
+
+    def append(self, at: float, text: str) -> None:
+        self.pieces.append(text)
+        self.marks.append((at, self.length + len(text)))
+
+
+@dataclass(slots=True)
+class Stream:
+    """The life of a streamed message: open until it is stopped, expires, or the person presses Slack's own Stop."""
+
+    recipient: str | None
+    started_at: float
+    expires_at: float
+    display: str
+    phase: StreamPhase = "open"
+    mode: Literal["text", "chunks"] | None = None
+    size: int = 0
+    full: bool = False
+    ended_at: float | None = None
+    plan: str | None = None
+    tasks: dict[str, Json] = field(default_factory=dict)
+    block_count: int = 0
+
+
+@dataclass(slots=True)
+class Message:
+    """A message and everything it ever showed."""
+
+    channel: str
+    ts: str
+    user: str
+    thread_ts: str | None
+    revisions: list[Revision]
+    subtype: str | None = None
+    bot_id: str | None = None
+    app_id: str | None = None
+    username: str | None = None
+    icon: str | None = None
+    stream: Stream | None = None
+    edited: tuple[str, str] | None = None
+    deleted_at: float | None = None
+    metadata: Json | None = None
+    typed: str | None = None
+    reactions: dict[str, list[str]] = field(default_factory=dict)
+    files: list[str] = field(default_factory=list)
+    replies: list[str] = field(default_factory=list)
+
+    @property
+    def root(self) -> str:
+        """The ts of the thread this message belongs to (or would start)."""
+        return self.thread_ts or self.ts
+
+    @property
+    def latest(self) -> Revision:
+        return self.revisions[-1]
+
+    @property
+    def text(self) -> str:
+        """The visible text: the streamed or posted Markdown, else the text of the blocks, else the plain text."""
+        return self.latest.text
+
+    @property
+    def blocks(self) -> list[Json]:
+        return self.latest.blocks
+
+    @property
+    def streaming(self) -> bool:
+        return self.stream is not None and self.stream.phase == "open"
+
+    @property
+    def states(self) -> list[State]:
+        """Every visible state, oldest first, as the recipient of a stream (or anybody, of another message) saw it."""
+        return list(self._states())
+
+    def _states(self) -> Iterator[State]:
+        for revision in self.revisions:
+            text, blocks = revision.text, tuple(revision.blocks)
+            last = len(revision.marks) - 1
+            for number, (at, length) in enumerate(revision.marks):
+                yield State(at, text[:length], blocks if number == last else ())
+
+    def states_for(self, user: str) -> list[State]:
+        """Every state `user` saw: of a stream for somebody else only its first piece and its end."""
+        states = self.states
+        if self.stream is None or self.stream.recipient in (None, user):
+            return states
+        streamed = len(self.revisions[0].marks)
+        first = next((number for number in range(streamed) if states[number].text), streamed - 1)
+        kept = states[: first + 1]
+        if self.stream.phase in ("done", "stopped"):
+            kept += states[max(first + 1, streamed - 1) : streamed]
+        return kept + states[streamed:]
+
+    def text_for(self, user: str) -> str:
+        """The text `user` sees now."""
+        if self.stream is None or len(self.revisions) > 1 or self.stream.recipient in (None, user):
+            return self.text
+        if self.stream.phase in ("done", "stopped"):
+            return self.text
+        first = next((length for _, length in self.latest.marks if length), 0)
+        return self.text[:first]
+
+
+@dataclass(slots=True)
+class Channel:
+    """A public or private channel, a DM (`im`) or a group DM (`mpim`)."""
+
+    id: str
+    name: str
+    type: ChannelType
+    members: list[str]
+    created: float
+    topic: str = ""
+    is_archived: bool = False
+    ext_shared: bool = False
+    messages: dict[str, Message] = field(default_factory=dict)
+    deleted: list[Message] = field(default_factory=list)
+    last_read: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Ephemeral:
+    """A message only one person sees. The app can change it through its response URL alone."""
+
+    id: str
+    channel: str
+    thread_ts: str | None
+    ts: str
+    viewer: str
+    author: str
+    format: TextFormat
+    text: str
+    blocks: list[Json]
+    fallback: str = ""
+    at: float = 0.0
+
+
+@dataclass(slots=True)
+class View:
+    """A modal or an App Home as the app gave it, and what the person has entered."""
+
+    id: str
+    user: str
+    definition: Json
+    hash: str
+    root_id: str
+    previous_id: str | None = None
+    values: Json = field(default_factory=dict)
+    errors: dict[str, str] = field(default_factory=dict)
+    response_urls: bool = False
+
+    @property
+    def type(self) -> str:
+        return str(self.definition.get("type"))
+
+    @property
+    def blocks(self) -> list[Json]:
+        return list(self.definition.get("blocks", ()))
+
+
+@dataclass(slots=True)
+class Thread:
+    """What Slack keeps of a thread beside its messages: the status line, the agent session, suggested prompts."""
+
+    channel: str
+    thread_ts: str
+    status: str = ""
+    loading_messages: list[str] = field(default_factory=list)
+    status_expires: float = 0.0
+    statuses: list[tuple[float, str]] = field(default_factory=list)
+    title: str | None = None
+    session: str | None = None
+    titles: list[tuple[float, str]] = field(default_factory=list)

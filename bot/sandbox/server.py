@@ -1,0 +1,257 @@
+"""The sandbox as a whole: a workspace, its Web API, its ways to the app, and the page, served on one port."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Literal, Self, TypeVar
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
+
+from .calls import CallRecord, Journal
+from .delivery import Courier, Delivery
+from .events import DEFAULT_EVENTS, Feed
+from .failures import SlackRefusal
+from .faults import Fault, Faults, Mode
+from .interactions import Interactions
+from .limits import Clock, Limits
+from .messages import CHAT_METHODS, expire_stream
+from .modals import VIEW_METHODS, Modals, Triggers
+from .people import PEOPLE_METHODS
+from .persons import Persons
+from .records import Json, User
+from .responses import Responses
+from .sockets import SocketMode
+from .streams import STREAM_METHODS
+from .web_api import WebApi
+from .wire import HttpServer, Lines
+from .workspace import Change, Workspace
+
+Answer = TypeVar("Answer")
+
+DEFAULT_SCOPES = frozenset(
+    (
+        "app_mentions:read assistant:write channels:history channels:read chat:write chat:write.customize commands "
+        "files:read files:write groups:history groups:read im:history im:read im:write mpim:history mpim:read "
+        "reactions:read reactions:write team:read users:read"
+    ).split()
+)
+METHODS = {**CHAT_METHODS, **STREAM_METHODS, **PEOPLE_METHODS, **VIEW_METHODS}
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """What methods need beside the workspace."""
+
+    modals: Modals
+    sockets: SocketMode
+
+
+class Sandbox(Persons):
+    """A local Slack: `async with Sandbox() as slack: …`.
+
+    `scopes` and `events` are what the app was installed with; `commands` and `shortcuts` are as in an app manifest.
+    `mounts` are further routes served on the same port. Port 0 picks a free one.
+    """
+
+    def __init__(
+        self,
+        *,
+        limits: Limits | None = None,
+        clock: Clock = time.time,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        scopes: Sequence[str] | frozenset[str] = DEFAULT_SCOPES,
+        events: Sequence[str] | frozenset[str] = DEFAULT_EVENTS,
+        commands: Sequence[Mapping[str, Any]] = (),
+        shortcuts: Sequence[Mapping[str, Any]] = (),
+        mounts: Sequence[BaseRoute] = (),
+        bot_name: str = "bobbin",
+    ) -> None:
+        self.limits = limits or Limits()
+        self.workspace = Workspace(clock, self.limits, bot_name)
+        self.commands, self.shortcuts = commands, shortcuts
+        self.faults, self.journal = Faults(), Journal()
+        self.sockets = SocketMode(self.workspace, self.faults)
+        self.courier = Courier(self.sockets, self.limits, clock, self.journal, self.faults)
+        self.feed = Feed(self.workspace, self.courier, frozenset(events))
+        self.triggers = Triggers(self.workspace)
+        self.modals = Modals(self.workspace, self.triggers)
+        self.responses = Responses(self.workspace)
+        self.interactions = Interactions(self.workspace, self.courier, self.triggers, self.responses, self.modals)
+        self.lines = Lines()
+        links = Links(self.modals, self.sockets)
+        self.api = WebApi(self.workspace, METHODS, self.faults, self.journal, frozenset(scopes), links, self.lines)
+        self._server = HttpServer(self._application(mounts), host, port, self.lines)
+        self._host = host
+        self._changed = asyncio.Event()
+        self._timers: set[asyncio.TimerHandle] = set()
+        furnish(self.workspace)
+
+    # -- life
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Listen. OSError when the port is taken."""
+        await self._server.start()
+        self.workspace.base_url = self.api.base_url = self.url
+        self.workspace.subscribe(self._on_change)
+        self.journal.listeners.append(lambda _: self._changed.set())
+
+    async def stop(self) -> None:
+        """Close every connection and forget what was still to be delivered."""
+        self.faults.release()
+        for timer in self._timers:
+            timer.cancel()
+        await self.courier.close()
+        await self.sockets.drop()
+        await self._server.stop()
+
+    def _application(self, mounts: Sequence[BaseRoute]) -> Starlette:
+        routes: list[BaseRoute] = [
+            Mount("/api", self.api),
+            WebSocketRoute("/link/", self.sockets.serve),
+            Route("/response/{key:path}", self._response, methods=["POST"]),
+            *mounts,
+        ]
+        return Starlette(routes=routes)
+
+    async def _response(self, request: Request) -> Response:
+        try:
+            self.responses.post(request.path_params["key"], await request.json())
+        except SlackRefusal as refusal:
+            status = 404 if refusal.error in ("used_url", "expired_url", "invalid_url") else 400
+            return JSONResponse(refusal.answer(), status)
+        return PlainTextResponse("ok")
+
+    # -- addresses and credentials
+
+    @property
+    def url(self) -> str:
+        return f"http://{self._host}:{self._server.port}"
+
+    @property
+    def api_url(self) -> str:
+        """The base of the Web API, as Slack's clients want it."""
+        return f"{self.url}/api/"
+
+    @property
+    def bot_token(self) -> str:
+        return self.api.bot_token
+
+    @property
+    def app_token(self) -> str:
+        return self.api.app_token
+
+    @property
+    def bot_user(self) -> User:
+        return self.workspace.bot
+
+    # -- watching
+
+    @property
+    def calls(self) -> list[CallRecord]:
+        """Every Web API call that has ended, oldest first."""
+        return list(self.journal.calls)
+
+    def calls_of(self, *methods: str) -> list[CallRecord]:
+        return [call for call in self.journal.calls if call.method in methods]
+
+    @property
+    def deliveries(self) -> list[Delivery]:
+        """Everything the app was told, oldest first."""
+        return list(self.journal.deliveries)
+
+    @property
+    def refusals(self) -> list[CallRecord]:
+        """The calls answered with an error other than `ratelimited`."""
+        return self.journal.refusals
+
+    async def until(self, predicate: Callable[[], Answer], timeout: float = 5.0, what: str = "") -> Answer:
+        """Wait until `predicate()` is true; looks again at every change instead of polling. Gives what it gave.
+
+        A LookupError or SlackRefusal of the predicate means "not yet". TimeoutError after `timeout` seconds.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                while True:
+                    self._changed.clear()
+                    if answer := _try(predicate):
+                        return answer
+                    await self._changed.wait()
+        except TimeoutError:
+            raise TimeoutError(f"not within {timeout} s: {what or predicate}") from None
+
+    def _on_change(self, change: Change) -> None:
+        self._changed.set()
+        if change.kind == "status" and change.data["thread"].status:
+            thread = change.data["thread"]
+            self._later(self.limits.status_life, lambda: self.expire_status(thread.channel, thread.thread_ts))
+        elif change.kind == "posted" and change.message is not None and change.message.streaming:
+            message = change.message
+            self._later(self.limits.stream_life, lambda: expire_stream(self.workspace, message))
+
+    def _later(self, seconds: float, work: Callable[[], None]) -> None:
+        def run() -> None:
+            self._timers.discard(timer)
+            work()
+
+        timer = asyncio.get_running_loop().call_later(seconds + 0.001, run)
+        self._timers.add(timer)
+
+    # -- trouble
+
+    def fail(self, method: str, mode: Mode = "error", **details: Any) -> Fault:
+        """The next calls of `method` (`*`: any) go wrong; see Fault for the modes and details."""
+        fault = Fault(method, mode, **details)
+        self.faults.waiting.append(fault)
+        return fault
+
+    async def drop_sockets(self) -> None:
+        """Close every socket of the app without a word."""
+        await self.sockets.drop()
+
+    async def refresh_sockets(self, reason: Literal["warning", "refresh_requested", "link_disabled"]) -> None:
+        """Ask every socket of the app to renew itself."""
+        await self.sockets.disconnect(reason)
+
+    def refuse_sockets(self, seconds: float) -> None:
+        """Refuse new sockets for a while."""
+        self.faults.refuse_until = self.workspace.clock() + seconds
+
+    def multiply_deliveries(self, copies: int) -> None:
+        """Deliver everything so many times from now on."""
+        self.faults.copies = copies
+
+
+def _try(predicate: Callable[[], Answer]) -> Answer | None:
+    try:
+        return predicate()
+    except (LookupError, SlackRefusal):
+        return None
+
+
+def furnish(workspace: Workspace) -> None:
+    """The people and channels every new workspace has."""
+    names = {"alice": "Alice Archer", "bob": "Bob Brown", "carol": "Carol Chen", "dan": "Dan Diaz"}
+    people = [workspace.add_user(name, real_name).id for name, real_name in names.items()]
+    other_bot = workspace.add_user("weatherbot", "Weather Bot", bot=True).id
+    everyone = [*people, workspace.bot.id, other_bot]
+    workspace.add_channel("general", everyone)
+    workspace.add_channel("random", everyone)
+    workspace.add_channel("watercooler", people)
+    workspace.add_channel("leads", [people[0], people[1], workspace.bot.id], "group")
