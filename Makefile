@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help run test check format clean
+.PHONY: help run test check format docs clean
 .DEFAULT_GOAL := help
 
 help: ## what can be made
@@ -19,12 +19,16 @@ check: .venv/.ready-dev ## style, types and import rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/mypy scripts/bootstrap.py
+	$(BIN)/mypy scripts/bootstrap.py scripts/commands_page.py
 	$(BIN)/lint-imports
 
 format: .venv/.ready-dev ## rewrites the code in its one style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: .venv/.ready-dev ## rewrites docs/commands.md from the program
+	$(BIN)/python scripts/commands_page.py > docs/commands.part
+	mv docs/commands.part docs/commands.md
 
 clean: ## removes what was fetched or built
 	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build

@@ -72,10 +72,13 @@ def run() -> None:
 
 @app.command()
 def sandbox(
-    host: Annotated[str, typer.Option(help="Address to listen on; this machine's own only.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(metavar="HOST", help="Address to listen on; this machine's own only.")
+    ] = "127.0.0.1",
     port: Annotated[
         int | None,
         typer.Option(
+            metavar="PORT",
             min=0,
             max=65535,
             help=f"Port of the page; 0 takes any free one. Unset: {SANDBOX_PORT}, or the next free one.",
@@ -87,7 +90,10 @@ def sandbox(
         typer.Option("--open/--no-open", help="Open the page in a browser. Unset: on a terminal.", show_default=False),
     ] = None,
     data: Annotated[
-        Path | None, typer.Option(help="The SQLite file that keeps the chats. Unset: one in the user's data folder.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="The SQLite file that keeps the chats. Unset: one in the user's data folder."
+        ),
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Forget the chats of earlier times first.")] = False,
 ) -> None:
@@ -106,8 +112,9 @@ def sandbox(
 
 @app.command()
 def doctor() -> None:
-    """Check tokens, scopes, database, Redis and each model provider; one line each.
+    """Check everything the bot needs; one line each.
 
+    Tokens, scopes, database, Redis and each model provider: ok, or what to do.
     Exit code 1 when something is wrong, 2 when a setting cannot even be read.
     """
     settings = _settings(log_level="ERROR")  # the findings say it better
@@ -128,7 +135,10 @@ def manifest(
         str, typer.Option(metavar="NAME", help="Name of the slash command; the bot answers under any.")
     ] = "/chats",
 ) -> None:
-    """Print the app manifest to paste into Slack (api.slack.com/apps, Create New App, From a manifest)."""
+    """Print the app manifest to paste into Slack.
+
+    There: api.slack.com/apps, Create New App, From a manifest.
+    """
     from bot.manifest import manifest_text
 
     typer.echo(_checked(lambda: manifest_text(http, command)).rstrip("\n"))
@@ -136,7 +146,10 @@ def manifest(
 
 @app.command()
 def migrate() -> None:
-    """Bring the database to the newest schema; run and sandbox do it by themselves."""
+    """Bring the database to the newest schema.
+
+    The commands run and sandbox do it by themselves.
+    """
     settings = _settings()
     from bot.app import migrate as migrate_database
 
