@@ -11,6 +11,7 @@ from bot.errors import BobbinError
 from bot.manifest import bot_scopes
 from bot.providers.registry import Health, Providers
 from handlers.checks import Finding, check_app_token, check_bot_token, check_client
+from storage.coordination import open_coordination
 from storage.database import Database
 from storage.schema import Schema, schema_of
 
@@ -21,6 +22,7 @@ async def examine(settings: Settings) -> list[Finding]:
     """One finding for each thing that the bot needs or that is set. Never raises for what it finds."""
     findings = [finding async for finding in _slack(settings)]
     findings += await _database(settings)
+    findings += await _redis(settings)
     findings += await _providers(settings)
     return findings
 
@@ -61,6 +63,19 @@ _SCHEMAS = {
     Schema.OLDER: Finding("database", True, "answers; the next start (or bobbin migrate) brings its schema up to date"),
     Schema.NEWER: Finding("database", False, "a newer Bobbin has used it; run that one, or set another DATABASE_URL"),
 }
+
+
+async def _redis(settings: Settings) -> list[Finding]:
+    if not (url := _plain(settings.redis_url)):
+        return []
+    coordination = await open_coordination(url)
+    try:
+        await coordination.ping()
+    except BobbinError as error:
+        return [Finding("Redis", False, f"{error}; check that it runs and that REDIS_URL is right")]
+    finally:
+        await coordination.close()
+    return [Finding("Redis", True, "answers")]
 
 
 async def _providers(settings: Settings) -> list[Finding]:
