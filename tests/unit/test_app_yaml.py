@@ -238,7 +238,7 @@ def test_every_shortcut_has_a_listener_and_the_other_way_round() -> None:
 @pytest.mark.parametrize("command", ["/chats", "/talk"])
 def test_the_slash_command_has_a_listener_under_any_name(command: str) -> None:
     """Slack gives a name to whoever installed last, so people rename it."""
-    assert any(re.fullmatch(pattern, command) for pattern in listeners("command"))
+    assert any(re.match(pattern, command) for pattern in listeners("command"))
 
 
 def test_every_method_called_is_known() -> None:
