@@ -13,7 +13,7 @@ function Section({ block }) {
       ${block.fields && html`<div class="b-fields">
         ${block.fields.map((field, index) => html`<div key=${index}><${TextObject} value=${field} /></div>`)}</div>`}
     </div>
-    ${block.accessory && html`<div class=${classes("b-accessory", block.accessory.type)}>
+    ${block.accessory && html`<div class=${`b-accessory acc-${block.accessory.type}`}>
       <${Element} element=${block.accessory} /></div>`}
   </div>`;
 }
@@ -51,7 +51,7 @@ function ImageBlock({ block }) {
 const MARKS = { pending: "○", in_progress: "◐", complete: "✓", error: "✕" };
 
 export function TaskCard({ task }) {
-  return html`<div class=${`task ${task.status}`}>
+  return html`<div class=${`task-card ${task.status}`}>
     <span class="task-mark" aria-label=${task.status.replaceAll("_", " ")}>${MARKS[task.status] ?? "○"}</span>
     <div><div>${task.title}</div>
       ${task.details && html`<small>${task.details}</small>`}

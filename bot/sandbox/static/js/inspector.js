@@ -82,8 +82,12 @@ const stamp = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-d
 
 const Entry = memo(({ entry }) => {
   const [open, setOpen] = useState(false);
+  const row = useRef(null);
+  useEffect(() => {
+    if (open) row.current.scrollIntoView({ block: "nearest" });
+  }, [open]);
   const inward = entry.direction === "in";
-  return html`<li class=${classes("traffic-row", !entry.ok && "failed")} data-testid="traffic-entry">
+  return html`<li ref=${row} class=${classes("traffic-row", !entry.ok && "failed")} data-testid="traffic-entry">
     <button type="button" class="traffic-line" aria-expanded=${String(open)} onClick=${() => setOpen(!open)}>
       <${Icon} name=${open ? "chevron-down" : "chevron-right"} size=${13} />
       <time>${stamp.format(new Date(entry.at * 1000))}</time>

@@ -12,7 +12,7 @@ function continues(before, message) {
 }
 
 /** Messages and whispers in order, as rows: {kind, key, …}. */
-function rowsOf(messages, whispers) {
+function rowsOf(messages, whispers, inThread) {
   const all = [...messages.map((message) => ({ message, ts: Number(message.ts) })), ...whispers.map((whisper) => ({ whisper, ts: Number(whisper.ts) }))];
   if (whispers.length) all.sort((a, b) => a.ts - b.ts);
   const rows = [];
@@ -21,7 +21,7 @@ function rowsOf(messages, whispers) {
   for (const { message, whisper, ts } of all) {
     if (dayKey(ts) !== day) {
       day = dayKey(ts);
-      rows.push({ kind: "day", key: `day-${day}`, title: dayTitle(ts) });
+      if (rows.length || !inThread) rows.push({ kind: "day", key: `day-${day}`, title: dayTitle(ts) });
       before = null;
     }
     if (whisper) rows.push({ kind: "whisper", key: whisper.id, whisper });
@@ -74,11 +74,11 @@ export function MessageList({ place, messages, whispers, inThread = false, statu
     if (each.kind === "day") return html`<div class="day" role="separator" key=${each.key}><span>${each.title}</span></div>`;
     if (each.kind === "whisper") return html`<${Whisper} key=${each.key} whisper=${each.whisper} />`;
     return html`<${Message} key=${each.key} message=${each.message} grouped=${each.grouped} inThread=${inThread}
-        status=${statusOf?.(each.message) ?? ""} />${divider && index === 1 && divider}`;
+        status=${statusOf?.(each.message) ?? ""} />${index === 0 && divider}`;
   };
   return html`<div class="list-frame">
     <div class="list" ref=${scroller} tabindex="0" role="log" aria-label=${label} aria-live="off">
-      <div class="list-content" ref=${content}>${head}${rowsOf(messages, whispers).map(row)}${tail}</div>
+      <div class="list-content" ref=${content}>${head}${rowsOf(messages, whispers, inThread).map(row)}${tail}</div>
     </div>
     ${away && html`<button type="button" class="jump" onClick=${jump}><${Icon} name="arrow-down" size=${14} /> Latest messages</button>`}
   </div>`;

@@ -4,7 +4,7 @@ import { Blocks, TaskCard } from "./blocks.js";
 import { Directory } from "./directory.js";
 import { Markdown } from "./markdown.js";
 import { Mrkdwn } from "./mrkdwn.js";
-import { MenuButton, Popover } from "./overlay.js";
+import { Confirm, MenuButton, Popover } from "./overlay.js";
 import { store } from "./store.js";
 import { displayName } from "./selectors.js";
 import { SurfaceContext, surfaceFor } from "./surface.js";
@@ -90,7 +90,7 @@ function Replies({ message, status, onOpen }) {
   </button>`;
 }
 
-function menuItems({ message, mine, shortcuts, edit }) {
+function menuItems({ message, mine, shortcuts, edit, remove }) {
   const at = { channel: message.channel, ts: message.ts };
   const items = shortcuts.map((shortcut) => ({
     label: shortcut.name,
@@ -102,14 +102,14 @@ function menuItems({ message, mine, shortcuts, edit }) {
   items.push({ label: "Copy text", icon: "copy", run: () => navigator.clipboard?.writeText(message.text) });
   if (mine) {
     items.push("-", { label: "Edit message", icon: "pencil", run: edit });
-    items.push({ label: "Delete message…", icon: "trash", danger: true, run: () => store.act("delete", at) });
+    items.push({ label: "Delete message…", icon: "trash", danger: true, run: remove });
   }
   return items;
 }
 
 const QUICK = ["white_check_mark", "eyes", "raised_hands"];
 
-function HoverActions({ message, mine, shortcuts, inThread, onThread, edit }) {
+function HoverActions({ message, mine, shortcuts, inThread, onThread, edit, remove }) {
   const [busy, setBusy] = useState(false);
   const [picking, setPicking] = useState(false);
   const smile = useRef(null);
@@ -127,19 +127,29 @@ function HoverActions({ message, mine, shortcuts, inThread, onThread, edit }) {
     ${!inThread && html`<${IconButton} icon="message-square-text" label="Reply in thread" onClick=${onThread} />`}
     ${mine && html`<${IconButton} icon="pencil" label="Edit" onClick=${edit} />`}
     <${MenuButton} label="More actions" class="icon-button" onToggle=${setBusy}
-      items=${() => menuItems({ message, mine, shortcuts, edit })}><${Icon} name="ellipsis-vertical" /><//>
+      items=${() => menuItems({ message, mine, shortcuts, edit, remove })}><${Icon} name="ellipsis-vertical" /><//>
   </div>`;
 }
+
+const DELETE_CONFIRM = {
+  title: { text: "Delete message" }, text: { text: "Are you sure you want to delete this message? This cannot be undone." },
+  confirm: { text: "Delete" }, deny: { text: "Cancel" }, style: "danger",
+};
 
 /** `grouped`: same author shortly before, so no picture and name. `status`: what the app is doing in its thread. */
 export const Message = memo(({ message, grouped, inThread = false, status = "" }) => {
   const { me, user, shortcuts } = useContext(Directory);
   const [editing, setEditing] = useState(false);
+  const [removing, setRemoving] = useState(false);
   const who = user(message.user);
   const container = { type: "message", channel: message.channel, ts: message.ts };
   const surface = useMemo(() => surfaceFor(`${me}/${message.channel}/${message.ts}`, container), [me, message.channel, message.ts]);
   const open = () => store.openThread(message.channel, message.thread_ts ?? message.ts);
   const edit = () => setEditing(true);
+  const remove = () => {
+    setRemoving(false);
+    store.act("delete", { channel: message.channel, ts: message.ts });
+  };
   const mine = message.user === me;
   const asReply = !inThread && message.thread_ts && message.thread_ts !== message.ts;
   const time = html`<time class="time" title=${exactOf(message.ts)}>${clockOf(message.ts)}</time>`;
@@ -159,7 +169,8 @@ export const Message = memo(({ message, grouped, inThread = false, status = "" }
         ${!inThread && html`<${Replies} message=${message} status=${status} onOpen=${open} />`}
       </div>
       ${!editing && html`<${HoverActions} message=${message} mine=${mine} shortcuts=${shortcuts} inThread=${inThread}
-        onThread=${open} edit=${edit} />`}
+        onThread=${open} edit=${edit} remove=${() => setRemoving(true)} />`}
+      ${removing && html`<${Confirm} confirm=${DELETE_CONFIRM} onNo=${() => setRemoving(false)} onYes=${remove} />`}
     </article>
   <//>`;
 });
