@@ -9,7 +9,8 @@ only that counts as code here which CommonMark and a simpler reader of lines agr
   a fence in a list, a fence too deep to be certainly one, a backtick fence inside a tilde fence, a stray carriage
   return. From there on nothing is code any more. Tilde fences, quoted fences and indented code are never code here;
 * spans of inline code that begin and end on one line, hold no pipe (a table would split them), and stand behind nothing
-  that could have swallowed a backtick: an open span, an escaped backtick, an unusual link, an autolink, a reference.
+  that could have swallowed a backtick: an open span, an escaped backtick, an unusual link, an autolink, a reference,
+  the beginning of a tilde fence.
 
 HTML in Markdown is taken to be off, as it is in Slack.
 """
@@ -23,7 +24,9 @@ from handlers.markdown import LONGEST_RUN, Fence, after_line
 _PING = re.compile(r"<(?=\\*[!@#])")
 _TOKEN = re.compile(r"`+|<\\*[!@#]|\|")
 _STRAY_BREAK = re.compile(r"[\x0b\x0c\x85\u2028\u2029]|\r(?=.)", re.DOTALL)
-_FENCE_LIKE = re.compile(r"[ \t>]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*(?:```|~~~)")
+_LEAD = r"[ \t]*(?:(?:[-*+>]|\d{1,9}[.)])[ \t]*)*"
+"""Whatever a line may begin with before its text: indentation, list markers, marks of quotes."""
+_FENCE_LIKE = re.compile(rf"{_LEAD}(?:```|~~~)")
 _QUOTED = re.compile(r"[ \t]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*>")
 _ITEM = re.compile(r"( *)([-*+]|(\d{1,9})[.)])( {1,4})(?=[^ \t\r])")
 _ITEM_LIKE = re.compile(r"[ \t]*(?:[-*+]|\d{1,9}[.)])(?:[ \t\r]|$)")
@@ -34,7 +37,8 @@ _SWALLOWS = re.compile(
     r"|\]\((?![^()\s<>\"'`\\]*(?:[ \t]+\"[^\"`\\]*\")?\))"  # a link whose end is not plain to see
     r"|\]\[(?![^\[\]`\\]*\])"
 )
-_DEFINES = re.compile(r"[ \t>]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*\[(?:[^\]]*\]:|[^\]]*$)")
+_NO_PROSE = re.compile(rf"{_LEAD}(?:~~~|\[(?:[^\]]*\]:|[^\]]*$))")
+"""A line whose backticks are no prose: of a tilde fence, or of what may be the definition of a link."""
 
 
 class PingGuard:
@@ -174,7 +178,7 @@ def _neutral(text: str) -> str:
 
 def _may_swallow(text: str, begins_line: bool) -> bool:
     """Whether a backtick behind `text` may belong to something else than a span of code."""
-    return bool(_SWALLOWS.search(text) or (begins_line and _DEFINES.match(text)))
+    return bool(_SWALLOWS.search(text) or (begins_line and _NO_PROSE.match(text)))
 
 
 def _settled(line: str) -> int:
@@ -251,7 +255,7 @@ class _Blocks:
 
     def _opened(self, fence: Fence, line: str) -> None:
         lead = line[: line.index(fence.run)]
-        if "\t" in lead:
+        if "\t" in lead or "|" in fence.info:  # some read the latter as the header of a table
             self.sure = False
         if fence.marked:
             self._follow_list(line)

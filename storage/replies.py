@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, case, exists, literal, null, or_, select, update
@@ -41,11 +42,15 @@ class Replies:
         except Conflict:  # the database allows one running answer per chat, and somebody else's came first
             return None
 
-    async def renew(self, owner: str, lease: float) -> dict[str, bool]:
-        """Extend all leases of this owner; tells for each answer still its own whether a stop was asked for."""
+    async def renew(self, owner: str, lease: float, only: Collection[str] | None = None) -> dict[str, bool]:
+        """Extend this owner's leases; tells for each answer still its own whether a stop was asked for.
+
+        `only`: the answers that it is really writing, so that one it dropped is left to lapse.
+        """
+        mine = and_(RUNNING, answers.c.owner == owner)
         query = (
             update(answers)
-            .where(RUNNING, answers.c.owner == owner)
+            .where(mine if only is None else and_(mine, answers.c.message_id.in_(only)))
             .values(lease_until=database_time(lease))
             .returning(answers.c.message_id, answers.c.stop_requested)
         )
@@ -170,6 +175,12 @@ class Replies:
         async with self._database.read() as connection:
             row = (await connection.execute(select_answers().where(answers.c.message_id == answer_id))).one_or_none()
             return None if row is None else to_ending(row)
+
+    async def shown(self, chat_id: str) -> frozenset[str]:
+        """The ts of every Slack message that shows an answer of this chat."""
+        query = select(answers.c.parts).where(answers.c.chat_id == chat_id, answers.c.parts.is_not(None))
+        async with self._database.read() as connection:
+            return frozenset(part["ts"] for parts in await connection.scalars(query) for part in parts)
 
     async def running(self, chat_id: str) -> Answer | None:
         """The answer that is being written in this chat, or whose lease has lapsed."""

@@ -11,7 +11,7 @@ class Control(Protocol):
     """What a sink may do to the answer that it shows."""
 
     async def record(self, parts: tuple[Part, ...]) -> None:
-        """Keep which Slack messages show the answer, so that another owner finds them. Raises StorageError."""
+        """Keep which Slack messages show the answer, so that another owner finds them."""
         ...
 
     def stop(self) -> None:
@@ -20,7 +20,7 @@ class Control(Protocol):
 
 
 class ReplySink(Protocol):
-    """Where one answer becomes visible. One writer, one answer, one life: open, write…, close."""
+    """Where one answer becomes visible. One writer, one answer, one life: open, write…, close or abandon."""
 
     async def open(self) -> None:
         """Show that something happens ("is thinking…") and take up what an earlier owner left. Never raises."""
@@ -42,4 +42,20 @@ class ReplySink(Protocol):
 class SinkFactory(Protocol):
     """Makes the sink for an answer that is about to be written."""
 
-    def __call__(self, chat: Chat, answer: Answer, control: Control) -> ReplySink: ...
+    async def __call__(self, chat: Chat, answer: Answer, control: Control) -> ReplySink: ...
+
+
+class NowhereSink:
+    """For a chat that has no place in Slack: programs read its answers from the live events and the database."""
+
+    async def open(self) -> None:
+        pass
+
+    def write(self, text: str) -> None:
+        pass
+
+    async def close(self, ending: Ending) -> None:
+        pass
+
+    async def abandon(self) -> None:
+        pass

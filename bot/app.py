@@ -1,0 +1,218 @@
+"""The composition root: opens everything in order, closes it in reverse, and decides nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+
+from pydantic import SecretStr
+from slack_bolt.authorization import AuthorizeResult
+from starlette.routing import Mount
+
+from bot.chats.history import Briefings
+from bot.chats.models import ModelChoice
+from bot.chats.service import ChatService
+from bot.chats.titles import Titles
+from bot.config import Settings, no_models
+from bot.domain import Answer, Chat, Ending
+from bot.errors import SettingsError
+from bot.manifest import bot_scopes, manifest
+from bot.observability import Metrics, configure_logging, get_logger
+from bot.providers.base import ProviderSettings
+from bot.providers.registry import Providers, answers
+from bot.replies.engine import Engine
+from bot.replies.live import Live
+from bot.replies.recovery import Recovery
+from bot.tasks import Tasks
+from handlers.connection import SocketConnection, build_app, new_client, new_session
+from handlers.menus import Menus
+from handlers.names import Names
+from handlers.recovery import MenuRecovery
+from handlers.sinks import SlackSinks
+from handlers.surface import Surface
+from handlers.workspaces import Workspaces
+from storage.chats import Chats
+from storage.coordination import open_coordination
+from storage.database import Database
+from storage.people import People
+from storage.questions import Questions
+from storage.replies import Replies
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Bot:
+    """A running Bobbin."""
+
+    database: Database
+    service: ChatService
+    engine: Engine
+    socket: SocketConnection
+    metrics: Metrics
+
+
+@asynccontextmanager
+async def build(settings: Settings) -> AsyncIterator[Bot]:
+    """Everything, opened. Raises SettingsError when a setting turns out to be wrong."""
+    async with AsyncExitStack() as stack:
+        metrics = Metrics()
+        database = Database.open(settings.database())
+        stack.push_async_callback(database.close)
+        await database.migrate()
+        chats, replies, questions, people = Chats(database), Replies(database), Questions(database), People(database)
+        redis = settings.redis_url.get_secret_value() if settings.redis_url else "memory://"
+        coordination = await open_coordination(redis)
+        stack.push_async_callback(coordination.close)
+        providers = await stack.enter_async_context(
+            await Providers.open(
+                await _providers(settings),
+                timeout=settings.bobbin_model_timeout,
+                allowed=settings.bobbin_allowed_models,
+            )
+        )
+        session = await stack.enter_async_context(new_session())
+        assert settings.slack_bot_token is not None
+        client = new_client(settings.slack_bot_token.get_secret_value(), settings.slack_api_url, session)
+        workspaces = await Workspaces.single(client, session, metrics)
+        slack = workspaces.only
+        live = Live(coordination)
+        await stack.enter_async_context(live.running())
+        tasks = await stack.enter_async_context(Tasks())
+        names = Names(people, workspaces)
+        models = ModelChoice(providers.catalogue, people, settings.bobbin_default_model)
+        engine: Engine
+        service = ChatService(
+            chats=chats,
+            replies=replies,
+            questions=questions,
+            people=people,
+            models=models,
+            live=live,
+            wake=lambda chat_id: engine.wake(chat_id),
+            limit=settings.bobbin_max_messages,
+        )
+        menus = Menus(service, questions, chats, workspaces, names)
+        title_model = settings.bobbin_title_model
+        titles = Titles(
+            chats,
+            providers,
+            live,
+            tasks,
+            model=lambda: models.named(title_model).ref if title_model else None,
+            shown=menus.show_title,
+        )
+
+        async def after(chat: Chat, answer: Answer, ending: Ending) -> None:
+            if ending.error == "model_gone":
+                models.gone(chat.model)
+            await titles.after(chat, answer, ending)
+
+        engine = Engine(
+            chats=chats,
+            replies=replies,
+            models=providers,
+            sinks=SlackSinks(workspaces, service, chats, replies, settings.bobbin_stream.value),
+            live=live,
+            briefing=Briefings(chats, settings.bobbin_system_prompt, names),
+            after=after,
+            metrics=metrics,
+            owner=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}",
+        )
+        surface = Surface(service, menus, names, workspaces, replies, tasks)
+        identity = AuthorizeResult(
+            enterprise_id=None,
+            team_id=slack.team,
+            bot_user_id=slack.bot_user,
+            bot_id=slack.bot_id,
+            bot_token=client.token,
+        )
+        bolt = build_app(settings.slack_api_url, identity, surface)
+        assert settings.slack_app_token is not None
+        connection = SocketConnection(bolt, settings.slack_app_token.get_secret_value(), client)
+        stack.push_async_callback(engine.drain, settings.bobbin_grace)
+        await stack.enter_async_context(Recovery(engine, replies, coordination, metrics).running())
+        await stack.enter_async_context(MenuRecovery(menus).running())
+        await stack.enter_async_context(connection.running())
+        yield Bot(database, service, engine, connection, metrics)
+
+
+async def _providers(settings: Settings) -> list[ProviderSettings]:
+    configured = list(settings.providers())
+    local = settings.local_ollama()
+    if local is not None and await answers(local):
+        configured.append(local)
+    if not configured:
+        raise no_models()
+    return configured
+
+
+async def run(settings: Settings) -> int:
+    """`bobbin run`: until SIGTERM or Ctrl-C."""
+    configure_logging(settings.log_level, settings.log_format, settings.secrets())
+    ended = _ended()
+    async with build(settings) as bot:
+        if await bot.socket.until_connected():
+            log.info("connected")
+        else:
+            log.warning("not_connected_yet")
+        await ended.wait()
+        log.info("stopping")
+    return 0
+
+
+async def sandbox(settings: Settings, *, host: str, port: int, on_ready: Callable[[str], None]) -> None:
+    """`bobbin sandbox`: a local Slack and the bot in it, until SIGTERM or Ctrl-C."""
+    from bot.sandbox.models import create_models_app
+    from bot.sandbox.server import Sandbox
+
+    configure_logging(settings.log_level, settings.log_format, settings.secrets())
+    ended = _ended()
+    app = manifest()
+    features = app["features"]
+    async with Sandbox(
+        host=host,
+        port=port,
+        scopes=bot_scopes(),
+        events=app["settings"]["event_subscriptions"]["bot_events"],
+        commands=features.get("slash_commands", ()),
+        shortcuts=features.get("shortcuts", ()),
+        mounts=[Mount("/models/v1", create_models_app())],
+    ) as slack:
+        changes: dict[str, object] = {
+            "slack_bot_token": SecretStr(slack.bot_token),
+            "slack_app_token": SecretStr(slack.app_token),
+            "slack_api_url": slack.api_url,
+        }
+        if not settings.providers():
+            changes["openai_base_url"] = f"{slack.url}/models/v1"
+        async with build(settings.changed(**changes)) as bot:
+            if not await bot.socket.until_connected():
+                raise SettingsError("the bot could not connect to its own sandbox")
+            on_ready(slack.url)
+            await ended.wait()
+
+
+async def migrate(settings: Settings) -> None:
+    """`bobbin migrate`."""
+    database = Database.open(settings.database())
+    try:
+        await database.migrate()
+    finally:
+        await database.close()
+
+
+def _ended() -> asyncio.Event:
+    """Set by SIGTERM or Ctrl-C."""
+    event = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with suppress(NotImplementedError):  # Windows
+            loop.add_signal_handler(number, event.set)
+    return event

@@ -1,0 +1,265 @@
+"""What people may do with a chat; knows no Slack, no HTTP. Each use is one short transaction and a wake-up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from bot.chats.models import ModelChoice
+from bot.domain import Answer, Chat, Image, ModelInfo, ModelRef, Person, Place, TitleBy
+from bot.errors import ChatNotFound, LimitReached, ModelNotAllowed
+from bot.replies.live import Live
+from storage.chats import Chats, NewMessage, Page, Said
+from storage.people import People
+from storage.questions import Question, Questions
+from storage.replies import Replies
+
+PAGE = 10
+"""Chats on one page of a list."""
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """What a person said in Slack."""
+
+    place: Place
+    """The thread it belongs to; for a message outside of threads, the one that would begin with it."""
+    ts: str
+    user: str
+    text: str = field(repr=False)
+    addressed: bool
+    """To Bobbin: a mention, or a direct message."""
+    to_others: bool = False
+    """Begins by mentioning somebody else, and does not mention Bobbin."""
+    user_team: str | None = None
+    """The person's own workspace where it is not the bot's."""
+    images: tuple[Image, ...] = ()
+
+    @property
+    def in_thread(self) -> bool:
+        return self.place.thread != self.ts
+
+
+class Heard(StrEnum):
+    """What became of an utterance."""
+
+    IGNORED = "ignored"
+    """Not for Bobbin, or known already."""
+    ASKED = "asked"
+    """A question without a model: the menu is due."""
+    SAID = "said"
+    """Stored, with an answer waiting to be written."""
+    FULL = "full"
+    """The chat may hold no more messages; nothing was stored."""
+    STOPPED = "stopped"
+    """It was the word that ends an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hearing:
+    outcome: Heard
+    question: Question | None = None
+    said: Said | None = None
+
+
+class Choice(StrEnum):
+    """What became of choosing a model."""
+
+    STARTED = "started"
+    NEEDS_TEXT = "needs text"
+    NOT_YOURS = "not yours"
+    ALREADY = "already started"
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    outcome: Choice
+    question: Question
+    said: Said | None = None
+
+
+class ChatService:
+    """The use cases. All raise StorageError when the database fails: then nothing was stored."""
+
+    def __init__(
+        self,
+        *,
+        chats: Chats,
+        replies: Replies,
+        questions: Questions,
+        people: People,
+        models: ModelChoice,
+        live: Live,
+        wake: Callable[[str], None],
+        limit: int,
+    ) -> None:
+        self._chats, self._replies, self._questions, self._people = chats, replies, questions, people
+        self._live, self._wake = live, wake
+        self.models = models
+        self.limit = limit
+
+    # -- what people say ---------------------------------------------------------------------------------------
+
+    async def hear(self, said: Utterance) -> Hearing:
+        """Takes one message from Slack, however often it is delivered."""
+        if said.in_thread:
+            chat = await self._chats.by_place(said.place)
+            if chat is not None:
+                return await self._continue(chat, said)
+            if filled := await self._fill(said):
+                return filled
+        if not said.addressed:
+            return Hearing(Heard.IGNORED)
+        question, new = await self._questions.ask(
+            place=said.place,
+            ts=said.ts,
+            user=said.user,
+            user_team=said.user_team,
+            text=said.text or None,
+            images=said.images,
+        )
+        return Hearing(Heard.ASKED if new else Heard.IGNORED, question=question)
+
+    async def _continue(self, chat: Chat, said: Utterance) -> Hearing:
+        if said.to_others or not (said.text or said.images):
+            return Hearing(Heard.IGNORED)
+        if said.text.strip().rstrip(".!").lower() == "stop" and await self.stop(chat.id):
+            return Hearing(Heard.STOPPED)
+        message = NewMessage(
+            text=said.text,
+            author=said.user,
+            author_team=said.user_team,
+            source=said.ts,
+            ts=said.ts,
+            images=said.images,
+        )
+        try:
+            stored = await self._chats.say(chat.id, message, limit=self.limit)
+        except LimitReached:
+            return Hearing(Heard.FULL)
+        if stored.duplicate:
+            return Hearing(Heard.IGNORED, said=stored)
+        self._wake(chat.id)
+        return Hearing(Heard.SAID, said=stored)
+
+    async def _fill(self, said: Utterance) -> Hearing | None:
+        """The first reply of somebody who mentioned Bobbin without a word is the question."""
+        question = await self._questions.open_in(said.place, said.user)
+        if question is None or said.to_others:
+            return None
+        if question.source == said.ts or question.ts == said.ts:
+            return Hearing(Heard.IGNORED)
+        if question.text is not None or not (said.text or said.images):
+            return None
+        filled = await self._questions.fill(question.id, text=said.text, source=said.ts, images=said.images)
+        if filled is None or filled.model is None:
+            return Hearing(Heard.IGNORED, question=filled)
+        return Hearing(Heard.SAID, question=filled, said=await self._start(filled, filled.model))
+
+    # -- choosing a model --------------------------------------------------------------------------------------
+
+    async def question(self, question_id: str) -> Question:
+        """Raises ChatNotFound."""
+        return await self._questions.get(question_id)
+
+    async def choose(self, question_id: str, user: str, key: str, menu_ts: str | None = None) -> Chosen:
+        """A person picks a model in the menu. Raises ChatNotFound, ModelNotAllowed, LimitReached."""
+        question = await self._questions.get(question_id)
+        if question.menu_ts is None and menu_ts:  # the click came before Slack's answer to our post
+            question = await self._questions.set_menu(question_id, menu_ts)
+        if question.user != user:
+            return Chosen(Choice.NOT_YOURS, question)
+        if not question.open:
+            return Chosen(Choice.ALREADY, question)
+        return await self.choose_model(question, self.models.by_key(key).ref)
+
+    async def choose_model(self, question: Question, model: ModelRef) -> Chosen:
+        """Starts the chat when the question has its text, else keeps the choice until it has."""
+        chosen = await self._questions.choose(question.id, model)
+        if chosen.open and chosen.text is None and not chosen.images:
+            return Chosen(Choice.NEEDS_TEXT, chosen)
+        said = await self._start(chosen, model)
+        return Chosen(Choice.ALREADY if said.duplicate else Choice.STARTED, chosen, said)
+
+    async def _start(self, question: Question, model: ModelRef) -> Said:
+        person = Person(question.place.team, question.user)
+        said = await self._chats.start(
+            team=question.place.team,
+            owner=question.user,
+            model=model,
+            place=question.place,
+            context=question.context,
+            header_ts=question.menu_ts,
+            question_id=question.id,
+            limit=self.limit,
+            message=NewMessage(
+                text=question.text or "",
+                author=question.user,
+                author_team=question.user_team,
+                source=question.source or question.ts,
+                ts=question.source or question.ts,
+                images=question.images,
+            ),
+        )
+        if not said.duplicate:
+            await self._people.used(person, model)
+        self._wake(said.chat.id)
+        return said
+
+    async def always(self, question: Question) -> ModelInfo | None:
+        """The model of a person who wants no menu."""
+        return self.models.always(await self._people.get(Person(question.place.team, question.user)))
+
+    # -- the answer --------------------------------------------------------------------------------------------
+
+    async def stop(self, chat_id: str) -> bool:
+        """Ends the answer that is being written, in whichever process; False when none is."""
+        answer = await self._replies.request_stop(chat_id)
+        if answer is None:
+            return False
+        self._live.stop(answer.id)
+        return True
+
+    async def retry(self, answer_id: str) -> Answer | None:
+        """Answers the same message again in the same place; None when somebody else was quicker."""
+        answer = await self._replies.retry(answer_id)
+        if answer is not None:
+            self._wake(answer.chat_id)
+        return answer
+
+    async def retry_with(self, answer_id: str, key: str) -> Answer | None:
+        """The chat's model is gone: go on with another one. Raises ChatNotFound, ModelNotAllowed."""
+        answer = await self._replies.get(answer_id)
+        await self._chats.set_model(answer.chat_id, self.models.by_key(key).ref)
+        return await self.retry(answer_id)
+
+    async def rate(self, answer_id: str, person: Person, value: int) -> None:
+        await self._people.rate(answer_id, person, value)
+
+    # -- chats -------------------------------------------------------------------------------------------------
+
+    async def at(self, place: Place) -> Chat | None:
+        return await self._chats.by_place(place)
+
+    async def get(self, chat_id: str) -> Chat:
+        """Raises ChatNotFound."""
+        return await self._chats.get(chat_id)
+
+    async def rename(self, place: Place, title: str) -> Chat | None:
+        """A person gave the chat a title, which no model replaces; None where no chat stands."""
+        chat = await self._chats.by_place(place)
+        if chat is None or not await self._chats.set_title(chat.id, title, TitleBy.PERSON):
+            return None
+        return await self._chats.get(chat.id)
+
+    async def list_for(self, person: Person, *, cursor: str | None = None, words: str = "") -> Page:
+        """One page of the person's own chats, newest first."""
+        return await self._chats.list_for(person, limit=PAGE, cursor=cursor, words=words or None)
+
+    def left(self, chat: Chat) -> int:
+        """Messages that the chat may still hold."""
+        return max(0, self.limit - chat.message_count)
+
+
+__all__ = ["ChatNotFound", "ChatService", "ModelNotAllowed", "Utterance"]

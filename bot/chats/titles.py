@@ -1,0 +1,85 @@
+"""A title after the first exchange: one small call to a model, which delays and disturbs nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Protocol
+
+from bot import words
+from bot.domain import Answer, Chat, Ending, Event, ModelRef, Role, Status, TitleBy, Token
+from bot.errors import ProviderError
+from bot.observability import get_logger
+from bot.providers.base import Request, Turn
+from bot.replies.live import Live
+from bot.tasks import Tasks
+from storage.chats import Chats
+
+log = get_logger(__name__)
+
+MOST_WORDS = 8
+MOST_CHARACTERS = 80
+EXCERPT = 2_000
+"""Characters of question and answer that the model sees: enough for a title, and cheap."""
+_PREFIX = re.compile(r"^\s*(?:#+\s*)?(?:\*\*)?title(?:\*\*)?\s*[:：-]\s*", re.IGNORECASE)
+_QUOTES = "\"'“”‘’«»`*_ \t"
+
+
+class Models(Protocol):
+    def stream(self, request: Request) -> AsyncIterator[Event]: ...
+
+
+Shown = Callable[[Chat], Awaitable[None]]
+"""Brings a new title to the surfaces that show it."""
+
+
+class Titles:
+    def __init__(
+        self,
+        chats: Chats,
+        models: Models,
+        live: Live,
+        tasks: Tasks,
+        *,
+        model: Callable[[], ModelRef | None],
+        shown: Shown,
+    ) -> None:
+        self._chats, self._models, self._live, self._tasks = chats, models, live, tasks
+        self._model, self._shown = model, shown
+
+    async def after(self, chat: Chat, answer: Answer, ending: Ending) -> None:
+        """Starts writing the title if this was the first exchange that ended well."""
+        if chat.title_by is TitleBy.DEFAULT and ending.status is Status.DONE:
+            self._tasks.start(self._entitle(chat, answer, ending), name="title")
+
+    async def _entitle(self, chat: Chat, answer: Answer, ending: Ending) -> None:
+        history = await self._chats.history(chat.id, answer.number)
+        if any(message.role is Role.ASSISTANT for message in history):
+            return
+        question = next((m.text for m in reversed(history) if m.role is Role.USER), "")
+        try:
+            title = clean(await self._write(self._model() or chat.model, question, ending.text))
+        except ProviderError as error:
+            log.info("title_failed", chat=chat.id, code=error.code)
+            return
+        if title and await self._chats.set_title(chat.id, title, TitleBy.MODEL):
+            self._live.title(chat, title)
+            await self._shown(await self._chats.get(chat.id))
+
+    async def _write(self, model: ModelRef, question: str, answer: str) -> str:
+        turns = [
+            Turn(Role.USER, question[:EXCERPT]),
+            Turn(Role.ASSISTANT, answer[:EXCERPT]),
+            Turn(Role.USER, words.TITLE_REQUEST),
+        ]
+        request = Request(model=model, system=words.TITLE_INSTRUCTION, turns=turns)
+        return "".join([event.text async for event in self._models.stream(request) if isinstance(event, Token)])
+
+
+def clean(text: str) -> str:
+    """A title out of what a model said: the first line, without quotes, "Title:" or a full stop, of a fair length."""
+    line = next((line for line in text.splitlines() if line.strip()), "")
+    line = _PREFIX.sub("", line).strip(_QUOTES).rstrip(".。").strip(_QUOTES)
+    line = re.sub(r"<[!@#]([^>|]*)(?:\|([^>]*))?>", lambda m: m[2] or m[1], line)
+    kept = " ".join(line.split()[:MOST_WORDS])
+    return kept if len(kept) <= MOST_CHARACTERS else kept[: MOST_CHARACTERS - 1].rstrip() + "…"

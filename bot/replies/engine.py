@@ -1,0 +1,300 @@
+"""From a waiting answer to its end: claim, ask the model, show, store. Whatever happens, the end is written.
+
+One task serves one chat, so its answers come one at a time and in order; the claim in the database holds that across
+processes. A running answer belongs to its owner as long as the lease is renewed; `bot.replies.recovery` does that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from bot.domain import Answer, Chat, Done, Ending, Event, Part, Status, Token, Usage
+from bot.errors import BrokenOff, ChatNotFound, EmptyAnswer, ProviderError, StorageError
+from bot.observability import Metrics, bound, get_logger
+from bot.providers.base import Request
+from bot.replies.live import Live
+from bot.replies.sink import ReplySink, SinkFactory
+from storage.chats import Chats
+from storage.replies import Replies
+
+log = get_logger(__name__)
+
+LEASE = 8.0
+"""Seconds that an owner may be silent before another process takes its answers over."""
+TRIES = 3
+"""How often a model is asked before a person is bothered, as long as nothing was shown."""
+BACKOFF = (0.5, 2.0)
+"""Seconds before the second and the third try."""
+LONGEST_WAIT = 10.0
+"""Seconds: a model that asks for more patience than this is reported as busy."""
+
+
+class Models(Protocol):
+    """What the engine needs of `bot.providers.registry`."""
+
+    def stream(self, request: Request) -> AsyncIterator[Event]: ...
+
+
+Briefing = Callable[[Chat, Answer], Awaitable[Request]]
+"""What is sent to the model for this answer."""
+AfterAnswer = Callable[[Chat, Answer, Ending], Awaitable[None]]
+"""Told of every answer that has ended, when it is stored: titles, lists."""
+
+
+@dataclass(eq=False)
+class Run:
+    """One answer that this process is writing (the sink's `Control`)."""
+
+    answer: Answer
+    replies: Replies
+    owner: str
+    text: list[str] = field(default_factory=list)
+    usage: Usage | None = None
+    reason: str = "stop"
+    stopped: bool = False
+    lost: bool = False
+    asking: asyncio.Task[None] | None = None
+    serving: asyncio.Task[None] | None = None
+
+    async def record(self, parts: tuple[Part, ...]) -> None:
+        with contextlib.suppress(StorageError):  # a later record repeats it; a take-over finds the message by itself
+            if not await self.replies.record(self.answer.id, self.owner, parts):
+                self.lose()
+
+    def stop(self) -> None:
+        self.stopped = True
+        if self.asking is not None:
+            self.asking.cancel()
+
+    def lose(self) -> None:
+        """Another process has it now: fall silent."""
+        self.lost = True
+        if self.serving is not None:
+            self.serving.cancel()
+
+
+class Engine:
+    """Writes the answers that this process claims."""
+
+    def __init__(
+        self,
+        *,
+        chats: Chats,
+        replies: Replies,
+        models: Models,
+        sinks: SinkFactory,
+        live: Live,
+        briefing: Briefing,
+        after: AfterAnswer,
+        metrics: Metrics,
+        owner: str,
+    ) -> None:
+        self._chats, self._replies, self._models, self._sinks, self._live = chats, replies, models, sinks, live
+        self._briefing, self._after, self._metrics = briefing, after, metrics
+        self.owner = owner
+        self._serving: dict[str, asyncio.Task[None]] = {}
+        self._again: set[str] = set()
+        self._runs: dict[str, Run] = {}
+        self._closing = False
+
+    @property
+    def runs(self) -> dict[str, Run]:
+        """The answers that this process is writing, by id."""
+        return self._runs
+
+    def wake(self, chat_id: str) -> None:
+        """There may be work in this chat. Returns at once."""
+        if self._closing:
+            return
+        if chat_id in self._serving:
+            self._again.add(chat_id)
+            return
+        task = asyncio.create_task(self._serve(chat_id), name=f"chat {chat_id}")
+        self._serving[chat_id] = task
+        task.add_done_callback(lambda _: self._served(chat_id))
+
+    def stop(self, answer_id: str) -> None:
+        """End this answer if this process writes it; what was written stays."""
+        if run := self._runs.get(answer_id):
+            run.stop()
+
+    async def drain(self, grace: float) -> None:
+        """Take nothing new, give what runs `grace` seconds to end, hand the rest over. An idle engine ends at once."""
+        self._closing = True
+        if self._runs and grace > 0:
+            await asyncio.wait([run.serving for run in self._runs.values() if run.serving], timeout=grace)
+        tasks = list(self._serving.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        with contextlib.suppress(StorageError):
+            await self._replies.release(self.owner)
+
+    # -- one chat ----------------------------------------------------------------------------------------------
+
+    def _served(self, chat_id: str) -> None:
+        self._serving.pop(chat_id, None)
+        if chat_id in self._again:
+            self._again.discard(chat_id)
+            self.wake(chat_id)
+
+    async def _serve(self, chat_id: str) -> None:
+        with bound(chat=chat_id):
+            try:
+                while not self._closing and (answer := await self._replies.claim(chat_id, self.owner, LEASE)):
+                    self._again.discard(chat_id)
+                    await self._own(answer)
+            except StorageError as error:
+                log.warning("storage_unreachable", reason=str(error))
+            except Exception:
+                log.exception("answer_failed_inside")
+
+    async def _own(self, answer: Answer) -> None:
+        """Writes one claimed answer; losing it to another process is not an error."""
+        run = Run(answer, self._replies, self.owner)
+        self._runs[answer.id] = run
+        self._metrics.running(len(self._runs))
+        if answer.attempt > 1:
+            log.info("answer_taken_up", answer=answer.id, attempt=answer.attempt)
+        run.serving = asyncio.create_task(self._answer(run), name=f"answering {answer.id}")
+        try:
+            await asyncio.wait([run.serving])
+        except asyncio.CancelledError:
+            run.serving.cancel()
+            await asyncio.wait([run.serving])
+            raise
+        finally:
+            self._runs.pop(answer.id, None)
+            self._metrics.running(len(self._runs))
+        if not run.serving.cancelled():
+            run.serving.result()
+
+    async def _answer(self, run: Run) -> None:
+        chat = await self._chats.get(run.answer.chat_id)
+        sink = await self._sinks(chat, run.answer, run)
+        await sink.open()
+        try:
+            ending = await self._ending(run, chat, sink)
+            await sink.close(ending)
+        except BaseException:
+            await asyncio.shield(sink.abandon())
+            raise
+        await self._persist(lambda: self._replies.finish(run.answer.id, self.owner), run)
+        self._metrics.answer_ended(ending.status)
+        log.info("answer_ended", answer=run.answer.id, outcome=ending.status, error=ending.error)
+        await self._live.ended(chat, run.answer, ending)
+        await self._after(chat, run.answer, ending)
+
+    async def _ending(self, run: Run, chat: Chat, sink: ReplySink) -> Ending:
+        """How the answer ends: as stored when only showing it remains, else as the model makes it."""
+        if run.answer.complete:
+            stored = await self._replies.ending(run.answer.id)
+            if stored is not None:
+                return stored
+        began = time.monotonic()
+        ending = await self._ask(run, chat, sink, began)
+        await self._persist(lambda: self._replies.written(run.answer.id, self.owner, ending), run)
+        return ending
+
+    async def _persist(self, store: Callable[[], Awaitable[bool]], run: Run) -> None:
+        """Stores what must not be lost, however long the database is away. A lost lease ends the run."""
+        pause = 0.2
+        while True:
+            try:
+                held = await store()
+                break
+            except StorageError as error:
+                log.warning("storage_unreachable", answer=run.answer.id, reason=str(error))
+                await asyncio.sleep(pause)
+                pause = min(5.0, pause * 2)
+        if not held:
+            run.lost = True
+            raise asyncio.CancelledError
+
+    # -- the model ---------------------------------------------------------------------------------------------
+
+    async def _ask(self, run: Run, chat: Chat, sink: ReplySink, began: float) -> Ending:
+        run.asking = asyncio.create_task(self._listen(run, chat, sink, began))
+        if run.stopped:
+            run.asking.cancel()
+        error: ProviderError | None = None
+        try:
+            await run.asking
+        except asyncio.CancelledError:
+            run.asking.cancel()
+            await asyncio.wait([run.asking])
+            if not run.stopped or run.lost:
+                raise
+        except ProviderError as raised:
+            error = raised
+            self._metrics.model_error(chat.model.provider, raised.code)
+        except ChatNotFound:
+            raise
+        except Exception as inside:
+            log.exception("answer_failed_inside", answer=run.answer.id)
+            error = ProviderError(type(inside).__name__)
+        return _conclude(run, error, time.monotonic() - began)
+
+    async def _listen(self, run: Run, chat: Chat, sink: ReplySink, began: float) -> None:
+        request = await self._briefing(chat, run.answer)
+        for attempt in range(TRIES):
+            try:
+                await self._read(run, chat, request, sink, began)
+                if not "".join(run.text).strip():
+                    raise EmptyAnswer
+                return
+            except ProviderError as error:
+                pause = error.retry_after if error.retry_after is not None else BACKOFF[min(attempt, 1)]
+                last = attempt == TRIES - 1 or pause > LONGEST_WAIT
+                if run.text or last or not _worth_another_try(error):
+                    raise
+                log.info("model_asked_again", answer=run.answer.id, code=error.code)
+                await asyncio.sleep(pause)
+
+    async def _read(self, run: Run, chat: Chat, request: Request, sink: ReplySink, began: float) -> None:
+        ended = False
+        async with aclosing(_closable(self._models.stream(request))) as events:
+            async for event in events:
+                if isinstance(event, Token):
+                    if not run.text:
+                        self._metrics.first_word(time.monotonic() - began)
+                    run.text.append(event.text)
+                    sink.write(event.text)
+                    self._live.token(chat, run.answer, event.text)
+                elif isinstance(event, Usage):
+                    run.usage = event
+                elif isinstance(event, Done):
+                    run.reason, ended = event.reason, True
+        if not ended:
+            raise BrokenOff
+
+
+def _worth_another_try(error: ProviderError) -> bool:
+    """A long silence is not repeated: the person has waited enough."""
+    return error.retryable and error.code in ("unreachable", "server_fault", "busy", "broken_off", "empty")
+
+
+async def _closable(events: AsyncIterator[Event]) -> AsyncGenerator[Event, None]:
+    """Closing this closes the source, whatever kind of iterator it is."""
+    try:
+        async for event in events:
+            yield event
+    finally:
+        close = getattr(events, "aclose", None)
+        if close is not None:
+            await close()
+
+
+def _conclude(run: Run, error: ProviderError | None, seconds: float) -> Ending:
+    text = "".join(run.text)
+    if run.stopped:
+        return Ending(Status.STOPPED, text, usage=run.usage, seconds=seconds)
+    if error is not None:
+        return Ending(Status.FAILED, text, error=error.code, detail=error.detail or None, seconds=seconds)
+    return Ending(Status.DONE, text, usage=run.usage, seconds=seconds, cut=run.reason == "length")

@@ -1,0 +1,82 @@
+"""Keeps this process's leases alive and takes up answers whose owner died or that nobody began."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from bot.errors import StorageError
+from bot.observability import Metrics, get_logger
+from bot.replies.engine import LEASE, Engine
+from bot.replies.live import STOPS
+from storage.coordination import Coordination
+from storage.replies import Replies
+
+log = get_logger(__name__)
+
+RENEW_EVERY = LEASE / 4
+"""Seconds; three renewals may fail before a lease lapses."""
+SWEEP_EVERY = 2.0
+"""Seconds between two looks for work that nobody holds."""
+AT_ONCE = 200
+
+
+class Recovery:
+    """The only sweep there is: on the way of a healthy answer nothing is polled."""
+
+    def __init__(self, engine: Engine, replies: Replies, coordination: Coordination, metrics: Metrics) -> None:
+        self._engine, self._replies, self._coordination, self._metrics = engine, replies, coordination, metrics
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        tasks = [
+            asyncio.create_task(_for_ever(self._renew, RENEW_EVERY), name="leases"),
+            asyncio.create_task(_for_ever(self._sweep, SWEEP_EVERY), name="recovery"),
+            asyncio.create_task(_for_ever(self._hear_stops, 0.5), name="stops"),
+        ]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _renew(self) -> None:
+        mine = dict(self._engine.runs)
+        if not mine:
+            return
+        held = await self._replies.renew(self._engine.owner, LEASE, list(mine))
+        for answer_id, run in mine.items():
+            if answer_id not in held:
+                if answer_id in self._engine.runs and not await self._still_mine(answer_id):
+                    log.warning("lease_lost", answer=answer_id)
+                    run.lose()
+            elif held[answer_id] and not run.stopped:
+                run.stop()
+
+    async def _still_mine(self, answer_id: str) -> bool:
+        """An answer that has just ended is not held any more either, and that is no loss."""
+        answer = await self._replies.get(answer_id)
+        return answer.owner == self._engine.owner or answer.status.ended
+
+    async def _sweep(self) -> None:
+        for chat_id in await self._replies.unattended(AT_ONCE):
+            self._engine.wake(chat_id)
+
+    async def _hear_stops(self) -> None:
+        async with self._coordination.subscribe(STOPS) as events:
+            async for signal in events:
+                self._engine.stop(str(signal.event.get("answer")))
+
+
+async def _for_ever(work: Callable[[], Awaitable[None]], every: float) -> None:
+    while True:
+        try:
+            await work()
+        except StorageError as error:
+            log.warning("storage_unreachable", reason=str(error))
+        except Exception:
+            log.exception("sweep_failed")
+        await asyncio.sleep(every * random.uniform(0.9, 1.1))

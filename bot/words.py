@@ -1,0 +1,98 @@
+"""Every text that a person reads, in one place: one voice, short, kind, without jargon. Ready for translation."""
+
+from __future__ import annotations
+
+from bot.domain import DEFAULT_TITLE
+
+THINKING = "is thinking…"
+STOPPED_MARK = "_stopped_"
+NOTHING_WRITTEN = "…"
+ANSWER_FALLBACK = "An answer"
+
+LIMIT_REACHED = "Rate limit reached. This conversation has reached the maximum number of messages."
+LIMIT_SHORT = "Rate limit reached"
+NEW_CHAT = "New chat"
+
+MENU_PROMPT = "Which model shall answer?"
+MENU_ASKS = "What would you like to ask? Reply in this thread, and choose a model."
+MENU_PLACEHOLDER = "Search all models"
+MENU_NO_MODELS = (
+    "No models can be reached at the moment. Open the menu again in a minute; your question is kept until then."
+)
+MENU_FALLBACK = "Choose a model to start"
+START_HINT = "Choosing one starts at once. Only the person who asked can choose."
+WAITING_FOR_TEXT = "What would you like to ask? Reply in this thread."
+START_BUTTON = "Start with {model}"
+STOP_BUTTON = "Stop"
+RETRY_BUTTON = "Retry"
+
+NOT_YOURS = "Only <@{user}> can choose here, since it is their question. Mention me to ask one of your own."
+ALREADY_STARTED = "This conversation has already started."
+MODEL_NOT_OFFERED = "That model is not offered here any more. Please choose another one."
+QUESTION_GONE = "I no longer know this question. Please mention me again."
+NOTHING_TO_STOP = "No answer is being written right now."
+NOTHING_TO_RETRY = "This answer is already being tried again, or has been answered."
+SAVE_FAILED = "I could not save that just now. Please try again in a moment."
+FEEDBACK_THANKS = "Thank you, that is noted."
+
+GOOD_ANSWER = "Good answer"
+BAD_ANSWER = "Bad answer"
+
+HEADER_STARTED_BY = "Started by <@{user}>"
+CUT_BY_LENGTH = "the model reached its length limit"
+MESSAGES_LEFT = "{count} messages left"
+MESSAGE_LEFT_ONE = "1 message left"
+
+CHATS_NONE = "You have no chats yet. Mention me in a channel or write to me directly to start one."
+CHATS_NOT_FOUND = "None of your chats contains “{words}”."
+CHATS_HEADING = "Your chats"
+CHATS_FOUND = "Your chats with “{words}”"
+CHATS_PAGE = "{first}–{last} of {total}"
+CHATS_NEWER = "Newer"
+CHATS_OLDER = "Older"
+CHATS_OPEN = "open thread"
+CHATS_FALLBACK = "Your chats"
+CHATS_HELP = (
+    "*What you can do*\n"
+    "• Mention me in a channel, or write to me directly: a conversation starts in that thread\n"
+    "• `{command}` lists your chats, newest first\n"
+    "• `{command} WORDS` finds chats by title and text\n"
+    "• `{command} help` shows this"
+)
+
+FAILURES: dict[str, str] = {
+    "unreachable": "{model} could not be reached. Please try again in a moment.",
+    "timeout": "{model} sent nothing for too long. Please try again.",
+    "server_fault": "{model}'s provider has a problem at its end. Please try again in a moment.",
+    "busy": "{model} is very busy at the moment. Please wait a little and try again.",
+    "broken_off": "The connection to {model} broke off before the answer was complete. Please try again.",
+    "empty": "{model} sent an empty answer. Please try again.",
+    "garbled": "{model}'s provider sent something that is not an answer. Please try again; if it stays so, "
+    "tell whoever runs me.",
+    "key_rejected": "{model}'s provider does not accept my key. Please tell whoever runs me.",
+    "no_credit": "There is no credit left at {model}'s provider. Please tell whoever runs me.",
+    "model_gone": "{model} is not available any more. Choose another model, and it will answer the same message.",
+    "too_long": "This conversation has become too long for {model}. Start a new chat, or choose a model that "
+    "takes in more.",
+    "filtered": "{model}'s provider withheld the answer because of its content rules. Try asking in another way.",
+    "refused": "{model}'s provider refused the request{detail}. Try asking in another way, or start a new chat.",
+    "provider_error": "Something went wrong while {model} was answering. Please try again.",
+}
+"""What a person reads for each `ProviderError.code`."""
+
+
+def failure(code: str | None, model: str, detail: str | None = None) -> str:
+    """The sentence for a failed answer."""
+    sentence = FAILURES.get(code or "", FAILURES["provider_error"])
+    return sentence.format(model=model, detail=f" ({detail})" if detail else "")
+
+
+TITLE_INSTRUCTION = (
+    "Generate a short title (2–8 words) for a conversation, based on its first message and its first answer. "
+    "Reply with the title alone: one line, in the language of the message, without quotes or a full stop at its end."
+)
+TITLE_REQUEST = "Now write the title of this conversation."
+THREAD_CONTEXT = "What people said in this thread before:\n{context}\n\nThe message to answer:\n{text}"
+UNKNOWN_PERSON = "Somebody"
+
+__all__ = ["DEFAULT_TITLE", "failure"]

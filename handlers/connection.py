@@ -1,0 +1,163 @@
+"""The ways in from Slack: the Bolt application, and the Socket Mode connection with a watchdog."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
+from slack_bolt.app.async_app import AsyncApp
+from slack_bolt.authorization import AuthorizeResult
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.errors import StorageError
+from bot.observability import get_logger
+from handlers import register_all
+from handlers.surface import Surface
+
+log = get_logger(__name__)
+
+PING = 5.0
+"""Seconds between two pings on the socket; four without an answer make it stale."""
+LOOK = 1.0
+NUDGE_AFTER = 3.0
+"""Seconds without a connection after which the client must ask for a new address: left alone it tries the one it
+was last given for ever, and an address lives only for moments."""
+REPLACE_AFTER = 25.0
+"""Seconds without a connection after which the whole client is replaced."""
+OLDEST = 2 * 3600.0
+"""Seconds that one connection is trusted. Slack renews it about hourly; one that it forgot may look alive and bring
+nothing."""
+
+
+def new_client(token: str | None, api_url: str, session: aiohttp.ClientSession) -> AsyncWebClient:
+    """A Web API client on the shared session that repeats nothing by itself: repeating is decided by meaning."""
+    return AsyncWebClient(token=token, base_url=api_url, session=session, retry_handlers=[], timeout=30)
+
+
+def new_session() -> aiohttp.ClientSession:
+    """The one session for all calls to Slack: without it each call would open a connection of its own."""
+    return aiohttp.ClientSession(
+        timeout=aiohttp.ClientTimeout(total=15, connect=5),
+        connector=aiohttp.TCPConnector(limit=0, limit_per_host=64, keepalive_timeout=60),
+    )
+
+
+def build_app(api_url: str, identity: AuthorizeResult, surface: Surface) -> AsyncApp:
+    """The Bolt application with all listeners. Nothing is read from the environment.
+
+    `process_before_response`: Slack gets its acknowledgement when the listener has stored what it was told.
+    """
+
+    async def authorize() -> AuthorizeResult:
+        return identity
+
+    app = AsyncApp(
+        client=AsyncWebClient(base_url=api_url, retry_handlers=[]),  # listeners use `Slack`, not this one
+        authorize=authorize,
+        process_before_response=True,
+        attaching_conversation_kwargs_enabled=False,
+        logger=logging.getLogger("slack_bolt"),
+        request_verification_enabled=False,
+    )
+    register_all(app, surface)
+
+    @app.error
+    async def on_error(error: Exception, body: dict[str, Any]) -> None:
+        """Logs, and returns nothing: a returned response would acknowledge what was not stored."""
+        kind = (body.get("event") or {}).get("type") or body.get("type") or body.get("command")
+        if isinstance(error, StorageError):
+            log.warning("not_stored", kind=kind, reason=str(error))
+        else:
+            log.error("listener_failed", kind=kind, exc_info=error)
+
+    return app
+
+
+class SocketConnection:
+    """Socket Mode that does not die silently."""
+
+    def __init__(self, app: AsyncApp, app_token: str, client: AsyncWebClient) -> None:
+        self._app, self._app_token, self._client = app, app_token, client
+        self._handler: AsyncSocketModeHandler | None = None
+        self._seen = time.monotonic()
+        self._made = time.monotonic()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Connected, and kept so, while this is open."""
+        watch = asyncio.create_task(self._watch(), name="socket")
+        try:
+            yield
+        finally:
+            watch.cancel()
+            await asyncio.gather(watch, return_exceptions=True)
+            await self._close()
+
+    async def connected(self) -> bool:
+        return self._handler is not None and await self._handler.client.is_connected()
+
+    async def until_connected(self, seconds: float = 30.0) -> bool:
+        """Waits for the first connection, at most so long."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if await self.connected():
+                return True
+            await asyncio.sleep(0.02)
+        return False
+
+    async def _watch(self) -> None:
+        connecting: asyncio.Task[None] | None = None
+        while True:
+            try:
+                if self._handler is None:
+                    connecting = self._open()
+                await asyncio.sleep(LOOK)
+                await self._look_after(connecting)
+            except asyncio.CancelledError:
+                if connecting is not None:
+                    connecting.cancel()
+                raise
+            except Exception:
+                log.exception("socket_watchdog_failed")
+                await asyncio.sleep(LOOK)
+
+    def _open(self) -> asyncio.Task[None]:
+        self._handler = AsyncSocketModeHandler(
+            self._app,
+            self._app_token,
+            web_client=self._client,
+            ping_interval=PING,
+            logger=logging.getLogger("slack_sdk.socket_mode"),
+        )
+        self._seen = self._made = time.monotonic()
+        return asyncio.create_task(self._handler.connect_async(), name="socket connecting")  # type: ignore[no-untyped-call]
+
+    async def _look_after(self, connecting: asyncio.Task[None] | None) -> None:
+        assert self._handler is not None
+        now = time.monotonic()
+        if await self._handler.client.is_connected():
+            self._seen = now
+            if now - self._made > OLDEST:
+                log.info("socket_renewed", reason="age")
+                await self._close()
+        elif now - self._seen > REPLACE_AFTER:
+            log.warning("socket_replaced", seconds=round(now - self._seen))
+            if connecting is not None:
+                connecting.cancel()
+            await self._close()
+        elif now - self._seen > NUDGE_AFTER:
+            self._handler.client.wss_uri = None
+
+    async def _close(self) -> None:
+        handler, self._handler = self._handler, None
+        if handler is not None:
+            with contextlib.suppress(Exception):
+                await asyncio.wait_for(handler.close_async(), timeout=3)  # type: ignore[no-untyped-call]
+            await handler.client.aiohttp_client_session.close()

@@ -1,0 +1,170 @@
+"""The message in a thread that is first the menu of models and then the chat's header."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from bot import words
+from bot.chats.service import ChatService, Choice, Chosen
+from bot.domain import Chat, Person
+from bot.errors import ChatError
+from bot.observability import get_logger
+from handlers import blocks
+from handlers.names import Names
+from handlers.payloads import readable
+from handlers.slack import Directory, Refused, Slack, SlackError, Unsure
+from handlers.text import plain
+from storage.chats import Chats, Said
+from storage.questions import Question, Questions
+
+log = get_logger(__name__)
+
+HOPELESS = frozenset({"not_in_channel", "channel_not_found", "is_archived", "thread_not_found", "restricted_action",
+                      "invalid_thread_ts", "cannot_reply_to_message"})  # fmt: skip
+CONTEXT_MESSAGES = 50
+CONTEXT_CHARACTERS = 12_000
+"""How much of what people said before goes to the model."""
+CROWDED = 0.5
+"""When less than this share of Slack's edits is left, headers go another way that costs none."""
+
+
+class Menus:
+    def __init__(
+        self, service: ChatService, questions: Questions, chats: Chats, workspaces: Directory, names: Names
+    ) -> None:
+        self._service, self._questions, self._chats = service, questions, chats
+        self._workspaces, self._names = workspaces, names
+
+    async def offer(self, question: Question) -> None:
+        """Puts the menu into the thread; or starts at once for those who always use their model."""
+        slack = await self._workspaces(question.place.team)
+        try:
+            if question.place.thread != question.ts and question.context is None:
+                question = await self._with_context(slack, question)
+            own = await self._service.always(question)
+            if own is not None:
+                chosen = await self._service.choose_model(question, own.ref)
+                await self.after_choice(chosen, own.label)
+                return
+            preselected = await self._service.models.preselected(Person(question.place.team, question.user))
+            ts = await self._post(slack, question, blocks.menu(question, preselected), words.MENU_FALLBACK)
+            await self._questions.set_menu(question.id, ts)
+        except Refused as error:
+            if error.code in HOPELESS:
+                await self._questions.give_up(question.id)
+            log.warning("menu_refused", question=question.id, reason=error.code)
+        except (SlackError, ChatError) as error:
+            log.warning("menu_not_posted", question=question.id, reason=type(error).__name__)
+
+    async def offer_again(self, older_than: float) -> None:
+        """Questions whose menu Slack never confirmed, and those that have all they need and yet did not start."""
+        for question in await self._questions.without_menu(older_than, 50):
+            slack = await self._workspaces(question.place.team)
+            if (ts := await self._find(slack, question)) is not None:
+                await self._questions.set_menu(question.id, ts)
+            else:
+                await self.offer(question)
+        for question in await self._questions.ready(older_than, 50):
+            assert question.model is not None
+            chosen = await self._service.choose_model(question, question.model)
+            await self.after_choice(chosen, self._service.models.label(question.model))
+
+    async def after_choice(self, chosen: Chosen, label: str, response_url: str | None = None) -> None:
+        """Turns the menu into the header, or into the request for a question."""
+        slack = await self._workspaces(chosen.question.place.team)
+        if chosen.said is not None:
+            chat = chosen.said.chat
+            if chat.header_ts is None and chosen.question.menu_ts is None:
+                await self._post_header(slack, chosen.question, chat)
+            else:
+                own = chat.header_ts or chosen.question.menu_ts
+                where = chosen.question.menu_ts or own
+                assert where is not None
+                await self._replace(slack, chat.place.channel if chat.place else "", where,
+                                    blocks.header(chat, label), chat.title, response_url)  # fmt: skip
+        elif chosen.question.menu_ts is not None:
+            waiting = blocks.waiting_for_text(chosen.question, label)
+            place = chosen.question.place
+            await self._replace(
+                slack, place.channel, chosen.question.menu_ts, waiting, words.WAITING_FOR_TEXT, response_url
+            )
+
+    async def after_fill(self, question: Question, said: Said) -> None:
+        """The question came after the choice: the menu becomes the header now."""
+        label = self._service.models.label(said.chat.model)
+        await self.after_choice(Chosen(Choice.STARTED, question, said), label)
+
+    async def show_title(self, chat: Chat) -> None:
+        """Brings a new title into the header."""
+        if chat.place is None or chat.header_ts is None:
+            return
+        slack = await self._workspaces(chat.team)
+        label = self._service.models.label(chat.model)
+        await self._replace(slack, chat.place.channel, chat.header_ts, blocks.header(chat, label), chat.title, None)
+
+    # -- messages ----------------------------------------------------------------------------------------------
+
+    async def _post_header(self, slack: Slack, question: Question, chat: Chat) -> None:
+        label = self._service.models.label(chat.model)
+        ts = await self._post(slack, question, blocks.header(chat, label), plain(chat.title, 300))
+        await self._chats.set_header(chat.id, ts)
+
+    async def _post(self, slack: Slack, question: Question, content: list[dict[str, Any]], text: str) -> str:
+        """Posts once, even when Slack's answer gets lost."""
+        while True:
+            try:
+                answer = await slack.errand(
+                    "chat.postMessage",
+                    again_if_unsure=False,
+                    channel=question.place.channel,
+                    thread_ts=question.place.thread,
+                    blocks=content,
+                    text=text,
+                )
+                return str(answer["ts"])
+            except Unsure:
+                if (ts := await self._find(slack, question)) is not None:
+                    return ts
+
+    async def _find(self, slack: Slack, question: Question) -> str | None:
+        """A menu that was posted although nobody told us."""
+        try:
+            found = await slack.own_messages(question.place.channel, question.place.thread, question.ts)
+        except Refused:
+            return None
+        return next((str(m["ts"]) for m in found if blocks.is_menu_of(m, question.id)), None)
+
+    async def _replace(
+        self, slack: Slack, channel: str, ts: str, content: list[dict[str, Any]], text: str, response_url: str | None
+    ) -> None:
+        fallback = plain(text, 300)
+        crowded = slack.desk.free("chat.update") < slack.desk.burst("chat.update") * CROWDED
+        if crowded and await slack.respond(response_url, replace_original=True, blocks=content, text=fallback):
+            return
+        await slack.attempt("chat.update", channel=channel, ts=ts, blocks=content, text=fallback)
+
+    # -- the thread so far -------------------------------------------------------------------------------------
+
+    async def _with_context(self, slack: Slack, question: Question) -> Question:
+        """What people had said in the thread before they turned to Bobbin."""
+        place = question.place
+        try:
+            answer = await slack.errand(
+                "conversations.replies", channel=place.channel, ts=place.thread, latest=question.ts,
+                inclusive=False, limit=200,
+            )  # fmt: skip
+        except Refused as error:
+            log.info("thread_not_readable", question=question.id, reason=error.code)
+            return question
+        said = [m for m in answer.get("messages", []) if m.get("text") and m["ts"] < question.ts]
+        lines = [await self._line(slack, message) for message in said[-CONTEXT_MESSAGES:]]
+        text = "\n".join(line for line in lines if line)[-CONTEXT_CHARACTERS:]
+        return await self._questions.set_context(question.id, text) if text else replace(question, context="")
+
+    async def _line(self, slack: Slack, message: dict[str, Any]) -> str:
+        if message.get("user") == slack.bot_user:
+            return ""
+        author = message.get("user") or ""
+        name = message.get("username") or (await self._names(Person(slack.team, author)) if author else None)
+        return f"{name or words.UNKNOWN_PERSON}: {readable(message['text'], slack.bot_user)}"

@@ -1,0 +1,91 @@
+"""From Slack's payloads to the domain's values. Pure."""
+
+from __future__ import annotations
+
+import html
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from bot.chats.service import Utterance
+from bot.domain import Place
+
+HEARD_SUBTYPES = frozenset({None, "file_share", "thread_broadcast", "me_message"})
+"""An allow-list: Slack invents new subtypes, and most are no speech."""
+_CONTROL = re.compile(r"<([@#!]?)([^<>|]*)(?:\|([^<>]*))?>")
+_LEADING_MENTION = re.compile(r"\s*<@([A-Z0-9]+)(?:\|[^>]*)?>")
+
+
+def utterance(event: dict[str, Any], *, team: str, bot_user: str) -> Utterance | None:
+    """What a person said, or None for everything else: bots, edits, joins, the bot's own messages."""
+    user, ts, channel = event.get("user"), event.get("ts"), event.get("channel")
+    if not (user and ts and channel) or user in (bot_user, "USLACKBOT"):
+        return None
+    if event.get("subtype") not in HEARD_SUBTYPES or event.get("hidden") or event.get("edited"):
+        return None
+    if any(event.get(mark) for mark in ("bot_id", "app_id", "bot_profile")):
+        return None
+    raw = event.get("text") or ""
+    direct = event.get("channel_type") == "im"
+    mentioned = bool(re.search(rf"<@{re.escape(bot_user)}(\||>)", raw))
+    first = _LEADING_MENTION.match(raw)
+    own_team = event.get("user_team") or event.get("source_team")
+    return Utterance(
+        place=Place(team, channel, event.get("thread_ts") or ts),
+        ts=ts,
+        user=user,
+        text=readable(raw, bot_user),
+        addressed=mentioned or direct or event.get("type") == "app_mention",
+        to_others=bool(first and first[1] != bot_user and not mentioned),
+        user_team=own_team if own_team and own_team != team else None,
+    )
+
+
+def readable(raw: str, bot_user: str) -> str:
+    """A message's text as a person reads it, without the mention of the bot."""
+
+    def plainly(found: re.Match[str]) -> str:
+        kind, target, label = found.groups()
+        if kind == "@":
+            return "" if target == bot_user else f"@{label or target}"
+        if kind == "#":
+            return f"#{label or target}"
+        if kind == "!":
+            return label or f"@{target.split('^')[0]}"
+        address = target.removeprefix("mailto:")
+        return address if not label or label == address else f"{label} ({address})"
+
+    return html.unescape(_CONTROL.sub(plainly, raw)).strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Press:
+    """A person used a button or a menu in a message."""
+
+    user: str
+    channel: str
+    message_ts: str
+    thread: str
+    action: str
+    block: str
+    value: str
+    response_url: str | None
+
+
+def press(body: dict[str, Any]) -> Press:
+    """The (first) action of a block_actions payload."""
+    action = body["actions"][0]
+    container = body.get("container") or {}
+    message = body.get("message") or {}
+    chosen = action.get("selected_option") or {}
+    ts = container.get("message_ts") or message.get("ts") or ""
+    return Press(
+        user=body["user"]["id"],
+        channel=container.get("channel_id") or (body.get("channel") or {}).get("id") or "",
+        message_ts=ts,
+        thread=container.get("thread_ts") or message.get("thread_ts") or ts,
+        action=action.get("action_id", ""),
+        block=action.get("block_id", ""),
+        value=chosen.get("value") or action.get("value") or "",
+        response_url=body.get("response_url"),
+    )

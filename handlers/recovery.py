@@ -1,0 +1,43 @@
+"""Menus that were promised and never confirmed: a process died between Slack's event and Slack's answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from bot.errors import BobbinError
+from bot.observability import get_logger
+from handlers.menus import Menus
+
+log = get_logger(__name__)
+
+EVERY = 5.0
+OLDER_THAN = 20.0
+"""Seconds after which a menu that is on its way counts as lost; while Slack limits us it may take a while."""
+
+
+class MenuRecovery:
+    def __init__(self, menus: Menus) -> None:
+        self._menus = menus
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        task = asyncio.create_task(self._sweep(), name="menus")
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _sweep(self) -> None:
+        older_than = 0.0  # at the start whatever is open was another process's
+        while True:
+            try:
+                await self._menus.offer_again(older_than)
+            except BobbinError as error:
+                log.warning("menus_not_swept", reason=str(error))
+            except Exception:
+                log.exception("menus_not_swept")
+            older_than = OLDER_THAN
+            await asyncio.sleep(EVERY)

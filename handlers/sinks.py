@@ -1,0 +1,56 @@
+"""Chooses how an answer is shown in Slack."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from bot.chats.service import ChatService
+from bot.domain import Answer, Chat
+from bot.replies.sink import Control, NowhereSink, ReplySink
+from handlers.answer import Manner, SlackAnswer
+from handlers.slack import Directory
+from handlers.surface import WAITING_REACTION
+from storage.chats import Chats
+from storage.replies import Replies
+
+ANNOUNCE = 10
+"""Messages left in a chat from which on the footer says so."""
+Mode = Literal["auto", "native", "edit"]
+
+
+class SlackSinks:
+    """A `SinkFactory`: Slack for chats that stand in a thread, nowhere for the others."""
+
+    def __init__(self, workspaces: Directory, service: ChatService, chats: Chats, replies: Replies, mode: Mode) -> None:
+        self._workspaces, self._service, self._chats, self._replies = workspaces, service, chats, replies
+        self._mode = mode
+
+    async def __call__(self, chat: Chat, answer: Answer, control: Control) -> ReplySink:
+        if chat.place is None:
+            return NowhereSink()
+        slack = await self._workspaces(chat.team)
+        left = self._service.left(chat)
+        known = await self._replies.shown(chat.id) if answer.attempt > 1 else frozenset()
+        manner = Manner(
+            native=await self._native(chat, answer),
+            model=self._service.models.label(chat.model),
+            left=left if left <= ANNOUNCE else None,
+            known=known | ({chat.header_ts} if chat.header_ts else set()),
+        )
+        sink = SlackAnswer(slack, chat, answer, control, manner)
+        if answer.queued and answer.question_ts:
+            sink.beside(
+                slack.attempt(
+                    "reactions.remove",
+                    channel=chat.place.channel,
+                    timestamp=answer.question_ts,
+                    name=WAITING_REACTION,
+                )
+            )
+        return sink
+
+    async def _native(self, chat: Chat, answer: Answer) -> bool:
+        """Slack shows a native stream live to its recipient alone: with others in the thread, edits serve all."""
+        if self._mode != "auto" or answer.asker is None:
+            return self._mode == "native" and answer.asker is not None
+        return await self._chats.authors(chat.id) <= 1

@@ -1,0 +1,200 @@
+"""One workspace's Web API: every call within the budgets, every failure with a meaning."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import aiohttp
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.observability import Metrics, get_logger
+from handlers.desk import Desk
+
+log = get_logger(__name__)
+
+_UNSURE_CODES = frozenset({"internal_error", "fatal_error", "service_unavailable", "request_timeout"})
+STREAMLESS = frozenset({"unknown_method", "feature_not_enabled", "not_allowed_token_type", "method_deprecated"})
+"""Refusals of native streaming that hold for the whole workspace."""
+_LIMIT_CODES = frozenset({"ratelimited", "rate_limited", "message_limit_exceeded_temporarily"})
+_GIVE_UP_AFTER = 900.0
+"""Seconds that a call is repeated while Slack cannot be reached."""
+
+
+class SlackError(Exception):
+    """A call to Slack that did not succeed."""
+
+
+class Refused(SlackError):
+    """Slack understood and said no; the same call would be refused again. `code` is Slack's name for the reason."""
+
+    def __init__(self, method: str, code: str) -> None:
+        super().__init__(f"{method}: {code}")
+        self.method = method
+        self.code = code
+
+
+class Limited(SlackError):
+    """Too many calls of this method (429): nothing happened."""
+
+    def __init__(self, method: str, retry_after: float) -> None:
+        super().__init__(f"{method}: retry after {retry_after} s")
+        self.retry_after = retry_after
+
+
+class Unsure(SlackError):
+    """Time ran out, the connection broke or Slack failed inside: the call may have taken effect or not."""
+
+
+class Unreached(SlackError):
+    """No connection: nothing happened."""
+
+
+class Slack:
+    """The Web API of one workspace, as one bot user."""
+
+    def __init__(
+        self,
+        client: AsyncWebClient,
+        *,
+        team: str,
+        bot_user: str,
+        desk: Desk,
+        metrics: Metrics,
+        session: aiohttp.ClientSession,
+        bot_id: str | None = None,
+        url: str = "https://slack.com/",
+    ) -> None:
+        self._client = client
+        self._metrics = metrics
+        self._session = session
+        self.team = team
+        self.bot_user = bot_user
+        self.bot_id = bot_id
+        self.url = url if url.endswith("/") else f"{url}/"
+        self._streamless: set[str] = set()
+        self.desk = desk
+
+    async def call(self, method: str, **arguments: Any) -> dict[str, Any]:
+        """One attempt, at once. The caller has been given its turn by the desk. Raises SlackError's leaves."""
+        began, result = time.monotonic(), "ok"
+        try:
+            answer = await getattr(self._client, method.replace(".", "_"))(**arguments)
+            return dict(answer.data) if isinstance(answer.data, dict) else {}
+        except SlackApiError as error:
+            known = _classify(method, error)
+            result = known.code if isinstance(known, Refused) else type(known).__name__.lower()
+            if isinstance(known, Limited):
+                self._metrics.slack_rate_limited(method)
+                self.desk.refused(method, _channel(arguments), known.retry_after)
+            raise known from error
+        except aiohttp.ClientConnectorError as error:
+            result = "unreached"
+            raise Unreached(str(error)) from error
+        except (TimeoutError, aiohttp.ClientError, ConnectionError) as error:
+            result = "unsure"
+            raise Unsure(f"{method}: {type(error).__name__}") from error
+        finally:
+            self._metrics.slack_call(method, result, time.monotonic() - began)
+
+    async def errand(self, method: str, *, again_if_unsure: bool = True, **arguments: Any) -> dict[str, Any]:
+        """A call that waits its turn and is repeated while Slack limits it or cannot be reached.
+
+        `again_if_unsure` is for calls that may safely happen twice. Raises Refused, Unsure, or after a quarter of an
+        hour the last error.
+        """
+        channel = _channel(arguments)
+        deadline = time.monotonic() + _GIVE_UP_AFTER
+        pause = 0.5
+        while True:
+            await self.desk.slot(method, channel)
+            try:
+                return await self.call(method, **arguments)
+            except Limited:
+                continue
+            except (Unsure, Unreached) as error:
+                if time.monotonic() > deadline or (isinstance(error, Unsure) and not again_if_unsure):
+                    raise
+            await asyncio.sleep(pause)
+            pause = min(15.0, pause * 2)
+
+    async def attempt(self, method: str, **arguments: Any) -> bool:
+        """A call whose failure changes nothing for anybody: logged and forgotten. Says whether it succeeded."""
+        try:
+            await self.errand(method, **arguments)
+        except SlackError as error:
+            log.info("slack_call_failed", method=method, reason=str(error))
+            return False
+        return True
+
+    async def respond(self, response_url: str | None, **message: Any) -> bool:
+        """Answers an interaction by its own address, which costs no budget. Says whether Slack took it."""
+        if not response_url:
+            return False
+        began = time.monotonic()
+        with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+            async with self._session.post(response_url, json=message) as response:
+                taken = response.status == 200 and b'"ok":false' not in (await response.read()).replace(b" ", b"")
+                self._metrics.slack_call(
+                    "response_url", "ok" if taken else str(response.status), time.monotonic() - began
+                )
+                return taken
+        return False
+
+    async def own_messages(self, channel: str, thread: str, after: str) -> list[dict[str, Any]]:
+        """The bot's own messages in a thread that are younger than `after` (a ts). Raises Refused, Unsure."""
+        found: list[dict[str, Any]] = []
+        cursor: dict[str, Any] = {}
+        while True:
+            page = await self.errand("conversations.replies", channel=channel, ts=thread, oldest=after, **cursor)
+            found += [m for m in page.get("messages", []) if self._is_mine(m) and m["ts"] > after]
+            following = (page.get("response_metadata") or {}).get("next_cursor")
+            if not following:
+                return found
+            cursor = {"cursor": following}
+
+    def _is_mine(self, message: dict[str, Any]) -> bool:
+        return message.get("user") == self.bot_user or bool(self.bot_id and message.get("bot_id") == self.bot_id)
+
+    def may_stream(self, channel: str) -> bool:
+        """Whether native streaming has not been refused here."""
+        return "" not in self._streamless and channel not in self._streamless
+
+    def no_stream(self, channel: str, code: str) -> None:
+        """Native streaming was refused: in this channel, or by this Slack altogether."""
+        self._streamless.add("" if code in STREAMLESS else channel)
+
+    def permalink(self, channel: str, ts: str) -> str:
+        """The address of a message. Made from the ids: a call for each row of a list would be dear."""
+        return f"{self.url}archives/{channel}/p{ts.replace('.', '')}"
+
+
+def _channel(arguments: dict[str, Any]) -> str:
+    return arguments.get("channel") or arguments.get("channel_id") or ""
+
+
+def _classify(method: str, error: SlackApiError) -> SlackError:
+    response = error.response
+    status = int(getattr(response, "status_code", None) or getattr(response, "status", 0) or 0)
+    data = getattr(response, "data", None)
+    code = data.get("error", "") if isinstance(data, dict) else ""
+    if status == 429 or code in _LIMIT_CODES:
+        return Limited(method, _retry_after(getattr(response, "headers", {})))
+    if status >= 500 or code in _UNSURE_CODES or not code:
+        return Unsure(f"{method}: HTTP {status} {code}".rstrip())
+    return Refused(method, code)
+
+
+def _retry_after(headers: Any) -> float:
+    try:
+        return max(0.0, float(headers.get("Retry-After", 1)))
+    except (TypeError, ValueError):
+        return 1.0
+
+
+Directory = Callable[[str], Awaitable[Slack]]
+"""Finds the workspace for a team id. Raises KeyError when Bobbin is not installed there (any more)."""

@@ -1,0 +1,89 @@
+"""What every listener is given: the use cases, and the ways back to the person."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from bot import words
+from bot.chats.service import ChatService, Heard
+from bot.domain import Person
+from bot.tasks import Tasks
+from handlers import blocks, payloads
+from handlers.menus import Menus
+from handlers.names import Names
+from handlers.payloads import Press
+from handlers.slack import Directory, Slack
+from storage.replies import Replies
+
+WAITING_REACTION = "hourglass_flowing_sand"
+
+
+@dataclass(frozen=True)
+class Surface:
+    service: ChatService
+    menus: Menus
+    names: Names
+    workspaces: Directory
+    replies: Replies
+    tasks: Tasks
+
+    async def hear(self, event: dict[str, Any], team: str) -> None:
+        """One message event: stored before this returns, shown afterwards."""
+        slack = await self.workspaces(team)
+        said = payloads.utterance(event, team=slack.team, bot_user=slack.bot_user)
+        if said is None:
+            return
+        hearing = await self.service.hear(said)
+        if hearing.outcome is Heard.ASKED and hearing.question is not None:
+            self.tasks.start(self.menus.offer(hearing.question), name="menu")
+        elif hearing.outcome is Heard.SAID and hearing.said is not None:
+            if hearing.question is not None:
+                self.tasks.start(self.menus.after_fill(hearing.question, hearing.said), name="header")
+            elif hearing.said.queued:
+                self.tasks.start(
+                    self._mark_waiting(slack, said.place.channel, said.ts, hearing.said.answer.id), name="⏳"
+                )
+        elif hearing.outcome is Heard.FULL:
+            chat = await self.service.at(said.place)
+            content = blocks.limit_reached(chat.id if chat else "")
+            place = said.place
+            self.whisper(slack, place.channel, place.thread, said.user, words.LIMIT_REACHED, content)
+
+    def whisper(
+        self,
+        slack: Slack,
+        channel: str,
+        thread: str | None,
+        user: str,
+        text: str,
+        content: list[dict[str, Any]] | None = None,
+    ) -> None:
+        """Tells one person something that nobody else sees."""
+        more: dict[str, Any] = {"blocks": content} if content else {}
+        if thread:
+            more["thread_ts"] = thread
+        said = slack.attempt("chat.postEphemeral", channel=channel, user=user, text=text, **more)
+        self.tasks.start(said, name="whisper")
+
+    def whisper_at(self, slack: Slack, press: Press, text: str) -> None:
+        """Tells the person who pressed something, where they pressed it."""
+        self.whisper(slack, press.channel, press.thread, press.user, text)
+
+    def person(self, slack: Slack, user: str) -> Person:
+        return Person(slack.team, user)
+
+    async def _mark_waiting(self, slack: Slack, channel: str, ts: str, answer_id: str) -> None:
+        """⏳ until the message is taken; it may have been taken while we were marking it."""
+        if not await self.replies.is_waiting(answer_id):
+            return
+        await slack.attempt("reactions.add", channel=channel, timestamp=ts, name=WAITING_REACTION)
+        if not await self.replies.is_waiting(answer_id):
+            await slack.attempt("reactions.remove", channel=channel, timestamp=ts, name=WAITING_REACTION)
+
+
+def team_of(body: dict[str, Any], context: dict[str, Any]) -> str:
+    """The workspace that an event or interaction belongs to."""
+    team = body.get("team")
+    own = team.get("id") if isinstance(team, dict) else team
+    return str(context.get("team_id") or body.get("team_id") or own or context.get("enterprise_id") or "")
