@@ -1,0 +1,23 @@
+"""Live events and shared budgets: in one process, or between replicas through Redis."""
+
+from __future__ import annotations
+
+from bot.errors import SettingsError
+from storage.coordination.base import Coordination, Grant, Signal, SlowReader
+from storage.coordination.memory import MemoryCoordination
+from storage.coordination.redis_backend import RedisCoordination
+
+__all__ = ["Coordination", "Grant", "Signal", "SlowReader", "open_coordination"]
+
+
+async def open_coordination(url: str) -> Coordination:
+    """Take `memory://` or `redis://…` (`rediss://`, `unix://`). Redis need not be there yet; `ping` tells.
+
+    Raises SettingsError when the URL cannot be used.
+    """
+    scheme = url.partition("://")[0]
+    if scheme == "memory":
+        return MemoryCoordination()
+    if scheme in ("redis", "rediss", "unix"):
+        return RedisCoordination(url)
+    raise SettingsError("REDIS_URL must begin with redis:// or rediss://, such as redis://localhost:6379/0")

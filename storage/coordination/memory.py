@@ -1,0 +1,81 @@
+"""Coordination for a single process."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from storage.coordination.base import Grant, Signal
+from storage.coordination.hub import Hub, Inbox
+
+_MANY = 10_000
+_STALE = 3600.0  # seconds after which a bucket nobody asked is full again, whatever its rate, and may be forgotten
+
+
+@dataclass(slots=True)
+class Bucket:
+    """A token bucket. Redis runs the same steps in Lua: change both or neither."""
+
+    level: float
+    at: float
+    """The time at which `level` was true; lies ahead while the bucket is held."""
+    held: float = 0.0
+
+    def take(self, now: float, rate: float, burst: float) -> Grant:
+        self.level = min(burst, self.level + max(0.0, now - self.at) * rate)
+        self.at = max(self.at, now)
+        if self.held > now:
+            return Grant(False, self.held - now, self.level)
+        if self.level < 1:
+            return Grant(False, (1 - self.level) / rate, self.level)
+        self.level -= 1
+        return Grant(True, 0.0, self.level)
+
+    def hold(self, until: float) -> None:
+        if until > self.held:
+            self.level, self.at, self.held = 1.0, until, until
+
+
+class MemoryCoordination:
+    """Budgets and events that end with the process."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._hub = Hub()
+        self._buckets: dict[str, Bucket] = {}
+
+    async def publish(self, topic: str, event: Mapping[str, Any]) -> None:
+        # Through JSON as between replicas, so that no reader ever shares an object with the writer.
+        self._hub.deliver(Signal(topic, json.loads(json.dumps(event))))
+
+    @asynccontextmanager
+    async def subscribe(self, *topics: str, buffer: int = 1000) -> AsyncIterator[AsyncIterator[Signal]]:
+        inbox = Inbox(buffer)
+        self._hub.add(inbox, topics)
+        try:
+            yield inbox
+        finally:
+            self._hub.remove(inbox, topics)
+
+    async def take(self, key: str, rate_per_second: float, burst: float) -> Grant:
+        now = self._clock()
+        if len(self._buckets) > _MANY:
+            self._buckets = {name: bucket for name, bucket in self._buckets.items() if bucket.at > now - _STALE}
+        return self._buckets.setdefault(key, Bucket(burst, now)).take(now, rate_per_second, burst)
+
+    async def hold(self, key: str, seconds: float) -> None:
+        now = self._clock()
+        self._buckets.setdefault(key, Bucket(1.0, now)).hold(now + seconds)
+
+    async def replicas(self) -> int:
+        return 1
+
+    async def ping(self) -> None:
+        return
+
+    async def close(self) -> None:
+        self._hub.end()

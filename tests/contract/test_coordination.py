@@ -1,0 +1,296 @@
+"""One contract for events and budgets, whether they stay in the process or go through Redis."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+
+import pytest
+
+from bot.errors import SettingsError, StorageError
+from storage.coordination import Coordination, Signal, SlowReader, open_coordination
+from storage.coordination.memory import Bucket
+from tests.services import RedisServer
+
+Opener = Callable[[], Awaitable[Coordination]]
+
+
+@pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.redis)])
+async def replica(request: pytest.FixtureRequest) -> AsyncIterator[Opener]:
+    """Gives the coordination of one more replica: in memory, where there is but one, the same again."""
+    url = "memory://" if request.param == "memory" else request.getfixturevalue("redis_url")
+    opened: list[Coordination] = []
+
+    async def another() -> Coordination:
+        if request.param == "redis" or not opened:
+            opened.append(await open_coordination(url))
+        return opened[-1]
+
+    yield another
+    for coordination in opened:
+        await coordination.close()
+
+
+async def read(events: AsyncIterator[Signal], count: int, seconds: float = 5) -> list[Signal]:
+    async with asyncio.timeout(seconds):
+        return [await anext(events) for _ in range(count)]
+
+
+async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 20) -> None:
+    async with asyncio.timeout(seconds):
+        while not await condition():
+            await asyncio.sleep(0.05)
+
+
+# Events
+
+
+async def test_events_reach_subscribers_here_and_elsewhere_once_and_in_order(replica: Opener) -> None:
+    writer, other = await replica(), await replica()
+    async with writer.subscribe("chat:1") as here, other.subscribe("chat:1") as there:
+        for number in range(200):
+            await writer.publish("chat:1", {"token": f"wörd {number}", "n": number})
+        await writer.publish("chat:1", {"end": True})
+        for events in (here, there):
+            got = await read(events, 201)
+            assert [signal.event.get("n") for signal in got[:-1]] == list(range(200))
+            assert got[-1] == Signal("chat:1", {"end": True})
+            assert got[0].event["token"] == "wörd 0"
+
+
+async def test_a_subscriber_gets_its_own_topics_alone(replica: Opener) -> None:
+    writer, other = await replica(), await replica()
+    async with other.subscribe("a", "b") as events, other.subscribe("c") as rest:
+        for topic in ("c", "a", "d", "b"):
+            await writer.publish(topic, {"from": topic})
+        await writer.publish("c", {"from": "end"})
+        assert [signal.topic for signal in await read(events, 2)] == ["a", "b"]
+        assert [signal.event["from"] for signal in await read(rest, 2)] == ["c", "end"]
+
+
+async def test_what_was_published_before_or_after_a_subscription_is_not_in_it(replica: Opener) -> None:
+    writer, other = await replica(), await replica()
+    await writer.publish("t", {"n": 0})
+    await asyncio.sleep(0.2)
+    async with other.subscribe("t") as events:
+        await writer.publish("t", {"n": 1})
+        assert [signal.event["n"] for signal in await read(events, 1)] == [1]
+    await writer.publish("t", {"n": 2})
+    await asyncio.sleep(0.2)
+    async with other.subscribe("t") as events:
+        await writer.publish("t", {"n": 3})
+        assert [signal.event["n"] for signal in await read(events, 1)] == [3]
+
+
+async def test_subscriptions_that_come_and_go_at_once_lose_nothing(replica: Opener) -> None:
+    writer, other = await replica(), await replica()
+
+    async def listen(number: int) -> object:
+        async with other.subscribe("busy") as events:
+            await writer.publish("busy", {"n": number})
+            async with asyncio.timeout(5):
+                async for signal in events:
+                    if signal.event["n"] == number:
+                        return number
+        return None
+
+    for _ in range(5):
+        assert await asyncio.gather(*(listen(number) for number in range(10))) == list(range(10))
+
+
+async def test_a_slow_reader_is_dropped_and_told_so_and_disturbs_nobody(replica: Opener) -> None:
+    writer, other = await replica(), await replica()
+    async with other.subscribe("t", buffer=10) as slow, other.subscribe("t") as quick:
+        for number in range(50):
+            await writer.publish("t", {"n": number})
+        assert [signal.event["n"] for signal in await read(quick, 50)] == list(range(50))
+        with pytest.raises(SlowReader):
+            await read(slow, 1)
+        await writer.publish("t", {"n": 50})
+        assert (await read(quick, 1))[0].event["n"] == 50
+        with pytest.raises(SlowReader):
+            await read(slow, 1)
+
+
+async def test_readers_share_no_object_with_the_writer(replica: Opener) -> None:
+    writer = await replica()
+    event = {"list": [1]}
+    async with writer.subscribe("t") as events:
+        await writer.publish("t", event)
+        event["list"].append(2)
+        assert (await read(events, 1))[0].event == {"list": [1]}
+
+
+async def test_closing_ends_the_subscriptions(replica: Opener) -> None:
+    coordination = await replica()
+    async with coordination.subscribe("t") as events:
+
+        async def all_of_them() -> list[Signal]:
+            return [signal async for signal in events]
+
+        reader = asyncio.ensure_future(all_of_them())
+        await asyncio.sleep(0)
+        await coordination.close()
+        async with asyncio.timeout(5):
+            assert await reader == []
+
+
+async def test_what_was_published_before_closing_still_arrives_elsewhere(replica: Opener) -> None:
+    writer, other = await replica(), await replica()
+    async with other.subscribe("t") as events:
+        await writer.publish("t", {"last": "word"})
+        if writer is not other:
+            await writer.close()
+        assert (await read(events, 1))[0].event == {"last": "word"}
+
+
+# Budgets
+
+
+async def test_a_bucket_gives_its_burst_and_then_says_how_long_to_wait(replica: Opener) -> None:
+    budget = await replica()
+    grants = [await budget.take("burst", 0.01, 3) for _ in range(4)]
+    assert [grant.ok for grant in grants] == [True, True, True, False]
+    assert [round(grant.level) for grant in grants] == [2, 1, 0, 0]
+    assert grants[0].wait == 0
+    assert 90 < grants[3].wait <= 100
+
+
+async def test_a_bucket_refills_at_its_rate(replica: Opener) -> None:
+    budget = await replica()
+    while (grant := await budget.take("refill", 5, 2)).ok:
+        pass
+    assert 0 < grant.wait <= 0.2
+    await asyncio.sleep(grant.wait + 0.02)
+    assert (await budget.take("refill", 5, 2)).ok
+
+
+async def test_buckets_are_apart(replica: Opener) -> None:
+    budget = await replica()
+    assert (await budget.take("one", 0.01, 1)).ok
+    assert not (await budget.take("one", 0.01, 1)).ok
+    assert (await budget.take("two", 0.01, 1)).ok
+
+
+async def test_replicas_share_a_budget_under_concurrency(replica: Opener) -> None:
+    replicas = [await replica() for _ in range(3)]
+    grants = await asyncio.gather(*(replicas[n % 3].take("shared", 0.001, 20) for n in range(90)))
+    assert sum(grant.ok for grant in grants) == 20
+
+
+async def test_a_held_bucket_gives_nothing_then_one_then_its_rate(replica: Opener) -> None:
+    budget, other = await replica(), await replica()
+    assert (await budget.take("held", 0.1, 50)).ok
+    await budget.hold("held", 0.6)
+    grant = await other.take("held", 0.1, 50)
+    assert not grant.ok
+    assert 0.3 < grant.wait <= 0.6
+    await asyncio.sleep(grant.wait + 0.02)
+    assert (await other.take("held", 0.1, 50)).ok
+    grant = await budget.take("held", 0.1, 50)
+    assert not grant.ok
+    assert 8 < grant.wait <= 10
+
+
+async def test_a_shorter_hold_does_not_end_a_longer_one(replica: Opener) -> None:
+    budget = await replica()
+    await budget.hold("long", 60)
+    await budget.hold("long", 1)
+    assert 50 < (await budget.take("long", 1, 10)).wait <= 60
+
+
+async def test_an_unknown_bucket_can_be_held(replica: Opener) -> None:
+    budget = await replica()
+    await budget.hold("unknown", 30)
+    assert not (await budget.take("unknown", 100, 100)).ok
+
+
+def test_a_bucket_over_simulated_hours_never_gives_more_than_rate_and_burst() -> None:
+    bucket, now, given = Bucket(20, 0.0), 0.0, 0
+    for step in range(36_000):
+        now = step * 0.1
+        given += bucket.take(now, 50 / 60, 20).ok
+    assert given == pytest.approx(20 + now * 50 / 60, abs=1)
+
+
+async def test_replicas_are_counted_and_answer(replica: Opener) -> None:
+    one, two = await replica(), await replica()
+    await one.ping()
+
+    async def counted() -> bool:
+        return await one.replicas() == (1 if one is two else 2)
+
+    await until(counted)
+
+
+@pytest.mark.parametrize("url", ["mongodb://localhost", "redis://localhost:port", "nonsense"])
+async def test_an_url_that_cannot_be_used_is_a_mistake_in_the_settings(url: str) -> None:
+    with pytest.raises(SettingsError, match="REDIS_URL"):
+        await open_coordination(url)
+
+
+# Redis goes and comes back
+
+
+@pytest.mark.redis
+async def test_redis_restarted_in_mid_flight(own_redis: RedisServer) -> None:
+    writer, reader = await open_coordination(own_redis.url), await open_coordination(own_redis.url)
+    try:
+        async with reader.subscribe("t") as there, writer.subscribe("t") as here:
+            await writer.publish("t", {"n": 1})
+            assert (await read(there, 1))[0].event == {"n": 1}
+            own_redis.stop()
+            with pytest.raises(StorageError):
+                await writer.take("k", 1, 1)
+            with pytest.raises(StorageError):
+                await writer.hold("k", 1)
+            with pytest.raises(StorageError):
+                await writer.ping()
+            await writer.publish("t", {"n": 2})
+            assert [signal.event["n"] for signal in await read(here, 2)] == [1, 2]  # at home nothing is missing
+            async with reader.subscribe("late") as late:
+                own_redis.start()
+                for topic, events in (("t", there), ("late", late)):
+                    await _heard_again(writer, topic, events)
+            await _granted_again(writer)
+    finally:
+        await writer.close()
+        await reader.close()
+
+
+async def _heard_again(writer: Coordination, topic: str, events: AsyncIterator[Signal]) -> None:
+    """Both sides find Redis again by themselves."""
+    heard = asyncio.ensure_future(read(events, 1, seconds=20))
+
+    async def tell() -> bool:
+        await writer.publish(topic, {"back": topic})
+        return heard.done()
+
+    await until(tell)
+    assert (await heard)[0] == Signal(topic, {"back": topic})
+
+
+async def _granted_again(writer: Coordination) -> None:
+    async def granted() -> bool:
+        try:
+            return (await writer.take("again", 1, 1)).ok
+        except StorageError:
+            return False
+
+    await until(granted)
+
+
+@pytest.mark.redis
+async def test_a_process_may_start_while_redis_is_away(own_redis: RedisServer) -> None:
+    own_redis.stop()
+    async with AsyncExitStack() as stack:
+        early = await open_coordination(own_redis.url)
+        stack.push_async_callback(early.close)
+        events = await stack.enter_async_context(early.subscribe("t"))
+        with pytest.raises(StorageError):
+            await early.ping()
+        own_redis.start()
+        late = await open_coordination(own_redis.url)
+        stack.push_async_callback(late.close)
+        await _heard_again(late, "t", events)
