@@ -14,6 +14,8 @@ from bot.providers.sse import EventLines
 _JSON = (b"{", b"[")
 _WAITING_LIMIT = 8_000_000
 """Bytes that may wait for the end of a line, or of a JSON body."""
+_HELD_LIMIT = 1_000
+"""White space before the first word that is worth keeping."""
 _OPEN, _CLOSE = "<think>", "</think>"
 
 
@@ -26,6 +28,7 @@ class ThinkFilter:
     def __init__(self) -> None:
         self._held = ""
         self._inside = False
+        self._thought = False
         self._passing = False
 
     def feed(self, text: str) -> tuple[str, bool]:
@@ -42,8 +45,7 @@ class ThinkFilter:
             if not closed:
                 self._held = self._held[-len(_CLOSE) :]
                 return "", True
-            self._inside, self._held = False, rest.lstrip()
-            self._passing = bool(self._held)
+            self._inside, self._thought, self._held = False, True, rest
         return self._release(), thought
 
     def flush(self) -> str:
@@ -54,9 +56,11 @@ class ThinkFilter:
 
     def _release(self) -> str:
         begun = self._held.lstrip()
-        if not begun or (not self._passing and _OPEN.startswith(begun)):
+        if _OPEN.startswith(begun):
+            self._held = self._held[-_HELD_LIMIT:]
             return ""
-        text, self._held, self._passing = self._held, "", True
+        text = begun if self._thought else self._held
+        self._held, self._passing = "", True
         return text
 
 

@@ -1,0 +1,162 @@
+"""A model server that sends exactly the bytes it is told to, over real TCP."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A request as it came in."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: Any
+
+
+class Out:
+    """What a test writes to the client, byte by byte if it likes."""
+
+    def __init__(self, writer: asyncio.StreamWriter) -> None:
+        self._writer = writer
+
+    async def raw(self, data: bytes) -> None:
+        self._writer.write(data)
+        await self._writer.drain()
+
+    async def head(self, status: int = 200, content_type: str = "text/event-stream", **more: str) -> None:
+        headers = {"Content-Type": content_type, "Transfer-Encoding": "chunked", "Connection": "close"}
+        headers |= {name.replace("_", "-"): value for name, value in more.items()}
+        lines = [f"HTTP/1.1 {status} Whatever", *(f"{name}: {value}" for name, value in headers.items())]
+        await self.raw("\r\n".join([*lines, "", ""]).encode())
+
+    async def chunk(self, data: bytes) -> None:
+        await self.raw(b"%x\r\n%s\r\n" % (len(data), data))
+
+    async def end(self) -> None:
+        await self.raw(b"0\r\n\r\n")
+
+    def reset(self) -> None:
+        """Cut the connection without a good-bye."""
+        self._writer.transport.abort()
+
+    async def answer(
+        self, data: bytes, status: int = 200, content_type: str = "text/event-stream", **more: str
+    ) -> None:
+        """A whole response at once."""
+        await self.head(status, content_type, **more)
+        if data:
+            await self.chunk(data)
+        await self.end()
+
+
+Manners = Callable[[Heard, Out], Awaitable[None]]
+
+
+@dataclass
+class RudeServer:
+    """Answers every request as `manners` says, one per connection."""
+
+    manners: Manners
+    greeting: bytes = b""
+    """Said before anything was asked."""
+    heard: list[Heard] = field(default_factory=list)
+    left: asyncio.Event = field(default_factory=asyncio.Event)
+    """Some client closed its connection before the end of its response."""
+    url: str = ""
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[RudeServer]:
+        tasks: set[asyncio.Task[None]] = set()
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            task = asyncio.current_task()
+            assert task is not None
+            tasks.add(task)
+            try:
+                await self._serve(reader, writer)
+                writer.close()
+                await writer.wait_closed()
+            except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+                writer.transport.abort()  # cancelled only by the end of the server, below
+            finally:
+                tasks.discard(task)
+
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}"
+        try:
+            yield self
+        finally:
+            server.close()
+            for task in list(tasks):
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(self.greeting)
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        method, path, _ = head[0].split(" ")
+        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:] if line)}
+        body = await reader.readexactly(int(headers.get("content-length", "0")))
+        heard = Heard(method, path, headers, json.loads(body) if body else None)
+        self.heard.append(heard)
+        answering = asyncio.ensure_future(self.manners(heard, Out(writer)))
+        leaving = asyncio.ensure_future(reader.read(1))
+        try:
+            await asyncio.wait((answering, leaving), return_when=asyncio.FIRST_COMPLETED)
+            if not answering.done():
+                self.left.set()
+        finally:
+            for task in (answering, leaving):
+                task.cancel()
+            await asyncio.gather(answering, leaving, return_exceptions=True)
+        if answering.done() and not answering.cancelled():
+            answering.result()
+
+
+def data(payload: Mapping[str, Any] | str) -> bytes:
+    """One event of a stream."""
+    text = payload if isinstance(payload, str) else json.dumps(payload, ensure_ascii=False)
+    return f"data: {text}\n\n".encode()
+
+
+def delta(content: Any = None, finish: str | None = None, **more: Any) -> bytes:
+    """One chunk of an answer."""
+    fields = more if content is None else {"content": content, **more}
+    return data(
+        {"object": "chat.completion.chunk", "choices": [{"index": 0, "delta": fields, "finish_reason": finish}]}
+    )
+
+
+USAGE = data({"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 3, "cost": 0.002}})
+DONE = data("[DONE]")
+
+
+def saying(*pieces: bytes) -> Manners:
+    """A stream: each piece in an HTTP chunk of its own, then a proper end."""
+
+    async def manners(heard: Heard, out: Out) -> None:
+        await out.head()
+        for piece in pieces:
+            await out.chunk(piece)
+        await out.end()
+
+    return manners
+
+
+def answering(body: Any, status: int = 200, content_type: str = "application/json", **headers: str) -> Manners:
+    """One body: bytes and text as they are, anything else as JSON."""
+    text = body if isinstance(body, (bytes, str)) else json.dumps(body)
+    raw = text.encode() if isinstance(text, str) else text
+
+    async def manners(heard: Heard, out: Out) -> None:
+        await out.answer(raw, status, content_type, **headers)
+
+    return manners
