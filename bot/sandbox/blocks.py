@@ -9,7 +9,6 @@ from typing import Any
 from .elements import IN_ACTIONS, IN_CONTEXT_ACTIONS, IN_INPUT, IN_SECTION, check_element, check_image, check_options
 from .failures import InvalidAnswer, SlackRefusal
 from .findings import Findings, Surface
-from .records import Json
 
 MESSAGE_BLOCKS_MAX = 50
 VIEW_BLOCKS_MAX = 100

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -27,6 +26,7 @@ class Attempt:
     retry: int
     reason: str | None
     acked_at: float | None = None
+    outcome: str = RETRY_UNACKED
 
 
 @dataclass(slots=True)
@@ -148,7 +148,7 @@ class Courier:
                 self._journal.changed(delivery)
                 return
             await asyncio.sleep(delay)
-            retry, reason = retry + 1, RETRY_UNACKED
+            retry, reason = retry + 1, "http_error" if ack is not None else delivery.attempts[-1].outcome
 
     async def _attempt(self, delivery: Delivery, retry: int, reason: str | None, seconds: float) -> Ack | None:
         attempt = Attempt(str(uuid.uuid4()), self._clock(), retry, reason)

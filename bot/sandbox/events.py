@@ -97,7 +97,7 @@ class Feed:
         assert message is not None
         channel = self.workspace.channels[change.channel]
         plain = self._event_of(message)
-        wants = [lambda: self._message(channel, dict(plain))]
+        wants: list[Callable[[], None]] = [lambda: self._message(channel, dict(plain))]
         only_message = bool(message.files) and self.quirks.file_mention_as_message_only
         if self._mentions_app(channel, message) and not only_message:
             wants.insert(0, lambda: self._mention(channel, dict(plain)))

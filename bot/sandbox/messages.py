@@ -15,20 +15,14 @@ UPDATE_TEXT_MAX = 4_000
 def message_json(workspace: Workspace, message: Message) -> Json:
     """A message as history, replies and events show it to the app."""
     revision = message.latest
-    shown: Json = {"type": "message", "user": message.user, "ts": message.ts, "team": workspace.team_id}
-    shown["text"] = revision.fallback if revision.format == "mrkdwn" else revision.text
+    text = revision.fallback if revision.format == "mrkdwn" else revision.text
+    shown: Json = {"type": "message", "user": message.user, "ts": message.ts, "team": workspace.team_id, "text": text}
     blocks = revision.blocks
-    if not blocks and not message.bot_id and shown["text"]:
-        blocks = [rich_text(shown["text"], "b" + message.ts[-6:])]
+    if not blocks and not message.bot_id and text:
+        blocks = [rich_text(text, "b" + message.ts[-6:])]
     if blocks:
         shown["blocks"] = blocks
-    if message.thread_ts:
-        shown["thread_ts"] = message.thread_ts
-        if message.thread_ts != message.ts:
-            root = workspace.channels[message.channel].messages.get(message.thread_ts)
-            shown["parent_user_id"] = root.user if root else "USLACKBOT"
-    if message.replies:
-        shown |= _reply_facts(workspace, message)
+    shown |= _thread_facts(workspace, message)
     if message.bot_id:
         shown |= {"bot_id": message.bot_id, "app_id": message.app_id, "bot_profile": bot_profile(workspace, message)}
     for name in ("subtype", "username", "metadata"):
@@ -36,14 +30,29 @@ def message_json(workspace: Workspace, message: Message) -> Json:
             shown[name] = getattr(message, name)
     if message.edited:
         shown["edited"] = {"user": message.edited[0], "ts": message.edited[1]}
+    return shown | _attached(workspace, message)
+
+
+def _attached(workspace: Workspace, message: Message) -> Json:
+    shown: Json = {}
     if message.files:
         shown["files"] = [file_json(workspace, file_id) for file_id in message.files]
     if message.reactions:
         reactions = message.reactions.items()
-        shown["reactions"] = [{"name": name, "users": users, "count": len(users)} for name, users in reactions]
+        shown["reactions"] = [{"name": name, "users": list(who), "count": len(who)} for name, who in reactions]
     if message.stream is not None:
         shown["streaming_state"] = "in_progress" if message.streaming else "completed"
     return shown
+
+
+def _thread_facts(workspace: Workspace, message: Message) -> Json:
+    if not message.thread_ts:
+        return {}
+    shown: Json = {"thread_ts": message.thread_ts}
+    if message.thread_ts != message.ts:
+        root = workspace.channels[message.channel].messages.get(message.thread_ts)
+        shown["parent_user_id"] = root.user if root else "USLACKBOT"
+    return shown | (_reply_facts(workspace, message) if message.replies else {})
 
 
 def _reply_facts(workspace: Workspace, message: Message) -> Json:

@@ -169,7 +169,8 @@ class Persons:
     async def press(self, user: str, where: Where, action_id: str, value: str | None = None) -> None:
         """Press a button; `value` tells apart buttons with the same action id, and thumbs up from down.
 
-        `where` is a message, a private message, a view, or the ts of one of the first two. NotAcknowledged without an ack.
+        `where` is a message, a private message, a view, or the ts of one of the first two.
+        NotAcknowledged when no ack comes.
         """
         person, place = self.user(user), self.place(where)
         block, element = self._button(place, action_id, value)
@@ -274,15 +275,14 @@ class Persons:
 
     def place(self, where: Where) -> Place:
         """Where elements stand: by object, or by the ts of a message or private message, or by a view's id."""
-        if isinstance(where, str):
-            where = self._spot(where)
-        if isinstance(where, Message):
-            return Place(where.blocks, message=where)
-        if isinstance(where, Ephemeral):
-            return Place(where.blocks, ephemeral=where)
-        return Place(where.blocks, view=where)
+        spot = self._spot(where) if isinstance(where, str) else where
+        if isinstance(spot, Message):
+            return Place(spot.blocks, message=spot)
+        if isinstance(spot, Ephemeral):
+            return Place(spot.blocks, ephemeral=spot)
+        return Place(spot.blocks, view=spot)
 
-    def _spot(self, ref: str) -> Where:
+    def _spot(self, ref: str) -> Message | Ephemeral | View:
         if ref in self.workspace.views:
             return self.workspace.views[ref]
         for channel in self.workspace.channels.values():
@@ -384,7 +384,7 @@ def state_values(view: View, values: Json) -> Json:
     state: Json = {}
     for block in view.blocks:
         element = block.get("element") or block.get("accessory") or {}
-        given = values.get(block.get("block_id"), {})
+        given = values.get(str(block.get("block_id")), {})
         if "action_id" not in element:
             continue
         entered = given.get(element["action_id"]) if isinstance(given, dict) else given

@@ -17,7 +17,7 @@ StreamPhase = Literal["open", "done", "expired", "stopped"]
 
 @dataclass(slots=True)
 class User:
-    """Somebody in the workspace. `app_id` is set for bots; `restricted` marks guests, `stranger` people of another team."""
+    """Somebody in the workspace. `app_id` is set for bots; `restricted`: a guest; `stranger`: of another team."""
 
     id: str
     name: str
@@ -62,8 +62,8 @@ class State:
 class Revision:
     """One version of a message's content.
 
-    A streamed message grows inside one revision: `pieces` are what was appended, and `marks` say when the text had which
-    length, so that an append costs the same however long the message is.
+    A streamed message grows inside one revision: `pieces` are what was appended, and `marks` say when the text had
+    which length, so that an append costs the same however long the message is.
     """
 
     format: TextFormat

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,39 +11,47 @@ from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 
+from .agents import AGENT_METHODS
 from .calls import CallRecord, Journal
+from .control import ControlApi
 from .delivery import Courier, Delivery
 from .events import DEFAULT_EVENTS, Feed
 from .failures import SlackRefusal
 from .faults import Fault, Faults, Mode
+from .files import FILE_METHODS, Uploads
+from .guard import LoopbackOnly
+from .http_route import HttpRoute
 from .interactions import Interactions
 from .limits import Clock, Limits
 from .messages import CHAT_METHODS, expire_stream
 from .modals import VIEW_METHODS, Modals, Triggers
+from .page import PageApi
 from .people import PEOPLE_METHODS
 from .persons import Persons
-from .records import Json, User
+from .records import User
 from .responses import Responses
 from .sockets import SocketMode
 from .streams import STREAM_METHODS
-from .web_api import WebApi
+from .web_api import Tokens, WebApi
 from .wire import HttpServer, Lines
 from .workspace import Change, Workspace
 
 Answer = TypeVar("Answer")
 
 DEFAULT_SCOPES = frozenset(
-    (
-        "app_mentions:read assistant:write channels:history channels:read chat:write chat:write.customize commands "
-        "files:read files:write groups:history groups:read im:history im:read im:write mpim:history mpim:read "
-        "reactions:read reactions:write team:read users:read"
-    ).split()
+    {
+        *("app_mentions:read", "assistant:write", "channels:history", "channels:read", "chat:write"),
+        *("chat:write.customize", "commands", "files:read", "files:write", "groups:history", "groups:read"),
+        *("im:history", "im:read", "im:write", "mpim:history", "mpim:read", "reactions:read", "reactions:write"),
+        *("team:read", "users:read"),
+    }
 )
-METHODS = {**CHAT_METHODS, **STREAM_METHODS, **PEOPLE_METHODS, **VIEW_METHODS}
+METHODS = CHAT_METHODS | STREAM_METHODS | PEOPLE_METHODS | VIEW_METHODS | AGENT_METHODS | FILE_METHODS
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +60,16 @@ class Links:
 
     modals: Modals
     sockets: SocketMode
+    subscribed: frozenset[str]
+    uploads: Uploads
 
 
 class Sandbox(Persons):
     """A local Slack: `async with Sandbox() as slack: …`.
 
     `scopes` and `events` are what the app was installed with; `commands` and `shortcuts` are as in an app manifest.
-    `mounts` are further routes served on the same port. Port 0 picks a free one.
+    `mounts` are further routes served on the same port. Port 0 picks a free one. With a `request_url` everything goes
+    to the app by signed HTTP requests, else by Socket Mode.
     """
 
     def __init__(
@@ -73,21 +85,29 @@ class Sandbox(Persons):
         shortcuts: Sequence[Mapping[str, Any]] = (),
         mounts: Sequence[BaseRoute] = (),
         bot_name: str = "bobbin",
+        request_url: str | None = None,
     ) -> None:
         self.limits = limits or Limits()
         self.workspace = Workspace(clock, self.limits, bot_name)
         self.commands, self.shortcuts = commands, shortcuts
         self.faults, self.journal = Faults(), Journal()
         self.sockets = SocketMode(self.workspace, self.faults)
-        self.courier = Courier(self.sockets, self.limits, clock, self.journal, self.faults)
+        self.signing_secret = secrets.token_hex(16)
+        self._http = HttpRoute(request_url, self.signing_secret, clock) if request_url else None
+        self.courier = Courier(self._http or self.sockets, self.limits, clock, self.journal, self.faults)
         self.feed = Feed(self.workspace, self.courier, frozenset(events))
         self.triggers = Triggers(self.workspace)
         self.modals = Modals(self.workspace, self.triggers)
         self.responses = Responses(self.workspace)
         self.interactions = Interactions(self.workspace, self.courier, self.triggers, self.responses, self.modals)
         self.lines = Lines()
-        links = Links(self.modals, self.sockets)
-        self.api = WebApi(self.workspace, METHODS, self.faults, self.journal, frozenset(scopes), links, self.lines)
+        self.bot_token = f"xoxb-{secrets.token_hex(12)}"
+        self.app_token = f"xapp-1-{self.workspace.app_id}-{secrets.token_hex(12)}"
+        granted = frozenset(scopes)
+        self.uploads = Uploads(self.workspace, self.bot_token, granted)
+        links = Links(self.modals, self.sockets, frozenset(events), self.uploads)
+        tokens = Tokens(self.bot_token, self.app_token)
+        self.api = WebApi(self.workspace, METHODS, self.faults, self.journal, granted, tokens, links, self.lines)
         self._server = HttpServer(self._application(mounts), host, port, self.lines)
         self._host = host
         self._changed = asyncio.Event()
@@ -119,6 +139,8 @@ class Sandbox(Persons):
             timer.cancel()
         await self.courier.close()
         await self.sockets.drop()
+        if self._http is not None:
+            await self._http.close()
         await self._server.stop()
 
     def _application(self, mounts: Sequence[BaseRoute]) -> Starlette:
@@ -126,17 +148,24 @@ class Sandbox(Persons):
             Mount("/api", self.api),
             WebSocketRoute("/link/", self.sockets.serve),
             Route("/response/{key:path}", self._response, methods=["POST"]),
+            Route("/files/{file}/{name:path}", self.uploads.send),
+            Route("/upload/{key}", self.uploads.receive, methods=["POST"]),
+            *ControlApi(self).routes(),
+            *PageApi(self).routes(),
             *mounts,
         ]
-        return Starlette(routes=routes)
+        return Starlette(routes=routes, middleware=[Middleware(LoopbackOnly)])
 
     async def _response(self, request: Request) -> Response:
+        body = await request.json()
+        record = CallRecord(self.journal.number(), self.workspace.clock(), "response_url", body)
         try:
-            self.responses.post(request.path_params["key"], await request.json())
+            self.responses.post(request.path_params["key"], body)
         except SlackRefusal as refusal:
-            status = 404 if refusal.error in ("used_url", "expired_url", "invalid_url") else 400
-            return JSONResponse(refusal.answer(), status)
-        return PlainTextResponse("ok")
+            record.result, record.error = refusal.answer(), refusal.error
+            record.status = 404 if refusal.error in ("used_url", "expired_url", "invalid_url") else 400
+        self.journal.called(record)
+        return JSONResponse(record.result, record.status) if record.error else PlainTextResponse("ok")
 
     # -- addresses and credentials
 
@@ -148,14 +177,6 @@ class Sandbox(Persons):
     def api_url(self) -> str:
         """The base of the Web API, as Slack's clients want it."""
         return f"{self.url}/api/"
-
-    @property
-    def bot_token(self) -> str:
-        return self.api.bot_token
-
-    @property
-    def app_token(self) -> str:
-        return self.api.app_token
 
     @property
     def bot_user(self) -> User:
@@ -181,7 +202,7 @@ class Sandbox(Persons):
         """The calls answered with an error other than `ratelimited`."""
         return self.journal.refusals
 
-    async def until(self, predicate: Callable[[], Answer], timeout: float = 5.0, what: str = "") -> Answer:
+    async def until(self, predicate: Callable[[], Answer], timeout: float = 5.0, what: str = "") -> Answer:  # noqa: ASYNC109
         """Wait until `predicate()` is true; looks again at every change instead of polling. Gives what it gave.
 
         A LookupError or SlackRefusal of the predicate means "not yet". TimeoutError after `timeout` seconds.

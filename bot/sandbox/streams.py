@@ -247,7 +247,7 @@ def _finish(call: Call, message: Message, stream: Stream) -> Json:
         status = call.args.text("session_status") or "active"
         call.workspace.set_session(message.channel, message.thread_ts, status=status)
     call.workspace.emit("stream_ended", message.channel, message)
-    answer = {"type": "message", "user": message.user, "bot_id": message.bot_id, "ts": message.ts}
+    answer: Json = {"type": "message", "user": message.user, "bot_id": message.bot_id, "ts": message.ts}
     answer |= {"text": message.text, "streaming_state": "completed", "blocks": message.blocks}
     return {"channel": message.channel, "ts": message.ts, "message": answer}
 

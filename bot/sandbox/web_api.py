@@ -1,4 +1,4 @@
-"""Slack's Web API over HTTP: authentication, rates, scopes, faults, the journal; the methods themselves are elsewhere."""
+"""Slack's Web API over HTTP: authentication, rates, scopes, faults, journal; the methods themselves are elsewhere."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import json
 import secrets
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -27,6 +28,14 @@ class Dropped(Exception):
     """The connection is to be closed without an answer."""
 
 
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """The app's credentials: the bot token for methods, the app-level token for Socket Mode."""
+
+    bot: str
+    app: str
+
+
 class WebApi:
     """Answers `/api/<method>`. An ASGI application of its own, since it is the sandbox's hot path."""
 
@@ -37,6 +46,7 @@ class WebApi:
         faults: Faults,
         journal: Journal,
         scopes: frozenset[str],
+        tokens: Tokens,
         links: Any,
         lines: Lines,
     ) -> None:
@@ -48,8 +58,7 @@ class WebApi:
         self.scopes = scopes
         self.links = links
         self.budgets = Budgets(workspace.limits, workspace.clock)
-        self.bot_token = f"xoxb-{secrets.token_hex(12)}"
-        self.app_token = f"xapp-1-{workspace.app_id}-{secrets.token_hex(12)}"
+        self.tokens = tokens
         self.base_url = ""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -126,7 +135,7 @@ class WebApi:
             return
         if not token:
             raise SlackRefusal("not_authed")
-        wanted, other = (self.app_token, self.bot_token) if method.app_token else (self.bot_token, self.app_token)
+        wanted, other = (self.tokens.app, self.tokens.bot) if method.app_token else (self.tokens.bot, self.tokens.app)
         if secrets.compare_digest(token, wanted):
             return
         raise SlackRefusal("not_allowed_token_type" if secrets.compare_digest(token, other) else "invalid_auth")

@@ -64,7 +64,7 @@ class _Server(uvicorn.Server):
         await self.ended.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Close everything now: uvicorn's own way sleeps between its looks, which a test suite pays hundreds of times."""
+        """Close everything now; uvicorn's own way sleeps between its looks, and a test suite pays hundreds of times."""
         for server in self.servers:
             server.close()
         for listener in sockets or []:

@@ -192,7 +192,7 @@ class Workspace:
         self.emit("edited", message.channel, message, user=editor, before=before)
 
     def delete(self, message: Message) -> None:
-        """Take a message away. A root with replies stays in Slack as a tombstone; its replies stay readable here too."""
+        """Take a message away. A root with replies stays as a tombstone, and its replies stay readable."""
         channel = self.channels[message.channel]
         message.deleted_at = self.clock()
         channel.deleted.append(message)

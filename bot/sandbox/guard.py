@@ -1,0 +1,32 @@
+"""The sandbox is for this machine alone: what a foreign page or a rebound name sends is refused."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocketClose
+
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+class LoopbackOnly:
+    """ASGI middleware: 403 unless `Host`, and `Origin` if there is one, name the loopback interface."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] in ("http", "websocket") and not _local(scope):
+            refusal = PlainTextResponse("This workspace is for this machine alone.", 403)
+            await (WebSocketClose(1008) if scope["type"] == "websocket" else refusal)(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+
+def _local(scope: Scope) -> bool:
+    headers = {name: value for name, value in scope["headers"] if name in (b"host", b"origin")}
+    host = urlsplit("//" + headers.get(b"host", b"").decode("latin-1")).hostname
+    origin = headers.get(b"origin")
+    return host in LOOPBACK and (origin is None or urlsplit(origin.decode("latin-1")).hostname in LOOPBACK)
