@@ -1,0 +1,234 @@
+"""Which models are offered, found and preselected, while providers come and go."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+
+import pytest
+
+from bot.domain import Event, ModelInfo, ModelRef
+from bot.errors import ProviderError, ServerFault, Unreachable
+from bot.providers import catalogue as catalogue_module
+from bot.providers.base import Request
+from bot.providers.catalogue import Catalogue
+from bot.providers.search import best_matches, fair_shares
+
+
+class Shop:
+    """A provider whose list a test changes. It counts how often it was asked, and how often at once."""
+
+    def __init__(self, name: str, *models: str, default: str | None = None, error: Exception | None = None) -> None:
+        self.name = name
+        self.label = name.title()
+        self.default_model = default
+        self.names = list(models)
+        self.error = error
+        self.delay = 0.0
+        self.asked = self.at_once = self.most_at_once = 0
+
+    async def models(self) -> Sequence[ModelInfo]:
+        self.asked += 1
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        try:
+            await asyncio.sleep(self.delay)
+            if self.error is not None:
+                raise self.error
+            return [info(name, self.name) for name in self.names]
+        finally:
+            self.at_once -= 1
+
+    async def stream(self, request: Request) -> AsyncIterator[Event]:
+        raise ProviderError("never asked here")
+        yield
+
+
+def info(name: str, provider: str = "one", label: str | None = None) -> ModelInfo:
+    return ModelInfo(ModelRef(provider, name), label or name, provider.title())
+
+
+def names(infos: Sequence[ModelInfo]) -> list[str]:
+    return [str(one.ref) for one in infos]
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catalogue_module, "FIRST_RETRY", 0.05)
+    monkeypatch.setattr(catalogue_module, "SPACING", 0.02)
+
+
+async def test_groups_come_in_the_order_of_the_providers() -> None:
+    async with Catalogue([Shop("one", "b", "a"), Shop("two", "c")]) as catalogue:
+        assert [(g.provider, g.label, names(g.models)) for g in catalogue.groups()] == [
+            ("one", "One", ["one:b", "one:a"]),
+            ("two", "Two", ["two:c"]),
+        ]
+        assert names(catalogue.models()) == ["one:b", "one:a", "two:c"]
+
+
+async def test_a_provider_that_is_down_at_the_start_joins_when_it_is_back() -> None:
+    down = Shop("one", "a", error=Unreachable())
+    async with Catalogue([down, Shop("two", "c")]) as catalogue:
+        assert [g.provider for g in catalogue.groups()] == ["two"]
+        down.error = None
+        await until(lambda: [g.provider for g in catalogue.groups()] == ["one", "two"])
+
+
+@pytest.mark.parametrize("error", [ServerFault("down"), KeyError("a list of a shape nobody thought of")])
+async def test_a_provider_that_goes_down_keeps_its_last_list(error: Exception) -> None:
+    shop = Shop("one", "a")
+    async with Catalogue([shop], max_age=0.05) as catalogue:
+        shop.error = error
+        asked = shop.asked
+        await until(lambda: shop.asked > asked + 1)
+        assert names(catalogue.models()) == ["one:a"]
+        shop.error, shop.names = None, ["b"]
+        await until(lambda: names(catalogue.models()) == ["one:b"])
+
+
+async def test_a_slow_provider_does_not_hold_up_the_start() -> None:
+    slow = Shop("one", "a")
+    slow.delay = 0.5
+    async with asyncio.timeout(5), Catalogue([slow, Shop("two", "c")], first_wait=0.1) as catalogue:
+        assert names(catalogue.models()) == ["two:c"]
+        await until(lambda: names(catalogue.models()) == ["one:a", "two:c"])
+
+
+async def test_lists_are_refreshed_by_themselves_and_never_twice_at_once() -> None:
+    shop = Shop("one", "a")
+    async with Catalogue([shop], max_age=0.05) as catalogue:
+        shop.names, shop.delay = ["a", "b"], 0.03
+        for _ in range(50):
+            catalogue.refresh()
+            await asyncio.sleep(0.002)
+        await until(lambda: names(catalogue.models()) == ["one:a", "one:b"])
+    assert shop.most_at_once == 1
+    asked = shop.asked
+    await asyncio.sleep(0.2)
+    assert shop.asked == asked, "outside the catalogue's life nothing is asked"
+
+
+async def test_asking_a_hundred_times_asks_the_provider_once() -> None:
+    shop = Shop("one", "a")
+    async with Catalogue([shop]) as catalogue:
+        for _ in range(100):
+            catalogue.models()
+            catalogue.search("a")
+        assert shop.asked == 1
+
+
+async def test_a_model_that_is_gone_is_hidden_and_the_list_asked_again() -> None:
+    shop = Shop("one", "a", "b")
+    async with Catalogue([shop], max_age=0.5) as catalogue:
+        catalogue.gone(ModelRef("one", "a"))
+        catalogue.gone(ModelRef("nobody", "a"))
+        assert catalogue.find(ModelRef("one", "a")) is None
+        assert names(catalogue.models()) == ["one:b"]
+        await until(lambda: shop.asked == 2)
+        assert names(catalogue.models()) == ["one:b"], "a list that still names it is not believed at once"
+        await until(lambda: names(catalogue.models()) == ["one:a", "one:b"])
+
+
+async def test_only_allowed_models_are_offered() -> None:
+    shops = [Shop("one", "meta/llama-3", "openai/gpt-4o", "llama3:8b"), Shop("two", "gpt-4o")]
+    async with Catalogue(shops, allowed=["one:meta/*", "GPT-*", " "]) as catalogue:
+        assert names(catalogue.models()) == ["one:meta/llama-3", "two:gpt-4o"]
+        assert catalogue.find(ModelRef("one", "openai/gpt-4o")) is None
+        assert catalogue.allows(ModelRef("two", "gpt-5"))
+        assert not catalogue.allows(ModelRef("one", "llama3:8b"))
+        assert not catalogue.allows(ModelRef("three", "gpt-5"))
+
+
+async def test_find_knows_what_is_offered() -> None:
+    async with Catalogue([Shop("one", "a:b")]) as catalogue:
+        assert catalogue.find(ModelRef("one", "a:b")) == info("a:b")
+        assert catalogue.find(ModelRef("one", "a")) is None
+        assert catalogue.find(ModelRef("two", "a:b")) is None
+
+
+@pytest.mark.parametrize(
+    ("preferred", "expected"),
+    [
+        ([], "two:y"),
+        ([None, ModelRef("one", "a")], "one:a"),
+        ([ModelRef("one", "gone"), "x"], "two:x"),
+        (["one:b:free"], "one:b:free"),
+        (["b:free"], "one:b:free"),
+        ([" two:x "], "two:x"),
+        (["nothing", "nobody:x"], "two:y"),
+    ],
+)
+async def test_the_default_is_the_first_wish_that_is_offered(
+    preferred: list[ModelRef | str | None], expected: str
+) -> None:
+    async with Catalogue([Shop("one", "a", "b:free", default="gone"), Shop("two", "x", "y", default="y")]) as catalogue:
+        found = catalogue.default_for(preferred)
+        assert found is not None
+        assert str(found.ref) == expected
+
+
+async def test_without_any_default_it_is_the_first_offered() -> None:
+    async with Catalogue([Shop("one"), Shop("two", "x", "y")]) as catalogue:
+        found = catalogue.default_for()
+        assert found is not None
+        assert str(found.ref) == "two:x"
+    async with Catalogue([]) as nothing:
+        assert nothing.default_for(["x"]) is None
+        assert nothing.search("") == ()
+
+
+MENU = [
+    info("openai/gpt-4o-mini", label="OpenAI: GPT-4o mini"),
+    info("meta/llama-3-8b", label="Meta: Llama 3 8B"),
+    info("mini-gpt", label="Mini GPT"),
+    info("acme/xgpt", label="Acme: XGPT"),
+]
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("", ["openai/gpt-4o-mini", "meta/llama-3-8b", "mini-gpt", "acme/xgpt"]),
+        ("gpt", ["openai/gpt-4o-mini", "mini-gpt", "acme/xgpt"]),
+        ("MINI", ["mini-gpt", "openai/gpt-4o-mini"]),
+        ("gpt mini", ["mini-gpt", "openai/gpt-4o-mini"]),
+        ("  4o ", ["openai/gpt-4o-mini"]),
+        ("8b", ["meta/llama-3-8b"]),
+        ("gpt llama", []),
+        ("one llama", ["meta/llama-3-8b"]),
+    ],
+)
+def test_all_words_must_be_found_and_the_best_come_first(query: str, expected: list[str]) -> None:
+    assert [one.ref.name for one in best_matches(MENU, query)] == expected
+
+
+@pytest.mark.parametrize(
+    ("wanted", "limit", "expected"),
+    [
+        ([420], 100, [100]),
+        ([420, 3, 60], 100, [49, 3, 48]),
+        ([5, 5], 100, [5, 5]),
+        ([420, 420], 100, [50, 50]),
+        ([2, 2, 2], 2, [1, 1, 0]),
+        ([], 100, []),
+    ],
+)
+def test_shares_are_fair(wanted: list[int], limit: int, expected: list[int]) -> None:
+    assert fair_shares(wanted, limit) == expected
+
+
+async def test_a_menu_holds_a_hundred_with_every_provider_represented() -> None:
+    shops = [Shop("one", *(f"gpt-{n}" for n in range(420))), Shop("two", "a", "gpt"), Shop("three", "gpt-x")]
+    async with Catalogue(shops) as catalogue:
+        everything = catalogue.search("")
+        assert [(g.provider, len(g.models)) for g in everything] == [("one", 97), ("two", 2), ("three", 1)]
+        found = catalogue.search("gpt 7", limit=20)
+        assert [g.provider for g in found] == ["one"]
+        assert names(found[0].models)[0] == "one:gpt-7"
