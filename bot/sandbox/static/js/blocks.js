@@ -82,7 +82,8 @@ const NO_ERRORS = {};
 
 const Block = memo(({ block, id, errors }) => {
   const view = BLOCKS[block.type];
-  const context = useMemo(() => ({ id, errors, dispatch: Boolean(block.dispatch_action) }), [id, errors, block.dispatch_action]);
+  const context = useMemo(() => ({ id, given: block.block_id, errors, dispatch: Boolean(block.dispatch_action) }),
+    [id, block.block_id, errors, block.dispatch_action]);
   if (!view) return html`<div class="unknown">Unsupported block: ${block.type}</div>`;
   return html`<${BlockContext.Provider} value=${context}>${h(view, { block })}<//>`;
 });

@@ -56,7 +56,7 @@ function useExternal(element, query, open, surface, block) {
     setFound((old) => ({ ...old, busy: true, problem: "" }));
     const timer = setTimeout(async () => {
       try {
-        const answer = await surface.options(block.id, element.action_id, query, cancel.signal);
+        const answer = await surface.options(block.given, element.action_id, query, cancel.signal);
         setFound({ groups: grouped(answer), busy: false, problem: "" });
       } catch (error) {
         if (cancel.signal.aborted) return;

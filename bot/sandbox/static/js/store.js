@@ -64,7 +64,10 @@ class Store {
     this.live = new Live(user ? { user } : {}, {
       onOpen: () => this.#reload(),
       onEvent: (event) => this.#receive(event),
-      onLost: () => this.set({ connection: "lost" }),
+      onLost: () => {
+        this.set({ connection: "lost" });
+        if (user && this.waitingForState) this.#reload();
+      },
     });
   }
 

@@ -44,7 +44,7 @@ export function surfaceFor(key, container) {
 export const dropSurface = (key) => kept.delete(key);
 
 export const SurfaceContext = createContext(null);
-/** {id, errors, label}: the block an element stands in. */
+/** The block an element stands in: {id: its key here, given: its block_id if it has one, errors, dispatch}. */
 export const BlockContext = createContext({ id: "", errors: {} });
 
 const INITIAL = {
@@ -85,6 +85,6 @@ export function useElement(element) {
   }, [surface]);
   const value = surface.value(block.id, element.action_id);
   const set = (next) => surface.put(block.id, element.action_id, { type: element.type, ...next });
-  const act = (extra) => surface.act(block.id, { action_id: element.action_id, ...extra });
+  const act = (extra) => surface.act(block.given, { action_id: element.action_id, ...extra });
   return { value, set, act, surface, block };
 }

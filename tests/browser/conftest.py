@@ -1,0 +1,84 @@
+"""Chromium for the tests of the page, and a sandbox with a small app of our own in it.
+
+One browser and one event loop serve all tests here; each test has a fresh sandbox and a fresh browser context.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
+
+from bot.sandbox import Sandbox
+from tests.browser.app import ChattyApp
+
+SIZE = {"width": 1280, "height": 800}
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+).split()
+COMMANDS = ({"command": "/chats", "description": "Your chats", "usage_hint": "[words | new | help]"},)
+SHORTCUTS = (
+    {"type": "message", "callback_id": "ask", "name": "Ask about this", "description": "Starts a chat"},
+    {"type": "global", "callback_id": "new", "name": "New chat", "description": "Starts a chat"},
+)
+
+
+@pytest.fixture(scope="session")
+def chromium_path() -> str:
+    """The browser's executable: $BOBBIN_CHROMIUM, or the first one found."""
+    wanted = os.environ.get("BOBBIN_CHROMIUM")
+    found = wanted or next((path for name in NAMES if (path := shutil.which(name))), None)
+    if found and Path(found).exists():
+        return found
+    reason = f"no Chromium: {wanted or 'none of ' + ', '.join(NAMES)} found; set BOBBIN_CHROMIUM"
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def chromium(chromium_path: str) -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=chromium_path, args=FLAGS)
+        yield browser
+        await browser.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def page(chromium: Browser) -> AsyncIterator[Page]:
+    """An empty page of 1280×800. What the browser complains about (scripts, CSP, missing files) fails the test."""
+    context = await chromium.new_context(viewport=SIZE, locale="en-US", timezone_id="UTC")  # type: ignore[arg-type]
+    context.set_default_timeout(8000)
+    fresh = await context.new_page()
+    complaints: list[str] = []
+    fresh.on("pageerror", lambda error: complaints.append(str(error)))
+
+    def heard(message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            complaints.append(message.text)
+
+    fresh.on("console", heard)
+    yield fresh
+    await context.close()
+    assert complaints == []
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def slack() -> AsyncIterator[Sandbox]:
+    """A workspace without an app."""
+    async with Sandbox(commands=COMMANDS, shortcuts=SHORTCUTS) as sandbox:
+        yield sandbox
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def app(slack: Sandbox) -> AsyncIterator[ChattyApp]:
+    """The small app, connected to the workspace."""
+    async with ChattyApp(slack) as chatty:
+        yield chatty
