@@ -56,6 +56,8 @@ class Provider(Protocol):
     """For people: the group's heading in the menu."""
     default_model: str | None
     """The provider's own id of its default model, where it has one."""
+    optional: bool
+    """Nobody asked for it: being away is no fault."""
 
     async def models(self) -> Sequence[ModelInfo]:
         """Its list, asked now. Raises ProviderError."""

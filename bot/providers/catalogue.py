@@ -10,14 +10,13 @@ from fnmatch import fnmatchcase
 from types import TracebackType
 from typing import Self
 
-import structlog
-
 from bot.domain import ModelInfo, ModelRef
 from bot.errors import ProviderError
+from bot.observability import get_logger
 from bot.providers.base import Provider
 from bot.providers.search import best_matches, fair_shares
 
-_log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 FIRST_RETRY = 2.0
 """Seconds until a provider that failed is asked again; each failure doubles them."""
@@ -190,11 +189,11 @@ class Catalogue:
         try:
             models = await shelf.provider.models()
         except ProviderError as error:
-            if not getattr(shelf.provider, "optional", False):
-                _log.warning("models_unavailable", provider=shelf.provider.name, code=error.code)
+            if not shelf.provider.optional:
+                log.warning("models_unavailable", provider=shelf.provider.name, code=error.code)
             return False
         except Exception:  # a list of a shape nobody thought of must not end the refreshing
-            _log.exception("models_unreadable", provider=shelf.provider.name)
+            log.exception("models_unreadable", provider=shelf.provider.name)
             return False
         now = asyncio.get_running_loop().time()
         shelf.models = {info.ref.name: info for info in models}

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
+from typing import Any, cast
 
 import httpx
 
@@ -22,7 +22,7 @@ CONNECT_TIMEOUT = 10.0
 _LIST_TIMEOUT = 15.0
 _PROBE_TIMEOUT = 1.0
 """For connecting to what may not be there at all."""
-_AFTERMATH = 3.0
+AFTERMATH = 3.0
 """Seconds that usage may come after an answer's last word: no answer waits longer for it."""
 _LINGER = 0.1
 """Seconds that a server gets to end its response properly, which lets the connection be used again."""
@@ -77,11 +77,11 @@ class OpenAICompatible:
 
     async def stream(self, request: Request) -> AsyncIterator[Event]:
         """The answer as it comes. Raises ProviderError; see `Provider.stream`."""
-        async with self._answering(request) as response:
-            reader = AnswerReader(self._secrets)
-            body = _Body(response, reader)
+        reader = AnswerReader(self._secrets)
+        async with self._answering(request) as response, aclosing(_Body(response, reader)) as body:
             while not reader.closed and (block := await body.next()) is not None:
                 for event in reader.feed(block):
+                    body.renew()
                     yield event
                 if reader.fault is not None:
                     raise reader.fault
@@ -170,7 +170,7 @@ class _Body:
 
     def __init__(self, response: httpx.Response, reader: AnswerReader) -> None:
         self._reader = reader
-        self._blocks = response.aiter_bytes()
+        self._blocks = cast("AsyncGenerator[bytes, None]", response.aiter_bytes())
         self._until: float | None = None
 
     async def next(self) -> bytes | None:
@@ -179,11 +179,15 @@ class _Body:
             with _reading():
                 return await anext(self._blocks, None)
         if self._until is None:
-            self._until = asyncio.get_running_loop().time() + _AFTERMATH
+            self._until = asyncio.get_running_loop().time() + AFTERMATH
         with suppress(TimeoutError, httpx.HTTPError):
             async with asyncio.timeout_at(self._until):
                 return await anext(self._blocks, None)
         return None
+
+    def renew(self) -> None:
+        """More of the answer came, though its end had been announced: some servers announce it in every chunk."""
+        self._until = None
 
     async def linger(self) -> None:
         """Read on for a moment, to the end that has mostly arrived already."""
@@ -191,6 +195,9 @@ class _Body:
             async with asyncio.timeout(_LINGER):
                 while await anext(self._blocks, None) is not None:
                     pass
+
+    async def aclose(self) -> None:
+        await self._blocks.aclose()
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from bot.domain import Done, Event, Image, ModelRef, Role, Thinking, Token, Usage
+from bot.providers import openai_compatible
 from bot.providers.base import Kind, Request, Turn
 from tests.contract.rude_server import DONE, USAGE, Heard, Manners, Out, RudeServer, answering, data, delta, saying
 from tests.contract.talk import KEY, Talk, read, request, talking, text_of
@@ -167,7 +168,7 @@ async def test_an_answer_is_over_when_the_model_says_so_whatever_the_server_does
     assert await talk.events(is_cut) == [Token("Hi"), Done()]
 
 
-async def test_usage_that_never_comes_is_not_waited_for_long(talk: Talk) -> None:
+async def test_usage_that_never_comes_is_not_waited_for_long(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
     async def manners(heard: Heard, out: Out) -> None:
         await out.head()
         await out.chunk(delta("Hi", finish="stop"))
@@ -175,8 +176,23 @@ async def test_usage_that_never_comes_is_not_waited_for_long(talk: Talk) -> None
             await out.chunk(b": still here\n\n")
             await asyncio.sleep(0.1)
 
+    monkeypatch.setattr(openai_compatible, "AFTERMATH", 0.5)
     async with asyncio.timeout(15):
         assert await talk.events(manners, silence=60.0) == [Token("Hi"), Done()]
+
+
+async def test_an_end_announced_in_every_chunk_is_none_while_text_comes(
+    talk: Talk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def manners(heard: Heard, out: Out) -> None:
+        await out.head()
+        for _ in range(8):
+            await out.chunk(delta("Hi ", finish="stop"))
+            await asyncio.sleep(0.2)
+        await out.end()
+
+    monkeypatch.setattr(openai_compatible, "AFTERMATH", 1.0)
+    assert text_of(await talk.events(manners)) == "Hi " * 8
 
 
 # --- ending early -----------------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ class Shop:
         self.name = name
         self.label = name.title()
         self.default_model = default
+        self.optional = False
         self.names = list(models)
         self.error = error
         self.delay = 0.0
