@@ -1,9 +1,10 @@
 """A strict local stand-in for Slack: the demo's workspace, the tests' double, the benchmarks' opponent."""
 
+from .choices import options_of
 from .failures import InvalidAnswer, NotAcknowledged, SlackRefusal
 from .faults import Fault
 from .limits import Limits
-from .persons import Upload, options_of
+from .persons import Upload
 from .records import Ephemeral, Message, State, View
 from .server import DEFAULT_SCOPES, Sandbox
 

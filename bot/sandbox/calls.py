@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from .workspace import Workspace
 
 if TYPE_CHECKING:
     from .delivery import Delivery
+    from .links import Links
 
 SECRET_ARGUMENTS = frozenset({"token", "client_secret"})
 
@@ -98,8 +99,7 @@ class Call:
     args: Arguments
     workspace: Workspace
     scopes: frozenset[str]
-    base_url: str
-    links: Any
+    links: Links
 
     def channel(self, name: str = "channel") -> Channel:
         """The channel named by an argument, by id; unknown and invisible ones are `channel_not_found`."""
@@ -140,7 +140,10 @@ class Method:
 
 @dataclass(slots=True)
 class CallRecord:
-    """One call in the journal. `result` is None when the answer never left; `error` is Slack's error name or None."""
+    """One call in the journal. `result` is None when the answer never left; `error` is Slack's error name or None.
+
+    `injected`: the error was asked for (a Fault), so that it is no refusal.
+    """
 
     id: int
     at: float
@@ -150,6 +153,7 @@ class CallRecord:
     status: int = 200
     error: str | None = None
     duration: float = 0.0
+    injected: bool = False
 
     @property
     def ok(self) -> bool:
@@ -163,6 +167,7 @@ class Journal:
         self.calls: deque[CallRecord] = deque(maxlen=size)
         self.deliveries: deque[Delivery] = deque(maxlen=size)
         self.refusals: list[CallRecord] = []
+        self.counts: Counter[str] = Counter()
         self.listeners: list[Callable[[CallRecord | Delivery], None]] = []
         self._numbers = itertools.count(1)
 
@@ -172,7 +177,8 @@ class Journal:
     def called(self, record: CallRecord) -> None:
         """A call has ended. What Slack refused for other reasons than its rates is kept apart."""
         self.calls.append(record)
-        if record.error is not None and record.error != "ratelimited":
+        self.counts[record.method] += 1
+        if record.error is not None and record.error != "ratelimited" and not record.injected:
             self.refusals.append(record)
         self.changed(record)
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
-from .calls import Journal
+from .calls import CallRecord, Journal
+from .failures import InvalidAnswer, SlackRefusal
 from .faults import Faults
 from .limits import Clock, Limits
 from .records import Json
 
+Answer = TypeVar("Answer")
 Kind = Literal["events_api", "slash_commands", "interactive"]
 RETRY_UNACKED = "timeout"
 RETRY_OFFLINE = "connection_failed"
@@ -98,6 +101,16 @@ class Courier:
             delivery.gave_up = True
             self._journal.changed(delivery)
         return delivery
+
+    def accept(self, name: str, delivery: Delivery, apply: Callable[[], Answer]) -> Answer:
+        """Do what an acknowledgement says; what Slack would not take is noted among the refusals and raised."""
+        try:
+            return apply()
+        except (SlackRefusal, InvalidAnswer) as refusal:
+            record = CallRecord(self._journal.number(), self._clock(), f"ack:{name}", {"answer": delivery.answer})
+            record.error = refusal.error
+            self._journal.called(record)
+            raise
 
     async def close(self) -> None:
         """Give up everything that is still on its way."""

@@ -61,7 +61,7 @@ def _uploaded(call: Call, wanted: Json) -> File:
         raise SlackRefusal("file_not_found")
     file.title = str(wanted.get("title") or file.name)
     call.workspace.files[file.id] = file
-    return file  # type: ignore[no-any-return]
+    return file
 
 
 def _share(call: Call, channel_id: str, files: list[File]) -> None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
-from .blocks import check_menu_answer, check_message_blocks
+from .blocks import check_menu_answer
 from .delivery import Courier, Delivery
 from .failures import NotAcknowledged
 from .messages import message_json
@@ -13,25 +12,6 @@ from .modals import Modals, Triggers, view_json
 from .records import Json, Message, View
 from .responses import Place, Responses
 from .workspace import Workspace
-
-
-def elements(blocks: list[Json]) -> Iterator[tuple[Json, Json]]:
-    """Every interactive element with its block."""
-    for block in blocks:
-        inner = [*block.get("elements", ()), block.get("accessory"), block.get("element")]
-        for element in inner:
-            if isinstance(element, dict) and "action_id" in element:
-                yield block, element
-        yield from elements(block.get("child_blocks", []))
-
-
-def find_element(place: Place, action_id: str, block_id: str | None = None) -> tuple[Json, Json]:
-    """The element a person acts on; LookupError when there is none such."""
-    for block, element in elements(place.blocks):
-        if element["action_id"] == action_id and block_id in (None, block.get("block_id")):
-            return block, element
-    offered = sorted(element["action_id"] for _, element in elements(place.blocks))
-    raise LookupError(f"no element {action_id!r} here; there are {offered}")
 
 
 class Interactions:
@@ -67,7 +47,7 @@ class Interactions:
         payload = self._payload("block_suggestion", user, place)
         payload |= {"action_id": element["action_id"], "block_id": block.get("block_id"), "value": query}
         delivery = await self._ask("interactive", "block_suggestion", payload, user, quiet=True)
-        check_menu_answer(delivery.answer)
+        self._courier.accept("block_suggestion", delivery, lambda: check_menu_answer(delivery.answer))
         answer: Json = delivery.answer
         return answer
 
@@ -138,8 +118,7 @@ class Interactions:
         }
         delivery = await self._ask("slash_commands", command, payload, user)
         if isinstance(delivery.answer, dict) and (delivery.answer.get("text") or delivery.answer.get("blocks")):
-            check_message_blocks(delivery.answer.get("blocks") or [])
-            self._responses.show(url, delivery.answer)
+            self._courier.accept(command, delivery, lambda: self._responses.show(url, delivery.answer))
         return delivery
 
     async def shortcut(self, user: str, callback_id: str, message: Message | None = None) -> None:
@@ -164,7 +143,9 @@ class Interactions:
         payload |= {"view": view_json(self._workspace, view), "trigger_id": self._triggers.issue(user)}
         payload["response_urls"] = []
         delivery = await self._ask("interactive", "view_submission", payload, user)
-        return self._modals.apply(user, view, delivery.answer)
+        return self._courier.accept(
+            "view_submission", delivery, lambda: self._modals.apply(user, view, delivery.answer)
+        )
 
     async def closed(self, user: str, view: View, cleared: bool) -> None:
         """Tell the app that a modal was closed, if it asked to know."""

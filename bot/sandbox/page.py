@@ -13,9 +13,9 @@ from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 
 from . import snapshot
+from .choices import find_element
 from .failures import InvalidAnswer, NotAcknowledged, SlackRefusal
 from .files import file_response
-from .interactions import find_element
 from .live import Live
 from .persons import Upload
 from .records import Json

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from .choices import find_button, find_element, find_option, state_values
 from .events import Feed
 from .failures import SlackRefusal
-from .interactions import Interactions, elements, find_element
+from .interactions import Interactions
 from .messages import expire_stream
 from .modals import Modals
 from .records import Channel, Ephemeral, File, Json, Message, User, View
@@ -125,7 +126,7 @@ class Persons:
             typed=text,
         )
         if person.is_bot:
-            message.bot_id, message.app_id, message.subtype = person.bot_id, person.app_id, "bot_message"
+            message.bot_id, message.app_id = person.bot_id, person.app_id
         message.files = [self._shared(person, place, file) for file in files]
         if broadcast and message.thread_ts:
             message.subtype = "thread_broadcast"
@@ -173,7 +174,7 @@ class Persons:
         NotAcknowledged when no ack comes.
         """
         person, place = self.user(user), self.place(where)
-        block, element = self._button(place, action_id, value)
+        block, element = find_button(place, action_id, value)
         action = {"type": element["type"], "action_id": action_id, "block_id": block.get("block_id")}
         chosen = element
         if element["type"] == "feedback_buttons":
@@ -303,15 +304,6 @@ class Persons:
             self._present(person, self.workspace.channels[place.message.channel])
         return place
 
-    def _button(self, place: Place, action_id: str, value: str | None) -> tuple[Json, Json]:
-        if value is None:
-            return find_element(place, action_id)
-        for block, element in find_all(place, action_id):
-            both = (element, element.get("positive_button", {}), element.get("negative_button", {}))
-            if any(button.get("value") == value for button in both):
-                return block, element
-        raise LookupError(f"no button {action_id!r} with the value {value!r} here")
-
     def _present(self, person: User, channel: Channel) -> Channel:
         if person.id not in channel.members:
             raise LookupError(f"{person.name} is not in {channel.name}")
@@ -356,49 +348,3 @@ class Persons:
     def _named_reference(self, name: str) -> str | None:
         user = self.workspace.user_named(name) if name.startswith("@") else None
         return f"<@{user.id}|{user.name}>" if user else self._reference(name)
-
-
-def find_all(place: Place, action_id: str) -> list[tuple[Json, Json]]:
-    return [(block, element) for block, element in elements(place.blocks) if element["action_id"] == action_id]
-
-
-def options_of(answer: Json) -> list[Json]:
-    """All options of a menu's answer, groups flattened."""
-    return [
-        *answer.get("options", ()),
-        *(each for group in answer.get("option_groups", ()) for each in group["options"]),
-    ]
-
-
-def find_option(answer: Json, value: str) -> Json:
-    """The option with this value or text; LookupError when the menu does not offer it."""
-    offered = options_of(answer)
-    for option in offered:
-        if value in (option["value"], option["text"]["text"]):
-            return option
-    raise LookupError(f"the menu does not offer {value!r}, only {[option['text']['text'] for option in offered]}")
-
-
-def state_values(view: View, values: Json) -> Json:
-    """Slack's `state.values` for what a person entered; plain strings become the object of their element."""
-    state: Json = {}
-    for block in view.blocks:
-        element = block.get("element") or block.get("accessory") or {}
-        given = values.get(str(block.get("block_id")), {})
-        if "action_id" not in element:
-            continue
-        entered = given.get(element["action_id"]) if isinstance(given, dict) else given
-        state[str(block.get("block_id"))] = {element["action_id"]: _entered(element, entered)}
-    return state
-
-
-def _entered(element: Json, entered: Any) -> Json:
-    kind = element["type"]
-    if isinstance(entered, dict):
-        return entered if "type" in entered else {"type": kind, **entered}
-    if kind == "plain_text_input":
-        return {"type": kind, "value": entered if entered is not None else element.get("initial_value")}
-    if entered is None:
-        return {"type": kind, "selected_option": element.get("initial_option")}
-    option = {"text": {"type": "plain_text", "text": entered}, "value": entered}
-    return {"type": kind, "selected_option": option}

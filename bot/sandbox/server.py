@@ -6,9 +6,8 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar, get_args
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -28,12 +27,13 @@ from .guard import LoopbackOnly
 from .http_route import HttpRoute
 from .interactions import Interactions
 from .limits import Clock, Limits
+from .links import Links
 from .messages import CHAT_METHODS, expire_stream
 from .modals import VIEW_METHODS, Modals, Triggers
 from .page import PageApi
 from .people import PEOPLE_METHODS
 from .persons import Persons
-from .records import User
+from .records import Json, User
 from .responses import Responses
 from .sockets import SocketMode
 from .streams import STREAM_METHODS
@@ -52,16 +52,6 @@ DEFAULT_SCOPES = frozenset(
     }
 )
 METHODS = CHAT_METHODS | STREAM_METHODS | PEOPLE_METHODS | VIEW_METHODS | AGENT_METHODS | FILE_METHODS
-
-
-@dataclass(frozen=True, slots=True)
-class Links:
-    """What methods need beside the workspace."""
-
-    modals: Modals
-    sockets: SocketMode
-    subscribed: frozenset[str]
-    uploads: Uploads
 
 
 class Sandbox(Persons):
@@ -128,7 +118,7 @@ class Sandbox(Persons):
     async def start(self) -> None:
         """Listen. OSError when the port is taken."""
         await self._server.start()
-        self.workspace.base_url = self.api.base_url = self.url
+        self.workspace.base_url = self.url
         self.workspace.subscribe(self._on_change)
         self.journal.listeners.append(lambda _: self._changed.set())
 
@@ -192,6 +182,10 @@ class Sandbox(Persons):
     def calls_of(self, *methods: str) -> list[CallRecord]:
         return [call for call in self.journal.calls if call.method in methods]
 
+    def count(self, method: str) -> int:
+        """How many calls of a method have ended, however many there were."""
+        return self.journal.counts[method]
+
     @property
     def deliveries(self) -> list[Delivery]:
         """Everything the app was told, oldest first."""
@@ -237,7 +231,9 @@ class Sandbox(Persons):
     # -- trouble
 
     def fail(self, method: str, mode: Mode = "error", **details: Any) -> Fault:
-        """The next calls of `method` (`*`: any) go wrong; see Fault for the modes and details."""
+        """The next calls of `method` (`*`: any) go wrong; see Fault for modes and details. ValueError: no such mode."""
+        if mode not in get_args(Mode):
+            raise ValueError(f"mode must be one of {', '.join(get_args(Mode))}")
         fault = Fault(method, mode, **details)
         self.faults.waiting.append(fault)
         return fault
@@ -253,6 +249,11 @@ class Sandbox(Persons):
     def refuse_sockets(self, seconds: float) -> None:
         """Refuse new sockets for a while."""
         self.faults.refuse_until = self.workspace.clock() + seconds
+
+    def deliver_event(self, event: Json, subscription: str | None = None, *, ext_shared: bool = False) -> None:
+        """Deliver any event as it is, e.g. `{"type": "app_uninstalled"}`; dropped when the app has not subscribed."""
+        stamped = {"event_ts": self.workspace.next_ts(), **event}
+        self.feed.send(subscription or str(event["type"]), stamped, ext_shared=ext_shared)
 
     def multiply_deliveries(self, copies: int) -> None:
         """Deliver everything so many times from now on."""

@@ -100,7 +100,7 @@ def _new_stream(call: Call, channel: Channel) -> Stream:
     if channel.type != "im":
         _check_recipient(call, recipient)
     else:
-        recipient = recipient or channel.members[0]
+        recipient = recipient or next(user for user in channel.members if user != call.workspace.bot.id)
     return Stream(recipient, now, now + call.workspace.limits.stream_life, display)
 
 

@@ -7,7 +7,6 @@ import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
@@ -17,6 +16,7 @@ from .calls import Arguments, Call, CallRecord, Journal, Method, public_argument
 from .failures import RateLimited, SlackRefusal
 from .faults import Fault, Faults
 from .limits import Budgets
+from .links import Links
 from .records import Json
 from .wire import Lines
 from .workspace import Workspace
@@ -47,7 +47,7 @@ class WebApi:
         journal: Journal,
         scopes: frozenset[str],
         tokens: Tokens,
-        links: Any,
+        links: Links,
         lines: Lines,
     ) -> None:
         self.workspace = workspace
@@ -57,9 +57,9 @@ class WebApi:
         self.journal = journal
         self.scopes = scopes
         self.links = links
+        self._granted = ",".join(sorted(scopes))
         self.budgets = Budgets(workspace.limits, workspace.clock)
         self.tokens = tokens
-        self.base_url = ""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
@@ -74,7 +74,7 @@ class WebApi:
         record.duration = self.workspace.clock() - record.at
         self.journal.called(record)
         if status:
-            await _send(send, status, headers, body)
+            await _send(send, status, {"x-oauth-scopes": self._granted, **headers}, body)
         else:
             await self.lines.cut(scope, receive)
 
@@ -104,6 +104,7 @@ class WebApi:
         return status, headers, json.dumps(answer).encode()
 
     async def _strike(self, fault: Fault, record: CallRecord) -> tuple[int, dict[str, str], bytes]:
+        record.injected = True
         record.error = {"error": fault.error, "ratelimited": "ratelimited"}.get(fault.mode, f"fault:{fault.mode}")
         if fault.mode == "error":
             record.result = {"ok": False, "error": fault.error}
@@ -125,7 +126,7 @@ class WebApi:
             raise SlackRefusal("unknown_method", req_method=name)
         self._authenticate(method, token)
         self.budgets.spend(name, str(values.get(_CHANNEL_ARGUMENTS.get(name, ""), "")))
-        call = Call(name, Arguments(values), self.workspace, self.scopes, self.base_url, self.links)
+        call = Call(name, Arguments(values), self.workspace, self.scopes, self.links)
         if method.scopes and not self.scopes.intersection(method.scopes):
             call.needs(method.scopes[0])
         return {"ok": True, **method.run(call)}
