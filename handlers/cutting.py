@@ -24,8 +24,8 @@ _ENOUGH = 0.6
 
 _WHOLE = re.compile(rf"{CODE_SPAN}|{LINK}|<[A-Za-z][^<>\s]*>|&(?:\#\d{{1,7}}|\#[xX][0-9a-fA-F]{{1,6}}|\w{{1,31}});")
 _GAP = re.compile(r"(?P<end>[.!?…][\"'”’)\]*_]*[ \t]+|[。！？][」』”）]*[ \t]*)|[ \t]+")
-_TURNS_BLOCK = re.compile(r"[ \t]*(?:`|~~~|[-+*>#|=]|\d{1,9}[.)]|\[[^\]\n]*\]:| {4}|\t)")
-_TURNS_FENCE = re.compile(r"[ \t]*(?:`{1,}|~{1,})")
+_TURNS_BLOCK = re.compile(r"[ \t]*(?:```|`{1,2}\Z|~~~|~{1,2}\Z|[-+*>#|=]|\d{1,9}[.)]|\[[^\]\n]*\]:| {4}|\t)")
+_TURNS_FENCE = re.compile(r"[ \t]*(?:```|`{1,2}\Z|~~~|~{1,2}\Z)")
 _FENCE_BEGUN = re.compile(r"[ \t]*(?:`{3,}[^`]*|~{3,}.*)")
 _HEADING = re.compile(r" {0,3}#{1,6}[ \t]")
 _UNDERLINE = re.compile(r" {0,3}(?:-+|=+)[ \t]*$", re.MULTILINE)
@@ -160,7 +160,7 @@ class _Search:
         return _Rank.PARAGRAPH if begins or not self.before.strip() else _Rank.LINE
 
     def _in_line(self, start: int, end: int) -> Iterator[_Place]:
-        text, stop = self.text, min(end - 1, self.most)
+        text, stop = self.text, min(end, self.most)
         line = text[start:end]
         if self.fence is None and (self.table or "|" in line[:4] or after_line(None, line.rstrip("\r\n"))):
             return
@@ -171,7 +171,7 @@ class _Search:
         spots += [(at, _Rank.CHARACTER) for at in range(max(start + 1, stop - 40), stop + 1)]
         pattern = _TURNS_BLOCK if self.fence is None else _TURNS_FENCE
         for at, rank in spots:
-            allowed = start < at < end - 1 and self.least <= at <= self.most
+            allowed = start < at < end and text[at] != "\n" and self.least <= at <= self.most
             if allowed and not _within(whole, at) and not _splits(text, at) and not _turns(text, at, pattern):
                 yield self._place(at, rank)
 

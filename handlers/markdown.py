@@ -21,7 +21,7 @@ _LONGEST_INFO = 40
 """UTF-8 bytes of an info string that are worth repeating where a fence is reopened."""
 
 _MARKERS = r"[ \t]{0,24}(?:(?:[-*+]|\d{1,9}[.)]) {1,4}){0,4}"
-_FENCE_LINE = re.compile(rf"^({_MARKERS})(`{{3,{LONGEST_RUN}}}(?!`)|~{{3,{LONGEST_RUN}}}(?!~))([^\n]*)$", re.MULTILINE)
+_FENCE_LINE = re.compile(rf"^({_MARKERS})(`{{3,}}|~{{3,}})([^\n]*)$", re.MULTILINE)
 _DELIMITERS = re.compile(r"[ \t]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t\r]*")
 
 CODE_SPAN = rf"(?<!`)(?P<run>`{{1,{LONGEST_RUN}}})(?!`)[^\n]{{1,2000}}?(?<!`)(?P=run)(?!`)"
@@ -76,7 +76,7 @@ def after_line(fence: Fence | None, line: str, start: int = 0) -> Fence | None:
         shut = len(marks) >= len(fence.run) and marks == fence.run[0] * len(marks) and _FENCE_LINE.match(line)
         return None if shut else fence
     match = _FENCE_LINE.match(line)
-    if match is None or (match[2][0] == "`" and "`" in match[3]):
+    if match is None or len(match[2]) > LONGEST_RUN or (match[2][0] == "`" and "`" in match[3]):
         return None
     lead = match[1]
     body = start + len(line) + 1
