@@ -140,6 +140,7 @@ class ChatService:
             return Hearing(Heard.FULL)
         if stored.duplicate:
             return Hearing(Heard.IGNORED, said=stored)
+        self._live.said(stored)
         self._wake(chat.id)
         return Hearing(Heard.SAID, said=stored)
 
@@ -203,6 +204,7 @@ class ChatService:
             ),
         )
         if not said.duplicate:
+            self._live.said(said)
             await self._people.used(person, model)
         self._wake(said.chat.id)
         return said

@@ -61,10 +61,13 @@ class Titles:
             title = clean(await self._write(self._model() or chat.model, question, ending.text))
         except ProviderError as error:
             log.info("title_failed", chat=chat.id, code=error.code)
+            self._live.untitled(chat)
             return
         if title and await self._chats.set_title(chat.id, title, TitleBy.MODEL):
             self._live.title(chat, title)
             await self._shown(await self._chats.get(chat.id))
+        else:
+            self._live.untitled(chat)
 
     async def _write(self, model: ModelRef, question: str, answer: str) -> str:
         turns = [

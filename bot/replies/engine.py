@@ -55,6 +55,8 @@ class Run:
     replies: Replies
     owner: str
     text: list[str] = field(default_factory=list)
+    length: int = 0
+    """Characters in `text`."""
     usage: Usage | None = None
     reason: str = "stop"
     stopped: bool = False
@@ -266,7 +268,8 @@ class Engine:
                         self._metrics.first_word(time.monotonic() - began)
                     run.text.append(event.text)
                     sink.write(event.text)
-                    self._live.token(chat, run.answer, event.text)
+                    self._live.token(chat, run.answer, event.text, run.length)
+                    run.length += len(event.text)
                 elif isinstance(event, Usage):
                     run.usage = event
                 elif isinstance(event, Done):

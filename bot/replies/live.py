@@ -1,4 +1,7 @@
-"""What happens in chats, as it happens, for whoever listens: tokens, endings, titles, and requests to stop."""
+"""What happens in chats, as it happens, for whoever listens: messages, tokens, endings, titles, requests to stop.
+
+Events may be lost, so each piece of text says where it belongs: its attempt, and how many characters come before it.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,12 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from bot.domain import Answer, Chat, Ending
+from storage.chats import Said
 from storage.coordination import Coordination
 
 STOPS = "stops"
+TEXTS = "texts"
+"""Where the writer of an answer is asked for the text so far."""
 WAKES = "wakes"
 
 
@@ -36,8 +42,15 @@ class Live:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
-    def token(self, chat: Chat, answer: Answer, text: str) -> None:
-        self._tell(topic(chat.team), {"chat": chat.id, "message": answer.id, "token": text})
+    def said(self, said: Said) -> None:
+        """Somebody said something, and an answer waits to be written."""
+        event = {"chat": said.chat.id, "said": said.message.id, "message": said.answer.id, "by": said.message.author}
+        self._tell(topic(said.chat.team), event)
+
+    def token(self, chat: Chat, answer: Answer, text: str, at: int) -> None:
+        """A piece of an answer; `at`: characters of this attempt before it."""
+        event = {"chat": chat.id, "message": answer.id, "attempt": answer.attempt, "at": at, "token": text}
+        self._tell(topic(chat.team), event)
 
     async def ended(self, chat: Chat, answer: Answer, ending: Ending) -> None:
         self._tell(
@@ -47,6 +60,10 @@ class Live:
 
     def title(self, chat: Chat, title: str) -> None:
         self._tell(topic(chat.team), {"chat": chat.id, "title": title})
+
+    def untitled(self, chat: Chat) -> None:
+        """No title will come: nobody needs to wait for one."""
+        self._tell(topic(chat.team), {"chat": chat.id, "title": None})
 
     def stop(self, answer_id: str) -> None:
         """Asks whichever process writes this answer to stop."""

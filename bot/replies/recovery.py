@@ -1,4 +1,4 @@
-"""Keeps this process's leases alive and takes up answers whose owner died or that nobody began."""
+"""Keeps this process's leases alive, takes up answers whose owner died or that nobody began, and hears the others."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from bot.errors import StorageError
 from bot.observability import Metrics, get_logger
 from bot.replies.engine import LEASE, Engine
-from bot.replies.live import STOPS
+from bot.replies.live import STOPS, TEXTS
 from storage.coordination import Coordination
 from storage.replies import Replies
 
@@ -35,6 +35,7 @@ class Recovery:
             asyncio.create_task(_for_ever(self._renew, RENEW_EVERY), name="leases"),
             asyncio.create_task(_for_ever(self._sweep, SWEEP_EVERY), name="recovery"),
             asyncio.create_task(_for_ever(self._hear_stops, 0.5), name="stops"),
+            asyncio.create_task(_for_ever(self._tell_texts, 0.5), name="texts"),
         ]
         try:
             yield
@@ -69,6 +70,15 @@ class Recovery:
         async with self._coordination.subscribe(STOPS) as events:
             async for signal in events:
                 self._engine.stop(str(signal.event.get("answer")))
+
+    async def _tell_texts(self) -> None:
+        """Whoever comes in mid-answer asks how far it is; the process that writes it says so."""
+        async with self._coordination.subscribe(TEXTS) as events:
+            async for signal in events:
+                run = self._engine.runs.get(str(signal.event.get("answer")))
+                if run is not None:
+                    so_far = {"message": run.answer.id, "attempt": run.answer.attempt, "text": "".join(run.text)}
+                    await self._coordination.publish(str(signal.event.get("to")), so_far)
 
 
 async def _for_ever(work: Callable[[], Awaitable[None]], every: float) -> None:
