@@ -1,0 +1,76 @@
+"""Rate tiers as token buckets, in a time the test makes."""
+
+import pytest
+
+from bot.sandbox.failures import RateLimited
+from bot.sandbox.limits import Budgets, Limits
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def spend_all(budgets: Budgets, method: str, channel: str = "") -> tuple[int, int]:
+    """Calls until refused, and the Retry-After of the refusal."""
+    for done in range(10_000):
+        try:
+            budgets.spend(method, channel)
+        except RateLimited as refusal:
+            return done, refusal.retry_after
+    raise AssertionError("never refused")
+
+
+@pytest.mark.parametrize(
+    ("method", "burst", "retry_after"),
+    [
+        ("chat.appendStream", 25, 1),
+        ("chat.update", 12, 1),
+        ("chat.startStream", 5, 3),
+        ("chat.postMessage", 3, 1),
+        ("assistant.threads.setStatus", 15, 1),
+        ("auth.test", 150, 1),
+    ],
+)
+def test_a_quarter_of_a_minute_may_be_used_at_once(method: str, burst: int, retry_after: int) -> None:
+    assert spend_all(Budgets(Limits(), Clock()), method) == (burst, retry_after)
+
+
+def test_a_minute_brings_the_tier_and_never_more_than_the_burst_is_saved() -> None:
+    clock = Clock()
+    budgets = Budgets(Limits(), clock)
+    spend_all(budgets, "chat.startStream")
+    passed = 0
+    for _ in range(601):
+        clock.now += 0.1
+        passed += spend_all(budgets, "chat.startStream")[0]
+    assert passed == 20
+    clock.now += 3_600
+    assert spend_all(budgets, "chat.startStream")[0] == 5
+
+
+def test_a_refused_call_costs_nothing_and_waiting_as_told_is_enough() -> None:
+    clock = Clock()
+    budgets = Budgets(Limits(), clock)
+    _, wait = spend_all(budgets, "chat.startStream")
+    for _ in range(50):
+        with pytest.raises(RateLimited):
+            budgets.spend("chat.startStream")
+    clock.now += wait
+    budgets.spend("chat.startStream")
+
+
+def test_posts_and_statuses_count_by_channel_and_the_rest_by_workspace() -> None:
+    budgets = Budgets(Limits(), Clock())
+    assert [spend_all(budgets, "chat.postMessage", channel)[0] for channel in ("C1", "C2")] == [3, 3]
+    assert [spend_all(budgets, "chat.update", channel)[0] for channel in ("C1", "C2")] == [12, 0]
+
+
+def test_scaled_and_switched_off() -> None:
+    assert spend_all(Budgets(Limits(rate_scale=2.0), Clock()), "chat.appendStream")[0] == 50
+    unlimited = Budgets(Limits.off(), Clock())
+    for _ in range(1_000):
+        unlimited.spend("chat.startStream")
