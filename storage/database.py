@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from sqlalchemy import URL, Connection, event, make_url, text
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, TimeoutError
+from sqlalchemy.exc import ArgumentError, IntegrityError, StatementError, TimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -104,7 +104,7 @@ def _own_errors() -> Iterator[None]:
         yield
     except IntegrityError as error:
         raise Conflict("the database holds this already") from error
-    except DBAPIError as error:
+    except StatementError as error:
         raise StorageError(f"the database failed ({type(error.orig).__name__})") from error
     except TimeoutError as error:
         raise StorageError("no connection to the database became free in time") from error

@@ -175,7 +175,7 @@ async def test_buckets_are_apart(replica: Opener) -> None:
 
 async def test_replicas_share_a_budget_under_concurrency(replica: Opener) -> None:
     replicas = [await replica() for _ in range(3)]
-    grants = await asyncio.gather(*(replicas[n % 3].take("shared", 0.001, 20) for n in range(90)))
+    grants = await asyncio.gather(*(replicas[n % 3].take("shared", 0.001, 20) for n in range(45)))
     assert sum(grant.ok for grant in grants) == 20
 
 

@@ -1,0 +1,54 @@
+"""What the storage tests share: repositories, rivals on the same database, and short ways to say things."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from bot.domain import Place
+from storage.chats import Chats
+from storage.database import Database
+from storage.people import People
+from storage.questions import Questions
+from storage.replies import Replies
+from tests.storage.saying import Teller
+
+
+@pytest.fixture
+def chats(database: Database) -> Chats:
+    return Chats(database)
+
+
+@pytest.fixture
+def replies(database: Database) -> Replies:
+    return Replies(database)
+
+
+@pytest.fixture
+def questions(database: Database) -> Questions:
+    return Questions(database)
+
+
+@pytest.fixture
+def people(database: Database) -> People:
+    return People(database)
+
+
+@pytest.fixture
+def teller(chats: Chats, replies: Replies) -> Teller:
+    return Teller(chats, replies)
+
+
+@pytest.fixture
+async def rivals(database: Database, database_url: str) -> AsyncIterator[list[Database]]:
+    """The same database as three replicas see it, each with connections of its own."""
+    others = [Database.open(database_url) for _ in range(2)]
+    yield [database, *others]
+    for other in others:
+        await other.close()
+
+
+@pytest.fixture
+def place() -> Place:
+    return Place("T1", "C1", "100.1")

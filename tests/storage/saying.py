@@ -1,0 +1,47 @@
+"""Short ways to bring chats and answers into a state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bot.domain import Answer, Chat, Ending, ModelRef, Place, Status
+from storage.chats import Chats, NewMessage, Said
+from storage.replies import Replies
+
+MODEL = ModelRef("openrouter", "meta/llama-3:free")
+
+
+@dataclass
+class Teller:
+    chats: Chats
+    replies: Replies
+
+    async def start(self, thread: str = "100.1", text: str = "hello", author: str = "U1") -> Said:
+        return await self.chats.start(
+            team="T1",
+            owner=author,
+            model=MODEL,
+            place=Place("T1", "C1", thread),
+            message=NewMessage(text, author, source=thread, ts=thread),
+        )
+
+    async def say(self, chat: Chat, text: str, author: str = "U1", source: str | None = None) -> Said:
+        return await self.chats.say(chat.id, NewMessage(text, author, source=source))
+
+    async def answer(self, chat: Chat, text: str = "well", status: Status = Status.DONE) -> Answer:
+        """Answer the chat's next waiting message."""
+        answer = await self.replies.claim(chat.id, "writer", 30)
+        assert answer is not None
+        error = "timeout" if status is Status.FAILED else None
+        assert await self.replies.written(answer.id, "writer", Ending(status, text, error=error))
+        assert await self.replies.finish(answer.id, "writer")
+        return await self.replies.get(answer.id)
+
+    async def filled(self, count: int, thread: str = "100.1") -> Chat:
+        """A chat that holds this even number of messages, all answered."""
+        chat = (await self.start(thread)).chat
+        await self.answer(chat)
+        for _ in range(count // 2 - 1):
+            await self.say(chat, "more")
+            await self.answer(chat)
+        return await self.chats.get(chat.id)

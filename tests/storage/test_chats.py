@@ -1,0 +1,304 @@
+"""Chats and messages, one person at a time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from bot.domain import DEFAULT_TITLE, Image, ModelRef, Person, Place, Role, Status, TitleBy
+from bot.errors import BadInput, ChatNotFound, LimitReached
+from storage.chats import Chats, NewMessage
+from storage.questions import Questions
+from tests.storage.saying import MODEL, Teller
+
+PNG = Image("a.png", "image/png", b"\x89PNG\x00")
+GIF = Image("b.gif", "image/gif", b"GIF")
+
+
+async def test_a_start_stores_chat_message_and_waiting_answer(chats: Chats, place: Place) -> None:
+    said = await chats.start(
+        team="T1",
+        owner="U1",
+        model=MODEL,
+        place=place,
+        context="before",
+        header_ts="100.2",
+        message=NewMessage("hello", "U1", author_name="Ann", author_team="T9", source="100.1", ts="100.1"),
+    )
+    assert (said.duplicate, said.queued) == (False, False)
+    chat = await chats.get(said.chat.id)
+    assert chat == said.chat == await chats.by_place(place)
+    assert (chat.title, chat.title_by, chat.model, chat.message_count) == (DEFAULT_TITLE, TitleBy.DEFAULT, MODEL, 2)
+    assert (chat.place, chat.context, chat.header_ts, chat.owner) == (place, "before", "100.2", "U1")
+    user, assistant = await chats.messages(chat.id)
+    assert user == said.message
+    assert (user.number, user.role, user.text, user.status) == (1, Role.USER, "hello", Status.DONE)
+    assert (user.author, user.author_name, user.source) == ("U1", "Ann", "100.1")
+    assert (assistant.number, assistant.role, assistant.text, assistant.status) == (
+        2,
+        Role.ASSISTANT,
+        "",
+        Status.WAITING,
+    )
+    answer = said.answer
+    assert (answer.id, answer.number, answer.question_id) == (assistant.id, 2, user.id)
+    assert (answer.asker, answer.asker_team, answer.question_ts, answer.attempt) == ("U1", "T9", "100.1", 0)
+
+
+async def test_the_same_start_again_makes_nothing_new(chats: Chats, teller: Teller, place: Place) -> None:
+    first = await teller.start()
+    again = await teller.start()
+    assert again == replace(first, chat=again.chat, duplicate=True)
+    assert again.chat.id == first.chat.id
+    assert len(await chats.messages(first.chat.id)) == 2
+
+
+async def test_another_question_in_a_place_with_a_chat_is_said_there(
+    chats: Chats, teller: Teller, place: Place
+) -> None:
+    first = await teller.start()
+    other = NewMessage("and this?", "U2", source="100.7")
+    said = await chats.start(team="T1", owner="U2", model=MODEL, place=place, message=other)
+    assert (said.chat.id, said.duplicate, said.queued) == (first.chat.id, False, True)
+    assert [message.text for message in await chats.messages(first.chat.id)] == ["hello", "", "and this?", ""]
+    assert said.chat.owner == "U1"
+
+
+async def test_a_question_becomes_one_message_however_often_it_is_started(
+    chats: Chats, questions: Questions, place: Place
+) -> None:
+    question, _ = await questions.ask(place=place, ts="100.1", user="U1", text="hello", images=(PNG,))
+    message = NewMessage("hello", "U1", images=question.images)  # no source: the question alone tells them apart
+    first = await chats.start(team="T1", owner="U1", model=MODEL, place=place, message=message, question_id=question.id)
+    again = await chats.start(team="T1", owner="U1", model=MODEL, place=place, message=message, question_id=question.id)
+    assert again.duplicate
+    assert again.message.id == first.message.id
+    used = await questions.get(question.id)
+    assert (used.open, used.message_id, used.images) == (False, first.message.id, ())
+    assert (await chats.history(first.chat.id, 2))[0].images == (PNG,)
+
+
+async def test_a_chat_of_the_api_is_listed_from_its_first_message(chats: Chats) -> None:
+    chat = await chats.create(team="T1", owner="U1", model=MODEL)
+    ann = Person("T1", "U1")
+    assert (await chats.list_for(ann, limit=10)).total == 0
+    assert await chats.get_for(ann, chat.id) == chat
+    assert chat.place is None
+    await chats.say(chat.id, NewMessage("hello", "U1"))
+    page = await chats.list_for(ann, limit=10)
+    assert ([found.id for found in page.chats], page.total) == ([chat.id], 1)
+
+
+async def test_a_title_that_a_person_gave_at_creation_is_the_persons(chats: Chats) -> None:
+    chat = await chats.create(team="T1", owner="U1", model=MODEL, title="Mine")
+    assert not await chats.set_title(chat.id, "The model's", TitleBy.MODEL)
+    assert (await chats.get(chat.id)).title == "Mine"
+
+
+async def test_messages_are_numbered_and_a_second_waits_its_turn(chats: Chats, teller: Teller) -> None:
+    chat = (await teller.start()).chat
+    second = await teller.say(chat, "second", source="101")
+    assert second.queued
+    assert second.answer.queued
+    await teller.answer(chat)
+    await teller.answer(chat)
+    third = await teller.say(chat, "third")
+    assert not third.queued
+    assert [message.number for message in await chats.messages(chat.id)] == [1, 2, 3, 4, 5, 6]
+    assert third.chat.message_count == 6
+
+
+async def test_the_same_source_is_the_same_message(chats: Chats, teller: Teller) -> None:
+    chat = (await teller.start()).chat
+    first = await teller.say(chat, "once", source="101")
+    again = await teller.say(chat, "once", source="101")
+    assert again.duplicate
+    assert (again.message, again.answer) == (first.message, first.answer)
+    assert (await chats.get(chat.id)).message_count == 4
+
+
+async def test_messages_without_a_source_are_all_different(chats: Chats, teller: Teller) -> None:
+    chat = (await teller.start()).chat
+    await teller.say(chat, "yes")
+    await teller.say(chat, "yes")
+    assert (await chats.get(chat.id)).message_count == 6
+
+
+async def test_saying_in_no_chat(chats: Chats) -> None:
+    with pytest.raises(ChatNotFound):
+        await chats.say("0" * 32, NewMessage("hello", "U1"))
+    with pytest.raises(ChatNotFound):
+        await chats.get("0" * 32)
+    with pytest.raises(ChatNotFound):
+        await chats.set_model("0" * 32, MODEL)
+
+
+async def test_the_limit_is_the_last_pair_that_fits(chats: Chats, teller: Teller) -> None:
+    chat = (await teller.start()).chat
+    assert (await chats.say(chat.id, NewMessage("fits", "U1", source="s"), limit=4)).chat.message_count == 4
+    for limit in (4, 5):
+        with pytest.raises(LimitReached):
+            await chats.say(chat.id, NewMessage("no", "U1"), limit=limit)
+    assert (await chats.say(chat.id, NewMessage("fits", "U1", source="s"), limit=4)).duplicate
+    assert [message.text for message in await chats.messages(chat.id)] == ["hello", "", "fits", ""]
+    assert (await chats.get(chat.id)).message_count == 4
+
+
+async def test_98_is_followed_by_100_and_that_by_nothing(chats: Chats, teller: Teller) -> None:
+    chat = await teller.filled(98)
+    assert chat.message_count == 98
+    said = await teller.say(chat, "the last")
+    assert (said.message.number, said.answer.number, said.chat.message_count) == (99, 100, 100)
+    with pytest.raises(LimitReached):
+        await teller.say(chat, "one too many")
+    assert len(await chats.messages(chat.id)) == 100
+
+
+async def test_history_is_what_was_said_and_well_answered(chats: Chats, teller: Teller) -> None:
+    said = await chats.start(team="T1", owner="U1", model=MODEL, message=NewMessage("look", "U1", images=(PNG, GIF)))
+    chat = said.chat
+    await teller.answer(chat, "I see")
+    await teller.say(chat, "fail", author="U2")
+    await teller.answer(chat, "half of", Status.FAILED)
+    await teller.say(chat, "stop")
+    await teller.answer(chat, "cut short", Status.STOPPED)
+    await teller.say(chat, "stop at once")
+    await teller.answer(chat, "", Status.STOPPED)
+    await teller.say(chat, "waiting")
+    await teller.say(chat, "later")
+    history = await chats.history(chat.id, before_number=10)
+    assert [(message.number, message.text) for message in history] == [
+        (1, "look"),
+        (2, "I see"),
+        (3, "fail"),
+        (5, "stop"),
+        (6, "cut short"),
+        (7, "stop at once"),
+        (9, "waiting"),
+    ]
+    assert history[0].images == (PNG, GIF)
+    assert history[1].images == ()
+    assert history[2].author == "U2"
+    assert all(message.images == () for message in await chats.messages(chat.id))
+
+
+async def test_only_owner_and_participants_of_the_workspace_get_a_chat(chats: Chats, teller: Teller) -> None:
+    chat = (await teller.start()).chat
+    await teller.say(chat, "me too", author="U2")
+    for user in ("U1", "U2"):
+        assert (await chats.get_for(Person("T1", user), chat.id)).id == chat.id
+    for stranger in (Person("T1", "U3"), Person("T2", "U1"), Person("T2", "U2")):
+        with pytest.raises(ChatNotFound):
+            await chats.get_for(stranger, chat.id)
+        assert (await chats.list_for(stranger, limit=5)).total == 0
+    assert await chats.authors(chat.id) == 2
+    assert await chats.participants(chat.id) == [Person("T1", "U1"), Person("T1", "U2")]
+
+
+async def test_places_of_two_workspaces_are_apart(chats: Chats, teller: Teller, place: Place) -> None:
+    await teller.start()
+    elsewhere = replace(place, team="T2")
+    assert await chats.by_place(elsewhere) is None
+    await chats.start(team="T2", owner="U1", model=MODEL, place=elsewhere, message=NewMessage("hi", "U1"))
+    assert (await chats.list_for(Person("T1", "U1"), limit=5)).total == 1
+
+
+async def test_lists_have_the_last_active_first_page_by_page(chats: Chats, teller: Teller) -> None:
+    started = [(await teller.start(f"{number}.0")).chat for number in range(7)]
+    await teller.say(started[2], "again", author="U2")
+    expected = [started[number].id for number in (2, 6, 5, 4, 3, 1, 0)]
+    ann = Person("T1", "U1")
+    seen: list[str] = []
+    cursor = None
+    for size in (3, 3, 1):
+        page = await chats.list_for(ann, limit=3, cursor=cursor)
+        assert (len(page.chats), page.total) == (size, 7)
+        seen += [chat.id for chat in page.chats]
+        cursor = page.next_cursor
+    assert cursor is None
+    assert seen == expected
+    assert [chat.id for chat in (await chats.list_for(Person("T1", "U2"), limit=9)).chats] == [started[2].id]
+
+
+async def test_a_page_that_just_fits_has_no_next(chats: Chats, teller: Teller) -> None:
+    for number in range(3):
+        await teller.start(f"{number}.0")
+    assert (await chats.list_for(Person("T1", "U1"), limit=3)).next_cursor is None
+
+
+@pytest.mark.parametrize("cursor", ["", "!", "äö", "AAAA", "MjAyNi0xMS0yMFQwMDowMDowMCB4", "x" * 1000])
+async def test_a_cursor_of_somebody_elses_making_is_bad_input(chats: Chats, cursor: str) -> None:
+    with pytest.raises(BadInput):
+        await chats.list_for(Person("T1", "U1"), limit=3, cursor=cursor)
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("pears", {"1.0"}),
+        ("PEARS apples", {"1.0"}),
+        ("äpfel", {"2.0"}),
+        ("ÄPFEL BIRNEN", {"2.0"}),
+        ("title", {"3.0"}),
+        ("TITLE answer", {"3.0"}),
+        ("100%", {"2.0"}),
+        ("a_b", {"3.0"}),
+        ("axb", set()),
+        ("back\\slash", {"1.0"}),
+        ("fruit", {"1.0", "2.0"}),
+        ("fruit nothing", set()),
+        ("' OR 1=1 --", set()),
+        ("  ", {"1.0", "2.0", "3.0"}),
+    ],
+)
+async def test_every_word_must_occur_somewhere(chats: Chats, teller: Teller, words: str, found: set[str]) -> None:
+    await teller.start("1.0", "Apples and pears: fruit; back\\slash")
+    await teller.start("2.0", "Äpfel und Birnen: 100% FRUIT")
+    third = (await teller.start("3.0", "a_b")).chat
+    await chats.set_title(third.id, "A Title", TitleBy.MODEL)
+    await teller.answer(third, "The Answer")
+    page = await chats.list_for(Person("T1", "U1"), limit=10, words=words)
+    assert {chat.place.thread for chat in page.chats if chat.place} == found
+    assert page.total == len(found)
+
+
+async def test_a_search_goes_page_by_page_too(chats: Chats, teller: Teller) -> None:
+    for number in range(5):
+        await teller.start(f"{number}.0", "same" if number % 2 == 0 else "other")
+    first = await chats.list_for(Person("T1", "U1"), limit=2, words="same")
+    second = await chats.list_for(Person("T1", "U1"), limit=2, words="same", cursor=first.next_cursor)
+    threads = [chat.place.thread for chat in first.chats + second.chats if chat.place]
+    assert (threads, first.total, second.next_cursor) == (["4.0", "2.0", "0.0"], 3, None)
+
+
+async def test_a_models_title_replaces_the_default_alone(chats: Chats, teller: Teller) -> None:
+    chat = (await teller.start()).chat
+    assert await chats.set_title(chat.id, "First", TitleBy.MODEL)
+    assert not await chats.set_title(chat.id, "Second", TitleBy.MODEL)
+    assert await chats.set_title(chat.id, "Mine", TitleBy.PERSON)
+    assert await chats.set_title(chat.id, "Mine again", TitleBy.PERSON)
+    assert not await chats.set_title(chat.id, "Third", TitleBy.MODEL)
+    now = await chats.get(chat.id)
+    assert (now.title, now.title_by) == ("Mine again", TitleBy.PERSON)
+    assert now.updated_at > chat.updated_at
+
+
+async def test_header_and_model_can_be_set(chats: Chats, teller: Teller) -> None:
+    chat = (await teller.start()).chat
+    await chats.set_header(chat.id, "100.5")
+    await chats.set_model(chat.id, ModelRef("ollama", "tiny"))
+    now = await chats.get(chat.id)
+    assert (now.header_ts, now.model) == ("100.5", ModelRef("ollama", "tiny"))
+
+
+async def test_saying_costs_few_statements(chats: Chats, teller: Teller) -> None:
+    from sqlalchemy import event
+
+    chat = (await teller.start()).chat
+    statements: list[str] = []
+    engine = chats._database._engine.sync_engine
+    event.listen(engine, "before_cursor_execute", lambda *args: statements.append(str(args[2])))
+    await teller.say(chat, "hello", source="101")
+    asked = [statement for statement in statements if not statement.startswith("BEGIN")]
+    assert len(asked) <= 6, asked

@@ -1,0 +1,231 @@
+"""What must hold when replicas do the same at once: each with connections of its own, on real databases."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+
+from bot.domain import Ending, Image, Place, Status
+from bot.errors import LimitReached
+from storage.chats import Chats, NewMessage, Said
+from storage.database import Database
+from storage.questions import Questions
+from storage.replies import Replies
+from tests.storage.saying import MODEL, Teller
+
+
+def _of(rivals: list[Database], number: int) -> Database:
+    return rivals[number % len(rivals)]
+
+
+async def test_twenty_at_once_on_ninety_messages_make_five_pairs(
+    rivals: list[Database], chats: Chats, teller: Teller
+) -> None:
+    chat = await teller.filled(90)
+
+    async def say(number: int) -> Said | None:
+        try:
+            return await Chats(_of(rivals, number)).say(chat.id, NewMessage(f"m{number}", "U1", source=f"s{number}"))
+        except LimitReached:
+            return None
+
+    said = [one for one in await asyncio.gather(*(say(number) for number in range(20))) if one]
+    assert len(said) == 5
+    messages = await chats.messages(chat.id)
+    assert [message.number for message in messages] == list(range(1, 101))
+    assert (await chats.get(chat.id)).message_count == 100
+    assert {one.message.id for one in said} <= {message.id for message in messages}
+    assert sorted(one.answer.number - one.message.number for one in said) == [1] * 5
+
+
+async def test_the_last_pair_goes_to_one_and_its_redelivery_is_known(
+    rivals: list[Database], chats: Chats, teller: Teller
+) -> None:
+    chat = await teller.filled(98)
+
+    async def say(number: int) -> Said:
+        return await Chats(_of(rivals, number)).say(chat.id, NewMessage("the last", "U1", source="same"))
+
+    said = await asyncio.gather(*(say(number) for number in range(9)))
+    assert Counter(one.duplicate for one in said) == {False: 1, True: 8}
+    assert len({one.message.id for one in said}) == len({one.answer.id for one in said}) == 1
+    assert (await chats.get(chat.id)).message_count == 100
+
+
+async def test_one_delivery_of_many_is_stored(rivals: list[Database], chats: Chats, teller: Teller) -> None:
+    chat = (await teller.start()).chat
+
+    async def say(number: int) -> Said:
+        return await Chats(_of(rivals, number)).say(chat.id, NewMessage("hello", "U1", source="s"))
+
+    said = await asyncio.gather(*(say(number) for number in range(12)))
+    assert sum(not one.duplicate for one in said) == 1
+    assert (await chats.get(chat.id)).message_count == 4 == len(await chats.messages(chat.id))
+
+
+async def test_one_chat_comes_of_many_starts_of_one_question(
+    rivals: list[Database], chats: Chats, questions: Questions, place: Place
+) -> None:
+    picture = Image("a.png", "image/png", b"png")
+    question, _ = await questions.ask(place=place, ts="100.1", user="U1", text="hello", images=(picture,))
+
+    async def start(number: int) -> Said:
+        message = NewMessage("hello", "U1", source="100.1", images=(picture,))
+        return await Chats(_of(rivals, number)).start(
+            team="T1", owner="U1", model=MODEL, place=place, message=message, question_id=question.id
+        )
+
+    said = await asyncio.gather(*(start(number) for number in range(12)))
+    assert sum(not one.duplicate for one in said) == 1
+    assert len({(one.chat.id, one.message.id, one.answer.id) for one in said}) == 1
+    assert len(await chats.messages(said[0].chat.id)) == 2
+    assert (await chats.history(said[0].chat.id, 2))[0].images == (picture,)
+
+
+async def test_different_questions_started_in_one_thread_become_one_chat(
+    rivals: list[Database], chats: Chats, place: Place
+) -> None:
+    async def start(number: int) -> Said:
+        message = NewMessage(f"m{number}", f"U{number}", source=f"100.{number}")
+        return await Chats(_of(rivals, number)).start(
+            team="T1", owner=f"U{number}", model=MODEL, place=place, message=message
+        )
+
+    said = await asyncio.gather(*(start(number) for number in range(9)))
+    assert not any(one.duplicate for one in said)
+    assert len({one.chat.id for one in said}) == 1
+    messages = await chats.messages(said[0].chat.id)
+    assert [message.number for message in messages] == list(range(1, 19))
+    assert Counter(one.queued for one in said) == {False: 1, True: 8}
+
+
+async def test_numbers_follow_the_order_in_which_messages_came(
+    rivals: list[Database], chats: Chats, teller: Teller
+) -> None:
+    chat = (await teller.start()).chat
+    for number in range(10):
+        await Chats(_of(rivals, number)).say(chat.id, NewMessage(f"m{number}", "U1"))
+    said = [message.text for message in await chats.messages(chat.id) if message.author]
+    assert said == ["hello", *(f"m{number}" for number in range(10))]
+
+
+async def test_one_owner_of_many_gets_the_answer(rivals: list[Database], teller: Teller) -> None:
+    chat = (await teller.start()).chat
+    await teller.say(chat, "second")
+    claims = await asyncio.gather(
+        *(Replies(_of(rivals, number)).claim(chat.id, f"owner {number}", 30) for number in range(15))
+    )
+    got = [answer for answer in claims if answer]
+    assert len(got) == 1
+    assert (got[0].number, got[0].attempt, got[0].status) == (2, 1, Status.RUNNING)
+    stored = await teller.replies.get(got[0].id)
+    assert stored.owner == got[0].owner
+
+
+async def test_one_of_many_takes_over_what_was_left(rivals: list[Database], teller: Teller) -> None:
+    chat = (await teller.start()).chat
+    left = await teller.replies.claim(chat.id, "dead", 0)
+    assert left is not None
+    claims = await asyncio.gather(
+        *(Replies(_of(rivals, number)).claim(chat.id, f"owner {number}", 30) for number in range(15))
+    )
+    got = [answer for answer in claims if answer]
+    assert [(answer.id, answer.attempt) for answer in got] == [(left.id, 2)]
+
+
+async def test_two_answers_of_a_chat_never_run_at_once(rivals: list[Database], chats: Chats, teller: Teller) -> None:
+    """Many messages, many workers, each going on to the next as soon as it has finished one."""
+    chat = (await teller.start()).chat
+    for number in range(9):
+        await teller.say(chat, f"m{number}")
+    taken: list[int] = []
+    running = 0
+
+    async def work(number: int) -> None:
+        nonlocal running
+        replies, owner = Replies(_of(rivals, number)), f"owner {number}"
+        while len(taken) < 10:
+            answer = await replies.claim(chat.id, owner, 30)
+            if answer is None:
+                await asyncio.sleep(0.005)
+                continue
+            running += 1
+            assert running == 1
+            taken.append(answer.number)
+            assert await replies.written(answer.id, owner, Ending(Status.DONE, f"to {answer.number - 1}"))
+            running -= 1
+            assert await replies.finish(answer.id, owner)
+
+    async with asyncio.timeout(60):
+        await asyncio.gather(*(work(number) for number in range(6)))
+    assert taken == list(range(2, 21, 2))
+    answers = [message for message in await chats.messages(chat.id) if message.number % 2 == 0]
+    assert [message.text for message in answers] == [f"to {number}" for number in range(1, 20, 2)]
+
+
+async def test_one_of_many_retries(rivals: list[Database], teller: Teller) -> None:
+    chat = (await teller.start()).chat
+    failed = await teller.answer(chat, "half", Status.FAILED)
+    tries = await asyncio.gather(*(Replies(_of(rivals, number)).retry(failed.id) for number in range(12)))
+    got = [answer for answer in tries if answer]
+    assert len(got) == 1
+    assert (got[0].status, got[0].attempt, got[0].error, got[0].text) == (Status.WAITING, 1, None, "half")
+
+
+async def test_one_reply_of_many_becomes_the_question(
+    rivals: list[Database], questions: Questions, place: Place
+) -> None:
+    question, _ = await questions.ask(place=place, ts="100.1", user="U1")
+    filled = await asyncio.gather(
+        *(
+            Questions(_of(rivals, number)).fill(question.id, text=f"t{number}", source=f"{number}")
+            for number in range(9)
+        )
+    )
+    got = [one for one in filled if one]
+    assert len(got) == 1
+    assert await questions.get(question.id) == got[0]
+
+
+async def test_one_mention_delivered_at_once_to_many_is_one_question(rivals: list[Database], place: Place) -> None:
+    asked = await asyncio.gather(
+        *(Questions(_of(rivals, number)).ask(place=place, ts="100.1", user="U1", text="hi") for number in range(9))
+    )
+    assert sum(created for _, created in asked) == 1
+    assert len({question.id for question, _ in asked}) == 1
+
+
+async def test_everything_at_once_ends_in_order_and_without_deadlock(
+    rivals: list[Database], chats: Chats, teller: Teller
+) -> None:
+    """Chats, speakers, writers and renewals in one another's way."""
+    started = [(await teller.start(f"{number}.0")).chat for number in range(4)]
+
+    async def speak(number: int) -> None:
+        for turn in range(5):
+            await Chats(_of(rivals, number)).say(
+                started[number % 4].id, NewMessage(f"{number}/{turn}", f"U{number}", source=f"{number}/{turn}")
+            )
+
+    async def work(number: int) -> int:
+        replies, owner, done = Replies(_of(rivals, number)), f"owner {number}", 0
+        while chat_ids := await replies.unattended(10):
+            for chat_id in chat_ids:
+                answer = await replies.claim(chat_id, owner, 30)
+                if answer is None:
+                    continue
+                await replies.renew(owner, 30)
+                await replies.request_stop(chat_id)
+                assert await replies.written(answer.id, owner, Ending(Status.DONE, "well"))
+                assert await replies.finish(answer.id, owner)
+                done += 1
+        return done
+
+    async with asyncio.timeout(120):
+        first = await asyncio.gather(*(speak(number) for number in range(8)), *(work(number) for number in range(3)))
+        rest = await work(0)
+    assert sum(one or 0 for one in first) + rest == 44
+    for chat in started:
+        messages = await chats.messages(chat.id)
+        assert [message.number for message in messages] == list(range(1, 23))
+        assert {message.status for message in messages} == {Status.DONE}
