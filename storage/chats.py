@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 
 from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain import DEFAULT_TITLE, Chat, Image, Message, ModelRef, Person, Place, Role, Status, TitleBy
-from bot.errors import ChatNotFound, LimitReached
+from bot.errors import ChatBusy, ChatNotFound, LimitReached
 from storage.columns import new_id, utc_now
 from storage.database import Conflict, Database
-from storage.exchange import NewMessage, Said, find_exchange, store_exchange, take_two, used_exchange
+from storage.exchange import NewMessage, Said, busy, find_exchange, store_exchange, take_two, used_exchange
 from storage.listing import Page, list_chats
 from storage.rows import to_chat, to_image, to_message
 from storage.tables import attachments, chats, messages, participants
@@ -66,18 +67,18 @@ class Chats:
             await _insert(connection, chat)
         return chat
 
-    async def say(self, chat_id: str, message: NewMessage, *, limit: int = 100) -> Said:
+    async def say(self, chat_id: str, message: NewMessage, *, limit: int = 100, alone: bool = False) -> Said:
         """Store the next exchange of a chat.
 
-        The same source again gives the stored one as a duplicate, whatever the limit says by now.
-        Raises LimitReached (nothing is stored) and ChatNotFound.
+        The same source again gives the stored one as a duplicate, whatever the limit says by now. `alone`: not behind
+        an answer that has not ended. Raises LimitReached, ChatBusy (nothing is stored) and ChatNotFound.
         """
         try:
             async with self._database.begin() as connection:
-                return await _say(connection, chat_id, message, limit)
+                return await _say(connection, chat_id, message, limit, alone=alone)
         except Conflict:  # the same message was delivered twice at the same moment
             async with self._database.begin() as connection:
-                return await _say(connection, chat_id, message, limit)
+                return await _say(connection, chat_id, message, limit, alone=alone)
 
     async def by_place(self, place: Place) -> Chat | None:
         async with self._database.read() as connection:
@@ -102,6 +103,22 @@ class Chats:
         query = select(messages).where(messages.c.chat_id == chat_id).order_by(messages.c.number)
         async with self._database.read() as connection:
             return [to_message(row) for row in await connection.execute(query)]
+
+    async def message(self, message_id: str) -> Message:
+        """One message, with its images. Raises ChatNotFound."""
+        async with self._database.read() as connection:
+            row = (await connection.execute(select(messages).where(messages.c.id == message_id))).one_or_none()
+            if row is None:
+                raise ChatNotFound("no such message")
+            images = await _images(connection, messages.c.id == message_id)
+        return to_message(row, tuple(images[row.id]))
+
+    async def newest(self, chat_ids: Sequence[str]) -> dict[str, str]:
+        """For each of these chats that has messages, the id of the newest one."""
+        last = and_(messages.c.chat_id == chats.c.id, messages.c.number == chats.c.message_count)
+        query = select(chats.c.id, messages.c.id.label("newest")).join(messages, last).where(chats.c.id.in_(chat_ids))
+        async with self._database.read() as connection:
+            return {row.id: row.newest for row in await connection.execute(query)}
 
     async def history(self, chat_id: str, before_number: int) -> list[Message]:
         """What a model is told before it writes message `before_number`: in order, with images.
@@ -213,7 +230,13 @@ async def _insert(connection: AsyncConnection, chat: Chat) -> None:
 
 
 async def _say(
-    connection: AsyncConnection, chat_id: str, message: NewMessage, limit: int, question_id: str | None = None
+    connection: AsyncConnection,
+    chat_id: str,
+    message: NewMessage,
+    limit: int,
+    question_id: str | None = None,
+    *,
+    alone: bool = False,
 ) -> Said:
     if known := await find_exchange(connection, chat_id, message.source):
         return known
@@ -224,6 +247,8 @@ async def _say(
             return known
         await _one(connection, chats.c.id == chat_id)
         raise LimitReached(chat_id)
+    if alone and await busy(connection, chat_id):
+        raise ChatBusy(chat_id)
     return await store_exchange(connection, chat, message, question_id)
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.domain import Answer, Chat, Image, Message, Role, Status
 from storage.columns import new_id, utc_now
 from storage.rows import image_rows, select_answers, to_answer, to_chat, to_message
-from storage.tables import answers, attachments, chats, messages, participants, question_images, questions
+from storage.tables import OPEN, answers, attachments, chats, messages, participants, question_images, questions
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +84,12 @@ async def take_two(connection: AsyncConnection, chat_id: str, limit: int) -> Cha
         )
     ).one_or_none()
     return None if row is None else to_chat(row)
+
+
+async def busy(connection: AsyncConnection, chat_id: str) -> bool:
+    """Whether an answer of this chat has not ended."""
+    query = select(exists().where(answers.c.chat_id == chat_id, OPEN))
+    return bool(await connection.scalar(query))
 
 
 async def store_exchange(connection: AsyncConnection, chat: Chat, new: NewMessage, question_id: str | None) -> Said:

@@ -6,7 +6,7 @@ import base64
 import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from sqlalchemy import ColumnElement, and_, exists, func, literal, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -68,8 +68,9 @@ def _decode(cursor: str) -> tuple[datetime, str]:
         padded = cursor + "=" * (-len(cursor) % 4)
         moment, _, chat_id = base64.urlsafe_b64decode(padded.encode("ascii")).decode("ascii").partition(" ")
         active_at = datetime.fromisoformat(moment)
-    except (ValueError, UnicodeError, binascii.Error):
+        if active_at.tzinfo is None or not chat_id.isalnum():
+            raise ValueError(cursor)
+        active_at = active_at.astimezone(UTC)
+    except (ValueError, OverflowError, UnicodeError, binascii.Error):
         raise BadInput("This list's cursor is not one of ours.") from None
-    if active_at.tzinfo is None:
-        raise BadInput("This list's cursor is not one of ours.")
     return active_at, chat_id

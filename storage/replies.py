@@ -8,12 +8,12 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, case, exists, literal, null, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.domain import Answer, Ending, Part, Status
+from bot.domain import Answer, Ending, Part, Person, Status
 from bot.errors import ChatNotFound
 from storage.columns import database_time, utc_now
 from storage.database import Conflict, Database
 from storage.rows import from_parts, select_answers, to_answer, to_ending
-from storage.tables import OPEN, RUNNING, WAITING, answers, chats, messages
+from storage.tables import OPEN, RUNNING, WAITING, answers, chats, messages, participants
 
 LAPSED = and_(RUNNING, answers.c.lease_until <= database_time())
 
@@ -182,6 +182,17 @@ class Replies:
         async with self._database.read() as connection:
             return frozenset(part["ts"] for parts in await connection.scalars(query) for part in parts)
 
+    async def open_for(self, person: Person) -> list[Answer]:
+        """The answers in this person's chats that have not ended."""
+        mine = select(participants.c.chat_id).where(
+            participants.c.team == person.team, participants.c.user == person.user
+        )
+        return await self._all(and_(OPEN, answers.c.chat_id.in_(mine)))
+
+    async def these(self, answer_ids: Collection[str]) -> list[Answer]:
+        """The answers with these ids, as they are now."""
+        return await self._all(answers.c.message_id.in_(answer_ids))
+
     async def running(self, chat_id: str) -> Answer | None:
         """The answer that is being written in this chat, or whose lease has lapsed."""
         return await self._find(and_(RUNNING, answers.c.chat_id == chat_id))
@@ -193,6 +204,11 @@ class Replies:
         async with self._database.read() as connection:
             query = select(exists().where(WAITING, answers.c.message_id == answer_id))
             return bool(await connection.scalar(query))
+
+    async def _all(self, where: ColumnElement[bool]) -> list[Answer]:
+        async with self._database.read() as connection:
+            rows = await connection.execute(select_answers().where(where).order_by(answers.c.message_id))
+            return [to_answer(row) for row in rows]
 
     async def _find(self, where: ColumnElement[bool]) -> Answer | None:
         async with self._database.read() as connection:

@@ -3,52 +3,60 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import secrets
 from datetime import timedelta
 
-from sqlalchemy import and_, or_, update
+from sqlalchemy import and_, or_, select, update
 
 from bot.domain import Person
-from storage.columns import database_time, utc_now
+from storage.columns import database_time
 from storage.database import Database
 from storage.tables import api_tokens
 
-_PREFIX = "bobbin_"
+PREFIX = "bob_"
+"""Begins every token, so that a leaked one is recognised for what it is."""
+NOTED_EVERY = 60.0
+"""Seconds: the last use is kept this precisely, so that most requests write nothing."""
 
 
 class Tokens:
-    """Every method is one transaction; all raise StorageError when the database fails."""
+    """Every method is one transaction or two; all raise StorageError when the database fails."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def issue(self, person: Person, *, valid_for: timedelta | None = None) -> str:
         """A new token that names this person; it cannot be read again."""
-        token = _PREFIX + secrets.token_urlsafe(32)
-        now = utc_now()
+        token = PREFIX + secrets.token_urlsafe(32)
+        expires_at = None if valid_for is None else database_time(valid_for.total_seconds())
         async with self._database.begin() as connection:
             await connection.execute(
                 api_tokens.insert().values(
                     hash=_hash(token),
                     team=person.team,
                     user=person.user,
-                    created_at=now,
-                    expires_at=None if valid_for is None else now + valid_for,
+                    created_at=database_time(),
+                    expires_at=expires_at,
                 )
             )
         return token
 
     async def person(self, token: str) -> Person | None:
         """Whom a token names; None for an unknown, expired or revoked one."""
-        valid = and_(
-            api_tokens.c.hash == _hash(token),
-            api_tokens.c.revoked_at.is_(None),
-            or_(api_tokens.c.expires_at.is_(None), api_tokens.c.expires_at > database_time()),
+        digest = _hash(token)
+        unexpired = or_(api_tokens.c.expires_at.is_(None), api_tokens.c.expires_at > database_time())
+        fresh = api_tokens.c.last_used_at > database_time(-NOTED_EVERY)
+        query = select(api_tokens, fresh.label("fresh")).where(
+            api_tokens.c.hash == digest, api_tokens.c.revoked_at.is_(None), unexpired
         )
-        query = update(api_tokens).where(valid).values(last_used_at=database_time())
-        async with self._database.begin() as connection:
-            row = (await connection.execute(query.returning(api_tokens.c.team, api_tokens.c.user))).one_or_none()
-        return None if row is None else Person(row.team, row.user)
+        async with self._database.read() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        if row is None or not hmac.compare_digest(row.hash, digest):
+            return None
+        if not row.fresh:
+            await self._note_use(digest)
+        return Person(row.team, row.user)
 
     async def revoke(self, person: Person) -> int:
         """End all tokens of this person; how many there were."""
@@ -58,6 +66,11 @@ class Tokens:
         async with self._database.begin() as connection:
             done = await connection.execute(update(api_tokens).where(valid).values(revoked_at=database_time()))
             return done.rowcount
+
+    async def _note_use(self, digest: str) -> None:
+        query = update(api_tokens).where(api_tokens.c.hash == digest).values(last_used_at=database_time())
+        async with self._database.begin() as connection:
+            await connection.execute(query)
 
 
 def _hash(token: str) -> str:
