@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,9 +20,15 @@ from tests.browser.app import ChattyApp
 SIZE = {"width": 1280, "height": 800}
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
 COMMANDS = ({"command": "/chats", "description": "Your chats", "usage_hint": "[words | new | help]"},)
 SHORTCUTS = (
     {"type": "message", "callback_id": "ask", "name": "Ask about this", "description": "Starts a chat"},
@@ -51,13 +57,20 @@ async def chromium(chromium_path: str) -> AsyncIterator[Browser]:
         await browser.close()
 
 
+@pytest.fixture
+def complaints() -> Iterator[list[str]]:
+    """What the browser complains about (errors in scripts, its policy, missing files): it must be empty in the end."""
+    heard: list[str] = []
+    yield heard
+    assert heard == []
+
+
 @pytest_asyncio.fixture(loop_scope="session")
-async def page(chromium: Browser) -> AsyncIterator[Page]:
-    """An empty page of 1280×800. What the browser complains about (scripts, CSP, missing files) fails the test."""
+async def page(chromium: Browser, complaints: list[str]) -> AsyncIterator[Page]:
+    """An empty page of 1280×800."""
     context = await chromium.new_context(viewport=SIZE, locale="en-US", timezone_id="UTC")  # type: ignore[arg-type]
     context.set_default_timeout(8000)
     fresh = await context.new_page()
-    complaints: list[str] = []
     fresh.on("pageerror", lambda error: complaints.append(str(error)))
 
     def heard(message: ConsoleMessage) -> None:
@@ -67,7 +80,6 @@ async def page(chromium: Browser) -> AsyncIterator[Page]:
     fresh.on("console", heard)
     yield fresh
     await context.close()
-    assert complaints == []
 
 
 @pytest_asyncio.fixture(loop_scope="session")

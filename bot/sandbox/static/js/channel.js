@@ -5,7 +5,7 @@ import { Composer } from "./composer.js";
 import { Home } from "./home.js";
 import { MessageList } from "./list.js";
 import { faceOf } from "./message.js";
-import { displayName, isAppChannel, statusAt, titleOf, topLevel, userOf, whispersAt } from "./selectors.js";
+import { displayName, isAppChannel, sessionAt, statusAt, titleOf, topLevel, userOf, whispersAt } from "./selectors.js";
 import { store } from "./store.js";
 
 export function ChannelSign({ state, channel, size = 16 }) {
@@ -48,12 +48,10 @@ function Beginning({ state, channel }) {
         <button type="button" class="link" onClick=${() => store.act("invite", { channel: channel.id, invited: state.bot.user_id })}>Add it</button>`}</p></div>`;
 }
 
-/** Tells the server how far this person has read, a moment after it came into sight. */
+/** Tells the server how far this person has read. */
 function useReading(channel, last) {
   useEffect(() => {
-    if (!last || (!channel.unread && !channel.mentions)) return undefined;
-    const timer = setTimeout(() => store.act("read", { channel: channel.id, ts: last }, { quiet: true }), 400);
-    return () => clearTimeout(timer);
+    if (last && (channel.unread || channel.mentions)) store.act("read", { channel: channel.id, ts: last }, { quiet: true });
   }, [channel.id, channel.unread, channel.mentions, last]);
 }
 
@@ -73,7 +71,7 @@ export function Messages({ state, channel }) {
     return words && `${displayName(userOf(state, state.bot.user_id))} ${words}`;
   };
   const empty = app && !messages.length && !whispers.length;
-  return html`<${MessageList} place=${`${state.me}/${channel.id}`} messages=${messages} whispers=${whispers} statusOf=${status}
+  return html`<${MessageList} place=${`${state.me}/${channel.id}`} messages=${messages} whispers=${whispers} statusOf=${status} titleOf=${(message) => sessionAt(state, channel.id, message.ts)?.title}
       label=${`Messages in ${titleOf(state, channel)}`}
       head=${empty ? html`<${Welcome} state=${state} channel=${channel.id} onSaid=${opened} />` : html`<${Beginning} state=${state} channel=${channel} />`} />
     ${!channel.is_member && channel.type === "channel"

@@ -67,14 +67,14 @@ function useFollowing(place) {
   return { scroller, content, away, jump };
 }
 
-/** `statusOf(message)`: what the app does in that message's thread. `place`: a new one starts at the end again. */
-export function MessageList({ place, messages, whispers, inThread = false, statusOf, label, head, divider, tail }) {
+/** `statusOf(message)`: what the app does in that message's thread; `titleOf(message)`: the thread's title. `place`: a new one starts at the end again. */
+export function MessageList({ place, messages, whispers, inThread = false, statusOf, titleOf, label, head, divider, tail }) {
   const { scroller, content, away, jump } = useFollowing(place);
   const row = (each, index) => {
     if (each.kind === "day") return html`<div class="day" role="separator" key=${each.key}><span>${each.title}</span></div>`;
     if (each.kind === "whisper") return html`<${Whisper} key=${each.key} whisper=${each.whisper} />`;
     return html`<${Message} key=${each.key} message=${each.message} grouped=${each.grouped} inThread=${inThread}
-        status=${statusOf?.(each.message) ?? ""} />${index === 0 && divider}`;
+        status=${statusOf?.(each.message) ?? ""} title=${titleOf?.(each.message) ?? ""} />${index === 0 && divider}`;
   };
   return html`<div class="list-frame">
     <div class="list" ref=${scroller} tabindex="0" role="log" aria-label=${label} aria-live="off">

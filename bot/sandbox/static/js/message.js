@@ -76,14 +76,14 @@ function react(message, name, remove) {
   store.act("react", { channel: message.channel, ts: message.ts, name, remove });
 }
 
-function Replies({ message, status, onOpen }) {
+function Replies({ message, status, title, onOpen }) {
   const { user } = useContext(Directory);
   if (!message.reply_count && !status) return null;
   const count = message.reply_count ?? 0;
   return html`<button type="button" class="replies" onClick=${onOpen}>
     ${(message.reply_users ?? []).slice(0, 4).map((id) =>
       html`<${Avatar} key=${id} who=${faceOf(null, user(id))} size=${22} />`)}
-    <b>${count === 1 ? "1 reply" : `${count} replies`}</b>
+    <b>${count === 1 ? "1 reply" : `${count} replies`}</b>${title && html`<span class="replies-title">${title}</span>`}
     ${status ? html`<span class="replies-status shimmer">${status}</span>`
       : message.latest_reply && html`<span class="replies-when">Last reply ${ago(message.latest_reply)}</span>`}
     <span class="replies-view">View thread <${Icon} name="chevron-right" size=${14} /></span>
@@ -137,7 +137,7 @@ const DELETE_CONFIRM = {
 };
 
 /** `grouped`: same author shortly before, so no picture and name. `status`: what the app is doing in its thread. */
-export const Message = memo(({ message, grouped, inThread = false, status = "" }) => {
+export const Message = memo(({ message, grouped, inThread = false, status = "", title = "" }) => {
   const { me, user, shortcuts } = useContext(Directory);
   const [editing, setEditing] = useState(false);
   const [removing, setRemoving] = useState(false);
@@ -166,7 +166,7 @@ export const Message = memo(({ message, grouped, inThread = false, status = "" }
         ${(message.files ?? []).length > 0 && html`<div class="files">
           ${message.files.map((file) => html`<${FileCard} key=${file.id} file=${file} me=${me} />`)}</div>`}
         <${Reactions} message=${message} />
-        ${!inThread && html`<${Replies} message=${message} status=${status} onOpen=${open} />`}
+        ${!inThread && html`<${Replies} message=${message} status=${status} title=${title} onOpen=${open} />`}
       </div>
       ${!editing && html`<${HoverActions} message=${message} mine=${mine} shortcuts=${shortcuts} inThread=${inThread}
         onThread=${open} edit=${edit} remove=${() => setRemoving(true)} />`}

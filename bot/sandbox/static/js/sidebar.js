@@ -1,13 +1,13 @@
 // The left side: the workspace, its channels, direct messages and apps.
-import { html, Avatar, Icon, useState, useRef, classes } from "./ui.js";
+import { html, Avatar, Icon, IconButton, useState, classes } from "./ui.js";
 import { ChannelSign } from "./channel.js";
 import { faceOf } from "./message.js";
-import { Menu } from "./overlay.js";
-import { displayName, isAppChannel, peopleOf, titleOf, userOf } from "./selectors.js";
+import { Dialog } from "./overlay.js";
+import { displayName, isAppChannel, titleOf, userOf } from "./selectors.js";
 import { store } from "./store.js";
 
-async function openDm(user) {
-  const answer = await store.act("open-dm", { users: [user] });
+async function openDm(users) {
+  const answer = await store.act("open-dm", { users });
   if (answer?.channel) store.goTo({ channel: answer.channel });
 }
 
@@ -40,22 +40,30 @@ function Section({ title, children, action }) {
   </section>`;
 }
 
-/** Opens a direct message: with one person, or ticking several for a group. */
-function NewMessage({ state }) {
-  const anchor = useRef(null);
-  const [open, setOpen] = useState(false);
-  const others = peopleOf(state).filter((each) => each.id !== state.me);
-  const rows = others.map((each) => ({
-    label: displayName(each), lead: html`<${Avatar} who=${faceOf(null, each)} size=${20} />`, run: () => openDm(each.id),
-  }));
-  const group = async () => {
-    const answer = await store.act("open-dm", { users: [...others.slice(0, 2).map((each) => each.id), state.bot.user_id] });
-    if (answer?.channel) store.goTo({ channel: answer.channel });
+/** Chooses whom to write to: one person, or several for a group. The app may be one of them. */
+function PeopleDialog({ state, onClose }) {
+  const [chosen, setChosen] = useState([]);
+  const others = state.users.filter((each) => each.id !== state.me && (!each.is_bot || each.app));
+  const toggle = (id) => setChosen(chosen.includes(id) ? chosen.filter((each) => each !== id) : [...chosen, id]);
+  const go = (event) => {
+    event.preventDefault();
+    onClose();
+    openDm(chosen);
   };
-  if (others.length > 1) rows.push("-", { label: "Group with two people and the app", icon: "users", run: group });
-  return html`<button type="button" ref=${anchor} class="icon-button on-dark" aria-label="New direct message" title="New direct message"
-      aria-haspopup="menu" onClick=${() => setOpen(!open)}><${Icon} name="plus" size=${15} /></button>
-    ${open && html`<${Menu} anchor=${anchor} label="People" align="start" items=${rows} onClose=${() => setOpen(false)} />`}`;
+  return html`<${Dialog} label="New direct message" onClose=${onClose} class="confirm"><form onSubmit=${go}>
+    <div class="dialog-head"><h2>New direct message</h2></div>
+    <div class="dialog-body"><div class="choices" role="group" aria-label="To">${others.map((each) => html`
+      <label class="choice person-choice" key=${each.id}><input type="checkbox" checked=${chosen.includes(each.id)} onChange=${() => toggle(each.id)} />
+        <${Avatar} who=${faceOf(null, each)} size=${24} /> ${displayName(each)}</label>`)}</div></div>
+    <div class="dialog-foot"><button type="button" class="button" onClick=${onClose}>Cancel</button>
+      <button type="submit" class="button primary" disabled=${!chosen.length}>Go</button></div>
+  </form><//>`;
+}
+
+function NewMessage({ state }) {
+  const [open, setOpen] = useState(false);
+  return html`<${IconButton} icon="plus" size=${15} class="on-dark" label="New direct message" aria-haspopup="dialog" onClick=${() => setOpen(true)} />
+    ${open && html`<${PeopleDialog} state=${state} onClose=${() => setOpen(false)} />`}`;
 }
 
 function AppRow({ state, app }) {

@@ -94,6 +94,10 @@ class Store {
       this.queue.push(event);
       return;
     }
+    if (event.type === "notice" && !event.channel) {
+      this.toast(event.text);
+      return;
+    }
     const next = apply(this.state, event);
     if (next === this.state) return;
     const stale = next.stale;

@@ -1,0 +1,213 @@
+"""The workspace around the conversation: text, editing, reactions, files, links, the inspector, and trouble."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.async_api import Page, WebSocketRoute, expect
+
+from bot.sandbox import Sandbox
+from tests.browser.app import ChattyApp
+from tests.browser.steps import composer, open_workspace, thread_messages
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+
+PIXEL = bytes.fromhex(
+    "89504e470d0a1a0a0000000d4948445200000001000000010806000000"
+    "1f15c4890000000d4944415478da63fccff0bf1e000601027f1a7f5fd00000000049454e44ae426082"
+)
+
+
+async def test_mrkdwn(slack: Sandbox, app: ChattyApp, page: Page) -> None:
+    """Slack's own markup, as apps and people write it."""
+    text = (
+        "*bold* _italic_ ~gone~ `code *not bold*` snake_case_name 2*3*4 &lt;b&gt;no tag&lt;/b&gt; :wave: :no_such:\n"
+        "&gt; a quote\n```\n*raw* &amp; <@U0ALICE>\n```\n"
+        "<https://example.com/a?b=1&amp;c=2|a link> <@U0ALICE> <#C0GENERAL> <!here> <javascript:alert(1)|bad> "
+        "<!date^1700000000^{date_num} in words^https://example.com|some day>"
+    )
+    await app.call("chat.postMessage", channel=slack.channel("general").id, text=text)
+    await open_workspace(page, slack, user="bob")
+    body = page.get_by_role("article").last.locator(".mrkdwn")
+    await expect(body.locator("strong")).to_have_text(["bold"])
+    await expect(body.locator("em")).to_have_text(["italic"])
+    await expect(body.locator("s")).to_have_text(["gone"])
+    await expect(body.locator("code").first).to_have_text("code *not bold*")
+    await expect(body).to_contain_text("snake_case_name 2*3*4 <b>no tag</b> 👋 :no_such:")
+    await expect(body.locator("blockquote")).to_have_text("a quote")
+    await expect(body.locator("pre")).to_have_text("*raw* & <@U0ALICE>")
+    await expect(body.locator(".mention")).to_have_text(["@Alice Archer", "#general", "@here"])
+    links = await body.locator("a").evaluate_all("links => links.map((link) => [link.href, link.textContent])")
+    assert links == [["https://example.com/a?b=1&c=2", "a link"], ["https://example.com/", "11/14/2023 in words"]]
+
+
+async def test_edit_delete_and_react(slack: Sandbox, page: Page) -> None:
+    await open_workspace(page, slack)
+    box = composer(page, "general")
+    await box.fill("first line")
+    await box.press("Shift+Enter")
+    await box.press_sequentially("secnd line")
+    await box.press("Enter")
+    message = page.get_by_role("article").last
+    await expect(message).to_contain_text("secnd line")
+    assert slack.messages("general")[-1].text == "first line\nsecnd line"
+    await box.press("ArrowUp")
+    edit = page.get_by_role("textbox", name="Edit message")
+    await edit.fill("second line")
+    await edit.press("Enter")
+    await expect(message).to_contain_text("second line")
+    await expect(message).to_contain_text("(edited)")
+    await message.hover()
+    await message.get_by_role("button", name="React with eyes").click()
+    mine = message.get_by_role("button", name="eyes reaction, 1")
+    await expect(mine).to_have_attribute("aria-pressed", "true")
+    await slack.react("bob", "general", slack.messages("general")[-1].ts, "eyes")
+    await expect(message.get_by_role("button", name="eyes reaction, 2")).to_be_visible()
+    await message.hover()
+    await message.get_by_role("button", name="Add reaction").click()
+    await page.get_by_role("searchbox", name="Search emoji").fill("hourglass_flow")
+    await page.keyboard.press("Enter")
+    await expect(message.get_by_role("button", name="hourglass_flowing_sand reaction, 1")).to_be_visible()
+    await message.hover()
+    await message.get_by_role("button", name="More actions").click()
+    await page.get_by_role("menuitem", name="Delete message").click()
+    await page.get_by_role("dialog", name="Delete message").get_by_role("button", name="Delete").click()
+    await expect(page.get_by_role("article")).to_have_count(0)
+
+
+async def test_files(slack: Sandbox, app: ChattyApp, page: Page) -> None:
+    """Attach with the button, drop and paste; pictures are seen, the rest is a card."""
+    await open_workspace(page, slack)
+    pane = page.get_by_role("main")
+    await pane.get_by_test_id("file-input").set_input_files(
+        [
+            {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"hello"},
+            {"name": "dot.png", "mimeType": "image/png", "buffer": PIXEL},
+        ]
+    )
+    await pane.evaluate(
+        """pane => {
+          const files = new DataTransfer();
+          files.items.add(new File(['dropped'], 'dropped.csv', { type: 'text/csv' }));
+          pane.dispatchEvent(new DragEvent('drop', { dataTransfer: files, bubbles: true, cancelable: true }));
+          const pasted = new DataTransfer();
+          pasted.items.add(new File(['pasted'], 'pasted.md', { type: 'text/markdown' }));
+          pane.querySelector('textarea').dispatchEvent(
+            new ClipboardEvent('paste', { clipboardData: pasted, bubbles: true, cancelable: true }));
+        }"""
+    )
+    await expect(pane.get_by_role("button", name=re.compile("^Remove "))).to_have_count(4)
+    await pane.get_by_role("button", name="Remove pasted.md").click()
+    await composer(page, "general").fill("look")
+    await pane.get_by_role("button", name="Send now").click()
+    message = page.get_by_role("article").last
+    await expect(message.get_by_role("link", name="notes.txt")).to_be_visible()
+    await expect(message.get_by_role("link", name="dropped.csv")).to_be_visible()
+    picture = message.get_by_role("img", name="dot.png")
+    await expect(picture).to_be_visible()
+    assert await picture.evaluate("image => image.decode().then(() => image.naturalWidth)") == 1
+    [said] = await slack.until(lambda: [each for each in app.told("message") if each.get("files")])
+    assert [file["name"] for file in said["files"]] == ["notes.txt", "dot.png", "dropped.csv"]
+
+
+async def test_links_to_messages_stay_in_the_page(slack: Sandbox, app: ChattyApp, page: Page) -> None:
+    general, random = slack.channel("general").id, slack.channel("random").id
+    root = await slack.say("alice", "general", "the root")
+    await slack.say("bob", "general", "the reply", thread=root)
+    link = f"https://sandbox.slack.com/archives/{general}/p{root.replace('.', '')}"
+    await app.call("chat.postMessage", channel=random, text=f"see <{link}|that thread>")
+    await open_workspace(page, slack, channel="random")
+    await page.get_by_role("link", name="that thread").click()
+    await expect(thread_messages(page)).to_contain_text(["the root", "the reply"])
+    await expect(composer(page, "general")).to_be_visible()
+    await page.go_back()
+    await expect(composer(page, "random")).to_be_visible()
+
+
+async def test_the_inspector_shows_the_traffic(slack: Sandbox, app: ChattyApp, page: Page) -> None:
+    await open_workspace(page, slack)
+    await page.get_by_role("button", name="Traffic").click()
+    entries = page.get_by_test_id("traffic-entry")
+    await expect(entries.filter(has_text="apps.connections.open")).to_have_count(1)
+    await slack.say("alice", "general", "@bobbin hello")
+    posted = entries.filter(has_text="chat.postMessage")
+    await expect(posted).to_have_count(1)
+    await expect(entries.filter(has_text="app_mention").first).to_be_visible()
+    await page.get_by_role("searchbox", name="Filter traffic").fill("postmessage ok")
+    await expect(entries).to_have_count(1)
+    await posted.get_by_role("button").click()
+    await expect(posted).to_contain_text('"*Which model should answer?*"')
+    await page.get_by_role("button", name="Pause").click()
+    await slack.say("alice", "general", "@bobbin again")
+    await expect(page.get_by_text("new entries are waiting")).to_be_visible()
+    await expect(entries).to_have_count(1)
+    await page.get_by_role("button", name="Resume").click()
+    await expect(entries).to_have_count(2)
+    await page.reload()
+    await expect(entries.first).to_be_visible()
+
+
+async def test_an_app_that_is_gone_is_announced(slack: Sandbox, app: ChattyApp, page: Page) -> None:
+    await open_workspace(page, slack)
+    await expect(page.get_by_text("Bobbin connected")).to_be_visible()
+    await app.disconnect()
+    await expect(page.get_by_role("alert")).to_contain_text("Bobbin is not connected.")
+
+
+async def test_a_lost_connection_is_told_and_mended(slack: Sandbox, page: Page) -> None:
+    """The page loses its socket, says so, comes back by itself and shows what happened meanwhile."""
+    open_sockets: list[WebSocketRoute] = []
+    down = False
+
+    async def between(route: WebSocketRoute) -> None:
+        if down:
+            await route.close()
+            return
+        route.connect_to_server()
+        open_sockets.append(route)
+
+    await page.route_web_socket(re.compile("/sandbox/live"), between)
+    await open_workspace(page, slack)
+    down = True
+    for route in open_sockets:
+        await route.close()
+    await expect(page.get_by_role("alert")).to_contain_text("does not answer")
+    await slack.say("bob", "general", "while you were away")
+    down = False
+    await expect(page.get_by_text("while you were away")).to_be_visible(timeout=15_000)
+    await expect(page.get_by_role("alert")).to_contain_text("Bobbin is not connected")
+
+
+async def test_unread_marks_and_other_peoples_channels(slack: Sandbox, page: Page) -> None:
+    """A mention elsewhere is counted until it is read; direct messages open from the sidebar."""
+    await open_workspace(page, slack)
+    await slack.say("bob", "random", "@alice come and see")
+    row = page.get_by_role("navigation").get_by_role("button", name="random")
+    await expect(row).to_contain_text("1")
+    await row.click()
+    await expect(page.get_by_text("come and see")).to_be_visible()
+    await page.get_by_role("button", name="New direct message").click()
+    people = page.get_by_role("dialog", name="New direct message")
+    await people.get_by_role("checkbox", name="Carol Chen").check()
+    await people.get_by_role("button", name="Go").click()
+    await page.get_by_role("textbox", name="Message Carol Chen").fill("hello Carol")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("article")).to_contain_text(["hello Carol"])
+    await expect(row).not_to_contain_text("1")
+
+
+async def test_the_page_obeys_its_own_policy(slack: Sandbox, page: Page, complaints: list[str]) -> None:
+    """No script but the page's own files may run, whatever gets into it."""
+    await open_workspace(page, slack)
+    blocked = await page.evaluate(
+        """async () => {
+          const seen = new Promise((resolve) => document.addEventListener('securitypolicyviolation', (event) => resolve(event.violatedDirective)));
+          const script = document.createElement('script');
+          script.textContent = 'window.ran = true';
+          document.body.append(script);
+          return [await seen, window.ran ?? false];
+        }"""
+    )
+    assert blocked == ["script-src-elem", False]
+    assert "Content Security Policy" in complaints.pop()
