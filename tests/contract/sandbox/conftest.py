@@ -45,7 +45,7 @@ class Bot:
     handler: AsyncSocketModeHandler
 
     async def connect(self) -> None:
-        await self.handler.connect_async()
+        await self.handler.connect_async()  # type: ignore[no-untyped-call]
 
 
 @pytest.fixture

@@ -52,7 +52,7 @@ async def test_wants_a_recipient_in_channels_but_not_in_direct_messages(slack: S
     given: dict[str, Any] = {"channel": "C0GENERAL", "thread_ts": root, "chunks": words("x")}
     assert await refusal(web.chat_startStream(**given)) == "missing_recipient_user_id"
     assert await refusal(web.chat_startStream(**given, recipient_user_id="U0ALICE")) == "missing_recipient_team_id"
-    bot = {"recipient_user_id": slack.bot_user.id, "recipient_team_id": team}
+    bot: dict[str, Any] = {"recipient_user_id": slack.bot_user.id, "recipient_team_id": team}
     assert await refusal(web.chat_startStream(**given, **bot)) == "user_not_found"
     direct = slack.dm("alice")
     root = await slack.say("alice", direct, "hi")
@@ -79,7 +79,7 @@ async def test_a_full_message_refuses_for_ever_but_can_be_stopped(slack: Sandbox
 
 async def test_one_call_takes_12000_characters(web: AsyncWebClient, slack: Sandbox) -> None:
     root = await slack.say("alice", "general", "hi")
-    to = {"recipient_user_id": "U0ALICE", "recipient_team_id": slack.workspace.team_id}
+    to: dict[str, Any] = {"recipient_user_id": "U0ALICE", "recipient_team_id": slack.workspace.team_id}
     long = web.chat_startStream(channel="C0GENERAL", thread_ts=root, chunks=words("x" * 12_001), **to)
     assert await refusal(long) == "msg_too_long"
 
