@@ -1,0 +1,68 @@
+"""People: names, models, opinions, tokens."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+
+from bot.domain import ModelRef, Person
+from storage.database import Conflict, Database
+from storage.people import People, Profile
+from storage.tables import api_tokens
+from storage.tokens import Tokens
+from tests.storage.saying import MODEL, Teller
+
+ANN = Person("T1", "U1")
+
+
+async def test_somebody_unknown_has_an_empty_profile(people: People) -> None:
+    assert await people.get(ANN) == Profile(ANN)
+
+
+async def test_what_is_learnt_one_by_one_adds_up(people: People) -> None:
+    other = ModelRef("ollama", "tiny:1b")
+    await people.used(ANN, MODEL)
+    await people.remember_name(ANN, "Ann")
+    await people.set_default(ANN, other, always=True)
+    assert await people.get(ANN) == Profile(ANN, "Ann", default_model=other, last_model=MODEL, always=True)
+    await people.set_default(ANN, None, always=False)
+    assert await people.get(ANN) == Profile(ANN, "Ann", last_model=MODEL)
+    assert await people.get(Person("T2", "U1")) == Profile(Person("T2", "U1"))
+
+
+async def test_the_latest_opinion_counts(people: People, teller: Teller) -> None:
+    answer = await teller.answer((await teller.start()).chat)
+    bob = Person("T1", "U2")
+    await people.rate(answer.id, ANN, 1)
+    await people.rate(answer.id, bob, 1)
+    await people.rate(answer.id, ANN, -1)
+    assert await people.ratings(answer.id) == {ANN: -1, bob: 1}
+    with pytest.raises(Conflict):
+        await people.rate("0" * 32, ANN, 1)
+
+
+async def test_a_token_names_its_person_until_it_is_revoked(database: Database) -> None:
+    tokens = Tokens(database)
+    mine, other = await tokens.issue(ANN), await tokens.issue(Person("T2", "U1"))
+    assert await tokens.person(mine) == ANN
+    assert await tokens.person(other) == Person("T2", "U1")
+    assert await tokens.revoke(ANN) == 1
+    assert await tokens.revoke(ANN) == 0
+    assert await tokens.person(mine) is None
+    assert await tokens.person(other) == Person("T2", "U1")
+    for nonsense in ("", "bobbin_x", "\ud800"):
+        assert await tokens.person(nonsense) is None
+
+
+async def test_a_token_expires_and_is_nowhere_in_the_database(database: Database) -> None:
+    tokens = Tokens(database)
+    expired = await tokens.issue(ANN, valid_for=timedelta(seconds=-1))
+    valid = await tokens.issue(ANN, valid_for=timedelta(hours=1))
+    assert await tokens.person(expired) is None
+    assert await tokens.person(valid) == ANN
+    async with database.read() as connection:
+        rows = (await connection.execute(select(api_tokens))).all()
+    assert valid not in str(rows)
+    assert sum(row.last_used_at is not None for row in rows) == 1

@@ -1,0 +1,113 @@
+"""Questions that wait for a model, for their text, or for both."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from bot.domain import Image, Place
+from bot.errors import ChatNotFound
+from storage.chats import Chats, NewMessage
+from storage.questions import Questions
+from tests.storage.saying import MODEL
+
+PNG = Image("a.png", "image/png", b"png")
+GIF = Image("b.gif", "image/gif", b"gif")
+
+
+async def test_a_question_is_kept_as_it_was_asked(questions: Questions, place: Place) -> None:
+    question, created = await questions.ask(
+        place=place, ts="100.1", user="U1", user_team="T9", user_name="Ann", text="why?", images=(PNG, GIF), context="…"
+    )
+    assert created
+    assert question == await questions.get(question.id)
+    assert (question.place, question.ts, question.user, question.user_team) == (place, "100.1", "U1", "T9")
+    assert (question.user_name, question.text, question.source) == ("Ann", "why?", "100.1")
+    assert (question.images, question.context, question.open) == ((PNG, GIF), "…", True)
+    assert (question.model, question.menu_ts, question.message_id) == (None, None, None)
+
+
+async def test_the_same_mention_again_is_the_same_question(questions: Questions, place: Place) -> None:
+    first, _ = await questions.ask(place=place, ts="100.1", user="U1", text="why?", images=(PNG,))
+    again, created = await questions.ask(place=place, ts="100.1", user="U1", text="why?", images=(PNG,))
+    assert (again, created) == (first, False)
+    other, created = await questions.ask(place=replace(place, team="T2"), ts="100.1", user="U1", text="why?")
+    assert created
+    assert other.id != first.id
+
+
+async def test_the_one_without_text_is_found_first_then_the_newest(questions: Questions, place: Place) -> None:
+    empty, _ = await questions.ask(place=place, ts="100.1", user="U1")
+    older, _ = await questions.ask(place=place, ts="100.2", user="U1", text="older")
+    newer, _ = await questions.ask(place=place, ts="100.3", user="U1", text="newer")
+    await questions.ask(place=place, ts="100.4", user="U2")
+    assert await questions.open_in(place, "U1") == empty
+    await questions.give_up(empty.id)
+    assert await questions.open_in(place, "U1") == newer
+    await questions.give_up(newer.id)
+    assert await questions.open_in(place, "U1") == older
+    assert await questions.open_in(replace(place, thread="9"), "U1") is None
+    assert await questions.open_in(replace(place, channel="C9"), "U1") is None
+
+
+async def test_the_first_reply_becomes_the_text(questions: Questions, place: Place) -> None:
+    question, _ = await questions.ask(place=place, ts="100.1", user="U1", images=(PNG,))
+    assert (question.text, question.source) == (None, None)
+    filled = await questions.fill(question.id, text="why?", source="100.5", images=(GIF,))
+    assert filled is not None
+    assert (filled.text, filled.source, filled.images) == ("why?", "100.5", (PNG, GIF))
+    assert await questions.fill(question.id, text="and?", source="100.6") is None
+    assert await questions.get(question.id) == filled
+
+
+async def test_choice_menu_and_context_are_kept_while_it_is_open(
+    questions: Questions, chats: Chats, place: Place
+) -> None:
+    question, _ = await questions.ask(place=place, ts="100.1", user="U1", text="why?")
+    await questions.set_menu(question.id, "100.2")
+    await questions.set_context(question.id, "they said")
+    chosen = await questions.choose(question.id, MODEL)
+    assert (chosen.menu_ts, chosen.context, chosen.model) == ("100.2", "they said", MODEL)
+    said = await chats.start(
+        team="T1",
+        owner="U1",
+        model=MODEL,
+        place=place,
+        message=NewMessage("why?", "U1", source="100.1"),
+        question_id=question.id,
+    )
+    late = await questions.choose(question.id, replace(MODEL, name="other"))
+    assert (late.open, late.model, late.message_id) == (False, MODEL, said.message.id)
+    assert await questions.open_in(place, "U1") is None
+    assert await questions.fill(question.id, text="x", source="y") is None
+
+
+async def test_menus_that_slack_never_confirmed_are_found_oldest_first(
+    questions: Questions, chats: Chats, place: Place
+) -> None:
+    asked = [(await questions.ask(place=place, ts=f"100.{n}", user="U1", text="?"))[0] for n in range(4)]
+    await questions.set_menu(asked[1].id, "100.9")
+    await questions.give_up(asked[2].id)
+    assert [question.id for question in await questions.without_menu(0, 10)] == [asked[0].id, asked[3].id]
+    assert [question.id for question in await questions.without_menu(0, 1)] == [asked[0].id]
+    assert await questions.without_menu(60, 10) == []
+
+
+async def test_chosen_questions_that_became_no_chat_are_found(questions: Questions, chats: Chats, place: Place) -> None:
+    asked = [(await questions.ask(place=place, ts=f"100.{n}", user="U1", text="?"))[0] for n in range(3)]
+    empty, _ = await questions.ask(place=place, ts="100.8", user="U1")
+    for question in (asked[0], asked[1], empty):
+        await questions.choose(question.id, MODEL)
+    await chats.start(
+        team="T1", owner="U1", model=MODEL, place=place, message=NewMessage("?", "U1"), question_id=asked[1].id
+    )
+    assert [question.id for question in await questions.ready(0, 10)] == [asked[0].id]
+    assert await questions.ready(60, 10) == []
+
+
+async def test_an_unknown_question(questions: Questions) -> None:
+    with pytest.raises(ChatNotFound):
+        await questions.get("0" * 32)
+    with pytest.raises(ChatNotFound):
+        await questions.choose("0" * 32, MODEL)
