@@ -36,6 +36,7 @@ from handlers.names import Names
 from handlers.recovery import MenuRecovery
 from handlers.sinks import SlackSinks
 from handlers.surface import Surface
+from handlers.waiting import WaitingMarks
 from handlers.workspaces import Workspaces
 from storage.chats import Chats
 from storage.coordination import open_coordination
@@ -98,7 +99,8 @@ async def build(settings: Settings) -> AsyncIterator[Bot]:
             wake=lambda chat_id: engine.wake(chat_id),
             limit=settings.bobbin_max_messages,
         )
-        menus = Menus(service, questions, chats, workspaces, names)
+        marks = WaitingMarks(replies, tasks)
+        menus = Menus(service, questions, chats, workspaces, names, marks)
         title_model = settings.bobbin_title_model
         titles = Titles(
             chats,
@@ -118,14 +120,14 @@ async def build(settings: Settings) -> AsyncIterator[Bot]:
             chats=chats,
             replies=replies,
             models=providers,
-            sinks=SlackSinks(workspaces, service, chats, replies, settings.bobbin_stream.value),
+            sinks=SlackSinks(workspaces, service, chats, replies, marks, settings.bobbin_stream.value),
             live=live,
             briefing=Briefings(chats, settings.bobbin_system_prompt, names),
             after=after,
             metrics=metrics,
             owner=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}",
         )
-        surface = Surface(service, menus, names, workspaces, replies, tasks)
+        surface = Surface(service, menus, names, workspaces, marks, tasks)
         identity = AuthorizeResult(
             enterprise_id=None,
             team_id=slack.team,
@@ -136,8 +138,8 @@ async def build(settings: Settings) -> AsyncIterator[Bot]:
         bolt = build_app(settings.slack_api_url, identity, surface)
         assert settings.slack_app_token is not None
         connection = SocketConnection(bolt, settings.slack_app_token.get_secret_value(), client)
-        stack.push_async_callback(engine.drain, settings.bobbin_grace)
         await stack.enter_async_context(Recovery(engine, replies, coordination, metrics).running())
+        stack.push_async_callback(engine.drain, settings.bobbin_grace)  # while their leases are still renewed
         await stack.enter_async_context(MenuRecovery(menus).running())
         await stack.enter_async_context(connection.running())
         yield Bot(database, service, engine, connection, metrics)

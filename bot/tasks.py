@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 from bot.observability import get_logger
 
 log = get_logger(__name__)
+
+T = TypeVar("T")
 
 
 class Tasks:
@@ -18,11 +20,12 @@ class Tasks:
         self._patience = patience
         self._tasks: set[asyncio.Task[Any]] = set()
 
-    def start(self, work: Coroutine[Any, Any, Any], name: str) -> None:
+    def start(self, work: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
         """Runs `work` beside everything else. A failure is logged under `name`."""
         task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
+        return task
 
     async def __aenter__(self) -> Tasks:
         return self

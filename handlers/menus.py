@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import Any
+from weakref import WeakValueDictionary
 
 from bot import words
 from bot.chats.service import ChatService, Choice, Chosen
@@ -15,6 +17,7 @@ from handlers.names import Names
 from handlers.payloads import readable
 from handlers.slack import Directory, Refused, Slack, SlackError, Unsure
 from handlers.text import plain
+from handlers.waiting import WaitingMarks
 from storage.chats import Chats, Said
 from storage.questions import Question, Questions
 
@@ -31,13 +34,30 @@ CROWDED = 0.5
 
 class Menus:
     def __init__(
-        self, service: ChatService, questions: Questions, chats: Chats, workspaces: Directory, names: Names
+        self,
+        service: ChatService,
+        questions: Questions,
+        chats: Chats,
+        workspaces: Directory,
+        names: Names,
+        marks: WaitingMarks,
     ) -> None:
         self._service, self._questions, self._chats = service, questions, chats
-        self._workspaces, self._names = workspaces, names
+        self._workspaces, self._names, self._marks = workspaces, names, marks
+        self._offering: set[str] = set()
+        self._drawing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def offer(self, question: Question) -> None:
         """Puts the menu into the thread; or starts at once for those who always use their model."""
+        if question.id in self._offering:
+            return
+        self._offering.add(question.id)
+        try:
+            await self._offer(question)
+        finally:
+            self._offering.discard(question.id)
+
+    async def _offer(self, question: Question) -> None:
         slack = await self._workspaces(question.place.team)
         try:
             if question.place.thread != question.ts and question.context is None:
@@ -60,6 +80,8 @@ class Menus:
     async def offer_again(self, older_than: float) -> None:
         """Questions whose menu Slack never confirmed, and those that have all they need and yet did not start."""
         for question in await self._questions.without_menu(older_than, 50):
+            if question.id in self._offering:  # Slack keeps it waiting, that is all
+                continue
             slack = await self._workspaces(question.place.team)
             if (ts := await self._find(slack, question)) is not None:
                 await self._questions.set_menu(question.id, ts)
@@ -74,15 +96,15 @@ class Menus:
         """Turns the menu into the header, or into the request for a question."""
         slack = await self._workspaces(chosen.question.place.team)
         if chosen.said is not None:
-            chat = chosen.said.chat
+            chat, answer = chosen.said.chat, chosen.said.answer
+            if chosen.said.queued and answer.question_ts is not None:
+                self._marks.put(slack, chosen.question.place.channel, answer.question_ts, answer.id)
             if chat.header_ts is None and chosen.question.menu_ts is None:
                 await self._post_header(slack, chosen.question, chat)
             else:
-                own = chat.header_ts or chosen.question.menu_ts
-                where = chosen.question.menu_ts or own
+                where = chosen.question.menu_ts or chat.header_ts
                 assert where is not None
-                await self._replace(slack, chat.place.channel if chat.place else "", where,
-                                    blocks.header(chat, label), chat.title, response_url)  # fmt: skip
+                await self._draw_header(slack, chat.id, where, response_url)
         elif chosen.question.menu_ts is not None:
             waiting = blocks.waiting_for_text(chosen.question, label)
             place = chosen.question.place
@@ -97,13 +119,18 @@ class Menus:
 
     async def show_title(self, chat: Chat) -> None:
         """Brings a new title into the header."""
-        if chat.place is None or chat.header_ts is None:
-            return
-        slack = await self._workspaces(chat.team)
-        label = self._service.models.label(chat.model)
-        await self._replace(slack, chat.place.channel, chat.header_ts, blocks.header(chat, label), chat.title, None)
+        if chat.place is not None and chat.header_ts is not None:
+            await self._draw_header(await self._workspaces(chat.team), chat.id, chat.header_ts)
 
     # -- messages ----------------------------------------------------------------------------------------------
+
+    async def _draw_header(self, slack: Slack, chat_id: str, ts: str, response_url: str | None = None) -> None:
+        """One at a time and from what is stored now, so that a title never gives way to an older one."""
+        async with self._drawing.setdefault(chat_id, asyncio.Lock()):
+            chat = await self._chats.get(chat_id)
+            content = blocks.header(chat, self._service.models.label(chat.model))
+            channel = chat.place.channel if chat.place else ""
+            await self._replace(slack, channel, ts, content, chat.title, response_url)
 
     async def _post_header(self, slack: Slack, question: Question, chat: Chat) -> None:
         label = self._service.models.label(chat.model)

@@ -9,7 +9,7 @@ from bot.domain import Answer, Chat
 from bot.replies.sink import Control, NowhereSink, ReplySink
 from handlers.answer import Manner, SlackAnswer
 from handlers.slack import Directory
-from handlers.surface import WAITING_REACTION
+from handlers.waiting import WaitingMarks
 from storage.chats import Chats
 from storage.replies import Replies
 
@@ -21,9 +21,17 @@ Mode = Literal["auto", "native", "edit"]
 class SlackSinks:
     """A `SinkFactory`: Slack for chats that stand in a thread, nowhere for the others."""
 
-    def __init__(self, workspaces: Directory, service: ChatService, chats: Chats, replies: Replies, mode: Mode) -> None:
+    def __init__(
+        self,
+        workspaces: Directory,
+        service: ChatService,
+        chats: Chats,
+        replies: Replies,
+        marks: WaitingMarks,
+        mode: Mode,
+    ) -> None:
         self._workspaces, self._service, self._chats, self._replies = workspaces, service, chats, replies
-        self._mode = mode
+        self._marks, self._mode = marks, mode
 
     async def __call__(self, chat: Chat, answer: Answer, control: Control) -> ReplySink:
         if chat.place is None:
@@ -39,14 +47,7 @@ class SlackSinks:
         )
         sink = SlackAnswer(slack, chat, answer, control, manner)
         if answer.queued and answer.question_ts:
-            sink.beside(
-                slack.attempt(
-                    "reactions.remove",
-                    channel=chat.place.channel,
-                    timestamp=answer.question_ts,
-                    name=WAITING_REACTION,
-                )
-            )
+            sink.beside(self._marks.lift(slack, chat.place.channel, answer.question_ts, answer.id))
         return sink
 
     async def _native(self, chat: Chat, answer: Answer) -> bool:

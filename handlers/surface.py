@@ -14,9 +14,7 @@ from handlers.menus import Menus
 from handlers.names import Names
 from handlers.payloads import Press
 from handlers.slack import Directory, Slack
-from storage.replies import Replies
-
-WAITING_REACTION = "hourglass_flowing_sand"
+from handlers.waiting import WaitingMarks
 
 
 @dataclass(frozen=True)
@@ -25,7 +23,7 @@ class Surface:
     menus: Menus
     names: Names
     workspaces: Directory
-    replies: Replies
+    marks: WaitingMarks
     tasks: Tasks
 
     async def hear(self, event: dict[str, Any], team: str) -> None:
@@ -41,9 +39,7 @@ class Surface:
             if hearing.question is not None:
                 self.tasks.start(self.menus.after_fill(hearing.question, hearing.said), name="header")
             elif hearing.said.queued:
-                self.tasks.start(
-                    self._mark_waiting(slack, said.place.channel, said.ts, hearing.said.answer.id), name="⏳"
-                )
+                self.marks.put(slack, said.place.channel, said.ts, hearing.said.answer.id)
         elif hearing.outcome is Heard.FULL:
             chat = await self.service.at(said.place)
             content = blocks.limit_reached(chat.id if chat else "")
@@ -72,14 +68,6 @@ class Surface:
 
     def person(self, slack: Slack, user: str) -> Person:
         return Person(slack.team, user)
-
-    async def _mark_waiting(self, slack: Slack, channel: str, ts: str, answer_id: str) -> None:
-        """⏳ until the message is taken; it may have been taken while we were marking it."""
-        if not await self.replies.is_waiting(answer_id):
-            return
-        await slack.attempt("reactions.add", channel=channel, timestamp=ts, name=WAITING_REACTION)
-        if not await self.replies.is_waiting(answer_id):
-            await slack.attempt("reactions.remove", channel=channel, timestamp=ts, name=WAITING_REACTION)
 
 
 def team_of(body: dict[str, Any], context: dict[str, Any]) -> str:

@@ -1,0 +1,53 @@
+"""Fixtures for tests of the whole product."""
+
+from __future__ import annotations
+
+import io
+import logging
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+
+from bot.observability import OWN_LOGGERS, configure_logging
+from tests.slack.world import World
+
+Worlds = Callable[..., AbstractAsyncContextManager[World]]
+
+
+@pytest.fixture
+def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
+    """All that is logged, in the form that operators see; the process's logging is put back afterwards."""
+    root = logging.getLogger()
+    before = root.handlers[:], root.level
+    written = io.StringIO()
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", written)
+        configure_logging("DEBUG", "json")
+    yield written
+    root.handlers[:], level = before
+    root.setLevel(level)
+    for name in OWN_LOGGERS:
+        logging.getLogger(name).setLevel(logging.NOTSET)
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+def worlds(tmp_path: Path, log: io.StringIO) -> Worlds:
+    """Makes a world that differs from the usual one: `async with worlds(bobbin_stream="edit") as world`."""
+
+    def make(**options: Any) -> World:
+        return World(tmp_path, log, **options)
+
+    return make
+
+
+@pytest.fixture
+async def world(worlds: Worlds) -> AsyncIterator[World]:
+    """The usual world: native streaming as Slack allows it, no rate limits, models that speak very fast."""
+    async with worlds() as usual:
+        yield usual

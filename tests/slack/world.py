@@ -1,0 +1,318 @@
+"""The whole product in one process: a strict Slack, a model server, a database file, and the bot between them.
+
+The bot is the real one, built by its composition root; it reaches Slack by HTTP and WebSocket and the models by HTTP.
+Every world is strict when it ends: Slack may have refused only what the test foresaw (`forgive`), each event was
+acknowledged at the first attempt and in time, nothing was logged as an error, and no log line holds a text or a token.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import sqlite3
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import SecretStr
+from starlette.routing import Mount
+
+from bot.app import Bot, build
+from bot.config import Settings
+from bot.manifest import bot_scopes, manifest
+from bot.sandbox.calls import CallRecord
+from bot.sandbox.demo_models import asks_for_title
+from bot.sandbox.limits import Limits
+from bot.sandbox.model_scripts import Fault, ModelScript, spoken, text_of, words
+from bot.sandbox.models import ModelServer, create_models_app
+from bot.sandbox.records import Message
+from bot.sandbox.server import Sandbox
+
+Found = TypeVar("Found")
+Row = dict[str, Any]
+MODEL = "demo/quick"
+KEY = "sk-test-of-the-whole-product"
+ACK_SECONDS = 3.0
+_NOT_ANSWERS = "bobbin."
+
+
+class World:
+    """A workspace with the bot in it. Use as an async context manager."""
+
+    def __init__(
+        self,
+        folder: Path,
+        log: io.StringIO,
+        *,
+        limits: Limits | None = None,
+        models: ModelServer | None = None,
+        **settings: Any,
+    ) -> None:
+        self.database = folder / "bobbin.sqlite3"
+        self.log = log
+        self.models = models or ModelServer(words_per_second=5000.0)
+        app = manifest()
+        self.slack = Sandbox(
+            limits=limits or Limits.off(),
+            scopes=bot_scopes(),
+            events=app["settings"]["event_subscriptions"]["bot_events"],
+            commands=app["features"]["slash_commands"],
+            mounts=[Mount("/models/v1", create_models_app(self.models))],
+        )
+        self.bot: Bot | None = None
+        self._stack = AsyncExitStack()
+        self._more = settings
+        self._forgiven: set[str] = set()
+        self._redelivered = False
+        self._texts: set[str] = set()
+
+    async def __aenter__(self) -> World:
+        await self.slack.start()
+        await self.start_bot()
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None:
+                await self.until(lambda: self.slack.courier.busy() == 0, "every event is acknowledged", 5.0)
+        finally:
+            await self.stop_bot()
+            await self.slack.stop()
+        if kind is None:
+            self._judge()
+
+    # -- the bot ---------------------------------------------------------------------------------------------------
+
+    def settings(self) -> Settings:
+        values: dict[str, Any] = {
+            "slack_bot_token": SecretStr(self.slack.bot_token),
+            "slack_app_token": SecretStr(self.slack.app_token),
+            "slack_api_url": self.slack.api_url,
+            "openai_base_url": f"{self.slack.url}/models/v1",
+            "openai_api_key": SecretStr(KEY),
+            "database_url": SecretStr(f"sqlite:///{self.database}"),
+        }
+        return Settings.load(None).changed(**(values | self._more))
+
+    async def start_bot(self, **settings: Any) -> None:
+        self._more |= settings
+        self.bot = await self._stack.enter_async_context(build(self.settings()))
+        assert await self.bot.socket.until_connected()
+
+    async def stop_bot(self) -> None:
+        self.bot = None
+        await self._stack.aclose()
+
+    async def restart(self, **settings: Any) -> None:
+        await self.stop_bot()
+        await self.start_bot(**settings)
+
+    # -- what models do --------------------------------------------------------------------------------------------
+
+    def say(self, *texts: str, rate: float | None = None, model: str = MODEL, **more: Any) -> None:
+        """The next answers of a model, word by word at `rate` words a second (all at once without)."""
+        for text in texts:
+            self._texts.add(text)
+            self.models.queue(model, ModelScript(words(text), rate=rate, **more))
+
+    def fail(self, kind: Any, text: str = "", *, model: str = MODEL, times: int = 1, **details: Any) -> None:
+        """The next answers of a model go wrong after `text`."""
+        pieces = words(text)
+        self._texts.add(text)
+        script = ModelScript(pieces, fault=Fault(kind, after=len(pieces), **details))
+        self.models.queue(model, *[script] * times)
+
+    def entitle(self, title: str | None, model: str = MODEL) -> None:
+        """What the model calls conversations; None: it fails to."""
+
+        def answering(asked: Any) -> ModelScript | None:
+            if not asks_for_title(asked.messages):
+                return None
+            return ModelScript([], fault=Fault("http", status=400)) if title is None else spoken(title, 5000)
+
+        self.models.answer_with(model, answering)
+
+    def requests(self) -> list[list[tuple[str, str]]]:
+        """What the models were sent, titles aside: role and text of each message."""
+        return [[(str(m["role"]), text_of(m)) for m in asked.messages] for asked in self.models.asked()]
+
+    # -- what people do --------------------------------------------------------------------------------------------
+
+    async def ask(self, text: str, user: str = "alice", channel: str = "general", thread: str | None = None) -> str:
+        """Mention Bobbin; gives the ts of the mention, once the menu stands in its thread."""
+        ts = await self.slack.say(user, channel, f"<@{self.slack.bot_user.id}> {text}".strip(), thread)
+        await self.until(lambda: self.menus(thread or ts, channel), "the menu")
+        return ts
+
+    async def start(self, text: str, user: str = "alice", channel: str = "general", model: str = MODEL) -> str:
+        """Mention Bobbin and choose a model; gives the thread."""
+        thread = await self.ask(text, user, channel)
+        await self.choose(thread, user, model, channel)
+        return thread
+
+    async def choose(self, thread: str, user: str = "alice", model: str = MODEL, channel: str = "general") -> None:
+        """Choose from the newest menu in the thread."""
+        await self.slack.choose(user, self.menus(thread, channel)[-1], "model_menu", f"openai:{model}")
+
+    async def answered(self, thread: str, count: int = 1, channel: str = "general", timeout: float = 8.0) -> list[str]:
+        """Wait until so many answers of the thread's chat have ended; gives what each of its messages shows."""
+        await self.until(lambda: len(self.ended(thread)) >= count, f"{count} ended answers", timeout)
+        return [shown(message) for message in self.answers(thread, channel)]
+
+    # -- what stands in Slack --------------------------------------------------------------------------------------
+
+    def replies(self, thread: str, channel: str = "general") -> list[Message]:
+        """The bot's own messages in the thread."""
+        return [m for m in self.slack.thread(channel, thread) if m.user == self.slack.bot_user.id]
+
+    def menus(self, thread: str, channel: str = "general") -> list[Message]:
+        """The messages of the thread that hold a menu of models to start with."""
+        return [m for m in self.replies(thread, channel) if elements(m, "model_menu")]
+
+    def header(self, thread: str, channel: str = "general") -> Message:
+        """The chat's header; LookupError until it stands."""
+        return next(iter(self.headers(thread, channel)))
+
+    def headers(self, thread: str, channel: str = "general") -> list[Message]:
+        return [m for m in self.replies(thread, channel) if elements(m, "stop_answer")]
+
+    def answers(self, thread: str, channel: str = "general") -> list[Message]:
+        """The messages that show answers, oldest first."""
+        return [m for m in self.replies(thread, channel) if not is_furniture(m)]
+
+    def whispers(self, user: str, channel: str = "general") -> list[str]:
+        return [each.text for each in self.slack.ephemerals(user, channel)]
+
+    # -- what stands in the database -------------------------------------------------------------------------------
+
+    def rows(self, query: str, *values: Any) -> list[Row]:
+        connection = sqlite3.connect(self.database, timeout=5)
+        connection.row_factory = sqlite3.Row
+        try:
+            return [dict(row) for row in connection.execute(query, values)]
+        finally:
+            connection.close()
+
+    async def execute(self, statement: str, *values: Any) -> None:
+        """Change the database behind the bot's back; in a thread, since the bot's own writing may have to end first."""
+
+        def change() -> None:
+            connection = sqlite3.connect(self.database, timeout=5)
+            with connection:
+                connection.execute(statement, values)
+            connection.close()
+
+        await asyncio.to_thread(change)
+
+    def chats(self) -> list[Row]:
+        return self.rows("SELECT * FROM chats ORDER BY id")
+
+    def messages(self, thread: str) -> list[Row]:
+        query = "SELECT m.* FROM messages m JOIN chats c ON c.id = m.chat_id WHERE c.thread = ? ORDER BY m.number"
+        return self.rows(query, thread)
+
+    def ended(self, thread: str) -> list[Row]:
+        """The answers of the thread's chat that have ended."""
+        query = (
+            "SELECT a.*, m.text, m.status, m.error FROM answers a JOIN messages m ON m.id = a.message_id "
+            "JOIN chats c ON c.id = a.chat_id WHERE c.thread = ? AND a.state = 'ended' ORDER BY a.number"
+        )
+        return self.rows(query, thread)
+
+    # -- waiting and judging ---------------------------------------------------------------------------------------
+
+    async def until(self, predicate: Callable[[], Found], what: str, timeout: float = 5.0) -> Found:
+        """Wait until `predicate()` is true; a LookupError or StopIteration means "not yet"."""
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                if found := predicate():
+                    return found
+            except (LookupError, StopIteration):
+                pass
+            if time.monotonic() > deadline:
+                raise AssertionError(f"not within {timeout} s: {what}\n{self.log.getvalue()}")
+            await asyncio.sleep(0.01)
+
+    async def idle(self) -> None:
+        """Wait until nothing is being answered and no call has been made for a moment."""
+        while True:
+            before = len(self.slack.calls)
+            await asyncio.sleep(0.15)
+            busy = self.rows("SELECT 1 FROM answers WHERE state != 'ended'")
+            if not busy and len(self.slack.calls) == before and self.slack.courier.busy() == 0:
+                return
+
+    def forgive(self, *errors: str) -> None:
+        """Slack's refusals that belong to this test."""
+        self._forgiven |= set(errors)
+
+    def allow_redelivery(self) -> None:
+        """In this test some event is not acknowledged at the first attempt."""
+        self._redelivered = True
+
+    def lines(self) -> list[Row]:
+        """What was logged."""
+        return [json.loads(line) for line in self.log.getvalue().splitlines()]
+
+    def _judge(self) -> None:
+        refused = [(call.method, call.error) for call in self.slack.refusals]
+        assert [each for each in refused if each[1] not in self._forgiven] == []
+        if not self._redelivered:
+            assert [d.name for d in self.slack.deliveries if not on_time(d)] == []
+        assert [line for line in self.lines() if line["level"] in ("error", "critical")] == []
+        written = self.log.getvalue()
+        for secret in (self.slack.bot_token, self.slack.app_token, self.slack.signing_secret, KEY, *self._said()):
+            assert secret not in written
+
+    def _said(self) -> set[str]:
+        """Every line that somebody wrote, person or model."""
+        people = [m for c in self.slack.workspace.channels.values() for m in c.messages.values()]
+        texts = {m.typed for m in people if m.typed} | self._texts | {a.text for a in self.models.journal}
+        lines = {line.partition("> ")[2] or line for text in texts for line in text.splitlines()}
+        return {line.strip() for line in lines if len(line.strip()) >= 12}
+
+
+def on_time(delivery: Any) -> bool:
+    """Acknowledged at the first attempt of each copy, and as soon as Slack wants it."""
+    return all(a.acked_at is not None and a.acked_at - a.at < ACK_SECONDS for a in delivery.attempts)
+
+
+def elements(message: Message, action_id: str) -> list[Mapping[str, Any]]:
+    """The elements of a message that have this action id."""
+    return [e for b in message.blocks for e in b.get("elements", ()) if e.get("action_id") == action_id]
+
+
+def options_of(answer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The options that a menu shows, its groups flattened."""
+    return [option for group in answer["option_groups"] for option in group["options"]]
+
+
+def is_furniture(message: Message) -> bool:
+    """A menu, a header or a notice, not an answer."""
+    return any(str(block.get("block_id", "")).startswith(_NOT_ANSWERS) for block in message.blocks)
+
+
+def shown(message: Message) -> str:
+    """The text of the answer that a message shows, without what stands below it."""
+    if message.latest.format == "markdown" and message.text:
+        return message.text
+    return "\n".join(b["text"] for b in message.blocks if b["type"] == "markdown")
+
+
+def below(message: Message) -> str:
+    """What stands below the answer: the line of facts, or what went wrong."""
+    texts: list[str] = []
+    for block in message.blocks:
+        if block["type"] == "section":
+            texts.append(block["text"]["text"])
+        elif block["type"] == "context":
+            texts += [e["text"] for e in block["elements"]]
+    return "\n".join(texts)
+
+
+def methods(calls: Sequence[CallRecord]) -> list[str]:
+    return [call.method for call in calls]
