@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import ipaddress
 import socket
 import sys
@@ -25,6 +26,8 @@ SANDBOX_PORT = 8765
 """Where the sandbox looks for a free port first."""
 WRONG_SETTINGS = 2
 """The exit code that says: the settings, not the program."""
+
+_NO_ADDRESS = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES)
 
 app = typer.Typer(
     name="bobbin",
@@ -247,6 +250,10 @@ def _checked(call: Callable[[], T]) -> T:
         _refuse(str(error))
     except BobbinError as error:
         _refuse(f"{error}; 'bobbin doctor' says more", code=1)
+    except OSError as error:
+        if error.errno not in _NO_ADDRESS:
+            raise
+        _refuse(f"cannot listen there ({error.strerror}): choose another port, or 0 for any free one")
 
 
 def _refuse(line: str, code: int = WRONG_SETTINGS) -> NoReturn:

@@ -134,6 +134,18 @@ def test_a_taken_port_is_stepped_over() -> None:
     assert second > first
 
 
+def test_a_port_that_was_asked_for_and_is_taken_is_one_line(bobbin: Bobbin) -> None:
+    """No traceback, exit code 2."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+
+        done = bobbin("sandbox", "--no-open", "--port", port, OPENAI_BASE_URL="http://127.0.0.1:9/v1")
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("bobbin: cannot listen there")
+    assert done.stderr.count("\n") == 1
+
+
 class SlackStandIn(BaseHTTPRequestHandler):
     """Slack's Web API, as far as the doctor asks it."""
 
