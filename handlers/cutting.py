@@ -23,6 +23,7 @@ _ENOUGH = 0.6
 """The share of the limit below which a better kind of place is not worth the room it wastes."""
 
 _WHOLE = re.compile(rf"{CODE_SPAN}|{LINK}|<[A-Za-z][^<>\s]*>|&(?:\#\d{{1,7}}|\#[xX][0-9a-fA-F]{{1,6}}|\w{{1,31}});")
+_SPAN = re.compile(CODE_SPAN)
 _GAP = re.compile(r"(?P<end>[.!?…][\"'”’)\]*_]*[ \t]+|[。！？][」』”）]*[ \t]*)|[ \t]+")
 _TURNS_BLOCK = re.compile(r"[ \t]*(?:```|`{1,2}\Z|~~~|~{1,2}\Z|[-+*>#|=]|\d{1,9}[.)]|\[[^\]\n]*\]:| {4}|\t)")
 _TURNS_FENCE = re.compile(r"[ \t]*(?:```|`{1,2}\Z|~~~|~{1,2}\Z)")
@@ -115,6 +116,8 @@ class _Search:
             place = _joint(self.text, at, self.limit)
             if bytes_len(self.text[:at]) + len(place.closer) > self.limit:
                 continue
+            if _at_edge(self.text, at):
+                continue
             if not _splits(self.text, at) and not _turns(self.text, at, _TURNS_FENCE):
                 return place
             spare = spare or place
@@ -139,17 +142,21 @@ class _Search:
         return _Place(at, rank, *_ends(self.text[at - 1], self.fence, self.table, self.limit))
 
     def _after_line(self, at: int) -> Iterator[_Place]:
-        following = self.text[at : (self.text.find("\n", at) + 1 or len(self.text))]
-        line = following.rstrip("\r\n")
+        line = self._line_at(at)
         if self.fence is not None:
             empty = at <= self.fence.body or after_line(self.fence, line) is None
             if not empty:
                 yield self._place(at, _Rank.LINE)
         elif self.table:
-            if not is_delimiters(self.before):
-                yield self._place(at, _Rank.LINE if "|" in line else _Rank.PARAGRAPH)
+            if "|" not in line:
+                yield _Place(at, _Rank.PARAGRAPH, "", "")
+            elif not is_delimiters(self.before):
+                yield self._place(at, _Rank.LINE)
         elif not is_delimiters(line) and not _UNDERLINE.match(line):
             yield self._place(at, self._rank(line))
+
+    def _line_at(self, at: int) -> str:
+        return self.text[at : (self.text.find("\n", at) + 1 or len(self.text))].rstrip("\r\n")
 
     def _rank(self, following: str) -> _Rank:
         if _HEADING.match(self.before) or not following.strip():
@@ -161,10 +168,11 @@ class _Search:
 
     def _in_line(self, start: int, end: int) -> Iterator[_Place]:
         text, stop = self.text, min(end, self.most)
-        line = text[start:end]
-        if self.fence is None and (self.table or "|" in line[:4] or after_line(None, line.rstrip("\r\n"))):
+        line = self._line_at(start)
+        in_table = "|" in line and (self.table or line.lstrip().startswith("|") or is_delimiters(self._line_at(end)))
+        if self.fence is None and (in_table or after_line(None, line) is not None):
             return
-        if self.fence is not None and after_line(self.fence, line.rstrip("\r\n")) is None:
+        if self.fence is not None and after_line(self.fence, line) is None:
             return
         whole = [] if self.fence else [match.span() for match in _WHOLE.finditer(text, start, end)]
         spots = [(gap.end(), _Rank.SENTENCE if gap["end"] else _Rank.SPACE) for gap in _GAP.finditer(text, start, stop)]
@@ -199,19 +207,22 @@ def _joint(text: str, at: int, limit: int) -> _Place:
             start = end
     if walk.fence is None and (opening := after_line(None, text[start:at], start)) is not None:
         return _Place(at, _Rank.INSIDE, *_ends(text[at - 1], opening, "", limit))
-    span = None if walk.fence else _span_around(text, start, at)
-    if span is not None:
-        return _Place(at, _Rank.INSIDE, span, span)
+    if walk.fence is None and (span := _span_around(text, start, at)) is not None:
+        return _Place(at, _Rank.INSIDE, span["run"], span["run"])
     return _Place(at, _Rank.INSIDE, *_ends(text[at - 1], walk.fence, walk.table, limit))
 
 
-def _span_around(text: str, start: int, at: int) -> str | None:
+def _span_around(text: str, start: int, at: int) -> re.Match[str] | None:
+    """The span of code that a cut at `at`, in the line that begins at `start`, would part."""
     end = text.find("\n", at)
-    for match in re.finditer(CODE_SPAN, text[start : end if end >= 0 else len(text)]):
-        run = len(match["run"])
-        if match.start() + run < at - start < match.end() - run:
-            return match["run"]
-    return None
+    spans = _SPAN.finditer(text, start, end if end >= 0 else len(text))
+    return next((span for span in spans if span.start() < at < span.end()), None)
+
+
+def _at_edge(text: str, at: int) -> bool:
+    """Whether a cut would leave nothing of a span of code on one of its sides."""
+    span = _span_around(text, text.rfind("\n", 0, at) + 1, at)
+    return span is not None and not span.end("run") < at < span.end() - len(span["run"])
 
 
 def _fitting(text: str, limit: int) -> int:

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 
 LONGEST_RUN = 16
 """Fences and code spans with longer runs of backticks are taken for text: nobody writes them on purpose."""
+_LONGEST_OPENING = 160
+"""Characters of an info string; a line with more is text, too."""
 _LONGEST_INFO = 40
 """UTF-8 bytes of an info string that are worth repeating where a fence is reopened."""
 
@@ -76,7 +78,9 @@ def after_line(fence: Fence | None, line: str, start: int = 0) -> Fence | None:
         shut = len(marks) >= len(fence.run) and marks == fence.run[0] * len(marks) and _FENCE_LINE.match(line)
         return None if shut else fence
     match = _FENCE_LINE.match(line)
-    if match is None or len(match[2]) > LONGEST_RUN or (match[2][0] == "`" and "`" in match[3]):
+    if match is None or len(match[2]) > LONGEST_RUN or len(match[3]) > _LONGEST_OPENING:
+        return None
+    if match[2][0] == "`" and "`" in match[3]:
         return None
     lead = match[1]
     body = start + len(line) + 1
