@@ -211,3 +211,20 @@ async def test_the_page_obeys_its_own_policy(slack: Sandbox, page: Page, complai
     )
     assert blocked == ["script-src-elem", False]
     assert "Content Security Policy" in complaints.pop()
+
+
+async def test_an_unknown_person_and_a_first_visit(
+    slack: Sandbox, app: ChattyApp, page: Page, complaints: list[str]
+) -> None:
+    """An address of an older workspace still opens; the empty channel says how to begin."""
+    await page.goto(f"{slack.url}/#user=U0NOBODY&channel=C0NOWHERE")
+    box = composer(page, "general")
+    await expect(box).to_be_visible()
+    assert all("403" in complaint for complaint in complaints)
+    complaints.clear()
+    await page.get_by_role("button", name="Mention Bobbin").click()
+    await expect(box).to_be_focused()
+    await box.press_sequentially("are you there?")
+    await box.press("Enter")
+    [mentioned] = await slack.until(lambda: app.told("app_mention"))
+    assert mentioned["text"] == f"<@{slack.bot_user.id}> are you there?"

@@ -36,14 +36,16 @@ function Head({ state, channel, place }) {
 }
 
 function Beginning({ state, channel }) {
-  const bot = displayName(userOf(state, state.bot.user_id));
+  const app = userOf(state, state.bot.user_id);
+  const bot = displayName(app);
   if (channel.type === "im" || channel.type === "mpim") {
     return html`<div class="beginning"><p>This is the very beginning of your conversation with <b>${titleOf(state, channel)}</b>.</p></div>`;
   }
   const here = channel.members.includes(state.bot.user_id);
   return html`<div class="beginning"><h2><${Icon} name=${channel.type === "group" ? "lock" : "hash"} size=${26} />${channel.name}</h2>
     <p>This is the very beginning of the <b>#${channel.name}</b> channel. ${here
-      ? html`Mention <b>@${bot}</b> to start a conversation with it.`
+      ? html`Mention <b>@${bot}</b> to start a conversation with it.
+        <br /><button type="button" class="button begin" onClick=${() => store.mentionIn(channel.id, app)}><${Icon} name="at-sign" size=${14} /> Mention ${bot}</button>`
       : html`<b>@${bot}</b> is not in this channel.
         <button type="button" class="link" onClick=${() => store.act("invite", { channel: channel.id, invited: state.bot.user_id })}>Add it</button>`}</p></div>`;
 }

@@ -59,6 +59,12 @@ function useTyping({ initial, channel, commands, onSend, onEscape, onEmptyUp }) 
     setWord(null);
     element.focus();
   };
+  const mention = (user) => {
+    const name = `@${displayName(user)}`;
+    picked.current.set(name, `<@${user.id}>`);
+    setText(`${name} ${area.current.value}`);
+    area.current.focus();
+  };
   const navigate = (event) => {
     const exact = word.kind === "/" && rows[active].label === area.current.value.trim();
     if (event.key === "ArrowDown") setActive((active + 1) % rows.length);
@@ -92,7 +98,7 @@ function useTyping({ initial, channel, commands, onSend, onEscape, onEmptyUp }) 
     setText(next);
     setWord(null);
   };
-  return { area, text, put, rows, active, setActive, pick, keys, input, look, close: () => setWord(null), outgoing: () => withTokens(text.trim(), picked.current) };
+  return { area, text, put, rows, active, setActive, pick, mention, keys, input, look, close: () => setWord(null), outgoing: () => withTokens(text.trim(), picked.current) };
 }
 
 let fieldCount = 0;
@@ -249,6 +255,11 @@ export function Composer({ channel, thread = null, label, autofocus = false, onS
   useEffect(() => {
     if (autofocus) typing.area.current.focus();
   }, []);
+  useEffect(() => {
+    if (thread) return undefined;
+    store.composers.set(channel, (user) => typing.mention(user));
+    return () => store.composers.delete(channel);
+  });
   const paste = (event) => {
     if (!event.clipboardData.files.length) return;
     event.preventDefault();

@@ -72,7 +72,7 @@ function Json({ name, value, depth = 0 }) {
   const entries = Object.entries(value);
   const brackets = Array.isArray(value) ? ["[", "]"] : ["{", "}"];
   if (!entries.length) return html`<div class="json-row">${label}${brackets.join("")}</div>`;
-  const open = depth < 2 || JSON.stringify(value).length < SHORT;
+  const open = depth < 3 || JSON.stringify(value).length < SHORT;
   return html`<details class="json-node" open=${open}><summary>${label}${brackets[0]} <span class="json-count">${entries.length}</span> ${brackets[1]}</summary>
     ${entries.map(([key, each]) => html`<${Json} key=${key} name=${Array.isArray(value) ? undefined : key} value=${each} depth=${depth + 1} />`)}
   </details>`;

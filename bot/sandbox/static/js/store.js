@@ -18,6 +18,7 @@ class Store {
   state = EMPTY;
   listeners = new Set();
   queue = [];
+  composers = new Map();
   waitingForState = true;
   frame = 0;
   toastCount = 0;
@@ -191,6 +192,11 @@ class Store {
 
   clearErrors(viewId) {
     this.set({ viewErrors: { ...this.state.viewErrors, [viewId]: {} } });
+  }
+
+  /** Puts the name of somebody into the composer of a channel, for the person to go on writing. */
+  mentionIn(channel, user) {
+    this.composers.get(channel)?.(user);
   }
 
   /** Does something as the person; a refusal becomes a toast unless `quiet`. Gives the answer, or null. */

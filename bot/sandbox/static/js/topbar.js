@@ -21,7 +21,7 @@ function People({ state }) {
 export function TopBar({ state }) {
   return html`<div class="topbar" role="banner">
     <div class="brand"><span class="brand-mark"><${Icon} name="messages-square" size=${16} /></span>
-      <b>Sandbox</b><span class="brand-note">a local workspace, nothing leaves this machine</span></div>
+      <span class="brand-note">A workspace on this machine. Nobody else can see it.</span></div>
     <div class="topbar-right">
       <span class=${classes("link-state", state.bot?.connected && "online")} role="status">
         <span class="dot"></span>${state.bot?.connected ? `${state.bot.name} connected` : `${state.bot?.name ?? "App"} not connected`}</span>
