@@ -35,6 +35,7 @@ class ControlApi:
             "refuse": self._refuse,
             "copies": self._copies,
             "expire": self._expire,
+            "vanish": self._vanish,
             "stop": self._stop,
         }
         made: list[BaseRoute] = [
@@ -81,6 +82,10 @@ class ControlApi:
 
     async def _expire(self, body: Json) -> Json:
         self._sandbox.expire_stream(body["channel"], body["ts"])
+        return {}
+
+    async def _vanish(self, body: Json) -> Json:
+        self._sandbox.vanish(body["channel"], body["ts"])
         return {}
 
     async def _stop(self, body: Json) -> Json:

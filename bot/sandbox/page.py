@@ -58,6 +58,7 @@ class PageApi:
     def routes(self) -> list[BaseRoute]:
         routes: list[BaseRoute] = [
             Route("/", self._index),
+            Route("/archives/{place:path}", self._index),
             Route("/sandbox/state", self._state),
             Route("/sandbox/traffic", self._traffic),
             Route("/sandbox/file/{file}", self._file),

@@ -272,6 +272,10 @@ class Persons:
         """Let the stream of a message run out now."""
         expire_stream(self.workspace, self.message(channel, ts))
 
+    def vanish(self, channel: str, ts: str) -> None:
+        """Somebody with the right to do so deletes any message, the app's too."""
+        self.workspace.delete(self.message(channel, ts))
+
     # -- inside
 
     def place(self, where: Where) -> Place:

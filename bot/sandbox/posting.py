@@ -54,14 +54,14 @@ def author(call: Call) -> dict[str, Any]:
 
 
 def reply_target(call: Call, channel: Channel) -> str | None:
-    """The root of the thread to post in; `invalid_thread_ts` when there is no such message."""
+    """The root of the thread to post in; `invalid_thread_ts` when there is no such message, or it is itself a reply."""
     thread_ts = call.args.text("thread_ts")
     if not thread_ts:
         return None
     parent = channel.messages.get(thread_ts)
-    if parent is None:
+    if parent is None or parent.root != parent.ts:
         raise SlackRefusal("invalid_thread_ts")
-    return parent.root
+    return parent.ts
 
 
 def metadata_of(call: Call) -> Json | None:

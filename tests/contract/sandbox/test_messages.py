@@ -35,13 +35,17 @@ async def test_a_message_keeps_every_state_people_saw(slack: Sandbox, web: Async
         ({"markdown_text": "x" * 12_001}, "msg_too_long"),
         ({"text": "x", "blocks": DIVIDERS}, "invalid_blocks"),
         ({"text": "x", "thread_ts": "1.000001"}, "invalid_thread_ts"),
+        ({"text": "x", "thread_ts": "reply"}, "invalid_thread_ts"),
         ({"text": "x", "channel": "C0NOWHERE"}, "channel_not_found"),
         ({"text": "x", "channel": "C0WATERCOOLER"}, "not_in_channel"),
         ({"text": "x", "metadata": {"event_type": "x"}}, "invalid_metadata_format"),
     ],
 )
 async def test_posts_slack_refuses(slack: Sandbox, web: AsyncWebClient, content: Any, error: str) -> None:
+    root = await slack.say("alice", "general", "root")
+    reply = await slack.say("bob", "general", "reply", thread=root)
     before = len(slack.messages("general"))
+    content = {name: reply if value == "reply" else value for name, value in content.items()}
     assert await refusal(web.api_call("chat.postMessage", json={"channel": GENERAL, **content})) == error
     assert len(slack.messages("general")) == before
     assert [refused.error for refused in slack.refusals] == [error]

@@ -106,6 +106,13 @@ async def test_tasks_replace_titles_add_output_and_fail_when_left_open(slack: Sa
     assert stream.tasks == {"a": {"id": "a", "title": "Reading", "status": "error", "output": "12"}}
 
 
+async def test_a_stream_may_vanish(slack: Sandbox, web: AsyncWebClient) -> None:
+    _, ts = await start(slack, web)
+    slack.vanish("general", ts)
+    append = web.chat_appendStream(channel="C0GENERAL", ts=ts, chunks=words("x"))
+    assert await refusal(append) == "message_not_found"
+
+
 async def test_unknown_chunks_and_foreign_messages_are_refused(slack: Sandbox, web: AsyncWebClient) -> None:
     root, ts = await start(slack, web)
     odd = web.chat_appendStream(channel="C0GENERAL", ts=ts, chunks=[{"type": "poem", "text": "x"}])
