@@ -7,6 +7,7 @@
     │   ├── ChatNotFound             no such chat, or somebody else's
     │   ├── LimitReached             the next pair would exceed the chat's messages
     │   ├── ChatBusy                 an answer is being written and the caller cannot wait
+    │   │   └── NothingToRetry       the answer has not failed (any more)
     │   ├── ModelNotAllowed          not offered here, or not (any more) in a provider's list
     │   └── BadInput                 empty, too long, or of a wrong kind
     └── ProviderError                a model did not answer
@@ -57,6 +58,10 @@ class LimitReached(ChatError):
 
 class ChatBusy(ChatError):
     """An answer is being written, and the caller cannot wait its turn."""
+
+
+class NothingToRetry(ChatBusy):
+    """The answer has not failed, or is being tried again already."""
 
 
 class ModelNotAllowed(ChatError):

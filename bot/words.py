@@ -32,6 +32,7 @@ MODEL_NOT_OFFERED = "That model is not offered here any more. Please choose anot
 QUESTION_GONE = "I no longer know this question. Please mention me again."
 NOTHING_TO_STOP = "No answer is being written right now."
 NOTHING_TO_RETRY = "This answer is already being tried again, or has been answered."
+BUSY_NOW = "An answer is being written in this conversation. Wait for it, then try again."
 SAVE_FAILED = "I could not save that just now. Please try again in a moment."
 FEEDBACK_THANKS = "Thank you, that is noted."
 
@@ -57,8 +58,30 @@ CHATS_HELP = (
     "• Mention me in a channel, or write to me directly: a conversation starts in that thread\n"
     "• `{command}` lists your chats, newest first\n"
     "• `{command} WORDS` finds chats by title and text\n"
+    "• `{command} token` gives you an API token, `{command} token revoke` ends it\n"
     "• `{command} help` shows this"
 )
+
+IMAGE_TOO_LARGE = "An image may have at most {megabytes} MB."
+IMAGE_UNKNOWN = "Images must be png, jpeg, gif or webp."
+IMAGE_UNREADABLE = "An image must be a data URL or base64."
+IMAGE_NOT_FETCHED = "Images are not fetched from addresses: send a data URL or base64."
+IMAGES_TOO_MANY = "A message may carry at most {count} images."
+MODEL_CANNOT_SEE = "{model} cannot see images. Start a chat with a model that can, or leave the images out."
+TEXTS_TOO_MANY = "A message may carry at most {count} texts."
+TEXTS_TOO_LONG = "The texts of a message may have at most {count:,} characters together."
+ATTACHED_TEXT = "Attached: {name}"
+
+VIA_API = "{name} (via API): {text}"
+VIA_API_IMAGES = "with {count} images"
+VIA_API_IMAGE = "with an image"
+
+API_ISSUED = (
+    "Your API token, shown only this once:\n```{token}```\n"
+    "Programs that hold it read and write your chats in this workspace. `{command} token revoke` ends it."
+)
+API_REVOKED = "Ended: your API tokens work no more."
+API_NONE = "You have no API token."
 
 FAILURES: dict[str, str] = {
     "unreachable": "{model} could not be reached. Please try again in a moment.",

@@ -124,7 +124,7 @@ class ChatService:
     async def _continue(self, chat: Chat, said: Utterance) -> Hearing:
         if said.to_others or not (said.text or said.images):
             return Hearing(Heard.IGNORED)
-        if said.text.strip().rstrip(".!").lower() == "stop" and await self.stop(chat.id):
+        if said.text.strip().rstrip(".!").lower() == "stop" and await self.stop(chat.id, said.ts):
             return Hearing(Heard.STOPPED)
         message = NewMessage(
             text=said.text,
@@ -215,9 +215,12 @@ class ChatService:
 
     # -- the answer --------------------------------------------------------------------------------------------
 
-    async def stop(self, chat_id: str) -> bool:
-        """Ends the answer that is being written, in whichever process; False when none is."""
-        answer = await self._replies.request_stop(chat_id)
+    async def stop(self, chat_id: str, source: str | None = None) -> bool:
+        """Ends the answer that is being written, in whichever process; False when none is.
+
+        `source`: the message that asks for it; delivered again it stops nothing more, and is True still.
+        """
+        answer = await self._replies.request_stop(chat_id, source)
         if answer is None:
             return False
         self._live.stop(answer.id)

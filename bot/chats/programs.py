@@ -1,0 +1,161 @@
+"""What programs may do with the chats of the person they act for: the same chats, by id instead of by thread."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from bot import words
+from bot.chats.models import ModelChoice
+from bot.domain import DEFAULT_TITLE, Answer, Chat, Image, Message, ModelInfo, ModelRef, Person, Role, Status
+from bot.errors import BadInput, ChatBusy, ChatNotFound, NothingToRetry
+from bot.replies.live import Live
+from storage.chats import Chats, NewMessage, Page, Said
+from storage.people import People
+from storage.replies import Replies
+
+VIA = "api:"
+"""Begins the source of every message that came from a program."""
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """What a program says for its person."""
+
+    text: str = field(repr=False)
+    images: tuple[Image, ...] = ()
+    key: str | None = None
+    """Makes a repetition harmless: the same key in the same chat is the same message."""
+
+    def by(self, person: Person) -> NewMessage:
+        source = f"{VIA}{person.user}:{self.key if self.key is not None else secrets.token_hex(16)}"
+        return NewMessage(text=self.text, author=person.user, source=source, images=self.images)
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A person's message and its answer, as they stand."""
+
+    chat: Chat
+    message: Message
+    answer: Message
+
+    @property
+    def first(self) -> bool:
+        return self.message.number == 1
+
+
+class Programs:
+    """Somebody else's chat does not exist here: ChatNotFound. All raise StorageError when the database fails."""
+
+    def __init__(
+        self,
+        *,
+        chats: Chats,
+        replies: Replies,
+        people: People,
+        models: ModelChoice,
+        live: Live,
+        wake: Callable[[str], None],
+        limit: int,
+    ) -> None:
+        self._chats, self._replies, self._people, self._live, self._wake = chats, replies, people, live, wake
+        self.models = models
+        self.limit = limit
+
+    async def create(self, person: Person, title: str | None = None, model: str | None = None) -> Chat:
+        """An empty chat; lists show it from its first message on. Raises ModelNotAllowed."""
+        ref = await self._model(person, model)
+        return await self._chats.create(team=person.team, owner=person.user, model=ref, title=title or DEFAULT_TITLE)
+
+    async def start(self, person: Person, post: Post, model: str | None = None) -> Said:
+        """A chat with its first message. Raises ModelNotAllowed, BadInput."""
+        ref = await self._model(person, model)
+        self._must_see(ref, post)
+        said = await self._chats.start(
+            team=person.team, owner=person.user, model=ref, message=post.by(person), limit=self.limit
+        )
+        self._tell(said)
+        return said
+
+    async def say(self, person: Person, chat_id: str, post: Post) -> Said:
+        """The next message. Raises ChatBusy while an answer is being written, LimitReached, BadInput."""
+        chat = await self.chat(person, chat_id)
+        self._must_see(chat.model, post)
+        said = await self._chats.say(chat.id, post.by(person), limit=self.limit, alone=True)
+        self._tell(said)
+        return said
+
+    async def retry(self, person: Person, chat_id: str, message_id: str) -> Answer:
+        """Answers a message again, named by itself or by its failed answer.
+
+        Raises NothingToRetry when that answer has not failed (any more), ChatBusy when another one is being written.
+        """
+        chat = await self.chat(person, chat_id)
+        answer = await self._answer_of(chat, message_id)
+        if await self._replies.running(chat.id) or await self._replies.next_waiting(chat.id):
+            raise ChatBusy(chat.id)
+        if answer.status is not Status.FAILED:
+            raise NothingToRetry(answer.id)
+        again = await self._replies.retry(answer.id)
+        if again is None:
+            raise NothingToRetry(answer.id)
+        self._wake(chat.id)
+        return again
+
+    async def chat(self, person: Person, chat_id: str) -> Chat:
+        return await self._chats.get_for(person, known_id(chat_id))
+
+    async def messages(self, chat: Chat) -> list[Message]:
+        """All of them, in order."""
+        return await self._chats.messages(chat.id)
+
+    async def exchange(self, answer: Answer) -> Exchange:
+        """The answer and its question as they stand now."""
+        chat = await self._chats.get(answer.chat_id)
+        question, written = await self._chats.message(answer.question_id), await self._chats.message(answer.id)
+        return Exchange(chat, question, written)
+
+    async def page(self, person: Person, *, limit: int, cursor: str | None = None, search: str | None = None) -> Page:
+        """A page of the person's chats, the most recently active first. Raises BadInput for a foreign cursor."""
+        return await self._chats.list_for(person, limit=limit, cursor=cursor, words=search)
+
+    async def newest(self, *chats: Chat) -> dict[str, str]:
+        """For each chat that has messages, the id of the newest."""
+        return await self._chats.newest([chat.id for chat in chats])
+
+    async def preselected(self, person: Person) -> ModelInfo | None:
+        return await self.models.preselected(person)
+
+    async def _model(self, person: Person, name: str | None) -> ModelRef:
+        if name is not None:
+            return self.models.named(name).ref
+        return (await self.models.preselected(person) or self.models.default()).ref
+
+    async def _answer_of(self, chat: Chat, message_id: str) -> Answer:
+        message = await self._chats.message(known_id(message_id))
+        if message.chat_id != chat.id:
+            raise ChatNotFound("no such message")
+        if message.role is Role.ASSISTANT:
+            return await self._replies.get(message.id)
+        answer = await self._replies.of_question(message.id)
+        assert answer is not None  # stored in the same transaction
+        return answer
+
+    def _must_see(self, model: ModelRef, post: Post) -> None:
+        info = self.models.info(model)
+        if post.images and not (info and info.vision):
+            raise BadInput(words.MODEL_CANNOT_SEE.format(model=self.models.label(model)))
+
+    def _tell(self, said: Said) -> None:
+        if not said.duplicate:
+            self._live.said(said)
+        self._wake(said.chat.id)
+
+
+def known_id(text: str) -> str:
+    """The id, if it can be one: anything else need not bother the database. Raises ChatNotFound."""
+    if len(text) == 32 and text.isascii() and text.isalnum():
+        return text
+    raise ChatNotFound("no such id")
