@@ -8,11 +8,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
 import httpx
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidState
 
 from bot.sandbox import Sandbox
 
@@ -121,7 +123,8 @@ class ChattyApp:
         ack: Json = {"envelope_id": envelope["envelope_id"]}
         if acknowledge and (answer := acknowledge(body)) is not None:
             ack["payload"] = answer
-        await socket.send(json.dumps(ack))
+        with suppress(ConnectionClosed, InvalidState):  # the test is over
+            await socket.send(json.dumps(ack))
         if react := self._reactions().get(kind):
             await react(body)
 

@@ -62,7 +62,7 @@ async def test_what_a_model_writes_is_data(slack: Sandbox, app: ChattyApp, page:
     alice, general = slack.user("alice").id, slack.channel("general").id
     root = await slack.say("alice", "general", "hello")
     await open_workspace(page, slack, thread=root)
-    text = '<img src=x onerror="document.title=\'owned\'"> <script>document.title="owned"</script> [go](javascript:alert(1))'
+    text = '<img src=x onerror="document.title=1"> <script>document.title="owned"</script> [go](javascript:alert(1))'
     ts = await app.start_answer(
         general, root, alice, text + "\n\n![pixel](https://evil.example/p.png) [ok](https://example.com)"
     )
@@ -74,7 +74,7 @@ async def test_what_a_model_writes_is_data(slack: Sandbox, app: ChattyApp, page:
         "https://evil.example/p.png",
         "https://example.com/",
     ]
-    assert "owned" not in await page.title()
+    assert await page.title() == "Sandbox: a local workspace"
 
 
 async def test_a_growing_answer_redraws_only_its_last_part(slack: Sandbox, app: ChattyApp, page: Page) -> None:

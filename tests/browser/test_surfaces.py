@@ -225,3 +225,23 @@ async def test_reopened_thread_shows_the_choice_again(slack: Sandbox, app: Chatt
     await page.get_by_role("button", name="Close thread").click()
     await open_thread(page)
     await expect(menu).to_have_value("Poet")
+
+
+async def test_enter_may_come_before_the_options(slack: Sandbox, app: ChattyApp, page: Page) -> None:
+    """Whoever types faster than the app answers gets what they typed, not what stood there before."""
+    await slack.say("alice", "general", "@bobbin hello")
+    await slack.until(lambda: len(slack.messages("general")) == 2)
+    await open_workspace(page, slack)
+    await open_thread(page)
+    menu = page.get_by_role("combobox", name="Choose a model")
+    await menu.click()
+    await expect(page.get_by_role("option", name="Swift")).to_be_visible()
+    await menu.fill("model-3")
+    await menu.press("Enter")
+    await expect(menu).to_have_value("vendor/model-3")
+    [pressed] = await slack.until(lambda: app.told("block_actions"))
+    assert pressed["actions"][0]["selected_option"]["value"] == "vendor/model-3"
+    await menu.fill("nothing like it")
+    await menu.press("Enter")
+    await expect(page.get_by_text("No results")).to_be_visible()
+    assert len(app.told("block_actions")) == 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.async_api import Page, WebSocketRoute, expect
+from playwright.async_api import FilePayload, Page, WebSocketRoute, expect
 
 from bot.sandbox import Sandbox
 from tests.browser.app import ChattyApp
@@ -80,12 +80,11 @@ async def test_files(slack: Sandbox, app: ChattyApp, page: Page) -> None:
     """Attach with the button, drop and paste; pictures are seen, the rest is a card."""
     await open_workspace(page, slack)
     pane = page.get_by_role("main")
-    await pane.get_by_test_id("file-input").set_input_files(
-        [
-            {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"hello"},
-            {"name": "dot.png", "mimeType": "image/png", "buffer": PIXEL},
-        ]
-    )
+    attached: list[FilePayload] = [
+        {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"hello"},
+        {"name": "dot.png", "mimeType": "image/png", "buffer": PIXEL},
+    ]
+    await pane.get_by_test_id("file-input").set_input_files(attached)
     await pane.evaluate(
         """pane => {
           const files = new DataTransfer();
@@ -202,7 +201,9 @@ async def test_the_page_obeys_its_own_policy(slack: Sandbox, page: Page, complai
     await open_workspace(page, slack)
     blocked = await page.evaluate(
         """async () => {
-          const seen = new Promise((resolve) => document.addEventListener('securitypolicyviolation', (event) => resolve(event.violatedDirective)));
+          const seen = new Promise((resolve) => {
+            document.addEventListener('securitypolicyviolation', (event) => resolve(event.violatedDirective));
+          });
           const script = document.createElement('script');
           script.textContent = 'window.ran = true';
           document.body.append(script);

@@ -9,6 +9,7 @@ import { useElement } from "./surface.js";
 
 const TYPING_PAUSE_MS = 120;
 const textOf = (option) => option?.text?.text ?? "";
+const NONE = [];
 const same = (a, b) => a?.value === b?.value;
 
 let listCount = 0;
@@ -40,36 +41,35 @@ function useLocalGroups(element) {
   }, [element, people, places]);
 }
 
-/** What the app offers for `query`: {groups, busy, problem}. Asks only while the list is open. */
+/**
+ * What the app offers for `query`: {groups, busy, problem}. Asks only while the list is open. Busy means that what is
+ * shown still answers another query.
+ */
 function useExternal(element, query, open, surface, block) {
-  const [found, setFound] = useState({ groups: [], busy: true, problem: "" });
+  const [found, setFound] = useState({ query: null, groups: [], problem: "" });
   const least = element.min_query_length ?? 3;
+  const remote = element.type.includes("external");
   const short = query.length < least;
   useEffect(() => {
-    if (!open || !element.type.includes("external")) return undefined;
-    if (short) {
-      const more = `Type at least ${least} character${least === 1 ? "" : "s"}`;
-      setFound({ groups: [], busy: false, problem: more });
-      return undefined;
-    }
+    if (!open || !remote || short) return undefined;
     const cancel = new AbortController();
-    setFound((old) => ({ ...old, busy: true, problem: "" }));
     const timer = setTimeout(async () => {
       try {
         const answer = await surface.options(block.given, element.action_id, query, cancel.signal);
-        setFound({ groups: grouped(answer), busy: false, problem: "" });
+        if (!cancel.signal.aborted) setFound({ query, groups: grouped(answer), problem: "" });
       } catch (error) {
         if (cancel.signal.aborted) return;
         const problem = error instanceof ApiError ? error.message : "The options could not be loaded";
-        setFound({ groups: [], busy: false, problem });
+        setFound({ query, groups: [], problem });
       }
     }, query ? TYPING_PAUSE_MS : 0);
     return () => {
       clearTimeout(timer);
       cancel.abort();
     };
-  }, [open, query, element.action_id, block.id]);
-  return found;
+  }, [open, query, short, element.action_id, block.id]);
+  if (short) return { groups: NONE, busy: false, problem: `Type at least ${least} character${least === 1 ? "" : "s"}` };
+  return { groups: found.groups, problem: found.problem, busy: remote && found.query !== query };
 }
 
 const KEY_BY_TYPE = { users_select: "selected_user", channels_select: "selected_channel", conversations_select: "selected_conversation" };
@@ -145,11 +145,19 @@ function Combobox({ element, groups, query, setQuery, open, setOpen, busy, probl
   const [id] = useState(() => `options-${(listCount += 1)}`);
   const flat = groups.flatMap((group) => group.options);
   const { chosen, multiple } = choice;
+  const offered = flat.map((option) => option.value).join("\n");
+  const [entered, setEntered] = useState(false);
+  const start = query ? 0 : Math.max(0, flat.findIndex((option) => chosen.some((each) => same(each, option))));
   useEffect(() => {
-    const at = query ? 0 : flat.findIndex((option) => chosen.some((each) => same(each, option)));
-    setActive(Math.max(0, at));
-  }, [groups, open]);
+    setActive(start);
+    // Enter was pressed before the answer to what was typed had come: it means the first of what comes.
+    if (entered && !busy) {
+      setEntered(false);
+      pick(flat[start]);
+    }
+  }, [offered, open, busy]);
   const pick = (option = flat[active]) => {
+    if (busy) setEntered(true);
     if (!option || busy) return;
     setQuery("");
     if (!multiple) {
@@ -163,6 +171,7 @@ function Combobox({ element, groups, query, setQuery, open, setOpen, busy, probl
   const drop = () => multiple && chosen.length && onChoose(chosen.slice(0, -1));
   const keys = useKeys({ open, setOpen, count: flat.length, active, setActive, pick, drop, query });
   const show = () => {
+    setEntered(false);
     if (!open) setOpen(true);
   };
   const placeholder = element.placeholder?.text ?? "Choose an option";
