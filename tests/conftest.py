@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import shutil
+import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -27,10 +30,19 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
 
 
-def pytest_sessionfinish(session: pytest.Session) -> None:
+def pytest_configure() -> None:
+    """A terminated run tears its fixtures down like an interrupted one, so that no server outlives it."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
     """End the services even if their fixtures were never torn down."""
-    for service in session.config.stash.get(_KEPT, []):
-        service.close()
+    try:
+        yield
+    finally:
+        for service in session.config.stash.get(_KEPT, []):
+            service.close()
 
 
 def _or_skip(make: Callable[[], S]) -> S:
@@ -64,23 +76,63 @@ def postgresql_url(postgresql_server: str) -> Iterator[str]:
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def dialect(request: pytest.FixtureRequest) -> str:
+    """Each kind of database in turn."""
+    kind: str = request.param
+    return kind
+
+
+@pytest.fixture
+def database_url(dialect: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """URL of an empty database, of each kind in turn."""
-    if request.param == "sqlite":
+    if dialect == "sqlite":
         return f"sqlite:///{tmp_path / 'data' / 'bobbin.db'}"
     url: str = request.getfixturevalue("postgresql_url")
     return url
 
 
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite file to copy: migrating anew for each test would take most of the tests' time."""
+    path = tmp_path_factory.mktemp("template") / "bobbin.db"
+    asyncio.run(_migrate(f"sqlite:///{path}"))
+    return path
+
+
+@pytest.fixture(scope="session")
+def migrated_postgresql(postgresql_server: str) -> Iterator[str]:
+    """URL of a migrated PostgreSQL database to copy."""
+    template = services.new_database(postgresql_server)
+    asyncio.run(_migrate(template.url))
+    yield template.url
+    template.close()
+
+
+async def _migrate(url: str) -> None:
+    database = Database.open(url)
+    await database.migrate()
+    await database.close()
+
+
 @pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
+def migrated_url(dialect: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """URL of a migrated database that holds nothing yet, of each kind in turn."""
+    if dialect == "sqlite":
+        shutil.copy(request.getfixturevalue("migrated_sqlite"), tmp_path / "bobbin.db")
+        yield f"sqlite:///{tmp_path / 'bobbin.db'}"
+        return
+    server = request.getfixturevalue("postgresql_server")
+    database = services.new_database(server, template=request.getfixturevalue("migrated_postgresql"))
+    yield database.url
+    database.close()
+
+
+@pytest.fixture
+async def database(migrated_url: str) -> AsyncIterator[Database]:
     """A migrated database, of each kind in turn."""
-    opened = Database.open(database_url)
-    try:
-        await opened.migrate()
-        yield opened
-    finally:
-        await opened.close()
+    opened = Database.open(migrated_url)
+    yield opened
+    await opened.close()
 
 
 @pytest.fixture(scope="session")

@@ -93,46 +93,43 @@ def _version(path: str) -> float:
 def _debian_postgresql(binaries: Path) -> Service:
     user = _unprivileged_user()
     home = Path(tempfile.mkdtemp(prefix="bobbin-pg-", dir="/tmp"))  # short: it holds a socket too
-    if user is not None:
-        account = pwd.getpwnam(user)
-        os.chown(home, account.pw_uid, account.pw_gid)
-    data, port = home / "data", free_port()
-    quick = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=300")
-    settings = (*quick, "listen_addresses=127.0.0.1", f"unix_socket_directories={home}", f"port={port}")
-    create = [
-        str(binaries / "initdb"),
-        "-D",
-        str(data),
-        "-U",
-        "postgres",
-        "-A",
-        "trust",
-        "-E",
-        "UTF8",
-        "--locale=C.UTF-8",
-        "-N",
-    ]
-    made = subprocess.run(create, user=user, cwd=home, capture_output=True, check=False)
-    if made.returncode:
-        shutil.rmtree(home, ignore_errors=True)
-        raise Unavailable(f"initdb failed: {made.stderr.decode(errors='replace')[-300:]}")
-    options = [part for setting in settings for part in ("-c", setting)]
-    with (home / "log").open("wb") as log:
-        server = subprocess.Popen(
-            [binaries / "postgres", "-D", data, *options], user=user, cwd=home, stdout=log, stderr=log
-        )
-    url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
+    server: subprocess.Popen[bytes] | None = None
 
     def close() -> None:
-        end(server, signal.SIGQUIT)  # at once: nothing in it is to be kept
+        if server is not None:
+            end(server, signal.SIGQUIT)  # at once: nothing in it is to be kept
         shutil.rmtree(home, ignore_errors=True)
 
     try:
+        _create_cluster(binaries, home, user)
+        port = free_port()
+        server = _run_postgres(binaries, home, user, port)
+        url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
         _wait(lambda: psycopg.connect(url, connect_timeout=3).close(), server, "PostgreSQL")
-    except Unavailable:
+    except BaseException:
         close()
         raise
     return Service(url, close)
+
+
+def _create_cluster(binaries: Path, home: Path, user: str | None) -> None:
+    if user is not None:
+        account = pwd.getpwnam(user)
+        os.chown(home, account.pw_uid, account.pw_gid)
+    create = [str(binaries / "initdb"), "-D", str(home / "data"), "-U", "postgres", "-A", "trust"]
+    create += ["-E", "UTF8", "--locale=C.UTF-8", "-N"]
+    made = subprocess.run(create, user=user, cwd=home, capture_output=True, check=False)
+    if made.returncode:
+        raise Unavailable(f"initdb failed: {made.stderr.decode(errors='replace')[-300:]}")
+
+
+def _run_postgres(binaries: Path, home: Path, user: str | None, port: int) -> subprocess.Popen[bytes]:
+    quick = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=300")
+    settings = (*quick, "listen_addresses=127.0.0.1", f"unix_socket_directories={home}", f"port={port}")
+    options = [part for setting in settings for part in ("-c", setting)]
+    command = [str(binaries / "postgres"), "-D", str(home / "data"), *options]
+    with (home / "log").open("wb") as log:
+        return subprocess.Popen(command, user=user, cwd=home, stdout=log, stderr=log)
 
 
 def _unprivileged_user() -> str | None:
@@ -169,13 +166,18 @@ def _packaged_postgresql() -> Service:
     return Service(server.get_uri(), close)
 
 
-def new_database(server_url: str) -> Service:
-    """An empty database of its own in this server; dropped on close, whoever is still connected."""
+def new_database(server_url: str, template: str | None = None) -> Service:
+    """A database of its own in this server, empty or like that of another URL; dropped on close, whoever is in it."""
     name = f"test_{os.getpid()}_{time.time_ns()}"
-    _administer(server_url, f'CREATE DATABASE "{name}"')
+    like = f' TEMPLATE "{_database_name(template)}"' if template else ""
+    _administer(server_url, f'CREATE DATABASE "{name}"{like}')
     base, _, query = server_url.partition("?")
     url = base.rpartition("/")[0] + "/" + name + ("?" + query if query else "")
     return Service(url, lambda: _administer(server_url, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
+
+
+def _database_name(url: str) -> str:
+    return url.partition("?")[0].rpartition("/")[2]
 
 
 def _administer(server_url: str, statement: str) -> None:
@@ -232,7 +234,7 @@ def redis_server() -> RedisServer:
     server = RedisServer(shutil.which("redis-server"))
     try:
         server.start()
-    except Unavailable:
+    except BaseException:
         server.close()
         raise
     return server

@@ -41,9 +41,9 @@ def teller(chats: Chats, replies: Replies) -> Teller:
 
 
 @pytest.fixture
-async def rivals(database: Database, database_url: str) -> AsyncIterator[list[Database]]:
+async def rivals(database: Database, migrated_url: str) -> AsyncIterator[list[Database]]:
     """The same database as three replicas see it, each with connections of its own."""
-    others = [Database.open(database_url) for _ in range(2)]
+    others = [Database.open(migrated_url) for _ in range(2)]
     yield [database, *others]
     for other in others:
         await other.close()
