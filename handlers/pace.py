@@ -14,6 +14,7 @@ of a crowd would come too seldom, the youngest answers are held and posted whole
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -27,10 +28,10 @@ POST = "chat.postMessage"
 
 MIN_GAP = 0.44
 """Seconds between two writes of one answer, however rich the budget: more often is flicker, not speed."""
-HORIZON = 5.0
-"""Seconds over which a full bucket's burst is spread: about the length of a short answer."""
-MAX_GAP = 5.0
-"""Seconds: when edits would come more seldom than this, further answers are held instead of opened."""
+HORIZON = 3.0
+"""Seconds over which a full bucket's burst is spread: so that a short answer, too, is written evenly."""
+REFILL = 2.0
+"""Seconds of refill that are counted on, besides what is there, for ending the answers opened as edits."""
 MAX_HOLD = 8.0
 """Seconds after which a held answer is opened even if its edits will come seldom."""
 FORGIVE_AFTER = 60.0
@@ -87,6 +88,11 @@ class Bucket:
         self._refused_at = float("-inf")
 
     @property
+    def burst(self) -> float:
+        """Calls that may come at once, as far as is known."""
+        return self._burst
+
+    @property
     def per_second(self) -> float:
         return self._rate.per_second * MARGIN * self._trust
 
@@ -102,10 +108,10 @@ class Bucket:
     def give_back(self) -> None:
         self._level = min(self._burst, self._level + 1.0)
 
-    def ready_at(self, now: float) -> float:
-        """When the next call may be made."""
+    def ready_at(self, now: float, reserve: float = 0.0) -> float:
+        """When the next call may be made with `reserve` left after it."""
         self._refill(now)
-        missing = max(0.0, 1.0 - self._level)
+        missing = max(0.0, 1.0 + min(reserve, self._burst - 1.0) - self._level)
         return max(self._held_until, now + missing / self.per_second)
 
     def refused(self, now: float, retry_after: float) -> None:
@@ -157,8 +163,20 @@ class Desire:
     """The model has ended: the next write is the last."""
     reuse: bool = False
     """The next message is there already and is rewritten, not posted."""
+    opening: Shown = Shown.NOT
+    """What it was last given a turn to become; `Pace` keeps this true."""
     must_close: bool = False
     """The native stream must be ended before anything else can be written."""
+
+    def unopened(self) -> bool:
+        """Not visible, and nothing on the way that makes it so."""
+        return self.shown is Shown.NOT and not (self.busy and self.opening is not Shown.NOT)
+
+    def lives_on(self, shown: Shown) -> bool:
+        """Whether it spends that budget, or is just about to."""
+        if self.whole:
+            return False
+        return self.shown is shown or (self.busy and self.shown is Shown.NOT and self.opening is shown)
 
 
 @dataclass(slots=True, eq=False)
@@ -182,6 +200,7 @@ class Pace:
         self._buckets: dict[tuple[str, str], Bucket] = {}
         self._desires: set[Desire] = set()
         self._errands: list[Errand] = []
+        self._opened_edit_at = float("-inf")
 
     def join(self, desire: Desire) -> None:
         self._desires.add(desire)
@@ -211,10 +230,14 @@ class Pace:
     def refused(self, method: str, channel: str, now: float, retry_after: float) -> None:
         self.bucket(method, channel, now).refused(now, retry_after)
 
-    def gap(self, shown: Shown, now: float, sharers: int) -> float:
-        """Seconds between two writes of one answer when `sharers` answers live on the same budget."""
+    def gap(self, shown: Shown, now: float, sharers: int, reserve: float = 0.0) -> float:
+        """Seconds between two writes of one answer when `sharers` answers live on the same budget.
+
+        `reserve`: calls that are kept back for endings.
+        """
         bucket = self.bucket(APPEND if shown is Shown.NATIVE else UPDATE, "", now)
-        return max(MIN_GAP, sharers / (bucket.level(now) / HORIZON + bucket.per_second))
+        free = max(0.0, bucket.level(now) - reserve)
+        return max(MIN_GAP, sharers / (free / HORIZON + bucket.per_second))
 
     def grants(self, now: float) -> list[Grant]:
         """Who may make which call at this moment; the calls are taken off the budgets."""
@@ -258,51 +281,72 @@ class Pace:
         unseen = [d for d in ready if d.shown is Shown.NOT and not d.whole and not d.must_close]
         if not unseen:
             return
-        edits = [d for d in self._desires if d.shown is Shown.EDIT and not d.whole]
-        room, gap = self._edit_room(now, len(edits), len(unseen))
-        for place, desire in enumerate(unseen):
+        room, gap = self._edit_room(now)
+        queues = Counter(d.channel for d in unseen)
+        for desire in unseen:
             if desire.may_native and not desire.reuse and self._take(START, desire.channel, now):
+                desire.opening = Shown.NATIVE
                 given.append((desire, START))
                 continue
             assert desire.since is not None
             waited = now - desire.since
+            if self._spare_edit(now):
+                waited = MAX_HOLD
             if room <= 0 and waited < MAX_HOLD:
                 continue
-            if waited < self._first_delay(now, desire, gap, len(unseen) - place):
+            if waited < self._first_delay(now, desire, gap, queues[desire.channel]):
                 continue
             method = UPDATE if desire.reuse else POST
             if self._take(method, desire.channel, now):
+                desire.opening = Shown.EDIT
+                self._opened_edit_at = now
                 given.append((desire, method))
                 room -= 1
 
-    def _edit_room(self, now: float, edits: int, unseen: int) -> tuple[float, float]:
-        """How many more answers the edits can carry, and the gap that they will then have."""
+    def _spare_edit(self, now: float) -> bool:
+        """Edits are full and refill in vain: one more answer may be opened and live on what would be lost."""
         bucket = self.bucket(UPDATE, "", now)
-        carry = MAX_GAP * (bucket.level(now) / HORIZON + bucket.per_second)
+        return bucket.level(now) >= bucket.burst and now - self._opened_edit_at >= 1.0 / bucket.per_second
+
+    def _edit_room(self, now: float) -> tuple[float, float]:
+        """How many more answers the edits can carry, and the gap that they will then have.
+
+        Answers that have no text yet count too: they will want their share in a moment.
+        """
+        bucket = self.bucket(UPDATE, "", now)
+        carry = bucket.level(now) + REFILL * bucket.per_second
+        edits = sum(1 for d in self._desires if d.lives_on(Shown.EDIT))
         room = max(0.0, carry - edits) if edits else max(1.0, carry)
-        return room, self.gap(Shown.EDIT, now, edits + max(1, min(unseen, int(room))))
+        coming = sum(1 for d in self._desires if d.unopened()) - self.bucket(START, "", now).level(now)
+        return room, self.gap(Shown.EDIT, now, edits + max(1, min(int(coming), int(room))))
 
     def _first_delay(self, now: float, desire: Desire, gap: float, queue: int) -> float:
         """A crowd's first words wait half a gap, so that its few edits are spread evenly; unless posts are scarcer."""
         if gap <= 1.0 or desire.reuse:
             return 0.0
-        return max(0.0, gap / 2 - queue / self.bucket(POST, desire.channel, now).per_second)
+        posts = self.bucket(POST, desire.channel, now)
+        return max(0.0, gap / 2 - max(0.0, queue - posts.level(now)) / posts.per_second)
 
     def _progress(self, now: float, ready: list[Desire], given: list[Grant]) -> None:
         for shown, method in ((Shown.NATIVE, APPEND), (Shown.EDIT, UPDATE)):
-            gap = self._gap_now(shown, now)
+            gap, reserve = self._share(shown, now)
             for desire in ready:
                 if desire.shown is not shown or desire.whole or desire.must_close:
                     continue
                 if now < desire.written_at + gap - 1e-6:
                     continue
-                if not self._take(method, desire.channel, now):
+                if not self._take(method, desire.channel, now, reserve):
                     break
                 given.append((desire, method))
 
-    def _gap_now(self, shown: Shown, now: float) -> float:
-        sharers = sum(1 for d in self._desires if d.shown is shown and not d.whole)
-        return self.gap(shown, now, max(1, sharers))
+    def _share(self, shown: Shown, now: float) -> tuple[float, float]:
+        """The gap between two writes of one answer now, and the calls that progress must leave for endings.
+
+        An edited message ends by one more edit, a stream by a call of its own: so only edits need a reserve.
+        """
+        sharers = sum(1 for d in self._desires if d.lives_on(shown))
+        reserve = min(float(sharers), self.rate(UPDATE).burst - 1.0) if shown is Shown.EDIT and sharers > 1 else 0.0
+        return self.gap(shown, now, max(1, sharers), reserve), reserve
 
     def _earliest(self, desire: Desire, now: float) -> float:
         if desire.whole or desire.must_close:
@@ -313,17 +357,17 @@ class Pace:
             soonest = min(self.bucket(m, desire.channel, now).ready_at(now) for m in calls)
             return max(soonest, now + 0.05)
         method = APPEND if desire.shown is Shown.NATIVE else UPDATE
-        due = desire.written_at + self._gap_now(desire.shown, now)
-        return max(due, self.bucket(method, "", now).ready_at(now))
+        gap, reserve = self._share(desire.shown, now)
+        return max(desire.written_at + gap, self.bucket(method, "", now).ready_at(now, reserve))
 
     # -- budgets -----------------------------------------------------------------------------------------------
 
     def _first_free(self, methods: Iterable[str], channel: str, now: float) -> str | None:
         return next((m for m in methods if self._take(m, channel, now)), None)
 
-    def _take(self, method: str, channel: str, now: float) -> bool:
+    def _take(self, method: str, channel: str, now: float, reserve: float = 0.0) -> bool:
         bucket = self.bucket(method, channel, now)
-        if bucket.level(now) < 1.0:
+        if bucket.level(now) < 1.0 + min(reserve, bucket.burst - 1.0):
             return False
         bucket.take(now)
         return True
@@ -332,7 +376,7 @@ class Pace:
         """Forget the channels that have long been quiet, so that a workspace with many does not grow for ever."""
         if len(self._buckets) < 2_000:
             return
-        full: Callable[[Bucket], bool] = lambda b: b.level(now) >= b._burst  # noqa: E731
+        full: Callable[[Bucket], bool] = lambda b: b.level(now) >= b.burst  # noqa: E731
         self._buckets = {k: b for k, b in self._buckets.items() if not k[1] or not full(b)}
 
 
