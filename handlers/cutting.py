@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
@@ -237,7 +238,8 @@ def _fitting(text: str, limit: int) -> int:
 
 
 def _within(spans: list[tuple[int, int]], at: int) -> bool:
-    return any(start < at < end for start, end in spans)
+    index = bisect_left(spans, (at, 0)) - 1
+    return index >= 0 and at < spans[index][1]
 
 
 def _splits(text: str, at: int) -> bool:

@@ -15,10 +15,12 @@ _MARKER_ONLY = re.compile(r"[ \t>]*(?:[-+*]|-+|=+|#{1,6}|>|~+|\d{1,9}[.)]?)?[ \t
 _TURNING = re.compile(r"[ \t]*(?:-+|=+|#{1,6}|`{1,2}|~{1,2})[ \t]*")
 """A line of which, in itself, more is made than is meant: a heading's underline, half a fence."""
 _DELIMITERS_BEGUN = re.compile(r"[ \t]*[|:-][ \t|:-]*\r?")
-_LINK_BEGUN = re.compile(r"!?\[(?:[^\[\]\n]{0,80}|[^\[\]\n]{0,500}\](?:\([^()\n]{0,2000})?)")
+_TARGET_BEGUN = r"\([^\s()]*(?:\([^\s()]*\)[^\s()]*)?(?:\([^\s()]*|[ \t]+(?:\"[^\"\n]*\"?)?)?"
+_LINK_BEGUN = re.compile(rf"!?\[(?:[^\[\]\n]{{0,80}}|[^\[\]\n]{{0,500}}\](?:{_TARGET_BEGUN})?)")
 _ADDRESS_BEGUN = re.compile(r"<(?:https?:|mailto:)[^\s<>]*")
 _MARK = re.compile(
-    rf"(?P<whole>\\.|{CODE_SPAN}|{LINK}|<[A-Za-z][^\s<>]*>)|(?P<code>`+)|(?P<mark>\*+|_+|~~)|(?P<begun>!?\[|<|!$)"
+    rf"(?=[\\`*_~!\[<])"  # most characters need no look at the rest
+    rf"(?:(?P<whole>\\.|{CODE_SPAN}|{LINK}|<[A-Za-z][^\s<>]*>)|(?P<code>`+)|(?P<mark>\*+|_+|~~)|(?P<begun>!?\[|<|(?<!\S)!$|[~\\]$))"
 )
 
 
@@ -32,6 +34,8 @@ def frame(text: str) -> str:
         if set(last.strip()) == {fence.run[0]}:
             text = text[: len(text) - len(last)]
         return text + needs_closing(text)
+    if _closes_fence(text):
+        return text
     text = text[: _table_waits(text, replaceable=True)]
     start = text.rfind("\n") + 1
     last = text[start:]
@@ -55,6 +59,12 @@ def hold(text: str) -> int:
     if last.strip() and _TURNING.fullmatch(last):
         return len(text) - min(_table_waits(text, replaceable=False), len(text) - len(last))
     return len(text) - _table_waits(text, replaceable=False)
+
+
+def _closes_fence(text: str) -> bool:
+    """Whether the last line is the end of a fence."""
+    start = text.rfind("\n") + 1
+    return text[start:].lstrip()[:3] in ("```", "~~~") and open_fence(text[:start]) is not None
 
 
 def _table_waits(text: str, replaceable: bool) -> int:
@@ -101,7 +111,7 @@ def _closed(line: str) -> str:
         if match["code"]:
             return _close_code(line, match["code"], match.start(), stack)
         if match["begun"]:
-            if rest == "!" or _LINK_BEGUN.fullmatch(rest) or _ADDRESS_BEGUN.fullmatch(rest):
+            if rest in ("!", "~", "\\") or _LINK_BEGUN.fullmatch(rest) or _ADDRESS_BEGUN.fullmatch(rest):
                 return _close_marks(line[: match.start()], stack)
         elif match["mark"]:
             before, after = line[: match.start()][-1:], line[match.end() :][:1]

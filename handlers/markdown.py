@@ -23,7 +23,7 @@ _LONGEST_INFO = 40
 """UTF-8 bytes of an info string that are worth repeating where a fence is reopened."""
 
 _MARKERS = r"[ \t]{0,24}(?:(?:[-*+]|\d{1,9}[.)]) {1,4}){0,4}"
-_FENCE_LINE = re.compile(rf"^({_MARKERS})(`{{3,}}|~{{3,}})([^\n]*)$", re.MULTILINE)
+_FENCE_LINE = re.compile(rf"^({_MARKERS})(`{{3,}}|~{{3,}})([^\n]*)$")
 _DELIMITERS = re.compile(r"[ \t]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t\r]*")
 
 CODE_SPAN = rf"(?<!`)(?P<run>`{{1,{LONGEST_RUN}}})(?!`)[^\n]{{1,2000}}?(?<!`)(?P=run)(?!`)"
@@ -89,12 +89,22 @@ def after_line(fence: Fence | None, line: str, start: int = 0) -> Fence | None:
 
 def open_fence(text: str) -> Fence | None:
     """The fence that is open at the end of `text`."""
-    if "```" not in text and "~~~" not in text:
-        return None
     fence = None
-    for match in _FENCE_LINE.finditer(text):
-        fence = after_line(fence, match[0], match.start())
+    for start, end in _lines_with_runs(text):
+        fence = after_line(fence, text[start:end], start)
     return fence
+
+
+def _lines_with_runs(text: str) -> Iterator[tuple[int, int]]:
+    """Begin and end, without the newline, of every line in which a run stands that is long enough for a fence."""
+    ticks, tildes = text.find("```"), text.find("~~~")
+    while ticks >= 0 or tildes >= 0:
+        found = min(at for at in (ticks, tildes) if at >= 0)
+        end = text.find("\n", found)
+        end = end if end >= 0 else len(text)
+        yield text.rfind("\n", 0, found) + 1, end
+        ticks = text.find("```", end) if 0 <= ticks < end else ticks
+        tildes = text.find("~~~", end) if 0 <= tildes < end else tildes
 
 
 def needs_closing(text: str) -> str:
