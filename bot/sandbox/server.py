@@ -196,20 +196,29 @@ class Sandbox(Persons):
         """The calls answered with an error other than `ratelimited`."""
         return self.journal.refusals
 
-    async def until(self, predicate: Callable[[], Answer], timeout: float = 5.0, what: str = "") -> Answer:  # noqa: ASYNC109
+    async def until(
+        self,
+        predicate: Callable[[], Answer],
+        timeout: float = 5.0,  # noqa: ASYNC109
+        what: str = "",
+    ) -> Answer:
         """Wait until `predicate()` is true; looks again at every change instead of polling. Gives what it gave.
 
         A LookupError or SlackRefusal of the predicate means "not yet". TimeoutError after `timeout` seconds.
         """
+        obstacle: Exception | None = None
         try:
             async with asyncio.timeout(timeout):
                 while True:
                     self._changed.clear()
-                    if answer := _try(predicate):
-                        return answer
+                    try:
+                        if answer := predicate():
+                            return answer
+                    except (LookupError, SlackRefusal) as error:
+                        obstacle = error
                     await self._changed.wait()
         except TimeoutError:
-            raise TimeoutError(f"not within {timeout} s: {what or predicate}") from None
+            raise TimeoutError(f"not within {timeout} s: {what or predicate}") from obstacle
 
     def _on_change(self, change: Change) -> None:
         self._changed.set()
@@ -258,13 +267,6 @@ class Sandbox(Persons):
     def multiply_deliveries(self, copies: int) -> None:
         """Deliver everything so many times from now on."""
         self.faults.copies = copies
-
-
-def _try(predicate: Callable[[], Answer]) -> Answer | None:
-    try:
-        return predicate()
-    except (LookupError, SlackRefusal):
-        return None
 
 
 def furnish(workspace: Workspace) -> None:
