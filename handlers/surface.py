@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from bot import words
@@ -14,6 +14,7 @@ from handlers.menus import Menus
 from handlers.names import Names
 from handlers.payloads import Press
 from handlers.slack import Directory, Slack
+from handlers.talks import Talks
 from handlers.waiting import WaitingMarks
 
 
@@ -25,6 +26,7 @@ class Surface:
     workspaces: Directory
     marks: WaitingMarks
     tasks: Tasks
+    talks: Talks = field(default_factory=Talks)
 
     async def hear(self, event: dict[str, Any], team: str) -> None:
         """One message event: stored before this returns, shown afterwards."""
@@ -32,7 +34,8 @@ class Surface:
         said = payloads.utterance(event, team=slack.team, bot_user=slack.bot_user)
         if said is None:
             return
-        hearing = await self.service.hear(said)
+        async with self.talks.turn(said.place):
+            hearing = await self.service.hear(said)
         if hearing.outcome is Heard.ASKED and hearing.question is not None:
             self.tasks.start(self.menus.offer(hearing.question), name="menu")
         elif hearing.outcome is Heard.SAID and hearing.said is not None:
@@ -40,7 +43,7 @@ class Surface:
                 self.tasks.start(self.menus.after_fill(hearing.question, hearing.said), name="header")
             elif hearing.said.queued:
                 self.marks.put(slack, said.place.channel, said.ts, hearing.said.answer.id)
-        elif hearing.outcome is Heard.FULL:
+        elif hearing.outcome is Heard.FULL and self.talks.first_time(said.place, said.ts):
             chat = await self.service.at(said.place)
             content = blocks.limit_reached(chat.id if chat else "")
             place = said.place

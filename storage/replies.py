@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, exists, literal, null, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, exists, func, literal, null, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain import Answer, Ending, Part, Person, Status
@@ -121,15 +121,21 @@ class Replies:
         async with self._database.read() as connection:
             return list(dict.fromkeys(await connection.scalars(query)))
 
-    async def request_stop(self, chat_id: str) -> Answer | None:
-        """Mark the answer that is being written in this chat as to be stopped; its owner sees it when it renews."""
+    async def request_stop(self, chat_id: str, source: str | None = None) -> Answer | None:
+        """Mark the answer that is being written in this chat as to be stopped; its owner sees it when it renews.
+
+        The same `source` again gives the answer that it stopped, however that has ended since.
+        """
+        mine = answers.c.chat_id == chat_id
         query = (
             update(answers)
-            .where(RUNNING, answers.c.chat_id == chat_id)
-            .values(stop_requested=True)
+            .where(RUNNING, mine)
+            .values(stop_requested=True, stop_source=func.coalesce(source, answers.c.stop_source))
             .returning(answers.c.message_id)
         )
         async with self._database.begin() as connection:
+            if source and (known := await _one(connection, and_(mine, answers.c.stop_source == source))):
+                return known
             answer_id = await connection.scalar(query)
             return None if answer_id is None else await _one(connection, answers.c.message_id == answer_id)
 

@@ -96,6 +96,7 @@ answers = Table(
     Column("cut", Boolean, nullable=False),
     Column("parts", JSON, nullable=False),
     Column("stop_requested", Boolean, nullable=False),
+    Column("stop_source", String(64)),
     Column("queued", Boolean, nullable=False),
     Column("asker", String(64)),
     Column("asker_team", String(64)),
@@ -116,6 +117,7 @@ OPEN = answers.c.state != literal_column("'ended'")
 Index("uq_answers_running", answers.c.chat_id, unique=True, sqlite_where=RUNNING, postgresql_where=RUNNING)
 Index("ix_answers_open", answers.c.chat_id, answers.c.number, sqlite_where=OPEN, postgresql_where=OPEN)
 Index("ix_answers_question_id", answers.c.question_id)
+Index("ix_answers_chat_id", answers.c.chat_id)
 
 attachments = Table(
     "attachments",

@@ -76,7 +76,7 @@ class World:
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
-            if kind is None:
+            if kind is None and self.bot is not None:
                 await self.until(lambda: self.slack.courier.busy() == 0, "every event is acknowledged", 5.0)
         finally:
             await self.stop_bot()
@@ -124,6 +124,17 @@ class World:
         self._texts.add(text)
         script = ModelScript(pieces, fault=Fault(kind, after=len(pieces), **details))
         self.models.queue(model, *[script] * times)
+
+    def reply_to(self, answers: Mapping[str, str], rate: float | None = None) -> None:
+        """What every model answers whenever it is asked this, by the last words of the question."""
+        self._texts |= set(answers.values())
+
+        def answering(asked: Any) -> ModelScript | None:
+            last = text_of(asked.messages[-1])
+            found = next((answer for question, answer in answers.items() if last.endswith(question)), None)
+            return None if found is None or asks_for_title(asked.messages) else ModelScript(words(found), rate=rate)
+
+        self.models.answer_with("*", answering)
 
     def entitle(self, title: str | None, model: str = MODEL) -> None:
         """What the model calls conversations; None: it fails to."""
