@@ -122,6 +122,9 @@ async def test_links_to_messages_stay_in_the_page(slack: Sandbox, app: ChattyApp
     await expect(composer(page, "general")).to_be_visible()
     await page.go_back()
     await expect(composer(page, "random")).to_be_visible()
+    await page.goto(f"{slack.url}/archives/{general}/p{root.replace('.', '')}")
+    await expect(thread_messages(page)).to_contain_text(["the root", "the reply"])
+    await expect(page).to_have_url(re.compile(f"^{slack.url}/#"))
 
 
 async def test_the_inspector_shows_the_traffic(slack: Sandbox, app: ChattyApp, page: Page) -> None:

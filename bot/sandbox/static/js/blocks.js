@@ -88,10 +88,13 @@ const Block = memo(({ block, id, errors }) => {
   return html`<${BlockContext.Provider} value=${context}>${h(view, { block })}<//>`;
 });
 
+/** Blocks that keep nothing of a person's doing: a new block_id must not make them anew, so that text can grow in place. */
+const STATELESS = new Set(["markdown", "rich_text", "header", "divider", "context", "image", "table", "task_card"]);
+
 /** `errors`: {block_id: sentence}, shown at their fields. Must be inside a SurfaceContext. */
 export function Blocks({ blocks, errors = NO_ERRORS }) {
   return html`<div class="blocks">${blocks.map((block, index) => {
     const id = block.block_id ?? `block-${index}`;
-    return html`<${Block} key=${`${id}${block.type}`} block=${block} id=${id} errors=${errors} />`;
+    return html`<${Block} key=${(STATELESS.has(block.type) ? index : id) + block.type} block=${block} id=${id} errors=${errors} />`;
   })}</div>`;
 }

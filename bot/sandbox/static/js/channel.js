@@ -73,7 +73,8 @@ export function Messages({ state, channel }) {
     return words && `${displayName(userOf(state, state.bot.user_id))} ${words}`;
   };
   const empty = app && !messages.length && !whispers.length;
-  return html`<${MessageList} place=${`${state.me}/${channel.id}`} messages=${messages} whispers=${whispers} statusOf=${status} titleOf=${(message) => sessionAt(state, channel.id, message.ts)?.title}
+  return html`<${MessageList} place=${`${state.me}/${channel.id}`} messages=${messages} whispers=${whispers}
+      statusOf=${status} titleOf=${(message) => sessionAt(state, channel.id, message.ts)?.title}
       label=${`Messages in ${titleOf(state, channel)}`}
       head=${empty ? html`<${Welcome} state=${state} channel=${channel.id} onSaid=${opened} />` : html`<${Beginning} state=${state} channel=${channel} />`} />
     ${!channel.is_member && channel.type === "channel"

@@ -98,7 +98,9 @@ function useTyping({ initial, channel, commands, onSend, onEscape, onEmptyUp }) 
     setText(next);
     setWord(null);
   };
-  return { area, text, put, rows, active, setActive, pick, mention, keys, input, look, close: () => setWord(null), outgoing: () => withTokens(text.trim(), picked.current) };
+  const close = () => setWord(null);
+  const outgoing = () => withTokens(text.trim(), picked.current);
+  return { area, text, put, rows, active, setActive, pick, mention, keys, input, look, close, outgoing };
 }
 
 let fieldCount = 0;

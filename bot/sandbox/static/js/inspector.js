@@ -117,7 +117,8 @@ function Bar({ words, setWords, kinds, setKinds, paused, setPaused, waiting, cle
     setKinds(next);
   };
   return html`<div class="traffic-bar"><h2>Traffic</h2>
-    <input class="text-input" type="search" placeholder="Filter: chat.update ok…" aria-label="Filter traffic" value=${words} onInput=${(event) => setWords(event.target.value)} />
+    <input class="text-input" type="search" placeholder="Filter: chat.update ok…" aria-label="Filter traffic"
+      value=${words} onInput=${(event) => setWords(event.target.value)} />
     ${Object.entries(KINDS).map(([kind, label]) => html`<button type="button" key=${kind} class=${classes("pill", kinds.has(kind) && "on")}
       aria-pressed=${String(kinds.has(kind))} onClick=${() => toggle(kind)}>${label}</button>`)}
     <span class="spring"></span>

@@ -83,7 +83,7 @@ function Replies({ message, status, title, onOpen }) {
   return html`<button type="button" class="replies" onClick=${onOpen}>
     ${(message.reply_users ?? []).slice(0, 4).map((id) =>
       html`<${Avatar} key=${id} who=${faceOf(null, user(id))} size=${22} />`)}
-    <b>${count === 1 ? "1 reply" : `${count} replies`}</b>${title && html`<span class="replies-title">${title}</span>`}
+    ${count > 0 && html`<b>${count === 1 ? "1 reply" : `${count} replies`}</b>`}${title && html`<span class="replies-title">${title}</span>`}
     ${status ? html`<span class="replies-status shimmer">${status}</span>`
       : message.latest_reply && html`<span class="replies-when">Last reply ${ago(message.latest_reply)}</span>`}
     <span class="replies-view">View thread <${Icon} name="chevron-right" size=${14} /></span>

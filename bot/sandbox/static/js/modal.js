@@ -71,7 +71,8 @@ function ViewDialog({ state, view }) {
         <div class="dialog-body"><${Blocks} blocks=${view.blocks} errors=${errors} /></div>
         <div class="dialog-foot">
           <button type="button" class="button" onClick=${close}>${view.close?.text ?? view.close ?? "Cancel"}</button>
-          ${submitText && html`<button type="submit" class="button primary" aria-busy=${String(busy)}>${busy ? html`<span class="spinner"></span>` : submitText}</button>`}
+          ${submitText && html`<button type="submit" class="button primary" aria-busy=${String(busy)}>
+            ${busy ? html`<span class="spinner"></span>` : submitText}</button>`}
         </div>
       </form>
     <//>

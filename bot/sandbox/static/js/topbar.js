@@ -39,7 +39,8 @@ export function Banners({ state }) {
   }
   if (state.bot && !state.bot.connected) {
     return html`<div class="banner" role="alert"><${Icon} name="unplug" size=${16} />
-      <span><b>${state.bot.name} is not connected.</b> What you write is kept and delivered when it comes back; buttons, menus and commands will not work until then.</span></div>`;
+      <span><b>${state.bot.name} is not connected.</b> What you write is kept and delivered when it comes back;
+        buttons, menus and commands will not work until then.</span></div>`;
   }
   return null;
 }

@@ -42,10 +42,10 @@ FILES = {
 
 ICONS = """
 face-slightly-smiling
-arrow-down at-sign bell bookmark bot check chevron-down chevron-right circle-alert circle-check clock copy ellipsis
-ellipsis-vertical eraser external-link file-text hash house image info lock message-circle
-message-square message-square-reply message-square-text messages-square moon paperclip pause pencil play plug
-unplug plus reply search send-horizontal settings slash sparkles square square-pen sun thumbs-down thumbs-up
+arrow-down at-sign bot check chevron-down chevron-right circle-alert copy ellipsis
+ellipsis-vertical eraser file-text hash house image lock
+message-square-text messages-square moon paperclip pause pencil play
+unplug plus search send-horizontal sparkles square sun thumbs-down thumbs-up
 trash triangle-alert user users x zap eye wifi-off
 """
 
