@@ -47,6 +47,9 @@ from storage.replies import Replies
 
 log = get_logger(__name__)
 
+SANDBOX_CHANNELS = ("general", "random")
+"""Where the bot already is in the sandbox, so that the first mention finds it."""
+
 
 @dataclass(frozen=True)
 class Bot:
@@ -158,13 +161,12 @@ async def _providers(settings: Settings) -> list[ProviderSettings]:
 async def run(settings: Settings) -> int:
     """`bobbin run`: until SIGTERM or Ctrl-C."""
     configure_logging(settings.log_level, settings.log_format, settings.secrets())
-    ended = _ended()
-    async with build(settings) as bot:
+    async with _end() as end, build(settings) as bot:
         if await bot.socket.until_connected():
             log.info("connected")
         else:
             log.warning("not_connected_yet")
-        await ended.wait()
+        await end.wait()
         log.info("stopping")
     return 0
 
@@ -175,30 +177,34 @@ async def sandbox(settings: Settings, *, host: str, port: int, on_ready: Callabl
     from bot.sandbox.server import Sandbox
 
     configure_logging(settings.log_level, settings.log_format, settings.secrets())
-    ended = _ended()
     app = manifest()
     features = app["features"]
-    async with Sandbox(
-        host=host,
-        port=port,
-        scopes=bot_scopes(),
-        events=app["settings"]["event_subscriptions"]["bot_events"],
-        commands=features.get("slash_commands", ()),
-        shortcuts=features.get("shortcuts", ()),
-        mounts=[Mount("/models/v1", create_models_app())],
-    ) as slack:
+    async with (
+        _end() as end,
+        Sandbox(
+            host=host,
+            port=port,
+            scopes=bot_scopes(),
+            events=app["settings"]["event_subscriptions"]["bot_events"],
+            commands=features.get("slash_commands", ()),
+            shortcuts=features.get("shortcuts", ()),
+            mounts=[Mount("/models/v1", create_models_app())],
+        ) as slack,
+    ):
         changes: dict[str, object] = {
             "slack_bot_token": SecretStr(slack.bot_token),
             "slack_app_token": SecretStr(slack.app_token),
             "slack_api_url": slack.api_url,
         }
+        for channel in SANDBOX_CHANNELS:
+            await slack.join(slack.bot_user.id, channel)
         if not settings.providers():
             changes["openai_base_url"] = f"{slack.url}/models/v1"
         async with build(settings.changed(**changes)) as bot:
             if not await bot.socket.until_connected():
                 raise SettingsError("the bot could not connect to its own sandbox")
             on_ready(slack.url)
-            await ended.wait()
+            await end.wait()
 
 
 async def migrate(settings: Settings) -> None:
@@ -210,11 +216,36 @@ async def migrate(settings: Settings) -> None:
         await database.close()
 
 
-def _ended() -> asyncio.Event:
-    """Set by SIGTERM or Ctrl-C."""
-    event = asyncio.Event()
-    loop = asyncio.get_running_loop()
+class _End:
+    """Told by SIGTERM or Ctrl-C. What is still opening is given up; what is open closes with grace."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+        self._opening = asyncio.current_task()
+
+    def come(self) -> None:
+        self._event.set()
+        if self._opening is not None:
+            self._opening.cancel()
+
+    async def wait(self) -> None:
+        """All is open now: wait for the end."""
+        self._opening = None
+        await self._event.wait()
+
+    @property
+    def has_come(self) -> bool:
+        return self._event.is_set()
+
+
+@asynccontextmanager
+async def _end() -> AsyncIterator[_End]:
+    end, loop = _End(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         with suppress(NotImplementedError):  # Windows
-            loop.add_signal_handler(number, event.set)
-    return event
+            loop.add_signal_handler(number, end.come)
+    try:
+        yield end
+    except asyncio.CancelledError:
+        if not end.has_come:
+            raise
