@@ -114,8 +114,16 @@ class Programs:
     async def exchange(self, answer: Answer) -> Exchange:
         """The answer and its question as they stand now."""
         chat = await self._chats.get(answer.chat_id)
-        question, written = await self._chats.message(answer.question_id), await self._chats.message(answer.id)
+        question, written = await self.pair(answer.question_id, answer.id)
         return Exchange(chat, question, written)
+
+    async def pair(self, question_id: str, answer_id: str) -> tuple[Message, Message]:
+        """A message and its answer."""
+        return await self._chats.message(question_id), await self._chats.message(answer_id)
+
+    async def model_label(self, chat_id: str) -> str:
+        """What people call the chat's model."""
+        return self.models.label((await self._chats.get(chat_id)).model)
 
     async def page(self, person: Person, *, limit: int, cursor: str | None = None, search: str | None = None) -> Page:
         """A page of the person's chats, the most recently active first. Raises BadInput for a foreign cursor."""
@@ -124,6 +132,11 @@ class Programs:
     async def newest(self, *chats: Chat) -> dict[str, str]:
         """For each chat that has messages, the id of the newest."""
         return await self._chats.newest([chat.id for chat in chats])
+
+    async def is_open(self, answer_id: str | None) -> bool:
+        """Whether this is an answer that has not ended."""
+        found = await self._replies.these([answer_id]) if answer_id else []
+        return any(not answer.status.ended for answer in found)
 
     async def preselected(self, person: Person) -> ModelInfo | None:
         return await self.models.preselected(person)

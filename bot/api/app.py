@@ -1,0 +1,57 @@
+"""The HTTP side as one application."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+
+from fastapi import FastAPI
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from bot.api import calls, errors, rest, sockets
+from bot.api.auth import PER_MINUTE, Gate
+from bot.api.front import LARGEST_EVENT, BodyLimit
+from bot.api.operations import Check, operations
+from bot.chats.feed import Feed
+from bot.chats.programs import Programs
+from bot.observability import Metrics
+from storage.coordination import Coordination
+from storage.tokens import Tokens
+
+DESCRIPTION = """\
+The conversations that people have in Slack, for programs. `/chats token` in Slack gives a token; it names one person in
+one workspace: `Authorization: Bearer bob_…`. Errors are `{"success": false, "error", "message"}`. Every change comes on
+the WebSocket `/ws`.
+"""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the HTTP side is made of."""
+
+    programs: Programs
+    feed: Feed
+    tokens: Tokens
+    coordination: Coordination
+    metrics: Metrics
+    checks: Mapping[str, Check]
+    """What must be well for this process to be ready."""
+    slack: Mapping[str, ASGIApp] = field(default_factory=dict)
+    """Applications for what Slack sends, by path: each speaks for itself and checks signatures."""
+    per_minute: int = PER_MINUTE
+
+
+def create_app(parts: Parts) -> ASGIApp:
+    """The application: operations, Slack's requests, the API and its documentation at `/docs`."""
+    app = FastAPI(title="Bobbin", version=version("bobbin"), description=DESCRIPTION, redoc_url=None)
+    gate = Gate(parts.tokens, parts.coordination, parts.per_minute)
+    app.include_router(rest.router(parts.programs, parts.feed, gate))
+    app.include_router(calls.v1(parts.programs, parts.feed, gate))
+    app.include_router(calls.calls(parts.programs, gate))
+    app.include_router(sockets.router(parts.programs, parts.feed, gate))
+    app.router.routes.extend(operations(parts.metrics, parts.checks))
+    app.router.routes.extend(Route(path, slack, methods=["POST"]) for path, slack in parts.slack.items())
+    errors.install(app)
+    return BodyLimit(app, dict.fromkeys(parts.slack, LARGEST_EVENT))

@@ -1,0 +1,53 @@
+"""Who is asking: one place for tokens and for how often they may be used."""
+
+from __future__ import annotations
+
+import hashlib
+
+from fastapi import Depends
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from bot.api.errors import too_many_requests, unauthorized
+from bot.domain import Person
+from bot.errors import StorageError
+from storage.coordination import Coordination
+from storage.tokens import Tokens
+
+PER_MINUTE = 120
+"""Requests that one token may make in a minute, and at once after a quiet one."""
+LONGEST_TOKEN = 500
+
+bearer = HTTPBearer(auto_error=False, description="A token from `/chats token` in Slack.")
+
+
+class Gate:
+    """A dependency of every route: gives the person whom the token names."""
+
+    def __init__(self, tokens: Tokens, coordination: Coordination, per_minute: int = PER_MINUTE) -> None:
+        self._tokens, self._coordination, self._per_minute = tokens, coordination, per_minute
+
+    async def __call__(self, credentials: HTTPAuthorizationCredentials | None = Depends(bearer)) -> Person:
+        return await self.admit(credentials.credentials if credentials else None)
+
+    async def admit(self, token: str | None) -> Person:
+        """Raises ApiError: 401 for no valid token, 429 for one that is used too often."""
+        person = await self.known(token)
+        if person is None:
+            raise unauthorized()
+        await self._count(token or "")
+        return person
+
+    async def known(self, token: str | None) -> Person | None:
+        """Whom the token names; None when it is none of ours (any more)."""
+        if not token or len(token) > LONGEST_TOKEN:
+            return None
+        return await self._tokens.person(token)
+
+    async def _count(self, token: str) -> None:
+        key = f"api:{hashlib.sha256(token.encode('utf-8', 'replace')).hexdigest()}"
+        try:
+            grant = await self._coordination.take(key, self._per_minute / 60, self._per_minute)
+        except StorageError:  # the limit is there against floods; without Redis there is none, and people are served
+            return
+        if not grant.ok:
+            raise too_many_requests(grant.wait)

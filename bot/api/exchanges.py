@@ -1,0 +1,70 @@
+"""One message and its answer, waited for: by blocking until it is whole, or piece by piece."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from bot.api.errors import going_down
+from bot.chats.feed import Ended, Entitled, Feed, Listener, Restarted, Wrote
+from bot.chats.programs import Exchange, Programs
+from bot.domain import Answer, Chat, Person, Status, TitleBy
+from storage.coordination import SlowReader
+
+TITLE_WITHIN = 6.0
+"""Seconds that the first answer waits for the conversation's title."""
+
+
+class Waiting:
+    """Somebody who waits for one answer. What becomes of the answer does not depend on them."""
+
+    def __init__(self, programs: Programs, feed: Feed, listener: Listener, chat: Chat, answer: Answer) -> None:
+        self._programs, self._feed, self._listener = programs, feed, listener
+        self._chat, self._answer = chat, answer
+
+    async def pieces(self) -> AsyncIterator[Wrote | Restarted]:
+        """The text as it comes, from its beginning on, until it is whole. Raises ApiError when Bobbin goes down."""
+        await self._feed.follow(self._chat, self._answer)
+        so_far = await self._programs.exchange(self._answer)
+        if so_far.answer.status.ended:  # before anybody listened
+            yield Wrote(self._chat.id, self._answer.id, so_far.answer.text)
+            return
+        async for change in self._listener:
+            if isinstance(change, Entitled) or change.message != self._answer.id:
+                continue
+            if isinstance(change, Ended):
+                return
+            if isinstance(change, Wrote | Restarted):
+                yield change
+        raise going_down()
+
+    async def whole(self) -> Exchange:
+        """The exchange when its answer has ended."""
+        async for _ in self.pieces():
+            pass
+        return await self._programs.exchange(self._answer)
+
+    async def title(self, exchange: Exchange) -> str | None:
+        """With the first exchange, the title that the model gave it, if it does so within moments."""
+        if not exchange.first or exchange.answer.status is not Status.DONE:
+            return None
+        if exchange.chat.title_by is TitleBy.DEFAULT:
+            try:
+                async with asyncio.timeout(TITLE_WITHIN):
+                    await self._until_entitled()
+            except (TimeoutError, SlowReader):
+                pass
+            exchange = await self._programs.exchange(self._answer)
+        return exchange.chat.title if exchange.chat.title_by is TitleBy.MODEL else None
+
+    async def _until_entitled(self) -> None:
+        async for change in self._listener:
+            if isinstance(change, Entitled) and change.chat == self._chat.id:
+                return
+
+
+@asynccontextmanager
+async def waiting(programs: Programs, feed: Feed, person: Person, chat: Chat, answer: Answer) -> AsyncIterator[Waiting]:
+    async with feed.listen(person) as listener:
+        yield Waiting(programs, feed, listener, chat, answer)

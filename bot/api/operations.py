@@ -1,0 +1,44 @@
+"""What whoever runs Bobbin asks: is it alive, is it ready, how is it doing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from bot.errors import BobbinError
+from bot.observability import METRICS_CONTENT_TYPE, Metrics
+
+Check = Callable[[], Awaitable[str | None]]
+"""Says what is not ready, or None. May raise BobbinError, which says it too."""
+ANSWERED_WITHIN = 3.0
+"""Seconds that one check may take."""
+
+
+def operations(metrics: Metrics, checks: Mapping[str, Check]) -> list[Route]:
+    async def alive(_: Request) -> Response:
+        return JSONResponse({"alive": True})
+
+    async def ready(_: Request) -> Response:
+        faults = await asyncio.gather(*(_fault(check) for check in checks.values()))
+        found = {name: fault or "ok" for name, fault in zip(checks, faults, strict=True)}
+        fine = not any(faults)
+        return JSONResponse({"ready": fine, "checks": found}, 200 if fine else 503)
+
+    async def measured(_: Request) -> Response:
+        return Response(metrics.render(), headers={"Content-Type": METRICS_CONTENT_TYPE})
+
+    return [Route("/healthz", alive), Route("/readyz", ready), Route("/metrics", measured)]
+
+
+async def _fault(check: Check) -> str | None:
+    try:
+        async with asyncio.timeout(ANSWERED_WITHIN):
+            return await check()
+    except TimeoutError:
+        return "no answer in time"
+    except BobbinError as error:
+        return str(error)

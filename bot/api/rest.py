@@ -1,0 +1,217 @@
+"""`/chat/…`: conversations, messages, models."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi import APIRouter, Depends, Header, Path, Query, Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+
+from bot import words
+from bot.api.auth import Gate
+from bot.api.errors import ApiError, body
+from bot.api.exchanges import Waiting, waiting
+from bot.api.shapes import (
+    LONGEST_KEY,
+    Answered,
+    Conversation,
+    Conversations,
+    CreatedConversation,
+    History,
+    Model,
+    Models,
+    NewConversation,
+    NewMessageIn,
+    OneMessage,
+    Problem,
+    Shape,
+    TooMany,
+    Unanswered,
+)
+from bot.chats.feed import Feed, Wrote
+from bot.chats.programs import Exchange, Programs
+from bot.domain import Answer, Chat, Person, Status
+from bot.errors import BobbinError
+
+PAGE, LONGEST_PAGE = 50, 100
+EVENT_STREAM = "text/event-stream"
+
+Responses = dict[int | str, dict[str, Any]]
+COMMON: Responses = {
+    401: {"model": Problem, "description": "No valid token."},
+    422: {"model": Problem, "description": "The request is not as it should be; `message` says where."},
+    429: {"model": TooMany, "description": "The token is used too often (see `Retry-After`)."},
+    503: {"model": Problem, "description": "The database cannot be reached, or Bobbin is restarting."},
+}
+WITH_BODY: Responses = {
+    408: {"model": Problem, "description": "The body did not come in time."},
+    413: {"model": Problem, "description": "The body is too large."},
+}
+MISSING: Responses = {404: {"model": Problem, "description": "No such conversation or message of yours."}}
+EXCHANGE: Responses = {
+    **WITH_BODY,
+    **MISSING,
+    409: {"model": Problem, "description": "An answer is being written in this conversation."},
+    429: {"model": TooMany, "description": "The conversation is full, or the token is used too often."},
+    502: {"model": Unanswered, "description": "The model failed. The message is stored, its answer can be retried."},
+}
+STREAMED = "With `Accept: text/event-stream`: events `message`, `token`, `restart`, and `done` or `failed` at the end."
+
+ConversationId = Path(description="A conversation's id.")
+
+
+def router(programs: Programs, feed: Feed, gate: Gate) -> APIRouter:
+    routes = APIRouter(prefix="/chat", tags=["conversations"], responses=COMMON)
+
+    @routes.post("/conversations", status_code=201, responses=WITH_BODY)
+    async def create(given: NewConversation | None = None, person: Person = Depends(gate)) -> CreatedConversation:
+        """A conversation without messages; it is listed from its first one on."""
+        given = given or NewConversation()
+        chat = await programs.create(person, given.title, given.model)
+        return CreatedConversation(conversation=Conversation.of(chat, None))
+
+    @routes.get("/conversations")
+    async def listed(
+        limit: int = Query(PAGE, ge=1, le=LONGEST_PAGE),
+        cursor: str | None = Query(None, max_length=500, description="`nextCursor` of the page before."),
+        q: str | None = Query(None, max_length=500, description="Words that title or messages contain."),
+        person: Person = Depends(gate),
+    ) -> Conversations:
+        """Your conversations, the most recently active first, without their messages."""
+        page = await programs.page(person, limit=limit, cursor=cursor, search=searchable(q))
+        newest = await programs.newest(*page.chats)
+        found = [Conversation.of(chat, newest.get(chat.id)) for chat in page.chats]
+        return Conversations(conversations=found, next_cursor=page.next_cursor)
+
+    @routes.get(
+        "/conversations/{conversation_id}",
+        response_model=History,
+        responses={**MISSING, 304: {"description": "Nothing has changed since the `ETag` in `If-None-Match`."}},
+    )
+    async def history(
+        conversation_id: str = ConversationId,
+        if_none_match: str | None = Header(None),
+        person: Person = Depends(gate),
+    ) -> Response:
+        """The conversation and all its messages in order."""
+        chat = await programs.chat(person, conversation_id)
+        messages = await programs.messages(chat)
+        newest = messages[-1].id if messages else None
+        shape = History(conversation=Conversation.of(chat, newest), messages=[OneMessage.of(one) for one in messages])
+        return tagged(shape, if_none_match)
+
+    @routes.post(
+        "/conversations/{conversation_id}/messages",
+        status_code=201,
+        response_model=Answered,
+        response_model_exclude_none=True,
+        responses={**EXCHANGE, 201: {"content": {EVENT_STREAM: {}}, "description": STREAMED}},
+    )
+    async def say(
+        request: Request,
+        given: NewMessageIn,
+        conversation_id: str = ConversationId,
+        idempotency_key: str | None = Header(
+            None, min_length=1, max_length=LONGEST_KEY, description="Makes a repetition of the same request harmless."
+        ),
+        person: Person = Depends(gate),
+    ) -> Response:
+        """Says something, and answers when the model's answer is whole. Hanging up does not stop it."""
+        said = await programs.say(person, conversation_id, given.post(given.content, idempotency_key))
+        return await respond(request, person, said.chat, said.answer, 201)
+
+    @routes.post(
+        "/conversations/{conversation_id}/messages/{message_id}/retry",
+        response_model=Answered,
+        response_model_exclude_none=True,
+        responses={**EXCHANGE, 200: {"content": {EVENT_STREAM: {}}, "description": STREAMED}},
+    )
+    async def retry(
+        request: Request,
+        conversation_id: str = ConversationId,
+        message_id: str = Path(description="The message, or its failed answer."),
+        person: Person = Depends(gate),
+    ) -> Response:
+        """Answers a message again whose answer has failed."""
+        chat = await programs.chat(person, conversation_id)
+        answer = await programs.retry(person, conversation_id, message_id)
+        return await respond(request, person, chat, answer, 200)
+
+    @routes.get("/models", tags=["models"])
+    async def models(person: Person = Depends(gate)) -> Models:
+        """The models that a new conversation may use."""
+        default = await programs.preselected(person)
+        offered = [Model.of(info) for group in programs.models.offered() for info in group.models]
+        return Models(models=offered, default=str(default.ref) if default else None)
+
+    async def respond(request: Request, person: Person, chat: Chat, answer: Answer, status: int) -> Response:
+        if EVENT_STREAM in request.headers.get("accept", ""):
+            events = streamed(programs, feed, person, chat, answer)
+            return StreamingResponse(events, status, {"Cache-Control": "no-store"}, media_type=EVENT_STREAM)
+        async with waiting(programs, feed, person, chat, answer) as wait:
+            return JSONResponse(await outcome(programs, wait, await wait.whole()), status)
+
+    return routes
+
+
+def searchable(words_: str | None) -> str | None:
+    """What a database can look for: PostgreSQL knows no NUL."""
+    return words_.replace("\x00", " ") if words_ else None
+
+
+def tagged(shape: Shape, known: str | None) -> Response:
+    """The shape with its ETag, or 304 when the client knows it already."""
+    content = shape.model_dump_json(by_alias=True).encode()
+    tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+    matches = known is not None and any(one.strip().removeprefix("W/") in ("*", tag) for one in known.split(","))
+    headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
+    if matches:
+        return Response(status_code=304, headers=headers)
+    return Response(content, media_type="application/json", headers=headers)
+
+
+async def outcome(programs: Programs, wait: Waiting, exchange: Exchange) -> dict[str, Any]:
+    """The whole exchange as a body. Raises ApiError (502) when the model failed."""
+    pair: dict[str, Any] = {
+        "userMessage": OneMessage.of(exchange.message).model_dump(by_alias=True),
+        "assistantMessage": OneMessage.of(exchange.answer).model_dump(by_alias=True),
+        "rateLimitReached": False,
+    }
+    if exchange.answer.status is Status.FAILED:
+        raise ApiError(502, "Model failed", failure(programs, exchange), **pair)
+    title = await wait.title(exchange)
+    return pair | ({"conversationTitle": title} if title else {})
+
+
+def failure(programs: Programs, exchange: Exchange) -> str:
+    """What happened, in a sentence a person can act on."""
+    return words.failure(exchange.answer.error, programs.models.label(exchange.chat.model))
+
+
+async def streamed(programs: Programs, feed: Feed, person: Person, chat: Chat, answer: Answer) -> AsyncIterator[str]:
+    """The exchange as server-sent events."""
+    async with waiting(programs, feed, person, chat, answer) as wait:
+        try:
+            begun = await programs.exchange(answer)
+            question, reply = OneMessage.of(begun.message), OneMessage.of(begun.answer)
+            yield event(
+                "message",
+                {
+                    "userMessage": question.model_dump(by_alias=True),
+                    "assistantMessage": reply.model_dump(by_alias=True),
+                },
+            )
+            async for piece in wait.pieces():
+                yield event("token", {"token": piece.text}) if isinstance(piece, Wrote) else event("restart", {})
+            yield event("done", await outcome(programs, wait, await programs.exchange(answer)))
+        except ApiError as error:
+            yield event("failed", error.body)
+        except BobbinError:
+            yield event("failed", body("Unavailable", words.SAVE_FAILED))
+
+
+def event(name: str, data: dict[str, Any]) -> str:
+    return f"event: {name}\ndata: {json.dumps(data)}\n\n"

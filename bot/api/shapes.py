@@ -1,0 +1,198 @@
+"""What goes over the wire under `/chat`: names in camelCase, times in ISO 8601 and UTC, ids opaque."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from bot.chats import attachments
+from bot.chats.attachments import TextFile
+from bot.chats.programs import Post
+from bot.domain import Chat, Image, Message, ModelInfo
+
+LONGEST_CONTENT = 200_000
+"""Characters of one message."""
+LONGEST_KEY = 255
+
+
+def iso(moment: datetime | None) -> str:
+    """A time in UTC, to the millisecond: `2026-01-31T12:00:00.000Z`."""
+    assert moment is not None
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _storable(text: str) -> str:
+    return text.replace("\x00", "\ufffd")
+
+
+Text = Annotated[str, AfterValidator(_storable)]
+Content = Annotated[Text, Field(min_length=1, max_length=LONGEST_CONTENT, description="What the person says.")]
+Title = Annotated[Text, Field(max_length=200)]
+ModelName = Annotated[Text, Field(max_length=500, description="An id from `GET /chat/models`.")]
+Time = Annotated[str, Field(json_schema_extra={"format": "date-time"}, examples=["2026-01-31T12:00:00.000Z"])]
+Identifier = Annotated[str, Field(examples=["019c0f3e6a21b7d0c5e1f2a3b4c5d6e7"])]
+RoleName = Literal["user", "assistant"]
+StatusName = Literal["waiting", "running", "done", "stopped", "failed"]
+
+
+class Shape(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
+
+
+class Problem(BaseModel):
+    """Why a request did not succeed."""
+
+    success: Literal[False] = False
+    error: str = Field(examples=["Not found"])
+    message: str = Field(examples=["There is no such thing here."])
+
+
+class TooMany(Problem, Shape):
+    """Either the conversation is full (`rateLimitReached` true, with `content` for the person), or the token is used
+    too often (`rateLimitReached` false, with `Retry-After`)."""
+
+    rate_limit_reached: bool
+    content: str | None = None
+
+
+class NewConversation(Shape):
+    title: Title | None = None
+    model: ModelName | None = None
+
+
+class Conversation(Shape):
+    id: Identifier
+    title: str
+    model: str
+    created_at: Time
+    updated_at: Time
+    message_count: int
+    last_message_id: Identifier | None
+
+    @classmethod
+    def of(cls, chat: Chat, newest: str | None) -> Conversation:
+        return cls(
+            id=chat.id,
+            title=chat.title,
+            model=str(chat.model),
+            created_at=iso(chat.created_at),
+            updated_at=iso(chat.updated_at),
+            message_count=chat.message_count,
+            last_message_id=newest,
+        )
+
+
+class OneMessage(Shape):
+    id: Identifier
+    role: RoleName
+    content: str
+    status: StatusName
+    created_at: Time
+
+    @classmethod
+    def of(cls, message: Message) -> OneMessage:
+        return cls(
+            id=message.id,
+            role=message.role.value,
+            content=message.text,
+            status=message.status.value,
+            created_at=iso(message.created_at),
+        )
+
+
+class CreatedConversation(Shape):
+    conversation: Conversation
+
+
+class Conversations(Shape):
+    conversations: list[Conversation]
+    next_cursor: str | None
+
+
+class History(Shape):
+    conversation: Conversation
+    messages: list[OneMessage]
+
+
+class ImageIn(BaseModel):
+    """A picture in base64: png, jpeg, gif or webp."""
+
+    data: str = Field(description="base64, or a data URL")
+    type: str | None = Field(None, max_length=100, examples=["image/png"])
+    name: Text | None = Field(None, max_length=200)
+
+
+class ArtifactIn(BaseModel):
+    """A text that belongs to the message."""
+
+    name: Text = Field(max_length=200, examples=["notes.md"])
+    type: Text = Field("text/plain", max_length=100, examples=["text/markdown"])
+    content: Text = Field(max_length=attachments.LONGEST_TEXTS)
+
+
+class Enclosures(BaseModel):
+    images: list[str | ImageIn] | None = Field(
+        None, description="data URLs or base64; at most 5 of 5 MB; nothing is fetched from addresses"
+    )
+    artifacts: list[ArtifactIn] | None = Field(None, description="texts; at most 10, together 200,000 characters")
+
+    def post(self, text: str, key: str | None = None) -> Post:
+        """Raises BadInput."""
+        pictures = attachments.images([_image(one) for one in (self.images or [])[: attachments.MOST_IMAGES + 1]])
+        files = [TextFile(one.name, one.type, one.content) for one in self.artifacts or ()]
+        return Post(attachments.with_texts(text, files), pictures, key)
+
+
+def _image(given: str | ImageIn) -> Image:
+    if isinstance(given, str):
+        return attachments.image_from_text(given)
+    return attachments.image_from_text(given.data, given.name or "image")
+
+
+class NewMessageIn(Enclosures):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"content": "What is a bobbin?"}]})
+
+    content: Content
+
+
+class Answered(Shape):
+    """A message and its answer."""
+
+    user_message: OneMessage
+    assistant_message: OneMessage
+    rate_limit_reached: Literal[False] = False
+    conversation_title: str | None = Field(None, description="With the first exchange, once the model has written it.")
+
+
+class Unanswered(Answered):
+    """The model failed: the message is stored, its answer is `failed` and can be retried."""
+
+    success: Literal[False] = False
+    error: str = Field(examples=["Model failed"])
+    message: str
+
+
+class Model(Shape):
+    id: str
+    name: str
+    provider: str
+    context: int | None = None
+    vision: bool
+
+    @classmethod
+    def of(cls, info: ModelInfo) -> Model:
+        return cls(
+            id=str(info.ref),
+            name=info.label,
+            provider=info.provider_label,
+            context=info.context,
+            vision=info.vision,
+        )
+
+
+class Models(Shape):
+    models: list[Model]
+    default: str | None = Field(description="What a new conversation gets when it names none.")

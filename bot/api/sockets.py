@@ -1,0 +1,186 @@
+"""`/ws`: every change in the caller's chats, as it happens."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import replace
+from typing import Any
+
+from fastapi import APIRouter, WebSocket, WebSocketDisconnect
+from starlette.responses import JSONResponse
+
+from bot import words
+from bot.api.auth import Gate
+from bot.api.calls import MessageShape
+from bot.api.errors import ApiError
+from bot.chats.feed import Change, Ended, Entitled, Feed, Listener, Uttered, Wrote
+from bot.chats.programs import Programs
+from bot.domain import Person, Status
+from bot.errors import StorageError
+from bot.observability import get_logger
+from storage.coordination import SlowReader
+
+log = get_logger(__name__)
+
+TOKEN_WITHIN = 10.0
+"""Seconds that a client without a token in its request gets to send one."""
+ASK_AGAIN = 30.0
+"""Seconds between two looks whether the token is still valid."""
+UNREAD = 1_000
+"""Changes that may wait for a reader before it is dropped."""
+SENT_WITHIN = 30.0
+"""Seconds that a single message may take to leave."""
+UNAUTHORIZED, TOO_SLOW, RESTARTING, BUSY = 4401, 4408, 1012, 4429
+
+
+def router(programs: Programs, feed: Feed, gate: Gate) -> APIRouter:
+    routes = APIRouter()
+
+    @routes.websocket("/ws")
+    async def changes(socket: WebSocket) -> None:
+        token = _given(socket)
+        if token is None:
+            await socket.accept()
+            token = await _first_word(socket)
+        try:
+            person = await gate.admit(token)
+        except ApiError as refusal:
+            await _refuse(socket, refusal)
+            return
+        async with feed.listen(person, UNREAD) as listener:
+            if not _accepted(socket):
+                await socket.accept()
+            await Connection(programs, gate, socket, token or "").serve(person, listener)
+
+    return routes
+
+
+def _given(socket: WebSocket) -> str | None:
+    scheme, _, token = socket.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return token.strip()
+    return socket.query_params.get("token")
+
+
+async def _first_word(socket: WebSocket) -> str | None:
+    """The token in the client's first message, `{"token": …}`."""
+    try:
+        async with asyncio.timeout(TOKEN_WITHIN):
+            told = json.loads(await socket.receive_text())
+    except (TimeoutError, ValueError, KeyError, RecursionError, WebSocketDisconnect):
+        return None
+    token = told.get("token") if isinstance(told, dict) else None
+    return token if isinstance(token, str) else None
+
+
+def _accepted(socket: WebSocket) -> bool:
+    return socket.application_state.name == "CONNECTED"
+
+
+async def _refuse(socket: WebSocket, refusal: ApiError) -> None:
+    try:
+        if _accepted(socket):
+            await socket.close(BUSY if refusal.status == 429 else UNAUTHORIZED, refusal.body["error"])
+        else:
+            await socket.send_denial_response(JSONResponse(refusal.body, refusal.status, refusal.headers))
+    except (RuntimeError, WebSocketDisconnect):
+        pass  # the client has gone already
+
+
+class Connection:
+    """One open socket: a reader of the client's words, and a writer of changes."""
+
+    def __init__(self, programs: Programs, gate: Gate, socket: WebSocket, token: str) -> None:
+        self._programs, self._gate, self._socket, self._token = programs, gate, socket, token
+        self._sending = asyncio.Lock()
+
+    async def serve(self, person: Person, listener: Listener) -> None:
+        """Until the client leaves, is too slow, loses its token, or Bobbin ends."""
+        tasks = [
+            asyncio.create_task(self._tell(listener), name="socket writer"),
+            asyncio.create_task(self._hear(), name="socket reader"),
+            asyncio.create_task(self._guard(person), name="socket guard"),
+        ]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        await self._close(next(iter(done)))
+
+    async def _close(self, ended: asyncio.Task[int]) -> None:
+        error = None if ended.cancelled() else ended.exception()
+        code = RESTARTING
+        if isinstance(error, WebSocketDisconnect):
+            return
+        if isinstance(error, SlowReader | TimeoutError):
+            code = TOO_SLOW
+        elif error is not None:
+            log.warning("socket_failed", exc_info=None if isinstance(error, StorageError) else error)
+        elif not ended.cancelled():
+            code = ended.result()
+        try:
+            async with asyncio.timeout(1):  # one that does not read does not read this either
+                await self._socket.close(code)
+        except (TimeoutError, RuntimeError, WebSocketDisconnect):
+            pass
+
+    async def _tell(self, listener: Listener) -> int:
+        async for change in listener:
+            if (event := await self._event(change)) is not None:
+                await self._send(event)
+        return RESTARTING
+
+    async def _send(self, event: dict[str, Any]) -> None:
+        async with self._sending, asyncio.timeout(SENT_WITHIN):
+            await self._socket.send_text(json.dumps(event))
+
+    async def _hear(self) -> int:
+        """Answers `{"ping": …}` with `{"pong": …}`, so that clients without control frames can ask for life."""
+        while True:
+            try:
+                told = json.loads(await self._socket.receive_text())
+            except (ValueError, KeyError, RecursionError):
+                continue
+            if isinstance(told, dict) and "ping" in told:
+                await self._send({"pong": told["ping"]})
+
+    async def _guard(self, person: Person) -> int:
+        while True:
+            await asyncio.sleep(ASK_AGAIN)
+            try:
+                if await self._gate.known(self._token) != person:
+                    return UNAUTHORIZED
+            except StorageError as error:
+                log.info("token_not_checked", reason=str(error))
+
+    async def _event(self, change: Change) -> dict[str, Any] | None:
+        if isinstance(change, Entitled):
+            return {"chat": change.chat, "title": change.title} if change.title is not None else None
+        if isinstance(change, Uttered):
+            return await self._uttered(change)
+        about = {"message": change.message, "chat": change.chat}
+        if isinstance(change, Wrote):
+            return {**about, "content": {"Token": {"token": change.text}}}
+        if isinstance(change, Ended):
+            return {**about, **await self._ending(change)}
+        return {**about, "content": "Restart"}
+
+    async def _uttered(self, change: Uttered) -> dict[str, Any]:
+        question, answer = await self._programs.pair(change.question, change.message)
+        # Whatever has been written by now follows as tokens.
+        empty = replace(answer, text="", status=Status.WAITING)
+        return {
+            "chat": change.chat,
+            "user_message": MessageShape.of(question).model_dump(),
+            "assistant_message": MessageShape.of(empty).model_dump(),
+        }
+
+    async def _ending(self, change: Ended) -> dict[str, Any]:
+        if change.status is Status.FAILED:
+            label = await self._programs.model_label(change.chat)
+            return {"content": {"Failed": {"error": change.error, "message": words.failure(change.error, label)}}}
+        stopped = {"status": "stopped"} if change.status is Status.STOPPED else {}
+        return {"content": "Finish", **stopped}
