@@ -75,9 +75,7 @@ class Draft:
         self._settle()
         page = self.page
         if bytes_len(page.text) > PART_BYTES:
-            head = cut(page.text, PART_BYTES, at_least=page.sent).head
-            common = _common(head, page.text)
-            return page.text[page.sent : common] if common > page.sent else ""
+            return page.text[page.sent : cut(page.text, PART_BYTES, at_least=page.sent).at]
         end = len(page.text) if whole else max(page.sent, len(page.text) - hold(page.text))
         return page.text[page.sent : end]
 
@@ -114,14 +112,3 @@ class Draft:
         if self._fresh:
             self.page.text += "".join(self._fresh)
             self._fresh.clear()
-
-
-def _common(left: str, right: str) -> int:
-    """Length of the common beginning: a cut page ends with closers that the text itself does not have."""
-    if right.startswith(left):
-        return len(left)
-    low, high = 0, min(len(left), len(right))
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if left[:middle] == right[:middle] else (low, middle - 1)
-    return low
