@@ -13,10 +13,17 @@ from dataclasses import dataclass
 
 from pydantic import SecretStr
 from slack_bolt.authorization import AuthorizeResult
+from slack_sdk.web.async_client import AsyncWebClient
 from starlette.routing import Mount
 
+from bot.api.app import Parts, create_app
+from bot.api.front import Doorway
+from bot.api.operations import Check
+from bot.api.server import serving
+from bot.chats.feed import Feed
 from bot.chats.history import Briefings
 from bot.chats.models import ModelChoice
+from bot.chats.programs import Programs
 from bot.chats.service import ChatService
 from bot.chats.titles import Titles
 from bot.config import Settings, no_models
@@ -34,16 +41,20 @@ from handlers.connection import SocketConnection, build_app, new_client, new_ses
 from handlers.menus import Menus
 from handlers.names import Names
 from handlers.recovery import MenuRecovery
+from handlers.requests import PATH, SlackRequests
 from handlers.sinks import SlackSinks
 from handlers.surface import Surface
+from handlers.via import ViaMessages
 from handlers.waiting import WaitingMarks
 from handlers.workspaces import Workspaces
 from storage.chats import Chats
-from storage.coordination import open_coordination
+from storage.coordination import Coordination, open_coordination
 from storage.database import Database
 from storage.people import People
 from storage.questions import Questions
 from storage.replies import Replies
+from storage.schema import Schema, schema_of
+from storage.tokens import Tokens
 
 log = get_logger(__name__)
 
@@ -58,8 +69,11 @@ class Bot:
     database: Database
     service: ChatService
     engine: Engine
-    socket: SocketConnection
+    socket: SocketConnection | SlackRequests
+    """Where Slack's events come in."""
     metrics: Metrics
+    url: str
+    """Where the HTTP side listens."""
 
 
 @asynccontextmanager
@@ -67,6 +81,9 @@ async def build(settings: Settings) -> AsyncIterator[Bot]:
     """Everything, opened. Raises SettingsError when a setting turns out to be wrong."""
     async with AsyncExitStack() as stack:
         metrics = Metrics()
+        doorway = Doorway()
+        url = await stack.enter_async_context(serving(doorway, settings.host, settings.port))
+        log.info("http_listening", url=url)
         database = Database.open(settings.database())
         stack.push_async_callback(database.close)
         await database.migrate()
@@ -123,14 +140,17 @@ async def build(settings: Settings) -> AsyncIterator[Bot]:
             chats=chats,
             replies=replies,
             models=providers,
-            sinks=SlackSinks(workspaces, service, chats, replies, marks, settings.bobbin_stream.value),
+            sinks=SlackSinks(
+                workspaces, service, chats, replies, marks, ViaMessages(chats, names), settings.bobbin_stream.value
+            ),
             live=live,
             briefing=Briefings(chats, settings.bobbin_system_prompt, names),
             after=after,
             metrics=metrics,
             owner=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}",
         )
-        surface = Surface(service, menus, names, workspaces, marks, tasks)
+        tokens = Tokens(database)
+        surface = Surface(service, menus, names, workspaces, marks, tasks, tokens)
         identity = AuthorizeResult(
             enterprise_id=None,
             team_id=slack.team,
@@ -138,14 +158,60 @@ async def build(settings: Settings) -> AsyncIterator[Bot]:
             bot_id=slack.bot_id,
             bot_token=client.token,
         )
-        bolt = build_app(settings.slack_api_url, identity, surface)
-        assert settings.slack_app_token is not None
-        connection = SocketConnection(bolt, settings.slack_app_token.get_secret_value(), client)
+        connection = _connection(settings, client, identity, surface)
+        feed = Feed(coordination, chats, replies)
+        await stack.enter_async_context(feed.running())
+        stack.callback(doorway.close)
         await stack.enter_async_context(Recovery(engine, replies, coordination, metrics).running())
         stack.push_async_callback(engine.drain, settings.bobbin_grace)  # while their leases are still renewed
         await stack.enter_async_context(MenuRecovery(menus).running())
         await stack.enter_async_context(connection.running())
-        yield Bot(database, service, engine, connection, metrics)
+        programs = Programs(
+            chats=chats,
+            replies=replies,
+            models=models,
+            people=people,
+            live=live,
+            wake=engine.wake,
+            limit=settings.bobbin_max_messages,
+        )
+        checks = _checks(database, coordination if settings.redis_url else None, connection)
+        slack_path = {PATH: connection} if isinstance(connection, SlackRequests) else {}
+        doorway.open(create_app(Parts(programs, feed, tokens, coordination, metrics, checks, slack_path)))
+        yield Bot(database, service, engine, connection, metrics, url)
+
+
+def _connection(
+    settings: Settings, client: AsyncWebClient, identity: AuthorizeResult, surface: Surface
+) -> SocketConnection | SlackRequests:
+    """Socket Mode with an app-level token, else HTTP with a signing secret."""
+    if settings.slack_app_token is not None:
+        bolt = build_app(settings.slack_api_url, identity, surface)
+        return SocketConnection(bolt, settings.slack_app_token.get_secret_value(), client)
+    assert settings.slack_signing_secret is not None
+    secret = settings.slack_signing_secret.get_secret_value()
+    return SlackRequests(build_app(settings.slack_api_url, identity, surface, secret))
+
+
+def _checks(
+    database: Database, redis: Coordination | None, connection: SocketConnection | SlackRequests
+) -> dict[str, Check]:
+    """What must be well before anybody is sent to this process."""
+
+    async def check_database() -> str | None:
+        schema = await schema_of(database)
+        return None if schema is Schema.CURRENT else f"the schema is {schema} than this version's"
+
+    async def check_redis() -> str | None:
+        if redis is not None:
+            await redis.ping()
+        return None
+
+    async def check_slack() -> str | None:
+        return None if await connection.connected() else "the socket is not connected"
+
+    checks: dict[str, Check] = {"database": check_database, "slack": check_slack}
+    return checks if redis is None else {**checks, "redis": check_redis}
 
 
 async def _providers(settings: Settings) -> list[ProviderSettings]:
@@ -171,8 +237,11 @@ async def run(settings: Settings) -> int:
     return 0
 
 
-async def sandbox(settings: Settings, *, host: str, port: int, on_ready: Callable[[str], None]) -> None:
-    """`bobbin sandbox`: a local Slack and the bot in it, until SIGTERM or Ctrl-C."""
+async def sandbox(settings: Settings, *, host: str, port: int, on_ready: Callable[[str, str], None]) -> None:
+    """`bobbin sandbox`: a local Slack and the bot in it, until SIGTERM or Ctrl-C.
+
+    `on_ready` is told the addresses of the page and of the bot's HTTP side.
+    """
     from bot.sandbox.models import create_models_app
     from bot.sandbox.server import Sandbox
 
@@ -198,12 +267,14 @@ async def sandbox(settings: Settings, *, host: str, port: int, on_ready: Callabl
         }
         for channel in SANDBOX_CHANNELS:
             await slack.join(slack.bot_user.id, channel)
+        if "port" not in settings.model_fields_set:  # another bot on this machine may have the usual one
+            changes["port"] = 0
         if not settings.providers():
             changes["openai_base_url"] = f"{slack.url}/models/v1"
         async with build(settings.changed(**changes)) as bot:
             if not await bot.socket.until_connected():
                 raise SettingsError("the bot could not connect to its own sandbox")
-            on_ready(slack.url)
+            on_ready(slack.url, bot.url)
             await end.wait()
 
 

@@ -190,9 +190,11 @@ def _forget(file: Path) -> None:
         part.unlink(missing_ok=True)
 
 
-def _announcer(open_page: bool) -> Callable[[str], None]:
-    def announce(address: str) -> None:
-        typer.echo(f"\n  Bobbin's sandbox is open at  {address}\n  Ctrl-C ends it.\n")
+def _announcer(open_page: bool) -> Callable[[str, str], None]:
+    def announce(address: str, api: str) -> None:
+        typer.echo(
+            f"\n  Bobbin's sandbox is open at  {address}\n  Its API for programs is at  {api}/docs\n  Ctrl-C ends it.\n"
+        )
         sys.stdout.flush()
         if open_page:
             webbrowser.open(address)

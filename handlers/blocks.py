@@ -58,6 +58,15 @@ def is_menu_of(message: dict[str, Any], question_id: str) -> bool:
     return any(str(block.get("block_id", "")).startswith(wanted) for block in message.get("blocks") or ())
 
 
+def via(message_id: str, text: str) -> list[Block]:
+    """What a program said for a person; `text` is ready mrkdwn."""
+    return [{**section(text), "block_id": f"{_OURS}via.{message_id}"}]
+
+
+def is_via_of(message: dict[str, Any], message_id: str) -> bool:
+    return any(block.get("block_id") == f"{_OURS}via.{message_id}" for block in message.get("blocks") or ())
+
+
 # -- the menu ------------------------------------------------------------------------------------------------------
 
 

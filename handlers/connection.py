@@ -44,15 +44,17 @@ def new_client(token: str | None, api_url: str, session: aiohttp.ClientSession) 
 def new_session() -> aiohttp.ClientSession:
     """The one session for all calls to Slack: without it each call would open a connection of its own."""
     return aiohttp.ClientSession(
-        timeout=aiohttp.ClientTimeout(total=15, connect=5),
+        timeout=aiohttp.ClientTimeout(total=10, connect=5),
         connector=aiohttp.TCPConnector(limit=0, limit_per_host=64, keepalive_timeout=60),
     )
 
 
-def build_app(api_url: str, identity: AuthorizeResult, surface: Surface) -> AsyncApp:
+def build_app(api_url: str, identity: AuthorizeResult, surface: Surface, signing_secret: str | None = None) -> AsyncApp:
     """The Bolt application with all listeners. Nothing is read from the environment.
 
-    `process_before_response`: Slack gets its acknowledgement when the listener has stored what it was told.
+    With a `signing_secret` each request must be signed with it and younger than five minutes; without one nothing but
+    a socket may lead here. `process_before_response`: Slack gets its acknowledgement when the listener has stored what
+    it was told.
     """
 
     async def authorize() -> AuthorizeResult:
@@ -64,7 +66,8 @@ def build_app(api_url: str, identity: AuthorizeResult, surface: Surface) -> Asyn
         process_before_response=True,
         attaching_conversation_kwargs_enabled=False,
         logger=logging.getLogger("slack_bolt"),
-        request_verification_enabled=False,
+        signing_secret=signing_secret,
+        request_verification_enabled=signing_secret is not None,
     )
     register_all(app, surface)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Literal
 
 from bot.chats.service import ChatService
@@ -9,12 +10,15 @@ from bot.domain import Answer, Chat
 from bot.replies.sink import Control, NowhereSink, ReplySink
 from handlers.answer import Manner, SlackAnswer
 from handlers.slack import Directory
+from handlers.via import ViaMessages
 from handlers.waiting import WaitingMarks
 from storage.chats import Chats
 from storage.replies import Replies
 
 ANNOUNCE = 10
 """Messages left in a chat from which on the footer says so."""
+SHOWN_WITHIN = 3.0
+"""Seconds that an answer waits for its question, said through a program, to be shown in the thread."""
 Mode = Literal["auto", "native", "edit"]
 
 
@@ -28,10 +32,11 @@ class SlackSinks:
         chats: Chats,
         replies: Replies,
         marks: WaitingMarks,
+        via: ViaMessages,
         mode: Mode,
     ) -> None:
         self._workspaces, self._service, self._chats, self._replies = workspaces, service, chats, replies
-        self._marks, self._mode = marks, mode
+        self._marks, self._via, self._mode = marks, via, mode
 
     async def __call__(self, chat: Chat, answer: Answer, control: Control) -> ReplySink:
         if chat.place is None:
@@ -46,6 +51,10 @@ class SlackSinks:
             known=known | ({chat.header_ts} if chat.header_ts else set()),
         )
         sink = SlackAnswer(slack, chat, answer, control, manner)
+        if answer.question_ts is None:
+            showing = asyncio.create_task(self._via.show(slack, chat, answer), name="said via a program")
+            await asyncio.wait([showing], timeout=SHOWN_WITHIN)  # the question before its answer, if Slack is quick
+            sink.beside(_finish(showing))
         if answer.queued and answer.question_ts:
             sink.beside(self._marks.lift(slack, chat.place.channel, answer.question_ts, answer.id))
         return sink
@@ -55,3 +64,7 @@ class SlackSinks:
         if self._mode != "auto" or answer.asker is None:
             return self._mode == "native" and answer.asker is not None
         return await self._chats.authors(chat.id) <= 1
+
+
+async def _finish(task: asyncio.Task[None]) -> None:
+    await task

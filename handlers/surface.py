@@ -16,6 +16,7 @@ from handlers.payloads import Press
 from handlers.slack import Directory, Slack
 from handlers.talks import Talks
 from handlers.waiting import WaitingMarks
+from storage.tokens import Tokens
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Surface:
     workspaces: Directory
     marks: WaitingMarks
     tasks: Tasks
+    tokens: Tokens
     talks: Talks = field(default_factory=Talks)
 
     async def hear(self, event: dict[str, Any], team: str) -> None:

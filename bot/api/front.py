@@ -26,12 +26,22 @@ class Doorway:
     def __init__(self) -> None:
         self.app: ASGIApp | None = None
 
+    def open(self, app: ASGIApp) -> None:
+        self.app = app
+
+    def close(self) -> None:
+        self.app = None
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self.app is not None:
             await self.app(scope, receive, send)
         elif scope["type"] == "http":
             alive = scope["path"] == "/healthz"
-            content = {"alive": True} if alive else body("Unavailable", "Bobbin is starting.")
+            content = (
+                {"alive": True}
+                if alive
+                else body("Unavailable", "Bobbin is starting or ending. Try again in a moment.")
+            )
             await JSONResponse(content, 200 if alive else 503)(scope, receive, send)
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1013})

@@ -1,0 +1,45 @@
+"""HTTP mode: Slack's signed requests, all at one path."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from slack_bolt.adapter.asgi.async_handler import AsyncSlackRequestHandler
+from slack_bolt.app.async_app import AsyncApp
+
+PATH = "/slack/events"
+"""Where events, commands, interactivity and menus come in."""
+
+Message = MutableMapping[str, Any]
+
+
+class SlackRequests:
+    """An ASGI application for `PATH`, in the place of a socket. Bolt verifies signatures and their age."""
+
+    def __init__(self, app: AsyncApp) -> None:
+        self._handler = AsyncSlackRequestHandler(app, path=PATH)
+
+    async def __call__(
+        self,
+        scope: Message,
+        receive: Callable[[], Awaitable[Message]],
+        send: Callable[[Message], Awaitable[None]],
+    ) -> None:
+        try:
+            await self._handler(scope, receive, send)  # type: ignore[arg-type]
+        except UnicodeDecodeError:
+            await send({"type": "http.response.start", "status": 400, "headers": []})
+            await send({"type": "http.response.body", "body": b""})
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """The HTTP server brings the requests; nothing has to be kept open here."""
+        yield
+
+    async def connected(self) -> bool:
+        return True
+
+    async def until_connected(self, seconds: float = 30.0) -> bool:
+        return True
