@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, false, func, not_, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain import DEFAULT_TITLE, Chat, Image, Message, ModelRef, Person, Place, Role, Status, TitleBy
@@ -90,11 +90,12 @@ class Chats:
             return await _one(connection, chats.c.id == chat_id)
 
     async def get_for(self, person: Person, chat_id: str) -> Chat:
-        """The chat, if this person started it or took part in it. Raises ChatNotFound."""
+        """The chat, if this person started it or took part in it and may see it still. Raises ChatNotFound."""
         part = select(participants.c.user).where(
             participants.c.chat_id == chat_id, participants.c.team == person.team, participants.c.user == person.user
         )
-        allowed = or_(chats.c.owner == person.user, part.exists())
+        away = part.where(participants.c.away == true())
+        allowed = and_(or_(chats.c.owner == person.user, part.exists()), not_(away.exists()))
         async with self._database.read() as connection:
             return await _one(connection, and_(chats.c.id == chat_id, chats.c.team == person.team, allowed))
 
@@ -136,15 +137,35 @@ class Chats:
         return [to_message(row, tuple(images[row.id])) for row in rows]
 
     async def list_for(
-        self, person: Person, *, limit: int, cursor: str | None = None, words: str | None = None
+        self,
+        person: Person,
+        *,
+        limit: int,
+        cursor: str | None = None,
+        words: str | None = None,
+        newer: bool = False,
     ) -> Page:
-        """A page of the person's chats, the most recently active first.
+        """A page of the person's chats, the most recently active first: after the cursor, or with `newer` before it.
 
         With `words`, only chats in which each of them occurs, in the title or in some message, whatever its case.
         Raises BadInput for a cursor that is none of ours.
         """
         async with self._database.read() as connection:
-            return await list_chats(connection, person, limit=limit, cursor=cursor, words=(words or "").split())
+            return await list_chats(
+                connection, person, limit=limit, cursor=cursor, words=(words or "").split(), newer=newer
+            )
+
+    async def set_away(self, person: Person, channel: str, away: bool) -> None:
+        """The person has left a private channel, or is back: the chats there leave the own list, or return to it."""
+        there = select(chats.c.id).where(chats.c.team == person.team, chats.c.channel == channel)
+        theirs = and_(
+            participants.c.team == person.team,
+            participants.c.user == person.user,
+            participants.c.away != away,
+            participants.c.chat_id.in_(there),
+        )
+        async with self._database.begin() as connection:
+            await connection.execute(update(participants).where(theirs).values(away=away))
 
     async def set_title(self, chat_id: str, title: str, by: TitleBy) -> bool:
         """Whether the title was set: a model's replaces the default alone, a person's replaces any."""
@@ -171,7 +192,8 @@ class Chats:
 
     async def participants(self, chat_id: str) -> list[Person]:
         """Everybody who has the chat in the own list, its owner among them once something was said."""
-        query = select(participants).where(participants.c.chat_id == chat_id).order_by(participants.c.user)
+        having = and_(participants.c.chat_id == chat_id, participants.c.away == false())
+        query = select(participants).where(having).order_by(participants.c.user)
         async with self._database.read() as connection:
             return [Person(row.team, row.user) for row in await connection.execute(query)]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Table, exists, insert, select, update
+from sqlalchemy import Table, case, exists, false, insert, or_, select, true, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -194,7 +194,9 @@ async def _take_part(connection: AsyncConnection, chat: Chat, author: str, now: 
         {"team": chat.team, "user": user, "chat_id": chat.id, "active_at": now} for user in sorted({chat.owner, author})
     ]
     await connection.execute(insert_new(connection, participants).values(newcomers).on_conflict_do_nothing())
-    await connection.execute(update(participants).where(participants.c.chat_id == chat.id).values(active_at=now))
+    there = or_(participants.c.user == author, participants.c.away == false())
+    moved = {"active_at": now, "away": case((there, false()), else_=true())}  # who speaks is back, whatever was heard
+    await connection.execute(update(participants).where(participants.c.chat_id == chat.id).values(moved))
 
 
 async def _use_question(connection: AsyncConnection, question_id: str, message_id: str) -> None:

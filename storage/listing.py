@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import ColumnElement, and_, exists, func, literal, or_, select, tuple_
+from sqlalchemy import ColumnElement, and_, exists, false, func, literal, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain import Chat, Person
@@ -27,30 +27,47 @@ class Page:
     """Opaque; None when this is the last page."""
     total: int
     """How many chats all pages together hold."""
+    previous_cursor: str | None = None
+    """For the page of newer chats; None when this is the first page."""
 
 
 async def list_chats(
-    connection: AsyncConnection, person: Person, *, limit: int, cursor: str | None, words: Sequence[str]
+    connection: AsyncConnection,
+    person: Person,
+    *,
+    limit: int,
+    cursor: str | None,
+    words: Sequence[str],
+    newer: bool = False,
 ) -> Page:
-    """The page after `cursor`. People take part from the first message on, so chats without one are in no list."""
-    mine = and_(participants.c.team == person.team, participants.c.user == person.user, *map(_contains, words))
-    key = tuple_(participants.c.active_at, participants.c.chat_id)
+    """The page after `cursor`, or with `newer` the one before it.
+
+    People take part from the first message on, so chats without one are in no list; nor are those in private channels
+    that the person has left.
+    """
+    own = and_(participants.c.team == person.team, participants.c.user == person.user, participants.c.away == false())
+    mine = and_(own, *map(_contains, words))
+    key = (participants.c.active_at, participants.c.chat_id)
     query = select(chats, participants.c.active_at).join(participants, participants.c.chat_id == chats.c.id).where(mine)
     if cursor is not None:
         active_at, chat_id = _decode(cursor)
-        query = query.where(key < tuple_(literal(active_at, UtcTime), literal(chat_id)))
-    query = query.order_by(participants.c.active_at.desc(), participants.c.chat_id.desc()).limit(limit + 1)
+        there = tuple_(literal(active_at, UtcTime), literal(chat_id))
+        query = query.where(tuple_(*key) > there if newer else tuple_(*key) < there)
+    query = query.order_by(*(column.asc() if newer else column.desc() for column in key)).limit(limit + 1)
     rows = (await connection.execute(query)).all()
     counted = select(func.count()).select_from(participants)
     if words:
         counted = counted.join(chats, chats.c.id == participants.c.chat_id)
     total = await connection.scalar(counted.where(mine)) or 0
     more = len(rows) > limit
-    shown = rows[:limit]
+    shown = list(reversed(rows[:limit])) if newer else rows[:limit]
+    older = (cursor is not None) if newer else more
+    before = more if newer else cursor is not None
     return Page(
         chats=[to_chat(row) for row in shown],
-        next_cursor=_encode(shown[-1].active_at, shown[-1].id) if more and shown else None,
+        next_cursor=_encode(shown[-1].active_at, shown[-1].id) if older and shown else None,
         total=total,
+        previous_cursor=_encode(shown[0].active_at, shown[0].id) if before and shown else None,
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, insert, select, update
+from sqlalchemy import ColumnElement, Row, and_, insert, not_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain import Image, ModelRef, Place
@@ -18,6 +18,7 @@ from storage.rows import image_rows, to_image
 from storage.tables import question_images, questions
 
 _OPEN = questions.c.state == "open"
+_UNSAID = and_(questions.c.text.is_not(None), questions.c.source.is_(None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,8 @@ class Question:
     text: str | None = field(default=None, repr=False)
     """None as long as the person has said nothing but the bot's name."""
     source: str | None = None
-    """The Slack message that holds the text: the first user message's source."""
+    """The Slack message that holds the text: the first user message's source. None for what was asked in a dialog and
+    does not stand in Slack yet."""
     images: tuple[Image, ...] = ()
     context: str | None = field(default=None, repr=False)
     model: ModelRef | None = None
@@ -66,8 +68,14 @@ class Questions:
         text: str | None = None,
         images: tuple[Image, ...] = (),
         context: str | None = None,
+        model: ModelRef | None = None,
+        in_dialog: bool = False,
     ) -> tuple[Question, bool]:
-        """Store a question; False beside it when this Slack message had been stored before."""
+        """Store a question; False beside it when this Slack message had been stored before.
+
+        `in_dialog`: no Slack message holds the text yet. `ts` is the dialog's id then, and the place says where the
+        chat is wanted; its thread is empty where a new one is.
+        """
         row = {
             "id": new_id(),
             "team": place.team,
@@ -78,8 +86,9 @@ class Questions:
             "user_team": user_team,
             "user_name": user_name,
             "text": text or None,
-            "source": ts if text else None,
+            "source": ts if text and not in_dialog else None,
             "context": context,
+            "model": None if model is None else str(model),
             "state": "open",
             "created_at": utc_now(),
         }
@@ -139,19 +148,30 @@ class Questions:
         """Keep what people had said in the thread before. Raises ChatNotFound."""
         return await self._set(question_id, context=context)
 
+    async def put_in(self, question_id: str, place: Place, source: str | None) -> Question:
+        """What was asked in a dialog stands in Slack now (`source`), or is to stand in another place (None).
+
+        Raises ChatNotFound.
+        """
+        return await self._set(question_id, channel=place.channel, thread=place.thread, source=source)
+
     async def give_up(self, question_id: str) -> Question:
         """Close a question that can no longer be asked, such as one in a channel that is gone. Raises ChatNotFound."""
         return await self._set(question_id, state="closed")
 
     async def without_menu(self, older_than_seconds: float, limit: int) -> list[Question]:
-        """Open questions whose menu Slack has not confirmed in this time, the oldest first."""
-        return await self._stale(questions.c.menu_ts.is_(None), older_than_seconds, limit)
+        """Open questions that need a menu which Slack has not confirmed in this time, the oldest first."""
+        needs = or_(questions.c.text.is_(None), questions.c.model.is_(None))
+        return await self._stale(and_(questions.c.menu_ts.is_(None), needs), older_than_seconds, limit)
+
+    async def unsaid(self, older_than_seconds: float, limit: int) -> list[Question]:
+        """Open questions from dialogs that do not stand in Slack after this time, the oldest first."""
+        return await self._stale(_UNSAID, older_than_seconds, limit)
 
     async def ready(self, older_than_seconds: float, limit: int) -> list[Question]:
         """Open questions that have both text and model and yet became no chat, the oldest first."""
-        return await self._stale(
-            and_(questions.c.text.is_not(None), questions.c.model.is_not(None)), older_than_seconds, limit
-        )
+        complete = and_(questions.c.text.is_not(None), questions.c.model.is_not(None), not_(_UNSAID))
+        return await self._stale(complete, older_than_seconds, limit)
 
     async def _stale(self, where: ColumnElement[bool], seconds: float, limit: int) -> list[Question]:
         query = (

@@ -15,6 +15,7 @@ from sqlalchemy import (
     String,
     Table,
     UniqueConstraint,
+    false,
     literal_column,
 )
 
@@ -136,10 +137,14 @@ participants = Table(
     Column("user", String(64), primary_key=True),
     Column("chat_id", ID, _chat(), primary_key=True),
     Column("active_at", UtcTime, nullable=False),
+    Column("away", Boolean, nullable=False, server_default=false()),
     Index("ix_participants_list", "team", "user", "active_at", "chat_id"),
     Index("ix_participants_chat_id", "chat_id"),
 )
-"""Who has a chat in the own list; `active_at` is the chat's newest message, here so that a list is one index scan."""
+"""Who has a chat in the own list; `active_at` is the chat's newest message, here so that a list is one index scan.
+
+`away`: the person has left the private channel where the chat stands, and does not see it until they are back.
+"""
 
 questions = Table(
     "questions",

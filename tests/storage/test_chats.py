@@ -221,6 +221,48 @@ async def test_lists_have_the_last_active_first_page_by_page(chats: Chats, telle
     assert [chat.id for chat in (await chats.list_for(Person("T1", "U2"), limit=9)).chats] == [started[2].id]
 
 
+async def test_pages_lead_back_the_way_they_came(chats: Chats, teller: Teller) -> None:
+    ann = Person("T1", "U1")
+    for number in range(7):
+        await teller.start(f"{number}.0")
+    first = await chats.list_for(ann, limit=3)
+    second = await chats.list_for(ann, limit=3, cursor=first.next_cursor)
+    third = await chats.list_for(ann, limit=3, cursor=second.next_cursor)
+    assert first.previous_cursor is None
+    assert third.next_cursor is None
+
+    back = await chats.list_for(ann, limit=3, cursor=third.previous_cursor, newer=True)
+    assert (back.chats, back.next_cursor) == (second.chats, second.next_cursor)
+    start = await chats.list_for(ann, limit=3, cursor=back.previous_cursor, newer=True)
+    assert (start.chats, start.previous_cursor) == (first.chats, None)
+    assert (await chats.list_for(ann, limit=3, cursor=first.next_cursor, newer=True)).chats == first.chats[:2]
+
+
+async def test_who_leaves_a_private_channel_sees_its_chats_no_more_until_they_are_back(
+    chats: Chats, teller: Teller, place: Place
+) -> None:
+    ann, bob = Person("T1", "U1"), Person("T1", "U2")
+    chat = (await teller.start()).chat
+    await teller.say(chat, "me too", author="U2")
+    await chats.set_away(ann, place.channel, True)
+    assert (await chats.list_for(ann, limit=5)).total == 0
+    assert (await chats.list_for(bob, limit=5)).total == 1
+    assert await chats.participants(chat.id) == [bob]
+    with pytest.raises(ChatNotFound):
+        await chats.get_for(ann, chat.id)
+
+    await teller.say(chat, "I go on", author="U2")
+    assert (await chats.list_for(ann, limit=5)).total == 0
+    await chats.set_away(ann, "C9", False)
+    assert (await chats.list_for(ann, limit=5)).total == 0
+    await chats.set_away(ann, place.channel, False)
+    assert (await chats.get_for(ann, chat.id)).id == chat.id
+
+    await chats.set_away(ann, place.channel, True)
+    await teller.say(chat, "back, though nobody told", author="U1")
+    assert (await chats.list_for(ann, limit=5)).total == 1
+
+
 async def test_a_page_that_just_fits_has_no_next(chats: Chats, teller: Teller) -> None:
     for number in range(3):
         await teller.start(f"{number}.0")

@@ -111,3 +111,21 @@ async def test_an_unknown_question(questions: Questions) -> None:
         await questions.get("0" * 32)
     with pytest.raises(ChatNotFound):
         await questions.choose("0" * 32, MODEL)
+
+
+async def test_what_was_asked_in_a_dialog_waits_to_be_said(questions: Questions, chats: Chats, place: Place) -> None:
+    """It needs no menu; and it is ready once it stands in Slack."""
+    wanted = replace(place, thread="")
+    question, created = await questions.ask(place=wanted, ts="V1", user="U1", text="why?", model=MODEL, in_dialog=True)
+    again, twice = await questions.ask(place=wanted, ts="V1", user="U1", text="why?", model=MODEL, in_dialog=True)
+    assert (created, twice, again) == (True, False, question)
+    assert (question.source, question.model, question.text) == (None, MODEL, "why?")
+    assert await questions.unsaid(0, 9) == [question]
+    assert await questions.without_menu(0, 9) == await questions.ready(0, 9) == []
+
+    moved = await questions.put_in(question.id, replace(wanted, channel="D1"), None)
+    assert (moved.place.channel, await questions.unsaid(0, 9)) == ("D1", [moved])
+    said = await questions.put_in(question.id, replace(place, channel="D1", thread="200.1"), "200.1")
+    assert (said.place.thread, said.source) == ("200.1", "200.1")
+    assert await questions.unsaid(0, 9) == await questions.without_menu(0, 9) == []
+    assert await questions.ready(0, 9) == [said]
