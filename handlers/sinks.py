@@ -43,7 +43,7 @@ class SlackSinks:
             return NowhereSink()
         slack = await self._workspaces(chat.team)
         left = self._service.left(chat)
-        known = await self._replies.shown(chat.id) if answer.attempt > 1 else frozenset()
+        known = await self._replies.shown(chat.id)
         manner = Manner(
             native=await self._native(chat, answer),
             model=self._service.models.label(chat.model),

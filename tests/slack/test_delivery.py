@@ -1,0 +1,226 @@
+"""Whatever Slack does while an answer is written: all of it stands in the end, once."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from bot.config import StreamMode
+from bot.sandbox.limits import Limits
+from bot.sandbox.model_scripts import ModelScript
+from handlers import pace
+from tests.slack.conftest import Worlds
+from tests.slack.essays import essay, marks
+from tests.slack.world import World, below, elements
+
+TEXT = " ".join(f"Word{n} and q{n}." for n in range(45))
+
+
+@pytest.fixture
+def generous(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bot believes that Slack allows a lot, so that many answers are written natively at the same time."""
+    for method in tuple(pace.RATES):
+        monkeypatch.setitem(pace.RATES, method, pace.Rate(100.0, 100.0))
+
+
+TROUBLES: dict[str, dict[str, Any]] = {
+    "429": {"mode": "ratelimited", "retry_after": 1},
+    "429 twice": {"mode": "ratelimited", "retry_after": 1, "times": 2},
+    "500": {"mode": "status", "status": 500},
+    "503 three times": {"mode": "status", "status": 503, "times": 3},
+    "lost answer": {"mode": "lost"},
+    "lost answer twice": {"mode": "lost", "times": 2},
+    "time-out": {"mode": "hang", "seconds": 0.3},
+    "HTML": {"mode": "garbage"},
+    "internal_error": {"error": "internal_error"},
+    "internal_error with effect": {"error": "internal_error", "after_effect": True},
+    "fatal_error": {"error": "fatal_error"},
+    "500 with effect": {"mode": "status", "status": 500, "after_effect": True},
+    "slow": {"mode": "slow", "seconds": 0.7},
+}
+STREAM_TROUBLES: dict[str, dict[str, Any]] = {
+    name: {"error": name}
+    for name in (
+        "message_not_in_streaming_state", "message_not_found", "msg_too_long", "streaming_mode_mismatch",
+        "cannot_provide_both_markdown_text_and_chunks", "invalid_chunks", "invalid_blocks", "msg_blocks_too_long",
+        "msg_blocks_too_many", "channel_type_not_supported", "no_text",
+    )
+}  # fmt: skip
+EDIT_TROUBLES: dict[str, dict[str, Any]] = {
+    name: {"error": name} for name in ("invalid_blocks", "msg_blocks_too_long", "block_mismatch", "invalid_arguments")
+}
+
+
+async def everywhere(world: World, method: str, troubles: dict[str, dict[str, Any]], **more: Any) -> dict[str, Any]:
+    """One chat in a channel of its own for each trouble, all at the same time; what stands in each at the end."""
+    people = [world.slack.user("alice").id, world.slack.bot_user.id]
+    channels = {name: world.slack.workspace.add_channel(f"room{n}", people).id for n, name in enumerate(troubles)}
+    for name, trouble in troubles.items():
+        world.slack.fail(method, channel=channels[name], **trouble, **more)
+
+    async def chat(channel: str) -> list[str]:
+        thread = await world.start("Say it.", channel=channel)
+        return await world.answered(thread, channel=channel, timeout=25.0)
+
+    world.reply_to({"Say it.": TEXT}, rate=60)
+    shown = await asyncio.gather(*(chat(channel) for channel in channels.values()))
+    return dict(zip(troubles, shown, strict=True))
+
+
+def whole(stands: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Those places where not exactly the text of the model stands, as one text."""
+    return {name: texts for name, texts in stands.items() if " ".join("".join(texts).split()) != TEXT}
+
+
+@pytest.mark.usefixtures("generous")
+@pytest.mark.parametrize("method", ["chat.startStream", "chat.appendStream", "chat.stopStream"])
+async def test_no_trouble_with_a_native_stream_loses_or_doubles_a_word(worlds: Worlds, method: str) -> None:
+    async with worlds() as world:
+        # How it stands is found out by trying, after an outcome that was unknown or a refusal that was not true.
+        world.forgive("message_not_in_streaming_state", "streaming_state_conflict")
+        assert whole(await everywhere(world, method, TROUBLES | STREAM_TROUBLES)) == {}
+        await world.idle()
+
+
+@pytest.mark.usefixtures("generous")
+@pytest.mark.parametrize("method", ["chat.postMessage", "chat.update"])
+async def test_no_trouble_with_edits_loses_or_doubles_a_word(worlds: Worlds, method: str) -> None:
+    """The menu and the header are written by the same methods, and stand once too."""
+    async with worlds(bobbin_stream=StreamMode.EDIT) as world:
+        skip = {"skip": 1} if method == "chat.postMessage" else {}
+        assert whole(await everywhere(world, method, TROUBLES | EDIT_TROUBLES, **skip)) == {}
+        await world.idle()
+
+
+async def test_a_stream_that_expires_is_put_right_in_the_same_message(worlds: Worlds) -> None:
+    """As often as it expires: nothing is lost, nothing stands twice, the footer stands."""
+    async with worlds(limits=Limits(rates=False, stream_life=0.6)) as world:
+        world.forgive("message_not_in_streaming_state")
+        world.reply_to({"Say it.": TEXT}, rate=25)
+        thread = await world.start("Say it.")
+        assert await world.answered(thread) == [TEXT]
+        (answer,) = world.answers(thread)
+        assert "Demo: Quick · " in below(answer)
+        assert elements(answer, "feedback")
+        texts = [state.text for state in answer.states]
+        assert all(later.startswith(earlier[:-2]) for earlier, later in zip(texts, texts[1:], strict=False))
+
+
+async def test_where_slack_has_no_native_streams_the_answer_is_edited(worlds: Worlds) -> None:
+    """Told once for a channel, the bot does not try there again."""
+    async with worlds(limits=Limits(rates=False, native_streams=False)) as world:
+        world.forgive("channel_type_not_supported")
+        world.reply_to({"Say it.": TEXT}, rate=60)
+        thread = await world.start("Say it.")
+        assert await world.answered(thread) == [TEXT]
+        await world.slack.say("alice", "general", "Say it.", thread)
+        assert await world.answered(thread, 2) == [TEXT, TEXT]
+        assert len(world.slack.calls_of("chat.startStream")) == 1
+        assert len(world.answers(thread)[0].states) >= 3
+
+
+async def test_an_unknown_streaming_method_is_not_tried_again_anywhere(world: World) -> None:
+    world.slack.fail("chat.startStream", error="unknown_method", times=-1)
+    world.reply_to({"Say it.": TEXT})
+    for channel in ("general", "random"):
+        thread = await world.start("Say it.", channel=channel)
+        assert await world.answered(thread, channel=channel) == [TEXT]
+    assert len(world.slack.calls_of("chat.startStream")) == 1
+
+
+@pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
+async def test_six_thousand_words_with_tables_and_code_arrive_over_several_messages(
+    worlds: Worlds, mode: StreamMode
+) -> None:
+    """Each sentence, row and line of code once and in order; every message whole in itself and within Slack's cap."""
+    text = essay(6000, seed=7)
+    async with worlds(bobbin_stream=mode) as world:
+        world.reply_to({"Tell me everything.": text}, rate=2500)
+        thread = await world.start("Tell me everything.")
+        stands = await world.answered(thread, timeout=40.0)
+        await world.idle()
+
+        assert marks(stands) == marks([text])
+        assert all(len(each.encode()) <= 11_000 for each in stands)
+        assert [each.count("```") % 2 for each in stands] == [0] * len(stands)
+        assert world.ended(thread)[0]["text"] == text
+        footers = [bool(elements(message, "feedback")) for message in world.answers(thread)]
+        assert footers == [False] * (len(stands) - 1) + [True]
+
+
+async def test_slack_down_for_seconds_in_mid_answer(world: World) -> None:
+    """Neither calls nor the socket get through; then the answer is whole, and what was said meanwhile is heard."""
+    world.allow_redelivery()
+    world.forgive_logger("slack_sdk.socket_mode")
+    world.reply_to({"Say it.": TEXT, "And now?": "Better."}, rate=25)
+    thread = await world.start("Say it.")
+    await world.until(lambda: world.answers(thread), "the first words")
+
+    world.slack.fail("*", "status", status=503, times=-1)
+    world.slack.refuse_sockets(1.5)
+    await world.slack.drop_sockets()
+    await world.slack.say("alice", "general", "And now?", thread)
+    await asyncio.sleep(1.5)
+    world.slack.faults.clear()
+
+    assert await world.answered(thread, 2, timeout=25.0) == [TEXT, "Better."]
+
+
+async def test_a_message_deleted_in_mid_answer_is_written_again(world: World) -> None:
+    world.forgive("message_not_found")
+    world.reply_to({"Say it.": TEXT}, rate=25)
+    thread = await world.start("Say it.")
+    (answer,) = await world.until(lambda: world.answers(thread), "the first words")
+    world.slack.workspace.delete(answer)
+    assert await world.answered(thread) == [TEXT]
+
+
+async def test_an_answer_that_can_be_shown_nowhere_is_kept(world: World) -> None:
+    """The channel was archived: the database has the answer, and nothing goes on for ever."""
+    world.forgive("is_archived", "message_not_in_streaming_state")
+    world.leave_unfinished()
+    world.reply_to({"Say it.": TEXT}, rate=40)
+    thread = await world.start("Say it.", channel="random")
+    await world.until(lambda: world.answers(thread, "random"), "the first words")
+    world.slack.channel("random").is_archived = True
+    await world.answered(thread, channel="random")
+    assert world.ended(thread)[0]["text"] == TEXT
+
+
+async def test_a_post_whose_outcome_is_unknown_never_takes_over_another_answers_message(worlds: Worlds) -> None:
+    """A question said while an answer is written is older than that answer's messages."""
+    async with worlds(bobbin_stream=StreamMode.EDIT) as world:
+        world.reply_to({"Say it.": TEXT, "Next one.": "The second answer."}, rate=40)
+        thread = await world.ask("Say it.")
+        world.slack.fail("chat.postMessage", "slow", seconds=0.5)
+        await world.choose(thread)
+        await world.slack.say("alice", "general", "Next one.", thread)
+        await world.until(lambda: world.answers(thread), "the first answer's message")
+        world.slack.fail("chat.postMessage", "hang", seconds=0.2)
+        assert await world.answered(thread, 2) == [TEXT, "The second answer."]
+
+
+# -- pings ---------------------------------------------------------------------------------------------------------
+
+PINGS = (
+    "Hey <!channel>, <!here> and <!everyone|all>: ask <@U0BOB>, <!subteam^S0|team> or <#C0GENERAL>. "
+    "`<!channel>` is code."
+)
+HARMLESS = PINGS.replace("<", "&lt;").replace("`&lt;!", "`<!")
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+@pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
+async def test_no_cut_lets_a_model_ping_anybody(worlds: Worlds, mode: StreamMode, size: int) -> None:
+    """At no moment; what stands in code is shown as it is."""
+    async with worlds(bobbin_stream=mode) as world:
+        pieces = [PINGS[n : n + size] for n in range(0, len(PINGS), size)]
+        world.models.queue("demo/quick", ModelScript(pieces, rate=len(pieces)))
+        thread = await world.start("Ping them all.")
+        assert await world.answered(thread) == [HARMLESS]
+        for state in world.answers(thread)[0].states:
+            assert "<!" not in state.text.replace("`<!", "")
+            assert "<@" not in state.text
+            assert "<#" not in state.text
