@@ -1,0 +1,82 @@
+"""Fixtures for tests of the HTTP side: the whole product, reached by real HTTP with a token that a person was given."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.slack.conftest import Worlds, log, worlds
+from tests.slack.world import World
+
+__all__ = ["Worlds", "log", "worlds"]
+
+
+async def token_for(world: World, user: str = "alice") -> str:
+    """What `/chats token` shows to this person."""
+    (shown,) = await world.slack.command(user, "general", "/chats", "token")
+    found = re.search(r"bob_[\w-]{43}", shown.text)
+    assert found, shown.text
+    return found[0]
+
+
+def address(world: World) -> str:
+    assert world.bot is not None
+    return world.bot.url
+
+
+class Api:
+    """A client that knows the API's address and one token."""
+
+    def __init__(self, http: httpx.AsyncClient, token: str) -> None:
+        self.http, self.token = http, token
+
+    async def ask(self, method: str, path: str, expected: int = 200, **arguments: Any) -> Any:
+        """The body of the answer, whose status must be the expected one."""
+        response = await self.http.request(method, path, **arguments)
+        assert response.status_code == expected, (response.status_code, response.text)
+        return response.json()
+
+    async def conversation(self, **given: Any) -> str:
+        """A new conversation's id."""
+        made = await self.ask("POST", "/chat/conversations", 201, json=given)
+        return str(made["conversation"]["id"])
+
+    async def say(self, conversation: str, content: str, expected: int = 201, **more: Any) -> Any:
+        path = f"/chat/conversations/{conversation}/messages"
+        return await self.ask("POST", path, expected, json={"content": content}, **more)
+
+    async def history(self, conversation: str) -> Any:
+        return await self.ask("GET", f"/chat/conversations/{conversation}")
+
+
+def client(world: World, token: str | None) -> httpx.AsyncClient:
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    return httpx.AsyncClient(base_url=address(world), headers=headers, timeout=20, trust_env=False)
+
+
+@pytest.fixture
+async def world(tmp_path: Path, log: io.StringIO) -> AsyncIterator[World]:
+    async with World(tmp_path, log) as usual:
+        yield usual
+
+
+@pytest.fixture
+async def api(world: World) -> AsyncIterator[Api]:
+    """Alice's program."""
+    token = await token_for(world)
+    async with client(world, token) as http:
+        yield Api(http, token)
+
+
+@pytest.fixture
+async def bobs(world: World) -> AsyncIterator[Api]:
+    """Bob's program."""
+    token = await token_for(world, "bob")
+    async with client(world, token) as http:
+        yield Api(http, token)
