@@ -66,7 +66,7 @@ class World:
         self._stack = AsyncExitStack()
         self._more = settings
         self._forgiven: set[str] = set()
-        self._forgiven_loggers: set[str] = set()
+        self._forgiven_loggers = {"uvicorn.error"}  # that of the stand-ins, when they break off on purpose
         self._redelivered = False
         self._unfinished = False
         self._texts: set[str] = set()
