@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
+import random
 import statistics
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from handlers.pace import APPEND, PER_CHANNEL, POST, RATES, START, STOP, UPDATE, Desire, Errand, Pace, Shown
 
-STREAM_LIFE = 235.0
+PAGE = 1_600
+"""Words that one message holds; a longer answer goes on in the next."""
 
 
 @dataclass
@@ -28,13 +31,13 @@ class SlackBucket:
     def allows(self, now: float) -> bool:
         self.level = min(self.burst, self.level + (now - self.at) * self.rate)
         self.at = now
-        if self.level < 1.0:
+        if self.level < 1.0 - 1e-9:
             return False
         self.level -= 1.0
         return True
 
     def retry_after(self) -> float:
-        return max(1.0, -(-(1.0 - self.level) // self.rate) if self.rate else 1.0)
+        return max(1.0, math.ceil((1.0 - self.level) / self.rate))
 
 
 @dataclass(eq=False)
@@ -49,16 +52,36 @@ class Writer:
     desire: Desire = field(init=False)
     arrived: int = 0
     seen: int = 0
+    page_from: int = 0
+    """Words that stand in earlier messages."""
     sent_at: list[float] = field(default_factory=list)
     lags: list[float] = field(default_factory=list)
     changes: list[float] = field(default_factory=list)
+    """When something new became visible."""
     done_at: float | None = None
 
     def __post_init__(self) -> None:
         self.desire = Desire(self.channel, may_native=self.native, busy=False)
 
+    @property
+    def ends(self) -> float:
+        """When the model is through."""
+        return self.begins + self.words / self.rate
+
+    def complete(self) -> bool:
+        return self.done_at is not None and self.seen == self.words
+
+    def overflows(self) -> bool:
+        return self.arrived - self.page_from > PAGE
+
+    def largest_gap(self) -> float:
+        """The longest time between two visible changes."""
+        return max((b - a for a, b in itertools.pairwise(self.changes)), default=0.0)
+
 
 class Simulation:
+    """`burst`: the share of a minute's allowance that Slack lets through at once."""
+
     def __init__(
         self, *, burst: float = 0.2, post_burst: float = 3.0, round_trip: float = 0.1, pace: Pace | None = None
     ) -> None:
@@ -68,13 +91,18 @@ class Simulation:
         self.calls: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
         self.writers: list[Writer] = []
+        self.errand_waits: list[float] = []
+        self._writer_of: dict[int, Writer] = {}
         self._slack: dict[tuple[str, str], SlackBucket] = {}
+        self._closed_until: dict[tuple[str, str], float] = {}
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
         self._next_look = float("inf")
+        self._errands: set[int] = set()
 
     def add(self, writer: Writer) -> Writer:
         self.writers.append(writer)
+        self._writer_of[id(writer.desire)] = writer
         self._at(writer.begins, lambda: self._begin(writer))
         return writer
 
@@ -88,15 +116,23 @@ class Simulation:
 
     # -- what came out ---------------------------------------------------------------------------------------------
 
+    def completed(self) -> int:
+        return sum(writer.complete() for writer in self.writers)
+
+    def lags(self) -> list[float]:
+        """Seconds from each word's coming to its being visible, in order of size."""
+        return sorted(lag for writer in self.writers for lag in writer.lags)
+
     def mean_lag(self) -> float:
-        return statistics.fmean(lag for writer in self.writers for lag in writer.lags)
+        return statistics.fmean(self.lags())
 
     def p95_lag(self) -> float:
-        lags = sorted(lag for writer in self.writers for lag in writer.lags)
+        lags = self.lags()
         return lags[int(len(lags) * 0.95)]
 
     def first_words(self) -> float:
-        return statistics.fmean(writer.changes[0] - writer.begins for writer in self.writers)
+        """Mean seconds from the first word's coming to its being visible."""
+        return statistics.fmean(writer.changes[0] - writer.sent_at[0] for writer in self.writers)
 
     def ended(self) -> float:
         return max(writer.done_at or float("inf") for writer in self.writers)
@@ -108,29 +144,32 @@ class Simulation:
 
     def _begin(self, writer: Writer) -> None:
         self.pace.join(writer.desire)
-        for number in range(1, writer.words + 1):
-            self._at(writer.begins + number / writer.rate, lambda: self._word(writer))
+        self._at(writer.begins + 1 / writer.rate, lambda: self._word(writer))
 
     def _word(self, writer: Writer) -> None:
+        desire = writer.desire
         writer.arrived += 1
         writer.sent_at.append(self.now)
-        if writer.arrived == writer.words:
-            writer.desire.whole = True
-        if writer.desire.since is None:
-            writer.desire.since = self.now
-        self._look()
+        whole = writer.arrived == writer.words
+        closes = desire.shown is Shown.NATIVE and writer.overflows() and not desire.must_close
+        if not whole:
+            self._at(writer.begins + (writer.arrived + 1) / writer.rate, lambda: self._word(writer))
+        if desire.since is None or whole or closes:
+            desire.since = self.now if desire.since is None else desire.since
+            desire.whole, desire.must_close = whole, desire.must_close or closes
+            self._look()
 
     def _send(self, errand: Errand) -> None:
+        self._errands.add(id(errand))
         self.pace.send(errand)
         self._look()
 
     def _look(self) -> None:
         for who, method in self.pace.grants(self.now):
             if isinstance(who, Errand):
-                self._ask(method, who.channel)
-                continue
-            writer = next(w for w in self.writers if w.desire is who)
-            self._call(writer, method)
+                self._run_errand(who, method)
+            else:
+                self._call(self._writer_of[id(who)], method)
         wake = self.pace.wake_at(self.now)
         if wake is not None and not self.now < self._next_look <= wake:
             self._next_look = wake
@@ -140,15 +179,22 @@ class Simulation:
         self._next_look = float("inf")
         self._look()
 
+    def _run_errand(self, errand: Errand, method: str) -> None:
+        if self._ask(method, errand.channel):
+            self.errand_waits.append(self.now - errand.since)
+        else:
+            self.pace.send(errand)
+
     def _call(self, writer: Writer, method: str) -> None:
         desire = writer.desire
         desire.busy, desire.written_at = True, self.now
         since, desire.since = desire.since, None
-        shown, whole = writer.arrived, desire.whole
+        shown = min(writer.arrived, writer.page_from + PAGE)
         ok = self._ask(method, writer.channel)
         if ok:
             self._at(self.now + self.round_trip / 2, lambda: self._visible(writer, shown))
-        self._at(self.now + self.round_trip, lambda: self._answered(writer, method, ok, since, whole))
+        final = desire.whole and shown == writer.words
+        self._at(self.now + self.round_trip, lambda: self._answered(writer, method, since if not ok else None, final))
 
     def _ask(self, method: str, channel: str) -> bool:
         key = (method, channel if method in PER_CHANNEL else "")
@@ -157,10 +203,13 @@ class Simulation:
             burst = self.post_burst if method == POST else max(1.0, rate * 60 * self.burst)
             self._slack[key] = SlackBucket(rate, burst, burst, self.now)
         self.calls[method] += 1
+        assert self.now >= self._closed_until.get(key, 0.0), f"{method} was called before Retry-After was over"
         if self._slack[key].allows(self.now):
             return True
         self.refused[method] += 1
-        self.pace.refused(method, channel, self.now, self._slack[key].retry_after())
+        retry_after = self._slack[key].retry_after()
+        self._closed_until[key] = self.now + retry_after
+        self.pace.refused(method, channel, self.now, retry_after)
         return False
 
     def _visible(self, writer: Writer, shown: int) -> None:
@@ -169,20 +218,32 @@ class Simulation:
             writer.seen = shown
             writer.changes.append(self.now)
 
-    def _answered(self, writer: Writer, method: str, ok: bool, since: float | None, whole: bool) -> None:
+    def _answered(self, writer: Writer, method: str, failed_since: float | None, final: bool) -> None:
         desire = writer.desire
         desire.busy = False
-        if not ok:
-            desire.since = since if since is not None else desire.since
-        elif method == STOP or (method in (UPDATE, POST) and whole):
+        if failed_since is not None:
+            desire.since = failed_since
+        elif final and method in (STOP, UPDATE, POST):
             writer.done_at = self.now
             self.pace.leave(desire)
             desire.busy = True
-        elif method == START:
+        else:
+            self._shown_by(writer, method)
+        self._look()
+
+    def _shown_by(self, writer: Writer, method: str) -> None:
+        desire = writer.desire
+        if method == START:
             desire.shown = Shown.NATIVE
         elif method == POST:
             desire.shown = Shown.EDIT
-        self._look()
+        if desire.shown is Shown.NATIVE and method != STOP:
+            desire.must_close = writer.overflows()
+        elif writer.overflows():  # this message is full and stands: the rest goes into the next
+            writer.page_from += PAGE
+            desire.shown, desire.must_close = Shown.NOT, False
+        if desire.since is None and writer.arrived > writer.seen:
+            desire.since = self.now
 
 
 def storm(count: int, *, channels: int = 1, words: int = 200, rate: float = 40.0, **options: float) -> Simulation:
@@ -194,38 +255,50 @@ def storm(count: int, *, channels: int = 1, words: int = 200, rate: float = 40.0
     return simulation
 
 
+def mixed_hour(
+    *,
+    a_minute: float = 4.0,
+    channels: int = 12,
+    natives: float = 0.7,
+    seed: int = 1,
+    hours: float = 1.0,
+    **options: float,
+) -> Simulation:
+    """Answers that come as they like, `a_minute` on average: short and long, slow and fast, streams and edits; with
+    them the menus, headers and reactions of a chat."""
+    simulation, dice, at = Simulation(**options), random.Random(seed), 0.0  # type: ignore[arg-type]
+    while at < hours * 3600:
+        at += dice.expovariate(a_minute / 60)
+        channel = f"C{dice.randrange(channels)}"
+        words = round(20 * 100 ** dice.random())
+        simulation.add(Writer(channel, at, words, dice.uniform(10, 100), native=dice.random() < natives))
+        simulation.errand(at, UPDATE, channel)
+        simulation.errand(at, "assistant.threads.setStatus", channel)
+        if dice.random() < 0.3:
+            simulation.errand(at, POST, channel)
+            simulation.errand(at, "reactions.add", channel)
+    simulation.run()
+    return simulation
+
+
+# -- what no scheduler can go below --------------------------------------------------------------------------------
+
+
 def floor(
     count: int, *, channels: int = 1, words: int = 200, rate: float = 40.0, burst: float = 0.2, post_burst: float = 3.0
 ) -> float:
-    """The mean lag, in seconds, that no scheduler can go below with these budgets; calls take no time here.
+    """A mean lag, in seconds, that no scheduler can go below with these budgets; calls take no time here.
 
-    An answer is opened by a start or by a post, the k-th not before its budget lets it, and words that came earlier
-    wait until then. A native stream lives on appends and stops alone, an edited message on updates alone, and needs at
-    least one for its end; an answer that gets none is posted whole when the model has ended. What the budgets allow
-    until then is spread evenly, which is best since the lag grows with the square of a gap. The best number of edited
-    answers is taken.
+    An answer is opened by a start or by a post. A stream then lives on appends and its stop, an edited message on
+    updates; or it is held and opened when the model has ended, whole. The best division of the answers among the two
+    ways is taken. Words come one by one: half the time between two of them is no lag.
     """
     length = words / rate
-    starts = _openings(START, 60 * burst * RATES[START].per_second, count)
-    natives = [at for at in starts if at < length]
-    best = float("inf")
-    for edits in range(int(_allowed(UPDATE, burst, length)) + 1):
-        streams = natives[: max(0, count - edits)]
-        rest = count - len(streams) - edits
-        if rest < 0:
-            continue
-        posts = _openings(POST, post_burst, edits, lanes=channels)
-        lags = [_least(at, length, (_allowed(APPEND, burst, length) + _allowed(STOP, burst, length)) / len(streams))
-                for at in streams]  # fmt: skip
-        lags += [_least(at, length, _allowed(UPDATE, burst, length) / edits) for at in posts]
-        late = sorted(_openings(POST, post_burst, rest, lanes=channels) + [at - length for at in starts if at > length])
-        lags += [at + length / 2 for at in late[:rest]]
-        best = min(best, statistics.fmean(lags))
-    return best
-
-
-def _allowed(method: str, burst: float, seconds: float) -> float:
-    return RATES[method].per_second * (60 * burst + seconds)
+    start_burst = 60 * burst * RATES[START].per_second
+    streams = _ways(_openings(START, start_burst, count), length, *_allowance(burst, APPEND, STOP))
+    edits = _ways(_openings(POST, post_burst, count, channels), length, *_allowance(burst, UPDATE))
+    total = min(streams[natives] + edits[count - natives] for natives in range(count + 1))
+    return max(0.0, total / count / length - 0.5 / rate)
 
 
 def _openings(method: str, burst: float, count: int, lanes: int = 1) -> list[float]:
@@ -234,24 +307,70 @@ def _openings(method: str, burst: float, count: int, lanes: int = 1) -> list[flo
     return sorted(each * lanes)[:count]
 
 
-def _least(opened: float, length: float, writes: float) -> float:
-    """Mean lag of one answer that may be opened from `opened` on and then be written so many times more."""
-    if opened >= length or writes <= 0:
-        return max(opened, length) - length / 2
+def _allowance(burst: float, *methods: str) -> tuple[float, float]:
+    """Calls at once, and calls a second."""
+    rate = sum(RATES[method].per_second for method in methods)
+    return 60 * burst * rate, rate
+
+
+def _ways(openings: Sequence[float], length: float, burst: float, rate: float) -> list[float]:
+    """For 0, 1, 2, … answers of one kind: seconds of lag, times `length`, that they have at least.
+
+    Some are opened early, the others when the model has ended; these cannot come quicker than from a full bucket at
+    that moment, nor before the budget has opened all that went before.
+    """
+    early = _least([at for at in openings if at < length], length, burst, rate)
+    least = [0.0]
+    for number in range(1, len(openings) + 1):
+        least.append(
+            min(
+                early[opened] + sum(_whole(max(length + openings[k], openings[opened + k]), length)
+                for k in range(number - opened))
+                for opened in range(min(number, len(early) - 1) + 1)
+            )
+        )  # fmt: skip
+    return least
+
+
+def _whole(shown: float, length: float) -> float:
+    """The lag of an answer that is shown at once, when the model has ended."""
+    return length * shown - length**2 / 2
+
+
+def _least(openings: Sequence[float], length: float, burst: float, rate: float) -> list[float]:
+    """For the first 0, 1, 2, … of these openings: the lag of answers that are opened then or later and share a budget.
+
+    Lagrange's bound: give each write a price and let every answer minimise lag plus price alone; minus what the budget
+    is worth at that price, this is never above the true minimum, whatever the price. The price is g²/2 (then answers
+    choose gaps of g seconds) until the model's end, falling to nothing `late` seconds after it. The best of many
+    prices is taken for each number of answers.
+    """
+    best = [0.0] * (len(openings) + 1)
+    for late in (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0):
+        for step in range(60):
+            gap = 0.04 * length * 1.07**step
+            total = -(gap**2) / 2 * (burst + rate * (length + late / 2))
+            for number, opened in enumerate(openings, 1):
+                total += _alone(opened, length, gap, late)
+                best[number] = max(best[number], total)
+    return best
+
+
+def _alone(opened: float, length: float, gap: float, late: float) -> float:
+    """The least lag plus price of one answer opened at `opened` or later: it ends at the model's end, at full price, or
+    `late` after it, for nothing. A moment in between is never better, since lag and price change evenly with it."""
+    at_end = _in_gaps(opened, length, gap)
+    afterwards = _in_gaps(opened, length + late, gap) - late**2 / 2 - gap**2 / 2
+    return min(at_end, afterwards)
+
+
+def _in_gaps(opened: float, length: float, gap: float) -> float:
+    """Lag and price with the best number of writes."""
+    many = max(1.0, (length - max(opened, gap)) / gap)
+    return min(_with_writes(opened, length, writes) + writes * gap**2 / 2 for writes in (int(many), int(many) + 1))
+
+
+def _with_writes(opened: float, length: float, writes: int) -> float:
+    """The lag with so many writes, evenly spread, after the first words."""
     first = max(opened, length / (writes + 1))
-    return (first**2 / 2 + (length - first) ** 2 / (2 * writes)) / length
-
-
-if __name__ == "__main__":
-    print(f"{'storm':>22} {'mean':>6} {'p95':>6} {'first':>6} {'ended':>6} {'floor':>6} ratio calls, 429s")
-    for burst in (0.2, 0.33):
-        for channels in (1, 5, 50):
-            for count in (1, 5, 20, 50):
-                s = storm(count, channels=min(channels, count), burst=burst)
-                least = floor(count, channels=min(channels, count), burst=burst)
-                ratio = s.mean_lag() / least
-                name = f"{count} in {min(channels, count)} ch, {burst}"
-                print(
-                    f"{name:>22} {s.mean_lag():6.2f} {s.p95_lag():6.2f} {s.first_words():6.2f} {s.ended():6.1f} {least:6.2f} {ratio:5.2f}",
-                    {m.removeprefix('chat.'): n for m, n in s.calls.items()}, dict(s.refused),
-                )  # fmt: skip
+    return first**2 / 2 + (length - first) ** 2 / (2 * writes)
