@@ -25,7 +25,7 @@ from bot.api.shapes import (
     iso,
 )
 from bot.chats.feed import Feed
-from bot.chats.programs import Exchange, Post, Programs
+from bot.chats.programs import Exchange, Post, Programs, unwritten
 from bot.domain import Chat, Message, Person, Role, Status
 from storage.chats import Said
 
@@ -196,10 +196,11 @@ def calls(programs: Programs, gate: Gate) -> APIRouter:
 
     async def stored(said: Said) -> Stored:
         exchange = await programs.exchange(said.answer)
+        answer = exchange.answer if said.duplicate else unwritten(exchange.answer)
         return Stored(
             chat=ChatShape.of(exchange.chat, exchange.answer.id),
             user_message=MessageShape.of(exchange.message),
-            assistant_message=MessageShape.of(exchange.answer),
+            assistant_message=MessageShape.of(answer),
         )
 
     @routes.post("/new-chat")

@@ -32,7 +32,7 @@ from bot.api.shapes import (
     Unanswered,
 )
 from bot.chats.feed import Feed, Wrote
-from bot.chats.programs import Exchange, Programs
+from bot.chats.programs import Exchange, Programs, unwritten
 from bot.domain import Answer, Chat, Person, Status
 from bot.errors import BobbinError
 
@@ -196,7 +196,7 @@ async def streamed(programs: Programs, feed: Feed, person: Person, chat: Chat, a
     async with waiting(programs, feed, person, chat, answer) as wait:
         try:
             begun = await programs.exchange(answer)
-            question, reply = OneMessage.of(begun.message), OneMessage.of(begun.answer)
+            question, reply = OneMessage.of(begun.message), OneMessage.of(unwritten(begun.answer))
             yield event(
                 "message",
                 {

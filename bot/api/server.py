@@ -11,7 +11,9 @@ from contextlib import asynccontextmanager
 import h11
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from bot.errors import SettingsError
 
@@ -22,6 +24,7 @@ PATIENCE = 3
 LARGEST_FRAME = 65_536
 """Bytes of one message that a client may send on a WebSocket."""
 PING_EVERY = 20.0
+GOODBYE_WITHIN = 5.0
 
 
 class _Protocol(H11Protocol):
@@ -56,6 +59,18 @@ class _Protocol(H11Protocol):
         self._deadline = None
         if self.conn.their_state is h11.IDLE and not self.transport.is_closing():
             self.transport.close()
+
+
+class _Socket(WebSocketsSansIOProtocol):
+    async def send(self, message: ASGISendEvent) -> None:
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body"):
+            self.handshake_complete = True  # a refusal is an answer too; uvicorn would log it as a fault
+
+    def on_task_complete(self, task: asyncio.Task[None]) -> None:
+        super().on_task_complete(task)
+        # Closing waits until the peer has read everything, and some never read again.
+        self.loop.call_later(GOODBYE_WITHIN, self.transport.abort)
 
 
 class _Server(uvicorn.Server):
@@ -100,7 +115,7 @@ async def serving(app: ASGIApp, host: str, port: int) -> AsyncIterator[str]:
     config = uvicorn.Config(
         app,
         http=_Protocol,
-        ws="websockets-sansio",
+        ws=_Socket,
         ws_max_size=LARGEST_FRAME,
         ws_ping_interval=PING_EVERY,
         ws_ping_timeout=PING_EVERY,

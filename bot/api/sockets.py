@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
@@ -15,7 +14,7 @@ from bot.api.auth import Gate
 from bot.api.calls import MessageShape
 from bot.api.errors import ApiError
 from bot.chats.feed import Change, Ended, Entitled, Feed, Listener, Uttered, Wrote
-from bot.chats.programs import Programs
+from bot.chats.programs import Programs, unwritten
 from bot.domain import Person, Status
 from bot.errors import StorageError
 from bot.observability import get_logger
@@ -88,6 +87,12 @@ async def _refuse(socket: WebSocket, refusal: ApiError) -> None:
         pass  # the client has gone already
 
 
+async def _until_dropped(listener: Listener) -> int:
+    """The writer may hang in a send just then."""
+    await listener.dropped.wait()
+    return TOO_SLOW
+
+
 class Connection:
     """One open socket: a reader of the client's words, and a writer of changes."""
 
@@ -101,6 +106,7 @@ class Connection:
             asyncio.create_task(self._tell(listener), name="socket writer"),
             asyncio.create_task(self._hear(), name="socket reader"),
             asyncio.create_task(self._guard(person), name="socket guard"),
+            asyncio.create_task(_until_dropped(listener), name="socket patience"),
         ]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -121,6 +127,8 @@ class Connection:
             log.warning("socket_failed", exc_info=None if isinstance(error, StorageError) else error)
         elif not ended.cancelled():
             code = ended.result()
+        if code == TOO_SLOW:
+            log.info("reader_dropped")
         try:
             async with asyncio.timeout(1):  # one that does not read does not read this either
                 await self._socket.close(code)
@@ -170,12 +178,10 @@ class Connection:
 
     async def _uttered(self, change: Uttered) -> dict[str, Any]:
         question, answer = await self._programs.pair(change.question, change.message)
-        # Whatever has been written by now follows as tokens.
-        empty = replace(answer, text="", status=Status.WAITING)
         return {
             "chat": change.chat,
             "user_message": MessageShape.of(question).model_dump(),
-            "assistant_message": MessageShape.of(empty).model_dump(),
+            "assistant_message": MessageShape.of(unwritten(answer)).model_dump(),
         }
 
     async def _ending(self, change: Ended) -> dict[str, Any]:

@@ -87,6 +87,8 @@ class Listener(AsyncIterator[Change]):
         self.person = person
         self._unread: asyncio.Queue[Change | SlowReader | None] = asyncio.Queue(most)
         self._over = False
+        self.dropped = asyncio.Event()
+        """Set when too many changes lay unread."""
 
     def put(self, change: Change) -> None:
         if self._over:
@@ -94,6 +96,7 @@ class Listener(AsyncIterator[Change]):
         try:
             self._unread.put_nowait(change)
         except asyncio.QueueFull:
+            self.dropped.set()
             self._last(SlowReader("too many unread changes"))
 
     def end(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bot import words
 from bot.chats.models import ModelChoice
@@ -165,6 +165,11 @@ class Programs:
         if not said.duplicate:
             self._live.said(said)
         self._wake(said.chat.id)
+
+
+def unwritten(answer: Message) -> Message:
+    """The answer as it was stored: whatever has been written by now is told piece by piece."""
+    return replace(answer, text="", status=Status.WAITING, error=None)
 
 
 def known_id(text: str) -> str:
