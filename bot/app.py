@@ -77,8 +77,11 @@ class Bot:
 
 
 @asynccontextmanager
-async def build(settings: Settings) -> AsyncIterator[Bot]:
-    """Everything, opened. Raises SettingsError when a setting turns out to be wrong."""
+async def build(settings: Settings, demo: ProviderSettings | None = None) -> AsyncIterator[Bot]:
+    """Everything, opened. Raises SettingsError when a setting turns out to be wrong.
+
+    `demo`: where models come from when no provider is set.
+    """
     async with AsyncExitStack() as stack:
         metrics = Metrics()
         doorway = Doorway()
@@ -93,7 +96,7 @@ async def build(settings: Settings) -> AsyncIterator[Bot]:
         stack.push_async_callback(coordination.close)
         providers = await stack.enter_async_context(
             await Providers.open(
-                await _providers(settings),
+                await _providers(settings, demo),
                 timeout=settings.bobbin_model_timeout,
                 allowed=settings.bobbin_allowed_models,
             )
@@ -214,8 +217,8 @@ def _checks(
     return checks if redis is None else {**checks, "redis": check_redis}
 
 
-async def _providers(settings: Settings) -> list[ProviderSettings]:
-    configured = list(settings.providers())
+async def _providers(settings: Settings, demo: ProviderSettings | None) -> list[ProviderSettings]:
+    configured = list(settings.providers() or ([demo] if demo else ()))
     local = settings.local_ollama()
     if local is not None and await answers(local):
         configured.append(local)
@@ -269,9 +272,8 @@ async def sandbox(settings: Settings, *, host: str, port: int, on_ready: Callabl
             await slack.join(slack.bot_user.id, channel)
         if "port" not in settings.model_fields_set:  # another bot on this machine may have the usual one
             changes["port"] = 0
-        if not settings.providers():
-            changes["openai_base_url"] = f"{slack.url}/models/v1"
-        async with build(settings.changed(**changes)) as bot:
+        demo = ProviderSettings("demo", "Demo models", f"{slack.url}/models/v1")
+        async with build(settings.changed(**changes), demo) as bot:
             if not await bot.socket.until_connected():
                 raise SettingsError("the bot could not connect to its own sandbox")
             on_ready(slack.url, bot.url)

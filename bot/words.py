@@ -13,14 +13,14 @@ LIMIT_REACHED = "Rate limit reached. This conversation has reached the maximum n
 LIMIT_SHORT = "Rate limit reached"
 NEW_CHAT = "New chat"
 
-MENU_PROMPT = "Which model shall answer?"
+MENU_PROMPT = "Which model should answer?"
 MENU_ASKS = "What would you like to ask? Reply in this thread, and choose a model."
 MENU_PLACEHOLDER = "Search all models"
 MENU_NO_MODELS = (
     "No models can be reached at the moment. Open the menu again in a minute; your question is kept until then."
 )
 MENU_FALLBACK = "Choose a model to start"
-START_HINT = "Choosing one starts at once. Only the person who asked can choose."
+START_HINT = "Choosing a model starts at once. Only the person who asked can choose."
 WAITING_FOR_TEXT = "What would you like to ask? Reply in this thread."
 START_BUTTON = "Start with {model}"
 STOP_BUTTON = "Stop"
@@ -39,7 +39,7 @@ FEEDBACK_THANKS = "Thank you, that is noted."
 GOOD_ANSWER = "Good answer"
 BAD_ANSWER = "Bad answer"
 
-HEADER_STARTED_BY = "Started by <@{user}>"
+HEADER_STARTED_BY = "started by <@{user}>"
 CUT_BY_LENGTH = "the model reached its length limit"
 MESSAGES_LEFT = "{count} messages left"
 MESSAGE_LEFT_ONE = "1 message left"

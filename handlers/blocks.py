@@ -134,12 +134,9 @@ def waiting_for_text(question: Question, model: str) -> list[Block]:
 
 def header(chat: Chat, model: str) -> list[Block]:
     """What a menu becomes: title, model, who, and the button that stops an answer."""
-    who = words.HEADER_STARTED_BY.format(user=chat.owner)
-    return [
-        {**section(f"*{mrkdwn_escape(plain(chat.title, 200))}*"), "block_id": f"{_OURS}header.{chat.id}"},
-        context(mrkdwn_escape(plain(model, 150)), who),
-        {"type": "actions", "elements": [button(words.STOP_BUTTON, STOP, chat.id)]},
-    ]
+    title = section(f"*{mrkdwn_escape(plain(chat.title, 200))}*", accessory=button(words.STOP_BUTTON, STOP, chat.id))
+    about = f"{mrkdwn_escape(plain(model, 150))} · {words.HEADER_STARTED_BY.format(user=chat.owner)}"
+    return [{**title, "block_id": f"{_OURS}header.{chat.id}"}, context(about)]
 
 
 # -- the answer ----------------------------------------------------------------------------------------------------
@@ -190,8 +187,6 @@ def _facts(ending: Ending, model: str, left: int | None) -> str:
         facts.append(f"{ending.usage.prompt_tokens + ending.usage.completion_tokens:,} tokens")
         if ending.usage.cost:
             facts.append(f"${ending.usage.cost:.4f}")
-    if ending.status is Status.STOPPED:
-        facts.append("stopped")
     if ending.cut:
         facts.append(words.CUT_BY_LENGTH)
     if left is not None:
@@ -239,7 +234,7 @@ def chat_list(
     if not rows:
         return [section(empty)]
     made: list[Block] = [{"type": "header", "text": _label(heading, 150)}, *rows]
-    if note:
+    if note and pages:
         made.append(context(note))
     if pages:
         elements = [button(label, f"{PAGE}.{number}", value) for number, (label, value) in enumerate(pages)]

@@ -64,27 +64,29 @@ def title_for(messages: Sequence[Message]) -> str:
     plain = [text for text in users if not re.search(r"\btitle\b", text, re.IGNORECASE)]
     source = plain[0] if plain else "\n".join(line for line in " ".join(users).splitlines() or users)
     source = re.sub(r"(?i)[^.:\n]*\btitle\b[^.:\n]*[.:]?", " ", source)
-    found = [word for word in re.findall(r"[\w'’-]+", source) if not _SMALL_WORDS.fullmatch(word.lower())][:6]
+    source = re.sub(r"(?im)^\s*(?:user|assistant):", " ", source).strip()
+    found = re.findall(r"[\w'’-]+", re.split(r"[.!?\n]", source)[0])[:7]
+    while found and _SMALL_WORDS.fullmatch(found[-1].lower()):
+        found.pop()
     title = " ".join(found) if len(found) >= 2 else " ".join(["About", *(found or ["a demo conversation"])])
     return title[0].upper() + title[1:]
 
 
 _SMALL_WORDS = re.compile(
-    r"an?|and|are|as|at|be|by|can|could|do|does|for|from|have|how|i|in|is|it|me|my|of|on|or|please|tell|that|the|this|to"
-    r"|us|was|what|when|where|which|who|why|will|with|would|you|your|user|assistant"
+    r"an?|and|are|as|at|be|by|can|could|do|does|for|from|have|i|in|is|my|of|on|or|please|that|the|this|to|was|what|when"
+    r"|where|which|who|why|will|with|would|you|your"
 )
+"""Words that a title does not end with."""
 
 
 def _opening(question: Question, who: str) -> str:
     """The first sentences: what this is, and signs that the conversation was read."""
     quoted = " ".join(question.last.split())
     quoted = quoted if len(quoted) <= 80 else quoted[:79].rstrip() + "…"
-    asked = f"You asked: “{quoted}”" if quoted else "You sent no words"
-    count = question.spoken
-    lines = [
-        f"I am {who}, a scripted demo model and not a real AI.",
-        f"{asked} – message {count} of this conversation as I received it.",
-    ]
+    asked = f"You asked: “{quoted}”" if quoted else "You sent no words."
+    lines = [f"I am {who}, a scripted demo model and not a real AI. {asked}"]
+    if question.spoken > 1:
+        lines.append(f"That is message {question.spoken} of this conversation.")
     earlier = question.texts("user")
     name = _name_told(earlier)
     if name:

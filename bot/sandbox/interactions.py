@@ -40,7 +40,7 @@ class Interactions:
         payload["trigger_id"] = self._triggers.issue(user)
         if place.view is None:
             payload["response_url"] = self._responses.issue(user, place)
-        await self._ask("interactive", "block_actions", payload, user)
+        await self._ask("interactive", "block_actions", payload, user, quiet=True)
 
     async def options(self, user: str, place: Place, block: Json, element: Json, query: str) -> Json:
         """What a menu offers for `query`. NotAcknowledged, or InvalidAnswer when Slack would not show it."""
@@ -87,6 +87,7 @@ class Interactions:
         return {"id": channel.id, "name": names.get(channel.type, channel.name)}
 
     async def _ask(self, kind: Any, name: str, payload: Json, user: str, *, quiet: bool = False) -> Delivery:
+        """Raises NotAcknowledged; unless `quiet`, Slackbot tells the person too."""
         delivery = await self._courier.ask(kind, name, payload)
         if not delivery.acked:
             if not quiet:
@@ -142,7 +143,7 @@ class Interactions:
         payload = self._base("view_submission", user)
         payload |= {"view": view_json(self._workspace, view), "trigger_id": self._triggers.issue(user)}
         payload["response_urls"] = []
-        delivery = await self._ask("interactive", "view_submission", payload, user)
+        delivery = await self._ask("interactive", "view_submission", payload, user, quiet=True)
         return self._courier.accept(
             "view_submission", delivery, lambda: self._modals.apply(user, view, delivery.answer)
         )

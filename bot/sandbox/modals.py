@@ -147,8 +147,7 @@ class Modals:
 
     def _named(self, definition: Json) -> Json:
         """Slack gives every block and element an id when the app does not."""
-        blocks = [{"block_id": self._workspace.number("b"), **block} for block in definition.get("blocks", ())]
-        return {**definition, "blocks": blocks}
+        return {**definition, "blocks": self._workspace.named(definition.get("blocks", ()))}
 
 
 def _new_hash() -> str:

@@ -26,7 +26,28 @@ if TYPE_CHECKING:
 
 STATIC = Path(__file__).parent / "static"
 TRAFFIC_MAX = 500
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; connect-src 'self'; font-src 'self'; "
+    "img-src 'self' data: https: http://127.0.0.1:* http://localhost:*; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+"""What the page may load and do: nothing from elsewhere but pictures."""
+_HEADERS = {
+    "cache-control": "no-cache",
+    "content-security-policy": POLICY,
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+}
 Deed = Callable[[str, Json], Awaitable[Json]]
+
+
+class _Static(StaticFiles):
+    """The page's own files, asked for again at every visit: a new version must not run with parts of the old."""
+
+    def file_response(self, *args: Any, **named: Any) -> Response:
+        response = super().file_response(*args, **named)
+        response.headers.update({name: _HEADERS[name] for name in ("cache-control", "x-content-type-options")})
+        return response
 
 
 class PageApi:
@@ -67,7 +88,7 @@ class PageApi:
             *(Route(f"/sandbox/{name}", self._endpoint(deed), methods=["POST"]) for name, deed in self._deeds.items()),
         ]
         if STATIC.is_dir():
-            routes.append(Mount("/static", StaticFiles(directory=STATIC)))
+            routes.append(Mount("/static", _Static(directory=STATIC)))
         return routes
 
     # -- reading
@@ -76,7 +97,7 @@ class PageApi:
         index = STATIC / "index.html"
         if not index.is_file():
             return PlainTextResponse("The sandbox is running; its page is not installed.")
-        return FileResponse(index, headers={"cache-control": "no-cache"})
+        return FileResponse(index, headers=_HEADERS)
 
     async def _state(self, request: Request) -> Response:
         slack = self._sandbox

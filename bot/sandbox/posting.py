@@ -35,7 +35,7 @@ def content(call: Call, *, text_max: int | None = None) -> tuple[Revision, Json]
     if text_max is not None and len(text) > text_max:
         raise SlackRefusal("msg_too_long")
     check_message_blocks(blocks)
-    named = [block if "block_id" in block else {**block, "block_id": call.workspace.number("b")} for block in blocks]
+    named = call.workspace.named(blocks)
     warnings: Json = {}
     if len(text) > TEXT_MAX:
         text = text[:TEXT_MAX]

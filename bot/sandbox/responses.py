@@ -84,9 +84,7 @@ class Responses:
         if not blocks and not text:
             raise SlackRefusal("no_text")
         check_message_blocks(blocks)
-        named = [
-            block if "block_id" in block else {**block, "block_id": self._workspace.number("b")} for block in blocks
-        ]
+        named = self._workspace.named(blocks)
         if body.get("replace_original") and (url.message or url.ephemeral):
             self._replace(url, text, named)
         elif body.get("response_type") == "in_channel":

@@ -199,7 +199,7 @@ def _grow(
             _update_task(stream, chunk)
         elif chunk["type"] == "plan_update":
             stream.plan = chunk["title"]
-    message.latest.blocks.extend(added)
+    message.latest.blocks.extend(workspace.named(added))
     if text or chunks:
         message.latest.append(workspace.clock(), text)
 
@@ -234,7 +234,7 @@ def _finish(call: Call, message: Message, stream: Stream) -> Json:
     _check_status(call)
     blocks = _final_blocks(call, stream)
     now = call.workspace.clock()
-    message.latest.blocks.extend(blocks)
+    message.latest.blocks.extend(call.workspace.named(blocks))
     message.latest.append(now, "")
     message.metadata = metadata_of(call) or message.metadata
     if stream.phase == "open":

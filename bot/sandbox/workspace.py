@@ -6,7 +6,7 @@ Whoever wants to know of changes (the events for the app, the page, waiting test
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,6 +59,10 @@ class Workspace:
     def number(self, prefix: str) -> str:
         """A fresh id, e.g. `F00000A7`."""
         return f"{prefix}{next(self._numbers):08X}"
+
+    def named(self, blocks: Iterable[Json]) -> list[Json]:
+        """Blocks as Slack keeps them: each has a `block_id`."""
+        return [block if "block_id" in block else {**block, "block_id": self.number("b")} for block in blocks]
 
     def next_ts(self) -> str:
         """A message id: the time in microseconds, never the same twice, never smaller than before."""

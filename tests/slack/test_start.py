@@ -129,7 +129,7 @@ async def test_the_menu_becomes_the_header_and_the_answer_has_a_message_of_its_o
     header, answer = world.replies(thread)
     assert header.ts == menu.ts
     assert elements(header, "model_menu") == []
-    assert header.text == "*New conversation*\nDemo: Quick Started by <@U0ALICE>"
+    assert header.text == "*New conversation*\nDemo: Quick · started by <@U0ALICE>"
     assert elements(header, "stop_answer")[0]["text"]["text"] == "Stop"
     assert answer.text == "Short and sweet."
     assert below(answer).startswith("Demo: Quick · ")

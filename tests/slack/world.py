@@ -318,7 +318,8 @@ def on_time(delivery: Any) -> bool:
 
 def elements(message: Message, action_id: str) -> list[Mapping[str, Any]]:
     """The elements of a message that have this action id."""
-    return [e for b in message.blocks for e in b.get("elements", ()) if e.get("action_id") == action_id]
+    found = (e for b in message.blocks for e in (*b.get("elements", ()), b.get("accessory", {})))
+    return [e for e in found if e.get("action_id") == action_id]
 
 
 def options_of(answer: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -161,6 +161,9 @@ class TestImpatient:
         slack.workspace.subscribe(lambda change: notices.append(change.kind) if change.kind == "notice" else None)
         with pytest.raises(NotAcknowledged):
             await slack.press("alice", await panel(web), "go")
+        assert notices == []  # who pressed is told beside the button
+        with pytest.raises(NotAcknowledged):
+            await slack.command("alice", "general", "/chats", "")
         assert notices == ["notice"]
 
     async def test_a_trigger_expires(self, slack: Sandbox, web: AsyncWebClient) -> None:

@@ -44,7 +44,7 @@ function Beginning({ state, channel }) {
   const here = channel.members.includes(state.bot.user_id);
   return html`<div class="beginning"><h2><${Icon} name=${channel.type === "group" ? "lock" : "hash"} size=${26} />${channel.name}</h2>
     <p>This is the very beginning of the <b>#${channel.name}</b> channel. ${here
-      ? html`Mention <b>@${bot}</b> to start a conversation with it.
+      ? html`Mention <b>@${bot}</b> with a question: it replies in a thread below your message.
         <br /><button type="button" class="button begin" onClick=${() => store.mentionIn(channel.id, app)}><${Icon} name="at-sign" size=${14} /> Mention ${bot}</button>`
       : html`<b>@${bot}</b> is not in this channel.
         <button type="button" class="link" onClick=${() => store.act("invite", { channel: channel.id, invited: state.bot.user_id })}>Add it</button>`}</p></div>`;

@@ -14,6 +14,12 @@ const EMPTY = {
 const TOAST_MS = 7000;
 const THEME_KEY = "sandbox-theme";
 
+/** As chosen here before, else as the system has it. */
+function prefersDark() {
+  const chosen = localStorage.getItem(THEME_KEY);
+  return chosen ? chosen === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+}
+
 class Store {
   state = EMPTY;
   listeners = new Set();
@@ -50,7 +56,7 @@ class Store {
     const route = readRoute();
     this.set({
       inspector: route.inspector,
-      dark: localStorage.getItem(THEME_KEY) === "dark",
+      dark: prefersDark(),
       place: { channel: route.channel, tab: route.tab, thread: route.thread },
     });
     addEventListener("hashchange", () => this.#followHash());
