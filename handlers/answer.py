@@ -67,6 +67,7 @@ class SlackAnswer:
         self._plain = 0
         self._leaving = False
         self._over = False
+        self._unreleased = False
         self._failing_since: float | None = None
         self._writer: asyncio.Task[None] | None = None
         self._beside: list[asyncio.Task[Any]] = []
@@ -99,7 +100,14 @@ class SlackAnswer:
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.shield(self._writer)
         await self._status.clear()
+        if self._unreleased:
+            await self._release()
         await asyncio.gather(*self._beside, return_exceptions=True)
+
+    async def _release(self) -> None:
+        """A stream that ended without our stop leaves its thread marked as being answered, for an hour."""
+        where = {"channel_id": self._channel, "thread_ts": self._thread}
+        await self._slack.attempt("agents.sessions.setStatus", status="active", **where)
 
     async def abandon(self) -> None:
         if self._writer is not None:
@@ -309,6 +317,7 @@ class SlackAnswer:
         if code == "stopped_by_user":
             self._control.stop()
         if code in NOT_STREAMING or code == "stopped_by_user" or self._leaving:
+            self._unreleased = True
             self._left_stream()
         else:
             self._leaving = self._desire.must_close = True
@@ -344,8 +353,10 @@ class SlackAnswer:
         self._leftovers += lost
         self._desire.may_native = not self._leftovers and self._desire.may_native
         for ts in (*(part.ts for part in self._answer.parts if part.native), *lost):
-            with contextlib.suppress(Refused, Unsure):
+            try:
                 await self._slack.errand(STOP, channel=self._channel, ts=ts)
+            except (Refused, Unsure):
+                self._unreleased = True
         self._desire.since = self._slack.desk.now() if self._draft.page.text else self._desire.since
 
     async def _unrecorded(self) -> list[str]:

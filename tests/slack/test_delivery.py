@@ -107,6 +107,9 @@ async def test_a_stream_that_expires_is_put_right_in_the_same_message(worlds: Wo
         assert elements(answer, "feedback")
         texts = [state.text for state in answer.states]
         assert all(later.startswith(earlier[:-2]) for earlier, later in itertools.pairwise(texts))
+        await world.until(
+            lambda: not world.slack.can_stop(world.slack.channel("general").id, thread), "the end of Slack's own Stop"
+        )
 
 
 async def test_where_slack_has_no_native_streams_the_answer_is_edited(worlds: Worlds) -> None:
