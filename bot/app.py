@@ -38,8 +38,11 @@ from bot.replies.live import Live
 from bot.replies.recovery import Recovery
 from bot.tasks import Tasks
 from handlers.connection import SocketConnection, build_app, new_client, new_session
+from handlers.homes import Homes
+from handlers.membership import Memberships
 from handlers.menus import Menus
 from handlers.names import Names
+from handlers.openings import Openings
 from handlers.recovery import MenuRecovery
 from handlers.requests import PATH, SlackRequests
 from handlers.sinks import SlackSinks
@@ -153,7 +156,13 @@ async def build(settings: Settings, demo: ProviderSettings | None = None) -> Asy
             owner=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}",
         )
         tokens = Tokens(database)
-        surface = Surface(service, menus, names, workspaces, marks, tasks, tokens)
+        feed = Feed(coordination, chats, replies)
+        await stack.enter_async_context(feed.running())
+        openings = Openings(service, questions, workspaces, menus, tasks)
+        homes = Homes(service, workspaces, feed)
+        await stack.enter_async_context(homes.running())
+        memberships = Memberships(service, tasks, homes.touch)
+        surface = Surface(service, menus, names, workspaces, marks, tasks, tokens, openings, homes, memberships)
         identity = AuthorizeResult(
             enterprise_id=None,
             team_id=slack.team,
@@ -162,12 +171,10 @@ async def build(settings: Settings, demo: ProviderSettings | None = None) -> Asy
             bot_token=client.token,
         )
         connection = _connection(settings, client, identity, surface)
-        feed = Feed(coordination, chats, replies)
-        await stack.enter_async_context(feed.running())
         stack.callback(doorway.close)
         await stack.enter_async_context(Recovery(engine, replies, coordination, metrics).running())
         stack.push_async_callback(engine.drain, settings.bobbin_grace)  # while their leases are still renewed
-        await stack.enter_async_context(MenuRecovery(menus).running())
+        await stack.enter_async_context(MenuRecovery(menus, openings).running())
         await stack.enter_async_context(connection.running())
         programs = Programs(
             chats=chats,

@@ -132,11 +132,12 @@ def waiting_for_text(question: Question, model: str) -> list[Block]:
 # -- the header ----------------------------------------------------------------------------------------------------
 
 
-def header(chat: Chat, model: str) -> list[Block]:
+def header(chat: Chat, model: str, hint: str = "") -> list[Block]:
     """What a menu becomes: title, model, who, and the button that stops an answer."""
     title = section(f"*{mrkdwn_escape(plain(chat.title, 200))}*", accessory=button(words.STOP_BUTTON, STOP, chat.id))
     about = f"{mrkdwn_escape(plain(model, 150))} · {words.HEADER_STARTED_BY.format(user=chat.owner)}"
-    return [{**title, "block_id": f"{_OURS}header.{chat.id}"}, context(about)]
+    hints = [context(hint)] if hint else []
+    return [{**title, "block_id": f"{_OURS}header.{chat.id}"}, context(about), *hints]
 
 
 # -- the answer ----------------------------------------------------------------------------------------------------
@@ -222,22 +223,27 @@ def limit_reached(chat_id: str) -> list[Block]:
 
 def chat_row(chat: Chat, model: str, link: str | None, now: datetime) -> Block:
     title = mrkdwn_escape(plain(chat.title, 150))
-    heading = f"*<{link}|{title}>*" if link else f"*{title}*"
+    heading = f"*<{mrkdwn_escape(link)}|{title}>*" if link else f"*{title}*"
     count = f"{chat.message_count} message{'' if chat.message_count == 1 else 's'}"
     return section(f"{heading}\n{mrkdwn_escape(plain(model, 100))} · {age(chat.updated_at, now)} · {count}")
 
 
 def chat_list(
-    rows: Sequence[Block], heading: str, empty: str, pages: Sequence[tuple[str, str]] = (), note: str = ""
+    rows: Sequence[Block],
+    heading: str,
+    empty: str,
+    pages: Sequence[tuple[str, str]] = (),
+    note: str = "",
+    action: str = PAGE,
 ) -> list[Block]:
-    """A list of chats. `pages`: label and value of each paging button."""
+    """A list of chats. `pages`: label and value of each paging button, whose action ids begin with `action`."""
     if not rows:
         return [section(empty)]
     made: list[Block] = [{"type": "header", "text": _label(heading, 150)}, *rows]
     if note and pages:
         made.append(context(note))
     if pages:
-        elements = [button(label, f"{PAGE}.{number}", value) for number, (label, value) in enumerate(pages)]
+        elements = [button(label, f"{action}.{number}", value) for number, (label, value) in enumerate(pages)]
         made.append({"type": "actions", "elements": elements})
     return made
 

@@ -11,34 +11,44 @@ from slack_bolt.context.ack.async_ack import AsyncAck
 from bot import words
 from bot.domain import Person
 from handlers import blocks, payloads
-from handlers.lists import chat_list, read_page
+from handlers.lists import Look, chat_list
 from handlers.surface import Surface, team_of
+from handlers.views import Wanted
 
 
 def register(app: AsyncApp, surface: Surface) -> None:
     @app.command(re.compile(r"^/"))
     async def on_chats(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
         slack = await surface.workspaces(team_of(body, context))
-        said = (body.get("text") or "").strip()
+        said, command = (body.get("text") or "").strip(), body.get("command", "/chats")
+        word, _, rest = said.partition(" ")
         if said.lower() == "help":
-            text = words.CHATS_HELP.format(command=body.get("command", "/chats"))
-            await ack(response_type="ephemeral", text=text)
+            await ack(response_type="ephemeral", text=words.CHATS_HELP.format(command=command))
             return
         if said.lower() in ("token", "token revoke"):
-            text = await _token(surface, surface.person(slack, body["user_id"]), said, body.get("command", "/chats"))
+            text = await _token(surface, surface.person(slack, body["user_id"]), said, command)
             await ack(response_type="ephemeral", text=text)
             return
-        content = await chat_list(surface.service, slack, body["user_id"], search=said)
-        await ack(response_type="ephemeral", text=words.CHATS_FALLBACK, blocks=content)
+        if word.lower() == "new":
+            await ack()
+            wanted = Wanted(body.get("channel_id") or "", response_url=body.get("response_url") or "")
+            surface.openings.offer(slack, body["user_id"], body["trigger_id"], wanted, text=rest.strip())
+            return
+        listing = await chat_list(surface.service, slack, body["user_id"], Look.words(said))
+        surface.memberships.check(slack, body["user_id"], listing.chats)
+        await ack(response_type="ephemeral", text=words.CHATS_FALLBACK, blocks=listing.blocks)
 
     @app.action(re.compile(rf"^{re.escape(blocks.PAGE)}\."))
     async def on_page(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
         slack = await surface.workspaces(team_of(body, context))
         press = payloads.press(body)
         await ack()
-        search, trail = read_page(press.value)
-        content = await chat_list(surface.service, slack, press.user, search=search, trail=trail)
-        shown = slack.respond(press.response_url, replace_original=True, text=words.CHATS_FALLBACK, blocks=content)
+        listing = await chat_list(surface.service, slack, press.user, Look.load(press.value))
+        surface.memberships.check(slack, press.user, listing.chats)
+        # Every press brings an address of its own, so that the five uses of one never run out.
+        shown = slack.respond(
+            press.response_url, replace_original=True, text=words.CHATS_FALLBACK, blocks=listing.blocks
+        )
         surface.tasks.start(shown, name="page")
 
 

@@ -33,13 +33,30 @@ def register(app: AsyncApp, surface: Surface) -> None:
             if chat is not None:
                 surface.tasks.start(surface.menus.show_title(chat), name="header")
 
+    _register_moves(app, surface)
+
     # Slack sends again what nobody acknowledges, so even what needs nothing has a listener.
     app.event("app_home_opened")(_acknowledge)
     app.event("app_context_changed")(_acknowledge)
-    app.event("member_joined_channel")(_acknowledge)
     app.event("channel_id_changed")(_acknowledge)
     app.event("app_uninstalled")(_gone)
     app.event("tokens_revoked")(_gone)
+
+
+def _register_moves(app: AsyncApp, surface: Surface) -> None:
+    async def moved(event: dict[str, Any], body: dict[str, Any], context: dict[str, Any], *, away: bool) -> None:
+        slack = await surface.workspaces(team_of(body, context))
+        user, channel = str(event.get("user") or ""), str(event.get("channel") or "")
+        if user and user != slack.bot_user and event.get("channel_type") != "C":  # a public one stays open to all
+            await surface.memberships.moved(surface.person(slack, user), channel, away)
+
+    @app.event("member_left_channel")
+    async def on_left(event: dict[str, Any], body: dict[str, Any], context: dict[str, Any]) -> None:
+        await moved(event, body, context, away=True)
+
+    @app.event("member_joined_channel")
+    async def on_joined(event: dict[str, Any], body: dict[str, Any], context: dict[str, Any]) -> None:
+        await moved(event, body, context, away=False)
 
 
 async def _acknowledge(event: dict[str, Any]) -> None:

@@ -3,54 +3,96 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from bot import words
 from bot.chats.service import PAGE, ChatService
-from bot.domain import Person
+from bot.domain import Chat, Person
+from bot.errors import BadInput
 from handlers import blocks
 from handlers.slack import Slack
 from handlers.text import mrkdwn_escape
+from storage.chats import Page
+
+SEARCH_LIMIT = 200
+"""Characters of a search that are looked for, and that a button carries on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What part of a list somebody looks at: its first page, or the one behind or before a cursor."""
+
+    search: str = ""
+    cursor: str | None = None
+    newer: bool = False
+    first: int = 1
+    """Number of the first chat on the page. Nothing but a label: chats move up while people turn pages."""
+
+    @classmethod
+    def words(cls, search: str) -> Look:
+        """The first page of a search."""
+        return cls(" ".join(search[:SEARCH_LIMIT].split()))
+
+    def dump(self) -> str:
+        """What a paging button carries; a few hundred characters, on whatever page."""
+        return json.dumps([self.search, self.cursor, self.newer, self.first], ensure_ascii=False)
+
+    @classmethod
+    def load(cls, text: str) -> Look:
+        """What `dump` wrote; the first page of all for anything else."""
+        try:
+            search, cursor, newer, first = json.loads(text)
+            look = cls(str(search)[:SEARCH_LIMIT], None if cursor is None else str(cursor), bool(newer), int(first))
+        except (ValueError, TypeError, OverflowError):
+            return cls()
+        return look if look.first >= 1 else cls(look.search)
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One page, ready to be shown."""
+
+    look: Look
+    blocks: list[dict[str, Any]]
+    chats: list[Chat]
 
 
 async def chat_list(
-    service: ChatService, slack: Slack, user: str, *, search: str = "", trail: tuple[str, ...] = ()
-) -> list[dict[str, Any]]:
-    """One page. `trail`: the cursors that led here, the last of them this page's own."""
-    person = Person(slack.team, user)
-    page = await service.list_for(person, cursor=trail[-1] if trail else None, words=search)
+    service: ChatService, slack: Slack, user: str, look: Look = Look(), action: str = blocks.PAGE
+) -> Listing:
+    """The page that is looked at. `action`: the action id of its paging buttons, which get numbers."""
+    look, page = await _page(service, Person(slack.team, user), look)
     now = datetime.now(UTC)
-    rows = [
-        blocks.chat_row(
-            chat,
-            service.models.label(chat.model),
-            slack.permalink(chat.place.channel, chat.place.thread) if chat.place else None,
-            now,
-        )
-        for chat in page.chats
-    ]
-    heading = words.CHATS_FOUND.format(words=search) if search else words.CHATS_HEADING
-    empty = words.CHATS_NOT_FOUND.format(words=mrkdwn_escape(search)) if search else words.CHATS_NONE
-    first = len(trail) * PAGE + 1
-    note = words.CHATS_PAGE.format(first=first, last=first + len(rows) - 1, total=page.total)
+    rows = [blocks.chat_row(chat, service.models.label(chat.model), link(slack, chat), now) for chat in page.chats]
+    heading = words.CHATS_FOUND.format(words=look.search) if look.search else words.CHATS_HEADING
+    empty = words.CHATS_NOT_FOUND.format(words=mrkdwn_escape(look.search)) if look.search else words.CHATS_NONE
+    last = look.first + len(rows) - 1
+    note = words.CHATS_PAGE.format(first=look.first, last=last, total=max(last, page.total))
     pages = []
-    if trail:
-        pages.append((words.CHATS_NEWER, page_value(search, trail[:-1])))
+    if page.previous_cursor:
+        newer = replace(look, cursor=page.previous_cursor, newer=True, first=max(1, look.first - PAGE))
+        pages.append((words.CHATS_NEWER, newer.dump()))
     if page.next_cursor:
-        pages.append((words.CHATS_OLDER, page_value(search, (*trail, page.next_cursor))))
-    return blocks.chat_list(rows, heading, empty, pages, note)
+        older = replace(look, cursor=page.next_cursor, newer=False, first=look.first + PAGE)
+        pages.append((words.CHATS_OLDER, older.dump()))
+    return Listing(look, blocks.chat_list(rows, heading, empty, pages, note, action), page.chats)
 
 
-def page_value(search: str, trail: tuple[str, ...]) -> str:
-    """What a paging button carries: at most 2,000 characters, so only the last steps back are kept."""
-    kept = list(trail)
-    while len(value := json.dumps([search[:200], kept])) > 2000 and kept:
-        kept.pop(0)
-    return value
+async def _page(service: ChatService, person: Person, look: Look) -> tuple[Look, Page]:
+    """The page, or the first one where it has become that, or no longer holds anything."""
+    try:
+        page = await service.list_for(person, cursor=look.cursor, words=look.search, newer=look.newer)
+    except BadInput:
+        return await _page(service, person, Look(look.search))
+    if look.cursor is not None and (not page.chats or page.previous_cursor is None):
+        return await _page(service, person, Look(look.search))
+    return look, page
 
 
-def read_page(value: str) -> tuple[str, tuple[str, ...]]:
-    """The search and the trail of a paging button. Raises ValueError."""
-    search, trail = json.loads(value)
-    return str(search), tuple(str(cursor) for cursor in trail)
+def link(slack: Slack, chat: Chat) -> str | None:
+    """The address that opens the chat's thread, if it stands in Slack."""
+    if chat.place is None:
+        return None
+    return slack.permalink(chat.place.channel, chat.header_ts or chat.place.thread, chat.place.thread)

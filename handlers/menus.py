@@ -9,7 +9,7 @@ from weakref import WeakValueDictionary
 
 from bot import words
 from bot.chats.service import ChatService, Choice, Chosen
-from bot.domain import Chat, Person
+from bot.domain import Chat, ModelInfo, Person
 from bot.errors import ChatError
 from bot.observability import get_logger
 from handlers import blocks
@@ -61,11 +61,10 @@ class Menus:
         slack = await self._workspaces(question.place.team)
         try:
             if question.place.thread != question.ts and question.context is None:
-                question = await self._with_context(slack, question)
+                question = await self.with_context(slack, question)
             own = await self._service.always(question)
             if own is not None:
-                chosen = await self._service.choose_model(question, own.ref)
-                await self.after_choice(chosen, own.label)
+                await self._skip_menu(slack, question, own)
                 return
             preselected = await self._service.models.preselected(Person(question.place.team, question.user))
             ts = await self._post(slack, question, blocks.menu(question, preselected), words.MENU_FALLBACK)
@@ -76,6 +75,15 @@ class Menus:
             log.warning("menu_refused", question=question.id, reason=error.code)
         except (SlackError, ChatError) as error:
             log.warning("menu_not_posted", question=question.id, reason=type(error).__name__)
+
+    async def _skip_menu(self, slack: Slack, question: Question, own: ModelInfo) -> None:
+        chosen = await self._service.choose_model(question, own.ref)
+        if chosen.outcome is Choice.NEEDS_TEXT:
+            waiting = blocks.waiting_for_text(question, own.label)
+            ts = await self._post(slack, question, waiting, words.WAITING_FOR_TEXT)
+            await self._questions.set_menu(question.id, ts)
+        else:
+            await self.after_choice(chosen, own.label)
 
     async def offer_again(self, older_than: float) -> None:
         """Questions whose menu Slack never confirmed, and those that have all they need and yet did not start."""
@@ -128,14 +136,17 @@ class Menus:
         """One at a time and from what is stored now, so that a title never gives way to an older one."""
         async with self._drawing.setdefault(chat_id, asyncio.Lock()):
             chat = await self._chats.get(chat_id)
-            content = blocks.header(chat, self._service.models.label(chat.model))
+            content = await self._header(chat)
             channel = chat.place.channel if chat.place else ""
             await self._replace(slack, channel, ts, content, chat.title, response_url)
 
     async def _post_header(self, slack: Slack, question: Question, chat: Chat) -> None:
-        label = self._service.models.label(chat.model)
-        ts = await self._post(slack, question, blocks.header(chat, label), plain(chat.title, 300))
+        ts = await self._post(slack, question, await self._header(chat), plain(chat.title, 300))
         await self._chats.set_header(chat.id, ts)
+
+    async def _header(self, chat: Chat) -> list[dict[str, Any]]:
+        hint = words.HEADER_ALWAYS if await self._service.just_started_always(chat) else ""
+        return blocks.header(chat, self._service.models.label(chat.model), hint)
 
     async def _post(self, slack: Slack, question: Question, content: list[dict[str, Any]], text: str) -> str:
         """Posts once, even when Slack's answer gets lost."""
@@ -173,18 +184,18 @@ class Menus:
 
     # -- the thread so far -------------------------------------------------------------------------------------
 
-    async def _with_context(self, slack: Slack, question: Question) -> Question:
-        """What people had said in the thread before they turned to Bobbin."""
-        place = question.place
+    async def with_context(self, slack: Slack, question: Question, until: str | None = None) -> Question:
+        """What people had said in the thread before they turned to Bobbin, which was with the message `until`."""
+        place, until = question.place, until or question.ts
         try:
             answer = await slack.errand(
-                "conversations.replies", channel=place.channel, ts=place.thread, latest=question.ts,
+                "conversations.replies", channel=place.channel, ts=place.thread, latest=until,
                 inclusive=False, limit=200,
             )  # fmt: skip
         except Refused as error:
             log.info("thread_not_readable", question=question.id, reason=error.code)
             return question
-        said = [m for m in answer.get("messages", []) if m.get("text") and m["ts"] < question.ts]
+        said = [m for m in answer.get("messages", []) if m.get("text") and m["ts"] < until]
         lines = [await self._line(slack, message) for message in said[-CONTEXT_MESSAGES:]]
         text = "\n".join(line for line in lines if line)[-CONTEXT_CHARACTERS:]
         return await self._questions.set_context(question.id, text) if text else replace(question, context="")

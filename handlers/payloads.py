@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import html
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from bot.chats.service import Utterance
 from bot.domain import Place
+from handlers import views
+from handlers.views import Wanted
 
 HEARD_SUBTYPES = frozenset({None, "file_share", "thread_broadcast", "me_message"})
 """An allow-list: Slack invents new subtypes, and most are no speech."""
@@ -70,6 +72,57 @@ class Press:
     block: str
     value: str
     response_url: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What a person submitted in the dialog."""
+
+    dialog: str
+    """Slack's id of this one dialog: the same id again is the same submission."""
+    user: str
+    wanted: Wanted
+    text: str = field(repr=False)
+    model: str | None
+    """Key of the chosen model."""
+    has_menu: bool
+    """Whether the dialog asked for a model."""
+
+
+def submission(body: dict[str, Any]) -> Submission:
+    """A view_submission of the dialog. Raises ValueError for one whose metadata is not ours."""
+    view = body["view"]
+    values = (view.get("state") or {}).get("values") or {}
+    chosen = ((values.get(views.MODEL_BLOCK) or {}).get(views.DIALOG_MODEL) or {}).get("selected_option") or {}
+    written = ((values.get(views.TEXT_BLOCK) or {}).get(views.DIALOG_TEXT) or {}).get("value")
+    return Submission(
+        dialog=view["id"],
+        user=body["user"]["id"],
+        wanted=Wanted.load(view.get("private_metadata") or ""),
+        text=(written or "").strip(),
+        model=chosen.get("value"),
+        has_menu=any(block.get("block_id") == views.MODEL_BLOCK for block in view.get("blocks") or ()),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """The message that a shortcut was used on."""
+
+    channel: str
+    thread: str
+    """Of the thread it is in, or would begin."""
+    text: str = field(repr=False)
+
+
+def message_of(body: dict[str, Any], bot_user: str) -> About:
+    """The message of a message_action payload, as a person reads it."""
+    message = body.get("message") or {}
+    ts = message.get("ts") or body.get("message_ts") or ""
+    attached = (one.get("text") or one.get("fallback") for one in message.get("attachments") or ())
+    raw = message.get("text") or next((text for text in attached if text), "")
+    channel = (body.get("channel") or {}).get("id") or ""
+    return About(channel, message.get("thread_ts") or ts, readable(raw, bot_user))
 
 
 def press(body: dict[str, Any]) -> Press:

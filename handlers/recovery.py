@@ -1,4 +1,4 @@
-"""Menus that were promised and never confirmed: a process died between Slack's event and Slack's answer."""
+"""Menus that were promised and never confirmed, dialogs submitted and never shown: a process died in between."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from bot.errors import BobbinError
 from bot.observability import get_logger
 from handlers.menus import Menus
+from handlers.openings import Openings
 
 log = get_logger(__name__)
 
@@ -18,8 +19,8 @@ OLDER_THAN = 20.0
 
 
 class MenuRecovery:
-    def __init__(self, menus: Menus) -> None:
-        self._menus = menus
+    def __init__(self, menus: Menus, openings: Openings) -> None:
+        self._menus, self._openings = menus, openings
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -35,6 +36,7 @@ class MenuRecovery:
         while True:
             try:
                 await self._menus.offer_again(older_than)
+                await self._openings.again(older_than)
             except BobbinError as error:
                 log.warning("menus_not_swept", reason=str(error))
             except Exception:

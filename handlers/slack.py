@@ -157,6 +157,14 @@ class Slack:
                 return found
             cursor = {"cursor": following}
 
+    async def own_roots(self, channel: str, after: str) -> list[dict[str, Any]]:
+        """The bot's own messages in a channel, outside of threads, that are younger than `after` (a ts).
+
+        Raises Refused, Unsure.
+        """
+        page = await self.errand("conversations.history", channel=channel, oldest=after, limit=200)
+        return [message for message in page.get("messages", []) if self._is_mine(message)]
+
     def _is_mine(self, message: dict[str, Any]) -> bool:
         return message.get("user") == self.bot_user or bool(self.bot_id and message.get("bot_id") == self.bot_id)
 
@@ -168,9 +176,13 @@ class Slack:
         """Native streaming was refused: in this channel, or by this Slack altogether."""
         self._streamless.add("" if code in STREAMLESS else channel)
 
-    def permalink(self, channel: str, ts: str) -> str:
-        """The address of a message. Made from the ids: a call for each row of a list would be dear."""
-        return f"{self.url}archives/{channel}/p{ts.replace('.', '')}"
+    def permalink(self, channel: str, ts: str, thread: str | None = None) -> str:
+        """The address of a message; of a reply in `thread` it opens the thread.
+
+        Made from the ids: a call for each row of a list would be dear.
+        """
+        address = f"{self.url}archives/{channel}/p{ts.replace('.', '')}"
+        return f"{address}?thread_ts={thread}&cid={channel}" if thread and thread != ts else address
 
 
 def _channel(arguments: dict[str, Any]) -> str:

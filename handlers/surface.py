@@ -10,8 +10,11 @@ from bot.chats.service import ChatService, Heard
 from bot.domain import Person
 from bot.tasks import Tasks
 from handlers import blocks, payloads
+from handlers.homes import Homes
+from handlers.membership import Memberships
 from handlers.menus import Menus
 from handlers.names import Names
+from handlers.openings import Openings
 from handlers.payloads import Press
 from handlers.slack import Directory, Slack
 from handlers.talks import Talks
@@ -28,6 +31,9 @@ class Surface:
     marks: WaitingMarks
     tasks: Tasks
     tokens: Tokens
+    openings: Openings
+    homes: Homes
+    memberships: Memberships
     talks: Talks = field(default_factory=Talks)
 
     async def hear(self, event: dict[str, Any], team: str) -> None:
@@ -70,6 +76,10 @@ class Surface:
     def whisper_at(self, slack: Slack, press: Press, text: str) -> None:
         """Tells the person who pressed something, where they pressed it."""
         self.whisper(slack, press.channel, press.thread, press.user, text)
+
+    def model_options(self, body: dict[str, Any]) -> list[dict[str, Any]]:
+        """What a menu of models shows for what was typed into it."""
+        return blocks.option_groups(self.service.models.offered(body.get("value") or ""))
 
     def person(self, slack: Slack, user: str) -> Person:
         return Person(slack.team, user)

@@ -11,7 +11,7 @@ from bot.domain import Answer, Chat, Image, ModelInfo, ModelRef, Person, Place, 
 from bot.errors import ChatNotFound, LimitReached, ModelNotAllowed
 from bot.replies.live import Live
 from storage.chats import Chats, NewMessage, Page, Said
-from storage.people import People
+from storage.people import People, Profile
 from storage.questions import Question, Questions
 from storage.replies import Replies
 
@@ -209,9 +209,49 @@ class ChatService:
         self._wake(said.chat.id)
         return said
 
+    async def ask_in_dialog(
+        self, place: Place, dialog: str, user: str, text: str, key: str | None
+    ) -> tuple[Question, bool]:
+        """Keeps what a person submitted in a dialog (its id is `dialog`); False beside it when it is known already.
+
+        `place` is where the chat is wanted: its thread is empty where a new one is, and without a `key` for the model
+        the thread has a chat already. Raises ModelNotAllowed, ChatNotFound, LimitReached.
+        """
+        chat = await self._chats.by_place(place) if place.thread else None
+        if chat is None and key is None:
+            raise ChatNotFound("no chat there yet, and no model")
+        if chat is not None and self.left(chat) < 2:
+            raise LimitReached(chat.id)
+        model = chat.model if chat is not None else self.models.by_key(key or "").ref
+        return await self._questions.ask(place=place, ts=dialog, user=user, text=text, model=model, in_dialog=True)
+
+    # -- what a person prefers ---------------------------------------------------------------------------------
+
+    async def profile(self, person: Person) -> Profile:
+        return await self._people.get(person)
+
     async def always(self, question: Question) -> ModelInfo | None:
         """The model of a person who wants no menu."""
         return self.models.always(await self._people.get(Person(question.place.team, question.user)))
+
+    async def prefer(self, person: Person, key: str) -> None:
+        """The person's own model from now on. Raises ModelNotAllowed."""
+        profile = await self._people.get(person)
+        await self._people.set_default(person, self.models.by_key(key).ref, profile.always)
+
+    async def prefer_always(self, person: Person, always: bool) -> None:
+        """Whether the person's own model, the one preselected if none was chosen, answers without a menu."""
+        profile = await self._people.get(person)
+        shown = self.models.preselected_for(profile)
+        model = profile.default_model if shown is None or not always else shown.ref
+        await self._people.set_default(person, model, always and model is not None)
+
+    async def just_started_always(self, chat: Chat) -> bool:
+        """Whether a menu may have been skipped for the beginning of this chat, so that it should say what to do."""
+        if chat.message_count > 2:
+            return False
+        profile = await self._people.get(Person(chat.team, chat.owner))
+        return profile.always and profile.default_model == chat.model
 
     # -- the answer --------------------------------------------------------------------------------------------
 
@@ -258,9 +298,19 @@ class ChatService:
             return None
         return await self._chats.get(chat.id)
 
-    async def list_for(self, person: Person, *, cursor: str | None = None, words: str = "") -> Page:
-        """One page of the person's own chats, newest first."""
-        return await self._chats.list_for(person, limit=PAGE, cursor=cursor, words=words or None)
+    async def get_for(self, person: Person, chat_id: str) -> Chat:
+        """The chat, if this person may see it. Raises ChatNotFound."""
+        return await self._chats.get_for(person, chat_id)
+
+    async def list_for(
+        self, person: Person, *, cursor: str | None = None, words: str = "", newer: bool = False
+    ) -> Page:
+        """One page of the person's own chats, newest first: the one after the cursor, or with `newer` before it."""
+        return await self._chats.list_for(person, limit=PAGE, cursor=cursor, words=words or None, newer=newer)
+
+    async def set_away(self, person: Person, channel: str, away: bool) -> None:
+        """The person has left a private channel, so that its chats are not theirs to see; or is back."""
+        await self._chats.set_away(person, channel, away)
 
     def left(self, chat: Chat) -> int:
         """Messages that the chat may still hold."""

@@ -52,6 +52,7 @@ class Feed:
             "stream_ended": self._stream_ended,
             "deleted": self._deleted,
             "joined": self._joined,
+            "left": self._left,
             "reacted": self._reacted,
         }
         workspace.subscribe(self._changed)
@@ -179,6 +180,13 @@ class Feed:
         text = f"<@{change.user}> has joined the channel"
         joined = {"type": "message", "subtype": "channel_join", "user": change.user, "text": text}
         self._message(channel, {**joined, "ts": ts, "event_ts": ts})
+
+    def _left(self, change: Change) -> None:
+        channel = self.workspace.channels[change.channel]
+        ts = self.workspace.next_ts()
+        event: Json = {"type": "member_left_channel", "user": change.user, "channel": channel.id, "event_ts": ts}
+        event |= {"channel_type": "C" if channel.type == "channel" else "G", "team": self.workspace.team_id}
+        self.send("member_left_channel", event)
 
     def _reacted(self, change: Change) -> None:
         assert change.message is not None

@@ -154,6 +154,13 @@ class Persons:
         """Join a channel, or be invited (`inviter`); bots can be invited too."""
         self.workspace.join(self.channel(channel), self.user(user).id, self.user(inviter).id if inviter else None)
 
+    async def leave(self, user: str, channel: str) -> None:
+        """Leave a channel, or be removed from it."""
+        person, place = self.user(user), self.channel(channel)
+        if person.id not in place.members:
+            raise LookupError(f"{person.name} is not in {place.name}")
+        self.workspace.leave(place, person.id)
+
     def upload(self, user: str, upload: Upload) -> File:
         """Upload a file without sharing it yet."""
         mode = "snippet" if upload.mimetype.startswith("text/") else "hosted"

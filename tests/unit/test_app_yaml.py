@@ -35,6 +35,7 @@ EVENT_SCOPES = {
     "app_uninstalled": NONE,
     "channel_id_changed": {"channels:read"},
     "member_joined_channel": {"channels:read", "groups:read"},
+    "member_left_channel": {"channels:read", "groups:read"},
     "message.channels": {"channels:history"},
     "message.groups": {"groups:history"},
     "message.im": {"im:history"},

@@ -1,0 +1,75 @@
+"""The dialog "New chat": the buttons that open it, its menu, and what is submitted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from slack_bolt.app.async_app import AsyncApp
+from slack_bolt.context.ack.async_ack import AsyncAck
+
+from bot import words
+from bot.domain import Place
+from bot.errors import ChatNotFound, LimitReached, ModelNotAllowed, StorageError
+from bot.observability import get_logger
+from handlers import blocks, payloads, views
+from handlers.payloads import Submission
+from handlers.slack import Slack
+from handlers.surface import Surface, team_of
+from handlers.views import Wanted
+
+log = get_logger(__name__)
+
+
+def register(app: AsyncApp, surface: Surface) -> None:
+    @app.action(blocks.NEW_CHAT)
+    async def on_new_chat(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
+        slack = await surface.workspaces(team_of(body, context))
+        press = payloads.press(body)
+        await ack()
+        wanted = Wanted(press.channel, response_url=press.response_url or "")
+        surface.openings.offer(slack, press.user, body["trigger_id"], wanted, like=press.value)
+
+    @app.options(views.DIALOG_MODEL)
+    async def on_options(ack: AsyncAck, body: dict[str, Any]) -> None:
+        await ack(option_groups=surface.model_options(body))
+
+    @app.view(blocks.NEW_CHAT)
+    async def on_submit(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
+        slack = await surface.workspaces(team_of(body, context))
+        errors = await _submit(surface, slack, payloads.submission(body))
+        if errors:
+            await ack(response_action="errors", errors=errors)
+        else:
+            await ack()
+
+
+async def _submit(surface: Surface, slack: Slack, given: Submission) -> dict[str, str]:
+    """Stores what was asked, or tells by block id what is wrong with it."""
+    if problems := _problems(given):
+        return problems
+    wanted = given.wanted
+    try:
+        question, new = await surface.service.ask_in_dialog(
+            Place(slack.team, wanted.channel, wanted.thread), given.dialog, given.user, given.text, given.model
+        )
+    except (ModelNotAllowed, ChatNotFound):
+        return {views.MODEL_BLOCK: words.MODEL_NOT_OFFERED}
+    except LimitReached:
+        return {views.TEXT_BLOCK: words.LIMIT_REACHED}
+    except StorageError as error:
+        log.warning("not_stored", kind="view_submission", reason=str(error))
+        return {views.TEXT_BLOCK: words.SAVE_FAILED}
+    if new:
+        surface.openings.begin(question, wanted.response_url)
+    return {}
+
+
+def _problems(given: Submission) -> dict[str, str]:
+    problems = {}
+    if not given.text:
+        problems[views.TEXT_BLOCK] = words.DIALOG_NO_TEXT
+    elif len(given.text) > views.TEXT_LIMIT:
+        problems[views.TEXT_BLOCK] = words.DIALOG_TOO_LONG.format(most=views.TEXT_LIMIT, count=len(given.text))
+    if given.has_menu and given.model is None:
+        problems[views.MODEL_BLOCK] = words.DIALOG_NO_MODEL
+    return problems
