@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -27,11 +27,13 @@ class SlackRequests:
         receive: Callable[[], Awaitable[Message]],
         send: Callable[[Message], Awaitable[None]],
     ) -> None:
+        if not _may_be_signed(scope["headers"]):
+            await _refuse(send, 401)
+            return
         try:
             await self._handler(scope, receive, send)  # type: ignore[arg-type]
         except UnicodeDecodeError:
-            await send({"type": "http.response.start", "status": 400, "headers": []})
-            await send({"type": "http.response.body", "body": b""})
+            await _refuse(send, 400)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -43,3 +45,15 @@ class SlackRequests:
 
     async def until_connected(self, seconds: float = 30.0) -> bool:
         return True
+
+
+def _may_be_signed(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether the signature's headers are of the kind that Bolt can check: it fails on others instead of refusing."""
+    given = dict(headers)
+    stamp, signature = given.get(b"x-slack-request-timestamp", b""), given.get(b"x-slack-signature", b"")
+    return stamp.isdigit() and len(stamp) < 20 and signature.isascii()
+
+
+async def _refuse(send: Callable[[Message], Awaitable[None]], status: int) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": []})
+    await send({"type": "http.response.body", "body": b""})

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from bot.api.auth import Gate
 from bot.api.errors import ApiError
 from bot.api.exchanges import waiting
-from bot.api.rest import COMMON, EXCHANGE, MISSING, WITH_BODY, failure, searchable
+from bot.api.rest import COMMON, EXCHANGE, MISSING, WITH_BODY, failure
 from bot.api.shapes import (
     LONGEST_KEY,
     Content,
@@ -23,6 +23,7 @@ from bot.api.shapes import (
     Time,
     Title,
     iso,
+    storable,
 )
 from bot.chats.feed import Feed
 from bot.chats.programs import Exchange, Post, Programs, unwritten
@@ -222,7 +223,7 @@ def calls(programs: Programs, gate: Gate) -> APIRouter:
     async def list_chats(given: ListChats | None = None, person: Person = Depends(gate)) -> ChatList:
         """Your chats, the most recently active first, without their messages."""
         given = given or ListChats()
-        page = await programs.page(person, limit=given.limit, cursor=given.cursor, search=searchable(given.q))
+        page = await programs.page(person, limit=given.limit, cursor=given.cursor, search=storable(given.q or ""))
         newest = await programs.newest(*page.chats)
         found = [ChatShape.of(chat, newest.get(chat.id)) for chat in page.chats]
         return ChatList(chats=found, next_cursor=page.next_cursor)

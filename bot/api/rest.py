@@ -30,6 +30,7 @@ from bot.api.shapes import (
     Shape,
     TooMany,
     Unanswered,
+    storable,
 )
 from bot.chats.feed import Feed, Wrote
 from bot.chats.programs import Exchange, Programs, unwritten
@@ -81,7 +82,7 @@ def router(programs: Programs, feed: Feed, gate: Gate) -> APIRouter:
         person: Person = Depends(gate),
     ) -> Conversations:
         """Your conversations, the most recently active first, without their messages."""
-        page = await programs.page(person, limit=limit, cursor=cursor, search=searchable(q))
+        page = await programs.page(person, limit=limit, cursor=cursor, search=storable(q or ""))
         newest = await programs.newest(*page.chats)
         found = [Conversation.of(chat, newest.get(chat.id)) for chat in page.chats]
         return Conversations(conversations=found, next_cursor=page.next_cursor)
@@ -155,11 +156,6 @@ def router(programs: Programs, feed: Feed, gate: Gate) -> APIRouter:
             return JSONResponse(await outcome(programs, wait, await wait.whole()), status)
 
     return routes
-
-
-def searchable(words_: str | None) -> str | None:
-    """What a database can look for: PostgreSQL knows no NUL."""
-    return words_.replace("\x00", " ") if words_ else None
 
 
 def tagged(shape: Shape, known: str | None) -> Response:

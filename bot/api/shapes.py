@@ -24,11 +24,12 @@ def iso(moment: datetime | None) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _storable(text: str) -> str:
-    return text.replace("\x00", "\ufffd")
+def storable(text: str) -> str:
+    """The text without what no database and no answer in UTF-8 can hold: NUL and halves of surrogate pairs."""
+    return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
 
 
-Text = Annotated[str, AfterValidator(_storable)]
+Text = Annotated[str, AfterValidator(storable)]
 Content = Annotated[Text, Field(min_length=1, max_length=LONGEST_CONTENT, description="What the person says.")]
 Title = Annotated[Text, Field(max_length=200)]
 ModelName = Annotated[Text, Field(max_length=500, description="An id from `GET /chat/models`.")]

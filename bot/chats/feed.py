@@ -28,6 +28,8 @@ LOOK_EVERY = 2.0
 """Seconds between two looks into the database for what nobody told."""
 MOST_UNREAD = 2_000
 """Changes that may lie unread before a listener is given up."""
+MOST_CHARACTERS = 2_000_000
+"""Text that may lie unread before a listener is given up."""
 BUFFER = 20_000
 """Events of a whole workspace that may wait here for a moment."""
 MOST_KNOWN = 20_000
@@ -86,6 +88,7 @@ class Listener(AsyncIterator[Change]):
     def __init__(self, person: Person, most: int = MOST_UNREAD) -> None:
         self.person = person
         self._unread: asyncio.Queue[Change | SlowReader | None] = asyncio.Queue(most)
+        self._characters = 0
         self._over = False
         self.dropped = asyncio.Event()
         """Set when too many changes lay unread."""
@@ -93,11 +96,12 @@ class Listener(AsyncIterator[Change]):
     def put(self, change: Change) -> None:
         if self._over:
             return
-        try:
-            self._unread.put_nowait(change)
-        except asyncio.QueueFull:
+        self._characters += _characters(change)
+        if self._unread.full() or (self._characters > MOST_CHARACTERS and not self._unread.empty()):
             self.dropped.set()
             self._last(SlowReader("too many unread changes"))
+        else:
+            self._unread.put_nowait(change)
 
     def end(self) -> None:
         if not self._over:
@@ -114,7 +118,12 @@ class Listener(AsyncIterator[Change]):
         if change is None or isinstance(change, SlowReader):
             self._unread.put_nowait(change)  # it stays the last word
             raise StopAsyncIteration if change is None else change
+        self._characters -= _characters(change)
         return change
+
+
+def _characters(change: Change) -> int:
+    return len(change.text) if isinstance(change, Wrote) else 0
 
 
 @dataclass(slots=True)

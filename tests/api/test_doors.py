@@ -1,0 +1,115 @@
+"""One chat, two doors: what is said through a program stands in the Slack thread, and the other way round."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bot.sandbox.records import Message
+from tests.api.conftest import Api, token_for
+from tests.slack.world import World, shown
+
+
+def said_via(world: World, thread: str) -> list[Message]:
+    """The messages that show what programs said."""
+    mine = world.replies(thread)
+    return [m for m in mine if any(str(b.get("block_id", "")).startswith("bobbin.via.") for b in m.blocks)]
+
+
+def section_of(message: Message) -> str:
+    return str(message.blocks[0]["text"]["text"])
+
+
+async def chat_of(api: Api) -> dict[str, Any]:
+    """The newest conversation."""
+    conversation: dict[str, Any] = (await api.ask("GET", "/chat/conversations"))["conversations"][0]
+    return conversation
+
+
+async def test_what_a_program_says_stands_in_the_thread_before_its_answer(world: World, api: Api) -> None:
+    world.say("Hello from Slack.", "Hello from the program.")
+    thread = await world.start("first, in slack")
+    await world.answered(thread, 1)
+    await world.idle()
+    chat = await chat_of(api)
+    said = await api.say(chat["id"], "second, by a *program*")
+    assert said["assistantMessage"]["content"] == "Hello from the program."
+    await world.answered(thread, 2)
+    (via,) = said_via(world, thread)
+    assert section_of(via) == "alice (via API): second, by a *program*"
+    answers = world.answers(thread)
+    assert [shown(answer) for answer in answers] == ["Hello from Slack.", "Hello from the program."]
+    assert answers[0].ts < via.ts < answers[1].ts
+    history = await api.history(chat["id"])
+    assert [m["content"] for m in history["messages"]] == [
+        "first, in slack", "Hello from Slack.", "second, by a *program*", "Hello from the program.",
+    ]  # fmt: skip
+
+
+async def test_nothing_that_a_program_says_can_ping_anybody(world: World, api: Api) -> None:
+    thread = await world.start("hello")
+    await world.answered(thread, 1)
+    await world.idle()
+    chat = await chat_of(api)
+    await api.say(chat["id"], "<!channel> <@U0BOB> <https://example.com|bank> & @here " + "<" * 5000)
+    (via,) = said_via(world, thread)
+    text = section_of(via)
+    assert text.startswith("alice (via API): &lt;!channel&gt; &lt;@U0BOB&gt; &lt;https://example.com|bank&gt;")
+    assert "<" not in text
+    assert len(text) <= 3000
+    assert "<!" not in via.latest.fallback
+    assert "<@" not in via.latest.fallback
+
+
+async def test_a_retry_shows_what_was_said_only_once(world: World, api: Api) -> None:
+    thread = await world.start("hello")
+    await world.answered(thread, 1)
+    await world.idle()
+    chat = await chat_of(api)
+    world.fail("http", status=401)
+    failed = await api.say(chat["id"], "by a program", 502)
+    world.say("Now it works.")
+    path = f"/chat/conversations/{chat['id']}/messages/{failed['userMessage']['id']}/retry"
+    assert (await api.ask("POST", path))["assistantMessage"]["content"] == "Now it works."
+    await world.idle()
+    assert len(said_via(world, thread)) == 1
+    assert [shown(answer) for answer in world.answers(thread)][-1] == "Now it works."
+
+
+async def test_a_conversation_of_a_program_lives_there_alone(world: World, api: Api) -> None:
+    before = len(world.slack.calls_of("chat.postMessage"))
+    chat = await api.conversation()
+    await api.say(chat, "nobody in Slack sees this")
+    await world.idle()
+    assert len(world.slack.calls_of("chat.postMessage")) == before
+    (listed,) = await world.slack.command("alice", "general", "/chats")
+    assert "2 messages" in str(listed.blocks)
+
+
+async def test_who_took_part_in_slack_may_go_on_by_program(world: World, api: Api, bobs: Api) -> None:
+    thread = await world.start("alice asks")
+    await world.answered(thread, 1)
+    chat = await chat_of(api)
+    await bobs.say(chat["id"], "not yet", 404)
+    await world.slack.say("bob", "general", "bob joins", thread)
+    await world.answered(thread, 2)
+    await world.idle()
+    await bobs.say(chat["id"], "bob by program")
+    assert section_of(said_via(world, thread)[-1]) == "bob (via API): bob by program"
+    (*_, turn) = world.requests()[-1]
+    assert turn == ("user", "bob: bob by program")
+
+
+async def test_a_token_names_its_person_until_it_is_revoked(world: World, api: Api) -> None:
+    other = await token_for(world)
+    assert other != api.token
+    stored = world.rows("SELECT * FROM api_tokens")
+    assert len(stored) == 2
+    assert not [row for row in stored if api.token in str(row) or other in str(row)]
+    await api.ask("GET", "/chat/models")
+    used = [row["last_used_at"] for row in world.rows("SELECT last_used_at FROM api_tokens")]
+    assert sorted(one is None for one in used) == [False, True]
+    (shown_to_alice,) = await world.slack.command("alice", "general", "/chats", "token revoke")
+    assert shown_to_alice.text == "Ended: your API tokens work no more."
+    assert (await api.ask("GET", "/chat/models", 401))["error"] == "Unauthorized"
+    (nothing,) = await world.slack.command("alice", "general", "/chats", "token revoke")
+    assert nothing.text == "You have no API token."

@@ -1,0 +1,134 @@
+"""Without a socket: Slack's events, commands, buttons and menus come as signed requests."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from urllib.parse import urlencode
+
+import httpx
+import pytest
+from pydantic import SecretStr
+from starlette.routing import Mount
+
+from bot.manifest import bot_scopes, manifest
+from bot.sandbox.http_route import signature
+from bot.sandbox.limits import Limits
+from bot.sandbox.models import create_models_app
+from bot.sandbox.server import Sandbox
+from tests.api.conftest import address
+from tests.services import free_port
+from tests.slack.world import World
+
+
+class HttpWorld(World):
+    """A world whose Slack reaches the bot by HTTP."""
+
+    def __init__(self, folder: Path, log: io.StringIO) -> None:
+        super().__init__(folder, log)
+        port = free_port()
+        app = manifest(f"http://127.0.0.1:{port}")
+        self.slack = Sandbox(
+            limits=Limits.off(),
+            scopes=bot_scopes(),
+            events=app["settings"]["event_subscriptions"]["bot_events"],
+            commands=app["features"]["slash_commands"],
+            mounts=[Mount("/models/v1", create_models_app(self.models))],
+            request_url=app["settings"]["event_subscriptions"]["request_url"],
+        )
+        self._more = {
+            "slack_app_token": None,
+            "slack_signing_secret": SecretStr(self.slack.signing_secret),
+            "port": port,
+        }
+
+
+@pytest.fixture
+async def world(tmp_path: Path, log: io.StringIO) -> AsyncIterator[World]:
+    async with AsyncExitStack() as stack:
+        yield await stack.enter_async_context(HttpWorld(tmp_path, log))
+
+
+async def post(
+    world: World, body: bytes, secret: str | None = None, age: float = 0, headers: dict[str, str] | None = None
+) -> httpx.Response:
+    """A request signed with this secret (Slack's own, unless told), so many seconds ago."""
+    stamp = str(int(time.time() - age))
+    signed = {
+        "content-type": "application/json",
+        "x-slack-request-timestamp": stamp,
+        "x-slack-signature": signature(secret or world.slack.signing_secret, stamp, body),
+    }
+    all_of_them = [(name.encode(), value.encode("latin-1")) for name, value in (signed | (headers or {})).items()]
+    async with httpx.AsyncClient(trust_env=False) as http:
+        return await http.post(f"{address(world)}/slack/events", content=body, headers=all_of_them)
+
+
+def mention(world: World, text: str = "hello") -> bytes:
+    event = {
+        "type": "app_mention",
+        "user": "U0ALICE",
+        "channel": "C0GENERAL",
+        "ts": f"{time.time():.6f}",
+        "text": f"<@{world.slack.bot_user.id}> {text}",
+    }
+    team = world.slack.workspace.team_id
+    return json.dumps({"type": "event_callback", "team_id": team, "event_id": "Ev1", "event": event}).encode()
+
+
+async def test_a_whole_conversation_without_a_socket(world: World) -> None:
+    world.say("The first answer.", "The second answer.")
+    world.entitle("Without a socket")
+    thread = await world.start("hello over http")
+    assert await world.answered(thread, 1) == ["The first answer."]
+    await world.slack.say("alice", "general", "and again", thread)
+    assert await world.answered(thread, 2) == ["The first answer.", "The second answer."]
+    await world.idle()
+    (listed,) = await world.slack.command("alice", "general", "/chats")
+    assert "Without a socket" in str(listed.blocks)
+    assert {call.method for call in world.slack.calls_of("apps.connections.open")} == set()
+
+
+async def test_url_verification_answers_the_challenge(world: World) -> None:
+    body = json.dumps({"type": "url_verification", "challenge": "c-123", "token": "x"}).encode()
+    answer = await post(world, body)
+    assert answer.status_code == 200
+    assert "c-123" in answer.text
+
+
+async def test_requests_that_slack_did_not_sign_are_refused_and_do_nothing(world: World) -> None:
+    body = mention(world)
+    wrong = [
+        await post(world, body, secret="not the secret"),
+        await post(world, body, age=301),
+        await post(world, body, age=-301),
+        await post(world, body, headers={"x-slack-signature": "v0=0"}),
+        await post(world, body, headers={"x-slack-signature": "v0=\u00fc"}),
+        await post(world, body, headers={"x-slack-request-timestamp": "soon"}),
+        await post(world, b"\xff\xfe", secret="not the secret"),
+    ]
+    async with httpx.AsyncClient(trust_env=False) as http:
+        wrong.append(await http.post(f"{address(world)}/slack/events", content=body))
+        wrong.append(await http.post(f"{address(world)}/slack/events", content=urlencode({"payload": "{}"}).encode()))
+        assert (await http.get(f"{address(world)}/slack/events")).status_code == 405
+    assert {answer.status_code for answer in wrong} <= {400, 401}
+    assert world.rows("SELECT * FROM questions") == []
+    assert (await post(world, body)).status_code == 200
+    assert len(world.rows("SELECT * FROM questions")) == 1
+    await world.idle()
+    world.forgive("invalid_thread_ts")  # the mention was never said in the workspace
+
+
+async def test_a_request_of_more_than_a_megabyte_is_refused(world: World) -> None:
+    assert (await post(world, mention(world, "x" * 1_000_001))).status_code == 413
+    assert world.rows("SELECT * FROM questions") == []
+
+
+async def test_ready_without_a_socket(world: World) -> None:
+    async with httpx.AsyncClient(trust_env=False) as http:
+        answer = await http.get(f"{address(world)}/readyz")
+        assert answer.json() == {"ready": True, "checks": {"database": "ok", "slack": "ok"}}
