@@ -37,6 +37,7 @@ from bot.replies.engine import Engine
 from bot.replies.live import Live
 from bot.replies.recovery import Recovery
 from bot.tasks import Tasks
+from handlers.budgets import Budgets
 from handlers.connection import SocketConnection, build_app, new_client, new_session
 from handlers.homes import Homes
 from handlers.membership import Memberships
@@ -97,6 +98,9 @@ async def build(settings: Settings, demo: ProviderSettings | None = None) -> Asy
         redis = settings.redis_url.get_secret_value() if settings.redis_url else "memory://"
         coordination = await open_coordination(redis)
         stack.push_async_callback(coordination.close)
+        budgets = Budgets(coordination) if settings.redis_url else None
+        if budgets is not None:
+            await stack.enter_async_context(budgets.running())
         providers = await stack.enter_async_context(
             await Providers.open(
                 await _providers(settings, demo),
@@ -107,7 +111,7 @@ async def build(settings: Settings, demo: ProviderSettings | None = None) -> Asy
         session = await stack.enter_async_context(new_session())
         assert settings.slack_bot_token is not None
         client = new_client(settings.slack_bot_token.get_secret_value(), settings.slack_api_url, session)
-        workspaces = await Workspaces.single(client, session, metrics)
+        workspaces = await Workspaces.single(client, session, metrics, budgets)
         slack = workspaces.only
         live = Live(coordination)
         await stack.enter_async_context(live.running())

@@ -14,6 +14,7 @@ of a crowd would come too seldom, the youngest answers are held and posted whole
 
 from __future__ import annotations
 
+import bisect
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -81,6 +82,7 @@ class Bucket:
     def __init__(self, rate: Rate, now: float) -> None:
         self._rate = rate
         self._trust = 1.0
+        self._part = 1.0
         self._burst = rate.burst
         self._level = rate.burst
         self._at = now
@@ -90,11 +92,11 @@ class Bucket:
     @property
     def burst(self) -> float:
         """Calls that may come at once, as far as is known."""
-        return self._burst
+        return max(1.0, self._burst * self._part)
 
     @property
     def per_second(self) -> float:
-        return self._rate.per_second * MARGIN * self._trust
+        return self._rate.per_second * MARGIN * self._trust * self._part
 
     def level(self, now: float) -> float:
         """Calls that may be made at this moment."""
@@ -106,12 +108,12 @@ class Bucket:
         self._level -= 1.0
 
     def give_back(self) -> None:
-        self._level = min(self._burst, self._level + 1.0)
+        self._level = min(self.burst, self._level + 1.0)
 
     def ready_at(self, now: float, reserve: float = 0.0) -> float:
         """When the next call may be made with `reserve` left after it."""
         self._refill(now)
-        missing = max(0.0, 1.0 + min(reserve, self._burst - 1.0) - self._level)
+        missing = max(0.0, 1.0 + min(reserve, self.burst - 1.0) - self._level)
         return max(self._held_until, now + missing / self.per_second)
 
     def refused(self, now: float, retry_after: float) -> None:
@@ -124,9 +126,18 @@ class Bucket:
         self._held_until = max(self._held_until, now + retry_after)
         self._level, self._at = 1.0, self._held_until  # Slack promises one call then, not more
 
-    def sync(self, now: float, level: float) -> None:
-        """Others spend from the same allowance: what is left according to the shared account."""
-        self._level, self._at = min(level, self._burst), now
+    def sync(self, now: float, level: float, wait: float = 0.0) -> None:
+        """Others spend from the same allowance: what is left by the common account, and when there is one more."""
+        self._level, self._at = min(level, self.burst), now
+        if wait > 0.0:
+            self._held_until = max(self._held_until, now + wait)
+
+    def share(self, now: float, part: float) -> None:
+        """Only this part of the allowance, and of what is left of it, is ours from now on."""
+        if part != self._part:
+            self._refill(now)
+            self._level *= min(1.0, part / self._part)
+            self._part = part
 
     def _refill(self, now: float) -> None:
         if now - self._refused_at > FORGIVE_AFTER and (self._trust < 1.0 or self._burst < self._rate.burst):
@@ -134,7 +145,7 @@ class Bucket:
             self._trust = min(1.0, self._trust * 1.15)
             self._burst = min(self._rate.burst, self._burst + 1.0)
         if now > self._at:
-            self._level = min(self._burst, self._level + (now - self._at) * self.per_second)
+            self._level = min(self.burst, self._level + (now - self._at) * self.per_second)
             self._at = now
 
 
@@ -200,6 +211,7 @@ class Pace:
         self._buckets: dict[tuple[str, str], Bucket] = {}
         self._desires: set[Desire] = set()
         self._errands: list[Errand] = []
+        self._part = 1.0
         self._opened_edit_at = float("-inf")
 
     def join(self, desire: Desire) -> None:
@@ -209,7 +221,7 @@ class Pace:
         self._desires.discard(desire)
 
     def send(self, errand: Errand) -> None:
-        self._errands.append(errand)
+        bisect.insort(self._errands, errand, key=lambda each: each.since)
 
     def withdraw(self, errand: Errand) -> None:
         if errand in self._errands:
@@ -221,7 +233,15 @@ class Pace:
         if found is None:
             self._sweep(now)
             found = self._buckets[key] = Bucket(self.rate(method), now)
+            found.share(now, self._part)
         return found
+
+    def share(self, now: float, part: float) -> None:
+        """Only this part of each allowance may be spent here from now on: the rest is other processes'."""
+        if part != self._part:
+            self._part = part
+            for bucket in self._buckets.values():
+                bucket.share(now, part)
 
     def rate(self, method: str) -> Rate:
         """The documented allowance of a method."""

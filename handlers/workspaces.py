@@ -10,6 +10,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import SettingsError
 from bot.observability import Metrics, get_logger
+from handlers.budgets import Budgets
 from handlers.desk import Desk
 from handlers.slack import Slack
 
@@ -25,7 +26,9 @@ class Workspaces:
         self.only = only
 
     @classmethod
-    async def single(cls, client: AsyncWebClient, session: aiohttp.ClientSession, metrics: Metrics) -> Workspaces:
+    async def single(
+        cls, client: AsyncWebClient, session: aiohttp.ClientSession, metrics: Metrics, budgets: Budgets | None = None
+    ) -> Workspaces:
         """Asks Slack who the bot is, as long as that takes. Raises SettingsError for a token that Slack refuses."""
         pause = 0.5
         while True:
@@ -51,7 +54,7 @@ class Workspaces:
                 bot_user=str(who["user_id"]),
                 bot_id=who.get("bot_id"),
                 url=str(who.get("url") or "https://slack.com/"),
-                desk=Desk(),
+                desk=Desk(account=budgets.of(str(who["team_id"])) if budgets is not None else None),
                 metrics=metrics,
                 session=session,
             )
