@@ -20,13 +20,14 @@ from bot.api.app import Parts, create_app
 from bot.api.front import Doorway
 from bot.api.operations import Check
 from bot.api.server import serving
+from bot.chats.enclosures import Enclosures
 from bot.chats.feed import Feed
 from bot.chats.history import Briefings
 from bot.chats.models import ModelChoice
 from bot.chats.programs import Programs
 from bot.chats.service import ChatService
 from bot.chats.titles import Titles
-from bot.config import Settings, no_models
+from bot.config import Delivery, Settings, no_models
 from bot.domain import Answer, Chat, Ending
 from bot.errors import SettingsError
 from bot.manifest import bot_scopes, manifest
@@ -39,6 +40,7 @@ from bot.replies.recovery import Recovery
 from bot.tasks import Tasks
 from handlers.budgets import Budgets
 from handlers.connection import SocketConnection, build_app, new_client, new_session
+from handlers.files import Files
 from handlers.homes import Homes
 from handlers.membership import Memberships
 from handlers.menus import Menus
@@ -48,6 +50,7 @@ from handlers.recovery import MenuRecovery
 from handlers.requests import PATH, SlackRequests
 from handlers.sinks import SlackSinks
 from handlers.surface import Surface
+from handlers.told import FileNotices
 from handlers.via import ViaMessages
 from handlers.waiting import WaitingMarks
 from handlers.workspaces import Workspaces
@@ -89,7 +92,7 @@ async def build(settings: Settings, demo: ProviderSettings | None = None) -> Asy
     async with AsyncExitStack() as stack:
         metrics = Metrics()
         doorway = Doorway()
-        url = await stack.enter_async_context(serving(doorway, settings.host, settings.port))
+        url = await _serve(stack, doorway, settings)
         log.info("http_listening", url=url)
         database = Database.open(settings.database())
         stack.push_async_callback(database.close)
@@ -146,6 +149,8 @@ async def build(settings: Settings, demo: ProviderSettings | None = None) -> Asy
                 models.gone(chat.model)
             await titles.after(chat, answer, ending)
 
+        notices = FileNotices(models, workspaces, tasks)
+        enclosures = Enclosures(chats, models, Files(workspaces, settings.slack_api_url), notices.tell)
         engine = Engine(
             chats=chats,
             replies=replies,
@@ -154,7 +159,7 @@ async def build(settings: Settings, demo: ProviderSettings | None = None) -> Asy
                 workspaces, service, chats, replies, marks, ViaMessages(chats, names), settings.bobbin_stream.value
             ),
             live=live,
-            briefing=Briefings(chats, settings.bobbin_system_prompt, names),
+            briefing=Briefings(chats, settings.bobbin_system_prompt, names, enclosures),
             after=after,
             metrics=metrics,
             owner=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}",
@@ -166,7 +171,9 @@ async def build(settings: Settings, demo: ProviderSettings | None = None) -> Asy
         homes = Homes(service, workspaces, feed)
         await stack.enter_async_context(homes.running())
         memberships = Memberships(service, tasks, homes.touch)
-        surface = Surface(service, menus, names, workspaces, marks, tasks, tokens, openings, homes, memberships)
+        surface = Surface(
+            service, menus, names, workspaces, marks, tasks, tokens, openings, homes, memberships, notices
+        )
         identity = AuthorizeResult(
             enterprise_id=None,
             team_id=slack.team,
@@ -193,6 +200,16 @@ async def build(settings: Settings, demo: ProviderSettings | None = None) -> Asy
         slack_path = {PATH: connection} if isinstance(connection, SlackRequests) else {}
         doorway.open(create_app(Parts(programs, feed, tokens, coordination, metrics, checks, slack_path)))
         yield Bot(database, service, engine, connection, metrics, url)
+
+
+async def _serve(stack: AsyncExitStack, doorway: Doorway, settings: Settings) -> str:
+    """Opens the HTTP side. Where nobody asked for a port and Slack does not call us there, any free one will do."""
+    try:
+        return await stack.enter_async_context(serving(doorway, settings.host, settings.port))
+    except SettingsError:
+        if "port" in settings.model_fields_set or settings.delivery is Delivery.HTTP:
+            raise
+        return await stack.enter_async_context(serving(doorway, settings.host, 0))
 
 
 def _connection(

@@ -104,6 +104,26 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True)
+class SharedFile:
+    """A file that somebody shared in Slack, as Slack describes it. What it holds is fetched when it is needed."""
+
+    id: str
+    name: str
+    mime: str = ""
+    """What it is said to be; the bytes are looked at all the same."""
+    size: int | None = None
+    """Bytes, where Slack tells."""
+    url: str | None = None
+    """None as long as it is being uploaded, or when Slack must be asked first."""
+    thumb: str | None = None
+    """The largest of Slack's own small pictures of it, which are always png or jpeg."""
+    mode: str = "hosted"
+    """`hosted`, `snippet`, `external`, `tombstone`, `hidden_by_limit`, …"""
+    problem: str | None = None
+    """Why it could not be read (a key of `words.FILE_PROBLEMS`); None while that is not settled."""
+
+
+@dataclass(frozen=True, slots=True)
 class Chat:
     id: str
     team: str
@@ -139,6 +159,10 @@ class Message:
     source: str | None = None
     """What it came from, unique within the chat: the ts of a Slack message, or a client's key."""
     images: tuple[Image, ...] = ()
+    omitted: tuple[str, ...] = ()
+    """Names of images that it has too and that were left out of this reading."""
+    files: tuple[SharedFile, ...] = ()
+    """Files that belong to it and are neither in its text nor among its images: not fetched yet, or not readable."""
     error: str | None = None
     """For a failed answer: the code of its `ProviderError`."""
 

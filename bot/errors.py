@@ -9,7 +9,8 @@
     │   ├── ChatBusy                 an answer is being written and the caller cannot wait
     │   │   └── NothingToRetry       the answer has not failed (any more)
     │   ├── ModelNotAllowed          not offered here, or not (any more) in a provider's list
-    │   └── BadInput                 empty, too long, or of a wrong kind
+    │   ├── BadInput                 empty, too long, or of a wrong kind
+    │   └── FileProblem              a file that somebody shared cannot be read; `code` tells why
     └── ProviderError                a model did not answer
         ├── Unreachable              refused connection, DNS, TLS, connect timeout          retryable
         ├── ModelTimeout             no byte for BOBBIN_MODEL_TIMEOUT seconds (or HTTP 408)  retryable
@@ -23,6 +24,7 @@
         ├── ModelGone                HTTP 404, or a 400 that says the model is unknown
         ├── TooLong                  HTTP 413, or a 400 that says the context is too long
         ├── Filtered                 finish_reason content_filter with nothing written
+        ├── Unreadable               not asked at all: the message is nothing but files that could not be had
         └── RequestRefused           any other 4xx
 
 `retryable` means: the same request may succeed a moment later, so as long as nothing is shown it is tried again by
@@ -70,6 +72,14 @@ class ModelNotAllowed(ChatError):
 
 class BadInput(ChatError):
     """Empty, too long, or of a wrong kind. The message is a sentence for the person."""
+
+
+class FileProblem(ChatError):
+    """A shared file cannot be read. `code` is a key of `bot.words.FILE_PROBLEMS`."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
 
 
 class ProviderError(BobbinError):
@@ -140,6 +150,10 @@ class TooLong(ProviderError):
 
 class Filtered(ProviderError):
     code = "filtered"
+
+
+class Unreadable(ProviderError):
+    code = "unreadable"
 
 
 class RequestRefused(ProviderError):

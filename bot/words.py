@@ -107,6 +107,55 @@ MODEL_CANNOT_SEE = "{model} cannot see images. Start a chat with a model that ca
 TEXTS_TOO_MANY = "A message may carry at most {count} texts."
 TEXTS_TOO_LONG = "The texts of a message may have at most {count:,} characters together."
 ATTACHED_TEXT = "Attached: {name}"
+ATTACHED_TEXT_CUT = "(cut here: only the first {count:,} characters were taken)"
+ATTACHED_UNREADABLE = "[Attached: {name}, which could not be read]"
+ATTACHED_UNSEEN = "[Attached: {name}, an image that you cannot see]"
+ATTACHED_EARLIER = "[Attached: {name}, an image that was shown earlier and is not repeated]"
+
+FILE_UNNAMED = "a file"
+AND = "{rest} and {last}"
+FILES_CUT = "I read only the beginning of {names}: attached texts may have {count:,} characters together."
+SEES_NOT = "{model} cannot see images, so it answers without {names}."
+SEES_NOT_ALONE = "{model} cannot see images, and there is nothing else in your message."
+SEES_NOT_OTHERS = "Models that can: {models}."
+SEES_NOT_CHOOSE = "Please choose one that can: {models}."
+FILE_PROBLEMS: dict[str, str] = {
+    "kind": "I cannot read {names}. I take images (png, jpeg, gif, webp) and text files: share it as one of those, "
+    "or paste its text.",
+    "broken": "I cannot open {names} as an image. Please save it as png or jpeg and share it again.",
+    "too_large": "I cannot take {names}: that image is too large. Please share a smaller one.",
+    "too_many": "I left out {names}, since a message may carry at most 10 files. Please send the rest in another one.",
+    "gone": "Slack no longer has {names}. Please share it again.",
+    "hidden": "Slack hides {names}, since this workspace has reached its limits. Please share it again.",
+    "external": "I cannot read {names}, which is not kept in Slack. Please upload it to Slack itself.",
+    "no_access": "Slack did not let me read {names}. Please ask whoever runs me to give me the permission files:read, "
+    "then share it again.",
+    "unreachable": "I could not get {names} from Slack just now. Please share it again in a moment.",
+}
+"""What a person reads for each reason why a shared file could not be read."""
+
+
+def file_problem(code: str, names: str) -> str:
+    return FILE_PROBLEMS.get(code, FILE_PROBLEMS["unreachable"]).format(names=names)
+
+
+PROMPTS_TITLE = "What would you like to ask?"
+PROMPTS = (
+    ("Summarise a text", "Summarise the text that I paste next, in five bullet points."),
+    ("Explain something", "Explain how a hash table works, with a small example in Python."),
+    ("Draft a message", "Draft a friendly message that tells my team the release moves to Thursday."),
+    ("Think it through", "Help me decide: ask me five questions, one at a time, then give me your advice."),
+)
+"""Title and message of what is suggested in an empty pane."""
+
+CANNOT_WRITE: dict[str, str] = {
+    "not_in_channel": "I could not answer you in <#{channel}>, because I am not a member there any more. "
+    "Invite me again (`/invite @Bobbin`) and ask once more, or ask me here.",
+    "is_archived": "I could not answer you in <#{channel}>, because it has been archived. You can ask me here.",
+    "restricted_action": "I could not answer you in <#{channel}>, because I am not allowed to write there. "
+    "You can ask me here.",
+}
+"""What a person is told in their direct messages when nothing can be written where they asked."""
 
 VIA_API = "{name} (via API): {text}"
 VIA_API_IMAGES = "with {count} images"
@@ -134,6 +183,8 @@ FAILURES: dict[str, str] = {
     "too_long": "This conversation has become too long for {model}. Start a new chat, or choose a model that "
     "takes in more.",
     "filtered": "{model}'s provider withheld the answer because of its content rules. Try asking in another way.",
+    "unreadable": "I could not read what you attached, and there is nothing else in your message{detail}. "
+    "Please try again, or share it in another form.",
     "refused": "{model}'s provider refused the request{detail}. Try asking in another way, or start a new chat.",
     "provider_error": "Something went wrong while {model} was answering. Please try again.",
 }
@@ -151,6 +202,8 @@ TITLE_INSTRUCTION = (
     "Reply with the title alone: one line, in the language of the message, without quotes or a full stop at its end."
 )
 TITLE_REQUEST = "Now write the title of this conversation."
+THREAD_FILES = "[shared: {names}]"
+THREAD_GAP = "[…]"
 THREAD_CONTEXT = "What people said in this thread before:\n{context}\n\nThe message to answer:\n{text}"
 UNKNOWN_PERSON = "Somebody"
 

@@ -72,7 +72,7 @@ def is_via_of(message: dict[str, Any], message_id: str) -> bool:
 
 def menu(question: Question, preselected: ModelInfo | None) -> list[Block]:
     """The message that asks for a model, and for the question where there is none yet."""
-    asks = words.MENU_PROMPT if question.text or question.images else words.MENU_ASKS
+    asks = words.MENU_PROMPT if question.text or question.files else words.MENU_ASKS
     select: Block = {
         "type": "external_select",
         "action_id": MENU,

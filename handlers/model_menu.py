@@ -58,6 +58,8 @@ async def _choose(surface: Surface, slack: Slack, press: Press, key: str) -> Non
         return surface.whisper_at(slack, press, words.LIMIT_REACHED)
     if chosen.outcome is Choice.NOT_YOURS:
         return surface.whisper_at(slack, press, words.NOT_YOURS.format(user=chosen.question.user))
+    if chosen.outcome is Choice.CANNOT_SEE:
+        return surface.whisper_at(slack, press, surface.notices.cannot_see(surface.service.models.by_key(key).ref))
     if chosen.outcome is Choice.ALREADY and chosen.said is None:
         return surface.whisper_at(slack, press, words.ALREADY_STARTED)
     label = surface.service.models.label(surface.service.models.by_key(key).ref)

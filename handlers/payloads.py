@@ -7,13 +7,18 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from bot.chats.attachments import review
 from bot.chats.service import Utterance
-from bot.domain import Place
+from bot.domain import Place, SharedFile
 from handlers import views
 from handlers.views import Wanted
 
 HEARD_SUBTYPES = frozenset({None, "file_share", "thread_broadcast", "me_message"})
 """An allow-list: Slack invents new subtypes, and most are no speech."""
+THUMBS = tuple(f"thumb_{edge}" for edge in (1024, 960, 800, 720, 480, 360))
+"""Slack's small pictures of a file, the largest first."""
+LONGEST_NAME = 255
+"""Characters of a file's name that are kept."""
 _CONTROL = re.compile(r"<([@#!]?)([^<>|]*)(?:\|([^<>]*))?>")
 _LEADING_MENTION = re.compile(r"\s*<@([A-Z0-9]+)(?:\|[^>]*)?>")
 
@@ -40,6 +45,35 @@ def utterance(event: dict[str, Any], *, team: str, bot_user: str) -> Utterance |
         addressed=mentioned or direct or event.get("type") == "app_mention",
         to_others=bool(first and first[1] != bot_user and not mentioned),
         user_team=own_team if own_team and own_team != team else None,
+        files=review(shared_files(event)),
+    )
+
+
+def shared_files(message: dict[str, Any]) -> list[SharedFile]:
+    """The files of a message, in order."""
+    told = message.get("files")
+    return [file for file in map(shared_file, told if isinstance(told, list) else ()) if file is not None]
+
+
+def shared_file(told: object) -> SharedFile | None:
+    """One file as Slack describes it; None for what is no description."""
+    if not isinstance(told, dict) or not isinstance(told.get("id"), str):
+        return None
+
+    def text(*names: str) -> str:
+        return next((value for name in names if isinstance(value := told.get(name), str) and value), "")
+
+    unknown = told.get("file_access") == "check_file_info"
+    size = told.get("size")
+    mode = "external" if told.get("is_external") is True else text("mode") or "hosted"
+    return SharedFile(
+        id=told["id"],
+        name=text("name", "title")[:LONGEST_NAME],
+        mime="" if unknown else text("mimetype"),
+        size=size if type(size) is int and size > 0 else None,
+        url=None if unknown else text("url_private_download", "url_private") or None,
+        thumb=text(*THUMBS) or None,
+        mode=mode,
     )
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import aiohttp
@@ -20,6 +22,14 @@ log = get_logger(__name__)
 _UNSURE_CODES = frozenset({"internal_error", "fatal_error", "service_unavailable", "request_timeout"})
 STREAMLESS = frozenset({"unknown_method", "feature_not_enabled", "not_allowed_token_type", "method_deprecated"})
 """Refusals of native streaming that hold for the whole workspace."""
+NOT_HERE = frozenset(
+    {"unknown_method", "method_deprecated", "feature_disabled", "feature_not_enabled", "not_agent_app",
+     "not_allowed_token_type", "missing_scope", "invalid_auth", "not_authed", "account_inactive", "token_revoked"}
+)  # fmt: skip
+"""Refusals of a convenience that hold for the whole workspace: asking again for the next thread would be in vain."""
+NOT_HERE_FOR = 3600.0
+"""Seconds that such a refusal is believed."""
+_REMEMBERED = 2_000
 _LIMIT_CODES = frozenset({"ratelimited", "rate_limited", "message_limit_exceeded_temporarily"})
 _GIVE_UP_AFTER = 900.0
 """Seconds that a call is repeated while Slack cannot be reached."""
@@ -77,6 +87,8 @@ class Slack:
         self.bot_id = bot_id
         self.url = url if url.endswith("/") else f"{url}/"
         self._streamless: set[str] = set()
+        self._not_here: dict[str, float] = {}
+        self._done: OrderedDict[tuple[str, ...], float] = OrderedDict()
         self.desk = desk
 
     async def call(self, method: str, **arguments: Any) -> dict[str, Any]:
@@ -101,20 +113,24 @@ class Slack:
         finally:
             self._metrics.slack_call(method, result, time.monotonic() - began)
 
-    async def errand(self, method: str, *, again_if_unsure: bool = True, **arguments: Any) -> dict[str, Any]:
+    async def errand(
+        self, method: str, *, again_if_unsure: bool = True, patience: float = _GIVE_UP_AFTER, **arguments: Any
+    ) -> dict[str, Any]:
         """A call that waits its turn and is repeated while Slack limits it or cannot be reached.
 
-        `again_if_unsure` is for calls that may safely happen twice. Raises Refused, Unsure, or after a quarter of an
-        hour the last error.
+        `again_if_unsure` is for calls that may safely happen twice. Raises Refused, Unsure, or after `patience` seconds
+        the last error.
         """
         channel = _channel(arguments)
-        deadline = time.monotonic() + _GIVE_UP_AFTER
+        deadline = time.monotonic() + patience
         pause = 0.5
         while True:
             await self.desk.slot(method, channel)
             try:
                 return await self.call(method, **arguments)
             except Limited:
+                if time.monotonic() > deadline:
+                    raise
                 continue
             except (Unsure, Unreached) as error:
                 if time.monotonic() > deadline or (isinstance(error, Unsure) and not again_if_unsure):
@@ -122,14 +138,48 @@ class Slack:
             await asyncio.sleep(pause)
             pause = min(15.0, pause * 2)
 
-    async def attempt(self, method: str, **arguments: Any) -> bool:
+    async def attempt(self, method: str, *, patience: float = _GIVE_UP_AFTER, **arguments: Any) -> bool:
         """A call whose failure changes nothing for anybody: logged and forgotten. Says whether it succeeded."""
+        return await self.reason(method, patience=patience, **arguments) is None
+
+    async def reason(self, method: str, *, patience: float = _GIVE_UP_AFTER, **arguments: Any) -> str | None:
+        """Like `attempt`, but says why it failed; None when it did not.
+
+        What this Slack does not have, or not for us, is remembered, and not asked for again for an hour.
+        """
+        if not self.has(method):
+            return "not_here"
         try:
-            await self.errand(method, **arguments)
+            await self.errand(method, patience=patience, **arguments)
         except SlackError as error:
             log.info("slack_call_failed", method=method, reason=str(error))
+            if not isinstance(error, Refused):
+                return type(error).__name__.lower()
+            if error.code in NOT_HERE:
+                self._not_here[method] = time.monotonic()
+            return error.code
+        return None
+
+    def has(self, method: str) -> bool:
+        """Whether this Slack has not said lately that it knows no such call."""
+        said = self._not_here.get(method)
+        return said is None or time.monotonic() - said > NOT_HERE_FOR
+
+    def once(self, *what: str, every: float) -> bool:
+        """Whether nothing of this name has been done in the last `every` seconds; now it has."""
+        now = time.monotonic()
+        if now - self._done.get(what, now - every) < every:
             return False
+        self._done[what] = now
+        self._done.move_to_end(what)
+        if len(self._done) > _REMEMBERED:
+            self._done.popitem(last=False)
         return True
+
+    def get(self, url: str, timeout: aiohttp.ClientTimeout) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        """Asks for a file with the workspace's token; the caller has seen to it that the address is Slack's."""
+        headers = {"Authorization": f"Bearer {self._client.token}"}
+        return self._session.get(url, headers=headers, timeout=timeout, allow_redirects=False)
 
     async def respond(self, response_url: str | None, **message: Any) -> bool:
         """Answers an interaction by its own address, which costs no budget. Says whether Slack took it."""

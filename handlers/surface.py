@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
 from bot import words
-from bot.chats.service import ChatService, Heard
+from bot.chats.service import ChatService, Heard, Hearing, Utterance
 from bot.domain import Person
 from bot.tasks import Tasks
 from handlers import blocks, payloads
@@ -18,7 +19,9 @@ from handlers.openings import Openings
 from handlers.payloads import Press
 from handlers.slack import Directory, Slack
 from handlers.talks import Talks
+from handlers.told import FileNotices
 from handlers.waiting import WaitingMarks
+from storage.questions import Question
 from storage.tokens import Tokens
 
 
@@ -34,6 +37,7 @@ class Surface:
     openings: Openings
     homes: Homes
     memberships: Memberships
+    notices: FileNotices
     talks: Talks = field(default_factory=Talks)
 
     async def hear(self, event: dict[str, Any], team: str) -> None:
@@ -44,9 +48,13 @@ class Surface:
             return
         async with self.talks.turn(said.place):
             hearing = await self.service.hear(said)
+        about_files = self._about_files(slack, said, hearing)
         if hearing.outcome is Heard.ASKED and hearing.question is not None:
-            self.tasks.start(self.menus.offer(hearing.question), name="menu")
-        elif hearing.outcome is Heard.SAID and hearing.said is not None:
+            self.tasks.start(self._offer(hearing.question, about_files), name="menu")
+            return
+        if about_files is not None:
+            self.tasks.start(about_files, name="about files")
+        if hearing.outcome is Heard.SAID and hearing.said is not None:
             if hearing.question is not None:
                 self.tasks.start(self.menus.after_fill(hearing.question, hearing.said), name="header")
             elif hearing.said.queued:
@@ -56,6 +64,23 @@ class Surface:
             content = blocks.limit_reached(chat.id if chat else "")
             place = said.place
             self.whisper(slack, place.channel, place.thread, said.user, words.LIMIT_REACHED, content)
+
+    async def _offer(self, question: Question, about_files: Coroutine[Any, Any, None] | None) -> None:
+        """The menu, and then what is to be said in its thread, which it makes."""
+        await self.menus.offer(question)
+        if about_files is not None:
+            await about_files
+
+    def _about_files(self, slack: Slack, said: Utterance, hearing: Hearing) -> Coroutine[Any, Any, None] | None:
+        """Tells the person which files of theirs cannot be used, as far as that is known at once."""
+        if hearing.outcome in (Heard.IGNORED, Heard.STOPPED, Heard.FULL):
+            return None
+        blind = hearing.model
+        text = self.notices.cannot_see(blind) if blind is not None else self.notices.unreadable(said.files)
+        if not text or not self.talks.first_time(said.place, said.ts):
+            return None
+        thread = said.place.thread if said.in_thread or hearing.outcome is Heard.ASKED else None
+        return self.notices.whisper(slack, said.place.channel, thread, said.user, text)
 
     def whisper(
         self,

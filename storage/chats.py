@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, and_, false, func, not_, or_, select, true, update
+from sqlalchemy import ColumnElement, and_, exists, false, func, insert, not_, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.domain import DEFAULT_TITLE, Chat, Image, Message, ModelRef, Person, Place, Role, Status, TitleBy
+from bot.domain import DEFAULT_TITLE, Chat, Image, Message, ModelRef, Person, Place, Role, SharedFile, Status, TitleBy
 from bot.errors import ChatBusy, ChatNotFound, LimitReached
 from storage.columns import new_id, utc_now
 from storage.database import Conflict, Database
 from storage.exchange import NewMessage, Said, busy, find_exchange, store_exchange, take_two, used_exchange
+from storage.images import HeldImages, ImageBudget
 from storage.listing import Page, list_chats
-from storage.rows import to_chat, to_image, to_message
-from storage.tables import attachments, chats, messages, participants
+from storage.rows import from_files, image_rows, to_chat, to_message
+from storage.tables import attachments, chats, messages, participants, questions
 
-__all__ = ["Chats", "NewMessage", "Page", "Said"]
+__all__ = ["Chats", "ImageBudget", "NewMessage", "Page", "Said"]
 
 
 class Chats:
@@ -111,8 +111,8 @@ class Chats:
             row = (await connection.execute(select(messages).where(messages.c.id == message_id))).one_or_none()
             if row is None:
                 raise ChatNotFound("no such message")
-            images = await _images(connection, messages.c.id == message_id)
-        return to_message(row, tuple(images[row.id]))
+            held = await HeldImages.of(connection, messages.c.id == message_id)
+        return held.put_into(row)
 
     async def newest(self, chat_ids: Sequence[str]) -> dict[str, str]:
         """For each of these chats that has messages, the id of the newest one."""
@@ -121,10 +121,11 @@ class Chats:
         async with self._database.read() as connection:
             return {row.id: row.newest for row in await connection.execute(query)}
 
-    async def history(self, chat_id: str, before_number: int) -> list[Message]:
+    async def history(self, chat_id: str, before_number: int, *, most: ImageBudget | None = None) -> list[Message]:
         """What a model is told before it writes message `before_number`: in order, with images.
 
-        Answers that failed, are empty, or are not finished are left out.
+        Answers that failed, are empty, or are not finished are left out. With `most` only the newest images that it
+        allows are read; of the others `Message.omitted` tells the names.
         """
         said = or_(
             messages.c.role == Role.USER,
@@ -133,8 +134,27 @@ class Chats:
         before = and_(messages.c.chat_id == chat_id, messages.c.number < before_number)
         async with self._database.read() as connection:
             rows = (await connection.execute(select(messages).where(before, said).order_by(messages.c.number))).all()
-            images = await _images(connection, before)
-        return [to_message(row, tuple(images[row.id])) for row in rows]
+            held = await HeldImages.of(connection, before, most)
+        return [held.put_into(row) for row in rows]
+
+    async def enclose(
+        self, message: Message, *, more: str, images: tuple[Image, ...], files: tuple[SharedFile, ...]
+    ) -> bool:
+        """The message's files were looked at: text to add to its own, images, and the files that are left.
+
+        False when somebody else did it meanwhile: then nothing is stored.
+        """
+        same = and_(messages.c.id == message.id, messages.c.files == from_files(message.files))
+        more_text = messages.c.text + more  # not `message.text`: its spelling may have changed meanwhile
+        changed = update(messages).where(same).values(text=more_text, files=from_files(files), updated_at=utc_now())
+        async with self._database.begin() as connection:
+            if (await connection.execute(changed)).rowcount == 0:
+                return False
+            if images:
+                held = select(func.count()).select_from(attachments).where(attachments.c.message_id == message.id)
+                begin = await connection.scalar(held) or 0
+                await connection.execute(insert(attachments), image_rows(images, message.id, begin))
+        return True
 
     async def list_for(
         self,
@@ -166,6 +186,32 @@ class Chats:
         )
         async with self._database.begin() as connection:
             await connection.execute(update(participants).where(theirs).values(away=away))
+
+    async def any_in(self, team: str, channel: str) -> bool:
+        """Whether some chat stands in this channel."""
+        query = select(exists().where(chats.c.team == team, chats.c.channel == channel))
+        async with self._database.read() as connection:
+            return bool(await connection.scalar(query))
+
+    async def move_channel(self, team: str, old: str, new: str) -> None:
+        """Slack gave a channel another id: what stands in it moves along, except where something stands there already."""
+        async with self._database.begin() as connection:
+            for table, within in ((chats, chats.c.thread), (questions, questions.c.ts)):
+                there = table.alias("there")
+                taken = exists().where(there.c.team == team, there.c.channel == new, there.c[within.name] == within)
+                moved = and_(table.c.team == team, table.c.channel == old, not_(taken))
+                await connection.execute(update(table).where(moved).values(channel=new))
+
+    async def respell(self, place: Place, ts: str, before: str, after: str) -> None:
+        """The text of a Slack message is spelt with names now that they are known, wherever it has got to."""
+        here = select(chats.c.id).where(
+            chats.c.team == place.team, chats.c.channel == place.channel, chats.c.thread == place.thread
+        )
+        asked = and_(questions.c.team == place.team, questions.c.channel == place.channel, questions.c.source == ts)
+        said = and_(messages.c.chat_id.in_(here), messages.c.source == ts)
+        async with self._database.begin() as connection:
+            await connection.execute(update(questions).where(asked, questions.c.text == before).values(text=after))
+            await connection.execute(update(messages).where(said, messages.c.text == before).values(text=after))
 
     async def set_title(self, chat_id: str, title: str, by: TitleBy) -> bool:
         """Whether the title was set: a model's replaces the default alone, a person's replaces any."""
@@ -285,16 +331,3 @@ async def _by_place(connection: AsyncConnection, place: Place) -> Chat | None:
     where = and_(chats.c.team == place.team, chats.c.channel == place.channel, chats.c.thread == place.thread)
     row = (await connection.execute(select(chats).where(where))).one_or_none()
     return None if row is None else to_chat(row)
-
-
-async def _images(connection: AsyncConnection, where: ColumnElement[bool]) -> dict[str, list[Image]]:
-    query = (
-        select(attachments)
-        .join(messages, messages.c.id == attachments.c.message_id)
-        .where(where)
-        .order_by(attachments.c.message_id, attachments.c.position)
-    )
-    found: dict[str, list[Image]] = defaultdict(list)
-    for row in await connection.execute(query):
-        found[row.message_id].append(to_image(row))
-    return found

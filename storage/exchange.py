@@ -10,10 +10,10 @@ from sqlalchemy import Table, case, exists, false, insert, or_, select, true, up
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.domain import Answer, Chat, Image, Message, Role, Status
+from bot.domain import Answer, Chat, Image, Message, Role, SharedFile, Status
 from storage.columns import new_id, utc_now
-from storage.rows import image_rows, select_answers, to_answer, to_chat, to_message
-from storage.tables import OPEN, answers, attachments, chats, messages, participants, question_images, questions
+from storage.rows import from_files, image_rows, select_answers, to_answer, to_chat, to_message
+from storage.tables import OPEN, answers, attachments, chats, messages, participants, questions
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,8 @@ class NewMessage:
     source: str | None = None
     """Unique within the chat; the same source again is the same message."""
     images: tuple[Image, ...] = ()
+    files: tuple[SharedFile, ...] = ()
+    """To be fetched when the answer is due."""
     ts: str | None = None
     """The Slack message that asks, where there is one."""
 
@@ -106,6 +108,7 @@ async def store_exchange(connection: AsyncConnection, chat: Chat, new: NewMessag
         author_name=new.author_name,
         source=new.source,
         images=new.images,
+        files=new.files,
     )
     answer = Answer(
         id=new_id(),
@@ -120,7 +123,7 @@ async def store_exchange(connection: AsyncConnection, chat: Chat, new: NewMessag
     )
     await connection.execute(insert(messages), [_user_row(message, now), _assistant_row(answer, now)])
     if new.images:
-        await connection.execute(insert(attachments), image_rows(new.images, message_id=message.id))
+        await connection.execute(insert(attachments), image_rows(new.images, message.id))
     answer = replace(answer, queued=await _store_answer(connection, chat, answer))
     await _take_part(connection, chat, new.author, now)
     if question_id is not None:
@@ -139,6 +142,7 @@ def _user_row(message: Message, now: datetime) -> dict[str, Any]:
         "author": message.author,
         "author_name": message.author_name,
         "source": message.source,
+        "files": from_files(message.files),
         "created_at": now,
         "updated_at": now,
     }
@@ -155,6 +159,7 @@ def _assistant_row(answer: Answer, now: datetime) -> dict[str, Any]:
         "author": None,
         "author_name": None,
         "source": None,
+        "files": None,
         "created_at": now,
         "updated_at": now,
     }
@@ -203,8 +208,6 @@ async def _use_question(connection: AsyncConnection, question_id: str, message_i
     await connection.execute(
         update(questions).where(questions.c.id == question_id).values(state="used", message_id=message_id)
     )
-    # The message has its own copy of the images now.
-    await connection.execute(question_images.delete().where(question_images.c.question_id == question_id))
 
 
 async def used_exchange(connection: AsyncConnection, question_id: str | None) -> Said | None:

@@ -6,16 +6,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, insert, not_, or_, select, update
+from sqlalchemy import ColumnElement, Row, and_, not_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.domain import Image, ModelRef, Place
+from bot.domain import ModelRef, Place, SharedFile
 from bot.errors import ChatNotFound
 from storage.columns import database_time, new_id, utc_now
 from storage.database import Database
 from storage.exchange import insert_new
-from storage.rows import image_rows, to_image
-from storage.tables import question_images, questions
+from storage.rows import from_files, to_files
+from storage.tables import questions
 
 _OPEN = questions.c.state == "open"
 _UNSAID = and_(questions.c.text.is_not(None), questions.c.source.is_(None))
@@ -39,7 +39,7 @@ class Question:
     source: str | None = None
     """The Slack message that holds the text: the first user message's source. None for what was asked in a dialog and
     does not stand in Slack yet."""
-    images: tuple[Image, ...] = ()
+    files: tuple[SharedFile, ...] = ()
     context: str | None = field(default=None, repr=False)
     model: ModelRef | None = None
     """What the person has chosen."""
@@ -66,7 +66,7 @@ class Questions:
         user_team: str | None = None,
         user_name: str | None = None,
         text: str | None = None,
-        images: tuple[Image, ...] = (),
+        files: tuple[SharedFile, ...] = (),
         context: str | None = None,
         model: ModelRef | None = None,
         in_dialog: bool = False,
@@ -86,7 +86,8 @@ class Questions:
             "user_team": user_team,
             "user_name": user_name,
             "text": text or None,
-            "source": ts if text and not in_dialog else None,
+            "source": ts if (text or files) and not in_dialog else None,
+            "files": from_files(files),
             "context": context,
             "model": None if model is None else str(model),
             "state": "open",
@@ -97,8 +98,9 @@ class Questions:
             stored = await connection.scalar(
                 insert_new(connection, questions).values(row).on_conflict_do_nothing().returning(questions.c.id)
             )
-            if stored is not None and images:
-                await connection.execute(insert(question_images), image_rows(images, question_id=stored))
+            if stored is None and files:  # one of Slack's two events for a mention may not have told of them
+                bare = and_(_OPEN, same, questions.c.files.is_(None))
+                await connection.execute(update(questions).where(bare).values(files=from_files(files), source=ts))
             return await _one(connection, same), stored is not None
 
     async def get(self, question_id: str) -> Question:
@@ -118,22 +120,50 @@ class Questions:
         order = (questions.c.text.is_(None).desc(), questions.c.created_at.desc(), questions.c.id.desc())
         async with self._database.read() as connection:
             row = (await connection.execute(select(questions).where(where).order_by(*order).limit(1))).one_or_none()
-            return None if row is None else await _with_images(connection, row)
+            return None if row is None else _question(row)
+
+    async def unchosen(self, question: Question) -> list[Question]:
+        """What the same person has asked besides, in the same thread, and what has no model yet; the oldest first."""
+        where = and_(
+            _OPEN,
+            questions.c.id != question.id,
+            questions.c.team == question.place.team,
+            questions.c.channel == question.place.channel,
+            questions.c.thread == question.place.thread,
+            questions.c.user == question.user,
+            questions.c.model.is_(None),
+            questions.c.source.is_not(None),
+        )
+        async with self._database.read() as connection:
+            rows = (await connection.execute(select(questions).where(where).order_by(questions.c.id))).all()
+            return [_question(row) for row in rows]
 
     async def fill(
-        self, question_id: str, *, text: str, source: str, images: tuple[Image, ...] = ()
+        self, question_id: str, *, text: str, source: str, files: tuple[SharedFile, ...] = ()
     ) -> Question | None:
-        """Give an open question its text; None when it has one already, so that only one reply becomes it."""
+        """Give an open question its text, or files in place of one, beside those that it has.
+
+        None when it has a text already, so that only one reply becomes it.
+        """
         empty = and_(_OPEN, questions.c.id == question_id, questions.c.text.is_(None))
         async with self._database.begin() as connection:
-            done = await connection.execute(update(questions).where(empty).values(text=text, source=source))
+            done = await connection.execute(update(questions).where(empty).values(text=text or None, source=source))
             if done.rowcount == 0:
                 return None
-            if images:
-                # The mention itself may have brought pictures: they go with the question.
-                held = (await _one(connection, questions.c.id == question_id)).images
-                rows = image_rows(held + images, question_id=question_id)
-                await connection.execute(insert(question_images), rows[len(held) :])
+            return await _add_files(connection, question_id, files)
+
+    async def add(self, question_id: str, text: str, files: tuple[SharedFile, ...]) -> Question:
+        """More for a question that waits for its model: files, and what was said with them. Repeating it adds nothing.
+
+        Raises ChatNotFound.
+        """
+        async with self._database.begin() as connection:
+            before = await _one(connection, questions.c.id == question_id)
+            after = await _add_files(connection, question_id, files)
+            if not (after.open and text and len(after.files) > len(before.files)):
+                return after
+            whole = "\n".join([*([after.text] if after.text else ()), text])
+            await connection.execute(update(questions).where(questions.c.id == question_id).values(text=whole))
             return await _one(connection, questions.c.id == question_id)
 
     async def choose(self, question_id: str, model: ModelRef) -> Question:
@@ -170,7 +200,8 @@ class Questions:
 
     async def ready(self, older_than_seconds: float, limit: int) -> list[Question]:
         """Open questions that have both text and model and yet became no chat, the oldest first."""
-        complete = and_(questions.c.text.is_not(None), questions.c.model.is_not(None), not_(_UNSAID))
+        said = or_(questions.c.text.is_not(None), questions.c.files.is_not(None))
+        complete = and_(said, questions.c.model.is_not(None), not_(_UNSAID))
         return await self._stale(complete, older_than_seconds, limit)
 
     async def _stale(self, where: ColumnElement[bool], seconds: float, limit: int) -> list[Question]:
@@ -182,7 +213,7 @@ class Questions:
         )
         async with self._database.read() as connection:
             rows = (await connection.execute(query)).all()
-            return [await _with_images(connection, row) for row in rows]
+            return [_question(row) for row in rows]
 
     async def _set(self, question_id: str, **values: str | None) -> Question:
         async with self._database.begin() as connection:
@@ -194,12 +225,21 @@ async def _one(connection: AsyncConnection, where: ColumnElement[bool]) -> Quest
     row = (await connection.execute(select(questions).where(where))).one_or_none()
     if row is None:
         raise ChatNotFound("no such question")
-    return await _with_images(connection, row)
+    return _question(row)
 
 
-async def _with_images(connection: AsyncConnection, row: Row[Any]) -> Question:
-    query = select(question_images).where(question_images.c.question_id == row.id).order_by(question_images.c.position)
-    images = tuple(to_image(image) for image in await connection.execute(query))
+async def _add_files(connection: AsyncConnection, question_id: str, files: tuple[SharedFile, ...]) -> Question:
+    """The question with these files too, each once. The row is locked: two replies may come at the same moment."""
+    same = questions.c.id == question_id
+    await connection.execute(update(questions).where(same).values(state=questions.c.state))
+    held = await _one(connection, same)
+    known = {file.id for file in held.files}
+    whole = held.files + tuple(file for file in files if file.id not in known)
+    await connection.execute(update(questions).where(_OPEN, same).values(files=from_files(whole)))
+    return await _one(connection, same)
+
+
+def _question(row: Row[Any]) -> Question:
     return Question(
         id=row.id,
         place=Place(row.team, row.channel, row.thread),
@@ -210,7 +250,7 @@ async def _with_images(connection: AsyncConnection, row: Row[Any]) -> Question:
         user_name=row.user_name,
         text=row.text,
         source=row.source,
-        images=images,
+        files=to_files(row.files),
         context=row.context,
         model=ModelRef.parse(row.model) if row.model else None,
         menu_ts=row.menu_ts,

@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Row, Select, select
 
-from bot.domain import Answer, Chat, Ending, Image, Message, ModelRef, Part, Place, Role, Status, TitleBy, Usage
+from bot.domain import (
+    Answer,
+    Chat,
+    Ending,
+    Image,
+    Message,
+    ModelRef,
+    Part,
+    Place,
+    Role,
+    SharedFile,
+    Status,
+    TitleBy,
+    Usage,
+)
 from storage.tables import answers, messages
 
 
@@ -28,7 +44,7 @@ def to_chat(row: Row[Any]) -> Chat:
     )
 
 
-def to_message(row: Row[Any], images: tuple[Image, ...] = ()) -> Message:
+def to_message(row: Row[Any], images: tuple[Image, ...] = (), omitted: tuple[str, ...] = ()) -> Message:
     return Message(
         id=row.id,
         chat_id=row.chat_id,
@@ -41,6 +57,8 @@ def to_message(row: Row[Any], images: tuple[Image, ...] = ()) -> Message:
         author_name=row.author_name,
         source=row.source,
         images=images,
+        omitted=omitted,
+        files=to_files(row.files),
         error=row.error,
     )
 
@@ -95,13 +113,22 @@ def from_parts(parts: tuple[Part, ...]) -> list[dict[str, Any]]:
     return [{"ts": part.ts, "native": part.native} for part in parts]
 
 
-def image_rows(images: tuple[Image, ...], **key: str) -> list[dict[str, Any]]:
-    """Rows for `attachments` or `question_images`; `key` names whose images they are."""
+def image_rows(images: tuple[Image, ...], message_id: str, begin: int = 0) -> list[dict[str, Any]]:
+    """Rows for `attachments`; `begin` is the position of the first."""
     return [
-        {**key, "position": position, "name": image.name, "mime": image.mime, "data": image.data}
-        for position, image in enumerate(images)
+        {"message_id": message_id, "position": at, "name": image.name, "mime": image.mime, "data": image.data}
+        for at, image in enumerate(images, begin)
     ]
 
 
 def to_image(row: Row[Any]) -> Image:
     return Image(name=row.name, mime=row.mime, data=row.data)
+
+
+def to_files(text: str | None) -> tuple[SharedFile, ...]:
+    return tuple(SharedFile(**each) for each in json.loads(text)) if text else ()
+
+
+def from_files(files: tuple[SharedFile, ...]) -> str | None:
+    """The same files give the same text, so that the column can be compared."""
+    return json.dumps([asdict(file) for file in files], sort_keys=True) if files else None

@@ -73,6 +73,7 @@ messages = Table(
     Column("author", String(64)),
     Column("author_name", SafeText),
     Column("source", SafeText),
+    Column("files", SafeText),
     Column("error", String(64)),
     Column("created_at", UtcTime, nullable=False),
     Column("updated_at", UtcTime, nullable=False),
@@ -159,6 +160,7 @@ questions = Table(
     Column("user_name", SafeText),
     Column("text", SafeText),
     Column("source", String(64)),
+    Column("files", SafeText),
     Column("context", SafeText),
     Column("model", SafeText),
     Column("menu_ts", String(64)),
@@ -168,16 +170,6 @@ questions = Table(
     UniqueConstraint("team", "channel", "ts"),
     Index("ix_questions_thread", "team", "channel", "thread", "user"),
     Index("ix_questions_state", "state", "created_at"),
-)
-
-question_images = Table(
-    "question_images",
-    metadata,
-    Column("question_id", ID, ForeignKey("questions.id", ondelete="CASCADE"), primary_key=True),
-    Column("position", Integer, primary_key=True),
-    Column("name", SafeText, nullable=False),
-    Column("mime", String(128), nullable=False),
-    Column("data", LargeBinary, nullable=False),
 )
 
 people = Table(

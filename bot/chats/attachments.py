@@ -1,29 +1,46 @@
-"""What may be sent along with a message: pictures that models take, and texts that become part of the message. Pure."""
+"""What may be sent along with a message: pictures that models take, and texts that become part of the message. Pure.
+
+The same rules for people in Slack and for programs. A program is refused what does not fit; a person is told, and the
+rest of the message is answered.
+"""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import re
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
 
 from bot import words
-from bot.domain import Image
+from bot.chats.pictures import KINDS, image_kind
+from bot.domain import Image, SharedFile
 from bot.errors import BadInput
 
+MOST_FILES = 10
+"""Files of one message in Slack."""
 MOST_IMAGES = 5
+"""Images that a program may send at once."""
 LARGEST_IMAGE = 5_000_000
-"""Bytes."""
+"""Bytes of one image from a program, which arrives in base64 among others."""
+LARGEST_FILE = 20_000_000
+"""Bytes of one image in Slack, before it is made to fit."""
 MOST_TEXTS = 10
 LONGEST_TEXTS = 200_000
 """Characters of all attached texts together."""
-_SIGNS: tuple[tuple[str, bytes], ...] = (
-    ("image/png", rb"\x89PNG\r\n\x1a\n"),
-    ("image/jpeg", rb"\xff\xd8\xff"),
-    ("image/gif", rb"GIF8[79]a"),
-    ("image/webp", rb"RIFF.{4}WEBP"),
-)
+TEXT_BYTES = 1_000_000
+"""As much of a text file as is read: enough for all those characters in whatever encoding."""
+_NAME = 80
+"""Characters of a file's name that are shown."""
 _DATA_URL = re.compile(r"data:(?P<mime>[\w/+.-]*)(?:;[\w=+.-]*)*?;base64,(?P<data>.*)", re.DOTALL | re.IGNORECASE)
+_TEXTUAL = re.compile(
+    r"text/.*|.*[+/](json|xml|yaml|x-yaml|toml|javascript|x-javascript|ecmascript|typescript|x-typescript|sql|graphql"
+    r"|x-sh|x-shellscript|x-python|x-perl|x-ruby|x-php|x-httpd-php|x-tex|x-latex|x-ndjson|jsonlines|rtf|csv|x-csv)"
+)
+_NAMELESS = frozenset({"", "application/octet-stream", "binary/octet-stream", "video/mp2t"})
+"""Kinds that say nothing (the last one is what TypeScript is mostly taken for): only the bytes can tell."""
+_MODES = {"tombstone": "gone", "hidden_by_limit": "hidden", "external": "external"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +50,118 @@ class TextFile:
     name: str
     kind: str
     content: str = field(repr=False)
+    cut: bool = False
+    """There is more of it."""
 
 
-def image_kind(data: bytes) -> str | None:
-    """What kind of picture these bytes are, of the kinds that models take; names and claims are not believed."""
-    return next((mime for mime, sign in _SIGNS if re.match(sign, data[:16], re.DOTALL)), None)
+class Kind(StrEnum):
+    """What a file is by its description."""
+
+    IMAGE = "image"
+    TEXT = "text"
+    UNKNOWN = "unknown"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What of a message's files could not be used, for the person."""
+
+    unreadable: tuple[SharedFile, ...] = ()
+    cut: tuple[str, ...] = ()
+    """Names of texts of which only the beginning was read."""
+    unseen: tuple[str, ...] = ()
+    """Names of images for a model that cannot see."""
+
+    def __bool__(self) -> bool:
+        return bool(self.unreadable or self.cut or self.unseen)
+
+
+# -- files that people share -------------------------------------------------------------------------------------------
+
+
+def kind(file: SharedFile) -> Kind:
+    mime = file.mime.lower()
+    if file.mode == "snippet" or _TEXTUAL.fullmatch(mime):
+        return Kind.TEXT
+    if mime.startswith("image/"):
+        return Kind.IMAGE
+    return Kind.UNKNOWN if mime in _NAMELESS else Kind.OTHER
+
+
+def review(files: Iterable[SharedFile]) -> tuple[SharedFile, ...]:
+    """The same files; those that cannot be read, as far as their description tells, with the problem."""
+    return tuple(
+        replace(file, problem=file.problem or ("too_many" if count > MOST_FILES else problem(file, early=True)))
+        for count, file in enumerate(files, 1)
+    )
+
+
+def problem(file: SharedFile, *, early: bool = False) -> str | None:
+    """Why a file cannot be read, if its description tells; `early`: Slack may still be making its small picture."""
+    if file.mode in _MODES:
+        return _MODES[file.mode]
+    what = kind(file)
+    if lacks_thumb(file):
+        return None if early else "kind"
+    if what is Kind.IMAGE and file.thumb is None and (file.size or 0) > LARGEST_FILE:
+        return "too_large"
+    return "kind" if what is Kind.OTHER else None
+
+
+def lacks_thumb(file: SharedFile) -> bool:
+    """It is an image of a kind that can only be taken by way of Slack's small picture, and there is none."""
+    plain = file.mime.lower().replace("jpg", "jpeg") in KINDS
+    return kind(file) is Kind.IMAGE and not plain and file.thumb is None
+
+
+def pending(files: Iterable[SharedFile]) -> list[SharedFile]:
+    """Those that are to be fetched."""
+    return [file for file in files if file.problem is None]
+
+
+def unusable(text: str, files: Sequence[SharedFile], sees: bool = True) -> bool:
+    """Whether such a message consists of files that cannot be used, and nothing else."""
+    usable = [file for file in pending(files) if sees or kind(file) is not Kind.IMAGE]
+    return bool(files) and not text and not usable
+
+
+def enclose(text: str, files: Sequence[TextFile]) -> tuple[str, tuple[str, ...]]:
+    """The message with the texts, as much of them as fits, and the names of those that were cut."""
+    room, cut, shown = LONGEST_TEXTS, [], []
+    for file in files:
+        if file.cut or len(file.content) > room:
+            cut.append(file.name)
+            file = replace(file, content=file.content[:room], cut=True)
+        room -= len(file.content)
+        shown.append(file)
+    return _joined(text, shown), tuple(cut)
+
+
+def sentences(report: Report, shown: Callable[[str], str] = str) -> list[str]:
+    """What the person is told, but for `unseen`. `shown` makes a name fit to be shown where they read it."""
+    by_problem: dict[str, list[str]] = {}
+    for file in report.unreadable:
+        by_problem.setdefault(file.problem or "unreachable", []).append(shown(one_line(file.name)))
+    told = [words.file_problem(code, listed(names)) for code, names in by_problem.items()]
+    if report.cut:
+        names = listed([shown(one_line(name)) for name in report.cut])
+        told.append(words.FILES_CUT.format(names=names, count=LONGEST_TEXTS))
+    return told
+
+
+def listed(names: Sequence[str]) -> str:
+    """a, b and c."""
+    return names[0] if len(names) == 1 else words.AND.format(rest=", ".join(names[:-1]), last=names[-1])
+
+
+def one_line(name: str) -> str:
+    """A name as it can be shown: never longer than a line."""
+    name = " ".join(name.split()) or words.FILE_UNNAMED
+    return name if len(name) <= _NAME else f"{name[: _NAME - 13]}…{name[-12:]}"
+
+
+# -- what programs send ------------------------------------------------------------------------------------------------
 
 
 def image(data: bytes, name: str = "image") -> Image:
@@ -75,7 +199,11 @@ def with_texts(text: str, files: list[TextFile]) -> str:
         raise BadInput(words.TEXTS_TOO_MANY.format(count=MOST_TEXTS))
     if sum(len(file.content) for file in files) > LONGEST_TEXTS:
         raise BadInput(words.TEXTS_TOO_LONG.format(count=LONGEST_TEXTS))
-    return "\n\n".join([text, *(_fenced(file) for file in files)])
+    return _joined(text, files)
+
+
+def _joined(text: str, files: Sequence[TextFile]) -> str:
+    return "\n\n".join([*([text] if text else ()), *(_fenced(file) for file in files)])
 
 
 def _fenced(file: TextFile) -> str:
@@ -83,5 +211,6 @@ def _fenced(file: TextFile) -> str:
     fence = "`" * max(3, longest + 1)
     language = file.kind.rpartition("/")[2]
     language = language if re.fullmatch(r"[\w+#.-]{1,30}", language) else ""
-    name = " ".join(file.name.split())
-    return f"{words.ATTACHED_TEXT.format(name=name)}\n{fence}{language}\n{file.content}\n{fence}"
+    name = words.ATTACHED_TEXT.format(name=" ".join(file.name.split()))
+    more = f"\n{words.ATTACHED_TEXT_CUT.format(count=len(file.content))}" if file.cut else ""
+    return f"{name}\n{fence}{language}\n{file.content}\n{fence}{more}"

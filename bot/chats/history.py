@@ -1,45 +1,76 @@
-"""What is sent to a model: the fixed instruction, then the chat so far in order. Pure but for the names."""
+"""What is sent to a model: the fixed instruction, then the chat so far in order. Pure but for names and files."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
 
 from bot import words
+from bot.chats.attachments import one_line
 from bot.domain import Answer, Chat, Message, Person, Role
 from bot.providers.base import Request, Turn
-from storage.chats import Chats
+from storage.chats import Chats, ImageBudget
 
 Names = Callable[[Person], Awaitable[str | None]]
 """What a person is called, or None where that cannot be found out."""
+IMAGES = ImageBudget(count=20, size=16_000_000)
+"""The newest images that are sent along each time; of older ones only the names."""
+
+
+class Enclosing(Protocol):
+    """What a briefing needs of `bot.chats.enclosures`."""
+
+    async def settle(self, chat: Chat, answer: Answer, history: Sequence[Message]) -> bool: ...
+    def sees(self, chat: Chat) -> bool: ...
 
 
 class Briefings:
     """Makes the request for an answer from what is stored."""
 
-    def __init__(self, chats: Chats, system: str, names: Names) -> None:
-        self._chats, self._system, self._names = chats, system, names
+    def __init__(self, chats: Chats, system: str, names: Names, enclosures: Enclosing) -> None:
+        self._chats, self._system, self._names, self._enclosures = chats, system, names, enclosures
 
     async def __call__(self, chat: Chat, answer: Answer) -> Request:
-        history = await self._chats.history(chat.id, answer.number)
+        """Raises Unreadable when there is nothing to answer but files that could not be had."""
+        sees = self._enclosures.sees(chat)
+        most = IMAGES if sees else ImageBudget(0, 0)
+        history = await self._chats.history(chat.id, answer.number, most=most)
+        if await self._enclosures.settle(chat, answer, history):
+            history = await self._chats.history(chat.id, answer.number, most=most)
         authors = {m.author: m.author_name for m in history if m.author is not None}
         names: dict[str, str] = {}
         if len(authors) > 1 or chat.context:
             for user, name in authors.items():
                 names[user] = name or await self._names(Person(chat.team, user)) or words.UNKNOWN_PERSON
-        return Request(model=chat.model, system=self._system, turns=turns(history, names, chat.context))
+        return Request(model=chat.model, system=self._system, turns=turns(history, names, chat.context, sees=sees))
 
 
-def turns(history: Sequence[Message], names: dict[str, str], context: str | None = None) -> list[Turn]:
+def turns(
+    history: Sequence[Message], names: dict[str, str], context: str | None = None, *, sees: bool = True
+) -> list[Turn]:
     """The chat as the model reads it. With `names`, each person's message begins with who said it.
 
-    `context`, what people had said before the chat began, goes with the first message.
+    `context`, what people had said before the chat began, goes with the first message. `sees`: whether images may be
+    sent to this model.
     """
     made: list[Turn] = []
     for message in history:
-        text = message.text
+        text = "\n\n".join([*([message.text] if message.text else ()), *_notes(message, sees)])
         if message.role is Role.USER and message.author in names:
             text = f"{names[message.author]}: {text}"
         if message.role is Role.USER and context:
             text, context = words.THREAD_CONTEXT.format(context=context, text=text), None
-        made.append(Turn(message.role, text, message.images))
+        made.append(Turn(message.role, text, message.images if sees else ()))
     return made
+
+
+def _notes(message: Message, sees: bool) -> list[str]:
+    """What the model should know of what it does not get."""
+    unseen = [*message.omitted, *(() if sees else (image.name for image in message.images))]
+    note = words.ATTACHED_EARLIER if sees else words.ATTACHED_UNSEEN
+    told = [note.format(name=one_line(name)) for name in unseen]
+    for file in message.files:
+        waits = file.problem is None and not sees
+        note = words.ATTACHED_UNSEEN if waits else words.ATTACHED_UNREADABLE
+        told.append(note.format(name=one_line(file.name)))
+    return told

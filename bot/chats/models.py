@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from itertools import islice
 
 from bot.domain import ModelInfo, ModelRef, Person
 from bot.errors import ModelNotAllowed
@@ -64,6 +65,16 @@ class ModelChoice:
         if info is None:
             raise ModelNotAllowed("no model is offered at the moment")
         return info
+
+    def sees(self, ref: ModelRef) -> bool:
+        """Whether images may be sent to it; where nobody can tell at the moment, they may."""
+        info = self._catalogue.find(ref)
+        return info is None or info.vision
+
+    def seeing(self, most: int = 3) -> list[str]:
+        """Names of models that can see, the first ones of the menu."""
+        found = (info.label for info in self._catalogue.models() if info.vision)
+        return list(islice(found, most))
 
     def gone(self, ref: ModelRef) -> None:
         self._catalogue.gone(ref)

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from bot.chats.attachments import unusable
 from bot.chats.models import ModelChoice
-from bot.domain import Answer, Chat, Image, ModelInfo, ModelRef, Person, Place, TitleBy
+from bot.domain import Answer, Chat, ModelInfo, ModelRef, Person, Place, SharedFile, TitleBy
 from bot.errors import ChatNotFound, LimitReached, ModelNotAllowed
 from bot.replies.live import Live
 from storage.chats import Chats, NewMessage, Page, Said
@@ -34,7 +35,8 @@ class Utterance:
     """Begins by mentioning somebody else, and does not mention Bobbin."""
     user_team: str | None = None
     """The person's own workspace where it is not the bot's."""
-    images: tuple[Image, ...] = ()
+    files: tuple[SharedFile, ...] = ()
+    """What was shared with it, reviewed (`bot.chats.attachments.review`)."""
 
     @property
     def in_thread(self) -> bool:
@@ -54,6 +56,12 @@ class Heard(StrEnum):
     """The chat may hold no more messages; nothing was stored."""
     STOPPED = "stopped"
     """It was the word that ends an answer."""
+    ADDED = "added"
+    """Files for a question that waits for its model."""
+    UNREADABLE = "unreadable"
+    """Nothing but files that cannot be read; nothing was stored."""
+    UNSEEN = "unseen"
+    """Nothing but images, for a model that cannot see; nothing was stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +69,8 @@ class Hearing:
     outcome: Heard
     question: Question | None = None
     said: Said | None = None
+    model: ModelRef | None = None
+    """The one that cannot see, with UNSEEN."""
 
 
 class Choice(StrEnum):
@@ -70,6 +80,8 @@ class Choice(StrEnum):
     NEEDS_TEXT = "needs text"
     NOT_YOURS = "not yours"
     ALREADY = "already started"
+    CANNOT_SEE = "cannot see"
+    """The question is nothing but images, and this model sees none; nothing was chosen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,19 +123,23 @@ class ChatService:
                 return filled
         if not said.addressed:
             return Hearing(Heard.IGNORED)
+        if unusable(said.text, said.files):
+            return Hearing(Heard.UNREADABLE)
         question, new = await self._questions.ask(
             place=said.place,
             ts=said.ts,
             user=said.user,
             user_team=said.user_team,
             text=said.text or None,
-            images=said.images,
+            files=said.files,
         )
         return Hearing(Heard.ASKED if new else Heard.IGNORED, question=question)
 
     async def _continue(self, chat: Chat, said: Utterance) -> Hearing:
-        if said.to_others or not (said.text or said.images):
+        if said.to_others or not (said.text or said.files):
             return Hearing(Heard.IGNORED)
+        if refused := self._unusable(said, chat.model):
+            return refused
         if said.text.strip().rstrip(".!").lower() == "stop" and await self.stop(chat.id, said.ts):
             return Hearing(Heard.STOPPED)
         message = NewMessage(
@@ -132,7 +148,7 @@ class ChatService:
             author_team=said.user_team,
             source=said.ts,
             ts=said.ts,
-            images=said.images,
+            files=said.files,
         )
         try:
             stored = await self._chats.say(chat.id, message, limit=self.limit)
@@ -150,13 +166,32 @@ class ChatService:
         if question is None or said.to_others:
             return None
         if question.source == said.ts or question.ts == said.ts:
+            if said.files:  # one of Slack's two events for a mention may not have told of them
+                await self._questions.add(question.id, "", said.files)
             return Hearing(Heard.IGNORED)
-        if question.text is not None or not (said.text or said.images):
+        if not (said.text or said.files):
             return None
-        filled = await self._questions.fill(question.id, text=said.text, source=said.ts, images=said.images)
+        if refused := self._unusable(said, question.model):
+            return refused
+        if question.text is not None:
+            return await self._add(question, said)
+        filled = await self._questions.fill(question.id, text=said.text, source=said.ts, files=said.files)
         if filled is None or filled.model is None:
             return Hearing(Heard.IGNORED, question=filled)
         return Hearing(Heard.SAID, question=filled, said=await self._start(filled, filled.model))
+
+    async def _add(self, question: Question, said: Utterance) -> Hearing | None:
+        """Files that follow a question, before a model is chosen, belong to it."""
+        if not said.files:
+            return None
+        return Hearing(Heard.ADDED, question=await self._questions.add(question.id, said.text, said.files))
+
+    def _unusable(self, said: Utterance, model: ModelRef | None) -> Hearing | None:
+        if unusable(said.text, said.files):
+            return Hearing(Heard.UNREADABLE)
+        if model is not None and unusable(said.text, said.files, sees=self.models.sees(model)):
+            return Hearing(Heard.UNSEEN, model=model)
+        return None
 
     # -- choosing a model --------------------------------------------------------------------------------------
 
@@ -177,11 +212,33 @@ class ChatService:
 
     async def choose_model(self, question: Question, model: ModelRef) -> Chosen:
         """Starts the chat when the question has its text, else keeps the choice until it has."""
+        if question.open and unusable(question.text or "", question.files, sees=self.models.sees(model)):
+            return Chosen(Choice.CANNOT_SEE, question)
         chosen = await self._questions.choose(question.id, model)
-        if chosen.open and chosen.text is None and not chosen.images:
+        if chosen.open and chosen.text is None and not chosen.files:
             return Chosen(Choice.NEEDS_TEXT, chosen)
+        others = [other for other in await self._questions.unchosen(chosen) if chosen.open]
+        for other in others:  # all of them before any starts, so that none is forgotten if this process dies
+            await self._questions.choose(other.id, model)
         said = await self._start(chosen, model)
+        for other in others:
+            await self._start(other, model)
         return Chosen(Choice.ALREADY if said.duplicate else Choice.STARTED, chosen, said)
+
+    async def join(self, question: Question) -> Chosen | None:
+        """What the person said before choosing a model for what they had said first.
+
+        Said in the chat if the thread has one by now; else, with no `said`, the earlier question whose menu stands for
+        both. None when this is the first one. Raises LimitReached.
+        """
+        if question.source is None:  # nothing is asked yet, or it is in no message of its own
+            return None
+        chat = await self._chats.by_place(question.place)
+        if chat is not None:
+            said = await self._start(question, chat.model)
+            return Chosen(Choice.ALREADY if said.duplicate else Choice.STARTED, question, said)
+        earlier = [other for other in await self._questions.unchosen(question) if other.id < question.id]
+        return Chosen(Choice.ALREADY, earlier[0]) if earlier else None
 
     async def _start(self, question: Question, model: ModelRef) -> Said:
         person = Person(question.place.team, question.user)
@@ -200,7 +257,7 @@ class ChatService:
                 author_team=question.user_team,
                 source=question.source or question.ts,
                 ts=question.source or question.ts,
-                images=question.images,
+                files=question.files,
             ),
         )
         if not said.duplicate:
@@ -231,8 +288,11 @@ class ChatService:
         return await self._people.get(person)
 
     async def always(self, question: Question) -> ModelInfo | None:
-        """The model of a person who wants no menu."""
-        return self.models.always(await self._people.get(Person(question.place.team, question.user)))
+        """The model of a person who wants no menu; none where it could not see what is asked about."""
+        own = self.models.always(await self._people.get(Person(question.place.team, question.user)))
+        if own is not None and unusable(question.text or "", question.files, sees=own.vision):
+            return None
+        return own
 
     async def prefer(self, person: Person, key: str) -> None:
         """The person's own model from now on. Raises ModelNotAllowed."""
@@ -274,10 +334,14 @@ class ChatService:
         return answer
 
     async def retry_with(self, answer_id: str, key: str) -> Answer | None:
-        """The chat's model is gone: go on with another one. Raises ChatNotFound, ModelNotAllowed."""
-        answer = await self._replies.get(answer_id)
-        await self._chats.set_model(answer.chat_id, self.models.by_key(key).ref)
-        return await self.retry(answer_id)
+        """The chat's model is gone: go on with another one, and answer the same message with it.
+
+        None when the answer did not fail for that reason, or somebody else was quicker. Raises ModelNotAllowed.
+        """
+        answer = await self._replies.retry(answer_id, self.models.by_key(key).ref)
+        if answer is not None:
+            self._wake(answer.chat_id)
+        return answer
 
     async def rate(self, answer_id: str, person: Person, value: int) -> None:
         await self._people.rate(answer_id, person, value)
@@ -296,7 +360,20 @@ class ChatService:
         chat = await self._chats.by_place(place)
         if chat is None or not await self._chats.set_title(chat.id, title, TitleBy.PERSON):
             return None
+        self._live.title(chat, title)
         return await self._chats.get(chat.id)
+
+    async def any_in(self, team: str, channel: str) -> bool:
+        """Whether some chat stands in this channel."""
+        return await self._chats.any_in(team, channel)
+
+    async def move_channel(self, team: str, old: str, new: str) -> None:
+        """Slack gave a channel another id."""
+        await self._chats.move_channel(team, old, new)
+
+    async def respell(self, said: Utterance, text: str) -> None:
+        """What was said is spelt with people's names, which were not known when it was stored."""
+        await self._chats.respell(said.place, said.ts, said.text, text)
 
     async def get_for(self, person: Person, chat_id: str) -> Chat:
         """The chat, if this person may see it. Raises ChatNotFound."""

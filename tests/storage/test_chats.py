@@ -6,14 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from bot.domain import DEFAULT_TITLE, Image, ModelRef, Person, Place, Role, Status, TitleBy
+from bot.domain import DEFAULT_TITLE, Image, ModelRef, Person, Place, Role, SharedFile, Status, TitleBy
 from bot.errors import BadInput, ChatNotFound, LimitReached
-from storage.chats import Chats, NewMessage
+from storage.chats import Chats, ImageBudget, NewMessage
 from storage.questions import Questions
 from tests.storage.saying import MODEL, Teller
 
 PNG = Image("a.png", "image/png", b"\x89PNG\x00")
 GIF = Image("b.gif", "image/gif", b"GIF")
+SHARED = SharedFile("F1", "c.txt", "text/plain", 3, "https://files.slack.com/c.txt")
 
 
 async def test_a_start_stores_chat_message_and_waiting_answer(chats: Chats, place: Place) -> None:
@@ -68,15 +69,15 @@ async def test_another_question_in_a_place_with_a_chat_is_said_there(
 async def test_a_question_becomes_one_message_however_often_it_is_started(
     chats: Chats, questions: Questions, place: Place
 ) -> None:
-    question, _ = await questions.ask(place=place, ts="100.1", user="U1", text="hello", images=(PNG,))
-    message = NewMessage("hello", "U1", images=question.images)  # no source: the question alone tells them apart
+    question, _ = await questions.ask(place=place, ts="100.1", user="U1", text="hello", files=(SHARED,))
+    message = NewMessage("hello", "U1", files=question.files)  # no source: the question alone tells them apart
     first = await chats.start(team="T1", owner="U1", model=MODEL, place=place, message=message, question_id=question.id)
     again = await chats.start(team="T1", owner="U1", model=MODEL, place=place, message=message, question_id=question.id)
     assert again.duplicate
     assert again.message.id == first.message.id
     used = await questions.get(question.id)
-    assert (used.open, used.message_id, used.images) == (False, first.message.id, ())
-    assert (await chats.history(first.chat.id, 2))[0].images == (PNG,)
+    assert (used.open, used.message_id) == (False, first.message.id)
+    assert (await chats.history(first.chat.id, 2))[0].files == (SHARED,)
 
 
 async def test_a_chat_of_the_api_is_listed_from_its_first_message(chats: Chats) -> None:
@@ -344,3 +345,34 @@ async def test_saying_costs_few_statements(chats: Chats, teller: Teller) -> None
     await teller.say(chat, "hello", source="101")
     asked = [statement for statement in statements if not statement.startswith("BEGIN")]
     assert len(asked) <= 6, asked
+
+
+async def test_only_the_newest_images_within_the_budget_are_read(chats: Chats) -> None:
+    big = Image("big.png", "image/png", b"0123456789")
+    first = await chats.start(team="T1", owner="U1", model=MODEL, message=NewMessage("1", "U1", images=(big,)))
+    await chats.say(first.chat.id, NewMessage("2", "U1", images=(PNG, GIF)))
+    await chats.say(first.chat.id, NewMessage("3", "U1", images=(PNG,)))
+
+    async def read(count: int, size: int) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
+        said = await chats.history(first.chat.id, 6, most=ImageBudget(count, size))
+        return [(tuple(i.name for i in m.images), m.omitted) for m in said if m.role is Role.USER]
+
+    assert await read(10, 1000) == [(("big.png",), ()), (("a.png", "b.gif"), ()), (("a.png",), ())]
+    assert await read(2, 1000) == [((), ("big.png",)), (("a.png",), ("b.gif",)), (("a.png",), ())]
+    assert await read(10, 16) == [((), ("big.png",)), (("a.png", "b.gif"), ()), (("a.png",), ())]
+    assert await read(0, 0) == [((), ("big.png",)), ((), ("a.png", "b.gif")), ((), ("a.png",))]
+
+
+async def test_what_files_held_is_enclosed_once(chats: Chats) -> None:
+    said = await chats.start(
+        team="T1", owner="U1", model=MODEL, message=NewMessage("look", "U1", images=(PNG,), files=(SHARED,))
+    )
+    left = (replace(SHARED, problem="gone"),)
+
+    assert await chats.enclose(said.message, more=" at it", images=(GIF,), files=left)
+    assert not await chats.enclose(said.message, more=" again", images=(GIF,), files=())
+
+    message = await chats.message(said.message.id)
+    assert (message.text, message.images, message.files) == ("look at it", (PNG, GIF), left)
+    assert await chats.enclose(message, more="", images=(), files=())
+    assert (await chats.message(message.id)).files == ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 
-from bot.domain import Ending, Image, Place, Status
+from bot.domain import Ending, Place, SharedFile, Status
 from bot.errors import LimitReached
 from storage.chats import Chats, NewMessage, Said
 from storage.database import Database
@@ -66,11 +66,11 @@ async def test_one_delivery_of_many_is_stored(rivals: list[Database], chats: Cha
 async def test_one_chat_comes_of_many_starts_of_one_question(
     rivals: list[Database], chats: Chats, questions: Questions, place: Place
 ) -> None:
-    picture = Image("a.png", "image/png", b"png")
-    question, _ = await questions.ask(place=place, ts="100.1", user="U1", text="hello", images=(picture,))
+    picture = SharedFile("F1", "a.png", "image/png")
+    question, _ = await questions.ask(place=place, ts="100.1", user="U1", text="hello", files=(picture,))
 
     async def start(number: int) -> Said:
-        message = NewMessage("hello", "U1", source="100.1", images=(picture,))
+        message = NewMessage("hello", "U1", source="100.1", files=(picture,))
         return await Chats(_of(rivals, number)).start(
             team="T1", owner="U1", model=MODEL, place=place, message=message, question_id=question.id
         )
@@ -79,7 +79,7 @@ async def test_one_chat_comes_of_many_starts_of_one_question(
     assert sum(not one.duplicate for one in said) == 1
     assert len({(one.chat.id, one.message.id, one.answer.id) for one in said}) == 1
     assert len(await chats.messages(said[0].chat.id)) == 2
-    assert (await chats.history(said[0].chat.id, 2))[0].images == (picture,)
+    assert (await chats.history(said[0].chat.id, 2))[0].files == (picture,)
 
 
 async def test_different_questions_started_in_one_thread_become_one_chat(

@@ -51,7 +51,7 @@ async def test_partial_indexes_have_their_conditions(database: Database) -> None
 async def test_migrating_again_changes_nothing(database: Database) -> None:
     await database.migrate()
     async with database.read() as connection:
-        assert (await connection.scalars(text("SELECT version_num FROM alembic_version"))).all() == ["0003"]
+        assert (await connection.scalars(text("SELECT version_num FROM alembic_version"))).all() == ["0004"]
 
 
 async def test_several_processes_start_at_once_on_an_empty_database(database_url: str) -> None:
@@ -63,7 +63,7 @@ async def test_several_processes_start_at_once_on_an_empty_database(database_url
     assert [process.returncode for process in started] == [0] * 3
     database = Database.open(database_url)
     async with database.read() as connection:
-        assert (await connection.scalars(text("SELECT version_num FROM alembic_version"))).all() == ["0003"]
+        assert (await connection.scalars(text("SELECT version_num FROM alembic_version"))).all() == ["0004"]
     await database.close()
 
 

@@ -6,31 +6,31 @@ from dataclasses import replace
 
 import pytest
 
-from bot.domain import Image, Place
+from bot.domain import ModelRef, Place, SharedFile
 from bot.errors import ChatNotFound
 from storage.chats import Chats, NewMessage
 from storage.questions import Questions
 from tests.storage.saying import MODEL
 
-PNG = Image("a.png", "image/png", b"png")
-GIF = Image("b.gif", "image/gif", b"gif")
+PNG = SharedFile("F1", "a.png", "image/png", 3, "https://files.slack.com/a.png")
+GIF = SharedFile("F2", "b.gif", "image/gif", thumb="https://files.slack.com/b", mode="snippet", problem="kind")
 
 
 async def test_a_question_is_kept_as_it_was_asked(questions: Questions, place: Place) -> None:
     question, created = await questions.ask(
-        place=place, ts="100.1", user="U1", user_team="T9", user_name="Ann", text="why?", images=(PNG, GIF), context="…"
+        place=place, ts="100.1", user="U1", user_team="T9", user_name="Ann", text="why?", files=(PNG, GIF), context="…"
     )
     assert created
     assert question == await questions.get(question.id)
     assert (question.place, question.ts, question.user, question.user_team) == (place, "100.1", "U1", "T9")
     assert (question.user_name, question.text, question.source) == ("Ann", "why?", "100.1")
-    assert (question.images, question.context, question.open) == ((PNG, GIF), "…", True)
+    assert (question.files, question.context, question.open) == ((PNG, GIF), "…", True)
     assert (question.model, question.menu_ts, question.message_id) == (None, None, None)
 
 
 async def test_the_same_mention_again_is_the_same_question(questions: Questions, place: Place) -> None:
-    first, _ = await questions.ask(place=place, ts="100.1", user="U1", text="why?", images=(PNG,))
-    again, created = await questions.ask(place=place, ts="100.1", user="U1", text="why?", images=(PNG,))
+    first, _ = await questions.ask(place=place, ts="100.1", user="U1", text="why?", files=(PNG,))
+    again, created = await questions.ask(place=place, ts="100.1", user="U1", text="why?", files=(PNG,))
     assert (again, created) == (first, False)
     other, created = await questions.ask(place=replace(place, team="T2"), ts="100.1", user="U1", text="why?")
     assert created
@@ -52,11 +52,11 @@ async def test_the_one_without_text_is_found_first_then_the_newest(questions: Qu
 
 
 async def test_the_first_reply_becomes_the_text(questions: Questions, place: Place) -> None:
-    question, _ = await questions.ask(place=place, ts="100.1", user="U1", images=(PNG,))
-    assert (question.text, question.source) == (None, None)
-    filled = await questions.fill(question.id, text="why?", source="100.5", images=(GIF,))
+    question, _ = await questions.ask(place=place, ts="100.1", user="U1", files=(PNG,))
+    assert (question.text, question.source) == (None, "100.1")
+    filled = await questions.fill(question.id, text="why?", source="100.5", files=(GIF,))
     assert filled is not None
-    assert (filled.text, filled.source, filled.images) == ("why?", "100.5", (PNG, GIF))
+    assert (filled.text, filled.source, filled.files) == ("why?", "100.5", (PNG, GIF))
     assert await questions.fill(question.id, text="and?", source="100.6") is None
     assert await questions.get(question.id) == filled
 
@@ -129,3 +129,28 @@ async def test_what_was_asked_in_a_dialog_waits_to_be_said(questions: Questions,
     assert (said.place.thread, said.source) == ("200.1", "200.1")
     assert await questions.unsaid(0, 9) == await questions.without_menu(0, 9) == []
     assert await questions.ready(0, 9) == [said]
+
+
+async def test_files_join_a_question_that_waits_for_its_model_once(questions: Questions, place: Place) -> None:
+    question, _ = await questions.ask(place=place, ts="100.1", user="U1", text="what is this?", files=(PNG,))
+    for _ in range(2):
+        joined = await questions.add(question.id, "the second one is newer", (PNG, GIF))
+
+    assert (joined.text, joined.files) == ("what is this?\nthe second one is newer", (PNG, GIF))
+
+
+async def test_files_that_only_the_second_event_of_a_mention_tells_of_are_kept(
+    questions: Questions, place: Place
+) -> None:
+    await questions.ask(place=place, ts="100.1", user="U1", text="what is this?")
+    question, new = await questions.ask(place=place, ts="100.1", user="U1", text="what is this?", files=(PNG,))
+    again, _ = await questions.ask(place=place, ts="100.1", user="U1", text="what is this?", files=(GIF,))
+
+    assert (new, question.files, again.files) == (False, (PNG,), (PNG,))
+
+
+async def test_a_chosen_question_of_files_alone_is_ready(questions: Questions, place: Place) -> None:
+    question, _ = await questions.ask(place=place, ts="100.1", user="U1", files=(PNG,))
+    await questions.choose(question.id, ModelRef("demo", "eye"))
+
+    assert [each.id for each in await questions.ready(0, 10)] == [question.id]
