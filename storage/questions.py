@@ -171,8 +171,14 @@ class Questions:
         return await self._set(question_id, model=str(model))
 
     async def set_menu(self, question_id: str, menu_ts: str) -> Question:
-        """Remember the message that holds the menu, which Slack has confirmed. Raises ChatNotFound."""
-        return await self._set(question_id, menu_ts=menu_ts)
+        """Remember the message that holds the menu, which Slack has confirmed, unless another is known already.
+
+        `Question.menu_ts` tells which it is. Raises ChatNotFound.
+        """
+        first = and_(_OPEN, questions.c.id == question_id, questions.c.menu_ts.is_(None))
+        async with self._database.begin() as connection:
+            await connection.execute(update(questions).where(first).values(menu_ts=menu_ts))
+            return await _one(connection, questions.c.id == question_id)
 
     async def set_context(self, question_id: str, context: str | None) -> Question:
         """Keep what people had said in the thread before. Raises ChatNotFound."""
