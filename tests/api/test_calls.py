@@ -6,7 +6,6 @@ import base64
 import io
 from typing import Any
 
-import pytest
 from PIL import Image
 
 from tests.api.conftest import Api, Worlds, client, token_for
@@ -59,47 +58,46 @@ async def test_the_limit_has_the_same_words_behind_every_door(worlds: Worlds) ->
         assert all(refusal == refusals[0] for refusal in refusals)
 
 
-@pytest.mark.parametrize(
-    ("kind", "mime"), [("PNG", "image/png"), ("JPEG", "image/jpeg"), ("GIF", "image/gif"), ("WEBP", "image/webp")]
-)
-async def test_images_of_four_kinds_reach_a_model_that_can_see(world: World, api: Api, kind: str, mime: str) -> None:
-    chat = await api.conversation(model=EYE)
-    encoded = base64.b64encode(picture(kind)).decode()
-    said = await api.ask(
-        "POST",
-        f"/chat/conversations/{chat}/messages",
-        201,
-        json={
-            "content": "what is this?",
-            "images": [data_url(picture(kind), mime), {"type": mime, "data": encoded}, {"data": encoded}],
-        },
-    )
-    assert said["assistantMessage"]["content"].count(f"a {kind} picture, 3 × 2 pixels") == 3
+KINDS = [("PNG", "image/png"), ("JPEG", "image/jpeg"), ("GIF", "image/gif"), ("WEBP", "image/webp")]
 
 
-@pytest.mark.parametrize(
-    ("images", "sentence"),
-    [
-        (["https://example.com/cat.png"], "Images are not fetched"),
-        (["data:text/html;base64,PGI+"], "Images must be png"),
-        (["data:image/png;base64,!!!"], "An image must be a data URL or base64."),
-        (["file:///etc/passwd"], "Images are not fetched"),
-        ([""], "Images must be png"),
-        ([{"data": "AAAA", "type": "image/png"}], "Images must be png"),
-        ([data_url(picture())] * 6, "at most 5 images"),
-        ([data_url(b"\x89PNG\r\n\x1a\n" + bytes(5_000_001))], "at most 5 MB"),
-        ([5], "images"),
-        ("data:", "images"),
-    ],
-)
-async def test_what_is_no_image_gets_a_clear_sentence_and_stores_nothing(
-    world: World, api: Api, images: Any, sentence: str
-) -> None:
+async def test_images_of_four_kinds_reach_a_model_that_can_see(world: World, api: Api) -> None:
+    for kind, mime in KINDS:
+        chat = await api.conversation(model=EYE)
+        encoded = base64.b64encode(picture(kind)).decode()
+        said = await api.ask(
+            "POST",
+            f"/chat/conversations/{chat}/messages",
+            201,
+            json={
+                "content": "what is this?",
+                "images": [data_url(picture(kind), mime), {"type": mime, "data": encoded}, {"data": encoded}],
+            },
+        )
+        assert said["assistantMessage"]["content"].count(f"a {kind} picture, 3 × 2 pixels") == 3
+
+
+NO_IMAGES: list[tuple[Any, str]] = [
+    (["https://example.com/cat.png"], "Images are not fetched"),
+    (["data:text/html;base64,PGI+"], "Images must be png"),
+    (["data:image/png;base64,!!!"], "An image must be a data URL or base64."),
+    (["file:///etc/passwd"], "Images are not fetched"),
+    ([""], "Images must be png"),
+    ([{"data": "AAAA", "type": "image/png"}], "Images must be png"),
+    ([data_url(picture())] * 6, "at most 5 images"),
+    ([data_url(b"\x89PNG\r\n\x1a\n" + bytes(5_000_001))], "at most 5 MB"),
+    ([5], "images"),
+    ("data:", "images"),
+]
+
+
+async def test_what_is_no_image_gets_a_clear_sentence_and_stores_nothing(world: World, api: Api) -> None:
     chat = await api.conversation(model=EYE)
-    body = {"content": "look", "images": images}
-    refused = await api.ask("POST", f"/chat/conversations/{chat}/messages", 422, json=body)
-    assert sentence in refused["message"]
-    assert (await api.history(chat))["messages"] == []
+    for images, sentence in NO_IMAGES:
+        body = {"content": "look", "images": images}
+        refused = await api.ask("POST", f"/chat/conversations/{chat}/messages", 422, json=body)
+        assert sentence in refused["message"]
+        assert (await api.history(chat))["messages"] == []
 
 
 async def test_a_model_that_cannot_see_is_sent_no_image(world: World, api: Api) -> None:

@@ -1,0 +1,160 @@
+"""The API's descriptions, the one for machines and the page for people, are held to what it does."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis import GenerationMode
+from schemathesis.checks import CHECKS, load_all_checks
+from schemathesis.core.failures import FailureGroup
+
+from bot.domain import Person
+from storage.tokens import Tokens
+from tests.api.conftest import Api, address
+from tests.slack.world import World
+
+PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
+PROMISED = {
+    "POST /chat/conversations": 201,
+    "GET /chat/conversations": 200,
+    "GET /chat/conversations/{conversation_id}": 200,
+    "POST /chat/conversations/{conversation_id}/messages": 201,
+    "POST /chat/conversations/{conversation_id}/messages/{message_id}/retry": 200,
+    "GET /chat/models": 200,
+    "POST /api/v1/conversations": 201,
+    "POST /api/v1/chat": 200,
+    "POST /new-chat": 200,
+    "POST /chat-message": 200,
+    "POST /list-chats": 200,
+    "POST /check-chat": 200,
+    "POST /list-messages": 200,
+}
+"""Every route, and what it answers when all is well."""
+FIELDS = {
+    "Conversation": {"id", "title", "model", "createdAt", "updatedAt", "messageCount", "lastMessageId"},
+    "OneMessage": {"id", "role", "content", "status", "createdAt"},
+    "Answered": {"userMessage", "assistantMessage", "rateLimitReached", "conversationTitle"},
+    "Conversations": {"conversations", "nextCursor"},
+    "History": {"conversation", "messages"},
+    "V1Conversation": {"conversation_id", "title"},
+    "Problem": {"success", "error", "message"},
+    "TooMany": {"success", "error", "message", "rateLimitReached", "content"},
+    "Stored": {"chat", "user_message", "assistant_message"},
+}
+
+
+async def openapi(world: World) -> dict[str, Any]:
+    async with httpx.AsyncClient(base_url=address(world), trust_env=False) as http:
+        assert "/openapi.json" in (await http.get("/docs")).text
+        described: dict[str, Any] = (await http.get("/openapi.json")).json()
+        return described
+
+
+async def test_the_description_has_every_promised_route_code_and_field_and_no_other_route(world: World) -> None:
+    described = await openapi(world)
+    routes = {
+        f"{method.upper()} {path}": operation
+        for path, operations in described["paths"].items()
+        for method, operation in operations.items()
+    }
+    assert {route: int(min(operation["responses"])) for route, operation in routes.items()} == PROMISED
+    for route, operation in routes.items():
+        assert {"401", "422", "429", "503"} <= operation["responses"].keys(), route
+        assert operation["security"] == [{"HTTPBearer": []}]
+    talking = [operation for route, operation in routes.items() if route.endswith(("/messages", "/retry", "/chat"))]
+    assert all({"404", "409", "429", "502"} <= operation["responses"].keys() for operation in talking if operation)
+    shapes = described["components"]["schemas"]
+    assert {name: set(shapes[name]["properties"]) for name in FIELDS} == FIELDS
+
+
+def test_the_page_names_every_route_with_its_code() -> None:
+    rows = re.findall(r"^\| `((?:GET|POST) [^`]+)`.*? \| (\d{3})", PAGE, re.MULTILINE)
+    assert {route: int(code) for route, code in rows} == PROMISED
+
+
+def examples(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+
+
+async def run(world: World, api: Api, *command: str) -> str:
+    environment = {**os.environ, "BOBBIN": address(world), "TOKEN": api.token, "no_proxy": "127.0.0.1"}
+    process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=-1, stderr=-2)
+    async with asyncio.timeout(30):
+        shown, _ = await process.communicate()
+    assert process.returncode == 0, shown.decode()
+    return shown.decode()
+
+
+async def test_the_examples_on_the_page_work(world: World, api: Api) -> None:
+    made, said, streamed = [await run(world, api, "bash", "-ec", example) for example in examples("bash")]
+    assert '"title":"New conversation"' in made
+    assert said.count("scripted demo model") == 2
+    assert "event: token" in streamed
+    assert "event: done" in streamed
+    picture, socket = [await run(world, api, sys.executable, "-c", example) for example in examples("python")]
+    assert "a GIF picture, 1 × 1 pixels" in picture
+    assert "You asked: “Hello from a socket.”" in socket
+
+
+@pytest.mark.filterwarnings("ignore")  # those of the generator itself
+async def test_nothing_that_the_description_allows_or_forbids_breaks_the_api(world: World, api: Api) -> None:
+    """Generated requests: no server error, no undescribed code, type or shape."""
+    assert world.bot is not None
+    described = await openapi(world)
+    chat = await api.conversation()
+    tokens = Tokens(world.bot.database)
+    person = Person(world.slack.workspace.team_id, "U0ALICE")
+    several = [await tokens.issue(person) for _ in PROMISED]  # one has only so many requests a minute
+    codes, failures = await asyncio.to_thread(explore, described, address(world), several, chat)
+    assert failures == []
+    assert {200, 201, 404, 422} <= codes
+
+
+def explore(described: dict[str, Any], url: str, tokens: list[str], chat: str) -> tuple[set[int], list[str]]:
+    load_all_checks()
+    schema = schemathesis.openapi.from_dict(described)
+    schema.config.update(base_url=url)
+    checks = CHECKS.get_by_names(
+        ["not_a_server_error", "status_code_conformance", "content_type_conformance", "response_schema_conformance"]
+    )
+    codes: set[int] = set()
+    failures: list[str] = []
+
+    def judge(case: Any, token: str) -> None:
+        if "conversation_id" in (case.path_parameters or {}):
+            case.path_parameters["conversation_id"] = chat
+        try:
+            answer = case.call(headers={"Authorization": f"Bearer {token}"})
+            codes.add(answer.status_code)
+            case.validate_response(answer, checks=checks)
+        except FailureGroup as group:
+            failures.extend(f"{case.method} {case.path}: {failure}" for failure in group.exceptions)
+
+    for token, found in zip(tokens, schema.get_all_operations(), strict=True):
+        operation = found.ok()  # type: ignore[union-attr]  # the description is valid, or this raises
+        allowed = operation.as_strategy(generation_mode=GenerationMode.POSITIVE)
+        forbidden = operation.as_strategy(generation_mode=GenerationMode.NEGATIVE)
+        for cases in (allowed, forbidden):
+            try_all(cases, partial(judge, token=token))
+    return codes, failures
+
+
+def try_all(cases: Any, judge: Callable[[Any], None]) -> None:
+    @given(case=cases)
+    @settings(max_examples=5, deadline=None, database=None, derandomize=True, phases=[Phase.generate],
+              suppress_health_check=list(HealthCheck))  # fmt: skip
+    def try_one(case: Any) -> None:
+        judge(case)
+
+    try_one()
