@@ -1,0 +1,92 @@
+"""Two replicas on one database, joined by Redis or by nothing: sockets and posts work wherever they arrive."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from bot.app import Bot, build
+from tests import services
+from tests.api.conftest import Api, token_for
+from tests.api.test_sockets import TEXT, finished, socket_of, titled
+from tests.slack.world import World
+
+
+@asynccontextmanager
+async def two(folder: Path, log: io.StringIO, redis: str | None) -> AsyncIterator[tuple[World, Bot, Bot]]:
+    async with AsyncExitStack() as stack:
+        shared: dict[str, Any] = {"redis_url": SecretStr(redis)} if redis else {}
+        world = await stack.enter_async_context(World(folder, log, **shared))
+        second = await stack.enter_async_context(build(world.settings()))
+        assert await second.socket.until_connected()
+        assert world.bot is not None
+        yield world, world.bot, second
+
+
+@asynccontextmanager
+async def api_at(bot: Bot, token: str) -> AsyncIterator[Api]:
+    headers = {"Authorization": f"Bearer {token}"}
+    async with httpx.AsyncClient(base_url=bot.url, headers=headers, timeout=20, trust_env=False) as http:
+        yield Api(http, token)
+
+
+@pytest.mark.redis
+async def test_sockets_on_each_replica_bring_every_word_once(tmp_path: Path, log: io.StringIO, redis_url: str) -> None:
+    async with two(tmp_path, log, redis_url) as (world, first, second):
+        token = await token_for(world)
+        async with (
+            api_at(first, token) as api,
+            socket_of(first.url, token) as here,
+            socket_of(second.url, token) as there,
+        ):
+            world.entitle("Two replicas")
+            world.say(TEXT, rate=30)
+            made = await api.ask("POST", "/new-chat", json={"initial_message": "count"})
+            await asyncio.sleep(0.15)
+            async with socket_of(second.url, token) as late, socket_of(first.url, token) as late_here:
+                for reader in (late, late_here):
+                    await reader.until(finished)
+                    assert reader.text(made["assistant_message"]["id"]) == TEXT
+            for reader in (here, there):
+                await reader.until(titled)
+                assert reader.events[0]["user_message"] == made["user_message"]
+                assert reader.text() == TEXT
+                assert reader.events[-1] == {"chat": made["chat"]["id"], "title": "Two replicas"}
+
+
+@pytest.mark.redis
+async def test_words_that_redis_lost_are_in_the_end_all_there(
+    tmp_path: Path, log: io.StringIO, own_redis: services.RedisServer
+) -> None:
+    async with two(tmp_path, log, own_redis.url) as (world, first, second):
+        token = await token_for(world)
+        async with api_at(first, token) as api, socket_of(second.url, token) as there:
+            world.say(TEXT, rate=8)
+            made = await api.ask("POST", "/new-chat", json={"initial_message": "count"})
+            await there.until(lambda event: bool(there.text()))
+            own_redis.stop()
+            await there.until(finished)
+            assert there.text(made["assistant_message"]["id"]) == TEXT
+
+
+async def test_a_post_is_answered_whichever_replica_writes_the_answer(tmp_path: Path, log: io.StringIO) -> None:
+    async with two(tmp_path, log, None) as (world, first, second):
+        token = await token_for(world)
+        async with api_at(first, token) as api, api_at(second, token) as other:
+            chat = await api.conversation()
+            world.say(TEXT, rate=20)
+            key = {"Idempotency-Key": "one"}
+            waiting = asyncio.create_task(api.say(chat, "count", headers=key))
+            await asyncio.sleep(0.2)
+            assert (await other.say(chat, "meanwhile", 409))["error"] == "Conversation busy"
+            again = await other.say(chat, "count", headers=key)
+            assert again["assistantMessage"] == (await waiting)["assistantMessage"]
+            assert again["assistantMessage"]["content"] == TEXT
