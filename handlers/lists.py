@@ -57,6 +57,8 @@ class Listing:
     look: Look
     blocks: list[dict[str, Any]]
     chats: list[Chat]
+    total: int
+    """On all pages together."""
 
 
 async def chat_list(
@@ -77,7 +79,7 @@ async def chat_list(
     if page.next_cursor:
         older = replace(look, cursor=page.next_cursor, newer=False, first=look.first + PAGE)
         pages.append((words.CHATS_OLDER, older.dump()))
-    return Listing(look, blocks.chat_list(rows, heading, empty, pages, note, action), page.chats)
+    return Listing(look, blocks.chat_list(rows, heading, empty, pages, note, action), page.chats, page.total)
 
 
 async def _page(service: ChatService, person: Person, look: Look) -> tuple[Look, Page]:

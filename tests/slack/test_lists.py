@@ -1,0 +1,251 @@
+"""`/chats`: the caller's own chats, privately, page by page and found by their words."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot import words
+from bot.sandbox.records import Ephemeral
+from handlers.lists import Look
+from tests.slack import many
+from tests.slack.conftest import Worlds
+from tests.slack.world import World
+
+
+async def listed(world: World, text: str = "", user: str = "alice", channel: str = "general") -> Ephemeral:
+    """What `/chats` shows this person."""
+    (shown,) = await world.slack.command(user, channel, "/chats", text)
+    return shown
+
+
+def rows(shown: Any) -> list[str]:
+    """The chats on a page, as text."""
+    sections = [block["text"]["text"] for block in shown.blocks if block["type"] == "section"]
+    return [text for text in sections if re.search(r"\n.+ · .+ · \d+ messages?$", text)]
+
+
+def titles(shown: Any) -> list[str]:
+    return [found[1] for text in rows(shown) if (found := re.match(r"\*(?:<[^|]*\|)?([^>*]*)", text))]
+
+
+def note(shown: Any) -> str:
+    """Which part of how many a page is."""
+    notes = [e["text"] for block in shown.blocks if block["type"] == "context" for e in block["elements"]]
+    return next((text for text in notes if re.fullmatch(r"\d+–\d+ of \d+", text)), "")
+
+
+def buttons(shown: Any) -> dict[str, str]:
+    """The paging buttons: label and action id."""
+    every = [e for block in shown.blocks if block["type"] == "actions" for e in block["elements"]]
+    return {e["text"]["text"]: e["action_id"] for e in every if e["type"] == "button"}
+
+
+async def turn(world: World, shown: Ephemeral, label: str, user: str = "alice") -> None:
+    """Press Newer or Older, and wait until the page has changed."""
+    before = shown.blocks
+    await world.slack.press(user, shown, buttons(shown)[label])
+    await world.until(lambda: shown.blocks is not before, "another page")
+
+
+async def test_a_chat_is_listed_with_what_one_wants_to_know_and_a_link_that_opens_its_thread(world: World) -> None:
+    world.entitle("Sky and Colour")
+    thread = await world.start("Why is the sky blue?")
+    await world.answered(thread)
+    await world.until(lambda: world.chats()[0]["title"] == "Sky and Colour", "the title")
+
+    shown = await listed(world)
+
+    header = world.header(thread).ts.replace(".", "")
+    link = f"{world.slack.url}/archives/C0GENERAL/p{header}?thread_ts={thread}&amp;cid=C0GENERAL"
+    assert rows(shown) == [f"*<{link}|Sky and Colour>*\nDemo: Quick · just now · 2 messages"]
+    assert (shown.viewer, buttons(shown)) == ("U0ALICE", {})
+
+
+async def test_a_person_sees_what_they_started_or_took_part_in_and_nothing_else(world: World) -> None:
+    thread = await world.start("The first question.")
+    await world.answered(thread)
+    await world.slack.say("bob", "general", "May I join in?", thread)
+    await world.answered(thread, 2)
+    await many.chats(world, 3, team="T0OTHER", prefix="o")
+
+    assert [len(rows(await listed(world, user=user))) for user in ("alice", "bob")] == [1, 1]
+    nothing = await listed(world, user="carol")
+    assert (rows(nothing), nothing.text) == ([], words.CHATS_NONE)
+
+
+async def test_pages_of_ten_lead_to_the_end_and_back(world: World) -> None:
+    await many.chats(world, 23)
+    shown = await listed(world)
+    assert titles(shown) == [f"Chat {n}" for n in range(22, 12, -1)]
+    assert (note(shown), set(buttons(shown))) == ("1–10 of 23", {"Older"})
+
+    await turn(world, shown, "Older")
+    assert (note(shown), set(buttons(shown))) == ("11–20 of 23", {"Older", "Newer"})
+    await turn(world, shown, "Older")
+    assert (titles(shown), note(shown)) == (["Chat 2", "Chat 1", "Chat 0"], "21–23 of 23")
+    assert set(buttons(shown)) == {"Newer"}
+
+    await turn(world, shown, "Newer")
+    assert note(shown) == "11–20 of 23"
+    await turn(world, shown, "Newer")
+    assert (note(shown), set(buttons(shown))) == ("1–10 of 23", {"Older"})
+
+
+async def test_hundreds_of_pages_each_the_right_one_there_and_back(world: World) -> None:
+    """5,000 chats of one person: no button ever carries more, and no address is used up."""
+    await many.chats(world, 5_000)
+    shown = await listed(world)
+    seen = titles(shown)
+    for _ in range(60):
+        await turn(world, shown, "Older")
+        seen += titles(shown)
+    assert seen == [f"Chat {n}" for n in range(4999, 4999 - 610, -1)]
+    assert note(shown) == "601–610 of 5000"
+
+    for _ in range(60):
+        await turn(world, shown, "Newer")
+    assert (titles(shown), note(shown)) == (seen[:10], "1–10 of 5000")
+    values = [e["value"] for block in shown.blocks for e in block.get("elements", ()) if "value" in e]
+    assert max(map(len, values)) < 400
+
+
+async def test_turning_back_reaches_the_top_although_chats_have_come_meanwhile(world: World) -> None:
+    await many.chats(world, 15)
+    shown = await listed(world)
+    await turn(world, shown, "Older")
+    thread = await world.start("Something new.")
+    await world.answered(thread)
+
+    await turn(world, shown, "Newer")
+
+    assert len(rows(shown)) == 10
+    await turn(world, shown, "Newer") if "Newer" in buttons(shown) else None
+    assert "just now" in rows(shown)[0]
+    assert note(shown) == "1–10 of 16"
+
+
+async def test_words_are_looked_for_in_titles_and_texts(world: World) -> None:
+    await many.chats(world, 30, title=lambda n: f"Chat {n}", text=lambda n: "a lighthouse" if n % 2 else "a boat")
+
+    shown = await listed(world, "LIGHTHOUSE")
+    assert note(shown) == "1–10 of 15"
+    await turn(world, shown, "Older")
+    assert titles(shown) == ["Chat 9", "Chat 7", "Chat 5", "Chat 3", "Chat 1"]
+
+    assert titles(await listed(world, "lighthouse chat 29")) == ["Chat 29"]
+    assert rows(await listed(world, "lighthouse boat")) == []
+
+
+@pytest.mark.parametrize("text", ["zebra", "<!channel> & co", "%", "tokens", "helpful", "newt", "'; drop table chats"])
+async def test_unknown_words_are_a_search_and_what_is_not_found_is_said_plainly(world: World, text: str) -> None:
+    await many.chats(world, 3)
+
+    shown = await listed(world, text)
+
+    assert shown.text == words.CHATS_NOT_FOUND.format(
+        words=text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    )
+
+
+async def test_the_longest_search_fits(world: World) -> None:
+    await many.chats(world, 12, text=lambda n: "very " * 500)
+
+    shown = await listed(world, "very " * 1000)
+    await turn(world, shown, "Older")
+
+    assert len(rows(shown)) == 2
+
+
+async def test_help_names_the_command_as_it_is_called_here(world: World) -> None:
+    (shown,) = await world.slack.command("alice", "general", "/chats", " HELP ")
+    assert shown.text == words.CHATS_HELP.format(command="/chats")
+
+
+async def test_the_list_works_where_the_bot_is_not(world: World) -> None:
+    await many.chats(world, 12)
+    shown = await listed(world, channel="watercooler")
+    await turn(world, shown, "Older")
+    assert len(rows(shown)) == 2
+
+
+async def test_titles_are_shown_not_obeyed(world: World) -> None:
+    await many.chats(world, 1, title=lambda n: "<!channel> *bold* <https://evil.example|here> & " + "long " * 100)
+
+    (row,) = rows(await listed(world))
+
+    assert "<!" not in row
+    assert row.count("<") == 1  # our own link
+
+
+# -- private channels ----------------------------------------------------------------------------------------------
+
+
+async def test_who_leaves_a_private_channel_no_longer_sees_its_chats(world: World) -> None:
+    thread = await world.start("Among us leads.", channel="leads")
+    await world.answered(thread, channel="leads")
+    await world.slack.say("bob", "leads", "I take part.", thread)
+    await world.answered(thread, 2, channel="leads")
+
+    await world.slack.leave("bob", "leads")
+    await world.idle()
+
+    assert len(rows(await listed(world))) == 1
+    assert rows(await listed(world, user="bob")) == rows(await listed(world, "take part", user="bob")) == []
+
+    await world.slack.join("bob", "leads")
+    await world.idle()
+    assert len(rows(await listed(world, user="bob"))) == 1
+
+
+async def test_leaving_a_public_channel_hides_nothing(world: World) -> None:
+    await world.answered(await world.start("In public."))
+    await world.slack.leave("alice", "general")
+    await world.idle()
+    assert len(rows(await listed(world, channel="random"))) == 1
+
+
+async def test_what_slack_did_not_tell_is_found_out_by_looking(world: World) -> None:
+    """The bot was down for longer than Slack repeats events."""
+    await world.answered(await world.start("Among us leads.", user="bob", channel="leads"), channel="leads")
+    await world.stop_bot()
+    world.slack.feed.subscribed -= {"member_left_channel"}
+    await world.slack.leave("bob", "leads")
+    await world.start_bot()
+
+    await listed(world, user="bob")
+    await world.until(lambda: world.rows("SELECT 1 FROM participants WHERE away"), "the look at the channel")
+
+    assert rows(await listed(world, user="bob")) == []
+
+
+async def test_a_page_asks_slack_about_each_channel_once(worlds: Worlds) -> None:
+    async with worlds() as world:
+        await many.chats(world, 10)
+        await many.chats(world, 10, channel="C0LEADS", prefix="l")
+        for _ in range(4):
+            await turn(world, await listed(world), "Older")
+        await world.idle()
+
+        asked = [call.method for call in world.slack.calls if call.method.startswith("conversations.")]
+        assert sorted(asked) == ["conversations.info", "conversations.info", "conversations.members"]
+
+
+# -- what buttons carry --------------------------------------------------------------------------------------------
+
+
+@given(st.text(), st.one_of(st.none(), st.text(max_size=200)), st.booleans(), st.integers(1, 10**9))
+def test_a_look_survives_its_button(search: str, cursor: str | None, newer: bool, first: int) -> None:
+    look = Look(Look.words(search).search, cursor, newer, first)
+
+    assert Look.load(look.dump()) == look
+    assert Look.words(look.search) == Look(look.search)
+
+
+@given(st.one_of(st.text(), st.from_regex(r'\["?\w*"?(, (null|true|"\w*"|-?\d+)){0,4}\]', fullmatch=True)))
+def test_any_other_value_is_the_first_page_of_something(value: str) -> None:
+    assert Look.load(value).first >= 1

@@ -1,0 +1,199 @@
+"""The shortcuts: a new chat from anywhere, and a question about a message, in its thread."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot import words
+from bot.sandbox.records import Message, View
+from handlers import payloads, views
+from handlers.views import Wanted
+from tests.slack.conftest import Worlds
+from tests.slack.test_dialogs import asked, begun, entered, field, opened
+from tests.slack.world import MODEL, World
+
+
+async def about(world: World, message: Message, user: str = "alice") -> View:
+    """Use "Ask Bobbin about this" on a message; gives the dialog."""
+    await world.slack.shortcut(user, "ask_bobbin", message)
+    return await opened(world, user)
+
+
+def text_of(view: View) -> str:
+    return str(field(view, "bobbin.text").get("initial_value", ""))
+
+
+def more(text: str) -> dict[str, Any]:
+    """What is entered where the chat has its model already."""
+    return {"bobbin.text": entered(text)["bobbin.text"]}
+
+
+async def test_the_global_shortcut_starts_a_chat_in_the_direct_messages(world: World) -> None:
+    await world.slack.shortcut("alice", "new_chat")
+    view = await opened(world)
+    assert text_of(view) == ""
+    assert field(view, "bobbin.model")["initial_option"]["value"] == f"openai:{MODEL}"
+
+    await world.slack.submit("alice", entered("From anywhere."))
+
+    channel = world.slack.dm("alice")
+    root = await begun(world, channel)
+    await world.answered(root.ts, channel=channel)
+    assert world.slack.ephemerals("alice") == []
+
+
+async def test_a_question_about_a_message_is_asked_in_its_thread_with_the_message_as_context(world: World) -> None:
+    ts = await world.slack.say("bob", "general", "The deploy failed at 3 o'clock.\nAgain.")
+    view = await about(world, world.slack.message("general", ts))
+    assert text_of(view) == "> The deploy failed at 3 o'clock.\n> Again.\n\n"
+
+    await world.slack.submit("alice", entered("> Again.\n\nWhy might that be?"))
+    await world.answered(ts)
+
+    (question,) = asked(world)
+    assert question.thread_ts == ts
+    chat = world.chats()[0]
+    assert (chat["owner"], chat["thread"]) == ("U0ALICE", ts)
+    ((_, system), *_, (role, sent)) = world.requests()[0]
+    assert role == "user"
+    assert "bob: The deploy failed at 3 o'clock.\nAgain." in sent
+    assert sent.endswith("Why might that be?")
+
+    await world.slack.say("bob", "general", "And now?", ts)
+    await world.answered(ts, 2)
+
+
+async def test_inside_a_thread_it_is_the_threads_chat_and_the_whole_thread_is_known(world: World) -> None:
+    root = await world.slack.say("bob", "general", "Shall we move on Thursday?")
+    reply = await world.slack.say("carol", "general", "Friday is better for me.", root)
+    await about(world, world.slack.message("general", reply))
+    await world.slack.submit("alice", entered("What do they want?"))
+    await world.answered(root)
+
+    assert world.chats()[0]["thread"] == root
+    sent = world.requests()[0][-1][1]
+    assert sent.index("Shall we move on Thursday?") < sent.index("Friday is better for me.")
+
+
+async def test_where_a_chat_is_already_it_becomes_the_next_message_without_another_model(world: World) -> None:
+    thread = await world.start("What is a loom?", user="bob", model="demo/storyteller")
+    await world.answered(thread)
+    view = await about(world, world.answers(thread)[0])
+
+    assert [block["block_id"] for block in view.blocks if block["type"] == "input"] == ["bobbin.text"]
+    await world.slack.submit("alice", more("And who invented it?"))
+    await world.answered(thread, 2)
+    await world.idle()
+
+    assert len(world.chats()) == len(world.headers(thread)) == 1
+    assert [m["author"] for m in world.messages(thread) if m["role"] == "user"] == ["U0BOB", "U0ALICE"]
+    assert {a.model for a in world.models.asked()} == {"demo/storyteller"}
+
+
+async def test_a_full_chat_says_so_in_the_dialog(worlds: Worlds) -> None:
+    async with worlds(bobbin_max_messages=2) as world:
+        thread = await world.start("The first and last.")
+        await world.answered(thread)
+        await about(world, world.answers(thread)[0])
+
+        assert await world.slack.submit("alice", more("More?")) == {"bobbin.text": words.LIMIT_REACHED}
+        assert asked(world) == []
+
+
+async def test_a_chat_that_begins_while_the_dialog_is_open_takes_the_question(world: World) -> None:
+    root = await world.slack.say("bob", "general", "Something to talk about.")
+    await about(world, world.slack.message("general", root))
+    await world.ask("I was first.", user="bob", thread=root)
+    await world.choose(root, "bob", "demo/storyteller")
+    await world.answered(root)
+
+    assert await world.slack.submit("alice", entered("I was second.")) == {}
+    await world.answered(root, 2)
+
+    assert len(world.chats()) == 1
+    assert {a.model for a in world.models.asked()} == {"demo/storyteller"}
+
+
+async def test_where_the_bot_is_not_it_goes_to_the_direct_messages_with_the_quote(world: World) -> None:
+    world.forgive("not_in_channel")
+    ts = await world.slack.say("bob", "watercooler", "The coffee machine is broken.")
+    view = await about(world, world.slack.message("watercooler", ts))
+
+    await world.slack.submit("alice", entered(text_of(view) + "What now?"))
+
+    channel = world.slack.dm("alice")
+    root = await begun(world, channel)
+    await world.answered(root.ts, channel=channel)
+    assert world.requests()[0][-1] == ("user", "> The coffee machine is broken.\n\nWhat now?")
+    assert [m.user for m in world.slack.thread("watercooler", ts)] == ["U0BOB"]
+
+
+async def test_a_message_longer_than_the_field_is_quoted_in_part_and_leaves_room(world: World) -> None:
+    ts = await world.slack.say("bob", "general", "A very long story. " * 500)
+
+    view = await about(world, world.slack.message("general", ts))
+
+    assert len(text_of(view)) < 2100
+    assert text_of(view).endswith("…\n\n")
+
+
+async def test_a_message_that_is_gone_meanwhile_does_not_lose_the_question(world: World) -> None:
+    world.forgive("thread_not_found", "message_not_found", "invalid_thread_ts", "cannot_reply_to_message")
+    ts = await world.slack.say("bob", "general", "Soon I shall be gone.")
+    await about(world, world.slack.message("general", ts))
+    await world.slack.delete("bob", "general", ts)
+
+    await world.slack.submit("alice", entered("Where has it gone?"))
+
+    await world.until(lambda: len(world.rows("SELECT 1 FROM answers WHERE state = 'ended'")) == 1, "an answer", 8.0)
+
+
+# -- what travels in the dialog ------------------------------------------------------------------------------------
+
+
+@given(st.text(max_size=300), st.text(max_size=30), st.text(max_size=1500))
+def test_a_place_survives_the_dialog(channel: str, thread: str, url: str) -> None:
+    wanted = Wanted(channel, thread, url)
+
+    dumped = wanted.dump()
+
+    assert len(dumped) <= 3000 or len(json.dumps([channel, thread])) > 2900
+    found = Wanted.load(dumped)
+    assert (found.channel, found.thread) == (channel, thread)
+    assert found.response_url in (url, "")
+
+
+@given(st.text(max_size=6000))
+def test_a_quote_is_a_quote_and_leaves_room(text: str) -> None:
+    quoted = views.quote(text)
+
+    assert len(quoted) <= 3000
+    assert all(line.startswith(">") or not line for line in quoted.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ({"text": "a &lt; b &amp; <@U0BOB|bob> in <#C1|here>"}, "a < b & @bob in #here"),
+        ({"text": "", "attachments": [{"fallback": "An alert"}]}, "An alert"),
+        ({"text": "", "attachments": [{}, {"text": "Details"}]}, "Details"),
+        ({}, ""),
+    ],
+)
+def test_the_text_of_a_message_is_what_people_read(message: dict[str, Any], expected: str) -> None:
+    body = {"message": {"ts": "1.2", **message}, "channel": {"id": "C1"}}
+
+    assert payloads.message_of(body, "U0BOT") == payloads.About("C1", "1.2", expected)
+
+
+def test_elements_of_the_dialog_are_found_by_their_names() -> None:
+    """What is read from a submission is what the dialog asks for."""
+    view = views.dialog(Wanted("C1"))
+    ids = {block["block_id"]: block["element"]["action_id"] for block in view["blocks"] if block["type"] == "input"}
+
+    assert ids == {views.MODEL_BLOCK: views.DIALOG_MODEL, views.TEXT_BLOCK: views.DIALOG_TEXT}
