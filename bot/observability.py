@@ -129,7 +129,7 @@ class Metrics:
         self._answers = self._counter("answers", "Answers that ended, by outcome.", "outcome")
         self._first_word = self._histogram("first_word_seconds", "From the claim of an answer to its first word.")
         self._lag = self._histogram("lag_seconds", "From the model's sending a word to its being visible.")
-        self._waiting = self._gauge("answers_waiting", "Answers that wait their turn in this process.")
+        self._waiting = self._gauge("answers_waiting", "Answers that wait to be taken, in all processes.")
         self._running = self._gauge("answers_running", "Answers that this process is writing.")
         self._slack_calls = self._counter("slack_calls", "Calls of Slack's Web API.", "method", "result")
         self._slack_seconds = self._histogram("slack_call_seconds", "How long calls of Slack took.", "method")

@@ -149,6 +149,8 @@ class SlackAnswer:
             await self._mend(method, error)
             return
         self._failing_since = None
+        if since is not None:
+            self._slack.shown_after(self._slack.desk.now() - since)
         if self._desire.since is None and self._more_to_show():
             self._desire.since = self._slack.desk.now()
 

@@ -218,6 +218,10 @@ class Slack:
     def _is_mine(self, message: dict[str, Any]) -> bool:
         return message.get("user") == self.bot_user or bool(self.bot_id and message.get("bot_id") == self.bot_id)
 
+    def shown_after(self, seconds: float) -> None:
+        """An answer's text became visible, the oldest of it so long after the model had sent it."""
+        self._metrics.lag(seconds)
+
     def may_stream(self, channel: str) -> bool:
         """Whether native streaming has not been refused here."""
         return "" not in self._streamless and channel not in self._streamless

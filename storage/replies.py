@@ -121,6 +121,17 @@ class Replies:
         async with self._database.read() as connection:
             return list(dict.fromkeys(await connection.scalars(query)))
 
+    async def fallen(self) -> frozenset[str]:
+        """The answers whose owner let the lease lapse without giving them back."""
+        query = select(answers.c.message_id).where(OPEN, LAPSED, answers.c.owner.is_not(None))
+        async with self._database.read() as connection:
+            return frozenset(await connection.scalars(query))
+
+    async def waiting(self) -> int:
+        """How many answers wait to be taken, in all processes."""
+        async with self._database.read() as connection:
+            return await connection.scalar(select(func.count()).select_from(answers).where(OPEN, WAITING)) or 0
+
     async def request_stop(self, chat_id: str, source: str | None = None) -> Answer | None:
         """Mark the answer that is being written in this chat as to be stopped; its owner sees it when it renews.
 

@@ -104,6 +104,8 @@ class Engine:
         self._again: set[str] = set()
         self._runs: dict[str, Run] = {}
         self._closing = False
+        self.fallen: frozenset[str] = frozenset()
+        """Answers whose owner was found silent."""
 
     @property
     def runs(self) -> dict[str, Run]:
@@ -113,6 +115,7 @@ class Engine:
     def wake(self, chat_id: str) -> None:
         """There may be work in this chat. Returns at once."""
         if self._closing:
+            self._live.wake(chat_id)  # stored here a moment before the end, for the others to take
             return
         if chat_id in self._serving:
             self._again.add(chat_id)
@@ -120,6 +123,11 @@ class Engine:
         task = asyncio.create_task(self._serve(chat_id), name=f"chat {chat_id}")
         self._serving[chat_id] = task
         task.add_done_callback(lambda _: self._served(chat_id))
+
+    def heard(self, chat_id: str) -> None:
+        """Another process leaves work in this chat."""
+        if not self._closing:
+            self.wake(chat_id)
 
     def stop(self, answer_id: str) -> None:
         """End this answer if this process writes it; what was written stays."""
@@ -136,7 +144,8 @@ class Engine:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         with contextlib.suppress(StorageError):
-            await self._replies.release(self.owner)
+            for chat_id in await self._replies.release(self.owner):
+                self._live.wake(chat_id)
 
     # -- one chat ----------------------------------------------------------------------------------------------
 
@@ -152,6 +161,8 @@ class Engine:
                 while not self._closing and (answer := await self._replies.claim(chat_id, self.owner, LEASE)):
                     self._again.discard(chat_id)
                     await self._own(answer)
+                if self._closing:
+                    self._live.wake(chat_id)  # what waited behind the last answer
             except StorageError as error:
                 log.warning("storage_unreachable", reason=str(error))
             except Exception:
@@ -164,6 +175,8 @@ class Engine:
         self._metrics.running(len(self._runs))
         if answer.attempt > 1:
             log.info("answer_taken_up", answer=answer.id, attempt=answer.attempt)
+        if answer.id in self.fallen:
+            self._metrics.lease_taken_over()
         run.serving = asyncio.create_task(self._answer(run), name=f"answering {answer.id}")
         try:
             await asyncio.wait([run.serving])

@@ -18,6 +18,7 @@ STOPS = "stops"
 TEXTS = "texts"
 """Where the writer of an answer is asked for the text so far."""
 WAKES = "wakes"
+"""Where a process that is ending says in which chats it leaves work."""
 
 
 def topic(team: str) -> str:
@@ -41,6 +42,8 @@ class Live:
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+            while not self._queue.empty():
+                await self._coordination.publish(*self._queue.get_nowait())
 
     def said(self, said: Said) -> None:
         """Somebody said something, and an answer waits to be written."""
@@ -68,6 +71,10 @@ class Live:
     def stop(self, answer_id: str) -> None:
         """Asks whichever process writes this answer to stop."""
         self._tell(STOPS, {"answer": answer_id})
+
+    def wake(self, chat_id: str) -> None:
+        """Asks the other processes to look for work in this chat."""
+        self._tell(WAKES, {"chat": chat_id})
 
     def _tell(self, name: str, event: dict[str, Any]) -> None:
         if not self._queue.full():  # the database has the whole text; a flood must not fill the memory

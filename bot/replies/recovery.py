@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from bot.errors import StorageError
 from bot.observability import Metrics, get_logger
 from bot.replies.engine import LEASE, Engine
-from bot.replies.live import STOPS, TEXTS
+from bot.replies.live import STOPS, TEXTS, WAKES
 from storage.coordination import Coordination
 from storage.replies import Replies
 
@@ -35,6 +35,7 @@ class Recovery:
             asyncio.create_task(_for_ever(self._renew, RENEW_EVERY), name="leases"),
             asyncio.create_task(_for_ever(self._sweep, SWEEP_EVERY), name="recovery"),
             asyncio.create_task(_for_ever(self._hear_stops, 0.5), name="stops"),
+            asyncio.create_task(_for_ever(self._hear_wakes, 0.5), name="wakes"),
             asyncio.create_task(_for_ever(self._tell_texts, 0.5), name="texts"),
         ]
         try:
@@ -63,13 +64,22 @@ class Recovery:
         return answer.owner == self._engine.owner or answer.status.ended
 
     async def _sweep(self) -> None:
-        for chat_id in await self._replies.unattended(AT_ONCE):
-            self._engine.wake(chat_id)
+        self._metrics.waiting(await self._replies.waiting())
+        chats = await self._replies.unattended(AT_ONCE)
+        if chats:
+            self._engine.fallen = await self._replies.fallen()
+        for chat_id in chats:
+            self._engine.heard(chat_id)
 
     async def _hear_stops(self) -> None:
         async with self._coordination.subscribe(STOPS) as events:
             async for signal in events:
                 self._engine.stop(str(signal.event.get("answer")))
+
+    async def _hear_wakes(self) -> None:
+        async with self._coordination.subscribe(WAKES) as events:
+            async for signal in events:
+                self._engine.heard(str(signal.event.get("chat")))
 
     async def _tell_texts(self) -> None:
         """Whoever comes in mid-answer asks how far it is; the process that writes it says so."""
