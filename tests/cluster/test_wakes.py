@@ -17,7 +17,8 @@ from bot.replies.live import Live
 from bot.replies.recovery import Recovery
 from bot.replies.sink import Control, NowhereSink, ReplySink
 from storage.chats import Chats, NewMessage
-from storage.coordination import Coordination, MemoryCoordination
+from storage.coordination import Coordination
+from storage.coordination.memory import MemoryCoordination
 from storage.database import Database
 from storage.replies import Replies
 
