@@ -176,11 +176,10 @@ class Homes:
         own = profile.default_model
         gone = models.label(own) if own is not None and models.info(own) is None else None
         return views.home(
-            listing.blocks,
+            listing,
             shown=models.preselected_for(profile),
             gone=gone,
             always=profile.always,
-            look=listing.look,
         )
 
 

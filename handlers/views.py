@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from hashlib import blake2s
 from typing import Any
@@ -12,7 +11,7 @@ from bot import words
 from bot.chats.models import menu_key
 from bot.domain import ModelInfo
 from handlers.blocks import NEW_CHAT, Block, button, context, option, section
-from handlers.lists import Look
+from handlers.lists import Listing, Look
 from handlers.text import mrkdwn_escape, plain
 from storage.questions import Question
 
@@ -171,8 +170,10 @@ def _pieces(text: str) -> list[str]:
 # -- the Home tab --------------------------------------------------------------------------------------------------
 
 
-def home(rows: Sequence[Block], *, shown: ModelInfo | None, gone: str | None, always: bool, look: Look) -> View:
-    """The Home tab. `rows`: the list with its heading; `gone`: the person's own model, if it is not offered."""
+def home(listing: Listing, *, shown: ModelInfo | None, gone: str | None, always: bool) -> View:
+    """The Home tab. `gone`: the person's own model, if it is not offered."""
+    look, rows = listing.look, listing.blocks
+    count = words.HOME_COUNT_ONE if listing.total == 1 else words.HOME_COUNT.format(count=listing.total)
     again = [button(words.HOME_ALL, f"{HOME_PAGE}.all", Look().dump())]
     blocks: list[Block] = [
         section(words.HOME_INTRO),
@@ -181,7 +182,9 @@ def home(rows: Sequence[Block], *, shown: ModelInfo | None, gone: str | None, al
         {"type": "divider"},
         _search(look.search),
         *([{"type": "actions", "elements": again}] if look.search else []),
-        *rows,
+        *rows[:1],
+        *([context(count)] if listing.total else []),
+        *rows[1:],
     ]
     return {"type": "home", "blocks": blocks[:100], "private_metadata": look.dump()}
 
