@@ -174,6 +174,11 @@ function Combobox({ element, groups, query, setQuery, open, setOpen, busy, probl
     setEntered(false);
     if (!open) setOpen(true);
   };
+  /** A first letter that opens the list searches for itself, not for the choice that stands there. */
+  const typed = (event) => {
+    setQuery(open ? event.target.value : event.data ?? event.target.value);
+    show();
+  };
   const placeholder = element.placeholder?.text ?? "Choose an option";
   const single = multiple ? "" : textOf(chosen[0]);
   return html`<div class=${classes("select", open && "open", invalid && "invalid")} ref=${anchor}
@@ -187,7 +192,7 @@ function Combobox({ element, groups, query, setQuery, open, setOpen, busy, probl
       aria-activedescendant=${open && flat.length ? `${id}-${active}` : undefined} aria-invalid=${invalid ? "true" : undefined}
       class=${single && !open ? "has-value" : ""} placeholder=${(open && single) || placeholder}
       value=${open ? query : single} onKeyDown=${keys}
-      onInput=${(event) => { setQuery(event.target.value); show(); }} onBlur=${() => setOpen(false)} />
+      onInput=${typed} onBlur=${() => setOpen(false)} />
     <${Icon} name="chevron-down" size=${16} />
     ${open && html`<${Popover} anchor=${anchor} matchWidth class="select-list" onClose=${() => setOpen(false)}
         onMouseDown=${(event) => event.preventDefault()} onClick=${(event) => event.stopPropagation()}>

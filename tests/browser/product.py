@@ -1,0 +1,141 @@
+"""The product itself, as `bobbin sandbox` starts it, for the tests that use it in the browser."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from playwright.async_api import Locator, Page, expect
+
+from tests.browser.steps import thread_messages
+
+ROOT = Path(__file__).parents[2]
+STARTS_WITHIN = 30.0
+"""Seconds; it takes two or three, on a busy machine more."""
+
+
+@dataclass
+class Product:
+    """A running `bobbin sandbox` with the chats of `data`. An async context manager."""
+
+    data: Path
+    url: str = ""
+    process: asyncio.subprocess.Process | None = None
+
+    @property
+    def log(self) -> str:
+        return self.data.with_suffix(".log").read_text()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def start(self) -> None:
+        """Start it, and wait until it says where its page is."""
+        with self.data.with_suffix(".log").open("a") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "bot", "sandbox", "--no-open", "--port", "0", "--data", str(self.data)),
+                cwd=self.data.parent,  # where there is no .env
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                stdout=asyncio.subprocess.PIPE,
+                stderr=log,
+            )
+        try:
+            self.url = await asyncio.wait_for(self._address(), STARTS_WITHIN)
+        except BaseException:
+            await self.end()
+            raise
+
+    async def _address(self) -> str:
+        assert self.process is not None
+        assert self.process.stdout is not None
+        async for line in self.process.stdout:
+            if found := re.search(rb"open at +(http://\S+)", line):
+                return found.group(1).decode()
+        raise AssertionError(f"it did not start:\n{self.log}")
+
+    async def __aexit__(self, *_: object) -> None:
+        assert await self.end() == 0, self.log
+
+    async def end(self) -> int:
+        """Ctrl-C, as a service manager presses it."""
+        assert self.process is not None
+        if self.process.returncode is None:
+            self.process.terminate()
+        await self.process.communicate()
+        assert self.process.returncode is not None
+        return self.process.returncode
+
+
+async def visit(page: Page, product: Product, person: str = "U0ALICE", channel: str = "C0GENERAL") -> None:
+    """Open the workspace as somebody, in a channel."""
+    await page.goto(f"{product.url}/#user={person}&channel={channel}")
+    await expect(page.get_by_role("textbox", name="Message #")).to_be_visible()
+
+
+async def act_as(page: Page, name: str) -> None:
+    """Go on as another person, in the same place."""
+    await page.get_by_role("button", name="Acting as").click()
+    await page.get_by_role("menuitemradio", name=name).click()
+    await expect(page.get_by_role("button", name=f"Acting as {name}")).to_be_visible()
+
+
+async def ask(page: Page, text: str) -> Locator:
+    """Mention Bobbin by keyboard, and open the thread in which the menu appears. Gives the menu."""
+    await page.get_by_role("textbox", name="Message #").press_sequentially("@bob")
+    await expect(page.get_by_role("option", name=re.compile("Bobbin"))).to_have_attribute("aria-selected", "true")
+    await page.keyboard.press("Enter")
+    await page.keyboard.type(text)
+    await page.keyboard.press("Enter")
+    asked = page.get_by_role("main").get_by_role("article").filter(has_text=text)
+    await asked.get_by_role("button", name=re.compile(r"^\d+ repl")).click()
+    menu = thread_messages(page).get_by_role("combobox")
+    await expect(menu).to_be_visible()
+    return menu
+
+
+async def choose(page: Page, menu: Locator, model: str) -> None:
+    """Type a few letters of a model's name into the menu, and Enter."""
+    await menu.press_sequentially(model)
+    await expect(page.get_by_role("option")).to_have_count(1)
+    await page.keyboard.press("Enter")
+
+
+async def reply(page: Page, text: str) -> None:
+    box = page.get_by_role("textbox", name="Reply…")
+    await box.fill(text)
+    await box.press("Enter")
+
+
+def answers(page: Page) -> Locator:
+    """The answers in the open thread that are complete."""
+    return thread_messages(page).filter(has=page.get_by_role("button", name="Good answer"))
+
+
+async def answered(page: Page, count: int) -> Locator:
+    """Wait until so many answers of the open thread are complete. Gives the last of them."""
+    await expect(answers(page)).to_have_count(count, timeout=30_000)
+    return answers(page).last
+
+
+async def watch_growing(page: Page) -> None:
+    """From now on, note every state of an answer that is being written in the open thread."""
+    await page.evaluate(
+        """() => {
+          window.states = [];
+          new MutationObserver(() => {
+            const text = document.querySelector('.thread-pane .markdown.growing')?.textContent;
+            if (text && text !== window.states.at(-1)) window.states.push(text);
+          }).observe(document.body, { childList: true, subtree: true, characterData: true });
+        }"""
+    )
+
+
+async def states(page: Page) -> list[str]:
+    noted: list[str] = await page.evaluate("() => window.states")
+    return noted
