@@ -13,6 +13,7 @@ from bot.domain import Answer, Chat, Ending, Part, Status
 from bot.observability import get_logger
 from bot.replies.sink import Control
 from handlers import blocks
+from handlers.direct_message import cannot_write
 from handlers.draft import STREAM_LIFE, Draft
 from handlers.pace import APPEND, POST, START, STOP, UPDATE, Desire, Shown
 from handlers.slack import Limited, Refused, Slack, SlackError, Unreached, Unsure
@@ -61,13 +62,12 @@ class SlackAnswer:
         self._draft = Draft()
         self._desire = Desire(self._channel, may_native=manner.native and slack.may_stream(self._channel))
         self._leftovers: list[str] = []
-        self._status = ThinkingStatus(slack, self._channel, self._thread)
+        self._status = ThinkingStatus(slack, self._channel, self._thread, taken_up=answer.attempt > 1)
         self._ending: Ending | None = None
         self._written = False
         self._plain = 0
         self._leaving = False
         self._over = False
-        self._unreleased = False
         self._failing_since: float | None = None
         self._writer: asyncio.Task[None] | None = None
         self._beside: list[asyncio.Task[Any]] = []
@@ -100,14 +100,7 @@ class SlackAnswer:
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.shield(self._writer)
         await self._status.clear()
-        if self._unreleased:
-            await self._release()
         await asyncio.gather(*self._beside, return_exceptions=True)
-
-    async def _release(self) -> None:
-        """A stream that ended without our stop leaves its thread marked as being answered, for an hour."""
-        where = {"channel_id": self._channel, "thread_ts": self._thread}
-        await self._slack.attempt("agents.sessions.setStatus", status="active", **where)
 
     async def abandon(self) -> None:
         if self._writer is not None:
@@ -128,6 +121,8 @@ class SlackAnswer:
             await self._remove_leftovers()
         except SlackError as error:
             log.warning("answer_not_shown", chat=self._chat.id, answer=self._answer.id, reason=str(error))
+            if isinstance(error, Refused) and self._chat.place is not None:
+                await cannot_write(self._slack, self._chat.place, self._answer.asker, error.code)
         finally:
             desk.leave(self._desire)
 
@@ -187,6 +182,7 @@ class SlackAnswer:
         page.ts, page.native, page.sent = answer["ts"], True, page.sent + len(piece)
         page.opened_at = self._slack.desk.now()
         self._desire.shown = Shown.NATIVE
+        self._status.streaming()
         await self._appeared()
 
     async def _append(self) -> None:
@@ -202,6 +198,7 @@ class SlackAnswer:
         page = self._draft.page
         if self._leaving:
             await self._slack.call(STOP, channel=self._channel, ts=page.ts)
+            self._status.released()
             self._left_stream()
             return
         rest, tail = page.text[page.sent :], ""
@@ -211,6 +208,7 @@ class SlackAnswer:
         chunks = {"chunks": _chunk(rest)} if rest else {}
         footer = {"blocks": self._footer()} if final and self._footer() else {}
         await self._slack.call(STOP, channel=self._channel, ts=page.ts, **chunks, **footer)
+        self._status.released()
         page.native, page.sent, self._desire.must_close = False, len(page.text), False
         if final:
             await self._finished()
@@ -319,7 +317,6 @@ class SlackAnswer:
         if code == "stopped_by_user":
             self._control.stop()
         if code in NOT_STREAMING or code == "stopped_by_user" or self._leaving:
-            self._unreleased = True
             self._left_stream()
         else:
             self._leaving = self._desire.must_close = True
@@ -355,10 +352,8 @@ class SlackAnswer:
         self._leftovers += lost
         self._desire.may_native = not self._leftovers and self._desire.may_native
         for ts in (*(part.ts for part in self._answer.parts if part.native), *lost):
-            try:
+            with contextlib.suppress(Refused, Unsure):
                 await self._slack.errand(STOP, channel=self._channel, ts=ts)
-            except (Refused, Unsure):
-                self._unreleased = True
         self._desire.since = self._slack.desk.now() if self._draft.page.text else self._desire.since
 
     async def _unrecorded(self) -> list[str]:

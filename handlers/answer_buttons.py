@@ -8,7 +8,7 @@ from slack_bolt.app.async_app import AsyncApp
 from slack_bolt.context.ack.async_ack import AsyncAck
 
 from bot import words
-from bot.errors import ChatNotFound, ModelNotAllowed
+from bot.errors import ModelNotAllowed
 from handlers import blocks, payloads
 from handlers.surface import Surface, team_of
 
@@ -35,13 +35,14 @@ def register(app: AsyncApp, surface: Surface) -> None:
         await ack()
         try:
             answer = await surface.service.retry_with(blocks.read_answer_block(press.block), press.value)
-        except (ChatNotFound, ValueError):
-            return surface.whisper_at(slack, press, words.NOTHING_TO_RETRY)
+        except ValueError:
+            answer = None
         except ModelNotAllowed:
             return surface.whisper_at(slack, press, words.MODEL_NOT_OFFERED)
-        if answer is not None:
-            chat = await surface.service.get(answer.chat_id)
-            surface.tasks.start(surface.menus.show_title(chat), name="header")
+        if answer is None:
+            return surface.whisper_at(slack, press, words.NOTHING_TO_RETRY)
+        chat = await surface.service.get(answer.chat_id)
+        surface.tasks.start(surface.menus.show_header(chat), name="header")
         return None
 
     @app.action(blocks.FEEDBACK)

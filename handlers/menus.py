@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 from weakref import WeakValueDictionary
@@ -10,11 +13,13 @@ from weakref import WeakValueDictionary
 from bot import words
 from bot.chats.service import ChatService, Choice, Chosen
 from bot.domain import Chat, ModelInfo, Person
-from bot.errors import ChatError
+from bot.errors import ChatError, LimitReached
 from bot.observability import get_logger
 from handlers import blocks
+from handlers.agent import entitle
+from handlers.direct_message import cannot_write
 from handlers.names import Names
-from handlers.payloads import readable
+from handlers.recap import recap
 from handlers.slack import Directory, Refused, Slack, SlackError, Unsure
 from handlers.text import plain
 from handlers.waiting import WaitingMarks
@@ -23,11 +28,11 @@ from storage.questions import Question, Questions
 
 log = get_logger(__name__)
 
-HOPELESS = frozenset({"not_in_channel", "channel_not_found", "is_archived", "thread_not_found", "restricted_action",
-                      "invalid_thread_ts", "cannot_reply_to_message"})  # fmt: skip
-CONTEXT_MESSAGES = 50
-CONTEXT_CHARACTERS = 12_000
-"""How much of what people said before goes to the model."""
+READ_FIRST = 0.7
+"""Seconds that the menu waits for what was said before in the thread: read meanwhile, it is there when one chooses."""
+READ_AT_MOST = 30.0
+POST_AGAIN_FOR = 900.0
+"""Seconds in which a message is posted again whose fate Slack does not tell."""
 CROWDED = 0.5
 """When less than this share of Slack's edits is left, headers go another way that costs none."""
 
@@ -60,21 +65,58 @@ class Menus:
     async def _offer(self, question: Question) -> None:
         slack = await self._workspaces(question.place.team)
         try:
-            if question.place.thread != question.ts and question.context is None:
-                question = await self.with_context(slack, question)
-            own = await self._service.always(question)
-            if own is not None:
-                await self._skip_menu(slack, question, own)
+            if await self._joined(slack, question):
                 return
-            preselected = await self._service.models.preselected(Person(question.place.team, question.user))
-            ts = await self._post(slack, question, blocks.menu(question, preselected), words.MENU_FALLBACK)
-            await self._questions.set_menu(question.id, ts)
-        except Refused as error:
-            if error.code in HOPELESS:
-                await self._questions.give_up(question.id)
+            async with self._reading(slack, question) as reading:
+                own = await self._service.always(question)
+                if own is not None:
+                    await asyncio.wait(reading, timeout=READ_AT_MOST) if reading else None
+                    await self._skip_menu(slack, question, own)
+                    return
+                preselected = await self._service.models.preselected(Person(question.place.team, question.user))
+                ts = await self._post(slack, question, blocks.menu(question, preselected), words.MENU_FALLBACK)
+                await self._questions.set_menu(question.id, ts)
+        except Refused as error:  # whatever the reason, asking again would be refused again
+            await self._questions.give_up(question.id)
             log.warning("menu_refused", question=question.id, reason=error.code)
+            await cannot_write(slack, question.place, question.user, error.code)
         except (SlackError, ChatError) as error:
             log.warning("menu_not_posted", question=question.id, reason=type(error).__name__)
+
+    async def _joined(self, slack: Slack, question: Question) -> bool:
+        """Whether it needs no menu of its own: the thread has its chat by now, or this person's menu stands there."""
+        try:
+            joined = await self._service.join(question)
+        except LimitReached as full:
+            await self._questions.give_up(question.id)
+            await slack.attempt(
+                "chat.postEphemeral", channel=question.place.channel, thread_ts=question.place.thread,
+                user=question.user, text=words.LIMIT_REACHED, blocks=blocks.limit_reached(str(full)),
+            )  # fmt: skip
+            return True
+        if joined is None:
+            return False
+        if joined.said is not None and joined.said.queued:
+            self._marks.put(slack, question.place.channel, question.ts, joined.said.answer.id)
+        elif joined.said is None and joined.question.menu_ts is not None:
+            await self._questions.set_menu(question.id, joined.question.menu_ts)
+        return True
+
+    @asynccontextmanager
+    async def _reading(self, slack: Slack, question: Question) -> AsyncIterator[list[asyncio.Task[Question]]]:
+        """The thread so far is being read meanwhile, where there is one."""
+        if question.place.thread == question.ts or question.context is not None:
+            yield []
+            return
+        reading = [asyncio.create_task(self.with_context(slack, question), name="thread so far")]
+        try:
+            await asyncio.wait(reading, timeout=READ_FIRST)
+            yield reading
+            await asyncio.wait(reading, timeout=READ_AT_MOST)
+        finally:
+            for task in reading:
+                task.cancel()
+            await asyncio.gather(*reading, return_exceptions=True)
 
     async def _skip_menu(self, slack: Slack, question: Question, own: ModelInfo) -> None:
         chosen = await self._service.choose_model(question, own.ref)
@@ -91,10 +133,16 @@ class Menus:
             if question.id in self._offering:  # Slack keeps it waiting, that is all
                 continue
             slack = await self._workspaces(question.place.team)
-            if (ts := await self._find(slack, question)) is not None:
-                await self._questions.set_menu(question.id, ts)
-            else:
-                await self.offer(question)
+            try:
+                if await self._joined(slack, question):
+                    continue
+                if (ts := await self._find(slack, question)) is not None:
+                    await self._questions.set_menu(question.id, ts)
+                    continue
+            except (SlackError, ChatError) as error:
+                log.warning("menu_not_found_again", question=question.id, reason=type(error).__name__)
+                continue
+            await self.offer(question)
         for question in await self._questions.ready(older_than, 50):
             assert question.model is not None
             chosen = await self._service.choose_model(question, question.model)
@@ -126,7 +174,20 @@ class Menus:
         await self.after_choice(Chosen(Choice.STARTED, question, said), label)
 
     async def show_title(self, chat: Chat) -> None:
-        """Brings a new title into the header."""
+        """Brings a title that a model has written into the header, and to where Slack lists its conversations."""
+        if chat.place is None:
+            return
+        slack = await self._workspaces(chat.team)
+        await self.show_header(chat)
+        while True:
+            await entitle(slack, chat.place, chat.title)
+            now = await self._chats.get(chat.id)
+            if now.title == chat.title:
+                return
+            chat = now  # a person was quicker: theirs must not give way to the model's
+
+    async def show_header(self, chat: Chat) -> None:
+        """Draws the header again: something that it shows has changed."""
         if chat.place is not None and chat.header_ts is not None:
             await self._draw_header(await self._workspaces(chat.team), chat.id, chat.header_ts)
 
@@ -141,7 +202,11 @@ class Menus:
             await self._replace(slack, channel, ts, content, chat.title, response_url)
 
     async def _post_header(self, slack: Slack, question: Question, chat: Chat) -> None:
-        ts = await self._post(slack, question, await self._header(chat), plain(chat.title, 300))
+        try:
+            ts = await self._post(slack, question, await self._header(chat), plain(chat.title, 300))
+        except SlackError as error:  # the answer has its own ways to say so
+            log.warning("header_not_posted", chat=chat.id, reason=str(error))
+            return
         await self._chats.set_header(chat.id, ts)
 
     async def _header(self, chat: Chat) -> list[dict[str, Any]]:
@@ -150,6 +215,7 @@ class Menus:
 
     async def _post(self, slack: Slack, question: Question, content: list[dict[str, Any]], text: str) -> str:
         """Posts once, even when Slack's answer gets lost."""
+        pause, deadline = 0.1, time.monotonic() + POST_AGAIN_FOR
         while True:
             try:
                 answer = await slack.errand(
@@ -164,6 +230,10 @@ class Menus:
             except Unsure:
                 if (ts := await self._find(slack, question)) is not None:
                     return ts
+                if time.monotonic() > deadline:
+                    raise
+            await asyncio.sleep(pause)
+            pause = min(15.0, pause * 2)
 
     async def _find(self, slack: Slack, question: Question) -> str | None:
         """A menu that was posted although nobody told us."""
@@ -185,24 +255,13 @@ class Menus:
     # -- the thread so far -------------------------------------------------------------------------------------
 
     async def with_context(self, slack: Slack, question: Question, until: str | None = None) -> Question:
-        """What people had said in the thread before they turned to Bobbin, which was with the message `until`."""
-        place, until = question.place, until or question.ts
-        try:
-            answer = await slack.errand(
-                "conversations.replies", channel=place.channel, ts=place.thread, latest=until,
-                inclusive=False, limit=200,
-            )  # fmt: skip
-        except Refused as error:
-            log.info("thread_not_readable", question=question.id, reason=error.code)
-            return question
-        said = [m for m in answer.get("messages", []) if m.get("text") and m["ts"] < until]
-        lines = [await self._line(slack, message) for message in said[-CONTEXT_MESSAGES:]]
-        text = "\n".join(line for line in lines if line)[-CONTEXT_CHARACTERS:]
-        return await self._questions.set_context(question.id, text) if text else replace(question, context="")
+        """What people had said in the thread before they turned to Bobbin, which was with the message `until`.
 
-    async def _line(self, slack: Slack, message: dict[str, Any]) -> str:
-        if message.get("user") == slack.bot_user:
-            return ""
-        author = message.get("user") or ""
-        name = message.get("username") or (await self._names(Person(slack.team, author)) if author else None)
-        return f"{name or words.UNKNOWN_PERSON}: {readable(message['text'], slack.bot_user)}"
+        Where the thread cannot be read, the question stays as it is.
+        """
+        try:
+            text = await recap(slack, self._names, question.place, until or question.ts)
+        except SlackError as error:
+            log.info("thread_not_readable", question=question.id, reason=str(error))
+            return question
+        return await self._questions.set_context(question.id, text) if text else replace(question, context="")

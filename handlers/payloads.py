@@ -20,7 +20,7 @@ THUMBS = tuple(f"thumb_{edge}" for edge in (1024, 960, 800, 720, 480, 360))
 LONGEST_NAME = 255
 """Characters of a file's name that are kept."""
 _CONTROL = re.compile(r"<([@#!]?)([^<>|]*)(?:\|([^<>]*))?>")
-_LEADING_MENTION = re.compile(r"\s*<@([A-Z0-9]+)(?:\|[^>]*)?>")
+_LEADING_MENTION = re.compile(r"\s*<(?:@([A-Z0-9]+)|!(?:subteam\^|here|channel|everyone)[^>|]*)(?:\|[^>]*)?>")
 
 
 def utterance(event: dict[str, Any], *, team: str, bot_user: str) -> Utterance | None:
@@ -43,7 +43,7 @@ def utterance(event: dict[str, Any], *, team: str, bot_user: str) -> Utterance |
         user=user,
         text=readable(raw, bot_user),
         addressed=mentioned or direct or event.get("type") == "app_mention",
-        to_others=bool(first and first[1] != bot_user and not mentioned),
+        to_others=bool(first and not mentioned and not direct),  # nobody else is there in a direct message
         user_team=own_team if own_team and own_team != team else None,
         files=review(shared_files(event)),
     )

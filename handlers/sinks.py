@@ -63,7 +63,7 @@ class SlackSinks:
         """Slack shows a native stream live to its recipient alone: with others in the thread, edits serve all."""
         if self._mode != "auto" or answer.asker is None:
             return self._mode == "native" and answer.asker is not None
-        return await self._chats.authors(chat.id) <= 1
+        return not chat.context and await self._chats.authors(chat.id) <= 1
 
 
 async def _finish(task: asyncio.Task[None]) -> None:

@@ -1,4 +1,4 @@
-"""The line "Bobbin is thinking…" under a thread: shown at once, kept alive, gone at the end."""
+"""The line "Bobbin is thinking…" under a thread and Slack's own Stop: there while it is needed, gone at the end."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 
 from bot import words
+from handlers.agent import Working, bounded
 from handlers.slack import Slack
 
 REFRESH = 80.0
@@ -16,8 +17,10 @@ METHOD = "assistant.threads.setStatus"
 class ThinkingStatus:
     """One thread's status while an answer is being thought about. A convenience: no failure of it matters."""
 
-    def __init__(self, slack: Slack, channel: str, thread: str) -> None:
+    def __init__(self, slack: Slack, channel: str, thread: str, *, taken_up: bool = False) -> None:
+        """`taken_up`: somebody else has begun this answer, and may have left signs of it."""
         self._slack, self._channel, self._thread = slack, channel, thread
+        self._working = Working(slack, channel, thread, maybe=taken_up)
         self._task: asyncio.Task[None] | None = None
         self._may_stand = False
         self._calling = False
@@ -25,6 +28,15 @@ class ThinkingStatus:
 
     def show(self) -> None:
         self._task = asyncio.create_task(self._keep())
+        self._working.begin()
+
+    def streaming(self) -> None:
+        """A native stream has begun."""
+        self._working.streaming()
+
+    def released(self) -> None:
+        """A native stream has been ended, and the session with it."""
+        self._working.released()
 
     def gone(self) -> None:
         """A message of ours appeared: Slack takes the status away by itself, unless we are just renewing it."""
@@ -43,10 +55,12 @@ class ThinkingStatus:
             await asyncio.wait([self._task], timeout=5.0)  # else it might land after we took it away
         await self.leave()
         if self._may_stand:
-            await self._slack.attempt(METHOD, channel_id=self._channel, thread_ts=self._thread, status="")
+            await self._say("")
+        await self._working.end()
 
     async def leave(self) -> None:
         """Stops renewing it."""
+        await self._working.leave()
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -56,11 +70,13 @@ class ThinkingStatus:
         while self._renew:
             self._calling = self._may_stand = True
             try:
-                self._may_stand = await self._slack.attempt(
-                    METHOD, channel_id=self._channel, thread_ts=self._thread, status=words.THINKING
-                )
+                self._may_stand = await self._say(words.THINKING)
             finally:
                 self._calling = False
             if not self._may_stand:
                 return
+            await self._working.renew()
             await asyncio.sleep(REFRESH)
+
+    async def _say(self, status: str) -> bool:
+        return await bounded(self._slack, METHOD, channel_id=self._channel, thread_ts=self._thread, status=status)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bot import words
@@ -46,6 +46,7 @@ class Surface:
         said = payloads.utterance(event, team=slack.team, bot_user=slack.bot_user)
         if said is None:
             return
+        said = replace(said, text=await self.names.spell(slack.team, said.text, ask=False))
         async with self.talks.turn(said.place):
             hearing = await self.service.hear(said)
         about_files = self._about_files(slack, said, hearing)
@@ -64,6 +65,15 @@ class Surface:
             content = blocks.limit_reached(chat.id if chat else "")
             place = said.place
             self.whisper(slack, place.channel, place.thread, said.user, words.LIMIT_REACHED, content)
+        if hearing.outcome in (Heard.ASKED, Heard.SAID):
+            self.tasks.start(self._learn_names(said), name="names")
+
+    async def _learn_names(self, said: Utterance) -> None:
+        """Asks Slack what people are called who spoke or were spoken of, now that it has its acknowledgement."""
+        await self.names.refresh(Person(said.place.team, said.user))
+        text = await self.names.spell(said.place.team, said.text)
+        if text != said.text:
+            await self.service.respell(said, text)
 
     async def _offer(self, question: Question, about_files: Coroutine[Any, Any, None] | None) -> None:
         """The menu, and then what is to be said in its thread, which it makes."""

@@ -194,7 +194,7 @@ class Chats:
             return bool(await connection.scalar(query))
 
     async def move_channel(self, team: str, old: str, new: str) -> None:
-        """Slack gave a channel another id: what stands in it moves along, except where something stands there already."""
+        """Slack gave a channel another id: what stands in it moves along, unless something stands there already."""
         async with self._database.begin() as connection:
             for table, within in ((chats, chats.c.thread), (questions, questions.c.ts)):
                 there = table.alias("there")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import select, tuple_
 
 from bot.domain import ModelRef, Person
 from storage.columns import utc_now
@@ -45,6 +46,15 @@ class People:
             last_model=ModelRef.parse(row.last_model) if row.last_model else None,
             always=row.always,
         )
+
+    async def names(self, persons: Collection[Person]) -> dict[Person, str]:
+        """The names of those whose name is known."""
+        query = select(people.c.team, people.c.user, people.c.name).where(
+            tuple_(people.c.team, people.c.user).in_([(person.team, person.user) for person in persons]),
+            people.c.name.is_not(None),
+        )
+        async with self._database.read() as connection:
+            return {Person(row.team, row.user): row.name for row in await connection.execute(query)}
 
     async def remember_name(self, person: Person, name: str) -> None:
         await self._set(person, name=name)

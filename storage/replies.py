@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, case, exists, func, literal, null, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.domain import Answer, Ending, Part, Person, Status
-from bot.errors import ChatNotFound
+from bot.domain import Answer, Ending, ModelRef, Part, Person, Status
+from bot.errors import ChatNotFound, ModelGone
 from storage.columns import database_time, utc_now
 from storage.database import Conflict, Database
 from storage.rows import from_parts, select_answers, to_answer, to_ending
@@ -150,10 +150,15 @@ class Replies:
             answer_id = await connection.scalar(query)
             return None if answer_id is None else await _one(connection, answers.c.message_id == answer_id)
 
-    async def retry(self, answer_id: str) -> Answer | None:
-        """Let a failed answer wait again; what it had written stays. Of several who ask, one gets it, others None."""
+    async def retry(self, answer_id: str, model: ModelRef | None = None) -> Answer | None:
+        """Let a failed answer wait again; what it had written stays. Of several who ask, one gets it, others None.
+
+        With a `model`, the chat goes on with that one: only where the answer failed because the old one is gone.
+        """
         failed = and_(answers.c.message_id == answer_id, answers.c.state == "ended", answers.c.ending == Status.FAILED)
         async with self._database.begin() as connection:
+            if model is not None:
+                failed = and_(failed, _failed_with(ModelGone.code))
             again = await _change(
                 connection,
                 failed,
@@ -167,14 +172,16 @@ class Replies:
                 prompt_tokens=None,
                 completion_tokens=None,
                 cost=None,
-                model=select(chats.c.provider + literal(":") + chats.c.model)
-                .where(chats.c.id == answers.c.chat_id)
-                .scalar_subquery(),
+                model=_model_of_chat() if model is None else str(model),
             )
             if not again:
                 return None
             await _message(connection, answer_id, status=Status.WAITING, error=None)
-            return await _one(connection, answers.c.message_id == answer_id)
+            answer = await _one(connection, answers.c.message_id == answer_id)
+            if model is not None and answer is not None:
+                changed = {"provider": model.provider, "model": model.name, "updated_at": utc_now()}
+                await connection.execute(update(chats).where(chats.c.id == answer.chat_id).values(changed))
+            return answer
 
     async def get(self, answer_id: str) -> Answer:
         """Raises ChatNotFound."""
@@ -251,6 +258,15 @@ async def _claim(connection: AsyncConnection, chat_id: str, owner: str, lease: f
         return None
     await _message(connection, answer_id, status=Status.RUNNING)
     return await _one(connection, answers.c.message_id == answer_id)
+
+
+def _failed_with(code: str) -> ColumnElement[bool]:
+    return exists().where(messages.c.id == answers.c.message_id, messages.c.error == code)
+
+
+def _model_of_chat() -> Any:
+    mine = chats.c.id == answers.c.chat_id
+    return select(chats.c.provider + literal(":") + chats.c.model).where(mine).scalar_subquery()
 
 
 def _held(answer_id: str, owner: str) -> ColumnElement[bool]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from bot import words
@@ -11,10 +12,18 @@ from bot.domain import Answer, Chat, Message, Person, Role
 from bot.providers.base import Request, Turn
 from storage.chats import Chats, ImageBudget
 
-Names = Callable[[Person], Awaitable[str | None]]
-"""What a person is called, or None where that cannot be found out."""
 IMAGES = ImageBudget(count=20, size=16_000_000)
 """The newest images that are sent along each time; of older ones only the names."""
+
+
+class Names(Protocol):
+    """What a briefing needs of `handlers.names`."""
+
+    async def __call__(self, person: Person) -> str | None: ...
+
+    async def spell(self, team: str, text: str) -> str:
+        """The text with names in the place of people's ids."""
+        ...
 
 
 class Enclosing(Protocol):
@@ -38,6 +47,7 @@ class Briefings:
         if await self._enclosures.settle(chat, answer, history):
             history = await self._chats.history(chat.id, answer.number, most=most)
         authors = {m.author: m.author_name for m in history if m.author is not None}
+        history = [replace(m, text=await self._names.spell(chat.team, m.text)) for m in history]
         names: dict[str, str] = {}
         if len(authors) > 1 or chat.context:
             for user, name in authors.items():

@@ -1,0 +1,85 @@
+"""What people had said in a thread before they turned to Bobbin: who said what, within a budget."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+from bot import words
+from bot.domain import Person, Place
+from handlers.names import Names
+from handlers.payloads import HEARD_SUBTYPES, readable
+from handlers.slack import Slack
+
+MESSAGES = 50
+"""So many of the newest messages are told, besides the one that the thread began with."""
+CHARACTERS = 12_000
+LONGEST = 4_000
+"""Characters of one message."""
+PAGE = 200
+PAGES = 10
+"""Slack gives a thread from its beginning on; of one that is longer than this, the middle is told."""
+
+
+async def recap(slack: Slack, names: Names, place: Place, until: str) -> str:
+    """The thread up to the message `until`, as lines "name: text"; empty when nobody spoke. Raises SlackError."""
+    said = [m for m in await _messages(slack, place, until) if _is_speech(m, slack)]
+    lines = await asyncio.gather(*(_line(slack, names, message) for message in said))
+    return fitting([line[:LONGEST] for line in lines])
+
+
+def fitting(lines: Sequence[str], most: int = CHARACTERS) -> str:
+    """The first line, which says what it is about, and as many of the last ones as fit."""
+    if not lines:
+        return ""
+    kept: deque[str] = deque()
+    left = most - len(lines[0])
+    for line in reversed(lines[1:]):
+        left -= len(line) + 1
+        if left < 0:
+            break
+        kept.appendleft(line)
+    gap = [words.THREAD_GAP] if len(kept) < len(lines) - 1 else []
+    return "\n".join([lines[0], *gap, *kept])
+
+
+async def _messages(slack: Slack, place: Place, until: str) -> list[dict[str, Any]]:
+    root: list[dict[str, Any]] = []
+    newest: deque[dict[str, Any]] = deque(maxlen=MESSAGES)
+    cursor: dict[str, Any] = {}
+    for _ in range(PAGES):
+        page = await slack.errand(
+            "conversations.replies", channel=place.channel, ts=place.thread, latest=until, limit=PAGE, **cursor
+        )
+        for message in page.get("messages", []):
+            if message["ts"] == place.thread:
+                root = [message]
+            elif message["ts"] < until:
+                newest.append(message)
+        following = (page.get("response_metadata") or {}).get("next_cursor")
+        if not following:
+            break
+        cursor = {"cursor": following}
+    return [message for message in root if message["ts"] < until] + list(newest)
+
+
+def _is_speech(message: dict[str, Any], slack: Slack) -> bool:
+    if message.get("user") == slack.bot_user:
+        return False
+    speech = message.get("subtype") in HEARD_SUBTYPES or message.get("subtype") == "bot_message"
+    return speech and bool(message.get("text") or message.get("files"))
+
+
+async def _line(slack: Slack, names: Names, message: dict[str, Any]) -> str:
+    author = str(message.get("user") or "")
+    name = message.get("username") or (message.get("bot_profile") or {}).get("name")
+    if not name and author:
+        name = await names(Person(slack.team, author))
+    text = await names.spell(slack.team, readable(str(message.get("text") or ""), slack.bot_user))
+    shared = [str(file.get("name") or file.get("title") or file.get("id")) for file in message.get("files") or ()]
+    said = [text] if text else []
+    if shared:
+        said.append(words.THREAD_FILES.format(names=", ".join(shared)))
+    return f"{name or words.UNKNOWN_PERSON}: {' '.join(said)}"
