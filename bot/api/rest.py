@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request
@@ -38,6 +39,8 @@ from bot.domain import Answer, Chat, Person, Status
 from bot.errors import BobbinError
 
 PAGE, LONGEST_PAGE = 50, 100
+SILENCE = 15.0
+"""Seconds without an event after which a stream shows that it is alive."""
 EVENT_STREAM = "text/event-stream"
 
 Responses = dict[int | str, dict[str, Any]]
@@ -150,7 +153,7 @@ def router(programs: Programs, feed: Feed, gate: Gate) -> APIRouter:
 
     async def respond(request: Request, person: Person, chat: Chat, answer: Answer, status: int) -> Response:
         if EVENT_STREAM in request.headers.get("accept", ""):
-            events = streamed(programs, feed, person, chat, answer)
+            events = alive(streamed(programs, feed, person, chat, answer))
             return StreamingResponse(events, status, {"Cache-Control": "no-store"}, media_type=EVENT_STREAM)
         async with waiting(programs, feed, person, chat, answer) as wait:
             return JSONResponse(await outcome(programs, wait, await wait.whole()), status)
@@ -187,7 +190,9 @@ def failure(programs: Programs, exchange: Exchange) -> str:
     return words.failure(exchange.answer.error, programs.models.label(exchange.chat.model))
 
 
-async def streamed(programs: Programs, feed: Feed, person: Person, chat: Chat, answer: Answer) -> AsyncIterator[str]:
+async def streamed(
+    programs: Programs, feed: Feed, person: Person, chat: Chat, answer: Answer
+) -> AsyncGenerator[str, None]:
     """The exchange as server-sent events."""
     async with waiting(programs, feed, person, chat, answer) as wait:
         try:
@@ -207,6 +212,25 @@ async def streamed(programs: Programs, feed: Feed, person: Person, chat: Chat, a
             yield event("failed", error.body)
         except BobbinError:
             yield event("failed", body("Unavailable", words.SAVE_FAILED))
+
+
+async def alive(events: AsyncGenerator[str, None]) -> AsyncIterator[str]:
+    """The same, with a comment whenever nothing has come for a while: proxies cut what is silent."""
+    waited = asyncio.ensure_future(anext(events, None))
+    try:
+        while True:
+            done, _ = await asyncio.wait([waited], timeout=SILENCE)
+            if not done:
+                yield ": still being written\n\n"
+            elif (found := waited.result()) is None:
+                return
+            else:
+                yield found
+                waited = asyncio.ensure_future(anext(events, None))
+    finally:
+        waited.cancel()
+        await asyncio.gather(waited, return_exceptions=True)
+        await events.aclose()
 
 
 def event(name: str, data: dict[str, Any]) -> str:

@@ -222,6 +222,30 @@ async def test_an_answer_may_be_streamed(world: World, api: Api) -> None:
     assert (name, data["error"]) == ("failed", "Model failed")
 
 
+async def test_leaving_a_stream_does_not_stop_the_answer(world: World, api: Api) -> None:
+    chat = await api.conversation()
+    world.say("One two three four five six.", rate=15)
+    path = f"/chat/conversations/{chat}/messages"
+    async with api.http.stream("POST", path, json={"content": "hi"}, headers={"Accept": "text/event-stream"}) as answer:
+        async for line in answer.aiter_lines():
+            if line == "event: token":
+                break
+    await world.idle()
+    assert (await api.history(chat))["messages"][1]["content"] == "One two three four five six."
+
+
+async def test_a_stream_shows_that_it_is_alive(world: World, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.api.rest.SILENCE", 0.05)
+    chat = await api.conversation()
+    world.say("Late but whole.", first_after=0.3)
+    path = f"/chat/conversations/{chat}/messages"
+    async with api.http.stream("POST", path, json={"content": "hi"}, headers={"Accept": "text/event-stream"}) as answer:
+        text = (await answer.aread()).decode()
+    before, _, after = text.partition("event: token")
+    assert before.count(": still being written\n\n") >= 3
+    assert "Late but whole." in after
+
+
 async def streamed(api: Api, path: str, body: dict[str, Any]) -> list[tuple[str, Any]]:
     import json
 
