@@ -72,7 +72,7 @@ def file_json(workspace: Workspace, file_id: str) -> Json:
     file = workspace.files[file_id]
     url = f"{workspace.base_url}/files/{workspace.team_id}-{file.id}/{file.name}"
     extension = file.name.rpartition(".")[2].lower() if "." in file.name else "binary"
-    return {
+    usual = {
         "id": file.id,
         "created": int(file.created),
         "name": file.name,
@@ -89,6 +89,7 @@ def file_json(workspace: Workspace, file_id: str) -> Json:
         "file_access": "visible",
         "channels": list(file.channels),
     }
+    return {name: value for name, value in (usual | file.told).items() if value is not None}
 
 
 def post_message(call: Call) -> Json:

@@ -47,6 +47,8 @@ class File:
     created: float
     mode: str = "hosted"
     channels: list[str] = field(default_factory=list)
+    told: Json = field(default_factory=dict)
+    """What Slack says of it instead of the usual (None: nothing), as long as this stands here."""
 
 
 @dataclass(frozen=True, slots=True)
