@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help run test check format docs clean
+.PHONY: help run test check format docs picture clean
 .DEFAULT_GOAL := help
 
 help: ## what can be made
@@ -19,7 +19,7 @@ check: .venv/.ready-dev ## style, types and import rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/mypy scripts/bootstrap.py scripts/commands_page.py
+	$(BIN)/mypy scripts/bootstrap.py scripts/commands_page.py scripts/picture.py
 	$(BIN)/lint-imports
 
 format: .venv/.ready-dev ## rewrites the code in its one style
@@ -29,6 +29,9 @@ format: .venv/.ready-dev ## rewrites the code in its one style
 docs: .venv/.ready-dev ## rewrites docs/commands.md from the program
 	$(BIN)/python scripts/commands_page.py > docs/commands.part
 	mv docs/commands.part docs/commands.md
+
+picture: .venv/.ready-dev ## takes the README's pictures anew, in the sandbox
+	$(BIN)/python -m scripts.picture
 
 clean: ## removes what was fetched or built
 	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build
