@@ -1,9 +1,5 @@
 """Who may write next in one workspace, within Slack's budgets. Pure: time is an argument, nothing is called.
 
-Slack counts calls per method, workspace and app (posts: per channel) and says how many a minute; how many may come at
-once it does not say. So every method has a token bucket with the documented rate and a cautious burst, and each 429
-teaches it better.
-
 Every answer that is being written has a `Desire`. Native streams spend `chat.appendStream`, edited messages
 `chat.update`; an answer that is not visible yet may become either, so both budgets carry answers at the same time.
 Among those that are ready the longest waiting reader is served first; endings come before progress. How long a
@@ -15,138 +11,25 @@ of a crowd would come too seldom, the youngest answers are held and posted whole
 from __future__ import annotations
 
 import bisect
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
 
-START = "chat.startStream"
-APPEND = "chat.appendStream"
-STOP = "chat.stopStream"
-UPDATE = "chat.update"
-POST = "chat.postMessage"
+from handlers.rates import APPEND, PER_CHANNEL, POST, RATES, START, STOP, UNKNOWN, UPDATE, Bucket, Rate
+
+__all__ = ["APPEND", "PER_CHANNEL", "POST", "RATES", "START", "STOP", "UPDATE", "Bucket", "Desire", "Errand", "Grant"]
+__all__ += ["Pace", "Rate", "Shown"]
 
 MIN_GAP = 0.44
 """Seconds between two writes of one answer, however rich the budget: more often is flicker, not speed."""
-HORIZON = 3.0
+HORIZON = 3.5
 """Seconds over which a full bucket's burst is spread: so that a short answer, too, is written evenly."""
-REFILL = 2.0
+REFILL = 1.0
 """Seconds of refill that are counted on, besides what is there, for ending the answers opened as edits."""
+FIRST_SHARE = 0.8
+"""How long the first words of a crowd of edited answers wait, as a share of the gap that they will then have."""
 MAX_HOLD = 8.0
-"""Seconds after which a held answer is opened even if its edits will come seldom."""
-FORGIVE_AFTER = 60.0
-"""Seconds without a 429 after which a bucket that had learnt caution trusts a little more."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """A documented allowance: calls per second, and how many we dare to send at once."""
-
-    per_second: float
-    burst: float
-
-
-RATES: dict[str, Rate] = {
-    START: Rate(20 / 60, 4),
-    APPEND: Rate(100 / 60, 20),
-    STOP: Rate(20 / 60, 4),
-    UPDATE: Rate(50 / 60, 10),
-    POST: Rate(1.0, 3),
-    "chat.postEphemeral": Rate(100 / 60, 20),
-    "chat.delete": Rate(50 / 60, 10),
-    "conversations.replies": Rate(50 / 60, 10),
-    "conversations.info": Rate(50 / 60, 10),
-    "conversations.open": Rate(50 / 60, 10),
-    "users.info": Rate(100 / 60, 20),
-    "reactions.add": Rate(50 / 60, 10),
-    "reactions.remove": Rate(20 / 60, 4),
-    "views.open": Rate(100 / 60, 20),
-    "views.update": Rate(100 / 60, 20),
-    "views.publish": Rate(100 / 60, 20),
-    "assistant.threads.setStatus": Rate(1.0, 10),
-    "assistant.threads.setTitle": Rate(100 / 60, 20),
-    "assistant.threads.setSuggestedPrompts": Rate(100 / 60, 20),
-    "agents.sessions.setStatus": Rate(50 / 60, 10),
-    "agents.sessions.rename": Rate(50 / 60, 10),
-}
-PER_CHANNEL = frozenset({POST, "assistant.threads.setStatus"})
-UNKNOWN = Rate(20 / 60, 4)
-MARGIN = 0.97
-"""Share of the documented rate that is used: Slack's clock is not ours."""
-
-
-class Bucket:
-    """The allowance of one method: a token bucket that a 429 teaches caution."""
-
-    def __init__(self, rate: Rate, now: float) -> None:
-        self._rate = rate
-        self._trust = 1.0
-        self._part = 1.0
-        self._burst = rate.burst
-        self._level = rate.burst
-        self._at = now
-        self._held_until = 0.0
-        self._refused_at = float("-inf")
-
-    @property
-    def burst(self) -> float:
-        """Calls that may come at once, as far as is known."""
-        return max(1.0, self._burst * self._part)
-
-    @property
-    def per_second(self) -> float:
-        return self._rate.per_second * MARGIN * self._trust * self._part
-
-    def level(self, now: float) -> float:
-        """Calls that may be made at this moment."""
-        self._refill(now)
-        return 0.0 if now < self._held_until else self._level
-
-    def take(self, now: float) -> None:
-        self._refill(now)
-        self._level -= 1.0
-
-    def give_back(self) -> None:
-        self._level = min(self.burst, self._level + 1.0)
-
-    def ready_at(self, now: float, reserve: float = 0.0) -> float:
-        """When the next call may be made with `reserve` left after it."""
-        self._refill(now)
-        missing = max(0.0, 1.0 + min(reserve, self.burst - 1.0) - self._level)
-        return max(self._held_until, now + missing / self.per_second)
-
-    def refused(self, now: float, retry_after: float) -> None:
-        """A 429: nothing until `retry_after`, and less at once from now on; less in all if it happens again soon."""
-        self._refill(now)
-        if now - self._refused_at < FORGIVE_AFTER:
-            self._trust = max(0.3, self._trust * 0.85)
-        self._refused_at = now
-        self._burst = max(1.0, self._burst * 0.6)
-        self._held_until = max(self._held_until, now + retry_after)
-        self._level, self._at = 1.0, self._held_until  # Slack promises one call then, not more
-
-    def sync(self, now: float, level: float, wait: float = 0.0) -> None:
-        """Others spend from the same allowance: what is left by the common account, and when there is one more."""
-        self._level, self._at = min(level, self.burst), now
-        if wait > 0.0:
-            self._held_until = max(self._held_until, now + wait)
-
-    def share(self, now: float, part: float) -> None:
-        """Only this part of the allowance, and of what is left of it, is ours from now on."""
-        if part != self._part:
-            self._refill(now)
-            self._level *= min(1.0, part / self._part)
-            self._part = part
-
-    def _refill(self, now: float) -> None:
-        if now - self._refused_at > FORGIVE_AFTER and (self._trust < 1.0 or self._burst < self._rate.burst):
-            self._refused_at = now
-            self._trust = min(1.0, self._trust * 1.15)
-            self._burst = min(self._rate.burst, self._burst + 1.0)
-        if now > self._at:
-            self._level = min(self.burst, self._level + (now - self._at) * self.per_second)
-            self._at = now
+"""Seconds after which held answers are opened, one by one, even if their edits will come seldom."""
 
 
 class Shown(StrEnum):
@@ -200,7 +83,6 @@ class Errand:
 
 
 Grant = tuple[Desire | Errand, str]
-Class = Literal["errand", "final", "open", "progress"]
 
 
 class Pace:
@@ -272,8 +154,9 @@ class Pace:
 
     def wake_at(self, now: float) -> float | None:
         """When `grants` may have something to give again; None: not before something changes."""
+        shares = {shown: self._share(shown, now) for shown in (Shown.NATIVE, Shown.EDIT)}
         times = [self.bucket(e.method, e.channel, now).ready_at(now) for e in self._errands]
-        times += [self._earliest(d, now) for d in self._desires if not d.busy and _wants(d)]
+        times += [self._earliest(d, now, shares) for d in self._desires if not d.busy and _wants(d)]
         return max(now + 0.005, min(times)) if times else None
 
     # -- who is next -------------------------------------------------------------------------------------------
@@ -301,51 +184,55 @@ class Pace:
         unseen = [d for d in ready if d.shown is Shown.NOT and not d.whole and not d.must_close]
         if not unseen:
             return
-        room, gap = self._edit_room(now)
-        queues = Counter(d.channel for d in unseen)
+        room, delay = self._edit_room(now), self._first_delay(now)
         for desire in unseen:
             if desire.may_native and not desire.reuse and self._take(START, desire.channel, now):
                 desire.opening = Shown.NATIVE
                 given.append((desire, START))
-                continue
-            assert desire.since is not None
-            waited = now - desire.since
-            if self._spare_edit(now):
-                waited = MAX_HOLD
-            if room <= 0 and waited < MAX_HOLD:
-                continue
-            if waited < self._first_delay(now, desire, gap, queues[desire.channel]):
-                continue
-            method = UPDATE if desire.reuse else POST
-            if self._take(method, desire.channel, now):
-                desire.opening = Shown.EDIT
-                self._opened_edit_at = now
-                given.append((desire, method))
+            elif self._opens_as_edit(desire, now, room, delay):
                 room -= 1
+                given.append((desire, UPDATE if desire.reuse else POST))
 
-    def _spare_edit(self, now: float) -> bool:
-        """Edits are full and refill in vain: one more answer may be opened and live on what would be lost."""
+    def _opens_as_edit(self, desire: Desire, now: float, room: float, delay: float) -> bool:
+        assert desire.since is not None
+        waited = now - desire.since
+        if waited < delay and not desire.reuse:
+            return False
+        if room <= 0 and not (waited >= MAX_HOLD and self._another_edit(now)):
+            return False
+        if not self._take(UPDATE if desire.reuse else POST, desire.channel, now):
+            return False
+        desire.opening, self._opened_edit_at = Shown.EDIT, now
+        return True
+
+    def _another_edit(self, now: float) -> bool:
+        """Held answers are opened one by one, as the edits come back."""
+        return now - self._opened_edit_at >= 1.0 / self.bucket(UPDATE, "", now).per_second
+
+    def _edit_room(self, now: float) -> float:
+        """How many more answers the edits can carry: each needs at least one for its end."""
         bucket = self.bucket(UPDATE, "", now)
-        return bucket.level(now) >= bucket.burst and now - self._opened_edit_at >= 1.0 / bucket.per_second
+        edits = self._sharers(Shown.EDIT)
+        return max(0.0 if edits else 1.0, bucket.level(now) + REFILL * bucket.per_second - edits)
 
-    def _edit_room(self, now: float) -> tuple[float, float]:
-        """How many more answers the edits can carry, and the gap that they will then have.
+    def _coming(self, now: float) -> int:
+        """Answers that will soon live on edits, too, those that have no text yet included."""
+        unopened = sum(1 for d in self._desires if d.unopened())
+        starts = self.bucket(START, "", now).level(now)
+        return max(0, int(min(unopened - starts, self._edit_room(now))))
 
-        Answers that have no text yet count too: they will want their share in a moment.
-        """
-        bucket = self.bucket(UPDATE, "", now)
-        carry = bucket.level(now) + REFILL * bucket.per_second
-        edits = sum(1 for d in self._desires if d.lives_on(Shown.EDIT))
-        room = max(0.0, carry - edits) if edits else max(1.0, carry)
-        coming = sum(1 for d in self._desires if d.unopened()) - self.bucket(START, "", now).level(now)
-        return room, self.gap(Shown.EDIT, now, edits + max(1, min(int(coming), int(room))))
-
-    def _first_delay(self, now: float, desire: Desire, gap: float, queue: int) -> float:
-        """A crowd's first words wait half a gap, so that its few edits are spread evenly; unless posts are scarcer."""
-        if gap <= 1.0 or desire.reuse:
+    def _first_delay(self, now: float) -> float:
+        """Seconds that a crowd's first words wait: its few edits are spread evenly, unless posts are scarcer."""
+        coming = max(1, self._coming(now))
+        gap = self.gap(Shown.EDIT, now, self._sharers(Shown.EDIT) + coming)
+        if gap <= 1.0:
             return 0.0
-        posts = self.bucket(POST, desire.channel, now)
-        return max(0.0, gap / 2 - max(0.0, queue - posts.level(now)) / posts.per_second)
+        posts = [self.bucket(POST, channel, now) for channel in {d.channel for d in self._desires if d.unopened()}]
+        queue = max(0.0, coming - sum(bucket.level(now) for bucket in posts))
+        return max(0.0, FIRST_SHARE * gap - queue / sum(bucket.per_second for bucket in posts))
+
+    def _sharers(self, shown: Shown) -> int:
+        return sum(1 for d in self._desires if d.lives_on(shown))
 
     def _progress(self, now: float, ready: list[Desire], given: list[Grant]) -> None:
         for shown, method in ((Shown.NATIVE, APPEND), (Shown.EDIT, UPDATE)):
@@ -353,22 +240,27 @@ class Pace:
             for desire in ready:
                 if desire.shown is not shown or desire.whole or desire.must_close:
                     continue
-                if now < desire.written_at + gap - 1e-6:
+                if now < desire.written_at + (MIN_GAP if self._full(method, now) else gap) - 1e-6:
                     continue
                 if not self._take(method, desire.channel, now, reserve):
                     break
                 given.append((desire, method))
+
+    def _full(self, method: str, now: float) -> bool:
+        """Allowance that is not used now is lost."""
+        bucket = self.bucket(method, "", now)
+        return bucket.level(now) >= bucket.burst - 1e-6
 
     def _share(self, shown: Shown, now: float) -> tuple[float, float]:
         """The gap between two writes of one answer now, and the calls that progress must leave for endings.
 
         An edited message ends by one more edit, a stream by a call of its own: so only edits need a reserve.
         """
-        sharers = sum(1 for d in self._desires if d.lives_on(shown))
+        sharers = self._sharers(shown) + (self._coming(now) if shown is Shown.EDIT else 0)
         reserve = min(float(sharers), self.rate(UPDATE).burst - 1.0) if shown is Shown.EDIT and sharers > 1 else 0.0
         return self.gap(shown, now, max(1, sharers), reserve), reserve
 
-    def _earliest(self, desire: Desire, now: float) -> float:
+    def _earliest(self, desire: Desire, now: float, shares: Mapping[Shown, tuple[float, float]]) -> float:
         if desire.whole or desire.must_close:
             calls = self._final_calls(desire)
             return min(self.bucket(m, desire.channel, now).ready_at(now) for m in calls)
@@ -377,8 +269,10 @@ class Pace:
             soonest = min(self.bucket(m, desire.channel, now).ready_at(now) for m in calls)
             return max(soonest, now + 0.05)
         method = APPEND if desire.shown is Shown.NATIVE else UPDATE
-        gap, reserve = self._share(desire.shown, now)
-        return max(desire.written_at + gap, self.bucket(method, "", now).ready_at(now, reserve))
+        gap, reserve = shares[desire.shown]
+        bucket = self.bucket(method, "", now)
+        evenly = max(desire.written_at + gap, bucket.ready_at(now, reserve))
+        return min(evenly, max(desire.written_at + MIN_GAP, bucket.ready_at(now, bucket.burst - 1.0)))
 
     # -- budgets -----------------------------------------------------------------------------------------------
 

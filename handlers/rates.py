@@ -1,0 +1,129 @@
+"""What Slack allows of each method, and how much of it is left. Pure: time is an argument.
+
+Slack counts calls per method, workspace and app (posts: per channel) and says how many a minute; how many may come at
+once it does not say. So every method has a token bucket with the documented rate and a cautious burst, and each 429
+teaches it better.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+START = "chat.startStream"
+APPEND = "chat.appendStream"
+STOP = "chat.stopStream"
+UPDATE = "chat.update"
+POST = "chat.postMessage"
+
+FORGIVE_AFTER = 60.0
+"""Seconds without a 429 after which a bucket that had learnt caution trusts a little more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """A documented allowance: calls per second, and how many we dare to send at once."""
+
+    per_second: float
+    burst: float
+
+
+RATES: dict[str, Rate] = {
+    START: Rate(20 / 60, 4),
+    APPEND: Rate(100 / 60, 20),
+    STOP: Rate(20 / 60, 4),
+    UPDATE: Rate(50 / 60, 10),
+    POST: Rate(1.0, 3),
+    "chat.postEphemeral": Rate(100 / 60, 20),
+    "chat.delete": Rate(50 / 60, 10),
+    "conversations.replies": Rate(50 / 60, 10),
+    "conversations.info": Rate(50 / 60, 10),
+    "conversations.open": Rate(50 / 60, 10),
+    "users.info": Rate(100 / 60, 20),
+    "reactions.add": Rate(50 / 60, 10),
+    "reactions.remove": Rate(20 / 60, 4),
+    "views.open": Rate(100 / 60, 20),
+    "views.update": Rate(100 / 60, 20),
+    "views.publish": Rate(100 / 60, 20),
+    "assistant.threads.setStatus": Rate(1.0, 10),
+    "assistant.threads.setTitle": Rate(100 / 60, 20),
+    "assistant.threads.setSuggestedPrompts": Rate(100 / 60, 20),
+    "agents.sessions.setStatus": Rate(50 / 60, 10),
+    "agents.sessions.rename": Rate(50 / 60, 10),
+}
+PER_CHANNEL = frozenset({POST, "assistant.threads.setStatus"})
+UNKNOWN = Rate(20 / 60, 4)
+MARGIN = 0.97
+"""Share of the documented rate that is used: Slack's clock is not ours."""
+
+
+class Bucket:
+    """The allowance of one method: a token bucket that a 429 teaches caution."""
+
+    def __init__(self, rate: Rate, now: float) -> None:
+        self._rate = rate
+        self._trust = 1.0
+        self._part = 1.0
+        self._burst = rate.burst
+        self._level = rate.burst
+        self._at = now
+        self._held_until = 0.0
+        self._refused_at = float("-inf")
+
+    @property
+    def burst(self) -> float:
+        """Calls that may come at once, as far as is known."""
+        return max(1.0, self._burst * self._part)
+
+    @property
+    def per_second(self) -> float:
+        return self._rate.per_second * MARGIN * self._trust * self._part
+
+    def level(self, now: float) -> float:
+        """Calls that may be made at this moment."""
+        self._refill(now)
+        return 0.0 if now < self._held_until else self._level
+
+    def take(self, now: float) -> None:
+        self._refill(now)
+        self._level -= 1.0
+
+    def give_back(self) -> None:
+        self._level = min(self.burst, self._level + 1.0)
+
+    def ready_at(self, now: float, reserve: float = 0.0) -> float:
+        """When the next call may be made with `reserve` left after it."""
+        self._refill(now)
+        missing = max(0.0, 1.0 + min(reserve, self.burst - 1.0) - self._level)
+        return max(self._held_until, now + missing / self.per_second)
+
+    def refused(self, now: float, retry_after: float) -> None:
+        """A 429: nothing until `retry_after`, and less at once from now on; less in all if it happens again soon."""
+        self._refill(now)
+        if now - self._refused_at < FORGIVE_AFTER:
+            self._trust = max(0.3, self._trust * 0.85)
+        self._refused_at = now
+        self._burst = max(1.0, self._burst * 0.6)
+        self._held_until = max(self._held_until, now + retry_after)
+        self._level, self._at = 1.0, self._held_until  # Slack promises one call then, not more
+
+    def sync(self, now: float, level: float, wait: float = 0.0) -> None:
+        """Others spend from the same allowance: what is left by the common account, and when there is one more."""
+        self._level, self._at = min(level, self.burst), now
+        if wait > 0.0:
+            self._held_until = max(self._held_until, now + wait)
+
+    def share(self, now: float, part: float) -> None:
+        """Only this part of the allowance, and of what is left of it, is ours from now on."""
+        if part != self._part:
+            self._refill(now)
+            self._level *= min(1.0, part / self._part)
+            self._part = part
+
+    def _refill(self, now: float) -> None:
+        if now - self._refused_at > FORGIVE_AFTER and (self._trust < 1.0 or self._burst < self._rate.burst):
+            self._refused_at = now
+            self._trust = min(1.0, self._trust * 1.15)
+            self._burst = min(self._rate.burst, self._burst + 1.0)
+        if now > self._at:
+            self._level = min(self.burst, self._level + (now - self._at) * self.per_second)
+            self._at = now
