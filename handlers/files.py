@@ -92,7 +92,7 @@ class Files:
     async def _fetch(self, slack: Slack, file: SharedFile, url: str, most: int, *, thumb: bool) -> Fetched:
         """One try, redirects followed by hand. Raises FileProblem, or what may be better in a moment."""
         for _ in range(REDIRECTS + 1):
-            if not self._trusted(url):
+            if not self.trusts(url):
                 log.warning("file_elsewhere", host=urlsplit(url).hostname)
                 raise FileProblem("external")
             async with slack.get(url, TIMEOUT) as response:
@@ -106,7 +106,7 @@ class Files:
             return fetched
         raise FileProblem("unreachable")
 
-    def _trusted(self, url: str) -> bool:
+    def trusts(self, url: str) -> bool:
         """Whether this is one of Slack's own addresses, or one of the server that we take for Slack's."""
         try:
             parts = urlsplit(url)
