@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from pydantic import SecretStr
 from starlette.routing import Mount
@@ -71,7 +71,7 @@ class World:
         self._unfinished = False
         self._texts: set[str] = set()
 
-    async def __aenter__(self) -> World:
+    async def __aenter__(self) -> Self:
         await self.slack.start()
         try:
             await self.start_bot()

@@ -1,0 +1,122 @@
+"""`bobbin run` as real processes against a Slack and a model server in the test's own process."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from bot.sandbox.limits import Limits
+from tests.slack.world import KEY, World
+
+ROOT = Path(__file__).parents[2]
+HARSH = Limits(rates=False, ack_seconds=2.0, retry_delays=(0.0, *[1.0] * 60))
+"""Slack repeats what nobody acknowledged often enough for a test's short life."""
+
+
+class Nursery:
+    """Where processes come from. To be closed."""
+
+    def __init__(self) -> None:
+        command = (sys.executable, "-m", "tests.cluster.nursery")
+        self._process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert self._heard() == "ready"
+
+    def start(self, environment: dict[str, str], log: Path) -> int:
+        """Run the bot in a new process; gives its id."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps({"environment": environment, "log": str(log)}) + "\n")
+        self._process.stdin.flush()
+        return int(self._heard())
+
+    def close(self) -> None:
+        self._process.communicate(timeout=20)
+
+    def _heard(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().strip()
+
+
+class Cluster(World):
+    """A world whose bot is one process or several on one database. `processes`: their ids, 0 for one that is dead."""
+
+    def __init__(
+        self,
+        folder: Path,
+        nursery: Nursery | None = None,
+        *,
+        processes: int = 1,
+        limits: Limits = HARSH,
+        environment: Mapping[str, str] | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(folder, io.StringIO(), limits=limits, **options)
+        self._folder, self._more_environment = folder, environment or {}
+        self.processes = [0] * processes
+        self._nursery, self._own_nursery = nursery, nursery is None
+
+    async def __aenter__(self) -> Self:
+        if self._nursery is None:
+            self._nursery = await asyncio.to_thread(Nursery)
+        await super().__aenter__()
+        return self
+
+    async def start_bot(self, **settings: Any) -> None:
+        self.allow_redelivery()
+        for number in range(len(self.processes)):
+            await self.launch(number)
+        await self.connected(len(self.processes))
+
+    async def stop_bot(self) -> None:
+        for number, pid in enumerate(self.processes):
+            if pid:
+                await self.kill(number, signal.SIGTERM)
+        if self._own_nursery and self._nursery is not None:
+            await asyncio.to_thread(self._nursery.close)
+            self._nursery = None
+        logs = sorted(self._folder.glob("process*.log"))
+        self.log = io.StringIO("".join(log.read_text() for log in logs))
+
+    async def launch(self, number: int) -> None:
+        assert self._nursery is not None
+        self.processes[number] = self._nursery.start(self.environment(), self._folder / f"process{number}.log")
+
+    async def kill(self, number: int, how: signal.Signals = signal.SIGKILL) -> None:
+        """Send a signal and wait until the process is dead."""
+        pid, self.processes[number] = self.processes[number], 0
+        os.kill(pid, how)
+        await self.until(lambda: dead(pid), "the process ends", 20.0)
+
+    async def connected(self, count: int) -> None:
+        await self.until(lambda: len(self.slack.sockets.connections) >= count, f"{count} are connected", 30.0)
+
+    def environment(self) -> dict[str, str]:
+        """What `bobbin run` finds."""
+        return {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self._folder),
+            "SLACK_BOT_TOKEN": self.slack.bot_token,
+            "SLACK_APP_TOKEN": self.slack.app_token,
+            "SLACK_API_URL": self.slack.api_url,
+            "OPENAI_BASE_URL": f"{self.slack.url}/models/v1",
+            "OPENAI_API_KEY": KEY,
+            "DATABASE_URL": f"sqlite:///{self.database}",
+            "PORT": "0",
+            "LOG_FORMAT": "json",
+            **self._more_environment,
+        }
+
+
+def dead(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False

@@ -1,0 +1,171 @@
+"""Processes killed with -9 at random moments: every message is answered once, in one place, with no word twice."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import secrets
+import signal
+import sys
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.sandbox.demo_models import asks_for_title
+from bot.sandbox.failures import NotAcknowledged, SlackRefusal
+from bot.sandbox.model_scripts import ModelScript, spoken, text_of, words
+from tests.cluster.processes import ROOT, Cluster, Nursery
+from tests.slack.world import is_furniture, shown
+
+PEOPLE = ("alice", "bob", "carol")
+RATE = 40.0
+WORDS = 40
+
+
+def answer_to(question: str) -> str:
+    """What the model answers whenever it is asked this: every word of it tells which question it belongs to."""
+    number = question.rpartition(" ")[2]
+    return " ".join(f"q{number}{n:03}" for n in range(WORDS))
+
+
+def answering(asked: Any) -> ModelScript:
+    last = text_of(asked.messages[-1])
+    return spoken("A short title", 100) if asks_for_title(asked.messages) else ModelScript(words(answer_to(last)), RATE)
+
+
+@dataclass
+class Crowd:
+    """People who ask and reply all the time, whatever becomes of the bot."""
+
+    world: Cluster
+    chance: random.Random
+    threads: dict[str, list[str]] = field(default_factory=dict)
+    """By thread what was asked there, in order."""
+    places: dict[str, str] = field(default_factory=dict)
+    channels: list[str] = field(default_factory=list)
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    asked: int = 100
+
+    def question(self, thread: str | None = None) -> str:
+        self.asked += 1
+        text = f"What about number {self.asked}"
+        if thread is not None:
+            self.threads[thread].append(text)
+        return text
+
+    async def ask(self) -> None:
+        """A new chat; the choice is made as soon as there is a menu, and again when nobody heard it."""
+        who = self.chance.choice(PEOPLE)
+        text = self.question()
+        channel = self.chance.choice(self.channels)
+        thread = await self.world.slack.say(who, channel, f"<@{self.world.slack.bot_user.id}> {text}")
+        self.threads[thread], self.places[thread] = [text], channel
+        self.tasks.append(asyncio.create_task(self._choose(who, thread)))
+
+    async def reply(self) -> None:
+        if not self.threads:
+            return await self.ask()
+        thread = self.chance.choice(list(self.threads))
+        if self.world.rows("SELECT 1 FROM chats WHERE thread = ?", thread):
+            who = self.chance.choice(PEOPLE)
+            await self.world.slack.say(who, self.places[thread], self.question(thread), thread)
+        return None
+
+    async def _choose(self, who: str, thread: str) -> None:
+        while not self.world.rows("SELECT 1 FROM chats WHERE thread = ?", thread):
+            if menus := self.world.menus(thread, self.places[thread]):
+                with contextlib.suppress(NotAcknowledged, LookupError, SlackRefusal):
+                    await self.world.slack.press(who, menus[0], "start_chat")
+            await asyncio.sleep(0.1)
+
+    async def live(self, seconds: float) -> None:
+        """Ask and reply for a while."""
+        end = asyncio.get_running_loop().time() + seconds
+        while asyncio.get_running_loop().time() < end:
+            await (self.ask() if self.chance.random() < 0.35 else self.reply())
+            left = end - asyncio.get_running_loop().time()
+            await asyncio.sleep(min(max(0.0, left), self.chance.uniform(0.3, 1.5)))
+
+
+async def everything_is_answered(crowd: Crowd) -> None:
+    world = crowd.world
+    await asyncio.wait_for(asyncio.gather(*crowd.tasks), 30)
+    count = sum(map(len, crowd.threads.values()))
+    done = (
+        "SELECT 1 FROM answers a JOIN messages m ON m.id = a.message_id WHERE a.state = 'ended' AND m.status = 'done'"
+    )
+    await world.until(lambda: len(world.rows(done)) == count, f"{count} answers", 60.0)
+    await world.idle()
+    for thread, questions in crowd.threads.items():
+        stored, channel = world.messages(thread), crowd.places[thread]
+        assert [m["text"] for m in stored if m["role"] == "user"] == questions
+        assert [m["text"] for m in stored if m["role"] == "assistant"] == [answer_to(text) for text in questions]
+        stands = [shown(message) for message in world.answers(thread, channel)]
+        assert sorted(stands) == sorted(answer_to(text) for text in questions)
+        assert (len(world.headers(thread, channel)), len(world.menus(thread, channel))) == (1, 0)
+        assert [shown(m) for m in world.slack.channel(channel).deleted if not is_furniture(m)] == []
+
+
+@pytest.mark.parametrize(("processes", "kills"), [(1, 8), (2, 16)])
+async def test_kills_at_any_moment_lose_nothing_and_repeat_nothing(
+    tmp_path: Path, nursery: Nursery, processes: int, kills: int
+) -> None:
+    seed = secrets.randbelow(10_000)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    async with Cluster(tmp_path, nursery, processes=processes, environment={"TEST_HASTE": "5"}) as world:
+        world.forgive("message_not_in_streaming_state", "streaming_state_conflict", "no_reaction", "already_reacted")
+        world.models.answer_with("*", answering)
+        people = [world.slack.user(name).id for name in PEOPLE] + [world.slack.bot_user.id]
+        rooms = [world.slack.workspace.add_channel(f"room{n}", people).id for n in range(5)]
+        crowd = Crowd(world, chance, channels=rooms)
+        for number in range(kills):
+            await crowd.live(chance.uniform(0.2, 1.3))
+            await world.kill(number % processes)
+            await world.launch(number % processes)
+            await world.connected(processes if number % 3 == 0 else 1)
+        await everything_is_answered(crowd)
+
+
+async def test_a_process_that_is_told_to_end_hands_over_what_it_cannot_finish(tmp_path: Path, nursery: Nursery) -> None:
+    """The next one goes on at once, in the same message: no lease has to run out."""
+    async with Cluster(tmp_path, nursery, environment={"BOBBIN_GRACE": "0.2"}) as world:
+        world.forgive("message_not_in_streaming_state", "streaming_state_conflict")
+        world.models.answer_with("*", lambda asked: replace(answering(asked), rate=15.0))
+        thread = await world.start("What about number 7")
+        begun = await world.until(lambda: world.answers(thread), "the first words")
+        await world.kill(0, signal.SIGTERM)
+        assert [m["status"] for m in world.messages(thread)] == ["done", "running"]
+        assert world.rows("SELECT 1 FROM answers WHERE owner IS NOT NULL") == []
+
+        await world.launch(0)
+        assert await world.answered(thread, timeout=15.0) == [answer_to("What about number 7")]
+        await world.idle()
+        assert [m.ts for m in world.answers(thread)] == [begun[0].ts]
+
+
+async def test_a_process_that_is_told_to_end_finishes_within_its_grace(tmp_path: Path, nursery: Nursery) -> None:
+    async with Cluster(tmp_path, nursery) as world:
+        world.models.answer_with("*", answering)
+        thread = await world.start("What about number 8")
+        await world.until(lambda: world.answers(thread), "the first words")
+        await world.kill(0, signal.SIGTERM)
+        assert [m["status"] for m in world.messages(thread)] == ["done", "done"]
+        assert [shown(m) for m in world.answers(thread)] == [answer_to("What about number 8")]
+
+
+async def test_the_command_itself_starts_answers_and_ends(tmp_path: Path, nursery: Nursery) -> None:
+    """`python -m bot run`, by nobody's help: exit code 0 at SIGTERM."""
+    async with Cluster(tmp_path, nursery, processes=0) as world:
+        world.models.answer_with("*", answering)
+        with (tmp_path / "process0.log").open("wb") as log:
+            command = (sys.executable, "-m", "bot", "run")
+            bot = await asyncio.create_subprocess_exec(*command, cwd=ROOT, env=world.environment(), stderr=log)
+        await world.connected(1)
+        thread = await world.start("What about number 9")
+        assert await world.answered(thread) == [answer_to("What about number 9")]
+        bot.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(bot.wait(), 20) == 0
