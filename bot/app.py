@@ -12,9 +12,8 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from pydantic import SecretStr
-from slack_bolt.authorization import AuthorizeResult
-from slack_sdk.web.async_client import AsyncWebClient
 from starlette.routing import Mount
+from starlette.types import ASGIApp
 
 from bot.api.app import Parts, create_app
 from bot.api.front import Doorway
@@ -42,6 +41,7 @@ from handlers.budgets import Budgets
 from handlers.connection import SocketConnection, build_app, new_client, new_session
 from handlers.files import Files
 from handlers.homes import Homes
+from handlers.installing import INSTALL, REDIRECT, InstallPages, KeptInstallations, SealedStates
 from handlers.membership import Memberships
 from handlers.menus import Menus
 from handlers.names import Names
@@ -53,14 +53,16 @@ from handlers.surface import Surface
 from handlers.told import FileNotices
 from handlers.via import ViaMessages
 from handlers.waiting import WaitingMarks
-from handlers.workspaces import Workspaces
+from handlers.workspaces import Desks, ManyWorkspaces, OneWorkspace
 from storage.chats import Chats
 from storage.coordination import Coordination, open_coordination
 from storage.database import Database
+from storage.installations import Installations
 from storage.people import People
 from storage.questions import Questions
 from storage.replies import Replies
 from storage.schema import Schema, schema_of
+from storage.sealing import Seal
 from storage.tokens import Tokens
 
 log = get_logger(__name__)
@@ -112,10 +114,8 @@ async def build(settings: Settings, demo: ProviderSettings | None = None) -> Asy
             )
         )
         session = await stack.enter_async_context(new_session())
-        assert settings.slack_bot_token is not None
-        client = new_client(settings.slack_bot_token.get_secret_value(), settings.slack_api_url, session)
-        workspaces = await Workspaces.single(client, session, metrics, budgets)
-        slack = workspaces.only
+        desks = Desks(lambda token: new_client(token, settings.slack_api_url, session), session, metrics, budgets)
+        workspaces, pages = await _workspaces(settings, desks, database)
         live = Live(coordination)
         await stack.enter_async_context(live.running())
         tasks = await stack.enter_async_context(Tasks())
@@ -174,14 +174,7 @@ async def build(settings: Settings, demo: ProviderSettings | None = None) -> Asy
         surface = Surface(
             service, menus, names, workspaces, marks, tasks, tokens, openings, homes, memberships, notices
         )
-        identity = AuthorizeResult(
-            enterprise_id=None,
-            team_id=slack.team,
-            bot_user_id=slack.bot_user,
-            bot_id=slack.bot_id,
-            bot_token=client.token,
-        )
-        connection = _connection(settings, client, identity, surface)
+        connection = _connection(settings, desks, workspaces, surface)
         stack.callback(doorway.close)
         await stack.enter_async_context(Recovery(engine, replies, coordination, metrics).running())
         stack.push_async_callback(engine.drain, settings.bobbin_grace)  # while their leases are still renewed
@@ -197,8 +190,10 @@ async def build(settings: Settings, demo: ProviderSettings | None = None) -> Asy
             limit=settings.bobbin_max_messages,
         )
         checks = _checks(database, coordination if settings.redis_url else None, connection)
-        slack_path = {PATH: connection} if isinstance(connection, SlackRequests) else {}
-        doorway.open(create_app(Parts(programs, feed, tokens, coordination, metrics, checks, slack_path)))
+        slack_paths: dict[str, ASGIApp] = {PATH: connection} if isinstance(connection, SlackRequests) else {}
+        if pages is not None:
+            slack_paths |= {INSTALL: pages, REDIRECT: pages}
+        doorway.open(create_app(Parts(programs, feed, tokens, coordination, metrics, checks, slack_paths)))
         yield Bot(database, service, engine, connection, metrics, url)
 
 
@@ -212,16 +207,42 @@ async def _serve(stack: AsyncExitStack, doorway: Doorway, settings: Settings) ->
         return await stack.enter_async_context(serving(doorway, settings.host, 0))
 
 
+async def _workspaces(
+    settings: Settings, desks: Desks, database: Database
+) -> tuple[OneWorkspace | ManyWorkspaces, InstallPages | None]:
+    """The workspace that the settings name, or those that install the app, with the pages where they do."""
+    if not settings.many_workspaces:
+        assert settings.slack_bot_token is not None
+        return await OneWorkspace.open(desks, settings.slack_bot_token.get_secret_value()), None
+    assert settings.slack_client_id is not None
+    assert settings.slack_client_secret is not None
+    assert settings.bobbin_secret_key is not None
+    seal = Seal(settings.bobbin_secret_key.get_secret_value())
+    installations = Installations(database, seal)
+    await installations.reseal()
+    many = ManyWorkspaces(installations, desks)
+    pages = InstallPages(
+        client=desks.client(None),
+        api_url=settings.slack_api_url,
+        client_id=settings.slack_client_id,
+        client_secret=settings.slack_client_secret.get_secret_value(),
+        scopes=bot_scopes(),
+        store=KeptInstallations(installations, many.installed),
+        states=SealedStates(seal),
+    )
+    return many, pages
+
+
 def _connection(
-    settings: Settings, client: AsyncWebClient, identity: AuthorizeResult, surface: Surface
+    settings: Settings, desks: Desks, workspaces: OneWorkspace | ManyWorkspaces, surface: Surface
 ) -> SocketConnection | SlackRequests:
     """Socket Mode with an app-level token, else HTTP with a signing secret."""
     if settings.slack_app_token is not None:
-        bolt = build_app(settings.slack_api_url, identity, surface)
-        return SocketConnection(bolt, settings.slack_app_token.get_secret_value(), client)
+        bolt = build_app(settings.slack_api_url, workspaces, surface)
+        return SocketConnection(bolt, settings.slack_app_token.get_secret_value(), desks.client(None))
     assert settings.slack_signing_secret is not None
     secret = settings.slack_signing_secret.get_secret_value()
-    return SlackRequests(build_app(settings.slack_api_url, identity, surface, secret))
+    return SlackRequests(build_app(settings.slack_api_url, workspaces, surface, secret))
 
 
 def _checks(

@@ -20,6 +20,7 @@ from bot.errors import StorageError
 from bot.observability import get_logger
 from handlers import register_all
 from handlers.surface import Surface
+from handlers.workspaces import Workspaces
 
 log = get_logger(__name__)
 
@@ -49,7 +50,7 @@ def new_session() -> aiohttp.ClientSession:
     )
 
 
-def build_app(api_url: str, identity: AuthorizeResult, surface: Surface, signing_secret: str | None = None) -> AsyncApp:
+def build_app(api_url: str, workspaces: Workspaces, surface: Surface, signing_secret: str | None = None) -> AsyncApp:
     """The Bolt application with all listeners. Nothing is read from the environment.
 
     With a `signing_secret` each request must be signed with it and younger than five minutes; without one nothing but
@@ -57,12 +58,12 @@ def build_app(api_url: str, identity: AuthorizeResult, surface: Surface, signing
     it was told.
     """
 
-    async def authorize() -> AuthorizeResult:
-        return identity
+    async def authorize(enterprise_id: str | None, team_id: str | None) -> AuthorizeResult | None:
+        return await workspaces.authorize(enterprise_id, team_id)
 
     app = AsyncApp(
         client=AsyncWebClient(base_url=api_url, retry_handlers=[]),  # listeners use `Slack`, not this one
-        authorize=authorize,
+        authorize=authorize,  # type: ignore[arg-type]  # None is how Bolt is told of a workspace without the app
         process_before_response=True,
         attaching_conversation_kwargs_enabled=False,
         logger=logging.getLogger("slack_bolt"),

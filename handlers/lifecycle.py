@@ -21,8 +21,7 @@ def register(app: AsyncApp, surface: Surface) -> None:
 
     # Slack sends again what nobody acknowledges, so even what needs nothing has a listener.
     app.event("app_context_changed")(_acknowledge)
-    app.event("app_uninstalled")(_gone)
-    app.event("tokens_revoked")(_gone)
+    _register_ends(app, surface)
 
 
 def _register_sessions(app: AsyncApp, surface: Surface) -> None:
@@ -90,5 +89,14 @@ async def _acknowledge(event: dict[str, Any]) -> None:
     """Nothing to do."""
 
 
-async def _gone(event: dict[str, Any], body: dict[str, Any], context: dict[str, Any]) -> None:
-    log.warning("installation_ended", kind=event.get("type"), team=team_of(body, context))
+def _register_ends(app: AsyncApp, surface: Surface) -> None:
+    async def ended(event: dict[str, Any], body: dict[str, Any]) -> None:
+        log.warning("installation_ended", kind=event.get("type"), team=body.get("team_id"))
+        await surface.workspaces.ended(body.get("enterprise_id"), body.get("team_id"))
+
+    app.event("app_uninstalled")(ended)
+
+    @app.event("tokens_revoked")
+    async def on_revoked(event: dict[str, Any], body: dict[str, Any]) -> None:
+        if (event.get("tokens") or {}).get("bot"):  # a person's own token is nothing to us
+            await ended(event, body)

@@ -64,6 +64,10 @@ class Unreached(SlackError):
     """No connection: nothing happened."""
 
 
+class NotInstalled(KeyError):
+    """The app is not installed in this workspace, or not any more."""
+
+
 class Slack:
     """The Web API of one workspace, as one bot user."""
 
@@ -263,4 +267,4 @@ def _retry_after(headers: Any) -> float:
 
 
 Directory = Callable[[str], Awaitable[Slack]]
-"""Finds the workspace for a team id. Raises KeyError when Bobbin is not installed there (any more)."""
+"""Finds the workspace for a team id. Raises NotInstalled."""

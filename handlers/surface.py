@@ -17,10 +17,11 @@ from handlers.menus import Menus
 from handlers.names import Names
 from handlers.openings import Openings
 from handlers.payloads import Press
-from handlers.slack import Directory, Slack
+from handlers.slack import Slack
 from handlers.talks import Talks
 from handlers.told import FileNotices
 from handlers.waiting import WaitingMarks
+from handlers.workspaces import Workspaces
 from storage.questions import Question
 from storage.tokens import Tokens
 
@@ -30,7 +31,7 @@ class Surface:
     service: ChatService
     menus: Menus
     names: Names
-    workspaces: Directory
+    workspaces: Workspaces
     marks: WaitingMarks
     tasks: Tasks
     tokens: Tokens

@@ -14,6 +14,7 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    Text,
     UniqueConstraint,
     false,
     literal_column,
@@ -205,4 +206,25 @@ api_tokens = Table(
     Column("expires_at", UtcTime),
     Column("revoked_at", UtcTime),
     Index("ix_api_tokens_person", "team", "user"),
+)
+
+installations = Table(
+    "installations",
+    metadata,
+    Column("enterprise", String(64), primary_key=True),
+    Column("team", String(64), primary_key=True),
+    Column("bot_user", String(64), nullable=False),
+    Column("bot_id", String(64)),
+    Column("bot_token", Text, nullable=False),
+    Column("scopes", Text, nullable=False),
+    Column("installed_by", String(64)),
+    Column("installed_at", UtcTime, nullable=False),
+    Index("ix_installations_team", "team"),
+)
+
+workspaces = Table(
+    "workspaces",
+    metadata,
+    Column("team", String(64), primary_key=True),
+    Column("enterprise", String(64), nullable=False),
 )

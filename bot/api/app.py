@@ -52,6 +52,6 @@ def create_app(parts: Parts) -> ASGIApp:
     app.include_router(calls.calls(parts.programs, gate))
     app.include_router(sockets.router(parts.programs, parts.feed, gate))
     app.router.routes.extend(operations(parts.metrics, parts.checks))
-    app.router.routes.extend(Route(path, slack, methods=["POST"]) for path, slack in parts.slack.items())
+    app.router.routes.extend(Route(path, slack, methods=["GET", "POST"]) for path, slack in parts.slack.items())
     errors.install(app)
     return BodyLimit(app, dict.fromkeys(parts.slack, LARGEST_EVENT))

@@ -1,0 +1,45 @@
+"""Secrets at rest: sealed with `BOBBIN_SECRET_KEY`, the only home of cryptography."""
+
+from __future__ import annotations
+
+import base64
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from bot.errors import StorageError
+
+
+class Seal:
+    """Seals with the first key and opens with any: so a key is changed by writing the new one in front.
+
+    `secret`: one or more long random texts, separated by commas or white space.
+    """
+
+    def __init__(self, secret: str) -> None:
+        texts = secret.replace(",", " ").split()
+        if not texts:
+            raise ValueError("a seal needs at least one key")
+        self._keys = MultiFernet([Fernet(_key(text)) for text in texts])
+
+    def seal(self, text: str) -> str:
+        return self._keys.encrypt(text.encode()).decode("ascii")
+
+    def open(self, sealed: str, *, max_age: int | None = None) -> str:
+        """Raises StorageError when no key fits, or after `max_age` seconds."""
+        try:
+            return self._keys.decrypt(sealed.encode(), ttl=max_age).decode()
+        except (InvalidToken, UnicodeError) as error:
+            raise StorageError(
+                "a sealed secret cannot be opened: BOBBIN_SECRET_KEY must still hold the key that sealed it"
+            ) from error
+
+    def renew(self, sealed: str) -> str:
+        """The same secret under the first key. Raises StorageError."""
+        return self.seal(self.open(sealed))
+
+
+def _key(text: str) -> bytes:
+    derived = HKDF(algorithm=SHA256(), length=32, salt=None, info=b"bobbin installations").derive(text.encode())
+    return base64.urlsafe_b64encode(derived)
