@@ -27,6 +27,9 @@ class SlackRequests:
         receive: Callable[[], Awaitable[Message]],
         send: Callable[[Message], Awaitable[None]],
     ) -> None:
+        if scope["method"] != "POST":
+            await _refuse(send, 405)
+            return
         if not _may_be_signed(scope["headers"]):
             await _refuse(send, 401)
             return

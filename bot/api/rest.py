@@ -68,7 +68,15 @@ ConversationId = Path(description="A conversation's id.")
 
 
 def router(programs: Programs, feed: Feed, gate: Gate) -> APIRouter:
-    routes = APIRouter(prefix="/chat", tags=["conversations"], responses=COMMON)
+    """All of `/chat`."""
+    routes = APIRouter(prefix="/chat", responses=COMMON)
+    routes.include_router(_conversations(programs, gate))
+    routes.include_router(_messages(programs, feed, gate))
+    return routes
+
+
+def _conversations(programs: Programs, gate: Gate) -> APIRouter:
+    routes = APIRouter(tags=["conversations"])
 
     @routes.post("/conversations", status_code=201, responses=WITH_BODY)
     async def create(given: NewConversation | None = None, person: Person = Depends(gate)) -> CreatedConversation:
@@ -107,6 +115,19 @@ def router(programs: Programs, feed: Feed, gate: Gate) -> APIRouter:
         shape = History(conversation=Conversation.of(chat, newest), messages=[OneMessage.of(one) for one in messages])
         return tagged(shape, if_none_match)
 
+    @routes.get("/models")
+    async def models(person: Person = Depends(gate)) -> Models:
+        """The models that a new conversation may use."""
+        default = await programs.preselected(person)
+        offered = [Model.of(info) for group in programs.models.offered() for info in group.models]
+        return Models(models=offered, default=str(default.ref) if default else None)
+
+    return routes
+
+
+def _messages(programs: Programs, feed: Feed, gate: Gate) -> APIRouter:
+    routes = APIRouter(tags=["messages"])
+
     @routes.post(
         "/conversations/{conversation_id}/messages",
         status_code=201,
@@ -143,13 +164,6 @@ def router(programs: Programs, feed: Feed, gate: Gate) -> APIRouter:
         chat = await programs.chat(person, conversation_id)
         answer = await programs.retry(person, conversation_id, message_id)
         return await respond(request, person, chat, answer, 200)
-
-    @routes.get("/models", tags=["models"])
-    async def models(person: Person = Depends(gate)) -> Models:
-        """The models that a new conversation may use."""
-        default = await programs.preselected(person)
-        offered = [Model.of(info) for group in programs.models.offered() for info in group.models]
-        return Models(models=offered, default=str(default.ref) if default else None)
 
     async def respond(request: Request, person: Person, chat: Chat, answer: Answer, status: int) -> Response:
         if EVENT_STREAM in request.headers.get("accept", ""):

@@ -159,7 +159,7 @@ class Connection:
         while True:
             await asyncio.sleep(ASK_AGAIN)
             try:
-                if await self._gate.known(self._token) != person:
+                if await asyncio.shield(self._gate.known(self._token)) != person:
                     return UNAUTHORIZED
             except StorageError as error:
                 log.info("token_not_checked", reason=str(error))
@@ -177,7 +177,8 @@ class Connection:
         return {**about, "content": "Restart"}
 
     async def _uttered(self, change: Uttered) -> dict[str, Any]:
-        question, answer = await self._programs.pair(change.question, change.message)
+        # Shielded: a query cancelled in its middle would leave a connection behind.
+        question, answer = await asyncio.shield(self._programs.pair(change.question, change.message))
         return {
             "chat": change.chat,
             "user_message": MessageShape.of(question).model_dump(),
@@ -186,7 +187,7 @@ class Connection:
 
     async def _ending(self, change: Ended) -> dict[str, Any]:
         if change.status is Status.FAILED:
-            label = await self._programs.model_label(change.chat)
+            label = await asyncio.shield(self._programs.model_label(change.chat))
             return {"content": {"Failed": {"error": change.error, "message": words.failure(change.error, label)}}}
         stopped = {"status": "stopped"} if change.status is Status.STOPPED else {}
         return {"content": "Finish", **stopped}

@@ -176,8 +176,9 @@ class Feed:
         finally:
             self._closed = True
             tasks += [task for task, _ in self._teams.values()]
-            for task in tasks:
-                task.cancel()
+            async with self._one:  # cancelled in the middle of a query, a connection would be left behind
+                for task in tasks:
+                    task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             for listener in [one for listeners in self._listeners.values() for one in listeners]:
                 listener.end()
@@ -199,8 +200,9 @@ class Feed:
             yield listener
         finally:
             listeners.discard(listener)
-            if not listeners:
-                self._leave(person.team)
+            if not listeners:  # what happens is still heard, and passed over: others will come soon
+                self._listeners.pop(person.team, None)
+                self._pages = {id: page for id, page in self._pages.items() if page.team != person.team}
 
     async def follow(self, chat: Chat, answer: Answer) -> None:
         """Somebody waits for this answer: its end will be told even when its writer's events are lost."""
@@ -216,12 +218,6 @@ class Feed:
             task = asyncio.create_task(self._hear(topic(team), subscribed), name=f"feed of {team}")
             self._teams[team] = task, subscribed
         await self._teams[team][1].wait()
-
-    def _leave(self, team: str) -> None:
-        if team in self._teams:
-            self._teams.pop(team)[0].cancel()
-        self._listeners.pop(team, None)
-        self._pages = {id: page for id, page in self._pages.items() if page.team != team}
 
     async def _audience(self, team: str, chat: str) -> list[Listener]:
         listeners = self._listeners.get(team)
@@ -268,7 +264,10 @@ class Feed:
             await asyncio.sleep(0.2)
 
     async def _take(self, team: str, event: dict[str, Any]) -> None:
-        if "said" in event:
+        if "text" not in event and team not in self._listeners:
+            if "said" in event:  # somebody new may take part from now on
+                self._people.pop(event["chat"], None)
+        elif "said" in event:
             await self._said(team, event)
         elif "token" in event:
             await self._token(team, event)
