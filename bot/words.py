@@ -102,6 +102,8 @@ HOME_COUNT_ONE = "1 chat"
 
 IMAGE_TOO_LARGE = "An image may have at most {megabytes} MB."
 IMAGE_UNKNOWN = "Images must be png, jpeg, gif or webp."
+IMAGE_BROKEN = "One of the images cannot be opened. Is it whole?"
+IMAGE_TOO_WIDE = "One of the images has too many pixels."
 IMAGE_UNREADABLE = "An image must be a data URL or base64."
 IMAGE_NOT_FETCHED = "Images are not fetched from addresses: send a data URL or base64."
 IMAGES_TOO_MANY = "A message may carry at most {count} images."

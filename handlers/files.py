@@ -67,7 +67,8 @@ class Files:
             try:
                 return await self._fetch(slack, file, url or "", most, thumb=thumb)
             except (_Later, aiohttp.ClientError, TimeoutError, OSError) as error:
-                log.info("file_not_fetched", reason=type(error).__name__, detail=str(error) or None)
+                reason = str(error) if isinstance(error, _Later) else type(error).__name__  # others may name the file
+                log.info("file_not_fetched", reason=reason)
                 if pause is None:
                     break
                 await asyncio.sleep(pause)

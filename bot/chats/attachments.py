@@ -14,9 +14,9 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from bot import words
-from bot.chats.pictures import KINDS, image_kind
+from bot.chats.pictures import KINDS, fit, image_kind
 from bot.domain import Image, SharedFile
-from bot.errors import BadInput
+from bot.errors import BadInput, FileProblem
 
 MOST_FILES = 10
 """Files of one message in Slack."""
@@ -191,6 +191,14 @@ def images(found: list[Image]) -> tuple[Image, ...]:
     if len(found) > MOST_IMAGES:
         raise BadInput(words.IMAGES_TOO_MANY.format(count=MOST_IMAGES))
     return tuple(found)
+
+
+def fitted(found: Iterable[Image]) -> tuple[Image, ...]:
+    """The same as they are sent to models. Raises BadInput; works hard, so call it in a thread."""
+    try:
+        return tuple(fit(each.data, each.name) for each in found)
+    except FileProblem as error:
+        raise BadInput(words.IMAGE_TOO_WIDE if error.code == "too_large" else words.IMAGE_BROKEN) from error
 
 
 def with_texts(text: str, files: list[TextFile]) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from bot import words
+from bot.chats import attachments
 from bot.chats.models import ModelChoice
 from bot.domain import DEFAULT_TITLE, Answer, Chat, Image, Message, ModelInfo, ModelRef, Person, Role, Status
 from bot.errors import BadInput, ChatBusy, ChatNotFound, NothingToRetry
@@ -73,6 +75,7 @@ class Programs:
         """A chat with its first message. Raises ModelNotAllowed, BadInput."""
         ref = await self._model(person, model)
         self._must_see(ref, post)
+        post = await _fitting(post)
         said = await self._chats.start(
             team=person.team, owner=person.user, model=ref, message=post.by(person), limit=self.limit
         )
@@ -83,6 +86,7 @@ class Programs:
         """The next message. Raises ChatBusy while an answer is being written, LimitReached, BadInput."""
         chat = await self.chat(person, chat_id)
         self._must_see(chat.model, post)
+        post = await _fitting(post)
         said = await self._chats.say(chat.id, post.by(person), limit=self.limit, alone=True)
         self._tell(said)
         return said
@@ -170,6 +174,13 @@ class Programs:
 def unwritten(answer: Message) -> Message:
     """The answer as it was stored: whatever has been written by now is told piece by piece."""
     return replace(answer, text="", status=Status.WAITING, error=None)
+
+
+async def _fitting(post: Post) -> Post:
+    """The same with its images as models take them. Raises BadInput for broken ones."""
+    if not post.images:
+        return post
+    return replace(post, images=await asyncio.to_thread(attachments.fitted, post.images))
 
 
 def known_id(text: str) -> str:

@@ -13,7 +13,7 @@ from bot.observability import get_logger
 from bot.providers.base import Request, Turn
 from bot.replies.live import Live
 from bot.tasks import Tasks
-from storage.chats import Chats
+from storage.chats import Chats, ImageBudget
 
 log = get_logger(__name__)
 
@@ -53,7 +53,7 @@ class Titles:
             self._tasks.start(self._entitle(chat, answer, ending), name="title")
 
     async def _entitle(self, chat: Chat, answer: Answer, ending: Ending) -> None:
-        history = await self._chats.history(chat.id, answer.number)
+        history = await self._chats.history(chat.id, answer.number, most=ImageBudget(0, 0))
         if any(message.role is Role.ASSISTANT for message in history):
             return
         question = next((m.text for m in reversed(history) if m.role is Role.USER), "")
