@@ -1,0 +1,148 @@
+"""One storm against the whole product, and what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import statistics
+from collections import Counter
+from dataclasses import dataclass, field
+
+from bot.sandbox.model_scripts import ModelScript
+from bot.sandbox.models import Asked
+from bot.sandbox.records import Message
+from tests.bench.stage import ASKER, Stage, Thread, question_of, stage
+
+PATIENCE = 120.0
+"""Seconds after which a storm is over, whatever is missing."""
+OURS = ("chat.", "assistant.", "reactions.", "conversations.", "agents.", "users.", "views.")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """How one answer became visible: lag of each word, and when something new was to be seen. Seconds."""
+
+    lags: list[float]
+    changes: list[float]
+    complete: bool
+
+    def largest_gap(self) -> float:
+        return max((b - a for a, b in itertools.pairwise(self.changes)), default=0.0)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a storm came to; times in seconds."""
+
+    answers: list[Seen]
+    calls: Counter[str]
+    refused: int
+    seconds: float
+    """From the first question to the end of the last answer."""
+    cpu: float
+    """Processor seconds of the bot for each 1,000 words."""
+    megabytes: float
+    """The bot's largest resident memory seen during the storm."""
+    quiet_megabytes: float = field(default=0.0)
+    """The same before it."""
+
+    @property
+    def complete(self) -> int:
+        return sum(seen.complete for seen in self.answers)
+
+    @property
+    def lags(self) -> list[float]:
+        return sorted(lag for seen in self.answers for lag in seen.lags)
+
+    def mean_lag(self) -> float:
+        return statistics.fmean(self.lags)
+
+    def p95_lag(self) -> float:
+        return self.lags[int(len(self.lags) * 0.95)]
+
+    def first_words(self) -> float:
+        """Mean seconds from the model's first word to something's being visible."""
+        return statistics.fmean(seen.lags[0] for seen in self.answers if seen.lags)
+
+    def largest_gap(self) -> float:
+        return max(seen.largest_gap() for seen in self.answers)
+
+
+async def storm(count: int, channels: int, script: ModelScript) -> Outcome:
+    """So many questions at the same moment, in chats over so many channels."""
+    async with stage(count, channels, script) as on:
+        quiet, cpu, began = on.bot.megabytes(), on.bot.cpu(), asyncio.get_running_loop().time()
+        before = len(on.slack.calls)
+        for thread in on.threads:
+            await on.slack.say(ASKER, thread.channel, thread.question, thread.root)
+        largest = await _watch(on, script)
+        seconds = asyncio.get_running_loop().time() - began
+        await asyncio.sleep(0.5)
+        calls = on.slack.calls[before:]
+        spent = (on.bot.cpu() - cpu) / (count * len(script.pieces)) * 1000
+        return Outcome(
+            answers=_answers(on, script),
+            calls=Counter(call.method for call in calls if call.method.startswith(OURS)),
+            refused=sum(call.error == "ratelimited" for call in calls),
+            seconds=seconds,
+            cpu=spent,
+            megabytes=largest,
+            quiet_megabytes=quiet,
+        )
+
+
+async def _watch(on: Stage, script: ModelScript) -> float:
+    """Waits until every answer is whole; gives the bot's largest memory meanwhile."""
+    largest, deadline = 0.0, asyncio.get_running_loop().time() + PATIENCE
+    while asyncio.get_running_loop().time() < deadline:
+        largest = max(largest, on.bot.megabytes())
+        if all(_ended(on, thread, script) for thread in on.threads):
+            break
+        await asyncio.sleep(0.25)
+    return largest
+
+
+def _ended(on: Stage, thread: Thread, script: ModelScript) -> bool:
+    """The last message of the thread shows the end of the text and takes no more."""
+    last = on.slack.thread(thread.channel, thread.root)[-1]
+    return last.user == on.slack.bot_user.id and not last.streaming and _whole(script) in last.text
+
+
+def _whole(script: ModelScript) -> str:
+    return "".join(piece for piece in script.pieces if isinstance(piece, str))
+
+
+def _answers(on: Stage, script: ModelScript) -> list[Seen]:
+    asked = {question_of(each): each for each in on.models.asked()}
+    return [_seen(on, thread, _asked(asked, thread), _whole(script)) for thread in on.threads]
+
+
+def _asked(asked: dict[str, Asked], thread: Thread) -> Asked | None:
+    return next((each for question, each in asked.items() if question.endswith(thread.question)), None)
+
+
+def _seen(on: Stage, thread: Thread, asked: Asked | None, whole: str) -> Seen:
+    """Compares when the model sent each word with when it stood in the thread, as the asker saw it."""
+    messages = [m for m in on.slack.thread(thread.channel, thread.root) if m.user == on.slack.bot_user.id]
+    if asked is None or not messages:
+        return Seen([], [], complete=False)
+    ends = list(itertools.accumulate(len(sent.text) for sent in asked.sent))
+    lags: list[float] = []
+    changes: list[float] = []
+    for at, length in _growth(messages[-1], on.slack.user(ASKER).id, whole):
+        new = [sent for sent, end in zip(asked.sent, ends, strict=True) if end <= length][len(lags) :]
+        lags += [at - sent.at for sent in new]
+        changes += [at] if new else []
+    return Seen(lags, changes, complete=len(messages) == 1 and whole in messages[0].text and not messages[0].streaming)
+
+
+def _growth(message: Message, viewer: str, whole: str) -> list[tuple[float, int]]:
+    """When how much of the text stood there."""
+    return [(s.at, _common(s.text, whole)) for s in message.states_for(viewer)]
+
+
+def _common(text: str, whole: str) -> int:
+    """How much of the beginning is the same: an edit may end with marks of its own."""
+    if whole.startswith(text):
+        return len(text)
+    return next((n for n, (left, right) in enumerate(zip(text, whole, strict=False)) if left != right), len(whole))
