@@ -7,13 +7,16 @@ from typing import Literal
 
 from bot.chats.service import ChatService
 from bot.domain import Answer, Chat
+from bot.observability import get_logger
 from bot.replies.sink import Control, NowhereSink, ReplySink
 from handlers.answer import Manner, SlackAnswer
-from handlers.slack import Directory
+from handlers.slack import Directory, NotInstalled
 from handlers.via import ViaMessages
 from handlers.waiting import WaitingMarks
 from storage.chats import Chats
 from storage.replies import Replies
+
+log = get_logger(__name__)
 
 ANNOUNCE = 10
 """Messages left in a chat from which on the footer says so."""
@@ -41,7 +44,12 @@ class SlackSinks:
     async def __call__(self, chat: Chat, answer: Answer, control: Control) -> ReplySink:
         if chat.place is None:
             return NowhereSink()
-        slack = await self._workspaces(chat.team)
+        try:
+            slack = await self._workspaces(chat.team)
+        except NotInstalled:
+            log.warning("workspace_gone", chat=chat.id, team=chat.team)
+            control.stop()  # nobody can read it there, so no model is asked
+            return NowhereSink()
         left = self._service.left(chat)
         known = await self._replies.shown(chat.id)
         manner = Manner(
