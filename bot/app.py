@@ -167,7 +167,7 @@ async def build(settings: Settings, demo: ProviderSettings | None = None) -> Asy
         tokens = Tokens(database)
         feed = Feed(coordination, chats, replies)
         await stack.enter_async_context(feed.running())
-        openings = Openings(service, questions, workspaces, menus, tasks)
+        openings = Openings(service, questions, workspaces, menus, names, tasks)
         homes = Homes(service, workspaces, feed)
         await stack.enter_async_context(homes.running())
         memberships = Memberships(service, tasks, homes.touch)

@@ -40,7 +40,7 @@ GOOD_ANSWER = "Good answer"
 BAD_ANSWER = "Bad answer"
 
 HEADER_STARTED_BY = "started by <@{user}>"
-HEADER_ALWAYS = "Your own model, as you wished. For another one use *New chat*, in my Home or among the shortcuts."
+HEADER_ALWAYS = "Always your own model. For another one use *New chat*, in my Home or among the shortcuts."
 CUT_BY_LENGTH = "the model reached its length limit"
 MESSAGES_LEFT = "{count} messages left"
 MESSAGE_LEFT_ONE = "1 message left"

@@ -53,9 +53,13 @@ def is_ours(message: dict[str, Any]) -> bool:
     return any(str(block.get("block_id", "")).startswith(_OURS) for block in message.get("blocks") or ())
 
 
-def is_menu_of(message: dict[str, Any], question_id: str) -> bool:
-    wanted = f"{_OURS}menu.{question_id}"
-    return any(str(block.get("block_id", "")).startswith(wanted) for block in message.get("blocks") or ())
+def has_block(message: dict[str, Any], block_id: str) -> bool:
+    return any(block.get("block_id") == block_id for block in message.get("blocks") or ())
+
+
+def menu_id(question_id: str) -> str:
+    """The block by which a question's menu is known."""
+    return f"{_OURS}menu.{question_id}"
 
 
 def via(message_id: str, text: str) -> list[Block]:
@@ -64,7 +68,7 @@ def via(message_id: str, text: str) -> list[Block]:
 
 
 def is_via_of(message: dict[str, Any], message_id: str) -> bool:
-    return any(block.get("block_id") == f"{_OURS}via.{message_id}" for block in message.get("blocks") or ())
+    return has_block(message, f"{_OURS}via.{message_id}")
 
 
 # -- the menu ------------------------------------------------------------------------------------------------------

@@ -210,7 +210,7 @@ class Menus:
         await self._chats.set_header(chat.id, ts)
 
     async def _header(self, chat: Chat) -> list[dict[str, Any]]:
-        hint = words.HEADER_ALWAYS if await self._service.just_started_always(chat) else ""
+        hint = words.HEADER_ALWAYS if await self._service.skipped_menu(chat) else ""
         return blocks.header(chat, self._service.models.label(chat.model), hint)
 
     async def _post(self, slack: Slack, question: Question, content: list[dict[str, Any]], text: str) -> str:
@@ -228,20 +228,22 @@ class Menus:
                 )
                 return str(answer["ts"])
             except Unsure:
-                if (ts := await self._find(slack, question)) is not None:
+                if (ts := await self._find(slack, question, content[0]["block_id"])) is not None:
                     return ts
                 if time.monotonic() > deadline:
                     raise
             await asyncio.sleep(pause)
             pause = min(15.0, pause * 2)
 
-    async def _find(self, slack: Slack, question: Question) -> str | None:
-        """A menu that was posted although nobody told us."""
+    async def _find(self, slack: Slack, question: Question, block_id: str | None = None) -> str | None:
+        """A menu, or the message that begins with this block, which was posted although nobody told us."""
+        place = question.place
         try:
-            found = await slack.own_messages(question.place.channel, question.place.thread, question.ts)
+            found = await slack.own_messages(place.channel, place.thread, question.asked_at or place.thread)
         except Refused:
             return None
-        return next((str(m["ts"]) for m in found if blocks.is_menu_of(m, question.id)), None)
+        wanted = block_id or blocks.menu_id(question.id)
+        return next((str(m["ts"]) for m in found if blocks.has_block(m, wanted)), None)
 
     async def _replace(
         self, slack: Slack, channel: str, ts: str, content: list[dict[str, Any]], text: str, response_url: str | None

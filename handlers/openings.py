@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from bot import words
 from bot.chats.service import ChatService
@@ -14,6 +15,7 @@ from bot.observability import get_logger
 from bot.tasks import Tasks
 from handlers import views
 from handlers.menus import Menus
+from handlers.names import Names
 from handlers.slack import Directory, Refused, Slack, SlackError, Unsure
 from handlers.text import plain
 from handlers.views import Wanted
@@ -21,8 +23,12 @@ from storage.questions import Question, Questions
 
 log = get_logger(__name__)
 
+Found = TypeVar("Found")
+
 LOOK_UP = 1.0
 """Seconds that the dialog waits for what it would like to show: Slack's permission to open it lasts three."""
+YOUNG = 2.0
+"""Seconds in which a question that was submitted is another process's to say, even when this one starts."""
 TURN = 1.5
 """Seconds that it waits for its turn."""
 
@@ -37,10 +43,16 @@ class Known:
 
 class Openings:
     def __init__(
-        self, service: ChatService, questions: Questions, workspaces: Directory, menus: Menus, tasks: Tasks
+        self,
+        service: ChatService,
+        questions: Questions,
+        workspaces: Directory,
+        menus: Menus,
+        names: Names,
+        tasks: Tasks,
     ) -> None:
         self._service, self._questions, self._workspaces = service, questions, workspaces
-        self._menus, self._tasks = menus, tasks
+        self._menus, self._names, self._tasks = menus, names, tasks
         self._busy: set[str] = set()
 
     # -- the dialog --------------------------------------------------------------------------------------------
@@ -53,24 +65,32 @@ class Openings:
         wanted: Wanted,
         *,
         text: str = "",
-        about: bool = False,
+        about: str = "",
         like: str = "",
     ) -> None:
-        """Opens the dialog, and returns at once. `like`: id of the chat whose model is carried over."""
+        """Opens the dialog, and returns at once.
+
+        `about`: a message to be quoted. `like`: id of the chat whose model is carried over.
+        """
 
         async def work() -> None:
-            known = await self._in_time(Person(slack.team, user), wanted, like)
-            view = views.dialog(wanted, known.preselected, text=text, about=about, there=known.there)
+            person = Person(slack.team, user)
+            known, quoted = await asyncio.gather(
+                self._in_time(self._known(person, wanted, like), Known()),
+                self._in_time(self._names.spell(slack.team, about), about),
+            )
+            begun = views.quote(quoted) or text
+            view = views.dialog(wanted, known.preselected, text=begun, about=bool(about), there=known.there)
             await self._open(slack, trigger, view, wanted.response_url)
 
         self._tasks.start(work(), name="dialog")
 
-    async def _in_time(self, person: Person, wanted: Wanted, like: str) -> Known:
+    async def _in_time(self, finding: Awaitable[Found], otherwise: Found) -> Found:
         try:
-            return await asyncio.wait_for(self._known(person, wanted, like), LOOK_UP)
+            return await asyncio.wait_for(finding, LOOK_UP)
         except (TimeoutError, StorageError) as error:
-            log.info("dialog_without_preselection", reason=type(error).__name__)
-            return Known()
+            log.info("dialog_without_something", reason=type(error).__name__)
+            return otherwise
 
     async def _known(self, person: Person, wanted: Wanted, like: str) -> Known:
         models = self._service.models
@@ -78,14 +98,18 @@ class Openings:
             chat = await self._service.at(Place(person.team, wanted.channel, wanted.thread))
             if chat is not None:
                 return Known(there=(chat.title, models.label(chat.model)))
-        if like:
-            try:
-                info = models.info((await self._service.get_for(person, like)).model)
-            except ChatNotFound:
-                info = None
-            if info is not None:
-                return Known(info)
-        return Known(await models.preselected(person))
+        info = await self._model_of(person, wanted, like) if like else None
+        return Known(info or await models.preselected(person))
+
+    async def _model_of(self, person: Person, wanted: Wanted, chat_id: str) -> ModelInfo | None:
+        """The model of a chat that the person takes part in, or sees in the channel where the button stands."""
+        try:
+            chat = await self._service.get(chat_id)
+            if chat.place is None or chat.place != Place(person.team, wanted.channel, chat.place.thread):
+                chat = await self._service.get_for(person, chat_id)
+        except ChatNotFound:
+            return None
+        return self._service.models.info(chat.model)
 
     async def _open(self, slack: Slack, trigger: str, view: dict[str, Any], response_url: str) -> None:
         try:
@@ -107,8 +131,8 @@ class Openings:
 
     async def again(self, older_than: float) -> None:
         """Questions that were submitted and do not stand in Slack yet, since some process ended in between."""
-        for question in await self._questions.unsaid(older_than, 50):
-            await self._begin(question, look=True)
+        for question in await self._questions.unsaid(max(older_than, YOUNG), 50):
+            self._tasks.start(self._begin(question, look=True), name="chat from dialog")
 
     async def _begin(self, question: Question, response_url: str = "", *, look: bool = False) -> None:
         if question.id in self._busy:

@@ -25,5 +25,4 @@ def register(app: AsyncApp, surface: Surface) -> None:
         await ack()
         about = payloads.message_of(body, slack.bot_user)
         wanted = Wanted(about.channel, about.thread, body.get("response_url") or "")
-        text = views.quote(about.text)
-        surface.openings.offer(slack, body["user"]["id"], body["trigger_id"], wanted, text=text, about=True)
+        surface.openings.offer(slack, body["user"]["id"], body["trigger_id"], wanted, about=about.text or " ")

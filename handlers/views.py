@@ -10,7 +10,7 @@ from typing import Any
 from bot import words
 from bot.chats.models import menu_key
 from bot.domain import ModelInfo
-from handlers.blocks import NEW_CHAT, Block, button, context, option, section
+from handlers.blocks import NEW_CHAT, Block, button, context, has_block, option, section
 from handlers.lists import Listing, Look
 from handlers.text import mrkdwn_escape, plain
 from storage.questions import Question
@@ -129,6 +129,7 @@ def _where(wanted: Wanted) -> str:
 
 def quote(text: str) -> str:
     """A message as the beginning of what is asked about it."""
+    text = text.strip()
     kept = text if len(text) <= QUOTE_LIMIT else text[: QUOTE_LIMIT - 1].rstrip() + "…"
     lines = "\n".join(f"> {line}".rstrip() for line in kept.splitlines())
     return f"{lines}\n\n"[:TEXT_LIMIT] if lines else ""
@@ -146,7 +147,7 @@ def asked(question: Question, note: str = "") -> list[Block]:
 
 
 def is_asked_of(message: dict[str, Any], question_id: str) -> bool:
-    return any(block.get("block_id") == _asked_block(question_id) for block in message.get("blocks") or ())
+    return has_block(message, _asked_block(question_id))
 
 
 def _asked_block(question_id: str) -> str:

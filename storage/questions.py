@@ -15,7 +15,7 @@ from storage.columns import database_time, new_id, utc_now
 from storage.database import Database
 from storage.exchange import insert_new
 from storage.rows import from_files, to_files
-from storage.tables import questions
+from storage.tables import messages, questions
 
 _OPEN = questions.c.state == "open"
 _UNSAID = and_(questions.c.text.is_not(None), questions.c.source.is_(None))
@@ -49,6 +49,11 @@ class Question:
     """It has neither become a chat's message nor been given up."""
     message_id: str | None = None
     """The user message that it has become."""
+
+    @property
+    def asked_at(self) -> str | None:
+        """The ts of the Slack message that turned to the bot; None for what was asked in a dialog."""
+        return self.ts if "." in self.ts else None
 
 
 class Questions:
@@ -190,6 +195,17 @@ class Questions:
         Raises ChatNotFound.
         """
         return await self._set(question_id, channel=place.channel, thread=place.thread, source=source)
+
+    async def began_in_dialog(self, chat_id: str) -> bool:
+        """Whether the chat's first message was asked in a dialog."""
+        dialogs = not_(questions.c.ts.contains("."))  # every ts has a point, and no id of a dialog
+        query = (
+            select(questions.c.id)
+            .join(messages, messages.c.id == questions.c.message_id)
+            .where(messages.c.chat_id == chat_id, messages.c.number == 1, dialogs)
+        )
+        async with self._database.read() as connection:
+            return (await connection.execute(query)).first() is not None
 
     async def give_up(self, question_id: str) -> Question:
         """Close a question that can no longer be asked, such as one in a channel that is gone. Raises ChatNotFound."""

@@ -306,12 +306,13 @@ class ChatService:
         model = profile.default_model if shown is None or not always else shown.ref
         await self._people.set_default(person, model, always and model is not None)
 
-    async def just_started_always(self, chat: Chat) -> bool:
-        """Whether a menu may have been skipped for the beginning of this chat, so that it should say what to do."""
+    async def skipped_menu(self, chat: Chat) -> bool:
+        """Whether this chat has just begun with its owner's own model, who was not asked for another one."""
         if chat.message_count > 2:
             return False
         profile = await self._people.get(Person(chat.team, chat.owner))
-        return profile.always and profile.default_model == chat.model
+        always = profile.always and profile.default_model == chat.model
+        return always and not await self._questions.began_in_dialog(chat.id)
 
     # -- the answer --------------------------------------------------------------------------------------------
 

@@ -166,7 +166,7 @@ async def test_a_text_of_the_full_length_is_asked_whole_and_pings_nobody(world: 
     root = await begun(world)
     await world.answered(root.ts)
 
-    assert world.requests()[0][-1] == ("user", text)
+    assert world.messages(root.ts)[0]["text"] == text
     raw = "".join(block["text"]["text"] for block in root.blocks if block["type"] == "section")
     assert "<!" not in raw
     assert raw.count("<@") == raw.count("<@U0ALICE>") == 1
@@ -258,18 +258,30 @@ async def test_the_button_at_the_limit_opens_the_dialog_with_the_chats_model(wor
         assert world.models.asked()[-1].model == "demo/storyteller"
 
 
+async def test_who_comes_new_to_a_full_chat_is_offered_its_model_too(worlds: Worlds) -> None:
+    async with worlds(bobbin_max_messages=2) as world:
+        thread = await world.start("The first and last.", model="demo/storyteller")
+        await world.answered(thread)
+        await world.slack.say("carol", "general", "May I?", thread)
+        (refusal,) = await world.until(lambda: world.slack.ephemerals("carol", "general"), "the refusal")
+
+        await world.slack.press("carol", refusal, "new_chat")
+
+        view = await opened(world, "carol")
+        assert field(view, "bobbin.model")["initial_option"]["value"] == "openai:demo/storyteller"
+
+
 async def test_somebody_elses_chat_tells_nothing_about_its_model(world: World) -> None:
     """The button's value is Slack's to send, and anybody could send another."""
-    thread = await world.start("Mine alone.", model="demo/storyteller")
-    await world.answered(thread)
+    thread = await world.start("Ours alone.", channel="leads", model="demo/storyteller")
+    await world.answered(thread, channel="leads")
     chat = world.chats()[0]["id"]
 
-    person = world.slack.user("bob").id
     body = {"type": "button", "action_id": "new_chat", "block_id": "b", "value": chat}
-    message = world.header(thread)
-    await world.slack.interactions.act(person, world.slack.place(message), body)
+    message = world.slack.message("general", await world.ask("A menu.", user="carol"))
+    await world.slack.interactions.act("U0CAROL", world.slack.place(message), body)
 
-    view = await opened(world, "bob")
+    view = await opened(world, "carol")
     assert field(view, "bobbin.model")["initial_option"]["value"] == f"openai:{MODEL}"
 
 
@@ -304,6 +316,19 @@ async def test_a_question_whose_posting_got_lost_is_not_posted_twice(world: Worl
 
     assert len(asked(world)) == 1
     assert "conversations.history" in methods(world.slack.calls)
+
+
+async def test_a_header_whose_posting_got_lost_is_not_posted_twice(world: World) -> None:
+    await command(world)
+    world.slack.fail("chat.postMessage", "lost", skip=1)
+    await world.slack.submit("alice", entered("One header will do."))
+
+    root = await begun(world)
+    await world.answered(root.ts)
+    await world.idle()
+
+    assert len(world.headers(root.ts)) == 1
+    assert world.chats()[0]["header_ts"] == world.header(root.ts).ts
 
 
 async def test_rates_do_not_keep_the_dialog_closed(worlds: Worlds) -> None:

@@ -163,7 +163,16 @@ async def test_always_use_it_answers_without_a_menu_until_it_is_taken_back(world
     await world.until(lambda: world.headers(thread), "the header")
     assert world.menus(thread) == []
     assert world.models.asked()[0].model == "demo/storyteller"
-    assert words.HEADER_ALWAYS in world.header(thread).text
+    assert "Always your own model." in world.header(thread).text
+
+    await world.slack.press("alice", view, "new_chat")  # chosen in the dialog, it needs no explanation
+    await opened(world)
+    await world.slack.submit("alice", entered("Chosen.", STORY))
+    channel = world.slack.dm("alice")
+    root = await begun(world, channel)
+    await world.answered(root.ts, channel=channel)
+    await world.until(lambda: world.headers(root.ts, channel), "the header")
+    assert "Always your own model." not in world.header(root.ts, channel).text
 
     await tick(world, view, on=False)
     assert "initial_options" not in element(view, "home_always")

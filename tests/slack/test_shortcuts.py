@@ -68,6 +68,20 @@ async def test_a_question_about_a_message_is_asked_in_its_thread_with_the_messag
     await world.answered(ts, 2)
 
 
+async def test_people_in_the_quote_have_their_names(world: World) -> None:
+    ts = await world.slack.say("bob", "general", "@carol said so, and <@U0ALICE> too.")
+
+    view = await about(world, world.slack.message("general", ts))
+
+    assert text_of(view) == "> @carol said so, and @alice too.\n\n"
+
+
+async def test_a_message_without_words_leaves_the_field_empty(world: World) -> None:
+    ts = await world.slack.say("bob", "general", " ")
+    view = await about(world, world.slack.message("general", ts))
+    assert (view.definition["title"]["text"], text_of(view)) == (words.DIALOG_TITLE_ABOUT, "")
+
+
 async def test_inside_a_thread_it_is_the_threads_chat_and_the_whole_thread_is_known(world: World) -> None:
     root = await world.slack.say("bob", "general", "Shall we move on Thursday?")
     reply = await world.slack.say("carol", "general", "Friday is better for me.", root)

@@ -129,6 +129,13 @@ async def test_what_was_asked_in_a_dialog_waits_to_be_said(questions: Questions,
     assert (said.place.thread, said.source) == ("200.1", "200.1")
     assert await questions.unsaid(0, 9) == await questions.without_menu(0, 9) == []
     assert await questions.ready(0, 9) == [said]
+    message = NewMessage("why?", "U1", source="200.1")
+    started = await chats.start(
+        team="T1", owner="U1", model=MODEL, place=said.place, message=message, question_id=said.id
+    )
+    assert await questions.began_in_dialog(started.chat.id)
+    assert not await questions.began_in_dialog("nothing")
+    assert (question.asked_at, (await questions.ask(place=place, ts="100.9", user="U1"))[0].asked_at) == (None, "100.9")
 
 
 async def test_files_join_a_question_that_waits_for_its_model_once(questions: Questions, place: Place) -> None:
