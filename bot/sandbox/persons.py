@@ -345,7 +345,8 @@ class Persons:
     def _suggest_invitation(self, person: User, channel: Channel, raw: str) -> None:
         bot = self.workspace.bot
         if bot.id in mentioned(raw) and bot.id not in channel.members:
-            self.workspace.notice(person.id, f"@{bot.name} is not in this channel; invite it first.", channel.id)
+            text = f"@{bot.real_name} is not in this channel: add it, then ask again."
+            self.workspace.notice(person.id, text, channel.id)
 
     def _reference(self, name: str) -> str | None:
         if name.startswith("#"):

@@ -138,6 +138,14 @@ async def test_a_direct_message_starts_a_chat(product: Product, page: Page) -> N
     await expect(await answered(page, 1)).to_contain_text("You asked: “are we alone?”")
 
 
+async def test_bobbin_comes_when_it_is_added(product: Product, page: Page) -> None:
+    """Where it is not, the page says so, and how to change that."""
+    await visit(page, product, channel="C0WATERCOOLER")
+    await page.get_by_role("button", name="Add Bobbin").click()
+    await expect(page.get_by_role("button", name="Mention Bobbin")).to_be_visible()
+    await expect(await ask(page, "are you here now?")).to_be_visible()
+
+
 async def test_chats_outlive_the_process(product: Product, page: Page) -> None:
     """The workspace is a new one each time; the list of chats and the usual model are those of before."""
     await visit(page, product, person="U0DAN")
@@ -150,5 +158,6 @@ async def test_chats_outlive_the_process(product: Product, page: Page) -> None:
     await expect(page.get_by_role("article")).to_have_count(0)
     await composer(page, "general").fill("/chats")
     await composer(page, "general").press("Enter")
-    await expect(page.get_by_test_id("ephemeral")).to_contain_text("How do tides work")
+    await page.get_by_test_id("ephemeral").get_by_role("link", name="How do tides work").click()
+    await expect(page.get_by_role("alert")).to_contain_text("the workspace begins anew each time")
     await expect(await ask(page, "and the moon?")).to_have_value("Demo: Eye (sees images)")

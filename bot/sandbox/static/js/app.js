@@ -14,9 +14,11 @@ import { Banners, Toasts, TopBar } from "./topbar.js";
 /** Follows a link to a message inside the page; gives true if it was one. */
 function openLink(href) {
   const place = permalinkPlace(href);
-  if (!place || !channelOf(store.state, place.channel)) return false;
-  const message = place.thread && messageAt(store.state, place.channel, place.thread);
-  store.goTo({ channel: place.channel, thread: message ? place.thread : null });
+  if (!place) return false;
+  const known = channelOf(store.state, place.channel);
+  const gone = place.thread && !messageAt(store.state, place.channel, place.thread);
+  if (!known || gone) store.toast("That message is not here: the workspace begins anew each time the sandbox starts.");
+  else store.goTo({ channel: place.channel, thread: place.thread });
   return true;
 }
 

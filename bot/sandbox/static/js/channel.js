@@ -46,8 +46,9 @@ function Beginning({ state, channel }) {
     <p>This is the very beginning of the <b>#${channel.name}</b> channel. ${here
       ? html`Mention <b>@${bot}</b> with a question: it replies in a thread below your message.
         <br /><button type="button" class="button begin" onClick=${() => store.mentionIn(channel.id, app)}><${Icon} name="at-sign" size=${14} /> Mention ${bot}</button>`
-      : html`<b>@${bot}</b> is not in this channel.
-        <button type="button" class="link" onClick=${() => store.act("invite", { channel: channel.id, invited: state.bot.user_id })}>Add it</button>`}</p></div>`;
+      : html`<b>@${bot}</b> is not in this channel yet.
+        <br /><button type="button" class="button begin" onClick=${() => store.act("invite", { channel: channel.id, invited: state.bot.user_id })}>
+          <${Icon} name="plus" size=${14} /> Add ${bot}</button>`}</p></div>`;
 }
 
 /** Tells the server how far this person has read. */
