@@ -168,9 +168,10 @@ async def build(settings: Settings, demo: ProviderSettings | None = None) -> Asy
         feed = Feed(coordination, chats, replies)
         await stack.enter_async_context(feed.running())
         openings = Openings(service, questions, workspaces, menus, names, tasks)
-        homes = Homes(service, workspaces, feed)
+        homes: Homes
+        memberships = Memberships(service, tasks, lambda person: homes.touch(person))
+        homes = Homes(service, workspaces, feed, memberships)
         await stack.enter_async_context(homes.running())
-        memberships = Memberships(service, tasks, homes.touch)
         surface = Surface(
             service, menus, names, workspaces, marks, tasks, tokens, openings, homes, memberships, notices
         )

@@ -15,7 +15,8 @@ from bot.errors import StorageError
 from bot.observability import get_logger
 from handlers import views
 from handlers.lists import Look, chat_list
-from handlers.slack import Directory, Refused, Slack, SlackError
+from handlers.membership import Memberships
+from handlers.slack import Directory, NotInstalled, Refused, Slack, SlackError
 from storage.coordination import SlowReader
 
 log = get_logger(__name__)
@@ -50,8 +51,9 @@ class _Viewer:
 
 
 class Homes:
-    def __init__(self, service: ChatService, workspaces: Directory, feed: Feed) -> None:
+    def __init__(self, service: ChatService, workspaces: Directory, feed: Feed, memberships: Memberships) -> None:
         self._service, self._workspaces, self._feed = service, workspaces, feed
+        self._memberships = memberships
         self._viewers: dict[Person, _Viewer] = {}
         self._without_home: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -149,6 +151,8 @@ class Homes:
                 answer = await slack.errand("views.publish", user_id=person.user, view=view, **guard)
                 viewer.hash = str((answer.get("view") or {}).get("hash") or "")
                 viewer.published = _now()
+            except NotInstalled:
+                self._forget(person)
             except Refused as error:
                 self._refused(person, viewer, error)
             except (SlackError, StorageError) as error:
@@ -172,6 +176,7 @@ class Homes:
         models = self._service.models
         listing = await chat_list(self._service, slack, person.user, viewer.look, views.HOME_PAGE)
         viewer.look = listing.look
+        self._memberships.check(slack, person.user, listing.chats)
         profile = await self._service.profile(person)
         own = profile.default_model
         gone = models.label(own) if own is not None and models.info(own) is None else None

@@ -16,7 +16,7 @@ from bot.tasks import Tasks
 from handlers import views
 from handlers.menus import Menus
 from handlers.names import Names
-from handlers.slack import Directory, Refused, Slack, SlackError, Unsure
+from handlers.slack import Directory, NotInstalled, Refused, Slack, SlackError, Unsure
 from handlers.text import plain
 from handlers.views import Wanted
 from storage.questions import Question, Questions
@@ -144,6 +144,8 @@ class Openings:
             assert said.model is not None
             chosen = await self._service.choose_model(said, said.model)
             await self._menus.after_choice(chosen, self._service.models.label(said.model))
+        except NotInstalled:
+            await self._questions.give_up(question.id)
         except Refused as error:
             log.warning("dialog_chat_refused", question=question.id, reason=error.code)
             await self._give_up(question, response_url, words.ASKED_NOWHERE)

@@ -277,6 +277,16 @@ async def test_leaving_a_private_channel_takes_its_chats_off_the_page(world: Wor
     await world.until(lambda: not rows(view), "the shorter list", 9.0)
 
 
+async def test_a_missed_departure_is_found_out_by_opening_it(world: World) -> None:
+    await world.answered(await world.start("Among us leads.", user="bob", channel="leads"), channel="leads")
+    world.slack.feed.subscribed -= {"member_left_channel"}
+    await world.slack.leave("bob", "leads")
+
+    view = await home(world, "bob")
+
+    await world.until(lambda: not rows(view), "the shorter list", 9.0)
+
+
 async def test_another_process_that_shows_something_newer_is_not_overwritten(world: World) -> None:
     """What comes from two replicas carries Slack's hash; the one that is behind gives way, without a word."""
     world.forgive("hash_conflict")
