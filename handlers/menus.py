@@ -145,16 +145,22 @@ class Menus:
             await self.offer(question)
         for question in await self._questions.ready(older_than, 50):
             assert question.model is not None
-            chosen = await self._service.choose_model(question, question.model)
+            try:
+                chosen = await self._service.choose_model(question, question.model)
+            except LimitReached:
+                await self._questions.give_up(question.id)
+                continue
             await self.after_choice(chosen, self._service.models.label(question.model))
 
     async def after_choice(self, chosen: Chosen, label: str, response_url: str | None = None) -> None:
         """Turns the menu into the header, or into the request for a question."""
         slack = await self._workspaces(chosen.question.place.team)
         if chosen.said is not None:
-            chat, answer = chosen.said.chat, chosen.said.answer
-            if chosen.said.queued and answer.question_ts is not None:
-                self._marks.put(slack, chosen.question.place.channel, answer.question_ts, answer.id)
+            chat = chosen.said.chat
+            for said in (chosen.said, *chosen.also):
+                await self._spell_out(said)
+                if said.queued and said.answer.question_ts is not None:
+                    self._marks.put(slack, chosen.question.place.channel, said.answer.question_ts, said.answer.id)
             if chat.header_ts is None and chosen.question.menu_ts is None:
                 await self._post_header(slack, chosen.question, chat)
             else:
@@ -167,6 +173,13 @@ class Menus:
             await self._replace(
                 slack, place.channel, chosen.question.menu_ts, waiting, words.WAITING_FOR_TEXT, response_url
             )
+
+    async def _spell_out(self, said: Said) -> None:
+        """Names that became known while the question was becoming a message."""
+        place, message = said.chat.place, said.message
+        text = await self._names.spell(said.chat.team, message.text, ask=False)
+        if text != message.text and place is not None and message.source is not None:
+            await self._chats.respell(place, message.source, message.text, text)
 
     async def after_fill(self, question: Question, said: Said) -> None:
         """The question came after the choice: the menu becomes the header now."""

@@ -47,9 +47,11 @@ class Surface:
         said = payloads.utterance(event, team=slack.team, bot_user=slack.bot_user)
         if said is None:
             return
-        said = replace(said, text=await self.names.spell(slack.team, said.text, ask=False))
         async with self.talks.turn(said.place):
+            said = replace(said, text=await self.names.spell(slack.team, said.text, ask=False))
             hearing = await self.service.hear(said)
+        if hearing.outcome in (Heard.ASKED, Heard.SAID):
+            self.tasks.start(self._learn_names(said), name="names")
         about_files = self._about_files(slack, said, hearing)
         if hearing.outcome is Heard.ASKED and hearing.question is not None:
             self.tasks.start(self._offer(hearing.question, about_files), name="menu")
@@ -66,8 +68,6 @@ class Surface:
             content = blocks.limit_reached(chat.id if chat else "")
             place = said.place
             self.whisper(slack, place.channel, place.thread, said.user, words.LIMIT_REACHED, content)
-        if hearing.outcome in (Heard.ASKED, Heard.SAID):
-            self.tasks.start(self._learn_names(said), name="names")
 
     async def _learn_names(self, said: Utterance) -> None:
         """Asks Slack what people are called who spoke or were spoken of, now that it has its acknowledgement."""

@@ -89,6 +89,8 @@ class Chosen:
     outcome: Choice
     question: Question
     said: Said | None = None
+    also: tuple[Said, ...] = ()
+    """What the same person had said besides, before choosing."""
 
 
 class ChatService:
@@ -221,9 +223,15 @@ class ChatService:
         for other in others:  # all of them before any starts, so that none is forgotten if this process dies
             await self._questions.choose(other.id, model)
         said = await self._start(chosen, model)
-        for other in others:
-            await self._start(other, model)
-        return Chosen(Choice.ALREADY if said.duplicate else Choice.STARTED, chosen, said)
+        also = [more for other in others if (more := await self._start_if_room(other, model)) is not None]
+        return Chosen(Choice.ALREADY if said.duplicate else Choice.STARTED, chosen, said, tuple(also))
+
+    async def _start_if_room(self, question: Question, model: ModelRef) -> Said | None:
+        try:
+            return await self._start(question, model)
+        except LimitReached:
+            await self._questions.give_up(question.id)
+            return None
 
     async def join(self, question: Question) -> Chosen | None:
         """What the person said before choosing a model for what they had said first.

@@ -1,0 +1,333 @@
+"""Whatever happens around a chat, it goes on or says why not; and Slack is never asked without end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from bot import words
+from bot.config import StreamMode
+from bot.domain import Answer, Ending, Status, Usage
+from bot.sandbox.limits import Limits
+from bot.sandbox.model_scripts import ModelScript
+from handlers import agent, blocks, recovery, status
+from tests.slack.conftest import Worlds
+from tests.slack.essays import essay
+from tests.slack.world import MODEL, World, below, elements, shown
+
+STATUS = "assistant.threads.setStatus"
+LONG = essay(80)
+
+
+@pytest.fixture
+def sweeping(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Menus that were promised are looked after all the time."""
+    monkeypatch.setattr(recovery, "EVERY", 0.05)
+    monkeypatch.setattr(recovery, "OLDER_THAN", 0.0)
+
+
+async def calls_in(world: World, seconds: float) -> Counter[str]:
+    """The calls that are made from now on, in so many seconds."""
+    before = len(world.slack.calls)
+    await asyncio.sleep(seconds)
+    return Counter(call.method for call in world.slack.calls[before:])
+
+
+def letters(world: World, user: str) -> list[str]:
+    """What Bobbin has told this person directly, outside of threads."""
+    mine = [m for m in world.slack.messages(world.slack.dm(user)) if m.user == world.slack.bot_user.id]
+    return [m.text for m in mine if m.thread_ts is None]
+
+
+# -- the model is gone ---------------------------------------------------------------------------------------------
+
+
+async def failed(world: World, kind: str) -> tuple[str, str]:
+    """A chat whose second answer went wrong; gives its thread and the answer's id."""
+    thread = await world.start("First question.")
+    await world.answered(thread)
+    if kind == "gone":
+        world.models.models.pop(MODEL)
+    else:
+        world.fail("http", status=401)
+    await world.slack.say("alice", "general", "Second question.", thread)
+    await world.answered(thread, 2)
+    await world.idle()
+    return thread, world.ended(thread)[1]["message_id"]
+
+
+async def test_another_model_is_taken_once_and_by_whoever_is_first(world: World) -> None:
+    thread, answer = await failed(world, "gone")
+    assert world.bot is not None
+    choose = world.bot.service.retry_with
+    both = await asyncio.gather(choose(answer, "openai:demo/storyteller"), choose(answer, "openai:demo/markdown"))
+    assert sorted(each is None for each in both) == [False, True]
+    await world.until(lambda: world.messages(thread)[3]["status"] == "done", "the answer")
+    await world.idle()
+
+    winner = "demo/storyteller" if both[0] is not None else "demo/markdown"
+    assert (world.chats()[0]["model"], world.models.asked()[-1].model) == (winner, winner)
+    assert await choose(answer, "openai:demo/storyteller") is None
+    assert world.chats()[0]["model"] == winner
+
+
+@pytest.mark.parametrize("which", ["failed otherwise", "done"])
+async def test_no_other_answer_changes_the_chats_model(world: World, which: str) -> None:
+    """The model of a chat is for good, but for the one exception."""
+    thread, answer = await failed(world, "otherwise")
+    if which == "done":
+        answer = world.ended(thread)[0]["message_id"]
+    assert world.bot is not None
+    assert await world.bot.service.retry_with(answer, "openai:demo/storyteller") is None
+    await world.idle()
+    assert (world.chats()[0]["model"], len(world.models.asked())) == (MODEL, 2)
+    assert elements(world.answers(thread)[1], "retry_with_model") == []
+
+
+async def test_the_first_question_of_a_chat_may_find_its_model_gone(world: World) -> None:
+    thread = await world.ask("Is anybody there?")
+    world.models.models.pop(MODEL)
+    await world.choose(thread)
+    await world.answered(thread)
+    (answer,) = world.answers(thread)
+    assert "is not available any more" in below(answer)
+    await world.slack.choose("bob", answer, "retry_with_model", "openai:demo/storyteller")
+    await world.until(lambda: world.messages(thread)[1]["status"] == "done", "the answer")
+    await world.until(lambda: "Storyteller" in world.header(thread).text, "the header")
+
+
+# -- the channel is gone -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("mode", "what"),
+    [(StreamMode.NATIVE, "archived"), (StreamMode.EDIT, "archived"), (StreamMode.NATIVE, "removed")],
+)
+async def test_a_channel_that_closes_in_mid_answer_is_told_directly_and_left_in_peace(
+    worlds: Worlds, mode: StreamMode, what: str
+) -> None:
+    async with worlds(bobbin_stream=mode) as world:
+        world.forgive("is_archived", "not_in_channel", "not_authorized", "channel_not_found")
+        world.forgive("message_not_in_streaming_state")
+        world.leave_unfinished()
+        world.reply_to({"Say it.": LONG}, rate=40)
+        thread = await world.start("Say it.", channel="random")
+        await world.until(lambda: world.answers(thread, "random"), "the first words")
+        channel = world.slack.channel("random")
+        if what == "archived":
+            channel.is_archived = True
+        else:
+            world.slack.workspace.leave(channel, world.slack.bot_user.id)
+        await world.answered(thread, channel="random")
+        await world.until(lambda: letters(world, "alice"), "the letter")
+        await world.idle()
+
+        reason = "is_archived" if what == "archived" else "not_in_channel"
+        assert letters(world, "alice") == [words.CANNOT_WRITE[reason].format(channel=channel.id)]
+        assert (world.ended(thread)[0]["text"], world.ended(thread)[0]["status"]) == (LONG, "done")
+        assert any(line["event"] == "answer_not_shown" for line in world.lines())
+        assert await calls_in(world, 1.0) == Counter()
+
+
+@pytest.mark.usefixtures("sweeping")
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        ("is_archived", "is_archived"),
+        ("not_in_channel", "not_in_channel"),
+        ("channel_not_found", "not_in_channel"),
+        ("restricted_action_read_only_channel", "restricted_action"),
+        ("invalid_thread_ts", None),
+        ("missing_scope", None),
+        ("account_inactive", None),
+        ("invalid_blocks", None),
+    ],
+)
+async def test_a_refused_menu_is_not_offered_again(world: World, error: str, told: str | None) -> None:
+    world.slack.fail("chat.postMessage", error=error, channel="C0GENERAL", times=-1)
+    await world.slack.say("alice", "general", f"<@{world.slack.bot_user.id}> are you there?")
+    await world.until(lambda: any(line["event"] == "menu_refused" for line in world.lines()), "the refusal")
+    await world.idle()
+    assert await calls_in(world, 0.5) == Counter()
+
+    tries = [call for call in world.slack.calls_of("chat.postMessage") if call.args["channel"] == "C0GENERAL"]
+    assert len(tries) == 1
+    assert letters(world, "alice") == ([words.CANNOT_WRITE[told].format(channel="C0GENERAL")] if told else [])
+    assert [q["state"] for q in world.rows("SELECT state FROM questions")] == ["closed"]
+
+
+async def test_many_questions_bring_one_letter(world: World) -> None:
+    world.slack.fail("chat.postMessage", error="is_archived", channel="C0GENERAL", times=-1)
+    for number in range(5):
+        await world.slack.say("alice", "general", f"<@{world.slack.bot_user.id}> question {number}?")
+    await world.until(lambda: {q["state"] for q in world.rows("SELECT state FROM questions")} == {"closed"}, "the end")
+    await world.idle()
+    assert len(letters(world, "alice")) == 1
+
+
+async def test_a_person_who_cannot_be_written_to_is_no_trouble(world: World) -> None:
+    """Deactivated, or of another company."""
+    world.slack.fail("chat.postMessage", error="is_archived", channel="C0GENERAL")
+    world.slack.fail("chat.postMessage", error="user_not_found", channel="U0ALICE", times=-1)
+    await world.slack.say("alice", "general", f"<@{world.slack.bot_user.id}> are you there?")
+    await world.until(lambda: any(line["event"] == "person_not_told" for line in world.lines()), "the attempt")
+    assert await calls_in(world, 0.5) == Counter()
+
+
+async def test_who_takes_back_the_question_before_the_menu_gets_none(world: World) -> None:
+    world.forgive("invalid_thread_ts", "thread_not_found")
+    world.slack.fail("chat.postMessage", "ratelimited", retry_after=1)
+    ts = await world.slack.say("alice", "general", f"<@{world.slack.bot_user.id}> never mind this")
+    await world.until(lambda: world.slack.calls_of("chat.postMessage"), "the first attempt")
+    await world.slack.delete("alice", "general", ts)
+    await world.until(lambda: any(line["event"] == "menu_refused" for line in world.lines()), "the refusal")
+    await world.idle()
+    assert (letters(world, "alice"), world.rows("SELECT state FROM questions")) == ([], [{"state": "closed"}])
+    assert await calls_in(world, 0.5) == Counter()
+
+
+async def test_a_chat_goes_on_when_its_channel_gets_another_id(world: World) -> None:
+    thread = await world.start("Remember me.")
+    await world.answered(thread)
+    waiting = await world.ask("And remember this question.", user="bob")
+    await world.idle()
+
+    channels = world.slack.workspace.channels
+    channel = channels.pop("C0GENERAL")
+    channel.id = "C0SHARED"
+    channels["C0SHARED"] = channel
+    for message in channel.messages.values():
+        message.channel = "C0SHARED"
+    world.slack.deliver_event(
+        {"type": "channel_id_changed", "old_channel_id": "C0GENERAL", "new_channel_id": "C0SHARED"}
+    )
+    await world.until(lambda: world.chats()[0]["channel"] == "C0SHARED", "the move")
+
+    await world.slack.say("alice", "C0SHARED", "Do you?", thread)
+    await world.answered(thread, 2, "C0SHARED")
+    await world.choose(waiting, "bob", channel="C0SHARED")
+    await world.answered(waiting, channel="C0SHARED")
+    assert len(world.chats()) == 2
+
+
+async def test_a_move_leaves_alone_what_stands_there_already(world: World) -> None:
+    thread = await world.start("The old place.")
+    await world.answered(thread)
+    await world.idle()
+    copy = "INSERT INTO chats SELECT 'copy', team, 'C0SHARED', thread, owner, title, title_by, provider, model, 0, "
+    await world.execute(copy + "header_ts, context, created_at, updated_at FROM chats")
+    event = {"type": "channel_id_changed", "old_channel_id": "C0GENERAL", "new_channel_id": "C0SHARED"}
+    world.slack.deliver_event(event)
+    await world.until(lambda: any(line["event"] == "channel_moved" for line in world.lines()), "the move")
+    assert sorted(c["channel"] for c in world.chats()) == ["C0GENERAL", "C0SHARED"]
+
+
+# -- "is thinking…" ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
+async def test_thinking_is_renewed_as_long_as_it_lasts_and_gone_at_the_end(
+    worlds: Worlds, monkeypatch: pytest.MonkeyPatch, mode: StreamMode
+) -> None:
+    monkeypatch.setattr(status, "REFRESH", 0.3)
+    async with worlds(bobbin_stream=mode, limits=Limits(rates=False, status_life=0.5)) as world:
+        world.models.queue(MODEL, ModelScript(["At", " last."], times=(1.6, 1.6)))
+        thread = await world.start("Think it over.")
+        await world.answered(thread)
+        await world.idle()
+        statuses = [text for _, text in world.slack.workspace.thread_state("C0GENERAL", thread).statuses]
+        assert statuses.count(words.THINKING) >= 4
+        assert "" not in statuses[: statuses.index(words.THINKING) + 4]
+        assert world.slack.status("general", thread) == ""
+
+
+@pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
+async def test_thinking_is_gone_after_a_failure_a_retry_in_place_and_a_takeover(
+    worlds: Worlds, mode: StreamMode
+) -> None:
+    async with worlds(bobbin_stream=mode) as world:
+        world.fail("http", status=401)
+        thread = await world.start("Fail at first.")
+        await world.answered(thread)
+        await world.until(lambda: world.slack.status("general", thread) == "", "gone after the failure")
+
+        world.models.queue(MODEL, ModelScript(["Now", " it works."], times=(0.4, 0.4)))
+        await world.slack.press("alice", world.answers(thread)[0], "retry_answer")
+        await world.until(lambda: world.slack.status("general", thread) == words.THINKING, "thinking again")
+        await world.until(lambda: world.messages(thread)[1]["status"] == "done", "the answer")
+        await world.until(lambda: world.slack.status("general", thread) == "", "gone after the retry")
+
+        world.models.queue(MODEL, ModelScript(["Never", " said."], first_after=30.0))
+        await world.slack.say("alice", "general", "Be taken over.", thread)
+        await world.until(lambda: world.slack.status("general", thread) == words.THINKING, "thinking once more")
+        await world.restart(bobbin_grace=0.0)
+        await world.answered(thread, 2, timeout=15.0)
+        await world.until(lambda: world.slack.status("general", thread) == "", "gone after the takeover")
+
+
+@pytest.mark.parametrize(
+    "trouble", [{"mode": "status", "status": 500}, {"mode": "hang", "seconds": 60.0}, {"mode": "lost"}]
+)
+async def test_trouble_with_the_status_holds_up_no_answer(
+    worlds: Worlds, monkeypatch: pytest.MonkeyPatch, trouble: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(agent, "PATIENCE", 0.3)
+    monkeypatch.setattr(agent, "STOP_AFTER", 0.0)
+    async with worlds(bobbin_stream=StreamMode.EDIT) as world:
+        world.leave_unfinished()  # what could not be taken away goes out by itself
+        for method in (STATUS, "agents.sessions.setStatus"):
+            world.slack.fail(method, times=-1, **trouble)
+        thread = await world.start("First one.")
+        await world.slack.say("alice", "general", "Second one.", thread)
+        assert len(await world.answered(thread, 2)) == 2
+
+
+async def test_a_workspace_without_a_status_is_asked_once(world: World) -> None:
+    world.slack.fail(STATUS, error="unknown_method", times=-1)
+    for _ in range(3):
+        await world.answered(await world.start("Go on."))
+    await world.idle()
+    assert len(world.slack.calls_of(STATUS)) == 1
+
+
+# -- what people think of an answer --------------------------------------------------------------------------------
+
+
+async def test_thumbs_are_kept_for_each_person_and_the_last_one_counts(world: World) -> None:
+    thread = await world.start("Please me.")
+    await world.answered(thread)
+    await world.idle()
+    answer_id = world.ended(thread)[0]["message_id"]
+    for who, value in (("alice", 1), ("bob", -1), ("alice", -1), ("carol", 1), ("carol", 1)):
+        await world.slack.press(who, world.answers(thread)[0], "feedback", f"{answer_id}:{value}")
+    await world.restart()
+    kept = world.rows("SELECT * FROM feedback")
+    assert {(row["user"], row["message_id"]): row["value"] for row in kept} == {
+        ("U0ALICE", answer_id): -1,
+        ("U0BOB", answer_id): -1,
+        ("U0CAROL", answer_id): 1,
+    }
+    assert world.whispers("bob") == [words.FEEDBACK_THANKS]
+
+
+async def test_the_line_below_tells_model_time_and_tokens(world: World) -> None:
+    world.say("Four words of answer.")
+    thread = await world.start("Count.")
+    await world.answered(thread)
+    (answer,) = world.answers(thread)
+    label, seconds, tokens = below(answer).split(" · ")
+    assert label == "Demo: Quick"
+    assert (seconds.split()[1], tokens.split()[1]) == ("s", "tokens")
+    row = world.ended(thread)[0]
+    assert int(tokens.split()[0].replace(",", "")) == row["prompt_tokens"] + row["completion_tokens"]
+    assert shown(answer) == "Four words of answer."
+
+
+def test_the_line_below_tells_the_cost_where_the_provider_does() -> None:
+    answer = Answer("a", "c", 2, "q", Status.RUNNING, 1)
+    ending = Ending(Status.DONE, "Done.", usage=Usage(1200, 34, cost=0.00213), seconds=2.04)
+    (facts, _) = blocks.answer_footer(answer, ending, "Some model", 3, True)
+    assert facts["elements"][0]["text"] == "Some model · 2.0 s · 1,234 tokens · $0.0021 · 3 messages left"
