@@ -138,10 +138,11 @@ def waiting_for_text(question: Question, model: str) -> list[Block]:
 
 def header(chat: Chat, model: str, hint: str = "") -> list[Block]:
     """What a menu becomes: title, model, who, and the button that stops an answer."""
-    title = section(f"*{mrkdwn_escape(plain(chat.title, 200))}*", accessory=button(words.STOP_BUTTON, STOP, chat.id))
+    title = section(f"*{mrkdwn_escape(plain(chat.title, 200))}*")
     about = f"{mrkdwn_escape(plain(model, 150))} · {words.HEADER_STARTED_BY.format(user=chat.owner)}"
     hints = [context(hint)] if hint else []
-    return [{**title, "block_id": f"{_OURS}header.{chat.id}"}, context(about), *hints]
+    stop: Block = {"type": "actions", "elements": [button(words.STOP_BUTTON, STOP, chat.id)]}
+    return [{**title, "block_id": f"{_OURS}header.{chat.id}"}, context(about), *hints, stop]
 
 
 # -- the answer ----------------------------------------------------------------------------------------------------
