@@ -24,8 +24,9 @@ from handlers.workspaces import Workspaces
 
 log = get_logger(__name__)
 
-PING = 5.0
-"""Seconds between two pings on the socket; four without an answer make it stale."""
+PING = 10.0
+"""Seconds between two pings on the socket; one that is not answered within half of that ends the connection, so a
+machine that stalls for a moment must not look like a dead one: what is being acknowledged would be lost with it."""
 LOOK = 1.0
 NUDGE_AFTER = 3.0
 """Seconds without a connection after which the client must ask for a new address: left alone it tries the one it

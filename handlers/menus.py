@@ -75,7 +75,9 @@ class Menus:
                     return
                 preselected = await self._service.models.preselected(Person(question.place.team, question.user))
                 ts = await self._post(slack, question, blocks.menu(question, preselected), words.MENU_FALLBACK)
-                await self._questions.set_menu(question.id, ts)
+                kept = await self._questions.set_menu(question.id, ts)
+                if kept.menu_ts not in (None, ts):  # another process was quicker
+                    await slack.attempt("chat.delete", channel=question.place.channel, ts=ts)
         except Refused as error:  # whatever the reason, asking again would be refused again
             await self._questions.give_up(question.id)
             log.warning("menu_refused", question=question.id, reason=error.code)

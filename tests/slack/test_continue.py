@@ -373,7 +373,7 @@ async def test_chats_lists_the_callers_own_newest_first_in_private(world: World)
 
     (listed,) = await world.slack.command("alice", "general", "/chats")
     links = [block["text"]["text"] for block in listed.blocks if block["type"] == "section"]
-    assert [thread.replace(".", "") in text for thread, text in zip((older, newer), links, strict=True)] == [True, True]
+    assert [thread in text for thread, text in zip((older, newer), links, strict=True)] == [True, True]
     assert "4 messages" in links[0]
     assert "Demo: Quick" in links[0]
     assert [row for row in world.whispers("bob") if "chats" in row] == []
@@ -388,4 +388,4 @@ async def test_somebody_who_takes_part_has_the_chat_in_the_own_list(world: World
     await world.slack.say("carol", "general", "I take part.", thread)
     await world.answered(thread, 2)
     (listed,) = await world.slack.command("carol", "general", "/chats")
-    assert thread.replace(".", "") in listed.text
+    assert thread in listed.text
