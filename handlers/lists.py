@@ -97,4 +97,4 @@ def link(slack: Slack, chat: Chat) -> str | None:
     """The address that opens the chat's thread, if it stands in Slack."""
     if chat.place is None:
         return None
-    return slack.permalink(chat.place.channel, chat.header_ts or chat.place.thread, chat.place.thread)
+    return slack.permalink(chat.place.channel, chat.place.thread, chat.place.thread)

@@ -17,7 +17,7 @@ from handlers import views
 from handlers.menus import Menus
 from handlers.names import Names
 from handlers.slack import Directory, NotInstalled, Refused, Slack, SlackError, Unsure
-from handlers.text import plain
+from handlers.text import mrkdwn_escape, plain
 from handlers.views import Wanted
 from storage.questions import Question, Questions
 
@@ -177,7 +177,7 @@ class Openings:
         note = words.ASKED_HERE.format(channel=wanted.channel) if wanted.channel and channel != wanted.channel else ""
         said = await self._post(slack, moved, note, look=look)
         if note:
-            link = slack.permalink(channel, said.place.thread)
+            link = mrkdwn_escape(slack.permalink(channel, said.place.thread, said.place.thread))
             text = words.ASKED_IN_DIRECT.format(link=link)
             await slack.respond(response_url, response_type="ephemeral", replace_original=False, text=text)
         return said

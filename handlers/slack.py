@@ -235,12 +235,12 @@ class Slack:
         self._streamless.add("" if code in STREAMLESS else channel)
 
     def permalink(self, channel: str, ts: str, thread: str | None = None) -> str:
-        """The address of a message; of a reply in `thread` it opens the thread.
+        """The address of a message; with `thread` (the ts of its root) it opens the thread beside the channel.
 
         Made from the ids: a call for each row of a list would be dear.
         """
         address = f"{self.url}archives/{channel}/p{ts.replace('.', '')}"
-        return f"{address}?thread_ts={thread}&cid={channel}" if thread and thread != ts else address
+        return f"{address}?thread_ts={thread}&cid={channel}" if thread else address
 
 
 def _channel(arguments: dict[str, Any]) -> str:

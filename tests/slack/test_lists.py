@@ -60,8 +60,7 @@ async def test_a_chat_is_listed_with_what_one_wants_to_know_and_a_link_that_open
 
     shown = await listed(world)
 
-    header = world.header(thread).ts.replace(".", "")
-    link = f"{world.slack.url}/archives/C0GENERAL/p{header}?thread_ts={thread}&amp;cid=C0GENERAL"
+    link = f"{world.slack.url}/archives/C0GENERAL/p{thread.replace('.', '')}?thread_ts={thread}&amp;cid=C0GENERAL"
     assert rows(shown) == [f"*<{link}|Sky and Colour>*\nDemo: Quick · just now · 2 messages"]
     assert (shown.viewer, buttons(shown)) == ("U0ALICE", {})
 

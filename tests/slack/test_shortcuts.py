@@ -205,6 +205,21 @@ def test_the_text_of_a_message_is_what_people_read(message: dict[str, Any], expe
     assert payloads.message_of(body, "U0BOT") == payloads.About("C1", "1.2", expected)
 
 
+_NAMES = (views.MODEL_BLOCK, views.DIALOG_MODEL, views.TEXT_BLOCK, views.DIALOG_TEXT)
+_chosen = st.none() | st.fixed_dictionaries({"value": st.text(max_size=80)})
+_entry = st.none() | st.fixed_dictionaries({}, optional={"value": st.none() | st.text(), "selected_option": _chosen})
+
+
+@given(st.dictionaries(st.sampled_from(_NAMES), st.none() | st.dictionaries(st.sampled_from(_NAMES), _entry)))
+def test_a_submission_is_read_whatever_was_filled_in(values: dict[str, Any]) -> None:
+    view = {**views.dialog(Wanted("C1", "1.2")), "id": "V1", "state": {"values": values}}
+
+    read = payloads.submission({"view": view, "user": {"id": "U1"}})
+
+    assert (read.dialog, read.user, read.wanted, read.has_menu) == ("V1", "U1", Wanted("C1", "1.2"), True)
+    assert read.text == read.text.strip()
+
+
 def test_elements_of_the_dialog_are_found_by_their_names() -> None:
     """What is read from a submission is what the dialog asks for."""
     view = views.dialog(Wanted("C1"))
