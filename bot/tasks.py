@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from bot.errors import StorageError
 from bot.observability import get_logger
 
 log = get_logger(__name__)
@@ -39,5 +40,9 @@ class Tasks:
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        if isinstance(error, StorageError):
+            log.warning("storage_unreachable", task=task.get_name(), reason=str(error))
+        else:
             log.error("task_failed", task=task.get_name(), exc_info=error)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
@@ -10,12 +12,14 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from sqlalchemy import URL, Connection, event, make_url, text
-from sqlalchemy.exc import ArgumentError, IntegrityError, StatementError, TimeoutError
+from sqlalchemy.exc import ArgumentError, IntegrityError, OperationalError, StatementError, TimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from bot.errors import SettingsError, StorageError
 from storage.migrate import upgrade
+
+_log = logging.getLogger(__name__)
 
 PRAGMAS = (
     "PRAGMA busy_timeout = 30000",  # first: the others may have to wait too
@@ -82,10 +86,23 @@ class Database:
             async with self._reading.connect() as connection:
                 yield connection
 
-    async def migrate(self) -> None:
-        """Bring the schema to this version's newest; any number of processes may do so at once. Raises StorageError."""
-        with _own_errors():
-            await asyncio.to_thread(upgrade, self._url, _prepare_sqlite)
+    async def migrate(self, patience: float = 0.0) -> None:
+        """Bring the schema to this version's newest; any number of processes may do so at once.
+
+        A server that cannot be reached, since it is restarting, is tried again for `patience` seconds. Raises
+        StorageError.
+        """
+        deadline = time.monotonic() + patience
+        while True:
+            try:
+                with _own_errors():
+                    return await asyncio.to_thread(upgrade, self._url, _prepare_sqlite)
+            except StorageError as error:
+                unreachable = isinstance(error.__cause__, OperationalError) and self.dialect == "postgresql"
+                if not unreachable or time.monotonic() > deadline:
+                    raise
+                _log.warning("database_not_ready", extra={"reason": str(error)})
+            await asyncio.sleep(1.0)
 
     async def ping(self) -> None:
         """Raise StorageError unless the database answers."""

@@ -121,7 +121,8 @@ async def store_exchange(connection: AsyncConnection, chat: Chat, new: NewMessag
         asker_team=new.author_team or chat.team,
         question_ts=new.ts,
     )
-    await connection.execute(insert(messages), [_user_row(message, now), _assistant_row(answer, now)])
+    # One statement, not one for each row: a message that is delivered twice must fail without a word in the log.
+    await connection.execute(insert(messages).values([_user_row(message, now), _assistant_row(answer, now)]))
     if new.images:
         await connection.execute(insert(attachments), image_rows(new.images, message.id))
     answer = replace(answer, queued=await _store_answer(connection, chat, answer))

@@ -19,7 +19,7 @@ _OURS = ("SLACK_", "BOBBIN_", "OPENROUTER_", "VENICE_", "OPENAI_", "OLLAMA_")
 _OURS_TOO = ("DATABASE_URL", "REDIS_URL", "HOST", "PORT", "LOG_LEVEL", "LOG_FORMAT")
 _KEPT: pytest.StashKey[list[services.Service]] = pytest.StashKey()
 
-S = TypeVar("S", bound=services.Service | services.RedisServer)
+S = TypeVar("S", bound=services.Service | services.RedisServer | services.PostgresServer)
 
 
 @pytest.fixture(autouse=True)
@@ -147,5 +147,13 @@ def redis_url(pytestconfig: pytest.Config) -> Iterator[str]:
 def own_redis() -> Iterator[services.RedisServer]:
     """A Redis that this test may stop and start again."""
     server = _or_skip(services.redis_server)
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def own_postgresql() -> Iterator[services.PostgresServer]:
+    """A PostgreSQL that this test may stop and start again."""
+    server = _or_skip(services.postgres_server)
     yield server
     server.close()

@@ -123,13 +123,54 @@ def _create_cluster(binaries: Path, home: Path, user: str | None) -> None:
         raise Unavailable(f"initdb failed: {made.stderr.decode(errors='replace')[-300:]}")
 
 
-def _run_postgres(binaries: Path, home: Path, user: str | None, port: int) -> subprocess.Popen[bytes]:
-    quick = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=300")
+def _run_postgres(binaries: Path, home: Path, user: str | None, port: int, *more: str) -> subprocess.Popen[bytes]:
+    quick = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=300", *more)
     settings = (*quick, "listen_addresses=127.0.0.1", f"unix_socket_directories={home}", f"port={port}")
     options = [part for setting in settings for part in ("-c", setting)]
     command = [str(binaries / "postgres"), "-D", str(home / "data"), *options]
     with (home / "log").open("wb") as log:
         return subprocess.Popen(command, user=user, cwd=home, stdout=log, stderr=log)
+
+
+class PostgresServer:
+    """A PostgreSQL that tests may stop, as a crash would, and start again at the same address."""
+
+    def __init__(self) -> None:
+        """Raises Unavailable."""
+        binaries = _postgresql_binaries()
+        if binaries is None:
+            raise Unavailable("no PostgreSQL of the machine's own, which could be restarted")
+        self._binaries, self._user, self._port = binaries, _unprivileged_user(), free_port()
+        self._home = Path(tempfile.mkdtemp(prefix="bobbin-pg-", dir="/tmp"))
+        self._process: subprocess.Popen[bytes] | None = None
+        self.url = f"postgresql://postgres@127.0.0.1:{self._port}/postgres"
+        _create_cluster(binaries, self._home, self._user)
+
+    def start(self) -> None:
+        """Raises Unavailable."""
+        kept = ("synchronous_commit=on",)  # what was committed must survive the crash
+        self._process = _run_postgres(self._binaries, self._home, self._user, self._port, *kept)
+        _wait(lambda: psycopg.connect(self.url, connect_timeout=3).close(), self._process, "PostgreSQL")
+
+    def stop(self) -> None:
+        if self._process is not None:
+            end(self._process, signal.SIGQUIT)
+            self._process = None
+
+    def close(self) -> None:
+        self.stop()
+        shutil.rmtree(self._home, ignore_errors=True)
+
+
+def postgres_server() -> PostgresServer:
+    """A PostgreSQL of our own. Raises Unavailable."""
+    server = PostgresServer()
+    try:
+        server.start()
+    except BaseException:
+        server.close()
+        raise
+    return server
 
 
 def _unprivileged_user() -> str | None:

@@ -257,7 +257,7 @@ class Engine:
         return _conclude(run, error, time.monotonic() - began)
 
     async def _listen(self, run: Run, chat: Chat, sink: ReplySink, began: float) -> None:
-        request = await self._briefing(chat, run.answer)
+        request = await self._brief(chat, run.answer)
         for attempt in range(TRIES):
             try:
                 await self._read(run, chat, request, sink, began)
@@ -271,6 +271,17 @@ class Engine:
                     raise
                 log.info("model_asked_again", answer=run.answer.id, code=error.code)
                 await asyncio.sleep(pause)
+
+    async def _brief(self, chat: Chat, answer: Answer) -> Request:
+        """What the model is sent. A database that is away for a moment is no reason to bother a person."""
+        pause = 0.2
+        while True:
+            try:
+                return await self._briefing(chat, answer)
+            except StorageError as error:
+                log.warning("storage_unreachable", answer=answer.id, reason=str(error))
+            await asyncio.sleep(pause)
+            pause = min(5.0, pause * 2)
 
     async def _read(self, run: Run, chat: Chat, request: Request, sink: ReplySink, began: float) -> None:
         ended = False

@@ -1,0 +1,146 @@
+"""Three replicas of `bobbin run` on PostgreSQL and Redis, and people who talk to them in many threads at once."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from bot.sandbox.demo_models import asks_for_title
+from bot.sandbox.failures import NotAcknowledged, SlackRefusal
+from bot.sandbox.limits import Limits
+from bot.sandbox.model_scripts import ModelScript, spoken, text_of, words
+from tests.cluster.processes import Cluster, Nursery
+from tests.slack.world import Row, shown
+
+HASTE = 10.0
+"""How many times as much Slack allows here as it really does, and the replicas know it."""
+STRICT = Limits(rate_scale=HASTE, ack_seconds=2.0, retry_delays=(0.0, *[1.0] * 60))
+PEOPLE = ("alice", "bob", "carol", "dan")
+RATE = 40.0
+WORDS = 60
+WAITING = "hourglass_flowing_sand"
+
+
+def answer_to(question: str) -> str:
+    """What the model answers whenever it is asked this: every word of it tells which question it belongs to."""
+    number = question.rpartition(" ")[2]
+    return " ".join(f"q{number}n{n:03}" for n in range(WORDS))
+
+
+def answering(asked: Any) -> ModelScript:
+    last = text_of(asked.messages[-1])
+    return spoken("A short title", 100) if asks_for_title(asked.messages) else ModelScript(words(answer_to(last)), RATE)
+
+
+class Replicas(Cluster):
+    """A world whose bot is several processes, of which none is special."""
+
+    def __init__(
+        self, folder: Path, nursery: Nursery, postgresql: str, redis: str, *, count: int = 3, **options: Any
+    ) -> None:
+        environment = {"DATABASE_URL": postgresql, "REDIS_URL": redis, "TEST_HASTE": str(HASTE)}
+        super().__init__(folder, nursery, processes=count, limits=STRICT, environment=environment, **options)
+        self._postgresql = postgresql
+        self._connection: psycopg.Connection[Row] | None = None
+        self.models.answer_with("*", answering)
+
+    async def __aexit__(self, *error: Any) -> None:
+        try:
+            await super().__aexit__(*error)
+        finally:
+            self._forget_connection()
+
+    async def start_bot(self, **settings: Any) -> None:
+        """All at the same moment, on a database that may be empty."""
+        self.allow_redelivery()
+        await asyncio.gather(*map(self.launch, range(len(self.processes))))
+        await self.connected(len(self.processes))
+
+    def lines(self) -> list[Row]:
+        """What was logged, without Slack's own client's remarks about a Slack that is down."""
+        return [line for line in super().lines() if line["logger"] != "slack_sdk.socket_mode"]
+
+    def rows(self, query: str, *values: Any) -> list[Row]:
+        """Nothing while the database is down."""
+        try:
+            if self._connection is None:
+                self._connection = psycopg.connect(self._postgresql, autocommit=True, row_factory=dict_row)
+            return list(self._connection.execute(query.replace("?", "%s").encode(), values or None))
+        except psycopg.OperationalError:
+            self._forget_connection()
+            return []
+
+    def _forget_connection(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def rooms(self, count: int) -> list[str]:
+        """Ids of new channels with everybody in them."""
+        people = [self.slack.user(name).id for name in PEOPLE] + [self.slack.bot_user.id]
+        return [self.slack.workspace.add_channel(f"room{n}", people).id for n in range(count)]
+
+
+@dataclass
+class Talk:
+    """One person's chat."""
+
+    world: Replicas
+    who: str
+    channel: str
+    number: int
+    thread: str = ""
+    questions: list[str] = field(default_factory=list)
+
+    def _next(self) -> str:
+        self.questions.append(f"What about number {self.number}{len(self.questions)}")
+        return self.questions[-1]
+
+    async def begin(self) -> None:
+        """Ask, and choose as soon as there is a menu; again when nobody heard it."""
+        mention = f"<@{self.world.slack.bot_user.id}> {self._next()}"
+        self.thread = await self.world.slack.say(self.who, self.channel, mention)
+        while not self.world.rows("SELECT 1 FROM chats WHERE thread = ?", self.thread):
+            if menus := self.world.menus(self.thread, self.channel):
+                with contextlib.suppress(NotAcknowledged, LookupError, SlackRefusal):
+                    await self.world.slack.press(self.who, menus[0], "start_chat")
+            await asyncio.sleep(0.1)
+
+    async def go_on(self) -> None:
+        await self.world.slack.say(self.who, self.channel, self._next(), self.thread)
+
+    def judge(self, *, in_order: bool = True) -> None:
+        """Every message answered once, one after the other, whole, in the database as in Slack.
+
+        `in_order`: none of them had to be delivered again, so that they were taken as they were said.
+        """
+        world, stored = self.world, self.world.messages(self.thread)
+        asked = [m["text"] for m in stored if m["role"] == "user"]
+        assert (asked if in_order else sorted(asked)) == self.questions
+        assert [m["text"] for m in stored if m["role"] == "assistant"] == [answer_to(q) for q in asked]
+        stands = [shown(message) for message in world.answers(self.thread, self.channel)]
+        assert stands == [answer_to(q) for q in asked]
+        assert (len(world.headers(self.thread, self.channel)), len(world.menus(self.thread, self.channel))) == (1, 0)
+        assert not [m.ts for m in world.slack.thread(self.channel, self.thread) if WAITING in m.reactions]
+
+
+def talks(world: Replicas, count: int, rooms: int) -> list[Talk]:
+    """So many chats to begin, spread over so many channels."""
+    channels = world.rooms(rooms)
+    return [Talk(world, PEOPLE[n % len(PEOPLE)], channels[n % rooms], 100 + n) for n in range(count)]
+
+
+async def settled(world: Replicas, begun: list[Talk], timeout: float = 60.0, *, in_order: bool = True) -> None:
+    """All that was asked is answered, and nothing moves any more."""
+    count = sum(len(talk.questions) for talk in begun)
+    await world.until(lambda: len(world.rows("SELECT 1 FROM answers WHERE state = 'ended'")) == count,
+                      f"{count} answers", timeout)  # fmt: skip
+    await world.idle()
+    for talk in begun:
+        talk.judge(in_order=in_order)

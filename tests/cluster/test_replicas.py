@@ -1,0 +1,127 @@
+"""Several replicas that come and go, and what they stand on with them: every message is answered once, in order."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from pathlib import Path
+
+import pytest
+
+from bot.sandbox.model_scripts import ModelScript, words
+from tests.cluster.processes import Nursery
+from tests.cluster.replicas import Replicas, Talk, answer_to, settled, talks
+from tests.services import PostgresServer, RedisServer
+from tests.slack.world import shown
+
+pytestmark = [pytest.mark.postgres, pytest.mark.redis]
+TROUBLES = ("message_not_in_streaming_state", "streaming_state_conflict", "no_reaction", "already_reacted")
+
+
+async def test_replicas_start_together_on_an_empty_database_and_keep_within_slacks_limits(
+    tmp_path: Path, nursery: Nursery, postgresql_url: str, redis_url: str
+) -> None:
+    async with Replicas(tmp_path, nursery, postgresql_url, redis_url) as world:
+        world.forgive("no_reaction")
+        world.slack.multiply_deliveries(2)
+        begun = talks(world, 9, 4)
+        await asyncio.gather(*(_talk(talk, 2) for talk in begun))
+        await settled(world, begun)
+        assert [(call.method, call.error) for call in world.slack.calls if call.error == "ratelimited"] == []
+        writers = {line["owner"] for line in world.rows("SELECT DISTINCT owner FROM answers")}
+        assert writers == {None}
+
+
+async def test_everything_that_can_die_dies_in_mid_answer(
+    tmp_path: Path, nursery: Nursery, own_postgresql: PostgresServer, own_redis: RedisServer
+) -> None:
+    async with Replicas(tmp_path, nursery, own_postgresql.url, own_redis.url) as world:
+        world.forgive(*TROUBLES)
+        world.slack.multiply_deliveries(2)
+        begun = talks(world, 24, 8)
+        talking = asyncio.gather(*(_talk(talk, 2) for talk in begun))
+        await asyncio.sleep(1.5)
+        await world.kill(0)
+        await asyncio.sleep(1.0)
+        own_redis.stop()
+        await asyncio.sleep(1.0)
+        await asyncio.gather(world.launch(0), asyncio.to_thread(own_redis.start))
+        await world.kill(1)
+        await asyncio.sleep(1.0)
+        await asyncio.to_thread(own_postgresql.stop)
+        await asyncio.sleep(1.0)
+        await asyncio.to_thread(own_postgresql.start)
+        await asyncio.sleep(1.0)
+        await world.kill(2)
+        await asyncio.gather(world.launch(1), world.launch(2))
+        await asyncio.wait_for(talking, 60)
+        await settled(world, begun, 90.0, in_order=False)
+
+
+async def test_a_rolling_restart_while_slack_fails_loses_nothing(
+    tmp_path: Path, nursery: Nursery, postgresql_url: str, redis_url: str
+) -> None:
+    async with Replicas(tmp_path, nursery, postgresql_url, redis_url) as world:
+        world.forgive(*TROUBLES)
+        begun = talks(world, 8, 4)
+        talking = asyncio.gather(*(_talk(talk, 2) for talk in begun))
+        for number in range(3):
+            await asyncio.sleep(0.7)
+            await world.kill(number, signal.SIGTERM)
+            await world.launch(number)
+            if number == 1:
+                await _slack_is_down(world, 2.0)
+        await asyncio.wait_for(talking, 60)
+        await settled(world, begun, in_order=False)
+
+
+@pytest.mark.parametrize("redis_there", [True, False])
+async def test_a_stop_works_wherever_it_arrives(
+    tmp_path: Path, nursery: Nursery, postgresql_url: str, own_redis: RedisServer, redis_there: bool
+) -> None:
+    """Slack brings it to any of the replicas, whichever writes the answer."""
+    async with Replicas(tmp_path, nursery, postgresql_url, own_redis.url) as world:
+        world.forgive("no_reaction")
+        if not redis_there:
+            own_redis.stop()
+        world.models.answer_with("*", lambda asked: ModelScript(words(answer_to("1") * 50), 30.0))
+        begun = talks(world, 6, 3)
+        await asyncio.gather(*(talk.begin() for talk in begun))
+        await world.until(lambda: all(_is_written(talk) for talk in begun), "six answers are being written", 20.0)
+        await asyncio.gather(*(_stop(talk, n) for n, talk in enumerate(begun)))
+        ended = "SELECT m.status, m.text FROM answers a JOIN messages m ON m.id = a.message_id WHERE a.state = 'ended'"
+        await world.until(lambda: len(world.rows(ended)) == 6, "six answers have ended", 20.0)
+        await world.idle()
+        assert {row["status"] for row in world.rows(ended)} == {"stopped"}
+        assert all(asked.cancelled for asked in world.models.asked() if asked.stream)
+        for talk in begun:
+            stands = "\n".join(shown(message) for message in world.answers(talk.thread, talk.channel))
+            assert "stopped" in stands
+            assert stands.startswith(answer_to("1")[:20])
+
+
+def _is_written(talk: Talk) -> bool:
+    return any(len(shown(message)) > 20 for message in talk.world.answers(talk.thread, talk.channel))
+
+
+async def _stop(talk: Talk, number: int) -> None:
+    """By the button, or by the word."""
+    if number % 2:
+        await talk.world.slack.say(talk.who, talk.channel, "stop", talk.thread)
+    else:
+        await talk.world.slack.press(talk.who, talk.world.header(talk.thread, talk.channel), "stop_answer")
+
+
+async def _talk(talk: Talk, more: int) -> None:
+    await talk.begin()
+    for _ in range(more):
+        await asyncio.sleep(0.8)
+        await talk.go_on()
+
+
+async def _slack_is_down(world: Replicas, seconds: float) -> None:
+    world.slack.refuse_sockets(seconds)
+    await world.slack.drop_sockets()
+    fault = world.slack.fail("*", "status", status=503, times=-1)
+    await asyncio.sleep(seconds)
+    world.slack.faults.waiting.remove(fault)
