@@ -10,7 +10,7 @@ from tests.slack.conftest import Worlds
 from tests.slack.essays import essay, marks
 from tests.slack.world import MODEL, World, elements, shown
 
-READS = ("conversations.replies", "conversations.history", "conversations.info", "users.info")
+READS = ("conversations.replies", "conversations.history", "conversations.info")
 WRITES = ("chat.startStream", "chat.appendStream", "chat.stopStream", "chat.postMessage", "chat.update")
 PARAGRAPH = " ".join(f"token{n}" for n in range(150))
 LINES = "\n".join(f"Line {n} of the answer, q{n}." for n in range(30))
@@ -27,6 +27,7 @@ async def test_an_answer_is_seen_growing_for_few_calls_and_no_reads(worlds: Worl
         assert len({state.text for state in answer.states}) >= 4
         assert len([call for call in world.slack.calls_of(*WRITES) if call.args.get("ts") == answer.ts]) <= 10
         assert world.slack.calls_of(*READS) == []
+        assert len(world.slack.calls_of("users.info")) <= 1  # who is asking, once for all their answers
 
 
 async def test_twenty_thousand_characters_with_tables_and_code(worlds: Worlds) -> None:
