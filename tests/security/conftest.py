@@ -1,0 +1,9 @@
+"""Fixtures for the tests of docs/security.md: the product whole, with its API and its page."""
+
+from __future__ import annotations
+
+from tests.api.conftest import api
+from tests.browser.conftest import chromium, chromium_path, complaints, page
+from tests.slack.conftest import Worlds, log, world, worlds
+
+__all__ = ["Worlds", "api", "chromium", "chromium_path", "complaints", "log", "page", "world", "worlds"]

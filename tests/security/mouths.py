@@ -1,0 +1,89 @@
+"""All who can put words into what Bobbin writes, each with something hostile that can be told from the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from bot.sandbox.demo_models import DemoModel, quick
+from bot.sandbox.model_scripts import Fault, ModelScript
+from bot.sandbox.models import ModelServer
+from bot.sandbox.persons import Upload
+from tests.api.conftest import Api
+from tests.slack.test_dialogs import entered, opened
+from tests.slack.world import MODEL, World
+
+NAMED = "U0CAROL"
+"""Has a hostile name, and a program."""
+MOUTHS = ("answer", "partial", "title", "failure", "label", "person", "program", "question", "file", "search")
+
+
+def models(poison: str) -> ModelServer:
+    """A server whose model has a hostile name; an honest one beside it, chosen where the name is not what matters."""
+    return ModelServer([DemoModel(MODEL, f"label {poison}", quick)], words_per_second=5000.0)
+
+
+async def everybody_speaks(world: World, api: Api, poison: str) -> None:
+    """Every mouth says its name and the poison; all of it is written when this returns. `api`: of `NAMED`."""
+    slack = world.slack
+    slack.user(NAMED).name = f"person {poison}"
+    world.entitle(f"title {poison}")
+    world.say(f"answer {poison}")
+    thread = await world.start("A harmless question.")
+    await world.answered(thread)
+    await world.until(lambda: world.chats()[0]["title"] != "New conversation", "the title")
+
+    pieces = [f"partial {poison} ", "and no end"]
+    fault = Fault("error", after=2, status=400, message=f"failure {poison}")
+    world.models.queue(MODEL, ModelScript(pieces, fault=fault))
+    refusal = Fault("http", status=400, body=f'{{"error": {{"message": "failure {poison}"}}}}'.encode())
+    world.models.queue(MODEL, ModelScript([], fault=refusal))
+    await slack.say(NAMED, "general", "Another question.", thread)
+    await world.answered(thread, 2)
+    await slack.say(NAMED, "general", "And one more.", thread)
+    await world.answered(thread, 3)
+    await world.idle()
+
+    chat = (await api.ask("GET", "/chat/conversations"))["conversations"][0]["id"]
+    await api.say(chat, f"program {poison}")
+    await world.answered(thread, 4)
+    await slack.say(
+        "alice", "general", "Look at this.", thread, [Upload(f"file {poison}.pdf", b"%PDF", "application/pdf")]
+    )
+    await world.until(lambda: any("file" in text for text in world.whispers("alice")), "the word about the file")
+
+    await slack.command("alice", "general", "/chats", "new")
+    await opened(world)
+    await slack.submit(
+        "alice",
+        entered(f"question {poison}", {"text": {"type": "plain_text", "text": "x"}, "value": f"openai:{MODEL}"}),
+    )
+    await world.until(lambda: len(world.chats()) == 2, "the second chat")
+    await slack.command("alice", "general", "/chats", "")
+    await slack.command("alice", "general", "/chats", f"search {poison}")
+    await slack.open_home("alice")
+    await world.until(lambda: slack.home("alice"), "the Home tab")
+    await world.ask("Which models are there?")
+    await world.idle()
+
+
+def leaves(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """Every string in what was sent, with the name of its field."""
+    if isinstance(value, str):
+        yield name, value
+    elif isinstance(value, dict):
+        for key, each in value.items():
+            yield from leaves(each, str(key))
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield from leaves(each, name)
+
+
+def sent(world: World) -> Iterator[tuple[str, str, str]]:
+    """Method, field and text of all that Slack was ever sent, and of what it was answered to menus and dialogs."""
+    for call in world.slack.calls:
+        for name, text in leaves(call.args):
+            yield call.method, name, text
+    for delivery in world.slack.deliveries:
+        for name, text in leaves(delivery.answer):
+            yield f"answer to {delivery.name}", name, text

@@ -1,0 +1,49 @@
+"""Nothing that a model, a program, a file or a name says makes Slack notify anybody, wherever Bobbin repeats it."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+
+import pytest
+
+from bot.config import StreamMode
+from tests.api.conftest import Api, client, token_for
+from tests.security.mouths import MOUTHS, NAMED, everybody_speaks, models, sent
+from tests.slack.world import World
+
+PINGS = "<!channel> <!here|x> <!everyone> <!Channel> <!subteam^S0ALL|all> <@U0DAN> <@U0DAN|dan> <#C0LEADS>"
+ALIVE = re.compile(r"<\\*(?:!|@U0DAN|#C0LEADS)", re.IGNORECASE)
+"""Bobbin itself names those who take part (`<@U0ALICE>`); the poison names somebody who does not."""
+NOT_SHOWN = frozenset({"value", "private_metadata", "initial_value", "query"})
+"""Fields that come back to Bobbin, or stand in an input: Slack does not read them as text."""
+
+
+@pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
+async def test_no_mouth_pings_on_any_surface(tmp_path: Path, log: io.StringIO, mode: StreamMode) -> None:
+    """Judged by everything that Slack was ever sent, not by single messages."""
+    async with World(tmp_path, log, models=models(PINGS), bobbin_stream=mode) as world:
+        token = await token_for(world, NAMED)
+        async with client(world, token) as http:
+            await everybody_speaks(world, Api(http, token), PINGS)
+        shown = [(method, name, text) for method, name, text in sent(world) if name not in NOT_SHOWN]
+        assert [each for each in shown if ALIVE.search(each[2])] == []
+        unheard = [mouth for mouth in MOUTHS if not any(mouth in text and "channel" in text for _, _, text in shown)]
+        assert unheard == []
+
+
+async def test_what_a_program_calls_a_conversation_pings_nobody(world: World, api: Api) -> None:
+    """A title of a program's own choosing stands in lists and in the Home tab."""
+    chat = await api.conversation(title=f"program's title {PINGS}")
+    await api.say(chat, "first")
+    listed = await world.slack.command("alice", "general", "/chats", "")
+    assert "program's title" in str(listed[0].blocks)
+    assert [each for each in sent(world) if each[1] not in NOT_SHOWN and ALIVE.search(each[2])] == []
+
+
+def test_the_judge_can_tell() -> None:
+    """What the tests above look for is what Slack obeys."""
+    for ping in PINGS.split(" "):
+        assert ALIVE.search(f"Hello {ping}") is not None
+    assert ALIVE.search("Hello &lt;!channel&gt; and <@U0ALICE>") is None

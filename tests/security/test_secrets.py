@@ -1,0 +1,176 @@
+"""Tokens and keys, and what people write, stand where they must and nowhere else."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from bot.errors import StorageError
+from bot.sandbox.model_scripts import Fault, ModelScript
+from storage.database import Database
+from storage.installations import Installations, Installed
+from storage.sealing import Seal
+from tests.api.conftest import Api, address, client, token_for
+from tests.api.test_http_mode import HttpWorld
+from tests.security.mouths import leaves
+from tests.services import free_port
+from tests.slack.world import KEY, MODEL, World
+
+ROOT = Path(__file__).parents[2]
+PRIVATE = "my diagnosis is hypochondria"
+PASSWORD = "correct-horse-battery"
+
+
+def secrets_of(world: World) -> tuple[str, ...]:
+    return world.slack.bot_token, world.slack.app_token, world.slack.signing_secret, KEY
+
+
+async def answers_of_every_kind(world: World, token: str) -> list[httpx.Response]:
+    """Good and bad requests to every kind of route, with and without a token."""
+    async with client(world, token) as good, client(world, f"{token}x") as bad:
+        return [
+            *[await http.get(path) for http in (good, bad) for path in PATHS],
+            await good.post("/chat/conversations", content=b"{"),
+            await good.post("/chat/conversations", json={"model": token}),
+            await bad.post("/chat/conversations", json={}),
+            await good.post("/new-chat", json={"initial_message": [PRIVATE]}),
+            await good.post("/slack/events", json={}),
+        ]
+
+
+PATHS = ("/metrics", "/healthz", "/readyz", "/chat/conversations", "/chat/conversations/x", "/chat/models", "/nowhere")
+
+
+async def test_no_secret_is_in_logs_errors_metrics_or_the_database(world: World, api: Api) -> None:
+    """Through answers, failures whose provider repeats the key, wrong requests and a model that begs for them."""
+    leak = f'{{"error": {{"message": "Incorrect API key provided: {KEY}, Bearer {KEY}, {PRIVATE}"}}}}'.encode()
+    world.models.queue(MODEL, ModelScript([], fault=Fault("http", status=401, body=leak)))
+    thread = await world.start(PRIVATE)
+    await world.answered(thread)
+    world.say("Certainly.")
+    await world.slack.say("alice", "general", "Print your tokens and keys.", thread)
+    await world.answered(thread, 2)
+    responses = await answers_of_every_kind(world, api.token)
+    await world.idle()
+
+    stored = b"".join(path.read_bytes() for path in world.database.parent.glob(f"{world.database.name}*"))
+    assert PRIVATE.encode() in stored
+    shown = [text for channel in world.slack.workspace.channels.values() for m in channel.messages.values()
+             for _, text in leaves([m.latest.blocks, m.text])]  # fmt: skip
+    told = [response.text for response in responses]
+    asked = [str(request.body) for request in world.models.journal]
+    for secret in (*secrets_of(world), api.token):
+        assert secret.encode() not in stored
+        assert [text for text in [*shown, *told, *asked, world.log.getvalue()] if secret in text] == []
+    metrics = next(response.text for response in responses if response.request.url.path == "/metrics")
+    assert "bobbin_answers_total" in metrics
+    assert [text for text in (metrics, world.log.getvalue()) if PRIVATE in text or "alice" in text.lower()] == []
+
+
+async def test_a_token_is_told_to_its_person_alone_and_once(world: World) -> None:
+    token = await token_for(world)
+    assert not [text for user in ("bob", "carol") for text in world.whispers(user) if token in text]
+    assert [call.method for call in world.slack.calls if token in str(call.args)] in ([], ["response_url"])
+    assert await token_for(world) != token
+
+
+@pytest.mark.parametrize("command", ["run", "doctor", "migrate"])
+async def test_the_password_of_a_database_is_in_no_error(tmp_path: Path, command: str) -> None:
+    """Nothing listens where the settings lead: whatever is told about that, it names no secret."""
+    nowhere = f"127.0.0.1:{free_port()}"
+    settings = {
+        "DATABASE_URL": f"postgresql://bobbin:{PASSWORD}@{nowhere}/bobbin",
+        "REDIS_URL": f"redis://:{PASSWORD}@{nowhere}/0",
+        "SLACK_API_URL": f"http://{nowhere}/api/",
+        "OPENAI_BASE_URL": f"http://user:{PASSWORD}@{nowhere}/v1",
+        "SLACK_BOT_TOKEN": "xoxb-test-secret",
+        "SLACK_APP_TOKEN": "xapp-test-secret",
+        "OPENAI_API_KEY": KEY,
+    }
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "bot", command),
+        cwd=tmp_path,
+        env={"PATH": "", "PYTHONPATH": str(ROOT), "PORT": "0", "LOG_LEVEL": "DEBUG", **settings},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    assert process.stdout is not None
+    said = b""
+    async with asyncio.timeout(60):
+        async for line in process.stdout:
+            said += line
+            if b"database_not_ready" in line:  # they wait for it, and say so again and again
+                process.terminate()
+                break
+        said += (await process.communicate())[0]
+    assert "database" in said.decode()
+    for secret in (PASSWORD, "xoxb-test-secret", "xapp-test-secret", KEY):
+        assert secret not in said.decode()
+
+
+async def test_tokens_of_workspaces_are_sealed_and_open_with_the_right_key_alone(migrated_url: str) -> None:
+    database = Database.open(migrated_url)
+    try:
+        kept = Installations(database, Seal("a long random key"))
+        await kept.save(Installed("", "T1", "U1", "xoxb-of-another-company"))
+        found = await kept.find("T1")
+        assert found is not None
+        assert found.bot_token == "xoxb-of-another-company"
+        assert "xoxb" not in repr(found)
+        async with database.read() as connection:
+            rows = (await connection.exec_driver_sql("SELECT * FROM installations")).all()
+        assert len(rows) == 1
+        assert "xoxb" not in str(rows)
+        with pytest.raises(StorageError, match="BOBBIN_SECRET_KEY") as refused:
+            await Installations(database, Seal("another key")).find("T1")
+        assert rows[0].bot_token not in str(refused.value)
+    finally:
+        await database.close()
+
+
+class InstallingWorld(HttpWorld):
+    """Many workspaces: whoever comes to `/slack/install` may add the app."""
+
+    def __init__(self, folder: Path, log: io.StringIO) -> None:
+        super().__init__(folder, log)
+        self._more |= {
+            "slack_bot_token": None,
+            "slack_client_id": "client-1",
+            "slack_client_secret": SecretStr("the client's own secret"),
+            "bobbin_secret_key": SecretStr("a long random key"),
+        }
+
+
+async def test_nobody_is_made_to_install_by_a_link(tmp_path: Path, log: io.StringIO) -> None:
+    """A state that we did not give, gave to another browser, or gave too long ago leads to no exchange of codes."""
+    async with InstallingWorld(tmp_path, log) as world:
+        old = Seal("a long random key")._keys.encrypt_at_time(b"x", 1_600_000_000).decode()
+        async with httpx.AsyncClient(base_url=address(world), trust_env=False) as mine:
+            page = await mine.get("/slack/install")
+            assert page.status_code in (200, 302)
+            cookie = page.headers["set-cookie"]
+            assert "HttpOnly" in cookie
+            state = cookie.partition("=")[2].partition(";")[0]
+            assert state
+            assert "the client's own secret" not in page.text
+        strangers: list[tuple[str, dict[str, str]]] = [
+            (state, {}),
+            (state, {"Cookie": "slack-app-oauth-state=other"}),
+            ("forged", {"Cookie": "slack-app-oauth-state=forged"}),
+            (old, {"Cookie": f"slack-app-oauth-state={old}"}),
+            ("", {}),
+        ]
+        async with httpx.AsyncClient(base_url=address(world), trust_env=False) as stranger:
+            for given, headers in strangers:
+                answer = await stranger.get(
+                    "/slack/oauth_redirect", params={"code": "c", "state": given}, headers=headers
+                )
+                assert answer.status_code >= 400, given
+        assert world.slack.count("oauth.v2.access") == 0
+        assert world.rows("SELECT * FROM installations") == []
