@@ -1,27 +1,29 @@
-"""Many workspaces: the pages that install the app, and the keeping of what Slack hands out there."""
+"""Many workspaces: the pages that install the app.
+
+`INSTALL` leads to Slack, where a person agrees; Slack leads back to `REDIRECT` with a code, good once, for which it
+hands out the workspace's token. The state between the two pages is sealed, so that any replica can check it, and stands
+in a cookie too: a link made in one browser is worth nothing in another.
+"""
 
 from __future__ import annotations
 
-import logging
+import html
 import secrets
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
-from slack_bolt.oauth.async_oauth_flow import AsyncOAuthFlow
-from slack_bolt.oauth.async_oauth_settings import AsyncOAuthSettings
-from slack_bolt.request.async_request import AsyncBoltRequest
-from slack_bolt.response import BoltResponse
-from slack_sdk.oauth.installation_store.async_installation_store import AsyncInstallationStore
-from slack_sdk.oauth.installation_store.models.bot import Bot
-from slack_sdk.oauth.installation_store.models.installation import Installation
-from slack_sdk.oauth.state_store.async_state_store import AsyncOAuthStateStore
+import aiohttp
+from slack_sdk.errors import SlackApiError
+from slack_sdk.oauth import AuthorizeUrlGenerator, OAuthStateUtils
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot import words
 from bot.errors import StorageError
 from bot.observability import get_logger
 from storage.installations import Installations, Installed
-from storage.sealing import Seal
+from storage.sealing import Seal, WrongKey
 
 log = get_logger(__name__)
 
@@ -29,109 +31,125 @@ INSTALL = "/slack/install"
 REDIRECT = "/slack/oauth_redirect"
 STATE_LIFE = 600
 """Seconds that a person has between the two pages."""
+_STATE = "install:"
+"""Begins what is sealed in a state, so that no other sealed secret passes for one."""
 
 Message = MutableMapping[str, Any]
+Send = Callable[[Message], Awaitable[None]]
 
 
-class SealedStates(AsyncOAuthStateStore):
-    """States that any replica can check: sealed, good for ten minutes, and bound to the browser by Bolt's cookie."""
+@dataclass(frozen=True, slots=True)
+class OAuthClient:
+    """The app, as Slack knows it."""
 
-    def __init__(self, seal: Seal) -> None:
-        self._seal = seal
-
-    @property
-    def logger(self) -> logging.Logger:
-        return logging.getLogger("slack_sdk.oauth")
-
-    async def async_issue(self, *args: Any, **kwargs: Any) -> str:
-        return self._seal.seal(secrets.token_urlsafe(16))
-
-    async def async_consume(self, state: str) -> bool:
-        try:
-            self._seal.open(state, max_age=STATE_LIFE)
-        except StorageError:
-            return False
-        return True
+    id: str
+    secret: str
+    scopes: frozenset[str]
+    """What it asks for."""
 
 
-class KeptInstallations(AsyncInstallationStore):
-    """Slack's installations in our database, where tokens are sealed. Only the bot's own are kept."""
-
-    def __init__(self, installations: Installations, installed: Callable[[Installed], None]) -> None:
-        self._installations, self._installed = installations, installed
-
-    @property
-    def logger(self) -> logging.Logger:
-        return logging.getLogger("slack_sdk.oauth")
-
-    async def async_save(self, installation: Installation) -> None:
-        org_wide = bool(installation.is_enterprise_install)
-        kept = Installed(
-            enterprise=installation.enterprise_id or "",
-            team="" if org_wide else installation.team_id or "",
-            bot_user=installation.bot_user_id or "",
-            bot_token=installation.bot_token or "",
-            bot_id=installation.bot_id,
-            scopes=",".join(installation.bot_scopes or ()),
-            installed_by=installation.user_id,
-        )
-        await self._installations.save(kept)
-        log.info("installed", team=kept.team, enterprise=kept.enterprise)
-        self._installed(kept)
-
-    async def async_save_bot(self, bot: Bot) -> None:
-        """Saved with the installation."""
+@dataclass(frozen=True, slots=True)
+class _Page:
+    body: str
+    status: int = 200
+    cookie: str = ""
 
 
 class InstallPages:
-    """An ASGI application for `INSTALL` and `REDIRECT`."""
+    """An ASGI application for `INSTALL` and `REDIRECT`. `installed` is told of every new installation."""
 
     def __init__(
         self,
-        *,
-        client: AsyncWebClient,
+        app: OAuthClient,
         api_url: str,
-        client_id: str,
-        client_secret: str,
-        scopes: frozenset[str],
-        store: KeptInstallations,
-        states: SealedStates,
+        client: AsyncWebClient,
+        installations: Installations,
+        seal: Seal,
+        installed: Callable[[Installed], None],
     ) -> None:
-        self._flow = AsyncOAuthFlow(
-            client=client,
-            logger=logging.getLogger("slack_bolt.oauth"),
-            settings=AsyncOAuthSettings(
-                client_id=client_id,
-                client_secret=client_secret,
-                scopes=sorted(scopes),
-                user_scopes=[],
-                install_path=INSTALL,
-                redirect_uri_path=REDIRECT,
-                authorization_url=_authorization_url(api_url),
-                installation_store=store,
-                installation_store_bot_only=False,
-                state_store=states,
-                state_expiration_seconds=STATE_LIFE,
-                logger=logging.getLogger("slack_bolt.oauth"),
-            ),
+        self._app, self._client = app, client
+        self._installations, self._seal, self._installed = installations, seal, installed
+        self._agree = AuthorizeUrlGenerator(
+            client_id=app.id, scopes=sorted(app.scopes), authorization_url=_authorization_url(api_url)
+        )
+        self._browser = OAuthStateUtils(expiration_seconds=STATE_LIFE)
+
+    async def __call__(self, scope: Message, receive: Callable[[], Awaitable[Message]], send: Send) -> None:
+        query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
+        cookies = [value.decode("latin-1") for name, value in scope["headers"] if name == b"cookie"]
+        if scope["method"] not in ("GET", "HEAD"):
+            page = _page(words.INSTALL_BEGIN, 405)
+        elif scope["path"] == INSTALL:
+            page = self._begin(query.get("team"))
+        else:
+            page = await self._end(query, cookies)
+        await _send(page, send)
+
+    def _begin(self, team: str | None) -> _Page:
+        state = self._seal.seal(_STATE + secrets.token_urlsafe(16))
+        address = self._agree.generate(state, team)
+        return _page(
+            words.INSTALL,
+            link=(words.INSTALL_LINK, address),
+            cookie=self._browser.build_set_cookie_for_new_state(state),
         )
 
-    async def __call__(
-        self,
-        scope: Message,
-        receive: Callable[[], Awaitable[Message]],
-        send: Callable[[Message], Awaitable[None]],
-    ) -> None:
-        headers: dict[str, str | Sequence[str]] = {
-            name.decode("latin-1"): [value.decode("latin-1")] for name, value in scope["headers"]
-        }
-        query: dict[str, Sequence[str]] = dict(parse_qs(scope["query_string"].decode("latin-1")))
-        request = AsyncBoltRequest(body="", query=query, headers=headers)
-        if scope["path"] == INSTALL:
-            response = await self._flow.handle_installation(request)
-        else:
-            response = await self._flow.handle_callback(request)
-        await _send(response, send)
+    async def _end(self, query: dict[str, str], cookies: list[str]) -> _Page:
+        forget = self._browser.build_set_cookie_for_deletion()
+        again = (words.INSTALL_AGAIN, INSTALL)
+        if declined := query.get("error"):
+            return _page(words.INSTALL_DECLINED.format(reason=declined), link=again, cookie=forget)
+        state, code = query.get("state", ""), query.get("code", "")
+        if not code or not self._browser.is_valid_browser(state, {"cookie": cookies}) or not self._issued(state):
+            return _page(words.INSTALL_STALE, 400, again)
+        try:
+            installed, link = await self._redeem(code)
+            await self._installations.save(installed)
+        except SlackApiError as error:
+            reason = _reason(error)
+            log.warning("not_installed", reason=reason)
+            return _page(words.INSTALL_REFUSED.format(reason=reason), 400, again, forget)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            log.warning("not_installed", reason=type(error).__name__)
+            return _page(words.INSTALL_UNREACHED, 502, again, forget)
+        except StorageError as error:
+            log.error("not_installed", reason=str(error))
+            return _page(words.INSTALL_NOT_KEPT, 503, again, forget)
+        log.info("installed", team=installed.team, enterprise=installed.enterprise)
+        self._installed(installed)
+        return _page(words.INSTALL_DONE, link=(words.INSTALL_OPEN, link), cookie=forget)
+
+    def _issued(self, state: str) -> bool:
+        """Whether one of us made this state, and not too long ago."""
+        try:
+            return self._seal.open(state, max_age=STATE_LIFE).startswith(_STATE)
+        except WrongKey:
+            return False
+
+    async def _redeem(self, code: str) -> tuple[Installed, str]:
+        """What Slack hands out for the code, and an address that opens the app there.
+
+        Raises SlackApiError, aiohttp.ClientError, TimeoutError, OSError.
+        """
+        granted = await self._client.oauth_v2_access(client_id=self._app.id, client_secret=self._app.secret, code=code)
+        token = str(granted["access_token"])
+        if granted.get("refresh_token"):
+            log.error("token_rotation_is_on", cure="switch it off in the app: its token ends in 12 hours")
+        who = await self._client.auth_test(token=token)
+        org_wide = bool(granted.get("is_enterprise_install"))
+        team = "" if org_wide else str((granted.get("team") or {})["id"])
+        installed = Installed(
+            enterprise=str((granted.get("enterprise") or {}).get("id") or ""),
+            team=team,
+            bot_user=str(granted.get("bot_user_id") or who["user_id"]),
+            bot_token=token,
+            bot_id=who.get("bot_id"),
+            url=str(who.get("url") or ""),
+            scopes=str(granted.get("scope") or ""),
+            installed_by=(granted.get("authed_user") or {}).get("id"),
+        )
+        app = quote(str(granted.get("app_id") or ""))
+        return installed, f"slack://app?team={quote(team)}&id={app}" if team and app else "slack://open"
 
 
 def _authorization_url(api_url: str) -> str:
@@ -140,11 +158,30 @@ def _authorization_url(api_url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}/oauth/v2/authorize"
 
 
-async def _send(response: BoltResponse, send: Callable[[Message], Awaitable[None]]) -> None:
-    headers = [
-        (name.encode("latin-1"), value.encode("latin-1"))
-        for name, values in response.headers.items()
-        for value in ([values] if isinstance(values, str) else values)
-    ]
-    await send({"type": "http.response.start", "status": response.status, "headers": headers})
-    await send({"type": "http.response.body", "body": (response.body or "").encode()})
+def _reason(error: SlackApiError) -> str:
+    data = getattr(error.response, "data", None)
+    return str(data.get("error")) if isinstance(data, dict) else "no_answer"
+
+
+def _page(text: str, status: int = 200, link: tuple[str, str] | None = None, cookie: str = "") -> _Page:
+    """A sentence and at most one link, as (label, address)."""
+    below = f'<p><a href="{html.escape(link[1])}">{html.escape(link[0])}</a></p>' if link else ""
+    return _Page(
+        "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
+        "<title>Bobbin</title><style>body{font:18px/1.5 system-ui,sans-serif;max-width:32em;margin:15vh auto;"
+        f"padding:0 1em}}</style><h1>Bobbin</h1><p>{html.escape(text)}</p>{below}</html>",
+        status,
+        cookie,
+    )
+
+
+async def _send(page: _Page, send: Send) -> None:
+    headers = {
+        "content-type": "text/html; charset=utf-8",
+        "cache-control": "no-store",
+        "referrer-policy": "no-referrer",  # the address holds the code
+        **({"set-cookie": page.cookie} if page.cookie else {}),
+    }
+    raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": page.status, "headers": raw})
+    await send({"type": "http.response.body", "body": page.body.encode()})

@@ -90,13 +90,15 @@ async def _acknowledge(event: dict[str, Any]) -> None:
 
 
 def _register_ends(app: AsyncApp, surface: Surface) -> None:
-    async def ended(event: dict[str, Any], body: dict[str, Any]) -> None:
-        log.warning("installation_ended", kind=event.get("type"), team=body.get("team_id"))
-        await surface.workspaces.ended(body.get("enterprise_id"), body.get("team_id"))
+    async def ended(body: dict[str, Any], context: dict[str, Any]) -> None:
+        team = None if context.get("is_enterprise_install") else context.get("team_id")
+        await surface.workspaces.ended(context.get("enterprise_id"), team, body.get("event_time"))
 
-    app.event("app_uninstalled")(ended)
+    @app.event("app_uninstalled")
+    async def on_uninstalled(body: dict[str, Any], context: dict[str, Any]) -> None:
+        await ended(body, context)
 
     @app.event("tokens_revoked")
-    async def on_revoked(event: dict[str, Any], body: dict[str, Any]) -> None:
+    async def on_revoked(event: dict[str, Any], body: dict[str, Any], context: dict[str, Any]) -> None:
         if (event.get("tokens") or {}).get("bot"):  # a person's own token is nothing to us
-            await ended(event, body)
+            await ended(body, context)

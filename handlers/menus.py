@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any
 from weakref import WeakValueDictionary
@@ -20,7 +20,7 @@ from handlers.agent import entitle
 from handlers.direct_message import cannot_write
 from handlers.names import Names
 from handlers.recap import recap
-from handlers.slack import Directory, Refused, Slack, SlackError, Unsure
+from handlers.slack import Directory, NotInstalled, Refused, Slack, SlackError, Unsure
 from handlers.text import plain
 from handlers.waiting import WaitingMarks
 from storage.chats import Chats, Said
@@ -62,8 +62,17 @@ class Menus:
         finally:
             self._offering.discard(question.id)
 
+    async def _slack_of(self, question: Question) -> Slack | None:
+        """None where the app is not installed any more: nobody waits for a menu there."""
+        try:
+            return await self._workspaces(question.place.team)
+        except NotInstalled:
+            await self._questions.give_up(question.id)
+            return None
+
     async def _offer(self, question: Question) -> None:
-        slack = await self._workspaces(question.place.team)
+        if (slack := await self._slack_of(question)) is None:
+            return
         try:
             if await self._joined(slack, question):
                 return
@@ -134,7 +143,8 @@ class Menus:
         for question in await self._questions.without_menu(older_than, 50):
             if question.id in self._offering:  # Slack keeps it waiting, that is all
                 continue
-            slack = await self._workspaces(question.place.team)
+            if (slack := await self._slack_of(question)) is None:
+                continue
             try:
                 if await self._joined(slack, question):
                     continue
@@ -156,7 +166,8 @@ class Menus:
 
     async def after_choice(self, chosen: Chosen, label: str, response_url: str | None = None) -> None:
         """Turns the menu into the header, or into the request for a question."""
-        slack = await self._workspaces(chosen.question.place.team)
+        if (slack := await self._slack_of(chosen.question)) is None:
+            return
         if chosen.said is not None:
             chat = chosen.said.chat
             for said in (chosen.said, *chosen.also):
@@ -192,7 +203,10 @@ class Menus:
         """Brings a title that a model has written into the header, and to where Slack lists its conversations."""
         if chat.place is None:
             return
-        slack = await self._workspaces(chat.team)
+        try:
+            slack = await self._workspaces(chat.team)
+        except NotInstalled:
+            return
         await self.show_header(chat)
         while True:
             await entitle(slack, chat.place, chat.title)
@@ -204,7 +218,8 @@ class Menus:
     async def show_header(self, chat: Chat) -> None:
         """Draws the header again: something that it shows has changed."""
         if chat.place is not None and chat.header_ts is not None:
-            await self._draw_header(await self._workspaces(chat.team), chat.id, chat.header_ts)
+            with suppress(NotInstalled):
+                await self._draw_header(await self._workspaces(chat.team), chat.id, chat.header_ts)
 
     # -- messages ----------------------------------------------------------------------------------------------
 

@@ -122,7 +122,14 @@ class Surface:
 
 
 def team_of(body: dict[str, Any], context: dict[str, Any]) -> str:
-    """The workspace that an event or interaction belongs to."""
-    team = body.get("team")
-    own = team.get("id") if isinstance(team, dict) else team
-    return str(context.get("team_id") or body.get("team_id") or own or context.get("enterprise_id") or "")
+    """The workspace that an event or interaction belongs to; some views name its organisation (E…) in its place."""
+    own, user = body.get("team"), body.get("user")
+    named = [
+        context.get("team_id"),
+        body.get("team_id"),
+        own.get("id") if isinstance(own, dict) else own,
+        user.get("team_id") if isinstance(user, dict) else None,
+        context.get("enterprise_id"),
+    ]
+    teams = [str(team) for team in named if team]
+    return next((team for team in teams if not team.startswith("E")), teams[0] if teams else "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from bot import words
@@ -10,7 +11,7 @@ from bot.chats.attachments import Report
 from bot.chats.models import ModelChoice
 from bot.domain import Chat, Message, ModelRef, SharedFile
 from bot.tasks import Tasks
-from handlers.slack import Directory, Slack
+from handlers.slack import Directory, NotInstalled, Slack
 from handlers.text import mrkdwn_escape, plain
 
 
@@ -33,8 +34,9 @@ class FileNotices:
             names = attachments.listed([shown(name) for name in report.unseen])
             sentence = words.SEES_NOT.format(model=self._label(chat.model), names=names)
             said.append(f"{sentence}{self._others(words.SEES_NOT_OTHERS)}")
-        slack = await self._workspaces(chat.team)
-        await self.whisper(slack, chat.place.channel, chat.place.thread, message.author, "\n".join(said))
+        with suppress(NotInstalled):
+            slack = await self._workspaces(chat.team)
+            await self.whisper(slack, chat.place.channel, chat.place.thread, message.author, "\n".join(said))
 
     def unreadable(self, files: tuple[SharedFile, ...]) -> str:
         """Why these files, as far as their descriptions tell, cannot be read; empty when they can."""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, delete, or_, select, update
+from sqlalchemy import ColumnElement, Row, and_, delete, func, or_, select, update
 
-from storage.columns import utc_now
+from storage.columns import database_time, utc_now
 from storage.database import Database
 from storage.exchange import insert_new
-from storage.sealing import Seal
-from storage.tables import installations, workspaces
+from storage.sealing import Seal, WrongKey
+from storage.tables import api_tokens, installations, workspaces
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,8 @@ class Installed:
     bot_user: str
     bot_token: str = field(repr=False)
     bot_id: str | None = None
+    url: str = ""
+    """Where the workspace is, or the organisation."""
     scopes: str = ""
     installed_by: str | None = None
 
@@ -45,37 +49,36 @@ class Installations:
             "bot_user": installed.bot_user,
             "bot_id": installed.bot_id,
             "bot_token": self._seal.seal(installed.bot_token),
+            "url": installed.url,
             "scopes": installed.scopes,
             "installed_by": installed.installed_by,
             "installed_at": utc_now(),
         }
         row = {"enterprise": installed.enterprise, "team": installed.team, **values}
+        before_it_moved = and_(
+            installations.c.team == installed.team, installations.c.enterprise != installed.enterprise
+        )
         async with self._database.begin() as connection:
+            if not installed.org_wide:
+                await connection.execute(delete(installations).where(before_it_moved))
             await connection.execute(
                 insert_new(connection, installations)
                 .values(row)
                 .on_conflict_do_update(index_elements=["enterprise", "team"], set_=values)
             )
 
-    async def find(self, enterprise: str | None, team: str | None) -> Installed | None:
-        """The installation that serves this workspace: its own, else its organisation's."""
-        places: list[ColumnElement[bool]] = []
-        if team:
-            places.append(installations.c.team == team)
-        if enterprise:
-            places.append(and_(installations.c.enterprise == enterprise, installations.c.team == ""))
-        if not places:
-            return None
-        query = select(installations).where(or_(*places)).order_by(installations.c.team.desc()).limit(1)
+    async def find(self, team: str | None, enterprise: str | None = None) -> Installed | None:
+        """The installation that serves this workspace: its own, else its organisation's.
+
+        Which organisation that is may be known from earlier (`note`). Raises WrongKey too.
+        """
+        known = select(workspaces.c.enterprise).where(workspaces.c.team == team).scalar_subquery()
+        of_org = and_(installations.c.team == "", installations.c.enterprise == (enterprise or known))
+        where = or_(installations.c.team == team, of_org) if team else of_org
+        query = select(installations).where(where).order_by(installations.c.team.desc()).limit(1)
         async with self._database.read() as connection:
             row = (await connection.execute(query)).one_or_none()
-            return None if row is None else self._open(row)
-
-    async def of_team(self, team: str) -> Installed | None:
-        """The same by the workspace alone: its organisation is known from earlier events."""
-        async with self._database.read() as connection:
-            enterprise = await connection.scalar(select(workspaces.c.enterprise).where(workspaces.c.team == team))
-        return await self.find(enterprise, team)
+        return None if row is None else self._open(row)
 
     async def note(self, team: str, enterprise: str) -> None:
         """Remember the organisation that a workspace belongs to."""
@@ -86,23 +89,58 @@ class Installations:
                 .on_conflict_do_update(index_elements=["team"], set_={"enterprise": enterprise})
             )
 
-    async def remove(self, enterprise: str | None, team: str | None) -> None:
-        """The app was uninstalled or its token revoked: the token is forgotten, the chats stay."""
-        where = and_(installations.c.enterprise == (enterprise or ""), installations.c.team == (team or ""))
-        if team:
-            where = installations.c.team == team
+    async def remove(self, team: str | None, enterprise: str | None = None, before: datetime | None = None) -> bool:
+        """The app was uninstalled or its token revoked: the token is forgotten, the chats stay.
+
+        With it end the API tokens of the people there. Without a `team` it is an organisation's installation. One that
+        was made after `before` stays: Slack may tell of an end when the app is there again. Says whether there was one.
+        """
+        where = installations.c.team == team
+        if not team:
+            where = and_(installations.c.team == "", installations.c.enterprise == (enterprise or ""))
+        if before is not None:
+            where = and_(where, installations.c.installed_at <= before)
         async with self._database.begin() as connection:
-            await connection.execute(delete(installations).where(where))
+            if not (await connection.execute(delete(installations).where(where))).rowcount:
+                return False
+            lost = api_tokens.c.team == team if team else _in_organisation(enterprise or "")
+            ended = and_(lost, api_tokens.c.revoked_at.is_(None))
+            await connection.execute(update(api_tokens).where(ended).values(revoked_at=database_time()))
+            return True
+
+    async def sealed_otherwise(self) -> int:
+        """How many installations have a token that no key opens."""
+        return sum(not self._opens(row.bot_token) for row in await self._all())
+
+    async def count(self) -> int:
+        async with self._database.read() as connection:
+            return await connection.scalar(select(func.count()).select_from(installations)) or 0
 
     async def reseal(self) -> int:
-        """Seal every token with the newest key; says how many there are. Raises StorageError when one has no key."""
-        async with self._database.begin() as connection:
-            rows = (await connection.execute(select(installations))).all()
-            for row in rows:
-                place = and_(installations.c.enterprise == row.enterprise, installations.c.team == row.team)
-                sealed = self._seal.renew(row.bot_token)
-                await connection.execute(update(installations).where(place).values(bot_token=sealed))
-            return len(rows)
+        """Seal every token with the newest key; says how many were not. Raises WrongKey when one cannot be opened."""
+        renewed = [(row, self._seal.renew(row.bot_token)) for row in await self._all()]
+        changed = [(row, sealed) for row, sealed in renewed if sealed != row.bot_token]
+        if changed:
+            async with self._database.begin() as connection:
+                for row, sealed in changed:
+                    same = and_(
+                        installations.c.enterprise == row.enterprise,
+                        installations.c.team == row.team,
+                        installations.c.bot_token == row.bot_token,  # not one that somebody has just installed
+                    )
+                    await connection.execute(update(installations).where(same).values(bot_token=sealed))
+        return len(changed)
+
+    async def _all(self) -> Sequence[Row[Any]]:
+        async with self._database.read() as connection:
+            return (await connection.execute(select(installations))).all()
+
+    def _opens(self, sealed: str) -> bool:
+        try:
+            self._seal.open(sealed)
+        except WrongKey:
+            return False
+        return True
 
     def _open(self, row: Row[Any]) -> Installed:
         return Installed(
@@ -111,6 +149,14 @@ class Installations:
             bot_user=row.bot_user,
             bot_token=self._seal.open(row.bot_token),
             bot_id=row.bot_id,
+            url=row.url,
             scopes=row.scopes,
             installed_by=row.installed_by,
         )
+
+
+def _in_organisation(enterprise: str) -> ColumnElement[bool]:
+    """Whatever belongs to a workspace that had the app by its organisation alone."""
+    own = select(installations.c.team).where(installations.c.team != "")
+    teams = select(workspaces.c.team).where(workspaces.c.enterprise == enterprise)
+    return and_(api_tokens.c.team.in_(teams), api_tokens.c.team.not_in(own))

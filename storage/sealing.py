@@ -11,6 +11,10 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from bot.errors import StorageError
 
 
+class WrongKey(StorageError):
+    """None of the keys opens a secret."""
+
+
 class Seal:
     """Seals with the first key and opens with any: so a key is changed by writing the new one in front.
 
@@ -21,23 +25,28 @@ class Seal:
         texts = secret.replace(",", " ").split()
         if not texts:
             raise ValueError("a seal needs at least one key")
-        self._keys = MultiFernet([Fernet(_key(text)) for text in texts])
+        keys = [Fernet(_key(text)) for text in texts]
+        self._newest, self._keys = keys[0], MultiFernet(keys)
 
     def seal(self, text: str) -> str:
         return self._keys.encrypt(text.encode()).decode("ascii")
 
     def open(self, sealed: str, *, max_age: int | None = None) -> str:
-        """Raises StorageError when no key fits, or after `max_age` seconds."""
+        """Raises WrongKey when no key fits, or after `max_age` seconds."""
         try:
             return self._keys.decrypt(sealed.encode(), ttl=max_age).decode()
         except (InvalidToken, UnicodeError) as error:
-            raise StorageError(
+            raise WrongKey(
                 "a sealed secret cannot be opened: BOBBIN_SECRET_KEY must still hold the key that sealed it"
             ) from error
 
     def renew(self, sealed: str) -> str:
-        """The same secret under the first key. Raises StorageError."""
-        return self.seal(self.open(sealed))
+        """The same secret under the first key; left as it is when it is so already. Raises WrongKey."""
+        try:
+            self._newest.decrypt(sealed.encode())
+        except (InvalidToken, UnicodeError):
+            return self.seal(self.open(sealed))
+        return sealed
 
 
 def _key(text: str) -> bytes:

@@ -216,6 +216,7 @@ installations = Table(
     Column("bot_user", String(64), nullable=False),
     Column("bot_id", String(64)),
     Column("bot_token", Text, nullable=False),
+    Column("url", Text, nullable=False),
     Column("scopes", Text, nullable=False),
     Column("installed_by", String(64)),
     Column("installed_at", UtcTime, nullable=False),

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 
+import storage.migrations
 from bot.errors import StorageError
 from storage.database import Database
+from storage.migrate import configuration
 from storage.tables import metadata
 
 MIGRATE = """
@@ -25,6 +30,10 @@ async def main():
 asyncio.run(main())
 """
 
+FOLDER = Path(storage.migrations.__file__).parent
+REVISIONS = [script.revision for script in ScriptDirectory(str(FOLDER)).walk_revisions()][::-1]
+"""From the first to the newest."""
+
 
 def _differences(connection: Connection) -> list[object]:
     context = MigrationContext.configure(connection, opts={"compare_type": True})
@@ -34,6 +43,18 @@ def _differences(connection: Connection) -> list[object]:
 async def test_migrations_make_the_tables_of_the_metadata(database: Database) -> None:
     async with database.read() as connection:
         assert await connection.run_sync(_differences) == []
+
+
+@pytest.mark.parametrize("revision", REVISIONS)
+async def test_every_older_schema_comes_up_to_date(database_url: str, revision: str) -> None:
+    database = Database.open(database_url)
+    async with database.begin() as connection:
+        await connection.run_sync(lambda sync: command.upgrade(configuration(sync), revision))
+    await database.migrate()
+    async with database.read() as connection:
+        assert await connection.run_sync(_differences) == []
+        assert (await connection.scalars(text("SELECT version_num FROM alembic_version"))).all() == REVISIONS[-1:]
+    await database.close()
 
 
 async def test_partial_indexes_have_their_conditions(database: Database) -> None:
@@ -51,7 +72,7 @@ async def test_partial_indexes_have_their_conditions(database: Database) -> None
 async def test_migrating_again_changes_nothing(database: Database) -> None:
     await database.migrate()
     async with database.read() as connection:
-        assert (await connection.scalars(text("SELECT version_num FROM alembic_version"))).all() == ["0004"]
+        assert (await connection.scalars(text("SELECT version_num FROM alembic_version"))).all() == REVISIONS[-1:]
 
 
 async def test_several_processes_start_at_once_on_an_empty_database(database_url: str) -> None:
@@ -63,7 +84,7 @@ async def test_several_processes_start_at_once_on_an_empty_database(database_url
     assert [process.returncode for process in started] == [0] * 3
     database = Database.open(database_url)
     async with database.read() as connection:
-        assert (await connection.scalars(text("SELECT version_num FROM alembic_version"))).all() == ["0004"]
+        assert (await connection.scalars(text("SELECT version_num FROM alembic_version"))).all() == REVISIONS[-1:]
     await database.close()
 
 

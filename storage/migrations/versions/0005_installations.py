@@ -19,6 +19,7 @@ def upgrade() -> None:
         sa.Column("bot_user", sa.String(length=64), nullable=False),
         sa.Column("bot_id", sa.String(length=64), nullable=True),
         sa.Column("bot_token", sa.Text(), nullable=False),
+        sa.Column("url", sa.Text(), nullable=False),
         sa.Column("scopes", sa.Text(), nullable=False),
         sa.Column("installed_by", sa.String(length=64), nullable=True),
         sa.Column("installed_at", sa.DateTime(timezone=True), nullable=False),
