@@ -41,7 +41,7 @@ from handlers.budgets import Budgets
 from handlers.connection import SocketConnection, build_app, new_client, new_session
 from handlers.files import Files
 from handlers.homes import Homes
-from handlers.installing import INSTALL, REDIRECT, InstallPages, KeptInstallations, SealedStates
+from handlers.installing import INSTALL, REDIRECT, InstallPages, OAuthClient
 from handlers.membership import Memberships
 from handlers.menus import Menus
 from handlers.names import Names
@@ -62,7 +62,7 @@ from storage.people import People
 from storage.questions import Questions
 from storage.replies import Replies
 from storage.schema import Schema, schema_of
-from storage.sealing import Seal
+from storage.sealing import Seal, WrongKey
 from storage.tokens import Tokens
 
 log = get_logger(__name__)
@@ -201,11 +201,11 @@ async def build(settings: Settings, demo: ProviderSettings | None = None) -> Asy
 
 
 async def _serve(stack: AsyncExitStack, doorway: Doorway, settings: Settings) -> str:
-    """Opens the HTTP side. Where nobody asked for a port and Slack does not call us there, any free one will do."""
+    """Opens the HTTP side. Where nobody asked for a port and nobody comes to it from Slack, any free one will do."""
     try:
         return await stack.enter_async_context(serving(doorway, settings.host, settings.port))
     except SettingsError:
-        if "port" in settings.model_fields_set or settings.delivery is Delivery.HTTP:
+        if "port" in settings.model_fields_set or settings.delivery is Delivery.HTTP or settings.many_workspaces:
             raise
         return await stack.enter_async_context(serving(doorway, settings.host, 0))
 
@@ -222,17 +222,16 @@ async def _workspaces(
     assert settings.bobbin_secret_key is not None
     seal = Seal(settings.bobbin_secret_key.get_secret_value())
     installations = Installations(database, seal)
-    await installations.reseal()
+    try:
+        await installations.reseal()
+    except WrongKey as error:
+        raise SettingsError(
+            "BOBBIN_SECRET_KEY does not open the tokens of the workspaces that have installed the app: "
+            "write the key that sealed them behind the new one, as in 'new old'"
+        ) from error
     many = ManyWorkspaces(installations, desks)
-    pages = InstallPages(
-        client=desks.client(None),
-        api_url=settings.slack_api_url,
-        client_id=settings.slack_client_id,
-        client_secret=settings.slack_client_secret.get_secret_value(),
-        scopes=bot_scopes(),
-        store=KeptInstallations(installations, many.installed),
-        states=SealedStates(seal),
-    )
+    app = OAuthClient(settings.slack_client_id, settings.slack_client_secret.get_secret_value(), bot_scopes())
+    pages = InstallPages(app, settings.slack_api_url, desks.client(None), installations, seal, many.installed)
     return many, pages
 
 

@@ -6,14 +6,16 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Protocol
+from weakref import WeakValueDictionary
 
 import aiohttp
 from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.errors import SettingsError
+from bot.errors import SettingsError, StorageError
 from bot.observability import Metrics, get_logger
 from handlers.budgets import Budgets
 from handlers.desk import Desk
@@ -26,6 +28,11 @@ WRONG_TOKEN = frozenset({"invalid_auth", "not_authed", "account_inactive", "toke
 BELIEVED = 60.0
 """Seconds that an installation is used without looking again: another replica may have heard of its end."""
 
+SOON = 5.0
+"""Seconds until one that could not be read is looked at again."""
+SKEW = 5.0
+"""Seconds that our clocks and Slack's may differ."""
+
 NewClient = Callable[[str | None], AsyncWebClient]
 """A Web API client for a token, or for calls that need none."""
 
@@ -34,15 +41,15 @@ class Workspaces(Protocol):
     """Where every listener and every answer finds its Slack."""
 
     async def __call__(self, team: str) -> Slack:
-        """Raises NotInstalled."""
+        """Raises NotInstalled, StorageError."""
         ...
 
     async def authorize(self, enterprise_id: str | None, team_id: str | None) -> AuthorizeResult | None:
-        """Who the bot is where an event comes from, for Bolt; None where it is not installed."""
+        """Who the bot is where an event comes from, for Bolt; None where it is not installed. Raises StorageError."""
         ...
 
-    async def ended(self, enterprise_id: str | None, team_id: str | None) -> None:
-        """The app was uninstalled, or its token revoked."""
+    async def ended(self, enterprise_id: str | None, team_id: str | None, at: float | None) -> None:
+        """The app was uninstalled, or its token revoked, at this time (seconds since 1970). Raises StorageError."""
         ...
 
 
@@ -55,18 +62,21 @@ class Desks:
     metrics: Metrics
     budgets: Budgets | None = None
 
-    async def open(self, token: str, team: str | None = None) -> Slack:
+    async def ask(self, token: str) -> Slack:
         """Asks Slack who the bot is. Raises SlackApiError, aiohttp.ClientError, TimeoutError."""
-        client = self.client(token)
-        who = await client.auth_test()
-        team = team or str(who["team_id"])
+        who = await self.client(token).auth_test()
+        url, bot_user = str(who.get("url") or ""), str(who["user_id"])
+        return self.open(str(who["team_id"]), Installed("", "", bot_user, token, who.get("bot_id"), url))
+
+    def open(self, team: str, installed: Installed, desk: Desk | None = None) -> Slack:
+        """What is installed serves this workspace. `desk`: the one that it had before, with what was spent."""
         return Slack(
-            client,
+            self.client(installed.bot_token),
             team=team,
-            bot_user=str(who["user_id"]),
-            bot_id=who.get("bot_id"),
-            url=str(who.get("url") or "https://slack.com/"),
-            desk=Desk(account=self.budgets.of(team) if self.budgets is not None else None),
+            bot_user=installed.bot_user,
+            bot_id=installed.bot_id,
+            url=installed.url or "https://slack.com/",
+            desk=desk or Desk(account=self.budgets.of(team) if self.budgets is not None else None),
             metrics=self.metrics,
             session=self.session,
         )
@@ -90,7 +100,7 @@ class OneWorkspace:
         pause = 0.5
         while True:
             try:
-                return cls(await desks.open(token), token)
+                return cls(await desks.ask(token), token)
             except SlackApiError as error:
                 code = _code(error)
                 if code in WRONG_TOKEN:
@@ -110,7 +120,7 @@ class OneWorkspace:
     async def authorize(self, enterprise_id: str | None, team_id: str | None) -> AuthorizeResult | None:
         return _identity(self.only, self._token, enterprise_id)
 
-    async def ended(self, enterprise_id: str | None, team_id: str | None) -> None:
+    async def ended(self, enterprise_id: str | None, team_id: str | None, at: float | None) -> None:
         log.error("token_revoked", advice="install the app again and set SLACK_BOT_TOKEN to its new token")
 
 
@@ -120,45 +130,56 @@ class _Known:
 
     slack: Slack
     token: str = field(repr=False)
-    checked: float = 0.0
+    checked: float
+    noted: str | None = None
+    """The organisation that is stored for this workspace, as far as we know."""
 
 
 class ManyWorkspaces:
-    """The workspaces that have installed the app. One read of the database a minute and workspace, not one an event."""
+    """The workspaces that have installed the app. One read of the database a minute and workspace, not one an event.
+
+    An installation that cannot be read anew is believed as it was: the listeners say themselves that the database is
+    away, and another replica may have sealed the token with a key that we have not been given yet.
+    """
 
     def __init__(self, installations: Installations, desks: Desks) -> None:
         self._installations, self._desks = installations, desks
         self._known: dict[str, _Known] = {}
-        self._opening: dict[str, asyncio.Lock] = {}
+        self._opening: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def __call__(self, team: str) -> Slack:
-        return (await self._find(team)).slack
+        return (await self._find(team, None)).slack
 
     async def authorize(self, enterprise_id: str | None, team_id: str | None) -> AuthorizeResult | None:
-        team = team_id or enterprise_id or ""
-        if enterprise_id and team_id and team not in self._known:
-            await self._installations.note(team_id, enterprise_id)
+        team = team_id or enterprise_id
+        if not team:
+            return None
         try:
             known = await self._find(team, enterprise_id)
         except NotInstalled:
             return None
+        if (
+            enterprise_id and not _is_organisation(team) and known.noted != enterprise_id
+        ):  # for what is to be said there unasked
+            await self._installations.note(team, enterprise_id)
+            known.noted = enterprise_id
         return _identity(known.slack, known.token, enterprise_id)
 
-    async def ended(self, enterprise_id: str | None, team_id: str | None) -> None:
-        """The app was uninstalled, or its token revoked."""
-        await self._installations.remove(enterprise_id, team_id)
-        self.forget()
+    async def ended(self, enterprise_id: str | None, team_id: str | None, at: float | None) -> None:
+        before = None if at is None else datetime.fromtimestamp(at + SKEW, UTC)
+        if await self._installations.remove(team_id, enterprise_id, before):
+            log.warning("uninstalled", team=team_id, enterprise=enterprise_id)
+        self._look_again()
 
     def installed(self, installed: Installed) -> None:
-        """There is a new token: look again at once."""
-        self.forget()
+        """There is a new token."""
+        self._look_again()
 
-    def forget(self) -> None:
-        """Look again before the next use, but keep the desks: their budgets hold whatever the token."""
+    def _look_again(self) -> None:
         for known in self._known.values():
             known.checked = float("-inf")
 
-    async def _find(self, team: str, enterprise: str | None = None) -> _Known:
+    async def _find(self, team: str, enterprise: str | None) -> _Known:
         known = self._known.get(team)
         if known is not None and time.monotonic() - known.checked < BELIEVED:
             return known
@@ -169,20 +190,29 @@ class ManyWorkspaces:
             return await self._look(team, enterprise, known)
 
     async def _look(self, team: str, enterprise: str | None, known: _Known | None) -> _Known:
-        found = await self._installations.find(enterprise, team) if enterprise else None
-        found = found or await self._installations.of_team(team)
+        try:
+            if _is_organisation(team):  # some views name it in the workspace's place
+                found = await self._installations.find(None, team)
+            else:
+                found = await self._installations.find(team, enterprise)
+        except StorageError as error:
+            if known is None:
+                raise
+            log.warning("installation_not_read", team=team, reason=str(error))
+            known.checked = time.monotonic() - BELIEVED + SOON
+            return known
         if found is None:
             self._known.pop(team, None)
             raise NotInstalled(team)
         if known is None or known.token != found.bot_token:
-            try:
-                slack = await self._desks.open(found.bot_token, team)
-            except SlackApiError as error:
-                self._known.pop(team, None)
-                raise NotInstalled(team) from error
-            known = self._known[team] = _Known(slack, found.bot_token)
+            slack = self._desks.open(team, found, known.slack.desk if known is not None else None)
+            known = self._known[team] = _Known(slack, found.bot_token, 0.0)
         known.checked = time.monotonic()
         return known
+
+
+def _is_organisation(id: str) -> bool:
+    return id.startswith("E")
 
 
 def _identity(slack: Slack, token: str, enterprise: str | None) -> AuthorizeResult:
