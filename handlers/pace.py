@@ -178,7 +178,7 @@ class Pace:
             return (STOP, APPEND) if desire.since is not None else (STOP,)
         if desire.shown is Shown.EDIT or desire.reuse:
             return (UPDATE,)
-        return (POST, START) if desire.may_native else (POST,)
+        return (POST, START) if desire.may_native and desire.since is not None else (POST,)
 
     def _open(self, now: float, ready: list[Desire], given: list[Grant]) -> None:
         unseen = [d for d in ready if d.shown is Shown.NOT and not d.whole and not d.must_close]
