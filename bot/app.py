@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import secrets
 import signal
-import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -35,6 +32,7 @@ from bot.providers.base import ProviderSettings
 from bot.providers.registry import Providers, answers
 from bot.replies.engine import Engine
 from bot.replies.live import Live
+from bot.replies.owners import new_owner
 from bot.replies.recovery import Recovery
 from bot.tasks import Tasks
 from handlers.budgets import Budgets
@@ -164,7 +162,7 @@ async def build(settings: Settings, demo: ProviderSettings | None = None) -> Asy
             briefing=Briefings(chats, settings.bobbin_system_prompt, names, enclosures),
             after=after,
             metrics=metrics,
-            owner=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}",
+            owner=new_owner(),
         )
         tokens = Tokens(database)
         feed = Feed(coordination, chats, replies)
@@ -179,7 +177,9 @@ async def build(settings: Settings, demo: ProviderSettings | None = None) -> Asy
         )
         connection = _connection(settings, desks, workspaces, surface)
         stack.callback(doorway.close)
-        await stack.enter_async_context(Recovery(engine, replies, coordination, metrics).running())
+        await stack.enter_async_context(
+            Recovery(engine, replies, coordination, metrics, one_machine=database.dialect == "sqlite").running()
+        )
         stack.push_async_callback(engine.drain, settings.bobbin_grace)  # while their leases are still renewed
         await stack.enter_async_context(MenuRecovery(menus, openings).running())
         await stack.enter_async_context(connection.running())

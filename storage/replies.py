@@ -109,6 +109,18 @@ class Replies:
         async with self._database.begin() as connection:
             return list(await connection.scalars(query))
 
+    async def owners(self) -> frozenset[str]:
+        """Who holds a lease, lapsed or not."""
+        query = select(answers.c.owner).where(OPEN, RUNNING, answers.c.owner.is_not(None)).distinct()
+        async with self._database.read() as connection:
+            return frozenset(await connection.scalars(query))
+
+    async def expire(self, owner: str) -> None:
+        """This owner is dead: its leases lapse now instead of later."""
+        query = update(answers).where(RUNNING, answers.c.owner == owner).values(lease_until=database_time())
+        async with self._database.begin() as connection:
+            await connection.execute(query)
+
     async def unattended(self, limit: int) -> list[str]:
         """Ids of chats with work that nobody holds, the longest waiting first."""
         idle = and_(WAITING, ~_running_beside())
