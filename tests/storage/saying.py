@@ -28,12 +28,14 @@ class Teller:
     async def say(self, chat: Chat, text: str, author: str = "U1", source: str | None = None) -> Said:
         return await self.chats.say(chat.id, NewMessage(text, author, source=source))
 
-    async def answer(self, chat: Chat, text: str = "well", status: Status = Status.DONE) -> Answer:
+    async def answer(
+        self, chat: Chat, text: str = "well", status: Status = Status.DONE, error: str = "timeout"
+    ) -> Answer:
         """Answer the chat's next waiting message."""
         answer = await self.replies.claim(chat.id, "writer", 30)
         assert answer is not None
-        error = "timeout" if status is Status.FAILED else None
-        assert await self.replies.written(answer.id, "writer", Ending(status, text, error=error))
+        ending = Ending(status, text, error=error if status is Status.FAILED else None)
+        assert await self.replies.written(answer.id, "writer", ending)
         assert await self.replies.finish(answer.id, "writer")
         return await self.replies.get(answer.id)
 
