@@ -12,6 +12,7 @@ from bot.domain import Person, Place
 from handlers.names import Names
 from handlers.payloads import HEARD_SUBTYPES, readable
 from handlers.slack import Slack
+from handlers.text import plain
 
 MESSAGES = 50
 """So many of the newest messages are told, besides the one that the thread began with."""
@@ -82,4 +83,5 @@ async def _line(slack: Slack, names: Names, message: dict[str, Any]) -> str:
     said = [text] if text else []
     if shared:
         said.append(words.THREAD_FILES.format(names=", ".join(shared)))
-    return f"{name or words.UNKNOWN_PERSON}: {' '.join(said)}"
+    # Indented, so that no line of a message can pass for another person's.
+    return f"{plain(str(name or ''), 80) or words.UNKNOWN_PERSON}: " + "\n  ".join(" ".join(said).splitlines())

@@ -26,7 +26,13 @@ class LoopbackOnly:
 
 
 def _local(scope: Scope) -> bool:
-    headers = {name: value for name, value in scope["headers"] if name in (b"host", b"origin")}
-    host = urlsplit("//" + headers.get(b"host", b"").decode("latin-1")).hostname
+    headers = {name: value.decode("latin-1") for name, value in scope["headers"] if name in (b"host", b"origin")}
     origin = headers.get(b"origin")
-    return host in LOOPBACK and (origin is None or urlsplit(origin.decode("latin-1")).hostname in LOOPBACK)
+    return _named(f"//{headers.get(b'host', '')}") in LOOPBACK and (origin is None or _named(origin) in LOOPBACK)
+
+
+def _named(address: str) -> str | None:
+    try:
+        return urlsplit(address).hostname
+    except ValueError:  # brackets that do not close
+        return None

@@ -23,8 +23,8 @@ def models(poison: str) -> ModelServer:
     return ModelServer([DemoModel(MODEL, f"label {poison}", quick)], words_per_second=5000.0)
 
 
-async def everybody_speaks(world: World, api: Api, poison: str) -> None:
-    """Every mouth says its name and the poison; all of it is written when this returns. `api`: of `NAMED`."""
+async def everybody_speaks(world: World, api: Api, poison: str) -> str:
+    """Every mouth says its name and the poison; all of it is written when it gives the thread. `api`: of `NAMED`."""
     slack = world.slack
     slack.user(NAMED).name = f"person {poison}"
     world.entitle(f"title {poison}")
@@ -65,6 +65,7 @@ async def everybody_speaks(world: World, api: Api, poison: str) -> None:
     await world.until(lambda: slack.home("alice"), "the Home tab")
     await world.ask("Which models are there?")
     await world.idle()
+    return thread
 
 
 def leaves(value: Any, name: str = "") -> Iterator[tuple[str, str]]:

@@ -61,7 +61,7 @@ async def test_a_question_about_a_message_is_asked_in_its_thread_with_the_messag
     assert (chat["owner"], chat["thread"]) == ("U0ALICE", ts)
     role, sent = world.requests()[0][-1]
     assert role == "user"
-    assert "bob: The deploy failed at 3 o'clock.\nAgain." in sent
+    assert "bob: The deploy failed at 3 o'clock.\n  Again." in sent
     assert sent.endswith("Why might that be?")
 
     await world.slack.say("bob", "general", "And now?", ts)
