@@ -60,7 +60,9 @@ async def check_client(client_id: str, client_secret: str, api_url: str) -> Find
     answer = await _ask(
         "SLACK_CLIENT_ID",
         api_url,
-        lambda: client.oauth_v2_access(client_id=client_id, client_secret=client_secret, code="none"),
+        lambda: client.api_call(
+            "oauth.v2.access", data={"client_id": client_id, "client_secret": client_secret, "code": "none"}
+        ),
         expected=("invalid_code",),
     )
     return answer if isinstance(answer, Finding) else Finding("SLACK_CLIENT_ID", True, "id and secret belong together")

@@ -131,7 +131,8 @@ class InstallPages:
 
         Raises SlackApiError, aiohttp.ClientError, TimeoutError, OSError.
         """
-        granted = await self._client.oauth_v2_access(client_id=self._app.id, client_secret=self._app.secret, code=code)
+        asked = {"client_id": self._app.id, "client_secret": self._app.secret, "code": code}
+        granted = await self._client.api_call("oauth.v2.access", data=asked)
         token = str(granted["access_token"])
         if granted.get("refresh_token"):
             log.error("token_rotation_is_on", cure="switch it off in the app: its token ends in 12 hours")

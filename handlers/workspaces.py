@@ -158,9 +158,8 @@ class ManyWorkspaces:
             known = await self._find(team, enterprise_id)
         except NotInstalled:
             return None
-        if (
-            enterprise_id and not _is_organisation(team) and known.noted != enterprise_id
-        ):  # for what is to be said there unasked
+        if enterprise_id and not _is_organisation(team) and known.noted != enterprise_id:
+            # For what is to be said there unasked, when nobody tells the organisation.
             await self._installations.note(team, enterprise_id)
             known.noted = enterprise_id
         return _identity(known.slack, known.token, enterprise_id)

@@ -71,18 +71,19 @@ class Feed:
             return
         workspace, bot = self.workspace, self.workspace.bot
         event_id = f"Ev{uuid.uuid4().hex[:12].upper()}"
-        authorization = {"enterprise_id": None, "team_id": workspace.team_id, "user_id": bot.id, "is_bot": True}
+        org = workspace.enterprise
+        authorization = {"enterprise_id": org, "team_id": workspace.team_id, "user_id": bot.id, "is_bot": True}
         envelope = {
             "token": "sandbox-verification-token",
             "team_id": workspace.team_id,
             "context_team_id": workspace.team_id,
-            "context_enterprise_id": None,
+            "context_enterprise_id": org,
             "api_app_id": workspace.app_id,
             "event": event,
             "type": "event_callback",
             "event_id": event_id,
             "event_time": int(workspace.clock()),
-            "authorizations": [{**authorization, "is_enterprise_install": False}],
+            "authorizations": [{**authorization, "is_enterprise_install": org is not None}],
             "is_ext_shared_channel": ext_shared,
             "event_context": f"4-{event_id}",
         }

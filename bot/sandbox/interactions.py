@@ -70,15 +70,15 @@ class Interactions:
 
     def _base(self, kind: str, user: str) -> Json:
         person = self._workspace.users[user]
-        team = {"id": self._workspace.team_id, "domain": self._workspace.domain}
+        team, org = {"id": self._workspace.team_id, "domain": self._workspace.domain}, self._workspace.enterprise
         return {
             "type": kind,
             "team": team,
             "user": {"id": user, "username": person.name, "name": person.name, "team_id": person.team_id},
             "api_app_id": self._workspace.app_id,
             "token": "sandbox-verification-token",
-            "enterprise": None,
-            "is_enterprise_install": False,
+            "enterprise": None if org is None else {"id": org, "name": org},
+            "is_enterprise_install": org is not None,
         }
 
     def _channel_json(self, channel_id: str) -> Json:
@@ -113,10 +113,12 @@ class Interactions:
             "command": command,
             "text": text,
             "api_app_id": self._workspace.app_id,
-            "is_enterprise_install": "false",
+            "is_enterprise_install": str(self._workspace.enterprise is not None).lower(),
             "response_url": url,
             "trigger_id": self._triggers.issue(user),
         }
+        if self._workspace.enterprise is not None:
+            payload["enterprise_id"] = self._workspace.enterprise
         delivery = await self._ask("slash_commands", command, payload, user)
         if isinstance(delivery.answer, dict) and (delivery.answer.get("text") or delivery.answer.get("blocks")):
             self._courier.accept(command, delivery, lambda: self._responses.show(url, delivery.answer))

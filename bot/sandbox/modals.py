@@ -19,7 +19,7 @@ def view_json(workspace: Workspace, view: View) -> Json:
     shown = {"private_metadata": "", "callback_id": "", "external_id": "", **view.definition}
     shown |= {"id": view.id, "team_id": workspace.team_id, "state": {"values": view.values}, "hash": view.hash}
     shown |= {"root_view_id": view.root_id, "previous_view_id": view.previous_id, "app_id": workspace.app_id}
-    return shown | {"bot_id": workspace.bot.bot_id, "app_installed_team_id": workspace.team_id}
+    return shown | {"bot_id": workspace.bot.bot_id, "app_installed_team_id": workspace.enterprise or workspace.team_id}
 
 
 class Triggers:

@@ -59,7 +59,9 @@ class Sandbox(Persons):
 
     `scopes` and `events` are what the app was installed with; `commands` and `shortcuts` are as in an app manifest.
     `mounts` are further routes served on the same port. Port 0 picks a free one. With a `request_url` everything goes
-    to the app by signed HTTP requests, else by Socket Mode.
+    to the app by signed HTTP requests, else by Socket Mode; `beside` another sandbox it goes the way of that one's, as
+    it does for an app that is installed in several workspaces. With an `enterprise` it is one workspace of that
+    organisation, and the app is installed in all of it.
     """
 
     def __init__(
@@ -76,15 +78,19 @@ class Sandbox(Persons):
         mounts: Sequence[BaseRoute] = (),
         bot_name: str = "bobbin",
         request_url: str | None = None,
+        team_id: str = "T0SANDBOX",
+        enterprise: str | None = None,
+        beside: Sandbox | None = None,
     ) -> None:
         self.limits = limits or Limits()
-        self.workspace = Workspace(clock, self.limits, bot_name)
+        self.workspace = Workspace(clock, self.limits, bot_name, team_id, enterprise)
         self.commands, self.shortcuts = commands, shortcuts
         self.faults, self.journal = Faults(), Journal()
         self.sockets = SocketMode(self.workspace, self.faults)
-        self.signing_secret = secrets.token_hex(16)
+        self.signing_secret: str = secrets.token_hex(16) if beside is None else beside.signing_secret
         self._http = HttpRoute(request_url, self.signing_secret, clock) if request_url else None
-        self.courier = Courier(self._http or self.sockets, self.limits, clock, self.journal, self.faults)
+        route = beside.courier.route if beside is not None else self._http or self.sockets
+        self.courier: Courier = Courier(route, self.limits, clock, self.journal, self.faults)
         self.feed = Feed(self.workspace, self.courier, frozenset(events))
         self.triggers = Triggers(self.workspace)
         self.modals = Modals(self.workspace, self.triggers)

@@ -32,10 +32,19 @@ class Change:
 class Workspace:
     """Team, people, channels, messages, views; the app's own user is `bot`."""
 
-    def __init__(self, clock: Clock, limits: Limits, bot_name: str = "bobbin", team_id: str = "T0SANDBOX") -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        limits: Limits,
+        bot_name: str = "bobbin",
+        team_id: str = "T0SANDBOX",
+        enterprise: str | None = None,
+    ) -> None:
         self.clock = clock
         self.limits = limits
         self.team_id = team_id
+        self.enterprise = enterprise
+        """The organisation that the workspace belongs to, which has the app as a whole."""
         self.team_name = "Sandbox"
         self.domain = "sandbox"
         self.app_id = "A0SANDBOX"
