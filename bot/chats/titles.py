@@ -21,7 +21,7 @@ MOST_WORDS = 8
 MOST_CHARACTERS = 80
 EXCERPT = 2_000
 """Characters of question and answer that the model sees: enough for a title, and cheap."""
-_PREFIX = re.compile(r"^\s*(?:#+\s*)?(?:\*\*)?title(?:\*\*)?\s*[:：-]\s*", re.IGNORECASE)
+_PREFIX = re.compile(r"^\s*(?:#+\s*)?title\s*[:：-]\s*", re.IGNORECASE)
 _QUOTES = "\"'“”‘’«»`*_ \t"
 
 
@@ -82,7 +82,7 @@ class Titles:
 def clean(text: str) -> str:
     """A title out of what a model said: the first line, without quotes, "Title:" or a full stop, of a fair length."""
     line = next((line for line in text.splitlines() if line.strip()), "")
-    line = _PREFIX.sub("", line).strip(_QUOTES).rstrip(".。").strip(_QUOTES)
+    line = _PREFIX.sub("", line.replace("**", "")).strip(_QUOTES).rstrip(".。").strip(_QUOTES)
     line = re.sub(r"<[!@#]([^>|]*)(?:\|([^>]*))?>", lambda m: m[2] or m[1], line)
     kept = " ".join(line.split()[:MOST_WORDS])
     return kept if len(kept) <= MOST_CHARACTERS else kept[: MOST_CHARACTERS - 1].rstrip() + "…"

@@ -10,7 +10,8 @@ from bot.domain import ModelInfo
 def best_matches(models: Sequence[ModelInfo], query: str) -> tuple[ModelInfo, ...]:
     """Those models in which every word of `query` is found, best first, else in the order given.
 
-    A word at the very start of a name or label is better than one at the start of a word, that than one inside.
+    The whole name or label is best; a word at its very start is better than one at the start of a word, that than
+    one inside.
     """
     words = query.lower().split()
     if not words:
@@ -36,6 +37,8 @@ def fair_shares(wanted: Sequence[int], limit: int) -> list[int]:
 
 def _score(info: ModelInfo, words: Sequence[str]) -> int | None:
     names = (info.ref.name.lower(), info.label.lower())
+    if " ".join(words) in names:
+        return -1
     total = 0
     for word in words:
         score = min(_word_score(name, word) for name in names)

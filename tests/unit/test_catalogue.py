@@ -193,6 +193,12 @@ MENU = [
 ]
 
 
+def test_the_whole_name_comes_before_names_that_begin_with_it() -> None:
+    menu = [info("gpt-4o-mini"), info("acme/gpt-4o"), info("gpt-4o"), info("other", label="GPT 4o")]
+    assert [one.ref.name for one in best_matches(menu, "GPT-4o")] == ["gpt-4o", "gpt-4o-mini", "acme/gpt-4o"]
+    assert best_matches(menu, "gpt  4o")[0].ref.name == "other"
+
+
 @pytest.mark.parametrize(
     ("query", "expected"),
     [
