@@ -18,6 +18,8 @@ PROMPTS = "assistant.threads.setSuggestedPrompts"
 
 TITLE_MAX = 200
 """Characters of a session's title."""
+TITLE_WITHIN = 600.0
+"""Seconds."""
 PROMPTS_MAX = 4
 PROMPTS_EVERY = 600.0
 STOP_AFTER = 2.0
@@ -85,7 +87,13 @@ async def bounded(slack: Slack, method: str, **arguments: Any) -> bool:
 
 
 async def entitle(slack: Slack, place: Place, title: str) -> None:
-    """Brings a chat's title to where Slack lists its conversations."""
+    """Brings a chat's title to where Slack lists its conversations; in a crowd perhaps too late to be worth it."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(TITLE_WITHIN):
+            await _entitle(slack, place, title)
+
+
+async def _entitle(slack: Slack, place: Place, title: str) -> None:
     where: dict[str, Any] = {"channel_id": place.channel, "thread_ts": place.thread}
     title = session_title(title)
     reason = await slack.reason(RENAME, **where, title=title)

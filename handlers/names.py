@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 from bot.domain import Person
 from bot.errors import StorageError
 from bot.observability import get_logger
-from handlers.slack import Directory, SlackError
+from handlers.slack import Directory, Refused, SlackError
 from handlers.text import plain
 from storage.people import People
 
@@ -21,6 +21,8 @@ KEEP = 3600.0
 """Seconds that a name is believed without looking again."""
 NOBODY = 300.0
 """Seconds that Slack is not asked again for somebody whose name it did not tell."""
+SOON = 20.0
+"""Seconds until Slack is asked again when it was too busy, or not there."""
 PATIENCE = 3.0
 """Seconds that an answer waits for a name."""
 MOST = 10_000
@@ -84,7 +86,9 @@ class Names:
                 await self._people.remember_name(person, name)
         except (SlackError, KeyError, TimeoutError, StorageError) as error:
             log.info("name_unknown", reason=str(error) or type(error).__name__)
-            name = None
+            soon = 0.0 if isinstance(error, Refused | KeyError) else NOBODY - SOON
+            self._asked[person] = time.monotonic() - soon
+            return self._names.get(person)
         self._keep({person: name} if name else {})
         self._asked[person] = time.monotonic()
         return self._names.get(person)
