@@ -30,6 +30,8 @@ FIRST_SHARE = 0.8
 """How long the first words of a crowd of edited answers wait, as a share of the gap that they will then have."""
 MAX_HOLD = 8.0
 """Seconds after which held answers are opened, one by one, even if their edits will come seldom."""
+MAX_WAIT = 20.0
+"""Seconds after which a title is shown even if a crowd's endings need the edits."""
 
 
 class Shown(StrEnum):
@@ -144,9 +146,10 @@ class Pace:
     def grants(self, now: float) -> list[Grant]:
         """Who may make which call at this moment; the calls are taken off the budgets."""
         given: list[Grant] = []
-        self._run_errands(now, given)
         ready = sorted((d for d in self._desires if not d.busy and _wants(d)), key=_waited_longest)
-        for choose in (self._final, self._open, self._progress):
+        self._final(now, ready, given)
+        self._run_errands(now, given)
+        for choose in (self._open, self._progress):
             choose(now, ready, given)
         granted = {id(who) for who, _ in given}
         self._errands = [e for e in self._errands if id(e) not in granted]
@@ -155,14 +158,22 @@ class Pace:
     def wake_at(self, now: float) -> float | None:
         """When `grants` may have something to give again; None: not before something changes."""
         shares = {shown: self._share(shown, now) for shown in (Shown.NATIVE, Shown.EDIT)}
-        times = [self.bucket(e.method, e.channel, now).ready_at(now) for e in self._errands]
+        times = [self.bucket(e.method, e.channel, now).ready_at(now, self._kept_from(e, now)) for e in self._errands]
         times += [self._earliest(d, now, shares) for d in self._desires if not d.busy and _wants(d)]
         return max(now + 0.005, min(times)) if times else None
 
     # -- who is next -------------------------------------------------------------------------------------------
 
     def _run_errands(self, now: float, given: list[Grant]) -> None:
-        given.extend((e, e.method) for e in self._errands if self._take(e.method, e.channel, now))
+        given.extend(
+            (e, e.method) for e in self._errands if self._take(e.method, e.channel, now, self._kept_from(e, now))
+        )
+
+    def _kept_from(self, errand: Errand, now: float) -> float:
+        """Calls that an errand must leave: a crowd's endings need the edits more than titles do, for a while."""
+        if errand.method != UPDATE or now - errand.since > MAX_WAIT:
+            return 0.0
+        return float(sum(1 for d in self._desires if d.shown is Shown.EDIT))
 
     def _final(self, now: float, ready: list[Desire], given: list[Grant]) -> None:
         for desire in ready:
@@ -210,10 +221,10 @@ class Pace:
         return now - self._opened_edit_at >= 1.0 / self.bucket(UPDATE, "", now).per_second
 
     def _edit_room(self, now: float) -> float:
-        """How many more answers the edits can carry: each needs at least one for its end."""
+        """How many more answers the edits can carry: each, and each that has been written, needs one for its end."""
         bucket = self.bucket(UPDATE, "", now)
-        edits = self._sharers(Shown.EDIT)
-        return max(0.0 if edits else 1.0, bucket.level(now) + REFILL * bucket.per_second - edits)
+        owed = self._sharers(Shown.EDIT) + sum(1 for d in self._desires if d.whole and d.shown is Shown.EDIT)
+        return max(0.0 if owed else 1.0, bucket.level(now) + REFILL * bucket.per_second - owed)
 
     def _coming(self, now: float) -> int:
         """Answers that will soon live on edits, too, those that have no text yet included."""

@@ -246,11 +246,13 @@ class Simulation:
             desire.since = self.now
 
 
-def storm(count: int, *, channels: int = 1, words: int = 200, rate: float = 40.0, **options: float) -> Simulation:
-    """So many answers at the same moment, over so many channels."""
+def storm(
+    count: int, *, channels: int = 1, words: int = 200, rate: float = 40.0, spread: float = 0.0, **options: float
+) -> Simulation:
+    """So many answers at the same moment, or evenly within `spread` seconds, over so many channels."""
     simulation = Simulation(**options)  # type: ignore[arg-type]
     for number in range(count):
-        simulation.add(Writer(f"C{number % channels}", 0.0, words, rate))
+        simulation.add(Writer(f"C{number % channels}", spread * number / count, words, rate))
     simulation.run()
     return simulation
 
