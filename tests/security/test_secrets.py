@@ -150,7 +150,6 @@ class InstallingWorld(HttpWorld):
 async def test_nobody_is_made_to_install_by_a_link(tmp_path: Path, log: io.StringIO) -> None:
     """A state that we did not give, gave to another browser, or gave too long ago leads to no exchange of codes."""
     async with InstallingWorld(tmp_path, log) as world:
-        old = Seal("a long random key")._keys.encrypt_at_time(b"x", 1_600_000_000).decode()
         async with httpx.AsyncClient(base_url=address(world), trust_env=False) as mine:
             page = await mine.get("/slack/install")
             assert page.status_code in (200, 302)
@@ -159,6 +158,8 @@ async def test_nobody_is_made_to_install_by_a_link(tmp_path: Path, log: io.Strin
             state = cookie.partition("=")[2].partition(";")[0]
             assert state
             assert "the client's own secret" not in page.text
+        seal = Seal("a long random key")
+        old = seal._keys.encrypt_at_time(seal.open(state).encode(), 1_600_000_000).decode()
         strangers: list[tuple[str, dict[str, str]]] = [
             (state, {}),
             (state, {"Cookie": "slack-app-oauth-state=other"}),
