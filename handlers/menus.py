@@ -11,7 +11,8 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from bot import words
-from bot.chats.service import ChatService, Choice, Chosen
+from bot.chats.service import ChatService
+from bot.chats.spoken import Choice, Chosen
 from bot.domain import Chat, ModelInfo, Person
 from bot.errors import ChatError, LimitReached
 from bot.observability import get_logger

@@ -8,7 +8,7 @@ from slack_bolt.app.async_app import AsyncApp
 from slack_bolt.context.ack.async_ack import AsyncAck
 
 from bot import words
-from bot.chats.service import Choice
+from bot.chats.spoken import Choice
 from bot.errors import ChatNotFound, LimitReached, ModelNotAllowed
 from handlers import blocks, payloads
 from handlers.payloads import Press

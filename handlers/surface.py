@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bot import words
-from bot.chats.service import ChatService, Heard, Hearing, Utterance
+from bot.chats.service import ChatService
+from bot.chats.spoken import Heard, Hearing, Utterance
 from bot.domain import Person
 from bot.tasks import Tasks
 from handlers import blocks, payloads

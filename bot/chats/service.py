@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from enum import StrEnum
 
 from bot.chats.attachments import unusable
 from bot.chats.models import ModelChoice
-from bot.domain import Answer, Chat, ModelInfo, ModelRef, Person, Place, SharedFile, TitleBy
-from bot.errors import ChatNotFound, LimitReached, ModelNotAllowed
+from bot.chats.spoken import Choice, Chosen, Heard, Hearing, Utterance
+from bot.domain import Answer, Chat, ModelInfo, ModelRef, Person, Place, TitleBy
+from bot.errors import ChatNotFound, LimitReached
 from bot.replies.live import Live
 from storage.chats import Chats, NewMessage, Page, Said
 from storage.people import People, Profile
@@ -18,79 +17,6 @@ from storage.replies import Replies
 
 PAGE = 10
 """Chats on one page of a list."""
-
-
-@dataclass(frozen=True, slots=True)
-class Utterance:
-    """What a person said in Slack."""
-
-    place: Place
-    """The thread it belongs to; for a message outside of threads, the one that would begin with it."""
-    ts: str
-    user: str
-    text: str = field(repr=False)
-    addressed: bool
-    """To Bobbin: a mention, or a direct message."""
-    to_others: bool = False
-    """Begins by mentioning somebody else, and does not mention Bobbin."""
-    user_team: str | None = None
-    """The person's own workspace where it is not the bot's."""
-    files: tuple[SharedFile, ...] = ()
-    """What was shared with it, reviewed (`bot.chats.attachments.review`)."""
-
-    @property
-    def in_thread(self) -> bool:
-        return self.place.thread != self.ts
-
-
-class Heard(StrEnum):
-    """What became of an utterance."""
-
-    IGNORED = "ignored"
-    """Not for Bobbin, or known already."""
-    ASKED = "asked"
-    """A question without a model: the menu is due."""
-    SAID = "said"
-    """Stored, with an answer waiting to be written."""
-    FULL = "full"
-    """The chat may hold no more messages; nothing was stored."""
-    STOPPED = "stopped"
-    """It was the word that ends an answer."""
-    ADDED = "added"
-    """Files for a question that waits for its model."""
-    UNREADABLE = "unreadable"
-    """Nothing but files that cannot be read; nothing was stored."""
-    UNSEEN = "unseen"
-    """Nothing but images, for a model that cannot see; nothing was stored."""
-
-
-@dataclass(frozen=True, slots=True)
-class Hearing:
-    outcome: Heard
-    question: Question | None = None
-    said: Said | None = None
-    model: ModelRef | None = None
-    """The one that cannot see, with UNSEEN."""
-
-
-class Choice(StrEnum):
-    """What became of choosing a model."""
-
-    STARTED = "started"
-    NEEDS_TEXT = "needs text"
-    NOT_YOURS = "not yours"
-    ALREADY = "already started"
-    CANNOT_SEE = "cannot see"
-    """The question is nothing but images, and this model sees none; nothing was chosen."""
-
-
-@dataclass(frozen=True, slots=True)
-class Chosen:
-    outcome: Choice
-    question: Question
-    said: Said | None = None
-    also: tuple[Said, ...] = ()
-    """What the same person had said besides, before choosing."""
 
 
 class ChatService:
@@ -401,6 +327,3 @@ class ChatService:
     def left(self, chat: Chat) -> int:
         """Messages that the chat may still hold."""
         return max(0, self.limit - chat.message_count)
-
-
-__all__ = ["ChatNotFound", "ChatService", "ModelNotAllowed", "Utterance"]
