@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from bot.domain import Place, SharedFile
+from bot.domain import ModelRef, Place, SharedFile
 from storage.chats import Said
 from storage.questions import Question
 
