@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help run test check format docs picture clean
+.PHONY: help run test check audit format docs picture clean
 .DEFAULT_GOAL := help
 
 help: ## what can be made
@@ -19,8 +19,12 @@ check: .venv/.ready-dev ## style, types and import rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/mypy scripts/bootstrap.py scripts/commands_page.py scripts/picture.py
+	$(BIN)/mypy scripts/audit.py scripts/bootstrap.py scripts/commands_page.py scripts/picture.py
 	$(BIN)/lint-imports
+	$(BIN)/python -m scripts.audit
+
+audit: .venv/.ready-dev ## asks the open database of vulnerabilities about every dependency (needs the network)
+	$(BIN)/python -m scripts.audit --online
 
 format: .venv/.ready-dev ## rewrites the code in its one style
 	$(BIN)/ruff check --fix .

@@ -1,0 +1,114 @@
+"""What Bobbin is built on: where each package comes from, and under which licence. `--online`: known weaknesses too.
+
+Offline it holds uv.lock and the installed packages to three rules: every package comes from a package index with
+checksums; whatever is installed with Bobbin has a licence that lets everybody use and change Bobbin under MIT; every
+script that the sandbox's page brings along has its licence beside it.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from importlib.metadata import Distribution, distribution
+from pathlib import Path
+from typing import Any
+
+from packaging.requirements import Requirement
+
+from scripts import bootstrap
+
+ROOT = Path(__file__).parents[1]
+VENDOR = ROOT / "bot" / "sandbox" / "static" / "vendor"
+FREE = re.compile(
+    r"\b(MIT(-0|-CMU)?|BSD(-\d-Clause)?|Apache(-2\.0)?|ISC|PSF(-2\.0)?|Python Software Foundation|ISCL)\b"
+)
+LIMITED = {
+    "certifi": "MPL",  # a list of certificates: changes of it alone would have to be shown
+    "psycopg": "LGPL",  # a library beside us, which anybody may replace
+    "psycopg-binary": "LGPL",
+}
+"""Licences with a condition, agreed to one by one."""
+
+
+def main() -> None:
+    if "--online" in sys.argv:
+        sys.exit(known_weaknesses())
+    faults = [*sources(), *licences(), *vendored()]
+    for fault in faults:
+        print(fault, file=sys.stderr)
+    sys.exit(1 if faults else 0)
+
+
+def sources() -> Iterator[str]:
+    """Packages of uv.lock that do not come from an index, or without a checksum."""
+    lock: dict[str, Any] = tomllib.loads((ROOT / "uv.lock").read_text())
+    for package in lock["package"]:
+        files = [*package.get("wheels", ()), *([package["sdist"]] if "sdist" in package else ())]
+        if package["name"] == "bobbin":
+            continue
+        if "registry" not in package["source"]:
+            yield f"{package['name']} comes from {package['source']}, not from a package index"
+        if not files or not all(str(file.get("hash", "")).startswith("sha256:") for file in files):
+            yield f"{package['name']} has a file without a checksum in uv.lock"
+
+
+def licences() -> Iterator[str]:
+    """Packages installed with Bobbin whose licence is not known to be free."""
+    for package in sorted(installed("bobbin"), key=lambda found: found.name):
+        said = licence(package)
+        wanted = LIMITED.get(package.name.lower())
+        if not (wanted in said if wanted else free(said)):
+            yield f"{package.name}: the licence “{said[:60]}” is not among those agreed to (scripts/audit.py)"
+
+
+def free(said: str) -> bool:
+    """Whether a licence asks for no more than to be named."""
+    return FREE.search(said) is not None and BOUND.search(said) is None
+
+
+def installed(name: str) -> list[Distribution]:
+    """The package and all that it needs here, without what is for developers."""
+    found: dict[str, Distribution] = {}
+    wanted = [Requirement(name)]
+    while wanted:
+        asked = wanted.pop()
+        package = distribution(asked.name)
+        known = f"{asked.name.lower()}{sorted(asked.extras)}"
+        if known in found:
+            continue
+        found[known] = package
+        for text in package.requires or ():
+            need = Requirement(text)
+            if need.marker is None or any(need.marker.evaluate({"extra": extra}) for extra in ("", *asked.extras)):
+                wanted.append(need)
+    return list({package.name.lower(): package for package in found.values()}.values())
+
+
+def licence(package: Distribution) -> str:
+    """What a package says of its licence: in one of three places, depending on its age."""
+    told = package.metadata
+    fields = {name: "; ".join(told.get_all(name) or ()) for name in ("License-Expression", "Classifier", "License")}
+    labels = "; ".join(label for label in fields["Classifier"].split("; ") if label.startswith("License ::"))
+    return fields["License-Expression"] or labels or fields["License"] or "none told"
+
+
+def vendored() -> Iterator[str]:
+    """Scripts and fonts of others that stand in the page without their licence."""
+    told = {file.stem for file in VENDOR.glob("*.LICENSE")}
+    for file in VENDOR.iterdir():
+        if file.suffix in (".js", ".woff2") and not {file.stem, file.stem.partition("-")[0]} & told:
+            yield f"{file.relative_to(ROOT)} has no licence beside it"
+
+
+def known_weaknesses() -> int:
+    """Asks the open database of vulnerabilities about every version in uv.lock; says how it went."""
+    uv = bootstrap.uv_on_path() or bootstrap.uv_in_tools() or bootstrap.uv_by_pip() or bootstrap.uv_by_download()
+    command = [uv, "audit", "--locked", "--preview-features", "audit-command"]
+    return subprocess.run(command, cwd=ROOT, env=bootstrap.environment(), check=False).returncode
+
+
+if __name__ == "__main__":
+    main()
