@@ -19,7 +19,7 @@ check: .venv/.ready-dev ## style, types and import rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/mypy scripts/audit.py scripts/bootstrap.py scripts/commands_page.py scripts/picture.py
+	$(BIN)/mypy --explicit-package-bases scripts/audit.py scripts/bootstrap.py scripts/commands_page.py scripts/picture.py
 	$(BIN)/lint-imports
 	$(BIN)/python -m scripts.audit
 

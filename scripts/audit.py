@@ -22,9 +22,8 @@ from scripts import bootstrap
 
 ROOT = Path(__file__).parents[1]
 VENDOR = ROOT / "bot" / "sandbox" / "static" / "vendor"
-FREE = re.compile(
-    r"\b(MIT(-0|-CMU)?|BSD(-\d-Clause)?|Apache(-2\.0)?|ISC|PSF(-2\.0)?|Python Software Foundation|ISCL)\b"
-)
+FREE = re.compile(r"\b(MIT|BSD|Apache|ISC|ISCL|PSF|Python Software Foundation)\b")
+BOUND = re.compile(r"GPL|MPL|CDDL|EUPL|SSPL|BUSL|Mozilla|Proprietary|Commercial", re.IGNORECASE)
 LIMITED = {
     "certifi": "MPL",  # a list of certificates: changes of it alone would have to be shown
     "psycopg": "LGPL",  # a library beside us, which anybody may replace
