@@ -15,7 +15,7 @@ import secrets
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import httpx
@@ -92,7 +92,7 @@ class Gateway:
             error = "account_inactive" if given in self.ended else "invalid_auth"
             await JSONResponse({"ok": False, "error": error})(scope, receive, send)
         else:
-            workspace = _meant(served, body)
+            workspace = _meant(served, scope, body)
             own = workspace.app_token if given.startswith("xapp-") else workspace.bot_token
             await workspace.api(_with_token(scope, own), _again(body), send)
 
@@ -110,14 +110,21 @@ class Estate(World):
     """A world whose bot serves whoever installs it. `other` is the same world seen from the second workspace."""
 
     def __init__(
-        self, folder: Path, log: io.StringIO, *, socket: bool = False, enterprise: str | None = None, **settings: Any
+        self,
+        folder: Path,
+        log: io.StringIO,
+        *,
+        socket: bool = False,
+        enterprise: str | None = None,
+        limits: Limits | None = None,
+        **settings: Any,
     ) -> None:
         super().__init__(folder, log)
         self.clock, self.gateway = Clock(), Gateway()
         port, app = free_port(), manifest()
         events = None if socket else f"http://127.0.0.1:{port}/slack/events"
         options: dict[str, Any] = {
-            "limits": Limits.off(),
+            "limits": limits or Limits.off(),
             "clock": self.clock,
             "scopes": bot_scopes(),
             "events": app["settings"]["event_subscriptions"]["bot_events"],
@@ -141,8 +148,11 @@ class Estate(World):
             **settings,
         }
 
-    async def start_bot(self, **settings: Any) -> None:
+    async def __aenter__(self) -> Self:
         await self.second.start()
+        return await super().__aenter__()
+
+    async def start_bot(self, **settings: Any) -> None:
         await super().start_bot(**{"slack_api_url": f"{self.slack.url}/all/api/", **settings})
 
     async def __aexit__(self, kind: type[BaseException] | None, *error: object) -> None:
@@ -203,7 +213,7 @@ class Browser:
         self.cookie = page.headers["set-cookie"].partition(";")[0]
         return page
 
-    async def come_back(self, code: str, **changed: str | None) -> httpx.Response:
+    async def come_back(self, code: str | None, **changed: str | None) -> httpx.Response:
         """Slack sends the browser to the second page."""
         query = {"code": code, "state": self.state, **changed}
         headers = {"cookie": self.cookie} if self.cookie else {}
@@ -211,11 +221,11 @@ class Browser:
         return await self.http.get("/slack/oauth_redirect", params=given, headers=headers)
 
 
-def _meant(served: list[Sandbox], body: bytes) -> Sandbox:
+def _meant(served: list[Sandbox], scope: Scope, body: bytes) -> Sandbox:
     """A token of an organisation is good in all its workspaces; ids of channels and people are never the same there."""
     if len(served) == 1:
         return served[0]
-    text = body.decode()
+    text = body.decode() or scope["query_string"].decode()
     form: dict[str, Any] = json.loads(text) if text.startswith("{") else dict(parse_qsl(text))
     ids = {form.get(name) for name in _PLACES}
     known = (each for each in served if ids & (each.workspace.channels.keys() | each.workspace.users.keys()))
