@@ -2,54 +2,40 @@
 
 from __future__ import annotations
 
-from handlers.pace import MAX_WAIT, UPDATE, Desire, Errand, Grant, Pace, Shown
-
-
-def spend_all_edits(pace: Pace, now: float) -> None:
-    bucket = pace.bucket(UPDATE, "", now)
-    while bucket.level(now) >= 1.0:
-        bucket.take(now)
+from handlers.pace import MAX_WAIT, UPDATE, Desire, Errand, Grant, Pace, Rate, Shown
 
 
 def edited(pace: Pace, channel: str, now: float, *, whole: bool) -> Desire:
-    answer = Desire(channel, shown=Shown.EDIT, since=now, written_at=now, busy=False, whole=whole)
+    answer = Desire(channel, shown=Shown.EDIT, since=now if whole else None, written_at=now, busy=False, whole=whole)
     pace.join(answer)
     return answer
 
 
-def calls(given: list[Grant]) -> list[object]:
+def title(pace: Pace, since: float) -> Errand:
+    errand = Errand(UPDATE, "C9", since)
+    pace.send(errand)
+    return errand
+
+
+def served(given: list[Grant]) -> list[object]:
     return [who for who, _ in given]
 
 
 def test_an_ending_comes_before_a_title_that_waits_longer() -> None:
-    pace = Pace()
-    spend_all_edits(pace, 0.0)
-    title = Errand(UPDATE, "C1", 0.0)
-    pace.send(title)
+    pace = Pace({UPDATE: Rate(0.01, 1)})
+    waiting = title(pace, 0.0)
     ending = edited(pace, "C2", 1.0, whole=True)
-    assert calls(pace.grants(1.3)) == [ending]
+    assert served(pace.grants(1.0)) == [ending]
     pace.leave(ending)
-    assert calls(pace.grants(2.6)) == [title]
+    assert served(pace.grants(200.0)) == [waiting]
 
 
-def test_titles_leave_the_edits_that_running_answers_need_to_end() -> None:
-    pace = Pace()
-    bucket = pace.bucket(UPDATE, "", 0.0)
-    while bucket.level(0.0) >= 4.0:
-        bucket.take(0.0)
+def test_titles_leave_the_edits_that_answers_need_to_end_but_not_for_ever() -> None:
+    pace = Pace({UPDATE: Rate(0.01, 5)})
+    for _ in range(2):
+        pace.bucket(UPDATE, "", 0.0).take(0.0)
     for number in range(3):
         edited(pace, f"C{number}", 0.0, whole=False)
-    title = Errand(UPDATE, "C9", 0.0)
-    pace.send(title)
-    assert title not in calls(pace.grants(0.01))
-
-
-def test_a_title_waits_no_longer_than_that() -> None:
-    pace = Pace()
-    spend_all_edits(pace, 0.0)
-    title = Errand(UPDATE, "C9", 0.0)
-    pace.send(title)
-    for number in range(9):
-        edited(pace, f"C{number}", 0.0, whole=False).written_at = MAX_WAIT
-    spend_all_edits(pace, MAX_WAIT - 2.0)
-    assert title in calls(pace.grants(MAX_WAIT + 0.1))
+    waiting = title(pace, 0.0)
+    assert served(pace.grants(1.0)) == []
+    assert served(pace.grants(MAX_WAIT + 1.0)) == [waiting]
