@@ -13,7 +13,7 @@ run: .venv/.ready ## a Slack-like workspace in the browser, with Bobbin in it
 	@$(BIN)/bobbin sandbox
 
 test: check ## the checks and all tests
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal -ra
 
 check: .venv/.ready-dev ## style, types and import rules
 	$(BIN)/ruff check .
