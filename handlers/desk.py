@@ -72,6 +72,11 @@ class Desk:
         """A turn that was given and not used."""
         self._pace.bucket(method, channel, self._clock()).give_back()
 
+    def settled(self, method: str, channel: str) -> None:
+        """Slack has answered a call, whatever it said."""
+        now = self._clock()
+        self._pace.bucket(method, channel, now).settled(now)
+
     def free(self, method: str, channel: str = "") -> float:
         """Calls of this method that could be made at this moment."""
         now = self._clock()

@@ -7,6 +7,7 @@ teaches it better.
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 
 START = "chat.startStream"
@@ -17,6 +18,9 @@ POST = "chat.postMessage"
 
 FORGIVE_AFTER = 60.0
 """Seconds without a 429 after which a bucket that had learnt caution trusts a little more."""
+
+LONGEST_FLIGHT = 10.0
+"""Seconds after which a call whose answer nobody told of is taken for one that Slack has counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,11 @@ MARGIN = 0.97
 
 
 class Bucket:
-    """The allowance of one method: a token bucket that a 429 teaches caution."""
+    """The allowance of one method: a token bucket that a 429 teaches caution.
+
+    A call counts when Slack sees it, which may be at any moment until it answers. Until then Slack's bucket may be
+    fuller than ours, and what would run over there is not counted on here.
+    """
 
     def __init__(self, rate: Rate, now: float) -> None:
         self._rate = rate
@@ -68,6 +76,7 @@ class Bucket:
         self._at = now
         self._held_until = 0.0
         self._refused_at = float("-inf")
+        self._flying: deque[float] = deque()
 
     @property
     def burst(self) -> float:
@@ -86,9 +95,19 @@ class Bucket:
     def take(self, now: float) -> None:
         self._refill(now)
         self._level -= 1.0
+        self._flying.append(now)
+
+    def settled(self, now: float) -> None:
+        """A call has been answered: Slack has counted it."""
+        self._refill(now)
+        if self._flying:
+            self._flying.popleft()
 
     def give_back(self) -> None:
+        """A call that was taken is not made."""
         self._level = min(self.burst, self._level + 1.0)
+        if self._flying:
+            self._flying.pop()
 
     def ready_at(self, now: float, reserve: float = 0.0) -> float:
         """When the next call may be made with `reserve` left after it."""
@@ -124,6 +143,9 @@ class Bucket:
             self._refused_at = now
             self._trust = min(1.0, self._trust * 1.15)
             self._burst = min(self._rate.burst, self._burst + 1.0)
+        while self._flying and now - self._flying[0] > LONGEST_FLIGHT:
+            self._flying.popleft()
         if now > self._at:
-            self._level = min(self.burst, self._level + (now - self._at) * self.per_second)
+            most = max(self._level, self.burst - len(self._flying))
+            self._level = min(most, self._level + (now - self._at) * self.per_second)
             self._at = now

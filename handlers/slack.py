@@ -115,6 +115,7 @@ class Slack:
             result = "unsure"
             raise Unsure(f"{method}: {type(error).__name__}") from error
         finally:
+            self.desk.settled(method, _channel(arguments))
             self._metrics.slack_call(method, result, time.monotonic() - began)
 
     async def errand(

@@ -80,13 +80,21 @@ class Writer:
 
 
 class Simulation:
-    """`burst`: the share of a minute's allowance that Slack lets through at once."""
+    """`burst`: the share of a minute's allowance that Slack lets through at once. `jitter`: how many seconds longer than
+    usual a call may take to reach Slack."""
 
     def __init__(
-        self, *, burst: float = 0.2, post_burst: float = 3.0, round_trip: float = 0.1, pace: Pace | None = None
+        self,
+        *,
+        burst: float = 0.2,
+        post_burst: float = 3.0,
+        round_trip: float = 0.1,
+        jitter: float = 0.0,
+        pace: Pace | None = None,
     ) -> None:
         self.pace = pace or Pace()
-        self.burst, self.post_burst, self.round_trip = burst, post_burst, round_trip
+        self.burst, self.post_burst, self.round_trip, self.jitter = burst, post_burst, round_trip, jitter
+        self._dice = random.Random(7)
         self.now = 0.0
         self.calls: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
@@ -179,25 +187,46 @@ class Simulation:
         self._next_look = float("inf")
         self._look()
 
+    def _travel(self) -> float:
+        """Seconds until a call reaches Slack; its answer takes half a round trip back."""
+        return self.round_trip / 2 + self._dice.uniform(0.0, self.jitter)
+
     def _run_errand(self, errand: Errand, method: str) -> None:
-        if self._ask(method, errand.channel):
-            self.errand_waits.append(self.now - errand.since)
-        else:
-            self.pace.send(errand)
+        self.errand_waits.append(self.now - errand.since)
+        self._at(self.now + self._travel(), lambda: self._errand_arrives(errand, method))
+
+    def _errand_arrives(self, errand: Errand, method: str) -> None:
+        wait = self._ask(method, errand.channel)
+        self._at(self.now + self.round_trip / 2, lambda: self._errand_answered(errand, wait))
+
+    def _errand_answered(self, errand: Errand, wait: float) -> None:
+        self._settle(errand.method, errand.channel, wait)
+        if wait:
+            self._send(errand)
 
     def _call(self, writer: Writer, method: str) -> None:
         desire = writer.desire
         desire.busy, desire.written_at = True, self.now
         since, desire.since = desire.since, None
         shown = min(writer.arrived, writer.page_from + PAGE)
-        ok = self._ask(method, writer.channel)
-        if ok:
-            self._at(self.now + self.round_trip / 2, lambda: self._visible(writer, shown))
         final = desire.whole and shown == writer.words
-        self._at(self.now + self.round_trip, lambda: self._answered(writer, method, since if not ok else None, final))
+        self._at(self.now + self._travel(), lambda: self._arrives(writer, method, shown, since, final))
 
-    def _ask(self, method: str, channel: str) -> bool:
-        key = (method, channel if method in PER_CHANNEL else "")
+    def _arrives(self, writer: Writer, method: str, shown: int, since: float | None, final: bool) -> None:
+        wait = self._ask(method, writer.channel)
+        if not wait:
+            self._visible(writer, shown)
+        self._at(self.now + self.round_trip / 2, lambda: self._answered(writer, method, wait, since, final))
+
+    def _settle(self, method: str, channel: str, wait: float) -> None:
+        self.pace.bucket(method, channel, self.now).settled(self.now)
+        if wait:
+            self._closed_until[_key(method, channel)] = self.now + wait
+            self.pace.refused(method, channel, self.now, wait)
+
+    def _ask(self, method: str, channel: str) -> float:
+        """What Slack says to a call: 0.0, or after how many seconds to call again."""
+        key = _key(method, channel)
         if key not in self._slack:
             rate = RATES[method].per_second
             burst = self.post_burst if method == POST else max(1.0, rate * 60 * self.burst)
@@ -205,12 +234,9 @@ class Simulation:
         self.calls[method] += 1
         assert self.now >= self._closed_until.get(key, 0.0), f"{method} was called before Retry-After was over"
         if self._slack[key].allows(self.now):
-            return True
+            return 0.0
         self.refused[method] += 1
-        retry_after = self._slack[key].retry_after()
-        self._closed_until[key] = self.now + retry_after
-        self.pace.refused(method, channel, self.now, retry_after)
-        return False
+        return self._slack[key].retry_after()
 
     def _visible(self, writer: Writer, shown: int) -> None:
         if shown > writer.seen:
@@ -218,11 +244,12 @@ class Simulation:
             writer.seen = shown
             writer.changes.append(self.now)
 
-    def _answered(self, writer: Writer, method: str, failed_since: float | None, final: bool) -> None:
+    def _answered(self, writer: Writer, method: str, wait: float, since: float | None, final: bool) -> None:
         desire = writer.desire
         desire.busy = False
-        if failed_since is not None:
-            desire.since = failed_since
+        self._settle(method, writer.channel, wait)
+        if wait:
+            desire.since = since if since is not None else self.now
         elif final and method in (STOP, UPDATE, POST):
             writer.done_at = self.now
             self.pace.leave(desire)
@@ -244,6 +271,10 @@ class Simulation:
             desire.shown, desire.must_close = Shown.NOT, False
         if desire.since is None and writer.arrived > writer.seen:
             desire.since = self.now
+
+
+def _key(method: str, channel: str) -> tuple[str, str]:
+    return method, channel if method in PER_CHANNEL else ""
 
 
 def storm(
