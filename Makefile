@@ -2,8 +2,9 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+MINUTES ?= 60
 
-.PHONY: help run test check audit format docs picture clean
+.PHONY: help run test check soak audit format docs picture clean
 .DEFAULT_GOAL := help
 
 help: ## what can be made
@@ -22,6 +23,9 @@ check: .venv/.ready-dev ## style, types and import rules
 	$(BIN)/mypy --explicit-package-bases scripts/audit.py scripts/bootstrap.py scripts/commands_page.py scripts/picture.py
 	$(BIN)/lint-imports
 	$(BIN)/python -m scripts.audit
+
+soak: .venv/.ready-dev ## an hour of mixed use with faults at random (MINUTES=5: shorter); not part of `make test`
+	$(BIN)/python -m tests.soak --minutes $(MINUTES)
 
 audit: .venv/.ready-dev ## asks the open database of vulnerabilities about every dependency (needs the network)
 	$(BIN)/python -m scripts.audit --online

@@ -6,6 +6,7 @@ not sentences; a field whose name says that it carries text is left out, and wha
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import sys
@@ -119,6 +120,13 @@ class _Masker:
         return _KEYS.sub(_MASK, text)
 
 
+def _tasks() -> int:
+    try:
+        return len(asyncio.all_tasks())
+    except RuntimeError:  # asked from outside of the loop
+        return 0
+
+
 class Metrics:
     """The process's counters, in a registry of its own. Times are in seconds."""
 
@@ -131,6 +139,7 @@ class Metrics:
         self._lag = self._histogram("lag_seconds", "From the model's sending a word to its being visible.")
         self._waiting = self._gauge("answers_waiting", "Answers that wait to be taken, in all processes.")
         self._running = self._gauge("answers_running", "Answers that this process is writing.")
+        self._gauge("tasks", "Tasks in this process's event loop.").set_function(_tasks)
         self._slack_calls = self._counter("slack_calls", "Calls of Slack's Web API.", "method", "result")
         self._slack_seconds = self._histogram("slack_call_seconds", "How long calls of Slack took.", "method")
         self._slack_limited = self._counter("slack_rate_limited", "Calls that Slack refused with 429.", "method")

@@ -1,0 +1,176 @@
+"""A soak: two real processes of `bobbin run`, people who use everything, and trouble all the time. `make soak`.
+
+One process lives from beginning to end and is watched; the other is killed with -9 again and again. In the end every
+message must be accounted for, and the watched process hold no more than at the beginning. Exit code 1 otherwise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+import secrets
+import shutil
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+
+import httpx
+
+from bot.sandbox.limits import Limits
+from tests.api.conftest import token_for
+from tests.cluster.processes import Cluster
+from tests.services import Unavailable, redis_server
+from tests.soak.account import Account, account
+from tests.soak.gauge import Sample, growth, sample
+from tests.soak.people import PEOPLE, Crowd, answering
+from tests.soak.troubles import Troubles
+
+LIMITS = Limits(burst=0.2, retry_delays=(0.0, 5.0, 20.0, 60.0, 120.0))
+MAX_MESSAGES = 24
+OPEN = "SELECT chat_id, number, state, owner, lease_until FROM answers WHERE state != 'ended'"
+DRAIN = 300.0
+"""Seconds in which all that was asked must have its end, once people and troubles rest."""
+QUIET = 40.0
+"""Seconds after which kept connections are closed."""
+MORE_MEGABYTES, MORE_FILES, MORE_TASKS = 25.0, 12, 6
+"""What the watched process may hold more in the end than at the beginning."""
+FORGIVEN = (
+    *("message_not_in_streaming_state", "streaming_state_conflict", "no_reaction", "already_reacted"),
+    *("internal_error", "hash_conflict", "fatal_error", "message_not_found", "stopped_by_user"),
+)
+
+
+class Soak:
+    def __init__(self, folder: Path, minutes: float, per_minute: float, redis: str | None) -> None:
+        self._minutes = minutes
+        settings: dict[str, str] = {"BOBBIN_MAX_MESSAGES": str(MAX_MESSAGES), "BOBBIN_MODEL_TIMEOUT": "5"}
+        settings |= {"REDIS_URL": redis} if redis else {}
+        self._log = folder / "process0.log"
+        self.world = Cluster(folder, processes=2, limits=LIMITS, environment=settings)
+        self.world.forgive(*FORGIVEN)
+        self.world.forgive_logger("slack_sdk.socket_mode")  # remarks on sockets that troubles cut
+        self.world.models.answer_with("*", answering)
+        self._token = ""
+        people = [self.world.slack.user(name).id for name in PEOPLE] + [self.world.slack.bot_user.id]
+        rooms = [self.world.slack.workspace.add_channel(f"room{n}", people).id for n in range(6)]
+        self.crowd = Crowd(self.world, self._http, rooms, per_minute)
+        self.troubles = Troubles(self.world, every=6.0, kill_every=min(150.0, max(30.0, minutes * 12)))
+        self.samples: list[Sample] = []
+
+    async def run(self) -> bool:
+        """Whether all is well; prints the account."""
+        seconds = self._minutes * 60
+        async with self.world:
+            self._token = await token_for(self.world)
+            await self.crowd.ask()
+            await self.crowd.ask()
+            first = await self._sample_when_quiet()
+            watching = asyncio.create_task(self._watch())
+            await asyncio.gather(self.crowd.live(seconds), self.troubles.live(seconds))
+            await self.crowd.settled()
+            drained = await self._drain()
+            watching.cancel()
+            last = await self._sample_when_quiet()
+            made = account(self.world, self.crowd.asked, MAX_MESSAGES)
+            well = self._report(made, first, last, drained)
+            if not drained:
+                self.world.leave_unfinished()
+        return well
+
+    def _http(self) -> httpx.AsyncClient:
+        lines = (json.loads(line) for line in self._log.read_text().splitlines())
+        url = next(line["url"] for line in lines if line["event"] == "http_listening")
+        headers = {"Authorization": f"Bearer {self._token}"}
+        return httpx.AsyncClient(base_url=url, headers=headers, timeout=120, trust_env=False)
+
+    async def _watch(self) -> None:
+        started = time.monotonic()
+        while True:
+            async with self._http() as http:
+                now = await sample(self.world.processes[0], http)
+            self.samples.append(now)
+            if len(self.samples) % 6 == 1:
+                print(
+                    f"{(time.monotonic() - started) / 60:5.1f} min  {len(self.crowd.asked):5} asked  {now}", flush=True
+                )
+            await asyncio.sleep(10)
+
+    async def _drain(self) -> bool:
+        try:
+            async with asyncio.timeout(DRAIN):
+                while self.world.slack.courier.busy():
+                    await asyncio.sleep(0.5)
+                await self.world.idle()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _sample_when_quiet(self) -> Sample:
+        await self._drain()
+        await asyncio.sleep(QUIET)
+        async with self._http() as http:
+            return await sample(self.world.processes[0], http)
+
+    def _report(self, made: Account, first: Sample, last: Sample, drained: bool) -> bool:
+        grown = growth(self.samples)
+        leaks = {
+            "memory": grown > MORE_MEGABYTES,
+            "files": last.files > first.files + MORE_FILES,
+            "tasks": last.tasks > first.tasks + MORE_TASKS,
+        }
+        peak = max(self.samples, key=lambda each: each.megabytes)
+        asked = len(self.crowd.asked)
+        _table("what people did", self.crowd.deeds)
+        _table("what went wrong", self.troubles.happened)
+        _table(f"asked {asked}, accounted for {made.total}", made.outcomes)
+        print(f"\nthe process that lived all the time\n  at rest before  {first}\n  at rest after   {last}")
+        print(f"  at most         {peak}\n  growth of memory between its third and its last tenth: {grown:+.1f} MB")
+        for fault in made.faults:
+            print(f"MISMATCH {fault}")
+        for what in (what for what, leaking in leaks.items() if leaking):
+            print(f"LEAK {what}")
+        if not drained:
+            print(f"UNFINISHED {self.world.rows(OPEN)}")
+        return drained and not made.faults and not any(leaks.values()) and made.total == asked
+
+
+def _table(title: str, counts: Mapping[str, int]) -> None:
+    print(f"\n{title}")
+    for name, count in sorted(counts.items(), key=lambda item: -item[1]):
+        print(f"  {count:6}  {name}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=60.0)
+    parser.add_argument("--per-minute", type=float, default=20.0, help="questions a minute")
+    parser.add_argument("--seed", type=int, default=secrets.randbelow(100_000))
+    given = parser.parse_args()
+    random.seed(given.seed)
+    warnings.simplefilter("default")
+    print(f"seed {given.seed}, {given.minutes} min", flush=True)
+    folder = Path(tempfile.mkdtemp(prefix="bobbin-soak-"))
+    try:
+        redis = redis_server()
+    except Unavailable as why:
+        print(f"without Redis: {why}")
+        redis = None
+    try:
+        well = asyncio.run(Soak(folder, given.minutes, given.per_minute, redis.url if redis else None).run())
+    finally:
+        if redis is not None:
+            redis.close()
+    if well:
+        shutil.rmtree(folder, ignore_errors=True)
+    else:
+        print(f"logs and database: {folder}")
+    sys.exit(0 if well else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""The closing account: every question that was asked is answered, or its asker was told why not."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from bot import words
+from bot.sandbox.records import Message
+from tests.slack.world import Row, World, elements, shown
+from tests.soak.people import Question, answer_to
+
+
+@dataclass
+class Account:
+    outcomes: Counter[str] = field(default_factory=Counter)
+    faults: list[str] = field(default_factory=list)
+    """What does not add up; empty when all is well."""
+
+    @property
+    def total(self) -> int:
+        return sum(self.outcomes.values())
+
+
+def account(world: World, asked: list[Question], limit: int) -> Account:
+    """Compares what was asked, what is stored and what people see."""
+    made = Account()
+    chats = {row["thread"]: row for row in world.rows("SELECT * FROM chats WHERE thread > ''")}
+    stored: dict[str, list[Row]] = {thread: world.messages(thread) for thread in chats}
+    visible = {q.thread: world.answers(q.thread, q.channel) for q in asked}
+    for question in asked:
+        rows = stored.get(question.thread, [])
+        found = [n for n, row in enumerate(rows) if row["role"] == "user" and row["text"] == question.text]
+        if len(found) > 1:
+            made.faults.append(f"stored twice: {question}")
+        elif found:
+            answer = next(row for row in rows[found[0] + 1 :] if row["role"] == "assistant")
+            _answered(made, question, answer, visible[question.thread])
+        else:
+            _refused(made, world, question, len(rows) >= limit - 1)
+    for thread, chat in chats.items():
+        if chat["message_count"] > limit or chat["message_count"] != len(stored[thread]):
+            made.faults.append(f"miscounted: {chat['message_count']} of {len(stored[thread])} in {thread}")
+    return made
+
+
+def _answered(made: Account, question: Question, answer: Row, messages: list[Message]) -> None:
+    status, whole = answer["status"], answer_to(question.text)
+    mark = f"q{question.text.rpartition(' ')[2]}n"
+    places = [message for message in messages if mark in shown(message)]
+    made.outcomes[status] += 1
+    if len(places) > 1:
+        made.faults.append(f"shown in {len(places)} places: {question}")
+    if status == "done" and (answer["text"] != whole or [shown(place) for place in places] != [whole]):
+        made.faults.append(f"not whole: {question}: {answer['text']!r}, {[shown(place) for place in places]}")
+    elif status == "stopped" and not whole.startswith(answer["text"]):
+        made.faults.append(f"stopped, but not its beginning: {question}: {answer['text']!r}")
+    elif status == "failed" and places and not elements(places[0], "retry_answer"):
+        made.faults.append(f"failed without Retry: {question}")
+    elif status not in ("done", "stopped", "failed"):
+        made.faults.append(f"left {status}: {question}")
+
+
+def _refused(made: Account, world: World, question: Question, full: bool) -> None:
+    if question.refusal is not None:
+        made.outcomes[f"refused: {question.refusal}"] += 1
+        return
+    told = [w for w in world.slack.ephemerals(question.by, question.channel) if w.text == words.LIMIT_REACHED]
+    if full and told:
+        made.outcomes["refused: limit"] += 1
+    else:
+        made.faults.append(f"lost: {question} (chat full: {full}, told: {len(told)})")
