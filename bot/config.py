@@ -227,7 +227,7 @@ class Settings(BaseSettings):
         elif self.slack_client_secret and not self.slack_client_id:
             yield "SLACK_CLIENT_ID is missing: set it beside SLACK_CLIENT_SECRET, or remove both"
         elif self.many_workspaces:
-            if not self.bobbin_secret_key:
+            if not _revealed(self.bobbin_secret_key).strip(" ,"):
                 yield "BOBBIN_SECRET_KEY is missing: set it to a long random text, kept as safe as a password"
         elif not self.slack_bot_token:
             yield "SLACK_BOT_TOKEN is missing: set it to the bot's token, xoxb-…, from the app's OAuth & Permissions"

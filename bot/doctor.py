@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 from pydantic import SecretStr
 
@@ -13,7 +13,9 @@ from bot.providers.registry import Health, Providers
 from handlers.checks import Finding, check_app_token, check_bot_token, check_client
 from storage.coordination import open_coordination
 from storage.database import Database
+from storage.installations import Installations, Standing
 from storage.schema import Schema, schema_of
+from storage.sealing import Seal
 
 __all__ = ["Finding", "examine"]
 
@@ -51,11 +53,11 @@ async def _database(settings: Settings) -> list[Finding]:
     try:
         await database.ping()
         schema = await schema_of(database)
+        return [_SCHEMAS[schema], *(await _installations(settings, database) if schema is Schema.CURRENT else ())]
     except BobbinError as error:
         return [Finding(name, False, f"{error}; check that it runs and that DATABASE_URL is right")]
     finally:
         await database.close()
-    return [_SCHEMAS[schema]]
 
 
 _SCHEMAS = {
@@ -63,6 +65,35 @@ _SCHEMAS = {
     Schema.OLDER: Finding("database", True, "answers; the next start (or bobbin migrate) brings its schema up to date"),
     Schema.NEWER: Finding("database", False, "a newer Bobbin has used it; run that one, or set another DATABASE_URL"),
 }
+
+
+async def _installations(settings: Settings, database: Database) -> list[Finding]:
+    """Whether the bot can speak where the app has been installed, and may do there all that it wants to."""
+    key = _plain(settings.bobbin_secret_key)
+    if not settings.many_workspaces or not key.strip(" ,"):
+        return []
+    standing = await Installations(database, Seal(key)).survey()
+    if not standing:
+        return [Finding("installations", True, "none yet; people add the app at /slack/install")]
+    sealed = sum(not each.opens for each in standing)
+    if sealed:
+        advice = "write the key that sealed them behind the new one, as in 'new old'"
+        found = Finding("BOBBIN_SECRET_KEY", False, f"does not open {sealed} of {len(standing)} tokens: {advice}")
+    else:
+        found = Finding("installations", True, f"{len(standing)}, and BOBBIN_SECRET_KEY opens their tokens")
+    return [found, *_lacking(standing)]
+
+
+def _lacking(standing: list[Standing]) -> Iterator[Finding]:
+    """Scopes that came with a newer version and were not granted yet."""
+    wanted = bot_scopes()
+    old = [each for each in standing if not wanted <= each.scopes]
+    if not old:
+        yield Finding("scopes", True, "all granted everywhere")
+        return
+    missing = ", ".join(sorted(frozenset[str]().union(*(wanted - each.scopes for each in old))))
+    where = ", ".join(each.place for each in old[:5]) + (", …" if len(old) > 5 else "")
+    yield Finding("scopes", False, f"missing {missing} in {where}: add the app there again, at /slack/install")
 
 
 async def _redis(settings: Settings) -> list[Finding]:

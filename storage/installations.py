@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Row, and_, delete, or_, select, update
 
 from storage.columns import database_time, utc_now
 from storage.database import Database
@@ -35,6 +35,18 @@ class Installed:
     @property
     def org_wide(self) -> bool:
         return not self.team
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What can be told of an installation without using it."""
+
+    place: str
+    """The workspace, or the organisation."""
+    scopes: frozenset[str]
+    """What the app was granted there."""
+    opens: bool
+    """Whether one of our keys opens its token."""
 
 
 class Installations:
@@ -108,13 +120,14 @@ class Installations:
             await connection.execute(update(api_tokens).where(ended).values(revoked_at=database_time()))
             return True
 
-    async def sealed_otherwise(self) -> int:
-        """How many installations have a token that no key opens."""
-        return sum(not self._opens(row.bot_token) for row in await self._all())
-
-    async def count(self) -> int:
-        async with self._database.read() as connection:
-            return await connection.scalar(select(func.count()).select_from(installations)) or 0
+    async def survey(self) -> list[Standing]:
+        """How all installations stand."""
+        return [
+            Standing(
+                row.team or row.enterprise, frozenset(filter(None, row.scopes.split(","))), self._opens(row.bot_token)
+            )
+            for row in await self._all()
+        ]
 
     async def reseal(self) -> int:
         """Seal every token with the newest key; says how many were not. Raises WrongKey when one cannot be opened."""

@@ -19,6 +19,7 @@ from pydantic import SecretStr
 from sqlalchemy import event
 
 from bot.app import build
+from bot.doctor import examine
 from bot.errors import SettingsError
 from bot.sandbox.http_route import HttpRoute
 from bot.sandbox.limits import Limits
@@ -481,6 +482,34 @@ async def test_a_start_without_the_key_that_sealed_is_refused_and_changes_nothin
     await both.start_bot(bobbin_secret_key=SecretStr(KEY))
     assert await both.answered(await both.start("one?")) == ["Answer one."]
     await both.idle()
+
+
+# -- the doctor --------------------------------------------------------------------------------------------------------
+
+
+async def findings(estate: Estate, **changed: Any) -> dict[str, tuple[bool, str]]:
+    found = await examine(estate.settings().changed(**changed))
+    return {each.name: (each.ok, each.message) for each in found}
+
+
+async def test_the_doctor_says_how_the_installations_stand(estate: Estate) -> None:
+    found = await findings(estate)
+    assert found["SLACK_CLIENT_ID"] == (True, "id and secret belong together")
+    assert found["installations"] == (True, "none yet; people add the app at /slack/install")
+    await estate.install(estate.slack)
+    await estate.install(estate.second)
+    found = await findings(estate)
+    assert found["installations"] == (True, "2, and BOBBIN_SECRET_KEY opens their tokens")
+    assert found["scopes"] == (True, "all granted everywhere")
+    assert "SLACK_BOT_TOKEN" not in found
+
+    await estate.execute("UPDATE installations SET scopes = 'chat:write,commands' WHERE team = 'T0TWO'")
+    found = await findings(estate, bobbin_secret_key=SecretStr("another-key"), slack_client_secret=SecretStr("wrong"))
+    ok, message = found["BOBBIN_SECRET_KEY"]
+    assert (ok, message.startswith("does not open 2 of 2 tokens")) == (False, True)
+    ok, message = found["scopes"]
+    assert (ok, "app_mentions:read" in message, "in T0TWO" in message) == (False, True, True)
+    assert found["SLACK_CLIENT_ID"][0] is False
 
 
 # -- the API -----------------------------------------------------------------------------------------------------------

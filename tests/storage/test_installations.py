@@ -44,7 +44,7 @@ async def test_a_later_one_replaces_the_earlier(kept: Installations) -> None:
     again = Installed("", "T1", "UBOT2", "xoxb-again")
     await kept.save(again)
     assert await kept.find("T1") == again
-    assert await kept.count() == 1
+    assert len(await kept.survey()) == 1
 
 
 async def test_a_workspace_that_joins_an_organisation_leaves_no_second_token(kept: Installations) -> None:
@@ -52,7 +52,7 @@ async def test_a_workspace_that_joins_an_organisation_leaves_no_second_token(kep
     moved = Installed("E1", "T1", "UBOT", "xoxb-moved")
     await kept.save(moved)
     assert await kept.find("T1") == moved
-    assert await kept.count() == 1
+    assert len(await kept.survey()) == 1
 
 
 async def test_an_organisation_serves_its_workspaces_and_no_others(kept: Installations) -> None:
@@ -129,8 +129,8 @@ async def test_resealing_moves_every_token_to_the_newest_key_once(kept: Installa
     assert await rotated.reseal() == 0
     newest = Installations(database, Seal("new"))
     assert (await newest.find("T1"), await newest.find(None, "E1")) == (OWN, ORG)
-    assert await newest.sealed_otherwise() == 0
-    assert await kept.sealed_otherwise() == 2
+    assert [each.opens for each in await newest.survey()] == [True, True]
+    assert [each.opens for each in await kept.survey()] == [False, False]
 
 
 async def test_resealing_without_the_old_key_changes_nothing(kept: Installations, database: Database) -> None:
@@ -162,4 +162,5 @@ async def test_a_damaged_token_concerns_its_workspace_alone(kept: Installations,
     with pytest.raises(WrongKey):
         await kept.find("T2")
     assert await kept.find("T1") == OWN
-    assert await kept.sealed_otherwise() == 1
+    assert {(each.place, each.opens) for each in await kept.survey()} == {("T1", True), ("T2", False)}
+    assert {each.scopes for each in await kept.survey()} == {frozenset({"chat:write"}), frozenset()}

@@ -214,6 +214,15 @@ def test_run_needs_slack(load: Load) -> None:
             {"SLACK_CLIENT_ID": "1.2", "SLACK_CLIENT_SECRET": "c", "SLACK_SIGNING_SECRET": "s"},
             "BOBBIN_SECRET_KEY is missing",
         ),
+        (
+            {
+                "SLACK_CLIENT_ID": "1.2",
+                "SLACK_CLIENT_SECRET": "c",
+                "SLACK_SIGNING_SECRET": "s",
+                "BOBBIN_SECRET_KEY": " , ",
+            },
+            "BOBBIN_SECRET_KEY is missing",
+        ),
     ],
 )
 def test_run_names_what_is_missing(load: Load, variables: dict[str, str], named: str) -> None:
