@@ -3,8 +3,12 @@
 PYTHON ?= python3
 BIN := .venv/bin
 MINUTES ?= 60
+AT_ONCE := -n auto --maxprocesses 4 --dist worksteal -ra
 
-.PHONY: help run test check soak audit format docs picture clean
+# The tests start many processes: what these import is compiled once.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: help run test thorough check soak audit format docs picture clean
 .DEFAULT_GOAL := help
 
 help: ## what can be made
@@ -14,7 +18,10 @@ run: .venv/.ready ## a Slack-like workspace in the browser, with Bobbin in it
 	@$(BIN)/bobbin sandbox
 
 test: check ## the checks and all tests
-	$(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal -ra
+	$(BIN)/pytest $(AT_ONCE)
+
+thorough: check ## the checks and all tests, with many more examples: for much longer
+	$(BIN)/pytest $(AT_ONCE) --thorough
 
 check: .venv/.ready-dev ## style, types and import rules
 	$(BIN)/ruff check .

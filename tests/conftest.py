@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from hypothesis import settings
 
 from storage.database import Database
 from tests import services
@@ -22,6 +23,16 @@ _KEPT: pytest.StashKey[list[services.Service]] = pytest.StashKey()
 S = TypeVar("S", bound=services.Service | services.RedisServer | services.PostgresServer)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--thorough", action="store_true", help="the same tests with many more examples, for much longer")
+
+
+@pytest.fixture(scope="session")
+def thorough(pytestconfig: pytest.Config) -> bool:
+    """Whether this run may take as long as it needs."""
+    return bool(pytestconfig.getoption("--thorough"))
+
+
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test sees the settings, and least of all the keys, of the person who runs it."""
@@ -30,9 +41,15 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
 
 
-def pytest_configure() -> None:
-    """A terminated run tears its fixtures down like an interrupted one, so that no server outlives it."""
+def pytest_configure(config: pytest.Config) -> None:
+    """A terminated run tears its fixtures down like an interrupted one, so that no server outlives it.
+
+    The usual run tries the same examples each time, so that it fails because of a change and never by chance.
+    """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    settings.register_profile("usual", max_examples=100, deadline=None, derandomize=True)
+    settings.register_profile("thorough", max_examples=3000, deadline=None)
+    settings.load_profile("thorough" if config.getoption("--thorough") else "usual")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -61,8 +59,8 @@ def client(world: World, token: str | None) -> httpx.AsyncClient:
 
 
 @pytest.fixture
-async def world(tmp_path: Path, log: io.StringIO) -> AsyncIterator[World]:
-    async with World(tmp_path, log) as usual:
+async def world(worlds: Worlds) -> AsyncIterator[World]:
+    async with worlds() as usual:
         yield usual
 
 

@@ -7,7 +7,9 @@ import contextlib
 import io
 import itertools
 import json
+import math
 import socket
+import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
+from bot.api.auth import PER_MINUTE
 from bot.app import build
 from bot.config import Settings
 from bot.domain import Person
@@ -126,9 +129,14 @@ async def test_an_expired_token_is_none(world: World) -> None:
 
 
 async def test_a_token_may_be_used_so_often_and_no_more(world: World, api: Api, bobs: Api) -> None:
-    answers = await asyncio.gather(*(api.http.get("/chat/conversations") for _ in range(140)))
-    refused = [answer for answer in answers if answer.status_code == 429]
-    assert 10 <= len(refused) <= 20
+    began = time.monotonic()
+    answers: list[httpx.Response] = []
+    refused: list[httpx.Response] = []
+    while not refused:  # on a slow machine what was used up comes back meanwhile
+        answers += await asyncio.gather(*(api.http.get("/chat/conversations") for _ in range(140)))
+        refused = [answer for answer in answers if answer.status_code == 429]
+    again = math.ceil((time.monotonic() - began) * PER_MINUTE / 60)
+    assert 0 <= len(answers) - len(refused) - PER_MINUTE <= again
     assert {answer.status_code for answer in answers} == {200, 429}
     assert all(1 <= int(answer.headers["retry-after"]) <= 2 for answer in refused)
     assert refused[0].json()["rateLimitReached"] is False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import shutil
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
@@ -14,7 +15,7 @@ import pytest
 import structlog
 
 from bot.observability import OWN_LOGGERS, configure_logging
-from tests.slack.world import World
+from tests.slack.world import DATABASE, World
 
 Worlds = Callable[..., AbstractAsyncContextManager[World]]
 
@@ -37,8 +38,9 @@ def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
 
 
 @pytest.fixture
-def worlds(tmp_path: Path, log: io.StringIO) -> Worlds:
+def worlds(tmp_path: Path, log: io.StringIO, migrated_sqlite: Path) -> Worlds:
     """Makes a world that differs from the usual one: `async with worlds(bobbin_stream="edit") as world`."""
+    shutil.copy(migrated_sqlite, tmp_path / DATABASE)
 
     def make(**options: Any) -> World:
         return World(tmp_path, log, **options)

@@ -34,6 +34,7 @@ from bot.sandbox.server import Sandbox
 Found = TypeVar("Found")
 Row = dict[str, Any]
 MODEL = "demo/quick"
+DATABASE = "bobbin.sqlite3"
 KEY = "sk-test-of-the-whole-product"
 ACK_SECONDS = 3.0
 _NOT_ANSWERS = "bobbin."
@@ -51,7 +52,7 @@ class World:
         models: ModelServer | None = None,
         **settings: Any,
     ) -> None:
-        self.database = folder / "bobbin.sqlite3"
+        self.database = folder / DATABASE
         self.log = log
         self.models = models or ModelServer(words_per_second=5000.0)
         app = manifest()

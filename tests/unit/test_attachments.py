@@ -8,7 +8,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -172,7 +172,6 @@ def test_no_text_closes_its_fence(said: str, contents: list[str]) -> None:
 
 
 @given(st.lists(st.integers(0, 150_000), max_size=4), st.booleans())
-@settings(max_examples=25)
 def test_texts_never_exceed_the_limit(lengths: list[int], more: bool) -> None:
     texts = [TextFile(f"{n}", "", "x" * length, cut=more) for n, length in enumerate(lengths)]
     whole, cut = attachments.enclose("", texts)
@@ -237,7 +236,6 @@ def opened(data: bytes) -> Image.Image:
     st.integers(1, 2500),
     st.sampled_from(["RGB", "L", "P", "1", "LA", "RGBA", "CMYK", "I;16"]),
 )
-@settings(max_examples=60, deadline=None)
 def test_every_picture_fits(form: str, width: int, height: int, mode: str) -> None:
     try:
         data = drawn(form, (width, height), mode)
@@ -287,7 +285,6 @@ def test_deep_grey_keeps_its_shade_when_scaled() -> None:
 
 
 @given(st.sampled_from(["PNG", "JPEG", "GIF", "WEBP"]), st.data())
-@settings(max_examples=100, deadline=None)
 def test_a_damaged_picture_is_refused_or_whole(form: str, data: st.DataObject) -> None:
     """Cut anywhere, or with a byte changed: never another error, never something that cannot be opened."""
     good = bytearray(drawn(form, (70, 50)))

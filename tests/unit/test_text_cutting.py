@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from handlers.text import MIN_LIMIT, Cut, bytes_len, cut, needs_closing, neutralise
@@ -172,7 +172,6 @@ LINES = st.one_of(
 TEXTS = st.lists(LINES, min_size=1, max_size=40).map("\n".join)
 
 
-@settings(max_examples=400, deadline=None)
 @given(TEXTS, st.integers(MIN_LIMIT, 900))
 def test_nothing_is_lost_and_every_head_fits(text: str, limit: int) -> None:
     cuts = in_messages(text, limit)
@@ -183,7 +182,6 @@ def test_nothing_is_lost_and_every_head_fits(text: str, limit: int) -> None:
         assert not (piece.tail and needs_closing(piece.head))
 
 
-@settings(max_examples=400, deadline=None)
 @given(TEXTS, st.integers(MIN_LIMIT, 600), st.integers(0, 600))
 def test_cuts_that_follow_what_was_sent(text: str, limit: int, sent: int) -> None:
     sent = min(sent, len(text))
@@ -196,7 +194,6 @@ def test_cuts_that_follow_what_was_sent(text: str, limit: int, sent: int) -> Non
     assert not room or bytes_len(piece.head) <= limit
 
 
-@settings(max_examples=300, deadline=None)
 @given(st.lists(st.one_of(rude_texts(), LINES), min_size=3, max_size=25), st.integers(MIN_LIMIT, 500))
 def test_no_message_pings_because_of_a_cut(texts: list[str], limit: int) -> None:
     for piece in in_messages(neutralise("\n".join(texts)), limit):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -174,7 +174,6 @@ def test_prose_is_shown_to_its_last_word(words: list[str]) -> None:
     assert hold(text) == 0
 
 
-@settings(max_examples=500, deadline=None)
 @given(TEXTS)
 @example("**a\n```\n``")
 def test_a_frame_leaves_no_fence_open_and_no_more_out_than_a_line_or_the_head_of_a_table(text: str) -> None:
@@ -186,7 +185,6 @@ def test_a_frame_leaves_no_fence_open_and_no_more_out_than_a_line_or_the_head_of
     assert shown.startswith(head)
 
 
-@settings(max_examples=500, deadline=None)
 @given(st.one_of(TEXTS, rude_texts()))
 def test_a_stream_that_is_held_arrives_whole(text: str) -> None:
     sent = 0
@@ -197,7 +195,6 @@ def test_a_stream_that_is_held_arrives_whole(text: str) -> None:
     assert len(text) - sent <= len("\n".join(text.split("\n")[-3:]))
 
 
-@settings(max_examples=400, deadline=None)
 @given(rude_texts(), st.integers(0, 200))
 def test_no_frame_pings(text: str, end: int) -> None:
     assert not alive_in_prose(frame(neutralise(text[:end])))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -153,13 +153,11 @@ def alive_in_prose(text: str) -> list[str]:
     return [alive for alive in loose if alive in shown]
 
 
-@settings(max_examples=1500, deadline=None)
 @given(rude_texts())
 def test_whatever_stays_alive_is_code_to_a_markdown_parser(text: str) -> None:
     assert not alive_in_prose(neutralise(text))
 
 
-@settings(max_examples=600, deadline=None)
 @given(rude_texts(), st.lists(st.integers(0, 120), max_size=12))
 def test_cuts_make_no_difference_and_every_beginning_is_safe(text: str, cuts: list[int]) -> None:
     given_out = in_steps(text, cuts)
@@ -172,7 +170,6 @@ def test_cuts_make_no_difference_and_every_beginning_is_safe(text: str, cuts: li
         assert not alive_in_prose(shown)
 
 
-@settings(max_examples=400, deadline=None)
 @given(rude_texts())
 def test_nothing_else_is_changed(text: str) -> None:
     safe = neutralise(text)
