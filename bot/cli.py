@@ -68,7 +68,7 @@ def run() -> None:
     """
     settings = _settings()
     _checked(settings.for_run)
-    from bot.app import run as run_bot
+    from bot.commands import run as run_bot
 
     raise typer.Exit(_finish(run_bot(settings)))
 
@@ -107,7 +107,7 @@ def sandbox(
     if not _is_loopback(host):
         _refuse(f"--host {host} is not an address of this machine alone: use 127.0.0.1, ::1 or localhost")
     settings = _sandbox_settings(data, fresh)
-    from bot.app import sandbox as run_sandbox
+    from bot.commands import sandbox as run_sandbox
 
     on_ready = _announcer(sys.stdout.isatty() if open_page is None else open_page)
     _finish(run_sandbox(settings, host=host, port=_free_port(host) if port is None else port, on_ready=on_ready))
@@ -154,7 +154,7 @@ def migrate() -> None:
     The commands run and sandbox do it by themselves.
     """
     settings = _settings()
-    from bot.app import migrate as migrate_database
+    from bot.commands import migrate as migrate_database
 
     _finish(migrate_database(settings))
     typer.echo("The database is up to date.")

@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 
-import bot.app  # noqa: F401  what `bobbin run` imports when it is called
+import bot.commands  # noqa: F401  what `bobbin run` imports when it is called
 from bot.cli import main
 from handlers import pace
 

@@ -1,0 +1,147 @@
+"""What everything stands on: the resources of one process, opened in order on one stack."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from bot.api.front import Doorway
+from bot.api.server import serving
+from bot.config import Delivery, Settings, no_models
+from bot.errors import SettingsError
+from bot.manifest import bot_scopes
+from bot.observability import Metrics, get_logger
+from bot.providers.base import ProviderSettings
+from bot.providers.registry import Providers, answers
+from bot.replies.live import Live
+from bot.tasks import Tasks
+from handlers.budgets import Budgets
+from handlers.connection import new_client, new_session
+from handlers.installing import InstallPages, OAuthClient
+from handlers.workspaces import Desks, ManyWorkspaces, OneWorkspace
+from storage.coordination import Coordination, open_coordination
+from storage.database import Database
+from storage.installations import Installations
+from storage.sealing import Seal, WrongKey
+
+log = get_logger(__name__)
+
+DATABASE_PATIENCE = 60.0
+"""Seconds that a start waits for a database that is restarting."""
+
+
+@dataclass(frozen=True)
+class Ground:
+    """Open as long as the stack is that it was opened on."""
+
+    metrics: Metrics
+    doorway: Doorway
+    url: str
+    """Where the HTTP side listens."""
+    database: Database
+    coordination: Coordination
+    shared: bool
+    """Whether other replicas are reached through the coordination."""
+    providers: Providers
+    desks: Desks
+    workspaces: OneWorkspace | ManyWorkspaces
+    pages: InstallPages | None
+    """Where workspaces install the app, if they do."""
+    live: Live
+    tasks: Tasks
+
+
+async def open_ground(stack: AsyncExitStack, settings: Settings, demo: ProviderSettings | None) -> Ground:
+    """Raises SettingsError when a setting turns out to be wrong.
+
+    `demo`: where models come from when no provider is set.
+    """
+    metrics, doorway = Metrics(), Doorway()
+    url = await _serve(stack, doorway, settings)
+    log.info("http_listening", url=url)
+    database = Database.open(settings.database())
+    stack.push_async_callback(database.close)
+    await database.migrate(DATABASE_PATIENCE)
+    coordination, budgets = await _coordination(stack, settings)
+    providers = await Providers.open(
+        await _providers(settings, demo),
+        timeout=settings.bobbin_model_timeout,
+        allowed=settings.bobbin_allowed_models,
+    )
+    await stack.enter_async_context(providers)
+    session = await stack.enter_async_context(new_session())
+    desks = Desks(lambda token: new_client(token, settings.slack_api_url, session), session, metrics, budgets)
+    workspaces, pages = await _workspaces(settings, desks, database)
+    live = Live(coordination)
+    await stack.enter_async_context(live.running())
+    return Ground(
+        metrics=metrics,
+        doorway=doorway,
+        url=url,
+        database=database,
+        coordination=coordination,
+        shared=budgets is not None,
+        providers=providers,
+        desks=desks,
+        workspaces=workspaces,
+        pages=pages,
+        live=live,
+        tasks=await stack.enter_async_context(Tasks()),
+    )
+
+
+async def _coordination(stack: AsyncExitStack, settings: Settings) -> tuple[Coordination, Budgets | None]:
+    """Within this process, or between replicas with the budgets that they share."""
+    redis = settings.redis_url.get_secret_value() if settings.redis_url else None
+    coordination = await open_coordination(redis or "memory://")
+    stack.push_async_callback(coordination.close)
+    if redis is None:
+        return coordination, None
+    budgets = Budgets(coordination)
+    await stack.enter_async_context(budgets.running())
+    return coordination, budgets
+
+
+async def _serve(stack: AsyncExitStack, doorway: Doorway, settings: Settings) -> str:
+    """Opens the HTTP side. Where nobody asked for a port and nobody comes to it from Slack, any free one will do."""
+    try:
+        return await stack.enter_async_context(serving(doorway, settings.host, settings.port))
+    except SettingsError:
+        if "port" in settings.model_fields_set or settings.delivery is Delivery.HTTP or settings.many_workspaces:
+            raise
+        return await stack.enter_async_context(serving(doorway, settings.host, 0))
+
+
+async def _workspaces(
+    settings: Settings, desks: Desks, database: Database
+) -> tuple[OneWorkspace | ManyWorkspaces, InstallPages | None]:
+    """The workspace that the settings name, or those that install the app, with the pages where they do."""
+    if not settings.many_workspaces:
+        assert settings.slack_bot_token is not None
+        return await OneWorkspace.open(desks, settings.slack_bot_token.get_secret_value()), None
+    assert settings.slack_client_id is not None
+    assert settings.slack_client_secret is not None
+    assert settings.bobbin_secret_key is not None
+    seal = Seal(settings.bobbin_secret_key.get_secret_value())
+    installations = Installations(database, seal)
+    try:
+        await installations.reseal()
+    except WrongKey as error:
+        raise SettingsError(
+            "BOBBIN_SECRET_KEY does not open the tokens of the workspaces that have installed the app: "
+            "write the key that sealed them behind the new one, as in 'new old'"
+        ) from error
+    many = ManyWorkspaces(installations, desks)
+    app = OAuthClient(settings.slack_client_id, settings.slack_client_secret.get_secret_value(), bot_scopes())
+    pages = InstallPages(app, settings.slack_api_url, desks.client(None), installations, seal, many.installed)
+    return many, pages
+
+
+async def _providers(settings: Settings, demo: ProviderSettings | None) -> list[ProviderSettings]:
+    configured = list(settings.providers() or ([demo] if demo else ()))
+    local = settings.local_ollama()
+    if local is not None and await answers(local):
+        configured.append(local)
+    if not configured:
+        raise no_models()
+    return configured
