@@ -8,7 +8,7 @@ AT_ONCE := -n auto --maxprocesses 4 --dist worksteal -ra
 # The tests start many processes: what these import is compiled once.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run test thorough check soak audit format docs picture clean
+.PHONY: help run test thorough check bench-scale soak audit format docs picture release clean
 .DEFAULT_GOAL := help
 
 help: ## what can be made
@@ -27,7 +27,7 @@ check: .venv/.ready-dev ## style, types and import rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/mypy --explicit-package-bases scripts/audit.py scripts/bootstrap.py scripts/commands_page.py scripts/picture.py
+	$(BIN)/mypy --explicit-package-bases scripts/audit.py scripts/bootstrap.py scripts/commands_page.py scripts/picture.py scripts/release.py
 	$(BIN)/lint-imports
 	$(BIN)/python -m scripts.audit
 
@@ -41,12 +41,18 @@ format: .venv/.ready-dev ## rewrites the code in its one style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+bench-scale: .venv/.ready-dev ## lists and searches among a thousand chats and among many, on PostgreSQL
+	$(BIN)/python -m tests.bench.scale $(if $(CHATS),--chats $(CHATS))
+
 docs: .venv/.ready-dev ## rewrites docs/commands.md from the program
 	$(BIN)/python scripts/commands_page.py > docs/commands.part
 	mv docs/commands.part docs/commands.md
 
 picture: .venv/.ready-dev ## takes the README's pictures anew, in the sandbox
 	$(BIN)/python -m scripts.picture
+
+release: .venv/.ready-dev ## a release without publishing it: versions, wheel, the wheel tried out, the image
+	$(BIN)/python -m scripts.release
 
 clean: ## removes what was fetched or built
 	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build
