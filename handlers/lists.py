@@ -71,7 +71,7 @@ async def chat_list(
     heading = words.CHATS_FOUND.format(words=look.search) if look.search else words.CHATS_HEADING
     empty = words.CHATS_NOT_FOUND.format(words=mrkdwn_escape(look.search)) if look.search else words.CHATS_NONE
     last = look.first + len(rows) - 1
-    note = words.CHATS_PAGE.format(first=look.first, last=last, total=max(last, page.total))
+    note = words.CHATS_PAGE.format(first=look.first, last=last, total=_total(last, page))
     pages = []
     if page.previous_cursor:
         newer = replace(look, cursor=page.previous_cursor, newer=True, first=max(1, look.first - PAGE))
@@ -80,6 +80,10 @@ async def chat_list(
         older = replace(look, cursor=page.next_cursor, newer=False, first=look.first + PAGE)
         pages.append((words.CHATS_OLDER, older.dump()))
     return Listing(look, blocks.chat_list(rows, heading, empty, pages, note, action), page.chats, page.total)
+
+
+def _total(last: int, page: Page) -> str:
+    return f"{max(last, page.total)}{'+' if page.at_least else ''}"
 
 
 async def _page(service: ChatService, person: Person, look: Look) -> tuple[Look, Page]:

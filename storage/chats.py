@@ -170,7 +170,7 @@ class Chats:
         With `words`, only chats in which each of them occurs, in the title or in some message, whatever its case.
         Raises BadInput for a cursor that is none of ours.
         """
-        async with self._database.read() as connection:
+        async with self._database.read(plan_anew=bool(words)) as connection:
             return await list_chats(
                 connection, person, limit=limit, cursor=cursor, words=(words or "").split(), newer=newer
             )

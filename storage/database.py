@@ -80,9 +80,17 @@ class Database:
                     yield connection
 
     @asynccontextmanager
-    async def read(self) -> AsyncIterator[AsyncConnection]:
-        """A connection to read from. Raises StorageError."""
+    async def read(self, *, plan_anew: bool = False) -> AsyncIterator[AsyncConnection]:
+        """A connection to read from. Raises StorageError.
+
+        `plan_anew`: no plan of an earlier query is used again, since what is good for one word is bad for another.
+        """
         with _own_errors():
+            if plan_anew and self.dialect == "postgresql":
+                async with self._engine.begin() as connection:
+                    await connection.execute(text("SET LOCAL plan_cache_mode = force_custom_plan"))
+                    yield connection
+                return
             async with self._reading.connect() as connection:
                 yield connection
 

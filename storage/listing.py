@@ -8,14 +8,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import ColumnElement, and_, exists, false, func, literal, or_, select, tuple_
+from sqlalchemy import ColumnElement, and_, false, func, literal, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain import Chat, Person
 from bot.errors import BadInput
 from storage.columns import UtcTime
 from storage.rows import to_chat
-from storage.tables import chats, messages, participants
+from storage.search import holding
+from storage.tables import chats, participants
+
+MOST_COUNTED = 10_000
+MOST_FOUND = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +30,9 @@ class Page:
     next_cursor: str | None
     """Opaque; None when this is the last page."""
     total: int
-    """How many chats all pages together hold."""
+    """How many chats all pages together hold, as far as was counted."""
+    at_least: bool = False
+    """There may be more than `total`: counting was ended where it would have become dear."""
     previous_cursor: str | None = None
     """For the page of newer chats; None when this is the first page."""
 
@@ -46,7 +52,7 @@ async def list_chats(
     that the person has left.
     """
     own = and_(participants.c.team == person.team, participants.c.user == person.user, participants.c.away == false())
-    mine = and_(own, *map(_contains, words))
+    mine = and_(own, await holding(connection, words, own)) if words else own
     key = (participants.c.active_at, participants.c.chat_id)
     query = select(chats, participants.c.active_at).join(participants, participants.c.chat_id == chats.c.id).where(mine)
     if cursor is not None:
@@ -55,11 +61,10 @@ async def list_chats(
         query = query.where(tuple_(*key) > there if newer else tuple_(*key) < there)
     query = query.order_by(*(column.asc() if newer else column.desc() for column in key)).limit(limit + 1)
     rows = (await connection.execute(query)).all()
-    counted = select(func.count()).select_from(participants)
-    if words:
-        counted = counted.join(chats, chats.c.id == participants.c.chat_id)
-    total = await connection.scalar(counted.where(mine)) or 0
+    most = MOST_FOUND if words else MOST_COUNTED
     more = len(rows) > limit
+    alone = cursor is None and not more
+    total = len(rows) if alone else await _count(connection, mine, most, searching=bool(words))
     shown = list(reversed(rows[:limit])) if newer else rows[:limit]
     older = (cursor is not None) if newer else more
     before = more if newer else cursor is not None
@@ -67,13 +72,16 @@ async def list_chats(
         chats=[to_chat(row) for row in shown],
         next_cursor=_encode(shown[-1].active_at, shown[-1].id) if older and shown else None,
         total=total,
+        at_least=total >= most,
         previous_cursor=_encode(shown[0].active_at, shown[0].id) if before and shown else None,
     )
 
 
-def _contains(word: str) -> ColumnElement[bool]:
-    in_message = exists().where(messages.c.chat_id == chats.c.id, messages.c.text.icontains(word, autoescape=True))
-    return or_(chats.c.title.icontains(word, autoescape=True), in_message)
+async def _count(connection: AsyncConnection, mine: ColumnElement[bool], most: int, *, searching: bool) -> int:
+    """How many there are, or `most`."""
+    source = participants.join(chats, chats.c.id == participants.c.chat_id) if searching else participants
+    some = select(literal(1)).select_from(source).where(mine).limit(most)
+    return await connection.scalar(select(func.count()).select_from(some.subquery())) or 0
 
 
 def _encode(active_at: datetime, chat_id: str) -> str:

@@ -18,6 +18,7 @@ from sqlalchemy import (
     UniqueConstraint,
     false,
     literal_column,
+    not_,
 )
 
 from storage.columns import SafeText, UtcTime
@@ -140,8 +141,16 @@ participants = Table(
     Column("chat_id", ID, _chat(), primary_key=True),
     Column("active_at", UtcTime, nullable=False),
     Column("away", Boolean, nullable=False, server_default=false()),
-    Index("ix_participants_list", "team", "user", "active_at", "chat_id"),
     Index("ix_participants_chat_id", "chat_id"),
+)
+Index(
+    "ix_participants_shown",
+    participants.c.team,
+    participants.c.user,
+    participants.c.active_at,
+    participants.c.chat_id,
+    sqlite_where=not_(participants.c.away),
+    postgresql_where=not_(participants.c.away),
 )
 """Who has a chat in the own list; `active_at` is the chat's newest message, here so that a list is one index scan.
 

@@ -1,0 +1,79 @@
+"""Finding a person's chats by words, by whichever way is short.
+
+Common words are found by going through the person's own chats, the newest first, until a page is full. For a rare word
+that would read all of them; PostgreSQL's index of trigrams gives the few messages of all people that hold it, and of
+those the person's own are taken. Which way is shorter, the planner's estimate tells. Without the index (SQLite, or no
+extension pg_trgm) the first way is the only one.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select, text, union
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from storage.tables import chats, messages, participants
+
+FEW = 1_000
+"""Places of a word that are looked at, whoever's they are, rather than the person's own chats."""
+FEW_FOR_EACH = 4
+"""As many more for each of the person's own chats, since reading those would take longer."""
+MOST_WORDS = 8
+"""Words that are looked at for a rare one."""
+_ESTIMATE = text(
+    "EXPLAIN (FORMAT JSON) SELECT 1 FROM messages WHERE text ILIKE '%' || :word || '%' ESCAPE '/' "
+    "UNION ALL SELECT 1 FROM chats WHERE title ILIKE '%' || :word || '%' ESCAPE '/'"
+)
+_INDEXED = text(
+    "SELECT to_regclass('ix_messages_trigrams') IS NOT NULL AND to_regclass('ix_chats_trigrams') IS NOT NULL"
+)
+
+
+async def holding(connection: AsyncConnection, words: Sequence[str], own: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Whether each of the words occurs in a participant's chat, in the title or in some message, whatever its case.
+
+    `own`: which rows of the participants are the person's.
+    """
+    rare = await _rarest(connection, words, own)
+    conditions = [_holds(word) for word in words if word != rare]
+    return and_(*conditions, *([_is_among(rare)] if rare is not None else []))
+
+
+def _holds(word: str) -> ColumnElement[bool]:
+    in_message = exists().where(messages.c.chat_id == chats.c.id, messages.c.text.icontains(word, autoescape=True))
+    return or_(chats.c.title.icontains(word, autoescape=True), in_message)
+
+
+def _is_among(word: str) -> ColumnElement[bool]:
+    found = (
+        union(
+            select(messages.c.chat_id).where(messages.c.text.icontains(word, autoescape=True)),
+            select(chats.c.id).where(chats.c.title.icontains(word, autoescape=True)),
+        )
+        .cte("found")
+        .prefix_with("MATERIALIZED")
+    )
+    return participants.c.chat_id.in_(select(found.c.chat_id))
+
+
+async def _rarest(connection: AsyncConnection, words: Sequence[str], own: ColumnElement[bool]) -> str | None:
+    """The word that the index finds in few places; None where every word is common, or there is no index."""
+    long = [word for word in words[:MOST_WORDS] if re.search(r"\w{3}", word)]
+    if connection.dialect.name != "postgresql" or not long or not await connection.scalar(_INDEXED):
+        return None
+    estimated = {word: await _places(connection, word) for word in long}
+    rarest = min(long, key=lambda word: estimated[word])
+    few = FEW + FEW_FOR_EACH * (await connection.scalar(select(func.count()).select_from(participants).where(own)) or 0)
+    return rarest if estimated[rarest] <= few else None
+
+
+async def _places(connection: AsyncConnection, word: str) -> float:
+    """In how many messages and titles it probably is, of all people's."""
+    escaped = re.sub(r"([/%_])", r"/\1", word)
+    plan = await connection.scalar(_ESTIMATE, {"word": escaped})
+    found = json.loads(plan) if isinstance(plan, str) else plan
+    rows: float = found[0]["Plan"]["Plan Rows"]
+    return rows
