@@ -1,6 +1,7 @@
 """A release, as far as it goes without publishing: versions agree, the wheel is built, and works where nothing else is.
 
-Leaves the wheel in `dist`. `--final`: also insists that CHANGELOG.md has a dated section for it. The image is built too where docker is. Nothing is sent anywhere.
+Leaves the wheel in `dist`. `--final`: also insists that CHANGELOG.md has a dated section for it. The image is built too
+where docker runs. Nothing is sent anywhere.
 """
 
 from __future__ import annotations
