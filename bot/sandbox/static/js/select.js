@@ -1,5 +1,5 @@
 // Select menus: one combobox for static, external, user, channel and conversation lists, single or multiple.
-import { html, Icon, useContext, useEffect, useMemo, useRef, useState, classes } from "./ui.js";
+import { html, Icon, useContext, useEffect, useLayoutEffect, useMemo, useRef, useState, classes } from "./ui.js";
 import { ApiError } from "./api.js";
 import { Directory } from "./directory.js";
 import { Confirm, Popover } from "./overlay.js";
@@ -148,7 +148,8 @@ function Combobox({ element, groups, query, setQuery, open, setOpen, busy, probl
   const offered = flat.map((option) => option.value).join("\n");
   const [entered, setEntered] = useState(false);
   const start = query ? 0 : Math.max(0, flat.findIndex((option) => chosen.some((each) => same(each, option))));
-  useEffect(() => {
+  // In the same breath as the list changes: done later, it would undo what an arrow key has chosen meanwhile.
+  useLayoutEffect(() => {
     setActive(start);
     // Enter was pressed before the answer to what was typed had come: it means the first of what comes.
     if (entered && !busy) {
