@@ -263,12 +263,15 @@ class Pace:
         return bucket.level(now) >= bucket.burst - 1e-6
 
     def _share(self, shown: Shown, now: float) -> tuple[float, float]:
-        """The gap between two writes of one answer now, and the calls that progress must leave for endings.
+        """The gap between two writes of one answer now, and the calls that progress must leave for endings and errands.
 
         An edited message ends by one more edit, a stream by a call of its own: so only edits need a reserve.
         """
-        sharers = self._sharers(shown) + (self._coming(now) if shown is Shown.EDIT else 0)
-        reserve = min(float(sharers), self.rate(UPDATE).burst - 1.0) if shown is Shown.EDIT and sharers > 1 else 0.0
+        if shown is Shown.NATIVE:
+            return self.gap(shown, now, max(1, self._sharers(shown))), 0.0
+        sharers = self._sharers(shown) + self._coming(now)
+        kept = (sharers if sharers > 1 else 0) + sum(1 for e in self._errands if e.method == UPDATE)
+        reserve = min(float(kept), self.rate(UPDATE).burst - 1.0)
         return self.gap(shown, now, max(1, sharers), reserve), reserve
 
     def _earliest(self, desire: Desire, now: float, shares: Mapping[Shown, tuple[float, float]]) -> float:
