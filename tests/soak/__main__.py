@@ -37,8 +37,10 @@ DRAIN = 300.0
 """Seconds in which all that was asked must have its end, once people and troubles rest."""
 QUIET = 40.0
 """Seconds after which kept connections are closed."""
-MORE_MEGABYTES, MORE_FILES, MORE_TASKS = 25.0, 12, 6
+MORE_MEGABYTES, MORE_TASKS = 25.0, 6
 """What the watched process may hold more in the end than at the beginning."""
+POOL = 20
+"""As many connections of a kind are kept: to Redis, and two files each of ten connections to the database."""
 FORGIVEN = (
     *("message_not_in_streaming_state", "streaming_state_conflict", "no_reaction", "already_reacted"),
     *("internal_error", "hash_conflict", "fatal_error", "message_not_found", "stopped_by_user"),
@@ -117,12 +119,12 @@ class Soak:
             return await sample(self.world.processes[0], http)
 
     def _report(self, made: Account, first: Sample, last: Sample, drained: bool) -> bool:
-        grown = growth(self.samples)
-        leaks = {
-            "memory": grown > MORE_MEGABYTES,
-            "files": last.files > first.files + MORE_FILES,
-            "tasks": last.tasks > first.tasks + MORE_TASKS,
-        }
+        grown = growth(self.samples, lambda each: each.megabytes)
+        leaks = [
+            f"{count} × {kind}" for kind, count in last.files.items() if count > max(POOL, first.files.get(kind, 0))
+        ]
+        leaks += ["memory"] if grown > MORE_MEGABYTES else []
+        leaks += ["tasks"] if last.tasks > first.tasks + MORE_TASKS else []
         peak = max(self.samples, key=lambda each: each.megabytes)
         asked = len(self.crowd.asked)
         _table("what people did", self.crowd.deeds)
@@ -130,13 +132,14 @@ class Soak:
         _table(f"asked {asked}, accounted for {made.total}", made.outcomes)
         print(f"\nthe process that lived all the time\n  at rest before  {first}\n  at rest after   {last}")
         print(f"  at most         {peak}\n  growth of memory between its third and its last tenth: {grown:+.1f} MB")
+        _table("its open files", last.files)
         for fault in made.faults:
             print(f"MISMATCH {fault}")
-        for what in (what for what, leaking in leaks.items() if leaking):
+        for what in leaks:
             print(f"LEAK {what}")
         if not drained:
             print(f"UNFINISHED {self.world.rows(OPEN)}")
-        return drained and not made.faults and not any(leaks.values()) and made.total == asked
+        return drained and not made.faults and not leaks and made.total == asked
 
 
 def _table(title: str, counts: Mapping[str, int]) -> None:
