@@ -205,7 +205,7 @@ class Sandbox(Persons):
     async def until(
         self,
         predicate: Callable[[], Answer],
-        timeout: float = 5.0,  # noqa: ASYNC109
+        timeout: float = 60.0,  # noqa: ASYNC109
         what: str = "",
     ) -> Answer:
         """Wait until `predicate()` is true; looks again at every change instead of polling. Gives what it gave.

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.slack.conftest import Worlds, log, worlds
-from tests.slack.world import World
+from tests.slack.world import PATIENCE, World
 
 __all__ = ["Worlds", "log", "worlds"]
 
@@ -55,7 +55,7 @@ class Api:
 
 def client(world: World, token: str | None) -> httpx.AsyncClient:
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    return httpx.AsyncClient(base_url=address(world), headers=headers, timeout=20, trust_env=False)
+    return httpx.AsyncClient(base_url=address(world), headers=headers, timeout=PATIENCE, trust_env=False)
 
 
 @pytest.fixture

@@ -90,7 +90,7 @@ def examples(language: str) -> list[str]:
 async def run(world: World, api: Api, *command: str) -> str:
     environment = {**os.environ, "BOBBIN": address(world), "TOKEN": api.token, "no_proxy": "127.0.0.1"}
     process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=-1, stderr=-2)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         shown, _ = await process.communicate()
     assert process.returncode == 0, shown.decode()
     return shown.decode()

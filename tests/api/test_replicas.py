@@ -17,7 +17,7 @@ from bot.app import Bot, build
 from tests import services
 from tests.api.conftest import Api, token_for
 from tests.api.test_sockets import TEXT, finished, socket_of, titled
-from tests.slack.world import World
+from tests.slack.world import PATIENCE, World
 
 
 @asynccontextmanager
@@ -34,7 +34,7 @@ async def two(folder: Path, log: io.StringIO, redis: str | None) -> AsyncIterato
 @asynccontextmanager
 async def api_at(bot: Bot, token: str) -> AsyncIterator[Api]:
     headers = {"Authorization": f"Bearer {token}"}
-    async with httpx.AsyncClient(base_url=bot.url, headers=headers, timeout=20, trust_env=False) as http:
+    async with httpx.AsyncClient(base_url=bot.url, headers=headers, timeout=PATIENCE, trust_env=False) as http:
         yield Api(http, token)
 
 

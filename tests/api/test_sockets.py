@@ -28,7 +28,7 @@ class Reader:
 
     async def until(self, wanted: Callable[[Event], bool]) -> list[Event]:
         """Everything up to the first event that is wanted."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while True:
                 self.events.append(json.loads(await self.socket.recv()))
                 if wanted(self.events[-1]):

@@ -12,11 +12,13 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
+from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright, expect
 
 from bot.sandbox import Sandbox
 from tests.browser.app import ChattyApp
 
+PATIENCE = 60.0
+"""Seconds after which something awaited is thought never to come: many, since machines may be busy."""
 SIZE = {"width": 1280, "height": 800}
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (
@@ -51,6 +53,7 @@ def chromium_path() -> str:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def chromium(chromium_path: str) -> AsyncIterator[Browser]:
+    expect.set_options(timeout=PATIENCE * 1000)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=chromium_path, args=FLAGS)
         yield browser
@@ -69,7 +72,7 @@ def complaints() -> Iterator[list[str]]:
 async def page(chromium: Browser, complaints: list[str]) -> AsyncIterator[Page]:
     """An empty page of 1280×800."""
     context = await chromium.new_context(viewport=SIZE, locale="en-US", timezone_id="UTC")  # type: ignore[arg-type]
-    context.set_default_timeout(8000)
+    context.set_default_timeout(PATIENCE * 1000)
     fresh = await context.new_page()
     fresh.on("pageerror", lambda error: complaints.append(str(error)))
 

@@ -119,7 +119,7 @@ def answers(page: Page) -> Locator:
 
 async def answered(page: Page, count: int) -> Locator:
     """Wait until so many answers of the open thread are complete. Gives the last of them."""
-    await expect(answers(page)).to_have_count(count, timeout=30_000)
+    await expect(answers(page)).to_have_count(count)
     return answers(page).last
 
 

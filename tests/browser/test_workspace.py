@@ -177,7 +177,7 @@ async def test_a_lost_connection_is_told_and_mended(slack: Sandbox, page: Page) 
     await expect(page.get_by_role("alert")).to_contain_text("does not answer")
     await slack.say("bob", "general", "while you were away")
     down = False
-    await expect(page.get_by_text("while you were away")).to_be_visible(timeout=15_000)
+    await expect(page.get_by_text("while you were away")).to_be_visible()
     await expect(page.get_by_role("alert")).to_contain_text("Bobbin is not connected")
 
 

@@ -92,10 +92,10 @@ class Cluster(World):
         """Send a signal and wait until the process is dead."""
         pid, self.processes[number] = self.processes[number], 0
         os.kill(pid, how)
-        await self.until(lambda: dead(pid), "the process ends", 20.0)
+        await self.until(lambda: dead(pid), "the process ends")
 
     async def connected(self, count: int) -> None:
-        await self.until(lambda: len(self.slack.sockets.connections) >= count, f"{count} are connected", 30.0)
+        await self.until(lambda: len(self.slack.sockets.connections) >= count, f"{count} are connected")
 
     def environment(self) -> dict[str, str]:
         """What `bobbin run` finds."""

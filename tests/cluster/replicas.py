@@ -16,7 +16,7 @@ from bot.sandbox.failures import NotAcknowledged, SlackRefusal
 from bot.sandbox.limits import Limits
 from bot.sandbox.model_scripts import ModelScript, spoken, text_of, words
 from tests.cluster.processes import Cluster, Nursery
-from tests.slack.world import Row, shown
+from tests.slack.world import PATIENCE, Row, shown
 
 HASTE = 10.0
 """How many times as much Slack allows here as it really does, and the replicas know it."""
@@ -136,7 +136,7 @@ def talks(world: Replicas, count: int, rooms: int) -> list[Talk]:
     return [Talk(world, PEOPLE[n % len(PEOPLE)], channels[n % rooms], 100 + n) for n in range(count)]
 
 
-async def settled(world: Replicas, begun: list[Talk], timeout: float = 60.0, *, in_order: bool = True) -> None:
+async def settled(world: Replicas, begun: list[Talk], timeout: float = PATIENCE, *, in_order: bool = True) -> None:
     """All that was asked is answered, and nothing moves any more."""
     count = sum(len(talk.questions) for talk in begun)
     await world.until(lambda: len(world.rows("SELECT 1 FROM answers WHERE state = 'ended'")) == count,

@@ -97,7 +97,7 @@ async def everything_is_answered(crowd: Crowd) -> None:
     done = (
         "SELECT 1 FROM answers a JOIN messages m ON m.id = a.message_id WHERE a.state = 'ended' AND m.status = 'done'"
     )
-    await world.until(lambda: len(world.rows(done)) == count, f"{count} answers", 60.0)
+    await world.until(lambda: len(world.rows(done)) == count, f"{count} answers")
     await world.idle()
     for thread, questions in crowd.threads.items():
         stored, channel = world.messages(thread), crowd.places[thread]
@@ -142,7 +142,7 @@ async def test_a_process_that_is_told_to_end_hands_over_what_it_cannot_finish(tm
         assert world.rows("SELECT 1 FROM answers WHERE owner IS NOT NULL") == []
 
         await world.launch(0)
-        assert await world.answered(thread, timeout=15.0) == [answer_to("What about number 7")]
+        assert await world.answered(thread) == [answer_to("What about number 7")]
         await world.idle()
         assert [m.ts for m in world.answers(thread)] == [begun[0].ts]
 

@@ -87,10 +87,10 @@ async def test_a_stop_works_wherever_it_arrives(
         world.models.answer_with("*", lambda asked: ModelScript(words(answer_to("1") * 50), 30.0))
         begun = talks(world, 6, 3)
         await asyncio.gather(*(talk.begin() for talk in begun))
-        await world.until(lambda: all(_is_written(talk) for talk in begun), "six answers are being written", 20.0)
+        await world.until(lambda: all(_is_written(talk) for talk in begun), "six answers are being written")
         await asyncio.gather(*(_stop(talk, n) for n, talk in enumerate(begun)))
         ended = "SELECT m.status, m.text FROM answers a JOIN messages m ON m.id = a.message_id WHERE a.state = 'ended'"
-        await world.until(lambda: len(world.rows(ended)) == 6, "six answers have ended", 20.0)
+        await world.until(lambda: len(world.rows(ended)) == 6, "six answers have ended")
         await world.idle()
         assert {row["status"] for row in world.rows(ended)} == {"stopped"}
         assert all(asked.cancelled for asked in world.models.asked() if asked.stream)

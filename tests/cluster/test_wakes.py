@@ -169,7 +169,7 @@ async def test_what_a_silent_process_was_writing_is_counted_where_it_goes_on(
 
 
 async def _running(replica: Replica, chat_id: str) -> Answer:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not (answer := await replica.replies.running(chat_id)):
             await asyncio.sleep(0.01)
     return answer

@@ -32,12 +32,12 @@ async def replica(request: pytest.FixtureRequest) -> AsyncIterator[Opener]:
         await coordination.close()
 
 
-async def read(events: AsyncIterator[Signal], count: int, seconds: float = 5) -> list[Signal]:
+async def read(events: AsyncIterator[Signal], count: int, seconds: float = 60) -> list[Signal]:
     async with asyncio.timeout(seconds):
         return [await anext(events) for _ in range(count)]
 
 
-async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 20) -> None:
+async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 60) -> None:
     async with asyncio.timeout(seconds):
         while not await condition():
             await asyncio.sleep(0.05)
@@ -89,7 +89,7 @@ async def test_subscriptions_that_come_and_go_at_once_lose_nothing(replica: Open
     async def listen(number: int) -> object:
         async with other.subscribe("busy") as events:
             await writer.publish("busy", {"n": number})
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 async for signal in events:
                     if signal.event["n"] == number:
                         return number
@@ -132,7 +132,7 @@ async def test_closing_ends_the_subscriptions(replica: Opener) -> None:
         reader = asyncio.ensure_future(all_of_them())
         await asyncio.sleep(0)
         await coordination.close()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             assert await reader == []
 
 

@@ -158,7 +158,7 @@ class Estate(World):
     async def __aexit__(self, kind: type[BaseException] | None, *error: object) -> None:
         try:
             if kind is None:
-                await self.until(lambda: self.second.courier.busy() == 0, "every event is acknowledged", 5.0)
+                await self.until(lambda: self.second.courier.busy() == 0, "every event is acknowledged")
             await super().__aexit__(kind, *error)
         finally:
             await self.second.stop()

@@ -244,7 +244,7 @@ async def test_the_successor_of_a_killed_process_fetches_the_files(worlds: World
         file.told = {}
 
         await world.start_bot()
-        assert "a PNG picture" in (await world.answered(thread, timeout=20))[0]
+        assert "a PNG picture" in (await world.answered(thread))[0]
 
 
 async def test_names_of_files_ping_nobody(world: World) -> None:

@@ -42,7 +42,7 @@ async def test_noise_of_every_size_fits(world: World) -> None:
     Image.frombytes("RGB", (1800, 1800), noise).save(written, "PNG", compress_level=0)
     thread = await share(world, "Noise.", Upload("noise.png", written.getvalue(), "image/png"))
 
-    await world.answered(thread, timeout=20)
+    await world.answered(thread)
     assert seen(world) == [("JPEG", (1568, 1568))]
     assert len(content(world)[1]["image_url"]["url"]) < 4_000_000 * 4 // 3 + 100
 
@@ -84,8 +84,8 @@ async def test_a_picture_that_only_slack_can_open_is_taken_as_slack_shows_it(wor
 async def test_a_heic_without_slacks_picture_is_told(world: World) -> None:
     thread = await share(world, "What is it?", Upload("IMG_1.HEIC", b"\0\0\0\x18ftypheic", "image/heic"))
 
-    await world.answered(thread, timeout=15)
-    await world.until(lambda: world.whispers("alice") == [words.file_problem("kind", "IMG_1.HEIC")], "the word", 15)
+    await world.answered(thread)
+    await world.until(lambda: world.whispers("alice") == [words.file_problem("kind", "IMG_1.HEIC")], "the word")
 
 
 # -- what Slack does with files ----------------------------------------------------------------------------------------

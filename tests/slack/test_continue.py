@@ -156,7 +156,7 @@ async def test_the_queue_survives_a_restart(world: World) -> None:
     await world.until(lambda: all(waits(world, ts) for ts in late), "the marks")
 
     await world.restart(bobbin_grace=0.0)
-    shown = await world.answered(thread, 3, timeout=15.0)
+    shown = await world.answered(thread, 3)
     await world.idle()
 
     assert shown == [LONG, "Second answer.", "Third."]

@@ -63,7 +63,7 @@ async def everywhere(world: World, method: str, troubles: dict[str, dict[str, An
 
     async def chat(channel: str) -> list[str]:
         thread = await world.start("Say it.", channel=channel)
-        return await world.answered(thread, channel=channel, timeout=25.0)
+        return await world.answered(thread, channel=channel)
 
     world.reply_to({"Say it.": TEXT}, rate=60)
     shown = await asyncio.gather(*(chat(channel) for channel in channels.values()))
@@ -143,7 +143,7 @@ async def test_six_thousand_words_with_tables_and_code_arrive_over_several_messa
     async with worlds(bobbin_stream=mode) as world:
         world.reply_to({"Tell me everything.": text}, rate=2500)
         thread = await world.start("Tell me everything.")
-        stands = await world.answered(thread, timeout=40.0)
+        stands = await world.answered(thread)
         await world.idle()
 
         assert marks(stands) == marks([text])
@@ -170,7 +170,7 @@ async def test_slack_down_for_seconds_in_mid_answer(world: World) -> None:
     await asyncio.sleep(1.5)
     world.slack.faults.clear()
 
-    assert await world.answered(thread, 2, timeout=25.0) == [TEXT, "Better."]
+    assert await world.answered(thread, 2) == [TEXT, "Better."]
 
 
 async def test_a_message_deleted_in_mid_answer_is_written_again(world: World) -> None:

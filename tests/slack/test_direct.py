@@ -212,7 +212,7 @@ async def test_no_session_is_left_at_work(worlds: Worlds, mode: StreamMode) -> N
         taken = await world.start("Say it all.")
         await world.until(lambda: world.slack.can_stop(world.slack.channel("general").id, taken), "Slack's own Stop")
         await world.restart(bobbin_grace=0.0)
-        await world.answered(taken, timeout=15.0)
+        await world.answered(taken)
         await world.idle()
         assert session(world, "general", failed) in (None, "active")
         assert session(world, "general", taken) == "active"

@@ -36,7 +36,7 @@ async def test_twenty_thousand_characters_with_tables_and_code(worlds: Worlds) -
     async with worlds(limits=STRICT) as world:
         world.reply_to({"Tell me all.": text}, rate=1200)
         thread = await world.start("Tell me all.")
-        stands = await world.answered(thread, timeout=20.0)
+        stands = await world.answered(thread)
         assert marks(stands) == marks([text])
         assert len(stands) <= 3
         assert len(world.slack.calls_of(*WRITES)) <= 60
@@ -88,7 +88,7 @@ async def test_three_questions_while_it_is_busy_are_all_answered_in_order(worlds
         for question in answers:
             await world.slack.say("alice", "general", question, thread)
         await world.until(lambda: len(world.messages(thread)) == 8, "they wait")
-        assert await world.answered(thread, 4, timeout=15.0) == [PARAGRAPH, *answers.values()]
+        assert await world.answered(thread, 4) == [PARAGRAPH, *answers.values()]
 
 
 @pytest.mark.parametrize("method", ["chat.startStream", "chat.appendStream", "chat.stopStream"])
@@ -97,7 +97,7 @@ async def test_429_twice_delays_and_loses_nothing(worlds: Worlds, method: str) -
         world.slack.fail(method, "ratelimited", times=2, retry_after=1)
         world.reply_to({"Say it.": LINES}, rate=100)
         thread = await world.start("Say it.")
-        assert await world.answered(thread, timeout=12.0) == [LINES]
+        assert await world.answered(thread) == [LINES]
         assert len(world.answers(thread)) == 1
 
 
@@ -115,7 +115,7 @@ async def test_after_a_restart_in_mid_answer_the_chat_goes_on_with_its_whole_his
         thread = await world.start("Say it.")
         (begun,) = await world.until(lambda: world.answers(thread), "the first words")
         await world.restart(bobbin_grace=0.0)
-        assert await world.answered(thread, timeout=15.0) == [LINES]
+        assert await world.answered(thread) == [LINES]
         await world.slack.say("alice", "general", "And then?", thread)
         assert await world.answered(thread, 2) == [LINES, "The end."]
         assert world.answers(thread)[0].ts == begun.ts
@@ -136,5 +136,5 @@ async def test_five_answers_at_once_are_all_complete_and_none_is_refused(worlds:
         for thread, channel in zip(threads, channels, strict=True):
             await world.choose(thread, channel=channel)
         for number, (thread, channel) in enumerate(zip(threads, channels, strict=True)):
-            assert await world.answered(thread, channel=channel, timeout=20.0) == [f"{number} {PARAGRAPH}"]
+            assert await world.answered(thread, channel=channel) == [f"{number} {PARAGRAPH}"]
         assert [call.method for call in world.slack.calls if call.status == 429] == []

@@ -237,7 +237,7 @@ async def test_it_shows_what_changes_while_somebody_looks(world: World) -> None:
     await world.answered(await world.start("Look at this."))
     await world.answered(await world.start("Not yours.", user="bob"))
 
-    await world.until(lambda: titles(view) == ["While You Were Looking"], "the chat with its title", 9.0)
+    await world.until(lambda: titles(view) == ["While You Were Looking"], "the chat with its title")
     assert "2 messages" in rows(view)[0]
 
 
@@ -248,7 +248,7 @@ async def test_what_one_looks_at_stays_when_it_is_renewed(world: World) -> None:
     before = view.hash
 
     await world.answered(await world.start("Meanwhile."))
-    await world.until(lambda: view.hash != before, "the renewal", 9.0)
+    await world.until(lambda: view.hash != before, "the renewal")
 
     assert titles(view)[0] == "Chat 19"
     assert "Newer" in buttons(view)
@@ -274,7 +274,7 @@ async def test_leaving_a_private_channel_takes_its_chats_off_the_page(world: Wor
 
     await world.slack.leave("bob", "leads")
 
-    await world.until(lambda: not rows(view), "the shorter list", 9.0)
+    await world.until(lambda: not rows(view), "the shorter list")
 
 
 async def test_a_missed_departure_is_found_out_by_opening_it(world: World) -> None:
@@ -284,7 +284,7 @@ async def test_a_missed_departure_is_found_out_by_opening_it(world: World) -> No
 
     view = await home(world, "bob")
 
-    await world.until(lambda: not rows(view), "the shorter list", 9.0)
+    await world.until(lambda: not rows(view), "the shorter list")
 
 
 async def test_another_process_that_shows_something_newer_is_not_overwritten(world: World) -> None:
@@ -295,7 +295,7 @@ async def test_another_process_that_shows_something_newer_is_not_overwritten(wor
     world.slack.modals.publish("U0ALICE", theirs)
 
     await world.answered(await world.start("Look at this."))
-    await world.until(lambda: "hash_conflict" in [call.error for call in world.slack.refusals], "the refusal", 9.0)
+    await world.until(lambda: "hash_conflict" in [call.error for call in world.slack.refusals], "the refusal")
 
     assert [block["type"] for block in view.blocks] == ["divider"]
     assert len(rows(await home(world))) == 1
@@ -318,7 +318,7 @@ async def test_trouble_at_slack_only_delays_it(world: World, mode: Any) -> None:
     world.slack.fail("views.publish", mode)
     await world.slack.open_home("alice")
 
-    await world.until(lambda: methods(world.slack.calls).count("views.publish") >= 2, "the second attempt", 9.0)
+    await world.until(lambda: methods(world.slack.calls).count("views.publish") >= 2, "the second attempt")
     await world.until(lambda: world.slack.home("alice"), "the Home tab")
 
 
@@ -329,6 +329,6 @@ async def test_a_crowd_that_looks_stays_within_slacks_limits(worlds: Worlds) -> 
         thread = await world.start("All of us.")
         for user in ("bob", "carol", "alice"):
             await world.slack.say(user, "general", f"Here is {user}.", thread)
-        await world.answered(thread, 4, timeout=30)
+        await world.answered(thread, 4)
 
-        await world.until(lambda: all(rows(world.slack.home(u)) for u in ("alice", "bob", "carol")), "all lists", 15.0)
+        await world.until(lambda: all(rows(world.slack.home(u)) for u in ("alice", "bob", "carol")), "all lists")

@@ -280,7 +280,7 @@ async def test_what_waits_where_the_app_was_removed_comes_to_an_end(both: Estate
     await _leave_work(both, thread)
     await both.start_bot()
     assert await two.answered(await two.start("two?")) == ["Answer two."]
-    await one.until(lambda: one.rows("SELECT 1 FROM questions WHERE state = 'open'") == [], "no question is open", 8)
+    await one.until(lambda: one.rows("SELECT 1 FROM questions WHERE state = 'open'") == [], "no question is open")
     await one.idle()
     assert one.ended(thread)[-1]["status"] == "stopped"
     before = len(both.gateway.asked)
@@ -346,7 +346,7 @@ async def test_a_database_that_fails_for_a_moment_loses_no_message(estates: Esta
         ts = await one.slack.say("alice", "general", f"<@{one.slack.bot_user.id}> one?")
         await one.until(lambda: len(one.slack.deliveries[-1].attempts) > 1, "the event comes again")
         await one.execute("ALTER TABLE hidden RENAME TO installations")
-        await one.until(lambda: one.menus(ts), "the menu", 8)
+        await one.until(lambda: one.menus(ts), "the menu")
         await one.choose(ts)
         assert await one.answered(ts) == ["Answer one."]
         await one.idle()

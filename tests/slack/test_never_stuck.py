@@ -264,7 +264,7 @@ async def test_thinking_is_gone_after_a_failure_a_retry_in_place_and_a_takeover(
         await world.slack.say("alice", "general", "Be taken over.", thread)
         await world.until(lambda: world.slack.status("general", thread) == words.THINKING, "thinking once more")
         await world.restart(bobbin_grace=0.0)
-        await world.answered(thread, 2, timeout=15.0)
+        await world.answered(thread, 2)
         await world.until(lambda: world.slack.status("general", thread) == "", "gone after the takeover")
 
 

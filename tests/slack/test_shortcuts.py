@@ -164,7 +164,7 @@ async def test_a_message_that_is_gone_meanwhile_does_not_lose_the_question(world
 
     await world.slack.submit("alice", entered("Where has it gone?"))
 
-    await world.until(lambda: len(world.rows("SELECT 1 FROM answers WHERE state = 'ended'")) == 1, "an answer", 8.0)
+    await world.until(lambda: len(world.rows("SELECT 1 FROM answers WHERE state = 'ended'")) == 1, "an answer")
 
 
 # -- what travels in the dialog ------------------------------------------------------------------------------------

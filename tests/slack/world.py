@@ -37,6 +37,8 @@ MODEL = "demo/quick"
 DATABASE = "bobbin.sqlite3"
 KEY = "sk-test-of-the-whole-product"
 ACK_SECONDS = 3.0
+PATIENCE = 60.0
+"""Seconds after which something awaited is thought never to come: many, since machines may be busy."""
 _NOT_ANSWERS = "bobbin."
 
 
@@ -84,7 +86,7 @@ class World:
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
             if kind is None and self.bot is not None:
-                await self.until(lambda: self.slack.courier.busy() == 0, "every event is acknowledged", 5.0)
+                await self.until(lambda: self.slack.courier.busy() == 0, "every event is acknowledged")
         finally:
             await self.stop_bot()
             await self.slack.stop()
@@ -176,9 +178,9 @@ class World:
         """Choose from the newest menu in the thread."""
         await self.slack.choose(user, self.menus(thread, channel)[-1], "model_menu", f"openai:{model}")
 
-    async def answered(self, thread: str, count: int = 1, channel: str = "general", timeout: float = 8.0) -> list[str]:
+    async def answered(self, thread: str, count: int = 1, channel: str = "general") -> list[str]:
         """Wait until so many answers of the thread's chat have ended; gives what each of its messages shows."""
-        await self.until(lambda: len(self.ended(thread)) >= count, f"{count} ended answers", timeout)
+        await self.until(lambda: len(self.ended(thread)) >= count, f"{count} ended answers")
         return [shown(message) for message in self.answers(thread, channel)]
 
     # -- what stands in Slack --------------------------------------------------------------------------------------
@@ -208,7 +210,7 @@ class World:
     # -- what stands in the database -------------------------------------------------------------------------------
 
     def rows(self, query: str, *values: Any) -> list[Row]:
-        connection = sqlite3.connect(self.database, timeout=5)
+        connection = sqlite3.connect(self.database, timeout=PATIENCE)
         connection.row_factory = sqlite3.Row
         try:
             return [dict(row) for row in connection.execute(query, values)]
@@ -219,7 +221,7 @@ class World:
         """Change the database behind the bot's back; in a thread, since the bot's own writing may have to end first."""
 
         def change() -> None:
-            connection = sqlite3.connect(self.database, timeout=5)
+            connection = sqlite3.connect(self.database, timeout=PATIENCE)
             with connection:
                 connection.execute(statement, values)
             connection.close()
@@ -243,7 +245,7 @@ class World:
 
     # -- waiting and judging ---------------------------------------------------------------------------------------
 
-    async def until(self, predicate: Callable[[], Found], what: str, timeout: float = 5.0) -> Found:
+    async def until(self, predicate: Callable[[], Found], what: str, timeout: float = PATIENCE) -> Found:
         """Wait until `predicate()` is true; a LookupError or StopIteration means "not yet"."""
         deadline = time.monotonic() + timeout
         while True:
