@@ -23,7 +23,7 @@
         ├── NoCredit                 HTTP 402
         ├── ModelGone                HTTP 404, or a 400 that says the model is unknown
         ├── TooLong                  HTTP 413, or a 400 that says the context is too long
-        ├── Filtered                 finish_reason content_filter with nothing written
+        ├── Filtered                 finish_reason content_filter, or content rules
         ├── Unreadable               not asked at all: the message is nothing but files that could not be had
         └── RequestRefused           any other 4xx
 

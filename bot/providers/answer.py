@@ -124,6 +124,8 @@ class AnswerReader:
             self._raise_nothing()
         if not self.finished:
             raise BrokenOff("the stream ended without an end")
+        if self._reason == "content_filter":  # the rest was withheld: a person must not take this for the whole
+            raise Filtered()
         if rest:
             events.append(Token(rest))
         if self._usage is not None:

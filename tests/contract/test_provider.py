@@ -37,7 +37,6 @@ ODD_BUT_WHOLE: dict[str, tuple[list[bytes], list[Event]]] = {
     "no [DONE]": ([delta("Hi"), STOP], [Token("Hi"), Done()]),
     "no finish_reason": ([delta("Hi"), DONE], [Token("Hi"), Done()]),
     "cut by the limit of tokens": ([delta("Hi", "length"), DONE], [Token("Hi"), Done("length")]),
-    "filtered after text": ([delta("Hi", "content_filter"), DONE], [Token("Hi"), Done("content_filter")]),
     "usage first": ([USAGE, delta("Hi"), STOP, DONE], [Token("Hi"), Usage(7, 3, 0.002), Done()]),
     "null delta": ([delta("Hi"), NULL_DELTA], [Token("Hi"), Done()]),
     "null content": ([NULL_CONTENT, delta("Hi"), STOP], [Token("Hi"), Done()]),

@@ -162,6 +162,11 @@ async def test_text_without_an_end_is_broken_off(talk: Talk, last: bytes) -> Non
     assert (type(error), text) == (BrokenOff, "Once upon")
 
 
+async def test_text_whose_rest_is_withheld_is_no_whole_answer(talk: Talk) -> None:
+    error, text = await talk.failure(saying(delta("Once "), delta("upon", "content_filter"), DONE))
+    assert (type(error), text) == (Filtered, "Once upon")
+
+
 async def test_a_cut_connection_is_broken_off(talk: Talk) -> None:
     async def reset(heard: Heard, out: Out) -> None:
         await out.head()
