@@ -13,11 +13,13 @@ COPY storage storage
 RUN uv sync --locked --no-dev --no-editable
 
 FROM python:3.13-slim
-RUN useradd --system --create-home --home-dir /data bobbin
+RUN useradd --system --uid 10001 --create-home --home-dir /data bobbin
 COPY --from=build /app/.venv /app/.venv
 ENV PATH=/app/.venv/bin:$PATH DATABASE_URL=sqlite:////data/bobbin.sqlite3 HOST=0.0.0.0 LOG_FORMAT=json
-USER bobbin
+# By number, so that Kubernetes can see that it is not root.
+USER 10001
 WORKDIR /data
 VOLUME /data
 EXPOSE 3000
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s CMD ["python", "-c", "import os, urllib.request as web; web.build_opener(web.ProxyHandler({})).open(f\"http://127.0.0.1:{os.environ.get('PORT') or 3000}/healthz\", timeout=4)"]
 CMD ["bobbin", "run"]

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
+from sqlalchemy import text
 
+from bot.api.operations import operations
 from bot.config import Settings
+from bot.domain import Person
 from bot.errors import BobbinError
 from bot.observability import Metrics
+from storage.chats import Chats
+from storage.database import Database
+from storage.people import People
+from storage.replies import Replies
+from storage.tables import metadata
+from tests.storage.saying import Teller
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -96,10 +107,78 @@ def test_every_variable_that_is_mentioned_exists(page: Path) -> None:
 
 def test_every_metric_is_documented() -> None:
     """And every documented one exists."""
-    documented = {name.partition("{")[0] for cell in table("docs/operating.md", "Metrics") for name in names(cell)}
+    documented = {name.partition("{")[0] for cell in table("docs/operations.md", "Metrics") for name in names(cell)}
     families = re.findall(r"^# TYPE (bobbin_\w+) (\w+)", Metrics().render().decode(), re.MULTILINE)
 
     assert documented == {name for name, kind in families if not name.endswith("_created")}
+
+
+@pytest.mark.parametrize("page", ["grafana.json", "alerts.yaml"])
+def test_dashboard_and_alarms_ask_for_what_is_measured(page: str) -> None:
+    """Every one of our metrics is on the dashboard, and nothing asks for one that does not exist."""
+    lines = re.findall(r"^# TYPE (\w+) (\w+)$", Metrics().render().decode(), re.MULTILINE)
+    own = {name for name, _ in lines if not name.endswith("_created")}
+    series = own | {f"{name}_bucket" for name, kind in lines if kind == "histogram"}
+    asked = set(re.findall(r"\b(?:bobbin|process)_[a-z_]+\b", (ROOT / "docs" / page).read_text()))
+
+    assert asked - series == set()
+    if page == "grafana.json":
+        assert {name for name in own if name.startswith("bobbin")} - {
+            name.removesuffix("_bucket") for name in asked
+        } == set()
+
+
+def test_every_alarm_is_explained() -> None:
+    """With what to do about it."""
+    rules = yaml.safe_load((ROOT / "docs" / "alerts.yaml").read_text())["groups"][0]["rules"]
+    rows = table("docs/operations.md", "Alarms")
+
+    assert [name for cell in rows for name in names(cell)] == [rule["alert"] for rule in rules]
+
+
+def test_the_dashboard_can_be_imported() -> None:
+    """Panels do not overlap and every one has something to show."""
+    board = json.loads((ROOT / "docs" / "grafana.json").read_text())
+    cells = [
+        (x, y)
+        for panel in board["panels"]
+        for x in range(panel["gridPos"]["x"], panel["gridPos"]["x"] + panel["gridPos"]["w"])
+        for y in range(panel["gridPos"]["y"], panel["gridPos"]["y"] + panel["gridPos"]["h"])
+    ]
+
+    assert len(cells) == len(set(cells))
+    assert all(target["expr"] for panel in board["panels"] for target in panel["targets"])
+
+
+def test_the_examples_for_containers_name_what_exists() -> None:
+    """Paths, ports and variables of the Kubernetes and compose files are the program's own."""
+    kinds = list(yaml.safe_load_all((ROOT / "docs" / "kubernetes.yaml").read_text()))
+    (container,) = kinds[0]["spec"]["template"]["spec"]["containers"]
+    compose = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
+    variables = {each["name"] for each in container["env"]} | set(compose["bobbin"]["environment"])
+    paths = {container[probe]["httpGet"]["path"] for probe in ("startupProbe", "livenessProbe", "readinessProbe")}
+
+    assert [kind["kind"] for kind in kinds] == ["Deployment", "Service", "PodDisruptionBudget"]
+    assert variables <= {name.upper() for name in Settings.model_fields}
+    assert paths == {route.path for route in operations(Metrics(), {})} - {"/metrics"}
+    assert set(compose["bobbin"]["depends_on"]) == set(compose) - {"bobbin"}
+
+
+async def test_what_the_page_says_of_retention_is_true(database: Database) -> None:
+    """The statements run, and nothing of a chat stays behind."""
+    page = (ROOT / "docs" / "operations.md").read_text()
+    statements = page.split("```sql\n")[1].split("```")[0].replace("2025-01-01", "2999-01-01").strip().splitlines()
+    teller = Teller(Chats(database), Replies(database))
+    answer = await teller.answer((await teller.start()).chat)
+    await People(database).rate(answer.id, Person("T1", "U1"), 1)
+    async with database.begin() as connection:
+        for statement in statements:
+            await connection.execute(text(statement))
+    async with database.read() as connection:
+        left = [name for name in metadata.tables if await connection.scalar(text(f"SELECT count(*) FROM {name}"))]
+
+    assert len(statements) == 2
+    assert left == []
 
 
 def test_the_tree_of_errors_is_drawn_whole() -> None:
