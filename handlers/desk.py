@@ -137,9 +137,9 @@ class Desk:
         finally:
             self._asking[bucket] -= 1
             self._asking = +self._asking  # those at zero go
-        if grant is None:
+        if grant is None or not grant.ok:
             bucket.give_back()
-        else:
+        if grant is not None:
             bucket.sync(self._clock(), grant.level - self._asking[bucket], grant.wait)
         if grant is not None and grant.ok:
             self._give(who, method)

@@ -69,7 +69,9 @@ async def errands(desk: Desk, slack: StrictSlack, method: str, count: int, chann
     async def one() -> None:
         while True:
             await desk.slot(method, channel)
-            if slack.call(method, channel):
+            taken = slack.call(method, channel)
+            desk.settled(method, channel)
+            if taken:
                 return
             desk.refused(method, channel, 1.0)
 
@@ -88,7 +90,9 @@ async def answer(desk: Desk, slack: StrictSlack, words: int, shown: Shown) -> No
             while words:
                 desire.since = desk.now()
                 assert await desk.turn(desire) == method
-                if slack.call(method):
+                taken = slack.call(method)
+                desk.settled(method, "C1")
+                if taken:
                     words -= 1
                 else:
                     desk.refused(method, "C1", 1.0)
