@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -54,6 +55,23 @@ async def test_a_cancelled_unit_leaves_nothing_and_blocks_nobody(database: Datab
     async with database.begin() as connection:
         await connection.execute(insert(people), [_person("U2")])
     assert await _count(database) == 1
+
+
+def test_a_connection_in_the_making_outlives_no_loop(tmp_path: Path) -> None:
+    """Cut off anywhere: no thread comes back to a loop that is closed, which would be a warning and so an error."""
+
+    async def cut_off(turns: int) -> None:
+        database = Database.open(f"sqlite:///{tmp_path}/bobbin.db")
+        task = asyncio.create_task(database.ping())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        await database.close()
+
+    for turns in range(40):
+        asyncio.run(cut_off(turns))
 
 
 async def test_what_is_there_already_is_a_conflict_with_its_cause(database: Database) -> None:
