@@ -117,6 +117,11 @@ class Account:
     def part(self) -> float:
         return self.budgets.part
 
+    @property
+    def peers(self) -> int:
+        """How many processes spend from what this one may spend from."""
+        return 1 if self.budgets.alone else self.budgets.replicas
+
     async def take(self, method: str, channel: str, rate: float, burst: float) -> Grant | None:
         """Asks for one call; None when the common account cannot be asked, so that the own part decides."""
         return await self.budgets.take(self._key(method, channel), rate, burst)

@@ -112,6 +112,7 @@ class Desk:
         account = self._account
         if account is not None:
             self._pace.share(now, account.part)
+            self._pace.peers = account.peers
         for who, method in self._pace.grants(now):
             if isinstance(who, Desire):
                 who.busy = True

@@ -96,6 +96,8 @@ class Pace:
         self._desires: set[Desire] = set()
         self._errands: list[Errand] = []
         self._part = 1.0
+        self.peers = 1
+        """Processes that spend from the same allowances, this one included; each has about as many answers."""
         self._opened_edit_at = float("-inf")
 
     def join(self, desire: Desire) -> None:
@@ -223,14 +225,15 @@ class Pace:
     def _edit_room(self, now: float) -> float:
         """How many more answers the edits can carry: each, and each that has been written, needs one for its end."""
         bucket = self.bucket(UPDATE, "", now)
-        owed = self._sharers(Shown.EDIT) + sum(1 for d in self._desires if d.whole and d.shown is Shown.EDIT)
-        return max(0.0 if owed else 1.0, bucket.level(now) + REFILL * bucket.per_second - owed)
+        owed = self._living_on(Shown.EDIT) + sum(1 for d in self._desires if d.whole and d.shown is Shown.EDIT)
+        ours = (bucket.level(now) + REFILL * bucket.per_second) / self.peers
+        return max(0.0 if owed else 1.0, ours - owed)
 
     def _coming(self, now: float) -> int:
         """Answers that will soon live on edits, too, those that have no text yet included."""
         unopened = sum(1 for d in self._desires if d.unopened())
         starts = self.bucket(START, "", now).level(now)
-        return max(0, int(min(unopened - starts, self._edit_room(now))))
+        return self._everywhere(max(0, int(min(unopened - starts, self._edit_room(now)))))
 
     def _first_delay(self, now: float) -> float:
         """Seconds that a crowd's first words wait: its few edits are spread evenly, unless posts are scarcer."""
@@ -243,7 +246,14 @@ class Pace:
         return max(0.0, FIRST_SHARE * gap - queue / sum(bucket.per_second for bucket in posts))
 
     def _sharers(self, shown: Shown) -> int:
+        return self._everywhere(self._living_on(shown))
+
+    def _living_on(self, shown: Shown) -> int:
         return sum(1 for d in self._desires if d.lives_on(shown))
+
+    def _everywhere(self, here: int) -> int:
+        """How many there probably are in all processes; one alone is alone."""
+        return here * self.peers if here > 1 else here
 
     def _progress(self, now: float, ready: list[Desire], given: list[Grant]) -> None:
         for shown, method in ((Shown.NATIVE, APPEND), (Shown.EDIT, UPDATE)):
