@@ -28,6 +28,8 @@ REFILL = 1.0
 """Seconds of refill that are counted on, besides what is there, for ending the answers opened as edits."""
 FIRST_SHARE = 0.8
 """How long the first words of a crowd of edited answers wait, as a share of the gap that they will then have."""
+LOOK_AGAIN = 0.25
+"""Seconds between two looks whether there is room for a held answer."""
 MAX_HOLD = 8.0
 """Seconds after which held answers are opened, one by one, even if their edits will come seldom."""
 MAX_WAIT = 20.0
@@ -160,8 +162,9 @@ class Pace:
     def wake_at(self, now: float) -> float | None:
         """When `grants` may have something to give again; None: not before something changes."""
         shares = {shown: self._share(shown, now) for shown in (Shown.NATIVE, Shown.EDIT)}
+        opening = self._edit_room(now), self._first_delay(now)
         times = [self.bucket(e.method, e.channel, now).ready_at(now, self._kept_from(e, now)) for e in self._errands]
-        times += [self._earliest(d, now, shares) for d in self._desires if not d.busy and _wants(d)]
+        times += [self._earliest(d, now, shares, opening) for d in self._desires if not d.busy and _wants(d)]
         return max(now + 0.005, min(times)) if times else None
 
     # -- who is next -------------------------------------------------------------------------------------------
@@ -239,9 +242,9 @@ class Pace:
         """Seconds that a crowd's first words wait: its few edits are spread evenly, unless posts are scarcer."""
         coming = max(1, self._coming(now))
         gap = self.gap(Shown.EDIT, now, self._sharers(Shown.EDIT) + coming)
-        if gap <= 1.0:
-            return 0.0
         posts = [self.bucket(POST, channel, now) for channel in {d.channel for d in self._desires if d.unopened()}]
+        if gap <= 1.0 or not posts:
+            return 0.0
         queue = max(0.0, coming - sum(bucket.level(now) for bucket in posts))
         return max(0.0, FIRST_SHARE * gap - queue / sum(bucket.per_second for bucket in posts))
 
@@ -284,19 +287,29 @@ class Pace:
         reserve = min(float(kept), self.rate(UPDATE).burst - 1.0)
         return self.gap(shown, now, max(1, sharers), reserve), reserve
 
-    def _earliest(self, desire: Desire, now: float, shares: Mapping[Shown, tuple[float, float]]) -> float:
+    def _earliest(
+        self, desire: Desire, now: float, shares: Mapping[Shown, tuple[float, float]], opening: tuple[float, float]
+    ) -> float:
         if desire.whole or desire.must_close:
             calls = self._final_calls(desire)
             return min(self.bucket(m, desire.channel, now).ready_at(now) for m in calls)
         if desire.shown is Shown.NOT:
-            calls = (UPDATE,) if desire.reuse else (START, POST) if desire.may_native else (POST,)
-            soonest = min(self.bucket(m, desire.channel, now).ready_at(now) for m in calls)
-            return max(soonest, now + 0.05)
+            return max(now + 0.05, self._may_open_at(desire, now, opening))
         method = APPEND if desire.shown is Shown.NATIVE else UPDATE
         gap, reserve = shares[desire.shown]
         bucket = self.bucket(method, "", now)
         evenly = max(desire.written_at + gap, bucket.ready_at(now, reserve))
         return min(evenly, max(desire.written_at + MIN_GAP, bucket.ready_at(now, bucket.burst - 1.0)))
+
+    def _may_open_at(self, desire: Desire, now: float, opening: tuple[float, float]) -> float:
+        room, delay = opening
+        assert desire.since is not None
+        waits = desire.since + delay if room > 0 else now + LOOK_AGAIN
+        edit = max(0.0 if desire.reuse else waits, self._ready_at(UPDATE if desire.reuse else POST, desire, now))
+        return min(edit, self._ready_at(START, desire, now)) if desire.may_native and not desire.reuse else edit
+
+    def _ready_at(self, method: str, desire: Desire, now: float) -> float:
+        return self.bucket(method, desire.channel, now).ready_at(now)
 
     # -- budgets -----------------------------------------------------------------------------------------------
 

@@ -181,11 +181,12 @@ class Simulation:
         wake = self.pace.wake_at(self.now)
         if wake is not None and not self.now < self._next_look <= wake:
             self._next_look = wake
-            self._at(wake, self._look_again)
+            self._at(wake, lambda: self._look_again(wake))
 
-    def _look_again(self) -> None:
-        self._next_look = float("inf")
-        self._look()
+    def _look_again(self, due: float) -> None:
+        if due == self._next_look:  # else an earlier one was wanted since
+            self._next_look = float("inf")
+            self._look()
 
     def _travel(self) -> float:
         """Seconds until a call reaches Slack; its answer takes half a round trip back."""
