@@ -38,7 +38,11 @@ class Replicas(Simulation):
         wakes = [wake for pace in self._paces if (wake := pace.wake_at(self.now)) is not None]
         if wakes and not self.now < self._next_look <= min(wakes):
             self._next_look = min(wakes)
-            self._at(self._next_look, self._look_again)
+            self._at(self._next_look, self._look_on)
+
+    def _look_on(self) -> None:
+        self._next_look = float("inf")
+        self._look()
 
     def _granted(self, who: Desire | Errand, method: str) -> bool:
         assert isinstance(who, Desire)
