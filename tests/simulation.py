@@ -80,8 +80,8 @@ class Writer:
 
 
 class Simulation:
-    """`burst`: the share of a minute's allowance that Slack lets through at once. `jitter`: how many seconds longer than
-    usual a call may take to reach Slack."""
+    """`burst`: the share of a minute's allowance that Slack lets through at once. `jitter`: how much longer than
+    usual, in seconds, a call may take to reach Slack."""
 
     def __init__(
         self,
