@@ -306,6 +306,8 @@ class SlackAnswer:
         elif error.code == "streaming_state_conflict":
             page.native = self._leaving = self._desire.must_close = True
         elif error.code in ("message_not_found", "cant_update_message", "edit_window_closed"):
+            if page.ts is not None:  # it may still stand, and must not beside the new one
+                self.beside(self._slack.attempt("chat.delete", channel=self._channel, ts=page.ts))
             page.ts, page.shown, page.rich = None, None, False
         elif self._plain < 3:
             self._plain += 1
