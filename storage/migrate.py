@@ -1,23 +1,26 @@
-"""Brings a database to the newest schema with Alembic, from inside the program."""
+"""Brings a database to the newest schema with Alembic, from inside the program.
+
+Alembic is some ten megabytes: it is loaded only where something is to be migrated.
+"""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import URL, Connection, create_engine, event, text
+from sqlalchemy import URL, Connection, create_engine, event, inspect, text
 from sqlalchemy.pool import NullPool
 
 from bot.errors import StorageError
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+
 PrepareSqlite = Callable[[Any, Any], None]
 
+_FOLDER = Path(__file__).parent / "migrations"
 _ADVISORY_LOCK = 0x626F6262696E  # "bobbin"
 _ALEMBIC = threading.Lock()  # Alembic keeps its current environment in the module: one migration at a time in a process
 
@@ -43,25 +46,42 @@ def upgrade(url: URL, prepare_sqlite: PrepareSqlite) -> None:
         engine.dispose()
 
 
+def revisions() -> tuple[str, ...]:
+    """Those that this version knows, from the first to the newest: the files of the migrations begin with them."""
+    return tuple(sorted(path.name.partition("_")[0] for path in (_FOLDER / "versions").glob("[0-9]*.py")))
+
+
+def revision_of(connection: Connection) -> str | None:
+    """The database's own; None when it has none yet."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return found
+
+
 def configuration(connection: Connection) -> Config:
     """Alembic's configuration for our migrations, running on this connection."""
+    from alembic.config import Config
+
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    config.set_main_option("script_location", str(_FOLDER).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
     return config
 
 
 def _upgrade(connection: Connection) -> None:
-    config = configuration(connection)
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    unknown = set(MigrationContext.configure(connection).get_current_heads()) - known
-    if unknown:
+    here, known = revision_of(connection), revisions()
+    if here == known[-1]:
+        return
+    if here is not None and here not in known:
         raise StorageError(
-            f"the database has schema {', '.join(sorted(unknown))}, which this version of Bobbin does not know:"
+            f"the database has schema {here}, which this version of Bobbin does not know:"
             " run a newer version, or another database"
         )
-    command.upgrade(config, "head")
+    from alembic import command
+
+    command.upgrade(configuration(connection), "head")
 
 
 def _begin_immediate(connection: Connection) -> None:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
 from storage.database import Database
-from storage.migrate import configuration
+from storage.migrate import revision_of, revisions
 
 
 class Schema(StrEnum):
@@ -29,9 +27,7 @@ async def schema_of(database: Database) -> Schema:
 
 
 def _compare(connection: Connection) -> Schema:
-    scripts = ScriptDirectory.from_config(configuration(connection))
-    here = set(MigrationContext.configure(connection).get_current_heads())
-    if here == set(scripts.get_heads()):
+    here, known = revision_of(connection), revisions()
+    if here == known[-1]:
         return Schema.CURRENT
-    known = {script.revision for script in scripts.walk_revisions()}
-    return Schema.OLDER if here <= known else Schema.NEWER
+    return Schema.OLDER if here is None or here in known else Schema.NEWER

@@ -1,12 +1,11 @@
-"""Secrets at rest: sealed with `BOBBIN_SECRET_KEY`, the only home of cryptography."""
+"""Secrets at rest: sealed with `BOBBIN_SECRET_KEY`, the only home of cryptography.
+
+It is some seven megabytes: loaded only where there is something to seal.
+"""
 
 from __future__ import annotations
 
 import base64
-
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from bot.errors import StorageError
 
@@ -25,8 +24,11 @@ class Seal:
         texts = secret.replace(",", " ").split()
         if not texts:
             raise ValueError("a seal needs at least one key")
+        from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+
         keys = [Fernet(_key(text)) for text in texts]
         self._newest, self._keys = keys[0], MultiFernet(keys)
+        self._unreadable = (InvalidToken, UnicodeError)
 
     def seal(self, text: str) -> str:
         return self._keys.encrypt(text.encode()).decode("ascii")
@@ -35,7 +37,7 @@ class Seal:
         """Raises WrongKey when no key fits, or after `max_age` seconds."""
         try:
             return self._keys.decrypt(sealed.encode(), ttl=max_age).decode()
-        except (InvalidToken, UnicodeError) as error:
+        except self._unreadable as error:
             raise WrongKey(
                 "a sealed secret cannot be opened: BOBBIN_SECRET_KEY must still hold the key that sealed it"
             ) from error
@@ -44,11 +46,14 @@ class Seal:
         """The same secret under the first key; left as it is when it is so already. Raises WrongKey."""
         try:
             self._newest.decrypt(sealed.encode())
-        except (InvalidToken, UnicodeError):
+        except self._unreadable:
             return self.seal(self.open(sealed))
         return sealed
 
 
 def _key(text: str) -> bytes:
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
     derived = HKDF(algorithm=SHA256(), length=32, salt=None, info=b"bobbin installations").derive(text.encode())
     return base64.urlsafe_b64encode(derived)

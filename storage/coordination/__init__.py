@@ -5,7 +5,6 @@ from __future__ import annotations
 from bot.errors import SettingsError
 from storage.coordination.base import Coordination, Grant, Signal, SlowReader
 from storage.coordination.memory import MemoryCoordination
-from storage.coordination.redis_backend import RedisCoordination
 
 __all__ = ["Coordination", "Grant", "Signal", "SlowReader", "open_coordination"]
 
@@ -19,5 +18,7 @@ async def open_coordination(url: str) -> Coordination:
     if scheme == "memory":
         return MemoryCoordination()
     if scheme in ("redis", "rediss", "unix"):
+        from storage.coordination.redis_backend import RedisCoordination  # some six megabytes, for replicas alone
+
         return RedisCoordination(url)
     raise SettingsError("REDIS_URL must begin with redis:// or rediss://, such as redis://localhost:6379/0")

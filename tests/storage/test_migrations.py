@@ -16,7 +16,7 @@ from sqlalchemy import Connection, inspect, text
 import storage.migrations
 from bot.errors import StorageError
 from storage.database import Database
-from storage.migrate import configuration
+from storage.migrate import configuration, revisions
 from storage.tables import metadata
 
 MIGRATE = """
@@ -41,6 +41,10 @@ def _differences(connection: Connection) -> list[object]:
 
     context = MigrationContext.configure(connection, opts={"compare_type": True, "include_object": comparable})
     return list(compare_metadata(context, metadata))
+
+
+def test_the_files_are_named_after_their_revisions() -> None:
+    assert list(revisions()) == REVISIONS
 
 
 async def test_migrations_make_the_tables_of_the_metadata(database: Database) -> None:
