@@ -8,7 +8,7 @@ AT_ONCE := -n auto --maxprocesses 4 --dist worksteal -ra
 # The tests start many processes: what these import is compiled once.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run test thorough check bench-scale soak audit format docs picture release clean
+.PHONY: help run test thorough check bench bench-scale soak audit format docs picture release clean
 .DEFAULT_GOAL := help
 
 help: ## what can be made
@@ -40,6 +40,9 @@ audit: .venv/.ready-dev ## asks the open database of vulnerabilities about every
 format: .venv/.ready-dev ## rewrites the code in its one style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+bench: .venv/.ready-dev ## storms of answers against the whole product, beside what Slack's budgets allow (five minutes)
+	@$(BIN)/python -m tests.bench
 
 bench-scale: .venv/.ready-dev ## lists and searches among a thousand chats and among many, on PostgreSQL
 	$(BIN)/python -m tests.bench.scale $(if $(CHATS),--chats $(CHATS))

@@ -88,7 +88,7 @@ async def _memory() -> list[str]:
 def _row(count: int, channels: int, outcome: Outcome, least: float) -> None:
     name = f"{count} in {channels} channel{'s' * (channels > 1)}"
     ratio = f"{outcome.mean_lag() / least:.2f}" if count > 1 else "-"
-    calls = ", ".join(f"{name.rpartition('.')[2]} {n}" for name, n in outcome.calls.most_common())
+    calls = ", ".join(f"{name.removeprefix('chat.')} {n}" for name, n in outcome.calls.most_common())
     print(
         f"{name:<20} {outcome.complete:>3}/{count:<3} {outcome.mean_lag():6.2f} {outcome.p95_lag():6.2f} "
         f"{outcome.first_words():6.2f} {outcome.largest_gap():5.2f} {outcome.seconds:6.1f} {least:6.2f} {ratio:>5} "
