@@ -18,10 +18,9 @@ from storage.tables import OPEN, RUNNING, WAITING, answers, chats, messages, par
 LAPSED = and_(RUNNING, answers.c.lease_until <= database_time())
 
 
-def _running_beside() -> ColumnElement[bool]:
-    """Whether another answer of the same chat is running."""
-    other = answers.alias("other")
-    return exists().where(other.c.chat_id == answers.c.chat_id, other.c.state == "running").correlate(answers)
+_OTHER = answers.alias("other")
+_RUNNING_BESIDE = exists().where(_OTHER.c.chat_id == answers.c.chat_id, _OTHER.c.state == "running").correlate(answers)
+"""Whether another answer of the same chat is running."""
 
 
 class Replies:
@@ -123,7 +122,7 @@ class Replies:
 
     async def unattended(self, limit: int) -> list[str]:
         """Ids of chats with work that nobody holds, the longest waiting first."""
-        idle = and_(WAITING, ~_running_beside())
+        idle = and_(WAITING, ~_RUNNING_BESIDE)
         query = (
             select(answers.c.chat_id, answers.c.message_id)
             .where(OPEN, or_(idle, LAPSED))
@@ -254,7 +253,7 @@ class Replies:
 async def _claim(connection: AsyncConnection, chat_id: str, owner: str, lease: float) -> Answer | None:
     next_one = (
         select(answers.c.message_id)
-        .where(answers.c.chat_id == chat_id, OPEN, or_(LAPSED, and_(WAITING, ~_running_beside())))
+        .where(answers.c.chat_id == chat_id, OPEN, or_(LAPSED, and_(WAITING, ~_RUNNING_BESIDE)))
         .order_by(case((RUNNING, 0), else_=1), answers.c.number)
         .limit(1)
     )
