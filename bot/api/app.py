@@ -51,7 +51,10 @@ def create_app(parts: Parts) -> ASGIApp:
     app.include_router(calls.v1(parts.programs, parts.feed, gate))
     app.include_router(calls.calls(parts.programs, gate))
     app.include_router(sockets.router(parts.programs, parts.feed, gate))
-    app.router.routes.extend(operations(parts.metrics, parts.checks))
-    app.router.routes.extend(Route(path, slack, methods=["GET", "POST"]) for path, slack in parts.slack.items())
+    # In front: FastAPI makes its own routes while it looks for one, and Slack's first event would wait for all of them.
+    app.router.routes[:0] = [
+        *(Route(path, slack, methods=["GET", "POST"]) for path, slack in parts.slack.items()),
+        *operations(parts.metrics, parts.checks),
+    ]
     errors.install(app)
     return BodyLimit(app, dict.fromkeys(parts.slack, LARGEST_EVENT))

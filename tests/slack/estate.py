@@ -25,10 +25,10 @@ from starlette.routing import Mount
 from starlette.types import Message, Receive, Scope, Send
 
 from bot.manifest import bot_scopes, manifest
+from bot.sandbox.http_route import HttpRoute
 from bot.sandbox.limits import Limits
 from bot.sandbox.models import create_models_app
 from bot.sandbox.server import Sandbox
-from tests.services import free_port
 from tests.slack.world import World
 
 CLIENT, SECRET = "1.2", "the-secret-of-the-client"
@@ -121,8 +121,8 @@ class Estate(World):
     ) -> None:
         super().__init__(folder, log)
         self.clock, self.gateway = Clock(), Gateway()
-        port, app = free_port(), manifest()
-        events = None if socket else f"http://127.0.0.1:{port}/slack/events"
+        app = manifest()
+        events = None if socket else "http://127.0.0.1:9/slack/events"  # until the bot is there
         options: dict[str, Any] = {
             "limits": limits or Limits.off(),
             "clock": self.clock,
@@ -144,16 +144,27 @@ class Estate(World):
             "slack_client_id": CLIENT,
             "slack_client_secret": SecretStr(SECRET),
             "bobbin_secret_key": SecretStr(KEY),
-            "port": port,
+            "port": 0,
             **settings,
         }
 
     async def __aenter__(self) -> Self:
         await self.second.start()
-        return await super().__aenter__()
+        try:
+            return await super().__aenter__()
+        except BaseException:
+            await self.second.stop()
+            raise
 
     async def start_bot(self, **settings: Any) -> None:
         await super().start_bot(**{"slack_api_url": f"{self.slack.url}/all/api/", **settings})
+        self.route_to(self.url)
+
+    def route_to(self, url: str) -> None:
+        """The load balancer sends everything that Slack says over HTTP here from now on."""
+        route = self.slack.courier.route
+        if isinstance(route, HttpRoute):
+            route.url = f"{url}/slack/events"
 
     async def __aexit__(self, kind: type[BaseException] | None, *error: object) -> None:
         try:

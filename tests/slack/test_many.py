@@ -21,7 +21,6 @@ from sqlalchemy import event
 from bot.app import build
 from bot.doctor import examine
 from bot.errors import SettingsError
-from bot.sandbox.http_route import HttpRoute
 from bot.sandbox.limits import Limits
 from handlers.installing import STATE_LIFE
 from storage.sealing import _key
@@ -369,32 +368,25 @@ async def test_a_known_workspace_is_served_while_its_installation_cannot_be_read
 # -- replicas and organisations ----------------------------------------------------------------------------------------
 
 
-def route_to(estate: Estate, url: str) -> None:
-    """The load balancer sends everything here from now on."""
-    route = estate.slack.courier.route
-    assert isinstance(route, HttpRoute)
-    route.url = f"{url}/slack/events"
-
-
 async def test_other_replicas_follow_within_the_time_that_they_believe(
     both: Estate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     strangers_may_knock(both)
     monkeypatch.setattr("handlers.workspaces.BELIEVED", 0.2)
     async with build(both.settings().changed(port=0)) as replica:
-        route_to(both, replica.url)
+        both.route_to(replica.url)
         assert await both.answered(await both.start("one?")) == ["Answer one."]
-        route_to(both, both.url)
+        both.route_to(both.url)
         await both.uninstall(both.slack)
-        route_to(both, replica.url)
+        both.route_to(replica.url)
         time.sleep(0.2)
         await both.slack.say("alice", "general", f"<@{both.slack.bot_user.id}> one?")
         await both.until(lambda: both.slack.courier.busy() == 0, "it is acknowledged")
         await both.idle()
         assert len(both.rows("SELECT * FROM questions")) == 1
-        route_to(both, both.url)
+        both.route_to(both.url)
         assert (await both.install(both.slack)).status_code == 200
-        route_to(both, replica.url)
+        both.route_to(replica.url)
         assert await both.answered(await both.start("two?")) == ["Answer two."]
         await both.idle()
 
