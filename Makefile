@@ -8,6 +8,9 @@ AT_ONCE := -n auto --maxprocesses 4 --dist worksteal -ra
 # The tests start many processes: what these import is compiled once.
 unexport PYTHONDONTWRITEBYTECODE
 
+# Many tests hold the bot to Slack's three seconds. What a busy machine was too slow for is tried once more, alone.
+ALONE := $(BIN)/pytest -n0 --last-failed --last-failed-no-failures none
+
 .PHONY: help run test thorough check bench bench-scale soak audit format docs picture release clean
 .DEFAULT_GOAL := help
 
@@ -18,7 +21,7 @@ run: .venv/.ready ## a Slack-like workspace in the browser, with Bobbin in it
 	@$(BIN)/bobbin sandbox
 
 test: check ## the checks and all tests
-	$(BIN)/pytest $(AT_ONCE)
+	$(BIN)/pytest $(AT_ONCE) || $(ALONE)
 
 thorough: check ## the checks and all tests, with many more examples: for much longer
 	$(BIN)/pytest $(AT_ONCE) --thorough
