@@ -12,10 +12,10 @@ import math
 import random
 import statistics
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from handlers.pace import APPEND, PER_CHANNEL, POST, RATES, START, STOP, UPDATE, Desire, Errand, Pace, Shown
+from handlers.pace import PER_CHANNEL, POST, RATES, START, STOP, UPDATE, Desire, Errand, Pace, Shown
 
 PAGE = 1_600
 """Words that one message holds; a longer answer goes on in the next."""
@@ -313,98 +313,3 @@ def mixed_hour(
             simulation.errand(at, "reactions.add", channel)
     simulation.run()
     return simulation
-
-
-# -- what no scheduler can go below --------------------------------------------------------------------------------
-
-
-def floor(
-    count: int, *, channels: int = 1, words: int = 200, rate: float = 40.0, burst: float = 0.2, post_burst: float = 3.0
-) -> float:
-    """A mean lag, in seconds, that no scheduler can go below with these budgets; calls take no time here.
-
-    An answer is opened by a start or by a post. A stream then lives on appends and its stop, an edited message on
-    updates; or it is held and opened when the model has ended, whole. The best division of the answers among the two
-    ways is taken. Words come one by one: half the time between two of them is no lag.
-    """
-    length = words / rate
-    start_burst = 60 * burst * RATES[START].per_second
-    streams = _ways(_openings(START, start_burst, count), length, *_allowance(burst, APPEND, STOP))
-    edits = _ways(_openings(POST, post_burst, count, channels), length, *_allowance(burst, UPDATE))
-    total = min(streams[natives] + edits[count - natives] for natives in range(count + 1))
-    return max(0.0, total / count / length - 0.5 / rate)
-
-
-def _openings(method: str, burst: float, count: int, lanes: int = 1) -> list[float]:
-    """When the first `count` calls of a method may be made, from a full bucket in each of `lanes` channels."""
-    each = [max(0.0, (k + 1 - max(1.0, burst)) / RATES[method].per_second) for k in range(count)]
-    return sorted(each * lanes)[:count]
-
-
-def _allowance(burst: float, *methods: str) -> tuple[float, float]:
-    """Calls at once, and calls a second."""
-    rate = sum(RATES[method].per_second for method in methods)
-    return 60 * burst * rate, rate
-
-
-def _ways(openings: Sequence[float], length: float, burst: float, rate: float) -> list[float]:
-    """For 0, 1, 2, … answers of one kind: seconds of lag, times `length`, that they have at least.
-
-    Some are opened early, the others when the model has ended; these cannot come quicker than from a full bucket at
-    that moment, nor before the budget has opened all that went before.
-    """
-    early = _least([at for at in openings if at < length], length, burst, rate)
-    least = [0.0]
-    for number in range(1, len(openings) + 1):
-        least.append(
-            min(
-                early[opened] + sum(_whole(max(length + openings[k], openings[opened + k]), length)
-                for k in range(number - opened))
-                for opened in range(min(number, len(early) - 1) + 1)
-            )
-        )  # fmt: skip
-    return least
-
-
-def _whole(shown: float, length: float) -> float:
-    """The lag of an answer that is shown at once, when the model has ended."""
-    return length * shown - length**2 / 2
-
-
-def _least(openings: Sequence[float], length: float, burst: float, rate: float) -> list[float]:
-    """For the first 0, 1, 2, … of these openings: the lag of answers that are opened then or later and share a budget.
-
-    Lagrange's bound: give each write a price and let every answer minimise lag plus price alone; minus what the budget
-    is worth at that price, this is never above the true minimum, whatever the price. The price is g²/2 (then answers
-    choose gaps of g seconds) until the model's end, falling to nothing `late` seconds after it. The best of many
-    prices is taken for each number of answers.
-    """
-    best = [0.0] * (len(openings) + 1)
-    for late in (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0):
-        for step in range(60):
-            gap = 0.04 * length * 1.07**step
-            total = -(gap**2) / 2 * (burst + rate * (length + late / 2))
-            for number, opened in enumerate(openings, 1):
-                total += _alone(opened, length, gap, late)
-                best[number] = max(best[number], total)
-    return best
-
-
-def _alone(opened: float, length: float, gap: float, late: float) -> float:
-    """The least lag plus price of one answer opened at `opened` or later: it ends at the model's end, at full price, or
-    `late` after it, for nothing. A moment in between is never better, since lag and price change evenly with it."""
-    at_end = _in_gaps(opened, length, gap)
-    afterwards = _in_gaps(opened, length + late, gap) - late**2 / 2 - gap**2 / 2
-    return min(at_end, afterwards)
-
-
-def _in_gaps(opened: float, length: float, gap: float) -> float:
-    """Lag and price with the best number of writes."""
-    many = max(1.0, (length - max(opened, gap)) / gap)
-    return min(_with_writes(opened, length, writes) + writes * gap**2 / 2 for writes in (int(many), int(many) + 1))
-
-
-def _with_writes(opened: float, length: float, writes: int) -> float:
-    """The lag with so many writes, evenly spread, after the first words."""
-    first = max(opened, length / (writes + 1))
-    return first**2 / 2 + (length - first) ** 2 / (2 * writes)

@@ -10,7 +10,8 @@ import sys
 
 from tests.bench.measure import Outcome, storm
 from tests.bench.stage import script
-from tests.simulation import floor, mixed_hour
+from tests.floor import floor
+from tests.simulation import mixed_hour
 
 LIMIT = 600.0
 """Seconds that the whole may take."""

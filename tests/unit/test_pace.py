@@ -23,7 +23,8 @@ from handlers.pace import (
     Shown,
 )
 from handlers.rates import FORGIVE_AFTER, LONGEST_FLIGHT, UNKNOWN, Bucket
-from tests.simulation import Simulation, Writer, floor, mixed_hour, storm
+from tests.floor import floor
+from tests.simulation import Simulation, Writer, mixed_hour, storm
 
 TARGET = 1.5
 """How many times the floor a storm's mean lag may be."""
