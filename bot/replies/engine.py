@@ -61,13 +61,17 @@ class Run:
     reason: str = "stop"
     stopped: bool = False
     lost: bool = False
+    unrecorded: tuple[Part, ...] | None = None
+    """Where the answer stands, when the database was away as it was to be told."""
     asking: asyncio.Task[None] | None = None
     serving: asyncio.Task[None] | None = None
 
     async def record(self, parts: tuple[Part, ...]) -> None:
+        self.unrecorded = parts
         with contextlib.suppress(StorageError):  # a later record repeats it; a take-over finds the message by itself
             if not await self.replies.record(self.answer.id, self.owner, parts):
                 self.lose()
+            self.unrecorded = None
 
     def stop(self) -> None:
         self.stopped = True
@@ -200,6 +204,8 @@ class Engine:
         except BaseException:
             await asyncio.shield(sink.abandon())
             raise
+        if (parts := run.unrecorded) is not None:  # else the next answer might take these messages for its own
+            await self._persist(lambda: self._replies.record(run.answer.id, self.owner, parts), run)
         await self._persist(lambda: self._replies.finish(run.answer.id, self.owner), run)
         self._metrics.answer_ended(ending.status)
         log.info("answer_ended", answer=run.answer.id, outcome=ending.status, error=ending.error)

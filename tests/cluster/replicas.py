@@ -125,9 +125,15 @@ class Talk:
         assert (asked if in_order else sorted(asked)) == self.questions
         assert [m["text"] for m in stored if m["role"] == "assistant"] == [answer_to(q) for q in asked]
         stands = [shown(message) for message in world.answers(self.thread, self.channel)]
-        assert stands == [answer_to(q) for q in asked]
+        assert stands == [answer_to(q) for q in asked], [_summary(text) for text in stands]
         assert (len(world.headers(self.thread, self.channel)), len(world.menus(self.thread, self.channel))) == (1, 0)
         assert not [m.ts for m in world.slack.thread(self.channel, self.thread) if WAITING in m.reactions]
+
+
+def _summary(text: str) -> str:
+    """Enough of what stands wrong to see what happened."""
+    said = text.split()
+    return f"{len(said)} words, {' '.join(said[:2])} … {' '.join(said[-2:])}"
 
 
 def talks(world: Replicas, count: int, rooms: int) -> list[Talk]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
-from bot.domain import Answer, Chat, Done, Ending, Event, ModelRef, Status, Token
+from bot.domain import Answer, Chat, Done, Ending, Event, ModelRef, Part, Status, Token
 from bot.observability import Metrics
 from bot.providers.base import Request
 from bot.replies.engine import Engine
@@ -166,6 +167,45 @@ async def test_what_a_silent_process_was_writing_is_counted_where_it_goes_on(
             replica.metrics.render().count(b"bobbin_leases_taken_over_total 1.0") for replica in (silent, other)
         ]
         assert sum(taken_over) == 1
+
+
+class Board(NowhereSink):
+    """Shows the answer in one message, at its end."""
+
+    def __init__(self, control: Control) -> None:
+        self._control = control
+
+    async def close(self, ending: Ending) -> None:
+        await self._control.record((Part("1.5", native=False),))
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"])
+async def test_no_answer_ends_before_it_is_known_where_it_stands(migrated_url: str) -> None:
+    """Else the next answer, taken over, would find the messages of this one and take them for its own."""
+
+    async def on_the_board(chat: Chat, answer: Answer, control: Control) -> ReplySink:
+        return Board(control)
+
+    refuse = "CREATE TRIGGER away BEFORE UPDATE OF parts ON answers BEGIN SELECT RAISE(ABORT, 'away'); END"
+    async with replicas(migrated_url) as (one, other):
+        one.engine._sinks = on_the_board
+        await _execute(migrated_url, refuse)
+        chat_id = await start(one)
+        answer = await _running(one, chat_id)
+        await asyncio.sleep(1.0)
+        assert (await other.replies.get(answer.id)).status is Status.RUNNING
+        await _execute(migrated_url, "DROP TRIGGER away")
+        assert (await ended(one, answer)).parts == (Part("1.5", native=False),)
+
+
+async def _execute(url: str, statement: str) -> None:
+    def change() -> None:
+        connection = sqlite3.connect(url.removeprefix("sqlite:///"), timeout=5)
+        connection.execute(statement)
+        connection.commit()
+        connection.close()
+
+    await asyncio.to_thread(change)
 
 
 async def _running(replica: Replica, chat_id: str) -> Answer:
