@@ -52,9 +52,13 @@ async def list_chats(
     that the person has left.
     """
     own = and_(participants.c.team == person.team, participants.c.user == person.user, participants.c.away == false())
-    mine = and_(own, await holding(connection, words, own)) if words else own
+    found = await holding(connection, words, own)
     key = (participants.c.active_at, participants.c.chat_id)
-    query = select(chats, participants.c.active_at).join(participants, participants.c.chat_id == chats.c.id).where(mine)
+    query = select(chats, participants.c.active_at).join(participants, participants.c.chat_id == chats.c.id)
+    query = query.where(found.condition)
+    at_once = found.few and cursor is None
+    if at_once:
+        query = query.add_columns(func.count().over().label("total"))
     if cursor is not None:
         active_at, chat_id = _decode(cursor)
         there = tuple_(literal(active_at, UtcTime), literal(chat_id))
@@ -63,8 +67,12 @@ async def list_chats(
     rows = (await connection.execute(query)).all()
     most = MOST_FOUND if words else MOST_COUNTED
     more = len(rows) > limit
-    alone = cursor is None and not more
-    total = len(rows) if alone else await _count(connection, mine, most, searching=bool(words))
+    if cursor is None and not more:
+        total = len(rows)
+    elif at_once:
+        total = rows[0].total
+    else:
+        total = await _count(connection, found.condition, most, searching=bool(words))
     shown = list(reversed(rows[:limit])) if newer else rows[:limit]
     older = (cursor is not None) if newer else more
     before = more if newer else cursor is not None
@@ -72,7 +80,7 @@ async def list_chats(
         chats=[to_chat(row) for row in shown],
         next_cursor=_encode(shown[-1].active_at, shown[-1].id) if older and shown else None,
         total=total,
-        at_least=total >= most,
+        at_least=total >= most and not at_once,
         previous_cursor=_encode(shown[0].active_at, shown[0].id) if before and shown else None,
     )
 

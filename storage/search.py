@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, and_, exists, func, or_, select, text, union
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -32,14 +33,24 @@ _INDEXED = text(
 )
 
 
-async def holding(connection: AsyncConnection, words: Sequence[str], own: ColumnElement[bool]) -> ColumnElement[bool]:
-    """Whether each of the words occurs in a participant's chat, in the title or in some message, whatever its case.
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """Which of a person's chats hold the words."""
+
+    condition: ColumnElement[bool]
+    """On participants, joined with chats."""
+    few: bool
+    """All that it finds is found in one go, so that counting costs nothing more."""
+
+
+async def holding(connection: AsyncConnection, words: Sequence[str], own: ColumnElement[bool]) -> Holding:
+    """Whether each of the words occurs in a chat, in the title or in some message, whatever its case.
 
     `own`: which rows of the participants are the person's.
     """
-    rare = await _rarest(connection, words, own)
+    rare = await _rarest(connection, words, own) if words else None
     conditions = [_holds(word) for word in words if word != rare]
-    return and_(*conditions, *([_is_among(rare)] if rare is not None else []))
+    return Holding(and_(own, *conditions, *([_is_among(rare)] if rare is not None else [])), few=rare is not None)
 
 
 def _holds(word: str) -> ColumnElement[bool]:
