@@ -23,7 +23,7 @@ HASTE = 10.0
 STRICT = Limits(rate_scale=HASTE, ack_seconds=2.0, retry_delays=(0.0, *[1.0] * 60))
 PEOPLE = ("alice", "bob", "carol", "dan")
 RATE = 40.0
-WORDS = 60
+WORDS = 40
 WAITING = "hourglass_flowing_sand"
 
 

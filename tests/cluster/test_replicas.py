@@ -24,7 +24,7 @@ async def test_replicas_start_together_on_an_empty_database_and_keep_within_slac
     async with Replicas(tmp_path, nursery, postgresql_url, redis_url) as world:
         world.forgive("no_reaction")
         world.slack.multiply_deliveries(2)
-        begun = talks(world, 9, 4)
+        begun = talks(world, 8, 4)
         await asyncio.gather(*(_talk(talk, 2) for talk in begun))
         await settled(world, begun)
         assert [(call.method, call.error) for call in world.slack.calls if call.error == "ratelimited"] == []
@@ -39,7 +39,7 @@ async def test_everything_that_can_die_dies_in_mid_answer(
         world.forgive(*TROUBLES)
         world.slack.multiply_deliveries(2)
         begun = talks(world, 24, 8)
-        talking = asyncio.gather(*(_talk(talk, 2) for talk in begun))
+        talking = asyncio.gather(*(_talk(talk, 1) for talk in begun))
         await asyncio.sleep(1.5)
         await world.kill(0)
         await asyncio.sleep(1.0)
@@ -64,7 +64,7 @@ async def test_a_rolling_restart_while_slack_fails_loses_nothing(
     async with Replicas(tmp_path, nursery, postgresql_url, redis_url) as world:
         world.forgive(*TROUBLES)
         begun = talks(world, 8, 4)
-        talking = asyncio.gather(*(_talk(talk, 2) for talk in begun))
+        talking = asyncio.gather(*(_talk(talk, 1) for talk in begun))
         for number in range(3):
             await asyncio.sleep(0.7)
             await world.kill(number, signal.SIGTERM)
