@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sqlite3
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import aiosqlite
 from sqlalchemy import URL, Connection, event, make_url, text
 from sqlalchemy.exc import ArgumentError, IntegrityError, OperationalError, StatementError, TimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import ConnectionPoolEntry, Pool, QueuePool
 
 from bot.errors import SettingsError, StorageError
 from storage.migrate import upgrade
+from storage.sqlite import connect
 
 _log = logging.getLogger(__name__)
 
@@ -29,6 +28,10 @@ PRAGMAS = (
     "PRAGMA synchronous = NORMAL",
     "PRAGMA foreign_keys = ON",
 )
+
+
+_GIVING_UP = 2.0
+"""Seconds that closing waits for connections that are still in use."""
 
 
 class Conflict(StorageError):
@@ -120,9 +123,17 @@ class Database:
             await connection.execute(text("SELECT 1"))
 
     async def close(self) -> None:
+        """Waits a little for units that are just being given up, since nobody closes what comes back later."""
+        deadline = time.monotonic() + _GIVING_UP
+        while _in_use(self._engine.pool) and time.monotonic() < deadline:  # noqa: ASYNC110 - the pool tells nobody
+            await asyncio.sleep(0.01)
         await self._engine.dispose()
         if self._scratch is not None:
             self._scratch.cleanup()
+
+
+def _in_use(pool: Pool) -> int:
+    return pool.checkedout() if isinstance(pool, QueuePool) else 0
 
 
 @contextmanager
@@ -166,27 +177,14 @@ def _engine(url: URL, pool_size: int) -> AsyncEngine:
         options |= {"pool_pre_ping": True, "connect_args": {"connect_timeout": 5}}
     engine = create_async_engine(url, pool_size=pool_size, max_overflow=pool_size, **options)
     if url.get_backend_name() == "sqlite":
-        event.listen(engine.sync_engine, "do_connect", _connect_wholly)
+        event.listen(engine.sync_engine, "do_connect", _connect_sqlite)
         event.listen(engine.sync_engine, "connect", _prepare_sqlite)
         event.listen(engine.sync_engine, "begin", _begin_sqlite)
     return engine
 
 
-def _connect_wholly(_dialect: Any, _entry: Any, _arguments: Any, options: dict[str, Any]) -> None:
-    options["async_creator_fn"] = _connect
-
-
-async def _connect(path: str, **options: Any) -> aiosqlite.Connection:
-    """Opened by a thread, which must not come back to a loop that is gone: who is cancelled waits until it is done."""
-    connecting = aiosqlite.connect(path, **options)
-    connecting._thread.daemon = True  # no reason for a process not to end
-    opening = asyncio.ensure_future(connecting)
-    try:
-        return await asyncio.shield(opening)
-    except asyncio.CancelledError:
-        with suppress(sqlite3.Error):
-            await (await opening).close()
-        raise
+def _connect_sqlite(_dialect: Any, _entry: Any, _arguments: Any, options: dict[str, Any]) -> None:
+    options["async_creator_fn"] = connect
 
 
 def _prepare_sqlite(connection: Any, _entry: ConnectionPoolEntry) -> None:

@@ -57,6 +57,28 @@ async def test_a_cancelled_unit_leaves_nothing_and_blocks_nobody(database: Datab
     assert await _count(database) == 1
 
 
+async def test_a_unit_cut_off_in_mid_statement_blocks_nobody(migrated_url: str) -> None:
+    """Though somebody remembers the error, and with it the statement."""
+
+    async def unit(database: Database) -> None:
+        for _ in range(9):
+            async with database.begin() as connection:
+                await connection.execute(text("SELECT 1"))
+                await connection.execute(text("SELECT 2"))
+
+    remembered = []
+    for moment in range(100):
+        database = Database.open(migrated_url)
+        task = asyncio.create_task(unit(database))
+        await asyncio.sleep(moment * 0.0002)
+        task.cancel()
+        await asyncio.wait([task])
+        remembered.append(task)
+        async with asyncio.timeout(20), database.begin():  # a lock would be waited for for 30 seconds
+            pass
+        await database.close()
+
+
 def test_a_connection_in_the_making_outlives_no_loop(tmp_path: Path) -> None:
     """Cut off anywhere: no thread comes back to a loop that is closed, which would be a warning and so an error."""
 
