@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from starlette.types import ASGIApp
 
 from bot.api.app import Parts, create_app
+from bot.api.front import Later
 from bot.api.operations import Check
 from bot.chats.enclosures import Enclosures
 from bot.chats.feed import Feed
@@ -230,7 +231,9 @@ def _http(ground: Ground, kept: _Kept, talk: _Talk, connection: SocketConnection
     if ground.pages is not None:
         paths |= {INSTALL: ground.pages, REDIRECT: ground.pages}
     checks = _checks(ground, connection)
-    return create_app(Parts(talk.programs, talk.feed, kept.tokens, ground.coordination, ground.metrics, checks, paths))
+    parts = Parts(talk.programs, talk.feed, kept.tokens, ground.coordination, ground.metrics, checks, paths)
+    # Slack's first event waits for nothing; where Slack comes by socket, perhaps nobody ever comes here.
+    return create_app(parts) if paths else Later(lambda: create_app(parts))
 
 
 def _checks(ground: Ground, connection: SocketConnection | SlackRequests) -> dict[str, Check]:

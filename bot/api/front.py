@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -18,6 +18,19 @@ NEXT_WITHIN = 20.0
 """Seconds until the next piece of a body must be there."""
 WHOLE_WITHIN = 120.0
 """Seconds until all of it must be."""
+
+
+class Later:
+    """An application that is made when somebody first comes to it: making it takes as long as all else at a start."""
+
+    def __init__(self, make: Callable[[], ASGIApp]) -> None:
+        self._make = make
+        self._app: ASGIApp | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._app is None:
+            self._app = self._make()
+        await self._app(scope, receive, send)
 
 
 class Doorway:

@@ -24,12 +24,11 @@ from starlette.responses import JSONResponse
 from starlette.routing import Mount
 from starlette.types import Message, Receive, Scope, Send
 
-from bot.manifest import bot_scopes, manifest
 from bot.sandbox.http_route import HttpRoute
 from bot.sandbox.limits import Limits
 from bot.sandbox.models import create_models_app
 from bot.sandbox.server import Sandbox
-from tests.slack.world import World
+from tests.slack.world import World, installation
 
 CLIENT, SECRET = "1.2", "the-secret-of-the-client"
 KEY = "a-key-that-seals-the-tokens"
@@ -65,7 +64,7 @@ class Gateway:
             "ok": True,
             "access_token": token,
             "token_type": "bot",
-            "scope": ",".join(sorted(bot_scopes())),
+            "scope": ",".join(sorted(installation()["scopes"])),
             "bot_user_id": first.bot.id,
             "app_id": first.app_id,
             "team": None if enterprise else {"id": first.team_id, "name": first.team_name},
@@ -121,14 +120,11 @@ class Estate(World):
     ) -> None:
         super().__init__(folder, log)
         self.clock, self.gateway = Clock(), Gateway()
-        app = manifest()
         events = None if socket else "http://127.0.0.1:9/slack/events"  # until the bot is there
         options: dict[str, Any] = {
             "limits": limits or Limits.off(),
             "clock": self.clock,
-            "scopes": bot_scopes(),
-            "events": app["settings"]["event_subscriptions"]["bot_events"],
-            "commands": app["features"]["slash_commands"],
+            **installation(),
             "enterprise": enterprise,
         }
         mounts = [Mount("/models/v1", create_models_app(self.models)), Mount("/all/api", self.gateway)]

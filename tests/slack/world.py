@@ -14,6 +14,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from functools import cache
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -57,12 +58,9 @@ class World:
         self.database = folder / DATABASE
         self.log = log
         self.models = models or ModelServer(words_per_second=5000.0)
-        app = manifest()
         self.slack = Sandbox(
             limits=limits or Limits.off(),
-            scopes=bot_scopes(),
-            events=app["settings"]["event_subscriptions"]["bot_events"],
-            commands=app["features"]["slash_commands"],
+            **installation(),
             mounts=[Mount("/models/v1", create_models_app(self.models))],
         )
         self.bot: Bot | None = None
@@ -312,6 +310,17 @@ class World:
         texts = {m.typed for m in people if m.typed} | self._texts | {a.text for a in self.models.journal}
         lines = {line.partition("> ")[2] or line for text in texts for line in text.splitlines()}
         return {line.strip() for line in lines if len(line.strip()) >= 12}
+
+
+@cache
+def installation() -> dict[str, Any]:
+    """What the app is installed with."""
+    app = manifest()
+    return {
+        "scopes": bot_scopes(),
+        "events": tuple(app["settings"]["event_subscriptions"]["bot_events"]),
+        "commands": tuple(app["features"]["slash_commands"]),
+    }
 
 
 def on_time(delivery: Any) -> bool:
