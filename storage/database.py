@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, nullcontext
@@ -28,7 +30,8 @@ PRAGMAS = (
     "PRAGMA synchronous = NORMAL",
     "PRAGMA foreign_keys = ON",
 )
-
+_PREPARED_WITHIN = 30.0
+"""Seconds, like the timeout: SQLite does not wait where several processes make a new file's journal at once."""
 
 _GIVING_UP = 2.0
 """Seconds that closing waits for connections that are still in use."""
@@ -191,16 +194,30 @@ def _prepare_sqlite(connection: Any, _entry: ConnectionPoolEntry) -> None:
     connection.isolation_level = None  # the driver shall not begin transactions on its own: `_begin_sqlite` does
     cursor = connection.cursor()
     for pragma in PRAGMAS:
-        cursor.execute(pragma)
+        _execute_when_free(cursor, pragma)
     cursor.close()
     # SQLite's own lower() knows ASCII alone; searches ignore case in every script.
     connection.create_function("lower", 1, _lower, deterministic=True)
 
 
+def _execute_when_free(cursor: Any, pragma: str) -> None:
+    """To change the journal, SQLite must turn a read lock into a write lock, and refuses at once if another has one."""
+    deadline = time.monotonic() + _PREPARED_WITHIN
+    while True:
+        try:
+            cursor.execute(pragma)
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+        time.sleep(random.uniform(0.005, 0.03))  # only while a new file is being made
+
+
 def _begin_sqlite(connection: Connection) -> None:
-    # A transaction that reads first and writes later cannot wait for another writer: it would fail at once.
-    writing = connection.get_execution_options().get("writing", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+    # A transaction that reads first and writes later cannot wait for another writer: it would fail at once. Reads need
+    # none: each statement sees what was committed when it began, as with PostgreSQL here.
+    if connection.get_execution_options().get("writing", False):
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _lower(value: object) -> object:
