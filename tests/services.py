@@ -69,12 +69,15 @@ def _wait(ready: Callable[[], object], process: subprocess.Popen[bytes], what: s
 # PostgreSQL
 
 
-def postgresql() -> Service:
-    """`TEST_POSTGRES_URL`, else the machine's PostgreSQL, else the one from the package index. Raises Unavailable."""
+def postgresql(*settings: str) -> Service:
+    """`TEST_POSTGRES_URL`, else the machine's PostgreSQL, else the one from the package index. Raises Unavailable.
+
+    `settings`: for the machine's.
+    """
     if url := os.environ.get("TEST_POSTGRES_URL"):
         return Service(url)
     binaries = _postgresql_binaries()
-    return _debian_postgresql(binaries) if binaries else _packaged_postgresql()
+    return _debian_postgresql(binaries, settings) if binaries else _packaged_postgresql()
 
 
 def _postgresql_binaries() -> Path | None:
@@ -90,7 +93,7 @@ def _version(path: str) -> float:
     return 0.0
 
 
-def _debian_postgresql(binaries: Path) -> Service:
+def _debian_postgresql(binaries: Path, settings: tuple[str, ...]) -> Service:
     user = _unprivileged_user()
     home = Path(tempfile.mkdtemp(prefix="bobbin-pg-", dir="/tmp"))  # short: it holds a socket too
     server: subprocess.Popen[bytes] | None = None
@@ -103,7 +106,7 @@ def _debian_postgresql(binaries: Path) -> Service:
     try:
         _create_cluster(binaries, home, user)
         port = free_port()
-        server = _run_postgres(binaries, home, user, port)
+        server = _run_postgres(binaries, home, user, port, *settings)
         url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
         _wait(lambda: psycopg.connect(url, connect_timeout=3).close(), server, "PostgreSQL")
     except BaseException:

@@ -1,88 +1,55 @@
 """Lists, search and a continued chat beside each other: among a thousand chats, and among very many.
 
-    python -m tests.bench.scale [--chats 1000000] [--own 5000] [--rounds 60] [--explain]
+    python -m tests.bench.scale [--chats 1000000] [--rounds 60] [--explain] [--keep]
 
-Two PostgreSQL databases are filled, ten messages to a chat: a small one in which one person owns all thousand chats,
-and a big one in which one person owns `--own` of them. The same operations run on both in turn, so that whatever else
-the machine does strikes both alike.
+Two PostgreSQL databases, ten messages to a chat. In the small one a person owns all thousand chats. In the big one
+there are two people: one owns a thousand chats as well, so that nothing differs but what others have; the other owns
+five thousand, more than the small one holds. The same operations run for all three in turn, so that whatever else the
+machine does strikes all alike.
+
+`--keep`: with `TEST_POSTGRES_URL`, databases of these sizes stay there and are used again.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import statistics
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from importlib import import_module
 from typing import Any
 
 import psycopg
+from sqlalchemy import event
 
-from bot.domain import Person, Place
+from bot.domain import Ending, Person, Place, Status
 from storage.chats import Chats, NewMessage
 from storage.database import Database
+from storage.questions import Questions
 from storage.replies import Replies
 from tests import services
+from tests.bench import filling
+from tests.bench.filling import PER_CHAT, TEAM, Heavy, chat_id, heavy, place_of
 
-TEAM, WHO = "T0BENCH", "U0MANY"
-PERSON = Person(TEAM, WHO)
-PER_CHAT = 10
-RARE, COMMON, NOWHERE, ELSEWHERE = "zanzibar", "question", "xylophonist", "tangerine"
-"""Words: in a few of the person's chats, in all, in none at all, in many of other people's chats alone."""
+SMALL, OWN = 1_000, 5_000
 FLAT = 1.3
-
-FILL = f"""
-CREATE TEMPORARY TABLE phrases AS
-  SELECT k, string_agg(substr(md5((k * 12 + w)::text), 1, 3 + (k + w) % 7), ' ') AS text
-  FROM generate_series(0, 4999) k, generate_series(1, 12) w GROUP BY k;
-CREATE UNIQUE INDEX ON phrases (k);
-SET session_replication_role = replica;  -- no foreign key is checked: we know that they hold
-
-INSERT INTO chats (id, team, channel, thread, owner, title, title_by, provider, model, message_count,
-                   created_at, updated_at)
-  SELECT lpad(to_hex(n), 32, '0'), '{TEAM}', 'C' || n % 300, n || '.1',
-         CASE WHEN n % :every: = 0 AND n / :every: < :own: THEN '{WHO}' ELSE 'U' || n % 20000 END,
-         'About ' || p.text, 'model', 'openai', 'demo/quick', {PER_CHAT},
-         now() - (:chats: - n) * interval '1 second', now()
-  FROM generate_series(0, :chats: - 1) AS s(n) JOIN phrases p ON p.k = n % 5000;
-
-INSERT INTO participants (team, "user", chat_id, active_at, away)
-  SELECT team, owner, id, created_at, false FROM chats;
-
-INSERT INTO messages (id, chat_id, number, role, text, status, author, created_at, updated_at)
-  SELECT 'm' || lpad(to_hex(n), 31, '0'), lpad(to_hex(n / {PER_CHAT}), 32, '0'), n % {PER_CHAT} + 1,
-         CASE WHEN n % 2 = 0 THEN 'user' ELSE 'assistant' END,
-         a.text || ' {COMMON} ' || b.text
-           || CASE WHEN n % 10007 = 0 THEN ' {RARE}' WHEN n % 50 = 1 THEN ' {ELSEWHERE}' ELSE '' END,
-         'done', CASE WHEN n % 2 = 0 THEN '{WHO}' END, now(), now()
-  FROM generate_series(0::bigint, :chats:::bigint * {PER_CHAT} - 1) AS s(n)
-  JOIN phrases a ON a.k = (n * 7919) % 5000 JOIN phrases b ON b.k = (n * 104729 + n / 5000) % 5000;
-
-UPDATE messages SET text = replace(text, ' {ELSEWHERE}', '') WHERE text LIKE '% {ELSEWHERE}'
-  AND chat_id IN (SELECT id FROM chats WHERE owner = '{WHO}');
-UPDATE messages SET text = text || ' {RARE}' WHERE number = 5
-  AND chat_id IN (SELECT id FROM chats WHERE owner = '{WHO}' ORDER BY created_at LIMIT 7);
-
-INSERT INTO answers (message_id, chat_id, number, question_id, state, attempt, complete, ending, cut, parts,
-                     stop_requested, queued, model)
-  SELECT 'm' || lpad(to_hex(n), 31, '0'), lpad(to_hex(n / {PER_CHAT}), 32, '0'), n % {PER_CHAT} + 1,
-         'm' || lpad(to_hex(n - 1), 31, '0'), 'ended', 1, true, 'done', false, '[]', false, false, 'openai:demo/quick'
-  FROM generate_series(1::bigint, :chats:::bigint * {PER_CHAT} - 1, 2) AS s(n);
-"""
+WARM = 8
+"""Turns that are not counted: they prepare statements and fill caches."""
+SERVER = ("shared_buffers=1GB", "wal_level=minimal", "max_wal_senders=0", "max_wal_size=8GB", "autovacuum=off")
 
 
 @dataclass
-class Filled:
-    """One filled database, and what was measured on it."""
+class View:
+    """A database as one of its people sees it, and what was measured there."""
 
     name: str
     url: str
     database: Database
-    every: int
-    """Every so manieth chat is the person's own."""
+    who: Heavy
     times: dict[str, list[float]] = field(default_factory=dict)
 
     @property
@@ -93,140 +60,173 @@ class Filled:
     def replies(self) -> Replies:
         return Replies(self.database)
 
+    @property
+    def person(self) -> Person:
+        return Person(TEAM, self.who.name)
 
-async def filled(server: str, name: str, chats: int, own: int) -> Filled:
-    service = services.new_database(server)
-    database = Database.open(service.url)
-    await database.migrate()
-    began = time.monotonic()
-    numbers = {"chats": chats, "own": own, "every": max(1, chats // own)}
-    with psycopg.connect(service.url, autocommit=True) as connection:
-        connection.execute("DROP INDEX ix_messages_trigrams, ix_chats_trigrams")  # quicker made anew than filled
-        for statement in filter(str.strip, _with(FILL, numbers).split(";\n")):
-            connection.execute(statement.encode())
-        connection.execute("SET maintenance_work_mem = '1GB'")
-        for statement in import_module("storage.migrations.versions.0006_lists").TRIGRAMS:
-            connection.execute(statement.encode())
-        connection.execute("VACUUM ANALYZE")
-        size = connection.execute("SELECT pg_size_pretty(pg_database_size(current_database()))").fetchone()
-    assert size is not None
-    print(f"{name}: {chats:,} chats, {chats * PER_CHAT:,} messages, {own:,} the person's own: "
-          f"{time.monotonic() - began:.0f} s, {size[0]}", flush=True)  # fmt: skip
-    return Filled(name, service.url, database, numbers["every"])
+    def median(self, operation: str) -> float:
+        """Milliseconds."""
+        return 1000 * statistics.median(self.times[operation])
 
 
-def _with(text: str, numbers: dict[str, int]) -> str:
-    for name, number in numbers.items():
-        text = text.replace(f":{name}:", str(number))
-    return text
+Operation = Callable[[View, int], Awaitable[object]]
 
 
-Operation = Callable[[Filled, int], Awaitable[object]]
+async def first_page(view: View, turn: int) -> None:
+    page = await view.chats.list_for(view.person, limit=10)
+    assert (len(page.chats), page.total) == (10, view.who.count)
 
 
-async def first_page(there: Filled, turn: int) -> None:
-    page = await there.chats.list_for(PERSON, limit=10)
-    assert len(page.chats) == 10
-
-
-async def tenth_page(there: Filled, turn: int) -> None:
+async def tenth_page(view: View, turn: int) -> None:
     cursor = None
     for _ in range(10):
-        cursor = (await there.chats.list_for(PERSON, limit=10, cursor=cursor)).next_cursor
+        cursor = (await view.chats.list_for(view.person, limit=10, cursor=cursor)).next_cursor
 
 
 def search(words: str, *, found: bool) -> Operation:
-    async def operation(there: Filled, turn: int) -> None:
-        page = await there.chats.list_for(PERSON, limit=10, words=words)
+    async def operation(view: View, turn: int) -> None:
+        page = await view.chats.list_for(view.person, limit=10, words=words)
         assert bool(page.chats) is found, (words, page.total)
 
     return operation
 
 
-async def go_on(there: Filled, turn: int) -> None:
-    """A person's next message in a chat that exists, the claim of its answer, what the model is told, and the end."""
-    n = 3 * (turn + 1) * there.every
-    chat = await there.chats.by_place(Place(TEAM, f"C{n % 300}", f"{n}.1"))
+async def open_chat(view: View, turn: int) -> None:
+    chat = await view.chats.get_for(view.person, chat_id(view.who.number(3 * turn + 1)))
+    assert len(await view.chats.messages(chat.id)) >= PER_CHAT
+
+
+async def go_on(view: View, turn: int) -> None:
+    """The next message in a chat that exists, the claim of its answer, what the model is told, and the end of it."""
+    channel, thread = place_of(view.who.number(3 * turn + 2))
+    chat = await view.chats.by_place(Place(TEAM, channel, thread))
     assert chat is not None
-    await there.chats.say(chat.id, NewMessage(f"once more {turn}", WHO, source=f"{turn}"), limit=10_000)
-    answer = await there.replies.claim(chat.id, "bench", 8.0)
+    await view.chats.say(chat.id, NewMessage(f"once more {turn}", view.who.name, source=f"{turn}"), limit=10_000)
+    answer = await view.replies.claim(chat.id, "bench", 8.0)
     assert answer is not None
-    assert len(await there.chats.history(chat.id, answer.number)) >= PER_CHAT + 1
+    assert len(await view.chats.history(chat.id, answer.number)) >= PER_CHAT + 1
+    await view.replies.written(answer.id, "bench", Ending(Status.DONE, "Again.", seconds=1.0))
+    assert await view.replies.finish(answer.id, "bench")
+
+
+async def no_chat(view: View, turn: int) -> None:
+    """What people say in a thread that is none of ours: most of what Slack tells."""
+    place = Place(TEAM, f"C{turn % 300}", f"{turn}.9")
+    assert await view.chats.by_place(place) is None
+    assert await Questions(view.database).open_in(place, view.who.name) is None
 
 
 OPERATIONS: dict[str, Operation] = {
-    "first page of /chats": first_page,
+    "first page of /chats or Home": first_page,
     "ten pages": tenth_page,
-    "search: a rare word": search(RARE, found=True),
-    "search: a word in every chat": search(COMMON, found=True),
-    "search: a word of others alone": search(ELSEWHERE, found=False),
-    "search: a word that is nowhere": search(NOWHERE, found=False),
-    "search: two words": search(f"{COMMON} {RARE}", found=True),
-    "a continued chat": go_on,
+    "search: a rare word": search(filling.RARE, found=True),
+    "search: a word of a few titles": search(filling.TITLED, found=True),
+    "search: a word in every chat": search(filling.COMMON, found=True),
+    "search: a common and a rare word": search(f"{filling.COMMON} {filling.RARE}", found=True),
+    "search: a word that is nowhere": search(filling.NOWHERE, found=False),
+    "search: a word of others alone": search(filling.ELSEWHERE, found=False),
+    "search: two letters": search(filling.SHORT, found=True),
+    "search: two letters, nowhere": search(filling.SHORT_NOWHERE, found=False),
+    "search: a Chinese word": search(filling.CHINESE, found=True),
+    "search: a Chinese word, nowhere": search(filling.CHINESE_NOWHERE, found=False),
+    "a chat is opened": open_chat,
+    "a chat is continued": go_on,
+    "a message in no chat": no_chat,
 }
 
 
-async def measure(places: list[Filled], rounds: int) -> None:
+@asynccontextmanager
+async def views(server: str, chats: int, keep: bool) -> AsyncIterator[list[View]]:
+    """The three, of which the last two share a database."""
+    small = [heavy("U0SAME", SMALL, SMALL, 0)]
+    big = [heavy("U0SAME", SMALL, chats, 0), heavy("U0MANY", OWN, chats, 1)]
+    opened = []
+    for size, people in ((SMALL, small), (chats, big)):
+        url = await _database(server, size, people, keep)
+        for one in people:
+            name = f"{one.count:,} of {size:,}"
+            opened.append(View(name, url, Database.open(url), one))
+    yield opened
+    for view in opened:
+        await view.database.close()
+
+
+async def _database(server: str, chats: int, people: list[Heavy], keep: bool) -> str:
+    name = f"bench_{chats}"
+    url = server.rpartition("/")[0] + "/" + name
+    with psycopg.connect(server, autocommit=True) as connection:
+        there = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone()
+        if there and keep:
+            return url
+        connection.execute(f"DROP DATABASE IF EXISTS {name}".encode())
+        connection.execute(f"CREATE DATABASE {name}".encode())
+    database = Database.open(url)
+    await database.migrate()
+    await database.close()
+    print(f"{chats:,} chats, {chats * PER_CHAT:,} messages: {filling.fill(url, chats, people)}", flush=True)
+    return url
+
+
+async def measure(seen: list[View], rounds: int, offset: int) -> None:
     for name, operation in OPERATIONS.items():
-        for turn in range(rounds + 8):
-            for there in places if turn % 2 else reversed(places):
+        for turn in range(rounds + WARM):
+            for at in range(len(seen)):
+                view = seen[(at + turn) % len(seen)]
                 began = time.perf_counter()
-                await operation(there, turn)
-                if turn >= 8:  # the first ones prepare statements and fill caches
-                    there.times.setdefault(name, []).append(time.perf_counter() - began)
+                await operation(view, offset + turn)
+                if turn >= WARM:
+                    view.times.setdefault(name, []).append(time.perf_counter() - began)
 
 
-def report(small: Filled, big: Filled) -> bool:
-    print(f"\n{'median, ms':34} {small.name:>10} {big.name:>10}  ratio")
-    flat = True
+def report(seen: list[View]) -> bool:
+    """As a table; whether everything is flat."""
+    base, flat = seen[0], True
+    print(f"\n{'median, ms':34}" + "".join(f"{view.name:>20}" for view in seen) + "  ratios")
     for name in OPERATIONS:
-        one, other = (1000 * statistics.median(place.times[name]) for place in (small, big))
-        flat &= other <= FLAT * one
-        print(f"{name:34} {one:10.2f} {other:10.2f} {other / one:6.2f}{'' if other <= FLAT * one else '  <- not flat'}")
+        ratios = [view.median(name) / base.median(name) for view in seen[1:]]
+        flat &= max(ratios) <= FLAT
+        columns = "".join(f"{view.median(name):20.2f}" for view in seen)
+        print(f"{name:34}{columns}  {', '.join(f'{r:.2f}' for r in ratios)}{'' if max(ratios) <= FLAT else '  <-'}")
     return flat
 
 
-async def explain(there: Filled) -> None:
-    """The plans of what the operations ask, as the database itself logs them."""
-    from sqlalchemy import event
+async def explain(view: View, offset: int) -> None:
+    """The plans of what the operations ask; what they change is planned without being done again."""
+    asked: dict[str, Any] = {}
 
-    seen: dict[str, Any] = {}
-    engine = there.database._engine.sync_engine
-
-    @event.listens_for(engine, "before_cursor_execute")
+    @event.listens_for(view.database._engine.sync_engine, "before_cursor_execute")
     def remember(_c: object, _u: object, statement: str, parameters: Any, _x: object, _m: bool) -> None:
-        if statement.lstrip().upper().startswith(("SELECT", "WITH")):
-            seen.setdefault(statement, parameters)
+        if not statement.startswith(("EXPLAIN", "SET")):
+            asked.setdefault(statement, parameters)
 
     for name, operation in OPERATIONS.items():
-        seen.clear()
-        await operation(there, 200)
-        print(f"\n== {name}")
-        with psycopg.connect(there.url, autocommit=True) as connection:
-            for statement, parameters in seen.items():
-                plan = f"EXPLAIN (ANALYZE, BUFFERS) {statement}".encode()
-                rows = connection.execute(plan, parameters).fetchall()
+        asked.clear()
+        await operation(view, offset)
+        print(f"\n== {name}, {view.name}")
+        with psycopg.connect(view.url, autocommit=True) as connection:
+            for statement, parameters in asked.items():
+                how = "(ANALYZE, BUFFERS)" if statement.startswith(("SELECT", "WITH")) else ""
+                rows = connection.execute(f"EXPLAIN {how} {statement}".encode(), parameters).fetchall()
                 print("--", " ".join(statement.split())[:110])
                 print("\n".join(row[0] for row in rows))
 
 
 async def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--chats", type=int, default=100_000)
-    parser.add_argument("--own", type=int, default=5_000)
+    parser.add_argument("--chats", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=60)
     parser.add_argument("--explain", action="store_true")
+    parser.add_argument("--keep", action="store_true")
     options = parser.parse_args()
-    server = services.postgresql()
+    server = services.postgresql(*SERVER)
     try:
-        small = await filled(server.url, "small", 1_000, 1_000)
-        big = await filled(server.url, "big", options.chats, options.own)
-        await measure([small, big], options.rounds)
-        flat = report(small, big)
-        if options.explain:
-            await explain(big)
-        for place in (small, big):
-            await place.database.close()
+        async with views(server.url, options.chats, options.keep and "TEST_POSTGRES_URL" in os.environ) as seen:
+            offset = int(time.time()) % 100_000_000 * 1_000  # chats go round; what is said in them is always new
+            await measure(seen, options.rounds, offset)
+            flat = report(seen)
+            if options.explain:
+                for view in seen[1:]:
+                    await explain(view, offset + options.rounds + WARM)
         return 0 if flat else 1
     finally:
         server.close()
