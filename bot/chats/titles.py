@@ -17,12 +17,15 @@ from storage.chats import Chats, ImageBudget
 
 log = get_logger(__name__)
 
+FEWEST_WORDS = 2
 MOST_WORDS = 8
 MOST_CHARACTERS = 80
 EXCERPT = 2_000
 """Characters of question and answer that the model sees: enough for a title, and cheap."""
 _PREFIX = re.compile(r"^\s*(?:#+\s*)?title\s*[:：-]\s*", re.IGNORECASE)
 _QUOTES = "\"'“”‘’«»`*_ \t"
+_UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]{2}")
+"""Scripts that put no spaces between words: Thai, Lao, Burmese, Khmer, Japanese, Chinese."""
 
 
 class Models(Protocol):
@@ -80,9 +83,15 @@ class Titles:
 
 
 def clean(text: str) -> str:
-    """A title out of what a model said: the first line, without quotes, "Title:" or a full stop, of a fair length."""
+    """A title out of what a model said: the first line, without quotes, "Title:" or a full stop, of two to eight words.
+
+    Empty for a single word, which is no title.
+    """
     line = next((line for line in text.splitlines() if line.strip()), "")
     line = _PREFIX.sub("", line.replace("**", "")).strip(_QUOTES).rstrip(".。").strip(_QUOTES)
     line = re.sub(r"<[!@#]([^>|]*)(?:\|([^>]*))?>", lambda m: m[2] or m[1], line)
-    kept = " ".join(line.split()[:MOST_WORDS])
+    said = line.split()
+    if len(said) < FEWEST_WORDS and not _UNSPACED.search(line):
+        return ""
+    kept = " ".join(said[:MOST_WORDS])
     return kept if len(kept) <= MOST_CHARACTERS else kept[: MOST_CHARACTERS - 1].rstrip() + "…"

@@ -205,7 +205,7 @@ async def test_hanging_up_does_not_stop_the_answer(world: World, api: Api) -> No
 
 async def test_an_answer_may_be_streamed(world: World, api: Api) -> None:
     chat = await api.conversation()
-    world.entitle("Streams")
+    world.entitle("Streams of words")
     world.say("One two three four five.", rate=100)
     path = f"/chat/conversations/{chat}/messages"
     events = await streamed(api, path, {"content": "count"})
@@ -214,7 +214,7 @@ async def test_an_answer_may_be_streamed(world: World, api: Api) -> None:
     name, data = events[-1]
     assert name == "done"
     assert data["assistantMessage"]["content"] == "One two three four five."
-    assert data["conversationTitle"] == "Streams"
+    assert data["conversationTitle"] == "Streams of words"
     assert events[0][1]["userMessage"] == data["userMessage"]
 
     world.fail("http", status=401)

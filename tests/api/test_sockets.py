@@ -65,7 +65,7 @@ def titled(event: Event) -> bool:
 async def test_a_new_chat_is_stored_at_once_and_its_tokens_finish_and_title_follow(
     world: World, api: Api, reader: Reader
 ) -> None:
-    world.entitle("Counting")
+    world.entitle("Counting up")
     world.say(TEXT, rate=100)
     made = await api.ask("POST", "/new-chat", json={"initial_message": "count please"})
     chat, answer = made["chat"]["id"], made["assistant_message"]
@@ -80,13 +80,13 @@ async def test_a_new_chat_is_stored_at_once_and_its_tokens_finish_and_title_foll
     assert reader.text() == TEXT
     assert len(tokens) > 3
     assert finish == {"message": answer["id"], "chat": chat, "content": "Finish"}
-    assert title == {"chat": chat, "title": "Counting"}
+    assert title == {"chat": chat, "title": "Counting up"}
 
     listed = await api.ask("POST", "/list-messages", json={"chat": chat})
     assert [m["content"] for m in listed["messages"]] == ["count please", TEXT]
     assert [m["unreceived"] for m in listed["messages"]] == [False, False]
     (shown,) = (await api.ask("POST", "/list-chats", json={}))["chats"]
-    assert (shown["id"], shown["title"], shown["message_count"]) == (chat, "Counting", 2)
+    assert (shown["id"], shown["title"], shown["message_count"]) == (chat, "Counting up", 2)
     assert "messages" not in shown
 
 

@@ -133,3 +133,20 @@ async def test_a_title_in_a_thread_without_a_chat_is_nobodys(world: World) -> No
 def test_a_title_fits_slacks_session() -> None:
     assert len(agent.session_title("a long title " * 40)) <= agent.TITLE_MAX
     assert agent.session_title("two\nlines <!channel>") == "two lines channel"
+
+
+@pytest.mark.parametrize("said", ["Sky", ""])
+async def test_without_a_title_of_two_words_the_default_stays_and_nothing_else_is_disturbed(
+    world: World, said: str
+) -> None:
+    world.entitle(said)
+    thread = await world.start("Name this, please.")
+    await world.answered(thread)
+    await world.until(lambda: written(world).ended_at is not None, "the model's title")
+    await world.idle()
+    assert (world.chats()[0]["title"], world.chats()[0]["title_by"]) == ("New conversation", "default")
+    assert world.header(thread).text.startswith("*New conversation*")
+
+    await world.slack.say("alice", "general", "And go on.", thread)
+    await world.answered(thread, 2)
+    assert len([a for a in world.models.journal if asks_for_title(a.messages)]) == 1

@@ -1,0 +1,43 @@
+"""What becomes of a title as models write them: two to eight words, and nothing beside them."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.chats.titles import MOST_CHARACTERS, clean
+
+
+@pytest.mark.parametrize(
+    ("said", "title"),
+    [
+        ("Sky and Colour", "Sky and Colour"),
+        ('"Sky and Colour."', "Sky and Colour"),
+        ("Title: Sky and Colour", "Sky and Colour"),
+        ("**Title:** “Sky and Colour”\n\nI hope you like it!", "Sky and Colour"),
+        ("# title - `Sky and Colour`", "Sky and Colour"),
+        ("\n\n  Sky   and\tColour  ", "Sky and Colour"),
+        ("one two three four five six seven eight nine ten", "one two three four five six seven eight"),
+        ("Ask <@U0ALICE> and <!channel|everybody>", "Ask U0ALICE and everybody"),
+        ("w" * 60 + " " + "v" * 60, "w" * 60 + " " + "v" * 18 + "…"),
+        ("空が青い理由", "空が青い理由"),
+        ("ทำไมท้องฟ้าเป็นสีฟ้า", "ทำไมท้องฟ้าเป็นสีฟ้า"),
+    ],
+)
+def test_what_is_no_part_of_the_title_goes(said: str, title: str) -> None:
+    assert clean(said) == title
+
+
+@pytest.mark.parametrize("said", ["", "   \n", "Sky", '"Sky."', "Title:", "Title: Sky", "***", "Привет"])
+def test_a_single_word_is_no_title(said: str) -> None:
+    assert clean(said) == ""
+
+
+@given(st.text())
+def test_whatever_a_model_says_fits(said: str) -> None:
+    title = clean(said)
+    assert len(title) <= MOST_CHARACTERS
+    assert len(title.split()) <= 8
+    assert "\n" not in title
+    assert title == title.strip()
