@@ -256,6 +256,8 @@ class Feed:
                     async for signal in signals:
                         async with self._one:
                             await self._take(name.removeprefix("team:"), signal.event)
+                        # What piled up comes without a pause: who reads gets time to, or would be taken for too slow.
+                        await asyncio.sleep(0)
                     return
             except StorageError as error:
                 log.warning("feed_interrupted", reason=str(error))

@@ -1,0 +1,53 @@
+"""The feed of changes: what comes all at once reaches whoever reads, and holds nobody for a reader who is away."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from bot.chats.feed import Ended, Feed, Listener, Wrote
+from bot.domain import Person, Status
+from bot.replies.live import topic
+from storage.chats import Chats
+from storage.coordination import SlowReader
+from storage.coordination.memory import MemoryCoordination
+from storage.database import Database
+from storage.replies import Replies
+from tests.storage.saying import Teller
+
+PIECES = [f"piece {number} " for number in range(300)]
+
+
+async def read(listener: Listener) -> str:
+    """All text up to the answer's end."""
+    text = ""
+    async for change in listener:
+        if isinstance(change, Ended):
+            break
+        if isinstance(change, Wrote):
+            text += change.text
+    return text
+
+
+async def test_who_reads_is_not_dropped_however_much_comes_at_once(database: Database) -> None:
+    """Events pile up when the database is slow for a moment; a reader is too slow only when it does not read."""
+    coordination, chats, replies = MemoryCoordination(), Chats(database), Replies(database)
+    teller, alice = Teller(chats, replies), Person("T1", "U1")
+    said = await teller.start(author=alice.user)
+    feed = Feed(coordination, chats, replies)
+    async with feed.running(), feed.listen(alice, 10) as listener, feed.listen(alice, 10) as idle:
+        reading = asyncio.create_task(read(listener))
+        about = {"chat": said.chat.id, "message": said.answer.id}
+        at = 0
+        for piece in PIECES:
+            await coordination.publish(topic("T1"), {**about, "attempt": 1, "at": at, "token": piece})
+            at += len(piece)
+        await teller.answer(said.chat, "".join(PIECES))
+        await coordination.publish(topic("T1"), {**about, "ended": str(Status.DONE), "error": None})
+
+        assert await reading == "".join(PIECES)
+        assert idle.dropped.is_set()
+        with pytest.raises(SlowReader):
+            await read(idle)
+    await coordination.close()
