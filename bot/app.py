@@ -213,6 +213,7 @@ async def _surface(stack: AsyncExitStack, ground: Ground, kept: _Kept, talk: _Ta
         homes,
         memberships,
         talk.notices,
+        ground.live,
     )
 
 

@@ -71,9 +71,9 @@ async def open_ground(stack: AsyncExitStack, settings: Settings, demo: ProviderS
     await stack.enter_async_context(providers)
     session = await stack.enter_async_context(new_session())
     desks = Desks(lambda token: new_client(token, settings.slack_api_url, session), session, metrics, budgets)
-    workspaces, pages = await _workspaces(settings, desks, database)
     live = Live(coordination)
     await stack.enter_async_context(live.running())
+    workspaces, pages = await _workspaces(settings, desks, database, live)
     return Ground(
         metrics=metrics,
         doorway=doorway,
@@ -113,7 +113,7 @@ async def _serve(stack: AsyncExitStack, doorway: Doorway, settings: Settings) ->
 
 
 async def _workspaces(
-    settings: Settings, desks: Desks, database: Database
+    settings: Settings, desks: Desks, database: Database, live: Live
 ) -> tuple[OneWorkspace | ManyWorkspaces, InstallPages | None]:
     """The workspace that the settings name, or those that install the app, with the pages where they do."""
     if not settings.many_workspaces:
@@ -131,7 +131,7 @@ async def _workspaces(
             "BOBBIN_SECRET_KEY does not open the tokens of the workspaces that have installed the app: "
             "write the key that sealed them behind the new one, as in 'new old'"
         ) from error
-    many = ManyWorkspaces(installations, desks)
+    many = ManyWorkspaces(installations, desks, live)
     app = OAuthClient(settings.slack_client_id, settings.slack_client_secret.get_secret_value(), bot_scopes())
     pages = InstallPages(app, settings.slack_api_url, desks.client(None), installations, seal, many.installed)
     return many, pages

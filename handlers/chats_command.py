@@ -55,5 +55,7 @@ def register(app: AsyncApp, surface: Surface) -> None:
 async def _token(surface: Surface, person: Person, said: str, command: str) -> str:
     """Gives the person a token for programs, or ends those given before."""
     if said.lower() == "token revoke":
-        return words.API_REVOKED if await surface.tokens.revoke(person) else words.API_NONE
+        ended = await surface.tokens.revoke(person)
+        surface.live.tokens_ended(person.team)
+        return words.API_REVOKED if ended else words.API_NONE
     return words.API_ISSUED.format(token=await surface.tokens.issue(person), command=command)

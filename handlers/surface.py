@@ -10,6 +10,7 @@ from bot import words
 from bot.chats.service import ChatService
 from bot.chats.spoken import Heard, Hearing, Utterance
 from bot.domain import Person
+from bot.replies.live import Live
 from bot.tasks import Tasks
 from handlers import blocks, payloads
 from handlers.homes import Homes
@@ -40,6 +41,7 @@ class Surface:
     homes: Homes
     memberships: Memberships
     notices: FileNotices
+    live: Live
     talks: Talks = field(default_factory=Talks)
 
     async def hear(self, event: dict[str, Any], team: str) -> None:

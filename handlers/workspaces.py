@@ -17,6 +17,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import SettingsError, StorageError
 from bot.observability import Metrics, get_logger
+from bot.replies.live import Live
 from handlers.budgets import Budgets
 from handlers.desk import Desk
 from handlers.slack import NotInstalled, Slack
@@ -142,8 +143,8 @@ class ManyWorkspaces:
     away, and another replica may have sealed the token with a key that we have not been given yet.
     """
 
-    def __init__(self, installations: Installations, desks: Desks) -> None:
-        self._installations, self._desks = installations, desks
+    def __init__(self, installations: Installations, desks: Desks, live: Live) -> None:
+        self._installations, self._desks, self._live = installations, desks, live
         self._known: dict[str, _Known] = {}
         self._opening: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -168,6 +169,7 @@ class ManyWorkspaces:
         before = None if at is None else datetime.fromtimestamp(at + SKEW, UTC)
         if await self._installations.remove(team_id, enterprise_id, before):
             log.warning("uninstalled", team=team_id, enterprise=enterprise_id)
+            self._live.tokens_ended(team_id)
         self._look_again()
 
     def installed(self, installed: Installed) -> None:

@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from fastapi import Depends
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.datastructures import Headers
 
 from bot.api.errors import too_many_requests, unauthorized
+from bot.chats.feed import Listener
 from bot.domain import Person
 from bot.errors import StorageError
+from bot.observability import get_logger
 from storage.coordination import Coordination
 from storage.tokens import Tokens
+
+log = get_logger(__name__)
 
 PER_MINUTE = 120
 """Requests that one token may make in a minute, and at once after a quiet one."""
 LONGEST_TOKEN = 500
+ASK_AGAIN = 30.0
+"""Seconds between two looks whether a listener's token is still valid, if nobody tells that it has ended."""
 
 bearer = HTTPBearer(auto_error=False, description="A token from `/chats token` in Slack.")
+
+
+def token_of(headers: Headers) -> str | None:
+    """The token that a request brings."""
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
 
 
 class Gate:
@@ -42,6 +58,32 @@ class Gate:
         if not token or len(token) > LONGEST_TOKEN:
             return None
         return await self._tokens.person(token)
+
+    @asynccontextmanager
+    async def guarding(self, listener: Listener, token: str) -> AsyncIterator[None]:
+        """While this is open, the listener is cut off as soon as the token no longer names its person."""
+        task = asyncio.create_task(self._guard(listener, token), name="token guard")
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _guard(self, listener: Listener, token: str) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(ASK_AGAIN):
+                    await listener.doubted.wait()
+            except TimeoutError:
+                pass
+            listener.doubted.clear()
+            try:
+                # Shielded: a query cancelled in its middle would leave a connection behind.
+                if await asyncio.shield(self.known(token)) != listener.person:
+                    listener.cut_off()
+                    return
+            except StorageError as error:
+                log.info("token_not_checked", reason=str(error))
 
     async def _count(self, token: str) -> None:
         key = f"api:{hashlib.sha256(token.encode('utf-8', 'replace')).hexdigest()}"

@@ -20,7 +20,7 @@ class Waiting:
     """Somebody who waits for one answer. What becomes of the answer does not depend on them."""
 
     def __init__(self, programs: Programs, feed: Feed, listener: Listener, chat: Chat, answer: Answer) -> None:
-        self._programs, self._feed, self._listener = programs, feed, listener
+        self._programs, self._feed, self.listener = programs, feed, listener
         self._chat, self._answer = chat, answer
 
     async def pieces(self) -> AsyncIterator[Wrote | Restarted]:
@@ -30,7 +30,7 @@ class Waiting:
         if so_far.answer.status.ended:  # before anybody listened
             yield Wrote(self._chat.id, self._answer.id, so_far.answer.text)
             return
-        async for change in self._listener:
+        async for change in self.listener:
             if isinstance(change, Entitled) or change.message != self._answer.id:
                 continue
             if isinstance(change, Ended):
@@ -38,6 +38,10 @@ class Waiting:
             if isinstance(change, Wrote | Restarted):
                 yield change
         raise going_down()
+
+    async def exchange(self) -> Exchange:
+        """As it is now."""
+        return await self._programs.exchange(self._answer)
 
     async def whole(self) -> Exchange:
         """The exchange when its answer has ended."""
@@ -59,7 +63,7 @@ class Waiting:
         return exchange.chat.title if exchange.chat.title_by is TitleBy.MODEL else None
 
     async def _until_entitled(self) -> None:
-        async for change in self._listener:
+        async for change in self.listener:
             if isinstance(change, Entitled) and change.chat == self._chat.id:
                 return
 

@@ -6,14 +6,15 @@ import asyncio
 import hashlib
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from bot import words
-from bot.api.auth import Gate
-from bot.api.errors import ApiError, body
+from bot.api.auth import Gate, token_of
+from bot.api.errors import ApiError, body, unauthorized
 from bot.api.exchanges import Waiting, waiting
 from bot.api.shapes import (
     LONGEST_KEY,
@@ -33,7 +34,7 @@ from bot.api.shapes import (
     Unanswered,
     storable,
 )
-from bot.chats.feed import Feed, Wrote
+from bot.chats.feed import Feed, Revoked, Wrote
 from bot.chats.programs import Exchange, Programs, unwritten
 from bot.domain import Answer, Chat, Person, Status
 from bot.errors import BobbinError
@@ -167,7 +168,8 @@ def _messages(programs: Programs, feed: Feed, gate: Gate) -> APIRouter:
 
     async def respond(request: Request, person: Person, chat: Chat, answer: Answer, status: int) -> Response:
         if EVENT_STREAM in request.headers.get("accept", ""):
-            events = alive(streamed(programs, feed, person, chat, answer))
+            watched = waiting(programs, feed, person, chat, answer)
+            events = alive(streamed(programs, gate, watched, token_of(request.headers) or ""))
             return StreamingResponse(events, status, {"Cache-Control": "no-store"}, media_type=EVENT_STREAM)
         async with waiting(programs, feed, person, chat, answer) as wait:
             return JSONResponse(await outcome(programs, wait, await wait.whole()), status)
@@ -205,12 +207,12 @@ def failure(programs: Programs, exchange: Exchange) -> str:
 
 
 async def streamed(
-    programs: Programs, feed: Feed, person: Person, chat: Chat, answer: Answer
+    programs: Programs, gate: Gate, watched: AbstractAsyncContextManager[Waiting], token: str
 ) -> AsyncGenerator[str, None]:
-    """The exchange as server-sent events."""
-    async with waiting(programs, feed, person, chat, answer) as wait:
+    """The exchange as server-sent events, as long as the token is valid."""
+    async with watched as wait, gate.guarding(wait.listener, token):
         try:
-            begun = await programs.exchange(answer)
+            begun = await wait.exchange()
             question, reply = OneMessage.of(begun.message), OneMessage.of(unwritten(begun.answer))
             yield event(
                 "message",
@@ -221,9 +223,11 @@ async def streamed(
             )
             async for piece in wait.pieces():
                 yield event("token", {"token": piece.text}) if isinstance(piece, Wrote) else event("restart", {})
-            yield event("done", await outcome(programs, wait, await programs.exchange(answer)))
+            yield event("done", await outcome(programs, wait, await wait.exchange()))
         except ApiError as error:
             yield event("failed", error.body)
+        except Revoked:
+            yield event("failed", unauthorized().body)
         except BobbinError:
             yield event("failed", body("Unavailable", words.SAVE_FAILED))
 

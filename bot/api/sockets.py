@@ -10,12 +10,12 @@ from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from starlette.responses import JSONResponse
 
 from bot import words
-from bot.api.auth import Gate
+from bot.api.auth import Gate, token_of
 from bot.api.calls import MessageShape
-from bot.api.errors import ApiError
-from bot.chats.feed import Change, Ended, Entitled, Feed, Listener, Uttered, Wrote
+from bot.api.errors import ApiError, unauthorized
+from bot.chats.feed import Change, Ended, Entitled, Feed, Listener, Revoked, Uttered, Wrote
 from bot.chats.programs import Programs, unwritten
-from bot.domain import Person, Status
+from bot.domain import Status
 from bot.errors import StorageError
 from bot.observability import get_logger
 from storage.coordination import SlowReader
@@ -24,8 +24,6 @@ log = get_logger(__name__)
 
 TOKEN_WITHIN = 10.0
 """Seconds that a client without a token in its request gets to send one."""
-ASK_AGAIN = 30.0
-"""Seconds between two looks whether the token is still valid."""
 UNREAD = 1_000
 """Changes that may wait for a reader before it is dropped."""
 SENT_WITHIN = 30.0
@@ -47,19 +45,16 @@ def router(programs: Programs, feed: Feed, gate: Gate) -> APIRouter:
         except ApiError as refusal:
             await _refuse(socket, refusal)
             return
-        async with feed.listen(person, UNREAD) as listener:
+        async with feed.listen(person, UNREAD) as listener, gate.guarding(listener, token or ""):
             if not _accepted(socket):
                 await socket.accept()
-            await Connection(programs, gate, socket, token or "").serve(person, listener)
+            await Connection(programs, socket).serve(listener)
 
     return routes
 
 
 def _given(socket: WebSocket) -> str | None:
-    scheme, _, token = socket.headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer":
-        return token.strip()
-    return socket.query_params.get("token")
+    return token_of(socket.headers) or socket.query_params.get("token")
 
 
 async def _first_word(socket: WebSocket) -> str | None:
@@ -88,24 +83,24 @@ async def _refuse(socket: WebSocket, refusal: ApiError) -> None:
 
 
 async def _until_dropped(listener: Listener) -> int:
-    """The writer may hang in a send just then."""
+    """The writer may hang in a send just then. Raises what the listener does: SlowReader, Revoked."""
     await listener.dropped.wait()
-    return TOO_SLOW
+    await anext(listener)
+    return RESTARTING
 
 
 class Connection:
     """One open socket: a reader of the client's words, and a writer of changes."""
 
-    def __init__(self, programs: Programs, gate: Gate, socket: WebSocket, token: str) -> None:
-        self._programs, self._gate, self._socket, self._token = programs, gate, socket, token
+    def __init__(self, programs: Programs, socket: WebSocket) -> None:
+        self._programs, self._socket = programs, socket
         self._sending = asyncio.Lock()
 
-    async def serve(self, person: Person, listener: Listener) -> None:
+    async def serve(self, listener: Listener) -> None:
         """Until the client leaves, is too slow, loses its token, or Bobbin ends."""
         tasks = [
             asyncio.create_task(self._tell(listener), name="socket writer"),
             asyncio.create_task(self._hear(), name="socket reader"),
-            asyncio.create_task(self._guard(person), name="socket guard"),
             asyncio.create_task(_until_dropped(listener), name="socket patience"),
         ]
         try:
@@ -123,6 +118,8 @@ class Connection:
             return
         if isinstance(error, SlowReader | TimeoutError):
             code = TOO_SLOW
+        elif isinstance(error, Revoked):
+            code = UNAUTHORIZED
         elif error is not None:
             log.warning("socket_failed", exc_info=None if isinstance(error, StorageError) else error)
         elif not ended.cancelled():
@@ -131,7 +128,7 @@ class Connection:
             log.info("reader_dropped")
         try:
             async with asyncio.timeout(1):  # one that does not read does not read this either
-                await self._socket.close(code)
+                await self._socket.close(code, unauthorized().body["error"] if code == UNAUTHORIZED else None)
         except (TimeoutError, RuntimeError, WebSocketDisconnect):
             pass
 
@@ -154,15 +151,6 @@ class Connection:
                 continue
             if isinstance(told, dict) and "ping" in told:
                 await self._send({"pong": told["ping"]})
-
-    async def _guard(self, person: Person) -> int:
-        while True:
-            await asyncio.sleep(ASK_AGAIN)
-            try:
-                if await asyncio.shield(self._gate.known(self._token)) != person:
-                    return UNAUTHORIZED
-            except StorageError as error:
-                log.info("token_not_checked", reason=str(error))
 
     async def _event(self, change: Change) -> dict[str, Any] | None:
         if isinstance(change, Entitled):

@@ -17,7 +17,7 @@ from typing import Any
 from bot.domain import Answer, Chat, Person, Status
 from bot.errors import StorageError
 from bot.observability import get_logger
-from bot.replies.live import TEXTS, topic
+from bot.replies.live import TEXTS, TOKENS, topic
 from storage.chats import Chats
 from storage.coordination import Coordination, SlowReader
 from storage.replies import Replies
@@ -82,24 +82,32 @@ class Entitled:
 Change = Uttered | Wrote | Restarted | Ended | Entitled
 
 
+class Revoked(Exception):
+    """The reader may listen no longer."""
+
+
 class Listener(AsyncIterator[Change]):
-    """The unread changes of one reader. Raises SlowReader when too many lie unread; ends when the feed does."""
+    """The unread changes of one reader. Ends when the feed does.
+
+    Raises SlowReader when too many lie unread, Revoked when the reader was cut off for having no token any more.
+    """
 
     def __init__(self, person: Person, most: int = MOST_UNREAD) -> None:
         self.person = person
-        self._unread: asyncio.Queue[Change | SlowReader | None] = asyncio.Queue(most)
+        self._unread: asyncio.Queue[Change | SlowReader | Revoked | None] = asyncio.Queue(most)
         self._characters = 0
         self._over = False
         self.dropped = asyncio.Event()
-        """Set when too many changes lay unread."""
+        """Set when too many changes lay unread, or the reader was cut off."""
+        self.doubted = asyncio.Event()
+        """Set when it is to be looked whether the reader may still listen."""
 
     def put(self, change: Change) -> None:
         if self._over:
             return
         self._characters += _characters(change)
         if self._unread.full() or (self._characters > MOST_CHARACTERS and not self._unread.empty()):
-            self.dropped.set()
-            self._last(SlowReader("too many unread changes"))
+            self._drop(SlowReader("too many unread changes"))
         else:
             self._unread.put_nowait(change)
 
@@ -107,7 +115,15 @@ class Listener(AsyncIterator[Change]):
         if not self._over:
             self._last(None)
 
-    def _last(self, word: SlowReader | None) -> None:
+    def cut_off(self) -> None:
+        """The reader's token has ended: what lies unread is not for it any more."""
+        self._drop(Revoked())
+
+    def _drop(self, word: SlowReader | Revoked) -> None:
+        self._last(word)
+        self.dropped.set()
+
+    def _last(self, word: SlowReader | Revoked | None) -> None:
         self._over = True
         while not self._unread.empty():
             self._unread.get_nowait()
@@ -115,7 +131,7 @@ class Listener(AsyncIterator[Change]):
 
     async def __anext__(self) -> Change:
         change = await self._unread.get()
-        if change is None or isinstance(change, SlowReader):
+        if change is None or isinstance(change, SlowReader | Revoked):
             self._unread.put_nowait(change)  # it stays the last word
             raise StopAsyncIteration if change is None else change
         self._characters -= _characters(change)
@@ -169,6 +185,7 @@ class Feed:
         """Listening is possible while this is open; afterwards all listeners end."""
         tasks = [
             asyncio.create_task(self._hear(self._own, asyncio.Event()), name="texts so far"),
+            asyncio.create_task(self._hear(TOKENS, asyncio.Event()), name="ended tokens"),
             asyncio.create_task(self._look(), name="feed"),
         ]
         try:
@@ -254,6 +271,9 @@ class Feed:
                 async with self._coordination.subscribe(name, buffer=BUFFER) as signals:
                     subscribed.set()
                     async for signal in signals:
+                        if name == TOKENS:  # waits for nobody
+                            self._doubt(signal.event["team"])
+                            continue
                         async with self._one:
                             await self._take(name.removeprefix("team:"), signal.event)
                         # What piled up comes without a pause: who reads gets time to, or would be taken for too slow.
@@ -264,6 +284,11 @@ class Feed:
             except Exception:
                 log.exception("feed_failed")
             await asyncio.sleep(0.2)
+
+    def _doubt(self, team: str | None) -> None:
+        for listeners in self._listeners.values() if team is None else [self._listeners.get(team, set())]:
+            for listener in listeners:
+                listener.doubted.set()
 
     async def _take(self, team: str, event: dict[str, Any]) -> None:
         if "text" not in event and team not in self._listeners:

@@ -19,6 +19,8 @@ TEXTS = "texts"
 """Where the writer of an answer is asked for the text so far."""
 WAKES = "wakes"
 """Where a process that is ending says in which chats it leaves work."""
+TOKENS = "tokens"
+"""Where it is said that tokens for programs have ended."""
 
 
 def topic(team: str) -> str:
@@ -75,6 +77,10 @@ class Live:
     def wake(self, chat_id: str) -> None:
         """Asks the other processes to look for work in this chat."""
         self._tell(WAKES, {"chat": chat_id})
+
+    def tokens_ended(self, team: str | None) -> None:
+        """Asks all processes to look whether programs of this workspace, or of any, may still listen."""
+        self._tell(TOKENS, {"team": team})
 
     def _tell(self, name: str, event: dict[str, Any]) -> None:
         if not self._queue.full():  # the database has the whole text; a flood must not fill the memory

@@ -230,15 +230,6 @@ async def test_sockets_end_when_bobbin_does(world: World, reader: Reader) -> Non
     assert reader.socket.close_code == 1012
 
 
-async def test_a_revoked_token_closes_its_sockets(world: World, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bot.api.sockets.ASK_AGAIN", 0.05)
-    async with socket_of(address(world), api.token) as reader:
-        await world.slack.command("alice", "general", "/chats", "token revoke")
-        with pytest.raises(ConnectionClosed):
-            await reader.socket.recv()
-        assert reader.socket.close_code == 4401
-
-
 async def test_a_reader_that_does_not_read_is_dropped_and_disturbs_nobody(world: World, api: Api) -> None:
     import socket as plain
 

@@ -1,0 +1,114 @@
+"""Whoever listens is cut off as soon as the token ends, wherever that happens, and nobody else is."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import re
+from pathlib import Path
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+
+from tests.api.conftest import Api, address, token_for
+from tests.api.test_replicas import two
+from tests.api.test_sockets import Reader, socket_of
+from tests.slack.estate import Estate
+from tests.slack.world import World
+
+SOON = 10.0
+"""Seconds: less than passes between two looks for what nobody told."""
+
+
+async def cut_off(reader: Reader) -> None:
+    async with asyncio.timeout(SOON):
+        with pytest.raises(ConnectionClosed):
+            await reader.until(lambda _: False)
+    assert (reader.socket.close_code, reader.socket.close_reason) == (4401, "Unauthorized")
+
+
+async def alive(reader: Reader) -> None:
+    await reader.socket.send(json.dumps({"ping": 1}))
+    assert json.loads(await reader.socket.recv()) == {"pong": 1}
+
+
+async def test_a_revoked_token_closes_its_sockets_at_once(world: World, api: Api, bobs: Api) -> None:
+    where = address(world)
+    async with (
+        socket_of(where, api.token) as one,
+        socket_of(where, api.token) as two,
+        socket_of(where, bobs.token) as b,
+    ):
+        await world.slack.command("alice", "general", "/chats", "token revoke")
+        await asyncio.gather(cut_off(one), cut_off(two))
+        await alive(b)
+
+
+async def test_a_revoked_token_ends_a_stream_at_once_and_not_its_answer(world: World, api: Api) -> None:
+    chat = await api.conversation()
+    world.say(" ".join(map(str, range(60))), rate=30)
+    path, events = f"/chat/conversations/{chat}/messages", []
+    async with api.http.stream("POST", path, json={"content": "hi"}, headers={"Accept": "text/event-stream"}) as answer:
+        async for line in answer.aiter_lines():
+            events.append(line)
+            if events.count("event: token") == 3:
+                await world.slack.command("alice", "general", "/chats", "token revoke")
+    assert events[-3] == "event: failed"
+    assert json.loads(events[-2].removeprefix("data: "))["error"] == "Unauthorized"
+    assert events.count("event: token") < 50
+    await world.idle()
+    assert world.rows("SELECT status FROM messages WHERE role = 'assistant'")[0]["status"] == "done"
+
+
+async def test_what_nobody_tells_is_seen_by_looking(world: World, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.api.auth.ASK_AGAIN", 0.05)
+    monkeypatch.setattr("bot.replies.live.Live.tokens_ended", lambda *_: None)
+    async with socket_of(address(world), api.token) as reader:
+        await world.slack.command("alice", "general", "/chats", "token revoke")
+        await cut_off(reader)
+
+
+@pytest.mark.redis
+async def test_a_token_ends_in_every_replica(tmp_path: Path, log: io.StringIO, redis_url: str) -> None:
+    async with two(tmp_path, log, redis_url) as (world, first, second):
+        token, bobs = await token_for(world), await token_for(world, "bob")
+        async with (
+            socket_of(first.url, token) as here,
+            socket_of(second.url, token) as there,
+            socket_of(second.url, bobs) as other,
+        ):
+            await world.slack.command("alice", "general", "/chats", "token revoke")
+            await asyncio.gather(cut_off(here), cut_off(there))
+            await alive(other)
+
+
+async def test_a_workspace_that_removes_the_app_is_cut_off_and_the_other_goes_on(
+    tmp_path: Path, log: io.StringIO
+) -> None:
+    async with Estate(tmp_path, log) as estate:
+        for workspace in (estate.slack, estate.second):
+            await estate.install(workspace)
+        tokens = [await token_for(estate), await token_for(estate.other)]
+        async with socket_of(estate.url, tokens[0]) as one, socket_of(estate.url, tokens[1]) as other:
+            await estate.uninstall(estate.slack)
+            await cut_off(one)
+            await alive(other)
+            estate.reply_to({"two?": "Answer two."})
+            await estate.other.answered(await estate.other.start("two?"))
+            heard = [json.loads(await other.socket.recv()) for _ in range(2)]
+            assert [sorted(event) for event in heard] == [
+                ["assistant_message", "chat", "user_message"],
+                ["chat", "content", "message"],
+            ]
+        await estate.idle()
+
+
+async def test_an_organisation_that_removes_the_app_is_cut_off(tmp_path: Path, log: io.StringIO) -> None:
+    async with Estate(tmp_path, log, enterprise="E0ORG") as estate:
+        await estate.install(estate.slack, estate.second, enterprise="E0ORG")
+        token = await token_for(estate)
+        assert re.fullmatch(r"bob_[\w-]{43}", token)
+        async with socket_of(estate.url, token) as one:
+            await estate.uninstall(estate.slack)
+            await cut_off(one)
