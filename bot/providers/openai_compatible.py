@@ -205,7 +205,7 @@ def _reading() -> Iterator[None]:
     """Turns what can happen to a response that has begun into our errors."""
     try:
         yield
-    except httpx.TimeoutException as error:
+    except httpx.ReadTimeout as error:
         raise ModelTimeout("no more bytes") from error
     except httpx.DecodingError as error:
         raise Garbled("a body that cannot be unpacked") from error

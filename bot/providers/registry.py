@@ -16,10 +16,7 @@ from bot.providers.base import ProviderSettings, Request
 from bot.providers.catalogue import Catalogue
 from bot.providers.ollama import Ollama
 from bot.providers.openai_compatible import OpenAICompatible
-
-_MOST_STREAMS = 2_000
-_DIRECT = ("all://localhost", "all://127.0.0.1", "all://[::1]")
-"""Never asked for through a proxy that the environment names."""
+from bot.providers.transport import new_client
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +80,6 @@ class Providers:
     async def ping(self) -> list[Health]:
         """How each provider is, one after the other, asked now."""
         return [await _health(provider) for provider in self._providers.values()]
-
-
-def new_client() -> httpx.AsyncClient:
-    """The HTTP client that all providers share."""
-    limits = httpx.Limits(max_connections=_MOST_STREAMS, max_keepalive_connections=100, keepalive_expiry=30.0)
-    return httpx.AsyncClient(limits=limits, mounts=dict.fromkeys(_DIRECT))
 
 
 def new_provider(client: httpx.AsyncClient, settings: ProviderSettings, *, timeout: float = 60.0) -> OpenAICompatible:

@@ -11,7 +11,8 @@ from bot.domain import Event, ModelRef, Role, Token
 from bot.errors import ProviderError
 from bot.providers.base import Kind, ProviderSettings, Request, Turn
 from bot.providers.openai_compatible import OpenAICompatible
-from bot.providers.registry import new_client, new_provider
+from bot.providers.registry import new_provider
+from bot.providers.transport import new_client
 from tests.contract.rude_server import Manners, RudeServer
 
 KEY = "sk-verysecretkey-0123456789"

@@ -24,7 +24,8 @@ async def talk() -> AsyncIterator[Talk]:
 
 async def test_a_plain_answer_is_tokens_usage_and_an_end(talk: Talk) -> None:
     pieces = (delta("", role="assistant"), delta("Hel"), delta("lo"), delta(finish="stop"), USAGE, DONE)
-    assert await talk.events(saying(*pieces)) == [Token("Hel"), Token("lo"), Usage(7, 3, 0.002), Done("stop")]
+    *tokens, usage, end = await talk.events(saying(*pieces))
+    assert (text_of(tokens), usage, end) == ("Hello", Usage(7, 3, 0.002), Done("stop"))
 
 
 STOP = delta(finish="stop")
@@ -146,7 +147,7 @@ async def test_a_flood_of_tiny_chunks_arrives_whole_and_lets_others_work(talk: T
     events = await talk.events(manners)
     busy.cancel()
     assert text_of(events) == "a " * count
-    assert turns > 100
+    assert turns > 20
 
 
 async def test_an_answer_is_over_when_the_model_says_so_whatever_the_server_does(talk: Talk) -> None:
@@ -298,3 +299,10 @@ async def test_a_field_that_a_server_does_not_know_is_left_out_from_then_on(talk
             assert await read(provider, request(max_tokens=50)) == [Token("Hi"), Done()]
         assert len(server.heard) == 4
         assert server.heard[-1].body["max_completion_tokens"] == 50
+
+
+async def test_a_proxy_that_the_environment_names_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with RudeServer(saying(delta("Hi"), delta(finish="stop"), DONE)).running() as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        async with talking() as talk:
+            assert text_of(await read(talk.provider("http://models.invalid/v1"))) == "Hi"

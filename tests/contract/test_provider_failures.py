@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import struct
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -284,3 +285,30 @@ async def test_the_words_of_the_server_behind_a_router_are_kept(talk: Talk) -> N
     body = {"error": {"message": "Provider returned error", "code": 429, "metadata": {"raw": "try gpt-5 later"}}}
     error, _ = await talk.failure(answering(body, 429))
     assert error.detail == "Provider returned error: try gpt-5 later"
+
+
+async def test_a_server_that_speaks_no_http_is_unreachable() -> None:
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"SSH-2.0-OpenSSH_9.2\r\n")
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(greet, "127.0.0.1", 0) as server, talking() as talk:
+        with pytest.raises(Unreachable):
+            await read(talk.provider(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"))
+
+
+async def test_a_connection_reset_in_mid_answer_is_a_break_and_no_silence() -> None:
+    async def reset(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        one = delta("Half")
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n" % (len(one), one))
+        await writer.drain()
+        await asyncio.sleep(0.2)
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.transport.abort()
+
+    async with await asyncio.start_server(reset, "127.0.0.1", 0) as server, talking() as talk:
+        provider = talk.provider(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        with pytest.raises(BrokenOff):
+            await read(provider)
