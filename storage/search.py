@@ -77,8 +77,10 @@ async def _rarest(connection: AsyncConnection, words: Sequence[str], own: Column
         return None
     estimated = {word: await _places(connection, word) for word in long}
     rarest = min(long, key=lambda word: estimated[word])
-    few = FEW + FEW_FOR_EACH * (await connection.scalar(select(func.count()).select_from(participants).where(own)) or 0)
-    return rarest if estimated[rarest] <= few else None
+    if estimated[rarest] <= FEW:
+        return rarest
+    chats_of_their_own = await connection.scalar(select(func.count()).select_from(participants).where(own)) or 0
+    return rarest if estimated[rarest] <= FEW + FEW_FOR_EACH * chats_of_their_own else None
 
 
 async def _places(connection: AsyncConnection, word: str) -> float:

@@ -74,7 +74,7 @@ Operation = Callable[[View, int], Awaitable[object]]
 
 async def first_page(view: View, turn: int) -> None:
     page = await view.chats.list_for(view.person, limit=10)
-    assert (len(page.chats), page.total) == (10, view.who.count)
+    assert (len(page.chats), page.total) == (10, min(1_000, view.who.count))
 
 
 async def tenth_page(view: View, turn: int) -> None:

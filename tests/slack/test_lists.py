@@ -104,11 +104,11 @@ async def test_hundreds_of_pages_each_the_right_one_there_and_back(world: World)
         await turn(world, shown, "Older")
         seen += titles(shown)
     assert seen == [f"Chat {n}" for n in range(4999, 4999 - 610, -1)]
-    assert note(shown) == "601–610 of 5000"
+    assert note(shown) == "601–610 of 1000+"
 
     for _ in range(60):
         await turn(world, shown, "Newer")
-    assert (titles(shown), note(shown)) == (seen[:10], "1–10 of 5000")
+    assert (titles(shown), note(shown)) == (seen[:10], "1–10 of 1000+")
     values = [e["value"] for block in shown.blocks for e in block.get("elements", ()) if "value" in e]
     assert max(map(len, values)) < 400
 
