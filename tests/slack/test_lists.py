@@ -36,7 +36,7 @@ def titles(shown: Any) -> list[str]:
 def note(shown: Any) -> str:
     """Which part of how many a page is."""
     notes = [e["text"] for block in shown.blocks if block["type"] == "context" for e in block["elements"]]
-    return next((text for text in notes if re.fullmatch(r"\d+–\d+ of \d+", text)), "")
+    return next((text for text in notes if re.fullmatch(r"\d+–\d+ of \d+\+?", text)), "")
 
 
 def buttons(shown: Any) -> dict[str, str]:
