@@ -97,7 +97,7 @@ HOME_ALWAYS_HINT = "Your questions are answered at once, without a menu"
 HOME_SEARCH = "Find chats"
 HOME_SEARCH_HINT = "Words from titles and texts, then Enter"
 HOME_ALL = "Show all"
-HOME_COUNT = "{count:,} chats"
+HOME_COUNT = "{count} chats"
 HOME_COUNT_ONE = "1 chat"
 
 IMAGE_TOO_LARGE = "An image may have at most {megabytes} MB."

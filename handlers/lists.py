@@ -59,6 +59,8 @@ class Listing:
     chats: list[Chat]
     total: int
     """On all pages together."""
+    at_least: bool
+    """There may be more: counting has an end."""
 
 
 async def chat_list(
@@ -79,7 +81,9 @@ async def chat_list(
     if page.next_cursor:
         older = replace(look, cursor=page.next_cursor, newer=False, first=look.first + PAGE)
         pages.append((words.CHATS_OLDER, older.dump()))
-    return Listing(look, blocks.chat_list(rows, heading, empty, pages, note, action), page.chats, page.total)
+    return Listing(
+        look, blocks.chat_list(rows, heading, empty, pages, note, action), page.chats, page.total, page.at_least
+    )
 
 
 def _total(last: int, page: Page) -> str:

@@ -174,7 +174,8 @@ def _pieces(text: str) -> list[str]:
 def home(listing: Listing, *, shown: ModelInfo | None, gone: str | None, always: bool) -> View:
     """The Home tab. `gone`: the person's own model, if it is not offered."""
     look, rows = listing.look, listing.blocks
-    count = words.HOME_COUNT_ONE if listing.total == 1 else words.HOME_COUNT.format(count=listing.total)
+    many = f"{listing.total:,}{'+' if listing.at_least else ''}"
+    count = words.HOME_COUNT_ONE if listing.total == 1 else words.HOME_COUNT.format(count=many)
     again = [button(words.HOME_ALL, f"{HOME_PAGE}.all", Look().dump())]
     blocks: list[Block] = [
         section(words.HOME_INTRO),
