@@ -68,11 +68,13 @@ def set_session_status(call: Call) -> Json:
 
 
 def rename_session(call: Call) -> Json:
-    """`agents.sessions.rename`."""
+    """`agents.sessions.rename`: of a session that a stream or a status has opened."""
     channel, root = _thread(call, "thread_ts_required")
     title = call.args.text("title")
     if not 1 <= len(title) <= TITLE_MAX:
         raise SlackRefusal("invalid_arguments", f"[ERROR] title must have 1 to {TITLE_MAX} characters")
+    if call.workspace.thread_state(channel, root).session is None:
+        raise SlackRefusal("session_not_found")
     call.workspace.set_session(channel, root, title=title)
     return {}
 

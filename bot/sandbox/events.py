@@ -21,6 +21,7 @@ DEFAULT_EVENTS = frozenset(
         "app_home_opened",
         "app_mention",
         "member_joined_channel",
+        "member_left_channel",
         "message.channels",
         "message.groups",
         "message.im",

@@ -49,7 +49,7 @@ class Live:
             "streamed": self._streamed,
             "deleted": self._deleted,
             "joined": self._channel,
-            "left": self._channel,
+            "left": self._left,
             "channel": self._channel,
             "read": self._channel,
             "prompts": self._prompts,
@@ -112,6 +112,8 @@ class Live:
     def _concerns(self, change: Change, page: Page) -> bool:
         if change.kind in ("ephemeral", "ephemeral_deleted", "views", "view_errors", "home", "notice", "read"):
             return change.user == page.viewer
+        if change.kind == "left" and change.user == page.viewer:
+            return True
         channel = self._workspace.channels.get(change.channel)
         return channel is None or self._workspace.sees(channel, page.viewer)
 
@@ -161,6 +163,11 @@ class Live:
     def _channel(self, change: Change, page: Page) -> list[Json]:
         channel = self._workspace.channels[change.channel]
         return [{"type": "channel", "channel": snapshot.channel_json(channel, page.viewer)}]
+
+    def _left(self, change: Change, page: Page) -> list[Json]:
+        if self._workspace.sees(self._workspace.channels[change.channel], page.viewer):
+            return self._channel(change, page)
+        return [{"type": "channel_gone", "channel": change.channel}]
 
     def _prompts(self, change: Change, page: Page) -> list[Json]:
         return [{"type": "prompts", "prompts": {"channel": change.channel, **change.data}}]

@@ -70,6 +70,7 @@ class PageApi:
             "home": self._home,
             "open-dm": self._open_dm,
             "join": self._join,
+            "leave": self._leave,
             "invite": self._invite,
             "read": self._read,
             "stop": self._stop,
@@ -250,6 +251,10 @@ class PageApi:
 
     async def _join(self, user: str, body: Json) -> Json:
         await self._sandbox.join(user, body["channel"])
+        return {}
+
+    async def _leave(self, user: str, body: Json) -> Json:
+        await self._sandbox.leave(user, body["channel"])
         return {}
 
     async def _invite(self, user: str, body: Json) -> Json:

@@ -232,3 +232,41 @@ async def test_an_unknown_person_and_a_first_visit(
     await box.press("Enter")
     [mentioned] = await slack.until(lambda: app.told("app_mention"))
     assert mentioned["text"] == f"<@{slack.bot_user.id}> are you there?"
+
+
+async def test_channels_are_left_and_entered_again(slack: Sandbox, app: ChattyApp, page: Page) -> None:
+    """A public one stays open to all; a private one is gone until somebody invites."""
+    leads = slack.channel("leads").id
+    await slack.say("bob", "leads", "what was said before")
+    await open_workspace(page, slack, channel="leads")
+    sidebar = page.get_by_role("navigation")
+    await page.get_by_role("button", name="Leave #leads").click()
+    await expect(composer(page, "general")).to_be_visible()
+    await expect(sidebar.get_by_role("button", name="leads")).to_have_count(0)
+    [left] = await slack.until(lambda: app.told("member_left_channel"))
+    assert (left["user"], left["channel"], left["channel_type"]) == ("U0ALICE", leads, "G")
+
+    await slack.join("alice", "leads", inviter="bob")
+    await sidebar.get_by_role("button", name="leads").click()
+    await expect(page.get_by_role("article").first).to_contain_text("what was said before")
+
+    await open_workspace(page, slack)
+    await page.get_by_role("button", name="Leave #general").click()
+    await page.get_by_role("button", name="Join channel").click()
+    await expect(composer(page, "general")).to_be_visible()
+
+
+async def test_slacks_own_commands_invite_and_leave(slack: Sandbox, app: ChattyApp, page: Page) -> None:
+    slack.workspace.leave(slack.channel("random"), slack.user("carol").id)
+    await open_workspace(page, slack, channel="random")
+    box = composer(page, "random")
+    await box.fill("/invite")
+    await box.press("Enter")
+    await expect(page.get_by_text("Say whom to invite")).to_be_visible()
+    await box.fill("/invite @carol")
+    await box.press("Enter")  # takes the name that is suggested
+    await box.press("Enter")
+    await slack.until(lambda: slack.user("carol").id in slack.channel("random").members)
+    await box.fill("/leave")
+    await box.press("Enter")
+    await expect(page.get_by_role("button", name="Join channel")).to_be_visible()

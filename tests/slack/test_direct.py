@@ -194,6 +194,7 @@ async def test_slacks_own_stop_is_there_while_the_model_thinks(world: World) -> 
 
 async def test_a_quick_answer_costs_no_call_for_its_session(worlds: Worlds) -> None:
     async with worlds(bobbin_stream=StreamMode.EDIT) as world:
+        world.entitle(None)
         await world.answered(await world.start("Quickly."))
         await world.idle()
         assert world.slack.calls_of(SESSION) == []

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from bot.config import StreamMode
 from bot.sandbox.demo_models import asks_for_title
 from bot.sandbox.model_scripts import ModelScript
 from handlers import agent
+from tests.slack.conftest import Worlds
 from tests.slack.world import MODEL, World
 
 RENAME = "agents.sessions.rename"
@@ -150,3 +152,10 @@ async def test_without_a_title_of_two_words_the_default_stays_and_nothing_else_i
     await world.slack.say("alice", "general", "And go on.", thread)
     await world.answered(thread, 2)
     assert len([a for a in world.models.journal if asks_for_title(a.messages)]) == 1
+
+
+async def test_an_answer_that_was_written_by_edits_gets_its_title_into_slacks_list_all_the_same(worlds: Worlds) -> None:
+    """Slack renames only sessions that there are, and edits open none."""
+    async with worlds(bobbin_stream=StreamMode.EDIT) as world:
+        thread = await entitled(world, "Brought into the list", "direct")
+        assert world.slack.title(world.slack.dm("alice"), thread) == "Brought into the list"

@@ -66,7 +66,7 @@ class World:
         self.bot: Bot | None = None
         self._stack = AsyncExitStack()
         self._more = settings
-        self._forgiven: set[str] = set()
+        self._forgiven = {"session_not_found"}  # how the bot learns that an answer by edits has opened no session
         self._forgiven_loggers = {"uvicorn.error"}  # that of the stand-ins, when they break off on purpose
         self._redelivered = False
         self._unfinished = False

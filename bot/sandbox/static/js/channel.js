@@ -31,6 +31,8 @@ function Head({ state, channel, place }) {
     ${channel.type !== "im" && html`<div class="members" title=${channel.members.map((id) => displayName(userOf(state, id))).join(", ")}>
       ${channel.members.slice(0, 3).map((id) => html`<${Avatar} key=${id} who=${faceOf(null, userOf(state, id))} size=${22} />`)}
       <span>${members}<span class="sr-only"> members</span></span></div>`}
+    ${channel.is_member && (channel.type === "channel" || channel.type === "group") && html`<button type="button" class="button small"
+      onClick=${() => store.act("leave", { channel: channel.id })}>Leave<span class="sr-only"> #${channel.name}</span></button>`}
     ${app && html`<${Tabs} place=${place} />`}
   </header>`;
 }

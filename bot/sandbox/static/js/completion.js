@@ -44,8 +44,14 @@ function emoji(needle) {
   return found.slice(0, MOST).map((name) => ({ key: name, sign: emojiNames[name], label: `:${name}:`, hint: "", insert: `:${name}:` }));
 }
 
+/** Slack's own commands, as far as they concern the app. */
+export const OWN_COMMANDS = [
+  { command: "/invite", usage_hint: "@somebody", description: "Bring somebody into this channel" },
+  { command: "/leave", usage_hint: "", description: "Leave this channel" },
+];
+
 function commands(state, needle) {
-  return state.commands.filter((each) => each.command.slice(1).startsWith(needle)).map((each) => ({
+  return [...state.commands, ...OWN_COMMANDS].filter((each) => each.command.slice(1).startsWith(needle)).map((each) => ({
     key: each.command, label: each.command, usage: each.usage_hint, hint: each.description, insert: each.command, command: true,
   }));
 }

@@ -1,7 +1,7 @@
 // Where people write: completion, commands, files, formatting. Enter sends, Shift+Enter makes a line.
 import { html, Avatar, Icon, IconButton, useEffect, useLayoutEffect, useRef, useState, classes } from "./ui.js";
 import { ApiError, upload } from "./api.js";
-import { completions, withTokens, wordAt } from "./completion.js";
+import { completions, OWN_COMMANDS, withTokens, wordAt } from "./completion.js";
 import { EmojiPicker } from "./emoji.js";
 import { MenuButton, Popover } from "./overlay.js";
 import { channelOf, userOf, displayName } from "./selectors.js";
@@ -170,12 +170,26 @@ function FileChips({ files, drop }) {
   </span>`)}</div>`;
 }
 
+/** `/invite @somebody …` and `/leave`, which are Slack's and no app's. */
+function runOwn(command, text, channel) {
+  if (command === "/leave") {
+    store.act("leave", { channel });
+    return true;
+  }
+  const named = text.toLowerCase().match(/<@\w+>|@[\w.-]+/g) ?? [];
+  const invited = store.state.users.filter((user) => named.some((name) => [`<@${user.id}>`, `@${user.name}`].some((each) => each.toLowerCase() === name)));
+  for (const user of invited) store.act("invite", { channel, invited: user.id });
+  if (!invited.length) store.notice("Say whom to invite: /invite @somebody", channel);
+  return true;
+}
+
 function runCommand(text, channel, thread) {
   const [command] = text.split(/\s/, 1);
   if (thread) {
     store.toast(`${command} cannot be used in threads. Slack has no slash commands there.`);
     return false;
   }
+  if (OWN_COMMANDS.some((each) => each.command === command)) return runOwn(command, text, channel);
   if (!store.state.commands.some((each) => each.command === command)) {
     store.notice(`${command} is not a valid command.`, channel);
     return true;

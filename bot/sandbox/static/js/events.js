@@ -56,7 +56,11 @@ const REDUCERS = {
   view_errors: (state, event) =>
     ({ ...state, viewErrors: { ...state.viewErrors, [event.view_id]: event.errors } }),
   home: (state, { view }) => ({ ...state, home: view }),
-  channel: (state, { channel }) => ({ ...state, channels: replaceById(state.channels, channel) }),
+  // Into a private channel one comes in the middle: what was said there before must be fetched.
+  channel: (state, { channel }) => ({ ...state, channels: replaceById(state.channels, channel),
+    stale: state.stale || (channel.type === "group" && !state.channels.some((each) => each.id === channel.id)) }),
+  channel_gone: (state, { channel }) => ({ ...state, channels: state.channels.filter((each) => each.id !== channel),
+    messages: { ...state.messages, [channel]: undefined } }),
   bot: (state, { connected }) => ({ ...state, bot: { ...state.bot, connected } }),
   notice: (state, { text, channel }) => {
     const notice = { id: `notice-${state.noticeCount}`, ts: String(Date.now() / 1000), text, channel };

@@ -111,6 +111,7 @@ class Store {
     this.state = { ...next, stale: false };
     this.#changed();
     if (stale) this.#reload();
+    else if (event.type === "channel_gone" && event.channel === this.state.place.channel) this.#settlePlace();
   }
 
   /** Keeps the place if this person may see it, else goes to their first channel. */
