@@ -81,8 +81,16 @@ DIALOG_TOO_LONG = "At most {most:,} characters fit here; these are {count:,}. Mo
 DIALOG_NO_MODEL = "Choose a model."
 DIALOG_NOT_OPENED = "Slack did not let me open the dialog this time. Please try again."
 ASKED = "<@{user}> asks:"
-ASKED_HERE = "I am not in <#{channel}>, so we talk here."
-ASKED_IN_DIRECT = "I am not in this channel, so your chat is <{link}|in our direct messages>."
+ASKED_HERE = "{reason}, so we talk here."
+ASKED_IN_DIRECT = "{reason}, so your chat is <{link}|in our direct messages>."
+ASKED_ELSEWHERE: dict[str, str] = {
+    "not_in_channel": "I am not in <#{channel}>",
+    "is_archived": "<#{channel}> has been archived",
+    "restricted_action": "I am not allowed to write in <#{channel}>",
+    "direct": "I am not in that conversation",
+    "": "I could not write in <#{channel}>",
+}
+"""Why a chat that was asked for in one place stands in another."""
 ASKED_NOWHERE = "I could not start your chat here. Please try again in another place."
 
 HOME_INTRO = (

@@ -15,10 +15,20 @@ EVERY = 3600.0
 _SAME = {"channel_not_found": "not_in_channel"}  # private channels are not found by those who are not in them
 
 
+def why_elsewhere(channel: str, code: str) -> str:
+    """The beginning of a sentence: why a chat that was asked for in this channel stands elsewhere."""
+    reasons = words.ASKED_ELSEWHERE
+    reason = _reason(code) if _reason(code) in reasons else ""
+    return reasons["direct" if channel.startswith("D") else reason].format(channel=channel)
+
+
+def _reason(code: str) -> str:
+    return "restricted_action" if code.startswith("restricted_action") else _SAME.get(code, code)
+
+
 async def cannot_write(slack: Slack, place: Place, user: str | None, code: str) -> None:
     """Tells a person why nothing comes, where that helps them."""
-    reason = "restricted_action" if code.startswith("restricted_action") else _SAME.get(code, code)
-    sentence = words.CANNOT_WRITE.get(reason)
+    sentence = words.CANNOT_WRITE.get(_reason(code))
     if user is None or sentence is None or is_direct(place.channel):
         return
     if not slack.once("cannot write", place.channel, user, every=EVERY):

@@ -14,6 +14,7 @@ from bot.errors import ChatError, ChatNotFound, LimitReached, StorageError
 from bot.observability import get_logger
 from bot.tasks import Tasks
 from handlers import views
+from handlers.direct_message import why_elsewhere
 from handlers.menus import Menus
 from handlers.names import Names
 from handlers.slack import Directory, NotInstalled, Refused, Slack, SlackError, Unsure
@@ -163,7 +164,7 @@ class Openings:
 
     async def _say(self, slack: Slack, question: Question, response_url: str, look: bool) -> Question:
         """Where it was wanted, else in the direct messages. Raises Refused, Unsure, StorageError."""
-        wanted = question.place
+        wanted, reason = question.place, ""
         if wanted.channel:
             try:
                 chat = await self._service.at(wanted) if wanted.thread else None
@@ -171,14 +172,15 @@ class Openings:
                 return said if chat or not wanted.thread else await self._menus.with_context(slack, said, said.source)
             except Refused as error:
                 log.info("dialog_chat_elsewhere", question=question.id, reason=error.code)
+                reason = why_elsewhere(wanted.channel, error.code)
         direct = await slack.errand("conversations.open", users=question.user)
         channel = str(direct["channel"]["id"])
         moved = await self._questions.put_in(question.id, Place(wanted.team, channel, ""), None)
-        note = words.ASKED_HERE.format(channel=wanted.channel) if wanted.channel and channel != wanted.channel else ""
+        note = words.ASKED_HERE.format(reason=reason) if reason and channel != wanted.channel else ""
         said = await self._post(slack, moved, note, look=look)
         if note:
             link = mrkdwn_escape(slack.permalink(channel, said.place.thread, said.place.thread))
-            text = words.ASKED_IN_DIRECT.format(link=link)
+            text = words.ASKED_IN_DIRECT.format(reason=reason, link=link)
             await slack.respond(response_url, response_type="ephemeral", replace_original=False, text=text)
         return said
 

@@ -207,7 +207,7 @@ async def test_where_the_bot_is_not_the_chat_goes_to_the_direct_messages_and_say
     root = await begun(world, channel)
     await world.answered(root.ts, channel=channel)
 
-    assert words.ASKED_HERE.format(channel="C0WATERCOOLER") in root.text
+    assert words.ASKED_HERE.format(reason="I am not in <#C0WATERCOOLER>") in root.text
     assert asked(world, "watercooler") == []
     (told,) = await world.until(lambda: world.slack.ephemerals("alice", "watercooler"), "the notice")
     assert root.ts.replace(".", "") in told.text
@@ -223,6 +223,31 @@ async def test_a_private_channel_without_the_bot_is_no_different(world: World) -
 
     channel = world.slack.dm("alice")
     await world.answered((await begun(world, channel)).ts, channel=channel)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        ("is_archived", "<#C0GENERAL> has been archived"),
+        ("restricted_action_read_only_channel", "I am not allowed to write in <#C0GENERAL>"),
+        ("no_permission", "I could not write in <#C0GENERAL>"),
+    ],
+)
+async def test_why_it_stands_elsewhere_is_said_as_it_is(world: World, error: str, reason: str) -> None:
+    await command(world, "new", channel="general")
+    world.forgive(error)
+    if error == "is_archived":
+        world.slack.channel("general").is_archived = True
+    else:
+        world.slack.fail("chat.postMessage", error=error)
+    await world.slack.submit("alice", entered("Is anybody there?"))
+
+    channel = world.slack.dm("alice")
+    root = await begun(world, channel)
+    await world.answered(root.ts, channel=channel)
+    assert f"{reason}, so we talk here." in root.text
+    (told,) = await world.until(lambda: world.slack.ephemerals("alice", "general"), "the notice")
+    assert told.text.startswith(reason)
 
 
 async def test_in_the_direct_messages_it_stays_there(world: World) -> None:
