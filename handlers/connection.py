@@ -19,6 +19,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.errors import StorageError
 from bot.observability import get_logger
 from handlers import register_all
+from handlers.guests import SharedApp
 from handlers.surface import Surface
 from handlers.workspaces import Workspaces
 
@@ -62,7 +63,7 @@ def build_app(api_url: str, workspaces: Workspaces, surface: Surface, signing_se
     async def authorize(enterprise_id: str | None, team_id: str | None) -> AuthorizeResult | None:
         return await workspaces.authorize(enterprise_id, team_id)
 
-    app = AsyncApp(
+    app = SharedApp(
         client=AsyncWebClient(base_url=api_url, retry_handlers=[]),  # listeners use `Slack`, not this one
         authorize=authorize,  # type: ignore[arg-type]  # None is how Bolt is told of a workspace without the app
         process_before_response=True,

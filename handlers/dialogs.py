@@ -50,7 +50,12 @@ async def _submit(surface: Surface, slack: Slack, given: Submission) -> dict[str
     wanted = given.wanted
     try:
         question, new = await surface.service.ask_in_dialog(
-            Place(slack.team, wanted.channel, wanted.thread), given.dialog, given.user, given.text, given.model
+            Place(slack.team, wanted.channel, wanted.thread),
+            given.dialog,
+            given.user,
+            given.text,
+            given.model,
+            user_team=_elsewhere(given.user_team, slack.team),
         )
     except (ModelNotAllowed, ChatNotFound):
         return {views.MODEL_BLOCK: words.MODEL_NOT_OFFERED}
@@ -62,6 +67,11 @@ async def _submit(surface: Surface, slack: Slack, given: Submission) -> dict[str
     if new:
         surface.openings.begin(question, wanted.response_url)
     return {}
+
+
+def _elsewhere(user_team: str | None, team: str) -> str | None:
+    """The person's own workspace, if it is another one; organisations are none."""
+    return user_team if user_team and user_team.startswith("T") and user_team != team else None
 
 
 def _problems(given: Submission) -> dict[str, str]:

@@ -121,6 +121,8 @@ class Submission:
     """Key of the chosen model."""
     has_menu: bool
     """Whether the dialog asked for a model."""
+    user_team: str | None = None
+    """The person's own workspace, as far as it is told."""
 
 
 def submission(body: dict[str, Any]) -> Submission:
@@ -135,6 +137,7 @@ def submission(body: dict[str, Any]) -> Submission:
         wanted=Wanted.load(view.get("private_metadata") or ""),
         text=(written or "").strip(),
         model=chosen.get("value"),
+        user_team=body["user"].get("team_id"),
         has_menu=any(block.get("block_id") == views.MODEL_BLOCK for block in view.get("blocks") or ()),
     )
 

@@ -201,7 +201,7 @@ class ChatService:
         return said
 
     async def ask_in_dialog(
-        self, place: Place, dialog: str, user: str, text: str, key: str | None
+        self, place: Place, dialog: str, user: str, text: str, key: str | None, *, user_team: str | None = None
     ) -> tuple[Question, bool]:
         """Keeps what a person submitted in a dialog (its id is `dialog`); False beside it when it is known already.
 
@@ -214,7 +214,9 @@ class ChatService:
         if chat is not None and self.left(chat) < 2:
             raise LimitReached(chat.id)
         model = chat.model if chat is not None else self.models.by_key(key or "").ref
-        return await self._questions.ask(place=place, ts=dialog, user=user, text=text, model=model, in_dialog=True)
+        return await self._questions.ask(
+            place=place, ts=dialog, user=user, user_team=user_team, text=text, model=model, in_dialog=True
+        )
 
     # -- what a person prefers ---------------------------------------------------------------------------------
 

@@ -25,6 +25,8 @@ class Interactions:
         self._triggers = triggers
         self._responses = responses
         self._modals = modals
+        self.guests_name_their_own_team = False
+        """Whether also what guests do in messages names their own workspace; tests set it."""
 
     # -- buttons and menus
 
@@ -54,6 +56,7 @@ class Interactions:
     def _payload(self, kind: str, user: str, place: Place) -> Json:
         payload = self._base(kind, user)
         if place.view is not None:
+            payload |= self._home_of(user)
             payload |= {"view": view_json(self._workspace, place.view)}
             payload["container"] = {"type": "view", "view_id": place.view.id}
             return payload
@@ -66,7 +69,14 @@ class Interactions:
         payload["channel"] = self._channel_json(spot.channel)
         if place.message is not None:
             payload["message"] = message_json(self._workspace, place.message)
-        return payload
+        return payload | (self._home_of(user) if self.guests_name_their_own_team else {})
+
+    def _home_of(self, user: str) -> Json:
+        """In views Slack names the workspace of whoever acts, which in a shared channel may be another one."""
+        person = self._workspace.users[user]
+        if person.team_id == self._workspace.team_id:
+            return {}
+        return {"team": {"id": person.team_id, "domain": "elsewhere"}, "enterprise": None}
 
     def _base(self, kind: str, user: str) -> Json:
         person = self._workspace.users[user]
@@ -143,6 +153,7 @@ class Interactions:
         view.values = values
         view.errors = {}
         payload = self._base("view_submission", user)
+        payload |= self._home_of(user)
         payload |= {"view": view_json(self._workspace, view), "trigger_id": self._triggers.issue(user)}
         payload["response_urls"] = []
         delivery = await self._ask("interactive", "view_submission", payload, user, quiet=True)

@@ -25,7 +25,7 @@ from bot.sandbox.limits import Limits
 from handlers.installing import STATE_LIFE
 from storage.sealing import _key
 from tests.slack.estate import KEY, Browser, Estate
-from tests.slack.world import World
+from tests.slack.world import World, options_of
 
 Estates = Callable[..., Estate]
 CHATS_OF = "SELECT team, channel, thread, owner FROM chats ORDER BY team"
@@ -440,6 +440,37 @@ async def test_a_dialog_in_an_organisation_belongs_to_the_workspace_it_was_opene
         assert await estate.slack.submit("alice") == {}
         await estate.until(lambda: [row["team"] for row in estate.rows(CHATS_OF)] == ["T0ONE"], "the chat")
         await estate.idle()
+
+
+@pytest.mark.parametrize("own", [False, True])
+async def test_a_guest_in_a_shared_channel_is_served_by_the_workspace_that_has_the_app(
+    estate: Estate, own: bool
+) -> None:
+    """Whatever they press names the workspace of the message, or (`own`, and in dialogs always) their own."""
+    estate.reply_to({"from elsewhere?": "Answer for a guest.", "once more?": "Answer from a dialog."})
+    await estate.install(estate.slack)
+    dan = estate.slack.user("dan")
+    dan.stranger, dan.team_id = True, "T0ELSEWHERE"
+    estate.slack.channel("general").ext_shared = True
+    estate.slack.interactions.guests_name_their_own_team = own
+
+    thread = await estate.ask("from elsewhere?", "dan")
+    menu = estate.menus(thread)[-1]
+    assert options_of(await estate.slack.menu("dan", menu, "model_menu"))
+    await estate.choose(thread, "dan")
+    assert await estate.answered(thread) == ["Answer for a guest."]
+
+    await estate.execute("UPDATE chats SET message_count = 100")
+    await estate.slack.say("dan", "general", "And one too many.", thread)
+    (full,) = await estate.until(lambda: estate.slack.ephemerals("dan", "general"), "the limit")
+    own_again, estate.slack.interactions.guests_name_their_own_team = own, False  # such a payload shows no message
+    await estate.slack.press("dan", full, "new_chat")
+    await estate.until(lambda: estate.slack.modal("dan"), "the dialog")
+    estate.slack.interactions.guests_name_their_own_team = own_again
+    assert await estate.slack.submit("dan", {"bobbin.text": {"dialog_text": "once more?"}}) == {}
+    await estate.until(lambda: len(estate.rows(CHATS_OF)) == 2, "the second chat")
+    await estate.idle()
+    assert {row["team"] for row in estate.rows(CHATS_OF)} == {"T0ONE"}
 
 
 async def test_one_socket_serves_many_workspaces_too(estates: Estates) -> None:
