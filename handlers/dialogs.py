@@ -56,6 +56,7 @@ async def _submit(surface: Surface, slack: Slack, given: Submission) -> dict[str
             given.text,
             given.model,
             user_team=_elsewhere(given.user_team, slack.team),
+            files=wanted.shared,
         )
     except (ModelNotAllowed, ChatNotFound):
         return {views.MODEL_BLOCK: words.MODEL_NOT_OFFERED}

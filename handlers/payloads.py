@@ -150,6 +150,8 @@ class About:
     thread: str
     """Of the thread it is in, or would begin."""
     text: str = field(repr=False)
+    files: tuple[tuple[str, str], ...] = ()
+    """Id and name of each."""
 
 
 def message_of(body: dict[str, Any], bot_user: str) -> About:
@@ -159,7 +161,8 @@ def message_of(body: dict[str, Any], bot_user: str) -> About:
     attached = (one.get("text") or one.get("fallback") for one in message.get("attachments") or ())
     raw = message.get("text") or next((text for text in attached if text), "")
     channel = (body.get("channel") or {}).get("id") or ""
-    return About(channel, message.get("thread_ts") or ts, readable(raw, bot_user))
+    files = tuple((file.id, file.name) for file in shared_files(message))
+    return About(channel, message.get("thread_ts") or ts, readable(raw, bot_user), files)
 
 
 def press(body: dict[str, Any]) -> Press:

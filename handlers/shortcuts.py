@@ -24,5 +24,5 @@ def register(app: AsyncApp, surface: Surface) -> None:
         slack = await surface.workspaces(team_of(body, context))
         await ack()
         about = payloads.message_of(body, slack.bot_user)
-        wanted = Wanted(about.channel, about.thread, body.get("response_url") or "")
+        wanted = Wanted(about.channel, about.thread, body.get("response_url") or "", about.files)
         surface.openings.offer(slack, body["user"]["id"], body["trigger_id"], wanted, about=about.text or " ")

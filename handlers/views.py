@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from hashlib import blake2s
 from typing import Any
 
 from bot import words
+from bot.chats.attachments import MOST_FILES, listed, one_line
 from bot.chats.models import menu_key
-from bot.domain import ModelInfo
+from bot.domain import ModelInfo, SharedFile
 from handlers.blocks import NEW_CHAT, Block, button, context, has_block, option, section
 from handlers.lists import Listing, Look
 from handlers.text import mrkdwn_escape, plain
@@ -50,11 +52,15 @@ class Wanted:
     """Empty: in a new thread."""
     response_url: str = ""
     """Where the person can be told something, for half an hour."""
+    files: tuple[tuple[str, str], ...] = ()
+    """Id and name of each file that goes along."""
 
     def dump(self) -> str:
         """At most 3,000 characters, for Slack to keep."""
-        whole = json.dumps(asdict(self))
-        return whole if len(whole) <= 3_000 else json.dumps({**asdict(self), "response_url": ""})
+        known = asdict(self) | {"files": [(id[:20], name[:60]) for id, name in self.files[:MOST_FILES]]}
+        nameless = known | {"files": [(id, "") for id, _ in known["files"]]}
+        forms = [json.dumps(form) for form in (known, nameless, nameless | {"response_url": ""})]
+        return next((form for form in forms if len(form) <= 3_000), forms[-1])
 
     @classmethod
     def load(cls, text: str) -> Wanted:
@@ -62,7 +68,15 @@ class Wanted:
         found = json.loads(text or "{}")
         if not isinstance(found, dict):
             raise ValueError("not a place")
-        return cls(**{name: str(found.get(name) or "") for name in ("channel", "thread", "response_url")})
+        told = found.get("files")
+        pairs = [pair for pair in told if isinstance(pair, list) and len(pair) == 2] if isinstance(told, list) else []
+        place = {name: str(found.get(name) or "") for name in ("channel", "thread", "response_url")}
+        return cls(**place, files=tuple((str(id), str(name)) for id, name in pairs))
+
+    @property
+    def shared(self) -> tuple[SharedFile, ...]:
+        """The files that go along; what else there is to know of them is asked when they are fetched."""
+        return tuple(SharedFile(id, name) for id, name in self.files)
 
 
 def dialog(
@@ -93,6 +107,8 @@ def dialog(
     else:
         title, model = (mrkdwn_escape(plain(name, 150)) for name in there)
         made = [asks, context(words.DIALOG_IN_CHAT.format(title=title, model=model))]
+    if wanted.files:
+        made.append(context(words.DIALOG_FILES.format(names=_named(wanted.shared))))
     return {
         "type": "modal",
         "callback_id": NEW_CHAT,
@@ -102,6 +118,10 @@ def dialog(
         "private_metadata": wanted.dump(),
         "blocks": made,
     }
+
+
+def _named(files: Sequence[SharedFile]) -> str:
+    return mrkdwn_escape(plain(listed([one_line(file.name) for file in files]), 900))
 
 
 def _model_input(preselected: ModelInfo | None) -> Block:
@@ -143,6 +163,8 @@ def asked(question: Question, note: str = "") -> list[Block]:
     pieces = _pieces(question.text or "")
     made = [section(f"{words.ASKED.format(user=question.user)}\n{pieces[0]}"), *map(section, pieces[1:])]
     made[0]["block_id"] = _asked_block(question.id)
+    if question.files:
+        made.append(context(words.ASKED_WITH.format(names=_named(question.files))))
     return [*made, context(note)] if note else made
 
 

@@ -103,7 +103,9 @@ class Questions:
             stored = await connection.scalar(
                 insert_new(connection, questions).values(row).on_conflict_do_nothing().returning(questions.c.id)
             )
-            if stored is None and files:  # one of Slack's two events for a mention may not have told of them
+            if (
+                stored is None and files and not in_dialog
+            ):  # one of Slack's two events for a mention may not have told of them
                 bare = and_(_OPEN, same, questions.c.files.is_(None))
                 await connection.execute(update(questions).where(bare).values(files=from_files(files), source=ts))
             return await _one(connection, same), stored is not None

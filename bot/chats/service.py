@@ -7,7 +7,7 @@ from collections.abc import Callable
 from bot.chats.attachments import unusable
 from bot.chats.models import ModelChoice
 from bot.chats.spoken import Choice, Chosen, Heard, Hearing, Utterance
-from bot.domain import Answer, Chat, ModelInfo, ModelRef, Person, Place, TitleBy
+from bot.domain import Answer, Chat, ModelInfo, ModelRef, Person, Place, SharedFile, TitleBy
 from bot.errors import ChatNotFound, LimitReached
 from bot.replies.live import Live
 from storage.chats import Chats, NewMessage, Page, Said
@@ -201,7 +201,15 @@ class ChatService:
         return said
 
     async def ask_in_dialog(
-        self, place: Place, dialog: str, user: str, text: str, key: str | None, *, user_team: str | None = None
+        self,
+        place: Place,
+        dialog: str,
+        user: str,
+        text: str,
+        key: str | None,
+        *,
+        user_team: str | None = None,
+        files: tuple[SharedFile, ...] = (),
     ) -> tuple[Question, bool]:
         """Keeps what a person submitted in a dialog (its id is `dialog`); False beside it when it is known already.
 
@@ -215,7 +223,14 @@ class ChatService:
             raise LimitReached(chat.id)
         model = chat.model if chat is not None else self.models.by_key(key or "").ref
         return await self._questions.ask(
-            place=place, ts=dialog, user=user, user_team=user_team, text=text, model=model, in_dialog=True
+            place=place,
+            ts=dialog,
+            user=user,
+            user_team=user_team,
+            text=text,
+            files=files,
+            model=model,
+            in_dialog=True,
         )
 
     # -- what a person prefers ---------------------------------------------------------------------------------

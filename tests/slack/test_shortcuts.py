@@ -14,6 +14,7 @@ from bot.sandbox.records import Message, View
 from handlers import payloads, views
 from handlers.views import Wanted
 from tests.slack.conftest import Worlds
+from tests.slack.sharing import EYE, NOTES, PDF, picture, put, seen, text_sent
 from tests.slack.test_dialogs import asked, begun, entered, field, opened
 from tests.slack.world import MODEL, World
 
@@ -26,6 +27,10 @@ async def about(world: World, message: Message, user: str = "alice") -> View:
 
 def text_of(view: View) -> str:
     return str(field(view, "bobbin.text").get("initial_value", ""))
+
+
+def notes_of(view: View) -> list[str]:
+    return [e["text"] for block in view.blocks if block["type"] == "context" for e in block["elements"]]
 
 
 def more(text: str) -> dict[str, Any]:
@@ -147,6 +152,48 @@ async def test_where_the_bot_is_not_it_goes_to_the_direct_messages_with_the_quot
     assert [m.user for m in world.slack.thread("watercooler", ts)] == ["U0BOB"]
 
 
+async def test_the_files_of_the_message_go_along(world: World) -> None:
+    ts = await put(world, "Who is that?", picture("cat.png"), NOTES, user="bob")
+    view = await about(world, world.slack.message("general", ts))
+    assert words.DIALOG_FILES.format(names="cat.png and notes.txt") in notes_of(view)
+
+    eye = {"text": {"type": "plain_text", "text": "Demo: Eye"}, "value": f"openai:{EYE}"}
+    await world.slack.submit("alice", entered("Who is it?", eye))
+    await world.answered(ts)
+
+    (question,) = asked(world)
+    assert words.ASKED_WITH.format(names="cat.png and notes.txt") in question.text
+    assert seen(world) == [("PNG", (60, 40))]
+    assert text_sent(world).endswith("Who is it?\n\nAttached: notes.txt\n```txt\nGrüße\nline two\n```")
+
+
+async def test_files_go_along_to_a_chat_that_is_there_and_to_the_direct_messages(world: World) -> None:
+    thread = await world.start("The first question.", model=EYE)
+    await world.answered(thread)
+    ts = await put(world, f"<@{world.slack.user('carol').id}> look", picture(), thread=thread, user="bob")
+    await about(world, world.slack.message("general", ts))
+    await world.slack.submit("alice", more("What is on it?"))
+    await world.answered(thread, 2)
+    assert seen(world) == [("PNG", (60, 40))]
+
+    world.forgive("not_in_channel")
+    ts = await world.slack.say("bob", "watercooler", "And this?", files=[NOTES])
+    await about(world, world.slack.message("watercooler", ts))
+    await world.slack.submit("alice", entered("What is it?"))
+    channel = world.slack.dm("alice")
+    root = await begun(world, channel)
+    await world.answered(root.ts, channel=channel)
+    assert "Grüße" in text_sent(world)
+
+
+async def test_a_file_of_the_message_that_cannot_be_used_is_told_about_and_the_question_answered(world: World) -> None:
+    ts = await put(world, "The report.", PDF, user="bob")
+    await about(world, world.slack.message("general", ts))
+    await world.slack.submit("alice", entered("What does it say?"))
+    await world.answered(ts)
+    await world.until(lambda: world.whispers("alice") == [words.file_problem("kind", "report.pdf")], "the word")
+
+
 async def test_a_message_longer_than_the_field_is_quoted_in_part_and_leaves_room(world: World) -> None:
     ts = await world.slack.say("bob", "general", "A very long story. " * 500)
 
@@ -170,14 +217,19 @@ async def test_a_message_that_is_gone_meanwhile_does_not_lose_the_question(world
 # -- what travels in the dialog ------------------------------------------------------------------------------------
 
 
-@given(st.text(max_size=300), st.text(max_size=30), st.text(max_size=1500))
-def test_a_place_survives_the_dialog(channel: str, thread: str, url: str) -> None:
-    wanted = Wanted(channel, thread, url)
+_file = st.tuples(st.from_regex(r"F[A-Z0-9]{8,12}", fullmatch=True), st.text(max_size=60))
+
+
+@given(st.text(max_size=300), st.text(max_size=30), st.text(max_size=1500), st.lists(_file, max_size=10))
+def test_a_place_survives_the_dialog(channel: str, thread: str, url: str, files: list[tuple[str, str]]) -> None:
+    wanted = Wanted(channel, thread, url, tuple(files))
 
     dumped = wanted.dump()
 
-    assert len(dumped) <= 3000 or len(json.dumps([channel, thread])) > 2900
+    assert len(dumped) <= 3000 or len(json.dumps([channel, thread])) > 2500
     found = Wanted.load(dumped)
+    assert [id for id, _ in found.files] == [id for id, _ in files]
+    assert found.files == wanted.files or {name for _, name in found.files} == {""}
     assert (found.channel, found.thread) == (channel, thread)
     assert found.response_url in (url, "")
 
