@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from urllib.request import getproxies
 
 import aiohttp
@@ -12,12 +13,16 @@ _MOST_STREAMS = 2_000
 _LIMITS = httpx.Limits(max_connections=_MOST_STREAMS, max_keepalive_connections=100, keepalive_expiry=30.0)
 _DIRECT = ("all://localhost", "all://127.0.0.1", "all://[::1]")
 """Never asked for through a proxy that the environment names."""
+_PIECE = 64 * 1024
+"""Bytes of a large body, one with images, that are written at once: others want the loop too."""
 
 
 class Transport(AiohttpTransport):
     """Tells a kept connection that was closed meanwhile from a server that cannot be reached, and from nonsense."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if len(request.content) > _PIECE:
+            request = _in_pieces(request)
         try:
             return await super().handle_async_request(request)
         except httpx.TransportError as error:
@@ -26,6 +31,25 @@ class Transport(AiohttpTransport):
             raise
         except aiohttp.ClientError as error:  # what the library leaves as it is: no HTTP at all, above all
             raise httpx.ConnectError(str(error)) from error
+
+
+class _Pieces(httpx.AsyncByteStream):
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for start in range(0, len(self._body), _PIECE):
+            yield self._body[start : start + _PIECE]
+
+
+def _in_pieces(request: httpx.Request) -> httpx.Request:
+    return httpx.Request(
+        request.method,
+        request.url,
+        headers=request.headers,
+        stream=_Pieces(request.content),
+        extensions=request.extensions,
+    )
 
 
 def new_client() -> httpx.AsyncClient:

@@ -306,3 +306,13 @@ async def test_a_proxy_that_the_environment_names_is_used(monkeypatch: pytest.Mo
         monkeypatch.setenv("http_proxy", proxy.url)
         async with talking() as talk:
             assert text_of(await read(talk.provider("http://models.invalid/v1"))) == "Hi"
+
+
+async def test_a_body_of_many_megabytes_arrives_whole_with_its_length(talk: Talk) -> None:
+    text = "".join(chr(0x1F600 + n % 64) for n in range(1_500_000))
+    async with RudeServer(saying(delta("Hi"), delta(finish="stop"), DONE)).running() as server:
+        await read(talk.provider(server.url), request(text))
+        (heard,) = server.heard
+        assert heard.body["messages"][-1]["content"] == text
+        assert "transfer-encoding" not in heard.headers
+        assert int(heard.headers["content-length"]) > 5_000_000

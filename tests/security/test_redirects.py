@@ -13,7 +13,7 @@ from starlette.routing import Route
 from bot.api.server import serving
 from bot.domain import ModelRef
 from bot.errors import ProviderError
-from bot.providers import base, registry
+from bot.providers import base, registry, transport
 from bot.providers.base import ProviderSettings
 from tests.slack.world import KEY
 
@@ -50,7 +50,7 @@ async def test_a_redirect_of_a_model_server_is_not_followed(elsewhere: tuple[str
         Starlette(routes=[Route("/{any:path}", redirect, methods=["GET", "POST"])]), "127.0.0.1", 0
     ) as url:
         settings = ProviderSettings("openai", "A server", f"{url}/v1", api_key=KEY)
-        async with registry.new_client() as client:
+        async with transport.new_client() as client:
             provider = registry.new_provider(client, settings)
             with pytest.raises(ProviderError):
                 await provider.ping()
