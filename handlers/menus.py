@@ -34,6 +34,12 @@ READ_FIRST = 0.7
 READ_AT_MOST = 30.0
 POST_AGAIN_FOR = 900.0
 """Seconds in which a message is posted again whose fate Slack does not tell."""
+YOUNG = 2.0
+"""Seconds in which a header is another process's to post, even when this one starts."""
+HEADERS_OF = 900.0
+"""Seconds after a question in which its chat's header is looked for, and put there if it is missing."""
+HEADERS_AT_START = 86_400.0
+"""The same for a process that starts: nobody may have looked for as long as that."""
 CROWDED = 0.5
 """When less than this share of Slack's edits is left, headers go another way that costs none."""
 
@@ -51,6 +57,7 @@ class Menus:
         self._service, self._questions, self._chats = service, questions, chats
         self._workspaces, self._names, self._marks = workspaces, names, marks
         self._offering: set[str] = set()
+        self._heading: set[str] = set()
         self._drawing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def offer(self, question: Question) -> None:
@@ -232,13 +239,35 @@ class Menus:
             channel = chat.place.channel if chat.place else ""
             await self._replace(slack, channel, ts, content, chat.title, response_url)
 
-    async def _post_header(self, slack: Slack, question: Question, chat: Chat) -> None:
+    async def _post_header(self, slack: Slack, question: Question, chat: Chat, *, look: bool = False) -> None:
+        if chat.id in self._heading:
+            return
+        self._heading.add(chat.id)
         try:
-            ts = await self._post(slack, question, await self._header(chat), plain(chat.title, 300))
+            content = await self._header(chat)
+            ts = await self._find(slack, question, content[0]["block_id"]) if look else None
+            ts = ts or await self._post(slack, question, content, plain(chat.title, 300))
         except SlackError as error:  # the answer has its own ways to say so
             log.warning("header_not_posted", chat=chat.id, reason=str(error))
             return
+        finally:
+            self._heading.discard(chat.id)
+        now = await self._chats.get(chat.id)
+        if now.header_ts not in (None, ts):  # another process was quicker
+            await slack.attempt("chat.delete", channel=question.place.channel, ts=ts)
+            return
         await self._chats.set_header(chat.id, ts)
+        if now.title != chat.title:
+            await self._draw_header(slack, chat.id, ts)
+
+    async def head_again(self, older_than: float) -> None:
+        """Chats that have no header, since a process ended before it could post one."""
+        within = HEADERS_OF if older_than else HEADERS_AT_START
+        for question, chat_id in await self._questions.headless(max(older_than, YOUNG), within, 50):
+            slack = await self._slack_of(question)
+            if slack is None or not slack.once("header", chat_id, every=HEADERS_AT_START):
+                continue
+            await self._post_header(slack, question, await self._chats.get(chat_id), look=True)
 
     async def _header(self, chat: Chat) -> list[dict[str, Any]]:
         hint = words.HEADER_ALWAYS if await self._service.skipped_menu(chat) else ""

@@ -15,7 +15,7 @@ from storage.columns import database_time, new_id, utc_now
 from storage.database import Database
 from storage.exchange import insert_new
 from storage.rows import from_files, to_files
-from storage.tables import messages, questions
+from storage.tables import chats, messages, questions
 
 _OPEN = questions.c.state == "open"
 _UNSAID = and_(questions.c.text.is_not(None), questions.c.source.is_(None))
@@ -103,9 +103,7 @@ class Questions:
             stored = await connection.scalar(
                 insert_new(connection, questions).values(row).on_conflict_do_nothing().returning(questions.c.id)
             )
-            if (
-                stored is None and files and not in_dialog
-            ):  # one of Slack's two events for a mention may not have told of them
+            if stored is None and files and not in_dialog:  # one of a mention's two events may not have told of them
                 bare = and_(_OPEN, same, questions.c.files.is_(None))
                 await connection.execute(update(questions).where(bare).values(files=from_files(files), source=ts))
             return await _one(connection, same), stored is not None
@@ -227,6 +225,24 @@ class Questions:
         said = or_(questions.c.text.is_not(None), questions.c.files.is_not(None))
         complete = and_(said, questions.c.model.is_not(None), not_(_UNSAID))
         return await self._stale(complete, older_than_seconds, limit)
+
+    async def headless(
+        self, older_than_seconds: float, within_seconds: float, limit: int
+    ) -> list[tuple[Question, str]]:
+        """Questions of this age that became chats without a header, and the ids of the chats; the oldest first."""
+        old = questions.c.created_at <= database_time(-older_than_seconds)
+        young = questions.c.created_at >= database_time(-within_seconds)
+        query = (
+            select(questions, messages.c.chat_id)
+            .join(messages, messages.c.id == questions.c.message_id)
+            .join(chats, chats.c.id == messages.c.chat_id)
+            .where(questions.c.state == "used", old, young, messages.c.number == 1, chats.c.header_ts.is_(None))
+            .where(chats.c.channel.is_not(None))
+            .order_by(questions.c.created_at)
+            .limit(limit)
+        )
+        async with self._database.read() as connection:
+            return [(_question(row), row.chat_id) for row in await connection.execute(query)]
 
     async def _stale(self, where: ColumnElement[bool], seconds: float, limit: int) -> list[Question]:
         query = (

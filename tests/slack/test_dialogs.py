@@ -356,6 +356,29 @@ async def test_a_header_whose_posting_got_lost_is_not_posted_twice(world: World)
     assert world.chats()[0]["header_ts"] == world.header(root.ts).ts
 
 
+async def test_a_header_that_a_killed_process_did_not_post_is_put_there_by_the_next_one(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed between storing the chat and posting its header."""
+    monkeypatch.setattr("handlers.menus.YOUNG", 0.0)
+    await command(world)
+    world.slack.fail("chat.postMessage", "hang", skip=1)
+    await world.slack.submit("alice", entered("Where is my header?"))
+    root = await begun(world)
+    await world.answered(root.ts)
+    assert world.headers(root.ts) == []
+
+    world.allow_redelivery()
+    world.slack.faults.clear()
+    await world.restart()
+    await world.until(lambda: world.chats()[0]["header_ts"], "the header")
+    await world.idle()
+
+    assert [header.ts for header in world.headers(root.ts)] == [world.chats()[0]["header_ts"]]
+    assert "Where is my header?" in [m["text"] for m in world.messages(root.ts)]
+    assert world.header(root.ts).text.startswith(f"*{world.chats()[0]['title']}*")
+
+
 async def test_rates_do_not_keep_the_dialog_closed(worlds: Worlds) -> None:
     async with worlds(limits=Limits()) as world:
         for _ in range(5):
