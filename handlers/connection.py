@@ -64,6 +64,7 @@ def build_app(api_url: str, workspaces: Workspaces, surface: Surface, signing_se
         return await workspaces.authorize(enterprise_id, team_id)
 
     app = SharedApp(
+        name="bobbin",  # else it reads the source of every function that led here, to name itself by the last
         client=AsyncWebClient(base_url=api_url, retry_handlers=[]),  # listeners use `Slack`, not this one
         authorize=authorize,  # type: ignore[arg-type]  # None is how Bolt is told of a workspace without the app
         process_before_response=True,

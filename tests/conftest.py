@@ -6,7 +6,7 @@ import asyncio
 import os
 import shutil
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,6 +18,7 @@ for _helpers in ("browser", "cluster", "slack", "storage"):  # what they assert 
 
 from storage.database import Database  # noqa: E402
 from tests import services  # noqa: E402
+from tests.fair import FairLoop  # noqa: E402
 
 _OURS = ("SLACK_", "BOBBIN_", "OPENROUTER_", "VENICE_", "OPENAI_", "OLLAMA_")
 _OURS_TOO = ("DATABASE_URL", "REDIS_URL", "HOST", "PORT", "LOG_LEVEL", "LOG_FORMAT")
@@ -56,6 +57,10 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.register_profile("usual", max_examples=100, deadline=None, derandomize=True)
     settings.register_profile("thorough", max_examples=3000, deadline=None)
     settings.load_profile("thorough" if config.getoption("--thorough") else "usual")
+
+
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    return {"fair": FairLoop}
 
 
 @pytest.hookimpl(wrapper=True)

@@ -65,8 +65,11 @@ async def everywhere(world: World, method: str, troubles: dict[str, dict[str, An
     for name, trouble in troubles.items():
         world.slack.fail(method, channel=channels[name], **trouble, **more)
 
+    few = asyncio.Semaphore(4)  # Slack waits three seconds for each choice, on a busy machine too
+
     async def chat(channel: str) -> list[str]:
-        thread = await world.start("Say it.", channel=channel)
+        async with few:
+            thread = await world.start("Say it.", channel=channel)
         return await world.answered(thread, channel=channel)
 
     world.reply_to({"Say it.": TEXT}, rate=60)
