@@ -121,6 +121,8 @@ class SharedFile:
     """`hosted`, `snippet`, `external`, `tombstone`, `hidden_by_limit`, …"""
     problem: str | None = None
     """Why it could not be read (a key of `words.FILE_PROBLEMS`); None while that is not settled."""
+    before: bool = False
+    """Shared in the thread before the chat began there, by whomever: what cannot be used of it bothers nobody."""
 
 
 @dataclass(frozen=True, slots=True)

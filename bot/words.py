@@ -121,6 +121,7 @@ MODEL_CANNOT_SEE = "{model} cannot see images. Start a chat with a model that ca
 TEXTS_TOO_MANY = "A message may carry at most {count} texts."
 TEXTS_TOO_LONG = "The texts of a message may have at most {count:,} characters together."
 ATTACHED_TEXT = "Attached: {name}"
+ATTACHED_BEFORE = "Shared in this thread before: {name}"
 ATTACHED_TEXT_CUT = "(cut here: only the first {count:,} characters were taken)"
 ATTACHED_UNREADABLE = "[Attached: {name}, which could not be read]"
 ATTACHED_UNSEEN = "[Attached: {name}, an image that you cannot see]"

@@ -322,8 +322,12 @@ class Menus:
         Where the thread cannot be read, the question stays as it is.
         """
         try:
-            text = await recap(slack, self._names, question.place, until or question.ts)
+            before = await recap(slack, self._names, question.place, until or question.ts)
         except SlackError as error:
             log.info("thread_not_readable", question=question.id, reason=str(error))
             return question
-        return await self._questions.set_context(question.id, text) if text else replace(question, context="")
+        if not before.text:
+            return replace(question, context="")
+        own = {file.id for file in question.files}
+        files = tuple(file for file in before.files if file.id not in own)
+        return await self._questions.set_context(question.id, before.text, files)

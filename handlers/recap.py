@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from bot import words
-from bot.domain import Person, Place
+from bot.chats.attachments import shared_before
+from bot.domain import Person, Place, SharedFile
 from handlers.names import Names
-from handlers.payloads import HEARD_SUBTYPES, readable
+from handlers.payloads import HEARD_SUBTYPES, readable, shared_files
 from handlers.slack import Slack
 from handlers.text import plain
 
@@ -24,11 +26,22 @@ PAGES = 10
 """Slack gives a thread from its beginning on; of one that is longer than this, the middle is told."""
 
 
-async def recap(slack: Slack, names: Names, place: Place, until: str) -> str:
-    """The thread up to the message `until`, as lines "name: text"; empty when nobody spoke. Raises SlackError."""
+@dataclass(frozen=True, slots=True)
+class Recap:
+    """What had been said and shared in a thread."""
+
+    text: str = field(repr=False)
+    """Lines "name: text"; empty when nobody spoke."""
+    files: tuple[SharedFile, ...] = ()
+    """What may be of use to a model, of all that was shared."""
+
+
+async def recap(slack: Slack, names: Names, place: Place, until: str) -> Recap:
+    """The thread up to the message `until`. Raises SlackError."""
     said = [m for m in await _messages(slack, place, until) if _is_speech(m, slack)]
     lines = await asyncio.gather(*(_line(slack, names, message) for message in said))
-    return fitting([line[:LONGEST] for line in lines])
+    files = [file for message in said for file in shared_files(message)]
+    return Recap(fitting([line[:LONGEST] for line in lines]), shared_before(files))
 
 
 def fitting(lines: Sequence[str], most: int = CHARACTERS) -> str:

@@ -41,6 +41,9 @@ class Question:
     does not stand in Slack yet."""
     files: tuple[SharedFile, ...] = ()
     context: str | None = field(default=None, repr=False)
+    """What people had said in the thread before."""
+    context_files: tuple[SharedFile, ...] = ()
+    """What they had shared there."""
     model: ModelRef | None = None
     """What the person has chosen."""
     menu_ts: str | None = None
@@ -185,9 +188,9 @@ class Questions:
             await connection.execute(update(questions).where(first).values(menu_ts=menu_ts))
             return await _one(connection, questions.c.id == question_id)
 
-    async def set_context(self, question_id: str, context: str | None) -> Question:
-        """Keep what people had said in the thread before. Raises ChatNotFound."""
-        return await self._set(question_id, context=context)
+    async def set_context(self, question_id: str, context: str | None, files: tuple[SharedFile, ...] = ()) -> Question:
+        """Keep what people had said and shared in the thread before. Raises ChatNotFound."""
+        return await self._set(question_id, context=context, context_files=from_files(files))
 
     async def put_in(self, question_id: str, place: Place, source: str | None) -> Question:
         """What was asked in a dialog stands in Slack now (`source`), or is to stand in another place (None).
@@ -292,6 +295,7 @@ def _question(row: Row[Any]) -> Question:
         source=row.source,
         files=to_files(row.files),
         context=row.context,
+        context_files=to_files(row.context_files),
         model=ModelRef.parse(row.model) if row.model else None,
         menu_ts=row.menu_ts,
         open=row.state == "open",

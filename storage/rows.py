@@ -131,4 +131,9 @@ def to_files(text: str | None) -> tuple[SharedFile, ...]:
 
 def from_files(files: tuple[SharedFile, ...]) -> str | None:
     """The same files give the same text, so that the column can be compared."""
-    return json.dumps([asdict(file) for file in files], sort_keys=True) if files else None
+    return json.dumps([_plain(file) for file in files], sort_keys=True) if files else None
+
+
+def _plain(file: SharedFile) -> dict[str, Any]:
+    """Without the newest field where it says nothing, so that the text is what older versions stored."""
+    return {name: value for name, value in asdict(file).items() if name != "before" or value}

@@ -172,6 +172,7 @@ questions = Table(
     Column("source", String(64)),
     Column("files", SafeText),
     Column("context", SafeText),
+    Column("context_files", SafeText),
     Column("model", SafeText),
     Column("menu_ts", String(64)),
     Column("state", String(16), nullable=False),

@@ -27,6 +27,10 @@ LARGEST_IMAGE = 5_000_000
 LARGEST_FILE = 20_000_000
 """Bytes of one image in Slack, before it is made to fit."""
 MOST_TEXTS = 10
+BEFORE = 5
+"""So many images, and so many texts, of those shared in a thread before, are brought in: the newest."""
+LONGEST_BEFORE = 20_000
+"""Characters of a text that was shared before."""
 LONGEST_TEXTS = 200_000
 """Characters of all attached texts together."""
 TEXT_BYTES = 1_000_000
@@ -52,6 +56,8 @@ class TextFile:
     content: str = field(repr=False)
     cut: bool = False
     """There is more of it."""
+    before: bool = False
+    """It was shared in the thread before the chat began there."""
 
 
 class Kind(StrEnum):
@@ -120,6 +126,14 @@ def pending(files: Iterable[SharedFile]) -> list[SharedFile]:
     return [file for file in files if file.problem is None]
 
 
+def shared_before(files: Iterable[SharedFile]) -> tuple[SharedFile, ...]:
+    """Of what was shared in a thread, the newest images and texts, in order."""
+    readable = [replace(file, before=True) for file in review(files) if file.problem in (None, "too_many")]
+    readable = [replace(file, problem=problem(file, early=True)) for file in readable]
+    kinds = {what: [f for f in pending(readable) if kind(f) is what][-BEFORE:] for what in (Kind.IMAGE, Kind.TEXT)}
+    return tuple(file for file in readable if file in kinds[Kind.IMAGE] or file in kinds[Kind.TEXT])
+
+
 def unusable(text: str, files: Sequence[SharedFile], sees: bool = True) -> bool:
     """Whether such a message consists of files that cannot be used, and nothing else."""
     usable = [file for file in pending(files) if sees or kind(file) is not Kind.IMAGE]
@@ -127,12 +141,13 @@ def unusable(text: str, files: Sequence[SharedFile], sees: bool = True) -> bool:
 
 
 def enclose(text: str, files: Sequence[TextFile]) -> tuple[str, tuple[str, ...]]:
-    """The message with the texts, as much of them as fits, and the names of those that were cut."""
+    """The message with the texts, as much of them as fits, and the names of its own that were cut."""
     room, cut, shown = LONGEST_TEXTS, [], []
     for file in files:
-        if file.cut or len(file.content) > room:
-            cut.append(file.name)
-            file = replace(file, content=file.content[:room], cut=True)
+        most = min(room, LONGEST_BEFORE) if file.before else room
+        if file.cut or len(file.content) > most:
+            cut.extend([] if file.before else [file.name])
+            file = replace(file, content=file.content[:most], cut=True)
         room -= len(file.content)
         shown.append(file)
     return _joined(text, shown), tuple(cut)
@@ -219,6 +234,7 @@ def _fenced(file: TextFile) -> str:
     fence = "`" * max(3, longest + 1)
     language = file.kind.rpartition("/")[2]
     language = language if re.fullmatch(r"[\w+#.-]{1,30}", language) else ""
-    name = words.ATTACHED_TEXT.format(name=" ".join(file.name.split()))
+    label = words.ATTACHED_BEFORE if file.before else words.ATTACHED_TEXT
+    name = label.format(name=" ".join(file.name.split()))
     more = f"\n{words.ATTACHED_TEXT_CUT.format(count=len(file.content))}" if file.cut else ""
     return f"{name}\n{fence}{language}\n{file.content}\n{fence}{more}"

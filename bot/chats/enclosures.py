@@ -82,11 +82,11 @@ class Enclosures:
         texts = [one for one in found if isinstance(one, TextFile)]
         text, cut = attachments.enclose(message.text, texts)
         failed = tuple(one for one in found if isinstance(one, SharedFile))
-        report = Report(failed, cut)
+        report = Report(tuple(file for file in failed if not file.before), cut)
         if not sees and (answer is None or answer.attempt <= 1):
-            report = replace(report, unseen=tuple([file.name for file in waits] + [image.name for image in images]))
+            report = replace(report, unseen=_unseen(waits, fetched, found))
         if answer is not None:
-            if failed and not (text or images or message.images or waits):
+            if report.unreadable and not (text or images or message.images or waits):
                 raise Unreadable(" ".join(attachments.sentences(report)))
             if report:
                 self._tell(chat, message, report)
@@ -101,7 +101,7 @@ class Enclosures:
     async def _bring(self, team: str, file: SharedFile) -> Found:
         try:
             async with self._room:
-                file = await self._source.describe(team, file)
+                file = replace(await self._source.describe(team, file), before=file.before)
                 if problem := attachments.problem(file):
                     raise FileProblem(problem)
                 return await self._read(team, file)
@@ -119,7 +119,7 @@ class Enclosures:
             text = await asyncio.to_thread(decode, fetched.data[:TEXT_BYTES], cut=len(fetched.data) > TEXT_BYTES)
             if text is not None:
                 cut = fetched.cut or len(fetched.data) > TEXT_BYTES
-                return TextFile(file.name, _language(file), text, cut=cut)
+                return TextFile(file.name, _language(file), text, cut=cut, before=file.before)
         try:
             return await self._picture(fetched, file)
         except FileProblem:
@@ -136,6 +136,12 @@ class Enclosures:
             except FileProblem as error:
                 broken = error.code == "kind" and _is_image(file)
                 raise FileProblem("broken") if broken else error from None
+
+
+def _unseen(waits: Sequence[SharedFile], fetched: Sequence[SharedFile], found: Sequence[Found]) -> tuple[str, ...]:
+    """Names of the message's own images, which a model that cannot see does not get."""
+    drawn = [one.name for file, one in zip(fetched, found, strict=True) if isinstance(one, Image) and not file.before]
+    return (*(file.name for file in waits if not file.before), *drawn)
 
 
 def _is_image(file: SharedFile) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from bot.chats.attachments import unusable
 from bot.chats.models import ModelChoice
@@ -154,7 +155,7 @@ class ChatService:
 
     async def _start_if_room(self, question: Question, model: ModelRef) -> Said | None:
         try:
-            return await self._start(question, model)
+            return await self._start(replace(question, context_files=()), model)
         except LimitReached:
             await self._questions.give_up(question.id)
             return None
@@ -169,7 +170,7 @@ class ChatService:
             return None
         chat = await self._chats.by_place(question.place)
         if chat is not None:
-            said = await self._start(question, chat.model)
+            said = await self._start(replace(question, context_files=()), chat.model)
             return Chosen(Choice.ALREADY if said.duplicate else Choice.STARTED, question, said)
         earlier = [other for other in await self._questions.unchosen(question) if other.id < question.id]
         return Chosen(Choice.ALREADY, earlier[0]) if earlier else None
@@ -191,7 +192,7 @@ class ChatService:
                 author_team=question.user_team,
                 source=question.source or question.ts,
                 ts=question.source or question.ts,
-                files=question.files,
+                files=(*question.files, *question.context_files),
             ),
         )
         if not said.duplicate:

@@ -254,3 +254,61 @@ async def test_names_of_files_ping_nobody(world: World) -> None:
     (told,) = await world.until(lambda: world.whispers("alice"), "the word about it")
     assert "<!" not in told
     assert "<@" not in told
+
+
+# -- what was shared in the thread before ------------------------------------------------------------------------------
+
+
+async def before(world: World, *shared: Upload, model: str = EYE) -> str:
+    """People share these in a thread, one by one; then Alice asks there. Gives the thread, once it is answered."""
+    thread = await world.slack.say("bob", "general", "Look what I have got.")
+    for upload in shared:
+        await put(world, "Here.", upload, thread=thread, user="bob")
+    await world.ask("what do you make of it?", thread=thread)
+    await world.until(lambda: world.rows("SELECT 1 FROM questions WHERE context IS NOT NULL"), "the thread so far")
+    await world.choose(thread, model=model)
+    await world.answered(thread)
+    return thread
+
+
+async def test_images_and_texts_of_the_thread_before_are_there_for_the_model(world: World) -> None:
+    thread = await before(world, picture(), NOTES, PDF)
+    assert seen(world) == [("PNG", (60, 40))]
+    told = text_sent(world)
+    assert "bob: Here. [shared: cat.png]" in told
+    assert "alice: what do you make of it?\n\nShared in this thread before: notes.txt\n```txt\nGrüße" in told
+    assert (world.whispers("alice"), world.whispers("bob")) == ([], [])
+
+    await world.slack.say("bob", "general", "Tell me more.", thread)
+    await world.answered(thread, 2)
+    assert seen(world) == [("PNG", (60, 40))]
+
+
+async def test_of_many_images_before_the_newest_are_sent(world: World) -> None:
+    await before(world, *(picture(f"{n}.png", size=(10 + n, 10)) for n in range(8)))
+    assert [size for _, size in seen(world)] == [(10 + n, 10) for n in range(3, 8)]
+
+
+async def test_what_was_shared_before_bothers_nobody_when_it_cannot_be_used(world: World) -> None:
+    """Neither a model that cannot see nor a file that is broken or too long is Alice's affair."""
+    long = Upload("long.txt", b"word " * 10_000, "text/plain")
+    broken = Upload("broken.png", b"no image at all \x00\x01", "image/png")
+    await before(world, picture(), broken, long, model=BLIND)
+    await world.idle()
+    assert seen(world) == []
+    told = text_sent(world)
+    assert "[Attached: cat.png, an image that you cannot see]" in told
+    assert len(told) < 25_000
+    assert (world.whispers("alice"), world.whispers("bob")) == ([], [])
+
+
+async def test_a_mention_without_words_below_files_still_asks_for_the_question(world: World) -> None:
+    thread = await put(world, "Here.", picture(), user="bob")
+    await world.ask("", thread=thread)
+    await world.until(lambda: world.rows("SELECT 1 FROM questions WHERE context IS NOT NULL"), "the thread so far")
+    await world.choose(thread, model=EYE)
+    await world.idle()
+    assert world.chats() == []
+    await world.slack.say("alice", "general", "Who is it?", thread)
+    await world.answered(thread)
+    assert seen(world) == [("PNG", (60, 40))]

@@ -185,7 +185,8 @@ async def test_the_thread_so_far_tells_names_mentions_files_and_leaves_bobbin_ou
     assert "bob: The boiler is broken, @carol said.\ncarol: Look at this. [shared: boiler.png]" in told
     assert "dan: [shared: invoice.pdf]" in told
     assert "It will be cold." in told
-    assert told.endswith("alice: what should we do?")
+    unseen = words.ATTACHED_UNSEEN.format(name="boiler.png")
+    assert told.endswith(f"alice: what should we do?\n\n{unseen}")
     assert words.MENU_PROMPT not in told
 
 
