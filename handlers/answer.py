@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
 from bot import words
 from bot.domain import Answer, Chat, Ending, Part, Status
+from bot.errors import StorageError
 from bot.observability import get_logger
 from bot.replies.sink import Control
 from handlers import blocks
@@ -46,10 +47,10 @@ class Manner:
     """Slack's native streaming may be used: only the asker watches."""
     model: str
     """The model's label, for the footer."""
-    left: int | None = None
+    left: int | None
     """Messages left in the chat, when it is time to say so."""
-    known: frozenset[str] = frozenset()
-    """Messages of ours in this thread that show other things."""
+    others: Callable[[], Awaitable[frozenset[str]]]
+    """Asks for the messages of ours in this thread that show other things."""
 
 
 class SlackAnswer:
@@ -119,6 +120,7 @@ class SlackAnswer:
                 self._plan(desk.now())
                 await self._attempt(await desk.turn(self._desire))
             await self._remove_leftovers()
+            self._control.stands(self._draft.parts())
         except SlackError as error:
             log.warning("answer_not_shown", chat=self._chat.id, answer=self._answer.id, reason=str(error))
             if isinstance(error, Refused) and self._chat.place is not None:
@@ -211,7 +213,7 @@ class SlackAnswer:
         self._status.released()
         page.native, page.sent, self._desire.must_close = False, len(page.text), False
         if final:
-            await self._finished()
+            self._over = True
         else:
             self._draft.next_page(tail)
             self._desire.shown = Shown.NOT
@@ -242,7 +244,7 @@ class SlackAnswer:
             self._status.covered()
         page.shown = text
         if final:
-            await self._finished()
+            self._over = True
         elif tail is not None:
             self._draft.next_page(tail)
 
@@ -269,10 +271,6 @@ class SlackAnswer:
     async def _record(self) -> None:
         rest = tuple(Part(ts, native=False) for ts in self._leftovers)
         await self._control.record((*self._draft.parts(), *rest))
-
-    async def _finished(self) -> None:
-        self._over = True
-        await self._record()
 
     # -- failures ----------------------------------------------------------------------------------------------
 
@@ -367,7 +365,18 @@ class SlackAnswer:
         except (Refused, Unsure) as error:
             log.warning("thread_not_readable", answer=self._answer.id, reason=str(error))
             return []
-        return [m["ts"] for m in found if m["ts"] not in mine | self._manner.known and not blocks.is_ours(m)]
+        mine |= await self._others()
+        return [m["ts"] for m in found if m["ts"] not in mine and not blocks.is_ours(m)]
+
+    async def _others(self) -> frozenset[str]:
+        pause = 0.3
+        while True:
+            try:
+                return await self._manner.others()
+            except StorageError as error:  # without them another answer's message would be taken for this one's
+                log.warning("storage_unreachable", answer=self._answer.id, reason=str(error))
+            await asyncio.sleep(pause)
+            pause = min(5.0, pause * 2)
 
     async def _remove_leftovers(self) -> None:
         """The new text needed fewer messages than the old one."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Literal
 
 from bot.chats.service import ChatService
@@ -51,12 +52,11 @@ class SlackSinks:
             control.stop()  # nobody can read it there, so no model is asked
             return NowhereSink()
         left = self._service.left(chat)
-        known = await self._replies.shown(chat.id)
         manner = Manner(
             native=await self._native(chat, answer),
             model=self._service.models.label(chat.model),
             left=left if left <= ANNOUNCE else None,
-            known=known | ({chat.header_ts} if chat.header_ts else set()),
+            others=partial(self._others, chat),
         )
         sink = SlackAnswer(slack, chat, answer, control, manner)
         if answer.question_ts is None:
@@ -66,6 +66,9 @@ class SlackSinks:
         if answer.queued and answer.question_ts:
             sink.beside(self._marks.lift(slack, chat.place.channel, answer.question_ts, answer.id))
         return sink
+
+    async def _others(self, chat: Chat) -> frozenset[str]:
+        return await self._replies.shown(chat.id) | ({chat.header_ts} if chat.header_ts else set())
 
     async def _native(self, chat: Chat, answer: Answer) -> bool:
         """Slack shows a native stream live to its recipient alone: with others in the thread, edits serve all."""

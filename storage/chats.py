@@ -132,8 +132,12 @@ class Chats:
             and_(messages.c.status.in_((Status.DONE, Status.STOPPED)), messages.c.text != ""),
         )
         before = and_(messages.c.chat_id == chat_id, messages.c.number < before_number)
+        has_images = exists().where(attachments.c.message_id == messages.c.id).label("has_images")
+        query = select(messages, has_images).where(before, said).order_by(messages.c.number)
         async with self._database.read() as connection:
-            rows = (await connection.execute(select(messages).where(before, said).order_by(messages.c.number))).all()
+            rows = (await connection.execute(query)).all()
+            if not any(row.has_images for row in rows):
+                return [to_message(row) for row in rows]
             held = await HeldImages.of(connection, before, most)
         return [held.put_into(row) for row in rows]
 

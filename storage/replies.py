@@ -81,12 +81,16 @@ class Replies:
                 await _message(connection, answer_id, text=ending.text, error=ending.error)
             return held
 
-    async def finish(self, answer_id: str, owner: str) -> bool:
-        """End an answer that is written and shown. False when it is not, or is no longer this owner's."""
+    async def finish(self, answer_id: str, owner: str, parts: tuple[Part, ...] | None = None) -> bool:
+        """End an answer that is written and shown, in these `parts` if they are not recorded yet.
+
+        False when it is not written, or is no longer this owner's.
+        """
+        shown = {} if parts is None else {"parts": from_parts(parts)}
         query = (
             update(answers)
             .where(_held(answer_id, owner), answers.c.complete)
-            .values(state="ended", owner=null(), lease_until=null(), queued=False)
+            .values(state="ended", owner=null(), lease_until=null(), queued=False, **shown)
             .returning(answers.c.chat_id, answers.c.ending)
         )
         async with self._database.begin() as connection:

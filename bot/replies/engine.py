@@ -62,7 +62,7 @@ class Run:
     stopped: bool = False
     lost: bool = False
     unrecorded: tuple[Part, ...] | None = None
-    """Where the answer stands, when the database was away as it was to be told."""
+    """Where the answer stands, as far as the database has not been told: that goes with the end."""
     asking: asyncio.Task[None] | None = None
     serving: asyncio.Task[None] | None = None
 
@@ -72,6 +72,9 @@ class Run:
             if not await self.replies.record(self.answer.id, self.owner, parts):
                 self.lose()
             self.unrecorded = None
+
+    def stands(self, parts: tuple[Part, ...]) -> None:
+        self.unrecorded = parts
 
     def stop(self) -> None:
         self.stopped = True
@@ -165,6 +168,8 @@ class Engine:
                 while not self._closing and (answer := await self._replies.claim(chat_id, self.owner, LEASE)):
                     self._again.discard(chat_id)
                     await self._own(answer)
+                    if await self._replies.next_waiting(chat_id) is None:  # a look is cheaper than a claim
+                        break
                 if self._closing:
                     self._live.wake(chat_id)  # what waited behind the last answer
             except StorageError as error:
@@ -204,9 +209,7 @@ class Engine:
         except BaseException:
             await asyncio.shield(sink.abandon())
             raise
-        if (parts := run.unrecorded) is not None:  # else the next answer might take these messages for its own
-            await self._persist(lambda: self._replies.record(run.answer.id, self.owner, parts), run)
-        await self._persist(lambda: self._replies.finish(run.answer.id, self.owner), run)
+        await self._persist(lambda: self._replies.finish(run.answer.id, self.owner, run.unrecorded), run)
         self._metrics.answer_ended(ending.status)
         log.info("answer_ended", answer=run.answer.id, outcome=ending.status, error=ending.error)
         await self._live.ended(chat, run.answer, ending)

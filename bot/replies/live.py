@@ -88,5 +88,29 @@ class Live:
 
     async def _pass_on(self) -> None:
         while True:
-            name, event = await self._queue.get()
-            await self._coordination.publish(name, event)
+            waiting = [await self._queue.get()]
+            while not self._queue.empty():
+                waiting.append(self._queue.get_nowait())
+            for name, event in joined(waiting):
+                await self._coordination.publish(name, event)
+
+
+def joined(events: list[tuple[str, dict[str, Any]]]) -> list[tuple[str, dict[str, Any]]]:
+    """The same events, pieces of one answer that follow each other made one: what waited is told in fewer words."""
+    told: list[tuple[str, dict[str, Any]]] = []
+    last: dict[str, dict[str, Any]] = {}
+    for name, event in events:
+        before = last.pop(event.get("message", ""), None)
+        if before is not None and "token" in event and _follows(before, event):
+            before["token"] += event["token"]
+            event = before
+        else:
+            told.append((name, event))
+        if "token" in event:
+            last[event["message"]] = event
+    return told
+
+
+def _follows(before: dict[str, Any], event: dict[str, Any]) -> bool:
+    same = before["attempt"] == event["attempt"]
+    return same and bool(event["at"] == before["at"] + len(before["token"]))

@@ -14,6 +14,10 @@ class Control(Protocol):
         """Keep which Slack messages show the answer, so that another owner finds them."""
         ...
 
+    def stands(self, parts: tuple[Part, ...]) -> None:
+        """The whole answer is shown by these; kept together with its end, and before any other answer begins."""
+        ...
+
     def stop(self) -> None:
         """A person ended the answer by the surface's own means: cancel the model call."""
         ...

@@ -69,6 +69,10 @@ class Hub:
                 deserted.append(topic)
         return deserted
 
+    def wants(self, topic: str) -> bool:
+        """Whether anybody reads it."""
+        return topic in self._inboxes
+
     def deliver(self, signal: Signal) -> None:
         for inbox in list(self._inboxes.get(signal.topic, ())):
             if not inbox.put(signal):

@@ -49,8 +49,9 @@ class MemoryCoordination:
         self._buckets: dict[str, Bucket] = {}
 
     async def publish(self, topic: str, event: Mapping[str, Any]) -> None:
-        # Through JSON as between replicas, so that no reader ever shares an object with the writer.
-        self._hub.deliver(Signal(topic, json.loads(json.dumps(event))))
+        if self._hub.wants(topic):
+            # Through JSON as between replicas, so that no reader ever shares an object with the writer.
+            self._hub.deliver(Signal(topic, json.loads(json.dumps(event))))
 
     @asynccontextmanager
     async def subscribe(self, *topics: str, buffer: int = 1000) -> AsyncIterator[AsyncIterator[Signal]]:
