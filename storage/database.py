@@ -56,10 +56,11 @@ class Database:
         self._turn: asyncio.Lock | None = asyncio.Lock() if self.dialect == "sqlite" else None
 
     @classmethod
-    def open(cls, url: str, *, pool_size: int = 10) -> Database:
+    def open(cls, url: str, *, pool_size: int = 20) -> Database:
         """Take `sqlite:///path`, `sqlite://` (gone with `close`) or `postgresql://…`; nothing is connected yet.
 
-        The folder of an SQLite file is made. Raises SettingsError when the URL cannot be used.
+        `pool_size`: connections at most. The folder of an SQLite file is made.
+        Raises SettingsError when the URL cannot be used.
         """
         parsed = _parse(url)
         if parsed.get_backend_name() == "postgresql":
@@ -178,7 +179,8 @@ def _engine(url: URL, pool_size: int) -> AsyncEngine:
     options: dict[str, Any] = {"hide_parameters": True}  # what people write stays out of errors and logs
     if url.get_backend_name() == "postgresql":
         options |= {"pool_pre_ping": True, "connect_args": {"connect_timeout": 5}}
-    engine = create_async_engine(url, pool_size=pool_size, max_overflow=pool_size, **options)
+    # No overflow: its connections are closed as soon as they are free, and in a rush of events new ones made for each.
+    engine = create_async_engine(url, pool_size=pool_size, max_overflow=0, pool_use_lifo=True, **options)
     if url.get_backend_name() == "sqlite":
         event.listen(engine.sync_engine, "do_connect", _connect_sqlite)
         event.listen(engine.sync_engine, "connect", _prepare_sqlite)
