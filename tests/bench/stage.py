@@ -1,4 +1,4 @@
-"""The bench's stage: a strict Slack and a model server in this process, `bobbin run` in another, chats long begun."""
+"""The bench's stage: a strict Slack and a model server in this process, `bobbin run` in others, chats long begun."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import shutil
 import sys
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx
 from starlette.routing import Mount
 
 from bot.domain import Ending, ModelRef, Place, Status, TitleBy
@@ -25,6 +26,7 @@ from bot.sandbox.server import Sandbox
 from storage.chats import Chats, NewMessage
 from storage.database import Database
 from storage.replies import Replies
+from tests.services import free_port
 
 MODEL = "demo/quick"
 ASKER = "alice"
@@ -45,12 +47,30 @@ class Thread:
     question: str
 
 
+@dataclass(frozen=True)
+class Ways:
+    """How the bot is run: as one process with a file, unless told."""
+
+    database: str | None = None
+    redis: str | None = None
+    replicas: int = 1
+    http: bool = False
+    """Slack's events come as requests instead of by a socket; one process alone."""
+    haste: float = 1.0
+    """How many times as much as Slack's rates is allowed, and known to the bot."""
+    limits: Limits = field(default_factory=lambda: Limits(burst=0.2))
+
+
 @dataclass
 class Stage:
     slack: Sandbox
     models: ModelServer
-    bot: Bot
+    bots: list[Bot]
     threads: list[Thread] = field(default_factory=list)
+
+    @property
+    def bot(self) -> Bot:
+        return self.bots[0]
 
 
 @dataclass(frozen=True)
@@ -71,19 +91,21 @@ class Bot:
 
 
 @asynccontextmanager
-async def stage(count: int, channels: int, script: ModelScript) -> AsyncIterator[Stage]:
+async def stage(count: int, channels: int, script: ModelScript, ways: Ways = Ways()) -> AsyncIterator[Stage]:
     """So many chats over so many channels, in a workspace that allows a fifth of a minute's calls at once.
 
     Every question is answered with `script`.
     """
+    port = free_port() if ways.http else 0
     models = ModelServer()
     models.answer_with(MODEL, lambda asked: WARMING if question_of(asked).endswith(WARM_UP) else script)
     app = manifest()
     slack = Sandbox(
-        limits=Limits(burst=0.2),
+        limits=ways.limits,
         scopes=bot_scopes(),
         events=app["settings"]["event_subscriptions"]["bot_events"],
         mounts=[Mount("/models/v1", create_models_app(models))],
+        request_url=f"http://127.0.0.1:{port}/slack/events" if ways.http else None,
     )
     members = [slack.user(ASKER).id, slack.bot_user.id]
     rooms = [slack.workspace.add_channel(f"room{number}", members) for number in range(channels)]
@@ -91,16 +113,16 @@ async def stage(count: int, channels: int, script: ModelScript) -> AsyncIterator
     warm = _thread(slack, slack.workspace.add_channel("lobby", members).id, count)
     folder = Path(tempfile.mkdtemp(prefix="bobbin-bench-"))
     try:
-        url = f"sqlite:///{folder / 'bobbin.sqlite3'}"
+        url = ways.database or f"sqlite:///{folder / 'bobbin.sqlite3'}"
         await _begin_chats(url, slack, [*threads, warm])
-        async with slack:
-            bot = await _run(slack, url)
-            try:
-                await slack.until(slack.sockets.open, 30, "the bot's socket")
-                await _warm_up(slack, warm)
-                yield Stage(slack, models, bot, threads)
-            finally:
-                await _end(bot.process)
+        async with slack, AsyncExitStack() as stack:
+            bots = []
+            for _ in range(ways.replicas):
+                bots.append(await _run(slack, _environment(slack, url, port, ways), ways.haste))
+                stack.push_async_callback(_end, bots[-1].process)
+            await _connected(slack, port, ways)
+            await _warm_up(slack, warm)
+            yield Stage(slack, models, bots, threads)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -155,19 +177,38 @@ async def _begin_chats(url: str, slack: Sandbox, threads: list[Thread]) -> None:
     await database.close()
 
 
-async def _run(slack: Sandbox, database: str) -> Bot:
-    settings = {
+async def _connected(slack: Sandbox, port: int, ways: Ways) -> None:
+    if not ways.http:
+        await slack.until(lambda: len(slack.sockets.connections) >= ways.replicas, 60, "the bot's sockets")
+        return
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http, asyncio.timeout(60):
+        while True:
+            with suppress(httpx.TransportError):
+                if (await http.get("/readyz")).status_code == 200:
+                    return
+            await asyncio.sleep(0.1)
+
+
+def _environment(slack: Sandbox, database: str, port: int, ways: Ways) -> dict[str, str]:
+    by_socket, by_request = {"SLACK_APP_TOKEN": slack.app_token}, {"SLACK_SIGNING_SECRET": slack.signing_secret}
+    return {
         "SLACK_BOT_TOKEN": slack.bot_token,
-        "SLACK_APP_TOKEN": slack.app_token,
+        **(by_request if ways.http else by_socket),
+        **({"REDIS_URL": ways.redis} if ways.redis else {}),
         "SLACK_API_URL": slack.api_url,
         "OPENAI_BASE_URL": f"{slack.url}/models/v1",
         "OPENAI_API_KEY": "sk-bench",
         "DATABASE_URL": database,
-        "PORT": "0",
+        "PORT": str(port),
         "LOG_LEVEL": "WARNING",
     }
+
+
+async def _run(slack: Sandbox, settings: dict[str, str], haste: float) -> Bot:
     surroundings = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "PYTHONPATH") if name in os.environ}
-    return Bot(await asyncio.create_subprocess_exec(sys.executable, "-m", "bot", "run", env=surroundings | settings))
+    hurried = f"from tests.cluster import nursery; nursery.hurry({haste}); nursery.main()"
+    how = ("-m", "bot") if haste == 1.0 else ("-c", hurried)
+    return Bot(await asyncio.create_subprocess_exec(sys.executable, *how, "run", env=surroundings | settings))
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
