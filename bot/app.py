@@ -19,7 +19,7 @@ from bot.chats.programs import Programs
 from bot.chats.service import ChatService
 from bot.chats.titles import Titles
 from bot.config import Settings
-from bot.domain import Answer, Chat, Ending
+from bot.domain import Answer, Chat, Ending, Person
 from bot.ground import Ground, open_ground
 from bot.observability import Metrics
 from bot.providers.base import ProviderSettings
@@ -36,6 +36,7 @@ from handlers.names import Names
 from handlers.openings import Openings
 from handlers.recovery import MenuRecovery
 from handlers.requests import PATH, SlackRequests
+from handlers.shown import ShownLists
 from handlers.sinks import SlackSinks
 from handlers.surface import Surface
 from handlers.told import FileNotices
@@ -198,9 +199,17 @@ def _after(settings: Settings, ground: Ground, kept: _Kept, talk: _Talk) -> Afte
 
 async def _surface(stack: AsyncExitStack, ground: Ground, kept: _Kept, talk: _Talk, openings: Openings) -> Surface:
     homes: Homes
-    memberships = Memberships(talk.service, ground.tasks, lambda person: homes.touch(person))
+    lists: ShownLists
+
+    def shorter(person: Person) -> None:
+        homes.touch(person)
+        lists.touch(person)
+
+    memberships = Memberships(talk.service, ground.tasks, shorter)
     homes = Homes(talk.service, ground.workspaces, talk.feed, memberships)
+    lists = ShownLists(talk.service, ground.workspaces, talk.feed, memberships, ground.coordination)
     await stack.enter_async_context(homes.running())
+    await stack.enter_async_context(lists.running())
     return Surface(
         talk.service,
         talk.menus,
@@ -211,6 +220,7 @@ async def _surface(stack: AsyncExitStack, ground: Ground, kept: _Kept, talk: _Ta
         kept.tokens,
         openings,
         homes,
+        lists,
         memberships,
         talk.notices,
         ground.live,

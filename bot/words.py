@@ -52,6 +52,7 @@ CHATS_FOUND = "Your chats with “{words}”"
 CHATS_PAGE = "{first}–{last} of {total}"
 CHATS_NEWER = "Newer"
 CHATS_OLDER = "Older"
+CHATS_REFRESH = "Refresh"
 CHATS_FALLBACK = "Your chats"
 CHATS_HELP = (
     "*What you can do*\n"

@@ -11,7 +11,7 @@ from slack_bolt.context.ack.async_ack import AsyncAck
 from bot import words
 from bot.domain import Person
 from handlers import blocks, payloads
-from handlers.lists import Look, chat_list
+from handlers.lists import Look, chat_list, refreshable
 from handlers.surface import Surface, team_of
 from handlers.views import Wanted
 
@@ -36,20 +36,14 @@ def register(app: AsyncApp, surface: Surface) -> None:
             return
         listing = await chat_list(surface.service, slack, body["user_id"], Look.words(said))
         surface.memberships.check(slack, body["user_id"], listing.chats)
-        await ack(response_type="ephemeral", text=words.CHATS_FALLBACK, blocks=listing.blocks)
+        await ack(response_type="ephemeral", text=words.CHATS_FALLBACK, blocks=refreshable(listing))
 
     @app.action(re.compile(rf"^{re.escape(blocks.PAGE)}\."))
     async def on_page(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
         slack = await surface.workspaces(team_of(body, context))
         press = payloads.press(body)
         await ack()
-        listing = await chat_list(surface.service, slack, press.user, Look.load(press.value))
-        surface.memberships.check(slack, press.user, listing.chats)
-        # Every press brings an address of its own, so that the five uses of one never run out.
-        shown = slack.respond(
-            press.response_url, replace_original=True, text=words.CHATS_FALLBACK, blocks=listing.blocks
-        )
-        surface.tasks.start(shown, name="page")
+        surface.lists.show(surface.person(slack, press.user), Look.load(press.value), press.response_url)
 
 
 async def _token(surface: Surface, person: Person, said: str, command: str) -> str:

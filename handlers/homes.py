@@ -8,16 +8,16 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from bot.chats.feed import Feed, Listener, Restarted, Wrote
+from bot.chats.feed import Feed
 from bot.chats.service import ChatService
 from bot.domain import Person
 from bot.errors import StorageError
 from bot.observability import get_logger
 from handlers import views
+from handlers.following import follow
 from handlers.lists import Look, chat_list
 from handlers.membership import Memberships
 from handlers.slack import Directory, NotInstalled, Refused, Slack, SlackError
-from storage.coordination import SlowReader
 
 log = get_logger(__name__)
 
@@ -107,31 +107,9 @@ class Homes:
     # -- following what changes --------------------------------------------------------------------------------
 
     async def _watch(self, person: Person, viewer: _Viewer) -> None:
-        while self._viewers.get(person, viewer) is viewer:
-            try:
-                async with self._feed.listen(person) as changes:
-                    await self._follow(person, viewer, changes)
-                break
-            except SlowReader:  # whatever was missed, the list as it is now has it
-                self.touch(person)
-            except StorageError as error:
-                log.warning("home_not_followed", reason=str(error))
-                break
+        await follow(self._feed, person, lambda: viewer.seen + STAY, lambda: self.touch(person))
         if self._viewers.get(person) is viewer:
             self._forget(person)
-
-    async def _follow(self, person: Person, viewer: _Viewer, changes: Listener) -> None:
-        """Until the person counts as gone, or nothing more is told."""
-        while (left := viewer.seen + STAY - _now()) > 0:
-            try:
-                async with asyncio.timeout(left):
-                    change = await anext(changes)
-            except TimeoutError:
-                continue
-            except StopAsyncIteration:
-                return
-            if not isinstance(change, Wrote | Restarted):  # a list shows no words of answers
-                self.touch(person)
 
     async def _renew(self, person: Person, viewer: _Viewer) -> None:
         beside = sum(other.team == person.team for other in self._viewers)

@@ -81,9 +81,17 @@ async def chat_list(
     if page.next_cursor:
         older = replace(look, cursor=page.next_cursor, newer=False, first=look.first + PAGE)
         pages.append((words.CHATS_OLDER, older.dump()))
-    return Listing(
-        look, blocks.chat_list(rows, heading, empty, pages, note, action), page.chats, page.total, page.at_least
-    )
+    made = blocks.chat_list(rows, heading, empty, pages, note, action)
+    return Listing(look, made, page.chats, page.total, page.at_least)
+
+
+def refreshable(listing: Listing) -> list[dict[str, Any]]:
+    """The list with a button that shows it anew, for where it does not change by itself."""
+    again = blocks.button(words.CHATS_REFRESH, f"{blocks.PAGE}.again", listing.look.dump())
+    last = listing.blocks[-1]
+    if last["type"] == "actions":
+        return [*listing.blocks[:-1], {**last, "elements": [*last["elements"], again]}]
+    return [*listing.blocks, {"type": "actions", "elements": [again]}] if listing.chats else listing.blocks
 
 
 def _total(last: int, page: Page) -> str:

@@ -19,6 +19,7 @@ from handlers.menus import Menus
 from handlers.names import Names
 from handlers.openings import Openings
 from handlers.payloads import Press
+from handlers.shown import ShownLists
 from handlers.slack import Slack
 from handlers.talks import Talks
 from handlers.told import FileNotices
@@ -39,6 +40,7 @@ class Surface:
     tokens: Tokens
     openings: Openings
     homes: Homes
+    lists: ShownLists
     memberships: Memberships
     notices: FileNotices
     live: Live

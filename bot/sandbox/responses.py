@@ -115,6 +115,7 @@ class Responses:
 
     def _whisper(self, url: ResponseUrl, text: str, blocks: list[Json], thread_ts: Any) -> None:
         revision = self._workspace.revision("mrkdwn", text, blocks)
+        # Only the address of an interaction can replace: that of a command says something new each time.
         whisper = Ephemeral(
             id=self._workspace.number("E"),
             channel=url.channel,
@@ -128,6 +129,4 @@ class Responses:
             fallback=text,
             at=self._workspace.clock(),
         )
-        # The app may replace this private message through the same URL.
-        url.ephemeral, url.message = (whisper, None) if url.message is None else (url.ephemeral, url.message)
         self._workspace.whisper(whisper)

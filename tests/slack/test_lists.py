@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import Any
 
@@ -42,7 +43,14 @@ def note(shown: Any) -> str:
 def buttons(shown: Any) -> dict[str, str]:
     """The paging buttons: label and action id."""
     every = [e for block in shown.blocks if block["type"] == "actions" for e in block["elements"]]
-    return {e["text"]["text"]: e["action_id"] for e in every if e["type"] == "button"}
+    found = {e["text"]["text"]: e["action_id"] for e in every if e["type"] == "button"}
+    return {label: action for label, action in found.items() if label != words.CHATS_REFRESH}
+
+
+async def refresh(world: World, shown: Ephemeral, user: str = "alice") -> None:
+    before = shown.blocks
+    await world.slack.press(user, shown, "chats_page.again")
+    await world.until(lambda: shown.blocks is not before, "the list anew")
 
 
 async def turn(world: World, shown: Ephemeral, label: str, user: str = "alice") -> None:
@@ -232,6 +240,115 @@ async def test_a_page_asks_slack_about_each_channel_once(worlds: Worlds) -> None
 
         asked = [call.method for call in world.slack.calls if call.method.startswith("conversations.")]
         assert sorted(asked) == ["conversations.info", "conversations.info", "conversations.members"]
+
+
+# -- while it is looked at ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lists are rebuilt without much of a pause."""
+    monkeypatch.setattr("handlers.shown.PAUSES", (0.1, 0.1, 0.1, 0.1))
+
+
+@pytest.mark.usefixtures("soon")
+async def test_a_list_in_use_is_rebuilt_when_a_chat_comes_grows_or_gets_its_title(world: World) -> None:
+    await many.chats(world, 1)
+    shown = await listed(world)
+    await refresh(world, shown)
+
+    world.entitle("Something quite new")
+    thread = await world.start("Something new.")
+    await world.until(lambda: titles(shown) == ["Something quite new", "Chat 0"], "the new chat with its title")
+    await world.slack.say("bob", "general", "More of it.", thread)
+    await world.until(lambda: "4 messages" in rows(shown)[0], "the longer chat")
+    await world.slack.rename_session("alice", "general", thread, "What I call it")
+    await world.until(lambda: titles(shown)[0] == "What I call it", "the changed title")
+
+    await world.idle()
+    assert [each.id for each in world.slack.ephemerals("alice", "general")] == [shown.id]
+
+
+@pytest.mark.usefixtures("soon")
+async def test_no_address_is_used_more_often_than_slack_allows_and_the_next_press_brings_another(world: World) -> None:
+    """A sixth use would be refused, and the world would tell."""
+    thread = await world.start("The first question.")
+    await world.answered(thread)
+    shown = await listed(world)
+    await refresh(world, shown)
+    for turn_of in range(8):
+        await world.slack.say("alice", "general", f"Question {turn_of}.", thread)
+        await world.answered(thread, turn_of + 2)
+        await asyncio.sleep(0.15)
+    assert "18 messages" not in rows(shown)[0]
+
+    await refresh(world, shown)
+    assert "18 messages" in rows(shown)[0]
+    await world.slack.say("alice", "general", "One more.", thread)
+    await world.until(lambda: "20 messages" in rows(shown)[0], "the list as it is now")
+
+
+@pytest.mark.usefixtures("soon")
+async def test_the_page_that_is_looked_at_is_the_one_that_is_rebuilt(world: World) -> None:
+    await many.chats(world, 25)
+    shown = await listed(world)
+    await turn(world, shown, "Older")
+    await turn(world, shown, "Newer")
+    await turn(world, shown, "Older")
+    await world.answered(await world.start("Something new."))
+    await world.until(lambda: note(shown) == "11–20 of 26", "the page anew")
+    await world.idle()
+    assert note(shown) == "11–20 of 26"
+
+
+@pytest.mark.usefixtures("soon")
+async def test_a_search_is_rebuilt_with_what_it_finds_now(world: World) -> None:
+    await many.chats(world, 2, text=lambda n: "a lighthouse" if n else "a boat")
+    shown = await listed(world, "lighthouse")
+    await refresh(world, shown)
+    await world.answered(await world.start("A boat.", user="alice"))
+    await world.answered(await world.start("Another lighthouse."))
+    await world.until(lambda: len(rows(shown)) == 2, "the chat that has come")
+
+
+@pytest.mark.usefixtures("soon")
+async def test_who_leaves_a_private_channel_sees_its_chats_go_and_nobody_elses_list_changes(world: World) -> None:
+    thread = await world.start("Among us leads.", channel="leads")
+    await world.answered(thread, channel="leads")
+    await world.slack.say("bob", "leads", "I take part.", thread)
+    await world.answered(thread, 2, channel="leads")
+    lists = {user: await listed(world, user=user) for user in ("alice", "bob")}
+    for user, shown in lists.items():
+        await refresh(world, shown, user)
+
+    before = lists["alice"].blocks
+    await world.slack.leave("bob", "leads")
+    await world.until(lambda: rows(lists["bob"]) == [], "the shorter list")
+    assert lists["alice"].blocks is before
+
+
+@pytest.mark.usefixtures("soon")
+async def test_a_list_that_nobody_has_used_yet_costs_nothing_and_says_nothing_twice(world: World) -> None:
+    """The address of a command cannot replace what it said: Slack would show the list once more below."""
+    await many.chats(world, 1)
+    shown = await listed(world)
+    await world.answered(await world.start("Something new."))
+    await world.idle()
+    assert [each.id for each in world.slack.ephemerals("alice", "general")] == [shown.id]
+    assert titles(shown) == ["Chat 0"]
+
+
+@pytest.mark.usefixtures("soon")
+async def test_a_list_that_another_process_shows_now_is_left_to_it(world: World) -> None:
+    await many.chats(world, 1)
+    shown = await listed(world)
+    await refresh(world, shown)
+    assert world.bot is not None
+    coordination = world.bot.service._live._coordination
+    await coordination.publish("lists", {"team": "T0SANDBOX", "user": "U0ALICE", "by": "another process"})
+    await world.answered(await world.start("Something new."))
+    await world.idle()
+    assert titles(shown) == ["Chat 0"]
 
 
 # -- what buttons carry --------------------------------------------------------------------------------------------
