@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, and_, exists, false, func, insert, not_, or_, select, true, update
+from sqlalchemy import ColumnElement, and_, exists, false, func, insert, literal, not_, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain import DEFAULT_TITLE, Chat, Image, Message, ModelRef, Person, Place, Role, SharedFile, Status, TitleBy
@@ -83,6 +83,24 @@ class Chats:
     async def by_place(self, place: Place) -> Chat | None:
         async with self._database.read() as connection:
             return await _by_place(connection, place)
+
+    async def heard_at(self, place: Place, user: str) -> tuple[Chat | None, bool]:
+        """The chat in this thread, and whether an open question of this person waits there.
+
+        One look for both: most threads have neither, and most of what Slack tells is said there.
+        """
+        waits = exists().where(
+            questions.c.team == place.team,
+            questions.c.channel == place.channel,
+            questions.c.thread == place.thread,
+            questions.c.user == user,
+            questions.c.state == "open",
+        )
+        one = select(literal(1).label("one")).subquery()
+        query = select(chats, waits.label("waits")).select_from(one.outerjoin(chats, _at(place)))
+        async with self._database.read() as connection:
+            row = (await connection.execute(query)).one()
+        return None if row.id is None else to_chat(row), bool(row.waits)
 
     async def get(self, chat_id: str) -> Chat:
         """Raises ChatNotFound."""
@@ -331,7 +349,10 @@ async def _one(connection: AsyncConnection, where: ColumnElement[bool]) -> Chat:
     return to_chat(row)
 
 
+def _at(place: Place) -> ColumnElement[bool]:
+    return and_(chats.c.team == place.team, chats.c.channel == place.channel, chats.c.thread == place.thread)
+
+
 async def _by_place(connection: AsyncConnection, place: Place) -> Chat | None:
-    where = and_(chats.c.team == place.team, chats.c.channel == place.channel, chats.c.thread == place.thread)
-    row = (await connection.execute(select(chats).where(where))).one_or_none()
+    row = (await connection.execute(select(chats).where(_at(place)))).one_or_none()
     return None if row is None else to_chat(row)

@@ -45,10 +45,10 @@ class ChatService:
     async def hear(self, said: Utterance) -> Hearing:
         """Takes one message from Slack, however often it is delivered."""
         if said.in_thread:
-            chat = await self._chats.by_place(said.place)
+            chat, asked = await self._chats.heard_at(said.place, said.user)
             if chat is not None:
                 return await self._continue(chat, said)
-            if filled := await self._fill(said):
+            if asked and (filled := await self._fill(said)):
                 return filled
         if not said.addressed:
             return Hearing(Heard.IGNORED)

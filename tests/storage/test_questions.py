@@ -161,3 +161,20 @@ async def test_a_chosen_question_of_files_alone_is_ready(questions: Questions, p
     await questions.choose(question.id, ModelRef("demo", "eye"))
 
     assert [each.id for each in await questions.ready(0, 10)] == [question.id]
+
+
+async def test_one_look_tells_of_a_threads_chat_and_of_what_waits_there(
+    questions: Questions, chats: Chats, place: Place
+) -> None:
+    elsewhere = replace(place, thread="200.1")
+    assert await chats.heard_at(place, "U1") == (None, False)
+    question, _ = await questions.ask(place=place, ts="100.1", user="U1")
+    assert await chats.heard_at(place, "U1") == (None, True)
+    assert await chats.heard_at(place, "U2") == (None, False)
+    assert await chats.heard_at(elsewhere, "U1") == (None, False)
+    said = await chats.start(
+        team="T1", owner="U1", model=MODEL, message=NewMessage("hi", "U1"), place=place, question_id=question.id
+    )
+    assert await chats.heard_at(place, "U1") == (await chats.get(said.chat.id), False)
+    await questions.ask(place=place, ts="100.2", user="U2")
+    assert await chats.heard_at(place, "U2") == (await chats.get(said.chat.id), True)
