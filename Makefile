@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 MINUTES ?= 60
-AT_ONCE := -n auto --maxprocesses 4 --dist worksteal -ra
+AT_ONCE := -n auto --dist worksteal -ra
 
 # The tests start many processes: what these import is compiled once.
 unexport PYTHONDONTWRITEBYTECODE

@@ -17,6 +17,7 @@ for _helpers in ("browser", "cluster", "slack", "storage"):  # what they assert 
     pytest.register_assert_rewrite(f"tests.{_helpers}")
 
 from storage.database import Database  # noqa: E402
+from storage.tables import metadata  # noqa: E402
 from tests import services  # noqa: E402
 from tests.fair import FairLoop  # noqa: E402
 
@@ -57,6 +58,11 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.register_profile("usual", max_examples=100, deadline=None, derandomize=True)
     settings.register_profile("thorough", max_examples=3000, deadline=None)
     settings.load_profile("thorough" if config.getoption("--thorough") else "usual")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Twice as many as there are processors: tests wait for half of their time."""
+    return min(8, 2 * (os.cpu_count() or 1))
 
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
@@ -136,6 +142,15 @@ def migrated_postgresql(postgresql_server: str) -> Iterator[str]:
     template.close()
 
 
+@pytest.fixture(scope="session")
+def spare_postgresql(postgresql_server: str, migrated_postgresql: str) -> Iterator[services.SpareDatabase]:
+    """A migrated PostgreSQL database that may be had."""
+    tables = [table.name for table in reversed(metadata.sorted_tables)]
+    spare = services.SpareDatabase(postgresql_server, migrated_postgresql, tables)
+    yield spare
+    spare.close()
+
+
 async def _migrate(url: str) -> None:
     database = Database.open(url)
     await database.migrate()
@@ -149,10 +164,9 @@ def migrated_url(dialect: str, request: pytest.FixtureRequest, tmp_path: Path) -
         shutil.copy(request.getfixturevalue("migrated_sqlite"), tmp_path / "bobbin.db")
         yield f"sqlite:///{tmp_path / 'bobbin.db'}"
         return
-    server = request.getfixturevalue("postgresql_server")
-    database = services.new_database(server, template=request.getfixturevalue("migrated_postgresql"))
-    yield database.url
-    database.close()
+    spare: services.SpareDatabase = request.getfixturevalue("spare_postgresql")
+    yield spare.take()
+    spare.give_back()
 
 
 @pytest.fixture

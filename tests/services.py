@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -218,6 +218,53 @@ def new_database(server_url: str, template: str | None = None) -> Service:
     base, _, query = server_url.partition("?")
     url = base.rpartition("/")[0] + "/" + name + ("?" + query if query else "")
     return Service(url, lambda: _administer(server_url, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
+
+
+class SpareDatabase:
+    """A database like a template's that one test after the other may have: a new one takes a third of a second to make.
+
+    `tables`: names, those that refer to others first.
+    """
+
+    _GROWN = 500
+    """Rows after which a database is not cleaned but made anew: its statistics and its indexes would remember them."""
+    _SCHEMA = "SELECT " + ", ".join(f"(SELECT count(*) FROM pg_{part})" for part in ("attribute", "trigger", "proc"))
+
+    def __init__(self, server_url: str, template: str, tables: Sequence[str]) -> None:
+        self._server, self._template, self._tables = server_url, template, tables
+        self._database: Service | None = None
+        self._schema: object = None
+
+    def take(self) -> str:
+        """Its URL; it holds nothing. To be given back before it is taken again."""
+        if self._database is None:
+            self._database = new_database(self._server, self._template)
+            with psycopg.connect(self._database.url) as connection:
+                self._schema = connection.execute(self._SCHEMA.encode()).fetchone()
+        return self._database.url
+
+    def give_back(self) -> None:
+        """Whoever is still connected is not any more."""
+        assert self._database is not None
+        try:
+            clean = self._clean(self._database.url)
+        except psycopg.Error:
+            clean = False
+        if not clean:
+            self.close()
+
+    def _clean(self, url: str) -> bool:
+        """False when it cannot be made like a new one."""
+        others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+        with psycopg.connect(url) as connection:
+            connection.execute(f"{others} AND pid <> pg_backend_pid()".encode())
+            rows = sum(connection.execute(f'DELETE FROM "{table}"'.encode()).rowcount for table in self._tables)
+            return rows <= self._GROWN and connection.execute(self._SCHEMA.encode()).fetchone() == self._schema
+
+    def close(self) -> None:
+        if self._database is not None:
+            self._database.close()
+            self._database = None
 
 
 def _database_name(url: str) -> str:
