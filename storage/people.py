@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from sqlalchemy import select, tuple_
+from sqlalchemy import case, literal, select, tuple_
 
 from bot.domain import ModelRef, Person
 from storage.columns import utc_now
@@ -59,8 +59,22 @@ class People:
     async def remember_name(self, person: Person, name: str) -> None:
         await self._set(person, name=name)
 
-    async def set_default(self, person: Person, model: ModelRef | None, always: bool) -> None:
-        await self._set(person, default_model=None if model is None else str(model), always=always)
+    async def set_default(self, person: Person, model: ModelRef | None) -> None:
+        await self._set(person, default_model=None if model is None else str(model))
+
+    async def set_always(self, person: Person, always: bool, *, known: ModelRef | None, model: ModelRef | None) -> None:
+        """Whether to skip the menu. `model` becomes the person's own, if that is still the `known` one."""
+        before, after = (None if ref is None else str(ref) for ref in (known, model))
+        same = people.c.default_model.is_(None) if before is None else people.c.default_model == before
+        changed = {"always": always, "updated_at": utc_now()}
+        row = {"team": person.team, "user": person.user, "default_model": after, **changed}
+        kept = case((same, literal(after, people.c.default_model.type)), else_=people.c.default_model)
+        async with self._database.begin() as connection:
+            await connection.execute(
+                insert_new(connection, people)
+                .values(row)
+                .on_conflict_do_update(index_elements=["team", "user"], set_={**changed, "default_model": kept})
+            )
 
     async def used(self, person: Person, model: ModelRef) -> None:
         """Remember what the person chose last."""

@@ -248,15 +248,15 @@ class ChatService:
 
     async def prefer(self, person: Person, key: str) -> None:
         """The person's own model from now on. Raises ModelNotAllowed."""
-        profile = await self._people.get(person)
-        await self._people.set_default(person, self.models.by_key(key).ref, profile.always)
+        await self._people.set_default(person, self.models.by_key(key).ref)
 
     async def prefer_always(self, person: Person, always: bool) -> None:
         """Whether the person's own model, the one preselected if none was chosen, answers without a menu."""
         profile = await self._people.get(person)
         shown = self.models.preselected_for(profile)
         model = profile.default_model if shown is None or not always else shown.ref
-        await self._people.set_default(person, model, always and model is not None)
+        always = always and model is not None
+        await self._people.set_always(person, always, known=profile.default_model, model=model)
 
     async def skipped_menu(self, chat: Chat) -> bool:
         """Whether this chat has just begun with its owner's own model, who was not asked for another one."""

@@ -182,6 +182,20 @@ async def test_always_use_it_answers_without_a_menu_until_it_is_taken_back(world
     ]
 
 
+async def test_who_chooses_a_model_and_ticks_at_the_same_moment_gets_both(world: World) -> None:
+    """Neither press may undo the other, whichever of them is stored first."""
+    for user in ("alice", "bob", "carol", "dan"):
+        view = await home(world, user)
+        box = element(view, "home_always")["options"][0]
+        presses = (
+            {"action_id": "home_model", "selected_option": STORY},
+            {"action_id": "home_always", "selected_options": [box]},
+        )
+        await asyncio.gather(*(world.slack.act(user, view, press) for press in presses))
+    kept = world.rows("SELECT default_model, always FROM people WHERE default_model IS NOT NULL")
+    assert [(row["default_model"], bool(row["always"])) for row in kept] == [("openai:demo/storyteller", True)] * 4
+
+
 async def test_ticked_without_a_choice_it_means_the_model_that_is_shown(world: World) -> None:
     await tick(world, await home(world))
 

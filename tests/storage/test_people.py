@@ -25,9 +25,10 @@ async def test_what_is_learnt_one_by_one_adds_up(people: People) -> None:
     other = ModelRef("ollama", "tiny:1b")
     await people.used(ANN, MODEL)
     await people.remember_name(ANN, "Ann")
-    await people.set_default(ANN, other, always=True)
+    await people.set_default(ANN, other)
+    await people.set_always(ANN, True, known=None, model=MODEL)  # somebody who had not seen the choice yet
     assert await people.get(ANN) == Profile(ANN, "Ann", default_model=other, last_model=MODEL, always=True)
-    await people.set_default(ANN, None, always=False)
+    await people.set_always(ANN, False, known=other, model=None)
     assert await people.get(ANN) == Profile(ANN, "Ann", last_model=MODEL)
     assert await people.get(Person("T2", "U1")) == Profile(Person("T2", "U1"))
 
