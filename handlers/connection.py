@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import aiohttp
@@ -63,16 +64,17 @@ def build_app(api_url: str, workspaces: Workspaces, surface: Surface, signing_se
     async def authorize(enterprise_id: str | None, team_id: str | None) -> AuthorizeResult | None:
         return await workspaces.authorize(enterprise_id, team_id)
 
-    app = SharedApp(
-        name="bobbin",  # else it reads the source of every function that led here, to name itself by the last
-        client=AsyncWebClient(base_url=api_url, retry_handlers=[]),  # listeners use `Slack`, not this one
-        authorize=authorize,  # type: ignore[arg-type]  # None is how Bolt is told of a workspace without the app
-        process_before_response=True,
-        attaching_conversation_kwargs_enabled=False,
-        logger=logging.getLogger("slack_bolt"),
-        signing_secret=signing_secret,
-        request_verification_enabled=signing_secret is not None,
-    )
+    with _environment_hidden():
+        app = SharedApp(
+            name="bobbin",  # else it reads the source of every function that led here, to name itself by the last
+            client=AsyncWebClient(base_url=api_url, retry_handlers=[]),  # listeners use `Slack`, not this one
+            authorize=authorize,  # type: ignore[arg-type]  # None is how Bolt is told of a workspace without the app
+            process_before_response=True,
+            attaching_conversation_kwargs_enabled=False,
+            logger=logging.getLogger("slack_bolt"),
+            signing_secret=signing_secret,
+            request_verification_enabled=signing_secret is not None,
+        )
     register_all(app, surface)
 
     @app.error
@@ -85,6 +87,16 @@ def build_app(api_url: str, workspaces: Workspaces, surface: Surface, signing_se
             log.error("listener_failed", kind=kind, exc_info=error)
 
     return app
+
+
+@contextmanager
+def _environment_hidden() -> Iterator[None]:
+    """Bolt takes a token there for its own, and a client's id for the wish to keep installations in files."""
+    hidden = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("SLACK_")}
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
 
 
 class SocketConnection:

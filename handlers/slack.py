@@ -90,7 +90,7 @@ class Slack:
         self.bot_user = bot_user
         self.bot_id = bot_id
         self.url = url if url.endswith("/") else f"{url}/"
-        self._streamless: set[str] = set()
+        self._streamless: dict[str, float] = {}
         self._not_here: dict[str, float] = {}
         self._done: OrderedDict[tuple[str, ...], float] = OrderedDict()
         self.desk = desk
@@ -229,11 +229,14 @@ class Slack:
 
     def may_stream(self, channel: str) -> bool:
         """Whether native streaming has not been refused here."""
-        return "" not in self._streamless and channel not in self._streamless
+        now = time.monotonic()
+        return all(now - self._streamless.get(where, now - NOT_HERE_FOR) >= NOT_HERE_FOR for where in ("", channel))
 
     def no_stream(self, channel: str, code: str) -> None:
-        """Native streaming was refused: in this channel, or by this Slack altogether."""
-        self._streamless.add("" if code in STREAMLESS else channel)
+        """Native streaming was refused: in this channel, or by this Slack altogether. That is believed for a while."""
+        if len(self._streamless) >= _REMEMBERED:
+            self._streamless.clear()
+        self._streamless["" if code in STREAMLESS else channel] = time.monotonic()
 
     def permalink(self, channel: str, ts: str, thread: str | None = None) -> str:
         """The address of a message; with `thread` (the ts of its root) it opens the thread beside the channel.

@@ -342,3 +342,12 @@ async def test_a_provider_that_is_down_does_not_take_the_menu_down(worlds: World
 
         await world.choose(thread)
         assert len(await world.answered(thread)) == 1
+
+
+async def test_only_the_settings_say_who_the_bot_is(worlds: Worlds, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bolt would read these itself: complain of one, and keep installations in files because of the others."""
+    for name in ("SLACK_BOT_TOKEN", "SLACK_CLIENT_ID", "SLACK_CLIENT_SECRET", "SLACK_SIGNING_SECRET"):
+        monkeypatch.setenv(name, "something-else")
+    async with worlds() as world:
+        await world.answered(await world.start("Hello"))
+        assert [line for line in world.lines() if line["logger"].startswith("slack_bolt")] == []
