@@ -132,3 +132,35 @@ async def test_ready_without_a_socket(world: World) -> None:
     async with httpx.AsyncClient(trust_env=False) as http:
         answer = await http.get(f"{address(world)}/readyz")
         assert answer.json() == {"ready": True, "checks": {"database": "ok", "slack": "ok"}}
+
+
+async def test_whatever_is_delivered_again_is_taken_once(world: World) -> None:
+    """By Slack, which signs anew each time."""
+    world.slack.multiply_deliveries(3)
+    world.say("The first answer.", "The second answer.")
+    thread = await world.start("hello over http")
+    await world.answered(thread, 1)
+    await world.slack.say("alice", "general", "and again", thread)
+    assert await world.answered(thread, 2) == ["The first answer.", "The second answer."]
+    await world.idle()
+    assert [row["text"] for row in world.messages(thread) if row["role"] == "user"] == ["hello over http", "and again"]
+    assert len(world.headers(thread)) == 1
+
+
+async def test_a_replayed_request_does_nothing_and_an_old_one_is_refused(world: World) -> None:
+    """By somebody who got hold of it: byte for byte, with Slack's signature."""
+    body = mention(world)
+    stamp = str(int(time.time()))
+    seen = {"content-type": "application/json", "x-slack-request-timestamp": stamp}
+    seen["x-slack-signature"] = signature(world.slack.signing_secret, stamp, body)
+    async with httpx.AsyncClient(base_url=address(world), trust_env=False) as http:
+        answers = [await http.post("/slack/events", content=body, headers=seen) for _ in range(5)]
+    assert [answer.status_code for answer in answers] == [200] * 5
+    assert len(world.rows("SELECT * FROM questions")) == 1
+    later = {**seen, "x-slack-request-timestamp": str(int(stamp) - 301)}  # the signature covers the time
+    renewed = {**seen, "x-slack-request-timestamp": str(int(stamp) + 1)}
+    async with httpx.AsyncClient(base_url=address(world), trust_env=False) as http:
+        refused = [await http.post("/slack/events", content=body, headers=headers) for headers in (later, renewed)]
+    assert [answer.status_code for answer in refused] == [401, 401]
+    await world.idle()
+    world.forgive("invalid_thread_ts")  # the mention was never said in the workspace

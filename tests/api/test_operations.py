@@ -77,6 +77,27 @@ async def test_not_ready_when_the_schema_is_a_newer_version(world: World) -> Non
     assert "newer" in answer.json()["checks"]["database"]
 
 
+async def test_not_ready_when_the_schema_is_an_older_version(world: World) -> None:
+    await world.execute("UPDATE alembic_version SET version_num = '0001'")
+    answer = await get(world, "/readyz")
+    assert answer.status_code == 503
+    assert "older" in answer.json()["checks"]["database"]
+
+
+@pytest.mark.postgres
+async def test_not_ready_while_the_database_is_gone_but_alive(
+    worlds: Worlds, own_postgresql: services.PostgresServer
+) -> None:
+    async with worlds(database_url=SecretStr(own_postgresql.url)) as world:
+        assert (await get(world, "/readyz")).json()["checks"]["database"] == "ok"
+        await asyncio.to_thread(own_postgresql.stop)
+        answer = await get(world, "/readyz")
+        assert (answer.status_code, (await get(world, "/healthz")).status_code) == (503, 200)
+        assert answer.json()["checks"] == {"database": "the database failed (OperationalError)", "slack": "ok"}
+        await asyncio.to_thread(own_postgresql.start)
+        assert (await get(world, "/readyz")).status_code == 200
+
+
 async def test_a_taken_port_is_a_setting_to_change(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
