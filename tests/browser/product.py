@@ -6,11 +6,11 @@ import asyncio
 import os
 import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import FilePayload, Locator, Page, expect
 
 from tests.browser.steps import thread_messages
 
@@ -24,6 +24,7 @@ class Product:
     """A running `bobbin sandbox` with the chats of `data`. An async context manager."""
 
     data: Path
+    settings: dict[str, str] = field(default_factory=dict)
     url: str = ""
     process: asyncio.subprocess.Process | None = None
 
@@ -41,7 +42,7 @@ class Product:
             self.process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "bot", "sandbox", "--no-open", "--port", "0", "--data", str(self.data)),
                 cwd=self.data.parent,  # where there is no .env
-                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                env={**os.environ, **self.settings, "PYTHONPATH": str(ROOT)},
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
             )
@@ -110,6 +111,33 @@ async def reply(page: Page, text: str) -> None:
     box = page.get_by_role("textbox", name="Reply…")
     await box.fill(text)
     await box.press("Enter")
+
+
+async def attach(page: Page, name: str, mime: str, data: bytes) -> None:
+    """Add a file to the message that is being written in the channel."""
+    pane = page.get_by_role("main")
+    await pane.get_by_test_id("file-input").set_input_files(FilePayload(name=name, mimeType=mime, buffer=data))
+    await expect(pane.get_by_role("button", name=f"Remove {name}")).to_be_visible()
+
+
+async def open_home(page: Page) -> Locator:
+    """The app's Home tab."""
+    await page.get_by_role("navigation").get_by_role("button", name="Bobbin").click()
+    await page.get_by_role("tab", name="Home").click()
+    home = page.get_by_test_id("home")
+    await expect(home).to_be_visible()
+    return home
+
+
+async def list_chats(page: Page, said: str = "", channel: str = "general") -> Locator:
+    """`/chats` in a channel; gives what it shows."""
+    box = page.get_by_role("textbox", name=f"Message #{channel}")
+    await box.fill(f"/chats {said}".strip())
+    await box.press("Escape")  # the suggestions
+    await box.press("Enter")
+    shown = page.get_by_test_id("ephemeral").last
+    await expect(shown).to_be_visible()
+    return shown
 
 
 def answers(page: Page) -> Locator:

@@ -1,0 +1,132 @@
+"""The whole product in a browser, beyond the first mention: Home, dialogs, pictures, searches, the limit, lists."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from PIL import Image
+from playwright.async_api import Page, expect
+
+from tests.browser.product import (
+    Product,
+    answered,
+    answers,
+    ask,
+    attach,
+    choose,
+    list_chats,
+    open_home,
+    reply,
+    visit,
+)
+from tests.browser.steps import composer, thread_messages
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def product(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Product]:
+    """`bobbin sandbox`, without keys; a chat holds four messages."""
+    data = tmp_path_factory.mktemp("product") / "chats.sqlite3"
+    async with Product(data, {"BOBBIN_MAX_MESSAGES": "4"}) as running:
+        yield running
+
+
+async def test_home_starts_lists_searches_and_follows(product: Product, page: Page) -> None:
+    await visit(page, product)
+    home = await open_home(page)
+    await expect(home).to_contain_text("You have no chats yet")
+    await home.get_by_role("button", name="New chat").click()
+    dialog = page.get_by_role("dialog", name="New chat")
+    await dialog.get_by_role("textbox", name="First message").fill("   ")
+    await dialog.get_by_role("button", name="Start").click()
+    await expect(dialog).to_contain_text("Write what you would like to ask.")
+    await dialog.get_by_role("textbox", name="First message").fill("how do lighthouses work?")
+    await dialog.get_by_role("button", name="Start").click()
+    await expect(dialog).to_have_count(0)
+
+    link = home.get_by_role("link", name="How do lighthouses work")
+    await expect(link).to_be_visible()
+    await expect(home).to_contain_text("1 chat")
+    search = home.get_by_role("textbox", name="Find chats")
+    await search.fill("submarines")
+    await search.press("Enter")
+    await expect(home).to_contain_text("None of your chats contains “submarines”.")
+    await home.get_by_role("button", name="Show all").click()
+    await link.click()
+    await expect(answers(page)).to_have_count(1)
+
+
+async def test_a_persons_own_model_answers_without_a_menu(product: Product, page: Page) -> None:
+    await visit(page, product, person="U0DAN")
+    home = await open_home(page)
+    await choose(page, home.get_by_role("combobox"), "eye")
+    await expect(home.get_by_role("combobox")).to_have_value("Demo: Eye (sees images)")
+    await home.get_by_role("checkbox", name="Always use it").check()
+    await expect(home.get_by_role("checkbox", name="Always use it")).to_be_checked()
+
+    await visit(page, product, person="U0DAN", channel="C0RANDOM")
+    written = io.BytesIO()
+    Image.new("RGB", (640, 400), "teal").save(written, "PNG")
+    await attach(page, "sea.png", "image/png", written.getvalue())
+    await composer(page, "random").fill("@Bobbin what is on this picture?")
+    await page.get_by_role("main").get_by_role("button", name="Send now").click()
+    await page.get_by_role("main").get_by_role("button", name=re.compile(r"^\d+ repl")).last.click()
+    await expect(await answered(page, 1)).to_contain_text("640 × 400 pixels")
+    await expect(thread_messages(page).nth(1)).to_contain_text("Always your own model.")
+
+
+async def test_at_the_limit_one_is_told_and_starts_anew(product: Product, page: Page) -> None:
+    await visit(page, product, person="U0CAROL")
+    await choose(page, await ask(page, "the first of two"), "quick")
+    await expect(await answered(page, 1)).to_contain_text("2 messages left")
+    await reply(page, "the second of two")
+    await expect(await answered(page, 2)).to_contain_text("0 messages left")
+    await reply(page, "one too many")
+    note = page.get_by_test_id("ephemeral")
+    await expect(note).to_contain_text(
+        "Rate limit reached. This conversation has reached the maximum number of messages."
+    )
+    await note.get_by_role("button", name="New chat").click()
+    dialog = page.get_by_role("dialog", name="New chat")
+    await expect(dialog.get_by_role("combobox")).to_have_value("Demo: Quick")
+    await dialog.get_by_role("textbox", name="First message").fill("so here I begin anew")
+    await dialog.get_by_role("button", name="Start").click()
+    await expect(page.get_by_role("main").get_by_text("so here I begin anew")).to_be_visible()
+
+
+async def test_a_list_finds_chats_and_is_kept_up_to_date(product: Product, page: Page) -> None:
+    await visit(page, product, person="U0BOB")
+    await choose(page, await ask(page, "what is a sextant for?"), "quick")
+    await answered(page, 1)
+    nothing = await list_chats(page, "submarines")
+    await expect(nothing).to_contain_text("None of your chats contains “submarines”.")
+    listed = await list_chats(page)
+    await expect(listed.get_by_role("link")).to_have_text([re.compile("sextant")])
+    await listed.get_by_role("button", name="Refresh").click()
+
+    await reply(page, "and an astrolabe?")
+    await answered(page, 2)
+    await expect(listed).to_contain_text("4 messages")
+
+
+async def test_asking_about_a_message(product: Product, page: Page) -> None:
+    """By the message's own menu; the answer stands in its thread."""
+    await visit(page, product, person="U0BOB", channel="C0RANDOM")
+    await composer(page, "random").fill("The ferry leaves at noon.")
+    await composer(page, "random").press("Enter")
+    message = page.get_by_role("main").get_by_role("article").filter(has_text="The ferry leaves at noon.")
+    await message.hover()
+    await message.get_by_role("button", name="More actions").click()
+    await page.get_by_role("menuitem", name="Ask Bobbin about this").click()
+    dialog = page.get_by_role("dialog", name="Ask Bobbin about this")
+    text = dialog.get_by_role("textbox", name="First message")
+    await expect(text).to_have_value("> The ferry leaves at noon.\n\n")
+    await text.press_sequentially("When is that?")
+    await dialog.get_by_role("button", name="Start").click()
+    await message.get_by_role("button", name=re.compile(r"^\d+ repl")).click()
+    await answered(page, 1)
