@@ -67,6 +67,10 @@ class _Socket(WebSocketsSansIOProtocol):
         if message["type"] == "websocket.http.response.body" and not message.get("more_body"):
             self.handshake_complete = True  # a refusal is an answer too; uvicorn would log it as a fault
 
+    def shutdown(self) -> None:
+        if not self.transport.is_closing():  # else goodbye has been said, and to say it again would be an error
+            super().shutdown()
+
     def on_task_complete(self, task: asyncio.Task[None]) -> None:
         super().on_task_complete(task)
         # Closing waits until the peer has read everything, and some never read again.

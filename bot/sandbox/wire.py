@@ -11,6 +11,7 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 Address = tuple[str, int]
 
@@ -45,6 +46,12 @@ def _protocol(lines: Lines) -> type[H11Protocol]:
             super().connection_lost(exc)
 
     return Line
+
+
+class _Socket(WebSocketsSansIOProtocol):
+    def shutdown(self) -> None:
+        if not self.transport.is_closing():  # else goodbye has been said, and to say it again would be an error
+            super().shutdown()
 
 
 class _Server(uvicorn.Server):
@@ -102,7 +109,7 @@ class HttpServer:
         config = uvicorn.Config(
             self._app,
             http=_protocol(self._lines),
-            ws="websockets-sansio",
+            ws=_Socket,
             ws_max_size=4 << 20,
             server_header=False,
             timeout_keep_alive=75,
