@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 from pathlib import Path
 
 import pytest
 
-from bot.sandbox.model_scripts import ModelScript, words
+from bot.sandbox.model_scripts import Fault, ModelScript, words
 from tests.cluster.processes import Nursery
-from tests.cluster.replicas import Replicas, Talk, answer_to, settled, talks
+from tests.cluster.replicas import Replicas, Talk, answer_to, answering, settled, talks
 from tests.services import PostgresServer, RedisServer
-from tests.slack.world import shown
+from tests.slack.world import elements, shown
 
 pytestmark = [pytest.mark.postgres, pytest.mark.redis]
 TROUBLES = ("message_not_in_streaming_state", "streaming_state_conflict", "no_reaction", "already_reacted")
@@ -98,6 +99,37 @@ async def test_a_stop_works_wherever_it_arrives(
             stands = "\n".join(shown(message) for message in world.answers(talk.thread, talk.channel))
             assert "stopped" in stands
             assert stands.startswith(answer_to("1")[:20])
+
+
+async def test_a_choice_and_a_retry_work_wherever_they_arrive(
+    tmp_path: Path, nursery: Nursery, postgresql_url: str, redis_url: str
+) -> None:
+    """Everybody clicks everything at once, each click comes twice, and Slack brings them to any of the replicas."""
+    async with Replicas(tmp_path, nursery, postgresql_url, redis_url) as world:
+        world.forgive("no_reaction")
+        world.slack.multiply_deliveries(2)
+        world.models.answer_with("*", lambda asked: ModelScript([], fault=Fault("http", status=400)))
+        begun = talks(world, 6, 3)
+        await asyncio.gather(*(talk.begin() for talk in begun))
+        failed = "SELECT 1 FROM answers WHERE state = 'ended' AND ending = 'failed'"
+        await world.until(lambda: len(world.rows(failed)) == 6, "six answers have failed")
+        await world.until(lambda: all(map(_retry_stands, begun)), "their buttons are there")
+        world.models.answer_with("*", answering)
+        clicks = [(who, talk) for talk in begun for who in ("alice", "bob", "carol")]
+        await asyncio.gather(*(_retry(who, talk) for who, talk in clicks))
+        await settled(world, begun)
+        assert {row["attempt"] for row in world.rows("SELECT attempt FROM answers")} == {2}
+        assert not [call for call in world.slack.calls if call.error == "ratelimited"]
+
+
+def _retry_stands(talk: Talk) -> bool:
+    stands = talk.world.answers(talk.thread, talk.channel)
+    return bool(stands and elements(stands[-1], "retry_answer"))
+
+
+async def _retry(who: str, talk: Talk) -> None:
+    with contextlib.suppress(LookupError):  # whoever comes late finds no button any more
+        await talk.world.slack.press(who, talk.world.answers(talk.thread, talk.channel)[-1], "retry_answer")
 
 
 def _is_written(talk: Talk) -> bool:
