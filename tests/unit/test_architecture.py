@@ -1,0 +1,72 @@
+"""ARCHITECTURE.md says which layers there are, in which order, and which library lives where: as the code has it."""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+TABLE = re.search(r"\| layer \|.*?\n\n", (ROOT / "ARCHITECTURE.md").read_text(), re.DOTALL)
+
+
+def rows() -> list[tuple[list[str], list[str]]]:
+    """The modules of each row, and the libraries that are said to live there alone."""
+    assert TABLE is not None
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in TABLE[0].splitlines()[2:] if line]
+    paths = [re.findall(r"`([\w/.]+?)/?`", layer) for layer, _, _ in cells]
+    homes = [[name.strip() for name in home.split(",") if name.strip()] for _, _, home in cells]
+    return [([path.removesuffix(".py").replace("/", ".") for path in p], h) for p, h in zip(paths, homes, strict=True)]
+
+
+def enforced() -> list[set[str]]:
+    """The layers that the import rules hold the code to, the highest first."""
+    rules = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (layers,) = (rule["layers"] for rule in rules if rule["type"] == "layers")
+    return [{name.strip() for name in layer.split("|")} for layer in layers]
+
+
+def users(library: str) -> set[str]:
+    """The modules of ours that import it."""
+    found = set()
+    for folder in ("bot", "handlers", "storage"):
+        for file in (ROOT / folder).rglob("*.py"):
+            if library in imports(file):
+                found.add(".".join(file.relative_to(ROOT).with_suffix("").parts))
+    return found
+
+
+def imports(file: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module.partition(".")[0])
+    return names
+
+
+def test_the_layers_are_those_that_the_import_rules_hold() -> None:
+    level = {module: number for number, layer in enumerate(enforced()) for module in layer}
+    written = [module for modules, _ in rows() for module in modules]
+    assert sorted(written) == sorted(level)
+    lowest = [max(level[module] for module in modules) for modules, _ in rows()]
+    highest = [min(level[module] for module in modules) for modules, _ in rows()]
+    assert all(above <= below for above, below in zip(lowest, highest[1:], strict=False))
+
+
+def test_each_library_lives_where_it_is_said_to() -> None:
+    for modules, libraries in rows():
+        for library in libraries:
+            strangers = {user for user in users(library) if not user.startswith(tuple(modules))}
+            assert not strangers, f"{library} is said to live in {modules}"
+            assert users(library), f"nobody uses {library}"
+
+
+def test_every_module_stands_in_a_layer_or_is_named_beside_them() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    layers = tuple(module for modules, _ in rows() for module in modules)
+    for file in (ROOT / "bot").glob("*.py"):
+        module = f"bot.{file.stem}"
+        assert module.startswith(layers) or f"`bot/{file.name}`" in text or file.stem.startswith("__"), module
