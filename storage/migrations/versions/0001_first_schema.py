@@ -12,6 +12,19 @@ depends_on = None
 
 
 def upgrade() -> None:
+    _api_tokens()
+    _chats()
+    _people()
+    _messages()
+    _participants()
+    _answers()
+    _attachments()
+    _feedback()
+    _questions()
+    _question_images()
+
+
+def _api_tokens() -> None:
     op.create_table(
         "api_tokens",
         sa.Column("hash", sa.String(length=64), nullable=False),
@@ -24,6 +37,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("hash", name=op.f("pk_api_tokens")),
     )
     op.create_index("ix_api_tokens_person", "api_tokens", ["team", "user"], unique=False)
+
+
+def _chats() -> None:
     op.create_table(
         "chats",
         sa.Column("id", sa.String(length=32), nullable=False),
@@ -43,6 +59,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_chats")),
         sa.UniqueConstraint("team", "channel", "thread", name=op.f("uq_chats_team_channel_thread")),
     )
+
+
+def _people() -> None:
     op.create_table(
         "people",
         sa.Column("team", sa.String(length=64), nullable=False),
@@ -54,6 +73,9 @@ def upgrade() -> None:
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("team", "user", name=op.f("pk_people")),
     )
+
+
+def _messages() -> None:
     op.create_table(
         "messages",
         sa.Column("id", sa.String(length=32), nullable=False),
@@ -73,6 +95,9 @@ def upgrade() -> None:
         sa.UniqueConstraint("chat_id", "number", name=op.f("uq_messages_chat_id_number")),
         sa.UniqueConstraint("chat_id", "source", name=op.f("uq_messages_chat_id_source")),
     )
+
+
+def _participants() -> None:
     op.create_table(
         "participants",
         sa.Column("team", sa.String(length=64), nullable=False),
@@ -84,6 +109,9 @@ def upgrade() -> None:
     )
     op.create_index("ix_participants_chat_id", "participants", ["chat_id"], unique=False)
     op.create_index("ix_participants_list", "participants", ["team", "user", "active_at", "chat_id"], unique=False)
+
+
+def _answers() -> None:
     op.create_table(
         "answers",
         sa.Column("message_id", sa.String(length=32), nullable=False),
@@ -135,6 +163,9 @@ def upgrade() -> None:
         sqlite_where=sa.text("state = 'running'"),
         postgresql_where=sa.text("state = 'running'"),
     )
+
+
+def _attachments() -> None:
     op.create_table(
         "attachments",
         sa.Column("message_id", sa.String(length=32), nullable=False),
@@ -147,6 +178,9 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("message_id", "position", name=op.f("pk_attachments")),
     )
+
+
+def _feedback() -> None:
     op.create_table(
         "feedback",
         sa.Column("message_id", sa.String(length=32), nullable=False),
@@ -159,6 +193,9 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("message_id", "team", "user", name=op.f("pk_feedback")),
     )
+
+
+def _questions() -> None:
     op.create_table(
         "questions",
         sa.Column("id", sa.String(length=32), nullable=False),
@@ -185,6 +222,9 @@ def upgrade() -> None:
     )
     op.create_index("ix_questions_state", "questions", ["state", "created_at"], unique=False)
     op.create_index("ix_questions_thread", "questions", ["team", "channel", "thread", "user"], unique=False)
+
+
+def _question_images() -> None:
     op.create_table(
         "question_images",
         sa.Column("question_id", sa.String(length=32), nullable=False),
