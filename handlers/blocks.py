@@ -188,11 +188,11 @@ def read_answer_block(block_id: str) -> str:
 def _facts(ending: Ending, model: str, left: int | None) -> str:
     facts = [mrkdwn_escape(plain(model, 150))]
     if ending.seconds is not None:
-        facts.append(f"{ending.seconds:.1f} s")
+        facts.append(words.SECONDS.format(seconds=ending.seconds))
     if ending.usage is not None:
-        facts.append(f"{ending.usage.prompt_tokens + ending.usage.completion_tokens:,} tokens")
+        facts.append(words.TOKENS.format(count=ending.usage.prompt_tokens + ending.usage.completion_tokens))
         if ending.usage.cost:
-            facts.append(f"${ending.usage.cost:.4f}")
+            facts.append(words.COST.format(dollars=ending.usage.cost))
     if ending.cut:
         facts.append(words.CUT_BY_LENGTH)
     if left is not None:
@@ -229,7 +229,7 @@ def limit_reached(chat_id: str) -> list[Block]:
 def chat_row(chat: Chat, model: str, link: str | None, now: datetime) -> Block:
     title = mrkdwn_escape(plain(chat.title, 150))
     heading = f"*<{mrkdwn_escape(link)}|{title}>*" if link else f"*{title}*"
-    count = f"{chat.message_count} message{'' if chat.message_count == 1 else 's'}"
+    count = words.MESSAGES_ONE if chat.message_count == 1 else words.MESSAGES.format(count=chat.message_count)
     return section(f"{heading}\n{mrkdwn_escape(plain(model, 100))} · {age(chat.updated_at, now)} · {count}")
 
 
@@ -257,11 +257,11 @@ def age(then: datetime, now: datetime) -> str:
     """How long ago, in words: "just now", "5 min ago", "3 h ago", "2 d ago", then the date."""
     seconds = max(0.0, (now - then).total_seconds())
     if seconds < 60:
-        return "just now"
+        return words.AGE_NOW
     if seconds < 3600:
-        return f"{int(seconds // 60)} min ago"
+        return words.AGE_MINUTES.format(count=int(seconds // 60))
     if seconds < 86_400:
-        return f"{int(seconds // 3600)} h ago"
+        return words.AGE_HOURS.format(count=int(seconds // 3600))
     if seconds < 30 * 86_400:
-        return f"{int(seconds // 86_400)} d ago"
+        return words.AGE_DAYS.format(count=int(seconds // 86_400))
     return f"{then:%Y-%m-%d}"

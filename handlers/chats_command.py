@@ -21,12 +21,13 @@ def register(app: AsyncApp, surface: Surface) -> None:
     async def on_chats(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
         slack = await surface.workspaces(team_of(body, context))
         said, command = (body.get("text") or "").strip(), body.get("command", "/chats")
-        word, _, rest = said.partition(" ")
-        if said.lower() == "help":
+        word, rest = (*said.split(maxsplit=1), "", "")[:2]
+        order = " ".join(said.lower().split())
+        if order == "help":
             await ack(response_type="ephemeral", text=words.CHATS_HELP.format(command=command))
             return
-        if said.lower() in ("token", "token revoke"):
-            text = await _token(surface, surface.person(slack, body["user_id"]), said, command)
+        if order in ("token", "token revoke"):
+            text = await _token(surface, surface.person(slack, body["user_id"]), order, command)
             await ack(response_type="ephemeral", text=text)
             return
         if word.lower() == "new":
@@ -46,9 +47,9 @@ def register(app: AsyncApp, surface: Surface) -> None:
         surface.lists.show(surface.person(slack, press.user), Look.load(press.value), press.response_url)
 
 
-async def _token(surface: Surface, person: Person, said: str, command: str) -> str:
+async def _token(surface: Surface, person: Person, order: str, command: str) -> str:
     """Gives the person a token for programs, or ends those given before."""
-    if said.lower() == "token revoke":
+    if order == "token revoke":
         ended = await surface.tokens.revoke(person)
         surface.live.tokens_ended(person.team)
         return words.API_REVOKED if ended else words.API_NONE

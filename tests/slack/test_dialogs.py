@@ -68,6 +68,11 @@ async def test_new_opens_the_dialog_with_model_and_text(world: World) -> None:
     assert world.slack.ephemerals("alice") == []
 
 
+@pytest.mark.parametrize("said", ["new Why?", "NEW   Why?", " new\nWhy?"])
+async def test_however_it_is_typed_new_is_a_command(world: World, said: str) -> None:
+    assert field(await command(world, said), "bobbin.text")["initial_value"] == "Why?"
+
+
 async def test_its_menu_lists_all_models_and_finds_any_of_420(worlds: Worlds) -> None:
     async with worlds(models=crowd(420)) as world:
         view = await command(world)

@@ -1,0 +1,61 @@
+"""What people read stands in one module, in one voice."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bot import words
+
+ROOT = Path(__file__).parents[2]
+FOR_OPERATORS = {"checks.py", "installing.py"}
+"""What these say is read in a terminal, or tried by hand in a browser before there is any person."""
+SURFACES = sorted(path for path in (ROOT / "handlers").glob("*.py") if path.name not in FOR_OPERATORS)
+SPEECH = re.compile(r"[A-Za-z]{2,}[ ,] ?[a-z]{2,}| (ago|tokens?|messages?)$")
+
+
+def inward(call: ast.Call) -> bool:
+    """Logs, what errors are made of, and names of things that happen."""
+    called = ast.unparse(call.func)
+    return called.startswith("log.") or called.endswith((".once", "super().__init__"))
+
+
+def spoken(tree: ast.AST) -> Iterator[str]:
+    """Texts that could be read by somebody: no docstrings, no logs, no errors, nothing that is compared or looked up."""
+    silent: set[int] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            silent.add(id(node.value))
+        elif isinstance(node, ast.Raise | ast.Compare) or (isinstance(node, ast.Call) and inward(node)):
+            silent |= {id(inner) for inner in ast.walk(node)}
+        elif isinstance(node, ast.keyword) and node.arg == "name":  # of a task
+            silent |= {id(inner) for inner in ast.walk(node)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in silent:
+            yield node.value
+
+
+@pytest.mark.parametrize("path", SURFACES, ids=lambda path: path.name)
+def test_no_surface_has_words_of_its_own(path: Path) -> None:
+    found = [text for text in spoken(ast.parse(path.read_text("utf-8"))) if SPEECH.search(text)]
+    assert found == []
+
+
+def texts() -> Iterator[str]:
+    for name, value in vars(words).items():
+        if name.isupper():
+            if isinstance(value, str):
+                yield value
+            elif isinstance(value, dict):
+                yield from value.values()
+
+
+@pytest.mark.parametrize("text", sorted(texts()))
+def test_every_text_is_in_one_voice(text: str) -> None:
+    """Short, kind, and without the words of those who build it."""
+    assert len(text) <= 600
+    assert not re.search(r"\b(error|exception|invalid|null|payload|request failed|oops|sorry)\b|!(\s|$)", text, re.I)
