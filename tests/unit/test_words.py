@@ -18,21 +18,23 @@ SURFACES = sorted(path for path in (ROOT / "handlers").glob("*.py") if path.name
 SPEECH = re.compile(r"[A-Za-z]{2,}[ ,] ?[a-z]{2,}| (ago|tokens?|messages?)$")
 
 
-def inward(call: ast.Call) -> bool:
-    """Logs, what errors are made of, and names of things that happen."""
-    called = ast.unparse(call.func)
+def inward(node: ast.AST) -> bool:
+    """Logs, errors, names of tasks and of things that happen, and what is only compared."""
+    if isinstance(node, ast.keyword):
+        return node.arg == "name"
+    if not isinstance(node, ast.Call):
+        return isinstance(node, ast.Raise | ast.Compare)
+    called = ast.unparse(node.func)
     return called.startswith("log.") or called.endswith((".once", "super().__init__"))
 
 
 def spoken(tree: ast.AST) -> Iterator[str]:
-    """Texts that could be read by somebody: no docstrings, no logs, no errors, nothing that is compared or looked up."""
+    """Texts that could be read by somebody: no docstrings, and nothing that stays inside."""
     silent: set[int] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             silent.add(id(node.value))
-        elif isinstance(node, ast.Raise | ast.Compare) or (isinstance(node, ast.Call) and inward(node)):
-            silent |= {id(inner) for inner in ast.walk(node)}
-        elif isinstance(node, ast.keyword) and node.arg == "name":  # of a task
+        elif inward(node):
             silent |= {id(inner) for inner in ast.walk(node)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in silent:
