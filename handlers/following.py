@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from bot.chats.feed import Feed, Listener, Restarted, Wrote
+from bot.chats.changes import Listener, Restarted, Wrote
+from bot.chats.feed import Feed
 from bot.domain import Person
 from bot.errors import StorageError
 from bot.observability import get_logger

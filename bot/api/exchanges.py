@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from bot.api.errors import going_down
-from bot.chats.feed import Ended, Entitled, Feed, Listener, Restarted, Wrote
+from bot.chats.changes import Ended, Entitled, Listener, Restarted, Wrote
+from bot.chats.feed import Feed
 from bot.chats.programs import Exchange, Programs
 from bot.domain import Answer, Chat, Person, Status, TitleBy
 from storage.coordination import SlowReader

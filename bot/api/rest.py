@@ -34,7 +34,8 @@ from bot.api.shapes import (
     Unanswered,
     storable,
 )
-from bot.chats.feed import Feed, Revoked, Wrote
+from bot.chats.changes import Revoked, Wrote
+from bot.chats.feed import Feed
 from bot.chats.programs import Exchange, Programs, unwritten
 from bot.domain import Answer, Chat, Person, Status
 from bot.errors import BobbinError

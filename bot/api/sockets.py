@@ -13,7 +13,8 @@ from bot import words
 from bot.api.auth import Gate, token_of
 from bot.api.calls import MessageShape
 from bot.api.errors import ApiError, unauthorized
-from bot.chats.feed import Change, Ended, Entitled, Feed, Listener, Revoked, Uttered, Wrote
+from bot.chats.changes import Change, Ended, Entitled, Listener, Revoked, Uttered, Wrote
+from bot.chats.feed import Feed
 from bot.chats.programs import Programs, unwritten
 from bot.domain import Status
 from bot.errors import StorageError

@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from bot.chats.feed import Ended, Feed, Listener, Wrote
+from bot.chats.changes import Ended, Listener, Wrote
+from bot.chats.feed import Feed
 from bot.domain import Person, Status
 from bot.replies.live import topic
 from storage.chats import Chats
