@@ -161,6 +161,7 @@ async def test_always_use_it_answers_without_a_menu_until_it_is_taken_back(world
     thread = await world.slack.say("alice", "general", f"<@{world.slack.bot_user.id}> No menu, please.")
     await world.answered(thread)
     await world.until(lambda: world.headers(thread), "the header")
+    assert words.HEADER_ALWAYS in str(world.header(thread).blocks)
     assert world.menus(thread) == []
     assert world.models.asked()[0].model == "demo/storyteller"
     assert "Always your own model." in world.header(thread).text

@@ -6,6 +6,7 @@ import asyncio
 import re
 from typing import Any
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -207,6 +208,26 @@ async def test_who_leaves_a_private_channel_no_longer_sees_its_chats(world: Worl
     await world.slack.join("bob", "leads")
     await world.idle()
     assert len(rows(await listed(world, user="bob"))) == 1
+
+
+async def test_what_is_hidden_from_the_list_cannot_be_opened_either(world: World) -> None:
+    """By whoever held its id, in Slack or in a program, before they left."""
+    thread = await world.start("Among us leads.", channel="leads")
+    await world.answered(thread, channel="leads")
+    await world.slack.say("bob", "leads", "I take part.", thread)
+    await world.answered(thread, 2, channel="leads")
+    (told,) = await world.slack.command("bob", "general", "/chats", "token")
+    key = re.search(r"```(.+?)```", told.text)
+    assert key is not None
+    assert world.bot is not None
+    path = f"{world.bot.url}/chat/conversations/{world.chats()[0]['id']}"
+    headers = {"Authorization": f"Bearer {key[1]}"}
+    async with httpx.AsyncClient(headers=headers) as bob:
+        assert (await bob.get(path)).status_code == 200
+        await world.slack.leave("bob", "leads")
+        await world.idle()
+        assert (await bob.get(path)).status_code == 404
+        assert (await bob.post(f"{path}/messages", json={"content": "Still me?"})).status_code == 404
 
 
 async def test_leaving_a_public_channel_hides_nothing(world: World) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import Counter
 from typing import Any
 
@@ -331,3 +332,26 @@ def test_the_line_below_tells_the_cost_where_the_provider_does() -> None:
     ending = Ending(Status.DONE, "Done.", usage=Usage(1200, 34, cost=0.00213), seconds=2.04)
     (facts, _) = blocks.answer_footer(answer, ending, "Some model", 3, True)
     assert facts["elements"][0]["text"] == "Some model · 2.0 s · 1,234 tokens · $0.0021 · 3 messages left"
+
+
+async def test_the_last_ten_messages_are_announced(worlds: Worlds) -> None:
+    async with worlds(bobbin_max_messages=16) as world:
+        thread = await world.start("The first question.")
+        await world.answered(thread)
+        for number in range(2, 9):
+            await world.slack.say("alice", "general", f"Question {number}.", thread)
+            await world.answered(thread, number)
+        told = [re.findall(r"\d+ messages? left", below(message)) for message in world.answers(thread)]
+        assert told == [[], [], *([f"{left} messages left"] for left in (10, 8, 6, 4, 2, 0))]
+
+
+@pytest.mark.parametrize("error", ["user_not_found", "user_is_restricted", "user_disabled"])
+async def test_the_answer_to_somebody_who_was_deactivated_meanwhile_stands_there_for_the_others(
+    world: World, error: str
+) -> None:
+    world.slack.fail("chat.startStream", error=error, times=-1)
+    world.slack.fail("chat.postEphemeral", error="user_not_in_channel", times=-1)
+    world.forgive(error, "user_not_in_channel")
+    world.say("It stands here.")
+    thread = await world.start("Who will read this?")
+    assert await world.answered(thread) == ["It stands here."]

@@ -132,6 +132,19 @@ async def test_a_title_in_a_thread_without_a_chat_is_nobodys(world: World) -> No
     assert world.chats() == []
 
 
+async def test_a_title_that_takes_its_time_delays_no_answer(world: World) -> None:
+    def slowly(asked: Any) -> ModelScript | None:
+        return ModelScript(["Found after all"], first_after=1.5) if asks_for_title(asked.messages) else None
+
+    world.models.answer_with(MODEL, slowly)
+    thread = await world.start("Name this, please.")
+    await world.answered(thread)
+    await world.slack.say("alice", "general", "And go on.", thread)
+    await world.answered(thread, 2)
+    assert (written(world).ended_at, world.chats()[0]["title"]) == (None, "New conversation")
+    await world.until(lambda: world.header(thread).text.startswith("*Found after all*"), "the title")
+
+
 def test_a_title_fits_slacks_session() -> None:
     assert len(agent.session_title("a long title " * 40)) <= agent.TITLE_MAX
     assert agent.session_title("two\nlines <!channel>") == "two lines channel"
