@@ -21,6 +21,8 @@ WAKES = "wakes"
 """Where a process that is ending says in which chats it leaves work."""
 TOKENS = "tokens"
 """Where it is said that tokens for programs have ended."""
+MOST_JOINED = 4_000
+"""Characters that are told at once when they have waited for each other: readers count what lies unread."""
 
 
 def topic(team: str) -> str:
@@ -112,5 +114,6 @@ def joined(events: list[tuple[str, dict[str, Any]]]) -> list[tuple[str, dict[str
 
 
 def _follows(before: dict[str, Any], event: dict[str, Any]) -> bool:
-    same = before["attempt"] == event["attempt"]
-    return same and bool(event["at"] == before["at"] + len(before["token"]))
+    small = len(before["token"]) + len(event["token"]) <= MOST_JOINED
+    end = before["at"] + len(before["token"])
+    return small and bool(before["attempt"] == event["attempt"] and end == event["at"])
