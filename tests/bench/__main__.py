@@ -9,7 +9,7 @@ import platform
 import sys
 
 from tests.bench.measure import Outcome, storm
-from tests.bench.stage import script
+from tests.bench.stage import Ways, script
 from tests.floor import floor
 from tests.simulation import mixed_hour
 
@@ -20,6 +20,10 @@ STORMS = ((1, 1), (5, 1), (5, 5), (20, 1), (20, 5), (20, 20), (50, 1), (50, 5), 
 WORDS, RATE = 200, 40.0
 MANY, MANY_RATE = 200, 4.0
 """Answers that stream at once for the memory, each slow: what is measured is how much they hold, not how fast."""
+
+PLAIN_STORMS = ((1, 1), (5, 5), (20, 5))
+PLAIN_PATIENCE = 60.0
+"""Seconds that a plain bot's storm is watched: it would take minutes."""
 
 HEAD = (
     f"{'storm':<20} {'whole':>7} {'mean':>6} {'p95':>6} {'first':>6} {'gap':>5} {'ended':>6} {'floor':>6} {'ratio':>5} "
@@ -41,6 +45,7 @@ async def _bounded(only: list[int] | None) -> int:
             missed = await _storms(only)
             if only is None:
                 missed += await _memory()
+                await _plain()
     except TimeoutError:
         print(f"not done within {LIMIT:.0f} s")
         return 1
@@ -84,6 +89,14 @@ async def _memory() -> list[str]:
     print(f"  resident before: {outcome.quiet_megabytes:.0f} MB")
     missed = ["missed in memory: not every answer was whole"] if outcome.complete < MANY else []
     return missed + (["missed in memory: more than 150 MB"] if outcome.megabytes > 150 else [])
+
+
+async def _plain() -> None:
+    """The same storms for a bot that edits after every twentieth piece; nothing of it is a target."""
+    print(f"\nA plain bot, which edits after every twentieth piece; watched for {PLAIN_PATIENCE:.0f} s\n{HEAD}")
+    for count, channels in PLAIN_STORMS:
+        outcome = await storm(count, channels, script(WORDS, RATE), Ways(plain=True), PLAIN_PATIENCE)
+        _row(count, channels, outcome, floor(count, channels=channels, words=WORDS, rate=RATE))
 
 
 def _row(count: int, channels: int, outcome: Outcome, least: float) -> None:

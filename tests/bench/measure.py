@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import itertools
 import statistics
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 
 from bot.sandbox.model_scripts import ModelScript
 from bot.sandbox.models import Asked
 from bot.sandbox.records import Message
-from tests.bench.stage import ASKER, Stage, Thread, question_of, stage
+from tests.bench.stage import ASKER, Stage, Thread, Ways, question_of, stage
 
 PATIENCE = 120.0
 """Seconds after which a storm is over, whatever is missing."""
@@ -68,14 +69,16 @@ class Outcome:
         return max(seen.largest_gap() for seen in self.answers)
 
 
-async def storm(count: int, channels: int, script: ModelScript) -> Outcome:
-    """So many questions at the same moment, in chats over so many channels."""
-    async with stage(count, channels, script) as on:
+async def storm(
+    count: int, channels: int, script: ModelScript, ways: Ways | None = None, patience: float = PATIENCE
+) -> Outcome:
+    """So many questions at the same moment, in chats over so many channels; watched for `patience` seconds at most."""
+    async with stage(count, channels, script, ways or Ways()) as on:
         quiet, cpu, began = on.bot.megabytes(), on.bot.cpu(), asyncio.get_running_loop().time()
         before = len(on.slack.calls)
         for thread in on.threads:
             await on.slack.say(ASKER, thread.channel, thread.question, thread.root)
-        largest = await _watch(on, script)
+        largest = await _watch(on, script, patience)
         seconds = asyncio.get_running_loop().time() - began
         await asyncio.sleep(0.5)
         calls = on.slack.calls[before:]
@@ -91,9 +94,9 @@ async def storm(count: int, channels: int, script: ModelScript) -> Outcome:
         )
 
 
-async def _watch(on: Stage, script: ModelScript) -> float:
+async def _watch(on: Stage, script: ModelScript, patience: float) -> float:
     """Waits until every answer is whole; gives the bot's largest memory meanwhile."""
-    largest, deadline = 0.0, asyncio.get_running_loop().time() + PATIENCE
+    largest, deadline = 0.0, asyncio.get_running_loop().time() + patience
     while asyncio.get_running_loop().time() < deadline:
         largest = max(largest, on.bot.megabytes())
         if all(_ended(on, thread, script) for thread in on.threads):
@@ -133,6 +136,8 @@ def _seen(on: Stage, thread: Thread, asked: Asked | None, whole: str) -> Seen:
         new = [sent for sent, end in zip(asked.sent, ends, strict=True) if end <= length][len(lags) :]
         lags += [at - sent.at for sent in new]
         changes += [at] if new else []
+    now = time.time()
+    lags += [now - sent.at for sent in asked.sent[len(lags) :]]  # not seen yet: longer than that
     return Seen(lags, changes, complete=len(messages) == 1 and whole in messages[0].text and not messages[0].streaming)
 
 

@@ -59,6 +59,8 @@ class Ways:
     haste: float = 1.0
     """How many times as much as Slack's rates is allowed, and known to the bot."""
     limits: Limits = field(default_factory=lambda: Limits(burst=0.2))
+    plain: bool = False
+    """The plain bot in the place of this one."""
 
 
 @dataclass
@@ -118,7 +120,7 @@ async def stage(count: int, channels: int, script: ModelScript, ways: Ways = Way
         async with slack, AsyncExitStack() as stack:
             bots = []
             for _ in range(ways.replicas):
-                bots.append(await _run(slack, _environment(slack, url, port, ways), ways.haste))
+                bots.append(await _run(_environment(slack, url, port, ways), ways))
                 stack.push_async_callback(_end, bots[-1].process)
             await _connected(slack, port, ways)
             await _warm_up(slack, warm)
@@ -130,7 +132,7 @@ async def stage(count: int, channels: int, script: ModelScript, ways: Ways = Way
 async def _warm_up(slack: Sandbox, thread: Thread) -> None:
     """One small answer, and time for the budgets to be full again: what a start has to do is not what is measured."""
     await slack.say(ASKER, thread.channel, WARM_UP, thread.root)
-    await slack.until(lambda: slack.count("chat.stopStream"), 30, "the first answer")
+    await slack.until(lambda: "Yes" in slack.thread(thread.channel, thread.root)[-1].text, 30, "the first answer")
     await asyncio.sleep(BUDGETS_FULL)
 
 
@@ -204,11 +206,13 @@ def _environment(slack: Sandbox, database: str, port: int, ways: Ways) -> dict[s
     }
 
 
-async def _run(slack: Sandbox, settings: dict[str, str], haste: float) -> Bot:
+async def _run(settings: dict[str, str], ways: Ways) -> Bot:
     surroundings = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "PYTHONPATH") if name in os.environ}
-    hurried = f"from tests.cluster import nursery; nursery.hurry({haste}); nursery.main()"
-    how = ("-m", "bot") if haste == 1.0 else ("-c", hurried)
-    return Bot(await asyncio.create_subprocess_exec(sys.executable, *how, "run", env=surroundings | settings))
+    hurried = f"from tests.cluster import nursery; nursery.hurry({ways.haste}); nursery.main()"
+    how = ["-m", "bot", "run"] if ways.haste == 1.0 else ["-c", hurried, "run"]
+    if ways.plain:
+        how = ["-m", "tests.bench.plain"]
+    return Bot(await asyncio.create_subprocess_exec(sys.executable, *how, env=surroundings | settings))
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
