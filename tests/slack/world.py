@@ -306,7 +306,8 @@ class World:
         refused = [(call.method, call.error) for call in self.slack.refusals]
         assert [each for each in refused if each[1] not in self._forgiven] == []
         if not self._redelivered:
-            assert [d.name for d in self.slack.deliveries if not on_time(d)] == []
+            late = [(d.name, d.payload, d.attempts) for d in self.slack.deliveries if not on_time(d)]
+            assert late == [], late
         bad = [line for line in self.lines() if line["level"] in ("error", "critical")]
         assert [line for line in bad if line["logger"] not in self._forgiven_loggers] == []
         written = self.log.getvalue()
