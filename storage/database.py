@@ -50,7 +50,9 @@ class Database:
         self._engine = _engine(url, pool_size)
         self._writing = self._engine.execution_options(writing=True)
         self._reading = self._engine
+        self._urgent: AsyncEngine | None = None
         if self.dialect == "postgresql":
+            self._urgent = _engine(url, 1)
             self._reading = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         # SQLite has one writer; waiting in line here is fairer and quicker than its own sleeping and polling.
         self._turn: asyncio.Lock | None = asyncio.Lock() if self.dialect == "sqlite" else None
@@ -78,14 +80,15 @@ class Database:
         return self._url.get_backend_name()
 
     @asynccontextmanager
-    async def begin(self) -> AsyncIterator[AsyncConnection]:
+    async def begin(self, *, urgent: bool = False) -> AsyncIterator[AsyncConnection]:
         """A unit of writing: committed when the block ends well, else it leaves nothing. Not to be nested.
 
+        `urgent`: it does not wait for a connection behind everything else, where that can take long (PostgreSQL).
         Raises Conflict when something unique is there already, StorageError for any other refusal of the database.
         """
         async with self._turn or nullcontext():
             with _own_errors():
-                async with self._writing.begin() as connection:
+                async with (self._urgent if urgent and self._urgent else self._writing).begin() as connection:
                     yield connection
 
     @asynccontextmanager
@@ -132,6 +135,8 @@ class Database:
         while _in_use(self._engine.pool) and time.monotonic() < deadline:  # noqa: ASYNC110 - the pool tells nobody
             await asyncio.sleep(0.01)
         await self._engine.dispose()
+        if self._urgent is not None:
+            await self._urgent.dispose()
         if self._scratch is not None:
             self._scratch.cleanup()
 

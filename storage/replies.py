@@ -53,8 +53,14 @@ class Replies:
             .values(lease_until=database_time(lease))
             .returning(answers.c.message_id, answers.c.stop_requested)
         )
-        async with self._database.begin() as connection:
+        async with self._database.begin(urgent=True) as connection:  # behind a crowd's writes it would come too late
             return {row.message_id: row.stop_requested for row in await connection.execute(query)}
+
+    async def lost(self, owner: str, answer_ids: Collection[str]) -> frozenset[str]:
+        """Those of these answers that are somebody else's now. One that has ended is not held any more either."""
+        gone = and_(answers.c.message_id.in_(answer_ids), OPEN, answers.c.owner.is_distinct_from(owner))
+        async with self._database.begin(urgent=True) as connection:
+            return frozenset(await connection.scalars(select(answers.c.message_id).where(gone)))
 
     async def record(self, answer_id: str, owner: str, parts: tuple[Part, ...]) -> bool:
         """Keep which Slack messages show the answer. False when it is no longer this owner's."""

@@ -70,17 +70,12 @@ class Recovery:
             return
         held = await self._replies.renew(self._engine.owner, LEASE, list(mine))
         for answer_id, run in mine.items():
-            if answer_id not in held:
-                if answer_id in self._engine.runs and not await self._still_mine(answer_id):
-                    log.warning("lease_lost", answer=answer_id)
-                    run.lose()
-            elif held[answer_id] and not run.stopped:
+            if held.get(answer_id) and not run.stopped:
                 run.stop()
-
-    async def _still_mine(self, answer_id: str) -> bool:
-        """An answer that has just ended is not held any more either, and that is no loss."""
-        answer = await self._replies.get(answer_id)
-        return answer.owner == self._engine.owner or answer.status.ended
+        missing = [answer_id for answer_id in mine if answer_id not in held and answer_id in self._engine.runs]
+        for answer_id in await self._replies.lost(self._engine.owner, missing) if missing else ():
+            log.warning("lease_lost", answer=answer_id)
+            mine[answer_id].lose()
 
     async def _sweep(self) -> None:
         self._metrics.waiting(await self._replies.waiting())
