@@ -3,6 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 MINUTES ?= 60
+SAMPLE ?= 40
 AT_ONCE := -n auto --dist worksteal -ra
 
 # The tests start many processes: what these import is compiled once.
@@ -11,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Many tests hold the bot to Slack's three seconds. What a busy machine was too slow for is tried once more, alone.
 ALONE := $(BIN)/pytest -n0 --last-failed --last-failed-no-failures none
 
-.PHONY: help run test thorough check bench bench-scale soak audit format docs picture release clean
+.PHONY: help run test thorough check bench bench-scale soak mutants audit format docs picture release clean
 .DEFAULT_GOAL := help
 
 help: ## what can be made
@@ -30,12 +31,16 @@ check: .venv/.ready-dev ## style, types and import rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/mypy --explicit-package-bases scripts/audit.py scripts/bootstrap.py scripts/commands_page.py scripts/picture.py scripts/release.py
+	$(BIN)/mypy --explicit-package-bases scripts/audit.py scripts/bootstrap.py scripts/commands_page.py scripts/mutants.py scripts/picture.py scripts/release.py
 	$(BIN)/lint-imports
 	$(BIN)/python -m scripts.audit
 
 soak: .venv/.ready-dev ## an hour of mixed use with faults at random (MINUTES=5: shorter); not part of `make test`
 	$(BIN)/python -m tests.soak --minutes $(MINUTES)
+
+mutants: .venv/.ready-dev ## tests the tests: changes the core here and there, tells what none notices (MODULE=handlers/pace.py SAMPLE=40)
+	@$(PYTHON) scripts/bootstrap.py --mutants
+	$(BIN)/python -m scripts.mutants $(MODULE) --sample $(SAMPLE)
 
 audit: .venv/.ready-dev ## asks the open database of vulnerabilities about every dependency (needs the network)
 	$(BIN)/python -m scripts.audit --online

@@ -31,13 +31,17 @@ CERTIFICATES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bun
 
 
 def main() -> None:
-    """`--dev` brings what the tests need too. One at a time: a second call waits, then finds everything there."""
+    """`--dev` brings what the tests need too, `--mutants` what changes the code to test the tests.
+
+    One at a time: a second call waits, then finds everything there.
+    """
     os.chdir(ROOT)
     TOOLS.mkdir(exist_ok=True)
     with (TOOLS / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         uv = uv_on_path() or uv_in_tools() or uv_by_pip() or uv_by_download()
-        groups = [] if "--dev" in sys.argv else ["--no-dev"]
+        groups = [] if {"--dev", "--mutants"} & set(sys.argv) else ["--no-dev"]
+        groups += ["--group", "mutants"] if "--mutants" in sys.argv else []
         done = subprocess.run([uv, "sync", "--locked", "--inexact", *groups], env=environment(), check=False)
     if done.returncode:
         sys.exit(f"The packages could not be installed (see above). Bobbin needs Python 3.11 or newer; {hint()}")
