@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -32,6 +31,8 @@ log = get_logger(__name__)
 READ_FIRST = 0.7
 """Seconds that the menu waits for what was said before in the thread: read meanwhile, it is there when one chooses."""
 READ_AT_MOST = 30.0
+READ_FOR_CHOICE = 15.0
+"""Seconds that the start of a chat waits for it, once a model is chosen."""
 POST_AGAIN_FOR = 900.0
 """Seconds in which a message is posted again whose fate Slack does not tell."""
 YOUNG = 2.0
@@ -58,6 +59,8 @@ class Menus:
         self._workspaces, self._names, self._marks = workspaces, names, marks
         self._offering: set[str] = set()
         self._heading: set[str] = set()
+        self._starting: set[str] = set()
+        self._readings: dict[str, asyncio.Task[Question]] = {}
         self._drawing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def offer(self, question: Question) -> None:
@@ -124,10 +127,11 @@ class Menus:
     @asynccontextmanager
     async def _reading(self, slack: Slack, question: Question) -> AsyncIterator[list[asyncio.Task[Question]]]:
         """The thread so far is being read meanwhile, where there is one."""
-        if question.place.thread == question.ts or question.context is not None:
+        if not question.wants_context:
             yield []
             return
         reading = [asyncio.create_task(self.with_context(slack, question), name="thread so far")]
+        self._readings[question.id] = reading[0]
         try:
             await asyncio.wait(reading, timeout=READ_FIRST)
             yield reading
@@ -135,7 +139,28 @@ class Menus:
         finally:
             for task in reading:
                 task.cancel()
+            self._readings.pop(question.id, None)
             await asyncio.gather(*reading, return_exceptions=True)
+
+    async def start_when_read(self, question: Question, response_url: str | None = None) -> None:
+        """Starts the chat of a question whose model is chosen, as soon as the thread so far is known.
+
+        Raises LimitReached.
+        """
+        if question.id in self._starting or (slack := await self._slack_of(question)) is None:
+            return
+        assert question.model is not None
+        self._starting.add(question.id)
+        try:
+            if (begun := self._readings.get(question.id)) is not None:
+                await asyncio.wait([begun], timeout=READ_FOR_CHOICE)
+            else:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self.with_context(slack, question), READ_FOR_CHOICE)
+            chosen = await self._service.choose_model(question, question.model)
+            await self.after_choice(chosen, self._service.models.label(question.model), response_url)
+        finally:
+            self._starting.discard(question.id)
 
     async def _skip_menu(self, slack: Slack, question: Question, own: ModelInfo) -> None:
         chosen = await self._service.choose_model(question, own.ref)
@@ -166,6 +191,9 @@ class Menus:
         for question in await self._questions.ready(older_than, 50):
             assert question.model is not None
             try:
+                if question.wants_context:
+                    await self.start_when_read(question)
+                    continue
                 chosen = await self._service.choose_model(question, question.model)
             except LimitReached:
                 await self._questions.give_up(question.id)
@@ -326,8 +354,6 @@ class Menus:
         except SlackError as error:
             log.info("thread_not_readable", question=question.id, reason=str(error))
             return question
-        if not before.text:
-            return replace(question, context="")
         own = {file.id for file in question.files}
         files = tuple(file for file in before.files if file.id not in own)
         return await self._questions.set_context(question.id, before.text, files)

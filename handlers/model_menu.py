@@ -14,6 +14,7 @@ from handlers import blocks, payloads
 from handlers.payloads import Press
 from handlers.slack import Slack
 from handlers.surface import Surface, team_of
+from storage.questions import Question
 
 
 def register(app: AsyncApp, surface: Surface) -> None:
@@ -62,6 +63,16 @@ async def _choose(surface: Surface, slack: Slack, press: Press, key: str) -> Non
         return surface.whisper_at(slack, press, surface.notices.cannot_see(surface.service.models.by_key(key).ref))
     if chosen.outcome is Choice.ALREADY and chosen.said is None:
         return surface.whisper_at(slack, press, words.ALREADY_STARTED)
+    if chosen.outcome is Choice.KEPT:
+        surface.tasks.start(_start_later(surface, slack, press, chosen.question), name="chat in a thread")
+        return None
     label = surface.service.models.label(surface.service.models.by_key(key).ref)
     surface.tasks.start(surface.menus.after_choice(chosen, label, press.response_url), name="header")
     return None
+
+
+async def _start_later(surface: Surface, slack: Slack, press: Press, question: Question) -> None:
+    try:
+        await surface.menus.start_when_read(question, press.response_url)
+    except LimitReached:
+        surface.whisper_at(slack, press, words.LIMIT_REACHED)

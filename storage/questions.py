@@ -54,6 +54,11 @@ class Question:
     """The user message that it has become."""
 
     @property
+    def wants_context(self) -> bool:
+        """It was asked in a thread of people, of which nothing is known yet."""
+        return self.context is None and self.asked_at is not None and self.place.thread != self.ts
+
+    @property
     def asked_at(self) -> str | None:
         """The ts of the Slack message that turned to the bot; None for what was asked in a dialog."""
         return self.ts if "." in self.ts else None

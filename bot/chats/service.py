@@ -137,7 +137,15 @@ class ChatService:
             return Chosen(Choice.NOT_YOURS, question)
         if not question.open:
             return Chosen(Choice.ALREADY, question)
-        return await self.choose_model(question, self.models.by_key(key).ref)
+        model = self.models.by_key(key).ref
+        asked = bool(question.text or question.files)
+        if (
+            question.wants_context
+            and asked
+            and not unusable(question.text or "", question.files, sees=self.models.sees(model))
+        ):
+            return Chosen(Choice.KEPT, await self._questions.choose(question.id, model))
+        return await self.choose_model(question, model)
 
     async def choose_model(self, question: Question, model: ModelRef) -> Chosen:
         """Starts the chat when the question has its text, else keeps the choice until it has."""

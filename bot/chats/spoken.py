@@ -67,6 +67,8 @@ class Choice(StrEnum):
     """What became of choosing a model."""
 
     STARTED = "started"
+    KEPT = "kept"
+    """The model is chosen; the chat starts when the thread so far has been read (`choose_model`)."""
     NEEDS_TEXT = "needs text"
     NOT_YOURS = "not yours"
     ALREADY = "already started"

@@ -241,6 +241,47 @@ async def test_the_menu_does_not_wait_for_a_slow_thread_and_the_answer_has_it_al
     assert "bob: The boiler is broken again." in said_to_model(world)[0]
 
 
+async def test_who_chooses_before_the_thread_is_read_has_it_all_the_same(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(menus, "READ_FIRST", 0.1)
+    world.slack.fail("conversations.replies", "slow", seconds=1.5)
+    thread = await world.slack.say("bob", "general", "The boiler is broken again.")
+    await world.ask("what should we do?", thread=thread)
+    await world.choose(thread)
+    assert world.chats() == []
+    await world.answered(thread)
+    assert "bob: The boiler is broken again." in said_to_model(world)[0]
+    assert len(world.headers(thread)) == 1
+    assert world.menus(thread) == []
+
+
+async def test_a_thread_that_is_not_read_in_time_does_not_keep_the_chat_from_starting(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(menus, "READ_FIRST", 0.1)
+    monkeypatch.setattr(menus, "READ_FOR_CHOICE", 0.3)
+    world.slack.fail("conversations.replies", "slow", seconds=3.0)
+    thread = await world.slack.say("bob", "general", "The boiler is broken again.")
+    await world.ask("what should we do?", thread=thread)
+    await world.choose(thread)
+    assert len(await world.answered(thread)) == 1
+
+
+async def test_a_choice_that_waits_for_the_thread_survives_the_end_of_the_process(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(menus, "READ_FIRST", 0.1)
+    world.slack.fail("conversations.replies", "hang")
+    thread = await world.slack.say("bob", "general", "The boiler is broken again.")
+    await world.ask("what should we do?", thread=thread)
+    await world.choose(thread)
+    world.slack.faults.clear()
+    await world.restart()
+    await world.answered(thread)
+    assert "bob: The boiler is broken again." in said_to_model(world)[0]
+
+
 # -- other companies, guests ---------------------------------------------------------------------------------------
 
 
