@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Many tests hold the bot to Slack's three seconds. What a busy machine was too slow for is tried once more, alone.
 ALONE := $(BIN)/pytest -n0 --last-failed --last-failed-no-failures none
 
-.PHONY: help run test thorough check bench bench-scale soak mutants audit format docs picture release clean
+.PHONY: help run test thorough check bench bench-events bench-replicas bench-scale soak mutants audit format docs picture release clean
 .DEFAULT_GOAL := help
 
 help: ## what can be made
@@ -52,7 +52,13 @@ format: .venv/.ready-dev ## rewrites the code in its one style
 bench: .venv/.ready-dev ## storms of answers against the whole product, beside what Slack's budgets allow (five minutes)
 	@$(BIN)/python -m tests.bench
 
-bench-scale: .venv/.ready-dev ## lists and searches among a thousand chats and among many, on PostgreSQL
+bench-events: .venv/.ready-dev ## how soon two hundred events a second are acknowledged, four ways (four minutes)
+	@$(BIN)/python -m tests.bench.events
+
+bench-replicas: .venv/.ready-dev ## a thousand answers at once over three replicas (three minutes, six at most)
+	@$(BIN)/python -m tests.bench.replicas
+
+bench-scale: .venv/.ready-dev ## lists and searches among a thousand chats and among a million (twenty minutes; CHATS=100000: three)
 	$(BIN)/python -m tests.bench.scale $(if $(CHATS),--chats $(CHATS))
 
 docs: .venv/.ready-dev ## rewrites docs/commands.md from the program
