@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +13,7 @@ from bot.chats.service import ChatService
 from bot.domain import Person
 from bot.errors import StorageError
 from bot.observability import get_logger
+from bot.tasks import Tasks
 from handlers import views
 from handlers.following import follow
 from handlers.lists import Look, chat_list
@@ -56,17 +57,13 @@ class Homes:
         self._memberships = memberships
         self._viewers: dict[Person, _Viewer] = {}
         self._without_home: set[str] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks(patience=0.0)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Home tabs are kept up to date while this is open."""
-        try:
+        async with self._tasks:
             yield
-        finally:
-            for task in list(self._tasks):
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def show(self, person: Person, look: Look | None = None) -> None:
         """Publishes the Home tab: what is looked at from now on, or what was. Returns at once."""
@@ -75,29 +72,18 @@ class Homes:
         viewer = self._viewers.pop(person, None)
         if viewer is None:
             viewer = _Viewer(look or Look(), _now())
-            viewer.watching = self._start(self._watch(person, viewer))
+            viewer.watching = self._tasks.start(self._watch(person, viewer), "home")
         viewer.look, viewer.seen = look or viewer.look, _now()
         self._viewers[person] = viewer
         while len(self._viewers) > MOST:
             self._forget(next(iter(self._viewers)))
-        self._start(self._publish(person, viewer))
+        self._tasks.start(self._publish(person, viewer), "home")
 
     def touch(self, person: Person) -> None:
         """Something in this person's list has changed."""
         viewer = self._viewers.get(person)
         if viewer is not None and viewer.renewing is None:
-            viewer.renewing = self._start(self._renew(person, viewer))
-
-    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(work, name="home")
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-        return task
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("home_failed", exc_info=error)
+            viewer.renewing = self._tasks.start(self._renew(person, viewer), "home")
 
     def _forget(self, person: Person) -> None:
         viewer = self._viewers.pop(person, None)

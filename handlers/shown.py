@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 from bot import words
 from bot.chats.feed import Feed
@@ -20,6 +19,7 @@ from bot.chats.service import ChatService
 from bot.domain import Person
 from bot.errors import StorageError
 from bot.observability import get_logger
+from bot.tasks import Tasks
 from handlers.following import follow
 from handlers.lists import Listing, Look, chat_list, refreshable
 from handlers.membership import Memberships
@@ -67,18 +67,14 @@ class ShownLists:
         self._memberships, self._coordination = memberships, coordination
         self._id = secrets.token_hex(8)
         self._lists: dict[Person, _Shown] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks(patience=0.0)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Lists are kept up to date while this is open."""
-        self._start(self._hear())
-        try:
+        async with self._tasks:
+            self._tasks.start(self._hear(), "list")
             yield
-        finally:
-            for task in list(self._tasks):
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def show(self, person: Person, look: Look, address: str | None) -> None:
         """Shows what somebody asked for with a button of the list. Returns at once."""
@@ -88,25 +84,14 @@ class ShownLists:
         shown = self._lists[person] = _Shown(look, address, _now() + LIFE)
         while len(self._lists) > MOST:
             self._forget(next(iter(self._lists)))
-        shown.watching = self._start(self._watch(person, shown))
-        self._start(self._draw(person, shown))
+        shown.watching = self._tasks.start(self._watch(person, shown), "list")
+        self._tasks.start(self._draw(person, shown), "list")
 
     def touch(self, person: Person) -> None:
         """Something in this person's list has changed."""
         shown = self._lists.get(person)
         if shown is not None and shown.renewing is None and shown.renewals < len(PAUSES):
-            shown.renewing = self._start(self._renew(person, shown))
-
-    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(work, name="list")
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-        return task
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("list_failed", exc_info=error)
+            shown.renewing = self._tasks.start(self._renew(person, shown), "list")
 
     def _forget(self, person: Person) -> None:
         shown = self._lists.pop(person, None)
