@@ -1,0 +1,161 @@
+"""What a model is told of a chat: who said what, what was said before, and what it does not get to see."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from bot import words
+from bot.chats.history import IMAGES, Briefings, turns
+from bot.domain import Answer, Chat, Image, Message, Person, Role, SharedFile
+from bot.providers.base import Request, Turn
+from storage.chats import Chats, NewMessage
+from storage.database import Database
+from storage.replies import Replies
+from tests.storage.saying import MODEL, Teller
+
+CAT, DOG = Image("cat.png", "image/png", b"cat"), Image("dog.png", "image/png", b"dog")
+EARLIER = "[Attached: {}, an image that was shown earlier and is not repeated]"
+UNSEEN = "[Attached: {}, an image that you cannot see]"
+UNREADABLE = "[Attached: {}, which could not be read]"
+
+
+def asked(text: str, author: str = "U1", **more: object) -> Message:
+    return Message("id", "chat", 1, Role.USER, text, author=author, **more)  # type: ignore[arg-type]
+
+
+def answered(text: str) -> Message:
+    return Message("id", "chat", 2, Role.ASSISTANT, text)
+
+
+def texts(made: Sequence[Turn]) -> list[str]:
+    return [turn.text for turn in made]
+
+
+def test_a_chat_is_told_in_order_and_without_names_unless_there_are_some() -> None:
+    history = [asked("Hello"), answered("Hi"), asked("And?", author="U2")]
+    assert turns(history, {}) == [Turn(Role.USER, "Hello"), Turn(Role.ASSISTANT, "Hi"), Turn(Role.USER, "And?")]
+    named = turns(history, {"U1": "Ann", "U2": "Bob"})
+    assert texts(named) == ["Ann: Hello", "Hi", "Bob: And?"]
+    assert texts(turns(history, {"U2": "Bob"})) == ["Hello", "Hi", "Bob: And?"]
+
+
+def test_what_was_said_before_the_chat_goes_with_the_first_question_alone() -> None:
+    made = turns([answered("Hi"), asked("This?"), asked("That?")], {"U1": "Ann"}, "Bob: It is broken")
+    context = words.THREAD_CONTEXT.format(context="Bob: It is broken", text="Ann: This?")
+    assert texts(made) == ["Hi", context, "Ann: That?"]
+
+
+def test_images_go_to_models_that_see_and_their_names_to_the_others() -> None:
+    message = asked("Look", images=(CAT, DOG), omitted=("bird.png",))
+    assert turns([message], {}) == [Turn(Role.USER, "Look\n\n" + EARLIER.format("bird.png"), (CAT, DOG))]
+    told = "\n\n".join(["Look", *(UNSEEN.format(name) for name in ("bird.png", "cat.png", "dog.png"))])
+    assert turns([message], {}, sees=False) == [Turn(Role.USER, told)]
+
+
+def test_a_question_of_nothing_but_an_image_has_no_empty_lines() -> None:
+    assert turns([asked("", images=(CAT,))], {}) == [Turn(Role.USER, "", (CAT,))]
+    assert texts(turns([asked("", images=(CAT,))], {}, sees=False)) == [UNSEEN.format("cat.png")]
+
+
+def test_files_that_were_not_had_are_told_of_on_one_line_each() -> None:
+    waits, broken = SharedFile("F1", "a\nb.heic"), SharedFile("F2", "c.pdf", problem="type")
+    message = asked("Read", files=(waits, broken))
+    assert texts(turns([message], {})) == [f"Read\n\n{UNREADABLE.format('a b.heic')}\n\n{UNREADABLE.format('c.pdf')}"]
+    blind = texts(turns([message], {}, sees=False))
+    assert blind == [f"Read\n\n{UNSEEN.format('a b.heic')}\n\n{UNREADABLE.format('c.pdf')}"]
+
+
+# -- from what is stored ---------------------------------------------------------------------------------------------
+
+
+@dataclass
+class People:
+    """Whose names are known, and how ids in texts are spelled."""
+
+    named: Mapping[str, str] = field(default_factory=dict)
+
+    async def __call__(self, person: Person) -> str | None:
+        return self.named.get(person.user)
+
+    async def spell(self, team: str, text: str) -> str:
+        return text.replace("<@U2>", f"@Bob of {team}")
+
+
+@dataclass
+class Files:
+    """Whether the model sees, and a text that comes in when the files are settled."""
+
+    can_see: bool = True
+    brings: Teller | None = None
+
+    def sees(self, chat: Chat) -> bool:
+        return self.can_see
+
+    async def settle(self, chat: Chat, answer: Answer, history: Sequence[Message]) -> bool:
+        if self.brings is None:
+            return False
+        question = history[-1]
+        return await self.brings.chats.enclose(question, more=" (and a file)", images=(CAT,), files=())
+
+
+@pytest.fixture
+async def teller(migrated_sqlite: Path, tmp_path: Path) -> AsyncIterator[Teller]:
+    path = tmp_path / "bobbin.db"
+    path.write_bytes(migrated_sqlite.read_bytes())
+    database = Database.open(f"sqlite:///{path}")
+    yield Teller(Chats(database), Replies(database))
+    await database.close()
+
+
+async def brief(teller: Teller, chat: Chat, people: People | None = None, files: Files | None = None) -> Request:
+    answer = await teller.replies.next_waiting(chat.id)
+    assert answer is not None
+    made = Briefings(teller.chats, "Be kind.", people or People(), files or Files())
+    return await made(await teller.chats.get(chat.id), answer)
+
+
+async def test_one_person_is_not_named_and_ids_are_spelled(teller: Teller) -> None:
+    chat = (await teller.start(text="Ask <@U2>")).chat
+    request = await brief(teller, chat, People({"U1": "Ann"}))
+    assert (request.model, request.system, texts(request.turns)) == (MODEL, "Be kind.", ["Ask @Bob of T1"])
+
+
+async def test_several_people_are_named_as_stored_then_as_slack_says_then_somehow(teller: Teller) -> None:
+    chat = (await teller.start(text="One")).chat
+    for author, name in (("U2", "Bob"), ("U3", None)):
+        await teller.answer(chat, "Hm")
+        await teller.chats.say(chat.id, NewMessage(author, author, author_name=name))
+    request = await brief(teller, chat, People({"U1": "Ann", "U2": "not asked for"}))
+    assert texts(request.turns) == ["Ann: One", "Hm", "Bob: U2", "Hm", f"{words.UNKNOWN_PERSON}: U3"]
+
+
+async def test_one_person_is_named_when_others_had_spoken_before(teller: Teller) -> None:
+    said = await teller.chats.start(
+        team="T1", owner="U1", model=MODEL, message=NewMessage("This?", "U1"), context="Bob: Broken"
+    )
+    request = await brief(teller, said.chat, People({"U1": "Ann"}))
+    assert texts(request.turns) == [words.THREAD_CONTEXT.format(context="Bob: Broken", text="Ann: This?")]
+
+
+async def test_the_newest_images_are_sent_again_and_none_to_a_model_that_does_not_see(teller: Teller) -> None:
+    images = tuple(Image(f"{n}.png", "image/png", bytes([n])) for n in range(IMAGES.count + 1))
+    chat = (await teller.start(text="Begin")).chat
+    for image in images:
+        await teller.answer(chat, "Hm")
+        await teller.chats.say(chat.id, NewMessage("See", "U1", images=(image,)))
+    seen = [turn for turn in (await brief(teller, chat)).turns if turn.role is Role.USER][1:]
+    assert [turn.images for turn in seen] == [(), *((image,) for image in images[1:])]
+    assert seen[0].text == f"See\n\n{EARLIER.format('0.png')}"
+    blind = [turn for turn in (await brief(teller, chat, files=Files(can_see=False))).turns if turn.role is Role.USER]
+    assert [turn.images for turn in blind] == [()] * len(blind)
+    assert blind[-1].text == f"See\n\n{UNSEEN.format(f'{IMAGES.count}.png')}"
+
+
+async def test_what_comes_in_with_the_files_is_read_again(teller: Teller) -> None:
+    said = await teller.start(text="Look")
+    request = await brief(teller, said.chat, files=Files(brings=teller))
+    assert [(turn.text, turn.images) for turn in request.turns] == [("Look (and a file)", (CAT,))]
