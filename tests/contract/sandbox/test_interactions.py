@@ -119,6 +119,51 @@ async def test_a_response_url_ends_after_five_uses(slack: Sandbox, bot: Bot, web
     assert [refused.error for refused in slack.refusals] == ["used_url"]
 
 
+async def test_what_a_command_said_cannot_be_replaced_by_its_own_address(slack: Sandbox, bot: Bot) -> None:
+    """Only the address of a press in it can."""
+
+    @bot.app.command("/chats")
+    async def on_command(ack: Any, respond: Any) -> None:
+        await ack(text="first", blocks=PANEL)
+        await respond(text="second", replace_original=True)
+
+    @bot.app.action("go")
+    async def on_go(ack: Any, respond: Any) -> None:
+        await ack()
+        await respond(text="replaced", replace_original=True)
+
+    await bot.connect()
+    await slack.command("alice", "general", "/chats")
+    await slack.until(lambda: len(slack.ephemerals("alice", "general")) == 2)
+    first, second = sorted(slack.ephemerals("alice", "general"), key=lambda whisper: bool(not whisper.blocks))
+    assert second.text == "second"
+    await slack.press("alice", first, "go")
+    await slack.until(lambda: first.text == "replaced")
+    assert len(slack.ephemerals("alice", "general")) == 2
+
+
+async def test_a_guest_in_a_dialog_names_their_own_workspace(slack: Sandbox, bot: Bot) -> None:
+    heard: list[Body] = []
+
+    @bot.app.command("/chats")
+    async def on_command(ack: Any, body: Body, client: AsyncWebClient) -> None:
+        await client.views_open(trigger_id=body["trigger_id"], view=MODAL)
+        await ack()
+
+    @bot.app.view("new")
+    async def on_submit(ack: Any, body: Body) -> None:
+        heard.append(body)
+        await ack()
+
+    await bot.connect()
+    slack.user("dan").team_id = "T0ELSEWHERE"
+    for user in ("alice", "dan"):
+        await slack.command(user, "general", "/chats")
+        await slack.submit(user, {"first": {"text": "Hello"}})
+    assert [body["team"]["id"] for body in heard] == ["T0SANDBOX", "T0ELSEWHERE"]
+    assert {body["view"]["app_installed_team_id"] for body in heard} == {"T0SANDBOX"}
+
+
 async def test_a_command_answers_privately_and_modals_stack(slack: Sandbox, bot: Bot) -> None:
     triggers: list[str] = []
     submitted: list[str] = []

@@ -57,6 +57,15 @@ async def test_a_status_goes_out_after_two_minutes(slack: Sandbox, web: AsyncWeb
     assert slack.status("general", root) == ""
 
 
+async def test_only_a_session_that_there_is_can_be_renamed(slack: Sandbox, web: AsyncWebClient) -> None:
+    root = await slack.say("alice", "general", "hi")
+    where = {"channel_id": "C0GENERAL", "thread_ts": root}
+    assert await refusal(web.agents_sessions_rename(**where, title="Of tides")) == "session_not_found"
+    await web.agents_sessions_setStatus(**where, status="active")
+    await web.agents_sessions_rename(**where, title="Of tides")
+    assert slack.title("general", root) == "Of tides"
+
+
 async def test_a_trigger_lives_three_seconds(slack: Sandbox, web: AsyncWebClient, clock: Clock) -> None:
     trigger = slack.triggers.issue("U0ALICE")
     clock.ahead += 3
