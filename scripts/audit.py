@@ -22,8 +22,11 @@ from scripts import bootstrap
 
 ROOT = Path(__file__).parents[1]
 VENDOR = ROOT / "bot" / "sandbox" / "static" / "vendor"
-FREE = re.compile(r"\b(MIT|BSD|Apache|ISC|ISCL|PSF|Python Software Foundation)\b")
-BOUND = re.compile(r"GPL|MPL|CDDL|EUPL|SSPL|BUSL|Mozilla|Proprietary|Commercial", re.IGNORECASE)
+FREE = re.compile(
+    r"\b(MIT|BSD|Apache|ISC|ISCL|PSF|Python Software Foundation)\b"
+    r"|Redistribution and use in source and binary forms"  # how the BSD licence begins, where nobody names it
+)
+BOUND = re.compile(r"GPL|\bMPL|CDDL|EUPL|SSPL|BUSL|Mozilla|Proprietary|Commercial", re.IGNORECASE)
 LIMITED = {
     "certifi": "MPL",  # a list of certificates: changes of it alone would have to be shown
     "psycopg": "LGPL",  # a library beside us, which anybody may replace
