@@ -215,7 +215,8 @@ class Menus:
             else:
                 where = chosen.question.menu_ts or chat.header_ts
                 assert where is not None
-                await self._draw_header(slack, chat.id, where, response_url)
+                if await self._draw_header(slack, chat.id, where, response_url) and chosen.question.menu_ts is not None:
+                    await self._questions.drawn(chosen.question.id)
         elif chosen.question.menu_ts is not None:
             waiting = blocks.waiting_for_text(chosen.question, label)
             place = chosen.question.place
@@ -259,13 +260,13 @@ class Menus:
 
     # -- messages ----------------------------------------------------------------------------------------------
 
-    async def _draw_header(self, slack: Slack, chat_id: str, ts: str, response_url: str | None = None) -> None:
+    async def _draw_header(self, slack: Slack, chat_id: str, ts: str, response_url: str | None = None) -> bool:
         """One at a time and from what is stored now, so that a title never gives way to an older one."""
         async with self._drawing.setdefault(chat_id, asyncio.Lock()):
             chat = await self._chats.get(chat_id)
             content = await self._header(chat)
             channel = chat.place.channel if chat.place else ""
-            await self._replace(slack, channel, ts, content, chat.title, response_url)
+            return await self._replace(slack, channel, ts, content, chat.title, response_url)
 
     async def _post_header(self, slack: Slack, question: Question, chat: Chat, *, look: bool = False) -> None:
         if chat.id in self._heading:
@@ -296,6 +297,15 @@ class Menus:
             if slack is None or not slack.once("header", chat_id, every=HEADERS_AT_START):
                 continue
             await self._post_header(slack, question, await self._chats.get(chat_id), look=True)
+
+    async def draw_again(self, older_than: float) -> None:
+        """Menus that a chat began from and that still stand there as menus, since a process ended just then."""
+        for question, chat_id in await self._questions.undrawn(max(older_than * 3, YOUNG), HEADERS_OF, 50):
+            slack = await self._slack_of(question)
+            if slack is None or question.menu_ts is None or not slack.once("drawn", chat_id, every=HEADERS_OF):
+                continue
+            if await self._draw_header(slack, chat_id, question.menu_ts):
+                await self._questions.drawn(question.id)
 
     async def _header(self, chat: Chat) -> list[dict[str, Any]]:
         hint = words.HEADER_ALWAYS if await self._service.skipped_menu(chat) else ""
@@ -335,12 +345,12 @@ class Menus:
 
     async def _replace(
         self, slack: Slack, channel: str, ts: str, content: list[dict[str, Any]], text: str, response_url: str | None
-    ) -> None:
+    ) -> bool:
         fallback = plain(text, 300)
         crowded = slack.desk.free("chat.update") < slack.desk.burst("chat.update") * CROWDED
         if crowded and await slack.respond(response_url, replace_original=True, blocks=content, text=fallback):
-            return
-        await slack.attempt("chat.update", channel=channel, ts=ts, blocks=content, text=fallback)
+            return True
+        return await slack.attempt("chat.update", channel=channel, ts=ts, blocks=content, text=fallback)
 
     # -- the thread so far -------------------------------------------------------------------------------------
 

@@ -38,6 +38,7 @@ class MenuRecovery:
                 await self._menus.offer_again(older_than)
                 await self._openings.again(older_than)
                 await self._menus.head_again(older_than)
+                await self._menus.draw_again(older_than)
             except BobbinError as error:
                 log.warning("menus_not_swept", reason=str(error))
             except Exception:

@@ -252,6 +252,28 @@ class Questions:
         async with self._database.read() as connection:
             return [(_question(row), row.chat_id) for row in await connection.execute(query)]
 
+    async def undrawn(self, older_than_seconds: float, within_seconds: float, limit: int) -> list[tuple[Question, str]]:
+        """Questions of chats that began in this time and whose menu is not known to show the header; and the chats."""
+        old = chats.c.created_at <= database_time(-older_than_seconds)
+        young = chats.c.created_at >= database_time(-within_seconds)
+        query = (
+            select(questions, messages.c.chat_id)
+            .join(messages, messages.c.id == questions.c.message_id)
+            .join(chats, chats.c.id == messages.c.chat_id)
+            .where(questions.c.state == "used", questions.c.created_at >= database_time(-86_400), old, young)
+            .where(messages.c.number == 1, questions.c.menu_ts.is_not(None), chats.c.header_ts == questions.c.menu_ts)
+            .order_by(questions.c.id)
+            .limit(limit)
+        )
+        async with self._database.read() as connection:
+            return [(_question(row), row.chat_id) for row in await connection.execute(query)]
+
+    async def drawn(self, question_id: str) -> None:
+        """The menu of this question, which has become a chat, shows the chat's header now."""
+        used = and_(questions.c.id == question_id, questions.c.state == "used")
+        async with self._database.begin() as connection:
+            await connection.execute(update(questions).where(used).values(state="shown"))
+
     async def _stale(self, where: ColumnElement[bool], seconds: float, limit: int) -> list[Question]:
         query = (
             select(questions)

@@ -351,3 +351,29 @@ async def test_only_the_settings_say_who_the_bot_is(worlds: Worlds, monkeypatch:
     async with worlds() as world:
         await world.answered(await world.start("Hello"))
         assert [line for line in world.lines() if line["logger"].startswith("slack_bolt")] == []
+
+
+async def test_a_menu_that_a_killed_process_left_standing_becomes_the_header(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed between storing the chat and drawing its header; and no title comes that would draw it again."""
+    monkeypatch.setattr("handlers.menus.YOUNG", 0.0)
+    world.entitle(None)
+    world.say("The answer.")
+    thread = await world.ask("Who turns my menu into a header?")
+    world.slack.fail("chat.update", "status", status=503, times=-1)
+    await world.choose(thread)
+    await world.answered(thread)
+    await world.stop_bot()
+    assert (len(world.menus(thread)), world.headers(thread)) == (1, [])
+
+    world.slack.faults.clear()
+    await world.start_bot()
+    await world.until(lambda: world.headers(thread), "the header")
+    await world.idle()
+    assert (len(world.menus(thread)), len(world.headers(thread))) == (0, 1)
+    assert [row["state"] for row in world.rows("SELECT state FROM questions")] == ["shown"]
+    drawn = len(world.slack.calls_of("chat.update"))
+    await world.restart()
+    await world.idle()
+    assert len(world.slack.calls_of("chat.update")) == drawn
