@@ -156,13 +156,14 @@ async def _database(server: str, chats: int, people: list[Heavy], keep: bool) ->
     url = server.rpartition("/")[0] + "/" + name
     with psycopg.connect(server, autocommit=True) as connection:
         there = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone()
-        if there and keep:
-            return url
-        connection.execute(f"DROP DATABASE IF EXISTS {name}".encode())
-        connection.execute(f"CREATE DATABASE {name}".encode())
+        if not (there and keep):
+            connection.execute(f"DROP DATABASE IF EXISTS {name}".encode())
+            connection.execute(f"CREATE DATABASE {name}".encode())
     database = Database.open(url)
     await database.migrate()
     await database.close()
+    if there and keep:
+        return url
     print(f"{chats:,} chats, {chats * PER_CHAT:,} messages: {filling.fill(url, chats, people)}", flush=True)
     return url
 
