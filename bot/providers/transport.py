@@ -21,6 +21,8 @@ class Transport(AiohttpTransport):
     """Tells a kept connection that was closed meanwhile from a server that cannot be reached, and from nonsense."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if request.url.userinfo:  # httpx has made a header of it, and aiohttp takes only one of the two
+            request.url = request.url.copy_with(userinfo=b"")
         if len(request.content) > _PIECE:
             request = _in_pieces(request)
         try:

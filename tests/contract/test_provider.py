@@ -269,6 +269,14 @@ async def test_the_instruction_comes_first_and_the_turns_in_order(talk: Talk) ->
     }
 
 
+async def test_a_name_and_password_in_the_address_go_in_their_header(talk: Talk) -> None:
+    """As a server behind a gate of its own wants them."""
+    async with RudeServer(ALRIGHT).running() as server:
+        address = server.url.replace("http://", "http://ann:secret@")
+        assert await read(talk.provider(address)) == [Token("Hi"), Done()]
+    assert server.heard[0].headers["authorization"] == "Basic " + base64.b64encode(b"ann:secret").decode()
+
+
 async def test_images_travel_as_data(talk: Talk) -> None:
     turn = Turn(Role.USER, "What is it?", (Image("a.png", "image/png", b"\x89PNG..."),))
     heard = await sent(talk, Request(ModelRef("any", "m"), "", [turn]))
