@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.async_api import FilePayload, Page, WebSocketRoute, expect
+from playwright.async_api import FilePayload, Page, Route, WebSocketRoute, expect
 
 from bot.sandbox import Sandbox
 from tests.browser.app import ChattyApp
@@ -155,6 +155,22 @@ async def test_an_app_that_is_gone_is_announced(slack: Sandbox, app: ChattyApp, 
     await expect(page.get_by_text("Bobbin connected")).to_be_visible()
     await app.disconnect()
     await expect(page.get_by_role("alert")).to_contain_text("Bobbin is not connected.")
+
+
+async def test_a_first_answer_that_gets_lost_is_asked_for_again(
+    slack: Sandbox, page: Page, complaints: list[str]
+) -> None:
+    tries = 0
+
+    async def lose_the_first(route: Route) -> None:
+        nonlocal tries
+        tries += 1
+        await (route.abort() if tries == 1 else route.continue_())
+
+    await page.route("**/sandbox/state*", lose_the_first)
+    await open_workspace(page, slack)
+    assert tries == 2
+    complaints.clear()  # the browser tells of the one that was lost
 
 
 async def test_a_lost_connection_is_told_and_mended(slack: Sandbox, page: Page) -> None:

@@ -12,6 +12,7 @@ const EMPTY = {
 };
 
 const TOAST_MS = 7000;
+const AGAIN_MS = 1500;
 const THEME_KEY = "sandbox-theme";
 
 /** As chosen here before, else as the system has it. */
@@ -92,7 +93,10 @@ class Store {
     } catch (error) {
       if (live !== this.live) return;
       if (error.code === "user_not_found" && this.user) this.#connect(undefined);
-      else this.set({ connection: "lost" });
+      else {
+        this.set({ connection: "lost" });
+        setTimeout(() => live === this.live && this.waitingForState && this.#reload(), AGAIN_MS);
+      }
     }
   }
 
