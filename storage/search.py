@@ -9,11 +9,12 @@ extension pg_trgm) the first way is the only one.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, and_, exists, func, or_, select, text, union
+from sqlalchemy import ColumnElement, and_, exists, literal, or_, select, text, union
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.tables import chats, messages, participants
@@ -77,10 +78,14 @@ async def _rarest(connection: AsyncConnection, words: Sequence[str], own: Column
         return None
     estimated = {word: await _places(connection, word) for word in long}
     rarest = min(long, key=lambda word: estimated[word])
-    if estimated[rarest] <= FEW:
-        return rarest
-    chats_of_their_own = await connection.scalar(select(func.count()).select_from(participants).where(own)) or 0
-    return rarest if estimated[rarest] <= FEW + FEW_FOR_EACH * chats_of_their_own else None
+    worth_it_from = math.ceil((estimated[rarest] - FEW) / FEW_FOR_EACH)
+    return rarest if worth_it_from <= 0 or await _so_many(connection, worth_it_from, own) else None
+
+
+async def _so_many(connection: AsyncConnection, count: int, own: ColumnElement[bool]) -> bool:
+    """Whether the person has so many chats; no more are read."""
+    query = select(literal(1)).select_from(participants).where(own).offset(count - 1).limit(1)
+    return await connection.scalar(query) is not None
 
 
 async def _places(connection: AsyncConnection, word: str) -> float:
