@@ -15,9 +15,11 @@ import pytest
 import structlog
 
 from bot.observability import OWN_LOGGERS, configure_logging
+from tests.slack.estate import Estate
 from tests.slack.world import DATABASE, World
 
 Worlds = Callable[..., AbstractAsyncContextManager[World]]
+Estates = Callable[..., Estate]
 
 
 @pytest.fixture
@@ -53,3 +55,27 @@ async def world(worlds: Worlds) -> AsyncIterator[World]:
     """The usual world: native streaming as Slack allows it, no rate limits, models that speak very fast."""
     async with worlds() as usual:
         yield usual
+
+
+@pytest.fixture
+def estates(tmp_path: Path, log: io.StringIO) -> Estates:
+    def make(**options: Any) -> Estate:
+        return Estate(tmp_path, log, **options)
+
+    return make
+
+
+@pytest.fixture
+async def estate(estates: Estates) -> AsyncIterator[Estate]:
+    """Two workspaces, into neither of which the app is installed."""
+    async with estates() as usual:
+        usual.reply_to({"one?": "Answer one.", "two?": "Answer two.", "more?": "More."})
+        yield usual
+
+
+@pytest.fixture
+async def both(estate: Estate) -> Estate:
+    """Two workspaces with the app."""
+    assert (await estate.install(estate.slack)).status_code == 200
+    assert (await estate.install(estate.second)).status_code == 200
+    return estate
