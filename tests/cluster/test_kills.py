@@ -101,8 +101,9 @@ async def everything_is_answered(crowd: Crowd) -> None:
     await world.idle()
     for thread, questions in crowd.threads.items():
         stored, channel = world.messages(thread), crowd.places[thread]
-        assert [m["text"] for m in stored if m["role"] == "user"] == questions
-        assert [m["text"] for m in stored if m["role"] == "assistant"] == [answer_to(text) for text in questions]
+        asked = [m["text"] for m in stored if m["role"] == "user"]
+        assert sorted(asked) == sorted(questions)  # one that comes again after a kill may come behind a later one
+        assert [m["text"] for m in stored if m["role"] == "assistant"] == [answer_to(text) for text in asked]
         stands = [shown(message) for message in world.answers(thread, channel)]
         assert sorted(stands) == sorted(answer_to(text) for text in questions)
         assert (len(world.headers(thread, channel)), len(world.menus(thread, channel))) == (1, 0)
