@@ -19,7 +19,8 @@ from cosmic_ray.work_item import WorkerOutcome, WorkItem, WorkResult
 
 ROOT = Path(__file__).resolve().parent.parent
 TESTS = {
-    "handlers/pace.py": "tests/unit/test_pace.py tests/unit/test_pace_endings.py tests/unit/test_pace_replicas.py",
+    "handlers/pace.py": "tests/unit/test_pace.py tests/unit/test_pace_turns.py tests/unit/test_pace_endings.py "
+    "tests/unit/test_pace_replicas.py",
     "handlers/answer.py": "tests/slack/test_control.py tests/slack/test_delivery.py tests/slack/test_hard_cases.py "
     "tests/slack/test_never_stuck.py tests/slack/test_direct.py tests/cluster/test_kills.py",
     "bot/chats/history.py": "tests/unit/test_history.py tests/slack/test_people.py",

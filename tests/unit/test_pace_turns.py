@@ -1,0 +1,88 @@
+"""Small decisions of the scheduler, one by one: what changing the code showed no other test to notice."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from handlers.pace import APPEND, MAX_HOLD, POST, START, STOP, UPDATE, Desire, Errand, Pace, Rate, Shown
+
+
+def answer(pace: Pace, channel: str = "C1", **more: Any) -> Desire:
+    made = Desire(channel, **{"since": 0.0, "busy": False, "written_at": 0.0, **more})
+    pace.join(made)
+    return made
+
+
+def test_a_part_of_the_allowances_is_a_part_of_those_in_use_too() -> None:
+    pace = Pace({UPDATE: Rate(1.0, 10)})
+    assert pace.bucket(UPDATE, "", 0.0).level(0.0) == 10.0
+    pace.share(0.0, 0.5)
+    assert pace.bucket(UPDATE, "", 0.0).level(0.0) == 5.0
+    assert pace.bucket(UPDATE, "", 0.0).burst == 5.0
+
+
+def test_progress_leaves_a_call_for_a_title_that_waits() -> None:
+    """The title leaves the one edit that is there for the answer's end; the answer's progress must not take it."""
+    for titles in (0, 1):
+        pace = Pace({UPDATE: Rate(0.0001, 3)})
+        for _ in range(2):
+            pace.bucket(UPDATE, "", 0.0).take(0.0)
+        shown = answer(pace, shown=Shown.EDIT, written_at=float("-inf"))
+        for _ in range(titles):
+            pace.send(Errand(UPDATE, "C9", 0.0))
+        assert pace.grants(1.0) == ([] if titles else [(shown, UPDATE)])
+
+
+def test_who_is_in_the_middle_of_a_call_gets_no_other_turn() -> None:
+    pace = Pace()
+    writer = Desire("C1", since=0.0)
+    pace.join(writer)
+    assert (pace.grants(1.0), pace.wake_at(1.0)) == ([], None)
+    writer.busy = False
+    assert pace.grants(1.0) == [(writer, START)]
+
+
+def test_answers_held_too_long_are_opened_one_by_one_as_edits_come_back() -> None:
+    pace = Pace({UPDATE: Rate(0.1, 1), POST: Rate(100.0, 100), START: Rate(0.0001, 1)})
+    pace.bucket(UPDATE, "", 0.0).take(0.0)
+    held = [answer(pace, f"C{number}", may_native=False) for number in range(3)]
+    every = 1.0 / pace.bucket(UPDATE, "", 0.0).per_second
+    opened: list[float] = []
+    now = 0.0
+    while now < MAX_HOLD + 2.5 * every:
+        for who, method in pace.grants(now):
+            assert isinstance(who, Desire)
+            assert method == POST
+            held.remove(who)
+            who.shown, who.since = Shown.EDIT, None
+            opened.append(now)
+        now += 0.05
+    assert opened == pytest.approx([MAX_HOLD, MAX_HOLD + every, MAX_HOLD + 2 * every], abs=0.4)
+
+
+@pytest.mark.parametrize(
+    ("state", "calls"),
+    [
+        ({"shown": Shown.NATIVE, "must_close": True}, (STOP,)),
+        ({"shown": Shown.NATIVE, "whole": True}, (STOP, APPEND)),
+        ({"shown": Shown.NATIVE, "whole": True, "since": None}, (STOP,)),
+        ({"shown": Shown.EDIT, "whole": True}, (UPDATE,)),
+        ({"whole": True, "reuse": True}, (UPDATE,)),
+        ({"whole": True}, (POST, START)),
+        ({"whole": True, "may_native": False}, (POST,)),
+    ],
+)
+def test_an_end_takes_the_first_call_that_is_free(state: dict[str, Any], calls: tuple[str, ...]) -> None:
+    """And waits for the soonest of them when none is."""
+    for free in range(len(calls) + 1):
+        pace = Pace()
+        for method in calls[:free]:
+            bucket = pace.bucket(method, "C1", 0.0)
+            while bucket.level(0.0) >= 1.0:
+                bucket.take(0.0)
+        desire = answer(pace, **state)
+        given = pace.grants(0.0)
+        assert given == ([(desire, calls[free])] if free < len(calls) else [])
+    assert pace.wake_at(0.0) == pytest.approx(min(pace.bucket(m, "C1", 0.0).ready_at(0.0) for m in calls))
