@@ -29,6 +29,7 @@ PRAGMAS = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = NORMAL",
     "PRAGMA foreign_keys = ON",
+    "PRAGMA cache_size = -512",  # kibibytes for each connection: the system keeps the file's pages once for all of them
 )
 _PREPARED_WITHIN = 30.0
 """Seconds, like the timeout: SQLite does not wait where several processes make a new file's journal at once."""
