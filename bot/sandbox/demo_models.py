@@ -79,13 +79,13 @@ _SMALL_WORDS = re.compile(
 """Words that a title does not end with."""
 
 
-_QUOTE_FROM = re.compile(r".*\bmessage to answer:\n", re.DOTALL)
+_QUOTE_FROM = "message to answer:\n"
 """An app that puts a conversation before the question may say so: the question is what follows."""
 
 
 def _opening(question: Question, who: str) -> str:
     """The first sentences: what this is, and signs that the conversation was read."""
-    quoted = " ".join(_QUOTE_FROM.sub("", question.last).split())
+    quoted = " ".join(question.last.rpartition(_QUOTE_FROM)[2].split())
     quoted = quoted if len(quoted) <= 80 else quoted[:79].rstrip() + "…"
     asked = f"You asked: “{quoted}”" if quoted else "You sent no words."
     lines = [f"I am {who}, a scripted demo model and not a real AI. {asked}"]
