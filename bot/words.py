@@ -150,7 +150,7 @@ FILE_PROBLEMS: dict[str, str] = {
     "broken": "I cannot open {names} as an image. Please save it as png or jpeg and share it again.",
     "too_large": "I cannot take {names}: that image is too large. Please share a smaller one.",
     "too_many": "I left out {names}, since a message may carry at most 10 files. Please send the rest in another one.",
-    "gone": "Slack no longer has {names}. Please share it again.",
+    "gone": "I cannot find {names} in Slack: deleted, or shared where I am not. Please share it here.",
     "hidden": "Slack hides {names}, since this workspace has reached its limits. Please share it again.",
     "external": "I cannot read {names}, which is not kept in Slack. Please upload it to Slack itself.",
     "no_access": "Slack did not let me read {names}. Please ask whoever runs me to give me the permission files:read, "

@@ -20,11 +20,17 @@ LOGIN_PAGE = "<!DOCTYPE html><html><head><title>Sign in | Slack</title></head><b
 
 
 def file_info(call: Call) -> Json:
-    """`files.info`."""
+    """`files.info`: of files in conversations that the app has been added to."""
     file = call.workspace.files.get(call.args.required("file", "file_not_found"))
-    if file is None:
+    if file is None or not _sees(call.workspace, file):
         raise SlackRefusal("file_not_found")
     return {"file": file_json(call.workspace, file.id)}
+
+
+def _sees(workspace: Workspace, file: File) -> bool:
+    """Whether the app may have this file; one that is shared nowhere yet is on its way to where it may."""
+    bot = workspace.bot.id
+    return not file.channels or file.user == bot or any(bot in workspace.channels[id].members for id in file.channels)
 
 
 def get_upload_url(call: Call) -> Json:
@@ -118,7 +124,8 @@ class Uploads:
         if file is None:
             return PlainTextResponse("not found", 404)
         token = request.headers.get("authorization", "").partition(" ")[2]
-        if not secrets.compare_digest(token.encode(), self._bot_token.encode()) or "files:read" not in self._scopes:
+        ours = secrets.compare_digest(token.encode(), self._bot_token.encode())
+        if not ours or "files:read" not in self._scopes or not _sees(self._workspace, file):
             return HTMLResponse(LOGIN_PAGE, headers={"x-slack-meta": "acl_fail"})
         return file_response(file)
 
