@@ -103,9 +103,10 @@ class _End:
         """All is open now: wait for the end."""
         self._opening = None
         # What is loaded stays for good. A collection that looks at all of it stops every answer for 0.1 to 0.3 s, and a
-        # storm of answers makes several: a third of its processor time.
+        # storm of answers makes several: a third of its processor time. What comes later is looked at less often.
         gc.collect()
         gc.freeze()
+        gc.set_threshold(10_000, 20, 20)
         await self._event.wait()
 
     @property
