@@ -17,26 +17,17 @@ from handlers import blocks
 from handlers.direct_message import cannot_write
 from handlers.draft import STREAM_LIFE, Draft
 from handlers.pace import APPEND, POST, START, STOP, UPDATE, Desire, Shown
-from handlers.slack import Limited, Refused, Slack, SlackError, Unreached, Unsure
+from handlers.slack import HOPELESS, Limited, Refused, Slack, SlackError, Unreached, Unsure
 from handlers.status import ThinkingStatus
 from handlers.text import plain
 
 log = get_logger(__name__)
 
 NOT_STREAMING = frozenset({"message_not_in_streaming_state", "message_not_found", "message_not_owned_by_app"})
-HOPELESS = frozenset(
-    {
-        "account_inactive", "channel_not_found", "ekm_access_denied", "invalid_auth", "is_archived", "is_inactive",
-        "messages_tab_disabled", "no_permission", "not_authed", "not_in_channel", "org_login_required",
-        "restricted_action", "restricted_action_non_threadable_channel", "restricted_action_read_only_channel",
-        "restricted_action_thread_locked", "restricted_action_thread_only_channel", "team_access_not_granted",
-        "thread_not_found", "invalid_thread_ts", "token_expired", "token_revoked", "missing_scope",
-        "cannot_reply_to_message", "user_is_bot", "access_denied", "not_allowed_token_type",
-    }
-)  # fmt: skip
-"""Refusals that no other way of writing to this place can mend."""
 GIVE_UP_AFTER = 3600.0
 """Seconds of failing calls after which what could not be shown is left to the database."""
+LATE = 20.0
+"""Seconds within which a call that was given up may still take effect at Slack."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +61,7 @@ class SlackAnswer:
         self._leaving = False
         self._over = False
         self._failing_since: float | None = None
+        self._doubted_at: float | None = None
         self._writer: asyncio.Task[None] | None = None
         self._beside: list[asyncio.Task[Any]] = []
 
@@ -119,6 +111,7 @@ class SlackAnswer:
             while not self._over:
                 self._plan(desk.now())
                 await self._attempt(await desk.turn(self._desire))
+            await self._look_again()
             await self._remove_leftovers()
             self._control.stands(self._draft.parts())
         except SlackError as error:
@@ -332,7 +325,9 @@ class SlackAnswer:
         if method in (START, POST) and page.ts is None:
             await asyncio.sleep(0.5)
             lost = await self._unrecorded()
-            if lost:
+            if not lost:
+                self._doubted_at = self._slack.desk.now()
+            else:
                 page.ts, page.rich = lost[-1], False
                 page.native = self._leaving = self._desire.must_close = method == START
                 await self._record()
@@ -351,10 +346,21 @@ class SlackAnswer:
         lost = await self._unrecorded()
         self._leftovers += lost
         self._desire.may_native = not self._leftovers and self._desire.may_native
-        for ts in (*(part.ts for part in self._answer.parts if part.native), *lost):
+        await self._end_streams(*(part.ts for part in self._answer.parts if part.native), *lost)
+        self._desire.since = self._slack.desk.now() if self._draft.page.text else self._desire.since
+
+    async def _look_again(self) -> None:
+        """A message that was posted twice, since the first call took effect after it had been given up, goes."""
+        if self._doubted_at is not None:
+            await asyncio.sleep(max(0.0, self._doubted_at + LATE - self._slack.desk.now()))
+            late = await self._unrecorded()
+            await self._end_streams(*late)
+            self._leftovers += late
+
+    async def _end_streams(self, *stamps: str) -> None:
+        for ts in stamps:
             with contextlib.suppress(Refused, Unsure):
                 await self._slack.errand(STOP, channel=self._channel, ts=ts)
-        self._desire.since = self._slack.desk.now() if self._draft.page.text else self._desire.since
 
     async def _unrecorded(self) -> list[str]:
         """Messages of ours in this thread, after the question, that no row knows: a call whose answer was lost."""

@@ -95,7 +95,7 @@ class Pace:
     def __init__(self, rates: dict[str, Rate] | None = None) -> None:
         self._rates = rates or RATES
         self._buckets: dict[tuple[str, str], Bucket] = {}
-        self._desires: set[Desire] = set()
+        self._desires: dict[Desire, None] = {}  # in the order of their coming, which decides between equals
         self._errands: list[Errand] = []
         self._part = 1.0
         self.peers = 1
@@ -103,10 +103,10 @@ class Pace:
         self._opened_edit_at = float("-inf")
 
     def join(self, desire: Desire) -> None:
-        self._desires.add(desire)
+        self._desires[desire] = None
 
     def leave(self, desire: Desire) -> None:
-        self._desires.discard(desire)
+        self._desires.pop(desire, None)
 
     def send(self, errand: Errand) -> None:
         bisect.insort(self._errands, errand, key=lambda each: each.since)

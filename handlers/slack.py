@@ -27,6 +27,17 @@ NOT_HERE = frozenset(
      "not_allowed_token_type", "missing_scope", "invalid_auth", "not_authed", "account_inactive", "token_revoked"}
 )  # fmt: skip
 """Refusals of a convenience that hold for the whole workspace: asking again for the next thread would be in vain."""
+HOPELESS = frozenset(
+    {
+        "account_inactive", "channel_not_found", "ekm_access_denied", "invalid_auth", "is_archived", "is_inactive",
+        "messages_tab_disabled", "no_permission", "not_authed", "not_in_channel", "org_login_required",
+        "restricted_action", "restricted_action_non_threadable_channel", "restricted_action_read_only_channel",
+        "restricted_action_thread_locked", "restricted_action_thread_only_channel", "team_access_not_granted",
+        "thread_not_found", "invalid_thread_ts", "token_expired", "token_revoked", "missing_scope",
+        "cannot_reply_to_message", "user_is_bot", "access_denied", "not_allowed_token_type",
+    }
+)  # fmt: skip
+"""Refusals that no other way of writing to this place can mend."""
 NOT_HERE_FOR = 3600.0
 """Seconds that such a refusal is believed."""
 _REMEMBERED = 2_000

@@ -93,6 +93,23 @@ async def test_no_trouble_with_a_native_stream_loses_or_doubles_a_word(worlds: W
 
 
 @pytest.mark.usefixtures("generous")
+async def test_what_appears_long_after_it_was_given_up_does_not_stay(
+    worlds: Worlds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bot waits ten seconds for Slack, looks, finds nothing and posts again; then the first call takes effect."""
+    monkeypatch.setattr("handlers.answer.LATE", 5.0)
+    async with worlds() as world:
+        world.forgive("message_not_in_streaming_state")
+        world.say(TEXT)
+        thread = await world.ask("Say it.")
+        world.slack.fail("chat.startStream", "slow", seconds=12.0)
+        await world.choose(thread)
+        await world.answered(thread)
+        await world.idle()
+        assert whole({"late": await world.answered(thread)}) == {}
+
+
+@pytest.mark.usefixtures("generous")
 @pytest.mark.parametrize(("method", "skip"), [("chat.postMessage", 1), ("chat.update", 0), ("chat.update", 1)])
 async def test_no_trouble_with_edits_loses_or_doubles_a_word(worlds: Worlds, method: str, skip: int) -> None:
     """The menu and the header are written by the same methods before the answer, and stand once too."""
