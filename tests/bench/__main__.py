@@ -22,7 +22,7 @@ MANY, MANY_RATE = 200, 4.0
 """Answers that stream at once for the memory, each slow: what is measured is how much they hold, not how fast."""
 
 PLAIN_STORMS = ((1, 1), (5, 5), (20, 5))
-PLAIN_PATIENCE = 60.0
+PLAIN_PATIENCE = 45.0
 """Seconds that a plain bot's storm is watched: it would take minutes."""
 
 HEAD = (
