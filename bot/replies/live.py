@@ -85,7 +85,8 @@ class Live:
         self._tell(TOKENS, {"team": team})
 
     def _tell(self, name: str, event: dict[str, Any]) -> None:
-        if not self._queue.full():  # the database has the whole text; a flood must not fill the memory
+        # The database has the whole text: a flood must not fill the memory.
+        if self._coordination.wants(name) and not self._queue.full():
             self._queue.put_nowait((name, event))
 
     async def _pass_on(self) -> None:

@@ -40,6 +40,10 @@ class Coordination(Protocol):
         """Tell all subscribers, here and in other replicas, in order. The event is JSON. Never raises, never waits."""
         ...
 
+    def wants(self, topic: str) -> bool:
+        """Whether anybody may be reading it: what nobody reads need not be published."""
+        ...
+
     def subscribe(self, *topics: str, buffer: int = 1000) -> AbstractAsyncContextManager[AsyncIterator[Signal]]:
         """The events of these topics from now on; the iterator ends when the coordination closes.
 

@@ -49,9 +49,11 @@ class MemoryCoordination:
         self._buckets: dict[str, Bucket] = {}
 
     async def publish(self, topic: str, event: Mapping[str, Any]) -> None:
-        if self._hub.wants(topic):
-            # Through JSON as between replicas, so that no reader ever shares an object with the writer.
-            self._hub.deliver(Signal(topic, json.loads(json.dumps(event))))
+        # Through JSON as between replicas, so that no reader ever shares an object with the writer.
+        self._hub.deliver(Signal(topic, json.loads(json.dumps(event))))
+
+    def wants(self, topic: str) -> bool:
+        return self._hub.wants(topic)
 
     @asynccontextmanager
     async def subscribe(self, *topics: str, buffer: int = 1000) -> AsyncIterator[AsyncIterator[Signal]]:

@@ -82,6 +82,9 @@ class RedisCoordination:
 
     # Events
 
+    def wants(self, topic: str) -> bool:
+        return True  # in this process or another
+
     async def publish(self, topic: str, event: Mapping[str, Any]) -> None:
         text = json.dumps(event)
         self._hub.deliver(Signal(topic, json.loads(text)))
