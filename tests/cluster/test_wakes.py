@@ -145,7 +145,8 @@ async def test_a_process_that_ends_leaves_its_work_to_the_others_at_once(migrate
 
 
 async def test_a_process_without_grace_hands_over_what_it_was_writing(migrated_url: str) -> None:
-    async with replicas(migrated_url, lambda: 0.4) as (leaving, staying):
+    seconds = iter((60.0, 0.1))  # the model would not be done before the process leaves
+    async with replicas(migrated_url, lambda: next(seconds)) as (leaving, staying):
         chat_id = await start(leaving)
         first = await _running(leaving, chat_id)
         await leaving.engine.drain(0.0)
