@@ -49,7 +49,7 @@ format: .venv/.ready-dev ## rewrites the code in its one style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: .venv/.ready-dev ## storms of answers against the whole product, beside what Slack's budgets allow (five minutes)
+bench: .venv/.ready-dev ## storms of answers against the whole product, beside what Slack's budgets allow (six minutes)
 	@$(BIN)/python -m tests.bench
 
 bench-events: .venv/.ready-dev ## how soon two hundred events a second are acknowledged, four ways (four minutes)

@@ -10,8 +10,8 @@ from typing import Any
 
 from bot import words
 from bot.domain import Answer, Chat, Ending, Part, Status
-from bot.errors import StorageError
 from bot.observability import get_logger
+from bot.replies.patience import patiently
 from bot.replies.sink import Control
 from handlers import blocks
 from handlers.direct_message import cannot_write
@@ -371,18 +371,9 @@ class SlackAnswer:
         except (Refused, Unsure) as error:
             log.warning("thread_not_readable", answer=self._answer.id, reason=str(error))
             return []
-        mine |= await self._others()
+        # Without these, another answer's message would be taken for this one's.
+        mine |= await patiently(self._manner.others, self._answer.id)
         return [m["ts"] for m in found if m["ts"] not in mine and not blocks.is_ours(m)]
-
-    async def _others(self) -> frozenset[str]:
-        pause = 0.3
-        while True:
-            try:
-                return await self._manner.others()
-            except StorageError as error:  # without them another answer's message would be taken for this one's
-                log.warning("storage_unreachable", answer=self._answer.id, reason=str(error))
-            await asyncio.sleep(pause)
-            pause = min(5.0, pause * 2)
 
     async def _remove_leftovers(self) -> None:
         """The new text needed fewer messages than the old one."""

@@ -19,6 +19,7 @@ from bot.errors import BrokenOff, ChatNotFound, EmptyAnswer, ProviderError, Stor
 from bot.observability import Metrics, bound, get_logger
 from bot.providers.base import Request
 from bot.replies.live import Live
+from bot.replies.patience import patiently
 from bot.replies.sink import ReplySink, SinkFactory
 from storage.chats import Chats
 from storage.replies import Replies
@@ -228,16 +229,7 @@ class Engine:
 
     async def _persist(self, store: Callable[[], Awaitable[bool]], run: Run) -> None:
         """Stores what must not be lost, however long the database is away. A lost lease ends the run."""
-        pause = 0.2
-        while True:
-            try:
-                held = await store()
-                break
-            except StorageError as error:
-                log.warning("storage_unreachable", answer=run.answer.id, reason=str(error))
-                await asyncio.sleep(pause)
-                pause = min(5.0, pause * 2)
-        if not held:
+        if not await patiently(store, run.answer.id):
             run.lost = True
             raise asyncio.CancelledError
 
@@ -266,7 +258,7 @@ class Engine:
         return _conclude(run, error, time.monotonic() - began)
 
     async def _listen(self, run: Run, chat: Chat, sink: ReplySink, began: float) -> None:
-        request = await self._brief(chat, run.answer)
+        request = await patiently(lambda: self._briefing(chat, run.answer), run.answer.id)
         for attempt in range(TRIES):
             try:
                 await self._read(run, chat, request, sink, began)
@@ -280,17 +272,6 @@ class Engine:
                     raise
                 log.info("model_asked_again", answer=run.answer.id, code=error.code)
                 await asyncio.sleep(pause)
-
-    async def _brief(self, chat: Chat, answer: Answer) -> Request:
-        """What the model is sent. A database that is away for a moment is no reason to bother a person."""
-        pause = 0.2
-        while True:
-            try:
-                return await self._briefing(chat, answer)
-            except StorageError as error:
-                log.warning("storage_unreachable", answer=answer.id, reason=str(error))
-            await asyncio.sleep(pause)
-            pause = min(5.0, pause * 2)
 
     async def _read(self, run: Run, chat: Chat, request: Request, sink: ReplySink, began: float) -> None:
         ended = False
