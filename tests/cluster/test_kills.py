@@ -134,6 +134,7 @@ async def test_kills_at_any_moment_lose_nothing_and_repeat_nothing(
 async def test_a_process_that_is_told_to_end_hands_over_what_it_cannot_finish(tmp_path: Path, nursery: Nursery) -> None:
     """The next one goes on at once, in the same message: no lease has to run out."""
     async with Cluster(tmp_path, nursery, environment={"BOBBIN_GRACE": "0.2"}) as world:
+        world.forgive_logger("slack_sdk.socket_mode")  # its remark when an event comes as the socket is just closing
         world.forgive("message_not_in_streaming_state", "streaming_state_conflict")
         world.models.answer_with("*", lambda asked: replace(answering(asked), rate=15.0))
         thread = await world.start("What about number 7")
