@@ -6,11 +6,14 @@ Among those that are ready the longest waiting reader is served first; endings c
 reader waits between two writes (`gap`) follows from the budget left and the number of answers that share it: a lone
 answer is near to immediate, a crowd is served evenly instead of in one burst and a long silence. When even the edits
 of a crowd would come too seldom, the youngest answers are held and posted whole, since posting has its own budget.
+Where a channel's posts are scarcer still, each is opened early that the posts can spare.
 """
 
 from __future__ import annotations
 
 import bisect
+import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -30,6 +33,14 @@ FIRST_SHARE = 0.8
 """How long the first words of a crowd of edited answers wait, as a share of the gap that they will then have."""
 LOOK_AGAIN = 0.25
 """Seconds between two looks whether there is room for a held answer."""
+SCARCE = 2.0
+"""Seconds that a channel's posts, all spent, would need for what is not visible: from then on they are scarce."""
+FIRST_POST = 0.7
+"""Seconds that first words wait where posts are scarce: one word is little for a message."""
+END_LATER = 2.0
+"""How much later than the last post of a channel the edits may end that were opened to spare posts, as a multiple."""
+FULL = math.inf
+"""What is left of a budget of which a call is taken only while it is full."""
 MAX_HOLD = 8.0
 """Seconds after which held answers are opened, one by one, even if their edits will come seldom."""
 MAX_WAIT = 20.0
@@ -87,6 +98,18 @@ class Errand:
 
 
 Grant = tuple[Desire | Errand, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Outlook:
+    """How answers may be opened as edited messages at one moment."""
+
+    room: float
+    """So many more can be ended soon."""
+    delay: float
+    """Seconds that their first words wait."""
+    scarce: Mapping[str, float]
+    """For each channel with fewer posts than answers: so many more edits may be opened there to spare posts."""
 
 
 class Pace:
@@ -162,9 +185,9 @@ class Pace:
     def wake_at(self, now: float) -> float | None:
         """When `grants` may have something to give again; None: not before something changes."""
         shares = {shown: self._share(shown, now) for shown in (Shown.NATIVE, Shown.EDIT)}
-        opening = self._edit_room(now), self._first_delay(now)
+        outlook = self._outlook(now)
         times = [self.bucket(e.method, e.channel, now).ready_at(now, self._kept_from(e, now)) for e in self._errands]
-        times += [self._earliest(d, now, shares, opening) for d in self._desires if not d.busy and _wants(d)]
+        times += [self._earliest(d, now, shares, outlook) for d in self._desires if not d.busy and _wants(d)]
         return max(now + 0.005, min(times)) if times else None
 
     # -- who is next -------------------------------------------------------------------------------------------
@@ -200,37 +223,60 @@ class Pace:
         unseen = [d for d in ready if d.shown is Shown.NOT and not d.whole and not d.must_close]
         if not unseen:
             return
-        room, delay = self._edit_room(now), self._first_delay(now)
+        outlook, opened = self._outlook(now), 0
         for desire in unseen:
             if desire.may_native and not desire.reuse and self._take(START, desire.channel, now):
                 desire.opening = Shown.NATIVE
                 given.append((desire, START))
-            elif self._opens_as_edit(desire, now, room, delay):
-                room -= 1
+            elif self._opens_as_edit(desire, now, outlook, opened):
+                desire.opening, self._opened_edit_at = Shown.EDIT, now
+                opened += 1
                 given.append((desire, UPDATE if desire.reuse else POST))
 
-    def _opens_as_edit(self, desire: Desire, now: float, room: float, delay: float) -> bool:
+    def _opens_as_edit(self, desire: Desire, now: float, outlook: _Outlook, opened: int) -> bool:
         assert desire.since is not None
         waited = now - desire.since
-        if waited < delay and not desire.reuse:
+        if waited < MAX_HOLD and desire.channel in outlook.scarce and not desire.reuse:
+            room = outlook.scarce[desire.channel] - opened
+            return waited >= FIRST_POST and room >= 1.0 and self._take(POST, desire.channel, now, FULL)
+        if waited < outlook.delay and not desire.reuse:
             return False
-        if room <= 0 and not (waited >= MAX_HOLD and self._another_edit(now)):
+        if outlook.room <= opened and not (waited >= MAX_HOLD and self._another_edit(now)):
             return False
-        if not self._take(UPDATE if desire.reuse else POST, desire.channel, now):
-            return False
-        desire.opening, self._opened_edit_at = Shown.EDIT, now
-        return True
+        return self._take(UPDATE if desire.reuse else POST, desire.channel, now)
 
     def _another_edit(self, now: float) -> bool:
         """Held answers are opened one by one, as the edits come back."""
         return now - self._opened_edit_at >= 1.0 / self.bucket(UPDATE, "", now).per_second
 
-    def _edit_room(self, now: float) -> float:
-        """How many more answers the edits can carry: each, and each that has been written, needs one for its end."""
+    def _outlook(self, now: float) -> _Outlook:
+        return _Outlook(self._edit_room(now), self._first_delay(now), self._scarce(now))
+
+    def _edit_room(self, now: float, ahead: float = REFILL) -> float:
+        """How many more answers the edits can carry: each, and each that has been written, needs one for its end.
+
+        `ahead`: seconds of refill that are counted on.
+        """
         bucket = self.bucket(UPDATE, "", now)
         owed = self._living_on(Shown.EDIT) + sum(1 for d in self._desires if d.whole and d.shown is Shown.EDIT)
-        ours = (bucket.level(now) + REFILL * bucket.per_second) / self.peers
+        ours = (bucket.level(now) + ahead * bucket.per_second) / self.peers
         return max(0.0 if owed else 1.0, ours - owed)
+
+    def _scarce(self, now: float) -> dict[str, float]:
+        """Channels in which held answers would long wait for a post, and how many may be opened there before.
+
+        There a post that is not made while the bucket is full makes the last reader wait longer. What is opened so
+        ends by an edit: later than at once, but about when the last post comes. Where the edits carry all that wait,
+        posts need not be spared.
+        """
+        waiting = Counter(d.channel for d in self._desires if d.unopened() and not d.whole)
+        rooms = {}
+        for channel, count in waiting.items():
+            posts = self.bucket(POST, channel, now)
+            queue = (count - posts.burst) / posts.per_second
+            if queue >= SCARCE and (room := self._edit_room(now, END_LATER * queue)) < waiting.total():
+                rooms[channel] = room
+        return rooms
 
     def _coming(self, now: float) -> int:
         """Answers that will soon live on edits, too, those that have no text yet included."""
@@ -288,25 +334,32 @@ class Pace:
         return self.gap(shown, now, max(1, sharers), reserve), reserve
 
     def _earliest(
-        self, desire: Desire, now: float, shares: Mapping[Shown, tuple[float, float]], opening: tuple[float, float]
+        self, desire: Desire, now: float, shares: Mapping[Shown, tuple[float, float]], outlook: _Outlook
     ) -> float:
         if desire.whole or desire.must_close:
             calls = self._final_calls(desire)
             return min(self.bucket(m, desire.channel, now).ready_at(now) for m in calls)
         if desire.shown is Shown.NOT:
-            return max(now + 0.05, self._may_open_at(desire, now, opening))
+            return max(now + 0.05, self._may_open_at(desire, now, outlook))
         method = APPEND if desire.shown is Shown.NATIVE else UPDATE
         gap, reserve = shares[desire.shown]
         bucket = self.bucket(method, "", now)
         evenly = max(desire.written_at + gap, bucket.ready_at(now, reserve))
         return min(evenly, max(desire.written_at + MIN_GAP, bucket.ready_at(now, bucket.burst - 1.0)))
 
-    def _may_open_at(self, desire: Desire, now: float, opening: tuple[float, float]) -> float:
-        room, delay = opening
-        assert desire.since is not None
-        waits = desire.since + delay if room > 0 else now + LOOK_AGAIN
-        edit = max(0.0 if desire.reuse else waits, self._ready_at(UPDATE if desire.reuse else POST, desire, now))
+    def _may_open_at(self, desire: Desire, now: float, outlook: _Outlook) -> float:
+        edit = self._edit_may_open_at(desire, now, outlook)
         return min(edit, self._ready_at(START, desire, now)) if desire.may_native and not desire.reuse else edit
+
+    def _edit_may_open_at(self, desire: Desire, now: float, outlook: _Outlook) -> float:
+        assert desire.since is not None
+        if desire.reuse:
+            return self._ready_at(UPDATE, desire, now)
+        if desire.channel in outlook.scarce:
+            full = self.bucket(POST, desire.channel, now).ready_at(now, FULL)
+            return max(desire.since + FIRST_POST, full if outlook.scarce[desire.channel] >= 1.0 else now + LOOK_AGAIN)
+        waits = desire.since + outlook.delay if outlook.room > 0 else now + LOOK_AGAIN
+        return max(waits, self._ready_at(POST, desire, now))
 
     def _ready_at(self, method: str, desire: Desire, now: float) -> float:
         return self.bucket(method, desire.channel, now).ready_at(now)

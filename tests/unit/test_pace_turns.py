@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from handlers.pace import APPEND, MAX_HOLD, POST, START, STOP, UPDATE, Desire, Errand, Pace, Rate, Shown
+from handlers.pace import APPEND, FIRST_POST, MAX_HOLD, POST, START, STOP, UPDATE, Desire, Errand, Pace, Rate, Shown
 
 
 def answer(pace: Pace, channel: str = "C1", **more: Any) -> Desire:
@@ -42,6 +42,32 @@ def test_who_is_in_the_middle_of_a_call_gets_no_other_turn() -> None:
     assert (pace.grants(1.0), pace.wake_at(1.0)) == ([], None)
     writer.busy = False
     assert pace.grants(1.0) == [(writer, START)]
+
+
+def test_where_posts_are_scarce_each_is_made_that_a_full_bucket_can_spare() -> None:
+    """So that those held find a full one when the model ends; one word is too little for it."""
+    pace = Pace({UPDATE: Rate(0.1, 10), POST: Rate(1.0, 3), START: Rate(0.0001, 1)})
+    held = [answer(pace, may_native=False) for _ in range(20)]
+    opened: list[float] = []
+    for tick in range(45):
+        now = tick / 10
+        for who, method in pace.grants(now):
+            assert isinstance(who, Desire)
+            assert method == POST
+            who.shown, who.since = Shown.EDIT, None
+            pace.bucket(POST, "C1", now).settled(now)
+            opened.append(now)
+    first, *others = opened
+    assert first == FIRST_POST
+    assert others == pytest.approx([1.8, 2.9, 4.0], abs=0.21)  # one in 1.03 s, looked for every tenth
+    assert all(d.shown is Shown.EDIT for d in held[: len(opened)])
+
+
+def test_posts_are_not_spared_where_the_edits_carry_all() -> None:
+    pace = Pace({UPDATE: Rate(1.0, 30), POST: Rate(1.0, 3), START: Rate(0.0001, 1)})
+    for _ in range(20):
+        answer(pace, may_native=False)
+    assert [method for _, method in pace.grants(0.1)] == [POST] * 3
 
 
 def test_answers_held_too_long_are_opened_one_by_one_as_edits_come_back() -> None:
