@@ -51,6 +51,8 @@ def environment() -> dict[str, str]:
     """What uv sees: no other virtual environment, and the certificates that this machine trusts."""
     values = {key: value for key, value in os.environ.items() if key != "VIRTUAL_ENV"}
     values.setdefault("UV_PYTHON_DOWNLOADS", "never")
+    if sys.version_info >= (3, 11):  # the one that make was told of, not the first that uv finds
+        values.setdefault("UV_PYTHON", sys.executable)
     if sys.platform == "darwin" or any(Path(bundle).exists() for bundle in CERTIFICATES):
         values.setdefault("UV_SYSTEM_CERTS", "1")  # a company's own may be among them
     return values
