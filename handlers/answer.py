@@ -90,8 +90,7 @@ class SlackAnswer:
         self._desire.whole = True
         self._slack.desk.poke()
         assert self._writer is not None
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.shield(self._writer)
+        await asyncio.shield(self._writer)
         await self._status.clear()
         await asyncio.gather(*self._beside, return_exceptions=True)
 
@@ -283,6 +282,7 @@ class SlackAnswer:
 
     def _refused(self, method: str, error: Refused) -> None:
         """Slack said no: find the way that is left, or give up where there is none."""
+        self._control.doubt()  # another writer may have ended the stream, or removed the message
         log.info("slack_refused", method=method, reason=error.code, answer=self._answer.id)
         page = self._draft.page
         if method == START:
@@ -341,6 +341,8 @@ class SlackAnswer:
     async def _take_over(self) -> None:
         if self._answer.attempt <= 1:
             return
+        if self._answer.inherited and not (self._answer.parts and self._answer.parts[-1].native):
+            self._doubted_at = self._slack.desk.now()  # the one before may be making a message just now
         known = [part.ts for part in self._answer.parts]
         self._leftovers = list(known)
         lost = await self._unrecorded()

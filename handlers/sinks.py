@@ -46,7 +46,7 @@ class SlackSinks:
         if chat.place is None:
             return NowhereSink()
         try:
-            slack = await self._workspaces(chat.team)
+            slack = (await self._workspaces(chat.team)).guarded(control.sure)
         except NotInstalled:
             log.warning("workspace_gone", chat=chat.id, team=chat.team)
             control.stop()  # nobody can read it there, so no model is asked

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
@@ -104,10 +105,19 @@ class Slack:
         self._streamless: dict[str, float] = {}
         self._not_here: dict[str, float] = {}
         self._done: OrderedDict[tuple[str, ...], float] = OrderedDict()
+        self._before: Callable[[], Awaitable[None]] | None = None
         self.desk = desk
+
+    def guarded(self, before: Callable[[], Awaitable[None]]) -> Slack:
+        """The same workspace, where each call is made at the moment in which `before` returns."""
+        guarded = copy.copy(self)
+        guarded._before = before
+        return guarded
 
     async def call(self, method: str, **arguments: Any) -> dict[str, Any]:
         """One attempt, at once. The caller has been given its turn by the desk. Raises SlackError's leaves."""
+        if self._before is not None:
+            await self._before()
         began, result = time.monotonic(), "ok"
         try:
             answer = await getattr(self._client, method.replace(".", "_"))(**arguments)

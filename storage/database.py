@@ -34,6 +34,10 @@ PRAGMAS = (
 _PREPARED_WITHIN = 30.0
 """Seconds, like the timeout: SQLite does not wait where several processes make a new file's journal at once."""
 
+_IDLE = 10.0
+"""Seconds after which PostgreSQL ends a transaction of somebody who does nothing in it: a machine that stands still, or
+is gone without a word, would keep all others from the rows that it was just writing. Longer than a lease."""
+
 _GIVING_UP = 2.0
 """Seconds that closing waits for connections that are still in use."""
 
@@ -191,7 +195,17 @@ def _engine(url: URL, pool_size: int) -> AsyncEngine:
         event.listen(engine.sync_engine, "do_connect", _connect_sqlite)
         event.listen(engine.sync_engine, "connect", _prepare_sqlite)
         event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    else:
+        event.listen(engine.sync_engine, "connect", _prepare_postgresql)
     return engine
+
+
+def _prepare_postgresql(connection: Any, _entry: ConnectionPoolEntry) -> None:
+    # By a statement: poolers between us and the server refuse unknown settings of a new connection.
+    cursor = connection.cursor()
+    cursor.execute(f"SET idle_in_transaction_session_timeout = '{_IDLE}s'")
+    cursor.close()
+    connection.commit()
 
 
 def _connect_sqlite(_dialect: Any, _entry: Any, _arguments: Any, options: dict[str, Any]) -> None:

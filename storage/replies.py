@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, case, exists, func, literal, null, or_, select, update
@@ -55,12 +56,6 @@ class Replies:
         )
         async with self._database.begin(urgent=True) as connection:  # behind a crowd's writes it would come too late
             return {row.message_id: row.stop_requested for row in await connection.execute(query)}
-
-    async def lost(self, owner: str, answer_ids: Collection[str]) -> frozenset[str]:
-        """Those of these answers that are somebody else's now. One that has ended is not held any more either."""
-        gone = and_(answers.c.message_id.in_(answer_ids), OPEN, answers.c.owner.is_distinct_from(owner))
-        async with self._database.begin(urgent=True) as connection:
-            return frozenset(await connection.scalars(select(answers.c.message_id).where(gone)))
 
     async def record(self, answer_id: str, owner: str, parts: tuple[Part, ...]) -> bool:
         """Keep which Slack messages show the answer. False when it is no longer this owner's."""
@@ -277,8 +272,9 @@ async def _claim(connection: AsyncConnection, chat_id: str, owner: str, lease: f
     answer_id = await connection.scalar(query)
     if answer_id is None:
         return None
-    await _message(connection, answer_id, status=Status.RUNNING)
-    return await _one(connection, answers.c.message_id == answer_id)
+    begun = await _message(connection, answer_id, messages.c.status != Status.RUNNING, status=Status.RUNNING)
+    answer = await _one(connection, answers.c.message_id == answer_id)
+    return answer and replace(answer, inherited=not begun)
 
 
 def _failed_with(code: str) -> ColumnElement[bool]:
@@ -299,8 +295,11 @@ async def _change(connection: AsyncConnection, where: ColumnElement[bool], **val
     return done.rowcount > 0
 
 
-async def _message(connection: AsyncConnection, message_id: str, **values: str | None) -> None:
-    await connection.execute(update(messages).where(messages.c.id == message_id).values(updated_at=utc_now(), **values))
+async def _message(
+    connection: AsyncConnection, message_id: str, *where: ColumnElement[bool], **values: str | None
+) -> bool:
+    query = update(messages).where(messages.c.id == message_id, *where).values(updated_at=utc_now(), **values)
+    return (await connection.execute(query)).rowcount > 0
 
 
 async def _one(connection: AsyncConnection, where: ColumnElement[bool]) -> Answer | None:

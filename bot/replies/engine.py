@@ -18,6 +18,7 @@ from bot.domain import Answer, Chat, Done, Ending, Event, Part, Status, Token, U
 from bot.errors import BrokenOff, ChatNotFound, EmptyAnswer, ProviderError, StorageError
 from bot.observability import Metrics, bound, get_logger
 from bot.providers.base import Request
+from bot.replies.lease import LEASE, Lease, Moment
 from bot.replies.live import Live
 from bot.replies.patience import patiently
 from bot.replies.sink import ReplySink, SinkFactory
@@ -26,8 +27,6 @@ from storage.replies import Replies
 
 log = get_logger(__name__)
 
-LEASE = 8.0
-"""Seconds that an owner may be silent before another process takes its answers over."""
 TRIES = 3
 """How often a model is asked before a person is bothered, as long as nothing was shown."""
 BACKOFF = (0.5, 2.0)
@@ -55,13 +54,15 @@ class Run:
     answer: Answer
     replies: Replies
     owner: str
+    lease: Lease
     text: list[str] = field(default_factory=list)
     length: int = 0
     """Characters in `text`."""
     usage: Usage | None = None
     reason: str = "stop"
     stopped: bool = False
-    lost: bool = False
+    ending: bool = False
+    """Its end is being stored, after which no lease is left to renew."""
     unrecorded: tuple[Part, ...] | None = None
     """Where the answer stands, as far as the database has not been told: that goes with the end."""
     asking: asyncio.Task[None] | None = None
@@ -77,6 +78,12 @@ class Run:
     def stands(self, parts: tuple[Part, ...]) -> None:
         self.unrecorded = parts
 
+    async def sure(self) -> None:
+        await self.lease.sure()
+
+    def doubt(self) -> None:
+        self.lease.doubt()
+
     def stop(self) -> None:
         self.stopped = True
         if self.asking is not None:
@@ -84,7 +91,7 @@ class Run:
 
     def lose(self) -> None:
         """Another process has it now: fall silent."""
-        self.lost = True
+        self.lease.lose()
         if self.serving is not None:
             self.serving.cancel()
 
@@ -112,6 +119,8 @@ class Engine:
         self._again: set[str] = set()
         self._runs: dict[str, Run] = {}
         self._closing = False
+        self.unsure = asyncio.Event()
+        """Set while somebody waits to hear whether a lease still holds."""
         self.fallen: frozenset[str] = frozenset()
         """Answers whose owner was found silent."""
 
@@ -166,9 +175,9 @@ class Engine:
     async def _serve(self, chat_id: str) -> None:
         with bound(chat=chat_id):
             try:
-                while not self._closing and (answer := await self._replies.claim(chat_id, self.owner, LEASE)):
+                while not self._closing and (run := await self._claim(chat_id)):
                     self._again.discard(chat_id)
-                    await self._own(answer)
+                    await self._own(run)
                     if await self._replies.next_waiting(chat_id) is None:  # a look is cheaper than a claim
                         break
                 if self._closing:
@@ -178,9 +187,14 @@ class Engine:
             except Exception:
                 log.exception("answer_failed_inside")
 
-    async def _own(self, answer: Answer) -> None:
+    async def _claim(self, chat_id: str) -> Run | None:
+        asked = Moment()
+        answer = await self._replies.claim(chat_id, self.owner, LEASE)
+        return None if answer is None else Run(answer, self._replies, self.owner, Lease(asked, self.unsure.set))
+
+    async def _own(self, run: Run) -> None:
         """Writes one claimed answer; losing it to another process is not an error."""
-        run = Run(answer, self._replies, self.owner)
+        answer = run.answer
         self._runs[answer.id] = run
         self._metrics.running(len(self._runs))
         if answer.attempt > 1:
@@ -195,6 +209,7 @@ class Engine:
             await asyncio.wait([run.serving])
             raise
         finally:
+            run.lease.lose()  # whatever was to be done beside it is not ours any more
             self._runs.pop(answer.id, None)
             self._metrics.running(len(self._runs))
         if not run.serving.cancelled():
@@ -210,6 +225,7 @@ class Engine:
         except BaseException:
             await asyncio.shield(sink.abandon())
             raise
+        run.ending = True
         await self._persist(lambda: self._replies.finish(run.answer.id, self.owner, run.unrecorded), run)
         self._metrics.answer_ended(ending.status)
         log.info("answer_ended", answer=run.answer.id, outcome=ending.status, error=ending.error)
@@ -230,7 +246,7 @@ class Engine:
     async def _persist(self, store: Callable[[], Awaitable[bool]], run: Run) -> None:
         """Stores what must not be lost, however long the database is away. A lost lease ends the run."""
         if not await patiently(store, run.answer.id):
-            run.lost = True
+            run.lease.lose()
             raise asyncio.CancelledError
 
     # -- the model ---------------------------------------------------------------------------------------------
@@ -245,7 +261,7 @@ class Engine:
         except asyncio.CancelledError:
             run.asking.cancel()
             await asyncio.wait([run.asking])
-            if not run.stopped or run.lost:
+            if not run.stopped or run.lease.lost:
                 raise
         except ProviderError as raised:
             error = raised

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from bot.errors import StorageError
 from bot.observability import Metrics, get_logger
-from bot.replies.engine import LEASE, Engine
+from bot.replies.engine import Engine
+from bot.replies.lease import LEASE, Moment
 from bot.replies.live import STOPS, TEXTS, WAKES
 from bot.replies.owners import surely_dead
 from storage.coordination import Coordination
@@ -44,7 +46,7 @@ class Recovery:
         if self._one_machine:
             await self._bury()
         tasks = [
-            asyncio.create_task(_for_ever(self._renew, RENEW_EVERY), name="leases"),
+            asyncio.create_task(_for_ever(self._renew, RENEW_EVERY, self._engine.unsure), name="leases"),
             asyncio.create_task(_for_ever(self._sweep, SWEEP_EVERY), name="recovery"),
             asyncio.create_task(_for_ever(self._hear_stops, 0.5), name="stops"),
             asyncio.create_task(_for_ever(self._hear_wakes, 0.5), name="wakes"),
@@ -68,14 +70,16 @@ class Recovery:
         mine = dict(self._engine.runs)
         if not mine:
             return
+        asked = Moment()
         held = await self._replies.renew(self._engine.owner, LEASE, list(mine))
         for answer_id, run in mine.items():
-            if held.get(answer_id) and not run.stopped:
-                run.stop()
-        missing = [answer_id for answer_id in mine if answer_id not in held and answer_id in self._engine.runs]
-        for answer_id in await self._replies.lost(self._engine.owner, missing) if missing else ():
-            log.warning("lease_lost", answer=answer_id)
-            mine[answer_id].lose()
+            if answer_id in held:
+                run.lease.renewed(asked)
+                if held[answer_id] and not run.stopped:
+                    run.stop()
+            elif not run.ending:
+                log.warning("lease_lost", answer=answer_id)
+                run.lose()
 
     async def _sweep(self) -> None:
         self._metrics.waiting(await self._replies.waiting())
@@ -105,12 +109,16 @@ class Recovery:
                     await self._coordination.publish(str(signal.event.get("to")), so_far)
 
 
-async def _for_ever(work: Callable[[], Awaitable[None]], every: float) -> None:
+async def _for_ever(work: Callable[[], Awaitable[None]], every: float, sooner: asyncio.Event | None = None) -> None:
+    sooner = sooner or asyncio.Event()
     while True:
+        sooner.clear()
         try:
             await work()
         except StorageError as error:
             log.warning("storage_unreachable", reason=str(error))
         except Exception:
             log.exception("sweep_failed")
-        await asyncio.sleep(every * random.uniform(0.9, 1.1))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(every * random.uniform(0.9, 1.1)):
+                await sooner.wait()

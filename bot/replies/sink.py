@@ -18,6 +18,17 @@ class Control(Protocol):
         """The whole answer is shown by these; kept together with its end, and before any other answer begins."""
         ...
 
+    async def sure(self) -> None:
+        """Returns when this process has the answer for certain, which is nearly always at once.
+
+        To be waited for before anything is done that is seen. Cancels whoever has lost the answer to another process.
+        """
+        ...
+
+    def doubt(self) -> None:
+        """Something has happened to a message that only another writer could have done: `sure` shall ask anew."""
+        ...
+
     def stop(self) -> None:
         """A person ended the answer by the surface's own means: cancel the model call."""
         ...

@@ -2,6 +2,7 @@
 
 A line is JSON: the child's whole environment, and the file for its output. The answer is the child's process id.
 `TEST_HASTE` in the environment: how many times as much as it does Slack allows, so that minutes pass in seconds.
+`TEST_LEASE`: seconds of a lease instead of eight; what is measured against it shrinks with it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ import sys
 
 import bot.commands  # noqa: F401  what `bobbin run` imports when it is called
 from bot.cli import main
-from handlers import pace
+from bot.replies import engine, lease, recovery
+from handlers import answer, pace
 
 
 def child(environment: dict[str, str], log: str) -> None:
@@ -23,6 +25,7 @@ def child(environment: dict[str, str], log: str) -> None:
     for target, source in ((0, nothing), (1, output), (2, output)):
         os.dup2(source, target)
     hurry(float(environment.pop("TEST_HASTE", "1")))
+    shorten(float(environment.pop("TEST_LEASE", lease.LEASE)) / lease.LEASE)
     os.environ.clear()
     os.environ.update(environment)
     sys.argv = ["bobbin", "run"]
@@ -32,6 +35,14 @@ def child(environment: dict[str, str], log: str) -> None:
 def hurry(haste: float) -> None:
     for method, rate in pace.RATES.items():
         pace.RATES[method] = pace.Rate(rate.per_second * haste, rate.burst * haste)
+    answer.LATE /= haste
+
+
+def shorten(part: float) -> None:
+    times = ((engine, "LEASE"), (recovery, "LEASE"), (lease, "SURE"), (recovery, "RENEW_EVERY"),
+             (recovery, "SWEEP_EVERY"))  # fmt: skip
+    for module, name in times:
+        setattr(module, name, getattr(module, name) * part)
 
 
 if __name__ == "__main__":

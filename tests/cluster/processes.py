@@ -94,6 +94,15 @@ class Cluster(World):
         os.kill(pid, how)
         await self.until(lambda: dead(pid), "the process ends")
 
+    async def pause(self, number: int, seconds: float) -> None:
+        """The process does nothing for a while and does not know it, like a machine that stands still."""
+        pid = self.processes[number]
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
     async def connected(self, count: int) -> None:
         await self.until(lambda: len(self.slack.sockets.connections) >= count, f"{count} are connected")
 

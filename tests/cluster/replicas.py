@@ -42,10 +42,18 @@ class Replicas(Cluster):
     """A world whose bot is several processes, of which none is special."""
 
     def __init__(
-        self, folder: Path, nursery: Nursery, postgresql: str, redis: str, *, count: int = 3, **options: Any
+        self,
+        folder: Path,
+        nursery: Nursery,
+        postgresql: str,
+        redis: str,
+        *,
+        count: int = 3,
+        limits: Limits = STRICT,
+        **options: Any,
     ) -> None:
         environment = {"DATABASE_URL": postgresql, "REDIS_URL": redis, "TEST_HASTE": str(HASTE)}
-        super().__init__(folder, nursery, processes=count, limits=STRICT, environment=environment, **options)
+        super().__init__(folder, nursery, processes=count, limits=limits, environment=environment, **options)
         self._postgresql = postgresql
         self._connection: psycopg.Connection[Row] | None = None
         self.models.answer_with("*", answering)

@@ -109,6 +109,40 @@ async def test_what_appears_long_after_it_was_given_up_does_not_stay(
         assert whole({"late": await world.answered(thread)}) == {}
 
 
+@pytest.mark.parametrize(
+    ("mode", "method"), [(StreamMode.NATIVE, "chat.startStream"), (StreamMode.EDIT, "chat.postMessage")]
+)
+async def test_what_a_process_had_asked_for_before_it_ended_does_not_stay(
+    worlds: Worlds, monkeypatch: pytest.MonkeyPatch, mode: StreamMode, method: str
+) -> None:
+    """The one that takes over looks, finds nothing and begins a message; then the first one's appears."""
+    monkeypatch.setattr("handlers.answer.LATE", 4.0)
+    async with worlds(bobbin_stream=mode, bobbin_grace=0.0) as world:
+        world.forgive("message_not_in_streaming_state")
+        world.reply_to({"Say it.": TEXT})
+        thread = await world.ask("Say it.")
+        fault = world.slack.fail(method, "slow", seconds=3.0)
+        await world.choose(thread)
+        await world.until(lambda: fault.hits, "the first message is on its way")
+        await world.restart()
+        assert whole({"late": await world.answered(thread)}) == {}
+        assert len(world.answers(thread)) == 1
+        assert len(world.slack.calls_of("chat.delete")) == 1
+
+
+async def test_a_process_that_ends_while_the_last_words_wait_leaves_them_to_the_next(worlds: Worlds) -> None:
+    async with worlds(bobbin_grace=0.0) as world:
+        world.forgive("message_not_in_streaming_state")
+        fault = world.slack.fail("chat.stopStream", "ratelimited", retry_after=2)
+        world.say(TEXT)
+        thread = await world.start("Say it.")
+        await world.until(lambda: fault.hits, "the end is to be shown")
+        await world.restart()
+        assert whole({"end": await world.answered(thread)}) == {}
+        (answer,) = world.answers(thread)
+        assert elements(answer, "feedback")
+
+
 @pytest.mark.usefixtures("generous")
 @pytest.mark.parametrize(("method", "skip"), [("chat.postMessage", 1), ("chat.update", 0), ("chat.update", 1)])
 async def test_no_trouble_with_edits_loses_or_doubles_a_word(worlds: Worlds, method: str, skip: int) -> None:

@@ -247,8 +247,9 @@ async def test_thinking_is_renewed_as_long_as_it_lasts_and_gone_at_the_end(
 
 @pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
 async def test_thinking_is_gone_after_a_failure_a_retry_in_place_and_a_takeover(
-    worlds: Worlds, mode: StreamMode
+    worlds: Worlds, monkeypatch: pytest.MonkeyPatch, mode: StreamMode
 ) -> None:
+    monkeypatch.setattr("handlers.answer.LATE", 1.0)
     async with worlds(bobbin_stream=mode) as world:
         world.fail("http", status=401)
         thread = await world.start("Fail at first.")

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, insert, select, text
+from sqlalchemy import delete, func, insert, select, text
 
 from bot.errors import SettingsError, StorageError
 from storage.columns import database_time, new_id, utc_now
@@ -256,3 +256,27 @@ async def test_a_killed_writer_leaves_a_database_that_goes_on(database_url: str)
         await connection.execute(insert(people), [_person("U1")])
     assert await _count(database) == 1
     await database.close()
+
+
+@pytest.mark.parametrize("dialect", ["postgresql"])
+@pytest.mark.postgres
+async def test_a_writer_that_stands_still_keeps_nobody_from_writing(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("storage.database._IDLE", 0.3)
+    still, other = Database.open(database_url), Database.open(database_url)
+    await still.migrate()
+    async with other.begin() as connection:
+        await connection.execute(insert(people), [_person("U1")])
+
+    async def stand_still() -> None:
+        async with still.begin() as connection:
+            await connection.execute(delete(people))
+            async with asyncio.timeout(20), other.begin() as second:  # waits for the same row
+                await second.execute(delete(people))
+
+    with pytest.raises(StorageError):
+        await stand_still()
+    assert await _count(still) == 0
+    await still.close()
+    await other.close()

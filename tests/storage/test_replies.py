@@ -219,18 +219,6 @@ async def test_unknown_answers(replies: Replies) -> None:
     assert not await replies.is_waiting("0" * 32)
 
 
-async def test_what_somebody_else_has_taken_is_lost_and_what_has_ended_is_not(teller: Teller, replies: Replies) -> None:
-    mine, taken, ended = [await teller.start(f"{n}.1") for n in range(3)]
-    for said, lease in ((mine, 30), (taken, 0), (ended, 30)):
-        assert await replies.claim(said.chat.id, "me", lease)
-    assert await replies.claim(taken.chat.id, "other", 30)
-    assert await replies.written(ended.answer.id, "me", DONE)
-    assert await replies.finish(ended.answer.id, "me")
-    ids = [said.answer.id for said in (mine, taken, ended)]
-    assert await replies.lost("me", ids) == {taken.answer.id}
-    assert await replies.lost("other", ids) == {mine.answer.id}
-
-
 @pytest.mark.parametrize("dialect", ["postgresql"])
 @pytest.mark.postgres
 async def test_a_crowd_that_has_taken_every_connection_delays_no_renewal(migrated_url: str) -> None:

@@ -1,0 +1,112 @@
+"""Processes that stand still for longer than their lease and then go on: no answer stands in two places."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import secrets
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.sandbox.demo_models import asks_for_title
+from bot.sandbox.model_scripts import ModelScript, spoken, text_of, words
+from tests.cluster.processes import Nursery
+from tests.cluster.replicas import STRICT, WAITING, Replicas, Talk, talks
+from tests.services import RedisServer
+from tests.slack.world import shown
+
+pytestmark = [pytest.mark.postgres, pytest.mark.redis]
+LEASE = 1.6
+"""Seconds: short, so that a test can outlast it several times."""
+TAKEN_OVER = 2.0 * LEASE
+"""Seconds after which another process has it."""
+LONG, SHORT = 1300, 30
+"""Words: more than a message holds, and a few."""
+TROUBLES = ("message_not_in_streaming_state", "streaming_state_conflict", "no_reaction", "already_reacted",
+            "message_not_found")  # fmt: skip
+
+
+def answer_to(question: str) -> str:
+    """Every word tells where it belongs; every third answer is long."""
+    number = int(question.rpartition(" ")[2])
+    return " ".join(f"q{number}n{n:04}" for n in range(SHORT if number % 3 else LONG))
+
+
+def answering(asked: Any) -> ModelScript:
+    if asks_for_title(asked.messages):
+        return spoken("A short title", 100)
+    text = answer_to(text_of(asked.messages[-1]))
+    return ModelScript(words(text), rate=len(text) / 30)
+
+
+class Paused(Replicas):
+    """Replicas whose leases are short, at a Slack that takes a moment for each call."""
+
+    def __init__(self, folder: Path, nursery: Nursery, postgresql: str, redis: str, **options: Any) -> None:
+        super().__init__(folder, nursery, postgresql, redis, **options)
+        self._more_environment = {**self._more_environment, "TEST_LEASE": str(LEASE)}
+        self.models.answer_with("*", answering)
+        self.forgive(*TROUBLES)
+
+
+def judge(talk: Talk) -> None:
+    """Whole and once, in the database as in Slack, where the database says that it stands."""
+    world = talk.world
+    stored = world.messages(talk.thread)
+    asked = [m["text"] for m in stored if m["role"] == "user"]
+    assert sorted(asked) == sorted(talk.questions)
+    told = [(m["status"], m["text"]) for m in stored if m["role"] == "assistant"]
+    assert told == [("done", answer_to(question)) for question in asked]
+    stands = world.answers(talk.thread, talk.channel)
+    assert " ".join(map(shown, stands)).split() == " ".join(map(answer_to, asked)).split(), _summary(stands)
+    query = "SELECT a.parts FROM answers a JOIN chats c ON c.id = a.chat_id WHERE c.thread = ? ORDER BY a.number"
+    assert [part["ts"] for row in world.rows(query, talk.thread) for part in row["parts"]] == [m.ts for m in stands]
+    assert (len(world.headers(talk.thread, talk.channel)), len(world.menus(talk.thread, talk.channel))) == (1, 0)
+    assert not [m.ts for m in world.slack.thread(talk.channel, talk.thread) if WAITING in m.reactions]
+
+
+def _summary(stands: list[Any]) -> str:
+    said = [shown(message).split() for message in stands]
+    return json.dumps([f"{len(each)} words, {each[:1]} … {each[-1:]}" for each in said])
+
+
+async def settled(world: Replicas, begun: list[Talk]) -> None:
+    count = sum(len(talk.questions) for talk in begun)
+    await world.until(
+        lambda: len(world.rows("SELECT 1 FROM answers WHERE state = 'ended'")) == count, f"{count} answers"
+    )
+    await world.idle()
+    for talk in begun:
+        judge(talk)
+
+
+@pytest.mark.parametrize("redis_there", [True, False])
+async def test_a_process_that_stood_still_for_longer_than_its_lease_writes_no_word_twice(
+    tmp_path: Path, nursery: Nursery, postgresql_url: str, own_redis: RedisServer, redis_there: bool
+) -> None:
+    seed = secrets.randbelow(10_000)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    limits = replace(STRICT, latency=0.1)
+    async with Paused(tmp_path, nursery, postgresql_url, own_redis.url, count=2, limits=limits) as world:
+        if not redis_there:
+            own_redis.stop()
+        begun = talks(world, 9, 5)
+        talking = asyncio.gather(*(_talk(talk, chance.uniform(0.0, 4.0)) for talk in begun))
+        for number in range(5):
+            await asyncio.sleep(chance.uniform(0.3, 1.0))
+            await world.pause(number % 2, TAKEN_OVER + chance.uniform(0.0, LEASE))
+        await asyncio.wait_for(talking, 60)
+        await settled(world, begun)
+
+
+async def _talk(talk: Talk, after: float) -> None:
+    await asyncio.sleep(after)
+    await talk.begin()
+    for _ in range(2):
+        await asyncio.sleep(0.5)
+        await talk.go_on()
