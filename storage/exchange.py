@@ -15,6 +15,8 @@ from storage.columns import new_id, utc_now
 from storage.rows import from_files, image_rows, select_answers, to_answer, to_chat, to_message
 from storage.tables import OPEN, answers, attachments, chats, messages, participants, questions
 
+_EARLIER = answers.alias("earlier")
+
 
 @dataclass(frozen=True, slots=True)
 class NewMessage:
@@ -121,8 +123,10 @@ async def store_exchange(connection: AsyncConnection, chat: Chat, new: NewMessag
         asker_team=new.author_team or chat.team,
         question_ts=new.ts,
     )
-    # One statement, not one for each row: a message that is delivered twice must fail without a word in the log.
-    await connection.execute(insert(messages).values([_user_row(message, now), _assistant_row(answer, now)]))
+    # One after the other: a statement with many rows is compiled anew each time, and a message that is delivered twice
+    # must fail without a word in the log.
+    for row in (_user_row(message, now), _assistant_row(answer, now)):
+        await connection.execute(insert(messages), row)
     if new.images:
         await connection.execute(insert(attachments), image_rows(new.images, message.id))
     answer = replace(answer, queued=await _store_answer(connection, chat, answer))
@@ -168,38 +172,33 @@ def _assistant_row(answer: Answer, now: datetime) -> dict[str, Any]:
 
 async def _store_answer(connection: AsyncConnection, chat: Chat, answer: Answer) -> bool:
     """Store the work to do; tells whether it has to wait its turn."""
-    earlier = answers.alias("earlier")
-    ahead = exists().where(earlier.c.chat_id == chat.id, earlier.c.state != "ended")
-    queued = await connection.scalar(
-        insert(answers)
-        .values(
-            message_id=answer.id,
-            chat_id=chat.id,
-            number=answer.number,
-            question_id=answer.question_id,
-            state="waiting",
-            attempt=0,
-            complete=False,
-            cut=False,
-            parts=[],
-            stop_requested=False,
-            queued=select(ahead).scalar_subquery(),
-            asker=answer.asker,
-            asker_team=answer.asker_team,
-            question_ts=answer.question_ts,
-            model=str(chat.model),
-        )
-        .returning(answers.c.queued)
-    )
+    ahead = exists().where(_EARLIER.c.chat_id == chat.id, _EARLIER.c.state != "ended")
+    row = {
+        "message_id": answer.id,
+        "chat_id": chat.id,
+        "number": answer.number,
+        "question_id": answer.question_id,
+        "state": "waiting",
+        "attempt": 0,
+        "complete": False,
+        "cut": False,
+        "parts": [],
+        "stop_requested": False,
+        "asker": answer.asker,
+        "asker_team": answer.asker_team,
+        "question_ts": answer.question_ts,
+        "model": str(chat.model),
+    }
+    new = insert(answers).values(queued=select(ahead).scalar_subquery()).returning(answers.c.queued)
+    queued = await connection.scalar(new, row)
     return bool(queued)
 
 
 async def _take_part(connection: AsyncConnection, chat: Chat, author: str, now: datetime) -> None:
     """The chat moves to the top of the lists of its owner, its author and all who took part before."""
-    newcomers = [
-        {"team": chat.team, "user": user, "chat_id": chat.id, "active_at": now} for user in sorted({chat.owner, author})
-    ]
-    await connection.execute(insert_new(connection, participants).values(newcomers).on_conflict_do_nothing())
+    for user in sorted({chat.owner, author}):
+        newcomer = {"team": chat.team, "user": user, "chat_id": chat.id, "active_at": now}
+        await connection.execute(insert_new(connection, participants).on_conflict_do_nothing(), newcomer)
     there = or_(participants.c.user == author, participants.c.away == false())
     moved = {"active_at": now, "away": case((there, false()), else_=true())}  # who speaks is back, whatever was heard
     await connection.execute(update(participants).where(participants.c.chat_id == chat.id).values(moved))
