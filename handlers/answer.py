@@ -54,6 +54,7 @@ class SlackAnswer:
         self._draft = Draft()
         self._desire = Desire(self._channel, may_native=manner.native and slack.may_stream(self._channel))
         self._leftovers: list[str] = []
+        self._inherited: dict[str, Any] | None = None
         self._status = ThinkingStatus(slack, self._channel, self._thread, taken_up=answer.attempt > 1)
         self._ending: Ending | None = None
         self._written = False
@@ -232,7 +233,10 @@ class SlackAnswer:
             page.ts = answer["ts"]
             await self._appeared()
         else:
-            await self._slack.call(UPDATE, channel=self._channel, ts=page.ts, **content)
+            call = {"channel": self._channel, "ts": page.ts, **content}
+            await self._slack.call(UPDATE, **call)
+            if self._answer.parts and page.ts == self._answer.parts[-1].ts:
+                self._inherited = call
             self._status.covered()
         page.shown = text
         if final:
@@ -352,12 +356,18 @@ class SlackAnswer:
         self._desire.since = self._slack.desk.now() if self._draft.page.text else self._desire.since
 
     async def _look_again(self) -> None:
-        """A message that was posted twice, since the first call took effect after it had been given up, goes."""
-        if self._doubted_at is not None:
-            await asyncio.sleep(max(0.0, self._doubted_at + LATE - self._slack.desk.now()))
-            late = await self._unrecorded()
-            await self._end_streams(*late)
-            self._leftovers += late
+        """What took effect late, after it had been given up or this answer taken over, has to go.
+
+        That is a second message, or the text of the one before in the message that it was editing.
+        """
+        if self._doubted_at is None:
+            return
+        await asyncio.sleep(max(0.0, self._doubted_at + LATE - self._slack.desk.now()))
+        late = await self._unrecorded()
+        await self._end_streams(*late)
+        self._leftovers += late
+        if self._inherited is not None:
+            await self._slack.attempt(UPDATE, **self._inherited)
 
     async def _end_streams(self, *stamps: str) -> None:
         for ts in stamps:

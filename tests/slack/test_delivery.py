@@ -130,6 +130,23 @@ async def test_what_a_process_had_asked_for_before_it_ended_does_not_stay(
         assert len(world.slack.calls_of("chat.delete")) == 1
 
 
+async def test_what_a_process_was_writing_when_it_ended_does_not_replace_what_the_next_one_wrote(
+    worlds: Worlds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("handlers.answer.LATE", 4.0)
+    async with worlds(bobbin_stream=StreamMode.EDIT, bobbin_grace=0.0) as world:
+        world.say(TEXT, rate=25)
+        world.say(TEXT)
+        thread = await world.start("Say it.")
+        await world.until(lambda: world.answers(thread), "the first words")
+        fault = world.slack.fail("chat.update", "slow", seconds=3.0)
+        await world.until(lambda: fault.hits, "an edit is on its way")
+        await world.restart()
+        assert whole({"late": await world.answered(thread)}) == {}
+        (answer,) = world.answers(thread)
+        assert elements(answer, "feedback")
+
+
 async def test_a_process_that_ends_while_the_last_words_wait_leaves_them_to_the_next(worlds: Worlds) -> None:
     async with worlds(bobbin_grace=0.0) as world:
         world.forgive("message_not_in_streaming_state")
