@@ -85,6 +85,11 @@ class AnswerReader:
         """An error that stood in the stream; what was read before it is still returned."""
 
     @property
+    def begun(self) -> bool:
+        """Some of the answer's text has come."""
+        return self._wrote
+
+    @property
     def closed(self) -> bool:
         """The server has said `[DONE]`."""
         return self._closed
@@ -173,7 +178,7 @@ class AnswerReader:
 
     def _parse(self, payload: bytes) -> dict[str, Any] | None:
         try:
-            chunk = json.loads(payload)
+            chunk = json.loads(payload.decode())
         except ValueError:
             chunk = None
         if not isinstance(chunk, dict):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from typing import Any, cast
 
@@ -27,6 +27,13 @@ AFTERMATH = 3.0
 _LINGER = 0.1
 """Seconds that a server gets to end its response properly, which lets the connection be used again."""
 _ERROR_BODY_LIMIT = 64_000
+_FEW = 5
+"""So many answers at once are read piece by piece."""
+_PAUSE, _LONGEST_PAUSE = 0.005, 0.1
+"""Seconds for each answer that is being read, after which the pieces of more are read together, and the most of it. To
+read a piece costs the same whatever its size; what a crowd sees waits longer than this for Slack's budgets."""
+_SMALL = 8_000
+"""Bytes: where more has come at once, the next is not waited for, however many are read."""
 _APP_HEADERS = {"HTTP-Referer": "https://github.com/bobbin-chat/bobbin", "X-Title": "Bobbin"}
 """How OpenRouter wants applications to name themselves."""
 _KEY_PATHS = {"openrouter": "/key", "venice": "/api_keys/rate_limits"}
@@ -56,6 +63,7 @@ class OpenAICompatible:
         self._timeout = httpx.Timeout(timeout, connect=self._connect_timeout, pool=CONNECT_TIMEOUT)
         self._usage_wanted = True
         self._limit_field = "max_tokens"
+        self._streams = 0
 
     async def models(self) -> Sequence[ModelInfo]:
         """Its list, asked now. A server without one offers its default model. Raises ProviderError."""
@@ -78,7 +86,7 @@ class OpenAICompatible:
     async def stream(self, request: Request) -> AsyncIterator[Event]:
         """The answer as it comes. Raises ProviderError; see `Provider.stream`."""
         reader = AnswerReader(self._secrets)
-        async with self._answering(request) as response, aclosing(_Body(response, reader)) as body:
+        async with self._answering(request) as response, aclosing(_Body(response, reader, self._pause)) as body:
             while not reader.closed and (block := await body.next()) is not None:
                 for event in reader.feed(block):
                     body.renew()
@@ -97,13 +105,21 @@ class OpenAICompatible:
             response = await self._send("POST", f"{self._base}/chat/completions", body, self._timeout)
             try:
                 if response.is_success:
-                    yield response
+                    self._streams += 1
+                    try:
+                        yield response
+                    finally:
+                        self._streams -= 1
                     return
                 refusal = await _read_some(response)
             finally:
                 await response.aclose()
             if not (response.status_code in (400, 422) and self._adapt(body, refusal)):
                 raise fault_of_response(response.status_code, response.headers, refusal, secrets=self._secrets)
+
+    def _pause(self) -> float:
+        """Seconds to wait before more of an answer is read."""
+        return min(_LONGEST_PAUSE, _PAUSE * self._streams) if self._streams > _FEW else 0.0
 
     def _adapt(self, body: Mapping[str, Any], refusal: bytes) -> bool:
         """Whether a refusal was about a field of `body` that can be spared; it is from now on."""
@@ -168,16 +184,22 @@ class OpenAICompatible:
 class _Body:
     """The bytes of a response, until its end or, once the answer is finished, until they are no longer worth it."""
 
-    def __init__(self, response: httpx.Response, reader: AnswerReader) -> None:
+    def __init__(self, response: httpx.Response, reader: AnswerReader, pause: Callable[[], float]) -> None:
         self._reader = reader
+        self._pause = pause
         self._blocks = cast("AsyncGenerator[bytes, None]", response.aiter_bytes())
         self._until: float | None = None
+        self._small = False
 
     async def next(self) -> bytes | None:
         """The next bytes, None at the end. Raises ProviderError."""
         if not self._reader.finished:
+            if self._small and self._reader.begun and (pause := self._pause()):
+                await asyncio.sleep(pause)
             with _reading():
-                return await anext(self._blocks, None)
+                block = await anext(self._blocks, None)
+            self._small = block is not None and len(block) < _SMALL
+            return block
         if self._until is None:
             self._until = asyncio.get_running_loop().time() + AFTERMATH
         with suppress(TimeoutError, httpx.HTTPError):

@@ -150,6 +150,26 @@ async def test_a_flood_of_tiny_chunks_arrives_whole_and_lets_others_work(talk: T
     assert turns > 20
 
 
+async def test_a_crowds_pieces_are_read_together_and_a_few_answers_piece_by_piece(talk: Talk) -> None:
+    said = [delta(f"{number} ") for number in range(60)]
+
+    async def manners(heard: Heard, out: Out) -> None:
+        await out.head()
+        for piece in said:
+            await out.chunk(piece)
+            await asyncio.sleep(0.005)
+        await out.chunk(DONE)
+        await out.end()
+
+    async with RudeServer(manners).running() as server:
+        provider = talk.provider(server.url)
+        alone = await read(provider)
+        crowd = await asyncio.gather(*(read(provider) for _ in range(12)))
+    text = "".join(f"{number} " for number in range(60))
+    assert {text_of(events) for events in (alone, *crowd)} == {text}
+    assert max(len(events) for events in crowd) < len(alone)
+
+
 async def test_an_answer_is_over_when_the_model_says_so_whatever_the_server_does(talk: Talk) -> None:
     """A connection that stays open, or is cut, after the last word is nobody's concern."""
 
