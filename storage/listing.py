@@ -7,20 +7,23 @@ import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, and_, false, func, literal, select, tuple_
+from sqlalchemy import Select, func, literal, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain import Chat, Person
 from bot.errors import BadInput
 from storage.columns import UtcTime
 from storage.rows import to_chat
-from storage.search import holding
+from storage.search import Holding, holding, owned_by
 from storage.tables import chats, participants
 
+_Place = tuple[datetime, str]
+
 MOST_COUNTED = 1_000
-"""Chats of a list that are counted: so that the count of one with five thousand takes no longer."""
-MOST_FOUND = 500
+"""The newest chats, which are counted, or looked at for words: so that five thousand take no longer."""
+MOST_FOUND = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,52 +55,78 @@ async def list_chats(
     People take part from the first message on, so chats without one are in no list; nor are those in private channels
     that the person has left.
     """
-    own = and_(participants.c.team == person.team, participants.c.user == person.user, participants.c.away == false())
-    found = await holding(connection, words, own)
-    key = (participants.c.active_at, participants.c.chat_id)
-    query = select(chats, participants.c.active_at).join(participants, participants.c.chat_id == chats.c.id)
-    query = query.where(found.condition)
-    at_once = found.few and cursor is None
-    if at_once:
-        query = query.add_columns(func.count().over().label("total"))
-    if cursor is not None:
-        active_at, chat_id = _decode(cursor)
-        there = tuple_(literal(active_at, UtcTime), literal(chat_id))
-        query = query.where(tuple_(*key) > there if newer else tuple_(*key) < there)
-    query = query.order_by(*(column.asc() if newer else column.desc() for column in key)).limit(limit + 1)
-    rows = (await connection.execute(query)).all()
-    most = MOST_FOUND if words else MOST_COUNTED
+    there = None if cursor is None else _decode(cursor)
+    first = _in_order(select(participants.c.chat_id).where(owned_by(person)), there, newer=newer)
+    found = await holding(connection, words, person, first, limit + 1)
+    at_once = found.few and there is None
+    rows = (await connection.execute(_page(found, there, limit=limit + 1, newer=newer, counted=at_once))).all()
     more = len(rows) > limit
-    if cursor is None and not more:
+    at_least = False
+    if there is None and not more:
         total = len(rows)
     elif at_once:
         total = rows[0].total
     else:
-        total = await _count(connection, found.condition, most, searching=bool(words))
+        total, at_least = await _count(connection, found, person)
     shown = list(reversed(rows[:limit])) if newer else rows[:limit]
-    older = (cursor is not None) if newer else more
-    before = more if newer else cursor is not None
+    older = (there is not None) if newer else more
+    before = more if newer else there is not None
     return Page(
         chats=[to_chat(row) for row in shown],
         next_cursor=_encode(shown[-1].active_at, shown[-1].id) if older and shown else None,
-        total=total,
-        at_least=total >= most and not at_once,
+        total=max(total, len(shown)),
+        at_least=at_least,
         previous_cursor=_encode(shown[0].active_at, shown[0].id) if before and shown else None,
     )
 
 
-async def _count(connection: AsyncConnection, mine: ColumnElement[bool], most: int, *, searching: bool) -> int:
-    """How many there are, or `most`."""
-    source = participants.join(chats, chats.c.id == participants.c.chat_id) if searching else participants
-    some = select(literal(1)).select_from(source).where(mine).limit(most)
-    return await connection.scalar(select(func.count()).select_from(some.subquery())) or 0
+def _page(found: Holding, there: _Place | None, *, limit: int, newer: bool, counted: bool) -> Select[Any]:
+    """The chats themselves are read for those of the page alone."""
+    some = select(participants.c.chat_id, participants.c.active_at).where(found.condition)
+    if counted:
+        some = some.add_columns(func.count().over().label("total"))
+    if found.joined:
+        some = some.join(chats, chats.c.id == participants.c.chat_id)
+    shown = _in_order(some, there, newer=newer).limit(limit).subquery()
+    key = (shown.c.active_at, shown.c.chat_id)
+    query = select(chats, *shown.c).join(shown, shown.c.chat_id == chats.c.id)
+    return query.order_by(*(each.asc() if newer else each.desc() for each in key))
+
+
+def _in_order(query: Select[Any], there: _Place | None = None, *, newer: bool = False) -> Select[Any]:
+    """From this place of the list on, or with `newer` back from it."""
+    key = (participants.c.active_at, participants.c.chat_id)
+    if there is not None:
+        place = tuple_(literal(there[0], UtcTime), literal(there[1]))
+        query = query.where(tuple_(*key) > place if newer else tuple_(*key) < place)
+    return query.order_by(*(each.asc() if newer else each.desc() for each in key))
+
+
+async def _count(connection: AsyncConnection, found: Holding, person: Person) -> tuple[int, bool]:
+    """How many there are, and whether there may be more."""
+    newest = _in_order(select(participants.c.chat_id).where(owned_by(person))).limit(MOST_COUNTED)
+    if found.all:
+        counted = await _number(connection, newest)
+        return counted, counted >= MOST_COUNTED
+    some = select(literal(1)).where(found.condition).limit(MOST_FOUND)
+    if found.joined:
+        some = some.join_from(participants, chats, chats.c.id == participants.c.chat_id)
+    if not found.few:
+        some = some.where(participants.c.chat_id.in_(newest))
+    total = await _number(connection, some)
+    at_least = total >= MOST_FOUND or (not found.few and await _number(connection, newest) >= MOST_COUNTED)
+    return total, at_least
+
+
+async def _number(connection: AsyncConnection, query: Select[Any]) -> int:
+    return await connection.scalar(select(func.count()).select_from(query.subquery())) or 0
 
 
 def _encode(active_at: datetime, chat_id: str) -> str:
     return base64.urlsafe_b64encode(f"{active_at.isoformat()} {chat_id}".encode()).decode().rstrip("=")
 
 
-def _decode(cursor: str) -> tuple[datetime, str]:
+def _decode(cursor: str) -> _Place:
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
         moment, _, chat_id = base64.urlsafe_b64decode(padded.encode("ascii")).decode("ascii").partition(" ")

@@ -141,7 +141,9 @@ participants = Table(
     Column("chat_id", ID, _chat(), primary_key=True),
     Column("active_at", UtcTime, nullable=False),
     Column("away", Boolean, nullable=False, server_default=false()),
+    Column("indexed", Boolean, nullable=False, server_default=false()),
     Index("ix_participants_chat_id", "chat_id"),
+    Index("ix_participants_indexed", "team", "user", "indexed", "chat_id"),
 )
 Index(
     "ix_participants_shown",
@@ -155,6 +157,7 @@ Index(
 """Who has a chat in the own list; `active_at` is the chat's newest message, here so that a list is one index scan.
 
 `away`: the person has left the private channel where the chat stands, and does not see it until they are back.
+`indexed`: what stands in the chat is in `passages` for this person. Only PostgreSQL has that; its triggers keep both.
 """
 
 questions = Table(

@@ -20,6 +20,8 @@ SHORT, SHORT_NOWHERE = "ku", "q7"
 """Two letters that are in most chats, and two that are in none."""
 CHINESE, CHINESE_NOWHERE = "灯台", "鯨肉"
 """A word in a few of each person's chats, and one that is in none."""
+MANY, SOME = "pomegranate", "watermelon"
+"""In one of three of each person's chats, and in one of ten."""
 TITLED = "lighthouse"
 """Stands in the titles of a few chats of each person, and nowhere else."""
 
@@ -78,6 +80,8 @@ INSERT INTO messages (id, chat_id, number, role, text, status, author, created_a
          CASE WHEN n % 2 = 0 THEN 'user' ELSE 'assistant' END,
          a.text || ' {COMMON} ' || b.text || CASE
            WHEN o.turn % 140 = 3 AND n % {PER_CHAT} = 4 THEN ' {RARE}, {CHINESE}が見える。'
+           WHEN o.turn % 3 = 1 AND n % {PER_CHAT} = 6 THEN ' {MANY}'
+           WHEN o.turn % 10 = 4 AND n % {PER_CHAT} = 7 THEN ' {SOME}'
            WHEN o.turn IS NULL AND n % 50 = 1 THEN ' {ELSEWHERE}' ELSE '' END,
          'done', CASE WHEN n % 2 = 0 THEN coalesce(o.name, 'U' || n / {PER_CHAT} % 20000) END, now(), now()
   FROM generate_series(0::bigint, :chats:::bigint * {PER_CHAT} - 1) AS s(n)
@@ -103,7 +107,7 @@ def fill(url: str, chats: int, people: list[Heavy]) -> str:
         _index(connection)
         size = connection.execute("SELECT pg_size_pretty(pg_database_size(current_database()))").fetchone()
     assert size is not None
-    return f"rows in {rows:.0f} s, indexes of trigrams in {time.monotonic() - began - rows:.0f} s, {size[0]}"
+    return f"rows in {rows:.0f} s, passages and their index in {time.monotonic() - began - rows:.0f} s, {size[0]}"
 
 
 def _say_who_owns(connection: psycopg.Connection, people: list[Heavy]) -> None:
@@ -119,18 +123,22 @@ def _say_who_owns(connection: psycopg.Connection, people: list[Heavy]) -> None:
 def _store(connection: psycopg.Connection, chats: int) -> None:
     """In one transaction that empties the tables first: what stands in them needs no log then."""
     # Quicker made anew than filled; the foreign keys hold, so that nobody needs to look.
-    connection.execute("DROP INDEX ix_messages_trigrams, ix_chats_trigrams")
+    connection.execute("DROP INDEX ix_passages_grams")
     connection.execute("SET session_replication_role = replica")
     connection.execute("SET jit = off")
     with connection.transaction():
-        connection.execute("TRUNCATE chats, messages, answers, participants CASCADE")
+        connection.execute("TRUNCATE chats, messages, answers, participants, passages CASCADE")
         for statement in _statements(_ROWS.replace(":chats:", str(chats))):
             connection.execute(statement)
 
 
 def _index(connection: psycopg.Connection) -> None:
+    """As the migration does it."""
+    passages = import_module("storage.migrations.versions.0008_passages")
+    connection.execute("SET session_replication_role = origin")
     connection.execute("SET maintenance_work_mem = '2GB'")
-    for statement in import_module("storage.migrations.versions.0006_lists").TRIGRAMS:
+    connection.execute("ANALYZE")
+    for statement in (passages.FILL, passages.GRAMS_INDEX, passages.UNCOUNTED):
         connection.execute(statement.encode())
     connection.execute("VACUUM (ANALYZE)")
 

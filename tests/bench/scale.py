@@ -122,6 +122,8 @@ OPERATIONS: dict[str, Operation] = {
     "search: a rare word": search(filling.RARE, found=True),
     "search: a word of a few titles": search(filling.TITLED, found=True),
     "search: a word in every chat": search(filling.COMMON, found=True),
+    "search: a word in one of three chats": search(filling.MANY, found=True),
+    "search: a word in one of ten chats": search(filling.SOME, found=True),
     "search: a common and a rare word": search(f"{filling.COMMON} {filling.RARE}", found=True),
     "search: a word that is nowhere": search(filling.NOWHERE, found=False),
     "search: a word of others alone": search(filling.ELSEWHERE, found=False),
@@ -182,12 +184,12 @@ async def measure(seen: list[View], rounds: int, offset: int) -> None:
 def report(seen: list[View]) -> bool:
     """As a table; whether everything is flat."""
     base, flat = seen[0], True
-    print(f"\n{'median, ms':34}" + "".join(f"{view.name:>20}" for view in seen) + "  ratios")
+    print(f"\n{'median, ms':38}" + "".join(f"{view.name:>20}" for view in seen) + "  ratios")
     for name in OPERATIONS:
         ratios = [view.median(name) / base.median(name) for view in seen[1:]]
         flat &= max(ratios) <= FLAT
         columns = "".join(f"{view.median(name):20.2f}" for view in seen)
-        print(f"{name:34}{columns}  {', '.join(f'{r:.2f}' for r in ratios)}{'' if max(ratios) <= FLAT else '  <-'}")
+        print(f"{name:38}{columns}  {', '.join(f'{r:.2f}' for r in ratios)}{'' if max(ratios) <= FLAT else '  <-'}")
     return flat
 
 

@@ -2,31 +2,58 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 
 import pytest
 from sqlalchemy import text
 
-from bot.domain import Person, TitleBy
+from bot.domain import Chat, Ending, Person, Status, TitleBy
 from storage.chats import Chats, NewMessage
 from storage.database import Database
-from tests.storage.saying import MODEL
+from storage.replies import Replies
+from tests.storage.saying import MODEL, Teller
 
 ANN, BEN = Person("T1", "U1"), Person("T1", "U2")
 WORDS = ("boat", "Lighthouse", "100%", "a_b", "a/b", "ÄRGER", "it's", "ab", "日本語", "\\n", "back\\slash", '"quoted"')
+WAYS = pytest.mark.parametrize("way", ["read", "indexed first", "indexed later"])
+"""Whether what is said is in PostgreSQL's index: not at all, as it is said, or all at once."""
+ON_POSTGRESQL = pytest.mark.parametrize("dialect", ["postgresql"])
 
 
-async def _fill(chats: Chats) -> dict[str, list[str]]:
+async def _index(database: Database) -> None:
+    """All that there is, as if everybody had had many chats before."""
+    if database.dialect == "postgresql":
+        async with database.begin() as connection:
+            await connection.execute(text("UPDATE participants SET indexed = true WHERE NOT indexed"))
+
+
+async def _indexed(database: Database, person: Person) -> int:
+    async with database.read() as connection:
+        query = text('SELECT count(*) FROM participants WHERE "user" = :user AND indexed')
+        return await connection.scalar(query, {"user": person.user}) or 0
+
+
+async def _start(chats: Chats, said: str, person: Person = ANN) -> Chat:
+    message = NewMessage(said, person.user)
+    return (await chats.start(team=person.team, owner=person.user, model=MODEL, message=message)).chat
+
+
+async def _fill(database: Database, way: str) -> dict[str, list[str]]:
     """Chats of two people with random words in titles and messages; the texts of Ann's, by chat."""
-    chance, texts = random.Random(7), {}
+    chats, chance, texts = Chats(database), random.Random(7), {}
     for number in range(60):
         person = BEN if number % 3 == 0 else ANN
         said = [" ".join(chance.choices(WORDS, k=chance.randrange(1, 4))) for _ in range(3)]
-        first = await chats.start(team="T1", owner=person.user, model=MODEL, message=NewMessage(said[0], person.user))
-        await chats.say(first.chat.id, NewMessage(said[1], person.user))
-        await chats.set_title(first.chat.id, said[2], TitleBy.PERSON)
+        chat = await _start(chats, said[0], person)
+        if way == "indexed first":
+            await _index(database)
+        await chats.say(chat.id, NewMessage(said[1], person.user))
+        await chats.set_title(chat.id, said[2], TitleBy.PERSON)
         if person is ANN:
-            texts[first.chat.id] = said
+            texts[chat.id] = said
+    if way == "indexed later":
+        await _index(database)
     return texts
 
 
@@ -35,15 +62,10 @@ def _expected(texts: dict[str, list[str]], words: str) -> set[str]:
     return {chat for chat, said in texts.items() if all(any(word in each.lower() for each in said) for word in wanted)}
 
 
-@pytest.mark.parametrize("indexed", [True, False])
-async def test_each_word_is_found_wherever_it_stands(database: Database, indexed: bool) -> None:
-    if not indexed and database.dialect == "postgresql":
-        async with database.begin() as connection:
-            await connection.execute(text("DROP INDEX ix_messages_trigrams, ix_chats_trigrams"))
-    chats = Chats(database)
-    texts = await _fill(chats)
-    for words in (
-        *WORDS,
+@WAYS
+async def test_each_word_is_found_wherever_it_stands(database: Database, way: str) -> None:
+    chats, texts = Chats(database), await _fill(database, way)
+    more = (
         "BOAT",
         "house",
         "ärger",
@@ -52,15 +74,90 @@ async def test_each_word_is_found_wherever_it_stands(database: Database, indexed
         "ab 日本語",
         "nowhere",
         "boat nowhere",
-    ):
+        "b",
+        "%",
+        "本",
+    )
+    for words in (*WORDS, *more):
         page = await chats.list_for(ANN, limit=100, words=words)
         assert {chat.id for chat in page.chats} == _expected(texts, words), words
         assert (page.total, page.at_least) == (len(page.chats), False)
 
 
-async def test_a_search_is_paged_and_counted(database: Database) -> None:
+@WAYS
+async def test_words_mean_what_they_are_made_of(database: Database, way: str) -> None:
+    said = (
+        *("q", "qu", "Quay", "50%", "50 %", "a_b", "axb", "1/2", "1\\2", "don't", "dont", "{}", "x\ny", "x\ty", "xy"),
+        *(
+            "Straße",
+            "strasse",
+            "Ärger",
+            "arger",
+            "naïve",
+            "naive",
+            "ПРИВЕТ",
+            "é",
+            "e\u0301",
+            "👍",
+            "👍🏽",
+            "\x00",
+            "\ufffd",
+        ),
+        *("灯", "灯台", "灯台守が見える。", "東京の灯", "台灯", "トウキョウ", "한국어", "한 국 어", "a灯", "word" * 40),
+    )
     chats = Chats(database)
-    wanted = _expected(await _fill(chats), "boat")
+    texts: dict[str, list[str]] = {}
+    for each in said:
+        texts[(await _start(chats, f"{each} and more" if len(texts) % 2 else each)).id] = [
+            each.replace("\x00", "\ufffd")
+        ]
+        if way == "indexed first":
+            await _index(database)
+    for number in range(100):  # so that none of them is common
+        await _start(chats, f"chat {number}")
+    if way == "indexed later":
+        await _index(database)
+    for words in (
+        *said,
+        "Q",
+        "QU",
+        "uay",
+        "0%",
+        "_",
+        "/2",
+        "\\",
+        "ÄR",
+        "ß",
+        "ß ST",
+        "台",
+        "台守",
+        "守が見える。",
+        "привет",
+        "Ï",
+    ):
+        page = await chats.list_for(ANN, limit=100, words=words)
+        expected = _expected(texts, words.replace("\x00", "\ufffd"))
+        assert {chat.id for chat in page.chats if chat.id in texts} == expected, words
+
+
+@WAYS
+async def test_what_only_others_say_is_not_found(database: Database, way: str) -> None:
+    chats = Chats(database)
+    for number in range(12):
+        await _start(chats, "tangerine 橘 zq" if number % 2 else "apple 林檎", BEN if number % 2 else ANN)
+        if way == "indexed first":
+            await _index(database)
+    if way == "indexed later":
+        await _index(database)
+    for words in ("tangerine", "橘", "zq", "q"):
+        assert [(await chats.list_for(person, limit=10, words=words)).total for person in (ANN, BEN)] == [0, 6], words
+    stranger = Person("T2", ANN.user)
+    assert (await chats.list_for(stranger, limit=10, words="apple")).total == 0
+
+
+@WAYS
+async def test_a_search_is_paged_and_counted(database: Database, way: str) -> None:
+    chats, wanted = Chats(database), _expected(await _fill(database, way), "boat")
     found: list[str] = []
     cursor = None
     while True:
@@ -70,24 +167,126 @@ async def test_a_search_is_paged_and_counted(database: Database) -> None:
         if (cursor := page.next_cursor) is None:
             break
     assert (len(found), set(found)) == (len(wanted), wanted)
+    everything = await chats.list_for(ANN, limit=100)
+    assert found == [chat.id for chat in everything.chats if chat.id in wanted]
 
 
-async def test_counting_ends_where_it_would_become_dear(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+@WAYS
+async def test_a_rare_word_is_found_far_down(database: Database, way: str) -> None:
+    """Beyond the chats that are looked at to find the way; and the pages go there and back."""
+    chats = Chats(database)
+    rare = [(await _start(chats, f"Zanzibar {number}")).id for number in range(5)]
+    for number in range(70):
+        await _start(chats, f"chat {number}")
+    if way != "read":
+        await _index(database)
+    first = await chats.list_for(ANN, limit=3, words="ZANZI")
+    rest = await chats.list_for(ANN, limit=3, words="ZANZI", cursor=first.next_cursor)
+    back = await chats.list_for(ANN, limit=3, words="ZANZI", cursor=rest.previous_cursor, newer=True)
+    assert [chat.id for chat in (*first.chats, *rest.chats)] == rare[::-1]
+    assert [chat.id for chat in back.chats] == [chat.id for chat in first.chats]
+    assert [(page.total, page.at_least) for page in (first, rest, back)] == [(5, False)] * 3
+
+
+@WAYS
+async def test_counting_ends_where_it_would_become_dear(
+    database: Database, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
     monkeypatch.setattr("storage.listing.MOST_COUNTED", 12)
     monkeypatch.setattr("storage.listing.MOST_FOUND", 5)
     chats = Chats(database)
-    await _fill(chats)
+    await _fill(database, way)
     listed, found = await chats.list_for(ANN, limit=3), await chats.list_for(ANN, limit=3, words="a")
     assert [(page.total, page.at_least) for page in (listed, found)] == [(12, True), (5, True)]
 
 
+async def test_a_count_is_never_below_what_is_seen(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("storage.listing.MOST_COUNTED", 2)
+    chats = Chats(database)
+    for number in range(20):
+        await _start(chats, "old boat" if number < 12 else "new")
+    page = await chats.list_for(ANN, limit=10, words="boat")
+    assert (len(page.chats), page.total, page.at_least) == (10, 10, True)
+
+
+# PostgreSQL's index
+
+
 @pytest.mark.postgres
-@pytest.mark.parametrize("dialect", ["postgresql"])
-async def test_a_rare_word_is_looked_up_in_the_index(database: Database) -> None:
-    """Only PostgreSQL has it; what is asked of it must fit it, or searches of people with many chats become slow."""
-    await _fill(Chats(database))
+@ON_POSTGRESQL
+async def test_the_index_is_used_for_words_of_any_length(database: Database) -> None:
+    """Whether it fits what is asked of it: else searches of people with many chats become slow, and nothing else."""
+    await _fill(database, "indexed later")
+    for word in ("灯", "zq", "zanzibar"):
+        query = """EXPLAIN SELECT chat_id FROM passages WHERE search_grams(team, "user", text, 1)
+            @> search_grams('T1', 'U1', lower(:word), least(length(lower(:word)), 3))"""
+        async with database.read() as connection:
+            plan = "\n".join(await connection.scalars(text(query), {"word": word}))
+        assert "ix_passages_grams" in plan
+
+
+@pytest.mark.postgres
+@ON_POSTGRESQL
+async def test_first_chats_are_not_indexed_and_later_ones_are(database: Database) -> None:
+    chats = Chats(database)
+    for number in range(53):
+        await _start(chats, f"zebra{number}")
+    await _start(chats, "zebra", BEN)
+    assert (await _indexed(database, ANN), await _indexed(database, BEN)) == (3, 0)
+    for number in (10, 49, 50, 52):
+        assert (await chats.list_for(ANN, limit=10, words=f"zebra{number}")).total == 1
+    found = await chats.list_for(ANN, limit=10, words="zebra5")  # three in the index, and one that is not
+    assert [found.total, found.at_least] == [4, False]
+
+
+@pytest.mark.postgres
+@ON_POSTGRESQL
+async def test_what_changes_is_found_as_it_is_now(database: Database, teller: Teller) -> None:
+    chat = (await teller.start(text="the first question")).chat
+    await _index(database)
+    await teller.answer(chat, "a half", Status.FAILED)
+    failed = (await teller.chats.messages(chat.id))[1]
+    assert await teller.replies.retry(failed.id) is not None
+    await teller.answer(chat, "the whole answer")
+    await teller.say(chat, "second")
+    await teller.answer(chat, "")
+    await teller.chats.set_title(chat.id, "Fruit", TitleBy.PERSON)
+    await teller.chats.set_title(chat.id, "Vegetables", TitleBy.PERSON)
+    for number in range(3):
+        await teller.start(f"{number}.0", "other")
+
+    async def found(words: str) -> bool:
+        return bool((await teller.chats.list_for(ANN, limit=10, words=words)).chats)
+
+    for words in ("first", "whole", "SECOND", "vege", "answer vegetables"):
+        assert await found(words), words
+    for words in ("half", "fruit", "first fruit"):
+        assert not await found(words), words
     async with database.begin() as connection:
-        await connection.execute(text("SET LOCAL enable_seqscan = off"))
-        query = "EXPLAIN SELECT 1 FROM messages WHERE text ILIKE '%' || 'lighthouse' || '%' ESCAPE '/'"
-        plan = "\n".join(await connection.scalars(text(query)))
-    assert "ix_messages_trigrams" in plan
+        await connection.execute(text("DELETE FROM chats"))
+        assert await connection.scalar(text("SELECT count(*) FROM passages")) == 0
+
+
+@pytest.mark.postgres
+@ON_POSTGRESQL
+async def test_who_joins_finds_what_was_said_before_and_at_that_very_moment(
+    database: Database, teller: Teller, replies: Replies
+) -> None:
+    """An answer is completed while the newcomer's first message is being stored: neither sees the other's work yet."""
+    for number in range(50):
+        await _start(teller.chats, f"chat {number}", BEN)
+    chat = (await teller.start(text="a question of Ann's")).chat
+    answer = await replies.claim(chat.id, "writer", 30)
+    assert answer is not None
+    async with database.begin() as connection:
+        await connection.execute(text("UPDATE chats SET message_count = message_count WHERE id = :id"), {"id": chat.id})
+        joins = text("INSERT INTO participants (team, \"user\", chat_id, active_at) VALUES ('T1', 'U2', :id, now())")
+        await connection.execute(joins, {"id": chat.id})
+        writing = asyncio.create_task(
+            replies.written(answer.id, "writer", Ending(Status.DONE, "an answer about cranes"))
+        )
+        await asyncio.sleep(0.3)
+    assert await writing
+    assert await _indexed(database, BEN) == 1
+    for words in ("ann's", "cranes"):
+        assert [one.id for one in (await teller.chats.list_for(BEN, limit=10, words=words)).chats] == [chat.id], words
