@@ -9,7 +9,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -94,12 +95,13 @@ class Cluster(World):
         os.kill(pid, how)
         await self.until(lambda: dead(pid), "the process ends")
 
-    async def pause(self, number: int, seconds: float) -> None:
-        """The process does nothing for a while and does not know it, like a machine that stands still."""
+    @contextmanager
+    def standing_still(self, number: int) -> Iterator[None]:
+        """Meanwhile the process does nothing, and does not know it afterwards, as when its machine was halted."""
         pid = self.processes[number]
         os.kill(pid, signal.SIGSTOP)
         try:
-            await asyncio.sleep(seconds)
+            yield
         finally:
             os.kill(pid, signal.SIGCONT)
 

@@ -7,11 +7,13 @@ import json
 import random
 import secrets
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bot.config import StreamMode
 from bot.sandbox.demo_models import asks_for_title
 from bot.sandbox.model_scripts import ModelScript, spoken, text_of, words
 from tests.cluster.processes import Nursery
@@ -22,8 +24,7 @@ from tests.slack.world import shown
 pytestmark = [pytest.mark.postgres, pytest.mark.redis]
 LEASE = 1.6
 """Seconds: short, so that a test can outlast it several times."""
-TAKEN_OVER = 2.0 * LEASE
-"""Seconds after which another process has it."""
+WRITTEN = "SELECT message_id FROM answers WHERE state = 'running'"
 LONG, SHORT = 1300, 30
 """Words: more than a message holds, and a few."""
 TROUBLES = ("message_not_in_streaming_state", "streaming_state_conflict", "no_reaction", "already_reacted",
@@ -46,11 +47,17 @@ def answering(asked: Any) -> ModelScript:
 class Paused(Replicas):
     """Replicas whose leases are short, at a Slack that takes a moment for each call."""
 
-    def __init__(self, folder: Path, nursery: Nursery, postgresql: str, redis: str, **options: Any) -> None:
+    def __init__(
+        self, folder: Path, nursery: Nursery, postgresql: str, redis: str, mode: StreamMode, **options: Any
+    ) -> None:
         super().__init__(folder, nursery, postgresql, redis, **options)
-        self._more_environment = {**self._more_environment, "TEST_LEASE": str(LEASE)}
+        self._more_environment = {**self._more_environment, "TEST_LEASE": str(LEASE), "BOBBIN_STREAM": mode}
         self.models.answer_with("*", answering)
         self.forgive(*TROUBLES)
+
+    def owner(self, number: int) -> str:
+        """A pattern for the name by which this process holds answers."""
+        return f"%:{self.processes[number]}:%"
 
 
 def judge(talk: Talk) -> None:
@@ -84,29 +91,45 @@ async def settled(world: Replicas, begun: list[Talk]) -> None:
         judge(talk)
 
 
-@pytest.mark.parametrize("redis_there", [True, False])
+@pytest.mark.parametrize(("redis_there", "mode"), [(True, StreamMode.AUTO), (False, StreamMode.EDIT)])
 async def test_a_process_that_stood_still_for_longer_than_its_lease_writes_no_word_twice(
-    tmp_path: Path, nursery: Nursery, postgresql_url: str, own_redis: RedisServer, thorough: bool, redis_there: bool
+    tmp_path: Path,
+    nursery: Nursery,
+    postgresql_url: str,
+    own_redis: RedisServer,
+    thorough: bool,
+    redis_there: bool,
+    mode: StreamMode,
 ) -> None:
     """Two of three do so again and again, at random moments of answers in one message and in several."""
     seed = secrets.randbelow(10_000)
     print(f"seed {seed}")
     chance = random.Random(seed)
     limits = replace(STRICT, latency=0.1)
-    async with Paused(tmp_path, nursery, postgresql_url, own_redis.url, limits=limits) as world:
+    async with Paused(tmp_path, nursery, postgresql_url, own_redis.url, mode, limits=limits) as world:
         if not redis_there:
             own_redis.stop()
-        begun = talks(world, 9, 5)
-        talking = asyncio.gather(*(_talk(talk, chance.uniform(0.0, 4.0)) for talk in begun))
-        await asyncio.gather(*(_stand_still(world, number, 15 if thorough else 3, chance) for number in (0, 1)))
+        begun = talks(world, 12, 6)
+        talking = asyncio.gather(*(_talk(talk, chance.uniform(0.0, 8.0)) for talk in begun))
+        await asyncio.gather(*(_stand_still(world, number, 20 if thorough else 4, chance) for number in (0, 1)))
         await asyncio.wait_for(talking, 60)
         await settled(world, begun)
 
 
 async def _stand_still(world: Paused, number: int, times: int, chance: random.Random) -> None:
-    for _ in range(times):
+    """Until another process has what this one was writing, or has ended it."""
+    for turn in range(times):
         await asyncio.sleep(chance.uniform(0.3, 1.5))
-        await world.pause(number, TAKEN_OVER + chance.uniform(0.0, LEASE))
+        with world.standing_still(number):
+            mine = [row["message_id"] for row in world.rows(f"{WRITTEN} AND owner LIKE ?", world.owner(number))]
+            await asyncio.sleep(LEASE)
+            whose = world.owner(number) if turn % 2 else "%"
+            await world.until(partial(_nobody_writes, world, mine, whose), "somebody else has it, or has ended it")
+            await asyncio.sleep(chance.uniform(0.0, LEASE))
+
+
+def _nobody_writes(world: Paused, answer_ids: list[str], whose: str) -> bool:
+    return not world.rows(f"{WRITTEN} AND message_id = ANY(?) AND owner LIKE ?", answer_ids, whose)
 
 
 async def _talk(talk: Talk, after: float) -> None:

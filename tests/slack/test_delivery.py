@@ -109,6 +109,31 @@ async def test_what_appears_long_after_it_was_given_up_does_not_stay(
         assert whole({"late": await world.answered(thread)}) == {}
 
 
+@pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
+async def test_who_has_lost_an_answer_notices_before_its_next_call(
+    worlds: Worlds, monkeypatch: pytest.MonkeyPatch, mode: StreamMode
+) -> None:
+    """Nothing renews here but doubt: as long as the lease holds the answer goes on, and then nothing is called."""
+    monkeypatch.setattr("bot.replies.recovery.RENEW_EVERY", 3600.0)
+    monkeypatch.setattr("bot.replies.recovery.SWEEP_EVERY", 3600.0)
+    monkeypatch.setattr("bot.replies.lease.SURE", 0.3)
+    monkeypatch.setattr("handlers.answer.LATE", 1.0)
+    async with worlds(bobbin_stream=mode) as world:
+        world.say(TEXT, rate=25)
+        world.say(TEXT)
+        thread = await world.start("Say it.")
+        await world.until(lambda: len(world.answers(thread)[0].states) > 3, "it grows")
+        await world.execute("UPDATE answers SET owner = 'other', lease_until = '2099-01-01 00:00:00.000000'")
+        await asyncio.sleep(0.4)  # whatever is called in this time begins while nobody can have taken over
+        calls = len(world.slack.calls)
+        await asyncio.sleep(2.0)
+        assert len(world.slack.calls) == calls
+        assert world.rows("SELECT owner, state FROM answers") == [{"owner": "other", "state": "running"}]
+        await world.execute("UPDATE answers SET owner = NULL, lease_until = '2001-01-01 00:00:00.000000'")
+        await world.restart()
+        assert whole({"lost": await world.answered(thread)}) == {}
+
+
 @pytest.mark.parametrize(
     ("mode", "method"), [(StreamMode.NATIVE, "chat.startStream"), (StreamMode.EDIT, "chat.postMessage")]
 )

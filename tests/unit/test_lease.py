@@ -1,0 +1,73 @@
+"""Who may have lost an answer asks before it goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from bot.replies import lease
+from bot.replies.lease import SURE, Lease, Moment
+
+
+def long_ago() -> Moment:
+    return Moment(steady=time.monotonic() - SURE, wall=time.time() - SURE)
+
+
+def test_the_clock_that_says_more_is_believed() -> None:
+    """One stands still while a machine sleeps; the other may be set, forward or back."""
+    assert Moment(steady=time.monotonic(), wall=time.time() - 100.0).age() >= 100.0
+    assert Moment(steady=time.monotonic() - 100.0, wall=time.time()).age() >= 100.0
+    assert Moment(steady=time.monotonic() - 100.0, wall=time.time() + 1000.0).age() >= 100.0
+
+
+async def test_a_lease_that_was_just_renewed_costs_nothing() -> None:
+    asked = asyncio.Event()
+    held = Lease(Moment(), asked.set)
+    await held.sure()
+    assert not asked.is_set()
+
+
+@pytest.mark.parametrize("doubted", [False, True])
+async def test_everybody_waits_until_the_database_has_renewed_it(doubted: bool) -> None:
+    asked = asyncio.Event()
+    before = Moment()
+    held = Lease(before if doubted else long_ago(), asked.set)
+    if doubted:
+        held.doubt()
+    waiting = [asyncio.create_task(held.sure()) for _ in range(3)]
+    await asked.wait()
+    asked.clear()
+    held.renewed(before if doubted else long_ago())  # an answer to what was asked before
+    await asked.wait()
+    assert not any(task.done() for task in waiting)
+    held.renewed(Moment())
+    await asyncio.gather(*waiting)
+    await held.sure()
+
+
+async def test_who_has_lost_it_is_cancelled_however_fresh_it_seems() -> None:
+    held = Lease(long_ago(), lambda: None)
+    waiting = asyncio.create_task(held.sure())
+    await asyncio.sleep(0)
+    held.lose()
+    await asyncio.wait([waiting])
+    assert waiting.cancelled()
+    held.renewed(Moment())
+    late = asyncio.create_task(held.sure())
+    await asyncio.wait([late])
+    assert late.cancelled()
+
+
+async def test_one_answer_from_the_database_is_enough_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "SURE", 0.2)
+    asked: list[float] = []
+    held = Lease(Moment(), lambda: asked.append(time.monotonic()))
+    await asyncio.sleep(0.25)
+    waiting = asyncio.create_task(held.sure())
+    await asyncio.sleep(0)
+    held.renewed(Moment())
+    await waiting
+    await held.sure()
+    assert len(asked) == 1
