@@ -30,6 +30,7 @@ from bot.sandbox.model_scripts import Fault, ModelScript, spoken, text_of, words
 from bot.sandbox.models import ModelServer, create_models_app
 from bot.sandbox.records import Message, Thread
 from bot.sandbox.server import Sandbox
+from tests.fair import fair_clock
 
 Found = TypeVar("Found")
 Row = dict[str, Any]
@@ -78,6 +79,7 @@ class World:
         self.models = models or ModelServer(words_per_second=5000.0)
         self.slack = Sandbox(
             limits=limits or Limits.off(),
+            clock=fair_clock(),
             **installation(),
             mounts=[Mount("/models/v1", create_models_app(self.models))],
         )

@@ -148,6 +148,11 @@ def _table(title: str, counts: Mapping[str, int]) -> None:
         print(f"  {count:6}  {name}")
 
 
+async def soak(folder: Path, minutes: float, per_minute: float, redis: str | None) -> bool:
+    """Whether all was well."""
+    return await Soak(folder, minutes, per_minute, redis).run()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=60.0)
@@ -164,7 +169,7 @@ def main() -> None:
         print(f"without Redis: {why}")
         redis = None
     try:
-        well = asyncio.run(Soak(folder, given.minutes, given.per_minute, redis.url if redis else None).run())
+        well = asyncio.run(soak(folder, given.minutes, given.per_minute, redis.url if redis else None))
     finally:
         if redis is not None:
             redis.close()
