@@ -168,12 +168,16 @@ def _messages(programs: Programs, feed: Feed, gate: Gate) -> APIRouter:
         return await respond(request, person, chat, answer, 200)
 
     async def respond(request: Request, person: Person, chat: Chat, answer: Answer, status: int) -> Response:
+        token = token_of(request.headers) or ""
+        watched = waiting(programs, feed, person, chat, answer)
         if EVENT_STREAM in request.headers.get("accept", ""):
-            watched = waiting(programs, feed, person, chat, answer)
-            events = alive(streamed(programs, gate, watched, token_of(request.headers) or ""))
+            events = alive(streamed(programs, gate, watched, token))
             return StreamingResponse(events, status, {"Cache-Control": "no-store"}, media_type=EVENT_STREAM)
-        async with waiting(programs, feed, person, chat, answer) as wait:
-            return JSONResponse(await outcome(programs, wait, await wait.whole()), status)
+        async with watched as wait, gate.guarding(wait.listener, token):
+            try:
+                return JSONResponse(await outcome(programs, wait, await wait.whole()), status)
+            except Revoked:
+                raise unauthorized() from None
 
     return routes
 

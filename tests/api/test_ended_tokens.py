@@ -61,6 +61,21 @@ async def test_a_revoked_token_ends_a_stream_at_once_and_not_its_answer(world: W
     assert world.rows("SELECT status FROM messages WHERE role = 'assistant'")[0]["status"] == "done"
 
 
+async def test_a_revoked_token_ends_a_request_that_waits_and_not_its_answer(world: World, api: Api) -> None:
+    chat = await api.conversation()
+    world.say(" ".join(map(str, range(60))), rate=30)
+    said = asyncio.ensure_future(api.http.post(f"/chat/conversations/{chat}/messages", json={"content": "hi"}))
+    await world.until(
+        lambda: world.rows("SELECT 1 FROM answers WHERE state = 'running'"), "the answer is being written"
+    )
+    await world.slack.command("alice", "general", "/chats", "token revoke")
+    response = await said
+    assert (response.status_code, response.json()["error"]) == (401, "Unauthorized")
+    assert world.rows("SELECT status FROM messages WHERE role = 'assistant'")[0]["status"] == "running"
+    await world.idle()
+    assert world.rows("SELECT status FROM messages WHERE role = 'assistant'")[0]["status"] == "done"
+
+
 async def test_what_nobody_tells_is_seen_by_looking(world: World, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bot.api.auth.ASK_AGAIN", 0.05)
     monkeypatch.setattr("bot.replies.live.Live.tokens_ended", lambda *_: None)
