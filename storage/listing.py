@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Select, func, literal, select, tuple_
+from sqlalchemy import FromClause, Select, func, literal, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain import Chat, Person
@@ -56,7 +56,7 @@ async def list_chats(
     that the person has left.
     """
     there = None if cursor is None else _decode(cursor)
-    first = _in_order(select(participants.c.chat_id).where(owned_by(person)), there, newer=newer)
+    first = _in_order(select(participants.c.chat_id).where(owned_by(person)), participants, there, newer=newer)
     found = await holding(connection, words, person, first, limit + 1)
     at_once = found.few and there is None
     rows = (await connection.execute(_page(found, there, limit=limit + 1, newer=newer, counted=at_once))).all()
@@ -67,7 +67,7 @@ async def list_chats(
     elif at_once:
         total = rows[0].total
     else:
-        total, at_least = await _count(connection, found, person)
+        total, at_least = await _count(connection, found, person, searching=bool(words))
     shown = list(reversed(rows[:limit])) if newer else rows[:limit]
     older = (there is not None) if newer else more
     before = more if newer else there is not None
@@ -82,40 +82,43 @@ async def list_chats(
 
 def _page(found: Holding, there: _Place | None, *, limit: int, newer: bool, counted: bool) -> Select[Any]:
     """The chats themselves are read for those of the page alone."""
-    some = select(participants.c.chat_id, participants.c.active_at).where(found.condition)
+    some = select(found.source.c.chat_id, found.source.c.active_at)
     if counted:
         some = some.add_columns(func.count().over().label("total"))
-    if found.joined:
-        some = some.join(chats, chats.c.id == participants.c.chat_id)
-    shown = _in_order(some, there, newer=newer).limit(limit).subquery()
+    shown = _in_order(_held(some, found), found.source, there, newer=newer).limit(limit).subquery()
     key = (shown.c.active_at, shown.c.chat_id)
     query = select(chats, *shown.c).join(shown, shown.c.chat_id == chats.c.id)
     return query.order_by(*(each.asc() if newer else each.desc() for each in key))
 
 
-def _in_order(query: Select[Any], there: _Place | None = None, *, newer: bool = False) -> Select[Any]:
+def _held(query: Select[Any], found: Holding) -> Select[Any]:
+    if found.joined:
+        query = query.join_from(found.source, chats, chats.c.id == found.source.c.chat_id)
+    return query.select_from(found.source).where(*found.conditions)
+
+
+def _in_order(
+    query: Select[Any], source: FromClause = participants, there: _Place | None = None, *, newer: bool = False
+) -> Select[Any]:
     """From this place of the list on, or with `newer` back from it."""
-    key = (participants.c.active_at, participants.c.chat_id)
+    key = (source.c.active_at, source.c.chat_id)
     if there is not None:
         place = tuple_(literal(there[0], UtcTime), literal(there[1]))
         query = query.where(tuple_(*key) > place if newer else tuple_(*key) < place)
     return query.order_by(*(each.asc() if newer else each.desc() for each in key))
 
 
-async def _count(connection: AsyncConnection, found: Holding, person: Person) -> tuple[int, bool]:
+async def _count(connection: AsyncConnection, found: Holding, person: Person, *, searching: bool) -> tuple[int, bool]:
     """How many there are, and whether there may be more."""
     newest = _in_order(select(participants.c.chat_id).where(owned_by(person))).limit(MOST_COUNTED)
-    if found.all:
-        counted = await _number(connection, newest)
+    counted = 0 if found.few else await _number(connection, newest)
+    if not searching:
         return counted, counted >= MOST_COUNTED
-    some = select(literal(1)).where(found.condition).limit(MOST_FOUND)
-    if found.joined:
-        some = some.join_from(participants, chats, chats.c.id == participants.c.chat_id)
+    some = _held(select(literal(1)), found).limit(MOST_FOUND)
     if not found.few:
         some = some.where(participants.c.chat_id.in_(newest))
     total = await _number(connection, some)
-    at_least = total >= MOST_FOUND or (not found.few and await _number(connection, newest) >= MOST_COUNTED)
-    return total, at_least
+    return total, total >= MOST_FOUND or counted >= MOST_COUNTED
 
 
 async def _number(connection: AsyncConnection, query: Select[Any]) -> int:

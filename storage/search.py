@@ -13,58 +13,66 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import (
+    CTE,
     ColumnElement,
-    CompoundSelect,
+    FromClause,
     Select,
-    Text,
     and_,
-    column,
+    bindparam,
     exists,
     false,
     func,
-    literal,
-    literal_column,
     or_,
     select,
-    table,
+    text,
     true,
-    union,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain import Person
-from storage.columns import SafeText
-from storage.tables import chats, messages, participants
+from storage.columns import SafeText, UtcTime
+from storage.tables import ID, chats, messages, participants
 
-LOOKED_AT = 60
+LOOKED_AT = 40
 """Chats, those that the page would begin with, that are looked at to find the way."""
 MOST_WORDS = 8
 """Words that are looked at for rare ones."""
 
-_passages = table("passages", column("chat_id", Text), column("text", Text))
+_INDEXED_OR_PLAIN = text(
+    """
+SELECT own.chat_id, own.active_at FROM passages
+JOIN participants AS own ON own.team = :team AND own."user" = :user AND own.chat_id = passages.chat_id AND NOT own.away
+WHERE search_grams(passages.team, passages."user", passages.text, 1)
+    @> search_grams(:team, :user, lower(:word), least(length(lower(:word)), 3))
+  AND passages.text LIKE '%' || lower(:pattern) || '%' ESCAPE '/'
+UNION
+SELECT own.chat_id, own.active_at FROM participants AS own JOIN chats ON chats.id = own.chat_id
+WHERE own.team = :team AND own."user" = :user AND NOT own.away AND NOT own.indexed
+  AND (title ILIKE '%' || :pattern || '%' ESCAPE '/' OR EXISTS (
+    SELECT FROM messages WHERE chat_id = chats.id AND text ILIKE '%' || :pattern || '%' ESCAPE '/'))
+"""
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Holding:
     """Which of a person's chats hold the words."""
 
-    condition: ColumnElement[bool]
-    """On participants, joined with chats."""
-    few: bool = False
-    """All that it finds is found in one go, so that counting costs nothing more."""
-    joined: bool = True
-    """It needs the chats."""
-    all: bool = False
-    """It leaves none of the person's out."""
+    source: FromClause
+    """Where the chats stand, by `chat_id` and `active_at`: participants, or few of them."""
+    conditions: tuple[ColumnElement[bool], ...]
+    """On the source, joined with chats where `joined` says so."""
+    joined: bool = False
 
-
-def _of(person: Person) -> ColumnElement[bool]:
-    return and_(participants.c.team == person.team, participants.c.user == person.user)
+    @property
+    def few(self) -> bool:
+        """All are found in one go, so that counting costs nothing more."""
+        return self.source is not participants
 
 
 def owned_by(person: Person) -> ColumnElement[bool]:
     """Which rows of the participants make the person's list."""
-    return and_(_of(person), participants.c.away == false())
+    return and_(participants.c.team == person.team, participants.c.user == person.user, participants.c.away == false())
 
 
 async def holding(
@@ -74,20 +82,23 @@ async def holding(
 
     `first`: the ids of the person's chats, those of the page that is wanted before others; `page`: how many it takes.
     """
+    own = owned_by(person)
     if not words:
-        return Holding(owned_by(person), joined=False, all=True)
+        return Holding(participants, (own,))
     rare = await _rare(connection, words, person, first, page)
-    conditions = [_holds(word) for word in words if word not in rare]
-    joined = bool(conditions)
-    for at, word in enumerate(rare):
-        found = _found(person, word).cte(f"found_{at}").prefix_with("MATERIALIZED")
-        conditions.append(participants.c.chat_id.in_(select(found.c.chat_id)))
-    return Holding(and_(owned_by(person), *conditions), few=bool(rare), joined=joined)
+    common = [_holds(word) for word in words if word not in rare]
+    if not rare:
+        return Holding(participants, (own, *common), joined=True)
+    source, *others = [_found(person, word, at) for at, word in enumerate(rare)]
+    in_others = [source.c.chat_id.in_(select(other.c.chat_id)) for other in others]
+    return Holding(source, (*in_others, *common), joined=bool(common))
 
 
 def _holds(word: str) -> ColumnElement[bool]:
-    in_message = exists().where(messages.c.chat_id == chats.c.id, messages.c.text.icontains(word, autoescape=True))
-    return or_(chats.c.title.icontains(word, autoescape=True), in_message)
+    of_chat = and_(messages.c.chat_id == chats.c.id, messages.c.text.icontains(word, autoescape=True))
+    # Not EXISTS: PostgreSQL would at times rather read all messages there are once than those of a chat for each.
+    in_message = select(messages.c.number).where(of_chat).limit(1).scalar_subquery()
+    return or_(chats.c.title.icontains(word, autoescape=True), in_message.is_not(None))
 
 
 async def _rare(
@@ -109,18 +120,10 @@ async def _rare(
     return [word for word, held in zip(words, each_held, strict=False) if 2 * held < looked_at]
 
 
-def _found(person: Person, word: str) -> CompoundSelect[tuple[str]]:
+def _found(person: Person, word: str, at: int) -> CTE:
     """The chats of this person that hold the word, and perhaps some of others."""
-    lower = func.lower(literal(word, SafeText))
-    grams = func.search_grams(person.team, person.user, lower, func.least(func.length(lower), 3))
-    escaped = re.sub(r"([/%_])", r"/\1", word)
-    indexed = select(_passages.c.chat_id).where(
-        literal_column('search_grams(team, "user", text, 1)').bool_op("@>")(grams),
-        _passages.c.text.like("%" + func.lower(literal(escaped, SafeText)) + "%", escape="/"),
-    )
-    plain = (
-        select(participants.c.chat_id)
-        .join(chats, chats.c.id == participants.c.chat_id)
-        .where(_of(person), participants.c.indexed == false(), _holds(word))
-    )
-    return union(indexed, plain)
+    pattern = re.sub(r"([/%_])", r"/\1", word)
+    of_word = {"word": word, "pattern": pattern, "team": person.team, "user": person.user}
+    values = [bindparam(name, value, SafeText, unique=True) for name, value in of_word.items()]
+    query = _INDEXED_OR_PLAIN.bindparams(*values).columns(chat_id=ID, active_at=UtcTime)
+    return query.cte(f"found_{at}").prefix_with("MATERIALIZED")

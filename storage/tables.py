@@ -16,6 +16,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    and_,
     false,
     literal_column,
     not_,
@@ -143,17 +144,12 @@ participants = Table(
     Column("away", Boolean, nullable=False, server_default=false()),
     Column("indexed", Boolean, nullable=False, server_default=false()),
     Index("ix_participants_chat_id", "chat_id"),
-    Index("ix_participants_indexed", "team", "user", "indexed", "chat_id"),
 )
-Index(
-    "ix_participants_shown",
-    participants.c.team,
-    participants.c.user,
-    participants.c.active_at,
-    participants.c.chat_id,
-    sqlite_where=not_(participants.c.away),
-    postgresql_where=not_(participants.c.away),
-)
+_LISTED = (participants.c.team, participants.c.user, participants.c.active_at, participants.c.chat_id)
+_SHOWN = not_(participants.c.away)
+_PLAIN = and_(_SHOWN, not_(participants.c.indexed))
+Index("ix_participants_shown", *_LISTED, sqlite_where=_SHOWN, postgresql_where=_SHOWN)
+Index("ix_participants_plain", *_LISTED, sqlite_where=_PLAIN, postgresql_where=_PLAIN)
 """Who has a chat in the own list; `active_at` is the chat's newest message, here so that a list is one index scan.
 
 `away`: the person has left the private channel where the chat stands, and does not see it until they are back.

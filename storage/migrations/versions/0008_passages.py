@@ -153,7 +153,14 @@ def upgrade() -> None:
     if on_postgresql:
         op.execute(LOCK)
     op.add_column("participants", sa.Column("indexed", sa.Boolean(), nullable=False, server_default=sa.false()))
-    op.create_index("ix_participants_indexed", "participants", ["team", "user", "indexed", "chat_id"])
+    plain = sa.text("NOT away AND NOT indexed")
+    op.create_index(
+        "ix_participants_plain",
+        "participants",
+        ["team", "user", "active_at", "chat_id"],
+        sqlite_where=plain,
+        postgresql_where=plain,
+    )
     if on_postgresql:
         for statement in (GRAMS, *KEEPING, FILL, GRAMS_INDEX, UNCOUNTED):
             op.execute(sa.text(statement.replace(":", "\\:")))
@@ -172,5 +179,5 @@ def downgrade() -> None:
         op.execute("DROP TRIGGER search_was_titled ON chats")
         for function in ("took_part", "is_indexed", "was_said", "was_titled", "keep", "grams"):
             op.execute(f"DROP FUNCTION search_{function}")
-    op.drop_index("ix_participants_indexed", table_name="participants")
+    op.drop_index("ix_participants_plain", table_name="participants")
     op.drop_column("participants", "indexed")
