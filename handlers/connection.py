@@ -20,6 +20,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.errors import StorageError
 from bot.observability import get_logger
 from handlers import register_all
+from handlers.gate import gate
 from handlers.guests import SharedApp
 from handlers.surface import Surface
 from handlers.workspaces import Workspaces
@@ -50,6 +51,7 @@ def new_session() -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         timeout=aiohttp.ClientTimeout(total=10, connect=5),
         connector=aiohttp.TCPConnector(limit=0, limit_per_host=64, keepalive_timeout=60),
+        trace_configs=[gate()],
     )
 
 

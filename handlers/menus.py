@@ -41,6 +41,8 @@ HEADERS_OF = 900.0
 """Seconds after a question in which its chat's header is looked for, and put there if it is missing."""
 HEADERS_AT_START = 86_400.0
 """The same for a process that starts: nobody may have looked for as long as that."""
+LATE = 20.0
+"""Seconds after which a menu that another process was just posting has appeared, or never will."""
 CROWDED = 0.5
 """When less than this share of Slack's edits is left, headers go another way that costs none."""
 
@@ -58,6 +60,7 @@ class Menus:
         self._service, self._questions, self._chats = service, questions, chats
         self._workspaces, self._names, self._marks = workspaces, names, marks
         self._offering: set[str] = set()
+        self._offered_again: dict[str, tuple[Question, float]] = {}
         self._heading: set[str] = set()
         self._starting: set[str] = set()
         self._readings: dict[str, asyncio.Task[Question]] = {}
@@ -187,6 +190,7 @@ class Menus:
             except (SlackError, ChatError) as error:
                 log.warning("menu_not_found_again", question=question.id, reason=type(error).__name__)
                 continue
+            self._offered_again[question.id] = question, time.monotonic()
             await self.offer(question)
         for question in await self._questions.ready(older_than, 50):
             assert question.model is not None
@@ -199,6 +203,20 @@ class Menus:
                 await self._questions.give_up(question.id)
                 continue
             await self.after_choice(chosen, self._service.models.label(question.model))
+
+    async def tidy(self) -> None:
+        """Questions that were offered again may have two menus: whoever posted the first may have died of it."""
+        for question, since in list(self._offered_again.values()):
+            if time.monotonic() - since < LATE:
+                continue
+            del self._offered_again[question.id]
+            kept = (await self._questions.get(question.id)).menu_ts
+            if kept is None or (slack := await self._slack_of(question)) is None:
+                continue
+            with suppress(SlackError):
+                for ts in await self._all(slack, question, blocks.menu_id(question.id)):
+                    if ts != kept:
+                        await slack.attempt("chat.delete", channel=question.place.channel, ts=ts)
 
     async def after_choice(self, chosen: Chosen, label: str, response_url: str | None = None) -> None:
         """Turns the menu into the header, or into the request for a question."""
@@ -335,13 +353,15 @@ class Menus:
 
     async def _find(self, slack: Slack, question: Question, block_id: str | None = None) -> str | None:
         """A menu, or the message that begins with this block, which was posted although nobody told us."""
-        place = question.place
         try:
-            found = await slack.own_messages(place.channel, place.thread, question.asked_at or place.thread)
+            return next(iter(await self._all(slack, question, block_id or blocks.menu_id(question.id))), None)
         except Refused:
             return None
-        wanted = block_id or blocks.menu_id(question.id)
-        return next((str(m["ts"]) for m in found if blocks.has_block(m, wanted)), None)
+
+    async def _all(self, slack: Slack, question: Question, block_id: str) -> list[str]:
+        place = question.place
+        found = await slack.own_messages(place.channel, place.thread, question.asked_at or place.thread)
+        return [str(message["ts"]) for message in found if blocks.has_block(message, block_id)]
 
     async def _replace(
         self, slack: Slack, channel: str, ts: str, content: list[dict[str, Any]], text: str, response_url: str | None

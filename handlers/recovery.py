@@ -1,4 +1,4 @@
-"""Menus that were promised and never confirmed, dialogs submitted and never shown: a process died in between."""
+"""Menus that were promised and never confirmed, or stand twice; dialogs submitted and never shown: a process died."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ class MenuRecovery:
         while True:
             try:
                 await self._menus.offer_again(older_than)
+                await self._menus.tidy()
                 await self._openings.again(older_than)
                 await self._menus.head_again(older_than)
                 await self._menus.draw_again(older_than)

@@ -17,6 +17,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.observability import Metrics, get_logger
 from handlers.desk import Desk
+from handlers.gate import Before, passing
 
 log = get_logger(__name__)
 
@@ -105,11 +106,11 @@ class Slack:
         self._streamless: dict[str, float] = {}
         self._not_here: dict[str, float] = {}
         self._done: OrderedDict[tuple[str, ...], float] = OrderedDict()
-        self._before: Callable[[], Awaitable[None]] | None = None
+        self._before: Before | None = None
         self.desk = desk
 
-    def guarded(self, before: Callable[[], Awaitable[None]]) -> Slack:
-        """The same workspace, where each call is made at the moment in which `before` returns."""
+    def guarded(self, before: Before) -> Slack:
+        """The same workspace, where each call leaves at the moment in which `before` returns."""
         guarded = copy.copy(self)
         guarded._before = before
         return guarded
@@ -120,7 +121,8 @@ class Slack:
             await self._before()
         began, result = time.monotonic(), "ok"
         try:
-            answer = await getattr(self._client, method.replace(".", "_"))(**arguments)
+            with passing(self._before):
+                answer = await getattr(self._client, method.replace(".", "_"))(**arguments)
             return dict(answer.data) if isinstance(answer.data, dict) else {}
         except SlackApiError as error:
             known = _classify(method, error)

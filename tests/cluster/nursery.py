@@ -15,7 +15,8 @@ import sys
 import bot.commands  # noqa: F401  what `bobbin run` imports when it is called
 from bot.cli import main
 from bot.replies import engine, lease, recovery
-from handlers import answer, pace
+from handlers import answer, menus, pace
+from handlers import recovery as menu_recovery
 
 
 def child(environment: dict[str, str], log: str) -> None:
@@ -36,6 +37,8 @@ def hurry(haste: float) -> None:
     for method, rate in pace.RATES.items():
         pace.RATES[method] = pace.Rate(rate.per_second * haste, rate.burst * haste)
     answer.LATE /= haste
+    menus.LATE /= haste
+    menu_recovery.EVERY /= haste
 
 
 def shorten(part: float) -> None:

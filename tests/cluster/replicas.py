@@ -156,5 +156,7 @@ async def settled(world: Replicas, begun: list[Talk], timeout: float = PATIENCE,
     await world.until(lambda: len(world.rows("SELECT 1 FROM answers WHERE state = 'ended'")) == count,
                       f"{count} answers", timeout)  # fmt: skip
     await world.idle()
+    # A second menu of a process that was killed after posting it goes a little later.
+    await world.until(lambda: not any(world.menus(talk.thread, talk.channel) for talk in begun), "no menu is left")
     for talk in begun:
         talk.judge(in_order=in_order)

@@ -9,9 +9,14 @@ from typing import Any
 import pytest
 
 from bot.config import StreamMode
+from bot.observability import Metrics
 from bot.sandbox.limits import Limits
 from bot.sandbox.model_scripts import ModelScript
+from bot.sandbox.server import Sandbox
 from handlers import pace
+from handlers.connection import new_client, new_session
+from handlers.desk import Desk
+from handlers.slack import Slack, Unsure
 from tests.slack.conftest import Worlds
 from tests.slack.essays import essay, marks
 from tests.slack.world import World, below, elements
@@ -132,6 +137,25 @@ async def test_who_has_lost_an_answer_notices_before_its_next_call(
         await world.execute("UPDATE answers SET owner = NULL, lease_until = '2001-01-01 00:00:00.000000'")
         await world.restart()
         assert whole({"lost": await world.answered(thread)}) == {}
+
+
+async def test_a_call_that_was_begun_in_time_does_not_leave_too_late() -> None:
+    """Between the first look and the first byte the process may stand still, so it looks again."""
+    asked: list[int] = []
+
+    async def until_lost() -> None:
+        asked.append(len(asked))
+        if len(asked) > 1:
+            raise asyncio.CancelledError
+
+    async with Sandbox(limits=Limits.off()) as sandbox, new_session() as session:
+        client = new_client(sandbox.bot_token, sandbox.api_url, session)
+        slack = Slack(client, team="T1", bot_user="U1", desk=Desk(), metrics=Metrics(), session=session)
+        with pytest.raises(Unsure):
+            await slack.guarded(until_lost).call("chat.postMessage", channel="C0GENERAL", text="Too late.")
+        assert asked == [0, 1]
+        await slack.call("chat.postMessage", channel="C0GENERAL", text="In time.")
+        assert [call.args["text"] for call in sandbox.calls_of("chat.postMessage")] == ["In time."]
 
 
 @pytest.mark.parametrize(
