@@ -31,7 +31,7 @@ check: .venv/.ready-dev ## style, types and import rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/mypy --explicit-package-bases scripts/audit.py scripts/bootstrap.py scripts/commands_page.py scripts/mutants.py scripts/picture.py scripts/release.py
+	$(BIN)/mypy --explicit-package-bases scripts/audit.py scripts/bootstrap.py scripts/commands_page.py scripts/mutants.py scripts/passes.py scripts/picture.py scripts/release.py
 	$(BIN)/lint-imports
 	$(BIN)/python -m scripts.audit
 
@@ -40,7 +40,7 @@ soak: .venv/.ready-dev ## an hour of mixed use with faults at random (MINUTES=5:
 
 mutants: .venv/.ready-dev ## tests the tests: changes the core here and there, tells what none notices (MODULE=handlers/pace.py SAMPLE=40)
 	@$(PYTHON) scripts/bootstrap.py --mutants
-	$(BIN)/python -m scripts.mutants $(MODULE) --sample $(SAMPLE)
+	$(BIN)/python -m scripts.mutants $(MODULE) --sample $(SAMPLE) $(if $(SEED),--seed $(SEED))
 
 audit: .venv/.ready-dev ## asks the open database of vulnerabilities about every dependency (needs the network)
 	$(BIN)/python -m scripts.audit --online

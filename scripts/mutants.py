@@ -1,109 +1,180 @@
 """`make mutants`: changes one place after the other in the modules that matter most, and tells what no test notices.
 
 Each run takes a sample, since all two thousand changes with tests of the whole product would take a day. It works in a
-clone of the last commit. Exit code 1 when a change survived.
+clone of the last commit, and tries on each change only the tests that pass through the changed statement, the quick
+ones first. Exit code 1 when a change survived.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
+import contextlib
+import itertools
+import json
+import os
 import random
-import shutil
+import shlex
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+from cosmic_ray.commands.init import init
+from cosmic_ray.mutating import mutate_and_test
 from cosmic_ray.work_db import WorkDB, use_db
-from cosmic_ray.work_item import WorkerOutcome, WorkItem, WorkResult
+from cosmic_ray.work_item import MutationSpec, WorkResult
 
 ROOT = Path(__file__).resolve().parent.parent
 TESTS = {
     "handlers/pace.py": "tests/unit/test_pace.py tests/unit/test_pace_turns.py tests/unit/test_pace_endings.py "
     "tests/unit/test_pace_replicas.py",
     "handlers/answer.py": "tests/slack/test_control.py tests/slack/test_delivery.py tests/slack/test_hard_cases.py "
-    "tests/slack/test_never_stuck.py tests/slack/test_direct.py tests/cluster/test_kills.py",
+    "tests/slack/test_never_stuck.py tests/slack/test_direct.py tests/slack/test_start.py tests/slack/test_people.py "
+    "tests/cluster/test_kills.py",
     "bot/chats/history.py": "tests/unit/test_history.py tests/slack/test_people.py",
     "bot/chats/service.py": "tests/slack/test_start.py tests/slack/test_continue.py tests/slack/test_control.py "
-    "tests/slack/test_titles.py tests/slack/test_lists.py tests/slack/test_direct.py tests/api/test_calls.py",
+    "tests/slack/test_titles.py tests/slack/test_lists.py tests/slack/test_direct.py tests/slack/test_home.py "
+    "tests/slack/test_attachments.py tests/slack/test_dialogs.py tests/slack/test_shortcuts.py "
+    "tests/slack/test_never_stuck.py tests/slack/test_people.py tests/api/test_calls.py",
 }
 """The modules, and the tests that must notice when something in them is wrong."""
 SILENT = ("ReplaceBinaryOperator_BitOr",)
 """Changes that only touch annotations, which nothing evaluates."""
+ENOUGH = 240.0
+"""Seconds of tests that are spent on one change at most."""
+PATIENCE = 20.0
+"""Seconds that a test waits for what a change may keep from ever coming: less than usual."""
 TIMEOUT = 600.0
-CONFIGURATION = """[cosmic-ray]
-module-path = "{module}"
-timeout = {timeout}
-excluded-modules = []
-test-command = "{python} -m pytest -x -q -n0 -p no:cacheprovider {tests}"
-[cosmic-ray.distributor]
-name = "local"
-"""
+"""Seconds after which tests that have not ended are thought to hang, which is noticed too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """A test, how many seconds it takes, and the lines of the module that it passes."""
+
+    test: str
+    seconds: float
+    lines: frozenset[int]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m scripts.mutants", description=__doc__)
     parser.add_argument("modules", nargs="*", help="only these")
     parser.add_argument("--sample", type=int, default=40, help="changes in each module")
-    parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
+    parser.add_argument("--seed", type=int, default=random.randrange(1_000_000), help="take the same sample again")
+    parser.add_argument("--skip", type=int, default=0, help="go on in the sample after so many")
+    parser.add_argument(
+        "--passes",
+        type=lambda name: Path(name).resolve(),
+        help="a folder that keeps which test passes where, for the next run",
+    )
     options = parser.parse_args()
-    print(f"seed {options.seed}")
+    os.environ["TEST_PATIENCE"] = str(PATIENCE)
+    print(f"seed {options.seed}", flush=True)
     survived = 0
     for module in options.modules or TESTS:
-        survived += _mutate(module, options.sample, random.Random(options.seed))
+        with tempfile.TemporaryDirectory(prefix="bobbin-mutants-") as folder:
+            clone = Path(folder, "clone")
+            subprocess.run(["git", "clone", "-q", str(ROOT), str(clone)], check=True)
+            with contextlib.chdir(clone):
+                passed = _passed(module, options.passes or Path(folder))
+                sample = _sample(module, options.sample, random.Random(options.seed))
+                survived += _try(module, sample, options.skip, passed)
     return min(survived, 1)
 
 
-def _mutate(module: str, sample: int, chance: random.Random) -> int:
-    with tempfile.TemporaryDirectory(prefix="bobbin-mutants-") as folder:
-        clone, session = Path(folder, "clone"), Path(folder, "session.sqlite")
-        subprocess.run(["git", "clone", "-q", str(ROOT), str(clone)], check=True)
-        configuration = Path(folder, "cosmic-ray.toml")
-        configuration.write_text(
-            CONFIGURATION.format(module=module, timeout=TIMEOUT, python=sys.executable, tests=TESTS[module])
-        )
-        _cosmic_ray(clone, "init", configuration, session)
-        with use_db(str(session), WorkDB.Mode.open) as work:
-            _thin_out(work, sample, chance)
-        _cosmic_ray(clone, "exec", configuration, session)
-        with use_db(str(session), WorkDB.Mode.open) as work:
-            return _report(module, work)
+def _passed(module: str, folder: Path) -> list[Passed]:
+    """The module's tests, the quickest first; last those whose other processes pass where this one cannot see it."""
+    file = folder / f"{module.replace('/', '.')}.jsonl"
+    if not file.exists():
+        new = file.with_suffix(".new")
+        command = _pytest("-n2", "-p", "scripts.passes", "--passes-of", module, "--passes-to", str(new))
+        done = subprocess.run([*command, *TESTS[module].split()], check=False)
+        if done.returncode not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+            sys.exit(f"the tests of {module} did not run")
+        new.rename(file)
+    told = [json.loads(line) for line in file.read_text().splitlines()]
+    found = [Passed(one["test"], one["seconds"], frozenset(one["lines"][module])) for one in told]
+    return sorted(found, key=lambda one: (not one.lines, one.seconds))
 
 
-def _cosmic_ray(clone: Path, command: str, configuration: Path, session: Path) -> None:
-    program = shutil.which("cosmic-ray", path=str(Path(sys.executable).parent))
-    assert program is not None
-    subprocess.run([program, command, str(configuration), str(session)], cwd=clone, check=True)
+def _pytest(*options: str) -> list[str]:
+    return [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options]
 
 
-def _thin_out(work: WorkDB, sample: int, chance: random.Random) -> None:
-    items: list[WorkItem] = list(work.work_items)
-    worth = [item for item in items if not _operator(item).startswith(SILENT)]
-    chosen = {item.job_id for item in chance.sample(worth, min(sample, len(worth)))}
-    for item in items:
-        if item.job_id not in chosen:
-            work.set_result(item.job_id, WorkResult(worker_outcome=WorkerOutcome.SKIPPED))
+def _sample(module: str, size: int, chance: random.Random) -> list[MutationSpec]:
+    """Changes at random, no two in the same place as long as there are others."""
+    with use_db(":memory:", WorkDB.Mode.create) as work:
+        init([Path(module)], work, {})
+        changes = [item.mutations[0] for item in work.work_items]
+    places: dict[tuple[int, int], list[MutationSpec]] = {}
+    for change in sorted(changes, key=lambda one: (one.start_pos, one.operator_name, one.occurrence)):
+        if not _name(change).startswith(SILENT):
+            places.setdefault(change.start_pos, []).append(change)
+    rounds: list[MutationSpec] = []
+    while len(rounds) < size and places:
+        here = chance.sample(sorted(places), len(places))
+        rounds += [places[place].pop(chance.randrange(len(places[place]))) for place in here]
+        places = {place: left for place, left in places.items() if left}
+    return rounds[:size]
 
 
-def _operator(item: WorkItem) -> str:
-    return str(item.mutations[0].operator_name).removeprefix("core/")
-
-
-def _report(module: str, work: WorkDB) -> int:
-    """Prints what came of each change that was tried; gives how many survived."""
-    tried = survived = 0
-    items = {item.job_id: item for item in work.work_items}
-    for job, result in work.results:
-        if result.worker_outcome == WorkerOutcome.SKIPPED:
-            continue
-        tried += 1
-        if result.is_killed:
-            continue
-        survived += 1
-        mutation = items[job].mutations[0]
-        print(f"\nsurvived: {_operator(items[job])} at {module}:{mutation.start_pos[0]}\n{result.diff or ''}")
+def _try(module: str, sample: Sequence[MutationSpec], skip: int, passed: Sequence[Passed]) -> int:
+    """Prints what comes of each change; gives how many survived."""
+    survived = 0
+    for number, change in enumerate(sample[skip:], skip + 1):
+        tests = _tests_of(module, change, passed)
+        result = mutate_and_test([change], shlex.join(_pytest("-x", "-n0", *tests)), TIMEOUT)
+        survived += not result.is_killed
+        noticed = _noticed_by(result) if result.is_killed else f"SURVIVED {len(tests)} tests\n{result.diff}\n"
+        print(f"{number}. {_name(change)} at {module}:{change.start_pos[0]}: {noticed}", flush=True)
+    tried = len(sample[skip:])
     print(f"{module}: {tried} tried, {tried - survived} noticed, {survived} survived", flush=True)
     return survived
+
+
+def _tests_of(module: str, change: MutationSpec, passed: Sequence[Passed]) -> list[str]:
+    """The tests that pass through the statement that is changed, and those of which that is not known.
+
+    Of tests that take the same way through the module the quickest comes first, and the others come at the end.
+    """
+    lines = _statement(Path(module).read_text(), change.start_pos[0])
+    ways: set[frozenset[int]] = set()
+    first: list[Passed] = []
+    others: list[Passed] = []
+    for one in passed:
+        if not (one.lines and lines) or one.lines & lines:
+            (others if one.lines in ways else first).append(one)
+            ways |= {one.lines}
+    spent = itertools.accumulate(one.seconds for one in (*first, *others))
+    return [one.test for one, until in zip((*first, *others), spent, strict=True) if until < ENOUGH]
+
+
+def _statement(source: str, line: int) -> frozenset[int]:
+    """The lines of the smallest statement at this line; none where it is in no function: that runs with the import."""
+    inside: frozenset[int] = frozenset()
+    for function in _at(ast.parse(source), line):
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+            smallest = min(_at(function, line), key=lambda one: (one.end_lineno or 0) - one.lineno)
+            inside = frozenset(range(smallest.lineno, (smallest.end_lineno or 0) + 1))
+    return inside
+
+
+def _at(node: ast.AST, line: int) -> Iterator[ast.stmt]:
+    return (one for one in ast.walk(node) if isinstance(one, ast.stmt) and one.lineno <= line <= (one.end_lineno or 0))
+
+
+def _noticed_by(result: WorkResult) -> str:
+    lines = [line for line in (result.output or "").splitlines() if line.startswith(("FAILED", "ERROR"))]
+    return f"noticed by {lines[-1][:200]}" if lines else f"noticed: {(result.output or '')[-200:]}"
+
+
+def _name(change: MutationSpec) -> str:
+    return str(change.operator_name).removeprefix("core/")
 
 
 if __name__ == "__main__":

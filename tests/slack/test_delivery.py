@@ -19,6 +19,7 @@ from handlers.desk import Desk
 from handlers.slack import Slack, Unsure
 from tests.slack.conftest import Worlds
 from tests.slack.essays import essay, marks
+from tests.slack.line import Line
 from tests.slack.world import World, below, elements
 
 TEXT = " ".join(f"Word{n} and q{n}." for n in range(45))
@@ -235,6 +236,18 @@ async def test_a_stream_that_expires_is_put_right_in_the_same_message(worlds: Wo
         )
 
 
+async def test_a_stream_that_cannot_be_ended_is_edited_once_slack_has_ended_it(worlds: Worlds) -> None:
+    """Nor is the end asked for again and again."""
+    async with worlds(limits=Limits(rates=False, stream_life=0.6)) as world:
+        world.forgive("streaming_state_conflict")
+        world.slack.fail("chat.appendStream", error="msg_too_long")
+        world.slack.fail("chat.stopStream", error="no_text", times=-1)
+        world.reply_to({"Say it.": TEXT}, rate=80)
+        thread = await world.start("Say it.")
+        assert await world.answered(thread) == [TEXT]
+        assert elements(world.answers(thread)[0], "feedback")
+
+
 async def test_where_slack_has_no_native_streams_the_answer_is_edited(worlds: Worlds) -> None:
     """Told once for a channel, the bot does not try there again."""
     async with worlds(limits=Limits(rates=False, native_streams=False)) as world:
@@ -294,6 +307,21 @@ async def test_slack_down_for_seconds_in_mid_answer(world: World) -> None:
     world.slack.faults.clear()
 
     assert await world.answered(thread, 2) == [TEXT, "Better."]
+
+
+async def test_slack_out_of_reach_in_mid_answer(world: World) -> None:
+    """No connection can be made: no call has taken effect, so that nothing is in doubt, and it goes on from there."""
+    async with Line(world.slack.api_url) as line:
+        await world.restart(slack_api_url=line.url)
+        world.reply_to({"Say it.": TEXT}, rate=80)
+        thread = await world.start("Say it.")
+        await world.until(lambda: world.answers(thread), "the first words")
+        await line.cut()
+        await asyncio.sleep(0.7)
+        await line.mend()
+        assert await world.answered(thread) == [TEXT]
+        assert world.slack.calls_of("conversations.replies") == []
+        await world.stop_bot()
 
 
 async def test_a_message_deleted_in_mid_answer_is_written_again(world: World) -> None:

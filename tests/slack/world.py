@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import os
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -37,7 +38,7 @@ Row = dict[str, Any]
 MODEL = "demo/quick"
 DATABASE = "bobbin.sqlite3"
 KEY = "sk-test-of-the-whole-product"
-PATIENCE = 60.0
+PATIENCE = float(os.environ.get("TEST_PATIENCE", "60"))
 """Seconds after which something awaited is thought never to come: many, since machines may be busy."""
 _NOT_ANSWERS = "bobbin."
 
