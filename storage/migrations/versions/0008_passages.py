@@ -166,6 +166,7 @@ def upgrade() -> None:
             op.execute(sa.text(statement.replace(":", "\\:")))
         op.execute("DROP INDEX IF EXISTS ix_messages_trigrams, ix_chats_trigrams")
         op.execute("ALTER TABLE messages ALTER COLUMN text SET STATISTICS -1")
+        op.execute("ANALYZE participants, passages")
 
 
 def downgrade() -> None:
