@@ -86,7 +86,7 @@ BEGIN
   UPDATE participants SET indexed = true
   WHERE team = NEW.team AND "user" = NEW."user" AND chat_id = NEW.chat_id AND PLAIN < (
     SELECT count(*) FROM (SELECT FROM participants AS other WHERE other.team = NEW.team AND other."user" = NEW."user"
-      AND NOT other.indexed LIMIT PLAIN + 1) AS plain);
+      AND NOT other.away AND NOT other.indexed LIMIT PLAIN + 1) AS plain);
   RETURN NULL;
 END $$
 """.replace("PLAIN", str(PLAIN)),
