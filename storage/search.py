@@ -43,7 +43,7 @@ _INDEXED_OR_PLAIN = text(
 SELECT own.chat_id, own.active_at FROM passages
 JOIN participants AS own ON own.team = :team AND own."user" = :user AND own.chat_id = passages.chat_id AND NOT own.away
 WHERE search_grams(passages.team, passages."user", passages.text, 1)
-    @> search_grams(:team, :user, lower(:word), least(length(lower(:word)), 3))
+    @> search_grams(:team, :user, lower(:word), least(length(lower(:word)), 4))
   AND passages.text LIKE '%' || lower(:pattern) || '%' ESCAPE '/'
 UNION
 SELECT own.chat_id, own.active_at FROM participants AS own JOIN chats ON chats.id = own.chat_id

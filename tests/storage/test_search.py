@@ -219,10 +219,33 @@ async def test_the_index_is_used_for_words_of_any_length(database: Database) -> 
     await _fill(database, "indexed later")
     for word in ("灯", "zq", "zanzibar"):
         query = """EXPLAIN SELECT chat_id FROM passages WHERE search_grams(team, "user", text, 1)
-            @> search_grams('T1', 'U1', lower(:word), least(length(lower(:word)), 3))"""
+            @> search_grams('T1', 'U1', lower(:word), least(length(lower(:word)), 4))"""
         async with database.read() as connection:
             plan = "\n".join(await connection.scalars(text(query), {"word": word}))
         assert "ix_passages_grams" in plan
+
+
+@pytest.mark.postgres
+@ON_POSTGRESQL
+@pytest.mark.parametrize(
+    "said", ["the quick brown fox\njumps over \t it's 100% {lazy}  dogs", "灯台守が見える。 東京の灯", ""]
+)
+async def test_each_group_of_signs_is_one_entry_for_each_person(database: Database, said: str) -> None:
+    """Else the index finds too much, which is read for nothing, or too little."""
+    groups = {
+        word[at : at + size] for word in said.split() for size in (1, 2, 3, 4) for at in range(len(word) - size + 1)
+    }
+    query = text("SELECT search_grams('T1', :user, :said, :shortest)")
+    async with database.read() as connection:
+        found = {
+            (user, shortest): await connection.scalar(query, {"user": user, "said": said, "shortest": shortest})
+            for user in ("U1", "U2")
+            for shortest in (1, 2, 3, 4)
+        }
+    for user in ("U1", "U2"):
+        for shortest in (1, 2, 3, 4):
+            assert len(set(found[user, shortest])) == sum(len(group) >= shortest for group in groups), shortest
+    assert not set(found["U1", 1]) & set(found["U2", 1])
 
 
 @pytest.mark.postgres
