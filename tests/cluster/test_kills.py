@@ -118,7 +118,8 @@ async def test_kills_at_any_moment_lose_nothing_and_repeat_nothing(
     print(f"seed {seed}")
     chance = random.Random(seed)
     async with Cluster(tmp_path, nursery, processes=processes, environment={"TEST_HASTE": "5"}) as world:
-        world.forgive("message_not_in_streaming_state", "streaming_state_conflict", "no_reaction", "already_reacted")
+        world.forgive("message_not_in_streaming_state", "streaming_state_conflict", "no_reaction", "already_reacted",
+                      "message_not_found")  # fmt: skip
         world.models.answer_with("*", answering)
         people = [world.slack.user(name).id for name in PEOPLE] + [world.slack.bot_user.id]
         rooms = [world.slack.workspace.add_channel(f"room{n}", people).id for n in range(5)]

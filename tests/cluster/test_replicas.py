@@ -16,7 +16,8 @@ from tests.services import PostgresServer, RedisServer
 from tests.slack.world import elements, shown
 
 pytestmark = [pytest.mark.postgres, pytest.mark.redis]
-TROUBLES = ("message_not_in_streaming_state", "streaming_state_conflict", "no_reaction", "already_reacted")
+TROUBLES = ("message_not_in_streaming_state", "streaming_state_conflict", "no_reaction", "already_reacted",
+            "message_not_found")  # fmt: skip
 
 
 async def test_replicas_start_together_on_an_empty_database_and_keep_within_slacks_limits(
