@@ -40,6 +40,8 @@ class Draft:
     closed: list[Part] = field(default_factory=list)
     _guard: PingGuard = field(default_factory=PingGuard)
     _fresh: list[str] = field(default_factory=list)
+    _known: int = 0
+    """How much text the open page had when it was looked at for cutting: more may come while Slack is being told."""
 
     def write(self, text: str) -> bool:
         """Takes text of the model's. Says whether there is now something that could be shown."""
@@ -86,6 +88,7 @@ class Draft:
         """
         self._settle()
         page = self.page
+        self._known = len(page.text)
         limit = PART_BYTES if bytes_len(page.text) > PART_BYTES else max(1, bytes_len(page.text) - 1)
         parted = cut(page.text, limit, at_least=page.sent)
         if not parted.tail.strip():
@@ -93,16 +96,18 @@ class Draft:
         return parted.head[page.sent :], parted.tail
 
     def next_page(self, tail: str) -> None:
-        """The open page is full and stands; go on with `tail`."""
+        """The open page is full and stands; go on with `tail`, and with what has come since that was cut off."""
+        self._settle()
         page = self.page
         if page.ts:
             self.closed.append(Part(page.ts, native=False))
-        self.page = Page(text=tail)
+        self.page = Page(text=tail + page.text[self._known :])
 
     def edit(self, whole: bool) -> tuple[str, str | None]:
         """The text for an edit of the open page, and what must go into a next one (None: nothing yet)."""
         self._settle()
         text = self.page.text
+        self._known = len(text)
         if bytes_len(text) > PART_BYTES:
             parted = cut(text, PART_BYTES)
             return parted.head, parted.tail
