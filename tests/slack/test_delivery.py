@@ -23,6 +23,7 @@ from tests.slack.line import Line
 from tests.slack.world import World, below, elements
 
 TEXT = " ".join(f"Word{n} and q{n}." for n in range(45))
+LONG = " ".join(f"Word{n} and q{n}." for n in range(900))
 
 
 @pytest.fixture
@@ -180,21 +181,23 @@ async def test_what_a_process_had_asked_for_before_it_ended_does_not_stay(
         assert len(world.slack.calls_of("chat.delete")) == 1
 
 
+@pytest.mark.parametrize(("text", "rate"), [(TEXT, 25), (LONG, 900)], ids=["one message", "the second message"])
 async def test_what_a_process_was_writing_when_it_ended_does_not_replace_what_the_next_one_wrote(
-    worlds: Worlds, monkeypatch: pytest.MonkeyPatch
+    worlds: Worlds, monkeypatch: pytest.MonkeyPatch, text: str, rate: int
 ) -> None:
-    monkeypatch.setattr("handlers.answer.LATE", 4.0)
+    monkeypatch.setattr("handlers.answer.LATE", 3.0)
     async with worlds(bobbin_stream=StreamMode.EDIT, bobbin_grace=0.0) as world:
-        world.say(TEXT, rate=25)
-        world.say(TEXT)
+        world.say(text, rate=rate)
+        world.say(text)
         thread = await world.start("Say it.")
-        await world.until(lambda: world.answers(thread), "the first words")
-        fault = world.slack.fail("chat.update", "slow", seconds=3.0)
+        count = 1 if text is TEXT else 2
+        *_, last = await world.until(lambda: world.answers(thread)[count - 1 :], "the first words")
+        fault = world.slack.fail("chat.update", "slow", ts=last.ts, seconds=2.0)
         await world.until(lambda: fault.hits, "an edit is on its way")
         await world.restart()
-        assert whole({"late": await world.answered(thread)}) == {}
-        (answer,) = world.answers(thread)
-        assert elements(answer, "feedback")
+        assert " ".join("".join(await world.answered(thread)).split()) == text
+        footers = [bool(elements(message, "feedback")) for message in world.answers(thread)]
+        assert footers == [False] * (count - 1) + [True]
 
 
 async def test_a_process_that_ends_while_the_last_words_wait_leaves_them_to_the_next(worlds: Worlds) -> None:

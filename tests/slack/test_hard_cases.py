@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import httpx
 import pytest
 
+from bot.config import StreamMode
 from bot.sandbox.limits import Limits
 from bot.sandbox.model_scripts import Fault, ModelScript, words
 from tests.slack.conftest import Worlds
@@ -138,3 +140,23 @@ async def test_five_answers_at_once_are_all_complete_and_none_is_refused(worlds:
         for number, (thread, channel) in enumerate(zip(threads, channels, strict=True)):
             assert await world.answered(thread, channel=channel) == [f"{number} {PARAGRAPH}"]
         assert [call.method for call in world.slack.calls if call.status == 429] == []
+
+
+@pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
+async def test_while_a_model_pauses_nothing_is_measured_to_have_become_visible(
+    worlds: Worlds, mode: StreamMode
+) -> None:
+    async with worlds(bobbin_stream=mode) as world:
+        world.models.queue(MODEL, ModelScript(["At", " last."], times=(0.0, 2.0)))
+        thread = await world.start("Think it over.")
+        await world.answered(thread)
+        (answer,) = world.answers(thread)
+        assert await count_of(world, "bobbin_lag_seconds") <= len(answer.states)
+
+
+async def count_of(world: World, histogram: str) -> float:
+    """How often something was measured."""
+    assert world.bot is not None
+    async with httpx.AsyncClient(trust_env=False) as http:
+        told = (await http.get(f"{world.bot.url}/metrics")).text
+    return next(float(line.split()[1]) for line in told.splitlines() if line.startswith(f"{histogram}_count"))

@@ -270,6 +270,22 @@ async def test_thinking_is_gone_after_a_failure_a_retry_in_place_and_a_takeover(
         await world.until(lambda: world.slack.status("general", thread) == "", "gone after the takeover")
 
 
+async def test_slacks_own_stop_that_an_ended_process_left_there_goes_with_the_answer(
+    worlds: Worlds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("handlers.answer.LATE", 0.5)
+    monkeypatch.setattr(agent, "STOP_AFTER", 0.2)
+    async with worlds(bobbin_stream=StreamMode.EDIT, bobbin_grace=0.0) as world:
+        world.say(LONG, rate=20)
+        world.say("In few words.")
+        thread = await world.start("Be taken over.")
+        await world.until(lambda: world.slack.can_stop("C0GENERAL", thread), "Slack's own Stop")
+        monkeypatch.setattr(agent, "STOP_AFTER", 3600.0)
+        await world.restart()
+        assert await world.answered(thread) == ["In few words."]
+        await world.until(lambda: not world.slack.can_stop("C0GENERAL", thread), "the end of Slack's own Stop")
+
+
 @pytest.mark.parametrize(
     "trouble", [{"mode": "status", "status": 500}, {"mode": "hang", "seconds": 60.0}, {"mode": "lost"}]
 )

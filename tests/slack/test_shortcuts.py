@@ -138,6 +138,21 @@ async def test_a_chat_that_begins_while_the_dialog_is_open_takes_the_question(wo
     assert {a.model for a in world.models.asked()} == {"demo/storyteller"}
 
 
+async def test_what_is_said_while_the_dialogs_question_is_being_posted_is_answered_too(world: World) -> None:
+    root = await world.slack.say("bob", "general", "Something to talk about.")
+    await about(world, world.slack.message("general", root))
+    posting = world.slack.fail("chat.postMessage", "slow", seconds=0.7)
+    await world.slack.submit("alice", entered("From the dialog."))
+    await world.until(lambda: posting.hits, "the question is on its way")
+    await world.slack.say("alice", "general", f"<@{world.slack.bot_user.id}> From the thread.", root)
+    await world.answered(root, 2)
+    await world.idle()
+
+    assert len(world.chats()) == len(world.headers(root)) == 1
+    said = [m["text"] for m in world.messages(root) if m["role"] == "user"]
+    assert sorted(said) == ["From the dialog.", "From the thread."]
+
+
 async def test_where_the_bot_is_not_it_goes_to_the_direct_messages_with_the_quote(world: World) -> None:
     world.forgive("not_in_channel")
     ts = await world.slack.say("bob", "watercooler", "The coffee machine is broken.")
