@@ -191,7 +191,7 @@ class Answer:
     attempt: int
     """1 the first time it is claimed; more after a take-over or a retry."""
     inherited: bool = False
-    """Taken over from somebody who had not ended it, and whose last words may still be on their way."""
+    """Taken over from somebody who has not given it back, and whose last words may still be on their way."""
     owner: str | None = None
     text: str = field(default="", repr=False)
     """Whole text once the model has ended (`complete`), else what a failed attempt had written."""

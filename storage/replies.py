@@ -103,7 +103,10 @@ class Replies:
             return True
 
     async def release(self, owner: str) -> list[str]:
-        """Give back all that this owner was writing, for anybody to take at once; the ids of the chats."""
+        """Give back all that this owner, who is ending or dead, was writing; the ids of the chats.
+
+        Anybody may take it at once, and nothing of the owner's can come after it.
+        """
         query = (
             update(answers)
             .where(RUNNING, answers.c.owner == owner)
@@ -118,12 +121,6 @@ class Replies:
         query = select(answers.c.owner).where(OPEN, RUNNING, answers.c.owner.is_not(None)).distinct()
         async with self._database.read() as connection:
             return frozenset(await connection.scalars(query))
-
-    async def expire(self, owner: str) -> None:
-        """This owner is dead: its leases lapse now instead of later."""
-        query = update(answers).where(RUNNING, answers.c.owner == owner).values(lease_until=database_time())
-        async with self._database.begin() as connection:
-            await connection.execute(query)
 
     async def unattended(self, limit: int) -> list[str]:
         """Ids of chats with work that nobody holds, the longest waiting first."""
@@ -257,24 +254,27 @@ class Replies:
 
 async def _claim(connection: AsyncConnection, chat_id: str, owner: str, lease: float) -> Answer | None:
     next_one = (
-        select(answers.c.message_id)
+        select(answers.c.message_id, answers.c.owner)
         .where(answers.c.chat_id == chat_id, OPEN, or_(LAPSED, and_(WAITING, ~_RUNNING_BESIDE)))
         .order_by(case((RUNNING, 0), else_=1), answers.c.number)
         .limit(1)
     )
-    # The second condition is checked anew by whoever had to wait for another's claim of the same row.
-    query = (
-        update(answers)
-        .where(answers.c.message_id == next_one.scalar_subquery(), or_(WAITING, LAPSED))
-        .values(state="running", owner=owner, lease_until=database_time(lease), attempt=answers.c.attempt + 1)
-        .returning(answers.c.message_id)
-    )
-    answer_id = await connection.scalar(query)
-    if answer_id is None:
+    found = (await connection.execute(next_one)).one_or_none()
+    if found is None:
         return None
-    begun = await _message(connection, answer_id, messages.c.status != Status.RUNNING, status=Status.RUNNING)
-    answer = await _one(connection, answers.c.message_id == answer_id)
-    return answer and replace(answer, inherited=not begun)
+    taken = await _change(
+        connection,
+        and_(answers.c.message_id == found.message_id, or_(WAITING, LAPSED)),  # others may have been quicker
+        state="running",
+        owner=owner,
+        lease_until=database_time(lease),
+        attempt=answers.c.attempt + 1,
+    )
+    if not taken:
+        return None
+    await _message(connection, found.message_id, status=Status.RUNNING)
+    answer = await _one(connection, answers.c.message_id == found.message_id)
+    return answer and replace(answer, inherited=found.owner is not None)
 
 
 def _failed_with(code: str) -> ColumnElement[bool]:
@@ -295,11 +295,8 @@ async def _change(connection: AsyncConnection, where: ColumnElement[bool], **val
     return done.rowcount > 0
 
 
-async def _message(
-    connection: AsyncConnection, message_id: str, *where: ColumnElement[bool], **values: str | None
-) -> bool:
-    query = update(messages).where(messages.c.id == message_id, *where).values(updated_at=utc_now(), **values)
-    return (await connection.execute(query)).rowcount > 0
+async def _message(connection: AsyncConnection, message_id: str, **values: str | None) -> None:
+    await connection.execute(update(messages).where(messages.c.id == message_id).values(updated_at=utc_now(), **values))
 
 
 async def _one(connection: AsyncConnection, where: ColumnElement[bool]) -> Answer | None:

@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 import socket
+from pathlib import Path
+
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
+_PROCESSES = Path("/proc/self/ns/pid")
 
 
 def new_owner() -> str:
     """A name for this process, unique however often process ids come again."""
-    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+    return f"{socket.gethostname()}/{_neighbourhood()}:{os.getpid()}:{secrets.token_hex(4)}"
 
 
-def surely_dead(owner: str, me: str) -> bool:
-    """Whether the process behind this name is gone for certain, as seen from the same machine."""
-    host, _, rest = owner.rpartition(":")[0].rpartition(":")
-    if host != socket.gethostname() or not rest.isdigit() or owner == me:
+def surely_dead(owner: str, me: str, *, one_machine: bool) -> bool:
+    """Whether the process behind this name is gone for certain.
+
+    Only neighbours can tell: processes that see each other's ids. `one_machine`: all that share the database run on
+    one, so the host's name is enough.
+    """
+    where, _, rest = owner.rpartition(":")[0].rpartition(":")
+    mine = me.rpartition(":")[0].rpartition(":")[0]
+    if one_machine:
+        where, mine = where.partition("/")[0], mine.partition("/")[0]
+    elif where.endswith("/"):
+        return False
+    if where != mine or not rest.isdigit() or owner == me:
         return False
     if int(rest) == os.getpid():
         return True  # an earlier process had our id
@@ -26,3 +40,12 @@ def surely_dead(owner: str, me: str) -> bool:
     except OSError:
         return False
     return False
+
+
+def _neighbourhood() -> str:
+    """The same for all processes that see each other's ids, and nowhere else; empty where the system does not say."""
+    try:
+        what = f"{_BOOT.read_text()} {os.readlink(_PROCESSES)}"
+    except OSError:
+        return ""
+    return hashlib.sha256(what.encode()).hexdigest()[:12]

@@ -43,8 +43,6 @@ class Recovery:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        if self._one_machine:
-            await self._bury()
         tasks = [
             asyncio.create_task(_for_ever(self._renew, RENEW_EVERY, self._engine.unsure), name="leases"),
             asyncio.create_task(_for_ever(self._sweep, SWEEP_EVERY), name="recovery"),
@@ -60,11 +58,12 @@ class Recovery:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _bury(self) -> None:
-        """On one machine the dead are known at once: no need to wait until their leases lapse."""
+        """What the dead of this machine held is taken at once: no need to wait until their leases lapse."""
         for owner in await self._replies.owners():
-            if surely_dead(owner, self._engine.owner):
+            if surely_dead(owner, self._engine.owner, one_machine=self._one_machine):
                 log.info("owner_is_dead", owner=owner)
-                await self._replies.expire(owner)
+                for _ in await self._replies.release(owner):
+                    self._metrics.lease_taken_over()
 
     async def _renew(self) -> None:
         mine = dict(self._engine.runs)
@@ -82,6 +81,7 @@ class Recovery:
                 run.lose()
 
     async def _sweep(self) -> None:
+        await self._bury()
         self._metrics.waiting(await self._replies.waiting())
         chats = await self._replies.unattended(AT_ONCE)
         if chats:

@@ -64,7 +64,18 @@ async def test_a_lapsed_answer_is_taken_over_with_what_is_known_of_it(replies: R
     taken = await replies.claim(chat.id, "other", 30)
     assert taken is not None
     assert (taken.id, taken.owner, taken.attempt, taken.parts) == (mine.id, "other", 2, parts)
+    assert (mine.inherited, taken.inherited) == (False, True)
     assert await replies.unattended(10) == []
+
+
+async def test_what_was_given_back_is_not_inherited(replies: Replies, teller: Teller) -> None:
+    """Nothing of the one before can come after it."""
+    chat = (await teller.start()).chat
+    assert await replies.claim(chat.id, "me", 30)
+    assert await replies.release("me") == [chat.id]
+    taken = await replies.claim(chat.id, "other", 30)
+    assert taken is not None
+    assert (taken.attempt, taken.inherited) == (2, False)
 
 
 async def test_who_lost_the_lease_can_do_nothing_more(replies: Replies, teller: Teller) -> None:

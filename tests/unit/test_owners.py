@@ -6,7 +6,11 @@ import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
+import pytest
+
+from bot.replies import owners
 from bot.replies.owners import new_owner, surely_dead
 
 
@@ -14,21 +18,45 @@ def test_every_process_start_has_a_name_of_its_own() -> None:
     assert new_owner() != new_owner()
 
 
-def test_a_process_that_ended_is_dead() -> None:
+def ended(me: str) -> str:
+    """The name of a process that began where we did, and is gone."""
     child = subprocess.Popen([sys.executable, "-c", ""])
     child.wait()
-
-    assert surely_dead(f"{socket.gethostname()}:{child.pid}:ab", me=new_owner())
-
-
-def test_an_earlier_process_with_our_id_is_dead() -> None:
-    assert surely_dead(f"{socket.gethostname()}:{os.getpid()}:earlier", me=new_owner())
+    return f"{me.split(':')[0]}:{child.pid}:ab"
 
 
-def test_the_living_and_the_far_are_left_alone() -> None:
+@pytest.mark.parametrize("one_machine", [True, False])
+def test_a_process_that_ended_is_dead(one_machine: bool) -> None:
+    me = new_owner()
+    assert surely_dead(ended(me), me, one_machine=one_machine)
+
+
+@pytest.mark.parametrize("one_machine", [True, False])
+def test_an_earlier_process_with_our_id_is_dead(one_machine: bool) -> None:
+    me = new_owner()
+    assert surely_dead(f"{me.split(':')[0]}:{os.getpid()}:earlier", me, one_machine=one_machine)
+
+
+@pytest.mark.parametrize("one_machine", [True, False])
+def test_the_living_and_the_far_are_left_alone(one_machine: bool) -> None:
     me = new_owner()
 
-    assert not surely_dead(me, me)
-    assert not surely_dead(f"{socket.gethostname()}:{os.getppid()}:ab", me)
-    assert not surely_dead("another-machine:1:ab", me)
-    assert not surely_dead("nonsense", me)
+    assert not surely_dead(me, me, one_machine=one_machine)
+    assert not surely_dead(f"{me.split(':')[0]}:{os.getppid()}:ab", me, one_machine=one_machine)
+    assert not surely_dead("another-machine/abc:1:ab", me, one_machine=one_machine)
+    assert not surely_dead("nonsense", me, one_machine=one_machine)
+
+
+def test_a_container_of_the_same_name_is_far_unless_only_one_can_have_the_file() -> None:
+    me = new_owner()
+    pid = ended(me).split(":")[1]
+    there = f"{socket.gethostname()}/another:{pid}:ab"
+    assert (surely_dead(there, me, one_machine=True), surely_dead(there, me, one_machine=False)) == (True, False)
+
+
+def test_where_the_system_tells_nothing_only_one_machine_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(owners, "_BOOT", Path("/nowhere"))
+    me = new_owner()
+    gone = ended(me)
+    assert surely_dead(gone, me, one_machine=True)
+    assert not surely_dead(gone, me, one_machine=False)
