@@ -230,6 +230,21 @@ async def test_retry_of_a_long_answer_leaves_nothing_of_the_old_one(world: World
     assert [(m.ts, shown(m)) for m in world.answers(thread)] == [(before[0].ts, "A short answer.")]
 
 
+async def test_while_it_is_answered_again_neither_the_reason_nor_retry_stands_there(world: World) -> None:
+    """Blocks give way to blocks: beside a text without any, those from before may be left standing."""
+    world.fail("http", status=401)
+    thread = await world.start("Please answer me.")
+    await world.answered(thread)
+    world.models.queue(MODEL, ModelScript(["Now", " it works."], times=(0.0, 1.0)))
+    await world.slack.press("alice", world.answers(thread)[0], "retry_answer")
+    await world.until(lambda: world.messages(thread)[1]["status"] == "done", "the second answer")
+    await world.idle()
+    (answer,) = world.answers(thread)
+    first = next(state for state in answer.states if state.text.startswith("Now"))
+    assert [block["type"] for block in first.blocks] == ["markdown"]
+    assert shown(answer) == "Now it works."
+
+
 async def test_what_passes_by_itself_is_not_shown_to_anybody(world: World) -> None:
     """As long as nothing was written: the model is asked again, up to three times."""
     world.fail("http", status=500)

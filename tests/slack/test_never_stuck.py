@@ -270,6 +270,17 @@ async def test_thinking_is_gone_after_a_failure_a_retry_in_place_and_a_takeover(
         await world.until(lambda: world.slack.status("general", thread) == "", "gone after the takeover")
 
 
+async def test_an_answer_of_a_moment_costs_no_sign_that_it_is_being_written(
+    worlds: Worlds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agent, "STOP_AFTER", 3600.0)  # however busy this machine is
+    async with worlds(bobbin_stream=StreamMode.EDIT) as world:
+        await world.answered(await world.start("Be quick."))
+        await world.idle()
+        signs = world.slack.calls_of(agent.SESSION)
+        assert [call for call in signs if "title" not in call.args] == []
+
+
 async def test_slacks_own_stop_that_an_ended_process_left_there_goes_with_the_answer(
     worlds: Worlds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
