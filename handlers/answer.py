@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
+from collections.abc import Coroutine
 from typing import Any
 
 from bot import words
@@ -16,6 +15,7 @@ from bot.replies.sink import Control
 from handlers import blocks
 from handlers.direct_message import cannot_write
 from handlers.draft import STREAM_LIFE, Draft
+from handlers.manner import Manner
 from handlers.pace import APPEND, POST, START, STOP, UPDATE, Desire, Shown
 from handlers.slack import HOPELESS, Limited, Refused, Slack, SlackError, Unreached, Unsure
 from handlers.status import ThinkingStatus
@@ -26,22 +26,10 @@ log = get_logger(__name__)
 NOT_STREAMING = frozenset({"message_not_in_streaming_state", "message_not_found", "message_not_owned_by_app"})
 GIVE_UP_AFTER = 3600.0
 """Seconds of failing calls after which what could not be shown is left to the database."""
+LAST_CALL = 5.0
+"""Seconds that a call may take to whose end an answer waits that is being given back."""
 LATE = 20.0
 """Seconds within which a call that was given up may still take effect at Slack."""
-
-
-@dataclass(frozen=True, slots=True)
-class Manner:
-    """How this answer is to be shown."""
-
-    native: bool
-    """Slack's native streaming may be used: only the asker watches."""
-    model: str
-    """The model's label, for the footer."""
-    left: int | None
-    """Messages left in the chat, when it is time to say so."""
-    others: Callable[[], Awaitable[frozenset[str]]]
-    """Asks for the messages of ours in this thread that show other things."""
 
 
 class SlackAnswer:
@@ -60,6 +48,7 @@ class SlackAnswer:
         self._written = False
         self._plain = 0
         self._leaving = False
+        self._given_back = False
         self._over = False
         self._failing_since: float | None = None
         self._doubted_at: float | None = None
@@ -97,6 +86,9 @@ class SlackAnswer:
 
     async def abandon(self) -> None:
         if self._writer is not None:
+            self._given_back = True
+            if self._desire.busy and not self._over:  # the next owner must know what this call makes, and meet no other
+                await asyncio.wait([self._writer], timeout=LAST_CALL)
             self._writer.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._writer
@@ -109,6 +101,8 @@ class SlackAnswer:
         try:
             await self._take_over()
             while not self._over:
+                if self._given_back:
+                    return
                 self._plan(desk.now())
                 await self._attempt(await desk.turn(self._desire))
             await self._look_again()

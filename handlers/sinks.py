@@ -10,7 +10,8 @@ from bot.chats.service import ChatService
 from bot.domain import Answer, Chat
 from bot.observability import get_logger
 from bot.replies.sink import Control, NowhereSink, ReplySink
-from handlers.answer import Manner, SlackAnswer
+from handlers.answer import SlackAnswer
+from handlers.manner import Manner
 from handlers.slack import Directory, NotInstalled
 from handlers.via import ViaMessages
 from handlers.waiting import WaitingMarks

@@ -35,7 +35,7 @@ TESTS = {
     "tests/unit/test_pace_replicas.py",
     "handlers/answer.py": "tests/slack/test_control.py tests/slack/test_delivery.py tests/slack/test_hard_cases.py "
     "tests/slack/test_never_stuck.py tests/slack/test_direct.py tests/slack/test_start.py tests/slack/test_people.py "
-    "tests/cluster/test_kills.py",
+    "tests/slack/test_takeovers.py tests/cluster/test_kills.py",
     "bot/chats/history.py": "tests/unit/test_history.py tests/slack/test_people.py",
     "bot/chats/service.py": "tests/slack/test_start.py tests/slack/test_continue.py tests/slack/test_control.py "
     "tests/slack/test_titles.py tests/slack/test_lists.py tests/slack/test_direct.py tests/slack/test_home.py "
