@@ -111,7 +111,7 @@ async def test_a_process_that_stood_still_for_longer_than_its_lease_writes_no_wo
             own_redis.stop()
         begun = talks(world, 12, 6)
         talking = asyncio.gather(*(_talk(talk, chance.uniform(0.0, 8.0)) for talk in begun))
-        await asyncio.gather(*(_stand_still(world, number, 20 if thorough else 4, chance) for number in (0, 1)))
+        await asyncio.gather(*(_stand_still(world, number, 20 if thorough else 3, chance) for number in (0, 1)))
         await asyncio.wait_for(talking, 60)
         await settled(world, begun)
 
