@@ -188,6 +188,8 @@ async def test_six_thousand_words_with_tables_and_code_arrive_over_several_messa
         assert world.ended(thread)[0]["text"] == text
         footers = [bool(elements(message, "feedback")) for message in world.answers(thread)]
         assert footers == [False] * (len(stands) - 1) + [True]
+        streams = len(world.slack.calls_of("chat.startStream"))
+        assert streams > 1 if mode is StreamMode.NATIVE else streams == 0
 
 
 async def test_slack_down_for_seconds_in_mid_answer(world: World) -> None:
