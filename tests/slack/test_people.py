@@ -14,6 +14,7 @@ from handlers import menus, names
 from handlers.recap import fitting
 from tests.slack.conftest import Worlds
 from tests.slack.essays import essay
+from tests.slack.sharing import picture, put
 from tests.slack.world import World, shown
 
 LONG = essay(60)
@@ -241,13 +242,15 @@ async def test_the_menu_does_not_wait_for_a_slow_thread_and_the_answer_has_it_al
     assert "bob: The boiler is broken again." in said_to_model(world)[0]
 
 
+@pytest.mark.parametrize("files", [(), (picture(),)], ids=["words", "words and a picture that the model cannot see"])
 async def test_who_chooses_before_the_thread_is_read_has_it_all_the_same(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch, files: tuple[Upload, ...]
 ) -> None:
     monkeypatch.setattr(menus, "READ_FIRST", 0.1)
     world.slack.fail("conversations.replies", "slow", seconds=1.5)
     thread = await world.slack.say("bob", "general", "The boiler is broken again.")
-    await world.ask("what should we do?", thread=thread)
+    await put(world, f"<@{world.slack.bot_user.id}> what should we do?", *files, thread=thread)
+    await world.until(lambda: world.menus(thread), "the menu")
     await world.choose(thread)
     assert world.chats() == []
     await world.answered(thread)
