@@ -85,16 +85,10 @@ def _page(found: Holding, there: _Place | None, *, limit: int, newer: bool, coun
     some = select(found.source.c.chat_id, found.source.c.active_at)
     if counted:
         some = some.add_columns(func.count().over().label("total"))
-    shown = _in_order(_held(some, found), found.source, there, newer=newer).limit(limit).subquery()
+    shown = _in_order(some.where(*found.conditions), found.source, there, newer=newer).limit(limit).subquery()
     key = (shown.c.active_at, shown.c.chat_id)
     query = select(chats, *shown.c).join(shown, shown.c.chat_id == chats.c.id)
     return query.order_by(*(each.asc() if newer else each.desc() for each in key))
-
-
-def _held(query: Select[Any], found: Holding) -> Select[Any]:
-    if found.joined:
-        query = query.join_from(found.source, chats, chats.c.id == found.source.c.chat_id)
-    return query.select_from(found.source).where(*found.conditions)
 
 
 def _in_order(
@@ -114,7 +108,7 @@ async def _count(connection: AsyncConnection, found: Holding, person: Person, *,
     counted = 0 if found.few else await _number(connection, newest)
     if not searching:
         return counted, counted >= MOST_COUNTED
-    some = _held(select(literal(1)), found).limit(MOST_FOUND)
+    some = select(found.source.c.chat_id).where(*found.conditions).limit(MOST_FOUND)
     if not found.few:
         some = some.where(participants.c.chat_id.in_(newest))
     total = await _number(connection, some)

@@ -22,6 +22,7 @@ from sqlalchemy import (
     exists,
     false,
     func,
+    literal,
     or_,
     select,
     text,
@@ -46,10 +47,10 @@ WHERE search_grams(passages.team, passages."user", passages.text, 1)
     @> search_grams(:team, :user, lower(:word), least(length(lower(:word)), 4))
   AND passages.text LIKE '%' || lower(:pattern) || '%' ESCAPE '/'
 UNION
-SELECT own.chat_id, own.active_at FROM participants AS own JOIN chats ON chats.id = own.chat_id
+SELECT own.chat_id, own.active_at FROM participants AS own
 WHERE own.team = :team AND own."user" = :user AND NOT own.away AND NOT own.indexed
-  AND (title ILIKE '%' || :pattern || '%' ESCAPE '/' OR EXISTS (
-    SELECT FROM messages WHERE chat_id = chats.id AND text ILIKE '%' || :pattern || '%' ESCAPE '/'))
+  AND ((SELECT true FROM messages WHERE chat_id = own.chat_id AND text ILIKE '%' || :pattern || '%' ESCAPE '/' LIMIT 1)
+    OR (SELECT true FROM chats WHERE id = own.chat_id AND title ILIKE '%' || :pattern || '%' ESCAPE '/'))
 """
 )
 
@@ -61,8 +62,7 @@ class Holding:
     source: FromClause
     """Where the chats stand, by `chat_id` and `active_at`: participants, or few of them."""
     conditions: tuple[ColumnElement[bool], ...]
-    """On the source, joined with chats where `joined` says so."""
-    joined: bool = False
+    """On the source."""
 
     @property
     def few(self) -> bool:
@@ -86,19 +86,22 @@ async def holding(
     if not words:
         return Holding(participants, (own,))
     rare = await _rare(connection, words, person, first, page)
-    common = [_holds(word) for word in words if word not in rare]
+    common = [word for word in words if word not in rare]
     if not rare:
-        return Holding(participants, (own, *common), joined=True)
+        return Holding(participants, (own, *(_holds(participants.c.chat_id, word) for word in common)))
     source, *others = [_found(person, word, at) for at, word in enumerate(rare)]
     in_others = [source.c.chat_id.in_(select(other.c.chat_id)) for other in others]
-    return Holding(source, (*in_others, *common), joined=bool(common))
+    return Holding(source, (*in_others, *(_holds(source.c.chat_id, word) for word in common)))
 
 
-def _holds(word: str) -> ColumnElement[bool]:
-    of_chat = and_(messages.c.chat_id == chats.c.id, messages.c.text.icontains(word, autoescape=True))
+def _holds(chat_id: ColumnElement[str], word: str) -> ColumnElement[bool]:
+    """The messages first: a common word is in one of them, and the chat need not be read."""
+    of_chat = and_(messages.c.chat_id == chat_id, messages.c.text.icontains(word, autoescape=True))
+    titled = and_(chats.c.id == chat_id, chats.c.title.icontains(word, autoescape=True))
     # Not EXISTS: PostgreSQL would at times rather read all messages there are once than those of a chat for each.
     in_message = select(messages.c.number).where(of_chat).limit(1).scalar_subquery()
-    return or_(chats.c.title.icontains(word, autoescape=True), in_message.is_not(None))
+    in_title = select(literal(1)).select_from(chats).where(titled).limit(1).scalar_subquery()
+    return or_(in_message.is_not(None), in_title.is_not(None))
 
 
 async def _rare(
@@ -110,8 +113,8 @@ async def _rare(
     other = participants.alias("other")
     many = exists().where(other.c.team == person.team, other.c.user == person.user, other.c.indexed == true())
     next_ones = first.where(many.correlate(None)).limit(LOOKED_AT).subquery()
-    held = [_holds(word).label(f"held_{at}") for at, word in enumerate(words[:MOST_WORDS])]
-    looked = select(*held).join_from(next_ones, chats, chats.c.id == next_ones.c.chat_id).subquery()
+    held = [_holds(next_ones.c.chat_id, word).label(f"held_{at}") for at, word in enumerate(words[:MOST_WORDS])]
+    looked = select(*held).select_from(next_ones).subquery()
     counts = [func.count().filter(each) for each in (and_(*looked.c), *looked.c)]
     query = select(func.count(), *counts).select_from(looked)
     looked_at, all_held, *each_held = (await connection.execute(query)).one()

@@ -207,6 +207,7 @@ async def explain(view: View, offset: int) -> None:
         await operation(view, offset)
         print(f"\n== {name}, {view.name}")
         with psycopg.connect(view.url, autocommit=True) as connection:
+            connection.execute("SET jit = off")  # as searches do
             for statement, parameters in asked.items():
                 how = "(ANALYZE, BUFFERS)" if statement.startswith(("SELECT", "WITH")) else ""
                 rows = connection.execute(f"EXPLAIN {how} {statement}".encode(), parameters).fetchall()
