@@ -146,3 +146,21 @@ async def test_a_process_that_ends_while_the_last_words_wait_leaves_them_to_the_
         assert await world.answered(thread) == [TEXT]
         (answer,) = world.answers(thread)
         assert elements(answer, "feedback")
+
+
+async def test_a_menu_that_a_process_had_asked_for_before_it_ended_does_not_stay(
+    worlds: Worlds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("handlers.menus.LATE", 8.0)
+    monkeypatch.setattr("handlers.recovery.EVERY", 0.3)
+    async with worlds() as world:
+        world.say(TEXT)
+        fault = world.slack.fail("chat.postMessage", "slow", seconds=7.0)
+        thread = await world.slack.say("alice", "general", f"<@{world.slack.bot_user.id}> Say it.")
+        await world.until(lambda: fault.hits, "the menu is on its way")
+        await world.restart()
+        await world.until(lambda: len(world.menus(thread)) == 2, "the next one's menu, and the first one's")
+        await world.until(lambda: len(world.menus(thread)) == 1, "one is left")
+        await world.choose(thread)
+        assert await world.answered(thread) == [TEXT]
+        assert (len(world.menus(thread)), len(world.headers(thread))) == (0, 1)
