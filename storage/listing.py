@@ -16,7 +16,7 @@ from bot.domain import Chat, Person
 from bot.errors import BadInput
 from storage.columns import UtcTime
 from storage.rows import to_chat
-from storage.search import Holding, holding, owned_by
+from storage.search import Holding, holding, holds, owned_by
 from storage.tables import chats, participants
 
 _Place = tuple[datetime, str]
@@ -108,10 +108,11 @@ async def _count(connection: AsyncConnection, found: Holding, person: Person, *,
     counted = 0 if found.few else await _number(connection, newest)
     if not searching:
         return counted, counted >= MOST_COUNTED
-    some = select(found.source.c.chat_id).where(*found.conditions).limit(MOST_FOUND)
+    some = select(found.source.c.chat_id).where(*found.conditions)
     if not found.few:
-        some = some.where(participants.c.chat_id.in_(newest))
-    total = await _number(connection, some)
+        looked_at = newest.subquery()
+        some = select(looked_at.c.chat_id).where(*(holds(looked_at.c.chat_id, word) for word in found.words))
+    total = await _number(connection, some.limit(MOST_FOUND))
     return total, total >= MOST_FOUND or counted >= MOST_COUNTED
 
 

@@ -63,6 +63,8 @@ class Holding:
     """Where the chats stand, by `chat_id` and `active_at`: participants, or few of them."""
     conditions: tuple[ColumnElement[bool], ...]
     """On the source."""
+    words: tuple[str, ...] = ()
+    """Those of the conditions that are looked for in the texts."""
 
     @property
     def few(self) -> bool:
@@ -88,14 +90,14 @@ async def holding(
     rare = await _rare(connection, words, person, first, page)
     common = [word for word in words if word not in rare]
     if not rare:
-        return Holding(participants, (own, *(_holds(participants.c.chat_id, word) for word in common)))
+        return Holding(participants, (own, *(holds(participants.c.chat_id, word) for word in common)), tuple(common))
     source, *others = [_found(person, word, at) for at, word in enumerate(rare)]
     in_others = [source.c.chat_id.in_(select(other.c.chat_id)) for other in others]
-    return Holding(source, (*in_others, *(_holds(source.c.chat_id, word) for word in common)))
+    return Holding(source, (*in_others, *(holds(source.c.chat_id, word) for word in common)))
 
 
-def _holds(chat_id: ColumnElement[str], word: str) -> ColumnElement[bool]:
-    """The messages first: a common word is in one of them, and the chat need not be read."""
+def holds(chat_id: ColumnElement[str], word: str) -> ColumnElement[bool]:
+    """Whether the chat does. The messages first: a common word is in one of them, and the chat need not be read."""
     of_chat = and_(messages.c.chat_id == chat_id, messages.c.text.icontains(word, autoescape=True))
     titled = and_(chats.c.id == chat_id, chats.c.title.icontains(word, autoescape=True))
     # Not EXISTS: PostgreSQL would at times rather read all messages there are once than those of a chat for each.
@@ -113,8 +115,8 @@ async def _rare(
     other = participants.alias("other")
     many = exists().where(other.c.team == person.team, other.c.user == person.user, other.c.indexed == true())
     next_ones = first.where(many.correlate(None)).limit(LOOKED_AT).subquery()
-    held = [_holds(next_ones.c.chat_id, word).label(f"held_{at}") for at, word in enumerate(words[:MOST_WORDS])]
-    looked = select(*held).select_from(next_ones).subquery()
+    held = [holds(next_ones.c.chat_id, word).label(f"held_{at}") for at, word in enumerate(words[:MOST_WORDS])]
+    looked = select(*held).select_from(next_ones).limit(LOOKED_AT).subquery()  # limited: else each is looked for twice
     counts = [func.count().filter(each) for each in (and_(*looked.c), *looked.c)]
     query = select(func.count(), *counts).select_from(looked)
     looked_at, all_held, *each_held = (await connection.execute(query)).one()
