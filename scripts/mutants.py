@@ -35,7 +35,7 @@ TESTS = {
     "tests/unit/test_pace_replicas.py",
     "handlers/answer.py": "tests/slack/test_control.py tests/slack/test_delivery.py tests/slack/test_hard_cases.py "
     "tests/slack/test_never_stuck.py tests/slack/test_direct.py tests/slack/test_start.py tests/slack/test_people.py "
-    "tests/slack/test_takeovers.py tests/cluster/test_kills.py",
+    "tests/slack/test_continue.py tests/slack/test_takeovers.py tests/cluster/test_kills.py",
     "bot/chats/history.py": "tests/unit/test_history.py tests/slack/test_people.py",
     "bot/chats/service.py": "tests/slack/test_start.py tests/slack/test_continue.py tests/slack/test_control.py "
     "tests/slack/test_titles.py tests/slack/test_lists.py tests/slack/test_direct.py tests/slack/test_home.py "
@@ -71,7 +71,7 @@ def main() -> int:
     parser.add_argument(
         "--passes",
         type=lambda name: Path(name).resolve(),
-        help="a folder that keeps which test passes where, for the next run",
+        help="a folder that keeps which test passes where, for the next run at the same commit",
     )
     options = parser.parse_args()
     os.environ["TEST_PATIENCE"] = str(PATIENCE)
@@ -92,6 +92,7 @@ def _passed(module: str, folder: Path) -> list[Passed]:
     """The module's tests, the quickest first; last those whose other processes pass where this one cannot see it."""
     file = folder / f"{module.replace('/', '.')}.jsonl"
     if not file.exists():
+        folder.mkdir(parents=True, exist_ok=True)
         new = file.with_suffix(".new")
         command = _pytest("-n2", "-p", "scripts.passes", "--passes-of", module, "--passes-to", str(new))
         done = subprocess.run([*command, *TESTS[module].split()], check=False)

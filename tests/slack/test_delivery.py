@@ -247,6 +247,22 @@ async def test_an_answer_that_can_be_shown_nowhere_is_kept(world: World) -> None
     assert world.ended(thread)[0]["text"] == TEXT
 
 
+async def test_an_answer_that_nobody_can_be_shown_for_too_long_is_kept_and_the_next_one_shown(
+    worlds: Worlds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("handlers.answer.GIVE_UP_AFTER", 0.5)
+    async with worlds(bobbin_stream=StreamMode.EDIT) as world:
+        world.reply_to({"Say it.": TEXT, "Next one.": "The second answer."})
+        thread = await world.ask("Say it.")
+        world.slack.fail("chat.postMessage", "status", status=503, times=-1)
+        await world.choose(thread)
+        assert await world.answered(thread) == []
+        assert world.ended(thread)[0]["text"] == TEXT
+        world.slack.faults.clear()
+        await world.slack.say("alice", "general", "Next one.", thread)
+        assert await world.answered(thread, 2) == ["The second answer."]
+
+
 async def test_a_post_whose_outcome_is_unknown_never_takes_over_another_answers_message(worlds: Worlds) -> None:
     """A question said while an answer is written is older than that answer's messages."""
     async with worlds(bobbin_stream=StreamMode.EDIT) as world:
