@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from bot.errors import BobbinError
+from bot.errors import BobbinError, StorageError
 from bot.observability import get_logger
 from handlers.menus import Menus
 from handlers.openings import Openings
@@ -34,6 +34,7 @@ class MenuRecovery:
     async def _sweep(self) -> None:
         older_than = 0.0  # at the start whatever is open was another process's
         while True:
+            swept = True
             try:
                 await self._menus.offer_again(older_than)
                 await self._menus.tidy()
@@ -42,7 +43,8 @@ class MenuRecovery:
                 await self._menus.draw_again(older_than)
             except BobbinError as error:
                 log.warning("menus_not_swept", reason=str(error))
+                swept = not isinstance(error, StorageError)  # with the database away, the start is still to come
             except Exception:
                 log.exception("menus_not_swept")
-            older_than = OLDER_THAN
+            older_than = OLDER_THAN if swept else older_than
             await asyncio.sleep(EVERY)

@@ -157,6 +157,8 @@ async def settled(world: Replicas, begun: list[Talk], timeout: float = PATIENCE,
                       f"{count} answers", timeout)  # fmt: skip
     await world.idle()
     # A second menu of a process that was killed after posting it goes a little later.
-    await world.until(lambda: not any(world.menus(talk.thread, talk.channel) for talk in begun), "no menu is left")
+    await world.until(
+        lambda: not any(world.menus(talk.thread, talk.channel) for talk in begun), "no menu is left", 90.0
+    )
     for talk in begun:
         talk.judge(in_order=in_order)
