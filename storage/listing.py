@@ -108,10 +108,10 @@ async def _count(connection: AsyncConnection, found: Holding, person: Person, *,
     counted = 0 if found.few else await _number(connection, newest)
     if not searching:
         return counted, counted >= MOST_COUNTED
-    some = select(found.source.c.chat_id).where(*found.conditions)
-    if not found.few:
-        looked_at = newest.subquery()
-        some = select(looked_at.c.chat_id).where(*(holds(looked_at.c.chat_id, word) for word in found.words))
+    if found.few:
+        return await _number(connection, select(found.source.c.chat_id).where(*found.conditions)), False
+    looked_at = newest.subquery()
+    some = select(looked_at.c.chat_id).where(*(holds(looked_at.c.chat_id, word) for word in found.words))
     total = await _number(connection, some.limit(MOST_FOUND))
     return total, total >= MOST_FOUND or counted >= MOST_COUNTED
 
