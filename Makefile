@@ -58,7 +58,7 @@ bench-events: .venv/.ready-dev ## how soon two hundred events a second are ackno
 bench-replicas: .venv/.ready-dev ## a thousand answers at once over three replicas (three minutes, six at most)
 	@$(BIN)/python -m tests.bench.replicas
 
-bench-scale: .venv/.ready-dev ## lists and searches among a thousand chats and among a million (twenty minutes; CHATS=100000: three)
+bench-scale: .venv/.ready-dev ## lists and searches among a thousand chats and among a million (five minutes; CHATS=100000: two)
 	$(BIN)/python -m tests.bench.scale $(if $(CHATS),--chats $(CHATS))
 
 docs: .venv/.ready-dev ## rewrites docs/commands.md from the program
