@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, false, func, insert, literal, not_, or_, select, true, update
+from sqlalchemy import ColumnElement, Row, and_, exists, false, func, insert, not_, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.domain import DEFAULT_TITLE, Chat, Image, Message, ModelRef, Person, Place, Role, SharedFile, Status, TitleBy
+from bot.domain import DEFAULT_TITLE, Chat, Image, Message, ModelRef, Person, Place, SharedFile, TitleBy
 from bot.errors import ChatBusy, ChatNotFound, LimitReached
 from storage.columns import new_id, utc_now
 from storage.database import Conflict, Database
@@ -15,6 +16,7 @@ from storage.exchange import NewMessage, Said, busy, find_exchange, store_exchan
 from storage.images import HeldImages, ImageBudget
 from storage.listing import Page, list_chats
 from storage.rows import from_files, image_rows, to_chat, to_message
+from storage.statements import AUTHORS, CHAT, CHAT_AT, HEARD_AT, TOLD
 from storage.tables import attachments, chats, messages, participants, questions
 
 __all__ = ["Chats", "ImageBudget", "NewMessage", "Page", "Said"]
@@ -89,23 +91,14 @@ class Chats:
 
         One look for both: most threads have neither, and most of what Slack tells is said there.
         """
-        waits = exists().where(
-            questions.c.team == place.team,
-            questions.c.channel == place.channel,
-            questions.c.thread == place.thread,
-            questions.c.user == user,
-            questions.c.state == "open",
-        )
-        one = select(literal(1).label("one")).subquery()
-        query = select(chats, waits.label("waits")).select_from(one.outerjoin(chats, _at(place)))
         async with self._database.read() as connection:
-            row = (await connection.execute(query)).one()
+            row = (await connection.execute(HEARD_AT, {**_at(place), "user": user})).one()
         return None if row.id is None else to_chat(row), bool(row.waits)
 
     async def get(self, chat_id: str) -> Chat:
         """Raises ChatNotFound."""
         async with self._database.read() as connection:
-            return await _one(connection, chats.c.id == chat_id)
+            return _found((await connection.execute(CHAT, {"chat": chat_id})).one_or_none())
 
     async def get_for(self, person: Person, chat_id: str) -> Chat:
         """The chat, if this person started it or took part in it and may see it still. Raises ChatNotFound."""
@@ -115,7 +108,8 @@ class Chats:
         away = part.where(participants.c.away == true())
         allowed = and_(or_(chats.c.owner == person.user, part.exists()), not_(away.exists()))
         async with self._database.read() as connection:
-            return await _one(connection, and_(chats.c.id == chat_id, chats.c.team == person.team, allowed))
+            query = select(chats).where(chats.c.id == chat_id, chats.c.team == person.team, allowed)
+            return _found((await connection.execute(query)).one_or_none())
 
     async def messages(self, chat_id: str) -> list[Message]:
         """All messages in order, without their images."""
@@ -145,17 +139,11 @@ class Chats:
         Answers that failed, are empty, or are not finished are left out. With `most` only the newest images that it
         allows are read; of the others `Message.omitted` tells the names.
         """
-        said = or_(
-            messages.c.role == Role.USER,
-            and_(messages.c.status.in_((Status.DONE, Status.STOPPED)), messages.c.text != ""),
-        )
-        before = and_(messages.c.chat_id == chat_id, messages.c.number < before_number)
-        has_images = exists().where(attachments.c.message_id == messages.c.id).label("has_images")
-        query = select(messages, has_images).where(before, said).order_by(messages.c.number)
         async with self._database.read() as connection:
-            rows = (await connection.execute(query)).all()
+            rows = (await connection.execute(TOLD, {"chat": chat_id, "before": before_number})).all()
             if not any(row.has_images for row in rows):
                 return [to_message(row) for row in rows]
+            before = and_(messages.c.chat_id == chat_id, messages.c.number < before_number)
             held = await HeldImages.of(connection, before, most)
         return [held.put_into(row) for row in rows]
 
@@ -255,8 +243,7 @@ class Chats:
     async def authors(self, chat_id: str) -> int:
         """How many different people have written in this chat."""
         async with self._database.read() as connection:
-            query = select(func.count(messages.c.author.distinct())).where(messages.c.chat_id == chat_id)
-            return await connection.scalar(query) or 0
+            return await connection.scalar(AUTHORS, {"chat": chat_id}) or 0
 
     async def participants(self, chat_id: str) -> list[Person]:
         """Everybody who has the chat in the own list, its owner among them once something was said."""
@@ -335,24 +322,23 @@ async def _say(
         # The last room may have gone to this very message, delivered a moment ago.
         if known := await find_exchange(connection, chat_id, message.source):
             return known
-        await _one(connection, chats.c.id == chat_id)
+        _found((await connection.execute(CHAT, {"chat": chat_id})).one_or_none())
         raise LimitReached(chat_id)
     if alone and await busy(connection, chat_id):
         raise ChatBusy(chat_id)
     return await store_exchange(connection, chat, message, question_id)
 
 
-async def _one(connection: AsyncConnection, where: ColumnElement[bool]) -> Chat:
-    row = (await connection.execute(select(chats).where(where))).one_or_none()
+def _found(row: Row[Any] | None) -> Chat:
     if row is None:
         raise ChatNotFound("no such chat")
     return to_chat(row)
 
 
-def _at(place: Place) -> ColumnElement[bool]:
-    return and_(chats.c.team == place.team, chats.c.channel == place.channel, chats.c.thread == place.thread)
+def _at(place: Place) -> dict[str, str]:
+    return {"team": place.team, "channel": place.channel, "thread": place.thread}
 
 
 async def _by_place(connection: AsyncConnection, place: Place) -> Chat | None:
-    row = (await connection.execute(select(chats).where(_at(place)))).one_or_none()
+    row = (await connection.execute(CHAT_AT, _at(place))).one_or_none()
     return None if row is None else to_chat(row)

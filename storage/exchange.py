@@ -13,9 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.domain import Answer, Chat, Image, Message, Role, SharedFile, Status
 from storage.columns import new_id, utc_now
 from storage.rows import from_files, image_rows, select_answers, to_answer, to_chat, to_message
+from storage.statements import NEW_ANSWER, SAID, TWO_MORE
 from storage.tables import OPEN, answers, attachments, chats, messages, participants, questions
-
-_EARLIER = answers.alias("earlier")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +58,7 @@ async def find_exchange(connection: AsyncConnection, chat_id: str, source: str |
     """What was stored earlier in this chat under this source."""
     if source is None:
         return None
-    row = (
-        await connection.execute(select(messages).where(messages.c.chat_id == chat_id, messages.c.source == source))
-    ).one_or_none()
+    row = (await connection.execute(SAID, {"chat": chat_id, "source": source})).one_or_none()
     return None if row is None else await exchange_of(connection, to_message(row))
 
 
@@ -79,14 +76,8 @@ async def take_two(connection: AsyncConnection, chat_id: str, limit: int) -> Cha
 
     One conditional UPDATE: whoever comes second waits for the first and then counts anew.
     """
-    row = (
-        await connection.execute(
-            update(chats)
-            .where(chats.c.id == chat_id, chats.c.message_count + 2 <= limit)
-            .values(message_count=chats.c.message_count + 2, updated_at=utc_now())
-            .returning(*chats.c)
-        )
-    ).one_or_none()
+    given = {"chat": chat_id, "most": limit, "updated_at": utc_now()}
+    row = (await connection.execute(TWO_MORE, given)).one_or_none()
     return None if row is None else to_chat(row)
 
 
@@ -172,8 +163,8 @@ def _assistant_row(answer: Answer, now: datetime) -> dict[str, Any]:
 
 async def _store_answer(connection: AsyncConnection, chat: Chat, answer: Answer) -> bool:
     """Store the work to do; tells whether it has to wait its turn."""
-    ahead = exists().where(_EARLIER.c.chat_id == chat.id, _EARLIER.c.state != "ended")
     row = {
+        "chat": chat.id,
         "message_id": answer.id,
         "chat_id": chat.id,
         "number": answer.number,
@@ -189,9 +180,7 @@ async def _store_answer(connection: AsyncConnection, chat: Chat, answer: Answer)
         "question_ts": answer.question_ts,
         "model": str(chat.model),
     }
-    new = insert(answers).values(queued=select(ahead).scalar_subquery()).returning(answers.c.queued)
-    queued = await connection.scalar(new, row)
-    return bool(queued)
+    return bool(await connection.scalar(NEW_ANSWER, row))
 
 
 async def _take_part(connection: AsyncConnection, chat: Chat, author: str, now: datetime) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, exists, func, literal, null, or_, select, update
+from sqlalchemy import ColumnElement, and_, exists, func, literal, null, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain import Answer, Ending, ModelRef, Part, Person, Status
@@ -14,14 +14,8 @@ from bot.errors import ChatNotFound, ModelGone
 from storage.columns import database_time, utc_now
 from storage.database import Conflict, Database
 from storage.rows import from_parts, select_answers, to_answer, to_ending
+from storage.statements import ACTIVE, ANSWER, FINISHED, HELD, LAPSED, MESSAGE, NEXT, NEXT_WAITING, RUNNING_BESIDE
 from storage.tables import OPEN, RUNNING, WAITING, answers, chats, messages, participants
-
-LAPSED = and_(RUNNING, answers.c.lease_until <= database_time())
-
-
-_OTHER = answers.alias("other")
-_RUNNING_BESIDE = exists().where(_OTHER.c.chat_id == answers.c.chat_id, _OTHER.c.state == "running").correlate(answers)
-"""Whether another answer of the same chat is running."""
 
 
 class Replies:
@@ -60,15 +54,16 @@ class Replies:
     async def record(self, answer_id: str, owner: str, parts: tuple[Part, ...]) -> bool:
         """Keep which Slack messages show the answer. False when it is no longer this owner's."""
         async with self._database.begin() as connection:
-            return await _change(connection, _held(answer_id, owner), parts=from_parts(parts))
+            return await _held(connection, answer_id, owner, parts=from_parts(parts))
 
     async def written(self, answer_id: str, owner: str, ending: Ending) -> bool:
         """Store the model's whole work; what remains is to show it. False when it is no longer this owner's."""
         usage = ending.usage
         async with self._database.begin() as connection:
-            held = await _change(
+            held = await _held(
                 connection,
-                _held(answer_id, owner),
+                answer_id,
+                owner,
                 complete=True,
                 ending=ending.status,
                 detail=ending.detail,
@@ -88,18 +83,14 @@ class Replies:
         False when it is not written, or is no longer this owner's.
         """
         shown = {} if parts is None else {"parts": from_parts(parts)}
-        query = (
-            update(answers)
-            .where(_held(answer_id, owner), answers.c.complete)
-            .values(state="ended", owner=null(), lease_until=null(), queued=False, **shown)
-            .returning(answers.c.chat_id, answers.c.ending)
-        )
+        ended = {"state": "ended", "owner": None, "lease_until": None, "queued": False, **shown}
         async with self._database.begin() as connection:
-            row = (await connection.execute(query)).one_or_none()
+            found = await connection.execute(FINISHED, {"answer": answer_id, "holder": owner, **ended})
+            row = found.one_or_none()
             if row is None:
                 return False
             await _message(connection, answer_id, status=row.ending)
-            await connection.execute(update(chats).where(chats.c.id == row.chat_id).values(updated_at=utc_now()))
+            await connection.execute(ACTIVE, {"chat": row.chat_id, "updated_at": utc_now()})
             return True
 
     async def release(self, owner: str) -> list[str]:
@@ -124,7 +115,7 @@ class Replies:
 
     async def unattended(self, limit: int) -> list[str]:
         """Ids of chats with work that nobody holds, the longest waiting first."""
-        idle = and_(WAITING, ~_RUNNING_BESIDE)
+        idle = and_(WAITING, ~RUNNING_BESIDE)
         query = (
             select(answers.c.chat_id, answers.c.message_id)
             .where(OPEN, or_(idle, LAPSED))
@@ -198,10 +189,11 @@ class Replies:
 
     async def get(self, answer_id: str) -> Answer:
         """Raises ChatNotFound."""
-        answer = await self._find(answers.c.message_id == answer_id)
-        if answer is None:
+        async with self._database.read() as connection:
+            row = (await connection.execute(ANSWER, {"answer": answer_id})).one_or_none()
+        if row is None:
             raise ChatNotFound("no such answer")
-        return answer
+        return to_answer(row)
 
     async def of_question(self, message_id: str) -> Answer | None:
         """The answer to a user's message."""
@@ -210,7 +202,7 @@ class Replies:
     async def ending(self, answer_id: str) -> Ending | None:
         """How a written answer ends, with all that was stored; None while its model has not ended."""
         async with self._database.read() as connection:
-            row = (await connection.execute(select_answers().where(answers.c.message_id == answer_id))).one_or_none()
+            row = (await connection.execute(ANSWER, {"answer": answer_id})).one_or_none()
             return None if row is None else to_ending(row)
 
     async def shown(self, chat_id: str) -> frozenset[str]:
@@ -235,7 +227,9 @@ class Replies:
         return await self._find(and_(RUNNING, answers.c.chat_id == chat_id))
 
     async def next_waiting(self, chat_id: str) -> Answer | None:
-        return await self._find(and_(WAITING, answers.c.chat_id == chat_id))
+        async with self._database.read() as connection:
+            row = (await connection.execute(NEXT_WAITING, {"chat": chat_id})).one_or_none()
+            return None if row is None else to_answer(row)
 
     async def is_waiting(self, answer_id: str) -> bool:
         async with self._database.read() as connection:
@@ -253,13 +247,7 @@ class Replies:
 
 
 async def _claim(connection: AsyncConnection, chat_id: str, owner: str, lease: float) -> Answer | None:
-    next_one = (
-        select(answers.c.message_id, answers.c.owner)
-        .where(answers.c.chat_id == chat_id, OPEN, or_(LAPSED, and_(WAITING, ~_RUNNING_BESIDE)))
-        .order_by(case((RUNNING, 0), else_=1), answers.c.number)
-        .limit(1)
-    )
-    found = (await connection.execute(next_one)).one_or_none()
+    found = (await connection.execute(NEXT, {"chat": chat_id})).one_or_none()
     if found is None:
         return None
     taken = await _change(
@@ -273,8 +261,8 @@ async def _claim(connection: AsyncConnection, chat_id: str, owner: str, lease: f
     if not taken:
         return None
     await _message(connection, found.message_id, status=Status.RUNNING)
-    answer = await _one(connection, answers.c.message_id == found.message_id)
-    return answer and replace(answer, inherited=found.owner is not None)
+    row = (await connection.execute(ANSWER, {"answer": found.message_id})).one()
+    return replace(to_answer(row), inherited=found.owner is not None)
 
 
 def _failed_with(code: str) -> ColumnElement[bool]:
@@ -286,8 +274,10 @@ def _model_of_chat() -> Any:
     return select(chats.c.provider + literal(":") + chats.c.model).where(mine).scalar_subquery()
 
 
-def _held(answer_id: str, owner: str) -> ColumnElement[bool]:
-    return and_(answers.c.message_id == answer_id, answers.c.owner == owner, RUNNING)
+async def _held(connection: AsyncConnection, answer_id: str, owner: str, **values: Any) -> bool:
+    """Change an answer if it is this owner's."""
+    done = await connection.execute(HELD, {"answer": answer_id, "holder": owner, **values})
+    return done.rowcount > 0
 
 
 async def _change(connection: AsyncConnection, where: ColumnElement[bool], **values: Any) -> bool:
@@ -296,7 +286,7 @@ async def _change(connection: AsyncConnection, where: ColumnElement[bool], **val
 
 
 async def _message(connection: AsyncConnection, message_id: str, **values: str | None) -> None:
-    await connection.execute(update(messages).where(messages.c.id == message_id).values(updated_at=utc_now(), **values))
+    await connection.execute(MESSAGE, {"message": message_id, "updated_at": utc_now(), **values})
 
 
 async def _one(connection: AsyncConnection, where: ColumnElement[bool]) -> Answer | None:

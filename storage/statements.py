@@ -1,0 +1,97 @@
+"""What every message and every answer asks of the database, built once: to build it costs as much as to run it.
+
+What an UPDATE sets are the parameters that are named like its columns.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import and_, bindparam, case, exists, func, insert, literal, or_, select, update
+
+from bot.domain import Role, Status
+from storage.columns import database_time
+from storage.rows import select_answers
+from storage.tables import OPEN, RUNNING, WAITING, answers, attachments, chats, messages, questions
+
+LAPSED = and_(RUNNING, answers.c.lease_until <= database_time())
+"""Whoever held the lease may have lost it."""
+
+_OTHER = answers.alias("other")
+RUNNING_BESIDE = exists().where(_OTHER.c.chat_id == answers.c.chat_id, _OTHER.c.state == "running").correlate(answers)
+"""Whether another answer of the same chat is running."""
+
+CHAT = select(chats).where(chats.c.id == bindparam("chat"))
+
+_WAITS = exists().where(
+    questions.c.team == bindparam("team"),
+    questions.c.channel == bindparam("channel"),
+    questions.c.thread == bindparam("thread"),
+    questions.c.user == bindparam("user"),
+    questions.c.state == "open",
+)
+_HERE = and_(
+    chats.c.team == bindparam("team"), chats.c.channel == bindparam("channel"), chats.c.thread == bindparam("thread")
+)
+CHAT_AT = select(chats).where(_HERE)
+HEARD_AT = select(chats, _WAITS.label("waits")).select_from(
+    select(literal(1).label("one")).subquery().outerjoin(chats, _HERE)
+)
+"""The chat of a thread, if there is one, and whether an open question of this person waits there: always one row."""
+
+SAID = select(messages).where(messages.c.chat_id == bindparam("chat"), messages.c.source == bindparam("source"))
+"""The message that a chat knows under a source."""
+
+AUTHORS = select(func.count(messages.c.author.distinct())).where(messages.c.chat_id == bindparam("chat"))
+
+TOLD = (
+    select(messages, exists().where(attachments.c.message_id == messages.c.id).label("has_images"))
+    .where(
+        messages.c.chat_id == bindparam("chat"),
+        messages.c.number < bindparam("before"),
+        or_(
+            messages.c.role == Role.USER,
+            and_(messages.c.status.in_((Status.DONE, Status.STOPPED)), messages.c.text != ""),
+        ),
+    )
+    .order_by(messages.c.number)
+)
+"""What a model is told of a chat before it writes its message of that number."""
+
+NEXT = (
+    select(answers.c.message_id, answers.c.owner)
+    .where(answers.c.chat_id == bindparam("chat"), OPEN, or_(LAPSED, and_(WAITING, ~RUNNING_BESIDE)))
+    .order_by(case((RUNNING, 0), else_=1), answers.c.number)
+    .limit(1)
+)
+"""A chat's next piece of work."""
+
+HELD = update(answers).where(
+    answers.c.message_id == bindparam("answer"), answers.c.owner == bindparam("holder"), RUNNING
+)
+"""Changes an answer that is still its holder's."""
+FINISHED = HELD.where(answers.c.complete).returning(answers.c.chat_id, answers.c.ending)
+MESSAGE = update(messages).where(messages.c.id == bindparam("message"))
+ACTIVE = update(chats).where(chats.c.id == bindparam("chat"))
+
+_EARLIER = answers.alias("earlier")
+NEW_ANSWER = (
+    insert(answers)
+    .values(
+        queued=select(
+            exists().where(_EARLIER.c.chat_id == bindparam("chat"), _EARLIER.c.state != "ended")
+        ).scalar_subquery()
+    )
+    .returning(answers.c.queued)
+)
+"""A new answer, behind another of its chat or not."""
+TWO_MORE = (
+    update(chats)
+    .where(chats.c.id == bindparam("chat"), chats.c.message_count + 2 <= bindparam("most"))
+    .values(message_count=chats.c.message_count + 2)
+    .returning(*chats.c)
+)
+"""Room for two more messages, if there is any."""
+
+ANSWER = select_answers().where(answers.c.message_id == bindparam("answer"))
+NEXT_WAITING = (
+    select_answers().where(WAITING, answers.c.chat_id == bindparam("chat")).order_by(answers.c.number).limit(1)
+)
