@@ -112,6 +112,9 @@ class _Outlook:
     """For each channel with fewer posts than answers: so many more edits may be opened there to spare posts."""
 
 
+_NONE = _Outlook(0.0, 0.0, {})
+
+
 class Pace:
     """The scheduler of one workspace."""
 
@@ -184,10 +187,11 @@ class Pace:
 
     def wake_at(self, now: float) -> float | None:
         """When `grants` may have something to give again; None: not before something changes."""
-        shares = {shown: self._share(shown, now) for shown in (Shown.NATIVE, Shown.EDIT)}
-        outlook = self._outlook(now)
+        wanting = [d for d in self._desires if not d.busy and _wants(d)]
+        shares = {shown: self._share(shown, now) for shown in {d.shown for d in wanting} - {Shown.NOT}}
+        outlook = self._outlook(now) if any(d.shown is Shown.NOT and not d.whole for d in wanting) else _NONE
         times = [self.bucket(e.method, e.channel, now).ready_at(now, self._kept_from(e, now)) for e in self._errands]
-        times += [self._earliest(d, now, shares, outlook) for d in self._desires if not d.busy and _wants(d)]
+        times += [self._earliest(d, now, shares, outlook) for d in wanting]
         return max(now + 0.005, min(times)) if times else None
 
     # -- who is next -------------------------------------------------------------------------------------------
