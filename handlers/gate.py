@@ -7,6 +7,7 @@ date.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -32,8 +33,12 @@ def gate() -> aiohttp.TraceConfig:
     """For a session."""
 
     async def wait(_session: aiohttp.ClientSession, _context: Any, _chunk: aiohttp.TraceRequestChunkSentParams) -> None:
-        if (before := _BEFORE.get()) is not None:
+        if (before := _BEFORE.get()) is None:
+            return
+        try:
             await before()
+        except asyncio.CancelledError as lost:  # aiohttp's own task, perhaps: as an error, whoever waits hears of it
+            raise aiohttp.ClientConnectionError("held back") from lost
 
     trace = aiohttp.TraceConfig()
     trace.on_request_chunk_sent.append(wait)  # told before it is sent, whatever its name; headers go with it
