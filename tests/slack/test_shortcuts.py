@@ -146,6 +146,7 @@ async def test_what_is_said_while_the_dialogs_question_is_being_posted_is_answer
     await world.until(lambda: posting.hits, "the question is on its way")
     await world.slack.say("alice", "general", f"<@{world.slack.bot_user.id}> From the thread.", root)
     await world.answered(root, 2)
+    await world.until(lambda: world.headers(root), "the header")
     await world.idle()
 
     assert len(world.chats()) == len(world.headers(root)) == 1
