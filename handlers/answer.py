@@ -17,7 +17,7 @@ from handlers.direct_message import cannot_write
 from handlers.draft import STREAM_LIFE, Draft
 from handlers.manner import Manner
 from handlers.pace import APPEND, POST, START, STOP, UPDATE, Desire, Shown
-from handlers.slack import HOPELESS, Limited, Refused, Slack, SlackError, Unreached, Unsure
+from handlers.slack import HOPELESS, LATE, Limited, Refused, Slack, SlackError, Unreached, Unsure
 from handlers.status import ThinkingStatus
 from handlers.text import plain
 
@@ -28,8 +28,6 @@ GIVE_UP_AFTER = 3600.0
 """Seconds of failing calls after which what could not be shown is left to the database."""
 LAST_CALL = 5.0
 """Seconds that a call may take to whose end an answer waits that is being given back."""
-LATE = 20.0
-"""Seconds within which a call that was given up may still take effect at Slack."""
 
 
 class SlackAnswer:

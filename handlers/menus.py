@@ -20,7 +20,7 @@ from handlers.agent import entitle
 from handlers.direct_message import cannot_write
 from handlers.names import Names
 from handlers.recap import recap
-from handlers.slack import Directory, NotInstalled, Refused, Slack, SlackError, Unsure
+from handlers.slack import LATE, Directory, NotInstalled, Refused, Slack, SlackError, Unsure
 from handlers.text import plain
 from handlers.waiting import WaitingMarks
 from storage.chats import Chats, Said
@@ -41,8 +41,6 @@ HEADERS_OF = 900.0
 """Seconds after a question in which its chat's header is looked for, and put there if it is missing."""
 HEADERS_AT_START = 86_400.0
 """The same for a process that starts: nobody may have looked for as long as that."""
-LATE = 20.0
-"""Seconds after which a menu that another process was just posting has appeared, or never will."""
 CROWDED = 0.5
 """When less than this share of Slack's edits is left, headers go another way that costs none."""
 

@@ -14,8 +14,8 @@ from __future__ import annotations
 import bisect
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from handlers.rates import APPEND, PER_CHANNEL, POST, RATES, START, STOP, UNKNOWN, UPDATE, Bucket, Rate
@@ -104,15 +104,12 @@ Grant = tuple[Desire | Errand, str]
 class _Outlook:
     """How answers may be opened as edited messages at one moment."""
 
-    room: float
+    room: float = 0.0
     """So many more can be ended soon."""
-    delay: float
+    delay: float = 0.0
     """Seconds that their first words wait."""
-    scarce: Mapping[str, float]
+    scarce: Mapping[str, float] = field(default_factory=dict)
     """For each channel with fewer posts than answers: so many more edits may be opened there to spare posts."""
-
-
-_NONE = _Outlook(0.0, 0.0, {})
 
 
 class Pace:
@@ -189,7 +186,7 @@ class Pace:
         """When `grants` may have something to give again; None: not before something changes."""
         wanting = [d for d in self._desires if not d.busy and _wants(d)]
         shares = {shown: self._share(shown, now) for shown in {d.shown for d in wanting} - {Shown.NOT}}
-        outlook = self._outlook(now) if any(d.shown is Shown.NOT and not d.whole for d in wanting) else _NONE
+        outlook = self._outlook(now) if any(d.shown is Shown.NOT and not d.whole for d in wanting) else _Outlook()
         times = [self.bucket(e.method, e.channel, now).ready_at(now, self._kept_from(e, now)) for e in self._errands]
         times += [self._earliest(d, now, shares, outlook) for d in wanting]
         return max(now + 0.005, min(times)) if times else None
@@ -240,7 +237,7 @@ class Pace:
     def _opens_as_edit(self, desire: Desire, now: float, outlook: _Outlook, opened: int) -> bool:
         assert desire.since is not None
         waited = now - desire.since
-        if waited < MAX_HOLD and desire.channel in outlook.scarce and not desire.reuse:
+        if _spares(desire, now, outlook):
             room = outlook.scarce[desire.channel] - opened
             return waited >= FIRST_POST and room >= 1.0 and self._take(POST, desire.channel, now, FULL)
         if waited < outlook.delay and not desire.reuse:
@@ -359,9 +356,10 @@ class Pace:
         assert desire.since is not None
         if desire.reuse:
             return self._ready_at(UPDATE, desire, now)
-        if desire.channel in outlook.scarce:
+        if _spares(desire, now, outlook):
             full = self.bucket(POST, desire.channel, now).ready_at(now, FULL)
-            return max(desire.since + FIRST_POST, full if outlook.scarce[desire.channel] >= 1.0 else now + LOOK_AGAIN)
+            spared = full if outlook.scarce[desire.channel] >= 1.0 else now + LOOK_AGAIN
+            return min(max(desire.since + FIRST_POST, spared), desire.since + MAX_HOLD)
         waits = desire.since + outlook.delay if outlook.room > 0 else now + LOOK_AGAIN
         return max(waits, self._ready_at(POST, desire, now))
 
@@ -384,12 +382,17 @@ class Pace:
         """Forget the channels that have long been quiet, so that a workspace with many does not grow for ever."""
         if len(self._buckets) < 2_000:
             return
-        full: Callable[[Bucket], bool] = lambda b: b.level(now) >= b.burst  # noqa: E731
-        self._buckets = {k: b for k, b in self._buckets.items() if not k[1] or not full(b)}
+        self._buckets = {k: b for k, b in self._buckets.items() if not k[1] or b.level(now) < b.burst}
 
 
 def _wants(desire: Desire) -> bool:
     return desire.since is not None or desire.whole or desire.must_close
+
+
+def _spares(desire: Desire, now: float, outlook: _Outlook) -> bool:
+    """Whether it may only be opened by a post that is left over, for now."""
+    waited = now - desire.since if desire.since is not None else 0.0
+    return desire.channel in outlook.scarce and waited < MAX_HOLD and not desire.reuse
 
 
 def _waited_longest(desire: Desire) -> float:

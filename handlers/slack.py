@@ -29,6 +29,8 @@ NOT_HERE = frozenset(
      "not_allowed_token_type", "missing_scope", "invalid_auth", "not_authed", "account_inactive", "token_revoked"}
 )  # fmt: skip
 """Refusals of a convenience that hold for the whole workspace: asking again for the next thread would be in vain."""
+LATE = 20.0
+"""Seconds within which a call that was given up, or whose process died, may still take effect."""
 HOPELESS = frozenset(
     {
         "account_inactive", "channel_not_found", "ekm_access_denied", "invalid_auth", "is_archived", "is_inactive",

@@ -36,8 +36,8 @@ def child(environment: dict[str, str], log: str) -> None:
 def hurry(haste: float) -> None:
     for method, rate in pace.RATES.items():
         pace.RATES[method] = pace.Rate(rate.per_second * haste, rate.burst * haste)
-    answer.LATE /= haste
-    menus.LATE /= 2.0  # on a loaded machine posts wait long, however much Slack allows
+    vars(answer)["LATE"] /= haste
+    vars(menus)["LATE"] /= 2.0  # on a loaded machine posts wait long, however much Slack allows
     menu_recovery.EVERY /= haste
 
 

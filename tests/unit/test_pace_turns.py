@@ -112,3 +112,15 @@ def test_an_end_takes_the_first_call_that_is_free(state: dict[str, Any], calls: 
         given = pace.grants(0.0)
         assert given == ([(desire, calls[free])] if free < len(calls) else [])
     assert pace.wake_at(0.0) == pytest.approx(min(pace.bucket(m, "C1", 0.0).ready_at(0.0) for m in calls))
+
+
+def test_who_waits_for_a_spared_post_is_looked_at_when_it_has_been_held_long_enough() -> None:
+    """From then on it need not be a post that a full bucket can spare."""
+    pace = Pace({UPDATE: Rate(0.001, 10), POST: Rate(0.1, 3), START: Rate(0.0001, 1)})
+    pace.bucket(START, "", 0.0).take(0.0)
+    pace.bucket(POST, "C1", 0.0).take(0.0)
+    for _ in range(20):
+        answer(pace, may_native=False)
+    assert pace.grants(1.0) == []
+    assert pace.wake_at(1.0) == MAX_HOLD
+    assert [method for _, method in pace.grants(MAX_HOLD)] == [POST] * 2
