@@ -234,7 +234,8 @@ def _connection(settings: Settings, ground: Ground, surface: Surface) -> SocketC
         return SocketConnection(bolt, settings.slack_app_token.get_secret_value(), ground.desks.client(None))
     assert settings.slack_signing_secret is not None
     secret = settings.slack_signing_secret.get_secret_value()
-    return SlackRequests(build_app(settings.slack_api_url, ground.workspaces, surface, secret))
+    bolt = build_app(settings.slack_api_url, ground.workspaces, surface, secret)
+    return SlackRequests(bolt, secret, ground.coordination)
 
 
 def _http(ground: Ground, kept: _Kept, talk: _Talk, connection: SocketConnection | SlackRequests) -> ASGIApp:

@@ -2,41 +2,87 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from contextlib import asynccontextmanager
 from typing import Any
 
 from slack_bolt.adapter.asgi.async_handler import AsyncSlackRequestHandler
 from slack_bolt.app.async_app import AsyncApp
+from slack_sdk.signature import SignatureVerifier
+
+from bot.errors import StorageError
+from bot.observability import get_logger
+from storage.coordination import Coordination
+from storage.coordination.memory import MemoryCoordination
+
+log = get_logger(__name__)
 
 PATH = "/slack/events"
 """Where events, commands, interactivity and menus come in."""
+REMEMBERED = 660.0
+"""Seconds: a signature holds five minutes before and after its time, and a little for clocks that differ."""
+_FORM = b"application/x-www-form-urlencoded"
+_NOT_UNDERSTOOD = (AttributeError, KeyError, TypeError, ValueError, RecursionError)
 
 Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
 
 
 class SlackRequests:
-    """An ASGI application for `PATH`, in the place of a socket. Bolt verifies signatures and their age."""
+    """An ASGI application for `PATH`, in the place of a socket.
 
-    def __init__(self, app: AsyncApp) -> None:
+    What Slack did not sign, or more than five minutes ago, is refused before anybody reads it.
+    """
+
+    def __init__(self, app: AsyncApp, signing_secret: str, coordination: Coordination) -> None:
         self._handler = AsyncSlackRequestHandler(app, path=PATH)
+        self._verifier = SignatureVerifier(signing_secret)
+        self._taken = _Taken(coordination)
 
-    async def __call__(
-        self,
-        scope: Message,
-        receive: Callable[[], Awaitable[Message]],
-        send: Callable[[Message], Awaitable[None]],
-    ) -> None:
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["method"] != "POST":
             await _refuse(send, 405)
             return
-        if not _may_be_signed(scope["headers"]):
-            await _refuse(send, 401)
+        headers, body = dict(scope["headers"]), await _whole(receive)
+        if body is None:
             return
         try:
-            await self._handler(scope, receive, send)  # type: ignore[arg-type]
-        except UnicodeDecodeError:
+            signature = self._signature(headers, body)
+            if signature is None:
+                await _refuse(send, 401)
+            elif headers.get(b"content-type", b"").startswith(_FORM):
+                await self._once(signature, scope, body, receive, send)
+            else:  # an event: the database knows what it has heard
+                await self._handler(scope, _again(body, receive), send)  # type: ignore[arg-type]
+        except _NOT_UNDERSTOOD as error:
+            log.warning("request_not_understood", exc_info=error)
             await _refuse(send, 400)
+
+    def _signature(self, headers: Mapping[bytes, bytes], body: bytes) -> str | None:
+        """The request's signature; None unless it is Slack's and of these minutes. Raises UnicodeDecodeError."""
+        stamp, signature = headers.get(b"x-slack-request-timestamp", b""), headers.get(b"x-slack-signature", b"")
+        if not (stamp.isdigit() and len(stamp) < 20 and signature.isascii()):
+            return None
+        given = signature.decode()
+        return given if self._verifier.is_valid(body, stamp.decode(), given) else None
+
+    async def _once(self, signature: str, scope: Message, body: bytes, receive: Receive, send: Send) -> None:
+        """A command, a press or a dialog: Slack sends it once, so what comes again comes from somebody else."""
+        if await self._taken.already(signature):
+            log.warning("request_repeated")
+            await _refuse(send, 200)
+            return
+        status = 500
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            status = message.get("status", status)
+            await send(message)
+
+        await self._handler(scope, _again(body, receive), watched)  # type: ignore[arg-type]
+        if status == 200:  # else whoever stands between Slack and us may try it with another replica
+            await self._taken.remember(signature)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -50,13 +96,56 @@ class SlackRequests:
         return True
 
 
-def _may_be_signed(headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    """Whether the signature's headers are of the kind that Bolt can check: it fails on others instead of refusing."""
-    given = dict(headers)
-    stamp, signature = given.get(b"x-slack-request-timestamp", b""), given.get(b"x-slack-signature", b"")
-    return stamp.isdigit() and len(stamp) < 20 and signature.isascii()
+class _Taken:
+    """Signatures of what has been done: here, and in the other replicas while they can be asked."""
+
+    def __init__(self, shared: Coordination) -> None:
+        self._places: tuple[Coordination, ...] = (MemoryCoordination(), shared)
+
+    async def already(self, signature: str) -> bool:
+        for place in self._places:
+            try:
+                if not (await place.take(_key(signature), 1000.0, 1.0)).ok:
+                    return True
+            except StorageError:
+                continue
+        return False
+
+    async def remember(self, signature: str) -> None:
+        for place in self._places:
+            try:
+                await place.hold(_key(signature), REMEMBERED)
+            except StorageError:
+                continue
 
 
-async def _refuse(send: Callable[[Message], Awaitable[None]], status: int) -> None:
+def _key(signature: str) -> str:
+    return f"taken:{signature}"
+
+
+async def _whole(receive: Receive) -> bytes | None:
+    """The body; None when the client has gone."""
+    pieces = []
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            return None
+        pieces.append(message.get("body", b""))
+        if not message.get("more_body"):
+            return b"".join(pieces)
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    waiting = [body]
+
+    async def given() -> Message:
+        if waiting:
+            return {"type": "http.request", "body": waiting.pop(), "more_body": False}
+        return await receive()
+
+    return given
+
+
+async def _refuse(send: Send, status: int) -> None:
     await send({"type": "http.response.start", "status": status, "headers": []})
     await send({"type": "http.response.body", "body": b""})

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import httpx
@@ -18,6 +19,7 @@ from starlette.routing import Mount
 from bot.manifest import bot_scopes, manifest
 from bot.sandbox.http_route import signature
 from bot.sandbox.limits import Limits
+from bot.sandbox.model_scripts import ModelScript, words
 from bot.sandbox.models import create_models_app
 from bot.sandbox.server import Sandbox
 from tests.api.conftest import address
@@ -164,3 +166,55 @@ async def test_a_replayed_request_does_nothing_and_an_old_one_is_refused(world: 
     assert [answer.status_code for answer in refused] == [401, 401]
     await world.idle()
     world.forgive("invalid_thread_ts")  # the mention was never said in the workspace
+
+
+def signed(world: World, form: dict[str, str]) -> dict[str, Any]:
+    """What to give `httpx` to send this form as Slack would."""
+    body, stamp = urlencode(form).encode(), str(int(time.time()))
+    headers = {"content-type": "application/x-www-form-urlencoded", "x-slack-request-timestamp": stamp}
+    headers["x-slack-signature"] = signature(world.slack.signing_secret, stamp, body)
+    return {"url": f"{address(world)}/slack/events", "content": body, "headers": headers}
+
+
+async def test_a_replayed_command_gives_nobody_a_token(world: World) -> None:
+    command = {"command": "/chats", "text": "token", "user_id": "U0ALICE", "channel_id": "C0GENERAL"}
+    command |= {"team_id": world.slack.workspace.team_id, "trigger_id": "1.2.3", "api_app_id": "A1"}
+    seen = signed(world, command)
+    async with httpx.AsyncClient(trust_env=False) as http:
+        first, *again = [await http.post(**seen) for _ in range(4)]
+    assert "/chats token revoke" in first.text
+    assert [(answer.status_code, answer.text) for answer in again] == [(200, "")] * 3
+    assert len(world.rows("SELECT * FROM api_tokens")) == 1
+
+
+async def test_a_replayed_stop_does_not_stop_the_next_answer(world: World) -> None:
+    world.models.answer_with("*", lambda asked: ModelScript(words("word " * 100), 40.0))
+    thread = await world.slack.say("alice", "general", f"<@{world.slack.bot_user.id}> the first")
+    await world.until(lambda: world.menus(thread), "the menu")
+    await world.slack.press("alice", world.menus(thread)[0], "start_chat")
+    await world.until(lambda: world.rows("SELECT 1 FROM answers WHERE state = 'running'"), "the first is written")
+    (chat,) = world.rows("SELECT id, team FROM chats")
+    press = {
+        "type": "block_actions",
+        "user": {"id": "U0ALICE", "team_id": chat["team"]},
+        "team": {"id": chat["team"]},
+        "channel": {"id": "C0GENERAL"},
+        "container": {"type": "message", "message_ts": thread, "channel_id": "C0GENERAL", "thread_ts": thread},
+        "actions": [{"action_id": "stop_answer", "block_id": "b", "type": "button", "value": chat["id"]}],
+    }
+    seen = signed(world, {"payload": json.dumps(press)})
+    async with httpx.AsyncClient(trust_env=False) as http:
+        assert (await http.post(**seen)).status_code == 200
+        await world.until(lambda: world.rows("SELECT 1 FROM answers WHERE ending = 'stopped'"), "it is stopped")
+        await world.slack.say("alice", "general", "the second", thread)
+        await world.until(lambda: world.rows("SELECT 1 FROM answers WHERE state = 'running'"), "the second is written")
+        assert (await http.post(**seen)).status_code == 200
+    await world.until(lambda: not world.rows("SELECT 1 FROM answers WHERE state <> 'ended'"), "it ends")
+    assert [row["ending"] for row in world.rows("SELECT ending FROM answers ORDER BY number")] == ["stopped", "done"]
+
+
+@pytest.mark.parametrize("body", [b"{nope", b"[1]", b"null", b'{"type": "event_callback", "event": "x"}', b"\xff"])
+async def test_what_is_no_event_is_refused_whoever_signed_it(world: World, body: bytes) -> None:
+    assert (await post(world, body)).status_code == 400
+    assert (await post(world, body, secret="not the secret")).status_code in (400, 401)
+    assert "Exception in ASGI" not in str(world.lines())
