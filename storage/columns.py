@@ -7,7 +7,7 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import DateTime, Dialect, Text, literal
+from sqlalchemy import BindParameter, DateTime, Dialect, Text, literal
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -53,8 +53,8 @@ class database_time(FunctionElement[datetime]):
     name = "database_time"
     inherit_cache = True
 
-    def __init__(self, seconds: float = 0.0) -> None:
-        super().__init__(literal(round(float(seconds), 3)))
+    def __init__(self, seconds: float | BindParameter[float] = 0.0) -> None:
+        super().__init__(seconds if isinstance(seconds, BindParameter) else literal(round(float(seconds), 3)))
 
 
 @compiles(database_time, "postgresql")

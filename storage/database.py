@@ -20,7 +20,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, Pool, QueuePool
 
 from bot.errors import SettingsError, StorageError
 from storage.migrate import upgrade
-from storage.sqlite import connect
+from storage.sqlite import SQLiteConnection, connect
 
 _log = logging.getLogger(__name__)
 
@@ -40,6 +40,11 @@ is gone without a word, would keep all others from the rows that it was just wri
 
 _PLANNING = text("SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('jit', 'off', true)")
 """For what is planned anew. Compiling takes ten times as long as such a query, and is begun on a mere estimate."""
+
+_SERVER_POOL = 20
+_FILE_POOL = 4
+"""One writes, the others read. Each connection to a file has a thread and three open files and compiles every statement
+for itself, which takes longer than to wait for another's read."""
 
 _GIVING_UP = 2.0
 """Seconds that closing waits for connections that are still in use."""
@@ -66,21 +71,21 @@ class Database:
         self._turn: asyncio.Lock | None = asyncio.Lock() if self.dialect == "sqlite" else None
 
     @classmethod
-    def open(cls, url: str, *, pool_size: int = 20) -> Database:
+    def open(cls, url: str, *, pool_size: int | None = None) -> Database:
         """Take `sqlite:///path`, `sqlite://` (gone with `close`) or `postgresql://…`; nothing is connected yet.
 
-        `pool_size`: connections at most. The folder of an SQLite file is made.
+        `pool_size`: connections at most; else as many as suit that database. The folder of an SQLite file is made.
         Raises SettingsError when the URL cannot be used.
         """
         parsed = _parse(url)
         if parsed.get_backend_name() == "postgresql":
-            return cls(parsed, pool_size=pool_size)
+            return cls(parsed, pool_size=pool_size or _SERVER_POOL)
         scratch = None
         if parsed.database in (None, "", ":memory:"):
             # A real file, since connections to SQLite's own memory databases share no transactions.
             scratch = TemporaryDirectory(prefix="bobbin-")
             parsed = parsed.set(database=str(Path(scratch.name) / "bobbin.db"))
-        return cls(_with_folder(parsed), pool_size=pool_size, scratch=scratch)
+        return cls(_with_folder(parsed), pool_size=pool_size or _FILE_POOL, scratch=scratch)
 
     @property
     def dialect(self) -> str:
@@ -239,10 +244,10 @@ def _execute_when_free(cursor: Any, pragma: str) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    # A transaction that reads first and writes later cannot wait for another writer: it would fail at once. Reads need
-    # none: each statement sees what was committed when it began, as with PostgreSQL here.
-    if connection.get_execution_options().get("writing", False):
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    # Reads need no transaction: each statement sees what was committed when it began, as with PostgreSQL here.
+    driver = connection.connection.driver_connection
+    if isinstance(driver, SQLiteConnection) and connection.get_execution_options().get("writing", False):
+        driver.writes = True
 
 
 def _lower(value: object) -> object:

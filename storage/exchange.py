@@ -6,15 +6,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Table, case, exists, false, insert, or_, select, true, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import exists, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain import Answer, Chat, Image, Message, Role, SharedFile, Status
 from storage.columns import new_id, utc_now
 from storage.rows import from_files, image_rows, select_answers, to_answer, to_chat, to_message
-from storage.statements import NEW_ANSWER, SAID, TWO_MORE
-from storage.tables import OPEN, answers, attachments, chats, messages, participants, questions
+from storage.statements import HEARD, NEW_ANSWER, NEW_MESSAGE, NEW_PARTICIPANT, SAID, TWO_MORE
+from storage.tables import OPEN, answers, attachments, chats, messages, questions
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +46,6 @@ class Said:
     """It was stored before; nothing new has been."""
     queued: bool = False
     """An earlier answer of this chat has not ended, so this one waits its turn."""
-
-
-def insert_new(connection: AsyncConnection, table: Table) -> postgresql.Insert | sqlite.Insert:
-    """An INSERT that knows ON CONFLICT, in this database's dialect."""
-    return (postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert)(table)
 
 
 async def find_exchange(connection: AsyncConnection, chat_id: str, source: str | None) -> Said | None:
@@ -117,7 +111,7 @@ async def store_exchange(connection: AsyncConnection, chat: Chat, new: NewMessag
     # One after the other: a statement with many rows is compiled anew each time, and a message that is delivered twice
     # must fail without a word in the log.
     for row in (_user_row(message, now), _assistant_row(answer, now)):
-        await connection.execute(insert(messages), row)
+        await connection.execute(NEW_MESSAGE, row)
     if new.images:
         await connection.execute(insert(attachments), image_rows(new.images, message.id))
     answer = replace(answer, queued=await _store_answer(connection, chat, answer))
@@ -187,10 +181,8 @@ async def _take_part(connection: AsyncConnection, chat: Chat, author: str, now: 
     """The chat moves to the top of the lists of its owner, its author and all who took part before."""
     for user in sorted({chat.owner, author}):
         newcomer = {"team": chat.team, "user": user, "chat_id": chat.id, "active_at": now}
-        await connection.execute(insert_new(connection, participants).on_conflict_do_nothing(), newcomer)
-    there = or_(participants.c.user == author, participants.c.away == false())
-    moved = {"active_at": now, "away": case((there, false()), else_=true())}  # who speaks is back, whatever was heard
-    await connection.execute(update(participants).where(participants.c.chat_id == chat.id).values(moved))
+        await connection.execute(NEW_PARTICIPANT[connection.dialect.name], newcomer)
+    await connection.execute(HEARD, {"chat": chat.id, "author": author, "now": now})
 
 
 async def _use_question(connection: AsyncConnection, question_id: str, message_id: str) -> None:

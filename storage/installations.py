@@ -11,8 +11,8 @@ from sqlalchemy import ColumnElement, Row, and_, delete, or_, select, update
 
 from storage.columns import database_time, utc_now
 from storage.database import Database
-from storage.exchange import insert_new
 from storage.sealing import Seal, WrongKey
+from storage.statements import insert_new
 from storage.tables import api_tokens, installations, workspaces
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import case, literal, select, tuple_
 from bot.domain import ModelRef, Person
 from storage.columns import utc_now
 from storage.database import Database
-from storage.exchange import insert_new
+from storage.statements import insert_new
 from storage.tables import feedback, people
 
 

@@ -14,7 +14,18 @@ from bot.errors import ChatNotFound, ModelGone
 from storage.columns import database_time, utc_now
 from storage.database import Conflict, Database
 from storage.rows import from_parts, select_answers, to_answer, to_ending
-from storage.statements import ACTIVE, ANSWER, FINISHED, HELD, LAPSED, MESSAGE, NEXT, NEXT_WAITING, RUNNING_BESIDE
+from storage.statements import (
+    ACTIVE,
+    ANSWER,
+    FINISHED,
+    HELD,
+    LAPSED,
+    MESSAGE,
+    NEXT,
+    NEXT_WAITING,
+    RUNNING_BESIDE,
+    TAKEN,
+)
 from storage.tables import OPEN, RUNNING, WAITING, answers, chats, messages, participants
 
 
@@ -163,22 +174,24 @@ class Replies:
         async with self._database.begin() as connection:
             if model is not None:
                 failed = and_(failed, _failed_with(ModelGone.code))
-            again = await _change(
-                connection,
-                failed,
-                state="waiting",
-                complete=False,
-                ending=None,
-                detail=None,
-                cut=False,
-                stop_requested=False,
-                seconds=None,
-                prompt_tokens=None,
-                completion_tokens=None,
-                cost=None,
-                model=_model_of_chat() if model is None else str(model),
+            again = (
+                update(answers)
+                .where(failed)
+                .values(
+                    state="waiting",
+                    complete=False,
+                    ending=None,
+                    detail=None,
+                    cut=False,
+                    stop_requested=False,
+                    seconds=None,
+                    prompt_tokens=None,
+                    completion_tokens=None,
+                    cost=None,
+                    model=_model_of_chat() if model is None else str(model),
+                )
             )
-            if not again:
+            if (await connection.execute(again)).rowcount == 0:
                 return None
             await _message(connection, answer_id, status=Status.WAITING, error=None)
             answer = await _one(connection, answers.c.message_id == answer_id)
@@ -250,15 +263,8 @@ async def _claim(connection: AsyncConnection, chat_id: str, owner: str, lease: f
     found = (await connection.execute(NEXT, {"chat": chat_id})).one_or_none()
     if found is None:
         return None
-    taken = await _change(
-        connection,
-        and_(answers.c.message_id == found.message_id, or_(WAITING, LAPSED)),  # others may have been quicker
-        state="running",
-        owner=owner,
-        lease_until=database_time(lease),
-        attempt=answers.c.attempt + 1,
-    )
-    if not taken:
+    taken = await connection.execute(TAKEN, {"answer": found.message_id, "holder": owner, "lease": round(lease, 3)})
+    if taken.rowcount == 0:
         return None
     await _message(connection, found.message_id, status=Status.RUNNING)
     row = (await connection.execute(ANSWER, {"answer": found.message_id})).one()
@@ -277,11 +283,6 @@ def _model_of_chat() -> Any:
 async def _held(connection: AsyncConnection, answer_id: str, owner: str, **values: Any) -> bool:
     """Change an answer if it is this owner's."""
     done = await connection.execute(HELD, {"answer": answer_id, "holder": owner, **values})
-    return done.rowcount > 0
-
-
-async def _change(connection: AsyncConnection, where: ColumnElement[bool], **values: Any) -> bool:
-    done = await connection.execute(update(answers).where(where).values(**values))
     return done.rowcount > 0
 
 

@@ -55,10 +55,22 @@ class SQLiteConnection(aiosqlite.Connection):
     cut_off = False
     """Somebody stopped waiting for the thread: what it is doing now nobody knows."""
 
+    writes = False
+    """A unit of writing begins with what is done next: to begin it is no way to the thread of its own.
+
+    IMMEDIATE: a transaction that reads first and writes later cannot wait for another writer, it would fail at once.
+    """
+
     def cursor(self) -> SQLiteCursor:  # type: ignore[override]  # only ever entered, as the original's is
         return SQLiteCursor(self, self._conn.cursor())
 
+    async def commit(self) -> None:
+        if self.in_transaction:
+            await super().commit()
+        self.writes = False
+
     async def rollback(self) -> None:
+        self.writes = False
         if self.cut_off or self.in_transaction:
             await super().rollback()
 
@@ -67,11 +79,17 @@ class SQLiteConnection(aiosqlite.Connection):
         return await self._execute(work, *arguments)
 
     async def _execute(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        if self.writes:
+            self.writes, fn = False, partial(self._begin, fn)
         try:
             return await super()._execute(fn, *args, **kwargs)  # type: ignore[no-untyped-call]
         except asyncio.CancelledError:
             self.cut_off = True
             raise
+
+    def _begin(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        self._conn.execute("BEGIN IMMEDIATE")
+        return fn(*args, **kwargs)
 
     async def close(self) -> None:
         if self._connection is not None and (ended := self.stop()) is not None:

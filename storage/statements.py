@@ -5,12 +5,35 @@ What an UPDATE sets are the parameters that are named like its columns.
 
 from __future__ import annotations
 
-from sqlalchemy import and_, bindparam, case, exists, func, insert, literal, or_, select, update
+from sqlalchemy import (
+    Double,
+    Table,
+    and_,
+    bindparam,
+    case,
+    exists,
+    false,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    true,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain import Role, Status
 from storage.columns import database_time
 from storage.rows import select_answers
-from storage.tables import OPEN, RUNNING, WAITING, answers, attachments, chats, messages, questions
+from storage.tables import OPEN, RUNNING, WAITING, answers, attachments, chats, messages, participants, questions
+
+
+def insert_new(connection: AsyncConnection, table: Table) -> postgresql.Insert | sqlite.Insert:
+    """An INSERT that knows ON CONFLICT, in this database's dialect."""
+    return (postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert)(table)
+
 
 LAPSED = and_(RUNNING, answers.c.lease_until <= database_time())
 """Whoever held the lease may have lost it."""
@@ -64,6 +87,17 @@ NEXT = (
 )
 """A chat's next piece of work."""
 
+TAKEN = (
+    update(answers)
+    .where(answers.c.message_id == bindparam("answer"), or_(WAITING, LAPSED))
+    .values(
+        state="running",
+        owner=bindparam("holder"),
+        lease_until=database_time(bindparam("lease", type_=Double)),
+        attempt=answers.c.attempt + 1,
+    )
+)
+"""Takes a piece of work for so many seconds, unless others were quicker."""
 HELD = update(answers).where(
     answers.c.message_id == bindparam("answer"), answers.c.owner == bindparam("holder"), RUNNING
 )
@@ -71,6 +105,20 @@ HELD = update(answers).where(
 FINISHED = HELD.where(answers.c.complete).returning(answers.c.chat_id, answers.c.ending)
 MESSAGE = update(messages).where(messages.c.id == bindparam("message"))
 ACTIVE = update(chats).where(chats.c.id == bindparam("chat"))
+
+NEW_MESSAGE = insert(messages)
+NEW_PARTICIPANT = {
+    "postgresql": postgresql.insert(participants).on_conflict_do_nothing(),
+    "sqlite": sqlite.insert(participants).on_conflict_do_nothing(),
+}
+"""For each dialect: somebody takes part in a chat, who may have done so before."""
+_THERE = or_(participants.c.user == bindparam("author"), participants.c.away == false())
+HEARD = (
+    update(participants)
+    .where(participants.c.chat_id == bindparam("chat"))
+    .values(active_at=bindparam("now"), away=case((_THERE, false()), else_=true()))
+)
+"""A chat moves to the top of all its lists; who speaks there is back, whatever was heard of him before."""
 
 _EARLIER = answers.alias("earlier")
 NEW_ANSWER = (

@@ -17,6 +17,7 @@ from bot.providers.answer import AnswerReader
 from bot.providers.base import ProviderSettings, Request, Turn
 from bot.providers.faults import clean, fault_of_response
 from bot.providers.listing import models_in
+from bot.providers.transport import held
 
 CONNECT_TIMEOUT = 10.0
 _LIST_TIMEOUT = 15.0
@@ -185,6 +186,7 @@ class _Body:
     """The bytes of a response, until its end or, once the answer is finished, until they are no longer worth it."""
 
     def __init__(self, response: httpx.Response, reader: AnswerReader, pause: Callable[[], float]) -> None:
+        self._response = response
         self._reader = reader
         self._pause = pause
         self._blocks = cast("AsyncGenerator[bytes, None]", response.aiter_bytes())
@@ -195,7 +197,8 @@ class _Body:
         """The next bytes, None at the end. Raises ProviderError."""
         if not self._reader.finished:
             if self._small and self._reader.begun and (pause := self._pause()):
-                await asyncio.sleep(pause)
+                with held(self._response):
+                    await asyncio.sleep(pause)
             with _reading():
                 block = await anext(self._blocks, None)
             self._small = block is not None and len(block) < _SMALL

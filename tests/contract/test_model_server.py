@@ -206,6 +206,22 @@ async def test_pieces_leave_at_their_times_whatever_the_crowd(models: ModelServe
         assert not asked.cancelled
 
 
+async def test_connections_of_a_crowd_serve_the_next_one(models: ModelServer, providers: Providers) -> None:
+    """What holds back the reading of one answer ends with it: its connection reads the next, or is closed."""
+    pieces = words("one two three four five six seven eight nine ten")
+    models.queue("demo/quick", *[ModelScript(pieces, rate=50.0)] * 36)
+    leaving = [asyncio.create_task(ask(providers, "x")) for _ in range(12)]
+    await asyncio.sleep(0.15)
+    for task in leaving:
+        task.cancel()
+    await asyncio.gather(*leaving, return_exceptions=True)
+    async with asyncio.timeout(60):
+        for _ in range(2):
+            answers = await asyncio.gather(*(ask(providers, "x") for _ in range(12)))
+            assert {text_of(events) for events in answers} == {"".join(pieces)}
+            assert max(len(events) for events in answers) < len(pieces) + 1  # several were read together
+
+
 async def test_a_client_that_leaves_is_noticed(models: ModelServer, providers: Providers) -> None:
     models.queue("demo/quick", ModelScript(["word "] * 1_000, times=[n * 0.01 for n in range(1_000)]))
     request = Request(ModelRef("demo", "demo/quick"), "", [Turn(Role.USER, "x")])

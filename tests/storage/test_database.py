@@ -132,6 +132,15 @@ async def test_a_reader_does_not_wait_for_a_writer(database: Database) -> None:
     assert await _count(database) == 1
 
 
+async def test_a_unit_that_did_nothing_keeps_nobody_waiting(rivals: list[Database]) -> None:
+    async with rivals[0].begin():
+        pass
+    async with rivals[0].read() as connection, asyncio.timeout(10):
+        await connection.execute(select(func.count()).select_from(people))
+        async with rivals[1].begin() as other:
+            await other.execute(insert(people), [_person("U1")])
+
+
 async def test_times_come_back_aware_and_the_database_keeps_time(database: Database) -> None:
     now = utc_now()
     row = {"hash": "h", "team": "T1", "user": "U1", "created_at": now}
