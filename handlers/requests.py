@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import parse_qs
 
 from slack_bolt.adapter.asgi.async_handler import AsyncSlackRequestHandler
 from slack_bolt.app.async_app import AsyncApp
@@ -51,7 +53,7 @@ class SlackRequests:
             signature = self._signature(headers, body)
             if signature is None:
                 await _refuse(send, 401)
-            elif headers.get(b"content-type", b"").startswith(_FORM):
+            elif headers.get(b"content-type", b"").startswith(_FORM) and not _only_asks(body):
                 await self._once(signature, scope, body, receive, send)
             else:  # an event: the database knows what it has heard
                 await self._handler(scope, _again(body, receive), send)  # type: ignore[arg-type]
@@ -117,6 +119,12 @@ class _Taken:
                 await place.hold(_key(signature), REMEMBERED)
             except StorageError:
                 continue
+
+
+def _only_asks(body: bytes) -> bool:
+    """Whether a menu wants its options: that does nothing, and may be asked twice within a second. Raises ValueError."""
+    payload = json.loads(parse_qs(body.decode()).get("payload", ["null"])[0])
+    return isinstance(payload, dict) and payload.get("type") == "block_suggestion"
 
 
 def _key(signature: str) -> str:

@@ -187,6 +187,16 @@ async def test_a_replayed_command_gives_nobody_a_token(world: World) -> None:
     assert len(world.rows("SELECT * FROM api_tokens")) == 1
 
 
+async def test_a_menu_may_ask_twice_within_a_second(world: World) -> None:
+    asked = {"type": "block_suggestion", "action_id": "model_menu", "block_id": "b", "value": "quick"}
+    asked |= {"user": {"id": "U0ALICE"}, "team": {"id": world.slack.workspace.team_id}}  # and nothing that differs
+    seen = signed(world, {"payload": json.dumps(asked)})
+    async with httpx.AsyncClient(trust_env=False) as http:
+        answers = [(await http.post(**seen)).json() for _ in range(3)]
+    assert "quick" in str(answers[0]["option_groups"])
+    assert answers[1:] == answers[:1] * 2
+
+
 async def test_a_replayed_stop_does_not_stop_the_next_answer(world: World) -> None:
     world.models.answer_with("*", lambda asked: ModelScript(words("word " * 100), 40.0))
     thread = await world.slack.say("alice", "general", f"<@{world.slack.bot_user.id}> the first")
