@@ -122,7 +122,7 @@ class _Taken:
 
 
 def _only_asks(body: bytes) -> bool:
-    """Whether a menu wants its options, which does nothing and may be asked twice within a second. Raises ValueError."""
+    """Whether a menu wants its options, which changes nothing and may come twice in a second. Raises ValueError."""
     payload = json.loads(parse_qs(body.decode()).get("payload", ["null"])[0])
     return isinstance(payload, dict) and payload.get("type") == "block_suggestion"
 

@@ -189,8 +189,8 @@ async def test_a_replayed_command_gives_nobody_a_token(world: World) -> None:
 
 async def test_a_menu_may_ask_twice_within_a_second(world: World) -> None:
     asked = {"type": "block_suggestion", "action_id": "model_menu", "block_id": "b", "value": "quick"}
-    asked |= {"user": {"id": "U0ALICE"}, "team": {"id": world.slack.workspace.team_id}}  # and nothing that differs
-    seen = signed(world, {"payload": json.dumps(asked)})
+    there = {"user": {"id": "U0ALICE"}, "team": {"id": world.slack.workspace.team_id}}  # and nothing that differs
+    seen = signed(world, {"payload": json.dumps(asked | there)})
     async with httpx.AsyncClient(trust_env=False) as http:
         answers = [(await http.post(**seen)).json() for _ in range(3)]
     assert "quick" in str(answers[0]["option_groups"])
