@@ -1,4 +1,4 @@
-# Bobbin in a container: docker build -t bobbin . && docker run --env-file .env -v bobbin:/data bobbin
+# Bobbin in a container: docker build -t bobbin . && docker run --env-file .env -v bobbin:/data bobbin (no quotes in .env)
 FROM python:3.13-slim AS build
 RUN pip install --no-cache-dir "uv>=0.9"
 ENV UV_PYTHON_DOWNLOADS=never UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy

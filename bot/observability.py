@@ -145,6 +145,9 @@ class Metrics:
         self._slack_limited = self._counter("slack_rate_limited", "Calls that Slack refused with 429.", "method")
         self._model_errors = self._counter("model_errors", "Failures of models.", "provider", "code")
         self._taken_over = self._counter("leases_taken_over", "Answers taken over from an owner that fell silent.")
+        self._ready = self._gauge("ready", "Whether what this process needs is well: 1, else 0.", "check")
+        for outcome in ("done", "stopped", "failed"):
+            self._answers.labels(outcome)  # from zero on, so that the first of a kind is an increase
 
     def answer_ended(self, outcome: str) -> None:
         """An answer reached its end: `done`, `stopped` or `failed`."""
@@ -177,6 +180,10 @@ class Metrics:
     def lease_taken_over(self) -> None:
         self._taken_over.inc()
 
+    def ready(self, check: str, fine: bool) -> None:
+        """What one of the checks of `/readyz` found just now."""
+        self._ready.labels(check).set(fine)
+
     def render(self) -> bytes:
         """All of it in Prometheus' text format, of type `METRICS_CONTENT_TYPE`."""
         return generate_latest(self._registry)
@@ -184,8 +191,8 @@ class Metrics:
     def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
         return Counter(f"bobbin_{name}", meaning, labels, registry=self._registry)
 
-    def _gauge(self, name: str, meaning: str) -> Gauge:
-        return Gauge(f"bobbin_{name}", meaning, registry=self._registry)
+    def _gauge(self, name: str, meaning: str, *labels: str) -> Gauge:
+        return Gauge(f"bobbin_{name}", meaning, labels, registry=self._registry)
 
     def _histogram(self, name: str, meaning: str, *labels: str) -> Histogram:
         buckets = (0.05, 0.1, 0.15, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60)

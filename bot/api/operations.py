@@ -22,13 +22,20 @@ def operations(metrics: Metrics, checks: Mapping[str, Check]) -> list[Route]:
     async def alive(_: Request) -> Response:
         return JSONResponse({"alive": True})
 
-    async def ready(_: Request) -> Response:
+    async def found() -> dict[str, str | None]:
         faults = await asyncio.gather(*(_fault(check) for check in checks.values()))
-        found = {name: fault or "ok" for name, fault in zip(checks, faults, strict=True)}
-        fine = not any(faults)
-        return JSONResponse({"ready": fine, "checks": found}, 200 if fine else 503)
+        for name, fault in zip(checks, faults, strict=True):
+            metrics.ready(name, fault is None)
+        return dict(zip(checks, faults, strict=True))
+
+    async def ready(_: Request) -> Response:
+        faults = await found()
+        fine = not any(faults.values())
+        said = {name: fault or "ok" for name, fault in faults.items()}
+        return JSONResponse({"ready": fine, "checks": said}, 200 if fine else 503)
 
     async def measured(_: Request) -> Response:
+        await found()
         return Response(metrics.render(), headers={"Content-Type": METRICS_CONTENT_TYPE})
 
     return [Route("/healthz", alive), Route("/readyz", ready), Route("/metrics", measured)]

@@ -68,6 +68,12 @@ async def test_not_ready_while_redis_is_gone(worlds: Worlds, own_redis: services
         answer = await get(world, "/readyz")
         assert answer.status_code == 503
         assert answer.json()["checks"]["redis"].startswith("Redis cannot be reached")
+        measured = (await get(world, "/metrics")).text
+        assert [line for line in measured.splitlines() if line.startswith("bobbin_ready{")] == [
+            'bobbin_ready{check="database"} 1.0',
+            'bobbin_ready{check="slack"} 1.0',
+            'bobbin_ready{check="redis"} 0.0',
+        ]
 
 
 async def test_not_ready_when_the_schema_is_a_newer_version(world: World) -> None:

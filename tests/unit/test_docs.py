@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import re
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,6 @@ import pytest
 import yaml
 from sqlalchemy import text
 
-from bot.api.operations import operations
 from bot.config import Settings
 from bot.domain import Person
 from bot.errors import BobbinError
@@ -136,34 +136,6 @@ def test_every_alarm_is_explained() -> None:
     assert [name for cell in rows for name in names(cell)] == [rule["alert"] for rule in rules]
 
 
-def test_the_dashboard_can_be_imported() -> None:
-    """Panels do not overlap and every one has something to show."""
-    board = json.loads((ROOT / "docs" / "grafana.json").read_text())
-    cells = [
-        (x, y)
-        for panel in board["panels"]
-        for x in range(panel["gridPos"]["x"], panel["gridPos"]["x"] + panel["gridPos"]["w"])
-        for y in range(panel["gridPos"]["y"], panel["gridPos"]["y"] + panel["gridPos"]["h"])
-    ]
-
-    assert len(cells) == len(set(cells))
-    assert all(target["expr"] for panel in board["panels"] for target in panel["targets"])
-
-
-def test_the_examples_for_containers_name_what_exists() -> None:
-    """Paths, ports and variables of the Kubernetes and compose files are the program's own."""
-    kinds = list(yaml.safe_load_all((ROOT / "docs" / "kubernetes.yaml").read_text()))
-    (container,) = kinds[0]["spec"]["template"]["spec"]["containers"]
-    compose = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
-    variables = {each["name"] for each in container["env"]} | set(compose["bobbin"]["environment"])
-    paths = {container[probe]["httpGet"]["path"] for probe in ("startupProbe", "livenessProbe", "readinessProbe")}
-
-    assert [kind["kind"] for kind in kinds] == ["Deployment", "Service", "PodDisruptionBudget"]
-    assert variables <= {name.upper() for name in Settings.model_fields}
-    assert paths == {route.path for route in operations(Metrics(), {})} - {"/metrics"}
-    assert set(compose["bobbin"]["depends_on"]) == set(compose) - {"bobbin"}
-
-
 async def test_what_the_page_says_of_retention_is_true(database: Database) -> None:
     """The statements run, and nothing of a chat stays behind."""
     page = (ROOT / "docs" / "operations.md").read_text()
@@ -179,6 +151,24 @@ async def test_what_the_page_says_of_retention_is_true(database: Database) -> No
 
     assert len(statements) == 2
     assert left == []
+
+
+@pytest.mark.parametrize(("before", "stays"), [("", True), ("PRAGMA foreign_keys = ON;", False)])
+async def test_what_the_page_says_of_sqlites_shell_is_true(tmp_path: Path, before: str, stays: bool) -> None:
+    """There, unlike in Bobbin, nothing goes with its chat unless one asks for it."""
+    page = (ROOT / "docs" / "operations.md").read_text()
+    statements = page.split("```sql\n")[1].split("```")[0].replace("2025-01-01", "2999-01-01")
+    database = Database.open(f"sqlite:///{tmp_path / 'chats.sqlite3'}")
+    await database.migrate()
+    teller = Teller(Chats(database), Replies(database))
+    await teller.answer((await teller.start()).chat)
+    await database.close()
+    with contextlib.closing(sqlite3.connect(tmp_path / "chats.sqlite3")) as shell:
+        shell.executescript(f"{before}\n{statements}")
+        left = shell.execute("SELECT count(*) FROM messages").fetchone()[0]
+
+    assert before in page
+    assert (left > 0) is stays
 
 
 def test_the_tree_of_errors_is_drawn_whole() -> None:
