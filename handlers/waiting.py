@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from bot.errors import StorageError
 from bot.tasks import Tasks
 from handlers.slack import Slack
 from storage.replies import Replies
@@ -11,6 +12,8 @@ from storage.replies import Replies
 REACTION = "hourglass_flowing_sand"
 MOST = 1_000
 """Marks remembered; beyond that the oldest are lifted by asking Slack alone."""
+ASK_AGAIN = 0.5
+"""Seconds until a database that failed is asked again."""
 
 
 class WaitingMarks:
@@ -40,7 +43,15 @@ class WaitingMarks:
             return False
         if not await slack.attempt("reactions.add", channel=channel, timestamp=ts, name=REACTION):
             return False
-        if answer_id in self._putting and not await self._replies.is_waiting(answer_id):
+        if answer_id in self._putting and not await self._waits_still(answer_id):
             await slack.attempt("reactions.remove", channel=channel, timestamp=ts, name=REACTION)
             return False  # another process had taken it before the mark stood
         return True
+
+    async def _waits_still(self, answer_id: str) -> bool:
+        """Asks until the database can say: a mark that stands must not be forgotten over a restart of it."""
+        while True:
+            try:
+                return await self._replies.is_waiting(answer_id)
+            except StorageError:
+                await asyncio.sleep(ASK_AGAIN)

@@ -256,6 +256,24 @@ async def test_what_could_not_be_saved_is_taken_when_slack_delivers_it_again(wor
     assert len(world.menus(mention)) == 1
 
 
+async def test_a_mark_put_while_the_database_failed_goes_with_the_wait(world: World) -> None:
+    world.say(LONG, rate=25)
+    world.say("Second answer.")
+    thread = await world.start("Take your time.")
+    await world.until(lambda: world.answers(thread), "the first words")
+    slow = world.slack.fail("reactions.add", "slow", seconds=0.4)
+    late = await world.slack.say("bob", "general", "Meanwhile.", thread)
+    await world.until(lambda: slow.hits, "the mark is on its way")
+    await world.execute("ALTER TABLE answers RENAME TO answers_away")
+    await world.until(lambda: waits(world, late), "the mark")
+    await asyncio.sleep(0.2)  # it is looked whether it is still right
+    await world.execute("ALTER TABLE answers_away RENAME TO answers")
+
+    await world.answered(thread, 2)
+    await world.idle()
+    assert not waits(world, late)
+
+
 # -- the limit -----------------------------------------------------------------------------------------------------
 
 
