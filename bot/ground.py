@@ -74,6 +74,8 @@ async def open_ground(stack: AsyncExitStack, settings: Settings, demo: ProviderS
     live = Live(coordination)
     await stack.enter_async_context(live.running())
     workspaces, pages = await _workspaces(settings, desks, database, live)
+    if isinstance(workspaces, ManyWorkspaces):
+        await stack.enter_async_context(workspaces.following(coordination))
     return Ground(
         metrics=metrics,
         doorway=doorway,

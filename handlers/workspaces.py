@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
@@ -17,17 +18,18 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import SettingsError, StorageError
 from bot.observability import Metrics, get_logger
-from bot.replies.live import Live
+from bot.replies.live import INSTALLATIONS, Live
 from handlers.budgets import Budgets
 from handlers.desk import Desk
 from handlers.slack import NotInstalled, Slack
+from storage.coordination import Coordination
 from storage.installations import Installations, Installed
 
 log = get_logger(__name__)
 
 WRONG_TOKEN = frozenset({"invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired"})
 BELIEVED = 60.0
-"""Seconds that an installation is used without looking again: another replica may have heard of its end."""
+"""Seconds that an installation is used without looking again, if nobody tells that something has changed."""
 
 SOON = 5.0
 """Seconds until one that could not be read is looked at again."""
@@ -139,6 +141,8 @@ class _Known:
 class ManyWorkspaces:
     """The workspaces that have installed the app. One read of the database a minute and workspace, not one an event.
 
+    A minute is too long where the token has changed: whoever hears of that tells the other replicas (`following`).
+
     An installation that cannot be read anew is believed as it was: the listeners say themselves that the database is
     away, and another replica may have sealed the token with a key that we have not been given yet.
     """
@@ -171,10 +175,27 @@ class ManyWorkspaces:
             log.warning("uninstalled", team=team_id, enterprise=enterprise_id)
             self._live.tokens_ended(team_id)
         self._look_again()
+        self._live.installations_changed()
 
     def installed(self, installed: Installed) -> None:
         """There is a new token."""
         self._look_again()
+        self._live.installations_changed()
+
+    @asynccontextmanager
+    async def following(self, coordination: Coordination) -> AsyncIterator[None]:
+        """While this is open, what other replicas tell of installations counts here at once."""
+        task = asyncio.create_task(self._follow(coordination), name="installations")
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _follow(self, coordination: Coordination) -> None:
+        async with coordination.subscribe(INSTALLATIONS) as signals:
+            async for _ in signals:
+                self._look_again()
 
     def _look_again(self) -> None:
         for known in self._known.values():

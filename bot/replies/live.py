@@ -21,6 +21,8 @@ WAKES = "wakes"
 """Where a process that is ending says in which chats it leaves work."""
 TOKENS = "tokens"
 """Where it is said that tokens for programs have ended."""
+INSTALLATIONS = "installations"
+"""Where it is said that the app was installed or removed somewhere."""
 MOST_JOINED = 4_000
 """Characters that are told at once when they have waited for each other: readers count what lies unread."""
 
@@ -83,6 +85,10 @@ class Live:
     def tokens_ended(self, team: str | None) -> None:
         """Asks all processes to look whether programs of this workspace, or of any, may still listen."""
         self._tell(TOKENS, {"team": team})
+
+    def installations_changed(self) -> None:
+        """Asks all processes to look again where the app is installed."""
+        self._tell(INSTALLATIONS, {})
 
     def _tell(self, name: str, event: dict[str, Any]) -> None:
         # The database has the whole text: a flood must not fill the memory.

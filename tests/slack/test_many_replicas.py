@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -10,10 +11,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import event
 
 from bot.app import build
 from bot.sandbox.limits import Limits
+from tests import services
 from tests.slack.conftest import Estates
 from tests.slack.estate import CHATS_OF, Estate, strangers_may_knock
 from tests.slack.world import World, options_of
@@ -107,6 +110,32 @@ async def test_other_replicas_follow_within_the_time_that_they_believe(
         both.route_to(replica.url)
         assert await both.answered(await both.start("two?")) == ["Answer two."]
         await both.idle()
+
+
+async def test_what_changes_is_known_to_the_other_replicas_at_once(
+    estates: Estates, own_redis: services.RedisServer
+) -> None:
+    async with estates(redis_url=SecretStr(own_redis.url)) as one:
+        one.reply_to({"one?": "Answer one.", "two?": "Answer two."})
+        strangers_may_knock(one)
+        await one.install(one.slack)
+        async with build(one.settings().changed(port=0)) as replica:
+            one.route_to(replica.url)
+            assert await one.answered(await one.start("one?")) == ["Answer one."]
+            one.route_to(one.url)
+            await one.uninstall(one.slack)
+            assert (await one.install(one.slack)).status_code == 200
+            await asyncio.sleep(0.3)  # as long as word may take to get there
+            one.route_to(replica.url)  # which knew a token that is worth nothing any more
+            assert await one.answered(await one.start("two?")) == ["Answer two."]
+            one.route_to(one.url)
+            await one.uninstall(one.slack)
+            await asyncio.sleep(0.3)
+            one.route_to(replica.url)
+            await one.slack.say("alice", "general", f"<@{one.slack.bot_user.id}> three?")
+            await one.until(lambda: one.slack.courier.busy() == 0, "it is acknowledged")
+            await one.idle()
+            assert len(one.rows("SELECT * FROM questions")) == 2
 
 
 async def test_an_organisation_installs_once_for_all_its_workspaces(estates: Estates) -> None:
