@@ -24,7 +24,7 @@ PATH = "/slack/events"
 REMEMBERED = 660.0
 """Seconds: a signature holds five minutes before and after its time, and a little for clocks that differ."""
 _FORM = b"application/x-www-form-urlencoded"
-_NOT_UNDERSTOOD = (AttributeError, KeyError, TypeError, ValueError, RecursionError)
+_NOT_UNDERSTOOD = (AttributeError, LookupError, TypeError, ValueError, RecursionError)
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]

@@ -228,3 +228,10 @@ async def test_what_is_no_event_is_refused_whoever_signed_it(world: World, body:
     assert (await post(world, body)).status_code == 400
     assert (await post(world, body, secret="not the secret")).status_code in (400, 401)
     assert "Exception in ASGI" not in str(world.lines())
+
+
+async def test_a_press_of_nothing_is_refused(world: World) -> None:
+    press = {"type": "block_actions", "user": {"id": "U0ALICE"}, "team": {"id": "T1"}, "actions": []}
+    async with httpx.AsyncClient(trust_env=False) as http:
+        assert (await http.post(**signed(world, {"payload": json.dumps(press)}))).status_code == 400
+    assert "Exception in ASGI" not in str(world.lines())
