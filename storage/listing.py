@@ -9,21 +9,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import FromClause, Select, func, literal, select, tuple_
+from sqlalchemy import Select, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain import Chat, Person
 from bot.errors import BadInput
-from storage.columns import UtcTime
 from storage.rows import to_chat
-from storage.search import Holding, holding, holds, owned_by
-from storage.tables import chats, participants
-
-_Place = tuple[datetime, str]
-
-MOST_COUNTED = 1_000
-"""The newest chats, which are counted, or looked at for words: so that five thousand take no longer."""
-MOST_FOUND = 100
+from storage.search import Found, Place, Search, as_counted, in_order
+from storage.tables import chats
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,18 +49,18 @@ async def list_chats(
     that the person has left.
     """
     there = None if cursor is None else _decode(cursor)
-    first = _in_order(select(participants.c.chat_id).where(owned_by(person)), participants, there, newer=newer)
-    found = await holding(connection, words, person, first, limit + 1)
-    at_once = found.few and there is None
+    search = Search(connection, person, words)
+    found = await search.page(there, limit + 1, newer=newer)
+    at_once = found.all_at_once and there is None
     rows = (await connection.execute(_page(found, there, limit=limit + 1, newer=newer, counted=at_once))).all()
     more = len(rows) > limit
     at_least = False
     if there is None and not more:
         total = len(rows)
     elif at_once:
-        total = rows[0].total
+        total, at_least = as_counted(rows[0].total)
     else:
-        total, at_least = await _count(connection, found, person, searching=bool(words))
+        total, at_least = await search.count()
     shown = list(reversed(rows[:limit])) if newer else rows[:limit]
     older = (there is not None) if newer else more
     before = more if newer else there is not None
@@ -80,51 +73,20 @@ async def list_chats(
     )
 
 
-def _page(found: Holding, there: _Place | None, *, limit: int, newer: bool, counted: bool) -> Select[Any]:
+def _page(found: Found, there: Place | None, *, limit: int, newer: bool, counted: bool) -> Select[Any]:
     """The chats themselves are read for those of the page alone."""
     some = select(found.source.c.chat_id, found.source.c.active_at)
     if counted:
         some = some.add_columns(func.count().over().label("total"))
-    shown = _in_order(some.where(*found.conditions), found.source, there, newer=newer).limit(limit).subquery()
-    key = (shown.c.active_at, shown.c.chat_id)
-    query = select(chats, *shown.c).join(shown, shown.c.chat_id == chats.c.id)
-    return query.order_by(*(each.asc() if newer else each.desc() for each in key))
-
-
-def _in_order(
-    query: Select[Any], source: FromClause = participants, there: _Place | None = None, *, newer: bool = False
-) -> Select[Any]:
-    """From this place of the list on, or with `newer` back from it."""
-    key = (source.c.active_at, source.c.chat_id)
-    if there is not None:
-        place = tuple_(literal(there[0], UtcTime), literal(there[1]))
-        query = query.where(tuple_(*key) > place if newer else tuple_(*key) < place)
-    return query.order_by(*(each.asc() if newer else each.desc() for each in key))
-
-
-async def _count(connection: AsyncConnection, found: Holding, person: Person, *, searching: bool) -> tuple[int, bool]:
-    """How many there are, and whether there may be more."""
-    newest = _in_order(select(participants.c.chat_id).where(owned_by(person))).limit(MOST_COUNTED)
-    counted = 0 if found.few else await _number(connection, newest)
-    if not searching:
-        return counted, counted >= MOST_COUNTED
-    if found.few:
-        return await _number(connection, select(found.source.c.chat_id).where(*found.conditions)), False
-    looked_at = newest.subquery()
-    some = select(looked_at.c.chat_id).where(*(holds(looked_at.c.chat_id, word) for word in found.words))
-    total = await _number(connection, some.limit(MOST_FOUND))
-    return total, total >= MOST_FOUND or counted >= MOST_COUNTED
-
-
-async def _number(connection: AsyncConnection, query: Select[Any]) -> int:
-    return await connection.scalar(select(func.count()).select_from(query.subquery())) or 0
+    shown = in_order(some.where(*found.conditions), found.source, there, newer=newer).limit(limit).subquery()
+    return in_order(select(chats, *shown.c).join(shown, shown.c.chat_id == chats.c.id), shown, newer=newer)
 
 
 def _encode(active_at: datetime, chat_id: str) -> str:
     return base64.urlsafe_b64encode(f"{active_at.isoformat()} {chat_id}".encode()).decode().rstrip("=")
 
 
-def _decode(cursor: str) -> _Place:
+def _decode(cursor: str) -> Place:
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
         moment, _, chat_id = base64.urlsafe_b64decode(padded.encode("ascii")).decode("ascii").partition(" ")

@@ -11,65 +11,94 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 from sqlalchemy import (
     CTE,
+    Boolean,
     ColumnElement,
     FromClause,
+    Row,
+    ScalarSelect,
     Select,
+    TextClause,
     and_,
     bindparam,
+    case,
+    column,
     exists,
     false,
     func,
     literal,
     or_,
     select,
+    table,
     text,
     true,
+    tuple_,
 )
+from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain import Person
 from storage.columns import SafeText, UtcTime
 from storage.tables import ID, chats, messages, participants
 
+Place = tuple[datetime, str]
+"""Where a chat stands in a list: its newest message's time, and its id."""
+
 LOOKED_AT = 40
 """Chats, those that the page would begin with, that are looked at to find the way."""
+FURTHER = 160
+"""Chats after these that are gone through if they are likely to fill the page: to find all takes longer than that."""
 MOST_WORDS = 8
 """Words that are looked at for rare ones."""
+MOST_COUNTED = 1_000
+"""The newest chats, which are counted, or looked at for words: so that five thousand take no longer."""
+MOST_FOUND = 100
+HITS = 150
+"""What the index finds first, from which a hundred chats are counted unless the words stand often in each."""
 
-_INDEXED_OR_PLAIN = text(
-    """
-SELECT own.chat_id, own.active_at FROM passages
-JOIN participants AS own ON own.team = :team AND own."user" = :user AND own.chat_id = passages.chat_id AND NOT own.away
-WHERE search_grams(passages.team, passages."user", passages.text, 1)
+_passages = table("passages", *(column(name) for name in ("team", "user", "chat_id", "number", "text")))
+
+_SAY_SO = """
+search_grams(passages.team, passages."user", passages.text, 1)
     @> search_grams(:team, :user, lower(:word), least(length(lower(:word)), 4))
-  AND passages.text LIKE '%' || lower(:pattern) || '%' ESCAPE '/'
-UNION
-SELECT own.chat_id, own.active_at FROM participants AS own
-WHERE own.team = :team AND own."user" = :user AND NOT own.away AND NOT own.indexed
-  AND ((SELECT true FROM messages WHERE chat_id = own.chat_id AND text ILIKE '%' || :pattern || '%' ESCAPE '/' LIMIT 1)
-    OR (SELECT true FROM chats WHERE id = own.chat_id AND title ILIKE '%' || :pattern || '%' ESCAPE '/'))
+  AND passages.text LIKE lower(:pattern) ESCAPE '/'
 """
+_PLAIN = """
+SELECT own.chat_id, own.active_at, false FROM participants AS own
+WHERE own.team = :team AND own."user" = :user AND NOT own.away AND NOT own.indexed
+  AND ((SELECT true FROM messages WHERE chat_id = own.chat_id AND text ILIKE :pattern ESCAPE '/' LIMIT 1)
+    OR (SELECT true FROM chats WHERE id = own.chat_id AND title ILIKE :pattern ESCAPE '/'))
+"""
+_ALL = text(
+    f"""
+SELECT own.chat_id, own.active_at, true AS indexed FROM participants AS own
+WHERE own.team = :team AND own."user" = :user AND NOT own.away
+  AND own.chat_id = ANY (ARRAY(SELECT chat_id FROM passages WHERE {_SAY_SO}))
+UNION ALL {_PLAIN}"""  # noqa: S608 - our own words
 )
+_ONE_BY_ONE = text(
+    f"""
+SELECT own.chat_id, own.active_at, true AS indexed FROM passages
+JOIN participants AS own ON own.team = :team AND own."user" = :user AND own.chat_id = passages.chat_id AND NOT own.away
+WHERE {_SAY_SO} UNION ALL {_PLAIN}"""  # noqa: S608 - our own words
+)
+"""A chat as often as the word is found in it: so that whoever has enough need not wait for the others."""
 
 
 @dataclass(frozen=True, slots=True)
-class Holding:
-    """Which of a person's chats hold the words."""
+class Found:
+    """Those of a person's chats that hold the words."""
 
     source: FromClause
-    """Where the chats stand, by `chat_id` and `active_at`: participants, or few of them."""
+    """Where they stand, by `chat_id` and `active_at`."""
     conditions: tuple[ColumnElement[bool], ...]
     """On the source."""
-    words: tuple[str, ...] = ()
-    """Those of the conditions that are looked for in the texts."""
-
-    @property
-    def few(self) -> bool:
-        """All are found in one go, so that counting costs nothing more."""
-        return self.source is not participants
+    all_at_once: bool = False
+    """None of them is known before all are: counting them costs nothing more."""
 
 
 def owned_by(person: Person) -> ColumnElement[bool]:
@@ -77,58 +106,142 @@ def owned_by(person: Person) -> ColumnElement[bool]:
     return and_(participants.c.team == person.team, participants.c.user == person.user, participants.c.away == false())
 
 
-async def holding(
-    connection: AsyncConnection, words: Sequence[str], person: Person, first: Select[tuple[str]], page: int
-) -> Holding:
-    """Whether each of the words occurs in a chat, in the title or in some message, whatever its case.
-
-    `first`: the ids of the person's chats, those of the page that is wanted before others; `page`: how many it takes.
-    """
-    own = owned_by(person)
-    if not words:
-        return Holding(participants, (own,))
-    rare = await _rare(connection, words, person, first, page)
-    common = [word for word in words if word not in rare]
-    if not rare:
-        return Holding(participants, (own, *(holds(participants.c.chat_id, word) for word in common)), tuple(common))
-    source, *others = [_found(person, word, at) for at, word in enumerate(rare)]
-    in_others = [source.c.chat_id.in_(select(other.c.chat_id)) for other in others]
-    return Holding(source, (*in_others, *(holds(source.c.chat_id, word) for word in common)))
+def in_order(
+    query: Select[Any], source: FromClause = participants, there: Place | None = None, *, newer: bool = False
+) -> Select[Any]:
+    """From this place of the list on, or with `newer` back from it."""
+    key = (source.c.active_at, source.c.chat_id)
+    if there is not None:
+        place = tuple_(literal(there[0], UtcTime), literal(there[1]))
+        query = query.where(tuple_(*key) > place if newer else tuple_(*key) < place)
+    return query.order_by(*(each.asc() if newer else each.desc() for each in key))
 
 
-def holds(chat_id: ColumnElement[str], word: str) -> ColumnElement[bool]:
-    """Whether the chat does. The messages first: a common word is in one of them, and the chat need not be read."""
-    of_chat = and_(messages.c.chat_id == chat_id, messages.c.text.icontains(word, autoescape=True))
-    titled = and_(chats.c.id == chat_id, chats.c.title.icontains(word, autoescape=True))
-    # Not EXISTS: PostgreSQL would at times rather read all messages there are once than those of a chat for each.
-    in_message = select(messages.c.number).where(of_chat).limit(1).scalar_subquery()
-    in_title = select(literal(1)).select_from(chats).where(titled).limit(1).scalar_subquery()
-    return or_(in_message.is_not(None), in_title.is_not(None))
+def as_counted(found: int) -> tuple[int, bool]:
+    """How many are told of so many, and whether there are more."""
+    return min(found, MOST_FOUND), found > MOST_FOUND
 
 
-async def _rare(
-    connection: AsyncConnection, words: Sequence[str], person: Person, first: Select[tuple[str]], page: int
-) -> list[str]:
-    """The words that are better looked up: none where the next chats fill the page, or nothing is in the index."""
-    if connection.dialect.name != "postgresql":
-        return []
-    other = participants.alias("other")
-    many = exists().where(other.c.team == person.team, other.c.user == person.user, other.c.indexed == true())
-    next_ones = first.where(many.correlate(None)).limit(LOOKED_AT).subquery()
-    held = [holds(next_ones.c.chat_id, word).label(f"held_{at}") for at, word in enumerate(words[:MOST_WORDS])]
-    looked = select(*held).select_from(next_ones).limit(LOOKED_AT).subquery()  # limited: else each is looked for twice
-    counts = [func.count().filter(each) for each in (and_(*looked.c), *looked.c)]
-    query = select(func.count(), *counts).select_from(looked)
-    looked_at, all_held, *each_held = (await connection.execute(query)).one()
-    if all_held >= page:
-        return []
-    return [word for word, held in zip(words, each_held, strict=False) if 2 * held < looked_at]
+class Search:
+    """The chats of a person in which each of the words occurs, in the title or in some message, whatever its case."""
+
+    def __init__(self, connection: AsyncConnection, person: Person, words: Sequence[str]) -> None:
+        self._connection = connection
+        self._person = person
+        self._words = list(dict.fromkeys(words))
+        self._has_index = connection.dialect.name == "postgresql"
+        self._rare: list[str] = []
+
+    async def page(self, there: Place | None, most: int, *, newer: bool) -> Found:
+        """The first `most` of them from this place of the list on, or with `newer` back from it; perhaps others too."""
+        if not (self._words and self._has_index):
+            return self._read()
+        looked_at = await self._look(there, newer=newer)
+        known = [row.chat_id for row in looked_at if all(row.held)]
+        ended = len(looked_at) < LOOKED_AT
+        if looked_at and looked_at[0].many:
+            self._rare = [word for at, word in enumerate(self._words[:MOST_WORDS]) if _is_rare(looked_at, at)]
+            if not ended and len(known) < most <= len(known) * FURTHER // LOOKED_AT:
+                last = looked_at[-1]
+                known += await self._go_on((last.active_at, last.chat_id), most - len(known), newer=newer)
+        if ended or len(known) >= most:
+            return Found(participants, (owned_by(self._person), participants.c.chat_id.in_(known)))
+        return self._look_up(_ALL) if self._rare else self._read()
+
+    async def count(self) -> tuple[int, bool]:
+        """How many there are, once their page was asked for, and whether there may be more."""
+        if self._rare:
+            return await self._count_hits()
+        newest = self._next(None, MOST_COUNTED)
+        numbers = [_number(select(newest.c.chat_id))]
+        if self._words:
+            holding = select(newest.c.chat_id).where(*(self._holds(newest, word) for word in self._words))
+            numbers.append(_number(holding.limit(MOST_FOUND)))
+        newest_ones, *found = (await self._connection.execute(select(*numbers))).one()
+        all_looked_at = newest_ones < MOST_COUNTED and all(number < MOST_FOUND for number in found)
+        return found[0] if found else newest_ones, not all_looked_at
+
+    async def _look(self, there: Place | None, *, newer: bool) -> list[Row[Any]]:
+        """The next chats of all, and which of the words each holds."""
+        first, others = self._words[:MOST_WORDS], self._words[MOST_WORDS:]
+        next_ones = self._next(there, LOOKED_AT, newer=newer)
+        held = [self._holds(next_ones, word) for word in first]
+        if others:
+            held.append(and_(*(self._holds(next_ones, word) for word in others)))
+        other = participants.alias("other")
+        many = exists().where(
+            other.c.team == self._person.team, other.c.user == self._person.user, other.c.indexed == true()
+        )
+        query = select(next_ones.c.chat_id, next_ones.c.active_at, many.label("many"), array(held).label("held"))
+        return [*await self._connection.execute(in_order(query, next_ones, newer=newer))]
+
+    async def _go_on(self, there: Place, most: int, *, newer: bool) -> list[str]:
+        """The next ones that are found without going far."""
+        next_ones = self._next(there, FURTHER, newer=newer)
+        query = select(next_ones.c.chat_id).where(*(self._holds(next_ones, word) for word in self._words))
+        return [*await self._connection.scalars(in_order(query, next_ones, newer=newer).limit(most))]
+
+    def _next(self, there: Place | None, most: int, *, newer: bool = False) -> FromClause:
+        own = select(participants.c.chat_id, participants.c.active_at, participants.c.indexed)
+        return in_order(own.where(owned_by(self._person)), there=there, newer=newer).limit(most).subquery()
+
+    def _read(self) -> Found:
+        """By reading chats until there are enough."""
+        return Found(participants, (owned_by(self._person), *(self._holds(participants, word) for word in self._words)))
+
+    def _look_up(self, how: TextClause) -> Found:
+        """By asking the index for those that hold the rare words, of which the other words are looked for."""
+        source, *others = [self._hits(how, word, at) for at, word in enumerate(self._rare)]
+        in_others = [source.c.chat_id.in_(select(other.c.chat_id)) for other in others]
+        common = [self._holds(source, word) for word in self._words if word not in self._rare]
+        return Found(source, (*in_others, *common), all_at_once=True)
+
+    def _hits(self, how: TextClause, word: str, at: int) -> CTE:
+        of_word = {"word": word, "pattern": _pattern(word), "team": self._person.team, "user": self._person.user}
+        values = [bindparam(name, value, SafeText, unique=True) for name, value in of_word.items()]
+        query = how.bindparams(*values).columns(chat_id=ID, active_at=UtcTime, indexed=Boolean)
+        return query.cte(f"found_{at}").prefix_with("MATERIALIZED")
+
+    async def _count_hits(self) -> tuple[int, bool]:
+        found = self._look_up(_ONE_BY_ONE)
+        for most in (HITS, None):
+            hits = select(found.source.c.chat_id).where(*found.conditions).limit(most).subquery()
+            query = select(func.count(hits.c.chat_id.distinct()), func.count()).select_from(hits)
+            chats_found, seen = (await self._connection.execute(query)).one()
+            if chats_found > MOST_FOUND or seen != most:
+                break
+        return as_counted(chats_found)
+
+    def _holds(self, own: FromClause, word: str) -> ColumnElement[bool]:
+        """Whether the chat does. The messages first: a common word is in one of them, and the chat need not be read."""
+        pattern = literal(_pattern(word), SafeText)
+        of_chat = and_(messages.c.chat_id == own.c.chat_id, messages.c.text.ilike(pattern, escape="/"))
+        titled = and_(chats.c.id == own.c.chat_id, chats.c.title.ilike(pattern, escape="/"))
+        # Not EXISTS: PostgreSQL would at times rather read all messages there are once than those of a chat for each.
+        in_message = select(messages.c.number).where(of_chat).limit(1).scalar_subquery()
+        in_title = select(literal(1)).select_from(chats).where(titled).limit(1).scalar_subquery()
+        read = or_(in_message.is_not(None), in_title.is_not(None))
+        if not self._has_index:
+            return read
+        passage = and_(
+            _passages.c.team == self._person.team,
+            _passages.c.user == self._person.user,
+            _passages.c.chat_id == own.c.chat_id,
+            _passages.c.text.like(func.lower(pattern), escape="/"),
+        )
+        in_passage = select(_passages.c.number).where(passage).limit(1).scalar_subquery()
+        return case((own.c.indexed, in_passage.is_not(None)), else_=read)
 
 
-def _found(person: Person, word: str, at: int) -> CTE:
-    """The chats of this person that hold the word, and perhaps some of others."""
-    pattern = re.sub(r"([/%_])", r"/\1", word)
-    of_word = {"word": word, "pattern": pattern, "team": person.team, "user": person.user}
-    values = [bindparam(name, value, SafeText, unique=True) for name, value in of_word.items()]
-    query = _INDEXED_OR_PLAIN.bindparams(*values).columns(chat_id=ID, active_at=UtcTime)
-    return query.cte(f"found_{at}").prefix_with("MATERIALIZED")
+def _is_rare(looked_at: Sequence[Row[Any]], at: int) -> bool:
+    """Whether this word is better looked up than looked for."""
+    holding = [row for row in looked_at if row.held[at]]
+    return 2 * len(holding) < len(looked_at)
+
+
+def _number(query: Select[Any]) -> ScalarSelect[int]:
+    return select(func.count()).select_from(query.subquery()).scalar_subquery()
+
+
+def _pattern(word: str) -> str:
+    return "%" + re.sub(r"([/%_])", r"/\1", word) + "%"

@@ -1,0 +1,147 @@
+"""Whatever way a search takes, it finds what going through everything finds, in the same order and number."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from sqlalchemy import text
+
+from bot.domain import Person, TitleBy
+from storage import search
+from storage.chats import Chats, NewMessage
+from storage.database import Database
+from storage.listing import Page
+from tests.storage.saying import MODEL
+
+ANN, BEN = Person("T1", "U1"), Person("T1", "U2")
+CHATS = 110
+PAGE = 5
+SEARCHES = (
+    *("every", "most", "half", "third", "tenth", "rare", "older", "newer", "often", "nowhere", "title", "e", "er", "%"),
+    *("even odd", "every rare", "third tenth", "half most", "often every", "older newer", "most nowhere", "rare rare"),
+    "e v r y m o s t every",  # more words than are looked at
+)
+SIZES = pytest.mark.parametrize(
+    "sizes",
+    [{}, {"LOOKED_AT": 8, "FURTHER": 32, "MOST_FOUND": 9, "HITS": 14}, {"LOOKED_AT": 3, "FURTHER": 3, "MOST_FOUND": 4}],
+    ids=["as they are", "small", "tiny"],
+)
+"""How far is looked and counted: with small ones all ways are taken in few chats."""
+
+
+def _says(number: int, chance: random.Random) -> list[str]:
+    """Two messages and a title of this chat."""
+    said = ["every", "even" if number % 2 else "odd"]
+    for word, part in (("most", 0.8), ("half", 0.5), ("third", 0.34), ("tenth", 0.1), ("rare", 0.03), ("often", 0.2)):
+        said += [word] if chance.random() < part else []
+    said += ["older"] if number < 60 and number % 3 else []
+    said += ["newer"] if number > 100 else []
+    chance.shuffle(said)
+    at = chance.randrange(len(said))
+    first, second = " ".join(said[:at]) or "-", " ".join(said[at:])
+    again = " often, often" if "often" in said else ""
+    return [first + again, second + again, "Title" if chance.random() < 0.1 else "50% of it"]
+
+
+async def _fill(database: Database, seed: int) -> dict[str, list[str]]:
+    """Ann's chats with what is said in them, in the order of her list; some are Ben's too, and some she has left."""
+    chats, chance, texts = Chats(database), random.Random(seed), {}
+    for number in range(CHATS):
+        said = _says(number, chance)
+        person = BEN if number % 13 == 5 else ANN
+        first = NewMessage(said[0], person.user)
+        chat = (await chats.start(team="T1", owner=person.user, model=MODEL, message=first)).chat
+        await chats.set_title(chat.id, said[2], TitleBy.PERSON)
+        texts[chat.id] = said
+    for chat_id in chance.sample(list(texts), CHATS):  # people go on with any of them
+        await chats.say(chat_id, NewMessage(texts[chat_id][1], chance.choice((ANN, ANN, ANN, BEN)).user))
+    away = chance.sample(list(texts), 9)
+    async with database.begin() as connection:
+        for chat_id in away:
+            left = text("UPDATE participants SET away = true WHERE \"user\" = 'U1' AND chat_id = :chat")
+            await connection.execute(left, {"chat": chat_id})
+    listed = await chats.list_for(ANN, limit=CHATS)
+    assert not {chat.id for chat in listed.chats} & set(away)
+    return {chat.id: texts[chat.id] for chat in listed.chats}
+
+
+def _expected(texts: dict[str, list[str]], words: str) -> list[str]:
+    wanted = words.lower().split()
+    return [chat for chat, said in texts.items() if all(any(word in each.lower() for each in said) for word in wanted)]
+
+
+async def _pages(chats: Chats, words: str) -> list[Page]:
+    """From the first to the last and back to the first."""
+    pages = [await chats.list_for(ANN, limit=PAGE, words=words)]
+    while cursor := pages[-1].next_cursor:
+        pages.append(await chats.list_for(ANN, limit=PAGE, words=words, cursor=cursor))
+    last = len(pages)
+    while cursor := pages[-1].previous_cursor:
+        pages.append(await chats.list_for(ANN, limit=PAGE, words=words, cursor=cursor, newer=True))
+    assert len(pages) == 2 * last - 1
+    return pages
+
+
+@SIZES
+async def test_every_way_finds_the_same(
+    database: Database, monkeypatch: pytest.MonkeyPatch, sizes: dict[str, int]
+) -> None:
+    texts = await _fill(database, sum(sizes.values()))
+    for name, value in sizes.items():
+        monkeypatch.setattr(search, name, value)
+    for words in SEARCHES:
+        expected = _expected(texts, words)
+        pages = await _pages(Chats(database), words)
+        forth = pages[: (len(pages) + 1) // 2]
+        assert [chat.id for page in forth for chat in page.chats] == expected, words
+        for page in pages:
+            assert page.total <= len(expected), words
+            assert page.at_least or page.total == len(expected), words
+            assert not page.at_least or page.total >= min(search.MOST_FOUND, len(expected)), words
+        for there, back in zip(forth[:-1], pages[: len(forth) - 1 : -1], strict=True):
+            assert [chat.id for chat in there.chats] == [chat.id for chat in back.chats], words
+
+
+@pytest.mark.parametrize("next_ones", [0, 2, 3, 4])
+async def test_chats_further_on_may_not_be_enough(
+    database: Database, monkeypatch: pytest.MonkeyPatch, next_ones: int
+) -> None:
+    """The first chats promise that the next ones fill the page, and these hold too little, just enough, or more."""
+    monkeypatch.setattr(search, "LOOKED_AT", 8)
+    monkeypatch.setattr(search, "FURTHER", 16)
+    chats, wanted = Chats(database), {*range(5, 20), *(60 - at for at in range(next_ones)), *(79, 76, 73)}
+    zebras: list[str] = []
+    for number in range(80):
+        said = NewMessage("zebra" if number in wanted else "horse", ANN.user)
+        chat = (await chats.start(team="T1", owner=ANN.user, model=MODEL, message=said)).chat
+        zebras = [chat.id, *zebras] if number in wanted else zebras
+    pages = await _pages(chats, "zebra")
+    assert [chat.id for page in pages[: (len(pages) + 1) // 2] for chat in page.chats] == zebras
+    assert {(page.total, page.at_least) for page in pages} == {(len(wanted), False)}
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("dialect", ["postgresql"])
+async def test_a_word_that_stands_often_in_few_chats_is_counted_whole(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the index finds first is then one chat over and over."""
+    monkeypatch.setattr(search, "LOOKED_AT", 20)
+    monkeypatch.setattr(search, "HITS", 5)
+    chats, talked = Chats(database), []
+    for number in range(66):
+        said = NewMessage("zebra" if number % 6 == 0 else "horse", ANN.user)
+        talked.append((await chats.start(team="T1", owner=ANN.user, model=MODEL, message=said)).chat.id)
+    for _ in range(6):
+        await chats.say(talked[60], NewMessage("zebra, zebra", ANN.user))
+    page = await chats.list_for(ANN, limit=2, words="zebra")
+    assert (len(page.chats), page.total, page.at_least) == (2, 11, False)
+
+
+async def test_the_same_word_twice_is_one(database: Database) -> None:
+    chats = Chats(database)
+    for number in range(60):
+        said = NewMessage("a lonely boat" if number == 3 else "a boat", ANN.user)
+        await chats.start(team="T1", owner=ANN.user, model=MODEL, message=said)
+    assert (await chats.list_for(ANN, limit=5, words="lonely boat lonely")).total == 1
