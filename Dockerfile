@@ -13,7 +13,7 @@ COPY storage storage
 RUN uv sync --locked --no-dev --no-editable
 
 FROM python:3.13-slim
-RUN useradd --system --uid 10001 --create-home --home-dir /data bobbin
+RUN useradd --uid 10001 --create-home --skel /dev/null --home-dir /data bobbin
 COPY --from=build /app/.venv /app/.venv
 ENV PATH=/app/.venv/bin:$PATH DATABASE_URL=sqlite:////data/bobbin.sqlite3 HOST=0.0.0.0 LOG_FORMAT=json
 # By number, so that Kubernetes can see that it is not root.
