@@ -8,19 +8,22 @@ from slack_bolt.app.async_app import AsyncApp
 from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_bolt.response import BoltResponse
 
+from bot.observability import bound
+
 
 class SharedApp(AsyncApp):
     """A Bolt application that answers guests in the name of the workspace where it is installed.
 
     What they do in a dialog, and at times what they do in a message, names their own workspace, which need not have
-    this app: Bolt would turn them away, or speak with the wrong token.
+    this app: Bolt would turn them away, or speak with the wrong token. Whatever is logged meanwhile names the workspace.
     """
 
     async def async_dispatch(self, req: AsyncBoltRequest) -> BoltResponse:
         if host := host_of(req.body):
             req.context["team_id"] = host
             req.context["enterprise_id"] = None  # what is named there is the organisation of the guest
-        return await super().async_dispatch(req)
+        with bound(team=req.context.get("team_id") or req.context.get("enterprise_id")):
+            return await super().async_dispatch(req)
 
 
 def host_of(body: dict[str, Any]) -> str | None:

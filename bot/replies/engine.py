@@ -217,6 +217,10 @@ class Engine:
 
     async def _answer(self, run: Run) -> None:
         chat = await self._chats.get(run.answer.chat_id)
+        with bound(team=chat.team, answer=run.answer.id):
+            await self._write(run, chat)
+
+    async def _write(self, run: Run, chat: Chat) -> None:
         sink = await self._sinks(chat, run.answer, run)
         await sink.open()
         try:

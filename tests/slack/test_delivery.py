@@ -298,3 +298,18 @@ async def test_no_cut_lets_a_model_ping_anybody(worlds: Worlds, mode: StreamMode
             assert "<!" not in state.text.replace("`<!", "")
             assert "<@" not in state.text
             assert "<#" not in state.text
+
+
+async def test_what_is_logged_names_the_workspace_the_chat_and_the_answer(world: World) -> None:
+    thread = await world.start("Where am I?")
+    await world.answered(thread)
+    world.slack.fail("chat.postMessage", error="invalid_blocks", channel="C0GENERAL", times=-1)
+    await world.slack.say("alice", "general", f"<@{world.slack.bot_user.id}> and here?")
+    await world.until(lambda: any(line["event"] == "menu_refused" for line in world.lines()), "the refusal")
+    await world.idle()
+    (answer,) = world.rows("SELECT message_id, chat_id FROM answers")
+    (ended,) = (line for line in world.lines() if line["event"] == "answer_ended")
+    (refused,) = (line for line in world.lines() if line["event"] == "menu_refused")
+    team = world.slack.workspace.team_id
+    assert (ended["team"], ended["chat"], ended["answer"]) == (team, answer["chat_id"], answer["message_id"])
+    assert refused["team"] == team
