@@ -15,7 +15,7 @@ class SharedApp(AsyncApp):
     """A Bolt application that answers guests in the name of the workspace where it is installed.
 
     What they do in a dialog, and at times what they do in a message, names their own workspace, which need not have
-    this app: Bolt would turn them away, or speak with the wrong token. Whatever is logged meanwhile names the workspace.
+    this app: Bolt would turn them away, or speak with the wrong token. What is logged meanwhile names the workspace.
     """
 
     async def async_dispatch(self, req: AsyncBoltRequest) -> BoltResponse:
