@@ -6,7 +6,22 @@ from typing import Any
 
 import pytest
 
-from handlers.pace import APPEND, FIRST_POST, MAX_HOLD, POST, START, STOP, UPDATE, Desire, Errand, Pace, Rate, Shown
+from handlers.pace import (
+    APPEND,
+    FIRST_POST,
+    FIRST_SHARE,
+    MAX_HOLD,
+    MAX_WAIT,
+    POST,
+    START,
+    STOP,
+    UPDATE,
+    Desire,
+    Errand,
+    Pace,
+    Rate,
+    Shown,
+)
 
 
 def answer(pace: Pace, channel: str = "C1", **more: Any) -> Desire:
@@ -124,3 +139,67 @@ def test_who_waits_for_a_spared_post_is_looked_at_when_it_has_been_held_long_eno
     assert pace.grants(1.0) == []
     assert pace.wake_at(1.0) == MAX_HOLD
     assert [method for _, method in pace.grants(MAX_HOLD)] == [POST] * 2
+
+
+def test_first_words_of_a_crowd_of_edits_wait_a_share_of_the_gap_they_will_have() -> None:
+    """Whoever looks then finds them ready, and need not look before."""
+    pace = Pace({UPDATE: Rate(50 / 60, 10), POST: Rate(1.0, 3), START: Rate(0.0001, 1)})
+    crowd = [answer(pace, f"C{number}", may_native=False) for number in range(9)]
+    due = FIRST_SHARE * pace.gap(Shown.EDIT, 0.0, 8)  # the one start that is there is counted on for one of them
+    assert pace.wake_at(0.0) == pytest.approx(due)
+    assert pace.grants(due - 0.01) == []
+    assert {who for who, _ in pace.grants(due + 0.01)} == set(crowd)
+
+
+def test_those_who_have_no_words_yet_belong_to_the_crowd() -> None:
+    for others in (0, 11):
+        pace = Pace({UPDATE: Rate(50 / 60, 10), POST: Rate(1.0, 3), START: Rate(0.0001, 1)})
+        for number in range(others):
+            pace.join(Desire(f"C{number}"))
+        first = answer(pace, "C99", may_native=False)
+        assert pace.grants(0.1) == ([] if others else [(first, POST)])
+
+
+def test_a_message_that_is_there_already_waits_for_an_edit_whatever_may_be_started() -> None:
+    pace = Pace({UPDATE: Rate(1.0, 1), START: Rate(1.0, 4)})
+    pace.bucket(UPDATE, "", 0.0).take(0.0)
+    answer(pace, reuse=True)
+    assert pace.grants(0.0) == []
+    assert pace.wake_at(0.0) == pace.bucket(UPDATE, "", 0.0).ready_at(0.0)
+
+
+def test_a_lone_stream_has_all_that_is_left() -> None:
+    pace = Pace({APPEND: Rate(1.0, 20)})
+    for _ in range(20):
+        pace.bucket(APPEND, "", 0.0).take(0.0)
+    answer(pace, shown=Shown.NATIVE)
+    assert pace.wake_at(0.0) == pytest.approx(pace.gap(Shown.NATIVE, 0.0, 1))
+
+
+def test_posts_of_errands_are_not_kept_from_them_for_endings() -> None:
+    """Only edits are what a crowd ends by."""
+    pace = Pace({POST: Rate(0.0001, 3), UPDATE: Rate(0.0001, 10)})
+    for method in (POST, POST, UPDATE):
+        pace.bucket(method, "C1", 0.0).take(0.0)
+    for _ in range(12):
+        answer(pace, shown=Shown.EDIT, busy=True)
+    menu, title = Errand(POST, "C1", 0.0), Errand(UPDATE, "C1", 0.0)
+    pace.send(menu)
+    pace.send(title)
+    assert pace.grants(1.0) == [(menu, POST)]
+    assert pace.grants(MAX_WAIT + 0.1) == [(title, UPDATE)]
+
+
+def test_of_very_many_channels_those_are_forgotten_that_owe_nothing() -> None:
+    pace = Pace()
+    everywhere, quiet, busy = pace.bucket(UPDATE, "", 0.0), pace.bucket(POST, "quiet", 0.0), pace.bucket(POST, "B", 0.0)
+    for number in range(1_996):
+        pace.bucket(POST, f"C{number}", 0.0)
+    busy.take(0.0)
+    assert pace.bucket(POST, "quiet", 0.0) is quiet
+    pace.bucket(POST, "one more", 0.0)  # there are no more than two thousand
+    assert pace.bucket(POST, "quiet", 0.0) is quiet
+    pace.bucket(POST, "another", 0.0)
+    assert pace.bucket(POST, "quiet", 0.0) is not quiet
+    assert pace.bucket(POST, "B", 0.0) is busy
+    assert pace.bucket(UPDATE, "", 0.0) is everywhere
