@@ -12,6 +12,7 @@ from handlers.pace import (
     FIRST_SHARE,
     MAX_HOLD,
     MAX_WAIT,
+    MIN_GAP,
     POST,
     START,
     STOP,
@@ -203,3 +204,29 @@ def test_of_very_many_channels_those_are_forgotten_that_owe_nothing() -> None:
     assert pace.bucket(POST, "quiet", 0.0) is not quiet
     assert pace.bucket(POST, "B", 0.0) is busy
     assert pace.bucket(UPDATE, "", 0.0) is everywhere
+
+
+def test_where_allowance_would_be_lost_streams_are_looked_at_as_soon_as_they_may_be_written() -> None:
+    """And not before: between two writes of one answer there is nothing to look for."""
+    pace = Pace({APPEND: Rate(1.0, 20)})
+    crowd = [answer(pace, shown=Shown.NATIVE) for _ in range(30)]
+    assert pace.wake_at(0.0) == pytest.approx(MIN_GAP)
+    assert pace.grants(MIN_GAP - 0.01) == []
+    assert pace.grants(MIN_GAP + 0.01) == [(crowd[0], APPEND)]
+
+
+@pytest.mark.parametrize(
+    ("now", "budgets"),
+    [
+        ({"shown": Shown.NATIVE, "busy": True}, [Shown.NATIVE]),
+        ({"shown": Shown.EDIT, "busy": False}, [Shown.EDIT]),
+        ({"opening": Shown.EDIT, "busy": True}, [Shown.EDIT]),
+        ({"opening": Shown.EDIT, "busy": False}, []),  # it was given a turn and could not use it
+        ({"busy": True}, []),
+        ({"shown": Shown.EDIT, "whole": True}, []),
+    ],
+)
+def test_an_answer_lives_on_the_budget_it_spends_or_is_about_to_spend(
+    now: dict[str, Any], budgets: list[Shown]
+) -> None:
+    assert [shown for shown in (Shown.NATIVE, Shown.EDIT) if Desire("C1", **now).lives_on(shown)] == budgets
