@@ -5,8 +5,6 @@ from __future__ import annotations
 import codecs
 import re
 
-from charset_normalizer import from_bytes
-
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),  # before the one of UTF-16, which it begins with
@@ -37,6 +35,8 @@ def decode(data: bytes, *, cut: bool = False) -> str | None:
 
 
 def _guessed(data: bytes, cut: bool) -> str | None:
+    from charset_normalizer import from_bytes  # takes a twentieth of the program's start, and few files need it
+
     best = from_bytes(data[: _SAMPLE // 4 * 4], cp_isolation=_LIKELY).best()
     if best is None:
         return None

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import os
 import platform
+import statistics
 import sys
 
 from tests.bench.measure import Outcome, storm
@@ -20,6 +21,9 @@ STORMS = ((1, 1), (5, 1), (5, 5), (20, 1), (20, 5), (20, 20), (50, 1), (50, 5), 
 WORDS, RATE = 200, 40.0
 MANY, MANY_RATE = 200, 4.0
 """Answers that stream at once for the memory, each slow: what is measured is how much they hold, not how fast."""
+
+START = 1.5
+"""Seconds that a start may take."""
 
 PLAIN_STORMS = ((1, 1), (5, 5), (20, 5))
 PLAIN_PATIENCE = 45.0
@@ -57,7 +61,7 @@ async def _bounded(only: list[int] | None) -> int:
 
 async def _storms(only: list[int] | None) -> list[str]:
     print(f"\nStorms: answers of {WORDS} words at {RATE:.0f} a second, all asked at once; times in seconds\n{HEAD}")
-    missed = []
+    missed, starts = [], []
     for count, channels in STORMS:
         if only and count not in only:
             continue
@@ -65,7 +69,10 @@ async def _storms(only: list[int] | None) -> list[str]:
         least = floor(count, channels=channels, words=WORDS, rate=RATE)
         _row(count, channels, outcome, least)
         missed += [f"missed in {count} over {channels}: {what}" for what in _misses(count, outcome, least)]
-    return missed
+        starts.append(outcome.start)
+    usual = statistics.median(starts)
+    print(f"\nStart to connected, {len(starts)} times: {min(starts):.2f} to {max(starts):.2f} s, mostly {usual:.2f} s")
+    return missed + ([f"missed in the start: more than {START} s"] if usual > START else [])
 
 
 def _misses(count: int, outcome: Outcome, least: float) -> list[str]:

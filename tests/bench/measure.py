@@ -46,6 +46,8 @@ class Outcome:
     """The bot's largest resident memory seen during the storm."""
     quiet_megabytes: float = field(default=0.0)
     """The same before it."""
+    start: float = field(default=0.0)
+    """Seconds from the bot's first instruction to its connection with Slack."""
 
     @property
     def complete(self) -> int:
@@ -91,6 +93,7 @@ async def storm(
             cpu=spent,
             megabytes=largest,
             quiet_megabytes=quiet,
+            start=on.start,
         )
 
 

@@ -69,6 +69,8 @@ class Stage:
     models: ModelServer
     bots: list[Bot]
     threads: list[Thread] = field(default_factory=list)
+    start: float = 0.0
+    """Seconds from the bot's first process to the last one's being connected."""
 
     @property
     def bot(self) -> Bot:
@@ -118,13 +120,14 @@ async def stage(count: int, channels: int, script: ModelScript, ways: Ways = Way
         url = ways.database or f"sqlite:///{folder / 'bobbin.sqlite3'}"
         await _begin_chats(url, slack, [*threads, warm])
         async with slack, AsyncExitStack() as stack:
-            bots = []
+            bots, began = [], asyncio.get_running_loop().time()
             for _ in range(ways.replicas):
                 bots.append(await _run(_environment(slack, url, port, ways), ways))
                 stack.push_async_callback(_end, bots[-1].process)
             await _connected(slack, port, ways)
+            start = asyncio.get_running_loop().time() - began
             await _warm_up(slack, warm)
-            yield Stage(slack, models, bots, threads)
+            yield Stage(slack, models, bots, threads, start)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
