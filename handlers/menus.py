@@ -207,14 +207,21 @@ class Menus:
         for question, since in list(self._offered_again.values()):
             if time.monotonic() - since < LATE:
                 continue
-            del self._offered_again[question.id]
-            kept = (await self._questions.get(question.id)).menu_ts
-            if kept is None or (slack := await self._slack_of(question)) is None:
-                continue
-            with suppress(SlackError):
-                for ts in await self._all(slack, question, blocks.menu_id(question.id)):
-                    if ts != kept:
-                        await slack.attempt("chat.delete", channel=question.place.channel, ts=ts)
+            if await self._tidied(question):
+                del self._offered_again[question.id]
+
+    async def _tidied(self, question: Question) -> bool:
+        """Whether nothing is left to look for; while it cannot be looked it is tried again."""
+        now = await self._questions.get(question.id)
+        if now.menu_ts is None or (slack := await self._slack_of(question)) is None:
+            return not now.open
+        try:
+            for ts in await self._all(slack, question, blocks.menu_id(question.id)):
+                if ts != now.menu_ts:
+                    await slack.attempt("chat.delete", channel=question.place.channel, ts=ts)
+        except SlackError as error:
+            return isinstance(error, Refused)
+        return True
 
     async def after_choice(self, chosen: Chosen, label: str, response_url: str | None = None) -> None:
         """Turns the menu into the header, or into the request for a question."""

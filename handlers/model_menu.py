@@ -59,20 +59,33 @@ async def _choose(surface: Surface, slack: Slack, press: Press, key: str) -> Non
         return surface.whisper_at(slack, press, words.LIMIT_REACHED)
     if chosen.outcome is Choice.NOT_YOURS:
         return surface.whisper_at(slack, press, words.NOT_YOURS.format(user=chosen.question.user))
+    address = _own_address(surface, slack, press, chosen.question)
     if chosen.outcome is Choice.CANNOT_SEE:
         return surface.whisper_at(slack, press, surface.notices.cannot_see(surface.service.models.by_key(key).ref))
     if chosen.outcome is Choice.ALREADY and chosen.said is None:
         return surface.whisper_at(slack, press, words.ALREADY_STARTED)
     if chosen.outcome is Choice.KEPT:
-        surface.tasks.start(_start_later(surface, slack, press, chosen.question), name="chat in a thread")
+        surface.tasks.start(_start_later(surface, slack, press, chosen.question, address), name="chat in a thread")
         return None
     label = surface.service.models.label(surface.service.models.by_key(key).ref)
-    surface.tasks.start(surface.menus.after_choice(chosen, label, press.response_url), name="header")
+    surface.tasks.start(surface.menus.after_choice(chosen, label, address), name="header")
     return None
 
 
-async def _start_later(surface: Surface, slack: Slack, press: Press, question: Question) -> None:
+def _own_address(surface: Surface, slack: Slack, press: Press, question: Question) -> str | None:
+    """Where the pressed menu may be replaced: only if it is the one that becomes the header.
+
+    A menu stands twice after the one who posted it died of it; the double goes now, whoever would have tidied it.
+    """
+    if question.menu_ts in (None, press.message_ts):
+        return press.response_url
+    double = slack.attempt("chat.delete", channel=press.channel, ts=press.message_ts)
+    surface.tasks.start(double, name="second menu")
+    return None
+
+
+async def _start_later(surface: Surface, slack: Slack, press: Press, question: Question, address: str | None) -> None:
     try:
-        await surface.menus.start_when_read(question, press.response_url)
+        await surface.menus.start_when_read(question, address)
     except LimitReached:
         surface.whisper_at(slack, press, words.LIMIT_REACHED)

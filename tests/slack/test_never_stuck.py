@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from typing import Any
 
+import httpx
 import pytest
 
 from bot import words
@@ -158,6 +159,25 @@ async def test_a_refused_menu_is_not_offered_again(world: World, error: str, tol
     assert len(tries) == 1
     assert letters(world, "alice") == ([words.CANNOT_WRITE[told].format(channel="C0GENERAL")] if told else [])
     assert [q["state"] for q in world.rows("SELECT state FROM questions")] == ["closed"]
+
+
+async def test_a_choice_in_a_menu_that_stands_twice_leaves_one_header(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process posted a menu and was killed before it knew; another has posted the one that counts."""
+    monkeypatch.setattr("handlers.menus.CROWDED", 2.0)  # headers go through the address that a press brings
+    thread = await world.ask("Which of the two?")
+    (menu,) = world.menus(thread)
+    late = {"channel": "C0GENERAL", "thread_ts": thread, "blocks": menu.blocks, "text": "Choose a model."}
+    async with httpx.AsyncClient(trust_env=False) as http:
+        bot = {"Authorization": f"Bearer {world.slack.bot_token}"}
+        assert (await http.post(f"{world.slack.api_url}chat.postMessage", json=late, headers=bot)).json()["ok"]
+    (double,) = (other for other in world.menus(thread) if other.ts != menu.ts)
+    await world.slack.press("alice", double, "start_chat")
+    await world.answered(thread)
+    await world.until(lambda: not world.menus(thread), "no menu is left")
+    await world.idle()
+    assert [header.ts for header in world.headers(thread)] == [menu.ts]
 
 
 async def test_many_questions_bring_one_letter(world: World) -> None:
