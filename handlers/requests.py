@@ -99,7 +99,10 @@ class SlackRequests:
 
 
 class _Taken:
-    """Signatures of what has been done: here, and in the other replicas while they can be asked."""
+    """Signatures of what has been done: here, and in the other replicas while they can be asked.
+
+    Each is an allowance of one call that is back at once, until `remember` holds it: what failed may be tried again.
+    """
 
     def __init__(self, shared: Coordination) -> None:
         self._places: tuple[Coordination, ...] = (MemoryCoordination(), shared)
