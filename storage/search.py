@@ -31,6 +31,7 @@ from sqlalchemy import (
     false,
     func,
     literal,
+    not_,
     or_,
     select,
     table,
@@ -50,8 +51,8 @@ Place = tuple[datetime, str]
 
 LOOKED_AT = 40
 """Chats, those that the page would begin with, that are looked at to find the way."""
-FURTHER = 160
-"""Chats after these that are gone through if they are likely to fill the page: to find all takes longer than that."""
+SOME = 2
+"""If so many of them hold the words, enough are found soon by going through the list, where the index names them."""
 MOST_WORDS = 8
 """Words that are looked at for rare ones."""
 MOST_COUNTED = 1_000
@@ -73,6 +74,7 @@ WHERE own.team = :team AND own."user" = :user AND NOT own.away AND NOT own.index
   AND ((SELECT true FROM messages WHERE chat_id = own.chat_id AND text ILIKE :pattern ESCAPE '/' LIMIT 1)
     OR (SELECT true FROM chats WHERE id = own.chat_id AND title ILIKE :pattern ESCAPE '/'))
 """
+_NAMED = text(f"SELECT chat_id FROM passages WHERE {_SAY_SO}")  # noqa: S608 - our own words
 _ALL = text(
     f"""
 SELECT own.chat_id, own.active_at, true AS indexed FROM participants AS own
@@ -141,11 +143,10 @@ class Search:
         ended = len(looked_at) < LOOKED_AT
         if looked_at and looked_at[0].many:
             self._rare = [word for at, word in enumerate(self._words[:MOST_WORDS]) if _is_rare(looked_at, at)]
-            if not ended and len(known) < most <= len(known) * FURTHER // LOOKED_AT:
-                last = looked_at[-1]
-                known += await self._go_on((last.active_at, last.chat_id), most - len(known), newer=newer)
         if ended or len(known) >= most:
             return Found(participants, (owned_by(self._person), participants.c.chat_id.in_(known)))
+        if self._rare and len(known) >= SOME:
+            return self._go_through(there, most, newer=newer)
         return self._look_up(_ALL) if self._rare else self._read()
 
     async def count(self) -> tuple[int, bool]:
@@ -175,11 +176,28 @@ class Search:
         query = select(next_ones.c.chat_id, next_ones.c.active_at, many.label("many"), array(held).label("held"))
         return [*await self._connection.execute(in_order(query, next_ones, newer=newer))]
 
-    async def _go_on(self, there: Place, most: int, *, newer: bool) -> list[str]:
-        """The next ones that are found without going far."""
-        next_ones = self._next(there, FURTHER, newer=newer)
-        query = select(next_ones.c.chat_id).where(*(self._holds(next_ones, word) for word in self._words))
-        return [*await self._connection.scalars(in_order(query, next_ones, newer=newer).limit(most))]
+    def _go_through(self, there: Place | None, most: int, *, newer: bool) -> Found:
+        """By going through the list until there are enough for the page, and for counting them."""
+        own = select(participants.c.chat_id, participants.c.active_at).where(owned_by(self._person))
+        own = own.where(
+            *(self._holds_rare(word, at) for at, word in enumerate(self._rare)), *self._common(participants)
+        )
+        those = in_order(own, there=there, newer=newer).limit(max(most, MOST_FOUND + 1))
+        return Found(those.cte("found").prefix_with("MATERIALIZED"), (), all_at_once=True)
+
+    def _holds_rare(self, word: str, at: int) -> ColumnElement[bool]:
+        """Whether the index says so, or it is one of the few chats that are not in there, and holds the word."""
+        named = self._asked(_NAMED, word).columns(chat_id=ID).cte(f"named_{at}").prefix_with("MATERIALIZED")
+        plain = participants.alias("plain")
+        of_person = and_(
+            plain.c.team == self._person.team,
+            plain.c.user == self._person.user,
+            not_(plain.c.away),
+            not_(plain.c.indexed),
+        )
+        chat_id = participants.c.chat_id
+        read = and_(chat_id.in_(select(plain.c.chat_id).where(of_person)), self._reads(participants, word))
+        return or_(chat_id.in_(select(named.c.chat_id)), read)
 
     def _next(self, there: Place | None, most: int, *, newer: bool = False) -> FromClause:
         own = select(participants.c.chat_id, participants.c.active_at, participants.c.indexed)
@@ -193,14 +211,19 @@ class Search:
         """By asking the index for those that hold the rare words, of which the other words are looked for."""
         source, *others = [self._hits(how, word, at) for at, word in enumerate(self._rare)]
         in_others = [source.c.chat_id.in_(select(other.c.chat_id)) for other in others]
-        common = [self._holds(source, word) for word in self._words if word not in self._rare]
-        return Found(source, (*in_others, *common), all_at_once=True)
+        return Found(source, (*in_others, *self._common(source)), all_at_once=True)
+
+    def _common(self, own: FromClause) -> list[ColumnElement[bool]]:
+        return [self._holds(own, word) for word in self._words if word not in self._rare]
 
     def _hits(self, how: TextClause, word: str, at: int) -> CTE:
+        query = self._asked(how, word).columns(chat_id=ID, active_at=UtcTime, indexed=Boolean)
+        return query.cte(f"found_{at}").prefix_with("MATERIALIZED")
+
+    def _asked(self, how: TextClause, word: str) -> TextClause:
         of_word = {"word": word, "pattern": _pattern(word), "team": self._person.team, "user": self._person.user}
         values = [bindparam(name, value, SafeText, unique=True) for name, value in of_word.items()]
-        query = how.bindparams(*values).columns(chat_id=ID, active_at=UtcTime, indexed=Boolean)
-        return query.cte(f"found_{at}").prefix_with("MATERIALIZED")
+        return how.bindparams(*values)
 
     async def _count_hits(self) -> tuple[int, bool]:
         found = self._look_up(_ONE_BY_ONE)
@@ -213,24 +236,27 @@ class Search:
         return as_counted(chats_found)
 
     def _holds(self, own: FromClause, word: str) -> ColumnElement[bool]:
-        """Whether the chat does. The messages first: a common word is in one of them, and the chat need not be read."""
+        """Whether the chat does."""
+        if not self._has_index:
+            return self._reads(own, word)
+        passage = and_(
+            _passages.c.team == self._person.team,
+            _passages.c.user == self._person.user,
+            _passages.c.chat_id == own.c.chat_id,
+            _passages.c.text.like(func.lower(literal(_pattern(word), SafeText)), escape="/"),
+        )
+        in_passage = select(_passages.c.number).where(passage).limit(1).scalar_subquery()
+        return case((own.c.indexed, in_passage.is_not(None)), else_=self._reads(own, word))
+
+    def _reads(self, own: FromClause, word: str) -> ColumnElement[bool]:
+        """The messages first: a common word is in one of them, and the chat need not be read."""
         pattern = literal(_pattern(word), SafeText)
         of_chat = and_(messages.c.chat_id == own.c.chat_id, messages.c.text.ilike(pattern, escape="/"))
         titled = and_(chats.c.id == own.c.chat_id, chats.c.title.ilike(pattern, escape="/"))
         # Not EXISTS: PostgreSQL would at times rather read all messages there are once than those of a chat for each.
         in_message = select(messages.c.number).where(of_chat).limit(1).scalar_subquery()
         in_title = select(literal(1)).select_from(chats).where(titled).limit(1).scalar_subquery()
-        read = or_(in_message.is_not(None), in_title.is_not(None))
-        if not self._has_index:
-            return read
-        passage = and_(
-            _passages.c.team == self._person.team,
-            _passages.c.user == self._person.user,
-            _passages.c.chat_id == own.c.chat_id,
-            _passages.c.text.like(func.lower(pattern), escape="/"),
-        )
-        in_passage = select(_passages.c.number).where(passage).limit(1).scalar_subquery()
-        return case((own.c.indexed, in_passage.is_not(None)), else_=read)
+        return or_(in_message.is_not(None), in_title.is_not(None))
 
 
 def _is_rare(looked_at: Sequence[Row[Any]], at: int) -> bool:

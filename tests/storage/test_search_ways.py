@@ -24,7 +24,7 @@ SEARCHES = (
 )
 SIZES = pytest.mark.parametrize(
     "sizes",
-    [{}, {"LOOKED_AT": 8, "FURTHER": 32, "MOST_FOUND": 9, "HITS": 14}, {"LOOKED_AT": 3, "FURTHER": 3, "MOST_FOUND": 4}],
+    [{}, {"LOOKED_AT": 8, "MOST_FOUND": 9, "HITS": 14}, {"LOOKED_AT": 6, "SOME": 1, "MOST_FOUND": 4}],
     ids=["as they are", "small", "tiny"],
 )
 """How far is looked and counted: with small ones all ways are taken in few chats."""
@@ -109,7 +109,6 @@ async def test_chats_further_on_may_not_be_enough(
 ) -> None:
     """The first chats promise that the next ones fill the page, and these hold too little, just enough, or more."""
     monkeypatch.setattr(search, "LOOKED_AT", 8)
-    monkeypatch.setattr(search, "FURTHER", 16)
     chats, wanted = Chats(database), {*range(5, 20), *(60 - at for at in range(next_ones)), *(79, 76, 73)}
     zebras: list[str] = []
     for number in range(80):
