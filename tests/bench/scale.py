@@ -218,7 +218,7 @@ async def explain(view: View, offset: int) -> None:
 async def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--chats", type=int, default=1_000_000)
-    parser.add_argument("--rounds", type=int, default=60)
+    parser.add_argument("--rounds", type=int, default=150)
     parser.add_argument("--explain", action="store_true")
     parser.add_argument("--keep", action="store_true")
     options = parser.parse_args()
