@@ -2,8 +2,9 @@
 
 A common word is found by going through the person's own chats, the newest first, until a page is full. For a rare word
 that would read all of them. So where there are many, PostgreSQL has an index of what each person may see
-(`passages`, which triggers keep), and a look at some of the newest chats tells which words are rare. The first fifty
-chats of each person are not in it and are read. On SQLite nothing is, and the first way is the only one.
+(`passages`, which triggers keep), and a look at some of the newest chats tells which words are rare. Of those that the
+index names, the newest are found by going through the list if they are many, else by putting all in order. The first
+fifty chats of each person are not in it and are read. On SQLite nothing is, and the first way is the only one.
 """
 
 from __future__ import annotations
