@@ -235,7 +235,7 @@ def _connection(settings: Settings, ground: Ground, surface: Surface) -> SocketC
     assert settings.slack_signing_secret is not None
     secret = settings.slack_signing_secret.get_secret_value()
     bolt = build_app(settings.slack_api_url, ground.workspaces, surface, secret)
-    return SlackRequests(bolt, secret, ground.coordination)
+    return SlackRequests(bolt, secret, ground.coordination if ground.shared else None)
 
 
 def _http(ground: Ground, kept: _Kept, talk: _Talk, connection: SocketConnection | SlackRequests) -> ASGIApp:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -15,7 +16,6 @@ from slack_sdk.signature import SignatureVerifier
 from bot.errors import StorageError
 from bot.observability import get_logger
 from storage.coordination import Coordination
-from storage.coordination.memory import MemoryCoordination
 
 log = get_logger(__name__)
 
@@ -23,7 +23,8 @@ PATH = "/slack/events"
 """Where events, commands, interactivity and menus come in."""
 REMEMBERED = 660.0
 """Seconds: a signature holds five minutes before and after its time, and a little for clocks that differ."""
-_FORM = b"application/x-www-form-urlencoded"
+_EVENT = b"{"
+"""How the body of an event begins. Headers do not tell: they are not signed."""
 _NOT_UNDERSTOOD = (AttributeError, LookupError, TypeError, ValueError, RecursionError)
 
 Message = MutableMapping[str, Any]
@@ -37,10 +38,11 @@ class SlackRequests:
     What Slack did not sign, or more than five minutes ago, is refused before anybody reads it.
     """
 
-    def __init__(self, app: AsyncApp, signing_secret: str, coordination: Coordination) -> None:
+    def __init__(self, app: AsyncApp, signing_secret: str, shared: Coordination | None) -> None:
+        """`shared`: where replicas meet, if there are several."""
         self._handler = AsyncSlackRequestHandler(app, path=PATH)
         self._verifier = SignatureVerifier(signing_secret)
-        self._taken = _Taken(coordination)
+        self._taken = _Taken(shared)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["method"] != "POST":
@@ -53,10 +55,10 @@ class SlackRequests:
             signature = self._signature(headers, body)
             if signature is None:
                 await _refuse(send, 401)
-            elif headers.get(b"content-type", b"").startswith(_FORM) and not _only_asks(body):
-                await self._once(signature, scope, body, receive, send)
-            else:  # an event: the database knows what it has heard
+            elif body.startswith(_EVENT) or _only_asks(body):  # the database knows what it has heard
                 await self._handler(scope, _again(body, receive), send)  # type: ignore[arg-type]
+            else:
+                await self._once(signature, scope, body, receive, send)
         except _NOT_UNDERSTOOD as error:
             log.warning("request_not_understood", exc_info=error)
             await _refuse(send, 400)
@@ -101,27 +103,31 @@ class SlackRequests:
 class _Taken:
     """Signatures of what has been done: here, and in the other replicas while they can be asked.
 
-    Each is an allowance of one call that is back at once, until `remember` holds it: what failed may be tried again.
+    There each is an allowance of one call that is back at once, until `remember` holds it: what failed may be tried
+    again.
     """
 
-    def __init__(self, shared: Coordination) -> None:
-        self._places: tuple[Coordination, ...] = (MemoryCoordination(), shared)
+    def __init__(self, shared: Coordination | None) -> None:
+        self._shared = shared
+        self._until: dict[str, float] = {}
+        """The oldest first."""
 
     async def already(self, signature: str) -> bool:
-        for place in self._places:
-            try:
-                if not (await place.take(_key(signature), 1000.0, 1.0)).ok:
-                    return True
-            except StorageError:
-                continue
+        if signature in self._until:
+            return True
+        if self._shared is not None:
+            with suppress(StorageError):
+                return not (await self._shared.take(_key(signature), 1000.0, 1.0)).ok
         return False
 
     async def remember(self, signature: str) -> None:
-        for place in self._places:
-            try:
-                await place.hold(_key(signature), REMEMBERED)
-            except StorageError:
-                continue
+        now = time.monotonic()
+        while self._until and self._until[oldest := next(iter(self._until))] < now:
+            del self._until[oldest]
+        self._until[signature] = now + REMEMBERED
+        if self._shared is not None:
+            with suppress(StorageError):
+                await self._shared.hold(_key(signature), REMEMBERED)
 
 
 def _only_asks(body: bytes) -> bool:
