@@ -16,7 +16,7 @@ import structlog
 
 from bot.observability import OWN_LOGGERS, configure_logging
 from tests.slack.estate import Estate
-from tests.slack.world import DATABASE, World
+from tests.slack.world import DATABASE, World, defaults
 
 Worlds = Callable[..., AbstractAsyncContextManager[World]]
 Estates = Callable[..., Estate]
@@ -43,6 +43,7 @@ def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
 def worlds(tmp_path: Path, log: io.StringIO, migrated_sqlite: Path) -> Worlds:
     """Makes a world that differs from the usual one: `async with worlds(bobbin_stream="edit") as world`."""
     shutil.copy(migrated_sqlite, tmp_path / DATABASE)
+    defaults()  # kept for all tests, so they are read before this one changes the environment
 
     def make(**options: Any) -> World:
         return World(tmp_path, log, **options)

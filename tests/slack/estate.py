@@ -167,6 +167,7 @@ class Estate(World):
         try:
             if kind is None:
                 await self.until(lambda: self.second.courier.busy() == 0, "every event is acknowledged")
+            self.second.feed.subscribed = frozenset()
             await super().__aexit__(kind, *error)
         finally:
             await self.second.stop()

@@ -107,6 +107,7 @@ class World:
         try:
             if kind is None and self.bot is not None:
                 await self.until(lambda: self.slack.courier.busy() == 0, "every event is acknowledged")
+            self.slack.feed.subscribed = frozenset()  # of its own last calls, while it ends, nobody is left to hear
         finally:
             await self.stop_bot()
             await self.slack.stop()
