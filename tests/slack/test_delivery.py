@@ -131,6 +131,7 @@ async def test_a_stream_that_expires_is_put_right_in_the_same_message(worlds: Wo
         assert elements(answer, "feedback")
         texts = [state.text for state in answer.states]
         assert all(later.startswith(earlier[:-2]) for earlier, later in itertools.pairwise(texts))
+        assert [call.error for call in world.slack.refusals].count("message_not_in_streaming_state") <= 1
         await world.until(
             lambda: not world.slack.can_stop(world.slack.channel("general").id, thread), "the end of Slack's own Stop"
         )
@@ -146,6 +147,15 @@ async def test_a_stream_that_cannot_be_ended_is_edited_once_slack_has_ended_it(w
         thread = await world.start("Say it.")
         assert await world.answered(thread) == [TEXT]
         assert elements(world.answers(thread)[0], "feedback")
+
+
+async def test_a_stream_that_takes_no_more_is_ended_before_its_message_is_edited(world: World) -> None:
+    """Slack would refuse an edit of a message that is still being streamed."""
+    world.slack.fail("chat.appendStream", error="msg_too_long")
+    world.reply_to({"Say it.": TEXT}, rate=25)
+    thread = await world.start("Say it.")
+    assert await world.answered(thread) == [TEXT]
+    assert len(world.answers(thread)) == 1
 
 
 async def test_where_slack_has_no_native_streams_the_answer_is_edited(worlds: Worlds) -> None:
@@ -190,6 +200,30 @@ async def test_six_thousand_words_with_tables_and_code_arrive_over_several_messa
         assert footers == [False] * (len(stands) - 1) + [True]
         streams = len(world.slack.calls_of("chat.startStream"))
         assert streams > 1 if mode is StreamMode.NATIVE else streams == 0
+
+
+async def test_pages_that_an_answer_links_to_are_not_shown_below_it(worlds: Worlds) -> None:
+    async with worlds(bobbin_stream=StreamMode.EDIT) as world:
+        world.say("See https://example.com/one and https://example.com/two.")
+        await world.answered(await world.start("Where is it?"))
+        post = world.slack.calls_of("chat.postMessage")[-1]
+        assert (post.args["unfurl_links"], post.args["unfurl_media"]) == (False, False)
+
+
+@pytest.mark.parametrize(("refusals", "stands"), [(0, {"facts", "thumbs"}), (1, {"facts"}), (2, set())])
+async def test_what_slack_does_not_take_below_an_answer_is_left_out_and_no_more_than_that(
+    worlds: Worlds, refusals: int, stands: set[str]
+) -> None:
+    async with worlds(bobbin_stream=StreamMode.EDIT) as world:
+        world.say("It stands here.")
+        thread = await world.ask("Say it.")
+        if refusals:
+            world.slack.fail("chat.postMessage", error="invalid_blocks", times=refusals)
+        await world.choose(thread)
+        assert await world.answered(thread) == ["It stands here."]
+        (answer,) = world.answers(thread)
+        below_it = {"facts": "Demo: Quick · " in below(answer), "thumbs": bool(elements(answer, "feedback"))}
+        assert {what for what, there in below_it.items() if there} == stands
 
 
 async def test_slack_down_for_seconds_in_mid_answer(world: World) -> None:
