@@ -10,6 +10,7 @@ from handlers.pace import (
     APPEND,
     FIRST_POST,
     FIRST_SHARE,
+    LOOK_AGAIN,
     MAX_HOLD,
     MAX_WAIT,
     MIN_GAP,
@@ -230,3 +231,57 @@ def test_an_answer_lives_on_the_budget_it_spends_or_is_about_to_spend(
     now: dict[str, Any], budgets: list[Shown]
 ) -> None:
     assert [shown for shown in (Shown.NATIVE, Shown.EDIT) if Desire("C1", **now).lives_on(shown)] == budgets
+
+
+@pytest.mark.parametrize(
+    ("now", "is_so"),
+    [
+        ({"busy": True}, True),
+        ({"busy": False, "opening": Shown.EDIT}, True),
+        ({"busy": True, "opening": Shown.EDIT}, False),
+        ({"busy": True, "opening": Shown.NATIVE}, False),
+        ({"shown": Shown.EDIT}, False),
+    ],
+)
+def test_an_answer_is_unopened_until_it_is_visible_or_about_to_be(now: dict[str, Any], is_so: bool) -> None:
+    assert Desire("C1", **now).unopened() is is_so
+
+
+def test_a_crowd_shares_with_the_crowds_of_other_processes_and_one_alone_is_alone() -> None:
+    for here, everywhere in ((1, 1), (4, 12)):
+        pace = Pace({APPEND: Rate(1.0, 20)})
+        pace.peers = 3
+        for _ in range(5):
+            pace.bucket(APPEND, "", 0.0).take(0.0)
+        for _ in range(here):
+            answer(pace, shown=Shown.NATIVE)
+        assert pace.wake_at(0.0) == pytest.approx(pace.gap(Shown.NATIVE, 0.0, everywhere))
+
+
+def test_who_waits_for_a_start_is_looked_at_as_soon_as_there_is_one() -> None:
+    pace = Pace({START: Rate(2.0, 1), POST: Rate(0.0001, 1)})
+    for method in (START, POST):
+        pace.bucket(method, "C1", 0.0).take(0.0)
+    answer(pace)
+    assert pace.wake_at(0.0) == pytest.approx(pace.bucket(START, "", 0.0).ready_at(0.0))
+
+
+def test_who_is_held_is_looked_at_now_and_then() -> None:
+    """What makes room is an end, of which nobody can say when it comes."""
+    pace = Pace({UPDATE: Rate(1.0, 10), START: Rate(0.0001, 1)})
+    pace.bucket(START, "", 0.0).take(0.0)
+    for _ in range(12):
+        answer(pace, shown=Shown.EDIT, since=None)
+    answer(pace, since=-5.0)
+    assert pace.grants(0.0) == []
+    assert pace.wake_at(0.0) == pytest.approx(LOOK_AGAIN)
+
+
+def test_of_two_errands_alike_the_one_that_is_withdrawn_goes() -> None:
+    pace = Pace()
+    stays, goes = Errand(UPDATE, "C1", 0.0), Errand(UPDATE, "C1", 0.0)
+    pace.send(stays)
+    pace.send(goes)
+    pace.withdraw(goes)
+    ((who, _),) = pace.grants(0.0)
+    assert who is stays
