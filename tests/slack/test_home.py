@@ -177,7 +177,10 @@ async def test_always_use_it_answers_without_a_menu_until_it_is_taken_back(world
 
     await tick(world, view, on=False)
     assert "initial_options" not in element(view, "home_always")
-    assert world.menus(await world.ask("A menu again."))
+    thread = await world.start("A menu again.", model="demo/storyteller")
+    await world.answered(thread)
+    await world.until(lambda: world.headers(thread), "the header")
+    assert "Always your own model." not in world.header(thread).text
     assert world.rows("SELECT default_model, always FROM people WHERE user = 'U0ALICE'") == [
         {"default_model": "openai:demo/storyteller", "always": 0}
     ]

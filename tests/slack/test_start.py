@@ -204,6 +204,22 @@ async def test_a_mention_without_text_waits_for_the_question_after_the_choice(wo
     assert len(world.headers(thread)) == 1
 
 
+async def test_the_question_that_follows_may_mention_bobbin_too_and_is_asked_once(world: World) -> None:
+    """Slack tells of each mention in two events, in any order."""
+    world.slack.feed.quirks.mention_order = "message_first"
+    thread = await world.ask("")
+    await world.slack.say("alice", "general", f"<@{world.slack.bot_user.id}> How tall is the moon?", thread)
+    await world.idle()
+    assert (len(world.menus(thread)), len(world.rows("SELECT 1 FROM questions"))) == (1, 1)
+
+    await world.choose(thread)
+    await world.answered(thread)
+    await world.idle()
+
+    assert [m["text"] for m in world.messages(thread) if m["role"] == "user"] == ["How tall is the moon?"]
+    assert (len(world.menus(thread)), len(world.headers(thread))) == (0, 1)
+
+
 async def test_a_question_filled_in_survives_a_restart_between_choice_and_text(world: World) -> None:
     thread = await world.ask("")
     await world.choose(thread)
