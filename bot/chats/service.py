@@ -340,9 +340,7 @@ class ChatService:
         """The chat, if this person may see it. Raises ChatNotFound."""
         return await self._chats.get_for(person, chat_id)
 
-    async def list_for(
-        self, person: Person, *, cursor: str | None = None, words: str = "", newer: bool = False
-    ) -> Page:
+    async def list_for(self, person: Person, *, cursor: str | None, words: str, newer: bool) -> Page:
         """One page of the person's own chats, newest first: the one after the cursor, or with `newer` before it."""
         return await self._chats.list_for(person, limit=PAGE, cursor=cursor, words=words or None, newer=newer)
 
