@@ -151,12 +151,21 @@ async def test_while_a_model_pauses_nothing_is_measured_to_have_become_visible(
         thread = await world.start("Think it over.")
         await world.answered(thread)
         (answer,) = world.answers(thread)
-        assert await count_of(world, "bobbin_lag_seconds") <= len(answer.states)
+        assert await told_of(world, "bobbin_lag_seconds_count") <= len(answer.states)
 
 
-async def count_of(world: World, histogram: str) -> float:
-    """How often something was measured."""
+async def test_words_that_wait_for_their_turn_are_measured_from_the_first_of_them(worlds: Worlds) -> None:
+    async with worlds(bobbin_stream=StreamMode.EDIT) as world:
+        world.models.queue(MODEL, ModelScript(words("One two three four five six seven eight."), rate=5))
+        thread = await world.ask("Count.")
+        world.slack.fail("chat.postMessage", "ratelimited", retry_after=2)
+        await world.choose(thread)
+        await world.answered(thread)
+        assert await told_of(world, "bobbin_lag_seconds_sum") >= 1.5
+
+
+async def told_of(world: World, metric: str) -> float:
     assert world.bot is not None
     async with httpx.AsyncClient(trust_env=False) as http:
         told = (await http.get(f"{world.bot.url}/metrics")).text
-    return next(float(line.split()[1]) for line in told.splitlines() if line.startswith(f"{histogram}_count"))
+    return next(float(line.split()[1]) for line in told.splitlines() if line.startswith(metric))
