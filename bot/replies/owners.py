@@ -6,6 +6,7 @@ import hashlib
 import os
 import secrets
 import socket
+from functools import cache
 from pathlib import Path
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
@@ -13,8 +14,8 @@ _PROCESSES = Path("/proc/self/ns/pid")
 
 
 def new_owner() -> str:
-    """A name for this process, unique however often process ids come again."""
-    return f"{socket.gethostname()}/{_neighbourhood()}:{os.getpid()}:{secrets.token_hex(4)}"
+    """A name for one who writes in this process, unique however often process ids come again."""
+    return f"{socket.gethostname()}/{_neighbourhood()}:{os.getpid()}:{_this_process()}{secrets.token_hex(4)}"
 
 
 def surely_dead(owner: str, me: str, *, one_machine: bool) -> bool:
@@ -32,7 +33,7 @@ def surely_dead(owner: str, me: str, *, one_machine: bool) -> bool:
     if where != mine or not rest.isdigit() or owner == me:
         return False
     if int(rest) == os.getpid():
-        return True  # an earlier process had our id
+        return not owner.rpartition(":")[2].startswith(_this_process())  # an earlier process had our id
     try:
         os.kill(int(rest), 0)
     except ProcessLookupError:
@@ -40,6 +41,12 @@ def surely_dead(owner: str, me: str, *, one_machine: bool) -> bool:
     except OSError:
         return False
     return False
+
+
+@cache
+def _this_process() -> str:
+    """Drawn once: by it those who write in the same process know each other."""
+    return secrets.token_hex(4)
 
 
 def _neighbourhood() -> str:
