@@ -131,6 +131,7 @@ async def test_a_process_that_ends_tells_the_next_one_of_the_message_it_was_just
         await world.until(lambda: fault.hits, "the first message is on its way")
         await world.restart()
         assert await world.answered(thread) == [TEXT]
+        await world.until(lambda: any(c.duration > 1.0 for c in world.slack.calls_of(method)), "that message is made")
         assert len(world.answers(thread)) == 1
         assert world.slack.calls_of("chat.delete") == []
 
