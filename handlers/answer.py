@@ -241,7 +241,6 @@ class SlackAnswer:
         if self._plain >= 2 or not (footer or self._draft.page.rich):
             return {"markdown_text": text or words.NOTHING_WRITTEN}
         body = blocks.markdown(text) if text.strip() else []
-        self._draft.page.rich = True
         return {"blocks": [*body, *footer], "text": plain(text, 300) or words.ANSWER_FALLBACK}
 
     def _footer(self) -> list[dict[str, Any]]:
