@@ -13,7 +13,6 @@ from typing import Any
 
 import aiohttp
 from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
-from slack_bolt.app.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.web.async_client import AsyncWebClient
 
@@ -36,6 +35,9 @@ NUDGE_AFTER = 3.0
 was last given for ever, and an address lives only for moments."""
 REPLACE_AFTER = 25.0
 """Seconds without a connection after which the whole client is replaced."""
+QUIET, QUIET_AT_MOST = 0.05, 1.0
+"""Seconds without anything heard after which a connection is closed, and the most that is waited for them: what is
+closed in the middle of an acknowledgement Slack tells again, a minute later. Our own last words echo just then."""
 OLDEST = 2 * 3600.0
 """Seconds that one connection is trusted. Slack renews it about hourly; one that it forgot may look alive and bring
 nothing."""
@@ -55,7 +57,7 @@ def new_session() -> aiohttp.ClientSession:
     )
 
 
-def build_app(api_url: str, workspaces: Workspaces, surface: Surface, signing_secret: str | None = None) -> AsyncApp:
+def build_app(api_url: str, workspaces: Workspaces, surface: Surface, signing_secret: str | None = None) -> SharedApp:
     """The Bolt application with all listeners. Nothing is read from the environment.
 
     With a `signing_secret` each request must be signed with it and younger than five minutes; without one nothing but
@@ -104,7 +106,7 @@ def _environment_hidden() -> Iterator[None]:
 class SocketConnection:
     """Socket Mode that does not die silently."""
 
-    def __init__(self, app: AsyncApp, app_token: str, client: AsyncWebClient) -> None:
+    def __init__(self, app: SharedApp, app_token: str, client: AsyncWebClient) -> None:
         self._app, self._app_token, self._client = app, app_token, client
         self._handler: AsyncSocketModeHandler | None = None
         self._seen = time.monotonic()
@@ -179,6 +181,15 @@ class SocketConnection:
     async def _close(self) -> None:
         handler, self._handler = self._handler, None
         if handler is not None:
+            await self._until_quiet()
             with contextlib.suppress(Exception):
                 await asyncio.wait_for(handler.close_async(), timeout=3)  # type: ignore[no-untyped-call]
             await handler.client.aiohttp_client_session.close()
+
+    async def _until_quiet(self) -> None:
+        deadline = time.monotonic() + QUIET_AT_MOST
+        while self._heard_lately() and time.monotonic() < deadline:  # noqa: ASYNC110 - that nothing comes nobody tells
+            await asyncio.sleep(0.01)
+
+    def _heard_lately(self) -> bool:
+        return self._app.handling > 0 or time.monotonic() - self._app.handled_at < QUIET

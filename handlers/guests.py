@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from slack_bolt.app.async_app import AsyncApp
@@ -18,12 +19,22 @@ class SharedApp(AsyncApp):
     this app: Bolt would turn them away, or speak with the wrong token. What is logged meanwhile names the workspace.
     """
 
+    handling = 0
+    """What is being handled and not yet acknowledged."""
+    handled_at = float("-inf")
+    """When something last was; by the monotonic clock."""
+
     async def async_dispatch(self, req: AsyncBoltRequest) -> BoltResponse:
         if host := host_of(req.body):
             req.context["team_id"] = host
             req.context["enterprise_id"] = None  # what is named there is the organisation of the guest
-        with bound(team=req.context.get("team_id") or req.context.get("enterprise_id")):
-            return await super().async_dispatch(req)
+        self.handling += 1
+        try:
+            with bound(team=req.context.get("team_id") or req.context.get("enterprise_id")):
+                return await super().async_dispatch(req)
+        finally:
+            self.handling -= 1
+            self.handled_at = time.monotonic()
 
 
 def host_of(body: dict[str, Any]) -> str | None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import sqlite3
+from contextlib import closing
+
 import httpx
 import pytest
 
@@ -122,6 +126,20 @@ async def test_after_a_restart_in_mid_answer_the_chat_goes_on_with_its_whole_his
         assert await world.answered(thread, 2) == [LINES, "The end."]
         assert world.answers(thread)[0].ts == begun.ts
         assert [text for role, text in world.requests()[-1] if role != "system"] == ["Say it.", LINES, "And then?"]
+
+
+async def test_what_is_being_stored_as_the_bot_ends_is_acknowledged_before_the_socket_closes(world: World) -> None:
+    """Else Slack tells it again a minute later; the world's own judgement is that every first delivery is answered."""
+    with closing(sqlite3.connect(world.database, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        thread = await world.slack.say("alice", "general", f"<@{world.slack.bot_user.id}> Wait a moment.")
+        await world.until(lambda: world.slack.deliveries[-1].attempts, "it is told")
+        await asyncio.sleep(0.1)
+        restarting = asyncio.ensure_future(world.restart())
+        await asyncio.sleep(0.2)
+        other.execute("ROLLBACK")
+        await restarting
+    await world.until(lambda: world.menus(thread), "the menu")
 
 
 async def test_five_answers_at_once_are_all_complete_and_none_is_refused(worlds: Worlds) -> None:
