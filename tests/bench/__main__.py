@@ -84,7 +84,7 @@ def _misses(count: int, outcome: Outcome, least: float) -> list[str]:
         "first words came after 0.15 s": count == 1 and outcome.first_words() > 0.15,
         "the mean lag is above 0.25 s": count == 1 and outcome.mean_lag() > 0.25,
         "a gap is above 0.6 s": count == 1 and outcome.largest_gap() > 0.6,
-        "1,000 words took more than 0.2 s of processor": count == 20 and outcome.cpu > 0.2,
+        "1,000 words took more than 0.15 s of processor": count == 20 and outcome.cpu > 0.15,
     }
     return [what for what, is_wrong in wrong.items() if is_wrong]
 
