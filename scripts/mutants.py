@@ -47,7 +47,7 @@ SILENT = ("ReplaceBinaryOperator_BitOr",)
 """Changes that only touch annotations, which nothing evaluates."""
 ENOUGH = 240.0
 """Seconds of tests that are spent on one change at most."""
-PATIENCE = 20.0
+PATIENCE = 40.0
 """Seconds that a test waits for what a change may keep from ever coming: less than usual."""
 TIMEOUT = 600.0
 """Seconds after which tests that have not ended are thought to hang, which is noticed too."""
