@@ -25,7 +25,7 @@ _OURS = ("SLACK_", "BOBBIN_", "OPENROUTER_", "VENICE_", "OPENAI_", "OLLAMA_")
 _OURS_TOO = ("DATABASE_URL", "REDIS_URL", "HOST", "PORT", "LOG_LEVEL", "LOG_FORMAT")
 _KEPT: pytest.StashKey[list[services.Service]] = pytest.StashKey()
 
-S = TypeVar("S", bound=services.Service | services.RedisServer | services.PostgresServer)
+S = TypeVar("S")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -91,6 +91,17 @@ def _or_skip(make: Callable[[], S]) -> S:
 def _keep(config: pytest.Config, service: services.Service) -> services.Service:
     config.stash.setdefault(_KEPT, []).append(service)
     return service
+
+
+@pytest.fixture(scope="session")
+def curl() -> str:
+    return _or_skip(lambda: services.program("curl"))
+
+
+@pytest.fixture(scope="session")
+def promtool() -> str:
+    """What checks the rules of Prometheus, and comes with it."""
+    return _or_skip(lambda: services.program("promtool"))
 
 
 @pytest.fixture(scope="session")

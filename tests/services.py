@@ -28,6 +28,14 @@ class Unavailable(Exception):
     """A service cannot be had here; the message says why."""
 
 
+def program(name: str) -> str:
+    """Where a program of the machine is. Raises Unavailable."""
+    found = shutil.which(name)
+    if found is None:
+        raise Unavailable(f"{name} is not installed")
+    return found
+
+
 @dataclass
 class Service:
     """Something that listens at `url` until `close`."""

@@ -96,6 +96,7 @@ async def run(world: World, api: Api, *command: str) -> str:
     return shown.decode()
 
 
+@pytest.mark.usefixtures("curl")
 async def test_the_examples_on_the_page_work(world: World, api: Api) -> None:
     made, said, streamed = [await run(world, api, "bash", "-ec", example) for example in examples("bash")]
     assert '"title":"New conversation"' in made
