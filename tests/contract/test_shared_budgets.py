@@ -151,6 +151,28 @@ async def test_without_redis_each_replica_keeps_to_its_share_and_comes_back(own_
 
 
 @pytest.mark.redis
+async def test_who_comes_back_first_leaves_the_others_their_share_until_the_next_count(own_redis: RedisServer) -> None:
+    """They may still be on their way, and the account may be lost again before they are counted."""
+    other = await open_coordination(own_redis.url)
+    first = await open_coordination(own_redis.url)
+    budgets = Budgets(first)
+    async with budgets.running(), asyncio.timeout(60):
+        while budgets.replicas != 2:
+            await asyncio.sleep(0.02)
+        own_redis.stop()
+        while not budgets.alone:
+            await asyncio.sleep(0.02)
+        await other.close()
+        own_redis.start()
+        while budgets.alone:
+            await asyncio.sleep(0.02)
+        assert budgets.replicas == 2
+        while budgets.replicas != 1:
+            await asyncio.sleep(0.02)
+    await first.close()
+
+
+@pytest.mark.redis
 async def test_a_process_that_starts_without_redis_writes_at_once(own_redis: RedisServer) -> None:
     own_redis.stop()
     slack = StrictSlack()
