@@ -256,7 +256,8 @@ class Feed:
         if not answer.status.ended or self._over.get(answer.id, -1) >= answer.attempt:
             return
         page = self._pages.pop(answer.id, None) or _Page(answer.chat_id, team, answer.id)
-        if not answer.text.startswith(page.text()):
+        again = page.attempt < answer.attempt and answer.id in self._over  # its earlier end has been told
+        if again or not answer.text.startswith(page.text()):
             await self._emit(team, Restarted(page.chat, page.message))
             page.void()
         if rest := answer.text[page.length :]:

@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from bot.chats.changes import Ended, Listener, Wrote
+from bot.chats.changes import Ended, Listener, Restarted, Wrote
 from bot.chats.feed import Feed
-from bot.domain import Person, Status
+from bot.domain import Ending, Person, Status
 from bot.replies.live import topic
 from storage.chats import Chats
 from storage.coordination import SlowReader
@@ -51,4 +51,28 @@ async def test_who_reads_is_not_dropped_however_much_comes_at_once(database: Dat
         assert idle.dropped.is_set()
         with pytest.raises(SlowReader):
             await read(idle)
+    await coordination.close()
+
+
+async def test_a_retry_starts_anew_for_those_who_learn_only_of_its_end(database: Database) -> None:
+    """The look into the database, or the end of the attempt before it, may come before its first word does."""
+    coordination, chats, replies = MemoryCoordination(), Chats(database), Replies(database)
+    said = await Teller(chats, replies).start(author="U1")
+    feed = Feed(coordination, chats, replies)
+    about = {"chat": said.chat.id, "message": said.answer.id, "ended": "", "error": None}
+
+    async def attempt(ending: Ending) -> None:
+        claimed = await replies.claim(said.chat.id, "me", 60.0)
+        assert claimed is not None
+        await replies.written(claimed.id, "me", ending)
+        await replies.finish(claimed.id, "me")
+        await coordination.publish(topic("T1"), about)
+
+    async with feed.running(), feed.listen(Person("T1", "U1"), 100) as listener, asyncio.timeout(60):
+        await attempt(Ending(Status.FAILED, "Half of an answer", error="refused"))
+        assert await read(listener) == "Half of an answer"
+        await replies.retry(said.answer.id)
+        await attempt(Ending(Status.DONE, "A whole answer."))
+        assert isinstance(await anext(listener), Restarted)
+        assert await read(listener) == "A whole answer."
     await coordination.close()
