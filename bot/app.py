@@ -8,24 +8,24 @@ from dataclasses import dataclass
 
 from starlette.types import ASGIApp
 
+from bot.answers.engine import AfterAnswer, Engine
+from bot.answers.recovery import Recovery
+from bot.answers.workers import new_owner
 from bot.api.app import Parts, create_app
-from bot.api.front import Later
-from bot.api.operations import Check
-from bot.chats.enclosures import Enclosures
+from bot.api.health import Check
+from bot.api.middleware import Later
+from bot.chats.api_service import Programs
+from bot.chats.attachments.loader import Enclosures
 from bot.chats.feed import Feed
-from bot.chats.history import Briefings
 from bot.chats.models import ModelChoice
-from bot.chats.programs import Programs
+from bot.chats.prompt import Briefings
 from bot.chats.service import ChatService
 from bot.chats.titles import Titles
 from bot.config import Settings
 from bot.domain import Answer, Chat, Ending, Person
-from bot.ground import Ground, open_ground
 from bot.observability import Metrics
 from bot.providers.base import ProviderSettings
-from bot.replies.engine import AfterAnswer, Engine
-from bot.replies.owners import new_owner
-from bot.replies.recovery import Recovery
+from bot.resources import Ground, open_ground
 from handlers.connection import SocketConnection, build_app
 from handlers.files import Files
 from handlers.homes import Homes

@@ -28,7 +28,7 @@
         └── RequestRefused           any other 4xx
 
 `retryable` means: the same request may succeed a moment later, so as long as nothing is shown it is tried again by
-itself. What a person reads for each `code` stands in `bot.words`.
+itself. What a person reads for each `code` stands in `bot.strings`.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class BadInput(ChatError):
 
 
 class FileProblem(ChatError):
-    """A shared file cannot be read. `code` is a key of `bot.words.FILE_PROBLEMS`."""
+    """A shared file cannot be read. `code` is a key of `bot.strings.FILE_PROBLEMS`."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)

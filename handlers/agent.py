@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from typing import Any
 
-from bot import words
+from bot import strings
 from bot.domain import Place
 from handlers.slack import Slack
 from handlers.text import plain
@@ -116,8 +116,8 @@ def is_direct(channel: str) -> bool:
 async def suggest(slack: Slack, channel: str) -> None:
     """Suggests in an empty pane what one could ask. Slack keeps the prompts, so this is not repeated soon."""
     if slack.once("prompts", channel, every=PROMPTS_EVERY):
-        prompts = [{"title": title, "message": message} for title, message in words.PROMPTS[:PROMPTS_MAX]]
-        await slack.attempt(PROMPTS, channel_id=channel, prompts=prompts, title=words.PROMPTS_TITLE)
+        prompts = [{"title": title, "message": message} for title, message in strings.PROMPTS[:PROMPTS_MAX]]
+        await slack.attempt(PROMPTS, channel_id=channel, prompts=prompts, title=strings.PROMPTS_TITLE)
 
 
 async def settle(slack: Slack, place: Place) -> None:

@@ -7,11 +7,11 @@ import contextlib
 from collections.abc import Coroutine
 from typing import Any
 
-from bot import words
+from bot import strings
+from bot.answers.retry import patiently
+from bot.answers.sink import Control
 from bot.domain import Answer, Chat, Ending, Part, Status
 from bot.observability import get_logger
-from bot.replies.patience import patiently
-from bot.replies.sink import Control
 from handlers import blocks
 from handlers.direct_message import cannot_write
 from handlers.draft import STREAM_LIFE, Draft
@@ -73,7 +73,7 @@ class SlackAnswer:
     async def close(self, ending: Ending) -> None:
         if not self._written and ending.text:
             self.write(ending.text)
-        self._draft.finish(words.STOPPED_MARK if ending.status is Status.STOPPED else "")
+        self._draft.finish(strings.STOPPED_MARK if ending.status is Status.STOPPED else "")
         self._ending = ending
         self._desire.whole = True
         self._slack.desk.poke()
@@ -239,9 +239,9 @@ class SlackAnswer:
     def _content(self, text: str, final: bool) -> dict[str, Any]:
         footer = self._footer() if final else []
         if self._plain >= 2 or not (footer or self._draft.page.rich):
-            return {"markdown_text": text or words.NOTHING_WRITTEN}
+            return {"markdown_text": text or strings.NOTHING_WRITTEN}
         body = blocks.markdown(text) if text.strip() else []
-        return {"blocks": [*body, *footer], "text": plain(text, 300) or words.ANSWER_FALLBACK}
+        return {"blocks": [*body, *footer], "text": plain(text, 300) or strings.ANSWER_FALLBACK}
 
     def _footer(self) -> list[dict[str, Any]]:
         assert self._ending is not None

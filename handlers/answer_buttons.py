@@ -7,7 +7,7 @@ from typing import Any
 from slack_bolt.app.async_app import AsyncApp
 from slack_bolt.context.ack.async_ack import AsyncAck
 
-from bot import words
+from bot import strings
 from bot.errors import ModelNotAllowed
 from handlers import blocks, payloads
 from handlers.surface import Surface, team_of
@@ -20,7 +20,7 @@ def register(app: AsyncApp, surface: Surface) -> None:
         press = payloads.press(body)
         await ack()
         if not await surface.service.stop(press.value):
-            surface.whisper_at(slack, press, words.NOTHING_TO_STOP)
+            surface.whisper_at(slack, press, strings.NOTHING_TO_STOP)
 
     @app.action(blocks.RETRY)
     async def on_retry(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
@@ -38,9 +38,9 @@ def register(app: AsyncApp, surface: Surface) -> None:
         except ValueError:
             answer = None
         except ModelNotAllowed:
-            return surface.whisper_at(slack, press, words.MODEL_NOT_OFFERED)
+            return surface.whisper_at(slack, press, strings.MODEL_NOT_OFFERED)
         if answer is None:
-            return surface.whisper_at(slack, press, words.NOTHING_TO_RETRY)
+            return surface.whisper_at(slack, press, strings.NOTHING_TO_RETRY)
         chat = await surface.service.get(answer.chat_id)
         surface.tasks.start(surface.menus.show_header(chat), name="header")
         return None
@@ -52,4 +52,4 @@ def register(app: AsyncApp, surface: Surface) -> None:
         await ack()
         answer_id, _, value = press.value.partition(":")
         await surface.service.rate(answer_id, surface.person(slack, press.user), 1 if value == "1" else -1)
-        surface.whisper_at(slack, press, words.FEEDBACK_THANKS)
+        surface.whisper_at(slack, press, strings.FEEDBACK_THANKS)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from bot import words
+from bot import strings
 from bot.chats.models import menu_key
 from bot.domain import Answer, Chat, Ending, ModelInfo, Status
 from bot.providers.catalogue import ModelGroup
@@ -76,19 +76,19 @@ def is_via_of(message: dict[str, Any], message_id: str) -> bool:
 
 def menu(question: Question, preselected: ModelInfo | None) -> list[Block]:
     """The message that asks for a model, and for the question where there is none yet."""
-    asks = words.MENU_PROMPT if question.text or question.files else words.MENU_ASKS
+    asks = strings.MENU_PROMPT if question.text or question.files else strings.MENU_ASKS
     select: Block = {
         "type": "external_select",
         "action_id": MENU,
         "min_query_length": 0,
-        "placeholder": _label(words.MENU_PLACEHOLDER, 150),
+        "placeholder": _label(strings.MENU_PLACEHOLDER, 150),
     }
     elements = [select]
     if preselected is not None:
         select["initial_option"] = option(preselected)
-        label = words.START_BUTTON.format(model=preselected.label)
+        label = strings.START_BUTTON.format(model=preselected.label)
         elements.append(button(label, START, f"{question.id}", "primary"))
-    hint = words.START_HINT if preselected is not None else words.MENU_NO_MODELS
+    hint = strings.START_HINT if preselected is not None else strings.MENU_NO_MODELS
     return [
         {**section(asks), "block_id": f"{_OURS}menu.{question.id}"},
         {"type": "actions", "block_id": menu_block(question.id, preselected), "elements": elements},
@@ -128,7 +128,7 @@ def option_groups(groups: Iterable[ModelGroup]) -> list[Block]:
 def waiting_for_text(question: Question, model: str) -> list[Block]:
     """The menu's message when the model is chosen and the question is not asked yet."""
     return [
-        {**section(words.WAITING_FOR_TEXT), "block_id": f"{_OURS}menu.{question.id}"},
+        {**section(strings.WAITING_FOR_TEXT), "block_id": f"{_OURS}menu.{question.id}"},
         context(mrkdwn_escape(plain(model, 150))),
     ]
 
@@ -139,9 +139,9 @@ def waiting_for_text(question: Question, model: str) -> list[Block]:
 def header(chat: Chat, model: str, hint: str = "") -> list[Block]:
     """What a menu becomes: title, model, who, and the button that stops an answer."""
     title = section(f"*{mrkdwn_escape(plain(chat.title, 200))}*")
-    about = f"{mrkdwn_escape(plain(model, 150))} · {words.HEADER_STARTED_BY.format(user=chat.owner)}"
+    about = f"{mrkdwn_escape(plain(model, 150))} · {strings.HEADER_STARTED_BY.format(user=chat.owner)}"
     hints = [context(hint)] if hint else []
-    stop: Block = {"type": "actions", "elements": [button(words.STOP_BUTTON, STOP, chat.id)]}
+    stop: Block = {"type": "actions", "elements": [button(strings.STOP_BUTTON, STOP, chat.id)]}
     return [{**title, "block_id": f"{_OURS}header.{chat.id}"}, context(about), *hints, stop]
 
 
@@ -160,14 +160,14 @@ def answer_footer(answer: Answer, ending: Ending, model: str, left: int | None, 
 
 
 def _failure(answer: Answer, ending: Ending, model: str) -> list[Block]:
-    sentence = words.failure(ending.error, plain(model, 150), plain(ending.detail or "", 200))
-    elements: list[Block] = [button(words.RETRY_BUTTON, RETRY, answer.id, "primary")]
+    sentence = strings.failure(ending.error, plain(model, 150), plain(ending.detail or "", 200))
+    elements: list[Block] = [button(strings.RETRY_BUTTON, RETRY, answer.id, "primary")]
     if ending.error == "model_gone":
         select: Block = {
             "type": "external_select",
             "action_id": RETRY_WITH,
             "min_query_length": 0,
-            "placeholder": _label(words.MENU_PLACEHOLDER, 150),
+            "placeholder": _label(strings.MENU_PLACEHOLDER, 150),
         }
         elements.insert(0, select)
     block_id = f"answer.{answer.id}.{answer.attempt}"
@@ -188,15 +188,15 @@ def read_answer_block(block_id: str) -> str:
 def _facts(ending: Ending, model: str, left: int | None) -> str:
     facts = [mrkdwn_escape(plain(model, 150))]
     if ending.seconds is not None:
-        facts.append(words.SECONDS.format(seconds=ending.seconds))
+        facts.append(strings.SECONDS.format(seconds=ending.seconds))
     if ending.usage is not None:
-        facts.append(words.TOKENS.format(count=ending.usage.prompt_tokens + ending.usage.completion_tokens))
+        facts.append(strings.TOKENS.format(count=ending.usage.prompt_tokens + ending.usage.completion_tokens))
         if ending.usage.cost:
-            facts.append(words.COST.format(dollars=ending.usage.cost))
+            facts.append(strings.COST.format(dollars=ending.usage.cost))
     if ending.cut:
-        facts.append(words.CUT_BY_LENGTH)
+        facts.append(strings.CUT_BY_LENGTH)
     if left is not None:
-        facts.append(words.MESSAGE_LEFT_ONE if left == 1 else words.MESSAGES_LEFT.format(count=left))
+        facts.append(strings.MESSAGE_LEFT_ONE if left == 1 else strings.MESSAGES_LEFT.format(count=left))
     return " · ".join(facts)
 
 
@@ -208,9 +208,9 @@ def _thumbs(answer_id: str) -> Block:
                 "type": "feedback_buttons",
                 "action_id": FEEDBACK,
                 "positive_button": {"text": _label("👍"), "value": f"{answer_id}:1",
-                                    "accessibility_label": words.GOOD_ANSWER},
+                                    "accessibility_label": strings.GOOD_ANSWER},
                 "negative_button": {"text": _label("👎"), "value": f"{answer_id}:-1",
-                                    "accessibility_label": words.BAD_ANSWER},
+                                    "accessibility_label": strings.BAD_ANSWER},
             }
         ],
     }  # fmt: skip
@@ -218,8 +218,8 @@ def _thumbs(answer_id: str) -> Block:
 
 def limit_reached(chat_id: str) -> list[Block]:
     return [
-        {**section(words.LIMIT_REACHED), "block_id": f"{_OURS}limit.{chat_id}"},
-        {"type": "actions", "elements": [button(words.NEW_CHAT, NEW_CHAT, chat_id, "primary")]},
+        {**section(strings.LIMIT_REACHED), "block_id": f"{_OURS}limit.{chat_id}"},
+        {"type": "actions", "elements": [button(strings.NEW_CHAT, NEW_CHAT, chat_id, "primary")]},
     ]
 
 
@@ -229,7 +229,7 @@ def limit_reached(chat_id: str) -> list[Block]:
 def chat_row(chat: Chat, model: str, link: str | None, now: datetime) -> Block:
     title = mrkdwn_escape(plain(chat.title, 150))
     heading = f"*<{mrkdwn_escape(link)}|{title}>*" if link else f"*{title}*"
-    count = words.MESSAGES_ONE if chat.message_count == 1 else words.MESSAGES.format(count=chat.message_count)
+    count = strings.MESSAGES_ONE if chat.message_count == 1 else strings.MESSAGES.format(count=chat.message_count)
     return section(f"{heading}\n{mrkdwn_escape(plain(model, 100))} · {age(chat.updated_at, now)} · {count}")
 
 
@@ -257,11 +257,11 @@ def age(then: datetime, now: datetime) -> str:
     """How long ago, in words: "just now", "5 min ago", "3 h ago", "2 d ago", then the date."""
     seconds = max(0.0, (now - then).total_seconds())
     if seconds < 60:
-        return words.AGE_NOW
+        return strings.AGE_NOW
     if seconds < 3600:
-        return words.AGE_MINUTES.format(count=int(seconds // 60))
+        return strings.AGE_MINUTES.format(count=int(seconds // 60))
     if seconds < 86_400:
-        return words.AGE_HOURS.format(count=int(seconds // 3600))
+        return strings.AGE_HOURS.format(count=int(seconds // 3600))
     if seconds < 30 * 86_400:
-        return words.AGE_DAYS.format(count=int(seconds // 86_400))
+        return strings.AGE_DAYS.format(count=int(seconds // 86_400))
     return f"{then:%Y-%m-%d}"

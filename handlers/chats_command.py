@@ -8,7 +8,7 @@ from typing import Any
 from slack_bolt.app.async_app import AsyncApp
 from slack_bolt.context.ack.async_ack import AsyncAck
 
-from bot import words
+from bot import strings
 from bot.domain import Person
 from handlers import blocks, payloads
 from handlers.lists import Look, chat_list, refreshable
@@ -24,7 +24,7 @@ def register(app: AsyncApp, surface: Surface) -> None:
         word, rest = (*said.split(maxsplit=1), "", "")[:2]
         order = " ".join(said.lower().split())
         if order == "help":
-            await ack(response_type="ephemeral", text=words.CHATS_HELP.format(command=command))
+            await ack(response_type="ephemeral", text=strings.CHATS_HELP.format(command=command))
             return
         if order in ("token", "token revoke"):
             text = await _token(surface, surface.person(slack, body["user_id"]), order, command)
@@ -37,7 +37,7 @@ def register(app: AsyncApp, surface: Surface) -> None:
             return
         listing = await chat_list(surface.service, slack, body["user_id"], Look.words(said))
         surface.memberships.check(slack, body["user_id"], listing.chats)
-        await ack(response_type="ephemeral", text=words.CHATS_FALLBACK, blocks=refreshable(listing))
+        await ack(response_type="ephemeral", text=strings.CHATS_FALLBACK, blocks=refreshable(listing))
 
     @app.action(re.compile(rf"^{re.escape(blocks.PAGE)}\."))
     async def on_page(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
@@ -52,5 +52,5 @@ async def _token(surface: Surface, person: Person, order: str, command: str) -> 
     if order == "token revoke":
         ended = await surface.tokens.revoke(person)
         surface.live.tokens_ended(person.team)
-        return words.API_REVOKED if ended else words.API_NONE
-    return words.API_ISSUED.format(token=await surface.tokens.issue(person), command=command)
+        return strings.API_REVOKED if ended else strings.API_NONE
+    return strings.API_ISSUED.format(token=await surface.tokens.issue(person), command=command)

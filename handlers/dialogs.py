@@ -7,7 +7,7 @@ from typing import Any
 from slack_bolt.app.async_app import AsyncApp
 from slack_bolt.context.ack.async_ack import AsyncAck
 
-from bot import words
+from bot import strings
 from bot.domain import Place
 from bot.errors import ChatNotFound, LimitReached, ModelNotAllowed, StorageError
 from bot.observability import get_logger
@@ -59,12 +59,12 @@ async def _submit(surface: Surface, slack: Slack, given: Submission) -> dict[str
             files=wanted.shared,
         )
     except (ModelNotAllowed, ChatNotFound):
-        return {views.MODEL_BLOCK: words.MODEL_NOT_OFFERED}
+        return {views.MODEL_BLOCK: strings.MODEL_NOT_OFFERED}
     except LimitReached:
-        return {views.TEXT_BLOCK: words.LIMIT_REACHED}
+        return {views.TEXT_BLOCK: strings.LIMIT_REACHED}
     except StorageError as error:
         log.warning("not_stored", kind="view_submission", reason=str(error))
-        return {views.TEXT_BLOCK: words.SAVE_FAILED}
+        return {views.TEXT_BLOCK: strings.SAVE_FAILED}
     if new:
         surface.openings.begin(question, wanted.response_url)
     return {}
@@ -78,9 +78,9 @@ def _elsewhere(user_team: str | None, team: str) -> str | None:
 def _problems(given: Submission) -> dict[str, str]:
     problems = {}
     if not given.text:
-        problems[views.TEXT_BLOCK] = words.DIALOG_NO_TEXT
+        problems[views.TEXT_BLOCK] = strings.DIALOG_NO_TEXT
     elif len(given.text) > views.TEXT_LIMIT:
-        problems[views.TEXT_BLOCK] = words.DIALOG_TOO_LONG.format(most=views.TEXT_LIMIT, count=len(given.text))
+        problems[views.TEXT_BLOCK] = strings.DIALOG_TOO_LONG.format(most=views.TEXT_LIMIT, count=len(given.text))
     if given.has_menu and given.model is None:
-        problems[views.MODEL_BLOCK] = words.DIALOG_NO_MODEL
+        problems[views.MODEL_BLOCK] = strings.DIALOG_NO_MODEL
     return problems

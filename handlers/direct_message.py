@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot import words
+from bot import strings
 from bot.domain import Place
 from bot.observability import get_logger
 from handlers.agent import is_direct
@@ -17,7 +17,7 @@ _SAME = {"channel_not_found": "not_in_channel"}  # private channels are not foun
 
 def why_elsewhere(channel: str, code: str) -> str:
     """The beginning of a sentence: why a chat that was asked for in this channel stands elsewhere."""
-    reasons = words.ASKED_ELSEWHERE
+    reasons = strings.ASKED_ELSEWHERE
     reason = _reason(code) if _reason(code) in reasons else ""
     return reasons["direct" if channel.startswith("D") else reason].format(channel=channel)
 
@@ -28,7 +28,7 @@ def _reason(code: str) -> str:
 
 async def cannot_write(slack: Slack, place: Place, user: str | None, code: str) -> None:
     """Tells a person why nothing comes, where that helps them."""
-    sentence = words.CANNOT_WRITE.get(_reason(code))
+    sentence = strings.CANNOT_WRITE.get(_reason(code))
     if user is None or sentence is None or is_direct(place.channel):
         return
     if not slack.once("cannot write", place.channel, user, every=EVERY):

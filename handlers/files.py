@@ -9,8 +9,8 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 
 import aiohttp
 
-from bot.chats.attachments import lacks_thumb
-from bot.chats.enclosures import Fetched
+from bot.chats.attachments.loader import Fetched
+from bot.chats.attachments.rules import lacks_thumb
 from bot.domain import SharedFile
 from bot.errors import FileProblem
 from bot.observability import get_logger
@@ -40,7 +40,7 @@ class _Later(Exception):
 
 
 class Files:
-    """The `Source` of shared files (`bot.chats.enclosures`)."""
+    """The `Source` of shared files (`bot.chats.attachments.loader`)."""
 
     def __init__(self, workspaces: Directory, api_url: str) -> None:
         self._workspaces = workspaces

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from bot.chats.changes import Listener, Restarted, Wrote
 from bot.chats.feed import Feed
+from bot.chats.feed_events import Listener, Restarted, Wrote
 from bot.domain import Person
 from bot.errors import StorageError
 from bot.observability import get_logger

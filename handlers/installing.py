@@ -19,7 +19,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.oauth import AuthorizeUrlGenerator, OAuthStateUtils
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot import words
+from bot import strings
 from bot.errors import StorageError
 from bot.observability import get_logger
 from storage.installations import Installations, Installed
@@ -78,7 +78,7 @@ class InstallPages:
         query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
         cookies = [value.decode("latin-1") for name, value in scope["headers"] if name == b"cookie"]
         if scope["method"] not in ("GET", "HEAD"):
-            page = _page(words.INSTALL_BEGIN, 405)
+            page = _page(strings.INSTALL_BEGIN, 405)
         elif scope["path"] == INSTALL:
             page = self._begin(query.get("team"))
         else:
@@ -89,35 +89,35 @@ class InstallPages:
         state = self._seal.seal(_STATE + secrets.token_urlsafe(16))
         address = self._agree.generate(state, team)
         return _page(
-            words.INSTALL,
-            link=(words.INSTALL_LINK, address),
+            strings.INSTALL,
+            link=(strings.INSTALL_LINK, address),
             cookie=self._browser.build_set_cookie_for_new_state(state),
         )
 
     async def _end(self, query: dict[str, str], cookies: list[str]) -> _Page:
         forget = self._browser.build_set_cookie_for_deletion()
-        again = (words.INSTALL_AGAIN, INSTALL)
+        again = (strings.INSTALL_AGAIN, INSTALL)
         if declined := query.get("error"):
-            return _page(words.INSTALL_DECLINED.format(reason=declined), link=again, cookie=forget)
+            return _page(strings.INSTALL_DECLINED.format(reason=declined), link=again, cookie=forget)
         state, code = query.get("state", ""), query.get("code", "")
         if not code or not self._browser.is_valid_browser(state, {"cookie": cookies}) or not self._issued(state):
-            return _page(words.INSTALL_STALE, 400, again)
+            return _page(strings.INSTALL_STALE, 400, again)
         try:
             installed, link = await self._redeem(code)
             await self._installations.save(installed)
         except SlackApiError as error:
             reason = _reason(error)
             log.warning("not_installed", reason=reason)
-            return _page(words.INSTALL_REFUSED.format(reason=reason), 400, again, forget)
+            return _page(strings.INSTALL_REFUSED.format(reason=reason), 400, again, forget)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             log.warning("not_installed", reason=type(error).__name__)
-            return _page(words.INSTALL_UNREACHED, 502, again, forget)
+            return _page(strings.INSTALL_UNREACHED, 502, again, forget)
         except StorageError as error:
             log.error("not_installed", reason=str(error))
-            return _page(words.INSTALL_NOT_KEPT, 503, again, forget)
+            return _page(strings.INSTALL_NOT_KEPT, 503, again, forget)
         log.info("installed", team=installed.team, enterprise=installed.enterprise)
         self._installed(installed)
-        return _page(words.INSTALL_DONE, link=(words.INSTALL_OPEN, link), cookie=forget)
+        return _page(strings.INSTALL_DONE, link=(strings.INSTALL_OPEN, link), cookie=forget)
 
     def _issued(self, state: str) -> bool:
         """Whether one of us made this state, and not too long ago."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from bot import words
+from bot import strings
 from bot.chats.service import PAGE, ChatService
 from bot.domain import Chat, Person
 from bot.errors import BadInput
@@ -70,24 +70,24 @@ async def chat_list(
     look, page = await _page(service, Person(slack.team, user), look)
     now = datetime.now(UTC)
     rows = [blocks.chat_row(chat, service.models.label(chat.model), link(slack, chat), now) for chat in page.chats]
-    heading = words.CHATS_FOUND.format(words=look.search) if look.search else words.CHATS_HEADING
-    empty = words.CHATS_NOT_FOUND.format(words=mrkdwn_escape(look.search)) if look.search else words.CHATS_NONE
+    heading = strings.CHATS_FOUND.format(words=look.search) if look.search else strings.CHATS_HEADING
+    empty = strings.CHATS_NOT_FOUND.format(words=mrkdwn_escape(look.search)) if look.search else strings.CHATS_NONE
     last = look.first + len(rows) - 1
-    note = words.CHATS_PAGE.format(first=look.first, last=last, total=_total(last, page))
+    note = strings.CHATS_PAGE.format(first=look.first, last=last, total=_total(last, page))
     pages = []
     if page.previous_cursor:
         newer = replace(look, cursor=page.previous_cursor, newer=True, first=max(1, look.first - PAGE))
-        pages.append((words.CHATS_NEWER, newer.dump()))
+        pages.append((strings.CHATS_NEWER, newer.dump()))
     if page.next_cursor:
         older = replace(look, cursor=page.next_cursor, newer=False, first=look.first + PAGE)
-        pages.append((words.CHATS_OLDER, older.dump()))
+        pages.append((strings.CHATS_OLDER, older.dump()))
     made = blocks.chat_list(rows, heading, empty, pages, note, action)
     return Listing(look, made, page.chats, page.total, page.at_least)
 
 
 def refreshable(listing: Listing) -> list[dict[str, Any]]:
     """The list with a button that shows it anew, for where it does not change by itself."""
-    again = blocks.button(words.CHATS_REFRESH, f"{blocks.PAGE}.again", listing.look.dump())
+    again = blocks.button(strings.CHATS_REFRESH, f"{blocks.PAGE}.again", listing.look.dump())
     last = listing.blocks[-1]
     if last["type"] == "actions":
         return [*listing.blocks[:-1], {**last, "elements": [*last["elements"], again]}]

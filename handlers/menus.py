@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 from weakref import WeakValueDictionary
 
-from bot import words
+from bot import strings
+from bot.chats.messages import Choice, Chosen
 from bot.chats.service import ChatService
-from bot.chats.spoken import Choice, Chosen
 from bot.domain import Chat, ModelInfo, Person
 from bot.errors import ChatError, LimitReached
 from bot.observability import get_logger
@@ -95,7 +95,7 @@ class Menus:
                     await self._skip_menu(slack, question, own)
                     return
                 preselected = await self._service.models.preselected(Person(question.place.team, question.user))
-                ts = await self._post(slack, question, blocks.menu(question, preselected), words.MENU_FALLBACK)
+                ts = await self._post(slack, question, blocks.menu(question, preselected), strings.MENU_FALLBACK)
                 kept = await self._questions.set_menu(question.id, ts)
                 if kept.menu_ts not in (None, ts):  # another process was quicker
                     await slack.attempt("chat.delete", channel=question.place.channel, ts=ts)
@@ -114,7 +114,7 @@ class Menus:
             await self._questions.give_up(question.id)
             await slack.attempt(
                 "chat.postEphemeral", channel=question.place.channel, thread_ts=question.place.thread,
-                user=question.user, text=words.LIMIT_REACHED, blocks=blocks.limit_reached(str(full)),
+                user=question.user, text=strings.LIMIT_REACHED, blocks=blocks.limit_reached(str(full)),
             )  # fmt: skip
             return True
         if joined is None:
@@ -167,7 +167,7 @@ class Menus:
         chosen = await self._service.choose_model(question, own.ref)
         if chosen.outcome is Choice.NEEDS_TEXT:
             waiting = blocks.waiting_for_text(question, own.label)
-            ts = await self._post(slack, question, waiting, words.WAITING_FOR_TEXT)
+            ts = await self._post(slack, question, waiting, strings.WAITING_FOR_TEXT)
             await self._questions.set_menu(question.id, ts)
         else:
             await self.after_choice(chosen, own.label)
@@ -244,7 +244,7 @@ class Menus:
             waiting = blocks.waiting_for_text(chosen.question, label)
             place = chosen.question.place
             await self._replace(
-                slack, place.channel, chosen.question.menu_ts, waiting, words.WAITING_FOR_TEXT, response_url
+                slack, place.channel, chosen.question.menu_ts, waiting, strings.WAITING_FOR_TEXT, response_url
             )
 
     async def _spell_out(self, said: Said) -> None:
@@ -331,7 +331,7 @@ class Menus:
                 await self._questions.drawn(question.id)
 
     async def _header(self, chat: Chat) -> list[dict[str, Any]]:
-        hint = words.HEADER_ALWAYS if await self._service.skipped_menu(chat) else ""
+        hint = strings.HEADER_ALWAYS if await self._service.skipped_menu(chat) else ""
         return blocks.header(chat, self._service.models.label(chat.model), hint)
 
     async def _post(self, slack: Slack, question: Question, content: list[dict[str, Any]], text: str) -> str:

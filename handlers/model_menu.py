@@ -7,8 +7,8 @@ from typing import Any
 from slack_bolt.app.async_app import AsyncApp
 from slack_bolt.context.ack.async_ack import AsyncAck
 
-from bot import words
-from bot.chats.spoken import Choice
+from bot import strings
+from bot.chats.messages import Choice
 from bot.errors import ChatNotFound, LimitReached, ModelNotAllowed
 from handlers import blocks, payloads
 from handlers.payloads import Press
@@ -52,18 +52,18 @@ async def _choose(surface: Surface, slack: Slack, press: Press, key: str) -> Non
         question_id, _ = blocks.read_menu_block(press.block)
         chosen = await surface.service.choose(question_id, press.user, key, press.message_ts)
     except (ChatNotFound, ValueError):
-        return surface.whisper_at(slack, press, words.QUESTION_GONE)
+        return surface.whisper_at(slack, press, strings.QUESTION_GONE)
     except ModelNotAllowed:
-        return surface.whisper_at(slack, press, words.MODEL_NOT_OFFERED)
+        return surface.whisper_at(slack, press, strings.MODEL_NOT_OFFERED)
     except LimitReached:
-        return surface.whisper_at(slack, press, words.LIMIT_REACHED)
+        return surface.whisper_at(slack, press, strings.LIMIT_REACHED)
     if chosen.outcome is Choice.NOT_YOURS:
-        return surface.whisper_at(slack, press, words.NOT_YOURS.format(user=chosen.question.user))
+        return surface.whisper_at(slack, press, strings.NOT_YOURS.format(user=chosen.question.user))
     address = _own_address(surface, slack, press, chosen.question)
     if chosen.outcome is Choice.CANNOT_SEE:
         return surface.whisper_at(slack, press, surface.notices.cannot_see(surface.service.models.by_key(key).ref))
     if chosen.outcome is Choice.ALREADY and chosen.said is None:
-        return surface.whisper_at(slack, press, words.ALREADY_STARTED)
+        return surface.whisper_at(slack, press, strings.ALREADY_STARTED)
     if chosen.outcome is Choice.KEPT:
         surface.tasks.start(_start_later(surface, slack, press, chosen.question, address), name="chat in a thread")
         return None
@@ -88,4 +88,4 @@ async def _start_later(surface: Surface, slack: Slack, press: Press, question: Q
     try:
         await surface.menus.start_when_read(question, address)
     except LimitReached:
-        surface.whisper_at(slack, press, words.LIMIT_REACHED)
+        surface.whisper_at(slack, press, strings.LIMIT_REACHED)

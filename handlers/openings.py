@@ -7,7 +7,7 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from bot import words
+from bot import strings
 from bot.chats.service import ChatService
 from bot.domain import ModelInfo, Person, Place
 from bot.errors import ChatError, ChatNotFound, LimitReached, StorageError
@@ -121,7 +121,7 @@ class Openings:
         except (SlackError, TimeoutError) as error:
             log.info("dialog_not_opened", reason=str(error) or "no turn in time")
             await slack.respond(
-                response_url, response_type="ephemeral", replace_original=False, text=words.DIALOG_NOT_OPENED
+                response_url, response_type="ephemeral", replace_original=False, text=strings.DIALOG_NOT_OPENED
             )
 
     # -- what was submitted ------------------------------------------------------------------------------------
@@ -149,9 +149,9 @@ class Openings:
             await self._questions.give_up(question.id)
         except Refused as error:
             log.warning("dialog_chat_refused", question=question.id, reason=error.code)
-            await self._give_up(question, response_url, words.ASKED_NOWHERE)
+            await self._give_up(question, response_url, strings.ASKED_NOWHERE)
         except LimitReached:
-            await self._give_up(question, response_url, words.LIMIT_REACHED)
+            await self._give_up(question, response_url, strings.LIMIT_REACHED)
         except (SlackError, ChatError, StorageError) as error:  # recovery takes it up
             log.warning("dialog_chat_delayed", question=question.id, reason=type(error).__name__)
         finally:
@@ -176,11 +176,11 @@ class Openings:
         direct = await slack.errand("conversations.open", users=question.user)
         channel = str(direct["channel"]["id"])
         moved = await self._questions.put_in(question.id, Place(wanted.team, channel, ""), None)
-        note = words.ASKED_HERE.format(reason=reason) if reason and channel != wanted.channel else ""
+        note = strings.ASKED_HERE.format(reason=reason) if reason and channel != wanted.channel else ""
         said = await self._post(slack, moved, note, look=look)
         if note:
             link = mrkdwn_escape(slack.permalink(channel, said.place.thread, said.place.thread))
-            text = words.ASKED_IN_DIRECT.format(reason=reason, link=link)
+            text = strings.ASKED_IN_DIRECT.format(reason=reason, link=link)
             await slack.respond(response_url, response_type="ephemeral", replace_original=False, text=text)
         return said
 
@@ -196,7 +196,7 @@ class Openings:
                     again_if_unsure=False,
                     channel=place.channel,
                     blocks=views.asked(question, note),
-                    text=f"{words.ASKED.format(user=question.user)} {plain(question.text or '', 300)}",
+                    text=f"{strings.ASKED.format(user=question.user)} {plain(question.text or '', 300)}",
                     unfurl_links=False,
                     unfurl_media=False,
                     **thread,

@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from bot.chats.attachments import review
-from bot.chats.spoken import Utterance
+from bot.chats.attachments.rules import review
+from bot.chats.messages import Utterance
 from bot.domain import Place, SharedFile
 from handlers import views
 from handlers.views import Wanted

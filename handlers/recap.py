@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bot import words
-from bot.chats.attachments import shared_before
+from bot import strings
+from bot.chats.attachments.rules import shared_before
 from bot.domain import Person, Place, SharedFile
 from handlers.names import Names
 from handlers.payloads import HEARD_SUBTYPES, readable, shared_files
@@ -55,7 +55,7 @@ def fitting(lines: Sequence[str], most: int = CHARACTERS) -> str:
         if left < 0:
             break
         kept.appendleft(line)
-    gap = [words.THREAD_GAP] if len(kept) < len(lines) - 1 else []
+    gap = [strings.THREAD_GAP] if len(kept) < len(lines) - 1 else []
     return "\n".join([lines[0], *gap, *kept])
 
 
@@ -95,6 +95,6 @@ async def _line(slack: Slack, names: Names, message: dict[str, Any]) -> str:
     shared = [str(file.get("name") or file.get("title") or file.get("id")) for file in message.get("files") or ()]
     said = [text] if text else []
     if shared:
-        said.append(words.THREAD_FILES.format(names=", ".join(shared)))
+        said.append(strings.THREAD_FILES.format(names=", ".join(shared)))
     # Indented, so that no line of a message can pass for another person's.
-    return f"{plain(str(name or ''), 80) or words.UNKNOWN_PERSON}: " + "\n  ".join(" ".join(said).splitlines())
+    return f"{plain(str(name or ''), 80) or strings.UNKNOWN_PERSON}: " + "\n  ".join(" ".join(said).splitlines())

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from bot import words
+from bot import strings
 from bot.chats.feed import Feed
 from bot.chats.service import ChatService
 from bot.domain import Person
@@ -133,7 +133,7 @@ class ShownLists:
                     return
                 self._memberships.check(slack, person.user, listing.chats)
                 taken = await slack.respond(
-                    shown.address, replace_original=True, text=words.CHATS_FALLBACK, blocks=refreshable(listing)
+                    shown.address, replace_original=True, text=strings.CHATS_FALLBACK, blocks=refreshable(listing)
                 )
             except (NotInstalled, SlackError, StorageError) as error:
                 log.info("list_not_shown", reason=type(error).__name__)

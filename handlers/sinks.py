@@ -6,10 +6,10 @@ import asyncio
 from functools import partial
 from typing import Literal
 
+from bot.answers.sink import Control, NowhereSink, ReplySink
 from bot.chats.service import ChatService
 from bot.domain import Answer, Chat
 from bot.observability import get_logger
-from bot.replies.sink import Control, NowhereSink, ReplySink
 from handlers.answer import SlackAnswer
 from handlers.manner import Manner
 from handlers.slack import Directory, NotInstalled

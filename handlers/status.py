@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-from bot import words
+from bot import strings
 from handlers.agent import Working, bounded
 from handlers.slack import Slack
 
@@ -70,7 +70,7 @@ class ThinkingStatus:
         while self._renew:
             self._calling = self._may_stand = True
             try:
-                self._may_stand = await self._say(words.THINKING)
+                self._may_stand = await self._say(strings.THINKING)
             finally:
                 self._calling = False
             if not self._may_stand:

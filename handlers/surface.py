@@ -6,11 +6,11 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bot import words
+from bot import strings
+from bot.answers.events import Live
+from bot.chats.messages import Heard, Hearing, Utterance
 from bot.chats.service import ChatService
-from bot.chats.spoken import Heard, Hearing, Utterance
 from bot.domain import Person
-from bot.replies.live import Live
 from bot.tasks import Tasks
 from handlers import blocks, payloads
 from handlers.homes import Homes
@@ -72,7 +72,7 @@ class Surface:
             chat = await self.service.at(said.place)
             content = blocks.limit_reached(chat.id if chat else "")
             place = said.place
-            self.whisper(slack, place.channel, place.thread, said.user, words.LIMIT_REACHED, content)
+            self.whisper(slack, place.channel, place.thread, said.user, strings.LIMIT_REACHED, content)
 
     async def _learn_names(self, said: Utterance) -> None:
         """Asks Slack what people are called who spoke or were spoken of, now that it has its acknowledgement."""

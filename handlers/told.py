@@ -5,9 +5,9 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
-from bot import words
-from bot.chats import attachments
-from bot.chats.attachments import Report
+from bot import strings
+from bot.chats.attachments import rules
+from bot.chats.attachments.rules import Report
 from bot.chats.models import ModelChoice
 from bot.domain import Chat, Message, ModelRef, SharedFile
 from bot.tasks import Tasks
@@ -29,11 +29,11 @@ class FileNotices:
     async def _tell(self, chat: Chat, message: Message, report: Report) -> None:
         assert chat.place is not None
         assert message.author is not None
-        said = attachments.sentences(report, shown)
+        said = rules.sentences(report, shown)
         if report.unseen:
-            names = attachments.listed([shown(name) for name in report.unseen])
-            sentence = words.SEES_NOT.format(model=self._label(chat.model), names=names)
-            said.append(f"{sentence}{self._others(words.SEES_NOT_OTHERS)}")
+            names = rules.listed([shown(name) for name in report.unseen])
+            sentence = strings.SEES_NOT.format(model=self._label(chat.model), names=names)
+            said.append(f"{sentence}{self._others(strings.SEES_NOT_OTHERS)}")
         with suppress(NotInstalled):
             slack = await self._workspaces(chat.team)
             await self.whisper(slack, chat.place.channel, chat.place.thread, message.author, "\n".join(said))
@@ -41,11 +41,11 @@ class FileNotices:
     def unreadable(self, files: tuple[SharedFile, ...]) -> str:
         """Why these files, as far as their descriptions tell, cannot be read; empty when they can."""
         report = Report(tuple(file for file in files if file.problem is not None))
-        return "\n".join(attachments.sentences(report, shown))
+        return "\n".join(rules.sentences(report, shown))
 
     def cannot_see(self, model: ModelRef) -> str:
         """A message of images alone, for a model that cannot see."""
-        return words.SEES_NOT_ALONE.format(model=self._label(model)) + self._others(words.SEES_NOT_CHOOSE)
+        return strings.SEES_NOT_ALONE.format(model=self._label(model)) + self._others(strings.SEES_NOT_CHOOSE)
 
     async def whisper(self, slack: Slack, channel: str, thread: str | None, user: str, text: str) -> None:
         where: dict[str, Any] = {"thread_ts": thread} if thread else {}
@@ -61,4 +61,4 @@ class FileNotices:
 
 def shown(name: str) -> str:
     """A name as it can stand in a sentence: whatever is in it, it neither pings nor links."""
-    return mrkdwn_escape(plain(attachments.one_line(name), 100))
+    return mrkdwn_escape(plain(rules.one_line(name), 100))

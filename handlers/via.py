@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from bot import words
-from bot.chats.programs import VIA
+from bot import strings
+from bot.chats.api_service import VIA
 from bot.domain import Answer, Chat, Message, Person
 from bot.observability import get_logger
 from handlers import blocks
@@ -53,13 +53,13 @@ class ViaMessages:
 
     async def _content(self, chat: Chat, message: Message) -> tuple[list[dict[str, Any]], str]:
         person = Person(chat.team, message.author or "")
-        name = await self._names(person) or words.UNKNOWN_PERSON
+        name = await self._names(person) or strings.UNKNOWN_PERSON
         said = [fitting(message.text, LONGEST - 500)]
         if message.images:
             count = len(message.images)
-            said.append(f"_({words.VIA_API_IMAGE if count == 1 else words.VIA_API_IMAGES.format(count=count)})_")
-        shown = words.VIA_API.format(name=mrkdwn_escape(plain(name, 80)), text=" ".join(said))
-        return blocks.via(message.id, shown), plain(words.VIA_API.format(name=name, text=message.text), 300)
+            said.append(f"_({strings.VIA_API_IMAGE if count == 1 else strings.VIA_API_IMAGES.format(count=count)})_")
+        shown = strings.VIA_API.format(name=mrkdwn_escape(plain(name, 80)), text=" ".join(said))
+        return blocks.via(message.id, shown), plain(strings.VIA_API.format(name=name, text=message.text), 300)
 
 
 def fitting(text: str, most: int) -> str:

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from hashlib import blake2s
 from typing import Any
 
-from bot import words
-from bot.chats.attachments import MOST_FILES, listed, one_line
+from bot import strings
+from bot.chats.attachments.rules import MOST_FILES, listed, one_line
 from bot.chats.models import menu_key
 from bot.domain import ModelInfo, SharedFile
 from handlers.blocks import NEW_CHAT, Block, button, context, has_block, option, section
@@ -96,25 +96,25 @@ def dialog(
         "action_id": DIALOG_TEXT,
         "multiline": True,
         "max_length": TEXT_LIMIT,
-        "placeholder": _plain(words.DIALOG_PLACEHOLDER),
+        "placeholder": _plain(strings.DIALOG_PLACEHOLDER),
     }
     if text:
         field["initial_value"] = text[:TEXT_LIMIT]
-    label = words.DIALOG_MESSAGE if there is None else words.DIALOG_MESSAGE_MORE
+    label = strings.DIALOG_MESSAGE if there is None else strings.DIALOG_MESSAGE_MORE
     asks: Block = {"type": "input", "block_id": TEXT_BLOCK, "label": _plain(label), "element": field}
     if there is None:
         made = [_model_input(preselected), asks, context(_where(wanted))]
     else:
         title, model = (mrkdwn_escape(plain(name, 150)) for name in there)
-        made = [asks, context(words.DIALOG_IN_CHAT.format(title=title, model=model))]
+        made = [asks, context(strings.DIALOG_IN_CHAT.format(title=title, model=model))]
     if wanted.files:
-        made.append(context(words.DIALOG_FILES.format(names=_named(wanted.shared))))
+        made.append(context(strings.DIALOG_FILES.format(names=_named(wanted.shared))))
     return {
         "type": "modal",
         "callback_id": NEW_CHAT,
-        "title": _plain(words.DIALOG_TITLE_ABOUT if about else words.DIALOG_TITLE, 24),
-        "submit": _plain(words.DIALOG_START if there is None else words.DIALOG_ASK, 24),
-        "close": _plain(words.DIALOG_CANCEL, 24),
+        "title": _plain(strings.DIALOG_TITLE_ABOUT if about else strings.DIALOG_TITLE, 24),
+        "submit": _plain(strings.DIALOG_START if there is None else strings.DIALOG_ASK, 24),
+        "close": _plain(strings.DIALOG_CANCEL, 24),
         "private_metadata": wanted.dump(),
         "blocks": made,
     }
@@ -126,7 +126,7 @@ def _named(files: Sequence[SharedFile]) -> str:
 
 def _model_input(preselected: ModelInfo | None) -> Block:
     element = _model_select(DIALOG_MODEL, preselected)
-    return {"type": "input", "block_id": MODEL_BLOCK, "label": _plain(words.DIALOG_MODEL), "element": element}
+    return {"type": "input", "block_id": MODEL_BLOCK, "label": _plain(strings.DIALOG_MODEL), "element": element}
 
 
 def _model_select(action: str, preselected: ModelInfo | None) -> Block:
@@ -134,17 +134,17 @@ def _model_select(action: str, preselected: ModelInfo | None) -> Block:
         "type": "external_select",
         "action_id": action,
         "min_query_length": 0,
-        "placeholder": _plain(words.MENU_PLACEHOLDER),
+        "placeholder": _plain(strings.MENU_PLACEHOLDER),
     }
     return select if preselected is None else {**select, "initial_option": option(preselected)}
 
 
 def _where(wanted: Wanted) -> str:
     if not wanted.channel or wanted.channel.startswith("D"):  # a DM of two others' reads the same: I am not in it
-        return words.DIALOG_IN_DIRECT
+        return strings.DIALOG_IN_DIRECT
     if wanted.thread:
-        return words.DIALOG_IN_THREAD
-    return words.DIALOG_IN_CHANNEL.format(channel=wanted.channel)
+        return strings.DIALOG_IN_THREAD
+    return strings.DIALOG_IN_CHANNEL.format(channel=wanted.channel)
 
 
 def quote(text: str) -> str:
@@ -161,10 +161,10 @@ def quote(text: str) -> str:
 def asked(question: Question, note: str = "") -> list[Block]:
     """Whose question it is, and the question: nothing in it pings, and the chat holds all of it even if this cannot."""
     pieces = _pieces(question.text or "")
-    made = [section(f"{words.ASKED.format(user=question.user)}\n{pieces[0]}"), *map(section, pieces[1:])]
+    made = [section(f"{strings.ASKED.format(user=question.user)}\n{pieces[0]}"), *map(section, pieces[1:])]
     made[0]["block_id"] = _asked_block(question.id)
     if question.files:
-        made.append(context(words.ASKED_WITH.format(names=_named(question.files))))
+        made.append(context(strings.ASKED_WITH.format(names=_named(question.files))))
     return [*made, context(note)] if note else made
 
 
@@ -197,11 +197,11 @@ def home(listing: Listing, *, shown: ModelInfo | None, gone: str | None, always:
     """The Home tab. `gone`: the person's own model, if it is not offered."""
     look, rows = listing.look, listing.blocks
     many = f"{listing.total:,}{'+' if listing.at_least else ''}"
-    count = words.HOME_COUNT_ONE if listing.total == 1 else words.HOME_COUNT.format(count=many)
-    again = [button(words.HOME_ALL, f"{HOME_PAGE}.all", Look().dump())]
+    count = strings.HOME_COUNT_ONE if listing.total == 1 else strings.HOME_COUNT.format(count=many)
+    again = [button(strings.HOME_ALL, f"{HOME_PAGE}.all", Look().dump())]
     blocks: list[Block] = [
-        section(words.HOME_INTRO),
-        {"type": "actions", "elements": [button(words.NEW_CHAT, NEW_CHAT, "home", "primary")]},
+        section(strings.HOME_INTRO),
+        {"type": "actions", "elements": [button(strings.NEW_CHAT, NEW_CHAT, "home", "primary")]},
         *_preferences(shown, gone, always),
         {"type": "divider"},
         _search(look.search),
@@ -214,12 +214,12 @@ def home(listing: Listing, *, shown: ModelInfo | None, gone: str | None, always:
 
 
 def _preferences(shown: ModelInfo | None, gone: str | None, always: bool) -> list[Block]:
-    sentence = words.HOME_MODEL if shown is not None else words.HOME_NO_MODELS
+    sentence = strings.HOME_MODEL if shown is not None else strings.HOME_NO_MODELS
     if gone is not None:
-        sentence = words.HOME_MODEL_GONE.format(model=mrkdwn_escape(plain(gone, 100)))
+        sentence = strings.HOME_MODEL_GONE.format(model=mrkdwn_escape(plain(gone, 100)))
     always_option = {
-        "text": _plain(words.HOME_ALWAYS, 75),
-        "description": _plain(words.HOME_ALWAYS_HINT, 75),
+        "text": _plain(strings.HOME_ALWAYS, 75),
+        "description": _plain(strings.HOME_ALWAYS_HINT, 75),
         "value": "always",
     }
     boxes: Block = {"type": "checkboxes", "action_id": HOME_ALWAYS, "options": [always_option]}
@@ -236,7 +236,7 @@ def _search(search: str) -> Block:
     field: Block = {
         "type": "plain_text_input",
         "action_id": HOME_SEARCH,
-        "placeholder": _plain(words.HOME_SEARCH_HINT),
+        "placeholder": _plain(strings.HOME_SEARCH_HINT),
         "max_length": 200,
         "dispatch_action_config": {"trigger_actions_on": ["on_enter_pressed"]},
     }
@@ -248,7 +248,7 @@ def _search(search: str) -> Block:
         "block_id": f"{SEARCH_BLOCK}.{known}",
         "dispatch_action": True,
         "optional": True,
-        "label": _plain(words.HOME_SEARCH),
+        "label": _plain(strings.HOME_SEARCH),
         "element": field,
     }
 

@@ -16,9 +16,9 @@ from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.answers.events import INSTALLATIONS, Live
 from bot.errors import SettingsError, StorageError
 from bot.observability import Metrics, get_logger
-from bot.replies.live import INSTALLATIONS, Live
 from handlers.budgets import Budgets
 from handlers.desk import Desk
 from handlers.slack import NotInstalled, Slack

@@ -36,7 +36,7 @@ TESTS = {
     "handlers/answer.py": "tests/slack/test_control.py tests/slack/test_delivery.py tests/slack/test_hard_cases.py "
     "tests/slack/test_never_stuck.py tests/slack/test_direct.py tests/slack/test_start.py tests/slack/test_people.py "
     "tests/slack/test_continue.py tests/slack/test_takeovers.py tests/cluster/test_kills.py",
-    "bot/chats/history.py": "tests/unit/test_history.py tests/slack/test_people.py",
+    "bot/chats/prompt.py": "tests/unit/test_history.py tests/slack/test_people.py",
     "bot/chats/service.py": "tests/slack/test_start.py tests/slack/test_continue.py tests/slack/test_control.py "
     "tests/slack/test_titles.py tests/slack/test_lists.py tests/slack/test_direct.py tests/slack/test_home.py "
     "tests/slack/test_attachments.py tests/slack/test_dialogs.py tests/slack/test_shortcuts.py "

@@ -10,12 +10,12 @@ from fastapi import FastAPI
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from bot.api import calls, errors, rest, sockets
+from bot.api import compat, errors, rest, sockets
 from bot.api.auth import PER_MINUTE, Gate
-from bot.api.front import LARGEST_EVENT, BodyLimit
-from bot.api.operations import Check, operations
+from bot.api.health import Check, operations
+from bot.api.middleware import LARGEST_EVENT, BodyLimit
+from bot.chats.api_service import Programs
 from bot.chats.feed import Feed
-from bot.chats.programs import Programs
 from bot.observability import Metrics
 from storage.coordination import Coordination
 from storage.tokens import Tokens
@@ -48,8 +48,8 @@ def create_app(parts: Parts) -> ASGIApp:
     app = FastAPI(title="Bobbin", version=version("bobbin"), description=DESCRIPTION, redoc_url=None)
     gate = Gate(parts.tokens, parts.coordination, parts.per_minute)
     app.include_router(rest.router(parts.programs, parts.feed, gate))
-    app.include_router(calls.v1(parts.programs, parts.feed, gate))
-    app.include_router(calls.calls(parts.programs, gate))
+    app.include_router(compat.v1(parts.programs, parts.feed, gate))
+    app.include_router(compat.calls(parts.programs, gate))
     app.include_router(sockets.router(parts.programs, parts.feed, gate))
     # In front: FastAPI makes its own routes while it looks for one, and Slack's first event would wait for all of them.
     app.router.routes[:0] = [

@@ -12,7 +12,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.datastructures import Headers
 
 from bot.api.errors import too_many_requests, unauthorized
-from bot.chats.changes import Listener
+from bot.chats.feed_events import Listener
 from bot.domain import Person
 from bot.errors import StorageError
 from bot.observability import get_logger

@@ -9,7 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from bot import words
+from bot import strings
 from bot.errors import (
     BadInput,
     BobbinError,
@@ -61,19 +61,19 @@ def translated(error: BobbinError) -> ApiError:
         case ChatNotFound():
             return ApiError(404, NAMES[404], "There is no such thing here.")
         case LimitReached():
-            short = words.LIMIT_SHORT
-            return ApiError(429, short, short, rateLimitReached=True, content=words.LIMIT_REACHED)
+            short = strings.LIMIT_SHORT
+            return ApiError(429, short, short, rateLimitReached=True, content=strings.LIMIT_REACHED)
         case NothingToRetry():
-            return ApiError(409, "Nothing to retry", words.NOTHING_TO_RETRY)
+            return ApiError(409, "Nothing to retry", strings.NOTHING_TO_RETRY)
         case ChatBusy():
-            return ApiError(409, "Conversation busy", words.BUSY_NOW)
+            return ApiError(409, "Conversation busy", strings.BUSY_NOW)
         case ModelNotAllowed():
             return ApiError(422, NAMES[422], "That model is not offered. GET /chat/models lists those that are.")
         case BadInput():
             return ApiError(422, NAMES[422], str(error))
         case StorageError():
             log.warning("storage_unreachable", reason=str(error))
-            return ApiError(503, "Unavailable", words.SAVE_FAILED, headers={"Retry-After": "2"})
+            return ApiError(503, "Unavailable", strings.SAVE_FAILED, headers={"Retry-After": "2"})
     log.error("request_failed", exc_info=error)
     return ApiError(500, "Internal error", "Something went wrong inside.")
 

@@ -12,11 +12,10 @@ from typing import Any
 from fastapi import APIRouter, Depends, Header, Path, Query, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from bot import words
+from bot import strings
 from bot.api.auth import Gate, token_of
 from bot.api.errors import ApiError, body, unauthorized
-from bot.api.exchanges import Waiting, waiting
-from bot.api.shapes import (
+from bot.api.schemas import (
     LONGEST_KEY,
     Answered,
     Conversation,
@@ -34,9 +33,10 @@ from bot.api.shapes import (
     Unanswered,
     storable,
 )
-from bot.chats.changes import Revoked, Wrote
+from bot.api.waiting import Waiting, waiting
+from bot.chats.api_service import Exchange, Programs, unwritten
 from bot.chats.feed import Feed
-from bot.chats.programs import Exchange, Programs, unwritten
+from bot.chats.feed_events import Revoked, Wrote
 from bot.domain import Answer, Chat, Person, Status
 from bot.errors import BobbinError
 
@@ -208,7 +208,7 @@ async def outcome(programs: Programs, wait: Waiting, exchange: Exchange) -> dict
 
 def failure(programs: Programs, exchange: Exchange) -> str:
     """What happened, in a sentence a person can act on."""
-    return words.failure(exchange.answer.error, programs.models.label(exchange.chat.model))
+    return strings.failure(exchange.answer.error, programs.models.label(exchange.chat.model))
 
 
 async def streamed(
@@ -234,7 +234,7 @@ async def streamed(
         except Revoked:
             yield event("failed", unauthorized().body)
         except BobbinError:
-            yield event("failed", body("Unavailable", words.SAVE_FAILED))
+            yield event("failed", body("Unavailable", strings.SAVE_FAILED))
 
 
 async def alive(events: AsyncGenerator[str, None]) -> AsyncIterator[str]:

@@ -9,13 +9,13 @@ from typing import Any
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from starlette.responses import JSONResponse
 
-from bot import words
+from bot import strings
 from bot.api.auth import Gate, token_of
-from bot.api.calls import MessageShape
+from bot.api.compat import MessageShape
 from bot.api.errors import ApiError, unauthorized
-from bot.chats.changes import Change, Ended, Entitled, Listener, Revoked, Uttered, Wrote
+from bot.chats.api_service import Programs, unwritten
 from bot.chats.feed import Feed
-from bot.chats.programs import Programs, unwritten
+from bot.chats.feed_events import Change, Ended, Entitled, Listener, Revoked, Uttered, Wrote
 from bot.domain import Status
 from bot.errors import StorageError
 from bot.observability import get_logger
@@ -177,6 +177,6 @@ class Connection:
     async def _ending(self, change: Ended) -> dict[str, Any]:
         if change.status is Status.FAILED:
             label = await asyncio.shield(self._programs.model_label(change.chat))
-            return {"content": {"Failed": {"error": change.error, "message": words.failure(change.error, label)}}}
+            return {"content": {"Failed": {"error": change.error, "message": strings.failure(change.error, label)}}}
         stopped = {"status": "stopped"} if change.status is Status.STOPPED else {}
         return {"content": "Finish", **stopped}

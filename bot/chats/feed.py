@@ -14,11 +14,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from bot.chats.changes import MOST_UNREAD, Change, Ended, Entitled, Listener, Restarted, Uttered, Wrote
+from bot.answers.events import TEXTS, TOKENS, topic
+from bot.chats.feed_events import MOST_UNREAD, Change, Ended, Entitled, Listener, Restarted, Uttered, Wrote
 from bot.domain import Answer, Chat, Person, Status
 from bot.errors import StorageError
 from bot.observability import get_logger
-from bot.replies.live import TEXTS, TOKENS, topic
 from storage.chats import Chats
 from storage.coordination import Coordination
 from storage.replies import Replies

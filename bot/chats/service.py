@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from bot.chats.attachments import unusable
+from bot.answers.events import Live
+from bot.chats.attachments.rules import unusable
+from bot.chats.messages import Choice, Chosen, Heard, Hearing, Utterance
 from bot.chats.models import ModelChoice
-from bot.chats.spoken import Choice, Chosen, Heard, Hearing, Utterance
 from bot.domain import Answer, Chat, ModelInfo, ModelRef, Person, Place, SharedFile, TitleBy
 from bot.errors import ChatNotFound, LimitReached
-from bot.replies.live import Live
 from storage.chats import Chats, NewMessage, Page, Said
 from storage.people import People, Profile
 from storage.questions import Question, Questions

@@ -6,12 +6,12 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Protocol
 
-from bot import words
+from bot import strings
+from bot.answers.events import Live
 from bot.domain import Answer, Chat, Ending, Event, ModelRef, Role, Status, TitleBy, Token
 from bot.errors import ProviderError
 from bot.observability import get_logger
 from bot.providers.base import Request, Turn
-from bot.replies.live import Live
 from bot.tasks import Tasks
 from storage.chats import Chats, ImageBudget
 
@@ -76,9 +76,9 @@ class Titles:
         turns = [
             Turn(Role.USER, question[:EXCERPT]),
             Turn(Role.ASSISTANT, answer[:EXCERPT]),
-            Turn(Role.USER, words.TITLE_REQUEST),
+            Turn(Role.USER, strings.TITLE_REQUEST),
         ]
-        request = Request(model=model, system=words.TITLE_INSTRUCTION, turns=turns)
+        request = Request(model=model, system=strings.TITLE_INSTRUCTION, turns=turns)
         return "".join([event.text async for event in self._models.stream(request) if isinstance(event, Token)])
 
 

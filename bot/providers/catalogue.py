@@ -14,7 +14,7 @@ from bot.domain import ModelInfo, ModelRef
 from bot.errors import ProviderError
 from bot.observability import get_logger
 from bot.providers.base import Provider
-from bot.providers.search import best_matches, fair_shares
+from bot.providers.model_search import best_matches, fair_shares
 
 log = get_logger(__name__)
 

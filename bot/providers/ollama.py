@@ -12,7 +12,7 @@ import httpx
 from bot.domain import ModelInfo, ModelRef
 from bot.errors import ModelGone, ProviderError
 from bot.providers.base import ProviderSettings
-from bot.providers.listing import sees_by_name
+from bot.providers.model_list import sees_by_name
 from bot.providers.openai_compatible import CONNECT_TIMEOUT, OpenAICompatible
 
 _DETAILS_AT_ONCE = 4

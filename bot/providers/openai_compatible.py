@@ -13,10 +13,10 @@ import httpx
 
 from bot.domain import Event, ModelInfo, Role
 from bot.errors import BrokenOff, Garbled, ModelGone, ModelTimeout, Unreachable
-from bot.providers.answer import AnswerReader
 from bot.providers.base import ProviderSettings, Request, Turn
-from bot.providers.faults import clean, fault_of_response
-from bot.providers.listing import models_in
+from bot.providers.errors import clean, fault_of_response
+from bot.providers.model_list import models_in
+from bot.providers.stream_parser import AnswerReader
 from bot.providers.transport import held
 
 CONNECT_TIMEOUT = 10.0

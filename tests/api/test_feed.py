@@ -6,10 +6,10 @@ import asyncio
 
 import pytest
 
-from bot.chats.changes import Ended, Listener, Restarted, Wrote
+from bot.answers.events import topic
 from bot.chats.feed import Feed
+from bot.chats.feed_events import Ended, Listener, Restarted, Wrote
 from bot.domain import Ending, Person, Status
-from bot.replies.live import topic
 from storage.chats import Chats
 from storage.coordination import SlowReader
 from storage.coordination.memory import MemoryCoordination

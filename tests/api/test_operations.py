@@ -292,7 +292,7 @@ async def test_too_large_a_body_is_refused_before_it_is_read(world: World, api: 
 
 async def test_whoever_sends_a_request_for_ever_is_hung_up_on(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bot.api.server.HEADERS_WITHIN", 0.2)
-    monkeypatch.setattr("bot.api.front.NEXT_WITHIN", 0.2)
+    monkeypatch.setattr("bot.api.middleware.NEXT_WITHIN", 0.2)
     host, port = address(world).removeprefix("http://").split(":")
     for beginning, end in ((b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ", b""), (BODY, b"HTTP/1.1 408")):
         reader, writer = await asyncio.open_connection(host, int(port))

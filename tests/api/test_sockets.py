@@ -12,7 +12,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from bot.chats.changes import MOST_CHARACTERS
+from bot.chats.feed_events import MOST_CHARACTERS
 from tests.api.conftest import Api, address, token_for
 from tests.slack.world import World
 

@@ -13,8 +13,8 @@ import signal
 import sys
 
 import bot.commands  # noqa: F401  what `bobbin run` imports when it is called
+from bot.answers import engine, lease, recovery
 from bot.cli import main
-from bot.replies import engine, lease, recovery
 from handlers import answer, menus, pace
 from handlers import recovery as menu_recovery
 

@@ -10,13 +10,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
+from bot.answers.engine import Engine
+from bot.answers.events import Live
+from bot.answers.recovery import Recovery
+from bot.answers.sink import Control, NowhereSink, ReplySink
 from bot.domain import Answer, Chat, Done, Ending, Event, ModelRef, Part, Status, Token
 from bot.observability import Metrics
 from bot.providers.base import Request
-from bot.replies.engine import Engine
-from bot.replies.live import Live
-from bot.replies.recovery import Recovery
-from bot.replies.sink import Control, NowhereSink, ReplySink
 from storage.chats import Chats, NewMessage
 from storage.coordination import Coordination
 from storage.coordination.memory import MemoryCoordination
@@ -32,7 +32,7 @@ MODEL = ModelRef("openai", "any")
 @pytest.fixture
 def no_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody looks for forgotten work after the start."""
-    monkeypatch.setattr("bot.replies.recovery.SWEEP_EVERY", 3600.0)
+    monkeypatch.setattr("bot.answers.recovery.SWEEP_EVERY", 3600.0)
 
 
 class Quick:
@@ -161,7 +161,7 @@ async def test_a_process_without_grace_hands_over_what_it_was_writing(migrated_u
 async def test_what_a_silent_process_was_writing_is_counted_where_it_goes_on(
     migrated_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.replies.recovery.SWEEP_EVERY", 0.1)
+    monkeypatch.setattr("bot.answers.recovery.SWEEP_EVERY", 0.1)
     async with replicas(migrated_url) as (silent, other):
         said = await silent.chats.start(team=TEAM, owner=USER, model=MODEL, message=NewMessage("first", USER))
         assert await silent.replies.claim(said.chat.id, "killed", 0.3)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bot import words
+from bot import strings
 from bot.sandbox.persons import Upload
 from tests.slack.conftest import Worlds
 from tests.slack.sharing import BLIND, EYE, NOTES, PDF, picture, put, seen, share, text_sent
@@ -50,7 +50,7 @@ async def test_older_images_give_way_to_a_note(world: World) -> None:
 
     assert len(seen(world)) == 20
     first = next(m for m in world.models.asked()[-1].messages if m["role"] == "user")["content"]
-    assert words.ATTACHED_EARLIER.format(name="7.png") in first[0]["text"]
+    assert strings.ATTACHED_EARLIER.format(name="7.png") in first[0]["text"]
     assert len([part for part in first if part["type"] == "image_url"]) == 4
 
 
@@ -72,8 +72,8 @@ async def test_a_text_that_is_too_long_is_cut_and_its_owner_told(world: World) -
     await world.answered(thread)
     sent = text_sent(world)
     assert sent.count("0123456789") == 20_000
-    assert words.ATTACHED_TEXT_CUT.format(count=200_000) in sent
-    told = words.FILES_CUT.format(names="log.txt and notes.txt", count=200_000)
+    assert strings.ATTACHED_TEXT_CUT.format(count=200_000) in sent
+    told = strings.FILES_CUT.format(names="log.txt and notes.txt", count=200_000)
     await world.until(lambda: world.whispers("alice") == [told], "the word about it")
 
 
@@ -99,8 +99,8 @@ async def test_a_file_nobody_can_read_is_told_privately_and_the_rest_answered(wo
     (answer,) = await world.answered(thread)
     assert "What is in these?" in answer
     assert "Grüße" in text_sent(world)
-    assert words.ATTACHED_UNREADABLE.format(name="report.pdf") in text_sent(world)
-    assert world.whispers("alice") == [words.file_problem("kind", "report.pdf")]
+    assert strings.ATTACHED_UNREADABLE.format(name="report.pdf") in text_sent(world)
+    assert world.whispers("alice") == [strings.file_problem("kind", "report.pdf")]
     assert world.whispers("bob") == []
 
 
@@ -109,7 +109,7 @@ async def test_nothing_but_a_file_nobody_can_read_starts_nothing(world: World) -
     await put(world, f"<@{world.slack.bot_user.id}>", PDF)
     await world.until(lambda: world.whispers("alice"), "the word about it")
     await world.idle()
-    assert (world.whispers("alice"), world.chats()) == ([words.file_problem("kind", "report.pdf")], [])
+    assert (world.whispers("alice"), world.chats()) == ([strings.file_problem("kind", "report.pdf")], [])
     assert world.slack.count("chat.postMessage") == 0
 
     thread = await world.start("Hello.")
@@ -135,7 +135,7 @@ async def test_a_message_may_carry_ten_files(world: World) -> None:
     await world.answered(thread)
     assert "text 10" in text_sent(world)
     assert "text 11" not in text_sent(world)
-    assert world.whispers("alice") == [words.file_problem("too_many", "11.txt and 12.txt")]
+    assert world.whispers("alice") == [strings.file_problem("too_many", "11.txt and 12.txt")]
 
 
 # -- models that cannot see --------------------------------------------------------------------------------------------
@@ -146,7 +146,7 @@ async def test_a_blind_model_answers_the_text_and_the_person_learns_which_models
 
     (answer,) = await world.answered(thread)
     assert "What is this?" in answer
-    assert words.ATTACHED_UNSEEN.format(name="cat.png") in text_sent(world)
+    assert strings.ATTACHED_UNSEEN.format(name="cat.png") in text_sent(world)
     (told,) = await world.until(lambda: world.whispers("alice"), "the word about it")
     assert told.startswith("Demo: Quick cannot see images, so it answers without cat.png. Models that can: Demo: Eye")
 
@@ -156,7 +156,7 @@ async def test_a_blind_model_cannot_be_chosen_for_a_picture_alone(world: World) 
     thread = await share(world, "", picture(), model=BLIND)
     (told,) = await world.until(lambda: world.whispers("alice"), "the word about it")
     await world.idle()
-    assert told.startswith(words.SEES_NOT_ALONE.format(model="Demo: Quick"))
+    assert told.startswith(strings.SEES_NOT_ALONE.format(model="Demo: Quick"))
     assert "Demo: Eye" in told
     assert (world.chats(), len(world.menus(thread))) == ([], 1)
 
@@ -171,7 +171,7 @@ async def test_a_picture_alone_in_the_chat_of_a_blind_model_is_not_taken(world: 
 
     (told,) = await world.until(lambda: world.whispers("alice"), "the word about it")
     await world.idle()
-    assert told.startswith(words.SEES_NOT_ALONE.format(model="Demo: Quick"))
+    assert told.startswith(strings.SEES_NOT_ALONE.format(model="Demo: Quick"))
     assert len(world.messages(thread)) == 2
 
 
@@ -221,7 +221,7 @@ async def test_however_often_it_is_delivered_files_come_once(worlds: Worlds, ord
         await world.idle()
 
         assert seen(world) == [("PNG", (60, 40)), ("PNG", (9, 9))]
-        assert world.whispers("alice") == [words.file_problem("kind", "report.pdf")] * 2
+        assert world.whispers("alice") == [strings.file_problem("kind", "report.pdf")] * 2
 
 
 async def test_a_mention_that_slack_tells_only_as_a_message_is_heard(world: World) -> None:

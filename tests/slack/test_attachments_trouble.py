@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from bot import words
+from bot import strings
 from bot.sandbox.persons import Upload
 from tests.slack.sharing import BLIND, EYE, NOTES, content, drawn, picture, put, seen, share, text_sent
 from tests.slack.world import World, below, elements
@@ -58,7 +58,7 @@ async def test_broken_pictures_and_decompression_bombs_are_told(world: World) ->
 
     await world.answered(thread)
     assert seen(world) == []
-    told = [words.file_problem("too_large", "bomb.png"), words.file_problem("broken", "half.jpg")]
+    told = [strings.file_problem("too_large", "bomb.png"), strings.file_problem("broken", "half.jpg")]
     await world.until(lambda: world.whispers("alice") == ["\n".join(told)], "the word about it")
 
 
@@ -85,7 +85,7 @@ async def test_a_heic_without_slacks_picture_is_told(world: World) -> None:
     thread = await share(world, "What is it?", Upload("IMG_1.HEIC", b"\0\0\0\x18ftypheic", "image/heic"))
 
     await world.answered(thread)
-    await world.until(lambda: world.whispers("alice") == [words.file_problem("kind", "IMG_1.HEIC")], "the word")
+    await world.until(lambda: world.whispers("alice") == [strings.file_problem("kind", "IMG_1.HEIC")], "the word")
 
 
 # -- what Slack does with files ----------------------------------------------------------------------------------------
@@ -126,8 +126,8 @@ async def test_files_that_slack_does_not_have_are_told(world: World, told: dict[
     thread = await share(world, "Read it.", file, model=BLIND)
 
     await world.answered(thread)
-    assert world.whispers("alice") == [words.file_problem(problem, "notes.txt")]
-    assert words.ATTACHED_UNREADABLE.format(name="notes.txt") in text_sent(world)
+    assert world.whispers("alice") == [strings.file_problem(problem, "notes.txt")]
+    assert strings.ATTACHED_UNREADABLE.format(name="notes.txt") in text_sent(world)
 
 
 async def test_a_page_to_sign_in_instead_of_the_file_is_told(world: World) -> None:
@@ -136,7 +136,7 @@ async def test_a_page_to_sign_in_instead_of_the_file_is_told(world: World) -> No
     thread = await share(world, "Read it.", file, model=BLIND)
 
     await world.answered(thread)
-    told = [words.file_problem("no_access", "notes.txt")]
+    told = [strings.file_problem("no_access", "notes.txt")]
     await world.until(lambda: world.whispers("alice") == told, "the word about it")
     assert "Sandbox" not in text_sent(world)
 
@@ -156,7 +156,7 @@ async def test_nothing_is_fetched_from_elsewhere(world: World) -> None:
     thread = await share(world, "Read it.", file, model=BLIND)
 
     await world.answered(thread)
-    await world.until(lambda: world.whispers("alice") == [words.file_problem("external", "notes.txt")], "the word")
+    await world.until(lambda: world.whispers("alice") == [strings.file_problem("external", "notes.txt")], "the word")
     assert asked == []
     server.close()
     await server.wait_closed()
@@ -176,7 +176,7 @@ async def test_nothing_but_a_file_that_cannot_be_had_fails_with_retry(world: Wor
     message = world.answers(thread)[-1]
     assert "I could not read what you attached" in below(message)
     assert "cat.png" in below(message)
-    assert [e["text"]["text"] for e in elements(message, "retry_answer")] == [words.RETRY_BUTTON]
+    assert [e["text"]["text"] for e in elements(message, "retry_answer")] == [strings.RETRY_BUTTON]
     assert world.models.asked() == []
 
     stored = world.rows("SELECT files FROM messages WHERE files IS NOT NULL")[0]["files"]

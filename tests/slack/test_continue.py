@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from bot import words
+from bot import strings
 from bot.config import DEFAULT_SYSTEM_PROMPT
 from bot.sandbox.model_scripts import ModelScript
 from tests.slack.conftest import Worlds
@@ -167,7 +167,7 @@ async def test_the_queue_survives_a_restart(world: World) -> None:
 async def test_it_shows_at_once_that_something_happens(world: World) -> None:
     world.models.queue("demo/quick", ModelScript(["At", " last."], times=(0.6, 0.6)))
     thread = await world.start("Think it over.")
-    await world.until(lambda: world.slack.status("general", thread) == words.THINKING, "is thinking…")
+    await world.until(lambda: world.slack.status("general", thread) == strings.THINKING, "is thinking…")
     assert await world.answered(thread) == ["At last."]
     await world.until(lambda: world.slack.status("general", thread) == "", "the status goes out")
 
@@ -290,7 +290,7 @@ async def test_the_last_pair_fits_and_the_next_is_refused_in_private(worlds: Wor
         await world.idle()
 
         (whisper,) = world.slack.ephemerals("bob", "general")
-        assert whisper.text.startswith(words.LIMIT_REACHED)
+        assert whisper.text.startswith(strings.LIMIT_REACHED)
         assert whisper.thread_ts == thread
         assert [b["elements"][0]["text"]["text"] for b in whisper.blocks if b["type"] == "actions"] == ["New chat"]
         assert world.whispers("alice") == []
@@ -369,7 +369,7 @@ async def test_a_title_that_a_person_gives_in_slack_is_kept(world: World) -> Non
 async def test_a_title_cannot_ping_anybody(world: World) -> None:
     world.entitle("Hello <!channel> and <@U0BOB> there")
     thread = await world.start("Name this dangerously.")
-    await world.until(lambda: world.chats() and world.chats()[0]["title"] != words.DEFAULT_TITLE, "the title")
+    await world.until(lambda: world.chats() and world.chats()[0]["title"] != strings.DEFAULT_TITLE, "the title")
     await world.idle()
     header = world.header(thread).text
     assert "<!channel>" not in header
@@ -397,7 +397,7 @@ async def test_chats_lists_the_callers_own_newest_first_in_private(world: World)
     assert [row for row in world.whispers("bob") if "chats" in row] == []
 
     (none,) = await world.slack.command("dan", "general", "/chats")
-    assert none.text == words.CHATS_NONE
+    assert none.text == strings.CHATS_NONE
 
 
 async def test_somebody_who_takes_part_has_the_chat_in_the_own_list(world: World) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bot import words
+from bot import strings
 from bot.config import StreamMode
 from bot.sandbox.model_scripts import Fault, ModelScript
 from tests.slack.conftest import Worlds
@@ -51,7 +51,7 @@ async def test_what_was_written_stays_and_the_model_is_cancelled(worlds: Worlds,
 
         (answer,) = world.answers(thread)
         text, _, mark = shown(answer).rpartition("\n\n")
-        assert mark == words.STOPPED_MARK
+        assert mark == strings.STOPPED_MARK
         assert LONG.startswith(text)
         assert not world.slack.can_stop(world.slack.channel("general").id, thread)
         assert world.models.asked()[0].cancelled
@@ -73,7 +73,7 @@ async def test_stop_before_the_first_word(world: World) -> None:
     await world.slack.press("alice", world.header(thread), "stop_answer")
     await world.answered(thread)
     await world.idle()
-    assert [shown(message) for message in world.answers(thread)] == [words.STOPPED_MARK]
+    assert [shown(message) for message in world.answers(thread)] == [strings.STOPPED_MARK]
     assert world.models.asked()[0].cancelled
 
 
@@ -82,7 +82,7 @@ async def test_when_nothing_is_being_written_stop_is_a_word_and_the_button_says_
     await world.answered(thread)
     await world.until(lambda: world.header(thread), "the header")
     await world.slack.press("bob", world.header(thread), "stop_answer")
-    await world.until(lambda: world.whispers("bob") == [words.NOTHING_TO_STOP], "the private word")
+    await world.until(lambda: world.whispers("bob") == [strings.NOTHING_TO_STOP], "the private word")
     await world.slack.say("alice", "general", "stop", thread)
     await world.answered(thread, 2)
     assert world.requests()[1][-1] == ("user", "stop")
@@ -128,7 +128,7 @@ async def test_a_failure_is_a_sentence_and_a_retry_button_in_the_answers_place(w
     await world.idle()
 
     (failed,) = world.answers(thread)
-    sentence = words.failure(code, "Demo: Quick").split("{")[0].split("(")[0]
+    sentence = strings.failure(code, "Demo: Quick").split("{")[0].split("(")[0]
     assert sentence[:30] in below(failed)
     assert elements(failed, "retry_answer")[0]["text"]["text"] == "Retry"
     assert len(world.models.asked()) == 1

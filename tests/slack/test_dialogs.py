@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bot import words
+from bot import strings
 from bot.sandbox.limits import Limits
 from bot.sandbox.records import Message, View
 from tests.slack.conftest import Worlds
@@ -92,7 +92,7 @@ async def test_it_opens_although_no_model_can_be_reached(worlds: Worlds) -> None
 
         assert "initial_option" not in field(view, "bobbin.model")
         assert options_of(await world.slack.menu("alice", view, "dialog_model")) == []
-        assert await world.slack.submit("alice", entered("Anybody?", None)) == {"bobbin.model": words.DIALOG_NO_MODEL}
+        assert await world.slack.submit("alice", entered("Anybody?", None)) == {"bobbin.model": strings.DIALOG_NO_MODEL}
 
 
 async def test_a_dialog_that_slack_does_not_open_is_told_about(world: World) -> None:
@@ -101,7 +101,7 @@ async def test_a_dialog_that_slack_does_not_open_is_told_about(world: World) -> 
 
     await world.slack.command("alice", "general", "/chats", "new")
 
-    await world.until(lambda: words.DIALOG_NOT_OPENED in world.whispers("alice"), "the notice")
+    await world.until(lambda: strings.DIALOG_NOT_OPENED in world.whispers("alice"), "the notice")
 
 
 # -- submitting ----------------------------------------------------------------------------------------------------
@@ -133,7 +133,7 @@ async def test_the_chat_starts_in_the_channel_where_the_dialog_was_called(world:
 async def test_without_text_the_error_stands_at_its_field(world: World, text: str | None) -> None:
     view = await command(world)
 
-    assert await world.slack.submit("alice", entered(text)) == {"bobbin.text": words.DIALOG_NO_TEXT}
+    assert await world.slack.submit("alice", entered(text)) == {"bobbin.text": strings.DIALOG_NO_TEXT}
 
     assert world.slack.modal("alice") is view
     await world.idle()
@@ -147,8 +147,8 @@ async def test_every_wrong_field_is_told_at_once(world: World) -> None:
     errors = await world.slack.submit("alice", entered("x" * 3001, None))
 
     assert errors == {
-        "bobbin.text": words.DIALOG_TOO_LONG.format(most=3000, count=3001),
-        "bobbin.model": words.DIALOG_NO_MODEL,
+        "bobbin.text": strings.DIALOG_TOO_LONG.format(most=3000, count=3001),
+        "bobbin.model": strings.DIALOG_NO_MODEL,
     }
 
 
@@ -156,7 +156,9 @@ async def test_a_model_that_is_no_longer_offered_is_an_error_at_the_menu(world: 
     await command(world)
     gone = {"text": {"type": "plain_text", "text": "Gone"}, "value": "openai:demo/gone"}
 
-    assert await world.slack.submit("alice", entered("Hello there.", gone)) == {"bobbin.model": words.MODEL_NOT_OFFERED}
+    assert await world.slack.submit("alice", entered("Hello there.", gone)) == {
+        "bobbin.model": strings.MODEL_NOT_OFFERED
+    }
     assert await world.slack.submit("alice", entered("Hello there.")) == {}
 
     await world.answered((await begun(world)).ts)
@@ -212,7 +214,7 @@ async def test_where_the_bot_is_not_the_chat_goes_to_the_direct_messages_and_say
     root = await begun(world, channel)
     await world.answered(root.ts, channel=channel)
 
-    assert words.ASKED_HERE.format(reason="I am not in <#C0WATERCOOLER>") in root.text
+    assert strings.ASKED_HERE.format(reason="I am not in <#C0WATERCOOLER>") in root.text
     assert asked(world, "watercooler") == []
     (told,) = await world.until(lambda: world.slack.ephemerals("alice", "watercooler"), "the notice")
     assert root.ts.replace(".", "") in told.text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot import words
+from bot import strings
 from bot.config import StreamMode
 from bot.sandbox.failures import NotAcknowledged
 from bot.sandbox.model_scripts import ModelScript
@@ -136,8 +136,8 @@ async def test_an_empty_pane_suggests_what_to_ask_and_is_not_told_twice(world: W
     (call,) = world.slack.calls_of(PROMPTS)
     assert "thread_ts" not in call.args
     suggested = world.slack.workspace.prompts[channel, None]
-    assert [(p["title"], p["message"]) for p in suggested["prompts"]] == list(words.PROMPTS)
-    assert suggested["title"] == words.PROMPTS_TITLE
+    assert [(p["title"], p["message"]) for p in suggested["prompts"]] == list(strings.PROMPTS)
+    assert suggested["title"] == strings.PROMPTS_TITLE
 
 
 async def test_who_has_chats_there_needs_no_suggestions(world: World) -> None:
@@ -194,7 +194,7 @@ async def test_slacks_own_stop_ends_an_answer_however_it_is_shown(worlds: Worlds
         (text,) = await world.answered(thread, channel=channel)
         await world.idle()
 
-        assert text.endswith(words.STOPPED_MARK)
+        assert text.endswith(strings.STOPPED_MARK)
         assert world.ended(thread)[0]["status"] == "stopped"
         assert (session(world, channel, thread), world.slack.can_stop(channel, thread)) == ("active", False)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bot import words
+from bot import strings
 from bot.sandbox.limits import Limits
 from bot.sandbox.records import View
 from tests.slack import many
@@ -75,8 +75,8 @@ async def test_at_first_it_says_how_to_begin(world: World) -> None:
     view = await home(world)
 
     texts = [block["text"]["text"] for block in view.blocks if block["type"] == "section"]
-    assert words.HOME_INTRO in texts
-    assert words.CHATS_NONE in texts
+    assert strings.HOME_INTRO in texts
+    assert strings.CHATS_NONE in texts
     assert element(view, "home_model")["initial_option"]["value"] == f"openai:{MODEL}"
     assert "initial_options" not in element(view, "home_always")
 
@@ -161,7 +161,7 @@ async def test_always_use_it_answers_without_a_menu_until_it_is_taken_back(world
     thread = await world.slack.say("alice", "general", f"<@{world.slack.bot_user.id}> No menu, please.")
     await world.answered(thread)
     await world.until(lambda: world.headers(thread), "the header")
-    assert words.HEADER_ALWAYS in str(world.header(thread).blocks)
+    assert strings.HEADER_ALWAYS in str(world.header(thread).blocks)
     assert world.menus(thread) == []
     assert world.models.asked()[0].model == "demo/storyteller"
     assert "Always your own model." in world.header(thread).text
@@ -213,7 +213,7 @@ async def test_always_and_nothing_asked_yet_asks_for_the_question(world: World) 
     await tick(world, await home(world))
     thread = await world.slack.say("alice", "general", f"<@{world.slack.bot_user.id}>")
     (waiting,) = await world.until(lambda: world.replies(thread), "the request for a question")
-    assert words.WAITING_FOR_TEXT in waiting.text
+    assert strings.WAITING_FOR_TEXT in waiting.text
     await world.idle()
 
     await world.slack.say("alice", "general", "Here it is, the question.", thread)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot import words
+from bot import strings
 from bot.sandbox.records import Ephemeral
 from handlers.lists import Look
 from tests.slack import many
@@ -45,7 +45,7 @@ def buttons(shown: Any) -> dict[str, str]:
     """The paging buttons: label and action id."""
     every = [e for block in shown.blocks if block["type"] == "actions" for e in block["elements"]]
     found = {e["text"]["text"]: e["action_id"] for e in every if e["type"] == "button"}
-    return {label: action for label, action in found.items() if label != words.CHATS_REFRESH}
+    return {label: action for label, action in found.items() if label != strings.CHATS_REFRESH}
 
 
 async def refresh(world: World, shown: Ephemeral, user: str = "alice") -> None:
@@ -83,7 +83,7 @@ async def test_a_person_sees_what_they_started_or_took_part_in_and_nothing_else(
 
     assert [len(rows(await listed(world, user=user))) for user in ("alice", "bob")] == [1, 1]
     nothing = await listed(world, user="carol")
-    assert (rows(nothing), nothing.text) == ([], words.CHATS_NONE)
+    assert (rows(nothing), nothing.text) == ([], strings.CHATS_NONE)
 
 
 async def test_pages_of_ten_lead_to_the_end_and_back(world: World) -> None:
@@ -155,7 +155,7 @@ async def test_unknown_words_are_a_search_and_what_is_not_found_is_said_plainly(
 
     shown = await listed(world, text)
 
-    assert shown.text == words.CHATS_NOT_FOUND.format(
+    assert shown.text == strings.CHATS_NOT_FOUND.format(
         words=text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     )
 
@@ -171,7 +171,7 @@ async def test_the_longest_search_fits(world: World) -> None:
 
 async def test_help_names_the_command_as_it_is_called_here(world: World) -> None:
     (shown,) = await world.slack.command("alice", "general", "/chats", " HELP ")
-    assert shown.text == words.CHATS_HELP.format(command="/chats")
+    assert shown.text == strings.CHATS_HELP.format(command="/chats")
 
 
 async def test_the_list_works_where_the_bot_is_not(world: World) -> None:

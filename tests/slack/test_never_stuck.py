@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from bot import words
+from bot import strings
 from bot.config import StreamMode
 from bot.domain import Answer, Ending, Status, Usage
 from bot.sandbox.limits import Limits
@@ -128,7 +128,7 @@ async def test_a_channel_that_closes_in_mid_answer_is_told_directly_and_left_in_
         await world.idle()
 
         reason = "is_archived" if what == "archived" else "not_in_channel"
-        assert letters(world, "alice") == [words.CANNOT_WRITE[reason].format(channel=channel.id)]
+        assert letters(world, "alice") == [strings.CANNOT_WRITE[reason].format(channel=channel.id)]
         assert (world.ended(thread)[0]["text"], world.ended(thread)[0]["status"]) == (LONG, "done")
         assert any(line["event"] == "answer_not_shown" for line in world.lines())
         assert await calls_in(world, 1.0) == Counter()
@@ -157,7 +157,7 @@ async def test_a_refused_menu_is_not_offered_again(world: World, error: str, tol
 
     tries = [call for call in world.slack.calls_of("chat.postMessage") if call.args["channel"] == "C0GENERAL"]
     assert len(tries) == 1
-    assert letters(world, "alice") == ([words.CANNOT_WRITE[told].format(channel="C0GENERAL")] if told else [])
+    assert letters(world, "alice") == ([strings.CANNOT_WRITE[told].format(channel="C0GENERAL")] if told else [])
     assert [q["state"] for q in world.rows("SELECT state FROM questions")] == ["closed"]
 
 
@@ -260,8 +260,8 @@ async def test_thinking_is_renewed_as_long_as_it_lasts_and_gone_at_the_end(
         await world.answered(thread)
         await world.idle()
         statuses = [text for _, text in world.slack.workspace.thread_state("C0GENERAL", thread).statuses]
-        assert statuses.count(words.THINKING) >= 4
-        assert "" not in statuses[: statuses.index(words.THINKING) + 4]
+        assert statuses.count(strings.THINKING) >= 4
+        assert "" not in statuses[: statuses.index(strings.THINKING) + 4]
         assert world.slack.status("general", thread) == ""
 
 
@@ -278,13 +278,13 @@ async def test_thinking_is_gone_after_a_failure_a_retry_in_place_and_a_takeover(
 
         world.models.queue(MODEL, ModelScript(["Now", " it works."], times=(0.4, 0.4)))
         await world.slack.press("alice", world.answers(thread)[0], "retry_answer")
-        await world.until(lambda: world.slack.status("general", thread) == words.THINKING, "thinking again")
+        await world.until(lambda: world.slack.status("general", thread) == strings.THINKING, "thinking again")
         await world.until(lambda: world.messages(thread)[1]["status"] == "done", "the answer")
         await world.until(lambda: world.slack.status("general", thread) == "", "gone after the retry")
 
         world.models.queue(MODEL, ModelScript(["Never", " said."], first_after=30.0))
         await world.slack.say("alice", "general", "Be taken over.", thread)
-        await world.until(lambda: world.slack.status("general", thread) == words.THINKING, "thinking once more")
+        await world.until(lambda: world.slack.status("general", thread) == strings.THINKING, "thinking once more")
         await world.restart(bobbin_grace=0.0)
         await world.answered(thread, 2)
         await world.until(lambda: world.slack.status("general", thread) == "", "gone after the takeover")
@@ -359,7 +359,7 @@ async def test_thumbs_are_kept_for_each_person_and_the_last_one_counts(world: Wo
         ("U0BOB", answer_id): -1,
         ("U0CAROL", answer_id): 1,
     }
-    assert world.whispers("bob") == [words.FEEDBACK_THANKS]
+    assert world.whispers("bob") == [strings.FEEDBACK_THANKS]
 
 
 async def test_the_line_below_tells_model_time_and_tokens(world: World) -> None:

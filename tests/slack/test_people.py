@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from bot import words
+from bot import strings
 from bot.config import StreamMode
 from bot.sandbox.persons import Upload
 from handlers import menus, names
@@ -81,7 +81,7 @@ async def test_nobody_waits_for_a_name_that_slack_does_not_tell(
         await world.slack.say("bob", "general", f"I prefer coffee {number}, unlike @carol.", thread)
         await world.answered(thread, number)
     await world.idle()
-    unknown = words.UNKNOWN_PERSON
+    unknown = strings.UNKNOWN_PERSON
     assert said_to_model(world)[:2] == [f"{unknown}: I prefer tea.", f"{unknown}: I prefer coffee 2, unlike @U0CAROL."]
     if "error" in trouble:
         assert len(world.slack.calls_of("users.info")) == 3
@@ -186,9 +186,9 @@ async def test_the_thread_so_far_tells_names_mentions_files_and_leaves_bobbin_ou
     assert "bob: The boiler is broken, @carol said.\ncarol: Look at this. [shared: boiler.png]" in told
     assert "dan: [shared: invoice.pdf]" in told
     assert "It will be cold." in told
-    unseen = words.ATTACHED_UNSEEN.format(name="boiler.png")
+    unseen = strings.ATTACHED_UNSEEN.format(name="boiler.png")
     assert told.endswith(f"alice: what should we do?\n\n{unseen}")
-    assert words.MENU_PROMPT not in told
+    assert strings.MENU_PROMPT not in told
 
 
 async def test_a_long_thread_is_told_from_its_beginning_and_its_end(world: World) -> None:
@@ -208,7 +208,7 @@ async def test_a_long_thread_is_told_from_its_beginning_and_its_end(world: World
 def test_what_is_told_fits_and_keeps_first_and_last() -> None:
     lines = ["first line", *(f"line {n}" for n in range(1000)), "last line"]
     told = fitting(lines, 500).splitlines()
-    assert (told[0], told[1], told[-1]) == ("first line", words.THREAD_GAP, "last line")
+    assert (told[0], told[1], told[-1]) == ("first line", strings.THREAD_GAP, "last line")
     assert sum(map(len, told)) < 520
     assert fitting(["only"], 500) == "only"
     assert fitting([], 500) == ""

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot import words
+from bot import strings
 from bot.sandbox.records import Message, View
 from handlers import payloads, views
 from handlers.views import Wanted
@@ -84,7 +84,7 @@ async def test_people_in_the_quote_have_their_names(world: World) -> None:
 async def test_a_message_without_words_leaves_the_field_empty(world: World) -> None:
     ts = await world.slack.say("bob", "general", " ")
     view = await about(world, world.slack.message("general", ts))
-    assert (view.definition["title"]["text"], text_of(view)) == (words.DIALOG_TITLE_ABOUT, "")
+    assert (view.definition["title"]["text"], text_of(view)) == (strings.DIALOG_TITLE_ABOUT, "")
 
 
 async def test_inside_a_thread_it_is_the_threads_chat_and_the_whole_thread_is_known(world: World) -> None:
@@ -120,7 +120,7 @@ async def test_a_full_chat_says_so_in_the_dialog(worlds: Worlds) -> None:
         await world.answered(thread)
         await about(world, world.answers(thread)[0])
 
-        assert await world.slack.submit("alice", more("More?")) == {"bobbin.text": words.LIMIT_REACHED}
+        assert await world.slack.submit("alice", more("More?")) == {"bobbin.text": strings.LIMIT_REACHED}
         assert asked(world) == []
 
 
@@ -171,14 +171,14 @@ async def test_where_the_bot_is_not_it_goes_to_the_direct_messages_with_the_quot
 async def test_the_files_of_the_message_go_along(world: World) -> None:
     ts = await put(world, "Who is that?", picture("cat.png"), NOTES, user="bob")
     view = await about(world, world.slack.message("general", ts))
-    assert words.DIALOG_FILES.format(names="cat.png and notes.txt") in notes_of(view)
+    assert strings.DIALOG_FILES.format(names="cat.png and notes.txt") in notes_of(view)
 
     eye = {"text": {"type": "plain_text", "text": "Demo: Eye"}, "value": f"openai:{EYE}"}
     await world.slack.submit("alice", entered("Who is it?", eye))
     await world.answered(ts)
 
     (question,) = asked(world)
-    assert words.ASKED_WITH.format(names="cat.png and notes.txt") in question.text
+    assert strings.ASKED_WITH.format(names="cat.png and notes.txt") in question.text
     assert seen(world) == [("PNG", (60, 40))]
     assert text_sent(world).endswith("Who is it?\n\nAttached: notes.txt\n```txt\nGrüße\nline two\n```")
 
@@ -199,7 +199,7 @@ async def test_files_go_along_to_a_chat_that_is_there_and_are_missed_where_the_b
     channel = world.slack.dm("alice")
     root = await begun(world, channel)
     await world.answered(root.ts, channel=channel)
-    unseen = words.file_problem("gone", "notes.txt")  # Slack gives away no files of channels where the bot is not
+    unseen = strings.file_problem("gone", "notes.txt")  # Slack gives away no files of channels where the bot is not
     await world.until(lambda: world.whispers("alice", channel) == [unseen], "the word about the file")
 
 
@@ -208,7 +208,7 @@ async def test_a_file_of_the_message_that_cannot_be_used_is_told_about_and_the_q
     await about(world, world.slack.message("general", ts))
     await world.slack.submit("alice", entered("What does it say?"))
     await world.answered(ts)
-    await world.until(lambda: world.whispers("alice") == [words.file_problem("kind", "report.pdf")], "the word")
+    await world.until(lambda: world.whispers("alice") == [strings.file_problem("kind", "report.pdf")], "the word")
 
 
 async def test_a_message_longer_than_the_field_is_quoted_in_part_and_leaves_room(world: World) -> None:

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from pydantic import SecretStr
 
-from bot import words
+from bot import strings
 from bot.sandbox.demo_models import DEMO_MODELS, DemoModel, quick
 from bot.sandbox.models import ModelServer
 from tests.slack.conftest import Worlds
@@ -97,7 +97,7 @@ async def test_only_the_person_who_asked_may_choose(world: World) -> None:
     await world.slack.choose("bob", menu, "model_menu", f"openai:{MODEL}")
     await world.slack.press("carol", menu, "start_chat")
 
-    said = words.NOT_YOURS.format(user="U0ALICE")
+    said = strings.NOT_YOURS.format(user="U0ALICE")
     await world.until(lambda: world.whispers("bob") == [said], "the word to Bob")
     await world.until(lambda: world.whispers("carol") == [said], "the word to Carol")
     assert world.whispers("alice") == []
@@ -176,7 +176,7 @@ async def test_a_second_press_starts_nothing_more(world: World) -> None:
 async def test_a_mention_without_text_asks_for_the_question_first(world: World) -> None:
     """Question, then choice."""
     thread = await world.ask("")
-    assert words.MENU_ASKS in world.menus(thread)[0].text
+    assert strings.MENU_ASKS in world.menus(thread)[0].text
     await world.slack.say("bob", "general", "May I ask something too?", thread)
     reply = await world.slack.say("alice", "general", "How tall is the moon?", thread)
     await world.until(lambda: world.rows("SELECT 1 FROM questions WHERE source = ?", reply), "the question is known")
@@ -192,7 +192,7 @@ async def test_a_mention_without_text_waits_for_the_question_after_the_choice(wo
     """Choice, then question."""
     thread = await world.ask("")
     await world.choose(thread)
-    await world.until(lambda: words.WAITING_FOR_TEXT in world.replies(thread)[0].text, "it asks for the question")
+    await world.until(lambda: strings.WAITING_FOR_TEXT in world.replies(thread)[0].text, "it asks for the question")
     assert world.chats() == []
 
     await world.slack.say("bob", "general", "Not mine to ask.", thread)
@@ -223,7 +223,7 @@ async def test_the_question_that_follows_may_mention_bobbin_too_and_is_asked_onc
 async def test_a_question_filled_in_survives_a_restart_between_choice_and_text(world: World) -> None:
     thread = await world.ask("")
     await world.choose(thread)
-    await world.until(lambda: words.WAITING_FOR_TEXT in world.replies(thread)[0].text, "it asks for the question")
+    await world.until(lambda: strings.WAITING_FOR_TEXT in world.replies(thread)[0].text, "it asks for the question")
 
     await world.restart()
     await world.slack.say("alice", "general", "How tall is the moon?", thread)

@@ -25,9 +25,9 @@ async def test_who_has_lost_an_answer_notices_before_its_next_call(
     worlds: Worlds, monkeypatch: pytest.MonkeyPatch, mode: StreamMode
 ) -> None:
     """Nothing renews here but doubt: as long as the lease holds the answer goes on, and then nothing is called."""
-    monkeypatch.setattr("bot.replies.recovery.RENEW_EVERY", 3600.0)
-    monkeypatch.setattr("bot.replies.recovery.SWEEP_EVERY", 3600.0)
-    monkeypatch.setattr("bot.replies.lease.SURE", 0.3)
+    monkeypatch.setattr("bot.answers.recovery.RENEW_EVERY", 3600.0)
+    monkeypatch.setattr("bot.answers.recovery.SWEEP_EVERY", 3600.0)
+    monkeypatch.setattr("bot.answers.lease.SURE", 0.3)
     monkeypatch.setattr("handlers.answer.LATE", 1.0)
     async with worlds(bobbin_stream=mode) as world:
         world.say(TEXT, rate=25)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from bot import words
+from bot import strings
 from bot.sandbox.records import Message
 from tests.slack.world import Row, World, elements, shown
 from tests.soak.people import Question, answer_to
@@ -65,7 +65,7 @@ def _refused(made: Account, world: World, question: Question, full: bool) -> Non
     if question.refusal is not None:
         made.outcomes[f"refused: {question.refusal}"] += 1
         return
-    told = [w for w in world.slack.ephemerals(question.by, question.channel) if w.text == words.LIMIT_REACHED]
+    told = [w for w in world.slack.ephemerals(question.by, question.channel) if w.text == strings.LIMIT_REACHED]
     if full and told:
         made.outcomes["refused: limit"] += 1
     else:

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from bot import words
-from bot.chats import attachments
-from bot.chats.attachments import LONGEST_TEXTS, Kind, Report, TextFile
-from bot.chats.pictures import EDGE, SENT_BYTES, fit, image_kind
-from bot.chats.plaintext import decode
+from bot import strings
+from bot.chats.attachments import rules
+from bot.chats.attachments.images import EDGE, SENT_BYTES, fit, image_kind
+from bot.chats.attachments.rules import LONGEST_TEXTS, Kind, Report, TextFile
+from bot.chats.attachments.text import decode
 from bot.domain import SharedFile
 from bot.errors import FileProblem
 from handlers import payloads
@@ -53,7 +53,7 @@ def file(mime: str = "", name: str = "a", **more: object) -> SharedFile:
     ],
 )
 def test_a_description_tells_the_kind(mime: str, kind: Kind) -> None:
-    assert attachments.kind(file(mime)) is kind
+    assert rules.kind(file(mime)) is kind
 
 
 @pytest.mark.parametrize(
@@ -75,11 +75,11 @@ def test_a_description_tells_the_kind(mime: str, kind: Kind) -> None:
     ],
 )
 def test_a_description_tells_what_cannot_be_read(given: SharedFile, problem: str | None) -> None:
-    assert attachments.problem(given) == problem
+    assert rules.problem(given) == problem
 
 
 def test_only_so_many_files_are_taken() -> None:
-    reviewed = attachments.review([file("text/plain")] * 12)
+    reviewed = rules.review([file("text/plain")] * 12)
     assert [each.problem for each in reviewed] == [None] * 10 + ["too_many"] * 2
 
 
@@ -98,7 +98,7 @@ def test_only_so_many_files_are_taken() -> None:
     ],
 )
 def test_a_message_of_unusable_files_alone(text: str, mimes: list[str], sees: bool, unusable: bool) -> None:
-    assert attachments.unusable(text, attachments.review(map(file, mimes)), sees) is unusable
+    assert rules.unusable(text, rules.review(map(file, mimes)), sees) is unusable
 
 
 JSON = st.recursive(
@@ -114,11 +114,11 @@ KEYS = st.sampled_from(
 @given(st.one_of(JSON, st.lists(st.dictionaries(KEYS, JSON, max_size=10))))
 def test_whatever_slack_tells_of_files_is_understood_or_left(told: object) -> None:
     described = [each for each in told if isinstance(each, dict)] if isinstance(told, list) else []
-    found = attachments.review(payloads.shared_files({"files": told}))
+    found = rules.review(payloads.shared_files({"files": told}))
     assert [each.id for each in found] == [each["id"] for each in described if isinstance(each.get("id"), str)]
     assert all(isinstance(each.name, str) and isinstance(each.mime, str) for each in found)
-    assert all(each.problem is None or each.problem in words.FILE_PROBLEMS for each in found)
-    attachments.sentences(Report(tuple(each for each in found if each.problem)))
+    assert all(each.problem is None or each.problem in strings.FILE_PROBLEMS for each in found)
+    rules.sentences(Report(tuple(each for each in found if each.problem)))
 
 
 def test_the_largest_of_slacks_small_pictures_is_taken() -> None:
@@ -136,16 +136,16 @@ def test_files_with_the_same_problem_share_a_sentence() -> None:
         return file(name=name, problem=problem)
 
     report = Report((named("a", "kind"), named("b", "gone"), named("c", "kind"), named("d", "kind")), ("e", "f"))
-    assert attachments.sentences(report, shown=str.upper) == [
-        words.file_problem("kind", "A, C and D"),
-        words.file_problem("gone", "B"),
-        words.FILES_CUT.format(names="E and F", count=LONGEST_TEXTS),
+    assert rules.sentences(report, shown=str.upper) == [
+        strings.file_problem("kind", "A, C and D"),
+        strings.file_problem("gone", "B"),
+        strings.FILES_CUT.format(names="E and F", count=LONGEST_TEXTS),
     ]
 
 
 @given(st.text())
 def test_a_shown_name_is_one_short_line(name: str) -> None:
-    shown = attachments.one_line(name)
+    shown = rules.one_line(name)
     assert 0 < len(shown) <= 80
     assert len(shown.splitlines()) == 1
 
@@ -159,7 +159,7 @@ TEXTS = st.lists(st.text(alphabet=st.sampled_from("`ab \n"), max_size=40), max_s
 def test_no_text_closes_its_fence(said: str, contents: list[str]) -> None:
     """Line by line every text is found again between its fences."""
     texts = [TextFile(f"{n}.txt", "txt", content) for n, content in enumerate(contents)]
-    whole, cut = attachments.enclose(said, texts)
+    whole, cut = rules.enclose(said, texts)
     assert cut == ()
     assert whole.startswith(said)
     for number, content in enumerate(contents):
@@ -174,7 +174,7 @@ def test_no_text_closes_its_fence(said: str, contents: list[str]) -> None:
 @given(st.lists(st.integers(0, 150_000), max_size=4), st.booleans())
 def test_texts_never_exceed_the_limit(lengths: list[int], more: bool) -> None:
     texts = [TextFile(f"{n}", "", "x" * length, cut=more) for n, length in enumerate(lengths)]
-    whole, cut = attachments.enclose("", texts)
+    whole, cut = rules.enclose("", texts)
     kept = sum(len(run) for run in re.findall(r"(?<=\n)x+(?=\n)", whole))
     assert kept == min(LONGEST_TEXTS, sum(lengths))
     over = [n for n, _ in enumerate(lengths) if more or sum(lengths[: n + 1]) > LONGEST_TEXTS]

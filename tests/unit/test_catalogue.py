@@ -12,7 +12,7 @@ from bot.errors import ProviderError, ServerFault, Unreachable
 from bot.providers import catalogue as catalogue_module
 from bot.providers.base import Request
 from bot.providers.catalogue import Catalogue
-from bot.providers.search import best_matches, fair_shares
+from bot.providers.model_search import best_matches, fair_shares
 
 
 class Shop:

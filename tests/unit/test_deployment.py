@@ -21,7 +21,7 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from bot.api.operations import operations
+from bot.api.health import operations
 from bot.config import Settings
 from bot.errors import ProviderError
 from bot.observability import Metrics

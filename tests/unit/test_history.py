@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bot import words
-from bot.chats.history import IMAGES, Briefings, turns
+from bot import strings
+from bot.chats.prompt import IMAGES, Briefings, turns
 from bot.domain import Answer, Chat, Image, Message, Person, Role, SharedFile
 from bot.providers.base import Request, Turn
 from storage.chats import Chats, NewMessage
@@ -45,7 +45,7 @@ def test_a_chat_is_told_in_order_and_without_names_unless_there_are_some() -> No
 
 def test_what_was_said_before_the_chat_goes_with_the_first_question_alone() -> None:
     made = turns([answered("Hi"), asked("This?"), asked("That?")], {"U1": "Ann"}, "Bob: It is broken")
-    context = words.THREAD_CONTEXT.format(context="Bob: It is broken", text="Ann: This?")
+    context = strings.THREAD_CONTEXT.format(context="Bob: It is broken", text="Ann: This?")
     assert texts(made) == ["Hi", context, "Ann: That?"]
 
 
@@ -130,7 +130,7 @@ async def test_several_people_are_named_as_stored_then_as_slack_says_then_someho
         await teller.answer(chat, "Hm")
         await teller.chats.say(chat.id, NewMessage(author, author, author_name=name))
     request = await brief(teller, chat, People({"U1": "Ann", "U2": "not asked for"}))
-    assert texts(request.turns) == ["Ann: One", "Hm", "Bob: U2", "Hm", f"{words.UNKNOWN_PERSON}: U3"]
+    assert texts(request.turns) == ["Ann: One", "Hm", "Bob: U2", "Hm", f"{strings.UNKNOWN_PERSON}: U3"]
 
 
 async def test_one_person_is_named_when_others_had_spoken_before(teller: Teller) -> None:
@@ -138,7 +138,7 @@ async def test_one_person_is_named_when_others_had_spoken_before(teller: Teller)
         team="T1", owner="U1", model=MODEL, message=NewMessage("This?", "U1"), context="Bob: Broken"
     )
     request = await brief(teller, said.chat, People({"U1": "Ann"}))
-    assert texts(request.turns) == [words.THREAD_CONTEXT.format(context="Bob: Broken", text="Ann: This?")]
+    assert texts(request.turns) == [strings.THREAD_CONTEXT.format(context="Bob: Broken", text="Ann: This?")]
 
 
 async def test_the_newest_images_are_sent_again_and_none_to_a_model_that_does_not_see(teller: Teller) -> None:

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from bot.replies import lease
-from bot.replies.lease import SURE, Lease, Moment
+from bot.answers import lease
+from bot.answers.lease import SURE, Lease, Moment
 
 
 def long_ago() -> Moment:

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.replies.live import joined
+from bot.answers.events import joined
 
 Told = list[tuple[str, dict[str, Any]]]
 

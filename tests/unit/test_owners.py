@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.replies import owners
-from bot.replies.owners import new_owner, surely_dead
+from bot.answers import workers
+from bot.answers.workers import new_owner, surely_dead
 
 
 def test_every_process_start_has_a_name_of_its_own() -> None:
@@ -56,7 +56,7 @@ def test_a_container_of_the_same_name_is_far_unless_only_one_can_have_the_file()
 
 
 def test_where_the_system_tells_nothing_only_one_machine_knows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(owners, "_BOOT", Path("/nowhere"))
+    monkeypatch.setattr(workers, "_BOOT", Path("/nowhere"))
     me = new_owner()
     gone = ended(me)
     assert surely_dead(gone, me, one_machine=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bot import words
+from bot import strings
 
 ROOT = Path(__file__).parents[2]
 FOR_OPERATORS = {"checks.py", "installing.py"}
@@ -48,7 +48,7 @@ def test_no_surface_has_words_of_its_own(path: Path) -> None:
 
 
 def texts() -> Iterator[str]:
-    for name, value in vars(words).items():
+    for name, value in vars(strings).items():
         if name.isupper():
             if isinstance(value, str):
                 yield value

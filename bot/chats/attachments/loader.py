@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from bot.chats import attachments
-from bot.chats.attachments import LARGEST_FILE, TEXT_BYTES, Kind, Report, TextFile
+from bot.chats.attachments import rules
+from bot.chats.attachments.images import fit, image_kind
+from bot.chats.attachments.rules import LARGEST_FILE, TEXT_BYTES, Kind, Report, TextFile
+from bot.chats.attachments.text import decode
 from bot.chats.models import ModelChoice
-from bot.chats.pictures import fit, image_kind
-from bot.chats.plaintext import decode
 from bot.domain import Answer, Chat, Image, Message, SharedFile
 from bot.errors import FileProblem, Unreadable
 from storage.chats import Chats
@@ -68,7 +68,7 @@ class Enclosures:
         """
         changed = False
         for message in history:
-            if attachments.pending(message.files):
+            if rules.pending(message.files):
                 asked = message.id == answer.question_id
                 changed = await self._settle(chat, message, answer if asked else None) or changed
         return changed
@@ -76,18 +76,18 @@ class Enclosures:
     async def _settle(self, chat: Chat, message: Message, answer: Answer | None) -> bool:
         sees = self.sees(chat)
         waits = [file for file in message.files if not sees and file.problem is None and _is_image(file)]
-        fetched = [file for file in attachments.pending(message.files) if file not in waits]
+        fetched = [file for file in rules.pending(message.files) if file not in waits]
         found: list[Found] = await asyncio.gather(*(self._bring(chat.team, file) for file in fetched))
         images = tuple(one for one in found if isinstance(one, Image))
         texts = [one for one in found if isinstance(one, TextFile)]
-        text, cut = attachments.enclose(message.text, texts)
+        text, cut = rules.enclose(message.text, texts)
         failed = tuple(one for one in found if isinstance(one, SharedFile))
         report = Report(tuple(file for file in failed if not file.before), cut)
         if not sees and (answer is None or answer.attempt <= 1):
             report = replace(report, unseen=_unseen(waits, fetched, found))
         if answer is not None:
             if report.unreadable and not (text or images or message.images or waits):
-                raise Unreadable(" ".join(attachments.sentences(report)))
+                raise Unreadable(" ".join(rules.sentences(report)))
             if report:
                 self._tell(chat, message, report)
         if not fetched:
@@ -102,7 +102,7 @@ class Enclosures:
         try:
             async with self._room:
                 file = replace(await self._source.describe(team, file), before=file.before)
-                if problem := attachments.problem(file):
+                if problem := rules.problem(file):
                     raise FileProblem(problem)
                 return await self._read(team, file)
         except FileProblem as error:
@@ -110,7 +110,7 @@ class Enclosures:
 
     async def _read(self, team: str, file: SharedFile) -> Image | TextFile:
         """Raises FileProblem. Slack's own small picture serves where the image itself cannot be used."""
-        expected = attachments.kind(file)
+        expected = rules.kind(file)
         if expected is Kind.IMAGE and _only_by_thumb(file):
             return await self._picture(await self._source.fetch(team, file, LARGEST_FILE, thumb=True), file)
         most = TEXT_BYTES if expected is Kind.TEXT else LARGEST_FILE
@@ -145,11 +145,11 @@ def _unseen(waits: Sequence[SharedFile], fetched: Sequence[SharedFile], found: S
 
 
 def _is_image(file: SharedFile) -> bool:
-    return attachments.kind(file) is Kind.IMAGE
+    return rules.kind(file) is Kind.IMAGE
 
 
 def _only_by_thumb(file: SharedFile) -> bool:
-    return file.thumb is not None and attachments.problem(replace(file, thumb=None)) is not None
+    return file.thumb is not None and rules.problem(replace(file, thumb=None)) is not None
 
 
 def _language(file: SharedFile) -> str:

@@ -1,7 +1,7 @@
 """From a waiting answer to its end: claim, ask the model, show, store. Whatever happens, the end is written.
 
 One task serves one chat, so its answers come one at a time and in order; the claim in the database holds that across
-processes. A running answer belongs to its owner as long as the lease is renewed; `bot.replies.recovery` does that.
+processes. A running answer belongs to its owner as long as the lease is renewed; `bot.answers.recovery` does that.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from bot.answers.events import Live
+from bot.answers.lease import LEASE, Lease, Moment
+from bot.answers.retry import patiently
+from bot.answers.sink import ReplySink, SinkFactory
 from bot.domain import Answer, Chat, Done, Ending, Event, Part, Status, Token, Usage
 from bot.errors import BrokenOff, ChatNotFound, EmptyAnswer, ProviderError, StorageError
 from bot.observability import Metrics, bound, get_logger
 from bot.providers.base import Request
-from bot.replies.lease import LEASE, Lease, Moment
-from bot.replies.live import Live
-from bot.replies.patience import patiently
-from bot.replies.sink import ReplySink, SinkFactory
 from storage.chats import Chats
 from storage.replies import Replies
 

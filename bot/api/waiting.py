@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from bot.api.errors import going_down
-from bot.chats.changes import Ended, Entitled, Listener, Restarted, Wrote
+from bot.chats.api_service import Exchange, Programs
 from bot.chats.feed import Feed
-from bot.chats.programs import Exchange, Programs
+from bot.chats.feed_events import Ended, Entitled, Listener, Restarted, Wrote
 from bot.domain import Answer, Chat, Person, Status, TitleBy
 from storage.coordination import SlowReader
 

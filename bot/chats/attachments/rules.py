@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from bot import words
-from bot.chats.pictures import KINDS, fit, image_kind
+from bot import strings
+from bot.chats.attachments.images import KINDS, fit, image_kind
 from bot.domain import Image, SharedFile
 from bot.errors import BadInput, FileProblem
 
@@ -158,21 +158,21 @@ def sentences(report: Report, shown: Callable[[str], str] = str) -> list[str]:
     by_problem: dict[str, list[str]] = {}
     for file in report.unreadable:
         by_problem.setdefault(file.problem or "unreachable", []).append(shown(one_line(file.name)))
-    told = [words.file_problem(code, listed(names)) for code, names in by_problem.items()]
+    told = [strings.file_problem(code, listed(names)) for code, names in by_problem.items()]
     if report.cut:
         names = listed([shown(one_line(name)) for name in report.cut])
-        told.append(words.FILES_CUT.format(names=names, count=LONGEST_TEXTS))
+        told.append(strings.FILES_CUT.format(names=names, count=LONGEST_TEXTS))
     return told
 
 
 def listed(names: Sequence[str]) -> str:
     """a, b and c."""
-    return names[0] if len(names) == 1 else words.AND.format(rest=", ".join(names[:-1]), last=names[-1])
+    return names[0] if len(names) == 1 else strings.AND.format(rest=", ".join(names[:-1]), last=names[-1])
 
 
 def one_line(name: str) -> str:
     """A name as it can be shown: never longer than a line."""
-    name = " ".join(name.split()) or words.FILE_UNNAMED
+    name = " ".join(name.split()) or strings.FILE_UNNAMED
     return name if len(name) <= _NAME else f"{name[: _NAME - 13]}…{name[-12:]}"
 
 
@@ -182,10 +182,10 @@ def one_line(name: str) -> str:
 def image(data: bytes, name: str = "image") -> Image:
     """Raises BadInput for what is too large or no picture that models take."""
     if len(data) > LARGEST_IMAGE:
-        raise BadInput(words.IMAGE_TOO_LARGE.format(megabytes=LARGEST_IMAGE // 1_000_000))
+        raise BadInput(strings.IMAGE_TOO_LARGE.format(megabytes=LARGEST_IMAGE // 1_000_000))
     mime = image_kind(data)
     if mime is None:
-        raise BadInput(words.IMAGE_UNKNOWN)
+        raise BadInput(strings.IMAGE_UNKNOWN)
     return Image(name, mime, data)
 
 
@@ -193,18 +193,18 @@ def image_from_text(text: str, name: str = "image") -> Image:
     """A picture from a data URL or plain base64. Addresses are refused: nothing is fetched. Raises BadInput."""
     found = _DATA_URL.fullmatch(text)
     if found is None and re.match(r"[a-z][a-z0-9+.-]*:", text, re.IGNORECASE):
-        raise BadInput(words.IMAGE_NOT_FETCHED)
+        raise BadInput(strings.IMAGE_NOT_FETCHED)
     try:
         data = base64.b64decode("".join((found["data"] if found else text).split()), validate=True)
     except (binascii.Error, ValueError):
-        raise BadInput(words.IMAGE_UNREADABLE) from None
+        raise BadInput(strings.IMAGE_UNREADABLE) from None
     return image(data, name)
 
 
 def images(found: list[Image]) -> tuple[Image, ...]:
     """The same, if they are not too many. Raises BadInput."""
     if len(found) > MOST_IMAGES:
-        raise BadInput(words.IMAGES_TOO_MANY.format(count=MOST_IMAGES))
+        raise BadInput(strings.IMAGES_TOO_MANY.format(count=MOST_IMAGES))
     return tuple(found)
 
 
@@ -213,15 +213,15 @@ def fitted(found: Iterable[Image]) -> tuple[Image, ...]:
     try:
         return tuple(fit(each.data, each.name) for each in found)
     except FileProblem as error:
-        raise BadInput(words.IMAGE_TOO_WIDE if error.code == "too_large" else words.IMAGE_BROKEN) from error
+        raise BadInput(strings.IMAGE_TOO_WIDE if error.code == "too_large" else strings.IMAGE_BROKEN) from error
 
 
 def with_texts(text: str, files: list[TextFile]) -> str:
     """The message with its attached texts, each in a fence that its content cannot close. Raises BadInput."""
     if len(files) > MOST_TEXTS:
-        raise BadInput(words.TEXTS_TOO_MANY.format(count=MOST_TEXTS))
+        raise BadInput(strings.TEXTS_TOO_MANY.format(count=MOST_TEXTS))
     if sum(len(file.content) for file in files) > LONGEST_TEXTS:
-        raise BadInput(words.TEXTS_TOO_LONG.format(count=LONGEST_TEXTS))
+        raise BadInput(strings.TEXTS_TOO_LONG.format(count=LONGEST_TEXTS))
     return _joined(text, files)
 
 
@@ -234,7 +234,7 @@ def _fenced(file: TextFile) -> str:
     fence = "`" * max(3, longest + 1)
     language = file.kind.rpartition("/")[2]
     language = language if re.fullmatch(r"[\w+#.-]{1,30}", language) else ""
-    label = words.ATTACHED_BEFORE if file.before else words.ATTACHED_TEXT
+    label = strings.ATTACHED_BEFORE if file.before else strings.ATTACHED_TEXT
     name = label.format(name=" ".join(file.name.split()))
-    more = f"\n{words.ATTACHED_TEXT_CUT.format(count=len(file.content))}" if file.cut else ""
+    more = f"\n{strings.ATTACHED_TEXT_CUT.format(count=len(file.content))}" if file.cut else ""
     return f"{name}\n{fence}{language}\n{file.content}\n{fence}{more}"

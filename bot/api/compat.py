@@ -9,9 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from bot.api.auth import Gate
 from bot.api.errors import ApiError
-from bot.api.exchanges import waiting
 from bot.api.rest import COMMON, EXCHANGE, MISSING, WITH_BODY, failure
-from bot.api.shapes import (
+from bot.api.schemas import (
     LONGEST_KEY,
     Content,
     Enclosures,
@@ -25,8 +24,9 @@ from bot.api.shapes import (
     iso,
     storable,
 )
+from bot.api.waiting import waiting
+from bot.chats.api_service import Exchange, Post, Programs, unwritten
 from bot.chats.feed import Feed
-from bot.chats.programs import Exchange, Post, Programs, unwritten
 from bot.domain import Chat, Message, Person, Role, Status
 from storage.chats import Said
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from bot.domain import Done, Event, Thinking, Token, Usage
 from bot.errors import BrokenOff, EmptyAnswer, Filtered, Garbled, ProviderError, ServerFault
-from bot.providers.faults import error_in, fault_of_error
+from bot.providers.errors import error_in, fault_of_error
 from bot.providers.sse import EventLines
 
 _JSON = (b"{", b"[")

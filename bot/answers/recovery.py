@@ -8,12 +8,12 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+from bot.answers.engine import Engine
+from bot.answers.events import STOPS, TEXTS, WAKES
+from bot.answers.lease import LEASE, Moment
+from bot.answers.workers import surely_dead
 from bot.errors import StorageError
 from bot.observability import Metrics, get_logger
-from bot.replies.engine import Engine
-from bot.replies.lease import LEASE, Moment
-from bot.replies.live import STOPS, TEXTS, WAKES
-from bot.replies.owners import surely_dead
 from storage.coordination import Coordination
 from storage.replies import Replies
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from bot import words
-from bot.chats.attachments import one_line
+from bot import strings
+from bot.chats.attachments.rules import one_line
 from bot.domain import Answer, Chat, Message, Person, Role
 from bot.providers.base import Request, Turn
 from storage.chats import Chats, ImageBudget
@@ -27,7 +27,7 @@ class Names(Protocol):
 
 
 class Enclosing(Protocol):
-    """What a briefing needs of `bot.chats.enclosures`."""
+    """What a briefing needs of `bot.chats.attachments.loader`."""
 
     async def settle(self, chat: Chat, answer: Answer, history: Sequence[Message]) -> bool: ...
     def sees(self, chat: Chat) -> bool: ...
@@ -51,7 +51,7 @@ class Briefings:
         names: dict[str, str] = {}
         if len(authors) > 1 or chat.context:
             for user, name in authors.items():
-                names[user] = name or await self._names(Person(chat.team, user)) or words.UNKNOWN_PERSON
+                names[user] = name or await self._names(Person(chat.team, user)) or strings.UNKNOWN_PERSON
         return Request(model=chat.model, system=self._system, turns=turns(history, names, chat.context, sees=sees))
 
 
@@ -69,7 +69,7 @@ def turns(
         if message.role is Role.USER and message.author in names:
             text = f"{names[message.author]}: {text}"
         if message.role is Role.USER and context:
-            text, context = words.THREAD_CONTEXT.format(context=context, text=text), None
+            text, context = strings.THREAD_CONTEXT.format(context=context, text=text), None
         made.append(Turn(message.role, text, message.images if sees else ()))
     return made
 
@@ -77,10 +77,10 @@ def turns(
 def _notes(message: Message, sees: bool) -> list[str]:
     """What the model should know of what it does not get."""
     unseen = [*message.omitted, *(() if sees else (image.name for image in message.images))]
-    note = words.ATTACHED_EARLIER if sees else words.ATTACHED_UNSEEN
+    note = strings.ATTACHED_EARLIER if sees else strings.ATTACHED_UNSEEN
     told = [note.format(name=one_line(name)) for name in unseen]
     for file in message.files:
         waits = file.problem is None and not sees
-        note = words.ATTACHED_UNSEEN if waits else words.ATTACHED_UNREADABLE
+        note = strings.ATTACHED_UNSEEN if waits else strings.ATTACHED_UNREADABLE
         told.append(note.format(name=one_line(file.name)))
     return told

@@ -9,7 +9,7 @@ from typing import Any
 from bot.domain import ModelInfo, ModelRef
 from bot.errors import Garbled
 from bot.providers.base import ProviderSettings
-from bot.providers.faults import error_in, fault_of_error
+from bot.providers.errors import error_in, fault_of_error
 
 _NO_CHAT = re.compile(
     r"(^|/)(text-embedding|whisper|tts-|dall-e|babbage-|davinci-|omni-moderation|text-moderation|gpt-image|sora)"

@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from bot.chats import attachments
-from bot.chats.attachments import TextFile
-from bot.chats.programs import Post
+from bot.chats.api_service import Post
+from bot.chats.attachments import rules
+from bot.chats.attachments.rules import TextFile
 from bot.domain import Chat, Image, Message, ModelInfo
 
 LONGEST_CONTENT = 200_000
@@ -131,7 +131,7 @@ class ArtifactIn(BaseModel):
 
     name: Text = Field(max_length=200, examples=["notes.md"])
     type: Text = Field("text/plain", max_length=100, examples=["text/markdown"])
-    content: Text = Field(max_length=attachments.LONGEST_TEXTS)
+    content: Text = Field(max_length=rules.LONGEST_TEXTS)
 
 
 class Enclosures(BaseModel):
@@ -142,15 +142,15 @@ class Enclosures(BaseModel):
 
     def post(self, text: str, key: str | None = None) -> Post:
         """Raises BadInput."""
-        pictures = attachments.images([_image(one) for one in (self.images or [])[: attachments.MOST_IMAGES + 1]])
+        pictures = rules.images([_image(one) for one in (self.images or [])[: rules.MOST_IMAGES + 1]])
         files = [TextFile(one.name, one.type, one.content) for one in self.artifacts or ()]
-        return Post(attachments.with_texts(text, files), pictures, key)
+        return Post(rules.with_texts(text, files), pictures, key)
 
 
 def _image(given: str | ImageIn) -> Image:
     if isinstance(given, str):
-        return attachments.image_from_text(given)
-    return attachments.image_from_text(given.data, given.name or "image")
+        return rules.image_from_text(given)
+    return rules.image_from_text(given.data, given.name or "image")
 
 
 class NewMessageIn(Enclosures):

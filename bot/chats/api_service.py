@@ -7,12 +7,12 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from bot import words
-from bot.chats import attachments
+from bot import strings
+from bot.answers.events import Live
+from bot.chats.attachments import rules
 from bot.chats.models import ModelChoice
 from bot.domain import DEFAULT_TITLE, Answer, Chat, Image, Message, ModelInfo, ModelRef, Person, Role, Status
 from bot.errors import BadInput, ChatBusy, ChatNotFound, NothingToRetry
-from bot.replies.live import Live
 from storage.chats import Chats, NewMessage, Page, Said
 from storage.people import People
 from storage.replies import Replies
@@ -163,7 +163,7 @@ class Programs:
     def _must_see(self, model: ModelRef, post: Post) -> None:
         info = self.models.info(model)
         if post.images and not (info and info.vision):
-            raise BadInput(words.MODEL_CANNOT_SEE.format(model=self.models.label(model)))
+            raise BadInput(strings.MODEL_CANNOT_SEE.format(model=self.models.label(model)))
 
     def _tell(self, said: Said) -> None:
         if not said.duplicate:
@@ -180,7 +180,7 @@ async def _fitting(post: Post) -> Post:
     """The same with its images as models take them. Raises BadInput for broken ones."""
     if not post.images:
         return post
-    return replace(post, images=await asyncio.to_thread(attachments.fitted, post.images))
+    return replace(post, images=await asyncio.to_thread(rules.fitted, post.images))
 
 
 def known_id(text: str) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from bot.api.front import Doorway
+from bot.answers.events import Live
+from bot.api.middleware import Doorway
 from bot.api.server import serving
 from bot.config import Delivery, Settings, no_models
 from bot.errors import SettingsError
@@ -13,7 +14,6 @@ from bot.manifest import bot_scopes
 from bot.observability import Metrics, get_logger
 from bot.providers.base import ProviderSettings
 from bot.providers.registry import Providers, answers
-from bot.replies.live import Live
 from bot.tasks import Tasks
 from handlers.budgets import Budgets
 from handlers.connection import new_client, new_session
