@@ -42,12 +42,12 @@ from handlers.surface import Surface
 from handlers.told import FileNotices
 from handlers.via import ViaMessages
 from handlers.waiting import WaitingMarks
+from storage.answers import Replies
+from storage.chat_requests import Questions
 from storage.chats import Chats
-from storage.database import Database
+from storage.engine.database import Database
+from storage.engine.schema_version import Schema, schema_of
 from storage.people import People
-from storage.questions import Questions
-from storage.replies import Replies
-from storage.schema import Schema, schema_of
 from storage.tokens import Tokens
 
 

@@ -17,7 +17,7 @@ from bot.errors import SettingsError
 from bot.manifest import bot_scopes, manifest
 from bot.observability import configure_logging, get_logger
 from bot.providers.base import ProviderSettings
-from storage.database import Database
+from storage.engine.database import Database
 
 log = get_logger(__name__)
 

@@ -12,10 +12,10 @@ from bot.manifest import bot_scopes
 from bot.providers.registry import Health, Providers
 from handlers.checks import Finding, check_app_token, check_bot_token, check_client
 from storage.coordination import open_coordination
-from storage.database import Database
+from storage.encryption import Seal
+from storage.engine.database import Database
+from storage.engine.schema_version import Schema, schema_of
 from storage.installations import Installations, Standing
-from storage.schema import Schema, schema_of
-from storage.sealing import Seal
 
 __all__ = ["Finding", "examine"]
 

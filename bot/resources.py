@@ -20,9 +20,9 @@ from handlers.connection import new_client, new_session
 from handlers.installing import InstallPages, OAuthClient
 from handlers.workspaces import Desks, ManyWorkspaces, OneWorkspace
 from storage.coordination import Coordination, open_coordination
-from storage.database import Database
+from storage.encryption import Seal, WrongKey
+from storage.engine.database import Database
 from storage.installations import Installations
-from storage.sealing import Seal, WrongKey
 
 log = get_logger(__name__)
 

@@ -11,7 +11,7 @@ from bot.chats.models import menu_key
 from bot.domain import Answer, Chat, Ending, ModelInfo, Status
 from bot.providers.catalogue import ModelGroup
 from handlers.text import mrkdwn_escape, plain
-from storage.questions import Question
+from storage.chat_requests import Question
 
 Block = dict[str, Any]
 

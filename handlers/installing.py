@@ -22,8 +22,8 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot import strings
 from bot.errors import StorageError
 from bot.observability import get_logger
+from storage.encryption import Seal, WrongKey
 from storage.installations import Installations, Installed
-from storage.sealing import Seal, WrongKey
 
 log = get_logger(__name__)
 

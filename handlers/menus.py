@@ -23,8 +23,8 @@ from handlers.recap import recap
 from handlers.slack import LATE, Directory, NotInstalled, Refused, Slack, SlackError, Unsure
 from handlers.text import plain
 from handlers.waiting import WaitingMarks
+from storage.chat_requests import Question, Questions
 from storage.chats import Chats, Said
-from storage.questions import Question, Questions
 
 log = get_logger(__name__)
 

@@ -14,7 +14,7 @@ from handlers import blocks, payloads
 from handlers.payloads import Press
 from handlers.slack import Slack
 from handlers.surface import Surface, team_of
-from storage.questions import Question
+from storage.chat_requests import Question
 
 
 def register(app: AsyncApp, surface: Surface) -> None:

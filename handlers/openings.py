@@ -20,7 +20,7 @@ from handlers.names import Names
 from handlers.slack import Directory, NotInstalled, Refused, Slack, SlackError, Unsure
 from handlers.text import mrkdwn_escape, plain
 from handlers.views import Wanted
-from storage.questions import Question, Questions
+from storage.chat_requests import Question, Questions
 
 log = get_logger(__name__)
 

@@ -15,8 +15,8 @@ from handlers.manner import Manner
 from handlers.slack import Directory, NotInstalled
 from handlers.via import ViaMessages
 from handlers.waiting import WaitingMarks
+from storage.answers import Replies
 from storage.chats import Chats
-from storage.replies import Replies
 
 log = get_logger(__name__)
 

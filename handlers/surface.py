@@ -25,7 +25,7 @@ from handlers.talks import Talks
 from handlers.told import FileNotices
 from handlers.waiting import WaitingMarks
 from handlers.workspaces import Workspaces
-from storage.questions import Question
+from storage.chat_requests import Question
 from storage.tokens import Tokens
 
 

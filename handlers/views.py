@@ -15,7 +15,7 @@ from bot.domain import ModelInfo, SharedFile
 from handlers.blocks import NEW_CHAT, Block, button, context, has_block, option, section
 from handlers.lists import Listing, Look
 from handlers.text import mrkdwn_escape, plain
-from storage.questions import Question
+from storage.chat_requests import Question
 
 View = dict[str, Any]
 

@@ -7,7 +7,7 @@ import asyncio
 from bot.errors import StorageError
 from bot.tasks import Tasks
 from handlers.slack import Slack
-from storage.replies import Replies
+from storage.answers import Replies
 
 REACTION = "hourglass_flowing_sand"
 MOST = 1_000

@@ -10,13 +10,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain import DEFAULT_TITLE, Chat, Image, Message, ModelRef, Person, Place, SharedFile, TitleBy
 from bot.errors import ChatBusy, ChatNotFound, LimitReached
-from storage.columns import new_id, utc_now
-from storage.database import Conflict, Database
-from storage.exchange import NewMessage, Said, busy, find_exchange, store_exchange, take_two, used_exchange
+from storage.chat_list import Page, list_chats
+from storage.engine.database import Conflict, Database
+from storage.engine.types import new_id, utc_now
 from storage.images import HeldImages, ImageBudget
-from storage.listing import Page, list_chats
+from storage.messages import NewMessage, Said, busy, find_exchange, store_exchange, take_two, used_exchange
+from storage.queries import AUTHORS, CHAT, CHAT_AT, HEARD_AT, TOLD
 from storage.rows import from_files, image_rows, to_chat, to_message
-from storage.statements import AUTHORS, CHAT, CHAT_AT, HEARD_AT, TOLD
 from storage.tables import attachments, chats, messages, participants, questions
 
 __all__ = ["Chats", "ImageBudget", "NewMessage", "Page", "Said"]

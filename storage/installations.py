@@ -9,10 +9,10 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Row, and_, delete, or_, select, update
 
-from storage.columns import database_time, utc_now
-from storage.database import Database
-from storage.sealing import Seal, WrongKey
-from storage.statements import insert_new
+from storage.encryption import Seal, WrongKey
+from storage.engine.database import Database
+from storage.engine.types import database_time, utc_now
+from storage.queries import insert_new
 from storage.tables import api_tokens, installations, workspaces
 
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from sqlalchemy import case, literal, select, tuple_
 
 from bot.domain import ModelRef, Person
-from storage.columns import utc_now
-from storage.database import Database
-from storage.statements import insert_new
+from storage.engine.database import Database
+from storage.engine.types import utc_now
+from storage.queries import insert_new
 from storage.tables import feedback, people
 
 

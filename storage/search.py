@@ -44,7 +44,7 @@ from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain import Person
-from storage.columns import SafeText, UtcTime
+from storage.engine.types import SafeText, UtcTime
 from storage.tables import ID, chats, messages, participants
 
 Place = tuple[datetime, str]

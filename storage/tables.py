@@ -22,7 +22,7 @@ from sqlalchemy import (
     not_,
 )
 
-from storage.columns import SafeText, UtcTime
+from storage.engine.types import SafeText, UtcTime
 
 metadata = MetaData(
     naming_convention={

@@ -10,8 +10,8 @@ from datetime import timedelta
 from sqlalchemy import and_, or_, select, update
 
 from bot.domain import Person
-from storage.columns import database_time
-from storage.database import Database
+from storage.engine.database import Database
+from storage.engine.types import database_time
 from storage.tables import api_tokens
 
 PREFIX = "bob_"

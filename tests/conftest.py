@@ -16,7 +16,7 @@ from hypothesis import settings
 for _helpers in ("browser", "cluster", "slack", "storage"):  # what they assert shall be explained as tests' asserts are
     pytest.register_assert_rewrite(f"tests.{_helpers}")
 
-from storage.database import Database  # noqa: E402
+from storage.engine.database import Database  # noqa: E402
 from storage.tables import metadata  # noqa: E402
 from tests import services  # noqa: E402
 from tests.fair import FairLoop  # noqa: E402

@@ -22,8 +22,8 @@ from bot.domain import Answer, Chat, Done, Ending, Event, Part, Status, Token, U
 from bot.errors import BrokenOff, ChatNotFound, EmptyAnswer, ProviderError, StorageError
 from bot.observability import Metrics, bound, get_logger
 from bot.providers.base import Request
+from storage.answers import Replies
 from storage.chats import Chats
-from storage.replies import Replies
 
 log = get_logger(__name__)
 

@@ -14,8 +14,8 @@ from bot.answers.lease import LEASE, Moment
 from bot.answers.workers import surely_dead
 from bot.errors import StorageError
 from bot.observability import Metrics, get_logger
+from storage.answers import Replies
 from storage.coordination import Coordination
-from storage.replies import Replies
 
 log = get_logger(__name__)
 

@@ -13,9 +13,9 @@ from bot.chats.attachments import rules
 from bot.chats.models import ModelChoice
 from bot.domain import DEFAULT_TITLE, Answer, Chat, Image, Message, ModelInfo, ModelRef, Person, Role, Status
 from bot.errors import BadInput, ChatBusy, ChatNotFound, NothingToRetry
+from storage.answers import Replies
 from storage.chats import Chats, NewMessage, Page, Said
 from storage.people import People
-from storage.replies import Replies
 
 VIA = "api:"
 """Begins the source of every message that came from a program."""

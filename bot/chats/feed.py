@@ -19,9 +19,9 @@ from bot.chats.feed_events import MOST_UNREAD, Change, Ended, Entitled, Listener
 from bot.domain import Answer, Chat, Person, Status
 from bot.errors import StorageError
 from bot.observability import get_logger
+from storage.answers import Replies
 from storage.chats import Chats
 from storage.coordination import Coordination
-from storage.replies import Replies
 
 log = get_logger(__name__)
 

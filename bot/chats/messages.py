@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from bot.domain import ModelRef, Place, SharedFile
+from storage.chat_requests import Question
 from storage.chats import Said
-from storage.questions import Question
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,10 @@ from bot.chats.messages import Choice, Chosen, Heard, Hearing, Utterance
 from bot.chats.models import ModelChoice
 from bot.domain import Answer, Chat, ModelInfo, ModelRef, Person, Place, SharedFile, TitleBy
 from bot.errors import ChatNotFound, LimitReached
+from storage.answers import Replies
+from storage.chat_requests import Question, Questions
 from storage.chats import Chats, NewMessage, Page, Said
 from storage.people import People, Profile
-from storage.questions import Question, Questions
-from storage.replies import Replies
 
 PAGE = 10
 """Chats on one page of a list."""

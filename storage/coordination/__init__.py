@@ -18,7 +18,7 @@ async def open_coordination(url: str) -> Coordination:
     if scheme == "memory":
         return MemoryCoordination()
     if scheme in ("redis", "rediss", "unix"):
-        from storage.coordination.redis_backend import RedisCoordination  # some six megabytes, for replicas alone
+        from storage.coordination.redis import RedisCoordination
 
         return RedisCoordination(url)
     raise SettingsError("REDIS_URL must begin with redis:// or rediss://, such as redis://localhost:6379/0")

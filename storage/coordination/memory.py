@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from storage.coordination.base import Grant, Signal
-from storage.coordination.hub import Hub, Inbox
+from storage.coordination.pubsub import Hub, Inbox
 
 _MANY = 10_000
 _STALE = 3600.0  # seconds after which a bucket nobody asked is full again, whatever its rate, and may be forgotten

@@ -1,4 +1,4 @@
-"""Alembic's environment: the connection is given by `storage.migrate`, and so is the transaction around everything."""
+"""Alembic's environment: `storage.engine.migrate` provides the connection and the transaction around it."""
 
 from __future__ import annotations
 

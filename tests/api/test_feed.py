@@ -10,11 +10,11 @@ from bot.answers.events import topic
 from bot.chats.feed import Feed
 from bot.chats.feed_events import Ended, Listener, Restarted, Wrote
 from bot.domain import Ending, Person, Status
+from storage.answers import Replies
 from storage.chats import Chats
 from storage.coordination import SlowReader
 from storage.coordination.memory import MemoryCoordination
-from storage.database import Database
-from storage.replies import Replies
+from storage.engine.database import Database
 from tests.storage.saying import Teller
 
 PIECES = [f"piece {number} " for number in range(300)]

@@ -27,10 +27,10 @@ import psycopg
 from sqlalchemy import event
 
 from bot.domain import Ending, Person, Place, Status
+from storage.answers import Replies
+from storage.chat_requests import Questions
 from storage.chats import Chats, NewMessage
-from storage.database import Database
-from storage.questions import Questions
-from storage.replies import Replies
+from storage.engine.database import Database
 from tests import services
 from tests.bench import filling
 from tests.bench.filling import PER_CHAT, TEAM, Heavy, chat_id, heavy, place_of

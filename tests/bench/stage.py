@@ -23,9 +23,9 @@ from bot.sandbox.model_scripts import ModelScript, words
 from bot.sandbox.models import Asked, ModelServer, create_models_app
 from bot.sandbox.records import Message
 from bot.sandbox.server import Sandbox
+from storage.answers import Replies
 from storage.chats import Chats, NewMessage
-from storage.database import Database
-from storage.replies import Replies
+from storage.engine.database import Database
 from tests.services import free_port
 
 MODEL = "demo/quick"

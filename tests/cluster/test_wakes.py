@@ -17,11 +17,11 @@ from bot.answers.sink import Control, NowhereSink, ReplySink
 from bot.domain import Answer, Chat, Done, Ending, Event, ModelRef, Part, Status, Token
 from bot.observability import Metrics
 from bot.providers.base import Request
+from storage.answers import Replies
 from storage.chats import Chats, NewMessage
 from storage.coordination import Coordination
 from storage.coordination.memory import MemoryCoordination
-from storage.database import Database
-from storage.replies import Replies
+from storage.engine.database import Database
 
 pytestmark = pytest.mark.usefixtures("no_sweep")
 

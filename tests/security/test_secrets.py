@@ -13,9 +13,9 @@ from pydantic import SecretStr
 
 from bot.errors import StorageError
 from bot.sandbox.model_scripts import Fault, ModelScript
-from storage.database import Database
+from storage.encryption import Seal
+from storage.engine.database import Database
 from storage.installations import Installations, Installed
-from storage.sealing import Seal
 from tests.api.conftest import Api, address, client, token_for
 from tests.api.test_http_mode import HttpWorld
 from tests.security.mouths import leaves

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from bot.doctor import examine
 from bot.errors import SettingsError
 from handlers.installing import STATE_LIFE
-from storage.sealing import _key
+from storage.encryption import _key
 from tests.slack.estate import CHATS_OF, KEY, Browser, Estate, strangers_may_knock
 from tests.slack.world import World
 

@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator
 import pytest
 
 from bot.domain import Place
+from storage.answers import Replies
+from storage.chat_requests import Questions
 from storage.chats import Chats
-from storage.database import Database
+from storage.engine.database import Database
 from storage.people import People
-from storage.questions import Questions
-from storage.replies import Replies
 from tests.storage.saying import Teller
 
 

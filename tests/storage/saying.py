@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bot.domain import Answer, Chat, Ending, ModelRef, Place, Status
+from storage.answers import Replies
 from storage.chats import Chats, NewMessage, Said
-from storage.replies import Replies
 
 MODEL = ModelRef("openrouter", "meta/llama-3:free")
 

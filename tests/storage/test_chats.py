@@ -8,8 +8,8 @@ import pytest
 
 from bot.domain import DEFAULT_TITLE, Image, ModelRef, Person, Place, Role, SharedFile, Status, TitleBy
 from bot.errors import BadInput, ChatNotFound, LimitReached
+from storage.chat_requests import Questions
 from storage.chats import Chats, ImageBudget, NewMessage
-from storage.questions import Questions
 from tests.storage.saying import MODEL, Teller
 
 PNG = Image("a.png", "image/png", b"\x89PNG\x00")

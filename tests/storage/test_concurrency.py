@@ -7,10 +7,10 @@ from collections import Counter
 
 from bot.domain import Ending, Place, SharedFile, Status
 from bot.errors import LimitReached
+from storage.answers import Replies
+from storage.chat_requests import Questions
 from storage.chats import Chats, NewMessage, Said
-from storage.database import Database
-from storage.questions import Questions
-from storage.replies import Replies
+from storage.engine.database import Database
 from tests.storage.saying import MODEL, Teller
 
 

@@ -13,8 +13,8 @@ import pytest
 from sqlalchemy import delete, func, insert, select, text
 
 from bot.errors import SettingsError, StorageError
-from storage.columns import database_time, new_id, utc_now
-from storage.database import Conflict, Database
+from storage.engine.database import Conflict, Database
+from storage.engine.types import database_time, new_id, utc_now
 from storage.tables import api_tokens, people
 
 
@@ -243,7 +243,7 @@ async def test_a_killed_writer_leaves_a_database_that_goes_on(database_url: str)
     script = (
         "import asyncio, sys\n"
         "from sqlalchemy import text\n"
-        "from storage.database import Database\n"
+        "from storage.engine.database import Database\n"
         "async def main():\n"
         "    database = Database.open(sys.argv[1])\n"
         "    await database.migrate()\n"
@@ -272,7 +272,7 @@ async def test_a_killed_writer_leaves_a_database_that_goes_on(database_url: str)
 async def test_a_writer_that_stands_still_keeps_nobody_from_writing(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("storage.database._IDLE", 0.3)
+    monkeypatch.setattr("storage.engine.database._IDLE", 0.3)
     still, other = Database.open(database_url), Database.open(database_url)
     await still.migrate()
     async with other.begin() as connection:

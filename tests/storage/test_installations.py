@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import select, update
 
 from bot.domain import Person
-from storage.database import Database
+from storage.encryption import Seal, WrongKey
+from storage.engine.database import Database
 from storage.installations import Installations, Installed
-from storage.sealing import Seal, WrongKey
 from storage.tables import installations as table
 from storage.tokens import Tokens
 

@@ -15,13 +15,13 @@ from sqlalchemy import Connection, inspect, text
 
 import storage.migrations
 from bot.errors import StorageError
-from storage.database import Database
-from storage.migrate import configuration, revisions
+from storage.engine.database import Database
+from storage.engine.migrate import configuration, revisions
 from storage.tables import metadata
 
 MIGRATE = """
 import asyncio, sys
-from storage.database import Database
+from storage.engine.database import Database
 async def main():
     database = Database.open(sys.argv[1])
     await database.migrate()

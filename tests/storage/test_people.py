@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from bot.domain import ModelRef, Person
-from storage.database import Conflict, Database
+from storage.engine.database import Conflict, Database
 from storage.people import People, Profile
 from storage.tables import api_tokens
 from storage.tokens import Tokens

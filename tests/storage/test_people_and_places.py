@@ -8,11 +8,11 @@ import pytest
 
 from bot.domain import ModelRef, Person, Place, Status
 from bot.errors import ModelGone
+from storage.answers import Replies
+from storage.chat_requests import Questions
 from storage.chats import Chats, NewMessage
-from storage.database import Database
+from storage.engine.database import Database
 from storage.people import People
-from storage.questions import Questions
-from storage.replies import Replies
 from tests.storage.saying import MODEL, Teller
 
 OTHER = ModelRef("ollama", "tiny:1b")

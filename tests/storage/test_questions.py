@@ -8,8 +8,8 @@ import pytest
 
 from bot.domain import ModelRef, Place, SharedFile
 from bot.errors import ChatNotFound
+from storage.chat_requests import Questions
 from storage.chats import Chats, NewMessage
-from storage.questions import Questions
 from tests.storage.saying import MODEL
 
 PNG = SharedFile("F1", "a.png", "image/png", 3, "https://files.slack.com/a.png")

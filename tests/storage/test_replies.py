@@ -8,9 +8,9 @@ import pytest
 
 from bot.domain import Ending, ModelRef, Part, Status, Usage
 from bot.errors import ChatNotFound
+from storage.answers import Replies
 from storage.chats import Chats
-from storage.database import Database
-from storage.replies import Replies
+from storage.engine.database import Database
 from tests.storage.saying import Teller
 
 DONE = Ending(Status.DONE, "well")

@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import text
 
 from bot.domain import Chat, Ending, Person, Status, TitleBy
+from storage.answers import Replies
 from storage.chats import Chats, NewMessage
-from storage.database import Database
-from storage.replies import Replies
+from storage.engine.database import Database
 from tests.storage.saying import MODEL, Teller
 
 ANN, BEN = Person("T1", "U1"), Person("T1", "U2")

@@ -9,9 +9,9 @@ from sqlalchemy import text
 
 from bot.domain import Person, TitleBy
 from storage import search
+from storage.chat_list import Page
 from storage.chats import Chats, NewMessage
-from storage.database import Database
-from storage.listing import Page
+from storage.engine.database import Database
 from tests.storage.saying import MODEL
 
 ANN, BEN = Person("T1", "U1"), Person("T1", "U2")

@@ -14,9 +14,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from storage.database import Database
+from storage.encryption import Seal
+from storage.engine.database import Database
 from storage.installations import Installations, Installed
-from storage.sealing import Seal
 from tests.unit.test_cli import Bobbin, bobbin, servers
 
 __all__ = ["bobbin", "servers"]

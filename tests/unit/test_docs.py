@@ -17,10 +17,10 @@ from bot.config import Settings
 from bot.domain import Person
 from bot.errors import BobbinError
 from bot.observability import Metrics
+from storage.answers import Replies
 from storage.chats import Chats
-from storage.database import Database
+from storage.engine.database import Database
 from storage.people import People
-from storage.replies import Replies
 from storage.tables import metadata
 from tests.storage.saying import Teller
 

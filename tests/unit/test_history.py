@@ -12,9 +12,9 @@ from bot import strings
 from bot.chats.prompt import IMAGES, Briefings, turns
 from bot.domain import Answer, Chat, Image, Message, Person, Role, SharedFile
 from bot.providers.base import Request, Turn
+from storage.answers import Replies
 from storage.chats import Chats, NewMessage
-from storage.database import Database
-from storage.replies import Replies
+from storage.engine.database import Database
 from tests.storage.saying import MODEL, Teller
 
 CAT, DOG = Image("cat.png", "image/png", b"cat"), Image("dog.png", "image/png", b"dog")

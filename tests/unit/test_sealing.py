@@ -8,7 +8,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from bot.errors import StorageError
-from storage.sealing import Seal, WrongKey, _key
+from storage.encryption import Seal, WrongKey, _key
 
 TOKEN = "xoxb-1-2-secret"
 

@@ -21,7 +21,7 @@ from redis.exceptions import RedisError
 
 from bot.errors import SettingsError, StorageError
 from storage.coordination.base import Grant, Signal
-from storage.coordination.hub import Hub, Inbox
+from storage.coordination.pubsub import Hub, Inbox
 from storage.coordination.scripts import HOLD, TAKE
 
 T = TypeVar("T")

@@ -11,10 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain import ModelRef, Place, SharedFile
 from bot.errors import ChatNotFound
-from storage.columns import database_time, new_id, utc_now
-from storage.database import Database
+from storage.engine.database import Database
+from storage.engine.types import database_time, new_id, utc_now
+from storage.queries import insert_new
 from storage.rows import from_files, to_files
-from storage.statements import insert_new
 from storage.tables import chats, messages, questions
 
 _OPEN = questions.c.state == "open"

@@ -6,8 +6,8 @@ from enum import StrEnum
 
 from sqlalchemy import Connection
 
-from storage.database import Database
-from storage.migrate import revision_of, revisions
+from storage.engine.database import Database
+from storage.engine.migrate import revision_of, revisions
 
 
 class Schema(StrEnum):

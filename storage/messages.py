@@ -10,9 +10,9 @@ from sqlalchemy import exists, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain import Answer, Chat, Image, Message, Role, SharedFile, Status
-from storage.columns import new_id, utc_now
+from storage.engine.types import new_id, utc_now
+from storage.queries import HEARD, NEW_ANSWER, NEW_MESSAGE, NEW_PARTICIPANT, SAID, TWO_MORE
 from storage.rows import from_files, image_rows, select_answers, to_answer, to_chat, to_message
-from storage.statements import HEARD, NEW_ANSWER, NEW_MESSAGE, NEW_PARTICIPANT, SAID, TWO_MORE
 from storage.tables import OPEN, answers, attachments, chats, messages, questions
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 PrepareSqlite = Callable[[Any, Any], None]
 
-_FOLDER = Path(__file__).parent / "migrations"
+_FOLDER = Path(__file__).parents[1] / "migrations"
 _ADVISORY_LOCK = 0x626F6262696E  # "bobbin"
 _ALEMBIC = threading.Lock()  # Alembic keeps its current environment in the module: one migration at a time in a process
 

@@ -25,7 +25,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain import Role, Status
-from storage.columns import database_time
+from storage.engine.types import database_time
 from storage.rows import select_answers
 from storage.tables import OPEN, RUNNING, WAITING, answers, attachments, chats, messages, participants, questions
 

@@ -11,21 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain import Answer, Ending, ModelRef, Part, Person, Status
 from bot.errors import ChatNotFound, ModelGone
-from storage.columns import database_time, utc_now
-from storage.database import Conflict, Database
+from storage.engine.database import Conflict, Database
+from storage.engine.types import database_time, utc_now
+from storage.queries import ACTIVE, ANSWER, FINISHED, HELD, LAPSED, MESSAGE, NEXT, NEXT_WAITING, RUNNING_BESIDE, TAKEN
 from storage.rows import from_parts, select_answers, to_answer, to_ending
-from storage.statements import (
-    ACTIVE,
-    ANSWER,
-    FINISHED,
-    HELD,
-    LAPSED,
-    MESSAGE,
-    NEXT,
-    NEXT_WAITING,
-    RUNNING_BESIDE,
-    TAKEN,
-)
 from storage.tables import OPEN, RUNNING, WAITING, answers, chats, messages, participants
 
 

@@ -19,8 +19,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import ConnectionPoolEntry, Pool, QueuePool
 
 from bot.errors import SettingsError, StorageError
-from storage.migrate import upgrade
-from storage.sqlite import SQLiteConnection, connect
+from storage.engine.migrate import upgrade
+from storage.engine.sqlite import SQLiteConnection, connect
 
 _log = logging.getLogger(__name__)
 
