@@ -43,7 +43,7 @@ async def sandbox(settings: Settings, *, host: str, port: int, on_ready: Callabl
 
     `on_ready` is told the addresses of the page and of the bot's HTTP side.
     """
-    from bot.sandbox.models import create_models_app
+    from bot.sandbox.models.server import create_models_app
     from bot.sandbox.server import Sandbox
 
     configure_logging(settings.log_level, settings.log_format, settings.secrets())

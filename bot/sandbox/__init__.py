@@ -1,12 +1,12 @@
 """A strict local stand-in for Slack: the demo's workspace, the tests' double, the benchmarks' opponent."""
 
-from .choices import options_of
-from .failures import InvalidAnswer, NotAcknowledged, SlackRefusal
-from .faults import Fault
-from .limits import Limits
-from .persons import Upload
-from .records import Ephemeral, Message, State, View
-from .server import DEFAULT_SCOPES, Sandbox
+from bot.sandbox.errors import InvalidAnswer, NotAcknowledged, SlackRefusal
+from bot.sandbox.faults.injection import Fault
+from bot.sandbox.find_elements import options_of
+from bot.sandbox.limits import Limits
+from bot.sandbox.server import DEFAULT_SCOPES, Sandbox
+from bot.sandbox.state.records import Ephemeral, Message, State, View
+from bot.sandbox.user_actions import Upload
 
 __all__ = [
     "DEFAULT_SCOPES",

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from .failures import RateLimited
+from bot.sandbox.errors import RateLimited
 
 Clock = Callable[[], float]
 

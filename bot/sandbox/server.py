@@ -15,31 +15,31 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 
-from .agents import AGENT_METHODS
-from .calls import CallRecord, Journal
-from .control import ControlApi
-from .delivery import Courier, Delivery
-from .events import DEFAULT_EVENTS, Feed
-from .failures import SlackRefusal
-from .faults import Fault, Faults, Mode
-from .files import FILE_METHODS, Uploads
-from .guard import LoopbackOnly
-from .http_route import HttpRoute
-from .interactions import Interactions
-from .limits import Clock, Limits
-from .links import Links
-from .messages import CHAT_METHODS, expire_stream
-from .modals import VIEW_METHODS, Modals, Triggers
-from .page import PageApi
-from .people import PEOPLE_METHODS
-from .persons import Persons
-from .records import Json, User
-from .responses import Responses
-from .sockets import SocketMode
-from .streams import STREAM_METHODS
-from .web_api import Tokens, WebApi
-from .wire import HttpServer, Lines
-from .workspace import Change, Workspace
+from bot.sandbox.errors import SlackRefusal
+from bot.sandbox.events.delivery import Courier, Delivery
+from bot.sandbox.events.http_delivery import HttpRoute
+from bot.sandbox.events.interactions import Interactions
+from bot.sandbox.events.response_urls import Responses
+from bot.sandbox.events.socket_mode import SocketMode
+from bot.sandbox.events.subscriptions import DEFAULT_EVENTS, Feed
+from bot.sandbox.faults.control_api import ControlApi
+from bot.sandbox.faults.injection import Fault, Faults, Mode
+from bot.sandbox.http_server import HttpServer, Lines
+from bot.sandbox.limits import Clock, Limits
+from bot.sandbox.loopback_only import LoopbackOnly
+from bot.sandbox.page.http_api import PageApi
+from bot.sandbox.state.records import Json, User
+from bot.sandbox.state.workspace import Change, Workspace
+from bot.sandbox.user_actions import Persons
+from bot.sandbox.web_api.agents import AGENT_METHODS
+from bot.sandbox.web_api.calls import CallRecord, Journal
+from bot.sandbox.web_api.endpoint import Tokens, WebApi
+from bot.sandbox.web_api.files import FILE_METHODS, Uploads
+from bot.sandbox.web_api.messages import CHAT_METHODS, expire_stream
+from bot.sandbox.web_api.services import Links
+from bot.sandbox.web_api.streams import STREAM_METHODS
+from bot.sandbox.web_api.users_and_conversations import PEOPLE_METHODS
+from bot.sandbox.web_api.views import VIEW_METHODS, Modals, Triggers
 
 Answer = TypeVar("Answer")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bot.sandbox.records import Message
+from bot.sandbox.state.records import Message
 from tests.api.conftest import Api, token_for
 from tests.slack.world import World, shown
 

@@ -17,10 +17,10 @@ from pydantic import SecretStr
 from starlette.routing import Mount
 
 from bot.manifest import bot_scopes, manifest
-from bot.sandbox.http_route import signature
+from bot.sandbox.events.http_delivery import signature
 from bot.sandbox.limits import Limits
-from bot.sandbox.model_scripts import ModelScript, words
-from bot.sandbox.models import create_models_app
+from bot.sandbox.models.scripts import ModelScript, words
+from bot.sandbox.models.server import create_models_app
 from bot.sandbox.server import Sandbox
 from tests.api.conftest import address
 from tests.services import free_port

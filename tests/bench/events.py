@@ -18,7 +18,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from bot.sandbox.delivery import Delivery
+from bot.sandbox.events.delivery import Delivery
 from bot.sandbox.limits import Limits
 from tests import services
 from tests.bench.stage import ASKER, Stage, Ways, script, stage

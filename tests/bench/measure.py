@@ -9,9 +9,9 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 
-from bot.sandbox.model_scripts import ModelScript
-from bot.sandbox.models import Asked
-from bot.sandbox.records import Message
+from bot.sandbox.models.scripts import ModelScript
+from bot.sandbox.models.server import Asked
+from bot.sandbox.state.records import Message
 from tests.bench.stage import ASKER, Stage, Thread, Ways, question_of, stage
 
 PATIENCE = 120.0

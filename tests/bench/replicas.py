@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import psycopg
 
 from bot.sandbox.limits import Limits
-from bot.sandbox.records import Message
+from bot.sandbox.state.records import Message
 from tests import services
 from tests.bench.stage import ASKER, Stage, Thread, Ways, script, stage
 

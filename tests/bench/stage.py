@@ -19,10 +19,10 @@ from starlette.routing import Mount
 from bot.domain import Ending, ModelRef, Place, Status, TitleBy
 from bot.manifest import bot_scopes, manifest
 from bot.sandbox.limits import Limits
-from bot.sandbox.model_scripts import ModelScript, words
-from bot.sandbox.models import Asked, ModelServer, create_models_app
-from bot.sandbox.records import Message
+from bot.sandbox.models.scripts import ModelScript, words
+from bot.sandbox.models.server import Asked, ModelServer, create_models_app
 from bot.sandbox.server import Sandbox
+from bot.sandbox.state.records import Message
 from storage.answers import Replies
 from storage.chats import Chats, NewMessage
 from storage.engine.database import Database

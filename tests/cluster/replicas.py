@@ -11,10 +11,10 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from bot.sandbox.demo_models import asks_for_title
-from bot.sandbox.failures import NotAcknowledged, SlackRefusal
+from bot.sandbox.errors import NotAcknowledged, SlackRefusal
 from bot.sandbox.limits import Limits
-from bot.sandbox.model_scripts import ModelScript, spoken, text_of, words
+from bot.sandbox.models.demo import asks_for_title
+from bot.sandbox.models.scripts import ModelScript, spoken, text_of, words
 from tests.cluster.processes import Cluster, Nursery
 from tests.slack.world import PATIENCE, Row, shown
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from bot.sandbox.demo_models import asks_for_title
-from bot.sandbox.failures import NotAcknowledged, SlackRefusal
-from bot.sandbox.model_scripts import ModelScript, spoken, text_of, words
+from bot.sandbox.errors import NotAcknowledged, SlackRefusal
+from bot.sandbox.models.demo import asks_for_title
+from bot.sandbox.models.scripts import ModelScript, spoken, text_of, words
 from tests.cluster.processes import ROOT, Cluster, Nursery
 from tests.slack.world import is_furniture, shown
 

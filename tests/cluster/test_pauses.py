@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from bot.config import StreamMode
-from bot.sandbox.demo_models import asks_for_title
-from bot.sandbox.model_scripts import ModelScript, spoken, text_of, words
+from bot.sandbox.models.demo import asks_for_title
+from bot.sandbox.models.scripts import ModelScript, spoken, text_of, words
 from tests.cluster.processes import Nursery
 from tests.cluster.replicas import STRICT, WAITING, Replicas, Talk, talks
 from tests.services import RedisServer

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.sandbox.model_scripts import Fault, ModelScript, words
+from bot.sandbox.models.scripts import Fault, ModelScript, words
 from tests.cluster.processes import Nursery
 from tests.cluster.replicas import Replicas, Talk, answer_to, answering, settled, talks
 from tests.services import PostgresServer, RedisServer

@@ -16,8 +16,8 @@ from bot.domain import Done, Event, Image, ModelRef, Role, Thinking, Token, Usag
 from bot.errors import BrokenOff, EmptyAnswer, Garbled, ModelBusy, ModelGone, ModelTimeout, ProviderError, ServerFault
 from bot.providers.base import ProviderSettings, Request, Turn
 from bot.providers.registry import Providers, answers
-from bot.sandbox.model_scripts import Fault, ModelScript, Raw, Reason, words
-from bot.sandbox.models import ModelServer, create_models_app
+from bot.sandbox.models.scripts import Fault, ModelScript, Raw, Reason, words
+from bot.sandbox.models.server import ModelServer, create_models_app
 from tests.contract.rude_server import RudeServer, answering
 
 

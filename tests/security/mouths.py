@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from bot.sandbox.demo_models import DemoModel, quick
-from bot.sandbox.model_scripts import Fault, ModelScript
-from bot.sandbox.models import ModelServer
-from bot.sandbox.persons import Upload
+from bot.sandbox.models.demo import DemoModel, quick
+from bot.sandbox.models.scripts import Fault, ModelScript
+from bot.sandbox.models.server import ModelServer
+from bot.sandbox.user_actions import Upload
 from tests.api.conftest import Api
 from tests.slack.test_dialogs import entered, opened
 from tests.slack.world import MODEL, World

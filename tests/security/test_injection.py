@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from bot.config import DEFAULT_SYSTEM_PROMPT
-from bot.sandbox.model_scripts import text_of
-from bot.sandbox.persons import Upload
+from bot.sandbox.models.scripts import text_of
+from bot.sandbox.user_actions import Upload
 from tests.api.conftest import Api
 from tests.slack.world import MODEL, World, shown
 

@@ -9,7 +9,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from bot.sandbox import Sandbox
-from bot.sandbox.models import create_models_app
+from bot.sandbox.models.server import create_models_app
 from tests.api.conftest import Api, address
 from tests.slack.world import World
 

@@ -12,7 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 from bot.errors import StorageError
-from bot.sandbox.model_scripts import Fault, ModelScript
+from bot.sandbox.models.scripts import Fault, ModelScript
 from storage.encryption import Seal
 from storage.engine.database import Database
 from storage.installations import Installations, Installed

@@ -24,9 +24,9 @@ from starlette.responses import JSONResponse
 from starlette.routing import Mount
 from starlette.types import Message, Receive, Scope, Send
 
-from bot.sandbox.http_route import HttpRoute
+from bot.sandbox.events.http_delivery import HttpRoute
 from bot.sandbox.limits import Limits
-from bot.sandbox.models import create_models_app
+from bot.sandbox.models.server import create_models_app
 from bot.sandbox.server import Sandbox
 from tests.slack.world import World, installation
 

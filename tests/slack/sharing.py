@@ -9,8 +9,8 @@ from typing import Any
 
 from PIL import Image
 
-from bot.sandbox.persons import Upload
-from bot.sandbox.records import File
+from bot.sandbox.state.records import File
+from bot.sandbox.user_actions import Upload
 from tests.slack.world import World
 
 EYE = "demo/eye"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bot import strings
-from bot.sandbox.persons import Upload
+from bot.sandbox.user_actions import Upload
 from tests.slack.conftest import Worlds
 from tests.slack.sharing import BLIND, EYE, NOTES, PDF, picture, put, seen, share, text_sent
 from tests.slack.world import World

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from bot import strings
-from bot.sandbox.persons import Upload
+from bot.sandbox.user_actions import Upload
 from tests.slack.sharing import BLIND, EYE, NOTES, content, drawn, picture, put, seen, share, text_sent
 from tests.slack.world import World, below, elements
 

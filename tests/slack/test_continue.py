@@ -6,7 +6,7 @@ import asyncio
 
 from bot import strings
 from bot.config import DEFAULT_SYSTEM_PROMPT
-from bot.sandbox.model_scripts import ModelScript
+from bot.sandbox.models.scripts import ModelScript
 from tests.slack.conftest import Worlds
 from tests.slack.world import World, below
 

@@ -10,7 +10,7 @@ import pytest
 
 from bot import strings
 from bot.config import StreamMode
-from bot.sandbox.model_scripts import Fault, ModelScript
+from bot.sandbox.models.scripts import Fault, ModelScript
 from tests.slack.conftest import Worlds
 from tests.slack.world import MODEL, World, below, elements, shown
 

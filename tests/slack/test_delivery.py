@@ -10,7 +10,7 @@ import pytest
 
 from bot.config import StreamMode
 from bot.sandbox.limits import Limits
-from bot.sandbox.model_scripts import ModelScript
+from bot.sandbox.models.scripts import ModelScript
 from handlers import pace
 from tests.slack.conftest import Worlds
 from tests.slack.essays import essay, marks

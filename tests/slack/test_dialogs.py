@@ -8,7 +8,7 @@ import pytest
 
 from bot import strings
 from bot.sandbox.limits import Limits
-from bot.sandbox.records import Message, View
+from bot.sandbox.state.records import Message, View
 from tests.slack.conftest import Worlds
 from tests.slack.test_start import crowd
 from tests.slack.world import MODEL, World, methods, options_of

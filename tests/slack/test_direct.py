@@ -6,8 +6,8 @@ import pytest
 
 from bot import strings
 from bot.config import StreamMode
-from bot.sandbox.failures import NotAcknowledged
-from bot.sandbox.model_scripts import ModelScript
+from bot.sandbox.errors import NotAcknowledged
+from bot.sandbox.models.scripts import ModelScript
 from handlers import agent
 from tests.slack.conftest import Worlds
 from tests.slack.essays import essay

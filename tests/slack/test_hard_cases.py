@@ -11,7 +11,7 @@ import pytest
 
 from bot.config import StreamMode
 from bot.sandbox.limits import Limits
-from bot.sandbox.model_scripts import Fault, ModelScript, words
+from bot.sandbox.models.scripts import Fault, ModelScript, words
 from tests.slack.conftest import Worlds
 from tests.slack.essays import essay, marks
 from tests.slack.world import MODEL, World, elements, shown

@@ -9,7 +9,7 @@ import pytest
 
 from bot import strings
 from bot.sandbox.limits import Limits
-from bot.sandbox.records import View
+from bot.sandbox.state.records import View
 from tests.slack import many
 from tests.slack.conftest import Worlds
 from tests.slack.test_dialogs import asked, begun, entered, field, opened

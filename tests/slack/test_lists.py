@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot import strings
-from bot.sandbox.records import Ephemeral
+from bot.sandbox.state.records import Ephemeral
 from handlers.lists import Look
 from tests.slack import many
 from tests.slack.conftest import Worlds

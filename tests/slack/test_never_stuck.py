@@ -14,7 +14,7 @@ from bot import strings
 from bot.config import StreamMode
 from bot.domain import Answer, Ending, Status, Usage
 from bot.sandbox.limits import Limits
-from bot.sandbox.model_scripts import ModelScript
+from bot.sandbox.models.scripts import ModelScript
 from handlers import agent, blocks, recovery, status
 from tests.slack.conftest import Worlds
 from tests.slack.essays import essay

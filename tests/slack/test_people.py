@@ -9,7 +9,7 @@ import pytest
 
 from bot import strings
 from bot.config import StreamMode
-from bot.sandbox.persons import Upload
+from bot.sandbox.user_actions import Upload
 from handlers import menus, names
 from handlers.recap import fitting
 from tests.slack.conftest import Worlds

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot import strings
-from bot.sandbox.records import Message, View
+from bot.sandbox.state.records import Message, View
 from handlers import payloads, views
 from handlers.views import Wanted
 from tests.slack.conftest import Worlds

@@ -8,8 +8,8 @@ import pytest
 from pydantic import SecretStr
 
 from bot import strings
-from bot.sandbox.demo_models import DEMO_MODELS, DemoModel, quick
-from bot.sandbox.models import ModelServer
+from bot.sandbox.models.demo import DEMO_MODELS, DemoModel, quick
+from bot.sandbox.models.server import ModelServer
 from tests.slack.conftest import Worlds
 from tests.slack.world import MODEL, World, below, elements, methods, options_of
 

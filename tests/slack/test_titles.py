@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from bot.config import StreamMode
-from bot.sandbox.demo_models import asks_for_title
-from bot.sandbox.model_scripts import ModelScript
+from bot.sandbox.models.demo import asks_for_title
+from bot.sandbox.models.scripts import ModelScript
 from handlers import agent
 from tests.slack.conftest import Worlds
 from tests.slack.world import MODEL, World

@@ -24,13 +24,13 @@ from starlette.routing import Mount
 from bot.app import Bot, build
 from bot.config import Settings
 from bot.manifest import bot_scopes, manifest
-from bot.sandbox.calls import CallRecord
-from bot.sandbox.demo_models import asks_for_title
 from bot.sandbox.limits import Limits
-from bot.sandbox.model_scripts import Fault, ModelScript, spoken, text_of, words
-from bot.sandbox.models import ModelServer, create_models_app
-from bot.sandbox.records import Message, Thread
+from bot.sandbox.models.demo import asks_for_title
+from bot.sandbox.models.scripts import Fault, ModelScript, spoken, text_of, words
+from bot.sandbox.models.server import ModelServer, create_models_app
 from bot.sandbox.server import Sandbox
+from bot.sandbox.state.records import Message, Thread
+from bot.sandbox.web_api.calls import CallRecord
 from tests.fair import fair_clock
 
 Found = TypeVar("Found")

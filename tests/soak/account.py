@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from bot import strings
-from bot.sandbox.records import Message
+from bot.sandbox.state.records import Message
 from tests.slack.world import Row, World, elements, shown
 from tests.soak.people import Question, answer_to
 

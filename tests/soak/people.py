@@ -12,9 +12,9 @@ from typing import Any
 
 import httpx
 
-from bot.sandbox.demo_models import asks_for_title
-from bot.sandbox.failures import NotAcknowledged, SlackRefusal
-from bot.sandbox.model_scripts import Fault, ModelScript, spoken, text_of, words
+from bot.sandbox.errors import NotAcknowledged, SlackRefusal
+from bot.sandbox.models.demo import asks_for_title
+from bot.sandbox.models.scripts import Fault, ModelScript, spoken, text_of, words
 from tests.cluster.processes import Cluster
 from tests.slack.world import elements
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from bot.sandbox.blocks import check_menu_answer, check_message_blocks, check_view
-from bot.sandbox.failures import InvalidAnswer, SlackRefusal
+from bot.sandbox.errors import InvalidAnswer, SlackRefusal
 from bot.sandbox.text import blocks_text
+from bot.sandbox.validation.blocks import check_menu_answer, check_message_blocks, check_view
 
 Block = dict[str, Any]
 

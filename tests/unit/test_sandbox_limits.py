@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.sandbox.failures import RateLimited
+from bot.sandbox.errors import RateLimited
 from bot.sandbox.limits import Budgets, Limits
 
 

@@ -11,8 +11,7 @@ from slack_bolt.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.sandbox import Limits, Sandbox, Upload
-
-from .conftest import Bot
+from tests.contract.sandbox.conftest import Bot
 
 Event = dict[str, Any]
 

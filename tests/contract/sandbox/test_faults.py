@@ -9,8 +9,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.sandbox import Sandbox
-
-from .conftest import Bot, refusal
+from tests.contract.sandbox.conftest import Bot, refusal
 
 GENERAL = "C0GENERAL"
 

@@ -6,8 +6,7 @@ import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.sandbox import InvalidAnswer, Limits, NotAcknowledged, Sandbox, SlackRefusal, options_of
-
-from .conftest import Bot, refusal
+from tests.contract.sandbox.conftest import Bot, refusal
 
 Body = dict[str, Any]
 

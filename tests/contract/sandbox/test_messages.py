@@ -8,8 +8,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.sandbox import Limits, Sandbox
-
-from .conftest import client_of, refusal
+from tests.contract.sandbox.conftest import client_of, refusal
 
 GENERAL = "C0GENERAL"
 DIVIDERS: list[dict[str, Any]] = [{"type": "divider"}] * 51

@@ -8,9 +8,8 @@ import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.sandbox import Sandbox
-
-from .conftest import Bot
-from .test_streams import start, words
+from tests.contract.sandbox.conftest import Bot
+from tests.contract.sandbox.test_streams import start, words
 
 Json = dict[str, Any]
 

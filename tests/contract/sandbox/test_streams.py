@@ -6,8 +6,7 @@ import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.sandbox import Limits, Sandbox
-
-from .conftest import refusal
+from tests.contract.sandbox.conftest import refusal
 
 DONE: dict[str, Any] = {"type": "context", "elements": [{"type": "mrkdwn", "text": "done"}]}
 FOOTER: list[dict[str, Any]] = [{**DONE, "block_id": "footer"}]

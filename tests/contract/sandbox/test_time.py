@@ -8,10 +8,9 @@ import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.sandbox import Limits, Sandbox
-from bot.sandbox.responses import Place
-
-from .conftest import refusal
-from .test_streams import start, words
+from bot.sandbox.events.response_urls import Place
+from tests.contract.sandbox.conftest import refusal
+from tests.contract.sandbox.test_streams import start, words
 
 
 class Clock:

@@ -1,0 +1,175 @@
+"""Getting envelopes to the app: attempts, acknowledgements, redelivery, and the journal of all that."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, TypeVar
+
+from bot.sandbox.errors import InvalidAnswer, SlackRefusal
+from bot.sandbox.faults.injection import Faults
+from bot.sandbox.limits import Clock, Limits
+from bot.sandbox.state.records import Json
+from bot.sandbox.web_api.calls import CallRecord, Journal
+
+Answer = TypeVar("Answer")
+Kind = Literal["events_api", "slash_commands", "interactive"]
+RETRY_UNACKED = "timeout"
+RETRY_OFFLINE = "connection_failed"
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One sending of an envelope. `retry` is 0 for the first."""
+
+    envelope_id: str
+    at: float
+    retry: int
+    reason: str | None
+    acked_at: float | None = None
+    outcome: str = RETRY_UNACKED
+
+
+@dataclass(slots=True)
+class Delivery:
+    """One thing the app is told, with every attempt at it. `answer` is the payload of the acknowledgement, if any."""
+
+    id: int
+    kind: Kind
+    name: str
+    payload: Json
+    created: float
+    attempts: list[Attempt] = field(default_factory=list)
+    acked_at: float | None = None
+    answer: Any = None
+    gave_up: bool = False
+
+    @property
+    def acked(self) -> bool:
+        return self.acked_at is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """The app's acknowledgement; `no_retry` when it asked not to be tried again without acknowledging."""
+
+    payload: Any = None
+    refused: bool = False
+    no_retry: bool = False
+
+
+class Route(Protocol):
+    """A way to the app: Socket Mode or HTTP."""
+
+    async def ready(self) -> None:
+        """Return when something can be sent."""
+
+    def open(self) -> bool:
+        """Whether something can be sent now."""
+
+    async def attempt(self, delivery: Delivery, attempt: Attempt, seconds: float) -> Ack | None:
+        """Send once; the acknowledgement, or None when none came within `seconds`."""
+
+
+class Courier:
+    """Delivers: each envelope in a task of its own, retried as Slack does."""
+
+    def __init__(self, route: Route, limits: Limits, clock: Clock, journal: Journal, faults: Faults) -> None:
+        self.route = route
+        self._limits = limits
+        self._clock = clock
+        self._journal = journal
+        self._faults = faults
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def event(self, name: str, payload: Json) -> None:
+        """Deliver an event, with redeliveries, in the background."""
+        delivery = self._delivery("events_api", name, payload)
+        for copy in range(max(1, self._faults.copies)):
+            self._spawn(self._with_retries(delivery, first_retry=copy))
+
+    async def ask(self, kind: Kind, name: str, payload: Json) -> Delivery:
+        """Deliver a command or an interaction, once; look at `acked` and `answer` afterwards."""
+        delivery = self._delivery(kind, name, payload)
+        extra = [self._once(delivery, copy) for copy in range(1, max(1, self._faults.copies))]
+        for attempt in extra:
+            self._spawn(attempt)
+        await self._once(delivery, 0)
+        if not delivery.acked:
+            delivery.gave_up = True
+            self._journal.changed(delivery)
+        return delivery
+
+    def accept(self, name: str, delivery: Delivery, apply: Callable[[], Answer]) -> Answer:
+        """Do what an acknowledgement says; what Slack would not take is noted among the refusals and raised."""
+        try:
+            return apply()
+        except (SlackRefusal, InvalidAnswer) as refusal:
+            record = CallRecord(self._journal.number(), self._clock(), f"ack:{name}", {"answer": delivery.answer})
+            record.error = refusal.error
+            self._journal.called(record)
+            raise
+
+    async def close(self) -> None:
+        """Give up everything that is still on its way."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def busy(self) -> int:
+        """How many deliveries wait for an acknowledgement or a redelivery."""
+        return len(self._tasks)
+
+    def _delivery(self, kind: Kind, name: str, payload: Json) -> Delivery:
+        delivery = Delivery(self._journal.number(), kind, name, payload, self._clock())
+        self._journal.deliveries.append(delivery)
+        self._journal.changed(delivery)
+        return delivery
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _once(self, delivery: Delivery, retry: int) -> None:
+        """One attempt, which may wait for a socket as long as it may wait for the acknowledgement."""
+        started = self._clock()
+        try:
+            async with asyncio.timeout(self._limits.ack_seconds):
+                await self.route.ready()
+        except TimeoutError:
+            return
+        left = self._limits.ack_seconds - (self._clock() - started)
+        await self._attempt(delivery, retry, None, max(0.0, left))
+
+    async def _with_retries(self, delivery: Delivery, first_retry: int) -> None:
+        retry, reason = first_retry, RETRY_UNACKED if first_retry else None
+        delays = iter(self._limits.retry_delays)
+        while True:
+            if not self.route.open():
+                # Kept until somebody listens; it then comes as a retry.
+                await self.route.ready()
+                retry, reason = max(1, retry), RETRY_OFFLINE
+            ack = await self._attempt(delivery, retry, reason, self._limits.ack_seconds)
+            if ack is not None and (not ack.refused or ack.no_retry):
+                return
+            delay = next(delays, None)
+            if delay is None:
+                delivery.gave_up = not delivery.acked
+                self._journal.changed(delivery)
+                return
+            await asyncio.sleep(delay)
+            retry, reason = retry + 1, "http_error" if ack is not None else delivery.attempts[-1].outcome
+
+    async def _attempt(self, delivery: Delivery, retry: int, reason: str | None, seconds: float) -> Ack | None:
+        attempt = Attempt(str(uuid.uuid4()), self._clock(), retry, reason)
+        delivery.attempts.append(attempt)
+        ack = await self.route.attempt(delivery, attempt, seconds)
+        if ack is not None and not ack.refused:
+            attempt.acked_at = self._clock()
+            if delivery.acked_at is None:
+                delivery.acked_at, delivery.answer = attempt.acked_at, ack.payload
+        self._journal.changed(delivery)
+        return ack

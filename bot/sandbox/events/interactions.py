@@ -1,0 +1,169 @@
+"""What a person does with the app's buttons, menus, commands and modals: Slack's payloads out, the app's answers in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bot.sandbox.errors import NotAcknowledged
+from bot.sandbox.events.delivery import Courier, Delivery
+from bot.sandbox.events.response_urls import Place, Responses
+from bot.sandbox.state.records import Json, Message, View
+from bot.sandbox.state.workspace import Workspace
+from bot.sandbox.validation.blocks import check_menu_answer
+from bot.sandbox.web_api.messages import message_json
+from bot.sandbox.web_api.views import Modals, Triggers, view_json
+
+
+class Interactions:
+    """Sends what people do to the app and applies what it answers."""
+
+    def __init__(
+        self, workspace: Workspace, courier: Courier, triggers: Triggers, responses: Responses, modals: Modals
+    ) -> None:
+        self._workspace = workspace
+        self._courier = courier
+        self._triggers = triggers
+        self._responses = responses
+        self._modals = modals
+        self.guests_name_their_own_team = False
+        """Whether also what guests do in messages names their own workspace; tests set it."""
+
+    # -- buttons and menus
+
+    async def act(self, user: str, place: Place, action: Json, values: Json | None = None) -> None:
+        """A click or a choice (`block_actions`). NotAcknowledged after three seconds without an ack."""
+        payload = self._payload("block_actions", user, place)
+        payload["actions"] = [{**action, "action_ts": self._workspace.next_ts()}]
+        if place.view is None:
+            payload["state"] = {"values": values or {}}
+        elif values is not None:
+            place.view.values = values
+            payload["view"]["state"] = {"values": values}
+        payload["trigger_id"] = self._triggers.issue(user)
+        if place.view is None:
+            payload["response_url"] = self._responses.issue(user, place)
+        await self._ask("interactive", "block_actions", payload, user, quiet=True)
+
+    async def options(self, user: str, place: Place, block: Json, element: Json, query: str) -> Json:
+        """What a menu offers for `query`. NotAcknowledged, or InvalidAnswer when Slack would not show it."""
+        payload = self._payload("block_suggestion", user, place)
+        payload |= {"action_id": element["action_id"], "block_id": block.get("block_id"), "value": query}
+        delivery = await self._ask("interactive", "block_suggestion", payload, user, quiet=True)
+        self._courier.accept("block_suggestion", delivery, lambda: check_menu_answer(delivery.answer))
+        answer: Json = delivery.answer
+        return answer
+
+    def _payload(self, kind: str, user: str, place: Place) -> Json:
+        payload = self._base(kind, user)
+        if place.view is not None:
+            payload |= self._home_of(user)
+            payload |= {"view": view_json(self._workspace, place.view)}
+            payload["container"] = {"type": "view", "view_id": place.view.id}
+            return payload
+        spot: Any = place.message or place.ephemeral
+        ephemeral = place.ephemeral is not None
+        container = {"type": "message", "message_ts": spot.ts, "channel_id": spot.channel, "is_ephemeral": ephemeral}
+        if spot.thread_ts:
+            container["thread_ts"] = spot.thread_ts
+        payload["container"] = container
+        payload["channel"] = self._channel_json(spot.channel)
+        if place.message is not None:
+            payload["message"] = message_json(self._workspace, place.message)
+        return payload | (self._home_of(user) if self.guests_name_their_own_team else {})
+
+    def _home_of(self, user: str) -> Json:
+        """In views Slack names the workspace of whoever acts, which in a shared channel may be another one."""
+        person = self._workspace.users[user]
+        if person.team_id == self._workspace.team_id:
+            return {}
+        return {"team": {"id": person.team_id, "domain": "elsewhere"}, "enterprise": None}
+
+    def _base(self, kind: str, user: str) -> Json:
+        person = self._workspace.users[user]
+        team, org = {"id": self._workspace.team_id, "domain": self._workspace.domain}, self._workspace.enterprise
+        return {
+            "type": kind,
+            "team": team,
+            "user": {"id": user, "username": person.name, "name": person.name, "team_id": person.team_id},
+            "api_app_id": self._workspace.app_id,
+            "token": "sandbox-verification-token",
+            "enterprise": None if org is None else {"id": org, "name": org},
+            "is_enterprise_install": org is not None,
+        }
+
+    def _channel_json(self, channel_id: str) -> Json:
+        channel = self._workspace.channels[channel_id]
+        names = {"im": "directmessage", "group": "privategroup"}
+        return {"id": channel.id, "name": names.get(channel.type, channel.name)}
+
+    async def _ask(self, kind: Any, name: str, payload: Json, user: str, *, quiet: bool = False) -> Delivery:
+        """Raises NotAcknowledged; unless `quiet`, Slackbot tells the person too."""
+        delivery = await self._courier.ask(kind, name, payload)
+        if not delivery.acked:
+            if not quiet:
+                channel = str((payload.get("channel") or {}).get("id") or payload.get("channel_id") or "")
+                self._workspace.notice(user, f"{name} failed with the error “operation_timeout”", channel)
+            raise NotAcknowledged(name)
+        return delivery
+
+    # -- commands and shortcuts
+
+    async def command(self, user: str, channel: str, command: str, text: str) -> Delivery:
+        """A slash command; an answer in the acknowledgement is shown at once."""
+        person, place = self._workspace.users[user], self._workspace.channels[channel]
+        url = self._responses.issue_for_command(user, channel)
+        payload = {
+            "token": "sandbox-verification-token",
+            "team_id": self._workspace.team_id,
+            "team_domain": self._workspace.domain,
+            "channel_id": channel,
+            "channel_name": {"im": "directmessage", "group": "privategroup"}.get(place.type, place.name),
+            "user_id": user,
+            "user_name": person.name,
+            "command": command,
+            "text": text,
+            "api_app_id": self._workspace.app_id,
+            "is_enterprise_install": str(self._workspace.enterprise is not None).lower(),
+            "response_url": url,
+            "trigger_id": self._triggers.issue(user),
+        }
+        if self._workspace.enterprise is not None:
+            payload["enterprise_id"] = self._workspace.enterprise
+        delivery = await self._ask("slash_commands", command, payload, user)
+        if isinstance(delivery.answer, dict) and (delivery.answer.get("text") or delivery.answer.get("blocks")):
+            self._courier.accept(command, delivery, lambda: self._responses.show(url, delivery.answer))
+        return delivery
+
+    async def shortcut(self, user: str, callback_id: str, message: Message | None = None) -> None:
+        """A global shortcut, or one on a message."""
+        kind = "message_action" if message is not None else "shortcut"
+        payload = self._base(kind, user)
+        payload |= {"callback_id": callback_id, "trigger_id": self._triggers.issue(user)}
+        payload["action_ts"] = self._workspace.next_ts()
+        if message is not None:
+            payload["channel"] = self._channel_json(message.channel)
+            payload |= {"message": message_json(self._workspace, message), "message_ts": message.ts}
+            payload["response_url"] = self._responses.issue(user, Place([], message=message))
+        await self._ask("interactive", kind, payload, user)
+
+    # -- modals
+
+    async def submit(self, user: str, view: View, values: Json) -> dict[str, str]:
+        """Submit a modal. Gives the errors the app found, by block id; without any the modal closes or changes."""
+        view.values = values
+        view.errors = {}
+        payload = self._base("view_submission", user)
+        payload |= self._home_of(user)
+        payload |= {"view": view_json(self._workspace, view), "trigger_id": self._triggers.issue(user)}
+        payload["response_urls"] = []
+        delivery = await self._ask("interactive", "view_submission", payload, user, quiet=True)
+        return self._courier.accept(
+            "view_submission", delivery, lambda: self._modals.apply(user, view, delivery.answer)
+        )
+
+    async def closed(self, user: str, view: View, cleared: bool) -> None:
+        """Tell the app that a modal was closed, if it asked to know."""
+        if view.definition.get("notify_on_close"):
+            payload = self._base("view_closed", user)
+            payload |= {"view": view_json(self._workspace, view), "is_cleared": cleared}
+            await self._ask("interactive", "view_closed", payload, user, quiet=True)

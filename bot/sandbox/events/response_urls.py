@@ -1,0 +1,132 @@
+"""Response URLs: how the app answers a command or an interaction without a token, five times in half an hour."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+from bot.sandbox.errors import SlackRefusal
+from bot.sandbox.state.records import Ephemeral, Json, Message, View
+from bot.sandbox.state.workspace import Workspace
+from bot.sandbox.validation.blocks import check_message_blocks
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an element stands: a message, a private message, or a view."""
+
+    blocks: list[Json]
+    message: Message | None = None
+    ephemeral: Ephemeral | None = None
+    view: View | None = None
+
+
+@dataclass(slots=True)
+class ResponseUrl:
+    """One response URL: who may be answered where, and which message may be replaced."""
+
+    user: str
+    channel: str
+    thread_ts: str | None
+    expires: float
+    uses: int = 0
+    message: Message | None = None
+    ephemeral: Ephemeral | None = None
+
+
+class Responses:
+    """Issues response URLs and does what is posted to them."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._issued: dict[str, ResponseUrl] = {}
+
+    def issue(self, user: str, place: Place) -> str:
+        """A URL that can replace the message of `place` or answer beside it."""
+        spot: Any = place.message or place.ephemeral
+        return self._issue(
+            ResponseUrl(user, spot.channel, spot.thread_ts, self._end(), 0, place.message, place.ephemeral)
+        )
+
+    def issue_for_command(self, user: str, channel: str) -> str:
+        return self._issue(ResponseUrl(user, channel, None, self._end()))
+
+    def _end(self) -> float:
+        return self._workspace.clock() + self._workspace.limits.response_url_life
+
+    def _issue(self, url: ResponseUrl) -> str:
+        key = f"{self._workspace.team_id}/{secrets.token_hex(12)}"
+        self._issued[key] = url
+        return f"{self._workspace.base_url}/response/{key}"
+
+    def post(self, key: str, body: Json) -> None:
+        """What the app posted to a response URL. SlackRefusal `used_url`, `expired_url`, or for its content."""
+        url = self._issued.get(key)
+        if url is None:
+            raise SlackRefusal("invalid_url")
+        if url.uses >= self._workspace.limits.response_url_uses:
+            raise SlackRefusal("used_url")
+        if self._workspace.clock() >= url.expires:
+            raise SlackRefusal("expired_url")
+        self._apply(url, body)
+        url.uses += 1
+
+    def show(self, address: str, body: Json) -> None:
+        """What the app answered in the acknowledgement of a command; costs no use of the URL."""
+        self._apply(self._issued[address.partition("/response/")[2]], body)
+
+    def _apply(self, url: ResponseUrl, body: Json) -> None:
+        if body.get("delete_original"):
+            self._delete(url)
+            return
+        blocks, text = body.get("blocks") or [], str(body.get("text") or "")
+        if not blocks and not text:
+            raise SlackRefusal("no_text")
+        check_message_blocks(blocks)
+        named = self._workspace.named(blocks)
+        if body.get("replace_original") and (url.message or url.ephemeral):
+            self._replace(url, text, named)
+        elif body.get("response_type") == "in_channel":
+            self._say(url, text, named, body.get("thread_ts"))
+        else:
+            self._whisper(url, text, named, body.get("thread_ts"))
+
+    def _delete(self, url: ResponseUrl) -> None:
+        if url.ephemeral is not None:
+            self._workspace.unwhisper(url.ephemeral)
+        elif url.message is not None and url.message.deleted_at is None:
+            self._workspace.delete(url.message)
+
+    def _replace(self, url: ResponseUrl, text: str, blocks: list[Json]) -> None:
+        revision = self._workspace.revision("mrkdwn", text, blocks)
+        if url.message is not None:
+            self._workspace.revise(url.message, revision, self._workspace.bot.id)
+        elif url.ephemeral is not None:
+            url.ephemeral.text, url.ephemeral.fallback, url.ephemeral.blocks = revision.text, text, blocks
+            self._workspace.whisper(url.ephemeral)
+
+    def _say(self, url: ResponseUrl, text: str, blocks: list[Json], thread_ts: Any) -> None:
+        bot = self._workspace.bot
+        revision = self._workspace.revision("mrkdwn", text, blocks)
+        message = Message(url.channel, self._workspace.next_ts(), bot.id, thread_ts or url.thread_ts, [revision])
+        message.bot_id, message.app_id = bot.bot_id, bot.app_id
+        self._workspace.post(message)
+
+    def _whisper(self, url: ResponseUrl, text: str, blocks: list[Json], thread_ts: Any) -> None:
+        revision = self._workspace.revision("mrkdwn", text, blocks)
+        # Only the address of an interaction can replace: that of a command says something new each time.
+        whisper = Ephemeral(
+            id=self._workspace.number("E"),
+            channel=url.channel,
+            thread_ts=thread_ts or url.thread_ts,
+            ts=self._workspace.next_ts(),
+            viewer=url.user,
+            author=self._workspace.bot.id,
+            format="mrkdwn",
+            text=revision.text,
+            blocks=blocks,
+            fallback=text,
+            at=self._workspace.clock(),
+        )
+        self._workspace.whisper(whisper)

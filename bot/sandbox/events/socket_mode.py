@@ -1,0 +1,170 @@
+"""Socket Mode: tickets, the open connections, and sending an envelope to one of them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import secrets
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from bot.sandbox.errors import SlackRefusal
+from bot.sandbox.events.delivery import Ack, Attempt, Delivery
+from bot.sandbox.faults.injection import Faults
+from bot.sandbox.state.records import Json
+from bot.sandbox.state.workspace import Workspace
+
+
+@dataclass(eq=False, slots=True)
+class Connection:
+    """One open socket of the app."""
+
+    socket: WebSocket
+    number: int
+    opened_at: float
+    received: list[Json] = field(default_factory=list)
+
+
+class SocketMode:
+    """A Route: each envelope goes to one connection, chosen at random."""
+
+    def __init__(self, workspace: Workspace, faults: Faults) -> None:
+        self._workspace = workspace
+        self._faults = faults
+        self._tickets: dict[str, float] = {}
+        self._waiting: dict[str, asyncio.Future[Any]] = {}
+        self._someone = asyncio.Event()
+        self._opened = 0
+        self.connections: list[Connection] = []
+
+    # -- being a Route
+
+    def open(self) -> bool:
+        return bool(self.connections)
+
+    async def ready(self) -> None:
+        await self._someone.wait()
+
+    async def attempt(self, delivery: Delivery, attempt: Attempt, seconds: float) -> Ack | None:
+        if not self.connections:
+            return None
+        connection = random.choice(self.connections)
+        envelope = {
+            "envelope_id": attempt.envelope_id,
+            "type": delivery.kind,
+            "payload": delivery.payload,
+            "accepts_response_payload": delivery.kind != "events_api",
+        }
+        if delivery.kind == "events_api":
+            envelope |= {"retry_attempt": attempt.retry, "retry_reason": attempt.reason or ""}
+        answered = self._waiting[attempt.envelope_id] = asyncio.get_running_loop().create_future()
+        try:
+            async with asyncio.timeout(seconds):
+                await _send(connection, envelope)
+                return Ack(await answered)
+        except TimeoutError:
+            return None
+        finally:
+            self._waiting.pop(attempt.envelope_id, None)
+
+    # -- connecting
+
+    def ticket(self) -> str:
+        """A single-use ticket for one connection."""
+        if len(self.connections) >= self._workspace.limits.max_sockets:
+            raise SlackRefusal("too_many_websockets")
+        ticket = secrets.token_hex(16)
+        self._tickets[ticket] = self._workspace.clock() + self._workspace.limits.ticket_life
+        return ticket
+
+    async def serve(self, socket: WebSocket) -> None:
+        """The life of one connection, from handshake to close."""
+        expires = self._tickets.pop(socket.query_params.get("ticket", ""), 0.0)
+        now = self._workspace.clock()
+        if now >= expires or now < self._faults.refuse_until:
+            await socket.close(1008)
+            return
+        await socket.accept()
+        self._opened += 1
+        connection = Connection(socket, self._opened, now)
+        self.connections.append(connection)
+        try:
+            await _send(connection, self._hello())
+            self._someone.set()
+            self._workspace.emit("bot", connected=True)
+            await self._listen(connection)
+        except (WebSocketDisconnect, RuntimeError):
+            pass
+        finally:
+            self._forget(connection)
+
+    async def _listen(self, connection: Connection) -> None:
+        while True:
+            message = await connection.socket.receive()
+            if message["type"] == "websocket.disconnect":
+                return
+            text = message.get("text") or (message.get("bytes") or b"").decode()
+            self._acknowledge(connection, text)
+
+    def _acknowledge(self, connection: Connection, text: str) -> None:
+        try:
+            said = json.loads(text)
+        except ValueError:
+            return
+        if not isinstance(said, dict):
+            return
+        connection.received.append(said)
+        waiting = self._waiting.get(str(said.get("envelope_id")))
+        if waiting is not None and not waiting.done():
+            waiting.set_result(said.get("payload"))
+
+    def _forget(self, connection: Connection) -> None:
+        if connection in self.connections:
+            self.connections.remove(connection)
+        if not self.connections:
+            self._someone.clear()
+            self._workspace.emit("bot", connected=False)
+
+    def _hello(self) -> Json:
+        return {
+            "type": "hello",
+            "num_connections": len(self.connections),
+            "connection_info": {"app_id": self._workspace.app_id},
+            "debug_info": {"host": "applink-sandbox", "build_number": 1, "approximate_connection_time": 3600},
+        }
+
+    # -- trouble
+
+    async def disconnect(self, reason: str = "refresh_requested") -> None:
+        """Tell every connection to renew itself: `warning`, `refresh_requested` or `link_disabled`.
+
+        After anything but a warning Slack closes the connection.
+        """
+        for connection in list(self.connections):
+            await _send(connection, {"type": "disconnect", "reason": reason, "debug_info": {"host": "applink-sandbox"}})
+            if reason != "warning":
+                self._forget(connection)
+                await _close(connection)
+
+    async def drop(self) -> None:
+        """Close every connection without a word."""
+        for connection in list(self.connections):
+            self._forget(connection)
+            await _close(connection)
+
+
+async def _send(connection: Connection, message: Json) -> None:
+    try:
+        await connection.socket.send_text(json.dumps(message))
+    except (WebSocketDisconnect, RuntimeError):
+        return
+
+
+async def _close(connection: Connection) -> None:
+    try:
+        await connection.socket.close(1001)
+    except (WebSocketDisconnect, RuntimeError):
+        return

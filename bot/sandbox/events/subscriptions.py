@@ -1,0 +1,221 @@
+"""From changes in the workspace to the events the app subscribed to, shaped as Slack's Events API shapes them."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from bot.sandbox.events.delivery import Courier
+from bot.sandbox.state.records import Channel, Json, Message
+from bot.sandbox.state.workspace import Change, Workspace
+from bot.sandbox.text import mentioned
+from bot.sandbox.web_api.messages import message_json
+
+DEFAULT_EVENTS = frozenset(
+    {
+        "agent_session_stopped",
+        "agent_session_title_changed",
+        "app_home_opened",
+        "app_mention",
+        "member_joined_channel",
+        "member_left_channel",
+        "message.channels",
+        "message.groups",
+        "message.im",
+        "message.mpim",
+    }
+)
+_MESSAGE_EVENTS = {"channel": "message.channels", "group": "message.groups", "im": "message.im", "mpim": "message.mpim"}
+
+
+@dataclass(slots=True)
+class Quirks:
+    """Slack's habits that differ from time to time; tests set them."""
+
+    mention_order: Literal["random", "mention_first", "message_first"] = "random"
+    file_mention_as_message_only: bool = False
+
+
+class Feed:
+    """Listens to the workspace and hands the courier what the app subscribed to."""
+
+    def __init__(self, workspace: Workspace, courier: Courier, subscribed: frozenset[str]) -> None:
+        self.workspace = workspace
+        self.subscribed = subscribed
+        self.quirks = Quirks()
+        self._courier = courier
+        self._makers: dict[str, Callable[[Change], None]] = {
+            "posted": self._posted,
+            "edited": self._edited,
+            "stream_ended": self._stream_ended,
+            "deleted": self._deleted,
+            "joined": self._joined,
+            "left": self._left,
+            "reacted": self._reacted,
+        }
+        workspace.subscribe(self._changed)
+
+    def _changed(self, change: Change) -> None:
+        maker = self._makers.get(change.kind)
+        if maker is not None and self._present(change):
+            maker(change)
+
+    def _present(self, change: Change) -> bool:
+        return self.workspace.bot.id in self.workspace.channels[change.channel].members
+
+    def send(self, subscription: str, event: Json, *, ext_shared: bool = False) -> None:
+        """Deliver an event if the app subscribed to it."""
+        if subscription not in self.subscribed:
+            return
+        workspace, bot = self.workspace, self.workspace.bot
+        event_id = f"Ev{uuid.uuid4().hex[:12].upper()}"
+        org = workspace.enterprise
+        authorization = {"enterprise_id": org, "team_id": workspace.team_id, "user_id": bot.id, "is_bot": True}
+        envelope = {
+            "token": "sandbox-verification-token",
+            "team_id": workspace.team_id,
+            "context_team_id": workspace.team_id,
+            "context_enterprise_id": org,
+            "api_app_id": workspace.app_id,
+            "event": event,
+            "type": "event_callback",
+            "event_id": event_id,
+            "event_time": int(workspace.clock()),
+            "authorizations": [{**authorization, "is_enterprise_install": org is not None}],
+            "is_ext_shared_channel": ext_shared,
+            "event_context": f"4-{event_id}",
+        }
+        self._courier.event(str(event["type"]), envelope)
+
+    def _message(self, channel: Channel, event: Json) -> None:
+        shared = channel.ext_shared
+        event |= {"channel": channel.id, "channel_type": channel.type}
+        self.send(_MESSAGE_EVENTS[channel.type], event, ext_shared=shared)
+
+    def _posted(self, change: Change) -> None:
+        message = change.message
+        assert message is not None
+        channel = self.workspace.channels[change.channel]
+        plain = self._event_of(message)
+        wants: list[Callable[[], None]] = [lambda: self._message(channel, dict(plain))]
+        only_message = bool(message.files) and self.quirks.file_mention_as_message_only
+        if self._mentions_app(channel, message) and not only_message:
+            wants.insert(0, lambda: self._mention(channel, dict(plain)))
+            self._order(wants)
+        for want in wants:
+            want()
+
+    def _order(self, wants: list[Callable[[], None]]) -> None:
+        order = self.quirks.mention_order
+        if order == "message_first" or (order == "random" and random.random() < 0.5):
+            wants.reverse()
+
+    def _event_of(self, message: Message) -> Json:
+        event = message_json(self.workspace, message)
+        event.pop("reactions", None)
+        event["event_ts"] = message.ts
+        if not message.bot_id:
+            event["client_msg_id"] = str(uuid.uuid5(uuid.NAMESPACE_OID, message.channel + message.ts))
+            user = self.workspace.users[message.user]
+            if user.stranger:
+                event |= {"user_team": user.team_id, "source_team": user.team_id}
+        if message.files:
+            event["subtype"] = "file_share"
+            event["upload"] = False
+            # As at Slack: messages that share files do not say which team they come from.
+            event.pop("team", None)
+        return event
+
+    def _mentions_app(self, channel: Channel, message: Message) -> bool:
+        if channel.type == "im" or message.app_id == self.workspace.app_id:
+            return False
+        return self.workspace.bot.id in mentioned(message.text)
+
+    def _mention(self, channel: Channel, event: Json) -> None:
+        for name in ("subtype", "channel_type", "upload"):
+            event.pop(name, None)
+        event |= {"type": "app_mention", "channel": channel.id}
+        self.send("app_mention", event, ext_shared=channel.ext_shared)
+
+    def _edited(self, change: Change) -> None:
+        message = change.message
+        assert message is not None
+        before = change.data["before"]
+        channel = self.workspace.channels[change.channel]
+        now = message_json(self.workspace, message)
+        text = before.fallback if before.format == "mrkdwn" else before.text
+        previous = {**now, "text": text, "blocks": before.blocks}
+        self._hidden(channel, "message_changed", {"message": now, "previous_message": previous})
+        if not message.bot_id and self._mentions_app(channel, message):
+            self._mention(channel, {**self._event_of(message), "edited": now.get("edited")})
+
+    def _stream_ended(self, change: Change) -> None:
+        assert change.message is not None
+        now = message_json(self.workspace, change.message)
+        channel = self.workspace.channels[change.channel]
+        self._hidden(channel, "message_changed", {"message": now, "previous_message": {**now, "blocks": []}})
+
+    def _deleted(self, change: Change) -> None:
+        assert change.message is not None
+        channel = self.workspace.channels[change.channel]
+        previous = message_json(self.workspace, change.message)
+        gone = {"deleted_ts": change.message.ts, "previous_message": previous}
+        self._hidden(channel, "message_deleted", gone)
+
+    def _hidden(self, channel: Channel, subtype: str, more: Json) -> None:
+        ts = self.workspace.next_ts()
+        self._message(
+            channel, {"type": "message", "subtype": subtype, "hidden": True, "ts": ts, "event_ts": ts, **more}
+        )
+
+    def _joined(self, change: Change) -> None:
+        channel = self.workspace.channels[change.channel]
+        ts = self.workspace.next_ts()
+        event: Json = {"type": "member_joined_channel", "user": change.user, "channel": channel.id, "event_ts": ts}
+        event |= {"channel_type": "C" if channel.type == "channel" else "G", "team": self.workspace.team_id}
+        if change.data.get("inviter"):
+            event["inviter"] = change.data["inviter"]
+        self.send("member_joined_channel", event)
+        text = f"<@{change.user}> has joined the channel"
+        joined = {"type": "message", "subtype": "channel_join", "user": change.user, "text": text}
+        self._message(channel, {**joined, "ts": ts, "event_ts": ts})
+
+    def _left(self, change: Change) -> None:
+        channel = self.workspace.channels[change.channel]
+        ts = self.workspace.next_ts()
+        event: Json = {"type": "member_left_channel", "user": change.user, "channel": channel.id, "event_ts": ts}
+        event |= {"channel_type": "C" if channel.type == "channel" else "G", "team": self.workspace.team_id}
+        self.send("member_left_channel", event)
+
+    def _reacted(self, change: Change) -> None:
+        assert change.message is not None
+        kind = "reaction_added" if change.data["added"] else "reaction_removed"
+        item = {"type": "message", "channel": change.channel, "ts": change.message.ts}
+        event = {"type": kind, "user": change.user, "reaction": change.data["name"], "item": item}
+        event |= {"item_user": change.message.user, "event_ts": self.workspace.next_ts()}
+        self.send(kind, event)
+
+    # -- what has no change of its own in the workspace
+
+    def home_opened(self, user: str, tab: str, channel: str) -> None:
+        """The person opened the app's Home or Messages tab."""
+        event: Json = {"type": "app_home_opened", "user": user, "channel": channel, "tab": tab}
+        event["event_ts"] = self.workspace.next_ts()
+        home = self.workspace.homes.get(user)
+        if tab == "home" and home is not None:
+            event["view"] = {**home.definition, "id": home.id, "hash": home.hash}
+        self.send("app_home_opened", event)
+
+    def session_stopped(self, user: str, channel: str, root: str, stopped: list[Message]) -> None:
+        """The person pressed Slack's own Stop."""
+        event: Json = {"type": "agent_session_stopped", "user": user, "channel": channel, "thread_ts": root}
+        event |= {"streaming_message_ts": [message.ts for message in stopped], "event_ts": self.workspace.next_ts()}
+        self.send("agent_session_stopped", event)
+
+    def title_changed(self, user: str, channel: str, root: str, title: str) -> None:
+        """The person renamed the session."""
+        event: Json = {"type": "agent_session_title_changed", "user": user, "channel": channel, "thread_ts": root}
+        self.send("agent_session_title_changed", {**event, "title": title, "event_ts": self.workspace.next_ts()})

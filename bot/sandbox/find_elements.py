@@ -1,0 +1,81 @@
+"""Finding what a person presses or chooses, and what they entered, in blocks and menu answers. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from bot.sandbox.events.response_urls import Place
+from bot.sandbox.state.records import Json, View
+
+
+def elements(blocks: list[Json]) -> Iterator[tuple[Json, Json]]:
+    """Every interactive element with its block."""
+    for block in blocks:
+        inner = [*block.get("elements", ()), block.get("accessory"), block.get("element")]
+        for element in inner:
+            if isinstance(element, dict) and "action_id" in element:
+                yield block, element
+        yield from elements(block.get("child_blocks", []))
+
+
+def find_element(place: Place, action_id: str, block_id: str | None = None) -> tuple[Json, Json]:
+    """The element a person acts on; LookupError when there is none such."""
+    for block, element in elements(place.blocks):
+        if element["action_id"] == action_id and block_id in (None, block.get("block_id")):
+            return block, element
+    offered = sorted(element["action_id"] for _, element in elements(place.blocks))
+    raise LookupError(f"no element {action_id!r} here; there are {offered}")
+
+
+def find_button(place: Place, action_id: str, value: str | None) -> tuple[Json, Json]:
+    """A button by action id and, when several share that, by value."""
+    if value is None:
+        return find_element(place, action_id)
+    for block, element in elements(place.blocks):
+        both = (element, element.get("positive_button", {}), element.get("negative_button", {}))
+        if element["action_id"] == action_id and any(button.get("value") == value for button in both):
+            return block, element
+    raise LookupError(f"no button {action_id!r} with the value {value!r} here")
+
+
+def options_of(answer: Json) -> list[Json]:
+    """All options of a menu's answer, groups flattened."""
+    return [
+        *answer.get("options", ()),
+        *(each for group in answer.get("option_groups", ()) for each in group["options"]),
+    ]
+
+
+def find_option(answer: Json, value: str) -> Json:
+    """The option with this value or text; LookupError when the menu does not offer it."""
+    offered = options_of(answer)
+    for option in offered:
+        if value in (option["value"], option["text"]["text"]):
+            return option
+    raise LookupError(f"the menu does not offer {value!r}, only {[option['text']['text'] for option in offered]}")
+
+
+def state_values(view: View, values: Json) -> Json:
+    """Slack's `state.values` for what a person entered; plain strings become the object of their element."""
+    state: Json = {}
+    for block in view.blocks:
+        element = block.get("element") or block.get("accessory") or {}
+        given = values.get(str(block.get("block_id")), {})
+        if "action_id" not in element:
+            continue
+        entered = given.get(element["action_id"]) if isinstance(given, dict) else given
+        state[str(block.get("block_id"))] = {element["action_id"]: _entered(element, entered)}
+    return state
+
+
+def _entered(element: Json, entered: Any) -> Json:
+    kind = element["type"]
+    if isinstance(entered, dict):
+        return entered if "type" in entered else {"type": kind, **entered}
+    if kind == "plain_text_input":
+        return {"type": kind, "value": entered if entered is not None else element.get("initial_value")}
+    if entered is None:
+        return {"type": kind, "selected_option": element.get("initial_option")}
+    option = {"text": {"type": "plain_text", "text": entered}, "value": entered}
+    return {"type": kind, "selected_option": option}

@@ -1,0 +1,313 @@
+"""The demo models that the sandbox offers when there is no real one: scripted, and saying so (no I/O)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from PIL import Image, UnidentifiedImageError
+
+from bot.sandbox.models.scripts import Fault, Message, ModelScript, Reason, spoken, text_of, words
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A request as the demo models read it."""
+
+    messages: Sequence[Message]
+    rate: float
+    """Words per second."""
+    seen_before: int = 0
+    """How often exactly this was asked before."""
+    since_first: float = 0.0
+    """Seconds since it was asked first."""
+
+    def texts(self, role: str) -> list[str]:
+        return [text_of(message) for message in self.messages if message.get("role") == role]
+
+    @property
+    def last(self) -> str:
+        """The newest words of the user."""
+        return next(reversed(self.texts("user")), "")
+
+    @property
+    def spoken(self) -> int:
+        """How many messages the conversation holds."""
+        return len(self.texts("user")) + len(self.texts("assistant"))
+
+
+@dataclass(frozen=True, slots=True)
+class DemoModel:
+    """An entry of the demo server's list, and what it does."""
+
+    id: str
+    label: str
+    answer: Callable[[Question], ModelScript]
+    context: int = 32_768
+    vision: bool = False
+
+
+def asks_for_title(messages: Sequence[Message]) -> bool:
+    """Whether this request wants a title rather than an answer."""
+    system = " ".join(text_of(message) for message in messages if message.get("role") == "system")
+    last = text_of(messages[-1]) if messages else ""
+    return any(re.search(r"\btitle\b", text, re.IGNORECASE) for text in (system, last))
+
+
+def title_for(messages: Sequence[Message]) -> str:
+    """Two to eight words taken from what the first exchange was about."""
+    users = [text_of(message) for message in messages if message.get("role") == "user"]
+    plain = [text for text in users if not re.search(r"\btitle\b", text, re.IGNORECASE)]
+    source = plain[0] if plain else "\n".join(line for line in " ".join(users).splitlines() or users)
+    source = re.sub(r"(?i)[^.:\n]*\btitle\b[^.:\n]*[.:]?", " ", source)
+    source = re.sub(r"(?im)^\s*(?:user|assistant):", " ", source).strip()
+    found = re.findall(r"[\w'’-]+", re.split(r"[.!?\n]", source)[0])[:7]
+    while found and _SMALL_WORDS.fullmatch(found[-1].lower()):
+        found.pop()
+    title = " ".join(found) if len(found) >= 2 else " ".join(["About", *(found or ["a demo conversation"])])
+    return title[0].upper() + title[1:]
+
+
+_SMALL_WORDS = re.compile(
+    r"an?|and|are|as|at|be|by|can|could|do|does|for|from|have|i|in|is|my|of|on|or|please|that|the|this|to|was|what|when"
+    r"|where|which|who|why|will|with|would|you|your"
+)
+"""Words that a title does not end with."""
+
+
+_QUOTE_FROM = "message to answer:\n"
+"""An app that puts a conversation before the question may say so: the question is what follows."""
+
+
+def _opening(question: Question, who: str) -> str:
+    """The first sentences: what this is, and signs that the conversation was read."""
+    quoted = " ".join(question.last.rpartition(_QUOTE_FROM)[2].split())
+    quoted = quoted if len(quoted) <= 80 else quoted[:79].rstrip() + "…"
+    asked = f"You asked: “{quoted}”" if quoted else "You sent no words."
+    lines = [f"I am {who}, a scripted demo model and not a real AI. {asked}"]
+    if question.spoken > 1:
+        lines.append(f"That is message {question.spoken} of this conversation.")
+    earlier = question.texts("user")
+    name = _name_told(earlier)
+    if name:
+        greeting = f"Pleased to meet you, {name}."
+        lines.append(greeting if _name_told(earlier[-1:]) else f"You told me earlier that your name is {name}.")
+    if len(earlier) > 1:
+        first = " ".join(earlier[0].split())
+        lines.append(f"It began with “{first[:60]}{'…' if len(first) > 60 else ''}”.")
+    return " ".join(lines)
+
+
+def _name_told(texts: Sequence[str]) -> str | None:
+    for text in reversed(texts):
+        told = re.search(r"(?i:my name is|call me|i am called)\s+([A-ZÀ-Þ][\w'’-]{0,30})", text)
+        if told:
+            return told.group(1)
+    return None
+
+
+def quick(question: Question) -> ModelScript:
+    rest = (
+        "I answer at once and in few words. With a key for a real provider in the environment, a real model would "
+        "stand here; until then I show how a conversation feels."
+    )
+    return spoken(f"{_opening(question, 'Quick')}\n\n{rest}", question.rate)
+
+
+def storyteller(question: Question) -> ModelScript:
+    return spoken(f"{_opening(question, 'Storyteller')}\n\n{_STORY}", question.rate)
+
+
+def markdown(question: Question) -> ModelScript:
+    return spoken(f"{_opening(question, 'Markdown')}\n\n{_RICH}", question.rate)
+
+
+def slow(question: Question) -> ModelScript:
+    thoughts = [
+        Reason(f"{word} ")
+        for word in [
+            "First",
+            "I",
+            "read",
+            "it",
+            "again.",
+            "Then",
+            "I",
+            "weigh",
+            "every",
+            "word",
+            "of",
+            "it.",
+            "Now",
+            "I",
+            "know.",
+        ]
+    ]
+    answer = (
+        f"{_opening(question, 'Slow')} I thought before I spoke, and I speak slowly, so that there is time to stop me."
+    )
+    rate = question.rate / 6
+    return ModelScript([*thoughts, *words(answer)], rate=rate)
+
+
+OUTAGE = 8.0
+"""Seconds that a refusal of `demo/fails` lasts, so that it outlives retries nobody asked for."""
+
+_HTML = {"Content-Type": "text/html"}
+_EVENTS = {"Content-Type": "text/event-stream"}
+_REFUSALS: Sequence[tuple[str, Fault]] = (
+    (r"too long|413", Fault("http", status=400, message="This model's maximum context length is 32768 tokens.")),
+    (
+        r"html",
+        Fault("body", status=200, body=b"<html><body>Not a model</body></html>", headers={"Content-Type": "text/html"}),
+    ),
+    (r"empty", Fault("body", status=200, body=b"data: [DONE]\n\n", headers={"Content-Type": "text/event-stream"})),
+    (r"hang|time-?out|silent", Fault("hang", after=3)),
+)
+
+
+def fails(question: Question) -> ModelScript:
+    """Breaks off in mid-answer the first time; other failures by words of the question; later it works."""
+    healthy = spoken(f"{_opening(question, 'Fails')} This time I did not fail: the retry worked.", question.rate)
+    broken = spoken(f"{_opening(question, 'Fails')} And now, as I always do the first time,", question.rate)
+    wanted = _refusal(question.last.lower())
+    if wanted is not None:
+        ill = question.seen_before == 0 or question.since_first < OUTAGE
+        return replace(broken, fault=wanted) if ill else healthy
+    return replace(broken, fault=Fault("break", after=len(broken.pieces))) if question.seen_before == 0 else healthy
+
+
+def _refusal(text: str) -> Fault | None:
+    status = re.search(r"\bfail(?:s|ing)?(?: with)?\s+([45]\d\d)\b", text)
+    if status:
+        code = int(status.group(1))
+        headers = {"Retry-After": "2"} if code == 429 else {}
+        return Fault("http", status=code, headers=headers, message=f"You asked me to fail with {code}.")
+    return next((fault for pattern, fault in _REFUSALS if re.search(pattern, text)), None)
+
+
+def eye(question: Question) -> ModelScript:
+    last = next((m for m in reversed(question.messages) if m.get("role") == "user"), {})
+    content = last.get("content")
+    urls = [
+        str(part.get("image_url", {}).get("url", ""))
+        for part in (content if isinstance(content, list) else [])
+        if isinstance(part, dict) and part.get("type") == "image_url"
+    ]
+    seen = [f"{number}. {_describe(url)}" for number, url in enumerate(urls, 1)]
+    told = "\n".join(["I received these images:", "", *seen]) if seen else "I can see, but you sent no image."
+    return spoken(f"{_opening(question, 'Eye')}\n\n{told}", question.rate)
+
+
+def _describe(url: str) -> str:
+    head, _, data = url.partition(",")
+    try:
+        raw = base64.b64decode(data, validate=True)
+        with Image.open(io.BytesIO(raw)) as image:
+            width, height = image.size
+            return f"a {image.format} picture, {width} × {height} pixels, {len(raw):,} bytes"
+    except (binascii.Error, UnidentifiedImageError, OSError, ValueError):
+        return f"something that is no picture I can open ({head[:40] or 'nothing'})"
+
+
+_STORY = """\
+Once, in a town between two rivers, there stood a mill that no longer ground anything. The wheel still turned, for \
+the water did not know that the grain had gone, and at night one could hear it from every house, slow and even, like \
+somebody breathing in the next room.
+
+In the mill lived a woman called Orla, who wound thread. People brought her what they had: wool from the hills, flax \
+from the low fields, once a sack of nettles, and a boy who had pulled all the silk from an old curtain and did not \
+dare to go home. She asked no questions. She set the thread to the wheel's long shaft, and the river wound it.
+
+Each bobbin she put on a shelf, and on each she wrote a word. It was never the name of the owner. On the boy's she \
+wrote *courage*, and on the nettles *patience*; on the bobbin of the rich widow, who had come in a carriage and had \
+counted her skeins twice, she wrote *enough*. People laughed about it, but they kept the bobbins, and when they used \
+the thread they were a little careful with it, as one is with a word that somebody has meant.
+
+One autumn it rained for thirty days. The rivers rose, first the left one and then the right one, as they always \
+did, politely, one after the other; but then both rose together, and that nobody had seen. The bridge went in the \
+evening. By midnight there was water in the street of the tanners, and the people stood on the hill with their \
+lanterns and looked down at the roofs.
+
+Across the water, on the roof of the school, sat eleven children and their teacher. They had stayed late to paint a \
+map of the world, and now the world had come in at the door. One could hear them sing, which was worse than if they \
+had cried.
+
+"A rope," said the smith. "If we had a rope over there, we could draw a boat along it." But the rope of the town was \
+in the tanners' street, and the tanners' street was in the river.
+
+Then Orla came up the hill with a basket. In it were all the bobbins that had not been fetched, and behind her came \
+people who had gone home to get theirs. Nobody had called them. They sat down on the wet grass and twisted the \
+threads together, wool with flax, flax with silk, nettle with everything; and since they could see little they said \
+the words aloud, so that each knew which thread was coming next. Courage. Patience. Enough. Tuesday. Because. Salt.
+
+It took four hours. The rope was as thick as a thumb and had every colour that there is, though by lantern light all \
+of them were brown. The boy, who was a man by then and kept the ferry, tied it around himself and swam.
+
+He arrived. That is all that is known about his swimming; he never told it, and the children only remembered that \
+somebody climbed onto the roof, shook himself like a dog, and asked whether they would like to go home.
+
+They drew the boat over nine times. The teacher went last, with the map rolled up under her coat. When the water had \
+fallen, in the week after, they found the rope still hanging across the river from the school's chimney to the oak on \
+the hill, and nobody wanted to take it down. So they built the new bridge beneath it.
+
+It hangs there still. Strangers take it for some custom of the place, and ask, and get a different answer from \
+everyone. But the wheel of the old mill turns, and on the shelf stands a row of bobbins, and whoever brings thread \
+may look, when it is wound, which word is written on it. That is the end of the story, as far as it has been told."""
+
+_RICH = """\
+# A tour of Markdown
+
+Here is what an answer may hold, with **bold**, *italic*, ~~struck~~ and `inline code`.
+
+## A list
+
+1. First, a numbered point
+2. Then another
+   - with a point beneath it
+   - and one more
+- [ ] a task that is open
+- [x] a task that is done
+
+## A table
+
+| Bird | Wingspan | Sings |
+| --- | ---: | :---: |
+| Wren | 15 cm | yes |
+| Heron | 185 cm | hardly |
+| Owl | 95 cm | at night |
+
+## Some code
+
+```python
+def fibonacci(count: int) -> list[int]:
+    numbers = [0, 1]
+    while len(numbers) < count:
+        numbers.append(numbers[-1] + numbers[-2])
+    return numbers[:count]
+
+
+print(fibonacci(10))  # <!channel> in code is only text
+```
+
+> A quotation, which stands
+> on two lines.
+
+A link to [the Markdown guide](https://www.markdownguide.org/) and a bare one: https://example.com/.
+
+---
+
+That was all of it."""
+
+DEMO_MODELS: tuple[DemoModel, ...] = (
+    DemoModel("demo/quick", "Demo: Quick", quick),
+    DemoModel("demo/storyteller", "Demo: Storyteller (long)", storyteller),
+    DemoModel("demo/markdown", "Demo: Markdown (rich)", markdown),
+    DemoModel("demo/slow", "Demo: Slow (thinks first)", slow),
+    DemoModel("demo/fails", "Demo: Fails (then works on Retry)", fails),
+    DemoModel("demo/eye", "Demo: Eye (sees images)", eye, vision=True),
+)

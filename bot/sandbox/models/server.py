@@ -1,0 +1,311 @@
+"""A model server in the OpenAI format whose models are scripted: the demo's, and whatever a test wants of one.
+
+    server = ModelServer()
+    server.queue("demo/quick", ModelScript(["Hel", "lo"], rate=20))
+    app = create_models_app(server)        # GET /models, POST /chat/completions
+
+Every request is kept in `server.journal` with the time of each piece, so that one can tell how long a word took from
+here to where a person sees it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import time
+from collections import OrderedDict, defaultdict, deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from bot.sandbox.models.demo import DEMO_MODELS, DemoModel, Question, asks_for_title, title_for
+from bot.sandbox.models.scripts import Fault, ModelScript, Piece, Raw, spoken, text_of
+
+_REMEMBERED = 2_000
+_TITLE_RATE = 200.0
+
+
+@dataclass(slots=True)
+class Sent:
+    """One piece of text as it left the server."""
+
+    at: float
+    text: str
+
+
+@dataclass(slots=True)
+class Asked:
+    """One request for an answer. Times are those of the server's clock, in seconds."""
+
+    at: float
+    model: str
+    messages: Sequence[Mapping[str, Any]]
+    stream: bool
+    body: Mapping[str, Any]
+    headers: Mapping[str, str]
+    sent: list[Sent] = field(default_factory=list)
+    cancelled: bool = False
+    """The client went away before the end."""
+    ended_at: float | None = None
+
+    @property
+    def text(self) -> str:
+        """What was sent of the answer."""
+        return "".join(sent.text for sent in self.sent)
+
+
+Answering = Callable[[Asked], ModelScript | None]
+
+
+class ModelServer:
+    """The models, what they are to do next, and the journal of what they did.
+
+    `words_per_second`: the pace of the demo models. `clock`: what the journal's times are read from.
+    """
+
+    def __init__(
+        self,
+        models: Sequence[DemoModel] = DEMO_MODELS,
+        *,
+        words_per_second: float = 25.0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.models = {model.id: model for model in models}
+        self.words_per_second = words_per_second
+        self.clock = clock
+        self.journal: list[Asked] = []
+        self.list_fault: Fault | None = None
+        """While set, how the list of models is refused."""
+        self._queues: defaultdict[str, deque[ModelScript]] = defaultdict(deque)
+        self._callables: dict[str, Answering] = {}
+        self._seen: OrderedDict[str, tuple[int, float]] = OrderedDict()
+
+    def queue(self, model: str, *scripts: ModelScript) -> None:
+        """The next answers of a model, one each; titles are not taken from here."""
+        self._queues[model].extend(scripts)
+
+    def answer_with(self, model: str, answering: Answering | None) -> None:
+        """Let this decide every answer of a model (`*`: of all); where it returns None the demo model answers."""
+        if answering is None:
+            self._callables.pop(model, None)
+        else:
+            self._callables[model] = answering
+
+    def asked(self, model: str | None = None) -> list[Asked]:
+        """The journal without requests for titles."""
+        return [a for a in self.journal if model in (None, a.model) and not asks_for_title(a.messages)]
+
+    def script_for(self, asked: Asked) -> ModelScript | None:
+        """What is to be done about a request; None when there is no such model."""
+        answering = self._callables.get(asked.model) or self._callables.get("*")
+        script = answering(asked) if answering else None
+        if script is not None:
+            return script
+        known = asked.model in self.models or asked.model in self._queues
+        if known and asks_for_title(asked.messages):
+            return spoken(title_for(asked.messages), _TITLE_RATE)
+        if self._queues[asked.model]:
+            return self._queues[asked.model].popleft()
+        model = self.models.get(asked.model)
+        return model.answer(self._question(asked)) if model else None
+
+    def listed(self) -> list[dict[str, Any]]:
+        """The entries of the list of models."""
+        return [
+            {
+                "id": model.id,
+                "object": "model",
+                "name": model.label,
+                "context_length": model.context,
+                "architecture": {
+                    "input_modalities": ["text", "image"] if model.vision else ["text"],
+                    "output_modalities": ["text"],
+                },
+            }
+            for model in self.models.values()
+        ]
+
+    def _question(self, asked: Asked) -> Question:
+        words = json.dumps([asked.model, [[m.get("role"), text_of(m)] for m in asked.messages]])
+        key = hashlib.sha256(words.encode()).hexdigest()
+        count, first = self._seen.pop(key, (0, self.clock()))
+        self._seen[key] = (count + 1, first)
+        if len(self._seen) > _REMEMBERED:
+            self._seen.popitem(last=False)
+        since = self.clock() - first
+        return Question(asked.messages, self.words_per_second, seen_before=count, since_first=since)
+
+
+def create_models_app(server: ModelServer | None = None) -> Starlette:
+    """The application: `/models` and `/chat/completions`. Its server is `app.state.models`."""
+    models = server or ModelServer()
+
+    async def list_models(request: Request) -> Response:
+        if models.list_fault is not None:
+            return _refusal(models.list_fault)
+        return JSONResponse({"object": "list", "data": models.listed()})
+
+    async def complete(request: Request) -> Response:
+        try:
+            body = await request.json()
+            messages = body["messages"]
+            asked = Asked(models.clock(), str(body["model"]), messages, bool(body.get("stream")), body, request.headers)
+        except (ValueError, KeyError, TypeError):
+            return _error(400, "A JSON object with model and messages is needed.", "invalid_request_error")
+        models.journal.append(asked)
+        script = models.script_for(asked)
+        if script is None:
+            return _error(404, f"The model `{asked.model}` does not exist.", "model_not_found")
+        fault = script.fault
+        if fault is not None and fault.kind in ("http", "body"):
+            return _refusal(fault)
+        return ScriptedAnswer(script, asked, models.clock)
+
+    routes = [Route("/models", list_models), Route("/chat/completions", complete, methods=["POST"])]
+    app = Starlette(routes=routes)
+    app.state.models = models
+    return app
+
+
+class ScriptedAnswer(Response):
+    """Plays a script to one client, on an absolute schedule, and notes in the journal how it went."""
+
+    def __init__(self, script: ModelScript, asked: Asked, clock: Callable[[], float]) -> None:
+        super().__init__()
+        self._script = script
+        self._asked = asked
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = asyncio.get_running_loop().time()
+        playing = asyncio.ensure_future(
+            self._stream(send, started) if self._asked.stream else self._whole(send, started)
+        )
+        leaving = asyncio.ensure_future(_gone(receive))
+        try:
+            await asyncio.wait((playing, leaving), return_when=asyncio.FIRST_COMPLETED)
+            self._asked.cancelled = not playing.done()
+        finally:
+            for task in (playing, leaving):
+                task.cancel()
+            await asyncio.gather(playing, leaving, return_exceptions=True)
+            self._asked.ended_at = self._clock()
+        if playing.done() and not playing.cancelled():
+            playing.result()
+
+    async def _stream(self, send: Send, started: float) -> None:
+        script, fault = self._script, self._script.fault
+        last = len(script.pieces) if fault is None else min(fault.after, len(script.pieces))
+        await _start(send, 200, {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache"})
+        await _chunk(send, _event({"role": "assistant", "content": ""}, self._asked.model))
+        number = 0
+        while number < last:
+            number = await self._send_due(send, started, number, last)
+        if fault is not None:
+            await self._fail(send, fault)
+            return
+        await send({"type": "http.response.body", "body": self._ending(), "more_body": False})
+
+    async def _send_due(self, send: Send, started: float, number: int, last: int) -> int:
+        """Wait for piece `number`, send it with all that are due by then, and return the number of the next."""
+        loop = asyncio.get_running_loop()
+        wait = started + self._script.time_of(number) - loop.time()
+        await asyncio.sleep(max(0.0, wait))
+        data: list[bytes] = []
+        elapsed = loop.time() - started
+        now = self._clock()
+        while True:
+            piece = self._script.pieces[number]
+            data.append(_piece(piece, self._asked.model))
+            if isinstance(piece, str):
+                self._asked.sent.append(Sent(now, piece))
+            number += 1
+            if number >= last or self._script.time_of(number) > elapsed:
+                break
+        await _chunk(send, b"".join(data))
+        return number
+
+    def _ending(self) -> bytes:
+        script, data = self._script, b""
+        if script.finish_reason is not None:
+            data += _event({}, self._asked.model, script.finish_reason)
+        options = self._asked.body.get("stream_options")
+        if script.usage and isinstance(options, dict) and options.get("include_usage"):
+            data += _line({"object": "chat.completion.chunk", "choices": [], "usage": self._usage()})
+        return data + (b"data: [DONE]\n\n" if script.done else b"")
+
+    async def _fail(self, send: Send, fault: Fault) -> None:
+        """Do what the fault says; to return without an end makes the server cut the connection."""
+        if fault.kind == "hang":
+            await asyncio.Event().wait()
+        elif fault.kind == "error":
+            await _chunk(send, _line({"error": {"message": fault.message, "code": fault.status}}))
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        elif fault.kind == "end":
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _whole(self, send: Send, started: float) -> None:
+        script = self._script
+        due = started + (script.time_of(len(script.pieces) - 1) if script.pieces else 0.0)
+        await asyncio.sleep(max(0.0, due - asyncio.get_running_loop().time()))
+        text = "".join(piece for piece in script.pieces if isinstance(piece, str))
+        self._asked.sent.append(Sent(self._clock(), text))
+        choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": script.finish_reason}
+        payload = {"object": "chat.completion", "model": self._asked.model, "choices": [choice], "usage": self._usage()}
+        await _start(send, 200, {"Content-Type": "application/json"})
+        if script.fault is None:
+            await send({"type": "http.response.body", "body": json.dumps(payload).encode(), "more_body": False})
+        else:
+            await self._fail(send, script.fault)
+
+    def _usage(self) -> dict[str, int]:
+        """Counted in words, for want of real tokens."""
+        prompt = sum(len(text_of(message).split()) for message in self._asked.messages)
+        completion = sum(isinstance(piece, str) for piece in self._script.pieces)
+        return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _start(send: Send, status: int, headers: Mapping[str, str]) -> None:
+    raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": status, "headers": raw})
+
+
+async def _chunk(send: Send, data: bytes) -> None:
+    await send({"type": "http.response.body", "body": data, "more_body": True})
+
+
+def _piece(piece: Piece, model: str) -> bytes:
+    if isinstance(piece, Raw):
+        return piece.data
+    return _event({"content": piece} if isinstance(piece, str) else {"reasoning": piece.text}, model)
+
+
+def _event(delta: Mapping[str, Any], model: str, finish_reason: str | None = None) -> bytes:
+    choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
+    return _line({"object": "chat.completion.chunk", "model": model, "choices": [choice]})
+
+
+def _line(payload: Mapping[str, Any]) -> bytes:
+    return b"data: " + json.dumps(payload, ensure_ascii=False).encode() + b"\n\n"
+
+
+def _refusal(fault: Fault) -> Response:
+    if fault.body is None:
+        return _error(fault.status, fault.message, None, fault.headers)
+    return Response(fault.body, fault.status, dict(fault.headers))
+
+
+def _error(status: int, message: str, code: str | None, headers: Mapping[str, str] | None = None) -> Response:
+    return JSONResponse({"error": {"message": message, "code": code}}, status, dict(headers or {}))

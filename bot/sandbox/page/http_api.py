@@ -1,0 +1,283 @@
+"""The HTTP side of the page's protocol: what the browser reads and does, as the person it acts for."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from starlette.datastructures import UploadFile
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
+from starlette.staticfiles import StaticFiles
+
+from bot.sandbox.errors import InvalidAnswer, NotAcknowledged, SlackRefusal
+from bot.sandbox.events.response_urls import Place
+from bot.sandbox.find_elements import find_element
+from bot.sandbox.page import snapshot
+from bot.sandbox.page.live_updates import Live
+from bot.sandbox.state.records import Json
+from bot.sandbox.user_actions import Upload
+from bot.sandbox.web_api.files import file_response
+
+if TYPE_CHECKING:
+    from bot.sandbox.server import Sandbox
+
+STATIC = Path(__file__).parents[1] / "static"
+TRAFFIC_MAX = 500
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; connect-src 'self'; font-src 'self'; "
+    "img-src 'self' data: https: http://127.0.0.1:* http://localhost:*; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+"""What the page may load and do: nothing from elsewhere but pictures."""
+_HEADERS = {
+    "cache-control": "no-cache",
+    "content-security-policy": POLICY,
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+}
+Deed = Callable[[str, Json], Awaitable[Json]]
+
+
+class _Static(StaticFiles):
+    """The page's own files, asked for again at every visit: a new version must not run with parts of the old."""
+
+    def file_response(self, *args: Any, **named: Any) -> Response:
+        response = super().file_response(*args, **named)
+        response.headers.update({name: _HEADERS[name] for name in ("cache-control", "x-content-type-options")})
+        return response
+
+
+class PageApi:
+    """Everything under `/sandbox/` but the controls, and the page's own files."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+        self.live = Live(sandbox.workspace, sandbox.journal)
+        self._deeds: dict[str, Deed] = {
+            "say": self._say,
+            "edit": self._edit,
+            "delete": self._delete,
+            "react": self._react,
+            "action": self._action,
+            "options": self._options,
+            "command": self._command,
+            "shortcut": self._shortcut,
+            "view/submit": self._submit,
+            "view/close": self._close,
+            "home": self._home,
+            "open-dm": self._open_dm,
+            "join": self._join,
+            "leave": self._leave,
+            "invite": self._invite,
+            "read": self._read,
+            "stop": self._stop,
+            "title": self._title,
+        }
+
+    def routes(self) -> list[BaseRoute]:
+        routes: list[BaseRoute] = [
+            Route("/", self._index),
+            Route("/archives/{place:path}", self._index),
+            Route("/sandbox/state", self._state),
+            Route("/sandbox/traffic", self._traffic),
+            Route("/sandbox/file/{file}", self._file),
+            WebSocketRoute("/sandbox/live", self.live.serve),
+            Route("/sandbox/upload", self._upload, methods=["POST"]),
+            *(Route(f"/sandbox/{name}", self._endpoint(deed), methods=["POST"]) for name, deed in self._deeds.items()),
+        ]
+        if STATIC.is_dir():
+            routes.append(Mount("/static", _Static(directory=STATIC)))
+        return routes
+
+    # -- reading
+
+    async def _index(self, request: Request) -> Response:
+        index = STATIC / "index.html"
+        if not index.is_file():
+            return PlainTextResponse("The sandbox is running; its page is not installed.")
+        return FileResponse(index, headers=_HEADERS)
+
+    async def _state(self, request: Request) -> Response:
+        slack = self._sandbox
+        try:
+            viewer = self._viewer(request.query_params.get("user"))
+        except SlackRefusal as refusal:
+            return _refused(refusal.error, "there is no such person")
+        connected = slack.courier.route.open()
+        return JSONResponse(snapshot.state(slack.workspace, viewer, slack.commands, slack.shortcuts, connected))
+
+    async def _traffic(self, request: Request) -> Response:
+        try:
+            newest = min(max(1, int(request.query_params.get("newest", 100))), TRAFFIC_MAX)
+            before = int(request.query_params["before"]) if "before" in request.query_params else None
+        except ValueError:
+            return JSONResponse(
+                {"ok": False, "error": "invalid_arguments", "message": "newest and before are numbers"}, 400
+            )
+        return JSONResponse({"ok": True, "entries": snapshot.traffic(self._sandbox.journal, newest, before)})
+
+    async def _file(self, request: Request) -> Response:
+        workspace = self._sandbox.workspace
+        file = workspace.files.get(request.path_params["file"])
+        viewer = self._viewer(request.query_params.get("user"))
+        if file is None:
+            return PlainTextResponse("not found", 404)
+        visible = any(workspace.sees(workspace.channels[channel], viewer) for channel in file.channels)
+        # The picture in a message carries no `user`; without one, whoever is at this machine may look.
+        if "user" in request.query_params and file.user != viewer and not visible:
+            return PlainTextResponse("not found", 404)
+        return file_response(file)
+
+    def _viewer(self, ref: str | None) -> str:
+        users = self._sandbox.workspace.users
+        return self._sandbox.user(ref).id if ref else next(user.id for user in users.values() if not user.is_bot)
+
+    # -- doing
+
+    def _endpoint(self, deed: Deed) -> Callable[[Request], Awaitable[Response]]:
+        async def endpoint(request: Request) -> Response:
+            try:
+                body = await request.json()
+                if not isinstance(body, dict):
+                    raise ValueError("the body is no object")
+            except ValueError as broken:
+                return JSONResponse({"ok": False, "error": "invalid_json", "message": str(broken)}, 400)
+            return await self._do(deed, body)
+
+        return endpoint
+
+    async def _do(self, deed: Deed, body: Json) -> Response:
+        try:
+            user = self._viewer(_text(body, "user"))
+            return JSONResponse({"ok": True, **await deed(user, body)})
+        except SlackRefusal as refusal:
+            return _refused(refusal.error, refusal.error.replace("_", " "))
+        except NotAcknowledged as silence:
+            return _refused("operation_timeout", str(silence))
+        except InvalidAnswer as wrong:
+            return _refused(wrong.error, "; ".join(wrong.messages))
+        except KeyError as missing:
+            return JSONResponse({"ok": False, "error": "invalid_arguments", "message": f"missing {missing}"}, 400)
+        except LookupError as impossible:
+            return _refused("not_possible", str(impossible))
+
+    async def _upload(self, request: Request) -> Response:
+        async with request.form() as form:
+            user = self._viewer(str(form.get("user") or "") or None)
+            given = [part for part in form.getlist("file") if isinstance(part, UploadFile)]
+            uploads = [
+                Upload(part.filename or "file", await part.read(), part.content_type or "application/octet-stream")
+                for part in given
+            ]
+        files = [self._sandbox.upload(user, upload) for upload in uploads]
+        return JSONResponse({"ok": True, "files": [snapshot.file_json(file) for file in files]})
+
+    async def _say(self, user: str, body: Json) -> Json:
+        files = [str(file) for file in body.get("files") or ()]
+        if unknown := [file for file in files if file not in self._sandbox.workspace.files]:
+            raise LookupError(f"no such file: {unknown[0]}")
+        text, broadcast = str(body.get("text") or ""), bool(body.get("broadcast"))
+        if not text and not files:
+            raise LookupError("nothing to say")
+        thread = _text(body, "thread_ts")
+        ts = await self._sandbox.say(user, body["channel"], text, thread, files, broadcast=broadcast)
+        return {"ts": ts}
+
+    async def _edit(self, user: str, body: Json) -> Json:
+        await self._sandbox.edit(user, body["channel"], body["ts"], body["text"])
+        return {}
+
+    async def _delete(self, user: str, body: Json) -> Json:
+        await self._sandbox.delete(user, body["channel"], body["ts"])
+        return {}
+
+    async def _react(self, user: str, body: Json) -> Json:
+        remove = bool(body.get("remove"))
+        await self._sandbox.react(user, body["channel"], body["ts"], body["name"], remove=remove)
+        return {}
+
+    def _place(self, container: Json) -> Place:
+        kind, slack = container["type"], self._sandbox
+        if kind == "message":
+            return slack.place(slack.message(container["channel"], container["ts"]))
+        known: dict[str, Any] = {**slack.workspace.ephemeral} if kind == "ephemeral" else {**slack.workspace.views}
+        if container["id"] not in known:
+            raise LookupError(f"there is no such {kind}")
+        return slack.place(known[container["id"]])
+
+    async def _action(self, user: str, body: Json) -> Json:
+        state = body.get("state") or {}
+        place = self._place(body["container"])
+        where = place.message or place.ephemeral or place.view
+        assert where is not None
+        await self._sandbox.act(user, where, body["action"], state.get("values"))
+        return {}
+
+    async def _options(self, user: str, body: Json) -> Json:
+        place = self._place(body["container"])
+        block, element = find_element(place, body["action_id"], body.get("block_id"))
+        query = str(body.get("value") or "")
+        if element["type"] not in ("external_select", "multi_external_select"):
+            return {name: element[name] for name in ("options", "option_groups") if name in element}
+        return await self._sandbox.interactions.options(user, place, block, element, query)
+
+    async def _command(self, user: str, body: Json) -> Json:
+        await self._sandbox.command(user, body["channel"], body["command"], str(body.get("text") or ""))
+        return {}
+
+    async def _shortcut(self, user: str, body: Json) -> Json:
+        message = self._sandbox.message(body["channel"], body["ts"]) if body.get("ts") else None
+        await self._sandbox.shortcut(user, body["callback_id"], message)
+        return {}
+
+    async def _submit(self, user: str, body: Json) -> Json:
+        view = self._sandbox.workspace.views.get(body["view_id"])
+        errors = await self._sandbox.submit(user, body.get("values") or {}, view)
+        return {"errors": errors} if errors else {}
+
+    async def _close(self, user: str, body: Json) -> Json:
+        await self._sandbox.close_view(user, self._sandbox.workspace.views.get(body["view_id"]))
+        return {}
+
+    async def _home(self, user: str, body: Json) -> Json:
+        return {"channel": await self._sandbox.open_home(user, str(body.get("tab") or "home"))}
+
+    async def _open_dm(self, user: str, body: Json) -> Json:
+        others = [self._sandbox.user(other).id for other in body["users"]]
+        return {"channel": self._sandbox.workspace.direct([user, *others]).id}
+
+    async def _join(self, user: str, body: Json) -> Json:
+        await self._sandbox.join(user, body["channel"])
+        return {}
+
+    async def _leave(self, user: str, body: Json) -> Json:
+        await self._sandbox.leave(user, body["channel"])
+        return {}
+
+    async def _invite(self, user: str, body: Json) -> Json:
+        await self._sandbox.join(body["invited"], body["channel"], inviter=user)
+        return {}
+
+    async def _read(self, user: str, body: Json) -> Json:
+        self._sandbox.workspace.mark_read(self._sandbox.channel(body["channel"]), user, str(body["ts"]))
+        return {}
+
+    async def _stop(self, user: str, body: Json) -> Json:
+        await self._sandbox.stop_session(user, body["channel"], body["thread_ts"])
+        return {}
+
+    async def _title(self, user: str, body: Json) -> Json:
+        await self._sandbox.rename_session(user, body["channel"], body["thread_ts"], str(body["title"]))
+        return {}
+
+
+def _text(body: Json, name: str) -> str | None:
+    value = body.get(name)
+    return str(value) if value else None
+
+
+def _refused(error: str, message: str) -> Response:
+    return JSONResponse({"ok": False, "error": error, "message": message})

@@ -1,0 +1,284 @@
+"""The state of one Slack workspace, and every change that can happen to it. No I/O; time comes from a clock function.
+
+Whoever wants to know of changes (the events for the app, the page, waiting tests) listens with `subscribe`.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from bot.sandbox.errors import SlackRefusal
+from bot.sandbox.limits import Clock, Limits
+from bot.sandbox.state.records import Channel, ChannelType, Ephemeral, File, Json, Message, Revision, Thread, User, View
+from bot.sandbox.text import blocks_text
+
+_COLORS = ("#4a154b", "#1264a3", "#2bac76", "#e01e5a", "#ecb22e", "#36c5f0", "#7c3085", "#d1495b")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Something that happened. `kind` says which of the other fields matter."""
+
+    kind: str
+    channel: str = ""
+    message: Message | None = None
+    user: str | None = None
+    data: Json = field(default_factory=dict)
+
+
+class Workspace:
+    """Team, people, channels, messages, views; the app's own user is `bot`."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        limits: Limits,
+        bot_name: str = "bobbin",
+        team_id: str = "T0SANDBOX",
+        enterprise: str | None = None,
+    ) -> None:
+        self.clock = clock
+        self.limits = limits
+        self.team_id = team_id
+        self.enterprise = enterprise
+        """The organisation that the workspace belongs to, which has the app as a whole."""
+        self.team_name = "Sandbox"
+        self.domain = "sandbox"
+        self.app_id = "A0SANDBOX"
+        self.base_url = ""
+        self.users: dict[str, User] = {}
+        self.channels: dict[str, Channel] = {}
+        self.files: dict[str, File] = {}
+        self.views: dict[str, View] = {}
+        self.homes: dict[str, View] = {}
+        self.modals: dict[str, list[str]] = {}
+        self.ephemeral: dict[str, Ephemeral] = {}
+        self.threads: dict[tuple[str, str], Thread] = {}
+        self.prompts: dict[tuple[str, str | None], Json] = {}
+        self._listeners: list[Callable[[Change], None]] = []
+        self._numbers = itertools.count(1)
+        self._last_ts = 0
+        self.bot = self.add_user(bot_name, bot_name.capitalize(), bot=True, app_id=self.app_id)
+
+    # -- names and numbers
+
+    def number(self, prefix: str) -> str:
+        """A fresh id, e.g. `F00000A7`."""
+        return f"{prefix}{next(self._numbers):08X}"
+
+    def named(self, blocks: Iterable[Json]) -> list[Json]:
+        """Blocks as Slack keeps them: each has a `block_id`."""
+        return [block if "block_id" in block else {**block, "block_id": self.number("b")} for block in blocks]
+
+    def next_ts(self) -> str:
+        """A message id: the time in microseconds, never the same twice, never smaller than before."""
+        micros = max(int(self.clock() * 1_000_000), self._last_ts + 1)
+        self._last_ts = micros
+        return f"{micros // 1_000_000}.{micros % 1_000_000:06d}"
+
+    def subscribe(self, listener: Callable[[Change], None]) -> Callable[[], None]:
+        """Call `listener` at every change, at once; the returned function ends it."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    def emit(self, kind: str, channel: str = "", message: Message | None = None, **more: Any) -> None:
+        change = Change(kind, channel, message, more.pop("user", None), more)
+        for listener in tuple(self._listeners):
+            listener(change)
+
+    # -- people and channels
+
+    def add_user(self, name: str, real_name: str = "", *, bot: bool = False, app_id: str | None = None) -> User:
+        """Add a person (or a bot). The id is readable: `U0ALICE`."""
+        user_id = "U0" + "".join(filter(str.isalnum, name)).upper()
+        user = User(
+            user_id, name, real_name or name.capitalize(), self.team_id, _COLORS[len(self.users) % len(_COLORS)]
+        )
+        if bot:
+            user.bot_id = "B0" + user_id[2:]
+            user.app_id = app_id or "A0" + user_id[2:]
+        self.users[user_id] = user
+        return user
+
+    def add_channel(self, name: str, members: list[str], kind: ChannelType = "channel") -> Channel:
+        """Add a channel; DMs are made by `direct`. The id is readable: `C0GENERAL`."""
+        channel_id = "C0" + "".join(filter(str.isalnum, name)).upper()
+        channel = Channel(channel_id, name, kind, list(members), self.clock())
+        self.channels[channel_id] = channel
+        self.emit("channel", channel_id)
+        return channel
+
+    def direct(self, users: list[str]) -> Channel:
+        """The DM (two members) or group DM of exactly these users, made when it does not exist."""
+        members = list(dict.fromkeys(users))
+        for channel in self.channels.values():
+            if channel.type in ("im", "mpim") and set(channel.members) == set(members):
+                return channel
+        kind: ChannelType = "im" if len(members) <= 2 else "mpim"
+        # Group DMs carry C-ids, as at Slack: only `channel_type` tells what they are.
+        channel_id = self.number("D0" if kind == "im" else "C0")
+        name = channel_id if kind == "im" else "mpdm-" + "--".join(self.users[user].name for user in members) + "-1"
+        channel = Channel(channel_id, name, kind, members, self.clock())
+        self.channels[channel_id] = channel
+        self.emit("channel", channel_id)
+        return channel
+
+    def user(self, ref: str) -> User:
+        """A user by id, by `@name` or by name."""
+        found = self.users.get(ref) or self.user_named(ref)
+        if found is None:
+            raise SlackRefusal("user_not_found")
+        return found
+
+    def user_named(self, name: str) -> User | None:
+        wanted = name.lstrip("@").casefold()
+        return next((user for user in self.users.values() if user.name.casefold() == wanted), None)
+
+    def channel(self, ref: str) -> Channel:
+        """A channel by id, by `#name` or by name."""
+        found = self.channels.get(ref) or self.channel_named(ref)
+        if found is None:
+            raise SlackRefusal("channel_not_found")
+        return found
+
+    def channel_named(self, name: str) -> Channel | None:
+        wanted = name.lstrip("#").casefold()
+        return next((channel for channel in self.channels.values() if channel.name.casefold() == wanted), None)
+
+    def sees(self, channel: Channel, user: str) -> bool:
+        return channel.type == "channel" or user in channel.members
+
+    def join(self, channel: Channel, user: str, inviter: str | None = None) -> None:
+        if user in channel.members:
+            return
+        channel.members.append(user)
+        self.emit("joined", channel.id, user=user, inviter=inviter)
+        self.emit("channel", channel.id)
+
+    def leave(self, channel: Channel, user: str) -> None:
+        channel.members.remove(user)
+        self.emit("left", channel.id, user=user)
+        self.emit("channel", channel.id)
+
+    def mark_read(self, channel: Channel, user: str, ts: str) -> None:
+        channel.last_read[user] = ts
+        self.emit("read", channel.id, user=user)
+
+    # -- messages
+
+    def message(self, channel: str, ts: str) -> Message:
+        """A message that stands, else `message_not_found`."""
+        found = self.channels[channel].messages.get(ts) if channel in self.channels else None
+        if found is None:
+            raise SlackRefusal("message_not_found")
+        return found
+
+    def thread(self, channel: str, root: str) -> list[Message]:
+        """The root message and its replies, oldest first."""
+        messages = self.channel(channel).messages
+        parent = messages.get(root)
+        replies = [messages[ts] for ts in (parent.replies if parent else ()) if ts in messages]
+        return ([parent] if parent else []) + replies
+
+    def post(self, message: Message) -> Message:
+        """Add a new message; a reply also joins its thread."""
+        channel = self.channels[message.channel]
+        channel.messages[message.ts] = message
+        if message.thread_ts:
+            root = channel.messages.get(message.thread_ts)
+            if root is not None:
+                root.replies.append(message.ts)
+                root.thread_ts = root.thread_ts or root.ts
+        if not message.bot_id:
+            channel.last_read[message.user] = message.ts
+        self.emit("posted", channel.id, message)
+        return message
+
+    def revise(self, message: Message, revision: Revision, editor: str) -> None:
+        """Replace the content of a message."""
+        before = message.latest
+        message.revisions.append(revision)
+        message.edited = (editor, self.next_ts())
+        self.emit("edited", message.channel, message, user=editor, before=before)
+
+    def delete(self, message: Message) -> None:
+        """Take a message away. A root with replies stays as a tombstone, and its replies stay readable."""
+        channel = self.channels[message.channel]
+        message.deleted_at = self.clock()
+        channel.deleted.append(message)
+        if message.replies:
+            message.subtype = "tombstone"
+            message.revisions.append(self.revision("mrkdwn", "This message was deleted.", []))
+        else:
+            del channel.messages[message.ts]
+        if message.thread_ts and message.thread_ts != message.ts and message.thread_ts in channel.messages:
+            channel.messages[message.thread_ts].replies.remove(message.ts)
+        self.emit("deleted", channel.id, message)
+
+    def revision(self, kind: Any, text: str, blocks: list[Json]) -> Revision:
+        """Content as of now; what people see of mrkdwn text with blocks is the blocks."""
+        visible = blocks_text(blocks) if blocks and kind == "mrkdwn" else text
+        return Revision(kind, [visible], [(self.clock(), len(visible))], blocks, text)
+
+    def react(self, message: Message, name: str, user: str) -> None:
+        users = message.reactions.setdefault(name, [])
+        if user in users:
+            raise SlackRefusal("already_reacted")
+        users.append(user)
+        self.emit("reacted", message.channel, message, user=user, name=name, added=True)
+
+    def unreact(self, message: Message, name: str, user: str) -> None:
+        users = message.reactions.get(name, [])
+        if user not in users:
+            raise SlackRefusal("no_reaction")
+        users.remove(user)
+        if not users:
+            del message.reactions[name]
+        self.emit("reacted", message.channel, message, user=user, name=name, added=False)
+
+    # -- private messages, threads, views
+
+    def whisper(self, ephemeral: Ephemeral) -> None:
+        self.ephemeral[ephemeral.id] = ephemeral
+        self.emit("ephemeral", ephemeral.channel, user=ephemeral.viewer, ephemeral=ephemeral)
+
+    def unwhisper(self, ephemeral: Ephemeral) -> None:
+        self.ephemeral.pop(ephemeral.id, None)
+        self.emit("ephemeral_deleted", ephemeral.channel, user=ephemeral.viewer, id=ephemeral.id)
+
+    def notice(self, user: str, text: str, channel: str = "") -> None:
+        """Something Slack itself tells a person, e.g. that a command failed."""
+        self.emit("notice", channel, user=user, text=text)
+
+    def thread_state(self, channel: str, root: str) -> Thread:
+        return self.threads.setdefault((channel, root), Thread(channel, root))
+
+    def set_status(self, channel: str, root: str, status: str, loading: list[str]) -> None:
+        thread = self.thread_state(channel, root)
+        if not status and not thread.status:
+            return
+        now = self.clock()
+        thread.status, thread.loading_messages = status, loading if status else []
+        thread.status_expires = now + self.limits.status_life
+        thread.statuses.append((now, status))
+        self.emit("status", channel, thread=thread)
+
+    def set_session(self, channel: str, root: str, *, status: str | None = None, title: str | None = None) -> Thread:
+        thread = self.thread_state(channel, root)
+        if status is not None:
+            thread.session = status
+        if title is not None:
+            thread.title = title
+            thread.titles.append((self.clock(), title))
+        self.emit("session", channel, thread=thread)
+        return thread
+
+    def stack(self, user: str) -> list[View]:
+        """The open modals of a person, topmost last."""
+        return [self.views[view] for view in self.modals.get(user, ())]
+
+    def views_changed(self, user: str) -> None:
+        self.emit("views", user=user)

@@ -1,0 +1,208 @@
+"""Slack's limits on block elements: buttons, menus, inputs. Reports to Findings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from bot.sandbox.validation.findings import Findings
+
+OPTION_TEXT_MAX = 75
+OPTION_VALUE_MAX = 75
+"""Documented as 150 in some places and 75 in others; the stricter one is safe in both."""
+
+_COMMON = frozenset({"type", "action_id", "focus_on_load", "confirm"})
+_SELECT = _COMMON | {"placeholder"}
+_KEYS: Mapping[str, frozenset[str]] = {
+    "button": _COMMON
+    | {"text", "url", "value", "style", "accessibility_label", "agent_prompt", "agent_prompt_display"}
+    | {"visible_to_user_ids"},
+    "static_select": _SELECT | {"options", "option_groups", "initial_option"},
+    "external_select": _SELECT | {"min_query_length", "initial_option"},
+    "multi_static_select": _SELECT | {"options", "option_groups", "initial_options", "max_selected_items"},
+    "multi_external_select": _SELECT | {"min_query_length", "initial_options", "max_selected_items"},
+    "users_select": _SELECT | {"initial_user"},
+    "conversations_select": _SELECT
+    | {"initial_conversation", "default_to_current_conversation", "response_url_enabled", "filter"},
+    "channels_select": _SELECT | {"initial_channel", "response_url_enabled"},
+    "overflow": frozenset({"type", "action_id", "options", "confirm"}),
+    "checkboxes": _COMMON | {"options", "initial_options"},
+    "radio_buttons": _COMMON | {"options", "initial_option"},
+    "datepicker": _SELECT | {"initial_date"},
+    "timepicker": _SELECT | {"initial_time", "timezone"},
+    "plain_text_input": frozenset({"type", "action_id", "initial_value", "multiline", "min_length", "max_length"})
+    | {"dispatch_action_config", "focus_on_load", "placeholder"},
+    "feedback_buttons": frozenset({"type", "action_id", "positive_button", "negative_button"}),
+    "icon_button": frozenset({"type", "icon", "text", "action_id", "value", "confirm", "accessibility_label"})
+    | {"visible_to_user_ids"},
+    "image": frozenset({"type", "image_url", "alt_text", "slack_file"}),
+}
+
+
+def check_element(found: Findings, element: Any, path: str, allowed: frozenset[str]) -> None:
+    """Check one element that stands where only the types `allowed` may stand."""
+    if not isinstance(element, Mapping):
+        found.wrong(path, "must be an object")
+        return
+    kind = str(element.get("type"))
+    if kind not in allowed:
+        found.wrong(f"{path}/type", f"unsupported type: {kind}")
+        return
+    found.keys(element, path, _KEYS[kind])
+    found.identify_action(element, path)
+    found.focused += bool(element.get("focus_on_load"))
+    if found.focused > 1:
+        found.wrong(path, "only one element may have focus_on_load")
+    if "placeholder" in element:
+        found.text(element["placeholder"], f"{path}/placeholder", 150, plain=True)
+    if "confirm" in element:
+        _confirm(found, element["confirm"], f"{path}/confirm")
+    check = _CHECKS.get(kind)
+    if check is not None:
+        check(found, element, path)
+
+
+def check_option(found: Findings, option: Any, path: str, *, rich: bool = False) -> None:
+    """An option: text ≤ 75, value ≤ 75, description ≤ 75; only radio buttons and check boxes may have mrkdwn."""
+    if not isinstance(option, Mapping):
+        found.wrong(path, "must be an object")
+        return
+    found.keys(option, path, frozenset({"text", "value", "description", "url"}))
+    found.text(option.get("text"), f"{path}/text", OPTION_TEXT_MAX, plain=not rich)
+    found.string(option.get("value"), f"{path}/value", OPTION_VALUE_MAX)
+    if option.get("description") is not None:
+        found.text(option["description"], f"{path}/description", 75, plain=not rich)
+
+
+def check_options(found: Findings, holder: Mapping[str, Any], path: str, most: int = 100, least: int = 1) -> None:
+    """`options` or `option_groups`, not both; each list at most `most` long."""
+    if ("options" in holder) == ("option_groups" in holder):
+        found.wrong(path, "must provide either options or option_groups")
+        return
+    if "options" in holder:
+        for index, option in enumerate(found.items(holder["options"], f"{path}/options", most, least)):
+            check_option(found, option, f"{path}/options/{index}")
+        return
+    for index, group in enumerate(found.items(holder["option_groups"], f"{path}/option_groups", 100, least)):
+        _option_group(found, group, f"{path}/option_groups/{index}", most)
+
+
+def _option_group(found: Findings, group: Any, path: str, most: int) -> None:
+    if not isinstance(group, Mapping):
+        found.wrong(path, "must be an object")
+        return
+    found.text(group.get("label"), f"{path}/label", 75, plain=True)
+    for number, option in enumerate(found.items(group.get("options"), f"{path}/options", most)):
+        check_option(found, option, f"{path}/options/{number}")
+
+
+def _confirm(found: Findings, confirm: Any, path: str) -> None:
+    if not isinstance(confirm, Mapping):
+        found.wrong(path, "must be an object")
+        return
+    found.text(confirm.get("title"), f"{path}/title", 100, plain=True)
+    found.text(confirm.get("text"), f"{path}/text", 300)
+    found.text(confirm.get("confirm"), f"{path}/confirm", 30, plain=True)
+    found.text(confirm.get("deny"), f"{path}/deny", 30, plain=True)
+
+
+def _button(found: Findings, element: Mapping[str, Any], path: str) -> None:
+    found.text(element.get("text"), f"{path}/text", 75, plain=True)
+    found.optional(element, "value", path, 2000)
+    found.optional(element, "url", path, 3000)
+    found.optional(element, "accessibility_label", path, 75)
+    found.optional(element, "agent_prompt", path, 4000)
+    if element.get("style") not in (None, "primary", "danger"):
+        found.wrong(f"{path}/style", "must be primary or danger")
+
+
+def _static_select(found: Findings, element: Mapping[str, Any], path: str) -> None:
+    check_options(found, element, path)
+    initial = element.get("initial_option")
+    if initial is None:
+        return
+    check_option(found, initial, f"{path}/initial_option")
+    offered = list(element.get("options") or ())
+    for group in element.get("option_groups") or ():
+        offered += group.get("options") or () if isinstance(group, Mapping) else ()
+    if initial not in offered:
+        found.wrong(f"{path}/initial_option", "must be one of the options")
+
+
+def _external_select(found: Findings, element: Mapping[str, Any], path: str) -> None:
+    if element.get("initial_option") is not None:
+        check_option(found, element["initial_option"], f"{path}/initial_option")
+    least = element.get("min_query_length")
+    if least is not None and (not isinstance(least, int) or isinstance(least, bool) or least < 0):
+        found.wrong(f"{path}/min_query_length", "must be a non-negative integer")
+
+
+def _choices(most: int, least: int = 1, *, rich: bool = False) -> Callable[[Findings, Mapping[str, Any], str], None]:
+    def check(found: Findings, element: Mapping[str, Any], path: str) -> None:
+        for index, option in enumerate(found.items(element.get("options"), f"{path}/options", most, least)):
+            check_option(found, option, f"{path}/options/{index}", rich=rich)
+
+    return check
+
+
+def _plain_text_input(found: Findings, element: Mapping[str, Any], path: str) -> None:
+    longest = element.get("max_length", 3000)
+    if not isinstance(longest, int) or not 1 <= longest <= 3000:
+        found.wrong(f"{path}/max_length", "must be between 1 and 3000")
+    shortest = element.get("min_length", 0)
+    if not isinstance(shortest, int) or not 0 <= shortest <= 3000:
+        found.wrong(f"{path}/min_length", "must be between 0 and 3000")
+    found.optional(element, "initial_value", path, longest if isinstance(longest, int) else 3000)
+
+
+def _feedback_buttons(found: Findings, element: Mapping[str, Any], path: str) -> None:
+    for name in ("positive_button", "negative_button"):
+        button, where = element.get(name), f"{path}/{name}"
+        if not isinstance(button, Mapping):
+            found.wrong(where, "must be an object")
+            continue
+        found.keys(button, where, frozenset({"text", "value", "accessibility_label"}))
+        found.text(button.get("text"), f"{where}/text", 75, plain=True)
+        found.string(button.get("value"), f"{where}/value", 2000)
+        found.optional(button, "accessibility_label", where, 75)
+
+
+def _icon_button(found: Findings, element: Mapping[str, Any], path: str) -> None:
+    if element.get("icon") != "trash":
+        found.wrong(f"{path}/icon", "unsupported icon")
+    found.text(element.get("text"), f"{path}/text", 75, plain=True)
+    found.optional(element, "value", path, 2000)
+    if "visible_to_user_ids" in element:
+        found.items(element["visible_to_user_ids"], f"{path}/visible_to_user_ids", 10, 0)
+
+
+def check_image(found: Findings, element: Mapping[str, Any], path: str) -> None:
+    """An image, as an element or as a block: one source and an alternative text."""
+    if ("image_url" in element) == ("slack_file" in element):
+        found.wrong(path, "must provide either image_url or slack_file")
+    found.optional(element, "image_url", path, 3000, least=1)
+    found.string(element.get("alt_text"), f"{path}/alt_text", 2000, least=0)
+
+
+_CHECKS: Mapping[str, Callable[[Findings, Mapping[str, Any], str], None]] = {
+    "button": _button,
+    "static_select": _static_select,
+    "multi_static_select": check_options,
+    "external_select": _external_select,
+    "multi_external_select": _external_select,
+    "overflow": _choices(5),
+    "checkboxes": _choices(10, rich=True),
+    "radio_buttons": _choices(10, rich=True),
+    "plain_text_input": _plain_text_input,
+    "feedback_buttons": _feedback_buttons,
+    "icon_button": _icon_button,
+    "image": check_image,
+}
+
+SELECTS = frozenset({"static_select", "external_select", "users_select", "conversations_select", "channels_select"})
+MULTI_SELECTS = frozenset({"multi_static_select", "multi_external_select"})
+PICKERS = frozenset({"datepicker", "timepicker", "checkboxes", "radio_buttons"})
+IN_ACTIONS = SELECTS | MULTI_SELECTS | PICKERS | {"button", "overflow"}
+IN_SECTION = IN_ACTIONS | {"image"}
+IN_INPUT = SELECTS | MULTI_SELECTS | PICKERS | {"plain_text_input"}
+IN_CONTEXT_ACTIONS = frozenset({"feedback_buttons", "icon_button"})

@@ -1,0 +1,186 @@
+"""Slack's Web API over HTTP: authentication, rates, scopes, faults, journal; the methods themselves are elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import parse_qsl
+
+from starlette.requests import Request
+from starlette.types import Receive, Scope, Send
+
+from bot.sandbox.errors import RateLimited, SlackRefusal
+from bot.sandbox.faults.injection import Fault, Faults
+from bot.sandbox.http_server import Lines
+from bot.sandbox.limits import Budgets
+from bot.sandbox.state.records import Json
+from bot.sandbox.state.workspace import Workspace
+from bot.sandbox.web_api.calls import Arguments, Call, CallRecord, Journal, Method, public_arguments
+from bot.sandbox.web_api.services import Links
+
+_CHANNEL_ARGUMENTS = {"chat.postMessage": "channel", "assistant.threads.setStatus": "channel_id"}
+
+
+class Dropped(Exception):
+    """The connection is to be closed without an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """The app's credentials: the bot token for methods, the app-level token for Socket Mode."""
+
+    bot: str
+    app: str
+
+
+class WebApi:
+    """Answers `/api/<method>`. An ASGI application of its own, since it is the sandbox's hot path."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        methods: Mapping[str, Method],
+        faults: Faults,
+        journal: Journal,
+        scopes: frozenset[str],
+        tokens: Tokens,
+        links: Links,
+        lines: Lines,
+    ) -> None:
+        self.workspace = workspace
+        self.lines = lines
+        self.methods = methods
+        self.faults = faults
+        self.journal = journal
+        self.scopes = scopes
+        self.links = links
+        self._granted = ",".join(sorted(scopes))
+        self.budgets = Budgets(workspace.limits, workspace.clock)
+        self.tokens = tokens
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        method = scope["path"].rsplit("/", 1)[-1]
+        values, token = await _read(request)
+        record = CallRecord(self.journal.number(), self.workspace.clock(), method, public_arguments(values))
+        try:
+            status, headers, body = await self._handle(method, values, token, record)
+        except Dropped:
+            status, headers, body = 0, {}, b""
+        record.status = status
+        record.duration = self.workspace.clock() - record.at
+        self.journal.called(record)
+        if status:
+            await _send(send, status, {"x-oauth-scopes": self._granted, **headers}, body)
+        else:
+            await self.lines.cut(scope, receive)
+
+    async def _handle(
+        self, method: str, values: Json, token: str, record: CallRecord
+    ) -> tuple[int, dict[str, str], bytes]:
+        fault = self.faults.take(method, values)
+        if fault is not None and fault.mode not in ("lost", "slow") and not fault.after_effect:
+            return await self._strike(fault, record)
+        latency = self.workspace.limits.latencies.get(method, self.workspace.limits.latency)
+        if fault is not None and fault.mode == "slow":
+            latency += fault.seconds
+        if latency > 0:
+            await asyncio.sleep(latency)
+        headers: dict[str, str] = {}
+        status = 200
+        try:
+            answer = self.run(method, values, token)
+        except RateLimited as refusal:
+            answer, status, headers = refusal.answer(), 429, {"retry-after": str(refusal.retry_after)}
+        except SlackRefusal as refusal:
+            answer = refusal.answer()
+        record.result = answer
+        record.error = answer.get("error")
+        if fault is not None and (fault.mode == "lost" or fault.after_effect):
+            return await self._strike(fault, record)
+        return status, headers, json.dumps(answer).encode()
+
+    async def _strike(self, fault: Fault, record: CallRecord) -> tuple[int, dict[str, str], bytes]:
+        record.injected = True
+        record.error = {"error": fault.error, "ratelimited": "ratelimited"}.get(fault.mode, f"fault:{fault.mode}")
+        if fault.mode == "error":
+            record.result = {"ok": False, "error": fault.error}
+            return 200, {}, json.dumps(record.result).encode()
+        if fault.mode == "ratelimited":
+            body = b'{"ok": false, "error": "ratelimited"}'
+            return 429, {"retry-after": str(fault.retry_after)}, body
+        if fault.mode == "status":
+            return fault.status, {"content-type": "text/plain"}, b"upstream error"
+        if fault.mode == "garbage":
+            return 200, {"content-type": "text/html"}, b"<!doctype html><title>Slack</title>"
+        await self.faults.hang(fault.seconds if fault.mode == "hang" else 0.0)
+        raise Dropped
+
+    def run(self, name: str, values: Json, token: str) -> Json:
+        """Run a method as Slack would; SlackRefusal when it refuses."""
+        method = self.methods.get(name)
+        if method is None:
+            raise SlackRefusal("unknown_method", req_method=name)
+        self._authenticate(method, token)
+        self.budgets.spend(name, str(values.get(_CHANNEL_ARGUMENTS.get(name, ""), "")))
+        call = Call(name, Arguments(values), self.workspace, self.scopes, self.links)
+        if method.scopes and not self.scopes.intersection(method.scopes):
+            call.needs(method.scopes[0])
+        return {"ok": True, **method.run(call)}
+
+    def _authenticate(self, method: Method, token: str) -> None:
+        if method.run is api_test:
+            return
+        if not token:
+            raise SlackRefusal("not_authed")
+        wanted, other = (self.tokens.app, self.tokens.bot) if method.app_token else (self.tokens.bot, self.tokens.app)
+        if secrets.compare_digest(token, wanted):
+            return
+        raise SlackRefusal("not_allowed_token_type" if secrets.compare_digest(token, other) else "invalid_auth")
+
+
+def api_test(call: Call) -> Json:
+    """`api.test`: gives back what it got; needs no token."""
+    if error := call.args.text("error"):
+        raise SlackRefusal(error, args=public_arguments(call.args.values))
+    return {"args": public_arguments(call.args.values)}
+
+
+async def _read(request: Request) -> tuple[Json, str]:
+    """The arguments of query and body together, and the token."""
+    values: Json = dict(request.query_params)
+    kind = request.headers.get("content-type", "").partition(";")[0].strip()
+    if kind == "application/json":
+        body = await request.body()
+        values.update(_json_object(body))
+    elif kind == "multipart/form-data":
+        async with request.form() as form:
+            values.update({name: value for name, value in form.items() if isinstance(value, str)})
+    elif request.method == "POST":
+        values.update(parse_qsl((await request.body()).decode(), keep_blank_values=True))
+    scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
+    token = credentials.strip() if scheme.lower() == "bearer" else str(values.get("token") or "")
+    return values, token
+
+
+def _json_object(body: bytes) -> Json:
+    try:
+        values = json.loads(body) if body.strip() else {}
+    except ValueError:
+        return {}
+    return values if isinstance(values, dict) else {}
+
+
+async def _send(send: Send, status: int, headers: Mapping[str, str], body: bytes) -> None:
+    raw = {"content-type": "application/json; charset=utf-8", "content-length": str(len(body)), **headers}
+    await send(
+        {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [(name.encode(), value.encode()) for name, value in raw.items()],
+        }
+    )
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,145 @@
+"""`files.*`, and the bytes themselves: private addresses that want a token, upload addresses that want none."""
+
+from __future__ import annotations
+
+import mimetypes
+import secrets
+from urllib.parse import quote
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
+
+from bot.sandbox.errors import SlackRefusal
+from bot.sandbox.state.records import Channel, File, Json, Message
+from bot.sandbox.state.workspace import Workspace
+from bot.sandbox.web_api.calls import Call, Method
+from bot.sandbox.web_api.message_content import author, reply_target
+from bot.sandbox.web_api.messages import file_json
+
+LOGIN_PAGE = "<!DOCTYPE html><html><head><title>Sign in | Slack</title></head><body>Sign in to Sandbox</body></html>"
+
+
+def file_info(call: Call) -> Json:
+    """`files.info`: of files in conversations that the app has been added to."""
+    file = call.workspace.files.get(call.args.required("file", "file_not_found"))
+    if file is None or not _sees(call.workspace, file):
+        raise SlackRefusal("file_not_found")
+    return {"file": file_json(call.workspace, file.id)}
+
+
+def _sees(workspace: Workspace, file: File) -> bool:
+    """Whether the app may have this file; one that is shared nowhere yet is on its way to where it may."""
+    bot = workspace.bot.id
+    return not file.channels or file.user == bot or any(bot in workspace.channels[id].members for id in file.channels)
+
+
+def get_upload_url(call: Call) -> Json:
+    """`files.getUploadURLExternal`: a place to post the bytes to."""
+    name = call.args.required("filename")
+    length = call.args.number("length", 0)
+    if length < 1:
+        raise SlackRefusal("invalid_arguments", "[ERROR] length must be at least 1")
+    kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
+    workspace = call.workspace
+    mode = "snippet" if call.args.text("snippet_type") else "hosted"
+    file = File(workspace.number("F"), name, name, kind, b"", workspace.bot.id, workspace.clock(), mode)
+    call.links.uploads.expected[key := secrets.token_hex(12)] = (file, length)
+    return {"upload_url": f"{workspace.base_url}/upload/{key}", "file_id": file.id}
+
+
+def complete_upload(call: Call) -> Json:
+    """`files.completeUploadExternal`: share what was uploaded."""
+    wanted = call.args.items("files") or []
+    if not wanted:
+        raise SlackRefusal("invalid_arguments", "[ERROR] missing required field: files")
+    files = [_uploaded(call, each) for each in wanted]
+    named = [call.args.text("channel_id")] if call.args.text("channel_id") else call.args.strings("channels")
+    if len(named) > 1 and "thread_ts" in call.args:
+        raise SlackRefusal("invalid_arguments", "[ERROR] thread_ts wants exactly one channel")
+    for channel_id in named:
+        _share(call, channel_id, files)
+    return {"files": [file_json(call.workspace, file.id) for file in files]}
+
+
+def _uploaded(call: Call, wanted: Json) -> File:
+    file = call.links.uploads.ready.pop(str(wanted.get("id")), None)
+    if file is None:
+        raise SlackRefusal("file_not_found")
+    file.title = str(wanted.get("title") or file.name)
+    call.workspace.files[file.id] = file
+    return file
+
+
+def _share(call: Call, channel_id: str, files: list[File]) -> None:
+    channel = _target(call, channel_id)
+    text = call.args.text("initial_comment")
+    revision = call.workspace.revision("mrkdwn", text, [])
+    target = reply_target(call, channel)
+    message = Message(channel.id, call.workspace.next_ts(), thread_ts=target, revisions=[revision], **author(call))
+    message.files = [file.id for file in files]
+    for file in files:
+        file.channels.append(channel.id)
+    call.workspace.post(message)
+
+
+def _target(call: Call, channel_id: str) -> Channel:
+    channel = call.workspace.channels.get(channel_id)
+    if channel is None or not call.workspace.sees(channel, call.workspace.bot.id):
+        raise SlackRefusal("channel_not_found")
+    if call.workspace.bot.id not in channel.members:
+        raise SlackRefusal("not_in_channel")
+    return channel
+
+
+class Uploads:
+    """The bytes of files, in and out."""
+
+    def __init__(self, workspace: Workspace, bot_token: str, scopes: frozenset[str]) -> None:
+        self._workspace = workspace
+        self._bot_token = bot_token
+        self._scopes = scopes
+        self.expected: dict[str, tuple[File, int]] = {}
+        self.ready: dict[str, File] = {}
+
+    async def receive(self, request: Request) -> Response:
+        """The app posts the bytes of a file, raw or as a form, to the address it was given."""
+        file, length = self.expected.pop(request.path_params["key"], (None, 0))
+        if file is None:
+            return PlainTextResponse("no such upload", 404)
+        if request.headers.get("content-type", "").startswith("multipart/"):
+            async with request.form() as form:
+                parts = [value for value in form.values() if not isinstance(value, str)]
+                content = await parts[0].read() if parts else b""
+        else:
+            content = await request.body()
+        if len(content) != length:
+            return PlainTextResponse("the length is not the one announced", 400)
+        file.content = content
+        self.ready[file.id] = file
+        return PlainTextResponse(f"OK - {length}")
+
+    async def send(self, request: Request) -> Response:
+        """The bytes of a private file for the app; without its token, or the scope, Slack's sign-in page."""
+        file = self._workspace.files.get(request.path_params["file"].partition("-")[2])
+        if file is None:
+            return PlainTextResponse("not found", 404)
+        token = request.headers.get("authorization", "").partition(" ")[2]
+        ours = secrets.compare_digest(token.encode(), self._bot_token.encode())
+        if not ours or "files:read" not in self._scopes or not _sees(self._workspace, file):
+            return HTMLResponse(LOGIN_PAGE, headers={"x-slack-meta": "acl_fail"})
+        return file_response(file)
+
+
+def file_response(file: File) -> Response:
+    """The bytes with their type; never shown as a page."""
+    disposition = f"inline; filename*=UTF-8''{quote(file.name)}"
+    headers = {"content-disposition": disposition, "x-content-type-options": "nosniff"}
+    headers["content-security-policy"] = "default-src 'none'; sandbox"
+    return Response(file.content, media_type=file.mimetype, headers=headers)
+
+
+FILE_METHODS = {
+    "files.info": Method(file_info, ("files:read",)),
+    "files.getUploadURLExternal": Method(get_upload_url, ("files:write",)),
+    "files.completeUploadExternal": Method(complete_upload, ("files:write",)),
+}

@@ -1,0 +1,74 @@
+"""What every method that puts content into a conversation shares: content checks, authors, thread targets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bot.sandbox.errors import SlackRefusal
+from bot.sandbox.state.records import Channel, Json, Revision
+from bot.sandbox.validation.blocks import check_message_blocks
+from bot.sandbox.web_api.calls import Call
+
+MARKDOWN_MAX = 12_000
+TEXT_MAX = 40_000
+
+
+def content(call: Call, *, text_max: int | None = None) -> tuple[Revision, Json]:
+    """The content of a post or an edit and the warnings to answer with.
+
+    `text_max` is the length beyond which `text` is refused (chat.update); without it, text is cut at 40,000.
+    """
+    args = call.args
+    blocks = args.items("blocks", "invalid_blocks_format") or []
+    text, markdown = args.text("text"), args.text("markdown_text")
+    if markdown and (text or blocks):
+        raise SlackRefusal("markdown_text_conflict")
+    if markdown:
+        if len(markdown) > MARKDOWN_MAX:
+            raise SlackRefusal("msg_too_long")
+        return call.workspace.revision("markdown", markdown, []), {}
+    attachments = args.items("attachments", "invalid_attachments") or []
+    if len(attachments) > 100:
+        raise SlackRefusal("too_many_attachments")
+    if not text and not blocks and not attachments:
+        raise SlackRefusal("no_text")
+    if text_max is not None and len(text) > text_max:
+        raise SlackRefusal("msg_too_long")
+    check_message_blocks(blocks)
+    named = call.workspace.named(blocks)
+    warnings: Json = {}
+    if len(text) > TEXT_MAX:
+        text = text[:TEXT_MAX]
+        warnings = {"warning": "message_truncated", "response_metadata": {"warnings": ["message_truncated"]}}
+    return call.workspace.revision("mrkdwn", text, named), warnings
+
+
+def author(call: Call) -> dict[str, Any]:
+    """The fields of a message that say it is the app's; another name or picture needs chat:write.customize."""
+    bot = call.workspace.bot
+    username = call.args.text("username") or None
+    icon = call.args.text("icon_emoji") or call.args.text("icon_url") or None
+    if username or icon:
+        call.needs("chat:write.customize")
+    return {"user": bot.id, "bot_id": bot.bot_id, "app_id": bot.app_id, "username": username, "icon": icon}
+
+
+def reply_target(call: Call, channel: Channel) -> str | None:
+    """The root of the thread to post in; `invalid_thread_ts` when there is no such message, or it is itself a reply."""
+    thread_ts = call.args.text("thread_ts")
+    if not thread_ts:
+        return None
+    parent = channel.messages.get(thread_ts)
+    if parent is None or parent.root != parent.ts:
+        raise SlackRefusal("invalid_thread_ts")
+    return parent.ts
+
+
+def metadata_of(call: Call) -> Json | None:
+    """Message metadata, which must have a type and a payload."""
+    metadata = call.args.structure("metadata", "invalid_metadata_format")
+    if metadata is None:
+        return None
+    if not isinstance(metadata, dict) or not {"event_type", "event_payload"} <= metadata.keys():
+        raise SlackRefusal("invalid_metadata_format")
+    return metadata

@@ -1,0 +1,207 @@
+"""`chat.*` without streams: post, whisper, edit, delete; and how a message looks in Slack's JSON."""
+
+from __future__ import annotations
+
+from bot.sandbox.errors import SlackRefusal
+from bot.sandbox.state.records import Ephemeral, Json, Message
+from bot.sandbox.state.workspace import Workspace
+from bot.sandbox.text import rich_text
+from bot.sandbox.web_api.calls import Call, Method
+from bot.sandbox.web_api.message_content import author, content, metadata_of, reply_target
+
+UPDATE_TEXT_MAX = 4_000
+
+
+def message_json(workspace: Workspace, message: Message) -> Json:
+    """A message as history, replies and events show it to the app."""
+    revision = message.latest
+    text = revision.fallback if revision.format == "mrkdwn" else revision.text
+    shown: Json = {"type": "message", "user": message.user, "ts": message.ts, "team": workspace.team_id, "text": text}
+    blocks = revision.blocks
+    if not blocks and not message.bot_id and text:
+        blocks = [rich_text(text, "b" + message.ts[-6:])]
+    if blocks:
+        shown["blocks"] = blocks
+    shown |= _thread_facts(workspace, message)
+    if message.bot_id:
+        shown |= {"bot_id": message.bot_id, "app_id": message.app_id, "bot_profile": bot_profile(workspace, message)}
+    for name in ("subtype", "username", "metadata"):
+        if getattr(message, name):
+            shown[name] = getattr(message, name)
+    if message.edited:
+        shown["edited"] = {"user": message.edited[0], "ts": message.edited[1]}
+    return shown | _attached(workspace, message)
+
+
+def _attached(workspace: Workspace, message: Message) -> Json:
+    shown: Json = {}
+    if message.files:
+        shown["files"] = [file_json(workspace, file_id) for file_id in message.files]
+    if message.reactions:
+        reactions = message.reactions.items()
+        shown["reactions"] = [{"name": name, "users": list(who), "count": len(who)} for name, who in reactions]
+    if message.stream is not None:
+        shown["streaming_state"] = "in_progress" if message.streaming else "completed"
+    return shown
+
+
+def _thread_facts(workspace: Workspace, message: Message) -> Json:
+    if not message.thread_ts:
+        return {}
+    shown: Json = {"thread_ts": message.thread_ts}
+    if message.thread_ts != message.ts:
+        root = workspace.channels[message.channel].messages.get(message.thread_ts)
+        shown["parent_user_id"] = root.user if root else "USLACKBOT"
+    return shown | (_reply_facts(workspace, message) if message.replies else {})
+
+
+def _reply_facts(workspace: Workspace, message: Message) -> Json:
+    messages = workspace.channels[message.channel].messages
+    users = list(dict.fromkeys(messages[ts].user for ts in message.replies if ts in messages))
+    count, latest = len(message.replies), message.replies[-1]
+    return {"reply_count": count, "reply_users": users, "reply_users_count": len(users), "latest_reply": latest}
+
+
+def bot_profile(workspace: Workspace, message: Message) -> Json:
+    user = workspace.users[message.user]
+    return {"id": user.bot_id, "name": user.name, "app_id": user.app_id, "team_id": user.team_id, "deleted": False}
+
+
+def file_json(workspace: Workspace, file_id: str) -> Json:
+    """A file as Slack describes it; the private addresses want the app's token."""
+    file = workspace.files[file_id]
+    url = f"{workspace.base_url}/files/{workspace.team_id}-{file.id}/{file.name}"
+    extension = file.name.rpartition(".")[2].lower() if "." in file.name else "binary"
+    usual = {
+        "id": file.id,
+        "created": int(file.created),
+        "name": file.name,
+        "title": file.title,
+        "mimetype": file.mimetype,
+        "filetype": "text" if extension == "txt" else extension,
+        "user": file.user,
+        "size": len(file.content),
+        "mode": file.mode,
+        "is_external": False,
+        "url_private": url,
+        "url_private_download": url + "?download=1",
+        "permalink": f"{workspace.base_url}/files/{file.user}/{file.id}",
+        "file_access": "visible",
+        "channels": list(file.channels),
+    }
+    return {name: value for name, value in (usual | file.told).items() if value is not None}
+
+
+def post_message(call: Call) -> Json:
+    """`chat.postMessage`."""
+    channel = call.writable()
+    thread_ts = reply_target(call, channel)
+    revision, warnings = content(call)
+    broadcast = call.args.flag("reply_broadcast") and thread_ts is not None
+    message = Message(
+        channel.id,
+        call.workspace.next_ts(),
+        thread_ts=thread_ts,
+        revisions=[revision],
+        metadata=metadata_of(call),
+        subtype="thread_broadcast" if broadcast else None,
+        **author(call),
+    )
+    call.workspace.post(message)
+    if thread_ts:
+        call.workspace.set_status(channel.id, thread_ts, "", [])
+    shown = message_json(call.workspace, message)
+    return {"channel": channel.id, "ts": message.ts, "message": shown, **warnings}
+
+
+def post_ephemeral(call: Call) -> Json:
+    """`chat.postEphemeral`: only `user`, who must be in the channel, sees it."""
+    channel = call.writable()
+    user = call.args.required("user", "invalid_arguments")
+    if user not in call.workspace.users:
+        raise SlackRefusal("user_not_found")
+    if user not in channel.members:
+        raise SlackRefusal("user_not_in_channel")
+    thread_ts = reply_target(call, channel)
+    revision, warnings = content(call)
+    whisper = Ephemeral(
+        id=call.workspace.number("E"),
+        channel=channel.id,
+        thread_ts=thread_ts,
+        ts=call.workspace.next_ts(),
+        viewer=user,
+        author=call.workspace.bot.id,
+        format=revision.format,
+        text=revision.text,
+        blocks=revision.blocks,
+        fallback=revision.fallback,
+        at=call.workspace.clock(),
+    )
+    call.workspace.whisper(whisper)
+    return {"message_ts": whisper.ts, **warnings}
+
+
+def update(call: Call) -> Json:
+    """`chat.update` of one of the app's own messages."""
+    message = _own(call, "cant_update_message")
+    if message.streaming:
+        if call.workspace.clock() < (message.stream.expires_at if message.stream else 0.0):
+            raise SlackRefusal("streaming_state_conflict")
+        expire_stream(call.workspace, message)
+    revision, warnings = content(call, text_max=UPDATE_TEXT_MAX)
+    metadata = metadata_of(call)
+    if metadata is not None:
+        message.metadata = metadata
+    call.workspace.revise(message, revision, message.user)
+    shown = message_json(call.workspace, message)
+    return {"channel": message.channel, "ts": message.ts, "text": shown["text"], "message": shown, **warnings}
+
+
+def expire_stream(workspace: Workspace, message: Message) -> None:
+    """End the life of a stream as time does: it stays broken until it is edited."""
+    if message.stream is not None and message.stream.phase == "open":
+        message.stream.phase = "expired"
+        message.stream.ended_at = workspace.clock()
+        workspace.emit("stream_broken", message.channel, message)
+
+
+def delete(call: Call) -> Json:
+    """`chat.delete` of one of the app's own messages."""
+    message = _own(call, "cant_delete_message")
+    if message.stream is not None and message.stream.phase == "open":
+        message.stream.phase = "done"
+    call.workspace.delete(message)
+    return {"channel": message.channel, "ts": message.ts}
+
+
+def permalink(call: Call) -> Json:
+    """`chat.getPermalink`."""
+    channel = call.channel()
+    message = call.workspace.message(channel.id, call.args.required("message_ts", "message_not_found"))
+    return {"channel": channel.id, "permalink": permalink_of(call.workspace, message)}
+
+
+def permalink_of(workspace: Workspace, message: Message) -> str:
+    link = f"{workspace.base_url}/archives/{message.channel}/p{message.ts.replace('.', '')}"
+    if message.thread_ts and message.thread_ts != message.ts:
+        link += f"?thread_ts={message.thread_ts}&cid={message.channel}"
+    return link
+
+
+def _own(call: Call, not_mine: str) -> Message:
+    channel = call.channel()
+    message = call.workspace.message(channel.id, call.args.required("ts", "message_not_found"))
+    if channel.is_archived:
+        raise SlackRefusal("is_archived")
+    if message.app_id != call.workspace.app_id:
+        raise SlackRefusal(not_mine)
+    return message
+
+
+CHAT_METHODS = {
+    "chat.postMessage": Method(post_message, ("chat:write",)),
+    "chat.postEphemeral": Method(post_ephemeral, ("chat:write",)),
+    "chat.update": Method(update, ("chat:write",)),
+    "chat.delete": Method(delete, ("chat:write",)),
+    "chat.getPermalink": Method(permalink),
+}

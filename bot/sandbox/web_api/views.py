@@ -1,0 +1,208 @@
+"""Modals and App Homes: opening, stacking, updating, publishing, and what a submission's answer does to them."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from bot.sandbox.errors import InvalidAnswer, SlackRefusal
+from bot.sandbox.state.records import Json, View
+from bot.sandbox.state.workspace import Workspace
+from bot.sandbox.validation.blocks import check_view
+from bot.sandbox.web_api.calls import Call, Method
+
+STACK_MAX = 3
+
+
+def view_json(workspace: Workspace, view: View) -> Json:
+    """A view as Slack shows it to the app."""
+    shown = {"private_metadata": "", "callback_id": "", "external_id": "", **view.definition}
+    shown |= {"id": view.id, "team_id": workspace.team_id, "state": {"values": view.values}, "hash": view.hash}
+    shown |= {"root_view_id": view.root_id, "previous_view_id": view.previous_id, "app_id": workspace.app_id}
+    return shown | {"bot_id": workspace.bot.bot_id, "app_installed_team_id": workspace.enterprise or workspace.team_id}
+
+
+class Triggers:
+    """Trigger ids: short-lived, single-use permissions to open a modal."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._issued: dict[str, tuple[float, str]] = {}
+        self._used: set[str] = set()
+
+    def issue(self, user: str) -> str:
+        trigger = f"{secrets.randbelow(10**12)}.{secrets.randbelow(10**12)}.{secrets.token_hex(16)}"
+        self._issued[trigger] = (self._workspace.clock() + self._workspace.limits.trigger_life, user)
+        return trigger
+
+    def exchange(self, trigger: str) -> str:
+        """The person a trigger id is for; refused when it is unknown, used or too old."""
+        if trigger in self._used:
+            raise SlackRefusal("exchanged_trigger_id")
+        if trigger not in self._issued:
+            raise SlackRefusal("invalid_trigger_id")
+        expires, user = self._issued[trigger]
+        if self._workspace.clock() >= expires:
+            raise SlackRefusal("expired_trigger_id")
+        self._used.add(trigger)
+        return user
+
+
+class Modals:
+    """The views of every person."""
+
+    def __init__(self, workspace: Workspace, triggers: Triggers) -> None:
+        self._workspace = workspace
+        self._triggers = triggers
+
+    def open(self, trigger: str, definition: Any) -> View:
+        """Open a modal on top of nothing."""
+        check_view(definition, "modal")
+        user = self._triggers.exchange(trigger)
+        self._workspace.modals[user] = []
+        return self._stack(user, definition)
+
+    def push(self, trigger: str, definition: Any) -> View:
+        """Open a modal on top of the one the trigger came from."""
+        check_view(definition, "modal")
+        user = self._triggers.exchange(trigger)
+        if len(self._workspace.modals.get(user, ())) >= STACK_MAX:
+            raise SlackRefusal("push_limit_reached")
+        return self._stack(user, definition)
+
+    def update(self, view: View, definition: Any, expected_hash: str = "") -> View:
+        """Replace a view's content; `hash_conflict` when it has changed since."""
+        if expected_hash and expected_hash != view.hash:
+            raise SlackRefusal("hash_conflict")
+        check_view(definition, view.type)
+        view.definition, view.hash, view.errors = self._named(definition), _new_hash(), {}
+        self._workspace.views_changed(view.user)
+        return view
+
+    def publish(self, user: str, definition: Any, expected_hash: str = "") -> View:
+        """Set a person's App Home."""
+        check_view(definition, "home")
+        home = self._workspace.homes.get(user)
+        if expected_hash and (home is None or expected_hash != home.hash):
+            raise SlackRefusal("hash_conflict")
+        if home is None:
+            home = self._view(user, definition)
+            self._workspace.homes[user] = home
+        home.definition, home.hash = self._named(definition), _new_hash()
+        self._workspace.emit("home", user=user, view=home)
+        return home
+
+    def close(self, view: View) -> bool:
+        """The person closes a modal; with `clear_on_close` the whole stack. Says whether all of it went."""
+        stack = self._workspace.modals.get(view.user, [])
+        cleared = bool(view.definition.get("clear_on_close"))
+        if cleared:
+            stack.clear()
+        elif view.id in stack:
+            stack.remove(view.id)
+        self._workspace.views_changed(view.user)
+        return cleared
+
+    def apply(self, user: str, view: View, answer: Any) -> dict[str, str]:
+        """Do what the acknowledgement of a submission says; gives the errors by block id, if those are what it says."""
+        action = answer.get("response_action") if isinstance(answer, dict) else None
+        if action == "errors":
+            view.errors = _checked_errors(view, answer.get("errors"))
+            self._workspace.emit("view_errors", user=user, view=view)
+            return dict(view.errors)
+        if action == "clear":
+            self._workspace.modals[user] = []
+            self._workspace.views_changed(user)
+        elif action == "update":
+            view.values = {}
+            self.update(view, answer.get("view"))
+        elif action == "push":
+            self._push_answer(user, answer.get("view"))
+        elif action is None:
+            self.close(view)
+        else:
+            raise InvalidAnswer("invalid_response_action", [f"unknown response_action {action!r}"])
+        return {}
+
+    def _push_answer(self, user: str, definition: Any) -> None:
+        check_view(definition, "modal")
+        if len(self._workspace.modals.get(user, ())) >= STACK_MAX:
+            raise InvalidAnswer("push_limit_reached", ["no more than three modals on top of each other"])
+        self._stack(user, definition)
+
+    def _stack(self, user: str, definition: Json) -> View:
+        stack = self._workspace.modals.setdefault(user, [])
+        view = self._view(user, definition)
+        if stack:
+            view.root_id, view.previous_id = stack[0], stack[-1]
+        stack.append(view.id)
+        self._workspace.views_changed(user)
+        return view
+
+    def _view(self, user: str, definition: Json) -> View:
+        view_id = self._workspace.number("V")
+        view = View(view_id, user, self._named(definition), _new_hash(), view_id)
+        self._workspace.views[view_id] = view
+        return view
+
+    def _named(self, definition: Json) -> Json:
+        """Slack gives every block and element an id when the app does not."""
+        return {**definition, "blocks": self._workspace.named(definition.get("blocks", ()))}
+
+
+def _new_hash() -> str:
+    return f"{secrets.randbelow(10**10)}.{secrets.token_hex(4)}"
+
+
+def _checked_errors(view: View, errors: Any) -> dict[str, str]:
+    inputs = {block.get("block_id") for block in view.blocks if block.get("type") == "input"}
+    if not isinstance(errors, dict) or not errors or not errors.keys() <= inputs:
+        raise InvalidAnswer(
+            "invalid_errors", [f"errors must name input blocks of the view: {sorted(map(str, inputs))}"]
+        )
+    return {str(block): str(error) for block, error in errors.items()}
+
+
+def open_view(call: Call) -> Json:
+    """`views.open`."""
+    view = call.links.modals.open(_trigger(call), call.args.structure("view"))
+    return {"view": view_json(call.workspace, view)}
+
+
+def push_view(call: Call) -> Json:
+    """`views.push`."""
+    view = call.links.modals.push(_trigger(call), call.args.structure("view"))
+    return {"view": view_json(call.workspace, view)}
+
+
+def update_view(call: Call) -> Json:
+    """`views.update`, by `view_id` or `external_id`."""
+    view = call.workspace.views.get(call.args.text("view_id"))
+    if external := call.args.text("external_id"):
+        named = (each for each in call.workspace.views.values() if each.definition.get("external_id") == external)
+        view = next(named, None)
+    if view is None or (view.type == "modal" and view.id not in call.workspace.modals.get(view.user, ())):
+        raise SlackRefusal("not_found")
+    call.links.modals.update(view, call.args.structure("view"), call.args.text("hash"))
+    return {"view": view_json(call.workspace, view)}
+
+
+def publish_view(call: Call) -> Json:
+    """`views.publish`."""
+    user = call.workspace.users.get(call.args.required("user_id"))
+    if user is None:
+        raise SlackRefusal("user_not_found")
+    view = call.links.modals.publish(user.id, call.args.structure("view"), call.args.text("hash"))
+    return {"view": view_json(call.workspace, view)}
+
+
+def _trigger(call: Call) -> str:
+    return call.args.text("trigger_id") or call.args.required("interactivity_pointer")
+
+
+VIEW_METHODS = {
+    "views.open": Method(open_view),
+    "views.push": Method(push_view),
+    "views.update": Method(update_view),
+    "views.publish": Method(publish_view),
+}
