@@ -38,7 +38,7 @@ check: .venv/.ready-dev ## style, types and import rules
 soak: .venv/.ready-dev ## an hour of mixed use with faults at random (MINUTES=5: shorter); not part of `make test`
 	$(BIN)/python -m tests.soak --minutes $(MINUTES)
 
-mutants: .venv/.ready-dev ## tests the tests: changes the core here and there, tells what none notices (MODULE=handlers/pace.py SAMPLE=40)
+mutants: .venv/.ready-dev ## tests the tests: changes the core here and there, tells what none notices (MODULE=handlers/rate_limits/scheduler.py SAMPLE=40)
 	@$(PYTHON) scripts/bootstrap.py --mutants
 	$(BIN)/python -m scripts.mutants $(MODULE) --sample $(SAMPLE) $(if $(SEED),--seed $(SEED))
 

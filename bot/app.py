@@ -26,22 +26,22 @@ from bot.domain import Answer, Chat, Ending, Person
 from bot.observability import Metrics
 from bot.providers.base import ProviderSettings
 from bot.resources import Ground, open_ground
-from handlers.connection import SocketConnection, build_app
-from handlers.files import Files
-from handlers.homes import Homes
-from handlers.installing import INSTALL, REDIRECT
-from handlers.membership import Memberships
-from handlers.menus import Menus
-from handlers.names import Names
-from handlers.openings import Openings
-from handlers.recovery import MenuRecovery
-from handlers.requests import PATH, SlackRequests
-from handlers.shown import ShownLists
-from handlers.sinks import SlackSinks
-from handlers.surface import Surface
-from handlers.told import FileNotices
-from handlers.via import ViaMessages
-from handlers.waiting import WaitingMarks
+from handlers.answers.factory import SlackSinks
+from handlers.client.files import Files
+from handlers.client.user_names import Names
+from handlers.listeners.context import Surface
+from handlers.live_views.channel_membership import Memberships
+from handlers.live_views.chat_lists import ShownLists
+from handlers.live_views.home_tabs import Homes
+from handlers.threads.api_echo import ViaMessages
+from handlers.threads.dialog_chats import Openings
+from handlers.threads.file_notices import FileNotices
+from handlers.threads.model_menu import Menus
+from handlers.threads.queued_reaction import WaitingMarks
+from handlers.threads.recovery import MenuRecovery
+from handlers.transport.http import PATH, SlackRequests
+from handlers.transport.oauth import INSTALL, REDIRECT
+from handlers.transport.socket_mode import SocketConnection, build_app
 from storage.answers import Replies
 from storage.chat_requests import Questions
 from storage.chats import Chats

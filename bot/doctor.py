@@ -10,7 +10,7 @@ from bot.config import Delivery, Settings, no_models
 from bot.errors import BobbinError
 from bot.manifest import bot_scopes
 from bot.providers.registry import Health, Providers
-from handlers.checks import Finding, check_app_token, check_bot_token, check_client
+from handlers.client.diagnostics import Finding, check_app_token, check_bot_token, check_client
 from storage.coordination import open_coordination
 from storage.encryption import Seal
 from storage.engine.database import Database

@@ -15,10 +15,10 @@ from bot.observability import Metrics, get_logger
 from bot.providers.base import ProviderSettings
 from bot.providers.registry import Providers, answers
 from bot.tasks import Tasks
-from handlers.budgets import Budgets
-from handlers.connection import new_client, new_session
-from handlers.installing import InstallPages, OAuthClient
-from handlers.workspaces import Desks, ManyWorkspaces, OneWorkspace
+from handlers.client.workspaces import Desks, ManyWorkspaces, OneWorkspace
+from handlers.rate_limits.shared import Budgets
+from handlers.transport.oauth import InstallPages, OAuthClient
+from handlers.transport.socket_mode import new_client, new_session
 from storage.coordination import Coordination, open_coordination
 from storage.encryption import Seal, WrongKey
 from storage.engine.database import Database

@@ -1,6 +1,6 @@
 """A pytest plugin for `scripts.mutants`: notes which lines of some modules each test passes, and how long it takes.
 
-`-p scripts.passes --passes-of handlers/answer.py --passes-to FILE` adds one line of JSON for each test that succeeds.
+`-p scripts.passes --passes-of MODULE.py --passes-to FILE` adds one line of JSON for each test that succeeds.
 """
 
 from __future__ import annotations

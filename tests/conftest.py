@@ -13,7 +13,13 @@ from typing import TypeVar
 import pytest
 from hypothesis import settings
 
-for _helpers in ("browser", "cluster", "slack", "storage"):  # what they assert shall be explained as tests' asserts are
+for _helpers in (
+    "browser",
+    "cluster",
+    "handlers",
+    "sandbox",
+    "storage",
+):  # what they assert shall be explained as tests' asserts are
     pytest.register_assert_rewrite(f"tests.{_helpers}")
 
 from storage.engine.database import Database  # noqa: E402

@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from handlers.pace import PER_CHANNEL, POST, RATES, START, STOP, UPDATE, Desire, Errand, Pace, Shown
+from handlers.rate_limits.scheduler import PER_CHANNEL, POST, RATES, START, STOP, UPDATE, Desire, Errand, Pace, Shown
 
 PAGE = 1_600
 """Words that one message holds; a longer answer goes on in the next."""

@@ -17,7 +17,7 @@ IMAGES = ImageBudget(count=20, size=16_000_000)
 
 
 class Names(Protocol):
-    """What a briefing needs of `handlers.names`."""
+    """What a briefing needs of `handlers.client.user_names`."""
 
     async def __call__(self, person: Person) -> str | None: ...
 

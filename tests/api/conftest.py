@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.slack.conftest import Worlds, log, worlds
-from tests.slack.world import PATIENCE, World
+from tests.handlers.conftest import Worlds, log, worlds
+from tests.handlers.world import PATIENCE, World
 
 __all__ = ["Worlds", "log", "worlds"]
 

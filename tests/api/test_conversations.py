@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.api.conftest import Api, Worlds, client, token_for
-from tests.slack.world import MODEL, World
+from tests.handlers.world import MODEL, World
 
 ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 LIMIT = {

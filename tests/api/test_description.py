@@ -22,7 +22,7 @@ from schemathesis.core.failures import FailureGroup
 from bot.domain import Person
 from storage.tokens import Tokens
 from tests.api.conftest import Api, address
-from tests.slack.world import World
+from tests.handlers.world import World
 
 PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
 PROMISED = {

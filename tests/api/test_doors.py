@@ -6,7 +6,7 @@ from typing import Any
 
 from bot.sandbox.state.records import Message
 from tests.api.conftest import Api, token_for
-from tests.slack.world import World, shown
+from tests.handlers.world import World, shown
 
 
 def said_via(world: World, thread: str) -> list[Message]:

@@ -14,8 +14,8 @@ from websockets.exceptions import ConnectionClosed
 from tests.api.conftest import Api, address, token_for
 from tests.api.test_replicas import two
 from tests.api.test_sockets import Reader, socket_of
-from tests.slack.estate import Estate
-from tests.slack.world import World
+from tests.handlers.estate import Estate
+from tests.handlers.world import World
 
 SOON = 10.0
 """Seconds: less than passes between two looks for what nobody told."""

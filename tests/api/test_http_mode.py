@@ -23,8 +23,8 @@ from bot.sandbox.models.scripts import ModelScript, words
 from bot.sandbox.models.server import create_models_app
 from bot.sandbox.server import Sandbox
 from tests.api.conftest import address
+from tests.handlers.world import World
 from tests.services import free_port
-from tests.slack.world import World
 
 
 class HttpWorld(World):

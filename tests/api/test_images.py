@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tests.api.conftest import Api
-from tests.api.test_calls import EYE, data_url, picture
-from tests.slack.world import World
+from tests.api.test_compat import EYE, data_url, picture
+from tests.handlers.world import World
 
 
 async def test_a_large_image_is_scaled_down(world: World, api: Api) -> None:

@@ -17,7 +17,7 @@ from bot.app import Bot, build
 from tests import services
 from tests.api.conftest import Api, token_for
 from tests.api.test_sockets import TEXT, finished, socket_of, titled
-from tests.slack.world import PATIENCE, World
+from tests.handlers.world import PATIENCE, World
 
 
 @asynccontextmanager

@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from bot.chats.feed_events import MOST_CHARACTERS
 from tests.api.conftest import Api, address, token_for
-from tests.slack.world import World
+from tests.handlers.world import World
 
 Event = dict[str, Any]
 TEXT = "One two three four five six seven eight nine ten eleven twelve."

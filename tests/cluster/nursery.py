@@ -15,8 +15,10 @@ import sys
 import bot.commands  # noqa: F401  what `bobbin run` imports when it is called
 from bot.answers import engine, lease, recovery
 from bot.cli import main
-from handlers import answer, menus, pace
-from handlers import recovery as menu_recovery
+from handlers.answers import writer
+from handlers.rate_limits import scheduler
+from handlers.threads import model_menu
+from handlers.threads import recovery as menu_recovery
 
 
 def child(environment: dict[str, str], log: str) -> None:
@@ -34,10 +36,10 @@ def child(environment: dict[str, str], log: str) -> None:
 
 
 def hurry(haste: float) -> None:
-    for method, rate in pace.RATES.items():
-        pace.RATES[method] = pace.Rate(rate.per_second * haste, rate.burst * haste)
-    vars(answer)["LATE"] /= haste
-    vars(menus)["LATE"] /= 2.0  # on a loaded machine posts wait long, however much Slack allows
+    for method, rate in scheduler.RATES.items():
+        scheduler.RATES[method] = scheduler.Rate(rate.per_second * haste, rate.burst * haste)
+    vars(writer)["LATE"] /= haste
+    vars(model_menu)["LATE"] /= 2.0  # on a loaded machine posts wait long, however much Slack allows
     menu_recovery.EVERY /= haste
 
 

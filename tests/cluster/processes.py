@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from bot.sandbox.limits import Limits
-from tests.slack.world import KEY, World
+from tests.handlers.world import KEY, World
 
 ROOT = Path(__file__).parents[2]
 HARSH = Limits(rates=False, ack_seconds=2.0, retry_delays=(0.0, *[1.0] * 60))

@@ -16,7 +16,7 @@ from bot.sandbox.limits import Limits
 from bot.sandbox.models.demo import asks_for_title
 from bot.sandbox.models.scripts import ModelScript, spoken, text_of, words
 from tests.cluster.processes import Cluster, Nursery
-from tests.slack.world import PATIENCE, Row, shown
+from tests.handlers.world import PATIENCE, Row, shown
 
 HASTE = 10.0
 """How many times as much Slack allows here as it really does, and the replicas know it."""

@@ -18,7 +18,7 @@ from bot.sandbox.errors import NotAcknowledged, SlackRefusal
 from bot.sandbox.models.demo import asks_for_title
 from bot.sandbox.models.scripts import ModelScript, spoken, text_of, words
 from tests.cluster.processes import ROOT, Cluster, Nursery
-from tests.slack.world import is_furniture, shown
+from tests.handlers.world import is_furniture, shown
 
 PEOPLE = ("alice", "bob", "carol")
 RATE = 40.0

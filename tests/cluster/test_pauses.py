@@ -18,8 +18,8 @@ from bot.sandbox.models.demo import asks_for_title
 from bot.sandbox.models.scripts import ModelScript, spoken, text_of, words
 from tests.cluster.processes import Nursery
 from tests.cluster.replicas import STRICT, WAITING, Replicas, Talk, talks
+from tests.handlers.world import shown
 from tests.services import RedisServer
-from tests.slack.world import shown
 
 pytestmark = [pytest.mark.postgres, pytest.mark.redis]
 LEASE = 1.6

@@ -12,8 +12,8 @@ import pytest
 from bot.sandbox.models.scripts import Fault, ModelScript, words
 from tests.cluster.processes import Nursery
 from tests.cluster.replicas import Replicas, Talk, answer_to, answering, settled, talks
+from tests.handlers.world import elements, shown
 from tests.services import PostgresServer, RedisServer
-from tests.slack.world import elements, shown
 
 pytestmark = [pytest.mark.postgres, pytest.mark.redis]
 TROUBLES = ("message_not_in_streaming_state", "streaming_state_conflict", "no_reaction", "already_reacted",

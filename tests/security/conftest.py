@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from tests.api.conftest import api
 from tests.browser.conftest import chromium, chromium_path, complaints, page
-from tests.slack.conftest import Worlds, log, world, worlds
+from tests.handlers.conftest import Worlds, log, world, worlds
 
 __all__ = ["Worlds", "api", "chromium", "chromium_path", "complaints", "log", "page", "world", "worlds"]

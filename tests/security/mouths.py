@@ -10,8 +10,8 @@ from bot.sandbox.models.scripts import Fault, ModelScript
 from bot.sandbox.models.server import ModelServer
 from bot.sandbox.user_actions import Upload
 from tests.api.conftest import Api
-from tests.slack.test_dialogs import entered, opened
-from tests.slack.world import MODEL, World
+from tests.handlers.test_dialogs import entered, opened
+from tests.handlers.world import MODEL, World
 
 NAMED = "U0CAROL"
 """Has a hostile name, and a program."""

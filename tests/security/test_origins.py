@@ -11,7 +11,7 @@ from websockets.exceptions import InvalidStatus
 from bot.sandbox import Sandbox
 from bot.sandbox.models.server import create_models_app
 from tests.api.conftest import Api, address
-from tests.slack.world import World
+from tests.handlers.world import World
 
 FOREIGN = (
     {"Host": "evil.example"},

@@ -10,8 +10,8 @@ from playwright.async_api import Page, Request, expect
 
 from tests.api.conftest import Api, client, token_for
 from tests.browser.steps import open_workspace, thread_messages
+from tests.handlers.world import World
 from tests.security.mouths import NAMED, everybody_speaks, models
-from tests.slack.world import World
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 

@@ -10,8 +10,8 @@ import pytest
 
 from bot.config import StreamMode
 from tests.api.conftest import Api, client, token_for
+from tests.handlers.world import World
 from tests.security.mouths import MOUTHS, NAMED, everybody_speaks, models, sent
-from tests.slack.world import World
 
 PINGS = "<!channel> <!here|x> <!everyone> <!Channel> <!subteam^S0ALL|all> <@U0DAN> <@U0DAN|dan> <#C0LEADS>"
 ALIVE = re.compile(r"<\\*(?:!|@U0DAN|#C0LEADS)", re.IGNORECASE)

@@ -15,7 +15,7 @@ from bot.domain import ModelRef
 from bot.errors import ProviderError
 from bot.providers import base, registry, transport
 from bot.providers.base import ProviderSettings
-from tests.slack.world import KEY
+from tests.handlers.world import KEY
 
 
 def everywhere(endpoint: Callable[[Request], Awaitable[Response]]) -> Starlette:

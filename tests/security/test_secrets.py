@@ -18,9 +18,9 @@ from storage.engine.database import Database
 from storage.installations import Installations, Installed
 from tests.api.conftest import Api, address, client, token_for
 from tests.api.test_http_mode import HttpWorld
+from tests.handlers.world import KEY, MODEL, World
 from tests.security.mouths import leaves
 from tests.services import free_port
-from tests.slack.world import KEY, MODEL, World
 
 ROOT = Path(__file__).parents[2]
 PRIVATE = "my diagnosis is hypochondria"

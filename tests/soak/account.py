@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from bot import strings
 from bot.sandbox.state.records import Message
-from tests.slack.world import Row, World, elements, shown
+from tests.handlers.world import Row, World, elements, shown
 from tests.soak.people import Question, answer_to
 
 

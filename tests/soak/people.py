@@ -16,7 +16,7 @@ from bot.sandbox.errors import NotAcknowledged, SlackRefusal
 from bot.sandbox.models.demo import asks_for_title
 from bot.sandbox.models.scripts import Fault, ModelScript, spoken, text_of, words
 from tests.cluster.processes import Cluster
-from tests.slack.world import elements
+from tests.handlers.world import elements
 
 PEOPLE = ("alice", "bob", "carol", "dan")
 PATIENCE = 240.0

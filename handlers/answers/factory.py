@@ -1,0 +1,82 @@
+"""Chooses how an answer is shown in Slack."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import Literal
+
+from bot.answers.sink import Control, NowhereSink, ReplySink
+from bot.chats.service import ChatService
+from bot.domain import Answer, Chat
+from bot.observability import get_logger
+from handlers.answers.options import Manner
+from handlers.answers.writer import SlackAnswer
+from handlers.client.web_api import Directory, NotInstalled
+from handlers.threads.api_echo import ViaMessages
+from handlers.threads.queued_reaction import WaitingMarks
+from storage.answers import Replies
+from storage.chats import Chats
+
+log = get_logger(__name__)
+
+ANNOUNCE = 10
+"""Messages left in a chat from which on the footer says so."""
+SHOWN_WITHIN = 3.0
+"""Seconds that an answer waits for its question, said through a program, to be shown in the thread."""
+Mode = Literal["auto", "native", "edit"]
+
+
+class SlackSinks:
+    """A `SinkFactory`: Slack for chats that stand in a thread, nowhere for the others."""
+
+    def __init__(
+        self,
+        workspaces: Directory,
+        service: ChatService,
+        chats: Chats,
+        replies: Replies,
+        marks: WaitingMarks,
+        via: ViaMessages,
+        mode: Mode,
+    ) -> None:
+        self._workspaces, self._service, self._chats, self._replies = workspaces, service, chats, replies
+        self._marks, self._via, self._mode = marks, via, mode
+
+    async def __call__(self, chat: Chat, answer: Answer, control: Control) -> ReplySink:
+        if chat.place is None:
+            return NowhereSink()
+        try:
+            slack = (await self._workspaces(chat.team)).guarded(control.sure)
+        except NotInstalled:
+            log.warning("workspace_gone", chat=chat.id, team=chat.team)
+            control.stop()  # nobody can read it there, so no model is asked
+            return NowhereSink()
+        left = self._service.left(chat)
+        manner = Manner(
+            native=await self._native(chat, answer),
+            model=self._service.models.label(chat.model),
+            left=left if left <= ANNOUNCE else None,
+            others=partial(self._others, chat),
+        )
+        sink = SlackAnswer(slack, chat, answer, control, manner)
+        if answer.question_ts is None:
+            showing = asyncio.create_task(self._via.show(slack, chat, answer), name="said via a program")
+            await asyncio.wait([showing], timeout=SHOWN_WITHIN)  # the question before its answer, if Slack is quick
+            sink.beside(_finish(showing))
+        if answer.queued and answer.question_ts:
+            sink.beside(self._marks.lift(slack, chat.place.channel, answer.question_ts, answer.id))
+        return sink
+
+    async def _others(self, chat: Chat) -> frozenset[str]:
+        return await self._replies.shown(chat.id) | ({chat.header_ts} if chat.header_ts else set())
+
+    async def _native(self, chat: Chat, answer: Answer) -> bool:
+        """Slack shows a native stream live to its recipient alone: with others in the thread, edits serve all."""
+        if self._mode != "auto" or answer.asker is None:
+            return self._mode == "native" and answer.asker is not None
+        return not chat.context and await self._chats.authors(chat.id) <= 1
+
+
+async def _finish(task: asyncio.Task[None]) -> None:
+    await task

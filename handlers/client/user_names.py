@@ -1,0 +1,110 @@
+"""What people are called: from memory, else the database, else Slack, and kept for the next time."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Iterable
+from weakref import WeakValueDictionary
+
+from bot.domain import Person
+from bot.errors import StorageError
+from bot.observability import get_logger
+from handlers.client.web_api import Directory, Refused, SlackError
+from handlers.markdown.text import plain
+from storage.people import People
+
+log = get_logger(__name__)
+
+KEEP = 3600.0
+"""Seconds that a name is believed without looking again."""
+NOBODY = 300.0
+"""Seconds that Slack is not asked again for somebody whose name it did not tell."""
+SOON = 20.0
+"""Seconds until Slack is asked again when it was too busy, or not there."""
+PATIENCE = 3.0
+"""Seconds that an answer waits for a name."""
+MOST = 10_000
+LONGEST = 80
+_MENTION = re.compile(r"@([UW][A-Z0-9]{3,20})\b")
+
+
+class Names:
+    """Calling it gives a person's name, or None when nobody knows it. It never raises and never waits for long."""
+
+    def __init__(self, people: People, workspaces: Directory) -> None:
+        self._people, self._workspaces = people, workspaces
+        self._names: dict[Person, str] = {}
+        self._asked: dict[Person, float] = {}
+        """When Slack was last asked, with whatever result."""
+        self._asking: WeakValueDictionary[Person, asyncio.Lock] = WeakValueDictionary()
+
+    async def __call__(self, person: Person) -> str | None:
+        return (await self.known([person])).get(person) or await self._ask(person, NOBODY)
+
+    async def known(self, persons: Iterable[Person]) -> dict[Person, str]:
+        """Those names that are known without asking Slack."""
+        wanted = set(persons)
+        missing = wanted - self._names.keys()
+        if missing:
+            try:
+                self._keep(await self._people.names(missing))
+            except StorageError as error:
+                log.warning("names_not_read", reason=str(error))
+        return {person: self._names[person] for person in wanted if person in self._names}
+
+    async def refresh(self, person: Person) -> None:
+        """Look again whether the person is still called so, if that was long ago. For the background."""
+        await self._ask(person, KEEP if person in self._names else NOBODY)
+
+    async def spell(self, team: str, text: str, *, ask: bool = True) -> str:
+        """The text with names in the place of ids: "@U024BE7LH" becomes "@Ada". Without `ask`, only known ones."""
+        persons = {Person(team, user) for user in _MENTION.findall(text)}
+        if not persons:
+            return text
+        if ask:
+            found = dict(zip(persons, await asyncio.gather(*map(self, persons)), strict=True))
+        else:
+            found = {**dict.fromkeys(persons), **await self.known(persons)}
+        return _MENTION.sub(lambda mention: f"@{found[Person(team, mention[1])] or mention[1]}", text)
+
+    async def _ask(self, person: Person, every: float) -> str | None:
+        """Slack's word for it, unless it was asked within `every` seconds."""
+        async with self._asking.setdefault(person, asyncio.Lock()):
+            if time.monotonic() - self._asked.get(person, -every) < every:
+                return self._names.get(person)
+            return await self._look_up(person)
+
+    async def _look_up(self, person: Person) -> str | None:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                slack = await self._workspaces(person.team)
+                answer = await slack.errand("users.info", patience=PATIENCE, user=person.user)
+            name = _name_of(answer.get("user") or {})
+            if name and self._names.get(person) != name:
+                await self._people.remember_name(person, name)
+        except (SlackError, KeyError, TimeoutError, StorageError) as error:
+            log.info("name_unknown", reason=str(error) or type(error).__name__)
+            soon = 0.0 if isinstance(error, Refused | KeyError) else NOBODY - SOON
+            self._asked[person] = time.monotonic() - soon
+            return self._names.get(person)
+        self._keep({person: name} if name else {})
+        self._asked[person] = time.monotonic()
+        return self._names.get(person)
+
+    def _keep(self, names: dict[Person, str]) -> None:
+        if len(self._names) >= MOST or len(self._asked) >= MOST:
+            self._names.clear()
+            self._asked.clear()
+        self._names |= names
+
+
+def _name_of(user: dict[str, object]) -> str | None:
+    """What a person goes by; one line, so that nobody can speak in another's name."""
+    profile = user.get("profile")
+    told = profile if isinstance(profile, dict) else {}
+    for name in (told.get("display_name"), told.get("real_name"), user.get("real_name"), user.get("name")):
+        if name and (clean := plain(str(name), LONGEST)):
+            return clean
+    return None

@@ -1,0 +1,299 @@
+"""One workspace's Web API: every call within the budgets, every failure with a meaning."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import copy
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import aiohttp
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.observability import Metrics, get_logger
+from handlers.client.fencing import Before, passing
+from handlers.rate_limits.dispatcher import Desk
+
+log = get_logger(__name__)
+
+_UNSURE_CODES = frozenset({"internal_error", "fatal_error", "service_unavailable", "request_timeout"})
+STREAMLESS = frozenset({"unknown_method", "feature_not_enabled", "not_allowed_token_type", "method_deprecated"})
+"""Refusals of native streaming that hold for the whole workspace."""
+NOT_HERE = frozenset(
+    {"unknown_method", "method_deprecated", "feature_disabled", "feature_not_enabled", "not_agent_app",
+     "not_allowed_token_type", "missing_scope", "invalid_auth", "not_authed", "account_inactive", "token_revoked"}
+)  # fmt: skip
+"""Refusals of a convenience that hold for the whole workspace: asking again for the next thread would be in vain."""
+LATE = 20.0
+"""Seconds within which a call that was given up, or whose process died, may still take effect."""
+HOPELESS = frozenset(
+    {
+        "account_inactive", "channel_not_found", "ekm_access_denied", "invalid_auth", "is_archived", "is_inactive",
+        "messages_tab_disabled", "no_permission", "not_authed", "not_in_channel", "org_login_required",
+        "restricted_action", "restricted_action_non_threadable_channel", "restricted_action_read_only_channel",
+        "restricted_action_thread_locked", "restricted_action_thread_only_channel", "team_access_not_granted",
+        "thread_not_found", "invalid_thread_ts", "token_expired", "token_revoked", "missing_scope",
+        "cannot_reply_to_message", "user_is_bot", "access_denied", "not_allowed_token_type",
+    }
+)  # fmt: skip
+"""Refusals that no other way of writing to this place can mend."""
+NOT_HERE_FOR = 3600.0
+"""Seconds that such a refusal is believed."""
+_REMEMBERED = 2_000
+_LIMIT_CODES = frozenset({"ratelimited", "rate_limited", "message_limit_exceeded_temporarily"})
+_GIVE_UP_AFTER = 900.0
+"""Seconds that a call is repeated while Slack cannot be reached."""
+
+
+class SlackError(Exception):
+    """A call to Slack that did not succeed."""
+
+
+class Refused(SlackError):
+    """Slack understood and said no; the same call would be refused again. `code` is Slack's name for the reason."""
+
+    def __init__(self, method: str, code: str) -> None:
+        super().__init__(f"{method}: {code}")
+        self.method = method
+        self.code = code
+
+
+class Limited(SlackError):
+    """Too many calls of this method (429): nothing happened."""
+
+    def __init__(self, method: str, retry_after: float) -> None:
+        super().__init__(f"{method}: retry after {retry_after} s")
+        self.retry_after = retry_after
+
+
+class Unsure(SlackError):
+    """Time ran out, the connection broke or Slack failed inside: the call may have taken effect or not."""
+
+
+class Unreached(SlackError):
+    """No connection: nothing happened."""
+
+
+class NotInstalled(KeyError):
+    """The app is not installed in this workspace, or not any more."""
+
+
+class Slack:
+    """The Web API of one workspace, as one bot user."""
+
+    def __init__(
+        self,
+        client: AsyncWebClient,
+        *,
+        team: str,
+        bot_user: str,
+        desk: Desk,
+        metrics: Metrics,
+        session: aiohttp.ClientSession,
+        bot_id: str | None = None,
+        url: str = "https://slack.com/",
+    ) -> None:
+        self._client = client
+        self._metrics = metrics
+        self._session = session
+        self.team = team
+        self.bot_user = bot_user
+        self.bot_id = bot_id
+        self.url = url if url.endswith("/") else f"{url}/"
+        self._streamless: dict[str, float] = {}
+        self._not_here: dict[str, float] = {}
+        self._done: OrderedDict[tuple[str, ...], float] = OrderedDict()
+        self._before: Before | None = None
+        self.desk = desk
+
+    def guarded(self, before: Before) -> Slack:
+        """The same workspace, where each call leaves at the moment in which `before` returns."""
+        guarded = copy.copy(self)
+        guarded._before = before
+        return guarded
+
+    async def call(self, method: str, **arguments: Any) -> dict[str, Any]:
+        """One attempt, at once. The caller has been given its turn by the desk. Raises SlackError's leaves."""
+        if self._before is not None:
+            await self._before()
+        began, result = time.monotonic(), "ok"
+        try:
+            with passing(self._before):
+                answer = await getattr(self._client, method.replace(".", "_"))(**arguments)
+            return dict(answer.data) if isinstance(answer.data, dict) else {}
+        except SlackApiError as error:
+            known = _classify(method, error)
+            result = known.code if isinstance(known, Refused) else type(known).__name__.lower()
+            if isinstance(known, Limited):
+                self._metrics.slack_rate_limited(method)
+                self.desk.refused(method, _channel(arguments), known.retry_after)
+            raise known from error
+        except aiohttp.ClientConnectorError as error:
+            result = "unreached"
+            raise Unreached(str(error)) from error
+        except (TimeoutError, aiohttp.ClientError, ConnectionError) as error:
+            result = "unsure"
+            raise Unsure(f"{method}: {type(error).__name__}") from error
+        finally:
+            self.desk.settled(method, _channel(arguments))
+            self._metrics.slack_call(method, result, time.monotonic() - began)
+
+    async def errand(
+        self, method: str, *, again_if_unsure: bool = True, patience: float = _GIVE_UP_AFTER, **arguments: Any
+    ) -> dict[str, Any]:
+        """A call that waits its turn and is repeated while Slack limits it or cannot be reached.
+
+        `again_if_unsure` is for calls that may safely happen twice. Raises Refused, Unsure, or after `patience` seconds
+        the last error.
+        """
+        channel = _channel(arguments)
+        deadline = time.monotonic() + patience
+        pause = 0.5
+        while True:
+            await self.desk.slot(method, channel)
+            try:
+                return await self.call(method, **arguments)
+            except Limited:
+                if time.monotonic() > deadline:
+                    raise
+                continue
+            except (Unsure, Unreached) as error:
+                if time.monotonic() > deadline or (isinstance(error, Unsure) and not again_if_unsure):
+                    raise
+            await asyncio.sleep(pause)
+            pause = min(15.0, pause * 2)
+
+    async def attempt(self, method: str, *, patience: float = _GIVE_UP_AFTER, **arguments: Any) -> bool:
+        """A call whose failure changes nothing for anybody: logged and forgotten. Says whether it succeeded."""
+        return await self.reason(method, patience=patience, **arguments) is None
+
+    async def reason(self, method: str, *, patience: float = _GIVE_UP_AFTER, **arguments: Any) -> str | None:
+        """Like `attempt`, but says why it failed; None when it did not.
+
+        What this Slack does not have, or not for us, is remembered, and not asked for again for an hour.
+        """
+        if not self.has(method):
+            return "not_here"
+        try:
+            await self.errand(method, patience=patience, **arguments)
+        except SlackError as error:
+            log.info("slack_call_failed", method=method, reason=str(error))
+            if not isinstance(error, Refused):
+                return type(error).__name__.lower()
+            if error.code in NOT_HERE:
+                self._not_here[method] = time.monotonic()
+            return error.code
+        return None
+
+    def has(self, method: str) -> bool:
+        """Whether this Slack has not said lately that it knows no such call."""
+        said = self._not_here.get(method)
+        return said is None or time.monotonic() - said > NOT_HERE_FOR
+
+    def once(self, *what: str, every: float) -> bool:
+        """Whether nothing of this name has been done in the last `every` seconds; now it has."""
+        now = time.monotonic()
+        if now - self._done.get(what, now - every) < every:
+            return False
+        self._done[what] = now
+        self._done.move_to_end(what)
+        if len(self._done) > _REMEMBERED:
+            self._done.popitem(last=False)
+        return True
+
+    def get(self, url: str, timeout: aiohttp.ClientTimeout) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        """Asks for a file with the workspace's token; the caller has seen to it that the address is Slack's."""
+        headers = {"Authorization": f"Bearer {self._client.token}"}
+        return self._session.get(url, headers=headers, timeout=timeout, allow_redirects=False)
+
+    async def respond(self, response_url: str | None, **message: Any) -> bool:
+        """Answers an interaction by its own address, which costs no budget. Says whether Slack took it."""
+        if not response_url:
+            return False
+        began = time.monotonic()
+        with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+            async with self._session.post(response_url, json=message) as response:
+                taken = response.status == 200 and b'"ok":false' not in (await response.read()).replace(b" ", b"")
+                self._metrics.slack_call(
+                    "response_url", "ok" if taken else str(response.status), time.monotonic() - began
+                )
+                return taken
+        return False
+
+    async def own_messages(self, channel: str, thread: str, after: str) -> list[dict[str, Any]]:
+        """The bot's own messages in a thread that are younger than `after` (a ts). Raises Refused, Unsure."""
+        found: list[dict[str, Any]] = []
+        cursor: dict[str, Any] = {}
+        while True:
+            page = await self.errand("conversations.replies", channel=channel, ts=thread, oldest=after, **cursor)
+            found += [m for m in page.get("messages", []) if self._is_mine(m) and m["ts"] > after]
+            following = (page.get("response_metadata") or {}).get("next_cursor")
+            if not following:
+                return found
+            cursor = {"cursor": following}
+
+    async def own_roots(self, channel: str, after: str) -> list[dict[str, Any]]:
+        """The bot's own messages in a channel, outside of threads, that are younger than `after` (a ts).
+
+        Raises Refused, Unsure.
+        """
+        page = await self.errand("conversations.history", channel=channel, oldest=after, limit=200)
+        return [message for message in page.get("messages", []) if self._is_mine(message)]
+
+    def _is_mine(self, message: dict[str, Any]) -> bool:
+        return message.get("user") == self.bot_user or bool(self.bot_id and message.get("bot_id") == self.bot_id)
+
+    def shown_after(self, seconds: float) -> None:
+        """An answer's text became visible, the oldest of it so long after the model had sent it."""
+        self._metrics.lag(seconds)
+
+    def may_stream(self, channel: str) -> bool:
+        """Whether native streaming has not been refused here."""
+        now = time.monotonic()
+        return all(now - self._streamless.get(where, now - NOT_HERE_FOR) >= NOT_HERE_FOR for where in ("", channel))
+
+    def no_stream(self, channel: str, code: str) -> None:
+        """Native streaming was refused: in this channel, or by this Slack altogether. That is believed for a while."""
+        if len(self._streamless) >= _REMEMBERED:
+            self._streamless.clear()
+        self._streamless["" if code in STREAMLESS else channel] = time.monotonic()
+
+    def permalink(self, channel: str, ts: str, thread: str | None = None) -> str:
+        """The address of a message; with `thread` (the ts of its root) it opens the thread beside the channel.
+
+        Made from the ids: a call for each row of a list would be dear.
+        """
+        address = f"{self.url}archives/{channel}/p{ts.replace('.', '')}"
+        return f"{address}?thread_ts={thread}&cid={channel}" if thread else address
+
+
+def _channel(arguments: dict[str, Any]) -> str:
+    return arguments.get("channel") or arguments.get("channel_id") or ""
+
+
+def _classify(method: str, error: SlackApiError) -> SlackError:
+    response = error.response
+    status = int(getattr(response, "status_code", None) or getattr(response, "status", 0) or 0)
+    data = getattr(response, "data", None)
+    code = data.get("error", "") if isinstance(data, dict) else ""
+    if status == 429 or code in _LIMIT_CODES:
+        return Limited(method, _retry_after(getattr(response, "headers", {})))
+    if status >= 500 or code in _UNSURE_CODES or not code:
+        return Unsure(f"{method}: HTTP {status} {code}".rstrip())
+    return Refused(method, code)
+
+
+def _retry_after(headers: Any) -> float:
+    try:
+        return max(0.0, float(headers.get("Retry-After", 1)))
+    except (TypeError, ValueError):
+        return 1.0
+
+
+Directory = Callable[[str], Awaitable[Slack]]
+"""Finds the workspace for a team id. Raises NotInstalled."""

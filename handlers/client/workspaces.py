@@ -1,0 +1,247 @@
+"""Finds the Slack of a team: the one that the settings name, or those that have installed the app."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Protocol
+from weakref import WeakValueDictionary
+
+import aiohttp
+from slack_bolt.authorization import AuthorizeResult
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.answers.events import INSTALLATIONS, Live
+from bot.errors import SettingsError, StorageError
+from bot.observability import Metrics, get_logger
+from handlers.client.web_api import NotInstalled, Slack
+from handlers.rate_limits.dispatcher import Desk
+from handlers.rate_limits.shared import Budgets
+from storage.coordination import Coordination
+from storage.installations import Installations, Installed
+
+log = get_logger(__name__)
+
+WRONG_TOKEN = frozenset({"invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired"})
+BELIEVED = 60.0
+"""Seconds that an installation is used without looking again, if nobody tells that something has changed."""
+
+SOON = 5.0
+"""Seconds until one that could not be read is looked at again."""
+SKEW = 5.0
+"""Seconds that our clocks and Slack's may differ."""
+
+NewClient = Callable[[str | None], AsyncWebClient]
+"""A Web API client for a token, or for calls that need none."""
+
+
+class Workspaces(Protocol):
+    """Where every listener and every answer finds its Slack."""
+
+    async def __call__(self, team: str) -> Slack:
+        """Raises NotInstalled, StorageError."""
+        ...
+
+    async def authorize(self, enterprise_id: str | None, team_id: str | None) -> AuthorizeResult | None:
+        """Who the bot is where an event comes from, for Bolt; None where it is not installed. Raises StorageError."""
+        ...
+
+    async def ended(self, enterprise_id: str | None, team_id: str | None, at: float | None) -> None:
+        """The app was uninstalled, or its token revoked, at this time (seconds since 1970). Raises StorageError."""
+        ...
+
+
+@dataclass(frozen=True)
+class Desks:
+    """Makes the Slack of a workspace, with a desk of its own."""
+
+    client: NewClient
+    session: aiohttp.ClientSession
+    metrics: Metrics
+    budgets: Budgets | None = None
+
+    async def ask(self, token: str) -> Slack:
+        """Asks Slack who the bot is. Raises SlackApiError, aiohttp.ClientError, TimeoutError."""
+        who = await self.client(token).auth_test()
+        url, bot_user = str(who.get("url") or ""), str(who["user_id"])
+        return self.open(str(who["team_id"]), Installed("", "", bot_user, token, who.get("bot_id"), url))
+
+    def open(self, team: str, installed: Installed, desk: Desk | None = None) -> Slack:
+        """What is installed serves this workspace. `desk`: the one that it had before, with what was spent."""
+        return Slack(
+            self.client(installed.bot_token),
+            team=team,
+            bot_user=installed.bot_user,
+            bot_id=installed.bot_id,
+            url=installed.url or "https://slack.com/",
+            desk=desk or Desk(account=self.budgets.of(team) if self.budgets is not None else None),
+            metrics=self.metrics,
+            session=self.session,
+        )
+
+
+def _code(error: SlackApiError) -> str | None:
+    """Slack's name for the reason; None when it answered with something else, as it does while it is down."""
+    data = getattr(error.response, "data", None)
+    return data.get("error") if isinstance(data, dict) else None
+
+
+class OneWorkspace:
+    """One workspace, whose token stands in the settings."""
+
+    def __init__(self, only: Slack, token: str) -> None:
+        self.only, self._token = only, token
+
+    @classmethod
+    async def open(cls, desks: Desks, token: str) -> OneWorkspace:
+        """Asks Slack who the bot is, as long as that takes. Raises SettingsError for a token that Slack refuses."""
+        pause = 0.5
+        while True:
+            try:
+                return cls(await desks.ask(token), token)
+            except SlackApiError as error:
+                code = _code(error)
+                if code in WRONG_TOKEN:
+                    raise SettingsError(
+                        f"SLACK_BOT_TOKEN is refused by Slack ({code}): "
+                        "copy it again from the app's OAuth & Permissions"
+                    ) from error
+                log.warning("slack_not_ready", reason=str(code))
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                log.warning("slack_unreachable", reason=type(error).__name__)
+            await asyncio.sleep(pause)
+            pause = min(10.0, pause * 2)
+
+    async def __call__(self, team: str) -> Slack:
+        return self.only
+
+    async def authorize(self, enterprise_id: str | None, team_id: str | None) -> AuthorizeResult | None:
+        return _identity(self.only, self._token, enterprise_id)
+
+    async def ended(self, enterprise_id: str | None, team_id: str | None, at: float | None) -> None:
+        log.error("token_revoked", advice="install the app again and set SLACK_BOT_TOKEN to its new token")
+
+
+@dataclass(slots=True)
+class _Known:
+    """An installation in memory, with the Slack that was opened for it."""
+
+    slack: Slack
+    token: str = field(repr=False)
+    checked: float
+    noted: str | None = None
+    """The organisation that is stored for this workspace, as far as we know."""
+
+
+class ManyWorkspaces:
+    """The workspaces that have installed the app. One read of the database a minute and workspace, not one an event.
+
+    A minute is too long where the token has changed: whoever hears of that tells the other replicas (`following`).
+
+    An installation that cannot be read anew is believed as it was: the listeners say themselves that the database is
+    away, and another replica may have sealed the token with a key that we have not been given yet.
+    """
+
+    def __init__(self, installations: Installations, desks: Desks, live: Live) -> None:
+        self._installations, self._desks, self._live = installations, desks, live
+        self._known: dict[str, _Known] = {}
+        self._opening: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def __call__(self, team: str) -> Slack:
+        return (await self._find(team, None)).slack
+
+    async def authorize(self, enterprise_id: str | None, team_id: str | None) -> AuthorizeResult | None:
+        team = team_id or enterprise_id
+        if not team:
+            return None
+        try:
+            known = await self._find(team, enterprise_id)
+        except NotInstalled:
+            return None
+        if enterprise_id and not _is_organisation(team) and known.noted != enterprise_id:
+            # For what is to be said there unasked, when nobody tells the organisation.
+            await self._installations.note(team, enterprise_id)
+            known.noted = enterprise_id
+        return _identity(known.slack, known.token, enterprise_id)
+
+    async def ended(self, enterprise_id: str | None, team_id: str | None, at: float | None) -> None:
+        before = None if at is None else datetime.fromtimestamp(at + SKEW, UTC)
+        if await self._installations.remove(team_id, enterprise_id, before):
+            log.warning("uninstalled", team=team_id, enterprise=enterprise_id)
+            self._live.tokens_ended(team_id)
+        self._look_again()
+        self._live.installations_changed()
+
+    def installed(self, installed: Installed) -> None:
+        """There is a new token."""
+        self._look_again()
+        self._live.installations_changed()
+
+    @asynccontextmanager
+    async def following(self, coordination: Coordination) -> AsyncIterator[None]:
+        """While this is open, what other replicas tell of installations counts here at once."""
+        task = asyncio.create_task(self._follow(coordination), name="installations")
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _follow(self, coordination: Coordination) -> None:
+        async with coordination.subscribe(INSTALLATIONS) as signals:
+            async for _ in signals:
+                self._look_again()
+
+    def _look_again(self) -> None:
+        for known in self._known.values():
+            known.checked = float("-inf")
+
+    async def _find(self, team: str, enterprise: str | None) -> _Known:
+        known = self._known.get(team)
+        if known is not None and time.monotonic() - known.checked < BELIEVED:
+            return known
+        async with self._opening.setdefault(team, asyncio.Lock()):
+            known = self._known.get(team)
+            if known is not None and time.monotonic() - known.checked < BELIEVED:
+                return known
+            return await self._look(team, enterprise, known)
+
+    async def _look(self, team: str, enterprise: str | None, known: _Known | None) -> _Known:
+        try:
+            if _is_organisation(team):  # some views name it in the workspace's place
+                found = await self._installations.find(None, team)
+            else:
+                found = await self._installations.find(team, enterprise)
+        except StorageError as error:
+            if known is None:
+                raise
+            log.warning("installation_not_read", team=team, reason=str(error))
+            known.checked = time.monotonic() - BELIEVED + SOON
+            return known
+        if found is None:
+            self._known.pop(team, None)
+            raise NotInstalled(team)
+        if known is None or known.token != found.bot_token:
+            slack = self._desks.open(team, found, known.slack.desk if known is not None else None)
+            known = self._known[team] = _Known(slack, found.bot_token, 0.0)
+        known.checked = time.monotonic()
+        return known
+
+
+def _is_organisation(id: str) -> bool:
+    return id.startswith("E")
+
+
+def _identity(slack: Slack, token: str, enterprise: str | None) -> AuthorizeResult:
+    return AuthorizeResult(
+        enterprise_id=enterprise,
+        team_id=slack.team,
+        bot_user_id=slack.bot_user,
+        bot_id=slack.bot_id,
+        bot_token=token,
+    )

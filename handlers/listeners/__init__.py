@@ -1,0 +1,34 @@
+"""Slack's side: one module for each surface, each with `register`."""
+
+from __future__ import annotations
+
+from slack_bolt.app.async_app import AsyncApp
+
+from handlers.listeners import (
+    answer_buttons,
+    chats_command,
+    dialogs,
+    home,
+    mention,
+    model_menu,
+    shortcuts,
+    thread_reply,
+    workspace_events,
+)
+from handlers.listeners.context import Surface
+
+
+def register_all(app: AsyncApp, surface: Surface) -> None:
+    """Every listener of Bobbin's."""
+    for module in (
+        mention,
+        thread_reply,
+        model_menu,
+        answer_buttons,
+        chats_command,
+        home,
+        dialogs,
+        shortcuts,
+        workspace_events,
+    ):
+        module.register(app, surface)

@@ -1,0 +1,56 @@
+"""`/chats` under whatever name it was installed: the caller's own chats, privately."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from slack_bolt.app.async_app import AsyncApp
+from slack_bolt.context.ack.async_ack import AsyncAck
+
+from bot import strings
+from bot.domain import Person
+from handlers.listeners.context import Surface, team_of
+from handlers.live_views.chat_page import Look, chat_list, refreshable
+from handlers.views import blocks, payloads
+from handlers.views.modals import Wanted
+
+
+def register(app: AsyncApp, surface: Surface) -> None:
+    @app.command(re.compile(r"^/"))
+    async def on_chats(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
+        slack = await surface.workspaces(team_of(body, context))
+        said, command = (body.get("text") or "").strip(), body.get("command", "/chats")
+        word, rest = (*said.split(maxsplit=1), "", "")[:2]
+        order = " ".join(said.lower().split())
+        if order == "help":
+            await ack(response_type="ephemeral", text=strings.CHATS_HELP.format(command=command))
+            return
+        if order in ("token", "token revoke"):
+            text = await _token(surface, surface.person(slack, body["user_id"]), order, command)
+            await ack(response_type="ephemeral", text=text)
+            return
+        if word.lower() == "new":
+            await ack()
+            wanted = Wanted(body.get("channel_id") or "", response_url=body.get("response_url") or "")
+            surface.openings.offer(slack, body["user_id"], body["trigger_id"], wanted, text=rest.strip())
+            return
+        listing = await chat_list(surface.service, slack, body["user_id"], Look.words(said))
+        surface.memberships.check(slack, body["user_id"], listing.chats)
+        await ack(response_type="ephemeral", text=strings.CHATS_FALLBACK, blocks=refreshable(listing))
+
+    @app.action(re.compile(rf"^{re.escape(blocks.PAGE)}\."))
+    async def on_page(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
+        slack = await surface.workspaces(team_of(body, context))
+        press = payloads.press(body)
+        await ack()
+        surface.lists.show(surface.person(slack, press.user), Look.load(press.value), press.response_url)
+
+
+async def _token(surface: Surface, person: Person, order: str, command: str) -> str:
+    """Gives the person a token for programs, or ends those given before."""
+    if order == "token revoke":
+        ended = await surface.tokens.revoke(person)
+        surface.live.tokens_ended(person.team)
+        return strings.API_REVOKED if ended else strings.API_NONE
+    return strings.API_ISSUED.format(token=await surface.tokens.issue(person), command=command)

@@ -1,0 +1,140 @@
+"""What every listener is given: the use cases, and the ways back to the person."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from bot import strings
+from bot.answers.events import Live
+from bot.chats.messages import Heard, Hearing, Utterance
+from bot.chats.service import ChatService
+from bot.domain import Person
+from bot.tasks import Tasks
+from handlers.client.user_names import Names
+from handlers.client.web_api import Slack
+from handlers.client.workspaces import Workspaces
+from handlers.live_views.channel_membership import Memberships
+from handlers.live_views.chat_lists import ShownLists
+from handlers.live_views.home_tabs import Homes
+from handlers.threads.dialog_chats import Openings
+from handlers.threads.file_notices import FileNotices
+from handlers.threads.model_menu import Menus
+from handlers.threads.queued_reaction import WaitingMarks
+from handlers.threads.thread_locks import Talks
+from handlers.views import blocks, payloads
+from handlers.views.payloads import Press
+from storage.chat_requests import Question
+from storage.tokens import Tokens
+
+
+@dataclass(frozen=True)
+class Surface:
+    service: ChatService
+    menus: Menus
+    names: Names
+    workspaces: Workspaces
+    marks: WaitingMarks
+    tasks: Tasks
+    tokens: Tokens
+    openings: Openings
+    homes: Homes
+    lists: ShownLists
+    memberships: Memberships
+    notices: FileNotices
+    live: Live
+    talks: Talks = field(default_factory=Talks)
+
+    async def hear(self, event: dict[str, Any], team: str) -> None:
+        """One message event: stored before this returns, shown afterwards."""
+        slack = await self.workspaces(team)
+        said = payloads.utterance(event, team=slack.team, bot_user=slack.bot_user)
+        if said is None:
+            return
+        async with self.talks.turn(said.place):
+            said = replace(said, text=await self.names.spell(slack.team, said.text, ask=False))
+            hearing = await self.service.hear(said)
+        if hearing.outcome in (Heard.ASKED, Heard.SAID):
+            self.tasks.start(self._learn_names(said), name="names")
+        about_files = self._about_files(slack, said, hearing)
+        if hearing.outcome is Heard.ASKED and hearing.question is not None:
+            self.tasks.start(self._offer(hearing.question, about_files), name="menu")
+            return
+        if about_files is not None:
+            self.tasks.start(about_files, name="about files")
+        if hearing.outcome is Heard.SAID and hearing.said is not None:
+            if hearing.question is not None:
+                self.tasks.start(self.menus.after_fill(hearing.question, hearing.said), name="header")
+            elif hearing.said.queued:
+                self.marks.put(slack, said.place.channel, said.ts, hearing.said.answer.id)
+        elif hearing.outcome is Heard.FULL and self.talks.first_time(said.place, said.ts):
+            chat = await self.service.at(said.place)
+            content = blocks.limit_reached(chat.id if chat else "")
+            place = said.place
+            self.whisper(slack, place.channel, place.thread, said.user, strings.LIMIT_REACHED, content)
+
+    async def _learn_names(self, said: Utterance) -> None:
+        """Asks Slack what people are called who spoke or were spoken of, now that it has its acknowledgement."""
+        await self.names.refresh(Person(said.place.team, said.user))
+        text = await self.names.spell(said.place.team, said.text)
+        if text != said.text:
+            await self.service.respell(said, text)
+
+    async def _offer(self, question: Question, about_files: Coroutine[Any, Any, None] | None) -> None:
+        """The menu, and then what is to be said in its thread, which it makes."""
+        await self.menus.offer(question)
+        if about_files is not None:
+            await about_files
+
+    def _about_files(self, slack: Slack, said: Utterance, hearing: Hearing) -> Coroutine[Any, Any, None] | None:
+        """Tells the person which files of theirs cannot be used, as far as that is known at once."""
+        if hearing.outcome in (Heard.IGNORED, Heard.STOPPED, Heard.FULL):
+            return None
+        blind = hearing.model
+        text = self.notices.cannot_see(blind) if blind is not None else self.notices.unreadable(said.files)
+        if not text or not self.talks.first_time(said.place, said.ts):
+            return None
+        thread = said.place.thread if said.in_thread or hearing.outcome is Heard.ASKED else None
+        return self.notices.whisper(slack, said.place.channel, thread, said.user, text)
+
+    def whisper(
+        self,
+        slack: Slack,
+        channel: str,
+        thread: str | None,
+        user: str,
+        text: str,
+        content: list[dict[str, Any]] | None = None,
+    ) -> None:
+        """Tells one person something that nobody else sees."""
+        more: dict[str, Any] = {"blocks": content} if content else {}
+        if thread:
+            more["thread_ts"] = thread
+        said = slack.attempt("chat.postEphemeral", channel=channel, user=user, text=text, **more)
+        self.tasks.start(said, name="whisper")
+
+    def whisper_at(self, slack: Slack, press: Press, text: str) -> None:
+        """Tells the person who pressed something, where they pressed it."""
+        self.whisper(slack, press.channel, press.thread, press.user, text)
+
+    def model_options(self, body: dict[str, Any]) -> list[dict[str, Any]]:
+        """What a menu of models shows for what was typed into it."""
+        return blocks.option_groups(self.service.models.offered(body.get("value") or ""))
+
+    def person(self, slack: Slack, user: str) -> Person:
+        return Person(slack.team, user)
+
+
+def team_of(body: dict[str, Any], context: dict[str, Any]) -> str:
+    """The workspace that an event or interaction belongs to; some views name its organisation (E…) in its place."""
+    own, user = body.get("team"), body.get("user")
+    named = [
+        context.get("team_id"),
+        body.get("team_id"),
+        own.get("id") if isinstance(own, dict) else own,
+        user.get("team_id") if isinstance(user, dict) else None,
+        context.get("enterprise_id"),
+    ]
+    teams = [str(team) for team in named if team]
+    return next((team for team in teams if not team.startswith("E")), teams[0] if teams else "")

@@ -1,0 +1,65 @@
+"""The Home tab: opened, searched, paged; the person's own model and whether it answers without a menu."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from typing import Any
+
+from slack_bolt.app.async_app import AsyncApp
+from slack_bolt.context.ack.async_ack import AsyncAck
+
+from bot.domain import Person
+from bot.errors import ModelNotAllowed
+from handlers.listeners.context import Surface, team_of
+from handlers.live_views.chat_page import Look
+from handlers.views import modals, payloads
+
+
+def register(app: AsyncApp, surface: Surface) -> None:
+    async def opened(body: dict[str, Any], context: dict[str, Any]) -> Person:
+        slack = await surface.workspaces(team_of(body, context))
+        return surface.person(slack, body["user"]["id"])
+
+    @app.event("app_home_opened", matchers=[_home_tab])
+    async def on_opened(event: dict[str, Any], body: dict[str, Any], context: dict[str, Any]) -> None:
+        slack = await surface.workspaces(team_of(body, context))
+        surface.homes.show(surface.person(slack, event["user"]))
+
+    @app.action(re.compile(rf"^{re.escape(modals.HOME_PAGE)}\."))
+    async def on_page(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
+        await ack()
+        surface.homes.show(await opened(body, context), Look.load(payloads.press(body).value))
+
+    @app.action(modals.HOME_SEARCH)
+    async def on_search(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
+        await ack()
+        surface.homes.show(await opened(body, context), Look.words(payloads.press(body).value))
+
+    @app.options(modals.HOME_MODEL)
+    async def on_options(ack: AsyncAck, body: dict[str, Any]) -> None:
+        await ack(option_groups=surface.model_options(body))
+
+    @app.action(modals.HOME_MODEL)
+    async def on_model(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
+        person = await opened(body, context)
+        with suppress(ModelNotAllowed):  # what is published next shows what holds
+            await surface.service.prefer(person, payloads.press(body).value)
+        await ack()
+        surface.homes.show(person, _look(body))
+
+    @app.action(modals.HOME_ALWAYS)
+    async def on_always(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
+        person = await opened(body, context)
+        await surface.service.prefer_always(person, bool(body["actions"][0].get("selected_options")))
+        await ack()
+        surface.homes.show(person, _look(body))
+
+
+async def _home_tab(event: dict[str, Any]) -> bool:
+    return event.get("tab") == "home"
+
+
+def _look(body: dict[str, Any]) -> Look:
+    """What the person is looking at, whichever process showed it."""
+    return Look.load((body.get("view") or {}).get("private_metadata") or "")

@@ -1,0 +1,91 @@
+"""The menu of models in a thread: its options, a choice, and the button that starts with the preselected one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from slack_bolt.app.async_app import AsyncApp
+from slack_bolt.context.ack.async_ack import AsyncAck
+
+from bot import strings
+from bot.chats.messages import Choice
+from bot.errors import ChatNotFound, LimitReached, ModelNotAllowed
+from handlers.client.web_api import Slack
+from handlers.listeners.context import Surface, team_of
+from handlers.views import blocks, payloads
+from handlers.views.payloads import Press
+from storage.chat_requests import Question
+
+
+def register(app: AsyncApp, surface: Surface) -> None:
+    async def on_options(ack: AsyncAck, body: dict[str, Any]) -> None:
+        await ack(option_groups=blocks.option_groups(surface.service.models.offered(body.get("value") or "")))
+
+    app.options(blocks.MENU)(on_options)
+    app.options(blocks.RETRY_WITH)(on_options)
+
+    @app.action(blocks.MENU)
+    async def on_choice(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
+        slack = await surface.workspaces(team_of(body, context))
+        press = payloads.press(body)
+        await ack()
+        await _choose(surface, slack, press, press.value)
+
+    @app.action(blocks.START)
+    async def on_start(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
+        slack = await surface.workspaces(team_of(body, context))
+        press = payloads.press(body)
+        await ack()
+        await _choose(surface, slack, press, _preselected(body))
+
+
+def _preselected(body: dict[str, Any]) -> str:
+    """What the menu beside the button shows: what was chosen there last, else what was preselected."""
+    block = body["actions"][0].get("block_id", "")
+    state = ((body.get("state") or {}).get("values") or {}).get(block) or {}
+    chosen = (state.get(blocks.MENU) or {}).get("selected_option") or {}
+    return chosen.get("value") or blocks.read_menu_block(block)[1]
+
+
+async def _choose(surface: Surface, slack: Slack, press: Press, key: str) -> None:
+    try:
+        question_id, _ = blocks.read_menu_block(press.block)
+        chosen = await surface.service.choose(question_id, press.user, key, press.message_ts)
+    except (ChatNotFound, ValueError):
+        return surface.whisper_at(slack, press, strings.QUESTION_GONE)
+    except ModelNotAllowed:
+        return surface.whisper_at(slack, press, strings.MODEL_NOT_OFFERED)
+    except LimitReached:
+        return surface.whisper_at(slack, press, strings.LIMIT_REACHED)
+    if chosen.outcome is Choice.NOT_YOURS:
+        return surface.whisper_at(slack, press, strings.NOT_YOURS.format(user=chosen.question.user))
+    address = _own_address(surface, slack, press, chosen.question)
+    if chosen.outcome is Choice.CANNOT_SEE:
+        return surface.whisper_at(slack, press, surface.notices.cannot_see(surface.service.models.by_key(key).ref))
+    if chosen.outcome is Choice.ALREADY and chosen.said is None:
+        return surface.whisper_at(slack, press, strings.ALREADY_STARTED)
+    if chosen.outcome is Choice.KEPT:
+        surface.tasks.start(_start_later(surface, slack, press, chosen.question, address), name="chat in a thread")
+        return None
+    label = surface.service.models.label(surface.service.models.by_key(key).ref)
+    surface.tasks.start(surface.menus.after_choice(chosen, label, address), name="header")
+    return None
+
+
+def _own_address(surface: Surface, slack: Slack, press: Press, question: Question) -> str | None:
+    """Where the pressed menu may be replaced: only if it is the one that becomes the header.
+
+    A menu stands twice after the one who posted it died of it; the double goes now, whoever would have tidied it.
+    """
+    if question.menu_ts in (None, press.message_ts):
+        return press.response_url
+    double = slack.attempt("chat.delete", channel=press.channel, ts=press.message_ts)
+    surface.tasks.start(double, name="second menu")
+    return None
+
+
+async def _start_later(surface: Surface, slack: Slack, press: Press, question: Question, address: str | None) -> None:
+    try:
+        await surface.menus.start_when_read(question, address)
+    except LimitReached:
+        surface.whisper_at(slack, press, strings.LIMIT_REACHED)

@@ -1,0 +1,28 @@
+"""The shortcuts: a new chat from anywhere, and one about a message."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from slack_bolt.app.async_app import AsyncApp
+from slack_bolt.context.ack.async_ack import AsyncAck
+
+from handlers.listeners.context import Surface, team_of
+from handlers.views import blocks, modals, payloads
+from handlers.views.modals import Wanted
+
+
+def register(app: AsyncApp, surface: Surface) -> None:
+    @app.global_shortcut(blocks.NEW_CHAT)
+    async def on_new_chat(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
+        slack = await surface.workspaces(team_of(body, context))
+        await ack()
+        surface.openings.offer(slack, body["user"]["id"], body["trigger_id"], Wanted())
+
+    @app.message_shortcut(modals.ASK_BOBBIN)
+    async def on_ask(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
+        slack = await surface.workspaces(team_of(body, context))
+        await ack()
+        about = payloads.message_of(body, slack.bot_user)
+        wanted = Wanted(about.channel, about.thread, body.get("response_url") or "", about.files)
+        surface.openings.offer(slack, body["user"]["id"], body["trigger_id"], wanted, about=about.text or " ")

@@ -1,0 +1,104 @@
+"""What happens around the conversations: sessions, channels, installations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from slack_bolt.app.async_app import AsyncApp
+
+from bot.domain import Place
+from bot.observability import get_logger
+from handlers.listeners.context import Surface, team_of
+from handlers.threads import agent_session
+
+log = get_logger(__name__)
+
+
+def register(app: AsyncApp, surface: Surface) -> None:
+    _register_sessions(app, surface)
+    _register_pane(app, surface)
+    _register_moves(app, surface)
+
+    # Slack sends again what nobody acknowledges, so even what needs nothing has a listener.
+    app.event("app_context_changed")(_acknowledge)
+    _register_ends(app, surface)
+
+
+def _register_sessions(app: AsyncApp, surface: Surface) -> None:
+    async def place_of(event: dict[str, Any], body: dict[str, Any], context: dict[str, Any]) -> Place:
+        slack = await surface.workspaces(team_of(body, context))
+        return Place(slack.team, event.get("channel", ""), event.get("thread_ts", ""))
+
+    @app.event("agent_session_stopped")
+    async def on_session_stopped(event: dict[str, Any], body: dict[str, Any], context: dict[str, Any]) -> None:
+        place = await place_of(event, body, context)
+        chat = await surface.service.at(place)
+        # The event's own time tells a second delivery from a second press, which may mean the next answer.
+        if chat is None or not await surface.service.stop(chat.id, str(event.get("event_ts") or "") or None):
+            slack = await surface.workspaces(team_of(body, context))
+            surface.tasks.start(agent_session.settle(slack, place), name="settle")
+
+    @app.event("agent_session_title_changed")
+    async def on_title_changed(event: dict[str, Any], body: dict[str, Any], context: dict[str, Any]) -> None:
+        slack = await surface.workspaces(team_of(body, context))
+        title = agent_session.session_title(str(event.get("title") or ""))
+        if not title or event.get("user") in (None, slack.bot_user):
+            return
+        place = await place_of(event, body, context)
+        known = await surface.service.at(place)
+        if known is None or agent_session.session_title(known.title) == title:  # an echo of what we had told Slack
+            return
+        chat = await surface.service.rename(place, title)
+        if chat is not None:
+            surface.tasks.start(surface.menus.show_header(chat), name="header")
+
+
+def _register_pane(app: AsyncApp, surface: Surface) -> None:
+    @app.event("app_home_opened")
+    async def on_pane_opened(event: dict[str, Any], body: dict[str, Any], context: dict[str, Any]) -> None:
+        slack, channel = await surface.workspaces(team_of(body, context)), str(event.get("channel") or "")
+        if event.get("tab") == "messages" and channel and not await surface.service.any_in(slack.team, channel):
+            surface.tasks.start(agent_session.suggest(slack, channel), name="prompts")
+
+    @app.event("channel_id_changed")
+    async def on_channel_moved(event: dict[str, Any], body: dict[str, Any], context: dict[str, Any]) -> None:
+        slack = await surface.workspaces(team_of(body, context))
+        old, new = event.get("old_channel_id"), event.get("new_channel_id")
+        if old and new and old != new:
+            await surface.service.move_channel(slack.team, str(old), str(new))
+            log.info("channel_moved", old=old, new=new)
+
+
+def _register_moves(app: AsyncApp, surface: Surface) -> None:
+    async def moved(event: dict[str, Any], body: dict[str, Any], context: dict[str, Any], *, away: bool) -> None:
+        slack = await surface.workspaces(team_of(body, context))
+        user, channel = str(event.get("user") or ""), str(event.get("channel") or "")
+        if user and user != slack.bot_user and event.get("channel_type") != "C":  # a public one stays open to all
+            await surface.memberships.moved(surface.person(slack, user), channel, away)
+
+    @app.event("member_left_channel")
+    async def on_left(event: dict[str, Any], body: dict[str, Any], context: dict[str, Any]) -> None:
+        await moved(event, body, context, away=True)
+
+    @app.event("member_joined_channel")
+    async def on_joined(event: dict[str, Any], body: dict[str, Any], context: dict[str, Any]) -> None:
+        await moved(event, body, context, away=False)
+
+
+async def _acknowledge(event: dict[str, Any]) -> None:
+    """Nothing to do."""
+
+
+def _register_ends(app: AsyncApp, surface: Surface) -> None:
+    async def ended(body: dict[str, Any], context: dict[str, Any]) -> None:
+        team = None if context.get("is_enterprise_install") else context.get("team_id")
+        await surface.workspaces.ended(context.get("enterprise_id"), team, body.get("event_time"))
+
+    @app.event("app_uninstalled")
+    async def on_uninstalled(body: dict[str, Any], context: dict[str, Any]) -> None:
+        await ended(body, context)
+
+    @app.event("tokens_revoked")
+    async def on_revoked(event: dict[str, Any], body: dict[str, Any], context: dict[str, Any]) -> None:
+        if (event.get("tokens") or {}).get("bot"):  # a person's own token is nothing to us
+            await ended(body, context)

@@ -1,0 +1,153 @@
+"""The lists that `/chats` shows: rebuilt when a chat changes, as far as Slack lets a private message change.
+
+Slack has no call that changes a private message. Only the address that comes with the press of a button in it can, five
+times in half an hour: so a list is kept up to date from its first button on (Refresh, Newer, Older), four times more,
+farther and farther apart. The address of the command itself can only say something new.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from bot import strings
+from bot.chats.feed import Feed
+from bot.chats.service import ChatService
+from bot.domain import Person
+from bot.errors import StorageError
+from bot.observability import get_logger
+from bot.tasks import Tasks
+from handlers.client.web_api import Directory, NotInstalled, SlackError
+from handlers.live_views.channel_membership import Memberships
+from handlers.live_views.chat_page import Listing, Look, chat_list, refreshable
+from handlers.live_views.subscription import follow
+from storage.coordination import Coordination
+
+log = get_logger(__name__)
+
+PAUSES = (2.0, 10.0, 60.0, 300.0)
+"""Seconds before each renewal that nobody asked for: as many as the address can be used after the press itself."""
+LIFE = 1_740.0
+"""Seconds that the address is good for, with a minute to spare."""
+MOST = 1_000
+"""Lists that are kept up to date at once: one for each person, the one they used last."""
+LISTS = "lists"
+"""Where a process tells the others whose list it keeps up to date now."""
+
+
+@dataclass(eq=False, slots=True)
+class _Shown:
+    """A list that somebody may be looking at."""
+
+    look: Look
+    address: str
+    until: float
+    gist: object = None
+    """What it showed last, but for how long ago things were."""
+    drawn: float = 0.0
+    renewals: int = 0
+    one: asyncio.Lock = field(default_factory=asyncio.Lock)
+    watching: asyncio.Task[None] | None = None
+    renewing: asyncio.Task[None] | None = None
+
+
+class ShownLists:
+    def __init__(
+        self,
+        service: ChatService,
+        workspaces: Directory,
+        feed: Feed,
+        memberships: Memberships,
+        coordination: Coordination,
+    ) -> None:
+        self._service, self._workspaces, self._feed = service, workspaces, feed
+        self._memberships, self._coordination = memberships, coordination
+        self._id = secrets.token_hex(8)
+        self._lists: dict[Person, _Shown] = {}
+        self._tasks = Tasks(patience=0.0)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Lists are kept up to date while this is open."""
+        async with self._tasks:
+            self._tasks.start(self._hear(), "list")
+            yield
+
+    def show(self, person: Person, look: Look, address: str | None) -> None:
+        """Shows what somebody asked for with a button of the list. Returns at once."""
+        if not address:
+            return
+        self._forget(person)
+        shown = self._lists[person] = _Shown(look, address, _now() + LIFE)
+        while len(self._lists) > MOST:
+            self._forget(next(iter(self._lists)))
+        shown.watching = self._tasks.start(self._watch(person, shown), "list")
+        self._tasks.start(self._draw(person, shown), "list")
+
+    def touch(self, person: Person) -> None:
+        """Something in this person's list has changed."""
+        shown = self._lists.get(person)
+        if shown is not None and shown.renewing is None and shown.renewals < len(PAUSES):
+            shown.renewing = self._tasks.start(self._renew(person, shown), "list")
+
+    def _forget(self, person: Person) -> None:
+        shown = self._lists.pop(person, None)
+        for task in () if shown is None else (shown.watching, shown.renewing):
+            if task is not None and task is not asyncio.current_task():
+                task.cancel()
+
+    async def _hear(self) -> None:
+        """Another process has shown a person's list anew: what this one knows of it is an older page."""
+        while True:
+            try:
+                async with self._coordination.subscribe(LISTS) as signals:
+                    async for signal in signals:
+                        if signal.event.get("by") != self._id:
+                            self._forget(Person(str(signal.event.get("team")), str(signal.event.get("user"))))
+                return
+            except StorageError as error:
+                log.warning("lists_not_heard", reason=str(error))
+            await asyncio.sleep(1.0)
+
+    async def _watch(self, person: Person, shown: _Shown) -> None:
+        await self._coordination.publish(LISTS, {"team": person.team, "user": person.user, "by": self._id})
+        await follow(self._feed, person, lambda: shown.until, lambda: self.touch(person))
+        if self._lists.get(person) is shown:
+            self._forget(person)
+
+    async def _renew(self, person: Person, shown: _Shown) -> None:
+        await asyncio.sleep(max(0.0, shown.drawn + PAUSES[shown.renewals] - _now()))
+        shown.renewing = None
+        if self._lists.get(person) is shown:
+            await self._draw(person, shown, unasked=True)
+
+    async def _draw(self, person: Person, shown: _Shown, *, unasked: bool = False) -> None:
+        async with shown.one:
+            try:
+                slack = await self._workspaces(person.team)
+                listing = await chat_list(self._service, slack, person.user, shown.look)
+                if unasked and _gist(listing) == shown.gist:
+                    return
+                self._memberships.check(slack, person.user, listing.chats)
+                taken = await slack.respond(
+                    shown.address, replace_original=True, text=strings.CHATS_FALLBACK, blocks=refreshable(listing)
+                )
+            except (NotInstalled, SlackError, StorageError) as error:
+                log.info("list_not_shown", reason=type(error).__name__)
+                return
+            shown.look, shown.gist, shown.drawn = listing.look, _gist(listing), _now()
+            shown.renewals += unasked
+            if not taken and self._lists.get(person) is shown:
+                self._forget(person)
+
+
+def _gist(listing: Listing) -> object:
+    chats = [(chat.id, chat.title, chat.message_count, chat.model) for chat in listing.chats]
+    return listing.look, listing.total, chats
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

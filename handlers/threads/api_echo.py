@@ -1,0 +1,73 @@
+"""What a program said for its person, shown in the thread where the chat stands: before the answer, and once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bot import strings
+from bot.chats.api_service import VIA
+from bot.domain import Answer, Chat, Message, Person
+from bot.observability import get_logger
+from handlers.client.user_names import Names
+from handlers.client.web_api import Slack, SlackError
+from handlers.markdown.text import mrkdwn_escape, plain
+from handlers.views import blocks
+from storage.chats import Chats
+
+log = get_logger(__name__)
+
+LONGEST = 2_900
+"""Characters of Slack's 3,000 for a section that a message may take, escaped; the chat itself holds all of it."""
+
+
+class ViaMessages:
+    def __init__(self, chats: Chats, names: Names) -> None:
+        self._chats, self._names = chats, names
+
+    async def show(self, slack: Slack, chat: Chat, answer: Answer) -> None:
+        """Shows the question of this answer, if a program asked it. A failure changes nothing for the answer."""
+        message = await self._chats.message(answer.question_id)
+        if chat.place is None or not (message.source or "").startswith(VIA):
+            return
+        try:
+            if answer.attempt > 1 and await self._stands(slack, chat, message):
+                return
+            content, text = await self._content(chat, message)
+            await slack.errand(
+                "chat.postMessage",
+                again_if_unsure=False,  # missing is better than twice; the next attempt looks
+                channel=chat.place.channel,
+                thread_ts=chat.place.thread,
+                blocks=content,
+                text=text,
+                unfurl_links=False,
+                unfurl_media=False,
+            )
+        except SlackError as error:
+            log.warning("said_not_shown", chat=chat.id, reason=str(error))
+
+    async def _stands(self, slack: Slack, chat: Chat, message: Message) -> bool:
+        assert chat.place is not None
+        found = await slack.own_messages(chat.place.channel, chat.place.thread, chat.place.thread)
+        return any(blocks.is_via_of(one, message.id) for one in found)
+
+    async def _content(self, chat: Chat, message: Message) -> tuple[list[dict[str, Any]], str]:
+        person = Person(chat.team, message.author or "")
+        name = await self._names(person) or strings.UNKNOWN_PERSON
+        said = [fitting(message.text, LONGEST - 500)]
+        if message.images:
+            count = len(message.images)
+            said.append(f"_({strings.VIA_API_IMAGE if count == 1 else strings.VIA_API_IMAGES.format(count=count)})_")
+        shown = strings.VIA_API.format(name=mrkdwn_escape(plain(name, 80)), text=" ".join(said))
+        return blocks.via(message.id, shown), plain(strings.VIA_API.format(name=name, text=message.text), 300)
+
+
+def fitting(text: str, most: int) -> str:
+    """The text escaped for mrkdwn, so that nothing in it pings or links; cut where it would become too long."""
+    escaped = mrkdwn_escape(text[:most])
+    if len(escaped) <= most and len(text) <= most:
+        return escaped
+    kept = text[:most]
+    while len(mrkdwn_escape(kept)) >= most:
+        kept = kept[: len(kept) * 9 // 10]
+    return mrkdwn_escape(kept.rstrip()) + "…"

@@ -1,0 +1,216 @@
+"""Chats that begin in a dialog: opening it, and bringing what was submitted from its row into a thread."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from bot import strings
+from bot.chats.service import ChatService
+from bot.domain import ModelInfo, Person, Place
+from bot.errors import ChatError, ChatNotFound, LimitReached, StorageError
+from bot.observability import get_logger
+from bot.tasks import Tasks
+from handlers.client.user_names import Names
+from handlers.client.web_api import Directory, NotInstalled, Refused, Slack, SlackError, Unsure
+from handlers.markdown.text import mrkdwn_escape, plain
+from handlers.threads.direct_messages import why_elsewhere
+from handlers.threads.model_menu import Menus
+from handlers.views import modals
+from handlers.views.modals import Wanted
+from storage.chat_requests import Question, Questions
+
+log = get_logger(__name__)
+
+Found = TypeVar("Found")
+
+LOOK_UP = 1.0
+"""Seconds that the dialog waits for what it would like to show: Slack's permission to open it lasts three."""
+YOUNG = 2.0
+"""Seconds in which a question that was submitted is another process's to say, even when this one starts."""
+TURN = 1.5
+"""Seconds that it waits for its turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the dialog shows besides its fields."""
+
+    preselected: ModelInfo | None = None
+    there: tuple[str, str] | None = None
+
+
+class Openings:
+    def __init__(
+        self,
+        service: ChatService,
+        questions: Questions,
+        workspaces: Directory,
+        menus: Menus,
+        names: Names,
+        tasks: Tasks,
+    ) -> None:
+        self._service, self._questions, self._workspaces = service, questions, workspaces
+        self._menus, self._names, self._tasks = menus, names, tasks
+        self._busy: set[str] = set()
+
+    # -- the dialog --------------------------------------------------------------------------------------------
+
+    def offer(
+        self,
+        slack: Slack,
+        user: str,
+        trigger: str,
+        wanted: Wanted,
+        *,
+        text: str = "",
+        about: str = "",
+        like: str = "",
+    ) -> None:
+        """Opens the dialog, and returns at once.
+
+        `about`: a message to be quoted. `like`: id of the chat whose model is carried over.
+        """
+
+        async def work() -> None:
+            person = Person(slack.team, user)
+            known, quoted = await asyncio.gather(
+                self._in_time(self._known(person, wanted, like), Known()),
+                self._in_time(self._names.spell(slack.team, about), about),
+            )
+            begun = modals.quote(quoted) or text
+            view = modals.dialog(wanted, known.preselected, text=begun, about=bool(about), there=known.there)
+            await self._open(slack, trigger, view, wanted.response_url)
+
+        self._tasks.start(work(), name="dialog")
+
+    async def _in_time(self, finding: Awaitable[Found], otherwise: Found) -> Found:
+        try:
+            return await asyncio.wait_for(finding, LOOK_UP)
+        except (TimeoutError, StorageError) as error:
+            log.info("dialog_without_something", reason=type(error).__name__)
+            return otherwise
+
+    async def _known(self, person: Person, wanted: Wanted, like: str) -> Known:
+        models = self._service.models
+        if wanted.thread:
+            chat = await self._service.at(Place(person.team, wanted.channel, wanted.thread))
+            if chat is not None:
+                return Known(there=(chat.title, models.label(chat.model)))
+        info = await self._model_of(person, wanted, like) if like else None
+        return Known(info or await models.preselected(person))
+
+    async def _model_of(self, person: Person, wanted: Wanted, chat_id: str) -> ModelInfo | None:
+        """The model of a chat that the person takes part in, or sees in the channel where the button stands."""
+        try:
+            chat = await self._service.get(chat_id)
+            if chat.place is None or chat.place != Place(person.team, wanted.channel, chat.place.thread):
+                chat = await self._service.get_for(person, chat_id)
+        except ChatNotFound:
+            return None
+        return self._service.models.info(chat.model)
+
+    async def _open(self, slack: Slack, trigger: str, view: dict[str, Any], response_url: str) -> None:
+        try:
+            await asyncio.wait_for(slack.desk.slot("views.open", ""), TURN)
+            await slack.call("views.open", trigger_id=trigger, view=view)
+        except Unsure as error:  # it may be open
+            log.info("dialog_perhaps_open", reason=str(error))
+        except (SlackError, TimeoutError) as error:
+            log.info("dialog_not_opened", reason=str(error) or "no turn in time")
+            await slack.respond(
+                response_url, response_type="ephemeral", replace_original=False, text=strings.DIALOG_NOT_OPENED
+            )
+
+    # -- what was submitted ------------------------------------------------------------------------------------
+
+    def begin(self, question: Question, response_url: str = "") -> None:
+        """Brings a submitted question into Slack and starts its chat. Returns at once."""
+        self._tasks.start(self._begin(question, response_url), name="chat from dialog")
+
+    async def again(self, older_than: float) -> None:
+        """Questions that were submitted and do not stand in Slack yet, since some process ended in between."""
+        for question in await self._questions.unsaid(max(older_than, YOUNG), 50):
+            self._tasks.start(self._begin(question, look=True), name="chat from dialog")
+
+    async def _begin(self, question: Question, response_url: str = "", *, look: bool = False) -> None:
+        if question.id in self._busy:
+            return
+        self._busy.add(question.id)
+        try:
+            slack = await self._workspaces(question.place.team)
+            said = await self._say(slack, question, response_url, look)
+            assert said.model is not None
+            chosen = await self._service.choose_model(said, said.model)
+            await self._menus.after_choice(chosen, self._service.models.label(said.model))
+        except NotInstalled:
+            await self._questions.give_up(question.id)
+        except Refused as error:
+            log.warning("dialog_chat_refused", question=question.id, reason=error.code)
+            await self._give_up(question, response_url, strings.ASKED_NOWHERE)
+        except LimitReached:
+            await self._give_up(question, response_url, strings.LIMIT_REACHED)
+        except (SlackError, ChatError, StorageError) as error:  # recovery takes it up
+            log.warning("dialog_chat_delayed", question=question.id, reason=type(error).__name__)
+        finally:
+            self._busy.discard(question.id)
+
+    async def _give_up(self, question: Question, response_url: str, text: str) -> None:
+        slack = await self._workspaces(question.place.team)
+        await self._questions.give_up(question.id)
+        await slack.respond(response_url, response_type="ephemeral", replace_original=False, text=text)
+
+    async def _say(self, slack: Slack, question: Question, response_url: str, look: bool) -> Question:
+        """Where it was wanted, else in the direct messages. Raises Refused, Unsure, StorageError."""
+        wanted, reason = question.place, ""
+        if wanted.channel:
+            try:
+                chat = await self._service.at(wanted) if wanted.thread else None
+                said = await self._post(slack, question, look=look)
+                return said if chat or not wanted.thread else await self._menus.with_context(slack, said, said.source)
+            except Refused as error:
+                log.info("dialog_chat_elsewhere", question=question.id, reason=error.code)
+                reason = why_elsewhere(wanted.channel, error.code)
+        direct = await slack.errand("conversations.open", users=question.user)
+        channel = str(direct["channel"]["id"])
+        moved = await self._questions.put_in(question.id, Place(wanted.team, channel, ""), None)
+        note = strings.ASKED_HERE.format(reason=reason) if reason and channel != wanted.channel else ""
+        said = await self._post(slack, moved, note, look=look)
+        if note:
+            link = mrkdwn_escape(slack.permalink(channel, said.place.thread, said.place.thread))
+            text = strings.ASKED_IN_DIRECT.format(reason=reason, link=link)
+            await slack.respond(response_url, response_type="ephemeral", replace_original=False, text=text)
+        return said
+
+    async def _post(self, slack: Slack, question: Question, note: str = "", *, look: bool = False) -> Question:
+        """Posts the question once, however often this is tried."""
+        place = question.place
+        ts = await self._find(slack, question) if look else None
+        while ts is None:
+            try:
+                thread: dict[str, Any] = {"thread_ts": place.thread} if place.thread else {}
+                answer = await slack.errand(
+                    "chat.postMessage",
+                    again_if_unsure=False,
+                    channel=place.channel,
+                    blocks=modals.asked(question, note),
+                    text=f"{strings.ASKED.format(user=question.user)} {plain(question.text or '', 300)}",
+                    unfurl_links=False,
+                    unfurl_media=False,
+                    **thread,
+                )
+                ts = str(answer["ts"])
+            except Unsure:
+                ts = await self._find(slack, question)
+        return await self._questions.put_in(question.id, Place(place.team, place.channel, place.thread or ts), ts)
+
+    async def _find(self, slack: Slack, question: Question) -> str | None:
+        """A question that was posted although nobody told us."""
+        place, after = question.place, f"{question.created_at.timestamp() - 60:.6f}"
+        if place.thread:
+            found = await slack.own_messages(place.channel, place.thread, after)
+        else:
+            found = await slack.own_roots(place.channel, after)
+        return next((str(m["ts"]) for m in found if modals.is_asked_of(m, question.id)), None)

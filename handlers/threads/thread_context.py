@@ -1,0 +1,100 @@
+"""What people had said in a thread before they turned to Bobbin: who said what, within a budget."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from bot import strings
+from bot.chats.attachments.rules import shared_before
+from bot.domain import Person, Place, SharedFile
+from handlers.client.user_names import Names
+from handlers.client.web_api import Slack
+from handlers.markdown.text import plain
+from handlers.views.payloads import HEARD_SUBTYPES, readable, shared_files
+
+MESSAGES = 50
+"""So many of the newest messages are told, besides the one that the thread began with."""
+CHARACTERS = 12_000
+LONGEST = 4_000
+"""Characters of one message."""
+PAGE = 200
+PAGES = 10
+"""Slack gives a thread from its beginning on; of one that is longer than this, the middle is told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recap:
+    """What had been said and shared in a thread."""
+
+    text: str = field(repr=False)
+    """Lines "name: text"; empty when nobody spoke."""
+    files: tuple[SharedFile, ...] = ()
+    """What may be of use to a model, of all that was shared."""
+
+
+async def recap(slack: Slack, names: Names, place: Place, until: str) -> Recap:
+    """The thread up to the message `until`. Raises SlackError."""
+    said = [m for m in await _messages(slack, place, until) if _is_speech(m, slack)]
+    lines = await asyncio.gather(*(_line(slack, names, message) for message in said))
+    files = [file for message in said for file in shared_files(message)]
+    return Recap(fitting([line[:LONGEST] for line in lines]), shared_before(files))
+
+
+def fitting(lines: Sequence[str], most: int = CHARACTERS) -> str:
+    """The first line, which says what it is about, and as many of the last ones as fit."""
+    if not lines:
+        return ""
+    kept: deque[str] = deque()
+    left = most - len(lines[0])
+    for line in reversed(lines[1:]):
+        left -= len(line) + 1
+        if left < 0:
+            break
+        kept.appendleft(line)
+    gap = [strings.THREAD_GAP] if len(kept) < len(lines) - 1 else []
+    return "\n".join([lines[0], *gap, *kept])
+
+
+async def _messages(slack: Slack, place: Place, until: str) -> list[dict[str, Any]]:
+    root: list[dict[str, Any]] = []
+    newest: deque[dict[str, Any]] = deque(maxlen=MESSAGES)
+    cursor: dict[str, Any] = {}
+    for _ in range(PAGES):
+        page = await slack.errand(
+            "conversations.replies", channel=place.channel, ts=place.thread, latest=until, limit=PAGE, **cursor
+        )
+        for message in page.get("messages", []):
+            if message["ts"] == place.thread:
+                root = [message]
+            elif message["ts"] < until:
+                newest.append(message)
+        following = (page.get("response_metadata") or {}).get("next_cursor")
+        if not following:
+            break
+        cursor = {"cursor": following}
+    return [message for message in root if message["ts"] < until] + list(newest)
+
+
+def _is_speech(message: dict[str, Any], slack: Slack) -> bool:
+    if message.get("user") == slack.bot_user:
+        return False
+    speech = message.get("subtype") in HEARD_SUBTYPES or message.get("subtype") == "bot_message"
+    return speech and bool(message.get("text") or message.get("files"))
+
+
+async def _line(slack: Slack, names: Names, message: dict[str, Any]) -> str:
+    author = str(message.get("user") or "")
+    name = message.get("username") or (message.get("bot_profile") or {}).get("name")
+    if not name and author:
+        name = await names(Person(slack.team, author))
+    text = await names.spell(slack.team, readable(str(message.get("text") or ""), slack.bot_user))
+    shared = [str(file.get("name") or file.get("title") or file.get("id")) for file in message.get("files") or ()]
+    said = [text] if text else []
+    if shared:
+        said.append(strings.THREAD_FILES.format(names=", ".join(shared)))
+    # Indented, so that no line of a message can pass for another person's.
+    return f"{plain(str(name or ''), 80) or strings.UNKNOWN_PERSON}: " + "\n  ".join(" ".join(said).splitlines())

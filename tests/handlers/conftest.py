@@ -1,0 +1,82 @@
+"""Fixtures for tests of the whole product."""
+
+from __future__ import annotations
+
+import io
+import logging
+import shutil
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+
+from bot.observability import OWN_LOGGERS, configure_logging
+from tests.handlers.estate import Estate
+from tests.handlers.world import DATABASE, World, defaults
+
+Worlds = Callable[..., AbstractAsyncContextManager[World]]
+Estates = Callable[..., Estate]
+
+
+@pytest.fixture
+def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
+    """All that is logged, in the form that operators see; the process's logging is put back afterwards."""
+    root = logging.getLogger()
+    before = root.handlers[:], root.level
+    written = io.StringIO()
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", written)
+        configure_logging("DEBUG", "json")
+    yield written
+    root.handlers[:], level = before
+    root.setLevel(level)
+    for name in OWN_LOGGERS:
+        logging.getLogger(name).setLevel(logging.NOTSET)
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+def worlds(tmp_path: Path, log: io.StringIO, migrated_sqlite: Path) -> Worlds:
+    """Makes a world that differs from the usual one: `async with worlds(bobbin_stream="edit") as world`."""
+    shutil.copy(migrated_sqlite, tmp_path / DATABASE)
+    defaults()  # kept for all tests, so they are read before this one changes the environment
+
+    def make(**options: Any) -> World:
+        return World(tmp_path, log, **options)
+
+    return make
+
+
+@pytest.fixture
+async def world(worlds: Worlds) -> AsyncIterator[World]:
+    """The usual world: native streaming as Slack allows it, no rate limits, models that speak very fast."""
+    async with worlds() as usual:
+        yield usual
+
+
+@pytest.fixture
+def estates(tmp_path: Path, log: io.StringIO) -> Estates:
+    def make(**options: Any) -> Estate:
+        return Estate(tmp_path, log, **options)
+
+    return make
+
+
+@pytest.fixture
+async def estate(estates: Estates) -> AsyncIterator[Estate]:
+    """Two workspaces, into neither of which the app is installed."""
+    async with estates() as usual:
+        usual.reply_to({"one?": "Answer one.", "two?": "Answer two.", "more?": "More."})
+        yield usual
+
+
+@pytest.fixture
+async def both(estate: Estate) -> Estate:
+    """Two workspaces with the app."""
+    assert (await estate.install(estate.slack)).status_code == 200
+    assert (await estate.install(estate.second)).status_code == 200
+    return estate

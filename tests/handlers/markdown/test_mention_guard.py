@@ -1,0 +1,178 @@
+"""No text from a model can notify anybody, however it is cut; code is left as it is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+from handlers.markdown.text import PingGuard, neutralise
+
+PING = re.compile(r"<\\*[!@#]")
+
+
+def in_steps(text: str, cuts: list[int]) -> list[str]:
+    guard = PingGuard()
+    points = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
+    given_out = [guard.feed(text[a:b]) for a, b in pairwise(points)]
+    return [*given_out, guard.finish()]
+
+
+@pytest.mark.parametrize(
+    ("text", "safe"),
+    [
+        ("<!channel> hello", "&lt;!channel> hello"),
+        ("<!HERE>", "&lt;!HERE>"),
+        ("<!everyone|all>", "&lt;!everyone|all>"),
+        ("<!subteam^S012|@team>", "&lt;!subteam^S012|@team>"),
+        ("<!date^1^{date}|x>", "&lt;!date^1^{date}|x>"),
+        ("hi <@U1> and <@w2|bob>", "hi &lt;@U1> and &lt;@w2|bob>"),
+        ("in <#C1|general>", "in &lt;#C1|general>"),
+        ("<https://x|<!channel>>", "<https://x|&lt;!channel>>"),
+        ("[a](<!here>)", "[a](&lt;!here>)"),
+        ("[<@U1>](http://x)", "[&lt;@U1>](http://x)"),
+        ("<\\!channel>", "&lt;\\!channel>"),
+        ("<<!channel>>", "<&lt;!channel>>"),
+        ("&lt;!channel&gt;", "&lt;!channel&gt;"),
+        ("a < b, <b>, 1<2, <https://x.y>", "a < b, <b>, 1<2, <https://x.y>"),
+        ("> <!here>\n- <!here>\n# <@U1>", "> &lt;!here>\n- &lt;!here>\n# &lt;@U1>"),
+        ("    <!channel>", "    &lt;!channel>"),
+        ("~~~\n<!channel>\n~~~", "~~~\n&lt;!channel>\n~~~"),
+        ("`<!channel>", "`&lt;!channel>"),
+        ("`<!channel>\n`", "`&lt;!channel>\n`"),
+        ("``<!channel>`", "``&lt;!channel>`"),
+        ("\\`<!channel>`", "\\`&lt;!channel>`"),
+        ("```<!channel>\nx\n```", "```&lt;!channel>\nx\n```"),
+        ("```\nx\n```\n<!channel>", "```\nx\n```\n&lt;!channel>"),
+        ("````\n```\n````\n<!here>", "````\n```\n````\n&lt;!here>"),
+        ("| `a | <!here> | b` |\n|--|--|--|\n", "| `a | &lt;!here> | b` |\n|--|--|--|\n"),
+        ("- a\n  ```\n<!here>\n  ```", "- a\n  ```\n&lt;!here>\n  ```"),
+        ("[a](`b) <!here>`", "[a](`b) &lt;!here>`"),
+        ("<https://x/`y> <!here>`", "<https://x/`y> &lt;!here>`"),
+        ("```\r<!here>\n```", "```\r&lt;!here>\n```"),
+        ("text\n    ```\n<!here>\n    ```", "text\n    ```\n&lt;!here>\n    ```"),
+        ("~~~\n```\n~~~\n<!here>\n```\n<!here>", "~~~\n```\n~~~\n&lt;!here>\n```\n&lt;!here>"),
+        ("~~~```~~~ <!here>```", "~~~```~~~ &lt;!here>```"),
+        ("1. ~~~` <!here>`", "1. ~~~` &lt;!here>`"),
+        ("```|\n---\n<!here>", "```|\n---\n&lt;!here>"),
+        ("````\n" + "`" * 20 + "\n<!here>", "````\n" + "`" * 20 + "\n&lt;!here>"),
+        ("> ```\n```\n<!here>", "> ```\n```\n&lt;!here>"),
+    ],
+)
+def test_outside_of_code_the_sequence_is_shown_and_not_sent(text: str, safe: str) -> None:
+    assert neutralise(text) == safe
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "```html\n<!DOCTYPE html>\n<!-- <@U1> -->\n```\nend",
+        "```\n<!channel>",
+        "   ```\n   <!channel>\n   ```",
+        "````md\n```\n<!here>\n```\n````",
+        "use `<!channel>` here",
+        "``<!channel> ` ``",
+        "```<!channel>``` on one line",
+        "1. First:\n\n   ```html\n   <!DOCTYPE html>\n\n   <p>\n   ```\n2. <b>\n",
+        "- a\n  - b\n    ```html\n    <!DOCTYPE html>\n    ```\n  - `<!x>`",
+        "- ```html\n  <!DOCTYPE html>\n  ```",
+        "| a | b |\n|---|---|\n| `<!here>` | `<@U1>` |",
+        "[docs](https://x.y/z) say `<!here>`, and *so* [on](http://x) `<@U1>`",
+        "an ` alone\n\nand `<!here>`",
+        "> ```\n> quoted\n> ```\n\n```\n<!here>\n```",
+        "~~~\nx\n~~~\n\n```\n<!here>\n```",
+        "```\r\n<!here>\r\n```\r\n`<!here>`\r\n",
+        "# `<!doctype>`\n- [ ] `<!here>`",
+    ],
+)
+def test_code_is_left_byte_for_byte(text: str) -> None:
+    assert neutralise(text) == text
+    assert "".join(in_steps(text, list(range(len(text))))) == text
+
+
+def test_only_what_is_undecided_waits() -> None:
+    guard = PingGuard()
+
+    assert guard.feed("Some words and a <") == "Some words and a "
+    assert guard.feed("b> and `code") == "<b> and `code"
+    assert guard.feed(" with <") == " with "
+    assert guard.feed("!chan") == ""
+    assert guard.feed("nel> in it") == ""
+    assert guard.feed("` after") == "<!channel> in it` after"
+    assert guard.feed(" `open <@U1> more") == " `open "
+    assert guard.feed("\n") == "&lt;@U1> more\n"
+    assert guard.feed("\n```py\nx = '<!here>") == "\n```py\nx = '<!here>"
+    assert guard.feed("'\n```\n<!he") == "'\n```\n&lt;!he"
+    assert guard.finish() == ""
+
+
+PIECES = st.sampled_from(
+    [
+        *"`\n\n \t|\\[]()\"'<>!@#*_a\r\x0c\u2028€",
+        *["``", "```", "````", "`" * 20, "~~~", "\n\n", "\n```\n", "\n```py\n", "\n~~~\n", "\n  ```\n", "\n     ```\n"],
+        *["  ", "   ", "    ", "- ", "* ", "1. ", "2. ", "12) ", "> ", "# ", " | ", "\n|--|--|\n", "\n---\n", "\r\n"],
+        *["](", "]: ", "][", "[`", "`](", "<http://a.b/", "<a@b.c", "**", "b c", "漢字", "👩\u200d👧", "&lt;", "&#96;"],
+        *["\nx", "\n- ", "\n  ", "\n   ", "\n    ", "\n     ", "\n> ", "\n1. ", "\n   ```\n"],
+    ]
+)
+PINGS = st.sampled_from(["<!", "<@", "<#", "<\\!"])
+
+
+@st.composite
+def rude_texts(draw: st.DrawFn) -> str:
+    """Text in which every suspicious sequence carries a number of its own."""
+    parts: list[str] = []
+    for number in range(draw(st.integers(1, 5))):
+        parts += draw(st.lists(PIECES, max_size=9))
+        parts.append(f"{draw(PINGS)}n{number}n")
+    return "".join([*parts, *draw(st.lists(PIECES, max_size=6))])
+
+
+def pieces_of_code(tokens: list[Token]) -> Iterator[str]:
+    for token in tokens:
+        if token.type in ("fence", "code_block", "code_inline"):
+            yield token.content
+        yield from pieces_of_code(token.children or [])
+
+
+PARSER = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
+
+
+def alive_in_prose(text: str) -> list[str]:
+    """The numbers of the sequences that stand unescaped in `text`, where a Markdown parser shows them as no code."""
+    tokens = PARSER.parse(text)
+    code = "\0".join(pieces_of_code(tokens))
+    loose = [alive for alive in re.findall(r"<\\*[!@#](n\d+n)", text) if alive not in code]
+    shown = PARSER.renderer.render(tokens, PARSER.options, {}) if loose else ""
+    return [alive for alive in loose if alive in shown]
+
+
+@given(rude_texts())
+def test_whatever_stays_alive_is_code_to_a_markdown_parser(text: str) -> None:
+    assert not alive_in_prose(neutralise(text))
+
+
+@given(rude_texts(), st.lists(st.integers(0, 120), max_size=12))
+def test_cuts_make_no_difference_and_every_beginning_is_safe(text: str, cuts: list[int]) -> None:
+    given_out = in_steps(text, cuts)
+
+    assert "".join(given_out) == neutralise(text)
+    assert "".join(in_steps(text, list(range(len(text))))) == neutralise(text)
+    shown = ""
+    for piece in given_out:
+        shown += piece
+        assert not alive_in_prose(shown)
+
+
+@given(rude_texts())
+def test_nothing_else_is_changed(text: str) -> None:
+    safe = neutralise(text)
+
+    assert re.sub(r"&lt;(?=\\*[!@#])", "<", safe) == re.sub(r"&lt;(?=\\*[!@#])", "<", text)
+    assert neutralise(safe) == safe

@@ -1,0 +1,200 @@
+"""Long answers go over into the next message at good places, and nothing is lost or said twice."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from handlers.markdown.text import MIN_LIMIT, Cut, bytes_len, cut, needs_closing, neutralise
+from tests.handlers.markdown.test_mention_guard import alive_in_prose, rude_texts
+
+WORDS = "The quick brown fox jumps over the lazy dog and then rests"
+
+
+def in_messages(text: str, limit: int) -> list[Cut]:
+    cuts = [cut(text, limit)]
+    while cuts[-1].tail:
+        assert len(cuts) < 500
+        cuts.append(cut(cuts[-1].tail, limit))
+    return cuts
+
+
+def put_together(cuts: list[Cut]) -> str:
+    """The text again, without what was put in where it was cut."""
+    parts, opener = [], ""
+    for piece in cuts:
+        assert piece.head.startswith(opener)
+        assert piece.head.endswith(piece.closer)
+        parts.append(piece.head[len(opener) : len(piece.head) - len(piece.closer)])
+        opener = piece.opener
+    return "".join(parts)
+
+
+def test_a_text_that_fits_is_not_cut() -> None:
+    assert cut("short", MIN_LIMIT) == Cut("short", "", 5)
+    assert cut("x" * 256, MIN_LIMIT).tail == ""
+    assert cut("x" * 257, MIN_LIMIT).tail == "x"
+
+
+def test_an_open_fence_must_leave_room_for_its_end() -> None:
+    text = "```py\n" + "a = 1\n" * 41
+    assert bytes_len(text) < MIN_LIMIT < bytes_len(text + needs_closing(text)) + 3
+
+    assert cut(text + "bb\n", MIN_LIMIT).head.endswith("\n```")
+
+
+def test_a_paragraph_is_the_best_place() -> None:
+    first = f"{WORDS}. " * 3
+    text = f"{first}\n{WORDS[:20]}\n\n{WORDS}. {WORDS}."
+
+    assert cut(text, MIN_LIMIT).tail == f"{WORDS}. {WORDS}."
+
+
+@pytest.mark.parametrize(
+    ("text", "tail"),
+    [
+        ("w" * 200 + "\n" + "v " * 50, "v " * 50),
+        ("w" * 200 + "\n\n" + "v " * 50, "v " * 50),
+        ("w" * 200 + ". " + "v " * 50, "v " * 50),
+        ("字" * 60 + "。" + "句" * 60, "句" * 60),
+        ("w" * 200 + " " + "v" * 100, "v" * 100),
+        ("w" * 300, "w" * 44),
+        ("w" * 100 + "\n\n" + "v" * 300, "v" * 146),
+        ("- " + "w" * 200 + "\n- " + "v " * 50, "- " + "v " * 50),
+        ("w" * 200 + "\n\n## Head\n" + "v " * 50, "## Head\n" + "v " * 50),
+        ("w" * 200 + "\n```py\n" + "v " * 50, "```py\n" + "v " * 50),
+        ("w " * 90 + "[" + "v " * 40 + "](http://x) end", "[" + "v " * 40 + "](http://x) end"),
+        ("w " * 90 + "`" + "v " * 40 + "` end", "`" + "v " * 40 + "` end"),
+        ("w" * 253 + "&lt;@U1>" + "v" * 9, "&lt;@U1>" + "v" * 9),
+        ("w" * 120 + " 5 " + "- 3 = 2 " * 20, "3 = 2 " + "- 3 = 2 " * 3),
+        ("w" * 250 + "👩\u200d👩\u200d👧" + "v", "👩\u200d👩\u200d👧v"),
+        ("w" * 254 + "e\u0301" + "v", "e\u0301v"),
+        ("w" * 250 + "🇩🇪" + "v", "🇩🇪v"),
+    ],
+)
+def test_the_best_place_near_the_limit_is_taken(text: str, tail: str) -> None:
+    assert cut(text, MIN_LIMIT).tail == tail
+
+
+def test_a_fence_is_closed_and_opened_again_with_its_language() -> None:
+    text = "Look:\n\n```python title\n" + "x = '<!here>'\n" * 40 + "```\nDone."
+
+    cuts = in_messages(text, MIN_LIMIT)
+
+    assert put_together(cuts) == text
+    assert [piece.closer for piece in cuts] == ["```", "```", ""]
+    for piece in cuts[1:]:
+        assert piece.head.startswith("```python title\nx = '<!here>'\n")
+    assert not [piece.head for piece in cuts if neutralise(piece.head) != piece.head]
+
+
+def test_a_fence_in_a_nested_list_stays_one() -> None:
+    text = "1. a\n   - b\n     ```html\n" + "     <!DOCTYPE html>\n" * 30 + "     ```\n     end"
+
+    cuts = in_messages(text, MIN_LIMIT)
+
+    assert put_together(cuts) == text
+    assert cuts[1].head.startswith("-    ```html\n     <!DOCTYPE")
+    assert all(neutralise(piece.head) == piece.head for piece in cuts)
+
+
+def test_a_fence_is_not_left_empty() -> None:
+    text = "w" * 240 + "\n```py\n" + "x = 1\n" * 20 + "```"
+    assert cut(text, MIN_LIMIT).at == 241
+
+    text = "```py\n" + "x = 1\n" * 40 + "```\n" + "after " * 20
+    for limit in range(MIN_LIMIT, 275):
+        piece = cut(text, limit)
+        assert "```py\n```" not in piece.head + piece.tail
+
+
+def test_a_table_is_cut_between_rows_and_its_header_repeated() -> None:
+    header = "| a | b |\n|---|:-:|\n"
+    text = "Intro\n\n" + header + "".join(f"| row {n} | <value {n}> |\n" for n in range(40)) + "\nEnd."
+
+    cuts = in_messages(text, MIN_LIMIT)
+
+    assert put_together(cuts) == text
+    assert all(piece.head.startswith(header) for piece in cuts[1:])
+    for piece in cuts:
+        assert all(re.fullmatch(r"\|.*\||Intro|End\.|", line) for line in piece.head.split("\n"))
+
+
+def test_a_row_that_cannot_fit_is_cut_all_the_same() -> None:
+    text = "| a | b |\n|---|---|\n| " + "word " * 200 + " | x |\n"
+
+    assert put_together(in_messages(text, MIN_LIMIT)) == text
+
+
+def test_code_longer_than_a_message_stays_code() -> None:
+    text = "see `" + "<!here> " * 60 + "` end"
+
+    cuts = in_messages(text, MIN_LIMIT)
+
+    assert put_together(cuts) == text
+    assert all(neutralise(piece.head) == piece.head for piece in cuts)
+
+
+def test_what_is_visible_stays_in_the_head() -> None:
+    text = f"{WORDS}.\n\n" * 3 + WORDS * 4
+
+    for sent in range(0, 250, 7):
+        piece = cut(text, MIN_LIMIT, at_least=sent)
+        assert piece.at >= sent
+        assert piece.head.startswith(text[:sent])
+    assert cut("x" * 400, MIN_LIMIT, at_least=300).head == "x" * 300
+    assert cut("```\nx = 1\ny", 5, at_least=11) == Cut("```\nx = 1\ny\n```", "```\n", 11, "\n```", "```\n")
+
+
+def test_lists_go_on_with_their_numbers() -> None:
+    text = "".join(f"{n}. {WORDS}\n" for n in range(1, 9))
+
+    for piece in in_messages(text, MIN_LIMIT):
+        assert re.match(r"\d\. The", piece.head)
+        assert piece.head.endswith("rests\n")
+
+
+LINES = st.one_of(
+    st.sampled_from(
+        ["", "", "```", "```py", "````", "~~~", "   ```", "- ```js", "     ```", "  ```", "> quote", "---"]
+    ),
+    st.sampled_from(["| a | b |", "|---|---|", "| `c | d` | <x> |", "a | b", "--|--", "# Head", "1. one", "   - two"]),
+    st.sampled_from(["a [link](http://x/y_z) and `code <!here>` in prose. And **more** of it! ", "漢字かな。" * 9]),
+    st.sampled_from(
+        ["👩\u200d👧 e\u0301 🇩🇪🇫🇷 &lt;!here> ok\r", "x" * 300, "`" * 20 + "a`b", "``a ` b``", "`un closed"]
+    ),
+    st.text("ab `<!@#&;|>.*[]()-~\\\t漢é👧\u0301\u200d\ud83d", max_size=90),
+    st.text("abcdef ghi.,", min_size=20, max_size=120),
+)
+TEXTS = st.lists(LINES, min_size=1, max_size=40).map("\n".join)
+
+
+@given(TEXTS, st.integers(MIN_LIMIT, 900))
+def test_nothing_is_lost_and_every_head_fits(text: str, limit: int) -> None:
+    cuts = in_messages(text, limit)
+
+    assert put_together(cuts) == text
+    for piece in cuts:
+        assert bytes_len(piece.head) <= limit
+        assert not (piece.tail and needs_closing(piece.head))
+
+
+@given(TEXTS, st.integers(MIN_LIMIT, 600), st.integers(0, 600))
+def test_cuts_that_follow_what_was_sent(text: str, limit: int, sent: int) -> None:
+    sent = min(sent, len(text))
+    piece = cut(text, limit, at_least=sent)
+
+    assert piece.at >= sent
+    assert piece.head == text[: piece.at] + piece.closer
+    assert not piece.tail or piece.tail == piece.opener + text[piece.at :]
+    room = bytes_len(text[:sent]) + 64 <= limit
+    assert not room or bytes_len(piece.head) <= limit
+
+
+@given(st.lists(st.one_of(rude_texts(), LINES), min_size=3, max_size=25), st.integers(MIN_LIMIT, 500))
+def test_no_message_pings_because_of_a_cut(texts: list[str], limit: int) -> None:
+    for piece in in_messages(neutralise("\n".join(texts)), limit):
+        assert not alive_in_prose(piece.head)

@@ -1,0 +1,186 @@
+"""Replicas that share Slack's budgets: the sum of what they do stays within them, whatever happens to Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import pytest
+
+from handlers.rate_limits.dispatcher import Desk
+from handlers.rate_limits.scheduler import APPEND, POST, UPDATE, Desire, Pace, Rate, Shown
+from handlers.rate_limits.shared import Budgets
+from storage.coordination import open_coordination
+from tests.services import RedisServer
+
+RATES = {UPDATE: Rate(20.0, 6), APPEND: Rate(30.0, 6), POST: Rate(10.0, 3)}
+TEAM = "T0"
+PATIENCE = 60.0
+ON_ITS_WAY = 0.3
+"""Seconds that a call may take from its turn to Slack, where it counts when it arrives."""
+
+
+class StrictSlack:
+    """One workspace's allowances, counted for all replicas together."""
+
+    def __init__(self) -> None:
+        self.calls: Counter[str] = Counter()
+        self.refused: list[tuple[str, float]] = []
+        self._buckets: dict[tuple[str, str], tuple[float, float]] = {}
+
+    def call(self, method: str, channel: str = "") -> bool:
+        key = (method, channel if method == POST else "")
+        rate, now = RATES[method], time.monotonic()
+        most = rate.burst + rate.per_second * ON_ITS_WAY
+        level, at = self._buckets.get(key, (most, now))
+        level = min(most, level + (now - at) * rate.per_second)
+        self.calls[method] += 1
+        if level < 0.99:
+            self.refused.append((method, level))
+            self._buckets[key] = (level, now)
+            return False
+        self._buckets[key] = (level - 1, now)
+        return True
+
+
+@asynccontextmanager
+async def replicas(url: str, count: int) -> AsyncIterator[tuple[list[Desk], list[Budgets]]]:
+    async with AsyncExitStack() as stack:
+        shared, desks = [], []
+        for _ in range(count):
+            coordination = await open_coordination(url)
+            stack.push_async_callback(coordination.close)
+            budgets = Budgets(coordination)
+            await stack.enter_async_context(budgets.running())
+            shared.append(budgets)
+            desks.append(Desk(Pace(RATES), account=budgets.of(TEAM)))
+        async with asyncio.timeout(60):
+            while not all(each.replicas == count for each in shared):
+                await asyncio.sleep(0.05)
+        yield desks, shared
+
+
+async def errands(desk: Desk, slack: StrictSlack, method: str, count: int, channel: str = "C1") -> None:
+    """So many calls, a few at a time, each repeated until Slack takes it."""
+
+    async def one() -> None:
+        while True:
+            await desk.slot(method, channel)
+            taken = slack.call(method, channel)
+            desk.settled(method, channel)
+            if taken:
+                return
+            desk.refused(method, channel, 1.0)
+
+    async with asyncio.timeout(PATIENCE):
+        for _ in range(0, count, 4):
+            await asyncio.gather(*(one() for _ in range(4)))
+
+
+async def answer(desk: Desk, slack: StrictSlack, words: int, shown: Shown) -> None:
+    """An answer that is visible already and writes so many times."""
+    method = APPEND if shown is Shown.NATIVE else UPDATE
+    desire = Desire("C1", shown=shown)
+    desk.join(desire)
+    try:
+        async with asyncio.timeout(PATIENCE):
+            while words:
+                desire.since = desk.now()
+                assert await desk.turn(desire) == method
+                taken = slack.call(method)
+                desk.settled(method, "C1")
+                if taken:
+                    words -= 1
+                else:
+                    desk.refused(method, "C1", 1.0)
+    finally:
+        desk.leave(desire)
+
+
+async def busy(desks: list[Desk], slack: StrictSlack) -> None:
+    """Every replica wants all that there is, of everything."""
+    work = []
+    for number, desk in enumerate(desks):
+        work += [errands(desk, slack, UPDATE, 12), errands(desk, slack, POST, 8, f"C{number % 2}")]
+        work += [answer(desk, slack, 6, shown) for shown in (Shown.NATIVE, Shown.NATIVE, Shown.EDIT)]
+    await asyncio.gather(*work)
+
+
+@pytest.mark.redis
+async def test_three_replicas_together_keep_within_one_workspaces_budgets(redis_url: str) -> None:
+    slack = StrictSlack()
+    async with replicas(redis_url, 3) as (desks, _):
+        await busy(desks, slack)
+    assert slack.refused == []
+    assert slack.calls == {UPDATE: 3 * (12 + 6), POST: 3 * 8, APPEND: 3 * 12}
+
+
+@pytest.mark.redis
+async def test_a_refusal_told_to_one_replica_is_heeded_by_all(redis_url: str) -> None:
+    async with replicas(redis_url, 2) as ((one, other), _):
+        await one.slot("views.open", "")
+        began = time.monotonic()
+        one.refused("views.open", "", 1.5)
+        await asyncio.sleep(0.2)
+        await other.slot("views.open", "")
+        assert time.monotonic() - began >= 1.5
+
+
+@pytest.mark.redis
+async def test_without_redis_each_replica_keeps_to_its_share_and_comes_back(own_redis: RedisServer) -> None:
+    slack = StrictSlack()
+    async with replicas(own_redis.url, 3) as (desks, shared):
+        work = asyncio.gather(*(busy(desks, slack) for _ in range(2)))
+        await asyncio.sleep(0.5)
+        own_redis.stop()
+        async with asyncio.timeout(60):
+            while not all(each.alone for each in shared):
+                await asyncio.sleep(0.02)
+        assert [round(each.part, 3) for each in shared] == [0.333] * 3
+        await asyncio.sleep(2.0)
+        own_redis.start()
+        async with asyncio.timeout(60):
+            while any(each.alone or each.replicas != 3 for each in shared):
+                await asyncio.sleep(0.02)
+        await work
+    assert slack.refused == []
+    assert slack.calls == {UPDATE: 6 * (12 + 6), POST: 6 * 8, APPEND: 6 * 12}
+
+
+@pytest.mark.redis
+async def test_who_comes_back_first_leaves_the_others_their_share_until_the_next_count(own_redis: RedisServer) -> None:
+    """They may still be on their way, and the account may be lost again before they are counted."""
+    other = await open_coordination(own_redis.url)
+    first = await open_coordination(own_redis.url)
+    budgets = Budgets(first)
+    async with budgets.running(), asyncio.timeout(60):
+        while budgets.replicas != 2:
+            await asyncio.sleep(0.02)
+        own_redis.stop()
+        while not budgets.alone:
+            await asyncio.sleep(0.02)
+        await other.close()
+        own_redis.start()
+        while budgets.alone:
+            await asyncio.sleep(0.02)
+        assert budgets.replicas == 2
+        while budgets.replicas != 1:
+            await asyncio.sleep(0.02)
+    await first.close()
+
+
+@pytest.mark.redis
+async def test_a_process_that_starts_without_redis_writes_at_once(own_redis: RedisServer) -> None:
+    own_redis.stop()
+    slack = StrictSlack()
+    coordination = await open_coordination(own_redis.url)
+    budgets = Budgets(coordination)
+    async with budgets.running():
+        desk = Desk(Pace(RATES), account=budgets.of(TEAM))
+        await errands(desk, slack, UPDATE, 4)
+    await coordination.close()
+    assert slack.refused == []
+    assert slack.calls[UPDATE] == 4

@@ -1,0 +1,64 @@
+"""People who share files, and what models are sent of them."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping
+from typing import Any
+
+from PIL import Image
+
+from bot.sandbox.state.records import File
+from bot.sandbox.user_actions import Upload
+from tests.handlers.world import World
+
+EYE = "demo/eye"
+BLIND = "demo/quick"
+PDF = Upload("report.pdf", b"%PDF-1.7 and so on", "application/pdf")
+NOTES = Upload("notes.txt", "Grüße\nline two".encode(), "text/plain")
+
+
+def drawn(form: str = "PNG", size: tuple[int, int] = (60, 40), colour: str = "teal") -> bytes:
+    written = io.BytesIO()
+    Image.new("RGB", size, colour).save(written, form)
+    return written.getvalue()
+
+
+def picture(name: str = "cat.png", form: str = "PNG", size: tuple[int, int] = (60, 40), mime: str = "") -> Upload:
+    return Upload(name, drawn(form, size), mime or f"image/{form.lower()}")
+
+
+async def share(world: World, text: str, *files: Upload | File, model: str = EYE, user: str = "alice") -> str:
+    """Mention Bobbin with files and choose a model; gives the thread."""
+    ts = await put(world, f"<@{world.slack.bot_user.id}> {text}".strip(), *files, user=user)
+    await world.until(lambda: world.menus(ts), "the menu")
+    await world.choose(ts, user, model)
+    return ts
+
+
+async def put(world: World, text: str, *files: Upload | File, thread: str | None = None, user: str = "alice") -> str:
+    return await world.slack.say(user, "general", text, thread, files)
+
+
+def content(world: World, nth: int = -1) -> list[Mapping[str, Any]]:
+    """The parts of the newest user message of a request to a model."""
+    told = [m for m in world.models.asked()[nth].messages if m["role"] == "user"][-1]["content"]
+    return told if isinstance(told, list) else [{"type": "text", "text": told}]
+
+
+def text_sent(world: World, nth: int = -1) -> str:
+    return "".join(part["text"] for part in content(world, nth) if part["type"] == "text")
+
+
+def seen(world: World, nth: int = -1) -> list[tuple[str, tuple[int, int]]]:
+    """Kind and size of every image in a request to a model, oldest first."""
+    parts = [p for m in world.models.asked()[nth].messages if isinstance(m["content"], list) for p in m["content"]]
+    found = []
+    for part in parts:
+        if part["type"] == "image_url":
+            head, _, data = part["image_url"]["url"].partition(",")
+            with Image.open(io.BytesIO(base64.b64decode(data))) as image:
+                assert head == f"data:{Image.MIME[image.format or '']};base64"
+                found.append((image.format or "", image.size))
+    return found

@@ -1,0 +1,316 @@
+"""The person in control: three ways to stop, and Retry in place of a failed answer."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+
+from bot import strings
+from bot.config import StreamMode
+from bot.sandbox.models.scripts import Fault, ModelScript
+from tests.handlers.conftest import Worlds
+from tests.handlers.world import MODEL, World, below, elements, shown
+
+LONG = " ".join(f"word{n}" for n in range(400))
+PART = "Half of an answer is"
+
+
+# -- stop ----------------------------------------------------------------------------------------------------------
+
+
+async def stopping(world: World, way: str, thread: str) -> None:
+    if way == "button":
+        await world.slack.press("bob", world.header(thread), "stop_answer")
+    elif way == "word":
+        await world.slack.say("alice", "general", "Stop!", thread)
+    else:
+        await world.slack.stop_session("alice", "general", thread)
+
+
+@pytest.mark.parametrize(
+    ("mode", "way"),
+    [(mode, way) for mode in (StreamMode.NATIVE, StreamMode.EDIT) for way in ("button", "word")]
+    + [(StreamMode.NATIVE, "slack's own")],  # Slack offers it for its native streams alone
+)
+async def test_what_was_written_stays_and_the_model_is_cancelled(worlds: Worlds, mode: StreamMode, way: str) -> None:
+    """However often Slack delivers it; the text is part of the history, and the chat goes on."""
+    async with worlds(bobbin_stream=mode) as world:
+        world.forgive("stopped_by_user")
+        world.slack.multiply_deliveries(4)
+        world.reply_to({"Talk for long.": LONG, "Go on.": "I went on."}, rate=40)
+        thread = await world.start("Talk for long.")
+        await world.until(lambda: "word20" in shown(world.answers(thread)[0]), "some words")
+
+        await stopping(world, way, thread)
+        await world.answered(thread)
+        await world.until(lambda: world.models.asked()[0].ended_at is not None, "the model's end")
+        await world.idle()
+
+        (answer,) = world.answers(thread)
+        text, _, mark = shown(answer).rpartition("\n\n")
+        assert mark == strings.STOPPED_MARK
+        assert LONG.startswith(text)
+        assert not world.slack.can_stop(world.slack.channel("general").id, thread)
+        assert world.models.asked()[0].cancelled
+        assert [m["status"] for m in world.messages(thread)] == ["done", "stopped"]
+        assert world.messages(thread)[1]["text"].startswith(text)
+
+        await world.slack.say("alice", "general", "Go on.", thread)
+        await world.answered(thread, 2)
+        roles = [role for role, _ in world.requests()[1]]
+        assert roles == ["system", "user", "assistant", "user"]
+        assert world.requests()[1][2][1] == world.messages(thread)[1]["text"]
+
+
+async def test_stop_before_the_first_word(world: World) -> None:
+    world.models.queue(MODEL, ModelScript(["Never said."], first_after=30.0))
+    thread = await world.start("Think for long.")
+    await world.until(lambda: world.models.asked(), "the model is asked")
+    await world.until(lambda: world.header(thread), "the header")
+    await world.slack.press("alice", world.header(thread), "stop_answer")
+    await world.answered(thread)
+    await world.idle()
+    assert [shown(message) for message in world.answers(thread)] == [strings.STOPPED_MARK]
+    assert world.models.asked()[0].cancelled
+
+
+async def test_when_nothing_is_being_written_stop_is_a_word_and_the_button_says_so(world: World) -> None:
+    thread = await world.start("A short one.")
+    await world.answered(thread)
+    await world.until(lambda: world.header(thread), "the header")
+    await world.slack.press("bob", world.header(thread), "stop_answer")
+    await world.until(lambda: world.whispers("bob") == [strings.NOTHING_TO_STOP], "the private word")
+    await world.slack.say("alice", "general", "stop", thread)
+    await world.answered(thread, 2)
+    assert world.requests()[1][-1] == ("user", "stop")
+
+
+async def test_stopping_one_answer_lets_the_next_begin(world: World) -> None:
+    world.reply_to({"Talk for long.": LONG, "And you?": "Fine."}, rate=40)
+    thread = await world.start("Talk for long.")
+    await world.until(lambda: world.answers(thread), "the first words")
+    await world.slack.say("alice", "general", "And you?", thread)
+    await world.until(lambda: len(world.messages(thread)) == 4, "it waits")
+    await world.slack.press("alice", world.header(thread), "stop_answer")
+    assert (await world.answered(thread, 2))[1] == "Fine."
+
+
+# -- failures and Retry --------------------------------------------------------------------------------------------
+
+FAILURES: dict[str, tuple[str, dict[str, Any]]] = {
+    "401": ("key_rejected", {"kind": "http", "status": 401}),
+    "403": ("key_rejected", {"kind": "http", "status": 403}),
+    "402": ("no_credit", {"kind": "http", "status": 402}),
+    "400": ("refused", {"kind": "http", "status": 400}),
+    "413": ("too_long", {"kind": "http", "status": 413}),
+    "context": (
+        "too_long",
+        {"kind": "http", "status": 400, "message": "This model's maximum context length is 8192 tokens."},
+    ),
+    "HTML": (
+        "garbled",
+        {"kind": "body", "status": 200, "body": b"<html>Welcome!</html>", "headers": {"content-type": "text/html"}},
+    ),
+    "429 for long": ("busy", {"kind": "http", "status": 429, "headers": {"retry-after": "60"}}),
+}
+
+
+@pytest.mark.parametrize("name", FAILURES)
+async def test_a_failure_is_a_sentence_and_a_retry_button_in_the_answers_place(world: World, name: str) -> None:
+    code, fault = FAILURES[name]
+    world.fail(**fault)
+    world.say("Now it works.")
+    thread = await world.start("Please answer me.")
+    await world.answered(thread)
+    await world.idle()
+
+    (failed,) = world.answers(thread)
+    sentence = strings.failure(code, "Demo: Quick").split("{")[0].split("(")[0]
+    assert sentence[:30] in below(failed)
+    assert elements(failed, "retry_answer")[0]["text"]["text"] == "Retry"
+    assert len(world.models.asked()) == 1
+    assert [(m["status"], m["error"]) for m in world.messages(thread)] == [("done", None), ("failed", code)]
+
+    await world.slack.press("bob", failed, "retry_answer")
+    await world.until(lambda: world.messages(thread)[1]["status"] == "done", "the second answer")
+    await world.idle()
+    (answer,) = world.answers(thread)
+    assert (answer.ts, shown(answer)) == (failed.ts, "Now it works.")
+    assert elements(answer, "retry_answer") == []
+    assert "Demo: Quick · " in below(answer)
+    assert len(world.messages(thread)) == 2
+
+
+@pytest.mark.parametrize("kind", ["break", "error", "end"])
+@pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
+async def test_a_break_in_mid_answer_keeps_what_was_written_above_retry(
+    worlds: Worlds, mode: StreamMode, kind: str
+) -> None:
+    """One call of the model: it is not asked again behind the person's back."""
+    async with worlds(bobbin_stream=mode) as world:
+        world.fail(kind, PART)
+        thread = await world.start("Please answer me.")
+        await world.answered(thread)
+        await world.idle()
+        (failed,) = world.answers(thread)
+        assert shown(failed) == PART
+        assert elements(failed, "retry_answer")
+        assert len(world.models.asked()) == 1
+
+        world.say("A whole answer.")
+        await world.slack.press("alice", failed, "retry_answer")
+        await world.until(lambda: world.messages(thread)[1]["status"] == "done", "the second answer")
+        await world.idle()
+        assert [(m.ts, shown(m)) for m in world.answers(thread)] == [(failed.ts, "A whole answer.")]
+
+
+async def test_silence_is_a_failure(worlds: Worlds) -> None:
+    async with worlds(bobbin_model_timeout=0.4) as world:
+        world.fail("hang", PART)
+        thread = await world.start("Please answer me.")
+        await world.answered(thread)
+        assert below(world.answers(thread)[0]).startswith(":warning: Demo: Quick sent nothing for too long")
+        assert shown(world.answers(thread)[0]) == PART
+
+
+async def test_a_failed_answer_is_no_history(world: World) -> None:
+    world.fail("break", PART)
+    thread = await world.start("First question.")
+    await world.answered(thread)
+    await world.slack.say("alice", "general", "Second question.", thread)
+    await world.answered(thread, 2)
+    assert [text for role, text in world.requests()[1] if role != "system"] == ["First question.", "Second question."]
+
+
+async def test_retry_is_safe_under_many_clicks(world: World) -> None:
+    """Of one person, of several, and of Slack's repeating them."""
+    world.fail("http", status=401)
+    world.say("Once.", rate=30)
+    thread = await world.start("Please answer me.")
+    await world.answered(thread)
+    await world.idle()
+    (failed,) = world.answers(thread)
+    world.slack.multiply_deliveries(3)
+    people = ("alice", "bob", "carol", "alice")
+    await asyncio.gather(*(world.slack.press(who, failed, "retry_answer") for who in people))
+    await world.until(lambda: world.messages(thread)[1]["status"] == "done", "the second answer")
+    await world.idle()
+    assert len(world.models.asked()) == 2
+    assert [shown(message) for message in world.answers(thread)] == ["Once."]
+
+
+async def test_retry_works_after_a_restart(world: World) -> None:
+    world.fail("break", PART)
+    thread = await world.start("Please answer me.")
+    await world.answered(thread)
+    await world.idle()
+    await world.restart()
+    world.say("Now it works.")
+    await world.slack.press("alice", world.answers(thread)[0], "retry_answer")
+    await world.until(lambda: world.messages(thread)[1]["status"] == "done", "the second answer")
+    await world.idle()
+    assert [shown(message) for message in world.answers(thread)] == ["Now it works."]
+
+
+async def test_retry_of_a_long_answer_leaves_nothing_of_the_old_one(world: World) -> None:
+    """Several messages give way to one."""
+    world.fail("break", " ".join(f"old{n}" for n in range(3500)))
+    thread = await world.start("Please answer me.")
+    await world.answered(thread)
+    await world.idle()
+    before = world.answers(thread)
+    assert len(before) >= 3
+    world.say("A short answer.")
+    await world.slack.press("alice", before[-1], "retry_answer")
+    await world.until(lambda: world.messages(thread)[1]["status"] == "done", "the second answer")
+    await world.idle()
+    assert [(m.ts, shown(m)) for m in world.answers(thread)] == [(before[0].ts, "A short answer.")]
+
+
+async def test_while_it_is_answered_again_neither_the_reason_nor_retry_stands_there(world: World) -> None:
+    """Blocks give way to blocks: beside a text without any, those from before may be left standing."""
+    world.fail("http", status=401)
+    thread = await world.start("Please answer me.")
+    await world.answered(thread)
+    world.models.queue(MODEL, ModelScript(["Now", " it works."], times=(0.0, 1.0)))
+    await world.slack.press("alice", world.answers(thread)[0], "retry_answer")
+    await world.until(lambda: world.messages(thread)[1]["status"] == "done", "the second answer")
+    await world.idle()
+    (answer,) = world.answers(thread)
+    first = next(state for state in answer.states if state.text.startswith("Now"))
+    assert [block["type"] for block in first.blocks] == ["markdown"]
+    assert shown(answer) == "Now it works."
+
+
+async def test_what_passes_by_itself_is_not_shown_to_anybody(world: World) -> None:
+    """As long as nothing was written: the model is asked again, up to three times."""
+    world.fail("http", status=500)
+    world.fail("end")
+    world.say("Third time lucky.")
+    thread = await world.start("Please answer me.")
+    assert await world.answered(thread) == ["Third time lucky."]
+    assert len(world.models.asked()) == 3
+    assert not any("warning" in state.text for m in world.answers(thread) for state in m.states)
+
+
+async def test_an_empty_answer_is_a_failure(world: World) -> None:
+    world.models.queue(MODEL, *[ModelScript(["", "\n", " "])] * 3)
+    thread = await world.start("Please answer me.")
+    await world.answered(thread)
+    await world.idle()
+    assert "sent an empty answer" in below(world.answers(thread)[0])
+
+
+async def test_white_space_before_the_first_word_keeps_nobody_busy(world: World) -> None:
+    """Nothing can be shown yet, so nothing is tried."""
+    world.models.queue(MODEL, ModelScript(["\n", "\n", "Here it is."], times=(0.0, 0.1, 1.6)))
+    thread = await world.start("Please answer me.")
+    await asyncio.sleep(0.4)
+    busy = time.process_time()
+    await asyncio.sleep(1.0)
+    assert time.process_time() - busy < 0.5
+    assert [text.strip() for text in await world.answered(thread)] == ["Here it is."]
+
+
+async def test_a_model_that_is_gone_gives_way_to_another_for_good(world: World) -> None:
+    """The reason stands with the menu in the answer's place; a choice there answers the same message."""
+    thread = await world.start("First question.")
+    await world.answered(thread)
+    world.models.models.pop(MODEL)
+    await world.slack.say("alice", "general", "Second question.", thread)
+    await world.answered(thread, 2)
+    await world.idle()
+    failed = world.answers(thread)[1]
+    assert "is not available any more" in below(failed)
+
+    await world.slack.choose("alice", failed, "retry_with_model", "openai:demo/storyteller")
+    await world.until(lambda: world.messages(thread)[3]["status"] == "done", "the answer")
+    await world.idle()
+    assert world.models.asked()[-1].model == "demo/storyteller"
+    assert world.answers(thread)[1].ts == failed.ts
+    assert elements(world.answers(thread)[1], "retry_with_model") == []
+    assert "Storyteller" in world.header(thread).text
+    assert world.chats()[0]["model"] == "demo/storyteller"
+
+
+async def test_an_error_text_cannot_ping(world: World) -> None:
+    world.fail("http", status=400, message="Ask <!channel> and <@U0BOB> why.")
+    thread = await world.start("Please answer me.")
+    await world.answered(thread)
+    text = below(world.answers(thread)[0])
+    assert "<!channel>" not in text
+    assert "<@U0BOB>" not in text
+
+
+async def test_a_reply_behind_a_failed_answer_is_answered(world: World) -> None:
+    """A failure does not block the queue."""
+    world.models.queue(MODEL, ModelScript(list(PART), rate=40, fault=Fault("break", after=len(PART))))
+    thread = await world.start("First question.")
+    await world.until(lambda: world.models.asked(), "the model is asked")
+    await world.slack.say("alice", "general", "Second question.", thread)
+    await world.answered(thread, 2)
+    await world.idle()
+    assert [m["status"] for m in world.messages(thread) if m["role"] == "assistant"] == ["failed", "done"]

@@ -1,0 +1,349 @@
+"""Whatever Slack does while an answer is written: all of it stands in the end, once."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from typing import Any
+
+import pytest
+
+from bot.config import StreamMode
+from bot.sandbox.limits import Limits
+from bot.sandbox.models.scripts import ModelScript
+from handlers.rate_limits import scheduler
+from tests.handlers.conftest import Worlds
+from tests.handlers.essays import essay, marks
+from tests.handlers.line import Line
+from tests.handlers.world import World, below, elements
+
+TEXT = " ".join(f"Word{n} and q{n}." for n in range(45))
+
+
+@pytest.fixture
+def generous(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bot believes that Slack allows a lot, so that many answers are written natively at the same time."""
+    for method in tuple(scheduler.RATES):
+        monkeypatch.setitem(scheduler.RATES, method, scheduler.Rate(100.0, 100.0))
+
+
+TROUBLES: dict[str, dict[str, Any]] = {
+    "429": {"mode": "ratelimited", "retry_after": 1},
+    "429 twice": {"mode": "ratelimited", "retry_after": 1, "times": 2},
+    "500": {"mode": "status", "status": 500},
+    "503 three times": {"mode": "status", "status": 503, "times": 3},
+    "lost answer": {"mode": "lost"},
+    "lost answer twice": {"mode": "lost", "times": 2},
+    "time-out": {"mode": "hang", "seconds": 0.3},
+    "HTML": {"mode": "garbage"},
+    "internal_error": {"error": "internal_error"},
+    "internal_error with effect": {"error": "internal_error", "after_effect": True},
+    "fatal_error": {"error": "fatal_error"},
+    "500 with effect": {"mode": "status", "status": 500, "after_effect": True},
+    "slow": {"mode": "slow", "seconds": 0.7},
+}
+STREAM_TROUBLES: dict[str, dict[str, Any]] = {
+    name: {"error": name}
+    for name in (
+        "message_not_in_streaming_state", "message_not_found", "msg_too_long", "streaming_mode_mismatch",
+        "cannot_provide_both_markdown_text_and_chunks", "invalid_chunks", "invalid_blocks", "msg_blocks_too_long",
+        "msg_blocks_too_many", "channel_type_not_supported", "no_text",
+    )
+}  # fmt: skip
+EDIT_TROUBLES: dict[str, dict[str, Any]] = {
+    name: {"error": name}
+    for name in (
+        "invalid_blocks", "msg_blocks_too_long", "block_mismatch", "invalid_arguments", "cant_update_message",
+        "edit_window_closed",
+    )
+}  # fmt: skip
+
+
+async def everywhere(world: World, method: str, troubles: dict[str, dict[str, Any]], **more: Any) -> dict[str, Any]:
+    """One chat in a channel of its own for each trouble, all at the same time; what stands in each at the end."""
+    people = [world.slack.user("alice").id, world.slack.bot_user.id]
+    channels = {name: world.slack.workspace.add_channel(f"room{n}", people).id for n, name in enumerate(troubles)}
+    for name, trouble in troubles.items():
+        world.slack.fail(method, channel=channels[name], **trouble, **more)
+
+    few = asyncio.Semaphore(4)  # Slack waits three seconds for each choice, on a busy machine too
+
+    async def chat(channel: str) -> list[str]:
+        async with few:
+            thread = await world.start("Say it.", channel=channel)
+        return await world.answered(thread, channel=channel)
+
+    world.reply_to({"Say it.": TEXT}, rate=60)
+    shown = await asyncio.gather(*(chat(channel) for channel in channels.values()))
+    return dict(zip(troubles, shown, strict=True))
+
+
+def whole(stands: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Those places where not exactly the text of the model stands, as one text."""
+    return {name: texts for name, texts in stands.items() if " ".join("".join(texts).split()) != TEXT}
+
+
+@pytest.mark.usefixtures("generous")
+@pytest.mark.parametrize("method", ["chat.startStream", "chat.appendStream", "chat.stopStream"])
+async def test_no_trouble_with_a_native_stream_loses_or_doubles_a_word(worlds: Worlds, method: str) -> None:
+    async with worlds() as world:
+        # How it stands is found out by trying, after an outcome that was unknown or a refusal that was not true.
+        world.forgive("message_not_in_streaming_state", "streaming_state_conflict")
+        assert whole(await everywhere(world, method, TROUBLES | STREAM_TROUBLES)) == {}
+        await world.idle()
+
+
+@pytest.mark.usefixtures("generous")
+async def test_what_appears_long_after_it_was_given_up_does_not_stay(
+    worlds: Worlds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bot waits ten seconds for Slack, looks, finds nothing and posts again; then the first call takes effect."""
+    monkeypatch.setattr("handlers.answers.writer.LATE", 5.0)
+    async with worlds() as world:
+        world.forgive("message_not_in_streaming_state")
+        world.say(TEXT)
+        thread = await world.ask("Say it.")
+        world.slack.fail("chat.startStream", "slow", seconds=12.0)
+        await world.choose(thread)
+        await world.answered(thread)
+        await world.idle()
+        assert whole({"late": await world.answered(thread)}) == {}
+
+
+@pytest.mark.usefixtures("generous")
+@pytest.mark.parametrize(("method", "skip"), [("chat.postMessage", 1), ("chat.update", 0), ("chat.update", 1)])
+async def test_no_trouble_with_edits_loses_or_doubles_a_word(worlds: Worlds, method: str, skip: int) -> None:
+    """The menu and the header are written by the same methods before the answer, and stand once too."""
+    async with worlds(bobbin_stream=StreamMode.EDIT) as world:
+        assert whole(await everywhere(world, method, TROUBLES | EDIT_TROUBLES, skip=skip)) == {}
+        await world.idle()
+
+
+async def test_a_stream_that_expires_is_put_right_in_the_same_message(worlds: Worlds) -> None:
+    """As often as it expires: nothing is lost, nothing stands twice, the footer stands."""
+    async with worlds(limits=Limits(rates=False, stream_life=0.6)) as world:
+        world.forgive("message_not_in_streaming_state")
+        world.reply_to({"Say it.": TEXT}, rate=25)
+        thread = await world.start("Say it.")
+        assert await world.answered(thread) == [TEXT]
+        (answer,) = world.answers(thread)
+        assert "Demo: Quick · " in below(answer)
+        assert elements(answer, "feedback")
+        texts = [state.text for state in answer.states]
+        assert all(later.startswith(earlier[:-2]) for earlier, later in itertools.pairwise(texts))
+        assert [call.error for call in world.slack.refusals].count("message_not_in_streaming_state") <= 1
+        await world.until(
+            lambda: not world.slack.can_stop(world.slack.channel("general").id, thread), "the end of Slack's own Stop"
+        )
+
+
+async def test_a_stream_that_cannot_be_ended_is_edited_once_slack_has_ended_it(worlds: Worlds) -> None:
+    """Nor is the end asked for again and again."""
+    async with worlds(limits=Limits(rates=False, stream_life=0.6)) as world:
+        world.forgive("streaming_state_conflict")
+        world.slack.fail("chat.appendStream", error="msg_too_long")
+        world.slack.fail("chat.stopStream", error="no_text", times=-1)
+        world.reply_to({"Say it.": TEXT}, rate=80)
+        thread = await world.start("Say it.")
+        assert await world.answered(thread) == [TEXT]
+        assert elements(world.answers(thread)[0], "feedback")
+
+
+async def test_a_stream_that_takes_no_more_is_ended_before_its_message_is_edited(world: World) -> None:
+    """Slack would refuse an edit of a message that is still being streamed."""
+    world.slack.fail("chat.appendStream", error="msg_too_long")
+    world.reply_to({"Say it.": TEXT}, rate=25)
+    thread = await world.start("Say it.")
+    assert await world.answered(thread) == [TEXT]
+    assert len(world.answers(thread)) == 1
+
+
+async def test_where_slack_has_no_native_streams_the_answer_is_edited(worlds: Worlds) -> None:
+    """Told once for a channel, the bot does not try there again."""
+    async with worlds(limits=Limits(rates=False, native_streams=False)) as world:
+        world.forgive("channel_type_not_supported")
+        world.reply_to({"Say it.": TEXT}, rate=60)
+        thread = await world.start("Say it.")
+        assert await world.answered(thread) == [TEXT]
+        await world.slack.say("alice", "general", "Say it.", thread)
+        assert await world.answered(thread, 2) == [TEXT, TEXT]
+        assert len(world.slack.calls_of("chat.startStream")) == 1
+        assert len(world.answers(thread)[0].states) >= 3
+
+
+async def test_an_unknown_streaming_method_is_not_tried_again_anywhere(world: World) -> None:
+    world.slack.fail("chat.startStream", error="unknown_method", times=-1)
+    world.reply_to({"Say it.": TEXT})
+    for channel in ("general", "random"):
+        thread = await world.start("Say it.", channel=channel)
+        assert await world.answered(thread, channel=channel) == [TEXT]
+    assert len(world.slack.calls_of("chat.startStream")) == 1
+
+
+@pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
+async def test_six_thousand_words_with_tables_and_code_arrive_over_several_messages(
+    worlds: Worlds, mode: StreamMode
+) -> None:
+    """Each sentence, row and line of code once and in order; every message whole in itself and within Slack's cap."""
+    text = essay(6000, seed=7)
+    async with worlds(bobbin_stream=mode) as world:
+        world.reply_to({"Tell me everything.": text}, rate=2500)
+        thread = await world.start("Tell me everything.")
+        stands = await world.answered(thread)
+        await world.idle()
+
+        assert marks(stands) == marks([text])
+        assert all(len(each.encode()) <= 11_000 for each in stands)
+        assert [each.count("```") % 2 for each in stands] == [0] * len(stands)
+        assert world.ended(thread)[0]["text"] == text
+        footers = [bool(elements(message, "feedback")) for message in world.answers(thread)]
+        assert footers == [False] * (len(stands) - 1) + [True]
+        streams = len(world.slack.calls_of("chat.startStream"))
+        assert streams > 1 if mode is StreamMode.NATIVE else streams == 0
+
+
+async def test_pages_that_an_answer_links_to_are_not_shown_below_it(worlds: Worlds) -> None:
+    async with worlds(bobbin_stream=StreamMode.EDIT) as world:
+        world.say("See https://example.com/one and https://example.com/two.")
+        await world.answered(await world.start("Where is it?"))
+        post = world.slack.calls_of("chat.postMessage")[-1]
+        assert (post.args["unfurl_links"], post.args["unfurl_media"]) == (False, False)
+
+
+@pytest.mark.parametrize(("refusals", "stands"), [(0, {"facts", "thumbs"}), (1, {"facts"}), (2, set())])
+async def test_what_slack_does_not_take_below_an_answer_is_left_out_and_no_more_than_that(
+    worlds: Worlds, refusals: int, stands: set[str]
+) -> None:
+    async with worlds(bobbin_stream=StreamMode.EDIT) as world:
+        world.say("It stands here.")
+        thread = await world.ask("Say it.")
+        if refusals:
+            world.slack.fail("chat.postMessage", error="invalid_blocks", times=refusals)
+        await world.choose(thread)
+        assert await world.answered(thread) == ["It stands here."]
+        (answer,) = world.answers(thread)
+        below_it = {"facts": "Demo: Quick · " in below(answer), "thumbs": bool(elements(answer, "feedback"))}
+        assert {what for what, there in below_it.items() if there} == stands
+
+
+async def test_slack_down_for_seconds_in_mid_answer(world: World) -> None:
+    """Neither calls nor the socket get through; then the answer is whole, and what was said meanwhile is heard."""
+    world.allow_redelivery()
+    world.forgive_logger("slack_sdk.socket_mode")
+    world.forgive("streaming_state_conflict")  # whether the stream was ended is not known afterwards
+    world.reply_to({"Say it.": TEXT, "And now?": "Better."}, rate=25)
+    thread = await world.start("Say it.")
+    await world.until(lambda: world.answers(thread), "the first words")
+
+    world.slack.fail("*", "status", status=503, times=-1)
+    world.slack.refuse_sockets(1.5)
+    await world.slack.drop_sockets()
+    await world.slack.say("alice", "general", "And now?", thread)
+    await asyncio.sleep(1.5)
+    world.slack.faults.clear()
+
+    assert await world.answered(thread, 2) == [TEXT, "Better."]
+
+
+async def test_slack_out_of_reach_in_mid_answer(world: World) -> None:
+    """No connection can be made: no call has taken effect, so that nothing is in doubt, and it goes on from there."""
+    async with Line(world.slack.api_url) as line:
+        await world.restart(slack_api_url=line.url)
+        world.reply_to({"Say it.": TEXT}, rate=80)
+        thread = await world.start("Say it.")
+        await world.until(lambda: world.answers(thread), "the first words")
+        await line.cut()
+        await asyncio.sleep(0.7)
+        await line.mend()
+        assert await world.answered(thread) == [TEXT]
+        assert world.slack.calls_of("conversations.replies") == []
+        await world.stop_bot()
+
+
+async def test_a_message_deleted_in_mid_answer_is_written_again(world: World) -> None:
+    world.forgive("message_not_found")
+    world.reply_to({"Say it.": TEXT}, rate=25)
+    thread = await world.start("Say it.")
+    (answer,) = await world.until(lambda: world.answers(thread), "the first words")
+    world.slack.workspace.delete(answer)
+    assert await world.answered(thread) == [TEXT]
+
+
+async def test_an_answer_that_can_be_shown_nowhere_is_kept(world: World) -> None:
+    """The channel was archived: the database has the answer, and nothing goes on for ever."""
+    world.forgive("is_archived", "message_not_in_streaming_state")
+    world.leave_unfinished()
+    world.reply_to({"Say it.": TEXT}, rate=40)
+    thread = await world.start("Say it.", channel="random")
+    await world.until(lambda: world.answers(thread, "random"), "the first words")
+    world.slack.channel("random").is_archived = True
+    await world.answered(thread, channel="random")
+    assert world.ended(thread)[0]["text"] == TEXT
+
+
+async def test_an_answer_that_nobody_can_be_shown_for_too_long_is_kept_and_the_next_one_shown(
+    worlds: Worlds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("handlers.answers.writer.GIVE_UP_AFTER", 0.5)
+    async with worlds(bobbin_stream=StreamMode.EDIT) as world:
+        world.reply_to({"Say it.": TEXT, "Next one.": "The second answer."})
+        thread = await world.ask("Say it.")
+        world.slack.fail("chat.postMessage", "status", status=503, times=-1)
+        await world.choose(thread)
+        assert await world.answered(thread) == []
+        assert world.ended(thread)[0]["text"] == TEXT
+        world.slack.faults.clear()
+        await world.slack.say("alice", "general", "Next one.", thread)
+        assert await world.answered(thread, 2) == ["The second answer."]
+
+
+async def test_a_post_whose_outcome_is_unknown_never_takes_over_another_answers_message(worlds: Worlds) -> None:
+    """A question said while an answer is written is older than that answer's messages."""
+    async with worlds(bobbin_stream=StreamMode.EDIT) as world:
+        world.reply_to({"Say it.": TEXT, "Next one.": "The second answer."}, rate=40)
+        thread = await world.ask("Say it.")
+        world.slack.fail("chat.postMessage", "slow", seconds=0.5)
+        await world.choose(thread)
+        await world.slack.say("alice", "general", "Next one.", thread)
+        await world.until(lambda: world.answers(thread), "the first answer's message")
+        world.slack.fail("chat.postMessage", "hang", seconds=0.2)
+        assert await world.answered(thread, 2) == [TEXT, "The second answer."]
+
+
+# -- pings ---------------------------------------------------------------------------------------------------------
+
+PINGS = (
+    "Hey <!channel>, <!here> and <!everyone|all>: ask <@U0BOB>, <!subteam^S0|team> or <#C0GENERAL>. "
+    "`<!channel>` is code."
+)
+HARMLESS = PINGS.replace("<", "&lt;").replace("`&lt;!", "`<!")
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+@pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
+async def test_no_cut_lets_a_model_ping_anybody(worlds: Worlds, mode: StreamMode, size: int) -> None:
+    """At no moment; what stands in code is shown as it is."""
+    async with worlds(bobbin_stream=mode) as world:
+        pieces = [PINGS[n : n + size] for n in range(0, len(PINGS), size)]
+        world.models.queue("demo/quick", ModelScript(pieces, rate=len(pieces)))
+        thread = await world.start("Ping them all.")
+        assert await world.answered(thread) == [HARMLESS]
+        for state in world.answers(thread)[0].states:
+            assert "<!" not in state.text.replace("`<!", "")
+            assert "<@" not in state.text
+            assert "<#" not in state.text
+
+
+async def test_what_is_logged_names_the_workspace_the_chat_and_the_answer(world: World) -> None:
+    thread = await world.start("Where am I?")
+    await world.answered(thread)
+    world.slack.fail("chat.postMessage", error="invalid_blocks", channel="C0GENERAL", times=-1)
+    await world.slack.say("alice", "general", f"<@{world.slack.bot_user.id}> and here?")
+    await world.until(lambda: any(line["event"] == "menu_refused" for line in world.lines()), "the refusal")
+    await world.idle()
+    (answer,) = world.rows("SELECT message_id, chat_id FROM answers")
+    (ended,) = (line for line in world.lines() if line["event"] == "answer_ended")
+    (refused,) = (line for line in world.lines() if line["event"] == "menu_refused")
+    team = world.slack.workspace.team_id
+    assert (ended["team"], ended["chat"], ended["answer"]) == (team, answer["chat_id"], answer["message_id"])
+    assert refused["team"] == team

@@ -1,0 +1,393 @@
+"""The dialog "New chat": opened at once, checked field by field, and every submission becomes one chat."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bot import strings
+from bot.sandbox.limits import Limits
+from bot.sandbox.state.records import Message, View
+from tests.handlers.conftest import Worlds
+from tests.handlers.test_start import crowd
+from tests.handlers.world import MODEL, World, methods, options_of
+
+OPTION = {"text": {"type": "plain_text", "text": "Demo: Quick"}, "value": f"openai:{MODEL}"}
+
+
+async def command(world: World, text: str = "new", user: str = "alice", channel: str = "general") -> View:
+    """Type `/chats new …`; gives the dialog."""
+    await world.slack.command(user, channel, "/chats", text)
+    return await opened(world, user)
+
+
+async def opened(world: World, user: str = "alice") -> View:
+    """The dialog, once it stands open."""
+    view = await world.until(lambda: world.slack.modal(user), "the dialog")
+    assert view is not None
+    return view
+
+
+def entered(text: str | None, model: Any = OPTION) -> dict[str, Any]:
+    chosen = {"type": "external_select", "selected_option": model}
+    return {
+        "bobbin.model": {"dialog_model": chosen},
+        "bobbin.text": {"dialog_text": {"type": "plain_text_input", "value": text}},
+    }
+
+
+def field(view: View, block: str) -> dict[str, Any]:
+    return next(dict(each["element"]) for each in view.blocks if each.get("block_id") == block)
+
+
+def asked(world: World, channel: str = "general") -> list[Message]:
+    """What the bot says that people asked in dialogs."""
+    return [m for m in world.slack.messages(channel) if any(is_asked(block) for block in m.blocks)]
+
+
+def is_asked(block: dict[str, Any]) -> bool:
+    return str(block.get("block_id", "")).startswith("bobbin.asked.")
+
+
+async def begun(world: World, channel: str = "general") -> Message:
+    """The question as it stands in Slack."""
+    return await world.until(lambda: asked(world, channel)[-1], "the question in Slack")
+
+
+# -- opening -------------------------------------------------------------------------------------------------------
+
+
+async def test_new_opens_the_dialog_with_model_and_text(world: World) -> None:
+    view = await command(world, "new Why is the sky blue?")
+
+    assert view.definition["title"]["text"] == "New chat"
+    assert field(view, "bobbin.model")["initial_option"] == OPTION
+    assert field(view, "bobbin.text")["initial_value"] == "Why is the sky blue?"
+    assert field(view, "bobbin.text")["max_length"] == 3000
+    assert world.slack.ephemerals("alice") == []
+
+
+@pytest.mark.parametrize("said", ["new Why?", "NEW   Why?", " new\nWhy?"])
+async def test_however_it_is_typed_new_is_a_command(world: World, said: str) -> None:
+    assert field(await command(world, said), "bobbin.text")["initial_value"] == "Why?"
+
+
+async def test_its_menu_lists_all_models_and_finds_any_of_420(worlds: Worlds) -> None:
+    async with worlds(models=crowd(420)) as world:
+        view = await command(world)
+
+        assert len(options_of(await world.slack.menu("alice", view, "dialog_model"))) == 100
+        (found,) = options_of(await world.slack.menu("alice", view, "dialog_model", "model 417"))
+        await world.slack.submit("alice", entered("Are you the one?", found))
+
+        root = await begun(world)
+        await world.answered(root.ts)
+        assert world.models.asked()[0].model == "maker4/model-417"
+
+
+async def test_it_opens_although_no_model_can_be_reached(worlds: Worlds) -> None:
+    async with worlds(openai_base_url="http://127.0.0.1:9/v1") as world:
+        view = await command(world, "new Anybody?")
+
+        assert "initial_option" not in field(view, "bobbin.model")
+        assert options_of(await world.slack.menu("alice", view, "dialog_model")) == []
+        assert await world.slack.submit("alice", entered("Anybody?", None)) == {"bobbin.model": strings.DIALOG_NO_MODEL}
+
+
+async def test_a_dialog_that_slack_does_not_open_is_told_about(world: World) -> None:
+    world.slack.fail("views.open", error="expired_trigger_id")
+    world.forgive("expired_trigger_id")
+
+    await world.slack.command("alice", "general", "/chats", "new")
+
+    await world.until(lambda: strings.DIALOG_NOT_OPENED in world.whispers("alice"), "the notice")
+
+
+# -- submitting ----------------------------------------------------------------------------------------------------
+
+
+async def test_the_chat_starts_in_the_channel_where_the_dialog_was_called(world: World) -> None:
+    world.say("Rayleigh scattering.")
+    await command(world, "new")
+
+    assert await world.slack.submit("alice", entered("Why is the sky blue?")) == {}
+
+    root = await begun(world)
+    assert (root.thread_ts in (None, root.ts), root.text) == (True, "<@U0ALICE> asks:\nWhy is the sky blue?")
+    assert await world.answered(root.ts) == ["Rayleigh scattering."]
+    assert world.header(root.ts).thread_ts == root.ts
+    assert world.slack.modal("alice") is None
+    chat = world.chats()[0]
+    assert (chat["owner"], chat["channel"], chat["thread"]) == ("U0ALICE", "C0GENERAL", root.ts)
+
+    await world.slack.say("alice", "general", "And at dusk?", root.ts)
+    await world.answered(root.ts, 2)
+    assert [m["text"] for m in world.messages(root.ts) if m["role"] == "user"] == [
+        "Why is the sky blue?",
+        "And at dusk?",
+    ]
+
+
+@pytest.mark.parametrize("text", [None, "", " \n\t "])
+async def test_without_text_the_error_stands_at_its_field(world: World, text: str | None) -> None:
+    view = await command(world)
+
+    assert await world.slack.submit("alice", entered(text)) == {"bobbin.text": strings.DIALOG_NO_TEXT}
+
+    assert world.slack.modal("alice") is view
+    await world.idle()
+    assert (asked(world), world.rows("SELECT * FROM questions")) == ([], [])
+
+
+async def test_every_wrong_field_is_told_at_once(world: World) -> None:
+    """Too long a text, which Slack's own client would not send, and no model."""
+    await command(world)
+
+    errors = await world.slack.submit("alice", entered("x" * 3001, None))
+
+    assert errors == {
+        "bobbin.text": strings.DIALOG_TOO_LONG.format(most=3000, count=3001),
+        "bobbin.model": strings.DIALOG_NO_MODEL,
+    }
+
+
+async def test_a_model_that_is_no_longer_offered_is_an_error_at_the_menu(world: World) -> None:
+    await command(world)
+    gone = {"text": {"type": "plain_text", "text": "Gone"}, "value": "openai:demo/gone"}
+
+    assert await world.slack.submit("alice", entered("Hello there.", gone)) == {
+        "bobbin.model": strings.MODEL_NOT_OFFERED
+    }
+    assert await world.slack.submit("alice", entered("Hello there.")) == {}
+
+    await world.answered((await begun(world)).ts)
+    assert len(world.chats()) == 1
+
+
+async def test_a_text_of_the_full_length_is_asked_whole_and_pings_nobody(world: World) -> None:
+    text = ("<!channel> <@U0BOB> & *all* of you: " * 100)[:3000].strip()
+    await command(world)
+    await world.slack.submit("alice", entered(text))
+
+    root = await begun(world)
+    await world.answered(root.ts)
+
+    assert world.messages(root.ts)[0]["text"] == text
+    raw = "".join(block["text"]["text"] for block in root.blocks if block["type"] == "section")
+    assert "<!" not in raw
+    assert raw.count("<@") == raw.count("<@U0ALICE>") == 1
+
+
+async def test_a_submission_that_slack_sends_again_starts_one_chat(world: World) -> None:
+    view = await command(world)
+    values = entered("Only once, please.")
+    for _ in range(3):
+        await world.slack.interactions.submit(view.user, view, values)
+
+    root = await begun(world)
+    await world.answered(root.ts)
+    await world.idle()
+
+    assert (len(asked(world)), len(world.chats()), len(world.requests())) == (1, 1, 1)
+
+
+async def test_the_same_person_may_submit_twice_in_two_dialogs(world: World) -> None:
+    for text in ("The first of two.", "The second of two."):
+        await command(world)
+        await world.slack.submit("alice", entered(text))
+    await world.until(lambda: len(world.chats()) == 2, "two chats")
+    await world.idle()
+
+    assert len(asked(world)) == 2
+
+
+# -- where the bot is not ------------------------------------------------------------------------------------------
+
+
+async def test_where_the_bot_is_not_the_chat_goes_to_the_direct_messages_and_says_so(world: World) -> None:
+    world.forgive("not_in_channel")
+    await command(world, "new", channel="watercooler")
+    await world.slack.submit("alice", entered("Can you hear me?"))
+
+    channel = world.slack.dm("alice")
+    root = await begun(world, channel)
+    await world.answered(root.ts, channel=channel)
+
+    assert strings.ASKED_HERE.format(reason="I am not in <#C0WATERCOOLER>") in root.text
+    assert asked(world, "watercooler") == []
+    (told,) = await world.until(lambda: world.slack.ephemerals("alice", "watercooler"), "the notice")
+    assert root.ts.replace(".", "") in told.text
+    assert world.chats()[0]["channel"] == channel
+
+
+async def test_a_private_channel_without_the_bot_is_no_different(world: World) -> None:
+    people = [world.slack.user(name).id for name in ("alice", "bob")]
+    world.slack.workspace.add_channel("secret", people, "group")
+    world.forgive("channel_not_found", "not_in_channel")
+    await command(world, "new", channel="secret")
+    await world.slack.submit("alice", entered("Not for everybody."))
+
+    channel = world.slack.dm("alice")
+    await world.answered((await begun(world, channel)).ts, channel=channel)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        ("is_archived", "<#C0GENERAL> has been archived"),
+        ("restricted_action_read_only_channel", "I am not allowed to write in <#C0GENERAL>"),
+        ("no_permission", "I could not write in <#C0GENERAL>"),
+    ],
+)
+async def test_why_it_stands_elsewhere_is_said_as_it_is(world: World, error: str, reason: str) -> None:
+    await command(world, "new", channel="general")
+    world.forgive(error)
+    if error == "is_archived":
+        world.slack.channel("general").is_archived = True
+    else:
+        world.slack.fail("chat.postMessage", error=error)
+    await world.slack.submit("alice", entered("Is anybody there?"))
+
+    channel = world.slack.dm("alice")
+    root = await begun(world, channel)
+    await world.answered(root.ts, channel=channel)
+    assert f"{reason}, so we talk here." in root.text
+    (told,) = await world.until(lambda: world.slack.ephemerals("alice", "general"), "the notice")
+    assert told.text.startswith(reason)
+
+
+async def test_in_the_direct_messages_it_stays_there(world: World) -> None:
+    channel = world.slack.dm("alice")
+    await command(world, "new", channel=channel)
+    await world.slack.submit("alice", entered("Between us."))
+
+    root = await begun(world, channel)
+    await world.answered(root.ts, channel=channel)
+    await world.slack.say("alice", channel, "Still here?", root.ts)
+    await world.answered(root.ts, 2, channel)
+
+
+# -- the limit -----------------------------------------------------------------------------------------------------
+
+
+async def test_the_button_at_the_limit_opens_the_dialog_with_the_chats_model(worlds: Worlds) -> None:
+    async with worlds(bobbin_max_messages=2) as world:
+        thread = await world.start("The first and last.", model="demo/storyteller")
+        await world.answered(thread)
+        await world.slack.say("alice", "general", "One more?", thread)
+        (refusal,) = await world.until(lambda: world.slack.ephemerals("alice", "general"), "the refusal")
+        await world.start("Something else, with another model.", model=MODEL)  # the last used one differs
+
+        await world.slack.press("alice", refusal, "new_chat")
+        view = await opened(world, "alice")
+        assert field(view, "bobbin.model")["initial_option"]["value"] == "openai:demo/storyteller"
+        await world.slack.submit("alice", entered("A new one.", field(view, "bobbin.model")["initial_option"]))
+
+        root = await begun(world)
+        await world.answered(root.ts)
+        assert (root.thread_ts in (None, root.ts), len(world.chats())) == (True, 3)
+        assert world.models.asked()[-1].model == "demo/storyteller"
+
+
+async def test_who_comes_new_to_a_full_chat_is_offered_its_model_too(worlds: Worlds) -> None:
+    async with worlds(bobbin_max_messages=2) as world:
+        thread = await world.start("The first and last.", model="demo/storyteller")
+        await world.answered(thread)
+        await world.slack.say("carol", "general", "May I?", thread)
+        (refusal,) = await world.until(lambda: world.slack.ephemerals("carol", "general"), "the refusal")
+
+        await world.slack.press("carol", refusal, "new_chat")
+
+        view = await opened(world, "carol")
+        assert field(view, "bobbin.model")["initial_option"]["value"] == "openai:demo/storyteller"
+
+
+async def test_somebody_elses_chat_tells_nothing_about_its_model(world: World) -> None:
+    """The button's value is Slack's to send, and anybody could send another."""
+    thread = await world.start("Ours alone.", channel="leads", model="demo/storyteller")
+    await world.answered(thread, channel="leads")
+    chat = world.chats()[0]["id"]
+
+    body = {"type": "button", "action_id": "new_chat", "block_id": "b", "value": chat}
+    message = world.slack.message("general", await world.ask("A menu.", user="carol"))
+    await world.slack.interactions.act("U0CAROL", world.slack.place(message), body)
+
+    view = await opened(world, "carol")
+    assert field(view, "bobbin.model")["initial_option"]["value"] == f"openai:{MODEL}"
+
+
+# -- when things break ---------------------------------------------------------------------------------------------
+
+
+async def test_a_submission_survives_the_end_of_the_process(world: World) -> None:
+    """What was acknowledged is asked after the restart, once."""
+    view = await command(world)
+    world.slack.fail("chat.postMessage", "hang", times=-1)
+    await world.slack.submit("alice", entered("Do not forget me."), view)
+    await world.until(lambda: world.rows("SELECT * FROM questions"), "the row")
+    await world.stop_bot()
+    world.slack.faults.clear()
+    assert asked(world) == []
+
+    await world.start_bot()
+
+    root = await begun(world)
+    await world.answered(root.ts)
+    await world.idle()
+    assert (len(asked(world)), len(world.chats())) == (1, 1)
+
+
+async def test_a_question_whose_posting_got_lost_is_not_posted_twice(world: World) -> None:
+    await command(world)
+    world.slack.fail("chat.postMessage", "lost")
+    await world.slack.submit("alice", entered("Said, though Slack did not say so."))
+
+    await world.answered((await begun(world)).ts)
+    await world.idle()
+
+    assert len(asked(world)) == 1
+    assert "conversations.history" in methods(world.slack.calls)
+
+
+async def test_a_header_whose_posting_got_lost_is_not_posted_twice(world: World) -> None:
+    await command(world)
+    world.slack.fail("chat.postMessage", "lost", skip=1)
+    await world.slack.submit("alice", entered("One header will do."))
+
+    root = await begun(world)
+    await world.answered(root.ts)
+    await world.idle()
+
+    assert len(world.headers(root.ts)) == 1
+    assert world.chats()[0]["header_ts"] == world.header(root.ts).ts
+
+
+async def test_a_header_that_a_killed_process_did_not_post_is_put_there_by_the_next_one(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed between storing the chat and posting its header."""
+    monkeypatch.setattr("handlers.threads.model_menu.YOUNG", 0.0)
+    await command(world)
+    world.slack.fail("chat.postMessage", "hang", skip=1)
+    await world.slack.submit("alice", entered("Where is my header?"))
+    root = await begun(world)
+    await world.answered(root.ts)
+    assert world.headers(root.ts) == []
+
+    world.allow_redelivery()
+    world.slack.faults.clear()
+    await world.restart()
+    await world.until(lambda: world.chats()[0]["header_ts"], "the header")
+    await world.idle()
+
+    assert [header.ts for header in world.headers(root.ts)] == [world.chats()[0]["header_ts"]]
+    assert "Where is my header?" in [m["text"] for m in world.messages(root.ts)]
+    assert world.header(root.ts).text.startswith(f"*{world.chats()[0]['title']}*")
+
+
+async def test_rates_do_not_keep_the_dialog_closed(worlds: Worlds) -> None:
+    async with worlds(limits=Limits()) as world:
+        for _ in range(5):
+            await command(world)
+            await world.slack.close_view("alice")

@@ -1,0 +1,263 @@
+"""Direct messages and the agent pane: prompts, sessions, Slack's own Stop, groups and quiet arrivals."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot import strings
+from bot.config import StreamMode
+from bot.sandbox.errors import NotAcknowledged
+from bot.sandbox.models.scripts import ModelScript
+from handlers.threads import agent_session
+from tests.handlers.conftest import Worlds
+from tests.handlers.essays import essay
+from tests.handlers.world import MODEL, World, shown
+
+PROMPTS = "assistant.threads.setSuggestedPrompts"
+SESSION = "agents.sessions.setStatus"
+LONG = essay(120)
+
+
+async def tell(world: World, text: str, user: str = "alice") -> tuple[str, str]:
+    """Write to Bobbin directly, outside of threads; gives the channel and the thread, once the menu stands there."""
+    channel = world.slack.dm(user)
+    thread = await world.slack.say(user, channel, text)
+    await world.until(lambda: world.menus(thread, channel), "the menu")
+    return channel, thread
+
+
+def session(world: World, channel: str, thread: str) -> str | None:
+    return world.slack.workspace.thread_state(world.slack.channel(channel).id, thread).session
+
+
+# -- conversations -------------------------------------------------------------------------------------------------
+
+
+async def test_every_message_outside_of_threads_starts_a_chat_of_its_own(world: World) -> None:
+    """And whatever Bobbin writes is in their threads: a message beside them would be a conversation of its own."""
+    world.reply_to({"First matter.": "One.", "Second matter.": "Two."})
+    channel, first = await tell(world, "First matter.")
+    await world.choose(first, channel=channel)
+    await world.answered(first, channel=channel)
+    _, second = await tell(world, "Second matter.")
+    await world.choose(second, channel=channel)
+    await world.answered(second, channel=channel)
+    await world.idle()
+
+    assert [(c["channel"], c["thread"]) for c in world.chats()] == [(channel, first), (channel, second)]
+    mine = [m for m in world.slack.messages(channel) if m.user == world.slack.bot_user.id]
+    assert {m.thread_ts for m in mine} == {first, second}
+    assert (shown(world.answers(first, channel)[0]), shown(world.answers(second, channel)[0])) == ("One.", "Two.")
+
+
+async def test_one_menu_serves_all_that_is_said_before_choosing(world: World) -> None:
+    """Said in order, each answered, and nothing is left over."""
+    world.reply_to({"Take these numbers.": "I have them.", "Add them up.": "Seven."})
+    channel, thread = await tell(world, "Take these numbers.")
+    await world.slack.say("alice", channel, "Add them up.", thread)
+    await world.idle()
+    assert len(world.menus(thread, channel)) == 1
+
+    await world.choose(thread, channel=channel)
+    assert await world.answered(thread, 2, channel) == ["I have them.", "Seven."]
+    await world.idle()
+    said = [m["text"] for m in world.messages(thread) if m["role"] == "user"]
+    assert said == ["Take these numbers.", "Add them up."]
+    assert {q["state"] for q in world.rows("SELECT state FROM questions")} <= {"used", "shown"}
+    assert len(world.headers(thread, channel)) == 1
+
+
+async def test_what_was_said_before_choosing_survives_a_restart(world: World) -> None:
+    channel, thread = await tell(world, "Take these numbers.")
+    await world.slack.say("alice", channel, "Add them up.", thread)
+    await world.idle()
+    await world.restart()
+    await world.choose(thread, channel=channel)
+    await world.answered(thread, 2, channel)
+    assert (len(world.menus(thread, channel)), len(world.headers(thread, channel))) == (0, 1)
+
+
+async def test_what_was_said_before_choosing_is_kept_where_only_the_first_could_be_stored(world: World) -> None:
+    world.reply_to({"Take these numbers.": "I have them.", "Add them up.": "Seven."})
+    channel, thread = await tell(world, "Take these numbers.")
+    await world.slack.say("alice", channel, "Add them up.", thread)
+    await world.idle()
+    await world.execute(
+        "CREATE TRIGGER no_room BEFORE INSERT ON messages WHEN NEW.text = 'Add them up.' "
+        "BEGIN SELECT RAISE(ABORT, 'no room'); END"
+    )
+    world.allow_redelivery()
+    with pytest.raises(NotAcknowledged):
+        await world.choose(thread, channel=channel)
+    assert await world.answered(thread, channel=channel) == ["I have them."]
+    await world.execute("DROP TRIGGER no_room")
+    await world.restart()
+    assert await world.answered(thread, 2, channel) == ["I have them.", "Seven."]
+
+
+async def test_in_a_direct_message_even_what_begins_with_a_name_is_for_bobbin(world: World) -> None:
+    channel, thread = await tell(world, "@carol turns forty, what shall I give her?")
+    await world.choose(thread, channel=channel)
+    await world.answered(thread, channel=channel)
+    await world.slack.say("alice", channel, "@carol likes books.", thread)
+    await world.answered(thread, 2, channel)
+    assert [text for role, text in world.requests()[1] if role == "user"][1] == "@carol likes books."
+
+
+async def test_a_group_conversation_needs_a_mention_and_shows_answers_to_all(worlds: Worlds) -> None:
+    """Its id looks like a channel's; only the event says what it is."""
+    async with worlds() as world:
+        people = [world.slack.user(name).id for name in ("alice", "bob")]
+        channel = world.slack.workspace.direct([*people, world.slack.bot_user.id]).id
+        assert channel.startswith("C")
+        idle = await world.slack.say("alice", channel, "Just us.")
+        thread = await world.ask("a question for the group", channel=channel)
+        await world.choose(thread, channel=channel)
+        await world.answered(thread, channel=channel)
+        assert world.replies(idle, channel) == []
+
+
+async def test_coming_into_a_channel_is_quiet(world: World) -> None:
+    await world.slack.join(world.slack.bot_user.id, "watercooler", "alice")
+    await world.idle()
+    assert [m for m in world.slack.messages("watercooler") if m.user == world.slack.bot_user.id] == []
+    assert world.slack.ephemerals("alice") == []
+
+
+# -- the empty pane ------------------------------------------------------------------------------------------------
+
+
+async def test_an_empty_pane_suggests_what_to_ask_and_is_not_told_twice(world: World) -> None:
+    channel = await world.slack.open_home("alice", "messages")
+    await world.until(lambda: world.slack.calls_of(PROMPTS), "the prompts")
+    await world.slack.open_home("alice", "messages")
+    await world.idle()
+
+    (call,) = world.slack.calls_of(PROMPTS)
+    assert "thread_ts" not in call.args
+    suggested = world.slack.workspace.prompts[channel, None]
+    assert [(p["title"], p["message"]) for p in suggested["prompts"]] == list(strings.PROMPTS)
+    assert suggested["title"] == strings.PROMPTS_TITLE
+
+
+async def test_who_has_chats_there_needs_no_suggestions(world: World) -> None:
+    channel, thread = await tell(world, "I know what to ask.")
+    await world.choose(thread, channel=channel)
+    await world.answered(thread, channel=channel)
+    await world.slack.open_home("alice", "messages")
+    await world.slack.open_home("alice", "home")
+    await world.idle()
+    assert world.slack.calls_of(PROMPTS) == []
+
+
+async def test_what_slack_folds_into_the_opening_is_ignored(world: World) -> None:
+    """Where the person is looking is no part of any conversation."""
+    entities = [{"type": "slack#/types/channel_id", "value": "C0LEADS", "team_id": "T0SANDBOX"}]
+    event = {"user": "U0BOB", "channel": world.slack.dm("bob"), "context": {"entities": entities}}
+    world.slack.deliver_event({"type": "app_home_opened", "tab": "messages", **event})
+    world.slack.deliver_event({"type": "app_context_changed", **event})
+    await world.until(lambda: world.slack.calls_of(PROMPTS), "the prompts")
+    await world.idle()
+    assert "C0LEADS" not in str([call.args for call in world.slack.calls])
+
+
+@pytest.mark.parametrize("error", ["not_agent_app", "unknown_method", "missing_scope", "feature_disabled"])
+async def test_a_workspace_without_prompts_is_asked_once(world: World, error: str) -> None:
+    world.slack.fail(PROMPTS, error=error, times=-1)
+    for name in ("alice", "bob", "carol"):
+        await world.slack.open_home(name, "messages")
+        await world.idle()
+    assert len(world.slack.calls_of(PROMPTS)) == 1
+
+
+# -- sessions ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slack's own Stop is offered for shorter answers too."""
+    monkeypatch.setattr(agent_session, "STOP_AFTER", 0.1)
+
+
+@pytest.mark.usefixtures("soon")
+@pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
+async def test_slacks_own_stop_ends_an_answer_however_it_is_shown(worlds: Worlds, mode: StreamMode) -> None:
+    async with worlds(bobbin_stream=mode) as world:
+        world.forgive("stopped_by_user")
+        world.reply_to({"Talk for long.": LONG}, rate=40)
+        channel, thread = await tell(world, "Talk for long.")
+        await world.choose(thread, channel=channel)
+        await world.until(lambda: world.answers(thread, channel), "the first words")
+        await world.until(lambda: world.slack.can_stop(channel, thread), "Slack's own Stop")
+
+        await world.slack.stop_session("alice", channel, thread)
+        (text,) = await world.answered(thread, channel=channel)
+        await world.idle()
+
+        assert text.endswith(strings.STOPPED_MARK)
+        assert world.ended(thread)[0]["status"] == "stopped"
+        assert (session(world, channel, thread), world.slack.can_stop(channel, thread)) == ("active", False)
+
+
+@pytest.mark.usefixtures("soon")
+async def test_slacks_own_stop_is_there_while_the_model_thinks(world: World) -> None:
+    world.models.queue(MODEL, ModelScript(["Never said."], first_after=30.0))
+    thread = await world.start("Think it over.")
+    await world.until(lambda: world.slack.can_stop(world.slack.channel("general").id, thread), "Slack's own Stop")
+    await world.slack.stop_session("alice", "general", thread)
+    await world.answered(thread)
+    await world.idle()
+    assert world.ended(thread)[0]["status"] == "stopped"
+    assert session(world, "general", thread) == "active"
+
+
+async def test_a_quick_answer_costs_no_call_for_its_session(worlds: Worlds) -> None:
+    async with worlds(bobbin_stream=StreamMode.EDIT) as world:
+        world.entitle(None)
+        await world.answered(await world.start("Quickly."))
+        await world.idle()
+        assert world.slack.calls_of(SESSION) == []
+
+
+@pytest.mark.usefixtures("soon")
+@pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
+async def test_no_session_is_left_at_work(worlds: Worlds, mode: StreamMode) -> None:
+    """Neither after a failure, nor when another process ended the answer."""
+    async with worlds(bobbin_stream=mode) as world:
+        world.fail("break", "Some words before it breaks.", times=1)
+        failed = await world.start("Break off.")
+        await world.answered(failed)
+
+        world.reply_to({"Say it all.": LONG}, rate=30)
+        taken = await world.start("Say it all.")
+        await world.until(lambda: world.slack.can_stop(world.slack.channel("general").id, taken), "Slack's own Stop")
+        await world.restart(bobbin_grace=0.0)
+        await world.answered(taken)
+        await world.idle()
+        assert session(world, "general", failed) in (None, "active")
+        assert session(world, "general", taken) == "active"
+
+
+@pytest.mark.usefixtures("soon")
+@pytest.mark.parametrize("error", ["feature_disabled", "unknown_method"])
+async def test_a_slack_without_sessions_is_asked_once_and_answers_come(worlds: Worlds, error: str) -> None:
+    async with worlds(bobbin_stream=StreamMode.EDIT) as world:
+        world.slack.fail(SESSION, error=error, times=-1)
+        world.reply_to({"Say it all.": LONG}, rate=100)
+        for _ in range(3):
+            thread = await world.start("Say it all.")
+            assert await world.answered(thread) == [LONG]
+        await world.idle()
+        assert len(world.slack.calls_of(SESSION)) == 1
+
+
+async def test_a_stop_that_comes_too_late_leaves_nothing_at_work(world: World) -> None:
+    """And one that Slack delivers again does not end the next answer."""
+    world.slack.multiply_deliveries(3)
+    thread = await world.start("Quickly.")
+    await world.answered(thread)
+    await world.idle()
+    channel = world.slack.channel("general").id
+    world.slack.workspace.set_session(channel, thread, status="processing")
+    await world.slack.stop_session("alice", "general", thread)
+    await world.until(lambda: session(world, "general", thread) == "active", "the session is settled")

@@ -1,0 +1,293 @@
+"""Fetching files from servers of every kind: only Slack sees the token, and nothing is read without an end."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import aiohttp
+import pytest
+from aiohttp import web
+from hypothesis import given
+from hypothesis import strategies as st
+from slack_sdk.web.async_client import AsyncWebClient
+from yarl import URL
+
+from bot.domain import SharedFile
+from bot.errors import FileProblem
+from bot.observability import Metrics
+from handlers.client import files
+from handlers.client.files import Files
+from handlers.client.web_api import Slack
+from handlers.rate_limits.dispatcher import Desk
+from handlers.transport.socket_mode import new_client, new_session
+
+TOKEN = "xoxb-secret"
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Server:
+    """A real HTTP server that keeps what it was asked: path and Authorization."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.asked: list[tuple[str, str | None]] = []
+        self.pages: dict[str, Handler] = {}
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        self.asked.append((request.path, request.headers.get("Authorization")))
+        return await self.pages[request.path](request)
+
+    def serves(self, path: str, body: bytes = b"", status: int = 200, **headers: str) -> str:
+        """Answers so from now on; gives the address."""
+
+        async def page(_: web.Request) -> web.Response:
+            return web.Response(body=body, status=status, headers={k.replace("_", "-"): v for k, v in headers.items()})
+
+        self.pages[path] = page
+        return self.url + path
+
+
+@asynccontextmanager
+async def serving() -> AsyncIterator[Server]:
+    server = Server("")
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", server.answer)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    server.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    try:
+        yield server
+    finally:
+        await runner.cleanup()
+
+
+@pytest.fixture
+async def slack() -> AsyncIterator[Server]:
+    """The server that stands for Slack."""
+    async with serving() as server:
+        yield server
+
+
+@pytest.fixture
+async def stranger() -> AsyncIterator[Server]:
+    """A server that is none of Slack's."""
+    async with serving() as server:
+        yield server
+
+
+@pytest.fixture
+async def source(slack: Server, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Files]:
+    monkeypatch.setattr(files, "PAUSES", (0.01, 0.02))
+    monkeypatch.setattr(files, "TIMEOUT", aiohttp.ClientTimeout(total=1.0, connect=0.5, sock_read=0.3))
+    async with new_session() as session:
+        client = new_client(TOKEN, f"{slack.url}/api/", session)
+        yield Files(directory(client, session), f"{slack.url}/api/")
+
+
+def directory(client: AsyncWebClient, session: aiohttp.ClientSession) -> Callable[[str], Awaitable[Slack]]:
+    only = Slack(client, team="T1", bot_user="UBOT", desk=Desk(), metrics=Metrics(), session=session)
+
+    async def find(team: str) -> Slack:
+        return {"T1": only}[team]
+
+    return find
+
+
+def file(url: str | None, name: str = "a.bin", mime: str = "", size: int | None = None) -> SharedFile:
+    return SharedFile("F1", name, mime, size, url)
+
+
+async def problem_of(source: Files, wanted: SharedFile, most: int = 1000) -> str:
+    with pytest.raises(FileProblem) as caught:
+        await source.fetch("T1", wanted, most)
+    return caught.value.code
+
+
+async def test_the_bytes_come_with_the_token_shown(source: Files, slack: Server) -> None:
+    fetched = await source.fetch("T1", file(slack.serves("/f", b"bytes")), 1000)
+
+    assert (fetched.data, fetched.cut) == (b"bytes", False)
+    assert slack.asked == [("/f", f"Bearer {TOKEN}")]
+
+
+async def test_no_more_than_wanted_is_read(source: Files, slack: Server) -> None:
+    """Of a body without an end, and of one that unfolds."""
+    written = 0
+
+    async def endless(request: web.Request) -> web.StreamResponse:
+        nonlocal written
+        response = web.StreamResponse()
+        await response.prepare(request)
+        while True:
+            await response.write(b"x" * 100_000)
+            written += 100_000
+
+    slack.pages["/endless"] = endless
+    packed = slack.serves("/packed", gzip.compress(b"y" * 50_000_000), Content_Encoding="gzip")
+
+    first = await source.fetch("T1", file(f"{slack.url}/endless"), 1_000_000)
+    second = await source.fetch("T1", file(packed), 1_000_000)
+
+    assert (len(first.data), first.cut) == (1_000_000, True)
+    assert (len(second.data), second.cut) == (1_000_000, True)
+    assert written < 50_000_000
+
+
+async def test_a_server_that_falls_silent_is_given_up(source: Files, slack: Server) -> None:
+    async def silent(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b"some")
+        await asyncio.sleep(10)
+        return response
+
+    slack.pages["/silent"] = silent
+    assert await problem_of(source, file(f"{slack.url}/silent")) == "unreachable"
+    assert len(slack.asked) == 3
+
+
+async def test_trouble_that_passes_is_waited_out(source: Files, slack: Server) -> None:
+    answers = iter([503, 429, 200])
+
+    async def better(_: web.Request) -> web.Response:
+        return web.Response(status=next(answers), body=b"here")
+
+    slack.pages["/f"] = better
+    assert (await source.fetch("T1", file(f"{slack.url}/f"), 1000)).data == b"here"
+
+
+@pytest.mark.parametrize(("status", "code"), [(401, "no_access"), (403, "no_access"), (404, "gone"), (410, "gone")])
+async def test_a_refusal_is_believed_at_once(source: Files, slack: Server, status: int, code: str) -> None:
+    assert await problem_of(source, file(slack.serves("/f", status=status))) == code
+    assert len(slack.asked) == 1
+
+
+async def test_a_team_that_is_not_ours_has_no_files(source: Files, slack: Server) -> None:
+    with pytest.raises(FileProblem):
+        await source.fetch("T2", file(slack.serves("/f")), 1000)
+    assert slack.asked == []
+
+
+# -- pages to sign in at -----------------------------------------------------------------------------------------------
+
+LOGIN = b"<!DOCTYPE html><html><title>Sign in</title></html>"
+
+
+async def test_a_page_to_sign_in_is_no_file(source: Files, slack: Server) -> None:
+    page = slack.serves("/login", LOGIN, Content_Type="text/html; charset=utf-8")
+    away = slack.serves("/away", status=302, Location="/login")
+    marked = slack.serves("/marked", b"anything", x_slack_meta="acl_fail")
+
+    for url in (page, away, marked):
+        assert await problem_of(source, file(url, "a.png", "image/png")) == "no_access"
+    assert await problem_of(source, file(page, "a.html", "text/html", size=len(LOGIN) + 1)) == "no_access"
+
+
+async def test_a_shared_page_is_a_file(source: Files, slack: Server) -> None:
+    page = slack.serves("/page", LOGIN, Content_Type="text/html")
+    fetched = await source.fetch("T1", file(page, "a.html", "text/html", size=len(LOGIN)), 1000)
+    assert fetched.data == LOGIN
+
+
+# -- addresses ---------------------------------------------------------------------------------------------------------
+
+
+async def test_nothing_is_asked_of_strangers(source: Files, slack: Server, stranger: Server) -> None:
+    """Neither at once nor by way of Slack; what Slack sends elsewhere in its own house is followed."""
+    there = stranger.serves("/secret", b"secret")
+    for url in (there, slack.serves("/to", status=302, Location=there), slack.serves("/x", status=307, Location=there)):
+        assert await problem_of(source, file(url)) == "external"
+    assert stranger.asked == []
+
+    slack.serves("/there", b"moved")
+    assert (await source.fetch("T1", file(slack.serves("/here", status=302, Location="/there")), 1000)).data == b"moved"
+
+
+async def test_going_in_circles_ends(source: Files, slack: Server) -> None:
+    assert await problem_of(source, file(slack.serves("/round", status=302, Location="/round"))) == "unreachable"
+    assert len(slack.asked) == 5
+
+
+OURS = [
+    "https://slack.com/a",
+    "https://files.slack.com/files-pri/T1-F1/a.png",
+    "https://FILES.Slack.com:443/a",
+    "https://acme.enterprise.slack.com/a",
+    "https://a.slack-edge.com/b",
+    "http://127.0.0.1:9999/files/a",
+]
+FOREIGN = [
+    "http://files.slack.com/a",
+    "https://files.slack.com:8443/a",
+    "https://files.slack.com.evil.example/a",
+    "https://evilslack.com/a",
+    "https://slack.com@evil.example/a",
+    "https://user:pass@files.slack.com/a",
+    "https://evil.example/slack.com",
+    "https://evil.example#slack.com",
+    "https://evil.example\\.slack.com/a",
+    "https://files.slack.com\t.evil.example/a",
+    "//files.slack.com/a",
+    "ftp://files.slack.com/a",
+    "file:///etc/passwd",
+    "https://127.0.0.1:9999/files/a",
+    "http://127.0.0.1:9998/a",
+    "http://localhost:9999/a",
+    "http://169.254.169.254/latest",
+    "https://[::1]/a",
+    "https://files.slack.com:port/a",
+    "",
+]
+
+
+def trusts(url: str) -> bool:
+    async def nowhere(team: str) -> Slack:
+        raise KeyError(team)
+
+    return Files(nowhere, "http://127.0.0.1:9999/api/").trusts(url)
+
+
+@pytest.mark.parametrize("url", OURS)
+def test_slacks_own_addresses_are_trusted(url: str) -> None:
+    assert trusts(url)
+
+
+@pytest.mark.parametrize("url", FOREIGN)
+def test_others_are_not(url: str) -> None:
+    assert not trusts(url)
+
+
+PIECES = [
+    "slack.com",
+    "slack-edge.com",
+    "files.",
+    ".",
+    "@",
+    ":",
+    "/",
+    "//",
+    "#",
+    "?",
+    "\\",
+    "%",
+    " ",
+    "\t",
+    "443",
+    "x",
+    "evil",
+]
+
+
+@given(st.sampled_from(["https://", "http://", "https:", ""]), st.lists(st.sampled_from(PIECES), max_size=8))
+def test_only_slack_is_ever_asked(scheme: str, rest: list[str]) -> None:
+    """Whatever the address: where it is trusted, the client that follows it goes to one of Slack's hosts."""
+    url = scheme + "".join(rest)
+    if trusts(url):
+        asked = URL(url)
+        assert f".{asked.host}".endswith((".slack.com", ".slack-edge.com"))
+        assert (asked.scheme, asked.port) == ("https", 443)

@@ -1,0 +1,189 @@
+"""Twelve situations in which chat bots in Slack are known to lose, repeat or hang, under Slack's own rates."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import closing
+
+import httpx
+import pytest
+
+from bot.config import StreamMode
+from bot.sandbox.limits import Limits
+from bot.sandbox.models.scripts import Fault, ModelScript, words
+from tests.handlers.conftest import Worlds
+from tests.handlers.essays import essay, marks
+from tests.handlers.world import MODEL, World, elements, shown
+
+READS = ("conversations.replies", "conversations.history", "conversations.info")
+WRITES = ("chat.startStream", "chat.appendStream", "chat.stopStream", "chat.postMessage", "chat.update")
+PARAGRAPH = " ".join(f"token{n}" for n in range(150))
+LINES = "\n".join(f"Line {n} of the answer, q{n}." for n in range(30))
+STRICT = Limits()
+
+
+@pytest.mark.parametrize("text", [PARAGRAPH, LINES], ids=["one paragraph", "lines"])
+async def test_an_answer_is_seen_growing_for_few_calls_and_no_reads(worlds: Worlds, text: str) -> None:
+    async with worlds(limits=STRICT) as world:
+        world.reply_to({"Say it.": text}, rate=len(words(text)) / 2.5)
+        thread = await world.start("Say it.")
+        assert await world.answered(thread) == [text]
+        (answer,) = world.answers(thread)
+        assert len({state.text for state in answer.states}) >= 4
+        assert len([call for call in world.slack.calls_of(*WRITES) if call.args.get("ts") == answer.ts]) <= 10
+        assert world.slack.calls_of(*READS) == []
+        assert len(world.slack.calls_of("users.info")) <= 1  # who is asking, once for all their answers
+
+
+async def test_twenty_thousand_characters_with_tables_and_code(worlds: Worlds) -> None:
+    text = essay(4300, seed=3)
+    assert 19_000 < len(text) < 24_000
+    async with worlds(limits=STRICT) as world:
+        world.reply_to({"Tell me all.": text}, rate=1200)
+        thread = await world.start("Tell me all.")
+        stands = await world.answered(thread)
+        assert marks(stands) == marks([text])
+        assert len(stands) <= 3
+        assert len(world.slack.calls_of(*WRITES)) <= 60
+
+
+@pytest.mark.parametrize("text", [PARAGRAPH, LINES], ids=["one paragraph", "lines"])
+async def test_a_model_that_dies_half_way_leaves_what_it_said(worlds: Worlds, text: str) -> None:
+    """One call, everything it said, the stream closed, and Retry."""
+    pieces = words(text)
+    half = "".join(pieces[: len(pieces) // 2])
+    async with worlds(limits=STRICT) as world:
+        script = ModelScript(pieces, rate=200, fault=Fault("break", after=len(pieces) // 2))
+        world.models.queue(MODEL, script)
+        thread = await world.start("Say it.")
+        await world.answered(thread)
+        (answer,) = world.answers(thread)
+        assert shown(answer) == half
+        assert elements(answer, "retry_answer")
+        assert not answer.streaming
+        assert len(world.models.asked()) == 1
+
+
+async def test_an_event_delivered_again_is_answered_once(world: World) -> None:
+    world.slack.multiply_deliveries(2)
+    world.reply_to({"Say it.": PARAGRAPH})
+    thread = await world.start("Say it.")
+    await world.answered(thread)
+    await world.idle()
+    assert (len(world.answers(thread)), len(world.models.asked())) == (1, 1)
+
+
+async def test_a_mention_within_a_running_thread_is_answered_once(world: World) -> None:
+    world.reply_to({"Say it.": "One.", "And again.": "Two."})
+    thread = await world.start("Say it.")
+    await world.answered(thread)
+    await world.slack.say("alice", "general", f"<@{world.slack.bot_user.id}> And again.", thread)
+    await world.answered(thread, 2)
+    await world.idle()
+    assert [shown(m) for m in world.answers(thread)] == ["One.", "Two."]
+    assert len(world.models.asked()) == 2
+
+
+async def test_three_questions_while_it_is_busy_are_all_answered_in_order(worlds: Worlds) -> None:
+    async with worlds(limits=STRICT) as world:
+        answers = {f"Number {n}, please.": f"Answer {n}." for n in range(3)}
+        world.reply_to({"Say it.": PARAGRAPH, **answers}, rate=120)
+        thread = await world.start("Say it.")
+        await world.until(lambda: world.answers(thread), "the first words")
+        for question in answers:
+            await world.slack.say("alice", "general", question, thread)
+        await world.until(lambda: len(world.messages(thread)) == 8, "they wait")
+        assert await world.answered(thread, 4) == [PARAGRAPH, *answers.values()]
+
+
+@pytest.mark.parametrize("method", ["chat.startStream", "chat.appendStream", "chat.stopStream"])
+async def test_429_twice_delays_and_loses_nothing(worlds: Worlds, method: str) -> None:
+    async with worlds(limits=STRICT) as world:
+        world.slack.fail(method, "ratelimited", times=2, retry_after=1)
+        world.reply_to({"Say it.": LINES}, rate=100)
+        thread = await world.start("Say it.")
+        assert await world.answered(thread) == [LINES]
+        assert len(world.answers(thread)) == 1
+
+
+async def test_a_stream_that_expires_half_way_is_completed(worlds: Worlds) -> None:
+    async with worlds(limits=Limits(stream_life=1.0)) as world:
+        world.forgive("message_not_in_streaming_state")
+        world.reply_to({"Say it.": LINES}, rate=70)
+        thread = await world.start("Say it.")
+        assert await world.answered(thread) == [LINES]
+
+
+async def test_after_a_restart_in_mid_answer_the_chat_goes_on_with_its_whole_history(worlds: Worlds) -> None:
+    async with worlds(limits=STRICT) as world:
+        world.reply_to({"Say it.": LINES, "And then?": "The end."}, rate=60)
+        thread = await world.start("Say it.")
+        (begun,) = await world.until(lambda: world.answers(thread), "the first words")
+        await world.restart(bobbin_grace=0.0)
+        assert await world.answered(thread) == [LINES]
+        await world.slack.say("alice", "general", "And then?", thread)
+        assert await world.answered(thread, 2) == [LINES, "The end."]
+        assert world.answers(thread)[0].ts == begun.ts
+        assert [text for role, text in world.requests()[-1] if role != "system"] == ["Say it.", LINES, "And then?"]
+
+
+async def test_what_is_being_stored_as_the_bot_ends_is_acknowledged_before_the_socket_closes(world: World) -> None:
+    """Else Slack tells it again a minute later; the world's own judgement is that every first delivery is answered."""
+    with closing(sqlite3.connect(world.database, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        thread = await world.slack.say("alice", "general", f"<@{world.slack.bot_user.id}> Wait a moment.")
+        await world.until(lambda: world.slack.deliveries[-1].attempts, "it is told")
+        await asyncio.sleep(0.1)
+        restarting = asyncio.ensure_future(world.restart())
+        await asyncio.sleep(0.2)
+        other.execute("ROLLBACK")
+        await restarting
+    await world.until(lambda: world.menus(thread), "the menu")
+
+
+async def test_five_answers_at_once_are_all_complete_and_none_is_refused(worlds: Worlds) -> None:
+    """Under Slack's rates: native streams and edits side by side, and not one 429."""
+    async with worlds(limits=STRICT) as world:
+        world.reply_to({f"Storm {n}.": f"{n} {PARAGRAPH}" for n in range(5)}, rate=75)
+        channels = ["general", "random", "leads", world.slack.dm("alice"), "general"]
+        threads = []
+        for number, channel in enumerate(channels):
+            said = f"Storm {number}." if channel[0] == "D" else f"<@{world.slack.bot_user.id}> Storm {number}."
+            threads.append(await world.slack.say("alice", channel, said))
+        for thread, channel in zip(threads, channels, strict=True):
+            await world.until(lambda t=thread, c=channel: world.menus(t, c), "the menu")  # type: ignore[misc]
+        for thread, channel in zip(threads, channels, strict=True):
+            await world.choose(thread, channel=channel)
+        for number, (thread, channel) in enumerate(zip(threads, channels, strict=True)):
+            assert await world.answered(thread, channel=channel) == [f"{number} {PARAGRAPH}"]
+        assert [call.method for call in world.slack.calls if call.status == 429] == []
+
+
+@pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
+async def test_while_a_model_pauses_nothing_is_measured_to_have_become_visible(
+    worlds: Worlds, mode: StreamMode
+) -> None:
+    async with worlds(bobbin_stream=mode) as world:
+        world.models.queue(MODEL, ModelScript(["At", " last."], times=(0.0, 2.0)))
+        thread = await world.start("Think it over.")
+        await world.answered(thread)
+        (answer,) = world.answers(thread)
+        assert await told_of(world, "bobbin_lag_seconds_count") <= len(answer.states)
+
+
+async def test_words_that_wait_for_their_turn_are_measured_from_the_first_of_them(worlds: Worlds) -> None:
+    async with worlds(bobbin_stream=StreamMode.EDIT) as world:
+        world.models.queue(MODEL, ModelScript(words("One two three four five six seven eight."), rate=5))
+        thread = await world.ask("Count.")
+        world.slack.fail("chat.postMessage", "ratelimited", retry_after=2)
+        await world.choose(thread)
+        await world.answered(thread)
+        assert await told_of(world, "bobbin_lag_seconds_sum") >= 1.5
+
+
+async def told_of(world: World, metric: str) -> float:
+    assert world.bot is not None
+    async with httpx.AsyncClient(trust_env=False) as http:
+        told = (await http.get(f"{world.bot.url}/metrics")).text
+    return next(float(line.split()[1]) for line in told.splitlines() if line.startswith(metric))

@@ -1,0 +1,352 @@
+"""The Home tab: one's chats, one's model, and all of it as it is now."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from bot import strings
+from bot.sandbox.limits import Limits
+from bot.sandbox.state.records import View
+from tests.handlers import many
+from tests.handlers.conftest import Worlds
+from tests.handlers.test_dialogs import asked, begun, entered, field, opened
+from tests.handlers.test_lists import buttons, note, rows, titles
+from tests.handlers.test_start import crowd
+from tests.handlers.world import MODEL, World, elements, methods, options_of
+
+STORY = {"text": {"type": "plain_text", "text": "Demo: Storyteller"}, "value": "openai:demo/storyteller"}
+
+
+async def home(world: World, user: str = "alice") -> View:
+    """Open the Home tab, and wait until it is published (again)."""
+    before = world.slack.home(user)
+    old = before and before.hash
+    await world.slack.open_home(user)
+    await world.until(lambda: (now := world.slack.home(user)) and now.hash != old, "the Home tab")
+    view = world.slack.home(user)
+    assert view is not None
+    return view
+
+
+async def acted(world: World, view: View, action: dict[str, Any], user: str = "alice") -> None:
+    """Use an element of the Home tab, and wait until it is published again."""
+    before = view.hash
+    await world.slack.act(user, view, action)
+    await world.until(lambda: view.hash != before, "the Home tab anew")
+
+
+async def search(world: World, view: View, text: str | None) -> None:
+    await acted(world, view, {"action_id": "home_search", "value": text})
+
+
+async def turn(world: World, view: View, label: str) -> None:
+    before = view.hash
+    await world.slack.press("alice", view, buttons(view)[label])
+    await world.until(lambda: view.hash != before, "another page")
+
+
+def element(view: View, action_id: str) -> dict[str, Any]:
+    found = elements(view, action_id)  # type: ignore[arg-type]  # a view has blocks as a message has
+    return dict(found[0])
+
+
+def count(view: View) -> str:
+    """How many chats it says there are."""
+    notes = [e["text"] for block in view.blocks if block["type"] == "context" for e in block["elements"]]
+    return next((text for text in notes if "chat" in text), "")
+
+
+async def prefer(world: World, view: View, model: dict[str, Any], user: str = "alice") -> None:
+    await acted(world, view, {"action_id": "home_model", "selected_option": model}, user)
+
+
+async def tick(world: World, view: View, on: bool = True) -> None:
+    box = element(view, "home_always")["options"][0]
+    await acted(world, view, {"action_id": "home_always", "selected_options": [box] if on else []})
+
+
+# -- what stands there ---------------------------------------------------------------------------------------------
+
+
+async def test_at_first_it_says_how_to_begin(world: World) -> None:
+    view = await home(world)
+
+    texts = [block["text"]["text"] for block in view.blocks if block["type"] == "section"]
+    assert strings.HOME_INTRO in texts
+    assert strings.CHATS_NONE in texts
+    assert element(view, "home_model")["initial_option"]["value"] == f"openai:{MODEL}"
+    assert "initial_options" not in element(view, "home_always")
+
+
+async def test_5000_chats_are_paged_counted_and_searched(world: World) -> None:
+    await many.chats(world, 5_000, text=lambda n: "a lighthouse" if n % 500 == 7 else "a boat")
+    view = await home(world)
+    assert (titles(view), note(view)) == ([f"Chat {n}" for n in range(4999, 4989, -1)], "1–10 of 1000+")
+    assert (count(view), len(view.blocks) <= 100) == ("1,000+ chats", True)
+
+    await turn(world, view, "Older")
+    assert note(view) == "11–20 of 1000+"
+    await turn(world, view, "Newer")
+    assert note(view) == "1–10 of 1000+"
+
+    await search(world, view, " lighthouse ")
+    assert (len(rows(view)), count(view)) == (10, "10 chats")
+    assert (
+        field(view, next(b["block_id"] for b in view.blocks if b["type"] == "input"))["initial_value"] == "lighthouse"
+    )
+    await search(world, view, "zebra")
+    assert rows(view) == []
+    await world.slack.press("alice", view, buttons(view)["Show all"])
+    await world.until(lambda: note(view) == "1–10 of 1000+", "all of them")
+    await search(world, view, "lighthouse")
+    await search(world, view, None)
+    assert note(view) == "1–10 of 1000+"
+
+
+async def test_nobody_sees_what_is_another_persons(world: World) -> None:
+    await many.chats(world, 3, user="U0ALICE")
+
+    assert [len(rows(await home(world, user))) for user in ("alice", "bob")] == [3, 0]
+
+
+async def test_the_messages_tab_publishes_nothing(world: World) -> None:
+    await world.slack.open_home("alice", "messages")
+    await world.idle()
+    assert world.slack.home("alice") is None
+
+
+# -- the dialog ----------------------------------------------------------------------------------------------------
+
+
+async def test_new_chat_opens_the_dialog_and_the_chat_is_in_the_direct_messages(world: World) -> None:
+    view = await home(world)
+    await world.slack.press("alice", view, "new_chat")
+    await opened(world)
+    await world.slack.submit("alice", entered("From my Home tab."))
+
+    channel = world.slack.dm("alice")
+    await world.answered((await begun(world, channel)).ts, channel=channel)
+
+    assert asked(world) == []
+    await world.until(lambda: len(rows(world.slack.home("alice"))) == 1, "the chat in the Home tab")
+
+
+# -- the own model -------------------------------------------------------------------------------------------------
+
+
+async def test_the_own_model_is_found_among_420_and_preselected_from_then_on(worlds: Worlds) -> None:
+    async with worlds(models=crowd(420)) as world:
+        view = await home(world)
+        assert len(options_of(await world.slack.menu("alice", view, "home_model"))) == 100
+        (found,) = options_of(await world.slack.menu("alice", view, "home_model", "model 417"))
+
+        await prefer(world, view, dict(found))
+
+        assert element(view, "home_model")["initial_option"] == found
+        thread = await world.ask("Which one is mine?")
+        assert elements(world.menus(thread)[0], "model_menu")[0]["initial_option"] == found
+        theirs = await world.ask("And mine?", user="bob")
+        assert elements(world.menus(theirs)[0], "model_menu")[0]["initial_option"] != found
+
+
+async def test_always_use_it_answers_without_a_menu_until_it_is_taken_back(world: World) -> None:
+    view = await home(world)
+    await prefer(world, view, STORY)
+    await tick(world, view)
+    assert element(view, "home_always")["initial_options"]
+
+    thread = await world.slack.say("alice", "general", f"<@{world.slack.bot_user.id}> No menu, please.")
+    await world.answered(thread)
+    await world.until(lambda: world.headers(thread), "the header")
+    assert strings.HEADER_ALWAYS in str(world.header(thread).blocks)
+    assert world.menus(thread) == []
+    assert world.models.asked()[0].model == "demo/storyteller"
+    assert "Always your own model." in world.header(thread).text
+
+    await world.slack.press("alice", view, "new_chat")  # chosen in the dialog, it needs no explanation
+    await opened(world)
+    await world.slack.submit("alice", entered("Chosen.", STORY))
+    channel = world.slack.dm("alice")
+    root = await begun(world, channel)
+    await world.answered(root.ts, channel=channel)
+    await world.until(lambda: world.headers(root.ts, channel), "the header")
+    assert "Always your own model." not in world.header(root.ts, channel).text
+
+    await tick(world, view, on=False)
+    assert "initial_options" not in element(view, "home_always")
+    thread = await world.start("A menu again.", model="demo/storyteller")
+    await world.answered(thread)
+    await world.until(lambda: world.headers(thread), "the header")
+    assert "Always your own model." not in world.header(thread).text
+    assert world.rows("SELECT default_model, always FROM people WHERE user = 'U0ALICE'") == [
+        {"default_model": "openai:demo/storyteller", "always": 0}
+    ]
+
+
+async def test_who_chooses_a_model_and_ticks_at_the_same_moment_gets_both(world: World) -> None:
+    """Neither press may undo the other, whichever of them is stored first."""
+    for user in ("alice", "bob", "carol", "dan"):
+        view = await home(world, user)
+        box = element(view, "home_always")["options"][0]
+        presses = (
+            {"action_id": "home_model", "selected_option": STORY},
+            {"action_id": "home_always", "selected_options": [box]},
+        )
+        await asyncio.gather(*(world.slack.act(user, view, press) for press in presses))
+    kept = world.rows("SELECT default_model, always FROM people WHERE default_model IS NOT NULL")
+    assert [(row["default_model"], bool(row["always"])) for row in kept] == [("openai:demo/storyteller", True)] * 4
+
+
+async def test_ticked_without_a_choice_it_means_the_model_that_is_shown(world: World) -> None:
+    await tick(world, await home(world))
+
+    thread = await world.slack.say("alice", "general", f"<@{world.slack.bot_user.id}> No menu, please.")
+    await world.answered(thread)
+
+    assert world.models.asked()[0].model == MODEL
+
+
+async def test_always_and_nothing_asked_yet_asks_for_the_question(world: World) -> None:
+    await tick(world, await home(world))
+    thread = await world.slack.say("alice", "general", f"<@{world.slack.bot_user.id}>")
+    (waiting,) = await world.until(lambda: world.replies(thread), "the request for a question")
+    assert strings.WAITING_FOR_TEXT in waiting.text
+    await world.idle()
+
+    await world.slack.say("alice", "general", "Here it is, the question.", thread)
+    await world.answered(thread)
+    await world.idle()
+
+    assert world.requests()[0][-1] == ("user", "Here it is, the question.")
+    assert [m.ts for m in world.headers(thread)] == [waiting.ts]
+
+
+async def test_a_model_that_is_gone_is_named_and_the_menu_is_back(world: World) -> None:
+    view = await home(world)
+    await prefer(world, view, STORY)
+    await tick(world, view)
+    await world.execute("UPDATE people SET default_model = 'openai:demo/of-old'")
+
+    view = await home(world)
+
+    assert any(
+        "demo/of-old is not offered any more" in b["text"]["text"] for b in view.blocks if b["type"] == "section"
+    )
+    assert element(view, "home_model")["initial_option"]["value"] != "openai:demo/of-old"
+    assert world.menus(await world.ask("And now?"))
+
+
+async def test_a_model_that_nobody_offers_is_not_taken(world: World) -> None:
+    view = await home(world)
+    await prefer(world, view, {"text": STORY["text"], "value": "openai:demo/none"})
+    assert world.rows("SELECT 1 FROM people WHERE default_model IS NOT NULL") == []
+
+
+# -- as it is now --------------------------------------------------------------------------------------------------
+
+
+async def test_it_shows_what_changes_while_somebody_looks(world: World) -> None:
+    """A chat begins, gets its title, and somebody else's stays out of it."""
+    world.entitle("While You Were Looking")
+    view = await home(world)
+    await world.answered(await world.start("Look at this."))
+    await world.answered(await world.start("Not yours.", user="bob"))
+
+    await world.until(lambda: titles(view) == ["While You Were Looking"], "the chat with its title")
+    assert "2 messages" in rows(view)[0]
+
+
+async def test_what_one_looks_at_stays_when_it_is_renewed(world: World) -> None:
+    await many.chats(world, 30)
+    view = await home(world)
+    await turn(world, view, "Older")
+    before = view.hash
+
+    await world.answered(await world.start("Meanwhile."))
+    await world.until(lambda: view.hash != before, "the renewal")
+
+    assert titles(view)[0] == "Chat 19"
+    assert "Newer" in buttons(view)
+
+
+async def test_a_busy_chat_renews_it_every_few_seconds_at_most(world: World) -> None:
+    await home(world)
+    began = asyncio.get_running_loop().time()
+    thread = await world.start("Start.")
+    for number in range(4):
+        await world.slack.say("alice", "general", f"Reply number {number}.", thread)
+    await world.answered(thread, 5)
+    await world.idle()
+
+    seconds = asyncio.get_running_loop().time() - began
+    assert methods(world.slack.calls).count("views.publish") <= 2 + seconds / 3.0
+
+
+async def test_leaving_a_private_channel_takes_its_chats_off_the_page(world: World) -> None:
+    await world.answered(await world.start("Among us leads.", user="bob", channel="leads"), channel="leads")
+    view = await home(world, "bob")
+    assert len(rows(view)) == 1
+
+    await world.slack.leave("bob", "leads")
+
+    await world.until(lambda: not rows(view), "the shorter list")
+
+
+async def test_a_missed_departure_is_found_out_by_opening_it(world: World) -> None:
+    await world.answered(await world.start("Among us leads.", user="bob", channel="leads"), channel="leads")
+    world.slack.feed.subscribed -= {"member_left_channel"}
+    await world.slack.leave("bob", "leads")
+
+    view = await home(world, "bob")
+
+    await world.until(lambda: not rows(view), "the shorter list")
+
+
+async def test_another_process_that_shows_something_newer_is_not_overwritten(world: World) -> None:
+    """What comes from two replicas carries Slack's hash; the one that is behind gives way, without a word."""
+    world.forgive("hash_conflict")
+    view = await home(world)
+    theirs = {"type": "home", "blocks": [{"type": "divider"}]}
+    world.slack.modals.publish("U0ALICE", theirs)
+
+    await world.answered(await world.start("Look at this."))
+    await world.until(lambda: "hash_conflict" in [call.error for call in world.slack.refusals], "the refusal")
+
+    assert [block["type"] for block in view.blocks] == ["divider"]
+    assert len(rows(await home(world))) == 1
+
+
+async def test_without_a_home_tab_it_says_so_once_and_is_silent(world: World) -> None:
+    world.forgive("not_enabled")
+    world.slack.fail("views.publish", error="not_enabled", times=-1)
+    for _ in range(3):
+        await world.slack.open_home("alice")
+        await world.idle()
+
+    assert methods(world.slack.calls).count("views.publish") == 1
+    assert [line["event"] for line in world.lines()].count("home_tab_not_enabled") == 1
+
+
+@pytest.mark.parametrize("mode", ["lost", "garbage", "status", "ratelimited"])
+async def test_trouble_at_slack_only_delays_it(world: World, mode: Any) -> None:
+    world.forgive("ratelimited")
+    world.slack.fail("views.publish", mode)
+    await world.slack.open_home("alice")
+
+    await world.until(lambda: methods(world.slack.calls).count("views.publish") >= 2, "the second attempt")
+    await world.until(lambda: world.slack.home("alice"), "the Home tab")
+
+
+async def test_a_crowd_that_looks_stays_within_slacks_limits(worlds: Worlds) -> None:
+    async with worlds(limits=Limits()) as world:
+        for user in ("alice", "bob", "carol"):
+            await home(world, user)
+        thread = await world.start("All of us.")
+        for user in ("bob", "carol", "alice"):
+            await world.slack.say(user, "general", f"Here is {user}.", thread)
+        await world.answered(thread, 4)
+
+        await world.until(lambda: all(rows(world.slack.home(u)) for u in ("alice", "bob", "carol")), "all lists")

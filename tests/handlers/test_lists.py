@@ -1,0 +1,388 @@
+"""`/chats`: the caller's own chats, privately, page by page and found by their words."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot import strings
+from bot.sandbox.state.records import Ephemeral
+from handlers.live_views.chat_page import Look
+from tests.handlers import many
+from tests.handlers.conftest import Worlds
+from tests.handlers.world import World
+
+
+async def listed(world: World, text: str = "", user: str = "alice", channel: str = "general") -> Ephemeral:
+    """What `/chats` shows this person."""
+    (shown,) = await world.slack.command(user, channel, "/chats", text)
+    return shown
+
+
+def rows(shown: Any) -> list[str]:
+    """The chats on a page, as text."""
+    sections = [block["text"]["text"] for block in shown.blocks if block["type"] == "section"]
+    return [text for text in sections if re.search(r"\n.+ · .+ · \d+ messages?$", text)]
+
+
+def titles(shown: Any) -> list[str]:
+    return [found[1] for text in rows(shown) if (found := re.match(r"\*(?:<[^|]*\|)?([^>*]*)", text))]
+
+
+def note(shown: Any) -> str:
+    """Which part of how many a page is."""
+    notes = [e["text"] for block in shown.blocks if block["type"] == "context" for e in block["elements"]]
+    return next((text for text in notes if re.fullmatch(r"\d+–\d+ of \d+\+?", text)), "")
+
+
+def buttons(shown: Any) -> dict[str, str]:
+    """The paging buttons: label and action id."""
+    every = [e for block in shown.blocks if block["type"] == "actions" for e in block["elements"]]
+    found = {e["text"]["text"]: e["action_id"] for e in every if e["type"] == "button"}
+    return {label: action for label, action in found.items() if label != strings.CHATS_REFRESH}
+
+
+async def refresh(world: World, shown: Ephemeral, user: str = "alice") -> None:
+    before = shown.blocks
+    await world.slack.press(user, shown, "chats_page.again")
+    await world.until(lambda: shown.blocks is not before, "the list anew")
+
+
+async def turn(world: World, shown: Ephemeral, label: str, user: str = "alice") -> None:
+    """Press Newer or Older, and wait until the page has changed."""
+    before = shown.blocks
+    await world.slack.press(user, shown, buttons(shown)[label])
+    await world.until(lambda: shown.blocks is not before, "another page")
+
+
+async def test_a_chat_is_listed_with_what_one_wants_to_know_and_a_link_that_opens_its_thread(world: World) -> None:
+    world.entitle("Sky and Colour")
+    thread = await world.start("Why is the sky blue?")
+    await world.answered(thread)
+    await world.until(lambda: world.chats()[0]["title"] == "Sky and Colour", "the title")
+
+    shown = await listed(world)
+
+    link = f"{world.slack.url}/archives/C0GENERAL/p{thread.replace('.', '')}?thread_ts={thread}&amp;cid=C0GENERAL"
+    assert rows(shown) == [f"*<{link}|Sky and Colour>*\nDemo: Quick · just now · 2 messages"]
+    assert (shown.viewer, buttons(shown)) == ("U0ALICE", {})
+
+
+async def test_a_person_sees_what_they_started_or_took_part_in_and_nothing_else(world: World) -> None:
+    thread = await world.start("The first question.")
+    await world.answered(thread)
+    await world.slack.say("bob", "general", "May I join in?", thread)
+    await world.answered(thread, 2)
+    await many.chats(world, 3, team="T0OTHER", prefix="o")
+
+    assert [len(rows(await listed(world, user=user))) for user in ("alice", "bob")] == [1, 1]
+    nothing = await listed(world, user="carol")
+    assert (rows(nothing), nothing.text) == ([], strings.CHATS_NONE)
+
+
+async def test_pages_of_ten_lead_to_the_end_and_back(world: World) -> None:
+    await many.chats(world, 23)
+    shown = await listed(world)
+    assert titles(shown) == [f"Chat {n}" for n in range(22, 12, -1)]
+    assert (note(shown), set(buttons(shown))) == ("1–10 of 23", {"Older"})
+
+    await turn(world, shown, "Older")
+    assert (note(shown), set(buttons(shown))) == ("11–20 of 23", {"Older", "Newer"})
+    await turn(world, shown, "Older")
+    assert (titles(shown), note(shown)) == (["Chat 2", "Chat 1", "Chat 0"], "21–23 of 23")
+    assert set(buttons(shown)) == {"Newer"}
+
+    await turn(world, shown, "Newer")
+    assert note(shown) == "11–20 of 23"
+    await turn(world, shown, "Newer")
+    assert (note(shown), set(buttons(shown))) == ("1–10 of 23", {"Older"})
+
+
+async def test_hundreds_of_pages_each_the_right_one_there_and_back(world: World) -> None:
+    """5,000 chats of one person: no button ever carries more, and no address is used up."""
+    await many.chats(world, 5_000)
+    shown = await listed(world)
+    seen = titles(shown)
+    for _ in range(60):
+        await turn(world, shown, "Older")
+        seen += titles(shown)
+    assert seen == [f"Chat {n}" for n in range(4999, 4999 - 610, -1)]
+    assert note(shown) == "601–610 of 1000+"
+
+    for _ in range(60):
+        await turn(world, shown, "Newer")
+    assert (titles(shown), note(shown)) == (seen[:10], "1–10 of 1000+")
+    values = [e["value"] for block in shown.blocks for e in block.get("elements", ()) if "value" in e]
+    assert max(map(len, values)) < 400
+
+
+async def test_turning_back_reaches_the_top_although_chats_have_come_meanwhile(world: World) -> None:
+    await many.chats(world, 15)
+    shown = await listed(world)
+    await turn(world, shown, "Older")
+    thread = await world.start("Something new.")
+    await world.answered(thread)
+
+    await turn(world, shown, "Newer")
+
+    assert len(rows(shown)) == 10
+    await turn(world, shown, "Newer") if "Newer" in buttons(shown) else None
+    assert "just now" in rows(shown)[0]
+    assert note(shown) == "1–10 of 16"
+
+
+async def test_words_are_looked_for_in_titles_and_texts(world: World) -> None:
+    await many.chats(world, 30, title=lambda n: f"Chat {n}", text=lambda n: "a lighthouse" if n % 2 else "a boat")
+
+    shown = await listed(world, "LIGHTHOUSE")
+    assert note(shown) == "1–10 of 15"
+    await turn(world, shown, "Older")
+    assert titles(shown) == ["Chat 9", "Chat 7", "Chat 5", "Chat 3", "Chat 1"]
+
+    assert titles(await listed(world, "lighthouse chat 29")) == ["Chat 29"]
+    assert rows(await listed(world, "lighthouse boat")) == []
+
+
+@pytest.mark.parametrize("text", ["zebra", "<!channel> & co", "%", "tokens", "helpful", "newt", "'; drop table chats"])
+async def test_unknown_words_are_a_search_and_what_is_not_found_is_said_plainly(world: World, text: str) -> None:
+    await many.chats(world, 3)
+
+    shown = await listed(world, text)
+
+    assert shown.text == strings.CHATS_NOT_FOUND.format(
+        words=text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    )
+
+
+async def test_the_longest_search_fits(world: World) -> None:
+    await many.chats(world, 12, text=lambda n: "very " * 500)
+
+    shown = await listed(world, "very " * 1000)
+    await turn(world, shown, "Older")
+
+    assert len(rows(shown)) == 2
+
+
+async def test_help_names_the_command_as_it_is_called_here(world: World) -> None:
+    (shown,) = await world.slack.command("alice", "general", "/chats", " HELP ")
+    assert shown.text == strings.CHATS_HELP.format(command="/chats")
+
+
+async def test_the_list_works_where_the_bot_is_not(world: World) -> None:
+    await many.chats(world, 12)
+    shown = await listed(world, channel="watercooler")
+    await turn(world, shown, "Older")
+    assert len(rows(shown)) == 2
+
+
+async def test_titles_are_shown_not_obeyed(world: World) -> None:
+    await many.chats(world, 1, title=lambda n: "<!channel> *bold* <https://evil.example|here> & " + "long " * 100)
+
+    (row,) = rows(await listed(world))
+
+    assert "<!" not in row
+    assert row.count("<") == 1  # our own link
+
+
+# -- private channels ----------------------------------------------------------------------------------------------
+
+
+async def test_who_leaves_a_private_channel_no_longer_sees_its_chats(world: World) -> None:
+    thread = await world.start("Among us leads.", channel="leads")
+    await world.answered(thread, channel="leads")
+    await world.slack.say("bob", "leads", "I take part.", thread)
+    await world.answered(thread, 2, channel="leads")
+
+    await world.slack.leave("bob", "leads")
+    await world.idle()
+
+    assert len(rows(await listed(world))) == 1
+    assert rows(await listed(world, user="bob")) == rows(await listed(world, "take part", user="bob")) == []
+
+    await world.slack.join("bob", "leads")
+    await world.idle()
+    assert len(rows(await listed(world, user="bob"))) == 1
+
+
+async def test_what_is_hidden_from_the_list_cannot_be_opened_either(world: World) -> None:
+    """By whoever held its id, in Slack or in a program, before they left."""
+    thread = await world.start("Among us leads.", channel="leads")
+    await world.answered(thread, channel="leads")
+    await world.slack.say("bob", "leads", "I take part.", thread)
+    await world.answered(thread, 2, channel="leads")
+    (told,) = await world.slack.command("bob", "general", "/chats", "token")
+    key = re.search(r"```(.+?)```", told.text)
+    assert key is not None
+    assert world.bot is not None
+    path = f"{world.bot.url}/chat/conversations/{world.chats()[0]['id']}"
+    headers = {"Authorization": f"Bearer {key[1]}"}
+    async with httpx.AsyncClient(headers=headers) as bob:
+        assert (await bob.get(path)).status_code == 200
+        await world.slack.leave("bob", "leads")
+        await world.idle()
+        assert (await bob.get(path)).status_code == 404
+        assert (await bob.post(f"{path}/messages", json={"content": "Still me?"})).status_code == 404
+
+
+async def test_leaving_a_public_channel_hides_nothing(world: World) -> None:
+    await world.answered(await world.start("In public."))
+    await world.slack.leave("alice", "general")
+    await world.idle()
+    assert len(rows(await listed(world, channel="random"))) == 1
+
+
+async def test_what_slack_did_not_tell_is_found_out_by_looking(world: World) -> None:
+    """The bot was down for longer than Slack repeats events."""
+    await world.answered(await world.start("Among us leads.", user="bob", channel="leads"), channel="leads")
+    await world.stop_bot()
+    world.slack.feed.subscribed -= {"member_left_channel"}
+    await world.slack.leave("bob", "leads")
+    await world.start_bot()
+
+    await listed(world, user="bob")
+    await world.until(lambda: world.rows("SELECT 1 FROM participants WHERE away"), "the look at the channel")
+
+    assert rows(await listed(world, user="bob")) == []
+
+
+async def test_a_page_asks_slack_about_each_channel_once(worlds: Worlds) -> None:
+    async with worlds() as world:
+        await many.chats(world, 10)
+        await many.chats(world, 10, channel="C0LEADS", prefix="l")
+        for _ in range(4):
+            await turn(world, await listed(world), "Older")
+        await world.idle()
+
+        asked = [call.method for call in world.slack.calls if call.method.startswith("conversations.")]
+        assert sorted(asked) == ["conversations.info", "conversations.info", "conversations.members"]
+
+
+# -- while it is looked at ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lists are rebuilt without much of a pause."""
+    monkeypatch.setattr("handlers.live_views.chat_lists.PAUSES", (0.1, 0.1, 0.1, 0.1))
+
+
+@pytest.mark.usefixtures("soon")
+async def test_a_list_in_use_is_rebuilt_when_a_chat_comes_grows_or_gets_its_title(world: World) -> None:
+    await many.chats(world, 1)
+    shown = await listed(world)
+    await refresh(world, shown)
+
+    world.entitle("Something quite new")
+    thread = await world.start("Something new.")
+    await world.until(lambda: titles(shown) == ["Something quite new", "Chat 0"], "the new chat with its title")
+    await world.slack.say("bob", "general", "More of it.", thread)
+    await world.until(lambda: "4 messages" in rows(shown)[0], "the longer chat")
+    await world.slack.rename_session("alice", "general", thread, "What I call it")
+    await world.until(lambda: titles(shown)[0] == "What I call it", "the changed title")
+
+    await world.idle()
+    assert [each.id for each in world.slack.ephemerals("alice", "general")] == [shown.id]
+
+
+@pytest.mark.usefixtures("soon")
+async def test_no_address_is_used_more_often_than_slack_allows_and_the_next_press_brings_another(world: World) -> None:
+    """A sixth use would be refused, and the world would tell."""
+    thread = await world.start("The first question.")
+    await world.answered(thread)
+    shown = await listed(world)
+    await refresh(world, shown)
+    for turn_of in range(8):
+        await world.slack.say("alice", "general", f"Question {turn_of}.", thread)
+        await world.answered(thread, turn_of + 2)
+        await asyncio.sleep(0.15)
+    assert "18 messages" not in rows(shown)[0]
+
+    await refresh(world, shown)
+    assert "18 messages" in rows(shown)[0]
+    await world.slack.say("alice", "general", "One more.", thread)
+    await world.until(lambda: "20 messages" in rows(shown)[0], "the list as it is now")
+
+
+@pytest.mark.usefixtures("soon")
+async def test_the_page_that_is_looked_at_is_the_one_that_is_rebuilt(world: World) -> None:
+    await many.chats(world, 25)
+    shown = await listed(world)
+    await turn(world, shown, "Older")
+    await turn(world, shown, "Newer")
+    await turn(world, shown, "Older")
+    await world.answered(await world.start("Something new."))
+    await world.until(lambda: note(shown) == "11–20 of 26", "the page anew")
+    await world.idle()
+    assert note(shown) == "11–20 of 26"
+
+
+@pytest.mark.usefixtures("soon")
+async def test_a_search_is_rebuilt_with_what_it_finds_now(world: World) -> None:
+    await many.chats(world, 2, text=lambda n: "a lighthouse" if n else "a boat")
+    shown = await listed(world, "lighthouse")
+    await refresh(world, shown)
+    await world.answered(await world.start("A boat.", user="alice"))
+    await world.answered(await world.start("Another lighthouse."))
+    await world.until(lambda: len(rows(shown)) == 2, "the chat that has come")
+
+
+@pytest.mark.usefixtures("soon")
+async def test_who_leaves_a_private_channel_sees_its_chats_go_and_nobody_elses_list_changes(world: World) -> None:
+    thread = await world.start("Among us leads.", channel="leads")
+    await world.answered(thread, channel="leads")
+    await world.slack.say("bob", "leads", "I take part.", thread)
+    await world.answered(thread, 2, channel="leads")
+    lists = {user: await listed(world, user=user) for user in ("alice", "bob")}
+    for user, shown in lists.items():
+        await refresh(world, shown, user)
+
+    before = lists["alice"].blocks
+    await world.slack.leave("bob", "leads")
+    await world.until(lambda: rows(lists["bob"]) == [], "the shorter list")
+    assert lists["alice"].blocks is before
+
+
+@pytest.mark.usefixtures("soon")
+async def test_a_list_that_nobody_has_used_yet_costs_nothing_and_says_nothing_twice(world: World) -> None:
+    """The address of a command cannot replace what it said: Slack would show the list once more below."""
+    await many.chats(world, 1)
+    shown = await listed(world)
+    await world.answered(await world.start("Something new."))
+    await world.idle()
+    assert [each.id for each in world.slack.ephemerals("alice", "general")] == [shown.id]
+    assert titles(shown) == ["Chat 0"]
+
+
+@pytest.mark.usefixtures("soon")
+async def test_a_list_that_another_process_shows_now_is_left_to_it(world: World) -> None:
+    await many.chats(world, 1)
+    shown = await listed(world)
+    await refresh(world, shown)
+    assert world.bot is not None
+    coordination = world.bot.service._live._coordination
+    await coordination.publish("lists", {"team": "T0SANDBOX", "user": "U0ALICE", "by": "another process"})
+    await world.answered(await world.start("Something new."))
+    await world.idle()
+    assert titles(shown) == ["Chat 0"]
+
+
+# -- what buttons carry --------------------------------------------------------------------------------------------
+
+
+@given(st.text(), st.one_of(st.none(), st.text(max_size=200)), st.booleans(), st.integers(1, 10**9))
+def test_a_look_survives_its_button(search: str, cursor: str | None, newer: bool, first: int) -> None:
+    look = Look(Look.words(search).search, cursor, newer, first)
+
+    assert Look.load(look.dump()) == look
+    assert Look.words(look.search) == Look(look.search)
+
+
+@given(st.one_of(st.text(), st.from_regex(r'\["?\w*"?(, (null|true|"\w*"|-?\d+)){0,4}\]', fullmatch=True)))
+def test_any_other_value_is_the_first_page_of_something(value: str) -> None:
+    assert Look.load(value).first >= 1

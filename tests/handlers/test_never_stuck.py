@@ -1,0 +1,409 @@
+"""Whatever happens around a chat, it goes on or says why not; and Slack is never asked without end."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import Counter
+from typing import Any
+
+import httpx
+import pytest
+
+from bot import strings
+from bot.config import StreamMode
+from bot.domain import Answer, Ending, Status, Usage
+from bot.sandbox.limits import Limits
+from bot.sandbox.models.scripts import ModelScript
+from handlers.answers import thinking_status
+from handlers.threads import agent_session, recovery
+from handlers.views import blocks
+from tests.handlers.conftest import Worlds
+from tests.handlers.essays import essay
+from tests.handlers.world import MODEL, World, below, elements, shown
+
+STATUS = "assistant.threads.setStatus"
+LONG = essay(80)
+
+
+@pytest.fixture
+def sweeping(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Menus that were promised are looked after all the time."""
+    monkeypatch.setattr(recovery, "EVERY", 0.05)
+    monkeypatch.setattr(recovery, "OLDER_THAN", 0.0)
+
+
+async def calls_in(world: World, seconds: float) -> Counter[str]:
+    """The calls that are made from now on, in so many seconds."""
+    before = len(world.slack.calls)
+    await asyncio.sleep(seconds)
+    return Counter(call.method for call in world.slack.calls[before:])
+
+
+def letters(world: World, user: str) -> list[str]:
+    """What Bobbin has told this person directly, outside of threads."""
+    mine = [m for m in world.slack.messages(world.slack.dm(user)) if m.user == world.slack.bot_user.id]
+    return [m.text for m in mine if m.thread_ts is None]
+
+
+# -- the model is gone ---------------------------------------------------------------------------------------------
+
+
+async def failed(world: World, kind: str) -> tuple[str, str]:
+    """A chat whose second answer went wrong; gives its thread and the answer's id."""
+    thread = await world.start("First question.")
+    await world.answered(thread)
+    if kind == "gone":
+        world.models.models.pop(MODEL)
+    else:
+        world.fail("http", status=401)
+    await world.slack.say("alice", "general", "Second question.", thread)
+    await world.answered(thread, 2)
+    await world.idle()
+    return thread, world.ended(thread)[1]["message_id"]
+
+
+async def test_another_model_is_taken_once_and_by_whoever_is_first(world: World) -> None:
+    thread, answer = await failed(world, "gone")
+    assert world.bot is not None
+    choose = world.bot.service.retry_with
+    both = await asyncio.gather(choose(answer, "openai:demo/storyteller"), choose(answer, "openai:demo/markdown"))
+    assert sorted(each is None for each in both) == [False, True]
+    await world.until(lambda: world.messages(thread)[3]["status"] == "done", "the answer")
+    await world.idle()
+
+    winner = "demo/storyteller" if both[0] is not None else "demo/markdown"
+    assert (world.chats()[0]["model"], world.models.asked()[-1].model) == (winner, winner)
+    assert await choose(answer, "openai:demo/storyteller") is None
+    assert world.chats()[0]["model"] == winner
+
+
+@pytest.mark.parametrize("which", ["failed otherwise", "done"])
+async def test_no_other_answer_changes_the_chats_model(world: World, which: str) -> None:
+    """The model of a chat is for good, but for the one exception."""
+    thread, answer = await failed(world, "otherwise")
+    if which == "done":
+        answer = world.ended(thread)[0]["message_id"]
+    assert world.bot is not None
+    assert await world.bot.service.retry_with(answer, "openai:demo/storyteller") is None
+    await world.idle()
+    assert (world.chats()[0]["model"], len(world.models.asked())) == (MODEL, 2)
+    assert elements(world.answers(thread)[1], "retry_with_model") == []
+
+
+async def test_the_first_question_of_a_chat_may_find_its_model_gone(world: World) -> None:
+    thread = await world.ask("Is anybody there?")
+    world.models.models.pop(MODEL)
+    await world.choose(thread)
+    await world.answered(thread)
+    (answer,) = world.answers(thread)
+    assert "is not available any more" in below(answer)
+    await world.slack.choose("bob", answer, "retry_with_model", "openai:demo/storyteller")
+    await world.until(lambda: world.messages(thread)[1]["status"] == "done", "the answer")
+    await world.until(lambda: "Storyteller" in world.header(thread).text, "the header")
+
+
+# -- the channel is gone -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("mode", "what"),
+    [(StreamMode.NATIVE, "archived"), (StreamMode.EDIT, "archived"), (StreamMode.NATIVE, "removed")],
+)
+async def test_a_channel_that_closes_in_mid_answer_is_told_directly_and_left_in_peace(
+    worlds: Worlds, mode: StreamMode, what: str
+) -> None:
+    async with worlds(bobbin_stream=mode) as world:
+        world.forgive("is_archived", "not_in_channel", "not_authorized", "channel_not_found")
+        world.forgive("message_not_in_streaming_state")
+        world.leave_unfinished()
+        world.reply_to({"Say it.": LONG}, rate=40)
+        thread = await world.start("Say it.", channel="random")
+        await world.until(lambda: world.answers(thread, "random"), "the first words")
+        channel = world.slack.channel("random")
+        if what == "archived":
+            channel.is_archived = True
+        else:
+            world.slack.workspace.leave(channel, world.slack.bot_user.id)
+        await world.answered(thread, channel="random")
+        await world.until(lambda: letters(world, "alice"), "the letter")
+        await world.idle()
+
+        reason = "is_archived" if what == "archived" else "not_in_channel"
+        assert letters(world, "alice") == [strings.CANNOT_WRITE[reason].format(channel=channel.id)]
+        assert (world.ended(thread)[0]["text"], world.ended(thread)[0]["status"]) == (LONG, "done")
+        assert any(line["event"] == "answer_not_shown" for line in world.lines())
+        assert await calls_in(world, 1.0) == Counter()
+
+
+@pytest.mark.usefixtures("sweeping")
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        ("is_archived", "is_archived"),
+        ("not_in_channel", "not_in_channel"),
+        ("channel_not_found", "not_in_channel"),
+        ("restricted_action_read_only_channel", "restricted_action"),
+        ("invalid_thread_ts", None),
+        ("missing_scope", None),
+        ("account_inactive", None),
+        ("invalid_blocks", None),
+    ],
+)
+async def test_a_refused_menu_is_not_offered_again(world: World, error: str, told: str | None) -> None:
+    world.slack.fail("chat.postMessage", error=error, channel="C0GENERAL", times=-1)
+    await world.slack.say("alice", "general", f"<@{world.slack.bot_user.id}> are you there?")
+    await world.until(lambda: any(line["event"] == "menu_refused" for line in world.lines()), "the refusal")
+    await world.idle()
+    assert await calls_in(world, 0.5) == Counter()
+
+    tries = [call for call in world.slack.calls_of("chat.postMessage") if call.args["channel"] == "C0GENERAL"]
+    assert len(tries) == 1
+    assert letters(world, "alice") == ([strings.CANNOT_WRITE[told].format(channel="C0GENERAL")] if told else [])
+    assert [q["state"] for q in world.rows("SELECT state FROM questions")] == ["closed"]
+
+
+async def test_a_choice_in_a_menu_that_stands_twice_leaves_one_header(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process posted a menu and was killed before it knew; another has posted the one that counts."""
+    monkeypatch.setattr(
+        "handlers.threads.model_menu.CROWDED", 2.0
+    )  # headers go through the address that a press brings
+    thread = await world.ask("Which of the two?")
+    (menu,) = world.menus(thread)
+    late = {"channel": "C0GENERAL", "thread_ts": thread, "blocks": menu.blocks, "text": "Choose a model."}
+    async with httpx.AsyncClient(trust_env=False) as http:
+        bot = {"Authorization": f"Bearer {world.slack.bot_token}"}
+        assert (await http.post(f"{world.slack.api_url}chat.postMessage", json=late, headers=bot)).json()["ok"]
+    (double,) = (other for other in world.menus(thread) if other.ts != menu.ts)
+    await world.slack.press("alice", double, "start_chat")
+    await world.answered(thread)
+    await world.until(lambda: not world.menus(thread), "no menu is left")
+    await world.idle()
+    assert [header.ts for header in world.headers(thread)] == [menu.ts]
+
+
+async def test_many_questions_bring_one_letter(world: World) -> None:
+    world.slack.fail("chat.postMessage", error="is_archived", channel="C0GENERAL", times=-1)
+    for number in range(5):
+        await world.slack.say("alice", "general", f"<@{world.slack.bot_user.id}> question {number}?")
+    await world.until(lambda: {q["state"] for q in world.rows("SELECT state FROM questions")} == {"closed"}, "the end")
+    await world.idle()
+    assert len(letters(world, "alice")) == 1
+
+
+async def test_a_person_who_cannot_be_written_to_is_no_trouble(world: World) -> None:
+    """Deactivated, or of another company."""
+    world.slack.fail("chat.postMessage", error="is_archived", channel="C0GENERAL")
+    world.slack.fail("chat.postMessage", error="user_not_found", channel="U0ALICE", times=-1)
+    await world.slack.say("alice", "general", f"<@{world.slack.bot_user.id}> are you there?")
+    await world.until(lambda: any(line["event"] == "person_not_told" for line in world.lines()), "the attempt")
+    assert await calls_in(world, 0.5) == Counter()
+
+
+async def test_who_takes_back_the_question_before_the_menu_gets_none(world: World) -> None:
+    world.forgive("invalid_thread_ts", "thread_not_found")
+    world.slack.fail("chat.postMessage", "ratelimited", retry_after=1)
+    ts = await world.slack.say("alice", "general", f"<@{world.slack.bot_user.id}> never mind this")
+    await world.until(lambda: world.slack.calls_of("chat.postMessage"), "the first attempt")
+    await world.slack.delete("alice", "general", ts)
+    await world.until(lambda: any(line["event"] == "menu_refused" for line in world.lines()), "the refusal")
+    await world.idle()
+    assert (letters(world, "alice"), world.rows("SELECT state FROM questions")) == ([], [{"state": "closed"}])
+    assert await calls_in(world, 0.5) == Counter()
+
+
+async def test_a_chat_goes_on_when_its_channel_gets_another_id(world: World) -> None:
+    thread = await world.start("Remember me.")
+    await world.answered(thread)
+    waiting = await world.ask("And remember this question.", user="bob")
+    await world.idle()
+
+    channels = world.slack.workspace.channels
+    channel = channels.pop("C0GENERAL")
+    channel.id = "C0SHARED"
+    channels["C0SHARED"] = channel
+    for message in channel.messages.values():
+        message.channel = "C0SHARED"
+    world.slack.deliver_event(
+        {"type": "channel_id_changed", "old_channel_id": "C0GENERAL", "new_channel_id": "C0SHARED"}
+    )
+    await world.until(lambda: world.chats()[0]["channel"] == "C0SHARED", "the move")
+
+    await world.slack.say("alice", "C0SHARED", "Do you?", thread)
+    await world.answered(thread, 2, "C0SHARED")
+    await world.choose(waiting, "bob", channel="C0SHARED")
+    await world.answered(waiting, channel="C0SHARED")
+    assert len(world.chats()) == 2
+
+
+async def test_a_move_leaves_alone_what_stands_there_already(world: World) -> None:
+    thread = await world.start("The old place.")
+    await world.answered(thread)
+    await world.idle()
+    copy = "INSERT INTO chats SELECT 'copy', team, 'C0SHARED', thread, owner, title, title_by, provider, model, 0, "
+    await world.execute(copy + "header_ts, context, created_at, updated_at FROM chats")
+    event = {"type": "channel_id_changed", "old_channel_id": "C0GENERAL", "new_channel_id": "C0SHARED"}
+    world.slack.deliver_event(event)
+    await world.until(lambda: any(line["event"] == "channel_moved" for line in world.lines()), "the move")
+    assert sorted(c["channel"] for c in world.chats()) == ["C0GENERAL", "C0SHARED"]
+
+
+# -- "is thinking…" ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
+async def test_thinking_is_renewed_as_long_as_it_lasts_and_gone_at_the_end(
+    worlds: Worlds, monkeypatch: pytest.MonkeyPatch, mode: StreamMode
+) -> None:
+    monkeypatch.setattr(thinking_status, "REFRESH", 0.3)
+    async with worlds(bobbin_stream=mode, limits=Limits(rates=False, status_life=0.5)) as world:
+        world.models.queue(MODEL, ModelScript(["At", " last."], times=(1.6, 1.6)))
+        thread = await world.start("Think it over.")
+        await world.answered(thread)
+        await world.idle()
+        statuses = [text for _, text in world.slack.workspace.thread_state("C0GENERAL", thread).statuses]
+        assert statuses.count(strings.THINKING) >= 4
+        assert "" not in statuses[: statuses.index(strings.THINKING) + 4]
+        assert world.slack.status("general", thread) == ""
+
+
+@pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
+async def test_thinking_is_gone_after_a_failure_a_retry_in_place_and_a_takeover(
+    worlds: Worlds, monkeypatch: pytest.MonkeyPatch, mode: StreamMode
+) -> None:
+    monkeypatch.setattr("handlers.answers.writer.LATE", 1.0)
+    async with worlds(bobbin_stream=mode) as world:
+        world.fail("http", status=401)
+        thread = await world.start("Fail at first.")
+        await world.answered(thread)
+        await world.until(lambda: world.slack.status("general", thread) == "", "gone after the failure")
+
+        world.models.queue(MODEL, ModelScript(["Now", " it works."], times=(0.4, 0.4)))
+        await world.slack.press("alice", world.answers(thread)[0], "retry_answer")
+        await world.until(lambda: world.slack.status("general", thread) == strings.THINKING, "thinking again")
+        await world.until(lambda: world.messages(thread)[1]["status"] == "done", "the answer")
+        await world.until(lambda: world.slack.status("general", thread) == "", "gone after the retry")
+
+        world.models.queue(MODEL, ModelScript(["Never", " said."], first_after=30.0))
+        await world.slack.say("alice", "general", "Be taken over.", thread)
+        await world.until(lambda: world.slack.status("general", thread) == strings.THINKING, "thinking once more")
+        await world.restart(bobbin_grace=0.0)
+        await world.answered(thread, 2)
+        await world.until(lambda: world.slack.status("general", thread) == "", "gone after the takeover")
+
+
+async def test_an_answer_of_a_moment_costs_no_sign_that_it_is_being_written(
+    worlds: Worlds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agent_session, "STOP_AFTER", 3600.0)  # however busy this machine is
+    async with worlds(bobbin_stream=StreamMode.EDIT) as world:
+        await world.answered(await world.start("Be quick."))
+        await world.idle()
+        signs = world.slack.calls_of(agent_session.SESSION)
+        assert [call for call in signs if "title" not in call.args] == []
+
+
+async def test_slacks_own_stop_that_an_ended_process_left_there_goes_with_the_answer(
+    worlds: Worlds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("handlers.answers.writer.LATE", 0.5)
+    monkeypatch.setattr(agent_session, "STOP_AFTER", 0.2)
+    async with worlds(bobbin_stream=StreamMode.EDIT, bobbin_grace=0.0) as world:
+        world.say(LONG, rate=20)
+        world.say("In few words.")
+        thread = await world.start("Be taken over.")
+        await world.until(lambda: world.slack.can_stop("C0GENERAL", thread), "Slack's own Stop")
+        monkeypatch.setattr(agent_session, "STOP_AFTER", 3600.0)
+        await world.restart()
+        assert await world.answered(thread) == ["In few words."]
+        await world.until(lambda: not world.slack.can_stop("C0GENERAL", thread), "the end of Slack's own Stop")
+
+
+@pytest.mark.parametrize(
+    "trouble", [{"mode": "status", "status": 500}, {"mode": "hang", "seconds": 60.0}, {"mode": "lost"}]
+)
+async def test_trouble_with_the_status_holds_up_no_answer(
+    worlds: Worlds, monkeypatch: pytest.MonkeyPatch, trouble: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(agent_session, "PATIENCE", 0.3)
+    monkeypatch.setattr(agent_session, "STOP_AFTER", 0.0)
+    async with worlds(bobbin_stream=StreamMode.EDIT) as world:
+        world.leave_unfinished()  # what could not be taken away goes out by itself
+        for method in (STATUS, "agents.sessions.setStatus"):
+            world.slack.fail(method, times=-1, **trouble)
+        thread = await world.start("First one.")
+        await world.slack.say("alice", "general", "Second one.", thread)
+        assert len(await world.answered(thread, 2)) == 2
+
+
+async def test_a_workspace_without_a_status_is_asked_once(world: World) -> None:
+    world.slack.fail(STATUS, error="unknown_method", times=-1)
+    for _ in range(3):
+        await world.answered(await world.start("Go on."))
+    await world.idle()
+    assert len(world.slack.calls_of(STATUS)) == 1
+
+
+# -- what people think of an answer --------------------------------------------------------------------------------
+
+
+async def test_thumbs_are_kept_for_each_person_and_the_last_one_counts(world: World) -> None:
+    thread = await world.start("Please me.")
+    await world.answered(thread)
+    await world.idle()
+    answer_id = world.ended(thread)[0]["message_id"]
+    for who, value in (("alice", 1), ("bob", -1), ("alice", -1), ("carol", 1), ("carol", 1)):
+        await world.slack.press(who, world.answers(thread)[0], "feedback", f"{answer_id}:{value}")
+    await world.restart()
+    kept = world.rows("SELECT * FROM feedback")
+    assert {(row["user"], row["message_id"]): row["value"] for row in kept} == {
+        ("U0ALICE", answer_id): -1,
+        ("U0BOB", answer_id): -1,
+        ("U0CAROL", answer_id): 1,
+    }
+    assert world.whispers("bob") == [strings.FEEDBACK_THANKS]
+
+
+async def test_the_line_below_tells_model_time_and_tokens(world: World) -> None:
+    world.say("Four words of answer.")
+    thread = await world.start("Count.")
+    await world.answered(thread)
+    (answer,) = world.answers(thread)
+    label, seconds, tokens = below(answer).split(" · ")
+    assert label == "Demo: Quick"
+    assert (seconds.split()[1], tokens.split()[1]) == ("s", "tokens")
+    row = world.ended(thread)[0]
+    assert int(tokens.split()[0].replace(",", "")) == row["prompt_tokens"] + row["completion_tokens"]
+    assert shown(answer) == "Four words of answer."
+
+
+def test_the_line_below_tells_the_cost_where_the_provider_does() -> None:
+    answer = Answer("a", "c", 2, "q", Status.RUNNING, 1)
+    ending = Ending(Status.DONE, "Done.", usage=Usage(1200, 34, cost=0.00213), seconds=2.04)
+    (facts, _) = blocks.answer_footer(answer, ending, "Some model", 3, True)
+    assert facts["elements"][0]["text"] == "Some model · 2.0 s · 1,234 tokens · $0.0021 · 3 messages left"
+
+
+async def test_the_last_ten_messages_are_announced(worlds: Worlds) -> None:
+    async with worlds(bobbin_max_messages=16) as world:
+        thread = await world.start("The first question.")
+        await world.answered(thread)
+        for number in range(2, 9):
+            await world.slack.say("alice", "general", f"Question {number}.", thread)
+            await world.answered(thread, number)
+        told = [re.findall(r"\d+ messages? left", below(message)) for message in world.answers(thread)]
+        assert told == [[], [], *([f"{left} messages left"] for left in (10, 8, 6, 4, 2, 0))]
+
+
+@pytest.mark.parametrize("error", ["user_not_found", "user_is_restricted", "user_disabled"])
+async def test_the_answer_to_somebody_who_was_deactivated_meanwhile_stands_there_for_the_others(
+    world: World, error: str
+) -> None:
+    world.slack.fail("chat.startStream", error=error, times=-1)
+    world.slack.fail("chat.postEphemeral", error="user_not_in_channel", times=-1)
+    world.forgive(error, "user_not_in_channel")
+    world.say("It stands here.")
+    thread = await world.start("Who will read this?")
+    assert await world.answered(thread) == ["It stands here."]

@@ -1,0 +1,297 @@
+"""The shortcuts: a new chat from anywhere, and a question about a message, in its thread."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot import strings
+from bot.sandbox.state.records import Message, View
+from handlers.views import modals, payloads
+from handlers.views.modals import Wanted
+from tests.handlers.conftest import Worlds
+from tests.handlers.sharing import EYE, NOTES, PDF, picture, put, seen, text_sent
+from tests.handlers.test_dialogs import asked, begun, entered, field, opened
+from tests.handlers.world import MODEL, World
+
+
+async def about(world: World, message: Message, user: str = "alice") -> View:
+    """Use "Ask Bobbin about this" on a message; gives the dialog."""
+    await world.slack.shortcut(user, "ask_bobbin", message)
+    return await opened(world, user)
+
+
+def text_of(view: View) -> str:
+    return str(field(view, "bobbin.text").get("initial_value", ""))
+
+
+def notes_of(view: View) -> list[str]:
+    return [e["text"] for block in view.blocks if block["type"] == "context" for e in block["elements"]]
+
+
+def more(text: str) -> dict[str, Any]:
+    """What is entered where the chat has its model already."""
+    return {"bobbin.text": entered(text)["bobbin.text"]}
+
+
+async def test_the_global_shortcut_starts_a_chat_in_the_direct_messages(world: World) -> None:
+    await world.slack.shortcut("alice", "new_chat")
+    view = await opened(world)
+    assert text_of(view) == ""
+    assert field(view, "bobbin.model")["initial_option"]["value"] == f"openai:{MODEL}"
+
+    await world.slack.submit("alice", entered("From anywhere."))
+
+    channel = world.slack.dm("alice")
+    root = await begun(world, channel)
+    await world.answered(root.ts, channel=channel)
+    assert world.slack.ephemerals("alice") == []
+
+
+async def test_a_question_about_a_message_is_asked_in_its_thread_with_the_message_as_context(world: World) -> None:
+    ts = await world.slack.say("bob", "general", "The deploy failed at 3 o'clock.\nAgain.")
+    view = await about(world, world.slack.message("general", ts))
+    assert text_of(view) == "> The deploy failed at 3 o'clock.\n> Again.\n\n"
+
+    await world.slack.submit("alice", entered("> Again.\n\nWhy might that be?"))
+    await world.answered(ts)
+
+    (question,) = asked(world)
+    assert question.thread_ts == ts
+    chat = world.chats()[0]
+    assert (chat["owner"], chat["thread"]) == ("U0ALICE", ts)
+    role, sent = world.requests()[0][-1]
+    assert role == "user"
+    assert "bob: The deploy failed at 3 o'clock.\n  Again." in sent
+    assert sent.endswith("Why might that be?")
+
+    await world.slack.say("bob", "general", "And now?", ts)
+    await world.answered(ts, 2)
+
+
+async def test_people_in_the_quote_have_their_names(world: World) -> None:
+    ts = await world.slack.say("bob", "general", "@carol said so, and <@U0ALICE> too.")
+
+    view = await about(world, world.slack.message("general", ts))
+
+    assert text_of(view) == "> @carol said so, and @alice too.\n\n"
+
+
+async def test_a_message_without_words_leaves_the_field_empty(world: World) -> None:
+    ts = await world.slack.say("bob", "general", " ")
+    view = await about(world, world.slack.message("general", ts))
+    assert (view.definition["title"]["text"], text_of(view)) == (strings.DIALOG_TITLE_ABOUT, "")
+
+
+async def test_inside_a_thread_it_is_the_threads_chat_and_the_whole_thread_is_known(world: World) -> None:
+    root = await world.slack.say("bob", "general", "Shall we move on Thursday?")
+    reply = await world.slack.say("carol", "general", "Friday is better for me.", root)
+    await about(world, world.slack.message("general", reply))
+    await world.slack.submit("alice", entered("What do they want?"))
+    await world.answered(root)
+
+    assert world.chats()[0]["thread"] == root
+    sent = world.requests()[0][-1][1]
+    assert sent.index("Shall we move on Thursday?") < sent.index("Friday is better for me.")
+
+
+async def test_where_a_chat_is_already_it_becomes_the_next_message_without_another_model(world: World) -> None:
+    thread = await world.start("What is a loom?", user="bob", model="demo/storyteller")
+    await world.answered(thread)
+    view = await about(world, world.answers(thread)[0])
+
+    assert [block["block_id"] for block in view.blocks if block["type"] == "input"] == ["bobbin.text"]
+    await world.slack.submit("alice", more("And who invented it?"))
+    await world.answered(thread, 2)
+    await world.idle()
+
+    assert len(world.chats()) == len(world.headers(thread)) == 1
+    assert [m["author"] for m in world.messages(thread) if m["role"] == "user"] == ["U0BOB", "U0ALICE"]
+    assert {a.model for a in world.models.asked()} == {"demo/storyteller"}
+
+
+async def test_a_full_chat_says_so_in_the_dialog(worlds: Worlds) -> None:
+    async with worlds(bobbin_max_messages=2) as world:
+        thread = await world.start("The first and last.")
+        await world.answered(thread)
+        await about(world, world.answers(thread)[0])
+
+        assert await world.slack.submit("alice", more("More?")) == {"bobbin.text": strings.LIMIT_REACHED}
+        assert asked(world) == []
+
+
+async def test_a_chat_that_begins_while_the_dialog_is_open_takes_the_question(world: World) -> None:
+    root = await world.slack.say("bob", "general", "Something to talk about.")
+    await about(world, world.slack.message("general", root))
+    await world.ask("I was first.", user="bob", thread=root)
+    await world.choose(root, "bob", "demo/storyteller")
+    await world.answered(root)
+
+    assert await world.slack.submit("alice", entered("I was second.")) == {}
+    await world.answered(root, 2)
+
+    assert len(world.chats()) == 1
+    assert {a.model for a in world.models.asked()} == {"demo/storyteller"}
+
+
+async def test_what_is_said_while_the_dialogs_question_is_being_posted_is_answered_too(world: World) -> None:
+    root = await world.slack.say("bob", "general", "Something to talk about.")
+    await about(world, world.slack.message("general", root))
+    posting = world.slack.fail("chat.postMessage", "slow", seconds=0.7)
+    await world.slack.submit("alice", entered("From the dialog."))
+    await world.until(lambda: posting.hits, "the question is on its way")
+    await world.slack.say("alice", "general", f"<@{world.slack.bot_user.id}> From the thread.", root)
+    await world.answered(root, 2)
+    await world.until(lambda: world.headers(root), "the header")
+    await world.idle()
+
+    assert len(world.chats()) == len(world.headers(root)) == 1
+    said = [m["text"] for m in world.messages(root) if m["role"] == "user"]
+    assert sorted(said) == ["From the dialog.", "From the thread."]
+
+
+async def test_where_the_bot_is_not_it_goes_to_the_direct_messages_with_the_quote(world: World) -> None:
+    world.forgive("not_in_channel")
+    ts = await world.slack.say("bob", "watercooler", "The coffee machine is broken.")
+    view = await about(world, world.slack.message("watercooler", ts))
+
+    await world.slack.submit("alice", entered(text_of(view) + "What now?"))
+
+    channel = world.slack.dm("alice")
+    root = await begun(world, channel)
+    await world.answered(root.ts, channel=channel)
+    assert world.requests()[0][-1] == ("user", "> The coffee machine is broken.\n\nWhat now?")
+    assert [m.user for m in world.slack.thread("watercooler", ts)] == ["U0BOB"]
+
+
+async def test_the_files_of_the_message_go_along(world: World) -> None:
+    ts = await put(world, "Who is that?", picture("cat.png"), NOTES, user="bob")
+    view = await about(world, world.slack.message("general", ts))
+    assert strings.DIALOG_FILES.format(names="cat.png and notes.txt") in notes_of(view)
+
+    eye = {"text": {"type": "plain_text", "text": "Demo: Eye"}, "value": f"openai:{EYE}"}
+    await world.slack.submit("alice", entered("Who is it?", eye))
+    await world.answered(ts)
+
+    (question,) = asked(world)
+    assert strings.ASKED_WITH.format(names="cat.png and notes.txt") in question.text
+    assert seen(world) == [("PNG", (60, 40))]
+    assert text_sent(world).endswith("Who is it?\n\nAttached: notes.txt\n```txt\nGrüße\nline two\n```")
+
+
+async def test_files_go_along_to_a_chat_that_is_there_and_are_missed_where_the_bot_may_not_look(world: World) -> None:
+    thread = await world.start("The first question.", model=EYE)
+    await world.answered(thread)
+    ts = await put(world, f"<@{world.slack.user('carol').id}> look", picture(), thread=thread, user="bob")
+    await about(world, world.slack.message("general", ts))
+    await world.slack.submit("alice", more("What is on it?"))
+    await world.answered(thread, 2)
+    assert seen(world) == [("PNG", (60, 40))]
+
+    world.forgive("not_in_channel", "file_not_found")
+    ts = await world.slack.say("bob", "watercooler", "And this?", files=[NOTES])
+    await about(world, world.slack.message("watercooler", ts))
+    await world.slack.submit("alice", entered("What is it?"))
+    channel = world.slack.dm("alice")
+    root = await begun(world, channel)
+    await world.answered(root.ts, channel=channel)
+    unseen = strings.file_problem("gone", "notes.txt")  # Slack gives away no files of channels where the bot is not
+    await world.until(lambda: world.whispers("alice", channel) == [unseen], "the word about the file")
+
+
+async def test_a_file_of_the_message_that_cannot_be_used_is_told_about_and_the_question_answered(world: World) -> None:
+    ts = await put(world, "The report.", PDF, user="bob")
+    await about(world, world.slack.message("general", ts))
+    await world.slack.submit("alice", entered("What does it say?"))
+    await world.answered(ts)
+    await world.until(lambda: world.whispers("alice") == [strings.file_problem("kind", "report.pdf")], "the word")
+
+
+async def test_a_message_longer_than_the_field_is_quoted_in_part_and_leaves_room(world: World) -> None:
+    ts = await world.slack.say("bob", "general", "A very long story. " * 500)
+
+    view = await about(world, world.slack.message("general", ts))
+
+    assert len(text_of(view)) < 2100
+    assert text_of(view).endswith("…\n\n")
+
+
+async def test_a_message_that_is_gone_meanwhile_does_not_lose_the_question(world: World) -> None:
+    world.forgive("thread_not_found", "message_not_found", "invalid_thread_ts", "cannot_reply_to_message")
+    ts = await world.slack.say("bob", "general", "Soon I shall be gone.")
+    await about(world, world.slack.message("general", ts))
+    await world.slack.delete("bob", "general", ts)
+
+    await world.slack.submit("alice", entered("Where has it gone?"))
+
+    await world.until(lambda: len(world.rows("SELECT 1 FROM answers WHERE state = 'ended'")) == 1, "an answer")
+
+
+# -- what travels in the dialog ------------------------------------------------------------------------------------
+
+
+_file = st.tuples(st.from_regex(r"F[A-Z0-9]{8,12}", fullmatch=True), st.text(max_size=60))
+
+
+@given(st.text(max_size=300), st.text(max_size=30), st.text(max_size=1500), st.lists(_file, max_size=10))
+def test_a_place_survives_the_dialog(channel: str, thread: str, url: str, files: list[tuple[str, str]]) -> None:
+    wanted = Wanted(channel, thread, url, tuple(files))
+
+    dumped = wanted.dump()
+
+    assert len(dumped) <= 3000 or len(json.dumps([channel, thread])) > 2500
+    found = Wanted.load(dumped)
+    assert [id for id, _ in found.files] == [id for id, _ in files]
+    assert found.files == wanted.files or {name for _, name in found.files} == {""}
+    assert (found.channel, found.thread) == (channel, thread)
+    assert found.response_url in (url, "")
+
+
+@given(st.text(max_size=6000))
+def test_a_quote_is_a_quote_and_leaves_room(text: str) -> None:
+    quoted = modals.quote(text)
+
+    assert len(quoted) <= 3000
+    assert all(line.startswith(">") or not line for line in quoted.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ({"text": "a &lt; b &amp; <@U0BOB|bob> in <#C1|here>"}, "a < b & @bob in #here"),
+        ({"text": "", "attachments": [{"fallback": "An alert"}]}, "An alert"),
+        ({"text": "", "attachments": [{}, {"text": "Details"}]}, "Details"),
+        ({}, ""),
+    ],
+)
+def test_the_text_of_a_message_is_what_people_read(message: dict[str, Any], expected: str) -> None:
+    body = {"message": {"ts": "1.2", **message}, "channel": {"id": "C1"}}
+
+    assert payloads.message_of(body, "U0BOT") == payloads.About("C1", "1.2", expected)
+
+
+_NAMES = (modals.MODEL_BLOCK, modals.DIALOG_MODEL, modals.TEXT_BLOCK, modals.DIALOG_TEXT)
+_chosen = st.none() | st.fixed_dictionaries({"value": st.text(max_size=80)})
+_entry = st.none() | st.fixed_dictionaries({}, optional={"value": st.none() | st.text(), "selected_option": _chosen})
+
+
+@given(st.dictionaries(st.sampled_from(_NAMES), st.none() | st.dictionaries(st.sampled_from(_NAMES), _entry)))
+def test_a_submission_is_read_whatever_was_filled_in(values: dict[str, Any]) -> None:
+    view = {**modals.dialog(Wanted("C1", "1.2")), "id": "V1", "state": {"values": values}}
+
+    read = payloads.submission({"view": view, "user": {"id": "U1"}})
+
+    assert (read.dialog, read.user, read.wanted, read.has_menu) == ("V1", "U1", Wanted("C1", "1.2"), True)
+    assert read.text == read.text.strip()
+
+
+def test_elements_of_the_dialog_are_found_by_their_names() -> None:
+    """What is read from a submission is what the dialog asks for."""
+    view = modals.dialog(Wanted("C1"))
+    ids = {block["block_id"]: block["element"]["action_id"] for block in view["blocks"] if block["type"] == "input"}
+
+    assert ids == {modals.MODEL_BLOCK: modals.DIALOG_MODEL, modals.TEXT_BLOCK: modals.DIALOG_TEXT}

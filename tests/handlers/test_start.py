@@ -1,0 +1,395 @@
+"""A mention becomes a menu, a choice becomes a chat."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from pydantic import SecretStr
+
+from bot import strings
+from bot.sandbox.models.demo import DEMO_MODELS, DemoModel, quick
+from bot.sandbox.models.server import ModelServer
+from tests.handlers.conftest import Worlds
+from tests.handlers.world import MODEL, World, below, elements, methods, options_of
+
+
+async def test_a_mention_is_answered_by_a_menu_and_the_choice_by_the_model(world: World) -> None:
+    """The chat is there only once a model is chosen."""
+    world.say("Forty-two, of course.")
+    thread = await world.ask("What is the answer to everything?")
+    assert world.chats() == []
+
+    await world.choose(thread)
+
+    assert await world.answered(thread) == ["Forty-two, of course."]
+    chat = world.chats()[0]
+    assert (chat["owner"], chat["channel"], chat["thread"]) == ("U0ALICE", "C0GENERAL", thread)
+    assert [(m["number"], m["role"], m["text"]) for m in world.messages(thread)] == [
+        (1, "user", "What is the answer to everything?"),
+        (2, "assistant", "Forty-two, of course."),
+    ]
+
+
+async def test_the_menu_lists_the_models_at_once_in_groups(world: World) -> None:
+    """An external select that asks for no letters, with the preselected model's name on the button."""
+    thread = await world.ask("Which ones are there?")
+    menu = world.menus(thread)[0]
+
+    (select,) = elements(menu, "model_menu")
+    assert (select["type"], select["min_query_length"]) == ("external_select", 0)
+    assert select["initial_option"]["value"] == f"openai:{MODEL}"
+    assert elements(menu, "start_chat")[0]["text"]["text"] == "Start with Demo: Quick"
+    groups = (await world.slack.menu("alice", menu, "model_menu"))["option_groups"]
+    assert [group["label"]["text"] for group in groups] == ["OpenAI-compatible"]
+    assert [option["text"]["text"] for option in groups[0]["options"]] == [model.label for model in DEMO_MODELS]
+
+
+def crowd(count: int) -> ModelServer:
+    named = [DemoModel(f"maker{n % 7}/model-{n:03}", f"Maker {n % 7}: Model {n:03}", quick) for n in range(count)]
+    longest = DemoModel("maker/" + "very-" * 40 + "long", "A name " + "that goes on and on " * 8, quick)
+    return ModelServer([*named, longest], words_per_second=5000.0)
+
+
+async def test_any_of_420_models_is_found_by_typing(worlds: Worlds) -> None:
+    """The menu never shows more than Slack takes, and what is typed is looked for among all of them."""
+    async with worlds(models=crowd(420)) as world:
+        thread = await world.ask("Find me one.")
+        menu = world.menus(thread)[0]
+
+        everything = options_of(await world.slack.menu("alice", menu, "model_menu"))
+        assert len(everything) == 100
+        found = options_of(await world.slack.menu("alice", menu, "model_menu", "model 417"))
+        assert [option["text"]["text"] for option in found] == ["Maker 4: Model 417"]
+        assert options_of(await world.slack.menu("alice", menu, "model_menu", "nothing like it")) == []
+
+        await world.slack.choose("alice", menu, "model_menu", "openai:maker4/model-417", "417")
+        await world.answered(thread)
+        assert world.models.asked()[0].model == "maker4/model-417"
+
+
+async def test_a_model_whose_name_is_longer_than_slack_allows_can_be_chosen(worlds: Worlds) -> None:
+    async with worlds(models=crowd(3)) as world:
+        thread = await world.ask("The long one, please.")
+        menu = world.menus(thread)[0]
+        (option,) = options_of(await world.slack.menu("alice", menu, "model_menu", "goes on"))
+
+        await world.slack.choose("alice", menu, "model_menu", option["value"])
+
+        await world.answered(thread)
+        assert world.models.asked()[0].model == "maker/" + "very-" * 40 + "long"
+
+
+async def test_the_button_starts_with_the_preselected_model(world: World) -> None:
+    thread = await world.ask("Go on.")
+
+    await world.slack.press("alice", world.menus(thread)[0], "start_chat")
+
+    await world.answered(thread)
+    assert [asked.model for asked in world.models.asked()] == [MODEL]
+
+
+async def test_only_the_person_who_asked_may_choose(world: World) -> None:
+    """The others are told so, and nobody else sees it."""
+    thread = await world.ask("A private matter.")
+    menu = world.menus(thread)[0]
+
+    await world.slack.choose("bob", menu, "model_menu", f"openai:{MODEL}")
+    await world.slack.press("carol", menu, "start_chat")
+
+    said = strings.NOT_YOURS.format(user="U0ALICE")
+    await world.until(lambda: world.whispers("bob") == [said], "the word to Bob")
+    await world.until(lambda: world.whispers("carol") == [said], "the word to Carol")
+    assert world.whispers("alice") == []
+    assert world.chats() == []
+    assert world.models.asked() == []
+
+    await world.choose(thread)
+    assert len(await world.answered(thread)) == 1
+
+
+async def test_an_unanswered_menu_leaves_no_chat(world: World) -> None:
+    thread = await world.ask("Never mind.")
+    await world.slack.say("bob", "general", "What is this?", thread)
+    await world.slack.say("alice", "general", "I have changed my mind.", thread)
+    await world.idle()
+
+    assert (world.chats(), world.models.asked(), len(world.replies(thread))) == ([], [], 1)
+
+
+async def test_the_menu_becomes_the_header_and_the_answer_has_a_message_of_its_own(world: World) -> None:
+    world.entitle(None)
+    world.say("Short and sweet.")
+    thread = await world.ask("Say something.")
+    menu = world.menus(thread)[0]
+    await world.choose(thread)
+    await world.answered(thread)
+    await world.idle()
+
+    header, answer = world.replies(thread)
+    assert header.ts == menu.ts
+    assert elements(header, "model_menu") == []
+    assert header.text == "*New conversation*\nDemo: Quick · started by <@U0ALICE>"
+    assert elements(header, "stop_answer")[0]["text"]["text"] == "Stop"
+    assert answer.text == "Short and sweet."
+    assert below(answer).startswith("Demo: Quick · ")
+    assert " s · " in below(answer)
+    assert below(answer).endswith(" tokens")
+    assert elements(answer, "feedback")
+
+
+async def test_the_answer_is_streamed_natively_in_chunks(world: World) -> None:
+    """Start with the first words, append, stop with what remains; for the person who asked, in their workspace."""
+    text = " ".join(f"word{n}" for n in range(60))
+    world.say(text, rate=60)
+    thread = await world.start("Count to sixty.")
+    await world.answered(thread)
+
+    (answer,) = world.answers(thread)
+    calls = [call for call in world.slack.calls if call.method.endswith("Stream")]
+    assert methods(calls)[0] == "chat.startStream"
+    assert methods(calls)[-1] == "chat.stopStream"
+    assert set(methods(calls)[1:-1]) == {"chat.appendStream"}
+    assert all("markdown_text" not in call.args for call in calls)
+    start = calls[0].args
+    assert (start["recipient_user_id"], start["recipient_team_id"]) == ("U0ALICE", world.slack.workspace.team_id)
+    chunks = [chunk for call in calls for chunk in call.args.get("chunks", ())]
+    assert "".join(chunk["text"] for chunk in chunks) == text == answer.text
+    assert len(answer.states) >= 4
+
+
+async def test_a_second_press_starts_nothing_more(world: World) -> None:
+    world.say("Once.", rate=20)
+    thread = await world.ask("Only once, please.")
+    menu = world.menus(thread)[0]
+
+    await asyncio.gather(*(world.slack.press("alice", menu, "start_chat") for _ in range(3)))
+
+    assert await world.answered(thread) == ["Once."]
+    await world.idle()
+    assert (len(world.chats()), len(world.models.asked())) == (1, 1)
+
+
+# -- a mention without a word --------------------------------------------------------------------------------------
+
+
+async def test_a_mention_without_text_asks_for_the_question_first(world: World) -> None:
+    """Question, then choice."""
+    thread = await world.ask("")
+    assert strings.MENU_ASKS in world.menus(thread)[0].text
+    await world.slack.say("bob", "general", "May I ask something too?", thread)
+    reply = await world.slack.say("alice", "general", "How tall is the moon?", thread)
+    await world.until(lambda: world.rows("SELECT 1 FROM questions WHERE source = ?", reply), "the question is known")
+    assert world.chats() == []
+
+    await world.choose(thread)
+    await world.answered(thread)
+
+    assert [text for role, text in world.requests()[0] if role == "user"] == ["How tall is the moon?"]
+
+
+async def test_a_mention_without_text_waits_for_the_question_after_the_choice(world: World) -> None:
+    """Choice, then question."""
+    thread = await world.ask("")
+    await world.choose(thread)
+    await world.until(lambda: strings.WAITING_FOR_TEXT in world.replies(thread)[0].text, "it asks for the question")
+    assert world.chats() == []
+
+    await world.slack.say("bob", "general", "Not mine to ask.", thread)
+    await world.slack.say("alice", "general", "How tall is the moon?", thread)
+    await world.answered(thread)
+
+    assert [text for role, text in world.requests()[0] if role == "user"] == ["How tall is the moon?"]
+    await world.until(lambda: world.header(thread).ts == world.replies(thread)[0].ts, "the header")
+    assert len(world.headers(thread)) == 1
+
+
+async def test_the_question_that_follows_may_mention_bobbin_too_and_is_asked_once(world: World) -> None:
+    """Slack tells of each mention in two events, in any order."""
+    world.slack.feed.quirks.mention_order = "message_first"
+    thread = await world.ask("")
+    await world.slack.say("alice", "general", f"<@{world.slack.bot_user.id}> How tall is the moon?", thread)
+    await world.idle()
+    assert (len(world.menus(thread)), len(world.rows("SELECT 1 FROM questions"))) == (1, 1)
+
+    await world.choose(thread)
+    await world.answered(thread)
+    await world.idle()
+
+    assert [m["text"] for m in world.messages(thread) if m["role"] == "user"] == ["How tall is the moon?"]
+    assert (len(world.menus(thread)), len(world.headers(thread))) == (0, 1)
+
+
+async def test_a_question_filled_in_survives_a_restart_between_choice_and_text(world: World) -> None:
+    thread = await world.ask("")
+    await world.choose(thread)
+    await world.until(lambda: strings.WAITING_FOR_TEXT in world.replies(thread)[0].text, "it asks for the question")
+
+    await world.restart()
+    await world.slack.say("alice", "general", "How tall is the moon?", thread)
+
+    assert len(await world.answered(thread)) == 1
+    assert len(world.menus(thread)) == 0
+
+
+# -- in a thread of people -----------------------------------------------------------------------------------------
+
+
+async def test_a_mention_in_a_thread_of_people_brings_the_thread_along(world: World) -> None:
+    """What was said before goes to the model as context, with names; later words of people are replies."""
+    thread = await world.slack.say("bob", "general", "The boiler is broken again.")
+    await world.slack.say("carol", "general", "It drips since Monday.", thread)
+    mention = await world.ask("what should we do?", user="alice", thread=thread)
+    await world.choose(thread)
+    await world.answered(thread)
+
+    assert mention != thread
+    request = world.requests()[0]
+    assert [role for role, _ in request] == ["system", "user"]
+    told = request[1][1]
+    assert told.index("bob: The boiler is broken again.") < told.index("carol: It drips since Monday.")
+    assert told.index("carol") < told.index("what should we do?")
+
+    await world.slack.say("bob", "general", "And who pays?", thread)
+    await world.answered(thread, 2)
+    assert [role for role, _ in world.requests()[1]] == ["system", "user", "assistant", "user"]
+    assert world.requests()[1][3][1] == "bob: And who pays?"
+
+
+async def test_two_people_ask_in_one_thread_and_both_are_answered_in_one_chat(world: World) -> None:
+    thread = await world.slack.say("dan", "general", "Discuss.")
+    await world.ask("first question of the two", user="alice", thread=thread)
+    await world.slack.say("bob", "general", f"<@{world.slack.bot_user.id}> second question of the two", thread)
+    await world.until(lambda: len(world.menus(thread)) == 2, "a menu for each")
+    first, second = world.menus(thread)
+
+    await world.slack.press("alice", first, "start_chat")
+    await world.slack.press("bob", second, "start_chat")
+    await world.answered(thread, 2)
+
+    assert len(world.chats()) == 1
+    assert [m["text"] for m in world.messages(thread) if m["role"] == "user"] == [
+        "first question of the two",
+        "second question of the two",
+    ]
+
+
+# -- which model is preselected ------------------------------------------------------------------------------------
+
+
+def preselected(world: World, thread: str, channel: str = "general") -> str:
+    value: str = elements(world.menus(thread, channel)[-1], "model_menu")[0]["initial_option"]["value"]
+    return value
+
+
+async def test_the_model_chosen_last_is_preselected_next_time_for_that_person_alone(world: World) -> None:
+    thread = await world.start("A story, please.", model="demo/storyteller")
+    await world.answered(thread)
+
+    assert preselected(world, await world.ask("Another one.")) == "openai:demo/storyteller"
+    assert preselected(world, await world.ask("What is it?", user="bob")) == "openai:demo/quick"
+
+
+async def test_the_operators_default_is_preselected_for_newcomers(worlds: Worlds) -> None:
+    async with worlds(bobbin_default_model="demo/markdown") as world:
+        assert preselected(world, await world.ask("Hello there, you.")) == "openai:demo/markdown"
+
+
+async def test_ones_own_default_comes_before_the_last_choice_and_always_skips_the_menu(world: World) -> None:
+    thread = await world.start("A story, please.", model="demo/storyteller")
+    await world.answered(thread)
+    people = "UPDATE people SET default_model = 'openai:demo/markdown', always = ? WHERE user = 'U0ALICE'"
+    await world.execute(people, 0)
+    assert preselected(world, await world.ask("Which one now?")) == "openai:demo/markdown"
+
+    await world.execute(people, 1)
+    thread = await world.slack.say("alice", "general", f"<@{world.slack.bot_user.id}> No menu, please.")
+    await world.answered(thread)
+    await world.idle()
+
+    assert world.models.asked()[-1].model == "demo/markdown"
+    assert (len(world.headers(thread)), len(world.menus(thread))) == (1, 0)
+
+
+# -- where ---------------------------------------------------------------------------------------------------------
+
+
+async def test_a_direct_message_starts_a_chat_in_its_thread(world: World) -> None:
+    channel = world.slack.dm("alice")
+    thread = await world.slack.say("alice", channel, "Between the two of us.")
+    await world.until(lambda: world.menus(thread, channel), "the menu")
+
+    await world.choose(thread, channel=channel)
+    await world.answered(thread, channel=channel)
+    await world.slack.say("alice", channel, "And one more thing.", thread)
+    await world.answered(thread, 2, channel)
+
+    assert [len(request) for request in world.requests()] == [2, 4]
+
+
+@pytest.mark.parametrize("kind", ["group", "mpim"])
+async def test_private_channels_and_group_messages_work_like_channels(world: World, kind: str) -> None:
+    bot = world.slack.bot_user.id
+    if kind == "group":
+        channel = "leads"
+    else:
+        people = [world.slack.user(name).id for name in ("alice", "bob")]
+        channel = world.slack.workspace.direct([*people, bot]).id
+    unasked = await world.slack.say("bob", channel, "Just between us people.")
+    thread = await world.ask("And now with you.", channel=channel)
+    await world.choose(thread, channel=channel)
+    await world.answered(thread, channel=channel)
+    await world.slack.say("bob", channel, "I reply without a mention.", thread)
+    await world.answered(thread, 2, channel)
+
+    assert world.replies(unasked, channel) == []
+    assert len(world.answers(thread, channel)) == 2
+
+
+# -- many providers ------------------------------------------------------------------------------------------------
+
+
+async def test_a_provider_that_is_down_does_not_take_the_menu_down(worlds: Worlds) -> None:
+    """The other's models are offered and answer."""
+    async with worlds(venice_api_key=SecretStr("sk-of-nobody"), venice_base_url="http://127.0.0.1:9/v1") as world:
+        thread = await world.ask("Is anybody there?")
+        groups = (await world.slack.menu("alice", world.menus(thread)[0], "model_menu"))["option_groups"]
+        assert "OpenAI-compatible" in [group["label"]["text"] for group in groups]
+
+        await world.choose(thread)
+        assert len(await world.answered(thread)) == 1
+
+
+async def test_only_the_settings_say_who_the_bot_is(worlds: Worlds, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bolt would read these itself: complain of one, and keep installations in files because of the others."""
+    for name in ("SLACK_BOT_TOKEN", "SLACK_CLIENT_ID", "SLACK_CLIENT_SECRET", "SLACK_SIGNING_SECRET"):
+        monkeypatch.setenv(name, "something-else")
+    async with worlds() as world:
+        await world.answered(await world.start("Hello"))
+        assert [line for line in world.lines() if line["logger"].startswith("slack_bolt")] == []
+
+
+async def test_a_menu_that_a_killed_process_left_standing_becomes_the_header(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed between storing the chat and drawing its header; and no title comes that would draw it again."""
+    monkeypatch.setattr("handlers.threads.model_menu.YOUNG", 0.0)
+    world.entitle(None)
+    world.say("The answer.")
+    thread = await world.ask("Who turns my menu into a header?")
+    world.slack.fail("chat.update", "status", status=503, times=-1)
+    await world.choose(thread)
+    await world.answered(thread)
+    await world.stop_bot()
+    assert (len(world.menus(thread)), world.headers(thread)) == (1, [])
+
+    world.slack.faults.clear()
+    await world.start_bot()
+    await world.until(lambda: world.headers(thread), "the header")
+    await world.idle()
+    assert (len(world.menus(thread)), len(world.headers(thread))) == (0, 1)
+    assert [row["state"] for row in world.rows("SELECT state FROM questions")] == ["shown"]
+    drawn = len(world.slack.calls_of("chat.update"))
+    await world.restart()
+    await world.idle()
+    assert len(world.slack.calls_of("chat.update")) == drawn

@@ -1,0 +1,167 @@
+"""An answer that another process takes over while the first one is not quite gone: it stands once, and whole."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from bot.config import StreamMode
+from bot.observability import Metrics
+from bot.sandbox.limits import Limits
+from bot.sandbox.server import Sandbox
+from handlers.client.web_api import Slack, Unsure
+from handlers.rate_limits.dispatcher import Desk
+from handlers.transport.socket_mode import new_client, new_session
+from tests.handlers.conftest import Worlds
+from tests.handlers.world import World, elements
+
+TEXT = " ".join(f"Word{n} and q{n}." for n in range(45))
+LONG = " ".join(f"Word{n} and q{n}." for n in range(900))
+
+
+@pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
+async def test_who_has_lost_an_answer_notices_before_its_next_call(
+    worlds: Worlds, monkeypatch: pytest.MonkeyPatch, mode: StreamMode
+) -> None:
+    """Nothing renews here but doubt: as long as the lease holds the answer goes on, and then nothing is called."""
+    monkeypatch.setattr("bot.answers.recovery.RENEW_EVERY", 3600.0)
+    monkeypatch.setattr("bot.answers.recovery.SWEEP_EVERY", 3600.0)
+    monkeypatch.setattr("bot.answers.lease.SURE", 0.3)
+    monkeypatch.setattr("handlers.answers.writer.LATE", 1.0)
+    async with worlds(bobbin_stream=mode) as world:
+        world.say(TEXT, rate=25)
+        world.say(TEXT)
+        thread = await world.start("Say it.")
+        await world.until(lambda: len(world.answers(thread)[0].states) > 3, "it grows")
+        await world.execute("UPDATE answers SET owner = 'other', lease_until = '2099-01-01 00:00:00.000000'")
+        await asyncio.sleep(0.4)  # whatever is called in this time begins while nobody can have taken over
+        calls = len(world.slack.calls)
+        await asyncio.sleep(2.0)
+        assert len(world.slack.calls) == calls
+        assert world.rows("SELECT owner, state FROM answers") == [{"owner": "other", "state": "running"}]
+        await world.execute("UPDATE answers SET owner = NULL, lease_until = '2001-01-01 00:00:00.000000'")
+        await world.restart()
+        assert await world.answered(thread) == [TEXT]
+
+
+async def test_a_call_that_was_begun_in_time_does_not_leave_too_late() -> None:
+    """Between the first look and the first byte the process may stand still, so it looks again."""
+    asked: list[int] = []
+
+    async def until_lost() -> None:
+        asked.append(len(asked))
+        if len(asked) > 1:
+            raise asyncio.CancelledError
+
+    async with Sandbox(limits=Limits.off()) as sandbox, new_session() as session:
+        client = new_client(sandbox.bot_token, sandbox.api_url, session)
+        slack = Slack(client, team="T1", bot_user="U1", desk=Desk(), metrics=Metrics(), session=session)
+        with pytest.raises(Unsure):
+            await slack.guarded(until_lost).call("chat.postMessage", channel="C0GENERAL", text="Too late.")
+        assert asked == [0, 1]
+        await slack.call("chat.postMessage", channel="C0GENERAL", text="In time.")
+        assert [call.args["text"] for call in sandbox.calls_of("chat.postMessage")] == ["In time."]
+
+
+@pytest.mark.parametrize(
+    ("mode", "method"), [(StreamMode.NATIVE, "chat.startStream"), (StreamMode.EDIT, "chat.postMessage")]
+)
+async def test_what_a_process_had_asked_for_before_it_ended_does_not_stay(
+    worlds: Worlds, monkeypatch: pytest.MonkeyPatch, mode: StreamMode, method: str
+) -> None:
+    """The one that takes over looks, finds nothing and begins a message; then the first one's appears."""
+    monkeypatch.setattr("handlers.answers.writer.LATE", 4.0)
+    monkeypatch.setattr("handlers.answers.writer.LAST_CALL", 0.1)
+    async with worlds(bobbin_stream=mode, bobbin_grace=0.0) as world:
+        world.forgive("message_not_in_streaming_state")
+        world.reply_to({"Say it.": TEXT})
+        thread = await world.ask("Say it.")
+        fault = world.slack.fail(method, "slow", seconds=3.0)
+        await world.choose(thread)
+        await world.until(lambda: fault.hits, "the first message is on its way")
+        await _fall_silent(world)
+        assert await world.answered(thread) == [TEXT]
+        assert len(world.answers(thread)) == 1
+        assert len(world.slack.calls_of("chat.delete")) == 1
+
+
+@pytest.mark.parametrize(("text", "rate"), [(TEXT, 25), (LONG, 900)], ids=["one message", "the second message"])
+async def test_what_a_process_was_writing_when_it_ended_does_not_replace_what_the_next_one_wrote(
+    worlds: Worlds, monkeypatch: pytest.MonkeyPatch, text: str, rate: int
+) -> None:
+    monkeypatch.setattr("handlers.answers.writer.LATE", 3.0)
+    monkeypatch.setattr("handlers.answers.writer.LAST_CALL", 0.1)
+    async with worlds(bobbin_stream=StreamMode.EDIT, bobbin_grace=0.0) as world:
+        world.say(text, rate=rate)
+        world.say(text)
+        thread = await world.start("Say it.")
+        count = 1 if text is TEXT else 2
+        *_, last = await world.until(lambda: world.answers(thread)[count - 1 :], "the first words")
+        fault = world.slack.fail("chat.update", "slow", ts=last.ts, seconds=2.0)
+        await world.until(lambda: fault.hits, "an edit is on its way")
+        await _fall_silent(world)
+        assert " ".join("".join(await world.answered(thread)).split()) == text
+        footers = [bool(elements(message, "feedback")) for message in world.answers(thread)]
+        assert footers == [False] * (count - 1) + [True]
+
+
+async def _fall_silent(world: World) -> None:
+    """The process ends and gives nothing back; the next one finds that its leases have lapsed."""
+    await world.stop_bot()
+    await world.execute(
+        "UPDATE answers SET owner = 'elsewhere:1:00000000', lease_until = '2001-01-01 00:00:00.000000' "
+        "WHERE state = 'running'"
+    )
+    await world.start_bot()
+
+
+@pytest.mark.parametrize(
+    ("mode", "method"), [(StreamMode.NATIVE, "chat.startStream"), (StreamMode.EDIT, "chat.postMessage")]
+)
+async def test_a_process_that_ends_tells_the_next_one_of_the_message_it_was_just_making(
+    worlds: Worlds, monkeypatch: pytest.MonkeyPatch, mode: StreamMode, method: str
+) -> None:
+    monkeypatch.setattr("handlers.answers.writer.LATE", 0.0)
+    async with worlds(bobbin_stream=mode, bobbin_grace=0.0) as world:
+        world.reply_to({"Say it.": TEXT})
+        thread = await world.ask("Say it.")
+        fault = world.slack.fail(method, "slow", seconds=1.5)
+        await world.choose(thread)
+        await world.until(lambda: fault.hits, "the first message is on its way")
+        await world.restart()
+        assert await world.answered(thread) == [TEXT]
+        await world.until(lambda: any(c.duration > 1.0 for c in world.slack.calls_of(method)), "that message is made")
+        assert len(world.answers(thread)) == 1
+        assert world.slack.calls_of("chat.delete") == []
+
+
+async def test_a_process_that_ends_while_the_last_words_wait_leaves_them_to_the_next(worlds: Worlds) -> None:
+    async with worlds(bobbin_grace=0.0) as world:
+        world.forgive("message_not_in_streaming_state")
+        fault = world.slack.fail("chat.stopStream", "ratelimited", retry_after=2)
+        world.say(TEXT)
+        thread = await world.start("Say it.")
+        await world.until(lambda: fault.hits, "the end is to be shown")
+        await world.restart()
+        assert await world.answered(thread) == [TEXT]
+        (answer,) = world.answers(thread)
+        assert elements(answer, "feedback")
+
+
+async def test_a_menu_that_a_process_had_asked_for_before_it_ended_does_not_stay(
+    worlds: Worlds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("handlers.threads.model_menu.LATE", 8.0)
+    monkeypatch.setattr("handlers.threads.recovery.EVERY", 0.3)
+    async with worlds() as world:
+        world.say(TEXT)
+        fault = world.slack.fail("chat.postMessage", "slow", seconds=7.0)
+        thread = await world.slack.say("alice", "general", f"<@{world.slack.bot_user.id}> Say it.")
+        await world.until(lambda: fault.hits, "the menu is on its way")
+        await world.restart()
+        await world.until(lambda: len(world.menus(thread)) == 2, "the next one's menu, and the first one's")
+        await world.until(lambda: len(world.menus(thread)) == 1, "one is left")
+        await world.choose(thread)
+        assert await world.answered(thread) == [TEXT]
+        assert (len(world.menus(thread)), len(world.headers(thread))) == (0, 1)

@@ -1,0 +1,68 @@
+"""A provider at a rude server, and what it makes of one answer."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import httpx
+
+from bot.domain import Event, ModelRef, Role, Token
+from bot.errors import ProviderError
+from bot.providers.base import Kind, ProviderSettings, Request, Turn
+from bot.providers.openai_compatible import OpenAICompatible
+from bot.providers.registry import new_provider
+from bot.providers.transport import new_client
+from tests.providers.rude_server import Manners, RudeServer
+
+KEY = "sk-verysecretkey-0123456789"
+
+
+class Talk:
+    """`silence`: seconds without a byte, `connecting`: seconds for a connection, until it is given up."""
+
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        self._client = client
+
+    def provider(
+        self, url: str, kind: Kind = "openai", silence: float = 20.0, connecting: float = 10.0
+    ) -> OpenAICompatible:
+        settings = ProviderSettings("any", "Any", url, api_key=KEY, default_model="m", kind=kind)
+        return OpenAICompatible(self._client, settings, timeout=silence, connect_timeout=connecting)
+
+    def ollama(self, url: str) -> OpenAICompatible:
+        return new_provider(self._client, ProviderSettings("ollama", "Ollama", url, kind="ollama"))
+
+    async def events(self, manners: Manners, silence: float = 20.0) -> list[Event]:
+        """All that the answer brings."""
+        async with RudeServer(manners).running() as server:
+            return await read(self.provider(server.url, silence=silence))
+
+    async def failure(self, manners: Manners, silence: float = 20.0) -> tuple[ProviderError, str]:
+        """The error that the answer ends with, and the text before it."""
+        text = ""
+        async with RudeServer(manners).running() as server:
+            try:
+                async for event in self.provider(server.url, silence=silence).stream(request()):
+                    text += event.text if isinstance(event, Token) else ""
+            except ProviderError as error:
+                return error, text
+        raise AssertionError(f"no failure, but {text!r}")
+
+
+@asynccontextmanager
+async def talking() -> AsyncIterator[Talk]:
+    async with new_client() as client:
+        yield Talk(client)
+
+
+async def read(provider: OpenAICompatible, asked: Request | None = None) -> list[Event]:
+    return [event async for event in provider.stream(asked or request())]
+
+
+def request(text: str = "Hello", max_tokens: int | None = None) -> Request:
+    return Request(ModelRef("any", "m"), "Be brief.", [Turn(Role.USER, text)], max_tokens)
+
+
+def text_of(events: Sequence[Event]) -> str:
+    return "".join(event.text for event in events if isinstance(event, Token))

@@ -1,0 +1,346 @@
+"""What a provider sends, and what it makes of answers that are odd but whole: real HTTP, nothing of ours replaced."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import gzip
+from collections.abc import AsyncIterator
+
+import pytest
+
+from bot.domain import Done, Event, Image, ModelRef, Role, Thinking, Token, Usage
+from bot.providers import openai_compatible
+from bot.providers.base import Kind, Request, Turn
+from tests.providers.rude_server import DONE, USAGE, Heard, Manners, Out, RudeServer, answering, data, delta, saying
+from tests.providers.talk import KEY, Talk, read, request, talking, text_of
+
+
+@pytest.fixture
+async def talk() -> AsyncIterator[Talk]:
+    async with talking() as talk:
+        yield talk
+
+
+async def test_a_plain_answer_is_tokens_usage_and_an_end(talk: Talk) -> None:
+    pieces = (delta("", role="assistant"), delta("Hel"), delta("lo"), delta(finish="stop"), USAGE, DONE)
+    *tokens, usage, end = await talk.events(saying(*pieces))
+    assert (text_of(tokens), usage, end) == ("Hello", Usage(7, 3, 0.002), Done("stop"))
+
+
+STOP = delta(finish="stop")
+NULL_DELTA = data({"choices": [{"index": 0, "delta": None, "finish_reason": "stop"}]})
+NULL_CONTENT = data({"choices": [{"index": 0, "delta": {"content": None}}], "usage": None})
+TWO_CHOICES = data({"choices": [{"index": 1, "delta": {"content": "no"}}, {"index": 0, "delta": {"content": "Hi"}}]})
+PARTS = [{"type": "text", "text": "H"}, {"type": "text", "text": "i"}]
+
+ODD_BUT_WHOLE: dict[str, tuple[list[bytes], list[Event]]] = {
+    "no [DONE]": ([delta("Hi"), STOP], [Token("Hi"), Done()]),
+    "no finish_reason": ([delta("Hi"), DONE], [Token("Hi"), Done()]),
+    "cut by the limit of tokens": ([delta("Hi", "length"), DONE], [Token("Hi"), Done("length")]),
+    "usage first": ([USAGE, delta("Hi"), STOP, DONE], [Token("Hi"), Usage(7, 3, 0.002), Done()]),
+    "null delta": ([delta("Hi"), NULL_DELTA], [Token("Hi"), Done()]),
+    "null content": ([NULL_CONTENT, delta("Hi"), STOP], [Token("Hi"), Done()]),
+    "content in parts": ([delta(PARTS), DONE], [Token("Hi"), Done()]),
+    "no space after data": ([delta("Hi").replace(b": ", b":"), b"data:[DONE]\n\n"], [Token("Hi"), Done()]),
+    "CRLF": ([(delta("Hi") + DONE).replace(b"\n", b"\r\n")], [Token("Hi"), Done()]),
+    "no blank lines": ([(delta("Hi") + STOP).replace(b"\n\n", b"\n")], [Token("Hi"), Done()]),
+    "no newline at the end": ([delta("Hi"), STOP.rstrip()], [Token("Hi"), Done()]),
+    "comments and fields": ([b": hello\n\nevent: x\nid: 1\nretry: 5\n", delta("Hi"), DONE], [Token("Hi"), Done()]),
+    "a broken line, then good ones": ([b'data: {"choi\n\n', delta("Hi"), DONE], [Token("Hi"), Done()]),
+    "text after [DONE]": ([delta("Hi"), DONE + delta(" more")], [Token("Hi"), Done()]),
+    "byte order mark": ([b"\xef\xbb\xbf" + delta("Hi"), DONE], [Token("Hi"), Done()]),
+    "only the first choice": ([TWO_CHOICES, DONE], [Token("Hi"), Done()]),
+    "a refusal in words": ([delta(refusal="I may not."), STOP], [Token("I may not."), Done()]),
+    "many in one chunk": ([delta("H") + delta("i") + STOP + DONE], [Token("Hi"), Done()]),
+}
+
+
+@pytest.mark.parametrize(("pieces", "expected"), ODD_BUT_WHOLE.values(), ids=ODD_BUT_WHOLE)
+async def test_odd_streams_are_still_answers(talk: Talk, pieces: list[bytes], expected: list[Event]) -> None:
+    assert await talk.events(saying(*pieces)) == expected
+
+
+A_PART = {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}
+THOUGHTS: dict[str, list[bytes]] = {
+    "fields of their own": [delta(reasoning="hm"), delta(reasoning_content="hm"), delta("Hi")],
+    "a tag in one piece": [delta("<think>hm</think>\n\nHi")],
+    "a tag cut everywhere": [delta(c) for c in "<think>a </b> < hm</think>\n\nHi"],
+    "a tag cut here and there": [delta(c) for c in ("\n<thi", "nk>hm</th", "ink>", "\n", "Hi")],
+    "a part of its own": [delta([A_PART]), delta("Hi")],
+}
+
+
+@pytest.mark.parametrize("pieces", THOUGHTS.values(), ids=THOUGHTS)
+async def test_reasoning_is_a_sign_of_life_and_never_text(talk: Talk, pieces: list[bytes]) -> None:
+    events = await talk.events(saying(*pieces, DONE))
+    assert text_of(events) == "Hi"
+    assert isinstance(events[0], Thinking)
+    assert events[-1] == Done()
+
+
+@pytest.mark.parametrize("text", ["<thin air>", "<", "a <think>b</think>", "  indented", "<thinking>no</thinking>"])
+async def test_what_only_resembles_reasoning_is_text(talk: Talk, text: str) -> None:
+    events = await talk.events(saying(*(delta(c) for c in text), DONE))
+    assert text_of(events) == text
+    assert Thinking() not in events
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+async def test_bytes_may_be_cut_anywhere(talk: Talk, size: int) -> None:
+    """Also within a character, a line or a line's end."""
+    whole = b"".join([delta("Grüße 👋"), delta(" aus 東京\r\n"), delta(finish="stop"), USAGE, DONE]).replace(
+        b"\n", b"\r\n"
+    )
+
+    async def manners(heard: Heard, out: Out) -> None:
+        await out.head()
+        for at in range(0, len(whole), size):
+            await out.chunk(whole[at : at + size])
+        await out.end()
+
+    events = await talk.events(manners)
+    assert text_of(events) == "Grüße 👋 aus 東京\r\n"
+    assert events[-2:] == [Usage(7, 3, 0.002), Done()]
+
+
+async def test_the_type_that_a_server_claims_does_not_matter(talk: Talk) -> None:
+    assert await talk.events(answering(delta("Hé") + DONE, content_type="text/plain; charset=latin-1")) == [
+        Token("Hé"),
+        Done(),
+    ]
+
+
+async def test_a_packed_stream_is_unpacked(talk: Talk) -> None:
+    packed = gzip.compress(delta("Hi") + delta(finish="stop") + DONE)
+    events = await talk.events(answering(packed, content_type="text/event-stream", Content_Encoding="gzip"))
+    assert events == [Token("Hi"), Done()]
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "text/event-stream"])
+async def test_a_whole_answer_in_place_of_a_stream_is_taken(talk: Talk, content_type: str) -> None:
+    choice = {"message": {"role": "assistant", "content": "<think>hm</think>All of it."}, "finish_reason": "stop"}
+    usage = {"prompt_tokens": 1, "completion_tokens": 2}
+    events = await talk.events(answering({"choices": [choice], "usage": usage}, content_type=content_type))
+    assert events == [Thinking(), Token("All of it."), Usage(1, 2), Done("stop")]
+
+
+async def test_a_flood_of_tiny_chunks_arrives_whole_and_lets_others_work(talk: Talk) -> None:
+    count, turns = 100_000, 0
+    one = delta("a ")
+    block = b"%x\r\n%s\r\n" % (len(one), one) * 100
+
+    async def manners(heard: Heard, out: Out) -> None:
+        await out.head()
+        for _ in range(count // 100):
+            await out.raw(block)
+        await out.chunk(DONE)
+        await out.end()
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    busy = asyncio.ensure_future(others())
+    events = await talk.events(manners)
+    busy.cancel()
+    assert text_of(events) == "a " * count
+    assert turns > 20
+
+
+async def test_a_crowds_pieces_are_read_together_and_a_few_answers_piece_by_piece(talk: Talk) -> None:
+    said = [delta(f"{number} ") for number in range(60)]
+
+    async def manners(heard: Heard, out: Out) -> None:
+        await out.head()
+        for piece in said:
+            await out.chunk(piece)
+            await asyncio.sleep(0.005)
+        await out.chunk(DONE)
+        await out.end()
+
+    async with RudeServer(manners).running() as server:
+        provider = talk.provider(server.url)
+        alone = await read(provider)
+        crowd = await asyncio.gather(*(read(provider) for _ in range(12)))
+    text = "".join(f"{number} " for number in range(60))
+    assert {text_of(events) for events in (alone, *crowd)} == {text}
+    assert max(len(events) for events in crowd) < len(alone)
+
+
+async def test_an_answer_is_over_when_the_model_says_so_whatever_the_server_does(talk: Talk) -> None:
+    """A connection that stays open, or is cut, after the last word is nobody's concern."""
+
+    async def stays_open(heard: Heard, out: Out) -> None:
+        await out.head()
+        await out.chunk(delta("Hi") + delta(finish="stop") + USAGE + DONE)
+        await asyncio.Event().wait()
+
+    async def is_cut(heard: Heard, out: Out) -> None:
+        await out.head()
+        await out.chunk(delta("Hi") + delta(finish="stop"))
+        await asyncio.sleep(0.05)
+        out.reset()
+
+    assert await talk.events(stays_open) == [Token("Hi"), Usage(7, 3, 0.002), Done()]
+    assert await talk.events(is_cut) == [Token("Hi"), Done()]
+
+
+async def test_usage_that_never_comes_is_not_waited_for_long(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def manners(heard: Heard, out: Out) -> None:
+        await out.head()
+        await out.chunk(delta("Hi", finish="stop"))
+        while True:
+            await out.chunk(b": still here\n\n")
+            await asyncio.sleep(0.1)
+
+    monkeypatch.setattr(openai_compatible, "AFTERMATH", 0.5)
+    async with asyncio.timeout(60):
+        assert await talk.events(manners, silence=60.0) == [Token("Hi"), Done()]
+
+
+async def test_an_end_announced_in_every_chunk_is_none_while_text_comes(
+    talk: Talk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def manners(heard: Heard, out: Out) -> None:
+        await out.head()
+        for _ in range(8):
+            await out.chunk(delta("Hi ", finish="stop"))
+            await asyncio.sleep(0.2)
+        await out.end()
+
+    monkeypatch.setattr(openai_compatible, "AFTERMATH", 1.0)
+    assert text_of(await talk.events(manners)) == "Hi " * 8
+
+
+# --- ending early -----------------------------------------------------------------------------------------------------
+
+
+async def endless(heard: Heard, out: Out) -> None:
+    await out.head()
+    while True:
+        await out.chunk(delta("word "))
+        await asyncio.sleep(0.01)
+
+
+async def test_closing_the_stream_ends_the_request(talk: Talk) -> None:
+    async with RudeServer(endless).running() as server:
+        stream = talk.provider(server.url).stream(request())
+        assert await anext(stream) == Token("word ")
+        await stream.aclose()  # type: ignore[attr-defined]
+        async with asyncio.timeout(60):
+            await server.left.wait()
+
+
+@pytest.mark.parametrize("manners", [endless, None], ids=["between words", "before the first"])
+async def test_cancelling_the_reader_ends_the_request(talk: Talk, manners: Manners | None) -> None:
+    async def silent(heard: Heard, out: Out) -> None:
+        await asyncio.Event().wait()
+
+    async with RudeServer(manners or silent).running() as server:
+
+        async def read() -> None:
+            async for _ in talk.provider(server.url).stream(request()):
+                pass
+
+        reading = asyncio.ensure_future(read())
+        async with asyncio.timeout(60):
+            while not server.heard:
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+        async with asyncio.timeout(60):
+            await server.left.wait()
+
+
+# --- what is sent -----------------------------------------------------------------------------------------------------
+
+
+ALRIGHT = saying(delta("Hi"), DONE)
+
+
+async def sent(talk: Talk, asked: Request, kind: Kind = "openai") -> Heard:
+    """What the server hears of this."""
+    async with RudeServer(ALRIGHT).running() as server:
+        await read(talk.provider(server.url, kind), asked)
+        (heard,) = server.heard
+        return heard
+
+
+async def test_the_instruction_comes_first_and_the_turns_in_order(talk: Talk) -> None:
+    turns = [Turn(Role.USER, "one"), Turn(Role.ASSISTANT, "two"), Turn(Role.USER, "three")]
+    heard = await sent(talk, Request(ModelRef("any", "a/b:free"), "Be brief.", turns))
+    assert (heard.method, heard.path) == ("POST", "/chat/completions")
+    assert heard.headers["authorization"] == f"Bearer {KEY}"
+    assert heard.body == {
+        "model": "a/b:free",
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        "messages": [
+            {"role": "system", "content": "Be brief."},
+            {"role": "user", "content": "one"},
+            {"role": "assistant", "content": "two"},
+            {"role": "user", "content": "three"},
+        ],
+    }
+
+
+async def test_a_name_and_password_in_the_address_go_in_their_header(talk: Talk) -> None:
+    """As a server behind a gate of its own wants them."""
+    async with RudeServer(ALRIGHT).running() as server:
+        address = server.url.replace("http://", "http://ann:secret@")
+        assert await read(talk.provider(address)) == [Token("Hi"), Done()]
+    assert server.heard[0].headers["authorization"] == "Basic " + base64.b64encode(b"ann:secret").decode()
+
+
+async def test_images_travel_as_data(talk: Talk) -> None:
+    turn = Turn(Role.USER, "What is it?", (Image("a.png", "image/png", b"\x89PNG..."),))
+    heard = await sent(talk, Request(ModelRef("any", "m"), "", [turn]))
+    url = "data:image/png;base64," + base64.b64encode(b"\x89PNG...").decode()
+    parts = [{"type": "text", "text": "What is it?"}, {"type": "image_url", "image_url": {"url": url}}]
+    assert heard.body["messages"] == [{"role": "user", "content": parts}]
+
+
+async def test_openrouter_is_told_who_asks_and_asked_what_it_costs(talk: Talk) -> None:
+    heard = await sent(talk, request(), "openrouter")
+    assert heard.headers["x-title"] == "Bobbin"
+    assert heard.headers["http-referer"].startswith("https://")
+    assert heard.body["usage"] == {"include": True}
+
+
+async def test_a_field_that_a_server_does_not_know_is_left_out_from_then_on(talk: Talk) -> None:
+    async def strict(heard: Heard, out: Out) -> None:
+        if "stream_options" in heard.body:
+            await out.answer(b'{"error": {"message": "unknown field stream_options"}}', 400, "application/json")
+        elif "max_tokens" in heard.body:
+            await out.answer(b'{"error": {"message": "use max_completion_tokens"}}', 400, "application/json")
+        else:
+            await ALRIGHT(heard, out)
+
+    async with RudeServer(strict).running() as server:
+        provider = talk.provider(server.url)
+        for _ in range(2):
+            assert await read(provider, request(max_tokens=50)) == [Token("Hi"), Done()]
+        assert len(server.heard) == 4
+        assert server.heard[-1].body["max_completion_tokens"] == 50
+
+
+async def test_a_proxy_that_the_environment_names_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with RudeServer(saying(delta("Hi"), delta(finish="stop"), DONE)).running() as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        async with talking() as talk:
+            assert text_of(await read(talk.provider("http://models.invalid/v1"))) == "Hi"
+
+
+async def test_a_body_of_many_megabytes_arrives_whole_with_its_length(talk: Talk) -> None:
+    text = "".join(chr(0x1F600 + n % 64) for n in range(1_500_000))
+    async with RudeServer(saying(delta("Hi"), delta(finish="stop"), DONE)).running() as server:
+        await read(talk.provider(server.url), request(text))
+        (heard,) = server.heard
+        assert heard.body["messages"][-1]["content"] == text
+        assert "transfer-encoding" not in heard.headers
+        assert int(heard.headers["content-length"]) > 5_000_000

@@ -1,0 +1,314 @@
+"""Every way in which a model server fails has its error: real HTTP, nothing of ours replaced."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import struct
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any
+
+import pytest
+
+from bot.domain import Done, Token
+from bot.errors import (
+    BrokenOff,
+    EmptyAnswer,
+    Filtered,
+    Garbled,
+    KeyRejected,
+    ModelBusy,
+    ModelGone,
+    ModelTimeout,
+    NoCredit,
+    ProviderError,
+    RequestRefused,
+    ServerFault,
+    TooLong,
+    Unreachable,
+)
+from tests.providers.rude_server import DONE, USAGE, Heard, Manners, Out, RudeServer, answering, data, delta, saying
+from tests.providers.talk import KEY, Talk, read, talking
+
+
+@pytest.fixture
+async def talk() -> AsyncIterator[Talk]:
+    async with talking() as talk:
+        yield talk
+
+
+REFUSALS: list[tuple[int, Any, type[ProviderError]]] = [
+    (401, {"error": {"message": "No auth"}}, KeyRejected),
+    (403, {"error": {"message": "Forbidden"}}, KeyRejected),
+    (403, {"error": {"message": "Your input was flagged", "code": 403}}, Filtered),
+    (402, {"error": {"message": "Pay first"}}, NoCredit),
+    (404, {"error": {"message": "No endpoints found"}}, ModelGone),
+    (404, "<html>Not found</html>", ModelGone),
+    (404, {"error": {"message": "No endpoints found that support image input"}}, RequestRefused),
+    (400, {"error": {"message": "foo/bar is not a valid model ID", "code": 400}}, ModelGone),
+    (400, {"error": {"message": "The model `x` does not exist", "code": "model_not_found"}}, ModelGone),
+    (400, {"error": {"message": "Too much", "code": "context_length_exceeded"}}, TooLong),
+    (400, {"object": "error", "message": "This model's maximum context length is 8 tokens", "code": 400}, TooLong),
+    (400, {"error": {"message": "temperature must be a number"}}, RequestRefused),
+    (400, {"error": {"message": "Blocked", "code": "content_policy_violation"}}, Filtered),
+    (413, "", TooLong),
+    (408, "", ModelTimeout),
+    (409, {"error": "conflict"}, RequestRefused),
+    (418, "I am a teapot", RequestRefused),
+    (422, {"detail": [{"loc": ["body", "messages"], "msg": "field required"}]}, RequestRefused),
+    (429, {"error": {"message": "Slow down"}}, ModelBusy),
+    (429, {"error": {"message": "Quota", "code": "insufficient_quota"}}, NoCredit),
+    (500, {"error": {"message": "Oops"}}, ServerFault),
+    (502, "<html>Bad gateway</html>", ServerFault),
+    (503, "", ServerFault),
+    (529, {"error": {"message": "Overloaded"}}, ServerFault),
+    (301, "", RequestRefused),
+]
+
+
+@pytest.mark.parametrize(("status", "body", "expected"), REFUSALS)
+async def test_each_status_has_its_error(talk: Talk, status: int, body: Any, expected: type[ProviderError]) -> None:
+    error, text = await talk.failure(answering(body, status))
+    assert type(error) is expected
+    assert text == ""
+    assert error.detail
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        ({"code": 429, "message": "busy"}, ModelBusy),
+        ({"code": "429", "message": "busy"}, ModelBusy),
+        ({"code": "rate_limit_exceeded", "message": "busy"}, ModelBusy),
+        ({"code": 401, "message": "who?"}, KeyRejected),
+        ({"code": 402, "message": "pay"}, NoCredit),
+        ({"code": "model_not_found", "message": "gone"}, ModelGone),
+        ({"code": "context_length_exceeded", "message": "long"}, TooLong),
+        ({"code": 408, "message": "late"}, ModelTimeout),
+        ({"code": 502, "message": "down"}, ServerFault),
+        ({"code": None, "message": "hm", "type": "invalid_request_error"}, RequestRefused),
+        ({"message": "something"}, ServerFault),
+        ("something", ServerFault),
+    ],
+)
+async def test_an_error_in_a_good_response_is_read_by_its_code(
+    talk: Talk, error: Any, expected: type[ProviderError]
+) -> None:
+    """As a JSON body with status 200, as an event in mid-stream, and as a bare line there."""
+    whole, _ = await talk.failure(answering({"error": error}))
+    event, text = await talk.failure(saying(delta("Once "), delta("upon"), data({"error": error}), DONE))
+    bare, _ = await talk.failure(saying(delta("Once "), json.dumps({"error": error}).encode() + b"\n"))
+    assert type(whole) is type(event) is type(bare) is expected
+    assert text == "Once upon"
+
+
+async def test_an_error_beside_a_finish_reason_is_an_error(talk: Talk) -> None:
+    chunk = {
+        "error": {"code": 502, "message": "gone"},
+        "choices": [{"index": 0, "delta": {"content": ""}, "finish_reason": "error"}],
+    }
+    error, text = await talk.failure(saying(delta("Once"), data(chunk)))
+    assert (type(error), error.detail, text) == (ServerFault, "gone", "Once")
+    error, text = await talk.failure(saying(delta("Once"), delta(finish="error"), DONE))
+    assert (type(error), text) == (ServerFault, "Once")
+
+
+async def test_a_busy_model_says_when_to_come_back(talk: Talk) -> None:
+    error, _ = await talk.failure(answering("", 429, Retry_After="7"))
+    assert error.retry_after == 7.0
+    date = format_datetime(datetime.now(UTC) + timedelta(minutes=10), usegmt=True)
+    error, _ = await talk.failure(answering("", 429, Retry_After=date))
+    assert error.retry_after is not None
+    assert 500 < error.retry_after <= 600
+    error, _ = await talk.failure(answering("", 429, Retry_After="soon"))
+    assert error.retry_after is None
+    error, _ = await talk.failure(answering("", 503, Retry_After="-5"))
+    assert error.retry_after == 0.0
+
+
+NO_ANSWER: dict[str, tuple[Manners, type[ProviderError]]] = {
+    "nothing at all": (saying(), EmptyAnswer),
+    "only [DONE]": (saying(DONE), EmptyAnswer),
+    "no word": (saying(delta("", role="assistant"), delta(finish="stop"), USAGE, DONE), EmptyAnswer),
+    "white space": (saying(delta(" \n"), delta("\n"), delta(finish="stop"), DONE), EmptyAnswer),
+    "only thoughts": (saying(delta("<think>hm"), delta(finish="length"), DONE), EmptyAnswer),
+    "filtered": (saying(delta(finish="content_filter"), DONE), Filtered),
+    "a web page": (answering("<!doctype html><p>Hi", content_type="text/html"), Garbled),
+    "a web page in disguise": (answering("<!doctype html><p>Hi", content_type="text/event-stream"), Garbled),
+    "half a JSON body": (answering('{"choices": [{"mess'), Garbled),
+    "other JSON": (answering({"hello": "world"}), Garbled),
+    "a JSON list": (answering("[1, 2]"), Garbled),
+    "an empty JSON answer": (answering({"choices": [{"message": {"content": ""}}]}), EmptyAnswer),
+    "plain words": (answering("Service starting"), Garbled),
+    "only a broken line": (saying(b'data: {"choices": [{"del\n\n'), Garbled),
+    "no JSON": (saying(b"data: hello\n\n", DONE), Garbled),
+    "not really gzip": (answering(b"\x1f\x8bnot really", Content_Encoding="gzip"), Garbled),
+}
+
+
+@pytest.mark.parametrize(("manners", "expected"), NO_ANSWER.values(), ids=NO_ANSWER)
+async def test_no_answer_has_a_reason(talk: Talk, manners: Manners, expected: type[ProviderError]) -> None:
+    error, text = await talk.failure(manners)
+    assert type(error) is expected
+    assert text.strip() == ""
+
+
+@pytest.mark.parametrize("last", [b"", b'data: {"choices": [{"index": 0, "del'])
+async def test_text_without_an_end_is_broken_off(talk: Talk, last: bytes) -> None:
+    error, text = await talk.failure(saying(delta("Once "), delta("upon"), *([last] if last else [])))
+    assert (type(error), text) == (BrokenOff, "Once upon")
+
+
+async def test_text_whose_rest_is_withheld_is_no_whole_answer(talk: Talk) -> None:
+    error, text = await talk.failure(saying(delta("Once "), delta("upon", "content_filter"), DONE))
+    assert (type(error), text) == (Filtered, "Once upon")
+
+
+async def test_a_cut_connection_is_broken_off(talk: Talk) -> None:
+    async def reset(heard: Heard, out: Out) -> None:
+        await out.head()
+        await out.chunk(delta("Once "))
+        await asyncio.sleep(0.05)
+        out.reset()
+
+    async def half_a_chunk(heard: Heard, out: Out) -> None:
+        await out.head()
+        await out.chunk(delta("Once "))
+        await out.raw(b"ffff\r\ndata: {")
+
+    for manners in (reset, half_a_chunk):
+        error, text = await talk.failure(manners)
+        assert (type(error), text) == (BrokenOff, "Once ")
+
+
+async def test_silence_is_a_timeout(talk: Talk) -> None:
+    async def never(heard: Heard, out: Out) -> None:
+        await asyncio.Event().wait()
+
+    async def only_a_head(heard: Heard, out: Out) -> None:
+        await out.head()
+        await asyncio.Event().wait()
+
+    async def in_mid_answer(heard: Heard, out: Out) -> None:
+        await out.head()
+        await out.chunk(delta("Once "))
+        await asyncio.Event().wait()
+
+    for manners, said in ((never, ""), (only_a_head, ""), (in_mid_answer, "Once ")):
+        error, text = await talk.failure(manners, silence=0.3)
+        assert (type(error), text) == (ModelTimeout, said)
+
+
+async def test_any_byte_is_a_sign_of_life(talk: Talk) -> None:
+    async def manners(heard: Heard, out: Out) -> None:
+        await out.head()
+        for _ in range(8):
+            await asyncio.sleep(0.25)
+            await out.chunk(b": keep-alive\n\n")
+        await out.chunk(delta("Hi") + DONE)
+        await out.end()
+
+    assert await talk.events(manners, silence=1.2) == [Token("Hi"), Done()]
+
+
+async def test_what_cannot_be_reached_is_unreachable(talk: Talk) -> None:
+    async def hangs_up(heard: Heard, out: Out) -> None:
+        out.reset()
+
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+    async with (
+        RudeServer(hangs_up).running() as server,
+        RudeServer(hangs_up, greeting=b"Hello?\r\n").running() as plain,
+    ):
+        secure = plain.url.replace("http:", "https:")
+        for url in (f"http://127.0.0.1:{port}", "http://no.such.host.invalid/v1", secure, server.url, "no address"):
+            with pytest.raises(Unreachable):
+                await read(talk.provider(url, connecting=2.0))
+
+
+async def test_a_server_that_does_not_take_the_call_is_unreachable(talk: Talk) -> None:
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen(0)
+        address = deaf.getsockname()
+        callers = [socket.socket() for _ in range(3)]  # more than the queue holds, so that the next one hangs
+        try:
+            for caller in callers:
+                caller.setblocking(False)
+                caller.connect_ex(address)
+            with pytest.raises(Unreachable):
+                await read(talk.provider(f"http://127.0.0.1:{address[1]}", connecting=0.3))
+        finally:
+            for caller in callers:
+                caller.close()
+
+
+async def test_a_kept_connection_that_was_closed_meanwhile_is_no_failure() -> None:
+    """The server ends its keep-alive in the very moment of the next request."""
+    serving: list[asyncio.Task[None] | None] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        serving.append(asyncio.current_task())
+        body = delta("Hi") + DONE
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        with suppress(asyncio.IncompleteReadError):
+            await reader.readuntil(b"\r\n\r\n")  # the end of the next request's head, or of the connection
+        writer.close()
+        await writer.wait_closed()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        async with talking() as talk:
+            provider = talk.provider(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+            for _ in range(2):
+                assert await read(provider) == [Token("Hi"), Done()]
+        assert len(serving) == 2
+        await asyncio.gather(*(task for task in serving if task))
+
+
+async def test_what_providers_say_is_cleaned(talk: Talk) -> None:
+    said = f"Bad key {KEY}\n at https://user:pass@example.com/x?api_key=abcdef and Bearer abc.def\x00 " + "blah " * 200
+    error, _ = await talk.failure(answering({"error": {"message": said}}, 400))
+    assert len(error.detail) <= 300
+    assert error.detail.startswith("Bad key … at https://example.com/x?api_key=… and Bearer … blah")
+    assert not any(secret in str(error) for secret in (KEY, "user:pass", "abcdef", "abc.def", "\n", "\x00"))
+
+
+async def test_the_words_of_the_server_behind_a_router_are_kept(talk: Talk) -> None:
+    body = {"error": {"message": "Provider returned error", "code": 429, "metadata": {"raw": "try gpt-5 later"}}}
+    error, _ = await talk.failure(answering(body, 429))
+    assert error.detail == "Provider returned error: try gpt-5 later"
+
+
+async def test_a_server_that_speaks_no_http_is_unreachable() -> None:
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"SSH-2.0-OpenSSH_9.2\r\n")
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(greet, "127.0.0.1", 0) as server, talking() as talk:
+        with pytest.raises(Unreachable):
+            await read(talk.provider(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"))
+
+
+async def test_a_connection_reset_in_mid_answer_is_a_break_and_no_silence() -> None:
+    async def reset(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        one = delta("Half")
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n" % (len(one), one))
+        await writer.drain()
+        await asyncio.sleep(0.2)
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.transport.abort()
+
+    async with await asyncio.start_server(reset, "127.0.0.1", 0) as server, talking() as talk:
+        provider = talk.provider(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        with pytest.raises(BrokenOff):
+            await read(provider)

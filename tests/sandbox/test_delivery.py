@@ -1,0 +1,217 @@
+"""Events reach a real Bolt app over a real socket: a mention twice, again without an ack, late when offline."""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import aiohttp
+import pytest
+from slack_bolt.adapter.socket_mode.async_handler import AsyncSocketModeHandler
+from slack_bolt.async_app import AsyncApp
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.sandbox import Limits, Sandbox, Upload
+from tests.sandbox.conftest import Bot
+
+Event = dict[str, Any]
+
+
+def hear(app: AsyncApp, *names: str) -> list[Event]:
+    """Listen for events; the list grows as they come."""
+    heard: list[Event] = []
+    for name in names:
+
+        @app.event(name)
+        async def on_event(event: Event) -> None:
+            heard.append(event)
+
+    return heard
+
+
+def kinds(events: Iterable[Event]) -> list[str]:
+    return sorted(event.get("subtype") or event["type"] for event in events)
+
+
+async def test_a_mention_comes_as_two_events_with_different_ids(slack: Sandbox, bot: Bot) -> None:
+    heard = hear(bot.app, "app_mention", "message")
+    await bot.connect()
+    ts = await slack.say("alice", "general", "@Bobbin what is 1 < 2 & why? https://a.example/x?y=1.")
+    await slack.until(lambda: len(heard) == 2 and all(each.acked for each in slack.deliveries))
+    assert kinds(heard) == ["app_mention", "message"]
+    text = "<@U0BOBBIN> what is 1 &lt; 2 &amp; why? <https://a.example/x?y=1>."
+    assert {(event["ts"], event["text"], event["user"]) for event in heard} == {(ts, text, "U0ALICE")}
+    assert len({delivery.payload["event_id"] for delivery in slack.deliveries}) == 2
+    message = next(event for event in heard if event["type"] == "message")
+    assert message["channel_type"] == "channel"
+
+
+async def test_replies_edits_files_joins_and_deletions_have_their_shapes(slack: Sandbox, bot: Bot) -> None:
+    heard = hear(bot.app, "app_mention", "message", "member_joined_channel")
+    await bot.connect()
+    root = await slack.say("alice", "general", "root")
+    reply = await slack.say("bob", "general", "reply", thread=root)
+    await slack.say("bob", "general", "look", thread=root, files=[Upload("a.png", b"png", "image/png")])
+    await slack.edit("bob", "general", reply, "@bobbin reply")
+    await slack.delete("bob", "general", reply)
+    await slack.join("carol", "leads", inviter="alice")
+    await slack.until(lambda: len(heard) == 8)
+    wanted = ["app_mention", "channel_join", "file_share", "member_joined_channel", "message", "message"]
+    assert kinds(heard) == sorted([*wanted, "message_changed", "message_deleted"])
+    first = next(event for event in heard if event["ts"] == reply)
+    assert (first["thread_ts"], first["parent_user_id"]) == (root, "U0ALICE")
+    mention = next(event for event in heard if event["type"] == "app_mention")
+    assert mention["ts"] == reply
+    assert mention["edited"]["user"] == "U0BOB"
+    shared = next(event for event in heard if event.get("subtype") == "file_share")
+    assert shared["files"][0]["mimetype"] == "image/png"
+    assert "team" not in shared
+
+
+async def test_what_the_app_did_not_subscribe_to_or_cannot_see_does_not_come(slack: Sandbox, bot: Bot) -> None:
+    await bot.connect()
+    ts = await slack.say("alice", "general", "x")
+    await slack.react("alice", "general", ts, "tada")
+    await slack.say("alice", "watercooler", "@bobbin you are not here")
+    assert [delivery.name for delivery in slack.deliveries] == ["message"]
+
+
+async def test_direct_and_group_messages_say_what_they_are(slack: Sandbox, bot: Bot) -> None:
+    heard = hear(bot.app, "message")
+    await bot.connect()
+    await slack.say("alice", "@bobbin", "in private")
+    group = slack.workspace.direct(["U0ALICE", "U0BOB", slack.bot_user.id])
+    await slack.say("alice", group.id, "among us")
+    await slack.say("alice", "leads", "in the private channel")
+    await slack.until(lambda: len(heard) == 3)
+    assert {event["channel_type"] for event in heard} == {"im", "mpim", "group"}
+    assert group.id.startswith("C")
+
+
+class TestImpatient:
+    @pytest.fixture
+    def limits(self) -> Limits:
+        return Limits(rates=False, ack_seconds=0.15, retry_delays=(0.0, 0.05, 0.1))
+
+    async def test_an_event_nobody_listens_for_is_redelivered_three_times(self, slack: Sandbox, bot: Bot) -> None:
+        await bot.connect()
+        await slack.say("alice", "general", "x")
+        delivery = slack.deliveries[0]
+        await slack.until(lambda: delivery.gave_up)
+        assert [attempt.retry for attempt in delivery.attempts] == [0, 1, 2, 3]
+        assert len({attempt.envelope_id for attempt in delivery.attempts}) == 4
+        assert not delivery.acked
+
+    async def test_a_failed_listener_gets_it_again(self, slack: Sandbox, bot: Bot) -> None:
+        seen: list[str] = []
+
+        @bot.app.event("message")
+        async def on_message(event: Event, request: Any) -> None:
+            seen.append(request.headers.get("x-slack-retry-num", [""])[0])
+            if len(seen) < 3:
+                raise RuntimeError("not saved")
+
+        await bot.connect()
+        await slack.say("alice", "general", "x")
+        await slack.until(lambda: slack.deliveries[0].acked)
+        assert seen == ["0", "1", "2"]
+
+    async def test_what_happens_while_nobody_listens_comes_as_a_retry(self, slack: Sandbox, bot: Bot) -> None:
+        heard = hear(bot.app, "message")
+        await slack.say("alice", "general", "while you were away")
+        await bot.connect()
+        await slack.until(lambda: slack.deliveries[0].acked)
+        assert heard[0]["text"] == "while you were away"
+        assert slack.deliveries[0].attempts[0].retry == 1
+
+    async def test_a_command_is_not_repeated(self, slack: Sandbox, bot: Bot) -> None:
+        await bot.connect()
+        with pytest.raises(Exception, match="operation_timeout"):
+            await slack.command("alice", "general", "/chats")
+        assert [len(delivery.attempts) for delivery in slack.deliveries] == [1]
+
+
+async def test_copies_are_the_same_event_again(slack: Sandbox, bot: Bot) -> None:
+    heard = hear(bot.app, "message")
+    await bot.connect()
+    slack.multiply_deliveries(4)
+    ts = await slack.say("alice", "general", "x")
+    await slack.until(lambda: len(heard) == 4)
+    assert {event["ts"] for event in heard} == {ts}
+    assert len(slack.deliveries) == 1
+
+
+async def test_a_ticket_opens_one_socket(slack: Sandbox, web: AsyncWebClient) -> None:
+    opened = await web.apps_connections_open(app_token=slack.app_token)
+    async with aiohttp.ClientSession() as session:
+        async with session.ws_connect(opened["url"]) as socket:
+            hello = await socket.receive_json()
+            assert (hello["type"], hello["num_connections"]) == ("hello", 1)
+        with pytest.raises(aiohttp.WSServerHandshakeError):
+            await session.ws_connect(opened["url"])
+
+
+async def test_refresh_and_refusal_of_sockets(slack: Sandbox, bot: Bot) -> None:
+    await bot.connect()
+    first = slack.sockets.connections[0]
+    await slack.refresh_sockets("refresh_requested")
+    await slack.until(lambda: slack.sockets.connections and slack.sockets.connections[0] is not first)
+    slack.refuse_sockets(60)
+    await slack.drop_sockets()
+    opened = await bot.app.client.apps_connections_open(app_token=slack.app_token)
+    async with aiohttp.ClientSession() as session:
+        with pytest.raises(aiohttp.WSServerHandshakeError):
+            await session.ws_connect(opened["url"])
+
+
+async def test_each_envelope_goes_to_one_of_the_sockets(slack: Sandbox, bot: Bot) -> None:
+    heard = hear(bot.app, "message")
+    other = AsyncSocketModeHandler(bot.app, slack.app_token)
+    await bot.connect()
+    await other.connect_async()  # type: ignore[no-untyped-call]
+    for number in range(20):
+        await slack.say("alice", "general", str(number))
+    await slack.until(lambda: len(heard) == 20)
+    await other.close_async()  # type: ignore[no-untyped-call]
+    assert sorted(int(event["text"]) for event in heard) == list(range(20))
+
+
+async def test_http_delivery_is_signed_and_retried() -> None:
+    """Without Socket Mode: Bolt's own verification takes the requests."""
+    from aiohttp import web as server
+
+    seen: list[tuple[str, str]] = []
+    app = AsyncApp(token="xoxb-1", signing_secret="unset")
+    heard = hear(app, "message")
+
+    async def receive(request: server.Request) -> server.Response:
+        from slack_bolt.request.async_request import AsyncBoltRequest
+
+        body = await request.text()
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        seen.append((headers.get("x-slack-retry-num", "0"), headers.get("x-slack-retry-reason", "")))
+        if len(seen) == 1:
+            return server.Response(status=500)
+        answer = await app.async_dispatch(AsyncBoltRequest(body=body, headers=dict(headers)))
+        return server.Response(status=answer.status, text=answer.body)
+
+    application = server.Application()
+    application.router.add_post("/slack/events", receive)
+    runner = server.AppRunner(application)
+    await runner.setup()
+    site = server.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    port = runner.addresses[0][1]
+    url = f"http://127.0.0.1:{port}/slack/events"
+    async with Sandbox(limits=Limits(rates=False, retry_delays=(0.0,)), request_url=url) as slack:
+        app = AsyncApp(
+            client=AsyncWebClient(token=slack.bot_token, base_url=slack.api_url),
+            signing_secret=slack.signing_secret,
+            process_before_response=True,
+        )
+        heard = hear(app, "message")
+        await slack.say("alice", "general", "over http")
+        await slack.until(lambda: slack.deliveries[0].acked)
+    await runner.cleanup()
+    assert seen == [("0", ""), ("1", "http_error")]
+    assert [event["text"] for event in heard] == ["over http"]
+    assert json.dumps(slack.deliveries[0].payload)

@@ -1,0 +1,258 @@
+"""The scripted model server, asked by the real provider over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import itertools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import uvicorn
+from PIL import Image as Picture
+
+from bot.domain import Done, Event, Image, ModelRef, Role, Thinking, Token, Usage
+from bot.errors import BrokenOff, EmptyAnswer, Garbled, ModelBusy, ModelGone, ModelTimeout, ProviderError, ServerFault
+from bot.providers.base import ProviderSettings, Request, Turn
+from bot.providers.registry import Providers, answers
+from bot.sandbox.models.scripts import Fault, ModelScript, Raw, Reason, words
+from bot.sandbox.models.server import ModelServer, create_models_app
+from tests.providers.rude_server import RudeServer, answering
+
+
+@asynccontextmanager
+async def served(models: ModelServer) -> AsyncIterator[ProviderSettings]:
+    config = uvicorn.Config(
+        create_models_app(models), host="127.0.0.1", port=0, lifespan="off", ws="none", log_level="critical"
+    )
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    try:
+        yield ProviderSettings("demo", "Demo", f"http://127.0.0.1:{port}", default_model="demo/quick")
+    finally:
+        server.should_exit = True
+        await serving
+
+
+@pytest.fixture
+async def models() -> ModelServer:
+    return ModelServer(words_per_second=2_000.0)
+
+
+@pytest.fixture
+async def providers(models: ModelServer) -> AsyncIterator[Providers]:
+    async with served(models) as settings, await Providers.open([settings], timeout=2.0) as providers:
+        yield providers
+
+
+async def ask(providers: Providers, *texts: str, model: str = "demo/quick", system: str = "Be kind.") -> list[Event]:
+    roles = itertools.cycle((Role.USER, Role.ASSISTANT))
+    turns = [Turn(role, text) for role, text in zip(roles, texts, strict=False)]
+    return [event async for event in providers.stream(Request(ModelRef("demo", model), system, turns))]
+
+
+def text_of(events: list[Event]) -> str:
+    return "".join(event.text for event in events if isinstance(event, Token))
+
+
+async def test_its_list_is_offered(providers: Providers) -> None:
+    (group,) = providers.catalogue.groups()
+    assert [m.ref.name for m in group.models][:2] == ["demo/quick", "demo/storyteller"]
+    assert [m.ref.name for m in group.models if m.vision] == ["demo/eye"]
+    (health,) = await providers.ping()
+    assert (health.ok, health.text) == (True, "6 models")
+
+
+@pytest.mark.parametrize("model", ["quick", "storyteller", "markdown", "slow", "eye"])
+async def test_every_demo_model_says_at_once_that_it_is_none(providers: Providers, model: str) -> None:
+    events = await ask(providers, "What is a heron?", model=f"demo/{model}")
+    opening = text_of(events)[:150]
+    assert "scripted demo model and not a real AI" in opening
+    assert "What is a heron?" in opening
+    assert isinstance(events[-2], Usage)
+    assert events[-1] == Done("stop")
+    assert (Thinking() in events) == (model == "slow")
+
+
+async def test_a_demo_model_shows_that_it_read_the_conversation(providers: Providers) -> None:
+    text = text_of(await ask(providers, "My name is Zoë.", "Hello!", "And what did I say?"))
+    assert "message 3 of this conversation" in text
+    assert "your name is Zoë" in text
+    assert "It began with “My name is Zoë.”" in text
+
+
+async def test_the_storyteller_is_long_and_markdown_is_rich(providers: Providers) -> None:
+    assert len(text_of(await ask(providers, "Go", model="demo/storyteller")).split()) > 600
+    rich = text_of(await ask(providers, "Go", model="demo/markdown"))
+    assert all(sign in rich for sign in ("# ", "| --- |", "```python", "](https://", "1. ", "> ", "**"))
+
+
+@pytest.mark.parametrize(
+    ("system", "texts"),
+    [
+        ("Write a title of 2 to 8 words.", ["How do herons fish at night?", "They stand and wait."]),
+        ("Be kind.", ["How do herons fish at night?", "They wait.", "Write a title for this, please."]),
+        ("", ["Write a title of 2 to 8 words for this:\nUser: How do herons fish at night?\nAssistant: They wait."]),
+        ("A title, please.", ["Hm?"]),
+    ],
+)
+async def test_asked_for_a_title_any_model_gives_one(providers: Providers, system: str, texts: list[str]) -> None:
+    for model in ("demo/quick", "demo/fails", "demo/slow"):
+        title = text_of(await ask(providers, *texts, model=model, system=system))
+        assert 2 <= len(title.split()) <= 8
+        assert "title" not in title.lower()
+        assert "herons fish" in title.lower() or texts == ["Hm?"]
+
+
+async def test_eye_sees_the_images_that_it_is_sent(providers: Providers) -> None:
+    data = io.BytesIO()
+    Picture.new("RGB", (31, 17)).save(data, "PNG")
+    images = (Image("a.png", "image/png", data.getvalue()), Image("b.png", "image/png", b"no picture"))
+    turn = Turn(Role.USER, "Look!", images)
+    request = Request(ModelRef("demo", "demo/eye"), "", [turn])
+    text = text_of([event async for event in providers.stream(request)])
+    assert f"1. a PNG picture, 31 × 17 pixels, {len(data.getvalue())} bytes" in text
+    assert "2. something that is no picture" in text
+
+
+async def failure(providers: Providers, question: str) -> type[ProviderError]:
+    with pytest.raises(ProviderError) as caught:
+        await ask(providers, question, model="demo/fails")
+    return type(caught.value)
+
+
+async def test_fails_breaks_off_the_first_time_and_works_on_retry(providers: Providers) -> None:
+    assert await failure(providers, "Hello") is BrokenOff
+    assert "the retry worked" in text_of(await ask(providers, "Hello", model="demo/fails"))
+    assert await failure(providers, "Another question") is BrokenOff
+
+
+async def test_fails_fails_as_it_is_told_until_the_outage_is_over() -> None:
+    now = 1_000.0
+    models = ModelServer(words_per_second=2_000.0, clock=lambda: now)
+    wanted = {
+        "please fail 500": ServerFault,
+        "fail with 429": ModelBusy,
+        "fail 404": ModelGone,
+        "answer with HTML": Garbled,
+        "be empty": EmptyAnswer,
+        "hang now": ModelTimeout,
+        "break off": BrokenOff,
+    }
+    async with served(models) as settings, await Providers.open([settings], timeout=0.5) as providers:
+        for question, error in wanted.items():
+            assert await failure(providers, question) is error
+        assert await failure(providers, "please fail 500") is ServerFault
+        now += 60
+        assert "the retry worked" in text_of(await ask(providers, "please fail 500", model="demo/fails"))
+
+
+async def test_scripts_are_played_in_turn_and_do_not_feed_titles(models: ModelServer, providers: Providers) -> None:
+    models.queue(
+        "demo/quick", ModelScript(["Hel", "lo"]), ModelScript([Reason("hm"), "Hi", Raw(b": x\n\n")], usage=False)
+    )
+    await ask(providers, "x", system="A title, please")
+    assert text_of(await ask(providers, "one")) == "Hello"
+    assert await ask(providers, "two") == [Thinking(), Token("Hi"), Done("stop")]
+    assert "scripted demo model" in text_of(await ask(providers, "three"))
+    assert [asked.text for asked in models.asked("demo/quick")][:2] == ["Hello", "Hi"]
+    assert len(models.journal) == 4
+
+
+async def test_a_callable_may_decide_and_new_models_may_be_made(models: ModelServer, providers: Providers) -> None:
+    models.answer_with("*", lambda asked: ModelScript([asked.model, "!"]) if asked.model == "new" else None)
+    assert text_of(await ask(providers, "x", model="new")) == "new!"
+    assert "scripted demo model" in text_of(await ask(providers, "x"))
+    models.answer_with("*", None)
+    with pytest.raises(ModelGone):
+        await ask(providers, "x", model="new")
+    with pytest.raises(ModelGone):
+        _ = [event async for event in providers.stream(Request(ModelRef("nobody", "x"), "", []))]
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        (ModelScript(["a", "b"], fault=Fault("break", after=1)), BrokenOff),
+        (ModelScript(["a", "b"], fault=Fault("end", after=1)), BrokenOff),
+        (ModelScript(["a", "b"], fault=Fault("error", after=1, status=429)), ModelBusy),
+        (ModelScript(["a", "b"], fault=Fault("hang", after=1)), ModelTimeout),
+        (ModelScript([], fault=Fault("http", status=503)), ServerFault),
+        (ModelScript([], fault=Fault("body", status=200, body=b"<html>")), Garbled),
+    ],
+)
+async def test_faults_happen_where_they_are_put(
+    models: ModelServer, providers: Providers, script: ModelScript, expected: type[ProviderError]
+) -> None:
+    models.queue("demo/quick", script)
+    with pytest.raises(expected):
+        await ask(providers, "x")
+    assert models.journal[-1].text == ("a" if script.pieces else "")
+
+
+async def test_pieces_leave_at_their_times_whatever_the_crowd(models: ModelServer, providers: Providers) -> None:
+    """No piece leaves before it is due, and the crowd does not add up delays: the last is as punctual as the first."""
+    script = ModelScript(words("one two three four five six seven eight nine ten"), rate=20.0, first_after=0.1)
+    models.queue("demo/quick", *[script] * 60)
+    await asyncio.gather(*(ask(providers, f"question {n}") for n in range(60)))
+    for asked in models.journal:
+        assert len(asked.sent) == 10
+        late = [sent.at - asked.at - script.time_of(n) for n, sent in enumerate(asked.sent)]
+        assert min(late) > -0.02
+        assert not asked.cancelled
+
+
+async def test_connections_of_a_crowd_serve_the_next_one(models: ModelServer, providers: Providers) -> None:
+    """What holds back the reading of one answer ends with it: its connection reads the next, or is closed."""
+    pieces = words("one two three four five six seven eight nine ten")
+    models.queue("demo/quick", *[ModelScript(pieces, rate=50.0)] * 36)
+    leaving = [asyncio.create_task(ask(providers, "x")) for _ in range(12)]
+    await asyncio.sleep(0.15)
+    for task in leaving:
+        task.cancel()
+    await asyncio.gather(*leaving, return_exceptions=True)
+    async with asyncio.timeout(60):
+        for _ in range(2):
+            answers = await asyncio.gather(*(ask(providers, "x") for _ in range(12)))
+            assert {text_of(events) for events in answers} == {"".join(pieces)}
+            assert max(len(events) for events in answers) < len(pieces) + 1  # several were read together
+
+
+async def test_a_client_that_leaves_is_noticed(models: ModelServer, providers: Providers) -> None:
+    models.queue("demo/quick", ModelScript(["word "] * 1_000, times=[n * 0.01 for n in range(1_000)]))
+    request = Request(ModelRef("demo", "demo/quick"), "", [Turn(Role.USER, "x")])
+    stream = providers.stream(request)
+    assert await anext(stream) == Token("word ")
+    await stream.aclose()  # type: ignore[attr-defined]
+    async with asyncio.timeout(60):
+        while models.journal[-1].ended_at is None:
+            await asyncio.sleep(0.01)
+    assert models.journal[-1].cancelled
+    assert len(models.journal[-1].sent) < 1_000
+
+
+async def test_a_provider_that_is_down_is_told_of_with_what_to_do(providers: Providers, models: ModelServer) -> None:
+    models.list_fault = Fault("http", status=401)
+    (health,) = await providers.ping()
+    assert not health.ok
+    assert health.text.startswith("the key is rejected: set a valid one")
+    assert [group.provider for group in providers.catalogue.groups()] == ["demo"]
+
+
+def test_words_put_together_are_the_text() -> None:
+    text = "  One two,\n\n```\n  three\n```\nfour \n"
+    assert "".join(words(text)) == text
+    assert len(words(text)) == 7
+
+
+async def test_a_server_is_found_or_not(models: ModelServer) -> None:
+    async with served(models) as settings:
+        assert await answers(settings)
+        address = settings.base_url
+    assert not await answers(ProviderSettings("ollama", "Ollama", address, kind="ollama", optional=True))
+    async with RudeServer(answering("<html>")).running() as stranger:
+        assert not await answers(ProviderSettings("ollama", "Ollama", stranger.url, kind="ollama", optional=True))
