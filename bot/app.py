@@ -10,40 +10,40 @@ from starlette.types import ASGIApp
 
 from bot.answers.engine import AfterAnswer, Engine
 from bot.answers.recovery import Recovery
-from bot.answers.workers import new_owner
+from bot.answers.workers import new_worker_id
 from bot.api.app import Parts, create_app
 from bot.api.health import Check
 from bot.api.middleware import Later
-from bot.chats.api_service import Programs
-from bot.chats.attachments.loader import Enclosures
+from bot.chats.api_service import ApiService
+from bot.chats.attachments.loader import AttachmentLoader
 from bot.chats.feed import Feed
 from bot.chats.models import ModelChoice
-from bot.chats.prompt import Briefings
+from bot.chats.prompt import PromptBuilder
 from bot.chats.service import ChatService
 from bot.chats.titles import Titles
 from bot.config import Settings
-from bot.domain import Answer, Chat, Ending, Person
+from bot.domain import Answer, AnswerResult, Chat, User
 from bot.observability import Metrics
 from bot.providers.base import ProviderSettings
-from bot.resources import Ground, open_ground
-from handlers.answers.factory import SlackSinks
-from handlers.client.files import Files
-from handlers.client.user_names import Names
-from handlers.listeners.context import Surface
-from handlers.live_views.channel_membership import Memberships
-from handlers.live_views.chat_lists import ShownLists
-from handlers.live_views.home_tabs import Homes
-from handlers.threads.api_echo import ViaMessages
-from handlers.threads.dialog_chats import Openings
+from bot.resources import Resources, open_resources
+from handlers.answers.factory import SlackSinkFactory
+from handlers.client.files import SlackFiles
+from handlers.client.user_names import UserNames
+from handlers.listeners.context import ListenerContext
+from handlers.live_views.channel_membership import ChannelMembership
+from handlers.live_views.chat_lists import ChatLists
+from handlers.live_views.home_tabs import HomeTabs
+from handlers.threads.api_echo import ApiEcho
+from handlers.threads.dialog_chats import DialogChats
 from handlers.threads.file_notices import FileNotices
-from handlers.threads.model_menu import Menus
-from handlers.threads.queued_reaction import WaitingMarks
-from handlers.threads.recovery import MenuRecovery
-from handlers.transport.http import PATH, SlackRequests
+from handlers.threads.model_menu import ModelMenus
+from handlers.threads.queued_reaction import QueuedReactions
+from handlers.threads.recovery import ThreadRecovery
+from handlers.transport.http import PATH, HttpTransport
 from handlers.transport.oauth import INSTALL, REDIRECT
-from handlers.transport.socket_mode import SocketConnection, build_app
-from storage.answers import Replies
-from storage.chat_requests import Questions
+from handlers.transport.socket_mode import SocketModeTransport, build_app
+from storage.answers import Answers
+from storage.chat_requests import ChatRequests
 from storage.chats import Chats
 from storage.engine.database import Database
 from storage.engine.schema_version import Schema, schema_of
@@ -58,7 +58,7 @@ class Bot:
     database: Database
     service: ChatService
     engine: Engine
-    socket: SocketConnection | SlackRequests
+    socket: SocketModeTransport | HttpTransport
     """Where Slack's events come in."""
     metrics: Metrics
     url: str
@@ -66,26 +66,26 @@ class Bot:
 
 
 @dataclass(frozen=True)
-class _Kept:
+class Repositories:
     """What is in the database."""
 
     chats: Chats
-    replies: Replies
-    questions: Questions
+    replies: Answers
+    questions: ChatRequests
     people: People
     tokens: Tokens
 
 
 @dataclass(frozen=True)
-class _Talk:
+class UseCases:
     """The use cases, with what shows their side effects in Slack."""
 
     service: ChatService
-    programs: Programs
+    programs: ApiService
     models: ModelChoice
-    names: Names
-    marks: WaitingMarks
-    menus: Menus
+    names: UserNames
+    marks: QueuedReactions
+    menus: ModelMenus
     notices: FileNotices
     feed: Feed
 
@@ -97,27 +97,29 @@ async def build(settings: Settings, demo: ProviderSettings | None = None) -> Asy
     `demo`: where models come from when no provider is set.
     """
     async with AsyncExitStack() as stack:
-        ground = await open_ground(stack, settings, demo)
+        ground = await open_resources(stack, settings, demo)
         database = ground.database
-        kept = _Kept(Chats(database), Replies(database), Questions(database), People(database), Tokens(database))
+        kept = Repositories(
+            Chats(database), Answers(database), ChatRequests(database), People(database), Tokens(database)
+        )
         engine: Engine
         talk = _talk(settings, ground, kept, lambda chat_id: engine.wake(chat_id))
         engine = _engine(settings, ground, kept, talk)
         await stack.enter_async_context(talk.feed.running())
-        openings = Openings(talk.service, kept.questions, ground.workspaces, talk.menus, talk.names, ground.tasks)
+        openings = DialogChats(talk.service, kept.questions, ground.workspaces, talk.menus, talk.names, ground.tasks)
         connection = _connection(settings, ground, await _surface(stack, ground, kept, talk, openings))
         stack.callback(ground.doorway.close)
         one_machine = database.dialect == "sqlite"
         recovery = Recovery(engine, kept.replies, ground.coordination, ground.metrics, one_machine=one_machine)
         await stack.enter_async_context(recovery.running())
         stack.push_async_callback(engine.drain, settings.bobbin_grace)  # while their leases are still renewed
-        await stack.enter_async_context(MenuRecovery(talk.menus, openings).running())
+        await stack.enter_async_context(ThreadRecovery(talk.menus, openings).running())
         await stack.enter_async_context(connection.running())
         ground.doorway.open(_http(ground, kept, talk, connection))
         yield Bot(database, talk.service, engine, connection, ground.metrics, ground.url)
 
 
-def _talk(settings: Settings, ground: Ground, kept: _Kept, wake: Callable[[str], None]) -> _Talk:
+def _talk(settings: Settings, ground: Resources, kept: Repositories, wake: Callable[[str], None]) -> UseCases:
     models = ModelChoice(ground.providers.catalogue, kept.people, settings.bobbin_default_model)
     service = ChatService(
         chats=kept.chats,
@@ -129,7 +131,7 @@ def _talk(settings: Settings, ground: Ground, kept: _Kept, wake: Callable[[str],
         wake=wake,
         limit=settings.bobbin_max_messages,
     )
-    programs = Programs(
+    programs = ApiService(
         chats=kept.chats,
         replies=kept.replies,
         models=models,
@@ -138,30 +140,30 @@ def _talk(settings: Settings, ground: Ground, kept: _Kept, wake: Callable[[str],
         wake=wake,
         limit=settings.bobbin_max_messages,
     )
-    names = Names(kept.people, ground.workspaces)
-    marks = WaitingMarks(kept.replies, ground.tasks)
-    return _Talk(
+    names = UserNames(kept.people, ground.workspaces)
+    marks = QueuedReactions(kept.replies, ground.tasks)
+    return UseCases(
         service=service,
         programs=programs,
         models=models,
         names=names,
         marks=marks,
-        menus=Menus(service, kept.questions, kept.chats, ground.workspaces, names, marks),
+        menus=ModelMenus(service, kept.questions, kept.chats, ground.workspaces, names, marks),
         notices=FileNotices(models, ground.workspaces, ground.tasks),
         feed=Feed(ground.coordination, kept.chats, kept.replies),
     )
 
 
-def _engine(settings: Settings, ground: Ground, kept: _Kept, talk: _Talk) -> Engine:
-    files = Files(ground.workspaces, settings.slack_api_url)
-    enclosures = Enclosures(kept.chats, talk.models, files, talk.notices.tell)
-    sinks = SlackSinks(
+def _engine(settings: Settings, ground: Resources, kept: Repositories, talk: UseCases) -> Engine:
+    files = SlackFiles(ground.workspaces, settings.slack_api_url)
+    enclosures = AttachmentLoader(kept.chats, talk.models, files, talk.notices.tell)
+    sinks = SlackSinkFactory(
         ground.workspaces,
         talk.service,
         kept.chats,
         kept.replies,
         talk.marks,
-        ViaMessages(kept.chats, talk.names),
+        ApiEcho(kept.chats, talk.names),
         settings.bobbin_stream.value,
     )
     return Engine(
@@ -170,14 +172,14 @@ def _engine(settings: Settings, ground: Ground, kept: _Kept, talk: _Talk) -> Eng
         models=ground.providers,
         sinks=sinks,
         live=ground.live,
-        briefing=Briefings(kept.chats, settings.bobbin_system_prompt, talk.names, enclosures),
+        briefing=PromptBuilder(kept.chats, settings.bobbin_system_prompt, talk.names, enclosures),
         after=_after(settings, ground, kept, talk),
         metrics=ground.metrics,
-        owner=new_owner(),
+        owner=new_worker_id(),
     )
 
 
-def _after(settings: Settings, ground: Ground, kept: _Kept, talk: _Talk) -> AfterAnswer:
+def _after(settings: Settings, ground: Resources, kept: Repositories, talk: UseCases) -> AfterAnswer:
     """What an ended answer leads to."""
     wanted = settings.bobbin_title_model
     titles = Titles(
@@ -189,7 +191,7 @@ def _after(settings: Settings, ground: Ground, kept: _Kept, talk: _Talk) -> Afte
         shown=talk.menus.show_title,
     )
 
-    async def after(chat: Chat, answer: Answer, ending: Ending) -> None:
+    async def after(chat: Chat, answer: Answer, ending: AnswerResult) -> None:
         if ending.error == "model_gone":
             talk.models.gone(chat.model)
         await titles.after(chat, answer, ending)
@@ -197,20 +199,22 @@ def _after(settings: Settings, ground: Ground, kept: _Kept, talk: _Talk) -> Afte
     return after
 
 
-async def _surface(stack: AsyncExitStack, ground: Ground, kept: _Kept, talk: _Talk, openings: Openings) -> Surface:
-    homes: Homes
-    lists: ShownLists
+async def _surface(
+    stack: AsyncExitStack, ground: Resources, kept: Repositories, talk: UseCases, openings: DialogChats
+) -> ListenerContext:
+    homes: HomeTabs
+    lists: ChatLists
 
-    def shorter(person: Person) -> None:
+    def shorter(person: User) -> None:
         homes.touch(person)
         lists.touch(person)
 
-    memberships = Memberships(talk.service, ground.tasks, shorter)
-    homes = Homes(talk.service, ground.workspaces, talk.feed, memberships)
-    lists = ShownLists(talk.service, ground.workspaces, talk.feed, memberships, ground.coordination)
+    memberships = ChannelMembership(talk.service, ground.tasks, shorter)
+    homes = HomeTabs(talk.service, ground.workspaces, talk.feed, memberships)
+    lists = ChatLists(talk.service, ground.workspaces, talk.feed, memberships, ground.coordination)
     await stack.enter_async_context(homes.running())
     await stack.enter_async_context(lists.running())
-    return Surface(
+    return ListenerContext(
         talk.service,
         talk.menus,
         talk.names,
@@ -227,19 +231,21 @@ async def _surface(stack: AsyncExitStack, ground: Ground, kept: _Kept, talk: _Ta
     )
 
 
-def _connection(settings: Settings, ground: Ground, surface: Surface) -> SocketConnection | SlackRequests:
+def _connection(settings: Settings, ground: Resources, surface: ListenerContext) -> SocketModeTransport | HttpTransport:
     """Socket Mode with an app-level token, else HTTP with a signing secret."""
     if settings.slack_app_token is not None:
         bolt = build_app(settings.slack_api_url, ground.workspaces, surface)
-        return SocketConnection(bolt, settings.slack_app_token.get_secret_value(), ground.desks.client(None))
+        return SocketModeTransport(bolt, settings.slack_app_token.get_secret_value(), ground.desks.client(None))
     assert settings.slack_signing_secret is not None
     secret = settings.slack_signing_secret.get_secret_value()
     bolt = build_app(settings.slack_api_url, ground.workspaces, surface, secret)
-    return SlackRequests(bolt, secret, ground.coordination if ground.shared else None)
+    return HttpTransport(bolt, secret, ground.coordination if ground.shared else None)
 
 
-def _http(ground: Ground, kept: _Kept, talk: _Talk, connection: SocketConnection | SlackRequests) -> ASGIApp:
-    paths: dict[str, ASGIApp] = {PATH: connection} if isinstance(connection, SlackRequests) else {}
+def _http(
+    ground: Resources, kept: Repositories, talk: UseCases, connection: SocketModeTransport | HttpTransport
+) -> ASGIApp:
+    paths: dict[str, ASGIApp] = {PATH: connection} if isinstance(connection, HttpTransport) else {}
     if ground.pages is not None:
         paths |= {INSTALL: ground.pages, REDIRECT: ground.pages}
     checks = _checks(ground, connection)
@@ -248,7 +254,7 @@ def _http(ground: Ground, kept: _Kept, talk: _Talk, connection: SocketConnection
     return create_app(parts) if paths else Later(lambda: create_app(parts))
 
 
-def _checks(ground: Ground, connection: SocketConnection | SlackRequests) -> dict[str, Check]:
+def _checks(ground: Resources, connection: SocketModeTransport | HttpTransport) -> dict[str, Check]:
     """What must be well before anybody is sent to this process."""
 
     async def check_database() -> str | None:

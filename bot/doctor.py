@@ -12,7 +12,7 @@ from bot.manifest import bot_scopes
 from bot.providers.registry import Health, Providers
 from handlers.client.diagnostics import Finding, check_app_token, check_bot_token, check_client
 from storage.coordination import open_coordination
-from storage.encryption import Seal
+from storage.encryption import TokenCipher
 from storage.engine.database import Database
 from storage.engine.schema_version import Schema, schema_of
 from storage.installations import Installations, Standing
@@ -72,7 +72,7 @@ async def _installations(settings: Settings, database: Database) -> list[Finding
     key = _plain(settings.bobbin_secret_key)
     if not settings.many_workspaces or not key.strip(" ,"):
         return []
-    standing = await Installations(database, Seal(key)).survey()
+    standing = await Installations(database, TokenCipher(key)).survey()
     if not standing:
         return [Finding("installations", True, "none yet; people add the app at /slack/install")]
     sealed = sum(not each.opens for each in standing)

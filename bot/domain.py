@@ -46,7 +46,7 @@ class TitleBy(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
+class User:
     """One member of one Slack workspace."""
 
     team: str
@@ -54,7 +54,7 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Thread:
     """A Slack thread: where a chat stands. `thread` is the ts of the thread's root message."""
 
     team: str
@@ -137,7 +137,7 @@ class Chat:
     message_count: int
     created_at: datetime
     updated_at: datetime
-    place: Place | None = None
+    place: Thread | None = None
     header_ts: str | None = None
     """The Slack message that shows title, model and Stop."""
     context: str | None = field(default=None, repr=False)
@@ -170,7 +170,7 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class MessageRef:
     """One Slack message that shows a piece of an answer."""
 
     ts: str
@@ -200,7 +200,7 @@ class Answer:
     ending: Status | None = None
     """With `complete`: how it is to end."""
     error: str | None = None
-    parts: tuple[Part, ...] = ()
+    parts: tuple[MessageRef, ...] = ()
     asker: str | None = None
     """Slack user id of who asked: the recipient of a native stream."""
     asker_team: str | None = None
@@ -212,14 +212,14 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
+class TextDelta:
     """A piece of an answer's text, as the model sent it."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class Thinking:
+class ReasoningDelta:
     """The model reasons before it answers: a sign of life, never shown as text."""
 
 
@@ -238,11 +238,11 @@ class Done:
     reason: str = "stop"
 
 
-Event = Token | Thinking | Usage | Done
+StreamEvent = TextDelta | ReasoningDelta | Usage | Done
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class AnswerResult:
     """How an answer ended: what its last write must show."""
 
     status: Status

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from bot.answers.events import Live
+from bot.answers.events import EventPublisher
 from bot.api.middleware import Doorway
 from bot.api.server import serving
 from bot.config import Delivery, Settings, no_models
@@ -15,12 +15,12 @@ from bot.observability import Metrics, get_logger
 from bot.providers.base import ProviderSettings
 from bot.providers.registry import Providers, answers
 from bot.tasks import Tasks
-from handlers.client.workspaces import Desks, ManyWorkspaces, OneWorkspace
-from handlers.rate_limits.shared import Budgets
+from handlers.client.workspaces import InstalledWorkspaces, SingleWorkspace, SlackClients
+from handlers.rate_limits.shared import SharedRateLimiter
 from handlers.transport.oauth import InstallPages, OAuthClient
 from handlers.transport.socket_mode import new_client, new_session
 from storage.coordination import Coordination, open_coordination
-from storage.encryption import Seal, WrongKey
+from storage.encryption import TokenCipher, WrongKey
 from storage.engine.database import Database
 from storage.installations import Installations
 
@@ -31,7 +31,7 @@ DATABASE_PATIENCE = 60.0
 
 
 @dataclass(frozen=True)
-class Ground:
+class Resources:
     """Open as long as the stack is that it was opened on."""
 
     metrics: Metrics
@@ -43,15 +43,15 @@ class Ground:
     shared: bool
     """Whether other replicas are reached through the coordination."""
     providers: Providers
-    desks: Desks
-    workspaces: OneWorkspace | ManyWorkspaces
+    desks: SlackClients
+    workspaces: SingleWorkspace | InstalledWorkspaces
     pages: InstallPages | None
     """Where workspaces install the app, if they do."""
-    live: Live
+    live: EventPublisher
     tasks: Tasks
 
 
-async def open_ground(stack: AsyncExitStack, settings: Settings, demo: ProviderSettings | None) -> Ground:
+async def open_resources(stack: AsyncExitStack, settings: Settings, demo: ProviderSettings | None) -> Resources:
     """Raises SettingsError when a setting turns out to be wrong.
 
     `demo`: where models come from when no provider is set.
@@ -70,13 +70,13 @@ async def open_ground(stack: AsyncExitStack, settings: Settings, demo: ProviderS
     )
     await stack.enter_async_context(providers)
     session = await stack.enter_async_context(new_session())
-    desks = Desks(lambda token: new_client(token, settings.slack_api_url, session), session, metrics, budgets)
-    live = Live(coordination)
+    desks = SlackClients(lambda token: new_client(token, settings.slack_api_url, session), session, metrics, budgets)
+    live = EventPublisher(coordination)
     await stack.enter_async_context(live.running())
     workspaces, pages = await _workspaces(settings, desks, database, live)
-    if isinstance(workspaces, ManyWorkspaces):
+    if isinstance(workspaces, InstalledWorkspaces):
         await stack.enter_async_context(workspaces.following(coordination))
-    return Ground(
+    return Resources(
         metrics=metrics,
         doorway=doorway,
         url=url,
@@ -92,14 +92,14 @@ async def open_ground(stack: AsyncExitStack, settings: Settings, demo: ProviderS
     )
 
 
-async def _coordination(stack: AsyncExitStack, settings: Settings) -> tuple[Coordination, Budgets | None]:
+async def _coordination(stack: AsyncExitStack, settings: Settings) -> tuple[Coordination, SharedRateLimiter | None]:
     """Within this process, or between replicas with the budgets that they share."""
     redis = settings.redis_url.get_secret_value() if settings.redis_url else None
     coordination = await open_coordination(redis or "memory://")
     stack.push_async_callback(coordination.close)
     if redis is None:
         return coordination, None
-    budgets = Budgets(coordination)
+    budgets = SharedRateLimiter(coordination)
     await stack.enter_async_context(budgets.running())
     return coordination, budgets
 
@@ -115,16 +115,16 @@ async def _serve(stack: AsyncExitStack, doorway: Doorway, settings: Settings) ->
 
 
 async def _workspaces(
-    settings: Settings, desks: Desks, database: Database, live: Live
-) -> tuple[OneWorkspace | ManyWorkspaces, InstallPages | None]:
+    settings: Settings, desks: SlackClients, database: Database, live: EventPublisher
+) -> tuple[SingleWorkspace | InstalledWorkspaces, InstallPages | None]:
     """The workspace that the settings name, or those that install the app, with the pages where they do."""
     if not settings.many_workspaces:
         assert settings.slack_bot_token is not None
-        return await OneWorkspace.open(desks, settings.slack_bot_token.get_secret_value()), None
+        return await SingleWorkspace.open(desks, settings.slack_bot_token.get_secret_value()), None
     assert settings.slack_client_id is not None
     assert settings.slack_client_secret is not None
     assert settings.bobbin_secret_key is not None
-    seal = Seal(settings.bobbin_secret_key.get_secret_value())
+    seal = TokenCipher(settings.bobbin_secret_key.get_secret_value())
     installations = Installations(database, seal)
     try:
         await installations.reseal()
@@ -133,7 +133,7 @@ async def _workspaces(
             "BOBBIN_SECRET_KEY does not open the tokens of the workspaces that have installed the app: "
             "write the key that sealed them behind the new one, as in 'new old'"
         ) from error
-    many = ManyWorkspaces(installations, desks, live)
+    many = InstalledWorkspaces(installations, desks, live)
     app = OAuthClient(settings.slack_client_id, settings.slack_client_secret.get_secret_value(), bot_scopes())
     pages = InstallPages(app, settings.slack_api_url, desks.client(None), installations, seal, many.installed)
     return many, pages

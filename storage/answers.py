@@ -9,16 +9,27 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, exists, func, literal, null, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.domain import Answer, Ending, ModelRef, Part, Person, Status
+from bot.domain import Answer, AnswerResult, MessageRef, ModelRef, Status, User
 from bot.errors import ChatNotFound, ModelGone
 from storage.engine.database import Conflict, Database
 from storage.engine.types import database_time, utc_now
-from storage.queries import ACTIVE, ANSWER, FINISHED, HELD, LAPSED, MESSAGE, NEXT, NEXT_WAITING, RUNNING_BESIDE, TAKEN
+from storage.queries import (
+    ACTIVE,
+    ANSWER,
+    CLAIM_ANSWER,
+    FINISHED,
+    LAPSED,
+    MESSAGE,
+    NEXT,
+    NEXT_WAITING,
+    RUNNING_BESIDE,
+    UPDATE_OWNED,
+)
 from storage.rows import from_parts, select_answers, to_answer, to_ending
 from storage.tables import OPEN, RUNNING, WAITING, answers, chats, messages, participants
 
 
-class Replies:
+class Answers:
     """Owners are processes; whoever has lost the lease gets False and must fall silent. All raise StorageError."""
 
     def __init__(self, database: Database) -> None:
@@ -51,12 +62,12 @@ class Replies:
         async with self._database.begin(urgent=True) as connection:  # behind a crowd's writes it would come too late
             return {row.message_id: row.stop_requested for row in await connection.execute(query)}
 
-    async def record(self, answer_id: str, owner: str, parts: tuple[Part, ...]) -> bool:
+    async def record(self, answer_id: str, owner: str, parts: tuple[MessageRef, ...]) -> bool:
         """Keep which Slack messages show the answer. False when it is no longer this owner's."""
         async with self._database.begin() as connection:
             return await _held(connection, answer_id, owner, parts=from_parts(parts))
 
-    async def written(self, answer_id: str, owner: str, ending: Ending) -> bool:
+    async def written(self, answer_id: str, owner: str, ending: AnswerResult) -> bool:
         """Store the model's whole work; what remains is to show it. False when it is no longer this owner's."""
         usage = ending.usage
         async with self._database.begin() as connection:
@@ -77,7 +88,7 @@ class Replies:
                 await _message(connection, answer_id, text=ending.text, error=ending.error)
             return held
 
-    async def finish(self, answer_id: str, owner: str, parts: tuple[Part, ...] | None = None) -> bool:
+    async def finish(self, answer_id: str, owner: str, parts: tuple[MessageRef, ...] | None = None) -> bool:
         """End an answer that is written and shown, in these `parts` if they are not recorded yet.
 
         False when it is not written, or is no longer this owner's.
@@ -201,7 +212,7 @@ class Replies:
         """The answer to a user's message."""
         return await self._find(answers.c.question_id == message_id)
 
-    async def ending(self, answer_id: str) -> Ending | None:
+    async def ending(self, answer_id: str) -> AnswerResult | None:
         """How a written answer ends, with all that was stored; None while its model has not ended."""
         async with self._database.read() as connection:
             row = (await connection.execute(ANSWER, {"answer": answer_id})).one_or_none()
@@ -213,7 +224,7 @@ class Replies:
         async with self._database.read() as connection:
             return frozenset(part["ts"] for parts in await connection.scalars(query) for part in parts)
 
-    async def open_for(self, person: Person) -> list[Answer]:
+    async def open_for(self, person: User) -> list[Answer]:
         """The answers in this person's chats that have not ended."""
         mine = select(participants.c.chat_id).where(
             participants.c.team == person.team, participants.c.user == person.user
@@ -252,7 +263,9 @@ async def _claim(connection: AsyncConnection, chat_id: str, owner: str, lease: f
     found = (await connection.execute(NEXT, {"chat": chat_id})).one_or_none()
     if found is None:
         return None
-    taken = await connection.execute(TAKEN, {"answer": found.message_id, "holder": owner, "lease": round(lease, 3)})
+    taken = await connection.execute(
+        CLAIM_ANSWER, {"answer": found.message_id, "holder": owner, "lease": round(lease, 3)}
+    )
     if taken.rowcount == 0:
         return None
     await _message(connection, found.message_id, status=Status.RUNNING)
@@ -271,7 +284,7 @@ def _model_of_chat() -> Any:
 
 async def _held(connection: AsyncConnection, answer_id: str, owner: str, **values: Any) -> bool:
     """Change an answer if it is this owner's."""
-    done = await connection.execute(HELD, {"answer": answer_id, "holder": owner, **values})
+    done = await connection.execute(UPDATE_OWNED, {"answer": answer_id, "holder": owner, **values})
     return done.rowcount > 0
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Select, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.domain import Chat, Person
+from bot.domain import Chat, User
 from bot.errors import BadInput
 from storage.rows import to_chat
 from storage.search import Found, Place, Search, as_counted, in_order
@@ -36,7 +36,7 @@ class Page:
 
 async def list_chats(
     connection: AsyncConnection,
-    person: Person,
+    person: User,
     *,
     limit: int,
     cursor: str | None,

@@ -1,4 +1,4 @@
-"""Questions whose model is not chosen yet: a mention is a row from the moment Slack delivered it."""
+"""ChatRequests whose model is not chosen yet: a mention is a row from the moment Slack delivered it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, and_, not_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.domain import ModelRef, Place, SharedFile
+from bot.domain import ModelRef, SharedFile, Thread
 from bot.errors import ChatNotFound
 from storage.engine.database import Database
 from storage.engine.types import database_time, new_id, utc_now
@@ -22,11 +22,11 @@ _UNSAID = and_(questions.c.text.is_not(None), questions.c.source.is_(None))
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class ChatRequest:
     """What a person asked, or has yet to ask, before there is a chat."""
 
     id: str
-    place: Place
+    place: Thread
     """The thread where the menu stands and the chat will."""
     ts: str
     """The Slack message that mentioned the bot."""
@@ -64,7 +64,7 @@ class Question:
         return self.ts if "." in self.ts else None
 
 
-class Questions:
+class ChatRequests:
     """Every method is one transaction or one read; all raise StorageError when the database fails."""
 
     def __init__(self, database: Database) -> None:
@@ -73,7 +73,7 @@ class Questions:
     async def ask(
         self,
         *,
-        place: Place,
+        place: Thread,
         ts: str,
         user: str,
         user_team: str | None = None,
@@ -83,7 +83,7 @@ class Questions:
         context: str | None = None,
         model: ModelRef | None = None,
         in_dialog: bool = False,
-    ) -> tuple[Question, bool]:
+    ) -> tuple[ChatRequest, bool]:
         """Store a question; False beside it when this Slack message had been stored before.
 
         `in_dialog`: no Slack message holds the text yet. `ts` is the dialog's id then, and the place says where the
@@ -116,12 +116,12 @@ class Questions:
                 await connection.execute(update(questions).where(bare).values(files=from_files(files), source=ts))
             return await _one(connection, same), stored is not None
 
-    async def get(self, question_id: str) -> Question:
+    async def get(self, question_id: str) -> ChatRequest:
         """Raises ChatNotFound."""
         async with self._database.read() as connection:
             return await _one(connection, questions.c.id == question_id)
 
-    async def open_in(self, place: Place, user: str) -> Question | None:
+    async def open_in(self, place: Thread, user: str) -> ChatRequest | None:
         """The newest open question of this person in this thread; one that has no text yet before all others."""
         where = and_(
             _OPEN,
@@ -135,7 +135,7 @@ class Questions:
             row = (await connection.execute(select(questions).where(where).order_by(*order).limit(1))).one_or_none()
             return None if row is None else _question(row)
 
-    async def unchosen(self, question: Question) -> list[Question]:
+    async def unchosen(self, question: ChatRequest) -> list[ChatRequest]:
         """What the same person has asked besides, in the same thread, and what has no model yet; the oldest first."""
         where = and_(
             _OPEN,
@@ -153,7 +153,7 @@ class Questions:
 
     async def fill(
         self, question_id: str, *, text: str, source: str, files: tuple[SharedFile, ...] = ()
-    ) -> Question | None:
+    ) -> ChatRequest | None:
         """Give an open question its text, or files in place of one, beside those that it has.
 
         None when it has a text already, so that only one reply becomes it.
@@ -165,7 +165,7 @@ class Questions:
                 return None
             return await _add_files(connection, question_id, files)
 
-    async def add(self, question_id: str, text: str, files: tuple[SharedFile, ...]) -> Question:
+    async def add(self, question_id: str, text: str, files: tuple[SharedFile, ...]) -> ChatRequest:
         """More for a question that waits for its model: files, and what was said with them. Repeating it adds nothing.
 
         Raises ChatNotFound.
@@ -179,25 +179,27 @@ class Questions:
             await connection.execute(update(questions).where(questions.c.id == question_id).values(text=whole))
             return await _one(connection, questions.c.id == question_id)
 
-    async def choose(self, question_id: str, model: ModelRef) -> Question:
-        """Keep the choice, if the question is still open (`Question.open` tells). Raises ChatNotFound."""
+    async def choose(self, question_id: str, model: ModelRef) -> ChatRequest:
+        """Keep the choice, if the question is still open (`ChatRequest.open` tells). Raises ChatNotFound."""
         return await self._set(question_id, model=str(model))
 
-    async def set_menu(self, question_id: str, menu_ts: str) -> Question:
+    async def set_menu(self, question_id: str, menu_ts: str) -> ChatRequest:
         """Remember the message that holds the menu, which Slack has confirmed, unless another is known already.
 
-        `Question.menu_ts` tells which it is. Raises ChatNotFound.
+        `ChatRequest.menu_ts` tells which it is. Raises ChatNotFound.
         """
         first = and_(_OPEN, questions.c.id == question_id, questions.c.menu_ts.is_(None))
         async with self._database.begin() as connection:
             await connection.execute(update(questions).where(first).values(menu_ts=menu_ts))
             return await _one(connection, questions.c.id == question_id)
 
-    async def set_context(self, question_id: str, context: str | None, files: tuple[SharedFile, ...] = ()) -> Question:
+    async def set_context(
+        self, question_id: str, context: str | None, files: tuple[SharedFile, ...] = ()
+    ) -> ChatRequest:
         """Keep what people had said and shared in the thread before. Raises ChatNotFound."""
         return await self._set(question_id, context=context, context_files=from_files(files))
 
-    async def put_in(self, question_id: str, place: Place, source: str | None) -> Question:
+    async def put_in(self, question_id: str, place: Thread, source: str | None) -> ChatRequest:
         """What was asked in a dialog stands in Slack now (`source`), or is to stand in another place (None).
 
         Raises ChatNotFound.
@@ -215,20 +217,20 @@ class Questions:
         async with self._database.read() as connection:
             return (await connection.execute(query)).first() is not None
 
-    async def give_up(self, question_id: str) -> Question:
+    async def give_up(self, question_id: str) -> ChatRequest:
         """Close a question that can no longer be asked, such as one in a channel that is gone. Raises ChatNotFound."""
         return await self._set(question_id, state="closed")
 
-    async def without_menu(self, older_than_seconds: float, limit: int) -> list[Question]:
+    async def without_menu(self, older_than_seconds: float, limit: int) -> list[ChatRequest]:
         """Open questions that need a menu which Slack has not confirmed in this time, the oldest first."""
         needs = or_(questions.c.text.is_(None), questions.c.model.is_(None))
         return await self._stale(and_(questions.c.menu_ts.is_(None), needs), older_than_seconds, limit)
 
-    async def unsaid(self, older_than_seconds: float, limit: int) -> list[Question]:
+    async def unsaid(self, older_than_seconds: float, limit: int) -> list[ChatRequest]:
         """Open questions from dialogs that do not stand in Slack after this time, the oldest first."""
         return await self._stale(_UNSAID, older_than_seconds, limit)
 
-    async def ready(self, older_than_seconds: float, limit: int) -> list[Question]:
+    async def ready(self, older_than_seconds: float, limit: int) -> list[ChatRequest]:
         """Open questions that have both text and model and yet became no chat, the oldest first."""
         said = or_(questions.c.text.is_not(None), questions.c.files.is_not(None))
         complete = and_(said, questions.c.model.is_not(None), not_(_UNSAID))
@@ -236,8 +238,8 @@ class Questions:
 
     async def headless(
         self, older_than_seconds: float, within_seconds: float, limit: int
-    ) -> list[tuple[Question, str]]:
-        """Questions of this age that became chats without a header, and the ids of the chats; the oldest first."""
+    ) -> list[tuple[ChatRequest, str]]:
+        """ChatRequests of this age that became chats without a header, and the ids of the chats; the oldest first."""
         old = questions.c.created_at <= database_time(-older_than_seconds)
         young = questions.c.created_at >= database_time(-within_seconds)
         query = (
@@ -252,8 +254,10 @@ class Questions:
         async with self._database.read() as connection:
             return [(_question(row), row.chat_id) for row in await connection.execute(query)]
 
-    async def undrawn(self, older_than_seconds: float, within_seconds: float, limit: int) -> list[tuple[Question, str]]:
-        """Questions of chats that began in this time and whose menu is not known to show the header; and the chats."""
+    async def undrawn(
+        self, older_than_seconds: float, within_seconds: float, limit: int
+    ) -> list[tuple[ChatRequest, str]]:
+        """Requests whose chat began in this time and whose menu is not known to show the header; and the chats."""
         old = chats.c.created_at <= database_time(-older_than_seconds)
         young = chats.c.created_at >= database_time(-within_seconds)
         query = (
@@ -274,7 +278,7 @@ class Questions:
         async with self._database.begin() as connection:
             await connection.execute(update(questions).where(used).values(state="shown"))
 
-    async def _stale(self, where: ColumnElement[bool], seconds: float, limit: int) -> list[Question]:
+    async def _stale(self, where: ColumnElement[bool], seconds: float, limit: int) -> list[ChatRequest]:
         query = (
             select(questions)
             .where(_OPEN, where, questions.c.created_at <= database_time(-seconds))
@@ -285,20 +289,20 @@ class Questions:
             rows = (await connection.execute(query)).all()
             return [_question(row) for row in rows]
 
-    async def _set(self, question_id: str, **values: str | None) -> Question:
+    async def _set(self, question_id: str, **values: str | None) -> ChatRequest:
         async with self._database.begin() as connection:
             await connection.execute(update(questions).where(_OPEN, questions.c.id == question_id).values(**values))
             return await _one(connection, questions.c.id == question_id)
 
 
-async def _one(connection: AsyncConnection, where: ColumnElement[bool]) -> Question:
+async def _one(connection: AsyncConnection, where: ColumnElement[bool]) -> ChatRequest:
     row = (await connection.execute(select(questions).where(where))).one_or_none()
     if row is None:
         raise ChatNotFound("no such question")
     return _question(row)
 
 
-async def _add_files(connection: AsyncConnection, question_id: str, files: tuple[SharedFile, ...]) -> Question:
+async def _add_files(connection: AsyncConnection, question_id: str, files: tuple[SharedFile, ...]) -> ChatRequest:
     """The question with these files too, each once. The row is locked: two replies may come at the same moment."""
     same = questions.c.id == question_id
     await connection.execute(update(questions).where(same).values(state=questions.c.state))
@@ -309,10 +313,10 @@ async def _add_files(connection: AsyncConnection, question_id: str, files: tuple
     return await _one(connection, same)
 
 
-def _question(row: Row[Any]) -> Question:
-    return Question(
+def _question(row: Row[Any]) -> ChatRequest:
+    return ChatRequest(
         id=row.id,
-        place=Place(row.team, row.channel, row.thread),
+        place=Thread(row.team, row.channel, row.thread),
         ts=row.ts,
         user=row.user,
         created_at=row.created_at,

@@ -8,14 +8,14 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, and_, exists, false, func, insert, not_, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.domain import DEFAULT_TITLE, Chat, Image, Message, ModelRef, Person, Place, SharedFile, TitleBy
+from bot.domain import DEFAULT_TITLE, Chat, Image, Message, ModelRef, SharedFile, Thread, TitleBy, User
 from bot.errors import ChatBusy, ChatNotFound, LimitReached
 from storage.chat_list import Page, list_chats
 from storage.engine.database import Conflict, Database
 from storage.engine.types import new_id, utc_now
 from storage.images import HeldImages, ImageBudget
 from storage.messages import NewMessage, Said, busy, find_exchange, store_exchange, take_two, used_exchange
-from storage.queries import AUTHORS, CHAT, CHAT_AT, HEARD_AT, TOLD
+from storage.queries import AUTHORS, CHAT, CHAT_AT, HEARD_AT, SELECT_HISTORY
 from storage.rows import from_files, image_rows, to_chat, to_message
 from storage.tables import attachments, chats, messages, participants, questions
 
@@ -35,7 +35,7 @@ class Chats:
         owner: str,
         model: ModelRef,
         message: NewMessage,
-        place: Place | None = None,
+        place: Thread | None = None,
         context: str | None = None,
         header_ts: str | None = None,
         question_id: str | None = None,
@@ -82,11 +82,11 @@ class Chats:
             async with self._database.begin() as connection:
                 return await _say(connection, chat_id, message, limit, alone=alone)
 
-    async def by_place(self, place: Place) -> Chat | None:
+    async def by_place(self, place: Thread) -> Chat | None:
         async with self._database.read() as connection:
             return await _by_place(connection, place)
 
-    async def heard_at(self, place: Place, user: str) -> tuple[Chat | None, bool]:
+    async def heard_at(self, place: Thread, user: str) -> tuple[Chat | None, bool]:
         """The chat in this thread, and whether an open question of this person waits there.
 
         One look for both: most threads have neither, and most of what Slack tells is said there.
@@ -100,7 +100,7 @@ class Chats:
         async with self._database.read() as connection:
             return _found((await connection.execute(CHAT, {"chat": chat_id})).one_or_none())
 
-    async def get_for(self, person: Person, chat_id: str) -> Chat:
+    async def get_for(self, person: User, chat_id: str) -> Chat:
         """The chat, if this person started it or took part in it and may see it still. Raises ChatNotFound."""
         part = select(participants.c.user).where(
             participants.c.chat_id == chat_id, participants.c.team == person.team, participants.c.user == person.user
@@ -140,7 +140,7 @@ class Chats:
         allows are read; of the others `Message.omitted` tells the names.
         """
         async with self._database.read() as connection:
-            rows = (await connection.execute(TOLD, {"chat": chat_id, "before": before_number})).all()
+            rows = (await connection.execute(SELECT_HISTORY, {"chat": chat_id, "before": before_number})).all()
             if not any(row.has_images for row in rows):
                 return [to_message(row) for row in rows]
             before = and_(messages.c.chat_id == chat_id, messages.c.number < before_number)
@@ -168,7 +168,7 @@ class Chats:
 
     async def list_for(
         self,
-        person: Person,
+        person: User,
         *,
         limit: int,
         cursor: str | None = None,
@@ -185,7 +185,7 @@ class Chats:
                 connection, person, limit=limit, cursor=cursor, words=(words or "").split(), newer=newer
             )
 
-    async def set_away(self, person: Person, channel: str, away: bool) -> None:
+    async def set_away(self, person: User, channel: str, away: bool) -> None:
         """The person has left a private channel, or is back: the chats there leave the own list, or return to it."""
         there = select(chats.c.id).where(chats.c.team == person.team, chats.c.channel == channel)
         theirs = and_(
@@ -212,7 +212,7 @@ class Chats:
                 moved = and_(table.c.team == team, table.c.channel == old, not_(taken))
                 await connection.execute(update(table).where(moved).values(channel=new))
 
-    async def respell(self, place: Place, ts: str, before: str, after: str) -> None:
+    async def respell(self, place: Thread, ts: str, before: str, after: str) -> None:
         """The text of a Slack message is spelt with names now that they are known, wherever it has got to."""
         here = select(chats.c.id).where(
             chats.c.team == place.team, chats.c.channel == place.channel, chats.c.thread == place.thread
@@ -245,12 +245,12 @@ class Chats:
         async with self._database.read() as connection:
             return await connection.scalar(AUTHORS, {"chat": chat_id}) or 0
 
-    async def participants(self, chat_id: str) -> list[Person]:
+    async def participants(self, chat_id: str) -> list[User]:
         """Everybody who has the chat in the own list, its owner among them once something was said."""
         having = and_(participants.c.chat_id == chat_id, participants.c.away == false())
         query = select(participants).where(having).order_by(participants.c.user)
         async with self._database.read() as connection:
-            return [Person(row.team, row.user) for row in await connection.execute(query)]
+            return [User(row.team, row.user) for row in await connection.execute(query)]
 
     async def _update(self, where: ColumnElement[bool], **values: str | None) -> bool:
         async with self._database.begin() as connection:
@@ -264,7 +264,7 @@ def _new_chat(
     model: ModelRef,
     *,
     title: str = DEFAULT_TITLE,
-    place: Place | None = None,
+    place: Thread | None = None,
     context: str | None = None,
     header_ts: str | None = None,
 ) -> Chat:
@@ -335,10 +335,10 @@ def _found(row: Row[Any] | None) -> Chat:
     return to_chat(row)
 
 
-def _at(place: Place) -> dict[str, str]:
+def _at(place: Thread) -> dict[str, str]:
     return {"team": place.team, "channel": place.channel, "thread": place.thread}
 
 
-async def _by_place(connection: AsyncConnection, place: Place) -> Chat | None:
+async def _by_place(connection: AsyncConnection, place: Thread) -> Chat | None:
     row = (await connection.execute(CHAT_AT, _at(place))).one_or_none()
     return None if row is None else to_chat(row)

@@ -14,7 +14,7 @@ class WrongKey(StorageError):
     """None of the keys opens a secret."""
 
 
-class Seal:
+class TokenCipher:
     """Seals with the first key and opens with any: so a key is changed by writing the new one in front.
 
     `secret`: one or more long random texts, separated by commas or white space.

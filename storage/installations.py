@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Row, and_, delete, or_, select, update
 
-from storage.encryption import Seal, WrongKey
+from storage.encryption import TokenCipher, WrongKey
 from storage.engine.database import Database
 from storage.engine.types import database_time, utc_now
 from storage.queries import insert_new
@@ -52,7 +52,7 @@ class Standing:
 class Installations:
     """Every method is one transaction or one read; all raise StorageError when the database fails."""
 
-    def __init__(self, database: Database, seal: Seal) -> None:
+    def __init__(self, database: Database, seal: TokenCipher) -> None:
         self._database, self._seal = database, seal
 
     async def save(self, installed: Installed) -> None:
@@ -130,7 +130,10 @@ class Installations:
         ]
 
     async def reseal(self) -> int:
-        """Seal every token with the newest key; says how many were not. Raises WrongKey when one cannot be opened."""
+        """Re-encrypt every token with the newest key; says how many were not.
+
+        Raises WrongKey when one cannot be opened.
+        """
         renewed = [(row, self._seal.renew(row.bot_token)) for row in await self._all()]
         changed = [(row, sealed) for row, sealed in renewed if sealed != row.bot_token]
         if changed:

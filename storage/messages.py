@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain import Answer, Chat, Image, Message, Role, SharedFile, Status
 from storage.engine.types import new_id, utc_now
-from storage.queries import HEARD, NEW_ANSWER, NEW_MESSAGE, NEW_PARTICIPANT, SAID, TWO_MORE
+from storage.queries import NEW_ANSWER, NEW_MESSAGE, NEW_PARTICIPANT, RESERVE_PAIR, SAID, TOUCH_PARTICIPANTS
 from storage.rows import from_files, image_rows, select_answers, to_answer, to_chat, to_message
 from storage.tables import OPEN, answers, attachments, chats, messages, questions
 
@@ -71,7 +71,7 @@ async def take_two(connection: AsyncConnection, chat_id: str, limit: int) -> Cha
     One conditional UPDATE: whoever comes second waits for the first and then counts anew.
     """
     given = {"chat": chat_id, "most": limit, "updated_at": utc_now()}
-    row = (await connection.execute(TWO_MORE, given)).one_or_none()
+    row = (await connection.execute(RESERVE_PAIR, given)).one_or_none()
     return None if row is None else to_chat(row)
 
 
@@ -182,7 +182,7 @@ async def _take_part(connection: AsyncConnection, chat: Chat, author: str, now: 
     for user in sorted({chat.owner, author}):
         newcomer = {"team": chat.team, "user": user, "chat_id": chat.id, "active_at": now}
         await connection.execute(NEW_PARTICIPANT[connection.dialect.name], newcomer)
-    await connection.execute(HEARD, {"chat": chat.id, "author": author, "now": now})
+    await connection.execute(TOUCH_PARTICIPANTS, {"chat": chat.id, "author": author, "now": now})
 
 
 async def _use_question(connection: AsyncConnection, question_id: str, message_id: str) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import case, literal, select, tuple_
 
-from bot.domain import ModelRef, Person
+from bot.domain import ModelRef, User
 from storage.engine.database import Database
 from storage.engine.types import utc_now
 from storage.queries import insert_new
@@ -16,7 +16,7 @@ from storage.tables import feedback, people
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    person: Person
+    person: User
     name: str | None = None
     default_model: ModelRef | None = None
     """What the person has set."""
@@ -32,7 +32,7 @@ class People:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def get(self, person: Person) -> Profile:
+    async def get(self, person: User) -> Profile:
         """The person's profile; an empty one for somebody unknown."""
         query = select(people).where(people.c.team == person.team, people.c.user == person.user)
         async with self._database.read() as connection:
@@ -47,22 +47,22 @@ class People:
             always=row.always,
         )
 
-    async def names(self, persons: Collection[Person]) -> dict[Person, str]:
+    async def names(self, persons: Collection[User]) -> dict[User, str]:
         """The names of those whose name is known."""
         query = select(people.c.team, people.c.user, people.c.name).where(
             tuple_(people.c.team, people.c.user).in_([(person.team, person.user) for person in persons]),
             people.c.name.is_not(None),
         )
         async with self._database.read() as connection:
-            return {Person(row.team, row.user): row.name for row in await connection.execute(query)}
+            return {User(row.team, row.user): row.name for row in await connection.execute(query)}
 
-    async def remember_name(self, person: Person, name: str) -> None:
+    async def remember_name(self, person: User, name: str) -> None:
         await self._set(person, name=name)
 
-    async def set_default(self, person: Person, model: ModelRef | None) -> None:
+    async def set_default(self, person: User, model: ModelRef | None) -> None:
         await self._set(person, default_model=None if model is None else str(model))
 
-    async def set_always(self, person: Person, always: bool, *, known: ModelRef | None, model: ModelRef | None) -> None:
+    async def set_always(self, person: User, always: bool, *, known: ModelRef | None, model: ModelRef | None) -> None:
         """Whether to skip the menu. `model` becomes the person's own, if that is still the `known` one."""
         before, after = (None if ref is None else str(ref) for ref in (known, model))
         same = people.c.default_model.is_(None) if before is None else people.c.default_model == before
@@ -76,11 +76,11 @@ class People:
                 .on_conflict_do_update(index_elements=["team", "user"], set_={**changed, "default_model": kept})
             )
 
-    async def used(self, person: Person, model: ModelRef) -> None:
+    async def used(self, person: User, model: ModelRef) -> None:
         """Remember what the person chose last."""
         await self._set(person, last_model=str(model))
 
-    async def _set(self, person: Person, **values: str | bool | None) -> None:
+    async def _set(self, person: User, **values: str | bool | None) -> None:
         changed = {**values, "updated_at": utc_now()}
         row = {"team": person.team, "user": person.user, "always": False, **changed}
         async with self._database.begin() as connection:
@@ -90,7 +90,7 @@ class People:
                 .on_conflict_do_update(index_elements=["team", "user"], set_=changed)
             )
 
-    async def rate(self, message_id: str, person: Person, value: int) -> None:
+    async def rate(self, message_id: str, person: User, value: int) -> None:
         """Keep what the person thinks of an answer (1 good, -1 bad); a later opinion replaces an earlier one.
 
         Raises Conflict when there is no such message.
@@ -104,7 +104,7 @@ class People:
                 .on_conflict_do_update(index_elements=["message_id", "team", "user"], set_=changed)
             )
 
-    async def ratings(self, message_id: str) -> dict[Person, int]:
+    async def ratings(self, message_id: str) -> dict[User, int]:
         async with self._database.read() as connection:
             rows = await connection.execute(select(feedback).where(feedback.c.message_id == message_id))
-            return {Person(row.team, row.user): row.value for row in rows}
+            return {User(row.team, row.user): row.value for row in rows}

@@ -65,7 +65,7 @@ SAID = select(messages).where(messages.c.chat_id == bindparam("chat"), messages.
 
 AUTHORS = select(func.count(messages.c.author.distinct())).where(messages.c.chat_id == bindparam("chat"))
 
-TOLD = (
+SELECT_HISTORY = (
     select(messages, exists().where(attachments.c.message_id == messages.c.id).label("has_images"))
     .where(
         messages.c.chat_id == bindparam("chat"),
@@ -87,7 +87,7 @@ NEXT = (
 )
 """A chat's next piece of work."""
 
-TAKEN = (
+CLAIM_ANSWER = (
     update(answers)
     .where(answers.c.message_id == bindparam("answer"), or_(WAITING, LAPSED))
     .values(
@@ -98,11 +98,11 @@ TAKEN = (
     )
 )
 """Takes a piece of work for so many seconds, unless others were quicker."""
-HELD = update(answers).where(
+UPDATE_OWNED = update(answers).where(
     answers.c.message_id == bindparam("answer"), answers.c.owner == bindparam("holder"), RUNNING
 )
 """Changes an answer that is still its holder's."""
-FINISHED = HELD.where(answers.c.complete).returning(answers.c.chat_id, answers.c.ending)
+FINISHED = UPDATE_OWNED.where(answers.c.complete).returning(answers.c.chat_id, answers.c.ending)
 MESSAGE = update(messages).where(messages.c.id == bindparam("message"))
 ACTIVE = update(chats).where(chats.c.id == bindparam("chat"))
 
@@ -113,7 +113,7 @@ NEW_PARTICIPANT = {
 }
 """For each dialect: somebody takes part in a chat, who may have done so before."""
 _THERE = or_(participants.c.user == bindparam("author"), participants.c.away == false())
-HEARD = (
+TOUCH_PARTICIPANTS = (
     update(participants)
     .where(participants.c.chat_id == bindparam("chat"))
     .values(active_at=bindparam("now"), away=case((_THERE, false()), else_=true()))
@@ -131,7 +131,7 @@ NEW_ANSWER = (
     .returning(answers.c.queued)
 )
 """A new answer, behind another of its chat or not."""
-TWO_MORE = (
+RESERVE_PAIR = (
     update(chats)
     .where(chats.c.id == bindparam("chat"), chats.c.message_count + 2 <= bindparam("most"))
     .values(message_count=chats.c.message_count + 2)

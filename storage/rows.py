@@ -10,16 +10,16 @@ from sqlalchemy import Row, Select, select
 
 from bot.domain import (
     Answer,
+    AnswerResult,
     Chat,
-    Ending,
     Image,
     Message,
+    MessageRef,
     ModelRef,
-    Part,
-    Place,
     Role,
     SharedFile,
     Status,
+    Thread,
     TitleBy,
     Usage,
 )
@@ -38,7 +38,7 @@ def to_chat(row: Row[Any]) -> Chat:
         message_count=row.message_count,
         created_at=row.created_at,
         updated_at=row.updated_at,
-        place=Place(row.team, row.channel, row.thread) if placed else None,
+        place=Thread(row.team, row.channel, row.thread) if placed else None,
         header_ts=row.header_ts,
         context=row.context,
     )
@@ -83,7 +83,7 @@ def to_answer(row: Row[Any]) -> Answer:
         complete=row.complete,
         ending=Status(row.ending) if row.ending else None,
         error=row.error,
-        parts=tuple(Part(ts=part["ts"], native=part["native"]) for part in row.parts),
+        parts=tuple(MessageRef(ts=part["ts"], native=part["native"]) for part in row.parts),
         asker=row.asker,
         asker_team=row.asker_team,
         question_ts=row.question_ts,
@@ -91,14 +91,14 @@ def to_answer(row: Row[Any]) -> Answer:
     )
 
 
-def to_ending(row: Row[Any]) -> Ending | None:
+def to_ending(row: Row[Any]) -> AnswerResult | None:
     """How a complete answer has ended or is to end."""
     if not row.complete:
         return None
     usage = None
     if row.prompt_tokens is not None:
         usage = Usage(row.prompt_tokens, row.completion_tokens, row.cost)
-    return Ending(
+    return AnswerResult(
         status=Status(row.ending),
         text=row.text,
         error=row.error,
@@ -109,7 +109,7 @@ def to_ending(row: Row[Any]) -> Ending | None:
     )
 
 
-def from_parts(parts: tuple[Part, ...]) -> list[dict[str, Any]]:
+def from_parts(parts: tuple[MessageRef, ...]) -> list[dict[str, Any]]:
     return [{"ts": part.ts, "native": part.native} for part in parts]
 
 

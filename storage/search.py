@@ -43,7 +43,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.domain import Person
+from bot.domain import User
 from storage.engine.types import SafeText, UtcTime
 from storage.tables import ID, chats, messages, participants
 
@@ -104,7 +104,7 @@ class Found:
     """None of them is known before all are: counting them costs nothing more."""
 
 
-def owned_by(person: Person) -> ColumnElement[bool]:
+def owned_by(person: User) -> ColumnElement[bool]:
     """Which rows of the participants make the person's list."""
     return and_(participants.c.team == person.team, participants.c.user == person.user, participants.c.away == false())
 
@@ -128,7 +128,7 @@ def as_counted(found: int) -> tuple[int, bool]:
 class Search:
     """The chats of a person in which each of the words occurs, in the title or in some message, whatever its case."""
 
-    def __init__(self, connection: AsyncConnection, person: Person, words: Sequence[str]) -> None:
+    def __init__(self, connection: AsyncConnection, person: User, words: Sequence[str]) -> None:
         self._connection = connection
         self._person = person
         self._words = list(dict.fromkeys(words))

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from sqlalchemy import and_, or_, select, update
 
-from bot.domain import Person
+from bot.domain import User
 from storage.engine.database import Database
 from storage.engine.types import database_time
 from storage.tables import api_tokens
@@ -26,7 +26,7 @@ class Tokens:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def issue(self, person: Person, *, valid_for: timedelta | None = None) -> str:
+    async def issue(self, person: User, *, valid_for: timedelta | None = None) -> str:
         """A new token that names this person; it cannot be read again."""
         token = PREFIX + secrets.token_urlsafe(32)
         expires_at = None if valid_for is None else database_time(valid_for.total_seconds())
@@ -42,7 +42,7 @@ class Tokens:
             )
         return token
 
-    async def person(self, token: str) -> Person | None:
+    async def person(self, token: str) -> User | None:
         """Whom a token names; None for an unknown, expired or revoked one."""
         digest = _hash(token)
         unexpired = or_(api_tokens.c.expires_at.is_(None), api_tokens.c.expires_at > database_time())
@@ -56,9 +56,9 @@ class Tokens:
             return None
         if not row.fresh:
             await self._note_use(digest)
-        return Person(row.team, row.user)
+        return User(row.team, row.user)
 
-    async def revoke(self, person: Person) -> int:
+    async def revoke(self, person: User) -> int:
         """End all tokens of this person; how many there were."""
         valid = and_(
             api_tokens.c.team == person.team, api_tokens.c.user == person.user, api_tokens.c.revoked_at.is_(None)

@@ -1,4 +1,4 @@
-"""Many answers in one workspace, in simulated time: `Pace` decides, a strict Slack allows or refuses.
+"""Many answers in one workspace, in simulated time: `WriteScheduler` decides, a strict Slack allows or refuses.
 
 Nothing sleeps: events are kept in a heap. Each answer gets words at a rate; a call takes `round_trip` seconds; Slack's
 own buckets follow the documented tiers with a burst of the simulation's choosing.
@@ -15,7 +15,8 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from handlers.rate_limits.scheduler import PER_CHANNEL, POST, RATES, START, STOP, UPDATE, Desire, Errand, Pace, Shown
+from handlers.rate_limits.scheduler import PendingWrite, QueuedCall, Shown, WriteScheduler
+from handlers.rate_limits.token_bucket import PER_CHANNEL, POST, RATES, START, STOP, UPDATE
 
 PAGE = 1_600
 """Words that one message holds; a longer answer goes on in the next."""
@@ -49,7 +50,7 @@ class Writer:
     words: int
     rate: float
     native: bool = True
-    desire: Desire = field(init=False)
+    desire: PendingWrite = field(init=False)
     arrived: int = 0
     seen: int = 0
     page_from: int = 0
@@ -61,7 +62,7 @@ class Writer:
     done_at: float | None = None
 
     def __post_init__(self) -> None:
-        self.desire = Desire(self.channel, may_native=self.native, busy=False)
+        self.desire = PendingWrite(self.channel, may_native=self.native, busy=False)
 
     @property
     def ends(self) -> float:
@@ -90,9 +91,9 @@ class Simulation:
         post_burst: float = 3.0,
         round_trip: float = 0.1,
         jitter: float = 0.0,
-        pace: Pace | None = None,
+        pace: WriteScheduler | None = None,
     ) -> None:
-        self.pace = pace or Pace()
+        self.pace = pace or WriteScheduler()
         self.burst, self.post_burst, self.round_trip, self.jitter = burst, post_burst, round_trip, jitter
         self._dice = random.Random(7)
         self.now = 0.0
@@ -115,7 +116,7 @@ class Simulation:
         return writer
 
     def errand(self, at: float, method: str, channel: str) -> None:
-        self._at(at, lambda: self._send(Errand(method, channel, at)))
+        self._at(at, lambda: self._send(QueuedCall(method, channel, at)))
 
     def run(self, until: float = 100_000.0) -> None:
         while self._events and self.now < until:
@@ -167,14 +168,14 @@ class Simulation:
             desire.whole, desire.must_close = whole, desire.must_close or closes
             self._look()
 
-    def _send(self, errand: Errand) -> None:
+    def _send(self, errand: QueuedCall) -> None:
         self._errands.add(id(errand))
         self.pace.send(errand)
         self._look()
 
     def _look(self) -> None:
         for who, method in self.pace.grants(self.now):
-            if isinstance(who, Errand):
+            if isinstance(who, QueuedCall):
                 self._run_errand(who, method)
             else:
                 self._call(self._writer_of[id(who)], method)
@@ -192,15 +193,15 @@ class Simulation:
         """Seconds until a call reaches Slack; its answer takes half a round trip back."""
         return self.round_trip / 2 + self._dice.uniform(0.0, self.jitter)
 
-    def _run_errand(self, errand: Errand, method: str) -> None:
+    def _run_errand(self, errand: QueuedCall, method: str) -> None:
         self.errand_waits.append(self.now - errand.since)
         self._at(self.now + self._travel(), lambda: self._errand_arrives(errand, method))
 
-    def _errand_arrives(self, errand: Errand, method: str) -> None:
+    def _errand_arrives(self, errand: QueuedCall, method: str) -> None:
         wait = self._ask(method, errand.channel)
         self._at(self.now + self.round_trip / 2, lambda: self._errand_answered(errand, wait))
 
-    def _errand_answered(self, errand: Errand, wait: float) -> None:
+    def _errand_answered(self, errand: QueuedCall, wait: float) -> None:
         self._settle(errand.method, errand.channel, wait)
         if wait:
             self._send(errand)

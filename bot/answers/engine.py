@@ -14,15 +14,15 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from bot.answers.events import Live
+from bot.answers.events import EventPublisher
 from bot.answers.lease import LEASE, Lease, Moment
-from bot.answers.retry import patiently
-from bot.answers.sink import ReplySink, SinkFactory
-from bot.domain import Answer, Chat, Done, Ending, Event, Part, Status, Token, Usage
+from bot.answers.retry import until_stored
+from bot.answers.sink import AnswerSink, SinkFactory
+from bot.domain import Answer, AnswerResult, Chat, Done, MessageRef, Status, StreamEvent, TextDelta, Usage
 from bot.errors import BrokenOff, ChatNotFound, EmptyAnswer, ProviderError, StorageError
 from bot.observability import Metrics, bound, get_logger
 from bot.providers.base import Request
-from storage.answers import Replies
+from storage.answers import Answers
 from storage.chats import Chats
 
 log = get_logger(__name__)
@@ -38,12 +38,12 @@ LONGEST_WAIT = 10.0
 class Models(Protocol):
     """What the engine needs of `bot.providers.registry`."""
 
-    def stream(self, request: Request) -> AsyncIterator[Event]: ...
+    def stream(self, request: Request) -> AsyncIterator[StreamEvent]: ...
 
 
 Briefing = Callable[[Chat, Answer], Awaitable[Request]]
 """What is sent to the model for this answer."""
-AfterAnswer = Callable[[Chat, Answer, Ending], Awaitable[None]]
+AfterAnswer = Callable[[Chat, Answer, AnswerResult], Awaitable[None]]
 """Told of every answer that has ended, when it is stored: titles, lists."""
 
 
@@ -52,7 +52,7 @@ class Run:
     """One answer that this process is writing (the sink's `Control`)."""
 
     answer: Answer
-    replies: Replies
+    replies: Answers
     owner: str
     lease: Lease
     text: list[str] = field(default_factory=list)
@@ -63,19 +63,19 @@ class Run:
     stopped: bool = False
     ending: bool = False
     """Its end is being stored, after which no lease is left to renew."""
-    unrecorded: tuple[Part, ...] | None = None
+    unrecorded: tuple[MessageRef, ...] | None = None
     """Where the answer stands, as far as the database has not been told: that goes with the end."""
     asking: asyncio.Task[None] | None = None
     serving: asyncio.Task[None] | None = None
 
-    async def record(self, parts: tuple[Part, ...]) -> None:
+    async def record(self, parts: tuple[MessageRef, ...]) -> None:
         self.unrecorded = parts
         with contextlib.suppress(StorageError):  # a later record repeats it; a take-over finds the message by itself
             if not await self.replies.record(self.answer.id, self.owner, parts):
                 self.lose()
             self.unrecorded = None
 
-    def stands(self, parts: tuple[Part, ...]) -> None:
+    def stands(self, parts: tuple[MessageRef, ...]) -> None:
         self.unrecorded = parts
 
     async def sure(self) -> None:
@@ -103,10 +103,10 @@ class Engine:
         self,
         *,
         chats: Chats,
-        replies: Replies,
+        replies: Answers,
         models: Models,
         sinks: SinkFactory,
-        live: Live,
+        live: EventPublisher,
         briefing: Briefing,
         after: AfterAnswer,
         metrics: Metrics,
@@ -236,7 +236,7 @@ class Engine:
         await self._live.ended(chat, run.answer, ending)
         await self._after(chat, run.answer, ending)
 
-    async def _ending(self, run: Run, chat: Chat, sink: ReplySink) -> Ending:
+    async def _ending(self, run: Run, chat: Chat, sink: AnswerSink) -> AnswerResult:
         """How the answer ends: as stored when only showing it remains, else as the model makes it."""
         if run.answer.complete:
             stored = await self._replies.ending(run.answer.id)
@@ -249,13 +249,13 @@ class Engine:
 
     async def _persist(self, store: Callable[[], Awaitable[bool]], run: Run) -> None:
         """Stores what must not be lost, however long the database is away. A lost lease ends the run."""
-        if not await patiently(store, run.answer.id):
+        if not await until_stored(store, run.answer.id):
             run.lease.lose()
             raise asyncio.CancelledError
 
     # -- the model ---------------------------------------------------------------------------------------------
 
-    async def _ask(self, run: Run, chat: Chat, sink: ReplySink, began: float) -> Ending:
+    async def _ask(self, run: Run, chat: Chat, sink: AnswerSink, began: float) -> AnswerResult:
         run.asking = asyncio.create_task(self._listen(run, chat, sink, began))
         if run.stopped:
             run.asking.cancel()
@@ -277,8 +277,8 @@ class Engine:
             error = ProviderError(type(inside).__name__)
         return _conclude(run, error, time.monotonic() - began)
 
-    async def _listen(self, run: Run, chat: Chat, sink: ReplySink, began: float) -> None:
-        request = await patiently(lambda: self._briefing(chat, run.answer), run.answer.id)
+    async def _listen(self, run: Run, chat: Chat, sink: AnswerSink, began: float) -> None:
+        request = await until_stored(lambda: self._briefing(chat, run.answer), run.answer.id)
         for attempt in range(TRIES):
             try:
                 await self._read(run, chat, request, sink, began)
@@ -293,11 +293,11 @@ class Engine:
                 log.info("model_asked_again", answer=run.answer.id, code=error.code)
                 await asyncio.sleep(pause)
 
-    async def _read(self, run: Run, chat: Chat, request: Request, sink: ReplySink, began: float) -> None:
+    async def _read(self, run: Run, chat: Chat, request: Request, sink: AnswerSink, began: float) -> None:
         ended = False
         async with aclosing(_closable(self._models.stream(request))) as events:
             async for event in events:
-                if isinstance(event, Token):
+                if isinstance(event, TextDelta):
                     if not run.text:
                         self._metrics.first_word(time.monotonic() - began)
                     run.text.append(event.text)
@@ -317,7 +317,7 @@ def _worth_another_try(error: ProviderError) -> bool:
     return error.retryable and error.code in ("unreachable", "server_fault", "busy", "broken_off", "empty")
 
 
-async def _closable(events: AsyncIterator[Event]) -> AsyncGenerator[Event, None]:
+async def _closable(events: AsyncIterator[StreamEvent]) -> AsyncGenerator[StreamEvent, None]:
     """Closing this closes the source, whatever kind of iterator it is."""
     try:
         async for event in events:
@@ -328,10 +328,10 @@ async def _closable(events: AsyncIterator[Event]) -> AsyncGenerator[Event, None]
             await close()
 
 
-def _conclude(run: Run, error: ProviderError | None, seconds: float) -> Ending:
+def _conclude(run: Run, error: ProviderError | None, seconds: float) -> AnswerResult:
     text = "".join(run.text)
     if run.stopped:
-        return Ending(Status.STOPPED, text, usage=run.usage, seconds=seconds)
+        return AnswerResult(Status.STOPPED, text, usage=run.usage, seconds=seconds)
     if error is not None:
-        return Ending(Status.FAILED, text, error=error.code, detail=error.detail or None, seconds=seconds)
-    return Ending(Status.DONE, text, usage=run.usage, seconds=seconds, cut=run.reason == "length")
+        return AnswerResult(Status.FAILED, text, error=error.code, detail=error.detail or None, seconds=seconds)
+    return AnswerResult(Status.DONE, text, usage=run.usage, seconds=seconds, cut=run.reason == "length")

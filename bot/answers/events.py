@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from bot.domain import Answer, Chat, Ending
+from bot.domain import Answer, AnswerResult, Chat
 from storage.chats import Said
 from storage.coordination import Coordination
 
@@ -32,7 +32,7 @@ def topic(team: str) -> str:
     return f"team:{team}"
 
 
-class Live:
+class EventPublisher:
     """Tells through the coordination, in order and without making the writer wait."""
 
     def __init__(self, coordination: Coordination) -> None:
@@ -61,7 +61,7 @@ class Live:
         event = {"chat": chat.id, "message": answer.id, "attempt": answer.attempt, "at": at, "token": text}
         self._tell(topic(chat.team), event)
 
-    async def ended(self, chat: Chat, answer: Answer, ending: Ending) -> None:
+    async def ended(self, chat: Chat, answer: Answer, ending: AnswerResult) -> None:
         self._tell(
             topic(chat.team),
             {"chat": chat.id, "message": answer.id, "ended": str(ending.status), "error": ending.error},

@@ -11,10 +11,10 @@ from contextlib import asynccontextmanager
 from bot.answers.engine import Engine
 from bot.answers.events import STOPS, TEXTS, WAKES
 from bot.answers.lease import LEASE, Moment
-from bot.answers.workers import surely_dead
+from bot.answers.workers import is_dead
 from bot.errors import StorageError
 from bot.observability import Metrics, get_logger
-from storage.answers import Replies
+from storage.answers import Answers
 from storage.coordination import Coordination
 
 log = get_logger(__name__)
@@ -32,7 +32,7 @@ class Recovery:
     def __init__(
         self,
         engine: Engine,
-        replies: Replies,
+        replies: Answers,
         coordination: Coordination,
         metrics: Metrics,
         *,
@@ -60,7 +60,7 @@ class Recovery:
     async def _bury(self) -> None:
         """What the dead of this machine held is taken at once: no need to wait until their leases lapse."""
         for owner in await self._replies.owners():
-            if surely_dead(owner, self._engine.owner, one_machine=self._one_machine):
+            if is_dead(owner, self._engine.owner, one_machine=self._one_machine):
                 log.info("owner_is_dead", owner=owner)
                 for _ in await self._replies.release(owner):
                     self._metrics.lease_taken_over()

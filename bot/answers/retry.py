@@ -17,7 +17,7 @@ FIRST, LONGEST = 0.2, 5.0
 """Seconds between two attempts, at first and in the end."""
 
 
-async def patiently(work: Callable[[], Awaitable[T]], answer_id: str) -> T:
+async def until_stored(work: Callable[[], Awaitable[T]], answer_id: str) -> T:
     """What `work` gives, however long the database is away. Only StorageError is waited out."""
     pause = FIRST
     while True:

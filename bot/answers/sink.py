@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from bot.domain import Answer, Chat, Ending, Part
+from bot.domain import Answer, AnswerResult, Chat, MessageRef
 
 
 class Control(Protocol):
     """What a sink may do to the answer that it shows."""
 
-    async def record(self, parts: tuple[Part, ...]) -> None:
+    async def record(self, parts: tuple[MessageRef, ...]) -> None:
         """Keep which Slack messages show the answer, so that another owner finds them."""
         ...
 
-    def stands(self, parts: tuple[Part, ...]) -> None:
+    def stands(self, parts: tuple[MessageRef, ...]) -> None:
         """The whole answer is shown by these; kept together with its end, and before any other answer begins."""
         ...
 
@@ -34,7 +34,7 @@ class Control(Protocol):
         ...
 
 
-class ReplySink(Protocol):
+class AnswerSink(Protocol):
     """Where one answer becomes visible. One writer, one answer, one life: open, write…, close or abandon."""
 
     async def open(self) -> None:
@@ -45,7 +45,7 @@ class ReplySink(Protocol):
         """More text of the answer. Returns at once; the sink shows it when its budget allows."""
         ...
 
-    async def close(self, ending: Ending) -> None:
+    async def close(self, ending: AnswerResult) -> None:
         """Show the end. Returns when all of it stands, or when it is certain that it never can; never raises."""
         ...
 
@@ -57,7 +57,7 @@ class ReplySink(Protocol):
 class SinkFactory(Protocol):
     """Makes the sink for an answer that is about to be written."""
 
-    async def __call__(self, chat: Chat, answer: Answer, control: Control) -> ReplySink: ...
+    async def __call__(self, chat: Chat, answer: Answer, control: Control) -> AnswerSink: ...
 
 
 class NowhereSink:
@@ -69,7 +69,7 @@ class NowhereSink:
     def write(self, text: str) -> None:
         pass
 
-    async def close(self, ending: Ending) -> None:
+    async def close(self, ending: AnswerResult) -> None:
         pass
 
     async def abandon(self) -> None:

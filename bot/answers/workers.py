@@ -13,12 +13,12 @@ _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _PROCESSES = Path("/proc/self/ns/pid")
 
 
-def new_owner() -> str:
+def new_worker_id() -> str:
     """A name for one who writes in this process, unique however often process ids come again."""
     return f"{socket.gethostname()}/{_neighbourhood()}:{os.getpid()}:{_this_process()}{secrets.token_hex(4)}"
 
 
-def surely_dead(owner: str, me: str, *, one_machine: bool) -> bool:
+def is_dead(owner: str, me: str, *, one_machine: bool) -> bool:
     """Whether the process behind this name is gone for certain.
 
     Only neighbours can tell: processes that see each other's ids. `one_machine`: all that share the database run on

@@ -14,7 +14,7 @@ from bot.api import compat, errors, rest, sockets
 from bot.api.auth import PER_MINUTE, Gate
 from bot.api.health import Check, operations
 from bot.api.middleware import LARGEST_EVENT, BodyLimit
-from bot.chats.api_service import Programs
+from bot.chats.api_service import ApiService
 from bot.chats.feed import Feed
 from bot.observability import Metrics
 from storage.coordination import Coordination
@@ -31,7 +31,7 @@ the WebSocket `/ws`.
 class Parts:
     """What the HTTP side is made of."""
 
-    programs: Programs
+    programs: ApiService
     feed: Feed
     tokens: Tokens
     coordination: Coordination

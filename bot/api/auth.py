@@ -13,7 +13,7 @@ from starlette.datastructures import Headers
 
 from bot.api.errors import too_many_requests, unauthorized
 from bot.chats.feed_events import Listener
-from bot.domain import Person
+from bot.domain import User
 from bot.errors import StorageError
 from bot.observability import get_logger
 from storage.coordination import Coordination
@@ -42,10 +42,10 @@ class Gate:
     def __init__(self, tokens: Tokens, coordination: Coordination, per_minute: int = PER_MINUTE) -> None:
         self._tokens, self._coordination, self._per_minute = tokens, coordination, per_minute
 
-    async def __call__(self, credentials: HTTPAuthorizationCredentials | None = Depends(bearer)) -> Person:
+    async def __call__(self, credentials: HTTPAuthorizationCredentials | None = Depends(bearer)) -> User:
         return await self.admit(credentials.credentials if credentials else None)
 
-    async def admit(self, token: str | None) -> Person:
+    async def admit(self, token: str | None) -> User:
         """Raises ApiError: 401 for no valid token, 429 for one that is used too often."""
         person = await self.known(token)
         if person is None:
@@ -53,7 +53,7 @@ class Gate:
         await self._count(token or "")
         return person
 
-    async def known(self, token: str | None) -> Person | None:
+    async def known(self, token: str | None) -> User | None:
         """Whom the token names; None when it is none of ours (any more)."""
         if not token or len(token) > LONGEST_TOKEN:
             return None

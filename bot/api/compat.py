@@ -25,9 +25,9 @@ from bot.api.schemas import (
     storable,
 )
 from bot.api.waiting import waiting
-from bot.chats.api_service import Exchange, Post, Programs, unwritten
+from bot.chats.api_service import ApiService, Exchange, Post, unwritten
 from bot.chats.feed import Feed
-from bot.domain import Chat, Message, Person, Role, Status
+from bot.domain import Chat, Message, Role, Status, User
 from storage.chats import Said
 
 MOST_CHATS = 1_000
@@ -156,11 +156,11 @@ def named(chat: str | ChatId) -> str:
     return chat if isinstance(chat, str) else chat.id
 
 
-def v1(programs: Programs, feed: Feed, gate: Gate) -> APIRouter:
+def v1(programs: ApiService, feed: Feed, gate: Gate) -> APIRouter:
     routes = APIRouter(prefix="/api/v1", tags=["v1"], responses={**COMMON, **WITH_BODY})
 
     @routes.post("/conversations", status_code=201)
-    async def create(given: NewConversation | None = None, person: Person = Depends(gate)) -> V1Conversation:
+    async def create(given: NewConversation | None = None, person: User = Depends(gate)) -> V1Conversation:
         """A new conversation, ready for its first message."""
         given = given or NewConversation()
         chat = await programs.create(person, given.title, given.model)
@@ -170,7 +170,7 @@ def v1(programs: Programs, feed: Feed, gate: Gate) -> APIRouter:
     async def chat(
         given: V1Message,
         idempotency_key: str | None = Header(None, min_length=1, max_length=LONGEST_KEY),
-        person: Person = Depends(gate),
+        person: User = Depends(gate),
     ) -> V1Answered:
         """Says something, and answers when the model's answer is whole."""
         said = await programs.say(person, given.conversation_id, given.post(given.message, idempotency_key))
@@ -187,12 +187,12 @@ def v1(programs: Programs, feed: Feed, gate: Gate) -> APIRouter:
     return routes
 
 
-def _failed(programs: Programs, exchange: Exchange, pair: dict[str, MessageShape]) -> ApiError:
+def _failed(programs: ApiService, exchange: Exchange, pair: dict[str, MessageShape]) -> ApiError:
     shown = {name: shape.model_dump() for name, shape in pair.items()}
     return ApiError(502, "Model failed", failure(programs, exchange), headers=None, **shown)
 
 
-def calls(programs: Programs, gate: Gate) -> APIRouter:
+def calls(programs: ApiService, gate: Gate) -> APIRouter:
     routes = APIRouter(tags=["calls"], responses={**COMMON, **WITH_BODY})
 
     async def stored(said: Said) -> Stored:
@@ -205,7 +205,7 @@ def calls(programs: Programs, gate: Gate) -> APIRouter:
         )
 
     @routes.post("/new-chat")
-    async def new_chat(given: NewChat, person: Person = Depends(gate)) -> Stored:
+    async def new_chat(given: NewChat, person: User = Depends(gate)) -> Stored:
         """A new chat with its first message. Returns at once; the answer's tokens follow on `/ws`."""
         return await stored(await programs.start(person, given.post(given.initial_message), given.model))
 
@@ -213,14 +213,14 @@ def calls(programs: Programs, gate: Gate) -> APIRouter:
     async def chat_message(
         given: ChatMessage,
         idempotency_key: str | None = Header(None, min_length=1, max_length=LONGEST_KEY),
-        person: Person = Depends(gate),
+        person: User = Depends(gate),
     ) -> Stored:
         """The next message of a chat. Returns at once; the answer's tokens follow on `/ws`."""
         post: Post = given.post(given.message, idempotency_key)
         return await stored(await programs.say(person, named(given.chat), post))
 
     @routes.post("/list-chats")
-    async def list_chats(given: ListChats | None = None, person: Person = Depends(gate)) -> ChatList:
+    async def list_chats(given: ListChats | None = None, person: User = Depends(gate)) -> ChatList:
         """Your chats, the most recently active first, without their messages."""
         given = given or ListChats()
         page = await programs.page(person, limit=given.limit, cursor=given.cursor, search=storable(given.q or ""))
@@ -229,14 +229,14 @@ def calls(programs: Programs, gate: Gate) -> APIRouter:
         return ChatList(chats=found, next_cursor=page.next_cursor)
 
     @routes.post("/check-chat", responses=MISSING)
-    async def check_chat(given: OfChat, person: Person = Depends(gate)) -> Newest:
+    async def check_chat(given: OfChat, person: User = Depends(gate)) -> Newest:
         """The newest message's id, for a client to see whether what it holds is stale."""
         chat = await programs.chat(person, named(given.chat))
         newest = (await programs.newest(chat)).get(chat.id)
         return Newest(chat=chat.id, message=newest, unreceived=await programs.is_open(newest))
 
     @routes.post("/list-messages", responses=MISSING)
-    async def list_messages(given: OfChat, person: Person = Depends(gate)) -> MessageList:
+    async def list_messages(given: OfChat, person: User = Depends(gate)) -> MessageList:
         """All messages of a chat in order."""
         chat = await programs.chat(person, named(given.chat))
         return MessageList(chat=chat.id, messages=[MessageShape.of(one) for one in await programs.messages(chat)])

@@ -34,10 +34,10 @@ from bot.api.schemas import (
     storable,
 )
 from bot.api.waiting import Waiting, waiting
-from bot.chats.api_service import Exchange, Programs, unwritten
+from bot.chats.api_service import ApiService, Exchange, unwritten
 from bot.chats.feed import Feed
-from bot.chats.feed_events import Revoked, Wrote
-from bot.domain import Answer, Chat, Person, Status
+from bot.chats.feed_events import AccessRevoked, TextAppended
+from bot.domain import Answer, Chat, Status, User
 from bot.errors import BobbinError
 
 PAGE, LONGEST_PAGE = 50, 100
@@ -69,7 +69,7 @@ STREAMED = "With `Accept: text/event-stream`: events `message`, `token`, `restar
 ConversationId = Path(description="A conversation's id.")
 
 
-def router(programs: Programs, feed: Feed, gate: Gate) -> APIRouter:
+def router(programs: ApiService, feed: Feed, gate: Gate) -> APIRouter:
     """All of `/chat`."""
     routes = APIRouter(prefix="/chat", responses=COMMON)
     routes.include_router(_conversations(programs, gate))
@@ -77,11 +77,11 @@ def router(programs: Programs, feed: Feed, gate: Gate) -> APIRouter:
     return routes
 
 
-def _conversations(programs: Programs, gate: Gate) -> APIRouter:
+def _conversations(programs: ApiService, gate: Gate) -> APIRouter:
     routes = APIRouter(tags=["conversations"])
 
     @routes.post("/conversations", status_code=201, responses=WITH_BODY)
-    async def create(given: NewConversation | None = None, person: Person = Depends(gate)) -> CreatedConversation:
+    async def create(given: NewConversation | None = None, person: User = Depends(gate)) -> CreatedConversation:
         """A conversation without messages; it is listed from its first one on."""
         given = given or NewConversation()
         chat = await programs.create(person, given.title, given.model)
@@ -92,7 +92,7 @@ def _conversations(programs: Programs, gate: Gate) -> APIRouter:
         limit: int = Query(PAGE, ge=1, le=LONGEST_PAGE),
         cursor: str | None = Query(None, max_length=500, description="`nextCursor` of the page before."),
         q: str | None = Query(None, max_length=500, description="Words that title or messages contain."),
-        person: Person = Depends(gate),
+        person: User = Depends(gate),
     ) -> Conversations:
         """Your conversations, the most recently active first, without their messages."""
         page = await programs.page(person, limit=limit, cursor=cursor, search=storable(q or ""))
@@ -108,7 +108,7 @@ def _conversations(programs: Programs, gate: Gate) -> APIRouter:
     async def history(
         conversation_id: str = ConversationId,
         if_none_match: str | None = Header(None),
-        person: Person = Depends(gate),
+        person: User = Depends(gate),
     ) -> Response:
         """The conversation and all its messages in order."""
         chat = await programs.chat(person, conversation_id)
@@ -118,7 +118,7 @@ def _conversations(programs: Programs, gate: Gate) -> APIRouter:
         return tagged(shape, if_none_match)
 
     @routes.get("/models")
-    async def models(person: Person = Depends(gate)) -> Models:
+    async def models(person: User = Depends(gate)) -> Models:
         """The models that a new conversation may use."""
         default = await programs.preselected(person)
         offered = [Model.of(info) for group in programs.models.offered() for info in group.models]
@@ -127,7 +127,7 @@ def _conversations(programs: Programs, gate: Gate) -> APIRouter:
     return routes
 
 
-def _messages(programs: Programs, feed: Feed, gate: Gate) -> APIRouter:
+def _messages(programs: ApiService, feed: Feed, gate: Gate) -> APIRouter:
     routes = APIRouter(tags=["messages"])
 
     @routes.post(
@@ -144,7 +144,7 @@ def _messages(programs: Programs, feed: Feed, gate: Gate) -> APIRouter:
         idempotency_key: str | None = Header(
             None, min_length=1, max_length=LONGEST_KEY, description="Makes a repetition of the same request harmless."
         ),
-        person: Person = Depends(gate),
+        person: User = Depends(gate),
     ) -> Response:
         """Says something, and answers when the model's answer is whole. Hanging up does not stop it."""
         said = await programs.say(person, conversation_id, given.post(given.content, idempotency_key))
@@ -160,14 +160,14 @@ def _messages(programs: Programs, feed: Feed, gate: Gate) -> APIRouter:
         request: Request,
         conversation_id: str = ConversationId,
         message_id: str = Path(description="The message, or its failed answer."),
-        person: Person = Depends(gate),
+        person: User = Depends(gate),
     ) -> Response:
         """Answers a message again whose answer has failed."""
         chat = await programs.chat(person, conversation_id)
         answer = await programs.retry(person, conversation_id, message_id)
         return await respond(request, person, chat, answer, 200)
 
-    async def respond(request: Request, person: Person, chat: Chat, answer: Answer, status: int) -> Response:
+    async def respond(request: Request, person: User, chat: Chat, answer: Answer, status: int) -> Response:
         token = token_of(request.headers) or ""
         watched = waiting(programs, feed, person, chat, answer)
         if EVENT_STREAM in request.headers.get("accept", ""):
@@ -176,7 +176,7 @@ def _messages(programs: Programs, feed: Feed, gate: Gate) -> APIRouter:
         async with watched as wait, gate.guarding(wait.listener, token):
             try:
                 return JSONResponse(await outcome(programs, wait, await wait.whole()), status)
-            except Revoked:
+            except AccessRevoked:
                 raise unauthorized() from None
 
     return routes
@@ -193,7 +193,7 @@ def tagged(shape: Shape, known: str | None) -> Response:
     return Response(content, media_type="application/json", headers=headers)
 
 
-async def outcome(programs: Programs, wait: Waiting, exchange: Exchange) -> dict[str, Any]:
+async def outcome(programs: ApiService, wait: Waiting, exchange: Exchange) -> dict[str, Any]:
     """The whole exchange as a body. Raises ApiError (502) when the model failed."""
     pair: dict[str, Any] = {
         "userMessage": OneMessage.of(exchange.message).model_dump(by_alias=True),
@@ -206,13 +206,13 @@ async def outcome(programs: Programs, wait: Waiting, exchange: Exchange) -> dict
     return pair | ({"conversationTitle": title} if title else {})
 
 
-def failure(programs: Programs, exchange: Exchange) -> str:
+def failure(programs: ApiService, exchange: Exchange) -> str:
     """What happened, in a sentence a person can act on."""
     return strings.failure(exchange.answer.error, programs.models.label(exchange.chat.model))
 
 
 async def streamed(
-    programs: Programs, gate: Gate, watched: AbstractAsyncContextManager[Waiting], token: str
+    programs: ApiService, gate: Gate, watched: AbstractAsyncContextManager[Waiting], token: str
 ) -> AsyncGenerator[str, None]:
     """The exchange as server-sent events, as long as the token is valid."""
     async with watched as wait, gate.guarding(wait.listener, token):
@@ -227,11 +227,11 @@ async def streamed(
                 },
             )
             async for piece in wait.pieces():
-                yield event("token", {"token": piece.text}) if isinstance(piece, Wrote) else event("restart", {})
+                yield event("token", {"token": piece.text}) if isinstance(piece, TextAppended) else event("restart", {})
             yield event("done", await outcome(programs, wait, await wait.exchange()))
         except ApiError as error:
             yield event("failed", error.body)
-        except Revoked:
+        except AccessRevoked:
             yield event("failed", unauthorized().body)
         except BobbinError:
             yield event("failed", body("Unavailable", strings.SAVE_FAILED))

@@ -13,9 +13,17 @@ from bot import strings
 from bot.api.auth import Gate, token_of
 from bot.api.compat import MessageShape
 from bot.api.errors import ApiError, unauthorized
-from bot.chats.api_service import Programs, unwritten
+from bot.chats.api_service import ApiService, unwritten
 from bot.chats.feed import Feed
-from bot.chats.feed_events import Change, Ended, Entitled, Listener, Revoked, Uttered, Wrote
+from bot.chats.feed_events import (
+    AccessRevoked,
+    AnswerEnded,
+    FeedEvent,
+    Listener,
+    MessageAdded,
+    TextAppended,
+    TitleChanged,
+)
 from bot.domain import Status
 from bot.errors import StorageError
 from bot.observability import get_logger
@@ -32,7 +40,7 @@ SENT_WITHIN = 30.0
 UNAUTHORIZED, TOO_SLOW, RESTARTING, BUSY = 4401, 4408, 1012, 4429
 
 
-def router(programs: Programs, feed: Feed, gate: Gate) -> APIRouter:
+def router(programs: ApiService, feed: Feed, gate: Gate) -> APIRouter:
     routes = APIRouter()
 
     @routes.websocket("/ws")
@@ -93,7 +101,7 @@ async def _until_dropped(listener: Listener) -> int:
 class Connection:
     """One open socket: a reader of the client's words, and a writer of changes."""
 
-    def __init__(self, programs: Programs, socket: WebSocket) -> None:
+    def __init__(self, programs: ApiService, socket: WebSocket) -> None:
         self._programs, self._socket = programs, socket
         self._sending = asyncio.Lock()
 
@@ -119,7 +127,7 @@ class Connection:
             return
         if isinstance(error, SlowReader | TimeoutError):
             code = TOO_SLOW
-        elif isinstance(error, Revoked):
+        elif isinstance(error, AccessRevoked):
             code = UNAUTHORIZED
         elif error is not None:
             log.warning("socket_failed", exc_info=None if isinstance(error, StorageError) else error)
@@ -153,19 +161,19 @@ class Connection:
             if isinstance(told, dict) and "ping" in told:
                 await self._send({"pong": told["ping"]})
 
-    async def _event(self, change: Change) -> dict[str, Any] | None:
-        if isinstance(change, Entitled):
+    async def _event(self, change: FeedEvent) -> dict[str, Any] | None:
+        if isinstance(change, TitleChanged):
             return {"chat": change.chat, "title": change.title} if change.title is not None else None
-        if isinstance(change, Uttered):
+        if isinstance(change, MessageAdded):
             return await self._uttered(change)
         about = {"message": change.message, "chat": change.chat}
-        if isinstance(change, Wrote):
+        if isinstance(change, TextAppended):
             return {**about, "content": {"Token": {"token": change.text}}}
-        if isinstance(change, Ended):
+        if isinstance(change, AnswerEnded):
             return {**about, **await self._ending(change)}
         return {**about, "content": "Restart"}
 
-    async def _uttered(self, change: Uttered) -> dict[str, Any]:
+    async def _uttered(self, change: MessageAdded) -> dict[str, Any]:
         # Shielded: a query cancelled in its middle would leave a connection behind.
         question, answer = await asyncio.shield(self._programs.pair(change.question, change.message))
         return {
@@ -174,7 +182,7 @@ class Connection:
             "assistant_message": MessageShape.of(unwritten(answer)).model_dump(),
         }
 
-    async def _ending(self, change: Ended) -> dict[str, Any]:
+    async def _ending(self, change: AnswerEnded) -> dict[str, Any]:
         if change.status is Status.FAILED:
             label = await asyncio.shield(self._programs.model_label(change.chat))
             return {"content": {"Failed": {"error": change.error, "message": strings.failure(change.error, label)}}}

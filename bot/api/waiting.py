@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from bot.api.errors import going_down
-from bot.chats.api_service import Exchange, Programs
+from bot.chats.api_service import ApiService, Exchange
 from bot.chats.feed import Feed
-from bot.chats.feed_events import Ended, Entitled, Listener, Restarted, Wrote
-from bot.domain import Answer, Chat, Person, Status, TitleBy
+from bot.chats.feed_events import AnswerEnded, AnswerRestarted, Listener, TextAppended, TitleChanged
+from bot.domain import Answer, Chat, Status, TitleBy, User
 from storage.coordination import SlowReader
 
 TITLE_WITHIN = 6.0
@@ -20,23 +20,23 @@ TITLE_WITHIN = 6.0
 class Waiting:
     """Somebody who waits for one answer. What becomes of the answer does not depend on them."""
 
-    def __init__(self, programs: Programs, feed: Feed, listener: Listener, chat: Chat, answer: Answer) -> None:
+    def __init__(self, programs: ApiService, feed: Feed, listener: Listener, chat: Chat, answer: Answer) -> None:
         self._programs, self._feed, self.listener = programs, feed, listener
         self._chat, self._answer = chat, answer
 
-    async def pieces(self) -> AsyncIterator[Wrote | Restarted]:
+    async def pieces(self) -> AsyncIterator[TextAppended | AnswerRestarted]:
         """The text as it comes, from its beginning on, until it is whole. Raises ApiError when Bobbin goes down."""
         await self._feed.follow(self._chat, self._answer)
         so_far = await self._programs.exchange(self._answer)
         if so_far.answer.status.ended:  # before anybody listened
-            yield Wrote(self._chat.id, self._answer.id, so_far.answer.text)
+            yield TextAppended(self._chat.id, self._answer.id, so_far.answer.text)
             return
         async for change in self.listener:
-            if isinstance(change, Entitled) or change.message != self._answer.id:
+            if isinstance(change, TitleChanged) or change.message != self._answer.id:
                 continue
-            if isinstance(change, Ended):
+            if isinstance(change, AnswerEnded):
                 return
-            if isinstance(change, Wrote | Restarted):
+            if isinstance(change, TextAppended | AnswerRestarted):
                 yield change
         raise going_down()
 
@@ -65,11 +65,11 @@ class Waiting:
 
     async def _until_entitled(self) -> None:
         async for change in self.listener:
-            if isinstance(change, Entitled) and change.chat == self._chat.id:
+            if isinstance(change, TitleChanged) and change.chat == self._chat.id:
                 return
 
 
 @asynccontextmanager
-async def waiting(programs: Programs, feed: Feed, person: Person, chat: Chat, answer: Answer) -> AsyncIterator[Waiting]:
+async def waiting(programs: ApiService, feed: Feed, person: User, chat: Chat, answer: Answer) -> AsyncIterator[Waiting]:
     async with feed.listen(person) as listener:
         yield Waiting(programs, feed, listener, chat, answer)

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from bot import strings
-from bot.answers.events import Live
+from bot.answers.events import EventPublisher
 from bot.chats.attachments import rules
 from bot.chats.models import ModelChoice
-from bot.domain import DEFAULT_TITLE, Answer, Chat, Image, Message, ModelInfo, ModelRef, Person, Role, Status
+from bot.domain import DEFAULT_TITLE, Answer, Chat, Image, Message, ModelInfo, ModelRef, Role, Status, User
 from bot.errors import BadInput, ChatBusy, ChatNotFound, NothingToRetry
-from storage.answers import Replies
+from storage.answers import Answers
 from storage.chats import Chats, NewMessage, Page, Said
 from storage.people import People
 
@@ -30,7 +30,7 @@ class Post:
     key: str | None = None
     """Makes a repetition harmless: the same key in the same chat is the same message."""
 
-    def by(self, person: Person) -> NewMessage:
+    def by(self, person: User) -> NewMessage:
         source = f"{VIA}{person.user}:{self.key if self.key is not None else secrets.token_hex(16)}"
         return NewMessage(text=self.text, author=person.user, source=source, images=self.images)
 
@@ -48,17 +48,17 @@ class Exchange:
         return self.message.number == 1
 
 
-class Programs:
+class ApiService:
     """Somebody else's chat does not exist here: ChatNotFound. All raise StorageError when the database fails."""
 
     def __init__(
         self,
         *,
         chats: Chats,
-        replies: Replies,
+        replies: Answers,
         people: People,
         models: ModelChoice,
-        live: Live,
+        live: EventPublisher,
         wake: Callable[[str], None],
         limit: int,
     ) -> None:
@@ -66,12 +66,12 @@ class Programs:
         self.models = models
         self.limit = limit
 
-    async def create(self, person: Person, title: str | None = None, model: str | None = None) -> Chat:
+    async def create(self, person: User, title: str | None = None, model: str | None = None) -> Chat:
         """An empty chat; lists show it from its first message on. Raises ModelNotAllowed."""
         ref = await self._model(person, model)
         return await self._chats.create(team=person.team, owner=person.user, model=ref, title=title or DEFAULT_TITLE)
 
-    async def start(self, person: Person, post: Post, model: str | None = None) -> Said:
+    async def start(self, person: User, post: Post, model: str | None = None) -> Said:
         """A chat with its first message. Raises ModelNotAllowed, BadInput."""
         ref = await self._model(person, model)
         self._must_see(ref, post)
@@ -82,7 +82,7 @@ class Programs:
         self._tell(said)
         return said
 
-    async def say(self, person: Person, chat_id: str, post: Post) -> Said:
+    async def say(self, person: User, chat_id: str, post: Post) -> Said:
         """The next message. Raises ChatBusy while an answer is being written, LimitReached, BadInput."""
         chat = await self.chat(person, chat_id)
         self._must_see(chat.model, post)
@@ -91,7 +91,7 @@ class Programs:
         self._tell(said)
         return said
 
-    async def retry(self, person: Person, chat_id: str, message_id: str) -> Answer:
+    async def retry(self, person: User, chat_id: str, message_id: str) -> Answer:
         """Answers a message again, named by itself or by its failed answer.
 
         Raises NothingToRetry when that answer has not failed (any more), ChatBusy when another one is being written.
@@ -108,7 +108,7 @@ class Programs:
         self._wake(chat.id)
         return again
 
-    async def chat(self, person: Person, chat_id: str) -> Chat:
+    async def chat(self, person: User, chat_id: str) -> Chat:
         return await self._chats.get_for(person, known_id(chat_id))
 
     async def messages(self, chat: Chat) -> list[Message]:
@@ -129,7 +129,7 @@ class Programs:
         """What people call the chat's model."""
         return self.models.label((await self._chats.get(chat_id)).model)
 
-    async def page(self, person: Person, *, limit: int, cursor: str | None = None, search: str | None = None) -> Page:
+    async def page(self, person: User, *, limit: int, cursor: str | None = None, search: str | None = None) -> Page:
         """A page of the person's chats, the most recently active first. Raises BadInput for a foreign cursor."""
         return await self._chats.list_for(person, limit=limit, cursor=cursor, words=search)
 
@@ -142,10 +142,10 @@ class Programs:
         found = await self._replies.these([answer_id]) if answer_id else []
         return any(not answer.status.ended for answer in found)
 
-    async def preselected(self, person: Person) -> ModelInfo | None:
+    async def preselected(self, person: User) -> ModelInfo | None:
         return await self.models.preselected(person)
 
-    async def _model(self, person: Person, name: str | None) -> ModelRef:
+    async def _model(self, person: User, name: str | None) -> ModelRef:
         if name is not None:
             return self.models.named(name).ref
         return (await self.models.preselected(person) or self.models.default()).ref

@@ -15,11 +15,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bot.answers.events import TEXTS, TOKENS, topic
-from bot.chats.feed_events import MOST_UNREAD, Change, Ended, Entitled, Listener, Restarted, Uttered, Wrote
-from bot.domain import Answer, Chat, Person, Status
+from bot.chats.feed_events import (
+    MOST_UNREAD,
+    AnswerEnded,
+    AnswerRestarted,
+    FeedEvent,
+    Listener,
+    MessageAdded,
+    TextAppended,
+    TitleChanged,
+)
+from bot.domain import Answer, Chat, Status, User
 from bot.errors import StorageError
 from bot.observability import get_logger
-from storage.answers import Replies
+from storage.answers import Answers
 from storage.chats import Chats
 from storage.coordination import Coordination
 
@@ -59,7 +68,7 @@ class _Page:
 class Feed:
     """One reader of the live events for all listeners of this process."""
 
-    def __init__(self, coordination: Coordination, chats: Chats, replies: Replies) -> None:
+    def __init__(self, coordination: Coordination, chats: Chats, replies: Answers) -> None:
         self._coordination, self._chats, self._replies = coordination, chats, replies
         self._own = f"{TEXTS}:{secrets.token_hex(8)}"
         self._listeners: dict[str, set[Listener]] = {}
@@ -91,7 +100,7 @@ class Feed:
                 listener.end()
 
     @asynccontextmanager
-    async def listen(self, person: Person, most: int = MOST_UNREAD) -> AsyncIterator[Listener]:
+    async def listen(self, person: User, most: int = MOST_UNREAD) -> AsyncIterator[Listener]:
         """All changes from now on; first, for each answer that is being written, its text so far."""
         listener = Listener(person, most)
         if self._closed:
@@ -151,7 +160,7 @@ class Feed:
                 await self._ask(page)
         for page in self._pages.values():
             if page.team == person.team and page.length and person.user in await self._people_of(page.chat):
-                listener.put(Wrote(page.chat, page.message, page.text()))
+                listener.put(TextAppended(page.chat, page.message, page.text()))
 
     # -- what is heard -----------------------------------------------------------------------------------------
 
@@ -194,25 +203,25 @@ class Feed:
         elif "ended" in event:
             await self._ended(team, event)
         elif "title" in event:
-            await self._emit(team, Entitled(event["chat"], event["title"]))
+            await self._emit(team, TitleChanged(event["chat"], event["title"]))
 
     async def _said(self, team: str, event: dict[str, Any]) -> None:
         chat, author = event["chat"], event["by"]
         people = await self._people_of(chat)
         if author not in people:
             people.add(author)
-            self._bring_in(Person(team, author), chat)
+            self._bring_in(User(team, author), chat)
         if await self._audience(team, chat):
             self._pages.setdefault(event["message"], _Page(chat, team, event["message"], touched=_now()))
-        await self._emit(team, Uttered(chat, event["said"], event["message"]))
+        await self._emit(team, MessageAdded(chat, event["said"], event["message"]))
 
-    def _bring_in(self, person: Person, chat: str) -> None:
+    def _bring_in(self, person: User, chat: str) -> None:
         """Who takes part from now on has missed the beginning of what is being written."""
         listeners = [one for one in self._listeners.get(person.team, ()) if one.person == person]
         for page in self._pages.values():
             if page.chat == chat and page.length:
                 for listener in listeners:
-                    listener.put(Wrote(chat, page.message, page.text()))
+                    listener.put(TextAppended(chat, page.message, page.text()))
 
     async def _token(self, team: str, event: dict[str, Any]) -> None:
         message, attempt = event["message"], event["attempt"]
@@ -228,7 +237,7 @@ class Feed:
             return
         if attempt > page.attempt:
             if page.length or attempt > 1:
-                await self._emit(page.team, Restarted(page.chat, page.message))
+                await self._emit(page.team, AnswerRestarted(page.chat, page.message))
             page.void()
             page.attempt = attempt
         if at > page.length:
@@ -237,7 +246,7 @@ class Feed:
         page.touched = _now()
         if new := text[page.length - at :]:
             page.add(new)
-            await self._emit(page.team, Wrote(page.chat, page.message, new))
+            await self._emit(page.team, TextAppended(page.chat, page.message, new))
 
     async def _ask(self, page: _Page) -> None:
         """Asks whoever writes this answer for all of it; the reply comes to our own topic."""
@@ -258,17 +267,17 @@ class Feed:
         page = self._pages.pop(answer.id, None) or _Page(answer.chat_id, team, answer.id)
         again = page.attempt < answer.attempt and answer.id in self._over  # its earlier end has been told
         if again or not answer.text.startswith(page.text()):
-            await self._emit(team, Restarted(page.chat, page.message))
+            await self._emit(team, AnswerRestarted(page.chat, page.message))
             page.void()
         if rest := answer.text[page.length :]:
-            await self._emit(team, Wrote(page.chat, page.message, rest))
+            await self._emit(team, TextAppended(page.chat, page.message, rest))
         self._over[answer.id] = answer.attempt
         self._over.move_to_end(answer.id)
         if len(self._over) > MOST_KNOWN:
             self._over.popitem(last=False)
-        await self._emit(team, Ended(page.chat, page.message, answer.status, answer.error))
+        await self._emit(team, AnswerEnded(page.chat, page.message, answer.status, answer.error))
 
-    async def _emit(self, team: str, change: Change) -> None:
+    async def _emit(self, team: str, change: FeedEvent) -> None:
         for listener in await self._audience(team, change.chat):
             listener.put(change)
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
-from bot.domain import Person, Status
+from bot.domain import Status, User
 from storage.coordination import SlowReader
 
 MOST_UNREAD = 2_000
@@ -16,7 +16,7 @@ MOST_CHARACTERS = 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Uttered:
+class MessageAdded:
     """Somebody said something, in Slack or through a program."""
 
     chat: str
@@ -27,7 +27,7 @@ class Uttered:
 
 
 @dataclass(frozen=True, slots=True)
-class Wrote:
+class TextAppended:
     """More text of an answer."""
 
     chat: str
@@ -36,7 +36,7 @@ class Wrote:
 
 
 @dataclass(frozen=True, slots=True)
-class Restarted:
+class AnswerRestarted:
     """The answer begins anew: what came of it so far is void."""
 
     chat: str
@@ -44,7 +44,7 @@ class Restarted:
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class AnswerEnded:
     chat: str
     message: str
     status: Status
@@ -52,29 +52,29 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
-class Entitled:
+class TitleChanged:
     """The chat has a new title; None: the attempt to write one failed."""
 
     chat: str
     title: str | None
 
 
-Change = Uttered | Wrote | Restarted | Ended | Entitled
+FeedEvent = MessageAdded | TextAppended | AnswerRestarted | AnswerEnded | TitleChanged
 
 
-class Revoked(Exception):
+class AccessRevoked(Exception):
     """The reader may listen no longer."""
 
 
-class Listener(AsyncIterator[Change]):
+class Listener(AsyncIterator[FeedEvent]):
     """The unread changes of one reader. Ends when the feed does.
 
     Raises SlowReader when too many lie unread, Revoked when the reader was cut off for having no token any more.
     """
 
-    def __init__(self, person: Person, most: int = MOST_UNREAD) -> None:
+    def __init__(self, person: User, most: int = MOST_UNREAD) -> None:
         self.person = person
-        self._unread: asyncio.Queue[Change | SlowReader | Revoked | None] = asyncio.Queue(most)
+        self._unread: asyncio.Queue[FeedEvent | SlowReader | AccessRevoked | None] = asyncio.Queue(most)
         self._characters = 0
         self._over = False
         self.dropped = asyncio.Event()
@@ -82,7 +82,7 @@ class Listener(AsyncIterator[Change]):
         self.doubted = asyncio.Event()
         """Set when it is to be looked whether the reader may still listen."""
 
-    def put(self, change: Change) -> None:
+    def put(self, change: FeedEvent) -> None:
         if self._over:
             return
         self._characters += _characters(change)
@@ -97,26 +97,26 @@ class Listener(AsyncIterator[Change]):
 
     def cut_off(self) -> None:
         """The reader's token has ended: what lies unread is not for it any more."""
-        self._drop(Revoked())
+        self._drop(AccessRevoked())
 
-    def _drop(self, word: SlowReader | Revoked) -> None:
+    def _drop(self, word: SlowReader | AccessRevoked) -> None:
         self._last(word)
         self.dropped.set()
 
-    def _last(self, word: SlowReader | Revoked | None) -> None:
+    def _last(self, word: SlowReader | AccessRevoked | None) -> None:
         self._over = True
         while not self._unread.empty():
             self._unread.get_nowait()
         self._unread.put_nowait(word)
 
-    async def __anext__(self) -> Change:
+    async def __anext__(self) -> FeedEvent:
         change = await self._unread.get()
-        if change is None or isinstance(change, SlowReader | Revoked):
+        if change is None or isinstance(change, SlowReader | AccessRevoked):
             self._unread.put_nowait(change)  # it stays the last word
             raise StopAsyncIteration if change is None else change
         self._characters -= _characters(change)
         return change
 
 
-def _characters(change: Change) -> int:
-    return len(change.text) if isinstance(change, Wrote) else 0
+def _characters(change: FeedEvent) -> int:
+    return len(change.text) if isinstance(change, TextAppended) else 0

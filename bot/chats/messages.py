@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from bot.domain import ModelRef, Place, SharedFile
-from storage.chat_requests import Question
+from bot.domain import ModelRef, SharedFile, Thread
+from storage.chat_requests import ChatRequest
 from storage.chats import Said
 
 
 @dataclass(frozen=True, slots=True)
-class Utterance:
+class IncomingMessage:
     """What a person said in Slack."""
 
-    place: Place
+    place: Thread
     """The thread it belongs to; for a message outside of threads, the one that would begin with it."""
     ts: str
     user: str
@@ -33,7 +33,7 @@ class Utterance:
         return self.place.thread != self.ts
 
 
-class Heard(StrEnum):
+class Outcome(StrEnum):
     """What became of an utterance."""
 
     IGNORED = "ignored"
@@ -55,15 +55,15 @@ class Heard(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Hearing:
-    outcome: Heard
-    question: Question | None = None
+class HandleResult:
+    outcome: Outcome
+    question: ChatRequest | None = None
     said: Said | None = None
     model: ModelRef | None = None
     """The one that cannot see, with UNSEEN."""
 
 
-class Choice(StrEnum):
+class ModelChoiceOutcome(StrEnum):
     """What became of choosing a model."""
 
     STARTED = "started"
@@ -77,9 +77,9 @@ class Choice(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
-    outcome: Choice
-    question: Question
+class ModelChosen:
+    outcome: ModelChoiceOutcome
+    question: ChatRequest
     said: Said | None = None
     also: tuple[Said, ...] = ()
     """What the same person had said besides, before choosing."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from itertools import islice
 
-from bot.domain import ModelInfo, ModelRef, Person
+from bot.domain import ModelInfo, ModelRef, User
 from bot.errors import ModelNotAllowed
 from bot.providers.catalogue import Catalogue, ModelGroup
 from storage.people import People, Profile
@@ -24,7 +24,7 @@ class ModelChoice:
         """What the menu shows for what was typed; answered from memory."""
         return self._catalogue.search(query)
 
-    async def preselected(self, person: Person) -> ModelInfo | None:
+    async def preselected(self, person: User) -> ModelInfo | None:
         """The person's own model, else the operator's, else the provider's, else the first; None: nothing offered."""
         return self.preselected_for(await self._people.get(person))
 

@@ -8,8 +8,8 @@ from typing import Protocol
 
 from bot import strings
 from bot.chats.attachments.rules import one_line
-from bot.domain import Answer, Chat, Message, Person, Role
-from bot.providers.base import Request, Turn
+from bot.domain import Answer, Chat, Message, Role, User
+from bot.providers.base import ChatMessage, Request
 from storage.chats import Chats, ImageBudget
 
 IMAGES = ImageBudget(count=20, size=16_000_000)
@@ -19,24 +19,24 @@ IMAGES = ImageBudget(count=20, size=16_000_000)
 class Names(Protocol):
     """What a briefing needs of `handlers.client.user_names`."""
 
-    async def __call__(self, person: Person) -> str | None: ...
+    async def __call__(self, person: User) -> str | None: ...
 
     async def spell(self, team: str, text: str) -> str:
         """The text with names in the place of people's ids."""
         ...
 
 
-class Enclosing(Protocol):
+class Attachments(Protocol):
     """What a briefing needs of `bot.chats.attachments.loader`."""
 
     async def settle(self, chat: Chat, answer: Answer, history: Sequence[Message]) -> bool: ...
     def sees(self, chat: Chat) -> bool: ...
 
 
-class Briefings:
+class PromptBuilder:
     """Makes the request for an answer from what is stored."""
 
-    def __init__(self, chats: Chats, system: str, names: Names, enclosures: Enclosing) -> None:
+    def __init__(self, chats: Chats, system: str, names: Names, enclosures: Attachments) -> None:
         self._chats, self._system, self._names, self._enclosures = chats, system, names, enclosures
 
     async def __call__(self, chat: Chat, answer: Answer) -> Request:
@@ -51,26 +51,26 @@ class Briefings:
         names: dict[str, str] = {}
         if len(authors) > 1 or chat.context:
             for user, name in authors.items():
-                names[user] = name or await self._names(Person(chat.team, user)) or strings.UNKNOWN_PERSON
+                names[user] = name or await self._names(User(chat.team, user)) or strings.UNKNOWN_PERSON
         return Request(model=chat.model, system=self._system, turns=turns(history, names, chat.context, sees=sees))
 
 
 def turns(
     history: Sequence[Message], names: dict[str, str], context: str | None = None, *, sees: bool = True
-) -> list[Turn]:
+) -> list[ChatMessage]:
     """The chat as the model reads it. With `names`, each person's message begins with who said it.
 
     `context`, what people had said before the chat began, goes with the first message. `sees`: whether images may be
     sent to this model.
     """
-    made: list[Turn] = []
+    made: list[ChatMessage] = []
     for message in history:
         text = "\n\n".join([*([message.text] if message.text else ()), *_notes(message, sees)])
         if message.role is Role.USER and message.author in names:
             text = f"{names[message.author]}: {text}"
         if message.role is Role.USER and context:
             text, context = strings.THREAD_CONTEXT.format(context=context, text=text), None
-        made.append(Turn(message.role, text, message.images if sees else ()))
+        made.append(ChatMessage(message.role, text, message.images if sees else ()))
     return made
 
 

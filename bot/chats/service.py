@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from bot.answers.events import Live
+from bot.answers.events import EventPublisher
 from bot.chats.attachments.rules import unusable
-from bot.chats.messages import Choice, Chosen, Heard, Hearing, Utterance
+from bot.chats.messages import HandleResult, IncomingMessage, ModelChoiceOutcome, ModelChosen, Outcome
 from bot.chats.models import ModelChoice
-from bot.domain import Answer, Chat, ModelInfo, ModelRef, Person, Place, SharedFile, TitleBy
+from bot.domain import Answer, Chat, ModelInfo, ModelRef, SharedFile, Thread, TitleBy, User
 from bot.errors import ChatNotFound, LimitReached
-from storage.answers import Replies
-from storage.chat_requests import Question, Questions
+from storage.answers import Answers
+from storage.chat_requests import ChatRequest, ChatRequests
 from storage.chats import Chats, NewMessage, Page, Said
 from storage.people import People, Profile
 
@@ -27,11 +27,11 @@ class ChatService:
         self,
         *,
         chats: Chats,
-        replies: Replies,
-        questions: Questions,
+        replies: Answers,
+        questions: ChatRequests,
         people: People,
         models: ModelChoice,
-        live: Live,
+        live: EventPublisher,
         wake: Callable[[str], None],
         limit: int,
     ) -> None:
@@ -42,7 +42,7 @@ class ChatService:
 
     # -- what people say ---------------------------------------------------------------------------------------
 
-    async def hear(self, said: Utterance) -> Hearing:
+    async def hear(self, said: IncomingMessage) -> HandleResult:
         """Takes one message from Slack, however often it is delivered."""
         if said.in_thread:
             chat, asked = await self._chats.heard_at(said.place, said.user)
@@ -51,9 +51,9 @@ class ChatService:
             if asked and (filled := await self._fill(said)):
                 return filled
         if not said.addressed:
-            return Hearing(Heard.IGNORED)
+            return HandleResult(Outcome.IGNORED)
         if unusable(said.text, said.files):
-            return Hearing(Heard.UNREADABLE)
+            return HandleResult(Outcome.UNREADABLE)
         question, new = await self._questions.ask(
             place=said.place,
             ts=said.ts,
@@ -62,15 +62,15 @@ class ChatService:
             text=said.text or None,
             files=said.files,
         )
-        return Hearing(Heard.ASKED if new else Heard.IGNORED, question=question)
+        return HandleResult(Outcome.ASKED if new else Outcome.IGNORED, question=question)
 
-    async def _continue(self, chat: Chat, said: Utterance) -> Hearing:
+    async def _continue(self, chat: Chat, said: IncomingMessage) -> HandleResult:
         if said.to_others or not (said.text or said.files):
-            return Hearing(Heard.IGNORED)
+            return HandleResult(Outcome.IGNORED)
         if refused := self._unusable(said, chat.model):
             return refused
         if said.text.strip().rstrip(".!").lower() == "stop" and await self.stop(chat.id, said.ts):
-            return Hearing(Heard.STOPPED)
+            return HandleResult(Outcome.STOPPED)
         message = NewMessage(
             text=said.text,
             author=said.user,
@@ -82,14 +82,14 @@ class ChatService:
         try:
             stored = await self._chats.say(chat.id, message, limit=self.limit)
         except LimitReached:
-            return Hearing(Heard.FULL)
+            return HandleResult(Outcome.FULL)
         if stored.duplicate:
-            return Hearing(Heard.IGNORED, said=stored)
+            return HandleResult(Outcome.IGNORED, said=stored)
         self._live.said(stored)
         self._wake(chat.id)
-        return Hearing(Heard.SAID, said=stored)
+        return HandleResult(Outcome.SAID, said=stored)
 
-    async def _fill(self, said: Utterance) -> Hearing | None:
+    async def _fill(self, said: IncomingMessage) -> HandleResult | None:
         """The first reply of somebody who mentioned Bobbin without a word is the question."""
         question = await self._questions.open_in(said.place, said.user)
         if question is None or said.to_others:
@@ -97,7 +97,7 @@ class ChatService:
         if question.source == said.ts or question.ts == said.ts:
             if said.files:  # one of Slack's two events for a mention may not have told of them
                 await self._questions.add(question.id, "", said.files)
-            return Hearing(Heard.IGNORED)
+            return HandleResult(Outcome.IGNORED)
         if not (said.text or said.files):
             return None
         if refused := self._unusable(said, question.model):
@@ -106,37 +106,37 @@ class ChatService:
             return await self._add(question, said)
         filled = await self._questions.fill(question.id, text=said.text, source=said.ts, files=said.files)
         if filled is None or filled.model is None:
-            return Hearing(Heard.IGNORED, question=filled)
-        return Hearing(Heard.SAID, question=filled, said=await self._start(filled, filled.model))
+            return HandleResult(Outcome.IGNORED, question=filled)
+        return HandleResult(Outcome.SAID, question=filled, said=await self._start(filled, filled.model))
 
-    async def _add(self, question: Question, said: Utterance) -> Hearing | None:
+    async def _add(self, question: ChatRequest, said: IncomingMessage) -> HandleResult | None:
         """Files that follow a question, before a model is chosen, belong to it."""
         if not said.files:
             return None
-        return Hearing(Heard.ADDED, question=await self._questions.add(question.id, said.text, said.files))
+        return HandleResult(Outcome.ADDED, question=await self._questions.add(question.id, said.text, said.files))
 
-    def _unusable(self, said: Utterance, model: ModelRef | None) -> Hearing | None:
+    def _unusable(self, said: IncomingMessage, model: ModelRef | None) -> HandleResult | None:
         if unusable(said.text, said.files):
-            return Hearing(Heard.UNREADABLE)
+            return HandleResult(Outcome.UNREADABLE)
         if model is not None and unusable(said.text, said.files, sees=self.models.sees(model)):
-            return Hearing(Heard.UNSEEN, model=model)
+            return HandleResult(Outcome.UNSEEN, model=model)
         return None
 
     # -- choosing a model --------------------------------------------------------------------------------------
 
-    async def question(self, question_id: str) -> Question:
+    async def question(self, question_id: str) -> ChatRequest:
         """Raises ChatNotFound."""
         return await self._questions.get(question_id)
 
-    async def choose(self, question_id: str, user: str, key: str, menu_ts: str | None = None) -> Chosen:
+    async def choose(self, question_id: str, user: str, key: str, menu_ts: str | None = None) -> ModelChosen:
         """A person picks a model in the menu. Raises ChatNotFound, ModelNotAllowed, LimitReached."""
         question = await self._questions.get(question_id)
         if question.menu_ts is None and menu_ts:  # the click came before Slack's answer to our post
             question = await self._questions.set_menu(question_id, menu_ts)
         if question.user != user:
-            return Chosen(Choice.NOT_YOURS, question)
+            return ModelChosen(ModelChoiceOutcome.NOT_YOURS, question)
         if not question.open:
-            return Chosen(Choice.ALREADY, question)
+            return ModelChosen(ModelChoiceOutcome.ALREADY, question)
         model = self.models.by_key(key).ref
         asked = bool(question.text or question.files)
         if (
@@ -144,31 +144,33 @@ class ChatService:
             and asked
             and not unusable(question.text or "", question.files, sees=self.models.sees(model))
         ):
-            return Chosen(Choice.KEPT, await self._questions.choose(question.id, model))
+            return ModelChosen(ModelChoiceOutcome.KEPT, await self._questions.choose(question.id, model))
         return await self.choose_model(question, model)
 
-    async def choose_model(self, question: Question, model: ModelRef) -> Chosen:
+    async def choose_model(self, question: ChatRequest, model: ModelRef) -> ModelChosen:
         """Starts the chat when the question has its text, else keeps the choice until it has."""
         if question.open and unusable(question.text or "", question.files, sees=self.models.sees(model)):
-            return Chosen(Choice.CANNOT_SEE, question)
+            return ModelChosen(ModelChoiceOutcome.CANNOT_SEE, question)
         chosen = await self._questions.choose(question.id, model)
         if chosen.open and chosen.text is None and not chosen.files:
-            return Chosen(Choice.NEEDS_TEXT, chosen)
+            return ModelChosen(ModelChoiceOutcome.NEEDS_TEXT, chosen)
         others = [other for other in await self._questions.unchosen(chosen) if chosen.open]
         for other in others:  # all of them before any starts, so that none is forgotten if this process dies
             await self._questions.choose(other.id, model)
         said = await self._start(chosen, model)
         also = [more for other in others if (more := await self._start_if_room(other, model)) is not None]
-        return Chosen(Choice.ALREADY if said.duplicate else Choice.STARTED, chosen, said, tuple(also))
+        return ModelChosen(
+            ModelChoiceOutcome.ALREADY if said.duplicate else ModelChoiceOutcome.STARTED, chosen, said, tuple(also)
+        )
 
-    async def _start_if_room(self, question: Question, model: ModelRef) -> Said | None:
+    async def _start_if_room(self, question: ChatRequest, model: ModelRef) -> Said | None:
         try:
             return await self._start(replace(question, context_files=()), model)
         except LimitReached:
             await self._questions.give_up(question.id)
             return None
 
-    async def join(self, question: Question) -> Chosen | None:
+    async def join(self, question: ChatRequest) -> ModelChosen | None:
         """What the person said before choosing a model for what they had said first.
 
         Said in the chat if the thread has one by now; else, with no `said`, the earlier question whose menu stands for
@@ -179,12 +181,14 @@ class ChatService:
         chat = await self._chats.by_place(question.place)
         if chat is not None:
             said = await self._start(replace(question, context_files=()), chat.model)
-            return Chosen(Choice.ALREADY if said.duplicate else Choice.STARTED, question, said)
+            return ModelChosen(
+                ModelChoiceOutcome.ALREADY if said.duplicate else ModelChoiceOutcome.STARTED, question, said
+            )
         earlier = [other for other in await self._questions.unchosen(question) if other.id < question.id]
-        return Chosen(Choice.ALREADY, earlier[0]) if earlier else None
+        return ModelChosen(ModelChoiceOutcome.ALREADY, earlier[0]) if earlier else None
 
-    async def _start(self, question: Question, model: ModelRef) -> Said:
-        person = Person(question.place.team, question.user)
+    async def _start(self, question: ChatRequest, model: ModelRef) -> Said:
+        person = User(question.place.team, question.user)
         said = await self._chats.start(
             team=question.place.team,
             owner=question.user,
@@ -211,7 +215,7 @@ class ChatService:
 
     async def ask_in_dialog(
         self,
-        place: Place,
+        place: Thread,
         dialog: str,
         user: str,
         text: str,
@@ -219,7 +223,7 @@ class ChatService:
         *,
         user_team: str | None = None,
         files: tuple[SharedFile, ...] = (),
-    ) -> tuple[Question, bool]:
+    ) -> tuple[ChatRequest, bool]:
         """Keeps what a person submitted in a dialog (its id is `dialog`); False beside it when it is known already.
 
         `place` is where the chat is wanted: its thread is empty where a new one is, and without a `key` for the model
@@ -244,21 +248,21 @@ class ChatService:
 
     # -- what a person prefers ---------------------------------------------------------------------------------
 
-    async def profile(self, person: Person) -> Profile:
+    async def profile(self, person: User) -> Profile:
         return await self._people.get(person)
 
-    async def always(self, question: Question) -> ModelInfo | None:
+    async def always(self, question: ChatRequest) -> ModelInfo | None:
         """The model of a person who wants no menu; none where it could not see what is asked about."""
-        own = self.models.always(await self._people.get(Person(question.place.team, question.user)))
+        own = self.models.always(await self._people.get(User(question.place.team, question.user)))
         if own is not None and unusable(question.text or "", question.files, sees=own.vision):
             return None
         return own
 
-    async def prefer(self, person: Person, key: str) -> None:
+    async def prefer(self, person: User, key: str) -> None:
         """The person's own model from now on. Raises ModelNotAllowed."""
         await self._people.set_default(person, self.models.by_key(key).ref)
 
-    async def prefer_always(self, person: Person, always: bool) -> None:
+    async def prefer_always(self, person: User, always: bool) -> None:
         """Whether the person's own model, the one preselected if none was chosen, answers without a menu."""
         profile = await self._people.get(person)
         shown = self.models.preselected_for(profile)
@@ -270,7 +274,7 @@ class ChatService:
         """Whether this chat has just begun with its owner's own model, who was not asked for another one."""
         if chat.message_count > 2:
             return False
-        profile = await self._people.get(Person(chat.team, chat.owner))
+        profile = await self._people.get(User(chat.team, chat.owner))
         always = profile.always and profile.default_model == chat.model
         return always and not await self._questions.began_in_dialog(chat.id)
 
@@ -304,19 +308,19 @@ class ChatService:
             self._wake(answer.chat_id)
         return answer
 
-    async def rate(self, answer_id: str, person: Person, value: int) -> None:
+    async def rate(self, answer_id: str, person: User, value: int) -> None:
         await self._people.rate(answer_id, person, value)
 
     # -- chats -------------------------------------------------------------------------------------------------
 
-    async def at(self, place: Place) -> Chat | None:
+    async def at(self, place: Thread) -> Chat | None:
         return await self._chats.by_place(place)
 
     async def get(self, chat_id: str) -> Chat:
         """Raises ChatNotFound."""
         return await self._chats.get(chat_id)
 
-    async def rename(self, place: Place, title: str) -> Chat | None:
+    async def rename(self, place: Thread, title: str) -> Chat | None:
         """A person gave the chat a title, which no model replaces; None where no chat stands."""
         chat = await self._chats.by_place(place)
         if chat is None or not await self._chats.set_title(chat.id, title, TitleBy.PERSON):
@@ -332,19 +336,19 @@ class ChatService:
         """Slack gave a channel another id."""
         await self._chats.move_channel(team, old, new)
 
-    async def respell(self, said: Utterance, text: str) -> None:
+    async def respell(self, said: IncomingMessage, text: str) -> None:
         """What was said is spelt with people's names, which were not known when it was stored."""
         await self._chats.respell(said.place, said.ts, said.text, text)
 
-    async def get_for(self, person: Person, chat_id: str) -> Chat:
+    async def get_for(self, person: User, chat_id: str) -> Chat:
         """The chat, if this person may see it. Raises ChatNotFound."""
         return await self._chats.get_for(person, chat_id)
 
-    async def list_for(self, person: Person, *, cursor: str | None, words: str, newer: bool) -> Page:
+    async def list_for(self, person: User, *, cursor: str | None, words: str, newer: bool) -> Page:
         """One page of the person's own chats, newest first: the one after the cursor, or with `newer` before it."""
         return await self._chats.list_for(person, limit=PAGE, cursor=cursor, words=words or None, newer=newer)
 
-    async def set_away(self, person: Person, channel: str, away: bool) -> None:
+    async def set_away(self, person: User, channel: str, away: bool) -> None:
         """The person has left a private channel, so that its chats are not theirs to see; or is back."""
         await self._chats.set_away(person, channel, away)
 

@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Protocol
 
 from bot import strings
-from bot.answers.events import Live
-from bot.domain import Answer, Chat, Ending, Event, ModelRef, Role, Status, TitleBy, Token
+from bot.answers.events import EventPublisher
+from bot.domain import Answer, AnswerResult, Chat, ModelRef, Role, Status, StreamEvent, TextDelta, TitleBy
 from bot.errors import ProviderError
 from bot.observability import get_logger
-from bot.providers.base import Request, Turn
+from bot.providers.base import ChatMessage, Request
 from bot.tasks import Tasks
 from storage.chats import Chats, ImageBudget
 
@@ -29,7 +29,7 @@ _UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u
 
 
 class Models(Protocol):
-    def stream(self, request: Request) -> AsyncIterator[Event]: ...
+    def stream(self, request: Request) -> AsyncIterator[StreamEvent]: ...
 
 
 Shown = Callable[[Chat], Awaitable[None]]
@@ -41,7 +41,7 @@ class Titles:
         self,
         chats: Chats,
         models: Models,
-        live: Live,
+        live: EventPublisher,
         tasks: Tasks,
         *,
         model: Callable[[], ModelRef | None],
@@ -50,12 +50,12 @@ class Titles:
         self._chats, self._models, self._live, self._tasks = chats, models, live, tasks
         self._model, self._shown = model, shown
 
-    async def after(self, chat: Chat, answer: Answer, ending: Ending) -> None:
+    async def after(self, chat: Chat, answer: Answer, ending: AnswerResult) -> None:
         """Starts writing the title if this was the first exchange that ended well."""
         if chat.title_by is TitleBy.DEFAULT and ending.status is Status.DONE:
             self._tasks.start(self._entitle(chat, answer, ending), name="title")
 
-    async def _entitle(self, chat: Chat, answer: Answer, ending: Ending) -> None:
+    async def _entitle(self, chat: Chat, answer: Answer, ending: AnswerResult) -> None:
         history = await self._chats.history(chat.id, answer.number, most=ImageBudget(0, 0))
         if any(message.role is Role.ASSISTANT for message in history):
             return
@@ -74,12 +74,12 @@ class Titles:
 
     async def _write(self, model: ModelRef, question: str, answer: str) -> str:
         turns = [
-            Turn(Role.USER, question[:EXCERPT]),
-            Turn(Role.ASSISTANT, answer[:EXCERPT]),
-            Turn(Role.USER, strings.TITLE_REQUEST),
+            ChatMessage(Role.USER, question[:EXCERPT]),
+            ChatMessage(Role.ASSISTANT, answer[:EXCERPT]),
+            ChatMessage(Role.USER, strings.TITLE_REQUEST),
         ]
         request = Request(model=model, system=strings.TITLE_INSTRUCTION, turns=turns)
-        return "".join([event.text async for event in self._models.stream(request) if isinstance(event, Token)])
+        return "".join([event.text async for event in self._models.stream(request) if isinstance(event, TextDelta)])
 
 
 def clean(text: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from bot.domain import Event, Image, ModelInfo, ModelRef, Role
+from bot.domain import Image, ModelInfo, ModelRef, Role, StreamEvent
 
 Kind = Literal["openai", "openrouter", "venice", "ollama"]
 """Whose manners a server has, where they go beyond the common format."""
@@ -29,7 +29,7 @@ class ProviderSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class ChatMessage:
     """One message of a request, already as the model shall read it."""
 
     role: Role
@@ -43,7 +43,7 @@ class Request:
 
     model: ModelRef
     system: str = field(repr=False)
-    turns: Sequence[Turn] = field(repr=False)
+    turns: Sequence[ChatMessage] = field(repr=False)
     max_tokens: int | None = None
 
 
@@ -63,7 +63,7 @@ class Provider(Protocol):
         """Its list, asked now. Raises ProviderError."""
         ...
 
-    def stream(self, request: Request) -> AsyncIterator[Event]:
+    def stream(self, request: Request) -> AsyncIterator[StreamEvent]:
         """Tokens as they come, at most one `Usage`, and `Done` at the end. Raises ProviderError.
 
         Closing the iterator (or cancelling the task that reads it) ends the HTTP request at once.

@@ -11,9 +11,9 @@ from typing import Any, cast
 
 import httpx
 
-from bot.domain import Event, ModelInfo, Role
+from bot.domain import ModelInfo, Role, StreamEvent
 from bot.errors import BrokenOff, Garbled, ModelGone, ModelTimeout, Unreachable
-from bot.providers.base import ProviderSettings, Request, Turn
+from bot.providers.base import ChatMessage, ProviderSettings, Request
 from bot.providers.errors import clean, fault_of_response
 from bot.providers.model_list import models_in
 from bot.providers.stream_parser import AnswerReader
@@ -84,7 +84,7 @@ class OpenAICompatible:
                 await self._get(self._base + path)
         return len(await self.models())
 
-    async def stream(self, request: Request) -> AsyncIterator[Event]:
+    async def stream(self, request: Request) -> AsyncIterator[StreamEvent]:
         """The answer as it comes. Raises ProviderError; see `Provider.stream`."""
         reader = AnswerReader(self._secrets)
         async with self._answering(request) as response, aclosing(_Body(response, reader, self._pause)) as body:
@@ -250,7 +250,7 @@ async def _read_some(response: httpx.Response) -> bytes:
     return body
 
 
-def _message(turn: Turn) -> dict[str, Any]:
+def _message(turn: ChatMessage) -> dict[str, Any]:
     if not turn.images or turn.role is not Role.USER:
         return {"role": str(turn.role), "content": turn.text}
     parts: list[dict[str, Any]] = [{"type": "text", "text": turn.text}] if turn.text else []

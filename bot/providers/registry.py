@@ -10,7 +10,7 @@ from typing import Self
 
 import httpx
 
-from bot.domain import Event
+from bot.domain import StreamEvent
 from bot.errors import ModelGone, ProviderError
 from bot.providers.base import ProviderSettings, Request
 from bot.providers.catalogue import Catalogue
@@ -72,7 +72,7 @@ class Providers:
         """End the refreshing and every connection."""
         await self._stack.aclose()
 
-    def stream(self, request: Request) -> AsyncIterator[Event]:
+    def stream(self, request: Request) -> AsyncIterator[StreamEvent]:
         """The answer of the model that the request names. Raises ProviderError; see `Provider.stream`."""
         provider = self._providers.get(request.model.provider)
         return _nobody(request) if provider is None else provider.stream(request)
@@ -94,7 +94,7 @@ async def answers(settings: ProviderSettings) -> bool:
         return (await _health(new_provider(client, settings))).ok
 
 
-async def _nobody(request: Request) -> AsyncIterator[Event]:
+async def _nobody(request: Request) -> AsyncIterator[StreamEvent]:
     raise ModelGone(f"{request.model.provider} is not configured")
     yield
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from bot.domain import Done, Event, Thinking, Token, Usage
+from bot.domain import Done, ReasoningDelta, StreamEvent, TextDelta, Usage
 from bot.errors import BrokenOff, EmptyAnswer, Filtered, Garbled, ProviderError, ServerFault
 from bot.providers.errors import error_in, fault_of_error
 from bot.providers.sse import EventLines
@@ -99,7 +99,7 @@ class AnswerReader:
         """Nothing but usage can follow."""
         return self._closed or self._reason is not None
 
-    def feed(self, block: bytes) -> list[Event]:
+    def feed(self, block: bytes) -> list[StreamEvent]:
         """What these bytes mean, tokens joined. An error among them becomes `fault`; nothing after it is read."""
         if not self._first:
             block = block.lstrip(b"\xef\xbb\xbf \t\r\n")
@@ -119,7 +119,7 @@ class AnswerReader:
         if waiting > _WAITING_LIMIT:
             self.fault = Garbled("a line without an end")
 
-    def end(self) -> list[Event]:
+    def end(self) -> list[StreamEvent]:
         """The last events. Raises ProviderError when what came was no whole answer."""
         events = self._read_whole() if self._first in _JSON else self._read(self._lines.flush())
         if self.fault is not None:
@@ -132,12 +132,12 @@ class AnswerReader:
         if self._reason == "content_filter":  # the rest was withheld: a person must not take this for the whole
             raise Filtered()
         if rest:
-            events.append(Token(rest))
+            events.append(TextDelta(rest))
         if self._usage is not None:
             events.append(self._usage)
         return [*events, Done(self._reason or "stop")]
 
-    def _read(self, payloads: Iterable[bytes]) -> list[Event]:
+    def _read(self, payloads: Iterable[bytes]) -> list[StreamEvent]:
         texts: list[str] = []
         thought = False
         for payload in payloads:
@@ -153,7 +153,7 @@ class AnswerReader:
                 texts.append(text)
         return self._events("".join(texts), thought)
 
-    def _read_whole(self) -> list[Event]:
+    def _read_whole(self) -> list[StreamEvent]:
         """The events of a JSON body where a stream was asked for."""
         try:
             payload = json.loads(self._whole)
@@ -218,11 +218,11 @@ class AnswerReader:
             thought = thought or filtered
         return text, thought
 
-    def _events(self, text: str, thought: bool) -> list[Event]:
-        events: list[Event] = [Thinking()] if thought else []
+    def _events(self, text: str, thought: bool) -> list[StreamEvent]:
+        events: list[StreamEvent] = [ReasoningDelta()] if thought else []
         if text:
             self._wrote = True
-            events.append(Token(text))
+            events.append(TextDelta(text))
         return events
 
 

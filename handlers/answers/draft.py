@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from bot.domain import Part
-from handlers.markdown.text import PingGuard, bytes_len, cut, frame, hold, needs_closing
+from bot.domain import MessageRef
+from handlers.markdown.grammar import bytes_len, needs_closing
+from handlers.markdown.mention_guard import MentionGuard
+from handlers.markdown.preview import renderable, unstable_suffix
+from handlers.markdown.splitter import split
 
 PART_BYTES = 9_800
 """UTF-8 bytes that one message may hold. Slack's own cap on a streamed message is not documented; reports say 10,600
@@ -37,8 +40,8 @@ class Draft:
     """The answer so far, cut into pages. `pages` are closed, `page` is the one being written."""
 
     page: Page = field(default_factory=Page)
-    closed: list[Part] = field(default_factory=list)
-    _guard: PingGuard = field(default_factory=PingGuard)
+    closed: list[MessageRef] = field(default_factory=list)
+    _guard: MentionGuard = field(default_factory=MentionGuard)
     _fresh: list[str] = field(default_factory=list)
     _known: int = 0
     """How much text the open page had when it was looked at for cutting: more may come while Slack is being told."""
@@ -58,10 +61,10 @@ class Draft:
             text = self.page.text
             self.page.text = f"{text}{needs_closing(text)}\n\n{last_words}" if text else last_words
 
-    def parts(self) -> tuple[Part, ...]:
+    def parts(self) -> tuple[MessageRef, ...]:
         """The Slack messages that show this answer."""
         page = self.page
-        return (*self.closed, *((Part(page.ts, page.native),) if page.ts else ()))
+        return (*self.closed, *((MessageRef(page.ts, page.native),) if page.ts else ()))
 
     def overflows(self) -> bool:
         self._settle()
@@ -77,8 +80,8 @@ class Draft:
         self._settle()
         page = self.page
         if bytes_len(page.text) > PART_BYTES:
-            return page.text[page.sent : cut(page.text, PART_BYTES, at_least=page.sent).at]
-        end = len(page.text) if whole else max(page.sent, len(page.text) - hold(page.text))
+            return page.text[page.sent : split(page.text, PART_BYTES, at_least=page.sent).at]
+        end = len(page.text) if whole else max(page.sent, len(page.text) - unstable_suffix(page.text))
         return page.text[page.sent : end]
 
     def turn_page(self, now: float) -> tuple[str, str]:
@@ -90,7 +93,7 @@ class Draft:
         page = self.page
         self._known = len(page.text)
         limit = PART_BYTES if bytes_len(page.text) > PART_BYTES else max(1, bytes_len(page.text) - 1)
-        parted = cut(page.text, limit, at_least=page.sent)
+        parted = split(page.text, limit, at_least=page.sent)
         if not parted.tail.strip():
             return page.text[page.sent :], ""
         return parted.head[page.sent :], parted.tail
@@ -100,7 +103,7 @@ class Draft:
         self._settle()
         page = self.page
         if page.ts:
-            self.closed.append(Part(page.ts, native=False))
+            self.closed.append(MessageRef(page.ts, native=False))
         self.page = Page(text=tail + page.text[self._known :])
 
     def edit(self, whole: bool) -> tuple[str, str | None]:
@@ -109,9 +112,9 @@ class Draft:
         text = self.page.text
         self._known = len(text)
         if bytes_len(text) > PART_BYTES:
-            parted = cut(text, PART_BYTES)
+            parted = split(text, PART_BYTES)
             return parted.head, parted.tail
-        return (text if whole else frame(text)), None
+        return (text if whole else renderable(text)), None
 
     def _settle(self) -> None:
         if self._fresh:

@@ -6,16 +6,16 @@ import asyncio
 from functools import partial
 from typing import Literal
 
-from bot.answers.sink import Control, NowhereSink, ReplySink
+from bot.answers.sink import AnswerSink, Control, NowhereSink
 from bot.chats.service import ChatService
 from bot.domain import Answer, Chat
 from bot.observability import get_logger
-from handlers.answers.options import Manner
-from handlers.answers.writer import SlackAnswer
-from handlers.client.web_api import Directory, NotInstalled
-from handlers.threads.api_echo import ViaMessages
-from handlers.threads.queued_reaction import WaitingMarks
-from storage.answers import Replies
+from handlers.answers.options import AnswerOptions
+from handlers.answers.writer import AnswerWriter
+from handlers.client.web_api import FindWorkspace, NotInstalled
+from handlers.threads.api_echo import ApiEcho
+from handlers.threads.queued_reaction import QueuedReactions
+from storage.answers import Answers
 from storage.chats import Chats
 
 log = get_logger(__name__)
@@ -27,23 +27,23 @@ SHOWN_WITHIN = 3.0
 Mode = Literal["auto", "native", "edit"]
 
 
-class SlackSinks:
+class SlackSinkFactory:
     """A `SinkFactory`: Slack for chats that stand in a thread, nowhere for the others."""
 
     def __init__(
         self,
-        workspaces: Directory,
+        workspaces: FindWorkspace,
         service: ChatService,
         chats: Chats,
-        replies: Replies,
-        marks: WaitingMarks,
-        via: ViaMessages,
+        replies: Answers,
+        marks: QueuedReactions,
+        via: ApiEcho,
         mode: Mode,
     ) -> None:
         self._workspaces, self._service, self._chats, self._replies = workspaces, service, chats, replies
         self._marks, self._via, self._mode = marks, via, mode
 
-    async def __call__(self, chat: Chat, answer: Answer, control: Control) -> ReplySink:
+    async def __call__(self, chat: Chat, answer: Answer, control: Control) -> AnswerSink:
         if chat.place is None:
             return NowhereSink()
         try:
@@ -53,13 +53,13 @@ class SlackSinks:
             control.stop()  # nobody can read it there, so no model is asked
             return NowhereSink()
         left = self._service.left(chat)
-        manner = Manner(
+        manner = AnswerOptions(
             native=await self._native(chat, answer),
             model=self._service.models.label(chat.model),
             left=left if left <= ANNOUNCE else None,
             others=partial(self._others, chat),
         )
-        sink = SlackAnswer(slack, chat, answer, control, manner)
+        sink = AnswerWriter(slack, chat, answer, control, manner)
         if answer.question_ts is None:
             showing = asyncio.create_task(self._via.show(slack, chat, answer), name="said via a program")
             await asyncio.wait([showing], timeout=SHOWN_WITHIN)  # the question before its answer, if Slack is quick

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 
 from bot import strings
-from handlers.client.web_api import Slack
+from handlers.client.web_api import SlackClient
 from handlers.threads.agent_session import Working, bounded
 
 REFRESH = 80.0
@@ -17,7 +17,7 @@ METHOD = "assistant.threads.setStatus"
 class ThinkingStatus:
     """One thread's status while an answer is being thought about. A convenience: no failure of it matters."""
 
-    def __init__(self, slack: Slack, channel: str, thread: str, *, taken_up: bool = False) -> None:
+    def __init__(self, slack: SlackClient, channel: str, thread: str, *, taken_up: bool = False) -> None:
         """`taken_up`: somebody else has begun this answer, and may have left signs of it."""
         self._slack, self._channel, self._thread = slack, channel, thread
         self._working = Working(slack, channel, thread, maybe=taken_up)

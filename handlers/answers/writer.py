@@ -8,16 +8,26 @@ from collections.abc import Coroutine
 from typing import Any
 
 from bot import strings
-from bot.answers.retry import patiently
+from bot.answers.retry import until_stored
 from bot.answers.sink import Control
-from bot.domain import Answer, Chat, Ending, Part, Status
+from bot.domain import Answer, AnswerResult, Chat, MessageRef, Status
 from bot.observability import get_logger
 from handlers.answers.draft import STREAM_LIFE, Draft
-from handlers.answers.options import Manner
+from handlers.answers.options import AnswerOptions
 from handlers.answers.thinking_status import ThinkingStatus
-from handlers.client.web_api import HOPELESS, LATE, Limited, Refused, Slack, SlackError, Unreached, Unsure
+from handlers.client.web_api import (
+    FATAL_CODES,
+    LATE,
+    ConnectFailed,
+    OutcomeUnknown,
+    RateLimited,
+    SlackClient,
+    SlackError,
+    SlackRejected,
+)
 from handlers.markdown.text import plain
-from handlers.rate_limits.scheduler import APPEND, POST, START, STOP, UPDATE, Desire, Shown
+from handlers.rate_limits.scheduler import PendingWrite, Shown
+from handlers.rate_limits.token_bucket import APPEND, POST, START, STOP, UPDATE
 from handlers.threads.direct_messages import cannot_write
 from handlers.views import blocks
 
@@ -30,19 +40,19 @@ LAST_CALL = 5.0
 """Seconds that a call may take to whose end an answer waits that is being given back."""
 
 
-class SlackAnswer:
+class AnswerWriter:
     """Shows one answer in its thread (a `ReplySink`)."""
 
-    def __init__(self, slack: Slack, chat: Chat, answer: Answer, control: Control, manner: Manner) -> None:
+    def __init__(self, slack: SlackClient, chat: Chat, answer: Answer, control: Control, manner: AnswerOptions) -> None:
         assert chat.place is not None
         self._slack, self._chat, self._answer, self._control, self._manner = slack, chat, answer, control, manner
         self._channel, self._thread = chat.place.channel, chat.place.thread
         self._draft = Draft()
-        self._desire = Desire(self._channel, may_native=manner.native and slack.may_stream(self._channel))
+        self._desire = PendingWrite(self._channel, may_native=manner.native and slack.may_stream(self._channel))
         self._leftovers: list[str] = []
         self._inherited: dict[str, Any] | None = None
         self._status = ThinkingStatus(slack, self._channel, self._thread, taken_up=answer.attempt > 1)
-        self._ending: Ending | None = None
+        self._ending: AnswerResult | None = None
         self._written = False
         self._plain = 0
         self._leaving = False
@@ -70,7 +80,7 @@ class SlackAnswer:
             self._desire.since = self._slack.desk.now()
             self._slack.desk.poke()
 
-    async def close(self, ending: Ending) -> None:
+    async def close(self, ending: AnswerResult) -> None:
         if not self._written and ending.text:
             self.write(ending.text)
         self._draft.finish(strings.STOPPED_MARK if ending.status is Status.STOPPED else "")
@@ -108,7 +118,7 @@ class SlackAnswer:
             self._control.stands(self._draft.parts())
         except SlackError as error:
             log.warning("answer_not_shown", chat=self._chat.id, answer=self._answer.id, reason=str(error))
-            if isinstance(error, Refused) and self._chat.place is not None:
+            if isinstance(error, SlackRejected) and self._chat.place is not None:
                 await cannot_write(self._slack, self._chat.place, self._answer.asker, error.code)
         finally:
             desk.leave(self._desire)
@@ -256,26 +266,26 @@ class SlackAnswer:
         await self._record()
 
     async def _record(self) -> None:
-        rest = tuple(Part(ts, native=False) for ts in self._leftovers)
+        rest = tuple(MessageRef(ts, native=False) for ts in self._leftovers)
         await self._control.record((*self._draft.parts(), *rest))
 
     # -- failures ----------------------------------------------------------------------------------------------
 
     async def _mend(self, method: str, error: SlackError) -> None:
-        if isinstance(error, Limited):
+        if isinstance(error, RateLimited):
             return
         now = self._slack.desk.now()
         self._failing_since = now if self._failing_since is None else self._failing_since
         if now - self._failing_since > GIVE_UP_AFTER:
             raise error
-        if isinstance(error, Refused):
+        if isinstance(error, SlackRejected):
             self._refused(method, error)
-        elif isinstance(error, Unsure):
+        elif isinstance(error, OutcomeUnknown):
             await self._find_out(method)
-        elif isinstance(error, Unreached):
+        elif isinstance(error, ConnectFailed):
             await asyncio.sleep(min(5.0, 0.3 + (now - self._failing_since) / 2))
 
-    def _refused(self, method: str, error: Refused) -> None:
+    def _refused(self, method: str, error: SlackRejected) -> None:
         """Slack said no: find the way that is left, or give up where there is none."""
         self._control.doubt()  # another writer may have ended the stream, or removed the message
         log.info("slack_refused", method=method, reason=error.code, answer=self._answer.id)
@@ -283,9 +293,9 @@ class SlackAnswer:
         if method == START:
             self._slack.no_stream(self._channel, error.code)
             self._desire.may_native = False
-            if error.code in HOPELESS - {"not_allowed_token_type", "missing_scope"}:
+            if error.code in FATAL_CODES - {"not_allowed_token_type", "missing_scope"}:
                 raise error
-        elif error.code in HOPELESS:
+        elif error.code in FATAL_CODES:
             raise error
         elif page.native:
             self._leave_stream(error.code)
@@ -362,7 +372,7 @@ class SlackAnswer:
 
     async def _end_streams(self, *stamps: str) -> None:
         for ts in stamps:
-            with contextlib.suppress(Refused, Unsure):
+            with contextlib.suppress(SlackRejected, OutcomeUnknown):
                 await self._slack.errand(STOP, channel=self._channel, ts=ts)
 
     async def _unrecorded(self) -> list[str]:
@@ -371,11 +381,11 @@ class SlackAnswer:
         mine = {part.ts for part in (*self._draft.parts(), *self._answer.parts)} | set(self._leftovers)
         try:
             found = await self._slack.own_messages(self._channel, self._thread, after)
-        except (Refused, Unsure) as error:
+        except (SlackRejected, OutcomeUnknown) as error:
             log.warning("thread_not_readable", answer=self._answer.id, reason=str(error))
             return []
         # Without these, another answer's message would be taken for this one's.
-        mine |= await patiently(self._manner.others, self._answer.id)
+        mine |= await until_stored(self._manner.others, self._answer.id)
         return [m["ts"] for m in found if m["ts"] not in mine and not blocks.is_ours(m)]
 
     async def _remove_leftovers(self) -> None:

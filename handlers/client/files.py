@@ -14,7 +14,7 @@ from bot.chats.attachments.rules import lacks_thumb
 from bot.domain import SharedFile
 from bot.errors import FileProblem
 from bot.observability import get_logger
-from handlers.client.web_api import Directory, Refused, Slack, SlackError
+from handlers.client.web_api import FindWorkspace, SlackClient, SlackError, SlackRejected
 from handlers.views import payloads
 
 log = get_logger(__name__)
@@ -39,10 +39,10 @@ class _Later(Exception):
     """It may succeed in a moment."""
 
 
-class Files:
+class SlackFiles:
     """The `Source` of shared files (`bot.chats.attachments.loader`)."""
 
-    def __init__(self, workspaces: Directory, api_url: str) -> None:
+    def __init__(self, workspaces: FindWorkspace, api_url: str) -> None:
         self._workspaces = workspaces
         self._api = _origin(urlsplit(api_url))
 
@@ -74,23 +74,23 @@ class Files:
                 await asyncio.sleep(pause)
         raise FileProblem("unreachable")
 
-    async def _slack(self, team: str) -> Slack:
+    async def _slack(self, team: str) -> SlackClient:
         try:
             return await self._workspaces(team)
         except KeyError:
             raise FileProblem("no_access") from None
 
-    async def _ask(self, slack: Slack, file: SharedFile) -> SharedFile:
+    async def _ask(self, slack: SlackClient, file: SharedFile) -> SharedFile:
         try:
             told = (await slack.errand("files.info", patience=PATIENCE, file=file.id)).get("file")
-        except Refused as error:
+        except SlackRejected as error:
             raise FileProblem(_CODES.get(error.code, "unreachable")) from error
         except SlackError as error:
             raise FileProblem("unreachable") from error
         found = payloads.shared_file(told)
         return file if found is None else replace(found, id=file.id)
 
-    async def _fetch(self, slack: Slack, file: SharedFile, url: str, most: int, *, thumb: bool) -> Fetched:
+    async def _fetch(self, slack: SlackClient, file: SharedFile, url: str, most: int, *, thumb: bool) -> Fetched:
         """One try, redirects followed by hand. Raises FileProblem, or what may be better in a moment."""
         for _ in range(REDIRECTS + 1):
             if not self.trusts(url):

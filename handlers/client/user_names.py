@@ -8,10 +8,10 @@ import time
 from collections.abc import Iterable
 from weakref import WeakValueDictionary
 
-from bot.domain import Person
+from bot.domain import User
 from bot.errors import StorageError
 from bot.observability import get_logger
-from handlers.client.web_api import Directory, Refused, SlackError
+from handlers.client.web_api import FindWorkspace, SlackError, SlackRejected
 from handlers.markdown.text import plain
 from storage.people import People
 
@@ -30,20 +30,20 @@ LONGEST = 80
 _MENTION = re.compile(r"@([UW][A-Z0-9]{3,20})\b")
 
 
-class Names:
+class UserNames:
     """Calling it gives a person's name, or None when nobody knows it. It never raises and never waits for long."""
 
-    def __init__(self, people: People, workspaces: Directory) -> None:
+    def __init__(self, people: People, workspaces: FindWorkspace) -> None:
         self._people, self._workspaces = people, workspaces
-        self._names: dict[Person, str] = {}
-        self._asked: dict[Person, float] = {}
+        self._names: dict[User, str] = {}
+        self._asked: dict[User, float] = {}
         """When Slack was last asked, with whatever result."""
-        self._asking: WeakValueDictionary[Person, asyncio.Lock] = WeakValueDictionary()
+        self._asking: WeakValueDictionary[User, asyncio.Lock] = WeakValueDictionary()
 
-    async def __call__(self, person: Person) -> str | None:
+    async def __call__(self, person: User) -> str | None:
         return (await self.known([person])).get(person) or await self._ask(person, NOBODY)
 
-    async def known(self, persons: Iterable[Person]) -> dict[Person, str]:
+    async def known(self, persons: Iterable[User]) -> dict[User, str]:
         """Those names that are known without asking Slack."""
         wanted = set(persons)
         missing = wanted - self._names.keys()
@@ -54,29 +54,29 @@ class Names:
                 log.warning("names_not_read", reason=str(error))
         return {person: self._names[person] for person in wanted if person in self._names}
 
-    async def refresh(self, person: Person) -> None:
+    async def refresh(self, person: User) -> None:
         """Look again whether the person is still called so, if that was long ago. For the background."""
         await self._ask(person, KEEP if person in self._names else NOBODY)
 
     async def spell(self, team: str, text: str, *, ask: bool = True) -> str:
         """The text with names in the place of ids: "@U024BE7LH" becomes "@Ada". Without `ask`, only known ones."""
-        persons = {Person(team, user) for user in _MENTION.findall(text)}
+        persons = {User(team, user) for user in _MENTION.findall(text)}
         if not persons:
             return text
         if ask:
             found = dict(zip(persons, await asyncio.gather(*map(self, persons)), strict=True))
         else:
             found = {**dict.fromkeys(persons), **await self.known(persons)}
-        return _MENTION.sub(lambda mention: f"@{found[Person(team, mention[1])] or mention[1]}", text)
+        return _MENTION.sub(lambda mention: f"@{found[User(team, mention[1])] or mention[1]}", text)
 
-    async def _ask(self, person: Person, every: float) -> str | None:
+    async def _ask(self, person: User, every: float) -> str | None:
         """Slack's word for it, unless it was asked within `every` seconds."""
         async with self._asking.setdefault(person, asyncio.Lock()):
             if time.monotonic() - self._asked.get(person, -every) < every:
                 return self._names.get(person)
             return await self._look_up(person)
 
-    async def _look_up(self, person: Person) -> str | None:
+    async def _look_up(self, person: User) -> str | None:
         try:
             async with asyncio.timeout(PATIENCE):
                 slack = await self._workspaces(person.team)
@@ -86,14 +86,14 @@ class Names:
                 await self._people.remember_name(person, name)
         except (SlackError, KeyError, TimeoutError, StorageError) as error:
             log.info("name_unknown", reason=str(error) or type(error).__name__)
-            soon = 0.0 if isinstance(error, Refused | KeyError) else NOBODY - SOON
+            soon = 0.0 if isinstance(error, SlackRejected | KeyError) else NOBODY - SOON
             self._asked[person] = time.monotonic() - soon
             return self._names.get(person)
         self._keep({person: name} if name else {})
         self._asked[person] = time.monotonic()
         return self._names.get(person)
 
-    def _keep(self, names: dict[Person, str]) -> None:
+    def _keep(self, names: dict[User, str]) -> None:
         if len(self._names) >= MOST or len(self._asked) >= MOST:
             self._names.clear()
             self._asked.clear()

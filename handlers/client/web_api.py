@@ -17,7 +17,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.observability import Metrics, get_logger
 from handlers.client.fencing import Before, passing
-from handlers.rate_limits.dispatcher import Desk
+from handlers.rate_limits.dispatcher import CallDispatcher
 
 log = get_logger(__name__)
 
@@ -31,7 +31,7 @@ NOT_HERE = frozenset(
 """Refusals of a convenience that hold for the whole workspace: asking again for the next thread would be in vain."""
 LATE = 20.0
 """Seconds within which a call that was given up, or whose process died, may still take effect."""
-HOPELESS = frozenset(
+FATAL_CODES = frozenset(
     {
         "account_inactive", "channel_not_found", "ekm_access_denied", "invalid_auth", "is_archived", "is_inactive",
         "messages_tab_disabled", "no_permission", "not_authed", "not_in_channel", "org_login_required",
@@ -54,8 +54,8 @@ class SlackError(Exception):
     """A call to Slack that did not succeed."""
 
 
-class Refused(SlackError):
-    """Slack understood and said no; the same call would be refused again. `code` is Slack's name for the reason."""
+class SlackRejected(SlackError):
+    """Slack understood and refused; the same call would be refused again. `code` is Slack's name for the reason."""
 
     def __init__(self, method: str, code: str) -> None:
         super().__init__(f"{method}: {code}")
@@ -63,7 +63,7 @@ class Refused(SlackError):
         self.code = code
 
 
-class Limited(SlackError):
+class RateLimited(SlackError):
     """Too many calls of this method (429): nothing happened."""
 
     def __init__(self, method: str, retry_after: float) -> None:
@@ -71,11 +71,11 @@ class Limited(SlackError):
         self.retry_after = retry_after
 
 
-class Unsure(SlackError):
+class OutcomeUnknown(SlackError):
     """Time ran out, the connection broke or Slack failed inside: the call may have taken effect or not."""
 
 
-class Unreached(SlackError):
+class ConnectFailed(SlackError):
     """No connection: nothing happened."""
 
 
@@ -83,7 +83,7 @@ class NotInstalled(KeyError):
     """The app is not installed in this workspace, or not any more."""
 
 
-class Slack:
+class SlackClient:
     """The Web API of one workspace, as one bot user."""
 
     def __init__(
@@ -92,7 +92,7 @@ class Slack:
         *,
         team: str,
         bot_user: str,
-        desk: Desk,
+        desk: CallDispatcher,
         metrics: Metrics,
         session: aiohttp.ClientSession,
         bot_id: str | None = None,
@@ -111,7 +111,7 @@ class Slack:
         self._before: Before | None = None
         self.desk = desk
 
-    def guarded(self, before: Before) -> Slack:
+    def guarded(self, before: Before) -> SlackClient:
         """The same workspace, where each call leaves at the moment in which `before` returns."""
         guarded = copy.copy(self)
         guarded._before = before
@@ -128,17 +128,17 @@ class Slack:
             return dict(answer.data) if isinstance(answer.data, dict) else {}
         except SlackApiError as error:
             known = _classify(method, error)
-            result = known.code if isinstance(known, Refused) else type(known).__name__.lower()
-            if isinstance(known, Limited):
+            result = known.code if isinstance(known, SlackRejected) else type(known).__name__.lower()
+            if isinstance(known, RateLimited):
                 self._metrics.slack_rate_limited(method)
                 self.desk.refused(method, _channel(arguments), known.retry_after)
             raise known from error
         except aiohttp.ClientConnectorError as error:
             result = "unreached"
-            raise Unreached(str(error)) from error
+            raise ConnectFailed(str(error)) from error
         except (TimeoutError, aiohttp.ClientError, ConnectionError) as error:
             result = "unsure"
-            raise Unsure(f"{method}: {type(error).__name__}") from error
+            raise OutcomeUnknown(f"{method}: {type(error).__name__}") from error
         finally:
             self.desk.settled(method, _channel(arguments))
             self._metrics.slack_call(method, result, time.monotonic() - began)
@@ -148,8 +148,8 @@ class Slack:
     ) -> dict[str, Any]:
         """A call that waits its turn and is repeated while Slack limits it or cannot be reached.
 
-        `again_if_unsure` is for calls that may safely happen twice. Raises Refused, Unsure, or after `patience` seconds
-        the last error.
+        `again_if_unsure` is for calls that may safely happen twice. Raises SlackRejected, Unsure, or after `patience`
+        seconds the last error.
         """
         channel = _channel(arguments)
         deadline = time.monotonic() + patience
@@ -158,12 +158,12 @@ class Slack:
             await self.desk.slot(method, channel)
             try:
                 return await self.call(method, **arguments)
-            except Limited:
+            except RateLimited:
                 if time.monotonic() > deadline:
                     raise
                 continue
-            except (Unsure, Unreached) as error:
-                if time.monotonic() > deadline or (isinstance(error, Unsure) and not again_if_unsure):
+            except (OutcomeUnknown, ConnectFailed) as error:
+                if time.monotonic() > deadline or (isinstance(error, OutcomeUnknown) and not again_if_unsure):
                     raise
             await asyncio.sleep(pause)
             pause = min(15.0, pause * 2)
@@ -183,7 +183,7 @@ class Slack:
             await self.errand(method, patience=patience, **arguments)
         except SlackError as error:
             log.info("slack_call_failed", method=method, reason=str(error))
-            if not isinstance(error, Refused):
+            if not isinstance(error, SlackRejected):
                 return type(error).__name__.lower()
             if error.code in NOT_HERE:
                 self._not_here[method] = time.monotonic()
@@ -226,7 +226,7 @@ class Slack:
         return False
 
     async def own_messages(self, channel: str, thread: str, after: str) -> list[dict[str, Any]]:
-        """The bot's own messages in a thread that are younger than `after` (a ts). Raises Refused, Unsure."""
+        """The bot's own messages in a thread that are younger than `after` (a ts). Raises SlackRejected, Unsure."""
         found: list[dict[str, Any]] = []
         cursor: dict[str, Any] = {}
         while True:
@@ -240,7 +240,7 @@ class Slack:
     async def own_roots(self, channel: str, after: str) -> list[dict[str, Any]]:
         """The bot's own messages in a channel, outside of threads, that are younger than `after` (a ts).
 
-        Raises Refused, Unsure.
+        Raises SlackRejected, Unsure.
         """
         page = await self.errand("conversations.history", channel=channel, oldest=after, limit=200)
         return [message for message in page.get("messages", []) if self._is_mine(message)]
@@ -282,10 +282,10 @@ def _classify(method: str, error: SlackApiError) -> SlackError:
     data = getattr(response, "data", None)
     code = data.get("error", "") if isinstance(data, dict) else ""
     if status == 429 or code in _LIMIT_CODES:
-        return Limited(method, _retry_after(getattr(response, "headers", {})))
+        return RateLimited(method, _retry_after(getattr(response, "headers", {})))
     if status >= 500 or code in _UNSURE_CODES or not code:
-        return Unsure(f"{method}: HTTP {status} {code}".rstrip())
-    return Refused(method, code)
+        return OutcomeUnknown(f"{method}: HTTP {status} {code}".rstrip())
+    return SlackRejected(method, code)
 
 
 def _retry_after(headers: Any) -> float:
@@ -295,5 +295,5 @@ def _retry_after(headers: Any) -> float:
         return 1.0
 
 
-Directory = Callable[[str], Awaitable[Slack]]
+FindWorkspace = Callable[[str], Awaitable[SlackClient]]
 """Finds the workspace for a team id. Raises NotInstalled."""

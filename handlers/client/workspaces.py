@@ -16,12 +16,12 @@ from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.answers.events import INSTALLATIONS, Live
+from bot.answers.events import INSTALLATIONS, EventPublisher
 from bot.errors import SettingsError, StorageError
 from bot.observability import Metrics, get_logger
-from handlers.client.web_api import NotInstalled, Slack
-from handlers.rate_limits.dispatcher import Desk
-from handlers.rate_limits.shared import Budgets
+from handlers.client.web_api import NotInstalled, SlackClient
+from handlers.rate_limits.dispatcher import CallDispatcher
+from handlers.rate_limits.shared import SharedRateLimiter
 from storage.coordination import Coordination
 from storage.installations import Installations, Installed
 
@@ -40,10 +40,10 @@ NewClient = Callable[[str | None], AsyncWebClient]
 """A Web API client for a token, or for calls that need none."""
 
 
-class Workspaces(Protocol):
+class WorkspaceResolver(Protocol):
     """Where every listener and every answer finds its Slack."""
 
-    async def __call__(self, team: str) -> Slack:
+    async def __call__(self, team: str) -> SlackClient:
         """Raises NotInstalled, StorageError."""
         ...
 
@@ -57,29 +57,29 @@ class Workspaces(Protocol):
 
 
 @dataclass(frozen=True)
-class Desks:
+class SlackClients:
     """Makes the Slack of a workspace, with a desk of its own."""
 
     client: NewClient
     session: aiohttp.ClientSession
     metrics: Metrics
-    budgets: Budgets | None = None
+    budgets: SharedRateLimiter | None = None
 
-    async def ask(self, token: str) -> Slack:
+    async def ask(self, token: str) -> SlackClient:
         """Asks Slack who the bot is. Raises SlackApiError, aiohttp.ClientError, TimeoutError."""
         who = await self.client(token).auth_test()
         url, bot_user = str(who.get("url") or ""), str(who["user_id"])
         return self.open(str(who["team_id"]), Installed("", "", bot_user, token, who.get("bot_id"), url))
 
-    def open(self, team: str, installed: Installed, desk: Desk | None = None) -> Slack:
+    def open(self, team: str, installed: Installed, desk: CallDispatcher | None = None) -> SlackClient:
         """What is installed serves this workspace. `desk`: the one that it had before, with what was spent."""
-        return Slack(
+        return SlackClient(
             self.client(installed.bot_token),
             team=team,
             bot_user=installed.bot_user,
             bot_id=installed.bot_id,
             url=installed.url or "https://slack.com/",
-            desk=desk or Desk(account=self.budgets.of(team) if self.budgets is not None else None),
+            desk=desk or CallDispatcher(account=self.budgets.of(team) if self.budgets is not None else None),
             metrics=self.metrics,
             session=self.session,
         )
@@ -91,14 +91,14 @@ def _code(error: SlackApiError) -> str | None:
     return data.get("error") if isinstance(data, dict) else None
 
 
-class OneWorkspace:
+class SingleWorkspace:
     """One workspace, whose token stands in the settings."""
 
-    def __init__(self, only: Slack, token: str) -> None:
+    def __init__(self, only: SlackClient, token: str) -> None:
         self.only, self._token = only, token
 
     @classmethod
-    async def open(cls, desks: Desks, token: str) -> OneWorkspace:
+    async def open(cls, desks: SlackClients, token: str) -> SingleWorkspace:
         """Asks Slack who the bot is, as long as that takes. Raises SettingsError for a token that Slack refuses."""
         pause = 0.5
         while True:
@@ -117,7 +117,7 @@ class OneWorkspace:
             await asyncio.sleep(pause)
             pause = min(10.0, pause * 2)
 
-    async def __call__(self, team: str) -> Slack:
+    async def __call__(self, team: str) -> SlackClient:
         return self.only
 
     async def authorize(self, enterprise_id: str | None, team_id: str | None) -> AuthorizeResult | None:
@@ -131,14 +131,14 @@ class OneWorkspace:
 class _Known:
     """An installation in memory, with the Slack that was opened for it."""
 
-    slack: Slack
+    slack: SlackClient
     token: str = field(repr=False)
     checked: float
     noted: str | None = None
     """The organisation that is stored for this workspace, as far as we know."""
 
 
-class ManyWorkspaces:
+class InstalledWorkspaces:
     """The workspaces that have installed the app. One read of the database a minute and workspace, not one an event.
 
     A minute is too long where the token has changed: whoever hears of that tells the other replicas (`following`).
@@ -147,12 +147,12 @@ class ManyWorkspaces:
     away, and another replica may have sealed the token with a key that we have not been given yet.
     """
 
-    def __init__(self, installations: Installations, desks: Desks, live: Live) -> None:
+    def __init__(self, installations: Installations, desks: SlackClients, live: EventPublisher) -> None:
         self._installations, self._desks, self._live = installations, desks, live
         self._known: dict[str, _Known] = {}
         self._opening: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    async def __call__(self, team: str) -> Slack:
+    async def __call__(self, team: str) -> SlackClient:
         return (await self._find(team, None)).slack
 
     async def authorize(self, enterprise_id: str | None, team_id: str | None) -> AuthorizeResult | None:
@@ -237,7 +237,7 @@ def _is_organisation(id: str) -> bool:
     return id.startswith("E")
 
 
-def _identity(slack: Slack, token: str, enterprise: str | None) -> AuthorizeResult:
+def _identity(slack: SlackClient, token: str, enterprise: str | None) -> AuthorizeResult:
     return AuthorizeResult(
         enterprise_id=enterprise,
         team_id=slack.team,

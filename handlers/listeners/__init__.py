@@ -15,10 +15,10 @@ from handlers.listeners import (
     thread_reply,
     workspace_events,
 )
-from handlers.listeners.context import Surface
+from handlers.listeners.context import ListenerContext
 
 
-def register_all(app: AsyncApp, surface: Surface) -> None:
+def register_all(app: AsyncApp, surface: ListenerContext) -> None:
     """Every listener of Bobbin's."""
     for module in (
         mention,

@@ -9,11 +9,11 @@ from slack_bolt.context.ack.async_ack import AsyncAck
 
 from bot import strings
 from bot.errors import ModelNotAllowed
-from handlers.listeners.context import Surface, team_of
+from handlers.listeners.context import ListenerContext, team_of
 from handlers.views import blocks, payloads
 
 
-def register(app: AsyncApp, surface: Surface) -> None:
+def register(app: AsyncApp, surface: ListenerContext) -> None:
     @app.action(blocks.STOP)
     async def on_stop(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
         slack = await surface.workspaces(team_of(body, context))

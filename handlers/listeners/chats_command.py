@@ -9,14 +9,14 @@ from slack_bolt.app.async_app import AsyncApp
 from slack_bolt.context.ack.async_ack import AsyncAck
 
 from bot import strings
-from bot.domain import Person
-from handlers.listeners.context import Surface, team_of
-from handlers.live_views.chat_page import Look, chat_list, refreshable
+from bot.domain import User
+from handlers.listeners.context import ListenerContext, team_of
+from handlers.live_views.chat_page import ListQuery, chat_list, refreshable
 from handlers.views import blocks, payloads
 from handlers.views.modals import Wanted
 
 
-def register(app: AsyncApp, surface: Surface) -> None:
+def register(app: AsyncApp, surface: ListenerContext) -> None:
     @app.command(re.compile(r"^/"))
     async def on_chats(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
         slack = await surface.workspaces(team_of(body, context))
@@ -35,7 +35,7 @@ def register(app: AsyncApp, surface: Surface) -> None:
             wanted = Wanted(body.get("channel_id") or "", response_url=body.get("response_url") or "")
             surface.openings.offer(slack, body["user_id"], body["trigger_id"], wanted, text=rest.strip())
             return
-        listing = await chat_list(surface.service, slack, body["user_id"], Look.words(said))
+        listing = await chat_list(surface.service, slack, body["user_id"], ListQuery.words(said))
         surface.memberships.check(slack, body["user_id"], listing.chats)
         await ack(response_type="ephemeral", text=strings.CHATS_FALLBACK, blocks=refreshable(listing))
 
@@ -44,10 +44,10 @@ def register(app: AsyncApp, surface: Surface) -> None:
         slack = await surface.workspaces(team_of(body, context))
         press = payloads.press(body)
         await ack()
-        surface.lists.show(surface.person(slack, press.user), Look.load(press.value), press.response_url)
+        surface.lists.show(surface.person(slack, press.user), ListQuery.load(press.value), press.response_url)
 
 
-async def _token(surface: Surface, person: Person, order: str, command: str) -> str:
+async def _token(surface: ListenerContext, person: User, order: str, command: str) -> str:
     """Gives the person a token for programs, or ends those given before."""
     if order == "token revoke":
         ended = await surface.tokens.revoke(person)

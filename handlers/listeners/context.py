@@ -7,44 +7,44 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bot import strings
-from bot.answers.events import Live
-from bot.chats.messages import Heard, Hearing, Utterance
+from bot.answers.events import EventPublisher
+from bot.chats.messages import HandleResult, IncomingMessage, Outcome
 from bot.chats.service import ChatService
-from bot.domain import Person
+from bot.domain import User
 from bot.tasks import Tasks
-from handlers.client.user_names import Names
-from handlers.client.web_api import Slack
-from handlers.client.workspaces import Workspaces
-from handlers.live_views.channel_membership import Memberships
-from handlers.live_views.chat_lists import ShownLists
-from handlers.live_views.home_tabs import Homes
-from handlers.threads.dialog_chats import Openings
+from handlers.client.user_names import UserNames
+from handlers.client.web_api import SlackClient
+from handlers.client.workspaces import WorkspaceResolver
+from handlers.live_views.channel_membership import ChannelMembership
+from handlers.live_views.chat_lists import ChatLists
+from handlers.live_views.home_tabs import HomeTabs
+from handlers.threads.dialog_chats import DialogChats
 from handlers.threads.file_notices import FileNotices
-from handlers.threads.model_menu import Menus
-from handlers.threads.queued_reaction import WaitingMarks
-from handlers.threads.thread_locks import Talks
+from handlers.threads.model_menu import ModelMenus
+from handlers.threads.queued_reaction import QueuedReactions
+from handlers.threads.thread_locks import ThreadLocks
 from handlers.views import blocks, payloads
 from handlers.views.payloads import Press
-from storage.chat_requests import Question
+from storage.chat_requests import ChatRequest
 from storage.tokens import Tokens
 
 
 @dataclass(frozen=True)
-class Surface:
+class ListenerContext:
     service: ChatService
-    menus: Menus
-    names: Names
-    workspaces: Workspaces
-    marks: WaitingMarks
+    menus: ModelMenus
+    names: UserNames
+    workspaces: WorkspaceResolver
+    marks: QueuedReactions
     tasks: Tasks
     tokens: Tokens
-    openings: Openings
-    homes: Homes
-    lists: ShownLists
-    memberships: Memberships
+    openings: DialogChats
+    homes: HomeTabs
+    lists: ChatLists
+    memberships: ChannelMembership
     notices: FileNotices
-    live: Live
-    talks: Talks = field(default_factory=Talks)
+    live: EventPublisher
+    talks: ThreadLocks = field(default_factory=ThreadLocks)
 
     async def hear(self, event: dict[str, Any], team: str) -> None:
         """One message event: stored before this returns, shown afterwards."""
@@ -55,52 +55,54 @@ class Surface:
         async with self.talks.turn(said.place):
             said = replace(said, text=await self.names.spell(slack.team, said.text, ask=False))
             hearing = await self.service.hear(said)
-        if hearing.outcome in (Heard.ASKED, Heard.SAID):
+        if hearing.outcome in (Outcome.ASKED, Outcome.SAID):
             self.tasks.start(self._learn_names(said), name="names")
         about_files = self._about_files(slack, said, hearing)
-        if hearing.outcome is Heard.ASKED and hearing.question is not None:
+        if hearing.outcome is Outcome.ASKED and hearing.question is not None:
             self.tasks.start(self._offer(hearing.question, about_files), name="menu")
             return
         if about_files is not None:
             self.tasks.start(about_files, name="about files")
-        if hearing.outcome is Heard.SAID and hearing.said is not None:
+        if hearing.outcome is Outcome.SAID and hearing.said is not None:
             if hearing.question is not None:
                 self.tasks.start(self.menus.after_fill(hearing.question, hearing.said), name="header")
             elif hearing.said.queued:
                 self.marks.put(slack, said.place.channel, said.ts, hearing.said.answer.id)
-        elif hearing.outcome is Heard.FULL and self.talks.first_time(said.place, said.ts):
+        elif hearing.outcome is Outcome.FULL and self.talks.first_time(said.place, said.ts):
             chat = await self.service.at(said.place)
             content = blocks.limit_reached(chat.id if chat else "")
             place = said.place
             self.whisper(slack, place.channel, place.thread, said.user, strings.LIMIT_REACHED, content)
 
-    async def _learn_names(self, said: Utterance) -> None:
+    async def _learn_names(self, said: IncomingMessage) -> None:
         """Asks Slack what people are called who spoke or were spoken of, now that it has its acknowledgement."""
-        await self.names.refresh(Person(said.place.team, said.user))
+        await self.names.refresh(User(said.place.team, said.user))
         text = await self.names.spell(said.place.team, said.text)
         if text != said.text:
             await self.service.respell(said, text)
 
-    async def _offer(self, question: Question, about_files: Coroutine[Any, Any, None] | None) -> None:
+    async def _offer(self, question: ChatRequest, about_files: Coroutine[Any, Any, None] | None) -> None:
         """The menu, and then what is to be said in its thread, which it makes."""
         await self.menus.offer(question)
         if about_files is not None:
             await about_files
 
-    def _about_files(self, slack: Slack, said: Utterance, hearing: Hearing) -> Coroutine[Any, Any, None] | None:
+    def _about_files(
+        self, slack: SlackClient, said: IncomingMessage, hearing: HandleResult
+    ) -> Coroutine[Any, Any, None] | None:
         """Tells the person which files of theirs cannot be used, as far as that is known at once."""
-        if hearing.outcome in (Heard.IGNORED, Heard.STOPPED, Heard.FULL):
+        if hearing.outcome in (Outcome.IGNORED, Outcome.STOPPED, Outcome.FULL):
             return None
         blind = hearing.model
         text = self.notices.cannot_see(blind) if blind is not None else self.notices.unreadable(said.files)
         if not text or not self.talks.first_time(said.place, said.ts):
             return None
-        thread = said.place.thread if said.in_thread or hearing.outcome is Heard.ASKED else None
+        thread = said.place.thread if said.in_thread or hearing.outcome is Outcome.ASKED else None
         return self.notices.whisper(slack, said.place.channel, thread, said.user, text)
 
     def whisper(
         self,
-        slack: Slack,
+        slack: SlackClient,
         channel: str,
         thread: str | None,
         user: str,
@@ -114,7 +116,7 @@ class Surface:
         said = slack.attempt("chat.postEphemeral", channel=channel, user=user, text=text, **more)
         self.tasks.start(said, name="whisper")
 
-    def whisper_at(self, slack: Slack, press: Press, text: str) -> None:
+    def whisper_at(self, slack: SlackClient, press: Press, text: str) -> None:
         """Tells the person who pressed something, where they pressed it."""
         self.whisper(slack, press.channel, press.thread, press.user, text)
 
@@ -122,8 +124,8 @@ class Surface:
         """What a menu of models shows for what was typed into it."""
         return blocks.option_groups(self.service.models.offered(body.get("value") or ""))
 
-    def person(self, slack: Slack, user: str) -> Person:
-        return Person(slack.team, user)
+    def person(self, slack: SlackClient, user: str) -> User:
+        return User(slack.team, user)
 
 
 def team_of(body: dict[str, Any], context: dict[str, Any]) -> str:

@@ -8,11 +8,11 @@ from slack_bolt.app.async_app import AsyncApp
 from slack_bolt.context.ack.async_ack import AsyncAck
 
 from bot import strings
-from bot.domain import Place
+from bot.domain import Thread
 from bot.errors import ChatNotFound, LimitReached, ModelNotAllowed, StorageError
 from bot.observability import get_logger
-from handlers.client.web_api import Slack
-from handlers.listeners.context import Surface, team_of
+from handlers.client.web_api import SlackClient
+from handlers.listeners.context import ListenerContext, team_of
 from handlers.views import blocks, modals, payloads
 from handlers.views.modals import Wanted
 from handlers.views.payloads import Submission
@@ -20,7 +20,7 @@ from handlers.views.payloads import Submission
 log = get_logger(__name__)
 
 
-def register(app: AsyncApp, surface: Surface) -> None:
+def register(app: AsyncApp, surface: ListenerContext) -> None:
     @app.action(blocks.NEW_CHAT)
     async def on_new_chat(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
         slack = await surface.workspaces(team_of(body, context))
@@ -43,14 +43,14 @@ def register(app: AsyncApp, surface: Surface) -> None:
             await ack()
 
 
-async def _submit(surface: Surface, slack: Slack, given: Submission) -> dict[str, str]:
+async def _submit(surface: ListenerContext, slack: SlackClient, given: Submission) -> dict[str, str]:
     """Stores what was asked, or tells by block id what is wrong with it."""
     if problems := _problems(given):
         return problems
     wanted = given.wanted
     try:
         question, new = await surface.service.ask_in_dialog(
-            Place(slack.team, wanted.channel, wanted.thread),
+            Thread(slack.team, wanted.channel, wanted.thread),
             given.dialog,
             given.user,
             given.text,

@@ -9,15 +9,15 @@ from typing import Any
 from slack_bolt.app.async_app import AsyncApp
 from slack_bolt.context.ack.async_ack import AsyncAck
 
-from bot.domain import Person
+from bot.domain import User
 from bot.errors import ModelNotAllowed
-from handlers.listeners.context import Surface, team_of
-from handlers.live_views.chat_page import Look
+from handlers.listeners.context import ListenerContext, team_of
+from handlers.live_views.chat_page import ListQuery
 from handlers.views import modals, payloads
 
 
-def register(app: AsyncApp, surface: Surface) -> None:
-    async def opened(body: dict[str, Any], context: dict[str, Any]) -> Person:
+def register(app: AsyncApp, surface: ListenerContext) -> None:
+    async def opened(body: dict[str, Any], context: dict[str, Any]) -> User:
         slack = await surface.workspaces(team_of(body, context))
         return surface.person(slack, body["user"]["id"])
 
@@ -29,12 +29,12 @@ def register(app: AsyncApp, surface: Surface) -> None:
     @app.action(re.compile(rf"^{re.escape(modals.HOME_PAGE)}\."))
     async def on_page(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
         await ack()
-        surface.homes.show(await opened(body, context), Look.load(payloads.press(body).value))
+        surface.homes.show(await opened(body, context), ListQuery.load(payloads.press(body).value))
 
     @app.action(modals.HOME_SEARCH)
     async def on_search(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
         await ack()
-        surface.homes.show(await opened(body, context), Look.words(payloads.press(body).value))
+        surface.homes.show(await opened(body, context), ListQuery.words(payloads.press(body).value))
 
     @app.options(modals.HOME_MODEL)
     async def on_options(ack: AsyncAck, body: dict[str, Any]) -> None:
@@ -60,6 +60,6 @@ async def _home_tab(event: dict[str, Any]) -> bool:
     return event.get("tab") == "home"
 
 
-def _look(body: dict[str, Any]) -> Look:
+def _look(body: dict[str, Any]) -> ListQuery:
     """What the person is looking at, whichever process showed it."""
-    return Look.load((body.get("view") or {}).get("private_metadata") or "")
+    return ListQuery.load((body.get("view") or {}).get("private_metadata") or "")

@@ -8,16 +8,16 @@ from slack_bolt.app.async_app import AsyncApp
 from slack_bolt.context.ack.async_ack import AsyncAck
 
 from bot import strings
-from bot.chats.messages import Choice
+from bot.chats.messages import ModelChoiceOutcome
 from bot.errors import ChatNotFound, LimitReached, ModelNotAllowed
-from handlers.client.web_api import Slack
-from handlers.listeners.context import Surface, team_of
+from handlers.client.web_api import SlackClient
+from handlers.listeners.context import ListenerContext, team_of
 from handlers.views import blocks, payloads
 from handlers.views.payloads import Press
-from storage.chat_requests import Question
+from storage.chat_requests import ChatRequest
 
 
-def register(app: AsyncApp, surface: Surface) -> None:
+def register(app: AsyncApp, surface: ListenerContext) -> None:
     async def on_options(ack: AsyncAck, body: dict[str, Any]) -> None:
         await ack(option_groups=blocks.option_groups(surface.service.models.offered(body.get("value") or "")))
 
@@ -47,7 +47,7 @@ def _preselected(body: dict[str, Any]) -> str:
     return chosen.get("value") or blocks.read_menu_block(block)[1]
 
 
-async def _choose(surface: Surface, slack: Slack, press: Press, key: str) -> None:
+async def _choose(surface: ListenerContext, slack: SlackClient, press: Press, key: str) -> None:
     try:
         question_id, _ = blocks.read_menu_block(press.block)
         chosen = await surface.service.choose(question_id, press.user, key, press.message_ts)
@@ -57,14 +57,14 @@ async def _choose(surface: Surface, slack: Slack, press: Press, key: str) -> Non
         return surface.whisper_at(slack, press, strings.MODEL_NOT_OFFERED)
     except LimitReached:
         return surface.whisper_at(slack, press, strings.LIMIT_REACHED)
-    if chosen.outcome is Choice.NOT_YOURS:
+    if chosen.outcome is ModelChoiceOutcome.NOT_YOURS:
         return surface.whisper_at(slack, press, strings.NOT_YOURS.format(user=chosen.question.user))
     address = _own_address(surface, slack, press, chosen.question)
-    if chosen.outcome is Choice.CANNOT_SEE:
+    if chosen.outcome is ModelChoiceOutcome.CANNOT_SEE:
         return surface.whisper_at(slack, press, surface.notices.cannot_see(surface.service.models.by_key(key).ref))
-    if chosen.outcome is Choice.ALREADY and chosen.said is None:
+    if chosen.outcome is ModelChoiceOutcome.ALREADY and chosen.said is None:
         return surface.whisper_at(slack, press, strings.ALREADY_STARTED)
-    if chosen.outcome is Choice.KEPT:
+    if chosen.outcome is ModelChoiceOutcome.KEPT:
         surface.tasks.start(_start_later(surface, slack, press, chosen.question, address), name="chat in a thread")
         return None
     label = surface.service.models.label(surface.service.models.by_key(key).ref)
@@ -72,7 +72,7 @@ async def _choose(surface: Surface, slack: Slack, press: Press, key: str) -> Non
     return None
 
 
-def _own_address(surface: Surface, slack: Slack, press: Press, question: Question) -> str | None:
+def _own_address(surface: ListenerContext, slack: SlackClient, press: Press, question: ChatRequest) -> str | None:
     """Where the pressed menu may be replaced: only if it is the one that becomes the header.
 
     A menu stands twice after the one who posted it died of it; the double goes now, whoever would have tidied it.
@@ -84,7 +84,9 @@ def _own_address(surface: Surface, slack: Slack, press: Press, question: Questio
     return None
 
 
-async def _start_later(surface: Surface, slack: Slack, press: Press, question: Question, address: str | None) -> None:
+async def _start_later(
+    surface: ListenerContext, slack: SlackClient, press: Press, question: ChatRequest, address: str | None
+) -> None:
     try:
         await surface.menus.start_when_read(question, address)
     except LimitReached:

@@ -7,12 +7,12 @@ from typing import Any
 from slack_bolt.app.async_app import AsyncApp
 from slack_bolt.context.ack.async_ack import AsyncAck
 
-from handlers.listeners.context import Surface, team_of
+from handlers.listeners.context import ListenerContext, team_of
 from handlers.views import blocks, modals, payloads
 from handlers.views.modals import Wanted
 
 
-def register(app: AsyncApp, surface: Surface) -> None:
+def register(app: AsyncApp, surface: ListenerContext) -> None:
     @app.global_shortcut(blocks.NEW_CHAT)
     async def on_new_chat(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
         slack = await surface.workspaces(team_of(body, context))

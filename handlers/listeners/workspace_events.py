@@ -6,15 +6,15 @@ from typing import Any
 
 from slack_bolt.app.async_app import AsyncApp
 
-from bot.domain import Place
+from bot.domain import Thread
 from bot.observability import get_logger
-from handlers.listeners.context import Surface, team_of
+from handlers.listeners.context import ListenerContext, team_of
 from handlers.threads import agent_session
 
 log = get_logger(__name__)
 
 
-def register(app: AsyncApp, surface: Surface) -> None:
+def register(app: AsyncApp, surface: ListenerContext) -> None:
     _register_sessions(app, surface)
     _register_pane(app, surface)
     _register_moves(app, surface)
@@ -24,10 +24,10 @@ def register(app: AsyncApp, surface: Surface) -> None:
     _register_ends(app, surface)
 
 
-def _register_sessions(app: AsyncApp, surface: Surface) -> None:
-    async def place_of(event: dict[str, Any], body: dict[str, Any], context: dict[str, Any]) -> Place:
+def _register_sessions(app: AsyncApp, surface: ListenerContext) -> None:
+    async def place_of(event: dict[str, Any], body: dict[str, Any], context: dict[str, Any]) -> Thread:
         slack = await surface.workspaces(team_of(body, context))
-        return Place(slack.team, event.get("channel", ""), event.get("thread_ts", ""))
+        return Thread(slack.team, event.get("channel", ""), event.get("thread_ts", ""))
 
     @app.event("agent_session_stopped")
     async def on_session_stopped(event: dict[str, Any], body: dict[str, Any], context: dict[str, Any]) -> None:
@@ -53,7 +53,7 @@ def _register_sessions(app: AsyncApp, surface: Surface) -> None:
             surface.tasks.start(surface.menus.show_header(chat), name="header")
 
 
-def _register_pane(app: AsyncApp, surface: Surface) -> None:
+def _register_pane(app: AsyncApp, surface: ListenerContext) -> None:
     @app.event("app_home_opened")
     async def on_pane_opened(event: dict[str, Any], body: dict[str, Any], context: dict[str, Any]) -> None:
         slack, channel = await surface.workspaces(team_of(body, context)), str(event.get("channel") or "")
@@ -69,7 +69,7 @@ def _register_pane(app: AsyncApp, surface: Surface) -> None:
             log.info("channel_moved", old=old, new=new)
 
 
-def _register_moves(app: AsyncApp, surface: Surface) -> None:
+def _register_moves(app: AsyncApp, surface: ListenerContext) -> None:
     async def moved(event: dict[str, Any], body: dict[str, Any], context: dict[str, Any], *, away: bool) -> None:
         slack = await surface.workspaces(team_of(body, context))
         user, channel = str(event.get("user") or ""), str(event.get("channel") or "")
@@ -89,7 +89,7 @@ async def _acknowledge(event: dict[str, Any]) -> None:
     """Nothing to do."""
 
 
-def _register_ends(app: AsyncApp, surface: Surface) -> None:
+def _register_ends(app: AsyncApp, surface: ListenerContext) -> None:
     async def ended(body: dict[str, Any], context: dict[str, Any]) -> None:
         team = None if context.get("is_enterprise_install") else context.get("team_id")
         await surface.workspaces.ended(context.get("enterprise_id"), team, body.get("event_time"))

@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from bot.chats.service import ChatService
-from bot.domain import Chat, Person
+from bot.domain import Chat, User
 from bot.errors import StorageError
 from bot.observability import get_logger
 from bot.tasks import Tasks
-from handlers.client.web_api import Slack, SlackError
+from handlers.client.web_api import SlackClient, SlackError
 
 log = get_logger(__name__)
 
@@ -30,16 +30,16 @@ MEMBERS_FOR = 600.0
 MOST = 20_000
 
 
-class Memberships:
-    def __init__(self, service: ChatService, tasks: Tasks, gone: Callable[[Person], None]) -> None:
+class ChannelMembership:
+    def __init__(self, service: ChatService, tasks: Tasks, gone: Callable[[User], None]) -> None:
         """`gone`: is told whose list has become shorter."""
         self._service, self._tasks, self._gone = service, tasks, gone
         self._public: dict[tuple[str, str], float] = {}
-        self._members: dict[tuple[str, Person], float] = {}
+        self._members: dict[tuple[str, User], float] = {}
 
-    def check(self, slack: Slack, user: str, chats: Iterable[Chat]) -> None:
+    def check(self, slack: SlackClient, user: str, chats: Iterable[Chat]) -> None:
         """Looks, beside everything else, whether the person may still see these chats. Returns at once."""
-        person, now = Person(slack.team, user), time.monotonic()
+        person, now = User(slack.team, user), time.monotonic()
         channels = {chat.place.channel for chat in chats if chat.place and not chat.place.channel.startswith("D")}
         due = [
             channel
@@ -50,13 +50,13 @@ class Memberships:
             self._remember(self._members, {(channel, person): now + MEMBERS_FOR for channel in due})
             self._tasks.start(self._look(slack, person, due), name="membership")
 
-    async def moved(self, person: Person, channel: str, away: bool) -> None:
+    async def moved(self, person: User, channel: str, away: bool) -> None:
         """The person has left a private channel, or has joined one."""
         await self._service.set_away(person, channel, away)
         self._members.pop((channel, person), None)
         self._gone(person)
 
-    async def _look(self, slack: Slack, person: Person, channels: list[str]) -> None:
+    async def _look(self, slack: SlackClient, person: User, channels: list[str]) -> None:
         for channel in channels:
             try:
                 if await self._is_public(slack, channel):
@@ -66,11 +66,11 @@ class Memberships:
             except (SlackError, StorageError) as error:  # where the bot is no more, nobody can tell
                 log.info("membership_unknown", reason=str(error))
 
-    async def _is_public(self, slack: Slack, channel: str) -> bool:
+    async def _is_public(self, slack: SlackClient, channel: str) -> bool:
         shown = (await slack.errand("conversations.info", patience=30.0, channel=channel)).get("channel") or {}
         return not (shown.get("is_private") or shown.get("is_group") or shown.get("is_mpim"))
 
-    async def _is_member(self, slack: Slack, person: Person, channel: str) -> bool:
+    async def _is_member(self, slack: SlackClient, person: User, channel: str) -> bool:
         cursor: dict[str, Any] = {}
         while True:
             page = await slack.errand("conversations.members", patience=30.0, channel=channel, limit=999, **cursor)

@@ -16,13 +16,13 @@ from dataclasses import dataclass, field
 from bot import strings
 from bot.chats.feed import Feed
 from bot.chats.service import ChatService
-from bot.domain import Person
+from bot.domain import User
 from bot.errors import StorageError
 from bot.observability import get_logger
 from bot.tasks import Tasks
-from handlers.client.web_api import Directory, NotInstalled, SlackError
-from handlers.live_views.channel_membership import Memberships
-from handlers.live_views.chat_page import Listing, Look, chat_list, refreshable
+from handlers.client.web_api import FindWorkspace, NotInstalled, SlackError
+from handlers.live_views.channel_membership import ChannelMembership
+from handlers.live_views.chat_page import ChatListView, ListQuery, chat_list, refreshable
 from handlers.live_views.subscription import follow
 from storage.coordination import Coordination
 
@@ -42,7 +42,7 @@ LISTS = "lists"
 class _Shown:
     """A list that somebody may be looking at."""
 
-    look: Look
+    look: ListQuery
     address: str
     until: float
     gist: object = None
@@ -54,19 +54,19 @@ class _Shown:
     renewing: asyncio.Task[None] | None = None
 
 
-class ShownLists:
+class ChatLists:
     def __init__(
         self,
         service: ChatService,
-        workspaces: Directory,
+        workspaces: FindWorkspace,
         feed: Feed,
-        memberships: Memberships,
+        memberships: ChannelMembership,
         coordination: Coordination,
     ) -> None:
         self._service, self._workspaces, self._feed = service, workspaces, feed
         self._memberships, self._coordination = memberships, coordination
         self._id = secrets.token_hex(8)
-        self._lists: dict[Person, _Shown] = {}
+        self._lists: dict[User, _Shown] = {}
         self._tasks = Tasks(patience=0.0)
 
     @asynccontextmanager
@@ -76,7 +76,7 @@ class ShownLists:
             self._tasks.start(self._hear(), "list")
             yield
 
-    def show(self, person: Person, look: Look, address: str | None) -> None:
+    def show(self, person: User, look: ListQuery, address: str | None) -> None:
         """Shows what somebody asked for with a button of the list. Returns at once."""
         if not address:
             return
@@ -87,13 +87,13 @@ class ShownLists:
         shown.watching = self._tasks.start(self._watch(person, shown), "list")
         self._tasks.start(self._draw(person, shown), "list")
 
-    def touch(self, person: Person) -> None:
+    def touch(self, person: User) -> None:
         """Something in this person's list has changed."""
         shown = self._lists.get(person)
         if shown is not None and shown.renewing is None and shown.renewals < len(PAUSES):
             shown.renewing = self._tasks.start(self._renew(person, shown), "list")
 
-    def _forget(self, person: Person) -> None:
+    def _forget(self, person: User) -> None:
         shown = self._lists.pop(person, None)
         for task in () if shown is None else (shown.watching, shown.renewing):
             if task is not None and task is not asyncio.current_task():
@@ -106,25 +106,25 @@ class ShownLists:
                 async with self._coordination.subscribe(LISTS) as signals:
                     async for signal in signals:
                         if signal.event.get("by") != self._id:
-                            self._forget(Person(str(signal.event.get("team")), str(signal.event.get("user"))))
+                            self._forget(User(str(signal.event.get("team")), str(signal.event.get("user"))))
                 return
             except StorageError as error:
                 log.warning("lists_not_heard", reason=str(error))
             await asyncio.sleep(1.0)
 
-    async def _watch(self, person: Person, shown: _Shown) -> None:
+    async def _watch(self, person: User, shown: _Shown) -> None:
         await self._coordination.publish(LISTS, {"team": person.team, "user": person.user, "by": self._id})
         await follow(self._feed, person, lambda: shown.until, lambda: self.touch(person))
         if self._lists.get(person) is shown:
             self._forget(person)
 
-    async def _renew(self, person: Person, shown: _Shown) -> None:
+    async def _renew(self, person: User, shown: _Shown) -> None:
         await asyncio.sleep(max(0.0, shown.drawn + PAUSES[shown.renewals] - _now()))
         shown.renewing = None
         if self._lists.get(person) is shown:
             await self._draw(person, shown, unasked=True)
 
-    async def _draw(self, person: Person, shown: _Shown, *, unasked: bool = False) -> None:
+    async def _draw(self, person: User, shown: _Shown, *, unasked: bool = False) -> None:
         async with shown.one:
             try:
                 slack = await self._workspaces(person.team)
@@ -144,7 +144,7 @@ class ShownLists:
                 self._forget(person)
 
 
-def _gist(listing: Listing) -> object:
+def _gist(listing: ChatListView) -> object:
     chats = [(chat.id, chat.title, chat.message_count, chat.model) for chat in listing.chats]
     return listing.look, listing.total, chats
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from bot import strings
 from bot.chats.service import PAGE, ChatService
-from bot.domain import Chat, Person
+from bot.domain import Chat, User
 from bot.errors import BadInput
-from handlers.client.web_api import Slack
+from handlers.client.web_api import SlackClient
 from handlers.markdown.text import mrkdwn_escape
 from handlers.views import blocks
 from storage.chats import Page
@@ -21,7 +21,7 @@ SEARCH_LIMIT = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ListQuery:
     """What part of a list somebody looks at: its first page, or the one behind or before a cursor."""
 
     search: str = ""
@@ -31,7 +31,7 @@ class Look:
     """Number of the first chat on the page. Nothing but a label: chats move up while people turn pages."""
 
     @classmethod
-    def words(cls, search: str) -> Look:
+    def words(cls, search: str) -> ListQuery:
         """The first page of a search."""
         return cls(" ".join(search[:SEARCH_LIMIT].split()))
 
@@ -40,7 +40,7 @@ class Look:
         return json.dumps([self.search, self.cursor, self.newer, self.first], ensure_ascii=False)
 
     @classmethod
-    def load(cls, text: str) -> Look:
+    def load(cls, text: str) -> ListQuery:
         """What `dump` wrote; the first page of all for anything else."""
         try:
             search, cursor, newer, first = json.loads(text)
@@ -51,10 +51,10 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class ChatListView:
     """One page, ready to be shown."""
 
-    look: Look
+    look: ListQuery
     blocks: list[dict[str, Any]]
     chats: list[Chat]
     total: int
@@ -64,10 +64,10 @@ class Listing:
 
 
 async def chat_list(
-    service: ChatService, slack: Slack, user: str, look: Look = Look(), action: str = blocks.PAGE
-) -> Listing:
+    service: ChatService, slack: SlackClient, user: str, look: ListQuery = ListQuery(), action: str = blocks.PAGE
+) -> ChatListView:
     """The page that is looked at. `action`: the action id of its paging buttons, which get numbers."""
-    look, page = await _page(service, Person(slack.team, user), look)
+    look, page = await _page(service, User(slack.team, user), look)
     now = datetime.now(UTC)
     rows = [blocks.chat_row(chat, service.models.label(chat.model), link(slack, chat), now) for chat in page.chats]
     heading = strings.CHATS_FOUND.format(words=look.search) if look.search else strings.CHATS_HEADING
@@ -82,10 +82,10 @@ async def chat_list(
         older = replace(look, cursor=page.next_cursor, newer=False, first=look.first + PAGE)
         pages.append((strings.CHATS_OLDER, older.dump()))
     made = blocks.chat_list(rows, heading, empty, pages, note, action)
-    return Listing(look, made, page.chats, page.total, page.at_least)
+    return ChatListView(look, made, page.chats, page.total, page.at_least)
 
 
-def refreshable(listing: Listing) -> list[dict[str, Any]]:
+def refreshable(listing: ChatListView) -> list[dict[str, Any]]:
     """The list with a button that shows it anew, for where it does not change by itself."""
     again = blocks.button(strings.CHATS_REFRESH, f"{blocks.PAGE}.again", listing.look.dump())
     last = listing.blocks[-1]
@@ -98,18 +98,18 @@ def _total(last: int, page: Page) -> str:
     return f"{max(last, page.total)}{'+' if page.at_least else ''}"
 
 
-async def _page(service: ChatService, person: Person, look: Look) -> tuple[Look, Page]:
+async def _page(service: ChatService, person: User, look: ListQuery) -> tuple[ListQuery, Page]:
     """The page, or the first one where it has become that, or no longer holds anything."""
     try:
         page = await service.list_for(person, cursor=look.cursor, words=look.search, newer=look.newer)
     except BadInput:
-        return await _page(service, person, Look(look.search))
+        return await _page(service, person, ListQuery(look.search))
     if look.cursor is not None and (not page.chats or page.previous_cursor is None):
-        return await _page(service, person, Look(look.search))
+        return await _page(service, person, ListQuery(look.search))
     return look, page
 
 
-def link(slack: Slack, chat: Chat) -> str | None:
+def link(slack: SlackClient, chat: Chat) -> str | None:
     """The address that opens the chat's thread, if it stands in Slack."""
     if chat.place is None:
         return None

@@ -10,13 +10,13 @@ from typing import Any
 
 from bot.chats.feed import Feed
 from bot.chats.service import ChatService
-from bot.domain import Person
+from bot.domain import User
 from bot.errors import StorageError
 from bot.observability import get_logger
 from bot.tasks import Tasks
-from handlers.client.web_api import Directory, NotInstalled, Refused, Slack, SlackError
-from handlers.live_views.channel_membership import Memberships
-from handlers.live_views.chat_page import Look, chat_list
+from handlers.client.web_api import FindWorkspace, NotInstalled, SlackClient, SlackError, SlackRejected
+from handlers.live_views.channel_membership import ChannelMembership
+from handlers.live_views.chat_page import ListQuery, chat_list
 from handlers.live_views.subscription import follow
 from handlers.views import modals
 
@@ -36,7 +36,7 @@ MOST = 1_000
 class _Viewer:
     """Somebody who may be looking at the own Home tab."""
 
-    look: Look
+    look: ListQuery
     seen: float
     hash: str = ""
     """Slack's name for the state that we published last."""
@@ -51,11 +51,13 @@ class _Viewer:
                 task.cancel()
 
 
-class Homes:
-    def __init__(self, service: ChatService, workspaces: Directory, feed: Feed, memberships: Memberships) -> None:
+class HomeTabs:
+    def __init__(
+        self, service: ChatService, workspaces: FindWorkspace, feed: Feed, memberships: ChannelMembership
+    ) -> None:
         self._service, self._workspaces, self._feed = service, workspaces, feed
         self._memberships = memberships
-        self._viewers: dict[Person, _Viewer] = {}
+        self._viewers: dict[User, _Viewer] = {}
         self._without_home: set[str] = set()
         self._tasks = Tasks(patience=0.0)
 
@@ -65,13 +67,13 @@ class Homes:
         async with self._tasks:
             yield
 
-    def show(self, person: Person, look: Look | None = None) -> None:
+    def show(self, person: User, look: ListQuery | None = None) -> None:
         """Publishes the Home tab: what is looked at from now on, or what was. Returns at once."""
         if person.team in self._without_home:
             return
         viewer = self._viewers.pop(person, None)
         if viewer is None:
-            viewer = _Viewer(look or Look(), _now())
+            viewer = _Viewer(look or ListQuery(), _now())
             viewer.watching = self._tasks.start(self._watch(person, viewer), "home")
         viewer.look, viewer.seen = look or viewer.look, _now()
         self._viewers[person] = viewer
@@ -79,25 +81,25 @@ class Homes:
             self._forget(next(iter(self._viewers)))
         self._tasks.start(self._publish(person, viewer), "home")
 
-    def touch(self, person: Person) -> None:
+    def touch(self, person: User) -> None:
         """Something in this person's list has changed."""
         viewer = self._viewers.get(person)
         if viewer is not None and viewer.renewing is None:
             viewer.renewing = self._tasks.start(self._renew(person, viewer), "home")
 
-    def _forget(self, person: Person) -> None:
+    def _forget(self, person: User) -> None:
         viewer = self._viewers.pop(person, None)
         if viewer is not None:
             viewer.leave()
 
     # -- following what changes --------------------------------------------------------------------------------
 
-    async def _watch(self, person: Person, viewer: _Viewer) -> None:
+    async def _watch(self, person: User, viewer: _Viewer) -> None:
         await follow(self._feed, person, lambda: viewer.seen + STAY, lambda: self.touch(person))
         if self._viewers.get(person) is viewer:
             self._forget(person)
 
-    async def _renew(self, person: Person, viewer: _Viewer) -> None:
+    async def _renew(self, person: User, viewer: _Viewer) -> None:
         beside = sum(other.team == person.team for other in self._viewers)
         await asyncio.sleep(max(0.0, viewer.published + max(EVERY, beside * SHARE) - _now()))
         viewer.renewing = None
@@ -106,7 +108,7 @@ class Homes:
 
     # -- publishing --------------------------------------------------------------------------------------------
 
-    async def _publish(self, person: Person, viewer: _Viewer, *, unasked: bool = False) -> None:
+    async def _publish(self, person: User, viewer: _Viewer, *, unasked: bool = False) -> None:
         async with viewer.one:
             try:
                 slack = await self._workspaces(person.team)
@@ -117,12 +119,12 @@ class Homes:
                 viewer.published = _now()
             except NotInstalled:
                 self._forget(person)
-            except Refused as error:
+            except SlackRejected as error:
                 self._refused(person, viewer, error)
             except (SlackError, StorageError) as error:
                 log.info("home_not_published", reason=type(error).__name__)
 
-    def _refused(self, person: Person, viewer: _Viewer, error: Refused) -> None:
+    def _refused(self, person: User, viewer: _Viewer, error: SlackRejected) -> None:
         if self._viewers.get(person) is viewer:
             self._forget(person)
         if error.code == "hash_conflict":  # another process shows this person something newer, and follows it
@@ -136,7 +138,7 @@ class Homes:
             return
         log.warning("home_refused", reason=error.code)
 
-    async def _view(self, slack: Slack, person: Person, viewer: _Viewer) -> modals.View:
+    async def _view(self, slack: SlackClient, person: User, viewer: _Viewer) -> modals.View:
         models = self._service.models
         listing = await chat_list(self._service, slack, person.user, viewer.look, modals.HOME_PAGE)
         viewer.look = listing.look

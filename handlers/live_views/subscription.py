@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable
 
 from bot.chats.feed import Feed
-from bot.chats.feed_events import Listener, Restarted, Wrote
-from bot.domain import Person
+from bot.chats.feed_events import AnswerRestarted, Listener, TextAppended
+from bot.domain import User
 from bot.errors import StorageError
 from bot.observability import get_logger
 from storage.coordination import SlowReader
@@ -15,7 +15,7 @@ from storage.coordination import SlowReader
 log = get_logger(__name__)
 
 
-async def follow(feed: Feed, person: Person, until: Callable[[], float], changed: Callable[[], None]) -> None:
+async def follow(feed: Feed, person: User, until: Callable[[], float], changed: Callable[[], None]) -> None:
     """Calls `changed` whenever this person's lists may have changed, until that time (of the event loop).
 
     Ends earlier when nothing more can be told.
@@ -41,7 +41,7 @@ async def _hear(changes: Listener, until: Callable[[], float], changed: Callable
             continue
         except StopAsyncIteration:
             return
-        if not isinstance(change, Wrote | Restarted):  # a list shows no words of answers
+        if not isinstance(change, TextAppended | AnswerRestarted):  # a list shows no words of answers
             changed()
 
 

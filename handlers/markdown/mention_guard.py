@@ -41,7 +41,7 @@ _NO_PROSE = re.compile(rf"{_LEAD}(?:~~~|\[(?:[^\]]*\]:|[^\]]*$))")
 """A line whose backticks are no prose: of a tilde fence, or of what may be the definition of a link."""
 
 
-class PingGuard:
+class MentionGuard:
     """Makes one text safe while it arrives in pieces; where the pieces are cut makes no difference.
 
     What `feed` returns may be sent at once. Held back is only what is undecided yet: a trailing `<`, a run of backticks
@@ -168,7 +168,7 @@ def neutralise(text: str) -> str:
     """The whole text, made unable to notify anybody; for what is not streamed: titles, errors, labels."""
     if not _PING.search(text):
         return text
-    guard = PingGuard()
+    guard = MentionGuard()
     return guard.feed(text) + guard.finish()
 
 

@@ -1,8 +1,8 @@
 """What of a growing text can be shown now.
 
-`frame` is for a message that will be replaced: nothing in it looks broken, what is open is closed, what is half is left
-out. `hold` is for a message that can only be appended to: it says how many characters at the end had better wait. Both
-look at the end of the text only, except that they must know whether a fence is open.
+`renderable` is for a message that will be replaced: nothing in it looks broken, what is open is closed, what is half is
+left out. `unstable_suffix` is for a message that can only be appended to: it says how many characters at the end had
+better wait. Both look at the end of the text only, except that they must know whether a fence is open.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _MARK = re.compile(
 )
 
 
-def frame(text: str) -> str:
+def renderable(text: str) -> str:
     """The text so far as it should stand at this moment, in a message that will be replaced; may be empty at first."""
     fence = open_fence(text)
     if fence is not None:
@@ -44,7 +44,7 @@ def frame(text: str) -> str:
     return text[:start] + _closed(last)
 
 
-def hold(text: str) -> int:
+def unstable_suffix(text: str) -> int:
     """How many characters at the end of `text` had better wait, in a message that is only appended to.
 
     Prose never waits. The opening line of a fence waits for its newline, a row of a table for its end, the header of a

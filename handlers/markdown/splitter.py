@@ -63,7 +63,7 @@ class _Place(NamedTuple):
     opener: str
 
 
-def cut(text: str, limit_bytes: int, at_least: int = 0) -> Cut:
+def split(text: str, limit_bytes: int, at_least: int = 0) -> Cut:
     """Cut `text` so that the head, with what closes it, has at most `limit_bytes` UTF-8 bytes.
 
     `at_least`: characters that are visible already and so must be in the head. A text that fits is not cut. Only when

@@ -1,31 +1,13 @@
 """A model's Markdown, made ready for Slack: no pings, cut where it must be, whole at every visible moment.
 
-Order of use for an answer: `PingGuard` on what arrives, then `hold` or `frame` for what can be shown, `cut` for what no
-longer fits. All of it is pure, and the cost of a step grows with the message it is for, never with the whole answer.
+Order of use for an answer: `MentionGuard` on what arrives, then `unstable_suffix` or `renderable` for what can be
+shown, `split` for what no longer fits. All of it is pure, and the cost of a step grows with the message it is for,
+never with the whole answer.
 """
 
 from __future__ import annotations
 
 import re
-
-from handlers.markdown.grammar import bytes_len, needs_closing
-from handlers.markdown.mention_guard import PingGuard, neutralise
-from handlers.markdown.preview import frame, hold
-from handlers.markdown.splitter import MIN_LIMIT, Cut, cut
-
-__all__ = [
-    "MIN_LIMIT",
-    "Cut",
-    "PingGuard",
-    "bytes_len",
-    "cut",
-    "frame",
-    "hold",
-    "mrkdwn_escape",
-    "needs_closing",
-    "neutralise",
-    "plain",
-]
 
 _LABELLED = re.compile(r"<\\*[!@#][^<>|]*\|([^<>]*)>")
 _BARE = re.compile(r"<\\*[!@#]([^<>|]*)>")

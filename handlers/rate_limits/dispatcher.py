@@ -1,7 +1,7 @@
-"""Hands out turns: `Pace` with a clock and a timer, one for each workspace in this process.
+"""Hands out turns: `WriteScheduler` with a clock and a timer, one for each workspace in this process.
 
-Where replicas share the budgets, a turn that `Pace` gives is asked for at their common account too, one short round
-trip. When that refuses, `Pace` learns what is left there, and whoever was next waits on.
+Where replicas share the budgets, a turn that `WriteScheduler` gives is asked for at their common account too, one short
+round trip. When that refuses, `WriteScheduler` learns what is left there, and whoever was next waits on.
 """
 
 from __future__ import annotations
@@ -11,23 +11,24 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
-from handlers.rate_limits.scheduler import Bucket, Desire, Errand, Pace
-from handlers.rate_limits.shared import Account
+from handlers.rate_limits.scheduler import PendingWrite, QueuedCall, WriteScheduler
+from handlers.rate_limits.shared import WorkspaceLimits
+from handlers.rate_limits.token_bucket import TokenBucket
 
 
-class Desk:
+class CallDispatcher:
     """Where writers wait for their turn. All methods belong to the event loop's thread."""
 
     def __init__(
         self,
-        pace: Pace | None = None,
+        pace: WriteScheduler | None = None,
         clock: Callable[[], float] = time.monotonic,
-        account: Account | None = None,
+        account: WorkspaceLimits | None = None,
     ) -> None:
-        self._pace = pace or Pace()
+        self._pace = pace or WriteScheduler()
         self._clock = clock
         self._account = account
-        self._asking: Counter[Bucket] = Counter()
+        self._asking: Counter[TokenBucket] = Counter()
         self._waiting: dict[int, asyncio.Future[str]] = {}
         self._timer: asyncio.TimerHandle | asyncio.Handle | None = None
         self._soon = False
@@ -35,11 +36,11 @@ class Desk:
     def now(self) -> float:
         return self._clock()
 
-    def join(self, desire: Desire) -> None:
+    def join(self, desire: PendingWrite) -> None:
         """From now on this answer shares the budgets."""
         self._pace.join(desire)
 
-    def leave(self, desire: Desire) -> None:
+    def leave(self, desire: PendingWrite) -> None:
         self._pace.leave(desire)
         self.poke()
 
@@ -49,7 +50,7 @@ class Desk:
         if self._account is not None:
             self._account.hold(method, channel, retry_after)
 
-    async def turn(self, desire: Desire) -> str:
+    async def turn(self, desire: PendingWrite) -> str:
         """Waits until this answer may write, and says by which method; the call is already off the budget."""
         desire.busy = False
         try:
@@ -61,7 +62,7 @@ class Desk:
 
     async def slot(self, method: str, channel: str) -> None:
         """Waits until one call of this method may be made, and takes it off the budget."""
-        errand = Errand(method, channel, self._clock())
+        errand = QueuedCall(method, channel, self._clock())
         self._pace.send(errand)
         try:
             await self._wait(errand)
@@ -92,7 +93,7 @@ class Desk:
             self._soon = True
             self._set(asyncio.get_running_loop().call_soon(self._look))
 
-    async def _wait(self, who: Desire | Errand) -> str:
+    async def _wait(self, who: PendingWrite | QueuedCall) -> str:
         future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._waiting[id(who)] = future
         self.poke()
@@ -114,7 +115,7 @@ class Desk:
             self._pace.share(now, account.part)
             self._pace.peers = account.peers
         for who, method in self._pace.grants(now):
-            if isinstance(who, Desire):
+            if isinstance(who, PendingWrite):
                 who.busy = True
             if account is None or account.alone:
                 self._give(who, method)
@@ -124,12 +125,12 @@ class Desk:
         later = None if wake is None else asyncio.get_running_loop().call_later(wake - now, self._look)
         self._set(later)
 
-    def _give(self, who: Desire | Errand, method: str) -> None:
+    def _give(self, who: PendingWrite | QueuedCall, method: str) -> None:
         future = self._waiting.get(id(who))
         if future is not None and not future.done():
             future.set_result(method)
 
-    async def _ask(self, account: Account, who: Desire | Errand, method: str) -> None:
+    async def _ask(self, account: WorkspaceLimits, who: PendingWrite | QueuedCall, method: str) -> None:
         """Whether a call that is off our own account is granted by the common one too."""
         bucket = self._pace.bucket(method, who.channel, self._clock())
         self._asking[bucket] += 1
@@ -147,11 +148,11 @@ class Desk:
         else:
             self._wait_on(who)
 
-    def _wait_on(self, who: Desire | Errand) -> None:
+    def _wait_on(self, who: PendingWrite | QueuedCall) -> None:
         """The turn was not to be had after all."""
         if id(who) not in self._waiting:
             return
-        if isinstance(who, Desire):
+        if isinstance(who, PendingWrite):
             who.busy = False
         else:
             self._pace.send(who)

@@ -1,6 +1,6 @@
 """Who may write next in one workspace, within Slack's budgets. Pure: time is an argument, nothing is called.
 
-Every answer that is being written has a `Desire`. Native streams spend `chat.appendStream`, edited messages
+Every answer that is being written has a `PendingWrite`. Native streams spend `chat.appendStream`, edited messages
 `chat.update`; an answer that is not visible yet may become either, so both budgets carry answers at the same time.
 Among those that are ready the longest waiting reader is served first; endings come before progress. How long a
 reader waits between two writes (`gap`) follows from the budget left and the number of answers that share it: a lone
@@ -27,12 +27,9 @@ from handlers.rate_limits.token_bucket import (
     STOP,
     UNKNOWN,
     UPDATE,
-    Bucket,
     Rate,
+    TokenBucket,
 )
-
-__all__ = ["APPEND", "PER_CHANNEL", "POST", "RATES", "START", "STOP", "UPDATE", "Bucket", "Desire", "Errand", "Grant"]
-__all__ += ["Pace", "Rate", "Shown"]
 
 MIN_GAP = 0.44
 """Seconds between two writes of one answer, however rich the budget: more often is flicker, not speed."""
@@ -67,8 +64,8 @@ class Shown(StrEnum):
 
 
 @dataclass(slots=True, eq=False)
-class Desire:
-    """What one answer wants to write. Its writer keeps it true; `Pace` only reads it."""
+class PendingWrite:
+    """What one answer wants to write. Its writer keeps it true; `WriteScheduler` only reads it."""
 
     channel: str
     shown: Shown = Shown.NOT
@@ -84,7 +81,7 @@ class Desire:
     reuse: bool = False
     """The next message is there already and is rewritten, not posted."""
     opening: Shown = Shown.NOT
-    """What it was last given a turn to become; `Pace` keeps this true."""
+    """What it was last given a turn to become; `WriteScheduler` keeps this true."""
     must_close: bool = False
     """The native stream must be ended before anything else can be written."""
 
@@ -100,7 +97,7 @@ class Desire:
 
 
 @dataclass(slots=True, eq=False)
-class Errand:
+class QueuedCall:
     """One call that is no answer's text: a menu, a header, a private word."""
 
     method: str
@@ -108,7 +105,7 @@ class Errand:
     since: float
 
 
-Grant = tuple[Desire | Errand, str]
+Grant = tuple[PendingWrite | QueuedCall, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,38 +120,38 @@ class _Outlook:
     """For each channel with fewer posts than answers: so many more edits may be opened there to spare posts."""
 
 
-class Pace:
+class WriteScheduler:
     """The scheduler of one workspace."""
 
     def __init__(self, rates: dict[str, Rate] | None = None) -> None:
         self._rates = rates or RATES
-        self._buckets: dict[tuple[str, str], Bucket] = {}
-        self._desires: dict[Desire, None] = {}  # in the order of their coming, which decides between equals
-        self._errands: list[Errand] = []
+        self._buckets: dict[tuple[str, str], TokenBucket] = {}
+        self._desires: dict[PendingWrite, None] = {}  # in the order of their coming, which decides between equals
+        self._errands: list[QueuedCall] = []
         self._part = 1.0
         self.peers = 1
         """Processes that spend from the same allowances, this one included; each has about as many answers."""
         self._opened_edit_at = float("-inf")
 
-    def join(self, desire: Desire) -> None:
+    def join(self, desire: PendingWrite) -> None:
         self._desires[desire] = None
 
-    def leave(self, desire: Desire) -> None:
+    def leave(self, desire: PendingWrite) -> None:
         self._desires.pop(desire, None)
 
-    def send(self, errand: Errand) -> None:
+    def send(self, errand: QueuedCall) -> None:
         bisect.insort(self._errands, errand, key=lambda each: each.since)
 
-    def withdraw(self, errand: Errand) -> None:
+    def withdraw(self, errand: QueuedCall) -> None:
         if errand in self._errands:
             self._errands.remove(errand)
 
-    def bucket(self, method: str, channel: str, now: float) -> Bucket:
+    def bucket(self, method: str, channel: str, now: float) -> TokenBucket:
         key = (method, channel if method in PER_CHANNEL else "")
         found = self._buckets.get(key)
         if found is None:
             self._sweep(now)
-            found = self._buckets[key] = Bucket(self.rate(method), now)
+            found = self._buckets[key] = TokenBucket(self.rate(method), now)
             found.share(now, self._part)
         return found
 
@@ -209,20 +206,20 @@ class Pace:
             (e, e.method) for e in self._errands if self._take(e.method, e.channel, now, self._kept_from(e, now))
         )
 
-    def _kept_from(self, errand: Errand, now: float) -> float:
+    def _kept_from(self, errand: QueuedCall, now: float) -> float:
         """Calls that an errand must leave: a crowd's endings need the edits more than titles do, for a while."""
         if errand.method != UPDATE or now - errand.since > MAX_WAIT:
             return 0.0
         return float(sum(1 for d in self._desires if d.shown is Shown.EDIT))
 
-    def _final(self, now: float, ready: list[Desire], given: list[Grant]) -> None:
+    def _final(self, now: float, ready: list[PendingWrite], given: list[Grant]) -> None:
         for desire in ready:
             if not (desire.whole or desire.must_close):
                 continue
             if method := self._first_free(self._final_calls(desire), desire.channel, now):
                 given.append((desire, method))
 
-    def _final_calls(self, desire: Desire) -> tuple[str, ...]:
+    def _final_calls(self, desire: PendingWrite) -> tuple[str, ...]:
         if desire.must_close:
             return (STOP,)
         if desire.shown is Shown.NATIVE:
@@ -231,7 +228,7 @@ class Pace:
             return (UPDATE,)
         return (POST, START) if desire.may_native and desire.since is not None else (POST,)
 
-    def _open(self, now: float, ready: list[Desire], given: list[Grant]) -> None:
+    def _open(self, now: float, ready: list[PendingWrite], given: list[Grant]) -> None:
         unseen = [d for d in ready if d.shown is Shown.NOT and not d.whole and not d.must_close]
         if not unseen:
             return
@@ -245,7 +242,7 @@ class Pace:
                 opened += 1
                 given.append((desire, UPDATE if desire.reuse else POST))
 
-    def _opens_as_edit(self, desire: Desire, now: float, outlook: _Outlook, opened: int) -> bool:
+    def _opens_as_edit(self, desire: PendingWrite, now: float, outlook: _Outlook, opened: int) -> bool:
         assert desire.since is not None
         waited = now - desire.since
         if _spares(desire, now, outlook):
@@ -316,7 +313,7 @@ class Pace:
         """How many there probably are in all processes; one alone is alone."""
         return here * self.peers if here > 1 else here
 
-    def _progress(self, now: float, ready: list[Desire], given: list[Grant]) -> None:
+    def _progress(self, now: float, ready: list[PendingWrite], given: list[Grant]) -> None:
         for shown, method in ((Shown.NATIVE, APPEND), (Shown.EDIT, UPDATE)):
             gap, reserve = self._share(shown, now)
             for desire in ready:
@@ -346,7 +343,7 @@ class Pace:
         return self.gap(shown, now, max(1, sharers), reserve), reserve
 
     def _earliest(
-        self, desire: Desire, now: float, shares: Mapping[Shown, tuple[float, float]], outlook: _Outlook
+        self, desire: PendingWrite, now: float, shares: Mapping[Shown, tuple[float, float]], outlook: _Outlook
     ) -> float:
         if desire.whole or desire.must_close:
             calls = self._final_calls(desire)
@@ -359,11 +356,11 @@ class Pace:
         evenly = max(desire.written_at + gap, bucket.ready_at(now, reserve))
         return min(evenly, max(desire.written_at + MIN_GAP, bucket.ready_at(now, bucket.burst - 1.0)))
 
-    def _may_open_at(self, desire: Desire, now: float, outlook: _Outlook) -> float:
+    def _may_open_at(self, desire: PendingWrite, now: float, outlook: _Outlook) -> float:
         edit = self._edit_may_open_at(desire, now, outlook)
         return min(edit, self._ready_at(START, desire, now)) if desire.may_native and not desire.reuse else edit
 
-    def _edit_may_open_at(self, desire: Desire, now: float, outlook: _Outlook) -> float:
+    def _edit_may_open_at(self, desire: PendingWrite, now: float, outlook: _Outlook) -> float:
         assert desire.since is not None
         if desire.reuse:
             return self._ready_at(UPDATE, desire, now)
@@ -374,7 +371,7 @@ class Pace:
         waits = desire.since + outlook.delay if outlook.room > 0 else now + LOOK_AGAIN
         return max(waits, self._ready_at(POST, desire, now))
 
-    def _ready_at(self, method: str, desire: Desire, now: float) -> float:
+    def _ready_at(self, method: str, desire: PendingWrite, now: float) -> float:
         return self.bucket(method, desire.channel, now).ready_at(now)
 
     # -- budgets -----------------------------------------------------------------------------------------------
@@ -396,15 +393,15 @@ class Pace:
         self._buckets = {k: b for k, b in self._buckets.items() if not k[1] or b.level(now) < b.burst}
 
 
-def _wants(desire: Desire) -> bool:
+def _wants(desire: PendingWrite) -> bool:
     return desire.since is not None or desire.whole or desire.must_close
 
 
-def _spares(desire: Desire, now: float, outlook: _Outlook) -> bool:
+def _spares(desire: PendingWrite, now: float, outlook: _Outlook) -> bool:
     """Whether it may only be opened by a post that is left over, for now."""
     waited = now - desire.since if desire.since is not None else 0.0
     return desire.channel in outlook.scarce and waited < MAX_HOLD and not desire.reuse
 
 
-def _waited_longest(desire: Desire) -> float:
+def _waited_longest(desire: PendingWrite) -> float:
     return desire.since if desire.since is not None else float("inf")

@@ -12,7 +12,7 @@ from typing import Any
 from bot.errors import StorageError
 from bot.observability import get_logger
 from bot.tasks import Tasks
-from handlers.rate_limits.scheduler import PER_CHANNEL
+from handlers.rate_limits.token_bucket import PER_CHANNEL
 from storage.coordination import Coordination, Grant
 
 log = get_logger(__name__)
@@ -25,7 +25,7 @@ REMEMBERED = 300.0
 """Seconds after which a quiet account is full again, whatever was spent from it."""
 
 
-class Budgets:
+class SharedRateLimiter:
     """What all replicas spend, in all workspaces. An async context manager."""
 
     def __init__(self, coordination: Coordination) -> None:
@@ -42,9 +42,9 @@ class Budgets:
         """The part of each allowance that this process may spend unasked."""
         return 1.0 / self.replicas if self.alone else 1.0
 
-    def of(self, team: str) -> Account:
+    def of(self, team: str) -> WorkspaceLimits:
         """The account of one workspace."""
-        return Account(self, team)
+        return WorkspaceLimits(self, team)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -104,10 +104,10 @@ class Budgets:
 
 
 @dataclass(frozen=True)
-class Account:
+class WorkspaceLimits:
     """One workspace's budgets, as all replicas share them."""
 
-    budgets: Budgets
+    budgets: SharedRateLimiter
     team: str
 
     @property

@@ -60,7 +60,7 @@ MARGIN = 0.97
 """Share of the documented rate that is used: Slack's clock is not ours."""
 
 
-class Bucket:
+class TokenBucket:
     """The allowance of one method: a token bucket that a 429 teaches caution.
 
     A call counts when Slack sees it, which may be at any moment until it answers. Until then Slack's bucket may be

@@ -7,8 +7,8 @@ import contextlib
 from typing import Any
 
 from bot import strings
-from bot.domain import Place
-from handlers.client.web_api import Slack
+from bot.domain import Thread
+from handlers.client.web_api import SlackClient
 from handlers.markdown.text import plain
 
 SESSION = "agents.sessions.setStatus"
@@ -31,7 +31,7 @@ PATIENCE = 5.0
 class Working:
     """Whether Slack shows a thread as being worked on, which brings its own Stop. A native stream does it by itself."""
 
-    def __init__(self, slack: Slack, channel: str, thread: str, *, maybe: bool = False) -> None:
+    def __init__(self, slack: SlackClient, channel: str, thread: str, *, maybe: bool = False) -> None:
         """`maybe`: an earlier owner of the answer may have left it on."""
         self._slack = slack
         self._where = {"channel_id": channel, "thread_ts": thread}
@@ -77,7 +77,7 @@ class Working:
         return await bounded(self._slack, SESSION, **self._where, status=status)
 
 
-async def bounded(slack: Slack, method: str, **arguments: Any) -> bool:
+async def bounded(slack: SlackClient, method: str, **arguments: Any) -> bool:
     """An attempt that gives up soon."""
     try:
         async with asyncio.timeout(PATIENCE):
@@ -86,14 +86,14 @@ async def bounded(slack: Slack, method: str, **arguments: Any) -> bool:
         return False
 
 
-async def entitle(slack: Slack, place: Place, title: str) -> None:
+async def entitle(slack: SlackClient, place: Thread, title: str) -> None:
     """Brings a chat's title to where Slack lists its conversations; in a crowd perhaps too late to be worth it."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(TITLE_WITHIN):
             await _entitle(slack, place, title)
 
 
-async def _entitle(slack: Slack, place: Place, title: str) -> None:
+async def _entitle(slack: SlackClient, place: Thread, title: str) -> None:
     where: dict[str, Any] = {"channel_id": place.channel, "thread_ts": place.thread}
     title = session_title(title)
     reason = await slack.reason(RENAME, **where, title=title)
@@ -113,13 +113,13 @@ def is_direct(channel: str) -> bool:
     return channel.startswith("D")
 
 
-async def suggest(slack: Slack, channel: str) -> None:
+async def suggest(slack: SlackClient, channel: str) -> None:
     """Suggests in an empty pane what one could ask. Slack keeps the prompts, so this is not repeated soon."""
     if slack.once("prompts", channel, every=PROMPTS_EVERY):
         prompts = [{"title": title, "message": message} for title, message in strings.PROMPTS[:PROMPTS_MAX]]
         await slack.attempt(PROMPTS, channel_id=channel, prompts=prompts, title=strings.PROMPTS_TITLE)
 
 
-async def settle(slack: Slack, place: Place) -> None:
+async def settle(slack: SlackClient, place: Thread) -> None:
     """Slack's own Stop was pressed where nothing was being written any more: take it away."""
     await slack.attempt(SESSION, channel_id=place.channel, thread_ts=place.thread, status="active")

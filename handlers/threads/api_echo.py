@@ -6,10 +6,10 @@ from typing import Any
 
 from bot import strings
 from bot.chats.api_service import VIA
-from bot.domain import Answer, Chat, Message, Person
+from bot.domain import Answer, Chat, Message, User
 from bot.observability import get_logger
-from handlers.client.user_names import Names
-from handlers.client.web_api import Slack, SlackError
+from handlers.client.user_names import UserNames
+from handlers.client.web_api import SlackClient, SlackError
 from handlers.markdown.text import mrkdwn_escape, plain
 from handlers.views import blocks
 from storage.chats import Chats
@@ -20,11 +20,11 @@ LONGEST = 2_900
 """Characters of Slack's 3,000 for a section that a message may take, escaped; the chat itself holds all of it."""
 
 
-class ViaMessages:
-    def __init__(self, chats: Chats, names: Names) -> None:
+class ApiEcho:
+    def __init__(self, chats: Chats, names: UserNames) -> None:
         self._chats, self._names = chats, names
 
-    async def show(self, slack: Slack, chat: Chat, answer: Answer) -> None:
+    async def show(self, slack: SlackClient, chat: Chat, answer: Answer) -> None:
         """Shows the question of this answer, if a program asked it. A failure changes nothing for the answer."""
         message = await self._chats.message(answer.question_id)
         if chat.place is None or not (message.source or "").startswith(VIA):
@@ -46,13 +46,13 @@ class ViaMessages:
         except SlackError as error:
             log.warning("said_not_shown", chat=chat.id, reason=str(error))
 
-    async def _stands(self, slack: Slack, chat: Chat, message: Message) -> bool:
+    async def _stands(self, slack: SlackClient, chat: Chat, message: Message) -> bool:
         assert chat.place is not None
         found = await slack.own_messages(chat.place.channel, chat.place.thread, chat.place.thread)
         return any(blocks.is_via_of(one, message.id) for one in found)
 
     async def _content(self, chat: Chat, message: Message) -> tuple[list[dict[str, Any]], str]:
-        person = Person(chat.team, message.author or "")
+        person = User(chat.team, message.author or "")
         name = await self._names(person) or strings.UNKNOWN_PERSON
         said = [fitting(message.text, LONGEST - 500)]
         if message.images:

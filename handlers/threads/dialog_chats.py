@@ -9,18 +9,18 @@ from typing import Any, TypeVar
 
 from bot import strings
 from bot.chats.service import ChatService
-from bot.domain import ModelInfo, Person, Place
+from bot.domain import ModelInfo, Thread, User
 from bot.errors import ChatError, ChatNotFound, LimitReached, StorageError
 from bot.observability import get_logger
 from bot.tasks import Tasks
-from handlers.client.user_names import Names
-from handlers.client.web_api import Directory, NotInstalled, Refused, Slack, SlackError, Unsure
+from handlers.client.user_names import UserNames
+from handlers.client.web_api import FindWorkspace, NotInstalled, OutcomeUnknown, SlackClient, SlackError, SlackRejected
 from handlers.markdown.text import mrkdwn_escape, plain
 from handlers.threads.direct_messages import why_elsewhere
-from handlers.threads.model_menu import Menus
+from handlers.threads.model_menu import ModelMenus
 from handlers.views import modals
 from handlers.views.modals import Wanted
-from storage.chat_requests import Question, Questions
+from storage.chat_requests import ChatRequest, ChatRequests
 
 log = get_logger(__name__)
 
@@ -42,14 +42,14 @@ class Known:
     there: tuple[str, str] | None = None
 
 
-class Openings:
+class DialogChats:
     def __init__(
         self,
         service: ChatService,
-        questions: Questions,
-        workspaces: Directory,
-        menus: Menus,
-        names: Names,
+        questions: ChatRequests,
+        workspaces: FindWorkspace,
+        menus: ModelMenus,
+        names: UserNames,
         tasks: Tasks,
     ) -> None:
         self._service, self._questions, self._workspaces = service, questions, workspaces
@@ -60,7 +60,7 @@ class Openings:
 
     def offer(
         self,
-        slack: Slack,
+        slack: SlackClient,
         user: str,
         trigger: str,
         wanted: Wanted,
@@ -75,7 +75,7 @@ class Openings:
         """
 
         async def work() -> None:
-            person = Person(slack.team, user)
+            person = User(slack.team, user)
             known, quoted = await asyncio.gather(
                 self._in_time(self._known(person, wanted, like), Known()),
                 self._in_time(self._names.spell(slack.team, about), about),
@@ -93,30 +93,30 @@ class Openings:
             log.info("dialog_without_something", reason=type(error).__name__)
             return otherwise
 
-    async def _known(self, person: Person, wanted: Wanted, like: str) -> Known:
+    async def _known(self, person: User, wanted: Wanted, like: str) -> Known:
         models = self._service.models
         if wanted.thread:
-            chat = await self._service.at(Place(person.team, wanted.channel, wanted.thread))
+            chat = await self._service.at(Thread(person.team, wanted.channel, wanted.thread))
             if chat is not None:
                 return Known(there=(chat.title, models.label(chat.model)))
         info = await self._model_of(person, wanted, like) if like else None
         return Known(info or await models.preselected(person))
 
-    async def _model_of(self, person: Person, wanted: Wanted, chat_id: str) -> ModelInfo | None:
+    async def _model_of(self, person: User, wanted: Wanted, chat_id: str) -> ModelInfo | None:
         """The model of a chat that the person takes part in, or sees in the channel where the button stands."""
         try:
             chat = await self._service.get(chat_id)
-            if chat.place is None or chat.place != Place(person.team, wanted.channel, chat.place.thread):
+            if chat.place is None or chat.place != Thread(person.team, wanted.channel, chat.place.thread):
                 chat = await self._service.get_for(person, chat_id)
         except ChatNotFound:
             return None
         return self._service.models.info(chat.model)
 
-    async def _open(self, slack: Slack, trigger: str, view: dict[str, Any], response_url: str) -> None:
+    async def _open(self, slack: SlackClient, trigger: str, view: dict[str, Any], response_url: str) -> None:
         try:
             await asyncio.wait_for(slack.desk.slot("views.open", ""), TURN)
             await slack.call("views.open", trigger_id=trigger, view=view)
-        except Unsure as error:  # it may be open
+        except OutcomeUnknown as error:  # it may be open
             log.info("dialog_perhaps_open", reason=str(error))
         except (SlackError, TimeoutError) as error:
             log.info("dialog_not_opened", reason=str(error) or "no turn in time")
@@ -126,16 +126,16 @@ class Openings:
 
     # -- what was submitted ------------------------------------------------------------------------------------
 
-    def begin(self, question: Question, response_url: str = "") -> None:
+    def begin(self, question: ChatRequest, response_url: str = "") -> None:
         """Brings a submitted question into Slack and starts its chat. Returns at once."""
         self._tasks.start(self._begin(question, response_url), name="chat from dialog")
 
     async def again(self, older_than: float) -> None:
-        """Questions that were submitted and do not stand in Slack yet, since some process ended in between."""
+        """ChatRequests that were submitted and do not stand in Slack yet, since some process ended in between."""
         for question in await self._questions.unsaid(max(older_than, YOUNG), 50):
             self._tasks.start(self._begin(question, look=True), name="chat from dialog")
 
-    async def _begin(self, question: Question, response_url: str = "", *, look: bool = False) -> None:
+    async def _begin(self, question: ChatRequest, response_url: str = "", *, look: bool = False) -> None:
         if question.id in self._busy:
             return
         self._busy.add(question.id)
@@ -147,7 +147,7 @@ class Openings:
             await self._menus.after_choice(chosen, self._service.models.label(said.model))
         except NotInstalled:
             await self._questions.give_up(question.id)
-        except Refused as error:
+        except SlackRejected as error:
             log.warning("dialog_chat_refused", question=question.id, reason=error.code)
             await self._give_up(question, response_url, strings.ASKED_NOWHERE)
         except LimitReached:
@@ -157,25 +157,25 @@ class Openings:
         finally:
             self._busy.discard(question.id)
 
-    async def _give_up(self, question: Question, response_url: str, text: str) -> None:
+    async def _give_up(self, question: ChatRequest, response_url: str, text: str) -> None:
         slack = await self._workspaces(question.place.team)
         await self._questions.give_up(question.id)
         await slack.respond(response_url, response_type="ephemeral", replace_original=False, text=text)
 
-    async def _say(self, slack: Slack, question: Question, response_url: str, look: bool) -> Question:
-        """Where it was wanted, else in the direct messages. Raises Refused, Unsure, StorageError."""
+    async def _say(self, slack: SlackClient, question: ChatRequest, response_url: str, look: bool) -> ChatRequest:
+        """Where it was wanted, else in the direct messages. Raises SlackRejected, Unsure, StorageError."""
         wanted, reason = question.place, ""
         if wanted.channel:
             try:
                 chat = await self._service.at(wanted) if wanted.thread else None
                 said = await self._post(slack, question, look=look)
                 return said if chat or not wanted.thread else await self._menus.with_context(slack, said, said.source)
-            except Refused as error:
+            except SlackRejected as error:
                 log.info("dialog_chat_elsewhere", question=question.id, reason=error.code)
                 reason = why_elsewhere(wanted.channel, error.code)
         direct = await slack.errand("conversations.open", users=question.user)
         channel = str(direct["channel"]["id"])
-        moved = await self._questions.put_in(question.id, Place(wanted.team, channel, ""), None)
+        moved = await self._questions.put_in(question.id, Thread(wanted.team, channel, ""), None)
         note = strings.ASKED_HERE.format(reason=reason) if reason and channel != wanted.channel else ""
         said = await self._post(slack, moved, note, look=look)
         if note:
@@ -184,7 +184,9 @@ class Openings:
             await slack.respond(response_url, response_type="ephemeral", replace_original=False, text=text)
         return said
 
-    async def _post(self, slack: Slack, question: Question, note: str = "", *, look: bool = False) -> Question:
+    async def _post(
+        self, slack: SlackClient, question: ChatRequest, note: str = "", *, look: bool = False
+    ) -> ChatRequest:
         """Posts the question once, however often this is tried."""
         place = question.place
         ts = await self._find(slack, question) if look else None
@@ -202,11 +204,11 @@ class Openings:
                     **thread,
                 )
                 ts = str(answer["ts"])
-            except Unsure:
+            except OutcomeUnknown:
                 ts = await self._find(slack, question)
-        return await self._questions.put_in(question.id, Place(place.team, place.channel, place.thread or ts), ts)
+        return await self._questions.put_in(question.id, Thread(place.team, place.channel, place.thread or ts), ts)
 
-    async def _find(self, slack: Slack, question: Question) -> str | None:
+    async def _find(self, slack: SlackClient, question: ChatRequest) -> str | None:
         """A question that was posted although nobody told us."""
         place, after = question.place, f"{question.created_at.timestamp() - 60:.6f}"
         if place.thread:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from bot import strings
-from bot.domain import Place
+from bot.domain import Thread
 from bot.observability import get_logger
-from handlers.client.web_api import Slack, SlackError
+from handlers.client.web_api import SlackClient, SlackError
 from handlers.threads.agent_session import is_direct
 
 log = get_logger(__name__)
@@ -26,7 +26,7 @@ def _reason(code: str) -> str:
     return "restricted_action" if code.startswith("restricted_action") else _SAME.get(code, code)
 
 
-async def cannot_write(slack: Slack, place: Place, user: str | None, code: str) -> None:
+async def cannot_write(slack: SlackClient, place: Thread, user: str | None, code: str) -> None:
     """Tells a person why nothing comes, where that helps them."""
     sentence = strings.CANNOT_WRITE.get(_reason(code))
     if user is None or sentence is None or is_direct(place.channel):

@@ -11,14 +11,14 @@ from bot.chats.attachments.rules import Report
 from bot.chats.models import ModelChoice
 from bot.domain import Chat, Message, ModelRef, SharedFile
 from bot.tasks import Tasks
-from handlers.client.web_api import Directory, NotInstalled, Slack
+from handlers.client.web_api import FindWorkspace, NotInstalled, SlackClient
 from handlers.markdown.text import mrkdwn_escape, plain
 
 
 class FileNotices:
     """Every sentence about files, whispered to the person who shared them."""
 
-    def __init__(self, models: ModelChoice, workspaces: Directory, tasks: Tasks) -> None:
+    def __init__(self, models: ModelChoice, workspaces: FindWorkspace, tasks: Tasks) -> None:
         self._models, self._workspaces, self._tasks = models, workspaces, tasks
 
     def tell(self, chat: Chat, message: Message, report: Report) -> None:
@@ -47,7 +47,7 @@ class FileNotices:
         """A message of images alone, for a model that cannot see."""
         return strings.SEES_NOT_ALONE.format(model=self._label(model)) + self._others(strings.SEES_NOT_CHOOSE)
 
-    async def whisper(self, slack: Slack, channel: str, thread: str | None, user: str, text: str) -> None:
+    async def whisper(self, slack: SlackClient, channel: str, thread: str | None, user: str, text: str) -> None:
         where: dict[str, Any] = {"thread_ts": thread} if thread else {}
         await slack.attempt("chat.postEphemeral", channel=channel, user=user, text=text, **where)
 

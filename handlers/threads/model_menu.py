@@ -10,20 +10,28 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from bot import strings
-from bot.chats.messages import Choice, Chosen
+from bot.chats.messages import ModelChoiceOutcome, ModelChosen
 from bot.chats.service import ChatService
-from bot.domain import Chat, ModelInfo, Person
+from bot.domain import Chat, ModelInfo, User
 from bot.errors import ChatError, LimitReached
 from bot.observability import get_logger
-from handlers.client.user_names import Names
-from handlers.client.web_api import LATE, Directory, NotInstalled, Refused, Slack, SlackError, Unsure
+from handlers.client.user_names import UserNames
+from handlers.client.web_api import (
+    LATE,
+    FindWorkspace,
+    NotInstalled,
+    OutcomeUnknown,
+    SlackClient,
+    SlackError,
+    SlackRejected,
+)
 from handlers.markdown.text import plain
 from handlers.threads.agent_session import entitle
 from handlers.threads.direct_messages import cannot_write
-from handlers.threads.queued_reaction import WaitingMarks
+from handlers.threads.queued_reaction import QueuedReactions
 from handlers.threads.thread_context import recap
 from handlers.views import blocks
-from storage.chat_requests import Question, Questions
+from storage.chat_requests import ChatRequest, ChatRequests
 from storage.chats import Chats, Said
 
 log = get_logger(__name__)
@@ -45,26 +53,26 @@ CROWDED = 0.5
 """When less than this share of Slack's edits is left, headers go another way that costs none."""
 
 
-class Menus:
+class ModelMenus:
     def __init__(
         self,
         service: ChatService,
-        questions: Questions,
+        questions: ChatRequests,
         chats: Chats,
-        workspaces: Directory,
-        names: Names,
-        marks: WaitingMarks,
+        workspaces: FindWorkspace,
+        names: UserNames,
+        marks: QueuedReactions,
     ) -> None:
         self._service, self._questions, self._chats = service, questions, chats
         self._workspaces, self._names, self._marks = workspaces, names, marks
         self._offering: set[str] = set()
-        self._offered_again: dict[str, tuple[Question, float]] = {}
+        self._offered_again: dict[str, tuple[ChatRequest, float]] = {}
         self._heading: set[str] = set()
         self._starting: set[str] = set()
-        self._readings: dict[str, asyncio.Task[Question]] = {}
+        self._readings: dict[str, asyncio.Task[ChatRequest]] = {}
         self._drawing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    async def offer(self, question: Question) -> None:
+    async def offer(self, question: ChatRequest) -> None:
         """Puts the menu into the thread; or starts at once for those who always use their model."""
         if question.id in self._offering:
             return
@@ -74,7 +82,7 @@ class Menus:
         finally:
             self._offering.discard(question.id)
 
-    async def _slack_of(self, question: Question) -> Slack | None:
+    async def _slack_of(self, question: ChatRequest) -> SlackClient | None:
         """None where the app is not installed any more: nobody waits for a menu there."""
         try:
             return await self._workspaces(question.place.team)
@@ -82,7 +90,7 @@ class Menus:
             await self._questions.give_up(question.id)
             return None
 
-    async def _offer(self, question: Question) -> None:
+    async def _offer(self, question: ChatRequest) -> None:
         if (slack := await self._slack_of(question)) is None:
             return
         try:
@@ -94,19 +102,19 @@ class Menus:
                     await asyncio.wait(reading, timeout=READ_AT_MOST) if reading else None
                     await self._skip_menu(slack, question, own)
                     return
-                preselected = await self._service.models.preselected(Person(question.place.team, question.user))
+                preselected = await self._service.models.preselected(User(question.place.team, question.user))
                 ts = await self._post(slack, question, blocks.menu(question, preselected), strings.MENU_FALLBACK)
                 kept = await self._questions.set_menu(question.id, ts)
                 if kept.menu_ts not in (None, ts):  # another process was quicker
                     await slack.attempt("chat.delete", channel=question.place.channel, ts=ts)
-        except Refused as error:  # whatever the reason, asking again would be refused again
+        except SlackRejected as error:  # whatever the reason, asking again would be refused again
             await self._questions.give_up(question.id)
             log.warning("menu_refused", question=question.id, reason=error.code)
             await cannot_write(slack, question.place, question.user, error.code)
         except (SlackError, ChatError) as error:
             log.warning("menu_not_posted", question=question.id, reason=type(error).__name__)
 
-    async def _joined(self, slack: Slack, question: Question) -> bool:
+    async def _joined(self, slack: SlackClient, question: ChatRequest) -> bool:
         """Whether it needs no menu of its own: the thread has its chat by now, or this person's menu stands there."""
         try:
             joined = await self._service.join(question)
@@ -126,7 +134,9 @@ class Menus:
         return True
 
     @asynccontextmanager
-    async def _reading(self, slack: Slack, question: Question) -> AsyncIterator[list[asyncio.Task[Question]]]:
+    async def _reading(
+        self, slack: SlackClient, question: ChatRequest
+    ) -> AsyncIterator[list[asyncio.Task[ChatRequest]]]:
         """The thread so far is being read meanwhile, where there is one."""
         if not question.wants_context:
             yield []
@@ -143,7 +153,7 @@ class Menus:
             self._readings.pop(question.id, None)
             await asyncio.gather(*reading, return_exceptions=True)
 
-    async def start_when_read(self, question: Question, response_url: str | None = None) -> None:
+    async def start_when_read(self, question: ChatRequest, response_url: str | None = None) -> None:
         """Starts the chat of a question whose model is chosen, as soon as the thread so far is known.
 
         Raises LimitReached.
@@ -163,9 +173,9 @@ class Menus:
         finally:
             self._starting.discard(question.id)
 
-    async def _skip_menu(self, slack: Slack, question: Question, own: ModelInfo) -> None:
+    async def _skip_menu(self, slack: SlackClient, question: ChatRequest, own: ModelInfo) -> None:
         chosen = await self._service.choose_model(question, own.ref)
-        if chosen.outcome is Choice.NEEDS_TEXT:
+        if chosen.outcome is ModelChoiceOutcome.NEEDS_TEXT:
             waiting = blocks.waiting_for_text(question, own.label)
             ts = await self._post(slack, question, waiting, strings.WAITING_FOR_TEXT)
             await self._questions.set_menu(question.id, ts)
@@ -173,7 +183,7 @@ class Menus:
             await self.after_choice(chosen, own.label)
 
     async def offer_again(self, older_than: float) -> None:
-        """Questions whose menu Slack never confirmed, and those that have all they need and yet did not start."""
+        """ChatRequests whose menu Slack never confirmed, and those that have all they need and yet did not start."""
         for question in await self._questions.without_menu(older_than, 50):
             if question.id in self._offering:  # Slack keeps it waiting, that is all
                 continue
@@ -203,14 +213,14 @@ class Menus:
             await self.after_choice(chosen, self._service.models.label(question.model))
 
     async def tidy(self) -> None:
-        """Questions that were offered again may have two menus: whoever posted the first may have died of it."""
+        """ChatRequests that were offered again may have two menus: whoever posted the first may have died of it."""
         for question, since in list(self._offered_again.values()):
             if time.monotonic() - since < LATE:
                 continue
             if await self._tidied(question):
                 del self._offered_again[question.id]
 
-    async def _tidied(self, question: Question) -> bool:
+    async def _tidied(self, question: ChatRequest) -> bool:
         """Whether nothing is left to look for; while it cannot be looked it is tried again."""
         now = await self._questions.get(question.id)
         if now.menu_ts is None or (slack := await self._slack_of(question)) is None:
@@ -220,10 +230,10 @@ class Menus:
                 if ts != now.menu_ts:
                     await slack.attempt("chat.delete", channel=question.place.channel, ts=ts)
         except SlackError as error:
-            return isinstance(error, Refused)
+            return isinstance(error, SlackRejected)
         return True
 
-    async def after_choice(self, chosen: Chosen, label: str, response_url: str | None = None) -> None:
+    async def after_choice(self, chosen: ModelChosen, label: str, response_url: str | None = None) -> None:
         """Turns the menu into the header, or into the request for a question."""
         if (slack := await self._slack_of(chosen.question)) is None:
             return
@@ -254,10 +264,10 @@ class Menus:
         if text != message.text and place is not None and message.source is not None:
             await self._chats.respell(place, message.source, message.text, text)
 
-    async def after_fill(self, question: Question, said: Said) -> None:
+    async def after_fill(self, question: ChatRequest, said: Said) -> None:
         """The question came after the choice: the menu becomes the header now."""
         label = self._service.models.label(said.chat.model)
-        await self.after_choice(Chosen(Choice.STARTED, question, said), label)
+        await self.after_choice(ModelChosen(ModelChoiceOutcome.STARTED, question, said), label)
 
     async def show_title(self, chat: Chat) -> None:
         """Brings a title that a model has written into the header, and to where Slack lists its conversations."""
@@ -283,7 +293,7 @@ class Menus:
 
     # -- messages ----------------------------------------------------------------------------------------------
 
-    async def _draw_header(self, slack: Slack, chat_id: str, ts: str, response_url: str | None = None) -> bool:
+    async def _draw_header(self, slack: SlackClient, chat_id: str, ts: str, response_url: str | None = None) -> bool:
         """One at a time and from what is stored now, so that a title never gives way to an older one."""
         async with self._drawing.setdefault(chat_id, asyncio.Lock()):
             chat = await self._chats.get(chat_id)
@@ -291,7 +301,7 @@ class Menus:
             channel = chat.place.channel if chat.place else ""
             return await self._replace(slack, channel, ts, content, chat.title, response_url)
 
-    async def _post_header(self, slack: Slack, question: Question, chat: Chat, *, look: bool = False) -> None:
+    async def _post_header(self, slack: SlackClient, question: ChatRequest, chat: Chat, *, look: bool = False) -> None:
         if chat.id in self._heading:
             return
         self._heading.add(chat.id)
@@ -334,7 +344,7 @@ class Menus:
         hint = strings.HEADER_ALWAYS if await self._service.skipped_menu(chat) else ""
         return blocks.header(chat, self._service.models.label(chat.model), hint)
 
-    async def _post(self, slack: Slack, question: Question, content: list[dict[str, Any]], text: str) -> str:
+    async def _post(self, slack: SlackClient, question: ChatRequest, content: list[dict[str, Any]], text: str) -> str:
         """Posts once, even when Slack's answer gets lost."""
         pause, deadline = 0.1, time.monotonic() + POST_AGAIN_FOR
         while True:
@@ -348,7 +358,7 @@ class Menus:
                     text=text,
                 )
                 return str(answer["ts"])
-            except Unsure:
+            except OutcomeUnknown:
                 if (ts := await self._find(slack, question, content[0]["block_id"])) is not None:
                     return ts
                 if time.monotonic() > deadline:
@@ -356,20 +366,26 @@ class Menus:
             await asyncio.sleep(pause)
             pause = min(15.0, pause * 2)
 
-    async def _find(self, slack: Slack, question: Question, block_id: str | None = None) -> str | None:
+    async def _find(self, slack: SlackClient, question: ChatRequest, block_id: str | None = None) -> str | None:
         """A menu, or the message that begins with this block, which was posted although nobody told us."""
         try:
             return next(iter(await self._all(slack, question, block_id or blocks.menu_id(question.id))), None)
-        except Refused:
+        except SlackRejected:
             return None
 
-    async def _all(self, slack: Slack, question: Question, block_id: str) -> list[str]:
+    async def _all(self, slack: SlackClient, question: ChatRequest, block_id: str) -> list[str]:
         place = question.place
         found = await slack.own_messages(place.channel, place.thread, question.asked_at or place.thread)
         return [str(message["ts"]) for message in found if blocks.has_block(message, block_id)]
 
     async def _replace(
-        self, slack: Slack, channel: str, ts: str, content: list[dict[str, Any]], text: str, response_url: str | None
+        self,
+        slack: SlackClient,
+        channel: str,
+        ts: str,
+        content: list[dict[str, Any]],
+        text: str,
+        response_url: str | None,
     ) -> bool:
         fallback = plain(text, 300)
         crowded = slack.desk.free("chat.update") < slack.desk.burst("chat.update") * CROWDED
@@ -379,7 +395,7 @@ class Menus:
 
     # -- the thread so far -------------------------------------------------------------------------------------
 
-    async def with_context(self, slack: Slack, question: Question, until: str | None = None) -> Question:
+    async def with_context(self, slack: SlackClient, question: ChatRequest, until: str | None = None) -> ChatRequest:
         """What people had said in the thread before they turned to Bobbin, which was with the message `until`.
 
         Where the thread cannot be read, the question stays as it is.

@@ -6,8 +6,8 @@ import asyncio
 
 from bot.errors import StorageError
 from bot.tasks import Tasks
-from handlers.client.web_api import Slack
-from storage.answers import Replies
+from handlers.client.web_api import SlackClient
+from storage.answers import Answers
 
 REACTION = "hourglass_flowing_sand"
 MOST = 1_000
@@ -16,14 +16,14 @@ ASK_AGAIN = 0.5
 """Seconds until a database that failed is asked again."""
 
 
-class WaitingMarks:
+class QueuedReactions:
     """Adding and removing one mark never overtake each other, however quickly the message is taken."""
 
-    def __init__(self, replies: Replies, tasks: Tasks) -> None:
+    def __init__(self, replies: Answers, tasks: Tasks) -> None:
         self._replies, self._tasks = replies, tasks
         self._putting: dict[str, asyncio.Task[bool]] = {}
 
-    def put(self, slack: Slack, channel: str, ts: str, answer_id: str) -> None:
+    def put(self, slack: SlackClient, channel: str, ts: str, answer_id: str) -> None:
         """Marks the message that this answer waits for. Returns at once."""
         if answer_id in self._putting:
             return
@@ -31,13 +31,13 @@ class WaitingMarks:
             self._putting.pop(next(iter(self._putting)))
         self._putting[answer_id] = self._tasks.start(self._put(slack, channel, ts, answer_id), name="⏳")
 
-    async def lift(self, slack: Slack, channel: str, ts: str, answer_id: str) -> None:
+    async def lift(self, slack: SlackClient, channel: str, ts: str, answer_id: str) -> None:
         """The message is taken. A mark that this process knows nothing of may have been put by another one."""
         putting = self._putting.pop(answer_id, None)
         if putting is None or await putting:
             await slack.attempt("reactions.remove", channel=channel, timestamp=ts, name=REACTION)
 
-    async def _put(self, slack: Slack, channel: str, ts: str, answer_id: str) -> bool:
+    async def _put(self, slack: SlackClient, channel: str, ts: str, answer_id: str) -> bool:
         """Whether the mark stands afterwards."""
         if not await self._replies.is_waiting(answer_id):
             return False

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 
 from bot.errors import BobbinError, StorageError
 from bot.observability import get_logger
-from handlers.threads.dialog_chats import Openings
-from handlers.threads.model_menu import Menus
+from handlers.threads.dialog_chats import DialogChats
+from handlers.threads.model_menu import ModelMenus
 
 log = get_logger(__name__)
 
@@ -18,8 +18,8 @@ OLDER_THAN = 20.0
 """Seconds after which a menu that is on its way counts as lost; while Slack limits us it may take a while."""
 
 
-class MenuRecovery:
-    def __init__(self, menus: Menus, openings: Openings) -> None:
+class ThreadRecovery:
+    def __init__(self, menus: ModelMenus, openings: DialogChats) -> None:
         self._menus, self._openings = menus, openings
 
     @asynccontextmanager

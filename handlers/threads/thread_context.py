@@ -10,9 +10,9 @@ from typing import Any
 
 from bot import strings
 from bot.chats.attachments.rules import shared_before
-from bot.domain import Person, Place, SharedFile
-from handlers.client.user_names import Names
-from handlers.client.web_api import Slack
+from bot.domain import SharedFile, Thread, User
+from handlers.client.user_names import UserNames
+from handlers.client.web_api import SlackClient
 from handlers.markdown.text import plain
 from handlers.views.payloads import HEARD_SUBTYPES, readable, shared_files
 
@@ -27,7 +27,7 @@ PAGES = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Recap:
+class ThreadContext:
     """What had been said and shared in a thread."""
 
     text: str = field(repr=False)
@@ -36,12 +36,12 @@ class Recap:
     """What may be of use to a model, of all that was shared."""
 
 
-async def recap(slack: Slack, names: Names, place: Place, until: str) -> Recap:
+async def recap(slack: SlackClient, names: UserNames, place: Thread, until: str) -> ThreadContext:
     """The thread up to the message `until`. Raises SlackError."""
     said = [m for m in await _messages(slack, place, until) if _is_speech(m, slack)]
     lines = await asyncio.gather(*(_line(slack, names, message) for message in said))
     files = [file for message in said for file in shared_files(message)]
-    return Recap(fitting([line[:LONGEST] for line in lines]), shared_before(files))
+    return ThreadContext(fitting([line[:LONGEST] for line in lines]), shared_before(files))
 
 
 def fitting(lines: Sequence[str], most: int = CHARACTERS) -> str:
@@ -59,7 +59,7 @@ def fitting(lines: Sequence[str], most: int = CHARACTERS) -> str:
     return "\n".join([lines[0], *gap, *kept])
 
 
-async def _messages(slack: Slack, place: Place, until: str) -> list[dict[str, Any]]:
+async def _messages(slack: SlackClient, place: Thread, until: str) -> list[dict[str, Any]]:
     root: list[dict[str, Any]] = []
     newest: deque[dict[str, Any]] = deque(maxlen=MESSAGES)
     cursor: dict[str, Any] = {}
@@ -79,18 +79,18 @@ async def _messages(slack: Slack, place: Place, until: str) -> list[dict[str, An
     return [message for message in root if message["ts"] < until] + list(newest)
 
 
-def _is_speech(message: dict[str, Any], slack: Slack) -> bool:
+def _is_speech(message: dict[str, Any], slack: SlackClient) -> bool:
     if message.get("user") == slack.bot_user:
         return False
     speech = message.get("subtype") in HEARD_SUBTYPES or message.get("subtype") == "bot_message"
     return speech and bool(message.get("text") or message.get("files"))
 
 
-async def _line(slack: Slack, names: Names, message: dict[str, Any]) -> str:
+async def _line(slack: SlackClient, names: UserNames, message: dict[str, Any]) -> str:
     author = str(message.get("user") or "")
     name = message.get("username") or (message.get("bot_profile") or {}).get("name")
     if not name and author:
-        name = await names(Person(slack.team, author))
+        name = await names(User(slack.team, author))
     text = await names.spell(slack.team, readable(str(message.get("text") or ""), slack.bot_user))
     shared = [str(file.get("name") or file.get("title") or file.get("id")) for file in message.get("files") or ()]
     said = [text] if text else []

@@ -6,23 +6,23 @@ import asyncio
 from collections import OrderedDict
 from weakref import WeakValueDictionary
 
-from bot.domain import Place
+from bot.domain import Thread
 
 MOST = 2_000
 
 
-class Talks:
+class ThreadLocks:
     """Slack's events are handled side by side; those of one thread must not overtake each other."""
 
     def __init__(self) -> None:
-        self._turns: WeakValueDictionary[Place, asyncio.Lock] = WeakValueDictionary()
-        self._told: OrderedDict[tuple[Place, str], None] = OrderedDict()
+        self._turns: WeakValueDictionary[Thread, asyncio.Lock] = WeakValueDictionary()
+        self._told: OrderedDict[tuple[Thread, str], None] = OrderedDict()
 
-    def turn(self, place: Place) -> asyncio.Lock:
+    def turn(self, place: Thread) -> asyncio.Lock:
         """To be held while a message of this thread is taken; whoever comes first gets it first."""
         return self._turns.setdefault(place, asyncio.Lock())
 
-    def first_time(self, place: Place, ts: str) -> bool:
+    def first_time(self, place: Thread, ts: str) -> bool:
         """Whether nobody has been told about this message yet, which Slack may deliver several times."""
         if (place, ts) in self._told:
             return False

@@ -32,7 +32,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 
-class SlackRequests:
+class HttpTransport:
     """An ASGI application for `PATH`, in the place of a socket.
 
     What Slack did not sign, or more than five minutes ago, is refused before anybody reads it.

@@ -22,7 +22,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot import strings
 from bot.errors import StorageError
 from bot.observability import get_logger
-from storage.encryption import Seal, WrongKey
+from storage.encryption import TokenCipher, WrongKey
 from storage.installations import Installations, Installed
 
 log = get_logger(__name__)
@@ -64,7 +64,7 @@ class InstallPages:
         api_url: str,
         client: AsyncWebClient,
         installations: Installations,
-        seal: Seal,
+        seal: TokenCipher,
         installed: Callable[[Installed], None],
     ) -> None:
         self._app, self._client = app, client

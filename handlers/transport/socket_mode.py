@@ -19,9 +19,9 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.errors import StorageError
 from bot.observability import get_logger
 from handlers.client.fencing import gate
-from handlers.client.workspaces import Workspaces
+from handlers.client.workspaces import WorkspaceResolver
 from handlers.listeners import register_all
-from handlers.listeners.context import Surface
+from handlers.listeners.context import ListenerContext
 from handlers.transport.bolt_app import SharedApp
 
 log = get_logger(__name__)
@@ -57,7 +57,9 @@ def new_session() -> aiohttp.ClientSession:
     )
 
 
-def build_app(api_url: str, workspaces: Workspaces, surface: Surface, signing_secret: str | None = None) -> SharedApp:
+def build_app(
+    api_url: str, workspaces: WorkspaceResolver, surface: ListenerContext, signing_secret: str | None = None
+) -> SharedApp:
     """The Bolt application with all listeners. Nothing is read from the environment.
 
     With a `signing_secret` each request must be signed with it and younger than five minutes; without one nothing but
@@ -103,7 +105,7 @@ def _environment_hidden() -> Iterator[None]:
         os.environ.update(hidden)
 
 
-class SocketConnection:
+class SocketModeTransport:
     """Socket Mode that does not die silently."""
 
     def __init__(self, app: SharedApp, app_token: str, client: AsyncWebClient) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 
 from bot import strings
 from bot.chats.models import menu_key
-from bot.domain import Answer, Chat, Ending, ModelInfo, Status
+from bot.domain import Answer, AnswerResult, Chat, ModelInfo, Status
 from bot.providers.catalogue import ModelGroup
 from handlers.markdown.text import mrkdwn_escape, plain
-from storage.chat_requests import Question
+from storage.chat_requests import ChatRequest
 
 Block = dict[str, Any]
 
@@ -74,7 +74,7 @@ def is_via_of(message: dict[str, Any], message_id: str) -> bool:
 # -- the menu ------------------------------------------------------------------------------------------------------
 
 
-def menu(question: Question, preselected: ModelInfo | None) -> list[Block]:
+def menu(question: ChatRequest, preselected: ModelInfo | None) -> list[Block]:
     """The message that asks for a model, and for the question where there is none yet."""
     asks = strings.MENU_PROMPT if question.text or question.files else strings.MENU_ASKS
     select: Block = {
@@ -102,7 +102,7 @@ def menu_block(question_id: str, preselected: ModelInfo | None) -> str:
 
 
 def read_menu_block(block_id: str) -> tuple[str, str]:
-    """Question id and preselected key. Raises ValueError for a block that is no menu."""
+    """ChatRequest id and preselected key. Raises ValueError for a block that is no menu."""
     prefix, _, rest = block_id.partition(".")
     kind, _, rest = rest.partition(".")
     question_id, _, key = rest.partition(".")
@@ -125,7 +125,7 @@ def option_groups(groups: Iterable[ModelGroup]) -> list[Block]:
     ]
 
 
-def waiting_for_text(question: Question, model: str) -> list[Block]:
+def waiting_for_text(question: ChatRequest, model: str) -> list[Block]:
     """The menu's message when the model is chosen and the question is not asked yet."""
     return [
         {**section(strings.WAITING_FOR_TEXT), "block_id": f"{_OURS}menu.{question.id}"},
@@ -148,7 +148,7 @@ def header(chat: Chat, model: str, hint: str = "") -> list[Block]:
 # -- the answer ----------------------------------------------------------------------------------------------------
 
 
-def answer_footer(answer: Answer, ending: Ending, model: str, left: int | None, rich: bool) -> list[Block]:
+def answer_footer(answer: Answer, ending: AnswerResult, model: str, left: int | None, rich: bool) -> list[Block]:
     """What stands below an answer: thumbs and a line of facts, or what went wrong and Retry.
 
     `rich` is False when Slack has refused the newer blocks.
@@ -159,7 +159,7 @@ def answer_footer(answer: Answer, ending: Ending, model: str, left: int | None, 
     return [*facts, _thumbs(answer.id)] if rich and ending.status is Status.DONE else facts
 
 
-def _failure(answer: Answer, ending: Ending, model: str) -> list[Block]:
+def _failure(answer: Answer, ending: AnswerResult, model: str) -> list[Block]:
     sentence = strings.failure(ending.error, plain(model, 150), plain(ending.detail or "", 200))
     elements: list[Block] = [button(strings.RETRY_BUTTON, RETRY, answer.id, "primary")]
     if ending.error == "model_gone":
@@ -185,7 +185,7 @@ def read_answer_block(block_id: str) -> str:
     return rest.partition(".")[0]
 
 
-def _facts(ending: Ending, model: str, left: int | None) -> str:
+def _facts(ending: AnswerResult, model: str, left: int | None) -> str:
     facts = [mrkdwn_escape(plain(model, 150))]
     if ending.seconds is not None:
         facts.append(strings.SECONDS.format(seconds=ending.seconds))

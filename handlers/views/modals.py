@@ -12,10 +12,10 @@ from bot import strings
 from bot.chats.attachments.rules import MOST_FILES, listed, one_line
 from bot.chats.models import menu_key
 from bot.domain import ModelInfo, SharedFile
-from handlers.live_views.chat_page import Listing, Look
+from handlers.live_views.chat_page import ChatListView, ListQuery
 from handlers.markdown.text import mrkdwn_escape, plain
 from handlers.views.blocks import NEW_CHAT, Block, button, context, has_block, option, section
-from storage.chat_requests import Question
+from storage.chat_requests import ChatRequest
 
 View = dict[str, Any]
 
@@ -158,7 +158,7 @@ def quote(text: str) -> str:
 # -- what was asked in a dialog, as a message ----------------------------------------------------------------------
 
 
-def asked(question: Question, note: str = "") -> list[Block]:
+def asked(question: ChatRequest, note: str = "") -> list[Block]:
     """Whose question it is, and the question: nothing in it pings, and the chat holds all of it even if this cannot."""
     pieces = _pieces(question.text or "")
     made = [section(f"{strings.ASKED.format(user=question.user)}\n{pieces[0]}"), *map(section, pieces[1:])]
@@ -193,12 +193,12 @@ def _pieces(text: str) -> list[str]:
 # -- the Home tab --------------------------------------------------------------------------------------------------
 
 
-def home(listing: Listing, *, shown: ModelInfo | None, gone: str | None, always: bool) -> View:
+def home(listing: ChatListView, *, shown: ModelInfo | None, gone: str | None, always: bool) -> View:
     """The Home tab. `gone`: the person's own model, if it is not offered."""
     look, rows = listing.look, listing.blocks
     many = f"{listing.total:,}{'+' if listing.at_least else ''}"
     count = strings.HOME_COUNT_ONE if listing.total == 1 else strings.HOME_COUNT.format(count=many)
-    again = [button(strings.HOME_ALL, f"{HOME_PAGE}.all", Look().dump())]
+    again = [button(strings.HOME_ALL, f"{HOME_PAGE}.all", ListQuery().dump())]
     blocks: list[Block] = [
         section(strings.HOME_INTRO),
         {"type": "actions", "elements": [button(strings.NEW_CHAT, NEW_CHAT, "home", "primary")]},

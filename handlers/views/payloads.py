@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bot.chats.attachments.rules import review
-from bot.chats.messages import Utterance
-from bot.domain import Place, SharedFile
+from bot.chats.messages import IncomingMessage
+from bot.domain import SharedFile, Thread
 from handlers.views import modals
 from handlers.views.modals import Wanted
 
@@ -23,7 +23,7 @@ _CONTROL = re.compile(r"<([@#!]?)([^<>|]*)(?:\|([^<>]*))?>")
 _LEADING_MENTION = re.compile(r"\s*<(?:@([A-Z0-9]+)|!(?:subteam\^|here|channel|everyone)[^>|]*)(?:\|[^>]*)?>")
 
 
-def utterance(event: dict[str, Any], *, team: str, bot_user: str) -> Utterance | None:
+def utterance(event: dict[str, Any], *, team: str, bot_user: str) -> IncomingMessage | None:
     """What a person said, or None for everything else: bots, edits, joins, the bot's own messages."""
     user, ts, channel = event.get("user"), event.get("ts"), event.get("channel")
     if not (user and ts and channel) or user in (bot_user, "USLACKBOT"):
@@ -37,8 +37,8 @@ def utterance(event: dict[str, Any], *, team: str, bot_user: str) -> Utterance |
     mentioned = bool(re.search(rf"<@{re.escape(bot_user)}(\||>)", raw))
     first = _LEADING_MENTION.match(raw)
     own_team = event.get("user_team") or event.get("source_team")
-    return Utterance(
-        place=Place(team, channel, event.get("thread_ts") or ts),
+    return IncomingMessage(
+        place=Thread(team, channel, event.get("thread_ts") or ts),
         ts=ts,
         user=user,
         text=readable(raw, bot_user),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from storage.coordination.base import Grant, Signal
-from storage.coordination.pubsub import Hub, Inbox
+from storage.coordination.pubsub import Subscription, TopicHub
 
 _MANY = 10_000
 _STALE = 3600.0  # seconds after which a bucket nobody asked is full again, whatever its rate, and may be forgotten
@@ -45,7 +45,7 @@ class MemoryCoordination:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._hub = Hub()
+        self._hub = TopicHub()
         self._buckets: dict[str, Bucket] = {}
 
     async def publish(self, topic: str, event: Mapping[str, Any]) -> None:
@@ -57,7 +57,7 @@ class MemoryCoordination:
 
     @asynccontextmanager
     async def subscribe(self, *topics: str, buffer: int = 1000) -> AsyncIterator[AsyncIterator[Signal]]:
-        inbox = Inbox(buffer)
+        inbox = Subscription(buffer)
         self._hub.add(inbox, topics)
         try:
             yield inbox

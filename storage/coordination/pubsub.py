@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from storage.coordination.base import Signal, SlowReader
 
 
-class Inbox(AsyncIterator[Signal]):
+class Subscription(AsyncIterator[Signal]):
     """The unread events of one subscriber."""
 
     def __init__(self, size: int) -> None:
@@ -42,21 +42,21 @@ class Inbox(AsyncIterator[Signal]):
         raise signal
 
 
-class Hub:
+class TopicHub:
     """Which subscriber reads which topics."""
 
     def __init__(self) -> None:
-        self._inboxes: dict[str, set[Inbox]] = defaultdict(set)
+        self._inboxes: dict[str, set[Subscription]] = defaultdict(set)
 
     @property
     def topics(self) -> list[str]:
         return list(self._inboxes)
 
-    def add(self, inbox: Inbox, topics: tuple[str, ...]) -> None:
+    def add(self, inbox: Subscription, topics: tuple[str, ...]) -> None:
         for topic in topics:
             self._inboxes[topic].add(inbox)
 
-    def remove(self, inbox: Inbox, topics: tuple[str, ...]) -> list[str]:
+    def remove(self, inbox: Subscription, topics: tuple[str, ...]) -> list[str]:
         """The topics that nobody reads any more."""
         deserted = []
         for topic in topics:

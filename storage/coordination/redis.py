@@ -21,7 +21,7 @@ from redis.exceptions import RedisError
 
 from bot.errors import SettingsError, StorageError
 from storage.coordination.base import Grant, Signal
-from storage.coordination.pubsub import Hub, Inbox
+from storage.coordination.pubsub import Subscription, TopicHub
 from storage.coordination.scripts import HOLD, TAKE
 
 T = TypeVar("T")
@@ -69,7 +69,7 @@ class RedisCoordination:
         number = self._redis.connection_pool.connection_kwargs.get("db", 0)
         self._prefix = f"bobbin:{number}:"  # Redis keeps channels apart by name alone, not by database
         self._origin = secrets.token_hex(8)
-        self._hub = Hub()
+        self._hub = TopicHub()
         self._outbox: deque[tuple[str, str]] = deque(maxlen=_BACKLOG)
         self._outgoing = asyncio.Event()
         self._pubsub: PubSub | None = None
@@ -96,7 +96,7 @@ class RedisCoordination:
 
     @asynccontextmanager
     async def subscribe(self, *topics: str, buffer: int = 1000) -> AsyncIterator[AsyncIterator[Signal]]:
-        inbox = Inbox(buffer)
+        inbox = Subscription(buffer)
         self._hub.add(inbox, topics)
         try:
             await self._listen_to(topics)

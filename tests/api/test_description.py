@@ -19,7 +19,7 @@ from schemathesis import GenerationMode
 from schemathesis.checks import CHECKS, load_all_checks
 from schemathesis.core.failures import FailureGroup
 
-from bot.domain import Person
+from bot.domain import User
 from storage.tokens import Tokens
 from tests.api.conftest import Api, address
 from tests.handlers.world import World
@@ -115,7 +115,7 @@ async def test_nothing_that_the_description_allows_or_forbids_breaks_the_api(wor
     described = await openapi(world)
     chat = await api.conversation()
     tokens = Tokens(world.bot.database)
-    person = Person(world.slack.workspace.team_id, "U0ALICE")
+    person = User(world.slack.workspace.team_id, "U0ALICE")
     several = [await tokens.issue(person) for _ in PROMISED]  # one has only so many requests a minute
     codes, failures = await asyncio.to_thread(explore, described, address(world), several, chat)
     assert failures == []

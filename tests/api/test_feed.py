@@ -8,9 +8,9 @@ import pytest
 
 from bot.answers.events import topic
 from bot.chats.feed import Feed
-from bot.chats.feed_events import Ended, Listener, Restarted, Wrote
-from bot.domain import Ending, Person, Status
-from storage.answers import Replies
+from bot.chats.feed_events import AnswerEnded, AnswerRestarted, Listener, TextAppended
+from bot.domain import AnswerResult, Status, User
+from storage.answers import Answers
 from storage.chats import Chats
 from storage.coordination import SlowReader
 from storage.coordination.memory import MemoryCoordination
@@ -24,17 +24,17 @@ async def read(listener: Listener) -> str:
     """All text up to the answer's end."""
     text = ""
     async for change in listener:
-        if isinstance(change, Ended):
+        if isinstance(change, AnswerEnded):
             break
-        if isinstance(change, Wrote):
+        if isinstance(change, TextAppended):
             text += change.text
     return text
 
 
 async def test_who_reads_is_not_dropped_however_much_comes_at_once(database: Database) -> None:
     """Events pile up when the database is slow for a moment; a reader is too slow only when it does not read."""
-    coordination, chats, replies = MemoryCoordination(), Chats(database), Replies(database)
-    teller, alice = Teller(chats, replies), Person("T1", "U1")
+    coordination, chats, replies = MemoryCoordination(), Chats(database), Answers(database)
+    teller, alice = Teller(chats, replies), User("T1", "U1")
     said = await teller.start(author=alice.user)
     feed = Feed(coordination, chats, replies)
     async with feed.running(), feed.listen(alice, 10) as listener, feed.listen(alice, 10) as idle:
@@ -56,23 +56,23 @@ async def test_who_reads_is_not_dropped_however_much_comes_at_once(database: Dat
 
 async def test_a_retry_starts_anew_for_those_who_learn_only_of_its_end(database: Database) -> None:
     """The look into the database, or the end of the attempt before it, may come before its first word does."""
-    coordination, chats, replies = MemoryCoordination(), Chats(database), Replies(database)
+    coordination, chats, replies = MemoryCoordination(), Chats(database), Answers(database)
     said = await Teller(chats, replies).start(author="U1")
     feed = Feed(coordination, chats, replies)
     about = {"chat": said.chat.id, "message": said.answer.id, "ended": "", "error": None}
 
-    async def attempt(ending: Ending) -> None:
+    async def attempt(ending: AnswerResult) -> None:
         claimed = await replies.claim(said.chat.id, "me", 60.0)
         assert claimed is not None
         await replies.written(claimed.id, "me", ending)
         await replies.finish(claimed.id, "me")
         await coordination.publish(topic("T1"), about)
 
-    async with feed.running(), feed.listen(Person("T1", "U1"), 100) as listener, asyncio.timeout(60):
-        await attempt(Ending(Status.FAILED, "Half of an answer", error="refused"))
+    async with feed.running(), feed.listen(User("T1", "U1"), 100) as listener, asyncio.timeout(60):
+        await attempt(AnswerResult(Status.FAILED, "Half of an answer", error="refused"))
         assert await read(listener) == "Half of an answer"
         await replies.retry(said.answer.id)
-        await attempt(Ending(Status.DONE, "A whole answer."))
-        assert isinstance(await anext(listener), Restarted)
+        await attempt(AnswerResult(Status.DONE, "A whole answer."))
+        assert isinstance(await anext(listener), AnswerRestarted)
         assert await read(listener) == "A whole answer."
     await coordination.close()

@@ -21,7 +21,7 @@ from pydantic import SecretStr
 from bot.api.auth import PER_MINUTE
 from bot.app import build
 from bot.config import Settings
-from bot.domain import Person
+from bot.domain import User
 from bot.errors import SettingsError
 from storage.tokens import Tokens
 from tests import services
@@ -148,7 +148,7 @@ async def test_without_a_valid_token_there_is_nothing(world: World) -> None:
 async def test_an_expired_token_is_none(world: World) -> None:
     assert world.bot is not None
     tokens = Tokens(world.bot.database)
-    person = Person(world.slack.workspace.team_id, "U0ALICE")
+    person = User(world.slack.workspace.team_id, "U0ALICE")
     for seconds, status in ((60, 200), (-1, 401)):
         token = await tokens.issue(person, valid_for=timedelta(seconds=seconds))
         async with client(world, token) as http:

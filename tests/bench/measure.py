@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from bot.sandbox.models.scripts import ModelScript
 from bot.sandbox.models.server import Asked
 from bot.sandbox.state.records import Message
-from tests.bench.stage import ASKER, Stage, Thread, Ways, question_of, stage
+from tests.bench.stage import ASKER, Stage, StormThread, Ways, question_of, stage
 
 PATIENCE = 120.0
 """Seconds after which a storm is over, whatever is missing."""
@@ -108,7 +108,7 @@ async def _watch(on: Stage, script: ModelScript, patience: float) -> float:
     return largest
 
 
-def _ended(on: Stage, thread: Thread, script: ModelScript) -> bool:
+def _ended(on: Stage, thread: StormThread, script: ModelScript) -> bool:
     """The last message of the thread shows the end of the text and takes no more."""
     last = on.slack.thread(thread.channel, thread.root)[-1]
     return last.user == on.slack.bot_user.id and not last.streaming and _whole(script) in last.text
@@ -123,11 +123,11 @@ def _answers(on: Stage, script: ModelScript) -> list[Seen]:
     return [_seen(on, thread, _asked(asked, thread), _whole(script)) for thread in on.threads]
 
 
-def _asked(asked: dict[str, Asked], thread: Thread) -> Asked | None:
+def _asked(asked: dict[str, Asked], thread: StormThread) -> Asked | None:
     return next((each for question, each in asked.items() if question.endswith(thread.question)), None)
 
 
-def _seen(on: Stage, thread: Thread, asked: Asked | None, whole: str) -> Seen:
+def _seen(on: Stage, thread: StormThread, asked: Asked | None, whole: str) -> Seen:
     """Compares when the model sent each word with when it stood in the thread, as the asker saw it."""
     messages = [m for m in on.slack.thread(thread.channel, thread.root) if m.user == on.slack.bot_user.id]
     if asked is None or not messages:

@@ -22,7 +22,7 @@ import psycopg
 from bot.sandbox.limits import Limits
 from bot.sandbox.state.records import Message
 from tests import services
-from tests.bench.stage import ASKER, Stage, Thread, Ways, script, stage
+from tests.bench.stage import ASKER, Stage, StormThread, Ways, script, stage
 
 HASTE = 20.0
 """How many times as much as it does this Slack allows."""
@@ -99,7 +99,7 @@ async def _watch(on: Stage, database: str, began: float, answers: int) -> tuple[
     return most, largest
 
 
-def _answers(on: Stage, thread: Thread) -> list[Message]:
+def _answers(on: Stage, thread: StormThread) -> list[Message]:
     return [m for m in on.slack.thread(thread.channel, thread.root) if m.user == on.slack.bot_user.id]
 
 

@@ -26,9 +26,9 @@ from typing import Any
 import psycopg
 from sqlalchemy import event
 
-from bot.domain import Ending, Person, Place, Status
-from storage.answers import Replies
-from storage.chat_requests import Questions
+from bot.domain import AnswerResult, Status, Thread, User
+from storage.answers import Answers
+from storage.chat_requests import ChatRequests
 from storage.chats import Chats, NewMessage
 from storage.engine.database import Database
 from tests import services
@@ -57,12 +57,12 @@ class View:
         return Chats(self.database)
 
     @property
-    def replies(self) -> Replies:
-        return Replies(self.database)
+    def replies(self) -> Answers:
+        return Answers(self.database)
 
     @property
-    def person(self) -> Person:
-        return Person(TEAM, self.who.name)
+    def person(self) -> User:
+        return User(TEAM, self.who.name)
 
     def median(self, operation: str) -> float:
         """Milliseconds."""
@@ -99,21 +99,21 @@ async def open_chat(view: View, turn: int) -> None:
 async def go_on(view: View, turn: int) -> None:
     """The next message in a chat that exists, the claim of its answer, what the model is told, and the end of it."""
     channel, thread = place_of(view.who.number(3 * turn + 2))
-    chat = await view.chats.by_place(Place(TEAM, channel, thread))
+    chat = await view.chats.by_place(Thread(TEAM, channel, thread))
     assert chat is not None
     await view.chats.say(chat.id, NewMessage(f"once more {turn}", view.who.name, source=f"{turn}"), limit=10_000)
     answer = await view.replies.claim(chat.id, "bench", 8.0)
     assert answer is not None
     assert len(await view.chats.history(chat.id, answer.number)) >= PER_CHAT + 1
-    await view.replies.written(answer.id, "bench", Ending(Status.DONE, "Again.", seconds=1.0))
+    await view.replies.written(answer.id, "bench", AnswerResult(Status.DONE, "Again.", seconds=1.0))
     assert await view.replies.finish(answer.id, "bench")
 
 
 async def no_chat(view: View, turn: int) -> None:
     """What people say in a thread that is none of ours: most of what Slack tells."""
-    place = Place(TEAM, f"C{turn % 300}", f"{turn}.9")
+    place = Thread(TEAM, f"C{turn % 300}", f"{turn}.9")
     assert await view.chats.by_place(place) is None
-    assert await Questions(view.database).open_in(place, view.who.name) is None
+    assert await ChatRequests(view.database).open_in(place, view.who.name) is None
 
 
 OPERATIONS: dict[str, Operation] = {

@@ -16,14 +16,14 @@ from pathlib import Path
 import httpx
 from starlette.routing import Mount
 
-from bot.domain import Ending, ModelRef, Place, Status, TitleBy
+from bot.domain import AnswerResult, ModelRef, Status, Thread, TitleBy
 from bot.manifest import bot_scopes, manifest
 from bot.sandbox.limits import Limits
 from bot.sandbox.models.scripts import ModelScript, words
 from bot.sandbox.models.server import Asked, ModelServer, create_models_app
 from bot.sandbox.server import Sandbox
 from bot.sandbox.state.records import Message
-from storage.answers import Replies
+from storage.answers import Answers
 from storage.chats import Chats, NewMessage
 from storage.engine.database import Database
 from tests.services import free_port
@@ -39,7 +39,7 @@ BUDGETS_FULL = 5.0
 
 
 @dataclass(frozen=True)
-class Thread:
+class StormThread:
     """A chat that has had its first exchange, and the question that the storm puts to it."""
 
     channel: str
@@ -68,7 +68,7 @@ class Stage:
     slack: Sandbox
     models: ModelServer
     bots: list[Bot]
-    threads: list[Thread] = field(default_factory=list)
+    threads: list[StormThread] = field(default_factory=list)
     start: float = 0.0
     """Seconds from the bot's first process to the last one's being connected."""
 
@@ -132,7 +132,7 @@ async def stage(count: int, channels: int, script: ModelScript, ways: Ways = Way
         shutil.rmtree(folder, ignore_errors=True)
 
 
-async def _warm_up(slack: Sandbox, thread: Thread) -> None:
+async def _warm_up(slack: Sandbox, thread: StormThread) -> None:
     """One small answer, and time for the budgets to be full again: what a start has to do is not what is measured."""
     await slack.say(ASKER, thread.channel, WARM_UP, thread.root)
     await slack.until(lambda: "Yes" in slack.thread(thread.channel, thread.root)[-1].text, 30, "the first answer")
@@ -150,21 +150,21 @@ def question_of(asked: Asked) -> str:
     return str(asked.messages[-1]["content"])
 
 
-def _thread(slack: Sandbox, channel: str, number: int) -> Thread:
+def _thread(slack: Sandbox, channel: str, number: int) -> StormThread:
     """Its first message stands already when the app connects: no event tells of it."""
     workspace = slack.workspace
     root = Message(
         channel, workspace.next_ts(), slack.user(ASKER).id, None, [workspace.revision("mrkdwn", "An old question", [])]
     )
     workspace.channels[channel].messages[root.ts] = root
-    return Thread(channel, root.ts, f"Question number {number}, please.")
+    return StormThread(channel, root.ts, f"Question number {number}, please.")
 
 
-async def _begin_chats(url: str, slack: Sandbox, threads: list[Thread]) -> None:
+async def _begin_chats(url: str, slack: Sandbox, threads: list[StormThread]) -> None:
     """The first exchange of each, as it stands in the database when the answer has long been shown."""
     database = Database.open(url)
     await database.migrate()
-    chats, replies = Chats(database), Replies(database)
+    chats, replies = Chats(database), Answers(database)
     team, owner = slack.workspace.team_id, slack.user(ASKER).id
     for thread in threads:
         said = await chats.start(
@@ -172,12 +172,12 @@ async def _begin_chats(url: str, slack: Sandbox, threads: list[Thread]) -> None:
             owner=owner,
             model=ModelRef("openai", MODEL),
             message=NewMessage("An old question", owner, ASKER, source=thread.root, ts=thread.root),
-            place=Place(team, thread.channel, thread.root),
+            place=Thread(team, thread.channel, thread.root),
         )
         await chats.set_title(said.chat.id, "An old chat", TitleBy.PERSON)
         claimed = await replies.claim(said.chat.id, "bench", 60.0)
         assert claimed is not None
-        await replies.written(claimed.id, "bench", Ending(Status.DONE, "An old answer", seconds=1.0))
+        await replies.written(claimed.id, "bench", AnswerResult(Status.DONE, "An old answer", seconds=1.0))
         await replies.finish(claimed.id, "bench")
     await database.close()
 

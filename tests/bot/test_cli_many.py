@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from storage.encryption import Seal
+from storage.encryption import TokenCipher
 from storage.engine.database import Database
 from storage.installations import Installations, Installed
 from tests.bot.test_cli import Bobbin, bobbin, servers
@@ -82,5 +82,5 @@ async def install(address: str) -> None:
     database = Database.open(address)
     await database.migrate()
     kept = Installed("", "T1", "U1", "xoxb-kept")
-    await Installations(database, Seal(MANY["BOBBIN_SECRET_KEY"])).save(kept)
+    await Installations(database, TokenCipher(MANY["BOBBIN_SECRET_KEY"])).save(kept)
     await database.close()

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from bot import strings
-from bot.chats.prompt import IMAGES, Briefings, turns
-from bot.domain import Answer, Chat, Image, Message, Person, Role, SharedFile
-from bot.providers.base import Request, Turn
-from storage.answers import Replies
+from bot.chats.prompt import IMAGES, PromptBuilder, turns
+from bot.domain import Answer, Chat, Image, Message, Role, SharedFile, User
+from bot.providers.base import ChatMessage, Request
+from storage.answers import Answers
 from storage.chats import Chats, NewMessage
 from storage.engine.database import Database
 from tests.storage.saying import MODEL, Teller
@@ -31,13 +31,17 @@ def answered(text: str) -> Message:
     return Message("id", "chat", 2, Role.ASSISTANT, text)
 
 
-def texts(made: Sequence[Turn]) -> list[str]:
+def texts(made: Sequence[ChatMessage]) -> list[str]:
     return [turn.text for turn in made]
 
 
 def test_a_chat_is_told_in_order_and_without_names_unless_there_are_some() -> None:
     history = [asked("Hello"), answered("Hi"), asked("And?", author="U2")]
-    assert turns(history, {}) == [Turn(Role.USER, "Hello"), Turn(Role.ASSISTANT, "Hi"), Turn(Role.USER, "And?")]
+    assert turns(history, {}) == [
+        ChatMessage(Role.USER, "Hello"),
+        ChatMessage(Role.ASSISTANT, "Hi"),
+        ChatMessage(Role.USER, "And?"),
+    ]
     named = turns(history, {"U1": "Ann", "U2": "Bob"})
     assert texts(named) == ["Ann: Hello", "Hi", "Bob: And?"]
     assert texts(turns(history, {"U2": "Bob"})) == ["Hello", "Hi", "Bob: And?"]
@@ -51,13 +55,13 @@ def test_what_was_said_before_the_chat_goes_with_the_first_question_alone() -> N
 
 def test_images_go_to_models_that_see_and_their_names_to_the_others() -> None:
     message = asked("Look", images=(CAT, DOG), omitted=("bird.png",))
-    assert turns([message], {}) == [Turn(Role.USER, "Look\n\n" + EARLIER.format("bird.png"), (CAT, DOG))]
+    assert turns([message], {}) == [ChatMessage(Role.USER, "Look\n\n" + EARLIER.format("bird.png"), (CAT, DOG))]
     told = "\n\n".join(["Look", *(UNSEEN.format(name) for name in ("bird.png", "cat.png", "dog.png"))])
-    assert turns([message], {}, sees=False) == [Turn(Role.USER, told)]
+    assert turns([message], {}, sees=False) == [ChatMessage(Role.USER, told)]
 
 
 def test_a_question_of_nothing_but_an_image_has_no_empty_lines() -> None:
-    assert turns([asked("", images=(CAT,))], {}) == [Turn(Role.USER, "", (CAT,))]
+    assert turns([asked("", images=(CAT,))], {}) == [ChatMessage(Role.USER, "", (CAT,))]
     assert texts(turns([asked("", images=(CAT,))], {}, sees=False)) == [UNSEEN.format("cat.png")]
 
 
@@ -78,7 +82,7 @@ class People:
 
     named: Mapping[str, str] = field(default_factory=dict)
 
-    async def __call__(self, person: Person) -> str | None:
+    async def __call__(self, person: User) -> str | None:
         return self.named.get(person.user)
 
     async def spell(self, team: str, text: str) -> str:
@@ -107,14 +111,14 @@ async def teller(migrated_sqlite: Path, tmp_path: Path) -> AsyncIterator[Teller]
     path = tmp_path / "bobbin.db"
     path.write_bytes(migrated_sqlite.read_bytes())
     database = Database.open(f"sqlite:///{path}")
-    yield Teller(Chats(database), Replies(database))
+    yield Teller(Chats(database), Answers(database))
     await database.close()
 
 
 async def brief(teller: Teller, chat: Chat, people: People | None = None, files: Files | None = None) -> Request:
     answer = await teller.replies.next_waiting(chat.id)
     assert answer is not None
-    made = Briefings(teller.chats, "Be kind.", people or People(), files or Files())
+    made = PromptBuilder(teller.chats, "Be kind.", people or People(), files or Files())
     return await made(await teller.chats.get(chat.id), answer)
 
 

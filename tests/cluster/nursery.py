@@ -16,7 +16,7 @@ import bot.commands  # noqa: F401  what `bobbin run` imports when it is called
 from bot.answers import engine, lease, recovery
 from bot.cli import main
 from handlers.answers import writer
-from handlers.rate_limits import scheduler
+from handlers.rate_limits import token_bucket
 from handlers.threads import model_menu
 from handlers.threads import recovery as menu_recovery
 
@@ -36,8 +36,8 @@ def child(environment: dict[str, str], log: str) -> None:
 
 
 def hurry(haste: float) -> None:
-    for method, rate in scheduler.RATES.items():
-        scheduler.RATES[method] = scheduler.Rate(rate.per_second * haste, rate.burst * haste)
+    for method, rate in token_bucket.RATES.items():
+        token_bucket.RATES[method] = token_bucket.Rate(rate.per_second * haste, rate.burst * haste)
     vars(writer)["LATE"] /= haste
     vars(model_menu)["LATE"] /= 2.0  # on a loaded machine posts wait long, however much Slack allows
     menu_recovery.EVERY /= haste

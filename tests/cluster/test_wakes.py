@@ -11,13 +11,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pytest
 
 from bot.answers.engine import Engine
-from bot.answers.events import Live
+from bot.answers.events import EventPublisher
 from bot.answers.recovery import Recovery
-from bot.answers.sink import Control, NowhereSink, ReplySink
-from bot.domain import Answer, Chat, Done, Ending, Event, ModelRef, Part, Status, Token
+from bot.answers.sink import AnswerSink, Control, NowhereSink
+from bot.domain import Answer, AnswerResult, Chat, Done, MessageRef, ModelRef, Status, StreamEvent, TextDelta
 from bot.observability import Metrics
 from bot.providers.base import Request
-from storage.answers import Replies
+from storage.answers import Answers
 from storage.chats import Chats, NewMessage
 from storage.coordination import Coordination
 from storage.coordination.memory import MemoryCoordination
@@ -41,13 +41,13 @@ class Quick:
     def __init__(self, pause: Callable[[], float]) -> None:
         self._pause = pause
 
-    async def stream(self, request: Request) -> AsyncIterator[Event]:
+    async def stream(self, request: Request) -> AsyncIterator[StreamEvent]:
         await asyncio.sleep(self._pause())
-        yield Token("word")
+        yield TextDelta("word")
         yield Done("stop")
 
 
-async def nowhere(chat: Chat, answer: Answer, control: Control) -> ReplySink:
+async def nowhere(chat: Chat, answer: Answer, control: Control) -> AnswerSink:
     return NowhereSink()
 
 
@@ -55,7 +55,7 @@ async def brief(chat: Chat, answer: Answer) -> Request:
     return Request(chat.model, "", ())
 
 
-async def nothing(chat: Chat, answer: Answer, ending: Ending) -> None:
+async def nothing(chat: Chat, answer: Answer, ending: AnswerResult) -> None:
     return
 
 
@@ -63,8 +63,8 @@ class Replica:
     """What one process has of its own."""
 
     def __init__(self, database: Database, coordination: Coordination, pause: Callable[[], float], name: str) -> None:
-        self.chats, self.replies, self.metrics = Chats(database), Replies(database), Metrics()
-        self.live = Live(coordination)
+        self.chats, self.replies, self.metrics = Chats(database), Answers(database), Metrics()
+        self.live = EventPublisher(coordination)
         self.engine = Engine(
             chats=self.chats,
             replies=self.replies,
@@ -179,15 +179,15 @@ class Board(NowhereSink):
     def __init__(self, control: Control) -> None:
         self._control = control
 
-    async def close(self, ending: Ending) -> None:
-        await self._control.record((Part("1.5", native=False),))
+    async def close(self, ending: AnswerResult) -> None:
+        await self._control.record((MessageRef("1.5", native=False),))
 
 
 @pytest.mark.parametrize("dialect", ["sqlite"])
 async def test_no_answer_ends_before_it_is_known_where_it_stands(migrated_url: str) -> None:
     """Else the next answer, taken over, would find the messages of this one and take them for its own."""
 
-    async def on_the_board(chat: Chat, answer: Answer, control: Control) -> ReplySink:
+    async def on_the_board(chat: Chat, answer: Answer, control: Control) -> AnswerSink:
         return Board(control)
 
     refuse = "CREATE TRIGGER away BEFORE UPDATE OF parts ON answers BEGIN SELECT RAISE(ABORT, 'away'); END"
@@ -199,7 +199,7 @@ async def test_no_answer_ends_before_it_is_known_where_it_stands(migrated_url: s
         await asyncio.sleep(1.0)
         assert (await other.replies.get(answer.id)).status is Status.RUNNING
         await _execute(migrated_url, "DROP TRIGGER away")
-        assert (await ended(one, answer)).parts == (Part("1.5", native=False),)
+        assert (await ended(one, answer)).parts == (MessageRef("1.5", native=False),)
 
 
 async def _execute(url: str, statement: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 from bot.config import StreamMode
 from bot.sandbox.limits import Limits
 from bot.sandbox.models.scripts import ModelScript
-from handlers.rate_limits import scheduler
+from handlers.rate_limits import token_bucket
 from tests.handlers.conftest import Worlds
 from tests.handlers.essays import essay, marks
 from tests.handlers.line import Line
@@ -23,8 +23,8 @@ TEXT = " ".join(f"Word{n} and q{n}." for n in range(45))
 @pytest.fixture
 def generous(monkeypatch: pytest.MonkeyPatch) -> None:
     """The bot believes that Slack allows a lot, so that many answers are written natively at the same time."""
-    for method in tuple(scheduler.RATES):
-        monkeypatch.setitem(scheduler.RATES, method, scheduler.Rate(100.0, 100.0))
+    for method in tuple(token_bucket.RATES):
+        monkeypatch.setitem(token_bucket.RATES, method, token_bucket.Rate(100.0, 100.0))
 
 
 TROUBLES: dict[str, dict[str, Any]] = {

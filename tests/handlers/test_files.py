@@ -19,9 +19,9 @@ from bot.domain import SharedFile
 from bot.errors import FileProblem
 from bot.observability import Metrics
 from handlers.client import files
-from handlers.client.files import Files
-from handlers.client.web_api import Slack
-from handlers.rate_limits.dispatcher import Desk
+from handlers.client.files import SlackFiles
+from handlers.client.web_api import SlackClient
+from handlers.rate_limits.dispatcher import CallDispatcher
 from handlers.transport.socket_mode import new_client, new_session
 
 TOKEN = "xoxb-secret"
@@ -81,18 +81,18 @@ async def stranger() -> AsyncIterator[Server]:
 
 
 @pytest.fixture
-async def source(slack: Server, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Files]:
+async def source(slack: Server, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[SlackFiles]:
     monkeypatch.setattr(files, "PAUSES", (0.01, 0.02))
     monkeypatch.setattr(files, "TIMEOUT", aiohttp.ClientTimeout(total=1.0, connect=0.5, sock_read=0.3))
     async with new_session() as session:
         client = new_client(TOKEN, f"{slack.url}/api/", session)
-        yield Files(directory(client, session), f"{slack.url}/api/")
+        yield SlackFiles(directory(client, session), f"{slack.url}/api/")
 
 
-def directory(client: AsyncWebClient, session: aiohttp.ClientSession) -> Callable[[str], Awaitable[Slack]]:
-    only = Slack(client, team="T1", bot_user="UBOT", desk=Desk(), metrics=Metrics(), session=session)
+def directory(client: AsyncWebClient, session: aiohttp.ClientSession) -> Callable[[str], Awaitable[SlackClient]]:
+    only = SlackClient(client, team="T1", bot_user="UBOT", desk=CallDispatcher(), metrics=Metrics(), session=session)
 
-    async def find(team: str) -> Slack:
+    async def find(team: str) -> SlackClient:
         return {"T1": only}[team]
 
     return find
@@ -102,20 +102,20 @@ def file(url: str | None, name: str = "a.bin", mime: str = "", size: int | None 
     return SharedFile("F1", name, mime, size, url)
 
 
-async def problem_of(source: Files, wanted: SharedFile, most: int = 1000) -> str:
+async def problem_of(source: SlackFiles, wanted: SharedFile, most: int = 1000) -> str:
     with pytest.raises(FileProblem) as caught:
         await source.fetch("T1", wanted, most)
     return caught.value.code
 
 
-async def test_the_bytes_come_with_the_token_shown(source: Files, slack: Server) -> None:
+async def test_the_bytes_come_with_the_token_shown(source: SlackFiles, slack: Server) -> None:
     fetched = await source.fetch("T1", file(slack.serves("/f", b"bytes")), 1000)
 
     assert (fetched.data, fetched.cut) == (b"bytes", False)
     assert slack.asked == [("/f", f"Bearer {TOKEN}")]
 
 
-async def test_no_more_than_wanted_is_read(source: Files, slack: Server) -> None:
+async def test_no_more_than_wanted_is_read(source: SlackFiles, slack: Server) -> None:
     """Of a body without an end, and of one that unfolds."""
     written = 0
 
@@ -138,7 +138,7 @@ async def test_no_more_than_wanted_is_read(source: Files, slack: Server) -> None
     assert written < 50_000_000
 
 
-async def test_a_server_that_falls_silent_is_given_up(source: Files, slack: Server) -> None:
+async def test_a_server_that_falls_silent_is_given_up(source: SlackFiles, slack: Server) -> None:
     async def silent(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
@@ -151,7 +151,7 @@ async def test_a_server_that_falls_silent_is_given_up(source: Files, slack: Serv
     assert len(slack.asked) == 3
 
 
-async def test_trouble_that_passes_is_waited_out(source: Files, slack: Server) -> None:
+async def test_trouble_that_passes_is_waited_out(source: SlackFiles, slack: Server) -> None:
     answers = iter([503, 429, 200])
 
     async def better(_: web.Request) -> web.Response:
@@ -162,12 +162,12 @@ async def test_trouble_that_passes_is_waited_out(source: Files, slack: Server) -
 
 
 @pytest.mark.parametrize(("status", "code"), [(401, "no_access"), (403, "no_access"), (404, "gone"), (410, "gone")])
-async def test_a_refusal_is_believed_at_once(source: Files, slack: Server, status: int, code: str) -> None:
+async def test_a_refusal_is_believed_at_once(source: SlackFiles, slack: Server, status: int, code: str) -> None:
     assert await problem_of(source, file(slack.serves("/f", status=status))) == code
     assert len(slack.asked) == 1
 
 
-async def test_a_team_that_is_not_ours_has_no_files(source: Files, slack: Server) -> None:
+async def test_a_team_that_is_not_ours_has_no_files(source: SlackFiles, slack: Server) -> None:
     with pytest.raises(FileProblem):
         await source.fetch("T2", file(slack.serves("/f")), 1000)
     assert slack.asked == []
@@ -178,7 +178,7 @@ async def test_a_team_that_is_not_ours_has_no_files(source: Files, slack: Server
 LOGIN = b"<!DOCTYPE html><html><title>Sign in</title></html>"
 
 
-async def test_a_page_to_sign_in_is_no_file(source: Files, slack: Server) -> None:
+async def test_a_page_to_sign_in_is_no_file(source: SlackFiles, slack: Server) -> None:
     page = slack.serves("/login", LOGIN, Content_Type="text/html; charset=utf-8")
     away = slack.serves("/away", status=302, Location="/login")
     marked = slack.serves("/marked", b"anything", x_slack_meta="acl_fail")
@@ -188,7 +188,7 @@ async def test_a_page_to_sign_in_is_no_file(source: Files, slack: Server) -> Non
     assert await problem_of(source, file(page, "a.html", "text/html", size=len(LOGIN) + 1)) == "no_access"
 
 
-async def test_a_shared_page_is_a_file(source: Files, slack: Server) -> None:
+async def test_a_shared_page_is_a_file(source: SlackFiles, slack: Server) -> None:
     page = slack.serves("/page", LOGIN, Content_Type="text/html")
     fetched = await source.fetch("T1", file(page, "a.html", "text/html", size=len(LOGIN)), 1000)
     assert fetched.data == LOGIN
@@ -197,7 +197,7 @@ async def test_a_shared_page_is_a_file(source: Files, slack: Server) -> None:
 # -- addresses ---------------------------------------------------------------------------------------------------------
 
 
-async def test_nothing_is_asked_of_strangers(source: Files, slack: Server, stranger: Server) -> None:
+async def test_nothing_is_asked_of_strangers(source: SlackFiles, slack: Server, stranger: Server) -> None:
     """Neither at once nor by way of Slack; what Slack sends elsewhere in its own house is followed."""
     there = stranger.serves("/secret", b"secret")
     for url in (there, slack.serves("/to", status=302, Location=there), slack.serves("/x", status=307, Location=there)):
@@ -208,7 +208,7 @@ async def test_nothing_is_asked_of_strangers(source: Files, slack: Server, stran
     assert (await source.fetch("T1", file(slack.serves("/here", status=302, Location="/there")), 1000)).data == b"moved"
 
 
-async def test_going_in_circles_ends(source: Files, slack: Server) -> None:
+async def test_going_in_circles_ends(source: SlackFiles, slack: Server) -> None:
     assert await problem_of(source, file(slack.serves("/round", status=302, Location="/round"))) == "unreachable"
     assert len(slack.asked) == 5
 
@@ -246,10 +246,10 @@ FOREIGN = [
 
 
 def trusts(url: str) -> bool:
-    async def nowhere(team: str) -> Slack:
+    async def nowhere(team: str) -> SlackClient:
         raise KeyError(team)
 
-    return Files(nowhere, "http://127.0.0.1:9999/api/").trusts(url)
+    return SlackFiles(nowhere, "http://127.0.0.1:9999/api/").trusts(url)
 
 
 @pytest.mark.parametrize("url", OURS)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bot import strings
 from bot.sandbox.state.records import Ephemeral
-from handlers.live_views.chat_page import Look
+from handlers.live_views.chat_page import ListQuery
 from tests.handlers import many
 from tests.handlers.conftest import Worlds
 from tests.handlers.world import World
@@ -377,12 +377,12 @@ async def test_a_list_that_another_process_shows_now_is_left_to_it(world: World)
 
 @given(st.text(), st.one_of(st.none(), st.text(max_size=200)), st.booleans(), st.integers(1, 10**9))
 def test_a_look_survives_its_button(search: str, cursor: str | None, newer: bool, first: int) -> None:
-    look = Look(Look.words(search).search, cursor, newer, first)
+    look = ListQuery(ListQuery.words(search).search, cursor, newer, first)
 
-    assert Look.load(look.dump()) == look
-    assert Look.words(look.search) == Look(look.search)
+    assert ListQuery.load(look.dump()) == look
+    assert ListQuery.words(look.search) == ListQuery(look.search)
 
 
 @given(st.one_of(st.text(), st.from_regex(r'\["?\w*"?(, (null|true|"\w*"|-?\d+)){0,4}\]', fullmatch=True)))
 def test_any_other_value_is_the_first_page_of_something(value: str) -> None:
-    assert Look.load(value).first >= 1
+    assert ListQuery.load(value).first >= 1

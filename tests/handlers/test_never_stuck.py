@@ -12,7 +12,7 @@ import pytest
 
 from bot import strings
 from bot.config import StreamMode
-from bot.domain import Answer, Ending, Status, Usage
+from bot.domain import Answer, AnswerResult, Status, Usage
 from bot.sandbox.limits import Limits
 from bot.sandbox.models.scripts import ModelScript
 from handlers.answers import thinking_status
@@ -381,7 +381,7 @@ async def test_the_line_below_tells_model_time_and_tokens(world: World) -> None:
 
 def test_the_line_below_tells_the_cost_where_the_provider_does() -> None:
     answer = Answer("a", "c", 2, "q", Status.RUNNING, 1)
-    ending = Ending(Status.DONE, "Done.", usage=Usage(1200, 34, cost=0.00213), seconds=2.04)
+    ending = AnswerResult(Status.DONE, "Done.", usage=Usage(1200, 34, cost=0.00213), seconds=2.04)
     (facts, _) = blocks.answer_footer(answer, ending, "Some model", 3, True)
     assert facts["elements"][0]["text"] == "Some model · 2.0 s · 1,234 tokens · $0.0021 · 3 messages left"
 

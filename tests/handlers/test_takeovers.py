@@ -10,8 +10,8 @@ from bot.config import StreamMode
 from bot.observability import Metrics
 from bot.sandbox.limits import Limits
 from bot.sandbox.server import Sandbox
-from handlers.client.web_api import Slack, Unsure
-from handlers.rate_limits.dispatcher import Desk
+from handlers.client.web_api import OutcomeUnknown, SlackClient
+from handlers.rate_limits.dispatcher import CallDispatcher
 from handlers.transport.socket_mode import new_client, new_session
 from tests.handlers.conftest import Worlds
 from tests.handlers.world import World, elements
@@ -56,8 +56,8 @@ async def test_a_call_that_was_begun_in_time_does_not_leave_too_late() -> None:
 
     async with Sandbox(limits=Limits.off()) as sandbox, new_session() as session:
         client = new_client(sandbox.bot_token, sandbox.api_url, session)
-        slack = Slack(client, team="T1", bot_user="U1", desk=Desk(), metrics=Metrics(), session=session)
-        with pytest.raises(Unsure):
+        slack = SlackClient(client, team="T1", bot_user="U1", desk=CallDispatcher(), metrics=Metrics(), session=session)
+        with pytest.raises(OutcomeUnknown):
             await slack.guarded(until_lost).call("chat.postMessage", channel="C0GENERAL", text="Too late.")
         assert asked == [0, 1]
         await slack.call("chat.postMessage", channel="C0GENERAL", text="In time.")

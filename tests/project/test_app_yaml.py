@@ -155,7 +155,7 @@ def test_an_address_that_slack_refuses_is_refused_here(url: str) -> None:
 
 @cache
 def modules() -> tuple[ast.Module, ...]:
-    return tuple(ast.parse(file.read_text(), str(file)) for file in sorted((ROOT / "handlers").glob("*.py")))
+    return tuple(ast.parse(file.read_text(), str(file)) for file in sorted((ROOT / "handlers").rglob("*.py")))
 
 
 @cache

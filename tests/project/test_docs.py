@@ -14,10 +14,10 @@ import yaml
 from sqlalchemy import text
 
 from bot.config import Settings
-from bot.domain import Person
+from bot.domain import User
 from bot.errors import BobbinError
 from bot.observability import Metrics
-from storage.answers import Replies
+from storage.answers import Answers
 from storage.chats import Chats
 from storage.engine.database import Database
 from storage.people import People
@@ -140,9 +140,9 @@ async def test_what_the_page_says_of_retention_is_true(database: Database) -> No
     """The statements run, and nothing of a chat stays behind."""
     page = (ROOT / "docs" / "operations.md").read_text()
     statements = page.split("```sql\n")[1].split("```")[0].replace("2025-01-01", "2999-01-01").strip().splitlines()
-    teller = Teller(Chats(database), Replies(database))
+    teller = Teller(Chats(database), Answers(database))
     answer = await teller.answer((await teller.start()).chat)
-    await People(database).rate(answer.id, Person("T1", "U1"), 1)
+    await People(database).rate(answer.id, User("T1", "U1"), 1)
     async with database.begin() as connection:
         for statement in statements:
             await connection.execute(text(statement))
@@ -160,7 +160,7 @@ async def test_what_the_page_says_of_sqlites_shell_is_true(tmp_path: Path, befor
     statements = page.split("```sql\n")[1].split("```")[0].replace("2025-01-01", "2999-01-01")
     database = Database.open(f"sqlite:///{tmp_path / 'chats.sqlite3'}")
     await database.migrate()
-    teller = Teller(Chats(database), Replies(database))
+    teller = Teller(Chats(database), Answers(database))
     await teller.answer((await teller.start()).chat)
     await database.close()
     with contextlib.closing(sqlite3.connect(tmp_path / "chats.sqlite3")) as shell:

@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 
 import httpx
 
-from bot.domain import Event, ModelRef, Role, Token
+from bot.domain import ModelRef, Role, StreamEvent, TextDelta
 from bot.errors import ProviderError
-from bot.providers.base import Kind, ProviderSettings, Request, Turn
+from bot.providers.base import ChatMessage, Kind, ProviderSettings, Request
 from bot.providers.openai_compatible import OpenAICompatible
 from bot.providers.registry import new_provider
 from bot.providers.transport import new_client
@@ -33,7 +33,7 @@ class Talk:
     def ollama(self, url: str) -> OpenAICompatible:
         return new_provider(self._client, ProviderSettings("ollama", "Ollama", url, kind="ollama"))
 
-    async def events(self, manners: Manners, silence: float = 20.0) -> list[Event]:
+    async def events(self, manners: Manners, silence: float = 20.0) -> list[StreamEvent]:
         """All that the answer brings."""
         async with RudeServer(manners).running() as server:
             return await read(self.provider(server.url, silence=silence))
@@ -44,7 +44,7 @@ class Talk:
         async with RudeServer(manners).running() as server:
             try:
                 async for event in self.provider(server.url, silence=silence).stream(request()):
-                    text += event.text if isinstance(event, Token) else ""
+                    text += event.text if isinstance(event, TextDelta) else ""
             except ProviderError as error:
                 return error, text
         raise AssertionError(f"no failure, but {text!r}")
@@ -56,13 +56,13 @@ async def talking() -> AsyncIterator[Talk]:
         yield Talk(client)
 
 
-async def read(provider: OpenAICompatible, asked: Request | None = None) -> list[Event]:
+async def read(provider: OpenAICompatible, asked: Request | None = None) -> list[StreamEvent]:
     return [event async for event in provider.stream(asked or request())]
 
 
 def request(text: str = "Hello", max_tokens: int | None = None) -> Request:
-    return Request(ModelRef("any", "m"), "Be brief.", [Turn(Role.USER, text)], max_tokens)
+    return Request(ModelRef("any", "m"), "Be brief.", [ChatMessage(Role.USER, text)], max_tokens)
 
 
-def text_of(events: Sequence[Event]) -> str:
-    return "".join(event.text for event in events if isinstance(event, Token))
+def text_of(events: Sequence[StreamEvent]) -> str:
+    return "".join(event.text for event in events if isinstance(event, TextDelta))

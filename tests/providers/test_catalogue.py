@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 
 import pytest
 
-from bot.domain import Event, ModelInfo, ModelRef
+from bot.domain import ModelInfo, ModelRef, StreamEvent
 from bot.errors import ProviderError, ServerFault, Unreachable
 from bot.providers import catalogue as catalogue_module
 from bot.providers.base import Request
@@ -40,7 +40,7 @@ class Shop:
         finally:
             self.at_once -= 1
 
-    async def stream(self, request: Request) -> AsyncIterator[Event]:
+    async def stream(self, request: Request) -> AsyncIterator[StreamEvent]:
         raise ProviderError("never asked here")
         yield
 

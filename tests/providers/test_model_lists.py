@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from bot.domain import Done, Token
+from bot.domain import Done, TextDelta
 from bot.errors import Garbled, KeyRejected, ProviderError, ServerFault
 from bot.providers.base import Kind
 from tests.providers.rude_server import DONE, Heard, Manners, Out, RudeServer, answering, delta, saying
@@ -119,7 +119,7 @@ async def test_ollama_is_asked_in_its_own_way(talk: Talk) -> None:
                 ("gemma3:4b", "gemma3:4b", None, True),
                 ("llava:7b", "llava:7b", None, True),
             ]
-            assert await read(provider) == [Token("Hi"), Done()]
+            assert await read(provider) == [TextDelta("Hi"), Done()]
         before = len([h for h in server.heard if h.path == "/api/show"])
         await provider.models()
         again = [h.body["model"] for h in server.heard if h.path == "/api/show"][before:]

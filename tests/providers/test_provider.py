@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from bot.domain import Done, Event, Image, ModelRef, Role, Thinking, Token, Usage
+from bot.domain import Done, Image, ModelRef, ReasoningDelta, Role, StreamEvent, TextDelta, Usage
 from bot.providers import openai_compatible
-from bot.providers.base import Kind, Request, Turn
+from bot.providers.base import ChatMessage, Kind, Request
 from tests.providers.rude_server import DONE, USAGE, Heard, Manners, Out, RudeServer, answering, data, delta, saying
 from tests.providers.talk import KEY, Talk, read, request, talking, text_of
 
@@ -34,30 +34,30 @@ NULL_CONTENT = data({"choices": [{"index": 0, "delta": {"content": None}}], "usa
 TWO_CHOICES = data({"choices": [{"index": 1, "delta": {"content": "no"}}, {"index": 0, "delta": {"content": "Hi"}}]})
 PARTS = [{"type": "text", "text": "H"}, {"type": "text", "text": "i"}]
 
-ODD_BUT_WHOLE: dict[str, tuple[list[bytes], list[Event]]] = {
-    "no [DONE]": ([delta("Hi"), STOP], [Token("Hi"), Done()]),
-    "no finish_reason": ([delta("Hi"), DONE], [Token("Hi"), Done()]),
-    "cut by the limit of tokens": ([delta("Hi", "length"), DONE], [Token("Hi"), Done("length")]),
-    "usage first": ([USAGE, delta("Hi"), STOP, DONE], [Token("Hi"), Usage(7, 3, 0.002), Done()]),
-    "null delta": ([delta("Hi"), NULL_DELTA], [Token("Hi"), Done()]),
-    "null content": ([NULL_CONTENT, delta("Hi"), STOP], [Token("Hi"), Done()]),
-    "content in parts": ([delta(PARTS), DONE], [Token("Hi"), Done()]),
-    "no space after data": ([delta("Hi").replace(b": ", b":"), b"data:[DONE]\n\n"], [Token("Hi"), Done()]),
-    "CRLF": ([(delta("Hi") + DONE).replace(b"\n", b"\r\n")], [Token("Hi"), Done()]),
-    "no blank lines": ([(delta("Hi") + STOP).replace(b"\n\n", b"\n")], [Token("Hi"), Done()]),
-    "no newline at the end": ([delta("Hi"), STOP.rstrip()], [Token("Hi"), Done()]),
-    "comments and fields": ([b": hello\n\nevent: x\nid: 1\nretry: 5\n", delta("Hi"), DONE], [Token("Hi"), Done()]),
-    "a broken line, then good ones": ([b'data: {"choi\n\n', delta("Hi"), DONE], [Token("Hi"), Done()]),
-    "text after [DONE]": ([delta("Hi"), DONE + delta(" more")], [Token("Hi"), Done()]),
-    "byte order mark": ([b"\xef\xbb\xbf" + delta("Hi"), DONE], [Token("Hi"), Done()]),
-    "only the first choice": ([TWO_CHOICES, DONE], [Token("Hi"), Done()]),
-    "a refusal in words": ([delta(refusal="I may not."), STOP], [Token("I may not."), Done()]),
-    "many in one chunk": ([delta("H") + delta("i") + STOP + DONE], [Token("Hi"), Done()]),
+ODD_BUT_WHOLE: dict[str, tuple[list[bytes], list[StreamEvent]]] = {
+    "no [DONE]": ([delta("Hi"), STOP], [TextDelta("Hi"), Done()]),
+    "no finish_reason": ([delta("Hi"), DONE], [TextDelta("Hi"), Done()]),
+    "cut by the limit of tokens": ([delta("Hi", "length"), DONE], [TextDelta("Hi"), Done("length")]),
+    "usage first": ([USAGE, delta("Hi"), STOP, DONE], [TextDelta("Hi"), Usage(7, 3, 0.002), Done()]),
+    "null delta": ([delta("Hi"), NULL_DELTA], [TextDelta("Hi"), Done()]),
+    "null content": ([NULL_CONTENT, delta("Hi"), STOP], [TextDelta("Hi"), Done()]),
+    "content in parts": ([delta(PARTS), DONE], [TextDelta("Hi"), Done()]),
+    "no space after data": ([delta("Hi").replace(b": ", b":"), b"data:[DONE]\n\n"], [TextDelta("Hi"), Done()]),
+    "CRLF": ([(delta("Hi") + DONE).replace(b"\n", b"\r\n")], [TextDelta("Hi"), Done()]),
+    "no blank lines": ([(delta("Hi") + STOP).replace(b"\n\n", b"\n")], [TextDelta("Hi"), Done()]),
+    "no newline at the end": ([delta("Hi"), STOP.rstrip()], [TextDelta("Hi"), Done()]),
+    "comments and fields": ([b": hello\n\nevent: x\nid: 1\nretry: 5\n", delta("Hi"), DONE], [TextDelta("Hi"), Done()]),
+    "a broken line, then good ones": ([b'data: {"choi\n\n', delta("Hi"), DONE], [TextDelta("Hi"), Done()]),
+    "text after [DONE]": ([delta("Hi"), DONE + delta(" more")], [TextDelta("Hi"), Done()]),
+    "byte order mark": ([b"\xef\xbb\xbf" + delta("Hi"), DONE], [TextDelta("Hi"), Done()]),
+    "only the first choice": ([TWO_CHOICES, DONE], [TextDelta("Hi"), Done()]),
+    "a refusal in words": ([delta(refusal="I may not."), STOP], [TextDelta("I may not."), Done()]),
+    "many in one chunk": ([delta("H") + delta("i") + STOP + DONE], [TextDelta("Hi"), Done()]),
 }
 
 
 @pytest.mark.parametrize(("pieces", "expected"), ODD_BUT_WHOLE.values(), ids=ODD_BUT_WHOLE)
-async def test_odd_streams_are_still_answers(talk: Talk, pieces: list[bytes], expected: list[Event]) -> None:
+async def test_odd_streams_are_still_answers(talk: Talk, pieces: list[bytes], expected: list[StreamEvent]) -> None:
     assert await talk.events(saying(*pieces)) == expected
 
 
@@ -75,7 +75,7 @@ THOUGHTS: dict[str, list[bytes]] = {
 async def test_reasoning_is_a_sign_of_life_and_never_text(talk: Talk, pieces: list[bytes]) -> None:
     events = await talk.events(saying(*pieces, DONE))
     assert text_of(events) == "Hi"
-    assert isinstance(events[0], Thinking)
+    assert isinstance(events[0], ReasoningDelta)
     assert events[-1] == Done()
 
 
@@ -83,7 +83,7 @@ async def test_reasoning_is_a_sign_of_life_and_never_text(talk: Talk, pieces: li
 async def test_what_only_resembles_reasoning_is_text(talk: Talk, text: str) -> None:
     events = await talk.events(saying(*(delta(c) for c in text), DONE))
     assert text_of(events) == text
-    assert Thinking() not in events
+    assert ReasoningDelta() not in events
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7])
@@ -106,7 +106,7 @@ async def test_bytes_may_be_cut_anywhere(talk: Talk, size: int) -> None:
 
 async def test_the_type_that_a_server_claims_does_not_matter(talk: Talk) -> None:
     assert await talk.events(answering(delta("Hé") + DONE, content_type="text/plain; charset=latin-1")) == [
-        Token("Hé"),
+        TextDelta("Hé"),
         Done(),
     ]
 
@@ -114,7 +114,7 @@ async def test_the_type_that_a_server_claims_does_not_matter(talk: Talk) -> None
 async def test_a_packed_stream_is_unpacked(talk: Talk) -> None:
     packed = gzip.compress(delta("Hi") + delta(finish="stop") + DONE)
     events = await talk.events(answering(packed, content_type="text/event-stream", Content_Encoding="gzip"))
-    assert events == [Token("Hi"), Done()]
+    assert events == [TextDelta("Hi"), Done()]
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "text/event-stream"])
@@ -122,7 +122,7 @@ async def test_a_whole_answer_in_place_of_a_stream_is_taken(talk: Talk, content_
     choice = {"message": {"role": "assistant", "content": "<think>hm</think>All of it."}, "finish_reason": "stop"}
     usage = {"prompt_tokens": 1, "completion_tokens": 2}
     events = await talk.events(answering({"choices": [choice], "usage": usage}, content_type=content_type))
-    assert events == [Thinking(), Token("All of it."), Usage(1, 2), Done("stop")]
+    assert events == [ReasoningDelta(), TextDelta("All of it."), Usage(1, 2), Done("stop")]
 
 
 async def test_a_flood_of_tiny_chunks_arrives_whole_and_lets_others_work(talk: Talk) -> None:
@@ -184,8 +184,8 @@ async def test_an_answer_is_over_when_the_model_says_so_whatever_the_server_does
         await asyncio.sleep(0.05)
         out.reset()
 
-    assert await talk.events(stays_open) == [Token("Hi"), Usage(7, 3, 0.002), Done()]
-    assert await talk.events(is_cut) == [Token("Hi"), Done()]
+    assert await talk.events(stays_open) == [TextDelta("Hi"), Usage(7, 3, 0.002), Done()]
+    assert await talk.events(is_cut) == [TextDelta("Hi"), Done()]
 
 
 async def test_usage_that_never_comes_is_not_waited_for_long(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,7 +198,7 @@ async def test_usage_that_never_comes_is_not_waited_for_long(talk: Talk, monkeyp
 
     monkeypatch.setattr(openai_compatible, "AFTERMATH", 0.5)
     async with asyncio.timeout(60):
-        assert await talk.events(manners, silence=60.0) == [Token("Hi"), Done()]
+        assert await talk.events(manners, silence=60.0) == [TextDelta("Hi"), Done()]
 
 
 async def test_an_end_announced_in_every_chunk_is_none_while_text_comes(
@@ -228,7 +228,7 @@ async def endless(heard: Heard, out: Out) -> None:
 async def test_closing_the_stream_ends_the_request(talk: Talk) -> None:
     async with RudeServer(endless).running() as server:
         stream = talk.provider(server.url).stream(request())
-        assert await anext(stream) == Token("word ")
+        assert await anext(stream) == TextDelta("word ")
         await stream.aclose()  # type: ignore[attr-defined]
         async with asyncio.timeout(60):
             await server.left.wait()
@@ -272,7 +272,7 @@ async def sent(talk: Talk, asked: Request, kind: Kind = "openai") -> Heard:
 
 
 async def test_the_instruction_comes_first_and_the_turns_in_order(talk: Talk) -> None:
-    turns = [Turn(Role.USER, "one"), Turn(Role.ASSISTANT, "two"), Turn(Role.USER, "three")]
+    turns = [ChatMessage(Role.USER, "one"), ChatMessage(Role.ASSISTANT, "two"), ChatMessage(Role.USER, "three")]
     heard = await sent(talk, Request(ModelRef("any", "a/b:free"), "Be brief.", turns))
     assert (heard.method, heard.path) == ("POST", "/chat/completions")
     assert heard.headers["authorization"] == f"Bearer {KEY}"
@@ -293,12 +293,12 @@ async def test_a_name_and_password_in_the_address_go_in_their_header(talk: Talk)
     """As a server behind a gate of its own wants them."""
     async with RudeServer(ALRIGHT).running() as server:
         address = server.url.replace("http://", "http://ann:secret@")
-        assert await read(talk.provider(address)) == [Token("Hi"), Done()]
+        assert await read(talk.provider(address)) == [TextDelta("Hi"), Done()]
     assert server.heard[0].headers["authorization"] == "Basic " + base64.b64encode(b"ann:secret").decode()
 
 
 async def test_images_travel_as_data(talk: Talk) -> None:
-    turn = Turn(Role.USER, "What is it?", (Image("a.png", "image/png", b"\x89PNG..."),))
+    turn = ChatMessage(Role.USER, "What is it?", (Image("a.png", "image/png", b"\x89PNG..."),))
     heard = await sent(talk, Request(ModelRef("any", "m"), "", [turn]))
     url = "data:image/png;base64," + base64.b64encode(b"\x89PNG...").decode()
     parts = [{"type": "text", "text": "What is it?"}, {"type": "image_url", "image_url": {"url": url}}]
@@ -324,7 +324,7 @@ async def test_a_field_that_a_server_does_not_know_is_left_out_from_then_on(talk
     async with RudeServer(strict).running() as server:
         provider = talk.provider(server.url)
         for _ in range(2):
-            assert await read(provider, request(max_tokens=50)) == [Token("Hi"), Done()]
+            assert await read(provider, request(max_tokens=50)) == [TextDelta("Hi"), Done()]
         assert len(server.heard) == 4
         assert server.heard[-1].body["max_completion_tokens"] == 50
 

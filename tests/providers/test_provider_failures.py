@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from bot.domain import Done, Token
+from bot.domain import Done, TextDelta
 from bot.errors import (
     BrokenOff,
     EmptyAnswer,
@@ -212,7 +212,7 @@ async def test_any_byte_is_a_sign_of_life(talk: Talk) -> None:
         await out.chunk(delta("Hi") + DONE)
         await out.end()
 
-    assert await talk.events(manners, silence=1.2) == [Token("Hi"), Done()]
+    assert await talk.events(manners, silence=1.2) == [TextDelta("Hi"), Done()]
 
 
 async def test_what_cannot_be_reached_is_unreachable(talk: Talk) -> None:
@@ -268,7 +268,7 @@ async def test_a_kept_connection_that_was_closed_meanwhile_is_no_failure() -> No
         async with talking() as talk:
             provider = talk.provider(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
             for _ in range(2):
-                assert await read(provider) == [Token("Hi"), Done()]
+                assert await read(provider) == [TextDelta("Hi"), Done()]
         assert len(serving) == 2
         await asyncio.gather(*(task for task in serving if task))
 

@@ -12,9 +12,9 @@ import pytest
 import uvicorn
 from PIL import Image as Picture
 
-from bot.domain import Done, Event, Image, ModelRef, Role, Thinking, Token, Usage
+from bot.domain import Done, Image, ModelRef, ReasoningDelta, Role, StreamEvent, TextDelta, Usage
 from bot.errors import BrokenOff, EmptyAnswer, Garbled, ModelBusy, ModelGone, ModelTimeout, ProviderError, ServerFault
-from bot.providers.base import ProviderSettings, Request, Turn
+from bot.providers.base import ChatMessage, ProviderSettings, Request
 from bot.providers.registry import Providers, answers
 from bot.sandbox.models.scripts import Fault, ModelScript, Raw, Reason, words
 from bot.sandbox.models.server import ModelServer, create_models_app
@@ -49,14 +49,16 @@ async def providers(models: ModelServer) -> AsyncIterator[Providers]:
         yield providers
 
 
-async def ask(providers: Providers, *texts: str, model: str = "demo/quick", system: str = "Be kind.") -> list[Event]:
+async def ask(
+    providers: Providers, *texts: str, model: str = "demo/quick", system: str = "Be kind."
+) -> list[StreamEvent]:
     roles = itertools.cycle((Role.USER, Role.ASSISTANT))
-    turns = [Turn(role, text) for role, text in zip(roles, texts, strict=False)]
+    turns = [ChatMessage(role, text) for role, text in zip(roles, texts, strict=False)]
     return [event async for event in providers.stream(Request(ModelRef("demo", model), system, turns))]
 
 
-def text_of(events: list[Event]) -> str:
-    return "".join(event.text for event in events if isinstance(event, Token))
+def text_of(events: list[StreamEvent]) -> str:
+    return "".join(event.text for event in events if isinstance(event, TextDelta))
 
 
 async def test_its_list_is_offered(providers: Providers) -> None:
@@ -75,7 +77,7 @@ async def test_every_demo_model_says_at_once_that_it_is_none(providers: Provider
     assert "What is a heron?" in opening
     assert isinstance(events[-2], Usage)
     assert events[-1] == Done("stop")
-    assert (Thinking() in events) == (model == "slow")
+    assert (ReasoningDelta() in events) == (model == "slow")
 
 
 async def test_a_demo_model_shows_that_it_read_the_conversation(providers: Providers) -> None:
@@ -112,7 +114,7 @@ async def test_eye_sees_the_images_that_it_is_sent(providers: Providers) -> None
     data = io.BytesIO()
     Picture.new("RGB", (31, 17)).save(data, "PNG")
     images = (Image("a.png", "image/png", data.getvalue()), Image("b.png", "image/png", b"no picture"))
-    turn = Turn(Role.USER, "Look!", images)
+    turn = ChatMessage(Role.USER, "Look!", images)
     request = Request(ModelRef("demo", "demo/eye"), "", [turn])
     text = text_of([event async for event in providers.stream(request)])
     assert f"1. a PNG picture, 31 × 17 pixels, {len(data.getvalue())} bytes" in text
@@ -157,7 +159,7 @@ async def test_scripts_are_played_in_turn_and_do_not_feed_titles(models: ModelSe
     )
     await ask(providers, "x", system="A title, please")
     assert text_of(await ask(providers, "one")) == "Hello"
-    assert await ask(providers, "two") == [Thinking(), Token("Hi"), Done("stop")]
+    assert await ask(providers, "two") == [ReasoningDelta(), TextDelta("Hi"), Done("stop")]
     assert "scripted demo model" in text_of(await ask(providers, "three"))
     assert [asked.text for asked in models.asked("demo/quick")][:2] == ["Hello", "Hi"]
     assert len(models.journal) == 4
@@ -224,9 +226,9 @@ async def test_connections_of_a_crowd_serve_the_next_one(models: ModelServer, pr
 
 async def test_a_client_that_leaves_is_noticed(models: ModelServer, providers: Providers) -> None:
     models.queue("demo/quick", ModelScript(["word "] * 1_000, times=[n * 0.01 for n in range(1_000)]))
-    request = Request(ModelRef("demo", "demo/quick"), "", [Turn(Role.USER, "x")])
+    request = Request(ModelRef("demo", "demo/quick"), "", [ChatMessage(Role.USER, "x")])
     stream = providers.stream(request)
-    assert await anext(stream) == Token("word ")
+    assert await anext(stream) == TextDelta("word ")
     await stream.aclose()  # type: ignore[attr-defined]
     async with asyncio.timeout(60):
         while models.journal[-1].ended_at is None:

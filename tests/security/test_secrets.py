@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from bot.errors import StorageError
 from bot.sandbox.models.scripts import Fault, ModelScript
-from storage.encryption import Seal
+from storage.encryption import TokenCipher
 from storage.engine.database import Database
 from storage.installations import Installations, Installed
 from tests.api.conftest import Api, address, client, token_for
@@ -117,7 +117,7 @@ async def test_the_password_of_a_database_is_in_no_error(tmp_path: Path, command
 async def test_tokens_of_workspaces_are_sealed_and_open_with_the_right_key_alone(migrated_url: str) -> None:
     database = Database.open(migrated_url)
     try:
-        kept = Installations(database, Seal("a long random key"))
+        kept = Installations(database, TokenCipher("a long random key"))
         await kept.save(Installed("", "T1", "U1", "xoxb-of-another-company"))
         found = await kept.find("T1")
         assert found is not None
@@ -128,7 +128,7 @@ async def test_tokens_of_workspaces_are_sealed_and_open_with_the_right_key_alone
         assert len(rows) == 1
         assert "xoxb" not in str(rows)
         with pytest.raises(StorageError, match="BOBBIN_SECRET_KEY") as refused:
-            await Installations(database, Seal("another key")).find("T1")
+            await Installations(database, TokenCipher("another key")).find("T1")
         assert rows[0].bot_token not in str(refused.value)
     finally:
         await database.close()
@@ -158,7 +158,7 @@ async def test_nobody_is_made_to_install_by_a_link(tmp_path: Path, log: io.Strin
             state = cookie.partition("=")[2].partition(";")[0]
             assert state
             assert "the client's own secret" not in page.text
-        seal = Seal("a long random key")
+        seal = TokenCipher("a long random key")
         old = seal._keys.encrypt_at_time(seal.open(state).encode(), 1_600_000_000).decode()
         strangers: list[tuple[str, dict[str, str]]] = [
             (state, {}),

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from bot.domain import Place
-from storage.answers import Replies
-from storage.chat_requests import Questions
+from bot.domain import Thread
+from storage.answers import Answers
+from storage.chat_requests import ChatRequests
 from storage.chats import Chats
 from storage.engine.database import Database
 from storage.people import People
@@ -21,13 +21,13 @@ def chats(database: Database) -> Chats:
 
 
 @pytest.fixture
-def replies(database: Database) -> Replies:
-    return Replies(database)
+def replies(database: Database) -> Answers:
+    return Answers(database)
 
 
 @pytest.fixture
-def questions(database: Database) -> Questions:
-    return Questions(database)
+def questions(database: Database) -> ChatRequests:
+    return ChatRequests(database)
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def people(database: Database) -> People:
 
 
 @pytest.fixture
-def teller(chats: Chats, replies: Replies) -> Teller:
+def teller(chats: Chats, replies: Answers) -> Teller:
     return Teller(chats, replies)
 
 
@@ -50,5 +50,5 @@ async def rivals(database: Database, migrated_url: str) -> AsyncIterator[list[Da
 
 
 @pytest.fixture
-def place() -> Place:
-    return Place("T1", "C1", "100.1")
+def place() -> Thread:
+    return Thread("T1", "C1", "100.1")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bot.domain import Answer, Chat, Ending, ModelRef, Place, Status
-from storage.answers import Replies
+from bot.domain import Answer, AnswerResult, Chat, ModelRef, Status, Thread
+from storage.answers import Answers
 from storage.chats import Chats, NewMessage, Said
 
 MODEL = ModelRef("openrouter", "meta/llama-3:free")
@@ -14,14 +14,14 @@ MODEL = ModelRef("openrouter", "meta/llama-3:free")
 @dataclass
 class Teller:
     chats: Chats
-    replies: Replies
+    replies: Answers
 
     async def start(self, thread: str = "100.1", text: str = "hello", author: str = "U1") -> Said:
         return await self.chats.start(
             team="T1",
             owner=author,
             model=MODEL,
-            place=Place("T1", "C1", thread),
+            place=Thread("T1", "C1", thread),
             message=NewMessage(text, author, source=thread, ts=thread),
         )
 
@@ -34,7 +34,7 @@ class Teller:
         """Answer the chat's next waiting message."""
         answer = await self.replies.claim(chat.id, "writer", 30)
         assert answer is not None
-        ending = Ending(status, text, error=error if status is Status.FAILED else None)
+        ending = AnswerResult(status, text, error=error if status is Status.FAILED else None)
         assert await self.replies.written(answer.id, "writer", ending)
         assert await self.replies.finish(answer.id, "writer")
         return await self.replies.get(answer.id)

@@ -6,17 +6,17 @@ import asyncio
 
 import pytest
 
-from bot.domain import Ending, ModelRef, Part, Status, Usage
+from bot.domain import AnswerResult, MessageRef, ModelRef, Status, Usage
 from bot.errors import ChatNotFound
-from storage.answers import Replies
+from storage.answers import Answers
 from storage.chats import Chats
 from storage.engine.database import Database
 from tests.storage.saying import Teller
 
-DONE = Ending(Status.DONE, "well")
+DONE = AnswerResult(Status.DONE, "well")
 
 
-async def test_a_claim_takes_the_oldest_waiting_answer_for_one_owner(replies: Replies, teller: Teller) -> None:
+async def test_a_claim_takes_the_oldest_waiting_answer_for_one_owner(replies: Answers, teller: Teller) -> None:
     said = await teller.start()
     second = await teller.say(said.chat, "second")
     answer = await replies.claim(said.chat.id, "me", 30)
@@ -29,7 +29,7 @@ async def test_a_claim_takes_the_oldest_waiting_answer_for_one_owner(replies: Re
     assert await replies.of_question(second.message.id) == second.answer
 
 
-async def test_nobody_gets_a_second_answer_while_one_runs(replies: Replies, teller: Teller) -> None:
+async def test_nobody_gets_a_second_answer_while_one_runs(replies: Answers, teller: Teller) -> None:
     chat = (await teller.start()).chat
     await teller.say(chat, "second")
     assert await replies.claim(chat.id, "me", 30)
@@ -37,13 +37,13 @@ async def test_nobody_gets_a_second_answer_while_one_runs(replies: Replies, tell
     assert await replies.claim(chat.id, "other", 30) is None
 
 
-async def test_chats_do_not_wait_for_each_other(replies: Replies, teller: Teller) -> None:
+async def test_chats_do_not_wait_for_each_other(replies: Answers, teller: Teller) -> None:
     one, two = (await teller.start("1.0")).chat, (await teller.start("2.0")).chat
     assert await replies.claim(one.id, "me", 30)
     assert await replies.claim(two.id, "me", 30)
 
 
-async def test_where_nothing_waits_nothing_is_claimed(replies: Replies, teller: Teller) -> None:
+async def test_where_nothing_waits_nothing_is_claimed(replies: Answers, teller: Teller) -> None:
     chat = (await teller.start()).chat
     await teller.answer(chat)
     assert await replies.claim(chat.id, "me", 30) is None
@@ -52,12 +52,12 @@ async def test_where_nothing_waits_nothing_is_claimed(replies: Replies, teller: 
     assert await replies.running(chat.id) is None
 
 
-async def test_a_lapsed_answer_is_taken_over_with_what_is_known_of_it(replies: Replies, teller: Teller) -> None:
+async def test_a_lapsed_answer_is_taken_over_with_what_is_known_of_it(replies: Answers, teller: Teller) -> None:
     chat = (await teller.start()).chat
     await teller.say(chat, "second")
     mine = await replies.claim(chat.id, "me", 30)
     assert mine is not None
-    parts = (Part("5.1", native=False), Part("5.2", native=True))
+    parts = (MessageRef("5.1", native=False), MessageRef("5.2", native=True))
     assert await replies.record(mine.id, "me", parts)
     await replies.renew("me", 0)
     assert await replies.unattended(10) == [chat.id]
@@ -68,7 +68,7 @@ async def test_a_lapsed_answer_is_taken_over_with_what_is_known_of_it(replies: R
     assert await replies.unattended(10) == []
 
 
-async def test_what_was_given_back_is_not_inherited(replies: Replies, teller: Teller) -> None:
+async def test_what_was_given_back_is_not_inherited(replies: Answers, teller: Teller) -> None:
     """Nothing of the one before can come after it."""
     chat = (await teller.start()).chat
     assert await replies.claim(chat.id, "me", 30)
@@ -78,12 +78,12 @@ async def test_what_was_given_back_is_not_inherited(replies: Replies, teller: Te
     assert (taken.attempt, taken.inherited) == (2, False)
 
 
-async def test_who_lost_the_lease_can_do_nothing_more(replies: Replies, teller: Teller) -> None:
+async def test_who_lost_the_lease_can_do_nothing_more(replies: Answers, teller: Teller) -> None:
     chat = (await teller.start()).chat
     mine = await replies.claim(chat.id, "me", 0)
     assert mine is not None
     assert await replies.claim(chat.id, "other", 30)
-    assert not await replies.record(mine.id, "me", (Part("1", native=True),))
+    assert not await replies.record(mine.id, "me", (MessageRef("1", native=True),))
     assert not await replies.written(mine.id, "me", DONE)
     assert not await replies.finish(mine.id, "me")
     assert await replies.renew("me", 30) == {}
@@ -92,7 +92,7 @@ async def test_who_lost_the_lease_can_do_nothing_more(replies: Replies, teller: 
     assert (now.owner, now.parts, now.complete, now.text, now.status) == ("other", (), False, "", Status.RUNNING)
 
 
-async def test_renewing_reaches_all_of_an_owners_answers_and_no_others(replies: Replies, teller: Teller) -> None:
+async def test_renewing_reaches_all_of_an_owners_answers_and_no_others(replies: Answers, teller: Teller) -> None:
     chats = [(await teller.start(f"{number}.0")).chat for number in range(3)]
     mine = [await replies.claim(chat.id, "me", 0) for chat in chats[:2]]
     await replies.claim(chats[2].id, "other", 0)
@@ -100,13 +100,13 @@ async def test_renewing_reaches_all_of_an_owners_answers_and_no_others(replies: 
     assert await replies.unattended(10) == [chats[2].id]
 
 
-async def test_a_written_answer_is_complete_and_then_ends(replies: Replies, chats: Chats, teller: Teller) -> None:
+async def test_a_written_answer_is_complete_and_then_ends(replies: Answers, chats: Chats, teller: Teller) -> None:
     chat = (await teller.start()).chat
     answer = await replies.claim(chat.id, "me", 30)
     assert answer is not None
     assert await replies.ending(answer.id) is None
     assert not await replies.finish(answer.id, "me"), "nothing is written yet"
-    ending = Ending(Status.DONE, "**well**", usage=Usage(10, 20, 0.001), seconds=1.5, cut=True)
+    ending = AnswerResult(Status.DONE, "**well**", usage=Usage(10, 20, 0.001), seconds=1.5, cut=True)
     assert await replies.written(answer.id, "me", ending)
     written = await replies.get(answer.id)
     assert (written.complete, written.ending, written.text) == (True, Status.DONE, "**well**")
@@ -121,11 +121,11 @@ async def test_a_written_answer_is_complete_and_then_ends(replies: Replies, chat
     assert (await chats.get(chat.id)).updated_at > chat.updated_at
 
 
-async def test_a_complete_answer_is_taken_over_complete(replies: Replies, teller: Teller) -> None:
+async def test_a_complete_answer_is_taken_over_complete(replies: Answers, teller: Teller) -> None:
     chat = (await teller.start()).chat
     answer = await replies.claim(chat.id, "me", 30)
     assert answer is not None
-    ending = Ending(Status.FAILED, "half", error="timeout", detail="no byte", usage=Usage(1, 2), seconds=60.0)
+    ending = AnswerResult(Status.FAILED, "half", error="timeout", detail="no byte", usage=Usage(1, 2), seconds=60.0)
     assert await replies.written(answer.id, "me", ending)
     assert await replies.release("me") == [chat.id]
     taken = await replies.claim(chat.id, "other", 30)
@@ -136,20 +136,20 @@ async def test_a_complete_answer_is_taken_over_complete(replies: Replies, teller
     assert (await replies.get(taken.id)).status is Status.FAILED
 
 
-async def test_what_is_released_is_anybodys_at_once_and_no_longer_ones_own(replies: Replies, teller: Teller) -> None:
+async def test_what_is_released_is_anybodys_at_once_and_no_longer_ones_own(replies: Answers, teller: Teller) -> None:
     one, two = (await teller.start("1.0")).chat, (await teller.start("2.0")).chat
     first = await replies.claim(one.id, "me", 30)
     await replies.claim(two.id, "other", 30)
     assert first is not None
     assert await replies.release("me") == [one.id]
-    assert not await replies.record(first.id, "me", (Part("1", native=True),))
+    assert not await replies.record(first.id, "me", (MessageRef("1", native=True),))
     assert await replies.unattended(10) == [one.id]
     taken = await replies.claim(one.id, "other", 30)
     assert taken is not None
     assert taken.attempt == 2
 
 
-async def test_unattended_work_is_found_oldest_first(replies: Replies, teller: Teller) -> None:
+async def test_unattended_work_is_found_oldest_first(replies: Answers, teller: Teller) -> None:
     chats = [(await teller.start(f"{number}.0")).chat for number in range(4)]
     await teller.say(chats[0], "more")
     await replies.claim(chats[1].id, "me", 30)
@@ -160,7 +160,7 @@ async def test_unattended_work_is_found_oldest_first(replies: Replies, teller: T
     assert await replies.unattended(1) == [chats[0].id]
 
 
-async def test_a_stop_is_seen_by_the_owner_when_it_renews(replies: Replies, teller: Teller) -> None:
+async def test_a_stop_is_seen_by_the_owner_when_it_renews(replies: Answers, teller: Teller) -> None:
     chat = (await teller.start()).chat
     assert await replies.request_stop(chat.id) is None, "nothing is being written"
     answer = await replies.claim(chat.id, "me", 30)
@@ -170,21 +170,21 @@ async def test_a_stop_is_seen_by_the_owner_when_it_renews(replies: Replies, tell
     assert stopped is not None
     assert stopped.id == answer.id
     assert await replies.renew("me", 30) == {answer.id: True}
-    assert await replies.written(answer.id, "me", Ending(Status.STOPPED, "so f"))
+    assert await replies.written(answer.id, "me", AnswerResult(Status.STOPPED, "so f"))
     assert await replies.finish(answer.id, "me")
     following = await replies.claim(chat.id, "me", 30)
     assert following is not None
     assert await replies.renew("me", 30) == {following.id: False}
 
 
-async def test_a_failed_answer_waits_again_as_it_was(replies: Replies, chats: Chats, teller: Teller) -> None:
+async def test_a_failed_answer_waits_again_as_it_was(replies: Answers, chats: Chats, teller: Teller) -> None:
     chat = (await teller.start()).chat
     claimed = await replies.claim(chat.id, "me", 30)
     assert claimed is not None
-    parts = (Part("5.1", native=False),)
+    parts = (MessageRef("5.1", native=False),)
     await replies.record(claimed.id, "me", parts)
     await replies.request_stop(chat.id)
-    failure = Ending(Status.FAILED, "half", error="broken_off", detail="why", usage=Usage(1, 1), seconds=1.0)
+    failure = AnswerResult(Status.FAILED, "half", error="broken_off", detail="why", usage=Usage(1, 1), seconds=1.0)
     await replies.written(claimed.id, "me", failure)
     await replies.finish(claimed.id, "me")
     await chats.set_model(chat.id, ModelRef("ollama", "other"))
@@ -201,7 +201,7 @@ async def test_a_failed_answer_waits_again_as_it_was(replies: Replies, chats: Ch
 
 
 @pytest.mark.parametrize("status", [Status.DONE, Status.STOPPED])
-async def test_only_failed_answers_are_retried(replies: Replies, teller: Teller, status: Status) -> None:
+async def test_only_failed_answers_are_retried(replies: Answers, teller: Teller, status: Status) -> None:
     chat = (await teller.start()).chat
     answer = await teller.answer(chat, "well", status)
     assert await replies.retry(answer.id) is None
@@ -210,7 +210,7 @@ async def test_only_failed_answers_are_retried(replies: Replies, teller: Teller,
     assert await replies.retry("0" * 32) is None
 
 
-async def test_an_answer_that_had_to_wait_keeps_its_mark_until_it_ends(replies: Replies, teller: Teller) -> None:
+async def test_an_answer_that_had_to_wait_keeps_its_mark_until_it_ends(replies: Answers, teller: Teller) -> None:
     chat = (await teller.start()).chat
     await teller.say(chat, "second")
     assert not (await teller.answer(chat)).queued
@@ -222,7 +222,7 @@ async def test_an_answer_that_had_to_wait_keeps_its_mark_until_it_ends(replies: 
     assert not (await replies.get(taken.id)).queued
 
 
-async def test_unknown_answers(replies: Replies) -> None:
+async def test_unknown_answers(replies: Answers) -> None:
     with pytest.raises(ChatNotFound):
         await replies.get("0" * 32)
     assert await replies.of_question("0" * 32) is None
@@ -235,5 +235,5 @@ async def test_unknown_answers(replies: Replies) -> None:
 async def test_a_crowd_that_has_taken_every_connection_delays_no_renewal(migrated_url: str) -> None:
     database = Database.open(migrated_url, pool_size=2)
     async with database.begin(), database.begin(), asyncio.timeout(10):
-        assert await Replies(database).renew("me", 30) == {}
+        assert await Answers(database).renew("me", 30) == {}
     await database.close()

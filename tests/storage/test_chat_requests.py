@@ -1,4 +1,4 @@
-"""Questions that wait for a model, for their text, or for both."""
+"""ChatRequests that wait for a model, for their text, or for both."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from bot.domain import ModelRef, Place, SharedFile
+from bot.domain import ModelRef, SharedFile, Thread
 from bot.errors import ChatNotFound
-from storage.chat_requests import Questions
+from storage.chat_requests import ChatRequests
 from storage.chats import Chats, NewMessage
 from tests.storage.saying import MODEL
 
@@ -16,7 +16,7 @@ PNG = SharedFile("F1", "a.png", "image/png", 3, "https://files.slack.com/a.png")
 GIF = SharedFile("F2", "b.gif", "image/gif", thumb="https://files.slack.com/b", mode="snippet", problem="kind")
 
 
-async def test_a_question_is_kept_as_it_was_asked(questions: Questions, place: Place) -> None:
+async def test_a_question_is_kept_as_it_was_asked(questions: ChatRequests, place: Thread) -> None:
     question, created = await questions.ask(
         place=place, ts="100.1", user="U1", user_team="T9", user_name="Ann", text="why?", files=(PNG, GIF), context="…"
     )
@@ -28,7 +28,7 @@ async def test_a_question_is_kept_as_it_was_asked(questions: Questions, place: P
     assert (question.model, question.menu_ts, question.message_id) == (None, None, None)
 
 
-async def test_the_same_mention_again_is_the_same_question(questions: Questions, place: Place) -> None:
+async def test_the_same_mention_again_is_the_same_question(questions: ChatRequests, place: Thread) -> None:
     first, _ = await questions.ask(place=place, ts="100.1", user="U1", text="why?", files=(PNG,))
     again, created = await questions.ask(place=place, ts="100.1", user="U1", text="why?", files=(PNG,))
     assert (again, created) == (first, False)
@@ -37,7 +37,7 @@ async def test_the_same_mention_again_is_the_same_question(questions: Questions,
     assert other.id != first.id
 
 
-async def test_the_one_without_text_is_found_first_then_the_newest(questions: Questions, place: Place) -> None:
+async def test_the_one_without_text_is_found_first_then_the_newest(questions: ChatRequests, place: Thread) -> None:
     empty, _ = await questions.ask(place=place, ts="100.1", user="U1")
     older, _ = await questions.ask(place=place, ts="100.2", user="U1", text="older")
     newer, _ = await questions.ask(place=place, ts="100.3", user="U1", text="newer")
@@ -51,7 +51,7 @@ async def test_the_one_without_text_is_found_first_then_the_newest(questions: Qu
     assert await questions.open_in(replace(place, channel="C9"), "U1") is None
 
 
-async def test_the_first_reply_becomes_the_text(questions: Questions, place: Place) -> None:
+async def test_the_first_reply_becomes_the_text(questions: ChatRequests, place: Thread) -> None:
     question, _ = await questions.ask(place=place, ts="100.1", user="U1", files=(PNG,))
     assert (question.text, question.source) == (None, "100.1")
     filled = await questions.fill(question.id, text="why?", source="100.5", files=(GIF,))
@@ -62,7 +62,7 @@ async def test_the_first_reply_becomes_the_text(questions: Questions, place: Pla
 
 
 async def test_choice_menu_and_context_are_kept_while_it_is_open(
-    questions: Questions, chats: Chats, place: Place
+    questions: ChatRequests, chats: Chats, place: Thread
 ) -> None:
     question, _ = await questions.ask(place=place, ts="100.1", user="U1", text="why?")
     await questions.set_menu(question.id, "100.2")
@@ -84,7 +84,7 @@ async def test_choice_menu_and_context_are_kept_while_it_is_open(
 
 
 async def test_menus_that_slack_never_confirmed_are_found_oldest_first(
-    questions: Questions, chats: Chats, place: Place
+    questions: ChatRequests, chats: Chats, place: Thread
 ) -> None:
     asked = [(await questions.ask(place=place, ts=f"100.{n}", user="U1", text="?"))[0] for n in range(4)]
     await questions.set_menu(asked[1].id, "100.9")
@@ -94,7 +94,9 @@ async def test_menus_that_slack_never_confirmed_are_found_oldest_first(
     assert await questions.without_menu(60, 10) == []
 
 
-async def test_chosen_questions_that_became_no_chat_are_found(questions: Questions, chats: Chats, place: Place) -> None:
+async def test_chosen_questions_that_became_no_chat_are_found(
+    questions: ChatRequests, chats: Chats, place: Thread
+) -> None:
     asked = [(await questions.ask(place=place, ts=f"100.{n}", user="U1", text="?"))[0] for n in range(3)]
     empty, _ = await questions.ask(place=place, ts="100.8", user="U1")
     for question in (asked[0], asked[1], empty):
@@ -106,14 +108,16 @@ async def test_chosen_questions_that_became_no_chat_are_found(questions: Questio
     assert await questions.ready(60, 10) == []
 
 
-async def test_an_unknown_question(questions: Questions) -> None:
+async def test_an_unknown_question(questions: ChatRequests) -> None:
     with pytest.raises(ChatNotFound):
         await questions.get("0" * 32)
     with pytest.raises(ChatNotFound):
         await questions.choose("0" * 32, MODEL)
 
 
-async def test_what_was_asked_in_a_dialog_waits_to_be_said(questions: Questions, chats: Chats, place: Place) -> None:
+async def test_what_was_asked_in_a_dialog_waits_to_be_said(
+    questions: ChatRequests, chats: Chats, place: Thread
+) -> None:
     """It needs no menu; and it is ready once it stands in Slack."""
     wanted = replace(place, thread="")
     question, created = await questions.ask(place=wanted, ts="V1", user="U1", text="why?", model=MODEL, in_dialog=True)
@@ -138,7 +142,7 @@ async def test_what_was_asked_in_a_dialog_waits_to_be_said(questions: Questions,
     assert (question.asked_at, (await questions.ask(place=place, ts="100.9", user="U1"))[0].asked_at) == (None, "100.9")
 
 
-async def test_files_join_a_question_that_waits_for_its_model_once(questions: Questions, place: Place) -> None:
+async def test_files_join_a_question_that_waits_for_its_model_once(questions: ChatRequests, place: Thread) -> None:
     question, _ = await questions.ask(place=place, ts="100.1", user="U1", text="what is this?", files=(PNG,))
     for _ in range(2):
         joined = await questions.add(question.id, "the second one is newer", (PNG, GIF))
@@ -147,7 +151,7 @@ async def test_files_join_a_question_that_waits_for_its_model_once(questions: Qu
 
 
 async def test_files_that_only_the_second_event_of_a_mention_tells_of_are_kept(
-    questions: Questions, place: Place
+    questions: ChatRequests, place: Thread
 ) -> None:
     await questions.ask(place=place, ts="100.1", user="U1", text="what is this?")
     question, new = await questions.ask(place=place, ts="100.1", user="U1", text="what is this?", files=(PNG,))
@@ -156,7 +160,7 @@ async def test_files_that_only_the_second_event_of_a_mention_tells_of_are_kept(
     assert (new, question.files, again.files) == (False, (PNG,), (PNG,))
 
 
-async def test_a_chosen_question_of_files_alone_is_ready(questions: Questions, place: Place) -> None:
+async def test_a_chosen_question_of_files_alone_is_ready(questions: ChatRequests, place: Thread) -> None:
     question, _ = await questions.ask(place=place, ts="100.1", user="U1", files=(PNG,))
     await questions.choose(question.id, ModelRef("demo", "eye"))
 
@@ -164,7 +168,7 @@ async def test_a_chosen_question_of_files_alone_is_ready(questions: Questions, p
 
 
 async def test_one_look_tells_of_a_threads_chat_and_of_what_waits_there(
-    questions: Questions, chats: Chats, place: Place
+    questions: ChatRequests, chats: Chats, place: Thread
 ) -> None:
     elsewhere = replace(place, thread="200.1")
     assert await chats.heard_at(place, "U1") == (None, False)

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from bot.domain import DEFAULT_TITLE, Image, ModelRef, Person, Place, Role, SharedFile, Status, TitleBy
+from bot.domain import DEFAULT_TITLE, Image, ModelRef, Role, SharedFile, Status, Thread, TitleBy, User
 from bot.errors import BadInput, ChatNotFound, LimitReached
-from storage.chat_requests import Questions
+from storage.chat_requests import ChatRequests
 from storage.chats import Chats, ImageBudget, NewMessage
 from tests.storage.saying import MODEL, Teller
 
@@ -17,7 +17,7 @@ GIF = Image("b.gif", "image/gif", b"GIF")
 SHARED = SharedFile("F1", "c.txt", "text/plain", 3, "https://files.slack.com/c.txt")
 
 
-async def test_a_start_stores_chat_message_and_waiting_answer(chats: Chats, place: Place) -> None:
+async def test_a_start_stores_chat_message_and_waiting_answer(chats: Chats, place: Thread) -> None:
     said = await chats.start(
         team="T1",
         owner="U1",
@@ -47,7 +47,7 @@ async def test_a_start_stores_chat_message_and_waiting_answer(chats: Chats, plac
     assert (answer.asker, answer.asker_team, answer.question_ts, answer.attempt) == ("U1", "T9", "100.1", 0)
 
 
-async def test_the_same_start_again_makes_nothing_new(chats: Chats, teller: Teller, place: Place) -> None:
+async def test_the_same_start_again_makes_nothing_new(chats: Chats, teller: Teller, place: Thread) -> None:
     first = await teller.start()
     again = await teller.start()
     assert again == replace(first, chat=again.chat, duplicate=True)
@@ -56,7 +56,7 @@ async def test_the_same_start_again_makes_nothing_new(chats: Chats, teller: Tell
 
 
 async def test_another_question_in_a_place_with_a_chat_is_said_there(
-    chats: Chats, teller: Teller, place: Place
+    chats: Chats, teller: Teller, place: Thread
 ) -> None:
     first = await teller.start()
     other = NewMessage("and this?", "U2", source="100.7")
@@ -67,7 +67,7 @@ async def test_another_question_in_a_place_with_a_chat_is_said_there(
 
 
 async def test_a_question_becomes_one_message_however_often_it_is_started(
-    chats: Chats, questions: Questions, place: Place
+    chats: Chats, questions: ChatRequests, place: Thread
 ) -> None:
     question, _ = await questions.ask(place=place, ts="100.1", user="U1", text="hello", files=(SHARED,))
     message = NewMessage("hello", "U1", files=question.files)  # no source: the question alone tells them apart
@@ -82,7 +82,7 @@ async def test_a_question_becomes_one_message_however_often_it_is_started(
 
 async def test_a_chat_of_the_api_is_listed_from_its_first_message(chats: Chats) -> None:
     chat = await chats.create(team="T1", owner="U1", model=MODEL)
-    ann = Person("T1", "U1")
+    ann = User("T1", "U1")
     assert (await chats.list_for(ann, limit=10)).total == 0
     assert await chats.get_for(ann, chat.id) == chat
     assert chat.place is None
@@ -188,28 +188,28 @@ async def test_only_owner_and_participants_of_the_workspace_get_a_chat(chats: Ch
     chat = (await teller.start()).chat
     await teller.say(chat, "me too", author="U2")
     for user in ("U1", "U2"):
-        assert (await chats.get_for(Person("T1", user), chat.id)).id == chat.id
-    for stranger in (Person("T1", "U3"), Person("T2", "U1"), Person("T2", "U2")):
+        assert (await chats.get_for(User("T1", user), chat.id)).id == chat.id
+    for stranger in (User("T1", "U3"), User("T2", "U1"), User("T2", "U2")):
         with pytest.raises(ChatNotFound):
             await chats.get_for(stranger, chat.id)
         assert (await chats.list_for(stranger, limit=5)).total == 0
     assert await chats.authors(chat.id) == 2
-    assert await chats.participants(chat.id) == [Person("T1", "U1"), Person("T1", "U2")]
+    assert await chats.participants(chat.id) == [User("T1", "U1"), User("T1", "U2")]
 
 
-async def test_places_of_two_workspaces_are_apart(chats: Chats, teller: Teller, place: Place) -> None:
+async def test_places_of_two_workspaces_are_apart(chats: Chats, teller: Teller, place: Thread) -> None:
     await teller.start()
     elsewhere = replace(place, team="T2")
     assert await chats.by_place(elsewhere) is None
     await chats.start(team="T2", owner="U1", model=MODEL, place=elsewhere, message=NewMessage("hi", "U1"))
-    assert (await chats.list_for(Person("T1", "U1"), limit=5)).total == 1
+    assert (await chats.list_for(User("T1", "U1"), limit=5)).total == 1
 
 
 async def test_lists_have_the_last_active_first_page_by_page(chats: Chats, teller: Teller) -> None:
     started = [(await teller.start(f"{number}.0")).chat for number in range(7)]
     await teller.say(started[2], "again", author="U2")
     expected = [started[number].id for number in (2, 6, 5, 4, 3, 1, 0)]
-    ann = Person("T1", "U1")
+    ann = User("T1", "U1")
     seen: list[str] = []
     cursor = None
     for size in (3, 3, 1):
@@ -219,11 +219,11 @@ async def test_lists_have_the_last_active_first_page_by_page(chats: Chats, telle
         cursor = page.next_cursor
     assert cursor is None
     assert seen == expected
-    assert [chat.id for chat in (await chats.list_for(Person("T1", "U2"), limit=9)).chats] == [started[2].id]
+    assert [chat.id for chat in (await chats.list_for(User("T1", "U2"), limit=9)).chats] == [started[2].id]
 
 
 async def test_pages_lead_back_the_way_they_came(chats: Chats, teller: Teller) -> None:
-    ann = Person("T1", "U1")
+    ann = User("T1", "U1")
     for number in range(7):
         await teller.start(f"{number}.0")
     first = await chats.list_for(ann, limit=3)
@@ -240,9 +240,9 @@ async def test_pages_lead_back_the_way_they_came(chats: Chats, teller: Teller) -
 
 
 async def test_who_leaves_a_private_channel_sees_its_chats_no_more_until_they_are_back(
-    chats: Chats, teller: Teller, place: Place
+    chats: Chats, teller: Teller, place: Thread
 ) -> None:
-    ann, bob = Person("T1", "U1"), Person("T1", "U2")
+    ann, bob = User("T1", "U1"), User("T1", "U2")
     chat = (await teller.start()).chat
     await teller.say(chat, "me too", author="U2")
     await chats.set_away(ann, place.channel, True)
@@ -267,13 +267,13 @@ async def test_who_leaves_a_private_channel_sees_its_chats_no_more_until_they_ar
 async def test_a_page_that_just_fits_has_no_next(chats: Chats, teller: Teller) -> None:
     for number in range(3):
         await teller.start(f"{number}.0")
-    assert (await chats.list_for(Person("T1", "U1"), limit=3)).next_cursor is None
+    assert (await chats.list_for(User("T1", "U1"), limit=3)).next_cursor is None
 
 
 @pytest.mark.parametrize("cursor", ["", "!", "äö", "AAAA", "MjAyNi0xMS0yMFQwMDowMDowMCB4", "x" * 1000])
 async def test_a_cursor_of_somebody_elses_making_is_bad_input(chats: Chats, cursor: str) -> None:
     with pytest.raises(BadInput):
-        await chats.list_for(Person("T1", "U1"), limit=3, cursor=cursor)
+        await chats.list_for(User("T1", "U1"), limit=3, cursor=cursor)
 
 
 @pytest.mark.parametrize(
@@ -301,7 +301,7 @@ async def test_every_word_must_occur_somewhere(chats: Chats, teller: Teller, wor
     third = (await teller.start("3.0", "a_b")).chat
     await chats.set_title(third.id, "A Title", TitleBy.MODEL)
     await teller.answer(third, "The Answer")
-    page = await chats.list_for(Person("T1", "U1"), limit=10, words=words)
+    page = await chats.list_for(User("T1", "U1"), limit=10, words=words)
     assert {chat.place.thread for chat in page.chats if chat.place} == found
     assert page.total == len(found)
 
@@ -309,8 +309,8 @@ async def test_every_word_must_occur_somewhere(chats: Chats, teller: Teller, wor
 async def test_a_search_goes_page_by_page_too(chats: Chats, teller: Teller) -> None:
     for number in range(5):
         await teller.start(f"{number}.0", "same" if number % 2 == 0 else "other")
-    first = await chats.list_for(Person("T1", "U1"), limit=2, words="same")
-    second = await chats.list_for(Person("T1", "U1"), limit=2, words="same", cursor=first.next_cursor)
+    first = await chats.list_for(User("T1", "U1"), limit=2, words="same")
+    second = await chats.list_for(User("T1", "U1"), limit=2, words="same", cursor=first.next_cursor)
     threads = [chat.place.thread for chat in first.chats + second.chats if chat.place]
     assert (threads, first.total, second.next_cursor) == (["4.0", "2.0", "0.0"], 3, None)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 
-from bot.domain import Ending, Place, SharedFile, Status
+from bot.domain import AnswerResult, SharedFile, Status, Thread
 from bot.errors import LimitReached
-from storage.answers import Replies
-from storage.chat_requests import Questions
+from storage.answers import Answers
+from storage.chat_requests import ChatRequests
 from storage.chats import Chats, NewMessage, Said
 from storage.engine.database import Database
 from tests.storage.saying import MODEL, Teller
@@ -64,7 +64,7 @@ async def test_one_delivery_of_many_is_stored(rivals: list[Database], chats: Cha
 
 
 async def test_one_chat_comes_of_many_starts_of_one_question(
-    rivals: list[Database], chats: Chats, questions: Questions, place: Place
+    rivals: list[Database], chats: Chats, questions: ChatRequests, place: Thread
 ) -> None:
     picture = SharedFile("F1", "a.png", "image/png")
     question, _ = await questions.ask(place=place, ts="100.1", user="U1", text="hello", files=(picture,))
@@ -83,7 +83,7 @@ async def test_one_chat_comes_of_many_starts_of_one_question(
 
 
 async def test_different_questions_started_in_one_thread_become_one_chat(
-    rivals: list[Database], chats: Chats, place: Place
+    rivals: list[Database], chats: Chats, place: Thread
 ) -> None:
     async def start(number: int) -> Said:
         message = NewMessage(f"m{number}", f"U{number}", source=f"100.{number}")
@@ -113,7 +113,7 @@ async def test_one_owner_of_many_gets_the_answer(rivals: list[Database], teller:
     chat = (await teller.start()).chat
     await teller.say(chat, "second")
     claims = await asyncio.gather(
-        *(Replies(_of(rivals, number)).claim(chat.id, f"owner {number}", 30) for number in range(15))
+        *(Answers(_of(rivals, number)).claim(chat.id, f"owner {number}", 30) for number in range(15))
     )
     got = [answer for answer in claims if answer]
     assert len(got) == 1
@@ -127,7 +127,7 @@ async def test_one_of_many_takes_over_what_was_left(rivals: list[Database], tell
     left = await teller.replies.claim(chat.id, "dead", 0)
     assert left is not None
     claims = await asyncio.gather(
-        *(Replies(_of(rivals, number)).claim(chat.id, f"owner {number}", 30) for number in range(15))
+        *(Answers(_of(rivals, number)).claim(chat.id, f"owner {number}", 30) for number in range(15))
     )
     got = [answer for answer in claims if answer]
     assert [(answer.id, answer.attempt) for answer in got] == [(left.id, 2)]
@@ -143,7 +143,7 @@ async def test_two_answers_of_a_chat_never_run_at_once(rivals: list[Database], c
 
     async def work(number: int) -> None:
         nonlocal running
-        replies, owner = Replies(_of(rivals, number)), f"owner {number}"
+        replies, owner = Answers(_of(rivals, number)), f"owner {number}"
         while len(taken) < 10:
             answer = await replies.claim(chat.id, owner, 30)
             if answer is None:
@@ -152,7 +152,7 @@ async def test_two_answers_of_a_chat_never_run_at_once(rivals: list[Database], c
             running += 1
             assert running == 1
             taken.append(answer.number)
-            assert await replies.written(answer.id, owner, Ending(Status.DONE, f"to {answer.number - 1}"))
+            assert await replies.written(answer.id, owner, AnswerResult(Status.DONE, f"to {answer.number - 1}"))
             running -= 1
             assert await replies.finish(answer.id, owner)
 
@@ -166,19 +166,19 @@ async def test_two_answers_of_a_chat_never_run_at_once(rivals: list[Database], c
 async def test_one_of_many_retries(rivals: list[Database], teller: Teller) -> None:
     chat = (await teller.start()).chat
     failed = await teller.answer(chat, "half", Status.FAILED)
-    tries = await asyncio.gather(*(Replies(_of(rivals, number)).retry(failed.id) for number in range(12)))
+    tries = await asyncio.gather(*(Answers(_of(rivals, number)).retry(failed.id) for number in range(12)))
     got = [answer for answer in tries if answer]
     assert len(got) == 1
     assert (got[0].status, got[0].attempt, got[0].error, got[0].text) == (Status.WAITING, 1, None, "half")
 
 
 async def test_one_reply_of_many_becomes_the_question(
-    rivals: list[Database], questions: Questions, place: Place
+    rivals: list[Database], questions: ChatRequests, place: Thread
 ) -> None:
     question, _ = await questions.ask(place=place, ts="100.1", user="U1")
     filled = await asyncio.gather(
         *(
-            Questions(_of(rivals, number)).fill(question.id, text=f"t{number}", source=f"{number}")
+            ChatRequests(_of(rivals, number)).fill(question.id, text=f"t{number}", source=f"{number}")
             for number in range(9)
         )
     )
@@ -187,9 +187,9 @@ async def test_one_reply_of_many_becomes_the_question(
     assert await questions.get(question.id) == got[0]
 
 
-async def test_one_mention_delivered_at_once_to_many_is_one_question(rivals: list[Database], place: Place) -> None:
+async def test_one_mention_delivered_at_once_to_many_is_one_question(rivals: list[Database], place: Thread) -> None:
     asked = await asyncio.gather(
-        *(Questions(_of(rivals, number)).ask(place=place, ts="100.1", user="U1", text="hi") for number in range(9))
+        *(ChatRequests(_of(rivals, number)).ask(place=place, ts="100.1", user="U1", text="hi") for number in range(9))
     )
     assert sum(created for _, created in asked) == 1
     assert len({question.id for question, _ in asked}) == 1
@@ -208,7 +208,7 @@ async def test_everything_at_once_ends_in_order_and_without_deadlock(
             )
 
     async def work(number: int) -> int:
-        replies, owner, done = Replies(_of(rivals, number)), f"owner {number}", 0
+        replies, owner, done = Answers(_of(rivals, number)), f"owner {number}", 0
         while chat_ids := await replies.unattended(10):
             for chat_id in chat_ids:
                 answer = await replies.claim(chat_id, owner, 30)
@@ -216,7 +216,7 @@ async def test_everything_at_once_ends_in_order_and_without_deadlock(
                     continue
                 await replies.renew(owner, 30)
                 await replies.request_stop(chat_id)
-                assert await replies.written(answer.id, owner, Ending(Status.DONE, "well"))
+                assert await replies.written(answer.id, owner, AnswerResult(Status.DONE, "well"))
                 assert await replies.finish(answer.id, owner)
                 done += 1
         return done

@@ -8,13 +8,13 @@ import pytest
 from cryptography.fernet import Fernet
 
 from bot.errors import StorageError
-from storage.encryption import Seal, WrongKey, _key
+from storage.encryption import TokenCipher, WrongKey, _key
 
 TOKEN = "xoxb-1-2-secret"
 
 
 def test_what_is_sealed_opens_again_and_shows_nothing() -> None:
-    seal = Seal("a long random text")
+    seal = TokenCipher("a long random text")
     sealed = seal.seal(TOKEN)
     assert seal.open(sealed) == TOKEN
     assert "xoxb" not in sealed
@@ -22,44 +22,44 @@ def test_what_is_sealed_opens_again_and_shows_nothing() -> None:
 
 
 def test_any_replica_with_the_same_key_opens_it() -> None:
-    assert Seal("key").open(Seal("key").seal(TOKEN)) == TOKEN
+    assert TokenCipher("key").open(TokenCipher("key").seal(TOKEN)) == TOKEN
 
 
 @pytest.mark.parametrize("both", ["new old", "new,old", " new , old ", "new\nold"])
 def test_a_new_key_in_front_of_the_old_one_opens_both_and_seals_with_the_new(both: str) -> None:
-    rotated = Seal(both)
-    assert rotated.open(Seal("old").seal(TOKEN)) == TOKEN
-    assert rotated.open(Seal("new").seal(TOKEN)) == TOKEN
-    assert Seal("new").open(rotated.seal(TOKEN)) == TOKEN
+    rotated = TokenCipher(both)
+    assert rotated.open(TokenCipher("old").seal(TOKEN)) == TOKEN
+    assert rotated.open(TokenCipher("new").seal(TOKEN)) == TOKEN
+    assert TokenCipher("new").open(rotated.seal(TOKEN)) == TOKEN
 
 
 def test_renewing_moves_to_the_newest_key_and_leaves_alone_what_is_there_already() -> None:
-    rotated = Seal("new old")
-    renewed = rotated.renew(Seal("old").seal(TOKEN))
-    assert Seal("new").open(renewed) == TOKEN
+    rotated = TokenCipher("new old")
+    renewed = rotated.renew(TokenCipher("old").seal(TOKEN))
+    assert TokenCipher("new").open(renewed) == TOKEN
     assert rotated.renew(renewed) == renewed
     with pytest.raises(WrongKey):
-        rotated.renew(Seal("lost").seal(TOKEN))
+        rotated.renew(TokenCipher("lost").seal(TOKEN))
 
 
 @pytest.mark.parametrize("broken", ["", "xoxb-plain", "gAAAAA", "\u00fc", "gAAAAABn" + "A" * 100])
 def test_what_was_not_sealed_is_refused(broken: str) -> None:
     with pytest.raises(WrongKey, match="BOBBIN_SECRET_KEY"):
-        Seal("key").open(broken)
+        TokenCipher("key").open(broken)
 
 
 def test_another_key_and_a_changed_letter_are_refused() -> None:
-    sealed = Seal("key").seal(TOKEN)
+    sealed = TokenCipher("key").seal(TOKEN)
     with pytest.raises(StorageError):
-        Seal("other").open(sealed)
+        TokenCipher("other").open(sealed)
     changed = sealed[:40] + ("A" if sealed[40] != "A" else "B") + sealed[41:]
     with pytest.raises(WrongKey):
-        Seal("key").open(changed)
+        TokenCipher("key").open(changed)
 
 
 def test_age_counts_only_where_it_is_asked_for() -> None:
     old = Fernet(_key("key")).encrypt_at_time(TOKEN.encode(), int(time.time()) - 601).decode()
-    seal = Seal("key")
+    seal = TokenCipher("key")
     assert seal.open(old) == TOKEN
     with pytest.raises(WrongKey):
         seal.open(old, max_age=600)
@@ -68,4 +68,4 @@ def test_age_counts_only_where_it_is_asked_for() -> None:
 
 def test_no_key_at_all_is_an_error() -> None:
     with pytest.raises(ValueError, match="at least one key"):
-        Seal(" , ")
+        TokenCipher(" , ")

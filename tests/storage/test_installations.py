@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import select, update
 
-from bot.domain import Person
-from storage.encryption import Seal, WrongKey
+from bot.domain import User
+from storage.encryption import TokenCipher, WrongKey
 from storage.engine.database import Database
 from storage.installations import Installations, Installed
 from storage.tables import installations as table
@@ -21,7 +21,7 @@ ORG = Installed("E1", "", "UBOT", "xoxb-org", "BBOT", "https://org.enterprise.sl
 
 @pytest.fixture
 def kept(database: Database) -> Installations:
-    return Installations(database, Seal("key"))
+    return Installations(database, TokenCipher("key"))
 
 
 async def raw(database: Database) -> dict[str, str]:
@@ -101,7 +101,7 @@ async def test_with_an_installation_end_the_api_tokens_of_its_people_alone(
     kept: Installations, database: Database
 ) -> None:
     tokens = Tokens(database)
-    here, there, org = Person("T1", "U1"), Person("T2", "U1"), Person("T3", "U1")
+    here, there, org = User("T1", "U1"), User("T2", "U1"), User("T3", "U1")
     mine, other, third = await tokens.issue(here), await tokens.issue(there), await tokens.issue(org)
     await kept.save(OWN)
     await kept.save(ORG)
@@ -118,16 +118,16 @@ async def test_no_token_can_be_read_from_the_database(kept: Installations, datab
     (sealed,) = (await raw(database)).values()
     assert "xoxb" not in sealed
     with pytest.raises(WrongKey):
-        await Installations(database, Seal("other")).find("T1")
+        await Installations(database, TokenCipher("other")).find("T1")
 
 
 async def test_resealing_moves_every_token_to_the_newest_key_once(kept: Installations, database: Database) -> None:
     await kept.save(OWN)
     await kept.save(ORG)
-    rotated = Installations(database, Seal("new key"))
+    rotated = Installations(database, TokenCipher("new key"))
     assert await rotated.reseal() == 2
     assert await rotated.reseal() == 0
-    newest = Installations(database, Seal("new"))
+    newest = Installations(database, TokenCipher("new"))
     assert (await newest.find("T1"), await newest.find(None, "E1")) == (OWN, ORG)
     assert [each.opens for each in await newest.survey()] == [True, True]
     assert [each.opens for each in await kept.survey()] == [False, False]
@@ -137,7 +137,7 @@ async def test_resealing_without_the_old_key_changes_nothing(kept: Installations
     await kept.save(OWN)
     before = await raw(database)
     with pytest.raises(WrongKey):
-        await Installations(database, Seal("other")).reseal()
+        await Installations(database, TokenCipher("other")).reseal()
     assert await raw(database) == before
 
 
@@ -146,10 +146,10 @@ async def test_replicas_that_reseal_while_somebody_installs_lose_nothing(
 ) -> None:
     for number in range(20):
         await kept.save(Installed("", f"T{number}", "UBOT", f"xoxb-{number}"))
-    replicas = [Installations(each, Seal("new key")) for each in rivals]
+    replicas = [Installations(each, TokenCipher("new key")) for each in rivals]
     fresh = [replicas[0].save(Installed("", f"T{number}", "UBOT", f"xoxb-again-{number}")) for number in range(20)]
     await asyncio.gather(*(each.reseal() for each in replicas), *fresh)
-    newest = Installations(rivals[1], Seal("new"))
+    newest = Installations(rivals[1], TokenCipher("new"))
     found = [await newest.find(f"T{number}") for number in range(20)]
     assert [each.bot_token for each in found if each] == [f"xoxb-again-{number}" for number in range(20)]
 

@@ -7,14 +7,14 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from bot.domain import ModelRef, Person
+from bot.domain import ModelRef, User
 from storage.engine.database import Conflict, Database
 from storage.people import People, Profile
 from storage.tables import api_tokens
 from storage.tokens import Tokens
 from tests.storage.saying import MODEL, Teller
 
-ANN = Person("T1", "U1")
+ANN = User("T1", "U1")
 
 
 async def test_somebody_unknown_has_an_empty_profile(people: People) -> None:
@@ -30,12 +30,12 @@ async def test_what_is_learnt_one_by_one_adds_up(people: People) -> None:
     assert await people.get(ANN) == Profile(ANN, "Ann", default_model=other, last_model=MODEL, always=True)
     await people.set_always(ANN, False, known=other, model=None)
     assert await people.get(ANN) == Profile(ANN, "Ann", last_model=MODEL)
-    assert await people.get(Person("T2", "U1")) == Profile(Person("T2", "U1"))
+    assert await people.get(User("T2", "U1")) == Profile(User("T2", "U1"))
 
 
 async def test_the_latest_opinion_counts(people: People, teller: Teller) -> None:
     answer = await teller.answer((await teller.start()).chat)
-    bob = Person("T1", "U2")
+    bob = User("T1", "U2")
     await people.rate(answer.id, ANN, 1)
     await people.rate(answer.id, bob, 1)
     await people.rate(answer.id, ANN, -1)
@@ -46,13 +46,13 @@ async def test_the_latest_opinion_counts(people: People, teller: Teller) -> None
 
 async def test_a_token_names_its_person_until_it_is_revoked(database: Database) -> None:
     tokens = Tokens(database)
-    mine, other = await tokens.issue(ANN), await tokens.issue(Person("T2", "U1"))
+    mine, other = await tokens.issue(ANN), await tokens.issue(User("T2", "U1"))
     assert await tokens.person(mine) == ANN
-    assert await tokens.person(other) == Person("T2", "U1")
+    assert await tokens.person(other) == User("T2", "U1")
     assert await tokens.revoke(ANN) == 1
     assert await tokens.revoke(ANN) == 0
     assert await tokens.person(mine) is None
-    assert await tokens.person(other) == Person("T2", "U1")
+    assert await tokens.person(other) == User("T2", "U1")
     for nonsense in ("", "bobbin_x", "\ud800"):
         assert await tokens.person(nonsense) is None
 

@@ -6,10 +6,10 @@ import asyncio
 
 import pytest
 
-from bot.domain import ModelRef, Person, Place, Status
+from bot.domain import ModelRef, Status, Thread, User
 from bot.errors import ModelGone
-from storage.answers import Replies
-from storage.chat_requests import Questions
+from storage.answers import Answers
+from storage.chat_requests import ChatRequests
 from storage.chats import Chats, NewMessage
 from storage.engine.database import Database
 from storage.people import People
@@ -20,22 +20,22 @@ THIRD = ModelRef("ollama", "small:3b")
 
 
 async def test_known_names_are_read_together(people: People) -> None:
-    ann, bob, eve = Person("T1", "U1"), Person("T1", "U2"), Person("T2", "U1")
+    ann, bob, eve = User("T1", "U1"), User("T1", "U2"), User("T2", "U1")
     await people.remember_name(ann, "Ann")
     await people.remember_name(eve, "Eve")
     await people.used(bob, MODEL)
-    assert await people.names([ann, bob, eve, Person("T1", "U9")]) == {ann: "Ann", eve: "Eve"}
+    assert await people.names([ann, bob, eve, User("T1", "U9")]) == {ann: "Ann", eve: "Eve"}
     assert await people.names([]) == {}
 
 
 async def test_a_text_is_respelt_wherever_it_is_and_only_that_text(
-    chats: Chats, questions: Questions, teller: Teller, place: Place
+    chats: Chats, questions: ChatRequests, teller: Teller, place: Thread
 ) -> None:
     said = await teller.start("100.1", "ask @U2")
     other = await teller.start("200.1", "ask @U2")
-    asked, _ = await questions.ask(place=Place("T1", "C1", "300.1"), ts="300.1", user="U1", text="ask @U2")
+    asked, _ = await questions.ask(place=Thread("T1", "C1", "300.1"), ts="300.1", user="U1", text="ask @U2")
     for thread in ("100.1", "300.1"):
-        await chats.respell(Place("T1", "C1", thread), thread, "ask @U2", "ask @Bob")
+        await chats.respell(Thread("T1", "C1", thread), thread, "ask @U2", "ask @Bob")
     await chats.respell(place, "100.1", "something else", "never")
     assert (await chats.message(said.message.id)).text == "ask @Bob"
     assert (await chats.message(other.message.id)).text == "ask @U2"
@@ -43,18 +43,18 @@ async def test_a_text_is_respelt_wherever_it_is_and_only_that_text(
 
 
 async def test_a_channels_chats_and_questions_move_with_its_id(
-    chats: Chats, questions: Questions, teller: Teller
+    chats: Chats, questions: ChatRequests, teller: Teller
 ) -> None:
     """But for those whose place is taken; and another team's channel of the same name stays."""
     moved = (await teller.start("100.1")).chat
     blocked = (await teller.start("200.1")).chat
     there = await chats.start(
-        team="T1", owner="U1", model=MODEL, place=Place("T1", "C2", "200.1"), message=_message("200.1")
+        team="T1", owner="U1", model=MODEL, place=Thread("T1", "C2", "200.1"), message=_message("200.1")
     )
     foreign = await chats.start(
-        team="T2", owner="U1", model=MODEL, place=Place("T2", "C1", "100.1"), message=_message("100.1")
+        team="T2", owner="U1", model=MODEL, place=Thread("T2", "C1", "100.1"), message=_message("100.1")
     )
-    asked, _ = await questions.ask(place=Place("T1", "C1", "300.1"), ts="300.1", user="U1", text="well?")
+    asked, _ = await questions.ask(place=Thread("T1", "C1", "300.1"), ts="300.1", user="U1", text="well?")
 
     await chats.move_channel("T1", "C1", "C2")
     await chats.move_channel("T1", "C1", "C2")
@@ -63,7 +63,7 @@ async def test_a_channels_chats_and_questions_move_with_its_id(
     assert [place and (place.team, place.channel) for place in places] == [
         ("T1", "C2"), ("T1", "C1"), ("T1", "C2"), ("T2", "C1"),
     ]  # fmt: skip
-    assert (await questions.get(asked.id)).place == Place("T1", "C2", "300.1")
+    assert (await questions.get(asked.id)).place == Thread("T1", "C2", "300.1")
     assert (await chats.any_in("T1", "C2"), await chats.any_in("T2", "C2")) == (True, False)
 
 
@@ -71,7 +71,7 @@ def _message(ts: str) -> NewMessage:
     return NewMessage("hello", "U1", source=ts, ts=ts)
 
 
-async def test_what_else_somebody_said_before_choosing(questions: Questions, place: Place) -> None:
+async def test_what_else_somebody_said_before_choosing(questions: ChatRequests, place: Thread) -> None:
     """The same person in the same thread, open, asked, and without a model; oldest first."""
     asked = []
     for ts, user, text in (
@@ -82,11 +82,11 @@ async def test_what_else_somebody_said_before_choosing(questions: Questions, pla
         await asyncio.sleep(0.002)
     await questions.give_up(asked[5].id)
     await questions.choose(asked[6].id, MODEL)
-    await questions.ask(place=Place("T1", "C1", "900.1"), ts="900.1", user="U1", text="elsewhere")
+    await questions.ask(place=Thread("T1", "C1", "900.1"), ts="900.1", user="U1", text="elsewhere")
     assert [q.text for q in await questions.unchosen(asked[1])] == ["one", "three"]
 
 
-async def test_another_model_is_for_an_answer_whose_own_is_gone(teller: Teller, replies: Replies, chats: Chats) -> None:
+async def test_another_model_is_for_an_answer_whose_own_is_gone(teller: Teller, replies: Answers, chats: Chats) -> None:
     chat = (await teller.start()).chat
     otherwise = await teller.answer(chat, status=Status.FAILED)
     assert await replies.retry(otherwise.id, OTHER) is None
@@ -101,7 +101,7 @@ async def test_of_several_who_choose_another_model_one_decides(
     chat = (await teller.start()).chat
     gone = await teller.answer(chat, status=Status.FAILED, error=ModelGone.code)
     models = [OTHER, THIRD, ModelRef("ollama", f"tiny:{again}")]
-    tries = [Replies(rival).retry(gone.id, model) for rival, model in zip(rivals, models, strict=True)]
+    tries = [Answers(rival).retry(gone.id, model) for rival, model in zip(rivals, models, strict=True)]
     taken = [model for model, answer in zip(models, await asyncio.gather(*tries), strict=True) if answer is not None]
     assert taken == [(await chats.get(chat.id)).model]
-    assert (await Replies(rivals[0]).retry(gone.id, OTHER)) is None
+    assert (await Answers(rivals[0]).retry(gone.id, OTHER)) is None

@@ -8,13 +8,13 @@ import random
 import pytest
 from sqlalchemy import text
 
-from bot.domain import Chat, Ending, Person, Status, TitleBy
-from storage.answers import Replies
+from bot.domain import AnswerResult, Chat, Status, TitleBy, User
+from storage.answers import Answers
 from storage.chats import Chats, NewMessage
 from storage.engine.database import Database
 from tests.storage.saying import MODEL, Teller
 
-ANN, BEN = Person("T1", "U1"), Person("T1", "U2")
+ANN, BEN = User("T1", "U1"), User("T1", "U2")
 WORDS = ("boat", "Lighthouse", "100%", "a_b", "a/b", "ÄRGER", "it's", "ab", "日本語", "\\n", "back\\slash", '"quoted"')
 WAYS = pytest.mark.parametrize("way", ["read", "indexed first", "indexed later"])
 """Whether what is said is in PostgreSQL's index: not at all, as it is said, or all at once."""
@@ -28,13 +28,13 @@ async def _index(database: Database) -> None:
             await connection.execute(text("UPDATE participants SET indexed = true WHERE NOT indexed"))
 
 
-async def _indexed(database: Database, person: Person) -> int:
+async def _indexed(database: Database, person: User) -> int:
     async with database.read() as connection:
         query = text('SELECT count(*) FROM participants WHERE "user" = :user AND indexed')
         return await connection.scalar(query, {"user": person.user}) or 0
 
 
-async def _start(chats: Chats, said: str, person: Person = ANN) -> Chat:
+async def _start(chats: Chats, said: str, person: User = ANN) -> Chat:
     message = NewMessage(said, person.user)
     return (await chats.start(team=person.team, owner=person.user, model=MODEL, message=message)).chat
 
@@ -151,7 +151,7 @@ async def test_what_only_others_say_is_not_found(database: Database, way: str) -
         await _index(database)
     for words in ("tangerine", "橘", "zq", "q"):
         assert [(await chats.list_for(person, limit=10, words=words)).total for person in (ANN, BEN)] == [0, 6], words
-    stranger = Person("T2", ANN.user)
+    stranger = User("T2", ANN.user)
     assert (await chats.list_for(stranger, limit=10, words="apple")).total == 0
 
 
@@ -293,7 +293,7 @@ async def test_what_changes_is_found_as_it_is_now(database: Database, teller: Te
 @pytest.mark.postgres
 @ON_POSTGRESQL
 async def test_who_joins_finds_what_was_said_before_and_at_that_very_moment(
-    database: Database, teller: Teller, replies: Replies
+    database: Database, teller: Teller, replies: Answers
 ) -> None:
     """An answer is completed while the newcomer's first message is being stored: neither sees the other's work yet."""
     for number in range(50):
@@ -306,7 +306,7 @@ async def test_who_joins_finds_what_was_said_before_and_at_that_very_moment(
         joins = text("INSERT INTO participants (team, \"user\", chat_id, active_at) VALUES ('T1', 'U2', :id, now())")
         await connection.execute(joins, {"id": chat.id})
         writing = asyncio.create_task(
-            replies.written(answer.id, "writer", Ending(Status.DONE, "an answer about cranes"))
+            replies.written(answer.id, "writer", AnswerResult(Status.DONE, "an answer about cranes"))
         )
         await asyncio.sleep(0.3)
     assert await writing

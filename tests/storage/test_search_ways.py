@@ -7,14 +7,14 @@ import random
 import pytest
 from sqlalchemy import text
 
-from bot.domain import Person, TitleBy
+from bot.domain import TitleBy, User
 from storage import search
 from storage.chat_list import Page
 from storage.chats import Chats, NewMessage
 from storage.engine.database import Database
 from tests.storage.saying import MODEL
 
-ANN, BEN = Person("T1", "U1"), Person("T1", "U2")
+ANN, BEN = User("T1", "U1"), User("T1", "U2")
 CHATS = 110
 PAGE = 5
 SEARCHES = (

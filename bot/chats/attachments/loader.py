@@ -32,7 +32,7 @@ class Fetched:
     cut: bool = False
 
 
-class Source(Protocol):
+class FileSource(Protocol):
     """Where shared files are."""
 
     async def describe(self, team: str, file: SharedFile) -> SharedFile:
@@ -50,8 +50,8 @@ Found = Image | TextFile | SharedFile
 """What became of a file: the last one with its problem."""
 
 
-class Enclosures:
-    def __init__(self, chats: Chats, models: ModelChoice, source: Source, tell: Tell) -> None:
+class AttachmentLoader:
+    def __init__(self, chats: Chats, models: ModelChoice, source: FileSource, tell: Tell) -> None:
         self._chats, self._models, self._source, self._tell = chats, models, source, tell
         self._room = asyncio.Semaphore(AT_ONCE)
         self._drawing = asyncio.Lock()

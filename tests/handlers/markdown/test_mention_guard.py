@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from handlers.markdown.text import PingGuard, neutralise
+from handlers.markdown.mention_guard import MentionGuard, neutralise
 
 PING = re.compile(r"<\\*[!@#]")
 
 
 def in_steps(text: str, cuts: list[int]) -> list[str]:
-    guard = PingGuard()
+    guard = MentionGuard()
     points = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
     given_out = [guard.feed(text[a:b]) for a, b in pairwise(points)]
     return [*given_out, guard.finish()]
@@ -97,7 +97,7 @@ def test_code_is_left_byte_for_byte(text: str) -> None:
 
 
 def test_only_what_is_undecided_waits() -> None:
-    guard = PingGuard()
+    guard = MentionGuard()
 
     assert guard.feed("Some words and a <") == "Some words and a "
     assert guard.feed("b> and `code") == "<b> and `code"

@@ -9,7 +9,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from handlers.markdown.text import bytes_len, frame, hold, needs_closing, neutralise
+from handlers.markdown.grammar import bytes_len, needs_closing
+from handlers.markdown.mention_guard import neutralise
+from handlers.markdown.preview import renderable, unstable_suffix
 from tests.handlers.markdown.test_mention_guard import alive_in_prose, rude_texts
 from tests.handlers.markdown.test_splitter import TEXTS
 
@@ -105,7 +107,7 @@ Bye.
     ],
 )
 def test_a_frame_shows_what_is_whole_and_closes_what_is_open(text: str, shown: str) -> None:
-    assert frame(text) == shown
+    assert renderable(text) == shown
 
 
 @pytest.mark.parametrize(
@@ -134,7 +136,7 @@ def test_a_frame_shows_what_is_whole_and_closes_what_is_open(text: str, shown: s
     ],
 )
 def test_in_a_stream_only_what_is_half_waits(text: str, waiting: str) -> None:
-    assert text[len(text) - hold(text) :] == waiting
+    assert text[len(text) - unstable_suffix(text) :] == waiting
 
 
 def visible(markdown: str) -> str:
@@ -147,19 +149,19 @@ def test_every_frame_of_an_answer_is_a_beginning_of_the_answer_as_it_looks_in_th
     final = visible(ANSWER)
 
     for end in range(len(ANSWER) + 1):
-        assert final.startswith(visible(frame(ANSWER[:end]))), ANSWER[:end]
+        assert final.startswith(visible(renderable(ANSWER[:end]))), ANSWER[:end]
 
 
 def test_every_frame_is_near_to_what_is_known() -> None:
     for end in range(len(ANSWER) + 1):
         text = ANSWER[:end]
         if "|" not in text[text.rfind("\n", 0, end - 1) :] and "|" not in text[-60:]:
-            assert len(frame(text)) >= len(text) - 50
+            assert len(renderable(text)) >= len(text) - 50
 
 
 def test_the_end_of_an_answer_is_shown_whole() -> None:
-    assert frame(ANSWER) == ANSWER
-    assert hold(ANSWER) == 0
+    assert renderable(ANSWER) == ANSWER
+    assert unstable_suffix(ANSWER) == 0
 
 
 @given(
@@ -170,14 +172,14 @@ def test_the_end_of_an_answer_is_shown_whole() -> None:
 def test_prose_is_shown_to_its_last_word(words: list[str]) -> None:
     text = "So " + " ".join(words)
 
-    assert frame(text) == text
-    assert hold(text) == 0
+    assert renderable(text) == text
+    assert unstable_suffix(text) == 0
 
 
 @given(TEXTS)
 @example("**a\n```\n``")
 def test_a_frame_leaves_no_fence_open_and_no_more_out_than_a_line_or_the_head_of_a_table(text: str) -> None:
-    shown = frame(text)
+    shown = renderable(text)
 
     assert not needs_closing(shown)
     lines = text.split("\n")
@@ -189,7 +191,7 @@ def test_a_frame_leaves_no_fence_open_and_no_more_out_than_a_line_or_the_head_of
 def test_a_stream_that_is_held_arrives_whole(text: str) -> None:
     sent = 0
     for end in range(len(text) + 1):
-        held = hold(text[:end])
+        held = unstable_suffix(text[:end])
         assert 0 <= held <= end
         sent = max(sent, end - held)
     assert len(text) - sent <= len("\n".join(text.split("\n")[-3:]))
@@ -197,7 +199,7 @@ def test_a_stream_that_is_held_arrives_whole(text: str) -> None:
 
 @given(rude_texts(), st.integers(0, 200))
 def test_no_frame_pings(text: str, end: int) -> None:
-    assert not alive_in_prose(frame(neutralise(text[:end])))
+    assert not alive_in_prose(renderable(neutralise(text[:end])))
 
 
 def test_bytes() -> None:

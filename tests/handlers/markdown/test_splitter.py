@@ -8,17 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.markdown.text import MIN_LIMIT, Cut, bytes_len, cut, needs_closing, neutralise
+from handlers.markdown.grammar import bytes_len, needs_closing
+from handlers.markdown.mention_guard import neutralise
+from handlers.markdown.splitter import MIN_LIMIT, Cut, split
 from tests.handlers.markdown.test_mention_guard import alive_in_prose, rude_texts
 
 WORDS = "The quick brown fox jumps over the lazy dog and then rests"
 
 
 def in_messages(text: str, limit: int) -> list[Cut]:
-    cuts = [cut(text, limit)]
+    cuts = [split(text, limit)]
     while cuts[-1].tail:
         assert len(cuts) < 500
-        cuts.append(cut(cuts[-1].tail, limit))
+        cuts.append(split(cuts[-1].tail, limit))
     return cuts
 
 
@@ -34,23 +36,23 @@ def put_together(cuts: list[Cut]) -> str:
 
 
 def test_a_text_that_fits_is_not_cut() -> None:
-    assert cut("short", MIN_LIMIT) == Cut("short", "", 5)
-    assert cut("x" * 256, MIN_LIMIT).tail == ""
-    assert cut("x" * 257, MIN_LIMIT).tail == "x"
+    assert split("short", MIN_LIMIT) == Cut("short", "", 5)
+    assert split("x" * 256, MIN_LIMIT).tail == ""
+    assert split("x" * 257, MIN_LIMIT).tail == "x"
 
 
 def test_an_open_fence_must_leave_room_for_its_end() -> None:
     text = "```py\n" + "a = 1\n" * 41
     assert bytes_len(text) < MIN_LIMIT < bytes_len(text + needs_closing(text)) + 3
 
-    assert cut(text + "bb\n", MIN_LIMIT).head.endswith("\n```")
+    assert split(text + "bb\n", MIN_LIMIT).head.endswith("\n```")
 
 
 def test_a_paragraph_is_the_best_place() -> None:
     first = f"{WORDS}. " * 3
     text = f"{first}\n{WORDS[:20]}\n\n{WORDS}. {WORDS}."
 
-    assert cut(text, MIN_LIMIT).tail == f"{WORDS}. {WORDS}."
+    assert split(text, MIN_LIMIT).tail == f"{WORDS}. {WORDS}."
 
 
 @pytest.mark.parametrize(
@@ -76,7 +78,7 @@ def test_a_paragraph_is_the_best_place() -> None:
     ],
 )
 def test_the_best_place_near_the_limit_is_taken(text: str, tail: str) -> None:
-    assert cut(text, MIN_LIMIT).tail == tail
+    assert split(text, MIN_LIMIT).tail == tail
 
 
 def test_a_fence_is_closed_and_opened_again_with_its_language() -> None:
@@ -103,11 +105,11 @@ def test_a_fence_in_a_nested_list_stays_one() -> None:
 
 def test_a_fence_is_not_left_empty() -> None:
     text = "w" * 240 + "\n```py\n" + "x = 1\n" * 20 + "```"
-    assert cut(text, MIN_LIMIT).at == 241
+    assert split(text, MIN_LIMIT).at == 241
 
     text = "```py\n" + "x = 1\n" * 40 + "```\n" + "after " * 20
     for limit in range(MIN_LIMIT, 275):
-        piece = cut(text, limit)
+        piece = split(text, limit)
         assert "```py\n```" not in piece.head + piece.tail
 
 
@@ -142,11 +144,11 @@ def test_what_is_visible_stays_in_the_head() -> None:
     text = f"{WORDS}.\n\n" * 3 + WORDS * 4
 
     for sent in range(0, 250, 7):
-        piece = cut(text, MIN_LIMIT, at_least=sent)
+        piece = split(text, MIN_LIMIT, at_least=sent)
         assert piece.at >= sent
         assert piece.head.startswith(text[:sent])
-    assert cut("x" * 400, MIN_LIMIT, at_least=300).head == "x" * 300
-    assert cut("```\nx = 1\ny", 5, at_least=11) == Cut("```\nx = 1\ny\n```", "```\n", 11, "\n```", "```\n")
+    assert split("x" * 400, MIN_LIMIT, at_least=300).head == "x" * 300
+    assert split("```\nx = 1\ny", 5, at_least=11) == Cut("```\nx = 1\ny\n```", "```\n", 11, "\n```", "```\n")
 
 
 def test_lists_go_on_with_their_numbers() -> None:
@@ -185,7 +187,7 @@ def test_nothing_is_lost_and_every_head_fits(text: str, limit: int) -> None:
 @given(TEXTS, st.integers(MIN_LIMIT, 600), st.integers(0, 600))
 def test_cuts_that_follow_what_was_sent(text: str, limit: int, sent: int) -> None:
     sent = min(sent, len(text))
-    piece = cut(text, limit, at_least=sent)
+    piece = split(text, limit, at_least=sent)
 
     assert piece.at >= sent
     assert piece.head == text[: piece.at] + piece.closer

@@ -1,4 +1,4 @@
-"""`Desk`: turns are waited for on the event loop, with a clock of the test's own or the real one."""
+"""`CallDispatcher`: turns are waited for on the event loop, with a clock of the test's own or the real one."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from handlers.rate_limits.dispatcher import Desk
-from handlers.rate_limits.scheduler import APPEND, POST, RATES, START, UPDATE, Desire, Pace, Rate, Shown
+from handlers.rate_limits.dispatcher import CallDispatcher
+from handlers.rate_limits.scheduler import PendingWrite, Shown, WriteScheduler
+from handlers.rate_limits.token_bucket import APPEND, POST, RATES, START, UPDATE, Rate
 
 QUICK = {APPEND: Rate(50.0, 2), UPDATE: Rate(50.0, 2), POST: Rate(20.0, 1), START: Rate(20.0, 1)}
 
 
 @asynccontextmanager
-async def joined(desk: Desk, shown: Shown = Shown.NOT, **more: object) -> AsyncIterator[Desire]:
-    desire = Desire("C1", shown=shown)
+async def joined(desk: CallDispatcher, shown: Shown = Shown.NOT, **more: object) -> AsyncIterator[PendingWrite]:
+    desire = PendingWrite("C1", shown=shown)
     for name, value in more.items():
         setattr(desire, name, value)
     desk.join(desire)
@@ -33,7 +34,7 @@ async def settle() -> None:
 
 
 async def test_a_turn_comes_when_there_is_something_to_write() -> None:
-    desk = Desk()
+    desk = CallDispatcher()
     async with joined(desk) as desire:
         turn = asyncio.create_task(desk.turn(desire))
         await settle()
@@ -46,7 +47,7 @@ async def test_a_turn_comes_when_there_is_something_to_write() -> None:
 
 
 async def test_a_turn_is_taken_off_the_budget_and_can_be_given_back() -> None:
-    desk = Desk()
+    desk = CallDispatcher()
     before = desk.free(START)
     async with joined(desk, since=0.0) as desire:
         await asyncio.wait_for(desk.turn(desire), 1)
@@ -56,7 +57,7 @@ async def test_a_turn_is_taken_off_the_budget_and_can_be_given_back() -> None:
 
 
 async def test_whoever_waits_is_served_as_the_budget_comes_back() -> None:
-    desk = Desk(Pace(QUICK))
+    desk = CallDispatcher(WriteScheduler(QUICK))
 
     async def call() -> None:
         await desk.slot(UPDATE, "C1")
@@ -68,7 +69,7 @@ async def test_whoever_waits_is_served_as_the_budget_comes_back() -> None:
 
 
 async def test_after_a_refusal_nobody_gets_a_turn_before_slack_said() -> None:
-    desk = Desk(Pace(QUICK))
+    desk = CallDispatcher(WriteScheduler(QUICK))
     desk.refused(UPDATE, "C1", 0.3)
     began = desk.now()
     await asyncio.wait_for(desk.slot(UPDATE, "C1"), 5)
@@ -77,7 +78,7 @@ async def test_after_a_refusal_nobody_gets_a_turn_before_slack_said() -> None:
 
 async def test_channels_do_not_wait_for_each_others_posts() -> None:
     now = [0.0]
-    desk = Desk(clock=lambda: now[0])
+    desk = CallDispatcher(clock=lambda: now[0])
     for _ in range(int(RATES[POST].burst)):
         await desk.slot(POST, "C1")
     waiting = asyncio.create_task(desk.slot(POST, "C1"))
@@ -93,7 +94,7 @@ async def test_channels_do_not_wait_for_each_others_posts() -> None:
 
 async def test_a_waiter_that_is_cancelled_costs_nothing() -> None:
     now = [0.0]
-    desk = Desk(Pace({POST: Rate(1.0, 1)}), clock=lambda: now[0])
+    desk = CallDispatcher(WriteScheduler({POST: Rate(1.0, 1)}), clock=lambda: now[0])
     await desk.slot(POST, "C1")
     desk.settled(POST, "C1")
     gone = asyncio.create_task(desk.slot(POST, "C1"))
@@ -105,7 +106,7 @@ async def test_a_waiter_that_is_cancelled_costs_nothing() -> None:
 
 
 async def test_an_answer_that_has_left_shares_no_budget() -> None:
-    desk = Desk()
+    desk = CallDispatcher()
     async with joined(desk, Shown.NATIVE, since=0.0) as desire:
         turn = asyncio.create_task(desk.turn(desire))
         assert await asyncio.wait_for(turn, 1) == APPEND
@@ -122,7 +123,7 @@ async def test_an_answer_that_has_left_shares_no_budget() -> None:
 
 async def test_the_end_of_an_answer_waits_for_nobodys_gap() -> None:
     now = [100.0]
-    desk = Desk(clock=lambda: now[0])
+    desk = CallDispatcher(clock=lambda: now[0])
     async with joined(desk, Shown.EDIT, since=99.0, written_at=100.0) as desire:
         turn = asyncio.create_task(desk.turn(desire))
         await settle()

@@ -1,4 +1,4 @@
-"""`Pace` in simulated time: storms, mixed hours, refusals, and its rules one by one."""
+"""`WriteScheduler` in simulated time: storms, mixed hours, refusals, and its rules one by one."""
 
 from __future__ import annotations
 
@@ -6,23 +6,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from handlers.rate_limits.scheduler import (
+from handlers.rate_limits.scheduler import MAX_HOLD, MAX_WAIT, MIN_GAP, PendingWrite, QueuedCall, Shown, WriteScheduler
+from handlers.rate_limits.token_bucket import (
     APPEND,
-    MAX_HOLD,
-    MAX_WAIT,
-    MIN_GAP,
+    FORGIVE_AFTER,
+    LONGEST_FLIGHT,
     POST,
     RATES,
     START,
     STOP,
+    UNKNOWN,
     UPDATE,
-    Desire,
-    Errand,
-    Pace,
     Rate,
-    Shown,
+    TokenBucket,
 )
-from handlers.rate_limits.token_bucket import FORGIVE_AFTER, LONGEST_FLIGHT, UNKNOWN, Bucket
 from tests.floor import floor
 from tests.simulation import Simulation, Writer, mixed_hour, storm
 
@@ -63,7 +60,7 @@ def test_and_so_when_they_are_not_asked_at_the_very_same_moment(count: int, chan
 
 @pytest.mark.parametrize(("count", "channels"), [(5, 1), *CROWDS])
 def test_the_floor_is_below_all_that_was_ever_reached(count: int, channels: int) -> None:
-    eager = Pace({**RATES, UPDATE: Rate(RATES[UPDATE].per_second, 10), POST: Rate(1.0, 3)})
+    eager = WriteScheduler({**RATES, UPDATE: Rate(RATES[UPDATE].per_second, 10), POST: Rate(1.0, 3)})
     for ended in (storm(count, channels=channels, round_trip=0.0), _storm_of(eager, count, channels)):
         assert ended.completed() == count
         assert ended.mean_lag() >= floor(count, channels=channels)
@@ -84,7 +81,7 @@ def test_a_long_storm_ends_soon_after_its_models() -> None:
     assert ended.ended() < 26 + 30
 
 
-def _storm_of(pace: Pace, count: int, channels: int) -> Simulation:
+def _storm_of(pace: WriteScheduler, count: int, channels: int) -> Simulation:
     simulation = Simulation(pace=pace, round_trip=0.0)
     for number in range(count):
         simulation.add(Writer(f"C{number % channels}", 0.0, 200, 40.0))
@@ -162,15 +159,17 @@ def test_a_slack_that_allows_less_at_once_than_assumed_is_learnt(burst: float) -
 # -- endings, openings, progress -----------------------------------------------------------------------------------
 
 
-def _desire(pace: Pace, shown: Shown = Shown.NOT, *, since: float | None = 0.0, **more: object) -> Desire:
-    desire = Desire("C1", shown=shown, since=since, busy=False)
+def _desire(
+    pace: WriteScheduler, shown: Shown = Shown.NOT, *, since: float | None = 0.0, **more: object
+) -> PendingWrite:
+    desire = PendingWrite("C1", shown=shown, since=since, busy=False)
     for name, value in more.items():
         setattr(desire, name, value)
     pace.join(desire)
     return desire
 
 
-def _drain(pace: Pace, method: str, left: float, now: float = 0.0) -> None:
+def _drain(pace: WriteScheduler, method: str, left: float, now: float = 0.0) -> None:
     bucket = pace.bucket(method, "C1", now)
     while bucket.level(now) > left:
         bucket.take(now)
@@ -178,7 +177,7 @@ def _drain(pace: Pace, method: str, left: float, now: float = 0.0) -> None:
 
 
 def test_the_longest_waiting_is_served_first() -> None:
-    pace = Pace()
+    pace = WriteScheduler()
     desires = [_desire(pace, Shown.NATIVE, since=since) for since in (3.0, 1.0, 2.0)]
     _drain(pace, APPEND, 1.0, now=100.0)
     pace.bucket(APPEND, "C1", 100.0)
@@ -186,7 +185,7 @@ def test_the_longest_waiting_is_served_first() -> None:
 
 
 def test_endings_come_before_progress() -> None:
-    pace = Pace()
+    pace = WriteScheduler()
     _desire(pace, Shown.EDIT, since=1.0)
     last = _desire(pace, Shown.EDIT, since=2.0, whole=True)
     _drain(pace, UPDATE, 1.0, now=100.0)
@@ -194,7 +193,7 @@ def test_endings_come_before_progress() -> None:
 
 
 def test_progress_of_edits_leaves_what_their_endings_need() -> None:
-    pace = Pace()
+    pace = WriteScheduler()
     crowd = [_desire(pace, Shown.EDIT, since=1.0, written_at=0.0) for _ in range(6)]
     _drain(pace, UPDATE, 6.0, now=100.0)
     assert pace.grants(100.0) == []
@@ -204,7 +203,7 @@ def test_progress_of_edits_leaves_what_their_endings_need() -> None:
 
 
 def test_a_stream_whose_stop_is_out_of_budget_shows_its_last_words_by_an_append() -> None:
-    pace = Pace()
+    pace = WriteScheduler()
     desire = _desire(pace, Shown.NATIVE, since=1.0, whole=True)
     _drain(pace, STOP, 0.5)
     assert pace.grants(0.0) == [(desire, APPEND)]
@@ -234,20 +233,20 @@ def test_a_stream_whose_stop_is_out_of_budget_shows_its_last_words_by_an_append(
     ],
 )
 def test_what_an_answer_is_given(more: dict[str, object], methods: list[str]) -> None:
-    pace = Pace()
+    pace = WriteScheduler()
     desire = _desire(pace, **more)  # type: ignore[arg-type]
     assert pace.grants(0.0) == [(desire, method) for method in methods]
 
 
 def test_nobody_is_given_two_writes_within_the_smallest_gap() -> None:
-    pace = Pace()
+    pace = WriteScheduler()
     desire = _desire(pace, Shown.NATIVE, written_at=10.0)
     assert pace.grants(10.0 + MIN_GAP * 0.9) == []
     assert pace.grants(10.0 + MIN_GAP) == [(desire, APPEND)]
 
 
 def test_answers_use_both_budgets_at_once() -> None:
-    pace = Pace()
+    pace = WriteScheduler()
     for _ in range(6):
         _desire(pace)
     given = [method for _, method in pace.grants(0.0)]
@@ -280,8 +279,8 @@ def test_a_crowd_is_not_opened_beyond_what_its_endings_can_use() -> None:
 
 
 def test_errands_are_run_in_the_order_they_came() -> None:
-    pace = Pace()
-    errands = [Errand("reactions.remove", "C1", since) for since in (2.0, 1.0, 3.0)]
+    pace = WriteScheduler()
+    errands = [QueuedCall("reactions.remove", "C1", since) for since in (2.0, 1.0, 3.0)]
     for errand in errands:
         pace.send(errand)
     _drain(pace, "reactions.remove", 2.0, now=5.0)
@@ -291,10 +290,10 @@ def test_errands_are_run_in_the_order_they_came() -> None:
 
 
 def test_an_errand_waits_for_endings_but_not_for_ever() -> None:
-    pace = Pace()
+    pace = WriteScheduler()
     for _ in range(5):
         _desire(pace, Shown.EDIT, since=None)
-    errand = Errand(UPDATE, "C1", 0.0)
+    errand = QueuedCall(UPDATE, "C1", 0.0)
     pace.send(errand)
     _drain(pace, UPDATE, 3.0)
     assert pace.grants(0.0) == []
@@ -305,9 +304,9 @@ def test_an_errand_waits_for_endings_but_not_for_ever() -> None:
 
 
 def test_posts_are_counted_by_channel() -> None:
-    pace = Pace()
+    pace = WriteScheduler()
     for number in range(8):
-        pace.send(Errand(POST, f"C{number % 2}", float(number)))
+        pace.send(QueuedCall(POST, f"C{number % 2}", float(number)))
     assert len(pace.grants(10.0)) == 2 * RATES[POST].burst
 
 
@@ -315,7 +314,7 @@ def test_posts_are_counted_by_channel() -> None:
 
 
 def test_a_refusal_closes_the_method_until_slack_said_and_then_gives_one_call() -> None:
-    bucket = Bucket(Rate(1.0, 10), 0.0)
+    bucket = TokenBucket(Rate(1.0, 10), 0.0)
     bucket.refused(0.0, 7.0)
     assert bucket.level(6.9) == 0.0
     assert bucket.ready_at(0.0) == pytest.approx(7.0)
@@ -323,7 +322,7 @@ def test_a_refusal_closes_the_method_until_slack_said_and_then_gives_one_call() 
 
 
 def test_a_refusal_teaches_caution_that_is_forgiven_in_time() -> None:
-    bucket = Bucket(Rate(1.0, 10), 0.0)
+    bucket = TokenBucket(Rate(1.0, 10), 0.0)
     before = bucket.per_second
     bucket.refused(0.0, 1.0)
     assert bucket.burst == pytest.approx(6.0)
@@ -339,7 +338,7 @@ def test_a_refusal_teaches_caution_that_is_forgiven_in_time() -> None:
 
 
 def test_a_refusal_teaches_about_its_own_method_alone() -> None:
-    pace = Pace()
+    pace = WriteScheduler()
     pace.refused(UPDATE, "C1", 0.0, 30.0)
     assert pace.bucket(UPDATE, "C1", 1.0).level(1.0) == 0.0
     assert pace.bucket(APPEND, "C1", 1.0).level(1.0) == RATES[APPEND].burst
@@ -347,7 +346,7 @@ def test_a_refusal_teaches_about_its_own_method_alone() -> None:
 
 
 def test_it_never_stops_trusting_altogether() -> None:
-    bucket = Bucket(Rate(1.0, 10), 0.0)
+    bucket = TokenBucket(Rate(1.0, 10), 0.0)
     for second in range(100):
         bucket.refused(float(second), 1.0)
     assert bucket.burst >= 1.0
@@ -356,7 +355,7 @@ def test_it_never_stops_trusting_altogether() -> None:
 
 def test_what_may_run_over_at_slack_is_not_counted_on() -> None:
     """While a call is under way Slack's own bucket may still be full, and what it gets back then is lost."""
-    bucket = Bucket(Rate(1.0, 4), 0.0)
+    bucket = TokenBucket(Rate(1.0, 4), 0.0)
     for _ in range(4):
         bucket.take(0.0)
     assert bucket.level(2.0) == 0.0
@@ -366,25 +365,25 @@ def test_what_may_run_over_at_slack_is_not_counted_on() -> None:
 
 
 def test_a_call_that_nobody_told_of_does_not_lower_the_allowance_for_ever() -> None:
-    bucket = Bucket(Rate(1.0, 4), 0.0)
+    bucket = TokenBucket(Rate(1.0, 4), 0.0)
     for _ in range(4):
         bucket.take(0.0)
     assert bucket.level(LONGEST_FLIGHT + 10.0) == 4.0
 
 
 def test_a_turn_that_is_not_used_is_given_back() -> None:
-    bucket = Bucket(Rate(1.0, 4), 0.0)
+    bucket = TokenBucket(Rate(1.0, 4), 0.0)
     bucket.take(0.0)
     bucket.give_back()
     assert bucket.level(0.0) == 4.0
 
 
 def test_a_method_without_a_documented_rate_is_treated_with_caution() -> None:
-    assert Pace().rate("some.method") == UNKNOWN
+    assert WriteScheduler().rate("some.method") == UNKNOWN
 
 
 def test_channels_that_have_long_been_quiet_are_forgotten() -> None:
-    pace = Pace()
+    pace = WriteScheduler()
     for number in range(5_000):
         pace.bucket(POST, f"C{number}", float(number)).take(float(number))
     remembered = pace.bucket(POST, "C4999", 4_999.5)

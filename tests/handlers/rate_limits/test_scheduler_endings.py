@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from handlers.rate_limits.scheduler import MAX_WAIT, UPDATE, Desire, Errand, Grant, Pace, Rate, Shown
+from handlers.rate_limits.scheduler import MAX_WAIT, Grant, PendingWrite, QueuedCall, Shown, WriteScheduler
+from handlers.rate_limits.token_bucket import UPDATE, Rate
 
 
-def edited(pace: Pace, channel: str, now: float, *, whole: bool) -> Desire:
-    answer = Desire(channel, shown=Shown.EDIT, since=now if whole else None, written_at=now, busy=False, whole=whole)
+def edited(pace: WriteScheduler, channel: str, now: float, *, whole: bool) -> PendingWrite:
+    answer = PendingWrite(
+        channel, shown=Shown.EDIT, since=now if whole else None, written_at=now, busy=False, whole=whole
+    )
     pace.join(answer)
     return answer
 
 
-def title(pace: Pace, since: float) -> Errand:
-    errand = Errand(UPDATE, "C9", since)
+def title(pace: WriteScheduler, since: float) -> QueuedCall:
+    errand = QueuedCall(UPDATE, "C9", since)
     pace.send(errand)
     return errand
 
@@ -22,7 +25,7 @@ def served(given: list[Grant]) -> list[object]:
 
 
 def test_an_ending_comes_before_a_title_that_waits_longer() -> None:
-    pace = Pace({UPDATE: Rate(0.01, 1)})
+    pace = WriteScheduler({UPDATE: Rate(0.01, 1)})
     waiting = title(pace, 0.0)
     ending = edited(pace, "C2", 1.0, whole=True)
     assert served(pace.grants(1.0)) == [ending]
@@ -31,7 +34,7 @@ def test_an_ending_comes_before_a_title_that_waits_longer() -> None:
 
 
 def test_titles_leave_the_edits_that_answers_need_to_end_but_not_for_ever() -> None:
-    pace = Pace({UPDATE: Rate(0.01, 5)})
+    pace = WriteScheduler({UPDATE: Rate(0.01, 5)})
     for _ in range(2):
         pace.bucket(UPDATE, "", 0.0).take(0.0)
     for number in range(3):

@@ -7,33 +7,28 @@ from typing import Any
 import pytest
 
 from handlers.rate_limits.scheduler import (
-    APPEND,
     FIRST_POST,
     FIRST_SHARE,
     LOOK_AGAIN,
     MAX_HOLD,
     MAX_WAIT,
     MIN_GAP,
-    POST,
-    START,
-    STOP,
-    UPDATE,
-    Desire,
-    Errand,
-    Pace,
-    Rate,
+    PendingWrite,
+    QueuedCall,
     Shown,
+    WriteScheduler,
 )
+from handlers.rate_limits.token_bucket import APPEND, POST, START, STOP, UPDATE, Rate
 
 
-def answer(pace: Pace, channel: str = "C1", **more: Any) -> Desire:
-    made = Desire(channel, **{"since": 0.0, "busy": False, "written_at": 0.0, **more})
+def answer(pace: WriteScheduler, channel: str = "C1", **more: Any) -> PendingWrite:
+    made = PendingWrite(channel, **{"since": 0.0, "busy": False, "written_at": 0.0, **more})
     pace.join(made)
     return made
 
 
 def test_a_part_of_the_allowances_is_a_part_of_those_in_use_too() -> None:
-    pace = Pace({UPDATE: Rate(1.0, 10)})
+    pace = WriteScheduler({UPDATE: Rate(1.0, 10)})
     assert pace.bucket(UPDATE, "", 0.0).level(0.0) == 10.0
     pace.share(0.0, 0.5)
     assert pace.bucket(UPDATE, "", 0.0).level(0.0) == 5.0
@@ -43,18 +38,18 @@ def test_a_part_of_the_allowances_is_a_part_of_those_in_use_too() -> None:
 def test_progress_leaves_a_call_for_a_title_that_waits() -> None:
     """The title leaves the one edit that is there for the answer's end; the answer's progress must not take it."""
     for titles in (0, 1):
-        pace = Pace({UPDATE: Rate(0.0001, 3)})
+        pace = WriteScheduler({UPDATE: Rate(0.0001, 3)})
         for _ in range(2):
             pace.bucket(UPDATE, "", 0.0).take(0.0)
         shown = answer(pace, shown=Shown.EDIT, written_at=float("-inf"))
         for _ in range(titles):
-            pace.send(Errand(UPDATE, "C9", 0.0))
+            pace.send(QueuedCall(UPDATE, "C9", 0.0))
         assert pace.grants(1.0) == ([] if titles else [(shown, UPDATE)])
 
 
 def test_who_is_in_the_middle_of_a_call_gets_no_other_turn() -> None:
-    pace = Pace()
-    writer = Desire("C1", since=0.0)
+    pace = WriteScheduler()
+    writer = PendingWrite("C1", since=0.0)
     pace.join(writer)
     assert (pace.grants(1.0), pace.wake_at(1.0)) == ([], None)
     writer.busy = False
@@ -63,13 +58,13 @@ def test_who_is_in_the_middle_of_a_call_gets_no_other_turn() -> None:
 
 def test_where_posts_are_scarce_each_is_made_that_a_full_bucket_can_spare() -> None:
     """So that those held find a full one when the model ends; one word is too little for it."""
-    pace = Pace({UPDATE: Rate(0.1, 10), POST: Rate(1.0, 3), START: Rate(0.0001, 1)})
+    pace = WriteScheduler({UPDATE: Rate(0.1, 10), POST: Rate(1.0, 3), START: Rate(0.0001, 1)})
     held = [answer(pace, may_native=False) for _ in range(20)]
     opened: list[float] = []
     for tick in range(45):
         now = tick / 10
         for who, method in pace.grants(now):
-            assert isinstance(who, Desire)
+            assert isinstance(who, PendingWrite)
             assert method == POST
             who.shown, who.since = Shown.EDIT, None
             pace.bucket(POST, "C1", now).settled(now)
@@ -81,14 +76,14 @@ def test_where_posts_are_scarce_each_is_made_that_a_full_bucket_can_spare() -> N
 
 
 def test_posts_are_not_spared_where_the_edits_carry_all() -> None:
-    pace = Pace({UPDATE: Rate(1.0, 30), POST: Rate(1.0, 3), START: Rate(0.0001, 1)})
+    pace = WriteScheduler({UPDATE: Rate(1.0, 30), POST: Rate(1.0, 3), START: Rate(0.0001, 1)})
     for _ in range(20):
         answer(pace, may_native=False)
     assert [method for _, method in pace.grants(0.1)] == [POST] * 3
 
 
 def test_answers_held_too_long_are_opened_one_by_one_as_edits_come_back() -> None:
-    pace = Pace({UPDATE: Rate(0.1, 1), POST: Rate(100.0, 100), START: Rate(0.0001, 1)})
+    pace = WriteScheduler({UPDATE: Rate(0.1, 1), POST: Rate(100.0, 100), START: Rate(0.0001, 1)})
     pace.bucket(UPDATE, "", 0.0).take(0.0)
     held = [answer(pace, f"C{number}", may_native=False) for number in range(3)]
     every = 1.0 / pace.bucket(UPDATE, "", 0.0).per_second
@@ -96,7 +91,7 @@ def test_answers_held_too_long_are_opened_one_by_one_as_edits_come_back() -> Non
     now = 0.0
     while now < MAX_HOLD + 2.5 * every:
         for who, method in pace.grants(now):
-            assert isinstance(who, Desire)
+            assert isinstance(who, PendingWrite)
             assert method == POST
             held.remove(who)
             who.shown, who.since = Shown.EDIT, None
@@ -120,7 +115,7 @@ def test_answers_held_too_long_are_opened_one_by_one_as_edits_come_back() -> Non
 def test_an_end_takes_the_first_call_that_is_free(state: dict[str, Any], calls: tuple[str, ...]) -> None:
     """And waits for the soonest of them when none is."""
     for free in range(len(calls) + 1):
-        pace = Pace()
+        pace = WriteScheduler()
         for method in calls[:free]:
             bucket = pace.bucket(method, "C1", 0.0)
             while bucket.level(0.0) >= 1.0:
@@ -133,7 +128,7 @@ def test_an_end_takes_the_first_call_that_is_free(state: dict[str, Any], calls: 
 
 def test_who_waits_for_a_spared_post_is_looked_at_when_it_has_been_held_long_enough() -> None:
     """From then on it need not be a post that a full bucket can spare."""
-    pace = Pace({UPDATE: Rate(0.001, 10), POST: Rate(0.1, 3), START: Rate(0.0001, 1)})
+    pace = WriteScheduler({UPDATE: Rate(0.001, 10), POST: Rate(0.1, 3), START: Rate(0.0001, 1)})
     pace.bucket(START, "", 0.0).take(0.0)
     pace.bucket(POST, "C1", 0.0).take(0.0)
     for _ in range(20):
@@ -145,7 +140,7 @@ def test_who_waits_for_a_spared_post_is_looked_at_when_it_has_been_held_long_eno
 
 def test_first_words_of_a_crowd_of_edits_wait_a_share_of_the_gap_they_will_have() -> None:
     """Whoever looks then finds them ready, and need not look before."""
-    pace = Pace({UPDATE: Rate(50 / 60, 10), POST: Rate(1.0, 3), START: Rate(0.0001, 1)})
+    pace = WriteScheduler({UPDATE: Rate(50 / 60, 10), POST: Rate(1.0, 3), START: Rate(0.0001, 1)})
     crowd = [answer(pace, f"C{number}", may_native=False) for number in range(9)]
     due = FIRST_SHARE * pace.gap(Shown.EDIT, 0.0, 8)  # the one start that is there is counted on for one of them
     assert pace.wake_at(0.0) == pytest.approx(due)
@@ -155,15 +150,15 @@ def test_first_words_of_a_crowd_of_edits_wait_a_share_of_the_gap_they_will_have(
 
 def test_those_who_have_no_words_yet_belong_to_the_crowd() -> None:
     for others in (0, 11):
-        pace = Pace({UPDATE: Rate(50 / 60, 10), POST: Rate(1.0, 3), START: Rate(0.0001, 1)})
+        pace = WriteScheduler({UPDATE: Rate(50 / 60, 10), POST: Rate(1.0, 3), START: Rate(0.0001, 1)})
         for number in range(others):
-            pace.join(Desire(f"C{number}"))
+            pace.join(PendingWrite(f"C{number}"))
         first = answer(pace, "C99", may_native=False)
         assert pace.grants(0.1) == ([] if others else [(first, POST)])
 
 
 def test_a_message_that_is_there_already_waits_for_an_edit_whatever_may_be_started() -> None:
-    pace = Pace({UPDATE: Rate(1.0, 1), START: Rate(1.0, 4)})
+    pace = WriteScheduler({UPDATE: Rate(1.0, 1), START: Rate(1.0, 4)})
     pace.bucket(UPDATE, "", 0.0).take(0.0)
     answer(pace, reuse=True)
     assert pace.grants(0.0) == []
@@ -171,7 +166,7 @@ def test_a_message_that_is_there_already_waits_for_an_edit_whatever_may_be_start
 
 
 def test_a_lone_stream_has_all_that_is_left() -> None:
-    pace = Pace({APPEND: Rate(1.0, 20)})
+    pace = WriteScheduler({APPEND: Rate(1.0, 20)})
     for _ in range(20):
         pace.bucket(APPEND, "", 0.0).take(0.0)
     answer(pace, shown=Shown.NATIVE)
@@ -180,12 +175,12 @@ def test_a_lone_stream_has_all_that_is_left() -> None:
 
 def test_posts_of_errands_are_not_kept_from_them_for_endings() -> None:
     """Only edits are what a crowd ends by."""
-    pace = Pace({POST: Rate(0.0001, 3), UPDATE: Rate(0.0001, 10)})
+    pace = WriteScheduler({POST: Rate(0.0001, 3), UPDATE: Rate(0.0001, 10)})
     for method in (POST, POST, UPDATE):
         pace.bucket(method, "C1", 0.0).take(0.0)
     for _ in range(12):
         answer(pace, shown=Shown.EDIT, busy=True)
-    menu, title = Errand(POST, "C1", 0.0), Errand(UPDATE, "C1", 0.0)
+    menu, title = QueuedCall(POST, "C1", 0.0), QueuedCall(UPDATE, "C1", 0.0)
     pace.send(menu)
     pace.send(title)
     assert pace.grants(1.0) == [(menu, POST)]
@@ -193,7 +188,7 @@ def test_posts_of_errands_are_not_kept_from_them_for_endings() -> None:
 
 
 def test_of_very_many_channels_those_are_forgotten_that_owe_nothing() -> None:
-    pace = Pace()
+    pace = WriteScheduler()
     everywhere, quiet, busy = pace.bucket(UPDATE, "", 0.0), pace.bucket(POST, "quiet", 0.0), pace.bucket(POST, "B", 0.0)
     for number in range(1_996):
         pace.bucket(POST, f"C{number}", 0.0)
@@ -209,7 +204,7 @@ def test_of_very_many_channels_those_are_forgotten_that_owe_nothing() -> None:
 
 def test_where_allowance_would_be_lost_streams_are_looked_at_as_soon_as_they_may_be_written() -> None:
     """And not before: between two writes of one answer there is nothing to look for."""
-    pace = Pace({APPEND: Rate(1.0, 20)})
+    pace = WriteScheduler({APPEND: Rate(1.0, 20)})
     crowd = [answer(pace, shown=Shown.NATIVE) for _ in range(30)]
     assert pace.wake_at(0.0) == pytest.approx(MIN_GAP)
     assert pace.grants(MIN_GAP - 0.01) == []
@@ -230,7 +225,7 @@ def test_where_allowance_would_be_lost_streams_are_looked_at_as_soon_as_they_may
 def test_an_answer_lives_on_the_budget_it_spends_or_is_about_to_spend(
     now: dict[str, Any], budgets: list[Shown]
 ) -> None:
-    assert [shown for shown in (Shown.NATIVE, Shown.EDIT) if Desire("C1", **now).lives_on(shown)] == budgets
+    assert [shown for shown in (Shown.NATIVE, Shown.EDIT) if PendingWrite("C1", **now).lives_on(shown)] == budgets
 
 
 @pytest.mark.parametrize(
@@ -244,12 +239,12 @@ def test_an_answer_lives_on_the_budget_it_spends_or_is_about_to_spend(
     ],
 )
 def test_an_answer_is_unopened_until_it_is_visible_or_about_to_be(now: dict[str, Any], is_so: bool) -> None:
-    assert Desire("C1", **now).unopened() is is_so
+    assert PendingWrite("C1", **now).unopened() is is_so
 
 
 def test_a_crowd_shares_with_the_crowds_of_other_processes_and_one_alone_is_alone() -> None:
     for here, everywhere in ((1, 1), (4, 12)):
-        pace = Pace({APPEND: Rate(1.0, 20)})
+        pace = WriteScheduler({APPEND: Rate(1.0, 20)})
         pace.peers = 3
         for _ in range(5):
             pace.bucket(APPEND, "", 0.0).take(0.0)
@@ -259,7 +254,7 @@ def test_a_crowd_shares_with_the_crowds_of_other_processes_and_one_alone_is_alon
 
 
 def test_who_waits_for_a_start_is_looked_at_as_soon_as_there_is_one() -> None:
-    pace = Pace({START: Rate(2.0, 1), POST: Rate(0.0001, 1)})
+    pace = WriteScheduler({START: Rate(2.0, 1), POST: Rate(0.0001, 1)})
     for method in (START, POST):
         pace.bucket(method, "C1", 0.0).take(0.0)
     answer(pace)
@@ -268,7 +263,7 @@ def test_who_waits_for_a_start_is_looked_at_as_soon_as_there_is_one() -> None:
 
 def test_who_is_held_is_looked_at_now_and_then() -> None:
     """What makes room is an end, of which nobody can say when it comes."""
-    pace = Pace({UPDATE: Rate(1.0, 10), START: Rate(0.0001, 1)})
+    pace = WriteScheduler({UPDATE: Rate(1.0, 10), START: Rate(0.0001, 1)})
     pace.bucket(START, "", 0.0).take(0.0)
     for _ in range(12):
         answer(pace, shown=Shown.EDIT, since=None)
@@ -278,8 +273,8 @@ def test_who_is_held_is_looked_at_now_and_then() -> None:
 
 
 def test_of_two_errands_alike_the_one_that_is_withdrawn_goes() -> None:
-    pace = Pace()
-    stays, goes = Errand(UPDATE, "C1", 0.0), Errand(UPDATE, "C1", 0.0)
+    pace = WriteScheduler()
+    stays, goes = QueuedCall(UPDATE, "C1", 0.0), QueuedCall(UPDATE, "C1", 0.0)
     pace.send(stays)
     pace.send(goes)
     pace.withdraw(goes)

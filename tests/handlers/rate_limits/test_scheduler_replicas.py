@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from handlers.rate_limits.scheduler import Desire, Errand, Pace
+from handlers.rate_limits.scheduler import PendingWrite, QueuedCall, WriteScheduler
 from handlers.rate_limits.token_bucket import PER_CHANNEL
 from storage.coordination.memory import Bucket
 from tests.simulation import Simulation, Writer
@@ -15,10 +15,10 @@ class Replicas(Simulation):
 
     def __init__(self, count: int) -> None:
         super().__init__()
-        self._paces = [Pace() for _ in range(count)]
+        self._paces = [WriteScheduler() for _ in range(count)]
         for pace in self._paces:
             pace.peers = count
-        self._pace_of: dict[int, Pace] = {}
+        self._pace_of: dict[int, WriteScheduler] = {}
         self._account: dict[tuple[str, str], Bucket] = {}
 
     def add(self, writer: Writer) -> Writer:
@@ -44,8 +44,8 @@ class Replicas(Simulation):
         self._next_look = float("inf")
         self._look()
 
-    def _granted(self, who: Desire | Errand, method: str) -> bool:
-        assert isinstance(who, Desire)
+    def _granted(self, who: PendingWrite | QueuedCall, method: str) -> bool:
+        assert isinstance(who, PendingWrite)
         bucket = self.pace.bucket(method, who.channel, self.now)
         key = (method, who.channel if method in PER_CHANNEL else "")
         account = self._account.setdefault(key, Bucket(bucket.burst, self.now))

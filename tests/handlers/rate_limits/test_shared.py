@@ -10,9 +10,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
-from handlers.rate_limits.dispatcher import Desk
-from handlers.rate_limits.scheduler import APPEND, POST, UPDATE, Desire, Pace, Rate, Shown
-from handlers.rate_limits.shared import Budgets
+from handlers.rate_limits.dispatcher import CallDispatcher
+from handlers.rate_limits.scheduler import PendingWrite, Shown, WriteScheduler
+from handlers.rate_limits.shared import SharedRateLimiter
+from handlers.rate_limits.token_bucket import APPEND, POST, UPDATE, Rate
 from storage.coordination import open_coordination
 from tests.services import RedisServer
 
@@ -47,23 +48,23 @@ class StrictSlack:
 
 
 @asynccontextmanager
-async def replicas(url: str, count: int) -> AsyncIterator[tuple[list[Desk], list[Budgets]]]:
+async def replicas(url: str, count: int) -> AsyncIterator[tuple[list[CallDispatcher], list[SharedRateLimiter]]]:
     async with AsyncExitStack() as stack:
         shared, desks = [], []
         for _ in range(count):
             coordination = await open_coordination(url)
             stack.push_async_callback(coordination.close)
-            budgets = Budgets(coordination)
+            budgets = SharedRateLimiter(coordination)
             await stack.enter_async_context(budgets.running())
             shared.append(budgets)
-            desks.append(Desk(Pace(RATES), account=budgets.of(TEAM)))
+            desks.append(CallDispatcher(WriteScheduler(RATES), account=budgets.of(TEAM)))
         async with asyncio.timeout(60):
             while not all(each.replicas == count for each in shared):
                 await asyncio.sleep(0.05)
         yield desks, shared
 
 
-async def errands(desk: Desk, slack: StrictSlack, method: str, count: int, channel: str = "C1") -> None:
+async def errands(desk: CallDispatcher, slack: StrictSlack, method: str, count: int, channel: str = "C1") -> None:
     """So many calls, a few at a time, each repeated until Slack takes it."""
 
     async def one() -> None:
@@ -80,10 +81,10 @@ async def errands(desk: Desk, slack: StrictSlack, method: str, count: int, chann
             await asyncio.gather(*(one() for _ in range(4)))
 
 
-async def answer(desk: Desk, slack: StrictSlack, words: int, shown: Shown) -> None:
+async def answer(desk: CallDispatcher, slack: StrictSlack, words: int, shown: Shown) -> None:
     """An answer that is visible already and writes so many times."""
     method = APPEND if shown is Shown.NATIVE else UPDATE
-    desire = Desire("C1", shown=shown)
+    desire = PendingWrite("C1", shown=shown)
     desk.join(desire)
     try:
         async with asyncio.timeout(PATIENCE):
@@ -100,7 +101,7 @@ async def answer(desk: Desk, slack: StrictSlack, words: int, shown: Shown) -> No
         desk.leave(desire)
 
 
-async def busy(desks: list[Desk], slack: StrictSlack) -> None:
+async def busy(desks: list[CallDispatcher], slack: StrictSlack) -> None:
     """Every replica wants all that there is, of everything."""
     work = []
     for number, desk in enumerate(desks):
@@ -155,7 +156,7 @@ async def test_who_comes_back_first_leaves_the_others_their_share_until_the_next
     """They may still be on their way, and the account may be lost again before they are counted."""
     other = await open_coordination(own_redis.url)
     first = await open_coordination(own_redis.url)
-    budgets = Budgets(first)
+    budgets = SharedRateLimiter(first)
     async with budgets.running(), asyncio.timeout(60):
         while budgets.replicas != 2:
             await asyncio.sleep(0.02)
@@ -177,9 +178,9 @@ async def test_a_process_that_starts_without_redis_writes_at_once(own_redis: Red
     own_redis.stop()
     slack = StrictSlack()
     coordination = await open_coordination(own_redis.url)
-    budgets = Budgets(coordination)
+    budgets = SharedRateLimiter(coordination)
     async with budgets.running():
-        desk = Desk(Pace(RATES), account=budgets.of(TEAM))
+        desk = CallDispatcher(WriteScheduler(RATES), account=budgets.of(TEAM))
         await errands(desk, slack, UPDATE, 4)
     await coordination.close()
     assert slack.refused == []
