@@ -70,8 +70,8 @@ class Repositories:
     """What is in the database."""
 
     chats: Chats
-    replies: Answers
-    questions: ChatRequests
+    answers: Answers
+    requests: ChatRequests
     people: People
     tokens: Tokens
 
@@ -81,12 +81,12 @@ class UseCases:
     """The use cases, with what shows their side effects in Slack."""
 
     service: ChatService
-    programs: ApiService
+    api: ApiService
     models: ModelChoice
     names: UserNames
-    marks: QueuedReactions
-    menus: ModelMenus
-    notices: FileNotices
+    queued_reactions: QueuedReactions
+    model_menus: ModelMenus
+    file_notices: FileNotices
     feed: Feed
 
 
@@ -97,176 +97,202 @@ async def build(settings: Settings, demo: ProviderSettings | None = None) -> Asy
     `demo`: where models come from when no provider is set.
     """
     async with AsyncExitStack() as stack:
-        ground = await open_resources(stack, settings, demo)
-        database = ground.database
-        kept = Repositories(
+        resources = await open_resources(stack, settings, demo)
+        database = resources.database
+        repositories = Repositories(
             Chats(database), Answers(database), ChatRequests(database), People(database), Tokens(database)
         )
         engine: Engine
-        talk = _talk(settings, ground, kept, lambda chat_id: engine.wake(chat_id))
-        engine = _engine(settings, ground, kept, talk)
-        await stack.enter_async_context(talk.feed.running())
-        openings = DialogChats(talk.service, kept.questions, ground.workspaces, talk.menus, talk.names, ground.tasks)
-        connection = _connection(settings, ground, await _surface(stack, ground, kept, talk, openings))
-        stack.callback(ground.doorway.close)
+        use_cases = _talk(settings, resources, repositories, lambda chat_id: engine.wake(chat_id))
+        engine = _engine(settings, resources, repositories, use_cases)
+        await stack.enter_async_context(use_cases.feed.running())
+        dialog_chats = DialogChats(
+            use_cases.service,
+            repositories.requests,
+            resources.workspaces,
+            use_cases.model_menus,
+            use_cases.names,
+            resources.tasks,
+        )
+        connection = _connection(
+            settings, resources, await _surface(stack, resources, repositories, use_cases, dialog_chats)
+        )
+        stack.callback(resources.doorway.close)
         one_machine = database.dialect == "sqlite"
-        recovery = Recovery(engine, kept.replies, ground.coordination, ground.metrics, one_machine=one_machine)
+        recovery = Recovery(
+            engine, repositories.answers, resources.coordination, resources.metrics, one_machine=one_machine
+        )
         await stack.enter_async_context(recovery.running())
         stack.push_async_callback(engine.drain, settings.bobbin_grace)  # while their leases are still renewed
-        await stack.enter_async_context(ThreadRecovery(talk.menus, openings).running())
+        await stack.enter_async_context(ThreadRecovery(use_cases.model_menus, dialog_chats).running())
         await stack.enter_async_context(connection.running())
-        ground.doorway.open(_http(ground, kept, talk, connection))
-        yield Bot(database, talk.service, engine, connection, ground.metrics, ground.url)
+        resources.doorway.open(_http(resources, repositories, use_cases, connection))
+        yield Bot(database, use_cases.service, engine, connection, resources.metrics, resources.url)
 
 
-def _talk(settings: Settings, ground: Resources, kept: Repositories, wake: Callable[[str], None]) -> UseCases:
-    models = ModelChoice(ground.providers.catalogue, kept.people, settings.bobbin_default_model)
+def _talk(
+    settings: Settings, resources: Resources, repositories: Repositories, wake: Callable[[str], None]
+) -> UseCases:
+    models = ModelChoice(resources.providers.catalogue, repositories.people, settings.bobbin_default_model)
     service = ChatService(
-        chats=kept.chats,
-        replies=kept.replies,
-        questions=kept.questions,
-        people=kept.people,
+        chats=repositories.chats,
+        answers=repositories.answers,
+        requests=repositories.requests,
+        people=repositories.people,
         models=models,
-        live=ground.live,
+        publisher=resources.publisher,
         wake=wake,
         limit=settings.bobbin_max_messages,
     )
-    programs = ApiService(
-        chats=kept.chats,
-        replies=kept.replies,
+    api = ApiService(
+        chats=repositories.chats,
+        answers=repositories.answers,
         models=models,
-        people=kept.people,
-        live=ground.live,
+        people=repositories.people,
+        publisher=resources.publisher,
         wake=wake,
         limit=settings.bobbin_max_messages,
     )
-    names = UserNames(kept.people, ground.workspaces)
-    marks = QueuedReactions(kept.replies, ground.tasks)
+    names = UserNames(repositories.people, resources.workspaces)
+    queued_reactions = QueuedReactions(repositories.answers, resources.tasks)
     return UseCases(
         service=service,
-        programs=programs,
+        api=api,
         models=models,
         names=names,
-        marks=marks,
-        menus=ModelMenus(service, kept.questions, kept.chats, ground.workspaces, names, marks),
-        notices=FileNotices(models, ground.workspaces, ground.tasks),
-        feed=Feed(ground.coordination, kept.chats, kept.replies),
+        queued_reactions=queued_reactions,
+        model_menus=ModelMenus(
+            service, repositories.requests, repositories.chats, resources.workspaces, names, queued_reactions
+        ),
+        file_notices=FileNotices(models, resources.workspaces, resources.tasks),
+        feed=Feed(resources.coordination, repositories.chats, repositories.answers),
     )
 
 
-def _engine(settings: Settings, ground: Resources, kept: Repositories, talk: UseCases) -> Engine:
-    files = SlackFiles(ground.workspaces, settings.slack_api_url)
-    enclosures = AttachmentLoader(kept.chats, talk.models, files, talk.notices.tell)
+def _engine(settings: Settings, resources: Resources, repositories: Repositories, use_cases: UseCases) -> Engine:
+    files = SlackFiles(resources.workspaces, settings.slack_api_url)
+    attachments = AttachmentLoader(repositories.chats, use_cases.models, files, use_cases.file_notices.tell)
     sinks = SlackSinkFactory(
-        ground.workspaces,
-        talk.service,
-        kept.chats,
-        kept.replies,
-        talk.marks,
-        ApiEcho(kept.chats, talk.names),
+        resources.workspaces,
+        use_cases.service,
+        repositories.chats,
+        repositories.answers,
+        use_cases.queued_reactions,
+        ApiEcho(repositories.chats, use_cases.names),
         settings.bobbin_stream.value,
     )
     return Engine(
-        chats=kept.chats,
-        replies=kept.replies,
-        models=ground.providers,
+        chats=repositories.chats,
+        answers=repositories.answers,
+        models=resources.providers,
         sinks=sinks,
-        live=ground.live,
-        briefing=PromptBuilder(kept.chats, settings.bobbin_system_prompt, talk.names, enclosures),
-        after=_after(settings, ground, kept, talk),
-        metrics=ground.metrics,
+        publisher=resources.publisher,
+        prompt_builder=PromptBuilder(repositories.chats, settings.bobbin_system_prompt, use_cases.names, attachments),
+        after=_after(settings, resources, repositories, use_cases),
+        metrics=resources.metrics,
         owner=new_worker_id(),
     )
 
 
-def _after(settings: Settings, ground: Resources, kept: Repositories, talk: UseCases) -> AfterAnswer:
+def _after(settings: Settings, resources: Resources, repositories: Repositories, use_cases: UseCases) -> AfterAnswer:
     """What an ended answer leads to."""
     wanted = settings.bobbin_title_model
     titles = Titles(
-        kept.chats,
-        ground.providers,
-        ground.live,
-        ground.tasks,
-        model=lambda: talk.models.named(wanted).ref if wanted else None,
-        shown=talk.menus.show_title,
+        repositories.chats,
+        resources.providers,
+        resources.publisher,
+        resources.tasks,
+        model=lambda: use_cases.models.named(wanted).ref if wanted else None,
+        shown=use_cases.model_menus.show_title,
     )
 
-    async def after(chat: Chat, answer: Answer, ending: AnswerResult) -> None:
-        if ending.error == "model_gone":
-            talk.models.gone(chat.model)
-        await titles.after(chat, answer, ending)
+    async def after(chat: Chat, answer: Answer, result: AnswerResult) -> None:
+        if result.error == "model_gone":
+            use_cases.models.gone(chat.model)
+        await titles.after(chat, answer, result)
 
     return after
 
 
 async def _surface(
-    stack: AsyncExitStack, ground: Resources, kept: Repositories, talk: UseCases, openings: DialogChats
+    stack: AsyncExitStack,
+    resources: Resources,
+    repositories: Repositories,
+    use_cases: UseCases,
+    dialog_chats: DialogChats,
 ) -> ListenerContext:
-    homes: HomeTabs
-    lists: ChatLists
+    home_tabs: HomeTabs
+    chat_lists: ChatLists
 
-    def shorter(person: User) -> None:
-        homes.touch(person)
-        lists.touch(person)
+    def shorter(user: User) -> None:
+        home_tabs.touch(user)
+        chat_lists.touch(user)
 
-    memberships = ChannelMembership(talk.service, ground.tasks, shorter)
-    homes = HomeTabs(talk.service, ground.workspaces, talk.feed, memberships)
-    lists = ChatLists(talk.service, ground.workspaces, talk.feed, memberships, ground.coordination)
-    await stack.enter_async_context(homes.running())
-    await stack.enter_async_context(lists.running())
+    membership = ChannelMembership(use_cases.service, resources.tasks, shorter)
+    home_tabs = HomeTabs(use_cases.service, resources.workspaces, use_cases.feed, membership)
+    chat_lists = ChatLists(use_cases.service, resources.workspaces, use_cases.feed, membership, resources.coordination)
+    await stack.enter_async_context(home_tabs.running())
+    await stack.enter_async_context(chat_lists.running())
     return ListenerContext(
-        talk.service,
-        talk.menus,
-        talk.names,
-        ground.workspaces,
-        talk.marks,
-        ground.tasks,
-        kept.tokens,
-        openings,
-        homes,
-        lists,
-        memberships,
-        talk.notices,
-        ground.live,
+        use_cases.service,
+        use_cases.model_menus,
+        use_cases.names,
+        resources.workspaces,
+        use_cases.queued_reactions,
+        resources.tasks,
+        repositories.tokens,
+        dialog_chats,
+        home_tabs,
+        chat_lists,
+        membership,
+        use_cases.file_notices,
+        resources.publisher,
     )
 
 
-def _connection(settings: Settings, ground: Resources, surface: ListenerContext) -> SocketModeTransport | HttpTransport:
+def _connection(settings: Settings, resources: Resources, ctx: ListenerContext) -> SocketModeTransport | HttpTransport:
     """Socket Mode with an app-level token, else HTTP with a signing secret."""
     if settings.slack_app_token is not None:
-        bolt = build_app(settings.slack_api_url, ground.workspaces, surface)
-        return SocketModeTransport(bolt, settings.slack_app_token.get_secret_value(), ground.desks.client(None))
+        bolt = build_app(settings.slack_api_url, resources.workspaces, ctx)
+        return SocketModeTransport(
+            bolt, settings.slack_app_token.get_secret_value(), resources.slack_clients.client(None)
+        )
     assert settings.slack_signing_secret is not None
     secret = settings.slack_signing_secret.get_secret_value()
-    bolt = build_app(settings.slack_api_url, ground.workspaces, surface, secret)
-    return HttpTransport(bolt, secret, ground.coordination if ground.shared else None)
+    bolt = build_app(settings.slack_api_url, resources.workspaces, ctx, secret)
+    return HttpTransport(bolt, secret, resources.coordination if resources.shared else None)
 
 
 def _http(
-    ground: Resources, kept: Repositories, talk: UseCases, connection: SocketModeTransport | HttpTransport
+    resources: Resources,
+    repositories: Repositories,
+    use_cases: UseCases,
+    connection: SocketModeTransport | HttpTransport,
 ) -> ASGIApp:
     paths: dict[str, ASGIApp] = {PATH: connection} if isinstance(connection, HttpTransport) else {}
-    if ground.pages is not None:
-        paths |= {INSTALL: ground.pages, REDIRECT: ground.pages}
-    checks = _checks(ground, connection)
-    parts = Parts(talk.programs, talk.feed, kept.tokens, ground.coordination, ground.metrics, checks, paths)
+    if resources.pages is not None:
+        paths |= {INSTALL: resources.pages, REDIRECT: resources.pages}
+    checks = _checks(resources, connection)
+    parts = Parts(
+        use_cases.api, use_cases.feed, repositories.tokens, resources.coordination, resources.metrics, checks, paths
+    )
     # Slack's first event waits for nothing; where Slack comes by socket, perhaps nobody ever comes here.
     return create_app(parts) if paths else Later(lambda: create_app(parts))
 
 
-def _checks(ground: Resources, connection: SocketModeTransport | HttpTransport) -> dict[str, Check]:
+def _checks(resources: Resources, connection: SocketModeTransport | HttpTransport) -> dict[str, Check]:
     """What must be well before anybody is sent to this process."""
 
     async def check_database() -> str | None:
-        schema = await schema_of(ground.database)
+        schema = await schema_of(resources.database)
         return None if schema is Schema.CURRENT else f"the schema is {schema} than this version's"
 
     async def check_redis() -> str | None:
-        await ground.coordination.ping()
+        await resources.coordination.ping()
         return None
 
     async def check_slack() -> str | None:
         return None if await connection.connected() else "the socket is not connected"
 
     checks: dict[str, Check] = {"database": check_database, "slack": check_slack}
-    return {**checks, "redis": check_redis} if ground.shared else checks
+    return {**checks, "redis": check_redis} if resources.shared else checks

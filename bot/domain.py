@@ -50,7 +50,7 @@ class User:
     """One member of one Slack workspace."""
 
     team: str
-    user: str
+    id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Thread:
 
     team: str
     channel: str
-    thread: str
+    ts: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ class Chat:
     message_count: int
     created_at: datetime
     updated_at: datetime
-    place: Thread | None = None
+    thread: Thread | None = None
     header_ts: str | None = None
     """The Slack message that shows title, model and Stop."""
     context: str | None = field(default=None, repr=False)

@@ -43,11 +43,11 @@ class Resources:
     shared: bool
     """Whether other replicas are reached through the coordination."""
     providers: Providers
-    desks: SlackClients
+    slack_clients: SlackClients
     workspaces: SingleWorkspace | InstalledWorkspaces
     pages: InstallPages | None
     """Where workspaces install the app, if they do."""
-    live: EventPublisher
+    publisher: EventPublisher
     tasks: Tasks
 
 
@@ -70,10 +70,12 @@ async def open_resources(stack: AsyncExitStack, settings: Settings, demo: Provid
     )
     await stack.enter_async_context(providers)
     session = await stack.enter_async_context(new_session())
-    desks = SlackClients(lambda token: new_client(token, settings.slack_api_url, session), session, metrics, budgets)
-    live = EventPublisher(coordination)
-    await stack.enter_async_context(live.running())
-    workspaces, pages = await _workspaces(settings, desks, database, live)
+    slack_clients = SlackClients(
+        lambda token: new_client(token, settings.slack_api_url, session), session, metrics, budgets
+    )
+    publisher = EventPublisher(coordination)
+    await stack.enter_async_context(publisher.running())
+    workspaces, pages = await _workspaces(settings, slack_clients, database, publisher)
     if isinstance(workspaces, InstalledWorkspaces):
         await stack.enter_async_context(workspaces.following(coordination))
     return Resources(
@@ -84,10 +86,10 @@ async def open_resources(stack: AsyncExitStack, settings: Settings, demo: Provid
         coordination=coordination,
         shared=budgets is not None,
         providers=providers,
-        desks=desks,
+        slack_clients=slack_clients,
         workspaces=workspaces,
         pages=pages,
-        live=live,
+        publisher=publisher,
         tasks=await stack.enter_async_context(Tasks()),
     )
 
@@ -115,17 +117,17 @@ async def _serve(stack: AsyncExitStack, doorway: Doorway, settings: Settings) ->
 
 
 async def _workspaces(
-    settings: Settings, desks: SlackClients, database: Database, live: EventPublisher
+    settings: Settings, slack_clients: SlackClients, database: Database, publisher: EventPublisher
 ) -> tuple[SingleWorkspace | InstalledWorkspaces, InstallPages | None]:
     """The workspace that the settings name, or those that install the app, with the pages where they do."""
     if not settings.many_workspaces:
         assert settings.slack_bot_token is not None
-        return await SingleWorkspace.open(desks, settings.slack_bot_token.get_secret_value()), None
+        return await SingleWorkspace.open(slack_clients, settings.slack_bot_token.get_secret_value()), None
     assert settings.slack_client_id is not None
     assert settings.slack_client_secret is not None
     assert settings.bobbin_secret_key is not None
-    seal = TokenCipher(settings.bobbin_secret_key.get_secret_value())
-    installations = Installations(database, seal)
+    cipher = TokenCipher(settings.bobbin_secret_key.get_secret_value())
+    installations = Installations(database, cipher)
     try:
         await installations.reseal()
     except WrongKey as error:
@@ -133,9 +135,9 @@ async def _workspaces(
             "BOBBIN_SECRET_KEY does not open the tokens of the workspaces that have installed the app: "
             "write the key that sealed them behind the new one, as in 'new old'"
         ) from error
-    many = InstalledWorkspaces(installations, desks, live)
+    many = InstalledWorkspaces(installations, slack_clients, publisher)
     app = OAuthClient(settings.slack_client_id, settings.slack_client_secret.get_secret_value(), bot_scopes())
-    pages = InstallPages(app, settings.slack_api_url, desks.client(None), installations, seal, many.installed)
+    pages = InstallPages(app, settings.slack_api_url, slack_clients.client(None), installations, cipher, many.installed)
     return many, pages
 
 

@@ -67,25 +67,25 @@ class Answers:
         async with self._database.begin() as connection:
             return await _held(connection, answer_id, owner, parts=from_parts(parts))
 
-    async def written(self, answer_id: str, owner: str, ending: AnswerResult) -> bool:
+    async def written(self, answer_id: str, owner: str, result: AnswerResult) -> bool:
         """Store the model's whole work; what remains is to show it. False when it is no longer this owner's."""
-        usage = ending.usage
+        usage = result.usage
         async with self._database.begin() as connection:
             held = await _held(
                 connection,
                 answer_id,
                 owner,
                 complete=True,
-                ending=ending.status,
-                detail=ending.detail,
-                cut=ending.cut,
-                seconds=ending.seconds,
+                ending=result.status,
+                detail=result.detail,
+                cut=result.cut,
+                seconds=result.seconds,
                 prompt_tokens=usage and usage.prompt_tokens,
                 completion_tokens=usage and usage.completion_tokens,
                 cost=usage and usage.cost,
             )
             if held:
-                await _message(connection, answer_id, text=ending.text, error=ending.error)
+                await _message(connection, answer_id, text=result.text, error=result.error)
             return held
 
     async def finish(self, answer_id: str, owner: str, parts: tuple[MessageRef, ...] | None = None) -> bool:
@@ -136,7 +136,7 @@ class Answers:
         async with self._database.read() as connection:
             return list(dict.fromkeys(await connection.scalars(query)))
 
-    async def fallen(self) -> frozenset[str]:
+    async def lapsed(self) -> frozenset[str]:
         """The answers whose owner let the lease lapse without giving them back."""
         query = select(answers.c.message_id).where(OPEN, LAPSED, answers.c.owner.is_not(None))
         async with self._database.read() as connection:
@@ -224,11 +224,9 @@ class Answers:
         async with self._database.read() as connection:
             return frozenset(part["ts"] for parts in await connection.scalars(query) for part in parts)
 
-    async def open_for(self, person: User) -> list[Answer]:
+    async def open_for(self, user: User) -> list[Answer]:
         """The answers in this person's chats that have not ended."""
-        mine = select(participants.c.chat_id).where(
-            participants.c.team == person.team, participants.c.user == person.user
-        )
+        mine = select(participants.c.chat_id).where(participants.c.team == user.team, participants.c.id == user.id)
         return await self._all(and_(OPEN, answers.c.chat_id.in_(mine)))
 
     async def these(self, answer_ids: Collection[str]) -> list[Answer]:

@@ -36,7 +36,7 @@ class Page:
 
 async def list_chats(
     connection: AsyncConnection,
-    person: User,
+    user: User,
     *,
     limit: int,
     cursor: str | None,
@@ -49,7 +49,7 @@ async def list_chats(
     that the person has left.
     """
     there = None if cursor is None else _decode(cursor)
-    search = Search(connection, person, words)
+    search = Search(connection, user, words)
     found = await search.page(there, limit + 1, newer=newer)
     at_once = found.all_at_once and there is None
     rows = (await connection.execute(_page(found, there, limit=limit + 1, newer=newer, counted=at_once))).all()

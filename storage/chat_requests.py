@@ -26,7 +26,7 @@ class ChatRequest:
     """What a person asked, or has yet to ask, before there is a chat."""
 
     id: str
-    place: Thread
+    thread: Thread
     """The thread where the menu stands and the chat will."""
     ts: str
     """The Slack message that mentioned the bot."""
@@ -56,7 +56,7 @@ class ChatRequest:
     @property
     def wants_context(self) -> bool:
         """It was asked in a thread of people, of which nothing is known yet."""
-        return self.context is None and self.asked_at is not None and self.place.thread != self.ts
+        return self.context is None and self.asked_at is not None and self.thread.ts != self.ts
 
     @property
     def asked_at(self) -> str | None:
@@ -73,7 +73,7 @@ class ChatRequests:
     async def ask(
         self,
         *,
-        place: Thread,
+        thread: Thread,
         ts: str,
         user: str,
         user_team: str | None = None,
@@ -91,9 +91,9 @@ class ChatRequests:
         """
         row = {
             "id": new_id(),
-            "team": place.team,
-            "channel": place.channel,
-            "thread": place.thread,
+            "team": thread.team,
+            "channel": thread.channel,
+            "thread": thread.ts,
             "ts": ts,
             "user": user,
             "user_team": user_team,
@@ -106,7 +106,7 @@ class ChatRequests:
             "state": "open",
             "created_at": utc_now(),
         }
-        same = and_(questions.c.team == place.team, questions.c.channel == place.channel, questions.c.ts == ts)
+        same = and_(questions.c.team == thread.team, questions.c.channel == thread.channel, questions.c.ts == ts)
         async with self._database.begin() as connection:
             stored = await connection.scalar(
                 insert_new(connection, questions).values(row).on_conflict_do_nothing().returning(questions.c.id)
@@ -121,13 +121,13 @@ class ChatRequests:
         async with self._database.read() as connection:
             return await _one(connection, questions.c.id == question_id)
 
-    async def open_in(self, place: Thread, user: str) -> ChatRequest | None:
+    async def open_in(self, thread: Thread, user: str) -> ChatRequest | None:
         """The newest open question of this person in this thread; one that has no text yet before all others."""
         where = and_(
             _OPEN,
-            questions.c.team == place.team,
-            questions.c.channel == place.channel,
-            questions.c.thread == place.thread,
+            questions.c.team == thread.team,
+            questions.c.channel == thread.channel,
+            questions.c.ts == thread.ts,
             questions.c.user == user,
         )
         order = (questions.c.text.is_(None).desc(), questions.c.created_at.desc(), questions.c.id.desc())
@@ -140,9 +140,9 @@ class ChatRequests:
         where = and_(
             _OPEN,
             questions.c.id != question.id,
-            questions.c.team == question.place.team,
-            questions.c.channel == question.place.channel,
-            questions.c.thread == question.place.thread,
+            questions.c.team == question.thread.team,
+            questions.c.channel == question.thread.channel,
+            questions.c.ts == question.thread.ts,
             questions.c.user == question.user,
             questions.c.model.is_(None),
             questions.c.source.is_not(None),
@@ -199,12 +199,12 @@ class ChatRequests:
         """Keep what people had said and shared in the thread before. Raises ChatNotFound."""
         return await self._set(question_id, context=context, context_files=from_files(files))
 
-    async def put_in(self, question_id: str, place: Thread, source: str | None) -> ChatRequest:
+    async def put_in(self, question_id: str, thread: Thread, source: str | None) -> ChatRequest:
         """What was asked in a dialog stands in Slack now (`source`), or is to stand in another place (None).
 
         Raises ChatNotFound.
         """
-        return await self._set(question_id, channel=place.channel, thread=place.thread, source=source)
+        return await self._set(question_id, channel=thread.channel, thread=thread.ts, source=source)
 
     async def began_in_dialog(self, chat_id: str) -> bool:
         """Whether the chat's first message was asked in a dialog."""
@@ -316,7 +316,7 @@ async def _add_files(connection: AsyncConnection, question_id: str, files: tuple
 def _question(row: Row[Any]) -> ChatRequest:
     return ChatRequest(
         id=row.id,
-        place=Thread(row.team, row.channel, row.thread),
+        thread=Thread(row.team, row.channel, row.thread),
         ts=row.ts,
         user=row.user,
         created_at=row.created_at,

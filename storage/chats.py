@@ -35,7 +35,7 @@ class Chats:
         owner: str,
         model: ModelRef,
         message: NewMessage,
-        place: Thread | None = None,
+        thread: Thread | None = None,
         context: str | None = None,
         header_ts: str | None = None,
         question_id: str | None = None,
@@ -46,7 +46,7 @@ class Chats:
         Where the place has a chat already, a message known by its source or its question is given back as a
         duplicate, and any other one is said in that chat. Raises LimitReached.
         """
-        chat = _new_chat(team, owner, model, place=place, context=context, header_ts=header_ts)
+        chat = _new_chat(team, owner, model, thread=thread, context=context, header_ts=header_ts)
         try:
             return await self._start(chat, message, question_id, limit)
         except Conflict:  # another delivery of the same, or another question in the same thread, was quicker
@@ -56,7 +56,7 @@ class Chats:
         async with self._database.begin() as connection:
             if used := await used_exchange(connection, question_id):
                 return used
-            there = None if chat.place is None else await _by_place(connection, chat.place)
+            there = None if chat.thread is None else await _by_place(connection, chat.thread)
             if there is not None:
                 return await _say(connection, there.id, message, limit, question_id)
             await _insert(connection, chat)
@@ -82,17 +82,17 @@ class Chats:
             async with self._database.begin() as connection:
                 return await _say(connection, chat_id, message, limit, alone=alone)
 
-    async def by_place(self, place: Thread) -> Chat | None:
+    async def by_place(self, thread: Thread) -> Chat | None:
         async with self._database.read() as connection:
-            return await _by_place(connection, place)
+            return await _by_place(connection, thread)
 
-    async def heard_at(self, place: Thread, user: str) -> tuple[Chat | None, bool]:
+    async def heard_at(self, thread: Thread, user: str) -> tuple[Chat | None, bool]:
         """The chat in this thread, and whether an open question of this person waits there.
 
         One look for both: most threads have neither, and most of what Slack tells is said there.
         """
         async with self._database.read() as connection:
-            row = (await connection.execute(HEARD_AT, {**_at(place), "user": user})).one()
+            row = (await connection.execute(HEARD_AT, {**_at(thread), "user": user})).one()
         return None if row.id is None else to_chat(row), bool(row.waits)
 
     async def get(self, chat_id: str) -> Chat:
@@ -100,15 +100,15 @@ class Chats:
         async with self._database.read() as connection:
             return _found((await connection.execute(CHAT, {"chat": chat_id})).one_or_none())
 
-    async def get_for(self, person: User, chat_id: str) -> Chat:
+    async def get_for(self, user: User, chat_id: str) -> Chat:
         """The chat, if this person started it or took part in it and may see it still. Raises ChatNotFound."""
         part = select(participants.c.user).where(
-            participants.c.chat_id == chat_id, participants.c.team == person.team, participants.c.user == person.user
+            participants.c.chat_id == chat_id, participants.c.team == user.team, participants.c.id == user.id
         )
         away = part.where(participants.c.away == true())
-        allowed = and_(or_(chats.c.owner == person.user, part.exists()), not_(away.exists()))
+        allowed = and_(or_(chats.c.owner == user.id, part.exists()), not_(away.exists()))
         async with self._database.read() as connection:
-            query = select(chats).where(chats.c.id == chat_id, chats.c.team == person.team, allowed)
+            query = select(chats).where(chats.c.id == chat_id, chats.c.team == user.team, allowed)
             return _found((await connection.execute(query)).one_or_none())
 
     async def messages(self, chat_id: str) -> list[Message]:
@@ -168,7 +168,7 @@ class Chats:
 
     async def list_for(
         self,
-        person: User,
+        user: User,
         *,
         limit: int,
         cursor: str | None = None,
@@ -182,15 +182,15 @@ class Chats:
         """
         async with self._database.read(plan_anew=bool(words)) as connection:
             return await list_chats(
-                connection, person, limit=limit, cursor=cursor, words=(words or "").split(), newer=newer
+                connection, user, limit=limit, cursor=cursor, words=(words or "").split(), newer=newer
             )
 
-    async def set_away(self, person: User, channel: str, away: bool) -> None:
+    async def set_away(self, user: User, channel: str, away: bool) -> None:
         """The person has left a private channel, or is back: the chats there leave the own list, or return to it."""
-        there = select(chats.c.id).where(chats.c.team == person.team, chats.c.channel == channel)
+        there = select(chats.c.id).where(chats.c.team == user.team, chats.c.channel == channel)
         theirs = and_(
-            participants.c.team == person.team,
-            participants.c.user == person.user,
+            participants.c.team == user.team,
+            participants.c.id == user.id,
             participants.c.away != away,
             participants.c.chat_id.in_(there),
         )
@@ -212,12 +212,12 @@ class Chats:
                 moved = and_(table.c.team == team, table.c.channel == old, not_(taken))
                 await connection.execute(update(table).where(moved).values(channel=new))
 
-    async def respell(self, place: Thread, ts: str, before: str, after: str) -> None:
+    async def respell(self, thread: Thread, ts: str, before: str, after: str) -> None:
         """The text of a Slack message is spelt with names now that they are known, wherever it has got to."""
         here = select(chats.c.id).where(
-            chats.c.team == place.team, chats.c.channel == place.channel, chats.c.thread == place.thread
+            chats.c.team == thread.team, chats.c.channel == thread.channel, chats.c.ts == thread.ts
         )
-        asked = and_(questions.c.team == place.team, questions.c.channel == place.channel, questions.c.source == ts)
+        asked = and_(questions.c.team == thread.team, questions.c.channel == thread.channel, questions.c.source == ts)
         said = and_(messages.c.chat_id.in_(here), messages.c.source == ts)
         async with self._database.begin() as connection:
             await connection.execute(update(questions).where(asked, questions.c.text == before).values(text=after))
@@ -264,7 +264,7 @@ def _new_chat(
     model: ModelRef,
     *,
     title: str = DEFAULT_TITLE,
-    place: Thread | None = None,
+    thread: Thread | None = None,
     context: str | None = None,
     header_ts: str | None = None,
 ) -> Chat:
@@ -279,7 +279,7 @@ def _new_chat(
         message_count=0,
         created_at=now,
         updated_at=now,
-        place=place,
+        thread=thread,
         header_ts=header_ts,
         context=context,
     )
@@ -290,8 +290,8 @@ async def _insert(connection: AsyncConnection, chat: Chat) -> None:
         chats.insert().values(
             id=chat.id,
             team=chat.team,
-            channel=chat.place and chat.place.channel,
-            thread=chat.place and chat.place.thread,
+            channel=chat.thread and chat.thread.channel,
+            thread=chat.thread and chat.thread.ts,
             owner=chat.owner,
             title=chat.title,
             title_by=chat.title_by,
@@ -335,10 +335,10 @@ def _found(row: Row[Any] | None) -> Chat:
     return to_chat(row)
 
 
-def _at(place: Thread) -> dict[str, str]:
-    return {"team": place.team, "channel": place.channel, "thread": place.thread}
+def _at(thread: Thread) -> dict[str, str]:
+    return {"team": thread.team, "channel": thread.channel, "thread": thread.ts}
 
 
-async def _by_place(connection: AsyncConnection, place: Thread) -> Chat | None:
-    row = (await connection.execute(CHAT_AT, _at(place))).one_or_none()
+async def _by_place(connection: AsyncConnection, thread: Thread) -> Chat | None:
+    row = (await connection.execute(CHAT_AT, _at(thread))).one_or_none()
     return None if row is None else to_chat(row)

@@ -52,15 +52,15 @@ class Standing:
 class Installations:
     """Every method is one transaction or one read; all raise StorageError when the database fails."""
 
-    def __init__(self, database: Database, seal: TokenCipher) -> None:
-        self._database, self._seal = database, seal
+    def __init__(self, database: Database, cipher: TokenCipher) -> None:
+        self._database, self._cipher = database, cipher
 
     async def save(self, installed: Installed) -> None:
         """Keep an installation; a later one of the same place replaces it."""
         values = {
             "bot_user": installed.bot_user,
             "bot_id": installed.bot_id,
-            "bot_token": self._seal.seal(installed.bot_token),
+            "bot_token": self._cipher.seal(installed.bot_token),
             "url": installed.url,
             "scopes": installed.scopes,
             "installed_by": installed.installed_by,
@@ -134,7 +134,7 @@ class Installations:
 
         Raises WrongKey when one cannot be opened.
         """
-        renewed = [(row, self._seal.renew(row.bot_token)) for row in await self._all()]
+        renewed = [(row, self._cipher.renew(row.bot_token)) for row in await self._all()]
         changed = [(row, sealed) for row, sealed in renewed if sealed != row.bot_token]
         if changed:
             async with self._database.begin() as connection:
@@ -153,7 +153,7 @@ class Installations:
 
     def _opens(self, sealed: str) -> bool:
         try:
-            self._seal.open(sealed)
+            self._cipher.open(sealed)
         except WrongKey:
             return False
         return True
@@ -163,7 +163,7 @@ class Installations:
             enterprise=row.enterprise,
             team=row.team,
             bot_user=row.bot_user,
-            bot_token=self._seal.open(row.bot_token),
+            bot_token=self._cipher.open(row.bot_token),
             bot_id=row.bot_id,
             url=row.url,
             scopes=row.scopes,

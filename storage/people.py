@@ -32,57 +32,57 @@ class People:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def get(self, person: User) -> Profile:
+    async def get(self, user: User) -> Profile:
         """The person's profile; an empty one for somebody unknown."""
-        query = select(people).where(people.c.team == person.team, people.c.user == person.user)
+        query = select(people).where(people.c.team == user.team, people.c.id == user.id)
         async with self._database.read() as connection:
             row = (await connection.execute(query)).one_or_none()
         if row is None:
-            return Profile(person)
+            return Profile(user)
         return Profile(
-            person=person,
+            person=user,
             name=row.name,
             default_model=ModelRef.parse(row.default_model) if row.default_model else None,
             last_model=ModelRef.parse(row.last_model) if row.last_model else None,
             always=row.always,
         )
 
-    async def names(self, persons: Collection[User]) -> dict[User, str]:
+    async def names(self, users: Collection[User]) -> dict[User, str]:
         """The names of those whose name is known."""
         query = select(people.c.team, people.c.user, people.c.name).where(
-            tuple_(people.c.team, people.c.user).in_([(person.team, person.user) for person in persons]),
+            tuple_(people.c.team, people.c.id).in_([(user.team, user.id) for user in users]),
             people.c.name.is_not(None),
         )
         async with self._database.read() as connection:
             return {User(row.team, row.user): row.name for row in await connection.execute(query)}
 
-    async def remember_name(self, person: User, name: str) -> None:
-        await self._set(person, name=name)
+    async def remember_name(self, user: User, name: str) -> None:
+        await self._set(user, name=name)
 
-    async def set_default(self, person: User, model: ModelRef | None) -> None:
-        await self._set(person, default_model=None if model is None else str(model))
+    async def set_default(self, user: User, model: ModelRef | None) -> None:
+        await self._set(user, default_model=None if model is None else str(model))
 
-    async def set_always(self, person: User, always: bool, *, known: ModelRef | None, model: ModelRef | None) -> None:
+    async def set_always(self, user: User, always: bool, *, known: ModelRef | None, model: ModelRef | None) -> None:
         """Whether to skip the menu. `model` becomes the person's own, if that is still the `known` one."""
         before, after = (None if ref is None else str(ref) for ref in (known, model))
         same = people.c.default_model.is_(None) if before is None else people.c.default_model == before
         changed = {"always": always, "updated_at": utc_now()}
-        row = {"team": person.team, "user": person.user, "default_model": after, **changed}
-        kept = case((same, literal(after, people.c.default_model.type)), else_=people.c.default_model)
+        row = {"team": user.team, "user": user.id, "default_model": after, **changed}
+        repositories = case((same, literal(after, people.c.default_model.type)), else_=people.c.default_model)
         async with self._database.begin() as connection:
             await connection.execute(
                 insert_new(connection, people)
                 .values(row)
-                .on_conflict_do_update(index_elements=["team", "user"], set_={**changed, "default_model": kept})
+                .on_conflict_do_update(index_elements=["team", "user"], set_={**changed, "default_model": repositories})
             )
 
-    async def used(self, person: User, model: ModelRef) -> None:
+    async def used(self, user: User, model: ModelRef) -> None:
         """Remember what the person chose last."""
-        await self._set(person, last_model=str(model))
+        await self._set(user, last_model=str(model))
 
-    async def _set(self, person: User, **values: str | bool | None) -> None:
+    async def _set(self, user: User, **values: str | bool | None) -> None:
         changed = {**values, "updated_at": utc_now()}
-        row = {"team": person.team, "user": person.user, "always": False, **changed}
+        row = {"team": user.team, "user": user.id, "always": False, **changed}
         async with self._database.begin() as connection:
             await connection.execute(
                 insert_new(connection, people)
@@ -90,13 +90,13 @@ class People:
                 .on_conflict_do_update(index_elements=["team", "user"], set_=changed)
             )
 
-    async def rate(self, message_id: str, person: User, value: int) -> None:
+    async def rate(self, message_id: str, user: User, value: int) -> None:
         """Keep what the person thinks of an answer (1 good, -1 bad); a later opinion replaces an earlier one.
 
         Raises Conflict when there is no such message.
         """
         changed = {"value": value, "updated_at": utc_now()}
-        row = {"message_id": message_id, "team": person.team, "user": person.user, **changed}
+        row = {"message_id": message_id, "team": user.team, "user": user.id, **changed}
         async with self._database.begin() as connection:
             await connection.execute(
                 insert_new(connection, feedback)

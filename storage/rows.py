@@ -38,7 +38,7 @@ def to_chat(row: Row[Any]) -> Chat:
         message_count=row.message_count,
         created_at=row.created_at,
         updated_at=row.updated_at,
-        place=Thread(row.team, row.channel, row.thread) if placed else None,
+        thread=Thread(row.team, row.channel, row.thread) if placed else None,
         header_ts=row.header_ts,
         context=row.context,
     )

@@ -104,9 +104,9 @@ class Found:
     """None of them is known before all are: counting them costs nothing more."""
 
 
-def owned_by(person: User) -> ColumnElement[bool]:
+def owned_by(user: User) -> ColumnElement[bool]:
     """Which rows of the participants make the person's list."""
-    return and_(participants.c.team == person.team, participants.c.user == person.user, participants.c.away == false())
+    return and_(participants.c.team == user.team, participants.c.id == user.id, participants.c.away == false())
 
 
 def in_order(
@@ -115,8 +115,8 @@ def in_order(
     """From this place of the list on, or with `newer` back from it."""
     key = (source.c.active_at, source.c.chat_id)
     if there is not None:
-        place = tuple_(literal(there[0], UtcTime), literal(there[1]))
-        query = query.where(tuple_(*key) > place if newer else tuple_(*key) < place)
+        position = tuple_(literal(there[0], UtcTime), literal(there[1]))
+        query = query.where(tuple_(*key) > position if newer else tuple_(*key) < position)
     return query.order_by(*(each.asc() if newer else each.desc() for each in key))
 
 
@@ -128,9 +128,9 @@ def as_counted(found: int) -> tuple[int, bool]:
 class Search:
     """The chats of a person in which each of the words occurs, in the title or in some message, whatever its case."""
 
-    def __init__(self, connection: AsyncConnection, person: User, words: Sequence[str]) -> None:
+    def __init__(self, connection: AsyncConnection, user: User, words: Sequence[str]) -> None:
         self._connection = connection
-        self._person = person
+        self._user = user
         self._words = list(dict.fromkeys(words))
         self._has_index = connection.dialect.name == "postgresql"
         self._rare: list[str] = []
@@ -145,7 +145,7 @@ class Search:
         if looked_at and looked_at[0].many:
             self._rare = [word for at, word in enumerate(self._words[:MOST_WORDS]) if _is_rare(looked_at, at)]
         if ended or len(known) >= most:
-            return Found(participants, (owned_by(self._person), participants.c.chat_id.in_(known)))
+            return Found(participants, (owned_by(self._user), participants.c.chat_id.in_(known)))
         if self._rare and len(known) >= SOME:
             return self._go_through(there, most, newer=newer)
         return self._look_up(_ALL) if self._rare else self._read()
@@ -171,15 +171,13 @@ class Search:
         if others:
             held.append(and_(*(self._holds(next_ones, word) for word in others)))
         other = participants.alias("other")
-        many = exists().where(
-            other.c.team == self._person.team, other.c.user == self._person.user, other.c.indexed == true()
-        )
+        many = exists().where(other.c.team == self._user.team, other.c.id == self._user.id, other.c.indexed == true())
         query = select(next_ones.c.chat_id, next_ones.c.active_at, many.label("many"), array(held).label("held"))
         return [*await self._connection.execute(in_order(query, next_ones, newer=newer))]
 
     def _go_through(self, there: Place | None, most: int, *, newer: bool) -> Found:
         """By going through the list until there are enough for the page, and for counting them."""
-        own = select(participants.c.chat_id, participants.c.active_at).where(owned_by(self._person))
+        own = select(participants.c.chat_id, participants.c.active_at).where(owned_by(self._user))
         own = own.where(
             *(self._holds_rare(word, at) for at, word in enumerate(self._rare)), *self._common(participants)
         )
@@ -191,8 +189,8 @@ class Search:
         named = self._asked(_NAMED, word).columns(chat_id=ID).cte(f"named_{at}").prefix_with("MATERIALIZED")
         plain = participants.alias("plain")
         of_person = and_(
-            plain.c.team == self._person.team,
-            plain.c.user == self._person.user,
+            plain.c.team == self._user.team,
+            plain.c.id == self._user.id,
             not_(plain.c.away),
             not_(plain.c.indexed),
         )
@@ -202,11 +200,11 @@ class Search:
 
     def _next(self, there: Place | None, most: int, *, newer: bool = False) -> FromClause:
         own = select(participants.c.chat_id, participants.c.active_at, participants.c.indexed)
-        return in_order(own.where(owned_by(self._person)), there=there, newer=newer).limit(most).subquery()
+        return in_order(own.where(owned_by(self._user)), there=there, newer=newer).limit(most).subquery()
 
     def _read(self) -> Found:
         """By reading chats until there are enough."""
-        return Found(participants, (owned_by(self._person), *(self._holds(participants, word) for word in self._words)))
+        return Found(participants, (owned_by(self._user), *(self._holds(participants, word) for word in self._words)))
 
     def _look_up(self, how: TextClause) -> Found:
         """By asking the index for those that hold the rare words, of which the other words are looked for."""
@@ -222,7 +220,7 @@ class Search:
         return query.cte(f"found_{at}").prefix_with("MATERIALIZED")
 
     def _asked(self, how: TextClause, word: str) -> TextClause:
-        of_word = {"word": word, "pattern": _pattern(word), "team": self._person.team, "user": self._person.user}
+        of_word = {"word": word, "pattern": _pattern(word), "team": self._user.team, "user": self._user.id}
         values = [bindparam(name, value, SafeText, unique=True) for name, value in of_word.items()]
         return how.bindparams(*values)
 
@@ -241,8 +239,8 @@ class Search:
         if not self._has_index:
             return self._reads(own, word)
         passage = and_(
-            _passages.c.team == self._person.team,
-            _passages.c.user == self._person.user,
+            _passages.c.team == self._user.team,
+            _passages.c.id == self._user.id,
             _passages.c.chat_id == own.c.chat_id,
             _passages.c.text.like(func.lower(literal(_pattern(word), SafeText)), escape="/"),
         )

@@ -26,7 +26,7 @@ class Tokens:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def issue(self, person: User, *, valid_for: timedelta | None = None) -> str:
+    async def issue(self, user: User, *, valid_for: timedelta | None = None) -> str:
         """A new token that names this person; it cannot be read again."""
         token = PREFIX + secrets.token_urlsafe(32)
         expires_at = None if valid_for is None else database_time(valid_for.total_seconds())
@@ -34,8 +34,8 @@ class Tokens:
             await connection.execute(
                 api_tokens.insert().values(
                     hash=_hash(token),
-                    team=person.team,
-                    user=person.user,
+                    team=user.team,
+                    user=user.id,
                     created_at=database_time(),
                     expires_at=expires_at,
                 )
@@ -58,11 +58,9 @@ class Tokens:
             await self._note_use(digest)
         return User(row.team, row.user)
 
-    async def revoke(self, person: User) -> int:
+    async def revoke(self, user: User) -> int:
         """End all tokens of this person; how many there were."""
-        valid = and_(
-            api_tokens.c.team == person.team, api_tokens.c.user == person.user, api_tokens.c.revoked_at.is_(None)
-        )
+        valid = and_(api_tokens.c.team == user.team, api_tokens.c.id == user.id, api_tokens.c.revoked_at.is_(None))
         async with self._database.begin() as connection:
             done = await connection.execute(update(api_tokens).where(valid).values(revoked_at=database_time()))
             return done.rowcount

@@ -36,18 +36,18 @@ def _allowance(burst: float, *methods: str) -> tuple[float, float]:
     return 60 * burst * rate, rate
 
 
-def _ways(openings: Sequence[float], length: float, burst: float, rate: float) -> list[float]:
+def _ways(dialog_chats: Sequence[float], length: float, burst: float, rate: float) -> list[float]:
     """For 0, 1, 2, … answers of one kind: seconds of lag, times `length`, that they have at least.
 
     Some are opened early, the others when the model has ended; these cannot come quicker than from a full bucket at
     that moment, nor before the budget has opened all that went before.
     """
-    early = _least([at for at in openings if at < length], length, burst, rate)
+    early = _least([at for at in dialog_chats if at < length], length, burst, rate)
     least = [0.0]
-    for number in range(1, len(openings) + 1):
+    for number in range(1, len(dialog_chats) + 1):
         least.append(
             min(
-                early[opened] + sum(_whole(max(length + openings[k], openings[opened + k]), length)
+                early[opened] + sum(_whole(max(length + dialog_chats[k], dialog_chats[opened + k]), length)
                 for k in range(number - opened))
                 for opened in range(min(number, len(early) - 1) + 1)
             )
@@ -60,7 +60,7 @@ def _whole(shown: float, length: float) -> float:
     return length * shown - length**2 / 2
 
 
-def _least(openings: Sequence[float], length: float, burst: float, rate: float) -> list[float]:
+def _least(dialog_chats: Sequence[float], length: float, burst: float, rate: float) -> list[float]:
     """For the first 0, 1, 2, … of these openings: the lag of answers that are opened then or later and share a budget.
 
     Lagrange's bound: give each write a price and let every answer minimise lag plus price alone; minus what the budget
@@ -68,12 +68,12 @@ def _least(openings: Sequence[float], length: float, burst: float, rate: float) 
     choose gaps of g seconds) until the model's end, falling to nothing `late` seconds after it. The best of many
     prices is taken for each number of answers.
     """
-    best = [0.0] * (len(openings) + 1)
+    best = [0.0] * (len(dialog_chats) + 1)
     for late in (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0):
         for step in range(60):
             gap = 0.04 * length * 1.07**step
             total = -(gap**2) / 2 * (burst + rate * (length + late / 2))
-            for number, opened in enumerate(openings, 1):
+            for number, opened in enumerate(dialog_chats, 1):
                 total += _alone(opened, length, gap, late)
                 best[number] = max(best[number], total)
     return best

@@ -125,8 +125,8 @@ def _debian_postgresql(binaries: Path, settings: tuple[str, ...]) -> Service:
 
 def _create_cluster(binaries: Path, home: Path, user: str | None) -> None:
     if user is not None:
-        account = pwd.getpwnam(user)
-        os.chown(home, account.pw_uid, account.pw_gid)
+        shared_limits = pwd.getpwnam(user)
+        os.chown(home, shared_limits.pw_uid, shared_limits.pw_gid)
     create = [str(binaries / "initdb"), "-D", str(home / "data"), "-U", "postgres", "-A", "trust"]
     create += ["-E", "UTF8", "--locale=C.UTF-8", "-N"]
     made = subprocess.run(create, user=user, cwd=home, capture_output=True, check=False)
@@ -159,8 +159,8 @@ class PostgresServer:
 
     def start(self) -> None:
         """Raises Unavailable."""
-        kept = ("synchronous_commit=on",)  # what was committed must survive the crash
-        self._process = _run_postgres(self._binaries, self._home, self._user, self._port, *kept)
+        repositories = ("synchronous_commit=on",)  # what was committed must survive the crash
+        self._process = _run_postgres(self._binaries, self._home, self._user, self._port, *repositories)
         _wait(lambda: psycopg.connect(self.url, connect_timeout=3).close(), self._process, "PostgreSQL")
 
     def stop(self) -> None:

@@ -91,9 +91,9 @@ class Simulation:
         post_burst: float = 3.0,
         round_trip: float = 0.1,
         jitter: float = 0.0,
-        pace: WriteScheduler | None = None,
+        scheduler: WriteScheduler | None = None,
     ) -> None:
-        self.pace = pace or WriteScheduler()
+        self.pace = scheduler or WriteScheduler()
         self.burst, self.post_burst, self.round_trip, self.jitter = burst, post_burst, round_trip, jitter
         self._dice = random.Random(7)
         self.now = 0.0
@@ -156,21 +156,21 @@ class Simulation:
         self._at(writer.begins + 1 / writer.rate, lambda: self._word(writer))
 
     def _word(self, writer: Writer) -> None:
-        desire = writer.desire
+        pending = writer.desire
         writer.arrived += 1
         writer.sent_at.append(self.now)
         whole = writer.arrived == writer.words
-        closes = desire.shown is Shown.NATIVE and writer.overflows() and not desire.must_close
+        closes = pending.shown is Shown.NATIVE and writer.overflows() and not pending.must_close
         if not whole:
             self._at(writer.begins + (writer.arrived + 1) / writer.rate, lambda: self._word(writer))
-        if desire.since is None or whole or closes:
-            desire.since = self.now if desire.since is None else desire.since
-            desire.whole, desire.must_close = whole, desire.must_close or closes
+        if pending.since is None or whole or closes:
+            pending.since = self.now if pending.since is None else pending.since
+            pending.whole, pending.must_close = whole, pending.must_close or closes
             self._look()
 
-    def _send(self, errand: QueuedCall) -> None:
-        self._errands.add(id(errand))
-        self.pace.send(errand)
+    def _send(self, queued_call: QueuedCall) -> None:
+        self._errands.add(id(queued_call))
+        self.pace.send(queued_call)
         self._look()
 
     def _look(self) -> None:
@@ -193,25 +193,25 @@ class Simulation:
         """Seconds until a call reaches Slack; its answer takes half a round trip back."""
         return self.round_trip / 2 + self._dice.uniform(0.0, self.jitter)
 
-    def _run_errand(self, errand: QueuedCall, method: str) -> None:
-        self.errand_waits.append(self.now - errand.since)
-        self._at(self.now + self._travel(), lambda: self._errand_arrives(errand, method))
+    def _run_errand(self, queued_call: QueuedCall, method: str) -> None:
+        self.errand_waits.append(self.now - queued_call.since)
+        self._at(self.now + self._travel(), lambda: self._errand_arrives(queued_call, method))
 
-    def _errand_arrives(self, errand: QueuedCall, method: str) -> None:
-        wait = self._ask(method, errand.channel)
-        self._at(self.now + self.round_trip / 2, lambda: self._errand_answered(errand, wait))
+    def _errand_arrives(self, queued_call: QueuedCall, method: str) -> None:
+        wait = self._ask(method, queued_call.channel)
+        self._at(self.now + self.round_trip / 2, lambda: self._errand_answered(queued_call, wait))
 
-    def _errand_answered(self, errand: QueuedCall, wait: float) -> None:
-        self._settle(errand.method, errand.channel, wait)
+    def _errand_answered(self, queued_call: QueuedCall, wait: float) -> None:
+        self._settle(queued_call.method, queued_call.channel, wait)
         if wait:
-            self._send(errand)
+            self._send(queued_call)
 
     def _call(self, writer: Writer, method: str) -> None:
-        desire = writer.desire
-        desire.busy, desire.written_at = True, self.now
-        since, desire.since = desire.since, None
+        pending = writer.desire
+        pending.busy, pending.written_at = True, self.now
+        since, pending.since = pending.since, None
         shown = min(writer.arrived, writer.page_from + PAGE)
-        final = desire.whole and shown == writer.words
+        final = pending.whole and shown == writer.words
         self._at(self.now + self._travel(), lambda: self._arrives(writer, method, shown, since, final))
 
     def _arrives(self, writer: Writer, method: str, shown: int, since: float | None, final: bool) -> None:
@@ -247,32 +247,32 @@ class Simulation:
             writer.changes.append(self.now)
 
     def _answered(self, writer: Writer, method: str, wait: float, since: float | None, final: bool) -> None:
-        desire = writer.desire
-        desire.busy = False
+        pending = writer.desire
+        pending.busy = False
         self._settle(method, writer.channel, wait)
         if wait:
-            desire.since = since if since is not None else self.now
+            pending.since = since if since is not None else self.now
         elif final and method in (STOP, UPDATE, POST):
             writer.done_at = self.now
-            self.pace.leave(desire)
-            desire.busy = True
+            self.pace.leave(pending)
+            pending.busy = True
         else:
             self._shown_by(writer, method)
         self._look()
 
     def _shown_by(self, writer: Writer, method: str) -> None:
-        desire = writer.desire
+        pending = writer.desire
         if method == START:
-            desire.shown = Shown.NATIVE
+            pending.shown = Shown.NATIVE
         elif method == POST:
-            desire.shown = Shown.EDIT
-        if desire.shown is Shown.NATIVE and method != STOP:
-            desire.must_close = writer.overflows()
+            pending.shown = Shown.EDIT
+        if pending.shown is Shown.NATIVE and method != STOP:
+            pending.must_close = writer.overflows()
         elif writer.overflows():  # this message is full and stands: the rest goes into the next
             writer.page_from += PAGE
-            desire.shown, desire.must_close = Shown.NOT, False
-        if desire.since is None and writer.arrived > writer.seen:
-            desire.since = self.now
+            pending.shown, pending.must_close = Shown.NOT, False
+        if pending.since is None and writer.arrived > writer.seen:
+            pending.since = self.now
 
 
 def _key(method: str, channel: str) -> tuple[str, str]:

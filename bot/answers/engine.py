@@ -75,14 +75,14 @@ class Run:
                 self.lose()
             self.unrecorded = None
 
-    def stands(self, parts: tuple[MessageRef, ...]) -> None:
+    def note_final_messages(self, parts: tuple[MessageRef, ...]) -> None:
         self.unrecorded = parts
 
-    async def sure(self) -> None:
-        await self.lease.sure()
+    async def confirm(self) -> None:
+        await self.lease.confirm()
 
-    def doubt(self) -> None:
-        self.lease.doubt()
+    def invalidate(self) -> None:
+        self.lease.invalidate()
 
     def stop(self) -> None:
         self.stopped = True
@@ -103,17 +103,23 @@ class Engine:
         self,
         *,
         chats: Chats,
-        replies: Answers,
+        answers: Answers,
         models: Models,
         sinks: SinkFactory,
-        live: EventPublisher,
-        briefing: Briefing,
+        publisher: EventPublisher,
+        prompt_builder: Briefing,
         after: AfterAnswer,
         metrics: Metrics,
         owner: str,
     ) -> None:
-        self._chats, self._replies, self._models, self._sinks, self._live = chats, replies, models, sinks, live
-        self._briefing, self._after, self._metrics = briefing, after, metrics
+        self._chats, self._answers, self._models, self._sinks, self._publisher = (
+            chats,
+            answers,
+            models,
+            sinks,
+            publisher,
+        )
+        self._prompt_builder, self._after, self._metrics = prompt_builder, after, metrics
         self.owner = owner
         self._serving: dict[str, asyncio.Task[None]] = {}
         self._again: set[str] = set()
@@ -121,7 +127,7 @@ class Engine:
         self._closing = False
         self.unsure = asyncio.Event()
         """Set while somebody waits to hear whether a lease still holds."""
-        self.fallen: frozenset[str] = frozenset()
+        self.lapsed: frozenset[str] = frozenset()
         """Answers whose owner was found silent."""
 
     @property
@@ -132,7 +138,7 @@ class Engine:
     def wake(self, chat_id: str) -> None:
         """There may be work in this chat. Returns at once."""
         if self._closing:
-            self._live.wake(chat_id)  # stored here a moment before the end, for the others to take
+            self._publisher.wake(chat_id)  # stored here a moment before the end, for the others to take
             return
         if chat_id in self._serving:
             self._again.add(chat_id)
@@ -141,7 +147,7 @@ class Engine:
         self._serving[chat_id] = task
         task.add_done_callback(lambda _: self._served(chat_id))
 
-    def heard(self, chat_id: str) -> None:
+    def wake_from_elsewhere(self, chat_id: str) -> None:
         """Another process leaves work in this chat."""
         if not self._closing:
             self.wake(chat_id)
@@ -161,8 +167,8 @@ class Engine:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         with contextlib.suppress(StorageError):
-            for chat_id in await self._replies.release(self.owner):
-                self._live.wake(chat_id)
+            for chat_id in await self._answers.release(self.owner):
+                self._publisher.wake(chat_id)
 
     # -- one chat ----------------------------------------------------------------------------------------------
 
@@ -178,10 +184,10 @@ class Engine:
                 while not self._closing and (run := await self._claim(chat_id)):
                     self._again.discard(chat_id)
                     await self._own(run)
-                    if await self._replies.next_waiting(chat_id) is None:  # a look is cheaper than a claim
+                    if await self._answers.next_waiting(chat_id) is None:  # a look is cheaper than a claim
                         break
                 if self._closing:
-                    self._live.wake(chat_id)  # what waited behind the last answer
+                    self._publisher.wake(chat_id)  # what waited behind the last answer
             except StorageError as error:
                 log.warning("storage_unreachable", reason=str(error))
             except Exception:
@@ -189,8 +195,8 @@ class Engine:
 
     async def _claim(self, chat_id: str) -> Run | None:
         asked = Moment()
-        answer = await self._replies.claim(chat_id, self.owner, LEASE)
-        return None if answer is None else Run(answer, self._replies, self.owner, Lease(asked, self.unsure.set))
+        answer = await self._answers.claim(chat_id, self.owner, LEASE)
+        return None if answer is None else Run(answer, self._answers, self.owner, Lease(asked, self.unsure.set))
 
     async def _own(self, run: Run) -> None:
         """Writes one claimed answer; losing it to another process is not an error."""
@@ -199,7 +205,7 @@ class Engine:
         self._metrics.running(len(self._runs))
         if answer.attempt > 1:
             log.info("answer_taken_up", answer=answer.id, attempt=answer.attempt)
-        if answer.id in self.fallen:
+        if answer.id in self.lapsed:
             self._metrics.lease_taken_over()
         run.serving = asyncio.create_task(self._answer(run), name=f"answering {answer.id}")
         try:
@@ -224,28 +230,28 @@ class Engine:
         sink = await self._sinks(chat, run.answer, run)
         await sink.open()
         try:
-            ending = await self._ending(run, chat, sink)
-            await sink.close(ending)
+            result = await self._ending(run, chat, sink)
+            await sink.close(result)
         except BaseException:
             await asyncio.shield(sink.abandon())
             raise
         run.ending = True
-        await self._persist(lambda: self._replies.finish(run.answer.id, self.owner, run.unrecorded), run)
-        self._metrics.answer_ended(ending.status)
-        log.info("answer_ended", answer=run.answer.id, outcome=ending.status, error=ending.error)
-        await self._live.ended(chat, run.answer, ending)
-        await self._after(chat, run.answer, ending)
+        await self._persist(lambda: self._answers.finish(run.answer.id, self.owner, run.unrecorded), run)
+        self._metrics.answer_ended(result.status)
+        log.info("answer_ended", answer=run.answer.id, outcome=result.status, error=result.error)
+        await self._publisher.ended(chat, run.answer, result)
+        await self._after(chat, run.answer, result)
 
     async def _ending(self, run: Run, chat: Chat, sink: AnswerSink) -> AnswerResult:
         """How the answer ends: as stored when only showing it remains, else as the model makes it."""
         if run.answer.complete:
-            stored = await self._replies.ending(run.answer.id)
+            stored = await self._answers.ending(run.answer.id)
             if stored is not None:
                 return stored
         began = time.monotonic()
-        ending = await self._ask(run, chat, sink, began)
-        await self._persist(lambda: self._replies.written(run.answer.id, self.owner, ending), run)
-        return ending
+        result = await self._ask(run, chat, sink, began)
+        await self._persist(lambda: self._answers.written(run.answer.id, self.owner, result), run)
+        return result
 
     async def _persist(self, store: Callable[[], Awaitable[bool]], run: Run) -> None:
         """Stores what must not be lost, however long the database is away. A lost lease ends the run."""
@@ -278,7 +284,7 @@ class Engine:
         return _conclude(run, error, time.monotonic() - began)
 
     async def _listen(self, run: Run, chat: Chat, sink: AnswerSink, began: float) -> None:
-        request = await until_stored(lambda: self._briefing(chat, run.answer), run.answer.id)
+        request = await until_stored(lambda: self._prompt_builder(chat, run.answer), run.answer.id)
         for attempt in range(TRIES):
             try:
                 await self._read(run, chat, request, sink, began)
@@ -302,7 +308,7 @@ class Engine:
                         self._metrics.first_word(time.monotonic() - began)
                     run.text.append(event.text)
                     sink.write(event.text)
-                    self._live.token(chat, run.answer, event.text, run.length)
+                    self._publisher.token(chat, run.answer, event.text, run.length)
                     run.length += len(event.text)
                 elif isinstance(event, Usage):
                     run.usage = event

@@ -61,10 +61,10 @@ class EventPublisher:
         event = {"chat": chat.id, "message": answer.id, "attempt": answer.attempt, "at": at, "token": text}
         self._tell(topic(chat.team), event)
 
-    async def ended(self, chat: Chat, answer: Answer, ending: AnswerResult) -> None:
+    async def ended(self, chat: Chat, answer: Answer, result: AnswerResult) -> None:
         self._tell(
             topic(chat.team),
-            {"chat": chat.id, "message": answer.id, "ended": str(ending.status), "error": ending.error},
+            {"chat": chat.id, "message": answer.id, "ended": str(result.status), "error": result.error},
         )
 
     def title(self, chat: Chat, title: str) -> None:

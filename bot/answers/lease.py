@@ -35,7 +35,7 @@ class Lease:
         self._told = asyncio.Event()
         self.lost = False
 
-    async def sure(self) -> None:
+    async def confirm(self) -> None:
         """Returns while the lease holds for certain; else when it has been renewed. Who has lost it is cancelled."""
         while not (self.lost or self._holds()):
             self._told.clear()
@@ -52,7 +52,7 @@ class Lease:
         self._since = since
         self._told.set()
 
-    def doubt(self) -> None:
+    def invalidate(self) -> None:
         """Something looks as if somebody else had it: what was known until now does not count."""
         self._valid_from = time.monotonic()
 

@@ -32,13 +32,13 @@ class Recovery:
     def __init__(
         self,
         engine: Engine,
-        replies: Answers,
+        answers: Answers,
         coordination: Coordination,
         metrics: Metrics,
         *,
         one_machine: bool = False,
     ) -> None:
-        self._engine, self._replies, self._coordination, self._metrics = engine, replies, coordination, metrics
+        self._engine, self._answers, self._coordination, self._metrics = engine, answers, coordination, metrics
         self._one_machine = one_machine
 
     @asynccontextmanager
@@ -57,12 +57,12 @@ class Recovery:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _bury(self) -> None:
+    async def _release_dead_workers(self) -> None:
         """What the dead of this machine held is taken at once: no need to wait until their leases lapse."""
-        for owner in await self._replies.owners():
+        for owner in await self._answers.owners():
             if is_dead(owner, self._engine.owner, one_machine=self._one_machine):
                 log.info("owner_is_dead", owner=owner)
-                for _ in await self._replies.release(owner):
+                for _ in await self._answers.release(owner):
                     self._metrics.lease_taken_over()
 
     async def _renew(self) -> None:
@@ -70,7 +70,7 @@ class Recovery:
         if not mine:
             return
         asked = Moment()
-        held = await self._replies.renew(self._engine.owner, LEASE, list(mine))
+        held = await self._answers.renew(self._engine.owner, LEASE, list(mine))
         for answer_id, run in mine.items():
             if answer_id in held:
                 run.lease.renewed(asked)
@@ -81,13 +81,13 @@ class Recovery:
                 run.lose()
 
     async def _sweep(self) -> None:
-        await self._bury()
-        self._metrics.waiting(await self._replies.waiting())
-        chats = await self._replies.unattended(AT_ONCE)
+        await self._release_dead_workers()
+        self._metrics.waiting(await self._answers.waiting())
+        chats = await self._answers.unattended(AT_ONCE)
         if chats:
-            self._engine.fallen = await self._replies.fallen()
+            self._engine.lapsed = await self._answers.lapsed()
         for chat_id in chats:
-            self._engine.heard(chat_id)
+            self._engine.wake_from_elsewhere(chat_id)
 
     async def _hear_stops(self) -> None:
         async with self._coordination.subscribe(STOPS) as events:
@@ -97,7 +97,7 @@ class Recovery:
     async def _hear_wakes(self) -> None:
         async with self._coordination.subscribe(WAKES) as events:
             async for signal in events:
-                self._engine.heard(str(signal.event.get("chat")))
+                self._engine.wake_from_elsewhere(str(signal.event.get("chat")))
 
     async def _tell_texts(self) -> None:
         """Whoever comes in mid-answer asks how far it is; the process that writes it says so."""

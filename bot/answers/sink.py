@@ -14,18 +14,18 @@ class Control(Protocol):
         """Keep which Slack messages show the answer, so that another owner finds them."""
         ...
 
-    def stands(self, parts: tuple[MessageRef, ...]) -> None:
+    def note_final_messages(self, parts: tuple[MessageRef, ...]) -> None:
         """The whole answer is shown by these; kept together with its end, and before any other answer begins."""
         ...
 
-    async def sure(self) -> None:
+    async def confirm(self) -> None:
         """Returns when this process has the answer for certain, which is nearly always at once.
 
         To be waited for before anything is done that is seen. Cancels whoever has lost the answer to another process.
         """
         ...
 
-    def doubt(self) -> None:
+    def invalidate(self) -> None:
         """Something has happened to a message that only another writer could have done: `sure` shall ask anew."""
         ...
 
@@ -45,7 +45,7 @@ class AnswerSink(Protocol):
         """More text of the answer. Returns at once; the sink shows it when its budget allows."""
         ...
 
-    async def close(self, ending: AnswerResult) -> None:
+    async def close(self, result: AnswerResult) -> None:
         """Show the end. Returns when all of it stands, or when it is certain that it never can; never raises."""
         ...
 
@@ -69,7 +69,7 @@ class NowhereSink:
     def write(self, text: str) -> None:
         pass
 
-    async def close(self, ending: AnswerResult) -> None:
+    async def close(self, result: AnswerResult) -> None:
         pass
 
     async def abandon(self) -> None:

@@ -47,11 +47,11 @@ class Gate:
 
     async def admit(self, token: str | None) -> User:
         """Raises ApiError: 401 for no valid token, 429 for one that is used too often."""
-        person = await self.known(token)
-        if person is None:
+        user = await self.known(token)
+        if user is None:
             raise unauthorized()
         await self._count(token or "")
-        return person
+        return user
 
     async def known(self, token: str | None) -> User | None:
         """Whom the token names; None when it is none of ours (any more)."""

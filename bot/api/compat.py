@@ -156,47 +156,47 @@ def named(chat: str | ChatId) -> str:
     return chat if isinstance(chat, str) else chat.id
 
 
-def v1(programs: ApiService, feed: Feed, gate: Gate) -> APIRouter:
+def v1(api: ApiService, feed: Feed, gate: Gate) -> APIRouter:
     routes = APIRouter(prefix="/api/v1", tags=["v1"], responses={**COMMON, **WITH_BODY})
 
     @routes.post("/conversations", status_code=201)
-    async def create(given: NewConversation | None = None, person: User = Depends(gate)) -> V1Conversation:
+    async def create(given: NewConversation | None = None, user: User = Depends(gate)) -> V1Conversation:
         """A new conversation, ready for its first message."""
         given = given or NewConversation()
-        chat = await programs.create(person, given.title, given.model)
+        chat = await api.create(user, given.title, given.model)
         return V1Conversation(conversation_id=chat.id, title=chat.title)
 
     @routes.post("/chat", response_model_exclude_none=True, responses={**EXCHANGE, 502: {"model": V1Unanswered}})
     async def chat(
         given: V1Message,
         idempotency_key: str | None = Header(None, min_length=1, max_length=LONGEST_KEY),
-        person: User = Depends(gate),
+        user: User = Depends(gate),
     ) -> V1Answered:
         """Says something, and answers when the model's answer is whole."""
-        said = await programs.say(person, given.conversation_id, given.post(given.message, idempotency_key))
-        async with waiting(programs, feed, person, said.chat, said.answer) as wait:
+        said = await api.say(user, given.conversation_id, given.post(given.message, idempotency_key))
+        async with waiting(api, feed, user, said.chat, said.answer) as wait:
             exchange = await wait.whole()
             pair = {
                 "user_message": MessageShape.of(exchange.message),
                 "assistant_message": MessageShape.of(exchange.answer),
             }
             if exchange.answer.status is Status.FAILED:
-                raise _failed(programs, exchange, pair)
+                raise _failed(api, exchange, pair)
             return V1Answered(**pair, conversation_title=await wait.title(exchange))
 
     return routes
 
 
-def _failed(programs: ApiService, exchange: Exchange, pair: dict[str, MessageShape]) -> ApiError:
+def _failed(api: ApiService, exchange: Exchange, pair: dict[str, MessageShape]) -> ApiError:
     shown = {name: shape.model_dump() for name, shape in pair.items()}
-    return ApiError(502, "Model failed", failure(programs, exchange), headers=None, **shown)
+    return ApiError(502, "Model failed", failure(api, exchange), headers=None, **shown)
 
 
-def calls(programs: ApiService, gate: Gate) -> APIRouter:
+def calls(api: ApiService, gate: Gate) -> APIRouter:
     routes = APIRouter(tags=["calls"], responses={**COMMON, **WITH_BODY})
 
     async def stored(said: Said) -> Stored:
-        exchange = await programs.exchange(said.answer)
+        exchange = await api.exchange(said.answer)
         answer = exchange.answer if said.duplicate else unwritten(exchange.answer)
         return Stored(
             chat=ChatShape.of(exchange.chat, exchange.answer.id),
@@ -205,40 +205,40 @@ def calls(programs: ApiService, gate: Gate) -> APIRouter:
         )
 
     @routes.post("/new-chat")
-    async def new_chat(given: NewChat, person: User = Depends(gate)) -> Stored:
+    async def new_chat(given: NewChat, user: User = Depends(gate)) -> Stored:
         """A new chat with its first message. Returns at once; the answer's tokens follow on `/ws`."""
-        return await stored(await programs.start(person, given.post(given.initial_message), given.model))
+        return await stored(await api.start(user, given.post(given.initial_message), given.model))
 
     @routes.post("/chat-message", responses={**MISSING, 409: EXCHANGE[409], 429: EXCHANGE[429]})
     async def chat_message(
         given: ChatMessage,
         idempotency_key: str | None = Header(None, min_length=1, max_length=LONGEST_KEY),
-        person: User = Depends(gate),
+        user: User = Depends(gate),
     ) -> Stored:
         """The next message of a chat. Returns at once; the answer's tokens follow on `/ws`."""
         post: Post = given.post(given.message, idempotency_key)
-        return await stored(await programs.say(person, named(given.chat), post))
+        return await stored(await api.say(user, named(given.chat), post))
 
     @routes.post("/list-chats")
-    async def list_chats(given: ListChats | None = None, person: User = Depends(gate)) -> ChatList:
+    async def list_chats(given: ListChats | None = None, user: User = Depends(gate)) -> ChatList:
         """Your chats, the most recently active first, without their messages."""
         given = given or ListChats()
-        page = await programs.page(person, limit=given.limit, cursor=given.cursor, search=storable(given.q or ""))
-        newest = await programs.newest(*page.chats)
+        page = await api.page(user, limit=given.limit, cursor=given.cursor, search=storable(given.q or ""))
+        newest = await api.newest(*page.chats)
         found = [ChatShape.of(chat, newest.get(chat.id)) for chat in page.chats]
         return ChatList(chats=found, next_cursor=page.next_cursor)
 
     @routes.post("/check-chat", responses=MISSING)
-    async def check_chat(given: OfChat, person: User = Depends(gate)) -> Newest:
+    async def check_chat(given: OfChat, user: User = Depends(gate)) -> Newest:
         """The newest message's id, for a client to see whether what it holds is stale."""
-        chat = await programs.chat(person, named(given.chat))
-        newest = (await programs.newest(chat)).get(chat.id)
-        return Newest(chat=chat.id, message=newest, unreceived=await programs.is_open(newest))
+        chat = await api.chat(user, named(given.chat))
+        newest = (await api.newest(chat)).get(chat.id)
+        return Newest(chat=chat.id, message=newest, unreceived=await api.is_open(newest))
 
     @routes.post("/list-messages", responses=MISSING)
-    async def list_messages(given: OfChat, person: User = Depends(gate)) -> MessageList:
+    async def list_messages(given: OfChat, user: User = Depends(gate)) -> MessageList:
         """All messages of a chat in order."""
-        chat = await programs.chat(person, named(given.chat))
-        return MessageList(chat=chat.id, messages=[MessageShape.of(one) for one in await programs.messages(chat)])
+        chat = await api.chat(user, named(given.chat))
+        return MessageList(chat=chat.id, messages=[MessageShape.of(one) for one in await api.messages(chat)])
 
     return routes

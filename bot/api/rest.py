@@ -69,22 +69,22 @@ STREAMED = "With `Accept: text/event-stream`: events `message`, `token`, `restar
 ConversationId = Path(description="A conversation's id.")
 
 
-def router(programs: ApiService, feed: Feed, gate: Gate) -> APIRouter:
+def router(api: ApiService, feed: Feed, gate: Gate) -> APIRouter:
     """All of `/chat`."""
     routes = APIRouter(prefix="/chat", responses=COMMON)
-    routes.include_router(_conversations(programs, gate))
-    routes.include_router(_messages(programs, feed, gate))
+    routes.include_router(_conversations(api, gate))
+    routes.include_router(_messages(api, feed, gate))
     return routes
 
 
-def _conversations(programs: ApiService, gate: Gate) -> APIRouter:
+def _conversations(api: ApiService, gate: Gate) -> APIRouter:
     routes = APIRouter(tags=["conversations"])
 
     @routes.post("/conversations", status_code=201, responses=WITH_BODY)
-    async def create(given: NewConversation | None = None, person: User = Depends(gate)) -> CreatedConversation:
+    async def create(given: NewConversation | None = None, user: User = Depends(gate)) -> CreatedConversation:
         """A conversation without messages; it is listed from its first one on."""
         given = given or NewConversation()
-        chat = await programs.create(person, given.title, given.model)
+        chat = await api.create(user, given.title, given.model)
         return CreatedConversation(conversation=Conversation.of(chat, None))
 
     @routes.get("/conversations")
@@ -92,11 +92,11 @@ def _conversations(programs: ApiService, gate: Gate) -> APIRouter:
         limit: int = Query(PAGE, ge=1, le=LONGEST_PAGE),
         cursor: str | None = Query(None, max_length=500, description="`nextCursor` of the page before."),
         q: str | None = Query(None, max_length=500, description="Words that title or messages contain."),
-        person: User = Depends(gate),
+        user: User = Depends(gate),
     ) -> Conversations:
         """Your conversations, the most recently active first, without their messages."""
-        page = await programs.page(person, limit=limit, cursor=cursor, search=storable(q or ""))
-        newest = await programs.newest(*page.chats)
+        page = await api.page(user, limit=limit, cursor=cursor, search=storable(q or ""))
+        newest = await api.newest(*page.chats)
         found = [Conversation.of(chat, newest.get(chat.id)) for chat in page.chats]
         return Conversations(conversations=found, next_cursor=page.next_cursor)
 
@@ -108,26 +108,26 @@ def _conversations(programs: ApiService, gate: Gate) -> APIRouter:
     async def history(
         conversation_id: str = ConversationId,
         if_none_match: str | None = Header(None),
-        person: User = Depends(gate),
+        user: User = Depends(gate),
     ) -> Response:
         """The conversation and all its messages in order."""
-        chat = await programs.chat(person, conversation_id)
-        messages = await programs.messages(chat)
+        chat = await api.chat(user, conversation_id)
+        messages = await api.messages(chat)
         newest = messages[-1].id if messages else None
         shape = History(conversation=Conversation.of(chat, newest), messages=[OneMessage.of(one) for one in messages])
         return tagged(shape, if_none_match)
 
     @routes.get("/models")
-    async def models(person: User = Depends(gate)) -> Models:
+    async def models(user: User = Depends(gate)) -> Models:
         """The models that a new conversation may use."""
-        default = await programs.preselected(person)
-        offered = [Model.of(info) for group in programs.models.offered() for info in group.models]
+        default = await api.preselected(user)
+        offered = [Model.of(info) for group in api.models.offered() for info in group.models]
         return Models(models=offered, default=str(default.ref) if default else None)
 
     return routes
 
 
-def _messages(programs: ApiService, feed: Feed, gate: Gate) -> APIRouter:
+def _messages(api: ApiService, feed: Feed, gate: Gate) -> APIRouter:
     routes = APIRouter(tags=["messages"])
 
     @routes.post(
@@ -144,11 +144,11 @@ def _messages(programs: ApiService, feed: Feed, gate: Gate) -> APIRouter:
         idempotency_key: str | None = Header(
             None, min_length=1, max_length=LONGEST_KEY, description="Makes a repetition of the same request harmless."
         ),
-        person: User = Depends(gate),
+        user: User = Depends(gate),
     ) -> Response:
         """Says something, and answers when the model's answer is whole. Hanging up does not stop it."""
-        said = await programs.say(person, conversation_id, given.post(given.content, idempotency_key))
-        return await respond(request, person, said.chat, said.answer, 201)
+        said = await api.say(user, conversation_id, given.post(given.content, idempotency_key))
+        return await respond(request, user, said.chat, said.answer, 201)
 
     @routes.post(
         "/conversations/{conversation_id}/messages/{message_id}/retry",
@@ -160,22 +160,22 @@ def _messages(programs: ApiService, feed: Feed, gate: Gate) -> APIRouter:
         request: Request,
         conversation_id: str = ConversationId,
         message_id: str = Path(description="The message, or its failed answer."),
-        person: User = Depends(gate),
+        user: User = Depends(gate),
     ) -> Response:
         """Answers a message again whose answer has failed."""
-        chat = await programs.chat(person, conversation_id)
-        answer = await programs.retry(person, conversation_id, message_id)
-        return await respond(request, person, chat, answer, 200)
+        chat = await api.chat(user, conversation_id)
+        answer = await api.retry(user, conversation_id, message_id)
+        return await respond(request, user, chat, answer, 200)
 
-    async def respond(request: Request, person: User, chat: Chat, answer: Answer, status: int) -> Response:
+    async def respond(request: Request, user: User, chat: Chat, answer: Answer, status: int) -> Response:
         token = token_of(request.headers) or ""
-        watched = waiting(programs, feed, person, chat, answer)
+        watched = waiting(api, feed, user, chat, answer)
         if EVENT_STREAM in request.headers.get("accept", ""):
-            events = alive(streamed(programs, gate, watched, token))
+            events = alive(streamed(api, gate, watched, token))
             return StreamingResponse(events, status, {"Cache-Control": "no-store"}, media_type=EVENT_STREAM)
         async with watched as wait, gate.guarding(wait.listener, token):
             try:
-                return JSONResponse(await outcome(programs, wait, await wait.whole()), status)
+                return JSONResponse(await outcome(api, wait, await wait.whole()), status)
             except AccessRevoked:
                 raise unauthorized() from None
 
@@ -193,7 +193,7 @@ def tagged(shape: Shape, known: str | None) -> Response:
     return Response(content, media_type="application/json", headers=headers)
 
 
-async def outcome(programs: ApiService, wait: Waiting, exchange: Exchange) -> dict[str, Any]:
+async def outcome(api: ApiService, wait: Waiting, exchange: Exchange) -> dict[str, Any]:
     """The whole exchange as a body. Raises ApiError (502) when the model failed."""
     pair: dict[str, Any] = {
         "userMessage": OneMessage.of(exchange.message).model_dump(by_alias=True),
@@ -201,18 +201,18 @@ async def outcome(programs: ApiService, wait: Waiting, exchange: Exchange) -> di
         "rateLimitReached": False,
     }
     if exchange.answer.status is Status.FAILED:
-        raise ApiError(502, "Model failed", failure(programs, exchange), **pair)
+        raise ApiError(502, "Model failed", failure(api, exchange), **pair)
     title = await wait.title(exchange)
     return pair | ({"conversationTitle": title} if title else {})
 
 
-def failure(programs: ApiService, exchange: Exchange) -> str:
+def failure(api: ApiService, exchange: Exchange) -> str:
     """What happened, in a sentence a person can act on."""
-    return strings.failure(exchange.answer.error, programs.models.label(exchange.chat.model))
+    return strings.failure(exchange.answer.error, api.models.label(exchange.chat.model))
 
 
 async def streamed(
-    programs: ApiService, gate: Gate, watched: AbstractAsyncContextManager[Waiting], token: str
+    api: ApiService, gate: Gate, watched: AbstractAsyncContextManager[Waiting], token: str
 ) -> AsyncGenerator[str, None]:
     """The exchange as server-sent events, as long as the token is valid."""
     async with watched as wait, gate.guarding(wait.listener, token):
@@ -228,7 +228,7 @@ async def streamed(
             )
             async for piece in wait.pieces():
                 yield event("token", {"token": piece.text}) if isinstance(piece, TextAppended) else event("restart", {})
-            yield event("done", await outcome(programs, wait, await wait.exchange()))
+            yield event("done", await outcome(api, wait, await wait.exchange()))
         except ApiError as error:
             yield event("failed", error.body)
         except AccessRevoked:

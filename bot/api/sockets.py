@@ -40,7 +40,7 @@ SENT_WITHIN = 30.0
 UNAUTHORIZED, TOO_SLOW, RESTARTING, BUSY = 4401, 4408, 1012, 4429
 
 
-def router(programs: ApiService, feed: Feed, gate: Gate) -> APIRouter:
+def router(api: ApiService, feed: Feed, gate: Gate) -> APIRouter:
     routes = APIRouter()
 
     @routes.websocket("/ws")
@@ -50,14 +50,14 @@ def router(programs: ApiService, feed: Feed, gate: Gate) -> APIRouter:
             await socket.accept()
             token = await _first_word(socket)
         try:
-            person = await gate.admit(token)
+            user = await gate.admit(token)
         except ApiError as refusal:
             await _refuse(socket, refusal)
             return
-        async with feed.listen(person, UNREAD) as listener, gate.guarding(listener, token or ""):
+        async with feed.listen(user, UNREAD) as listener, gate.guarding(listener, token or ""):
             if not _accepted(socket):
                 await socket.accept()
-            await Connection(programs, socket).serve(listener)
+            await Connection(api, socket).serve(listener)
 
     return routes
 
@@ -101,8 +101,8 @@ async def _until_dropped(listener: Listener) -> int:
 class Connection:
     """One open socket: a reader of the client's words, and a writer of changes."""
 
-    def __init__(self, programs: ApiService, socket: WebSocket) -> None:
-        self._programs, self._socket = programs, socket
+    def __init__(self, api: ApiService, socket: WebSocket) -> None:
+        self._api, self._socket = api, socket
         self._sending = asyncio.Lock()
 
     async def serve(self, listener: Listener) -> None:
@@ -175,7 +175,7 @@ class Connection:
 
     async def _uttered(self, change: MessageAdded) -> dict[str, Any]:
         # Shielded: a query cancelled in its middle would leave a connection behind.
-        question, answer = await asyncio.shield(self._programs.pair(change.question, change.message))
+        question, answer = await asyncio.shield(self._api.pair(change.question, change.message))
         return {
             "chat": change.chat,
             "user_message": MessageShape.of(question).model_dump(),
@@ -184,7 +184,7 @@ class Connection:
 
     async def _ending(self, change: AnswerEnded) -> dict[str, Any]:
         if change.status is Status.FAILED:
-            label = await asyncio.shield(self._programs.model_label(change.chat))
+            label = await asyncio.shield(self._api.model_label(change.chat))
             return {"content": {"Failed": {"error": change.error, "message": strings.failure(change.error, label)}}}
         stopped = {"status": "stopped"} if change.status is Status.STOPPED else {}
         return {"content": "Finish", **stopped}

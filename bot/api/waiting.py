@@ -20,14 +20,14 @@ TITLE_WITHIN = 6.0
 class Waiting:
     """Somebody who waits for one answer. What becomes of the answer does not depend on them."""
 
-    def __init__(self, programs: ApiService, feed: Feed, listener: Listener, chat: Chat, answer: Answer) -> None:
-        self._programs, self._feed, self.listener = programs, feed, listener
+    def __init__(self, api: ApiService, feed: Feed, listener: Listener, chat: Chat, answer: Answer) -> None:
+        self._api, self._feed, self.listener = api, feed, listener
         self._chat, self._answer = chat, answer
 
     async def pieces(self) -> AsyncIterator[TextAppended | AnswerRestarted]:
         """The text as it comes, from its beginning on, until it is whole. Raises ApiError when Bobbin goes down."""
         await self._feed.follow(self._chat, self._answer)
-        so_far = await self._programs.exchange(self._answer)
+        so_far = await self._api.exchange(self._answer)
         if so_far.answer.status.ended:  # before anybody listened
             yield TextAppended(self._chat.id, self._answer.id, so_far.answer.text)
             return
@@ -42,13 +42,13 @@ class Waiting:
 
     async def exchange(self) -> Exchange:
         """As it is now."""
-        return await self._programs.exchange(self._answer)
+        return await self._api.exchange(self._answer)
 
     async def whole(self) -> Exchange:
         """The exchange when its answer has ended."""
         async for _ in self.pieces():
             pass
-        return await self._programs.exchange(self._answer)
+        return await self._api.exchange(self._answer)
 
     async def title(self, exchange: Exchange) -> str | None:
         """With the first exchange, the title that the model gave it, if it does so within moments."""
@@ -60,7 +60,7 @@ class Waiting:
                     await self._until_entitled()
             except (TimeoutError, SlowReader):
                 pass
-            exchange = await self._programs.exchange(self._answer)
+            exchange = await self._api.exchange(self._answer)
         return exchange.chat.title if exchange.chat.title_by is TitleBy.MODEL else None
 
     async def _until_entitled(self) -> None:
@@ -70,6 +70,6 @@ class Waiting:
 
 
 @asynccontextmanager
-async def waiting(programs: ApiService, feed: Feed, person: User, chat: Chat, answer: Answer) -> AsyncIterator[Waiting]:
-    async with feed.listen(person) as listener:
-        yield Waiting(programs, feed, listener, chat, answer)
+async def waiting(api: ApiService, feed: Feed, user: User, chat: Chat, answer: Answer) -> AsyncIterator[Waiting]:
+    async with feed.listen(user) as listener:
+        yield Waiting(api, feed, listener, chat, answer)

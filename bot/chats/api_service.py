@@ -30,9 +30,9 @@ class Post:
     key: str | None = None
     """Makes a repetition harmless: the same key in the same chat is the same message."""
 
-    def by(self, person: User) -> NewMessage:
-        source = f"{VIA}{person.user}:{self.key if self.key is not None else secrets.token_hex(16)}"
-        return NewMessage(text=self.text, author=person.user, source=source, images=self.images)
+    def by(self, user: User) -> NewMessage:
+        source = f"{VIA}{user.id}:{self.key if self.key is not None else secrets.token_hex(16)}"
+        return NewMessage(text=self.text, author=user.id, source=source, images=self.images)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,61 +55,61 @@ class ApiService:
         self,
         *,
         chats: Chats,
-        replies: Answers,
+        answers: Answers,
         people: People,
         models: ModelChoice,
-        live: EventPublisher,
+        publisher: EventPublisher,
         wake: Callable[[str], None],
         limit: int,
     ) -> None:
-        self._chats, self._replies, self._people, self._live, self._wake = chats, replies, people, live, wake
+        self._chats, self._answers, self._people, self._publisher, self._wake = chats, answers, people, publisher, wake
         self.models = models
         self.limit = limit
 
-    async def create(self, person: User, title: str | None = None, model: str | None = None) -> Chat:
+    async def create(self, user: User, title: str | None = None, model: str | None = None) -> Chat:
         """An empty chat; lists show it from its first message on. Raises ModelNotAllowed."""
-        ref = await self._model(person, model)
-        return await self._chats.create(team=person.team, owner=person.user, model=ref, title=title or DEFAULT_TITLE)
+        ref = await self._model(user, model)
+        return await self._chats.create(team=user.team, owner=user.id, model=ref, title=title or DEFAULT_TITLE)
 
-    async def start(self, person: User, post: Post, model: str | None = None) -> Said:
+    async def start(self, user: User, post: Post, model: str | None = None) -> Said:
         """A chat with its first message. Raises ModelNotAllowed, BadInput."""
-        ref = await self._model(person, model)
+        ref = await self._model(user, model)
         self._must_see(ref, post)
         post = await _fitting(post)
         said = await self._chats.start(
-            team=person.team, owner=person.user, model=ref, message=post.by(person), limit=self.limit
+            team=user.team, owner=user.id, model=ref, message=post.by(user), limit=self.limit
         )
         self._tell(said)
         return said
 
-    async def say(self, person: User, chat_id: str, post: Post) -> Said:
+    async def say(self, user: User, chat_id: str, post: Post) -> Said:
         """The next message. Raises ChatBusy while an answer is being written, LimitReached, BadInput."""
-        chat = await self.chat(person, chat_id)
+        chat = await self.chat(user, chat_id)
         self._must_see(chat.model, post)
         post = await _fitting(post)
-        said = await self._chats.say(chat.id, post.by(person), limit=self.limit, alone=True)
+        said = await self._chats.say(chat.id, post.by(user), limit=self.limit, alone=True)
         self._tell(said)
         return said
 
-    async def retry(self, person: User, chat_id: str, message_id: str) -> Answer:
+    async def retry(self, user: User, chat_id: str, message_id: str) -> Answer:
         """Answers a message again, named by itself or by its failed answer.
 
         Raises NothingToRetry when that answer has not failed (any more), ChatBusy when another one is being written.
         """
-        chat = await self.chat(person, chat_id)
+        chat = await self.chat(user, chat_id)
         answer = await self._answer_of(chat, message_id)
-        if await self._replies.running(chat.id) or await self._replies.next_waiting(chat.id):
+        if await self._answers.running(chat.id) or await self._answers.next_waiting(chat.id):
             raise ChatBusy(chat.id)
         if answer.status is not Status.FAILED:
             raise NothingToRetry(answer.id)
-        again = await self._replies.retry(answer.id)
+        again = await self._answers.retry(answer.id)
         if again is None:
             raise NothingToRetry(answer.id)
         self._wake(chat.id)
         return again
 
-    async def chat(self, person: User, chat_id: str) -> Chat:
-        return await self._chats.get_for(person, known_id(chat_id))
+    async def chat(self, user: User, chat_id: str) -> Chat:
+        return await self._chats.get_for(user, known_id(chat_id))
 
     async def messages(self, chat: Chat) -> list[Message]:
         """All of them, in order."""
@@ -129,9 +129,9 @@ class ApiService:
         """What people call the chat's model."""
         return self.models.label((await self._chats.get(chat_id)).model)
 
-    async def page(self, person: User, *, limit: int, cursor: str | None = None, search: str | None = None) -> Page:
+    async def page(self, user: User, *, limit: int, cursor: str | None = None, search: str | None = None) -> Page:
         """A page of the person's chats, the most recently active first. Raises BadInput for a foreign cursor."""
-        return await self._chats.list_for(person, limit=limit, cursor=cursor, words=search)
+        return await self._chats.list_for(user, limit=limit, cursor=cursor, words=search)
 
     async def newest(self, *chats: Chat) -> dict[str, str]:
         """For each chat that has messages, the id of the newest."""
@@ -139,24 +139,24 @@ class ApiService:
 
     async def is_open(self, answer_id: str | None) -> bool:
         """Whether this is an answer that has not ended."""
-        found = await self._replies.these([answer_id]) if answer_id else []
+        found = await self._answers.these([answer_id]) if answer_id else []
         return any(not answer.status.ended for answer in found)
 
-    async def preselected(self, person: User) -> ModelInfo | None:
-        return await self.models.preselected(person)
+    async def preselected(self, user: User) -> ModelInfo | None:
+        return await self.models.preselected(user)
 
-    async def _model(self, person: User, name: str | None) -> ModelRef:
+    async def _model(self, user: User, name: str | None) -> ModelRef:
         if name is not None:
             return self.models.named(name).ref
-        return (await self.models.preselected(person) or self.models.default()).ref
+        return (await self.models.preselected(user) or self.models.default()).ref
 
     async def _answer_of(self, chat: Chat, message_id: str) -> Answer:
         message = await self._chats.message(known_id(message_id))
         if message.chat_id != chat.id:
             raise ChatNotFound("no such message")
         if message.role is Role.ASSISTANT:
-            return await self._replies.get(message.id)
-        answer = await self._replies.of_question(message.id)
+            return await self._answers.get(message.id)
+        answer = await self._answers.of_question(message.id)
         assert answer is not None  # stored in the same transaction
         return answer
 
@@ -167,7 +167,7 @@ class ApiService:
 
     def _tell(self, said: Said) -> None:
         if not said.duplicate:
-            self._live.said(said)
+            self._publisher.said(said)
         self._wake(said.chat.id)
 
 

@@ -68,8 +68,8 @@ class _Page:
 class Feed:
     """One reader of the live events for all listeners of this process."""
 
-    def __init__(self, coordination: Coordination, chats: Chats, replies: Answers) -> None:
-        self._coordination, self._chats, self._replies = coordination, chats, replies
+    def __init__(self, coordination: Coordination, chats: Chats, answers: Answers) -> None:
+        self._coordination, self._chats, self._answers = coordination, chats, answers
         self._own = f"{TEXTS}:{secrets.token_hex(8)}"
         self._listeners: dict[str, set[Listener]] = {}
         self._teams: dict[str, tuple[asyncio.Task[None], asyncio.Event]] = {}
@@ -100,25 +100,25 @@ class Feed:
                 listener.end()
 
     @asynccontextmanager
-    async def listen(self, person: User, most: int = MOST_UNREAD) -> AsyncIterator[Listener]:
+    async def listen(self, user: User, most: int = MOST_UNREAD) -> AsyncIterator[Listener]:
         """All changes from now on; first, for each answer that is being written, its text so far."""
-        listener = Listener(person, most)
+        listener = Listener(user, most)
         if self._closed:
             listener.end()
             yield listener
             return
-        listeners = self._listeners.setdefault(person.team, set())
+        listeners = self._listeners.setdefault(user.team, set())
         listeners.add(listener)
         try:
-            await self._hear_team(person.team)
+            await self._hear_team(user.team)
             async with self._one:
                 await self._catch_up(listener)
             yield listener
         finally:
             listeners.discard(listener)
             if not listeners:  # what happens is still heard, and passed over: others will come soon
-                self._listeners.pop(person.team, None)
-                self._pages = {id: page for id, page in self._pages.items() if page.team != person.team}
+                self._listeners.pop(user.team, None)
+                self._pages = {id: page for id, page in self._pages.items() if page.team != user.team}
 
     async def follow(self, chat: Chat, answer: Answer) -> None:
         """Somebody waits for this answer: its end will be told even when its writer's events are lost."""
@@ -140,26 +140,26 @@ class Feed:
         if not listeners:
             return []
         people = await self._people_of(chat)
-        return [listener for listener in listeners if listener.person.user in people]
+        return [listener for listener in listeners if listener.person.id in people]
 
     async def _people_of(self, chat: str) -> set[str]:
         known = self._people.get(chat)
         if known is None:
-            known = {person.user for person in await self._chats.participants(chat)}
+            known = {user.id for user in await self._chats.participants(chat)}
             self._people[chat] = known
             if len(self._people) > MOST_KNOWN:
                 self._people.popitem(last=False)
         return known
 
     async def _catch_up(self, listener: Listener) -> None:
-        person = listener.person
-        for answer in await self._replies.open_for(person):
+        user = listener.person
+        for answer in await self._answers.open_for(user):
             if answer.id not in self._pages and self._over.get(answer.id, -1) < answer.attempt:
-                page = _Page(answer.chat_id, person.team, answer.id, answer.attempt, touched=_now())
+                page = _Page(answer.chat_id, user.team, answer.id, answer.attempt, touched=_now())
                 self._pages[answer.id] = page
                 await self._ask(page)
         for page in self._pages.values():
-            if page.team == person.team and page.length and person.user in await self._people_of(page.chat):
+            if page.team == user.team and page.length and user.id in await self._people_of(page.chat):
                 listener.put(TextAppended(page.chat, page.message, page.text()))
 
     # -- what is heard -----------------------------------------------------------------------------------------
@@ -215,9 +215,9 @@ class Feed:
             self._pages.setdefault(event["message"], _Page(chat, team, event["message"], touched=_now()))
         await self._emit(team, MessageAdded(chat, event["said"], event["message"]))
 
-    def _bring_in(self, person: User, chat: str) -> None:
+    def _bring_in(self, user: User, chat: str) -> None:
         """Who takes part from now on has missed the beginning of what is being written."""
-        listeners = [one for one in self._listeners.get(person.team, ()) if one.person == person]
+        listeners = [one for one in self._listeners.get(user.team, ()) if one.person == user]
         for page in self._pages.values():
             if page.chat == chat and page.length:
                 for listener in listeners:
@@ -257,7 +257,7 @@ class Feed:
     async def _ended(self, team: str, event: dict[str, Any]) -> None:
         if event["message"] not in self._pages and not await self._audience(team, event["chat"]):
             return
-        for answer in await self._replies.these([event["message"]]):
+        for answer in await self._answers.these([event["message"]]):
             await self._end(team, answer)
 
     async def _end(self, team: str, answer: Answer) -> None:
@@ -298,7 +298,7 @@ class Feed:
         quiet = {id: page for id, page in self._pages.items() if _now() - page.touched > LOOK_EVERY}
         if not quiet:
             return
-        for answer in await self._replies.these(list(quiet)):
+        for answer in await self._answers.these(list(quiet)):
             page = quiet[answer.id]
             page.touched = _now()
             if answer.status.ended:

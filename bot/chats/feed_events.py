@@ -72,8 +72,8 @@ class Listener(AsyncIterator[FeedEvent]):
     Raises SlowReader when too many lie unread, Revoked when the reader was cut off for having no token any more.
     """
 
-    def __init__(self, person: User, most: int = MOST_UNREAD) -> None:
-        self.person = person
+    def __init__(self, user: User, most: int = MOST_UNREAD) -> None:
+        self.person = user
         self._unread: asyncio.Queue[FeedEvent | SlowReader | AccessRevoked | None] = asyncio.Queue(most)
         self._characters = 0
         self._over = False

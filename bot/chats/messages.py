@@ -14,7 +14,7 @@ from storage.chats import Said
 class IncomingMessage:
     """What a person said in Slack."""
 
-    place: Thread
+    thread: Thread
     """The thread it belongs to; for a message outside of threads, the one that would begin with it."""
     ts: str
     user: str
@@ -30,7 +30,7 @@ class IncomingMessage:
 
     @property
     def in_thread(self) -> bool:
-        return self.place.thread != self.ts
+        return self.thread.ts != self.ts
 
 
 class Outcome(StrEnum):

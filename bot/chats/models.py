@@ -24,9 +24,9 @@ class ModelChoice:
         """What the menu shows for what was typed; answered from memory."""
         return self._catalogue.search(query)
 
-    async def preselected(self, person: User) -> ModelInfo | None:
+    async def preselected(self, user: User) -> ModelInfo | None:
         """The person's own model, else the operator's, else the provider's, else the first; None: nothing offered."""
-        return self.preselected_for(await self._people.get(person))
+        return self.preselected_for(await self._people.get(user))
 
     def preselected_for(self, profile: Profile) -> ModelInfo | None:
         return self._catalogue.default_for([profile.default_model, profile.last_model, self._default])

@@ -19,7 +19,7 @@ IMAGES = ImageBudget(count=20, size=16_000_000)
 class Names(Protocol):
     """What a briefing needs of `handlers.client.user_names`."""
 
-    async def __call__(self, person: User) -> str | None: ...
+    async def __call__(self, user: User) -> str | None: ...
 
     async def spell(self, team: str, text: str) -> str:
         """The text with names in the place of people's ids."""
@@ -36,15 +36,15 @@ class Attachments(Protocol):
 class PromptBuilder:
     """Makes the request for an answer from what is stored."""
 
-    def __init__(self, chats: Chats, system: str, names: Names, enclosures: Attachments) -> None:
-        self._chats, self._system, self._names, self._enclosures = chats, system, names, enclosures
+    def __init__(self, chats: Chats, system: str, names: Names, attachments: Attachments) -> None:
+        self._chats, self._system, self._names, self._attachments = chats, system, names, attachments
 
     async def __call__(self, chat: Chat, answer: Answer) -> Request:
         """Raises Unreadable when there is nothing to answer but files that could not be had."""
-        sees = self._enclosures.sees(chat)
+        sees = self._attachments.sees(chat)
         most = IMAGES if sees else ImageBudget(0, 0)
         history = await self._chats.history(chat.id, answer.number, most=most)
-        if await self._enclosures.settle(chat, answer, history):
+        if await self._attachments.settle(chat, answer, history):
             history = await self._chats.history(chat.id, answer.number, most=most)
         authors = {m.author: m.author_name for m in history if m.author is not None}
         history = [replace(m, text=await self._names.spell(chat.team, m.text)) for m in history]

@@ -27,16 +27,16 @@ class ChatService:
         self,
         *,
         chats: Chats,
-        replies: Answers,
-        questions: ChatRequests,
+        answers: Answers,
+        requests: ChatRequests,
         people: People,
         models: ModelChoice,
-        live: EventPublisher,
+        publisher: EventPublisher,
         wake: Callable[[str], None],
         limit: int,
     ) -> None:
-        self._chats, self._replies, self._questions, self._people = chats, replies, questions, people
-        self._live, self._wake = live, wake
+        self._chats, self._answers, self._requests, self._people = chats, answers, requests, people
+        self._publisher, self._wake = publisher, wake
         self.models = models
         self.limit = limit
 
@@ -45,7 +45,7 @@ class ChatService:
     async def hear(self, said: IncomingMessage) -> HandleResult:
         """Takes one message from Slack, however often it is delivered."""
         if said.in_thread:
-            chat, asked = await self._chats.heard_at(said.place, said.user)
+            chat, asked = await self._chats.heard_at(said.thread, said.user)
             if chat is not None:
                 return await self._continue(chat, said)
             if asked and (filled := await self._fill(said)):
@@ -54,8 +54,8 @@ class ChatService:
             return HandleResult(Outcome.IGNORED)
         if unusable(said.text, said.files):
             return HandleResult(Outcome.UNREADABLE)
-        question, new = await self._questions.ask(
-            place=said.place,
+        question, new = await self._requests.ask(
+            thread=said.thread,
             ts=said.ts,
             user=said.user,
             user_team=said.user_team,
@@ -85,18 +85,18 @@ class ChatService:
             return HandleResult(Outcome.FULL)
         if stored.duplicate:
             return HandleResult(Outcome.IGNORED, said=stored)
-        self._live.said(stored)
+        self._publisher.said(stored)
         self._wake(chat.id)
         return HandleResult(Outcome.SAID, said=stored)
 
     async def _fill(self, said: IncomingMessage) -> HandleResult | None:
         """The first reply of somebody who mentioned Bobbin without a word is the question."""
-        question = await self._questions.open_in(said.place, said.user)
+        question = await self._requests.open_in(said.thread, said.user)
         if question is None or said.to_others:
             return None
         if question.source == said.ts or question.ts == said.ts:
             if said.files:  # one of Slack's two events for a mention may not have told of them
-                await self._questions.add(question.id, "", said.files)
+                await self._requests.add(question.id, "", said.files)
             return HandleResult(Outcome.IGNORED)
         if not (said.text or said.files):
             return None
@@ -104,7 +104,7 @@ class ChatService:
             return refused
         if question.text is not None:
             return await self._add(question, said)
-        filled = await self._questions.fill(question.id, text=said.text, source=said.ts, files=said.files)
+        filled = await self._requests.fill(question.id, text=said.text, source=said.ts, files=said.files)
         if filled is None or filled.model is None:
             return HandleResult(Outcome.IGNORED, question=filled)
         return HandleResult(Outcome.SAID, question=filled, said=await self._start(filled, filled.model))
@@ -113,7 +113,7 @@ class ChatService:
         """Files that follow a question, before a model is chosen, belong to it."""
         if not said.files:
             return None
-        return HandleResult(Outcome.ADDED, question=await self._questions.add(question.id, said.text, said.files))
+        return HandleResult(Outcome.ADDED, question=await self._requests.add(question.id, said.text, said.files))
 
     def _unusable(self, said: IncomingMessage, model: ModelRef | None) -> HandleResult | None:
         if unusable(said.text, said.files):
@@ -126,13 +126,13 @@ class ChatService:
 
     async def question(self, question_id: str) -> ChatRequest:
         """Raises ChatNotFound."""
-        return await self._questions.get(question_id)
+        return await self._requests.get(question_id)
 
     async def choose(self, question_id: str, user: str, key: str, menu_ts: str | None = None) -> ModelChosen:
         """A person picks a model in the menu. Raises ChatNotFound, ModelNotAllowed, LimitReached."""
-        question = await self._questions.get(question_id)
+        question = await self._requests.get(question_id)
         if question.menu_ts is None and menu_ts:  # the click came before Slack's answer to our post
-            question = await self._questions.set_menu(question_id, menu_ts)
+            question = await self._requests.set_menu(question_id, menu_ts)
         if question.user != user:
             return ModelChosen(ModelChoiceOutcome.NOT_YOURS, question)
         if not question.open:
@@ -144,19 +144,19 @@ class ChatService:
             and asked
             and not unusable(question.text or "", question.files, sees=self.models.sees(model))
         ):
-            return ModelChosen(ModelChoiceOutcome.KEPT, await self._questions.choose(question.id, model))
+            return ModelChosen(ModelChoiceOutcome.KEPT, await self._requests.choose(question.id, model))
         return await self.choose_model(question, model)
 
     async def choose_model(self, question: ChatRequest, model: ModelRef) -> ModelChosen:
         """Starts the chat when the question has its text, else keeps the choice until it has."""
         if question.open and unusable(question.text or "", question.files, sees=self.models.sees(model)):
             return ModelChosen(ModelChoiceOutcome.CANNOT_SEE, question)
-        chosen = await self._questions.choose(question.id, model)
+        chosen = await self._requests.choose(question.id, model)
         if chosen.open and chosen.text is None and not chosen.files:
             return ModelChosen(ModelChoiceOutcome.NEEDS_TEXT, chosen)
-        others = [other for other in await self._questions.unchosen(chosen) if chosen.open]
+        others = [other for other in await self._requests.unchosen(chosen) if chosen.open]
         for other in others:  # all of them before any starts, so that none is forgotten if this process dies
-            await self._questions.choose(other.id, model)
+            await self._requests.choose(other.id, model)
         said = await self._start(chosen, model)
         also = [more for other in others if (more := await self._start_if_room(other, model)) is not None]
         return ModelChosen(
@@ -167,7 +167,7 @@ class ChatService:
         try:
             return await self._start(replace(question, context_files=()), model)
         except LimitReached:
-            await self._questions.give_up(question.id)
+            await self._requests.give_up(question.id)
             return None
 
     async def join(self, question: ChatRequest) -> ModelChosen | None:
@@ -178,22 +178,22 @@ class ChatService:
         """
         if question.source is None:  # nothing is asked yet, or it is in no message of its own
             return None
-        chat = await self._chats.by_place(question.place)
+        chat = await self._chats.by_place(question.thread)
         if chat is not None:
             said = await self._start(replace(question, context_files=()), chat.model)
             return ModelChosen(
                 ModelChoiceOutcome.ALREADY if said.duplicate else ModelChoiceOutcome.STARTED, question, said
             )
-        earlier = [other for other in await self._questions.unchosen(question) if other.id < question.id]
+        earlier = [other for other in await self._requests.unchosen(question) if other.id < question.id]
         return ModelChosen(ModelChoiceOutcome.ALREADY, earlier[0]) if earlier else None
 
     async def _start(self, question: ChatRequest, model: ModelRef) -> Said:
-        person = User(question.place.team, question.user)
+        user = User(question.thread.team, question.user)
         said = await self._chats.start(
-            team=question.place.team,
+            team=question.thread.team,
             owner=question.user,
             model=model,
-            place=question.place,
+            thread=question.thread,
             context=question.context,
             header_ts=question.menu_ts,
             question_id=question.id,
@@ -208,14 +208,14 @@ class ChatService:
             ),
         )
         if not said.duplicate:
-            self._live.said(said)
-            await self._people.used(person, model)
+            self._publisher.said(said)
+            await self._people.used(user, model)
         self._wake(said.chat.id)
         return said
 
     async def ask_in_dialog(
         self,
-        place: Thread,
+        thread: Thread,
         dialog: str,
         user: str,
         text: str,
@@ -226,17 +226,17 @@ class ChatService:
     ) -> tuple[ChatRequest, bool]:
         """Keeps what a person submitted in a dialog (its id is `dialog`); False beside it when it is known already.
 
-        `place` is where the chat is wanted: its thread is empty where a new one is, and without a `key` for the model
+        `thread` is where the chat is wanted: its thread is empty where a new one is, and without a `key` for the model
         the thread has a chat already. Raises ModelNotAllowed, ChatNotFound, LimitReached.
         """
-        chat = await self._chats.by_place(place) if place.thread else None
+        chat = await self._chats.by_place(thread) if thread.ts else None
         if chat is None and key is None:
             raise ChatNotFound("no chat there yet, and no model")
         if chat is not None and self.left(chat) < 2:
             raise LimitReached(chat.id)
         model = chat.model if chat is not None else self.models.by_key(key or "").ref
-        return await self._questions.ask(
-            place=place,
+        return await self._requests.ask(
+            thread=thread,
             ts=dialog,
             user=user,
             user_team=user_team,
@@ -248,27 +248,27 @@ class ChatService:
 
     # -- what a person prefers ---------------------------------------------------------------------------------
 
-    async def profile(self, person: User) -> Profile:
-        return await self._people.get(person)
+    async def profile(self, user: User) -> Profile:
+        return await self._people.get(user)
 
     async def always(self, question: ChatRequest) -> ModelInfo | None:
         """The model of a person who wants no menu; none where it could not see what is asked about."""
-        own = self.models.always(await self._people.get(User(question.place.team, question.user)))
+        own = self.models.always(await self._people.get(User(question.thread.team, question.user)))
         if own is not None and unusable(question.text or "", question.files, sees=own.vision):
             return None
         return own
 
-    async def prefer(self, person: User, key: str) -> None:
+    async def prefer(self, user: User, key: str) -> None:
         """The person's own model from now on. Raises ModelNotAllowed."""
-        await self._people.set_default(person, self.models.by_key(key).ref)
+        await self._people.set_default(user, self.models.by_key(key).ref)
 
-    async def prefer_always(self, person: User, always: bool) -> None:
+    async def prefer_always(self, user: User, always: bool) -> None:
         """Whether the person's own model, the one preselected if none was chosen, answers without a menu."""
-        profile = await self._people.get(person)
+        profile = await self._people.get(user)
         shown = self.models.preselected_for(profile)
         model = profile.default_model if shown is None or not always else shown.ref
         always = always and model is not None
-        await self._people.set_always(person, always, known=profile.default_model, model=model)
+        await self._people.set_always(user, always, known=profile.default_model, model=model)
 
     async def skipped_menu(self, chat: Chat) -> bool:
         """Whether this chat has just begun with its owner's own model, who was not asked for another one."""
@@ -276,7 +276,7 @@ class ChatService:
             return False
         profile = await self._people.get(User(chat.team, chat.owner))
         always = profile.always and profile.default_model == chat.model
-        return always and not await self._questions.began_in_dialog(chat.id)
+        return always and not await self._requests.began_in_dialog(chat.id)
 
     # -- the answer --------------------------------------------------------------------------------------------
 
@@ -285,15 +285,15 @@ class ChatService:
 
         `source`: the message that asks for it; delivered again it stops nothing more, and is True still.
         """
-        answer = await self._replies.request_stop(chat_id, source)
+        answer = await self._answers.request_stop(chat_id, source)
         if answer is None:
             return False
-        self._live.stop(answer.id)
+        self._publisher.stop(answer.id)
         return True
 
     async def retry(self, answer_id: str) -> Answer | None:
         """Answers the same message again in the same place; None when somebody else was quicker."""
-        answer = await self._replies.retry(answer_id)
+        answer = await self._answers.retry(answer_id)
         if answer is not None:
             self._wake(answer.chat_id)
         return answer
@@ -303,29 +303,29 @@ class ChatService:
 
         None when the answer did not fail for that reason, or somebody else was quicker. Raises ModelNotAllowed.
         """
-        answer = await self._replies.retry(answer_id, self.models.by_key(key).ref)
+        answer = await self._answers.retry(answer_id, self.models.by_key(key).ref)
         if answer is not None:
             self._wake(answer.chat_id)
         return answer
 
-    async def rate(self, answer_id: str, person: User, value: int) -> None:
-        await self._people.rate(answer_id, person, value)
+    async def rate(self, answer_id: str, user: User, value: int) -> None:
+        await self._people.rate(answer_id, user, value)
 
     # -- chats -------------------------------------------------------------------------------------------------
 
-    async def at(self, place: Thread) -> Chat | None:
-        return await self._chats.by_place(place)
+    async def at(self, thread: Thread) -> Chat | None:
+        return await self._chats.by_place(thread)
 
     async def get(self, chat_id: str) -> Chat:
         """Raises ChatNotFound."""
         return await self._chats.get(chat_id)
 
-    async def rename(self, place: Thread, title: str) -> Chat | None:
+    async def rename(self, thread: Thread, title: str) -> Chat | None:
         """A person gave the chat a title, which no model replaces; None where no chat stands."""
-        chat = await self._chats.by_place(place)
+        chat = await self._chats.by_place(thread)
         if chat is None or not await self._chats.set_title(chat.id, title, TitleBy.PERSON):
             return None
-        self._live.title(chat, title)
+        self._publisher.title(chat, title)
         return await self._chats.get(chat.id)
 
     async def any_in(self, team: str, channel: str) -> bool:
@@ -338,19 +338,19 @@ class ChatService:
 
     async def respell(self, said: IncomingMessage, text: str) -> None:
         """What was said is spelt with people's names, which were not known when it was stored."""
-        await self._chats.respell(said.place, said.ts, said.text, text)
+        await self._chats.respell(said.thread, said.ts, said.text, text)
 
-    async def get_for(self, person: User, chat_id: str) -> Chat:
+    async def get_for(self, user: User, chat_id: str) -> Chat:
         """The chat, if this person may see it. Raises ChatNotFound."""
-        return await self._chats.get_for(person, chat_id)
+        return await self._chats.get_for(user, chat_id)
 
-    async def list_for(self, person: User, *, cursor: str | None, words: str, newer: bool) -> Page:
+    async def list_for(self, user: User, *, cursor: str | None, words: str, newer: bool) -> Page:
         """One page of the person's own chats, newest first: the one after the cursor, or with `newer` before it."""
-        return await self._chats.list_for(person, limit=PAGE, cursor=cursor, words=words or None, newer=newer)
+        return await self._chats.list_for(user, limit=PAGE, cursor=cursor, words=words or None, newer=newer)
 
-    async def set_away(self, person: User, channel: str, away: bool) -> None:
+    async def set_away(self, user: User, channel: str, away: bool) -> None:
         """The person has left a private channel, so that its chats are not theirs to see; or is back."""
-        await self._chats.set_away(person, channel, away)
+        await self._chats.set_away(user, channel, away)
 
     def left(self, chat: Chat) -> int:
         """Messages that the chat may still hold."""

@@ -41,36 +41,36 @@ class Titles:
         self,
         chats: Chats,
         models: Models,
-        live: EventPublisher,
+        publisher: EventPublisher,
         tasks: Tasks,
         *,
         model: Callable[[], ModelRef | None],
         shown: Shown,
     ) -> None:
-        self._chats, self._models, self._live, self._tasks = chats, models, live, tasks
+        self._chats, self._models, self._publisher, self._tasks = chats, models, publisher, tasks
         self._model, self._shown = model, shown
 
-    async def after(self, chat: Chat, answer: Answer, ending: AnswerResult) -> None:
+    async def after(self, chat: Chat, answer: Answer, result: AnswerResult) -> None:
         """Starts writing the title if this was the first exchange that ended well."""
-        if chat.title_by is TitleBy.DEFAULT and ending.status is Status.DONE:
-            self._tasks.start(self._entitle(chat, answer, ending), name="title")
+        if chat.title_by is TitleBy.DEFAULT and result.status is Status.DONE:
+            self._tasks.start(self._entitle(chat, answer, result), name="title")
 
-    async def _entitle(self, chat: Chat, answer: Answer, ending: AnswerResult) -> None:
+    async def _entitle(self, chat: Chat, answer: Answer, result: AnswerResult) -> None:
         history = await self._chats.history(chat.id, answer.number, most=ImageBudget(0, 0))
         if any(message.role is Role.ASSISTANT for message in history):
             return
         question = next((m.text for m in reversed(history) if m.role is Role.USER), "")
         try:
-            title = clean(await self._write(self._model() or chat.model, question, ending.text))
+            title = clean(await self._write(self._model() or chat.model, question, result.text))
         except ProviderError as error:
             log.info("title_failed", chat=chat.id, code=error.code)
-            self._live.untitled(chat)
+            self._publisher.untitled(chat)
             return
         if title and await self._chats.set_title(chat.id, title, TitleBy.MODEL):
-            self._live.title(chat, title)
+            self._publisher.title(chat, title)
             await self._shown(await self._chats.get(chat.id))
         else:
-            self._live.untitled(chat)
+            self._publisher.untitled(chat)
 
     async def _write(self, model: ModelRef, question: str, answer: str) -> str:
         turns = [
@@ -93,5 +93,5 @@ def clean(text: str) -> str:
     said = line.split()
     if len(said) < FEWEST_WORDS and not _UNSPACED.search(line):
         return ""
-    kept = " ".join(said[:MOST_WORDS])
-    return kept if len(kept) <= MOST_CHARACTERS else kept[: MOST_CHARACTERS - 1].rstrip() + "…"
+    repositories = " ".join(said[:MOST_WORDS])
+    return repositories if len(repositories) <= MOST_CHARACTERS else repositories[: MOST_CHARACTERS - 1].rstrip() + "…"

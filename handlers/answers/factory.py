@@ -35,41 +35,41 @@ class SlackSinkFactory:
         workspaces: FindWorkspace,
         service: ChatService,
         chats: Chats,
-        replies: Answers,
-        marks: QueuedReactions,
+        answers: Answers,
+        queued_reactions: QueuedReactions,
         via: ApiEcho,
         mode: Mode,
     ) -> None:
-        self._workspaces, self._service, self._chats, self._replies = workspaces, service, chats, replies
-        self._marks, self._via, self._mode = marks, via, mode
+        self._workspaces, self._service, self._chats, self._answers = workspaces, service, chats, answers
+        self._queued_reactions, self._via, self._mode = queued_reactions, via, mode
 
     async def __call__(self, chat: Chat, answer: Answer, control: Control) -> AnswerSink:
-        if chat.place is None:
+        if chat.thread is None:
             return NowhereSink()
         try:
-            slack = (await self._workspaces(chat.team)).guarded(control.sure)
+            slack = (await self._workspaces(chat.team)).guarded(control.confirm)
         except NotInstalled:
             log.warning("workspace_gone", chat=chat.id, team=chat.team)
             control.stop()  # nobody can read it there, so no model is asked
             return NowhereSink()
         left = self._service.left(chat)
-        manner = AnswerOptions(
+        options = AnswerOptions(
             native=await self._native(chat, answer),
             model=self._service.models.label(chat.model),
             left=left if left <= ANNOUNCE else None,
             others=partial(self._others, chat),
         )
-        sink = AnswerWriter(slack, chat, answer, control, manner)
+        sink = AnswerWriter(slack, chat, answer, control, options)
         if answer.question_ts is None:
             showing = asyncio.create_task(self._via.show(slack, chat, answer), name="said via a program")
             await asyncio.wait([showing], timeout=SHOWN_WITHIN)  # the question before its answer, if Slack is quick
             sink.beside(_finish(showing))
         if answer.queued and answer.question_ts:
-            sink.beside(self._marks.lift(slack, chat.place.channel, answer.question_ts, answer.id))
+            sink.beside(self._queued_reactions.lift(slack, chat.thread.channel, answer.question_ts, answer.id))
         return sink
 
     async def _others(self, chat: Chat) -> frozenset[str]:
-        return await self._replies.shown(chat.id) | ({chat.header_ts} if chat.header_ts else set())
+        return await self._answers.shown(chat.id) | ({chat.header_ts} if chat.header_ts else set())
 
     async def _native(self, chat: Chat, answer: Answer) -> bool:
         """Slack shows a native stream live to its recipient alone: with others in the thread, edits serve all."""

@@ -43,16 +43,18 @@ LAST_CALL = 5.0
 class AnswerWriter:
     """Shows one answer in its thread (a `ReplySink`)."""
 
-    def __init__(self, slack: SlackClient, chat: Chat, answer: Answer, control: Control, manner: AnswerOptions) -> None:
-        assert chat.place is not None
-        self._slack, self._chat, self._answer, self._control, self._manner = slack, chat, answer, control, manner
-        self._channel, self._thread = chat.place.channel, chat.place.thread
+    def __init__(
+        self, slack: SlackClient, chat: Chat, answer: Answer, control: Control, options: AnswerOptions
+    ) -> None:
+        assert chat.thread is not None
+        self._slack, self._chat, self._answer, self._control, self._options = slack, chat, answer, control, options
+        self._channel, self._thread = chat.thread.channel, chat.thread.ts
         self._draft = Draft()
-        self._desire = PendingWrite(self._channel, may_native=manner.native and slack.may_stream(self._channel))
+        self._pending = PendingWrite(self._channel, may_native=options.native and slack.may_stream(self._channel))
         self._leftovers: list[str] = []
         self._inherited: dict[str, Any] | None = None
         self._status = ThinkingStatus(slack, self._channel, self._thread, taken_up=answer.attempt > 1)
-        self._ending: AnswerResult | None = None
+        self._result: AnswerResult | None = None
         self._written = False
         self._plain = 0
         self._leaving = False
@@ -67,7 +69,7 @@ class AnswerWriter:
 
     async def open(self) -> None:
         self._status.show()
-        self._slack.desk.join(self._desire)
+        self._slack.desk.join(self._pending)
         self._writer = asyncio.create_task(self._write(), name=f"answer {self._answer.id}")
 
     def beside(self, work: Coroutine[Any, Any, Any]) -> None:
@@ -76,17 +78,17 @@ class AnswerWriter:
 
     def write(self, text: str) -> None:
         self._written = True
-        if self._draft.write(text) and self._desire.since is None:
-            self._desire.since = self._slack.desk.now()
-            self._slack.desk.poke()
+        if self._draft.write(text) and self._pending.since is None:
+            self._pending.since = self._slack.desk.now()
+            self._slack.desk.wake()
 
-    async def close(self, ending: AnswerResult) -> None:
-        if not self._written and ending.text:
-            self.write(ending.text)
-        self._draft.finish(strings.STOPPED_MARK if ending.status is Status.STOPPED else "")
-        self._ending = ending
-        self._desire.whole = True
-        self._slack.desk.poke()
+    async def close(self, result: AnswerResult) -> None:
+        if not self._written and result.text:
+            self.write(result.text)
+        self._draft.finish(strings.STOPPED_MARK if result.status is Status.STOPPED else "")
+        self._result = result
+        self._pending.whole = True
+        self._slack.desk.wake()
         assert self._writer is not None
         await asyncio.shield(self._writer)
         await self._status.clear()
@@ -95,7 +97,9 @@ class AnswerWriter:
     async def abandon(self) -> None:
         if self._writer is not None:
             self._given_back = True
-            if self._desire.busy and not self._over:  # the next owner must know what this call makes, and meet no other
+            if (
+                self._pending.busy and not self._over
+            ):  # the next owner must know what this call makes, and meet no other
                 await asyncio.wait([self._writer], timeout=LAST_CALL)
             self._writer.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -105,50 +109,50 @@ class AnswerWriter:
     # -- the writer: the only one that touches this answer's messages ------------------------------------------
 
     async def _write(self) -> None:
-        desk = self._slack.desk
+        dispatcher = self._slack.desk
         try:
             await self._take_over()
             while not self._over:
                 if self._given_back:
                     return
-                self._plan(desk.now())
-                await self._attempt(await desk.turn(self._desire))
+                self._plan(dispatcher.now())
+                await self._attempt(await dispatcher.acquire_write(self._pending))
             await self._look_again()
             await self._remove_leftovers()
-            self._control.stands(self._draft.parts())
+            self._control.note_final_messages(self._draft.parts())
         except SlackError as error:
             log.warning("answer_not_shown", chat=self._chat.id, answer=self._answer.id, reason=str(error))
-            if isinstance(error, SlackRejected) and self._chat.place is not None:
-                await cannot_write(self._slack, self._chat.place, self._answer.asker, error.code)
+            if isinstance(error, SlackRejected) and self._chat.thread is not None:
+                await cannot_write(self._slack, self._chat.thread, self._answer.asker, error.code)
         finally:
-            desk.leave(self._desire)
+            dispatcher.leave(self._pending)
 
     def _plan(self, now: float) -> None:
         """Says what the next write would be, so that the desk can give the right turn."""
-        page, desire = self._draft.page, self._desire
-        desire.shown = Shown.NOT if page.ts is None else Shown.NATIVE if page.native else Shown.EDIT
-        desire.reuse = page.ts is None and bool(self._leftovers)
+        page, pending = self._draft.page, self._pending
+        pending.shown = Shown.NOT if page.ts is None else Shown.NATIVE if page.native else Shown.EDIT
+        pending.reuse = page.ts is None and bool(self._leftovers)
         if page.native:
-            aged = now - page.opened_at > STREAM_LIFE and self._draft.unsent() and self._ending is None
-            desire.must_close = self._leaving or aged or self._draft.overflows()
+            aged = now - page.opened_at > STREAM_LIFE and self._draft.unsent() and self._result is None
+            pending.must_close = self._leaving or aged or self._draft.overflows()
 
     async def _attempt(self, method: str) -> None:
-        since, self._desire.since = self._desire.since, None
+        since, self._pending.since = self._pending.since, None
         try:
             await self._step(method)
         except SlackError as error:
-            self._desire.since = since if since is not None else self._desire.since
+            self._pending.since = since if since is not None else self._pending.since
             await self._mend(method, error)
             return
         self._failing_since = None
         if since is not None:
             self._slack.shown_after(self._slack.desk.now() - since)
-        if self._desire.since is None and self._more_to_show():
-            self._desire.since = self._slack.desk.now()
+        if self._pending.since is None and self._more_to_show():
+            self._pending.since = self._slack.desk.now()
 
     def _more_to_show(self) -> bool:
         page = self._draft.page
-        if self._ending is not None:
+        if self._result is not None:
             return self._draft.unsent() if page.native else bool(page.text)
         return self._draft.overflows() or (page.ts is None and bool(page.text))
 
@@ -164,7 +168,7 @@ class AnswerWriter:
     # -- native ------------------------------------------------------------------------------------------------
 
     async def _start(self) -> None:
-        page, piece = self._draft.page, self._draft.piece(self._ending is not None)
+        page, piece = self._draft.page, self._draft.piece(self._result is not None)
         if not piece.strip():
             self._slack.desk.give_back(START, self._channel)
             return
@@ -178,12 +182,12 @@ class AnswerWriter:
         )
         page.ts, page.native, page.sent = answer["ts"], True, page.sent + len(piece)
         page.opened_at = self._slack.desk.now()
-        self._desire.shown = Shown.NATIVE
+        self._pending.shown = Shown.NATIVE
         self._status.streaming()
         await self._appeared()
 
     async def _append(self) -> None:
-        page, piece = self._draft.page, self._draft.piece(self._ending is not None)
+        page, piece = self._draft.page, self._draft.piece(self._result is not None)
         if not piece:
             self._slack.desk.give_back(APPEND, self._channel)
             return
@@ -199,27 +203,27 @@ class AnswerWriter:
             self._left_stream()
             return
         rest, tail = page.text[page.sent :], ""
-        if self._draft.overflows() or self._ending is None:
+        if self._draft.overflows() or self._result is None:
             rest, tail = self._draft.turn_page(self._slack.desk.now())
-        final = self._ending is not None and not tail
+        final = self._result is not None and not tail
         chunks = {"chunks": _chunk(rest)} if rest else {}
         footer = {"blocks": self._footer()} if final and self._footer() else {}
         await self._slack.call(STOP, channel=self._channel, ts=page.ts, **chunks, **footer)
         self._status.released()
-        page.native, page.sent, self._desire.must_close = False, len(page.text), False
+        page.native, page.sent, self._pending.must_close = False, len(page.text), False
         if final:
             self._over = True
         else:
             self._draft.next_page(tail)
-            self._desire.shown = Shown.NOT
+            self._pending.shown = Shown.NOT
             await self._record()
 
     # -- edits -------------------------------------------------------------------------------------------------
 
     async def _edit(self) -> None:
         page = self._draft.page
-        text, tail = self._draft.edit(self._ending is not None)
-        final = self._ending is not None and tail is None
+        text, tail = self._draft.edit(self._result is not None)
+        final = self._result is not None and tail is None
         if not final and (not text.strip() or text == page.shown):
             self._slack.desk.give_back(UPDATE if page.ts or self._leftovers else POST, self._channel)
             return
@@ -254,10 +258,12 @@ class AnswerWriter:
         return {"blocks": [*body, *footer], "text": plain(text, 300) or strings.ANSWER_FALLBACK}
 
     def _footer(self) -> list[dict[str, Any]]:
-        assert self._ending is not None
+        assert self._result is not None
         if self._plain >= 2:
             return []
-        return blocks.answer_footer(self._answer, self._ending, self._manner.model, self._manner.left, self._plain == 0)
+        return blocks.answer_footer(
+            self._answer, self._result, self._options.model, self._options.left, self._plain == 0
+        )
 
     # -- what happened to the answer ---------------------------------------------------------------------------
 
@@ -287,12 +293,12 @@ class AnswerWriter:
 
     def _refused(self, method: str, error: SlackRejected) -> None:
         """Slack said no: find the way that is left, or give up where there is none."""
-        self._control.doubt()  # another writer may have ended the stream, or removed the message
+        self._control.invalidate()  # another writer may have ended the stream, or removed the message
         log.info("slack_refused", method=method, reason=error.code, answer=self._answer.id)
         page = self._draft.page
         if method == START:
             self._slack.no_stream(self._channel, error.code)
-            self._desire.may_native = False
+            self._pending.may_native = False
             if error.code in FATAL_CODES - {"not_allowed_token_type", "missing_scope"}:
                 raise error
         elif error.code in FATAL_CODES:
@@ -300,10 +306,10 @@ class AnswerWriter:
         elif page.native:
             self._leave_stream(error.code)
         elif error.code == "streaming_state_conflict":
-            page.native = self._leaving = self._desire.must_close = True
+            page.native = self._leaving = self._pending.must_close = True
         elif error.code in ("message_not_found", "cant_update_message", "edit_window_closed"):
             if page.ts is not None:  # it may still stand, and must not beside the new one
-                self.beside(self._slack.attempt("chat.delete", channel=self._channel, ts=page.ts))
+                self.beside(self._slack.try_call("chat.delete", channel=self._channel, ts=page.ts))
             page.ts, page.shown, page.rich = None, None, False
         elif self._plain < 3:
             self._plain += 1
@@ -317,12 +323,12 @@ class AnswerWriter:
         if code in NOT_STREAMING or code == "stopped_by_user" or self._leaving:
             self._left_stream()
         else:
-            self._leaving = self._desire.must_close = True
+            self._leaving = self._pending.must_close = True
 
     def _left_stream(self) -> None:
-        self._draft.page.native = self._leaving = self._desire.must_close = self._desire.may_native = False
+        self._draft.page.native = self._leaving = self._pending.must_close = self._pending.may_native = False
         self._draft.page.shown = None
-        self._desire.since = self._desire.since or self._slack.desk.now()
+        self._pending.since = self._pending.since or self._slack.desk.now()
 
     async def _find_out(self, method: str) -> None:
         """The call may have taken effect or not."""
@@ -334,7 +340,7 @@ class AnswerWriter:
                 self._doubted_at = self._slack.desk.now()
             else:
                 page.ts, page.rich = lost[-1], False
-                page.native = self._leaving = self._desire.must_close = method == START
+                page.native = self._leaving = self._pending.must_close = method == START
                 await self._record()
         elif page.native:
             self._leave_stream("outcome_unknown")
@@ -352,9 +358,9 @@ class AnswerWriter:
         self._leftovers = list(known)
         lost = await self._unrecorded()
         self._leftovers += lost
-        self._desire.may_native = not self._leftovers and self._desire.may_native
+        self._pending.may_native = not self._leftovers and self._pending.may_native
         await self._end_streams(*(part.ts for part in self._answer.parts if part.native), *lost)
-        self._desire.since = self._slack.desk.now() if self._draft.page.text else self._desire.since
+        self._pending.since = self._slack.desk.now() if self._draft.page.text else self._pending.since
 
     async def _look_again(self) -> None:
         """What took effect late, after it had been given up or this answer taken over, has to go.
@@ -368,12 +374,12 @@ class AnswerWriter:
         await self._end_streams(*late)
         self._leftovers += late
         if self._inherited is not None:
-            await self._slack.attempt(UPDATE, **self._inherited)
+            await self._slack.try_call(UPDATE, **self._inherited)
 
     async def _end_streams(self, *stamps: str) -> None:
         for ts in stamps:
             with contextlib.suppress(SlackRejected, OutcomeUnknown):
-                await self._slack.errand(STOP, channel=self._channel, ts=ts)
+                await self._slack.call_with_retry(STOP, channel=self._channel, ts=ts)
 
     async def _unrecorded(self) -> list[str]:
         """Messages of ours in this thread, after the question, that no row knows: a call whose answer was lost."""
@@ -385,13 +391,13 @@ class AnswerWriter:
             log.warning("thread_not_readable", answer=self._answer.id, reason=str(error))
             return []
         # Without these, another answer's message would be taken for this one's.
-        mine |= await until_stored(self._manner.others, self._answer.id)
+        mine |= await until_stored(self._options.others, self._answer.id)
         return [m["ts"] for m in found if m["ts"] not in mine and not blocks.is_ours(m)]
 
     async def _remove_leftovers(self) -> None:
         """The new text needed fewer messages than the old one."""
         for ts in self._leftovers:
-            await self._slack.attempt("chat.delete", channel=self._channel, ts=ts)
+            await self._slack.try_call("chat.delete", channel=self._channel, ts=ts)
         if self._leftovers:
             self._leftovers = []
             await self._record()

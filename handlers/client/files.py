@@ -82,7 +82,7 @@ class SlackFiles:
 
     async def _ask(self, slack: SlackClient, file: SharedFile) -> SharedFile:
         try:
-            told = (await slack.errand("files.info", patience=PATIENCE, file=file.id)).get("file")
+            told = (await slack.call_with_retry("files.info", patience=PATIENCE, file=file.id)).get("file")
         except SlackRejected as error:
             raise FileProblem(_CODES.get(error.code, "unreachable")) from error
         except SlackError as error:

@@ -40,58 +40,58 @@ class UserNames:
         """When Slack was last asked, with whatever result."""
         self._asking: WeakValueDictionary[User, asyncio.Lock] = WeakValueDictionary()
 
-    async def __call__(self, person: User) -> str | None:
-        return (await self.known([person])).get(person) or await self._ask(person, NOBODY)
+    async def __call__(self, user: User) -> str | None:
+        return (await self.known([user])).get(user) or await self._ask(user, NOBODY)
 
-    async def known(self, persons: Iterable[User]) -> dict[User, str]:
+    async def known(self, users: Iterable[User]) -> dict[User, str]:
         """Those names that are known without asking Slack."""
-        wanted = set(persons)
+        wanted = set(users)
         missing = wanted - self._names.keys()
         if missing:
             try:
                 self._keep(await self._people.names(missing))
             except StorageError as error:
                 log.warning("names_not_read", reason=str(error))
-        return {person: self._names[person] for person in wanted if person in self._names}
+        return {user: self._names[user] for user in wanted if user in self._names}
 
-    async def refresh(self, person: User) -> None:
+    async def refresh(self, user: User) -> None:
         """Look again whether the person is still called so, if that was long ago. For the background."""
-        await self._ask(person, KEEP if person in self._names else NOBODY)
+        await self._ask(user, KEEP if user in self._names else NOBODY)
 
     async def spell(self, team: str, text: str, *, ask: bool = True) -> str:
         """The text with names in the place of ids: "@U024BE7LH" becomes "@Ada". Without `ask`, only known ones."""
-        persons = {User(team, user) for user in _MENTION.findall(text)}
-        if not persons:
+        users = {User(team, user) for user in _MENTION.findall(text)}
+        if not users:
             return text
         if ask:
-            found = dict(zip(persons, await asyncio.gather(*map(self, persons)), strict=True))
+            found = dict(zip(users, await asyncio.gather(*map(self, users)), strict=True))
         else:
-            found = {**dict.fromkeys(persons), **await self.known(persons)}
+            found = {**dict.fromkeys(users), **await self.known(users)}
         return _MENTION.sub(lambda mention: f"@{found[User(team, mention[1])] or mention[1]}", text)
 
-    async def _ask(self, person: User, every: float) -> str | None:
+    async def _ask(self, user: User, every: float) -> str | None:
         """Slack's word for it, unless it was asked within `every` seconds."""
-        async with self._asking.setdefault(person, asyncio.Lock()):
-            if time.monotonic() - self._asked.get(person, -every) < every:
-                return self._names.get(person)
-            return await self._look_up(person)
+        async with self._asking.setdefault(user, asyncio.Lock()):
+            if time.monotonic() - self._asked.get(user, -every) < every:
+                return self._names.get(user)
+            return await self._look_up(user)
 
-    async def _look_up(self, person: User) -> str | None:
+    async def _look_up(self, user: User) -> str | None:
         try:
             async with asyncio.timeout(PATIENCE):
-                slack = await self._workspaces(person.team)
-                answer = await slack.errand("users.info", patience=PATIENCE, user=person.user)
+                slack = await self._workspaces(user.team)
+                answer = await slack.call_with_retry("users.info", patience=PATIENCE, user=user.id)
             name = _name_of(answer.get("user") or {})
-            if name and self._names.get(person) != name:
-                await self._people.remember_name(person, name)
+            if name and self._names.get(user) != name:
+                await self._people.remember_name(user, name)
         except (SlackError, KeyError, TimeoutError, StorageError) as error:
             log.info("name_unknown", reason=str(error) or type(error).__name__)
             soon = 0.0 if isinstance(error, SlackRejected | KeyError) else NOBODY - SOON
-            self._asked[person] = time.monotonic() - soon
-            return self._names.get(person)
-        self._keep({person: name} if name else {})
-        self._asked[person] = time.monotonic()
-        return self._names.get(person)
+            self._asked[user] = time.monotonic() - soon
+            return self._names.get(user)
+        self._keep({user: name} if name else {})
+        self._asked[user] = time.monotonic()
+        return self._names.get(user)
 
     def _keep(self, names: dict[User, str]) -> None:
         if len(self._names) >= MOST or len(self._asked) >= MOST:

@@ -92,7 +92,7 @@ class SlackClient:
         *,
         team: str,
         bot_user: str,
-        desk: CallDispatcher,
+        dispatcher: CallDispatcher,
         metrics: Metrics,
         session: aiohttp.ClientSession,
         bot_id: str | None = None,
@@ -109,7 +109,7 @@ class SlackClient:
         self._not_here: dict[str, float] = {}
         self._done: OrderedDict[tuple[str, ...], float] = OrderedDict()
         self._before: Before | None = None
-        self.desk = desk
+        self.desk = dispatcher
 
     def guarded(self, before: Before) -> SlackClient:
         """The same workspace, where each call leaves at the moment in which `before` returns."""
@@ -143,7 +143,7 @@ class SlackClient:
             self.desk.settled(method, _channel(arguments))
             self._metrics.slack_call(method, result, time.monotonic() - began)
 
-    async def errand(
+    async def call_with_retry(
         self, method: str, *, again_if_unsure: bool = True, patience: float = _GIVE_UP_AFTER, **arguments: Any
     ) -> dict[str, Any]:
         """A call that waits its turn and is repeated while Slack limits it or cannot be reached.
@@ -155,7 +155,7 @@ class SlackClient:
         deadline = time.monotonic() + patience
         pause = 0.5
         while True:
-            await self.desk.slot(method, channel)
+            await self.desk.acquire(method, channel)
             try:
                 return await self.call(method, **arguments)
             except RateLimited:
@@ -168,11 +168,11 @@ class SlackClient:
             await asyncio.sleep(pause)
             pause = min(15.0, pause * 2)
 
-    async def attempt(self, method: str, *, patience: float = _GIVE_UP_AFTER, **arguments: Any) -> bool:
+    async def try_call(self, method: str, *, patience: float = _GIVE_UP_AFTER, **arguments: Any) -> bool:
         """A call whose failure changes nothing for anybody: logged and forgotten. Says whether it succeeded."""
-        return await self.reason(method, patience=patience, **arguments) is None
+        return await self.try_call_error(method, patience=patience, **arguments) is None
 
-    async def reason(self, method: str, *, patience: float = _GIVE_UP_AFTER, **arguments: Any) -> str | None:
+    async def try_call_error(self, method: str, *, patience: float = _GIVE_UP_AFTER, **arguments: Any) -> str | None:
         """Like `attempt`, but says why it failed; None when it did not.
 
         What this Slack does not have, or not for us, is remembered, and not asked for again for an hour.
@@ -180,7 +180,7 @@ class SlackClient:
         if not self.has(method):
             return "not_here"
         try:
-            await self.errand(method, patience=patience, **arguments)
+            await self.call_with_retry(method, patience=patience, **arguments)
         except SlackError as error:
             log.info("slack_call_failed", method=method, reason=str(error))
             if not isinstance(error, SlackRejected):
@@ -195,7 +195,7 @@ class SlackClient:
         said = self._not_here.get(method)
         return said is None or time.monotonic() - said > NOT_HERE_FOR
 
-    def once(self, *what: str, every: float) -> bool:
+    def at_most_every(self, *what: str, every: float) -> bool:
         """Whether nothing of this name has been done in the last `every` seconds; now it has."""
         now = time.monotonic()
         if now - self._done.get(what, now - every) < every:
@@ -230,7 +230,9 @@ class SlackClient:
         found: list[dict[str, Any]] = []
         cursor: dict[str, Any] = {}
         while True:
-            page = await self.errand("conversations.replies", channel=channel, ts=thread, oldest=after, **cursor)
+            page = await self.call_with_retry(
+                "conversations.replies", channel=channel, ts=thread, oldest=after, **cursor
+            )
             found += [m for m in page.get("messages", []) if self._is_mine(m) and m["ts"] > after]
             following = (page.get("response_metadata") or {}).get("next_cursor")
             if not following:
@@ -242,7 +244,7 @@ class SlackClient:
 
         Raises SlackRejected, Unsure.
         """
-        page = await self.errand("conversations.history", channel=channel, oldest=after, limit=200)
+        page = await self.call_with_retry("conversations.history", channel=channel, oldest=after, limit=200)
         return [message for message in page.get("messages", []) if self._is_mine(message)]
 
     def _is_mine(self, message: dict[str, Any]) -> bool:

@@ -71,15 +71,16 @@ class SlackClients:
         url, bot_user = str(who.get("url") or ""), str(who["user_id"])
         return self.open(str(who["team_id"]), Installed("", "", bot_user, token, who.get("bot_id"), url))
 
-    def open(self, team: str, installed: Installed, desk: CallDispatcher | None = None) -> SlackClient:
-        """What is installed serves this workspace. `desk`: the one that it had before, with what was spent."""
+    def open(self, team: str, installed: Installed, dispatcher: CallDispatcher | None = None) -> SlackClient:
+        """What is installed serves this workspace. `dispatcher`: the one that it had before, with what was spent."""
         return SlackClient(
             self.client(installed.bot_token),
             team=team,
             bot_user=installed.bot_user,
             bot_id=installed.bot_id,
             url=installed.url or "https://slack.com/",
-            desk=desk or CallDispatcher(account=self.budgets.of(team) if self.budgets is not None else None),
+            dispatcher=dispatcher
+            or CallDispatcher(shared_limits=self.budgets.of(team) if self.budgets is not None else None),
             metrics=self.metrics,
             session=self.session,
         )
@@ -98,12 +99,12 @@ class SingleWorkspace:
         self.only, self._token = only, token
 
     @classmethod
-    async def open(cls, desks: SlackClients, token: str) -> SingleWorkspace:
+    async def open(cls, slack_clients: SlackClients, token: str) -> SingleWorkspace:
         """Asks Slack who the bot is, as long as that takes. Raises SettingsError for a token that Slack refuses."""
         pause = 0.5
         while True:
             try:
-                return cls(await desks.ask(token), token)
+                return cls(await slack_clients.ask(token), token)
             except SlackApiError as error:
                 code = _code(error)
                 if code in WRONG_TOKEN:
@@ -147,8 +148,8 @@ class InstalledWorkspaces:
     away, and another replica may have sealed the token with a key that we have not been given yet.
     """
 
-    def __init__(self, installations: Installations, desks: SlackClients, live: EventPublisher) -> None:
-        self._installations, self._desks, self._live = installations, desks, live
+    def __init__(self, installations: Installations, slack_clients: SlackClients, publisher: EventPublisher) -> None:
+        self._installations, self._slack_clients, self._publisher = installations, slack_clients, publisher
         self._known: dict[str, _Known] = {}
         self._opening: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -173,14 +174,14 @@ class InstalledWorkspaces:
         before = None if at is None else datetime.fromtimestamp(at + SKEW, UTC)
         if await self._installations.remove(team_id, enterprise_id, before):
             log.warning("uninstalled", team=team_id, enterprise=enterprise_id)
-            self._live.tokens_ended(team_id)
+            self._publisher.tokens_ended(team_id)
         self._look_again()
-        self._live.installations_changed()
+        self._publisher.installations_changed()
 
     def installed(self, installed: Installed) -> None:
         """There is a new token."""
         self._look_again()
-        self._live.installations_changed()
+        self._publisher.installations_changed()
 
     @asynccontextmanager
     async def following(self, coordination: Coordination) -> AsyncIterator[None]:
@@ -227,7 +228,7 @@ class InstalledWorkspaces:
             self._known.pop(team, None)
             raise NotInstalled(team)
         if known is None or known.token != found.bot_token:
-            slack = self._desks.open(team, found, known.slack.desk if known is not None else None)
+            slack = self._slack_clients.open(team, found, known.slack.desk if known is not None else None)
             known = self._known[team] = _Known(slack, found.bot_token, 0.0)
         known.checked = time.monotonic()
         return known

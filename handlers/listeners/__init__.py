@@ -18,7 +18,7 @@ from handlers.listeners import (
 from handlers.listeners.context import ListenerContext
 
 
-def register_all(app: AsyncApp, surface: ListenerContext) -> None:
+def register_all(app: AsyncApp, ctx: ListenerContext) -> None:
     """Every listener of Bobbin's."""
     for module in (
         mention,
@@ -31,4 +31,4 @@ def register_all(app: AsyncApp, surface: ListenerContext) -> None:
         shortcuts,
         workspace_events,
     ):
-        module.register(app, surface)
+        module.register(app, ctx)

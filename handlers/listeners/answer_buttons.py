@@ -13,43 +13,43 @@ from handlers.listeners.context import ListenerContext, team_of
 from handlers.views import blocks, payloads
 
 
-def register(app: AsyncApp, surface: ListenerContext) -> None:
+def register(app: AsyncApp, ctx: ListenerContext) -> None:
     @app.action(blocks.STOP)
     async def on_stop(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
-        slack = await surface.workspaces(team_of(body, context))
+        slack = await ctx.workspaces(team_of(body, context))
         press = payloads.press(body)
         await ack()
-        if not await surface.service.stop(press.value):
-            surface.whisper_at(slack, press, strings.NOTHING_TO_STOP)
+        if not await ctx.service.stop(press.value):
+            ctx.whisper_at(slack, press, strings.NOTHING_TO_STOP)
 
     @app.action(blocks.RETRY)
     async def on_retry(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
         press = payloads.press(body)
         await ack()
-        await surface.service.retry(press.value)  # a second click finds it waiting already, which is no error
+        await ctx.service.retry(press.value)  # a second click finds it waiting already, which is no error
 
     @app.action(blocks.RETRY_WITH)
     async def on_other_model(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
-        slack = await surface.workspaces(team_of(body, context))
+        slack = await ctx.workspaces(team_of(body, context))
         press = payloads.press(body)
         await ack()
         try:
-            answer = await surface.service.retry_with(blocks.read_answer_block(press.block), press.value)
+            answer = await ctx.service.retry_with(blocks.read_answer_block(press.block), press.value)
         except ValueError:
             answer = None
         except ModelNotAllowed:
-            return surface.whisper_at(slack, press, strings.MODEL_NOT_OFFERED)
+            return ctx.whisper_at(slack, press, strings.MODEL_NOT_OFFERED)
         if answer is None:
-            return surface.whisper_at(slack, press, strings.NOTHING_TO_RETRY)
-        chat = await surface.service.get(answer.chat_id)
-        surface.tasks.start(surface.menus.show_header(chat), name="header")
+            return ctx.whisper_at(slack, press, strings.NOTHING_TO_RETRY)
+        chat = await ctx.service.get(answer.chat_id)
+        ctx.tasks.start(ctx.model_menus.show_header(chat), name="header")
         return None
 
     @app.action(blocks.FEEDBACK)
     async def on_feedback(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
-        slack = await surface.workspaces(team_of(body, context))
+        slack = await ctx.workspaces(team_of(body, context))
         press = payloads.press(body)
         await ack()
         answer_id, _, value = press.value.partition(":")
-        await surface.service.rate(answer_id, surface.person(slack, press.user), 1 if value == "1" else -1)
-        surface.whisper_at(slack, press, strings.FEEDBACK_THANKS)
+        await ctx.service.rate(answer_id, ctx.person(slack, press.user), 1 if value == "1" else -1)
+        ctx.whisper_at(slack, press, strings.FEEDBACK_THANKS)

@@ -16,10 +16,10 @@ from handlers.views import blocks, payloads
 from handlers.views.modals import Wanted
 
 
-def register(app: AsyncApp, surface: ListenerContext) -> None:
+def register(app: AsyncApp, ctx: ListenerContext) -> None:
     @app.command(re.compile(r"^/"))
     async def on_chats(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
-        slack = await surface.workspaces(team_of(body, context))
+        slack = await ctx.workspaces(team_of(body, context))
         said, command = (body.get("text") or "").strip(), body.get("command", "/chats")
         word, rest = (*said.split(maxsplit=1), "", "")[:2]
         order = " ".join(said.lower().split())
@@ -27,30 +27,30 @@ def register(app: AsyncApp, surface: ListenerContext) -> None:
             await ack(response_type="ephemeral", text=strings.CHATS_HELP.format(command=command))
             return
         if order in ("token", "token revoke"):
-            text = await _token(surface, surface.person(slack, body["user_id"]), order, command)
+            text = await _token(ctx, ctx.person(slack, body["user_id"]), order, command)
             await ack(response_type="ephemeral", text=text)
             return
         if word.lower() == "new":
             await ack()
             wanted = Wanted(body.get("channel_id") or "", response_url=body.get("response_url") or "")
-            surface.openings.offer(slack, body["user_id"], body["trigger_id"], wanted, text=rest.strip())
+            ctx.dialog_chats.offer(slack, body["user_id"], body["trigger_id"], wanted, text=rest.strip())
             return
-        listing = await chat_list(surface.service, slack, body["user_id"], ListQuery.words(said))
-        surface.memberships.check(slack, body["user_id"], listing.chats)
+        listing = await chat_list(ctx.service, slack, body["user_id"], ListQuery.words(said))
+        ctx.membership.check(slack, body["user_id"], listing.chats)
         await ack(response_type="ephemeral", text=strings.CHATS_FALLBACK, blocks=refreshable(listing))
 
     @app.action(re.compile(rf"^{re.escape(blocks.PAGE)}\."))
     async def on_page(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
-        slack = await surface.workspaces(team_of(body, context))
+        slack = await ctx.workspaces(team_of(body, context))
         press = payloads.press(body)
         await ack()
-        surface.lists.show(surface.person(slack, press.user), ListQuery.load(press.value), press.response_url)
+        ctx.chat_lists.show(ctx.person(slack, press.user), ListQuery.load(press.value), press.response_url)
 
 
-async def _token(surface: ListenerContext, person: User, order: str, command: str) -> str:
+async def _token(ctx: ListenerContext, user: User, order: str, command: str) -> str:
     """Gives the person a token for programs, or ends those given before."""
     if order == "token revoke":
-        ended = await surface.tokens.revoke(person)
-        surface.live.tokens_ended(person.team)
+        ended = await ctx.tokens.revoke(user)
+        ctx.publisher.tokens_ended(user.team)
         return strings.API_REVOKED if ended else strings.API_NONE
-    return strings.API_ISSUED.format(token=await surface.tokens.issue(person), command=command)
+    return strings.API_ISSUED.format(token=await ctx.tokens.issue(user), command=command)

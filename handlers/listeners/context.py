@@ -32,19 +32,19 @@ from storage.tokens import Tokens
 @dataclass(frozen=True)
 class ListenerContext:
     service: ChatService
-    menus: ModelMenus
+    model_menus: ModelMenus
     names: UserNames
     workspaces: WorkspaceResolver
-    marks: QueuedReactions
+    queued_reactions: QueuedReactions
     tasks: Tasks
     tokens: Tokens
-    openings: DialogChats
-    homes: HomeTabs
-    lists: ChatLists
-    memberships: ChannelMembership
-    notices: FileNotices
-    live: EventPublisher
-    talks: ThreadLocks = field(default_factory=ThreadLocks)
+    dialog_chats: DialogChats
+    home_tabs: HomeTabs
+    chat_lists: ChatLists
+    membership: ChannelMembership
+    file_notices: FileNotices
+    publisher: EventPublisher
+    thread_locks: ThreadLocks = field(default_factory=ThreadLocks)
 
     async def hear(self, event: dict[str, Any], team: str) -> None:
         """One message event: stored before this returns, shown afterwards."""
@@ -52,7 +52,7 @@ class ListenerContext:
         said = payloads.utterance(event, team=slack.team, bot_user=slack.bot_user)
         if said is None:
             return
-        async with self.talks.turn(said.place):
+        async with self.thread_locks.hold(said.thread):
             said = replace(said, text=await self.names.spell(slack.team, said.text, ask=False))
             hearing = await self.service.hear(said)
         if hearing.outcome in (Outcome.ASKED, Outcome.SAID):
@@ -65,25 +65,25 @@ class ListenerContext:
             self.tasks.start(about_files, name="about files")
         if hearing.outcome is Outcome.SAID and hearing.said is not None:
             if hearing.question is not None:
-                self.tasks.start(self.menus.after_fill(hearing.question, hearing.said), name="header")
+                self.tasks.start(self.model_menus.after_fill(hearing.question, hearing.said), name="header")
             elif hearing.said.queued:
-                self.marks.put(slack, said.place.channel, said.ts, hearing.said.answer.id)
-        elif hearing.outcome is Outcome.FULL and self.talks.first_time(said.place, said.ts):
-            chat = await self.service.at(said.place)
+                self.queued_reactions.put(slack, said.thread.channel, said.ts, hearing.said.answer.id)
+        elif hearing.outcome is Outcome.FULL and self.thread_locks.first_time(said.thread, said.ts):
+            chat = await self.service.at(said.thread)
             content = blocks.limit_reached(chat.id if chat else "")
-            place = said.place
-            self.whisper(slack, place.channel, place.thread, said.user, strings.LIMIT_REACHED, content)
+            thread = said.thread
+            self.whisper(slack, thread.channel, thread.ts, said.user, strings.LIMIT_REACHED, content)
 
     async def _learn_names(self, said: IncomingMessage) -> None:
         """Asks Slack what people are called who spoke or were spoken of, now that it has its acknowledgement."""
-        await self.names.refresh(User(said.place.team, said.user))
-        text = await self.names.spell(said.place.team, said.text)
+        await self.names.refresh(User(said.thread.team, said.user))
+        text = await self.names.spell(said.thread.team, said.text)
         if text != said.text:
             await self.service.respell(said, text)
 
     async def _offer(self, question: ChatRequest, about_files: Coroutine[Any, Any, None] | None) -> None:
         """The menu, and then what is to be said in its thread, which it makes."""
-        await self.menus.offer(question)
+        await self.model_menus.offer(question)
         if about_files is not None:
             await about_files
 
@@ -94,11 +94,11 @@ class ListenerContext:
         if hearing.outcome in (Outcome.IGNORED, Outcome.STOPPED, Outcome.FULL):
             return None
         blind = hearing.model
-        text = self.notices.cannot_see(blind) if blind is not None else self.notices.unreadable(said.files)
-        if not text or not self.talks.first_time(said.place, said.ts):
+        text = self.file_notices.cannot_see(blind) if blind is not None else self.file_notices.unreadable(said.files)
+        if not text or not self.thread_locks.first_time(said.thread, said.ts):
             return None
-        thread = said.place.thread if said.in_thread or hearing.outcome is Outcome.ASKED else None
-        return self.notices.whisper(slack, said.place.channel, thread, said.user, text)
+        thread = said.thread.ts if said.in_thread or hearing.outcome is Outcome.ASKED else None
+        return self.file_notices.whisper(slack, said.thread.channel, thread, said.user, text)
 
     def whisper(
         self,
@@ -113,7 +113,7 @@ class ListenerContext:
         more: dict[str, Any] = {"blocks": content} if content else {}
         if thread:
             more["thread_ts"] = thread
-        said = slack.attempt("chat.postEphemeral", channel=channel, user=user, text=text, **more)
+        said = slack.try_call("chat.postEphemeral", channel=channel, user=user, text=text, **more)
         self.tasks.start(said, name="whisper")
 
     def whisper_at(self, slack: SlackClient, press: Press, text: str) -> None:

@@ -20,36 +20,36 @@ from handlers.views.payloads import Submission
 log = get_logger(__name__)
 
 
-def register(app: AsyncApp, surface: ListenerContext) -> None:
+def register(app: AsyncApp, ctx: ListenerContext) -> None:
     @app.action(blocks.NEW_CHAT)
     async def on_new_chat(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
-        slack = await surface.workspaces(team_of(body, context))
+        slack = await ctx.workspaces(team_of(body, context))
         press = payloads.press(body)
         await ack()
         wanted = Wanted(press.channel, response_url=press.response_url or "")
-        surface.openings.offer(slack, press.user, body["trigger_id"], wanted, like=press.value)
+        ctx.dialog_chats.offer(slack, press.user, body["trigger_id"], wanted, like=press.value)
 
     @app.options(modals.DIALOG_MODEL)
     async def on_options(ack: AsyncAck, body: dict[str, Any]) -> None:
-        await ack(option_groups=surface.model_options(body))
+        await ack(option_groups=ctx.model_options(body))
 
     @app.view(blocks.NEW_CHAT)
     async def on_submit(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
-        slack = await surface.workspaces(team_of(body, context))
-        errors = await _submit(surface, slack, payloads.submission(body))
+        slack = await ctx.workspaces(team_of(body, context))
+        errors = await _submit(ctx, slack, payloads.submission(body))
         if errors:
             await ack(response_action="errors", errors=errors)
         else:
             await ack()
 
 
-async def _submit(surface: ListenerContext, slack: SlackClient, given: Submission) -> dict[str, str]:
+async def _submit(ctx: ListenerContext, slack: SlackClient, given: Submission) -> dict[str, str]:
     """Stores what was asked, or tells by block id what is wrong with it."""
     if problems := _problems(given):
         return problems
     wanted = given.wanted
     try:
-        question, new = await surface.service.ask_in_dialog(
+        question, new = await ctx.service.ask_in_dialog(
             Thread(slack.team, wanted.channel, wanted.thread),
             given.dialog,
             given.user,
@@ -66,7 +66,7 @@ async def _submit(surface: ListenerContext, slack: SlackClient, given: Submissio
         log.warning("not_stored", kind="view_submission", reason=str(error))
         return {modals.TEXT_BLOCK: strings.SAVE_FAILED}
     if new:
-        surface.openings.begin(question, wanted.response_url)
+        ctx.dialog_chats.begin(question, wanted.response_url)
     return {}
 
 

@@ -16,44 +16,44 @@ from handlers.live_views.chat_page import ListQuery
 from handlers.views import modals, payloads
 
 
-def register(app: AsyncApp, surface: ListenerContext) -> None:
+def register(app: AsyncApp, ctx: ListenerContext) -> None:
     async def opened(body: dict[str, Any], context: dict[str, Any]) -> User:
-        slack = await surface.workspaces(team_of(body, context))
-        return surface.person(slack, body["user"]["id"])
+        slack = await ctx.workspaces(team_of(body, context))
+        return ctx.person(slack, body["user"]["id"])
 
     @app.event("app_home_opened", matchers=[_home_tab])
     async def on_opened(event: dict[str, Any], body: dict[str, Any], context: dict[str, Any]) -> None:
-        slack = await surface.workspaces(team_of(body, context))
-        surface.homes.show(surface.person(slack, event["user"]))
+        slack = await ctx.workspaces(team_of(body, context))
+        ctx.home_tabs.show(ctx.person(slack, event["user"]))
 
     @app.action(re.compile(rf"^{re.escape(modals.HOME_PAGE)}\."))
     async def on_page(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
         await ack()
-        surface.homes.show(await opened(body, context), ListQuery.load(payloads.press(body).value))
+        ctx.home_tabs.show(await opened(body, context), ListQuery.load(payloads.press(body).value))
 
     @app.action(modals.HOME_SEARCH)
     async def on_search(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
         await ack()
-        surface.homes.show(await opened(body, context), ListQuery.words(payloads.press(body).value))
+        ctx.home_tabs.show(await opened(body, context), ListQuery.words(payloads.press(body).value))
 
     @app.options(modals.HOME_MODEL)
     async def on_options(ack: AsyncAck, body: dict[str, Any]) -> None:
-        await ack(option_groups=surface.model_options(body))
+        await ack(option_groups=ctx.model_options(body))
 
     @app.action(modals.HOME_MODEL)
     async def on_model(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
-        person = await opened(body, context)
+        user = await opened(body, context)
         with suppress(ModelNotAllowed):  # what is published next shows what holds
-            await surface.service.prefer(person, payloads.press(body).value)
+            await ctx.service.prefer(user, payloads.press(body).value)
         await ack()
-        surface.homes.show(person, _look(body))
+        ctx.home_tabs.show(user, _look(body))
 
     @app.action(modals.HOME_ALWAYS)
     async def on_always(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
-        person = await opened(body, context)
-        await surface.service.prefer_always(person, bool(body["actions"][0].get("selected_options")))
+        user = await opened(body, context)
+        await ctx.service.prefer_always(user, bool(body["actions"][0].get("selected_options")))
         await ack()
-        surface.homes.show(person, _look(body))
+        ctx.home_tabs.show(user, _look(body))
 
 
 async def _home_tab(event: dict[str, Any]) -> bool:

@@ -17,26 +17,26 @@ from handlers.views.payloads import Press
 from storage.chat_requests import ChatRequest
 
 
-def register(app: AsyncApp, surface: ListenerContext) -> None:
+def register(app: AsyncApp, ctx: ListenerContext) -> None:
     async def on_options(ack: AsyncAck, body: dict[str, Any]) -> None:
-        await ack(option_groups=blocks.option_groups(surface.service.models.offered(body.get("value") or "")))
+        await ack(option_groups=blocks.option_groups(ctx.service.models.offered(body.get("value") or "")))
 
     app.options(blocks.MENU)(on_options)
     app.options(blocks.RETRY_WITH)(on_options)
 
     @app.action(blocks.MENU)
     async def on_choice(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
-        slack = await surface.workspaces(team_of(body, context))
+        slack = await ctx.workspaces(team_of(body, context))
         press = payloads.press(body)
         await ack()
-        await _choose(surface, slack, press, press.value)
+        await _choose(ctx, slack, press, press.value)
 
     @app.action(blocks.START)
     async def on_start(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
-        slack = await surface.workspaces(team_of(body, context))
+        slack = await ctx.workspaces(team_of(body, context))
         press = payloads.press(body)
         await ack()
-        await _choose(surface, slack, press, _preselected(body))
+        await _choose(ctx, slack, press, _preselected(body))
 
 
 def _preselected(body: dict[str, Any]) -> str:
@@ -47,47 +47,47 @@ def _preselected(body: dict[str, Any]) -> str:
     return chosen.get("value") or blocks.read_menu_block(block)[1]
 
 
-async def _choose(surface: ListenerContext, slack: SlackClient, press: Press, key: str) -> None:
+async def _choose(ctx: ListenerContext, slack: SlackClient, press: Press, key: str) -> None:
     try:
         question_id, _ = blocks.read_menu_block(press.block)
-        chosen = await surface.service.choose(question_id, press.user, key, press.message_ts)
+        chosen = await ctx.service.choose(question_id, press.user, key, press.message_ts)
     except (ChatNotFound, ValueError):
-        return surface.whisper_at(slack, press, strings.QUESTION_GONE)
+        return ctx.whisper_at(slack, press, strings.QUESTION_GONE)
     except ModelNotAllowed:
-        return surface.whisper_at(slack, press, strings.MODEL_NOT_OFFERED)
+        return ctx.whisper_at(slack, press, strings.MODEL_NOT_OFFERED)
     except LimitReached:
-        return surface.whisper_at(slack, press, strings.LIMIT_REACHED)
+        return ctx.whisper_at(slack, press, strings.LIMIT_REACHED)
     if chosen.outcome is ModelChoiceOutcome.NOT_YOURS:
-        return surface.whisper_at(slack, press, strings.NOT_YOURS.format(user=chosen.question.user))
-    address = _own_address(surface, slack, press, chosen.question)
+        return ctx.whisper_at(slack, press, strings.NOT_YOURS.format(user=chosen.question.user))
+    address = _own_address(ctx, slack, press, chosen.question)
     if chosen.outcome is ModelChoiceOutcome.CANNOT_SEE:
-        return surface.whisper_at(slack, press, surface.notices.cannot_see(surface.service.models.by_key(key).ref))
+        return ctx.whisper_at(slack, press, ctx.file_notices.cannot_see(ctx.service.models.by_key(key).ref))
     if chosen.outcome is ModelChoiceOutcome.ALREADY and chosen.said is None:
-        return surface.whisper_at(slack, press, strings.ALREADY_STARTED)
+        return ctx.whisper_at(slack, press, strings.ALREADY_STARTED)
     if chosen.outcome is ModelChoiceOutcome.KEPT:
-        surface.tasks.start(_start_later(surface, slack, press, chosen.question, address), name="chat in a thread")
+        ctx.tasks.start(_start_later(ctx, slack, press, chosen.question, address), name="chat in a thread")
         return None
-    label = surface.service.models.label(surface.service.models.by_key(key).ref)
-    surface.tasks.start(surface.menus.after_choice(chosen, label, address), name="header")
+    label = ctx.service.models.label(ctx.service.models.by_key(key).ref)
+    ctx.tasks.start(ctx.model_menus.after_choice(chosen, label, address), name="header")
     return None
 
 
-def _own_address(surface: ListenerContext, slack: SlackClient, press: Press, question: ChatRequest) -> str | None:
+def _own_address(ctx: ListenerContext, slack: SlackClient, press: Press, question: ChatRequest) -> str | None:
     """Where the pressed menu may be replaced: only if it is the one that becomes the header.
 
     A menu stands twice after the one who posted it died of it; the double goes now, whoever would have tidied it.
     """
     if question.menu_ts in (None, press.message_ts):
         return press.response_url
-    double = slack.attempt("chat.delete", channel=press.channel, ts=press.message_ts)
-    surface.tasks.start(double, name="second menu")
+    double = slack.try_call("chat.delete", channel=press.channel, ts=press.message_ts)
+    ctx.tasks.start(double, name="second menu")
     return None
 
 
 async def _start_later(
-    surface: ListenerContext, slack: SlackClient, press: Press, question: ChatRequest, address: str | None
+    ctx: ListenerContext, slack: SlackClient, press: Press, question: ChatRequest, address: str | None
 ) -> None:
     try:
-        await surface.menus.start_when_read(question, address)
+        await ctx.model_menus.start_when_read(question, address)
     except LimitReached:
-        surface.whisper_at(slack, press, strings.LIMIT_REACHED)
+        ctx.whisper_at(slack, press, strings.LIMIT_REACHED)

@@ -12,17 +12,17 @@ from handlers.views import blocks, modals, payloads
 from handlers.views.modals import Wanted
 
 
-def register(app: AsyncApp, surface: ListenerContext) -> None:
+def register(app: AsyncApp, ctx: ListenerContext) -> None:
     @app.global_shortcut(blocks.NEW_CHAT)
     async def on_new_chat(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
-        slack = await surface.workspaces(team_of(body, context))
+        slack = await ctx.workspaces(team_of(body, context))
         await ack()
-        surface.openings.offer(slack, body["user"]["id"], body["trigger_id"], Wanted())
+        ctx.dialog_chats.offer(slack, body["user"]["id"], body["trigger_id"], Wanted())
 
     @app.message_shortcut(modals.ASK_BOBBIN)
     async def on_ask(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
-        slack = await surface.workspaces(team_of(body, context))
+        slack = await ctx.workspaces(team_of(body, context))
         await ack()
         about = payloads.message_of(body, slack.bot_user)
         wanted = Wanted(about.channel, about.thread, body.get("response_url") or "", about.files)
-        surface.openings.offer(slack, body["user"]["id"], body["trigger_id"], wanted, about=about.text or " ")
+        ctx.dialog_chats.offer(slack, body["user"]["id"], body["trigger_id"], wanted, about=about.text or " ")

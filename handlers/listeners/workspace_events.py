@@ -14,67 +14,67 @@ from handlers.threads import agent_session
 log = get_logger(__name__)
 
 
-def register(app: AsyncApp, surface: ListenerContext) -> None:
-    _register_sessions(app, surface)
-    _register_pane(app, surface)
-    _register_moves(app, surface)
+def register(app: AsyncApp, ctx: ListenerContext) -> None:
+    _register_sessions(app, ctx)
+    _register_pane(app, ctx)
+    _register_moves(app, ctx)
 
     # Slack sends again what nobody acknowledges, so even what needs nothing has a listener.
     app.event("app_context_changed")(_acknowledge)
-    _register_ends(app, surface)
+    _register_ends(app, ctx)
 
 
-def _register_sessions(app: AsyncApp, surface: ListenerContext) -> None:
+def _register_sessions(app: AsyncApp, ctx: ListenerContext) -> None:
     async def place_of(event: dict[str, Any], body: dict[str, Any], context: dict[str, Any]) -> Thread:
-        slack = await surface.workspaces(team_of(body, context))
+        slack = await ctx.workspaces(team_of(body, context))
         return Thread(slack.team, event.get("channel", ""), event.get("thread_ts", ""))
 
     @app.event("agent_session_stopped")
     async def on_session_stopped(event: dict[str, Any], body: dict[str, Any], context: dict[str, Any]) -> None:
-        place = await place_of(event, body, context)
-        chat = await surface.service.at(place)
+        thread = await place_of(event, body, context)
+        chat = await ctx.service.at(thread)
         # The event's own time tells a second delivery from a second press, which may mean the next answer.
-        if chat is None or not await surface.service.stop(chat.id, str(event.get("event_ts") or "") or None):
-            slack = await surface.workspaces(team_of(body, context))
-            surface.tasks.start(agent_session.settle(slack, place), name="settle")
+        if chat is None or not await ctx.service.stop(chat.id, str(event.get("event_ts") or "") or None):
+            slack = await ctx.workspaces(team_of(body, context))
+            ctx.tasks.start(agent_session.settle(slack, thread), name="settle")
 
     @app.event("agent_session_title_changed")
     async def on_title_changed(event: dict[str, Any], body: dict[str, Any], context: dict[str, Any]) -> None:
-        slack = await surface.workspaces(team_of(body, context))
+        slack = await ctx.workspaces(team_of(body, context))
         title = agent_session.session_title(str(event.get("title") or ""))
         if not title or event.get("user") in (None, slack.bot_user):
             return
-        place = await place_of(event, body, context)
-        known = await surface.service.at(place)
+        thread = await place_of(event, body, context)
+        known = await ctx.service.at(thread)
         if known is None or agent_session.session_title(known.title) == title:  # an echo of what we had told Slack
             return
-        chat = await surface.service.rename(place, title)
+        chat = await ctx.service.rename(thread, title)
         if chat is not None:
-            surface.tasks.start(surface.menus.show_header(chat), name="header")
+            ctx.tasks.start(ctx.model_menus.show_header(chat), name="header")
 
 
-def _register_pane(app: AsyncApp, surface: ListenerContext) -> None:
+def _register_pane(app: AsyncApp, ctx: ListenerContext) -> None:
     @app.event("app_home_opened")
     async def on_pane_opened(event: dict[str, Any], body: dict[str, Any], context: dict[str, Any]) -> None:
-        slack, channel = await surface.workspaces(team_of(body, context)), str(event.get("channel") or "")
-        if event.get("tab") == "messages" and channel and not await surface.service.any_in(slack.team, channel):
-            surface.tasks.start(agent_session.suggest(slack, channel), name="prompts")
+        slack, channel = await ctx.workspaces(team_of(body, context)), str(event.get("channel") or "")
+        if event.get("tab") == "messages" and channel and not await ctx.service.any_in(slack.team, channel):
+            ctx.tasks.start(agent_session.suggest(slack, channel), name="prompts")
 
     @app.event("channel_id_changed")
     async def on_channel_moved(event: dict[str, Any], body: dict[str, Any], context: dict[str, Any]) -> None:
-        slack = await surface.workspaces(team_of(body, context))
+        slack = await ctx.workspaces(team_of(body, context))
         old, new = event.get("old_channel_id"), event.get("new_channel_id")
         if old and new and old != new:
-            await surface.service.move_channel(slack.team, str(old), str(new))
+            await ctx.service.move_channel(slack.team, str(old), str(new))
             log.info("channel_moved", old=old, new=new)
 
 
-def _register_moves(app: AsyncApp, surface: ListenerContext) -> None:
+def _register_moves(app: AsyncApp, ctx: ListenerContext) -> None:
     async def moved(event: dict[str, Any], body: dict[str, Any], context: dict[str, Any], *, away: bool) -> None:
-        slack = await surface.workspaces(team_of(body, context))
+        slack = await ctx.workspaces(team_of(body, context))
         user, channel = str(event.get("user") or ""), str(event.get("channel") or "")
         if user and user != slack.bot_user and event.get("channel_type") != "C":  # a public one stays open to all
-            await surface.memberships.moved(surface.person(slack, user), channel, away)
+            await ctx.membership.moved(ctx.person(slack, user), channel, away)
 
     @app.event("member_left_channel")
     async def on_left(event: dict[str, Any], body: dict[str, Any], context: dict[str, Any]) -> None:
@@ -89,10 +89,10 @@ async def _acknowledge(event: dict[str, Any]) -> None:
     """Nothing to do."""
 
 
-def _register_ends(app: AsyncApp, surface: ListenerContext) -> None:
+def _register_ends(app: AsyncApp, ctx: ListenerContext) -> None:
     async def ended(body: dict[str, Any], context: dict[str, Any]) -> None:
         team = None if context.get("is_enterprise_install") else context.get("team_id")
-        await surface.workspaces.ended(context.get("enterprise_id"), team, body.get("event_time"))
+        await ctx.workspaces.ended(context.get("enterprise_id"), team, body.get("event_time"))
 
     @app.event("app_uninstalled")
     async def on_uninstalled(body: dict[str, Any], context: dict[str, Any]) -> None:

@@ -40,7 +40,7 @@ class ChannelMembership:
     def check(self, slack: SlackClient, user: str, chats: Iterable[Chat]) -> None:
         """Looks, beside everything else, whether the person may still see these chats. Returns at once."""
         person, now = User(slack.team, user), time.monotonic()
-        channels = {chat.place.channel for chat in chats if chat.place and not chat.place.channel.startswith("D")}
+        channels = {chat.thread.channel for chat in chats if chat.thread and not chat.thread.channel.startswith("D")}
         due = [
             channel
             for channel in sorted(channels)
@@ -50,31 +50,33 @@ class ChannelMembership:
             self._remember(self._members, {(channel, person): now + MEMBERS_FOR for channel in due})
             self._tasks.start(self._look(slack, person, due), name="membership")
 
-    async def moved(self, person: User, channel: str, away: bool) -> None:
+    async def moved(self, user: User, channel: str, away: bool) -> None:
         """The person has left a private channel, or has joined one."""
-        await self._service.set_away(person, channel, away)
-        self._members.pop((channel, person), None)
-        self._gone(person)
+        await self._service.set_away(user, channel, away)
+        self._members.pop((channel, user), None)
+        self._gone(user)
 
-    async def _look(self, slack: SlackClient, person: User, channels: list[str]) -> None:
+    async def _look(self, slack: SlackClient, user: User, channels: list[str]) -> None:
         for channel in channels:
             try:
                 if await self._is_public(slack, channel):
-                    self._remember(self._public, {(person.team, channel): time.monotonic() + PUBLIC_FOR})
-                elif not await self._is_member(slack, person, channel):
-                    await self.moved(person, channel, away=True)
+                    self._remember(self._public, {(user.team, channel): time.monotonic() + PUBLIC_FOR})
+                elif not await self._is_member(slack, user, channel):
+                    await self.moved(user, channel, away=True)
             except (SlackError, StorageError) as error:  # where the bot is no more, nobody can tell
                 log.info("membership_unknown", reason=str(error))
 
     async def _is_public(self, slack: SlackClient, channel: str) -> bool:
-        shown = (await slack.errand("conversations.info", patience=30.0, channel=channel)).get("channel") or {}
+        shown = (await slack.call_with_retry("conversations.info", patience=30.0, channel=channel)).get("channel") or {}
         return not (shown.get("is_private") or shown.get("is_group") or shown.get("is_mpim"))
 
-    async def _is_member(self, slack: SlackClient, person: User, channel: str) -> bool:
+    async def _is_member(self, slack: SlackClient, user: User, channel: str) -> bool:
         cursor: dict[str, Any] = {}
         while True:
-            page = await slack.errand("conversations.members", patience=30.0, channel=channel, limit=999, **cursor)
-            if person.user in page.get("members", ()):
+            page = await slack.call_with_retry(
+                "conversations.members", patience=30.0, channel=channel, limit=999, **cursor
+            )
+            if user.id in page.get("members", ()):
                 return True
             following = (page.get("response_metadata") or {}).get("next_cursor")
             if not following:

@@ -60,13 +60,13 @@ class ChatLists:
         service: ChatService,
         workspaces: FindWorkspace,
         feed: Feed,
-        memberships: ChannelMembership,
+        membership: ChannelMembership,
         coordination: Coordination,
     ) -> None:
         self._service, self._workspaces, self._feed = service, workspaces, feed
-        self._memberships, self._coordination = memberships, coordination
+        self._membership, self._coordination = membership, coordination
         self._id = secrets.token_hex(8)
-        self._lists: dict[User, _Shown] = {}
+        self._chat_lists: dict[User, _Shown] = {}
         self._tasks = Tasks(patience=0.0)
 
     @asynccontextmanager
@@ -76,25 +76,25 @@ class ChatLists:
             self._tasks.start(self._hear(), "list")
             yield
 
-    def show(self, person: User, look: ListQuery, address: str | None) -> None:
+    def show(self, user: User, look: ListQuery, address: str | None) -> None:
         """Shows what somebody asked for with a button of the list. Returns at once."""
         if not address:
             return
-        self._forget(person)
-        shown = self._lists[person] = _Shown(look, address, _now() + LIFE)
-        while len(self._lists) > MOST:
-            self._forget(next(iter(self._lists)))
-        shown.watching = self._tasks.start(self._watch(person, shown), "list")
-        self._tasks.start(self._draw(person, shown), "list")
+        self._forget(user)
+        shown = self._chat_lists[user] = _Shown(look, address, _now() + LIFE)
+        while len(self._chat_lists) > MOST:
+            self._forget(next(iter(self._chat_lists)))
+        shown.watching = self._tasks.start(self._watch(user, shown), "list")
+        self._tasks.start(self._draw(user, shown), "list")
 
-    def touch(self, person: User) -> None:
+    def touch(self, user: User) -> None:
         """Something in this person's list has changed."""
-        shown = self._lists.get(person)
+        shown = self._chat_lists.get(user)
         if shown is not None and shown.renewing is None and shown.renewals < len(PAUSES):
-            shown.renewing = self._tasks.start(self._renew(person, shown), "list")
+            shown.renewing = self._tasks.start(self._renew(user, shown), "list")
 
-    def _forget(self, person: User) -> None:
-        shown = self._lists.pop(person, None)
+    def _forget(self, user: User) -> None:
+        shown = self._chat_lists.pop(user, None)
         for task in () if shown is None else (shown.watching, shown.renewing):
             if task is not None and task is not asyncio.current_task():
                 task.cancel()
@@ -112,26 +112,26 @@ class ChatLists:
                 log.warning("lists_not_heard", reason=str(error))
             await asyncio.sleep(1.0)
 
-    async def _watch(self, person: User, shown: _Shown) -> None:
-        await self._coordination.publish(LISTS, {"team": person.team, "user": person.user, "by": self._id})
-        await follow(self._feed, person, lambda: shown.until, lambda: self.touch(person))
-        if self._lists.get(person) is shown:
-            self._forget(person)
+    async def _watch(self, user: User, shown: _Shown) -> None:
+        await self._coordination.publish(LISTS, {"team": user.team, "user": user.id, "by": self._id})
+        await follow(self._feed, user, lambda: shown.until, lambda: self.touch(user))
+        if self._chat_lists.get(user) is shown:
+            self._forget(user)
 
-    async def _renew(self, person: User, shown: _Shown) -> None:
+    async def _renew(self, user: User, shown: _Shown) -> None:
         await asyncio.sleep(max(0.0, shown.drawn + PAUSES[shown.renewals] - _now()))
         shown.renewing = None
-        if self._lists.get(person) is shown:
-            await self._draw(person, shown, unasked=True)
+        if self._chat_lists.get(user) is shown:
+            await self._draw(user, shown, unasked=True)
 
-    async def _draw(self, person: User, shown: _Shown, *, unasked: bool = False) -> None:
+    async def _draw(self, user: User, shown: _Shown, *, unasked: bool = False) -> None:
         async with shown.one:
             try:
-                slack = await self._workspaces(person.team)
-                listing = await chat_list(self._service, slack, person.user, shown.look)
+                slack = await self._workspaces(user.team)
+                listing = await chat_list(self._service, slack, user.id, shown.look)
                 if unasked and _gist(listing) == shown.gist:
                     return
-                self._memberships.check(slack, person.user, listing.chats)
+                self._membership.check(slack, user.id, listing.chats)
                 taken = await slack.respond(
                     shown.address, replace_original=True, text=strings.CHATS_FALLBACK, blocks=refreshable(listing)
                 )
@@ -140,8 +140,8 @@ class ChatLists:
                 return
             shown.look, shown.gist, shown.drawn = listing.look, _gist(listing), _now()
             shown.renewals += unasked
-            if not taken and self._lists.get(person) is shown:
-                self._forget(person)
+            if not taken and self._chat_lists.get(user) is shown:
+                self._forget(user)
 
 
 def _gist(listing: ChatListView) -> object:

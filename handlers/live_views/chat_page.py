@@ -98,19 +98,19 @@ def _total(last: int, page: Page) -> str:
     return f"{max(last, page.total)}{'+' if page.at_least else ''}"
 
 
-async def _page(service: ChatService, person: User, look: ListQuery) -> tuple[ListQuery, Page]:
+async def _page(service: ChatService, user: User, look: ListQuery) -> tuple[ListQuery, Page]:
     """The page, or the first one where it has become that, or no longer holds anything."""
     try:
-        page = await service.list_for(person, cursor=look.cursor, words=look.search, newer=look.newer)
+        page = await service.list_for(user, cursor=look.cursor, words=look.search, newer=look.newer)
     except BadInput:
-        return await _page(service, person, ListQuery(look.search))
+        return await _page(service, user, ListQuery(look.search))
     if look.cursor is not None and (not page.chats or page.previous_cursor is None):
-        return await _page(service, person, ListQuery(look.search))
+        return await _page(service, user, ListQuery(look.search))
     return look, page
 
 
 def link(slack: SlackClient, chat: Chat) -> str | None:
     """The address that opens the chat's thread, if it stands in Slack."""
-    if chat.place is None:
+    if chat.thread is None:
         return None
-    return slack.permalink(chat.place.channel, chat.place.thread, chat.place.thread)
+    return slack.permalink(chat.thread.channel, chat.thread.ts, chat.thread.ts)

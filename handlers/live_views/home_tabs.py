@@ -53,10 +53,10 @@ class _Viewer:
 
 class HomeTabs:
     def __init__(
-        self, service: ChatService, workspaces: FindWorkspace, feed: Feed, memberships: ChannelMembership
+        self, service: ChatService, workspaces: FindWorkspace, feed: Feed, membership: ChannelMembership
     ) -> None:
         self._service, self._workspaces, self._feed = service, workspaces, feed
-        self._memberships = memberships
+        self._membership = membership
         self._viewers: dict[User, _Viewer] = {}
         self._without_home: set[str] = set()
         self._tasks = Tasks(patience=0.0)
@@ -67,83 +67,81 @@ class HomeTabs:
         async with self._tasks:
             yield
 
-    def show(self, person: User, look: ListQuery | None = None) -> None:
+    def show(self, user: User, look: ListQuery | None = None) -> None:
         """Publishes the Home tab: what is looked at from now on, or what was. Returns at once."""
-        if person.team in self._without_home:
+        if user.team in self._without_home:
             return
-        viewer = self._viewers.pop(person, None)
+        viewer = self._viewers.pop(user, None)
         if viewer is None:
             viewer = _Viewer(look or ListQuery(), _now())
-            viewer.watching = self._tasks.start(self._watch(person, viewer), "home")
+            viewer.watching = self._tasks.start(self._watch(user, viewer), "home")
         viewer.look, viewer.seen = look or viewer.look, _now()
-        self._viewers[person] = viewer
+        self._viewers[user] = viewer
         while len(self._viewers) > MOST:
             self._forget(next(iter(self._viewers)))
-        self._tasks.start(self._publish(person, viewer), "home")
+        self._tasks.start(self._publish(user, viewer), "home")
 
-    def touch(self, person: User) -> None:
+    def touch(self, user: User) -> None:
         """Something in this person's list has changed."""
-        viewer = self._viewers.get(person)
+        viewer = self._viewers.get(user)
         if viewer is not None and viewer.renewing is None:
-            viewer.renewing = self._tasks.start(self._renew(person, viewer), "home")
+            viewer.renewing = self._tasks.start(self._renew(user, viewer), "home")
 
-    def _forget(self, person: User) -> None:
-        viewer = self._viewers.pop(person, None)
+    def _forget(self, user: User) -> None:
+        viewer = self._viewers.pop(user, None)
         if viewer is not None:
             viewer.leave()
 
     # -- following what changes --------------------------------------------------------------------------------
 
-    async def _watch(self, person: User, viewer: _Viewer) -> None:
-        await follow(self._feed, person, lambda: viewer.seen + STAY, lambda: self.touch(person))
-        if self._viewers.get(person) is viewer:
-            self._forget(person)
+    async def _watch(self, user: User, viewer: _Viewer) -> None:
+        await follow(self._feed, user, lambda: viewer.seen + STAY, lambda: self.touch(user))
+        if self._viewers.get(user) is viewer:
+            self._forget(user)
 
-    async def _renew(self, person: User, viewer: _Viewer) -> None:
-        beside = sum(other.team == person.team for other in self._viewers)
+    async def _renew(self, user: User, viewer: _Viewer) -> None:
+        beside = sum(other.team == user.team for other in self._viewers)
         await asyncio.sleep(max(0.0, viewer.published + max(EVERY, beside * SHARE) - _now()))
         viewer.renewing = None
-        if self._viewers.get(person) is viewer:
-            await self._publish(person, viewer, unasked=True)
+        if self._viewers.get(user) is viewer:
+            await self._publish(user, viewer, unasked=True)
 
     # -- publishing --------------------------------------------------------------------------------------------
 
-    async def _publish(self, person: User, viewer: _Viewer, *, unasked: bool = False) -> None:
+    async def _publish(self, user: User, viewer: _Viewer, *, unasked: bool = False) -> None:
         async with viewer.one:
             try:
-                slack = await self._workspaces(person.team)
-                view = await self._view(slack, person, viewer)
+                slack = await self._workspaces(user.team)
+                view = await self._view(slack, user, viewer)
                 guard: dict[str, Any] = {"hash": viewer.hash} if unasked and viewer.hash else {}
-                answer = await slack.errand("views.publish", user_id=person.user, view=view, **guard)
+                answer = await slack.call_with_retry("views.publish", user_id=user.id, view=view, **guard)
                 viewer.hash = str((answer.get("view") or {}).get("hash") or "")
                 viewer.published = _now()
             except NotInstalled:
-                self._forget(person)
+                self._forget(user)
             except SlackRejected as error:
-                self._refused(person, viewer, error)
+                self._refused(user, viewer, error)
             except (SlackError, StorageError) as error:
                 log.info("home_not_published", reason=type(error).__name__)
 
-    def _refused(self, person: User, viewer: _Viewer, error: SlackRejected) -> None:
-        if self._viewers.get(person) is viewer:
-            self._forget(person)
+    def _refused(self, user: User, viewer: _Viewer, error: SlackRejected) -> None:
+        if self._viewers.get(user) is viewer:
+            self._forget(user)
         if error.code == "hash_conflict":  # another process shows this person something newer, and follows it
             return
         if error.code == "not_enabled":
-            if person.team not in self._without_home:
-                log.warning(
-                    "home_tab_not_enabled", team=person.team, cure="switch it on in the app's App Home settings"
-                )
-            self._without_home.add(person.team)
+            if user.team not in self._without_home:
+                log.warning("home_tab_not_enabled", team=user.team, cure="switch it on in the app's App Home settings")
+            self._without_home.add(user.team)
             return
         log.warning("home_refused", reason=error.code)
 
-    async def _view(self, slack: SlackClient, person: User, viewer: _Viewer) -> modals.View:
+    async def _view(self, slack: SlackClient, user: User, viewer: _Viewer) -> modals.View:
         models = self._service.models
-        listing = await chat_list(self._service, slack, person.user, viewer.look, modals.HOME_PAGE)
+        listing = await chat_list(self._service, slack, user.id, viewer.look, modals.HOME_PAGE)
         viewer.look = listing.look
-        self._memberships.check(slack, person.user, listing.chats)
-        profile = await self._service.profile(person)
+        self._membership.check(slack, user.id, listing.chats)
+        profile = await self._service.profile(user)
         own = profile.default_model
         gone = models.label(own) if own is not None and models.info(own) is None else None
         return modals.home(

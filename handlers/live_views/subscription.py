@@ -15,14 +15,14 @@ from storage.coordination import SlowReader
 log = get_logger(__name__)
 
 
-async def follow(feed: Feed, person: User, until: Callable[[], float], changed: Callable[[], None]) -> None:
+async def follow(feed: Feed, user: User, until: Callable[[], float], changed: Callable[[], None]) -> None:
     """Calls `changed` whenever this person's lists may have changed, until that time (of the event loop).
 
     Ends earlier when nothing more can be told.
     """
     while until() > _now():
         try:
-            async with feed.listen(person) as changes:
+            async with feed.listen(user) as changes:
                 await _hear(changes, until, changed)
             return
         except SlowReader:  # whatever was missed, the list as it is now has it

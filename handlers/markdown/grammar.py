@@ -74,8 +74,12 @@ def bytes_len(text: str) -> int:
 def after_line(fence: Fence | None, line: str, start: int = 0) -> Fence | None:
     """The open fence, if any, after one whole line (without its newline) that began under `fence`."""
     if fence is not None:
-        marks = line.strip(" \t\r")
-        shut = len(marks) >= len(fence.run) and marks == fence.run[0] * len(marks) and _FENCE_LINE.match(line)
+        queued_reactions = line.strip(" \t\r")
+        shut = (
+            len(queued_reactions) >= len(fence.run)
+            and queued_reactions == fence.run[0] * len(queued_reactions)
+            and _FENCE_LINE.match(line)
+        )
         return None if shut else fence
     match = _FENCE_LINE.match(line)
     if match is None or len(match[2]) > LONGEST_RUN or len(match[3]) > _LONGEST_OPENING:

@@ -26,11 +26,11 @@ def plain(text: str, limit: int) -> str:
     text = _OPENING.sub("", text)
     if len(text) <= limit:
         return text
-    kept = text[: limit - 1]
-    space = kept.rfind(" ")
+    repositories = text[: limit - 1]
+    space = repositories.rfind(" ")
     if text[limit - 1] != " " and space >= limit // 2:
-        kept = kept[:space]
-    return kept.rstrip(" ,;:.–—-") + "…"
+        repositories = repositories[:space]
+    return repositories.rstrip(" ,;:.–—-") + "…"
 
 
 def mrkdwn_escape(text: str) -> str:

@@ -21,13 +21,13 @@ class CallDispatcher:
 
     def __init__(
         self,
-        pace: WriteScheduler | None = None,
+        scheduler: WriteScheduler | None = None,
         clock: Callable[[], float] = time.monotonic,
-        account: WorkspaceLimits | None = None,
+        shared_limits: WorkspaceLimits | None = None,
     ) -> None:
-        self._pace = pace or WriteScheduler()
+        self._scheduler = scheduler or WriteScheduler()
         self._clock = clock
-        self._account = account
+        self._shared_limits = shared_limits
         self._asking: Counter[TokenBucket] = Counter()
         self._waiting: dict[int, asyncio.Future[str]] = {}
         self._timer: asyncio.TimerHandle | asyncio.Handle | None = None
@@ -36,58 +36,58 @@ class CallDispatcher:
     def now(self) -> float:
         return self._clock()
 
-    def join(self, desire: PendingWrite) -> None:
+    def join(self, pending: PendingWrite) -> None:
         """From now on this answer shares the budgets."""
-        self._pace.join(desire)
+        self._scheduler.join(pending)
 
-    def leave(self, desire: PendingWrite) -> None:
-        self._pace.leave(desire)
-        self.poke()
+    def leave(self, pending: PendingWrite) -> None:
+        self._scheduler.leave(pending)
+        self.wake()
 
     def refused(self, method: str, channel: str, retry_after: float) -> None:
         """Slack said 429."""
-        self._pace.refused(method, channel, self._clock(), retry_after)
-        if self._account is not None:
-            self._account.hold(method, channel, retry_after)
+        self._scheduler.refused(method, channel, self._clock(), retry_after)
+        if self._shared_limits is not None:
+            self._shared_limits.hold(method, channel, retry_after)
 
-    async def turn(self, desire: PendingWrite) -> str:
+    async def acquire_write(self, pending: PendingWrite) -> str:
         """Waits until this answer may write, and says by which method; the call is already off the budget."""
-        desire.busy = False
+        pending.busy = False
         try:
-            method = await self._wait(desire)
+            method = await self._wait(pending)
         finally:
-            desire.busy = True
-        desire.written_at = self._clock()
+            pending.busy = True
+        pending.written_at = self._clock()
         return method
 
-    async def slot(self, method: str, channel: str) -> None:
+    async def acquire(self, method: str, channel: str) -> None:
         """Waits until one call of this method may be made, and takes it off the budget."""
-        errand = QueuedCall(method, channel, self._clock())
-        self._pace.send(errand)
+        queued_call = QueuedCall(method, channel, self._clock())
+        self._scheduler.send(queued_call)
         try:
-            await self._wait(errand)
+            await self._wait(queued_call)
         finally:
-            self._pace.withdraw(errand)
+            self._scheduler.withdraw(queued_call)
 
     def give_back(self, method: str, channel: str) -> None:
         """A turn that was given and not used."""
-        self._pace.bucket(method, channel, self._clock()).give_back()
+        self._scheduler.bucket(method, channel, self._clock()).give_back()
 
     def settled(self, method: str, channel: str) -> None:
         """Slack has answered a call, whatever it said."""
         now = self._clock()
-        self._pace.bucket(method, channel, now).settled(now)
+        self._scheduler.bucket(method, channel, now).settled(now)
 
     def free(self, method: str, channel: str = "") -> float:
         """Calls of this method that could be made at this moment."""
         now = self._clock()
-        return self._pace.bucket(method, channel, now).level(now)
+        return self._scheduler.bucket(method, channel, now).level(now)
 
     def burst(self, method: str) -> float:
         """Calls of this method that could be made at once after a quiet time."""
-        return self._pace.rate(method).burst
+        return self._scheduler.rate(method).burst
 
-    def poke(self) -> None:
+    def wake(self) -> None:
         """Something changed: look again, once, when the current callback is over."""
         if self._waiting and not self._soon:
             self._soon = True
@@ -96,7 +96,7 @@ class CallDispatcher:
     async def _wait(self, who: PendingWrite | QueuedCall) -> str:
         future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._waiting[id(who)] = future
-        self.poke()
+        self.wake()
         try:
             return await future
         finally:
@@ -110,18 +110,18 @@ class CallDispatcher:
     def _look(self) -> None:
         self._soon = False
         now = self._clock()
-        account = self._account
-        if account is not None:
-            self._pace.share(now, account.part)
-            self._pace.peers = account.peers
-        for who, method in self._pace.grants(now):
+        shared_limits = self._shared_limits
+        if shared_limits is not None:
+            self._scheduler.share(now, shared_limits.part)
+            self._scheduler.peers = shared_limits.peers
+        for who, method in self._scheduler.grants(now):
             if isinstance(who, PendingWrite):
                 who.busy = True
-            if account is None or account.alone:
+            if shared_limits is None or shared_limits.alone:
                 self._give(who, method)
             else:
-                account.start(self._ask(account, who, method))
-        wake = self._pace.wake_at(now)
+                shared_limits.start(self._ask(shared_limits, who, method))
+        wake = self._scheduler.wake_at(now)
         later = None if wake is None else asyncio.get_running_loop().call_later(wake - now, self._look)
         self._set(later)
 
@@ -130,12 +130,12 @@ class CallDispatcher:
         if future is not None and not future.done():
             future.set_result(method)
 
-    async def _ask(self, account: WorkspaceLimits, who: PendingWrite | QueuedCall, method: str) -> None:
+    async def _ask(self, shared_limits: WorkspaceLimits, who: PendingWrite | QueuedCall, method: str) -> None:
         """Whether a call that is off our own account is granted by the common one too."""
-        bucket = self._pace.bucket(method, who.channel, self._clock())
+        bucket = self._scheduler.bucket(method, who.channel, self._clock())
         self._asking[bucket] += 1
         try:
-            grant = await account.take(method, who.channel, bucket.per_second, bucket.burst)
+            grant = await shared_limits.take(method, who.channel, bucket.per_second, bucket.burst)
         finally:
             self._asking[bucket] -= 1
             self._asking = +self._asking  # those at zero go
@@ -155,5 +155,5 @@ class CallDispatcher:
         if isinstance(who, PendingWrite):
             who.busy = False
         else:
-            self._pace.send(who)
-        self.poke()
+            self._scheduler.send(who)
+        self.wake()

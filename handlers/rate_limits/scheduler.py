@@ -133,18 +133,18 @@ class WriteScheduler:
         """Processes that spend from the same allowances, this one included; each has about as many answers."""
         self._opened_edit_at = float("-inf")
 
-    def join(self, desire: PendingWrite) -> None:
-        self._desires[desire] = None
+    def join(self, pending: PendingWrite) -> None:
+        self._desires[pending] = None
 
-    def leave(self, desire: PendingWrite) -> None:
-        self._desires.pop(desire, None)
+    def leave(self, pending: PendingWrite) -> None:
+        self._desires.pop(pending, None)
 
-    def send(self, errand: QueuedCall) -> None:
-        bisect.insort(self._errands, errand, key=lambda each: each.since)
+    def send(self, queued_call: QueuedCall) -> None:
+        bisect.insort(self._errands, queued_call, key=lambda each: each.since)
 
-    def withdraw(self, errand: QueuedCall) -> None:
-        if errand in self._errands:
-            self._errands.remove(errand)
+    def withdraw(self, queued_call: QueuedCall) -> None:
+        if queued_call in self._errands:
+            self._errands.remove(queued_call)
 
     def bucket(self, method: str, channel: str, now: float) -> TokenBucket:
         key = (method, channel if method in PER_CHANNEL else "")
@@ -206,53 +206,53 @@ class WriteScheduler:
             (e, e.method) for e in self._errands if self._take(e.method, e.channel, now, self._kept_from(e, now))
         )
 
-    def _kept_from(self, errand: QueuedCall, now: float) -> float:
+    def _kept_from(self, queued_call: QueuedCall, now: float) -> float:
         """Calls that an errand must leave: a crowd's endings need the edits more than titles do, for a while."""
-        if errand.method != UPDATE or now - errand.since > MAX_WAIT:
+        if queued_call.method != UPDATE or now - queued_call.since > MAX_WAIT:
             return 0.0
         return float(sum(1 for d in self._desires if d.shown is Shown.EDIT))
 
     def _final(self, now: float, ready: list[PendingWrite], given: list[Grant]) -> None:
-        for desire in ready:
-            if not (desire.whole or desire.must_close):
+        for pending in ready:
+            if not (pending.whole or pending.must_close):
                 continue
-            if method := self._first_free(self._final_calls(desire), desire.channel, now):
-                given.append((desire, method))
+            if method := self._first_free(self._final_calls(pending), pending.channel, now):
+                given.append((pending, method))
 
-    def _final_calls(self, desire: PendingWrite) -> tuple[str, ...]:
-        if desire.must_close:
+    def _final_calls(self, pending: PendingWrite) -> tuple[str, ...]:
+        if pending.must_close:
             return (STOP,)
-        if desire.shown is Shown.NATIVE:
-            return (STOP, APPEND) if desire.since is not None else (STOP,)
-        if desire.shown is Shown.EDIT or desire.reuse:
+        if pending.shown is Shown.NATIVE:
+            return (STOP, APPEND) if pending.since is not None else (STOP,)
+        if pending.shown is Shown.EDIT or pending.reuse:
             return (UPDATE,)
-        return (POST, START) if desire.may_native and desire.since is not None else (POST,)
+        return (POST, START) if pending.may_native and pending.since is not None else (POST,)
 
     def _open(self, now: float, ready: list[PendingWrite], given: list[Grant]) -> None:
         unseen = [d for d in ready if d.shown is Shown.NOT and not d.whole and not d.must_close]
         if not unseen:
             return
         outlook, opened = self._outlook(now), 0
-        for desire in unseen:
-            if desire.may_native and not desire.reuse and self._take(START, desire.channel, now):
-                desire.opening = Shown.NATIVE
-                given.append((desire, START))
-            elif self._opens_as_edit(desire, now, outlook, opened):
-                desire.opening, self._opened_edit_at = Shown.EDIT, now
+        for pending in unseen:
+            if pending.may_native and not pending.reuse and self._take(START, pending.channel, now):
+                pending.opening = Shown.NATIVE
+                given.append((pending, START))
+            elif self._opens_as_edit(pending, now, outlook, opened):
+                pending.opening, self._opened_edit_at = Shown.EDIT, now
                 opened += 1
-                given.append((desire, UPDATE if desire.reuse else POST))
+                given.append((pending, UPDATE if pending.reuse else POST))
 
-    def _opens_as_edit(self, desire: PendingWrite, now: float, outlook: _Outlook, opened: int) -> bool:
-        assert desire.since is not None
-        waited = now - desire.since
-        if _spares(desire, now, outlook):
-            room = outlook.scarce[desire.channel] - opened
-            return waited >= FIRST_POST and room >= 1.0 and self._take(POST, desire.channel, now, FULL)
-        if waited < outlook.delay and not desire.reuse:
+    def _opens_as_edit(self, pending: PendingWrite, now: float, outlook: _Outlook, opened: int) -> bool:
+        assert pending.since is not None
+        waited = now - pending.since
+        if _spares(pending, now, outlook):
+            room = outlook.scarce[pending.channel] - opened
+            return waited >= FIRST_POST and room >= 1.0 and self._take(POST, pending.channel, now, FULL)
+        if waited < outlook.delay and not pending.reuse:
             return False
         if outlook.room <= opened and not (waited >= MAX_HOLD and self._another_edit(now)):
             return False
-        return self._take(UPDATE if desire.reuse else POST, desire.channel, now)
+        return self._take(UPDATE if pending.reuse else POST, pending.channel, now)
 
     def _another_edit(self, now: float) -> bool:
         """Held answers are opened one by one, as the edits come back."""
@@ -316,14 +316,14 @@ class WriteScheduler:
     def _progress(self, now: float, ready: list[PendingWrite], given: list[Grant]) -> None:
         for shown, method in ((Shown.NATIVE, APPEND), (Shown.EDIT, UPDATE)):
             gap, reserve = self._share(shown, now)
-            for desire in ready:
-                if desire.shown is not shown or desire.whole or desire.must_close:
+            for pending in ready:
+                if pending.shown is not shown or pending.whole or pending.must_close:
                     continue
-                if now < desire.written_at + (MIN_GAP if self._full(method, now) else gap) - 1e-6:
+                if now < pending.written_at + (MIN_GAP if self._full(method, now) else gap) - 1e-6:
                     continue
-                if not self._take(method, desire.channel, now, reserve):
+                if not self._take(method, pending.channel, now, reserve):
                     break
-                given.append((desire, method))
+                given.append((pending, method))
 
     def _full(self, method: str, now: float) -> bool:
         """Allowance that is not used now is lost."""
@@ -338,41 +338,41 @@ class WriteScheduler:
         if shown is Shown.NATIVE:
             return self.gap(shown, now, max(1, self._sharers(shown))), 0.0
         sharers = self._sharers(shown) + self._coming(now)
-        kept = (sharers if sharers > 1 else 0) + sum(1 for e in self._errands if e.method == UPDATE)
-        reserve = min(float(kept), self.rate(UPDATE).burst - 1.0)
+        repositories = (sharers if sharers > 1 else 0) + sum(1 for e in self._errands if e.method == UPDATE)
+        reserve = min(float(repositories), self.rate(UPDATE).burst - 1.0)
         return self.gap(shown, now, max(1, sharers), reserve), reserve
 
     def _earliest(
-        self, desire: PendingWrite, now: float, shares: Mapping[Shown, tuple[float, float]], outlook: _Outlook
+        self, pending: PendingWrite, now: float, shares: Mapping[Shown, tuple[float, float]], outlook: _Outlook
     ) -> float:
-        if desire.whole or desire.must_close:
-            calls = self._final_calls(desire)
-            return min(self.bucket(m, desire.channel, now).ready_at(now) for m in calls)
-        if desire.shown is Shown.NOT:
-            return max(now + 0.05, self._may_open_at(desire, now, outlook))
-        method = APPEND if desire.shown is Shown.NATIVE else UPDATE
-        gap, reserve = shares[desire.shown]
+        if pending.whole or pending.must_close:
+            calls = self._final_calls(pending)
+            return min(self.bucket(m, pending.channel, now).ready_at(now) for m in calls)
+        if pending.shown is Shown.NOT:
+            return max(now + 0.05, self._may_open_at(pending, now, outlook))
+        method = APPEND if pending.shown is Shown.NATIVE else UPDATE
+        gap, reserve = shares[pending.shown]
         bucket = self.bucket(method, "", now)
-        evenly = max(desire.written_at + gap, bucket.ready_at(now, reserve))
-        return min(evenly, max(desire.written_at + MIN_GAP, bucket.ready_at(now, bucket.burst - 1.0)))
+        evenly = max(pending.written_at + gap, bucket.ready_at(now, reserve))
+        return min(evenly, max(pending.written_at + MIN_GAP, bucket.ready_at(now, bucket.burst - 1.0)))
 
-    def _may_open_at(self, desire: PendingWrite, now: float, outlook: _Outlook) -> float:
-        edit = self._edit_may_open_at(desire, now, outlook)
-        return min(edit, self._ready_at(START, desire, now)) if desire.may_native and not desire.reuse else edit
+    def _may_open_at(self, pending: PendingWrite, now: float, outlook: _Outlook) -> float:
+        edit = self._edit_may_open_at(pending, now, outlook)
+        return min(edit, self._ready_at(START, pending, now)) if pending.may_native and not pending.reuse else edit
 
-    def _edit_may_open_at(self, desire: PendingWrite, now: float, outlook: _Outlook) -> float:
-        assert desire.since is not None
-        if desire.reuse:
-            return self._ready_at(UPDATE, desire, now)
-        if _spares(desire, now, outlook):
-            full = self.bucket(POST, desire.channel, now).ready_at(now, FULL)
-            spared = full if outlook.scarce[desire.channel] >= 1.0 else now + LOOK_AGAIN
-            return min(max(desire.since + FIRST_POST, spared), desire.since + MAX_HOLD)
-        waits = desire.since + outlook.delay if outlook.room > 0 else now + LOOK_AGAIN
-        return max(waits, self._ready_at(POST, desire, now))
+    def _edit_may_open_at(self, pending: PendingWrite, now: float, outlook: _Outlook) -> float:
+        assert pending.since is not None
+        if pending.reuse:
+            return self._ready_at(UPDATE, pending, now)
+        if _spares(pending, now, outlook):
+            full = self.bucket(POST, pending.channel, now).ready_at(now, FULL)
+            spared = full if outlook.scarce[pending.channel] >= 1.0 else now + LOOK_AGAIN
+            return min(max(pending.since + FIRST_POST, spared), pending.since + MAX_HOLD)
+        waits = pending.since + outlook.delay if outlook.room > 0 else now + LOOK_AGAIN
+        return max(waits, self._ready_at(POST, pending, now))
 
-    def _ready_at(self, method: str, desire: PendingWrite, now: float) -> float:
-        return self.bucket(method, desire.channel, now).ready_at(now)
+    def _ready_at(self, method: str, pending: PendingWrite, now: float) -> float:
+        return self.bucket(method, pending.channel, now).ready_at(now)
 
     # -- budgets -----------------------------------------------------------------------------------------------
 
@@ -393,15 +393,15 @@ class WriteScheduler:
         self._buckets = {k: b for k, b in self._buckets.items() if not k[1] or b.level(now) < b.burst}
 
 
-def _wants(desire: PendingWrite) -> bool:
-    return desire.since is not None or desire.whole or desire.must_close
+def _wants(pending: PendingWrite) -> bool:
+    return pending.since is not None or pending.whole or pending.must_close
 
 
-def _spares(desire: PendingWrite, now: float, outlook: _Outlook) -> bool:
+def _spares(pending: PendingWrite, now: float, outlook: _Outlook) -> bool:
     """Whether it may only be opened by a post that is left over, for now."""
-    waited = now - desire.since if desire.since is not None else 0.0
-    return desire.channel in outlook.scarce and waited < MAX_HOLD and not desire.reuse
+    waited = now - pending.since if pending.since is not None else 0.0
+    return pending.channel in outlook.scarce and waited < MAX_HOLD and not pending.reuse
 
 
-def _waited_longest(desire: PendingWrite) -> float:
-    return desire.since if desire.since is not None else float("inf")
+def _waited_longest(pending: PendingWrite) -> float:
+    return pending.since if pending.since is not None else float("inf")

@@ -81,26 +81,26 @@ async def bounded(slack: SlackClient, method: str, **arguments: Any) -> bool:
     """An attempt that gives up soon."""
     try:
         async with asyncio.timeout(PATIENCE):
-            return await slack.attempt(method, patience=PATIENCE, **arguments)
+            return await slack.try_call(method, patience=PATIENCE, **arguments)
     except TimeoutError:
         return False
 
 
-async def entitle(slack: SlackClient, place: Thread, title: str) -> None:
+async def entitle(slack: SlackClient, thread: Thread, title: str) -> None:
     """Brings a chat's title to where Slack lists its conversations; in a crowd perhaps too late to be worth it."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(TITLE_WITHIN):
-            await _entitle(slack, place, title)
+            await _entitle(slack, thread, title)
 
 
-async def _entitle(slack: SlackClient, place: Thread, title: str) -> None:
-    where: dict[str, Any] = {"channel_id": place.channel, "thread_ts": place.thread}
+async def _entitle(slack: SlackClient, thread: Thread, title: str) -> None:
+    where: dict[str, Any] = {"channel_id": thread.channel, "thread_ts": thread.ts}
     title = session_title(title)
-    reason = await slack.reason(RENAME, **where, title=title)
+    reason = await slack.try_call_error(RENAME, **where, title=title)
     if reason == "session_not_found":  # edits open no session by themselves
-        reason = await slack.reason(SESSION, **where, status="active", title=title)
-    if reason is not None and is_direct(place.channel):
-        await slack.attempt(OLD_TITLE, **where, title=title)
+        reason = await slack.try_call_error(SESSION, **where, status="active", title=title)
+    if reason is not None and is_direct(thread.channel):
+        await slack.try_call(OLD_TITLE, **where, title=title)
 
 
 def session_title(title: str) -> str:
@@ -115,11 +115,11 @@ def is_direct(channel: str) -> bool:
 
 async def suggest(slack: SlackClient, channel: str) -> None:
     """Suggests in an empty pane what one could ask. Slack keeps the prompts, so this is not repeated soon."""
-    if slack.once("prompts", channel, every=PROMPTS_EVERY):
+    if slack.at_most_every("prompts", channel, every=PROMPTS_EVERY):
         prompts = [{"title": title, "message": message} for title, message in strings.PROMPTS[:PROMPTS_MAX]]
-        await slack.attempt(PROMPTS, channel_id=channel, prompts=prompts, title=strings.PROMPTS_TITLE)
+        await slack.try_call(PROMPTS, channel_id=channel, prompts=prompts, title=strings.PROMPTS_TITLE)
 
 
-async def settle(slack: SlackClient, place: Thread) -> None:
+async def settle(slack: SlackClient, thread: Thread) -> None:
     """Slack's own Stop was pressed where nothing was being written any more: take it away."""
-    await slack.attempt(SESSION, channel_id=place.channel, thread_ts=place.thread, status="active")
+    await slack.try_call(SESSION, channel_id=thread.channel, thread_ts=thread.ts, status="active")

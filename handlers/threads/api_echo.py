@@ -27,17 +27,17 @@ class ApiEcho:
     async def show(self, slack: SlackClient, chat: Chat, answer: Answer) -> None:
         """Shows the question of this answer, if a program asked it. A failure changes nothing for the answer."""
         message = await self._chats.message(answer.question_id)
-        if chat.place is None or not (message.source or "").startswith(VIA):
+        if chat.thread is None or not (message.source or "").startswith(VIA):
             return
         try:
             if answer.attempt > 1 and await self._stands(slack, chat, message):
                 return
             content, text = await self._content(chat, message)
-            await slack.errand(
+            await slack.call_with_retry(
                 "chat.postMessage",
                 again_if_unsure=False,  # missing is better than twice; the next attempt looks
-                channel=chat.place.channel,
-                thread_ts=chat.place.thread,
+                channel=chat.thread.channel,
+                thread_ts=chat.thread.ts,
                 blocks=content,
                 text=text,
                 unfurl_links=False,
@@ -47,13 +47,13 @@ class ApiEcho:
             log.warning("said_not_shown", chat=chat.id, reason=str(error))
 
     async def _stands(self, slack: SlackClient, chat: Chat, message: Message) -> bool:
-        assert chat.place is not None
-        found = await slack.own_messages(chat.place.channel, chat.place.thread, chat.place.thread)
+        assert chat.thread is not None
+        found = await slack.own_messages(chat.thread.channel, chat.thread.ts, chat.thread.ts)
         return any(blocks.is_via_of(one, message.id) for one in found)
 
     async def _content(self, chat: Chat, message: Message) -> tuple[list[dict[str, Any]], str]:
-        person = User(chat.team, message.author or "")
-        name = await self._names(person) or strings.UNKNOWN_PERSON
+        user = User(chat.team, message.author or "")
+        name = await self._names(user) or strings.UNKNOWN_PERSON
         said = [fitting(message.text, LONGEST - 500)]
         if message.images:
             count = len(message.images)
@@ -67,7 +67,7 @@ def fitting(text: str, most: int) -> str:
     escaped = mrkdwn_escape(text[:most])
     if len(escaped) <= most and len(text) <= most:
         return escaped
-    kept = text[:most]
-    while len(mrkdwn_escape(kept)) >= most:
-        kept = kept[: len(kept) * 9 // 10]
-    return mrkdwn_escape(kept.rstrip()) + "…"
+    repositories = text[:most]
+    while len(mrkdwn_escape(repositories)) >= most:
+        repositories = repositories[: len(repositories) * 9 // 10]
+    return mrkdwn_escape(repositories.rstrip()) + "…"

@@ -46,14 +46,14 @@ class DialogChats:
     def __init__(
         self,
         service: ChatService,
-        questions: ChatRequests,
+        requests: ChatRequests,
         workspaces: FindWorkspace,
-        menus: ModelMenus,
+        model_menus: ModelMenus,
         names: UserNames,
         tasks: Tasks,
     ) -> None:
-        self._service, self._questions, self._workspaces = service, questions, workspaces
-        self._menus, self._names, self._tasks = menus, names, tasks
+        self._service, self._requests, self._workspaces = service, requests, workspaces
+        self._model_menus, self._names, self._tasks = model_menus, names, tasks
         self._busy: set[str] = set()
 
     # -- the dialog --------------------------------------------------------------------------------------------
@@ -93,28 +93,28 @@ class DialogChats:
             log.info("dialog_without_something", reason=type(error).__name__)
             return otherwise
 
-    async def _known(self, person: User, wanted: Wanted, like: str) -> Known:
+    async def _known(self, user: User, wanted: Wanted, like: str) -> Known:
         models = self._service.models
         if wanted.thread:
-            chat = await self._service.at(Thread(person.team, wanted.channel, wanted.thread))
+            chat = await self._service.at(Thread(user.team, wanted.channel, wanted.thread))
             if chat is not None:
                 return Known(there=(chat.title, models.label(chat.model)))
-        info = await self._model_of(person, wanted, like) if like else None
-        return Known(info or await models.preselected(person))
+        info = await self._model_of(user, wanted, like) if like else None
+        return Known(info or await models.preselected(user))
 
-    async def _model_of(self, person: User, wanted: Wanted, chat_id: str) -> ModelInfo | None:
+    async def _model_of(self, user: User, wanted: Wanted, chat_id: str) -> ModelInfo | None:
         """The model of a chat that the person takes part in, or sees in the channel where the button stands."""
         try:
             chat = await self._service.get(chat_id)
-            if chat.place is None or chat.place != Thread(person.team, wanted.channel, chat.place.thread):
-                chat = await self._service.get_for(person, chat_id)
+            if chat.thread is None or chat.thread != Thread(user.team, wanted.channel, chat.thread.ts):
+                chat = await self._service.get_for(user, chat_id)
         except ChatNotFound:
             return None
         return self._service.models.info(chat.model)
 
     async def _open(self, slack: SlackClient, trigger: str, view: dict[str, Any], response_url: str) -> None:
         try:
-            await asyncio.wait_for(slack.desk.slot("views.open", ""), TURN)
+            await asyncio.wait_for(slack.desk.acquire("views.open", ""), TURN)
             await slack.call("views.open", trigger_id=trigger, view=view)
         except OutcomeUnknown as error:  # it may be open
             log.info("dialog_perhaps_open", reason=str(error))
@@ -132,7 +132,7 @@ class DialogChats:
 
     async def again(self, older_than: float) -> None:
         """ChatRequests that were submitted and do not stand in Slack yet, since some process ended in between."""
-        for question in await self._questions.unsaid(max(older_than, YOUNG), 50):
+        for question in await self._requests.unsaid(max(older_than, YOUNG), 50):
             self._tasks.start(self._begin(question, look=True), name="chat from dialog")
 
     async def _begin(self, question: ChatRequest, response_url: str = "", *, look: bool = False) -> None:
@@ -140,13 +140,13 @@ class DialogChats:
             return
         self._busy.add(question.id)
         try:
-            slack = await self._workspaces(question.place.team)
+            slack = await self._workspaces(question.thread.team)
             said = await self._say(slack, question, response_url, look)
             assert said.model is not None
             chosen = await self._service.choose_model(said, said.model)
-            await self._menus.after_choice(chosen, self._service.models.label(said.model))
+            await self._model_menus.after_choice(chosen, self._service.models.label(said.model))
         except NotInstalled:
-            await self._questions.give_up(question.id)
+            await self._requests.give_up(question.id)
         except SlackRejected as error:
             log.warning("dialog_chat_refused", question=question.id, reason=error.code)
             await self._give_up(question, response_url, strings.ASKED_NOWHERE)
@@ -158,28 +158,28 @@ class DialogChats:
             self._busy.discard(question.id)
 
     async def _give_up(self, question: ChatRequest, response_url: str, text: str) -> None:
-        slack = await self._workspaces(question.place.team)
-        await self._questions.give_up(question.id)
+        slack = await self._workspaces(question.thread.team)
+        await self._requests.give_up(question.id)
         await slack.respond(response_url, response_type="ephemeral", replace_original=False, text=text)
 
     async def _say(self, slack: SlackClient, question: ChatRequest, response_url: str, look: bool) -> ChatRequest:
         """Where it was wanted, else in the direct messages. Raises SlackRejected, Unsure, StorageError."""
-        wanted, reason = question.place, ""
+        wanted, reason = question.thread, ""
         if wanted.channel:
             try:
-                chat = await self._service.at(wanted) if wanted.thread else None
+                chat = await self._service.at(wanted) if wanted.ts else None
                 said = await self._post(slack, question, look=look)
-                return said if chat or not wanted.thread else await self._menus.with_context(slack, said, said.source)
+                return said if chat or not wanted.ts else await self._model_menus.with_context(slack, said, said.source)
             except SlackRejected as error:
                 log.info("dialog_chat_elsewhere", question=question.id, reason=error.code)
                 reason = why_elsewhere(wanted.channel, error.code)
-        direct = await slack.errand("conversations.open", users=question.user)
+        direct = await slack.call_with_retry("conversations.open", users=question.user)
         channel = str(direct["channel"]["id"])
-        moved = await self._questions.put_in(question.id, Thread(wanted.team, channel, ""), None)
+        moved = await self._requests.put_in(question.id, Thread(wanted.team, channel, ""), None)
         note = strings.ASKED_HERE.format(reason=reason) if reason and channel != wanted.channel else ""
         said = await self._post(slack, moved, note, look=look)
         if note:
-            link = mrkdwn_escape(slack.permalink(channel, said.place.thread, said.place.thread))
+            link = mrkdwn_escape(slack.permalink(channel, said.thread.ts, said.thread.ts))
             text = strings.ASKED_IN_DIRECT.format(reason=reason, link=link)
             await slack.respond(response_url, response_type="ephemeral", replace_original=False, text=text)
         return said
@@ -188,12 +188,12 @@ class DialogChats:
         self, slack: SlackClient, question: ChatRequest, note: str = "", *, look: bool = False
     ) -> ChatRequest:
         """Posts the question once, however often this is tried."""
-        place = question.place
+        place = question.thread
         ts = await self._find(slack, question) if look else None
         while ts is None:
             try:
-                thread: dict[str, Any] = {"thread_ts": place.thread} if place.thread else {}
-                answer = await slack.errand(
+                target: dict[str, Any] = {"thread_ts": place.ts} if place.ts else {}
+                answer = await slack.call_with_retry(
                     "chat.postMessage",
                     again_if_unsure=False,
                     channel=place.channel,
@@ -201,18 +201,18 @@ class DialogChats:
                     text=f"{strings.ASKED.format(user=question.user)} {plain(question.text or '', 300)}",
                     unfurl_links=False,
                     unfurl_media=False,
-                    **thread,
+                    **target,
                 )
                 ts = str(answer["ts"])
             except OutcomeUnknown:
                 ts = await self._find(slack, question)
-        return await self._questions.put_in(question.id, Thread(place.team, place.channel, place.thread or ts), ts)
+        return await self._requests.put_in(question.id, Thread(place.team, place.channel, place.ts or ts), ts)
 
     async def _find(self, slack: SlackClient, question: ChatRequest) -> str | None:
         """A question that was posted although nobody told us."""
-        place, after = question.place, f"{question.created_at.timestamp() - 60:.6f}"
-        if place.thread:
-            found = await slack.own_messages(place.channel, place.thread, after)
+        thread, after = question.thread, f"{question.created_at.timestamp() - 60:.6f}"
+        if thread.ts:
+            found = await slack.own_messages(thread.channel, thread.ts, after)
         else:
-            found = await slack.own_roots(place.channel, after)
+            found = await slack.own_roots(thread.channel, after)
         return next((str(m["ts"]) for m in found if modals.is_asked_of(m, question.id)), None)

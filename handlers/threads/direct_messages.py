@@ -26,15 +26,15 @@ def _reason(code: str) -> str:
     return "restricted_action" if code.startswith("restricted_action") else _SAME.get(code, code)
 
 
-async def cannot_write(slack: SlackClient, place: Thread, user: str | None, code: str) -> None:
+async def cannot_write(slack: SlackClient, thread: Thread, user: str | None, code: str) -> None:
     """Tells a person why nothing comes, where that helps them."""
     sentence = strings.CANNOT_WRITE.get(_reason(code))
-    if user is None or sentence is None or is_direct(place.channel):
+    if user is None or sentence is None or is_direct(thread.channel):
         return
-    if not slack.once("cannot write", place.channel, user, every=EVERY):
+    if not slack.at_most_every("cannot write", thread.channel, user, every=EVERY):
         return
     try:
-        text = sentence.format(channel=place.channel)
-        await slack.errand("chat.postMessage", again_if_unsure=False, channel=user, text=text)
+        text = sentence.format(channel=thread.channel)
+        await slack.call_with_retry("chat.postMessage", again_if_unsure=False, channel=user, text=text)
     except SlackError as error:
         log.info("person_not_told", reason=str(error))

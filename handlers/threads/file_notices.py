@@ -23,11 +23,11 @@ class FileNotices:
 
     def tell(self, chat: Chat, message: Message, report: Report) -> None:
         """What could not be used of a message that is being answered. Returns at once (`enclosures.Tell`)."""
-        if chat.place is not None and message.author is not None:
+        if chat.thread is not None and message.author is not None:
             self._tasks.start(self._tell(chat, message, report), name="about files")
 
     async def _tell(self, chat: Chat, message: Message, report: Report) -> None:
-        assert chat.place is not None
+        assert chat.thread is not None
         assert message.author is not None
         said = rules.sentences(report, shown)
         if report.unseen:
@@ -36,7 +36,7 @@ class FileNotices:
             said.append(f"{sentence}{self._others(strings.SEES_NOT_OTHERS)}")
         with suppress(NotInstalled):
             slack = await self._workspaces(chat.team)
-            await self.whisper(slack, chat.place.channel, chat.place.thread, message.author, "\n".join(said))
+            await self.whisper(slack, chat.thread.channel, chat.thread.ts, message.author, "\n".join(said))
 
     def unreadable(self, files: tuple[SharedFile, ...]) -> str:
         """Why these files, as far as their descriptions tell, cannot be read; empty when they can."""
@@ -49,7 +49,7 @@ class FileNotices:
 
     async def whisper(self, slack: SlackClient, channel: str, thread: str | None, user: str, text: str) -> None:
         where: dict[str, Any] = {"thread_ts": thread} if thread else {}
-        await slack.attempt("chat.postEphemeral", channel=channel, user=user, text=text, **where)
+        await slack.try_call("chat.postEphemeral", channel=channel, user=user, text=text, **where)
 
     def _label(self, model: ModelRef) -> str:
         return shown(self._models.label(model))

@@ -57,14 +57,14 @@ class ModelMenus:
     def __init__(
         self,
         service: ChatService,
-        questions: ChatRequests,
+        requests: ChatRequests,
         chats: Chats,
         workspaces: FindWorkspace,
         names: UserNames,
-        marks: QueuedReactions,
+        queued_reactions: QueuedReactions,
     ) -> None:
-        self._service, self._questions, self._chats = service, questions, chats
-        self._workspaces, self._names, self._marks = workspaces, names, marks
+        self._service, self._requests, self._chats = service, requests, chats
+        self._workspaces, self._names, self._queued_reactions = workspaces, names, queued_reactions
         self._offering: set[str] = set()
         self._offered_again: dict[str, tuple[ChatRequest, float]] = {}
         self._heading: set[str] = set()
@@ -85,9 +85,9 @@ class ModelMenus:
     async def _slack_of(self, question: ChatRequest) -> SlackClient | None:
         """None where the app is not installed any more: nobody waits for a menu there."""
         try:
-            return await self._workspaces(question.place.team)
+            return await self._workspaces(question.thread.team)
         except NotInstalled:
-            await self._questions.give_up(question.id)
+            await self._requests.give_up(question.id)
             return None
 
     async def _offer(self, question: ChatRequest) -> None:
@@ -102,15 +102,15 @@ class ModelMenus:
                     await asyncio.wait(reading, timeout=READ_AT_MOST) if reading else None
                     await self._skip_menu(slack, question, own)
                     return
-                preselected = await self._service.models.preselected(User(question.place.team, question.user))
+                preselected = await self._service.models.preselected(User(question.thread.team, question.user))
                 ts = await self._post(slack, question, blocks.menu(question, preselected), strings.MENU_FALLBACK)
-                kept = await self._questions.set_menu(question.id, ts)
-                if kept.menu_ts not in (None, ts):  # another process was quicker
-                    await slack.attempt("chat.delete", channel=question.place.channel, ts=ts)
+                repositories = await self._requests.set_menu(question.id, ts)
+                if repositories.menu_ts not in (None, ts):  # another process was quicker
+                    await slack.try_call("chat.delete", channel=question.thread.channel, ts=ts)
         except SlackRejected as error:  # whatever the reason, asking again would be refused again
-            await self._questions.give_up(question.id)
+            await self._requests.give_up(question.id)
             log.warning("menu_refused", question=question.id, reason=error.code)
-            await cannot_write(slack, question.place, question.user, error.code)
+            await cannot_write(slack, question.thread, question.user, error.code)
         except (SlackError, ChatError) as error:
             log.warning("menu_not_posted", question=question.id, reason=type(error).__name__)
 
@@ -119,18 +119,18 @@ class ModelMenus:
         try:
             joined = await self._service.join(question)
         except LimitReached as full:
-            await self._questions.give_up(question.id)
-            await slack.attempt(
-                "chat.postEphemeral", channel=question.place.channel, thread_ts=question.place.thread,
+            await self._requests.give_up(question.id)
+            await slack.try_call(
+                "chat.postEphemeral", channel=question.thread.channel, thread_ts=question.thread.ts,
                 user=question.user, text=strings.LIMIT_REACHED, blocks=blocks.limit_reached(str(full)),
             )  # fmt: skip
             return True
         if joined is None:
             return False
         if joined.said is not None and joined.said.queued:
-            self._marks.put(slack, question.place.channel, question.ts, joined.said.answer.id)
+            self._queued_reactions.put(slack, question.thread.channel, question.ts, joined.said.answer.id)
         elif joined.said is None and joined.question.menu_ts is not None:
-            await self._questions.set_menu(question.id, joined.question.menu_ts)
+            await self._requests.set_menu(question.id, joined.question.menu_ts)
         return True
 
     @asynccontextmanager
@@ -178,13 +178,13 @@ class ModelMenus:
         if chosen.outcome is ModelChoiceOutcome.NEEDS_TEXT:
             waiting = blocks.waiting_for_text(question, own.label)
             ts = await self._post(slack, question, waiting, strings.WAITING_FOR_TEXT)
-            await self._questions.set_menu(question.id, ts)
+            await self._requests.set_menu(question.id, ts)
         else:
             await self.after_choice(chosen, own.label)
 
     async def offer_again(self, older_than: float) -> None:
         """ChatRequests whose menu Slack never confirmed, and those that have all they need and yet did not start."""
-        for question in await self._questions.without_menu(older_than, 50):
+        for question in await self._requests.without_menu(older_than, 50):
             if question.id in self._offering:  # Slack keeps it waiting, that is all
                 continue
             if (slack := await self._slack_of(question)) is None:
@@ -193,14 +193,14 @@ class ModelMenus:
                 if await self._joined(slack, question):
                     continue
                 if (ts := await self._find(slack, question)) is not None:
-                    await self._questions.set_menu(question.id, ts)
+                    await self._requests.set_menu(question.id, ts)
                     continue
             except (SlackError, ChatError) as error:
                 log.warning("menu_not_found_again", question=question.id, reason=type(error).__name__)
                 continue
             self._offered_again[question.id] = question, time.monotonic()
             await self.offer(question)
-        for question in await self._questions.ready(older_than, 50):
+        for question in await self._requests.ready(older_than, 50):
             assert question.model is not None
             try:
                 if question.wants_context:
@@ -208,7 +208,7 @@ class ModelMenus:
                     continue
                 chosen = await self._service.choose_model(question, question.model)
             except LimitReached:
-                await self._questions.give_up(question.id)
+                await self._requests.give_up(question.id)
                 continue
             await self.after_choice(chosen, self._service.models.label(question.model))
 
@@ -222,13 +222,13 @@ class ModelMenus:
 
     async def _tidied(self, question: ChatRequest) -> bool:
         """Whether nothing is left to look for; while it cannot be looked it is tried again."""
-        now = await self._questions.get(question.id)
+        now = await self._requests.get(question.id)
         if now.menu_ts is None or (slack := await self._slack_of(question)) is None:
             return not now.open
         try:
             for ts in await self._all(slack, question, blocks.menu_id(question.id)):
                 if ts != now.menu_ts:
-                    await slack.attempt("chat.delete", channel=question.place.channel, ts=ts)
+                    await slack.try_call("chat.delete", channel=question.thread.channel, ts=ts)
         except SlackError as error:
             return isinstance(error, SlackRejected)
         return True
@@ -242,27 +242,29 @@ class ModelMenus:
             for said in (chosen.said, *chosen.also):
                 await self._spell_out(said)
                 if said.queued and said.answer.question_ts is not None:
-                    self._marks.put(slack, chosen.question.place.channel, said.answer.question_ts, said.answer.id)
+                    self._queued_reactions.put(
+                        slack, chosen.question.thread.channel, said.answer.question_ts, said.answer.id
+                    )
             if chat.header_ts is None and chosen.question.menu_ts is None:
                 await self._post_header(slack, chosen.question, chat)
             else:
                 where = chosen.question.menu_ts or chat.header_ts
                 assert where is not None
                 if await self._draw_header(slack, chat.id, where, response_url) and chosen.question.menu_ts is not None:
-                    await self._questions.drawn(chosen.question.id)
+                    await self._requests.drawn(chosen.question.id)
         elif chosen.question.menu_ts is not None:
             waiting = blocks.waiting_for_text(chosen.question, label)
-            place = chosen.question.place
+            thread = chosen.question.thread
             await self._replace(
-                slack, place.channel, chosen.question.menu_ts, waiting, strings.WAITING_FOR_TEXT, response_url
+                slack, thread.channel, chosen.question.menu_ts, waiting, strings.WAITING_FOR_TEXT, response_url
             )
 
     async def _spell_out(self, said: Said) -> None:
         """Names that became known while the question was becoming a message."""
-        place, message = said.chat.place, said.message
+        thread, message = said.chat.thread, said.message
         text = await self._names.spell(said.chat.team, message.text, ask=False)
-        if text != message.text and place is not None and message.source is not None:
-            await self._chats.respell(place, message.source, message.text, text)
+        if text != message.text and thread is not None and message.source is not None:
+            await self._chats.respell(thread, message.source, message.text, text)
 
     async def after_fill(self, question: ChatRequest, said: Said) -> None:
         """The question came after the choice: the menu becomes the header now."""
@@ -271,7 +273,7 @@ class ModelMenus:
 
     async def show_title(self, chat: Chat) -> None:
         """Brings a title that a model has written into the header, and to where Slack lists its conversations."""
-        if chat.place is None:
+        if chat.thread is None:
             return
         try:
             slack = await self._workspaces(chat.team)
@@ -279,7 +281,7 @@ class ModelMenus:
             return
         await self.show_header(chat)
         while True:
-            await entitle(slack, chat.place, chat.title)
+            await entitle(slack, chat.thread, chat.title)
             now = await self._chats.get(chat.id)
             if now.title == chat.title:
                 return
@@ -287,7 +289,7 @@ class ModelMenus:
 
     async def show_header(self, chat: Chat) -> None:
         """Draws the header again: something that it shows has changed."""
-        if chat.place is not None and chat.header_ts is not None:
+        if chat.thread is not None and chat.header_ts is not None:
             with suppress(NotInstalled):
                 await self._draw_header(await self._workspaces(chat.team), chat.id, chat.header_ts)
 
@@ -298,7 +300,7 @@ class ModelMenus:
         async with self._drawing.setdefault(chat_id, asyncio.Lock()):
             chat = await self._chats.get(chat_id)
             content = await self._header(chat)
-            channel = chat.place.channel if chat.place else ""
+            channel = chat.thread.channel if chat.thread else ""
             return await self._replace(slack, channel, ts, content, chat.title, response_url)
 
     async def _post_header(self, slack: SlackClient, question: ChatRequest, chat: Chat, *, look: bool = False) -> None:
@@ -316,7 +318,7 @@ class ModelMenus:
             self._heading.discard(chat.id)
         now = await self._chats.get(chat.id)
         if now.header_ts not in (None, ts):  # another process was quicker
-            await slack.attempt("chat.delete", channel=question.place.channel, ts=ts)
+            await slack.try_call("chat.delete", channel=question.thread.channel, ts=ts)
             return
         await self._chats.set_header(chat.id, ts)
         if now.title != chat.title:
@@ -325,20 +327,20 @@ class ModelMenus:
     async def head_again(self, older_than: float) -> None:
         """Chats that have no header, since a process ended before it could post one."""
         within = HEADERS_OF if older_than else HEADERS_AT_START
-        for question, chat_id in await self._questions.headless(max(older_than, YOUNG), within, 50):
+        for question, chat_id in await self._requests.headless(max(older_than, YOUNG), within, 50):
             slack = await self._slack_of(question)
-            if slack is None or not slack.once("header", chat_id, every=HEADERS_AT_START):
+            if slack is None or not slack.at_most_every("header", chat_id, every=HEADERS_AT_START):
                 continue
             await self._post_header(slack, question, await self._chats.get(chat_id), look=True)
 
     async def draw_again(self, older_than: float) -> None:
         """Menus that a chat began from and that still stand there as menus, since a process ended just then."""
-        for question, chat_id in await self._questions.undrawn(max(older_than * 3, YOUNG), HEADERS_OF, 50):
+        for question, chat_id in await self._requests.undrawn(max(older_than * 3, YOUNG), HEADERS_OF, 50):
             slack = await self._slack_of(question)
-            if slack is None or question.menu_ts is None or not slack.once("drawn", chat_id, every=HEADERS_OF):
+            if slack is None or question.menu_ts is None or not slack.at_most_every("drawn", chat_id, every=HEADERS_OF):
                 continue
             if await self._draw_header(slack, chat_id, question.menu_ts):
-                await self._questions.drawn(question.id)
+                await self._requests.drawn(question.id)
 
     async def _header(self, chat: Chat) -> list[dict[str, Any]]:
         hint = strings.HEADER_ALWAYS if await self._service.skipped_menu(chat) else ""
@@ -349,11 +351,11 @@ class ModelMenus:
         pause, deadline = 0.1, time.monotonic() + POST_AGAIN_FOR
         while True:
             try:
-                answer = await slack.errand(
+                answer = await slack.call_with_retry(
                     "chat.postMessage",
                     again_if_unsure=False,
-                    channel=question.place.channel,
-                    thread_ts=question.place.thread,
+                    channel=question.thread.channel,
+                    thread_ts=question.thread.ts,
                     blocks=content,
                     text=text,
                 )
@@ -374,8 +376,8 @@ class ModelMenus:
             return None
 
     async def _all(self, slack: SlackClient, question: ChatRequest, block_id: str) -> list[str]:
-        place = question.place
-        found = await slack.own_messages(place.channel, place.thread, question.asked_at or place.thread)
+        thread = question.thread
+        found = await slack.own_messages(thread.channel, thread.ts, question.asked_at or thread.ts)
         return [str(message["ts"]) for message in found if blocks.has_block(message, block_id)]
 
     async def _replace(
@@ -391,7 +393,7 @@ class ModelMenus:
         crowded = slack.desk.free("chat.update") < slack.desk.burst("chat.update") * CROWDED
         if crowded and await slack.respond(response_url, replace_original=True, blocks=content, text=fallback):
             return True
-        return await slack.attempt("chat.update", channel=channel, ts=ts, blocks=content, text=fallback)
+        return await slack.try_call("chat.update", channel=channel, ts=ts, blocks=content, text=fallback)
 
     # -- the thread so far -------------------------------------------------------------------------------------
 
@@ -401,10 +403,10 @@ class ModelMenus:
         Where the thread cannot be read, the question stays as it is.
         """
         try:
-            before = await recap(slack, self._names, question.place, until or question.ts)
+            before = await recap(slack, self._names, question.thread, until or question.ts)
         except SlackError as error:
             log.info("thread_not_readable", question=question.id, reason=str(error))
             return question
         own = {file.id for file in question.files}
         files = tuple(file for file in before.files if file.id not in own)
-        return await self._questions.set_context(question.id, before.text, files)
+        return await self._requests.set_context(question.id, before.text, files)

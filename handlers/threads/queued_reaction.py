@@ -19,8 +19,8 @@ ASK_AGAIN = 0.5
 class QueuedReactions:
     """Adding and removing one mark never overtake each other, however quickly the message is taken."""
 
-    def __init__(self, replies: Answers, tasks: Tasks) -> None:
-        self._replies, self._tasks = replies, tasks
+    def __init__(self, answers: Answers, tasks: Tasks) -> None:
+        self._answers, self._tasks = answers, tasks
         self._putting: dict[str, asyncio.Task[bool]] = {}
 
     def put(self, slack: SlackClient, channel: str, ts: str, answer_id: str) -> None:
@@ -35,16 +35,16 @@ class QueuedReactions:
         """The message is taken. A mark that this process knows nothing of may have been put by another one."""
         putting = self._putting.pop(answer_id, None)
         if putting is None or await putting:
-            await slack.attempt("reactions.remove", channel=channel, timestamp=ts, name=REACTION)
+            await slack.try_call("reactions.remove", channel=channel, timestamp=ts, name=REACTION)
 
     async def _put(self, slack: SlackClient, channel: str, ts: str, answer_id: str) -> bool:
         """Whether the mark stands afterwards."""
-        if not await self._replies.is_waiting(answer_id):
+        if not await self._answers.is_waiting(answer_id):
             return False
-        if not await slack.attempt("reactions.add", channel=channel, timestamp=ts, name=REACTION):
+        if not await slack.try_call("reactions.add", channel=channel, timestamp=ts, name=REACTION):
             return False
         if answer_id in self._putting and not await self._waits_still(answer_id):
-            await slack.attempt("reactions.remove", channel=channel, timestamp=ts, name=REACTION)
+            await slack.try_call("reactions.remove", channel=channel, timestamp=ts, name=REACTION)
             return False  # another process had taken it before the mark stood
         return True
 
@@ -52,6 +52,6 @@ class QueuedReactions:
         """Asks until the database can say: a mark that stands must not be forgotten over a restart of it."""
         while True:
             try:
-                return await self._replies.is_waiting(answer_id)
+                return await self._answers.is_waiting(answer_id)
             except StorageError:
                 await asyncio.sleep(ASK_AGAIN)

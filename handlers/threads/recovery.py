@@ -19,8 +19,8 @@ OLDER_THAN = 20.0
 
 
 class ThreadRecovery:
-    def __init__(self, menus: ModelMenus, openings: DialogChats) -> None:
-        self._menus, self._openings = menus, openings
+    def __init__(self, model_menus: ModelMenus, dialog_chats: DialogChats) -> None:
+        self._model_menus, self._dialog_chats = model_menus, dialog_chats
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -36,11 +36,11 @@ class ThreadRecovery:
         while True:
             swept = True
             try:
-                await self._menus.offer_again(older_than)
-                await self._menus.tidy()
-                await self._openings.again(older_than)
-                await self._menus.head_again(older_than)
-                await self._menus.draw_again(older_than)
+                await self._model_menus.offer_again(older_than)
+                await self._model_menus.tidy()
+                await self._dialog_chats.again(older_than)
+                await self._model_menus.head_again(older_than)
+                await self._model_menus.draw_again(older_than)
             except BobbinError as error:
                 log.warning("menus_not_swept", reason=str(error))
                 swept = not isinstance(error, StorageError)  # with the database away, the start is still to come

@@ -36,9 +36,9 @@ class ThreadContext:
     """What may be of use to a model, of all that was shared."""
 
 
-async def recap(slack: SlackClient, names: UserNames, place: Thread, until: str) -> ThreadContext:
+async def recap(slack: SlackClient, names: UserNames, thread: Thread, until: str) -> ThreadContext:
     """The thread up to the message `until`. Raises SlackError."""
-    said = [m for m in await _messages(slack, place, until) if _is_speech(m, slack)]
+    said = [m for m in await _messages(slack, thread, until) if _is_speech(m, slack)]
     lines = await asyncio.gather(*(_line(slack, names, message) for message in said))
     files = [file for message in said for file in shared_files(message)]
     return ThreadContext(fitting([line[:LONGEST] for line in lines]), shared_before(files))
@@ -48,27 +48,27 @@ def fitting(lines: Sequence[str], most: int = CHARACTERS) -> str:
     """The first line, which says what it is about, and as many of the last ones as fit."""
     if not lines:
         return ""
-    kept: deque[str] = deque()
+    repositories: deque[str] = deque()
     left = most - len(lines[0])
     for line in reversed(lines[1:]):
         left -= len(line) + 1
         if left < 0:
             break
-        kept.appendleft(line)
-    gap = [strings.THREAD_GAP] if len(kept) < len(lines) - 1 else []
-    return "\n".join([lines[0], *gap, *kept])
+        repositories.appendleft(line)
+    gap = [strings.THREAD_GAP] if len(repositories) < len(lines) - 1 else []
+    return "\n".join([lines[0], *gap, *repositories])
 
 
-async def _messages(slack: SlackClient, place: Thread, until: str) -> list[dict[str, Any]]:
+async def _messages(slack: SlackClient, thread: Thread, until: str) -> list[dict[str, Any]]:
     root: list[dict[str, Any]] = []
     newest: deque[dict[str, Any]] = deque(maxlen=MESSAGES)
     cursor: dict[str, Any] = {}
     for _ in range(PAGES):
-        page = await slack.errand(
-            "conversations.replies", channel=place.channel, ts=place.thread, latest=until, limit=PAGE, **cursor
+        page = await slack.call_with_retry(
+            "conversations.replies", channel=thread.channel, ts=thread.ts, latest=until, limit=PAGE, **cursor
         )
         for message in page.get("messages", []):
-            if message["ts"] == place.thread:
+            if message["ts"] == thread.ts:
                 root = [message]
             elif message["ts"] < until:
                 newest.append(message)

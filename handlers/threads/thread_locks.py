@@ -18,15 +18,15 @@ class ThreadLocks:
         self._turns: WeakValueDictionary[Thread, asyncio.Lock] = WeakValueDictionary()
         self._told: OrderedDict[tuple[Thread, str], None] = OrderedDict()
 
-    def turn(self, place: Thread) -> asyncio.Lock:
+    def hold(self, thread: Thread) -> asyncio.Lock:
         """To be held while a message of this thread is taken; whoever comes first gets it first."""
-        return self._turns.setdefault(place, asyncio.Lock())
+        return self._turns.setdefault(thread, asyncio.Lock())
 
-    def first_time(self, place: Thread, ts: str) -> bool:
+    def first_time(self, thread: Thread, ts: str) -> bool:
         """Whether nobody has been told about this message yet, which Slack may deliver several times."""
-        if (place, ts) in self._told:
+        if (thread, ts) in self._told:
             return False
-        self._told[place, ts] = None
+        self._told[thread, ts] = None
         if len(self._told) > MOST:
             self._told.popitem(last=False)
         return True

@@ -64,11 +64,11 @@ class InstallPages:
         api_url: str,
         client: AsyncWebClient,
         installations: Installations,
-        seal: TokenCipher,
+        cipher: TokenCipher,
         installed: Callable[[Installed], None],
     ) -> None:
         self._app, self._client = app, client
-        self._installations, self._seal, self._installed = installations, seal, installed
+        self._installations, self._cipher, self._installed = installations, cipher, installed
         self._agree = AuthorizeUrlGenerator(
             client_id=app.id, scopes=sorted(app.scopes), authorization_url=_authorization_url(api_url)
         )
@@ -86,7 +86,7 @@ class InstallPages:
         await _send(page, send)
 
     def _begin(self, team: str | None) -> _Page:
-        state = self._seal.seal(_STATE + secrets.token_urlsafe(16))
+        state = self._cipher.seal(_STATE + secrets.token_urlsafe(16))
         address = self._agree.generate(state, team)
         return _page(
             strings.INSTALL,
@@ -122,7 +122,7 @@ class InstallPages:
     def _issued(self, state: str) -> bool:
         """Whether one of us made this state, and not too long ago."""
         try:
-            return self._seal.open(state, max_age=STATE_LIFE).startswith(_STATE)
+            return self._cipher.open(state, max_age=STATE_LIFE).startswith(_STATE)
         except WrongKey:
             return False
 

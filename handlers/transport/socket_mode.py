@@ -58,7 +58,7 @@ def new_session() -> aiohttp.ClientSession:
 
 
 def build_app(
-    api_url: str, workspaces: WorkspaceResolver, surface: ListenerContext, signing_secret: str | None = None
+    api_url: str, workspaces: WorkspaceResolver, ctx: ListenerContext, signing_secret: str | None = None
 ) -> SharedApp:
     """The Bolt application with all listeners. Nothing is read from the environment.
 
@@ -81,7 +81,7 @@ def build_app(
             signing_secret=signing_secret,
             request_verification_enabled=signing_secret is not None,
         )
-    register_all(app, surface)
+    register_all(app, ctx)
 
     @app.error
     async def on_error(error: Exception, body: dict[str, Any]) -> None:

@@ -148,21 +148,21 @@ def header(chat: Chat, model: str, hint: str = "") -> list[Block]:
 # -- the answer ----------------------------------------------------------------------------------------------------
 
 
-def answer_footer(answer: Answer, ending: AnswerResult, model: str, left: int | None, rich: bool) -> list[Block]:
+def answer_footer(answer: Answer, result: AnswerResult, model: str, left: int | None, rich: bool) -> list[Block]:
     """What stands below an answer: thumbs and a line of facts, or what went wrong and Retry.
 
     `rich` is False when Slack has refused the newer blocks.
     """
-    if ending.status is Status.FAILED:
-        return _failure(answer, ending, model)
-    facts: list[Block] = [context(_facts(ending, model, left))]
-    return [*facts, _thumbs(answer.id)] if rich and ending.status is Status.DONE else facts
+    if result.status is Status.FAILED:
+        return _failure(answer, result, model)
+    facts: list[Block] = [context(_facts(result, model, left))]
+    return [*facts, _thumbs(answer.id)] if rich and result.status is Status.DONE else facts
 
 
-def _failure(answer: Answer, ending: AnswerResult, model: str) -> list[Block]:
-    sentence = strings.failure(ending.error, plain(model, 150), plain(ending.detail or "", 200))
+def _failure(answer: Answer, result: AnswerResult, model: str) -> list[Block]:
+    sentence = strings.failure(result.error, plain(model, 150), plain(result.detail or "", 200))
     elements: list[Block] = [button(strings.RETRY_BUTTON, RETRY, answer.id, "primary")]
-    if ending.error == "model_gone":
+    if result.error == "model_gone":
         select: Block = {
             "type": "external_select",
             "action_id": RETRY_WITH,
@@ -185,15 +185,15 @@ def read_answer_block(block_id: str) -> str:
     return rest.partition(".")[0]
 
 
-def _facts(ending: AnswerResult, model: str, left: int | None) -> str:
+def _facts(result: AnswerResult, model: str, left: int | None) -> str:
     facts = [mrkdwn_escape(plain(model, 150))]
-    if ending.seconds is not None:
-        facts.append(strings.SECONDS.format(seconds=ending.seconds))
-    if ending.usage is not None:
-        facts.append(strings.TOKENS.format(count=ending.usage.prompt_tokens + ending.usage.completion_tokens))
-        if ending.usage.cost:
-            facts.append(strings.COST.format(dollars=ending.usage.cost))
-    if ending.cut:
+    if result.seconds is not None:
+        facts.append(strings.SECONDS.format(seconds=result.seconds))
+    if result.usage is not None:
+        facts.append(strings.TOKENS.format(count=result.usage.prompt_tokens + result.usage.completion_tokens))
+        if result.usage.cost:
+            facts.append(strings.COST.format(dollars=result.usage.cost))
+    if result.cut:
         facts.append(strings.CUT_BY_LENGTH)
     if left is not None:
         facts.append(strings.MESSAGE_LEFT_ONE if left == 1 else strings.MESSAGES_LEFT.format(count=left))

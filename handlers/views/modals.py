@@ -70,8 +70,8 @@ class Wanted:
             raise ValueError("not a place")
         told = found.get("files")
         pairs = [pair for pair in told if isinstance(pair, list) and len(pair) == 2] if isinstance(told, list) else []
-        place = {name: str(found.get(name) or "") for name in ("channel", "thread", "response_url")}
-        return cls(**place, files=tuple((str(id), str(name)) for id, name in pairs))
+        fields = {name: str(found.get(name) or "") for name in ("channel", "thread", "response_url")}
+        return cls(**fields, files=tuple((str(id), str(name)) for id, name in pairs))
 
     @property
     def shared(self) -> tuple[SharedFile, ...]:
@@ -150,8 +150,8 @@ def _where(wanted: Wanted) -> str:
 def quote(text: str) -> str:
     """A message as the beginning of what is asked about it."""
     text = text.strip()
-    kept = text if len(text) <= QUOTE_LIMIT else text[: QUOTE_LIMIT - 1].rstrip() + "…"
-    lines = "\n".join(f"> {line}".rstrip() for line in kept.splitlines())
+    repositories = text if len(text) <= QUOTE_LIMIT else text[: QUOTE_LIMIT - 1].rstrip() + "…"
+    lines = "\n".join(f"> {line}".rstrip() for line in repositories.splitlines())
     return f"{lines}\n\n"[:TEXT_LIMIT] if lines else ""
 
 

@@ -38,7 +38,7 @@ def utterance(event: dict[str, Any], *, team: str, bot_user: str) -> IncomingMes
     first = _LEADING_MENTION.match(raw)
     own_team = event.get("user_team") or event.get("source_team")
     return IncomingMessage(
-        place=Thread(team, channel, event.get("thread_ts") or ts),
+        thread=Thread(team, channel, event.get("thread_ts") or ts),
         ts=ts,
         user=user,
         text=readable(raw, bot_user),

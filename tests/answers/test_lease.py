@@ -25,7 +25,7 @@ def test_the_clock_that_says_more_is_believed() -> None:
 async def test_a_lease_that_was_just_renewed_costs_nothing() -> None:
     asked = asyncio.Event()
     held = Lease(Moment(), asked.set)
-    await held.sure()
+    await held.confirm()
     assert not asked.is_set()
 
 
@@ -35,8 +35,8 @@ async def test_everybody_waits_until_the_database_has_renewed_it(doubted: bool) 
     before = Moment()
     held = Lease(before if doubted else long_ago(), asked.set)
     if doubted:
-        held.doubt()
-    waiting = [asyncio.create_task(held.sure()) for _ in range(3)]
+        held.invalidate()
+    waiting = [asyncio.create_task(held.confirm()) for _ in range(3)]
     await asked.wait()
     asked.clear()
     held.renewed(before if doubted else long_ago())  # an answer to what was asked before
@@ -44,18 +44,18 @@ async def test_everybody_waits_until_the_database_has_renewed_it(doubted: bool) 
     assert not any(task.done() for task in waiting)
     held.renewed(Moment())
     await asyncio.gather(*waiting)
-    await held.sure()
+    await held.confirm()
 
 
 async def test_who_has_lost_it_is_cancelled_however_fresh_it_seems() -> None:
     held = Lease(long_ago(), lambda: None)
-    waiting = asyncio.create_task(held.sure())
+    waiting = asyncio.create_task(held.confirm())
     await asyncio.sleep(0)
     held.lose()
     await asyncio.wait([waiting])
     assert waiting.cancelled()
     held.renewed(Moment())
-    late = asyncio.create_task(held.sure())
+    late = asyncio.create_task(held.confirm())
     await asyncio.wait([late])
     assert late.cancelled()
 
@@ -65,9 +65,9 @@ async def test_one_answer_from_the_database_is_enough_for_a_while(monkeypatch: p
     asked: list[float] = []
     held = Lease(Moment(), lambda: asked.append(time.monotonic()))
     await asyncio.sleep(0.25)
-    waiting = asyncio.create_task(held.sure())
+    waiting = asyncio.create_task(held.confirm())
     await asyncio.sleep(0)
     held.renewed(Moment())
     await waiting
-    await held.sure()
+    await held.confirm()
     assert len(asked) == 1

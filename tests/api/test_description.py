@@ -115,8 +115,8 @@ async def test_nothing_that_the_description_allows_or_forbids_breaks_the_api(wor
     described = await openapi(world)
     chat = await api.conversation()
     tokens = Tokens(world.bot.database)
-    person = User(world.slack.workspace.team_id, "U0ALICE")
-    several = [await tokens.issue(person) for _ in PROMISED]  # one has only so many requests a minute
+    user = User(world.slack.workspace.team_id, "U0ALICE")
+    several = [await tokens.issue(user) for _ in PROMISED]  # one has only so many requests a minute
     codes, failures = await asyncio.to_thread(explore, described, address(world), several, chat)
     assert failures == []
     assert {200, 201, 404, 422} <= codes

@@ -33,10 +33,10 @@ async def read(listener: Listener) -> str:
 
 async def test_who_reads_is_not_dropped_however_much_comes_at_once(database: Database) -> None:
     """Events pile up when the database is slow for a moment; a reader is too slow only when it does not read."""
-    coordination, chats, replies = MemoryCoordination(), Chats(database), Answers(database)
-    teller, alice = Teller(chats, replies), User("T1", "U1")
-    said = await teller.start(author=alice.user)
-    feed = Feed(coordination, chats, replies)
+    coordination, chats, answers = MemoryCoordination(), Chats(database), Answers(database)
+    teller, alice = Teller(chats, answers), User("T1", "U1")
+    said = await teller.start(author=alice.id)
+    feed = Feed(coordination, chats, answers)
     async with feed.running(), feed.listen(alice, 10) as listener, feed.listen(alice, 10) as idle:
         reading = asyncio.create_task(read(listener))
         about = {"chat": said.chat.id, "message": said.answer.id}
@@ -56,22 +56,22 @@ async def test_who_reads_is_not_dropped_however_much_comes_at_once(database: Dat
 
 async def test_a_retry_starts_anew_for_those_who_learn_only_of_its_end(database: Database) -> None:
     """The look into the database, or the end of the attempt before it, may come before its first word does."""
-    coordination, chats, replies = MemoryCoordination(), Chats(database), Answers(database)
-    said = await Teller(chats, replies).start(author="U1")
-    feed = Feed(coordination, chats, replies)
+    coordination, chats, answers = MemoryCoordination(), Chats(database), Answers(database)
+    said = await Teller(chats, answers).start(author="U1")
+    feed = Feed(coordination, chats, answers)
     about = {"chat": said.chat.id, "message": said.answer.id, "ended": "", "error": None}
 
-    async def attempt(ending: AnswerResult) -> None:
-        claimed = await replies.claim(said.chat.id, "me", 60.0)
+    async def attempt(result: AnswerResult) -> None:
+        claimed = await answers.claim(said.chat.id, "me", 60.0)
         assert claimed is not None
-        await replies.written(claimed.id, "me", ending)
-        await replies.finish(claimed.id, "me")
+        await answers.written(claimed.id, "me", result)
+        await answers.finish(claimed.id, "me")
         await coordination.publish(topic("T1"), about)
 
     async with feed.running(), feed.listen(User("T1", "U1"), 100) as listener, asyncio.timeout(60):
         await attempt(AnswerResult(Status.FAILED, "Half of an answer", error="refused"))
         assert await read(listener) == "Half of an answer"
-        await replies.retry(said.answer.id)
+        await answers.retry(said.answer.id)
         await attempt(AnswerResult(Status.DONE, "A whole answer."))
         assert isinstance(await anext(listener), AnswerRestarted)
         assert await read(listener) == "A whole answer."

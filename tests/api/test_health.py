@@ -148,9 +148,9 @@ async def test_without_a_valid_token_there_is_nothing(world: World) -> None:
 async def test_an_expired_token_is_none(world: World) -> None:
     assert world.bot is not None
     tokens = Tokens(world.bot.database)
-    person = User(world.slack.workspace.team_id, "U0ALICE")
+    user = User(world.slack.workspace.team_id, "U0ALICE")
     for seconds, status in ((60, 200), (-1, 401)):
-        token = await tokens.issue(person, valid_for=timedelta(seconds=seconds))
+        token = await tokens.issue(user, valid_for=timedelta(seconds=seconds))
         async with client(world, token) as http:
             assert (await http.get("/chat/models")).status_code == status
 
@@ -210,10 +210,10 @@ async def test_any_text_is_taken_and_given_back(world: World, api: Api) -> None:
         chat = made["conversation"]["id"]
         path = f"/chat/conversations/{chat}/messages"
         said = await api.ask("POST", path, 201, content=json.dumps({"content": text}).encode(), headers=JSON)
-        kept = text.replace("\x00", "\ufffd").replace("\ud800", "?")
-        assert said["userMessage"]["content"] == kept
-        assert (await api.history(chat))["messages"][0]["content"] == kept
-        search = json.dumps({"q": kept[:100]}).encode()
+        repositories = text.replace("\x00", "\ufffd").replace("\ud800", "?")
+        assert said["userMessage"]["content"] == repositories
+        assert (await api.history(chat))["messages"][0]["content"] == repositories
+        search = json.dumps({"q": repositories[:100]}).encode()
         assert len((await api.ask("POST", "/list-chats", content=search, headers=JSON))["chats"]) >= 1
 
 

@@ -74,15 +74,15 @@ class Chatter:
 
 async def measure(ways: Ways, rate: float, seconds: float) -> Outcome:
     total = int(rate * seconds)
-    questions = total // QUESTION_EVERY
-    async with stage(questions, min(20, questions), script(ANSWER_WORDS, ANSWER_RATE), ways) as on:
+    requests = total // QUESTION_EVERY
+    async with stage(requests, min(20, requests), script(ANSWER_WORDS, ANSWER_RATE), ways) as on:
         chatter = Chatter(on, [thread.channel for thread in on.threads])
         events, cpu = _noted(on), on.bot.cpu()
         loop = asyncio.get_running_loop()
         began = loop.time()
         for number in range(total):
             await asyncio.sleep(max(0.0, began + number / rate - loop.time()))
-            if number % QUESTION_EVERY == 0 and number // QUESTION_EVERY < questions:
+            if number % QUESTION_EVERY == 0 and number // QUESTION_EVERY < requests:
                 thread = on.threads[number // QUESTION_EVERY]
                 await on.slack.say(ASKER, thread.channel, thread.question, thread.root)
             else:
@@ -90,7 +90,7 @@ async def measure(ways: Ways, rate: float, seconds: float) -> Outcome:
                 on.slack.deliver_event(event, "message.channels")
         spent = (on.bot.cpu() - cpu) / (loop.time() - began)
         whole = await _answered(on)
-        return Outcome(sorted(map(_wait, events)), sum(map(_late, events)), whole, questions, spent)
+        return Outcome(sorted(map(_wait, events)), sum(map(_late, events)), whole, requests, spent)
 
 
 def _noted(on: Stage) -> list[Delivery]:

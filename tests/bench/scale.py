@@ -111,9 +111,9 @@ async def go_on(view: View, turn: int) -> None:
 
 async def no_chat(view: View, turn: int) -> None:
     """What people say in a thread that is none of ours: most of what Slack tells."""
-    place = Thread(TEAM, f"C{turn % 300}", f"{turn}.9")
-    assert await view.chats.by_place(place) is None
-    assert await ChatRequests(view.database).open_in(place, view.who.name) is None
+    thread = Thread(TEAM, f"C{turn % 300}", f"{turn}.9")
+    assert await view.chats.by_place(thread) is None
+    assert await ChatRequests(view.database).open_in(thread, view.who.name) is None
 
 
 OPERATIONS: dict[str, Operation] = {

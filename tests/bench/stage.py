@@ -164,7 +164,7 @@ async def _begin_chats(url: str, slack: Sandbox, threads: list[StormThread]) -> 
     """The first exchange of each, as it stands in the database when the answer has long been shown."""
     database = Database.open(url)
     await database.migrate()
-    chats, replies = Chats(database), Answers(database)
+    chats, answers = Chats(database), Answers(database)
     team, owner = slack.workspace.team_id, slack.user(ASKER).id
     for thread in threads:
         said = await chats.start(
@@ -172,13 +172,13 @@ async def _begin_chats(url: str, slack: Sandbox, threads: list[StormThread]) -> 
             owner=owner,
             model=ModelRef("openai", MODEL),
             message=NewMessage("An old question", owner, ASKER, source=thread.root, ts=thread.root),
-            place=Thread(team, thread.channel, thread.root),
+            thread=Thread(team, thread.channel, thread.root),
         )
         await chats.set_title(said.chat.id, "An old chat", TitleBy.PERSON)
-        claimed = await replies.claim(said.chat.id, "bench", 60.0)
+        claimed = await answers.claim(said.chat.id, "bench", 60.0)
         assert claimed is not None
-        await replies.written(claimed.id, "bench", AnswerResult(Status.DONE, "An old answer", seconds=1.0))
-        await replies.finish(claimed.id, "bench")
+        await answers.written(claimed.id, "bench", AnswerResult(Status.DONE, "An old answer", seconds=1.0))
+        await answers.finish(claimed.id, "bench")
     await database.close()
 
 

@@ -73,9 +73,9 @@ class Product:
         return self.process.returncode
 
 
-async def visit(page: Page, product: Product, person: str = "U0ALICE", channel: str = "C0GENERAL") -> None:
+async def visit(page: Page, product: Product, user: str = "U0ALICE", channel: str = "C0GENERAL") -> None:
     """Open the workspace as somebody, in a channel."""
-    await page.goto(f"{product.url}/#user={person}&channel={channel}")
+    await page.goto(f"{product.url}/#user={user}&channel={channel}")
     await expect(page.get_by_role("textbox", name="Message #")).to_be_visible()
 
 

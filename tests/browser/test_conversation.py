@@ -31,8 +31,8 @@ async def test_mention_choose_watch_reply_reload(slack: Sandbox, app: ChattyApp,
     assert pressed["state"]["values"]["menu"]["model"]["selected_option"]["value"] == "Scholar"
 
     root = pressed["container"]["thread_ts"]
-    channel, person = pressed["channel"]["id"], pressed["user"]["id"]
-    ts = await app.start_answer(channel, root, person, "The moon")
+    channel, user = pressed["channel"]["id"], pressed["user"]["id"]
+    ts = await app.start_answer(channel, root, user, "The moon")
     answer = page.locator(f'.thread-pane article[data-ts="{ts}"]')
     await expect(answer.locator(".markdown")).to_have_text("The moon")
     await expect(answer.locator(".growing")).to_be_visible()

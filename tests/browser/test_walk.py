@@ -118,18 +118,18 @@ async def test_retry_answers_in_the_same_place(product: Product, page: Page) -> 
     failed = thread_messages(page).filter(has=retry)
     await expect(failed).to_contain_text("broke off before the answer was complete")
     await expect(failed).to_contain_text("I am Fails, a scripted demo model")
-    count, place = await thread_messages(page).count(), await failed.get_attribute("data-ts")
+    count, thread = await thread_messages(page).count(), await failed.get_attribute("data-ts")
     await retry.click()
     mended = await answered(page, 1)
     await expect(mended).to_contain_text("This time I did not fail")
-    await expect(mended).to_have_attribute("data-ts", str(place))
+    await expect(mended).to_have_attribute("data-ts", str(thread))
     await expect(retry).to_have_count(0)
     assert await thread_messages(page).count() == count
 
 
 async def test_a_direct_message_starts_a_chat(product: Product, page: Page) -> None:
     """Without a mention; its thread opens by itself."""
-    await visit(page, product, person="U0CAROL")
+    await visit(page, product, user="U0CAROL")
     await page.get_by_role("navigation").get_by_role("button", name="Bobbin").click()
     box = page.get_by_role("textbox", name="Message Bobbin")
     await box.fill("are we alone?")
@@ -148,13 +148,13 @@ async def test_bobbin_comes_when_it_is_added(product: Product, page: Page) -> No
 
 async def test_chats_outlive_the_process(product: Product, page: Page) -> None:
     """The workspace is a new one each time; the list of chats and the usual model are those of before."""
-    await visit(page, product, person="U0DAN")
+    await visit(page, product, user="U0DAN")
     await choose(page, await ask(page, "how do tides work?"), "eye")
     await answered(page, 1)
     await page.goto("about:blank")
     assert await product.end() == 0
     await product.start()
-    await visit(page, product, person="U0DAN")
+    await visit(page, product, user="U0DAN")
     await expect(page.get_by_role("article")).to_have_count(0)
     await composer(page, "general").fill("/chats")
     await composer(page, "general").press("Enter")

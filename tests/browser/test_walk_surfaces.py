@@ -62,14 +62,14 @@ async def test_home_starts_lists_searches_and_follows(product: Product, page: Pa
 
 
 async def test_a_persons_own_model_answers_without_a_menu(product: Product, page: Page) -> None:
-    await visit(page, product, person="U0DAN")
+    await visit(page, product, user="U0DAN")
     home = await open_home(page)
     await choose(page, home.get_by_role("combobox"), "eye")
     await expect(home.get_by_role("combobox")).to_have_value("Demo: Eye (sees images)")
     await home.get_by_role("checkbox", name="Always use it").check()
     await expect(home.get_by_role("checkbox", name="Always use it")).to_be_checked()
 
-    await visit(page, product, person="U0DAN", channel="C0RANDOM")
+    await visit(page, product, user="U0DAN", channel="C0RANDOM")
     written = io.BytesIO()
     Image.new("RGB", (640, 400), "teal").save(written, "PNG")
     await attach(page, "sea.png", "image/png", written.getvalue())
@@ -81,7 +81,7 @@ async def test_a_persons_own_model_answers_without_a_menu(product: Product, page
 
 
 async def test_at_the_limit_one_is_told_and_starts_anew(product: Product, page: Page) -> None:
-    await visit(page, product, person="U0CAROL")
+    await visit(page, product, user="U0CAROL")
     await choose(page, await ask(page, "the first of two"), "quick")
     await expect(await answered(page, 1)).to_contain_text("2 messages left")
     await reply(page, "the second of two")
@@ -100,7 +100,7 @@ async def test_at_the_limit_one_is_told_and_starts_anew(product: Product, page: 
 
 
 async def test_a_list_finds_chats_and_is_kept_up_to_date(product: Product, page: Page) -> None:
-    await visit(page, product, person="U0BOB")
+    await visit(page, product, user="U0BOB")
     await choose(page, await ask(page, "what is a sextant for?"), "quick")
     await answered(page, 1)
     nothing = await list_chats(page, "submarines")
@@ -116,7 +116,7 @@ async def test_a_list_finds_chats_and_is_kept_up_to_date(product: Product, page:
 
 async def test_asking_about_a_message(product: Product, page: Page) -> None:
     """By the message's own menu; the answer stands in its thread."""
-    await visit(page, product, person="U0BOB", channel="C0RANDOM")
+    await visit(page, product, user="U0BOB", channel="C0RANDOM")
     await composer(page, "random").fill("The ferry leaves at noon.")
     await composer(page, "random").press("Enter")
     message = page.get_by_role("main").get_by_role("article").filter(has_text="The ferry leaves at noon.")

@@ -82,8 +82,8 @@ class People:
 
     named: Mapping[str, str] = field(default_factory=dict)
 
-    async def __call__(self, person: User) -> str | None:
-        return self.named.get(person.user)
+    async def __call__(self, user: User) -> str | None:
+        return self.named.get(user.id)
 
     async def spell(self, team: str, text: str) -> str:
         return text.replace("<@U2>", f"@Bob of {team}")

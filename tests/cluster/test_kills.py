@@ -76,9 +76,9 @@ class Crowd:
 
     async def _choose(self, who: str, thread: str) -> None:
         while not self.world.rows("SELECT 1 FROM chats WHERE thread = ?", thread):
-            if menus := self.world.menus(thread, self.places[thread]):
+            if model_menus := self.world.menus(thread, self.places[thread]):
                 with contextlib.suppress(NotAcknowledged, LookupError, SlackRefusal):
-                    await self.world.slack.press(who, menus[0], "start_chat")
+                    await self.world.slack.press(who, model_menus[0], "start_chat")
             await asyncio.sleep(0.1)
 
     async def live(self, seconds: float) -> None:
@@ -99,13 +99,13 @@ async def everything_is_answered(crowd: Crowd) -> None:
     )
     await world.until(lambda: len(world.rows(done)) == count, f"{count} answers")
     await world.idle()
-    for thread, questions in crowd.threads.items():
+    for thread, requests in crowd.threads.items():
         stored, channel = world.messages(thread), crowd.places[thread]
         asked = [m["text"] for m in stored if m["role"] == "user"]
-        assert sorted(asked) == sorted(questions)  # one that comes again after a kill may come behind a later one
+        assert sorted(asked) == sorted(requests)  # one that comes again after a kill may come behind a later one
         assert [m["text"] for m in stored if m["role"] == "assistant"] == [answer_to(text) for text in asked]
         stands = [shown(message) for message in world.answers(thread, channel)]
-        assert sorted(stands) == sorted(answer_to(text) for text in questions)
+        assert sorted(stands) == sorted(answer_to(text) for text in requests)
         assert (len(world.headers(thread, channel)), len(world.menus(thread, channel))) == (1, 0)
         assert [shown(m) for m in world.slack.channel(channel).deleted if not is_furniture(m)] == []
 

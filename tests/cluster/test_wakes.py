@@ -55,7 +55,7 @@ async def brief(chat: Chat, answer: Answer) -> Request:
     return Request(chat.model, "", ())
 
 
-async def nothing(chat: Chat, answer: Answer, ending: AnswerResult) -> None:
+async def nothing(chat: Chat, answer: Answer, result: AnswerResult) -> None:
     return
 
 
@@ -67,11 +67,11 @@ class Replica:
         self.live = EventPublisher(coordination)
         self.engine = Engine(
             chats=self.chats,
-            replies=self.replies,
+            answers=self.replies,
             models=Quick(pause),
             sinks=nowhere,
-            live=self.live,
-            briefing=brief,
+            publisher=self.live,
+            prompt_builder=brief,
             after=nothing,
             metrics=self.metrics,
             owner=name,
@@ -179,7 +179,7 @@ class Board(NowhereSink):
     def __init__(self, control: Control) -> None:
         self._control = control
 
-    async def close(self, ending: AnswerResult) -> None:
+    async def close(self, result: AnswerResult) -> None:
         await self._control.record((MessageRef("1.5", native=False),))
 
 

@@ -13,11 +13,11 @@ _WORDS = ("river", "stone", "lantern", "over", "under", "quiet", "morning", "the
 def essay(words: int, seed: int = 0) -> str:
     """About so many words of prose, lists, tables and code; a mark (`q17`) in each sentence, row and line."""
     chance = random.Random(seed)
-    marks = iter(range(words))
+    queued_reactions = iter(range(words))
     written, parts = 0, []
     while written < words:
         kind = chance.choice(("prose", "prose", "prose", "list", "table", "code"))
-        part = _PARTS[kind](chance, marks)
+        part = _PARTS[kind](chance, queued_reactions)
         written += len(part.split())
         parts.append(part)
     return "\n\n".join(parts)
@@ -32,22 +32,24 @@ def _say(chance: random.Random, count: int) -> str:
     return " ".join(chance.choice(_WORDS) for _ in range(count))
 
 
-def _prose(chance: random.Random, marks: Iterable[int]) -> str:
-    sentences = [f"Then q{next(iter(marks))} {_say(chance, 10)}." for _ in range(chance.randint(3, 9))]
+def _prose(chance: random.Random, queued_reactions: Iterable[int]) -> str:
+    sentences = [f"Then q{next(iter(queued_reactions))} {_say(chance, 10)}." for _ in range(chance.randint(3, 9))]
     return " ".join(sentences)
 
 
-def _list(chance: random.Random, marks: Iterable[int]) -> str:
-    return "\n".join(f"- **q{next(iter(marks))}** {_say(chance, 6)}" for _ in range(chance.randint(3, 8)))
+def _list(chance: random.Random, queued_reactions: Iterable[int]) -> str:
+    return "\n".join(f"- **q{next(iter(queued_reactions))}** {_say(chance, 6)}" for _ in range(chance.randint(3, 8)))
 
 
-def _table(chance: random.Random, marks: Iterable[int]) -> str:
-    rows = [f"| q{next(iter(marks))} | {_say(chance, 3)} | {chance.randint(1, 999)} |" for _ in range(12)]
+def _table(chance: random.Random, queued_reactions: Iterable[int]) -> str:
+    rows = [f"| q{next(iter(queued_reactions))} | {_say(chance, 3)} | {chance.randint(1, 999)} |" for _ in range(12)]
     return "\n".join(("| Name | Words | Count |", "| --- | --- | ---: |", *rows))
 
 
-def _code(chance: random.Random, marks: Iterable[int]) -> str:
-    lines = [f"value = call(q{next(iter(marks))}, '{_say(chance, 3)}')" for _ in range(chance.randint(4, 20))]
+def _code(chance: random.Random, queued_reactions: Iterable[int]) -> str:
+    lines = [
+        f"value = call(q{next(iter(queued_reactions))}, '{_say(chance, 3)}')" for _ in range(chance.randint(4, 20))
+    ]
     return "\n".join(("```python", *lines, "```"))
 
 

@@ -90,7 +90,9 @@ async def source(slack: Server, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
 
 
 def directory(client: AsyncWebClient, session: aiohttp.ClientSession) -> Callable[[str], Awaitable[SlackClient]]:
-    only = SlackClient(client, team="T1", bot_user="UBOT", desk=CallDispatcher(), metrics=Metrics(), session=session)
+    only = SlackClient(
+        client, team="T1", bot_user="UBOT", dispatcher=CallDispatcher(), metrics=Metrics(), session=session
+    )
 
     async def find(team: str) -> SlackClient:
         return {"T1": only}[team]

@@ -338,14 +338,14 @@ async def test_who_leaves_a_private_channel_sees_its_chats_go_and_nobody_elses_l
     await world.answered(thread, channel="leads")
     await world.slack.say("bob", "leads", "I take part.", thread)
     await world.answered(thread, 2, channel="leads")
-    lists = {user: await listed(world, user=user) for user in ("alice", "bob")}
-    for user, shown in lists.items():
+    chat_lists = {user: await listed(world, user=user) for user in ("alice", "bob")}
+    for user, shown in chat_lists.items():
         await refresh(world, shown, user)
 
-    before = lists["alice"].blocks
+    before = chat_lists["alice"].blocks
     await world.slack.leave("bob", "leads")
-    await world.until(lambda: rows(lists["bob"]) == [], "the shorter list")
-    assert lists["alice"].blocks is before
+    await world.until(lambda: rows(chat_lists["bob"]) == [], "the shorter list")
+    assert chat_lists["alice"].blocks is before
 
 
 @pytest.mark.usefixtures("soon")
@@ -365,7 +365,7 @@ async def test_a_list_that_another_process_shows_now_is_left_to_it(world: World)
     shown = await listed(world)
     await refresh(world, shown)
     assert world.bot is not None
-    coordination = world.bot.service._live._coordination
+    coordination = world.bot.service._publisher._coordination
     await coordination.publish("lists", {"team": "T0SANDBOX", "user": "U0ALICE", "by": "another process"})
     await world.answered(await world.start("Something new."))
     await world.idle()

@@ -145,14 +145,14 @@ async def test_lists_search_and_home_show_the_own_workspace_alone(both: Estate) 
     await one.answered(await one.start("one?"))
     await two.answered(await two.start("two?"))
     await one.idle()
-    for place, own, foreign in ((one, "C0GENERAL", "two?"), (two, "C0GENERAL", "one?")):
-        (listed,) = await place.slack.command("alice", "general", "/chats")
-        assert f"{place.slack.url}/archives/{own}" in str(listed.blocks)
-        (found,) = await place.slack.command("alice", "general", "/chats", foreign.rstrip("?"))
+    for thread, own, foreign in ((one, "C0GENERAL", "two?"), (two, "C0GENERAL", "one?")):
+        (listed,) = await thread.slack.command("alice", "general", "/chats")
+        assert f"{thread.slack.url}/archives/{own}" in str(listed.blocks)
+        (found,) = await thread.slack.command("alice", "general", "/chats", foreign.rstrip("?"))
         assert "archives" not in str(found.blocks)
-        await place.slack.open_home("alice")
-        await place.until(lambda: place.slack.home("alice"), "the Home tab")  # noqa: B023
-        assert str(place.slack.home("alice")).count("archives/") == 1
+        await thread.slack.open_home("alice")
+        await thread.until(lambda: thread.slack.home("alice"), "the Home tab")  # noqa: B023
+        assert str(thread.slack.home("alice")).count("archives/") == 1
     other_url = two.slack.url
     assert other_url not in str(one.slack.home("alice"))
 
@@ -312,8 +312,8 @@ async def test_the_doctor_says_how_the_installations_stand(estate: Estate) -> No
 # -- the API -----------------------------------------------------------------------------------------------------------
 
 
-async def token(place: World) -> str:
-    (shown,) = await place.slack.command("alice", "general", "/chats", "token")
+async def token(thread: World) -> str:
+    (shown,) = await thread.slack.command("alice", "general", "/chats", "token")
     found = re.search(r"bob_[\w-]{43}", shown.text)
     assert found
     return found[0]

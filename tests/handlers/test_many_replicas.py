@@ -168,10 +168,10 @@ async def test_an_organisation_installs_once_for_all_its_workspaces(estates: Est
         assert len(one.answers(thread)) == 1
 
 
-def _give_own_people(place: World) -> None:
+def _give_own_people(thread: World) -> None:
     """In an organisation no two channels or people have the same id, wherever they are."""
-    erin = place.slack.workspace.add_user("erin", "Erin East")
-    place.slack.workspace.add_channel("lobby", [erin.id, place.slack.bot_user.id])
+    erin = thread.slack.workspace.add_user("erin", "Erin East")
+    thread.slack.workspace.add_channel("lobby", [erin.id, thread.slack.bot_user.id])
 
 
 async def test_a_dialog_in_an_organisation_belongs_to_the_workspace_it_was_opened_in(estates: Estates) -> None:

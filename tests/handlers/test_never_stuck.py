@@ -357,8 +357,8 @@ async def test_thumbs_are_kept_for_each_person_and_the_last_one_counts(world: Wo
     for who, value in (("alice", 1), ("bob", -1), ("alice", -1), ("carol", 1), ("carol", 1)):
         await world.slack.press(who, world.answers(thread)[0], "feedback", f"{answer_id}:{value}")
     await world.restart()
-    kept = world.rows("SELECT * FROM feedback")
-    assert {(row["user"], row["message_id"]): row["value"] for row in kept} == {
+    repositories = world.rows("SELECT * FROM feedback")
+    assert {(row["user"], row["message_id"]): row["value"] for row in repositories} == {
         ("U0ALICE", answer_id): -1,
         ("U0BOB", answer_id): -1,
         ("U0CAROL", answer_id): 1,
@@ -381,8 +381,8 @@ async def test_the_line_below_tells_model_time_and_tokens(world: World) -> None:
 
 def test_the_line_below_tells_the_cost_where_the_provider_does() -> None:
     answer = Answer("a", "c", 2, "q", Status.RUNNING, 1)
-    ending = AnswerResult(Status.DONE, "Done.", usage=Usage(1200, 34, cost=0.00213), seconds=2.04)
-    (facts, _) = blocks.answer_footer(answer, ending, "Some model", 3, True)
+    result = AnswerResult(Status.DONE, "Done.", usage=Usage(1200, 34, cost=0.00213), seconds=2.04)
+    (facts, _) = blocks.answer_footer(answer, result, "Some model", 3, True)
     assert facts["elements"][0]["text"] == "Some model · 2.0 s · 1,234 tokens · $0.0021 · 3 messages left"
 
 

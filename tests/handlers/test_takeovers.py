@@ -56,7 +56,9 @@ async def test_a_call_that_was_begun_in_time_does_not_leave_too_late() -> None:
 
     async with Sandbox(limits=Limits.off()) as sandbox, new_session() as session:
         client = new_client(sandbox.bot_token, sandbox.api_url, session)
-        slack = SlackClient(client, team="T1", bot_user="U1", desk=CallDispatcher(), metrics=Metrics(), session=session)
+        slack = SlackClient(
+            client, team="T1", bot_user="U1", dispatcher=CallDispatcher(), metrics=Metrics(), session=session
+        )
         with pytest.raises(OutcomeUnknown):
             await slack.guarded(until_lost).call("chat.postMessage", channel="C0GENERAL", text="Too late.")
         assert asked == [0, 1]

@@ -113,12 +113,12 @@ def test_what_slack_takes(blocks: list[Block]) -> None:
 
 
 @pytest.mark.parametrize(("blocks", "place"), WRONG.values(), ids=WRONG.keys())
-def test_what_slack_refuses(blocks: list[Block], place: str) -> None:
+def test_what_slack_refuses(blocks: list[Block], thread: str) -> None:
     with pytest.raises(SlackRefusal) as refused:
         check_message_blocks(blocks)
     assert refused.value.error == "invalid_blocks"
     messages = refused.value.extra["response_metadata"]["messages"]
-    assert any(f"[json-pointer:{place}]" in message for message in messages), messages
+    assert any(f"[json-pointer:{thread}]" in message for message in messages), messages
 
 
 @pytest.mark.parametrize(

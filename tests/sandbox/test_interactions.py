@@ -201,14 +201,14 @@ class TestImpatient:
 
     async def test_silence_is_an_operation_timeout(self, slack: Sandbox, bot: Bot, web: AsyncWebClient) -> None:
         await bot.connect()
-        notices: list[str] = []
-        slack.workspace.subscribe(lambda change: notices.append(change.kind) if change.kind == "notice" else None)
+        file_notices: list[str] = []
+        slack.workspace.subscribe(lambda change: file_notices.append(change.kind) if change.kind == "notice" else None)
         with pytest.raises(NotAcknowledged):
             await slack.press("alice", await panel(web), "go")
-        assert notices == []  # who pressed is told beside the button
+        assert file_notices == []  # who pressed is told beside the button
         with pytest.raises(NotAcknowledged):
             await slack.command("alice", "general", "/chats", "")
-        assert notices == ["notice"]
+        assert file_notices == ["notice"]
 
     async def test_a_trigger_expires(self, slack: Sandbox, web: AsyncWebClient) -> None:
         trigger = slack.triggers.issue("U0ALICE")

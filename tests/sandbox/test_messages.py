@@ -83,18 +83,18 @@ async def test_whispers_are_for_one_person_of_the_channel(slack: Sandbox, web: A
 
 async def test_history_is_newest_first_and_replies_oldest_first_in_pages(slack: Sandbox, web: AsyncWebClient) -> None:
     root = await slack.say("alice", "general", "root")
-    replies = [await slack.say("bob", "general", str(number), thread=root) for number in range(3)]
+    answers = [await slack.say("bob", "general", str(number), thread=root) for number in range(3)]
     other = await slack.say("alice", "general", "other")
     history = await web.conversations_history(channel=GENERAL)
     assert [message["ts"] for message in history["messages"]] == [other, root]
     assert history["messages"][1]["reply_count"] == 3
     first = await web.conversations_replies(channel=GENERAL, ts=root, limit=2)
-    assert [message["ts"] for message in first["messages"]] == [root, replies[0]]
+    assert [message["ts"] for message in first["messages"]] == [root, answers[0]]
     cursor = first["response_metadata"]["next_cursor"]
-    rest = await web.conversations_replies(channel=GENERAL, ts=replies[2], limit=2, cursor=cursor)
-    assert [message["ts"] for message in rest["messages"]] == replies[1:]
-    since = await web.conversations_replies(channel=GENERAL, ts=root, oldest=replies[0])
-    assert [message["ts"] for message in since["messages"]] == [root, *replies[1:]]
+    rest = await web.conversations_replies(channel=GENERAL, ts=answers[2], limit=2, cursor=cursor)
+    assert [message["ts"] for message in rest["messages"]] == answers[1:]
+    since = await web.conversations_replies(channel=GENERAL, ts=root, oldest=answers[0])
+    assert [message["ts"] for message in since["messages"]] == [root, *answers[1:]]
 
 
 async def test_reactions(slack: Sandbox, web: AsyncWebClient) -> None:
@@ -123,20 +123,21 @@ async def test_files_come_with_the_token_and_as_a_login_page_without(slack: Sand
 
 async def test_status_title_and_prompts(slack: Sandbox, web: AsyncWebClient) -> None:
     root = await slack.say("alice", "general", "hi")
-    place: dict[str, Any] = {"channel_id": GENERAL, "thread_ts": root}
-    await web.assistant_threads_setStatus(**place, status="is thinking…", loading_messages=["Reading", "Writing"])
+    thread: dict[str, Any] = {"channel_id": GENERAL, "thread_ts": root}
+    await web.assistant_threads_setStatus(**thread, status="is thinking…", loading_messages=["Reading", "Writing"])
     assert slack.status("general", root) == "is thinking…"
     await web.chat_postMessage(channel=GENERAL, thread_ts=root, text="answer")
     assert slack.status("general", root) == ""
-    await web.assistant_threads_setTitle(**place, title="A chat")
+    await web.assistant_threads_setTitle(**thread, title="A chat")
     assert slack.title("general", root) == "A chat"
     many = [{"title": str(number), "message": "x"} for number in range(5)]
-    too_many = web.assistant_threads_setSuggestedPrompts(**place, prompts=many)
+    too_many = web.assistant_threads_setSuggestedPrompts(**thread, prompts=many)
     assert await refusal(too_many) == "invalid_arguments"
-    long = web.assistant_threads_setStatus(**place, status="x", loading_messages=["x" * 51])
+    long = web.assistant_threads_setStatus(**thread, status="x", loading_messages=["x" * 51])
     assert await refusal(long) == "invalid_arguments"
     assert (
-        await refusal(web.api_call("agents.sessions.setStatus", json={**place, "status": "odd"})) == "invalid_arguments"
+        await refusal(web.api_call("agents.sessions.setStatus", json={**thread, "status": "odd"}))
+        == "invalid_arguments"
     )
 
 

@@ -117,9 +117,9 @@ async def test_the_password_of_a_database_is_in_no_error(tmp_path: Path, command
 async def test_tokens_of_workspaces_are_sealed_and_open_with_the_right_key_alone(migrated_url: str) -> None:
     database = Database.open(migrated_url)
     try:
-        kept = Installations(database, TokenCipher("a long random key"))
-        await kept.save(Installed("", "T1", "U1", "xoxb-of-another-company"))
-        found = await kept.find("T1")
+        repositories = Installations(database, TokenCipher("a long random key"))
+        await repositories.save(Installed("", "T1", "U1", "xoxb-of-another-company"))
+        found = await repositories.find("T1")
         assert found is not None
         assert found.bot_token == "xoxb-of-another-company"
         assert "xoxb" not in repr(found)
@@ -158,8 +158,8 @@ async def test_nobody_is_made_to_install_by_a_link(tmp_path: Path, log: io.Strin
             state = cookie.partition("=")[2].partition(";")[0]
             assert state
             assert "the client's own secret" not in page.text
-        seal = TokenCipher("a long random key")
-        old = seal._keys.encrypt_at_time(seal.open(state).encode(), 1_600_000_000).decode()
+        cipher = TokenCipher("a long random key")
+        old = cipher._keys.encrypt_at_time(cipher.open(state).encode(), 1_600_000_000).decode()
         strangers: list[tuple[str, dict[str, str]]] = [
             (state, {}),
             (state, {"Cookie": "slack-app-oauth-state=other"}),

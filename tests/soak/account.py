@@ -51,8 +51,8 @@ def _answered(made: Account, question: Question, answer: Row, messages: list[Mes
     made.outcomes[status] += 1
     if len(places) > 1:
         made.faults.append(f"shown in {len(places)} places: {question}")
-    if status == "done" and (answer["text"] != whole or [shown(place) for place in places] != [whole]):
-        made.faults.append(f"not whole: {question}: {answer['text']!r}, {[shown(place) for place in places]}")
+    if status == "done" and (answer["text"] != whole or [shown(thread) for thread in places] != [whole]):
+        made.faults.append(f"not whole: {question}: {answer['text']!r}, {[shown(thread) for thread in places]}")
     elif status == "stopped" and not whole.startswith(answer["text"]):
         made.faults.append(f"stopped, but not its beginning: {question}: {answer['text']!r}")
     elif status == "failed" and places and not elements(places[0], "retry_answer"):

@@ -134,9 +134,9 @@ class Crowd:
         self.asked.append(Question(text, thread, room, who))
         async with asyncio.timeout(PATIENCE):
             while not self._begun(thread):
-                if menus := self.world.menus(thread, room):
+                if model_menus := self.world.menus(thread, room):
                     with contextlib.suppress(NotAcknowledged, LookupError, SlackRefusal):
-                        await self.world.slack.press(who, menus[0], "start_chat")
+                        await self.world.slack.press(who, model_menus[0], "start_chat")
                 await asyncio.sleep(1.0)
         self.places[thread] = room
 
@@ -155,9 +155,9 @@ class Crowd:
             listed = (await http.get("/chat/conversations")).json()["conversations"]
             chat = random.choice(listed)["id"]
             answer = await http.post(f"/chat/conversations/{chat}/messages", json={"content": text})
-        place = self.world.rows("SELECT channel, thread FROM chats WHERE id = ?", chat)[0]
+        thread = self.world.rows("SELECT channel, thread FROM chats WHERE id = ?", chat)[0]
         told = None if answer.status_code in (201, 502) else f"{answer.status_code} {answer.json()['error']}"
-        self.asked.append(Question(text, place["thread"], place["channel"], "program", told))
+        self.asked.append(Question(text, thread["thread"], thread["channel"], "program", told))
 
     async def stop(self) -> None:
         """By the button of a chat that is at work, or by Slack's own control."""

@@ -36,8 +36,8 @@ def people(database: Database) -> People:
 
 
 @pytest.fixture
-def teller(chats: Chats, replies: Answers) -> Teller:
-    return Teller(chats, replies)
+def teller(chats: Chats, answers: Answers) -> Teller:
+    return Teller(chats, answers)
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ class Teller:
             team="T1",
             owner=author,
             model=MODEL,
-            place=Thread("T1", "C1", thread),
+            thread=Thread("T1", "C1", thread),
             message=NewMessage(text, author, source=thread, ts=thread),
         )
 
@@ -34,8 +34,8 @@ class Teller:
         """Answer the chat's next waiting message."""
         answer = await self.replies.claim(chat.id, "writer", 30)
         assert answer is not None
-        ending = AnswerResult(status, text, error=error if status is Status.FAILED else None)
-        assert await self.replies.written(answer.id, "writer", ending)
+        result = AnswerResult(status, text, error=error if status is Status.FAILED else None)
+        assert await self.replies.written(answer.id, "writer", result)
         assert await self.replies.finish(answer.id, "writer")
         return await self.replies.get(answer.id)
 

@@ -17,21 +17,21 @@ GIF = Image("b.gif", "image/gif", b"GIF")
 SHARED = SharedFile("F1", "c.txt", "text/plain", 3, "https://files.slack.com/c.txt")
 
 
-async def test_a_start_stores_chat_message_and_waiting_answer(chats: Chats, place: Thread) -> None:
+async def test_a_start_stores_chat_message_and_waiting_answer(chats: Chats, thread: Thread) -> None:
     said = await chats.start(
         team="T1",
         owner="U1",
         model=MODEL,
-        place=place,
+        thread=thread,
         context="before",
         header_ts="100.2",
         message=NewMessage("hello", "U1", author_name="Ann", author_team="T9", source="100.1", ts="100.1"),
     )
     assert (said.duplicate, said.queued) == (False, False)
     chat = await chats.get(said.chat.id)
-    assert chat == said.chat == await chats.by_place(place)
+    assert chat == said.chat == await chats.by_place(thread)
     assert (chat.title, chat.title_by, chat.model, chat.message_count) == (DEFAULT_TITLE, TitleBy.DEFAULT, MODEL, 2)
-    assert (chat.place, chat.context, chat.header_ts, chat.owner) == (place, "before", "100.2", "U1")
+    assert (chat.thread, chat.context, chat.header_ts, chat.owner) == (thread, "before", "100.2", "U1")
     user, assistant = await chats.messages(chat.id)
     assert user == said.message
     assert (user.number, user.role, user.text, user.status) == (1, Role.USER, "hello", Status.DONE)
@@ -47,7 +47,7 @@ async def test_a_start_stores_chat_message_and_waiting_answer(chats: Chats, plac
     assert (answer.asker, answer.asker_team, answer.question_ts, answer.attempt) == ("U1", "T9", "100.1", 0)
 
 
-async def test_the_same_start_again_makes_nothing_new(chats: Chats, teller: Teller, place: Thread) -> None:
+async def test_the_same_start_again_makes_nothing_new(chats: Chats, teller: Teller, thread: Thread) -> None:
     first = await teller.start()
     again = await teller.start()
     assert again == replace(first, chat=again.chat, duplicate=True)
@@ -56,26 +56,30 @@ async def test_the_same_start_again_makes_nothing_new(chats: Chats, teller: Tell
 
 
 async def test_another_question_in_a_place_with_a_chat_is_said_there(
-    chats: Chats, teller: Teller, place: Thread
+    chats: Chats, teller: Teller, thread: Thread
 ) -> None:
     first = await teller.start()
     other = NewMessage("and this?", "U2", source="100.7")
-    said = await chats.start(team="T1", owner="U2", model=MODEL, place=place, message=other)
+    said = await chats.start(team="T1", owner="U2", model=MODEL, thread=thread, message=other)
     assert (said.chat.id, said.duplicate, said.queued) == (first.chat.id, False, True)
     assert [message.text for message in await chats.messages(first.chat.id)] == ["hello", "", "and this?", ""]
     assert said.chat.owner == "U1"
 
 
 async def test_a_question_becomes_one_message_however_often_it_is_started(
-    chats: Chats, questions: ChatRequests, place: Thread
+    chats: Chats, requests: ChatRequests, thread: Thread
 ) -> None:
-    question, _ = await questions.ask(place=place, ts="100.1", user="U1", text="hello", files=(SHARED,))
+    question, _ = await requests.ask(thread=thread, ts="100.1", user="U1", text="hello", files=(SHARED,))
     message = NewMessage("hello", "U1", files=question.files)  # no source: the question alone tells them apart
-    first = await chats.start(team="T1", owner="U1", model=MODEL, place=place, message=message, question_id=question.id)
-    again = await chats.start(team="T1", owner="U1", model=MODEL, place=place, message=message, question_id=question.id)
+    first = await chats.start(
+        team="T1", owner="U1", model=MODEL, thread=thread, message=message, question_id=question.id
+    )
+    again = await chats.start(
+        team="T1", owner="U1", model=MODEL, thread=thread, message=message, question_id=question.id
+    )
     assert again.duplicate
     assert again.message.id == first.message.id
-    used = await questions.get(question.id)
+    used = await requests.get(question.id)
     assert (used.open, used.message_id) == (False, first.message.id)
     assert (await chats.history(first.chat.id, 2))[0].files == (SHARED,)
 
@@ -85,7 +89,7 @@ async def test_a_chat_of_the_api_is_listed_from_its_first_message(chats: Chats) 
     ann = User("T1", "U1")
     assert (await chats.list_for(ann, limit=10)).total == 0
     assert await chats.get_for(ann, chat.id) == chat
-    assert chat.place is None
+    assert chat.thread is None
     await chats.say(chat.id, NewMessage("hello", "U1"))
     page = await chats.list_for(ann, limit=10)
     assert ([found.id for found in page.chats], page.total) == ([chat.id], 1)
@@ -197,11 +201,11 @@ async def test_only_owner_and_participants_of_the_workspace_get_a_chat(chats: Ch
     assert await chats.participants(chat.id) == [User("T1", "U1"), User("T1", "U2")]
 
 
-async def test_places_of_two_workspaces_are_apart(chats: Chats, teller: Teller, place: Thread) -> None:
+async def test_places_of_two_workspaces_are_apart(chats: Chats, teller: Teller, thread: Thread) -> None:
     await teller.start()
-    elsewhere = replace(place, team="T2")
+    elsewhere = replace(thread, team="T2")
     assert await chats.by_place(elsewhere) is None
-    await chats.start(team="T2", owner="U1", model=MODEL, place=elsewhere, message=NewMessage("hi", "U1"))
+    await chats.start(team="T2", owner="U1", model=MODEL, thread=elsewhere, message=NewMessage("hi", "U1"))
     assert (await chats.list_for(User("T1", "U1"), limit=5)).total == 1
 
 
@@ -240,12 +244,12 @@ async def test_pages_lead_back_the_way_they_came(chats: Chats, teller: Teller) -
 
 
 async def test_who_leaves_a_private_channel_sees_its_chats_no_more_until_they_are_back(
-    chats: Chats, teller: Teller, place: Thread
+    chats: Chats, teller: Teller, thread: Thread
 ) -> None:
     ann, bob = User("T1", "U1"), User("T1", "U2")
     chat = (await teller.start()).chat
     await teller.say(chat, "me too", author="U2")
-    await chats.set_away(ann, place.channel, True)
+    await chats.set_away(ann, thread.channel, True)
     assert (await chats.list_for(ann, limit=5)).total == 0
     assert (await chats.list_for(bob, limit=5)).total == 1
     assert await chats.participants(chat.id) == [bob]
@@ -256,10 +260,10 @@ async def test_who_leaves_a_private_channel_sees_its_chats_no_more_until_they_ar
     assert (await chats.list_for(ann, limit=5)).total == 0
     await chats.set_away(ann, "C9", False)
     assert (await chats.list_for(ann, limit=5)).total == 0
-    await chats.set_away(ann, place.channel, False)
+    await chats.set_away(ann, thread.channel, False)
     assert (await chats.get_for(ann, chat.id)).id == chat.id
 
-    await chats.set_away(ann, place.channel, True)
+    await chats.set_away(ann, thread.channel, True)
     await teller.say(chat, "back, though nobody told", author="U1")
     assert (await chats.list_for(ann, limit=5)).total == 1
 
@@ -302,7 +306,7 @@ async def test_every_word_must_occur_somewhere(chats: Chats, teller: Teller, wor
     await chats.set_title(third.id, "A Title", TitleBy.MODEL)
     await teller.answer(third, "The Answer")
     page = await chats.list_for(User("T1", "U1"), limit=10, words=words)
-    assert {chat.place.thread for chat in page.chats if chat.place} == found
+    assert {chat.thread.ts for chat in page.chats if chat.thread} == found
     assert page.total == len(found)
 
 
@@ -311,7 +315,7 @@ async def test_a_search_goes_page_by_page_too(chats: Chats, teller: Teller) -> N
         await teller.start(f"{number}.0", "same" if number % 2 == 0 else "other")
     first = await chats.list_for(User("T1", "U1"), limit=2, words="same")
     second = await chats.list_for(User("T1", "U1"), limit=2, words="same", cursor=first.next_cursor)
-    threads = [chat.place.thread for chat in first.chats + second.chats if chat.place]
+    threads = [chat.thread.ts for chat in first.chats + second.chats if chat.thread]
     assert (threads, first.total, second.next_cursor) == (["4.0", "2.0", "0.0"], 3, None)
 
 

@@ -64,15 +64,15 @@ async def test_one_delivery_of_many_is_stored(rivals: list[Database], chats: Cha
 
 
 async def test_one_chat_comes_of_many_starts_of_one_question(
-    rivals: list[Database], chats: Chats, questions: ChatRequests, place: Thread
+    rivals: list[Database], chats: Chats, requests: ChatRequests, thread: Thread
 ) -> None:
     picture = SharedFile("F1", "a.png", "image/png")
-    question, _ = await questions.ask(place=place, ts="100.1", user="U1", text="hello", files=(picture,))
+    question, _ = await requests.ask(thread=thread, ts="100.1", user="U1", text="hello", files=(picture,))
 
     async def start(number: int) -> Said:
         message = NewMessage("hello", "U1", source="100.1", files=(picture,))
         return await Chats(_of(rivals, number)).start(
-            team="T1", owner="U1", model=MODEL, place=place, message=message, question_id=question.id
+            team="T1", owner="U1", model=MODEL, thread=thread, message=message, question_id=question.id
         )
 
     said = await asyncio.gather(*(start(number) for number in range(12)))
@@ -83,12 +83,12 @@ async def test_one_chat_comes_of_many_starts_of_one_question(
 
 
 async def test_different_questions_started_in_one_thread_become_one_chat(
-    rivals: list[Database], chats: Chats, place: Thread
+    rivals: list[Database], chats: Chats, thread: Thread
 ) -> None:
     async def start(number: int) -> Said:
         message = NewMessage(f"m{number}", f"U{number}", source=f"100.{number}")
         return await Chats(_of(rivals, number)).start(
-            team="T1", owner=f"U{number}", model=MODEL, place=place, message=message
+            team="T1", owner=f"U{number}", model=MODEL, thread=thread, message=message
         )
 
     said = await asyncio.gather(*(start(number) for number in range(9)))
@@ -173,9 +173,9 @@ async def test_one_of_many_retries(rivals: list[Database], teller: Teller) -> No
 
 
 async def test_one_reply_of_many_becomes_the_question(
-    rivals: list[Database], questions: ChatRequests, place: Thread
+    rivals: list[Database], requests: ChatRequests, thread: Thread
 ) -> None:
-    question, _ = await questions.ask(place=place, ts="100.1", user="U1")
+    question, _ = await requests.ask(thread=thread, ts="100.1", user="U1")
     filled = await asyncio.gather(
         *(
             ChatRequests(_of(rivals, number)).fill(question.id, text=f"t{number}", source=f"{number}")
@@ -184,12 +184,12 @@ async def test_one_reply_of_many_becomes_the_question(
     )
     got = [one for one in filled if one]
     assert len(got) == 1
-    assert await questions.get(question.id) == got[0]
+    assert await requests.get(question.id) == got[0]
 
 
-async def test_one_mention_delivered_at_once_to_many_is_one_question(rivals: list[Database], place: Thread) -> None:
+async def test_one_mention_delivered_at_once_to_many_is_one_question(rivals: list[Database], thread: Thread) -> None:
     asked = await asyncio.gather(
-        *(ChatRequests(_of(rivals, number)).ask(place=place, ts="100.1", user="U1", text="hi") for number in range(9))
+        *(ChatRequests(_of(rivals, number)).ask(thread=thread, ts="100.1", user="U1", text="hi") for number in range(9))
     )
     assert sum(created for _, created in asked) == 1
     assert len({question.id for question, _ in asked}) == 1
@@ -208,16 +208,16 @@ async def test_everything_at_once_ends_in_order_and_without_deadlock(
             )
 
     async def work(number: int) -> int:
-        replies, owner, done = Answers(_of(rivals, number)), f"owner {number}", 0
-        while chat_ids := await replies.unattended(10):
+        answers, owner, done = Answers(_of(rivals, number)), f"owner {number}", 0
+        while chat_ids := await answers.unattended(10):
             for chat_id in chat_ids:
-                answer = await replies.claim(chat_id, owner, 30)
+                answer = await answers.claim(chat_id, owner, 30)
                 if answer is None:
                     continue
-                await replies.renew(owner, 30)
-                await replies.request_stop(chat_id)
-                assert await replies.written(answer.id, owner, AnswerResult(Status.DONE, "well"))
-                assert await replies.finish(answer.id, owner)
+                await answers.renew(owner, 30)
+                await answers.request_stop(chat_id)
+                assert await answers.written(answer.id, owner, AnswerResult(Status.DONE, "well"))
+                assert await answers.finish(answer.id, owner)
                 done += 1
         return done
 

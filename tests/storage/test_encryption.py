@@ -14,11 +14,11 @@ TOKEN = "xoxb-1-2-secret"
 
 
 def test_what_is_sealed_opens_again_and_shows_nothing() -> None:
-    seal = TokenCipher("a long random text")
-    sealed = seal.seal(TOKEN)
-    assert seal.open(sealed) == TOKEN
+    cipher = TokenCipher("a long random text")
+    sealed = cipher.seal(TOKEN)
+    assert cipher.open(sealed) == TOKEN
     assert "xoxb" not in sealed
-    assert seal.seal(TOKEN) != sealed
+    assert cipher.seal(TOKEN) != sealed
 
 
 def test_any_replica_with_the_same_key_opens_it() -> None:
@@ -59,11 +59,11 @@ def test_another_key_and_a_changed_letter_are_refused() -> None:
 
 def test_age_counts_only_where_it_is_asked_for() -> None:
     old = Fernet(_key("key")).encrypt_at_time(TOKEN.encode(), int(time.time()) - 601).decode()
-    seal = TokenCipher("key")
-    assert seal.open(old) == TOKEN
+    cipher = TokenCipher("key")
+    assert cipher.open(old) == TOKEN
     with pytest.raises(WrongKey):
-        seal.open(old, max_age=600)
-    assert seal.open(seal.seal(TOKEN), max_age=600) == TOKEN
+        cipher.open(old, max_age=600)
+    assert cipher.open(cipher.seal(TOKEN), max_age=600) == TOKEN
 
 
 def test_no_key_at_all_is_an_error() -> None:

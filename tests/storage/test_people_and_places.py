@@ -29,41 +29,41 @@ async def test_known_names_are_read_together(people: People) -> None:
 
 
 async def test_a_text_is_respelt_wherever_it_is_and_only_that_text(
-    chats: Chats, questions: ChatRequests, teller: Teller, place: Thread
+    chats: Chats, requests: ChatRequests, teller: Teller, place: Thread
 ) -> None:
     said = await teller.start("100.1", "ask @U2")
     other = await teller.start("200.1", "ask @U2")
-    asked, _ = await questions.ask(place=Thread("T1", "C1", "300.1"), ts="300.1", user="U1", text="ask @U2")
+    asked, _ = await requests.ask(thread=Thread("T1", "C1", "300.1"), ts="300.1", user="U1", text="ask @U2")
     for thread in ("100.1", "300.1"):
         await chats.respell(Thread("T1", "C1", thread), thread, "ask @U2", "ask @Bob")
     await chats.respell(place, "100.1", "something else", "never")
     assert (await chats.message(said.message.id)).text == "ask @Bob"
     assert (await chats.message(other.message.id)).text == "ask @U2"
-    assert (await questions.get(asked.id)).text == "ask @Bob"
+    assert (await requests.get(asked.id)).text == "ask @Bob"
 
 
 async def test_a_channels_chats_and_questions_move_with_its_id(
-    chats: Chats, questions: ChatRequests, teller: Teller
+    chats: Chats, requests: ChatRequests, teller: Teller
 ) -> None:
     """But for those whose place is taken; and another team's channel of the same name stays."""
     moved = (await teller.start("100.1")).chat
     blocked = (await teller.start("200.1")).chat
     there = await chats.start(
-        team="T1", owner="U1", model=MODEL, place=Thread("T1", "C2", "200.1"), message=_message("200.1")
+        team="T1", owner="U1", model=MODEL, thread=Thread("T1", "C2", "200.1"), message=_message("200.1")
     )
     foreign = await chats.start(
-        team="T2", owner="U1", model=MODEL, place=Thread("T2", "C1", "100.1"), message=_message("100.1")
+        team="T2", owner="U1", model=MODEL, thread=Thread("T2", "C1", "100.1"), message=_message("100.1")
     )
-    asked, _ = await questions.ask(place=Thread("T1", "C1", "300.1"), ts="300.1", user="U1", text="well?")
+    asked, _ = await requests.ask(thread=Thread("T1", "C1", "300.1"), ts="300.1", user="U1", text="well?")
 
     await chats.move_channel("T1", "C1", "C2")
     await chats.move_channel("T1", "C1", "C2")
 
-    places = [(await chats.get(chat.id)).place for chat in (moved, blocked, there.chat, foreign.chat)]
-    assert [place and (place.team, place.channel) for place in places] == [
+    places = [(await chats.get(chat.id)).thread for chat in (moved, blocked, there.chat, foreign.chat)]
+    assert [thread and (thread.team, thread.channel) for thread in places] == [
         ("T1", "C2"), ("T1", "C1"), ("T1", "C2"), ("T2", "C1"),
     ]  # fmt: skip
-    assert (await questions.get(asked.id)).place == Thread("T1", "C2", "300.1")
+    assert (await requests.get(asked.id)).thread == Thread("T1", "C2", "300.1")
     assert (await chats.any_in("T1", "C2"), await chats.any_in("T2", "C2")) == (True, False)
 
 
@@ -71,27 +71,27 @@ def _message(ts: str) -> NewMessage:
     return NewMessage("hello", "U1", source=ts, ts=ts)
 
 
-async def test_what_else_somebody_said_before_choosing(questions: ChatRequests, place: Thread) -> None:
+async def test_what_else_somebody_said_before_choosing(requests: ChatRequests, thread: Thread) -> None:
     """The same person in the same thread, open, asked, and without a model; oldest first."""
     asked = []
     for ts, user, text in (
         ("100.1", "U1", "one"), ("100.2", "U1", "two"), ("100.3", "U2", "another's"), ("100.4", "U1", "three"),
         ("100.5", "U1", None), ("100.6", "U1", "given up"), ("100.7", "U1", "chosen"),
     ):  # fmt: skip
-        asked.append((await questions.ask(place=place, ts=ts, user=user, text=text))[0])
+        asked.append((await requests.ask(thread=thread, ts=ts, user=user, text=text))[0])
         await asyncio.sleep(0.002)
-    await questions.give_up(asked[5].id)
-    await questions.choose(asked[6].id, MODEL)
-    await questions.ask(place=Thread("T1", "C1", "900.1"), ts="900.1", user="U1", text="elsewhere")
-    assert [q.text for q in await questions.unchosen(asked[1])] == ["one", "three"]
+    await requests.give_up(asked[5].id)
+    await requests.choose(asked[6].id, MODEL)
+    await requests.ask(thread=Thread("T1", "C1", "900.1"), ts="900.1", user="U1", text="elsewhere")
+    assert [q.text for q in await requests.unchosen(asked[1])] == ["one", "three"]
 
 
-async def test_another_model_is_for_an_answer_whose_own_is_gone(teller: Teller, replies: Answers, chats: Chats) -> None:
+async def test_another_model_is_for_an_answer_whose_own_is_gone(teller: Teller, answers: Answers, chats: Chats) -> None:
     chat = (await teller.start()).chat
     otherwise = await teller.answer(chat, status=Status.FAILED)
-    assert await replies.retry(otherwise.id, OTHER) is None
+    assert await answers.retry(otherwise.id, OTHER) is None
     assert (await chats.get(chat.id)).model == MODEL
-    assert (await replies.get(otherwise.id)).status is Status.FAILED
+    assert (await answers.get(otherwise.id)).status is Status.FAILED
 
 
 @pytest.mark.parametrize("again", range(3))

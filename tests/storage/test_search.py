@@ -28,29 +28,29 @@ async def _index(database: Database) -> None:
             await connection.execute(text("UPDATE participants SET indexed = true WHERE NOT indexed"))
 
 
-async def _indexed(database: Database, person: User) -> int:
+async def _indexed(database: Database, user: User) -> int:
     async with database.read() as connection:
         query = text('SELECT count(*) FROM participants WHERE "user" = :user AND indexed')
-        return await connection.scalar(query, {"user": person.user}) or 0
+        return await connection.scalar(query, {"user": user.id}) or 0
 
 
-async def _start(chats: Chats, said: str, person: User = ANN) -> Chat:
-    message = NewMessage(said, person.user)
-    return (await chats.start(team=person.team, owner=person.user, model=MODEL, message=message)).chat
+async def _start(chats: Chats, said: str, user: User = ANN) -> Chat:
+    message = NewMessage(said, user.id)
+    return (await chats.start(team=user.team, owner=user.id, model=MODEL, message=message)).chat
 
 
 async def _fill(database: Database, way: str) -> dict[str, list[str]]:
     """Chats of two people with random words in titles and messages; the texts of Ann's, by chat."""
     chats, chance, texts = Chats(database), random.Random(7), {}
     for number in range(60):
-        person = BEN if number % 3 == 0 else ANN
+        user = BEN if number % 3 == 0 else ANN
         said = [" ".join(chance.choices(WORDS, k=chance.randrange(1, 4))) for _ in range(3)]
-        chat = await _start(chats, said[0], person)
+        chat = await _start(chats, said[0], user)
         if way == "indexed first":
             await _index(database)
-        await chats.say(chat.id, NewMessage(said[1], person.user))
+        await chats.say(chat.id, NewMessage(said[1], user.id))
         await chats.set_title(chat.id, said[2], TitleBy.PERSON)
-        if person is ANN:
+        if user is ANN:
             texts[chat.id] = said
     if way == "indexed later":
         await _index(database)
@@ -150,8 +150,8 @@ async def test_what_only_others_say_is_not_found(database: Database, way: str) -
     if way == "indexed later":
         await _index(database)
     for words in ("tangerine", "橘", "zq", "q"):
-        assert [(await chats.list_for(person, limit=10, words=words)).total for person in (ANN, BEN)] == [0, 6], words
-    stranger = User("T2", ANN.user)
+        assert [(await chats.list_for(user, limit=10, words=words)).total for user in (ANN, BEN)] == [0, 6], words
+    stranger = User("T2", ANN.id)
     assert (await chats.list_for(stranger, limit=10, words="apple")).total == 0
 
 
@@ -293,20 +293,20 @@ async def test_what_changes_is_found_as_it_is_now(database: Database, teller: Te
 @pytest.mark.postgres
 @ON_POSTGRESQL
 async def test_who_joins_finds_what_was_said_before_and_at_that_very_moment(
-    database: Database, teller: Teller, replies: Answers
+    database: Database, teller: Teller, answers: Answers
 ) -> None:
     """An answer is completed while the newcomer's first message is being stored: neither sees the other's work yet."""
     for number in range(50):
         await _start(teller.chats, f"chat {number}", BEN)
     chat = (await teller.start(text="a question of Ann's")).chat
-    answer = await replies.claim(chat.id, "writer", 30)
+    answer = await answers.claim(chat.id, "writer", 30)
     assert answer is not None
     async with database.begin() as connection:
         await connection.execute(text("UPDATE chats SET message_count = message_count WHERE id = :id"), {"id": chat.id})
         joins = text("INSERT INTO participants (team, \"user\", chat_id, active_at) VALUES ('T1', 'U2', :id, now())")
         await connection.execute(joins, {"id": chat.id})
         writing = asyncio.create_task(
-            replies.written(answer.id, "writer", AnswerResult(Status.DONE, "an answer about cranes"))
+            answers.written(answer.id, "writer", AnswerResult(Status.DONE, "an answer about cranes"))
         )
         await asyncio.sleep(0.3)
     assert await writing

@@ -49,13 +49,13 @@ async def _fill(database: Database, seed: int) -> dict[str, list[str]]:
     chats, chance, texts = Chats(database), random.Random(seed), {}
     for number in range(CHATS):
         said = _says(number, chance)
-        person = BEN if number % 13 == 5 else ANN
-        first = NewMessage(said[0], person.user)
-        chat = (await chats.start(team="T1", owner=person.user, model=MODEL, message=first)).chat
+        user = BEN if number % 13 == 5 else ANN
+        first = NewMessage(said[0], user.id)
+        chat = (await chats.start(team="T1", owner=user.id, model=MODEL, message=first)).chat
         await chats.set_title(chat.id, said[2], TitleBy.PERSON)
         texts[chat.id] = said
     for chat_id in chance.sample(list(texts), CHATS):  # people go on with any of them
-        await chats.say(chat_id, NewMessage(texts[chat_id][1], chance.choice((ANN, ANN, ANN, BEN)).user))
+        await chats.say(chat_id, NewMessage(texts[chat_id][1], chance.choice((ANN, ANN, ANN, BEN)).id))
     away = chance.sample(list(texts), 9)
     async with database.begin() as connection:
         for chat_id in away:
@@ -112,8 +112,8 @@ async def test_chats_further_on_may_not_be_enough(
     chats, wanted = Chats(database), {*range(5, 20), *(60 - at for at in range(next_ones)), *(79, 76, 73)}
     zebras: list[str] = []
     for number in range(80):
-        said = NewMessage("zebra" if number in wanted else "horse", ANN.user)
-        chat = (await chats.start(team="T1", owner=ANN.user, model=MODEL, message=said)).chat
+        said = NewMessage("zebra" if number in wanted else "horse", ANN.id)
+        chat = (await chats.start(team="T1", owner=ANN.id, model=MODEL, message=said)).chat
         zebras = [chat.id, *zebras] if number in wanted else zebras
     pages = await _pages(chats, "zebra")
     assert [chat.id for page in pages[: (len(pages) + 1) // 2] for chat in page.chats] == zebras
@@ -130,10 +130,10 @@ async def test_a_word_that_stands_often_in_few_chats_is_counted_whole(
     monkeypatch.setattr(search, "HITS", 5)
     chats, talked = Chats(database), []
     for number in range(66):
-        said = NewMessage("zebra" if number % 6 == 0 else "horse", ANN.user)
-        talked.append((await chats.start(team="T1", owner=ANN.user, model=MODEL, message=said)).chat.id)
+        said = NewMessage("zebra" if number % 6 == 0 else "horse", ANN.id)
+        talked.append((await chats.start(team="T1", owner=ANN.id, model=MODEL, message=said)).chat.id)
     for _ in range(6):
-        await chats.say(talked[60], NewMessage("zebra, zebra", ANN.user))
+        await chats.say(talked[60], NewMessage("zebra, zebra", ANN.id))
     page = await chats.list_for(ANN, limit=2, words="zebra")
     assert (len(page.chats), page.total, page.at_least) == (2, 11, False)
 
@@ -141,6 +141,6 @@ async def test_a_word_that_stands_often_in_few_chats_is_counted_whole(
 async def test_the_same_word_twice_is_one(database: Database) -> None:
     chats = Chats(database)
     for number in range(60):
-        said = NewMessage("a lonely boat" if number == 3 else "a boat", ANN.user)
-        await chats.start(team="T1", owner=ANN.user, model=MODEL, message=said)
+        said = NewMessage("a lonely boat" if number == 3 else "a boat", ANN.id)
+        await chats.start(team="T1", owner=ANN.id, model=MODEL, message=said)
     assert (await chats.list_for(ANN, limit=5, words="lonely boat lonely")).total == 1

@@ -81,8 +81,8 @@ def test_a_long_storm_ends_soon_after_its_models() -> None:
     assert ended.ended() < 26 + 30
 
 
-def _storm_of(pace: WriteScheduler, count: int, channels: int) -> Simulation:
-    simulation = Simulation(pace=pace, round_trip=0.0)
+def _storm_of(scheduler: WriteScheduler, count: int, channels: int) -> Simulation:
+    simulation = Simulation(scheduler=scheduler, round_trip=0.0)
     for number in range(count):
         simulation.add(Writer(f"C{number % channels}", 0.0, 200, 40.0))
     simulation.run()
@@ -160,58 +160,58 @@ def test_a_slack_that_allows_less_at_once_than_assumed_is_learnt(burst: float) -
 
 
 def _desire(
-    pace: WriteScheduler, shown: Shown = Shown.NOT, *, since: float | None = 0.0, **more: object
+    scheduler: WriteScheduler, shown: Shown = Shown.NOT, *, since: float | None = 0.0, **more: object
 ) -> PendingWrite:
-    desire = PendingWrite("C1", shown=shown, since=since, busy=False)
+    pending = PendingWrite("C1", shown=shown, since=since, busy=False)
     for name, value in more.items():
-        setattr(desire, name, value)
-    pace.join(desire)
-    return desire
+        setattr(pending, name, value)
+    scheduler.join(pending)
+    return pending
 
 
-def _drain(pace: WriteScheduler, method: str, left: float, now: float = 0.0) -> None:
-    bucket = pace.bucket(method, "C1", now)
+def _drain(scheduler: WriteScheduler, method: str, left: float, now: float = 0.0) -> None:
+    bucket = scheduler.bucket(method, "C1", now)
     while bucket.level(now) > left:
         bucket.take(now)
         bucket.settled(now)
 
 
 def test_the_longest_waiting_is_served_first() -> None:
-    pace = WriteScheduler()
-    desires = [_desire(pace, Shown.NATIVE, since=since) for since in (3.0, 1.0, 2.0)]
-    _drain(pace, APPEND, 1.0, now=100.0)
-    pace.bucket(APPEND, "C1", 100.0)
-    assert pace.grants(100.0) == [(desires[1], APPEND)]
+    scheduler = WriteScheduler()
+    desires = [_desire(scheduler, Shown.NATIVE, since=since) for since in (3.0, 1.0, 2.0)]
+    _drain(scheduler, APPEND, 1.0, now=100.0)
+    scheduler.bucket(APPEND, "C1", 100.0)
+    assert scheduler.grants(100.0) == [(desires[1], APPEND)]
 
 
 def test_endings_come_before_progress() -> None:
-    pace = WriteScheduler()
-    _desire(pace, Shown.EDIT, since=1.0)
-    last = _desire(pace, Shown.EDIT, since=2.0, whole=True)
-    _drain(pace, UPDATE, 1.0, now=100.0)
-    assert pace.grants(100.0) == [(last, UPDATE)]
+    scheduler = WriteScheduler()
+    _desire(scheduler, Shown.EDIT, since=1.0)
+    last = _desire(scheduler, Shown.EDIT, since=2.0, whole=True)
+    _drain(scheduler, UPDATE, 1.0, now=100.0)
+    assert scheduler.grants(100.0) == [(last, UPDATE)]
 
 
 def test_progress_of_edits_leaves_what_their_endings_need() -> None:
-    pace = WriteScheduler()
-    crowd = [_desire(pace, Shown.EDIT, since=1.0, written_at=0.0) for _ in range(6)]
-    _drain(pace, UPDATE, 6.0, now=100.0)
-    assert pace.grants(100.0) == []
-    for desire in crowd:
-        desire.whole = True
-    assert {id(who) for who, _ in pace.grants(100.0)} == {id(desire) for desire in crowd}
+    scheduler = WriteScheduler()
+    crowd = [_desire(scheduler, Shown.EDIT, since=1.0, written_at=0.0) for _ in range(6)]
+    _drain(scheduler, UPDATE, 6.0, now=100.0)
+    assert scheduler.grants(100.0) == []
+    for pending in crowd:
+        pending.whole = True
+    assert {id(who) for who, _ in scheduler.grants(100.0)} == {id(pending) for pending in crowd}
 
 
 def test_a_stream_whose_stop_is_out_of_budget_shows_its_last_words_by_an_append() -> None:
-    pace = WriteScheduler()
-    desire = _desire(pace, Shown.NATIVE, since=1.0, whole=True)
-    _drain(pace, STOP, 0.5)
-    assert pace.grants(0.0) == [(desire, APPEND)]
-    desire.since = None
-    assert pace.grants(0.0) == []
-    wake = pace.wake_at(0.0)
+    scheduler = WriteScheduler()
+    pending = _desire(scheduler, Shown.NATIVE, since=1.0, whole=True)
+    _drain(scheduler, STOP, 0.5)
+    assert scheduler.grants(0.0) == [(pending, APPEND)]
+    pending.since = None
+    assert scheduler.grants(0.0) == []
+    wake = scheduler.wake_at(0.0)
     assert wake is not None
-    assert pace.grants(wake) == [(desire, STOP)]
+    assert scheduler.grants(wake) == [(pending, STOP)]
 
 
 @pytest.mark.parametrize(
@@ -233,25 +233,25 @@ def test_a_stream_whose_stop_is_out_of_budget_shows_its_last_words_by_an_append(
     ],
 )
 def test_what_an_answer_is_given(more: dict[str, object], methods: list[str]) -> None:
-    pace = WriteScheduler()
-    desire = _desire(pace, **more)  # type: ignore[arg-type]
-    assert pace.grants(0.0) == [(desire, method) for method in methods]
+    scheduler = WriteScheduler()
+    pending = _desire(scheduler, **more)  # type: ignore[arg-type]
+    assert scheduler.grants(0.0) == [(pending, method) for method in methods]
 
 
 def test_nobody_is_given_two_writes_within_the_smallest_gap() -> None:
-    pace = WriteScheduler()
-    desire = _desire(pace, Shown.NATIVE, written_at=10.0)
-    assert pace.grants(10.0 + MIN_GAP * 0.9) == []
-    assert pace.grants(10.0 + MIN_GAP) == [(desire, APPEND)]
+    scheduler = WriteScheduler()
+    pending = _desire(scheduler, Shown.NATIVE, written_at=10.0)
+    assert scheduler.grants(10.0 + MIN_GAP * 0.9) == []
+    assert scheduler.grants(10.0 + MIN_GAP) == [(pending, APPEND)]
 
 
 def test_answers_use_both_budgets_at_once() -> None:
-    pace = WriteScheduler()
+    scheduler = WriteScheduler()
     for _ in range(6):
-        _desire(pace)
-    given = [method for _, method in pace.grants(0.0)]
+        _desire(scheduler)
+    given = [method for _, method in scheduler.grants(0.0)]
     assert given.count(START) == 4
-    pace.grants(MAX_HOLD)
+    scheduler.grants(MAX_HOLD)
     opened = storm(6, channels=6)
     assert opened.calls[START] >= 4
     assert opened.calls[POST] >= 1
@@ -279,35 +279,35 @@ def test_a_crowd_is_not_opened_beyond_what_its_endings_can_use() -> None:
 
 
 def test_errands_are_run_in_the_order_they_came() -> None:
-    pace = WriteScheduler()
+    scheduler = WriteScheduler()
     errands = [QueuedCall("reactions.remove", "C1", since) for since in (2.0, 1.0, 3.0)]
-    for errand in errands:
-        pace.send(errand)
-    _drain(pace, "reactions.remove", 2.0, now=5.0)
-    assert [who for who, _ in pace.grants(5.0)] == [errands[1], errands[0]]
-    pace.withdraw(errands[2])
-    assert pace.wake_at(5.0) is None
+    for queued_call in errands:
+        scheduler.send(queued_call)
+    _drain(scheduler, "reactions.remove", 2.0, now=5.0)
+    assert [who for who, _ in scheduler.grants(5.0)] == [errands[1], errands[0]]
+    scheduler.withdraw(errands[2])
+    assert scheduler.wake_at(5.0) is None
 
 
 def test_an_errand_waits_for_endings_but_not_for_ever() -> None:
-    pace = WriteScheduler()
+    scheduler = WriteScheduler()
     for _ in range(5):
-        _desire(pace, Shown.EDIT, since=None)
-    errand = QueuedCall(UPDATE, "C1", 0.0)
-    pace.send(errand)
-    _drain(pace, UPDATE, 3.0)
-    assert pace.grants(0.0) == []
-    wake = pace.wake_at(0.0)
+        _desire(scheduler, Shown.EDIT, since=None)
+    queued_call = QueuedCall(UPDATE, "C1", 0.0)
+    scheduler.send(queued_call)
+    _drain(scheduler, UPDATE, 3.0)
+    assert scheduler.grants(0.0) == []
+    wake = scheduler.wake_at(0.0)
     assert wake is not None
     assert wake <= MAX_WAIT
-    assert pace.grants(wake) == [(errand, UPDATE)]
+    assert scheduler.grants(wake) == [(queued_call, UPDATE)]
 
 
 def test_posts_are_counted_by_channel() -> None:
-    pace = WriteScheduler()
+    scheduler = WriteScheduler()
     for number in range(8):
-        pace.send(QueuedCall(POST, f"C{number % 2}", float(number)))
-    assert len(pace.grants(10.0)) == 2 * RATES[POST].burst
+        scheduler.send(QueuedCall(POST, f"C{number % 2}", float(number)))
+    assert len(scheduler.grants(10.0)) == 2 * RATES[POST].burst
 
 
 # -- what a bucket learns ------------------------------------------------------------------------------------------
@@ -338,11 +338,11 @@ def test_a_refusal_teaches_caution_that_is_forgiven_in_time() -> None:
 
 
 def test_a_refusal_teaches_about_its_own_method_alone() -> None:
-    pace = WriteScheduler()
-    pace.refused(UPDATE, "C1", 0.0, 30.0)
-    assert pace.bucket(UPDATE, "C1", 1.0).level(1.0) == 0.0
-    assert pace.bucket(APPEND, "C1", 1.0).level(1.0) == RATES[APPEND].burst
-    assert pace.bucket("chat.delete", "C1", 1.0).level(1.0) == RATES["chat.delete"].burst
+    scheduler = WriteScheduler()
+    scheduler.refused(UPDATE, "C1", 0.0, 30.0)
+    assert scheduler.bucket(UPDATE, "C1", 1.0).level(1.0) == 0.0
+    assert scheduler.bucket(APPEND, "C1", 1.0).level(1.0) == RATES[APPEND].burst
+    assert scheduler.bucket("chat.delete", "C1", 1.0).level(1.0) == RATES["chat.delete"].burst
 
 
 def test_it_never_stops_trusting_altogether() -> None:
@@ -383,9 +383,9 @@ def test_a_method_without_a_documented_rate_is_treated_with_caution() -> None:
 
 
 def test_channels_that_have_long_been_quiet_are_forgotten() -> None:
-    pace = WriteScheduler()
+    scheduler = WriteScheduler()
     for number in range(5_000):
-        pace.bucket(POST, f"C{number}", float(number)).take(float(number))
-    remembered = pace.bucket(POST, "C4999", 4_999.5)
+        scheduler.bucket(POST, f"C{number}", float(number)).take(float(number))
+    remembered = scheduler.bucket(POST, "C4999", 4_999.5)
     assert remembered.level(4_999.5) < RATES[POST].burst
-    assert len(pace._buckets) <= 2_001
+    assert len(scheduler._buckets) <= 2_001

@@ -16,10 +16,10 @@ class Replicas(Simulation):
     def __init__(self, count: int) -> None:
         super().__init__()
         self._paces = [WriteScheduler() for _ in range(count)]
-        for pace in self._paces:
-            pace.peers = count
+        for scheduler in self._paces:
+            scheduler.peers = count
         self._pace_of: dict[int, WriteScheduler] = {}
-        self._account: dict[tuple[str, str], Bucket] = {}
+        self._shared_limits: dict[tuple[str, str], Bucket] = {}
 
     def add(self, writer: Writer) -> Writer:
         self._pace_of[id(writer.desire)] = self._paces[len(self.writers) % len(self._paces)]
@@ -30,12 +30,12 @@ class Replicas(Simulation):
         super()._begin(writer)
 
     def _look(self) -> None:
-        for pace in self._paces:
-            self.pace = pace
-            for who, method in pace.grants(self.now):
+        for scheduler in self._paces:
+            self.pace = scheduler
+            for who, method in scheduler.grants(self.now):
                 if self._granted(who, method):
                     self._call(self._writer_of[id(who)], method)
-        wakes = [wake for pace in self._paces if (wake := pace.wake_at(self.now)) is not None]
+        wakes = [wake for scheduler in self._paces if (wake := scheduler.wake_at(self.now)) is not None]
         if wakes and not self.now < self._next_look <= min(wakes):
             self._next_look = min(wakes)
             self._at(self._next_look, self._look_on)
@@ -48,8 +48,8 @@ class Replicas(Simulation):
         assert isinstance(who, PendingWrite)
         bucket = self.pace.bucket(method, who.channel, self.now)
         key = (method, who.channel if method in PER_CHANNEL else "")
-        account = self._account.setdefault(key, Bucket(bucket.burst, self.now))
-        grant = account.take(self.now, bucket.per_second, bucket.burst)
+        shared_limits = self._shared_limits.setdefault(key, Bucket(bucket.burst, self.now))
+        grant = shared_limits.take(self.now, bucket.per_second, bucket.burst)
         if not grant.ok:
             bucket.give_back()
             who.busy = False

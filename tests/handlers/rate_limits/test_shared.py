@@ -50,71 +50,71 @@ class StrictSlack:
 @asynccontextmanager
 async def replicas(url: str, count: int) -> AsyncIterator[tuple[list[CallDispatcher], list[SharedRateLimiter]]]:
     async with AsyncExitStack() as stack:
-        shared, desks = [], []
+        shared, slack_clients = [], []
         for _ in range(count):
             coordination = await open_coordination(url)
             stack.push_async_callback(coordination.close)
             budgets = SharedRateLimiter(coordination)
             await stack.enter_async_context(budgets.running())
             shared.append(budgets)
-            desks.append(CallDispatcher(WriteScheduler(RATES), account=budgets.of(TEAM)))
+            slack_clients.append(CallDispatcher(WriteScheduler(RATES), shared_limits=budgets.of(TEAM)))
         async with asyncio.timeout(60):
             while not all(each.replicas == count for each in shared):
                 await asyncio.sleep(0.05)
-        yield desks, shared
+        yield slack_clients, shared
 
 
-async def errands(desk: CallDispatcher, slack: StrictSlack, method: str, count: int, channel: str = "C1") -> None:
+async def errands(dispatcher: CallDispatcher, slack: StrictSlack, method: str, count: int, channel: str = "C1") -> None:
     """So many calls, a few at a time, each repeated until Slack takes it."""
 
     async def one() -> None:
         while True:
-            await desk.slot(method, channel)
+            await dispatcher.acquire(method, channel)
             taken = slack.call(method, channel)
-            desk.settled(method, channel)
+            dispatcher.settled(method, channel)
             if taken:
                 return
-            desk.refused(method, channel, 1.0)
+            dispatcher.refused(method, channel, 1.0)
 
     async with asyncio.timeout(PATIENCE):
         for _ in range(0, count, 4):
             await asyncio.gather(*(one() for _ in range(4)))
 
 
-async def answer(desk: CallDispatcher, slack: StrictSlack, words: int, shown: Shown) -> None:
+async def answer(dispatcher: CallDispatcher, slack: StrictSlack, words: int, shown: Shown) -> None:
     """An answer that is visible already and writes so many times."""
     method = APPEND if shown is Shown.NATIVE else UPDATE
-    desire = PendingWrite("C1", shown=shown)
-    desk.join(desire)
+    pending = PendingWrite("C1", shown=shown)
+    dispatcher.join(pending)
     try:
         async with asyncio.timeout(PATIENCE):
             while words:
-                desire.since = desk.now()
-                assert await desk.turn(desire) == method
+                pending.since = dispatcher.now()
+                assert await dispatcher.acquire_write(pending) == method
                 taken = slack.call(method)
-                desk.settled(method, "C1")
+                dispatcher.settled(method, "C1")
                 if taken:
                     words -= 1
                 else:
-                    desk.refused(method, "C1", 1.0)
+                    dispatcher.refused(method, "C1", 1.0)
     finally:
-        desk.leave(desire)
+        dispatcher.leave(pending)
 
 
-async def busy(desks: list[CallDispatcher], slack: StrictSlack) -> None:
+async def busy(slack_clients: list[CallDispatcher], slack: StrictSlack) -> None:
     """Every replica wants all that there is, of everything."""
     work = []
-    for number, desk in enumerate(desks):
-        work += [errands(desk, slack, UPDATE, 12), errands(desk, slack, POST, 8, f"C{number % 2}")]
-        work += [answer(desk, slack, 6, shown) for shown in (Shown.NATIVE, Shown.NATIVE, Shown.EDIT)]
+    for number, dispatcher in enumerate(slack_clients):
+        work += [errands(dispatcher, slack, UPDATE, 12), errands(dispatcher, slack, POST, 8, f"C{number % 2}")]
+        work += [answer(dispatcher, slack, 6, shown) for shown in (Shown.NATIVE, Shown.NATIVE, Shown.EDIT)]
     await asyncio.gather(*work)
 
 
 @pytest.mark.redis
 async def test_three_replicas_together_keep_within_one_workspaces_budgets(redis_url: str) -> None:
     slack = StrictSlack()
-    async with replicas(redis_url, 3) as (desks, _):
-        await busy(desks, slack)
+    async with replicas(redis_url, 3) as (slack_clients, _):
+        await busy(slack_clients, slack)
     assert slack.refused == []
     assert slack.calls == {UPDATE: 3 * (12 + 6), POST: 3 * 8, APPEND: 3 * 12}
 
@@ -122,19 +122,19 @@ async def test_three_replicas_together_keep_within_one_workspaces_budgets(redis_
 @pytest.mark.redis
 async def test_a_refusal_told_to_one_replica_is_heeded_by_all(redis_url: str) -> None:
     async with replicas(redis_url, 2) as ((one, other), _):
-        await one.slot("views.open", "")
+        await one.acquire("views.open", "")
         began = time.monotonic()
         one.refused("views.open", "", 1.5)
         await asyncio.sleep(0.2)
-        await other.slot("views.open", "")
+        await other.acquire("views.open", "")
         assert time.monotonic() - began >= 1.5
 
 
 @pytest.mark.redis
 async def test_without_redis_each_replica_keeps_to_its_share_and_comes_back(own_redis: RedisServer) -> None:
     slack = StrictSlack()
-    async with replicas(own_redis.url, 3) as (desks, shared):
-        work = asyncio.gather(*(busy(desks, slack) for _ in range(2)))
+    async with replicas(own_redis.url, 3) as (slack_clients, shared):
+        work = asyncio.gather(*(busy(slack_clients, slack) for _ in range(2)))
         await asyncio.sleep(0.5)
         own_redis.stop()
         async with asyncio.timeout(60):
@@ -180,8 +180,8 @@ async def test_a_process_that_starts_without_redis_writes_at_once(own_redis: Red
     coordination = await open_coordination(own_redis.url)
     budgets = SharedRateLimiter(coordination)
     async with budgets.running():
-        desk = CallDispatcher(WriteScheduler(RATES), account=budgets.of(TEAM))
-        await errands(desk, slack, UPDATE, 4)
+        dispatcher = CallDispatcher(WriteScheduler(RATES), shared_limits=budgets.of(TEAM))
+        await errands(dispatcher, slack, UPDATE, 4)
     await coordination.close()
     assert slack.refused == []
     assert slack.calls[UPDATE] == 4
