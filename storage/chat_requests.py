@@ -116,10 +116,10 @@ class ChatRequests:
                 await connection.execute(update(questions).where(bare).values(files=from_files(files), source=ts))
             return await _one(connection, same), stored is not None
 
-    async def get(self, question_id: str) -> ChatRequest:
+    async def get(self, request_id: str) -> ChatRequest:
         """Raises ChatNotFound."""
         async with self._database.read() as connection:
-            return await _one(connection, questions.c.id == question_id)
+            return await _one(connection, questions.c.id == request_id)
 
     async def open_in(self, thread: Thread, user: str) -> ChatRequest | None:
         """The newest open question of this person in this thread; one that has no text yet before all others."""
@@ -135,15 +135,15 @@ class ChatRequests:
             row = (await connection.execute(select(questions).where(where).order_by(*order).limit(1))).one_or_none()
             return None if row is None else _question(row)
 
-    async def unchosen(self, question: ChatRequest) -> list[ChatRequest]:
+    async def unchosen(self, request: ChatRequest) -> list[ChatRequest]:
         """What the same person has asked besides, in the same thread, and what has no model yet; the oldest first."""
         where = and_(
             _OPEN,
-            questions.c.id != question.id,
-            questions.c.team == question.thread.team,
-            questions.c.channel == question.thread.channel,
-            questions.c.ts == question.thread.ts,
-            questions.c.user == question.user,
+            questions.c.id != request.id,
+            questions.c.team == request.thread.team,
+            questions.c.channel == request.thread.channel,
+            questions.c.ts == request.thread.ts,
+            questions.c.user == request.user,
             questions.c.model.is_(None),
             questions.c.source.is_not(None),
         )
@@ -152,59 +152,59 @@ class ChatRequests:
             return [_question(row) for row in rows]
 
     async def fill(
-        self, question_id: str, *, text: str, source: str, files: tuple[SharedFile, ...] = ()
+        self, request_id: str, *, text: str, source: str, files: tuple[SharedFile, ...] = ()
     ) -> ChatRequest | None:
         """Give an open question its text, or files in place of one, beside those that it has.
 
         None when it has a text already, so that only one reply becomes it.
         """
-        empty = and_(_OPEN, questions.c.id == question_id, questions.c.text.is_(None))
+        empty = and_(_OPEN, questions.c.id == request_id, questions.c.text.is_(None))
         async with self._database.begin() as connection:
             done = await connection.execute(update(questions).where(empty).values(text=text or None, source=source))
             if done.rowcount == 0:
                 return None
-            return await _add_files(connection, question_id, files)
+            return await _add_files(connection, request_id, files)
 
-    async def add(self, question_id: str, text: str, files: tuple[SharedFile, ...]) -> ChatRequest:
+    async def add(self, request_id: str, text: str, files: tuple[SharedFile, ...]) -> ChatRequest:
         """More for a question that waits for its model: files, and what was said with them. Repeating it adds nothing.
 
         Raises ChatNotFound.
         """
         async with self._database.begin() as connection:
-            before = await _one(connection, questions.c.id == question_id)
-            after = await _add_files(connection, question_id, files)
+            before = await _one(connection, questions.c.id == request_id)
+            after = await _add_files(connection, request_id, files)
             if not (after.open and text and len(after.files) > len(before.files)):
                 return after
             whole = "\n".join([*([after.text] if after.text else ()), text])
-            await connection.execute(update(questions).where(questions.c.id == question_id).values(text=whole))
-            return await _one(connection, questions.c.id == question_id)
+            await connection.execute(update(questions).where(questions.c.id == request_id).values(text=whole))
+            return await _one(connection, questions.c.id == request_id)
 
-    async def choose(self, question_id: str, model: ModelRef) -> ChatRequest:
+    async def choose(self, request_id: str, model: ModelRef) -> ChatRequest:
         """Keep the choice, if the question is still open (`ChatRequest.open` tells). Raises ChatNotFound."""
-        return await self._set(question_id, model=str(model))
+        return await self._set(request_id, model=str(model))
 
-    async def set_menu(self, question_id: str, menu_ts: str) -> ChatRequest:
+    async def set_menu(self, request_id: str, menu_ts: str) -> ChatRequest:
         """Remember the message that holds the menu, which Slack has confirmed, unless another is known already.
 
         `ChatRequest.menu_ts` tells which it is. Raises ChatNotFound.
         """
-        first = and_(_OPEN, questions.c.id == question_id, questions.c.menu_ts.is_(None))
+        first = and_(_OPEN, questions.c.id == request_id, questions.c.menu_ts.is_(None))
         async with self._database.begin() as connection:
             await connection.execute(update(questions).where(first).values(menu_ts=menu_ts))
-            return await _one(connection, questions.c.id == question_id)
+            return await _one(connection, questions.c.id == request_id)
 
     async def set_context(
-        self, question_id: str, context: str | None, files: tuple[SharedFile, ...] = ()
+        self, request_id: str, context: str | None, files: tuple[SharedFile, ...] = ()
     ) -> ChatRequest:
         """Keep what people had said and shared in the thread before. Raises ChatNotFound."""
-        return await self._set(question_id, context=context, context_files=from_files(files))
+        return await self._set(request_id, context=context, context_files=from_files(files))
 
-    async def put_in(self, question_id: str, thread: Thread, source: str | None) -> ChatRequest:
+    async def put_in(self, request_id: str, thread: Thread, source: str | None) -> ChatRequest:
         """What was asked in a dialog stands in Slack now (`source`), or is to stand in another place (None).
 
         Raises ChatNotFound.
         """
-        return await self._set(question_id, channel=thread.channel, thread=thread.ts, source=source)
+        return await self._set(request_id, channel=thread.channel, thread=thread.ts, source=source)
 
     async def began_in_dialog(self, chat_id: str) -> bool:
         """Whether the chat's first message was asked in a dialog."""
@@ -217,9 +217,9 @@ class ChatRequests:
         async with self._database.read() as connection:
             return (await connection.execute(query)).first() is not None
 
-    async def give_up(self, question_id: str) -> ChatRequest:
+    async def give_up(self, request_id: str) -> ChatRequest:
         """Close a question that can no longer be asked, such as one in a channel that is gone. Raises ChatNotFound."""
-        return await self._set(question_id, state="closed")
+        return await self._set(request_id, state="closed")
 
     async def without_menu(self, older_than_seconds: float, limit: int) -> list[ChatRequest]:
         """Open questions that need a menu which Slack has not confirmed in this time, the oldest first."""
@@ -272,9 +272,9 @@ class ChatRequests:
         async with self._database.read() as connection:
             return [(_question(row), row.chat_id) for row in await connection.execute(query)]
 
-    async def drawn(self, question_id: str) -> None:
+    async def drawn(self, request_id: str) -> None:
         """The menu of this question, which has become a chat, shows the chat's header now."""
-        used = and_(questions.c.id == question_id, questions.c.state == "used")
+        used = and_(questions.c.id == request_id, questions.c.state == "used")
         async with self._database.begin() as connection:
             await connection.execute(update(questions).where(used).values(state="shown"))
 
@@ -289,10 +289,10 @@ class ChatRequests:
             rows = (await connection.execute(query)).all()
             return [_question(row) for row in rows]
 
-    async def _set(self, question_id: str, **values: str | None) -> ChatRequest:
+    async def _set(self, request_id: str, **values: str | None) -> ChatRequest:
         async with self._database.begin() as connection:
-            await connection.execute(update(questions).where(_OPEN, questions.c.id == question_id).values(**values))
-            return await _one(connection, questions.c.id == question_id)
+            await connection.execute(update(questions).where(_OPEN, questions.c.id == request_id).values(**values))
+            return await _one(connection, questions.c.id == request_id)
 
 
 async def _one(connection: AsyncConnection, where: ColumnElement[bool]) -> ChatRequest:
@@ -302,9 +302,9 @@ async def _one(connection: AsyncConnection, where: ColumnElement[bool]) -> ChatR
     return _question(row)
 
 
-async def _add_files(connection: AsyncConnection, question_id: str, files: tuple[SharedFile, ...]) -> ChatRequest:
+async def _add_files(connection: AsyncConnection, request_id: str, files: tuple[SharedFile, ...]) -> ChatRequest:
     """The question with these files too, each once. The row is locked: two replies may come at the same moment."""
-    same = questions.c.id == question_id
+    same = questions.c.id == request_id
     await connection.execute(update(questions).where(same).values(state=questions.c.state))
     held = await _one(connection, same)
     known = {file.id for file in held.files}

@@ -68,12 +68,12 @@ class People:
         same = people.c.default_model.is_(None) if before is None else people.c.default_model == before
         changed = {"always": always, "updated_at": utc_now()}
         row = {"team": user.team, "user": user.id, "default_model": after, **changed}
-        repositories = case((same, literal(after, people.c.default_model.type)), else_=people.c.default_model)
+        kept = case((same, literal(after, people.c.default_model.type)), else_=people.c.default_model)
         async with self._database.begin() as connection:
             await connection.execute(
                 insert_new(connection, people)
                 .values(row)
-                .on_conflict_do_update(index_elements=["team", "user"], set_={**changed, "default_model": repositories})
+                .on_conflict_do_update(index_elements=["team", "user"], set_={**changed, "default_model": kept})
             )
 
     async def used(self, user: User, model: ModelRef) -> None:

@@ -159,8 +159,8 @@ class PostgresServer:
 
     def start(self) -> None:
         """Raises Unavailable."""
-        repositories = ("synchronous_commit=on",)  # what was committed must survive the crash
-        self._process = _run_postgres(self._binaries, self._home, self._user, self._port, *repositories)
+        kept = ("synchronous_commit=on",)  # what was committed must survive the crash
+        self._process = _run_postgres(self._binaries, self._home, self._user, self._port, *kept)
         _wait(lambda: psycopg.connect(self.url, connect_timeout=3).close(), self._process, "PostgreSQL")
 
     def stop(self) -> None:

@@ -57,7 +57,7 @@ class Outcome(StrEnum):
 @dataclass(frozen=True, slots=True)
 class HandleResult:
     outcome: Outcome
-    question: ChatRequest | None = None
+    request: ChatRequest | None = None
     said: Said | None = None
     model: ModelRef | None = None
     """The one that cannot see, with UNSEEN."""
@@ -79,7 +79,7 @@ class ModelChoiceOutcome(StrEnum):
 @dataclass(frozen=True, slots=True)
 class ModelChosen:
     outcome: ModelChoiceOutcome
-    question: ChatRequest
+    request: ChatRequest
     said: Said | None = None
     also: tuple[Said, ...] = ()
     """What the same person had said besides, before choosing."""

@@ -54,7 +54,7 @@ class ChatService:
             return HandleResult(Outcome.IGNORED)
         if unusable(said.text, said.files):
             return HandleResult(Outcome.UNREADABLE)
-        question, new = await self._requests.ask(
+        request, new = await self._requests.ask(
             thread=said.thread,
             ts=said.ts,
             user=said.user,
@@ -62,7 +62,7 @@ class ChatService:
             text=said.text or None,
             files=said.files,
         )
-        return HandleResult(Outcome.ASKED if new else Outcome.IGNORED, question=question)
+        return HandleResult(Outcome.ASKED if new else Outcome.IGNORED, request=request)
 
     async def _continue(self, chat: Chat, said: IncomingMessage) -> HandleResult:
         if said.to_others or not (said.text or said.files):
@@ -91,29 +91,29 @@ class ChatService:
 
     async def _fill(self, said: IncomingMessage) -> HandleResult | None:
         """The first reply of somebody who mentioned Bobbin without a word is the question."""
-        question = await self._requests.open_in(said.thread, said.user)
-        if question is None or said.to_others:
+        request = await self._requests.open_in(said.thread, said.user)
+        if request is None or said.to_others:
             return None
-        if question.source == said.ts or question.ts == said.ts:
+        if request.source == said.ts or request.ts == said.ts:
             if said.files:  # one of Slack's two events for a mention may not have told of them
-                await self._requests.add(question.id, "", said.files)
+                await self._requests.add(request.id, "", said.files)
             return HandleResult(Outcome.IGNORED)
         if not (said.text or said.files):
             return None
-        if refused := self._unusable(said, question.model):
+        if refused := self._unusable(said, request.model):
             return refused
-        if question.text is not None:
-            return await self._add(question, said)
-        filled = await self._requests.fill(question.id, text=said.text, source=said.ts, files=said.files)
+        if request.text is not None:
+            return await self._add(request, said)
+        filled = await self._requests.fill(request.id, text=said.text, source=said.ts, files=said.files)
         if filled is None or filled.model is None:
-            return HandleResult(Outcome.IGNORED, question=filled)
-        return HandleResult(Outcome.SAID, question=filled, said=await self._start(filled, filled.model))
+            return HandleResult(Outcome.IGNORED, request=filled)
+        return HandleResult(Outcome.SAID, request=filled, said=await self._start(filled, filled.model))
 
-    async def _add(self, question: ChatRequest, said: IncomingMessage) -> HandleResult | None:
+    async def _add(self, request: ChatRequest, said: IncomingMessage) -> HandleResult | None:
         """Files that follow a question, before a model is chosen, belong to it."""
         if not said.files:
             return None
-        return HandleResult(Outcome.ADDED, question=await self._requests.add(question.id, said.text, said.files))
+        return HandleResult(Outcome.ADDED, request=await self._requests.add(request.id, said.text, said.files))
 
     def _unusable(self, said: IncomingMessage, model: ModelRef | None) -> HandleResult | None:
         if unusable(said.text, said.files):
@@ -124,34 +124,34 @@ class ChatService:
 
     # -- choosing a model --------------------------------------------------------------------------------------
 
-    async def question(self, question_id: str) -> ChatRequest:
+    async def question(self, request_id: str) -> ChatRequest:
         """Raises ChatNotFound."""
-        return await self._requests.get(question_id)
+        return await self._requests.get(request_id)
 
-    async def choose(self, question_id: str, user: str, key: str, menu_ts: str | None = None) -> ModelChosen:
+    async def choose(self, request_id: str, user: str, key: str, menu_ts: str | None = None) -> ModelChosen:
         """A person picks a model in the menu. Raises ChatNotFound, ModelNotAllowed, LimitReached."""
-        question = await self._requests.get(question_id)
-        if question.menu_ts is None and menu_ts:  # the click came before Slack's answer to our post
-            question = await self._requests.set_menu(question_id, menu_ts)
-        if question.user != user:
-            return ModelChosen(ModelChoiceOutcome.NOT_YOURS, question)
-        if not question.open:
-            return ModelChosen(ModelChoiceOutcome.ALREADY, question)
+        request = await self._requests.get(request_id)
+        if request.menu_ts is None and menu_ts:  # the click came before Slack's answer to our post
+            request = await self._requests.set_menu(request_id, menu_ts)
+        if request.user != user:
+            return ModelChosen(ModelChoiceOutcome.NOT_YOURS, request)
+        if not request.open:
+            return ModelChosen(ModelChoiceOutcome.ALREADY, request)
         model = self.models.by_key(key).ref
-        asked = bool(question.text or question.files)
+        asked = bool(request.text or request.files)
         if (
-            question.wants_context
+            request.wants_context
             and asked
-            and not unusable(question.text or "", question.files, sees=self.models.sees(model))
+            and not unusable(request.text or "", request.files, sees=self.models.sees(model))
         ):
-            return ModelChosen(ModelChoiceOutcome.KEPT, await self._requests.choose(question.id, model))
-        return await self.choose_model(question, model)
+            return ModelChosen(ModelChoiceOutcome.KEPT, await self._requests.choose(request.id, model))
+        return await self.choose_model(request, model)
 
-    async def choose_model(self, question: ChatRequest, model: ModelRef) -> ModelChosen:
+    async def choose_model(self, request: ChatRequest, model: ModelRef) -> ModelChosen:
         """Starts the chat when the question has its text, else keeps the choice until it has."""
-        if question.open and unusable(question.text or "", question.files, sees=self.models.sees(model)):
-            return ModelChosen(ModelChoiceOutcome.CANNOT_SEE, question)
-        chosen = await self._requests.choose(question.id, model)
+        if request.open and unusable(request.text or "", request.files, sees=self.models.sees(model)):
+            return ModelChosen(ModelChoiceOutcome.CANNOT_SEE, request)
+        chosen = await self._requests.choose(request.id, model)
         if chosen.open and chosen.text is None and not chosen.files:
             return ModelChosen(ModelChoiceOutcome.NEEDS_TEXT, chosen)
         others = [other for other in await self._requests.unchosen(chosen) if chosen.open]
@@ -163,48 +163,48 @@ class ChatService:
             ModelChoiceOutcome.ALREADY if said.duplicate else ModelChoiceOutcome.STARTED, chosen, said, tuple(also)
         )
 
-    async def _start_if_room(self, question: ChatRequest, model: ModelRef) -> Said | None:
+    async def _start_if_room(self, request: ChatRequest, model: ModelRef) -> Said | None:
         try:
-            return await self._start(replace(question, context_files=()), model)
+            return await self._start(replace(request, context_files=()), model)
         except LimitReached:
-            await self._requests.give_up(question.id)
+            await self._requests.give_up(request.id)
             return None
 
-    async def join(self, question: ChatRequest) -> ModelChosen | None:
+    async def join(self, request: ChatRequest) -> ModelChosen | None:
         """What the person said before choosing a model for what they had said first.
 
         Said in the chat if the thread has one by now; else, with no `said`, the earlier question whose menu stands for
         both. None when this is the first one. Raises LimitReached.
         """
-        if question.source is None:  # nothing is asked yet, or it is in no message of its own
+        if request.source is None:  # nothing is asked yet, or it is in no message of its own
             return None
-        chat = await self._chats.by_place(question.thread)
+        chat = await self._chats.by_place(request.thread)
         if chat is not None:
-            said = await self._start(replace(question, context_files=()), chat.model)
+            said = await self._start(replace(request, context_files=()), chat.model)
             return ModelChosen(
-                ModelChoiceOutcome.ALREADY if said.duplicate else ModelChoiceOutcome.STARTED, question, said
+                ModelChoiceOutcome.ALREADY if said.duplicate else ModelChoiceOutcome.STARTED, request, said
             )
-        earlier = [other for other in await self._requests.unchosen(question) if other.id < question.id]
+        earlier = [other for other in await self._requests.unchosen(request) if other.id < request.id]
         return ModelChosen(ModelChoiceOutcome.ALREADY, earlier[0]) if earlier else None
 
-    async def _start(self, question: ChatRequest, model: ModelRef) -> Said:
-        user = User(question.thread.team, question.user)
+    async def _start(self, request: ChatRequest, model: ModelRef) -> Said:
+        user = User(request.thread.team, request.user)
         said = await self._chats.start(
-            team=question.thread.team,
-            owner=question.user,
+            team=request.thread.team,
+            owner=request.user,
             model=model,
-            thread=question.thread,
-            context=question.context,
-            header_ts=question.menu_ts,
-            question_id=question.id,
+            thread=request.thread,
+            context=request.context,
+            header_ts=request.menu_ts,
+            question_id=request.id,
             limit=self.limit,
             message=NewMessage(
-                text=question.text or "",
-                author=question.user,
-                author_team=question.user_team,
-                source=question.source or question.ts,
-                ts=question.source or question.ts,
-                files=(*question.files, *question.context_files),
+                text=request.text or "",
+                author=request.user,
+                author_team=request.user_team,
+                source=request.source or request.ts,
+                ts=request.source or request.ts,
+                files=(*request.files, *request.context_files),
             ),
         )
         if not said.duplicate:
@@ -251,10 +251,10 @@ class ChatService:
     async def profile(self, user: User) -> Profile:
         return await self._people.get(user)
 
-    async def always(self, question: ChatRequest) -> ModelInfo | None:
+    async def always(self, request: ChatRequest) -> ModelInfo | None:
         """The model of a person who wants no menu; none where it could not see what is asked about."""
-        own = self.models.always(await self._people.get(User(question.thread.team, question.user)))
-        if own is not None and unusable(question.text or "", question.files, sees=own.vision):
+        own = self.models.always(await self._people.get(User(request.thread.team, request.user)))
+        if own is not None and unusable(request.text or "", request.files, sees=own.vision):
             return None
         return own
 

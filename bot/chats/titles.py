@@ -93,5 +93,5 @@ def clean(text: str) -> str:
     said = line.split()
     if len(said) < FEWEST_WORDS and not _UNSPACED.search(line):
         return ""
-    repositories = " ".join(said[:MOST_WORDS])
-    return repositories if len(repositories) <= MOST_CHARACTERS else repositories[: MOST_CHARACTERS - 1].rstrip() + "…"
+    kept = " ".join(said[:MOST_WORDS])
+    return kept if len(kept) <= MOST_CHARACTERS else kept[: MOST_CHARACTERS - 1].rstrip() + "…"

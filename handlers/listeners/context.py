@@ -58,14 +58,14 @@ class ListenerContext:
         if hearing.outcome in (Outcome.ASKED, Outcome.SAID):
             self.tasks.start(self._learn_names(said), name="names")
         about_files = self._about_files(slack, said, hearing)
-        if hearing.outcome is Outcome.ASKED and hearing.question is not None:
-            self.tasks.start(self._offer(hearing.question, about_files), name="menu")
+        if hearing.outcome is Outcome.ASKED and hearing.request is not None:
+            self.tasks.start(self._offer(hearing.request, about_files), name="menu")
             return
         if about_files is not None:
             self.tasks.start(about_files, name="about files")
         if hearing.outcome is Outcome.SAID and hearing.said is not None:
-            if hearing.question is not None:
-                self.tasks.start(self.model_menus.after_fill(hearing.question, hearing.said), name="header")
+            if hearing.request is not None:
+                self.tasks.start(self.model_menus.after_fill(hearing.request, hearing.said), name="header")
             elif hearing.said.queued:
                 self.queued_reactions.put(slack, said.thread.channel, said.ts, hearing.said.answer.id)
         elif hearing.outcome is Outcome.FULL and self.thread_locks.first_time(said.thread, said.ts):
@@ -81,9 +81,9 @@ class ListenerContext:
         if text != said.text:
             await self.service.respell(said, text)
 
-    async def _offer(self, question: ChatRequest, about_files: Coroutine[Any, Any, None] | None) -> None:
+    async def _offer(self, request: ChatRequest, about_files: Coroutine[Any, Any, None] | None) -> None:
         """The menu, and then what is to be said in its thread, which it makes."""
-        await self.model_menus.offer(question)
+        await self.model_menus.offer(request)
         if about_files is not None:
             await about_files
 

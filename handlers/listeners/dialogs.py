@@ -49,7 +49,7 @@ async def _submit(ctx: ListenerContext, slack: SlackClient, given: Submission) -
         return problems
     wanted = given.wanted
     try:
-        question, new = await ctx.service.ask_in_dialog(
+        request, new = await ctx.service.ask_in_dialog(
             Thread(slack.team, wanted.channel, wanted.thread),
             given.dialog,
             given.user,
@@ -66,7 +66,7 @@ async def _submit(ctx: ListenerContext, slack: SlackClient, given: Submission) -
         log.warning("not_stored", kind="view_submission", reason=str(error))
         return {modals.TEXT_BLOCK: strings.SAVE_FAILED}
     if new:
-        ctx.dialog_chats.begin(question, wanted.response_url)
+        ctx.dialog_chats.begin(request, wanted.response_url)
     return {}
 
 

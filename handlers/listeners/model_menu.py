@@ -49,8 +49,8 @@ def _preselected(body: dict[str, Any]) -> str:
 
 async def _choose(ctx: ListenerContext, slack: SlackClient, press: Press, key: str) -> None:
     try:
-        question_id, _ = blocks.read_menu_block(press.block)
-        chosen = await ctx.service.choose(question_id, press.user, key, press.message_ts)
+        request_id, _ = blocks.read_menu_block(press.block)
+        chosen = await ctx.service.choose(request_id, press.user, key, press.message_ts)
     except (ChatNotFound, ValueError):
         return ctx.whisper_at(slack, press, strings.QUESTION_GONE)
     except ModelNotAllowed:
@@ -58,26 +58,26 @@ async def _choose(ctx: ListenerContext, slack: SlackClient, press: Press, key: s
     except LimitReached:
         return ctx.whisper_at(slack, press, strings.LIMIT_REACHED)
     if chosen.outcome is ModelChoiceOutcome.NOT_YOURS:
-        return ctx.whisper_at(slack, press, strings.NOT_YOURS.format(user=chosen.question.user))
-    address = _own_address(ctx, slack, press, chosen.question)
+        return ctx.whisper_at(slack, press, strings.NOT_YOURS.format(user=chosen.request.user))
+    address = _own_address(ctx, slack, press, chosen.request)
     if chosen.outcome is ModelChoiceOutcome.CANNOT_SEE:
         return ctx.whisper_at(slack, press, ctx.file_notices.cannot_see(ctx.service.models.by_key(key).ref))
     if chosen.outcome is ModelChoiceOutcome.ALREADY and chosen.said is None:
         return ctx.whisper_at(slack, press, strings.ALREADY_STARTED)
     if chosen.outcome is ModelChoiceOutcome.KEPT:
-        ctx.tasks.start(_start_later(ctx, slack, press, chosen.question, address), name="chat in a thread")
+        ctx.tasks.start(_start_later(ctx, slack, press, chosen.request, address), name="chat in a thread")
         return None
     label = ctx.service.models.label(ctx.service.models.by_key(key).ref)
     ctx.tasks.start(ctx.model_menus.after_choice(chosen, label, address), name="header")
     return None
 
 
-def _own_address(ctx: ListenerContext, slack: SlackClient, press: Press, question: ChatRequest) -> str | None:
+def _own_address(ctx: ListenerContext, slack: SlackClient, press: Press, request: ChatRequest) -> str | None:
     """Where the pressed menu may be replaced: only if it is the one that becomes the header.
 
     A menu stands twice after the one who posted it died of it; the double goes now, whoever would have tidied it.
     """
-    if question.menu_ts in (None, press.message_ts):
+    if request.menu_ts in (None, press.message_ts):
         return press.response_url
     double = slack.try_call("chat.delete", channel=press.channel, ts=press.message_ts)
     ctx.tasks.start(double, name="second menu")
@@ -85,9 +85,9 @@ def _own_address(ctx: ListenerContext, slack: SlackClient, press: Press, questio
 
 
 async def _start_later(
-    ctx: ListenerContext, slack: SlackClient, press: Press, question: ChatRequest, address: str | None
+    ctx: ListenerContext, slack: SlackClient, press: Press, request: ChatRequest, address: str | None
 ) -> None:
     try:
-        await ctx.model_menus.start_when_read(question, address)
+        await ctx.model_menus.start_when_read(request, address)
     except LimitReached:
         ctx.whisper_at(slack, press, strings.LIMIT_REACHED)

@@ -26,11 +26,11 @@ def plain(text: str, limit: int) -> str:
     text = _OPENING.sub("", text)
     if len(text) <= limit:
         return text
-    repositories = text[: limit - 1]
-    space = repositories.rfind(" ")
+    kept = text[: limit - 1]
+    space = kept.rfind(" ")
     if text[limit - 1] != " " and space >= limit // 2:
-        repositories = repositories[:space]
-    return repositories.rstrip(" ,;:.–—-") + "…"
+        kept = kept[:space]
+    return kept.rstrip(" ,;:.–—-") + "…"
 
 
 def mrkdwn_escape(text: str) -> str:

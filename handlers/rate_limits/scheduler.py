@@ -338,8 +338,8 @@ class WriteScheduler:
         if shown is Shown.NATIVE:
             return self.gap(shown, now, max(1, self._sharers(shown))), 0.0
         sharers = self._sharers(shown) + self._coming(now)
-        repositories = (sharers if sharers > 1 else 0) + sum(1 for e in self._errands if e.method == UPDATE)
-        reserve = min(float(repositories), self.rate(UPDATE).burst - 1.0)
+        kept = (sharers if sharers > 1 else 0) + sum(1 for e in self._errands if e.method == UPDATE)
+        reserve = min(float(kept), self.rate(UPDATE).burst - 1.0)
         return self.gap(shown, now, max(1, sharers), reserve), reserve
 
     def _earliest(

@@ -67,7 +67,7 @@ def fitting(text: str, most: int) -> str:
     escaped = mrkdwn_escape(text[:most])
     if len(escaped) <= most and len(text) <= most:
         return escaped
-    repositories = text[:most]
-    while len(mrkdwn_escape(repositories)) >= most:
-        repositories = repositories[: len(repositories) * 9 // 10]
-    return mrkdwn_escape(repositories.rstrip()) + "…"
+    kept = text[:most]
+    while len(mrkdwn_escape(kept)) >= most:
+        kept = kept[: len(kept) * 9 // 10]
+    return mrkdwn_escape(kept.rstrip()) + "…"

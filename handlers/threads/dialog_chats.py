@@ -126,56 +126,56 @@ class DialogChats:
 
     # -- what was submitted ------------------------------------------------------------------------------------
 
-    def begin(self, question: ChatRequest, response_url: str = "") -> None:
+    def begin(self, request: ChatRequest, response_url: str = "") -> None:
         """Brings a submitted question into Slack and starts its chat. Returns at once."""
-        self._tasks.start(self._begin(question, response_url), name="chat from dialog")
+        self._tasks.start(self._begin(request, response_url), name="chat from dialog")
 
     async def again(self, older_than: float) -> None:
         """ChatRequests that were submitted and do not stand in Slack yet, since some process ended in between."""
-        for question in await self._requests.unsaid(max(older_than, YOUNG), 50):
-            self._tasks.start(self._begin(question, look=True), name="chat from dialog")
+        for request in await self._requests.unsaid(max(older_than, YOUNG), 50):
+            self._tasks.start(self._begin(request, look=True), name="chat from dialog")
 
-    async def _begin(self, question: ChatRequest, response_url: str = "", *, look: bool = False) -> None:
-        if question.id in self._busy:
+    async def _begin(self, request: ChatRequest, response_url: str = "", *, look: bool = False) -> None:
+        if request.id in self._busy:
             return
-        self._busy.add(question.id)
+        self._busy.add(request.id)
         try:
-            slack = await self._workspaces(question.thread.team)
-            said = await self._say(slack, question, response_url, look)
+            slack = await self._workspaces(request.thread.team)
+            said = await self._say(slack, request, response_url, look)
             assert said.model is not None
             chosen = await self._service.choose_model(said, said.model)
             await self._model_menus.after_choice(chosen, self._service.models.label(said.model))
         except NotInstalled:
-            await self._requests.give_up(question.id)
+            await self._requests.give_up(request.id)
         except SlackRejected as error:
-            log.warning("dialog_chat_refused", question=question.id, reason=error.code)
-            await self._give_up(question, response_url, strings.ASKED_NOWHERE)
+            log.warning("dialog_chat_refused", question=request.id, reason=error.code)
+            await self._give_up(request, response_url, strings.ASKED_NOWHERE)
         except LimitReached:
-            await self._give_up(question, response_url, strings.LIMIT_REACHED)
+            await self._give_up(request, response_url, strings.LIMIT_REACHED)
         except (SlackError, ChatError, StorageError) as error:  # recovery takes it up
-            log.warning("dialog_chat_delayed", question=question.id, reason=type(error).__name__)
+            log.warning("dialog_chat_delayed", question=request.id, reason=type(error).__name__)
         finally:
-            self._busy.discard(question.id)
+            self._busy.discard(request.id)
 
-    async def _give_up(self, question: ChatRequest, response_url: str, text: str) -> None:
-        slack = await self._workspaces(question.thread.team)
-        await self._requests.give_up(question.id)
+    async def _give_up(self, request: ChatRequest, response_url: str, text: str) -> None:
+        slack = await self._workspaces(request.thread.team)
+        await self._requests.give_up(request.id)
         await slack.respond(response_url, response_type="ephemeral", replace_original=False, text=text)
 
-    async def _say(self, slack: SlackClient, question: ChatRequest, response_url: str, look: bool) -> ChatRequest:
+    async def _say(self, slack: SlackClient, request: ChatRequest, response_url: str, look: bool) -> ChatRequest:
         """Where it was wanted, else in the direct messages. Raises SlackRejected, Unsure, StorageError."""
-        wanted, reason = question.thread, ""
+        wanted, reason = request.thread, ""
         if wanted.channel:
             try:
                 chat = await self._service.at(wanted) if wanted.ts else None
-                said = await self._post(slack, question, look=look)
+                said = await self._post(slack, request, look=look)
                 return said if chat or not wanted.ts else await self._model_menus.with_context(slack, said, said.source)
             except SlackRejected as error:
-                log.info("dialog_chat_elsewhere", question=question.id, reason=error.code)
+                log.info("dialog_chat_elsewhere", question=request.id, reason=error.code)
                 reason = why_elsewhere(wanted.channel, error.code)
-        direct = await slack.call_with_retry("conversations.open", users=question.user)
+        direct = await slack.call_with_retry("conversations.open", users=request.user)
         channel = str(direct["channel"]["id"])
-        moved = await self._requests.put_in(question.id, Thread(wanted.team, channel, ""), None)
+        moved = await self._requests.put_in(request.id, Thread(wanted.team, channel, ""), None)
         note = strings.ASKED_HERE.format(reason=reason) if reason and channel != wanted.channel else ""
         said = await self._post(slack, moved, note, look=look)
         if note:
@@ -185,11 +185,11 @@ class DialogChats:
         return said
 
     async def _post(
-        self, slack: SlackClient, question: ChatRequest, note: str = "", *, look: bool = False
+        self, slack: SlackClient, request: ChatRequest, note: str = "", *, look: bool = False
     ) -> ChatRequest:
         """Posts the question once, however often this is tried."""
-        place = question.thread
-        ts = await self._find(slack, question) if look else None
+        place = request.thread
+        ts = await self._find(slack, request) if look else None
         while ts is None:
             try:
                 target: dict[str, Any] = {"thread_ts": place.ts} if place.ts else {}
@@ -197,22 +197,22 @@ class DialogChats:
                     "chat.postMessage",
                     again_if_unsure=False,
                     channel=place.channel,
-                    blocks=modals.asked(question, note),
-                    text=f"{strings.ASKED.format(user=question.user)} {plain(question.text or '', 300)}",
+                    blocks=modals.asked(request, note),
+                    text=f"{strings.ASKED.format(user=request.user)} {plain(request.text or '', 300)}",
                     unfurl_links=False,
                     unfurl_media=False,
                     **target,
                 )
                 ts = str(answer["ts"])
             except OutcomeUnknown:
-                ts = await self._find(slack, question)
-        return await self._requests.put_in(question.id, Thread(place.team, place.channel, place.ts or ts), ts)
+                ts = await self._find(slack, request)
+        return await self._requests.put_in(request.id, Thread(place.team, place.channel, place.ts or ts), ts)
 
-    async def _find(self, slack: SlackClient, question: ChatRequest) -> str | None:
+    async def _find(self, slack: SlackClient, request: ChatRequest) -> str | None:
         """A question that was posted although nobody told us."""
-        thread, after = question.thread, f"{question.created_at.timestamp() - 60:.6f}"
+        thread, after = request.thread, f"{request.created_at.timestamp() - 60:.6f}"
         if thread.ts:
             found = await slack.own_messages(thread.channel, thread.ts, after)
         else:
             found = await slack.own_roots(thread.channel, after)
-        return next((str(m["ts"]) for m in found if modals.is_asked_of(m, question.id)), None)
+        return next((str(m["ts"]) for m in found if modals.is_asked_of(m, request.id)), None)

@@ -72,77 +72,77 @@ class ModelMenus:
         self._readings: dict[str, asyncio.Task[ChatRequest]] = {}
         self._drawing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    async def offer(self, question: ChatRequest) -> None:
+    async def offer(self, request: ChatRequest) -> None:
         """Puts the menu into the thread; or starts at once for those who always use their model."""
-        if question.id in self._offering:
+        if request.id in self._offering:
             return
-        self._offering.add(question.id)
+        self._offering.add(request.id)
         try:
-            await self._offer(question)
+            await self._offer(request)
         finally:
-            self._offering.discard(question.id)
+            self._offering.discard(request.id)
 
-    async def _slack_of(self, question: ChatRequest) -> SlackClient | None:
+    async def _slack_of(self, request: ChatRequest) -> SlackClient | None:
         """None where the app is not installed any more: nobody waits for a menu there."""
         try:
-            return await self._workspaces(question.thread.team)
+            return await self._workspaces(request.thread.team)
         except NotInstalled:
-            await self._requests.give_up(question.id)
+            await self._requests.give_up(request.id)
             return None
 
-    async def _offer(self, question: ChatRequest) -> None:
-        if (slack := await self._slack_of(question)) is None:
+    async def _offer(self, request: ChatRequest) -> None:
+        if (slack := await self._slack_of(request)) is None:
             return
         try:
-            if await self._joined(slack, question):
+            if await self._joined(slack, request):
                 return
-            async with self._reading(slack, question) as reading:
-                own = await self._service.always(question)
+            async with self._reading(slack, request) as reading:
+                own = await self._service.always(request)
                 if own is not None:
                     await asyncio.wait(reading, timeout=READ_AT_MOST) if reading else None
-                    await self._skip_menu(slack, question, own)
+                    await self._skip_menu(slack, request, own)
                     return
-                preselected = await self._service.models.preselected(User(question.thread.team, question.user))
-                ts = await self._post(slack, question, blocks.menu(question, preselected), strings.MENU_FALLBACK)
-                repositories = await self._requests.set_menu(question.id, ts)
-                if repositories.menu_ts not in (None, ts):  # another process was quicker
-                    await slack.try_call("chat.delete", channel=question.thread.channel, ts=ts)
+                preselected = await self._service.models.preselected(User(request.thread.team, request.user))
+                ts = await self._post(slack, request, blocks.menu(request, preselected), strings.MENU_FALLBACK)
+                kept = await self._requests.set_menu(request.id, ts)
+                if kept.menu_ts not in (None, ts):  # another process was quicker
+                    await slack.try_call("chat.delete", channel=request.thread.channel, ts=ts)
         except SlackRejected as error:  # whatever the reason, asking again would be refused again
-            await self._requests.give_up(question.id)
-            log.warning("menu_refused", question=question.id, reason=error.code)
-            await cannot_write(slack, question.thread, question.user, error.code)
+            await self._requests.give_up(request.id)
+            log.warning("menu_refused", question=request.id, reason=error.code)
+            await cannot_write(slack, request.thread, request.user, error.code)
         except (SlackError, ChatError) as error:
-            log.warning("menu_not_posted", question=question.id, reason=type(error).__name__)
+            log.warning("menu_not_posted", question=request.id, reason=type(error).__name__)
 
-    async def _joined(self, slack: SlackClient, question: ChatRequest) -> bool:
+    async def _joined(self, slack: SlackClient, request: ChatRequest) -> bool:
         """Whether it needs no menu of its own: the thread has its chat by now, or this person's menu stands there."""
         try:
-            joined = await self._service.join(question)
+            joined = await self._service.join(request)
         except LimitReached as full:
-            await self._requests.give_up(question.id)
+            await self._requests.give_up(request.id)
             await slack.try_call(
-                "chat.postEphemeral", channel=question.thread.channel, thread_ts=question.thread.ts,
-                user=question.user, text=strings.LIMIT_REACHED, blocks=blocks.limit_reached(str(full)),
+                "chat.postEphemeral", channel=request.thread.channel, thread_ts=request.thread.ts,
+                user=request.user, text=strings.LIMIT_REACHED, blocks=blocks.limit_reached(str(full)),
             )  # fmt: skip
             return True
         if joined is None:
             return False
         if joined.said is not None and joined.said.queued:
-            self._queued_reactions.put(slack, question.thread.channel, question.ts, joined.said.answer.id)
-        elif joined.said is None and joined.question.menu_ts is not None:
-            await self._requests.set_menu(question.id, joined.question.menu_ts)
+            self._queued_reactions.put(slack, request.thread.channel, request.ts, joined.said.answer.id)
+        elif joined.said is None and joined.request.menu_ts is not None:
+            await self._requests.set_menu(request.id, joined.request.menu_ts)
         return True
 
     @asynccontextmanager
     async def _reading(
-        self, slack: SlackClient, question: ChatRequest
+        self, slack: SlackClient, request: ChatRequest
     ) -> AsyncIterator[list[asyncio.Task[ChatRequest]]]:
         """The thread so far is being read meanwhile, where there is one."""
-        if not question.wants_context:
+        if not request.wants_context:
             yield []
             return
-        reading = [asyncio.create_task(self.with_context(slack, question), name="thread so far")]
-        self._readings[question.id] = reading[0]
+        reading = [asyncio.create_task(self.with_context(slack, request), name="thread so far")]
+        self._readings[request.id] = reading[0]
         try:
             await asyncio.wait(reading, timeout=READ_FIRST)
             yield reading
@@ -150,92 +150,92 @@ class ModelMenus:
         finally:
             for task in reading:
                 task.cancel()
-            self._readings.pop(question.id, None)
+            self._readings.pop(request.id, None)
             await asyncio.gather(*reading, return_exceptions=True)
 
-    async def start_when_read(self, question: ChatRequest, response_url: str | None = None) -> None:
+    async def start_when_read(self, request: ChatRequest, response_url: str | None = None) -> None:
         """Starts the chat of a question whose model is chosen, as soon as the thread so far is known.
 
         Raises LimitReached.
         """
-        if question.id in self._starting or (slack := await self._slack_of(question)) is None:
+        if request.id in self._starting or (slack := await self._slack_of(request)) is None:
             return
-        assert question.model is not None
-        self._starting.add(question.id)
+        assert request.model is not None
+        self._starting.add(request.id)
         try:
-            if (begun := self._readings.get(question.id)) is not None:
+            if (begun := self._readings.get(request.id)) is not None:
                 await asyncio.wait([begun], timeout=READ_FOR_CHOICE)
             else:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self.with_context(slack, question), READ_FOR_CHOICE)
-            chosen = await self._service.choose_model(question, question.model)
-            await self.after_choice(chosen, self._service.models.label(question.model), response_url)
+                    await asyncio.wait_for(self.with_context(slack, request), READ_FOR_CHOICE)
+            chosen = await self._service.choose_model(request, request.model)
+            await self.after_choice(chosen, self._service.models.label(request.model), response_url)
         finally:
-            self._starting.discard(question.id)
+            self._starting.discard(request.id)
 
-    async def _skip_menu(self, slack: SlackClient, question: ChatRequest, own: ModelInfo) -> None:
-        chosen = await self._service.choose_model(question, own.ref)
+    async def _skip_menu(self, slack: SlackClient, request: ChatRequest, own: ModelInfo) -> None:
+        chosen = await self._service.choose_model(request, own.ref)
         if chosen.outcome is ModelChoiceOutcome.NEEDS_TEXT:
-            waiting = blocks.waiting_for_text(question, own.label)
-            ts = await self._post(slack, question, waiting, strings.WAITING_FOR_TEXT)
-            await self._requests.set_menu(question.id, ts)
+            waiting = blocks.waiting_for_text(request, own.label)
+            ts = await self._post(slack, request, waiting, strings.WAITING_FOR_TEXT)
+            await self._requests.set_menu(request.id, ts)
         else:
             await self.after_choice(chosen, own.label)
 
     async def offer_again(self, older_than: float) -> None:
         """ChatRequests whose menu Slack never confirmed, and those that have all they need and yet did not start."""
-        for question in await self._requests.without_menu(older_than, 50):
-            if question.id in self._offering:  # Slack keeps it waiting, that is all
+        for request in await self._requests.without_menu(older_than, 50):
+            if request.id in self._offering:  # Slack keeps it waiting, that is all
                 continue
-            if (slack := await self._slack_of(question)) is None:
+            if (slack := await self._slack_of(request)) is None:
                 continue
             try:
-                if await self._joined(slack, question):
+                if await self._joined(slack, request):
                     continue
-                if (ts := await self._find(slack, question)) is not None:
-                    await self._requests.set_menu(question.id, ts)
+                if (ts := await self._find(slack, request)) is not None:
+                    await self._requests.set_menu(request.id, ts)
                     continue
             except (SlackError, ChatError) as error:
-                log.warning("menu_not_found_again", question=question.id, reason=type(error).__name__)
+                log.warning("menu_not_found_again", question=request.id, reason=type(error).__name__)
                 continue
-            self._offered_again[question.id] = question, time.monotonic()
-            await self.offer(question)
-        for question in await self._requests.ready(older_than, 50):
-            assert question.model is not None
+            self._offered_again[request.id] = request, time.monotonic()
+            await self.offer(request)
+        for request in await self._requests.ready(older_than, 50):
+            assert request.model is not None
             try:
-                if question.wants_context:
-                    await self.start_when_read(question)
+                if request.wants_context:
+                    await self.start_when_read(request)
                     continue
-                chosen = await self._service.choose_model(question, question.model)
+                chosen = await self._service.choose_model(request, request.model)
             except LimitReached:
-                await self._requests.give_up(question.id)
+                await self._requests.give_up(request.id)
                 continue
-            await self.after_choice(chosen, self._service.models.label(question.model))
+            await self.after_choice(chosen, self._service.models.label(request.model))
 
     async def tidy(self) -> None:
         """ChatRequests that were offered again may have two menus: whoever posted the first may have died of it."""
-        for question, since in list(self._offered_again.values()):
+        for request, since in list(self._offered_again.values()):
             if time.monotonic() - since < LATE:
                 continue
-            if await self._tidied(question):
-                del self._offered_again[question.id]
+            if await self._tidied(request):
+                del self._offered_again[request.id]
 
-    async def _tidied(self, question: ChatRequest) -> bool:
+    async def _tidied(self, request: ChatRequest) -> bool:
         """Whether nothing is left to look for; while it cannot be looked it is tried again."""
-        now = await self._requests.get(question.id)
-        if now.menu_ts is None or (slack := await self._slack_of(question)) is None:
+        now = await self._requests.get(request.id)
+        if now.menu_ts is None or (slack := await self._slack_of(request)) is None:
             return not now.open
         try:
-            for ts in await self._all(slack, question, blocks.menu_id(question.id)):
+            for ts in await self._all(slack, request, blocks.menu_id(request.id)):
                 if ts != now.menu_ts:
-                    await slack.try_call("chat.delete", channel=question.thread.channel, ts=ts)
+                    await slack.try_call("chat.delete", channel=request.thread.channel, ts=ts)
         except SlackError as error:
             return isinstance(error, SlackRejected)
         return True
 
     async def after_choice(self, chosen: ModelChosen, label: str, response_url: str | None = None) -> None:
         """Turns the menu into the header, or into the request for a question."""
-        if (slack := await self._slack_of(chosen.question)) is None:
+        if (slack := await self._slack_of(chosen.request)) is None:
             return
         if chosen.said is not None:
             chat = chosen.said.chat
@@ -243,20 +243,20 @@ class ModelMenus:
                 await self._spell_out(said)
                 if said.queued and said.answer.question_ts is not None:
                     self._queued_reactions.put(
-                        slack, chosen.question.thread.channel, said.answer.question_ts, said.answer.id
+                        slack, chosen.request.thread.channel, said.answer.question_ts, said.answer.id
                     )
-            if chat.header_ts is None and chosen.question.menu_ts is None:
-                await self._post_header(slack, chosen.question, chat)
+            if chat.header_ts is None and chosen.request.menu_ts is None:
+                await self._post_header(slack, chosen.request, chat)
             else:
-                where = chosen.question.menu_ts or chat.header_ts
+                where = chosen.request.menu_ts or chat.header_ts
                 assert where is not None
-                if await self._draw_header(slack, chat.id, where, response_url) and chosen.question.menu_ts is not None:
-                    await self._requests.drawn(chosen.question.id)
-        elif chosen.question.menu_ts is not None:
-            waiting = blocks.waiting_for_text(chosen.question, label)
-            thread = chosen.question.thread
+                if await self._draw_header(slack, chat.id, where, response_url) and chosen.request.menu_ts is not None:
+                    await self._requests.drawn(chosen.request.id)
+        elif chosen.request.menu_ts is not None:
+            waiting = blocks.waiting_for_text(chosen.request, label)
+            thread = chosen.request.thread
             await self._replace(
-                slack, thread.channel, chosen.question.menu_ts, waiting, strings.WAITING_FOR_TEXT, response_url
+                slack, thread.channel, chosen.request.menu_ts, waiting, strings.WAITING_FOR_TEXT, response_url
             )
 
     async def _spell_out(self, said: Said) -> None:
@@ -266,10 +266,10 @@ class ModelMenus:
         if text != message.text and thread is not None and message.source is not None:
             await self._chats.respell(thread, message.source, message.text, text)
 
-    async def after_fill(self, question: ChatRequest, said: Said) -> None:
+    async def after_fill(self, request: ChatRequest, said: Said) -> None:
         """The question came after the choice: the menu becomes the header now."""
         label = self._service.models.label(said.chat.model)
-        await self.after_choice(ModelChosen(ModelChoiceOutcome.STARTED, question, said), label)
+        await self.after_choice(ModelChosen(ModelChoiceOutcome.STARTED, request, said), label)
 
     async def show_title(self, chat: Chat) -> None:
         """Brings a title that a model has written into the header, and to where Slack lists its conversations."""
@@ -303,14 +303,14 @@ class ModelMenus:
             channel = chat.thread.channel if chat.thread else ""
             return await self._replace(slack, channel, ts, content, chat.title, response_url)
 
-    async def _post_header(self, slack: SlackClient, question: ChatRequest, chat: Chat, *, look: bool = False) -> None:
+    async def _post_header(self, slack: SlackClient, request: ChatRequest, chat: Chat, *, look: bool = False) -> None:
         if chat.id in self._heading:
             return
         self._heading.add(chat.id)
         try:
             content = await self._header(chat)
-            ts = await self._find(slack, question, content[0]["block_id"]) if look else None
-            ts = ts or await self._post(slack, question, content, plain(chat.title, 300))
+            ts = await self._find(slack, request, content[0]["block_id"]) if look else None
+            ts = ts or await self._post(slack, request, content, plain(chat.title, 300))
         except SlackError as error:  # the answer has its own ways to say so
             log.warning("header_not_posted", chat=chat.id, reason=str(error))
             return
@@ -318,7 +318,7 @@ class ModelMenus:
             self._heading.discard(chat.id)
         now = await self._chats.get(chat.id)
         if now.header_ts not in (None, ts):  # another process was quicker
-            await slack.try_call("chat.delete", channel=question.thread.channel, ts=ts)
+            await slack.try_call("chat.delete", channel=request.thread.channel, ts=ts)
             return
         await self._chats.set_header(chat.id, ts)
         if now.title != chat.title:
@@ -327,26 +327,26 @@ class ModelMenus:
     async def head_again(self, older_than: float) -> None:
         """Chats that have no header, since a process ended before it could post one."""
         within = HEADERS_OF if older_than else HEADERS_AT_START
-        for question, chat_id in await self._requests.headless(max(older_than, YOUNG), within, 50):
-            slack = await self._slack_of(question)
+        for request, chat_id in await self._requests.headless(max(older_than, YOUNG), within, 50):
+            slack = await self._slack_of(request)
             if slack is None or not slack.at_most_every("header", chat_id, every=HEADERS_AT_START):
                 continue
-            await self._post_header(slack, question, await self._chats.get(chat_id), look=True)
+            await self._post_header(slack, request, await self._chats.get(chat_id), look=True)
 
     async def draw_again(self, older_than: float) -> None:
         """Menus that a chat began from and that still stand there as menus, since a process ended just then."""
-        for question, chat_id in await self._requests.undrawn(max(older_than * 3, YOUNG), HEADERS_OF, 50):
-            slack = await self._slack_of(question)
-            if slack is None or question.menu_ts is None or not slack.at_most_every("drawn", chat_id, every=HEADERS_OF):
+        for request, chat_id in await self._requests.undrawn(max(older_than * 3, YOUNG), HEADERS_OF, 50):
+            slack = await self._slack_of(request)
+            if slack is None or request.menu_ts is None or not slack.at_most_every("drawn", chat_id, every=HEADERS_OF):
                 continue
-            if await self._draw_header(slack, chat_id, question.menu_ts):
-                await self._requests.drawn(question.id)
+            if await self._draw_header(slack, chat_id, request.menu_ts):
+                await self._requests.drawn(request.id)
 
     async def _header(self, chat: Chat) -> list[dict[str, Any]]:
         hint = strings.HEADER_ALWAYS if await self._service.skipped_menu(chat) else ""
         return blocks.header(chat, self._service.models.label(chat.model), hint)
 
-    async def _post(self, slack: SlackClient, question: ChatRequest, content: list[dict[str, Any]], text: str) -> str:
+    async def _post(self, slack: SlackClient, request: ChatRequest, content: list[dict[str, Any]], text: str) -> str:
         """Posts once, even when Slack's answer gets lost."""
         pause, deadline = 0.1, time.monotonic() + POST_AGAIN_FOR
         while True:
@@ -354,30 +354,30 @@ class ModelMenus:
                 answer = await slack.call_with_retry(
                     "chat.postMessage",
                     again_if_unsure=False,
-                    channel=question.thread.channel,
-                    thread_ts=question.thread.ts,
+                    channel=request.thread.channel,
+                    thread_ts=request.thread.ts,
                     blocks=content,
                     text=text,
                 )
                 return str(answer["ts"])
             except OutcomeUnknown:
-                if (ts := await self._find(slack, question, content[0]["block_id"])) is not None:
+                if (ts := await self._find(slack, request, content[0]["block_id"])) is not None:
                     return ts
                 if time.monotonic() > deadline:
                     raise
             await asyncio.sleep(pause)
             pause = min(15.0, pause * 2)
 
-    async def _find(self, slack: SlackClient, question: ChatRequest, block_id: str | None = None) -> str | None:
+    async def _find(self, slack: SlackClient, request: ChatRequest, block_id: str | None = None) -> str | None:
         """A menu, or the message that begins with this block, which was posted although nobody told us."""
         try:
-            return next(iter(await self._all(slack, question, block_id or blocks.menu_id(question.id))), None)
+            return next(iter(await self._all(slack, request, block_id or blocks.menu_id(request.id))), None)
         except SlackRejected:
             return None
 
-    async def _all(self, slack: SlackClient, question: ChatRequest, block_id: str) -> list[str]:
-        thread = question.thread
-        found = await slack.own_messages(thread.channel, thread.ts, question.asked_at or thread.ts)
+    async def _all(self, slack: SlackClient, request: ChatRequest, block_id: str) -> list[str]:
+        thread = request.thread
+        found = await slack.own_messages(thread.channel, thread.ts, request.asked_at or thread.ts)
         return [str(message["ts"]) for message in found if blocks.has_block(message, block_id)]
 
     async def _replace(
@@ -397,16 +397,16 @@ class ModelMenus:
 
     # -- the thread so far -------------------------------------------------------------------------------------
 
-    async def with_context(self, slack: SlackClient, question: ChatRequest, until: str | None = None) -> ChatRequest:
+    async def with_context(self, slack: SlackClient, request: ChatRequest, until: str | None = None) -> ChatRequest:
         """What people had said in the thread before they turned to Bobbin, which was with the message `until`.
 
         Where the thread cannot be read, the question stays as it is.
         """
         try:
-            before = await recap(slack, self._names, question.thread, until or question.ts)
+            before = await recap(slack, self._names, request.thread, until or request.ts)
         except SlackError as error:
-            log.info("thread_not_readable", question=question.id, reason=str(error))
-            return question
-        own = {file.id for file in question.files}
+            log.info("thread_not_readable", question=request.id, reason=str(error))
+            return request
+        own = {file.id for file in request.files}
         files = tuple(file for file in before.files if file.id not in own)
-        return await self._requests.set_context(question.id, before.text, files)
+        return await self._requests.set_context(request.id, before.text, files)

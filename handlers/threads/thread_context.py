@@ -48,15 +48,15 @@ def fitting(lines: Sequence[str], most: int = CHARACTERS) -> str:
     """The first line, which says what it is about, and as many of the last ones as fit."""
     if not lines:
         return ""
-    repositories: deque[str] = deque()
+    kept: deque[str] = deque()
     left = most - len(lines[0])
     for line in reversed(lines[1:]):
         left -= len(line) + 1
         if left < 0:
             break
-        repositories.appendleft(line)
-    gap = [strings.THREAD_GAP] if len(repositories) < len(lines) - 1 else []
-    return "\n".join([lines[0], *gap, *repositories])
+        kept.appendleft(line)
+    gap = [strings.THREAD_GAP] if len(kept) < len(lines) - 1 else []
+    return "\n".join([lines[0], *gap, *kept])
 
 
 async def _messages(slack: SlackClient, thread: Thread, until: str) -> list[dict[str, Any]]:

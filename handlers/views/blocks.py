@@ -57,9 +57,9 @@ def has_block(message: dict[str, Any], block_id: str) -> bool:
     return any(block.get("block_id") == block_id for block in message.get("blocks") or ())
 
 
-def menu_id(question_id: str) -> str:
+def menu_id(request_id: str) -> str:
     """The block by which a question's menu is known."""
-    return f"{_OURS}menu.{question_id}"
+    return f"{_OURS}menu.{request_id}"
 
 
 def via(message_id: str, text: str) -> list[Block]:
@@ -74,9 +74,9 @@ def is_via_of(message: dict[str, Any], message_id: str) -> bool:
 # -- the menu ------------------------------------------------------------------------------------------------------
 
 
-def menu(question: ChatRequest, preselected: ModelInfo | None) -> list[Block]:
+def menu(request: ChatRequest, preselected: ModelInfo | None) -> list[Block]:
     """The message that asks for a model, and for the question where there is none yet."""
-    asks = strings.MENU_PROMPT if question.text or question.files else strings.MENU_ASKS
+    asks = strings.MENU_PROMPT if request.text or request.files else strings.MENU_ASKS
     select: Block = {
         "type": "external_select",
         "action_id": MENU,
@@ -87,28 +87,28 @@ def menu(question: ChatRequest, preselected: ModelInfo | None) -> list[Block]:
     if preselected is not None:
         select["initial_option"] = option(preselected)
         label = strings.START_BUTTON.format(model=preselected.label)
-        elements.append(button(label, START, f"{question.id}", "primary"))
+        elements.append(button(label, START, f"{request.id}", "primary"))
     hint = strings.START_HINT if preselected is not None else strings.MENU_NO_MODELS
     return [
-        {**section(asks), "block_id": f"{_OURS}menu.{question.id}"},
-        {"type": "actions", "block_id": menu_block(question.id, preselected), "elements": elements},
+        {**section(asks), "block_id": f"{_OURS}menu.{request.id}"},
+        {"type": "actions", "block_id": menu_block(request.id, preselected), "elements": elements},
         context(hint),
     ]
 
 
-def menu_block(question_id: str, preselected: ModelInfo | None) -> str:
+def menu_block(request_id: str, preselected: ModelInfo | None) -> str:
     """The menu's block id carries the question and what was preselected, so that a restart loses neither."""
-    return f"{_OURS}choose.{question_id}.{menu_key(preselected.ref) if preselected else ''}"
+    return f"{_OURS}choose.{request_id}.{menu_key(preselected.ref) if preselected else ''}"
 
 
 def read_menu_block(block_id: str) -> tuple[str, str]:
     """ChatRequest id and preselected key. Raises ValueError for a block that is no menu."""
     prefix, _, rest = block_id.partition(".")
     kind, _, rest = rest.partition(".")
-    question_id, _, key = rest.partition(".")
-    if f"{prefix}." != _OURS or kind != "choose" or not question_id:
+    request_id, _, key = rest.partition(".")
+    if f"{prefix}." != _OURS or kind != "choose" or not request_id:
         raise ValueError("not a menu")
-    return question_id, key
+    return request_id, key
 
 
 def option(info: ModelInfo) -> Block:
@@ -125,10 +125,10 @@ def option_groups(groups: Iterable[ModelGroup]) -> list[Block]:
     ]
 
 
-def waiting_for_text(question: ChatRequest, model: str) -> list[Block]:
+def waiting_for_text(request: ChatRequest, model: str) -> list[Block]:
     """The menu's message when the model is chosen and the question is not asked yet."""
     return [
-        {**section(strings.WAITING_FOR_TEXT), "block_id": f"{_OURS}menu.{question.id}"},
+        {**section(strings.WAITING_FOR_TEXT), "block_id": f"{_OURS}menu.{request.id}"},
         context(mrkdwn_escape(plain(model, 150))),
     ]
 

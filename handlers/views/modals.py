@@ -150,8 +150,8 @@ def _where(wanted: Wanted) -> str:
 def quote(text: str) -> str:
     """A message as the beginning of what is asked about it."""
     text = text.strip()
-    repositories = text if len(text) <= QUOTE_LIMIT else text[: QUOTE_LIMIT - 1].rstrip() + "…"
-    lines = "\n".join(f"> {line}".rstrip() for line in repositories.splitlines())
+    kept = text if len(text) <= QUOTE_LIMIT else text[: QUOTE_LIMIT - 1].rstrip() + "…"
+    lines = "\n".join(f"> {line}".rstrip() for line in kept.splitlines())
     return f"{lines}\n\n"[:TEXT_LIMIT] if lines else ""
 
 

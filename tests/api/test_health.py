@@ -210,10 +210,10 @@ async def test_any_text_is_taken_and_given_back(world: World, api: Api) -> None:
         chat = made["conversation"]["id"]
         path = f"/chat/conversations/{chat}/messages"
         said = await api.ask("POST", path, 201, content=json.dumps({"content": text}).encode(), headers=JSON)
-        repositories = text.replace("\x00", "\ufffd").replace("\ud800", "?")
-        assert said["userMessage"]["content"] == repositories
-        assert (await api.history(chat))["messages"][0]["content"] == repositories
-        search = json.dumps({"q": repositories[:100]}).encode()
+        kept = text.replace("\x00", "\ufffd").replace("\ud800", "?")
+        assert said["userMessage"]["content"] == kept
+        assert (await api.history(chat))["messages"][0]["content"] == kept
+        search = json.dumps({"q": kept[:100]}).encode()
         assert len((await api.ask("POST", "/list-chats", content=search, headers=JSON))["chats"]) >= 1
 
 

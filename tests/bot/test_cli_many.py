@@ -81,6 +81,6 @@ def test_run_with_a_key_that_does_not_open_what_is_stored_is_refused_in_one_line
 async def install(address: str) -> None:
     database = Database.open(address)
     await database.migrate()
-    repositories = Installed("", "T1", "U1", "xoxb-kept")
-    await Installations(database, TokenCipher(MANY["BOBBIN_SECRET_KEY"])).save(repositories)
+    kept = Installed("", "T1", "U1", "xoxb-kept")
+    await Installations(database, TokenCipher(MANY["BOBBIN_SECRET_KEY"])).save(kept)
     await database.close()

@@ -175,8 +175,8 @@ def test_no_text_closes_its_fence(said: str, contents: list[str]) -> None:
 def test_texts_never_exceed_the_limit(lengths: list[int], more: bool) -> None:
     texts = [TextFile(f"{n}", "", "x" * length, cut=more) for n, length in enumerate(lengths)]
     whole, cut = rules.enclose("", texts)
-    repositories = sum(len(run) for run in re.findall(r"(?<=\n)x+(?=\n)", whole))
-    assert repositories == min(LONGEST_TEXTS, sum(lengths))
+    kept = sum(len(run) for run in re.findall(r"(?<=\n)x+(?=\n)", whole))
+    assert kept == min(LONGEST_TEXTS, sum(lengths))
     over = [n for n, _ in enumerate(lengths) if more or sum(lengths[: n + 1]) > LONGEST_TEXTS]
     assert cut == tuple(str(n) for n in over if more or lengths[n] > 0)
 

@@ -152,15 +152,15 @@ def talks(world: Replicas, count: int, rooms: int) -> list[Talk]:
 
 async def settled(world: Replicas, begun: list[Talk], timeout: float = PATIENCE, *, in_order: bool = True) -> None:
     """All that was asked is answered, and nothing moves any more."""
-    count = sum(len(use_cases.questions) for use_cases in begun)
+    count = sum(len(talk.questions) for talk in begun)
     await world.until(lambda: len(world.rows("SELECT 1 FROM answers WHERE state = 'ended'")) == count,
                       f"{count} answers", timeout)  # fmt: skip
     await world.idle()
     # A second menu of a process that was killed after posting it goes a little later.
     await world.until(
-        lambda: not any(world.menus(use_cases.thread, use_cases.channel) for use_cases in begun),
+        lambda: not any(world.menus(talk.thread, talk.channel) for talk in begun),
         "no menu is left",
         90.0,
     )
-    for use_cases in begun:
-        use_cases.judge(in_order=in_order)
+    for talk in begun:
+        talk.judge(in_order=in_order)

@@ -60,25 +60,23 @@ class Paused(Replicas):
         return f"%:{self.processes[number]}:%"
 
 
-def judge(use_cases: Talk) -> None:
+def judge(talk: Talk) -> None:
     """Whole and once, in the database as in Slack, where the database says that it stands."""
-    world = use_cases.world
-    stored = world.messages(use_cases.thread)
+    world = talk.world
+    stored = world.messages(talk.thread)
     asked = [m["text"] for m in stored if m["role"] == "user"]
-    assert sorted(asked) == sorted(use_cases.questions)
+    assert sorted(asked) == sorted(talk.questions)
     told = [(m["status"], m["text"]) for m in stored if m["role"] == "assistant"]
     assert told == [("done", answer_to(question)) for question in asked]
-    stands = world.answers(use_cases.thread, use_cases.channel)
+    stands = world.answers(talk.thread, talk.channel)
     assert " ".join(map(shown, stands)).split() == " ".join(map(answer_to, asked)).split(), _summary(stands)
     query = "SELECT a.parts FROM answers a JOIN chats c ON c.id = a.chat_id WHERE c.thread = ? ORDER BY a.number"
-    assert [part["ts"] for row in world.rows(query, use_cases.thread) for part in row["parts"]] == [
-        m.ts for m in stands
-    ]
+    assert [part["ts"] for row in world.rows(query, talk.thread) for part in row["parts"]] == [m.ts for m in stands]
     assert (
-        len(world.headers(use_cases.thread, use_cases.channel)),
-        len(world.menus(use_cases.thread, use_cases.channel)),
+        len(world.headers(talk.thread, talk.channel)),
+        len(world.menus(talk.thread, talk.channel)),
     ) == (1, 0)
-    assert not [m.ts for m in world.slack.thread(use_cases.channel, use_cases.thread) if WAITING in m.reactions]
+    assert not [m.ts for m in world.slack.thread(talk.channel, talk.thread) if WAITING in m.reactions]
 
 
 def _summary(stands: list[Any]) -> str:
@@ -87,13 +85,13 @@ def _summary(stands: list[Any]) -> str:
 
 
 async def settled(world: Replicas, begun: list[Talk]) -> None:
-    count = sum(len(use_cases.questions) for use_cases in begun)
+    count = sum(len(talk.questions) for talk in begun)
     await world.until(
         lambda: len(world.rows("SELECT 1 FROM answers WHERE state = 'ended'")) == count, f"{count} answers"
     )
     await world.idle()
-    for use_cases in begun:
-        judge(use_cases)
+    for talk in begun:
+        judge(talk)
 
 
 @pytest.mark.parametrize(("redis_there", "mode"), [(True, StreamMode.AUTO), (False, StreamMode.EDIT)])
@@ -115,7 +113,7 @@ async def test_a_process_that_stood_still_for_longer_than_its_lease_writes_no_wo
         if not redis_there:
             own_redis.stop()
         begun = talks(world, 12, 6)
-        talking = asyncio.gather(*(_talk(use_cases, chance.uniform(0.0, 8.0)) for use_cases in begun))
+        talking = asyncio.gather(*(_talk(talk, chance.uniform(0.0, 8.0)) for talk in begun))
         await asyncio.gather(*(_stand_still(world, number, 20 if thorough else 3, chance) for number in (0, 1)))
         await asyncio.wait_for(talking, 60)
         await settled(world, begun)
@@ -137,8 +135,8 @@ def _nobody_writes(world: Paused, answer_ids: list[str], whose: str) -> bool:
     return not world.rows(f"{WRITTEN} AND message_id = ANY(?) AND owner LIKE ?", answer_ids, whose)
 
 
-async def _talk(use_cases: Talk, after: float) -> None:
+async def _talk(talk: Talk, after: float) -> None:
     await asyncio.sleep(after)
-    await use_cases.begin()
+    await talk.begin()
     await asyncio.sleep(0.5)
-    await use_cases.go_on()
+    await talk.go_on()

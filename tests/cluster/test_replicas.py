@@ -27,7 +27,7 @@ async def test_replicas_start_together_on_an_empty_database_and_keep_within_slac
         world.forgive("no_reaction")
         world.slack.multiply_deliveries(2)
         begun = talks(world, 8, 4)
-        await asyncio.gather(*(_talk(use_cases, 2) for use_cases in begun))
+        await asyncio.gather(*(_talk(talk, 2) for talk in begun))
         await settled(world, begun)
         assert [(call.method, call.error) for call in world.slack.calls if call.error == "ratelimited"] == []
         writers = {line["owner"] for line in world.rows("SELECT DISTINCT owner FROM answers")}
@@ -41,7 +41,7 @@ async def test_everything_that_can_die_dies_in_mid_answer(
         world.forgive(*TROUBLES)
         world.slack.multiply_deliveries(2)
         begun = talks(world, 24, 8)
-        talking = asyncio.gather(*(_talk(use_cases, 1) for use_cases in begun))
+        talking = asyncio.gather(*(_talk(talk, 1) for talk in begun))
         await asyncio.sleep(1.5)
         await world.kill(0)
         await asyncio.sleep(1.0)
@@ -66,7 +66,7 @@ async def test_a_rolling_restart_while_slack_fails_loses_nothing(
     async with Replicas(tmp_path, nursery, postgresql_url, redis_url) as world:
         world.forgive(*TROUBLES)
         begun = talks(world, 8, 4)
-        talking = asyncio.gather(*(_talk(use_cases, 1) for use_cases in begun))
+        talking = asyncio.gather(*(_talk(talk, 1) for talk in begun))
         for number in range(3):
             await asyncio.sleep(0.7)
             await world.kill(number, signal.SIGTERM)
@@ -88,16 +88,16 @@ async def test_a_stop_works_wherever_it_arrives(
             own_redis.stop()
         world.models.answer_with("*", lambda asked: ModelScript(words(answer_to("1") * 50), 30.0))
         begun = talks(world, 6, 3)
-        await asyncio.gather(*(use_cases.begin() for use_cases in begun))
-        await world.until(lambda: all(_is_written(use_cases) for use_cases in begun), "six answers are being written")
-        await asyncio.gather(*(_stop(use_cases, n) for n, use_cases in enumerate(begun)))
+        await asyncio.gather(*(talk.begin() for talk in begun))
+        await world.until(lambda: all(_is_written(talk) for talk in begun), "six answers are being written")
+        await asyncio.gather(*(_stop(talk, n) for n, talk in enumerate(begun)))
         ended = "SELECT m.status, m.text FROM answers a JOIN messages m ON m.id = a.message_id WHERE a.state = 'ended'"
         await world.until(lambda: len(world.rows(ended)) == 6, "six answers have ended")
         await world.idle()
         assert {row["status"] for row in world.rows(ended)} == {"stopped"}
         assert all(asked.cancelled for asked in world.models.asked() if asked.stream)
-        for use_cases in begun:
-            stands = "\n".join(shown(message) for message in world.answers(use_cases.thread, use_cases.channel))
+        for talk in begun:
+            stands = "\n".join(shown(message) for message in world.answers(talk.thread, talk.channel))
             assert "stopped" in stands
             assert stands.startswith(answer_to("1")[:20])
 
@@ -111,49 +111,45 @@ async def test_a_choice_and_a_retry_work_wherever_they_arrive(
         world.slack.multiply_deliveries(2)
         world.models.answer_with("*", lambda asked: ModelScript([], fault=Fault("http", status=400)))
         begun = talks(world, 6, 3)
-        await asyncio.gather(*(use_cases.begin() for use_cases in begun))
+        await asyncio.gather(*(talk.begin() for talk in begun))
         failed = "SELECT 1 FROM answers WHERE state = 'ended' AND ending = 'failed'"
         await world.until(lambda: len(world.rows(failed)) == 6, "six answers have failed")
         await world.until(lambda: all(map(_retry_stands, begun)), "their buttons are there")
         world.models.answer_with("*", answering)
-        clicks = [(who, use_cases) for use_cases in begun for who in ("alice", "bob", "carol")]
-        await asyncio.gather(*(_retry(who, use_cases) for who, use_cases in clicks))
+        clicks = [(who, talk) for talk in begun for who in ("alice", "bob", "carol")]
+        await asyncio.gather(*(_retry(who, talk) for who, talk in clicks))
         await settled(world, begun)
         assert {row["attempt"] for row in world.rows("SELECT attempt FROM answers")} == {2}
         assert not [call for call in world.slack.calls if call.error == "ratelimited"]
 
 
-def _retry_stands(use_cases: Talk) -> bool:
-    stands = use_cases.world.answers(use_cases.thread, use_cases.channel)
+def _retry_stands(talk: Talk) -> bool:
+    stands = talk.world.answers(talk.thread, talk.channel)
     return bool(stands and elements(stands[-1], "retry_answer"))
 
 
-async def _retry(who: str, use_cases: Talk) -> None:
+async def _retry(who: str, talk: Talk) -> None:
     with contextlib.suppress(LookupError):  # whoever comes late finds no button any more
-        await use_cases.world.slack.press(
-            who, use_cases.world.answers(use_cases.thread, use_cases.channel)[-1], "retry_answer"
-        )
+        await talk.world.slack.press(who, talk.world.answers(talk.thread, talk.channel)[-1], "retry_answer")
 
 
-def _is_written(use_cases: Talk) -> bool:
-    return any(len(shown(message)) > 20 for message in use_cases.world.answers(use_cases.thread, use_cases.channel))
+def _is_written(talk: Talk) -> bool:
+    return any(len(shown(message)) > 20 for message in talk.world.answers(talk.thread, talk.channel))
 
 
-async def _stop(use_cases: Talk, number: int) -> None:
+async def _stop(talk: Talk, number: int) -> None:
     """By the button, or by the word."""
     if number % 2:
-        await use_cases.world.slack.say(use_cases.who, use_cases.channel, "stop", use_cases.thread)
+        await talk.world.slack.say(talk.who, talk.channel, "stop", talk.thread)
     else:
-        await use_cases.world.slack.press(
-            use_cases.who, use_cases.world.header(use_cases.thread, use_cases.channel), "stop_answer"
-        )
+        await talk.world.slack.press(talk.who, talk.world.header(talk.thread, talk.channel), "stop_answer")
 
 
-async def _talk(use_cases: Talk, more: int) -> None:
-    await use_cases.begin()
+async def _talk(talk: Talk, more: int) -> None:
+    await talk.begin()
     for _ in range(more):
         await asyncio.sleep(0.8)
-        await use_cases.go_on()
+        await talk.go_on()
 
 
 async def _slack_is_down(world: Replicas, seconds: float) -> None:

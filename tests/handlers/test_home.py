@@ -196,10 +196,8 @@ async def test_who_chooses_a_model_and_ticks_at_the_same_moment_gets_both(world:
             {"action_id": "home_always", "selected_options": [box]},
         )
         await asyncio.gather(*(world.slack.act(user, view, press) for press in presses))
-    repositories = world.rows("SELECT default_model, always FROM people WHERE default_model IS NOT NULL")
-    assert [(row["default_model"], bool(row["always"])) for row in repositories] == [
-        ("openai:demo/storyteller", True)
-    ] * 4
+    kept = world.rows("SELECT default_model, always FROM people WHERE default_model IS NOT NULL")
+    assert [(row["default_model"], bool(row["always"])) for row in kept] == [("openai:demo/storyteller", True)] * 4
 
 
 async def test_ticked_without_a_choice_it_means_the_model_that_is_shown(world: World) -> None:

@@ -357,8 +357,8 @@ async def test_thumbs_are_kept_for_each_person_and_the_last_one_counts(world: Wo
     for who, value in (("alice", 1), ("bob", -1), ("alice", -1), ("carol", 1), ("carol", 1)):
         await world.slack.press(who, world.answers(thread)[0], "feedback", f"{answer_id}:{value}")
     await world.restart()
-    repositories = world.rows("SELECT * FROM feedback")
-    assert {(row["user"], row["message_id"]): row["value"] for row in repositories} == {
+    kept = world.rows("SELECT * FROM feedback")
+    assert {(row["user"], row["message_id"]): row["value"] for row in kept} == {
         ("U0ALICE", answer_id): -1,
         ("U0BOB", answer_id): -1,
         ("U0CAROL", answer_id): 1,

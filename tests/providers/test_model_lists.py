@@ -16,11 +16,11 @@ from tests.providers.talk import Talk, read, talking
 
 @pytest.fixture
 async def talk() -> AsyncIterator[Talk]:
-    async with talking() as use_cases:
-        yield use_cases
+    async with talking() as talk:
+        yield talk
 
 
-async def test_openrouter_tells_labels_context_and_sight(use_cases: Talk) -> None:
+async def test_openrouter_tells_labels_context_and_sight(talk: Talk) -> None:
     sees = {"input_modalities": ["text", "image"], "output_modalities": ["text"]}
     entries = [
         {"id": "o/a", "name": "O: A", "context_length": 1000, "architecture": sees},
@@ -32,7 +32,7 @@ async def test_openrouter_tells_labels_context_and_sight(use_cases: Talk) -> Non
         {"id": None},
     ]
     async with RudeServer(answering({"data": entries})).running() as server:
-        models = await use_cases.provider(server.url, "openrouter").models()
+        models = await talk.provider(server.url, "openrouter").models()
         assert server.heard[0].path == "/models"
     assert [(m.ref.name, m.label, m.context, m.vision) for m in models] == [
         ("o/a", "O: A", 1000, True),
@@ -41,7 +41,7 @@ async def test_openrouter_tells_labels_context_and_sight(use_cases: Talk) -> Non
     assert models[0].provider_label == "Any"
 
 
-async def test_venice_offers_its_text_models(use_cases: Talk) -> None:
+async def test_venice_offers_its_text_models(talk: Talk) -> None:
     blind, sees = ({"capabilities": {"supportsVision": vision}} for vision in (False, True))
     spec = {"name": "Venice Uncensored", "availableContextTokens": 32768, **blind}
     entries = [
@@ -51,14 +51,14 @@ async def test_venice_offers_its_text_models(use_cases: Talk) -> None:
         {"id": "away", "type": "text", "model_spec": {"offline": True}},
     ]
     async with RudeServer(answering({"data": entries})).running() as server:
-        models = await use_cases.provider(server.url, "venice").models()
+        models = await talk.provider(server.url, "venice").models()
     assert [(m.ref.name, m.label, m.context, m.vision) for m in models] == [
         ("venice-uncensored", "Venice Uncensored", 32768, False),
         ("mistral-31-24b", "mistral-31-24b", None, True),
     ]
 
 
-async def test_what_cannot_hold_a_conversation_is_not_offered(use_cases: Talk) -> None:
+async def test_what_cannot_hold_a_conversation_is_not_offered(talk: Talk) -> None:
     names = [
         "gpt-4o",
         "text-embedding-3-small",
@@ -69,13 +69,13 @@ async def test_what_cannot_hold_a_conversation_is_not_offered(use_cases: Talk) -
         "nomic-embed-text",
     ]
     async with RudeServer(answering({"data": [{"id": name, "object": "model"} for name in names]})).running() as server:
-        models = await use_cases.provider(server.url).models()
+        models = await talk.provider(server.url).models()
     assert [(m.ref.name, m.vision) for m in models] == [("gpt-4o", True), ("llama-3", False)]
 
 
-async def test_a_server_without_a_list_offers_its_default(use_cases: Talk) -> None:
+async def test_a_server_without_a_list_offers_its_default(talk: Talk) -> None:
     async with RudeServer(answering("", 404)).running() as server:
-        assert [m.ref.name for m in await use_cases.provider(server.url).models()] == ["m"]
+        assert [m.ref.name for m in await talk.provider(server.url).models()] == ["m"]
 
 
 @pytest.mark.parametrize(
@@ -87,13 +87,13 @@ async def test_a_server_without_a_list_offers_its_default(use_cases: Talk) -> No
         (answering("", 503), ServerFault),
     ],
 )
-async def test_no_list_has_a_reason(use_cases: Talk, manners: Manners, expected: type[ProviderError]) -> None:
+async def test_no_list_has_a_reason(talk: Talk, manners: Manners, expected: type[ProviderError]) -> None:
     async with RudeServer(manners).running() as server:
         with pytest.raises(expected):
-            await use_cases.provider(server.url).models()
+            await talk.provider(server.url).models()
 
 
-async def test_ollama_is_asked_in_its_own_way(use_cases: Talk) -> None:
+async def test_ollama_is_asked_in_its_own_way(talk: Talk) -> None:
     shown = {
         "llama3:latest": {"capabilities": ["completion"], "model_info": {"llama.context_length": 8192}},
         "gemma3:4b": {"capabilities": ["completion", "vision"]},
@@ -113,7 +113,7 @@ async def test_ollama_is_asked_in_its_own_way(use_cases: Talk) -> None:
 
     async with RudeServer(manners).running() as server:
         for base in (server.url, f"{server.url}/v1/"):
-            provider = use_cases.ollama(base)
+            provider = talk.ollama(base)
             assert [(m.ref.name, m.label, m.context, m.vision) for m in await provider.models()] == [
                 ("llama3:latest", "llama3", 8192, False),
                 ("gemma3:4b", "gemma3:4b", None, True),
@@ -127,24 +127,24 @@ async def test_ollama_is_asked_in_its_own_way(use_cases: Talk) -> None:
         assert "authorization" not in server.heard[0].headers
 
 
-async def test_a_stranger_in_ollamas_place_is_asked_in_the_common_way(use_cases: Talk) -> None:
+async def test_a_stranger_in_ollamas_place_is_asked_in_the_common_way(talk: Talk) -> None:
     async def manners(heard: Heard, out: Out) -> None:
         found = heard.path == "/v1/models"
         await out.answer(b'{"data": [{"id": "x"}]}' if found else b"", 200 if found else 404, "application/json")
 
     async with RudeServer(manners).running() as server:
-        provider = use_cases.ollama(server.url)
+        provider = talk.ollama(server.url)
         assert [m.ref.name for m in await provider.models()] == ["x"]
 
 
-async def test_a_ping_finds_a_bad_key_behind_an_open_list(use_cases: Talk) -> None:
+async def test_a_ping_finds_a_bad_key_behind_an_open_list(talk: Talk) -> None:
     async def manners(heard: Heard, out: Out) -> None:
         status = 200 if heard.path == "/models" else 401
         await out.answer(b'{"data": [{"id": "x"}]}', status, "application/json")
 
     async with RudeServer(manners).running() as server:
-        assert await use_cases.provider(server.url).ping() == 1
+        assert await talk.provider(server.url).ping() == 1
         kinds: tuple[Kind, ...] = ("openrouter", "venice")
         for kind in kinds:
             with pytest.raises(KeyRejected):
-                await use_cases.provider(server.url, kind).ping()
+                await talk.provider(server.url, kind).ping()

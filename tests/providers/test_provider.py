@@ -18,13 +18,13 @@ from tests.providers.talk import KEY, Talk, read, request, talking, text_of
 
 @pytest.fixture
 async def talk() -> AsyncIterator[Talk]:
-    async with talking() as use_cases:
-        yield use_cases
+    async with talking() as talk:
+        yield talk
 
 
-async def test_a_plain_answer_is_tokens_usage_and_an_end(use_cases: Talk) -> None:
+async def test_a_plain_answer_is_tokens_usage_and_an_end(talk: Talk) -> None:
     pieces = (delta("", role="assistant"), delta("Hel"), delta("lo"), delta(finish="stop"), USAGE, DONE)
-    *tokens, usage, end = await use_cases.events(saying(*pieces))
+    *tokens, usage, end = await talk.events(saying(*pieces))
     assert (text_of(tokens), usage, end) == ("Hello", Usage(7, 3, 0.002), Done("stop"))
 
 
@@ -57,8 +57,8 @@ ODD_BUT_WHOLE: dict[str, tuple[list[bytes], list[StreamEvent]]] = {
 
 
 @pytest.mark.parametrize(("pieces", "expected"), ODD_BUT_WHOLE.values(), ids=ODD_BUT_WHOLE)
-async def test_odd_streams_are_still_answers(use_cases: Talk, pieces: list[bytes], expected: list[StreamEvent]) -> None:
-    assert await use_cases.events(saying(*pieces)) == expected
+async def test_odd_streams_are_still_answers(talk: Talk, pieces: list[bytes], expected: list[StreamEvent]) -> None:
+    assert await talk.events(saying(*pieces)) == expected
 
 
 A_PART = {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}
@@ -72,22 +72,22 @@ THOUGHTS: dict[str, list[bytes]] = {
 
 
 @pytest.mark.parametrize("pieces", THOUGHTS.values(), ids=THOUGHTS)
-async def test_reasoning_is_a_sign_of_life_and_never_text(use_cases: Talk, pieces: list[bytes]) -> None:
-    events = await use_cases.events(saying(*pieces, DONE))
+async def test_reasoning_is_a_sign_of_life_and_never_text(talk: Talk, pieces: list[bytes]) -> None:
+    events = await talk.events(saying(*pieces, DONE))
     assert text_of(events) == "Hi"
     assert isinstance(events[0], ReasoningDelta)
     assert events[-1] == Done()
 
 
 @pytest.mark.parametrize("text", ["<thin air>", "<", "a <think>b</think>", "  indented", "<thinking>no</thinking>"])
-async def test_what_only_resembles_reasoning_is_text(use_cases: Talk, text: str) -> None:
-    events = await use_cases.events(saying(*(delta(c) for c in text), DONE))
+async def test_what_only_resembles_reasoning_is_text(talk: Talk, text: str) -> None:
+    events = await talk.events(saying(*(delta(c) for c in text), DONE))
     assert text_of(events) == text
     assert ReasoningDelta() not in events
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7])
-async def test_bytes_may_be_cut_anywhere(use_cases: Talk, size: int) -> None:
+async def test_bytes_may_be_cut_anywhere(talk: Talk, size: int) -> None:
     """Also within a character, a line or a line's end."""
     whole = b"".join([delta("Grüße 👋"), delta(" aus 東京\r\n"), delta(finish="stop"), USAGE, DONE]).replace(
         b"\n", b"\r\n"
@@ -99,33 +99,33 @@ async def test_bytes_may_be_cut_anywhere(use_cases: Talk, size: int) -> None:
             await out.chunk(whole[at : at + size])
         await out.end()
 
-    events = await use_cases.events(manners)
+    events = await talk.events(manners)
     assert text_of(events) == "Grüße 👋 aus 東京\r\n"
     assert events[-2:] == [Usage(7, 3, 0.002), Done()]
 
 
-async def test_the_type_that_a_server_claims_does_not_matter(use_cases: Talk) -> None:
-    assert await use_cases.events(answering(delta("Hé") + DONE, content_type="text/plain; charset=latin-1")) == [
+async def test_the_type_that_a_server_claims_does_not_matter(talk: Talk) -> None:
+    assert await talk.events(answering(delta("Hé") + DONE, content_type="text/plain; charset=latin-1")) == [
         TextDelta("Hé"),
         Done(),
     ]
 
 
-async def test_a_packed_stream_is_unpacked(use_cases: Talk) -> None:
+async def test_a_packed_stream_is_unpacked(talk: Talk) -> None:
     packed = gzip.compress(delta("Hi") + delta(finish="stop") + DONE)
-    events = await use_cases.events(answering(packed, content_type="text/event-stream", Content_Encoding="gzip"))
+    events = await talk.events(answering(packed, content_type="text/event-stream", Content_Encoding="gzip"))
     assert events == [TextDelta("Hi"), Done()]
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "text/event-stream"])
-async def test_a_whole_answer_in_place_of_a_stream_is_taken(use_cases: Talk, content_type: str) -> None:
+async def test_a_whole_answer_in_place_of_a_stream_is_taken(talk: Talk, content_type: str) -> None:
     choice = {"message": {"role": "assistant", "content": "<think>hm</think>All of it."}, "finish_reason": "stop"}
     usage = {"prompt_tokens": 1, "completion_tokens": 2}
-    events = await use_cases.events(answering({"choices": [choice], "usage": usage}, content_type=content_type))
+    events = await talk.events(answering({"choices": [choice], "usage": usage}, content_type=content_type))
     assert events == [ReasoningDelta(), TextDelta("All of it."), Usage(1, 2), Done("stop")]
 
 
-async def test_a_flood_of_tiny_chunks_arrives_whole_and_lets_others_work(use_cases: Talk) -> None:
+async def test_a_flood_of_tiny_chunks_arrives_whole_and_lets_others_work(talk: Talk) -> None:
     count, turns = 100_000, 0
     one = delta("a ")
     block = b"%x\r\n%s\r\n" % (len(one), one) * 100
@@ -144,13 +144,13 @@ async def test_a_flood_of_tiny_chunks_arrives_whole_and_lets_others_work(use_cas
             turns += 1
 
     busy = asyncio.ensure_future(others())
-    events = await use_cases.events(manners)
+    events = await talk.events(manners)
     busy.cancel()
     assert text_of(events) == "a " * count
     assert turns > 20
 
 
-async def test_a_crowds_pieces_are_read_together_and_a_few_answers_piece_by_piece(use_cases: Talk) -> None:
+async def test_a_crowds_pieces_are_read_together_and_a_few_answers_piece_by_piece(talk: Talk) -> None:
     said = [delta(f"{number} ") for number in range(60)]
 
     async def manners(heard: Heard, out: Out) -> None:
@@ -162,7 +162,7 @@ async def test_a_crowds_pieces_are_read_together_and_a_few_answers_piece_by_piec
         await out.end()
 
     async with RudeServer(manners).running() as server:
-        provider = use_cases.provider(server.url)
+        provider = talk.provider(server.url)
         alone = await read(provider)
         crowd = await asyncio.gather(*(read(provider) for _ in range(12)))
     text = "".join(f"{number} " for number in range(60))
@@ -170,7 +170,7 @@ async def test_a_crowds_pieces_are_read_together_and_a_few_answers_piece_by_piec
     assert max(len(events) for events in crowd) < len(alone)
 
 
-async def test_an_answer_is_over_when_the_model_says_so_whatever_the_server_does(use_cases: Talk) -> None:
+async def test_an_answer_is_over_when_the_model_says_so_whatever_the_server_does(talk: Talk) -> None:
     """A connection that stays open, or is cut, after the last word is nobody's concern."""
 
     async def stays_open(heard: Heard, out: Out) -> None:
@@ -184,11 +184,11 @@ async def test_an_answer_is_over_when_the_model_says_so_whatever_the_server_does
         await asyncio.sleep(0.05)
         out.reset()
 
-    assert await use_cases.events(stays_open) == [TextDelta("Hi"), Usage(7, 3, 0.002), Done()]
-    assert await use_cases.events(is_cut) == [TextDelta("Hi"), Done()]
+    assert await talk.events(stays_open) == [TextDelta("Hi"), Usage(7, 3, 0.002), Done()]
+    assert await talk.events(is_cut) == [TextDelta("Hi"), Done()]
 
 
-async def test_usage_that_never_comes_is_not_waited_for_long(use_cases: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_usage_that_never_comes_is_not_waited_for_long(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
     async def manners(heard: Heard, out: Out) -> None:
         await out.head()
         await out.chunk(delta("Hi", finish="stop"))
@@ -198,11 +198,11 @@ async def test_usage_that_never_comes_is_not_waited_for_long(use_cases: Talk, mo
 
     monkeypatch.setattr(openai_compatible, "AFTERMATH", 0.5)
     async with asyncio.timeout(60):
-        assert await use_cases.events(manners, silence=60.0) == [TextDelta("Hi"), Done()]
+        assert await talk.events(manners, silence=60.0) == [TextDelta("Hi"), Done()]
 
 
 async def test_an_end_announced_in_every_chunk_is_none_while_text_comes(
-    use_cases: Talk, monkeypatch: pytest.MonkeyPatch
+    talk: Talk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def manners(heard: Heard, out: Out) -> None:
         await out.head()
@@ -212,7 +212,7 @@ async def test_an_end_announced_in_every_chunk_is_none_while_text_comes(
         await out.end()
 
     monkeypatch.setattr(openai_compatible, "AFTERMATH", 1.0)
-    assert text_of(await use_cases.events(manners)) == "Hi " * 8
+    assert text_of(await talk.events(manners)) == "Hi " * 8
 
 
 # --- ending early -----------------------------------------------------------------------------------------------------
@@ -225,9 +225,9 @@ async def endless(heard: Heard, out: Out) -> None:
         await asyncio.sleep(0.01)
 
 
-async def test_closing_the_stream_ends_the_request(use_cases: Talk) -> None:
+async def test_closing_the_stream_ends_the_request(talk: Talk) -> None:
     async with RudeServer(endless).running() as server:
-        stream = use_cases.provider(server.url).stream(request())
+        stream = talk.provider(server.url).stream(request())
         assert await anext(stream) == TextDelta("word ")
         await stream.aclose()  # type: ignore[attr-defined]
         async with asyncio.timeout(60):
@@ -235,14 +235,14 @@ async def test_closing_the_stream_ends_the_request(use_cases: Talk) -> None:
 
 
 @pytest.mark.parametrize("manners", [endless, None], ids=["between words", "before the first"])
-async def test_cancelling_the_reader_ends_the_request(use_cases: Talk, manners: Manners | None) -> None:
+async def test_cancelling_the_reader_ends_the_request(talk: Talk, manners: Manners | None) -> None:
     async def silent(heard: Heard, out: Out) -> None:
         await asyncio.Event().wait()
 
     async with RudeServer(manners or silent).running() as server:
 
         async def read() -> None:
-            async for _ in use_cases.provider(server.url).stream(request()):
+            async for _ in talk.provider(server.url).stream(request()):
                 pass
 
         reading = asyncio.ensure_future(read())
@@ -263,17 +263,17 @@ async def test_cancelling_the_reader_ends_the_request(use_cases: Talk, manners: 
 ALRIGHT = saying(delta("Hi"), DONE)
 
 
-async def sent(use_cases: Talk, asked: Request, kind: Kind = "openai") -> Heard:
+async def sent(talk: Talk, asked: Request, kind: Kind = "openai") -> Heard:
     """What the server hears of this."""
     async with RudeServer(ALRIGHT).running() as server:
-        await read(use_cases.provider(server.url, kind), asked)
+        await read(talk.provider(server.url, kind), asked)
         (heard,) = server.heard
         return heard
 
 
-async def test_the_instruction_comes_first_and_the_turns_in_order(use_cases: Talk) -> None:
+async def test_the_instruction_comes_first_and_the_turns_in_order(talk: Talk) -> None:
     turns = [ChatMessage(Role.USER, "one"), ChatMessage(Role.ASSISTANT, "two"), ChatMessage(Role.USER, "three")]
-    heard = await sent(use_cases, Request(ModelRef("any", "a/b:free"), "Be brief.", turns))
+    heard = await sent(talk, Request(ModelRef("any", "a/b:free"), "Be brief.", turns))
     assert (heard.method, heard.path) == ("POST", "/chat/completions")
     assert heard.headers["authorization"] == f"Bearer {KEY}"
     assert heard.body == {
@@ -289,30 +289,30 @@ async def test_the_instruction_comes_first_and_the_turns_in_order(use_cases: Tal
     }
 
 
-async def test_a_name_and_password_in_the_address_go_in_their_header(use_cases: Talk) -> None:
+async def test_a_name_and_password_in_the_address_go_in_their_header(talk: Talk) -> None:
     """As a server behind a gate of its own wants them."""
     async with RudeServer(ALRIGHT).running() as server:
         address = server.url.replace("http://", "http://ann:secret@")
-        assert await read(use_cases.provider(address)) == [TextDelta("Hi"), Done()]
+        assert await read(talk.provider(address)) == [TextDelta("Hi"), Done()]
     assert server.heard[0].headers["authorization"] == "Basic " + base64.b64encode(b"ann:secret").decode()
 
 
-async def test_images_travel_as_data(use_cases: Talk) -> None:
+async def test_images_travel_as_data(talk: Talk) -> None:
     turn = ChatMessage(Role.USER, "What is it?", (Image("a.png", "image/png", b"\x89PNG..."),))
-    heard = await sent(use_cases, Request(ModelRef("any", "m"), "", [turn]))
+    heard = await sent(talk, Request(ModelRef("any", "m"), "", [turn]))
     url = "data:image/png;base64," + base64.b64encode(b"\x89PNG...").decode()
     parts = [{"type": "text", "text": "What is it?"}, {"type": "image_url", "image_url": {"url": url}}]
     assert heard.body["messages"] == [{"role": "user", "content": parts}]
 
 
-async def test_openrouter_is_told_who_asks_and_asked_what_it_costs(use_cases: Talk) -> None:
-    heard = await sent(use_cases, request(), "openrouter")
+async def test_openrouter_is_told_who_asks_and_asked_what_it_costs(talk: Talk) -> None:
+    heard = await sent(talk, request(), "openrouter")
     assert heard.headers["x-title"] == "Bobbin"
     assert heard.headers["http-referer"].startswith("https://")
     assert heard.body["usage"] == {"include": True}
 
 
-async def test_a_field_that_a_server_does_not_know_is_left_out_from_then_on(use_cases: Talk) -> None:
+async def test_a_field_that_a_server_does_not_know_is_left_out_from_then_on(talk: Talk) -> None:
     async def strict(heard: Heard, out: Out) -> None:
         if "stream_options" in heard.body:
             await out.answer(b'{"error": {"message": "unknown field stream_options"}}', 400, "application/json")
@@ -322,7 +322,7 @@ async def test_a_field_that_a_server_does_not_know_is_left_out_from_then_on(use_
             await ALRIGHT(heard, out)
 
     async with RudeServer(strict).running() as server:
-        provider = use_cases.provider(server.url)
+        provider = talk.provider(server.url)
         for _ in range(2):
             assert await read(provider, request(max_tokens=50)) == [TextDelta("Hi"), Done()]
         assert len(server.heard) == 4
@@ -332,14 +332,14 @@ async def test_a_field_that_a_server_does_not_know_is_left_out_from_then_on(use_
 async def test_a_proxy_that_the_environment_names_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     async with RudeServer(saying(delta("Hi"), delta(finish="stop"), DONE)).running() as proxy:
         monkeypatch.setenv("http_proxy", proxy.url)
-        async with talking() as use_cases:
-            assert text_of(await read(use_cases.provider("http://models.invalid/v1"))) == "Hi"
+        async with talking() as talk:
+            assert text_of(await read(talk.provider("http://models.invalid/v1"))) == "Hi"
 
 
-async def test_a_body_of_many_megabytes_arrives_whole_with_its_length(use_cases: Talk) -> None:
+async def test_a_body_of_many_megabytes_arrives_whole_with_its_length(talk: Talk) -> None:
     text = "".join(chr(0x1F600 + n % 64) for n in range(1_500_000))
     async with RudeServer(saying(delta("Hi"), delta(finish="stop"), DONE)).running() as server:
-        await read(use_cases.provider(server.url), request(text))
+        await read(talk.provider(server.url), request(text))
         (heard,) = server.heard
         assert heard.body["messages"][-1]["content"] == text
         assert "transfer-encoding" not in heard.headers

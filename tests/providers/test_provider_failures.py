@@ -37,8 +37,8 @@ from tests.providers.talk import KEY, Talk, read, talking
 
 @pytest.fixture
 async def talk() -> AsyncIterator[Talk]:
-    async with talking() as use_cases:
-        yield use_cases
+    async with talking() as talk:
+        yield talk
 
 
 REFUSALS: list[tuple[int, Any, type[ProviderError]]] = [
@@ -71,10 +71,8 @@ REFUSALS: list[tuple[int, Any, type[ProviderError]]] = [
 
 
 @pytest.mark.parametrize(("status", "body", "expected"), REFUSALS)
-async def test_each_status_has_its_error(
-    use_cases: Talk, status: int, body: Any, expected: type[ProviderError]
-) -> None:
-    error, text = await use_cases.failure(answering(body, status))
+async def test_each_status_has_its_error(talk: Talk, status: int, body: Any, expected: type[ProviderError]) -> None:
+    error, text = await talk.failure(answering(body, status))
     assert type(error) is expected
     assert text == ""
     assert error.detail
@@ -98,37 +96,37 @@ async def test_each_status_has_its_error(
     ],
 )
 async def test_an_error_in_a_good_response_is_read_by_its_code(
-    use_cases: Talk, error: Any, expected: type[ProviderError]
+    talk: Talk, error: Any, expected: type[ProviderError]
 ) -> None:
     """As a JSON body with status 200, as an event in mid-stream, and as a bare line there."""
-    whole, _ = await use_cases.failure(answering({"error": error}))
-    event, text = await use_cases.failure(saying(delta("Once "), delta("upon"), data({"error": error}), DONE))
-    bare, _ = await use_cases.failure(saying(delta("Once "), json.dumps({"error": error}).encode() + b"\n"))
+    whole, _ = await talk.failure(answering({"error": error}))
+    event, text = await talk.failure(saying(delta("Once "), delta("upon"), data({"error": error}), DONE))
+    bare, _ = await talk.failure(saying(delta("Once "), json.dumps({"error": error}).encode() + b"\n"))
     assert type(whole) is type(event) is type(bare) is expected
     assert text == "Once upon"
 
 
-async def test_an_error_beside_a_finish_reason_is_an_error(use_cases: Talk) -> None:
+async def test_an_error_beside_a_finish_reason_is_an_error(talk: Talk) -> None:
     chunk = {
         "error": {"code": 502, "message": "gone"},
         "choices": [{"index": 0, "delta": {"content": ""}, "finish_reason": "error"}],
     }
-    error, text = await use_cases.failure(saying(delta("Once"), data(chunk)))
+    error, text = await talk.failure(saying(delta("Once"), data(chunk)))
     assert (type(error), error.detail, text) == (ServerFault, "gone", "Once")
-    error, text = await use_cases.failure(saying(delta("Once"), delta(finish="error"), DONE))
+    error, text = await talk.failure(saying(delta("Once"), delta(finish="error"), DONE))
     assert (type(error), text) == (ServerFault, "Once")
 
 
-async def test_a_busy_model_says_when_to_come_back(use_cases: Talk) -> None:
-    error, _ = await use_cases.failure(answering("", 429, Retry_After="7"))
+async def test_a_busy_model_says_when_to_come_back(talk: Talk) -> None:
+    error, _ = await talk.failure(answering("", 429, Retry_After="7"))
     assert error.retry_after == 7.0
     date = format_datetime(datetime.now(UTC) + timedelta(minutes=10), usegmt=True)
-    error, _ = await use_cases.failure(answering("", 429, Retry_After=date))
+    error, _ = await talk.failure(answering("", 429, Retry_After=date))
     assert error.retry_after is not None
     assert 500 < error.retry_after <= 600
-    error, _ = await use_cases.failure(answering("", 429, Retry_After="soon"))
+    error, _ = await talk.failure(answering("", 429, Retry_After="soon"))
     assert error.retry_after is None
-    error, _ = await use_cases.failure(answering("", 503, Retry_After="-5"))
+    error, _ = await talk.failure(answering("", 503, Retry_After="-5"))
     assert error.retry_after == 0.0
 
 
@@ -153,24 +151,24 @@ NO_ANSWER: dict[str, tuple[Manners, type[ProviderError]]] = {
 
 
 @pytest.mark.parametrize(("manners", "expected"), NO_ANSWER.values(), ids=NO_ANSWER)
-async def test_no_answer_has_a_reason(use_cases: Talk, manners: Manners, expected: type[ProviderError]) -> None:
-    error, text = await use_cases.failure(manners)
+async def test_no_answer_has_a_reason(talk: Talk, manners: Manners, expected: type[ProviderError]) -> None:
+    error, text = await talk.failure(manners)
     assert type(error) is expected
     assert text.strip() == ""
 
 
 @pytest.mark.parametrize("last", [b"", b'data: {"choices": [{"index": 0, "del'])
-async def test_text_without_an_end_is_broken_off(use_cases: Talk, last: bytes) -> None:
-    error, text = await use_cases.failure(saying(delta("Once "), delta("upon"), *([last] if last else [])))
+async def test_text_without_an_end_is_broken_off(talk: Talk, last: bytes) -> None:
+    error, text = await talk.failure(saying(delta("Once "), delta("upon"), *([last] if last else [])))
     assert (type(error), text) == (BrokenOff, "Once upon")
 
 
-async def test_text_whose_rest_is_withheld_is_no_whole_answer(use_cases: Talk) -> None:
-    error, text = await use_cases.failure(saying(delta("Once "), delta("upon", "content_filter"), DONE))
+async def test_text_whose_rest_is_withheld_is_no_whole_answer(talk: Talk) -> None:
+    error, text = await talk.failure(saying(delta("Once "), delta("upon", "content_filter"), DONE))
     assert (type(error), text) == (Filtered, "Once upon")
 
 
-async def test_a_cut_connection_is_broken_off(use_cases: Talk) -> None:
+async def test_a_cut_connection_is_broken_off(talk: Talk) -> None:
     async def reset(heard: Heard, out: Out) -> None:
         await out.head()
         await out.chunk(delta("Once "))
@@ -183,11 +181,11 @@ async def test_a_cut_connection_is_broken_off(use_cases: Talk) -> None:
         await out.raw(b"ffff\r\ndata: {")
 
     for manners in (reset, half_a_chunk):
-        error, text = await use_cases.failure(manners)
+        error, text = await talk.failure(manners)
         assert (type(error), text) == (BrokenOff, "Once ")
 
 
-async def test_silence_is_a_timeout(use_cases: Talk) -> None:
+async def test_silence_is_a_timeout(talk: Talk) -> None:
     async def never(heard: Heard, out: Out) -> None:
         await asyncio.Event().wait()
 
@@ -201,11 +199,11 @@ async def test_silence_is_a_timeout(use_cases: Talk) -> None:
         await asyncio.Event().wait()
 
     for manners, said in ((never, ""), (only_a_head, ""), (in_mid_answer, "Once ")):
-        error, text = await use_cases.failure(manners, silence=0.3)
+        error, text = await talk.failure(manners, silence=0.3)
         assert (type(error), text) == (ModelTimeout, said)
 
 
-async def test_any_byte_is_a_sign_of_life(use_cases: Talk) -> None:
+async def test_any_byte_is_a_sign_of_life(talk: Talk) -> None:
     async def manners(heard: Heard, out: Out) -> None:
         await out.head()
         for _ in range(8):
@@ -214,10 +212,10 @@ async def test_any_byte_is_a_sign_of_life(use_cases: Talk) -> None:
         await out.chunk(delta("Hi") + DONE)
         await out.end()
 
-    assert await use_cases.events(manners, silence=1.2) == [TextDelta("Hi"), Done()]
+    assert await talk.events(manners, silence=1.2) == [TextDelta("Hi"), Done()]
 
 
-async def test_what_cannot_be_reached_is_unreachable(use_cases: Talk) -> None:
+async def test_what_cannot_be_reached_is_unreachable(talk: Talk) -> None:
     async def hangs_up(heard: Heard, out: Out) -> None:
         out.reset()
 
@@ -231,10 +229,10 @@ async def test_what_cannot_be_reached_is_unreachable(use_cases: Talk) -> None:
         secure = plain.url.replace("http:", "https:")
         for url in (f"http://127.0.0.1:{port}", "http://no.such.host.invalid/v1", secure, server.url, "no address"):
             with pytest.raises(Unreachable):
-                await read(use_cases.provider(url, connecting=2.0))
+                await read(talk.provider(url, connecting=2.0))
 
 
-async def test_a_server_that_does_not_take_the_call_is_unreachable(use_cases: Talk) -> None:
+async def test_a_server_that_does_not_take_the_call_is_unreachable(talk: Talk) -> None:
     with socket.socket() as deaf:
         deaf.bind(("127.0.0.1", 0))
         deaf.listen(0)
@@ -245,7 +243,7 @@ async def test_a_server_that_does_not_take_the_call_is_unreachable(use_cases: Ta
                 caller.setblocking(False)
                 caller.connect_ex(address)
             with pytest.raises(Unreachable):
-                await read(use_cases.provider(f"http://127.0.0.1:{address[1]}", connecting=0.3))
+                await read(talk.provider(f"http://127.0.0.1:{address[1]}", connecting=0.3))
         finally:
             for caller in callers:
                 caller.close()
@@ -267,25 +265,25 @@ async def test_a_kept_connection_that_was_closed_meanwhile_is_no_failure() -> No
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with server:
-        async with talking() as use_cases:
-            provider = use_cases.provider(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        async with talking() as talk:
+            provider = talk.provider(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
             for _ in range(2):
                 assert await read(provider) == [TextDelta("Hi"), Done()]
         assert len(serving) == 2
         await asyncio.gather(*(task for task in serving if task))
 
 
-async def test_what_providers_say_is_cleaned(use_cases: Talk) -> None:
+async def test_what_providers_say_is_cleaned(talk: Talk) -> None:
     said = f"Bad key {KEY}\n at https://user:pass@example.com/x?api_key=abcdef and Bearer abc.def\x00 " + "blah " * 200
-    error, _ = await use_cases.failure(answering({"error": {"message": said}}, 400))
+    error, _ = await talk.failure(answering({"error": {"message": said}}, 400))
     assert len(error.detail) <= 300
     assert error.detail.startswith("Bad key … at https://example.com/x?api_key=… and Bearer … blah")
     assert not any(secret in str(error) for secret in (KEY, "user:pass", "abcdef", "abc.def", "\n", "\x00"))
 
 
-async def test_the_words_of_the_server_behind_a_router_are_kept(use_cases: Talk) -> None:
+async def test_the_words_of_the_server_behind_a_router_are_kept(talk: Talk) -> None:
     body = {"error": {"message": "Provider returned error", "code": 429, "metadata": {"raw": "try gpt-5 later"}}}
-    error, _ = await use_cases.failure(answering(body, 429))
+    error, _ = await talk.failure(answering(body, 429))
     assert error.detail == "Provider returned error: try gpt-5 later"
 
 
@@ -295,9 +293,9 @@ async def test_a_server_that_speaks_no_http_is_unreachable() -> None:
         await reader.read()
         writer.close()
 
-    async with await asyncio.start_server(greet, "127.0.0.1", 0) as server, talking() as use_cases:
+    async with await asyncio.start_server(greet, "127.0.0.1", 0) as server, talking() as talk:
         with pytest.raises(Unreachable):
-            await read(use_cases.provider(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"))
+            await read(talk.provider(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"))
 
 
 async def test_a_connection_reset_in_mid_answer_is_a_break_and_no_silence() -> None:
@@ -310,7 +308,7 @@ async def test_a_connection_reset_in_mid_answer_is_a_break_and_no_silence() -> N
         writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         writer.transport.abort()
 
-    async with await asyncio.start_server(reset, "127.0.0.1", 0) as server, talking() as use_cases:
-        provider = use_cases.provider(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    async with await asyncio.start_server(reset, "127.0.0.1", 0) as server, talking() as talk:
+        provider = talk.provider(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
         with pytest.raises(BrokenOff):
             await read(provider)

@@ -117,9 +117,9 @@ async def test_the_password_of_a_database_is_in_no_error(tmp_path: Path, command
 async def test_tokens_of_workspaces_are_sealed_and_open_with_the_right_key_alone(migrated_url: str) -> None:
     database = Database.open(migrated_url)
     try:
-        repositories = Installations(database, TokenCipher("a long random key"))
-        await repositories.save(Installed("", "T1", "U1", "xoxb-of-another-company"))
-        found = await repositories.find("T1")
+        kept = Installations(database, TokenCipher("a long random key"))
+        await kept.save(Installed("", "T1", "U1", "xoxb-of-another-company"))
+        found = await kept.find("T1")
         assert found is not None
         assert found.bot_token == "xoxb-of-another-company"
         assert "xoxb" not in repr(found)

@@ -1,4 +1,4 @@
-"""What the storage tests share: repositories, rivals on the same database, and short ways to say things."""
+"""What the storage tests share: kept, rivals on the same database, and short ways to say things."""
 
 from __future__ import annotations
 

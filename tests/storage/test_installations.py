@@ -31,112 +31,110 @@ async def raw(database: Database) -> dict[str, str]:
     return {row.team or row.enterprise: row.bot_token for row in rows}
 
 
-async def test_an_installation_is_found_whole_and_only_where_it_is(repositories: Installations) -> None:
-    await repositories.save(OWN)
-    assert await repositories.find("T1") == OWN
-    assert await repositories.find("T2") is None
-    assert await repositories.find(None, None) is None
-    assert await repositories.find("", "") is None
+async def test_an_installation_is_found_whole_and_only_where_it_is(kept: Installations) -> None:
+    await kept.save(OWN)
+    assert await kept.find("T1") == OWN
+    assert await kept.find("T2") is None
+    assert await kept.find(None, None) is None
+    assert await kept.find("", "") is None
 
 
-async def test_a_later_one_replaces_the_earlier(repositories: Installations) -> None:
-    await repositories.save(OWN)
+async def test_a_later_one_replaces_the_earlier(kept: Installations) -> None:
+    await kept.save(OWN)
     again = Installed("", "T1", "UBOT2", "xoxb-again")
-    await repositories.save(again)
-    assert await repositories.find("T1") == again
-    assert len(await repositories.survey()) == 1
+    await kept.save(again)
+    assert await kept.find("T1") == again
+    assert len(await kept.survey()) == 1
 
 
-async def test_a_workspace_that_joins_an_organisation_leaves_no_second_token(repositories: Installations) -> None:
-    await repositories.save(OWN)
+async def test_a_workspace_that_joins_an_organisation_leaves_no_second_token(kept: Installations) -> None:
+    await kept.save(OWN)
     moved = Installed("E1", "T1", "UBOT", "xoxb-moved")
-    await repositories.save(moved)
-    assert await repositories.find("T1") == moved
-    assert len(await repositories.survey()) == 1
+    await kept.save(moved)
+    assert await kept.find("T1") == moved
+    assert len(await kept.survey()) == 1
 
 
-async def test_an_organisation_serves_its_workspaces_and_no_others(repositories: Installations) -> None:
-    await repositories.save(ORG)
-    assert await repositories.find("T1", "E1") == ORG
-    assert await repositories.find(None, "E1") == ORG
-    assert await repositories.find("T1", "E2") is None
-    assert await repositories.find("T1") is None
-    await repositories.note("T1", "E1")
-    assert await repositories.find("T1") == ORG
-    await repositories.note("T1", "E2")
-    assert await repositories.find("T1") is None
+async def test_an_organisation_serves_its_workspaces_and_no_others(kept: Installations) -> None:
+    await kept.save(ORG)
+    assert await kept.find("T1", "E1") == ORG
+    assert await kept.find(None, "E1") == ORG
+    assert await kept.find("T1", "E2") is None
+    assert await kept.find("T1") is None
+    await kept.note("T1", "E1")
+    assert await kept.find("T1") == ORG
+    await kept.note("T1", "E2")
+    assert await kept.find("T1") is None
 
 
-async def test_a_workspaces_own_comes_before_its_organisations(repositories: Installations) -> None:
-    await repositories.save(ORG)
-    await repositories.save(OWN)
-    assert await repositories.find("T1", "E1") == OWN
-    assert await repositories.remove("T1")
-    assert await repositories.find("T1", "E1") == ORG
+async def test_a_workspaces_own_comes_before_its_organisations(kept: Installations) -> None:
+    await kept.save(ORG)
+    await kept.save(OWN)
+    assert await kept.find("T1", "E1") == OWN
+    assert await kept.remove("T1")
+    assert await kept.find("T1", "E1") == ORG
 
 
-async def test_removing_one_leaves_the_others(repositories: Installations) -> None:
-    await repositories.save(OWN)
-    await repositories.save(ORG)
-    await repositories.save(Installed("", "T2", "UBOT", "xoxb-two"))
-    assert await repositories.remove("T1")
-    assert not await repositories.remove("T1")
-    assert not await repositories.remove("T9", "E1")
-    assert await repositories.find("T1") is None
-    assert await repositories.remove(None, "E1")
-    assert await repositories.find(None, "E1") is None
-    assert await repositories.find("T2") is not None
+async def test_removing_one_leaves_the_others(kept: Installations) -> None:
+    await kept.save(OWN)
+    await kept.save(ORG)
+    await kept.save(Installed("", "T2", "UBOT", "xoxb-two"))
+    assert await kept.remove("T1")
+    assert not await kept.remove("T1")
+    assert not await kept.remove("T9", "E1")
+    assert await kept.find("T1") is None
+    assert await kept.remove(None, "E1")
+    assert await kept.find(None, "E1") is None
+    assert await kept.find("T2") is not None
 
 
-async def test_an_end_that_is_older_than_the_installation_changes_nothing(repositories: Installations) -> None:
+async def test_an_end_that_is_older_than_the_installation_changes_nothing(kept: Installations) -> None:
     """Slack delivers again for minutes what was not acknowledged; meanwhile somebody installed the app anew."""
-    await repositories.save(OWN)
+    await kept.save(OWN)
     now = datetime.now(UTC)
-    assert not await repositories.remove("T1", before=now - timedelta(minutes=1))
-    assert await repositories.find("T1") == OWN
-    assert await repositories.remove("T1", before=now + timedelta(seconds=5))
+    assert not await kept.remove("T1", before=now - timedelta(minutes=1))
+    assert await kept.find("T1") == OWN
+    assert await kept.remove("T1", before=now + timedelta(seconds=5))
 
 
 async def test_with_an_installation_end_the_api_tokens_of_its_people_alone(
-    repositories: Installations, database: Database
+    kept: Installations, database: Database
 ) -> None:
     tokens = Tokens(database)
     here, there, org = User("T1", "U1"), User("T2", "U1"), User("T3", "U1")
     mine, other, third = await tokens.issue(here), await tokens.issue(there), await tokens.issue(org)
-    await repositories.save(OWN)
-    await repositories.save(ORG)
-    await repositories.note("T1", "E1")
-    await repositories.note("T3", "E1")
-    await repositories.remove(None, "E1")
+    await kept.save(OWN)
+    await kept.save(ORG)
+    await kept.note("T1", "E1")
+    await kept.note("T3", "E1")
+    await kept.remove(None, "E1")
     assert (await tokens.person(mine), await tokens.person(other), await tokens.person(third)) == (here, there, None)
-    await repositories.remove("T1")
+    await kept.remove("T1")
     assert (await tokens.person(mine), await tokens.person(other)) == (None, there)
 
 
-async def test_no_token_can_be_read_from_the_database(repositories: Installations, database: Database) -> None:
-    await repositories.save(OWN)
+async def test_no_token_can_be_read_from_the_database(kept: Installations, database: Database) -> None:
+    await kept.save(OWN)
     (sealed,) = (await raw(database)).values()
     assert "xoxb" not in sealed
     with pytest.raises(WrongKey):
         await Installations(database, TokenCipher("other")).find("T1")
 
 
-async def test_resealing_moves_every_token_to_the_newest_key_once(
-    repositories: Installations, database: Database
-) -> None:
-    await repositories.save(OWN)
-    await repositories.save(ORG)
+async def test_resealing_moves_every_token_to_the_newest_key_once(kept: Installations, database: Database) -> None:
+    await kept.save(OWN)
+    await kept.save(ORG)
     rotated = Installations(database, TokenCipher("new key"))
     assert await rotated.reseal() == 2
     assert await rotated.reseal() == 0
     newest = Installations(database, TokenCipher("new"))
     assert (await newest.find("T1"), await newest.find(None, "E1")) == (OWN, ORG)
     assert [each.opens for each in await newest.survey()] == [True, True]
-    assert [each.opens for each in await repositories.survey()] == [False, False]
+    assert [each.opens for each in await kept.survey()] == [False, False]
 
 
-async def test_resealing_without_the_old_key_changes_nothing(repositories: Installations, database: Database) -> None:
-    await repositories.save(OWN)
+async def test_resealing_without_the_old_key_changes_nothing(kept: Installations, database: Database) -> None:
+    await kept.save(OWN)
     before = await raw(database)
     with pytest.raises(WrongKey):
         await Installations(database, TokenCipher("other")).reseal()
@@ -144,10 +142,10 @@ async def test_resealing_without_the_old_key_changes_nothing(repositories: Insta
 
 
 async def test_replicas_that_reseal_while_somebody_installs_lose_nothing(
-    repositories: Installations, rivals: list[Database]
+    kept: Installations, rivals: list[Database]
 ) -> None:
     for number in range(20):
-        await repositories.save(Installed("", f"T{number}", "UBOT", f"xoxb-{number}"))
+        await kept.save(Installed("", f"T{number}", "UBOT", f"xoxb-{number}"))
     replicas = [Installations(each, TokenCipher("new key")) for each in rivals]
     fresh = [replicas[0].save(Installed("", f"T{number}", "UBOT", f"xoxb-again-{number}")) for number in range(20)]
     await asyncio.gather(*(each.reseal() for each in replicas), *fresh)
@@ -156,13 +154,13 @@ async def test_replicas_that_reseal_while_somebody_installs_lose_nothing(
     assert [each.bot_token for each in found if each] == [f"xoxb-again-{number}" for number in range(20)]
 
 
-async def test_a_damaged_token_concerns_its_workspace_alone(repositories: Installations, database: Database) -> None:
-    await repositories.save(OWN)
-    await repositories.save(Installed("", "T2", "UBOT", "xoxb-two"))
+async def test_a_damaged_token_concerns_its_workspace_alone(kept: Installations, database: Database) -> None:
+    await kept.save(OWN)
+    await kept.save(Installed("", "T2", "UBOT", "xoxb-two"))
     async with database.begin() as connection:
         await connection.execute(update(table).where(table.c.team == "T2").values(bot_token="xoxb-plain"))
     with pytest.raises(WrongKey):
-        await repositories.find("T2")
-    assert await repositories.find("T1") == OWN
-    assert {(each.place, each.opens) for each in await repositories.survey()} == {("T1", True), ("T2", False)}
-    assert {each.scopes for each in await repositories.survey()} == {frozenset({"chat:write"}), frozenset()}
+        await kept.find("T2")
+    assert await kept.find("T1") == OWN
+    assert {(each.place, each.opens) for each in await kept.survey()} == {("T1", True), ("T2", False)}
+    assert {each.scopes for each in await kept.survey()} == {frozenset({"chat:write"}), frozenset()}
