@@ -226,7 +226,7 @@ class Answers:
 
     async def open_for(self, user: User) -> list[Answer]:
         """The answers in this person's chats that have not ended."""
-        mine = select(participants.c.chat_id).where(participants.c.team == user.team, participants.c.id == user.id)
+        mine = select(participants.c.chat_id).where(participants.c.team == user.team, participants.c.user == user.id)
         return await self._all(and_(OPEN, answers.c.chat_id.in_(mine)))
 
     async def these(self, answer_ids: Collection[str]) -> list[Answer]:

@@ -127,7 +127,7 @@ class ChatRequests:
             _OPEN,
             questions.c.team == thread.team,
             questions.c.channel == thread.channel,
-            questions.c.ts == thread.ts,
+            questions.c.thread == thread.ts,
             questions.c.user == user,
         )
         order = (questions.c.text.is_(None).desc(), questions.c.created_at.desc(), questions.c.id.desc())
@@ -142,7 +142,7 @@ class ChatRequests:
             questions.c.id != request.id,
             questions.c.team == request.thread.team,
             questions.c.channel == request.thread.channel,
-            questions.c.ts == request.thread.ts,
+            questions.c.thread == request.thread.ts,
             questions.c.user == request.user,
             questions.c.model.is_(None),
             questions.c.source.is_not(None),

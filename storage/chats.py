@@ -103,7 +103,7 @@ class Chats:
     async def get_for(self, user: User, chat_id: str) -> Chat:
         """The chat, if this person started it or took part in it and may see it still. Raises ChatNotFound."""
         part = select(participants.c.user).where(
-            participants.c.chat_id == chat_id, participants.c.team == user.team, participants.c.id == user.id
+            participants.c.chat_id == chat_id, participants.c.team == user.team, participants.c.user == user.id
         )
         away = part.where(participants.c.away == true())
         allowed = and_(or_(chats.c.owner == user.id, part.exists()), not_(away.exists()))
@@ -190,7 +190,7 @@ class Chats:
         there = select(chats.c.id).where(chats.c.team == user.team, chats.c.channel == channel)
         theirs = and_(
             participants.c.team == user.team,
-            participants.c.id == user.id,
+            participants.c.user == user.id,
             participants.c.away != away,
             participants.c.chat_id.in_(there),
         )
@@ -215,7 +215,7 @@ class Chats:
     async def respell(self, thread: Thread, ts: str, before: str, after: str) -> None:
         """The text of a Slack message is spelt with names now that they are known, wherever it has got to."""
         here = select(chats.c.id).where(
-            chats.c.team == thread.team, chats.c.channel == thread.channel, chats.c.ts == thread.ts
+            chats.c.team == thread.team, chats.c.channel == thread.channel, chats.c.thread == thread.ts
         )
         asked = and_(questions.c.team == thread.team, questions.c.channel == thread.channel, questions.c.source == ts)
         said = and_(messages.c.chat_id.in_(here), messages.c.source == ts)

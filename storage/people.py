@@ -34,7 +34,7 @@ class People:
 
     async def get(self, user: User) -> Profile:
         """The person's profile; an empty one for somebody unknown."""
-        query = select(people).where(people.c.team == user.team, people.c.id == user.id)
+        query = select(people).where(people.c.team == user.team, people.c.user == user.id)
         async with self._database.read() as connection:
             row = (await connection.execute(query)).one_or_none()
         if row is None:
@@ -50,7 +50,7 @@ class People:
     async def names(self, users: Collection[User]) -> dict[User, str]:
         """The names of those whose name is known."""
         query = select(people.c.team, people.c.user, people.c.name).where(
-            tuple_(people.c.team, people.c.id).in_([(user.team, user.id) for user in users]),
+            tuple_(people.c.team, people.c.user).in_([(user.team, user.id) for user in users]),
             people.c.name.is_not(None),
         )
         async with self._database.read() as connection:

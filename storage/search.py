@@ -106,7 +106,7 @@ class Found:
 
 def owned_by(user: User) -> ColumnElement[bool]:
     """Which rows of the participants make the person's list."""
-    return and_(participants.c.team == user.team, participants.c.id == user.id, participants.c.away == false())
+    return and_(participants.c.team == user.team, participants.c.user == user.id, participants.c.away == false())
 
 
 def in_order(
@@ -171,7 +171,7 @@ class Search:
         if others:
             held.append(and_(*(self._holds(next_ones, word) for word in others)))
         other = participants.alias("other")
-        many = exists().where(other.c.team == self._user.team, other.c.id == self._user.id, other.c.indexed == true())
+        many = exists().where(other.c.team == self._user.team, other.c.user == self._user.id, other.c.indexed == true())
         query = select(next_ones.c.chat_id, next_ones.c.active_at, many.label("many"), array(held).label("held"))
         return [*await self._connection.execute(in_order(query, next_ones, newer=newer))]
 
@@ -190,7 +190,7 @@ class Search:
         plain = participants.alias("plain")
         of_person = and_(
             plain.c.team == self._user.team,
-            plain.c.id == self._user.id,
+            plain.c.user == self._user.id,
             not_(plain.c.away),
             not_(plain.c.indexed),
         )
@@ -240,7 +240,7 @@ class Search:
             return self._reads(own, word)
         passage = and_(
             _passages.c.team == self._user.team,
-            _passages.c.id == self._user.id,
+            _passages.c.user == self._user.id,
             _passages.c.chat_id == own.c.chat_id,
             _passages.c.text.like(func.lower(literal(_pattern(word), SafeText)), escape="/"),
         )

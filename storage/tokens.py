@@ -60,7 +60,7 @@ class Tokens:
 
     async def revoke(self, user: User) -> int:
         """End all tokens of this person; how many there were."""
-        valid = and_(api_tokens.c.team == user.team, api_tokens.c.id == user.id, api_tokens.c.revoked_at.is_(None))
+        valid = and_(api_tokens.c.team == user.team, api_tokens.c.user == user.id, api_tokens.c.revoked_at.is_(None))
         async with self._database.begin() as connection:
             done = await connection.execute(update(api_tokens).where(valid).values(revoked_at=database_time()))
             return done.rowcount

@@ -25,7 +25,7 @@ def inward(node: ast.AST) -> bool:
     if not isinstance(node, ast.Call):
         return isinstance(node, ast.Raise | ast.Compare)
     called = ast.unparse(node.func)
-    return called.startswith("log.") or called.endswith((".once", "super().__init__"))
+    return called.startswith("log.") or called.endswith((".at_most_every", "super().__init__"))
 
 
 def spoken(tree: ast.AST) -> Iterator[str]:

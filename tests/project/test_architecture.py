@@ -16,9 +16,9 @@ def rows() -> list[tuple[list[str], list[str]]]:
     assert TABLE is not None
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in TABLE[0].splitlines()[2:] if line]
     paths = [re.findall(r"`([\w/.]+?)/?`", layer) for layer, _, _ in cells]
-    home_tabs = [[name.strip() for name in home.split(",") if name.strip()] for _, _, home in cells]
+    homes = [[name.strip() for name in home.split(",") if name.strip()] for _, _, home in cells]
     return [
-        ([path.removesuffix(".py").replace("/", ".") for path in p], h) for p, h in zip(paths, home_tabs, strict=True)
+        ([path.removesuffix(".py").replace("/", ".") for path in p], h) for p, h in zip(paths, homes, strict=True)
     ]
 
 

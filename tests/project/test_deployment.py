@@ -28,7 +28,7 @@ from bot.observability import Metrics
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-ALARMS = ROOT / "tests" / "unit" / "data" / "alarms.yaml"
+ALARMS = ROOT / "tests" / "project" / "data" / "alarms.yaml"
 Json = dict[str, Any]
 
 # -- the files, read ---------------------------------------------------------------------------------------------------

@@ -21,12 +21,12 @@ def chats(database: Database) -> Chats:
 
 
 @pytest.fixture
-def replies(database: Database) -> Answers:
+def answers(database: Database) -> Answers:
     return Answers(database)
 
 
 @pytest.fixture
-def questions(database: Database) -> ChatRequests:
+def requests(database: Database) -> ChatRequests:
     return ChatRequests(database)
 
 
@@ -50,5 +50,5 @@ async def rivals(database: Database, migrated_url: str) -> AsyncIterator[list[Da
 
 
 @pytest.fixture
-def place() -> Thread:
+def thread() -> Thread:
     return Thread("T1", "C1", "100.1")

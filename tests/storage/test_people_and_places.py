@@ -29,14 +29,14 @@ async def test_known_names_are_read_together(people: People) -> None:
 
 
 async def test_a_text_is_respelt_wherever_it_is_and_only_that_text(
-    chats: Chats, requests: ChatRequests, teller: Teller, place: Thread
+    chats: Chats, requests: ChatRequests, teller: Teller, thread: Thread
 ) -> None:
     said = await teller.start("100.1", "ask @U2")
     other = await teller.start("200.1", "ask @U2")
     asked, _ = await requests.ask(thread=Thread("T1", "C1", "300.1"), ts="300.1", user="U1", text="ask @U2")
-    for thread in ("100.1", "300.1"):
-        await chats.respell(Thread("T1", "C1", thread), thread, "ask @U2", "ask @Bob")
-    await chats.respell(place, "100.1", "something else", "never")
+    for ts in ("100.1", "300.1"):
+        await chats.respell(Thread("T1", "C1", ts), ts, "ask @U2", "ask @Bob")
+    await chats.respell(thread, "100.1", "something else", "never")
     assert (await chats.message(said.message.id)).text == "ask @Bob"
     assert (await chats.message(other.message.id)).text == "ask @U2"
     assert (await requests.get(asked.id)).text == "ask @Bob"
