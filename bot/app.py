@@ -26,6 +26,7 @@ from bot.domain import Answer, AnswerResult, Chat, User
 from bot.observability import Metrics
 from bot.providers.base import ProviderSettings
 from bot.resources import Resources, open_resources
+from bot.timing import Timing
 from handlers.answers.factory import SlackSinkFactory
 from handlers.client.files import SlackFiles
 from handlers.client.user_names import UserNames
@@ -91,13 +92,15 @@ class UseCases:
 
 
 @asynccontextmanager
-async def build(settings: Settings, demo: ProviderSettings | None = None) -> AsyncIterator[Bot]:
+async def build(
+    settings: Settings, demo: ProviderSettings | None = None, timing: Timing = Timing()
+) -> AsyncIterator[Bot]:
     """Everything, opened. Raises SettingsError when a setting turns out to be wrong.
 
     `demo`: where models come from when no provider is set.
     """
     async with AsyncExitStack() as stack:
-        resources = await open_resources(stack, settings, demo)
+        resources = await open_resources(stack, settings, demo, timing)
         database = resources.database
         repositories = Repositories(
             Chats(database), Answers(database), ChatRequests(database), People(database), Tokens(database)

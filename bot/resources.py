@@ -15,6 +15,7 @@ from bot.observability import Metrics, get_logger
 from bot.providers.base import ProviderSettings
 from bot.providers.registry import Providers, answers
 from bot.tasks import Tasks
+from bot.timing import Timing
 from handlers.client.workspaces import InstalledWorkspaces, SingleWorkspace, SlackClients
 from handlers.rate_limits.shared import SharedRateLimiter
 from handlers.transport.oauth import InstallPages, OAuthClient
@@ -34,6 +35,7 @@ DATABASE_PATIENCE = 60.0
 class Resources:
     """Open as long as the stack is that it was opened on."""
 
+    timing: Timing
     metrics: Metrics
     doorway: Doorway
     url: str
@@ -51,7 +53,9 @@ class Resources:
     tasks: Tasks
 
 
-async def open_resources(stack: AsyncExitStack, settings: Settings, demo: ProviderSettings | None) -> Resources:
+async def open_resources(
+    stack: AsyncExitStack, settings: Settings, demo: ProviderSettings | None, timing: Timing
+) -> Resources:
     """Raises SettingsError when a setting turns out to be wrong.
 
     `demo`: where models come from when no provider is set.
@@ -71,7 +75,11 @@ async def open_resources(stack: AsyncExitStack, settings: Settings, demo: Provid
     await stack.enter_async_context(providers)
     session = await stack.enter_async_context(new_session())
     slack_clients = SlackClients(
-        lambda token: new_client(token, settings.slack_api_url, session), session, metrics, budgets
+        client=lambda token: new_client(token, settings.slack_api_url, session),
+        session=session,
+        metrics=metrics,
+        budgets=budgets,
+        timing=timing,
     )
     publisher = EventPublisher(coordination)
     await stack.enter_async_context(publisher.running())
@@ -79,6 +87,7 @@ async def open_resources(stack: AsyncExitStack, settings: Settings, demo: Provid
     if isinstance(workspaces, InstalledWorkspaces):
         await stack.enter_async_context(workspaces.following(coordination))
     return Resources(
+        timing=timing,
         metrics=metrics,
         doorway=doorway,
         url=url,

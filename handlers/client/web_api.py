@@ -16,6 +16,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.observability import Metrics, get_logger
+from bot.timing import Timing
 from handlers.client.fencing import Before, passing
 from handlers.rate_limits.dispatcher import CallDispatcher
 
@@ -95,11 +96,13 @@ class SlackClient:
         dispatcher: CallDispatcher,
         metrics: Metrics,
         session: aiohttp.ClientSession,
+        timing: Timing = Timing(),
         bot_id: str | None = None,
         url: str = "https://slack.com/",
     ) -> None:
         self._client = client
         self._metrics = metrics
+        self.timing = timing
         self._session = session
         self.team = team
         self.bot_user = bot_user

@@ -19,6 +19,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.answers.events import INSTALLATIONS, EventPublisher
 from bot.errors import SettingsError, StorageError
 from bot.observability import Metrics, get_logger
+from bot.timing import Timing
 from handlers.client.web_api import NotInstalled, SlackClient
 from handlers.rate_limits.dispatcher import CallDispatcher
 from handlers.rate_limits.shared import SharedRateLimiter
@@ -64,6 +65,7 @@ class SlackClients:
     session: aiohttp.ClientSession
     metrics: Metrics
     budgets: SharedRateLimiter | None = None
+    timing: Timing = Timing()
 
     async def ask(self, token: str) -> SlackClient:
         """Asks Slack who the bot is. Raises SlackApiError, aiohttp.ClientError, TimeoutError."""
@@ -82,6 +84,7 @@ class SlackClients:
             dispatcher=dispatcher
             or CallDispatcher(shared_limits=self.budgets.of(team) if self.budgets is not None else None),
             metrics=self.metrics,
+            timing=self.timing,
             session=self.session,
         )
 

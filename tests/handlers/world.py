@@ -31,6 +31,7 @@ from bot.sandbox.models.server import ModelServer, create_models_app
 from bot.sandbox.server import Sandbox
 from bot.sandbox.state.records import Message, Thread
 from bot.sandbox.web_api.calls import CallRecord
+from bot.timing import Timing
 from tests.fair import fair_clock
 
 Found = TypeVar("Found")
@@ -73,10 +74,12 @@ class World:
         *,
         limits: Limits | None = None,
         models: ModelServer | None = None,
+        timing: Timing = Timing(),
         **settings: Any,
     ) -> None:
         self.database = folder / DATABASE
         self.log = log
+        self.timing = timing
         self.models = models or ModelServer(words_per_second=5000.0)
         self.slack = Sandbox(
             limits=limits or Limits.off(),
@@ -131,7 +134,7 @@ class World:
 
     async def start_bot(self, **settings: Any) -> None:
         self._more |= settings
-        self.bot = await self._stack.enter_async_context(build(self.settings()))
+        self.bot = await self._stack.enter_async_context(build(self.settings(), timing=self.timing))
         assert await self.bot.socket.until_connected()
 
     async def stop_bot(self) -> None:

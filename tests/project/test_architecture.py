@@ -17,9 +17,7 @@ def rows() -> list[tuple[list[str], list[str]]]:
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in TABLE[0].splitlines()[2:] if line]
     paths = [re.findall(r"`([\w/.]+?)/?`", layer) for layer, _, _ in cells]
     homes = [[name.strip() for name in home.split(",") if name.strip()] for _, _, home in cells]
-    return [
-        ([path.removesuffix(".py").replace("/", ".") for path in p], h) for p, h in zip(paths, homes, strict=True)
-    ]
+    return [([path.removesuffix(".py").replace("/", ".") for path in p], h) for p, h in zip(paths, homes, strict=True)]
 
 
 def enforced() -> list[set[str]]:

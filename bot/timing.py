@@ -1,0 +1,80 @@
+"""Every interval, delay and timeout that decides how the bot behaves, as one frozen value.
+
+The defaults are what runs in production. `bot.app.build` takes a `Timing`, so a test changes a wait by passing another
+value instead of patching a module. All numbers are seconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long things take, wait and last."""
+
+    # Answers and their leases (bot/answers)
+    lease: float = 8.0
+    """How long a worker may be silent before another one takes over its answers."""
+    lease_safe: float = 6.0
+    """After a renewal: nobody can have taken over yet, nor will while a call that starts now is under way."""
+    lease_renew_interval: float = 2.0
+    """Three renewals may fail before a lease lapses."""
+    sweep_interval: float = 2.0
+    """Between two searches for answers that no worker holds."""
+
+    # Calls to Slack (handlers)
+    late_effect: float = 20.0
+    """A call that timed out may still take effect within this time."""
+    last_write_timeout: float = 5.0
+    """What a cancelled writer gets to finish the Slack call that is under way."""
+    write_retry_limit: float = 3600.0
+    """An answer whose writes fail for this long is given up in Slack; it stays in the database."""
+    status_refresh_interval: float = 80.0
+    """Slack clears "is thinking…" after two minutes."""
+    session_start_delay: float = 2.0
+    """An answer that runs for this long gets an agent session, which shows Slack's own Stop control."""
+    session_call_timeout: float = 5.0
+    user_name_timeout: float = 3.0
+    """How long a prompt waits for Slack to tell a user's name."""
+    file_retry_delays: tuple[float, ...] = (0.5, 1.5, 4.0)
+    file_timeout: float = 60.0
+    """For one whole download."""
+    file_read_timeout: float = 15.0
+    """Between two pieces of a download."""
+    installation_cache_ttl: float = 60.0
+    """How long an installation read from the database is believed."""
+
+    # Threads and lists in Slack (handlers)
+    thread_sweep_interval: float = 5.0
+    """Between two searches for menus and dialog chats that a dead process left unfinished."""
+    thread_sweep_min_age: float = 20.0
+    """How old such a leftover must be before it is taken up."""
+    header_min_age: float = 2.0
+    """A chat younger than this is still getting its header from whoever started it."""
+    context_grace: float = 0.7
+    """How long a menu waits for the thread's earlier messages to be read before it is posted without them."""
+    context_timeout_after_choice: float = 15.0
+    """How long a chosen model waits for the thread's earlier messages."""
+    chat_list_update_delays: tuple[float, ...] = (2.0, 10.0, 60.0, 300.0)
+    """Before each of the updates that Slack allows to a private list of chats."""
+
+    # Models (bot/providers)
+    usage_timeout: float = 3.0
+    """How long to wait, after the last words of an answer, for the token counts that follow them."""
+    model_list_first_retry: float = 2.0
+    """Before a list of models that failed to load is asked for again; doubles each time."""
+    model_list_min_interval: float = 1.0
+
+    # HTTP side (bot/api)
+    http_header_timeout: float = 20.0
+    http_body_gap_timeout: float = 20.0
+    """Between two pieces of a request's body."""
+    http_shutdown_timeout: int = 3
+    sse_keepalive_interval: float = 15.0
+    token_recheck_interval: float = 30.0
+    """Open streams look this often whether their token still holds."""
+
+    # Database (storage)
+    idle_transaction_timeout: float = 10.0
+    """PostgreSQL ends a transaction that does nothing for this long."""
