@@ -103,7 +103,11 @@ async def build(
         resources = await open_resources(stack, settings, demo, timing)
         database = resources.database
         repositories = Repositories(
-            Chats(database), Answers(database), ChatRequests(database), People(database), Tokens(database)
+            Chats(database),
+            Answers(database),
+            ChatRequests(database),
+            People(database),
+            Tokens(database),
         )
         engine: Engine
         use_cases = _talk(settings, resources, repositories, lambda chat_id: engine.wake(chat_id))
@@ -118,25 +122,40 @@ async def build(
             resources.tasks,
         )
         connection = _connection(
-            settings, resources, await _surface(stack, resources, repositories, use_cases, dialog_chats)
+            settings,
+            resources,
+            await _surface(stack, resources, repositories, use_cases, dialog_chats),
         )
         stack.callback(resources.doorway.close)
         one_machine = database.dialect == "sqlite"
         recovery = Recovery(
-            engine, repositories.answers, resources.coordination, resources.metrics, one_machine=one_machine
+            engine,
+            repositories.answers,
+            resources.coordination,
+            resources.metrics,
+            one_machine=one_machine,
         )
         await stack.enter_async_context(recovery.running())
-        stack.push_async_callback(engine.drain, settings.bobbin_grace)  # while their leases are still renewed
-        await stack.enter_async_context(ThreadRecovery(use_cases.model_menus, dialog_chats).running())
+        stack.push_async_callback(
+            engine.drain, settings.bobbin_grace
+        )  # while their leases are still renewed
+        await stack.enter_async_context(
+            ThreadRecovery(use_cases.model_menus, dialog_chats).running()
+        )
         await stack.enter_async_context(connection.running())
         resources.doorway.open(_http(resources, repositories, use_cases, connection))
         yield Bot(database, use_cases.service, engine, connection, resources.metrics, resources.url)
 
 
 def _talk(
-    settings: Settings, resources: Resources, repositories: Repositories, wake: Callable[[str], None]
+    settings: Settings,
+    resources: Resources,
+    repositories: Repositories,
+    wake: Callable[[str], None],
 ) -> UseCases:
-    models = ModelChoice(resources.providers.catalogue, repositories.people, settings.bobbin_default_model)
+    models = ModelChoice(
+        resources.providers.catalogue, repositories.people, settings.bobbin_default_model
+    )
     service = ChatService(
         chats=repositories.chats,
         answers=repositories.answers,
@@ -165,16 +184,25 @@ def _talk(
         names=names,
         queued_reactions=queued_reactions,
         model_menus=ModelMenus(
-            service, repositories.requests, repositories.chats, resources.workspaces, names, queued_reactions
+            service,
+            repositories.requests,
+            repositories.chats,
+            resources.workspaces,
+            names,
+            queued_reactions,
         ),
         file_notices=FileNotices(models, resources.workspaces, resources.tasks),
         feed=Feed(resources.coordination, repositories.chats, repositories.answers),
     )
 
 
-def _engine(settings: Settings, resources: Resources, repositories: Repositories, use_cases: UseCases) -> Engine:
+def _engine(
+    settings: Settings, resources: Resources, repositories: Repositories, use_cases: UseCases
+) -> Engine:
     files = SlackFiles(resources.workspaces, settings.slack_api_url)
-    attachments = AttachmentLoader(repositories.chats, use_cases.models, files, use_cases.file_notices.tell)
+    attachments = AttachmentLoader(
+        repositories.chats, use_cases.models, files, use_cases.file_notices.tell
+    )
     sinks = SlackSinkFactory(
         resources.workspaces,
         use_cases.service,
@@ -190,14 +218,18 @@ def _engine(settings: Settings, resources: Resources, repositories: Repositories
         models=resources.providers,
         sinks=sinks,
         publisher=resources.publisher,
-        prompt_builder=PromptBuilder(repositories.chats, settings.bobbin_system_prompt, use_cases.names, attachments),
+        prompt_builder=PromptBuilder(
+            repositories.chats, settings.bobbin_system_prompt, use_cases.names, attachments
+        ),
         after=_after(settings, resources, repositories, use_cases),
         metrics=resources.metrics,
         owner=new_worker_id(),
     )
 
 
-def _after(settings: Settings, resources: Resources, repositories: Repositories, use_cases: UseCases) -> AfterAnswer:
+def _after(
+    settings: Settings, resources: Resources, repositories: Repositories, use_cases: UseCases
+) -> AfterAnswer:
     """What an ended answer leads to."""
     wanted = settings.bobbin_title_model
     titles = Titles(
@@ -233,7 +265,9 @@ async def _surface(
 
     membership = ChannelMembership(use_cases.service, resources.tasks, shorter)
     home_tabs = HomeTabs(use_cases.service, resources.workspaces, use_cases.feed, membership)
-    chat_lists = ChatLists(use_cases.service, resources.workspaces, use_cases.feed, membership, resources.coordination)
+    chat_lists = ChatLists(
+        use_cases.service, resources.workspaces, use_cases.feed, membership, resources.coordination
+    )
     await stack.enter_async_context(home_tabs.running())
     await stack.enter_async_context(chat_lists.running())
     return ListenerContext(
@@ -253,7 +287,9 @@ async def _surface(
     )
 
 
-def _connection(settings: Settings, resources: Resources, ctx: ListenerContext) -> SocketModeTransport | HttpTransport:
+def _connection(
+    settings: Settings, resources: Resources, ctx: ListenerContext
+) -> SocketModeTransport | HttpTransport:
     """Socket Mode with an app-level token, else HTTP with a signing secret."""
     if settings.slack_app_token is not None:
         bolt = build_app(settings.slack_api_url, resources.workspaces, ctx)
@@ -277,13 +313,21 @@ def _http(
         paths |= {INSTALL: resources.pages, REDIRECT: resources.pages}
     checks = _checks(resources, connection)
     parts = Parts(
-        use_cases.api, use_cases.feed, repositories.tokens, resources.coordination, resources.metrics, checks, paths
+        use_cases.api,
+        use_cases.feed,
+        repositories.tokens,
+        resources.coordination,
+        resources.metrics,
+        checks,
+        paths,
     )
     # Slack's first event waits for nothing; where Slack comes by socket, perhaps nobody ever comes here.
     return create_app(parts) if paths else Later(lambda: create_app(parts))
 
 
-def _checks(resources: Resources, connection: SocketModeTransport | HttpTransport) -> dict[str, Check]:
+def _checks(
+    resources: Resources, connection: SocketModeTransport | HttpTransport
+) -> dict[str, Check]:
     """What must be well before anybody is sent to this process."""
 
     async def check_database() -> str | None:

@@ -54,7 +54,10 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def _options(
     _version: Annotated[
-        bool, typer.Option("--version", help="Print the version and leave.", is_eager=True, callback=_print_version)
+        bool,
+        typer.Option(
+            "--version", help="Print the version and leave.", is_eager=True, callback=_print_version
+        ),
     ] = False,
 ) -> None:
     """Options that stand before any command."""
@@ -90,27 +93,40 @@ def sandbox(
     ] = None,
     open_page: Annotated[
         bool | None,
-        typer.Option("--open/--no-open", help="Open the page in a browser. Unset: on a terminal.", show_default=False),
+        typer.Option(
+            "--open/--no-open",
+            help="Open the page in a browser. Unset: on a terminal.",
+            show_default=False,
+        ),
     ] = None,
     data: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="The SQLite file that keeps the chats. Unset: one in the user's data folder."
+            metavar="FILE",
+            help="The SQLite file that keeps the chats. Unset: one in the user's data folder.",
         ),
     ] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Forget the chats of earlier times first.")] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Forget the chats of earlier times first.")
+    ] = False,
 ) -> None:
     """Try the bot in a Slack-like workspace on this machine.
 
     Needs no account, no key and no network. With a model key in the environment it uses the real models, else a demo.
     """
     if not _is_loopback(host):
-        _refuse(f"--host {host} is not an address of this machine alone: use 127.0.0.1, ::1 or localhost")
+        _refuse(
+            f"--host {host} is not an address of this machine alone: use 127.0.0.1, ::1 or localhost"
+        )
     settings = _sandbox_settings(data, fresh)
     from bot.commands import sandbox as run_sandbox
 
     on_ready = _announcer(sys.stdout.isatty() if open_page is None else open_page)
-    _finish(run_sandbox(settings, host=host, port=_free_port(host) if port is None else port, on_ready=on_ready))
+    _finish(
+        run_sandbox(
+            settings, host=host, port=_free_port(host) if port is None else port, on_ready=on_ready
+        )
+    )
 
 
 @app.command()
@@ -132,10 +148,14 @@ def doctor() -> None:
 @app.command()
 def manifest(
     http: Annotated[
-        str | None, typer.Option(metavar="URL", help="The HTTP variant, for a bot whose public address is URL.")
+        str | None,
+        typer.Option(
+            metavar="URL", help="The HTTP variant, for a bot whose public address is URL."
+        ),
     ] = None,
     command: Annotated[
-        str, typer.Option(metavar="NAME", help="Name of the slash command; the bot answers under any.")
+        str,
+        typer.Option(metavar="NAME", help="Name of the slash command; the bot answers under any."),
     ] = "/chats",
 ) -> None:
     """Print the app manifest to paste into Slack.
@@ -177,7 +197,9 @@ def _sandbox_settings(data: Path | None, fresh: bool) -> Settings:
     if data is not None:
         address = f"sqlite:///{data.expanduser().resolve()}"
     elif settings.database_url and fresh:
-        _refuse("--fresh forgets only the sandbox's own file: remove DATABASE_URL, or name a file with --data")
+        _refuse(
+            "--fresh forgets only the sandbox's own file: remove DATABASE_URL, or name a file with --data"
+        )
     else:
         address = settings.database("sandbox.sqlite3")
     if fresh:
@@ -255,7 +277,9 @@ def _checked(call: Callable[[], T]) -> T:
     except OSError as error:
         if error.errno not in _NO_ADDRESS:
             raise
-        _refuse(f"cannot listen there ({error.strerror}): choose another port, or 0 for any free one")
+        _refuse(
+            f"cannot listen there ({error.strerror}): choose another port, or 0 for any free one"
+        )
 
 
 def _refuse(line: str, code: int = WRONG_SETTINGS) -> NoReturn:

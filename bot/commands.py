@@ -38,7 +38,9 @@ async def run(settings: Settings) -> int:
     return 0
 
 
-async def sandbox(settings: Settings, *, host: str, port: int, on_ready: Callable[[str, str], None]) -> None:
+async def sandbox(
+    settings: Settings, *, host: str, port: int, on_ready: Callable[[str, str], None]
+) -> None:
     """`bobbin sandbox`: a local Slack and the bot in it, until SIGTERM or Ctrl-C.
 
     `on_ready` is told the addresses of the page and of the bot's HTTP side.
@@ -68,7 +70,9 @@ async def sandbox(settings: Settings, *, host: str, port: int, on_ready: Callabl
         }
         for channel in SANDBOX_CHANNELS:
             await slack.join(slack.bot_user.id, channel)
-        if "port" not in settings.model_fields_set:  # another bot on this machine may have the usual one
+        if (
+            "port" not in settings.model_fields_set
+        ):  # another bot on this machine may have the usual one
             changes["port"] = 0
         demo = ProviderSettings("demo", "Demo models", f"{slack.url}/models/v1")
         async with build(settings.changed(**changes), demo) as bot:

@@ -14,7 +14,14 @@ from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 import platformdirs
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableSetting
 
@@ -95,13 +102,22 @@ class Settings(BaseSettings):
     """Everything that can be set, typed and frozen. Secrets do not print."""
 
     model_config = SettingsConfigDict(
-        frozen=True, extra="ignore", env_file_encoding="utf-8", env_ignore_empty=True, hide_input_in_errors=True
+        frozen=True,
+        extra="ignore",
+        env_file_encoding="utf-8",
+        env_ignore_empty=True,
+        hide_input_in_errors=True,
     )
 
-    slack_bot_token: SecretStr | None = Field(None, description="one workspace: the bot's token, `xoxb-…`")
-    slack_app_token: SecretStr | None = Field(None, description="Socket Mode: the app-level token, `xapp-…`")
+    slack_bot_token: SecretStr | None = Field(
+        None, description="one workspace: the bot's token, `xoxb-…`"
+    )
+    slack_app_token: SecretStr | None = Field(
+        None, description="Socket Mode: the app-level token, `xapp-…`"
+    )
     slack_signing_secret: SecretStr | None = Field(
-        None, description="HTTP mode: events, commands, interactivity and menus all at `POST /slack/events`"
+        None,
+        description="HTTP mode: events, commands, interactivity and menus all at `POST /slack/events`",
     )
     slack_client_id: str | None = Field(
         None,
@@ -109,16 +125,23 @@ class Settings(BaseSettings):
     )
     slack_client_secret: SecretStr | None = Field(None, description="goes with `SLACK_CLIENT_ID`")
     bobbin_secret_key: SecretStr | None = Field(
-        None, description="any long random text; encrypts the tokens of installed workspaces in the database"
+        None,
+        description="any long random text; encrypts the tokens of installed workspaces in the database",
     )
     slack_api_url: SlackAddress = Field(
         "https://slack.com/api/",
         description="base of Slack's Web API; Slack for government, a proxy, a test double",
     )
-    openrouter_api_key: SecretStr | None = Field(None, description="OpenRouter: every model in its list")
-    openrouter_base_url: WebAddress = Field("https://openrouter.ai/api/v1", description="where OpenRouter is")
+    openrouter_api_key: SecretStr | None = Field(
+        None, description="OpenRouter: every model in its list"
+    )
+    openrouter_base_url: WebAddress = Field(
+        "https://openrouter.ai/api/v1", description="where OpenRouter is"
+    )
     venice_api_key: SecretStr | None = Field(None, description="Venice")
-    venice_base_url: WebAddress = Field("https://api.venice.ai/api/v1", description="where Venice is")
+    venice_base_url: WebAddress = Field(
+        "https://api.venice.ai/api/v1", description="where Venice is"
+    )
     venice_chat_model: str = Field("venice-uncensored", description="Venice's preselected model")
     openai_api_key: SecretStr | None = Field(None, description="OpenAI")
     openai_base_url: WebAddress | None = Field(
@@ -127,12 +150,16 @@ class Settings(BaseSettings):
         "without a key; unset: OpenAI itself",
     )
     ollama_base_url: WebAddress | None = Field(
-        None, description="a local Ollama; unset: used when one is found running at `http://localhost:11434`"
+        None,
+        description="a local Ollama; unset: used when one is found running at `http://localhost:11434`",
     )
     bobbin_default_model: str | None = Field(None, description="the model preselected in the menu")
-    bobbin_title_model: str | None = Field(None, description="the model that writes titles; unset: the chat's own")
+    bobbin_title_model: str | None = Field(
+        None, description="the model that writes titles; unset: the chat's own"
+    )
     bobbin_system_prompt: str = Field(
-        DEFAULT_SYSTEM_PROMPT, description="the fixed instruction sent first with every request; a sensible default"
+        DEFAULT_SYSTEM_PROMPT,
+        description="the fixed instruction sent first with every request; a sensible default",
     )
     bobbin_max_messages: int = Field(
         100, ge=2, description="messages a chat may hold, those of people and of the model together"
@@ -143,7 +170,10 @@ class Settings(BaseSettings):
         "message, visible live to all; `auto` begins native and edits once a second person takes part or native fails",
     )
     bobbin_model_timeout: float = Field(
-        60, gt=0, le=3600, description="seconds without a byte from the model before the answer counts as failed"
+        60,
+        gt=0,
+        le=3600,
+        description="seconds without a byte from the model before the answer counts as failed",
     )
     bobbin_grace: float = Field(
         8,
@@ -152,13 +182,16 @@ class Settings(BaseSettings):
         description="seconds that running answers get at SIGTERM or Ctrl-C; an idle process ends at once",
     )
     bobbin_allowed_models: Globs = Field(
-        (), description="glob patterns, separated by commas or spaces; only these models are offered and accepted"
+        (),
+        description="glob patterns, separated by commas or spaces; only these models are offered and accepted",
     )
     database_url: DatabaseAddress | None = Field(
-        None, description="`postgresql://…` in production; unset: an SQLite file in the user's data folder"
+        None,
+        description="`postgresql://…` in production; unset: an SQLite file in the user's data folder",
     )
     redis_url: RedisAddress | None = Field(
-        None, description="unset: one process; set: replicas share budgets, stops and live tokens through it"
+        None,
+        description="unset: one process; set: replicas share budgets, stops and live tokens through it",
     )
     host: str = Field("127.0.0.1", description="where the HTTP side listens")
     port: int = Field(3000, ge=0, le=65535, description="its port; `0` picks a free one")
@@ -174,7 +207,9 @@ class Settings(BaseSettings):
     def _blank_is_unset(cls, values: Any) -> Any:
         if not isinstance(values, dict):
             return values
-        stripped = {key: value.strip() if isinstance(value, str) else value for key, value in values.items()}
+        stripped = {
+            key: value.strip() if isinstance(value, str) else value for key, value in values.items()
+        }
         return {key: value for key, value in stripped.items() if value != ""}
 
     @classmethod
@@ -185,7 +220,9 @@ class Settings(BaseSettings):
         except ValidationError as error:
             raise SettingsError("; ".join(_complaints(error))) from None
         except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(f"{env_file} cannot be read ({error}). Make it a readable UTF-8 file.") from None
+            raise SettingsError(
+                f"{env_file} cannot be read ({error}). Make it a readable UTF-8 file."
+            ) from None
         except UnreadableSetting as error:
             raise SettingsError(f"The settings cannot be read: {error}") from None
 
@@ -242,14 +279,20 @@ class Settings(BaseSettings):
         """The Ollama that may run on this machine though nobody named it; None when one is named."""
         if self.ollama_base_url:
             return None
-        return ProviderSettings("ollama", "Ollama", "http://localhost:11434", kind="ollama", optional=True)
+        return ProviderSettings(
+            "ollama", "Ollama", "http://localhost:11434", kind="ollama", optional=True
+        )
 
     def _hosted(self) -> Iterator[ProviderSettings]:
         if key := _revealed(self.openrouter_api_key):
-            yield ProviderSettings("openrouter", "OpenRouter", self.openrouter_base_url, key, kind="openrouter")
+            yield ProviderSettings(
+                "openrouter", "OpenRouter", self.openrouter_base_url, key, kind="openrouter"
+            )
         if key := _revealed(self.venice_api_key):
             model = self.venice_chat_model
-            yield ProviderSettings("venice", "Venice", self.venice_base_url, key, model, kind="venice")
+            yield ProviderSettings(
+                "venice", "Venice", self.venice_base_url, key, model, kind="venice"
+            )
 
     def _own_servers(self) -> Iterator[ProviderSettings]:
         if self.openai_api_key or self.openai_base_url:

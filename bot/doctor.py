@@ -34,14 +34,20 @@ async def _slack(settings: Settings) -> AsyncIterator[Finding]:
         yield Finding("settings", False, complaint)
     url = settings.slack_api_url
     if settings.many_workspaces:
-        yield await check_client(settings.slack_client_id or "", _plain(settings.slack_client_secret), url)
+        yield await check_client(
+            settings.slack_client_id or "", _plain(settings.slack_client_secret), url
+        )
     elif token := _plain(settings.slack_bot_token):
         for finding in await check_bot_token(token, url, bot_scopes()):
             yield finding
     if token := _plain(settings.slack_app_token):
         yield await check_app_token(token, url)
     if settings.delivery is Delivery.HTTP and settings.slack_signing_secret:
-        yield Finding("SLACK_SIGNING_SECRET", True, "set; only Slack's first request will show whether it is right")
+        yield Finding(
+            "SLACK_SIGNING_SECRET",
+            True,
+            "set; only Slack's first request will show whether it is right",
+        )
 
 
 async def _database(settings: Settings) -> list[Finding]:
@@ -53,7 +59,10 @@ async def _database(settings: Settings) -> list[Finding]:
     try:
         await database.ping()
         schema = await schema_of(database)
-        return [_SCHEMAS[schema], *(await _installations(settings, database) if schema is Schema.CURRENT else ())]
+        return [
+            _SCHEMAS[schema],
+            *(await _installations(settings, database) if schema is Schema.CURRENT else ()),
+        ]
     except BobbinError as error:
         return [Finding(name, False, f"{error}; check that it runs and that DATABASE_URL is right")]
     finally:
@@ -62,8 +71,12 @@ async def _database(settings: Settings) -> list[Finding]:
 
 _SCHEMAS = {
     Schema.CURRENT: Finding("database", True, "answers, and is up to date"),
-    Schema.OLDER: Finding("database", True, "answers; the next start (or bobbin migrate) brings its schema up to date"),
-    Schema.NEWER: Finding("database", False, "a newer Bobbin has used it; run that one, or set another DATABASE_URL"),
+    Schema.OLDER: Finding(
+        "database", True, "answers; the next start (or bobbin migrate) brings its schema up to date"
+    ),
+    Schema.NEWER: Finding(
+        "database", False, "a newer Bobbin has used it; run that one, or set another DATABASE_URL"
+    ),
 }
 
 
@@ -78,9 +91,15 @@ async def _installations(settings: Settings, database: Database) -> list[Finding
     sealed = sum(not each.opens for each in standing)
     if sealed:
         advice = "write the key that sealed them behind the new one, as in 'new old'"
-        found = Finding("BOBBIN_SECRET_KEY", False, f"does not open {sealed} of {len(standing)} tokens: {advice}")
+        found = Finding(
+            "BOBBIN_SECRET_KEY",
+            False,
+            f"does not open {sealed} of {len(standing)} tokens: {advice}",
+        )
     else:
-        found = Finding("installations", True, f"{len(standing)}, and BOBBIN_SECRET_KEY opens their tokens")
+        found = Finding(
+            "installations", True, f"{len(standing)}, and BOBBIN_SECRET_KEY opens their tokens"
+        )
     return [found, *_lacking(standing)]
 
 
@@ -93,7 +112,9 @@ def _lacking(standing: list[Standing]) -> Iterator[Finding]:
         return
     missing = ", ".join(sorted(frozenset[str]().union(*(wanted - each.scopes for each in old))))
     where = ", ".join(each.place for each in old[:5]) + (", …" if len(old) > 5 else "")
-    yield Finding("scopes", False, f"missing {missing} in {where}: add the app there again, at /slack/install")
+    yield Finding(
+        "scopes", False, f"missing {missing} in {where}: add the app there again, at /slack/install"
+    )
 
 
 async def _redis(settings: Settings) -> list[Finding]:
@@ -111,7 +132,9 @@ async def _redis(settings: Settings) -> list[Finding]:
 
 async def _providers(settings: Settings) -> list[Finding]:
     unasked = settings.local_ollama()
-    async with await Providers.open([*settings.providers(), *([unasked] if unasked else [])]) as providers:
+    async with await Providers.open(
+        [*settings.providers(), *([unasked] if unasked else [])]
+    ) as providers:
         health = await providers.ping()
     findings = [_provider(one) for one in health if one.ok or not one.optional]
     return findings or [Finding("models", False, str(no_models()))]

@@ -61,12 +61,16 @@ def _over_http(app: Manifest, url: str) -> Manifest:
 
 def _checked_command(command: str) -> str:
     if not re.fullmatch(r"/[a-z0-9_-]{1,31}", command):
-        raise SettingsError(f"--command {command!r}: use a slash and up to 31 small letters, digits, - or _")
+        raise SettingsError(
+            f"--command {command!r}: use a slash and up to 31 small letters, digits, - or _"
+        )
     return command
 
 
 def _checked_url(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        raise SettingsError(f"--http {url!r}: use the public address of this bot, such as https://bobbin.example.com")
+        raise SettingsError(
+            f"--http {url!r}: use the public address of this bot, such as https://bobbin.example.com"
+        )
     return url.rstrip("/")

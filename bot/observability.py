@@ -31,7 +31,18 @@ OWN_LOGGERS = ("bot", "handlers", "storage")
 METRICS_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 _TEXT_FIELDS = frozenset(
-    {"text", "content", "body", "payload", "prompt", "question", "message", "messages", "blocks", "markdown_text"}
+    {
+        "text",
+        "content",
+        "body",
+        "payload",
+        "prompt",
+        "question",
+        "message",
+        "messages",
+        "blocks",
+        "markdown_text",
+    }
 )
 _KEYS = re.compile(
     r"""
@@ -77,14 +88,22 @@ def configure_logging(
     handler.setFormatter(
         ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[ProcessorFormatter.remove_processors_meta, _renderer(style), _Masker(secrets)],
+            processors=[
+                ProcessorFormatter.remove_processors_meta,
+                _renderer(style),
+                _Masker(secrets),
+            ],
         )
     )
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     for name in OWN_LOGGERS:
         logging.getLogger(name).setLevel(level)
     structlog.configure(
-        processors=[structlog.stdlib.filter_by_level, *shared, ProcessorFormatter.wrap_for_formatter],
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            ProcessorFormatter.wrap_for_formatter,
+        ],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=BoundLogger,
         cache_logger_on_first_use=False,
@@ -94,7 +113,9 @@ def configure_logging(
 def _renderer(style: Literal["text", "json"]) -> Processor:
     if style == "json":
         return structlog.processors.JSONRenderer(ensure_ascii=False)
-    return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
+    return structlog.dev.ConsoleRenderer(
+        colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+    )
 
 
 def _without_text(_logger: Any, _method: str, event: EventDict) -> EventDict:
@@ -112,7 +133,10 @@ class _Masker:
         self._known = re.compile("|".join(map(re.escape, known))) if known else None
 
     def __call__(
-        self, _logger: Any, _method: str, line: str | bytes | bytearray | Mapping[str, Any] | tuple[Any, ...]
+        self,
+        _logger: Any,
+        _method: str,
+        line: str | bytes | bytearray | Mapping[str, Any] | tuple[Any, ...],
     ) -> str:
         text = str(line)
         if self._known:
@@ -135,19 +159,39 @@ class Metrics:
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
         self._answers = self._counter("answers", "Answers that ended, by outcome.", "outcome")
-        self._first_word = self._histogram("first_word_seconds", "From the claim of an answer to its first word.")
-        self._lag = self._histogram("lag_seconds", "From the model's sending a word to its being visible.")
-        self._waiting = self._gauge("answers_waiting", "Answers that wait to be taken, in all processes.")
+        self._first_word = self._histogram(
+            "first_word_seconds", "From the claim of an answer to its first word."
+        )
+        self._lag = self._histogram(
+            "lag_seconds", "From the model's sending a word to its being visible."
+        )
+        self._waiting = self._gauge(
+            "answers_waiting", "Answers that wait to be taken, in all processes."
+        )
         self._running = self._gauge("answers_running", "Answers that this process is writing.")
         self._gauge("tasks", "Tasks in this process's event loop.").set_function(_tasks)
-        self._slack_calls = self._counter("slack_calls", "Calls of Slack's Web API.", "method", "result")
-        self._slack_seconds = self._histogram("slack_call_seconds", "How long calls of Slack took.", "method")
-        self._slack_limited = self._counter("slack_rate_limited", "Calls that Slack refused with 429.", "method")
-        self._model_errors = self._counter("model_errors", "Failures of models.", "provider", "code")
-        self._taken_over = self._counter("leases_taken_over", "Answers taken over from an owner that fell silent.")
-        self._ready = self._gauge("ready", "Whether what this process needs is well: 1, else 0.", "check")
+        self._slack_calls = self._counter(
+            "slack_calls", "Calls of Slack's Web API.", "method", "result"
+        )
+        self._slack_seconds = self._histogram(
+            "slack_call_seconds", "How long calls of Slack took.", "method"
+        )
+        self._slack_limited = self._counter(
+            "slack_rate_limited", "Calls that Slack refused with 429.", "method"
+        )
+        self._model_errors = self._counter(
+            "model_errors", "Failures of models.", "provider", "code"
+        )
+        self._taken_over = self._counter(
+            "leases_taken_over", "Answers taken over from an owner that fell silent."
+        )
+        self._ready = self._gauge(
+            "ready", "Whether what this process needs is well: 1, else 0.", "check"
+        )
         for outcome in ("done", "stopped", "failed"):
-            self._answers.labels(outcome)  # from zero on, so that the first of a kind is an increase
+            self._answers.labels(
+                outcome
+            )  # from zero on, so that the first of a kind is an increase
 
     def answer_ended(self, outcome: str) -> None:
         """An answer reached its end: `done`, `stopped` or `failed`."""
@@ -196,4 +240,6 @@ class Metrics:
 
     def _histogram(self, name: str, meaning: str, *labels: str) -> Histogram:
         buckets = (0.05, 0.1, 0.15, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60)
-        return Histogram(f"bobbin_{name}", meaning, labels, buckets=buckets, registry=self._registry)
+        return Histogram(
+            f"bobbin_{name}", meaning, labels, buckets=buckets, registry=self._registry
+        )

@@ -103,7 +103,9 @@ async def open_resources(
     )
 
 
-async def _coordination(stack: AsyncExitStack, settings: Settings) -> tuple[Coordination, SharedRateLimiter | None]:
+async def _coordination(
+    stack: AsyncExitStack, settings: Settings
+) -> tuple[Coordination, SharedRateLimiter | None]:
     """Within this process, or between replicas with the budgets that they share."""
     redis = settings.redis_url.get_secret_value() if settings.redis_url else None
     coordination = await open_coordination(redis or "memory://")
@@ -120,7 +122,11 @@ async def _serve(stack: AsyncExitStack, doorway: Doorway, settings: Settings) ->
     try:
         return await stack.enter_async_context(serving(doorway, settings.host, settings.port))
     except SettingsError:
-        if "port" in settings.model_fields_set or settings.delivery is Delivery.HTTP or settings.many_workspaces:
+        if (
+            "port" in settings.model_fields_set
+            or settings.delivery is Delivery.HTTP
+            or settings.many_workspaces
+        ):
             raise
         return await stack.enter_async_context(serving(doorway, settings.host, 0))
 
@@ -131,7 +137,9 @@ async def _workspaces(
     """The workspace that the settings name, or those that install the app, with the pages where they do."""
     if not settings.many_workspaces:
         assert settings.slack_bot_token is not None
-        return await SingleWorkspace.open(slack_clients, settings.slack_bot_token.get_secret_value()), None
+        return await SingleWorkspace.open(
+            slack_clients, settings.slack_bot_token.get_secret_value()
+        ), None
     assert settings.slack_client_id is not None
     assert settings.slack_client_secret is not None
     assert settings.bobbin_secret_key is not None
@@ -145,8 +153,17 @@ async def _workspaces(
             "write the key that sealed them behind the new one, as in 'new old'"
         ) from error
     many = InstalledWorkspaces(installations, slack_clients, publisher)
-    app = OAuthClient(settings.slack_client_id, settings.slack_client_secret.get_secret_value(), bot_scopes())
-    pages = InstallPages(app, settings.slack_api_url, slack_clients.client(None), installations, cipher, many.installed)
+    app = OAuthClient(
+        settings.slack_client_id, settings.slack_client_secret.get_secret_value(), bot_scopes()
+    )
+    pages = InstallPages(
+        app,
+        settings.slack_api_url,
+        slack_clients.client(None),
+        installations,
+        cipher,
+        many.installed,
+    )
     return many, pages
 
 

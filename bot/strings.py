@@ -17,7 +17,8 @@ MENU_PROMPT = "Which model should answer?"
 MENU_ASKS = "What would you like to ask? Reply in this thread, and choose a model."
 MENU_PLACEHOLDER = "Search all models"
 MENU_NO_MODELS = (
-    "No models can be reached at the moment. Open the menu again in a minute; your question is kept until then."
+    "No models can be reached at the moment. "
+    "Open the menu again in a minute; your question is kept until then."
 )
 MENU_FALLBACK = "Choose a model to start"
 START_HINT = "Choosing a model starts at once. Only the person who asked can choose."
@@ -26,7 +27,9 @@ START_BUTTON = "Start with {model}"
 STOP_BUTTON = "Stop"
 RETRY_BUTTON = "Retry"
 
-NOT_YOURS = "Only <@{user}> can choose here, since it is their question. Mention me to ask one of your own."
+NOT_YOURS = (
+    "Only <@{user}> can choose here, since it is their question. Mention me to ask one of your own."
+)
 ALREADY_STARTED = "This conversation has already started."
 MODEL_NOT_OFFERED = "That model is not offered here any more. Please choose another one."
 QUESTION_GONE = "I no longer know this question. Please mention me again."
@@ -40,7 +43,9 @@ GOOD_ANSWER = "Good answer"
 BAD_ANSWER = "Bad answer"
 
 HEADER_STARTED_BY = "started by <@{user}>"
-HEADER_ALWAYS = "Always your own model. For another one use *New chat*, in my Home or among the shortcuts."
+HEADER_ALWAYS = (
+    "Always your own model. For another one use *New chat*, in my Home or among the shortcuts."
+)
 CUT_BY_LENGTH = "the model reached its length limit"
 SECONDS = "{seconds:.1f} s"
 TOKENS = "{count:,} tokens"
@@ -83,12 +88,16 @@ DIALOG_MESSAGE = "First message"
 DIALOG_MESSAGE_MORE = "Message"
 DIALOG_PLACEHOLDER = "What would you like to ask?"
 DIALOG_IN_CHANNEL = "It starts in <#{channel}>; if I am not there, in our direct messages."
-DIALOG_IN_THREAD = "It starts in this message's thread; if I am not in the channel, in our direct messages."
+DIALOG_IN_THREAD = (
+    "It starts in this message's thread; if I am not in the channel, in our direct messages."
+)
 DIALOG_IN_DIRECT = "It starts in our direct messages."
 DIALOG_IN_CHAT = "Goes to the chat *{title}* in this thread, with {model}."
 DIALOG_FILES = "With it goes what was shared: {names}."
 DIALOG_NO_TEXT = "Write what you would like to ask."
-DIALOG_TOO_LONG = "At most {most:,} characters fit here; these are {count:,}. More can follow in the thread."
+DIALOG_TOO_LONG = (
+    "At most {most:,} characters fit here; these are {count:,}. More can follow in the thread."
+)
 DIALOG_NO_MODEL = "Choose a model."
 DIALOG_NOT_OPENED = "Slack did not let me open the dialog this time. Please try again."
 ASKED = "<@{user}> asks:"
@@ -111,7 +120,9 @@ HOME_INTRO = (
 )
 HOME_MODEL = "*Your model*\nIt is preselected whenever you start a chat."
 HOME_MODEL_GONE = "*Your model*\n{model} is not offered any more. Please choose another one."
-HOME_NO_MODELS = "*Your model*\nNo models can be reached at the moment. Please look again in a minute."
+HOME_NO_MODELS = (
+    "*Your model*\nNo models can be reached at the moment. Please look again in a minute."
+)
 HOME_ALWAYS = "Always use it"
 HOME_ALWAYS_HINT = "Your questions are answered at once, without a menu"
 HOME_SEARCH = "Find chats"
@@ -127,7 +138,9 @@ IMAGE_TOO_WIDE = "One of the images has too many pixels."
 IMAGE_UNREADABLE = "An image must be a data URL or base64."
 IMAGE_NOT_FETCHED = "Images are not fetched from addresses: send a data URL or base64."
 IMAGES_TOO_MANY = "A message may carry at most {count} images."
-MODEL_CANNOT_SEE = "{model} cannot see images. Start a chat with a model that can, or leave the images out."
+MODEL_CANNOT_SEE = (
+    "{model} cannot see images. Start a chat with a model that can, or leave the images out."
+)
 TEXTS_TOO_MANY = "A message may carry at most {count} texts."
 TEXTS_TOO_LONG = "The texts of a message may have at most {count:,} characters together."
 ATTACHED_TEXT = "Attached: {name}"
@@ -139,7 +152,9 @@ ATTACHED_EARLIER = "[Attached: {name}, an image that was shown earlier and is no
 
 FILE_UNNAMED = "a file"
 AND = "{rest} and {last}"
-FILES_CUT = "I read only the beginning of {names}: attached texts may have {count:,} characters together."
+FILES_CUT = (
+    "I read only the beginning of {names}: attached texts may have {count:,} characters together."
+)
 SEES_NOT = "{model} cannot see images, so it answers without {names}."
 SEES_NOT_ALONE = "{model} cannot see images, and there is nothing else in your message."
 SEES_NOT_OTHERS = "Models that can: {models}."
@@ -168,8 +183,14 @@ PROMPTS_TITLE = "What would you like to ask?"
 PROMPTS = (
     ("Summarise a text", "Summarise the text that I paste next, in five bullet points."),
     ("Explain something", "Explain how a hash table works, with a small example in Python."),
-    ("Draft a message", "Draft a friendly message that tells my team the release moves to Thursday."),
-    ("Think it through", "Help me decide: ask me five questions, one at a time, then give me your advice."),
+    (
+        "Draft a message",
+        "Draft a friendly message that tells my team the release moves to Thursday.",
+    ),
+    (
+        "Think it through",
+        "Help me decide: ask me five questions, one at a time, then give me your advice.",
+    ),
 )
 """Title and message of what is suggested in an empty pane."""
 
@@ -229,23 +250,23 @@ TITLE_INSTRUCTION = (
 TITLE_REQUEST = "Now write the title of this conversation."
 THREAD_FILES = "[shared: {names}]"
 THREAD_GAP = "[…]"
-THREAD_CONTEXT = "What people said in this thread before:\n{context}\n\nThe message to answer:\n{text}"
+THREAD_CONTEXT = (
+    "What people said in this thread before:\n{context}\n\nThe message to answer:\n{text}"
+)
 UNKNOWN_PERSON = "Somebody"
 
 INSTALL = "Bring conversations with language models into your Slack."
 INSTALL_LINK = "Add to Slack"
 INSTALL_BEGIN = "Open this page in a browser."
-INSTALL_DONE = (
-    "Installed. In Slack, invite Bobbin to a channel (/invite @Bobbin) and mention it, or write to it directly."
-)
+INSTALL_DONE = "Installed. In Slack, invite Bobbin to a channel (/invite @Bobbin) and mention it, or write to it directly."
 INSTALL_OPEN = "Open Slack"
 INSTALL_AGAIN = "Begin again"
 INSTALL_DECLINED = "Nothing was installed: Slack said that it was declined ({reason})."
-INSTALL_STALE = (
-    "Nothing was installed: this link was made in another browser, was used before, or is older than ten minutes."
-)
+INSTALL_STALE = "Nothing was installed: this link was made in another browser, was used before, or is older than ten minutes."
 INSTALL_REFUSED = "Nothing was installed: Slack did not confirm it ({reason})."
-INSTALL_UNREACHED = "Nothing was installed: Slack could not be reached. Please try again in a moment."
+INSTALL_UNREACHED = (
+    "Nothing was installed: Slack could not be reached. Please try again in a moment."
+)
 INSTALL_NOT_KEPT = "Nothing was installed: it could not be stored. Please try again in a moment."
 
 __all__ = ["DEFAULT_TITLE", "failure"]

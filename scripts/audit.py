@@ -84,7 +84,9 @@ def installed(name: str) -> list[Distribution]:
         found[known] = package
         for text in package.requires or ():
             need = Requirement(text)
-            if need.marker is None or any(need.marker.evaluate({"extra": extra}) for extra in ("", *asked.extras)):
+            if need.marker is None or any(
+                need.marker.evaluate({"extra": extra}) for extra in ("", *asked.extras)
+            ):
                 wanted.append(need)
     return list({package.name.lower(): package for package in found.values()}.values())
 
@@ -92,8 +94,13 @@ def installed(name: str) -> list[Distribution]:
 def licence(package: Distribution) -> str:
     """What a package says of its licence: in one of three places, depending on its age."""
     told = package.metadata
-    fields = {name: "; ".join(told.get_all(name) or ()) for name in ("License-Expression", "Classifier", "License")}
-    labels = "; ".join(label for label in fields["Classifier"].split("; ") if label.startswith("License ::"))
+    fields = {
+        name: "; ".join(told.get_all(name) or ())
+        for name in ("License-Expression", "Classifier", "License")
+    }
+    labels = "; ".join(
+        label for label in fields["Classifier"].split("; ") if label.startswith("License ::")
+    )
     return fields["License-Expression"] or labels or fields["License"] or "none told"
 
 
@@ -107,7 +114,12 @@ def vendored() -> Iterator[str]:
 
 def known_weaknesses() -> int:
     """Asks the open database of vulnerabilities about every version in uv.lock; says how it went."""
-    uv = bootstrap.uv_on_path() or bootstrap.uv_in_tools() or bootstrap.uv_by_pip() or bootstrap.uv_by_download()
+    uv = (
+        bootstrap.uv_on_path()
+        or bootstrap.uv_in_tools()
+        or bootstrap.uv_by_pip()
+        or bootstrap.uv_by_download()
+    )
     command = [uv, "audit", "--locked", "--preview-features", "audit-command"]
     return subprocess.run(command, cwd=ROOT, env=bootstrap.environment(), check=False).returncode
 

@@ -27,7 +27,11 @@ TOOLS = ROOT / ".tools"
 OLDEST_UV = (0, 9)
 PINNED_UV = "0.13.8"  # a newer one is taken where the index does not have it
 
-CERTIFICATES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
+CERTIFICATES = (
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/cert.pem",
+)
 
 
 def main() -> None:
@@ -42,9 +46,13 @@ def main() -> None:
         uv = uv_on_path() or uv_in_tools() or uv_by_pip() or uv_by_download()
         groups = [] if {"--dev", "--mutants"} & set(sys.argv) else ["--no-dev"]
         groups += ["--group", "mutants"] if "--mutants" in sys.argv else []
-        done = subprocess.run([uv, "sync", "--locked", "--inexact", *groups], env=environment(), check=False)
+        done = subprocess.run(
+            [uv, "sync", "--locked", "--inexact", *groups], env=environment(), check=False
+        )
     if done.returncode:
-        sys.exit(f"The packages could not be installed (see above). Bobbin needs Python 3.11 or newer; {hint()}")
+        sys.exit(
+            f"The packages could not be installed (see above). Bobbin needs Python 3.11 or newer; {hint()}"
+        )
 
 
 def environment() -> dict[str, str]:
@@ -87,8 +95,19 @@ def works(uv: str) -> bool:
 
 def uv_by_pip() -> str | None:
     """By pip where Python has it: pip knows this machine's index, proxy and certificates."""
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(TOOLS / "pip"), "--upgrade"]
-    done = subprocess.run([*command, f"uv>={OLDEST_UV[0]}.{OLDEST_UV[1]}"], capture_output=True, check=False)
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--target",
+        str(TOOLS / "pip"),
+        "--upgrade",
+    ]
+    done = subprocess.run(
+        [*command, f"uv>={OLDEST_UV[0]}.{OLDEST_UV[1]}"], capture_output=True, check=False
+    )
     fetched = TOOLS / "pip" / "bin" / "uv"
     if done.returncode or not fetched.exists():
         return None
@@ -99,7 +118,11 @@ def uv_by_pip() -> str | None:
 
 def uv_by_download() -> str:
     """Straight from the package index. Leaves with one line that says what to do when that fails."""
-    index = os.environ.get("UV_DEFAULT_INDEX") or os.environ.get("UV_INDEX_URL") or os.environ.get("PIP_INDEX_URL")
+    index = (
+        os.environ.get("UV_DEFAULT_INDEX")
+        or os.environ.get("UV_INDEX_URL")
+        or os.environ.get("PIP_INDEX_URL")
+    )
     page = f"{(index or 'https://pypi.org/simple').rstrip('/')}/uv/"
     host = urllib.parse.urlsplit(page).hostname  # alone: the address may carry a password
     print(f"Fetching uv from {host} …", flush=True)
@@ -130,11 +153,15 @@ def fetch(address: str) -> bytes:
     parts = urllib.parse.urlsplit(address)
     if parts.scheme not in ("http", "https"):
         raise urllib.error.URLError(f"not a web address: {parts.scheme}")
-    request = urllib.request.Request(urllib.parse.urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])))
+    request = urllib.request.Request(
+        urllib.parse.urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    )
     if parts.username:
         import base64
 
-        login = f"{urllib.parse.unquote(parts.username)}:{urllib.parse.unquote(parts.password or '')}"
+        login = (
+            f"{urllib.parse.unquote(parts.username)}:{urllib.parse.unquote(parts.password or '')}"
+        )
         request.add_header("Authorization", "Basic " + base64.b64encode(login.encode()).decode())
     with urllib.request.urlopen(request, timeout=60) as response:
         body: bytes = response.read()
@@ -179,7 +206,9 @@ def pick(addresses: list[str]) -> tuple[str, str, str]:
 
 def fits(wheel: str) -> bool:
     """Whether a wheel's platform is this one."""
-    machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(platform.machine().lower(), platform.machine().lower())
+    machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(
+        platform.machine().lower(), platform.machine().lower()
+    )
     if sys.platform == "darwin":
         return "macosx" in wheel and ("arm64" if machine == "aarch64" else "x86_64") in wheel
     libc = "manylinux" if platform.libc_ver()[0] == "glibc" else "musllinux"

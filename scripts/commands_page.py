@@ -19,7 +19,9 @@ def main() -> None:
     for command in COMMANDS:
         arguments = [*command.split(), "--help"]
         shown = " ".join(["bobbin", *arguments])
-        print(f"\n## {f'bobbin {command}'.strip()}\n\n```console\n$ {shown}\n{help_of(arguments)}\n```")
+        print(
+            f"\n## {f'bobbin {command}'.strip()}\n\n```console\n$ {shown}\n{help_of(arguments)}\n```"
+        )
 
 
 def help_of(arguments: list[str]) -> str:

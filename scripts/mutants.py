@@ -33,14 +33,26 @@ ROOT = Path(__file__).resolve().parent.parent
 TESTS = {
     "handlers/rate_limits/scheduler.py": ("tests/handlers/rate_limits",),
     "handlers/answers/writer.py": (
-        *(f"tests/handlers/test_{name}.py" for name in ("control", "delivery", "hard_cases", "never_stuck", "direct")),
-        *(f"tests/handlers/test_{name}.py" for name in ("start", "people", "continue", "takeovers")),
+        *(
+            f"tests/handlers/test_{name}.py"
+            for name in ("control", "delivery", "hard_cases", "never_stuck", "direct")
+        ),
+        *(
+            f"tests/handlers/test_{name}.py"
+            for name in ("start", "people", "continue", "takeovers")
+        ),
         "tests/cluster/test_kills.py",
     ),
     "bot/chats/prompt.py": ("tests/chats/test_prompt.py", "tests/handlers/test_people.py"),
     "bot/chats/service.py": (
-        *(f"tests/handlers/test_{name}.py" for name in ("start", "continue", "control", "titles", "lists", "direct")),
-        *(f"tests/handlers/test_{name}.py" for name in ("home", "attachments", "dialogs", "shortcuts", "never_stuck")),
+        *(
+            f"tests/handlers/test_{name}.py"
+            for name in ("start", "continue", "control", "titles", "lists", "direct")
+        ),
+        *(
+            f"tests/handlers/test_{name}.py"
+            for name in ("home", "attachments", "dialogs", "shortcuts", "never_stuck")
+        ),
         "tests/handlers/test_people.py",
         "tests/api/test_compat.py",
     ),
@@ -69,7 +81,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m scripts.mutants", description=__doc__)
     parser.add_argument("modules", nargs="*", help="only these")
     parser.add_argument("--sample", type=int, default=40, help="changes in each module")
-    parser.add_argument("--seed", type=int, default=random.randrange(1_000_000), help="take the same sample again")
+    parser.add_argument(
+        "--seed", type=int, default=random.randrange(1_000_000), help="take the same sample again"
+    )
     parser.add_argument("--skip", type=int, default=0, help="go on in the sample after so many")
     parser.add_argument(
         "--passes",
@@ -97,7 +111,9 @@ def _passed(module: str, folder: Path) -> list[Passed]:
     if not file.exists():
         folder.mkdir(parents=True, exist_ok=True)
         new = file.with_suffix(".new")
-        command = _pytest("-n2", "-p", "scripts.passes", "--passes-of", module, "--passes-to", str(new))
+        command = _pytest(
+            "-n2", "-p", "scripts.passes", "--passes-of", module, "--passes-to", str(new)
+        )
         done = subprocess.run([*command, *TESTS[module]], check=False)
         if done.returncode not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
             sys.exit(f"the tests of {module} did not run")
@@ -117,7 +133,9 @@ def _sample(module: str, size: int, chance: random.Random) -> list[MutationSpec]
         init([Path(module)], work, {})
         changes = [item.mutations[0] for item in work.work_items]
     places: dict[tuple[int, int], list[MutationSpec]] = {}
-    for change in sorted(changes, key=lambda one: (one.start_pos, one.operator_name, one.occurrence)):
+    for change in sorted(
+        changes, key=lambda one: (one.start_pos, one.operator_name, one.occurrence)
+    ):
         if not _name(change).startswith(SILENT):
             places.setdefault(change.start_pos, []).append(change)
     rounds: list[MutationSpec] = []
@@ -135,7 +153,11 @@ def _try(module: str, sample: Sequence[MutationSpec], skip: int, passed: Sequenc
         tests = _tests_of(module, change, passed)
         result, noticed = _run(change, tests)
         survived += not result.is_killed
-        said = f"noticed by {noticed}" if result.is_killed else f"SURVIVED {len(tests)} tests\n{result.diff}\n"
+        said = (
+            f"noticed by {noticed}"
+            if result.is_killed
+            else f"SURVIVED {len(tests)} tests\n{result.diff}\n"
+        )
         print(f"{number}. {_name(change)} at {module}:{change.start_pos[0]}: {said}", flush=True)
     tried = len(sample[skip:])
     print(f"{module}: {tried} tried, {tried - survived} noticed, {survived} survived", flush=True)
@@ -184,7 +206,11 @@ def _statement(source: str, line: int) -> frozenset[int]:
 
 
 def _at(node: ast.AST, line: int) -> Iterator[ast.stmt]:
-    return (one for one in ast.walk(node) if isinstance(one, ast.stmt) and one.lineno <= line <= (one.end_lineno or 0))
+    return (
+        one
+        for one in ast.walk(node)
+        if isinstance(one, ast.stmt) and one.lineno <= line <= (one.end_lineno or 0)
+    )
 
 
 def _noticed_by(result: WorkResult) -> str:

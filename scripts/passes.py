@@ -24,7 +24,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     """Watches the test with its fixtures. What it does in processes of its own is not seen."""
-    modules = {str(item.config.rootpath / module): module for module in item.config.getoption("--passes-of")}
+    modules = {
+        str(item.config.rootpath / module): module
+        for module in item.config.getoption("--passes-of")
+    }
     passed: dict[str, set[int]] = {module: set() for module in modules.values()}
 
     def watch(frame: FrameType, event: str, _: Any) -> Any:

@@ -60,7 +60,13 @@ class Film:
         times = [at for at, _ in self.frames]
         lasting = [round(1000 * (after - at)) for at, after in pairwise(times)] + [LAST_MS]
         pictures[0].save(
-            path, save_all=True, append_images=pictures[1:], duration=lasting, loop=0, quality=70, method=6
+            path,
+            save_all=True,
+            append_images=pictures[1:],
+            duration=lasting,
+            loop=0,
+            quality=70,
+            method=6,
         )
 
 
@@ -112,16 +118,27 @@ async def make_still(page: Page, product: Product, path: Path) -> None:
     await expect(page.get_by_role("option")).to_have_count(1)
     await page.keyboard.press("Enter")
     await page.mouse.move(640, 400)
-    await expect(page.locator(".thread-pane .growing pre code")).to_contain_text("while", timeout=20_000)
+    await expect(page.locator(".thread-pane .growing pre code")).to_contain_text(
+        "while", timeout=20_000
+    )
     await page.screenshot(path=path)
 
 
 async def main() -> None:
     IMAGES.mkdir(parents=True, exist_ok=True)
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    chromium = (
+        shutil.which("chromium")
+        or shutil.which("chromium-browser")
+        or shutil.which("google-chrome")
+    )
     with tempfile.TemporaryDirectory() as folder:
-        async with Product(Path(folder) / "chats.sqlite3") as product, async_playwright() as playwright:
-            browser = await playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        async with (
+            Product(Path(folder) / "chats.sqlite3") as product,
+            async_playwright() as playwright,
+        ):
+            browser = await playwright.chromium.launch(
+                executable_path=chromium, args=["--no-sandbox"]
+            )
             film = await make_film(await browser.new_page(viewport=WINDOW), product)
             film.save(IMAGES / "streaming.webp")
             sharp = await browser.new_page(viewport=WINDOW, device_scale_factor=2)
@@ -129,7 +146,9 @@ async def main() -> None:
             await browser.close()
     for picture in sorted(IMAGES.iterdir()):
         size = picture.stat().st_size
-        print(f"{picture.name}: {size:,} bytes" + (", too large for a README" if size > LIMIT else ""))
+        print(
+            f"{picture.name}: {size:,} bytes" + (", too large for a README" if size > LIMIT else "")
+        )
 
 
 if __name__ == "__main__":

@@ -26,17 +26,28 @@ STARTS_WITHIN = 60
 def main() -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     check_changelog(version)
-    uv = bootstrap.uv_on_path() or bootstrap.uv_in_tools() or bootstrap.uv_by_pip() or bootstrap.uv_by_download()
+    uv = (
+        bootstrap.uv_on_path()
+        or bootstrap.uv_in_tools()
+        or bootstrap.uv_by_pip()
+        or bootstrap.uv_by_download()
+    )
     wheel = build(uv, version)
     with tempfile.TemporaryDirectory(prefix="bobbin-release-") as folder:
         try_out(uv, wheel, Path(folder), version)
     image(version)
-    print(f"{wheel.relative_to(ROOT)} is ready, {wheel.stat().st_size / 1e6:.1f} MB. Next: git tag v{version}.")
+    print(
+        f"{wheel.relative_to(ROOT)} is ready, {wheel.stat().st_size / 1e6:.1f} MB. Next: git tag v{version}."
+    )
 
 
 def check_changelog(version: str) -> None:
     """The newest section tells of this version, or of what is not released yet."""
-    headings = re.findall(r"^## \[(.+?)\](?: - (\d{4}-\d\d-\d\d))?$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    headings = re.findall(
+        r"^## \[(.+?)\](?: - (\d{4}-\d\d-\d\d))?$",
+        (ROOT / "CHANGELOG.md").read_text(),
+        re.MULTILINE,
+    )
     released = [name for name, date in headings if date]
     if version not in released:
         note = f"CHANGELOG.md has no “## [{version}] - date” yet: name what is unreleased so"
@@ -69,13 +80,32 @@ def try_out(uv: str, wheel: Path, folder: Path, version: str) -> None:
 
 def sandbox(bobbin: Path, folder: Path) -> None:
     """The page with its files, from the wheel alone."""
-    command = [str(bobbin), "sandbox", "--no-open", "--port", "0", "--data", str(folder / "chats.sqlite3")]
-    with subprocess.Popen(command, cwd=folder, env=bare(), stdout=subprocess.PIPE, text=True) as process:
+    command = [
+        str(bobbin),
+        "sandbox",
+        "--no-open",
+        "--port",
+        "0",
+        "--data",
+        str(folder / "chats.sqlite3"),
+    ]
+    with subprocess.Popen(
+        command, cwd=folder, env=bare(), stdout=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout is not None
         signal.alarm(STARTS_WITHIN)  # ends us, should it never say where it is
         try:
-            address = next(found[1] for line in process.stdout if (found := re.search(r"open at +(http://\S+)", line)))
-            for path in ("/", "/static/js/app.js", "/static/vendor/preact-htm.js", "/static/css/base.css"):
+            address = next(
+                found[1]
+                for line in process.stdout
+                if (found := re.search(r"open at +(http://\S+)", line))
+            )
+            for path in (
+                "/",
+                "/static/js/app.js",
+                "/static/vendor/preact-htm.js",
+                "/static/css/base.css",
+            ):
                 with urllib.request.urlopen(address.rstrip("/") + path) as page:
                     if page.status != 200 or not page.read():
                         sys.exit(f"the sandbox's page lacks {path}")
@@ -88,7 +118,10 @@ def sandbox(bobbin: Path, folder: Path) -> None:
 
 def image(version: str) -> None:
     docker = shutil.which("docker")
-    if docker is None or subprocess.run([docker, "info"], capture_output=True, check=False).returncode:
+    if (
+        docker is None
+        or subprocess.run([docker, "info"], capture_output=True, check=False).returncode
+    ):
         print("no docker runs here: the image was not built")
         return
     run("docker", "build", "--quiet", "--tag", f"bobbin:{version}", ".", cwd=ROOT)
@@ -97,14 +130,23 @@ def image(version: str) -> None:
 def bare(**more: str) -> dict[str, str]:
     """An environment without any setting of whoever makes the release."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-    indexes = {name: value for name, value in bootstrap.environment().items() if name.startswith(("UV_", "SSL_"))}
+    indexes = {
+        name: value
+        for name, value in bootstrap.environment().items()
+        if name.startswith(("UV_", "SSL_"))
+    }
     return {**kept, **indexes, **more}
 
 
 def run(*command: object, cwd: Path, **environment: str) -> str:
     """What a program says; its failure is ours."""
     done = subprocess.run(
-        [str(part) for part in command], cwd=cwd, env=bare(**environment), capture_output=True, text=True, check=False
+        [str(part) for part in command],
+        cwd=cwd,
+        env=bare(**environment),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         sys.exit(f"{' '.join(map(str, command))} failed:\n{done.stderr}")

@@ -44,10 +44,14 @@ class Answers:
         try:
             async with self._database.begin() as connection:
                 return await _claim(connection, chat_id, owner, lease)
-        except Conflict:  # the database allows one running answer per chat, and somebody else's came first
+        except (
+            Conflict
+        ):  # the database allows one running answer per chat, and somebody else's came first
             return None
 
-    async def renew(self, owner: str, lease: float, only: Collection[str] | None = None) -> dict[str, bool]:
+    async def renew(
+        self, owner: str, lease: float, only: Collection[str] | None = None
+    ) -> dict[str, bool]:
         """Extend this owner's leases; tells for each answer still its own whether a stop was asked for.
 
         `only`: the answers that it is really writing, so that one it dropped is left to lapse.
@@ -59,7 +63,9 @@ class Answers:
             .values(lease_until=database_time(lease))
             .returning(answers.c.message_id, answers.c.stop_requested)
         )
-        async with self._database.begin(urgent=True) as connection:  # behind a crowd's writes it would come too late
+        async with self._database.begin(
+            urgent=True
+        ) as connection:  # behind a crowd's writes it would come too late
             return {row.message_id: row.stop_requested for row in await connection.execute(query)}
 
     async def record(self, answer_id: str, owner: str, parts: tuple[MessageRef, ...]) -> bool:
@@ -88,7 +94,9 @@ class Answers:
                 await _message(connection, answer_id, text=result.text, error=result.error)
             return held
 
-    async def finish(self, answer_id: str, owner: str, parts: tuple[MessageRef, ...] | None = None) -> bool:
+    async def finish(
+        self, answer_id: str, owner: str, parts: tuple[MessageRef, ...] | None = None
+    ) -> bool:
         """End an answer that is written and shown, in these `parts` if they are not recorded yet.
 
         False when it is not written, or is no longer this owner's.
@@ -96,7 +104,9 @@ class Answers:
         shown = {} if parts is None else {"parts": from_parts(parts)}
         ended = {"state": "ended", "owner": None, "lease_until": None, "queued": False, **shown}
         async with self._database.begin() as connection:
-            found = await connection.execute(FINISHED, {"answer": answer_id, "holder": owner, **ended})
+            found = await connection.execute(
+                FINISHED, {"answer": answer_id, "holder": owner, **ended}
+            )
             row = found.one_or_none()
             if row is None:
                 return False
@@ -120,7 +130,9 @@ class Answers:
 
     async def owners(self) -> frozenset[str]:
         """Who holds a lease, lapsed or not."""
-        query = select(answers.c.owner).where(OPEN, RUNNING, answers.c.owner.is_not(None)).distinct()
+        query = (
+            select(answers.c.owner).where(OPEN, RUNNING, answers.c.owner.is_not(None)).distinct()
+        )
         async with self._database.read() as connection:
             return frozenset(await connection.scalars(query))
 
@@ -145,7 +157,12 @@ class Answers:
     async def waiting(self) -> int:
         """How many answers wait to be taken, in all processes."""
         async with self._database.read() as connection:
-            return await connection.scalar(select(func.count()).select_from(answers).where(OPEN, WAITING)) or 0
+            return (
+                await connection.scalar(
+                    select(func.count()).select_from(answers).where(OPEN, WAITING)
+                )
+                or 0
+            )
 
     async def request_stop(self, chat_id: str, source: str | None = None) -> Answer | None:
         """Mark the answer that is being written in this chat as to be stopped; its owner sees it when it renews.
@@ -160,17 +177,27 @@ class Answers:
             .returning(answers.c.message_id)
         )
         async with self._database.begin() as connection:
-            if source and (known := await _one(connection, and_(mine, answers.c.stop_source == source))):
+            if source and (
+                known := await _one(connection, and_(mine, answers.c.stop_source == source))
+            ):
                 return known
             answer_id = await connection.scalar(query)
-            return None if answer_id is None else await _one(connection, answers.c.message_id == answer_id)
+            return (
+                None
+                if answer_id is None
+                else await _one(connection, answers.c.message_id == answer_id)
+            )
 
     async def retry(self, answer_id: str, model: ModelRef | None = None) -> Answer | None:
         """Let a failed answer wait again; what it had written stays. Of several who ask, one gets it, others None.
 
         With a `model`, the chat goes on with that one: only where the answer failed because the old one is gone.
         """
-        failed = and_(answers.c.message_id == answer_id, answers.c.state == "ended", answers.c.ending == Status.FAILED)
+        failed = and_(
+            answers.c.message_id == answer_id,
+            answers.c.state == "ended",
+            answers.c.ending == Status.FAILED,
+        )
         async with self._database.begin() as connection:
             if model is not None:
                 failed = and_(failed, _failed_with(ModelGone.code))
@@ -197,7 +224,9 @@ class Answers:
             answer = await _one(connection, answers.c.message_id == answer_id)
             if model is not None and answer is not None:
                 changed = {"provider": model.provider, "model": model.name, "updated_at": utc_now()}
-                await connection.execute(update(chats).where(chats.c.id == answer.chat_id).values(changed))
+                await connection.execute(
+                    update(chats).where(chats.c.id == answer.chat_id).values(changed)
+                )
             return answer
 
     async def get(self, answer_id: str) -> Answer:
@@ -220,13 +249,19 @@ class Answers:
 
     async def shown(self, chat_id: str) -> frozenset[str]:
         """The ts of every Slack message that shows an answer of this chat."""
-        query = select(answers.c.parts).where(answers.c.chat_id == chat_id, answers.c.parts.is_not(None))
+        query = select(answers.c.parts).where(
+            answers.c.chat_id == chat_id, answers.c.parts.is_not(None)
+        )
         async with self._database.read() as connection:
-            return frozenset(part["ts"] for parts in await connection.scalars(query) for part in parts)
+            return frozenset(
+                part["ts"] for parts in await connection.scalars(query) for part in parts
+            )
 
     async def open_for(self, user: User) -> list[Answer]:
         """The answers in this person's chats that have not ended."""
-        mine = select(participants.c.chat_id).where(participants.c.team == user.team, participants.c.user == user.id)
+        mine = select(participants.c.chat_id).where(
+            participants.c.team == user.team, participants.c.user == user.id
+        )
         return await self._all(and_(OPEN, answers.c.chat_id.in_(mine)))
 
     async def these(self, answer_ids: Collection[str]) -> list[Answer]:
@@ -249,7 +284,9 @@ class Answers:
 
     async def _all(self, where: ColumnElement[bool]) -> list[Answer]:
         async with self._database.read() as connection:
-            rows = await connection.execute(select_answers().where(where).order_by(answers.c.message_id))
+            rows = await connection.execute(
+                select_answers().where(where).order_by(answers.c.message_id)
+            )
             return [to_answer(row) for row in rows]
 
     async def _find(self, where: ColumnElement[bool]) -> Answer | None:
@@ -257,7 +294,9 @@ class Answers:
             return await _one(connection, where)
 
 
-async def _claim(connection: AsyncConnection, chat_id: str, owner: str, lease: float) -> Answer | None:
+async def _claim(
+    connection: AsyncConnection, chat_id: str, owner: str, lease: float
+) -> Answer | None:
     found = (await connection.execute(NEXT, {"chat": chat_id})).one_or_none()
     if found is None:
         return None
@@ -291,5 +330,7 @@ async def _message(connection: AsyncConnection, message_id: str, **values: str |
 
 
 async def _one(connection: AsyncConnection, where: ColumnElement[bool]) -> Answer | None:
-    row = (await connection.execute(select_answers().where(where).order_by(answers.c.number).limit(1))).one_or_none()
+    row = (
+        await connection.execute(select_answers().where(where).order_by(answers.c.number).limit(1))
+    ).one_or_none()
     return None if row is None else to_answer(row)

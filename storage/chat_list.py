@@ -52,7 +52,9 @@ async def list_chats(
     search = Search(connection, user, words)
     found = await search.page(there, limit + 1, newer=newer)
     at_once = found.all_at_once and there is None
-    rows = (await connection.execute(_page(found, there, limit=limit + 1, newer=newer, counted=at_once))).all()
+    rows = (
+        await connection.execute(_page(found, there, limit=limit + 1, newer=newer, counted=at_once))
+    ).all()
     more = len(rows) > limit
     at_least = False
     if there is None and not more:
@@ -73,23 +75,35 @@ async def list_chats(
     )
 
 
-def _page(found: Found, there: Place | None, *, limit: int, newer: bool, counted: bool) -> Select[Any]:
+def _page(
+    found: Found, there: Place | None, *, limit: int, newer: bool, counted: bool
+) -> Select[Any]:
     """The chats themselves are read for those of the page alone."""
     some = select(found.source.c.chat_id, found.source.c.active_at)
     if counted:
         some = some.add_columns(func.count().over().label("total"))
-    shown = in_order(some.where(*found.conditions), found.source, there, newer=newer).limit(limit).subquery()
-    return in_order(select(chats, *shown.c).join(shown, shown.c.chat_id == chats.c.id), shown, newer=newer)
+    shown = (
+        in_order(some.where(*found.conditions), found.source, there, newer=newer)
+        .limit(limit)
+        .subquery()
+    )
+    return in_order(
+        select(chats, *shown.c).join(shown, shown.c.chat_id == chats.c.id), shown, newer=newer
+    )
 
 
 def _encode(active_at: datetime, chat_id: str) -> str:
-    return base64.urlsafe_b64encode(f"{active_at.isoformat()} {chat_id}".encode()).decode().rstrip("=")
+    return (
+        base64.urlsafe_b64encode(f"{active_at.isoformat()} {chat_id}".encode()).decode().rstrip("=")
+    )
 
 
 def _decode(cursor: str) -> Place:
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
-        moment, _, chat_id = base64.urlsafe_b64decode(padded.encode("ascii")).decode("ascii").partition(" ")
+        moment, _, chat_id = (
+            base64.urlsafe_b64decode(padded.encode("ascii")).decode("ascii").partition(" ")
+        )
         active_at = datetime.fromisoformat(moment)
         if active_at.tzinfo is None or not chat_id.isalnum():
             raise ValueError(cursor)

@@ -106,14 +106,25 @@ class ChatRequests:
             "state": "open",
             "created_at": utc_now(),
         }
-        same = and_(questions.c.team == thread.team, questions.c.channel == thread.channel, questions.c.ts == ts)
+        same = and_(
+            questions.c.team == thread.team,
+            questions.c.channel == thread.channel,
+            questions.c.ts == ts,
+        )
         async with self._database.begin() as connection:
             stored = await connection.scalar(
-                insert_new(connection, questions).values(row).on_conflict_do_nothing().returning(questions.c.id)
+                insert_new(connection, questions)
+                .values(row)
+                .on_conflict_do_nothing()
+                .returning(questions.c.id)
             )
-            if stored is None and files and not in_dialog:  # one of a mention's two events may not have told of them
+            if (
+                stored is None and files and not in_dialog
+            ):  # one of a mention's two events may not have told of them
                 bare = and_(_OPEN, same, questions.c.files.is_(None))
-                await connection.execute(update(questions).where(bare).values(files=from_files(files), source=ts))
+                await connection.execute(
+                    update(questions).where(bare).values(files=from_files(files), source=ts)
+                )
             return await _one(connection, same), stored is not None
 
     async def get(self, request_id: str) -> ChatRequest:
@@ -130,9 +141,15 @@ class ChatRequests:
             questions.c.thread == thread.ts,
             questions.c.user == user,
         )
-        order = (questions.c.text.is_(None).desc(), questions.c.created_at.desc(), questions.c.id.desc())
+        order = (
+            questions.c.text.is_(None).desc(),
+            questions.c.created_at.desc(),
+            questions.c.id.desc(),
+        )
         async with self._database.read() as connection:
-            row = (await connection.execute(select(questions).where(where).order_by(*order).limit(1))).one_or_none()
+            row = (
+                await connection.execute(select(questions).where(where).order_by(*order).limit(1))
+            ).one_or_none()
             return None if row is None else _question(row)
 
     async def unchosen(self, request: ChatRequest) -> list[ChatRequest]:
@@ -148,7 +165,9 @@ class ChatRequests:
             questions.c.source.is_not(None),
         )
         async with self._database.read() as connection:
-            rows = (await connection.execute(select(questions).where(where).order_by(questions.c.id))).all()
+            rows = (
+                await connection.execute(select(questions).where(where).order_by(questions.c.id))
+            ).all()
             return [_question(row) for row in rows]
 
     async def fill(
@@ -160,7 +179,9 @@ class ChatRequests:
         """
         empty = and_(_OPEN, questions.c.id == request_id, questions.c.text.is_(None))
         async with self._database.begin() as connection:
-            done = await connection.execute(update(questions).where(empty).values(text=text or None, source=source))
+            done = await connection.execute(
+                update(questions).where(empty).values(text=text or None, source=source)
+            )
             if done.rowcount == 0:
                 return None
             return await _add_files(connection, request_id, files)
@@ -176,7 +197,9 @@ class ChatRequests:
             if not (after.open and text and len(after.files) > len(before.files)):
                 return after
             whole = "\n".join([*([after.text] if after.text else ()), text])
-            await connection.execute(update(questions).where(questions.c.id == request_id).values(text=whole))
+            await connection.execute(
+                update(questions).where(questions.c.id == request_id).values(text=whole)
+            )
             return await _one(connection, questions.c.id == request_id)
 
     async def choose(self, request_id: str, model: ModelRef) -> ChatRequest:
@@ -224,7 +247,9 @@ class ChatRequests:
     async def without_menu(self, older_than_seconds: float, limit: int) -> list[ChatRequest]:
         """Open questions that need a menu which Slack has not confirmed in this time, the oldest first."""
         needs = or_(questions.c.text.is_(None), questions.c.model.is_(None))
-        return await self._stale(and_(questions.c.menu_ts.is_(None), needs), older_than_seconds, limit)
+        return await self._stale(
+            and_(questions.c.menu_ts.is_(None), needs), older_than_seconds, limit
+        )
 
     async def unsaid(self, older_than_seconds: float, limit: int) -> list[ChatRequest]:
         """Open questions from dialogs that do not stand in Slack after this time, the oldest first."""
@@ -246,7 +271,13 @@ class ChatRequests:
             select(questions, messages.c.chat_id)
             .join(messages, messages.c.id == questions.c.message_id)
             .join(chats, chats.c.id == messages.c.chat_id)
-            .where(questions.c.state == "used", old, young, messages.c.number == 1, chats.c.header_ts.is_(None))
+            .where(
+                questions.c.state == "used",
+                old,
+                young,
+                messages.c.number == 1,
+                chats.c.header_ts.is_(None),
+            )
             .where(chats.c.channel.is_not(None))
             .order_by(questions.c.created_at)
             .limit(limit)
@@ -264,8 +295,17 @@ class ChatRequests:
             select(questions, messages.c.chat_id)
             .join(messages, messages.c.id == questions.c.message_id)
             .join(chats, chats.c.id == messages.c.chat_id)
-            .where(questions.c.state == "used", questions.c.created_at >= database_time(-86_400), old, young)
-            .where(messages.c.number == 1, questions.c.menu_ts.is_not(None), chats.c.header_ts == questions.c.menu_ts)
+            .where(
+                questions.c.state == "used",
+                questions.c.created_at >= database_time(-86_400),
+                old,
+                young,
+            )
+            .where(
+                messages.c.number == 1,
+                questions.c.menu_ts.is_not(None),
+                chats.c.header_ts == questions.c.menu_ts,
+            )
             .order_by(questions.c.id)
             .limit(limit)
         )
@@ -278,7 +318,9 @@ class ChatRequests:
         async with self._database.begin() as connection:
             await connection.execute(update(questions).where(used).values(state="shown"))
 
-    async def _stale(self, where: ColumnElement[bool], seconds: float, limit: int) -> list[ChatRequest]:
+    async def _stale(
+        self, where: ColumnElement[bool], seconds: float, limit: int
+    ) -> list[ChatRequest]:
         query = (
             select(questions)
             .where(_OPEN, where, questions.c.created_at <= database_time(-seconds))
@@ -291,7 +333,9 @@ class ChatRequests:
 
     async def _set(self, request_id: str, **values: str | None) -> ChatRequest:
         async with self._database.begin() as connection:
-            await connection.execute(update(questions).where(_OPEN, questions.c.id == request_id).values(**values))
+            await connection.execute(
+                update(questions).where(_OPEN, questions.c.id == request_id).values(**values)
+            )
             return await _one(connection, questions.c.id == request_id)
 
 
@@ -302,7 +346,9 @@ async def _one(connection: AsyncConnection, where: ColumnElement[bool]) -> ChatR
     return _question(row)
 
 
-async def _add_files(connection: AsyncConnection, request_id: str, files: tuple[SharedFile, ...]) -> ChatRequest:
+async def _add_files(
+    connection: AsyncConnection, request_id: str, files: tuple[SharedFile, ...]
+) -> ChatRequest:
     """The question with these files too, each once. The row is locked: two replies may come at the same moment."""
     same = questions.c.id == request_id
     await connection.execute(update(questions).where(same).values(state=questions.c.state))

@@ -5,16 +5,47 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, exists, false, func, insert, not_, or_, select, true, update
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    and_,
+    exists,
+    false,
+    func,
+    insert,
+    not_,
+    or_,
+    select,
+    true,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.domain import DEFAULT_TITLE, Chat, Image, Message, ModelRef, SharedFile, Thread, TitleBy, User
+from bot.domain import (
+    DEFAULT_TITLE,
+    Chat,
+    Image,
+    Message,
+    ModelRef,
+    SharedFile,
+    Thread,
+    TitleBy,
+    User,
+)
 from bot.errors import ChatBusy, ChatNotFound, LimitReached
 from storage.chat_list import Page, list_chats
 from storage.engine.database import Conflict, Database
 from storage.engine.types import new_id, utc_now
 from storage.images import HeldImages, ImageBudget
-from storage.messages import NewMessage, Said, busy, find_exchange, store_exchange, take_two, used_exchange
+from storage.messages import (
+    NewMessage,
+    Said,
+    busy,
+    find_exchange,
+    store_exchange,
+    take_two,
+    used_exchange,
+)
 from storage.queries import AUTHORS, CHAT, CHAT_AT, HEARD_AT, SELECT_HISTORY
 from storage.rows import from_files, image_rows, to_chat, to_message
 from storage.tables import attachments, chats, messages, participants, questions
@@ -49,10 +80,14 @@ class Chats:
         chat = _new_chat(team, owner, model, thread=thread, context=context, header_ts=header_ts)
         try:
             return await self._start(chat, message, question_id, limit)
-        except Conflict:  # another delivery of the same, or another question in the same thread, was quicker
+        except (
+            Conflict
+        ):  # another delivery of the same, or another question in the same thread, was quicker
             return await self._start(chat, message, question_id, limit)
 
-    async def _start(self, chat: Chat, message: NewMessage, question_id: str | None, limit: int) -> Said:
+    async def _start(
+        self, chat: Chat, message: NewMessage, question_id: str | None, limit: int
+    ) -> Said:
         async with self._database.begin() as connection:
             if used := await used_exchange(connection, question_id):
                 return used
@@ -62,14 +97,18 @@ class Chats:
             await _insert(connection, chat)
             return await _say(connection, chat.id, message, limit, question_id)
 
-    async def create(self, *, team: str, owner: str, model: ModelRef, title: str = DEFAULT_TITLE) -> Chat:
+    async def create(
+        self, *, team: str, owner: str, model: ModelRef, title: str = DEFAULT_TITLE
+    ) -> Chat:
         """Store an empty chat that stands nowhere in Slack; lists show it from its first message on."""
         chat = _new_chat(team, owner, model, title=title)
         async with self._database.begin() as connection:
             await _insert(connection, chat)
         return chat
 
-    async def say(self, chat_id: str, message: NewMessage, *, limit: int = 100, alone: bool = False) -> Said:
+    async def say(
+        self, chat_id: str, message: NewMessage, *, limit: int = 100, alone: bool = False
+    ) -> Said:
         """Store the next exchange of a chat.
 
         The same source again gives the stored one as a duplicate, whatever the limit says by now. `alone`: not behind
@@ -103,7 +142,9 @@ class Chats:
     async def get_for(self, user: User, chat_id: str) -> Chat:
         """The chat, if this person started it or took part in it and may see it still. Raises ChatNotFound."""
         part = select(participants.c.user).where(
-            participants.c.chat_id == chat_id, participants.c.team == user.team, participants.c.user == user.id
+            participants.c.chat_id == chat_id,
+            participants.c.team == user.team,
+            participants.c.user == user.id,
         )
         away = part.where(participants.c.away == true())
         allowed = and_(or_(chats.c.owner == user.id, part.exists()), not_(away.exists()))
@@ -120,7 +161,9 @@ class Chats:
     async def message(self, message_id: str) -> Message:
         """One message, with its images. Raises ChatNotFound."""
         async with self._database.read() as connection:
-            row = (await connection.execute(select(messages).where(messages.c.id == message_id))).one_or_none()
+            row = (
+                await connection.execute(select(messages).where(messages.c.id == message_id))
+            ).one_or_none()
             if row is None:
                 raise ChatNotFound("no such message")
             held = await HeldImages.of(connection, messages.c.id == message_id)
@@ -129,18 +172,26 @@ class Chats:
     async def newest(self, chat_ids: Sequence[str]) -> dict[str, str]:
         """For each of these chats that has messages, the id of the newest one."""
         last = and_(messages.c.chat_id == chats.c.id, messages.c.number == chats.c.message_count)
-        query = select(chats.c.id, messages.c.id.label("newest")).join(messages, last).where(chats.c.id.in_(chat_ids))
+        query = (
+            select(chats.c.id, messages.c.id.label("newest"))
+            .join(messages, last)
+            .where(chats.c.id.in_(chat_ids))
+        )
         async with self._database.read() as connection:
             return {row.id: row.newest for row in await connection.execute(query)}
 
-    async def history(self, chat_id: str, before_number: int, *, most: ImageBudget | None = None) -> list[Message]:
+    async def history(
+        self, chat_id: str, before_number: int, *, most: ImageBudget | None = None
+    ) -> list[Message]:
         """What a model is told before it writes message `before_number`: in order, with images.
 
         Answers that failed, are empty, or are not finished are left out. With `most` only the newest images that it
         allows are read; of the others `Message.omitted` tells the names.
         """
         async with self._database.read() as connection:
-            rows = (await connection.execute(SELECT_HISTORY, {"chat": chat_id, "before": before_number})).all()
+            rows = (
+                await connection.execute(SELECT_HISTORY, {"chat": chat_id, "before": before_number})
+            ).all()
             if not any(row.has_images for row in rows):
                 return [to_message(row) for row in rows]
             before = and_(messages.c.chat_id == chat_id, messages.c.number < before_number)
@@ -148,20 +199,35 @@ class Chats:
         return [held.put_into(row) for row in rows]
 
     async def enclose(
-        self, message: Message, *, more: str, images: tuple[Image, ...], files: tuple[SharedFile, ...]
+        self,
+        message: Message,
+        *,
+        more: str,
+        images: tuple[Image, ...],
+        files: tuple[SharedFile, ...],
     ) -> bool:
         """The message's files were looked at: text to add to its own, images, and the files that are left.
 
         False when somebody else did it meanwhile: then nothing is stored.
         """
         same = and_(messages.c.id == message.id, messages.c.files == from_files(message.files))
-        more_text = messages.c.text + more  # not `message.text`: its spelling may have changed meanwhile
-        changed = update(messages).where(same).values(text=more_text, files=from_files(files), updated_at=utc_now())
+        more_text = (
+            messages.c.text + more
+        )  # not `message.text`: its spelling may have changed meanwhile
+        changed = (
+            update(messages)
+            .where(same)
+            .values(text=more_text, files=from_files(files), updated_at=utc_now())
+        )
         async with self._database.begin() as connection:
             if (await connection.execute(changed)).rowcount == 0:
                 return False
             if images:
-                held = select(func.count()).select_from(attachments).where(attachments.c.message_id == message.id)
+                held = (
+                    select(func.count())
+                    .select_from(attachments)
+                    .where(attachments.c.message_id == message.id)
+                )
                 begin = await connection.scalar(held) or 0
                 await connection.execute(insert(attachments), image_rows(images, message.id, begin))
         return True
@@ -182,7 +248,12 @@ class Chats:
         """
         async with self._database.read(plan_anew=bool(words)) as connection:
             return await list_chats(
-                connection, user, limit=limit, cursor=cursor, words=(words or "").split(), newer=newer
+                connection,
+                user,
+                limit=limit,
+                cursor=cursor,
+                words=(words or "").split(),
+                newer=newer,
             )
 
     async def set_away(self, user: User, channel: str, away: bool) -> None:
@@ -208,20 +279,32 @@ class Chats:
         async with self._database.begin() as connection:
             for table, within in ((chats, chats.c.thread), (questions, questions.c.ts)):
                 there = table.alias("there")
-                taken = exists().where(there.c.team == team, there.c.channel == new, there.c[within.name] == within)
+                taken = exists().where(
+                    there.c.team == team, there.c.channel == new, there.c[within.name] == within
+                )
                 moved = and_(table.c.team == team, table.c.channel == old, not_(taken))
                 await connection.execute(update(table).where(moved).values(channel=new))
 
     async def respell(self, thread: Thread, ts: str, before: str, after: str) -> None:
         """The text of a Slack message is spelt with names now that they are known, wherever it has got to."""
         here = select(chats.c.id).where(
-            chats.c.team == thread.team, chats.c.channel == thread.channel, chats.c.thread == thread.ts
+            chats.c.team == thread.team,
+            chats.c.channel == thread.channel,
+            chats.c.thread == thread.ts,
         )
-        asked = and_(questions.c.team == thread.team, questions.c.channel == thread.channel, questions.c.source == ts)
+        asked = and_(
+            questions.c.team == thread.team,
+            questions.c.channel == thread.channel,
+            questions.c.source == ts,
+        )
         said = and_(messages.c.chat_id.in_(here), messages.c.source == ts)
         async with self._database.begin() as connection:
-            await connection.execute(update(questions).where(asked, questions.c.text == before).values(text=after))
-            await connection.execute(update(messages).where(said, messages.c.text == before).values(text=after))
+            await connection.execute(
+                update(questions).where(asked, questions.c.text == before).values(text=after)
+            )
+            await connection.execute(
+                update(messages).where(said, messages.c.text == before).values(text=after)
+            )
 
     async def set_title(self, chat_id: str, title: str, by: TitleBy) -> bool:
         """Whether the title was set: a model's replaces the default alone, a person's replaces any."""
@@ -254,7 +337,9 @@ class Chats:
 
     async def _update(self, where: ColumnElement[bool], **values: str | None) -> bool:
         async with self._database.begin() as connection:
-            done = await connection.execute(update(chats).where(where).values(updated_at=utc_now(), **values))
+            done = await connection.execute(
+                update(chats).where(where).values(updated_at=utc_now(), **values)
+            )
             return done.rowcount > 0
 
 

@@ -55,5 +55,7 @@ def _key(text: str) -> bytes:
     from cryptography.hazmat.primitives.hashes import SHA256
     from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-    derived = HKDF(algorithm=SHA256(), length=32, salt=None, info=b"bobbin installations").derive(text.encode())
+    derived = HKDF(algorithm=SHA256(), length=32, salt=None, info=b"bobbin installations").derive(
+        text.encode()
+    )
     return base64.urlsafe_b64encode(derived)

@@ -31,7 +31,10 @@ class HeldImages:
 
     @classmethod
     async def of(
-        cls, connection: AsyncConnection, where: ColumnElement[bool], most: ImageBudget | None = None
+        cls,
+        connection: AsyncConnection,
+        where: ColumnElement[bool],
+        most: ImageBudget | None = None,
     ) -> HeldImages:
         """What is beyond `most`, the newest counted first, is not even read."""
         size = func.length(attachments.c.data).label("size")
@@ -57,4 +60,6 @@ class HeldImages:
         return held
 
     def put_into(self, row: Row[Any]) -> Message:
-        return to_message(row, tuple(self.images.get(row.id, ())), tuple(self.omitted.get(row.id, ())))
+        return to_message(
+            row, tuple(self.images.get(row.id, ())), tuple(self.omitted.get(row.id, ()))
+        )

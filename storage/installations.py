@@ -68,7 +68,8 @@ class Installations:
         }
         row = {"enterprise": installed.enterprise, "team": installed.team, **values}
         before_it_moved = and_(
-            installations.c.team == installed.team, installations.c.enterprise != installed.enterprise
+            installations.c.team == installed.team,
+            installations.c.enterprise != installed.enterprise,
         )
         async with self._database.begin() as connection:
             if not installed.org_wide:
@@ -85,7 +86,9 @@ class Installations:
         Which organisation that is may be known from earlier (`note`). Raises WrongKey too.
         """
         known = select(workspaces.c.enterprise).where(workspaces.c.team == team).scalar_subquery()
-        of_org = and_(installations.c.team == "", installations.c.enterprise == (enterprise or known))
+        of_org = and_(
+            installations.c.team == "", installations.c.enterprise == (enterprise or known)
+        )
         where = or_(installations.c.team == team, of_org) if team else of_org
         query = select(installations).where(where).order_by(installations.c.team.desc()).limit(1)
         async with self._database.read() as connection:
@@ -101,7 +104,9 @@ class Installations:
                 .on_conflict_do_update(index_elements=["team"], set_={"enterprise": enterprise})
             )
 
-    async def remove(self, team: str | None, enterprise: str | None = None, before: datetime | None = None) -> bool:
+    async def remove(
+        self, team: str | None, enterprise: str | None = None, before: datetime | None = None
+    ) -> bool:
         """The app was uninstalled or its token revoked: the token is forgotten, the chats stay.
 
         With it end the API tokens of the people there. Without a `team` it is an organisation's installation. One that
@@ -109,7 +114,9 @@ class Installations:
         """
         where = installations.c.team == team
         if not team:
-            where = and_(installations.c.team == "", installations.c.enterprise == (enterprise or ""))
+            where = and_(
+                installations.c.team == "", installations.c.enterprise == (enterprise or "")
+            )
         if before is not None:
             where = and_(where, installations.c.installed_at <= before)
         async with self._database.begin() as connection:
@@ -117,14 +124,18 @@ class Installations:
                 return False
             lost = api_tokens.c.team == team if team else _in_organisation(enterprise or "")
             ended = and_(lost, api_tokens.c.revoked_at.is_(None))
-            await connection.execute(update(api_tokens).where(ended).values(revoked_at=database_time()))
+            await connection.execute(
+                update(api_tokens).where(ended).values(revoked_at=database_time())
+            )
             return True
 
     async def survey(self) -> list[Standing]:
         """How all installations stand."""
         return [
             Standing(
-                row.team or row.enterprise, frozenset(filter(None, row.scopes.split(","))), self._opens(row.bot_token)
+                row.team or row.enterprise,
+                frozenset(filter(None, row.scopes.split(","))),
+                self._opens(row.bot_token),
             )
             for row in await self._all()
         ]
@@ -142,9 +153,12 @@ class Installations:
                     same = and_(
                         installations.c.enterprise == row.enterprise,
                         installations.c.team == row.team,
-                        installations.c.bot_token == row.bot_token,  # not one that somebody has just installed
+                        installations.c.bot_token
+                        == row.bot_token,  # not one that somebody has just installed
                     )
-                    await connection.execute(update(installations).where(same).values(bot_token=sealed))
+                    await connection.execute(
+                        update(installations).where(same).values(bot_token=sealed)
+                    )
         return len(changed)
 
     async def _all(self) -> Sequence[Row[Any]]:

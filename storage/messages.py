@@ -11,7 +11,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain import Answer, Chat, Image, Message, Role, SharedFile, Status
 from storage.engine.types import new_id, utc_now
-from storage.queries import NEW_ANSWER, NEW_MESSAGE, NEW_PARTICIPANT, RESERVE_PAIR, SAID, TOUCH_PARTICIPANTS
+from storage.queries import (
+    NEW_ANSWER,
+    NEW_MESSAGE,
+    NEW_PARTICIPANT,
+    RESERVE_PAIR,
+    SAID,
+    TOUCH_PARTICIPANTS,
+)
 from storage.rows import from_files, image_rows, select_answers, to_answer, to_chat, to_message
 from storage.tables import OPEN, answers, attachments, chats, messages, questions
 
@@ -48,7 +55,9 @@ class Said:
     """An earlier answer of this chat has not ended, so this one waits its turn."""
 
 
-async def find_exchange(connection: AsyncConnection, chat_id: str, source: str | None) -> Said | None:
+async def find_exchange(
+    connection: AsyncConnection, chat_id: str, source: str | None
+) -> Said | None:
     """What was stored earlier in this chat under this source."""
     if source is None:
         return None
@@ -59,7 +68,9 @@ async def find_exchange(connection: AsyncConnection, chat_id: str, source: str |
 async def exchange_of(connection: AsyncConnection, message: Message) -> Said:
     """The exchange that this user message began, as a duplicate of itself."""
     chat = (await connection.execute(select(chats).where(chats.c.id == message.chat_id))).one()
-    row = (await connection.execute(select_answers().where(answers.c.question_id == message.id))).one()
+    row = (
+        await connection.execute(select_answers().where(answers.c.question_id == message.id))
+    ).one()
     answer = to_answer(row)
     waits = answer.queued and answer.status is Status.WAITING
     return Said(to_chat(chat), message, answer, duplicate=True, queued=waits)
@@ -81,7 +92,9 @@ async def busy(connection: AsyncConnection, chat_id: str) -> bool:
     return bool(await connection.scalar(query))
 
 
-async def store_exchange(connection: AsyncConnection, chat: Chat, new: NewMessage, question_id: str | None) -> Said:
+async def store_exchange(
+    connection: AsyncConnection, chat: Chat, new: NewMessage, question_id: str | None
+) -> Said:
     """Store the last two messages of `chat`, whose count holds them already. Raises Conflict for a known source."""
     now = utc_now()
     message = Message(
@@ -187,7 +200,9 @@ async def _take_part(connection: AsyncConnection, chat: Chat, author: str, now: 
 
 async def _use_question(connection: AsyncConnection, question_id: str, message_id: str) -> None:
     await connection.execute(
-        update(questions).where(questions.c.id == question_id).values(state="used", message_id=message_id)
+        update(questions)
+        .where(questions.c.id == question_id)
+        .values(state="used", message_id=message_id)
     )
 
 

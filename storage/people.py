@@ -62,18 +62,26 @@ class People:
     async def set_default(self, user: User, model: ModelRef | None) -> None:
         await self._set(user, default_model=None if model is None else str(model))
 
-    async def set_always(self, user: User, always: bool, *, known: ModelRef | None, model: ModelRef | None) -> None:
+    async def set_always(
+        self, user: User, always: bool, *, known: ModelRef | None, model: ModelRef | None
+    ) -> None:
         """Whether to skip the menu. `model` becomes the person's own, if that is still the `known` one."""
         before, after = (None if ref is None else str(ref) for ref in (known, model))
-        same = people.c.default_model.is_(None) if before is None else people.c.default_model == before
+        same = (
+            people.c.default_model.is_(None) if before is None else people.c.default_model == before
+        )
         changed = {"always": always, "updated_at": utc_now()}
         row = {"team": user.team, "user": user.id, "default_model": after, **changed}
-        kept = case((same, literal(after, people.c.default_model.type)), else_=people.c.default_model)
+        kept = case(
+            (same, literal(after, people.c.default_model.type)), else_=people.c.default_model
+        )
         async with self._database.begin() as connection:
             await connection.execute(
                 insert_new(connection, people)
                 .values(row)
-                .on_conflict_do_update(index_elements=["team", "user"], set_={**changed, "default_model": kept})
+                .on_conflict_do_update(
+                    index_elements=["team", "user"], set_={**changed, "default_model": kept}
+                )
             )
 
     async def used(self, user: User, model: ModelRef) -> None:
@@ -106,5 +114,7 @@ class People:
 
     async def ratings(self, message_id: str) -> dict[User, int]:
         async with self._database.read() as connection:
-            rows = await connection.execute(select(feedback).where(feedback.c.message_id == message_id))
+            rows = await connection.execute(
+                select(feedback).where(feedback.c.message_id == message_id)
+            )
             return {User(row.team, row.user): row.value for row in rows}

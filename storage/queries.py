@@ -27,7 +27,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.domain import Role, Status
 from storage.engine.types import database_time
 from storage.rows import select_answers
-from storage.tables import OPEN, RUNNING, WAITING, answers, attachments, chats, messages, participants, questions
+from storage.tables import (
+    OPEN,
+    RUNNING,
+    WAITING,
+    answers,
+    attachments,
+    chats,
+    messages,
+    participants,
+    questions,
+)
 
 
 def insert_new(connection: AsyncConnection, table: Table) -> postgresql.Insert | sqlite.Insert:
@@ -39,7 +49,11 @@ LAPSED = and_(RUNNING, answers.c.lease_until <= database_time())
 """Whoever held the lease may have lost it."""
 
 _OTHER = answers.alias("other")
-RUNNING_BESIDE = exists().where(_OTHER.c.chat_id == answers.c.chat_id, _OTHER.c.state == "running").correlate(answers)
+RUNNING_BESIDE = (
+    exists()
+    .where(_OTHER.c.chat_id == answers.c.chat_id, _OTHER.c.state == "running")
+    .correlate(answers)
+)
 """Whether another answer of the same chat is running."""
 
 CHAT = select(chats).where(chats.c.id == bindparam("chat"))
@@ -52,7 +66,9 @@ _WAITS = exists().where(
     questions.c.state == "open",
 )
 _HERE = and_(
-    chats.c.team == bindparam("team"), chats.c.channel == bindparam("channel"), chats.c.thread == bindparam("thread")
+    chats.c.team == bindparam("team"),
+    chats.c.channel == bindparam("channel"),
+    chats.c.thread == bindparam("thread"),
 )
 CHAT_AT = select(chats).where(_HERE)
 HEARD_AT = select(chats, _WAITS.label("waits")).select_from(
@@ -60,10 +76,14 @@ HEARD_AT = select(chats, _WAITS.label("waits")).select_from(
 )
 """The chat of a thread, if there is one, and whether an open question of this person waits there: always one row."""
 
-SAID = select(messages).where(messages.c.chat_id == bindparam("chat"), messages.c.source == bindparam("source"))
+SAID = select(messages).where(
+    messages.c.chat_id == bindparam("chat"), messages.c.source == bindparam("source")
+)
 """The message that a chat knows under a source."""
 
-AUTHORS = select(func.count(messages.c.author.distinct())).where(messages.c.chat_id == bindparam("chat"))
+AUTHORS = select(func.count(messages.c.author.distinct())).where(
+    messages.c.chat_id == bindparam("chat")
+)
 
 SELECT_HISTORY = (
     select(messages, exists().where(attachments.c.message_id == messages.c.id).label("has_images"))
@@ -81,7 +101,9 @@ SELECT_HISTORY = (
 
 NEXT = (
     select(answers.c.message_id, answers.c.owner)
-    .where(answers.c.chat_id == bindparam("chat"), OPEN, or_(LAPSED, and_(WAITING, ~RUNNING_BESIDE)))
+    .where(
+        answers.c.chat_id == bindparam("chat"), OPEN, or_(LAPSED, and_(WAITING, ~RUNNING_BESIDE))
+    )
     .order_by(case((RUNNING, 0), else_=1), answers.c.number)
     .limit(1)
 )
@@ -141,5 +163,8 @@ RESERVE_PAIR = (
 
 ANSWER = select_answers().where(answers.c.message_id == bindparam("answer"))
 NEXT_WAITING = (
-    select_answers().where(WAITING, answers.c.chat_id == bindparam("chat")).order_by(answers.c.number).limit(1)
+    select_answers()
+    .where(WAITING, answers.c.chat_id == bindparam("chat"))
+    .order_by(answers.c.number)
+    .limit(1)
 )

@@ -44,7 +44,9 @@ def to_chat(row: Row[Any]) -> Chat:
     )
 
 
-def to_message(row: Row[Any], images: tuple[Image, ...] = (), omitted: tuple[str, ...] = ()) -> Message:
+def to_message(
+    row: Row[Any], images: tuple[Image, ...] = (), omitted: tuple[str, ...] = ()
+) -> Message:
     return Message(
         id=row.id,
         chat_id=row.chat_id,
@@ -116,7 +118,13 @@ def from_parts(parts: tuple[MessageRef, ...]) -> list[dict[str, Any]]:
 def image_rows(images: tuple[Image, ...], message_id: str, begin: int = 0) -> list[dict[str, Any]]:
     """Rows for `attachments`; `begin` is the position of the first."""
     return [
-        {"message_id": message_id, "position": at, "name": image.name, "mime": image.mime, "data": image.data}
+        {
+            "message_id": message_id,
+            "position": at,
+            "name": image.name,
+            "mime": image.mime,
+            "data": image.data,
+        }
         for at, image in enumerate(images, begin)
     ]
 

@@ -62,7 +62,9 @@ MOST_FOUND = 100
 HITS = 150
 """What the index finds first, from which a hundred chats are counted unless the words stand often in each."""
 
-_passages = table("passages", *(column(name) for name in ("team", "user", "chat_id", "number", "text")))
+_passages = table(
+    "passages", *(column(name) for name in ("team", "user", "chat_id", "number", "text"))
+)
 
 _SAY_SO = """
 search_grams(passages.team, passages."user", passages.text, 1)
@@ -106,11 +108,19 @@ class Found:
 
 def owned_by(user: User) -> ColumnElement[bool]:
     """Which rows of the participants make the person's list."""
-    return and_(participants.c.team == user.team, participants.c.user == user.id, participants.c.away == false())
+    return and_(
+        participants.c.team == user.team,
+        participants.c.user == user.id,
+        participants.c.away == false(),
+    )
 
 
 def in_order(
-    query: Select[Any], source: FromClause = participants, there: Place | None = None, *, newer: bool = False
+    query: Select[Any],
+    source: FromClause = participants,
+    there: Place | None = None,
+    *,
+    newer: bool = False,
 ) -> Select[Any]:
     """From this place of the list on, or with `newer` back from it."""
     key = (source.c.active_at, source.c.chat_id)
@@ -143,7 +153,9 @@ class Search:
         known = [row.chat_id for row in looked_at if all(row.held)]
         ended = len(looked_at) < LOOKED_AT
         if looked_at and looked_at[0].many:
-            self._rare = [word for at, word in enumerate(self._words[:MOST_WORDS]) if _is_rare(looked_at, at)]
+            self._rare = [
+                word for at, word in enumerate(self._words[:MOST_WORDS]) if _is_rare(looked_at, at)
+            ]
         if ended or len(known) >= most:
             return Found(participants, (owned_by(self._user), participants.c.chat_id.in_(known)))
         if self._rare and len(known) >= SOME:
@@ -157,7 +169,9 @@ class Search:
         newest = self._next(None, MOST_COUNTED)
         numbers = [_number(select(newest.c.chat_id))]
         if self._words:
-            holding = select(newest.c.chat_id).where(*(self._holds(newest, word) for word in self._words))
+            holding = select(newest.c.chat_id).where(
+                *(self._holds(newest, word) for word in self._words)
+            )
             numbers.append(_number(holding.limit(MOST_FOUND)))
         newest_ones, *found = (await self._connection.execute(select(*numbers))).one()
         all_looked_at = newest_ones < MOST_COUNTED and all(number < MOST_FOUND for number in found)
@@ -171,22 +185,37 @@ class Search:
         if others:
             held.append(and_(*(self._holds(next_ones, word) for word in others)))
         other = participants.alias("other")
-        many = exists().where(other.c.team == self._user.team, other.c.user == self._user.id, other.c.indexed == true())
-        query = select(next_ones.c.chat_id, next_ones.c.active_at, many.label("many"), array(held).label("held"))
+        many = exists().where(
+            other.c.team == self._user.team,
+            other.c.user == self._user.id,
+            other.c.indexed == true(),
+        )
+        query = select(
+            next_ones.c.chat_id,
+            next_ones.c.active_at,
+            many.label("many"),
+            array(held).label("held"),
+        )
         return [*await self._connection.execute(in_order(query, next_ones, newer=newer))]
 
     def _go_through(self, there: Place | None, most: int, *, newer: bool) -> Found:
         """By going through the list until there are enough for the page, and for counting them."""
         own = select(participants.c.chat_id, participants.c.active_at).where(owned_by(self._user))
         own = own.where(
-            *(self._holds_rare(word, at) for at, word in enumerate(self._rare)), *self._common(participants)
+            *(self._holds_rare(word, at) for at, word in enumerate(self._rare)),
+            *self._common(participants),
         )
         those = in_order(own, there=there, newer=newer).limit(max(most, MOST_FOUND + 1))
         return Found(those.cte("found").prefix_with("MATERIALIZED"), (), all_at_once=True)
 
     def _holds_rare(self, word: str, at: int) -> ColumnElement[bool]:
         """Whether the index says so, or it is one of the few chats that are not in there, and holds the word."""
-        named = self._asked(_NAMED, word).columns(chat_id=ID).cte(f"named_{at}").prefix_with("MATERIALIZED")
+        named = (
+            self._asked(_NAMED, word)
+            .columns(chat_id=ID)
+            .cte(f"named_{at}")
+            .prefix_with("MATERIALIZED")
+        )
         plain = participants.alias("plain")
         of_person = and_(
             plain.c.team == self._user.team,
@@ -195,16 +224,25 @@ class Search:
             not_(plain.c.indexed),
         )
         chat_id = participants.c.chat_id
-        read = and_(chat_id.in_(select(plain.c.chat_id).where(of_person)), self._reads(participants, word))
+        read = and_(
+            chat_id.in_(select(plain.c.chat_id).where(of_person)), self._reads(participants, word)
+        )
         return or_(chat_id.in_(select(named.c.chat_id)), read)
 
     def _next(self, there: Place | None, most: int, *, newer: bool = False) -> FromClause:
         own = select(participants.c.chat_id, participants.c.active_at, participants.c.indexed)
-        return in_order(own.where(owned_by(self._user)), there=there, newer=newer).limit(most).subquery()
+        return (
+            in_order(own.where(owned_by(self._user)), there=there, newer=newer)
+            .limit(most)
+            .subquery()
+        )
 
     def _read(self) -> Found:
         """By reading chats until there are enough."""
-        return Found(participants, (owned_by(self._user), *(self._holds(participants, word) for word in self._words)))
+        return Found(
+            participants,
+            (owned_by(self._user), *(self._holds(participants, word) for word in self._words)),
+        )
 
     def _look_up(self, how: TextClause) -> Found:
         """By asking the index for those that hold the rare words, of which the other words are looked for."""
@@ -220,7 +258,12 @@ class Search:
         return query.cte(f"found_{at}").prefix_with("MATERIALIZED")
 
     def _asked(self, how: TextClause, word: str) -> TextClause:
-        of_word = {"word": word, "pattern": _pattern(word), "team": self._user.team, "user": self._user.id}
+        of_word = {
+            "word": word,
+            "pattern": _pattern(word),
+            "team": self._user.team,
+            "user": self._user.id,
+        }
         values = [bindparam(name, value, SafeText, unique=True) for name, value in of_word.items()]
         return how.bindparams(*values)
 
@@ -250,7 +293,9 @@ class Search:
     def _reads(self, own: FromClause, word: str) -> ColumnElement[bool]:
         """The messages first: a common word is in one of them, and the chat need not be read."""
         pattern = literal(_pattern(word), SafeText)
-        of_chat = and_(messages.c.chat_id == own.c.chat_id, messages.c.text.ilike(pattern, escape="/"))
+        of_chat = and_(
+            messages.c.chat_id == own.c.chat_id, messages.c.text.ilike(pattern, escape="/")
+        )
         titled = and_(chats.c.id == own.c.chat_id, chats.c.title.ilike(pattern, escape="/"))
         # Not EXISTS: PostgreSQL would at times rather read all messages there are once than those of a chat for each.
         in_message = select(messages.c.number).where(of_chat).limit(1).scalar_subquery()

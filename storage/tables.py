@@ -119,8 +119,16 @@ WAITING = answers.c.state == literal_column("'waiting'")
 OPEN = answers.c.state != literal_column("'ended'")
 # Literals, not parameters: only so do both planners see that the partial indexes below fit.
 
-Index("uq_answers_running", answers.c.chat_id, unique=True, sqlite_where=RUNNING, postgresql_where=RUNNING)
-Index("ix_answers_open", answers.c.chat_id, answers.c.number, sqlite_where=OPEN, postgresql_where=OPEN)
+Index(
+    "uq_answers_running",
+    answers.c.chat_id,
+    unique=True,
+    sqlite_where=RUNNING,
+    postgresql_where=RUNNING,
+)
+Index(
+    "ix_answers_open", answers.c.chat_id, answers.c.number, sqlite_where=OPEN, postgresql_where=OPEN
+)
 Index("ix_answers_question_id", answers.c.question_id)
 Index("ix_answers_chat_id", answers.c.chat_id)
 
@@ -145,7 +153,12 @@ participants = Table(
     Column("indexed", Boolean, nullable=False, server_default=false()),
     Index("ix_participants_chat_id", "chat_id"),
 )
-_LISTED = (participants.c.team, participants.c.user, participants.c.active_at, participants.c.chat_id)
+_LISTED = (
+    participants.c.team,
+    participants.c.user,
+    participants.c.active_at,
+    participants.c.chat_id,
+)
 _SHOWN = not_(participants.c.away)
 _PLAIN = and_(_SHOWN, not_(participants.c.indexed))
 Index("ix_participants_shown", *_LISTED, sqlite_where=_SHOWN, postgresql_where=_SHOWN)

@@ -45,7 +45,9 @@ class Tokens:
     async def person(self, token: str) -> User | None:
         """Whom a token names; None for an unknown, expired or revoked one."""
         digest = _hash(token)
-        unexpired = or_(api_tokens.c.expires_at.is_(None), api_tokens.c.expires_at > database_time())
+        unexpired = or_(
+            api_tokens.c.expires_at.is_(None), api_tokens.c.expires_at > database_time()
+        )
         fresh = api_tokens.c.last_used_at > database_time(-NOTED_EVERY)
         query = select(api_tokens, fresh.label("fresh")).where(
             api_tokens.c.hash == digest, api_tokens.c.revoked_at.is_(None), unexpired
@@ -60,13 +62,23 @@ class Tokens:
 
     async def revoke(self, user: User) -> int:
         """End all tokens of this person; how many there were."""
-        valid = and_(api_tokens.c.team == user.team, api_tokens.c.user == user.id, api_tokens.c.revoked_at.is_(None))
+        valid = and_(
+            api_tokens.c.team == user.team,
+            api_tokens.c.user == user.id,
+            api_tokens.c.revoked_at.is_(None),
+        )
         async with self._database.begin() as connection:
-            done = await connection.execute(update(api_tokens).where(valid).values(revoked_at=database_time()))
+            done = await connection.execute(
+                update(api_tokens).where(valid).values(revoked_at=database_time())
+            )
             return done.rowcount
 
     async def _note_use(self, digest: str) -> None:
-        query = update(api_tokens).where(api_tokens.c.hash == digest).values(last_used_at=database_time())
+        query = (
+            update(api_tokens)
+            .where(api_tokens.c.hash == digest)
+            .values(last_used_at=database_time())
+        )
         async with self._database.begin() as connection:
             await connection.execute(query)
 

@@ -35,7 +35,11 @@ S = TypeVar("S")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--thorough", action="store_true", help="the same tests with many more examples, for much longer")
+    parser.addoption(
+        "--thorough",
+        action="store_true",
+        help="the same tests with many more examples, for much longer",
+    )
 
 
 @pytest.fixture(scope="session")
@@ -160,7 +164,9 @@ def migrated_postgresql(postgresql_server: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def spare_postgresql(postgresql_server: str, migrated_postgresql: str) -> Iterator[services.SpareDatabase]:
+def spare_postgresql(
+    postgresql_server: str, migrated_postgresql: str
+) -> Iterator[services.SpareDatabase]:
     """A migrated PostgreSQL database that may be had."""
     tables = [table.name for table in reversed(metadata.sorted_tables)]
     spare = services.SpareDatabase(postgresql_server, migrated_postgresql, tables)

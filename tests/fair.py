@@ -28,7 +28,9 @@ class FairLoop(asyncio.SelectorEventLoop):
         now = super().time()
         if self._queued is not None:
             now -= int(os.pread(self._queued, 100, 0).split()[1]) / 1e9
-        self._latest = max(self._latest, now)  # between the two readings others may have had their turn
+        self._latest = max(
+            self._latest, now
+        )  # between the two readings others may have had their turn
         return self._latest
 
     def close(self) -> None:

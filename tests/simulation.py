@@ -94,7 +94,12 @@ class Simulation:
         scheduler: WriteScheduler | None = None,
     ) -> None:
         self.pace = scheduler or WriteScheduler()
-        self.burst, self.post_burst, self.round_trip, self.jitter = burst, post_burst, round_trip, jitter
+        self.burst, self.post_burst, self.round_trip, self.jitter = (
+            burst,
+            post_burst,
+            round_trip,
+            jitter,
+        )
         self._dice = random.Random(7)
         self.now = 0.0
         self.calls: Counter[str] = Counter()
@@ -212,13 +217,20 @@ class Simulation:
         since, pending.since = pending.since, None
         shown = min(writer.arrived, writer.page_from + PAGE)
         final = pending.whole and shown == writer.words
-        self._at(self.now + self._travel(), lambda: self._arrives(writer, method, shown, since, final))
+        self._at(
+            self.now + self._travel(), lambda: self._arrives(writer, method, shown, since, final)
+        )
 
-    def _arrives(self, writer: Writer, method: str, shown: int, since: float | None, final: bool) -> None:
+    def _arrives(
+        self, writer: Writer, method: str, shown: int, since: float | None, final: bool
+    ) -> None:
         wait = self._ask(method, writer.channel)
         if not wait:
             self._visible(writer, shown)
-        self._at(self.now + self.round_trip / 2, lambda: self._answered(writer, method, wait, since, final))
+        self._at(
+            self.now + self.round_trip / 2,
+            lambda: self._answered(writer, method, wait, since, final),
+        )
 
     def _settle(self, method: str, channel: str, wait: float) -> None:
         self.pace.bucket(method, channel, self.now).settled(self.now)
@@ -234,7 +246,9 @@ class Simulation:
             burst = self.post_burst if method == POST else max(1.0, rate * 60 * self.burst)
             self._slack[key] = SlackBucket(rate, burst, burst, self.now)
         self.calls[method] += 1
-        assert self.now >= self._closed_until.get(key, 0.0), f"{method} was called before Retry-After was over"
+        assert self.now >= self._closed_until.get(key, 0.0), (
+            f"{method} was called before Retry-After was over"
+        )
         if self._slack[key].allows(self.now):
             return 0.0
         self.refused[method] += 1
@@ -246,7 +260,9 @@ class Simulation:
             writer.seen = shown
             writer.changes.append(self.now)
 
-    def _answered(self, writer: Writer, method: str, wait: float, since: float | None, final: bool) -> None:
+    def _answered(
+        self, writer: Writer, method: str, wait: float, since: float | None, final: bool
+    ) -> None:
         pending = writer.desire
         pending.busy = False
         self._settle(method, writer.channel, wait)
@@ -280,7 +296,13 @@ def _key(method: str, channel: str) -> tuple[str, str]:
 
 
 def storm(
-    count: int, *, channels: int = 1, words: int = 200, rate: float = 40.0, spread: float = 0.0, **options: float
+    count: int,
+    *,
+    channels: int = 1,
+    words: int = 200,
+    rate: float = 40.0,
+    spread: float = 0.0,
+    **options: float,
 ) -> Simulation:
     """So many answers at the same moment, or evenly within `spread` seconds, over so many channels."""
     simulation = Simulation(**options)  # type: ignore[arg-type]
@@ -306,7 +328,9 @@ def mixed_hour(
         at += dice.expovariate(a_minute / 60)
         channel = f"C{dice.randrange(channels)}"
         words = round(20 * 100 ** dice.random())
-        simulation.add(Writer(channel, at, words, dice.uniform(10, 100), native=dice.random() < natives))
+        simulation.add(
+            Writer(channel, at, words, dice.uniform(10, 100), native=dice.random() < natives)
+        )
         simulation.errand(at, UPDATE, channel)
         simulation.errand(at, "assistant.threads.setStatus", channel)
         if dice.random() < 0.3:

@@ -18,7 +18,17 @@ from bot.answers.events import EventPublisher
 from bot.answers.lease import LEASE, Lease, Moment
 from bot.answers.retry import until_stored
 from bot.answers.sink import AnswerSink, SinkFactory
-from bot.domain import Answer, AnswerResult, Chat, Done, MessageRef, Status, StreamEvent, TextDelta, Usage
+from bot.domain import (
+    Answer,
+    AnswerResult,
+    Chat,
+    Done,
+    MessageRef,
+    Status,
+    StreamEvent,
+    TextDelta,
+    Usage,
+)
 from bot.errors import BrokenOff, ChatNotFound, EmptyAnswer, ProviderError, StorageError
 from bot.observability import Metrics, bound, get_logger
 from bot.providers.base import Request
@@ -70,7 +80,9 @@ class Run:
 
     async def record(self, parts: tuple[MessageRef, ...]) -> None:
         self.unrecorded = parts
-        with contextlib.suppress(StorageError):  # a later record repeats it; a take-over finds the message by itself
+        with contextlib.suppress(
+            StorageError
+        ):  # a later record repeats it; a take-over finds the message by itself
             if not await self.replies.record(self.answer.id, self.owner, parts):
                 self.lose()
             self.unrecorded = None
@@ -138,7 +150,9 @@ class Engine:
     def wake(self, chat_id: str) -> None:
         """There may be work in this chat. Returns at once."""
         if self._closing:
-            self._publisher.wake(chat_id)  # stored here a moment before the end, for the others to take
+            self._publisher.wake(
+                chat_id
+            )  # stored here a moment before the end, for the others to take
             return
         if chat_id in self._serving:
             self._again.add(chat_id)
@@ -161,7 +175,9 @@ class Engine:
         """Take nothing new, give what runs `grace` seconds to end, hand the rest over. An idle engine ends at once."""
         self._closing = True
         if self._runs and grace > 0:
-            await asyncio.wait([run.serving for run in self._runs.values() if run.serving], timeout=grace)
+            await asyncio.wait(
+                [run.serving for run in self._runs.values() if run.serving], timeout=grace
+            )
         tasks = list(self._serving.values())
         for task in tasks:
             task.cancel()
@@ -184,7 +200,9 @@ class Engine:
                 while not self._closing and (run := await self._claim(chat_id)):
                     self._again.discard(chat_id)
                     await self._own(run)
-                    if await self._answers.next_waiting(chat_id) is None:  # a look is cheaper than a claim
+                    if (
+                        await self._answers.next_waiting(chat_id) is None
+                    ):  # a look is cheaper than a claim
                         break
                 if self._closing:
                     self._publisher.wake(chat_id)  # what waited behind the last answer
@@ -196,7 +214,11 @@ class Engine:
     async def _claim(self, chat_id: str) -> Run | None:
         asked = Moment()
         answer = await self._answers.claim(chat_id, self.owner, LEASE)
-        return None if answer is None else Run(answer, self._answers, self.owner, Lease(asked, self.unsure.set))
+        return (
+            None
+            if answer is None
+            else Run(answer, self._answers, self.owner, Lease(asked, self.unsure.set))
+        )
 
     async def _own(self, run: Run) -> None:
         """Writes one claimed answer; losing it to another process is not an error."""
@@ -236,7 +258,9 @@ class Engine:
             await asyncio.shield(sink.abandon())
             raise
         run.ending = True
-        await self._persist(lambda: self._answers.finish(run.answer.id, self.owner, run.unrecorded), run)
+        await self._persist(
+            lambda: self._answers.finish(run.answer.id, self.owner, run.unrecorded), run
+        )
         self._metrics.answer_ended(result.status)
         log.info("answer_ended", answer=run.answer.id, outcome=result.status, error=result.error)
         await self._publisher.ended(chat, run.answer, result)
@@ -292,14 +316,18 @@ class Engine:
                     raise EmptyAnswer
                 return
             except ProviderError as error:
-                pause = error.retry_after if error.retry_after is not None else BACKOFF[min(attempt, 1)]
+                pause = (
+                    error.retry_after if error.retry_after is not None else BACKOFF[min(attempt, 1)]
+                )
                 last = attempt == TRIES - 1 or pause > LONGEST_WAIT
                 if run.text or last or not _worth_another_try(error):
                     raise
                 log.info("model_asked_again", answer=run.answer.id, code=error.code)
                 await asyncio.sleep(pause)
 
-    async def _read(self, run: Run, chat: Chat, request: Request, sink: AnswerSink, began: float) -> None:
+    async def _read(
+        self, run: Run, chat: Chat, request: Request, sink: AnswerSink, began: float
+    ) -> None:
         ended = False
         async with aclosing(_closable(self._models.stream(request))) as events:
             async for event in events:
@@ -320,7 +348,13 @@ class Engine:
 
 def _worth_another_try(error: ProviderError) -> bool:
     """A long silence is not repeated: the person has waited enough."""
-    return error.retryable and error.code in ("unreachable", "server_fault", "busy", "broken_off", "empty")
+    return error.retryable and error.code in (
+        "unreachable",
+        "server_fault",
+        "busy",
+        "broken_off",
+        "empty",
+    )
 
 
 async def _closable(events: AsyncIterator[StreamEvent]) -> AsyncGenerator[StreamEvent, None]:
@@ -339,5 +373,9 @@ def _conclude(run: Run, error: ProviderError | None, seconds: float) -> AnswerRe
     if run.stopped:
         return AnswerResult(Status.STOPPED, text, usage=run.usage, seconds=seconds)
     if error is not None:
-        return AnswerResult(Status.FAILED, text, error=error.code, detail=error.detail or None, seconds=seconds)
-    return AnswerResult(Status.DONE, text, usage=run.usage, seconds=seconds, cut=run.reason == "length")
+        return AnswerResult(
+            Status.FAILED, text, error=error.code, detail=error.detail or None, seconds=seconds
+        )
+    return AnswerResult(
+        Status.DONE, text, usage=run.usage, seconds=seconds, cut=run.reason == "length"
+    )

@@ -53,18 +53,34 @@ class EventPublisher:
 
     def said(self, said: Said) -> None:
         """Somebody said something, and an answer waits to be written."""
-        event = {"chat": said.chat.id, "said": said.message.id, "message": said.answer.id, "by": said.message.author}
+        event = {
+            "chat": said.chat.id,
+            "said": said.message.id,
+            "message": said.answer.id,
+            "by": said.message.author,
+        }
         self._tell(topic(said.chat.team), event)
 
     def token(self, chat: Chat, answer: Answer, text: str, at: int) -> None:
         """A piece of an answer; `at`: characters of this attempt before it."""
-        event = {"chat": chat.id, "message": answer.id, "attempt": answer.attempt, "at": at, "token": text}
+        event = {
+            "chat": chat.id,
+            "message": answer.id,
+            "attempt": answer.attempt,
+            "at": at,
+            "token": text,
+        }
         self._tell(topic(chat.team), event)
 
     async def ended(self, chat: Chat, answer: Answer, result: AnswerResult) -> None:
         self._tell(
             topic(chat.team),
-            {"chat": chat.id, "message": answer.id, "ended": str(result.status), "error": result.error},
+            {
+                "chat": chat.id,
+                "message": answer.id,
+                "ended": str(result.status),
+                "error": result.error,
+            },
         )
 
     def title(self, chat: Chat, title: str) -> None:

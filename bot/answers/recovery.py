@@ -38,13 +38,20 @@ class Recovery:
         *,
         one_machine: bool = False,
     ) -> None:
-        self._engine, self._answers, self._coordination, self._metrics = engine, answers, coordination, metrics
+        self._engine, self._answers, self._coordination, self._metrics = (
+            engine,
+            answers,
+            coordination,
+            metrics,
+        )
         self._one_machine = one_machine
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         tasks = [
-            asyncio.create_task(_for_ever(self._renew, RENEW_EVERY, self._engine.unsure), name="leases"),
+            asyncio.create_task(
+                _for_ever(self._renew, RENEW_EVERY, self._engine.unsure), name="leases"
+            ),
             asyncio.create_task(_for_ever(self._sweep, SWEEP_EVERY), name="recovery"),
             asyncio.create_task(_for_ever(self._hear_stops, 0.5), name="stops"),
             asyncio.create_task(_for_ever(self._hear_wakes, 0.5), name="wakes"),
@@ -105,11 +112,17 @@ class Recovery:
             async for signal in events:
                 run = self._engine.runs.get(str(signal.event.get("answer")))
                 if run is not None:
-                    so_far = {"message": run.answer.id, "attempt": run.answer.attempt, "text": "".join(run.text)}
+                    so_far = {
+                        "message": run.answer.id,
+                        "attempt": run.answer.attempt,
+                        "text": "".join(run.text),
+                    }
                     await self._coordination.publish(str(signal.event.get("to")), so_far)
 
 
-async def _for_ever(work: Callable[[], Awaitable[None]], every: float, sooner: asyncio.Event | None = None) -> None:
+async def _for_ever(
+    work: Callable[[], Awaitable[None]], every: float, sooner: asyncio.Event | None = None
+) -> None:
     sooner = sooner or asyncio.Event()
     while True:
         sooner.clear()

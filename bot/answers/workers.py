@@ -33,7 +33,9 @@ def is_dead(owner: str, me: str, *, one_machine: bool) -> bool:
     if where != mine or not rest.isdigit() or owner == me:
         return False
     if int(rest) == os.getpid():
-        return not owner.rpartition(":")[2].startswith(_this_process())  # an earlier process had our id
+        return not owner.rpartition(":")[2].startswith(
+            _this_process()
+        )  # an earlier process had our id
     try:
         os.kill(int(rest), 0)
     except ProcessLookupError:

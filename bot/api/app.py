@@ -45,7 +45,9 @@ class Parts:
 
 def create_app(parts: Parts) -> ASGIApp:
     """The application: operations, Slack's requests, the API and its documentation at `/docs`."""
-    app = FastAPI(title="Bobbin", version=version("bobbin"), description=DESCRIPTION, redoc_url=None)
+    app = FastAPI(
+        title="Bobbin", version=version("bobbin"), description=DESCRIPTION, redoc_url=None
+    )
     gate = Gate(parts.tokens, parts.coordination, parts.per_minute)
     app.include_router(rest.router(parts.programs, parts.feed, gate))
     app.include_router(compat.v1(parts.programs, parts.feed, gate))

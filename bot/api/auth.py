@@ -39,10 +39,14 @@ def token_of(headers: Headers) -> str | None:
 class Gate:
     """A dependency of every route: gives the person whom the token names."""
 
-    def __init__(self, tokens: Tokens, coordination: Coordination, per_minute: int = PER_MINUTE) -> None:
+    def __init__(
+        self, tokens: Tokens, coordination: Coordination, per_minute: int = PER_MINUTE
+    ) -> None:
         self._tokens, self._coordination, self._per_minute = tokens, coordination, per_minute
 
-    async def __call__(self, credentials: HTTPAuthorizationCredentials | None = Depends(bearer)) -> User:
+    async def __call__(
+        self, credentials: HTTPAuthorizationCredentials | None = Depends(bearer)
+    ) -> User:
         return await self.admit(credentials.credentials if credentials else None)
 
     async def admit(self, token: str | None) -> User:
@@ -89,7 +93,9 @@ class Gate:
         key = f"api:{hashlib.sha256(token.encode('utf-8', 'replace')).hexdigest()}"
         try:
             grant = await self._coordination.take(key, self._per_minute / 60, self._per_minute)
-        except StorageError:  # the limit is there against floods; without Redis there is none, and people are served
+        except (
+            StorageError
+        ):  # the limit is there against floods; without Redis there is none, and people are served
             return
         if not grant.ok:
             raise too_many_requests(grant.wait)

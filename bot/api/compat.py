@@ -61,7 +61,9 @@ class MessageShape(BaseModel):
     role: RoleName
     content: str
     status: StatusName
-    unreceived: bool = Field(description="The answer is still being written; its tokens follow on the socket.")
+    unreceived: bool = Field(
+        description="The answer is still being written; its tokens follow on the socket."
+    )
     created_at: Time
 
     @classmethod
@@ -84,7 +86,11 @@ class V1Conversation(BaseModel):
 
 class V1Message(Enclosures):
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"conversation_id": "019c0f3e6a21b7d0c5e1f2a3b4c5d6e7", "message": "Hello"}]}
+        json_schema_extra={
+            "examples": [
+                {"conversation_id": "019c0f3e6a21b7d0c5e1f2a3b4c5d6e7", "message": "Hello"}
+            ]
+        }
     )
 
     conversation_id: str
@@ -143,7 +149,9 @@ class ChatList(BaseModel):
 class Newest(BaseModel):
     chat: Identifier
     message: Identifier | None = Field(description="Id of the newest message.")
-    unreceived: bool = Field(description="Whether that message is an answer that is still being written.")
+    unreceived: bool = Field(
+        description="Whether that message is an answer that is still being written."
+    )
 
 
 class MessageList(BaseModel):
@@ -160,20 +168,28 @@ def v1(api: ApiService, feed: Feed, gate: Gate) -> APIRouter:
     routes = APIRouter(prefix="/api/v1", tags=["v1"], responses={**COMMON, **WITH_BODY})
 
     @routes.post("/conversations", status_code=201)
-    async def create(given: NewConversation | None = None, user: User = Depends(gate)) -> V1Conversation:
+    async def create(
+        given: NewConversation | None = None, user: User = Depends(gate)
+    ) -> V1Conversation:
         """A new conversation, ready for its first message."""
         given = given or NewConversation()
         chat = await api.create(user, given.title, given.model)
         return V1Conversation(conversation_id=chat.id, title=chat.title)
 
-    @routes.post("/chat", response_model_exclude_none=True, responses={**EXCHANGE, 502: {"model": V1Unanswered}})
+    @routes.post(
+        "/chat",
+        response_model_exclude_none=True,
+        responses={**EXCHANGE, 502: {"model": V1Unanswered}},
+    )
     async def chat(
         given: V1Message,
         idempotency_key: str | None = Header(None, min_length=1, max_length=LONGEST_KEY),
         user: User = Depends(gate),
     ) -> V1Answered:
         """Says something, and answers when the model's answer is whole."""
-        said = await api.say(user, given.conversation_id, given.post(given.message, idempotency_key))
+        said = await api.say(
+            user, given.conversation_id, given.post(given.message, idempotency_key)
+        )
         async with waiting(api, feed, user, said.chat, said.answer) as wait:
             exchange = await wait.whole()
             pair = {
@@ -223,7 +239,9 @@ def calls(api: ApiService, gate: Gate) -> APIRouter:
     async def list_chats(given: ListChats | None = None, user: User = Depends(gate)) -> ChatList:
         """Your chats, the most recently active first, without their messages."""
         given = given or ListChats()
-        page = await api.page(user, limit=given.limit, cursor=given.cursor, search=storable(given.q or ""))
+        page = await api.page(
+            user, limit=given.limit, cursor=given.cursor, search=storable(given.q or "")
+        )
         newest = await api.newest(*page.chats)
         found = [ChatShape.of(chat, newest.get(chat.id)) for chat in page.chats]
         return ChatList(chats=found, next_cursor=page.next_cursor)
@@ -239,6 +257,8 @@ def calls(api: ApiService, gate: Gate) -> APIRouter:
     async def list_messages(given: OfChat, user: User = Depends(gate)) -> MessageList:
         """All messages of a chat in order."""
         chat = await api.chat(user, named(given.chat))
-        return MessageList(chat=chat.id, messages=[MessageShape.of(one) for one in await api.messages(chat)])
+        return MessageList(
+            chat=chat.id, messages=[MessageShape.of(one) for one in await api.messages(chat)]
+        )
 
     return routes

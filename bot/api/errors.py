@@ -30,7 +30,15 @@ NAMES = {401: "Unauthorized", 404: "Not found", 405: "Method not allowed", 422: 
 class ApiError(Exception):
     """An answer other than success. `more`: further fields of the body."""
 
-    def __init__(self, status: int, error: str, message: str, *, headers: dict[str, str] | None = None, **more: Any):
+    def __init__(
+        self,
+        status: int,
+        error: str,
+        message: str,
+        *,
+        headers: dict[str, str] | None = None,
+        **more: Any,
+    ):
         super().__init__(error)
         self.status, self.headers, self.body = status, headers, body(error, message, **more)
 
@@ -47,7 +55,13 @@ def unauthorized() -> ApiError:
 def too_many_requests(wait: float) -> ApiError:
     seconds = max(1, int(wait) + 1)
     message = f"Too many requests with this token. Try again in {seconds} s."
-    return ApiError(429, "Too many requests", message, headers={"Retry-After": str(seconds)}, rateLimitReached=False)
+    return ApiError(
+        429,
+        "Too many requests",
+        message,
+        headers={"Retry-After": str(seconds)},
+        rateLimitReached=False,
+    )
 
 
 def going_down() -> ApiError:
@@ -68,7 +82,9 @@ def translated(error: BobbinError) -> ApiError:
         case ChatBusy():
             return ApiError(409, "Conversation busy", strings.BUSY_NOW)
         case ModelNotAllowed():
-            return ApiError(422, NAMES[422], "That model is not offered. GET /chat/models lists those that are.")
+            return ApiError(
+                422, NAMES[422], "That model is not offered. GET /chat/models lists those that are."
+            )
         case BadInput():
             return ApiError(422, NAMES[422], str(error))
         case StorageError():

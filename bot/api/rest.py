@@ -48,21 +48,35 @@ EVENT_STREAM = "text/event-stream"
 Responses = dict[int | str, dict[str, Any]]
 COMMON: Responses = {
     401: {"model": Problem, "description": "No valid token."},
-    422: {"model": Problem, "description": "The request is not as it should be; `message` says where."},
+    422: {
+        "model": Problem,
+        "description": "The request is not as it should be; `message` says where.",
+    },
     429: {"model": TooMany, "description": "The token is used too often (see `Retry-After`)."},
-    503: {"model": Problem, "description": "The database cannot be reached, or Bobbin is restarting."},
+    503: {
+        "model": Problem,
+        "description": "The database cannot be reached, or Bobbin is restarting.",
+    },
 }
 WITH_BODY: Responses = {
     408: {"model": Problem, "description": "The body did not come in time."},
     413: {"model": Problem, "description": "The body is too large."},
 }
-MISSING: Responses = {404: {"model": Problem, "description": "No such conversation or message of yours."}}
+MISSING: Responses = {
+    404: {"model": Problem, "description": "No such conversation or message of yours."}
+}
 EXCHANGE: Responses = {
     **WITH_BODY,
     **MISSING,
     409: {"model": Problem, "description": "An answer is being written in this conversation."},
-    429: {"model": TooMany, "description": "The conversation is full, or the token is used too often."},
-    502: {"model": Unanswered, "description": "The model failed. The message is stored, its answer can be retried."},
+    429: {
+        "model": TooMany,
+        "description": "The conversation is full, or the token is used too often.",
+    },
+    502: {
+        "model": Unanswered,
+        "description": "The model failed. The message is stored, its answer can be retried.",
+    },
 }
 STREAMED = "With `Accept: text/event-stream`: events `message`, `token`, `restart`, and `done` or `failed` at the end."
 
@@ -81,7 +95,9 @@ def _conversations(api: ApiService, gate: Gate) -> APIRouter:
     routes = APIRouter(tags=["conversations"])
 
     @routes.post("/conversations", status_code=201, responses=WITH_BODY)
-    async def create(given: NewConversation | None = None, user: User = Depends(gate)) -> CreatedConversation:
+    async def create(
+        given: NewConversation | None = None, user: User = Depends(gate)
+    ) -> CreatedConversation:
         """A conversation without messages; it is listed from its first one on."""
         given = given or NewConversation()
         chat = await api.create(user, given.title, given.model)
@@ -90,8 +106,12 @@ def _conversations(api: ApiService, gate: Gate) -> APIRouter:
     @routes.get("/conversations")
     async def listed(
         limit: int = Query(PAGE, ge=1, le=LONGEST_PAGE),
-        cursor: str | None = Query(None, max_length=500, description="`nextCursor` of the page before."),
-        q: str | None = Query(None, max_length=500, description="Words that title or messages contain."),
+        cursor: str | None = Query(
+            None, max_length=500, description="`nextCursor` of the page before."
+        ),
+        q: str | None = Query(
+            None, max_length=500, description="Words that title or messages contain."
+        ),
         user: User = Depends(gate),
     ) -> Conversations:
         """Your conversations, the most recently active first, without their messages."""
@@ -103,7 +123,10 @@ def _conversations(api: ApiService, gate: Gate) -> APIRouter:
     @routes.get(
         "/conversations/{conversation_id}",
         response_model=History,
-        responses={**MISSING, 304: {"description": "Nothing has changed since the `ETag` in `If-None-Match`."}},
+        responses={
+            **MISSING,
+            304: {"description": "Nothing has changed since the `ETag` in `If-None-Match`."},
+        },
     )
     async def history(
         conversation_id: str = ConversationId,
@@ -114,7 +137,10 @@ def _conversations(api: ApiService, gate: Gate) -> APIRouter:
         chat = await api.chat(user, conversation_id)
         messages = await api.messages(chat)
         newest = messages[-1].id if messages else None
-        shape = History(conversation=Conversation.of(chat, newest), messages=[OneMessage.of(one) for one in messages])
+        shape = History(
+            conversation=Conversation.of(chat, newest),
+            messages=[OneMessage.of(one) for one in messages],
+        )
         return tagged(shape, if_none_match)
 
     @routes.get("/models")
@@ -142,7 +168,10 @@ def _messages(api: ApiService, feed: Feed, gate: Gate) -> APIRouter:
         given: NewMessageIn,
         conversation_id: str = ConversationId,
         idempotency_key: str | None = Header(
-            None, min_length=1, max_length=LONGEST_KEY, description="Makes a repetition of the same request harmless."
+            None,
+            min_length=1,
+            max_length=LONGEST_KEY,
+            description="Makes a repetition of the same request harmless.",
         ),
         user: User = Depends(gate),
     ) -> Response:
@@ -167,12 +196,16 @@ def _messages(api: ApiService, feed: Feed, gate: Gate) -> APIRouter:
         answer = await api.retry(user, conversation_id, message_id)
         return await respond(request, user, chat, answer, 200)
 
-    async def respond(request: Request, user: User, chat: Chat, answer: Answer, status: int) -> Response:
+    async def respond(
+        request: Request, user: User, chat: Chat, answer: Answer, status: int
+    ) -> Response:
         token = token_of(request.headers) or ""
         watched = waiting(api, feed, user, chat, answer)
         if EVENT_STREAM in request.headers.get("accept", ""):
             events = alive(streamed(api, gate, watched, token))
-            return StreamingResponse(events, status, {"Cache-Control": "no-store"}, media_type=EVENT_STREAM)
+            return StreamingResponse(
+                events, status, {"Cache-Control": "no-store"}, media_type=EVENT_STREAM
+            )
         async with watched as wait, gate.guarding(wait.listener, token):
             try:
                 return JSONResponse(await outcome(api, wait, await wait.whole()), status)
@@ -186,7 +219,9 @@ def tagged(shape: Shape, known: str | None) -> Response:
     """The shape with its ETag, or 304 when the client knows it already."""
     content = shape.model_dump_json(by_alias=True).encode()
     tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
-    matches = known is not None and any(one.strip().removeprefix("W/") in ("*", tag) for one in known.split(","))
+    matches = known is not None and any(
+        one.strip().removeprefix("W/") in ("*", tag) for one in known.split(",")
+    )
     headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
     if matches:
         return Response(status_code=304, headers=headers)
@@ -227,7 +262,11 @@ async def streamed(
                 },
             )
             async for piece in wait.pieces():
-                yield event("token", {"token": piece.text}) if isinstance(piece, TextAppended) else event("restart", {})
+                yield (
+                    event("token", {"token": piece.text})
+                    if isinstance(piece, TextAppended)
+                    else event("restart", {})
+                )
             yield event("done", await outcome(api, wait, await wait.exchange()))
         except ApiError as error:
             yield event("failed", error.body)

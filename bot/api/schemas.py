@@ -30,10 +30,14 @@ def storable(text: str) -> str:
 
 
 Text = Annotated[str, AfterValidator(storable)]
-Content = Annotated[Text, Field(min_length=1, max_length=LONGEST_CONTENT, description="What the person says.")]
+Content = Annotated[
+    Text, Field(min_length=1, max_length=LONGEST_CONTENT, description="What the person says.")
+]
 Title = Annotated[Text, Field(max_length=200)]
 ModelName = Annotated[Text, Field(max_length=500, description="An id from `GET /chat/models`.")]
-Time = Annotated[str, Field(json_schema_extra={"format": "date-time"}, examples=["2026-01-31T12:00:00.000Z"])]
+Time = Annotated[
+    str, Field(json_schema_extra={"format": "date-time"}, examples=["2026-01-31T12:00:00.000Z"])
+]
 Identifier = Annotated[str, Field(examples=["019c0f3e6a21b7d0c5e1f2a3b4c5d6e7"])]
 RoleName = Literal["user", "assistant"]
 StatusName = Literal["waiting", "running", "done", "stopped", "failed"]
@@ -136,13 +140,18 @@ class ArtifactIn(BaseModel):
 
 class Enclosures(BaseModel):
     images: list[str | ImageIn] | None = Field(
-        None, description="data URLs or base64; at most 5 of 5 MB; nothing is fetched from addresses"
+        None,
+        description="data URLs or base64; at most 5 of 5 MB; nothing is fetched from addresses",
     )
-    artifacts: list[ArtifactIn] | None = Field(None, description="texts; at most 10, together 200,000 characters")
+    artifacts: list[ArtifactIn] | None = Field(
+        None, description="texts; at most 10, together 200,000 characters"
+    )
 
     def post(self, text: str, key: str | None = None) -> Post:
         """Raises BadInput."""
-        pictures = rules.images([_image(one) for one in (self.images or [])[: rules.MOST_IMAGES + 1]])
+        pictures = rules.images(
+            [_image(one) for one in (self.images or [])[: rules.MOST_IMAGES + 1]]
+        )
         files = [TextFile(one.name, one.type, one.content) for one in self.artifacts or ()]
         return Post(rules.with_texts(text, files), pictures, key)
 
@@ -165,7 +174,9 @@ class Answered(Shape):
     user_message: OneMessage
     assistant_message: OneMessage
     rate_limit_reached: Literal[False] = False
-    conversation_title: str | None = Field(None, description="With the first exchange, once the model has written it.")
+    conversation_title: str | None = Field(
+        None, description="With the first exchange, once the model has written it."
+    )
 
 
 class Unanswered(Answered):

@@ -65,10 +65,14 @@ class _Socket(WebSocketsSansIOProtocol):
     async def send(self, message: ASGISendEvent) -> None:
         await super().send(message)
         if message["type"] == "websocket.http.response.body" and not message.get("more_body"):
-            self.handshake_complete = True  # a refusal is an answer too; uvicorn would log it as a fault
+            self.handshake_complete = (
+                True  # a refusal is an answer too; uvicorn would log it as a fault
+            )
 
     def shutdown(self) -> None:
-        if not self.transport.is_closing():  # else goodbye has been said, and to say it again would be an error
+        if (
+            not self.transport.is_closing()
+        ):  # else goodbye has been said, and to say it again would be an error
             super().shutdown()
 
     def on_task_complete(self, task: asyncio.Task[None]) -> None:

@@ -84,9 +84,13 @@ def _accepted(socket: WebSocket) -> bool:
 async def _refuse(socket: WebSocket, refusal: ApiError) -> None:
     try:
         if _accepted(socket):
-            await socket.close(BUSY if refusal.status == 429 else UNAUTHORIZED, refusal.body["error"])
+            await socket.close(
+                BUSY if refusal.status == 429 else UNAUTHORIZED, refusal.body["error"]
+            )
         else:
-            await socket.send_denial_response(JSONResponse(refusal.body, refusal.status, refusal.headers))
+            await socket.send_denial_response(
+                JSONResponse(refusal.body, refusal.status, refusal.headers)
+            )
     except (RuntimeError, WebSocketDisconnect):
         pass  # the client has gone already
 
@@ -130,14 +134,18 @@ class Connection:
         elif isinstance(error, AccessRevoked):
             code = UNAUTHORIZED
         elif error is not None:
-            log.warning("socket_failed", exc_info=None if isinstance(error, StorageError) else error)
+            log.warning(
+                "socket_failed", exc_info=None if isinstance(error, StorageError) else error
+            )
         elif not ended.cancelled():
             code = ended.result()
         if code == TOO_SLOW:
             log.info("reader_dropped")
         try:
             async with asyncio.timeout(1):  # one that does not read does not read this either
-                await self._socket.close(code, unauthorized().body["error"] if code == UNAUTHORIZED else None)
+                await self._socket.close(
+                    code, unauthorized().body["error"] if code == UNAUTHORIZED else None
+                )
         except (TimeoutError, RuntimeError, WebSocketDisconnect):
             pass
 
@@ -163,7 +171,9 @@ class Connection:
 
     async def _event(self, change: FeedEvent) -> dict[str, Any] | None:
         if isinstance(change, TitleChanged):
-            return {"chat": change.chat, "title": change.title} if change.title is not None else None
+            return (
+                {"chat": change.chat, "title": change.title} if change.title is not None else None
+            )
         if isinstance(change, MessageAdded):
             return await self._uttered(change)
         about = {"message": change.message, "chat": change.chat}
@@ -185,6 +195,13 @@ class Connection:
     async def _ending(self, change: AnswerEnded) -> dict[str, Any]:
         if change.status is Status.FAILED:
             label = await asyncio.shield(self._api.model_label(change.chat))
-            return {"content": {"Failed": {"error": change.error, "message": strings.failure(change.error, label)}}}
+            return {
+                "content": {
+                    "Failed": {
+                        "error": change.error,
+                        "message": strings.failure(change.error, label),
+                    }
+                }
+            }
         stopped = {"status": "stopped"} if change.status is Status.STOPPED else {}
         return {"content": "Finish", **stopped}

@@ -20,7 +20,9 @@ TITLE_WITHIN = 6.0
 class Waiting:
     """Somebody who waits for one answer. What becomes of the answer does not depend on them."""
 
-    def __init__(self, api: ApiService, feed: Feed, listener: Listener, chat: Chat, answer: Answer) -> None:
+    def __init__(
+        self, api: ApiService, feed: Feed, listener: Listener, chat: Chat, answer: Answer
+    ) -> None:
         self._api, self._feed, self.listener = api, feed, listener
         self._chat, self._answer = chat, answer
 
@@ -70,6 +72,8 @@ class Waiting:
 
 
 @asynccontextmanager
-async def waiting(api: ApiService, feed: Feed, user: User, chat: Chat, answer: Answer) -> AsyncIterator[Waiting]:
+async def waiting(
+    api: ApiService, feed: Feed, user: User, chat: Chat, answer: Answer
+) -> AsyncIterator[Waiting]:
     async with feed.listen(user) as listener:
         yield Waiting(api, feed, listener, chat, answer)

@@ -11,7 +11,18 @@ from bot import strings
 from bot.answers.events import EventPublisher
 from bot.chats.attachments import rules
 from bot.chats.models import ModelChoice
-from bot.domain import DEFAULT_TITLE, Answer, Chat, Image, Message, ModelInfo, ModelRef, Role, Status, User
+from bot.domain import (
+    DEFAULT_TITLE,
+    Answer,
+    Chat,
+    Image,
+    Message,
+    ModelInfo,
+    ModelRef,
+    Role,
+    Status,
+    User,
+)
 from bot.errors import BadInput, ChatBusy, ChatNotFound, NothingToRetry
 from storage.answers import Answers
 from storage.chats import Chats, NewMessage, Page, Said
@@ -62,14 +73,22 @@ class ApiService:
         wake: Callable[[str], None],
         limit: int,
     ) -> None:
-        self._chats, self._answers, self._people, self._publisher, self._wake = chats, answers, people, publisher, wake
+        self._chats, self._answers, self._people, self._publisher, self._wake = (
+            chats,
+            answers,
+            people,
+            publisher,
+            wake,
+        )
         self.models = models
         self.limit = limit
 
     async def create(self, user: User, title: str | None = None, model: str | None = None) -> Chat:
         """An empty chat; lists show it from its first message on. Raises ModelNotAllowed."""
         ref = await self._model(user, model)
-        return await self._chats.create(team=user.team, owner=user.id, model=ref, title=title or DEFAULT_TITLE)
+        return await self._chats.create(
+            team=user.team, owner=user.id, model=ref, title=title or DEFAULT_TITLE
+        )
 
     async def start(self, user: User, post: Post, model: str | None = None) -> Said:
         """A chat with its first message. Raises ModelNotAllowed, BadInput."""
@@ -129,7 +148,9 @@ class ApiService:
         """What people call the chat's model."""
         return self.models.label((await self._chats.get(chat_id)).model)
 
-    async def page(self, user: User, *, limit: int, cursor: str | None = None, search: str | None = None) -> Page:
+    async def page(
+        self, user: User, *, limit: int, cursor: str | None = None, search: str | None = None
+    ) -> Page:
         """A page of the person's chats, the most recently active first. Raises BadInput for a foreign cursor."""
         return await self._chats.list_for(user, limit=limit, cursor=cursor, words=search)
 

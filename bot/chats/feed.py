@@ -77,7 +77,9 @@ class Feed:
         self._over: OrderedDict[str, int] = OrderedDict()
         self._people: OrderedDict[str, set[str]] = OrderedDict()
         self._closed = False
-        self._one = asyncio.Lock()  # events and newcomers come one at a time, or the order would be lost
+        self._one = (
+            asyncio.Lock()
+        )  # events and newcomers come one at a time, or the order would be lost
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -92,7 +94,9 @@ class Feed:
         finally:
             self._closed = True
             tasks += [task for task, _ in self._teams.values()]
-            async with self._one:  # cancelled in the middle of a query, a connection would be left behind
+            async with (
+                self._one
+            ):  # cancelled in the middle of a query, a connection would be left behind
                 for task in tasks:
                     task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -118,13 +122,17 @@ class Feed:
             listeners.discard(listener)
             if not listeners:  # what happens is still heard, and passed over: others will come soon
                 self._listeners.pop(user.team, None)
-                self._pages = {id: page for id, page in self._pages.items() if page.team != user.team}
+                self._pages = {
+                    id: page for id, page in self._pages.items() if page.team != user.team
+                }
 
     async def follow(self, chat: Chat, answer: Answer) -> None:
         """Somebody waits for this answer: its end will be told even when its writer's events are lost."""
         async with self._one:
             if answer.id not in self._pages and self._over.get(answer.id, -1) < answer.attempt:
-                self._pages[answer.id] = _Page(chat.id, chat.team, answer.id, answer.attempt, touched=_now())
+                self._pages[answer.id] = _Page(
+                    chat.id, chat.team, answer.id, answer.attempt, touched=_now()
+                )
 
     # -- who listens -------------------------------------------------------------------------------------------
 
@@ -159,7 +167,11 @@ class Feed:
                 self._pages[answer.id] = page
                 await self._ask(page)
         for page in self._pages.values():
-            if page.team == user.team and page.length and user.id in await self._people_of(page.chat):
+            if (
+                page.team == user.team
+                and page.length
+                and user.id in await self._people_of(page.chat)
+            ):
                 listener.put(TextAppended(page.chat, page.message, page.text()))
 
     # -- what is heard -----------------------------------------------------------------------------------------
@@ -185,7 +197,9 @@ class Feed:
             await asyncio.sleep(0.2)
 
     def _doubt(self, team: str | None) -> None:
-        for listeners in self._listeners.values() if team is None else [self._listeners.get(team, set())]:
+        for listeners in (
+            self._listeners.values() if team is None else [self._listeners.get(team, set())]
+        ):
             for listener in listeners:
                 listener.doubted.set()
 
@@ -212,7 +226,9 @@ class Feed:
             people.add(author)
             self._bring_in(User(team, author), chat)
         if await self._audience(team, chat):
-            self._pages.setdefault(event["message"], _Page(chat, team, event["message"], touched=_now()))
+            self._pages.setdefault(
+                event["message"], _Page(chat, team, event["message"], touched=_now())
+            )
         await self._emit(team, MessageAdded(chat, event["said"], event["message"]))
 
     def _bring_in(self, user: User, chat: str) -> None:
@@ -227,7 +243,9 @@ class Feed:
         message, attempt = event["message"], event["attempt"]
         page = self._pages.get(message)
         if page is None:
-            if self._over.get(message, -1) >= attempt or not await self._audience(team, event["chat"]):
+            if self._over.get(message, -1) >= attempt or not await self._audience(
+                team, event["chat"]
+            ):
                 return
             page = self._pages[message] = _Page(event["chat"], team, message)
         await self._write(page, attempt, event["at"], event["token"])
@@ -265,7 +283,9 @@ class Feed:
         if not answer.status.ended or self._over.get(answer.id, -1) >= answer.attempt:
             return
         page = self._pages.pop(answer.id, None) or _Page(answer.chat_id, team, answer.id)
-        again = page.attempt < answer.attempt and answer.id in self._over  # its earlier end has been told
+        again = (
+            page.attempt < answer.attempt and answer.id in self._over
+        )  # its earlier end has been told
         if again or not answer.text.startswith(page.text()):
             await self._emit(team, AnswerRestarted(page.chat, page.message))
             page.void()

@@ -74,7 +74,9 @@ class Listener(AsyncIterator[FeedEvent]):
 
     def __init__(self, user: User, most: int = MOST_UNREAD) -> None:
         self.person = user
-        self._unread: asyncio.Queue[FeedEvent | SlowReader | AccessRevoked | None] = asyncio.Queue(most)
+        self._unread: asyncio.Queue[FeedEvent | SlowReader | AccessRevoked | None] = asyncio.Queue(
+            most
+        )
         self._characters = 0
         self._over = False
         self.dropped = asyncio.Event()

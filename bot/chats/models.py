@@ -29,7 +29,9 @@ class ModelChoice:
         return self.preselected_for(await self._people.get(user))
 
     def preselected_for(self, profile: Profile) -> ModelInfo | None:
-        return self._catalogue.default_for([profile.default_model, profile.last_model, self._default])
+        return self._catalogue.default_for(
+            [profile.default_model, profile.last_model, self._default]
+        )
 
     def always(self, profile: Profile) -> ModelInfo | None:
         """The model of a person who wants no menu, if it is offered."""
@@ -83,4 +85,8 @@ class ModelChoice:
 def menu_key(ref: ModelRef) -> str:
     """A value for a menu that fits whatever the model's name: the reference itself, or its digest."""
     text = str(ref)
-    return text if len(text) <= KEY_LENGTH else "#" + hashlib.blake2s(text.encode(), digest_size=16).hexdigest()
+    return (
+        text
+        if len(text) <= KEY_LENGTH
+        else "#" + hashlib.blake2s(text.encode(), digest_size=16).hexdigest()
+    )

@@ -37,7 +37,12 @@ class PromptBuilder:
     """Makes the request for an answer from what is stored."""
 
     def __init__(self, chats: Chats, system: str, names: Names, attachments: Attachments) -> None:
-        self._chats, self._system, self._names, self._attachments = chats, system, names, attachments
+        self._chats, self._system, self._names, self._attachments = (
+            chats,
+            system,
+            names,
+            attachments,
+        )
 
     async def __call__(self, chat: Chat, answer: Answer) -> Request:
         """Raises Unreadable when there is nothing to answer but files that could not be had."""
@@ -51,12 +56,22 @@ class PromptBuilder:
         names: dict[str, str] = {}
         if len(authors) > 1 or chat.context:
             for user, name in authors.items():
-                names[user] = name or await self._names(User(chat.team, user)) or strings.UNKNOWN_PERSON
-        return Request(model=chat.model, system=self._system, turns=turns(history, names, chat.context, sees=sees))
+                names[user] = (
+                    name or await self._names(User(chat.team, user)) or strings.UNKNOWN_PERSON
+                )
+        return Request(
+            model=chat.model,
+            system=self._system,
+            turns=turns(history, names, chat.context, sees=sees),
+        )
 
 
 def turns(
-    history: Sequence[Message], names: dict[str, str], context: str | None = None, *, sees: bool = True
+    history: Sequence[Message],
+    names: dict[str, str],
+    context: str | None = None,
+    *,
+    sees: bool = True,
 ) -> list[ChatMessage]:
     """The chat as the model reads it. With `names`, each person's message begins with who said it.
 

@@ -7,7 +7,13 @@ from dataclasses import replace
 
 from bot.answers.events import EventPublisher
 from bot.chats.attachments.rules import unusable
-from bot.chats.messages import HandleResult, IncomingMessage, ModelChoiceOutcome, ModelChosen, Outcome
+from bot.chats.messages import (
+    HandleResult,
+    IncomingMessage,
+    ModelChoiceOutcome,
+    ModelChosen,
+    Outcome,
+)
 from bot.chats.models import ModelChoice
 from bot.domain import Answer, Chat, ModelInfo, ModelRef, SharedFile, Thread, TitleBy, User
 from bot.errors import ChatNotFound, LimitReached
@@ -104,16 +110,22 @@ class ChatService:
             return refused
         if request.text is not None:
             return await self._add(request, said)
-        filled = await self._requests.fill(request.id, text=said.text, source=said.ts, files=said.files)
+        filled = await self._requests.fill(
+            request.id, text=said.text, source=said.ts, files=said.files
+        )
         if filled is None or filled.model is None:
             return HandleResult(Outcome.IGNORED, request=filled)
-        return HandleResult(Outcome.SAID, request=filled, said=await self._start(filled, filled.model))
+        return HandleResult(
+            Outcome.SAID, request=filled, said=await self._start(filled, filled.model)
+        )
 
     async def _add(self, request: ChatRequest, said: IncomingMessage) -> HandleResult | None:
         """Files that follow a question, before a model is chosen, belong to it."""
         if not said.files:
             return None
-        return HandleResult(Outcome.ADDED, request=await self._requests.add(request.id, said.text, said.files))
+        return HandleResult(
+            Outcome.ADDED, request=await self._requests.add(request.id, said.text, said.files)
+        )
 
     def _unusable(self, said: IncomingMessage, model: ModelRef | None) -> HandleResult | None:
         if unusable(said.text, said.files):
@@ -128,7 +140,9 @@ class ChatService:
         """Raises ChatNotFound."""
         return await self._requests.get(request_id)
 
-    async def choose(self, request_id: str, user: str, key: str, menu_ts: str | None = None) -> ModelChosen:
+    async def choose(
+        self, request_id: str, user: str, key: str, menu_ts: str | None = None
+    ) -> ModelChosen:
         """A person picks a model in the menu. Raises ChatNotFound, ModelNotAllowed, LimitReached."""
         request = await self._requests.get(request_id)
         if request.menu_ts is None and menu_ts:  # the click came before Slack's answer to our post
@@ -144,23 +158,36 @@ class ChatService:
             and asked
             and not unusable(request.text or "", request.files, sees=self.models.sees(model))
         ):
-            return ModelChosen(ModelChoiceOutcome.KEPT, await self._requests.choose(request.id, model))
+            return ModelChosen(
+                ModelChoiceOutcome.KEPT, await self._requests.choose(request.id, model)
+            )
         return await self.choose_model(request, model)
 
     async def choose_model(self, request: ChatRequest, model: ModelRef) -> ModelChosen:
         """Starts the chat when the question has its text, else keeps the choice until it has."""
-        if request.open and unusable(request.text or "", request.files, sees=self.models.sees(model)):
+        if request.open and unusable(
+            request.text or "", request.files, sees=self.models.sees(model)
+        ):
             return ModelChosen(ModelChoiceOutcome.CANNOT_SEE, request)
         chosen = await self._requests.choose(request.id, model)
         if chosen.open and chosen.text is None and not chosen.files:
             return ModelChosen(ModelChoiceOutcome.NEEDS_TEXT, chosen)
         others = [other for other in await self._requests.unchosen(chosen) if chosen.open]
-        for other in others:  # all of them before any starts, so that none is forgotten if this process dies
+        for other in (
+            others
+        ):  # all of them before any starts, so that none is forgotten if this process dies
             await self._requests.choose(other.id, model)
         said = await self._start(chosen, model)
-        also = [more for other in others if (more := await self._start_if_room(other, model)) is not None]
+        also = [
+            more
+            for other in others
+            if (more := await self._start_if_room(other, model)) is not None
+        ]
         return ModelChosen(
-            ModelChoiceOutcome.ALREADY if said.duplicate else ModelChoiceOutcome.STARTED, chosen, said, tuple(also)
+            ModelChoiceOutcome.ALREADY if said.duplicate else ModelChoiceOutcome.STARTED,
+            chosen,
+            said,
+            tuple(also),
         )
 
     async def _start_if_room(self, request: ChatRequest, model: ModelRef) -> Said | None:
@@ -182,9 +209,13 @@ class ChatService:
         if chat is not None:
             said = await self._start(replace(request, context_files=()), chat.model)
             return ModelChosen(
-                ModelChoiceOutcome.ALREADY if said.duplicate else ModelChoiceOutcome.STARTED, request, said
+                ModelChoiceOutcome.ALREADY if said.duplicate else ModelChoiceOutcome.STARTED,
+                request,
+                said,
             )
-        earlier = [other for other in await self._requests.unchosen(request) if other.id < request.id]
+        earlier = [
+            other for other in await self._requests.unchosen(request) if other.id < request.id
+        ]
         return ModelChosen(ModelChoiceOutcome.ALREADY, earlier[0]) if earlier else None
 
     async def _start(self, request: ChatRequest, model: ModelRef) -> Said:
@@ -346,7 +377,9 @@ class ChatService:
 
     async def list_for(self, user: User, *, cursor: str | None, words: str, newer: bool) -> Page:
         """One page of the person's own chats, newest first: the one after the cursor, or with `newer` before it."""
-        return await self._chats.list_for(user, limit=PAGE, cursor=cursor, words=words or None, newer=newer)
+        return await self._chats.list_for(
+            user, limit=PAGE, cursor=cursor, words=words or None, newer=newer
+        )
 
     async def set_away(self, user: User, channel: str, away: bool) -> None:
         """The person has left a private channel, so that its chats are not theirs to see; or is back."""

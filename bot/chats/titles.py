@@ -8,7 +8,17 @@ from typing import Protocol
 
 from bot import strings
 from bot.answers.events import EventPublisher
-from bot.domain import Answer, AnswerResult, Chat, ModelRef, Role, Status, StreamEvent, TextDelta, TitleBy
+from bot.domain import (
+    Answer,
+    AnswerResult,
+    Chat,
+    ModelRef,
+    Role,
+    Status,
+    StreamEvent,
+    TextDelta,
+    TitleBy,
+)
 from bot.errors import ProviderError
 from bot.observability import get_logger
 from bot.providers.base import ChatMessage, Request
@@ -24,7 +34,9 @@ EXCERPT = 2_000
 """Characters of question and answer that the model sees: enough for a title, and cheap."""
 _PREFIX = re.compile(r"^\s*(?:#+\s*)?title\s*[:：-]\s*", re.IGNORECASE)
 _QUOTES = "\"'“”‘’«»`*_ \t"
-_UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]{2}")
+_UNSPACED = re.compile(
+    r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]{2}"
+)
 """Scripts that put no spaces between words: Thai, Lao, Burmese, Khmer, Japanese, Chinese."""
 
 
@@ -79,7 +91,13 @@ class Titles:
             ChatMessage(Role.USER, strings.TITLE_REQUEST),
         ]
         request = Request(model=model, system=strings.TITLE_INSTRUCTION, turns=turns)
-        return "".join([event.text async for event in self._models.stream(request) if isinstance(event, TextDelta)])
+        return "".join(
+            [
+                event.text
+                async for event in self._models.stream(request)
+                if isinstance(event, TextDelta)
+            ]
+        )
 
 
 def clean(text: str) -> str:

@@ -68,12 +68,17 @@ class Catalogue:
 
     async def __aenter__(self) -> Self:
         for shelf in self._shelves.values():
-            self._tasks.append(asyncio.create_task(self._keep(shelf), name=f"models of {shelf.provider.name}"))
+            self._tasks.append(
+                asyncio.create_task(self._keep(shelf), name=f"models of {shelf.provider.name}")
+            )
         await self.ready(self._first_wait)
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         for task in self._tasks:
             task.cancel()
@@ -117,7 +122,9 @@ class Catalogue:
 
         Every word must be found; every provider with a match is represented.
         """
-        groups = [ModelGroup(g.provider, g.label, best_matches(g.models, query)) for g in self.groups()]
+        groups = [
+            ModelGroup(g.provider, g.label, best_matches(g.models, query)) for g in self.groups()
+        ]
         groups = [group for group in groups if group.models]
         shares = fair_shares([len(group.models) for group in groups], limit)
         return tuple(
@@ -143,7 +150,10 @@ class Catalogue:
     def named(self, text: str) -> ModelInfo | None:
         """The offered model that an operator calls `provider:name` or just `name` (names may hold colons too)."""
         provider, _, name = text.strip().partition(":")
-        refs = [ModelRef(provider, name), *(ModelRef(shelf, text.strip()) for shelf in self._shelves)]
+        refs = [
+            ModelRef(provider, name),
+            *(ModelRef(shelf, text.strip()) for shelf in self._shelves),
+        ]
         return next((info for ref in refs if (info := self.find(ref)) is not None), None)
 
     def gone(self, ref: ModelRef) -> None:
@@ -169,7 +179,9 @@ class Catalogue:
 
     def _allowed_by_patterns(self, ref: ModelRef) -> bool:
         names = (str(ref).lower(), ref.name.lower())
-        return not self._allowed or any(fnmatchcase(n, p.lower()) for p in self._allowed for n in names)
+        return not self._allowed or any(
+            fnmatchcase(n, p.lower()) for p in self._allowed for n in names
+        )
 
     async def _keep(self, shelf: _Shelf) -> None:
         failures = 0
@@ -177,7 +189,11 @@ class Catalogue:
             shelf.stale.clear()
             failures = 0 if await self._load(shelf) else failures + 1
             shelf.tried.set()
-            pause = min(self._max_age, FIRST_RETRY * 2 ** min(failures - 1, 16)) if failures else self._max_age
+            pause = (
+                min(self._max_age, FIRST_RETRY * 2 ** min(failures - 1, 16))
+                if failures
+                else self._max_age
+            )
             await asyncio.sleep(min(SPACING, pause))
             try:
                 async with asyncio.timeout(pause * random.uniform(0.9, 1.1)):

@@ -49,7 +49,11 @@ _BY_WORDS: tuple[tuple[type[ProviderError], frozenset[int], re.Pattern[str]], ..
     (
         NoCredit,
         frozenset({_STREAMED, 400, 403, 429}),
-        _any_of(r"insufficient[_ ](quota|credit|balance|funds)", r"billing[_ ]hard[_ ]limit", r"your current quota"),
+        _any_of(
+            r"insufficient[_ ](quota|credit|balance|funds)",
+            r"billing[_ ]hard[_ ]limit",
+            r"your current quota",
+        ),
     ),
     (
         TooLong,
@@ -85,7 +89,11 @@ _BY_WORDS: tuple[tuple[type[ProviderError], frozenset[int], re.Pattern[str]], ..
             r"\bmodel\b.{0,120}\bhas been (removed|deprecated|retired)",
         ),
     ),
-    (ModelBusy, frozenset({_STREAMED}), _any_of(r"rate[_ ]limit", r"too many requests", r"overloaded")),
+    (
+        ModelBusy,
+        frozenset({_STREAMED}),
+        _any_of(r"rate[_ ]limit", r"too many requests", r"overloaded"),
+    ),
     (ModelTimeout, frozenset({_STREAMED}), _any_of(r"timed?[_ -]?out")),
     (RequestRefused, frozenset({_STREAMED}), _any_of(r"invalid[_ ]request", r"bad[_ ]?request")),
 )
@@ -194,8 +202,12 @@ def _message(error: Any) -> str:
         return error
     if not isinstance(error, dict):
         return json.dumps(error)[:_DETAIL_LENGTH] if error else ""
-    words = next((error[key] for key in ("message", "detail", "msg", "error") if error.get(key)), "")
+    words = next(
+        (error[key] for key in ("message", "detail", "msg", "error") if error.get(key)), ""
+    )
     metadata = error.get("metadata")
     behind = metadata.get("raw") if isinstance(metadata, dict) else None
-    parts = [part if isinstance(part, str) else json.dumps(part) for part in (words, behind) if part]
+    parts = [
+        part if isinstance(part, str) else json.dumps(part) for part in (words, behind) if part
+    ]
     return ": ".join(parts)

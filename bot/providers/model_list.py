@@ -51,7 +51,12 @@ def _model(entry: Mapping[str, Any], settings: ProviderSettings) -> ModelInfo | 
     if spec.get("offline") is True:
         return None
     label = next(
-        (text for text in (entry.get("name"), spec.get("name")) if isinstance(text, str) and text.strip()), name
+        (
+            text
+            for text in (entry.get("name"), spec.get("name"))
+            if isinstance(text, str) and text.strip()
+        ),
+        name,
     )
     return ModelInfo(
         ref=ModelRef(settings.name, name),
@@ -101,7 +106,9 @@ def _vision(name: str, entry: Mapping[str, Any], spec: Mapping[str, Any]) -> boo
     inputs = _modalities(entry, "input_modalities")
     if inputs is not None:
         return "image" in inputs
-    told = _mapping(spec.get("capabilities")).get("supportsVision", _mapping(entry.get("capabilities")).get("vision"))
+    told = _mapping(spec.get("capabilities")).get(
+        "supportsVision", _mapping(entry.get("capabilities")).get("vision")
+    )
     if isinstance(told, bool):
         return told
     return entry.get("type") == "vlm" or sees_by_name(name)

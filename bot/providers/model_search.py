@@ -17,7 +17,9 @@ def best_matches(models: Sequence[ModelInfo], query: str) -> tuple[ModelInfo, ..
     if not words:
         return tuple(models)
     scored = ((_score(info, words), position) for position, info in enumerate(models))
-    return tuple(models[position] for score, position in sorted((s, p) for s, p in scored if s is not None))
+    return tuple(
+        models[position] for score, position in sorted((s, p) for s, p in scored if s is not None)
+    )
 
 
 def fair_shares(wanted: Sequence[int], limit: int) -> list[int]:

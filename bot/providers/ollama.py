@@ -41,10 +41,16 @@ class Ollama(OpenAICompatible):
         except ModelGone:  # something else that speaks the common format
             return await super().models()
         entries = payload.get("models") if isinstance(payload, dict) else None
-        named = [e for e in entries or () if isinstance(e, dict) and isinstance(e.get("name"), str) and e["name"]]
+        named = [
+            e
+            for e in entries or ()
+            if isinstance(e, dict) and isinstance(e.get("name"), str) and e["name"]
+        ]
         gate = asyncio.Semaphore(_DETAILS_AT_ONCE)
         details = await asyncio.gather(*(self._describe(entry, gate) for entry in named))
-        self._details = {_key(entry): shown for entry, shown in zip(named, details, strict=True) if shown}
+        self._details = {
+            _key(entry): shown for entry, shown in zip(named, details, strict=True) if shown
+        }
         found = (self._info(entry, shown) for entry, shown in zip(named, details, strict=True))
         return tuple(info for info in found if info is not None)
 
@@ -64,12 +70,20 @@ class Ollama(OpenAICompatible):
         name: str = entry["name"]
         abilities = shown.get("capabilities")
         if not isinstance(abilities, list):  # older versions do not tell
-            abilities = ["completion"] + (["vision"] if sees_by_name(name) or _sees_by_family(entry) else [])
+            abilities = ["completion"] + (
+                ["vision"] if sees_by_name(name) or _sees_by_family(entry) else []
+            )
         if "completion" not in abilities:
             return None
         context = _context(shown.get("model_info"))
         ref = ModelRef(self.name, name)
-        return ModelInfo(ref, name.removesuffix(":latest"), self.label, context=context, vision="vision" in abilities)
+        return ModelInfo(
+            ref,
+            name.removesuffix(":latest"),
+            self.label,
+            context=context,
+            vision="vision" in abilities,
+        )
 
 
 def _key(entry: _Details) -> tuple[str, str]:
@@ -86,4 +100,6 @@ def _context(facts: object) -> int | None:
 def _sees_by_family(entry: _Details) -> bool:
     details = entry.get("details")
     families = details.get("families") if isinstance(details, dict) else None
-    return isinstance(families, list) and bool({"clip", "mllama"} & {str(family) for family in families})
+    return isinstance(families, list) and bool(
+        {"clip", "mllama"} & {str(family) for family in families}
+    )

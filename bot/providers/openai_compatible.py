@@ -87,7 +87,10 @@ class OpenAICompatible:
     async def stream(self, request: Request) -> AsyncIterator[StreamEvent]:
         """The answer as it comes. Raises ProviderError; see `Provider.stream`."""
         reader = AnswerReader(self._secrets)
-        async with self._answering(request) as response, aclosing(_Body(response, reader, self._pause)) as body:
+        async with (
+            self._answering(request) as response,
+            aclosing(_Body(response, reader, self._pause)) as body,
+        ):
             while not reader.closed and (block := await body.next()) is not None:
                 for event in reader.feed(block):
                     body.renew()
@@ -103,7 +106,9 @@ class OpenAICompatible:
         """The response that holds the answer; what a server does not understand is left out and asked again."""
         while True:
             body = self._body(request)
-            response = await self._send("POST", f"{self._base}/chat/completions", body, self._timeout)
+            response = await self._send(
+                "POST", f"{self._base}/chat/completions", body, self._timeout
+            )
             try:
                 if response.is_success:
                     self._streams += 1
@@ -116,7 +121,9 @@ class OpenAICompatible:
             finally:
                 await response.aclose()
             if not (response.status_code in (400, 422) and self._adapt(body, refusal)):
-                raise fault_of_response(response.status_code, response.headers, refusal, secrets=self._secrets)
+                raise fault_of_response(
+                    response.status_code, response.headers, refusal, secrets=self._secrets
+                )
 
     def _pause(self) -> float:
         """Seconds to wait before more of an answer is read."""
@@ -124,7 +131,9 @@ class OpenAICompatible:
 
     def _adapt(self, body: Mapping[str, Any], refusal: bytes) -> bool:
         """Whether a refusal was about a field of `body` that can be spared; it is from now on."""
-        if "stream_options" in body and (b"stream_options" in refusal or b"include_usage" in refusal):
+        if "stream_options" in body and (
+            b"stream_options" in refusal or b"include_usage" in refusal
+        ):
             self._usage_wanted = False
             return True
         if "max_tokens" in body and b"max_completion_tokens" in refusal:
@@ -133,7 +142,9 @@ class OpenAICompatible:
         return False
 
     def _body(self, request: Request) -> dict[str, Any]:
-        messages: list[dict[str, Any]] = [{"role": "system", "content": request.system}] if request.system else []
+        messages: list[dict[str, Any]] = (
+            [{"role": "system", "content": request.system}] if request.system else []
+        )
         messages += [_message(turn) for turn in request.turns]
         body: dict[str, Any] = {"model": request.model.name, "messages": messages, "stream": True}
         if self._usage_wanted:
@@ -157,7 +168,9 @@ class OpenAICompatible:
         finally:
             await response.aclose()
         if not response.is_success:
-            raise fault_of_response(response.status_code, response.headers, content, secrets=self._secrets)
+            raise fault_of_response(
+                response.status_code, response.headers, content, secrets=self._secrets
+            )
         try:
             return json.loads(content)
         except ValueError:
@@ -170,7 +183,9 @@ class OpenAICompatible:
         if self._settings.api_key:
             headers["Authorization"] = f"Bearer {self._settings.api_key}"
         try:
-            request = self._client.build_request(method, url, json=body, headers=headers, timeout=limits)
+            request = self._client.build_request(
+                method, url, json=body, headers=headers, timeout=limits
+            )
             try:
                 return await self._client.send(request, stream=True)
             except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
@@ -185,7 +200,9 @@ class OpenAICompatible:
 class _Body:
     """The bytes of a response, until its end or, once the answer is finished, until they are no longer worth it."""
 
-    def __init__(self, response: httpx.Response, reader: AnswerReader, pause: Callable[[], float]) -> None:
+    def __init__(
+        self, response: httpx.Response, reader: AnswerReader, pause: Callable[[], float]
+    ) -> None:
         self._response = response
         self._reader = reader
         self._pause = pause

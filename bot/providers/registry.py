@@ -35,7 +35,9 @@ class Health:
 class Providers:
     """Where text comes from. Made by `open`; an async context manager that closes itself."""
 
-    def __init__(self, providers: Sequence[OpenAICompatible], catalogue: Catalogue, stack: AsyncExitStack) -> None:
+    def __init__(
+        self, providers: Sequence[OpenAICompatible], catalogue: Catalogue, stack: AsyncExitStack
+    ) -> None:
         self._providers = {provider.name: provider for provider in providers}
         self._stack = stack
         self.catalogue = catalogue
@@ -57,14 +59,19 @@ class Providers:
         async with AsyncExitStack() as stack:
             client = await stack.enter_async_context(new_client())
             providers = [new_provider(client, one, timeout=timeout) for one in settings]
-            catalogue = await stack.enter_async_context(Catalogue(providers, allowed=allowed, max_age=max_age))
+            catalogue = await stack.enter_async_context(
+                Catalogue(providers, allowed=allowed, max_age=max_age)
+            )
             return cls(providers, catalogue, stack.pop_all())
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         await self.close()
 
@@ -82,7 +89,9 @@ class Providers:
         return [await _health(provider) for provider in self._providers.values()]
 
 
-def new_provider(client: httpx.AsyncClient, settings: ProviderSettings, *, timeout: float = 60.0) -> OpenAICompatible:
+def new_provider(
+    client: httpx.AsyncClient, settings: ProviderSettings, *, timeout: float = 60.0
+) -> OpenAICompatible:
     """The provider that speaks in the manner of its kind."""
     kind = Ollama if settings.kind == "ollama" else OpenAICompatible
     return kind(client, settings, timeout=timeout)

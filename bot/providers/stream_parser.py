@@ -129,7 +129,9 @@ class AnswerReader:
             self._raise_nothing()
         if not self.finished:
             raise BrokenOff("the stream ended without an end")
-        if self._reason == "content_filter":  # the rest was withheld: a person must not take this for the whole
+        if (
+            self._reason == "content_filter"
+        ):  # the rest was withheld: a person must not take this for the whole
             raise Filtered()
         if rest:
             events.append(TextDelta(rest))
@@ -212,7 +214,9 @@ class AnswerReader:
             text = choice.get("text")
             return self._filter.feed(text) if isinstance(text, str) and text else ("", False)
         text, thought = _content(delta.get("content") or delta.get("refusal"))
-        thought = thought or any(delta.get(key) for key in ("reasoning", "reasoning_content", "reasoning_details"))
+        thought = thought or any(
+            delta.get(key) for key in ("reasoning", "reasoning_content", "reasoning_details")
+        )
         if text:
             text, filtered = self._filter.feed(text)
             thought = thought or filtered
@@ -245,7 +249,9 @@ def _content(content: Any) -> tuple[str, bool]:
 
 
 def _usage(usage: dict[str, Any]) -> Usage | None:
-    prompt, completion, cost = (usage.get(key) for key in ("prompt_tokens", "completion_tokens", "cost"))
+    prompt, completion, cost = (
+        usage.get(key) for key in ("prompt_tokens", "completion_tokens", "cost")
+    )
     if not (isinstance(prompt, int) and isinstance(completion, int)):
         return None
     return Usage(prompt, completion, float(cost) if isinstance(cost, (int, float)) else None)

@@ -13,7 +13,9 @@ from httpx_aiohttp import AiohttpTransport
 from httpx_aiohttp.transport import AiohttpResponseStream
 
 _MOST_STREAMS = 2_000
-_LIMITS = httpx.Limits(max_connections=_MOST_STREAMS, max_keepalive_connections=100, keepalive_expiry=30.0)
+_LIMITS = httpx.Limits(
+    max_connections=_MOST_STREAMS, max_keepalive_connections=100, keepalive_expiry=30.0
+)
 _DIRECT = ("all://localhost", "all://127.0.0.1", "all://[::1]")
 """Never asked for through a proxy that the environment names."""
 _PIECE = 64 * 1024
@@ -26,17 +28,24 @@ class Transport(AiohttpTransport):
     """Tells a kept connection that was closed meanwhile from a server that cannot be reached, and from nonsense."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        if request.url.userinfo:  # httpx has made a header of it, and aiohttp takes only one of the two
+        if (
+            request.url.userinfo
+        ):  # httpx has made a header of it, and aiohttp takes only one of the two
             request.url = request.url.copy_with(userinfo=b"")
         if len(request.content) > _PIECE:
             request = _in_pieces(request)
         try:
             response = await super().handle_async_request(request)
         except httpx.TransportError as error:
-            if isinstance(error.__cause__, (aiohttp.ServerDisconnectedError, aiohttp.ClientConnectionResetError)):
+            if isinstance(
+                error.__cause__,
+                (aiohttp.ServerDisconnectedError, aiohttp.ClientConnectionResetError),
+            ):
                 raise httpx.RemoteProtocolError(str(error)) from error
             raise
-        except aiohttp.ClientError as error:  # what the library leaves as it is: no HTTP at all, above all
+        except (
+            aiohttp.ClientError
+        ) as error:  # what the library leaves as it is: no HTTP at all, above all
             raise httpx.ConnectError(str(error)) from error
         if isinstance(response.stream, AiohttpResponseStream):
             response.extensions[_HOLD] = partial(_held, response.stream._aiohttp_response)

@@ -34,7 +34,9 @@ def find_button(place: Place, action_id: str, value: str | None) -> tuple[Json, 
         return find_element(place, action_id)
     for block, element in elements(place.blocks):
         both = (element, element.get("positive_button", {}), element.get("negative_button", {}))
-        if element["action_id"] == action_id and any(button.get("value") == value for button in both):
+        if element["action_id"] == action_id and any(
+            button.get("value") == value for button in both
+        ):
             return block, element
     raise LookupError(f"no button {action_id!r} with the value {value!r} here")
 
@@ -53,7 +55,9 @@ def find_option(answer: Json, value: str) -> Json:
     for option in offered:
         if value in (option["value"], option["text"]["text"]):
             return option
-    raise LookupError(f"the menu does not offer {value!r}, only {[option['text']['text'] for option in offered]}")
+    raise LookupError(
+        f"the menu does not offer {value!r}, only {[option['text']['text'] for option in offered]}"
+    )
 
 
 def state_values(view: View, values: Json) -> Json:
@@ -74,7 +78,10 @@ def _entered(element: Json, entered: Any) -> Json:
     if isinstance(entered, dict):
         return entered if "type" in entered else {"type": kind, **entered}
     if kind == "plain_text_input":
-        return {"type": kind, "value": entered if entered is not None else element.get("initial_value")}
+        return {
+            "type": kind,
+            "value": entered if entered is not None else element.get("initial_value"),
+        }
     if entered is None:
         return {"type": kind, "selected_option": element.get("initial_option")}
     option = {"text": {"type": "plain_text", "text": entered}, "value": entered}

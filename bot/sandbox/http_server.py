@@ -50,7 +50,9 @@ def _protocol(lines: Lines) -> type[H11Protocol]:
 
 class _Socket(WebSocketsSansIOProtocol):
     def shutdown(self) -> None:
-        if not self.transport.is_closing():  # else goodbye has been said, and to say it again would be an error
+        if (
+            not self.transport.is_closing()
+        ):  # else goodbye has been said, and to say it again would be an error
             super().shutdown()
 
 
@@ -105,7 +107,12 @@ class HttpServer:
         """Listen. OSError when the port is taken."""
         listener = socket.create_server(self._address, backlog=1024, reuse_port=False)
         self.port = listener.getsockname()[1]
-        options: dict[str, Any] = {"lifespan": "off", "log_config": None, "access_log": False, "date_header": False}
+        options: dict[str, Any] = {
+            "lifespan": "off",
+            "log_config": None,
+            "access_log": False,
+            "date_header": False,
+        }
         config = uvicorn.Config(
             self._app,
             http=_protocol(self._lines),
@@ -117,7 +124,9 @@ class HttpServer:
             **options,
         )
         self._server = _Server(config, self._lines)
-        self._task = asyncio.create_task(self._server.serve(sockets=[listener]), name="sandbox-http")
+        self._task = asyncio.create_task(
+            self._server.serve(sockets=[listener]), name="sandbox-http"
+        )
 
     async def stop(self) -> None:
         """Stop listening and close every connection."""

@@ -140,7 +140,11 @@ class Budgets:
     def _allowance(self, method: str, channel: str) -> tuple[tuple[str, str], float, float]:
         limits, scale = self.limits, self.limits.rate_scale
         if method == "chat.postMessage":
-            return (method, channel), limits.post_per_second * scale, max(1.0, limits.post_burst * scale)
+            return (
+                (method, channel),
+                limits.post_per_second * scale,
+                max(1.0, limits.post_burst * scale),
+            )
         if method == "assistant.threads.setStatus":
             per_minute, key = limits.status_per_minute * scale, (method, channel)
         else:

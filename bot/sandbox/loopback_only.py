@@ -20,15 +20,23 @@ class LoopbackOnly:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket") and not _local(scope):
             refusal = PlainTextResponse("This workspace is for this machine alone.", 403)
-            await (WebSocketClose(1008) if scope["type"] == "websocket" else refusal)(scope, receive, send)
+            await (WebSocketClose(1008) if scope["type"] == "websocket" else refusal)(
+                scope, receive, send
+            )
             return
         await self._app(scope, receive, send)
 
 
 def _local(scope: Scope) -> bool:
-    headers = {name: value.decode("latin-1") for name, value in scope["headers"] if name in (b"host", b"origin")}
+    headers = {
+        name: value.decode("latin-1")
+        for name, value in scope["headers"]
+        if name in (b"host", b"origin")
+    }
     origin = headers.get(b"origin")
-    return _named(f"//{headers.get(b'host', '')}") in LOOPBACK and (origin is None or _named(origin) in LOOPBACK)
+    return _named(f"//{headers.get(b'host', '')}") in LOOPBACK and (
+        origin is None or _named(origin) in LOOPBACK
+    )
 
 
 def _named(address: str) -> str | None:

@@ -45,13 +45,36 @@ Answer = TypeVar("Answer")
 
 DEFAULT_SCOPES = frozenset(
     {
-        *("app_mentions:read", "assistant:write", "channels:history", "channels:read", "chat:write"),
-        *("chat:write.customize", "commands", "files:read", "files:write", "groups:history", "groups:read"),
-        *("im:history", "im:read", "im:write", "mpim:history", "mpim:read", "reactions:read", "reactions:write"),
+        *(
+            "app_mentions:read",
+            "assistant:write",
+            "channels:history",
+            "channels:read",
+            "chat:write",
+        ),
+        *(
+            "chat:write.customize",
+            "commands",
+            "files:read",
+            "files:write",
+            "groups:history",
+            "groups:read",
+        ),
+        *(
+            "im:history",
+            "im:read",
+            "im:write",
+            "mpim:history",
+            "mpim:read",
+            "reactions:read",
+            "reactions:write",
+        ),
         *("team:read", "users:read"),
     }
 )
-METHODS = CHAT_METHODS | STREAM_METHODS | PEOPLE_METHODS | VIEW_METHODS | AGENT_METHODS | FILE_METHODS
+METHODS = (
+    CHAT_METHODS | STREAM_METHODS | PEOPLE_METHODS | VIEW_METHODS | AGENT_METHODS | FILE_METHODS
+)
 
 
 class Sandbox(Persons):
@@ -87,7 +110,9 @@ class Sandbox(Persons):
         self.commands, self.shortcuts = commands, shortcuts
         self.faults, self.journal = Faults(), Journal()
         self.sockets = SocketMode(self.workspace, self.faults)
-        self.signing_secret: str = secrets.token_hex(16) if beside is None else beside.signing_secret
+        self.signing_secret: str = (
+            secrets.token_hex(16) if beside is None else beside.signing_secret
+        )
         self._http = HttpRoute(request_url, self.signing_secret, clock) if request_url else None
         route = beside.courier.route if beside is not None else self._http or self.sockets
         self.courier: Courier = Courier(route, self.limits, clock, self.journal, self.faults)
@@ -95,7 +120,9 @@ class Sandbox(Persons):
         self.triggers = Triggers(self.workspace)
         self.modals = Modals(self.workspace, self.triggers)
         self.responses = Responses(self.workspace)
-        self.interactions = Interactions(self.workspace, self.courier, self.triggers, self.responses, self.modals)
+        self.interactions = Interactions(
+            self.workspace, self.courier, self.triggers, self.responses, self.modals
+        )
         self.lines = Lines()
         self.bot_token = f"xoxb-{secrets.token_hex(12)}"
         self.app_token = f"xapp-1-{self.workspace.app_id}-{secrets.token_hex(12)}"
@@ -103,7 +130,9 @@ class Sandbox(Persons):
         self.uploads = Uploads(self.workspace, self.bot_token, granted)
         links = Links(self.modals, self.sockets, frozenset(events), self.uploads)
         tokens = Tokens(self.bot_token, self.app_token)
-        self.api = WebApi(self.workspace, METHODS, self.faults, self.journal, granted, tokens, links, self.lines)
+        self.api = WebApi(
+            self.workspace, METHODS, self.faults, self.journal, granted, tokens, links, self.lines
+        )
         self._server = HttpServer(self._application(mounts), host, port, self.lines)
         self._host = host
         self._changed = asyncio.Event()
@@ -117,7 +146,10 @@ class Sandbox(Persons):
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         await self.stop()
 
@@ -159,9 +191,13 @@ class Sandbox(Persons):
             self.responses.post(request.path_params["key"], body)
         except SlackRefusal as refusal:
             record.result, record.error = refusal.answer(), refusal.error
-            record.status = 404 if refusal.error in ("used_url", "expired_url", "invalid_url") else 400
+            record.status = (
+                404 if refusal.error in ("used_url", "expired_url", "invalid_url") else 400
+            )
         self.journal.called(record)
-        return JSONResponse(record.result, record.status) if record.error else PlainTextResponse("ok")
+        return (
+            JSONResponse(record.result, record.status) if record.error else PlainTextResponse("ok")
+        )
 
     # -- addresses and credentials
 
@@ -230,7 +266,10 @@ class Sandbox(Persons):
         self._changed.set()
         if change.kind == "status" and change.data["thread"].status:
             thread = change.data["thread"]
-            self._later(self.limits.status_life, lambda: self.expire_status(thread.channel, thread.thread_ts))
+            self._later(
+                self.limits.status_life,
+                lambda: self.expire_status(thread.channel, thread.thread_ts),
+            )
         elif change.kind == "posted" and change.message is not None and change.message.streaming:
             message = change.message
             self._later(self.limits.stream_life, lambda: expire_stream(self.workspace, message))
@@ -257,7 +296,9 @@ class Sandbox(Persons):
         """Close every socket of the app without a word."""
         await self.sockets.drop()
 
-    async def refresh_sockets(self, reason: Literal["warning", "refresh_requested", "link_disabled"]) -> None:
+    async def refresh_sockets(
+        self, reason: Literal["warning", "refresh_requested", "link_disabled"]
+    ) -> None:
         """Ask every socket of the app to renew itself."""
         await self.sockets.disconnect(reason)
 
@@ -265,7 +306,9 @@ class Sandbox(Persons):
         """Refuse new sockets for a while."""
         self.faults.refuse_until = self.workspace.clock() + seconds
 
-    def deliver_event(self, event: Json, subscription: str | None = None, *, ext_shared: bool = False) -> None:
+    def deliver_event(
+        self, event: Json, subscription: str | None = None, *, ext_shared: bool = False
+    ) -> None:
         """Deliver any event as it is, e.g. `{"type": "app_uninstalled"}`; dropped when the app has not subscribed."""
         stamped = {"event_ts": self.workspace.next_ts(), **event}
         self.feed.send(subscription or str(event["type"]), stamped, ext_shared=ext_shared)

@@ -122,7 +122,11 @@ def _rich(node: Any) -> str:
     kind = str(node.get("type"))
     if "elements" in node:
         inner = _rich(node["elements"])
-        return inner + "\n" if kind in ("rich_text_section", "rich_text_preformatted", "rich_text_quote") else inner
+        return (
+            inner + "\n"
+            if kind in ("rich_text_section", "rich_text_preformatted", "rich_text_quote")
+            else inner
+        )
     if kind == "user":
         return f"<@{node.get('user_id')}>"
     if kind == "emoji":
@@ -135,14 +139,22 @@ def _table(block: Json) -> str:
 
 
 def _cell(cell: Json) -> str:
-    return _rich(cell).rstrip("\n") if cell.get("type") == "rich_text" else str(cell.get("text", cell.get("value", "")))
+    return (
+        _rich(cell).rstrip("\n")
+        if cell.get("type") == "rich_text"
+        else str(cell.get("text", cell.get("value", "")))
+    )
 
 
 _READERS: Mapping[str, Callable[[Json], str]] = {
     "markdown": lambda block: _text_of(block.get("text")),
     "header": lambda block: _text_of(block.get("text")),
-    "section": lambda block: _lines([_text_of(block.get("text")), *map(_text_of, block.get("fields", ()))]),
-    "context": lambda block: " ".join(filter(None, map(_text_of, map(_context_text, block.get("elements", ()))))),
+    "section": lambda block: _lines(
+        [_text_of(block.get("text")), *map(_text_of, block.get("fields", ()))]
+    ),
+    "context": lambda block: " ".join(
+        filter(None, map(_text_of, map(_context_text, block.get("elements", ()))))
+    ),
     "rich_text": lambda block: _rich(block.get("elements", [])).rstrip("\n"),
     "image": lambda block: _text_of(block.get("title")) or str(block.get("alt_text") or ""),
     "input": lambda block: _text_of(block.get("label")),
@@ -150,7 +162,9 @@ _READERS: Mapping[str, Callable[[Json], str]] = {
     "data_table": _table,
     "task_card": lambda block: _text_of(block.get("title")),
     "plan": lambda block: _text_of(block.get("title")),
-    "card": lambda block: _lines(map(_text_of, (block.get("title"), block.get("subtitle"), block.get("body")))),
+    "card": lambda block: _lines(
+        map(_text_of, (block.get("title"), block.get("subtitle"), block.get("body")))
+    ),
     "alert": lambda block: _text_of(block.get("text")),
     "container": lambda block: blocks_text(block.get("blocks") or block.get("child_blocks") or ()),
 }

@@ -145,14 +145,18 @@ class Persons:
         """Delete one's own message."""
         self.workspace.delete(self._own(user, channel, ts))
 
-    async def react(self, user: str, channel: str, ts: str, name: str, *, remove: bool = False) -> None:
+    async def react(
+        self, user: str, channel: str, ts: str, name: str, *, remove: bool = False
+    ) -> None:
         """Add or take back a reaction."""
         change = self.workspace.unreact if remove else self.workspace.react
         change(self.message(channel, ts), name.strip(":"), self.user(user).id)
 
     async def join(self, user: str, channel: str, inviter: str | None = None) -> None:
         """Join a channel, or be invited (`inviter`); bots can be invited too."""
-        self.workspace.join(self.channel(channel), self.user(user).id, self.user(inviter).id if inviter else None)
+        self.workspace.join(
+            self.channel(channel), self.user(user).id, self.user(inviter).id if inviter else None
+        )
 
     async def leave(self, user: str, channel: str) -> None:
         """Leave a channel, or be removed from it."""
@@ -167,14 +171,23 @@ class Persons:
         name = upload.name.replace("/", "_") or "file"
         now = self.workspace.clock()
         file = File(
-            self.workspace.number("F"), name, name, upload.mimetype, upload.content, self.user(user).id, now, mode
+            self.workspace.number("F"),
+            name,
+            name,
+            upload.mimetype,
+            upload.content,
+            self.user(user).id,
+            now,
+            mode,
         )
         self.workspace.files[file.id] = file
         return file
 
     # -- buttons, menus, commands, modals
 
-    async def press(self, user: str, where: Where, action_id: str, value: str | None = None) -> None:
+    async def press(
+        self, user: str, where: Where, action_id: str, value: str | None = None
+    ) -> None:
         """Press a button; `value` tells apart buttons with the same action id, and thumbs up from down.
 
         `where` is a message, a private message, a view, or the ts of one of the first two.
@@ -182,7 +195,11 @@ class Persons:
         """
         person, place = self.user(user), self.place(where)
         block, element = find_button(place, action_id, value)
-        action = {"type": element["type"], "action_id": action_id, "block_id": block.get("block_id")}
+        action = {
+            "type": element["type"],
+            "action_id": action_id,
+            "block_id": block.get("block_id"),
+        }
         chosen = element
         if element["type"] == "feedback_buttons":
             both = (element["positive_button"], element["negative_button"])
@@ -198,16 +215,28 @@ class Persons:
             return {name: element[name] for name in ("options", "option_groups") if name in element}
         if len(query) < element.get("min_query_length", 3):
             raise LookupError("the menu asks for more characters before it searches")
-        return await self.interactions.options(person.id, self._visible(person, place), block, element, query)
+        return await self.interactions.options(
+            person.id, self._visible(person, place), block, element, query
+        )
 
-    async def choose(self, user: str, where: Where, action_id: str, value: str, query: str = "") -> None:
+    async def choose(
+        self, user: str, where: Where, action_id: str, value: str, query: str = ""
+    ) -> None:
         """Choose from a menu the option whose value or text is `value`, after typing `query`."""
         option = find_option(await self.menu(user, where, action_id, query), value)
         person, place = self.user(user), self.place(where)
         block, element = find_element(place, action_id)
-        action = {"type": element["type"], "action_id": action_id, "block_id": block.get("block_id")}
+        action = {
+            "type": element["type"],
+            "action_id": action_id,
+            "block_id": block.get("block_id"),
+        }
         action |= {"selected_option": option, "placeholder": element.get("placeholder")}
-        values = {str(block.get("block_id")): {action_id: {"type": element["type"], "selected_option": option}}}
+        values = {
+            str(block.get("block_id")): {
+                action_id: {"type": element["type"], "selected_option": option}
+            }
+        }
         await self.interactions.act(person.id, self._visible(person, place), action, values)
 
     async def act(self, user: str, where: Where, action: Json, values: Json | None = None) -> None:
@@ -217,14 +246,20 @@ class Persons:
         full = {"type": element["type"], "block_id": block.get("block_id"), **action}
         await self.interactions.act(person.id, self._visible(person, place), full, values)
 
-    async def command(self, user: str, channel: str, command: str, text: str = "") -> list[Ephemeral]:
+    async def command(
+        self, user: str, channel: str, command: str, text: str = ""
+    ) -> list[Ephemeral]:
         """Type a slash command. Gives what the person privately saw up to the acknowledgement."""
         person = self.user(user)
         place = self._present(person, self.channel(channel, person.id))
         known = next((each for each in self.commands if each["command"] == command), None)
         if known is None and self.commands:
             raise LookupError(f"{command} is not a command here")
-        said = from_typed(text, self._named_reference) if known and known.get("should_escape") else text
+        said = (
+            from_typed(text, self._named_reference)
+            if known and known.get("should_escape")
+            else text
+        )
         before = set(self.workspace.ephemeral)
         await self.interactions.command(person.id, place.id, command, said)
         return [each for each in self.ephemerals(user, place.id) if each.id not in before]
@@ -233,7 +268,9 @@ class Persons:
         """Use a global shortcut, or one on a message."""
         await self.interactions.shortcut(self.user(user).id, callback_id, message)
 
-    async def submit(self, user: str, values: Json | None = None, view: View | None = None) -> dict[str, str]:
+    async def submit(
+        self, user: str, values: Json | None = None, view: View | None = None
+    ) -> dict[str, str]:
         """Submit the topmost (or the given) modal. Gives the errors by block id; none means it was taken.
 
         `values` by block id and action id: either Slack's own objects or, for text and menus, plain strings.
@@ -260,7 +297,9 @@ class Persons:
         """Press Slack's own Stop control of a thread in which the app is working."""
         person, place = self.user(user), self.channel(channel, self.user(user).id)
         if not self.can_stop(place.id, thread):
-            raise LookupError("there is no Stop control: nothing is being processed, or the app does not listen for it")
+            raise LookupError(
+                "there is no Stop control: nothing is being processed, or the app does not listen for it"
+            )
         stopped = stop_by_user(self.workspace, place.id, thread)
         self.feed.session_stopped(person.id, place.id, thread, stopped)
 

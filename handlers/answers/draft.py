@@ -81,7 +81,9 @@ class Draft:
         page = self.page
         if bytes_len(page.text) > PART_BYTES:
             return page.text[page.sent : split(page.text, PART_BYTES, at_least=page.sent).at]
-        end = len(page.text) if whole else max(page.sent, len(page.text) - unstable_suffix(page.text))
+        end = (
+            len(page.text) if whole else max(page.sent, len(page.text) - unstable_suffix(page.text))
+        )
         return page.text[page.sent : end]
 
     def turn_page(self, now: float) -> tuple[str, str]:
@@ -92,7 +94,9 @@ class Draft:
         self._settle()
         page = self.page
         self._known = len(page.text)
-        limit = PART_BYTES if bytes_len(page.text) > PART_BYTES else max(1, bytes_len(page.text) - 1)
+        limit = (
+            PART_BYTES if bytes_len(page.text) > PART_BYTES else max(1, bytes_len(page.text) - 1)
+        )
         parted = split(page.text, limit, at_least=page.sent)
         if not parted.tail.strip():
             return page.text[page.sent :], ""

@@ -40,7 +40,12 @@ class SlackSinkFactory:
         via: ApiEcho,
         mode: Mode,
     ) -> None:
-        self._workspaces, self._service, self._chats, self._answers = workspaces, service, chats, answers
+        self._workspaces, self._service, self._chats, self._answers = (
+            workspaces,
+            service,
+            chats,
+            answers,
+        )
         self._queued_reactions, self._via, self._mode = queued_reactions, via, mode
 
     async def __call__(self, chat: Chat, answer: Answer, control: Control) -> AnswerSink:
@@ -61,11 +66,19 @@ class SlackSinkFactory:
         )
         sink = AnswerWriter(slack, chat, answer, control, options)
         if answer.question_ts is None:
-            showing = asyncio.create_task(self._via.show(slack, chat, answer), name="said via a program")
-            await asyncio.wait([showing], timeout=SHOWN_WITHIN)  # the question before its answer, if Slack is quick
+            showing = asyncio.create_task(
+                self._via.show(slack, chat, answer), name="said via a program"
+            )
+            await asyncio.wait(
+                [showing], timeout=SHOWN_WITHIN
+            )  # the question before its answer, if Slack is quick
             sink.beside(_finish(showing))
         if answer.queued and answer.question_ts:
-            sink.beside(self._queued_reactions.lift(slack, chat.thread.channel, answer.question_ts, answer.id))
+            sink.beside(
+                self._queued_reactions.lift(
+                    slack, chat.thread.channel, answer.question_ts, answer.id
+                )
+            )
         return sink
 
     async def _others(self, chat: Chat) -> frozenset[str]:

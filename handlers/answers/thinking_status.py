@@ -17,7 +17,9 @@ METHOD = "assistant.threads.setStatus"
 class ThinkingStatus:
     """One thread's status while an answer is being thought about. A convenience: no failure of it matters."""
 
-    def __init__(self, slack: SlackClient, channel: str, thread: str, *, taken_up: bool = False) -> None:
+    def __init__(
+        self, slack: SlackClient, channel: str, thread: str, *, taken_up: bool = False
+    ) -> None:
         """`taken_up`: somebody else has begun this answer, and may have left signs of it."""
         self._slack, self._channel, self._thread = slack, channel, thread
         self._working = Working(slack, channel, thread, maybe=taken_up)
@@ -52,7 +54,9 @@ class ThinkingStatus:
     async def clear(self) -> None:
         """Takes it away where no new message did."""
         if self._calling and self._task is not None:
-            await asyncio.wait([self._task], timeout=5.0)  # else it might land after we took it away
+            await asyncio.wait(
+                [self._task], timeout=5.0
+            )  # else it might land after we took it away
         await self.leave()
         if self._may_stand:
             await self._say("")
@@ -79,4 +83,6 @@ class ThinkingStatus:
             await asyncio.sleep(REFRESH)
 
     async def _say(self, status: str) -> bool:
-        return await bounded(self._slack, METHOD, channel_id=self._channel, thread_ts=self._thread, status=status)
+        return await bounded(
+            self._slack, METHOD, channel_id=self._channel, thread_ts=self._thread, status=status
+        )

@@ -33,7 +33,9 @@ from handlers.views import blocks
 
 log = get_logger(__name__)
 
-NOT_STREAMING = frozenset({"message_not_in_streaming_state", "message_not_found", "message_not_owned_by_app"})
+NOT_STREAMING = frozenset(
+    {"message_not_in_streaming_state", "message_not_found", "message_not_owned_by_app"}
+)
 GIVE_UP_AFTER = 3600.0
 """Seconds of failing calls after which what could not be shown is left to the database."""
 LAST_CALL = 5.0
@@ -44,16 +46,31 @@ class AnswerWriter:
     """Shows one answer in its thread (a `ReplySink`)."""
 
     def __init__(
-        self, slack: SlackClient, chat: Chat, answer: Answer, control: Control, options: AnswerOptions
+        self,
+        slack: SlackClient,
+        chat: Chat,
+        answer: Answer,
+        control: Control,
+        options: AnswerOptions,
     ) -> None:
         assert chat.thread is not None
-        self._slack, self._chat, self._answer, self._control, self._options = slack, chat, answer, control, options
+        self._slack, self._chat, self._answer, self._control, self._options = (
+            slack,
+            chat,
+            answer,
+            control,
+            options,
+        )
         self._channel, self._thread = chat.thread.channel, chat.thread.ts
         self._draft = Draft()
-        self._pending = PendingWrite(self._channel, may_native=options.native and slack.may_stream(self._channel))
+        self._pending = PendingWrite(
+            self._channel, may_native=options.native and slack.may_stream(self._channel)
+        )
         self._leftovers: list[str] = []
         self._inherited: dict[str, Any] | None = None
-        self._status = ThinkingStatus(slack, self._channel, self._thread, taken_up=answer.attempt > 1)
+        self._status = ThinkingStatus(
+            slack, self._channel, self._thread, taken_up=answer.attempt > 1
+        )
         self._result: AnswerResult | None = None
         self._written = False
         self._plain = 0
@@ -121,7 +138,9 @@ class AnswerWriter:
             await self._remove_leftovers()
             self._control.note_final_messages(self._draft.parts())
         except SlackError as error:
-            log.warning("answer_not_shown", chat=self._chat.id, answer=self._answer.id, reason=str(error))
+            log.warning(
+                "answer_not_shown", chat=self._chat.id, answer=self._answer.id, reason=str(error)
+            )
             if isinstance(error, SlackRejected) and self._chat.thread is not None:
                 await cannot_write(self._slack, self._chat.thread, self._answer.asker, error.code)
         finally:
@@ -130,10 +149,14 @@ class AnswerWriter:
     def _plan(self, now: float) -> None:
         """Says what the next write would be, so that the desk can give the right turn."""
         page, pending = self._draft.page, self._pending
-        pending.shown = Shown.NOT if page.ts is None else Shown.NATIVE if page.native else Shown.EDIT
+        pending.shown = (
+            Shown.NOT if page.ts is None else Shown.NATIVE if page.native else Shown.EDIT
+        )
         pending.reuse = page.ts is None and bool(self._leftovers)
         if page.native:
-            aged = now - page.opened_at > STREAM_LIFE and self._draft.unsent() and self._result is None
+            aged = (
+                now - page.opened_at > STREAM_LIFE and self._draft.unsent() and self._result is None
+            )
             pending.must_close = self._leaving or aged or self._draft.overflows()
 
     async def _attempt(self, method: str) -> None:
@@ -225,7 +248,9 @@ class AnswerWriter:
         text, tail = self._draft.edit(self._result is not None)
         final = self._result is not None and tail is None
         if not final and (not text.strip() or text == page.shown):
-            self._slack.desk.give_back(UPDATE if page.ts or self._leftovers else POST, self._channel)
+            self._slack.desk.give_back(
+                UPDATE if page.ts or self._leftovers else POST, self._channel
+            )
             return
         content = self._content(text, final)
         if page.ts is None and self._leftovers:
@@ -234,7 +259,12 @@ class AnswerWriter:
             await self._record()
         if page.ts is None:
             answer = await self._slack.call(
-                POST, channel=self._channel, thread_ts=self._thread, unfurl_links=False, unfurl_media=False, **content
+                POST,
+                channel=self._channel,
+                thread_ts=self._thread,
+                unfurl_links=False,
+                unfurl_media=False,
+                **content,
             )
             page.ts = answer["ts"]
             await self._appeared()
@@ -326,7 +356,9 @@ class AnswerWriter:
             self._leaving = self._pending.must_close = True
 
     def _left_stream(self) -> None:
-        self._draft.page.native = self._leaving = self._pending.must_close = self._pending.may_native = False
+        self._draft.page.native = self._leaving = self._pending.must_close = (
+            self._pending.may_native
+        ) = False
         self._draft.page.shown = None
         self._pending.since = self._pending.since or self._slack.desk.now()
 
@@ -353,14 +385,18 @@ class AnswerWriter:
         if self._answer.attempt <= 1:
             return
         if self._answer.inherited and not (self._answer.parts and self._answer.parts[-1].native):
-            self._doubted_at = self._slack.desk.now()  # the one before may be making a message just now
+            self._doubted_at = (
+                self._slack.desk.now()
+            )  # the one before may be making a message just now
         known = [part.ts for part in self._answer.parts]
         self._leftovers = list(known)
         lost = await self._unrecorded()
         self._leftovers += lost
         self._pending.may_native = not self._leftovers and self._pending.may_native
         await self._end_streams(*(part.ts for part in self._answer.parts if part.native), *lost)
-        self._pending.since = self._slack.desk.now() if self._draft.page.text else self._pending.since
+        self._pending.since = (
+            self._slack.desk.now() if self._draft.page.text else self._pending.since
+        )
 
     async def _look_again(self) -> None:
         """What took effect late, after it had been given up or this answer taken over, has to go.
@@ -384,7 +420,9 @@ class AnswerWriter:
     async def _unrecorded(self) -> list[str]:
         """Messages of ours in this thread, after the question, that no row knows: a call whose answer was lost."""
         after = self._answer.question_ts or self._thread
-        mine = {part.ts for part in (*self._draft.parts(), *self._answer.parts)} | set(self._leftovers)
+        mine = {part.ts for part in (*self._draft.parts(), *self._answer.parts)} | set(
+            self._leftovers
+        )
         try:
             found = await self._slack.own_messages(self._channel, self._thread, after)
         except (SlackRejected, OutcomeUnknown) as error:

@@ -50,8 +50,14 @@ async def check_bot_token(token: str, api_url: str, wanted: Iterable[str]) -> li
 async def check_app_token(token: str, api_url: str) -> Finding:
     """Whether the app-level token can open a socket. No socket is opened."""
     client = _client(api_url)
-    answer = await _ask("SLACK_APP_TOKEN", api_url, lambda: client.apps_connections_open(app_token=token))
-    return answer if isinstance(answer, Finding) else Finding("SLACK_APP_TOKEN", True, "Socket Mode can connect")
+    answer = await _ask(
+        "SLACK_APP_TOKEN", api_url, lambda: client.apps_connections_open(app_token=token)
+    )
+    return (
+        answer
+        if isinstance(answer, Finding)
+        else Finding("SLACK_APP_TOKEN", True, "Socket Mode can connect")
+    )
 
 
 async def check_client(client_id: str, client_secret: str, api_url: str) -> Finding:
@@ -61,11 +67,16 @@ async def check_client(client_id: str, client_secret: str, api_url: str) -> Find
         "SLACK_CLIENT_ID",
         api_url,
         lambda: client.api_call(
-            "oauth.v2.access", data={"client_id": client_id, "client_secret": client_secret, "code": "none"}
+            "oauth.v2.access",
+            data={"client_id": client_id, "client_secret": client_secret, "code": "none"},
         ),
         expected=("invalid_code",),
     )
-    return answer if isinstance(answer, Finding) else Finding("SLACK_CLIENT_ID", True, "id and secret belong together")
+    return (
+        answer
+        if isinstance(answer, Finding)
+        else Finding("SLACK_CLIENT_ID", True, "id and secret belong together")
+    )
 
 
 def _client(api_url: str, token: str | None = None) -> AsyncWebClient:
@@ -73,7 +84,10 @@ def _client(api_url: str, token: str | None = None) -> AsyncWebClient:
 
 
 async def _ask(
-    name: str, api_url: str, call: Callable[[], Awaitable[AsyncSlackResponse]], expected: tuple[str, ...] = ()
+    name: str,
+    api_url: str,
+    call: Callable[[], Awaitable[AsyncSlackResponse]],
+    expected: tuple[str, ...] = (),
 ) -> AsyncSlackResponse | Finding:
     """Slack's answer, also one of the `expected` errors; else the finding that it makes."""
     try:
@@ -87,7 +101,9 @@ async def _ask(
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
         why = str(error) or type(error).__name__
         return Finding(
-            name, False, f"Slack cannot be reached at {api_url} ({why}); check the network and SLACK_API_URL"
+            name,
+            False,
+            f"Slack cannot be reached at {api_url} ({why}); check the network and SLACK_API_URL",
         )
 
 

@@ -32,14 +32,20 @@ def passing(before: Before | None) -> Iterator[None]:
 def gate() -> aiohttp.TraceConfig:
     """For a session."""
 
-    async def wait(_session: aiohttp.ClientSession, _context: Any, _chunk: aiohttp.TraceRequestChunkSentParams) -> None:
+    async def wait(
+        _session: aiohttp.ClientSession, _context: Any, _chunk: aiohttp.TraceRequestChunkSentParams
+    ) -> None:
         if (before := _BEFORE.get()) is None:
             return
         try:
             await before()
-        except asyncio.CancelledError as lost:  # aiohttp's own task, perhaps: as an error, whoever waits hears of it
+        except (
+            asyncio.CancelledError
+        ) as lost:  # aiohttp's own task, perhaps: as an error, whoever waits hears of it
             raise aiohttp.ClientConnectionError("held back") from lost
 
     trace = aiohttp.TraceConfig()
-    trace.on_request_chunk_sent.append(wait)  # told before it is sent, whatever its name; headers go with it
+    trace.on_request_chunk_sent.append(
+        wait
+    )  # told before it is sent, whatever its name; headers go with it
     return trace

@@ -30,7 +30,9 @@ TIMEOUT = aiohttp.ClientTimeout(total=60, connect=5, sock_read=15)
 _CHUNK = 64 * 1024
 _HERE = frozenset({"hosted", "snippet", "space", ""})
 """Modes of files that Slack keeps."""
-_LOGIN = re.compile(rb"\s*(<!--.*?-->\s*)*<(!doctype\s+html|html|head)\b", re.IGNORECASE | re.DOTALL)
+_LOGIN = re.compile(
+    rb"\s*(<!--.*?-->\s*)*<(!doctype\s+html|html|head)\b", re.IGNORECASE | re.DOTALL
+)
 _CODES = {"missing_scope": "no_access", "not_allowed_token_type": "no_access", "access_denied": "no_access",
           "file_not_found": "gone", "file_deleted": "gone", "not_visible": "no_access"}  # fmt: skip
 
@@ -59,7 +61,9 @@ class SlackFiles:
             raise FileProblem("unreachable")
         return file
 
-    async def fetch(self, team: str, file: SharedFile, most: int, *, thumb: bool = False) -> Fetched:
+    async def fetch(
+        self, team: str, file: SharedFile, most: int, *, thumb: bool = False
+    ) -> Fetched:
         """Raises FileProblem."""
         slack = await self._slack(team)
         url = file.thumb if thumb else file.url
@@ -67,7 +71,9 @@ class SlackFiles:
             try:
                 return await self._fetch(slack, file, url or "", most, thumb=thumb)
             except (_Later, aiohttp.ClientError, TimeoutError, OSError) as error:
-                reason = str(error) if isinstance(error, _Later) else type(error).__name__  # others may name the file
+                reason = (
+                    str(error) if isinstance(error, _Later) else type(error).__name__
+                )  # others may name the file
                 log.info("file_not_fetched", reason=reason)
                 if pause is None:
                     break
@@ -82,7 +88,9 @@ class SlackFiles:
 
     async def _ask(self, slack: SlackClient, file: SharedFile) -> SharedFile:
         try:
-            told = (await slack.call_with_retry("files.info", patience=PATIENCE, file=file.id)).get("file")
+            told = (await slack.call_with_retry("files.info", patience=PATIENCE, file=file.id)).get(
+                "file"
+            )
         except SlackRejected as error:
             raise FileProblem(_CODES.get(error.code, "unreachable")) from error
         except SlackError as error:
@@ -90,7 +98,9 @@ class SlackFiles:
         found = payloads.shared_file(told)
         return file if found is None else replace(found, id=file.id)
 
-    async def _fetch(self, slack: SlackClient, file: SharedFile, url: str, most: int, *, thumb: bool) -> Fetched:
+    async def _fetch(
+        self, slack: SlackClient, file: SharedFile, url: str, most: int, *, thumb: bool
+    ) -> Fetched:
         """One try, redirects followed by hand. Raises FileProblem, or what may be better in a moment."""
         for _ in range(REDIRECTS + 1):
             if not self.trusts(url):
@@ -119,7 +129,11 @@ class SlackFiles:
         if origin == self._api:
             return True
         scheme, host, port = origin
-        return scheme == "https" and port == 443 and any(host == own or host.endswith(f".{own}") for own in HOSTS)
+        return (
+            scheme == "https"
+            and port == 443
+            and any(host == own or host.endswith(f".{own}") for own in HOSTS)
+        )
 
 
 def _origin(parts: SplitResult) -> tuple[str, str, int | None]:
@@ -147,7 +161,9 @@ async def _read(response: aiohttp.ClientResponse, most: int) -> Fetched:
     return Fetched(bytes(data))
 
 
-def _is_login_page(response: aiohttp.ClientResponse, fetched: Fetched, file: SharedFile, *, thumb: bool) -> bool:
+def _is_login_page(
+    response: aiohttp.ClientResponse, fetched: Fetched, file: SharedFile, *, thumb: bool
+) -> bool:
     """Slack's way of saying no: HTTP 200, and a page to sign in at. A shared HTML file has the size it should have."""
     if response.headers.get("x-slack-meta") == "acl_fail":
         return True

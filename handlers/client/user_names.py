@@ -104,7 +104,12 @@ def _name_of(user: dict[str, object]) -> str | None:
     """What a person goes by; one line, so that nobody can speak in another's name."""
     profile = user.get("profile")
     told = profile if isinstance(profile, dict) else {}
-    for name in (told.get("display_name"), told.get("real_name"), user.get("real_name"), user.get("name")):
+    for name in (
+        told.get("display_name"),
+        told.get("real_name"),
+        user.get("real_name"),
+        user.get("name"),
+    ):
         if name and (clean := plain(str(name), LONGEST)):
             return clean
     return None

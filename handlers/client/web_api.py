@@ -22,8 +22,12 @@ from handlers.rate_limits.dispatcher import CallDispatcher
 
 log = get_logger(__name__)
 
-_UNSURE_CODES = frozenset({"internal_error", "fatal_error", "service_unavailable", "request_timeout"})
-STREAMLESS = frozenset({"unknown_method", "feature_not_enabled", "not_allowed_token_type", "method_deprecated"})
+_UNSURE_CODES = frozenset(
+    {"internal_error", "fatal_error", "service_unavailable", "request_timeout"}
+)
+STREAMLESS = frozenset(
+    {"unknown_method", "feature_not_enabled", "not_allowed_token_type", "method_deprecated"}
+)
 """Refusals of native streaming that hold for the whole workspace."""
 NOT_HERE = frozenset(
     {"unknown_method", "method_deprecated", "feature_disabled", "feature_not_enabled", "not_agent_app",
@@ -131,7 +135,9 @@ class SlackClient:
             return dict(answer.data) if isinstance(answer.data, dict) else {}
         except SlackApiError as error:
             known = _classify(method, error)
-            result = known.code if isinstance(known, SlackRejected) else type(known).__name__.lower()
+            result = (
+                known.code if isinstance(known, SlackRejected) else type(known).__name__.lower()
+            )
             if isinstance(known, RateLimited):
                 self._metrics.slack_rate_limited(method)
                 self.desk.refused(method, _channel(arguments), known.retry_after)
@@ -147,7 +153,12 @@ class SlackClient:
             self._metrics.slack_call(method, result, time.monotonic() - began)
 
     async def call_with_retry(
-        self, method: str, *, again_if_unsure: bool = True, patience: float = _GIVE_UP_AFTER, **arguments: Any
+        self,
+        method: str,
+        *,
+        again_if_unsure: bool = True,
+        patience: float = _GIVE_UP_AFTER,
+        **arguments: Any,
     ) -> dict[str, Any]:
         """A call that waits its turn and is repeated while Slack limits it or cannot be reached.
 
@@ -166,16 +177,22 @@ class SlackClient:
                     raise
                 continue
             except (OutcomeUnknown, ConnectFailed) as error:
-                if time.monotonic() > deadline or (isinstance(error, OutcomeUnknown) and not again_if_unsure):
+                if time.monotonic() > deadline or (
+                    isinstance(error, OutcomeUnknown) and not again_if_unsure
+                ):
                     raise
             await asyncio.sleep(pause)
             pause = min(15.0, pause * 2)
 
-    async def try_call(self, method: str, *, patience: float = _GIVE_UP_AFTER, **arguments: Any) -> bool:
+    async def try_call(
+        self, method: str, *, patience: float = _GIVE_UP_AFTER, **arguments: Any
+    ) -> bool:
         """A call whose failure changes nothing for anybody: logged and forgotten. Says whether it succeeded."""
         return await self.try_call_error(method, patience=patience, **arguments) is None
 
-    async def try_call_error(self, method: str, *, patience: float = _GIVE_UP_AFTER, **arguments: Any) -> str | None:
+    async def try_call_error(
+        self, method: str, *, patience: float = _GIVE_UP_AFTER, **arguments: Any
+    ) -> str | None:
         """Like `attempt`, but says why it failed; None when it did not.
 
         What this Slack does not have, or not for us, is remembered, and not asked for again for an hour.
@@ -209,7 +226,9 @@ class SlackClient:
             self._done.popitem(last=False)
         return True
 
-    def get(self, url: str, timeout: aiohttp.ClientTimeout) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+    def get(
+        self, url: str, timeout: aiohttp.ClientTimeout
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
         """Asks for a file with the workspace's token; the caller has seen to it that the address is Slack's."""
         headers = {"Authorization": f"Bearer {self._client.token}"}
         return self._session.get(url, headers=headers, timeout=timeout, allow_redirects=False)
@@ -221,9 +240,13 @@ class SlackClient:
         began = time.monotonic()
         with contextlib.suppress(aiohttp.ClientError, TimeoutError):
             async with self._session.post(response_url, json=message) as response:
-                taken = response.status == 200 and b'"ok":false' not in (await response.read()).replace(b" ", b"")
+                taken = response.status == 200 and b'"ok":false' not in (
+                    await response.read()
+                ).replace(b" ", b"")
                 self._metrics.slack_call(
-                    "response_url", "ok" if taken else str(response.status), time.monotonic() - began
+                    "response_url",
+                    "ok" if taken else str(response.status),
+                    time.monotonic() - began,
                 )
                 return taken
         return False
@@ -247,11 +270,15 @@ class SlackClient:
 
         Raises SlackRejected, Unsure.
         """
-        page = await self.call_with_retry("conversations.history", channel=channel, oldest=after, limit=200)
+        page = await self.call_with_retry(
+            "conversations.history", channel=channel, oldest=after, limit=200
+        )
         return [message for message in page.get("messages", []) if self._is_mine(message)]
 
     def _is_mine(self, message: dict[str, Any]) -> bool:
-        return message.get("user") == self.bot_user or bool(self.bot_id and message.get("bot_id") == self.bot_id)
+        return message.get("user") == self.bot_user or bool(
+            self.bot_id and message.get("bot_id") == self.bot_id
+        )
 
     def shown_after(self, seconds: float) -> None:
         """An answer's text became visible, the oldest of it so long after the model had sent it."""
@@ -260,7 +287,10 @@ class SlackClient:
     def may_stream(self, channel: str) -> bool:
         """Whether native streaming has not been refused here."""
         now = time.monotonic()
-        return all(now - self._streamless.get(where, now - NOT_HERE_FOR) >= NOT_HERE_FOR for where in ("", channel))
+        return all(
+            now - self._streamless.get(where, now - NOT_HERE_FOR) >= NOT_HERE_FOR
+            for where in ("", channel)
+        )
 
     def no_stream(self, channel: str, code: str) -> None:
         """Native streaming was refused: in this channel, or by this Slack altogether. That is believed for a while."""

@@ -28,7 +28,9 @@ from storage.installations import Installations, Installed
 
 log = get_logger(__name__)
 
-WRONG_TOKEN = frozenset({"invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired"})
+WRONG_TOKEN = frozenset(
+    {"invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired"}
+)
 BELIEVED = 60.0
 """Seconds that an installation is used without looking again, if nobody tells that something has changed."""
 
@@ -48,7 +50,9 @@ class WorkspaceResolver(Protocol):
         """Raises NotInstalled, StorageError."""
         ...
 
-    async def authorize(self, enterprise_id: str | None, team_id: str | None) -> AuthorizeResult | None:
+    async def authorize(
+        self, enterprise_id: str | None, team_id: str | None
+    ) -> AuthorizeResult | None:
         """Who the bot is where an event comes from, for Bolt; None where it is not installed. Raises StorageError."""
         ...
 
@@ -71,9 +75,13 @@ class SlackClients:
         """Asks Slack who the bot is. Raises SlackApiError, aiohttp.ClientError, TimeoutError."""
         who = await self.client(token).auth_test()
         url, bot_user = str(who.get("url") or ""), str(who["user_id"])
-        return self.open(str(who["team_id"]), Installed("", "", bot_user, token, who.get("bot_id"), url))
+        return self.open(
+            str(who["team_id"]), Installed("", "", bot_user, token, who.get("bot_id"), url)
+        )
 
-    def open(self, team: str, installed: Installed, dispatcher: CallDispatcher | None = None) -> SlackClient:
+    def open(
+        self, team: str, installed: Installed, dispatcher: CallDispatcher | None = None
+    ) -> SlackClient:
         """What is installed serves this workspace. `dispatcher`: the one that it had before, with what was spent."""
         return SlackClient(
             self.client(installed.bot_token),
@@ -82,7 +90,9 @@ class SlackClients:
             bot_id=installed.bot_id,
             url=installed.url or "https://slack.com/",
             dispatcher=dispatcher
-            or CallDispatcher(shared_limits=self.budgets.of(team) if self.budgets is not None else None),
+            or CallDispatcher(
+                shared_limits=self.budgets.of(team) if self.budgets is not None else None
+            ),
             metrics=self.metrics,
             timing=self.timing,
             session=self.session,
@@ -124,11 +134,15 @@ class SingleWorkspace:
     async def __call__(self, team: str) -> SlackClient:
         return self.only
 
-    async def authorize(self, enterprise_id: str | None, team_id: str | None) -> AuthorizeResult | None:
+    async def authorize(
+        self, enterprise_id: str | None, team_id: str | None
+    ) -> AuthorizeResult | None:
         return _identity(self.only, self._token, enterprise_id)
 
     async def ended(self, enterprise_id: str | None, team_id: str | None, at: float | None) -> None:
-        log.error("token_revoked", advice="install the app again and set SLACK_BOT_TOKEN to its new token")
+        log.error(
+            "token_revoked", advice="install the app again and set SLACK_BOT_TOKEN to its new token"
+        )
 
 
 @dataclass(slots=True)
@@ -151,15 +165,23 @@ class InstalledWorkspaces:
     away, and another replica may have sealed the token with a key that we have not been given yet.
     """
 
-    def __init__(self, installations: Installations, slack_clients: SlackClients, publisher: EventPublisher) -> None:
-        self._installations, self._slack_clients, self._publisher = installations, slack_clients, publisher
+    def __init__(
+        self, installations: Installations, slack_clients: SlackClients, publisher: EventPublisher
+    ) -> None:
+        self._installations, self._slack_clients, self._publisher = (
+            installations,
+            slack_clients,
+            publisher,
+        )
         self._known: dict[str, _Known] = {}
         self._opening: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def __call__(self, team: str) -> SlackClient:
         return (await self._find(team, None)).slack
 
-    async def authorize(self, enterprise_id: str | None, team_id: str | None) -> AuthorizeResult | None:
+    async def authorize(
+        self, enterprise_id: str | None, team_id: str | None
+    ) -> AuthorizeResult | None:
         team = team_id or enterprise_id
         if not team:
             return None
@@ -231,7 +253,9 @@ class InstalledWorkspaces:
             self._known.pop(team, None)
             raise NotInstalled(team)
         if known is None or known.token != found.bot_token:
-            slack = self._slack_clients.open(team, found, known.slack.desk if known is not None else None)
+            slack = self._slack_clients.open(
+                team, found, known.slack.desk if known is not None else None
+            )
             known = self._known[team] = _Known(slack, found.bot_token, 0.0)
         known.checked = time.monotonic()
         return known

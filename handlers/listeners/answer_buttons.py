@@ -26,7 +26,9 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
     async def on_retry(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
         press = payloads.press(body)
         await ack()
-        await ctx.service.retry(press.value)  # a second click finds it waiting already, which is no error
+        await ctx.service.retry(
+            press.value
+        )  # a second click finds it waiting already, which is no error
 
     @app.action(blocks.RETRY_WITH)
     async def on_other_model(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
@@ -34,7 +36,9 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
         press = payloads.press(body)
         await ack()
         try:
-            answer = await ctx.service.retry_with(blocks.read_answer_block(press.block), press.value)
+            answer = await ctx.service.retry_with(
+                blocks.read_answer_block(press.block), press.value
+            )
         except ValueError:
             answer = None
         except ModelNotAllowed:

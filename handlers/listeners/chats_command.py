@@ -32,19 +32,27 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
             return
         if word.lower() == "new":
             await ack()
-            wanted = Wanted(body.get("channel_id") or "", response_url=body.get("response_url") or "")
-            ctx.dialog_chats.offer(slack, body["user_id"], body["trigger_id"], wanted, text=rest.strip())
+            wanted = Wanted(
+                body.get("channel_id") or "", response_url=body.get("response_url") or ""
+            )
+            ctx.dialog_chats.offer(
+                slack, body["user_id"], body["trigger_id"], wanted, text=rest.strip()
+            )
             return
         listing = await chat_list(ctx.service, slack, body["user_id"], ListQuery.words(said))
         ctx.membership.check(slack, body["user_id"], listing.chats)
-        await ack(response_type="ephemeral", text=strings.CHATS_FALLBACK, blocks=refreshable(listing))
+        await ack(
+            response_type="ephemeral", text=strings.CHATS_FALLBACK, blocks=refreshable(listing)
+        )
 
     @app.action(re.compile(rf"^{re.escape(blocks.PAGE)}\."))
     async def on_page(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
         slack = await ctx.workspaces(team_of(body, context))
         press = payloads.press(body)
         await ack()
-        ctx.chat_lists.show(ctx.person(slack, press.user), ListQuery.load(press.value), press.response_url)
+        ctx.chat_lists.show(
+            ctx.person(slack, press.user), ListQuery.load(press.value), press.response_url
+        )
 
 
 async def _token(ctx: ListenerContext, user: User, order: str, command: str) -> str:

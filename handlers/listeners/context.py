@@ -65,14 +65,20 @@ class ListenerContext:
             self.tasks.start(about_files, name="about files")
         if hearing.outcome is Outcome.SAID and hearing.said is not None:
             if hearing.request is not None:
-                self.tasks.start(self.model_menus.after_fill(hearing.request, hearing.said), name="header")
+                self.tasks.start(
+                    self.model_menus.after_fill(hearing.request, hearing.said), name="header"
+                )
             elif hearing.said.queued:
-                self.queued_reactions.put(slack, said.thread.channel, said.ts, hearing.said.answer.id)
+                self.queued_reactions.put(
+                    slack, said.thread.channel, said.ts, hearing.said.answer.id
+                )
         elif hearing.outcome is Outcome.FULL and self.thread_locks.first_time(said.thread, said.ts):
             chat = await self.service.at(said.thread)
             content = blocks.limit_reached(chat.id if chat else "")
             thread = said.thread
-            self.whisper(slack, thread.channel, thread.ts, said.user, strings.LIMIT_REACHED, content)
+            self.whisper(
+                slack, thread.channel, thread.ts, said.user, strings.LIMIT_REACHED, content
+            )
 
     async def _learn_names(self, said: IncomingMessage) -> None:
         """Asks Slack what people are called who spoke or were spoken of, now that it has its acknowledgement."""
@@ -81,7 +87,9 @@ class ListenerContext:
         if text != said.text:
             await self.service.respell(said, text)
 
-    async def _offer(self, request: ChatRequest, about_files: Coroutine[Any, Any, None] | None) -> None:
+    async def _offer(
+        self, request: ChatRequest, about_files: Coroutine[Any, Any, None] | None
+    ) -> None:
         """The menu, and then what is to be said in its thread, which it makes."""
         await self.model_menus.offer(request)
         if about_files is not None:
@@ -94,7 +102,11 @@ class ListenerContext:
         if hearing.outcome in (Outcome.IGNORED, Outcome.STOPPED, Outcome.FULL):
             return None
         blind = hearing.model
-        text = self.file_notices.cannot_see(blind) if blind is not None else self.file_notices.unreadable(said.files)
+        text = (
+            self.file_notices.cannot_see(blind)
+            if blind is not None
+            else self.file_notices.unreadable(said.files)
+        )
         if not text or not self.thread_locks.first_time(said.thread, said.ts):
             return None
         thread = said.thread.ts if said.in_thread or hearing.outcome is Outcome.ASKED else None

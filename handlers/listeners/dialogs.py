@@ -80,7 +80,9 @@ def _problems(given: Submission) -> dict[str, str]:
     if not given.text:
         problems[modals.TEXT_BLOCK] = strings.DIALOG_NO_TEXT
     elif len(given.text) > modals.TEXT_LIMIT:
-        problems[modals.TEXT_BLOCK] = strings.DIALOG_TOO_LONG.format(most=modals.TEXT_LIMIT, count=len(given.text))
+        problems[modals.TEXT_BLOCK] = strings.DIALOG_TOO_LONG.format(
+            most=modals.TEXT_LIMIT, count=len(given.text)
+        )
     if given.has_menu and given.model is None:
         problems[modals.MODEL_BLOCK] = strings.DIALOG_NO_MODEL
     return problems

@@ -22,7 +22,9 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
         return ctx.person(slack, body["user"]["id"])
 
     @app.event("app_home_opened", matchers=[_home_tab])
-    async def on_opened(event: dict[str, Any], body: dict[str, Any], context: dict[str, Any]) -> None:
+    async def on_opened(
+        event: dict[str, Any], body: dict[str, Any], context: dict[str, Any]
+    ) -> None:
         slack = await ctx.workspaces(team_of(body, context))
         ctx.home_tabs.show(ctx.person(slack, event["user"]))
 

@@ -11,5 +11,7 @@ from handlers.listeners.context import ListenerContext, team_of
 
 def register(app: AsyncApp, ctx: ListenerContext) -> None:
     @app.event("app_mention")
-    async def on_mention(event: dict[str, Any], body: dict[str, Any], context: dict[str, Any]) -> None:
+    async def on_mention(
+        event: dict[str, Any], body: dict[str, Any], context: dict[str, Any]
+    ) -> None:
         await ctx.hear(event, team_of(body, context))

@@ -19,7 +19,9 @@ from storage.chat_requests import ChatRequest
 
 def register(app: AsyncApp, ctx: ListenerContext) -> None:
     async def on_options(ack: AsyncAck, body: dict[str, Any]) -> None:
-        await ack(option_groups=blocks.option_groups(ctx.service.models.offered(body.get("value") or "")))
+        await ack(
+            option_groups=blocks.option_groups(ctx.service.models.offered(body.get("value") or ""))
+        )
 
     app.options(blocks.MENU)(on_options)
     app.options(blocks.RETRY_WITH)(on_options)
@@ -61,18 +63,24 @@ async def _choose(ctx: ListenerContext, slack: SlackClient, press: Press, key: s
         return ctx.whisper_at(slack, press, strings.NOT_YOURS.format(user=chosen.request.user))
     address = _own_address(ctx, slack, press, chosen.request)
     if chosen.outcome is ModelChoiceOutcome.CANNOT_SEE:
-        return ctx.whisper_at(slack, press, ctx.file_notices.cannot_see(ctx.service.models.by_key(key).ref))
+        return ctx.whisper_at(
+            slack, press, ctx.file_notices.cannot_see(ctx.service.models.by_key(key).ref)
+        )
     if chosen.outcome is ModelChoiceOutcome.ALREADY and chosen.said is None:
         return ctx.whisper_at(slack, press, strings.ALREADY_STARTED)
     if chosen.outcome is ModelChoiceOutcome.KEPT:
-        ctx.tasks.start(_start_later(ctx, slack, press, chosen.request, address), name="chat in a thread")
+        ctx.tasks.start(
+            _start_later(ctx, slack, press, chosen.request, address), name="chat in a thread"
+        )
         return None
     label = ctx.service.models.label(ctx.service.models.by_key(key).ref)
     ctx.tasks.start(ctx.model_menus.after_choice(chosen, label, address), name="header")
     return None
 
 
-def _own_address(ctx: ListenerContext, slack: SlackClient, press: Press, request: ChatRequest) -> str | None:
+def _own_address(
+    ctx: ListenerContext, slack: SlackClient, press: Press, request: ChatRequest
+) -> str | None:
     """Where the pressed menu may be replaced: only if it is the one that becomes the header.
 
     A menu stands twice after the one who posted it died of it; the double goes now, whoever would have tidied it.
@@ -85,7 +93,11 @@ def _own_address(ctx: ListenerContext, slack: SlackClient, press: Press, request
 
 
 async def _start_later(
-    ctx: ListenerContext, slack: SlackClient, press: Press, request: ChatRequest, address: str | None
+    ctx: ListenerContext,
+    slack: SlackClient,
+    press: Press,
+    request: ChatRequest,
+    address: str | None,
 ) -> None:
     try:
         await ctx.model_menus.start_when_read(request, address)

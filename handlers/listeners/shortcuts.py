@@ -25,4 +25,6 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
         await ack()
         about = payloads.message_of(body, slack.bot_user)
         wanted = Wanted(about.channel, about.thread, body.get("response_url") or "", about.files)
-        ctx.dialog_chats.offer(slack, body["user"]["id"], body["trigger_id"], wanted, about=about.text or " ")
+        ctx.dialog_chats.offer(
+            slack, body["user"]["id"], body["trigger_id"], wanted, about=about.text or " "
+        )

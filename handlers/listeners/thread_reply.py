@@ -11,5 +11,7 @@ from handlers.listeners.context import ListenerContext, team_of
 
 def register(app: AsyncApp, ctx: ListenerContext) -> None:
     @app.event("message")  # with every subtype: what is not for us is acknowledged all the same
-    async def on_message(event: dict[str, Any], body: dict[str, Any], context: dict[str, Any]) -> None:
+    async def on_message(
+        event: dict[str, Any], body: dict[str, Any], context: dict[str, Any]
+    ) -> None:
         await ctx.hear(event, team_of(body, context))

@@ -40,11 +40,16 @@ class ChannelMembership:
     def check(self, slack: SlackClient, user: str, chats: Iterable[Chat]) -> None:
         """Looks, beside everything else, whether the person may still see these chats. Returns at once."""
         person, now = User(slack.team, user), time.monotonic()
-        channels = {chat.thread.channel for chat in chats if chat.thread and not chat.thread.channel.startswith("D")}
+        channels = {
+            chat.thread.channel
+            for chat in chats
+            if chat.thread and not chat.thread.channel.startswith("D")
+        }
         due = [
             channel
             for channel in sorted(channels)
-            if self._public.get((person.team, channel), 0.0) < now and self._members.get((channel, person), 0.0) < now
+            if self._public.get((person.team, channel), 0.0) < now
+            and self._members.get((channel, person), 0.0) < now
         ]
         if due:
             self._remember(self._members, {(channel, person): now + MEMBERS_FOR for channel in due})
@@ -60,14 +65,18 @@ class ChannelMembership:
         for channel in channels:
             try:
                 if await self._is_public(slack, channel):
-                    self._remember(self._public, {(user.team, channel): time.monotonic() + PUBLIC_FOR})
+                    self._remember(
+                        self._public, {(user.team, channel): time.monotonic() + PUBLIC_FOR}
+                    )
                 elif not await self._is_member(slack, user, channel):
                     await self.moved(user, channel, away=True)
             except (SlackError, StorageError) as error:  # where the bot is no more, nobody can tell
                 log.info("membership_unknown", reason=str(error))
 
     async def _is_public(self, slack: SlackClient, channel: str) -> bool:
-        shown = (await slack.call_with_retry("conversations.info", patience=30.0, channel=channel)).get("channel") or {}
+        shown = (
+            await slack.call_with_retry("conversations.info", patience=30.0, channel=channel)
+        ).get("channel") or {}
         return not (shown.get("is_private") or shown.get("is_group") or shown.get("is_mpim"))
 
     async def _is_member(self, slack: SlackClient, user: User, channel: str) -> bool:

@@ -106,14 +106,18 @@ class ChatLists:
                 async with self._coordination.subscribe(LISTS) as signals:
                     async for signal in signals:
                         if signal.event.get("by") != self._id:
-                            self._forget(User(str(signal.event.get("team")), str(signal.event.get("user"))))
+                            self._forget(
+                                User(str(signal.event.get("team")), str(signal.event.get("user")))
+                            )
                 return
             except StorageError as error:
                 log.warning("lists_not_heard", reason=str(error))
             await asyncio.sleep(1.0)
 
     async def _watch(self, user: User, shown: _Shown) -> None:
-        await self._coordination.publish(LISTS, {"team": user.team, "user": user.id, "by": self._id})
+        await self._coordination.publish(
+            LISTS, {"team": user.team, "user": user.id, "by": self._id}
+        )
         await follow(self._feed, user, lambda: shown.until, lambda: self.touch(user))
         if self._chat_lists.get(user) is shown:
             self._forget(user)
@@ -133,7 +137,10 @@ class ChatLists:
                     return
                 self._membership.check(slack, user.id, listing.chats)
                 taken = await slack.respond(
-                    shown.address, replace_original=True, text=strings.CHATS_FALLBACK, blocks=refreshable(listing)
+                    shown.address,
+                    replace_original=True,
+                    text=strings.CHATS_FALLBACK,
+                    blocks=refreshable(listing),
                 )
             except (NotInstalled, SlackError, StorageError) as error:
                 log.info("list_not_shown", reason=type(error).__name__)

@@ -44,7 +44,12 @@ class ListQuery:
         """What `dump` wrote; the first page of all for anything else."""
         try:
             search, cursor, newer, first = json.loads(text)
-            look = cls(str(search)[:SEARCH_LIMIT], None if cursor is None else str(cursor), bool(newer), int(first))
+            look = cls(
+                str(search)[:SEARCH_LIMIT],
+                None if cursor is None else str(cursor),
+                bool(newer),
+                int(first),
+            )
         except (ValueError, TypeError, OverflowError):
             return cls()
         return look if look.first >= 1 else cls(look.search)
@@ -64,19 +69,34 @@ class ChatListView:
 
 
 async def chat_list(
-    service: ChatService, slack: SlackClient, user: str, look: ListQuery = ListQuery(), action: str = blocks.PAGE
+    service: ChatService,
+    slack: SlackClient,
+    user: str,
+    look: ListQuery = ListQuery(),
+    action: str = blocks.PAGE,
 ) -> ChatListView:
     """The page that is looked at. `action`: the action id of its paging buttons, which get numbers."""
     look, page = await _page(service, User(slack.team, user), look)
     now = datetime.now(UTC)
-    rows = [blocks.chat_row(chat, service.models.label(chat.model), link(slack, chat), now) for chat in page.chats]
-    heading = strings.CHATS_FOUND.format(words=look.search) if look.search else strings.CHATS_HEADING
-    empty = strings.CHATS_NOT_FOUND.format(words=mrkdwn_escape(look.search)) if look.search else strings.CHATS_NONE
+    rows = [
+        blocks.chat_row(chat, service.models.label(chat.model), link(slack, chat), now)
+        for chat in page.chats
+    ]
+    heading = (
+        strings.CHATS_FOUND.format(words=look.search) if look.search else strings.CHATS_HEADING
+    )
+    empty = (
+        strings.CHATS_NOT_FOUND.format(words=mrkdwn_escape(look.search))
+        if look.search
+        else strings.CHATS_NONE
+    )
     last = look.first + len(rows) - 1
     note = strings.CHATS_PAGE.format(first=look.first, last=last, total=_total(last, page))
     pages = []
     if page.previous_cursor:
-        newer = replace(look, cursor=page.previous_cursor, newer=True, first=max(1, look.first - PAGE))
+        newer = replace(
+            look, cursor=page.previous_cursor, newer=True, first=max(1, look.first - PAGE)
+        )
         pages.append((strings.CHATS_NEWER, newer.dump()))
     if page.next_cursor:
         older = replace(look, cursor=page.next_cursor, newer=False, first=look.first + PAGE)
@@ -91,7 +111,11 @@ def refreshable(listing: ChatListView) -> list[dict[str, Any]]:
     last = listing.blocks[-1]
     if last["type"] == "actions":
         return [*listing.blocks[:-1], {**last, "elements": [*last["elements"], again]}]
-    return [*listing.blocks, {"type": "actions", "elements": [again]}] if listing.chats else listing.blocks
+    return (
+        [*listing.blocks, {"type": "actions", "elements": [again]}]
+        if listing.chats
+        else listing.blocks
+    )
 
 
 def _total(last: int, page: Page) -> str:

@@ -14,7 +14,13 @@ from bot.domain import User
 from bot.errors import StorageError
 from bot.observability import get_logger
 from bot.tasks import Tasks
-from handlers.client.web_api import FindWorkspace, NotInstalled, SlackClient, SlackError, SlackRejected
+from handlers.client.web_api import (
+    FindWorkspace,
+    NotInstalled,
+    SlackClient,
+    SlackError,
+    SlackRejected,
+)
 from handlers.live_views.channel_membership import ChannelMembership
 from handlers.live_views.chat_page import ListQuery, chat_list
 from handlers.live_views.subscription import follow
@@ -53,7 +59,11 @@ class _Viewer:
 
 class HomeTabs:
     def __init__(
-        self, service: ChatService, workspaces: FindWorkspace, feed: Feed, membership: ChannelMembership
+        self,
+        service: ChatService,
+        workspaces: FindWorkspace,
+        feed: Feed,
+        membership: ChannelMembership,
     ) -> None:
         self._service, self._workspaces, self._feed = service, workspaces, feed
         self._membership = membership
@@ -114,7 +124,9 @@ class HomeTabs:
                 slack = await self._workspaces(user.team)
                 view = await self._view(slack, user, viewer)
                 guard: dict[str, Any] = {"hash": viewer.hash} if unasked and viewer.hash else {}
-                answer = await slack.call_with_retry("views.publish", user_id=user.id, view=view, **guard)
+                answer = await slack.call_with_retry(
+                    "views.publish", user_id=user.id, view=view, **guard
+                )
                 viewer.hash = str((answer.get("view") or {}).get("hash") or "")
                 viewer.published = _now()
             except NotInstalled:
@@ -127,11 +139,17 @@ class HomeTabs:
     def _refused(self, user: User, viewer: _Viewer, error: SlackRejected) -> None:
         if self._viewers.get(user) is viewer:
             self._forget(user)
-        if error.code == "hash_conflict":  # another process shows this person something newer, and follows it
+        if (
+            error.code == "hash_conflict"
+        ):  # another process shows this person something newer, and follows it
             return
         if error.code == "not_enabled":
             if user.team not in self._without_home:
-                log.warning("home_tab_not_enabled", team=user.team, cure="switch it on in the app's App Home settings")
+                log.warning(
+                    "home_tab_not_enabled",
+                    team=user.team,
+                    cure="switch it on in the app's App Home settings",
+                )
             self._without_home.add(user.team)
             return
         log.warning("home_refused", reason=error.code)

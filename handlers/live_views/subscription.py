@@ -15,7 +15,9 @@ from storage.coordination import SlowReader
 log = get_logger(__name__)
 
 
-async def follow(feed: Feed, user: User, until: Callable[[], float], changed: Callable[[], None]) -> None:
+async def follow(
+    feed: Feed, user: User, until: Callable[[], float], changed: Callable[[], None]
+) -> None:
     """Calls `changed` whenever this person's lists may have changed, until that time (of the event loop).
 
     Ends earlier when nothing more can be told.
@@ -41,7 +43,9 @@ async def _hear(changes: Listener, until: Callable[[], float], changed: Callable
             continue
         except StopAsyncIteration:
             return
-        if not isinstance(change, TextAppended | AnswerRestarted):  # a list shows no words of answers
+        if not isinstance(
+            change, TextAppended | AnswerRestarted
+        ):  # a list shows no words of answers
             changed()
 
 

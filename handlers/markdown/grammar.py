@@ -88,7 +88,9 @@ def after_line(fence: Fence | None, line: str, start: int = 0) -> Fence | None:
         return None
     lead = match[1]
     body = start + len(line) + 1
-    return Fence(match[2], len(lead.expandtabs(4)), match[3].strip(), bool(lead.strip()), start, body)
+    return Fence(
+        match[2], len(lead.expandtabs(4)), match[3].strip(), bool(lead.strip()), start, body
+    )
 
 
 def open_fence(text: str) -> Fence | None:

@@ -91,7 +91,9 @@ class MentionGuard:
         """Where the text between the last span and here begins."""
         fence = self._blocks.fence
         self._code = self._blocks.sure and fence is not None and fence.run[0] == "`"
-        self._bare = not self._code and (self._unclear or not self._blocks.sure or fence is not None)
+        self._bare = not self._code and (
+            self._unclear or not self._blocks.sure or fence is not None
+        )
 
     def _advance(self, stop: int) -> str:
         """Decide about the line up to `stop`; the text given out is final."""
@@ -263,7 +265,9 @@ class _Blocks:
         else:
             while self._items and self._items[-1] > fence.indent:
                 self._items.pop()
-            certain = fence.indent <= 3 or (bool(self._items) and fence.indent - self._items[-1] <= 3)
+            certain = fence.indent <= 3 or (
+                bool(self._items) and fence.indent - self._items[-1] <= 3
+            )
         if not certain:
             self.sure = False
         if fence.indent == 0:

@@ -111,7 +111,11 @@ def _closed(line: str) -> str:
         if match["code"]:
             return _close_code(line, match["code"], match.start(), stack)
         if match["begun"]:
-            if rest in ("!", "~", "\\") or _LINK_BEGUN.fullmatch(rest) or _ADDRESS_BEGUN.fullmatch(rest):
+            if (
+                rest in ("!", "~", "\\")
+                or _LINK_BEGUN.fullmatch(rest)
+                or _ADDRESS_BEGUN.fullmatch(rest)
+            ):
                 return _close_marks(line[: match.start()], stack)
         elif match["mark"]:
             before, after = line[: match.start()][-1:], line[match.end() :][:1]

@@ -16,17 +16,30 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
 
-from handlers.markdown.grammar import CODE_SPAN, LINK, Fence, after_line, bytes_len, is_delimiters, lines, needs_closing
+from handlers.markdown.grammar import (
+    CODE_SPAN,
+    LINK,
+    Fence,
+    after_line,
+    bytes_len,
+    is_delimiters,
+    lines,
+    needs_closing,
+)
 
 MIN_LIMIT = 256
 """Bytes; with less, what closes and reopens may leave no room for text."""
 _ENOUGH = 0.6
 """The share of the limit below which a better kind of place is not worth the room it wastes."""
 
-_WHOLE = re.compile(rf"{CODE_SPAN}|{LINK}|<[A-Za-z][^<>\s]*>|&(?:\#\d{{1,7}}|\#[xX][0-9a-fA-F]{{1,6}}|\w{{1,31}});")
+_WHOLE = re.compile(
+    rf"{CODE_SPAN}|{LINK}|<[A-Za-z][^<>\s]*>|&(?:\#\d{{1,7}}|\#[xX][0-9a-fA-F]{{1,6}}|\w{{1,31}});"
+)
 _SPAN = re.compile(CODE_SPAN)
 _GAP = re.compile(r"(?P<end>[.!?…][\"'”’)\]*_]*[ \t]+|[。！？][」』”）]*[ \t]*)|[ \t]+")
-_TURNS_BLOCK = re.compile(r"[ \t]*(?:```|`{1,2}\Z|~~~|~{1,2}\Z|[-+*>#|=]|\d{1,9}[.)]|\[[^\]\n]*\]:| {4}|\t)")
+_TURNS_BLOCK = re.compile(
+    r"[ \t]*(?:```|`{1,2}\Z|~~~|~{1,2}\Z|[-+*>#|=]|\d{1,9}[.)]|\[[^\]\n]*\]:| {4}|\t)"
+)
 _TURNS_FENCE = re.compile(r"[ \t]*(?:```|`{1,2}\Z|~~~|~{1,2}\Z)")
 _FENCE_BEGUN = re.compile(r"[ \t]*(?:`{3,}[^`]*|~{3,}.*)")
 _HEADING = re.compile(r" {0,3}#{1,6}[ \t]")
@@ -72,7 +85,13 @@ def split(text: str, limit_bytes: int, at_least: int = 0) -> Cut:
     if bytes_len(text) + bytes_len(needs_closing(text)) <= limit_bytes:
         return Cut(text, "", len(text))
     place = _best(_Search(text, limit_bytes, at_least), limit_bytes)
-    return Cut(text[: place.at] + place.closer, place.opener + text[place.at :], place.at, place.closer, place.opener)
+    return Cut(
+        text[: place.at] + place.closer,
+        place.opener + text[place.at :],
+        place.at,
+        place.closer,
+        place.opener,
+    )
 
 
 def _best(search: _Search, limit: int) -> _Place:
@@ -113,7 +132,9 @@ class _Search:
     def anywhere(self) -> _Place:
         """The last place of all that the limit allows, or the first that is allowed to be, if none fits."""
         spare = None
-        for at in range(min(self.most, len(self.text) - 1), max(self.least, self.most - 200) - 1, -1):
+        for at in range(
+            min(self.most, len(self.text) - 1), max(self.least, self.most - 200) - 1, -1
+        ):
             place = _joint(self.text, at, self.limit)
             if bytes_len(self.text[:at]) + len(place.closer) > self.limit:
                 continue
@@ -164,24 +185,38 @@ class _Search:
             return _Rank.SPACE
         if following.startswith(("    ", "\t")):
             return _Rank.SPACE
-        begins = _HEADING.match(following) or after_line(None, following) is not None or following.startswith("|")
+        begins = (
+            _HEADING.match(following)
+            or after_line(None, following) is not None
+            or following.startswith("|")
+        )
         return _Rank.PARAGRAPH if begins or not self.before.strip() else _Rank.LINE
 
     def _in_line(self, start: int, end: int) -> Iterator[_Place]:
         text, stop = self.text, min(end, self.most)
         line = self._line_at(start)
-        in_table = "|" in line and (self.table or line.lstrip().startswith("|") or is_delimiters(self._line_at(end)))
+        in_table = "|" in line and (
+            self.table or line.lstrip().startswith("|") or is_delimiters(self._line_at(end))
+        )
         if self.fence is None and (in_table or after_line(None, line) is not None):
             return
         if self.fence is not None and after_line(self.fence, line) is None:
             return
         whole = [] if self.fence else [match.span() for match in _WHOLE.finditer(text, start, end)]
-        spots = [(gap.end(), _Rank.SENTENCE if gap["end"] else _Rank.SPACE) for gap in _GAP.finditer(text, start, stop)]
+        spots = [
+            (gap.end(), _Rank.SENTENCE if gap["end"] else _Rank.SPACE)
+            for gap in _GAP.finditer(text, start, stop)
+        ]
         spots += [(at, _Rank.CHARACTER) for at in range(max(start + 1, stop - 40), stop + 1)]
         pattern = _TURNS_BLOCK if self.fence is None else _TURNS_FENCE
         for at, rank in spots:
             allowed = start < at < end and text[at] != "\n" and self.least <= at <= self.most
-            if allowed and not _within(whole, at) and not _splits(text, at) and not _turns(text, at, pattern):
+            if (
+                allowed
+                and not _within(whole, at)
+                and not _splits(text, at)
+                and not _turns(text, at, pattern)
+            ):
                 yield self._place(at, rank)
 
 
@@ -247,7 +282,11 @@ def _splits(text: str, at: int) -> bool:
     left, right = text[at - 1], text[at]
     if right.isascii():
         return (left == right and left in "`~*_") or (left == "\r" and right == "\n")
-    if left == "\u200d" or right == "\u200d" or unicodedata.category(right) in ("Mn", "Me", "Mc", "Cs"):
+    if (
+        left == "\u200d"
+        or right == "\u200d"
+        or unicodedata.category(right) in ("Mn", "Me", "Mc", "Cs")
+    ):
         return True
     if "\U0001f3fb" <= right <= "\U0001f3ff" or "\U000e0020" <= right <= "\U000e007f":
         return True

@@ -122,7 +122,9 @@ class CallDispatcher:
             else:
                 shared_limits.start(self._ask(shared_limits, who, method))
         wake = self._scheduler.wake_at(now)
-        later = None if wake is None else asyncio.get_running_loop().call_later(wake - now, self._look)
+        later = (
+            None if wake is None else asyncio.get_running_loop().call_later(wake - now, self._look)
+        )
         self._set(later)
 
     def _give(self, who: PendingWrite | QueuedCall, method: str) -> None:
@@ -130,7 +132,9 @@ class CallDispatcher:
         if future is not None and not future.done():
             future.set_result(method)
 
-    async def _ask(self, shared_limits: WorkspaceLimits, who: PendingWrite | QueuedCall, method: str) -> None:
+    async def _ask(
+        self, shared_limits: WorkspaceLimits, who: PendingWrite | QueuedCall, method: str
+    ) -> None:
         """Whether a call that is off our own account is granted by the common one too."""
         bucket = self._scheduler.bucket(method, who.channel, self._clock())
         self._asking[bucket] += 1

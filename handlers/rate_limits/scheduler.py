@@ -93,7 +93,9 @@ class PendingWrite:
         """Whether it spends that budget, or is just about to."""
         if self.whole:
             return False
-        return self.shown is shown or (self.busy and self.shown is Shown.NOT and self.opening is shown)
+        return self.shown is shown or (
+            self.busy and self.shown is Shown.NOT and self.opening is shown
+        )
 
 
 @dataclass(slots=True, eq=False)
@@ -126,7 +128,9 @@ class WriteScheduler:
     def __init__(self, rates: dict[str, Rate] | None = None) -> None:
         self._rates = rates or RATES
         self._buckets: dict[tuple[str, str], TokenBucket] = {}
-        self._desires: dict[PendingWrite, None] = {}  # in the order of their coming, which decides between equals
+        self._desires: dict[
+            PendingWrite, None
+        ] = {}  # in the order of their coming, which decides between equals
         self._errands: list[QueuedCall] = []
         self._part = 1.0
         self.peers = 1
@@ -193,9 +197,18 @@ class WriteScheduler:
     def wake_at(self, now: float) -> float | None:
         """When `grants` may have something to give again; None: not before something changes."""
         wanting = [d for d in self._desires if not d.busy and _wants(d)]
-        shares = {shown: self._share(shown, now) for shown in {d.shown for d in wanting} - {Shown.NOT}}
-        outlook = self._outlook(now) if any(d.shown is Shown.NOT and not d.whole for d in wanting) else _Outlook()
-        times = [self.bucket(e.method, e.channel, now).ready_at(now, self._kept_from(e, now)) for e in self._errands]
+        shares = {
+            shown: self._share(shown, now) for shown in {d.shown for d in wanting} - {Shown.NOT}
+        }
+        outlook = (
+            self._outlook(now)
+            if any(d.shown is Shown.NOT and not d.whole for d in wanting)
+            else _Outlook()
+        )
+        times = [
+            self.bucket(e.method, e.channel, now).ready_at(now, self._kept_from(e, now))
+            for e in self._errands
+        ]
         times += [self._earliest(d, now, shares, outlook) for d in wanting]
         return max(now + 0.005, min(times)) if times else None
 
@@ -203,7 +216,9 @@ class WriteScheduler:
 
     def _run_errands(self, now: float, given: list[Grant]) -> None:
         given.extend(
-            (e, e.method) for e in self._errands if self._take(e.method, e.channel, now, self._kept_from(e, now))
+            (e, e.method)
+            for e in self._errands
+            if self._take(e.method, e.channel, now, self._kept_from(e, now))
         )
 
     def _kept_from(self, queued_call: QueuedCall, now: float) -> float:
@@ -242,12 +257,18 @@ class WriteScheduler:
                 opened += 1
                 given.append((pending, UPDATE if pending.reuse else POST))
 
-    def _opens_as_edit(self, pending: PendingWrite, now: float, outlook: _Outlook, opened: int) -> bool:
+    def _opens_as_edit(
+        self, pending: PendingWrite, now: float, outlook: _Outlook, opened: int
+    ) -> bool:
         assert pending.since is not None
         waited = now - pending.since
         if _spares(pending, now, outlook):
             room = outlook.scarce[pending.channel] - opened
-            return waited >= FIRST_POST and room >= 1.0 and self._take(POST, pending.channel, now, FULL)
+            return (
+                waited >= FIRST_POST
+                and room >= 1.0
+                and self._take(POST, pending.channel, now, FULL)
+            )
         if waited < outlook.delay and not pending.reuse:
             return False
         if outlook.room <= opened and not (waited >= MAX_HOLD and self._another_edit(now)):
@@ -267,7 +288,9 @@ class WriteScheduler:
         `ahead`: seconds of refill that are counted on.
         """
         bucket = self.bucket(UPDATE, "", now)
-        owed = self._living_on(Shown.EDIT) + sum(1 for d in self._desires if d.whole and d.shown is Shown.EDIT)
+        owed = self._living_on(Shown.EDIT) + sum(
+            1 for d in self._desires if d.whole and d.shown is Shown.EDIT
+        )
         ours = (bucket.level(now) + ahead * bucket.per_second) / self.peers
         return max(0.0 if owed else 1.0, ours - owed)
 
@@ -283,7 +306,10 @@ class WriteScheduler:
         for channel, count in waiting.items():
             posts = self.bucket(POST, channel, now)
             queue = (count - posts.burst) / posts.per_second
-            if queue >= SCARCE and (room := self._edit_room(now, END_LATER * queue)) < waiting.total():
+            if (
+                queue >= SCARCE
+                and (room := self._edit_room(now, END_LATER * queue)) < waiting.total()
+            ):
                 rooms[channel] = room
         return rooms
 
@@ -297,7 +323,10 @@ class WriteScheduler:
         """Seconds that a crowd's first words wait: its few edits are spread evenly, unless posts are scarcer."""
         coming = max(1, self._coming(now))
         gap = self.gap(Shown.EDIT, now, self._sharers(Shown.EDIT) + coming)
-        posts = [self.bucket(POST, channel, now) for channel in {d.channel for d in self._desires if d.unopened()}]
+        posts = [
+            self.bucket(POST, channel, now)
+            for channel in {d.channel for d in self._desires if d.unopened()}
+        ]
         if gap <= 1.0 or not posts:
             return 0.0
         queue = max(0.0, coming - sum(bucket.level(now) for bucket in posts))
@@ -343,7 +372,11 @@ class WriteScheduler:
         return self.gap(shown, now, max(1, sharers), reserve), reserve
 
     def _earliest(
-        self, pending: PendingWrite, now: float, shares: Mapping[Shown, tuple[float, float]], outlook: _Outlook
+        self,
+        pending: PendingWrite,
+        now: float,
+        shares: Mapping[Shown, tuple[float, float]],
+        outlook: _Outlook,
     ) -> float:
         if pending.whole or pending.must_close:
             calls = self._final_calls(pending)
@@ -354,11 +387,17 @@ class WriteScheduler:
         gap, reserve = shares[pending.shown]
         bucket = self.bucket(method, "", now)
         evenly = max(pending.written_at + gap, bucket.ready_at(now, reserve))
-        return min(evenly, max(pending.written_at + MIN_GAP, bucket.ready_at(now, bucket.burst - 1.0)))
+        return min(
+            evenly, max(pending.written_at + MIN_GAP, bucket.ready_at(now, bucket.burst - 1.0))
+        )
 
     def _may_open_at(self, pending: PendingWrite, now: float, outlook: _Outlook) -> float:
         edit = self._edit_may_open_at(pending, now, outlook)
-        return min(edit, self._ready_at(START, pending, now)) if pending.may_native and not pending.reuse else edit
+        return (
+            min(edit, self._ready_at(START, pending, now))
+            if pending.may_native and not pending.reuse
+            else edit
+        )
 
     def _edit_may_open_at(self, pending: PendingWrite, now: float, outlook: _Outlook) -> float:
         assert pending.since is not None
@@ -390,7 +429,9 @@ class WriteScheduler:
         """Forget the channels that have long been quiet, so that a workspace with many does not grow for ever."""
         if len(self._buckets) < 2_000:
             return
-        self._buckets = {k: b for k, b in self._buckets.items() if not k[1] or b.level(now) < b.burst}
+        self._buckets = {
+            k: b for k, b in self._buckets.items() if not k[1] or b.level(now) < b.burst
+        }
 
 
 def _wants(pending: PendingWrite) -> bool:

@@ -86,7 +86,9 @@ class SharedRateLimiter:
                 replicas = await self._coordination.replicas()
                 if self.alone:
                     await self._begin_anew()
-                    replicas = max(replicas, self.replicas)  # others may still be on their way: the next count tells
+                    replicas = max(
+                        replicas, self.replicas
+                    )  # others may still be on their way: the next count tells
                     log.info("budgets_shared", replicas=replicas)
                 self.replicas, self.alone = replicas, False
             except StorageError:

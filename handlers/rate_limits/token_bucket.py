@@ -139,7 +139,9 @@ class TokenBucket:
             self._part = part
 
     def _refill(self, now: float) -> None:
-        if now - self._refused_at > FORGIVE_AFTER and (self._trust < 1.0 or self._burst < self._rate.burst):
+        if now - self._refused_at > FORGIVE_AFTER and (
+            self._trust < 1.0 or self._burst < self._rate.burst
+        ):
             self._refused_at = now
             self._trust = min(1.0, self._trust * 1.15)
             self._burst = min(self._rate.burst, self._burst + 1.0)

@@ -31,7 +31,9 @@ PATIENCE = 5.0
 class Working:
     """Whether Slack shows a thread as being worked on, which brings its own Stop. A native stream does it by itself."""
 
-    def __init__(self, slack: SlackClient, channel: str, thread: str, *, maybe: bool = False) -> None:
+    def __init__(
+        self, slack: SlackClient, channel: str, thread: str, *, maybe: bool = False
+    ) -> None:
         """`maybe`: an earlier owner of the answer may have left it on."""
         self._slack = slack
         self._where = {"channel_id": channel, "thread_ts": thread}
@@ -116,8 +118,12 @@ def is_direct(channel: str) -> bool:
 async def suggest(slack: SlackClient, channel: str) -> None:
     """Suggests in an empty pane what one could ask. Slack keeps the prompts, so this is not repeated soon."""
     if slack.at_most_every("prompts", channel, every=PROMPTS_EVERY):
-        prompts = [{"title": title, "message": message} for title, message in strings.PROMPTS[:PROMPTS_MAX]]
-        await slack.try_call(PROMPTS, channel_id=channel, prompts=prompts, title=strings.PROMPTS_TITLE)
+        prompts = [
+            {"title": title, "message": message} for title, message in strings.PROMPTS[:PROMPTS_MAX]
+        ]
+        await slack.try_call(
+            PROMPTS, channel_id=channel, prompts=prompts, title=strings.PROMPTS_TITLE
+        )
 
 
 async def settle(slack: SlackClient, thread: Thread) -> None:

@@ -57,9 +57,13 @@ class ApiEcho:
         said = [fitting(message.text, LONGEST - 500)]
         if message.images:
             count = len(message.images)
-            said.append(f"_({strings.VIA_API_IMAGE if count == 1 else strings.VIA_API_IMAGES.format(count=count)})_")
+            said.append(
+                f"_({strings.VIA_API_IMAGE if count == 1 else strings.VIA_API_IMAGES.format(count=count)})_"
+            )
         shown = strings.VIA_API.format(name=mrkdwn_escape(plain(name, 80)), text=" ".join(said))
-        return blocks.via(message.id, shown), plain(strings.VIA_API.format(name=name, text=message.text), 300)
+        return blocks.via(message.id, shown), plain(
+            strings.VIA_API.format(name=name, text=message.text), 300
+        )
 
 
 def fitting(text: str, most: int) -> str:

@@ -14,7 +14,14 @@ from bot.errors import ChatError, ChatNotFound, LimitReached, StorageError
 from bot.observability import get_logger
 from bot.tasks import Tasks
 from handlers.client.user_names import UserNames
-from handlers.client.web_api import FindWorkspace, NotInstalled, OutcomeUnknown, SlackClient, SlackError, SlackRejected
+from handlers.client.web_api import (
+    FindWorkspace,
+    NotInstalled,
+    OutcomeUnknown,
+    SlackClient,
+    SlackError,
+    SlackRejected,
+)
 from handlers.markdown.text import mrkdwn_escape, plain
 from handlers.threads.direct_messages import why_elsewhere
 from handlers.threads.model_menu import ModelMenus
@@ -81,7 +88,9 @@ class DialogChats:
                 self._in_time(self._names.spell(slack.team, about), about),
             )
             begun = modals.quote(quoted) or text
-            view = modals.dialog(wanted, known.preselected, text=begun, about=bool(about), there=known.there)
+            view = modals.dialog(
+                wanted, known.preselected, text=begun, about=bool(about), there=known.there
+            )
             await self._open(slack, trigger, view, wanted.response_url)
 
         self._tasks.start(work(), name="dialog")
@@ -106,13 +115,17 @@ class DialogChats:
         """The model of a chat that the person takes part in, or sees in the channel where the button stands."""
         try:
             chat = await self._service.get(chat_id)
-            if chat.thread is None or chat.thread != Thread(user.team, wanted.channel, chat.thread.ts):
+            if chat.thread is None or chat.thread != Thread(
+                user.team, wanted.channel, chat.thread.ts
+            ):
                 chat = await self._service.get_for(user, chat_id)
         except ChatNotFound:
             return None
         return self._service.models.info(chat.model)
 
-    async def _open(self, slack: SlackClient, trigger: str, view: dict[str, Any], response_url: str) -> None:
+    async def _open(
+        self, slack: SlackClient, trigger: str, view: dict[str, Any], response_url: str
+    ) -> None:
         try:
             await asyncio.wait_for(slack.desk.acquire("views.open", ""), TURN)
             await slack.call("views.open", trigger_id=trigger, view=view)
@@ -121,7 +134,10 @@ class DialogChats:
         except (SlackError, TimeoutError) as error:
             log.info("dialog_not_opened", reason=str(error) or "no turn in time")
             await slack.respond(
-                response_url, response_type="ephemeral", replace_original=False, text=strings.DIALOG_NOT_OPENED
+                response_url,
+                response_type="ephemeral",
+                replace_original=False,
+                text=strings.DIALOG_NOT_OPENED,
             )
 
     # -- what was submitted ------------------------------------------------------------------------------------
@@ -135,7 +151,9 @@ class DialogChats:
         for request in await self._requests.unsaid(max(older_than, YOUNG), 50):
             self._tasks.start(self._begin(request, look=True), name="chat from dialog")
 
-    async def _begin(self, request: ChatRequest, response_url: str = "", *, look: bool = False) -> None:
+    async def _begin(
+        self, request: ChatRequest, response_url: str = "", *, look: bool = False
+    ) -> None:
         if request.id in self._busy:
             return
         self._busy.add(request.id)
@@ -160,28 +178,40 @@ class DialogChats:
     async def _give_up(self, request: ChatRequest, response_url: str, text: str) -> None:
         slack = await self._workspaces(request.thread.team)
         await self._requests.give_up(request.id)
-        await slack.respond(response_url, response_type="ephemeral", replace_original=False, text=text)
+        await slack.respond(
+            response_url, response_type="ephemeral", replace_original=False, text=text
+        )
 
-    async def _say(self, slack: SlackClient, request: ChatRequest, response_url: str, look: bool) -> ChatRequest:
+    async def _say(
+        self, slack: SlackClient, request: ChatRequest, response_url: str, look: bool
+    ) -> ChatRequest:
         """Where it was wanted, else in the direct messages. Raises SlackRejected, Unsure, StorageError."""
         wanted, reason = request.thread, ""
         if wanted.channel:
             try:
                 chat = await self._service.at(wanted) if wanted.ts else None
                 said = await self._post(slack, request, look=look)
-                return said if chat or not wanted.ts else await self._model_menus.with_context(slack, said, said.source)
+                return (
+                    said
+                    if chat or not wanted.ts
+                    else await self._model_menus.with_context(slack, said, said.source)
+                )
             except SlackRejected as error:
                 log.info("dialog_chat_elsewhere", question=request.id, reason=error.code)
                 reason = why_elsewhere(wanted.channel, error.code)
         direct = await slack.call_with_retry("conversations.open", users=request.user)
         channel = str(direct["channel"]["id"])
         moved = await self._requests.put_in(request.id, Thread(wanted.team, channel, ""), None)
-        note = strings.ASKED_HERE.format(reason=reason) if reason and channel != wanted.channel else ""
+        note = (
+            strings.ASKED_HERE.format(reason=reason) if reason and channel != wanted.channel else ""
+        )
         said = await self._post(slack, moved, note, look=look)
         if note:
             link = mrkdwn_escape(slack.permalink(channel, said.thread.ts, said.thread.ts))
             text = strings.ASKED_IN_DIRECT.format(reason=reason, link=link)
-            await slack.respond(response_url, response_type="ephemeral", replace_original=False, text=text)
+            await slack.respond(
+                response_url, response_type="ephemeral", replace_original=False, text=text
+            )
         return said
 
     async def _post(
@@ -206,7 +236,9 @@ class DialogChats:
                 ts = str(answer["ts"])
             except OutcomeUnknown:
                 ts = await self._find(slack, request)
-        return await self._requests.put_in(request.id, Thread(place.team, place.channel, place.ts or ts), ts)
+        return await self._requests.put_in(
+            request.id, Thread(place.team, place.channel, place.ts or ts), ts
+        )
 
     async def _find(self, slack: SlackClient, request: ChatRequest) -> str | None:
         """A question that was posted although nobody told us."""

@@ -12,7 +12,9 @@ log = get_logger(__name__)
 
 EVERY = 3600.0
 """Seconds in which a person is told at most once about one channel."""
-_SAME = {"channel_not_found": "not_in_channel"}  # private channels are not found by those who are not in them
+_SAME = {
+    "channel_not_found": "not_in_channel"
+}  # private channels are not found by those who are not in them
 
 
 def why_elsewhere(channel: str, code: str) -> str:
@@ -35,6 +37,8 @@ async def cannot_write(slack: SlackClient, thread: Thread, user: str | None, cod
         return
     try:
         text = sentence.format(channel=thread.channel)
-        await slack.call_with_retry("chat.postMessage", again_if_unsure=False, channel=user, text=text)
+        await slack.call_with_retry(
+            "chat.postMessage", again_if_unsure=False, channel=user, text=text
+        )
     except SlackError as error:
         log.info("person_not_told", reason=str(error))

@@ -36,7 +36,9 @@ class FileNotices:
             said.append(f"{sentence}{self._others(strings.SEES_NOT_OTHERS)}")
         with suppress(NotInstalled):
             slack = await self._workspaces(chat.team)
-            await self.whisper(slack, chat.thread.channel, chat.thread.ts, message.author, "\n".join(said))
+            await self.whisper(
+                slack, chat.thread.channel, chat.thread.ts, message.author, "\n".join(said)
+            )
 
     def unreadable(self, files: tuple[SharedFile, ...]) -> str:
         """Why these files, as far as their descriptions tell, cannot be read; empty when they can."""
@@ -45,9 +47,13 @@ class FileNotices:
 
     def cannot_see(self, model: ModelRef) -> str:
         """A message of images alone, for a model that cannot see."""
-        return strings.SEES_NOT_ALONE.format(model=self._label(model)) + self._others(strings.SEES_NOT_CHOOSE)
+        return strings.SEES_NOT_ALONE.format(model=self._label(model)) + self._others(
+            strings.SEES_NOT_CHOOSE
+        )
 
-    async def whisper(self, slack: SlackClient, channel: str, thread: str | None, user: str, text: str) -> None:
+    async def whisper(
+        self, slack: SlackClient, channel: str, thread: str | None, user: str, text: str
+    ) -> None:
         where: dict[str, Any] = {"thread_ts": thread} if thread else {}
         await slack.try_call("chat.postEphemeral", channel=channel, user=user, text=text, **where)
 

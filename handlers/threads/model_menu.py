@@ -102,8 +102,12 @@ class ModelMenus:
                     await asyncio.wait(reading, timeout=READ_AT_MOST) if reading else None
                     await self._skip_menu(slack, request, own)
                     return
-                preselected = await self._service.models.preselected(User(request.thread.team, request.user))
-                ts = await self._post(slack, request, blocks.menu(request, preselected), strings.MENU_FALLBACK)
+                preselected = await self._service.models.preselected(
+                    User(request.thread.team, request.user)
+                )
+                ts = await self._post(
+                    slack, request, blocks.menu(request, preselected), strings.MENU_FALLBACK
+                )
                 kept = await self._requests.set_menu(request.id, ts)
                 if kept.menu_ts not in (None, ts):  # another process was quicker
                     await slack.try_call("chat.delete", channel=request.thread.channel, ts=ts)
@@ -128,7 +132,9 @@ class ModelMenus:
         if joined is None:
             return False
         if joined.said is not None and joined.said.queued:
-            self._queued_reactions.put(slack, request.thread.channel, request.ts, joined.said.answer.id)
+            self._queued_reactions.put(
+                slack, request.thread.channel, request.ts, joined.said.answer.id
+            )
         elif joined.said is None and joined.request.menu_ts is not None:
             await self._requests.set_menu(request.id, joined.request.menu_ts)
         return True
@@ -196,7 +202,9 @@ class ModelMenus:
                     await self._requests.set_menu(request.id, ts)
                     continue
             except (SlackError, ChatError) as error:
-                log.warning("menu_not_found_again", question=request.id, reason=type(error).__name__)
+                log.warning(
+                    "menu_not_found_again", question=request.id, reason=type(error).__name__
+                )
                 continue
             self._offered_again[request.id] = request, time.monotonic()
             await self.offer(request)
@@ -233,7 +241,9 @@ class ModelMenus:
             return isinstance(error, SlackRejected)
         return True
 
-    async def after_choice(self, chosen: ModelChosen, label: str, response_url: str | None = None) -> None:
+    async def after_choice(
+        self, chosen: ModelChosen, label: str, response_url: str | None = None
+    ) -> None:
         """Turns the menu into the header, or into the request for a question."""
         if (slack := await self._slack_of(chosen.request)) is None:
             return
@@ -243,20 +253,31 @@ class ModelMenus:
                 await self._spell_out(said)
                 if said.queued and said.answer.question_ts is not None:
                     self._queued_reactions.put(
-                        slack, chosen.request.thread.channel, said.answer.question_ts, said.answer.id
+                        slack,
+                        chosen.request.thread.channel,
+                        said.answer.question_ts,
+                        said.answer.id,
                     )
             if chat.header_ts is None and chosen.request.menu_ts is None:
                 await self._post_header(slack, chosen.request, chat)
             else:
                 where = chosen.request.menu_ts or chat.header_ts
                 assert where is not None
-                if await self._draw_header(slack, chat.id, where, response_url) and chosen.request.menu_ts is not None:
+                if (
+                    await self._draw_header(slack, chat.id, where, response_url)
+                    and chosen.request.menu_ts is not None
+                ):
                     await self._requests.drawn(chosen.request.id)
         elif chosen.request.menu_ts is not None:
             waiting = blocks.waiting_for_text(chosen.request, label)
             thread = chosen.request.thread
             await self._replace(
-                slack, thread.channel, chosen.request.menu_ts, waiting, strings.WAITING_FOR_TEXT, response_url
+                slack,
+                thread.channel,
+                chosen.request.menu_ts,
+                waiting,
+                strings.WAITING_FOR_TEXT,
+                response_url,
             )
 
     async def _spell_out(self, said: Said) -> None:
@@ -295,7 +316,9 @@ class ModelMenus:
 
     # -- messages ----------------------------------------------------------------------------------------------
 
-    async def _draw_header(self, slack: SlackClient, chat_id: str, ts: str, response_url: str | None = None) -> bool:
+    async def _draw_header(
+        self, slack: SlackClient, chat_id: str, ts: str, response_url: str | None = None
+    ) -> bool:
         """One at a time and from what is stored now, so that a title never gives way to an older one."""
         async with self._drawing.setdefault(chat_id, asyncio.Lock()):
             chat = await self._chats.get(chat_id)
@@ -303,7 +326,9 @@ class ModelMenus:
             channel = chat.thread.channel if chat.thread else ""
             return await self._replace(slack, channel, ts, content, chat.title, response_url)
 
-    async def _post_header(self, slack: SlackClient, request: ChatRequest, chat: Chat, *, look: bool = False) -> None:
+    async def _post_header(
+        self, slack: SlackClient, request: ChatRequest, chat: Chat, *, look: bool = False
+    ) -> None:
         if chat.id in self._heading:
             return
         self._heading.add(chat.id)
@@ -335,9 +360,15 @@ class ModelMenus:
 
     async def draw_again(self, older_than: float) -> None:
         """Menus that a chat began from and that still stand there as menus, since a process ended just then."""
-        for request, chat_id in await self._requests.undrawn(max(older_than * 3, YOUNG), HEADERS_OF, 50):
+        for request, chat_id in await self._requests.undrawn(
+            max(older_than * 3, YOUNG), HEADERS_OF, 50
+        ):
             slack = await self._slack_of(request)
-            if slack is None or request.menu_ts is None or not slack.at_most_every("drawn", chat_id, every=HEADERS_OF):
+            if (
+                slack is None
+                or request.menu_ts is None
+                or not slack.at_most_every("drawn", chat_id, every=HEADERS_OF)
+            ):
                 continue
             if await self._draw_header(slack, chat_id, request.menu_ts):
                 await self._requests.drawn(request.id)
@@ -346,7 +377,9 @@ class ModelMenus:
         hint = strings.HEADER_ALWAYS if await self._service.skipped_menu(chat) else ""
         return blocks.header(chat, self._service.models.label(chat.model), hint)
 
-    async def _post(self, slack: SlackClient, request: ChatRequest, content: list[dict[str, Any]], text: str) -> str:
+    async def _post(
+        self, slack: SlackClient, request: ChatRequest, content: list[dict[str, Any]], text: str
+    ) -> str:
         """Posts once, even when Slack's answer gets lost."""
         pause, deadline = 0.1, time.monotonic() + POST_AGAIN_FOR
         while True:
@@ -368,10 +401,14 @@ class ModelMenus:
             await asyncio.sleep(pause)
             pause = min(15.0, pause * 2)
 
-    async def _find(self, slack: SlackClient, request: ChatRequest, block_id: str | None = None) -> str | None:
+    async def _find(
+        self, slack: SlackClient, request: ChatRequest, block_id: str | None = None
+    ) -> str | None:
         """A menu, or the message that begins with this block, which was posted although nobody told us."""
         try:
-            return next(iter(await self._all(slack, request, block_id or blocks.menu_id(request.id))), None)
+            return next(
+                iter(await self._all(slack, request, block_id or blocks.menu_id(request.id))), None
+            )
         except SlackRejected:
             return None
 
@@ -391,13 +428,19 @@ class ModelMenus:
     ) -> bool:
         fallback = plain(text, 300)
         crowded = slack.desk.free("chat.update") < slack.desk.burst("chat.update") * CROWDED
-        if crowded and await slack.respond(response_url, replace_original=True, blocks=content, text=fallback):
+        if crowded and await slack.respond(
+            response_url, replace_original=True, blocks=content, text=fallback
+        ):
             return True
-        return await slack.try_call("chat.update", channel=channel, ts=ts, blocks=content, text=fallback)
+        return await slack.try_call(
+            "chat.update", channel=channel, ts=ts, blocks=content, text=fallback
+        )
 
     # -- the thread so far -------------------------------------------------------------------------------------
 
-    async def with_context(self, slack: SlackClient, request: ChatRequest, until: str | None = None) -> ChatRequest:
+    async def with_context(
+        self, slack: SlackClient, request: ChatRequest, until: str | None = None
+    ) -> ChatRequest:
         """What people had said in the thread before they turned to Bobbin, which was with the message `until`.
 
         Where the thread cannot be read, the question stays as it is.

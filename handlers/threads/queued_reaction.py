@@ -29,7 +29,9 @@ class QueuedReactions:
             return
         while len(self._putting) >= MOST:
             self._putting.pop(next(iter(self._putting)))
-        self._putting[answer_id] = self._tasks.start(self._put(slack, channel, ts, answer_id), name="⏳")
+        self._putting[answer_id] = self._tasks.start(
+            self._put(slack, channel, ts, answer_id), name="⏳"
+        )
 
     async def lift(self, slack: SlackClient, channel: str, ts: str, answer_id: str) -> None:
         """The message is taken. A mark that this process knows nothing of may have been put by another one."""

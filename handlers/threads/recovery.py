@@ -43,7 +43,9 @@ class ThreadRecovery:
                 await self._model_menus.draw_again(older_than)
             except BobbinError as error:
                 log.warning("menus_not_swept", reason=str(error))
-                swept = not isinstance(error, StorageError)  # with the database away, the start is still to come
+                swept = not isinstance(
+                    error, StorageError
+                )  # with the database away, the start is still to come
             except Exception:
                 log.exception("menus_not_swept")
             older_than = OLDER_THAN if swept else older_than

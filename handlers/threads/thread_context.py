@@ -65,7 +65,12 @@ async def _messages(slack: SlackClient, thread: Thread, until: str) -> list[dict
     cursor: dict[str, Any] = {}
     for _ in range(PAGES):
         page = await slack.call_with_retry(
-            "conversations.replies", channel=thread.channel, ts=thread.ts, latest=until, limit=PAGE, **cursor
+            "conversations.replies",
+            channel=thread.channel,
+            ts=thread.ts,
+            latest=until,
+            limit=PAGE,
+            **cursor,
         )
         for message in page.get("messages", []):
             if message["ts"] == thread.ts:
@@ -92,9 +97,14 @@ async def _line(slack: SlackClient, names: UserNames, message: dict[str, Any]) -
     if not name and author:
         name = await names(User(slack.team, author))
     text = await names.spell(slack.team, readable(str(message.get("text") or ""), slack.bot_user))
-    shared = [str(file.get("name") or file.get("title") or file.get("id")) for file in message.get("files") or ()]
+    shared = [
+        str(file.get("name") or file.get("title") or file.get("id"))
+        for file in message.get("files") or ()
+    ]
     said = [text] if text else []
     if shared:
         said.append(strings.THREAD_FILES.format(names=", ".join(shared)))
     # Indented, so that no line of a message can pass for another person's.
-    return f"{plain(str(name or ''), 80) or strings.UNKNOWN_PERSON}: " + "\n  ".join(" ".join(said).splitlines())
+    return f"{plain(str(name or ''), 80) or strings.UNKNOWN_PERSON}: " + "\n  ".join(
+        " ".join(said).splitlines()
+    )

@@ -27,7 +27,9 @@ class SharedApp(AsyncApp):
     async def async_dispatch(self, req: AsyncBoltRequest) -> BoltResponse:
         if host := host_of(req.body):
             req.context["team_id"] = host
-            req.context["enterprise_id"] = None  # what is named there is the organisation of the guest
+            req.context["enterprise_id"] = (
+                None  # what is named there is the organisation of the guest
+            )
         self.handling += 1
         try:
             with bound(team=req.context.get("team_id") or req.context.get("enterprise_id")):

@@ -55,7 +55,9 @@ class HttpTransport:
             signature = self._signature(headers, body)
             if signature is None:
                 await _refuse(send, 401)
-            elif body.startswith(_EVENT) or _only_asks(body):  # the database knows what it has heard
+            elif body.startswith(_EVENT) or _only_asks(
+                body
+            ):  # the database knows what it has heard
                 await self._handler(scope, _again(body, receive), send)  # type: ignore[arg-type]
             else:
                 await self._once(signature, scope, body, receive, send)
@@ -65,13 +67,18 @@ class HttpTransport:
 
     def _signature(self, headers: Mapping[bytes, bytes], body: bytes) -> str | None:
         """The request's signature; None unless it is Slack's and of these minutes. Raises UnicodeDecodeError."""
-        stamp, signature = headers.get(b"x-slack-request-timestamp", b""), headers.get(b"x-slack-signature", b"")
+        stamp, signature = (
+            headers.get(b"x-slack-request-timestamp", b""),
+            headers.get(b"x-slack-signature", b""),
+        )
         if not (stamp.isdigit() and len(stamp) < 20 and signature.isascii()):
             return None
         given = signature.decode()
         return given if self._verifier.is_valid(body, stamp.decode(), given) else None
 
-    async def _once(self, signature: str, scope: Message, body: bytes, receive: Receive, send: Send) -> None:
+    async def _once(
+        self, signature: str, scope: Message, body: bytes, receive: Receive, send: Send
+    ) -> None:
         """A command, a press or a dialog: Slack sends it once, so what comes again comes from somebody else."""
         if await self._taken.already(signature):
             log.warning("request_repeated")
@@ -85,7 +92,9 @@ class HttpTransport:
             await send(message)
 
         await self._handler(scope, _again(body, receive), watched)  # type: ignore[arg-type]
-        if status == 200:  # else whoever stands between Slack and us may try it with another replica
+        if (
+            status == 200
+        ):  # else whoever stands between Slack and us may try it with another replica
             await self._taken.remember(signature)
 
     @asynccontextmanager

@@ -70,11 +70,15 @@ class InstallPages:
         self._app, self._client = app, client
         self._installations, self._cipher, self._installed = installations, cipher, installed
         self._agree = AuthorizeUrlGenerator(
-            client_id=app.id, scopes=sorted(app.scopes), authorization_url=_authorization_url(api_url)
+            client_id=app.id,
+            scopes=sorted(app.scopes),
+            authorization_url=_authorization_url(api_url),
         )
         self._browser = OAuthStateUtils(expiration_seconds=STATE_LIFE)
 
-    async def __call__(self, scope: Message, receive: Callable[[], Awaitable[Message]], send: Send) -> None:
+    async def __call__(
+        self, scope: Message, receive: Callable[[], Awaitable[Message]], send: Send
+    ) -> None:
         query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
         cookies = [value.decode("latin-1") for name, value in scope["headers"] if name == b"cookie"]
         if scope["method"] not in ("GET", "HEAD"):
@@ -98,9 +102,15 @@ class InstallPages:
         forget = self._browser.build_set_cookie_for_deletion()
         again = (strings.INSTALL_AGAIN, INSTALL)
         if declined := query.get("error"):
-            return _page(strings.INSTALL_DECLINED.format(reason=declined), link=again, cookie=forget)
+            return _page(
+                strings.INSTALL_DECLINED.format(reason=declined), link=again, cookie=forget
+            )
         state, code = query.get("state", ""), query.get("code", "")
-        if not code or not self._browser.is_valid_browser(state, {"cookie": cookies}) or not self._issued(state):
+        if (
+            not code
+            or not self._browser.is_valid_browser(state, {"cookie": cookies})
+            or not self._issued(state)
+        ):
             return _page(strings.INSTALL_STALE, 400, again)
         try:
             installed, link = await self._redeem(code)
@@ -135,7 +145,9 @@ class InstallPages:
         granted = await self._client.api_call("oauth.v2.access", data=asked)
         token = str(granted["access_token"])
         if granted.get("refresh_token"):
-            log.error("token_rotation_is_on", cure="switch it off in the app: its token ends in 12 hours")
+            log.error(
+                "token_rotation_is_on", cure="switch it off in the app: its token ends in 12 hours"
+            )
         who = await self._client.auth_test(token=token)
         org_wide = bool(granted.get("is_enterprise_install"))
         team = "" if org_wide else str((granted.get("team") or {})["id"])
@@ -150,7 +162,10 @@ class InstallPages:
             installed_by=(granted.get("authed_user") or {}).get("id"),
         )
         app = quote(str(granted.get("app_id") or ""))
-        return installed, f"slack://app?team={quote(team)}&id={app}" if team and app else "slack://open"
+        return (
+            installed,
+            f"slack://app?team={quote(team)}&id={app}" if team and app else "slack://open",
+        )
 
 
 def _authorization_url(api_url: str) -> str:
@@ -164,7 +179,9 @@ def _reason(error: SlackApiError) -> str:
     return str(data.get("error")) if isinstance(data, dict) else "no_answer"
 
 
-def _page(text: str, status: int = 200, link: tuple[str, str] | None = None, cookie: str = "") -> _Page:
+def _page(
+    text: str, status: int = 200, link: tuple[str, str] | None = None, cookie: str = ""
+) -> _Page:
     """A sentence and at most one link, as (label, address)."""
     below = f'<p><a href="{html.escape(link[1])}">{html.escape(link[0])}</a></p>' if link else ""
     return _Page(

@@ -45,7 +45,9 @@ nothing."""
 
 def new_client(token: str | None, api_url: str, session: aiohttp.ClientSession) -> AsyncWebClient:
     """A Web API client on the shared session that repeats nothing by itself: repeating is decided by meaning."""
-    return AsyncWebClient(token=token, base_url=api_url, session=session, retry_handlers=[], timeout=30)
+    return AsyncWebClient(
+        token=token, base_url=api_url, session=session, retry_handlers=[], timeout=30
+    )
 
 
 def new_session() -> aiohttp.ClientSession:
@@ -58,7 +60,10 @@ def new_session() -> aiohttp.ClientSession:
 
 
 def build_app(
-    api_url: str, workspaces: WorkspaceResolver, ctx: ListenerContext, signing_secret: str | None = None
+    api_url: str,
+    workspaces: WorkspaceResolver,
+    ctx: ListenerContext,
+    signing_secret: str | None = None,
 ) -> SharedApp:
     """The Bolt application with all listeners. Nothing is read from the environment.
 
@@ -73,7 +78,9 @@ def build_app(
     with _environment_hidden():
         app = SharedApp(
             name="bobbin",  # else it reads the source of every function that led here, to name itself by the last
-            client=AsyncWebClient(base_url=api_url, retry_handlers=[]),  # listeners use `Slack`, not this one
+            client=AsyncWebClient(
+                base_url=api_url, retry_handlers=[]
+            ),  # listeners use `Slack`, not this one
             authorize=authorize,  # type: ignore[arg-type]  # None is how Bolt is told of a workspace without the app
             process_before_response=True,
             attaching_conversation_kwargs_enabled=False,

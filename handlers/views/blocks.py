@@ -36,7 +36,10 @@ def section(text: str, **more: Any) -> Block:
 
 
 def context(*texts: str) -> Block:
-    return {"type": "context", "elements": [{"type": "mrkdwn", "text": text[:2000]} for text in texts]}
+    return {
+        "type": "context",
+        "elements": [{"type": "mrkdwn", "text": text[:2000]} for text in texts],
+    }
 
 
 def button(text: str, action: str, value: str, style: str | None = None) -> Block:
@@ -50,7 +53,9 @@ def _label(text: str, limit: int = 75) -> Block:
 
 def is_ours(message: dict[str, Any]) -> bool:
     """Whether a message of the bot's is a menu, a header or a notice, not an answer."""
-    return any(str(block.get("block_id", "")).startswith(_OURS) for block in message.get("blocks") or ())
+    return any(
+        str(block.get("block_id", "")).startswith(_OURS) for block in message.get("blocks") or ()
+    )
 
 
 def has_block(message: dict[str, Any], block_id: str) -> bool:
@@ -112,7 +117,10 @@ def read_menu_block(block_id: str) -> tuple[str, str]:
 
 
 def option(info: ModelInfo) -> Block:
-    return {"text": {"type": "plain_text", "text": plain(info.label, 75) or "–"}, "value": menu_key(info.ref)}
+    return {
+        "text": {"type": "plain_text", "text": plain(info.label, 75) or "–"},
+        "value": menu_key(info.ref),
+    }
 
 
 def option_groups(groups: Iterable[ModelGroup]) -> list[Block]:
@@ -139,7 +147,9 @@ def waiting_for_text(request: ChatRequest, model: str) -> list[Block]:
 def header(chat: Chat, model: str, hint: str = "") -> list[Block]:
     """What a menu becomes: title, model, who, and the button that stops an answer."""
     title = section(f"*{mrkdwn_escape(plain(chat.title, 200))}*")
-    about = f"{mrkdwn_escape(plain(model, 150))} · {strings.HEADER_STARTED_BY.format(user=chat.owner)}"
+    about = (
+        f"{mrkdwn_escape(plain(model, 150))} · {strings.HEADER_STARTED_BY.format(user=chat.owner)}"
+    )
     hints = [context(hint)] if hint else []
     stop: Block = {"type": "actions", "elements": [button(strings.STOP_BUTTON, STOP, chat.id)]}
     return [{**title, "block_id": f"{_OURS}header.{chat.id}"}, context(about), *hints, stop]
@@ -148,7 +158,9 @@ def header(chat: Chat, model: str, hint: str = "") -> list[Block]:
 # -- the answer ----------------------------------------------------------------------------------------------------
 
 
-def answer_footer(answer: Answer, result: AnswerResult, model: str, left: int | None, rich: bool) -> list[Block]:
+def answer_footer(
+    answer: Answer, result: AnswerResult, model: str, left: int | None, rich: bool
+) -> list[Block]:
     """What stands below an answer: thumbs and a line of facts, or what went wrong and Retry.
 
     `rich` is False when Slack has refused the newer blocks.
@@ -190,13 +202,17 @@ def _facts(result: AnswerResult, model: str, left: int | None) -> str:
     if result.seconds is not None:
         facts.append(strings.SECONDS.format(seconds=result.seconds))
     if result.usage is not None:
-        facts.append(strings.TOKENS.format(count=result.usage.prompt_tokens + result.usage.completion_tokens))
+        facts.append(
+            strings.TOKENS.format(count=result.usage.prompt_tokens + result.usage.completion_tokens)
+        )
         if result.usage.cost:
             facts.append(strings.COST.format(dollars=result.usage.cost))
     if result.cut:
         facts.append(strings.CUT_BY_LENGTH)
     if left is not None:
-        facts.append(strings.MESSAGE_LEFT_ONE if left == 1 else strings.MESSAGES_LEFT.format(count=left))
+        facts.append(
+            strings.MESSAGE_LEFT_ONE if left == 1 else strings.MESSAGES_LEFT.format(count=left)
+        )
     return " · ".join(facts)
 
 
@@ -229,8 +245,14 @@ def limit_reached(chat_id: str) -> list[Block]:
 def chat_row(chat: Chat, model: str, link: str | None, now: datetime) -> Block:
     title = mrkdwn_escape(plain(chat.title, 150))
     heading = f"*<{mrkdwn_escape(link)}|{title}>*" if link else f"*{title}*"
-    count = strings.MESSAGES_ONE if chat.message_count == 1 else strings.MESSAGES.format(count=chat.message_count)
-    return section(f"{heading}\n{mrkdwn_escape(plain(model, 100))} · {age(chat.updated_at, now)} · {count}")
+    count = (
+        strings.MESSAGES_ONE
+        if chat.message_count == 1
+        else strings.MESSAGES.format(count=chat.message_count)
+    )
+    return section(
+        f"{heading}\n{mrkdwn_escape(plain(model, 100))} · {age(chat.updated_at, now)} · {count}"
+    )
 
 
 def chat_list(
@@ -248,7 +270,10 @@ def chat_list(
     if note and pages:
         made.append(context(note))
     if pages:
-        elements = [button(label, f"{action}.{number}", value) for number, (label, value) in enumerate(pages)]
+        elements = [
+            button(label, f"{action}.{number}", value)
+            for number, (label, value) in enumerate(pages)
+        ]
         made.append({"type": "actions", "elements": elements})
     return made
 

@@ -57,7 +57,9 @@ class Wanted:
 
     def dump(self) -> str:
         """At most 3,000 characters, for Slack to keep."""
-        known = asdict(self) | {"files": [(id[:20], name[:60]) for id, name in self.files[:MOST_FILES]]}
+        known = asdict(self) | {
+            "files": [(id[:20], name[:60]) for id, name in self.files[:MOST_FILES]]
+        }
         nameless = known | {"files": [(id, "") for id, _ in known["files"]]}
         forms = [json.dumps(form) for form in (known, nameless, nameless | {"response_url": ""})]
         return next((form for form in forms if len(form) <= 3_000), forms[-1])
@@ -69,8 +71,14 @@ class Wanted:
         if not isinstance(found, dict):
             raise ValueError("not a place")
         told = found.get("files")
-        pairs = [pair for pair in told if isinstance(pair, list) and len(pair) == 2] if isinstance(told, list) else []
-        fields = {name: str(found.get(name) or "") for name in ("channel", "thread", "response_url")}
+        pairs = (
+            [pair for pair in told if isinstance(pair, list) and len(pair) == 2]
+            if isinstance(told, list)
+            else []
+        )
+        fields = {
+            name: str(found.get(name) or "") for name in ("channel", "thread", "response_url")
+        }
         return cls(**fields, files=tuple((str(id), str(name)) for id, name in pairs))
 
     @property
@@ -101,7 +109,12 @@ def dialog(
     if text:
         field["initial_value"] = text[:TEXT_LIMIT]
     label = strings.DIALOG_MESSAGE if there is None else strings.DIALOG_MESSAGE_MORE
-    asks: Block = {"type": "input", "block_id": TEXT_BLOCK, "label": _plain(label), "element": field}
+    asks: Block = {
+        "type": "input",
+        "block_id": TEXT_BLOCK,
+        "label": _plain(label),
+        "element": field,
+    }
     if there is None:
         made = [_model_input(preselected), asks, context(_where(wanted))]
     else:
@@ -126,7 +139,12 @@ def _named(files: Sequence[SharedFile]) -> str:
 
 def _model_input(preselected: ModelInfo | None) -> Block:
     element = _model_select(DIALOG_MODEL, preselected)
-    return {"type": "input", "block_id": MODEL_BLOCK, "label": _plain(strings.DIALOG_MODEL), "element": element}
+    return {
+        "type": "input",
+        "block_id": MODEL_BLOCK,
+        "label": _plain(strings.DIALOG_MODEL),
+        "element": element,
+    }
 
 
 def _model_select(action: str, preselected: ModelInfo | None) -> Block:
@@ -140,7 +158,9 @@ def _model_select(action: str, preselected: ModelInfo | None) -> Block:
 
 
 def _where(wanted: Wanted) -> str:
-    if not wanted.channel or wanted.channel.startswith("D"):  # a DM of two others' reads the same: I am not in it
+    if not wanted.channel or wanted.channel.startswith(
+        "D"
+    ):  # a DM of two others' reads the same: I am not in it
         return strings.DIALOG_IN_DIRECT
     if wanted.thread:
         return strings.DIALOG_IN_THREAD
@@ -161,7 +181,10 @@ def quote(text: str) -> str:
 def asked(question: ChatRequest, note: str = "") -> list[Block]:
     """Whose question it is, and the question: nothing in it pings, and the chat holds all of it even if this cannot."""
     pieces = _pieces(question.text or "")
-    made = [section(f"{strings.ASKED.format(user=question.user)}\n{pieces[0]}"), *map(section, pieces[1:])]
+    made = [
+        section(f"{strings.ASKED.format(user=question.user)}\n{pieces[0]}"),
+        *map(section, pieces[1:]),
+    ]
     made[0]["block_id"] = _asked_block(question.id)
     if question.files:
         made.append(context(strings.ASKED_WITH.format(names=_named(question.files))))

@@ -20,7 +20,9 @@ THUMBS = tuple(f"thumb_{edge}" for edge in (1024, 960, 800, 720, 480, 360))
 LONGEST_NAME = 255
 """Characters of a file's name that are kept."""
 _CONTROL = re.compile(r"<([@#!]?)([^<>|]*)(?:\|([^<>]*))?>")
-_LEADING_MENTION = re.compile(r"\s*<(?:@([A-Z0-9]+)|!(?:subteam\^|here|channel|everyone)[^>|]*)(?:\|[^>]*)?>")
+_LEADING_MENTION = re.compile(
+    r"\s*<(?:@([A-Z0-9]+)|!(?:subteam\^|here|channel|everyone)[^>|]*)(?:\|[^>]*)?>"
+)
 
 
 def utterance(event: dict[str, Any], *, team: str, bot_user: str) -> IncomingMessage | None:
@@ -43,7 +45,9 @@ def utterance(event: dict[str, Any], *, team: str, bot_user: str) -> IncomingMes
         user=user,
         text=readable(raw, bot_user),
         addressed=mentioned or direct or event.get("type") == "app_mention",
-        to_others=bool(first and not mentioned and not direct),  # nobody else is there in a direct message
+        to_others=bool(
+            first and not mentioned and not direct
+        ),  # nobody else is there in a direct message
         user_team=own_team if own_team and own_team != team else None,
         files=review(shared_files(event)),
     )
@@ -52,7 +56,11 @@ def utterance(event: dict[str, Any], *, team: str, bot_user: str) -> IncomingMes
 def shared_files(message: dict[str, Any]) -> list[SharedFile]:
     """The files of a message, in order."""
     told = message.get("files")
-    return [file for file in map(shared_file, told if isinstance(told, list) else ()) if file is not None]
+    return [
+        file
+        for file in map(shared_file, told if isinstance(told, list) else ())
+        if file is not None
+    ]
 
 
 def shared_file(told: object) -> SharedFile | None:
@@ -61,7 +69,9 @@ def shared_file(told: object) -> SharedFile | None:
         return None
 
     def text(*names: str) -> str:
-        return next((value for name in names if isinstance(value := told.get(name), str) and value), "")
+        return next(
+            (value for name in names if isinstance(value := told.get(name), str) and value), ""
+        )
 
     unknown = told.get("file_access") == "check_file_info"
     size = told.get("size")
@@ -129,7 +139,9 @@ def submission(body: dict[str, Any]) -> Submission:
     """A view_submission of the dialog. Raises ValueError for one whose metadata is not ours."""
     view = body["view"]
     values = (view.get("state") or {}).get("values") or {}
-    chosen = ((values.get(modals.MODEL_BLOCK) or {}).get(modals.DIALOG_MODEL) or {}).get("selected_option") or {}
+    chosen = ((values.get(modals.MODEL_BLOCK) or {}).get(modals.DIALOG_MODEL) or {}).get(
+        "selected_option"
+    ) or {}
     written = ((values.get(modals.TEXT_BLOCK) or {}).get(modals.DIALOG_TEXT) or {}).get("value")
     return Submission(
         dialog=view["id"],
@@ -138,7 +150,9 @@ def submission(body: dict[str, Any]) -> Submission:
         text=(written or "").strip(),
         model=chosen.get("value"),
         user_team=body["user"].get("team_id"),
-        has_menu=any(block.get("block_id") == modals.MODEL_BLOCK for block in view.get("blocks") or ()),
+        has_menu=any(
+            block.get("block_id") == modals.MODEL_BLOCK for block in view.get("blocks") or ()
+        ),
     )
 
 

@@ -21,4 +21,6 @@ async def open_coordination(url: str) -> Coordination:
         from storage.coordination.redis import RedisCoordination
 
         return RedisCoordination(url)
-    raise SettingsError("REDIS_URL must begin with redis:// or rediss://, such as redis://localhost:6379/0")
+    raise SettingsError(
+        "REDIS_URL must begin with redis:// or rediss://, such as redis://localhost:6379/0"
+    )

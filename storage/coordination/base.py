@@ -44,7 +44,9 @@ class Coordination(Protocol):
         """Whether anybody may be reading it: what nobody reads need not be published."""
         ...
 
-    def subscribe(self, *topics: str, buffer: int = 1000) -> AbstractAsyncContextManager[AsyncIterator[Signal]]:
+    def subscribe(
+        self, *topics: str, buffer: int = 1000
+    ) -> AbstractAsyncContextManager[AsyncIterator[Signal]]:
         """The events of these topics from now on; the iterator ends when the coordination closes.
 
         At most `buffer` unread events are held: then the iterator raises SlowReader.

@@ -56,7 +56,9 @@ class MemoryCoordination:
         return self._hub.wants(topic)
 
     @asynccontextmanager
-    async def subscribe(self, *topics: str, buffer: int = 1000) -> AsyncIterator[AsyncIterator[Signal]]:
+    async def subscribe(
+        self, *topics: str, buffer: int = 1000
+    ) -> AsyncIterator[AsyncIterator[Signal]]:
         inbox = Subscription(buffer)
         self._hub.add(inbox, topics)
         try:
@@ -67,7 +69,9 @@ class MemoryCoordination:
     async def take(self, key: str, rate_per_second: float, burst: float) -> Grant:
         now = self._clock()
         if len(self._buckets) > _MANY:
-            self._buckets = {name: bucket for name, bucket in self._buckets.items() if bucket.at > now - _STALE}
+            self._buckets = {
+                name: bucket for name, bucket in self._buckets.items() if bucket.at > now - _STALE
+            }
         return self._buckets.setdefault(key, Bucket(burst, now)).take(now, rate_per_second, burst)
 
     async def hold(self, key: str, seconds: float) -> None:

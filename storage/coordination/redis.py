@@ -53,7 +53,9 @@ def _connect(url: str) -> Redis:
             socket_connect_timeout=_TIMEOUT,
             socket_keepalive=True,
             socket_keepalive_options=_KEEPALIVE,
-            retry=Retry(NoBackoff(), 0),  # what is late is worthless, and reconnecting is done below
+            retry=Retry(
+                NoBackoff(), 0
+            ),  # what is late is worthless, and reconnecting is done below
         )
     )
 
@@ -65,9 +67,13 @@ class RedisCoordination:
         try:
             self._redis = _connect(url)
         except ValueError as error:
-            raise SettingsError(f"REDIS_URL cannot be used ({error}): write redis://host:6379/0") from None
+            raise SettingsError(
+                f"REDIS_URL cannot be used ({error}): write redis://host:6379/0"
+            ) from None
         number = self._redis.connection_pool.connection_kwargs.get("db", 0)
-        self._prefix = f"bobbin:{number}:"  # Redis keeps channels apart by name alone, not by database
+        self._prefix = (
+            f"bobbin:{number}:"  # Redis keeps channels apart by name alone, not by database
+        )
         self._origin = secrets.token_hex(8)
         self._hub = TopicHub()
         self._outbox: deque[tuple[str, str]] = deque(maxlen=_BACKLOG)
@@ -95,7 +101,9 @@ class RedisCoordination:
         self._outgoing.set()
 
     @asynccontextmanager
-    async def subscribe(self, *topics: str, buffer: int = 1000) -> AsyncIterator[AsyncIterator[Signal]]:
+    async def subscribe(
+        self, *topics: str, buffer: int = 1000
+    ) -> AsyncIterator[AsyncIterator[Signal]]:
         inbox = Subscription(buffer)
         self._hub.add(inbox, topics)
         try:
@@ -121,20 +129,26 @@ class RedisCoordination:
 
     async def _forget(self, topics: list[str]) -> None:
         async with self._changing:
-            deserted = [topic for topic in topics if topic not in self._hub.topics]  # still, after the wait
+            deserted = [
+                topic for topic in topics if topic not in self._hub.topics
+            ]  # still, after the wait
             for topic in deserted:
                 self._confirmed.pop(topic, None)
             if deserted and self._pubsub is not None:
                 with suppress(*_GONE):
                     async with asyncio.timeout(_TIMEOUT):
-                        await self._pubsub.unsubscribe(*(self._prefix + topic for topic in deserted))
+                        await self._pubsub.unsubscribe(
+                            *(self._prefix + topic for topic in deserted)
+                        )
 
     async def _listen(self) -> None:
         while True:
             try:
                 async with self._redis.pubsub() as pubsub:
                     async with asyncio.timeout(_TIMEOUT):
-                        await pubsub.subscribe(self._prefix, *(self._prefix + topic for topic in self._hub.topics))
+                        await pubsub.subscribe(
+                            self._prefix, *(self._prefix + topic for topic in self._hub.topics)
+                        )
                         self._pubsub = pubsub
                         await self._subscribe_latecomers(pubsub)
                     async for message in pubsub.listen():
@@ -149,7 +163,9 @@ class RedisCoordination:
     async def _subscribe_latecomers(self, pubsub: PubSub) -> None:
         """Topics that came while the connection was being made and so were in nobody's command."""
         known = set(pubsub.channels)
-        late = [self._prefix + topic for topic in self._hub.topics if self._prefix + topic not in known]
+        late = [
+            self._prefix + topic for topic in self._hub.topics if self._prefix + topic not in known
+        ]
         if late:
             await pubsub.subscribe(*late)
 
@@ -175,7 +191,10 @@ class RedisCoordination:
     async def _send_batch(self) -> None:
         batch = [self._outbox.popleft() for _ in range(min(_BATCH, len(self._outbox)))]
         try:
-            async with asyncio.timeout(_TIMEOUT), self._redis.pipeline(transaction=False) as pipeline:
+            async with (
+                asyncio.timeout(_TIMEOUT),
+                self._redis.pipeline(transaction=False) as pipeline,
+            ):
                 for topic, text in batch:
                     pipeline.publish(self._prefix + topic, text)
                 await pipeline.execute()
@@ -196,7 +215,9 @@ class RedisCoordination:
     async def _run(self, script: str, key: str, *numbers: float) -> Any:
         # EVAL and not EVALSHA: a kilobyte more, and nothing to make good after Redis has forgotten its scripts.
         arguments = [str(number) for number in numbers]
-        return await self._ask(lambda: self._redis.eval(script, 1, f"{self._prefix}budget:{key}", *arguments))
+        return await self._ask(
+            lambda: self._redis.eval(script, 1, f"{self._prefix}budget:{key}", *arguments)
+        )
 
     async def replicas(self) -> int:
         (_, listening), *_ = await self._ask(lambda: self._redis.pubsub_numsub(self._prefix))

@@ -14,7 +14,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from sqlalchemy import URL, Connection, event, make_url, text
-from sqlalchemy.exc import ArgumentError, IntegrityError, OperationalError, StatementError, TimeoutError
+from sqlalchemy.exc import (
+    ArgumentError,
+    IntegrityError,
+    OperationalError,
+    StatementError,
+    TimeoutError,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, Pool, QueuePool
 
@@ -38,7 +44,9 @@ _IDLE = 10.0
 """Seconds after which PostgreSQL ends a transaction of somebody who does nothing in it: a machine that stands still, or
 is gone without a word, would keep all others from the rows that it was just writing. Longer than a lease."""
 
-_PLANNING = text("SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('jit', 'off', true)")
+_PLANNING = text(
+    "SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('jit', 'off', true)"
+)
 """For what is planned anew. Compiling takes ten times as long as such a query, and is begun on a mere estimate."""
 
 _SERVER_POOL = 20
@@ -57,7 +65,9 @@ class Conflict(StorageError):
 class Database:
     """A pool of connections to the database that an URL names."""
 
-    def __init__(self, url: URL, *, pool_size: int, scratch: TemporaryDirectory[str] | None = None) -> None:
+    def __init__(
+        self, url: URL, *, pool_size: int, scratch: TemporaryDirectory[str] | None = None
+    ) -> None:
         self._url = url
         self._scratch = scratch
         self._engine = _engine(url, pool_size)
@@ -101,7 +111,9 @@ class Database:
         """
         async with self._turn or nullcontext():
             with _own_errors():
-                async with (self._urgent if urgent and self._urgent else self._writing).begin() as connection:
+                async with (
+                    self._urgent if urgent and self._urgent else self._writing
+                ).begin() as connection:
                     yield connection
 
     @asynccontextmanager
@@ -131,7 +143,9 @@ class Database:
                 with _own_errors():
                     return await asyncio.to_thread(upgrade, self._url, _prepare_sqlite)
             except StorageError as error:
-                unreachable = isinstance(error.__cause__, OperationalError) and self.dialect == "postgresql"
+                unreachable = (
+                    isinstance(error.__cause__, OperationalError) and self.dialect == "postgresql"
+                )
                 if not unreachable or time.monotonic() > deadline:
                     raise
                 _log.warning("database_not_ready", extra={"reason": str(error)})
@@ -174,14 +188,18 @@ def _parse(url: str) -> URL:
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
-        raise SettingsError("DATABASE_URL is no URL: write sqlite:///path/to/file or postgresql://…") from None
+        raise SettingsError(
+            "DATABASE_URL is no URL: write sqlite:///path/to/file or postgresql://…"
+        ) from None
     match parsed.drivername.partition("+")[0]:
         case "sqlite":
             return parsed.set(drivername="sqlite+aiosqlite")
         case "postgres" | "postgresql":
             return parsed.set(drivername="postgresql+psycopg")
         case other:
-            raise SettingsError(f"DATABASE_URL starts with {other}: use sqlite:///path/to/file or postgresql://…")
+            raise SettingsError(
+                f"DATABASE_URL starts with {other}: use sqlite:///path/to/file or postgresql://…"
+            )
 
 
 def _with_folder(url: URL) -> URL:
@@ -189,16 +207,22 @@ def _with_folder(url: URL) -> URL:
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
-        raise SettingsError(f"DATABASE_URL: the folder {path.parent} cannot be made ({error.strerror})") from error
+        raise SettingsError(
+            f"DATABASE_URL: the folder {path.parent} cannot be made ({error.strerror})"
+        ) from error
     return url.set(database=str(path))
 
 
 def _engine(url: URL, pool_size: int) -> AsyncEngine:
-    options: dict[str, Any] = {"hide_parameters": True}  # what people write stays out of errors and logs
+    options: dict[str, Any] = {
+        "hide_parameters": True
+    }  # what people write stays out of errors and logs
     if url.get_backend_name() == "postgresql":
         options |= {"pool_pre_ping": True, "connect_args": {"connect_timeout": 5}}
     # No overflow: its connections are closed as soon as they are free, and in a rush of events new ones made for each.
-    engine = create_async_engine(url, pool_size=pool_size, max_overflow=0, pool_use_lifo=True, **options)
+    engine = create_async_engine(
+        url, pool_size=pool_size, max_overflow=0, pool_use_lifo=True, **options
+    )
     if url.get_backend_name() == "sqlite":
         event.listen(engine.sync_engine, "do_connect", _connect_sqlite)
         event.listen(engine.sync_engine, "connect", _prepare_sqlite)
@@ -221,7 +245,9 @@ def _connect_sqlite(_dialect: Any, _entry: Any, _arguments: Any, options: dict[s
 
 
 def _prepare_sqlite(connection: Any, _entry: ConnectionPoolEntry) -> None:
-    connection.isolation_level = None  # the driver shall not begin transactions on its own: `_begin_sqlite` does
+    connection.isolation_level = (
+        None  # the driver shall not begin transactions on its own: `_begin_sqlite` does
+    )
     cursor = connection.cursor()
     for pragma in PRAGMAS:
         _execute_when_free(cursor, pragma)
@@ -246,7 +272,9 @@ def _execute_when_free(cursor: Any, pragma: str) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     # Reads need no transaction: each statement sees what was committed when it began, as with PostgreSQL here.
     driver = connection.connection.driver_connection
-    if isinstance(driver, SQLiteConnection) and connection.get_execution_options().get("writing", False):
+    if isinstance(driver, SQLiteConnection) and connection.get_execution_options().get(
+        "writing", False
+    ):
         driver.writes = True
 
 

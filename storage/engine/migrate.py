@@ -22,7 +22,9 @@ PrepareSqlite = Callable[[Any, Any], None]
 
 _FOLDER = Path(__file__).parents[1] / "migrations"
 _ADVISORY_LOCK = 0x626F6262696E  # "bobbin"
-_ALEMBIC = threading.Lock()  # Alembic keeps its current environment in the module: one migration at a time in a process
+_ALEMBIC = (
+    threading.Lock()
+)  # Alembic keeps its current environment in the module: one migration at a time in a process
 
 
 def upgrade(url: URL, prepare_sqlite: PrepareSqlite) -> None:
@@ -32,7 +34,9 @@ def upgrade(url: URL, prepare_sqlite: PrepareSqlite) -> None:
     """
     sqlite = url.get_backend_name() == "sqlite"
     engine = create_engine(
-        url.set(drivername="sqlite+pysqlite") if sqlite else url, poolclass=NullPool, hide_parameters=True
+        url.set(drivername="sqlite+pysqlite") if sqlite else url,
+        poolclass=NullPool,
+        hide_parameters=True,
     )
     if sqlite:
         event.listen(engine, "connect", prepare_sqlite)
@@ -40,7 +44,9 @@ def upgrade(url: URL, prepare_sqlite: PrepareSqlite) -> None:
     try:
         with _ALEMBIC, engine.begin() as connection:
             if not sqlite:
-                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
+                connection.execute(
+                    text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK}
+                )
             _upgrade(connection)
     finally:
         engine.dispose()
@@ -48,7 +54,9 @@ def upgrade(url: URL, prepare_sqlite: PrepareSqlite) -> None:
 
 def revisions() -> tuple[str, ...]:
     """Those that this version knows, from the first to the newest: the files of the migrations begin with them."""
-    return tuple(sorted(path.name.partition("_")[0] for path in (_FOLDER / "versions").glob("[0-9]*.py")))
+    return tuple(
+        sorted(path.name.partition("_")[0] for path in (_FOLDER / "versions").glob("[0-9]*.py"))
+    )
 
 
 def revision_of(connection: Connection) -> str | None:

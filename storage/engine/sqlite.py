@@ -38,7 +38,9 @@ class SQLiteCursor(aiosqlite.Cursor):
         return rows
 
     async def close(self) -> None:
-        if self._conn.cut_off:  # the thread may be in the middle of it, and closing would wait for it
+        if (
+            self._conn.cut_off
+        ):  # the thread may be in the middle of it, and closing would wait for it
             await super().close()
         else:
             self._cursor.close()

@@ -54,12 +54,16 @@ class database_time(FunctionElement[datetime]):
     inherit_cache = True
 
     def __init__(self, seconds: float | BindParameter[float] = 0.0) -> None:
-        super().__init__(seconds if isinstance(seconds, BindParameter) else literal(round(float(seconds), 3)))
+        super().__init__(
+            seconds if isinstance(seconds, BindParameter) else literal(round(float(seconds), 3))
+        )
 
 
 @compiles(database_time, "postgresql")
 def _postgresql_time(element: database_time, compiler: SQLCompiler, **options: Any) -> str:
-    return f"clock_timestamp() + make_interval(secs => {compiler.process(element.clauses, **options)})"
+    return (
+        f"clock_timestamp() + make_interval(secs => {compiler.process(element.clauses, **options)})"
+    )
 
 
 @compiles(database_time, "sqlite")

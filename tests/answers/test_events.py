@@ -22,16 +22,30 @@ def pieces(message: str, attempt: int, *texts: str, at: int = 0) -> Told:
 
 def test_pieces_of_two_answers_that_mingle_become_one_of_each() -> None:
     a, b = pieces("a", 1, "one ", "two"), pieces("b", 1, "eins ", "zwei")
-    assert [event["token"] for _, event in joined([a[0], b[0], a[1], b[1]])] == ["one two", "eins zwei"]
+    assert [event["token"] for _, event in joined([a[0], b[0], a[1], b[1]])] == [
+        "one two",
+        "eins zwei",
+    ]
 
 
 def test_pieces_apart_by_an_end_an_attempt_or_a_gap_stay_apart() -> None:
     ended = ("team:T", {"message": "a", "ended": "done"})
-    apart = [*pieces("a", 1, "x"), ended, *pieces("a", 2, "y"), *pieces("a", 3, "z"), *pieces("a", 3, "w", at=7)]
+    apart = [
+        *pieces("a", 1, "x"),
+        ended,
+        *pieces("a", 2, "y"),
+        *pieces("a", 3, "z"),
+        *pieces("a", 3, "w", at=7),
+    ]
     assert joined(apart) == apart
 
 
-@given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(1, 2), st.text(min_size=1, max_size=3)), max_size=20))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("ab"), st.integers(1, 2), st.text(min_size=1, max_size=3)),
+        max_size=20,
+    )
+)
 def test_each_answer_reads_the_same_as_before(said: list[tuple[str, int, str]]) -> None:
     written: dict[tuple[str, int], str] = {}
     events: Told = []

@@ -60,7 +60,9 @@ async def test_who_has_lost_it_is_cancelled_however_fresh_it_seems() -> None:
     assert late.cancelled()
 
 
-async def test_one_answer_from_the_database_is_enough_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_answer_from_the_database_is_enough_for_a_while(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(lease, "SURE", 0.2)
     asked: list[float] = []
     held = Lease(Moment(), lambda: asked.append(time.monotonic()))

@@ -42,7 +42,9 @@ def test_the_living_and_the_far_are_left_alone(one_machine: bool) -> None:
     me = new_worker_id()
 
     assert not is_dead(me, me, one_machine=one_machine)
-    assert not is_dead(new_worker_id(), me, one_machine=one_machine)  # there may be two in one process
+    assert not is_dead(
+        new_worker_id(), me, one_machine=one_machine
+    )  # there may be two in one process
     assert not is_dead(f"{me.split(':')[0]}:{os.getppid()}:ab", me, one_machine=one_machine)
     assert not is_dead("another-machine/abc:1:ab", me, one_machine=one_machine)
     assert not is_dead("nonsense", me, one_machine=one_machine)
@@ -52,10 +54,15 @@ def test_a_container_of_the_same_name_is_far_unless_only_one_can_have_the_file()
     me = new_worker_id()
     pid = ended(me).split(":")[1]
     there = f"{socket.gethostname()}/another:{pid}:ab"
-    assert (is_dead(there, me, one_machine=True), is_dead(there, me, one_machine=False)) == (True, False)
+    assert (is_dead(there, me, one_machine=True), is_dead(there, me, one_machine=False)) == (
+        True,
+        False,
+    )
 
 
-def test_where_the_system_tells_nothing_only_one_machine_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_the_system_tells_nothing_only_one_machine_knows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(workers, "_BOOT", Path("/nowhere"))
     me = new_worker_id()
     gone = ended(me)

@@ -55,7 +55,9 @@ class Api:
 
 def client(world: World, token: str | None) -> httpx.AsyncClient:
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    return httpx.AsyncClient(base_url=address(world), headers=headers, timeout=PATIENCE, trust_env=False)
+    return httpx.AsyncClient(
+        base_url=address(world), headers=headers, timeout=PATIENCE, trust_env=False
+    )
 
 
 @pytest.fixture

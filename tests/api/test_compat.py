@@ -36,7 +36,9 @@ async def test_the_first_version_of_the_api(world: World, api: Api) -> None:
     assert said["user_message"]["content"] == "hello"
     assert said["conversation_title"] == "A title"
     world.fail("http", status=401)
-    failed = await api.ask("POST", "/api/v1/chat", 502, json={"conversation_id": chat, "message": "again"})
+    failed = await api.ask(
+        "POST", "/api/v1/chat", 502, json={"conversation_id": chat, "message": "again"}
+    )
     assert (failed["success"], failed["error"]) == (False, "Model failed")
     assert failed["assistant_message"]["status"] == "failed"
     both = await api.history(chat)
@@ -44,14 +46,19 @@ async def test_the_first_version_of_the_api(world: World, api: Api) -> None:
 
 
 async def test_the_limit_has_the_same_words_behind_every_door(worlds: Worlds) -> None:
-    async with worlds(bobbin_max_messages=2) as world, client(world, await token_for(world)) as http:
+    async with (
+        worlds(bobbin_max_messages=2) as world,
+        client(world, await token_for(world)) as http,
+    ):
         api = Api(http, "")
         chat = await api.conversation()
         await api.say(chat, "one")
         await world.idle()
         refusals = [
             await api.say(chat, "two", 429),
-            await api.ask("POST", "/api/v1/chat", 429, json={"conversation_id": chat, "message": "two"}),
+            await api.ask(
+                "POST", "/api/v1/chat", 429, json={"conversation_id": chat, "message": "two"}
+            ),
             await api.ask("POST", "/chat-message", 429, json={"chat": chat, "message": "two"}),
         ]
         assert refusals[0]["rateLimitReached"] is True
@@ -71,7 +78,11 @@ async def test_images_of_four_kinds_reach_a_model_that_can_see(world: World, api
             201,
             json={
                 "content": "what is this?",
-                "images": [data_url(picture(kind), mime), {"type": mime, "data": encoded}, {"data": encoded}],
+                "images": [
+                    data_url(picture(kind), mime),
+                    {"type": mime, "data": encoded},
+                    {"data": encoded},
+                ],
             },
         )
         assert said["assistantMessage"]["content"].count(f"a {kind} picture, 3 × 2 pixels") == 3
@@ -91,7 +102,9 @@ NO_IMAGES: list[tuple[Any, str]] = [
 ]
 
 
-async def test_what_is_no_image_gets_a_clear_sentence_and_stores_nothing(world: World, api: Api) -> None:
+async def test_what_is_no_image_gets_a_clear_sentence_and_stores_nothing(
+    world: World, api: Api
+) -> None:
     chat = await api.conversation(model=EYE)
     for images, sentence in NO_IMAGES:
         body = {"content": "look", "images": images}
@@ -106,14 +119,23 @@ async def test_a_model_that_cannot_see_is_sent_no_image(world: World, api: Api) 
     refused = await api.ask("POST", f"/chat/conversations/{chat}/messages", 422, json=body)
     assert refused["message"].startswith("Demo: Quick cannot see images.")
     assert (
-        "cannot see" in (await api.ask("POST", "/new-chat", 422, json={"initial_message": "look", **body}))["message"]
+        "cannot see"
+        in (await api.ask("POST", "/new-chat", 422, json={"initial_message": "look", **body}))[
+            "message"
+        ]
     )
     assert (await api.ask("POST", "/list-chats"))["chats"] == []
 
 
-async def test_artifacts_become_part_of_the_message_and_cannot_leave_their_fence(world: World, api: Api) -> None:
+async def test_artifacts_become_part_of_the_message_and_cannot_leave_their_fence(
+    world: World, api: Api
+) -> None:
     chat = await api.conversation()
-    artifact = {"name": "notes\n.md", "type": "text/markdown", "content": "# Notes\n```\nnot the end\n```"}
+    artifact = {
+        "name": "notes\n.md",
+        "type": "text/markdown",
+        "content": "# Notes\n```\nnot the end\n```",
+    }
     path = f"/chat/conversations/{chat}/messages"
     said = await api.ask("POST", path, 201, json={"content": "read this", "artifacts": [artifact]})
     text = "read this\n\nAttached: notes .md\n````markdown\n# Notes\n```\nnot the end\n```\n````"

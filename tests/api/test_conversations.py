@@ -93,8 +93,12 @@ async def test_lists_are_newest_first_in_pages_and_searched(world: World, api: A
     for number, chat in enumerate(chats):
         await api.say(chat, f"message about {'wool' if number % 2 else 'silk'} {number}")
     first = await api.ask("GET", "/chat/conversations", params={"limit": 2})
-    second = await api.ask("GET", "/chat/conversations", params={"limit": 2, "cursor": first["nextCursor"]})
-    third = await api.ask("GET", "/chat/conversations", params={"limit": 2, "cursor": second["nextCursor"]})
+    second = await api.ask(
+        "GET", "/chat/conversations", params={"limit": 2, "cursor": first["nextCursor"]}
+    )
+    third = await api.ask(
+        "GET", "/chat/conversations", params={"limit": 2, "cursor": second["nextCursor"]}
+    )
     pages = [[one["id"] for one in page["conversations"]] for page in (first, second, third)]
     assert pages == [[chats[4], chats[3]], [chats[2], chats[1]], [chats[0]]]
     assert third["nextCursor"] is None
@@ -114,8 +118,13 @@ async def test_an_unchanged_conversation_is_not_sent_again(world: World, api: Ap
     assert fresh.headers["etag"] != tag
 
 
-async def test_the_limit_refuses_the_pair_that_would_exceed_it_and_calls_no_model(worlds: Worlds) -> None:
-    async with worlds(bobbin_max_messages=5) as world, client(world, await token_for(world)) as http:
+async def test_the_limit_refuses_the_pair_that_would_exceed_it_and_calls_no_model(
+    worlds: Worlds,
+) -> None:
+    async with (
+        worlds(bobbin_max_messages=5) as world,
+        client(world, await token_for(world)) as http,
+    ):
         api = Api(http, "")
         chat = await api.conversation()
         await api.say(chat, "one")
@@ -128,7 +137,10 @@ async def test_the_limit_refuses_the_pair_that_would_exceed_it_and_calls_no_mode
 
 
 async def test_the_limit_holds_under_twenty_posts_at_once(worlds: Worlds) -> None:
-    async with worlds(bobbin_max_messages=2) as world, client(world, await token_for(world)) as http:
+    async with (
+        worlds(bobbin_max_messages=2) as world,
+        client(world, await token_for(world)) as http,
+    ):
         api = Api(http, "")
         chat = await api.conversation()
         path = f"/chat/conversations/{chat}/messages"
@@ -138,7 +150,9 @@ async def test_the_limit_holds_under_twenty_posts_at_once(worlds: Worlds) -> Non
         assert len((await api.history(chat))["messages"]) == 2
 
 
-async def test_of_many_posts_at_once_one_is_taken_and_the_others_hear_that_it_is_busy(world: World, api: Api) -> None:
+async def test_of_many_posts_at_once_one_is_taken_and_the_others_hear_that_it_is_busy(
+    world: World, api: Api
+) -> None:
     chat = await api.conversation()
     world.say("Slowly but surely there.", rate=20)
     path = f"/chat/conversations/{chat}/messages"
@@ -151,11 +165,17 @@ async def test_of_many_posts_at_once_one_is_taken_and_the_others_hear_that_it_is
     assert len((await api.history(chat))["messages"]) == 2
 
 
-async def test_a_failed_model_leaves_the_message_and_a_retry_answers_it(world: World, api: Api) -> None:
+async def test_a_failed_model_leaves_the_message_and_a_retry_answers_it(
+    world: World, api: Api
+) -> None:
     chat = await api.conversation()
     world.fail("http", status=401, times=1)
     failed = await api.say(chat, "hello there", 502)
-    assert (failed["success"], failed["error"], failed["rateLimitReached"]) == (False, "Model failed", False)
+    assert (failed["success"], failed["error"], failed["rateLimitReached"]) == (
+        False,
+        "Model failed",
+        False,
+    )
     assert "key" in failed["message"]
     assert failed["userMessage"]["content"] == "hello there"
     assert failed["assistantMessage"]["status"] == "failed"
@@ -171,7 +191,9 @@ async def test_a_failed_model_leaves_the_message_and_a_retry_answers_it(world: W
     assert (await api.history(chat))["conversation"]["messageCount"] == 2
 
 
-async def test_a_retry_may_name_the_failed_answer_and_may_fail_again(world: World, api: Api) -> None:
+async def test_a_retry_may_name_the_failed_answer_and_may_fail_again(
+    world: World, api: Api
+) -> None:
     chat = await api.conversation()
     world.fail("http", status=401, times=2)
     failed = await api.say(chat, "hello", 502)
@@ -187,7 +209,9 @@ async def test_the_same_key_is_the_same_message(world: World, api: Api) -> None:
     both = await asyncio.gather(api.say(chat, "hi", headers=key), api.say(chat, "hi", headers=key))
     later = await api.say(chat, "hi", headers=key)
     assert len({said["assistantMessage"]["id"] for said in (*both, later)}) == 1
-    assert all(said["assistantMessage"]["content"] == "Once and only once." for said in (*both, later))
+    assert all(
+        said["assistantMessage"]["content"] == "Once and only once." for said in (*both, later)
+    )
     assert (await api.history(chat))["conversation"]["messageCount"] == 2
     await api.say(chat, "hi", headers={"Idempotency-Key": "another"})
     assert (await api.history(chat))["conversation"]["messageCount"] == 4
@@ -200,7 +224,9 @@ async def test_hanging_up_does_not_stop_the_answer(world: World, api: Api) -> No
         async with asyncio.timeout(0.1):
             await api.say(chat, "hello")
     await world.idle()
-    assert (await api.history(chat))["messages"][1]["content"] == "All of this is written although nobody waits."
+    assert (await api.history(chat))["messages"][1][
+        "content"
+    ] == "All of this is written although nobody waits."
 
 
 async def test_an_answer_may_be_streamed(world: World, api: Api) -> None:
@@ -210,7 +236,10 @@ async def test_an_answer_may_be_streamed(world: World, api: Api) -> None:
     path = f"/chat/conversations/{chat}/messages"
     events = await streamed(api, path, {"content": "count"})
     assert [name for name, _ in events][:2] == ["message", "token"]
-    assert "".join(data["token"] for name, data in events if name == "token") == "One two three four five."
+    assert (
+        "".join(data["token"] for name, data in events if name == "token")
+        == "One two three four five."
+    )
     name, data = events[-1]
     assert name == "done"
     assert data["assistantMessage"]["content"] == "One two three four five."
@@ -226,7 +255,9 @@ async def test_leaving_a_stream_does_not_stop_the_answer(world: World, api: Api)
     chat = await api.conversation()
     world.say("One two three four five six.", rate=15)
     path = f"/chat/conversations/{chat}/messages"
-    async with api.http.stream("POST", path, json={"content": "hi"}, headers={"Accept": "text/event-stream"}) as answer:
+    async with api.http.stream(
+        "POST", path, json={"content": "hi"}, headers={"Accept": "text/event-stream"}
+    ) as answer:
         async for line in answer.aiter_lines():
             if line == "event: token":
                 break
@@ -234,12 +265,16 @@ async def test_leaving_a_stream_does_not_stop_the_answer(world: World, api: Api)
     assert (await api.history(chat))["messages"][1]["content"] == "One two three four five six."
 
 
-async def test_a_stream_shows_that_it_is_alive(world: World, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_stream_shows_that_it_is_alive(
+    world: World, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("bot.api.rest.SILENCE", 0.05)
     chat = await api.conversation()
     world.say("Late but whole.", first_after=0.3)
     path = f"/chat/conversations/{chat}/messages"
-    async with api.http.stream("POST", path, json={"content": "hi"}, headers={"Accept": "text/event-stream"}) as answer:
+    async with api.http.stream(
+        "POST", path, json={"content": "hi"}, headers={"Accept": "text/event-stream"}
+    ) as answer:
         text = (await answer.aread()).decode()
     before, _, after = text.partition("event: token")
     assert before.count(": still being written\n\n") >= 3
@@ -249,11 +284,17 @@ async def test_a_stream_shows_that_it_is_alive(world: World, api: Api, monkeypat
 async def streamed(api: Api, path: str, body: dict[str, Any]) -> list[tuple[str, Any]]:
     import json
 
-    async with api.http.stream("POST", path, json=body, headers={"Accept": "text/event-stream"}) as response:
+    async with api.http.stream(
+        "POST", path, json=body, headers={"Accept": "text/event-stream"}
+    ) as response:
         assert response.status_code == 201
         assert response.headers["content-type"].startswith("text/event-stream")
         text = (await response.aread()).decode()
-    blocks = [dict(line.split(": ", 1) for line in block.splitlines()) for block in text.split("\n\n") if block]
+    blocks = [
+        dict(line.split(": ", 1) for line in block.splitlines())
+        for block in text.split("\n\n")
+        if block
+    ]
     return [(block["event"], json.loads(block["data"])) for block in blocks]
 
 
@@ -264,8 +305,12 @@ async def test_models_are_those_of_the_menu(world: World, api: Api) -> None:
     assert (eye["vision"], eye["provider"]) == (True, "OpenAI-compatible")
     thread = await world.ask("which models?")
     menu = await world.slack.menu("alice", world.menus(thread)[-1], "model_menu", "")
-    assert [m["id"] for m in offered["models"]] == [o["value"] for g in menu["option_groups"] for o in g["options"]]
-    assert (await api.ask("POST", "/chat/conversations", 422, json={"model": "no/such"}))["error"] == "Invalid request"
+    assert [m["id"] for m in offered["models"]] == [
+        o["value"] for g in menu["option_groups"] for o in g["options"]
+    ]
+    assert (await api.ask("POST", "/chat/conversations", 422, json={"model": "no/such"}))[
+        "error"
+    ] == "Invalid request"
     chosen = await api.ask("POST", "/chat/conversations", 201, json={"model": "openai:demo/eye"})
     assert chosen["conversation"]["model"] == "openai:demo/eye"
 
@@ -278,11 +323,19 @@ async def test_other_peoples_conversations_do_not_exist(world: World, api: Api, 
     assert await bobs.ask("GET", f"/chat/conversations/{chat}", 404) == missing
     assert await bobs.say(chat, "let me in", 404) == missing
     assert await bobs.ask("POST", retry, 404) == missing
-    assert await bobs.ask("POST", "/api/v1/chat", 404, json={"conversation_id": chat, "message": "hi"}) == missing
+    assert (
+        await bobs.ask("POST", "/api/v1/chat", 404, json={"conversation_id": chat, "message": "hi"})
+        == missing
+    )
     for path in ("/check-chat", "/list-messages"):
         assert await bobs.ask("POST", path, 404, json={"chat": chat}) == missing
-    assert await bobs.ask("POST", "/chat-message", 404, json={"chat": chat, "message": "hi"}) == missing
-    assert (await bobs.ask("GET", "/chat/conversations", params={"q": "secret"}))["conversations"] == []
+    assert (
+        await bobs.ask("POST", "/chat-message", 404, json={"chat": chat, "message": "hi"})
+        == missing
+    )
+    assert (await bobs.ask("GET", "/chat/conversations", params={"q": "secret"}))[
+        "conversations"
+    ] == []
     own = await bobs.conversation()
     other = f"/chat/conversations/{own}/messages/{said['assistantMessage']['id']}/retry"
     assert await bobs.ask("POST", other, 404) == missing

@@ -42,7 +42,15 @@ PROMISED = {
 }
 """Every route, and what it answers when all is well."""
 FIELDS = {
-    "Conversation": {"id", "title", "model", "createdAt", "updatedAt", "messageCount", "lastMessageId"},
+    "Conversation": {
+        "id",
+        "title",
+        "model",
+        "createdAt",
+        "updatedAt",
+        "messageCount",
+        "lastMessageId",
+    },
     "OneMessage": {"id", "role", "content", "status", "createdAt"},
     "Answered": {"userMessage", "assistantMessage", "rateLimitReached", "conversationTitle"},
     "Conversations": {"conversations", "nextCursor"},
@@ -61,19 +69,31 @@ async def openapi(world: World) -> dict[str, Any]:
         return described
 
 
-async def test_the_description_has_every_promised_route_code_and_field_and_no_other_route(world: World) -> None:
+async def test_the_description_has_every_promised_route_code_and_field_and_no_other_route(
+    world: World,
+) -> None:
     described = await openapi(world)
     routes = {
         f"{method.upper()} {path}": operation
         for path, operations in described["paths"].items()
         for method, operation in operations.items()
     }
-    assert {route: int(min(operation["responses"])) for route, operation in routes.items()} == PROMISED
+    assert {
+        route: int(min(operation["responses"])) for route, operation in routes.items()
+    } == PROMISED
     for route, operation in routes.items():
         assert {"401", "422", "429", "503"} <= operation["responses"].keys(), route
         assert operation["security"] == [{"HTTPBearer": []}]
-    talking = [operation for route, operation in routes.items() if route.endswith(("/messages", "/retry", "/chat"))]
-    assert all({"404", "409", "429", "502"} <= operation["responses"].keys() for operation in talking if operation)
+    talking = [
+        operation
+        for route, operation in routes.items()
+        if route.endswith(("/messages", "/retry", "/chat"))
+    ]
+    assert all(
+        {"404", "409", "429", "502"} <= operation["responses"].keys()
+        for operation in talking
+        if operation
+    )
     shapes = described["components"]["schemas"]
     assert {name: set(shapes[name]["properties"]) for name in FIELDS} == FIELDS
 
@@ -88,7 +108,12 @@ def examples(language: str) -> list[str]:
 
 
 async def run(world: World, api: Api, *command: str) -> str:
-    environment = {**os.environ, "BOBBIN": address(world), "TOKEN": api.token, "no_proxy": "127.0.0.1"}
+    environment = {
+        **os.environ,
+        "BOBBIN": address(world),
+        "TOKEN": api.token,
+        "no_proxy": "127.0.0.1",
+    }
     process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=-1, stderr=-2)
     async with asyncio.timeout(60):
         shown, _ = await process.communicate()
@@ -98,18 +123,24 @@ async def run(world: World, api: Api, *command: str) -> str:
 
 @pytest.mark.usefixtures("curl")
 async def test_the_examples_on_the_page_work(world: World, api: Api) -> None:
-    made, said, streamed = [await run(world, api, "bash", "-ec", example) for example in examples("bash")]
+    made, said, streamed = [
+        await run(world, api, "bash", "-ec", example) for example in examples("bash")
+    ]
     assert '"title":"New conversation"' in made
     assert said.count("scripted demo model") == 2
     assert "event: token" in streamed
     assert "event: done" in streamed
-    picture, socket = [await run(world, api, sys.executable, "-c", example) for example in examples("python")]
+    picture, socket = [
+        await run(world, api, sys.executable, "-c", example) for example in examples("python")
+    ]
     assert "a GIF picture, 1 × 1 pixels" in picture
     assert "You asked: “Hello from a socket.”" in socket
 
 
 @pytest.mark.filterwarnings("ignore")  # those of the generator itself
-async def test_nothing_that_the_description_allows_or_forbids_breaks_the_api(world: World, api: Api) -> None:
+async def test_nothing_that_the_description_allows_or_forbids_breaks_the_api(
+    world: World, api: Api
+) -> None:
     """Generated requests: no server error, no undescribed code, type or shape."""
     assert world.bot is not None
     described = await openapi(world)
@@ -122,12 +153,19 @@ async def test_nothing_that_the_description_allows_or_forbids_breaks_the_api(wor
     assert {200, 201, 404, 422} <= codes
 
 
-def explore(described: dict[str, Any], url: str, tokens: list[str], chat: str) -> tuple[set[int], list[str]]:
+def explore(
+    described: dict[str, Any], url: str, tokens: list[str], chat: str
+) -> tuple[set[int], list[str]]:
     load_all_checks()
     schema = schemathesis.openapi.from_dict(described)
     schema.config.update(base_url=url)
     checks = CHECKS.get_by_names(
-        ["not_a_server_error", "status_code_conformance", "content_type_conformance", "response_schema_conformance"]
+        [
+            "not_a_server_error",
+            "status_code_conformance",
+            "content_type_conformance",
+            "response_schema_conformance",
+        ]
     )
     codes: set[int] = set()
     failures: list[str] = []

@@ -12,7 +12,11 @@ from tests.handlers.world import World, shown
 def said_via(world: World, thread: str) -> list[Message]:
     """The messages that show what programs said."""
     mine = world.replies(thread)
-    return [m for m in mine if any(str(b.get("block_id", "")).startswith("bobbin.via.") for b in m.blocks)]
+    return [
+        m
+        for m in mine
+        if any(str(b.get("block_id", "")).startswith("bobbin.via.") for b in m.blocks)
+    ]
 
 
 def section_of(message: Message) -> str:
@@ -25,7 +29,9 @@ async def chat_of(api: Api) -> dict[str, Any]:
     return conversation
 
 
-async def test_what_a_program_says_stands_in_the_thread_before_its_answer(world: World, api: Api) -> None:
+async def test_what_a_program_says_stands_in_the_thread_before_its_answer(
+    world: World, api: Api
+) -> None:
     world.say("Hello from Slack.", "Hello from the program.")
     thread = await world.start("first, in slack")
     await world.answered(thread, 1)
@@ -50,10 +56,14 @@ async def test_nothing_that_a_program_says_can_ping_anybody(world: World, api: A
     await world.answered(thread, 1)
     await world.idle()
     chat = await chat_of(api)
-    await api.say(chat["id"], "<!channel> <@U0BOB> <https://example.com|bank> & @here " + "<" * 5000)
+    await api.say(
+        chat["id"], "<!channel> <@U0BOB> <https://example.com|bank> & @here " + "<" * 5000
+    )
     (via,) = said_via(world, thread)
     text = section_of(via)
-    assert text.startswith("alice (via API): &lt;!channel&gt; &lt;@U0BOB&gt; &lt;https://example.com|bank&gt;")
+    assert text.startswith(
+        "alice (via API): &lt;!channel&gt; &lt;@U0BOB&gt; &lt;https://example.com|bank&gt;"
+    )
     assert "<" not in text
     assert len(text) <= 3000
     assert "<!" not in via.latest.fallback
@@ -85,7 +95,9 @@ async def test_a_conversation_of_a_program_lives_there_alone(world: World, api: 
     assert "2 messages" in str(listed.blocks)
 
 
-async def test_who_took_part_in_slack_may_go_on_by_program(world: World, api: Api, bobs: Api) -> None:
+async def test_who_took_part_in_slack_may_go_on_by_program(
+    world: World, api: Api, bobs: Api
+) -> None:
     thread = await world.start("alice asks")
     await world.answered(thread, 1)
     chat = await chat_of(api)

@@ -33,7 +33,9 @@ async def alive(reader: Reader) -> None:
     assert json.loads(await reader.socket.recv()) == {"pong": 1}
 
 
-async def test_a_revoked_token_closes_its_sockets_at_once(world: World, api: Api, bobs: Api) -> None:
+async def test_a_revoked_token_closes_its_sockets_at_once(
+    world: World, api: Api, bobs: Api
+) -> None:
     where = address(world)
     async with (
         socket_of(where, api.token) as one,
@@ -45,11 +47,15 @@ async def test_a_revoked_token_closes_its_sockets_at_once(world: World, api: Api
         await alive(b)
 
 
-async def test_a_revoked_token_ends_a_stream_at_once_and_not_its_answer(world: World, api: Api) -> None:
+async def test_a_revoked_token_ends_a_stream_at_once_and_not_its_answer(
+    world: World, api: Api
+) -> None:
     chat = await api.conversation()
     world.say(" ".join(map(str, range(60))), rate=30)
     path, events = f"/chat/conversations/{chat}/messages", []
-    async with api.http.stream("POST", path, json={"content": "hi"}, headers={"Accept": "text/event-stream"}) as answer:
+    async with api.http.stream(
+        "POST", path, json={"content": "hi"}, headers={"Accept": "text/event-stream"}
+    ) as answer:
         async for line in answer.aiter_lines():
             events.append(line)
             if events.count("event: token") == 3:
@@ -61,22 +67,31 @@ async def test_a_revoked_token_ends_a_stream_at_once_and_not_its_answer(world: W
     assert world.rows("SELECT status FROM messages WHERE role = 'assistant'")[0]["status"] == "done"
 
 
-async def test_a_revoked_token_ends_a_request_that_waits_and_not_its_answer(world: World, api: Api) -> None:
+async def test_a_revoked_token_ends_a_request_that_waits_and_not_its_answer(
+    world: World, api: Api
+) -> None:
     chat = await api.conversation()
     world.say(" ".join(map(str, range(60))), rate=30)
-    said = asyncio.ensure_future(api.http.post(f"/chat/conversations/{chat}/messages", json={"content": "hi"}))
+    said = asyncio.ensure_future(
+        api.http.post(f"/chat/conversations/{chat}/messages", json={"content": "hi"})
+    )
     await world.until(
-        lambda: world.rows("SELECT 1 FROM answers WHERE state = 'running'"), "the answer is being written"
+        lambda: world.rows("SELECT 1 FROM answers WHERE state = 'running'"),
+        "the answer is being written",
     )
     await world.slack.command("alice", "general", "/chats", "token revoke")
     response = await said
     assert (response.status_code, response.json()["error"]) == (401, "Unauthorized")
-    assert world.rows("SELECT status FROM messages WHERE role = 'assistant'")[0]["status"] == "running"
+    assert (
+        world.rows("SELECT status FROM messages WHERE role = 'assistant'")[0]["status"] == "running"
+    )
     await world.idle()
     assert world.rows("SELECT status FROM messages WHERE role = 'assistant'")[0]["status"] == "done"
 
 
-async def test_what_nobody_tells_is_seen_by_looking(world: World, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_nobody_tells_is_seen_by_looking(
+    world: World, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("bot.api.auth.ASK_AGAIN", 0.05)
     monkeypatch.setattr("bot.answers.events.EventPublisher.tokens_ended", lambda *_: None)
     async with socket_of(address(world), api.token) as reader:
@@ -85,7 +100,9 @@ async def test_what_nobody_tells_is_seen_by_looking(world: World, api: Api, monk
 
 
 @pytest.mark.redis
-async def test_a_token_ends_in_every_replica(tmp_path: Path, log: io.StringIO, redis_url: str) -> None:
+async def test_a_token_ends_in_every_replica(
+    tmp_path: Path, log: io.StringIO, redis_url: str
+) -> None:
     async with two(tmp_path, log, redis_url) as (world, first, second):
         token, bobs = await token_for(world), await token_for(world, "bob")
         async with (
@@ -105,7 +122,10 @@ async def test_a_workspace_that_removes_the_app_is_cut_off_and_the_other_goes_on
         for workspace in (estate.slack, estate.second):
             await estate.install(workspace)
         tokens = [await token_for(estate), await token_for(estate.other)]
-        async with socket_of(estate.url, tokens[0]) as one, socket_of(estate.url, tokens[1]) as other:
+        async with (
+            socket_of(estate.url, tokens[0]) as one,
+            socket_of(estate.url, tokens[1]) as other,
+        ):
             await estate.uninstall(estate.slack)
             await cut_off(one)
             await alive(other)
@@ -119,7 +139,9 @@ async def test_a_workspace_that_removes_the_app_is_cut_off_and_the_other_goes_on
         await estate.idle()
 
 
-async def test_an_organisation_that_removes_the_app_is_cut_off(tmp_path: Path, log: io.StringIO) -> None:
+async def test_an_organisation_that_removes_the_app_is_cut_off(
+    tmp_path: Path, log: io.StringIO
+) -> None:
     async with Estate(tmp_path, log, enterprise="E0ORG") as estate:
         await estate.install(estate.slack, estate.second, enterprise="E0ORG")
         token = await token_for(estate)

@@ -42,7 +42,9 @@ async def test_who_reads_is_not_dropped_however_much_comes_at_once(database: Dat
         about = {"chat": said.chat.id, "message": said.answer.id}
         at = 0
         for piece in PIECES:
-            await coordination.publish(topic("T1"), {**about, "attempt": 1, "at": at, "token": piece})
+            await coordination.publish(
+                topic("T1"), {**about, "attempt": 1, "at": at, "token": piece}
+            )
             at += len(piece)
         await teller.answer(said.chat, "".join(PIECES))
         await coordination.publish(topic("T1"), {**about, "ended": str(Status.DONE), "error": None})

@@ -40,7 +40,10 @@ async def get(world: World, path: str) -> httpx.Response:
 async def test_alive_ready_and_measured(world: World) -> None:
     assert (await get(world, "/healthz")).json() == {"alive": True}
     ready = await get(world, "/readyz")
-    assert (ready.status_code, ready.json()) == (200, {"ready": True, "checks": {"database": "ok", "slack": "ok"}})
+    assert (ready.status_code, ready.json()) == (
+        200,
+        {"ready": True, "checks": {"database": "ok", "slack": "ok"}},
+    )
     await world.answered(await world.start("hello"), 1)
     await world.idle()
     measured = await get(world, "/metrics")
@@ -57,11 +60,16 @@ async def test_not_ready_while_the_socket_is_gone_but_alive(world: World) -> Non
             while (answer := await http.get("/readyz")).status_code == 200:
                 await asyncio.sleep(0.02)
         assert answer.status_code == 503
-        assert answer.json() == {"ready": False, "checks": {"database": "ok", "slack": "the socket is not connected"}}
+        assert answer.json() == {
+            "ready": False,
+            "checks": {"database": "ok", "slack": "the socket is not connected"},
+        }
         assert (await http.get("/healthz")).status_code == 200
 
 
-async def test_not_ready_while_redis_is_gone(worlds: Worlds, own_redis: services.RedisServer) -> None:
+async def test_not_ready_while_redis_is_gone(
+    worlds: Worlds, own_redis: services.RedisServer
+) -> None:
     async with worlds(redis_url=SecretStr(own_redis.url)) as world:
         assert (await get(world, "/readyz")).json()["checks"]["redis"] == "ok"
         own_redis.stop()
@@ -99,7 +107,10 @@ async def test_not_ready_while_the_database_is_gone_but_alive(
         await asyncio.to_thread(own_postgresql.stop)
         answer = await get(world, "/readyz")
         assert (answer.status_code, (await get(world, "/healthz")).status_code) == (503, 200)
-        assert answer.json()["checks"] == {"database": "the database failed (OperationalError)", "slack": "ok"}
+        assert answer.json()["checks"] == {
+            "database": "the database failed (OperationalError)",
+            "slack": "ok",
+        }
         await asyncio.to_thread(own_postgresql.start)
         assert (await get(world, "/readyz")).status_code == 200
 
@@ -109,7 +120,9 @@ async def test_a_taken_port_is_a_setting_to_change(tmp_path: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        settings = Settings.load(None).changed(port=port, database_url=SecretStr(f"sqlite:///{tmp_path / 'x.db'}"))
+        settings = Settings.load(None).changed(
+            port=port, database_url=SecretStr(f"sqlite:///{tmp_path / 'x.db'}")
+        )
         with pytest.raises(SettingsError, match=f"PORT {port} .*set PORT to another one"):
             async with build(settings):
                 pass
@@ -120,7 +133,9 @@ async def test_a_taken_port_is_a_setting_to_change(tmp_path: Path) -> None:
 
 
 async def test_the_address_is_logged(world: World) -> None:
-    assert [line["url"] for line in world.lines() if line["event"] == "http_listening"] == [address(world)]
+    assert [line["url"] for line in world.lines() if line["event"] == "http_listening"] == [
+        address(world)
+    ]
 
 
 NO_TOKENS = [None, "", "Bearer", "Bearer bob_wrong", "Basic abc", "Bearer " + "x" * 600, "bob_x"]
@@ -209,15 +224,29 @@ async def test_any_text_is_taken_and_given_back(world: World, api: Api) -> None:
         made = await api.ask("POST", "/chat/conversations", 201, content=title, headers=JSON)
         chat = made["conversation"]["id"]
         path = f"/chat/conversations/{chat}/messages"
-        said = await api.ask("POST", path, 201, content=json.dumps({"content": text}).encode(), headers=JSON)
+        said = await api.ask(
+            "POST", path, 201, content=json.dumps({"content": text}).encode(), headers=JSON
+        )
         kept = text.replace("\x00", "\ufffd").replace("\ud800", "?")
         assert said["userMessage"]["content"] == kept
         assert (await api.history(chat))["messages"][0]["content"] == kept
         search = json.dumps({"q": kept[:100]}).encode()
-        assert len((await api.ask("POST", "/list-chats", content=search, headers=JSON))["chats"]) >= 1
+        assert (
+            len((await api.ask("POST", "/list-chats", content=search, headers=JSON))["chats"]) >= 1
+        )
 
 
-IDENTIFIERS = ["x", "0" * 32, "0" * 31, "%00", "..%2f..", "%F0%9F%8E%89", "a" * 5_000, "' OR 1=1", "%ff"]
+IDENTIFIERS = [
+    "x",
+    "0" * 32,
+    "0" * 31,
+    "%00",
+    "..%2f..",
+    "%F0%9F%8E%89",
+    "a" * 5_000,
+    "' OR 1=1",
+    "%ff",
+]
 
 
 async def test_no_identifier_however_wrong_is_found(world: World, api: Api) -> None:
@@ -252,7 +281,9 @@ async def test_no_cursor_limit_or_key_however_wrong_breaks_anything(world: World
         refused = await api.http.get("/chat/conversations", params={"cursor": wrong})
         assert refused.status_code == 422, wrong
     for limit in ("0", "101", "-1", "x", "1e9", "9" * 400):
-        assert (await api.http.get("/chat/conversations", params={"limit": limit})).status_code == 422
+        assert (
+            await api.http.get("/chat/conversations", params={"limit": limit})
+        ).status_code == 422
     assert (await api.http.get("/chat/conversations", params={"q": "\x00"})).status_code == 200
     chat = await api.conversation()
     path = f"/chat/conversations/{chat}/messages"
@@ -263,7 +294,11 @@ async def test_no_cursor_limit_or_key_however_wrong_breaks_anything(world: World
 
 
 async def test_unknown_paths_and_methods_have_the_same_shape(world: World, api: Api) -> None:
-    for method, path, status in (("GET", "/no/such", 404), ("DELETE", "/chat/conversations", 405), ("GET", "/", 404)):
+    for method, path, status in (
+        ("GET", "/no/such", 404),
+        ("DELETE", "/chat/conversations", 405),
+        ("GET", "/", 404),
+    ):
         answer = await api.http.request(method, path)
         assert answer.status_code == status
         assert set(answer.json()) == ERROR
@@ -285,16 +320,23 @@ async def test_too_large_a_body_is_refused_before_it_is_read(world: World, api: 
         for _ in range(60):
             yield b"x" * 1_000_000
 
-    with contextlib.suppress(httpx.NetworkError):  # or the connection is closed while we are still sending
+    with contextlib.suppress(
+        httpx.NetworkError
+    ):  # or the connection is closed while we are still sending
         assert (await api.http.post("/new-chat", content=endless())).status_code == 413
     assert (await api.http.get("/chat/models")).status_code == 200
 
 
-async def test_whoever_sends_a_request_for_ever_is_hung_up_on(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_whoever_sends_a_request_for_ever_is_hung_up_on(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("bot.api.server.HEADERS_WITHIN", 0.2)
     monkeypatch.setattr("bot.api.middleware.NEXT_WITHIN", 0.2)
     host, port = address(world).removeprefix("http://").split(":")
-    for beginning, end in ((b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ", b""), (BODY, b"HTTP/1.1 408")):
+    for beginning, end in (
+        (b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ", b""),
+        (BODY, b"HTTP/1.1 408"),
+    ):
         reader, writer = await asyncio.open_connection(host, int(port))
         writer.write(beginning)
         async with asyncio.timeout(60):

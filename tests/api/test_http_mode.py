@@ -56,7 +56,11 @@ async def world(tmp_path: Path, log: io.StringIO) -> AsyncIterator[World]:
 
 
 async def post(
-    world: World, body: bytes, secret: str | None = None, age: float = 0, headers: dict[str, str] | None = None
+    world: World,
+    body: bytes,
+    secret: str | None = None,
+    age: float = 0,
+    headers: dict[str, str] | None = None,
 ) -> httpx.Response:
     """A request signed with this secret (Slack's own, unless told), so many seconds ago."""
     stamp = str(int(time.time() - age))
@@ -65,7 +69,10 @@ async def post(
         "x-slack-request-timestamp": stamp,
         "x-slack-signature": signature(secret or world.slack.signing_secret, stamp, body),
     }
-    all_of_them = [(name.encode(), value.encode("latin-1")) for name, value in (signed | (headers or {})).items()]
+    all_of_them = [
+        (name.encode(), value.encode("latin-1"))
+        for name, value in (signed | (headers or {})).items()
+    ]
     async with httpx.AsyncClient(trust_env=False) as http:
         return await http.post(f"{address(world)}/slack/events", content=body, headers=all_of_them)
 
@@ -79,7 +86,9 @@ def mention(world: World, text: str = "hello") -> bytes:
         "text": f"<@{world.slack.bot_user.id}> {text}",
     }
     team = world.slack.workspace.team_id
-    return json.dumps({"type": "event_callback", "team_id": team, "event_id": "Ev1", "event": event}).encode()
+    return json.dumps(
+        {"type": "event_callback", "team_id": team, "event_id": "Ev1", "event": event}
+    ).encode()
 
 
 async def test_a_whole_conversation_without_a_socket(world: World) -> None:
@@ -115,7 +124,11 @@ async def test_requests_that_slack_did_not_sign_are_refused_and_do_nothing(world
     ]
     async with httpx.AsyncClient(trust_env=False) as http:
         wrong.append(await http.post(f"{address(world)}/slack/events", content=body))
-        wrong.append(await http.post(f"{address(world)}/slack/events", content=urlencode({"payload": "{}"}).encode()))
+        wrong.append(
+            await http.post(
+                f"{address(world)}/slack/events", content=urlencode({"payload": "{}"}).encode()
+            )
+        )
         assert (await http.get(f"{address(world)}/slack/events")).status_code == 405
     assert {answer.status_code for answer in wrong} <= {400, 401}
     assert world.rows("SELECT * FROM questions") == []
@@ -145,7 +158,10 @@ async def test_whatever_is_delivered_again_is_taken_once(world: World) -> None:
     await world.slack.say("alice", "general", "and again", thread)
     assert await world.answered(thread, 2) == ["The first answer.", "The second answer."]
     await world.idle()
-    assert [row["text"] for row in world.messages(thread) if row["role"] == "user"] == ["hello over http", "and again"]
+    assert [row["text"] for row in world.messages(thread) if row["role"] == "user"] == [
+        "hello over http",
+        "and again",
+    ]
     assert len(world.headers(thread)) == 1
 
 
@@ -159,10 +175,16 @@ async def test_a_replayed_request_does_nothing_and_an_old_one_is_refused(world: 
         answers = [await http.post("/slack/events", content=body, headers=seen) for _ in range(5)]
     assert [answer.status_code for answer in answers] == [200] * 5
     assert len(world.rows("SELECT * FROM questions")) == 1
-    later = {**seen, "x-slack-request-timestamp": str(int(stamp) - 301)}  # the signature covers the time
+    later = {
+        **seen,
+        "x-slack-request-timestamp": str(int(stamp) - 301),
+    }  # the signature covers the time
     renewed = {**seen, "x-slack-request-timestamp": str(int(stamp) + 1)}
     async with httpx.AsyncClient(base_url=address(world), trust_env=False) as http:
-        refused = [await http.post("/slack/events", content=body, headers=headers) for headers in (later, renewed)]
+        refused = [
+            await http.post("/slack/events", content=body, headers=headers)
+            for headers in (later, renewed)
+        ]
     assert [answer.status_code for answer in refused] == [401, 401]
     await world.idle()
     world.forgive("invalid_thread_ts")  # the mention was never said in the workspace
@@ -171,13 +193,21 @@ async def test_a_replayed_request_does_nothing_and_an_old_one_is_refused(world: 
 def signed(world: World, form: dict[str, str]) -> dict[str, Any]:
     """What to give `httpx` to send this form as Slack would."""
     body, stamp = urlencode(form).encode(), str(int(time.time()))
-    headers = {"content-type": "application/x-www-form-urlencoded", "x-slack-request-timestamp": stamp}
+    headers = {
+        "content-type": "application/x-www-form-urlencoded",
+        "x-slack-request-timestamp": stamp,
+    }
     headers["x-slack-signature"] = signature(world.slack.signing_secret, stamp, body)
     return {"url": f"{address(world)}/slack/events", "content": body, "headers": headers}
 
 
 async def test_a_replayed_command_gives_nobody_a_token(world: World) -> None:
-    command = {"command": "/chats", "text": "token", "user_id": "U0ALICE", "channel_id": "C0GENERAL"}
+    command = {
+        "command": "/chats",
+        "text": "token",
+        "user_id": "U0ALICE",
+        "channel_id": "C0GENERAL",
+    }
     command |= {"team_id": world.slack.workspace.team_id, "trigger_id": "1.2.3", "api_app_id": "A1"}
     seen = signed(world, command)
     async with httpx.AsyncClient(trust_env=False) as http:
@@ -190,8 +220,16 @@ async def test_a_replayed_command_gives_nobody_a_token(world: World) -> None:
 
 
 async def test_a_menu_may_ask_twice_within_a_second(world: World) -> None:
-    asked = {"type": "block_suggestion", "action_id": "model_menu", "block_id": "b", "value": "quick"}
-    there = {"user": {"id": "U0ALICE"}, "team": {"id": world.slack.workspace.team_id}}  # and nothing that differs
+    asked = {
+        "type": "block_suggestion",
+        "action_id": "model_menu",
+        "block_id": "b",
+        "value": "quick",
+    }
+    there = {
+        "user": {"id": "U0ALICE"},
+        "team": {"id": world.slack.workspace.team_id},
+    }  # and nothing that differs
     seen = signed(world, {"payload": json.dumps(asked | there)})
     async with httpx.AsyncClient(trust_env=False) as http:
         answers = [(await http.post(**seen)).json() for _ in range(3)]
@@ -204,28 +242,49 @@ async def test_a_replayed_stop_does_not_stop_the_next_answer(world: World) -> No
     thread = await world.slack.say("alice", "general", f"<@{world.slack.bot_user.id}> the first")
     await world.until(lambda: world.menus(thread), "the menu")
     await world.slack.press("alice", world.menus(thread)[0], "start_chat")
-    await world.until(lambda: world.rows("SELECT 1 FROM answers WHERE state = 'running'"), "the first is written")
+    await world.until(
+        lambda: world.rows("SELECT 1 FROM answers WHERE state = 'running'"), "the first is written"
+    )
     (chat,) = world.rows("SELECT id, team FROM chats")
     press = {
         "type": "block_actions",
         "user": {"id": "U0ALICE", "team_id": chat["team"]},
         "team": {"id": chat["team"]},
         "channel": {"id": "C0GENERAL"},
-        "container": {"type": "message", "message_ts": thread, "channel_id": "C0GENERAL", "thread_ts": thread},
-        "actions": [{"action_id": "stop_answer", "block_id": "b", "type": "button", "value": chat["id"]}],
+        "container": {
+            "type": "message",
+            "message_ts": thread,
+            "channel_id": "C0GENERAL",
+            "thread_ts": thread,
+        },
+        "actions": [
+            {"action_id": "stop_answer", "block_id": "b", "type": "button", "value": chat["id"]}
+        ],
     }
     seen = signed(world, {"payload": json.dumps(press)})
     async with httpx.AsyncClient(trust_env=False) as http:
         assert (await http.post(**seen)).status_code == 200
-        await world.until(lambda: world.rows("SELECT 1 FROM answers WHERE ending = 'stopped'"), "it is stopped")
+        await world.until(
+            lambda: world.rows("SELECT 1 FROM answers WHERE ending = 'stopped'"), "it is stopped"
+        )
         await world.slack.say("alice", "general", "the second", thread)
-        await world.until(lambda: world.rows("SELECT 1 FROM answers WHERE state = 'running'"), "the second is written")
+        await world.until(
+            lambda: world.rows("SELECT 1 FROM answers WHERE state = 'running'"),
+            "the second is written",
+        )
         assert (await http.post(**seen)).status_code == 200
-    await world.until(lambda: not world.rows("SELECT 1 FROM answers WHERE state <> 'ended'"), "it ends")
-    assert [row["ending"] for row in world.rows("SELECT ending FROM answers ORDER BY number")] == ["stopped", "done"]
+    await world.until(
+        lambda: not world.rows("SELECT 1 FROM answers WHERE state <> 'ended'"), "it ends"
+    )
+    assert [row["ending"] for row in world.rows("SELECT ending FROM answers ORDER BY number")] == [
+        "stopped",
+        "done",
+    ]
 
 
-@pytest.mark.parametrize("body", [b"{nope", b"[1]", b"null", b'{"type": "event_callback", "event": "x"}', b"\xff"])
+@pytest.mark.parametrize(
+    "body", [b"{nope", b"[1]", b"null", b'{"type": "event_callback", "event": "x"}', b"\xff"]
+)
 async def test_what_is_no_event_is_refused_whoever_signed_it(world: World, body: bytes) -> None:
     assert (await post(world, body)).status_code == 400
     assert (await post(world, body, secret="not the secret")).status_code in (400, 401)
@@ -233,7 +292,12 @@ async def test_what_is_no_event_is_refused_whoever_signed_it(world: World, body:
 
 
 async def test_a_press_of_nothing_is_refused(world: World) -> None:
-    press = {"type": "block_actions", "user": {"id": "U0ALICE"}, "team": {"id": "T1"}, "actions": []}
+    press = {
+        "type": "block_actions",
+        "user": {"id": "U0ALICE"},
+        "team": {"id": "T1"},
+        "actions": [],
+    }
     async with httpx.AsyncClient(trust_env=False) as http:
         assert (await http.post(**signed(world, {"payload": json.dumps(press)}))).status_code == 400
     assert "Exception in ASGI" not in str(world.lines())

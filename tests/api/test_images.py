@@ -17,7 +17,10 @@ async def test_a_large_image_is_scaled_down(world: World, api: Api) -> None:
 
 async def test_a_broken_image_is_refused_and_stores_nothing(world: World, api: Api) -> None:
     chat = await api.conversation(model=EYE)
-    body = {"content": "look", "images": [data_url(picture("JPEG", (300, 200))[:500], "image/jpeg")]}
+    body = {
+        "content": "look",
+        "images": [data_url(picture("JPEG", (300, 200))[:500], "image/jpeg")],
+    }
 
     refused = await api.ask("POST", f"/chat/conversations/{chat}/messages", 422, json=body)
     assert "cannot be opened" in refused["message"]

@@ -21,7 +21,9 @@ from tests.handlers.world import PATIENCE, World
 
 
 @asynccontextmanager
-async def two(folder: Path, log: io.StringIO, redis: str | None) -> AsyncIterator[tuple[World, Bot, Bot]]:
+async def two(
+    folder: Path, log: io.StringIO, redis: str | None
+) -> AsyncIterator[tuple[World, Bot, Bot]]:
     async with AsyncExitStack() as stack:
         shared: dict[str, Any] = {"redis_url": SecretStr(redis)} if redis else {}
         world = await stack.enter_async_context(World(folder, log, **shared))
@@ -34,12 +36,16 @@ async def two(folder: Path, log: io.StringIO, redis: str | None) -> AsyncIterato
 @asynccontextmanager
 async def api_at(bot: Bot, token: str) -> AsyncIterator[Api]:
     headers = {"Authorization": f"Bearer {token}"}
-    async with httpx.AsyncClient(base_url=bot.url, headers=headers, timeout=PATIENCE, trust_env=False) as http:
+    async with httpx.AsyncClient(
+        base_url=bot.url, headers=headers, timeout=PATIENCE, trust_env=False
+    ) as http:
         yield Api(http, token)
 
 
 @pytest.mark.redis
-async def test_sockets_on_each_replica_bring_every_word_once(tmp_path: Path, log: io.StringIO, redis_url: str) -> None:
+async def test_sockets_on_each_replica_bring_every_word_once(
+    tmp_path: Path, log: io.StringIO, redis_url: str
+) -> None:
     async with two(tmp_path, log, redis_url) as (world, first, second):
         token = await token_for(world)
         async with (
@@ -51,7 +57,10 @@ async def test_sockets_on_each_replica_bring_every_word_once(tmp_path: Path, log
             world.say(TEXT, rate=30)
             made = await api.ask("POST", "/new-chat", json={"initial_message": "count"})
             await asyncio.sleep(0.15)
-            async with socket_of(second.url, token) as late, socket_of(first.url, token) as late_here:
+            async with (
+                socket_of(second.url, token) as late,
+                socket_of(first.url, token) as late_here,
+            ):
                 for reader in (late, late_here):
                     await reader.until(finished)
                     assert reader.text(made["assistant_message"]["id"]) == TEXT
@@ -77,7 +86,9 @@ async def test_words_that_redis_lost_are_in_the_end_all_there(
             assert there.text(made["assistant_message"]["id"]) == TEXT
 
 
-async def test_a_post_is_answered_whichever_replica_writes_the_answer(tmp_path: Path, log: io.StringIO) -> None:
+async def test_a_post_is_answered_whichever_replica_writes_the_answer(
+    tmp_path: Path, log: io.StringIO
+) -> None:
     async with two(tmp_path, log, None) as (world, first, second):
         token = await token_for(world)
         async with api_at(first, token) as api, api_at(second, token) as other:

@@ -69,7 +69,9 @@ async def leave_unread(flood: Flood, port: int) -> socket.socket:
 
 
 @pytest.mark.parametrize("which", ["the bot's", "the sandbox's"])
-async def test_a_server_ends_in_peace_while_somebody_is_leaving(which: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_server_ends_in_peace_while_somebody_is_leaving(
+    which: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What was sent to them has not gone out yet, so their connection is still there."""
     monkeypatch.setattr("bot.api.server.PATIENCE", 1)
     flood = Flood()

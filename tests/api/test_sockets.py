@@ -37,14 +37,20 @@ class Reader:
 
     def text(self, message: str | None = None) -> str:
         """All tokens of a message, or of all messages."""
-        tokens = [e for e in self.events if isinstance(e.get("content"), dict) and "Token" in e["content"]]
-        return "".join(e["content"]["Token"]["token"] for e in tokens if message in (None, e["message"]))
+        tokens = [
+            e for e in self.events if isinstance(e.get("content"), dict) and "Token" in e["content"]
+        ]
+        return "".join(
+            e["content"]["Token"]["token"] for e in tokens if message in (None, e["message"])
+        )
 
 
 @asynccontextmanager
 async def socket_of(url: str, token: str) -> AsyncIterator[Reader]:
     where = url.replace("http", "ws", 1) + "/ws"
-    async with connect(where, additional_headers={"Authorization": f"Bearer {token}"}, proxy=None) as socket:
+    async with connect(
+        where, additional_headers={"Authorization": f"Bearer {token}"}, proxy=None
+    ) as socket:
         yield Reader(socket)
 
 
@@ -75,11 +81,18 @@ async def test_a_new_chat_is_stored_at_once_and_its_tokens_finish_and_title_foll
     made = await api.ask("POST", "/new-chat", json={"initial_message": "count please"})
     chat, answer = made["chat"]["id"], made["assistant_message"]
     assert made["chat"]["title"] == "New conversation"
-    assert (made["user_message"]["content"], made["user_message"]["unreceived"]) == ("count please", False)
+    assert (made["user_message"]["content"], made["user_message"]["unreceived"]) == (
+        "count please",
+        False,
+    )
     assert (answer["role"], answer["content"], answer["unreceived"]) == ("assistant", "", True)
 
     first, *tokens, finish, title = await reader.until(titled)
-    assert first == {"chat": chat, "user_message": made["user_message"], "assistant_message": answer}
+    assert first == {
+        "chat": chat,
+        "user_message": made["user_message"],
+        "assistant_message": answer,
+    }
     assert all(set(e) == {"message", "chat", "content"} for e in tokens)
     assert all((e["chat"], e["message"]) == (chat, answer["id"]) for e in tokens)
     assert reader.text() == TEXT
@@ -105,7 +118,9 @@ async def test_a_chat_goes_on_and_its_newest_message_tells_whether_one_is_stale(
     assert newest == {"chat": chat, "message": made["assistant_message"]["id"], "unreceived": False}
     world.say("Slowly answered by a model.", rate=20)
     more = await api.ask("POST", "/chat-message", json={"chat": made["chat"], "message": "two"})
-    assert (await api.ask("POST", "/chat-message", 409, json={"chat": chat, "message": "three"}))["success"] is False
+    assert (await api.ask("POST", "/chat-message", 409, json={"chat": chat, "message": "three"}))[
+        "success"
+    ] is False
     newest = await api.ask("POST", "/check-chat", json={"chat": chat})
     assert newest == {"chat": chat, "message": more["assistant_message"]["id"], "unreceived": True}
     await reader.until(finished)
@@ -134,14 +149,18 @@ async def read_all(world: World, api: Api, answer: str) -> str:
         return late.text(answer)
 
 
-async def test_a_latecomer_gets_the_text_so_far_though_nobody_listened_before(world: World, api: Api) -> None:
+async def test_a_latecomer_gets_the_text_so_far_though_nobody_listened_before(
+    world: World, api: Api
+) -> None:
     world.say(TEXT, rate=25)
     made = await api.ask("POST", "/new-chat", json={"initial_message": "count"})
     await asyncio.sleep(0.25)
     assert await read_all(world, api, made["assistant_message"]["id"]) == TEXT
 
 
-async def test_failures_are_told_and_a_retry_starts_anew(world: World, api: Api, reader: Reader) -> None:
+async def test_failures_are_told_and_a_retry_starts_anew(
+    world: World, api: Api, reader: Reader
+) -> None:
     world.fail("error", "Half of an answer", status=400)
     made = await api.ask("POST", "/new-chat", json={"initial_message": "hello"})
     chat, answer = made["chat"]["id"], made["assistant_message"]["id"]
@@ -161,9 +180,14 @@ async def test_failures_are_told_and_a_retry_starts_anew(world: World, api: Api,
     assert reader.text() == "A whole answer."
 
 
-async def test_what_is_said_in_slack_comes_to_those_who_take_part_and_to_nobody_else(world: World, api: Api) -> None:
+async def test_what_is_said_in_slack_comes_to_those_who_take_part_and_to_nobody_else(
+    world: World, api: Api
+) -> None:
     bobs = await token_for(world, "bob")
-    async with socket_of(address(world), api.token) as alice, socket_of(address(world), bobs) as bob:
+    async with (
+        socket_of(address(world), api.token) as alice,
+        socket_of(address(world), bobs) as bob,
+    ):
         world.say("Hello Alice.", "Hello Bob.")
         thread = await world.start("hello from slack")
         await world.answered(thread, 1)
@@ -175,7 +199,9 @@ async def test_what_is_said_in_slack_comes_to_those_who_take_part_and_to_nobody_
         await bob.until(finished)
         assert bob.events[0]["user_message"]["content"] == "may I too?"
         assert bob.text() == "Hello Bob."
-        await alice.until(lambda event: finished(event) and event["message"] == bob.events[-1]["message"])
+        await alice.until(
+            lambda event: finished(event) and event["message"] == bob.events[-1]["message"]
+        )
         assert alice.text() == "Hello Alice.Hello Bob."
 
 
@@ -192,7 +218,11 @@ async def test_a_stopped_answer_finishes_as_stopped(world: World, api: Api) -> N
 
 @pytest.mark.parametrize("way", ["header", "query", "message"])
 async def test_a_token_comes_by_any_of_three_ways(world: World, api: Api, way: str) -> None:
-    where = address(world).replace("http", "ws", 1) + "/ws" + (f"?token={api.token}" if way == "query" else "")
+    where = (
+        address(world).replace("http", "ws", 1)
+        + "/ws"
+        + (f"?token={api.token}" if way == "query" else "")
+    )
     headers = {"Authorization": f"Bearer {api.token}"} if way == "header" else {}
     async with connect(where, additional_headers=headers, proxy=None) as socket:
         if way == "message":
@@ -203,7 +233,10 @@ async def test_a_token_comes_by_any_of_three_ways(world: World, api: Api, way: s
 
 async def test_a_wrong_token_opens_no_socket(world: World) -> None:
     where = address(world).replace("http", "ws", 1) + "/ws"
-    for options in ({"additional_headers": {"Authorization": "Bearer bob_no"}}, {"query": "?token=bob_no"}):
+    for options in (
+        {"additional_headers": {"Authorization": "Bearer bob_no"}},
+        {"query": "?token=bob_no"},
+    ):
         query = str(options.pop("query", ""))
         with pytest.raises(InvalidStatus) as refused:
             async with connect(where + query, proxy=None, **options):
@@ -218,7 +251,9 @@ async def test_a_wrong_token_opens_no_socket(world: World) -> None:
             assert socket.close_code == 4401
 
 
-async def test_nonsense_on_a_socket_is_passed_over_and_too_much_closes_it(world: World, reader: Reader) -> None:
+async def test_nonsense_on_a_socket_is_passed_over_and_too_much_closes_it(
+    world: World, reader: Reader
+) -> None:
     for word in ("no json", "[]", "{}", "null", b"\x00\xff", '{"ping": {"deep": [1]}}'):
         await reader.socket.send(word)
     assert json.loads(await reader.socket.recv()) == {"pong": {"deep": [1]}}
@@ -235,7 +270,9 @@ async def test_sockets_end_when_bobbin_does(world: World, reader: Reader) -> Non
     assert reader.socket.close_code == 1012
 
 
-async def test_a_reader_that_does_not_read_is_dropped_and_disturbs_nobody(world: World, api: Api) -> None:
+async def test_a_reader_that_does_not_read_is_dropped_and_disturbs_nobody(
+    world: World, api: Api
+) -> None:
     """Each answer is so long that whoever reads it may be late with all of it."""
     import socket as plain
 
@@ -249,7 +286,9 @@ async def test_a_reader_that_does_not_read_is_dropped_and_disturbs_nobody(world:
     )
     try:
         async with socket_of(address(world), api.token) as reader:
-            long = " ".join(f"word{number}-{'x' * 4000}" for number in range(MOST_CHARACTERS // 5_000))
+            long = " ".join(
+                f"word{number}-{'x' * 4000}" for number in range(MOST_CHARACTERS // 5_000)
+            )
             for _ in range(30):  # until the system keeps no more for the one who does not read
                 reader.events.clear()
                 world.say(long)

@@ -43,7 +43,9 @@ def main() -> int:
 
 
 async def _bounded(only: list[int] | None) -> int:
-    print(f"{platform.python_implementation()} {platform.python_version()}, {os.cpu_count()} cores, {_processor()}")
+    print(
+        f"{platform.python_implementation()} {platform.python_version()}, {os.cpu_count()} cores, {_processor()}"
+    )
     try:
         async with asyncio.timeout(LIMIT):
             missed = await _storms(only)
@@ -60,7 +62,9 @@ async def _bounded(only: list[int] | None) -> int:
 
 
 async def _storms(only: list[int] | None) -> list[str]:
-    print(f"\nStorms: answers of {WORDS} words at {RATE:.0f} a second, all asked at once; times in seconds\n{HEAD}")
+    print(
+        f"\nStorms: answers of {WORDS} words at {RATE:.0f} a second, all asked at once; times in seconds\n{HEAD}"
+    )
     missed, starts = [], []
     for count, channels in STORMS:
         if only and count not in only:
@@ -68,10 +72,14 @@ async def _storms(only: list[int] | None) -> list[str]:
         outcome = await storm(count, channels, script(WORDS, RATE))
         least = floor(count, channels=channels, words=WORDS, rate=RATE)
         _row(count, channels, outcome, least)
-        missed += [f"missed in {count} over {channels}: {what}" for what in _misses(count, outcome, least)]
+        missed += [
+            f"missed in {count} over {channels}: {what}" for what in _misses(count, outcome, least)
+        ]
         starts.append(outcome.start)
     usual = statistics.median(starts)
-    print(f"\nStart to connected, {len(starts)} times: {min(starts):.2f} to {max(starts):.2f} s, mostly {usual:.2f} s")
+    print(
+        f"\nStart to connected, {len(starts)} times: {min(starts):.2f} to {max(starts):.2f} s, mostly {usual:.2f} s"
+    )
     return missed + ([f"missed in the start: more than {START} s"] if usual > START else [])
 
 
@@ -90,7 +98,9 @@ def _misses(count: int, outcome: Outcome, least: float) -> list[str]:
 
 
 async def _memory() -> list[str]:
-    print(f"\nMemory: {MANY} answers of {WORDS // 2} words at {MANY_RATE:.0f} a second, over {MANY} channels\n{HEAD}")
+    print(
+        f"\nMemory: {MANY} answers of {WORDS // 2} words at {MANY_RATE:.0f} a second, over {MANY} channels\n{HEAD}"
+    )
     outcome = await storm(MANY, MANY, script(WORDS // 2, MANY_RATE))
     _row(MANY, MANY, outcome, floor(MANY, channels=MANY, words=WORDS // 2, rate=MANY_RATE))
     print(f"  resident before: {outcome.quiet_megabytes:.0f} MB")
@@ -100,16 +110,22 @@ async def _memory() -> list[str]:
 
 async def _plain() -> None:
     """The same storms for a bot that edits after every twentieth piece; nothing of it is a target."""
-    print(f"\nA plain bot, which edits after every twentieth piece; watched for {PLAIN_PATIENCE:.0f} s\n{HEAD}")
+    print(
+        f"\nA plain bot, which edits after every twentieth piece; watched for {PLAIN_PATIENCE:.0f} s\n{HEAD}"
+    )
     for count, channels in PLAIN_STORMS:
-        outcome = await storm(count, channels, script(WORDS, RATE), Ways(plain=True), PLAIN_PATIENCE)
+        outcome = await storm(
+            count, channels, script(WORDS, RATE), Ways(plain=True), PLAIN_PATIENCE
+        )
         _row(count, channels, outcome, floor(count, channels=channels, words=WORDS, rate=RATE))
 
 
 def _row(count: int, channels: int, outcome: Outcome, least: float) -> None:
     name = f"{count} in {channels} channel{'s' * (channels > 1)}"
     ratio = f"{outcome.mean_lag() / least:.2f}" if count > 1 else "-"
-    calls = ", ".join(f"{name.removeprefix('chat.')} {n}" for name, n in outcome.calls.most_common())
+    calls = ", ".join(
+        f"{name.removeprefix('chat.')} {n}" for name, n in outcome.calls.most_common()
+    )
     print(
         f"{name:<20} {outcome.complete:>3}/{count:<3} {outcome.mean_lag():6.2f} {outcome.p95_lag():6.2f} "
         f"{outcome.first_words():6.2f} {outcome.largest_gap():5.2f} {outcome.seconds:6.1f} {least:6.2f} {ratio:>5} "
@@ -119,8 +135,12 @@ def _row(count: int, channels: int, outcome: Outcome, least: float) -> None:
 
 
 def _hour() -> None:
-    print("\nA mixed hour in simulated time: 20 to 2,000 words at 10 to 100 a second, streams and edits, with errands")
-    print(f"{'a minute':<20} {'whole':>9} {'mean':>6} {'p95':>6} {'first':>6} {'429s':>4}  longest errand")
+    print(
+        "\nA mixed hour in simulated time: 20 to 2,000 words at 10 to 100 a second, streams and edits, with errands"
+    )
+    print(
+        f"{'a minute':<20} {'whole':>9} {'mean':>6} {'p95':>6} {'first':>6} {'429s':>4}  longest errand"
+    )
     for a_minute in (1.0, 4.0, 8.0):
         hour = mixed_hour(a_minute=a_minute)
         whole = f"{hour.completed()}/{len(hour.writers)}"
@@ -133,7 +153,9 @@ def _hour() -> None:
 def _processor() -> str:
     try:
         with open("/proc/cpuinfo") as info:
-            return next(line.partition(":")[2].strip() for line in info if line.startswith("model name"))
+            return next(
+                line.partition(":")[2].strip() for line in info if line.startswith("model name")
+            )
     except (OSError, StopIteration):
         return platform.machine()
 

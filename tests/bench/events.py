@@ -58,18 +58,39 @@ class Chatter:
         """Nine messages in ten, half of them in threads; the rest is what needs no answer from anybody."""
         kind = self._chance.random()
         ts, channel = self._on.slack.workspace.next_ts(), self._chance.choice(self._channels)
-        said = {"type": "message", "channel": channel, "channel_type": "channel", "ts": ts, "event_ts": ts}
+        said = {
+            "type": "message",
+            "channel": channel,
+            "channel_type": "channel",
+            "ts": ts,
+            "event_ts": ts,
+        }
         author = {"user": self._chance.choice(self._people), "text": SAID, "client_msg_id": ts}
         if kind < 0.45:
-            return {**said, **author, "thread_ts": f"{1_600_000_000 + self._chance.randrange(2_000)}.000100"}
+            return {
+                **said,
+                **author,
+                "thread_ts": f"{1_600_000_000 + self._chance.randrange(2_000)}.000100",
+            }
         if kind < 0.9:
             return {**said, **author}
         if kind < 0.94:
             edited = {**author, "ts": ts, "edited": {"user": author["user"], "ts": ts}}
-            return {**said, "subtype": "message_changed", "hidden": True, "message": edited, "previous_message": author}
+            return {
+                **said,
+                "subtype": "message_changed",
+                "hidden": True,
+                "message": edited,
+                "previous_message": author,
+            }
         if kind < 0.97:
             return {**said, "subtype": "bot_message", "bot_id": "B0WEATHER", "text": SAID}
-        return {**said, "subtype": "channel_join", "user": author["user"], "text": "has joined the channel"}
+        return {
+            **said,
+            "subtype": "channel_join",
+            "user": author["user"],
+            "text": "has joined the channel",
+        }
 
 
 async def measure(ways: Ways, rate: float, seconds: float) -> Outcome:
@@ -99,7 +120,11 @@ def _noted(on: Stage) -> list[Delivery]:
     known: set[int] = {delivery.id for delivery in on.slack.journal.deliveries}
 
     def note(changed: object) -> None:
-        if isinstance(changed, Delivery) and changed.kind == "events_api" and changed.id not in known:
+        if (
+            isinstance(changed, Delivery)
+            and changed.kind == "events_api"
+            and changed.id not in known
+        ):
             known.add(changed.id)
             events.append(changed)
 
@@ -118,7 +143,9 @@ def _late(event: Delivery) -> bool:
 async def _answered(on: Stage) -> int:
     """How many questions have a whole answer, once there is nothing more to come."""
     deadline = asyncio.get_running_loop().time() + PATIENCE
-    while (whole := sum(_is_whole(on, number) for number in range(len(on.threads)))) < len(on.threads):
+    while (whole := sum(_is_whole(on, number) for number in range(len(on.threads)))) < len(
+        on.threads
+    ):
         if asyncio.get_running_loop().time() > deadline:
             break
         await asyncio.sleep(0.5)
@@ -128,7 +155,9 @@ async def _answered(on: Stage) -> int:
 def _is_whole(on: Stage, number: int) -> bool:
     thread = on.threads[number]
     last = on.slack.thread(thread.channel, thread.root)[-1]
-    words = "".join(piece for piece in script(ANSWER_WORDS, ANSWER_RATE).pieces if isinstance(piece, str))
+    words = "".join(
+        piece for piece in script(ANSWER_WORDS, ANSWER_RATE).pieces if isinstance(piece, str)
+    )
     return last.user == on.slack.bot_user.id and not last.streaming and words in last.text
 
 
@@ -141,13 +170,17 @@ WAYS: dict[str, Callable[[str, str], Ways]] = {
 
 
 async def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rate", type=float, default=200)
     parser.add_argument("--seconds", type=float, default=30)
     parser.add_argument("--only", nargs="*", choices=WAYS, default=list(WAYS))
     options = parser.parse_args()
     met = True
-    print(f"{options.rate:.0f} events a second for {options.seconds:.0f} s; seconds to the acknowledgement")
+    print(
+        f"{options.rate:.0f} events a second for {options.seconds:.0f} s; seconds to the acknowledgement"
+    )
     print(f"{'':18} {'p50':>7} {'p99':>7} {'most':>7} {'late':>5} {'whole':>7} {'CPU':>5}")
     with ExitStack() as stack:
         server, redis = services.postgresql(), services.redis_server()
@@ -155,9 +188,15 @@ async def main() -> int:
         stack.callback(redis.close)
         for name in options.only:
             database = services.new_database(server.url)
-            outcome = await measure(WAYS[name](database.url, redis.url), options.rate, options.seconds)
+            outcome = await measure(
+                WAYS[name](database.url, redis.url), options.rate, options.seconds
+            )
             database.close()
-            met &= outcome.at(0.99) <= ACKNOWLEDGED_WITHIN and not outcome.late and outcome.whole == outcome.asked
+            met &= (
+                outcome.at(0.99) <= ACKNOWLEDGED_WITHIN
+                and not outcome.late
+                and outcome.whole == outcome.asked
+            )
             print(
                 f"{name:18} {outcome.at(0.5):7.3f} {outcome.at(0.99):7.3f} {outcome.waits[-1]:7.3f} {outcome.late:5d} "
                 f"{outcome.whole:>3}/{outcome.asked:<3} {outcome.cpu:5.2f}",

@@ -105,13 +105,17 @@ def fill(url: str, chats: int, people: list[Heavy]) -> str:
         _store(connection, chats)
         rows = time.monotonic() - began
         _index(connection)
-        size = connection.execute("SELECT pg_size_pretty(pg_database_size(current_database()))").fetchone()
+        size = connection.execute(
+            "SELECT pg_size_pretty(pg_database_size(current_database()))"
+        ).fetchone()
     assert size is not None
     return f"rows in {rows:.0f} s, passages and their index in {time.monotonic() - began - rows:.0f} s, {size[0]}"
 
 
 def _say_who_owns(connection: psycopg.Connection, people: list[Heavy]) -> None:
-    connection.execute("CREATE TEMPORARY TABLE owned (chat bigint PRIMARY KEY, name text, turn integer)")
+    connection.execute(
+        "CREATE TEMPORARY TABLE owned (chat bigint PRIMARY KEY, name text, turn integer)"
+    )
     for one in people:
         connection.execute(
             "INSERT INTO owned SELECT %s + i * %s, %s, i FROM generate_series(0, %s - 1) i",

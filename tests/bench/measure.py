@@ -72,7 +72,11 @@ class Outcome:
 
 
 async def storm(
-    count: int, channels: int, script: ModelScript, ways: Ways | None = None, patience: float = PATIENCE
+    count: int,
+    channels: int,
+    script: ModelScript,
+    ways: Ways | None = None,
+    patience: float = PATIENCE,
 ) -> Outcome:
     """So many questions at the same moment, in chats over so many channels; watched for `patience` seconds at most."""
     async with stage(count, channels, script, ways or Ways()) as on:
@@ -124,24 +128,34 @@ def _answers(on: Stage, script: ModelScript) -> list[Seen]:
 
 
 def _asked(asked: dict[str, Asked], thread: StormThread) -> Asked | None:
-    return next((each for question, each in asked.items() if question.endswith(thread.question)), None)
+    return next(
+        (each for question, each in asked.items() if question.endswith(thread.question)), None
+    )
 
 
 def _seen(on: Stage, thread: StormThread, asked: Asked | None, whole: str) -> Seen:
     """Compares when the model sent each word with when it stood in the thread, as the asker saw it."""
-    messages = [m for m in on.slack.thread(thread.channel, thread.root) if m.user == on.slack.bot_user.id]
+    messages = [
+        m for m in on.slack.thread(thread.channel, thread.root) if m.user == on.slack.bot_user.id
+    ]
     if asked is None or not messages:
         return Seen([], [], complete=False)
     ends = list(itertools.accumulate(len(sent.text) for sent in asked.sent))
     lags: list[float] = []
     changes: list[float] = []
     for at, length in _growth(messages[-1], on.slack.user(ASKER).id, whole):
-        new = [sent for sent, end in zip(asked.sent, ends, strict=True) if end <= length][len(lags) :]
+        new = [sent for sent, end in zip(asked.sent, ends, strict=True) if end <= length][
+            len(lags) :
+        ]
         lags += [at - sent.at for sent in new]
         changes += [at] if new else []
     now = time.time()
     lags += [now - sent.at for sent in asked.sent[len(lags) :]]  # not seen yet: longer than that
-    return Seen(lags, changes, complete=len(messages) == 1 and whole in messages[0].text and not messages[0].streaming)
+    return Seen(
+        lags,
+        changes,
+        complete=len(messages) == 1 and whole in messages[0].text and not messages[0].streaming,
+    )
 
 
 def _growth(message: Message, viewer: str, whole: str) -> list[tuple[float, int]]:
@@ -153,4 +167,7 @@ def _common(text: str, whole: str) -> int:
     """How much of the beginning is the same: an edit may end with marks of its own."""
     if whole.startswith(text):
         return len(text)
-    return next((n for n, (left, right) in enumerate(zip(text, whole, strict=False)) if left != right), len(whole))
+    return next(
+        (n for n, (left, right) in enumerate(zip(text, whole, strict=False)) if left != right),
+        len(whole),
+    )

@@ -45,7 +45,9 @@ async def main() -> None:
 async def answer(client: AsyncWebClient, models: httpx.AsyncClient, event: dict[str, Any]) -> None:
     """One question's answer, in its thread."""
     channel = event["channel"]
-    placeholder = await client.chat_postMessage(channel=channel, thread_ts=event["thread_ts"], text="…")
+    placeholder = await client.chat_postMessage(
+        channel=channel, thread_ts=event["thread_ts"], text="…"
+    )
     text, pieces = "", 0
     async for piece in stream(models, event["text"]):
         text, pieces = text + piece, pieces + 1
@@ -56,7 +58,11 @@ async def answer(client: AsyncWebClient, models: httpx.AsyncClient, event: dict[
 
 async def stream(models: httpx.AsyncClient, question: str) -> AsyncIterator[str]:
     """The pieces of the model's answer."""
-    body = {"model": "demo/quick", "messages": [{"role": "user", "content": question}], "stream": True}
+    body = {
+        "model": "demo/quick",
+        "messages": [{"role": "user", "content": question}],
+        "stream": True,
+    }
     key = {"Authorization": f"Bearer {os.environ['OPENAI_API_KEY']}"}
     address = f"{os.environ['OPENAI_BASE_URL']}/chat/completions"
     async with models.stream("POST", address, json=body, headers=key) as response:

@@ -76,7 +76,10 @@ async def measure(ways: Ways, answers: int, words: int, rate: float) -> Outcome:
             refused=sum(call.error == "ratelimited" for call in on.slack.calls[calls:]),
             streaming=streaming,
             first=statistics.median(first),
-            taken=[Taken(mb, bot.cpu() - spent) for bot, spent, mb in zip(on.bots, before, largest, strict=True)],
+            taken=[
+                Taken(mb, bot.cpu() - spent)
+                for bot, spent, mb in zip(on.bots, before, largest, strict=True)
+            ],
         )
 
 
@@ -94,13 +97,17 @@ async def _watch(on: Stage, database: str, began: float, answers: int) -> tuple[
             row = await (await connection.execute(query)).fetchone()
             assert row is not None
             most = max(most, row[0])
-            if row[1] >= 2 * answers + 2:  # each chat's first exchange is there as well, and the one that warms up
+            if (
+                row[1] >= 2 * answers + 2
+            ):  # each chat's first exchange is there as well, and the one that warms up
                 break
     return most, largest
 
 
 def _answers(on: Stage, thread: StormThread) -> list[Message]:
-    return [m for m in on.slack.thread(thread.channel, thread.root) if m.user == on.slack.bot_user.id]
+    return [
+        m for m in on.slack.thread(thread.channel, thread.root) if m.user == on.slack.bot_user.id
+    ]
 
 
 def _stands(messages: list[Message], whole: str) -> str:
@@ -113,7 +120,9 @@ def _stands(messages: list[Message], whole: str) -> str:
 
 
 async def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--answers", type=int, default=1_000)
     parser.add_argument("--replicas", type=int, default=3)
     parser.add_argument("--words", type=int, default=60)
@@ -127,14 +136,20 @@ async def main() -> int:
         ways = Ways(database.url, redis.url, replicas=given.replicas, haste=HASTE, limits=GENEROUS)
         outcome = await measure(ways, given.answers, given.words, given.rate)
         database.close()
-    print(f"{given.answers} answers of {given.words} words at {given.rate:g} a second over {given.replicas} replicas")
+    print(
+        f"{given.answers} answers of {given.words} words at {given.rate:g} a second over {given.replicas} replicas"
+    )
     print(
         f"how they stand: {dict(outcome.stands)}; refused calls: {outcome.refused}; ended after {outcome.seconds:.1f} s"
     )
-    print(f"most written at the same moment: {outcome.streaming}; first words after {outcome.first:.2f} s (median)")
+    print(
+        f"most written at the same moment: {outcome.streaming}; first words after {outcome.first:.2f} s (median)"
+    )
     for number, taken in enumerate(outcome.taken, 1):
         share = taken.cpu / outcome.seconds
-        print(f"replica {number}: at most {taken.megabytes:.0f} MB, {taken.cpu:.1f} s of processor: {share:.2f} cores")
+        print(
+            f"replica {number}: at most {taken.megabytes:.0f} MB, {taken.cpu:.1f} s of processor: {share:.2f} cores"
+        )
     return 0 if outcome.stands["whole"] == given.answers and not outcome.refused else 1
 
 

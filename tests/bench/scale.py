@@ -39,7 +39,13 @@ SMALL, OWN = 1_000, 5_000
 FLAT = 1.3
 WARM = 8
 """Turns that are not counted: they prepare statements and fill caches."""
-SERVER = ("shared_buffers=1GB", "wal_level=minimal", "max_wal_senders=0", "max_wal_size=8GB", "autovacuum=off")
+SERVER = (
+    "shared_buffers=1GB",
+    "wal_level=minimal",
+    "max_wal_senders=0",
+    "max_wal_size=8GB",
+    "autovacuum=off",
+)
 
 
 @dataclass
@@ -101,7 +107,9 @@ async def go_on(view: View, turn: int) -> None:
     channel, thread = place_of(view.who.number(3 * turn + 2))
     chat = await view.chats.by_place(Thread(TEAM, channel, thread))
     assert chat is not None
-    await view.chats.say(chat.id, NewMessage(f"once more {turn}", view.who.name, source=f"{turn}"), limit=10_000)
+    await view.chats.say(
+        chat.id, NewMessage(f"once more {turn}", view.who.name, source=f"{turn}"), limit=10_000
+    )
     answer = await view.replies.claim(chat.id, "bench", 8.0)
     assert answer is not None
     assert len(await view.chats.history(chat.id, answer.number)) >= PER_CHAT + 1
@@ -157,7 +165,9 @@ async def _database(server: str, chats: int, people: list[Heavy], keep: bool) ->
     name = f"bench_{chats}"
     url = server.rpartition("/")[0] + "/" + name
     with psycopg.connect(server, autocommit=True) as connection:
-        there = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone()
+        there = connection.execute(
+            "SELECT 1 FROM pg_database WHERE datname = %s", (name,)
+        ).fetchone()
         if not (there and keep):
             connection.execute(f"DROP DATABASE IF EXISTS {name}".encode())
             connection.execute(f"CREATE DATABASE {name}".encode())
@@ -166,7 +176,10 @@ async def _database(server: str, chats: int, people: list[Heavy], keep: bool) ->
     await database.close()
     if there and keep:
         return url
-    print(f"{chats:,} chats, {chats * PER_CHAT:,} messages: {filling.fill(url, chats, people)}", flush=True)
+    print(
+        f"{chats:,} chats, {chats * PER_CHAT:,} messages: {filling.fill(url, chats, people)}",
+        flush=True,
+    )
     return url
 
 
@@ -189,7 +202,9 @@ def report(seen: list[View]) -> bool:
         ratios = [view.median(name) / base.median(name) for view in seen[1:]]
         flat &= max(ratios) <= FLAT
         columns = "".join(f"{view.median(name):20.2f}" for view in seen)
-        print(f"{name:38}{columns}  {', '.join(f'{r:.2f}' for r in ratios)}{'' if max(ratios) <= FLAT else '  <-'}")
+        print(
+            f"{name:38}{columns}  {', '.join(f'{r:.2f}' for r in ratios)}{'' if max(ratios) <= FLAT else '  <-'}"
+        )
     return flat
 
 
@@ -198,7 +213,9 @@ async def explain(view: View, offset: int) -> None:
     asked: dict[str, Any] = {}
 
     @event.listens_for(view.database._engine.sync_engine, "before_cursor_execute")
-    def remember(_c: object, _u: object, statement: str, parameters: Any, _x: object, _m: bool) -> None:
+    def remember(
+        _c: object, _u: object, statement: str, parameters: Any, _x: object, _m: bool
+    ) -> None:
         if not statement.startswith(("EXPLAIN", "SET")):
             asked.setdefault(statement, parameters)
 
@@ -210,13 +227,17 @@ async def explain(view: View, offset: int) -> None:
             connection.execute("SET jit = off")  # as searches do
             for statement, parameters in asked.items():
                 how = "(ANALYZE, BUFFERS)" if statement.startswith(("SELECT", "WITH")) else ""
-                rows = connection.execute(f"EXPLAIN {how} {statement}".encode(), parameters).fetchall()
+                rows = connection.execute(
+                    f"EXPLAIN {how} {statement}".encode(), parameters
+                ).fetchall()
                 print("--", " ".join(statement.split())[:110])
                 print("\n".join(row[0] for row in rows))
 
 
 async def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--chats", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=150)
     parser.add_argument("--explain", action="store_true")
@@ -224,8 +245,12 @@ async def main() -> int:
     options = parser.parse_args()
     server = services.postgresql(*SERVER)
     try:
-        async with views(server.url, options.chats, options.keep and "TEST_POSTGRES_URL" in os.environ) as seen:
-            offset = int(time.time()) % 100_000_000 * 1_000  # chats go round; what is said in them is always new
+        async with views(
+            server.url, options.chats, options.keep and "TEST_POSTGRES_URL" in os.environ
+        ) as seen:
+            offset = (
+                int(time.time()) % 100_000_000 * 1_000
+            )  # chats go round; what is said in them is always new
             await measure(seen, options.rounds, offset)
             flat = report(seen)
             if options.explain:

@@ -30,7 +30,9 @@ from tests.services import free_port
 
 MODEL = "demo/quick"
 ASKER = "alice"
-SENTENCE = "The quick brown fox jumps over the lazy dog while the rain falls softly on the old tin roof"
+SENTENCE = (
+    "The quick brown fox jumps over the lazy dog while the rain falls softly on the old tin roof"
+)
 
 WARM_UP = "Are you there?"
 WARMING = ModelScript(["Yes"])
@@ -95,14 +97,18 @@ class Bot:
 
 
 @asynccontextmanager
-async def stage(count: int, channels: int, script: ModelScript, ways: Ways = Ways()) -> AsyncIterator[Stage]:
+async def stage(
+    count: int, channels: int, script: ModelScript, ways: Ways = Ways()
+) -> AsyncIterator[Stage]:
     """So many chats over so many channels, in a workspace that allows a fifth of a minute's calls at once.
 
     Every question is answered with `script`.
     """
     port = free_port() if ways.http else 0
     models = ModelServer()
-    models.answer_with(MODEL, lambda asked: WARMING if question_of(asked).endswith(WARM_UP) else script)
+    models.answer_with(
+        MODEL, lambda asked: WARMING if question_of(asked).endswith(WARM_UP) else script
+    )
     app = manifest()
     slack = Sandbox(
         limits=ways.limits,
@@ -135,7 +141,9 @@ async def stage(count: int, channels: int, script: ModelScript, ways: Ways = Way
 async def _warm_up(slack: Sandbox, thread: StormThread) -> None:
     """One small answer, and time for the budgets to be full again: what a start has to do is not what is measured."""
     await slack.say(ASKER, thread.channel, WARM_UP, thread.root)
-    await slack.until(lambda: "Yes" in slack.thread(thread.channel, thread.root)[-1].text, 30, "the first answer")
+    await slack.until(
+        lambda: "Yes" in slack.thread(thread.channel, thread.root)[-1].text, 30, "the first answer"
+    )
     await asyncio.sleep(BUDGETS_FULL)
 
 
@@ -154,7 +162,11 @@ def _thread(slack: Sandbox, channel: str, number: int) -> StormThread:
     """Its first message stands already when the app connects: no event tells of it."""
     workspace = slack.workspace
     root = Message(
-        channel, workspace.next_ts(), slack.user(ASKER).id, None, [workspace.revision("mrkdwn", "An old question", [])]
+        channel,
+        workspace.next_ts(),
+        slack.user(ASKER).id,
+        None,
+        [workspace.revision("mrkdwn", "An old question", [])],
     )
     workspace.channels[channel].messages[root.ts] = root
     return StormThread(channel, root.ts, f"Question number {number}, please.")
@@ -177,16 +189,23 @@ async def _begin_chats(url: str, slack: Sandbox, threads: list[StormThread]) -> 
         await chats.set_title(said.chat.id, "An old chat", TitleBy.PERSON)
         claimed = await answers.claim(said.chat.id, "bench", 60.0)
         assert claimed is not None
-        await answers.written(claimed.id, "bench", AnswerResult(Status.DONE, "An old answer", seconds=1.0))
+        await answers.written(
+            claimed.id, "bench", AnswerResult(Status.DONE, "An old answer", seconds=1.0)
+        )
         await answers.finish(claimed.id, "bench")
     await database.close()
 
 
 async def _connected(slack: Sandbox, port: int, ways: Ways) -> None:
     if not ways.http:
-        await slack.until(lambda: len(slack.sockets.connections) >= ways.replicas, 60, "the bot's sockets")
+        await slack.until(
+            lambda: len(slack.sockets.connections) >= ways.replicas, 60, "the bot's sockets"
+        )
         return
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http, asyncio.timeout(60):
+    async with (
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http,
+        asyncio.timeout(60),
+    ):
         while True:
             with suppress(httpx.TransportError):
                 if (await http.get("/readyz")).status_code == 200:
@@ -195,7 +214,10 @@ async def _connected(slack: Sandbox, port: int, ways: Ways) -> None:
 
 
 def _environment(slack: Sandbox, database: str, port: int, ways: Ways) -> dict[str, str]:
-    by_socket, by_request = {"SLACK_APP_TOKEN": slack.app_token}, {"SLACK_SIGNING_SECRET": slack.signing_secret}
+    by_socket, by_request = (
+        {"SLACK_APP_TOKEN": slack.app_token},
+        {"SLACK_SIGNING_SECRET": slack.signing_secret},
+    )
     return {
         "SLACK_BOT_TOKEN": slack.bot_token,
         **(by_request if ways.http else by_socket),
@@ -210,12 +232,18 @@ def _environment(slack: Sandbox, database: str, port: int, ways: Ways) -> dict[s
 
 
 async def _run(settings: dict[str, str], ways: Ways) -> Bot:
-    surroundings = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "PYTHONPATH") if name in os.environ}
+    surroundings = {
+        name: os.environ[name]
+        for name in ("PATH", "HOME", "LANG", "PYTHONPATH")
+        if name in os.environ
+    }
     hurried = f"from tests.cluster import nursery; nursery.hurry({ways.haste}); nursery.main()"
     how = ["-m", "bot", "run"] if ways.haste == 1.0 else ["-c", hurried, "run"]
     if ways.plain:
         how = ["-m", "tests.bench.plain"]
-    return Bot(await asyncio.create_subprocess_exec(sys.executable, *how, env=surroundings | settings))
+    return Bot(
+        await asyncio.create_subprocess_exec(sys.executable, *how, env=surroundings | settings)
+    )
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

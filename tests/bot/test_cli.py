@@ -30,7 +30,11 @@ class Bobbin:
     def __call__(self, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
         names = {name.upper() for name in Settings.model_fields}
         environment = {name: value for name, value in os.environ.items() if name not in names}
-        environment |= {"XDG_DATA_HOME": str(self.folder / "data"), "HOME": str(self.folder), **settings}
+        environment |= {
+            "XDG_DATA_HOME": str(self.folder / "data"),
+            "HOME": str(self.folder),
+            **settings,
+        }
         return subprocess.run(
             [sys.executable, "-m", "bot", *arguments],
             cwd=self.folder,
@@ -139,7 +143,9 @@ def test_a_port_that_was_asked_for_and_is_taken_is_one_line(bobbin: Bobbin) -> N
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
 
-        done = bobbin("sandbox", "--no-open", "--port", port, OPENAI_BASE_URL="http://127.0.0.1:9/v1")
+        done = bobbin(
+            "sandbox", "--no-open", "--port", port, OPENAI_BASE_URL="http://127.0.0.1:9/v1"
+        )
 
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("bobbin: cannot listen there")
@@ -151,7 +157,10 @@ class SlackStandIn(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         form = parse_qs(self.rfile.read(int(self.headers["Content-Length"] or 0)).decode())
-        token = self.headers.get("Authorization", "").removeprefix("Bearer ") or form.get("token", [""])[0]
+        token = (
+            self.headers.get("Authorization", "").removeprefix("Bearer ")
+            or form.get("token", [""])[0]
+        )
         method = self.path.rpartition("/")[2]
         body, scopes = self.answer(method, token)
         self.send_response(200)
@@ -191,7 +200,9 @@ class ModelsStandIn(BaseHTTPRequestHandler):
 def servers() -> Iterator[dict[str, str]]:
     """Settings that point to the two stand-ins."""
     both = [ThreadingHTTPServer(("127.0.0.1", 0), kind) for kind in (SlackStandIn, ModelsStandIn)]
-    threads = [Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}) for server in both]
+    threads = [
+        Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}) for server in both
+    ]
     for thread in threads:
         thread.start()
     slack, models = (f"http://127.0.0.1:{server.server_address[1]}" for server in both)
@@ -248,7 +259,9 @@ def test_the_doctor_says_what_to_do(bobbin: Bobbin, servers: dict[str, str]) -> 
     assert not {"xapp-bad", "pass-word"} & set(re.split(r"[\s/:@]+", done.stdout + done.stderr))
 
 
-def test_the_doctor_looks_at_an_app_for_many_workspaces(bobbin: Bobbin, servers: dict[str, str]) -> None:
+def test_the_doctor_looks_at_an_app_for_many_workspaces(
+    bobbin: Bobbin, servers: dict[str, str]
+) -> None:
     """Client id and secret, and the HTTP side's secret."""
     done = bobbin(
         "doctor",

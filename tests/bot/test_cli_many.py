@@ -37,12 +37,16 @@ def run(folder: Path, settings: dict[str, str]) -> subprocess.Popen[str]:
     return subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True)
 
 
-def test_run_without_a_bot_token_waits_for_workspaces_to_install(tmp_path: Path, servers: dict[str, str]) -> None:
+def test_run_without_a_bot_token_waits_for_workspaces_to_install(
+    tmp_path: Path, servers: dict[str, str]
+) -> None:
     """It serves the pages, is ready, and ends at SIGTERM."""
     with run(tmp_path, MANY | servers) as process:
         try:
             assert process.stderr is not None
-            url = next(filter(None, (re.search(r'"url": "(http[^"]+)"', line) for line in process.stderr)))[1]
+            url = next(
+                filter(None, (re.search(r'"url": "(http[^"]+)"', line) for line in process.stderr))
+            )[1]
             with httpx.Client(base_url=url, trust_env=False) as http:
                 deadline = time.monotonic() + 20
                 while http.get("/readyz").status_code != 200:
@@ -56,7 +60,9 @@ def test_run_without_a_bot_token_waits_for_workspaces_to_install(tmp_path: Path,
             process.kill()
 
 
-def test_run_without_any_way_into_slack_is_refused_in_one_line(bobbin: Bobbin, servers: dict[str, str]) -> None:
+def test_run_without_any_way_into_slack_is_refused_in_one_line(
+    bobbin: Bobbin, servers: dict[str, str]
+) -> None:
     done = bobbin("run", **servers)
 
     assert done.returncode == 2

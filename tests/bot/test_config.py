@@ -66,7 +66,9 @@ def test_blank_values_count_as_unset(load: Load) -> None:
     assert settings.database_url is None
 
 
-def test_the_env_file_is_read_and_the_environment_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_env_file_is_read_and_the_environment_wins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A blank variable in the environment does not hide the file's."""
     file = tmp_path / ".env"
     file.write_text("# mine\nPORT=4000\nHOST='0.0.0.0'\nBOBBIN_GRACE=2\nSOMETHING_ELSE=x\n")
@@ -86,7 +88,9 @@ def test_an_env_file_in_another_encoding_is_one_line(tmp_path: Path) -> None:
     assert ".env" in complaint(lambda: Settings.load(file))
 
 
-def test_the_standard_env_file_is_that_of_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_standard_env_file_is_that_of_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """`.env` beside where the command is typed."""
     (tmp_path / ".env").write_text("PORT=4001\n")
     monkeypatch.chdir(tmp_path)
@@ -123,7 +127,9 @@ def test_a_malformed_value_is_named(load: Load, name: str, value: str) -> None:
     assert complaint(lambda: load(**{name: value})).startswith(f"{name} must be ")
 
 
-@pytest.mark.parametrize("name", ["PORT", "BOBBIN_GRACE", "OPENAI_BASE_URL", "DATABASE_URL", "LOG_LEVEL"])
+@pytest.mark.parametrize(
+    "name", ["PORT", "BOBBIN_GRACE", "OPENAI_BASE_URL", "DATABASE_URL", "LOG_LEVEL"]
+)
 def test_a_malformed_value_is_not_shown(load: Load, name: str) -> None:
     """It may be a secret in the wrong place."""
     assert "pass-word" not in complaint(lambda: load(**{name: "mysql://ada:pass-word@host/chats"}))
@@ -204,8 +210,14 @@ def test_run_needs_slack(load: Load) -> None:
 @pytest.mark.parametrize(
     ("variables", "named"),
     [
-        ({"SLACK_BOT_TOKEN": "xoxp-1", "SLACK_APP_TOKEN": "xapp-1"}, "SLACK_BOT_TOKEN must begin with xoxb-"),
-        ({"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_APP_TOKEN": "xoxb-1"}, "SLACK_APP_TOKEN must begin with xapp-"),
+        (
+            {"SLACK_BOT_TOKEN": "xoxp-1", "SLACK_APP_TOKEN": "xapp-1"},
+            "SLACK_BOT_TOKEN must begin with xoxb-",
+        ),
+        (
+            {"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_APP_TOKEN": "xoxb-1"},
+            "SLACK_APP_TOKEN must begin with xapp-",
+        ),
         ({"SLACK_BOT_TOKEN": "xoxb-1"}, "SLACK_APP_TOKEN is missing"),
         ({"SLACK_APP_TOKEN": "xapp-1"}, "SLACK_BOT_TOKEN is missing"),
         ({"SLACK_CLIENT_ID": "1.2", "SLACK_SIGNING_SECRET": "s"}, "SLACK_CLIENT_SECRET is missing"),
@@ -251,7 +263,9 @@ def test_run_names_what_is_missing(load: Load, variables: dict[str, str], named:
         ),
     ],
 )
-def test_run_takes_each_way_into_slack(load: Load, variables: dict[str, str], delivery: Delivery, many: bool) -> None:
+def test_run_takes_each_way_into_slack(
+    load: Load, variables: dict[str, str], delivery: Delivery, many: bool
+) -> None:
     """Socket Mode when there is an app token, else HTTP; many workspaces with a client's id and secret."""
     settings = load(**variables).for_run()
 
@@ -267,7 +281,10 @@ def test_every_provider_at_once(load: Load) -> None:
         OLLAMA_BASE_URL="http://gpu:11434/",
     )
 
-    found = [(source.name, source.label, source.base_url, source.api_key) for source in settings.providers()]
+    found = [
+        (source.name, source.label, source.base_url, source.api_key)
+        for source in settings.providers()
+    ]
 
     assert found == [
         ("openrouter", "OpenRouter", "https://openrouter.ai/api/v1", "a"),
@@ -287,7 +304,11 @@ def test_an_openai_compatible_server_needs_no_key(load: Load) -> None:
     """llama.cpp and its kin have none."""
     (source,) = load(OPENAI_BASE_URL="http://localhost:8000/v1").providers()
 
-    assert (source.name, source.base_url, source.api_key) == ("openai", "http://localhost:8000/v1", None)
+    assert (source.name, source.base_url, source.api_key) == (
+        "openai",
+        "http://localhost:8000/v1",
+        None,
+    )
 
 
 def test_an_ollama_that_nobody_named_is_optional(load: Load) -> None:
@@ -307,7 +328,9 @@ def test_no_models_says_what_to_set() -> None:
         assert name in line
 
 
-def test_the_database_is_a_file_of_the_users_own(load: Load, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_database_is_a_file_of_the_users_own(
+    load: Load, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """Unless one is named; the sandbox has another file."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     settings = load()

@@ -64,7 +64,9 @@ def test_words_that_only_look_like_keys_stay(capsys: pytest.CaptureFixture[str])
     """A task-runner is no key."""
     configure_logging("INFO", "json")
 
-    log.info("took", by="task-runner-of-ours", address="https://slack.com/api/", model="openai:gpt-5")
+    log.info(
+        "took", by="task-runner-of-ours", address="https://slack.com/api/", model="openai:gpt-5"
+    )
 
     event = json.loads(capsys.readouterr().err)
     assert (event["by"], event["address"]) == ("task-runner-of-ours", "https://slack.com/api/")
@@ -101,7 +103,13 @@ def test_libraries_never_speak_below_warning(capsys: pytest.CaptureFixture[str])
     configure_logging("DEBUG", "json")
 
     log.debug("ours")
-    for name in ("slack_sdk.web.async_client", "slack_bolt.AsyncApp", "httpx", "aiohttp.access", "sqlalchemy.engine"):
+    for name in (
+        "slack_sdk.web.async_client",
+        "slack_bolt.AsyncApp",
+        "httpx",
+        "aiohttp.access",
+        "sqlalchemy.engine",
+    ):
         logging.getLogger(name).info("theirs")
 
     assert [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()] == ["ours"]

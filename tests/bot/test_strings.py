@@ -14,7 +14,9 @@ from bot import strings
 ROOT = Path(__file__).parents[2]
 FOR_OPERATORS = {"diagnostics.py", "oauth.py"}
 """What these say is read in a terminal, or tried by hand in a browser before there is any person."""
-SURFACES = sorted(path for path in (ROOT / "handlers").rglob("*.py") if path.name not in FOR_OPERATORS)
+SURFACES = sorted(
+    path for path in (ROOT / "handlers").rglob("*.py") if path.name not in FOR_OPERATORS
+)
 SPEECH = re.compile(r"[A-Za-z]{2,}[ ,] ?[a-z]{2,}| (ago|tokens?|messages?)$")
 
 
@@ -37,7 +39,11 @@ def spoken(tree: ast.AST) -> Iterator[str]:
         elif inward(node):
             silent |= {id(inner) for inner in ast.walk(node)}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in silent:
+        if (
+            isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and id(node) not in silent
+        ):
             yield node.value
 
 
@@ -60,4 +66,6 @@ def texts() -> Iterator[str]:
 def test_every_text_is_in_one_voice(text: str) -> None:
     """Short, kind, and without the words of those who build it."""
     assert len(text) <= 600
-    assert not re.search(r"\b(error|exception|invalid|null|payload|request failed|oops|sorry)\b|!(\s|$)", text, re.I)
+    assert not re.search(
+        r"\b(error|exception|invalid|null|payload|request failed|oops|sorry)\b|!(\s|$)", text, re.I
+    )

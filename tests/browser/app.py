@@ -21,7 +21,10 @@ from bot.sandbox import Sandbox
 Json = dict[str, Any]
 Answer = Json | None
 
-MODELS = {"Demo": ["Swift", "Scholar", "Poet"], "Elsewhere": [f"vendor/model-{number}" for number in range(40)]}
+MODELS = {
+    "Demo": ["Swift", "Scholar", "Poet"],
+    "Elsewhere": [f"vendor/model-{number}" for number in range(40)],
+}
 
 
 def plain(text: str) -> Json:
@@ -51,7 +54,9 @@ def offered(query: str) -> Json:
     """The menu's answer: groups by provider, filtered by what was typed."""
     groups = []
     for label, names in MODELS.items():
-        options = [{"text": plain(name), "value": name} for name in names if query.lower() in name.lower()]
+        options = [
+            {"text": plain(name), "value": name} for name in names if query.lower() in name.lower()
+        ]
         if options:
             groups.append({"label": plain(label), "options": options})
     return {"option_groups": groups}
@@ -77,7 +82,10 @@ class ChattyApp:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         await self.disconnect()
         for task in list(self._tasks):
@@ -112,9 +120,10 @@ class ChattyApp:
 
     async def _take(self, socket: ClientConnection, envelope: Json) -> None:
         payload = envelope["payload"]
-        kind = {"events_api": lambda: payload["event"]["type"], "slash_commands": lambda: payload["command"]}.get(
-            envelope["type"], lambda: payload["type"]
-        )()
+        kind = {
+            "events_api": lambda: payload["event"]["type"],
+            "slash_commands": lambda: payload["command"],
+        }.get(envelope["type"], lambda: payload["type"])()
         body = payload["event"] if envelope["type"] == "events_api" else payload
         self.heard.append((kind, body))
         if kind in self.silent:
@@ -151,18 +160,25 @@ class ChattyApp:
 
     async def _offer_menu(self, event: Json) -> None:
         initial = {"text": plain("Swift"), "value": "Swift"}
-        elements = [model_select(initial_option=initial), button("Start with Swift", "start", style="primary")]
+        elements = [
+            model_select(initial_option=initial),
+            button("Start with Swift", "start", style="primary"),
+        ]
         blocks = [
             section("*Which model should answer?*"),
             {"type": "actions", "block_id": "menu", "elements": elements},
         ]
         root = event.get("thread_ts") or event["ts"]
-        await self.call("chat.postMessage", channel=event["channel"], thread_ts=root, text="menu", blocks=blocks)
+        await self.call(
+            "chat.postMessage", channel=event["channel"], thread_ts=root, text="menu", blocks=blocks
+        )
 
     async def _list_chats(self, body: Json) -> None:
         blocks = [
             {"type": "header", "text": plain("Your chats")},
-            section("*Files in Python*", block_id="one", accessory=button("Open", "open", value="1")),
+            section(
+                "*Files in Python*", block_id="one", accessory=button("Open", "open", value="1")
+            ),
         ]
         answer = {"response_type": "ephemeral", "text": "Your chats", "blocks": blocks}
         assert (await self._http.post(body["response_url"], json=answer)).is_success
@@ -170,8 +186,18 @@ class ChattyApp:
     async def _open_dialog(self, body: Json) -> None:
         text = {"type": "plain_text_input", "action_id": "text", "multiline": True}
         blocks = [
-            {"type": "input", "block_id": "model", "label": plain("Model"), "element": model_select()},
-            {"type": "input", "block_id": "first", "label": plain("First message"), "element": text},
+            {
+                "type": "input",
+                "block_id": "model",
+                "label": plain("Model"),
+                "element": model_select(),
+            },
+            {
+                "type": "input",
+                "block_id": "first",
+                "label": plain("First message"),
+                "element": text,
+            },
         ]
         words = {"title": plain("New chat"), "submit": plain("Start"), "close": plain("Cancel")}
         view = {"type": "modal", "callback_id": "new_chat", **words, "blocks": blocks}
@@ -187,14 +213,19 @@ class ChattyApp:
         if event["tab"] != "home":
             prompts = [{"title": "Explain something", "message": "Explain tides to me"}]
             await self.call(
-                "assistant.threads.setSuggestedPrompts", channel_id=event["channel"], title="Try", prompts=prompts
+                "assistant.threads.setSuggestedPrompts",
+                channel_id=event["channel"],
+                title="Try",
+                prompts=prompts,
             )
             return
         blocks = [
             {"type": "header", "text": plain("Your chats")},
             {"type": "actions", "elements": [button("New chat", "new")]},
         ]
-        await self.call("views.publish", user_id=event["user"], view={"type": "home", "blocks": blocks})
+        await self.call(
+            "views.publish", user_id=event["user"], view={"type": "home", "blocks": blocks}
+        )
 
     # -- a streamed answer, step by step
 
@@ -210,7 +241,12 @@ class ChattyApp:
 
     async def append(self, text: str) -> None:
         chunks = [{"type": "markdown_text", "text": text}]
-        await self.call("chat.appendStream", channel=self._stream["channel"], ts=self._stream["ts"], chunks=chunks)
+        await self.call(
+            "chat.appendStream",
+            channel=self._stream["channel"],
+            ts=self._stream["ts"],
+            chunks=chunks,
+        )
 
     async def finish(self) -> None:
         thumbs = {
@@ -220,4 +256,6 @@ class ChattyApp:
             "negative_button": {"text": plain("Bad answer"), "value": "down"},
         }
         blocks = [{"type": "context_actions", "elements": [thumbs]}]
-        await self.call("chat.stopStream", channel=self._stream["channel"], ts=self._stream["ts"], blocks=blocks)
+        await self.call(
+            "chat.stopStream", channel=self._stream["channel"], ts=self._stream["ts"], blocks=blocks
+        )

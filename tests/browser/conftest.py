@@ -31,9 +31,16 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
-COMMANDS = ({"command": "/chats", "description": "Your chats", "usage_hint": "[words | new | help]"},)
+COMMANDS = (
+    {"command": "/chats", "description": "Your chats", "usage_hint": "[words | new | help]"},
+)
 SHORTCUTS = (
-    {"type": "message", "callback_id": "ask", "name": "Ask about this", "description": "Starts a chat"},
+    {
+        "type": "message",
+        "callback_id": "ask",
+        "name": "Ask about this",
+        "description": "Starts a chat",
+    },
     {"type": "global", "callback_id": "new", "name": "New chat", "description": "Starts a chat"},
 )
 

@@ -40,7 +40,17 @@ class Product:
         """Start it, and wait until it says where its page is."""
         with self.data.with_suffix(".log").open("a") as log:
             self.process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "bot", "sandbox", "--no-open", "--port", "0", "--data", str(self.data)),
+                *(
+                    sys.executable,
+                    "-m",
+                    "bot",
+                    "sandbox",
+                    "--no-open",
+                    "--port",
+                    "0",
+                    "--data",
+                    str(self.data),
+                ),
                 cwd=self.data.parent,  # where there is no .env
                 env={**os.environ, **self.settings, "PYTHONPATH": str(ROOT)},
                 stdout=asyncio.subprocess.PIPE,
@@ -73,7 +83,9 @@ class Product:
         return self.process.returncode
 
 
-async def visit(page: Page, product: Product, user: str = "U0ALICE", channel: str = "C0GENERAL") -> None:
+async def visit(
+    page: Page, product: Product, user: str = "U0ALICE", channel: str = "C0GENERAL"
+) -> None:
     """Open the workspace as somebody, in a channel."""
     await page.goto(f"{product.url}/#user={user}&channel={channel}")
     await expect(page.get_by_role("textbox", name="Message #")).to_be_visible()
@@ -89,7 +101,9 @@ async def act_as(page: Page, name: str) -> None:
 async def ask(page: Page, text: str) -> Locator:
     """Mention Bobbin by keyboard, and open the thread in which the menu appears. Gives the menu."""
     await page.get_by_role("textbox", name="Message #").press_sequentially("@bob")
-    await expect(page.get_by_role("option", name=re.compile("Bobbin"))).to_have_attribute("aria-selected", "true")
+    await expect(page.get_by_role("option", name=re.compile("Bobbin"))).to_have_attribute(
+        "aria-selected", "true"
+    )
     await page.keyboard.press("Enter")
     await page.keyboard.type(text)
     await page.keyboard.press("Enter")
@@ -116,7 +130,9 @@ async def reply(page: Page, text: str) -> None:
 async def attach(page: Page, name: str, mime: str, data: bytes) -> None:
     """Add a file to the message that is being written in the channel."""
     pane = page.get_by_role("main")
-    await pane.get_by_test_id("file-input").set_input_files(FilePayload(name=name, mimeType=mime, buffer=data))
+    await pane.get_by_test_id("file-input").set_input_files(
+        FilePayload(name=name, mimeType=mime, buffer=data)
+    )
     await expect(pane.get_by_role("button", name=f"Remove {name}")).to_be_visible()
 
 

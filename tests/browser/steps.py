@@ -14,7 +14,9 @@ async def open_workspace(
 ) -> None:
     """Open the page as `user` in a channel, with a thread at its side if given."""
     place = slack.channel(channel, slack.user(user).id)
-    where = f"#user={slack.user(user).id}&channel={place.id}" + (f"&thread={thread}" if thread else "")
+    where = f"#user={slack.user(user).id}&channel={place.id}" + (
+        f"&thread={thread}" if thread else ""
+    )
     await page.goto(f"{slack.url}/{where}")
     await expect(page.get_by_role("textbox", name="Message ")).to_be_visible()
 

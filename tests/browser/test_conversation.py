@@ -14,7 +14,9 @@ from tests.browser.steps import composer, mention, open_thread, open_workspace, 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 
-async def test_mention_choose_watch_reply_reload(slack: Sandbox, app: ChattyApp, page: Page) -> None:
+async def test_mention_choose_watch_reply_reload(
+    slack: Sandbox, app: ChattyApp, page: Page
+) -> None:
     """The route of a first visit, from the mention to the place where one was before a reload."""
     await open_workspace(page, slack)
     await mention(page, "how do tides work?")
@@ -64,7 +66,10 @@ async def test_what_a_model_writes_is_data(slack: Sandbox, app: ChattyApp, page:
     await open_workspace(page, slack, thread=root)
     text = '<img src=x onerror="document.title=1"> <script>document.title="owned"</script> [go](javascript:alert(1))'
     ts = await app.start_answer(
-        general, root, alice, text + "\n\n![pixel](https://evil.example/p.png) [ok](https://example.com)"
+        general,
+        root,
+        alice,
+        text + "\n\n![pixel](https://evil.example/p.png) [ok](https://example.com)",
     )
     answer = page.locator(f'.thread-pane article[data-ts="{ts}"] .markdown')
     await expect(answer).to_contain_text("<script>")
@@ -77,7 +82,9 @@ async def test_what_a_model_writes_is_data(slack: Sandbox, app: ChattyApp, page:
     assert await page.title() == "Sandbox: a local workspace"
 
 
-async def test_a_growing_answer_redraws_only_its_last_part(slack: Sandbox, app: ChattyApp, page: Page) -> None:
+async def test_a_growing_answer_redraws_only_its_last_part(
+    slack: Sandbox, app: ChattyApp, page: Page
+) -> None:
     """What stands stays the same element: selections and scroll positions survive, and long answers stay smooth."""
     alice, general = slack.user("alice").id, slack.channel("general").id
     root = await slack.say("alice", "general", "hello")
@@ -101,11 +108,15 @@ async def test_a_growing_answer_redraws_only_its_last_part(slack: Sandbox, app: 
     assert await page.evaluate("window.changes") == 0
 
 
-async def test_the_end_stays_in_sight_unless_one_scrolled_up(slack: Sandbox, app: ChattyApp, page: Page) -> None:
+async def test_the_end_stays_in_sight_unless_one_scrolled_up(
+    slack: Sandbox, app: ChattyApp, page: Page
+) -> None:
     alice, general = slack.user("alice").id, slack.channel("general").id
     root = await slack.say("alice", "general", "hello")
     await open_workspace(page, slack, thread=root)
-    await app.start_answer(general, root, alice, "\n\n".join(f"line {number}" for number in range(60)))
+    await app.start_answer(
+        general, root, alice, "\n\n".join(f"line {number}" for number in range(60))
+    )
     pane = page.locator(".thread-pane .list")
     gap = "list => Math.round(list.scrollHeight - list.scrollTop - list.clientHeight)"
     await expect(pane.get_by_text("line 59")).to_be_in_viewport()
@@ -127,8 +138,12 @@ async def test_status_and_slacks_own_stop(slack: Sandbox, app: ChattyApp, page: 
     general = slack.channel("general").id
     root = await slack.say("alice", "general", "hello")
     await open_workspace(page, slack, thread=root)
-    await app.call("assistant.threads.setStatus", channel_id=general, thread_ts=root, status="is thinking…")
-    await app.call("agents.sessions.setStatus", channel_id=general, thread_ts=root, status="processing")
+    await app.call(
+        "assistant.threads.setStatus", channel_id=general, thread_ts=root, status="is thinking…"
+    )
+    await app.call(
+        "agents.sessions.setStatus", channel_id=general, thread_ts=root, status="processing"
+    )
     line = page.get_by_test_id("status")
     await expect(line).to_contain_text("Bobbin is thinking…")
     await expect(page.locator(".channel-pane").get_by_text("Bobbin is thinking…")).to_be_visible()

@@ -26,7 +26,9 @@ async def test_a_dialog_from_a_message(slack: Sandbox, app: ChattyApp, page: Pag
     dialog = page.get_by_role("dialog", name="New chat")
     start = dialog.get_by_role("button", name="Start")
     await start.click()
-    await expect(dialog.get_by_role("alert")).to_have_text(["Please complete this required field."] * 2)
+    await expect(dialog.get_by_role("alert")).to_have_text(
+        ["Please complete this required field."] * 2
+    )
     model = dialog.get_by_role("combobox", name="Model")
     await expect(model).to_be_focused()
     await model.press("ArrowDown")
@@ -59,14 +61,21 @@ async def test_a_global_shortcut_and_escape(slack: Sandbox, app: ChattyApp, page
     assert slack.modal("alice") is None
 
 
-async def test_dialogs_stack_and_the_lower_one_keeps_what_was_typed(slack: Sandbox, app: ChattyApp, page: Page) -> None:
+async def test_dialogs_stack_and_the_lower_one_keeps_what_was_typed(
+    slack: Sandbox, app: ChattyApp, page: Page
+) -> None:
     await open_workspace(page, slack)
     await page.get_by_role("button", name="Attach or run a shortcut").click()
     await page.get_by_role("menuitem", name="New chat").click()
     text = page.get_by_role("dialog", name="New chat").get_by_role("textbox", name="First message")
     await text.fill("half a thought")
     trigger = slack.triggers.issue(slack.user("alice").id)
-    upper = {"type": "modal", "title": plain("Upper"), "close": plain("Back"), "blocks": [section("Are you there?")]}
+    upper = {
+        "type": "modal",
+        "title": plain("Upper"),
+        "close": plain("Back"),
+        "blocks": [section("Are you there?")],
+    }
     await app.call("views.push", trigger_id=trigger, view=upper)
     await page.get_by_role("dialog", name="Upper").get_by_role("button", name="Back").click()
     await expect(page.get_by_role("dialog", name="Upper")).to_have_count(0)
@@ -77,11 +86,15 @@ async def test_home_tab_and_agent_pane(slack: Sandbox, app: ChattyApp, page: Pag
     """The app in the sidebar: its pane offers prompts, a prompt starts a thread, its Home shows what it published."""
     await open_workspace(page, slack)
     await page.get_by_role("navigation").get_by_role("button", name="Bobbin").click()
-    await expect(page.get_by_role("tab", name="Messages")).to_have_attribute("aria-selected", "true")
+    await expect(page.get_by_role("tab", name="Messages")).to_have_attribute(
+        "aria-selected", "true"
+    )
     await page.get_by_role("button", name="Explain something").click()
     await expect(page.get_by_role("complementary", name="Thread")).to_be_visible()
     await expect(thread_messages(page)).to_contain_text(["Explain tides to me"])
-    [said] = await slack.until(lambda: [event for event in app.told("message") if event["channel_type"] == "im"])
+    [said] = await slack.until(
+        lambda: [event for event in app.told("message") if event["channel_type"] == "im"]
+    )
     assert said["text"] == "Explain tides to me"
     await page.get_by_role("tab", name="Home").click()
     home = page.get_by_test_id("home")
@@ -92,7 +105,9 @@ async def test_home_tab_and_agent_pane(slack: Sandbox, app: ChattyApp, page: Pag
     assert pressed["actions"][0]["action_id"] == "new"
 
 
-async def test_commands_complete_and_stay_out_of_threads(slack: Sandbox, app: ChattyApp, page: Page) -> None:
+async def test_commands_complete_and_stay_out_of_threads(
+    slack: Sandbox, app: ChattyApp, page: Page
+) -> None:
     root = await slack.say("alice", "general", "a thread")
     await open_workspace(page, slack, thread=root)
     box = composer(page, "general")
@@ -111,10 +126,14 @@ async def test_commands_complete_and_stay_out_of_threads(slack: Sandbox, app: Ch
     await expect(reply).to_have_value("/chats")
     await box.fill("/nothing at all")
     await box.press("Enter")
-    await expect(page.get_by_test_id("ephemeral").last).to_contain_text("/nothing is not a valid command.")
+    await expect(page.get_by_test_id("ephemeral").last).to_contain_text(
+        "/nothing is not a valid command."
+    )
 
 
-async def test_an_app_that_does_not_answer_is_named(slack: Sandbox, app: ChattyApp, page: Page) -> None:
+async def test_an_app_that_does_not_answer_is_named(
+    slack: Sandbox, app: ChattyApp, page: Page
+) -> None:
     """A command and a button without an acknowledgement lead to words, not to silence."""
     blocks = [section("Shall we?"), {"type": "actions", "elements": [button("Yes, do", "yes")]}]
     await app.call("chat.postMessage", channel=slack.channel("general").id, text="?", blocks=blocks)
@@ -135,11 +154,24 @@ def every_block() -> list[dict[str, Any]]:
         "confirm": plain("Remove"),
         "deny": plain("Keep"),
     }
-    checkboxes = {"type": "checkboxes", "action_id": "ticks", "options": options, "initial_options": [options[1]]}
-    select = {"type": "static_select", "action_id": "colour", "placeholder": plain("Pick a colour"), "options": options}
+    checkboxes = {
+        "type": "checkboxes",
+        "action_id": "ticks",
+        "options": options,
+        "initial_options": [options[1]],
+    }
+    select = {
+        "type": "static_select",
+        "action_id": "colour",
+        "placeholder": plain("Pick a colour"),
+        "options": options,
+    }
     overflow = {"type": "overflow", "action_id": "more", "options": options[:2]}
     word = {"type": "text", "text": "rich", "style": {"bold": True}}
-    cells = [[{"type": "raw_text", "text": text} for text in row] for row in (("sea", "height"), ("calm", "2 m"))]
+    cells = [
+        [{"type": "raw_text", "text": text} for text in row]
+        for row in (("sea", "height"), ("calm", "2 m"))
+    ]
     return [
         {"type": "header", "text": plain("A header :tada:")},
         section("*Fields*", fields=[{"type": "mrkdwn", "text": "_left_"}, plain("right")]),
@@ -153,7 +185,9 @@ def every_block() -> list[dict[str, Any]]:
 
 
 async def test_the_elements_of_block_kit(slack: Sandbox, app: ChattyApp, page: Page) -> None:
-    await app.call("chat.postMessage", channel=slack.channel("general").id, text="all", blocks=every_block())
+    await app.call(
+        "chat.postMessage", channel=slack.channel("general").id, text="all", blocks=every_block()
+    )
     await open_workspace(page, slack)
     message = page.get_by_role("article").last
     await expect(message.get_by_role("heading", name="A header")).to_be_visible()
@@ -174,7 +208,9 @@ async def test_the_elements_of_block_kit(slack: Sandbox, app: ChattyApp, page: P
     await page.get_by_role("menuitem", name="Red").click()
     await message.get_by_role("button", name="Remove it").click()
     await page.get_by_role("dialog", name="Really?").get_by_role("button", name="Remove").click()
-    acted = await slack.until(lambda: app.told("block_actions") if len(app.told("block_actions")) == 4 else None)
+    acted = await slack.until(
+        lambda: app.told("block_actions") if len(app.told("block_actions")) == 4 else None
+    )
     assert acted is not None
     chosen = [body["actions"][0] for body in acted]
     assert chosen[0]["selected_option"]["value"] == "green"
@@ -189,7 +225,9 @@ async def test_the_keyboard_alone_is_enough(slack: Sandbox, app: ChattyApp, page
     await open_workspace(page, slack)
     await expect(composer(page, "general")).to_be_focused()
     await page.keyboard.type("@bobb")
-    await expect(page.get_by_role("option", name=re.compile("Bobbin"))).to_have_attribute("aria-selected", "true")
+    await expect(page.get_by_role("option", name=re.compile("Bobbin"))).to_have_attribute(
+        "aria-selected", "true"
+    )
     await page.keyboard.press("Tab")
     await page.keyboard.type("tides?")
     await page.keyboard.press("Enter")
@@ -211,7 +249,9 @@ async def test_the_keyboard_alone_is_enough(slack: Sandbox, app: ChattyApp, page
     assert pressed["actions"][0]["selected_option"]["value"] == "Scholar"
 
 
-async def test_reopened_thread_shows_the_choice_again(slack: Sandbox, app: ChattyApp, page: Page) -> None:
+async def test_reopened_thread_shows_the_choice_again(
+    slack: Sandbox, app: ChattyApp, page: Page
+) -> None:
     """As in Slack, a menu keeps what was chosen although the message was never updated."""
     await slack.say("alice", "general", "@bobbin hello")
     await slack.until(lambda: len(slack.messages("general")) == 2)
@@ -227,7 +267,9 @@ async def test_reopened_thread_shows_the_choice_again(slack: Sandbox, app: Chatt
     await expect(menu).to_have_value("Poet")
 
 
-async def test_enter_may_come_before_the_options(slack: Sandbox, app: ChattyApp, page: Page) -> None:
+async def test_enter_may_come_before_the_options(
+    slack: Sandbox, app: ChattyApp, page: Page
+) -> None:
     """Whoever types faster than the app answers gets what they typed, not what stood there before."""
     await slack.say("alice", "general", "@bobbin hello")
     await slack.until(lambda: len(slack.messages("general")) == 2)

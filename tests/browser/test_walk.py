@@ -33,7 +33,9 @@ async def product(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pro
         yield running
 
 
-async def test_a_chat_from_the_first_mention_to_the_list_of_chats(product: Product, page: Page) -> None:
+async def test_a_chat_from_the_first_mention_to_the_list_of_chats(
+    product: Product, page: Page
+) -> None:
     """Mention, choose, watch, find it again."""
     await visit(page, product)
     menu = await ask(page, "show me a table and some code, please")
@@ -51,7 +53,9 @@ async def test_a_chat_from_the_first_mention_to_the_list_of_chats(product: Produ
     await expect(answer).to_contain_text("a scripted demo model and not a real AI")
     await expect(answer.get_by_role("cell", name="Heron")).to_be_visible()
     await expect(answer.locator("pre code")).to_contain_text("def fibonacci")
-    await expect(answer).to_contain_text(re.compile(r"Demo: Markdown \(rich\) · [\d.]+ s · \d+ tokens"))
+    await expect(answer).to_contain_text(
+        re.compile(r"Demo: Markdown \(rich\) · [\d.]+ s · \d+ tokens")
+    )
     await expect(header).to_contain_text("Show me a table and some code")
 
     await page.get_by_role("button", name="Close thread").click()

@@ -119,7 +119,9 @@ async def test_asking_about_a_message(product: Product, page: Page) -> None:
     await visit(page, product, user="U0BOB", channel="C0RANDOM")
     await composer(page, "random").fill("The ferry leaves at noon.")
     await composer(page, "random").press("Enter")
-    message = page.get_by_role("main").get_by_role("article").filter(has_text="The ferry leaves at noon.")
+    message = (
+        page.get_by_role("main").get_by_role("article").filter(has_text="The ferry leaves at noon.")
+    )
     await message.hover()
     await message.get_by_role("button", name="More actions").click()
     await page.get_by_role("menuitem", name="Ask Bobbin about this").click()

@@ -38,8 +38,13 @@ async def test_mrkdwn(slack: Sandbox, app: ChattyApp, page: Page) -> None:
     await expect(body.locator("blockquote")).to_have_text("a quote")
     await expect(body.locator("pre")).to_have_text("*raw* & <@U0ALICE>")
     await expect(body.locator(".mention")).to_have_text(["@Alice Archer", "#general", "@here"])
-    links = await body.locator("a").evaluate_all("links => links.map((link) => [link.href, link.textContent])")
-    assert links == [["https://example.com/a?b=1&c=2", "a link"], ["https://example.com/", "11/14/2023 in words"]]
+    links = await body.locator("a").evaluate_all(
+        "links => links.map((link) => [link.href, link.textContent])"
+    )
+    assert links == [
+        ["https://example.com/a?b=1&c=2", "a link"],
+        ["https://example.com/", "11/14/2023 in words"],
+    ]
 
 
 async def test_edit_delete_and_react(slack: Sandbox, page: Page) -> None:
@@ -68,11 +73,17 @@ async def test_edit_delete_and_react(slack: Sandbox, page: Page) -> None:
     await message.get_by_role("button", name="Add reaction").click()
     await page.get_by_role("searchbox", name="Search emoji").fill("hourglass_flow")
     await page.keyboard.press("Enter")
-    await expect(message.get_by_role("button", name="hourglass_flowing_sand reaction, 1")).to_be_visible()
+    await expect(
+        message.get_by_role("button", name="hourglass_flowing_sand reaction, 1")
+    ).to_be_visible()
     await message.hover()
     await message.get_by_role("button", name="More actions").click()
     await page.get_by_role("menuitem", name="Delete message").click()
-    await page.get_by_role("dialog", name="Delete message").get_by_role("button", name="Delete").click()
+    await (
+        page.get_by_role("dialog", name="Delete message")
+        .get_by_role("button", name="Delete")
+        .click()
+    )
     await expect(page.get_by_role("article")).to_have_count(0)
 
 
@@ -110,7 +121,9 @@ async def test_files(slack: Sandbox, app: ChattyApp, page: Page) -> None:
     assert [file["name"] for file in said["files"]] == ["notes.txt", "dot.png", "dropped.csv"]
 
 
-async def test_links_to_messages_stay_in_the_page(slack: Sandbox, app: ChattyApp, page: Page) -> None:
+async def test_links_to_messages_stay_in_the_page(
+    slack: Sandbox, app: ChattyApp, page: Page
+) -> None:
     general, random = slack.channel("general").id, slack.channel("random").id
     root = await slack.say("alice", "general", "the root")
     await slack.say("bob", "general", "the reply", thread=root)
@@ -215,7 +228,9 @@ async def test_unread_marks_and_other_peoples_channels(slack: Sandbox, page: Pag
     await expect(row).not_to_contain_text("1")
 
 
-async def test_the_page_obeys_its_own_policy(slack: Sandbox, page: Page, complaints: list[str]) -> None:
+async def test_the_page_obeys_its_own_policy(
+    slack: Sandbox, page: Page, complaints: list[str]
+) -> None:
     """No script but the page's own files may run, whatever gets into it."""
     await open_workspace(page, slack)
     blocked = await page.evaluate(
@@ -250,7 +265,9 @@ async def test_an_unknown_person_and_a_first_visit(
     assert mentioned["text"] == f"<@{slack.bot_user.id}> are you there?"
 
 
-async def test_channels_are_left_and_entered_again(slack: Sandbox, app: ChattyApp, page: Page) -> None:
+async def test_channels_are_left_and_entered_again(
+    slack: Sandbox, app: ChattyApp, page: Page
+) -> None:
     """A public one stays open to all; a private one is gone until somebody invites."""
     leads = slack.channel("leads").id
     await slack.say("bob", "leads", "what was said before")
@@ -272,7 +289,9 @@ async def test_channels_are_left_and_entered_again(slack: Sandbox, app: ChattyAp
     await expect(composer(page, "general")).to_be_visible()
 
 
-async def test_slacks_own_commands_invite_and_leave(slack: Sandbox, app: ChattyApp, page: Page) -> None:
+async def test_slacks_own_commands_invite_and_leave(
+    slack: Sandbox, app: ChattyApp, page: Page
+) -> None:
     slack.workspace.leave(slack.channel("random"), slack.user("carol").id)
     await open_workspace(page, slack, channel="random")
     box = composer(page, "random")

@@ -97,17 +97,32 @@ def test_only_so_many_files_are_taken() -> None:
         ("", ["application/octet-stream"], False, False),
     ],
 )
-def test_a_message_of_unusable_files_alone(text: str, mimes: list[str], sees: bool, unusable: bool) -> None:
+def test_a_message_of_unusable_files_alone(
+    text: str, mimes: list[str], sees: bool, unusable: bool
+) -> None:
     assert rules.unusable(text, rules.review(map(file, mimes)), sees) is unusable
 
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
+    ),
     max_leaves=5,
 )
 KEYS = st.sampled_from(
-    ["id", "name", "title", "mimetype", "size", "mode", "url_private", "thumb_1024", "file_access", "is_external"]
+    [
+        "id",
+        "name",
+        "title",
+        "mimetype",
+        "size",
+        "mode",
+        "url_private",
+        "thumb_1024",
+        "file_access",
+        "is_external",
+    ]
 )
 
 
@@ -115,7 +130,9 @@ KEYS = st.sampled_from(
 def test_whatever_slack_tells_of_files_is_understood_or_left(told: object) -> None:
     described = [each for each in told if isinstance(each, dict)] if isinstance(told, list) else []
     found = rules.review(payloads.shared_files({"files": told}))
-    assert [each.id for each in found] == [each["id"] for each in described if isinstance(each.get("id"), str)]
+    assert [each.id for each in found] == [
+        each["id"] for each in described if isinstance(each.get("id"), str)
+    ]
     assert all(isinstance(each.name, str) and isinstance(each.mime, str) for each in found)
     assert all(each.problem is None or each.problem in strings.FILE_PROBLEMS for each in found)
     rules.sentences(Report(tuple(each for each in found if each.problem)))
@@ -135,7 +152,9 @@ def test_files_with_the_same_problem_share_a_sentence() -> None:
     def named(name: str, problem: str) -> SharedFile:
         return file(name=name, problem=problem)
 
-    report = Report((named("a", "kind"), named("b", "gone"), named("c", "kind"), named("d", "kind")), ("e", "f"))
+    report = Report(
+        (named("a", "kind"), named("b", "gone"), named("c", "kind"), named("d", "kind")), ("e", "f")
+    )
     assert rules.sentences(report, shown=str.upper) == [
         strings.file_problem("kind", "A, C and D"),
         strings.file_problem("gone", "B"),
@@ -182,7 +201,8 @@ def test_texts_never_exceed_the_limit(lengths: list[int], more: bool) -> None:
 
 
 @given(
-    st.text(alphabet=st.characters(exclude_categories=["Cc", "Cs"])), st.sampled_from(["utf-8", "utf-8-sig", "utf-16"])
+    st.text(alphabet=st.characters(exclude_categories=["Cc", "Cs"])),
+    st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
 )
 def test_unicode_texts_are_read_as_they_were_written(text: str, encoding: str) -> None:
     if not text.startswith("\ufeff"):
@@ -220,7 +240,9 @@ def test_reading_never_fails(data: bytes, cut: bool) -> None:
 
 def drawn(form: str, size: tuple[int, int], mode: str = "RGB", **options: object) -> bytes:
     written = io.BytesIO()
-    Image.new(mode, size, 120 if mode in ("L", "P", "I;16") else None).save(written, form, **options)
+    Image.new(mode, size, 120 if mode in ("L", "P", "I;16") else None).save(
+        written, form, **options
+    )
     return written.getvalue()
 
 
@@ -247,7 +269,10 @@ def test_every_picture_fits(form: str, width: int, height: int, mode: str) -> No
     assert image.mime == image_kind(image.data) == Image.MIME[shown.format or ""]
     assert max(shown.size) <= EDGE
     assert len(image.data) <= SENT_BYTES
-    assert abs(shown.width / shown.height - width / height) <= 0.5 + width / height * 0.5 or min(shown.size) == 1
+    assert (
+        abs(shown.width / shown.height - width / height) <= 0.5 + width / height * 0.5
+        or min(shown.size) == 1
+    )
     if max(width, height) <= EDGE:
         assert image.data == data
 

@@ -48,15 +48,21 @@ def test_a_chat_is_told_in_order_and_without_names_unless_there_are_some() -> No
 
 
 def test_what_was_said_before_the_chat_goes_with_the_first_question_alone() -> None:
-    made = turns([answered("Hi"), asked("This?"), asked("That?")], {"U1": "Ann"}, "Bob: It is broken")
+    made = turns(
+        [answered("Hi"), asked("This?"), asked("That?")], {"U1": "Ann"}, "Bob: It is broken"
+    )
     context = strings.THREAD_CONTEXT.format(context="Bob: It is broken", text="Ann: This?")
     assert texts(made) == ["Hi", context, "Ann: That?"]
 
 
 def test_images_go_to_models_that_see_and_their_names_to_the_others() -> None:
     message = asked("Look", images=(CAT, DOG), omitted=("bird.png",))
-    assert turns([message], {}) == [ChatMessage(Role.USER, "Look\n\n" + EARLIER.format("bird.png"), (CAT, DOG))]
-    told = "\n\n".join(["Look", *(UNSEEN.format(name) for name in ("bird.png", "cat.png", "dog.png"))])
+    assert turns([message], {}) == [
+        ChatMessage(Role.USER, "Look\n\n" + EARLIER.format("bird.png"), (CAT, DOG))
+    ]
+    told = "\n\n".join(
+        ["Look", *(UNSEEN.format(name) for name in ("bird.png", "cat.png", "dog.png"))]
+    )
     assert turns([message], {}, sees=False) == [ChatMessage(Role.USER, told)]
 
 
@@ -68,7 +74,9 @@ def test_a_question_of_nothing_but_an_image_has_no_empty_lines() -> None:
 def test_files_that_were_not_had_are_told_of_on_one_line_each() -> None:
     waits, broken = SharedFile("F1", "a\nb.heic"), SharedFile("F2", "c.pdf", problem="type")
     message = asked("Read", files=(waits, broken))
-    assert texts(turns([message], {})) == [f"Read\n\n{UNREADABLE.format('a b.heic')}\n\n{UNREADABLE.format('c.pdf')}"]
+    assert texts(turns([message], {})) == [
+        f"Read\n\n{UNREADABLE.format('a b.heic')}\n\n{UNREADABLE.format('c.pdf')}"
+    ]
     blind = texts(turns([message], {}, sees=False))
     assert blind == [f"Read\n\n{UNSEEN.format('a b.heic')}\n\n{UNREADABLE.format('c.pdf')}"]
 
@@ -103,7 +111,9 @@ class Files:
         if self.brings is None:
             return False
         question = history[-1]
-        return await self.brings.chats.enclose(question, more=" (and a file)", images=(CAT,), files=())
+        return await self.brings.chats.enclose(
+            question, more=" (and a file)", images=(CAT,), files=()
+        )
 
 
 @pytest.fixture
@@ -115,7 +125,9 @@ async def teller(migrated_sqlite: Path, tmp_path: Path) -> AsyncIterator[Teller]
     await database.close()
 
 
-async def brief(teller: Teller, chat: Chat, people: People | None = None, files: Files | None = None) -> Request:
+async def brief(
+    teller: Teller, chat: Chat, people: People | None = None, files: Files | None = None
+) -> Request:
     answer = await teller.replies.next_waiting(chat.id)
     assert answer is not None
     made = PromptBuilder(teller.chats, "Be kind.", people or People(), files or Files())
@@ -125,16 +137,28 @@ async def brief(teller: Teller, chat: Chat, people: People | None = None, files:
 async def test_one_person_is_not_named_and_ids_are_spelled(teller: Teller) -> None:
     chat = (await teller.start(text="Ask <@U2>")).chat
     request = await brief(teller, chat, People({"U1": "Ann"}))
-    assert (request.model, request.system, texts(request.turns)) == (MODEL, "Be kind.", ["Ask @Bob of T1"])
+    assert (request.model, request.system, texts(request.turns)) == (
+        MODEL,
+        "Be kind.",
+        ["Ask @Bob of T1"],
+    )
 
 
-async def test_several_people_are_named_as_stored_then_as_slack_says_then_somehow(teller: Teller) -> None:
+async def test_several_people_are_named_as_stored_then_as_slack_says_then_somehow(
+    teller: Teller,
+) -> None:
     chat = (await teller.start(text="One")).chat
     for author, name in (("U2", "Bob"), ("U3", None)):
         await teller.answer(chat, "Hm")
         await teller.chats.say(chat.id, NewMessage(author, author, author_name=name))
     request = await brief(teller, chat, People({"U1": "Ann", "U2": "not asked for"}))
-    assert texts(request.turns) == ["Ann: One", "Hm", "Bob: U2", "Hm", f"{strings.UNKNOWN_PERSON}: U3"]
+    assert texts(request.turns) == [
+        "Ann: One",
+        "Hm",
+        "Bob: U2",
+        "Hm",
+        f"{strings.UNKNOWN_PERSON}: U3",
+    ]
 
 
 async def test_one_person_is_named_when_others_had_spoken_before(teller: Teller) -> None:
@@ -142,10 +166,14 @@ async def test_one_person_is_named_when_others_had_spoken_before(teller: Teller)
         team="T1", owner="U1", model=MODEL, message=NewMessage("This?", "U1"), context="Bob: Broken"
     )
     request = await brief(teller, said.chat, People({"U1": "Ann"}))
-    assert texts(request.turns) == [strings.THREAD_CONTEXT.format(context="Bob: Broken", text="Ann: This?")]
+    assert texts(request.turns) == [
+        strings.THREAD_CONTEXT.format(context="Bob: Broken", text="Ann: This?")
+    ]
 
 
-async def test_the_newest_images_are_sent_again_and_none_to_a_model_that_does_not_see(teller: Teller) -> None:
+async def test_the_newest_images_are_sent_again_and_none_to_a_model_that_does_not_see(
+    teller: Teller,
+) -> None:
     images = tuple(Image(f"{n}.png", "image/png", bytes([n])) for n in range(IMAGES.count + 1))
     chat = (await teller.start(text="Begin")).chat
     for image in images:
@@ -154,7 +182,11 @@ async def test_the_newest_images_are_sent_again_and_none_to_a_model_that_does_no
     seen = [turn for turn in (await brief(teller, chat)).turns if turn.role is Role.USER][1:]
     assert [turn.images for turn in seen] == [(), *((image,) for image in images[1:])]
     assert seen[0].text == f"See\n\n{EARLIER.format('0.png')}"
-    blind = [turn for turn in (await brief(teller, chat, files=Files(can_see=False))).turns if turn.role is Role.USER]
+    blind = [
+        turn
+        for turn in (await brief(teller, chat, files=Files(can_see=False))).turns
+        if turn.role is Role.USER
+    ]
     assert [turn.images for turn in blind] == [()] * len(blind)
     assert blind[-1].text == f"See\n\n{UNSEEN.format(f'{IMAGES.count}.png')}"
 

@@ -18,7 +18,10 @@ from bot.chats.titles import MOST_CHARACTERS, clean
         ("**Title:** “Sky and Colour”\n\nI hope you like it!", "Sky and Colour"),
         ("# title - `Sky and Colour`", "Sky and Colour"),
         ("\n\n  Sky   and\tColour  ", "Sky and Colour"),
-        ("one two three four five six seven eight nine ten", "one two three four five six seven eight"),
+        (
+            "one two three four five six seven eight nine ten",
+            "one two three four five six seven eight",
+        ),
         ("Ask <@U0ALICE> and <!channel|everybody>", "Ask U0ALICE and everybody"),
         ("w" * 60 + " " + "v" * 60, "w" * 60 + " " + "v" * 18 + "…"),
         ("空が青い理由", "空が青い理由"),
@@ -29,7 +32,9 @@ def test_what_is_no_part_of_the_title_goes(said: str, title: str) -> None:
     assert clean(said) == title
 
 
-@pytest.mark.parametrize("said", ["", "   \n", "Sky", '"Sky."', "Title:", "Title: Sky", "***", "Привет"])
+@pytest.mark.parametrize(
+    "said", ["", "   \n", "Sky", '"Sky."', "Title:", "Title: Sky", "***", "Привет"]
+)
 def test_a_single_word_is_no_title(said: str) -> None:
     assert clean(said) == ""
 

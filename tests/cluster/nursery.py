@@ -39,7 +39,9 @@ def hurry(haste: float) -> None:
     for method, rate in token_bucket.RATES.items():
         token_bucket.RATES[method] = token_bucket.Rate(rate.per_second * haste, rate.burst * haste)
     vars(writer)["LATE"] /= haste
-    vars(model_menu)["LATE"] /= 2.0  # on a loaded machine posts wait long, however much Slack allows
+    vars(model_menu)["LATE"] /= (
+        2.0  # on a loaded machine posts wait long, however much Slack allows
+    )
     menu_recovery.EVERY /= haste
 
 

@@ -27,7 +27,9 @@ class Nursery:
 
     def __init__(self) -> None:
         command = (sys.executable, "-m", "tests.cluster.nursery")
-        self._process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen(
+            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
         assert self._heard() == "ready"
 
     def start(self, environment: dict[str, str], log: Path) -> int:
@@ -87,7 +89,9 @@ class Cluster(World):
 
     async def launch(self, number: int) -> None:
         assert self._nursery is not None
-        self.processes[number] = self._nursery.start(self.environment(), self._folder / f"process{number}.log")
+        self.processes[number] = self._nursery.start(
+            self.environment(), self._folder / f"process{number}.log"
+        )
 
     async def kill(self, number: int, how: signal.Signals = signal.SIGKILL) -> None:
         """Send a signal and wait until the process is dead."""
@@ -106,7 +110,9 @@ class Cluster(World):
             os.kill(pid, signal.SIGCONT)
 
     async def connected(self, count: int) -> None:
-        await self.until(lambda: len(self.slack.sockets.connections) >= count, f"{count} are connected")
+        await self.until(
+            lambda: len(self.slack.sockets.connections) >= count, f"{count} are connected"
+        )
 
     def environment(self) -> dict[str, str]:
         """What `bobbin run` finds."""

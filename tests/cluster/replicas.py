@@ -35,7 +35,11 @@ def answer_to(question: str) -> str:
 
 def answering(asked: Any) -> ModelScript:
     last = text_of(asked.messages[-1])
-    return spoken("A short title", 100) if asks_for_title(asked.messages) else ModelScript(words(answer_to(last)), RATE)
+    return (
+        spoken("A short title", 100)
+        if asks_for_title(asked.messages)
+        else ModelScript(words(answer_to(last)), RATE)
+    )
 
 
 class Replicas(Cluster):
@@ -53,7 +57,9 @@ class Replicas(Cluster):
         **options: Any,
     ) -> None:
         environment = {"DATABASE_URL": postgresql, "REDIS_URL": redis, "TEST_HASTE": str(HASTE)}
-        super().__init__(folder, nursery, processes=count, limits=limits, environment=environment, **options)
+        super().__init__(
+            folder, nursery, processes=count, limits=limits, environment=environment, **options
+        )
         self._postgresql = postgresql
         self._connection: psycopg.Connection[Row] | None = None
         self.models.answer_with("*", answering)
@@ -78,7 +84,9 @@ class Replicas(Cluster):
         """Nothing while the database is down."""
         try:
             if self._connection is None:
-                self._connection = psycopg.connect(self._postgresql, autocommit=True, row_factory=dict_row)
+                self._connection = psycopg.connect(
+                    self._postgresql, autocommit=True, row_factory=dict_row
+                )
             return list(self._connection.execute(query.replace("?", "%s").encode(), values or None))
         except psycopg.OperationalError:
             self._forget_connection()
@@ -131,11 +139,18 @@ class Talk:
         world, stored = self.world, self.world.messages(self.thread)
         asked = [m["text"] for m in stored if m["role"] == "user"]
         assert (asked if in_order else sorted(asked)) == self.questions
-        assert [m["text"] for m in stored if m["role"] == "assistant"] == [answer_to(q) for q in asked]
+        assert [m["text"] for m in stored if m["role"] == "assistant"] == [
+            answer_to(q) for q in asked
+        ]
         stands = [shown(message) for message in world.answers(self.thread, self.channel)]
         assert stands == [answer_to(q) for q in asked], [_summary(text) for text in stands]
-        assert (len(world.headers(self.thread, self.channel)), len(world.menus(self.thread, self.channel))) == (1, 0)
-        assert not [m.ts for m in world.slack.thread(self.channel, self.thread) if WAITING in m.reactions]
+        assert (
+            len(world.headers(self.thread, self.channel)),
+            len(world.menus(self.thread, self.channel)),
+        ) == (1, 0)
+        assert not [
+            m.ts for m in world.slack.thread(self.channel, self.thread) if WAITING in m.reactions
+        ]
 
 
 def _summary(text: str) -> str:
@@ -147,10 +162,14 @@ def _summary(text: str) -> str:
 def talks(world: Replicas, count: int, rooms: int) -> list[Talk]:
     """So many chats to begin, spread over so many channels."""
     channels = world.rooms(rooms)
-    return [Talk(world, PEOPLE[n % len(PEOPLE)], channels[n % rooms], 100 + n) for n in range(count)]
+    return [
+        Talk(world, PEOPLE[n % len(PEOPLE)], channels[n % rooms], 100 + n) for n in range(count)
+    ]
 
 
-async def settled(world: Replicas, begun: list[Talk], timeout: float = PATIENCE, *, in_order: bool = True) -> None:
+async def settled(
+    world: Replicas, begun: list[Talk], timeout: float = PATIENCE, *, in_order: bool = True
+) -> None:
     """All that was asked is answered, and nothing moves any more."""
     count = sum(len(talk.questions) for talk in begun)
     await world.until(lambda: len(world.rows("SELECT 1 FROM answers WHERE state = 'ended'")) == count,

@@ -33,7 +33,11 @@ def answer_to(question: str) -> str:
 
 def answering(asked: Any) -> ModelScript:
     last = text_of(asked.messages[-1])
-    return spoken("A short title", 100) if asks_for_title(asked.messages) else ModelScript(words(answer_to(last)), RATE)
+    return (
+        spoken("A short title", 100)
+        if asks_for_title(asked.messages)
+        else ModelScript(words(answer_to(last)), RATE)
+    )
 
 
 @dataclass
@@ -61,7 +65,9 @@ class Crowd:
         who = self.chance.choice(PEOPLE)
         text = self.question()
         channel = self.chance.choice(self.channels)
-        thread = await self.world.slack.say(who, channel, f"<@{self.world.slack.bot_user.id}> {text}")
+        thread = await self.world.slack.say(
+            who, channel, f"<@{self.world.slack.bot_user.id}> {text}"
+        )
         self.threads[thread], self.places[thread] = [text], channel
         self.tasks.append(asyncio.create_task(self._choose(who, thread)))
 
@@ -95,15 +101,20 @@ async def everything_is_answered(crowd: Crowd) -> None:
     await asyncio.wait_for(asyncio.gather(*crowd.tasks), 30)
     count = sum(map(len, crowd.threads.values()))
     done = (
-        "SELECT 1 FROM answers a JOIN messages m ON m.id = a.message_id WHERE a.state = 'ended' AND m.status = 'done'"
+        "SELECT 1 FROM answers a JOIN messages m ON m.id = a.message_id "
+        "WHERE a.state = 'ended' AND m.status = 'done'"
     )
     await world.until(lambda: len(world.rows(done)) == count, f"{count} answers")
     await world.idle()
     for thread, requests in crowd.threads.items():
         stored, channel = world.messages(thread), crowd.places[thread]
         asked = [m["text"] for m in stored if m["role"] == "user"]
-        assert sorted(asked) == sorted(requests)  # one that comes again after a kill may come behind a later one
-        assert [m["text"] for m in stored if m["role"] == "assistant"] == [answer_to(text) for text in asked]
+        assert sorted(asked) == sorted(
+            requests
+        )  # one that comes again after a kill may come behind a later one
+        assert [m["text"] for m in stored if m["role"] == "assistant"] == [
+            answer_to(text) for text in asked
+        ]
         stands = [shown(message) for message in world.answers(thread, channel)]
         assert sorted(stands) == sorted(answer_to(text) for text in requests)
         assert (len(world.headers(thread, channel)), len(world.menus(thread, channel))) == (1, 0)
@@ -117,7 +128,9 @@ async def test_kills_at_any_moment_lose_nothing_and_repeat_nothing(
     seed = secrets.randbelow(10_000)
     print(f"seed {seed}")
     chance = random.Random(seed)
-    async with Cluster(tmp_path, nursery, processes=processes, environment={"TEST_HASTE": "5"}) as world:
+    async with Cluster(
+        tmp_path, nursery, processes=processes, environment={"TEST_HASTE": "5"}
+    ) as world:
         world.forgive("message_not_in_streaming_state", "streaming_state_conflict", "no_reaction", "already_reacted",
                       "message_not_found")  # fmt: skip
         world.models.answer_with("*", answering)
@@ -132,10 +145,14 @@ async def test_kills_at_any_moment_lose_nothing_and_repeat_nothing(
         await everything_is_answered(crowd)
 
 
-async def test_a_process_that_is_told_to_end_hands_over_what_it_cannot_finish(tmp_path: Path, nursery: Nursery) -> None:
+async def test_a_process_that_is_told_to_end_hands_over_what_it_cannot_finish(
+    tmp_path: Path, nursery: Nursery
+) -> None:
     """The next one goes on at once, in the same message: no lease has to run out."""
     async with Cluster(tmp_path, nursery, environment={"BOBBIN_GRACE": "0.2"}) as world:
-        world.forgive_logger("slack_sdk.socket_mode")  # its remark when an event comes as the socket is just closing
+        world.forgive_logger(
+            "slack_sdk.socket_mode"
+        )  # its remark when an event comes as the socket is just closing
         world.forgive("message_not_in_streaming_state", "streaming_state_conflict")
         world.models.answer_with("*", lambda asked: replace(answering(asked), rate=15.0))
         thread = await world.start("What about number 7")
@@ -150,7 +167,9 @@ async def test_a_process_that_is_told_to_end_hands_over_what_it_cannot_finish(tm
         assert [m.ts for m in world.answers(thread)] == [begun[0].ts]
 
 
-async def test_a_process_that_is_told_to_end_finishes_within_its_grace(tmp_path: Path, nursery: Nursery) -> None:
+async def test_a_process_that_is_told_to_end_finishes_within_its_grace(
+    tmp_path: Path, nursery: Nursery
+) -> None:
     async with Cluster(tmp_path, nursery) as world:
         world.models.answer_with("*", answering)
         thread = await world.start("What about number 8")
@@ -166,7 +185,9 @@ async def test_the_command_itself_starts_answers_and_ends(tmp_path: Path, nurser
         world.models.answer_with("*", answering)
         with (tmp_path / "process0.log").open("wb") as log:
             command = (sys.executable, "-m", "bot", "run")
-            bot = await asyncio.create_subprocess_exec(*command, cwd=ROOT, env=world.environment(), stderr=log)
+            bot = await asyncio.create_subprocess_exec(
+                *command, cwd=ROOT, env=world.environment(), stderr=log
+            )
         await world.connected(1)
         thread = await world.start("What about number 9")
         assert await world.answered(thread) == [answer_to("What about number 9")]

@@ -48,10 +48,20 @@ class Paused(Replicas):
     """Replicas whose leases are short, at a Slack that takes a moment for each call."""
 
     def __init__(
-        self, folder: Path, nursery: Nursery, postgresql: str, redis: str, mode: StreamMode, **options: Any
+        self,
+        folder: Path,
+        nursery: Nursery,
+        postgresql: str,
+        redis: str,
+        mode: StreamMode,
+        **options: Any,
     ) -> None:
         super().__init__(folder, nursery, postgresql, redis, **options)
-        self._more_environment = {**self._more_environment, "TEST_LEASE": str(LEASE), "BOBBIN_STREAM": mode}
+        self._more_environment = {
+            **self._more_environment,
+            "TEST_LEASE": str(LEASE),
+            "BOBBIN_STREAM": mode,
+        }
         self.models.answer_with("*", answering)
         self.forgive(*TROUBLES)
 
@@ -69,14 +79,20 @@ def judge(talk: Talk) -> None:
     told = [(m["status"], m["text"]) for m in stored if m["role"] == "assistant"]
     assert told == [("done", answer_to(question)) for question in asked]
     stands = world.answers(talk.thread, talk.channel)
-    assert " ".join(map(shown, stands)).split() == " ".join(map(answer_to, asked)).split(), _summary(stands)
+    assert " ".join(map(shown, stands)).split() == " ".join(map(answer_to, asked)).split(), (
+        _summary(stands)
+    )
     query = "SELECT a.parts FROM answers a JOIN chats c ON c.id = a.chat_id WHERE c.thread = ? ORDER BY a.number"
-    assert [part["ts"] for row in world.rows(query, talk.thread) for part in row["parts"]] == [m.ts for m in stands]
+    assert [part["ts"] for row in world.rows(query, talk.thread) for part in row["parts"]] == [
+        m.ts for m in stands
+    ]
     assert (
         len(world.headers(talk.thread, talk.channel)),
         len(world.menus(talk.thread, talk.channel)),
     ) == (1, 0)
-    assert not [m.ts for m in world.slack.thread(talk.channel, talk.thread) if WAITING in m.reactions]
+    assert not [
+        m.ts for m in world.slack.thread(talk.channel, talk.thread) if WAITING in m.reactions
+    ]
 
 
 def _summary(stands: list[Any]) -> str:
@@ -87,14 +103,17 @@ def _summary(stands: list[Any]) -> str:
 async def settled(world: Replicas, begun: list[Talk]) -> None:
     count = sum(len(talk.questions) for talk in begun)
     await world.until(
-        lambda: len(world.rows("SELECT 1 FROM answers WHERE state = 'ended'")) == count, f"{count} answers"
+        lambda: len(world.rows("SELECT 1 FROM answers WHERE state = 'ended'")) == count,
+        f"{count} answers",
     )
     await world.idle()
     for talk in begun:
         judge(talk)
 
 
-@pytest.mark.parametrize(("redis_there", "mode"), [(True, StreamMode.AUTO), (False, StreamMode.EDIT)])
+@pytest.mark.parametrize(
+    ("redis_there", "mode"), [(True, StreamMode.AUTO), (False, StreamMode.EDIT)]
+)
 async def test_a_process_that_stood_still_for_longer_than_its_lease_writes_no_word_twice(
     tmp_path: Path,
     nursery: Nursery,
@@ -109,12 +128,16 @@ async def test_a_process_that_stood_still_for_longer_than_its_lease_writes_no_wo
     print(f"seed {seed}")
     chance = random.Random(seed)
     limits = replace(STRICT, latency=0.1)
-    async with Paused(tmp_path, nursery, postgresql_url, own_redis.url, mode, limits=limits) as world:
+    async with Paused(
+        tmp_path, nursery, postgresql_url, own_redis.url, mode, limits=limits
+    ) as world:
         if not redis_there:
             own_redis.stop()
         begun = talks(world, 12, 6)
         talking = asyncio.gather(*(_talk(talk, chance.uniform(0.0, 8.0)) for talk in begun))
-        await asyncio.gather(*(_stand_still(world, number, 20 if thorough else 3, chance) for number in (0, 1)))
+        await asyncio.gather(
+            *(_stand_still(world, number, 20 if thorough else 3, chance) for number in (0, 1))
+        )
         await asyncio.wait_for(talking, 60)
         await settled(world, begun)
 
@@ -124,10 +147,15 @@ async def _stand_still(world: Paused, number: int, times: int, chance: random.Ra
     for turn in range(times):
         await asyncio.sleep(chance.uniform(0.3, 1.5))
         with world.standing_still(number):
-            mine = [row["message_id"] for row in world.rows(f"{WRITTEN} AND owner LIKE ?", world.owner(number))]
+            mine = [
+                row["message_id"]
+                for row in world.rows(f"{WRITTEN} AND owner LIKE ?", world.owner(number))
+            ]
             await asyncio.sleep(LEASE)
             whose = world.owner(number) if turn % 2 else "%"
-            await world.until(partial(_nobody_writes, world, mine, whose), "somebody else has it, or has ended it")
+            await world.until(
+                partial(_nobody_writes, world, mine, whose), "somebody else has it, or has ended it"
+            )
             await asyncio.sleep(chance.uniform(0.0, LEASE))
 
 

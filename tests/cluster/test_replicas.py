@@ -29,7 +29,9 @@ async def test_replicas_start_together_on_an_empty_database_and_keep_within_slac
         begun = talks(world, 8, 4)
         await asyncio.gather(*(_talk(talk, 2) for talk in begun))
         await settled(world, begun)
-        assert [(call.method, call.error) for call in world.slack.calls if call.error == "ratelimited"] == []
+        assert [
+            (call.method, call.error) for call in world.slack.calls if call.error == "ratelimited"
+        ] == []
         writers = {line["owner"] for line in world.rows("SELECT DISTINCT owner FROM answers")}
         assert writers == {None}
 
@@ -89,7 +91,9 @@ async def test_a_stop_works_wherever_it_arrives(
         world.models.answer_with("*", lambda asked: ModelScript(words(answer_to("1") * 50), 30.0))
         begun = talks(world, 6, 3)
         await asyncio.gather(*(talk.begin() for talk in begun))
-        await world.until(lambda: all(_is_written(talk) for talk in begun), "six answers are being written")
+        await world.until(
+            lambda: all(_is_written(talk) for talk in begun), "six answers are being written"
+        )
         await asyncio.gather(*(_stop(talk, n) for n, talk in enumerate(begun)))
         ended = "SELECT m.status, m.text FROM answers a JOIN messages m ON m.id = a.message_id WHERE a.state = 'ended'"
         await world.until(lambda: len(world.rows(ended)) == 6, "six answers have ended")
@@ -97,7 +101,9 @@ async def test_a_stop_works_wherever_it_arrives(
         assert {row["status"] for row in world.rows(ended)} == {"stopped"}
         assert all(asked.cancelled for asked in world.models.asked() if asked.stream)
         for talk in begun:
-            stands = "\n".join(shown(message) for message in world.answers(talk.thread, talk.channel))
+            stands = "\n".join(
+                shown(message) for message in world.answers(talk.thread, talk.channel)
+            )
             assert "stopped" in stands
             assert stands.startswith(answer_to("1")[:20])
 
@@ -109,7 +115,9 @@ async def test_a_choice_and_a_retry_work_wherever_they_arrive(
     async with Replicas(tmp_path, nursery, postgresql_url, redis_url) as world:
         world.forgive("no_reaction")
         world.slack.multiply_deliveries(2)
-        world.models.answer_with("*", lambda asked: ModelScript([], fault=Fault("http", status=400)))
+        world.models.answer_with(
+            "*", lambda asked: ModelScript([], fault=Fault("http", status=400))
+        )
         begun = talks(world, 6, 3)
         await asyncio.gather(*(talk.begin() for talk in begun))
         failed = "SELECT 1 FROM answers WHERE state = 'ended' AND ending = 'failed'"
@@ -130,11 +138,15 @@ def _retry_stands(talk: Talk) -> bool:
 
 async def _retry(who: str, talk: Talk) -> None:
     with contextlib.suppress(LookupError):  # whoever comes late finds no button any more
-        await talk.world.slack.press(who, talk.world.answers(talk.thread, talk.channel)[-1], "retry_answer")
+        await talk.world.slack.press(
+            who, talk.world.answers(talk.thread, talk.channel)[-1], "retry_answer"
+        )
 
 
 def _is_written(talk: Talk) -> bool:
-    return any(len(shown(message)) > 20 for message in talk.world.answers(talk.thread, talk.channel))
+    return any(
+        len(shown(message)) > 20 for message in talk.world.answers(talk.thread, talk.channel)
+    )
 
 
 async def _stop(talk: Talk, number: int) -> None:
@@ -142,7 +154,9 @@ async def _stop(talk: Talk, number: int) -> None:
     if number % 2:
         await talk.world.slack.say(talk.who, talk.channel, "stop", talk.thread)
     else:
-        await talk.world.slack.press(talk.who, talk.world.header(talk.thread, talk.channel), "stop_answer")
+        await talk.world.slack.press(
+            talk.who, talk.world.header(talk.thread, talk.channel), "stop_answer"
+        )
 
 
 async def _talk(talk: Talk, more: int) -> None:

@@ -14,7 +14,17 @@ from bot.answers.engine import Engine
 from bot.answers.events import EventPublisher
 from bot.answers.recovery import Recovery
 from bot.answers.sink import AnswerSink, Control, NowhereSink
-from bot.domain import Answer, AnswerResult, Chat, Done, MessageRef, ModelRef, Status, StreamEvent, TextDelta
+from bot.domain import (
+    Answer,
+    AnswerResult,
+    Chat,
+    Done,
+    MessageRef,
+    ModelRef,
+    Status,
+    StreamEvent,
+    TextDelta,
+)
 from bot.observability import Metrics
 from bot.providers.base import Request
 from storage.answers import Answers
@@ -62,7 +72,9 @@ async def nothing(chat: Chat, answer: Answer, result: AnswerResult) -> None:
 class Replica:
     """What one process has of its own."""
 
-    def __init__(self, database: Database, coordination: Coordination, pause: Callable[[], float], name: str) -> None:
+    def __init__(
+        self, database: Database, coordination: Coordination, pause: Callable[[], float], name: str
+    ) -> None:
         self.chats, self.replies, self.metrics = Chats(database), Answers(database), Metrics()
         self.live = EventPublisher(coordination)
         self.engine = Engine(
@@ -85,7 +97,9 @@ class Replica:
 
 
 @asynccontextmanager
-async def replicas(url: str, pause: Callable[[], float] = lambda: 0.0) -> AsyncIterator[list[Replica]]:
+async def replicas(
+    url: str, pause: Callable[[], float] = lambda: 0.0
+) -> AsyncIterator[list[Replica]]:
     """Two of them."""
     async with AsyncExitStack() as stack:
         coordination = MemoryCoordination()
@@ -103,7 +117,9 @@ async def replicas(url: str, pause: Callable[[], float] = lambda: 0.0) -> AsyncI
 
 
 async def start(replica: Replica) -> str:
-    said = await replica.chats.start(team=TEAM, owner=USER, model=MODEL, message=NewMessage("first", USER))
+    said = await replica.chats.start(
+        team=TEAM, owner=USER, model=MODEL, message=NewMessage("first", USER)
+    )
     replica.engine.wake(said.chat.id)
     return said.chat.id
 
@@ -129,7 +145,9 @@ async def test_no_message_waits_for_the_sweep_wherever_it_is_said(migrated_url: 
             return [await ended(both[0], answer) for answer in answers]
 
         for answers in await asyncio.gather(*map(talk, range(4))):
-            assert [(answer.status, answer.attempt) for answer in answers] == [(Status.DONE, 1)] * 15
+            assert [(answer.status, answer.attempt) for answer in answers] == [
+                (Status.DONE, 1)
+            ] * 15
 
 
 async def test_a_process_that_ends_leaves_its_work_to_the_others_at_once(migrated_url: str) -> None:
@@ -141,7 +159,9 @@ async def test_a_process_that_ends_leaves_its_work_to_the_others_at_once(migrate
         late = await leaving.say(chat_id, "said to a process that takes nothing any more")
         answers = [await ended(staying, answer) for answer in (*behind, late)]
         assert [answer.status for answer in answers] == [Status.DONE] * 3
-        assert [message.text for message in await staying.chats.messages(chat_id)][1::2] == ["word"] * 4
+        assert [message.text for message in await staying.chats.messages(chat_id)][1::2] == [
+            "word"
+        ] * 4
 
 
 async def test_a_process_without_grace_hands_over_what_it_was_writing(migrated_url: str) -> None:
@@ -155,7 +175,9 @@ async def test_a_process_without_grace_hands_over_what_it_was_writing(migrated_u
         await leaving.engine.drain(0.0)
         now = await ended(staying, first)
         assert (now.status, now.attempt) == (Status.DONE, 2)
-        assert b"bobbin_leases_taken_over_total 0.0" in staying.metrics.render()  # given back, not fallen silent
+        assert (
+            b"bobbin_leases_taken_over_total 0.0" in staying.metrics.render()
+        )  # given back, not fallen silent
 
 
 async def test_what_a_silent_process_was_writing_is_counted_where_it_goes_on(
@@ -163,12 +185,15 @@ async def test_what_a_silent_process_was_writing_is_counted_where_it_goes_on(
 ) -> None:
     monkeypatch.setattr("bot.answers.recovery.SWEEP_EVERY", 0.1)
     async with replicas(migrated_url) as (silent, other):
-        said = await silent.chats.start(team=TEAM, owner=USER, model=MODEL, message=NewMessage("first", USER))
+        said = await silent.chats.start(
+            team=TEAM, owner=USER, model=MODEL, message=NewMessage("first", USER)
+        )
         assert await silent.replies.claim(said.chat.id, "killed", 0.3)
         await silent.say(said.chat.id, "second")
         assert (await ended(other, said.answer)).attempt == 2
         taken_over = [
-            replica.metrics.render().count(b"bobbin_leases_taken_over_total 1.0") for replica in (silent, other)
+            replica.metrics.render().count(b"bobbin_leases_taken_over_total 1.0")
+            for replica in (silent, other)
         ]
         assert sum(taken_over) == 1
 

@@ -7,7 +7,20 @@ import re
 from collections.abc import Iterable
 
 _MARK = re.compile(r"\bq\d+\b")
-_WORDS = ("river", "stone", "lantern", "over", "under", "quiet", "morning", "the", "a", "of", "bridge", "winter")
+_WORDS = (
+    "river",
+    "stone",
+    "lantern",
+    "over",
+    "under",
+    "quiet",
+    "morning",
+    "the",
+    "a",
+    "of",
+    "bridge",
+    "winter",
+)
 
 
 def essay(words: int, seed: int = 0) -> str:
@@ -33,22 +46,32 @@ def _say(chance: random.Random, count: int) -> str:
 
 
 def _prose(chance: random.Random, queued_reactions: Iterable[int]) -> str:
-    sentences = [f"Then q{next(iter(queued_reactions))} {_say(chance, 10)}." for _ in range(chance.randint(3, 9))]
+    sentences = [
+        f"Then q{next(iter(queued_reactions))} {_say(chance, 10)}."
+        for _ in range(chance.randint(3, 9))
+    ]
     return " ".join(sentences)
 
 
 def _list(chance: random.Random, queued_reactions: Iterable[int]) -> str:
-    return "\n".join(f"- **q{next(iter(queued_reactions))}** {_say(chance, 6)}" for _ in range(chance.randint(3, 8)))
+    return "\n".join(
+        f"- **q{next(iter(queued_reactions))}** {_say(chance, 6)}"
+        for _ in range(chance.randint(3, 8))
+    )
 
 
 def _table(chance: random.Random, queued_reactions: Iterable[int]) -> str:
-    rows = [f"| q{next(iter(queued_reactions))} | {_say(chance, 3)} | {chance.randint(1, 999)} |" for _ in range(12)]
+    rows = [
+        f"| q{next(iter(queued_reactions))} | {_say(chance, 3)} | {chance.randint(1, 999)} |"
+        for _ in range(12)
+    ]
     return "\n".join(("| Name | Words | Count |", "| --- | --- | ---: |", *rows))
 
 
 def _code(chance: random.Random, queued_reactions: Iterable[int]) -> str:
     lines = [
-        f"value = call(q{next(iter(queued_reactions))}, '{_say(chance, 3)}')" for _ in range(chance.randint(4, 20))
+        f"value = call(q{next(iter(queued_reactions))}, '{_say(chance, 3)}')"
+        for _ in range(chance.randint(4, 20))
     ]
     return "\n".join(("```python", *lines, "```"))
 

@@ -78,7 +78,9 @@ class Gateway:
     def end(self, *workspaces: Sandbox) -> None:
         """The tokens of these workspaces are worth nothing any more."""
         self.ended |= {
-            token for token, served in self.tokens.items() if set(map(id, served)) & set(map(id, workspaces))
+            token
+            for token, served in self.tokens.items()
+            if set(map(id, served)) & set(map(id, workspaces))
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -128,7 +130,10 @@ class Estate(World):
             **installation(),
             "enterprise": enterprise,
         }
-        mounts = [Mount("/models/v1", create_models_app(self.models)), Mount("/all/api", self.gateway)]
+        mounts = [
+            Mount("/models/v1", create_models_app(self.models)),
+            Mount("/all/api", self.gateway),
+        ]
         self.slack = Sandbox(**options, mounts=mounts, request_url=events, team_id="T0ONE")
         self.second = Sandbox(**options, team_id="T0TWO", beside=self.slack)
         self.gateway.workspaces += [self.slack, self.second]
@@ -166,7 +171,9 @@ class Estate(World):
     async def __aexit__(self, kind: type[BaseException] | None, *error: object) -> None:
         try:
             if kind is None:
-                await self.until(lambda: self.second.courier.busy() == 0, "every event is acknowledged")
+                await self.until(
+                    lambda: self.second.courier.busy() == 0, "every event is acknowledged"
+                )
             self.second.feed.subscribed = frozenset()
             await super().__aexit__(kind, *error)
         finally:
@@ -189,7 +196,9 @@ class Estate(World):
         """Somebody removes the app; Slack tells so in these events."""
         self.gateway.end(workspace)
         for kind in kinds or ("app_uninstalled", "tokens_revoked"):
-            tokens = {"tokens": {"bot": [workspace.bot_user.id]}} if kind == "tokens_revoked" else {}
+            tokens = (
+                {"tokens": {"bot": [workspace.bot_user.id]}} if kind == "tokens_revoked" else {}
+            )
             workspace.deliver_event({"type": kind, **tokens})
         await self.until(lambda: workspace.courier.busy() == 0, "the end is acknowledged")
 
@@ -237,7 +246,11 @@ def _meant(served: list[Sandbox], scope: Scope, body: bytes) -> Sandbox:
     text = body.decode() or scope["query_string"].decode()
     form: dict[str, Any] = json.loads(text) if text.startswith("{") else dict(parse_qsl(text))
     ids = {form.get(name) for name in _PLACES}
-    known = (each for each in served if ids & (each.workspace.channels.keys() | each.workspace.users.keys()))
+    known = (
+        each
+        for each in served
+        if ids & (each.workspace.channels.keys() | each.workspace.users.keys())
+    )
     return next(known, served[0])
 
 

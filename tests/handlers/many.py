@@ -45,7 +45,16 @@ def _write(
             "INSERT INTO chats (id, team, channel, thread, owner, title, title_by, provider, model, message_count, "
             "created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, 'model', 'openai', 'demo/quick', 2, ?, ?)",
             [
-                (ids[n], team, channel, f"16{prefix.encode().hex()}{n:08d}.000100", user, title(n), when[n], when[n])
+                (
+                    ids[n],
+                    team,
+                    channel,
+                    f"16{prefix.encode().hex()}{n:08d}.000100",
+                    user,
+                    title(n),
+                    when[n],
+                    when[n],
+                )
                 for n in range(count)
             ],
         )
@@ -55,7 +64,10 @@ def _write(
             [
                 (f"{role[0]}{ids[n]}"[:32], ids[n], number, role, said, author, when[n], when[n])
                 for n in range(count)
-                for number, role, said, author in ((1, "user", text(n), user), (2, "assistant", "Indeed.", None))
+                for number, role, said, author in (
+                    (1, "user", text(n), user),
+                    (2, "assistant", "Indeed.", None),
+                )
             ],
         )
         connection.executemany(

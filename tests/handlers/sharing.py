@@ -25,11 +25,15 @@ def drawn(form: str = "PNG", size: tuple[int, int] = (60, 40), colour: str = "te
     return written.getvalue()
 
 
-def picture(name: str = "cat.png", form: str = "PNG", size: tuple[int, int] = (60, 40), mime: str = "") -> Upload:
+def picture(
+    name: str = "cat.png", form: str = "PNG", size: tuple[int, int] = (60, 40), mime: str = ""
+) -> Upload:
     return Upload(name, drawn(form, size), mime or f"image/{form.lower()}")
 
 
-async def share(world: World, text: str, *files: Upload | File, model: str = EYE, user: str = "alice") -> str:
+async def share(
+    world: World, text: str, *files: Upload | File, model: str = EYE, user: str = "alice"
+) -> str:
     """Mention Bobbin with files and choose a model; gives the thread."""
     ts = await put(world, f"<@{world.slack.bot_user.id}> {text}".strip(), *files, user=user)
     await world.until(lambda: world.menus(ts), "the menu")
@@ -37,7 +41,9 @@ async def share(world: World, text: str, *files: Upload | File, model: str = EYE
     return ts
 
 
-async def put(world: World, text: str, *files: Upload | File, thread: str | None = None, user: str = "alice") -> str:
+async def put(
+    world: World, text: str, *files: Upload | File, thread: str | None = None, user: str = "alice"
+) -> str:
     return await world.slack.say(user, "general", text, thread, files)
 
 
@@ -53,7 +59,12 @@ def text_sent(world: World, nth: int = -1) -> str:
 
 def seen(world: World, nth: int = -1) -> list[tuple[str, tuple[int, int]]]:
     """Kind and size of every image in a request to a model, oldest first."""
-    parts = [p for m in world.models.asked()[nth].messages if isinstance(m["content"], list) for p in m["content"]]
+    parts = [
+        p
+        for m in world.models.asked()[nth].messages
+        if isinstance(m["content"], list)
+        for p in m["content"]
+    ]
     found = []
     for part in parts:
         if part["type"] == "image_url":

@@ -45,7 +45,12 @@ async def test_older_images_give_way_to_a_note(world: World) -> None:
     thread = await share(world, "The first.", *[picture(f"{n}.png") for n in range(8)])
     await world.answered(thread)
     for turn in (2, 3):
-        await put(world, "More.", *[picture(f"{turn}-{n}.png", size=(10, 10)) for n in range(8)], thread=thread)
+        await put(
+            world,
+            "More.",
+            *[picture(f"{turn}-{n}.png", size=(10, 10)) for n in range(8)],
+            thread=thread,
+        )
         await world.answered(thread, turn)
 
     assert len(seen(world)) == 20
@@ -87,7 +92,9 @@ async def test_a_text_that_is_too_long_is_cut_and_its_owner_told(world: World) -
     ],
 )
 async def test_texts_are_read_in_their_own_encoding(world: World, encoding: str, text: str) -> None:
-    thread = await share(world, "Read.", Upload("a.csv", text.encode(encoding), "text/csv"), model=BLIND)
+    thread = await share(
+        world, "Read.", Upload("a.csv", text.encode(encoding), "text/csv"), model=BLIND
+    )
 
     await world.answered(thread)
     assert text in text_sent(world)
@@ -109,7 +116,10 @@ async def test_nothing_but_a_file_nobody_can_read_starts_nothing(world: World) -
     await put(world, f"<@{world.slack.bot_user.id}>", PDF)
     await world.until(lambda: world.whispers("alice"), "the word about it")
     await world.idle()
-    assert (world.whispers("alice"), world.chats()) == ([strings.file_problem("kind", "report.pdf")], [])
+    assert (world.whispers("alice"), world.chats()) == (
+        [strings.file_problem("kind", "report.pdf")],
+        [],
+    )
     assert world.slack.count("chat.postMessage") == 0
 
     thread = await world.start("Hello.")
@@ -125,7 +135,11 @@ async def test_files_that_are_not_for_bobbin_are_left_alone(world: World) -> Non
     await put(world, "", PDF, thread=ts)
     await world.idle()
 
-    assert (world.replies(ts), world.whispers("alice"), world.slack.count("chat.postEphemeral")) == ([], [], 0)
+    assert (
+        world.replies(ts),
+        world.whispers("alice"),
+        world.slack.count("chat.postEphemeral"),
+    ) == ([], [], 0)
 
 
 async def test_a_message_may_carry_ten_files(world: World) -> None:
@@ -141,14 +155,18 @@ async def test_a_message_may_carry_ten_files(world: World) -> None:
 # -- models that cannot see --------------------------------------------------------------------------------------------
 
 
-async def test_a_blind_model_answers_the_text_and_the_person_learns_which_models_see(world: World) -> None:
+async def test_a_blind_model_answers_the_text_and_the_person_learns_which_models_see(
+    world: World,
+) -> None:
     thread = await share(world, "What is this?", picture("cat.png"), model=BLIND)
 
     (answer,) = await world.answered(thread)
     assert "What is this?" in answer
     assert strings.ATTACHED_UNSEEN.format(name="cat.png") in text_sent(world)
     (told,) = await world.until(lambda: world.whispers("alice"), "the word about it")
-    assert told.startswith("Demo: Quick cannot see images, so it answers without cat.png. Models that can: Demo: Eye")
+    assert told.startswith(
+        "Demo: Quick cannot see images, so it answers without cat.png. Models that can: Demo: Eye"
+    )
 
 
 async def test_a_blind_model_cannot_be_chosen_for_a_picture_alone(world: World) -> None:
@@ -175,7 +193,9 @@ async def test_a_picture_alone_in_the_chat_of_a_blind_model_is_not_taken(world: 
     assert len(world.messages(thread)) == 2
 
 
-async def test_who_always_uses_a_blind_model_gets_the_menu_for_a_picture_alone(world: World) -> None:
+async def test_who_always_uses_a_blind_model_gets_the_menu_for_a_picture_alone(
+    world: World,
+) -> None:
     thread = await world.start("Hello.", model=BLIND)
     await world.answered(thread)
     await world.execute("UPDATE people SET always = 1, default_model = ?", f"openai:{BLIND}")
@@ -265,7 +285,9 @@ async def before(world: World, *shared: Upload, model: str = EYE) -> str:
     for upload in shared:
         await put(world, "Here.", upload, thread=thread, user="bob")
     await world.ask("what do you make of it?", thread=thread)
-    await world.until(lambda: world.rows("SELECT 1 FROM questions WHERE context IS NOT NULL"), "the thread so far")
+    await world.until(
+        lambda: world.rows("SELECT 1 FROM questions WHERE context IS NOT NULL"), "the thread so far"
+    )
     await world.choose(thread, model=model)
     await world.answered(thread)
     return thread
@@ -276,7 +298,10 @@ async def test_images_and_texts_of_the_thread_before_are_there_for_the_model(wor
     assert seen(world) == [("PNG", (60, 40))]
     told = text_sent(world)
     assert "bob: Here. [shared: cat.png]" in told
-    assert "alice: what do you make of it?\n\nShared in this thread before: notes.txt\n```txt\nGrüße" in told
+    assert (
+        "alice: what do you make of it?\n\nShared in this thread before: notes.txt\n```txt\nGrüße"
+        in told
+    )
     assert (world.whispers("alice"), world.whispers("bob")) == ([], [])
 
     await world.slack.say("bob", "general", "Tell me more.", thread)
@@ -302,10 +327,14 @@ async def test_what_was_shared_before_bothers_nobody_when_it_cannot_be_used(worl
     assert (world.whispers("alice"), world.whispers("bob")) == ([], [])
 
 
-async def test_a_mention_without_words_below_files_still_asks_for_the_question(world: World) -> None:
+async def test_a_mention_without_words_below_files_still_asks_for_the_question(
+    world: World,
+) -> None:
     thread = await put(world, "Here.", picture(), user="bob")
     await world.ask("", thread=thread)
-    await world.until(lambda: world.rows("SELECT 1 FROM questions WHERE context IS NOT NULL"), "the thread so far")
+    await world.until(
+        lambda: world.rows("SELECT 1 FROM questions WHERE context IS NOT NULL"), "the thread so far"
+    )
     await world.choose(thread, model=EYE)
     await world.idle()
     assert world.chats() == []

@@ -13,13 +13,27 @@ from PIL import Image
 
 from bot import strings
 from bot.sandbox.user_actions import Upload
-from tests.handlers.sharing import BLIND, EYE, NOTES, content, drawn, picture, put, seen, share, text_sent
+from tests.handlers.sharing import (
+    BLIND,
+    EYE,
+    NOTES,
+    content,
+    drawn,
+    picture,
+    put,
+    seen,
+    share,
+    text_sent,
+)
 from tests.handlers.world import World, below, elements
 
 
 async def test_large_images_are_scaled_down(world: World) -> None:
     thread = await share(
-        world, "Big.", picture("photo.jpg", "JPEG", (6000, 3000)), picture("w.webp", "WEBP", (40, 3000))
+        world,
+        "Big.",
+        picture("photo.jpg", "JPEG", (6000, 3000)),
+        picture("w.webp", "WEBP", (40, 3000)),
     )
 
     await world.answered(thread)
@@ -51,14 +65,19 @@ async def test_broken_pictures_and_decompression_bombs_are_told(world: World) ->
     """A bomb: a few kilobytes that would unfold to 400 megapixels."""
     rows = zlib.compress(bytes(20_000 // 8 + 1) * 20_000, 9)
     header = b"\x00\x00\x4e\x20\x00\x00\x4e\x20\x01\x00\x00\x00\x00"
-    bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+    bomb = (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+    )
     assert len(bomb) < 100_000
     broken = Upload("half.jpg", drawn("JPEG", (500, 500))[:700], "image/jpeg")
     thread = await share(world, "What now?", Upload("bomb.png", bomb, "image/png"), broken)
 
     await world.answered(thread)
     assert seen(world) == []
-    told = [strings.file_problem("too_large", "bomb.png"), strings.file_problem("broken", "half.jpg")]
+    told = [
+        strings.file_problem("too_large", "bomb.png"),
+        strings.file_problem("broken", "half.jpg"),
+    ]
     await world.until(lambda: world.whispers("alice") == ["\n".join(told)], "the word about it")
 
 
@@ -69,7 +88,9 @@ def chunk(kind: bytes, data: bytes) -> bytes:
 async def test_a_picture_that_only_slack_can_open_is_taken_as_slack_shows_it(world: World) -> None:
     """HEIC, and a picture beyond the size limit."""
     small = world.slack.upload("alice", picture("thumb.png", size=(100, 75)))
-    heic = world.slack.upload("alice", Upload("IMG_1.HEIC", b"\0\0\0\x18ftypheic and more", "image/heic"))
+    heic = world.slack.upload(
+        "alice", Upload("IMG_1.HEIC", b"\0\0\0\x18ftypheic and more", "image/heic")
+    )
     huge = world.slack.upload("alice", Upload("huge.png", b"\x89PNG\r\n\x1a\n", "image/png"))
     thumb = f"{world.slack.url}/files/T-{small.id}/thumb.png"
     heic.told = {"thumb_360": f"{world.slack.url}/nowhere", "thumb_1024": thumb}
@@ -82,10 +103,14 @@ async def test_a_picture_that_only_slack_can_open_is_taken_as_slack_shows_it(wor
 
 
 async def test_a_heic_without_slacks_picture_is_told(world: World) -> None:
-    thread = await share(world, "What is it?", Upload("IMG_1.HEIC", b"\0\0\0\x18ftypheic", "image/heic"))
+    thread = await share(
+        world, "What is it?", Upload("IMG_1.HEIC", b"\0\0\0\x18ftypheic", "image/heic")
+    )
 
     await world.answered(thread)
-    await world.until(lambda: world.whispers("alice") == [strings.file_problem("kind", "IMG_1.HEIC")], "the word")
+    await world.until(
+        lambda: world.whispers("alice") == [strings.file_problem("kind", "IMG_1.HEIC")], "the word"
+    )
 
 
 # -- what Slack does with files ----------------------------------------------------------------------------------------
@@ -105,7 +130,9 @@ async def test_a_file_that_is_still_being_uploaded_is_waited_for(world: World) -
 async def test_slack_is_asked_about_files_it_only_hints_at(world: World) -> None:
     """In shared channels the event tells nothing but the file's id."""
     file = world.slack.upload("alice", picture("cat.png"))
-    usual = dict.fromkeys(("name", "title", "mimetype", "size", "url_private", "url_private_download", "mode"))
+    usual = dict.fromkeys(
+        ("name", "title", "mimetype", "size", "url_private", "url_private_download", "mode")
+    )
     file.told = {**usual, "file_access": "check_file_info"}
     ts = await put(world, f"<@{world.slack.bot_user.id}> Look.", file)
     file.told = {}
@@ -118,9 +145,15 @@ async def test_slack_is_asked_about_files_it_only_hints_at(world: World) -> None
 
 @pytest.mark.parametrize(
     ("told", "problem"),
-    [({"mode": "tombstone"}, "gone"), ({"mode": "hidden_by_limit"}, "hidden"), ({"is_external": True}, "external")],
+    [
+        ({"mode": "tombstone"}, "gone"),
+        ({"mode": "hidden_by_limit"}, "hidden"),
+        ({"is_external": True}, "external"),
+    ],
 )
-async def test_files_that_slack_does_not_have_are_told(world: World, told: dict[str, Any], problem: str) -> None:
+async def test_files_that_slack_does_not_have_are_told(
+    world: World, told: dict[str, Any], problem: str
+) -> None:
     file = world.slack.upload("alice", NOTES)
     file.told = told
     thread = await share(world, "Read it.", file, model=BLIND)
@@ -156,7 +189,10 @@ async def test_nothing_is_fetched_from_elsewhere(world: World) -> None:
     thread = await share(world, "Read it.", file, model=BLIND)
 
     await world.answered(thread)
-    await world.until(lambda: world.whispers("alice") == [strings.file_problem("external", "notes.txt")], "the word")
+    await world.until(
+        lambda: world.whispers("alice") == [strings.file_problem("external", "notes.txt")],
+        "the word",
+    )
     assert asked == []
     server.close()
     await server.wait_closed()

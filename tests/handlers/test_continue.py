@@ -13,13 +13,17 @@ from tests.handlers.world import World, below
 LONG = "The quick brown fox jumps over the lazy dog and then takes a nap in the shade of the old oak tree."
 
 
-async def test_the_model_sees_the_whole_chat_in_order_after_the_fixed_instruction(world: World) -> None:
+async def test_the_model_sees_the_whole_chat_in_order_after_the_fixed_instruction(
+    world: World,
+) -> None:
     world.say("One apple.", "Two pears.", "Three plums.")
     thread = await world.start("How many apples?")
     await world.answered(thread)
     await world.slack.say("alice", "general", "How many pears?", thread)
     await world.answered(thread, 2)
-    await world.slack.say("alice", "general", f"<@{world.slack.bot_user.id}> How many plums?", thread)
+    await world.slack.say(
+        "alice", "general", f"<@{world.slack.bot_user.id}> How many plums?", thread
+    )
     await world.answered(thread, 3)
 
     assert world.requests()[-1] == [
@@ -30,7 +34,11 @@ async def test_the_model_sees_the_whole_chat_in_order_after_the_fixed_instructio
         ("assistant", "Two pears."),
         ("user", "How many plums?"),
     ]
-    assert [message.text for message in world.answers(thread)] == ["One apple.", "Two pears.", "Three plums."]
+    assert [message.text for message in world.answers(thread)] == [
+        "One apple.",
+        "Two pears.",
+        "Three plums.",
+    ]
 
 
 async def test_the_operators_own_instruction_comes_first(worlds: Worlds) -> None:
@@ -75,14 +83,18 @@ async def test_what_is_not_said_to_bobbin_is_left_alone(world: World) -> None:
     await world.idle()
 
     assert len(world.models.asked()) == 1
-    assert [m["text"] for m in world.messages(thread) if m["role"] == "user"] == ["Are you listening?"]
+    assert [m["text"] for m in world.messages(thread) if m["role"] == "user"] == [
+        "Are you listening?"
+    ]
     assert len(world.rows("SELECT * FROM questions")) == 1
 
 
 async def test_a_reply_to_somebody_else_that_mentions_bobbin_too_is_answered(world: World) -> None:
     thread = await world.start("Lunch?")
     await world.answered(thread)
-    await world.slack.say("bob", "general", f"<@U0CAROL> and <@{world.slack.bot_user.id}>, what about soup?", thread)
+    await world.slack.say(
+        "bob", "general", f"<@U0CAROL> and <@{world.slack.bot_user.id}>, what about soup?", thread
+    )
     await world.answered(thread, 2)
     assert "what about soup?" in world.requests()[1][-1][1]
 
@@ -92,18 +104,30 @@ async def test_everything_delivered_four_times_is_answered_once(world: World) ->
     world.say("First answer.", "Second answer.", "Third answer.")
     thread = await world.start("First question?")
     await world.answered(thread)
-    await world.slack.say("alice", "general", f"<@{world.slack.bot_user.id}> Second question?", thread)
+    await world.slack.say(
+        "alice", "general", f"<@{world.slack.bot_user.id}> Second question?", thread
+    )
     await world.slack.say("alice", "general", "Third question?", thread)
     await world.answered(thread, 3)
     await world.idle()
 
-    assert [message.text for message in world.answers(thread)] == ["First answer.", "Second answer.", "Third answer."]
-    assert (len(world.headers(thread)), len(world.menus(thread)), len(world.models.asked())) == (1, 0, 3)
+    assert [message.text for message in world.answers(thread)] == [
+        "First answer.",
+        "Second answer.",
+        "Third answer.",
+    ]
+    assert (len(world.headers(thread)), len(world.menus(thread)), len(world.models.asked())) == (
+        1,
+        0,
+        3,
+    )
     assert len(world.messages(thread)) == 6
     assert not any(m.reactions for m in world.slack.thread("general", thread))
 
 
-async def test_a_mention_without_text_delivered_four_times_has_one_menu_and_one_question(world: World) -> None:
+async def test_a_mention_without_text_delivered_four_times_has_one_menu_and_one_question(
+    world: World,
+) -> None:
     world.slack.multiply_deliveries(4)
     thread = await world.ask("")
     await world.choose(thread)
@@ -111,7 +135,11 @@ async def test_a_mention_without_text_delivered_four_times_has_one_menu_and_one_
     await world.answered(thread)
     await world.idle()
 
-    assert (len(world.headers(thread)), len(world.menus(thread)), len(world.models.asked())) == (1, 0, 1)
+    assert (len(world.headers(thread)), len(world.menus(thread)), len(world.models.asked())) == (
+        1,
+        0,
+        1,
+    )
     assert len(world.messages(thread)) == 2
 
 
@@ -127,7 +155,10 @@ async def test_messages_said_meanwhile_wait_marked_and_are_answered_in_order(wor
     world.say("Second answer.", "Third answer.", "Fourth answer.")
     thread = await world.start("Take your time.")
     await world.until(lambda: world.answers(thread), "the first words")
-    late = [await world.slack.say(who, "general", f"From {who}, meanwhile.", thread) for who in ("bob", "carol", "bob")]
+    late = [
+        await world.slack.say(who, "general", f"From {who}, meanwhile.", thread)
+        for who in ("bob", "carol", "bob")
+    ]
     await world.until(lambda: all(waits(world, ts) for ts in late), "the marks")
     assert len(world.models.asked()) == 1
 
@@ -149,10 +180,20 @@ async def test_messages_said_meanwhile_wait_marked_and_are_answered_in_order(wor
 
 async def test_the_queue_survives_a_restart(world: World) -> None:
     """The answer that was being written is finished in its message, then the others follow, unmarked."""
-    world.reply_to({"Take your time.": LONG, "Two, meanwhile.": "Second answer.", "Three, meanwhile.": "Third."}, 5)
+    world.reply_to(
+        {
+            "Take your time.": LONG,
+            "Two, meanwhile.": "Second answer.",
+            "Three, meanwhile.": "Third.",
+        },
+        5,
+    )
     thread = await world.start("Take your time.")
     await world.until(lambda: world.answers(thread), "the first words")
-    late = [await world.slack.say("alice", "general", f"{n}, meanwhile.", thread) for n in ("Two", "Three")]
+    late = [
+        await world.slack.say("alice", "general", f"{n}, meanwhile.", thread)
+        for n in ("Two", "Three")
+    ]
     await world.until(lambda: all(waits(world, ts) for ts in late), "the marks")
 
     await world.restart(bobbin_grace=0.0)
@@ -167,7 +208,9 @@ async def test_the_queue_survives_a_restart(world: World) -> None:
 async def test_it_shows_at_once_that_something_happens(world: World) -> None:
     world.models.queue("demo/quick", ModelScript(["At", " last."], times=(0.6, 0.6)))
     thread = await world.start("Think it over.")
-    await world.until(lambda: world.slack.status("general", thread) == strings.THINKING, "is thinking…")
+    await world.until(
+        lambda: world.slack.status("general", thread) == strings.THINKING, "is thinking…"
+    )
     assert await world.answered(thread) == ["At last."]
     await world.until(lambda: world.slack.status("general", thread) == "", "the status goes out")
 
@@ -190,15 +233,23 @@ async def test_a_chat_goes_on_after_a_restart(world: World) -> None:
     await world.restart()
     await world.slack.say("alice", "general", "Second one.", thread)
     await world.answered(thread, 2)
-    assert [text for role, text in world.requests()[-1] if role != "system"] == ["First one.", "Before.", "Second one."]
+    assert [text for role, text in world.requests()[-1] if role != "system"] == [
+        "First one.",
+        "Before.",
+        "Second one.",
+    ]
 
 
-async def test_what_people_say_while_the_bot_is_away_is_answered_when_it_is_back(world: World) -> None:
+async def test_what_people_say_while_the_bot_is_away_is_answered_when_it_is_back(
+    world: World,
+) -> None:
     world.allow_redelivery()
     thread = await world.start("Do not go away.")
     await world.answered(thread)
     await world.stop_bot()
-    mention = await world.slack.say("bob", "general", f"<@{world.slack.bot_user.id}> anybody at home?")
+    mention = await world.slack.say(
+        "bob", "general", f"<@{world.slack.bot_user.id}> anybody at home?"
+    )
     await world.slack.say("alice", "general", "Where are you?", thread)
 
     await world.start_bot()
@@ -208,7 +259,9 @@ async def test_what_people_say_while_the_bot_is_away_is_answered_when_it_is_back
     assert len(world.menus(mention)) == 1
 
 
-async def test_an_answer_begun_before_a_restart_is_finished_in_the_same_message(world: World) -> None:
+async def test_an_answer_begun_before_a_restart_is_finished_in_the_same_message(
+    world: World,
+) -> None:
     """Nothing stands twice, and nothing is missing."""
     world.reply_to({"Say it all.": LONG}, rate=8)
     thread = await world.start("Say it all.")
@@ -245,8 +298,12 @@ async def test_what_could_not_be_saved_is_taken_when_slack_delivers_it_again(wor
 
     await world.execute("ALTER TABLE messages RENAME TO messages_away")
     failed = await world.slack.say("alice", "general", "Second one, in hard times.", thread)
-    mention = await world.slack.say("bob", "general", f"<@{world.slack.bot_user.id}> me too, in hard times.")
-    await world.until(lambda: any(line["event"] == "not_stored" for line in world.lines()), "it is noticed")
+    mention = await world.slack.say(
+        "bob", "general", f"<@{world.slack.bot_user.id}> me too, in hard times."
+    )
+    await world.until(
+        lambda: any(line["event"] == "not_stored" for line in world.lines()), "it is noticed"
+    )
     await world.execute("ALTER TABLE messages_away RENAME TO messages")
 
     await world.answered(thread, 2)
@@ -285,14 +342,18 @@ async def test_the_last_pair_fits_and_the_next_is_refused_in_private(worlds: Wor
         await world.answered(thread)
         await world.slack.say("alice", "general", "Three and four.", thread)
         await world.answered(thread, 2)
-        await world.slack.say("bob", "general", f"<@{world.slack.bot_user.id}> Five is too many.", thread)
+        await world.slack.say(
+            "bob", "general", f"<@{world.slack.bot_user.id}> Five is too many.", thread
+        )
         await world.until(lambda: world.whispers("bob"), "the private words")
         await world.idle()
 
         (whisper,) = world.slack.ephemerals("bob", "general")
         assert whisper.text.startswith(strings.LIMIT_REACHED)
         assert whisper.thread_ts == thread
-        assert [b["elements"][0]["text"]["text"] for b in whisper.blocks if b["type"] == "actions"] == ["New chat"]
+        assert [
+            b["elements"][0]["text"]["text"] for b in whisper.blocks if b["type"] == "actions"
+        ] == ["New chat"]
         assert world.whispers("alice") == []
         assert (len(world.messages(thread)), len(world.models.asked())) == (4, 2)
 
@@ -322,11 +383,18 @@ async def test_the_limit_holds_when_many_speak_at_once(worlds: Worlds) -> None:
         thread = await world.start("The first of them.")
         await world.answered(thread)
         await asyncio.gather(
-            *(world.slack.say(who, "general", "Me as well!", thread) for who in ("bob", "carol", "dan"))
+            *(
+                world.slack.say(who, "general", "Me as well!", thread)
+                for who in ("bob", "carol", "dan")
+            )
         )
         await world.answered(thread, 3)
         await world.idle()
-        assert (world.chats()[0]["message_count"], len(world.messages(thread)), len(world.models.asked())) == (6, 6, 3)
+        assert (
+            world.chats()[0]["message_count"],
+            len(world.messages(thread)),
+            len(world.models.asked()),
+        ) == (6, 6, 3)
         assert sum(len(world.whispers(who)) for who in ("bob", "carol", "dan")) == 1
 
 
@@ -336,7 +404,9 @@ async def test_the_limit_holds_when_many_speak_at_once(worlds: Worlds) -> None:
 async def test_the_model_gives_the_chat_a_title_after_the_first_exchange(world: World) -> None:
     world.entitle('"Pears and Apples Compared."')
     thread = await world.start("Compare pears and apples.")
-    await world.until(lambda: world.header(thread).text.startswith("*Pears and Apples Compared*"), "the title")
+    await world.until(
+        lambda: world.header(thread).text.startswith("*Pears and Apples Compared*"), "the title"
+    )
     await world.slack.say("alice", "general", "And plums, please.", thread)
     await world.answered(thread, 2)
     await world.idle()
@@ -359,17 +429,24 @@ async def test_a_title_that_a_person_gives_in_slack_is_kept(world: World) -> Non
     thread = await world.start("Give me time to name you.")
     await world.until(lambda: world.answers(thread), "the first words")
     await world.slack.rename_session("alice", "general", thread, "My very own title")
-    await world.until(lambda: world.header(thread).text.startswith("*My very own title*"), "the title")
+    await world.until(
+        lambda: world.header(thread).text.startswith("*My very own title*"), "the title"
+    )
     await world.answered(thread)
     await world.idle()
-    assert (world.chats()[0]["title"], world.chats()[0]["title_by"]) == ("My very own title", "person")
+    assert (world.chats()[0]["title"], world.chats()[0]["title_by"]) == (
+        "My very own title",
+        "person",
+    )
     assert world.header(thread).text.startswith("*My very own title*")
 
 
 async def test_a_title_cannot_ping_anybody(world: World) -> None:
     world.entitle("Hello <!channel> and <@U0BOB> there")
     thread = await world.start("Name this dangerously.")
-    await world.until(lambda: world.chats() and world.chats()[0]["title"] != strings.DEFAULT_TITLE, "the title")
+    await world.until(
+        lambda: world.chats() and world.chats()[0]["title"] != strings.DEFAULT_TITLE, "the title"
+    )
     await world.idle()
     header = world.header(thread).text
     assert "<!channel>" not in header
@@ -391,7 +468,10 @@ async def test_chats_lists_the_callers_own_newest_first_in_private(world: World)
 
     (listed,) = await world.slack.command("alice", "general", "/chats")
     links = [block["text"]["text"] for block in listed.blocks if block["type"] == "section"]
-    assert [thread in text for thread, text in zip((older, newer), links, strict=True)] == [True, True]
+    assert [thread in text for thread, text in zip((older, newer), links, strict=True)] == [
+        True,
+        True,
+    ]
     assert "4 messages" in links[0]
     assert "Demo: Quick" in links[0]
     assert [row for row in world.whispers("bob") if "chats" in row] == []

@@ -35,7 +35,9 @@ async def stopping(world: World, way: str, thread: str) -> None:
     [(mode, way) for mode in (StreamMode.NATIVE, StreamMode.EDIT) for way in ("button", "word")]
     + [(StreamMode.NATIVE, "slack's own")],  # Slack offers it for its native streams alone
 )
-async def test_what_was_written_stays_and_the_model_is_cancelled(worlds: Worlds, mode: StreamMode, way: str) -> None:
+async def test_what_was_written_stays_and_the_model_is_cancelled(
+    worlds: Worlds, mode: StreamMode, way: str
+) -> None:
     """However often Slack delivers it; the text is part of the history, and the chat goes on."""
     async with worlds(bobbin_stream=mode) as world:
         world.forgive("stopped_by_user")
@@ -77,12 +79,16 @@ async def test_stop_before_the_first_word(world: World) -> None:
     assert world.models.asked()[0].cancelled
 
 
-async def test_when_nothing_is_being_written_stop_is_a_word_and_the_button_says_so(world: World) -> None:
+async def test_when_nothing_is_being_written_stop_is_a_word_and_the_button_says_so(
+    world: World,
+) -> None:
     thread = await world.start("A short one.")
     await world.answered(thread)
     await world.until(lambda: world.header(thread), "the header")
     await world.slack.press("bob", world.header(thread), "stop_answer")
-    await world.until(lambda: world.whispers("bob") == [strings.NOTHING_TO_STOP], "the private word")
+    await world.until(
+        lambda: world.whispers("bob") == [strings.NOTHING_TO_STOP], "the private word"
+    )
     await world.slack.say("alice", "general", "stop", thread)
     await world.answered(thread, 2)
     assert world.requests()[1][-1] == ("user", "stop")
@@ -108,18 +114,29 @@ FAILURES: dict[str, tuple[str, dict[str, Any]]] = {
     "413": ("too_long", {"kind": "http", "status": 413}),
     "context": (
         "too_long",
-        {"kind": "http", "status": 400, "message": "This model's maximum context length is 8192 tokens."},
+        {
+            "kind": "http",
+            "status": 400,
+            "message": "This model's maximum context length is 8192 tokens.",
+        },
     ),
     "HTML": (
         "garbled",
-        {"kind": "body", "status": 200, "body": b"<html>Welcome!</html>", "headers": {"content-type": "text/html"}},
+        {
+            "kind": "body",
+            "status": 200,
+            "body": b"<html>Welcome!</html>",
+            "headers": {"content-type": "text/html"},
+        },
     ),
     "429 for long": ("busy", {"kind": "http", "status": 429, "headers": {"retry-after": "60"}}),
 }
 
 
 @pytest.mark.parametrize("name", FAILURES)
-async def test_a_failure_is_a_sentence_and_a_retry_button_in_the_answers_place(world: World, name: str) -> None:
+async def test_a_failure_is_a_sentence_and_a_retry_button_in_the_answers_place(
+    world: World, name: str
+) -> None:
     code, fault = FAILURES[name]
     world.fail(**fault)
     world.say("Now it works.")
@@ -132,7 +149,10 @@ async def test_a_failure_is_a_sentence_and_a_retry_button_in_the_answers_place(w
     assert sentence[:30] in below(failed)
     assert elements(failed, "retry_answer")[0]["text"]["text"] == "Retry"
     assert len(world.models.asked()) == 1
-    assert [(m["status"], m["error"]) for m in world.messages(thread)] == [("done", None), ("failed", code)]
+    assert [(m["status"], m["error"]) for m in world.messages(thread)] == [
+        ("done", None),
+        ("failed", code),
+    ]
 
     await world.slack.press("bob", failed, "retry_answer")
     await world.until(lambda: world.messages(thread)[1]["status"] == "done", "the second answer")
@@ -162,7 +182,9 @@ async def test_a_break_in_mid_answer_keeps_what_was_written_above_retry(
 
         world.say("A whole answer.")
         await world.slack.press("alice", failed, "retry_answer")
-        await world.until(lambda: world.messages(thread)[1]["status"] == "done", "the second answer")
+        await world.until(
+            lambda: world.messages(thread)[1]["status"] == "done", "the second answer"
+        )
         await world.idle()
         assert [(m.ts, shown(m)) for m in world.answers(thread)] == [(failed.ts, "A whole answer.")]
 
@@ -172,7 +194,9 @@ async def test_silence_is_a_failure(worlds: Worlds) -> None:
         world.fail("hang", PART)
         thread = await world.start("Please answer me.")
         await world.answered(thread)
-        assert below(world.answers(thread)[0]).startswith(":warning: Demo: Quick sent nothing for too long")
+        assert below(world.answers(thread)[0]).startswith(
+            ":warning: Demo: Quick sent nothing for too long"
+        )
         assert shown(world.answers(thread)[0]) == PART
 
 
@@ -182,7 +206,10 @@ async def test_a_failed_answer_is_no_history(world: World) -> None:
     await world.answered(thread)
     await world.slack.say("alice", "general", "Second question.", thread)
     await world.answered(thread, 2)
-    assert [text for role, text in world.requests()[1] if role != "system"] == ["First question.", "Second question."]
+    assert [text for role, text in world.requests()[1] if role != "system"] == [
+        "First question.",
+        "Second question.",
+    ]
 
 
 async def test_retry_is_safe_under_many_clicks(world: World) -> None:
@@ -230,7 +257,9 @@ async def test_retry_of_a_long_answer_leaves_nothing_of_the_old_one(world: World
     assert [(m.ts, shown(m)) for m in world.answers(thread)] == [(before[0].ts, "A short answer.")]
 
 
-async def test_while_it_is_answered_again_neither_the_reason_nor_retry_stands_there(world: World) -> None:
+async def test_while_it_is_answered_again_neither_the_reason_nor_retry_stands_there(
+    world: World,
+) -> None:
     """Blocks give way to blocks: beside a text without any, those from before may be left standing."""
     world.fail("http", status=401)
     thread = await world.start("Please answer me.")
@@ -307,10 +336,15 @@ async def test_an_error_text_cannot_ping(world: World) -> None:
 
 async def test_a_reply_behind_a_failed_answer_is_answered(world: World) -> None:
     """A failure does not block the queue."""
-    world.models.queue(MODEL, ModelScript(list(PART), rate=40, fault=Fault("break", after=len(PART))))
+    world.models.queue(
+        MODEL, ModelScript(list(PART), rate=40, fault=Fault("break", after=len(PART)))
+    )
     thread = await world.start("First question.")
     await world.until(lambda: world.models.asked(), "the model is asked")
     await world.slack.say("alice", "general", "Second question.", thread)
     await world.answered(thread, 2)
     await world.idle()
-    assert [m["status"] for m in world.messages(thread) if m["role"] == "assistant"] == ["failed", "done"]
+    assert [m["status"] for m in world.messages(thread) if m["role"] == "assistant"] == [
+        "failed",
+        "done",
+    ]

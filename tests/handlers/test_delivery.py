@@ -59,10 +59,15 @@ EDIT_TROUBLES: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-async def everywhere(world: World, method: str, troubles: dict[str, dict[str, Any]], **more: Any) -> dict[str, Any]:
+async def everywhere(
+    world: World, method: str, troubles: dict[str, dict[str, Any]], **more: Any
+) -> dict[str, Any]:
     """One chat in a channel of its own for each trouble, all at the same time; what stands in each at the end."""
     people = [world.slack.user("alice").id, world.slack.bot_user.id]
-    channels = {name: world.slack.workspace.add_channel(f"room{n}", people).id for n, name in enumerate(troubles)}
+    channels = {
+        name: world.slack.workspace.add_channel(f"room{n}", people).id
+        for n, name in enumerate(troubles)
+    }
     for name, trouble in troubles.items():
         world.slack.fail(method, channel=channels[name], **trouble, **more)
 
@@ -80,12 +85,16 @@ async def everywhere(world: World, method: str, troubles: dict[str, dict[str, An
 
 def whole(stands: dict[str, list[str]]) -> dict[str, list[str]]:
     """Those places where not exactly the text of the model stands, as one text."""
-    return {name: texts for name, texts in stands.items() if " ".join("".join(texts).split()) != TEXT}
+    return {
+        name: texts for name, texts in stands.items() if " ".join("".join(texts).split()) != TEXT
+    }
 
 
 @pytest.mark.usefixtures("generous")
 @pytest.mark.parametrize("method", ["chat.startStream", "chat.appendStream", "chat.stopStream"])
-async def test_no_trouble_with_a_native_stream_loses_or_doubles_a_word(worlds: Worlds, method: str) -> None:
+async def test_no_trouble_with_a_native_stream_loses_or_doubles_a_word(
+    worlds: Worlds, method: str
+) -> None:
     async with worlds() as world:
         # How it stands is found out by trying, after an outcome that was unknown or a refusal that was not true.
         world.forgive("message_not_in_streaming_state", "streaming_state_conflict")
@@ -111,8 +120,12 @@ async def test_what_appears_long_after_it_was_given_up_does_not_stay(
 
 
 @pytest.mark.usefixtures("generous")
-@pytest.mark.parametrize(("method", "skip"), [("chat.postMessage", 1), ("chat.update", 0), ("chat.update", 1)])
-async def test_no_trouble_with_edits_loses_or_doubles_a_word(worlds: Worlds, method: str, skip: int) -> None:
+@pytest.mark.parametrize(
+    ("method", "skip"), [("chat.postMessage", 1), ("chat.update", 0), ("chat.update", 1)]
+)
+async def test_no_trouble_with_edits_loses_or_doubles_a_word(
+    worlds: Worlds, method: str, skip: int
+) -> None:
     """The menu and the header are written by the same methods before the answer, and stand once too."""
     async with worlds(bobbin_stream=StreamMode.EDIT) as world:
         assert whole(await everywhere(world, method, TROUBLES | EDIT_TROUBLES, skip=skip)) == {}
@@ -131,13 +144,18 @@ async def test_a_stream_that_expires_is_put_right_in_the_same_message(worlds: Wo
         assert elements(answer, "feedback")
         texts = [state.text for state in answer.states]
         assert all(later.startswith(earlier[:-2]) for earlier, later in itertools.pairwise(texts))
-        assert [call.error for call in world.slack.refusals].count("message_not_in_streaming_state") <= 1
+        assert [call.error for call in world.slack.refusals].count(
+            "message_not_in_streaming_state"
+        ) <= 1
         await world.until(
-            lambda: not world.slack.can_stop(world.slack.channel("general").id, thread), "the end of Slack's own Stop"
+            lambda: not world.slack.can_stop(world.slack.channel("general").id, thread),
+            "the end of Slack's own Stop",
         )
 
 
-async def test_a_stream_that_cannot_be_ended_is_edited_once_slack_has_ended_it(worlds: Worlds) -> None:
+async def test_a_stream_that_cannot_be_ended_is_edited_once_slack_has_ended_it(
+    worlds: Worlds,
+) -> None:
     """Nor is the end asked for again and again."""
     async with worlds(limits=Limits(rates=False, stream_life=0.6)) as world:
         world.forgive("streaming_state_conflict")
@@ -149,7 +167,9 @@ async def test_a_stream_that_cannot_be_ended_is_edited_once_slack_has_ended_it(w
         assert elements(world.answers(thread)[0], "feedback")
 
 
-async def test_a_stream_that_takes_no_more_is_ended_before_its_message_is_edited(world: World) -> None:
+async def test_a_stream_that_takes_no_more_is_ended_before_its_message_is_edited(
+    world: World,
+) -> None:
     """Slack would refuse an edit of a message that is still being streamed."""
     world.slack.fail("chat.appendStream", error="msg_too_long")
     world.reply_to({"Say it.": TEXT}, rate=25)
@@ -210,7 +230,9 @@ async def test_pages_that_an_answer_links_to_are_not_shown_below_it(worlds: Worl
         assert (post.args["unfurl_links"], post.args["unfurl_media"]) == (False, False)
 
 
-@pytest.mark.parametrize(("refusals", "stands"), [(0, {"facts", "thumbs"}), (1, {"facts"}), (2, set())])
+@pytest.mark.parametrize(
+    ("refusals", "stands"), [(0, {"facts", "thumbs"}), (1, {"facts"}), (2, set())]
+)
 async def test_what_slack_does_not_take_below_an_answer_is_left_out_and_no_more_than_that(
     worlds: Worlds, refusals: int, stands: set[str]
 ) -> None:
@@ -222,7 +244,10 @@ async def test_what_slack_does_not_take_below_an_answer_is_left_out_and_no_more_
         await world.choose(thread)
         assert await world.answered(thread) == ["It stands here."]
         (answer,) = world.answers(thread)
-        below_it = {"facts": "Demo: Quick · " in below(answer), "thumbs": bool(elements(answer, "feedback"))}
+        below_it = {
+            "facts": "Demo: Quick · " in below(answer),
+            "thumbs": bool(elements(answer, "feedback")),
+        }
         assert {what for what, there in below_it.items() if there} == stands
 
 
@@ -230,7 +255,9 @@ async def test_slack_down_for_seconds_in_mid_answer(world: World) -> None:
     """Neither calls nor the socket get through; then the answer is whole, and what was said meanwhile is heard."""
     world.allow_redelivery()
     world.forgive_logger("slack_sdk.socket_mode")
-    world.forgive("streaming_state_conflict")  # whether the stream was ended is not known afterwards
+    world.forgive(
+        "streaming_state_conflict"
+    )  # whether the stream was ended is not known afterwards
     world.reply_to({"Say it.": TEXT, "And now?": "Better."}, rate=25)
     thread = await world.start("Say it.")
     await world.until(lambda: world.answers(thread), "the first words")
@@ -297,7 +324,9 @@ async def test_an_answer_that_nobody_can_be_shown_for_too_long_is_kept_and_the_n
         assert await world.answered(thread, 2) == ["The second answer."]
 
 
-async def test_a_post_whose_outcome_is_unknown_never_takes_over_another_answers_message(worlds: Worlds) -> None:
+async def test_a_post_whose_outcome_is_unknown_never_takes_over_another_answers_message(
+    worlds: Worlds,
+) -> None:
     """A question said while an answer is written is older than that answer's messages."""
     async with worlds(bobbin_stream=StreamMode.EDIT) as world:
         world.reply_to({"Say it.": TEXT, "Next one.": "The second answer."}, rate=40)
@@ -321,7 +350,9 @@ HARMLESS = PINGS.replace("<", "&lt;").replace("`&lt;!", "`<!")
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7])
 @pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
-async def test_no_cut_lets_a_model_ping_anybody(worlds: Worlds, mode: StreamMode, size: int) -> None:
+async def test_no_cut_lets_a_model_ping_anybody(
+    worlds: Worlds, mode: StreamMode, size: int
+) -> None:
     """At no moment; what stands in code is shown as it is."""
     async with worlds(bobbin_stream=mode) as world:
         pieces = [PINGS[n : n + size] for n in range(0, len(PINGS), size)]
@@ -339,11 +370,17 @@ async def test_what_is_logged_names_the_workspace_the_chat_and_the_answer(world:
     await world.answered(thread)
     world.slack.fail("chat.postMessage", error="invalid_blocks", channel="C0GENERAL", times=-1)
     await world.slack.say("alice", "general", f"<@{world.slack.bot_user.id}> and here?")
-    await world.until(lambda: any(line["event"] == "menu_refused" for line in world.lines()), "the refusal")
+    await world.until(
+        lambda: any(line["event"] == "menu_refused" for line in world.lines()), "the refusal"
+    )
     await world.idle()
     (answer,) = world.rows("SELECT message_id, chat_id FROM answers")
     (ended,) = (line for line in world.lines() if line["event"] == "answer_ended")
     (refused,) = (line for line in world.lines() if line["event"] == "menu_refused")
     team = world.slack.workspace.team_id
-    assert (ended["team"], ended["chat"], ended["answer"]) == (team, answer["chat_id"], answer["message_id"])
+    assert (ended["team"], ended["chat"], ended["answer"]) == (
+        team,
+        answer["chat_id"],
+        answer["message_id"],
+    )
     assert refused["team"] == team

@@ -16,7 +16,9 @@ from tests.handlers.world import MODEL, World, methods, options_of
 OPTION = {"text": {"type": "plain_text", "text": "Demo: Quick"}, "value": f"openai:{MODEL}"}
 
 
-async def command(world: World, text: str = "new", user: str = "alice", channel: str = "general") -> View:
+async def command(
+    world: World, text: str = "new", user: str = "alice", channel: str = "general"
+) -> View:
     """Type `/chats new …`; gives the dialog."""
     await world.slack.command(user, channel, "/chats", text)
     return await opened(world, user)
@@ -92,7 +94,9 @@ async def test_it_opens_although_no_model_can_be_reached(worlds: Worlds) -> None
 
         assert "initial_option" not in field(view, "bobbin.model")
         assert options_of(await world.slack.menu("alice", view, "dialog_model")) == []
-        assert await world.slack.submit("alice", entered("Anybody?", None)) == {"bobbin.model": strings.DIALOG_NO_MODEL}
+        assert await world.slack.submit("alice", entered("Anybody?", None)) == {
+            "bobbin.model": strings.DIALOG_NO_MODEL
+        }
 
 
 async def test_a_dialog_that_slack_does_not_open_is_told_about(world: World) -> None:
@@ -114,7 +118,10 @@ async def test_the_chat_starts_in_the_channel_where_the_dialog_was_called(world:
     assert await world.slack.submit("alice", entered("Why is the sky blue?")) == {}
 
     root = await begun(world)
-    assert (root.thread_ts in (None, root.ts), root.text) == (True, "<@U0ALICE> asks:\nWhy is the sky blue?")
+    assert (root.thread_ts in (None, root.ts), root.text) == (
+        True,
+        "<@U0ALICE> asks:\nWhy is the sky blue?",
+    )
     assert await world.answered(root.ts) == ["Rayleigh scattering."]
     assert world.header(root.ts).thread_ts == root.ts
     assert world.slack.modal("alice") is None
@@ -133,7 +140,9 @@ async def test_the_chat_starts_in_the_channel_where_the_dialog_was_called(world:
 async def test_without_text_the_error_stands_at_its_field(world: World, text: str | None) -> None:
     view = await command(world)
 
-    assert await world.slack.submit("alice", entered(text)) == {"bobbin.text": strings.DIALOG_NO_TEXT}
+    assert await world.slack.submit("alice", entered(text)) == {
+        "bobbin.text": strings.DIALOG_NO_TEXT
+    }
 
     assert world.slack.modal("alice") is view
     await world.idle()
@@ -205,7 +214,9 @@ async def test_the_same_person_may_submit_twice_in_two_dialogs(world: World) -> 
 # -- where the bot is not ------------------------------------------------------------------------------------------
 
 
-async def test_where_the_bot_is_not_the_chat_goes_to_the_direct_messages_and_says_so(world: World) -> None:
+async def test_where_the_bot_is_not_the_chat_goes_to_the_direct_messages_and_says_so(
+    world: World,
+) -> None:
     world.forgive("not_in_channel")
     await command(world, "new", channel="watercooler")
     await world.slack.submit("alice", entered("Can you hear me?"))
@@ -216,7 +227,9 @@ async def test_where_the_bot_is_not_the_chat_goes_to_the_direct_messages_and_say
 
     assert strings.ASKED_HERE.format(reason="I am not in <#C0WATERCOOLER>") in root.text
     assert asked(world, "watercooler") == []
-    (told,) = await world.until(lambda: world.slack.ephemerals("alice", "watercooler"), "the notice")
+    (told,) = await world.until(
+        lambda: world.slack.ephemerals("alice", "watercooler"), "the notice"
+    )
     assert root.ts.replace(".", "") in told.text
     assert world.chats()[0]["channel"] == channel
 
@@ -240,7 +253,9 @@ async def test_a_private_channel_without_the_bot_is_no_different(world: World) -
         ("no_permission", "I could not write in <#C0GENERAL>"),
     ],
 )
-async def test_why_it_stands_elsewhere_is_said_as_it_is(world: World, error: str, reason: str) -> None:
+async def test_why_it_stands_elsewhere_is_said_as_it_is(
+    world: World, error: str, reason: str
+) -> None:
     await command(world, "new", channel="general")
     world.forgive(error)
     if error == "is_archived":
@@ -271,18 +286,26 @@ async def test_in_the_direct_messages_it_stays_there(world: World) -> None:
 # -- the limit -----------------------------------------------------------------------------------------------------
 
 
-async def test_the_button_at_the_limit_opens_the_dialog_with_the_chats_model(worlds: Worlds) -> None:
+async def test_the_button_at_the_limit_opens_the_dialog_with_the_chats_model(
+    worlds: Worlds,
+) -> None:
     async with worlds(bobbin_max_messages=2) as world:
         thread = await world.start("The first and last.", model="demo/storyteller")
         await world.answered(thread)
         await world.slack.say("alice", "general", "One more?", thread)
-        (refusal,) = await world.until(lambda: world.slack.ephemerals("alice", "general"), "the refusal")
-        await world.start("Something else, with another model.", model=MODEL)  # the last used one differs
+        (refusal,) = await world.until(
+            lambda: world.slack.ephemerals("alice", "general"), "the refusal"
+        )
+        await world.start(
+            "Something else, with another model.", model=MODEL
+        )  # the last used one differs
 
         await world.slack.press("alice", refusal, "new_chat")
         view = await opened(world, "alice")
         assert field(view, "bobbin.model")["initial_option"]["value"] == "openai:demo/storyteller"
-        await world.slack.submit("alice", entered("A new one.", field(view, "bobbin.model")["initial_option"]))
+        await world.slack.submit(
+            "alice", entered("A new one.", field(view, "bobbin.model")["initial_option"])
+        )
 
         root = await begun(world)
         await world.answered(root.ts)
@@ -295,7 +318,9 @@ async def test_who_comes_new_to_a_full_chat_is_offered_its_model_too(worlds: Wor
         thread = await world.start("The first and last.", model="demo/storyteller")
         await world.answered(thread)
         await world.slack.say("carol", "general", "May I?", thread)
-        (refusal,) = await world.until(lambda: world.slack.ephemerals("carol", "general"), "the refusal")
+        (refusal,) = await world.until(
+            lambda: world.slack.ephemerals("carol", "general"), "the refusal"
+        )
 
         await world.slack.press("carol", refusal, "new_chat")
 

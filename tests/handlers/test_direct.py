@@ -44,10 +44,16 @@ async def test_every_message_outside_of_threads_starts_a_chat_of_its_own(world: 
     await world.answered(second, channel=channel)
     await world.idle()
 
-    assert [(c["channel"], c["thread"]) for c in world.chats()] == [(channel, first), (channel, second)]
+    assert [(c["channel"], c["thread"]) for c in world.chats()] == [
+        (channel, first),
+        (channel, second),
+    ]
     mine = [m for m in world.slack.messages(channel) if m.user == world.slack.bot_user.id]
     assert {m.thread_ts for m in mine} == {first, second}
-    assert (shown(world.answers(first, channel)[0]), shown(world.answers(second, channel)[0])) == ("One.", "Two.")
+    assert (shown(world.answers(first, channel)[0]), shown(world.answers(second, channel)[0])) == (
+        "One.",
+        "Two.",
+    )
 
 
 async def test_one_menu_serves_all_that_is_said_before_choosing(world: World) -> None:
@@ -77,7 +83,9 @@ async def test_what_was_said_before_choosing_survives_a_restart(world: World) ->
     assert (len(world.menus(thread, channel)), len(world.headers(thread, channel))) == (0, 1)
 
 
-async def test_what_was_said_before_choosing_is_kept_where_only_the_first_could_be_stored(world: World) -> None:
+async def test_what_was_said_before_choosing_is_kept_where_only_the_first_could_be_stored(
+    world: World,
+) -> None:
     world.reply_to({"Take these numbers.": "I have them.", "Add them up.": "Seven."})
     channel, thread = await tell(world, "Take these numbers.")
     await world.slack.say("alice", channel, "Add them up.", thread)
@@ -101,10 +109,14 @@ async def test_in_a_direct_message_even_what_begins_with_a_name_is_for_bobbin(wo
     await world.answered(thread, channel=channel)
     await world.slack.say("alice", channel, "@carol likes books.", thread)
     await world.answered(thread, 2, channel)
-    assert [text for role, text in world.requests()[1] if role == "user"][1] == "@carol likes books."
+    assert [text for role, text in world.requests()[1] if role == "user"][
+        1
+    ] == "@carol likes books."
 
 
-async def test_a_group_conversation_needs_a_mention_and_shows_answers_to_all(worlds: Worlds) -> None:
+async def test_a_group_conversation_needs_a_mention_and_shows_answers_to_all(
+    worlds: Worlds,
+) -> None:
     """Its id looks like a channel's; only the event says what it is."""
     async with worlds() as world:
         people = [world.slack.user(name).id for name in ("alice", "bob")]
@@ -120,7 +132,9 @@ async def test_a_group_conversation_needs_a_mention_and_shows_answers_to_all(wor
 async def test_coming_into_a_channel_is_quiet(world: World) -> None:
     await world.slack.join(world.slack.bot_user.id, "watercooler", "alice")
     await world.idle()
-    assert [m for m in world.slack.messages("watercooler") if m.user == world.slack.bot_user.id] == []
+    assert [
+        m for m in world.slack.messages("watercooler") if m.user == world.slack.bot_user.id
+    ] == []
     assert world.slack.ephemerals("alice") == []
 
 
@@ -161,7 +175,9 @@ async def test_what_slack_folds_into_the_opening_is_ignored(world: World) -> Non
     assert "C0LEADS" not in str([call.args for call in world.slack.calls])
 
 
-@pytest.mark.parametrize("error", ["not_agent_app", "unknown_method", "missing_scope", "feature_disabled"])
+@pytest.mark.parametrize(
+    "error", ["not_agent_app", "unknown_method", "missing_scope", "feature_disabled"]
+)
 async def test_a_workspace_without_prompts_is_asked_once(world: World, error: str) -> None:
     world.slack.fail(PROMPTS, error=error, times=-1)
     for name in ("alice", "bob", "carol"):
@@ -181,7 +197,9 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("soon")
 @pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
-async def test_slacks_own_stop_ends_an_answer_however_it_is_shown(worlds: Worlds, mode: StreamMode) -> None:
+async def test_slacks_own_stop_ends_an_answer_however_it_is_shown(
+    worlds: Worlds, mode: StreamMode
+) -> None:
     async with worlds(bobbin_stream=mode) as world:
         world.forgive("stopped_by_user")
         world.reply_to({"Talk for long.": LONG}, rate=40)
@@ -196,14 +214,19 @@ async def test_slacks_own_stop_ends_an_answer_however_it_is_shown(worlds: Worlds
 
         assert text.endswith(strings.STOPPED_MARK)
         assert world.ended(thread)[0]["status"] == "stopped"
-        assert (session(world, channel, thread), world.slack.can_stop(channel, thread)) == ("active", False)
+        assert (session(world, channel, thread), world.slack.can_stop(channel, thread)) == (
+            "active",
+            False,
+        )
 
 
 @pytest.mark.usefixtures("soon")
 async def test_slacks_own_stop_is_there_while_the_model_thinks(world: World) -> None:
     world.models.queue(MODEL, ModelScript(["Never said."], first_after=30.0))
     thread = await world.start("Think it over.")
-    await world.until(lambda: world.slack.can_stop(world.slack.channel("general").id, thread), "Slack's own Stop")
+    await world.until(
+        lambda: world.slack.can_stop(world.slack.channel("general").id, thread), "Slack's own Stop"
+    )
     await world.slack.stop_session("alice", "general", thread)
     await world.answered(thread)
     await world.idle()
@@ -230,7 +253,10 @@ async def test_no_session_is_left_at_work(worlds: Worlds, mode: StreamMode) -> N
 
         world.reply_to({"Say it all.": LONG}, rate=30)
         taken = await world.start("Say it all.")
-        await world.until(lambda: world.slack.can_stop(world.slack.channel("general").id, taken), "Slack's own Stop")
+        await world.until(
+            lambda: world.slack.can_stop(world.slack.channel("general").id, taken),
+            "Slack's own Stop",
+        )
         await world.restart(bobbin_grace=0.0)
         await world.answered(taken)
         await world.idle()
@@ -240,7 +266,9 @@ async def test_no_session_is_left_at_work(worlds: Worlds, mode: StreamMode) -> N
 
 @pytest.mark.usefixtures("soon")
 @pytest.mark.parametrize("error", ["feature_disabled", "unknown_method"])
-async def test_a_slack_without_sessions_is_asked_once_and_answers_come(worlds: Worlds, error: str) -> None:
+async def test_a_slack_without_sessions_is_asked_once_and_answers_come(
+    worlds: Worlds, error: str
+) -> None:
     async with worlds(bobbin_stream=StreamMode.EDIT) as world:
         world.slack.fail(SESSION, error=error, times=-1)
         world.reply_to({"Say it all.": LONG}, rate=100)
@@ -260,4 +288,6 @@ async def test_a_stop_that_comes_too_late_leaves_nothing_at_work(world: World) -
     channel = world.slack.channel("general").id
     world.slack.workspace.set_session(channel, thread, status="processing")
     await world.slack.stop_session("alice", "general", thread)
-    await world.until(lambda: session(world, "general", thread) == "active", "the session is settled")
+    await world.until(
+        lambda: session(world, "general", thread) == "active", "the session is settled"
+    )

@@ -44,7 +44,11 @@ class Server:
         """Answers so from now on; gives the address."""
 
         async def page(_: web.Request) -> web.Response:
-            return web.Response(body=body, status=status, headers={k.replace("_", "-"): v for k, v in headers.items()})
+            return web.Response(
+                body=body,
+                status=status,
+                headers={k.replace("_", "-"): v for k, v in headers.items()},
+            )
 
         self.pages[path] = page
         return self.url + path
@@ -83,15 +87,24 @@ async def stranger() -> AsyncIterator[Server]:
 @pytest.fixture
 async def source(slack: Server, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[SlackFiles]:
     monkeypatch.setattr(files, "PAUSES", (0.01, 0.02))
-    monkeypatch.setattr(files, "TIMEOUT", aiohttp.ClientTimeout(total=1.0, connect=0.5, sock_read=0.3))
+    monkeypatch.setattr(
+        files, "TIMEOUT", aiohttp.ClientTimeout(total=1.0, connect=0.5, sock_read=0.3)
+    )
     async with new_session() as session:
         client = new_client(TOKEN, f"{slack.url}/api/", session)
         yield SlackFiles(directory(client, session), f"{slack.url}/api/")
 
 
-def directory(client: AsyncWebClient, session: aiohttp.ClientSession) -> Callable[[str], Awaitable[SlackClient]]:
+def directory(
+    client: AsyncWebClient, session: aiohttp.ClientSession
+) -> Callable[[str], Awaitable[SlackClient]]:
     only = SlackClient(
-        client, team="T1", bot_user="UBOT", dispatcher=CallDispatcher(), metrics=Metrics(), session=session
+        client,
+        team="T1",
+        bot_user="UBOT",
+        dispatcher=CallDispatcher(),
+        metrics=Metrics(),
+        session=session,
     )
 
     async def find(team: str) -> SlackClient:
@@ -100,7 +113,9 @@ def directory(client: AsyncWebClient, session: aiohttp.ClientSession) -> Callabl
     return find
 
 
-def file(url: str | None, name: str = "a.bin", mime: str = "", size: int | None = None) -> SharedFile:
+def file(
+    url: str | None, name: str = "a.bin", mime: str = "", size: int | None = None
+) -> SharedFile:
     return SharedFile("F1", name, mime, size, url)
 
 
@@ -163,8 +178,12 @@ async def test_trouble_that_passes_is_waited_out(source: SlackFiles, slack: Serv
     assert (await source.fetch("T1", file(f"{slack.url}/f"), 1000)).data == b"here"
 
 
-@pytest.mark.parametrize(("status", "code"), [(401, "no_access"), (403, "no_access"), (404, "gone"), (410, "gone")])
-async def test_a_refusal_is_believed_at_once(source: SlackFiles, slack: Server, status: int, code: str) -> None:
+@pytest.mark.parametrize(
+    ("status", "code"), [(401, "no_access"), (403, "no_access"), (404, "gone"), (410, "gone")]
+)
+async def test_a_refusal_is_believed_at_once(
+    source: SlackFiles, slack: Server, status: int, code: str
+) -> None:
     assert await problem_of(source, file(slack.serves("/f", status=status))) == code
     assert len(slack.asked) == 1
 
@@ -187,7 +206,10 @@ async def test_a_page_to_sign_in_is_no_file(source: SlackFiles, slack: Server) -
 
     for url in (page, away, marked):
         assert await problem_of(source, file(url, "a.png", "image/png")) == "no_access"
-    assert await problem_of(source, file(page, "a.html", "text/html", size=len(LOGIN) + 1)) == "no_access"
+    assert (
+        await problem_of(source, file(page, "a.html", "text/html", size=len(LOGIN) + 1))
+        == "no_access"
+    )
 
 
 async def test_a_shared_page_is_a_file(source: SlackFiles, slack: Server) -> None:
@@ -199,19 +221,30 @@ async def test_a_shared_page_is_a_file(source: SlackFiles, slack: Server) -> Non
 # -- addresses ---------------------------------------------------------------------------------------------------------
 
 
-async def test_nothing_is_asked_of_strangers(source: SlackFiles, slack: Server, stranger: Server) -> None:
+async def test_nothing_is_asked_of_strangers(
+    source: SlackFiles, slack: Server, stranger: Server
+) -> None:
     """Neither at once nor by way of Slack; what Slack sends elsewhere in its own house is followed."""
     there = stranger.serves("/secret", b"secret")
-    for url in (there, slack.serves("/to", status=302, Location=there), slack.serves("/x", status=307, Location=there)):
+    for url in (
+        there,
+        slack.serves("/to", status=302, Location=there),
+        slack.serves("/x", status=307, Location=there),
+    ):
         assert await problem_of(source, file(url)) == "external"
     assert stranger.asked == []
 
     slack.serves("/there", b"moved")
-    assert (await source.fetch("T1", file(slack.serves("/here", status=302, Location="/there")), 1000)).data == b"moved"
+    assert (
+        await source.fetch("T1", file(slack.serves("/here", status=302, Location="/there")), 1000)
+    ).data == b"moved"
 
 
 async def test_going_in_circles_ends(source: SlackFiles, slack: Server) -> None:
-    assert await problem_of(source, file(slack.serves("/round", status=302, Location="/round"))) == "unreachable"
+    assert (
+        await problem_of(source, file(slack.serves("/round", status=302, Location="/round")))
+        == "unreachable"
+    )
     assert len(slack.asked) == 5
 
 
@@ -285,7 +318,10 @@ PIECES = [
 ]
 
 
-@given(st.sampled_from(["https://", "http://", "https:", ""]), st.lists(st.sampled_from(PIECES), max_size=8))
+@given(
+    st.sampled_from(["https://", "http://", "https:", ""]),
+    st.lists(st.sampled_from(PIECES), max_size=8),
+)
 def test_only_slack_is_ever_asked(scheme: str, rest: list[str]) -> None:
     """Whatever the address: where it is trusted, the client that follows it goes to one of Slack's hosts."""
     url = scheme + "".join(rest)

@@ -17,23 +17,38 @@ from tests.handlers.essays import essay, marks
 from tests.handlers.world import MODEL, World, elements, shown
 
 READS = ("conversations.replies", "conversations.history", "conversations.info")
-WRITES = ("chat.startStream", "chat.appendStream", "chat.stopStream", "chat.postMessage", "chat.update")
+WRITES = (
+    "chat.startStream",
+    "chat.appendStream",
+    "chat.stopStream",
+    "chat.postMessage",
+    "chat.update",
+)
 PARAGRAPH = " ".join(f"token{n}" for n in range(150))
 LINES = "\n".join(f"Line {n} of the answer, q{n}." for n in range(30))
 STRICT = Limits()
 
 
 @pytest.mark.parametrize("text", [PARAGRAPH, LINES], ids=["one paragraph", "lines"])
-async def test_an_answer_is_seen_growing_for_few_calls_and_no_reads(worlds: Worlds, text: str) -> None:
+async def test_an_answer_is_seen_growing_for_few_calls_and_no_reads(
+    worlds: Worlds, text: str
+) -> None:
     async with worlds(limits=STRICT) as world:
         world.reply_to({"Say it.": text}, rate=len(words(text)) / 2.5)
         thread = await world.start("Say it.")
         assert await world.answered(thread) == [text]
         (answer,) = world.answers(thread)
         assert len({state.text for state in answer.states}) >= 4
-        assert len([call for call in world.slack.calls_of(*WRITES) if call.args.get("ts") == answer.ts]) <= 10
+        assert (
+            len(
+                [call for call in world.slack.calls_of(*WRITES) if call.args.get("ts") == answer.ts]
+            )
+            <= 10
+        )
         assert world.slack.calls_of(*READS) == []
-        assert len(world.slack.calls_of("users.info")) <= 1  # who is asking, once for all their answers
+        assert (
+            len(world.slack.calls_of("users.info")) <= 1
+        )  # who is asking, once for all their answers
 
 
 async def test_twenty_thousand_characters_with_tables_and_code(worlds: Worlds) -> None:
@@ -115,7 +130,9 @@ async def test_a_stream_that_expires_half_way_is_completed(worlds: Worlds) -> No
         assert await world.answered(thread) == [LINES]
 
 
-async def test_after_a_restart_in_mid_answer_the_chat_goes_on_with_its_whole_history(worlds: Worlds) -> None:
+async def test_after_a_restart_in_mid_answer_the_chat_goes_on_with_its_whole_history(
+    worlds: Worlds,
+) -> None:
     async with worlds(limits=STRICT) as world:
         world.reply_to({"Say it.": LINES, "And then?": "The end."}, rate=60)
         thread = await world.start("Say it.")
@@ -125,14 +142,22 @@ async def test_after_a_restart_in_mid_answer_the_chat_goes_on_with_its_whole_his
         await world.slack.say("alice", "general", "And then?", thread)
         assert await world.answered(thread, 2) == [LINES, "The end."]
         assert world.answers(thread)[0].ts == begun.ts
-        assert [text for role, text in world.requests()[-1] if role != "system"] == ["Say it.", LINES, "And then?"]
+        assert [text for role, text in world.requests()[-1] if role != "system"] == [
+            "Say it.",
+            LINES,
+            "And then?",
+        ]
 
 
-async def test_what_is_being_stored_as_the_bot_ends_is_acknowledged_before_the_socket_closes(world: World) -> None:
+async def test_what_is_being_stored_as_the_bot_ends_is_acknowledged_before_the_socket_closes(
+    world: World,
+) -> None:
     """Else Slack tells it again a minute later; the world's own judgement is that every first delivery is answered."""
     with closing(sqlite3.connect(world.database, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        thread = await world.slack.say("alice", "general", f"<@{world.slack.bot_user.id}> Wait a moment.")
+        thread = await world.slack.say(
+            "alice", "general", f"<@{world.slack.bot_user.id}> Wait a moment."
+        )
         await world.until(lambda: world.slack.deliveries[-1].attempts, "it is told")
         await asyncio.sleep(0.1)
         restarting = asyncio.ensure_future(world.restart())
@@ -149,7 +174,11 @@ async def test_five_answers_at_once_are_all_complete_and_none_is_refused(worlds:
         channels = ["general", "random", "leads", world.slack.dm("alice"), "general"]
         threads = []
         for number, channel in enumerate(channels):
-            said = f"Storm {number}." if channel[0] == "D" else f"<@{world.slack.bot_user.id}> Storm {number}."
+            said = (
+                f"Storm {number}."
+                if channel[0] == "D"
+                else f"<@{world.slack.bot_user.id}> Storm {number}."
+            )
             threads.append(await world.slack.say("alice", channel, said))
         for thread, channel in zip(threads, channels, strict=True):
             await world.until(lambda t=thread, c=channel: world.menus(t, c), "the menu")  # type: ignore[misc]
@@ -172,9 +201,13 @@ async def test_while_a_model_pauses_nothing_is_measured_to_have_become_visible(
         assert await told_of(world, "bobbin_lag_seconds_count") <= len(answer.states)
 
 
-async def test_words_that_wait_for_their_turn_are_measured_from_the_first_of_them(worlds: Worlds) -> None:
+async def test_words_that_wait_for_their_turn_are_measured_from_the_first_of_them(
+    worlds: Worlds,
+) -> None:
     async with worlds(bobbin_stream=StreamMode.EDIT) as world:
-        world.models.queue(MODEL, ModelScript(words("One two three four five six seven eight."), rate=5))
+        world.models.queue(
+            MODEL, ModelScript(words("One two three four five six seven eight."), rate=5)
+        )
         thread = await world.ask("Count.")
         world.slack.fail("chat.postMessage", "ratelimited", retry_after=2)
         await world.choose(thread)

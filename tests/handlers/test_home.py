@@ -17,7 +17,10 @@ from tests.handlers.test_lists import buttons, note, rows, titles
 from tests.handlers.test_start import crowd
 from tests.handlers.world import MODEL, World, elements, methods, options_of
 
-STORY = {"text": {"type": "plain_text", "text": "Demo: Storyteller"}, "value": "openai:demo/storyteller"}
+STORY = {
+    "text": {"type": "plain_text", "text": "Demo: Storyteller"},
+    "value": "openai:demo/storyteller",
+}
 
 
 async def home(world: World, user: str = "alice") -> View:
@@ -55,7 +58,9 @@ def element(view: View, action_id: str) -> dict[str, Any]:
 
 def count(view: View) -> str:
     """How many chats it says there are."""
-    notes = [e["text"] for block in view.blocks if block["type"] == "context" for e in block["elements"]]
+    notes = [
+        e["text"] for block in view.blocks if block["type"] == "context" for e in block["elements"]
+    ]
     return next((text for text in notes if "chat" in text), "")
 
 
@@ -84,7 +89,10 @@ async def test_at_first_it_says_how_to_begin(world: World) -> None:
 async def test_5000_chats_are_paged_counted_and_searched(world: World) -> None:
     await many.chats(world, 5_000, text=lambda n: "a lighthouse" if n % 500 == 7 else "a boat")
     view = await home(world)
-    assert (titles(view), note(view)) == ([f"Chat {n}" for n in range(4999, 4989, -1)], "1–10 of 1000+")
+    assert (titles(view), note(view)) == (
+        [f"Chat {n}" for n in range(4999, 4989, -1)],
+        "1–10 of 1000+",
+    )
     assert (count(view), len(view.blocks) <= 100) == ("1,000+ chats", True)
 
     await turn(world, view, "Older")
@@ -95,7 +103,10 @@ async def test_5000_chats_are_paged_counted_and_searched(world: World) -> None:
     await search(world, view, " lighthouse ")
     assert (len(rows(view)), count(view)) == (10, "10 chats")
     assert (
-        field(view, next(b["block_id"] for b in view.blocks if b["type"] == "input"))["initial_value"] == "lighthouse"
+        field(view, next(b["block_id"] for b in view.blocks if b["type"] == "input"))[
+            "initial_value"
+        ]
+        == "lighthouse"
     )
     await search(world, view, "zebra")
     assert rows(view) == []
@@ -121,7 +132,9 @@ async def test_the_messages_tab_publishes_nothing(world: World) -> None:
 # -- the dialog ----------------------------------------------------------------------------------------------------
 
 
-async def test_new_chat_opens_the_dialog_and_the_chat_is_in_the_direct_messages(world: World) -> None:
+async def test_new_chat_opens_the_dialog_and_the_chat_is_in_the_direct_messages(
+    world: World,
+) -> None:
     view = await home(world)
     await world.slack.press("alice", view, "new_chat")
     await opened(world)
@@ -137,7 +150,9 @@ async def test_new_chat_opens_the_dialog_and_the_chat_is_in_the_direct_messages(
 # -- the own model -------------------------------------------------------------------------------------------------
 
 
-async def test_the_own_model_is_found_among_420_and_preselected_from_then_on(worlds: Worlds) -> None:
+async def test_the_own_model_is_found_among_420_and_preselected_from_then_on(
+    worlds: Worlds,
+) -> None:
     async with worlds(models=crowd(420)) as world:
         view = await home(world)
         assert len(options_of(await world.slack.menu("alice", view, "home_model"))) == 100
@@ -158,7 +173,9 @@ async def test_always_use_it_answers_without_a_menu_until_it_is_taken_back(world
     await tick(world, view)
     assert element(view, "home_always")["initial_options"]
 
-    thread = await world.slack.say("alice", "general", f"<@{world.slack.bot_user.id}> No menu, please.")
+    thread = await world.slack.say(
+        "alice", "general", f"<@{world.slack.bot_user.id}> No menu, please."
+    )
     await world.answered(thread)
     await world.until(lambda: world.headers(thread), "the header")
     assert strings.HEADER_ALWAYS in str(world.header(thread).blocks)
@@ -166,7 +183,9 @@ async def test_always_use_it_answers_without_a_menu_until_it_is_taken_back(world
     assert world.models.asked()[0].model == "demo/storyteller"
     assert "Always your own model." in world.header(thread).text
 
-    await world.slack.press("alice", view, "new_chat")  # chosen in the dialog, it needs no explanation
+    await world.slack.press(
+        "alice", view, "new_chat"
+    )  # chosen in the dialog, it needs no explanation
     await opened(world)
     await world.slack.submit("alice", entered("Chosen.", STORY))
     channel = world.slack.dm("alice")
@@ -197,13 +216,17 @@ async def test_who_chooses_a_model_and_ticks_at_the_same_moment_gets_both(world:
         )
         await asyncio.gather(*(world.slack.act(user, view, press) for press in presses))
     kept = world.rows("SELECT default_model, always FROM people WHERE default_model IS NOT NULL")
-    assert [(row["default_model"], bool(row["always"])) for row in kept] == [("openai:demo/storyteller", True)] * 4
+    assert [(row["default_model"], bool(row["always"])) for row in kept] == [
+        ("openai:demo/storyteller", True)
+    ] * 4
 
 
 async def test_ticked_without_a_choice_it_means_the_model_that_is_shown(world: World) -> None:
     await tick(world, await home(world))
 
-    thread = await world.slack.say("alice", "general", f"<@{world.slack.bot_user.id}> No menu, please.")
+    thread = await world.slack.say(
+        "alice", "general", f"<@{world.slack.bot_user.id}> No menu, please."
+    )
     await world.answered(thread)
 
     assert world.models.asked()[0].model == MODEL
@@ -233,7 +256,9 @@ async def test_a_model_that_is_gone_is_named_and_the_menu_is_back(world: World) 
     view = await home(world)
 
     assert any(
-        "demo/of-old is not offered any more" in b["text"]["text"] for b in view.blocks if b["type"] == "section"
+        "demo/of-old is not offered any more" in b["text"]["text"]
+        for b in view.blocks
+        if b["type"] == "section"
     )
     assert element(view, "home_model")["initial_option"]["value"] != "openai:demo/of-old"
     assert world.menus(await world.ask("And now?"))
@@ -286,7 +311,9 @@ async def test_a_busy_chat_renews_it_every_few_seconds_at_most(world: World) -> 
 
 
 async def test_leaving_a_private_channel_takes_its_chats_off_the_page(world: World) -> None:
-    await world.answered(await world.start("Among us leads.", user="bob", channel="leads"), channel="leads")
+    await world.answered(
+        await world.start("Among us leads.", user="bob", channel="leads"), channel="leads"
+    )
     view = await home(world, "bob")
     assert len(rows(view)) == 1
 
@@ -296,7 +323,9 @@ async def test_leaving_a_private_channel_takes_its_chats_off_the_page(world: Wor
 
 
 async def test_a_missed_departure_is_found_out_by_opening_it(world: World) -> None:
-    await world.answered(await world.start("Among us leads.", user="bob", channel="leads"), channel="leads")
+    await world.answered(
+        await world.start("Among us leads.", user="bob", channel="leads"), channel="leads"
+    )
     world.slack.feed.subscribed -= {"member_left_channel"}
     await world.slack.leave("bob", "leads")
 
@@ -313,7 +342,9 @@ async def test_another_process_that_shows_something_newer_is_not_overwritten(wor
     world.slack.modals.publish("U0ALICE", theirs)
 
     await world.answered(await world.start("Look at this."))
-    await world.until(lambda: "hash_conflict" in [call.error for call in world.slack.refusals], "the refusal")
+    await world.until(
+        lambda: "hash_conflict" in [call.error for call in world.slack.refusals], "the refusal"
+    )
 
     assert [block["type"] for block in view.blocks] == ["divider"]
     assert len(rows(await home(world))) == 1
@@ -336,7 +367,9 @@ async def test_trouble_at_slack_only_delays_it(world: World, mode: Any) -> None:
     world.slack.fail("views.publish", mode)
     await world.slack.open_home("alice")
 
-    await world.until(lambda: methods(world.slack.calls).count("views.publish") >= 2, "the second attempt")
+    await world.until(
+        lambda: methods(world.slack.calls).count("views.publish") >= 2, "the second attempt"
+    )
     await world.until(lambda: world.slack.home("alice"), "the Home tab")
 
 
@@ -349,4 +382,6 @@ async def test_a_crowd_that_looks_stays_within_slacks_limits(worlds: Worlds) -> 
             await world.slack.say(user, "general", f"Here is {user}.", thread)
         await world.answered(thread, 4)
 
-        await world.until(lambda: all(rows(world.slack.home(u)) for u in ("alice", "bob", "carol")), "all lists")
+        await world.until(
+            lambda: all(rows(world.slack.home(u)) for u in ("alice", "bob", "carol")), "all lists"
+        )

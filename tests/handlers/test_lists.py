@@ -19,7 +19,9 @@ from tests.handlers.conftest import Worlds
 from tests.handlers.world import World
 
 
-async def listed(world: World, text: str = "", user: str = "alice", channel: str = "general") -> Ephemeral:
+async def listed(
+    world: World, text: str = "", user: str = "alice", channel: str = "general"
+) -> Ephemeral:
     """What `/chats` shows this person."""
     (shown,) = await world.slack.command(user, channel, "/chats", text)
     return shown
@@ -32,12 +34,16 @@ def rows(shown: Any) -> list[str]:
 
 
 def titles(shown: Any) -> list[str]:
-    return [found[1] for text in rows(shown) if (found := re.match(r"\*(?:<[^|]*\|)?([^>*]*)", text))]
+    return [
+        found[1] for text in rows(shown) if (found := re.match(r"\*(?:<[^|]*\|)?([^>*]*)", text))
+    ]
 
 
 def note(shown: Any) -> str:
     """Which part of how many a page is."""
-    notes = [e["text"] for block in shown.blocks if block["type"] == "context" for e in block["elements"]]
+    notes = [
+        e["text"] for block in shown.blocks if block["type"] == "context" for e in block["elements"]
+    ]
     return next((text for text in notes if re.fullmatch(r"\d+–\d+ of \d+\+?", text)), "")
 
 
@@ -61,7 +67,9 @@ async def turn(world: World, shown: Ephemeral, label: str, user: str = "alice") 
     await world.until(lambda: shown.blocks is not before, "another page")
 
 
-async def test_a_chat_is_listed_with_what_one_wants_to_know_and_a_link_that_opens_its_thread(world: World) -> None:
+async def test_a_chat_is_listed_with_what_one_wants_to_know_and_a_link_that_opens_its_thread(
+    world: World,
+) -> None:
     world.entitle("Sky and Colour")
     thread = await world.start("Why is the sky blue?")
     await world.answered(thread)
@@ -74,7 +82,9 @@ async def test_a_chat_is_listed_with_what_one_wants_to_know_and_a_link_that_open
     assert (shown.viewer, buttons(shown)) == ("U0ALICE", {})
 
 
-async def test_a_person_sees_what_they_started_or_took_part_in_and_nothing_else(world: World) -> None:
+async def test_a_person_sees_what_they_started_or_took_part_in_and_nothing_else(
+    world: World,
+) -> None:
     thread = await world.start("The first question.")
     await world.answered(thread)
     await world.slack.say("bob", "general", "May I join in?", thread)
@@ -118,11 +128,15 @@ async def test_hundreds_of_pages_each_the_right_one_there_and_back(world: World)
     for _ in range(60):
         await turn(world, shown, "Newer")
     assert (titles(shown), note(shown)) == (seen[:10], "1–10 of 1000+")
-    values = [e["value"] for block in shown.blocks for e in block.get("elements", ()) if "value" in e]
+    values = [
+        e["value"] for block in shown.blocks for e in block.get("elements", ()) if "value" in e
+    ]
     assert max(map(len, values)) < 400
 
 
-async def test_turning_back_reaches_the_top_although_chats_have_come_meanwhile(world: World) -> None:
+async def test_turning_back_reaches_the_top_although_chats_have_come_meanwhile(
+    world: World,
+) -> None:
     await many.chats(world, 15)
     shown = await listed(world)
     await turn(world, shown, "Older")
@@ -138,7 +152,9 @@ async def test_turning_back_reaches_the_top_although_chats_have_come_meanwhile(w
 
 
 async def test_words_are_looked_for_in_titles_and_texts(world: World) -> None:
-    await many.chats(world, 30, title=lambda n: f"Chat {n}", text=lambda n: "a lighthouse" if n % 2 else "a boat")
+    await many.chats(
+        world, 30, title=lambda n: f"Chat {n}", text=lambda n: "a lighthouse" if n % 2 else "a boat"
+    )
 
     shown = await listed(world, "LIGHTHOUSE")
     assert note(shown) == "1–10 of 15"
@@ -149,8 +165,12 @@ async def test_words_are_looked_for_in_titles_and_texts(world: World) -> None:
     assert rows(await listed(world, "lighthouse boat")) == []
 
 
-@pytest.mark.parametrize("text", ["zebra", "<!channel> & co", "%", "tokens", "helpful", "newt", "'; drop table chats"])
-async def test_unknown_words_are_a_search_and_what_is_not_found_is_said_plainly(world: World, text: str) -> None:
+@pytest.mark.parametrize(
+    "text", ["zebra", "<!channel> & co", "%", "tokens", "helpful", "newt", "'; drop table chats"]
+)
+async def test_unknown_words_are_a_search_and_what_is_not_found_is_said_plainly(
+    world: World, text: str
+) -> None:
     await many.chats(world, 3)
 
     shown = await listed(world, text)
@@ -182,7 +202,9 @@ async def test_the_list_works_where_the_bot_is_not(world: World) -> None:
 
 
 async def test_titles_are_shown_not_obeyed(world: World) -> None:
-    await many.chats(world, 1, title=lambda n: "<!channel> *bold* <https://evil.example|here> & " + "long " * 100)
+    await many.chats(
+        world, 1, title=lambda n: "<!channel> *bold* <https://evil.example|here> & " + "long " * 100
+    )
 
     (row,) = rows(await listed(world))
 
@@ -203,7 +225,11 @@ async def test_who_leaves_a_private_channel_no_longer_sees_its_chats(world: Worl
     await world.idle()
 
     assert len(rows(await listed(world))) == 1
-    assert rows(await listed(world, user="bob")) == rows(await listed(world, "take part", user="bob")) == []
+    assert (
+        rows(await listed(world, user="bob"))
+        == rows(await listed(world, "take part", user="bob"))
+        == []
+    )
 
     await world.slack.join("bob", "leads")
     await world.idle()
@@ -227,7 +253,9 @@ async def test_what_is_hidden_from_the_list_cannot_be_opened_either(world: World
         await world.slack.leave("bob", "leads")
         await world.idle()
         assert (await bob.get(path)).status_code == 404
-        assert (await bob.post(f"{path}/messages", json={"content": "Still me?"})).status_code == 404
+        assert (
+            await bob.post(f"{path}/messages", json={"content": "Still me?"})
+        ).status_code == 404
 
 
 async def test_leaving_a_public_channel_hides_nothing(world: World) -> None:
@@ -239,14 +267,18 @@ async def test_leaving_a_public_channel_hides_nothing(world: World) -> None:
 
 async def test_what_slack_did_not_tell_is_found_out_by_looking(world: World) -> None:
     """The bot was down for longer than Slack repeats events."""
-    await world.answered(await world.start("Among us leads.", user="bob", channel="leads"), channel="leads")
+    await world.answered(
+        await world.start("Among us leads.", user="bob", channel="leads"), channel="leads"
+    )
     await world.stop_bot()
     world.slack.feed.subscribed -= {"member_left_channel"}
     await world.slack.leave("bob", "leads")
     await world.start_bot()
 
     await listed(world, user="bob")
-    await world.until(lambda: world.rows("SELECT 1 FROM participants WHERE away"), "the look at the channel")
+    await world.until(
+        lambda: world.rows("SELECT 1 FROM participants WHERE away"), "the look at the channel"
+    )
 
     assert rows(await listed(world, user="bob")) == []
 
@@ -259,8 +291,14 @@ async def test_a_page_asks_slack_about_each_channel_once(worlds: Worlds) -> None
             await turn(world, await listed(world), "Older")
         await world.idle()
 
-        asked = [call.method for call in world.slack.calls if call.method.startswith("conversations.")]
-        assert sorted(asked) == ["conversations.info", "conversations.info", "conversations.members"]
+        asked = [
+            call.method for call in world.slack.calls if call.method.startswith("conversations.")
+        ]
+        assert sorted(asked) == [
+            "conversations.info",
+            "conversations.info",
+            "conversations.members",
+        ]
 
 
 # -- while it is looked at ------------------------------------------------------------------------------------------
@@ -273,14 +311,18 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("soon")
-async def test_a_list_in_use_is_rebuilt_when_a_chat_comes_grows_or_gets_its_title(world: World) -> None:
+async def test_a_list_in_use_is_rebuilt_when_a_chat_comes_grows_or_gets_its_title(
+    world: World,
+) -> None:
     await many.chats(world, 1)
     shown = await listed(world)
     await refresh(world, shown)
 
     world.entitle("Something quite new")
     thread = await world.start("Something new.")
-    await world.until(lambda: titles(shown) == ["Something quite new", "Chat 0"], "the new chat with its title")
+    await world.until(
+        lambda: titles(shown) == ["Something quite new", "Chat 0"], "the new chat with its title"
+    )
     await world.slack.say("bob", "general", "More of it.", thread)
     await world.until(lambda: "4 messages" in rows(shown)[0], "the longer chat")
     await world.slack.rename_session("alice", "general", thread, "What I call it")
@@ -291,7 +333,9 @@ async def test_a_list_in_use_is_rebuilt_when_a_chat_comes_grows_or_gets_its_titl
 
 
 @pytest.mark.usefixtures("soon")
-async def test_no_address_is_used_more_often_than_slack_allows_and_the_next_press_brings_another(world: World) -> None:
+async def test_no_address_is_used_more_often_than_slack_allows_and_the_next_press_brings_another(
+    world: World,
+) -> None:
     """A sixth use would be refused, and the world would tell."""
     thread = await world.start("The first question.")
     await world.answered(thread)
@@ -333,7 +377,9 @@ async def test_a_search_is_rebuilt_with_what_it_finds_now(world: World) -> None:
 
 
 @pytest.mark.usefixtures("soon")
-async def test_who_leaves_a_private_channel_sees_its_chats_go_and_nobody_elses_list_changes(world: World) -> None:
+async def test_who_leaves_a_private_channel_sees_its_chats_go_and_nobody_elses_list_changes(
+    world: World,
+) -> None:
     thread = await world.start("Among us leads.", channel="leads")
     await world.answered(thread, channel="leads")
     await world.slack.say("bob", "leads", "I take part.", thread)
@@ -349,7 +395,9 @@ async def test_who_leaves_a_private_channel_sees_its_chats_go_and_nobody_elses_l
 
 
 @pytest.mark.usefixtures("soon")
-async def test_a_list_that_nobody_has_used_yet_costs_nothing_and_says_nothing_twice(world: World) -> None:
+async def test_a_list_that_nobody_has_used_yet_costs_nothing_and_says_nothing_twice(
+    world: World,
+) -> None:
     """The address of a command cannot replace what it said: Slack would show the list once more below."""
     await many.chats(world, 1)
     shown = await listed(world)
@@ -366,7 +414,9 @@ async def test_a_list_that_another_process_shows_now_is_left_to_it(world: World)
     await refresh(world, shown)
     assert world.bot is not None
     coordination = world.bot.service._publisher._coordination
-    await coordination.publish("lists", {"team": "T0SANDBOX", "user": "U0ALICE", "by": "another process"})
+    await coordination.publish(
+        "lists", {"team": "T0SANDBOX", "user": "U0ALICE", "by": "another process"}
+    )
     await world.answered(await world.start("Something new."))
     await world.idle()
     assert titles(shown) == ["Chat 0"]
@@ -376,13 +426,19 @@ async def test_a_list_that_another_process_shows_now_is_left_to_it(world: World)
 
 
 @given(st.text(), st.one_of(st.none(), st.text(max_size=200)), st.booleans(), st.integers(1, 10**9))
-def test_a_look_survives_its_button(search: str, cursor: str | None, newer: bool, first: int) -> None:
+def test_a_look_survives_its_button(
+    search: str, cursor: str | None, newer: bool, first: int
+) -> None:
     look = ListQuery(ListQuery.words(search).search, cursor, newer, first)
 
     assert ListQuery.load(look.dump()) == look
     assert ListQuery.words(look.search) == ListQuery(look.search)
 
 
-@given(st.one_of(st.text(), st.from_regex(r'\["?\w*"?(, (null|true|"\w*"|-?\d+)){0,4}\]', fullmatch=True)))
+@given(
+    st.one_of(
+        st.text(), st.from_regex(r'\["?\w*"?(, (null|true|"\w*"|-?\d+)){0,4}\]', fullmatch=True)
+    )
+)
 def test_any_other_value_is_the_first_page_of_something(value: str) -> None:
     assert ListQuery.load(value).first >= 1

@@ -21,7 +21,9 @@ from tests.handlers.world import World
 # -- installing --------------------------------------------------------------------------------------------------------
 
 
-async def test_installed_by_their_own_people_two_workspaces_have_whole_conversations(both: Estate) -> None:
+async def test_installed_by_their_own_people_two_workspaces_have_whole_conversations(
+    both: Estate,
+) -> None:
     one, two = both, both.other
     threads = await one.start("one?"), await two.start("two?")
     assert await one.answered(threads[0]) == ["Answer one."]
@@ -45,7 +47,10 @@ async def test_the_pages_say_what_the_app_asks_for_and_when_it_is_there(estate: 
         assert done.status_code == 200
         assert "Installed" in done.text
         assert "slack://app?team=T0ONE&amp;id=A0SANDBOX" in done.text
-        assert (done.headers["cache-control"], done.headers["referrer-policy"]) == ("no-store", "no-referrer")
+        assert (done.headers["cache-control"], done.headers["referrer-policy"]) == (
+            "no-store",
+            "no-referrer",
+        )
         assert (await browser.http.post("/slack/install")).status_code == 405
 
 
@@ -57,8 +62,15 @@ async def test_what_was_not_begun_in_this_browser_installs_nothing(estate: Estat
         code = estate.gateway.agree(estate.slack)
         sealed_otherwise = Fernet(_key("another key")).encrypt(b"install:x").decode()
         not_a_state = Fernet(_key(KEY)).encrypt(b"xoxb-somebody's-token").decode()
-        too_old = Fernet(_key(KEY)).encrypt_at_time(b"install:x", int(time.time()) - STATE_LIFE - 1).decode()
-        refused = [await mine.come_back(code, state=other.state), await mine.come_back(code, state=None)]
+        too_old = (
+            Fernet(_key(KEY))
+            .encrypt_at_time(b"install:x", int(time.time()) - STATE_LIFE - 1)
+            .decode()
+        )
+        refused = [
+            await mine.come_back(code, state=other.state),
+            await mine.come_back(code, state=None),
+        ]
         for state in (sealed_otherwise, not_a_state, too_old, "forged"):
             mine.cookie = f"slack-app-oauth-state={state}"
             refused.append(await mine.come_back(code, state=state))
@@ -127,17 +139,26 @@ async def test_the_same_channel_and_thread_in_both_do_not_mix(both: Estate) -> N
     await two.choose(thread)
     await one.until(lambda: len(one.ended(thread)) == 2, "both answers")
     await one.idle()
-    assert [each.text for each in one.answers(thread)] != [each.text for each in two.answers(thread)]
+    assert [each.text for each in one.answers(thread)] != [
+        each.text for each in two.answers(thread)
+    ]
     assert ["Answer one." in m.text for m in one.answers(thread)] == [True]
     assert ["Answer two." in m.text for m in two.answers(thread)] == [True]
-    assert [(row["team"], row["thread"]) for row in one.rows(CHATS_OF)] == [("T0ONE", thread), ("T0TWO", thread)]
+    assert [(row["team"], row["thread"]) for row in one.rows(CHATS_OF)] == [
+        ("T0ONE", thread),
+        ("T0TWO", thread),
+    ]
     assert sorted(request[-1][1] for request in one.requests()) == ["one?", "two?"]
 
     await one.slack.say("bob", "general", "more?", thread)
     await one.until(lambda: len(one.ended(thread)) == 3, "the continued one")
     await one.idle()
     assert (len(one.answers(thread)), len(two.answers(thread))) == (2, 1)
-    assert [text for _, text in one.requests()[-1]][-3:] == ["alice: one?", "Answer one.", "bob: more?"]
+    assert [text for _, text in one.requests()[-1]][-3:] == [
+        "alice: one?",
+        "Answer one.",
+        "bob: more?",
+    ]
 
 
 async def test_lists_search_and_home_show_the_own_workspace_alone(both: Estate) -> None:
@@ -177,8 +198,12 @@ async def test_an_api_token_opens_the_own_workspace_alone_and_ends_with_it(both:
 # -- the end of an installation ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kinds", [("app_uninstalled",), ("tokens_revoked",), ("tokens_revoked", "app_uninstalled")])
-async def test_an_uninstalled_workspace_ends_at_once_and_the_other_goes_on(both: Estate, kinds: tuple[str]) -> None:
+@pytest.mark.parametrize(
+    "kinds", [("app_uninstalled",), ("tokens_revoked",), ("tokens_revoked", "app_uninstalled")]
+)
+async def test_an_uninstalled_workspace_ends_at_once_and_the_other_goes_on(
+    both: Estate, kinds: tuple[str]
+) -> None:
     one, two = both, both.other
     strangers_may_knock(both)
     thread = await one.start("one?")
@@ -237,7 +262,10 @@ async def test_what_waits_where_the_app_was_removed_comes_to_an_end(both: Estate
     await _leave_work(both, thread)
     await both.start_bot()
     assert await two.answered(await two.start("two?")) == ["Answer two."]
-    await one.until(lambda: one.rows("SELECT 1 FROM questions WHERE state = 'open'") == [], "no question is open")
+    await one.until(
+        lambda: one.rows("SELECT 1 FROM questions WHERE state = 'open'") == [],
+        "no question is open",
+    )
     await one.idle()
     assert one.ended(thread)[-1]["status"] == "stopped"
     before = len(both.gateway.asked)
@@ -250,7 +278,10 @@ async def _leave_work(both: Estate, thread: str) -> None:
     (chat,) = (row for row in both.chats() if row["thread"] == thread)
     columns = {row["name"] for row in both.rows("PRAGMA table_info(answers)")}
     assert {"state", "owner"} <= columns
-    await both.execute("UPDATE messages SET status = 'waiting', text = '' WHERE chat_id = ? AND number = 2", chat["id"])
+    await both.execute(
+        "UPDATE messages SET status = 'waiting', text = '' WHERE chat_id = ? AND number = 2",
+        chat["id"],
+    )
     await both.execute(
         "UPDATE answers SET state = 'waiting', owner = NULL, lease_until = NULL, complete = 0 WHERE chat_id = ?",
         chat["id"],
@@ -270,7 +301,9 @@ async def test_a_new_key_takes_over_and_the_old_one_can_go(both: Estate) -> None
     await both.idle()
 
 
-async def test_a_start_without_the_key_that_sealed_is_refused_and_changes_nothing(both: Estate) -> None:
+async def test_a_start_without_the_key_that_sealed_is_refused_and_changes_nothing(
+    both: Estate,
+) -> None:
     await both.stop_bot()
     before = both.rows("SELECT * FROM installations")
     with pytest.raises(SettingsError, match=r"^BOBBIN_SECRET_KEY does not open .*'new old'"):
@@ -300,8 +333,12 @@ async def test_the_doctor_says_how_the_installations_stand(estate: Estate) -> No
     assert found["scopes"] == (True, "all granted everywhere")
     assert "SLACK_BOT_TOKEN" not in found
 
-    await estate.execute("UPDATE installations SET scopes = 'chat:write,commands' WHERE team = 'T0TWO'")
-    found = await findings(estate, bobbin_secret_key=SecretStr("another-key"), slack_client_secret=SecretStr("wrong"))
+    await estate.execute(
+        "UPDATE installations SET scopes = 'chat:write,commands' WHERE team = 'T0TWO'"
+    )
+    found = await findings(
+        estate, bobbin_secret_key=SecretStr("another-key"), slack_client_secret=SecretStr("wrong")
+    )
     ok, message = found["BOBBIN_SECRET_KEY"]
     assert (ok, message.startswith("does not open 2 of 2 tokens")) == (False, True)
     ok, message = found["scopes"]
@@ -326,5 +363,7 @@ def api(estate: Estate, token: str) -> httpx.AsyncClient:
 
 async def chats(estate: Estate, token: str) -> list[dict[str, Any]]:
     async with api(estate, token) as http:
-        found: list[dict[str, Any]] = (await http.get("/chat/conversations")).json()["conversations"]
+        found: list[dict[str, Any]] = (await http.get("/chat/conversations")).json()[
+            "conversations"
+        ]
         return found

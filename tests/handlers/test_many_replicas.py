@@ -174,7 +174,9 @@ def _give_own_people(thread: World) -> None:
     thread.slack.workspace.add_channel("lobby", [erin.id, thread.slack.bot_user.id])
 
 
-async def test_a_dialog_in_an_organisation_belongs_to_the_workspace_it_was_opened_in(estates: Estates) -> None:
+async def test_a_dialog_in_an_organisation_belongs_to_the_workspace_it_was_opened_in(
+    estates: Estates,
+) -> None:
     """Slack names the organisation as where the app of such a view is installed."""
     async with estates(enterprise="E0ORG") as estate:
         estate.reply_to({"one?": "Answer one."})
@@ -185,7 +187,9 @@ async def test_a_dialog_in_an_organisation_belongs_to_the_workspace_it_was_opene
         assert modal is not None
         estate.slack.workspace.views[modal.id] = modal
         assert await estate.slack.submit("alice") == {}
-        await estate.until(lambda: [row["team"] for row in estate.rows(CHATS_OF)] == ["T0ONE"], "the chat")
+        await estate.until(
+            lambda: [row["team"] for row in estate.rows(CHATS_OF)] == ["T0ONE"], "the chat"
+        )
         await estate.idle()
 
 
@@ -194,7 +198,9 @@ async def test_a_guest_in_a_shared_channel_is_served_by_the_workspace_that_has_t
     estate: Estate, own: bool
 ) -> None:
     """Whatever they press names the workspace of the message, or (`own`, and in dialogs always) their own."""
-    estate.reply_to({"from elsewhere?": "Answer for a guest.", "once more?": "Answer from a dialog."})
+    estate.reply_to(
+        {"from elsewhere?": "Answer for a guest.", "once more?": "Answer from a dialog."}
+    )
     await estate.install(estate.slack)
     dan = estate.slack.user("dan")
     dan.stranger, dan.team_id = True, "T0ELSEWHERE"
@@ -210,7 +216,10 @@ async def test_a_guest_in_a_shared_channel_is_served_by_the_workspace_that_has_t
     await estate.execute("UPDATE chats SET message_count = 100")
     await estate.slack.say("dan", "general", "And one too many.", thread)
     (full,) = await estate.until(lambda: estate.slack.ephemerals("dan", "general"), "the limit")
-    own_again, estate.slack.interactions.guests_name_their_own_team = own, False  # such a payload shows no message
+    own_again, estate.slack.interactions.guests_name_their_own_team = (
+        own,
+        False,
+    )  # such a payload shows no message
     await estate.slack.press("dan", full, "new_chat")
     await estate.until(lambda: estate.slack.modal("dan"), "the dialog")
     estate.slack.interactions.guests_name_their_own_team = own_again

@@ -42,7 +42,9 @@ async def calls_in(world: World, seconds: float) -> Counter[str]:
 
 def letters(world: World, user: str) -> list[str]:
     """What Bobbin has told this person directly, outside of threads."""
-    mine = [m for m in world.slack.messages(world.slack.dm(user)) if m.user == world.slack.bot_user.id]
+    mine = [
+        m for m in world.slack.messages(world.slack.dm(user)) if m.user == world.slack.bot_user.id
+    ]
     return [m.text for m in mine if m.thread_ts is None]
 
 
@@ -67,7 +69,9 @@ async def test_another_model_is_taken_once_and_by_whoever_is_first(world: World)
     thread, answer = await failed(world, "gone")
     assert world.bot is not None
     choose = world.bot.service.retry_with
-    both = await asyncio.gather(choose(answer, "openai:demo/storyteller"), choose(answer, "openai:demo/markdown"))
+    both = await asyncio.gather(
+        choose(answer, "openai:demo/storyteller"), choose(answer, "openai:demo/markdown")
+    )
     assert sorted(each is None for each in both) == [False, True]
     await world.until(lambda: world.messages(thread)[3]["status"] == "done", "the answer")
     await world.idle()
@@ -108,7 +112,11 @@ async def test_the_first_question_of_a_chat_may_find_its_model_gone(world: World
 
 @pytest.mark.parametrize(
     ("mode", "what"),
-    [(StreamMode.NATIVE, "archived"), (StreamMode.EDIT, "archived"), (StreamMode.NATIVE, "removed")],
+    [
+        (StreamMode.NATIVE, "archived"),
+        (StreamMode.EDIT, "archived"),
+        (StreamMode.NATIVE, "removed"),
+    ],
 )
 async def test_a_channel_that_closes_in_mid_answer_is_told_directly_and_left_in_peace(
     worlds: Worlds, mode: StreamMode, what: str
@@ -150,16 +158,26 @@ async def test_a_channel_that_closes_in_mid_answer_is_told_directly_and_left_in_
         ("invalid_blocks", None),
     ],
 )
-async def test_a_refused_menu_is_not_offered_again(world: World, error: str, told: str | None) -> None:
+async def test_a_refused_menu_is_not_offered_again(
+    world: World, error: str, told: str | None
+) -> None:
     world.slack.fail("chat.postMessage", error=error, channel="C0GENERAL", times=-1)
     await world.slack.say("alice", "general", f"<@{world.slack.bot_user.id}> are you there?")
-    await world.until(lambda: any(line["event"] == "menu_refused" for line in world.lines()), "the refusal")
+    await world.until(
+        lambda: any(line["event"] == "menu_refused" for line in world.lines()), "the refusal"
+    )
     await world.idle()
     assert await calls_in(world, 0.5) == Counter()
 
-    tries = [call for call in world.slack.calls_of("chat.postMessage") if call.args["channel"] == "C0GENERAL"]
+    tries = [
+        call
+        for call in world.slack.calls_of("chat.postMessage")
+        if call.args["channel"] == "C0GENERAL"
+    ]
     assert len(tries) == 1
-    assert letters(world, "alice") == ([strings.CANNOT_WRITE[told].format(channel="C0GENERAL")] if told else [])
+    assert letters(world, "alice") == (
+        [strings.CANNOT_WRITE[told].format(channel="C0GENERAL")] if told else []
+    )
     assert [q["state"] for q in world.rows("SELECT state FROM questions")] == ["closed"]
 
 
@@ -172,10 +190,17 @@ async def test_a_choice_in_a_menu_that_stands_twice_leaves_one_header(
     )  # headers go through the address that a press brings
     thread = await world.ask("Which of the two?")
     (menu,) = world.menus(thread)
-    late = {"channel": "C0GENERAL", "thread_ts": thread, "blocks": menu.blocks, "text": "Choose a model."}
+    late = {
+        "channel": "C0GENERAL",
+        "thread_ts": thread,
+        "blocks": menu.blocks,
+        "text": "Choose a model.",
+    }
     async with httpx.AsyncClient(trust_env=False) as http:
         bot = {"Authorization": f"Bearer {world.slack.bot_token}"}
-        assert (await http.post(f"{world.slack.api_url}chat.postMessage", json=late, headers=bot)).json()["ok"]
+        assert (
+            await http.post(f"{world.slack.api_url}chat.postMessage", json=late, headers=bot)
+        ).json()["ok"]
     (double,) = (other for other in world.menus(thread) if other.ts != menu.ts)
     await world.slack.press("alice", double, "start_chat")
     await world.answered(thread)
@@ -187,8 +212,13 @@ async def test_a_choice_in_a_menu_that_stands_twice_leaves_one_header(
 async def test_many_questions_bring_one_letter(world: World) -> None:
     world.slack.fail("chat.postMessage", error="is_archived", channel="C0GENERAL", times=-1)
     for number in range(5):
-        await world.slack.say("alice", "general", f"<@{world.slack.bot_user.id}> question {number}?")
-    await world.until(lambda: {q["state"] for q in world.rows("SELECT state FROM questions")} == {"closed"}, "the end")
+        await world.slack.say(
+            "alice", "general", f"<@{world.slack.bot_user.id}> question {number}?"
+        )
+    await world.until(
+        lambda: {q["state"] for q in world.rows("SELECT state FROM questions")} == {"closed"},
+        "the end",
+    )
     await world.idle()
     assert len(letters(world, "alice")) == 1
 
@@ -198,7 +228,9 @@ async def test_a_person_who_cannot_be_written_to_is_no_trouble(world: World) -> 
     world.slack.fail("chat.postMessage", error="is_archived", channel="C0GENERAL")
     world.slack.fail("chat.postMessage", error="user_not_found", channel="U0ALICE", times=-1)
     await world.slack.say("alice", "general", f"<@{world.slack.bot_user.id}> are you there?")
-    await world.until(lambda: any(line["event"] == "person_not_told" for line in world.lines()), "the attempt")
+    await world.until(
+        lambda: any(line["event"] == "person_not_told" for line in world.lines()), "the attempt"
+    )
     assert await calls_in(world, 0.5) == Counter()
 
 
@@ -208,9 +240,14 @@ async def test_who_takes_back_the_question_before_the_menu_gets_none(world: Worl
     ts = await world.slack.say("alice", "general", f"<@{world.slack.bot_user.id}> never mind this")
     await world.until(lambda: world.slack.calls_of("chat.postMessage"), "the first attempt")
     await world.slack.delete("alice", "general", ts)
-    await world.until(lambda: any(line["event"] == "menu_refused" for line in world.lines()), "the refusal")
+    await world.until(
+        lambda: any(line["event"] == "menu_refused" for line in world.lines()), "the refusal"
+    )
     await world.idle()
-    assert (letters(world, "alice"), world.rows("SELECT state FROM questions")) == ([], [{"state": "closed"}])
+    assert (letters(world, "alice"), world.rows("SELECT state FROM questions")) == (
+        [],
+        [{"state": "closed"}],
+    )
     assert await calls_in(world, 0.5) == Counter()
 
 
@@ -244,9 +281,15 @@ async def test_a_move_leaves_alone_what_stands_there_already(world: World) -> No
     await world.idle()
     copy = "INSERT INTO chats SELECT 'copy', team, 'C0SHARED', thread, owner, title, title_by, provider, model, 0, "
     await world.execute(copy + "header_ts, context, created_at, updated_at FROM chats")
-    event = {"type": "channel_id_changed", "old_channel_id": "C0GENERAL", "new_channel_id": "C0SHARED"}
+    event = {
+        "type": "channel_id_changed",
+        "old_channel_id": "C0GENERAL",
+        "new_channel_id": "C0SHARED",
+    }
     world.slack.deliver_event(event)
-    await world.until(lambda: any(line["event"] == "channel_moved" for line in world.lines()), "the move")
+    await world.until(
+        lambda: any(line["event"] == "channel_moved" for line in world.lines()), "the move"
+    )
     assert sorted(c["channel"] for c in world.chats()) == ["C0GENERAL", "C0SHARED"]
 
 
@@ -263,7 +306,9 @@ async def test_thinking_is_renewed_as_long_as_it_lasts_and_gone_at_the_end(
         thread = await world.start("Think it over.")
         await world.answered(thread)
         await world.idle()
-        statuses = [text for _, text in world.slack.workspace.thread_state("C0GENERAL", thread).statuses]
+        statuses = [
+            text for _, text in world.slack.workspace.thread_state("C0GENERAL", thread).statuses
+        ]
         assert statuses.count(strings.THINKING) >= 4
         assert "" not in statuses[: statuses.index(strings.THINKING) + 4]
         assert world.slack.status("general", thread) == ""
@@ -278,20 +323,30 @@ async def test_thinking_is_gone_after_a_failure_a_retry_in_place_and_a_takeover(
         world.fail("http", status=401)
         thread = await world.start("Fail at first.")
         await world.answered(thread)
-        await world.until(lambda: world.slack.status("general", thread) == "", "gone after the failure")
+        await world.until(
+            lambda: world.slack.status("general", thread) == "", "gone after the failure"
+        )
 
         world.models.queue(MODEL, ModelScript(["Now", " it works."], times=(0.4, 0.4)))
         await world.slack.press("alice", world.answers(thread)[0], "retry_answer")
-        await world.until(lambda: world.slack.status("general", thread) == strings.THINKING, "thinking again")
+        await world.until(
+            lambda: world.slack.status("general", thread) == strings.THINKING, "thinking again"
+        )
         await world.until(lambda: world.messages(thread)[1]["status"] == "done", "the answer")
-        await world.until(lambda: world.slack.status("general", thread) == "", "gone after the retry")
+        await world.until(
+            lambda: world.slack.status("general", thread) == "", "gone after the retry"
+        )
 
         world.models.queue(MODEL, ModelScript(["Never", " said."], first_after=30.0))
         await world.slack.say("alice", "general", "Be taken over.", thread)
-        await world.until(lambda: world.slack.status("general", thread) == strings.THINKING, "thinking once more")
+        await world.until(
+            lambda: world.slack.status("general", thread) == strings.THINKING, "thinking once more"
+        )
         await world.restart(bobbin_grace=0.0)
         await world.answered(thread, 2)
-        await world.until(lambda: world.slack.status("general", thread) == "", "gone after the takeover")
+        await world.until(
+            lambda: world.slack.status("general", thread) == "", "gone after the takeover"
+        )
 
 
 async def test_an_answer_of_a_moment_costs_no_sign_that_it_is_being_written(
@@ -318,11 +373,14 @@ async def test_slacks_own_stop_that_an_ended_process_left_there_goes_with_the_an
         monkeypatch.setattr(agent_session, "STOP_AFTER", 3600.0)
         await world.restart()
         assert await world.answered(thread) == ["In few words."]
-        await world.until(lambda: not world.slack.can_stop("C0GENERAL", thread), "the end of Slack's own Stop")
+        await world.until(
+            lambda: not world.slack.can_stop("C0GENERAL", thread), "the end of Slack's own Stop"
+        )
 
 
 @pytest.mark.parametrize(
-    "trouble", [{"mode": "status", "status": 500}, {"mode": "hang", "seconds": 60.0}, {"mode": "lost"}]
+    "trouble",
+    [{"mode": "status", "status": 500}, {"mode": "hang", "seconds": 60.0}, {"mode": "lost"}],
 )
 async def test_trouble_with_the_status_holds_up_no_answer(
     worlds: Worlds, monkeypatch: pytest.MonkeyPatch, trouble: dict[str, Any]
@@ -375,7 +433,9 @@ async def test_the_line_below_tells_model_time_and_tokens(world: World) -> None:
     assert label == "Demo: Quick"
     assert (seconds.split()[1], tokens.split()[1]) == ("s", "tokens")
     row = world.ended(thread)[0]
-    assert int(tokens.split()[0].replace(",", "")) == row["prompt_tokens"] + row["completion_tokens"]
+    assert (
+        int(tokens.split()[0].replace(",", "")) == row["prompt_tokens"] + row["completion_tokens"]
+    )
     assert shown(answer) == "Four words of answer."
 
 
@@ -383,7 +443,10 @@ def test_the_line_below_tells_the_cost_where_the_provider_does() -> None:
     answer = Answer("a", "c", 2, "q", Status.RUNNING, 1)
     result = AnswerResult(Status.DONE, "Done.", usage=Usage(1200, 34, cost=0.00213), seconds=2.04)
     (facts, _) = blocks.answer_footer(answer, result, "Some model", 3, True)
-    assert facts["elements"][0]["text"] == "Some model · 2.0 s · 1,234 tokens · $0.0021 · 3 messages left"
+    assert (
+        facts["elements"][0]["text"]
+        == "Some model · 2.0 s · 1,234 tokens · $0.0021 · 3 messages left"
+    )
 
 
 async def test_the_last_ten_messages_are_announced(worlds: Worlds) -> None:
@@ -393,7 +456,9 @@ async def test_the_last_ten_messages_are_announced(worlds: Worlds) -> None:
         for number in range(2, 9):
             await world.slack.say("alice", "general", f"Question {number}.", thread)
             await world.answered(thread, number)
-        told = [re.findall(r"\d+ messages? left", below(message)) for message in world.answers(thread)]
+        told = [
+            re.findall(r"\d+ messages? left", below(message)) for message in world.answers(thread)
+        ]
         assert told == [[], [], *([f"{left} messages left"] for left in (10, 8, 6, 4, 2, 0))]
 
 

@@ -67,10 +67,16 @@ async def test_a_known_name_needs_no_slack(world: World) -> None:
     await world.restart()
     await world.slack.say("bob", "general", "Or cocoa.", thread)
     await world.answered(thread, 3)
-    assert said_to_model(world) == ["alice: I prefer tea.", "bob: I prefer coffee.", "bob: Or cocoa."]
+    assert said_to_model(world) == [
+        "alice: I prefer tea.",
+        "bob: I prefer coffee.",
+        "bob: Or cocoa.",
+    ]
 
 
-@pytest.mark.parametrize("trouble", [{"error": "user_not_found"}, {"mode": "hang", "seconds": 30.0}])
+@pytest.mark.parametrize(
+    "trouble", [{"error": "user_not_found"}, {"mode": "hang", "seconds": 30.0}]
+)
 async def test_nobody_waits_for_a_name_that_slack_does_not_tell(
     world: World, monkeypatch: pytest.MonkeyPatch, trouble: dict[str, object]
 ) -> None:
@@ -83,7 +89,10 @@ async def test_nobody_waits_for_a_name_that_slack_does_not_tell(
         await world.answered(thread, number)
     await world.idle()
     unknown = strings.UNKNOWN_PERSON
-    assert said_to_model(world)[:2] == [f"{unknown}: I prefer tea.", f"{unknown}: I prefer coffee 2, unlike @U0CAROL."]
+    assert said_to_model(world)[:2] == [
+        f"{unknown}: I prefer tea.",
+        f"{unknown}: I prefer coffee 2, unlike @U0CAROL.",
+    ]
     if "error" in trouble:
         assert len(world.slack.calls_of("users.info")) == 3
 
@@ -101,7 +110,9 @@ async def test_nobody_can_speak_in_anothers_name_by_their_own(world: World) -> N
 # -- to whom it is said --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("text", ["@carol what do you say?", "@here who knows?", "  @dan, @carol: lunch?"])
+@pytest.mark.parametrize(
+    "text", ["@carol what do you say?", "@here who knows?", "  @dan, @carol: lunch?"]
+)
 async def test_what_begins_with_somebody_else_is_left_alone(world: World, text: str) -> None:
     thread = await world.start("Let us talk.")
     await world.answered(thread)
@@ -114,7 +125,11 @@ async def test_a_group_of_users_is_somebody_else_too(world: World) -> None:
     thread = await world.start("Let us talk.")
     await world.answered(thread)
     event = {"type": "message", "channel": "C0GENERAL", "channel_type": "channel", "user": "U0BOB"}
-    said = {"ts": world.slack.workspace.next_ts(), "thread_ts": thread, "text": "<!subteam^S0CREW|@crew> please look"}
+    said = {
+        "ts": world.slack.workspace.next_ts(),
+        "thread_ts": thread,
+        "text": "<!subteam^S0CREW|@crew> please look",
+    }
     world.slack.deliver_event({**event, **said}, "message.channels")
     await world.idle()
     assert (len(world.models.asked()), len(world.messages(thread))) == (1, 2)
@@ -128,7 +143,10 @@ async def test_what_names_somebody_later_or_bobbin_too_is_answered(world: World)
     await world.answered(thread, 2)
     await world.slack.say("bob", "general", "I heard that @carol knows.", thread)
     await world.answered(thread, 3)
-    assert said_to_model(world)[1:] == ["bob: @carol and  what do you say?", "bob: I heard that @carol knows."]
+    assert said_to_model(world)[1:] == [
+        "bob: @carol and  what do you say?",
+        "bob: I heard that @carol knows.",
+    ]
 
 
 # -- who sees it grow ----------------------------------------------------------------------------------------------
@@ -173,18 +191,24 @@ async def test_the_operator_may_insist_on_native_streams(worlds: Worlds) -> None
 # -- the thread so far ---------------------------------------------------------------------------------------------
 
 
-async def test_the_thread_so_far_tells_names_mentions_files_and_leaves_bobbin_out(world: World) -> None:
+async def test_the_thread_so_far_tells_names_mentions_files_and_leaves_bobbin_out(
+    world: World,
+) -> None:
     thread = await world.slack.say("bob", "general", "The boiler is broken, @carol said.")
     picture = Upload("boiler.png", b"\x89PNG\r\n\x1a\n" + b"0" * 20, "image/png")
     await world.slack.say("carol", "general", "Look at this.", thread, [picture])
-    await world.slack.say("dan", "general", "", thread, [Upload("invoice.pdf", b"%PDF-1.7", "application/pdf")])
+    await world.slack.say(
+        "dan", "general", "", thread, [Upload("invoice.pdf", b"%PDF-1.7", "application/pdf")]
+    )
     await world.slack.say("weatherbot", "general", "It will be cold.", thread)
     await world.ask("what should we do?", thread=thread)
     await world.choose(thread)
     await world.answered(thread)
 
     told = said_to_model(world)[0]
-    assert "bob: The boiler is broken, @carol said.\ncarol: Look at this. [shared: boiler.png]" in told
+    assert (
+        "bob: The boiler is broken, @carol said.\ncarol: Look at this. [shared: boiler.png]" in told
+    )
     assert "dan: [shared: invoice.pdf]" in told
     assert "It will be cold." in told
     unseen = strings.ATTACHED_UNSEEN.format(name="boiler.png")
@@ -217,7 +241,9 @@ def test_what_is_told_fits_and_keeps_first_and_last() -> None:
 
 
 @pytest.mark.parametrize("error", ["missing_scope", "not_in_channel", "thread_not_found"])
-async def test_a_thread_that_cannot_be_read_is_left_out_and_nobody_is_bothered(world: World, error: str) -> None:
+async def test_a_thread_that_cannot_be_read_is_left_out_and_nobody_is_bothered(
+    world: World, error: str
+) -> None:
     world.slack.fail("conversations.replies", error=error, times=-1)
     thread = await world.slack.say("bob", "general", "The boiler is broken again.")
     await world.ask("what should we do?", thread=thread)
@@ -237,13 +263,17 @@ async def test_the_menu_does_not_wait_for_a_slow_thread_and_the_answer_has_it_al
     await world.ask("what should we do?", thread=thread)
     assert world.slack.calls_of("conversations.replies") == []
     await world.until(lambda: world.slack.calls_of("conversations.replies"), "the thread is read")
-    await world.until(lambda: world.rows("SELECT 1 FROM questions WHERE context IS NOT NULL"), "and kept")
+    await world.until(
+        lambda: world.rows("SELECT 1 FROM questions WHERE context IS NOT NULL"), "and kept"
+    )
     await world.choose(thread)
     await world.answered(thread)
     assert "bob: The boiler is broken again." in said_to_model(world)[0]
 
 
-@pytest.mark.parametrize("files", [(), (picture(),)], ids=["words", "words and a picture that the model cannot see"])
+@pytest.mark.parametrize(
+    "files", [(), (picture(),)], ids=["words", "words and a picture that the model cannot see"]
+)
 async def test_who_chooses_before_the_thread_is_read_has_it_all_the_same(
     world: World, monkeypatch: pytest.MonkeyPatch, files: tuple[Upload, ...]
 ) -> None:
@@ -297,10 +327,16 @@ async def test_somebody_of_another_company_is_answered_in_a_shared_channel(world
     thread = await world.start("Greetings from elsewhere.", user="dan")
     await world.answered(thread)
     (call,) = world.slack.calls_of("chat.startStream")
-    assert (call.args["recipient_user_id"], call.args["recipient_team_id"]) == ("U0DAN", "T0ELSEWHERE")
+    assert (call.args["recipient_user_id"], call.args["recipient_team_id"]) == (
+        "U0DAN",
+        "T0ELSEWHERE",
+    )
     await world.slack.say("alice", "general", "And greetings from here.", thread)
     await world.answered(thread, 2)
-    assert said_to_model(world) == ["dan: Greetings from elsewhere.", "alice: And greetings from here."]
+    assert said_to_model(world) == [
+        "dan: Greetings from elsewhere.",
+        "alice: And greetings from here.",
+    ]
 
 
 async def test_a_guest_is_served_like_everybody(world: World) -> None:
@@ -313,7 +349,9 @@ async def test_many_people_at_once_are_told_apart(world: World) -> None:
     thread = await world.start("Everybody, your favourite?")
     await world.answered(thread)
     people = ("alice", "bob", "carol", "dan")
-    await asyncio.gather(*(world.slack.say(who, "general", f"Mine is {who}'s.", thread) for who in people))
+    await asyncio.gather(
+        *(world.slack.say(who, "general", f"Mine is {who}'s.", thread) for who in people)
+    )
     await world.answered(thread, 5)
     told = said_to_model(world)[1:]
     assert sorted(told) == sorted(f"{who}: Mine is {who}'s." for who in people)

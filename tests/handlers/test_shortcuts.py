@@ -30,7 +30,9 @@ def text_of(view: View) -> str:
 
 
 def notes_of(view: View) -> list[str]:
-    return [e["text"] for block in view.blocks if block["type"] == "context" for e in block["elements"]]
+    return [
+        e["text"] for block in view.blocks if block["type"] == "context" for e in block["elements"]
+    ]
 
 
 def more(text: str) -> dict[str, Any]:
@@ -52,7 +54,9 @@ async def test_the_global_shortcut_starts_a_chat_in_the_direct_messages(world: W
     assert world.slack.ephemerals("alice") == []
 
 
-async def test_a_question_about_a_message_is_asked_in_its_thread_with_the_message_as_context(world: World) -> None:
+async def test_a_question_about_a_message_is_asked_in_its_thread_with_the_message_as_context(
+    world: World,
+) -> None:
     ts = await world.slack.say("bob", "general", "The deploy failed at 3 o'clock.\nAgain.")
     view = await about(world, world.slack.message("general", ts))
     assert text_of(view) == "> The deploy failed at 3 o'clock.\n> Again.\n\n"
@@ -87,7 +91,9 @@ async def test_a_message_without_words_leaves_the_field_empty(world: World) -> N
     assert (view.definition["title"]["text"], text_of(view)) == (strings.DIALOG_TITLE_ABOUT, "")
 
 
-async def test_inside_a_thread_it_is_the_threads_chat_and_the_whole_thread_is_known(world: World) -> None:
+async def test_inside_a_thread_it_is_the_threads_chat_and_the_whole_thread_is_known(
+    world: World,
+) -> None:
     root = await world.slack.say("bob", "general", "Shall we move on Thursday?")
     reply = await world.slack.say("carol", "general", "Friday is better for me.", root)
     await about(world, world.slack.message("general", reply))
@@ -99,18 +105,25 @@ async def test_inside_a_thread_it_is_the_threads_chat_and_the_whole_thread_is_kn
     assert sent.index("Shall we move on Thursday?") < sent.index("Friday is better for me.")
 
 
-async def test_where_a_chat_is_already_it_becomes_the_next_message_without_another_model(world: World) -> None:
+async def test_where_a_chat_is_already_it_becomes_the_next_message_without_another_model(
+    world: World,
+) -> None:
     thread = await world.start("What is a loom?", user="bob", model="demo/storyteller")
     await world.answered(thread)
     view = await about(world, world.answers(thread)[0])
 
-    assert [block["block_id"] for block in view.blocks if block["type"] == "input"] == ["bobbin.text"]
+    assert [block["block_id"] for block in view.blocks if block["type"] == "input"] == [
+        "bobbin.text"
+    ]
     await world.slack.submit("alice", more("And who invented it?"))
     await world.answered(thread, 2)
     await world.idle()
 
     assert len(world.chats()) == len(world.headers(thread)) == 1
-    assert [m["author"] for m in world.messages(thread) if m["role"] == "user"] == ["U0BOB", "U0ALICE"]
+    assert [m["author"] for m in world.messages(thread) if m["role"] == "user"] == [
+        "U0BOB",
+        "U0ALICE",
+    ]
     assert {a.model for a in world.models.asked()} == {"demo/storyteller"}
 
 
@@ -120,7 +133,9 @@ async def test_a_full_chat_says_so_in_the_dialog(worlds: Worlds) -> None:
         await world.answered(thread)
         await about(world, world.answers(thread)[0])
 
-        assert await world.slack.submit("alice", more("More?")) == {"bobbin.text": strings.LIMIT_REACHED}
+        assert await world.slack.submit("alice", more("More?")) == {
+            "bobbin.text": strings.LIMIT_REACHED
+        }
         assert asked(world) == []
 
 
@@ -138,13 +153,17 @@ async def test_a_chat_that_begins_while_the_dialog_is_open_takes_the_question(wo
     assert {a.model for a in world.models.asked()} == {"demo/storyteller"}
 
 
-async def test_what_is_said_while_the_dialogs_question_is_being_posted_is_answered_too(world: World) -> None:
+async def test_what_is_said_while_the_dialogs_question_is_being_posted_is_answered_too(
+    world: World,
+) -> None:
     root = await world.slack.say("bob", "general", "Something to talk about.")
     await about(world, world.slack.message("general", root))
     posting = world.slack.fail("chat.postMessage", "slow", seconds=0.7)
     await world.slack.submit("alice", entered("From the dialog."))
     await world.until(lambda: posting.hits, "the question is on its way")
-    await world.slack.say("alice", "general", f"<@{world.slack.bot_user.id}> From the thread.", root)
+    await world.slack.say(
+        "alice", "general", f"<@{world.slack.bot_user.id}> From the thread.", root
+    )
     await world.answered(root, 2)
     await world.until(lambda: world.headers(root), "the header")
     await world.idle()
@@ -154,7 +173,9 @@ async def test_what_is_said_while_the_dialogs_question_is_being_posted_is_answer
     assert sorted(said) == ["From the dialog.", "From the thread."]
 
 
-async def test_where_the_bot_is_not_it_goes_to_the_direct_messages_with_the_quote(world: World) -> None:
+async def test_where_the_bot_is_not_it_goes_to_the_direct_messages_with_the_quote(
+    world: World,
+) -> None:
     world.forgive("not_in_channel")
     ts = await world.slack.say("bob", "watercooler", "The coffee machine is broken.")
     view = await about(world, world.slack.message("watercooler", ts))
@@ -180,13 +201,19 @@ async def test_the_files_of_the_message_go_along(world: World) -> None:
     (question,) = asked(world)
     assert strings.ASKED_WITH.format(names="cat.png and notes.txt") in question.text
     assert seen(world) == [("PNG", (60, 40))]
-    assert text_sent(world).endswith("Who is it?\n\nAttached: notes.txt\n```txt\nGrüße\nline two\n```")
+    assert text_sent(world).endswith(
+        "Who is it?\n\nAttached: notes.txt\n```txt\nGrüße\nline two\n```"
+    )
 
 
-async def test_files_go_along_to_a_chat_that_is_there_and_are_missed_where_the_bot_may_not_look(world: World) -> None:
+async def test_files_go_along_to_a_chat_that_is_there_and_are_missed_where_the_bot_may_not_look(
+    world: World,
+) -> None:
     thread = await world.start("The first question.", model=EYE)
     await world.answered(thread)
-    ts = await put(world, f"<@{world.slack.user('carol').id}> look", picture(), thread=thread, user="bob")
+    ts = await put(
+        world, f"<@{world.slack.user('carol').id}> look", picture(), thread=thread, user="bob"
+    )
     await about(world, world.slack.message("general", ts))
     await world.slack.submit("alice", more("What is on it?"))
     await world.answered(thread, 2)
@@ -199,19 +226,29 @@ async def test_files_go_along_to_a_chat_that_is_there_and_are_missed_where_the_b
     channel = world.slack.dm("alice")
     root = await begun(world, channel)
     await world.answered(root.ts, channel=channel)
-    unseen = strings.file_problem("gone", "notes.txt")  # Slack gives away no files of channels where the bot is not
-    await world.until(lambda: world.whispers("alice", channel) == [unseen], "the word about the file")
+    unseen = strings.file_problem(
+        "gone", "notes.txt"
+    )  # Slack gives away no files of channels where the bot is not
+    await world.until(
+        lambda: world.whispers("alice", channel) == [unseen], "the word about the file"
+    )
 
 
-async def test_a_file_of_the_message_that_cannot_be_used_is_told_about_and_the_question_answered(world: World) -> None:
+async def test_a_file_of_the_message_that_cannot_be_used_is_told_about_and_the_question_answered(
+    world: World,
+) -> None:
     ts = await put(world, "The report.", PDF, user="bob")
     await about(world, world.slack.message("general", ts))
     await world.slack.submit("alice", entered("What does it say?"))
     await world.answered(ts)
-    await world.until(lambda: world.whispers("alice") == [strings.file_problem("kind", "report.pdf")], "the word")
+    await world.until(
+        lambda: world.whispers("alice") == [strings.file_problem("kind", "report.pdf")], "the word"
+    )
 
 
-async def test_a_message_longer_than_the_field_is_quoted_in_part_and_leaves_room(world: World) -> None:
+async def test_a_message_longer_than_the_field_is_quoted_in_part_and_leaves_room(
+    world: World,
+) -> None:
     ts = await world.slack.say("bob", "general", "A very long story. " * 500)
 
     view = await about(world, world.slack.message("general", ts))
@@ -221,14 +258,18 @@ async def test_a_message_longer_than_the_field_is_quoted_in_part_and_leaves_room
 
 
 async def test_a_message_that_is_gone_meanwhile_does_not_lose_the_question(world: World) -> None:
-    world.forgive("thread_not_found", "message_not_found", "invalid_thread_ts", "cannot_reply_to_message")
+    world.forgive(
+        "thread_not_found", "message_not_found", "invalid_thread_ts", "cannot_reply_to_message"
+    )
     ts = await world.slack.say("bob", "general", "Soon I shall be gone.")
     await about(world, world.slack.message("general", ts))
     await world.slack.delete("bob", "general", ts)
 
     await world.slack.submit("alice", entered("Where has it gone?"))
 
-    await world.until(lambda: len(world.rows("SELECT 1 FROM answers WHERE state = 'ended'")) == 1, "an answer")
+    await world.until(
+        lambda: len(world.rows("SELECT 1 FROM answers WHERE state = 'ended'")) == 1, "an answer"
+    )
 
 
 # -- what travels in the dialog ------------------------------------------------------------------------------------
@@ -237,8 +278,15 @@ async def test_a_message_that_is_gone_meanwhile_does_not_lose_the_question(world
 _file = st.tuples(st.from_regex(r"F[A-Z0-9]{8,12}", fullmatch=True), st.text(max_size=60))
 
 
-@given(st.text(max_size=300), st.text(max_size=30), st.text(max_size=1500), st.lists(_file, max_size=10))
-def test_a_place_survives_the_dialog(channel: str, thread: str, url: str, files: list[tuple[str, str]]) -> None:
+@given(
+    st.text(max_size=300),
+    st.text(max_size=30),
+    st.text(max_size=1500),
+    st.lists(_file, max_size=10),
+)
+def test_a_place_survives_the_dialog(
+    channel: str, thread: str, url: str, files: list[tuple[str, str]]
+) -> None:
     wanted = Wanted(channel, thread, url, tuple(files))
 
     dumped = wanted.dump()
@@ -276,22 +324,37 @@ def test_the_text_of_a_message_is_what_people_read(message: dict[str, Any], expe
 
 _NAMES = (modals.MODEL_BLOCK, modals.DIALOG_MODEL, modals.TEXT_BLOCK, modals.DIALOG_TEXT)
 _chosen = st.none() | st.fixed_dictionaries({"value": st.text(max_size=80)})
-_entry = st.none() | st.fixed_dictionaries({}, optional={"value": st.none() | st.text(), "selected_option": _chosen})
+_entry = st.none() | st.fixed_dictionaries(
+    {}, optional={"value": st.none() | st.text(), "selected_option": _chosen}
+)
 
 
-@given(st.dictionaries(st.sampled_from(_NAMES), st.none() | st.dictionaries(st.sampled_from(_NAMES), _entry)))
+@given(
+    st.dictionaries(
+        st.sampled_from(_NAMES), st.none() | st.dictionaries(st.sampled_from(_NAMES), _entry)
+    )
+)
 def test_a_submission_is_read_whatever_was_filled_in(values: dict[str, Any]) -> None:
     view = {**modals.dialog(Wanted("C1", "1.2")), "id": "V1", "state": {"values": values}}
 
     read = payloads.submission({"view": view, "user": {"id": "U1"}})
 
-    assert (read.dialog, read.user, read.wanted, read.has_menu) == ("V1", "U1", Wanted("C1", "1.2"), True)
+    assert (read.dialog, read.user, read.wanted, read.has_menu) == (
+        "V1",
+        "U1",
+        Wanted("C1", "1.2"),
+        True,
+    )
     assert read.text == read.text.strip()
 
 
 def test_elements_of_the_dialog_are_found_by_their_names() -> None:
     """What is read from a submission is what the dialog asks for."""
     view = modals.dialog(Wanted("C1"))
-    ids = {block["block_id"]: block["element"]["action_id"] for block in view["blocks"] if block["type"] == "input"}
+    ids = {
+        block["block_id"]: block["element"]["action_id"]
+        for block in view["blocks"]
+        if block["type"] == "input"
+    }
 
     assert ids == {modals.MODEL_BLOCK: modals.DIALOG_MODEL, modals.TEXT_BLOCK: modals.DIALOG_TEXT}

@@ -42,12 +42,19 @@ async def test_the_menu_lists_the_models_at_once_in_groups(world: World) -> None
     assert elements(menu, "start_chat")[0]["text"]["text"] == "Start with Demo: Quick"
     groups = (await world.slack.menu("alice", menu, "model_menu"))["option_groups"]
     assert [group["label"]["text"] for group in groups] == ["OpenAI-compatible"]
-    assert [option["text"]["text"] for option in groups[0]["options"]] == [model.label for model in DEMO_MODELS]
+    assert [option["text"]["text"] for option in groups[0]["options"]] == [
+        model.label for model in DEMO_MODELS
+    ]
 
 
 def crowd(count: int) -> ModelServer:
-    named = [DemoModel(f"maker{n % 7}/model-{n:03}", f"Maker {n % 7}: Model {n:03}", quick) for n in range(count)]
-    longest = DemoModel("maker/" + "very-" * 40 + "long", "A name " + "that goes on and on " * 8, quick)
+    named = [
+        DemoModel(f"maker{n % 7}/model-{n:03}", f"Maker {n % 7}: Model {n:03}", quick)
+        for n in range(count)
+    ]
+    longest = DemoModel(
+        "maker/" + "very-" * 40 + "long", "A name " + "that goes on and on " * 8, quick
+    )
     return ModelServer([*named, longest], words_per_second=5000.0)
 
 
@@ -61,7 +68,9 @@ async def test_any_of_420_models_is_found_by_typing(worlds: Worlds) -> None:
         assert len(everything) == 100
         found = options_of(await world.slack.menu("alice", menu, "model_menu", "model 417"))
         assert [option["text"]["text"] for option in found] == ["Maker 4: Model 417"]
-        assert options_of(await world.slack.menu("alice", menu, "model_menu", "nothing like it")) == []
+        assert (
+            options_of(await world.slack.menu("alice", menu, "model_menu", "nothing like it")) == []
+        )
 
         await world.slack.choose("alice", menu, "model_menu", "openai:maker4/model-417", "417")
         await world.answered(thread)
@@ -117,7 +126,9 @@ async def test_an_unanswered_menu_leaves_no_chat(world: World) -> None:
     assert (world.chats(), world.models.asked(), len(world.replies(thread))) == ([], [], 1)
 
 
-async def test_the_menu_becomes_the_header_and_the_answer_has_a_message_of_its_own(world: World) -> None:
+async def test_the_menu_becomes_the_header_and_the_answer_has_a_message_of_its_own(
+    world: World,
+) -> None:
     world.entitle(None)
     world.say("Short and sweet.")
     thread = await world.ask("Say something.")
@@ -152,7 +163,10 @@ async def test_the_answer_is_streamed_natively_in_chunks(world: World) -> None:
     assert set(methods(calls)[1:-1]) == {"chat.appendStream"}
     assert all("markdown_text" not in call.args for call in calls)
     start = calls[0].args
-    assert (start["recipient_user_id"], start["recipient_team_id"]) == ("U0ALICE", world.slack.workspace.team_id)
+    assert (start["recipient_user_id"], start["recipient_team_id"]) == (
+        "U0ALICE",
+        world.slack.workspace.team_id,
+    )
     chunks = [chunk for call in calls for chunk in call.args.get("chunks", ())]
     assert "".join(chunk["text"] for chunk in chunks) == text == answer.text
     assert len(answer.states) >= 4
@@ -179,36 +193,50 @@ async def test_a_mention_without_text_asks_for_the_question_first(world: World) 
     assert strings.MENU_ASKS in world.menus(thread)[0].text
     await world.slack.say("bob", "general", "May I ask something too?", thread)
     reply = await world.slack.say("alice", "general", "How tall is the moon?", thread)
-    await world.until(lambda: world.rows("SELECT 1 FROM questions WHERE source = ?", reply), "the question is known")
+    await world.until(
+        lambda: world.rows("SELECT 1 FROM questions WHERE source = ?", reply),
+        "the question is known",
+    )
     assert world.chats() == []
 
     await world.choose(thread)
     await world.answered(thread)
 
-    assert [text for role, text in world.requests()[0] if role == "user"] == ["How tall is the moon?"]
+    assert [text for role, text in world.requests()[0] if role == "user"] == [
+        "How tall is the moon?"
+    ]
 
 
 async def test_a_mention_without_text_waits_for_the_question_after_the_choice(world: World) -> None:
     """Choice, then question."""
     thread = await world.ask("")
     await world.choose(thread)
-    await world.until(lambda: strings.WAITING_FOR_TEXT in world.replies(thread)[0].text, "it asks for the question")
+    await world.until(
+        lambda: strings.WAITING_FOR_TEXT in world.replies(thread)[0].text,
+        "it asks for the question",
+    )
     assert world.chats() == []
 
     await world.slack.say("bob", "general", "Not mine to ask.", thread)
     await world.slack.say("alice", "general", "How tall is the moon?", thread)
     await world.answered(thread)
 
-    assert [text for role, text in world.requests()[0] if role == "user"] == ["How tall is the moon?"]
+    assert [text for role, text in world.requests()[0] if role == "user"] == [
+        "How tall is the moon?"
+    ]
     await world.until(lambda: world.header(thread).ts == world.replies(thread)[0].ts, "the header")
     assert len(world.headers(thread)) == 1
 
 
-async def test_the_question_that_follows_may_mention_bobbin_too_and_is_asked_once(world: World) -> None:
+async def test_the_question_that_follows_may_mention_bobbin_too_and_is_asked_once(
+    world: World,
+) -> None:
     """Slack tells of each mention in two events, in any order."""
     world.slack.feed.quirks.mention_order = "message_first"
     thread = await world.ask("")
-    await world.slack.say("alice", "general", f"<@{world.slack.bot_user.id}> How tall is the moon?", thread)
+    await world.slack.say(
+        "alice", "general", f"<@{world.slack.bot_user.id}> How tall is the moon?", thread
+    )
     await world.idle()
     assert (len(world.menus(thread)), len(world.rows("SELECT 1 FROM questions"))) == (1, 1)
 
@@ -216,14 +244,21 @@ async def test_the_question_that_follows_may_mention_bobbin_too_and_is_asked_onc
     await world.answered(thread)
     await world.idle()
 
-    assert [m["text"] for m in world.messages(thread) if m["role"] == "user"] == ["How tall is the moon?"]
+    assert [m["text"] for m in world.messages(thread) if m["role"] == "user"] == [
+        "How tall is the moon?"
+    ]
     assert (len(world.menus(thread)), len(world.headers(thread))) == (0, 1)
 
 
-async def test_a_question_filled_in_survives_a_restart_between_choice_and_text(world: World) -> None:
+async def test_a_question_filled_in_survives_a_restart_between_choice_and_text(
+    world: World,
+) -> None:
     thread = await world.ask("")
     await world.choose(thread)
-    await world.until(lambda: strings.WAITING_FOR_TEXT in world.replies(thread)[0].text, "it asks for the question")
+    await world.until(
+        lambda: strings.WAITING_FOR_TEXT in world.replies(thread)[0].text,
+        "it asks for the question",
+    )
 
     await world.restart()
     await world.slack.say("alice", "general", "How tall is the moon?", thread)
@@ -247,7 +282,9 @@ async def test_a_mention_in_a_thread_of_people_brings_the_thread_along(world: Wo
     request = world.requests()[0]
     assert [role for role, _ in request] == ["system", "user"]
     told = request[1][1]
-    assert told.index("bob: The boiler is broken again.") < told.index("carol: It drips since Monday.")
+    assert told.index("bob: The boiler is broken again.") < told.index(
+        "carol: It drips since Monday."
+    )
     assert told.index("carol") < told.index("what should we do?")
 
     await world.slack.say("bob", "general", "And who pays?", thread)
@@ -259,7 +296,9 @@ async def test_a_mention_in_a_thread_of_people_brings_the_thread_along(world: Wo
 async def test_two_people_ask_in_one_thread_and_both_are_answered_in_one_chat(world: World) -> None:
     thread = await world.slack.say("dan", "general", "Discuss.")
     await world.ask("first question of the two", user="alice", thread=thread)
-    await world.slack.say("bob", "general", f"<@{world.slack.bot_user.id}> second question of the two", thread)
+    await world.slack.say(
+        "bob", "general", f"<@{world.slack.bot_user.id}> second question of the two", thread
+    )
     await world.until(lambda: len(world.menus(thread)) == 2, "a menu for each")
     first, second = world.menus(thread)
 
@@ -278,11 +317,15 @@ async def test_two_people_ask_in_one_thread_and_both_are_answered_in_one_chat(wo
 
 
 def preselected(world: World, thread: str, channel: str = "general") -> str:
-    value: str = elements(world.menus(thread, channel)[-1], "model_menu")[0]["initial_option"]["value"]
+    value: str = elements(world.menus(thread, channel)[-1], "model_menu")[0]["initial_option"][
+        "value"
+    ]
     return value
 
 
-async def test_the_model_chosen_last_is_preselected_next_time_for_that_person_alone(world: World) -> None:
+async def test_the_model_chosen_last_is_preselected_next_time_for_that_person_alone(
+    world: World,
+) -> None:
     thread = await world.start("A story, please.", model="demo/storyteller")
     await world.answered(thread)
 
@@ -295,7 +338,9 @@ async def test_the_operators_default_is_preselected_for_newcomers(worlds: Worlds
         assert preselected(world, await world.ask("Hello there, you.")) == "openai:demo/markdown"
 
 
-async def test_ones_own_default_comes_before_the_last_choice_and_always_skips_the_menu(world: World) -> None:
+async def test_ones_own_default_comes_before_the_last_choice_and_always_skips_the_menu(
+    world: World,
+) -> None:
     thread = await world.start("A story, please.", model="demo/storyteller")
     await world.answered(thread)
     people = "UPDATE people SET default_model = 'openai:demo/markdown', always = ? WHERE user = 'U0ALICE'"
@@ -303,7 +348,9 @@ async def test_ones_own_default_comes_before_the_last_choice_and_always_skips_th
     assert preselected(world, await world.ask("Which one now?")) == "openai:demo/markdown"
 
     await world.execute(people, 1)
-    thread = await world.slack.say("alice", "general", f"<@{world.slack.bot_user.id}> No menu, please.")
+    thread = await world.slack.say(
+        "alice", "general", f"<@{world.slack.bot_user.id}> No menu, please."
+    )
     await world.answered(thread)
     await world.idle()
 
@@ -328,7 +375,9 @@ async def test_a_direct_message_starts_a_chat_in_its_thread(world: World) -> Non
 
 
 @pytest.mark.parametrize("kind", ["group", "mpim"])
-async def test_private_channels_and_group_messages_work_like_channels(world: World, kind: str) -> None:
+async def test_private_channels_and_group_messages_work_like_channels(
+    world: World, kind: str
+) -> None:
     bot = world.slack.bot_user.id
     if kind == "group":
         channel = "leads"
@@ -351,18 +400,29 @@ async def test_private_channels_and_group_messages_work_like_channels(world: Wor
 
 async def test_a_provider_that_is_down_does_not_take_the_menu_down(worlds: Worlds) -> None:
     """The other's models are offered and answer."""
-    async with worlds(venice_api_key=SecretStr("sk-of-nobody"), venice_base_url="http://127.0.0.1:9/v1") as world:
+    async with worlds(
+        venice_api_key=SecretStr("sk-of-nobody"), venice_base_url="http://127.0.0.1:9/v1"
+    ) as world:
         thread = await world.ask("Is anybody there?")
-        groups = (await world.slack.menu("alice", world.menus(thread)[0], "model_menu"))["option_groups"]
+        groups = (await world.slack.menu("alice", world.menus(thread)[0], "model_menu"))[
+            "option_groups"
+        ]
         assert "OpenAI-compatible" in [group["label"]["text"] for group in groups]
 
         await world.choose(thread)
         assert len(await world.answered(thread)) == 1
 
 
-async def test_only_the_settings_say_who_the_bot_is(worlds: Worlds, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_only_the_settings_say_who_the_bot_is(
+    worlds: Worlds, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Bolt would read these itself: complain of one, and keep installations in files because of the others."""
-    for name in ("SLACK_BOT_TOKEN", "SLACK_CLIENT_ID", "SLACK_CLIENT_SECRET", "SLACK_SIGNING_SECRET"):
+    for name in (
+        "SLACK_BOT_TOKEN",
+        "SLACK_CLIENT_ID",
+        "SLACK_CLIENT_SECRET",
+        "SLACK_SIGNING_SECRET",
+    ):
         monkeypatch.setenv(name, "something-else")
     async with worlds() as world:
         await world.answered(await world.start("Hello"))

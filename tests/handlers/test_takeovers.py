@@ -34,13 +34,21 @@ async def test_who_has_lost_an_answer_notices_before_its_next_call(
         world.say(TEXT)
         thread = await world.start("Say it.")
         await world.until(lambda: len(world.answers(thread)[0].states) > 3, "it grows")
-        await world.execute("UPDATE answers SET owner = 'other', lease_until = '2099-01-01 00:00:00.000000'")
-        await asyncio.sleep(0.4)  # whatever is called in this time begins while nobody can have taken over
+        await world.execute(
+            "UPDATE answers SET owner = 'other', lease_until = '2099-01-01 00:00:00.000000'"
+        )
+        await asyncio.sleep(
+            0.4
+        )  # whatever is called in this time begins while nobody can have taken over
         calls = len(world.slack.calls)
         await asyncio.sleep(2.0)
         assert len(world.slack.calls) == calls
-        assert world.rows("SELECT owner, state FROM answers") == [{"owner": "other", "state": "running"}]
-        await world.execute("UPDATE answers SET owner = NULL, lease_until = '2001-01-01 00:00:00.000000'")
+        assert world.rows("SELECT owner, state FROM answers") == [
+            {"owner": "other", "state": "running"}
+        ]
+        await world.execute(
+            "UPDATE answers SET owner = NULL, lease_until = '2001-01-01 00:00:00.000000'"
+        )
         await world.restart()
         assert await world.answered(thread) == [TEXT]
 
@@ -57,17 +65,25 @@ async def test_a_call_that_was_begun_in_time_does_not_leave_too_late() -> None:
     async with Sandbox(limits=Limits.off()) as sandbox, new_session() as session:
         client = new_client(sandbox.bot_token, sandbox.api_url, session)
         slack = SlackClient(
-            client, team="T1", bot_user="U1", dispatcher=CallDispatcher(), metrics=Metrics(), session=session
+            client,
+            team="T1",
+            bot_user="U1",
+            dispatcher=CallDispatcher(),
+            metrics=Metrics(),
+            session=session,
         )
         with pytest.raises(OutcomeUnknown):
-            await slack.guarded(until_lost).call("chat.postMessage", channel="C0GENERAL", text="Too late.")
+            await slack.guarded(until_lost).call(
+                "chat.postMessage", channel="C0GENERAL", text="Too late."
+            )
         assert asked == [0, 1]
         await slack.call("chat.postMessage", channel="C0GENERAL", text="In time.")
         assert [call.args["text"] for call in sandbox.calls_of("chat.postMessage")] == ["In time."]
 
 
 @pytest.mark.parametrize(
-    ("mode", "method"), [(StreamMode.NATIVE, "chat.startStream"), (StreamMode.EDIT, "chat.postMessage")]
+    ("mode", "method"),
+    [(StreamMode.NATIVE, "chat.startStream"), (StreamMode.EDIT, "chat.postMessage")],
 )
 async def test_what_a_process_had_asked_for_before_it_ended_does_not_stay(
     worlds: Worlds, monkeypatch: pytest.MonkeyPatch, mode: StreamMode, method: str
@@ -88,7 +104,9 @@ async def test_what_a_process_had_asked_for_before_it_ended_does_not_stay(
         assert len(world.slack.calls_of("chat.delete")) == 1
 
 
-@pytest.mark.parametrize(("text", "rate"), [(TEXT, 25), (LONG, 900)], ids=["one message", "the second message"])
+@pytest.mark.parametrize(
+    ("text", "rate"), [(TEXT, 25), (LONG, 900)], ids=["one message", "the second message"]
+)
 async def test_what_a_process_was_writing_when_it_ended_does_not_replace_what_the_next_one_wrote(
     worlds: Worlds, monkeypatch: pytest.MonkeyPatch, text: str, rate: int
 ) -> None:
@@ -119,7 +137,8 @@ async def _fall_silent(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("mode", "method"), [(StreamMode.NATIVE, "chat.startStream"), (StreamMode.EDIT, "chat.postMessage")]
+    ("mode", "method"),
+    [(StreamMode.NATIVE, "chat.startStream"), (StreamMode.EDIT, "chat.postMessage")],
 )
 async def test_a_process_that_ends_tells_the_next_one_of_the_message_it_was_just_making(
     worlds: Worlds, monkeypatch: pytest.MonkeyPatch, mode: StreamMode, method: str
@@ -133,12 +152,17 @@ async def test_a_process_that_ends_tells_the_next_one_of_the_message_it_was_just
         await world.until(lambda: fault.hits, "the first message is on its way")
         await world.restart()
         assert await world.answered(thread) == [TEXT]
-        await world.until(lambda: any(c.duration > 1.0 for c in world.slack.calls_of(method)), "that message is made")
+        await world.until(
+            lambda: any(c.duration > 1.0 for c in world.slack.calls_of(method)),
+            "that message is made",
+        )
         assert len(world.answers(thread)) == 1
         assert world.slack.calls_of("chat.delete") == []
 
 
-async def test_a_process_that_ends_while_the_last_words_wait_leaves_them_to_the_next(worlds: Worlds) -> None:
+async def test_a_process_that_ends_while_the_last_words_wait_leaves_them_to_the_next(
+    worlds: Worlds,
+) -> None:
     async with worlds(bobbin_grace=0.0) as world:
         world.forgive("message_not_in_streaming_state")
         fault = world.slack.fail("chat.stopStream", "ratelimited", retry_after=2)
@@ -162,7 +186,9 @@ async def test_a_menu_that_a_process_had_asked_for_before_it_ended_does_not_stay
         thread = await world.slack.say("alice", "general", f"<@{world.slack.bot_user.id}> Say it.")
         await world.until(lambda: fault.hits, "the menu is on its way")
         await world.restart()
-        await world.until(lambda: len(world.menus(thread)) == 2, "the next one's menu, and the first one's")
+        await world.until(
+            lambda: len(world.menus(thread)) == 2, "the next one's menu, and the first one's"
+        )
         await world.until(lambda: len(world.menus(thread)) == 1, "one is left")
         await world.choose(thread)
         assert await world.answered(thread) == [TEXT]

@@ -40,9 +40,13 @@ async def test_slacks_own_list_shows_the_title(world: World, channel: str) -> No
     assert len(world.slack.calls_of(RENAME)) == 1
 
 
-async def test_where_slack_has_no_sessions_the_older_call_is_used_and_the_newer_asked_once(world: World) -> None:
+async def test_where_slack_has_no_sessions_the_older_call_is_used_and_the_newer_asked_once(
+    world: World,
+) -> None:
     world.slack.fail(RENAME, error="unknown_method", times=-1)
-    threads = [await entitled(world, f"Title of the {n}", "direct") for n in ("first", "second", "third")]
+    threads = [
+        await entitled(world, f"Title of the {n}", "direct") for n in ("first", "second", "third")
+    ]
     titles = [world.slack.title(world.slack.dm("alice"), thread) for thread in threads]
     assert titles == ["Title of the first", "Title of the second", "Title of the third"]
     assert (len(world.slack.calls_of(RENAME)), len(world.slack.calls_of(OLD))) == (1, 3)
@@ -58,7 +62,10 @@ async def test_a_thread_without_a_session_gets_one_with_its_title(world: World) 
     """Answers that are written by edits open none."""
     world.slack.fail(RENAME, error="session_not_found")
     thread = await entitled(world, "Brought into the list", "direct")
-    assert world.slack.calls_of("agents.sessions.setStatus")[0].args["title"] == "Brought into the list"
+    assert (
+        world.slack.calls_of("agents.sessions.setStatus")[0].args["title"]
+        == "Brought into the list"
+    )
     assert world.slack.calls_of(OLD) == []
     assert thread
 
@@ -76,11 +83,16 @@ async def test_a_refused_title_disturbs_nothing(world: World) -> None:
 async def test_a_persons_title_is_kept_and_shown(world: World) -> None:
     thread = await entitled(world, "What the model calls it")
     await world.slack.rename_session("bob", "general", thread, "What we call it")
-    await world.until(lambda: world.header(thread).text.startswith("*What we call it*"), "the header")
+    await world.until(
+        lambda: world.header(thread).text.startswith("*What we call it*"), "the header"
+    )
     await world.slack.say("alice", "general", "One more thing.", thread)
     await world.answered(thread, 2)
     await world.idle()
-    assert (world.chats()[0]["title"], world.chats()[0]["title_by"]) == ("What we call it", "person")
+    assert (world.chats()[0]["title"], world.chats()[0]["title_by"]) == (
+        "What we call it",
+        "person",
+    )
     assert world.slack.title("general", thread) == "What we call it"
     assert len(world.slack.calls_of(RENAME)) == 1
 
@@ -92,7 +104,11 @@ def written(world: World) -> Any:
 
 async def test_a_person_who_is_quicker_than_the_model_is_not_overruled(world: World) -> None:
     def slowly(asked: Any) -> ModelScript | None:
-        return ModelScript(["What the model calls it"], first_after=0.8) if asks_for_title(asked.messages) else None
+        return (
+            ModelScript(["What the model calls it"], first_after=0.8)
+            if asks_for_title(asked.messages)
+            else None
+        )
 
     world.models.answer_with(MODEL, slowly)
     thread = await world.start("Name this, please.")
@@ -100,17 +116,26 @@ async def test_a_person_who_is_quicker_than_the_model_is_not_overruled(world: Wo
     await world.slack.rename_session("alice", "general", thread, "What I call it")
     await world.until(lambda: written(world).ended_at is not None, "the model's title")
     await world.idle()
-    assert (world.chats()[0]["title"], world.slack.title("general", thread)) == ("What I call it", "What I call it")
+    assert (world.chats()[0]["title"], world.slack.title("general", thread)) == (
+        "What I call it",
+        "What I call it",
+    )
 
 
-async def test_a_person_who_renames_while_slack_is_told_the_models_title_has_the_last_word(world: World) -> None:
+async def test_a_person_who_renames_while_slack_is_told_the_models_title_has_the_last_word(
+    world: World,
+) -> None:
     world.slack.fail(RENAME, "slow", seconds=0.6)
     world.entitle("What the model calls it")
     thread = await world.start("Name this, please.")
-    await world.until(lambda: world.chats()[0]["title"] == "What the model calls it", "the model's title")
+    await world.until(
+        lambda: world.chats()[0]["title"] == "What the model calls it", "the model's title"
+    )
     await world.slack.rename_session("alice", "general", thread, "What I call it")
     await world.idle()
-    await world.until(lambda: world.slack.title("general", thread) == "What I call it", "the person's title")
+    await world.until(
+        lambda: world.slack.title("general", thread) == "What I call it", "the person's title"
+    )
     assert world.chats()[0]["title_by"] == "person"
 
 
@@ -122,7 +147,10 @@ async def test_bobbins_own_renaming_is_not_taken_for_a_persons(world: World) -> 
     world.slack.deliver_event({**event, "title": "From nobody"})
     world.slack.deliver_event({**event, "user": "U0ALICE", "title": "  "})
     await world.idle()
-    assert (world.chats()[0]["title"], world.chats()[0]["title_by"]) == ("What the model calls it", "model")
+    assert (world.chats()[0]["title"], world.chats()[0]["title_by"]) == (
+        "What the model calls it",
+        "model",
+    )
 
 
 async def test_a_title_in_a_thread_without_a_chat_is_nobodys(world: World) -> None:
@@ -134,7 +162,11 @@ async def test_a_title_in_a_thread_without_a_chat_is_nobodys(world: World) -> No
 
 async def test_a_title_that_takes_its_time_delays_no_answer(world: World) -> None:
     def slowly(asked: Any) -> ModelScript | None:
-        return ModelScript(["Found after all"], first_after=1.5) if asks_for_title(asked.messages) else None
+        return (
+            ModelScript(["Found after all"], first_after=1.5)
+            if asks_for_title(asked.messages)
+            else None
+        )
 
     world.models.answer_with(MODEL, slowly)
     thread = await world.start("Name this, please.")
@@ -142,7 +174,9 @@ async def test_a_title_that_takes_its_time_delays_no_answer(world: World) -> Non
     await world.slack.say("alice", "general", "And go on.", thread)
     await world.answered(thread, 2)
     assert (written(world).ended_at, world.chats()[0]["title"]) == (None, "New conversation")
-    await world.until(lambda: world.header(thread).text.startswith("*Found after all*"), "the title")
+    await world.until(
+        lambda: world.header(thread).text.startswith("*Found after all*"), "the title"
+    )
 
 
 def test_a_title_fits_slacks_session() -> None:
@@ -159,7 +193,10 @@ async def test_without_a_title_of_two_words_the_default_stays_and_nothing_else_i
     await world.answered(thread)
     await world.until(lambda: written(world).ended_at is not None, "the model's title")
     await world.idle()
-    assert (world.chats()[0]["title"], world.chats()[0]["title_by"]) == ("New conversation", "default")
+    assert (world.chats()[0]["title"], world.chats()[0]["title_by"]) == (
+        "New conversation",
+        "default",
+    )
     assert world.header(thread).text.startswith("*New conversation*")
 
     await world.slack.say("alice", "general", "And go on.", thread)
@@ -167,7 +204,9 @@ async def test_without_a_title_of_two_words_the_default_stays_and_nothing_else_i
     assert len([a for a in world.models.journal if asks_for_title(a.messages)]) == 1
 
 
-async def test_an_answer_that_was_written_by_edits_gets_its_title_into_slacks_list_all_the_same(worlds: Worlds) -> None:
+async def test_an_answer_that_was_written_by_edits_gets_its_title_into_slacks_list_all_the_same(
+    worlds: Worlds,
+) -> None:
     """Slack renames only sessions that there are, and edits open none."""
     async with worlds(bobbin_stream=StreamMode.EDIT) as world:
         thread = await entitled(world, "Brought into the list", "direct")

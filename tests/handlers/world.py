@@ -91,8 +91,12 @@ class World:
         self._reader = Reader(self.database)
         self._stack = AsyncExitStack()
         self._more = settings
-        self._forgiven = {"session_not_found"}  # how the bot learns that an answer by edits has opened no session
-        self._forgiven_loggers = {"uvicorn.error"}  # that of the stand-ins, when they break off on purpose
+        self._forgiven = {
+            "session_not_found"
+        }  # how the bot learns that an answer by edits has opened no session
+        self._forgiven_loggers = {
+            "uvicorn.error"
+        }  # that of the stand-ins, when they break off on purpose
         self._redelivered = False
         self._unfinished = False
         self._texts: set[str] = set()
@@ -109,8 +113,12 @@ class World:
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
             if kind is None and self.bot is not None:
-                await self.until(lambda: self.slack.courier.busy() == 0, "every event is acknowledged")
-            self.slack.feed.subscribed = frozenset()  # of its own last calls, while it ends, nobody is left to hear
+                await self.until(
+                    lambda: self.slack.courier.busy() == 0, "every event is acknowledged"
+                )
+            self.slack.feed.subscribed = (
+                frozenset()
+            )  # of its own last calls, while it ends, nobody is left to hear
         finally:
             await self.stop_bot()
             await self.slack.stop()
@@ -154,7 +162,9 @@ class World:
             self._texts.add(text)
             self.models.queue(model, ModelScript(words(text), rate=rate, **more))
 
-    def fail(self, kind: Any, text: str = "", *, model: str = MODEL, times: int = 1, **details: Any) -> None:
+    def fail(
+        self, kind: Any, text: str = "", *, model: str = MODEL, times: int = 1, **details: Any
+    ) -> None:
         """The next answers of a model go wrong after `text`."""
         pieces = words(text)
         self._texts.add(text)
@@ -167,8 +177,14 @@ class World:
 
         def answering(asked: Any) -> ModelScript | None:
             last = text_of(asked.messages[-1])
-            found = next((answer for question, answer in answers.items() if last.endswith(question)), None)
-            return None if found is None or asks_for_title(asked.messages) else ModelScript(words(found), rate=rate)
+            found = next(
+                (answer for question, answer in answers.items() if last.endswith(question)), None
+            )
+            return (
+                None
+                if found is None or asks_for_title(asked.messages)
+                else ModelScript(words(found), rate=rate)
+            )
 
         self.models.answer_with("*", answering)
 
@@ -178,31 +194,47 @@ class World:
         def answering(asked: Any) -> ModelScript | None:
             if not asks_for_title(asked.messages):
                 return None
-            return ModelScript([], fault=Fault("http", status=400)) if title is None else spoken(title, 5000)
+            return (
+                ModelScript([], fault=Fault("http", status=400))
+                if title is None
+                else spoken(title, 5000)
+            )
 
         self.models.answer_with(model, answering)
 
     def requests(self) -> list[list[tuple[str, str]]]:
         """What the models were sent, titles aside: role and text of each message."""
-        return [[(str(m["role"]), text_of(m)) for m in asked.messages] for asked in self.models.asked()]
+        return [
+            [(str(m["role"]), text_of(m)) for m in asked.messages] for asked in self.models.asked()
+        ]
 
     # -- what people do --------------------------------------------------------------------------------------------
 
-    async def ask(self, text: str, user: str = "alice", channel: str = "general", thread: str | None = None) -> str:
+    async def ask(
+        self, text: str, user: str = "alice", channel: str = "general", thread: str | None = None
+    ) -> str:
         """Mention Bobbin; gives the ts of the mention, once the menu stands in its thread."""
-        ts = await self.slack.say(user, channel, f"<@{self.slack.bot_user.id}> {text}".strip(), thread)
+        ts = await self.slack.say(
+            user, channel, f"<@{self.slack.bot_user.id}> {text}".strip(), thread
+        )
         await self.until(lambda: self.menus(thread or ts, channel), "the menu")
         return ts
 
-    async def start(self, text: str, user: str = "alice", channel: str = "general", model: str = MODEL) -> str:
+    async def start(
+        self, text: str, user: str = "alice", channel: str = "general", model: str = MODEL
+    ) -> str:
         """Mention Bobbin and choose a model; gives the thread."""
         thread = await self.ask(text, user, channel)
         await self.choose(thread, user, model, channel)
         return thread
 
-    async def choose(self, thread: str, user: str = "alice", model: str = MODEL, channel: str = "general") -> None:
+    async def choose(
+        self, thread: str, user: str = "alice", model: str = MODEL, channel: str = "general"
+    ) -> None:
         """Choose from the newest menu in the thread."""
-        await self.slack.choose(user, self.menus(thread, channel)[-1], "model_menu", f"openai:{model}")
+        await self.slack.choose(
+            user, self.menus(thread, channel)[-1], "model_menu", f"openai:{model}"
+        )
 
     async def answered(self, thread: str, count: int = 1, channel: str = "general") -> list[str]:
         """Wait until so many answers of the thread's chat have ended; gives what each of its messages shows."""
@@ -266,7 +298,9 @@ class World:
 
     # -- waiting and judging ---------------------------------------------------------------------------------------
 
-    async def until(self, predicate: Callable[[], Found], what: str, timeout: float = PATIENCE) -> Found:
+    async def until(
+        self, predicate: Callable[[], Found], what: str, timeout: float = PATIENCE
+    ) -> Found:
         """Wait until `predicate()` is true; a LookupError or StopIteration means "not yet"."""
         clock = asyncio.get_running_loop().time
         deadline = clock() + timeout
@@ -313,17 +347,27 @@ class World:
         refused = [(call.method, call.error) for call in self.slack.refusals]
         assert [each for each in refused if each[1] not in self._forgiven] == []
         if not self._redelivered:
-            late = [(d.name, d.payload, d.attempts) for d in self.slack.deliveries if not on_time(d)]
+            late = [
+                (d.name, d.payload, d.attempts) for d in self.slack.deliveries if not on_time(d)
+            ]
             assert late == [], late
         bad = [line for line in self.lines() if line["level"] in ("error", "critical")]
         assert [line for line in bad if line["logger"] not in self._forgiven_loggers] == []
         written = self.log.getvalue()
-        for secret in (self.slack.bot_token, self.slack.app_token, self.slack.signing_secret, KEY, *self._said()):
+        for secret in (
+            self.slack.bot_token,
+            self.slack.app_token,
+            self.slack.signing_secret,
+            KEY,
+            *self._said(),
+        ):
             assert secret not in written
 
         messages = [m for c in self.slack.workspace.channels.values() for m in c.messages.values()]
         assert [m.ts for m in messages if m.streaming] == [] or self._unfinished
-        assert {(t.channel, t.thread_ts): t.status for t in self.threads() if t.status} == {} or self._unfinished
+        assert {
+            (t.channel, t.thread_ts): t.status for t in self.threads() if t.status
+        } == {} or self._unfinished
 
     def threads(self) -> list[Thread]:
         """What Slack keeps of threads beside their messages."""
@@ -332,7 +376,11 @@ class World:
     def _said(self) -> set[str]:
         """Every line that somebody wrote, person or model."""
         people = [m for c in self.slack.workspace.channels.values() for m in c.messages.values()]
-        texts = {m.typed for m in people if m.typed} | self._texts | {a.text for a in self.models.journal}
+        texts = (
+            {m.typed for m in people if m.typed}
+            | self._texts
+            | {a.text for a in self.models.journal}
+        )
         lines = {line.partition("> ")[2] or line for text in texts for line in text.splitlines()}
         return {line.strip() for line in lines if len(line.strip()) >= 12}
 

@@ -74,9 +74,14 @@ METHOD_SCOPES = {
     "views.push": NONE,
     "views.update": NONE,
 }
-ALWAYS = {"commands", "files:read"}  # slash command and shortcuts; downloading what people attach calls no method
+ALWAYS = {
+    "commands",
+    "files:read",
+}  # slash command and shortcuts; downloading what people attach calls no method
 
-METHOD = re.compile(r"(?:agents|apps|assistant|auth|bots|chat|conversations|files|oauth|reactions|users|views)\.[\w.]+")
+METHOD = re.compile(
+    r"(?:agents|apps|assistant|auth|bots|chat|conversations|files|oauth|reactions|users|views)\.[\w.]+"
+)
 KINDS = {
     "event": "event",
     "message": "event",
@@ -155,7 +160,9 @@ def test_an_address_that_slack_refuses_is_refused_here(url: str) -> None:
 
 @cache
 def modules() -> tuple[ast.Module, ...]:
-    return tuple(ast.parse(file.read_text(), str(file)) for file in sorted((ROOT / "handlers").rglob("*.py")))
+    return tuple(
+        ast.parse(file.read_text(), str(file)) for file in sorted((ROOT / "handlers").rglob("*.py"))
+    )
 
 
 @cache
@@ -184,7 +191,11 @@ def literal(node: ast.expr) -> frozenset[str]:
         case ast.Call(func=ast.Attribute(attr="compile"), args=[pattern, *_]):
             return literal(pattern)
         case ast.Dict(keys=keys, values=values):
-            named = [value for key, value in zip(keys, values, strict=True) if key and literal(key) == {"type"}]
+            named = [
+                value
+                for key, value in zip(keys, values, strict=True)
+                if key and literal(key) == {"type"}
+            ]
             return frozenset().union(*(literal(value) for value in named))
     return frozenset()
 
@@ -201,9 +212,13 @@ def registrations() -> Iterator[tuple[str, frozenset[str]]]:
     """Kind and names of every listener: `@app.event("x")`, `app.event("x")(callback)` and so on."""
     for node in (node for module in modules() for node in ast.walk(module)):
         match node:
-            case ast.Call(func=ast.Attribute(value=ast.Name(id="app"), attr=attr), args=args) if attr in KINDS:
+            case ast.Call(func=ast.Attribute(value=ast.Name(id="app"), attr=attr), args=args) if (
+                attr in KINDS
+            ):
                 named = texts(args[0]) if args and attr != "message" else frozenset({"message"})
-                assert named, f"line {node.lineno}: a listener whose name this test cannot read: {ast.unparse(node)}"
+                assert named, (
+                    f"line {node.lineno}: a listener whose name this test cannot read: {ast.unparse(node)}"
+                )
                 yield KINDS[attr], named
 
 
@@ -226,14 +241,19 @@ def methods_called() -> set[str]:
 
 def test_every_subscribed_event_has_a_listener_and_the_other_way_round() -> None:
     """An event without a listener is never acknowledged, so Slack sends it again and again."""
-    subscribed = {event.partition(".")[0] for event in manifest()["settings"]["event_subscriptions"]["bot_events"]}
+    subscribed = {
+        event.partition(".")[0]
+        for event in manifest()["settings"]["event_subscriptions"]["bot_events"]
+    }
 
     assert listeners("event") == subscribed
 
 
 def test_every_shortcut_has_a_listener_and_the_other_way_round() -> None:
     """By callback id."""
-    assert listeners("shortcut") == {shortcut["callback_id"] for shortcut in manifest()["features"]["shortcuts"]}
+    assert listeners("shortcut") == {
+        shortcut["callback_id"] for shortcut in manifest()["features"]["shortcuts"]
+    }
 
 
 @pytest.mark.parametrize("command", ["/chats", "/talk"])
@@ -251,7 +271,8 @@ def test_scopes_are_those_that_are_needed() -> None:
     """None missing, and none asked for in vain: people read the list before they install."""
     events = manifest()["settings"]["event_subscriptions"]["bot_events"]
     needed = ALWAYS.union(
-        *(EVENT_SCOPES[event] for event in events), *(METHOD_SCOPES[method] for method in methods_called())
+        *(EVENT_SCOPES[event] for event in events),
+        *(METHOD_SCOPES[method] for method in methods_called()),
     )
 
     assert bot_scopes() == needed

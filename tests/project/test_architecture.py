@@ -14,15 +14,24 @@ TABLE = re.search(r"\| layer \|.*?\n\n", (ROOT / "ARCHITECTURE.md").read_text(),
 def rows() -> list[tuple[list[str], list[str]]]:
     """The modules of each row, and the libraries that are said to live there alone."""
     assert TABLE is not None
-    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in TABLE[0].splitlines()[2:] if line]
+    cells = [
+        [cell.strip() for cell in line.split("|")[1:-1]]
+        for line in TABLE[0].splitlines()[2:]
+        if line
+    ]
     paths = [re.findall(r"`([\w/.]+?)/?`", layer) for layer, _, _ in cells]
     homes = [[name.strip() for name in home.split(",") if name.strip()] for _, _, home in cells]
-    return [([path.removesuffix(".py").replace("/", ".") for path in p], h) for p, h in zip(paths, homes, strict=True)]
+    return [
+        ([path.removesuffix(".py").replace("/", ".") for path in p], h)
+        for p, h in zip(paths, homes, strict=True)
+    ]
 
 
 def enforced() -> list[set[str]]:
     """The layers that the import rules hold the code to, the highest first."""
-    rules = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    rules = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"][
+        "contracts"
+    ]
     (layers,) = (rule["layers"] for rule in rules if rule["type"] == "layers")
     return [{name.strip() for name in layer.split("|")} for layer in layers]
 
@@ -69,4 +78,6 @@ def test_every_module_stands_in_a_layer_or_is_named_beside_them() -> None:
     layers = tuple(module for modules, _ in rows() for module in modules)
     for file in (ROOT / "bot").glob("*.py"):
         module = f"bot.{file.stem}"
-        assert module.startswith(layers) or f"`bot/{file.name}`" in text or file.stem.startswith("__"), module
+        assert (
+            module.startswith(layers) or f"`bot/{file.name}`" in text or file.stem.startswith("__")
+        ), module

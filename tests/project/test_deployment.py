@@ -56,7 +56,11 @@ def instructions(name: str) -> list[str]:
 
 
 def rules() -> list[Json]:
-    return [rule for group in yaml.safe_load((DOCS / "alerts.yaml").read_text())["groups"] for rule in group["rules"]]
+    return [
+        rule
+        for group in yaml.safe_load((DOCS / "alerts.yaml").read_text())["groups"]
+        for rule in group["rules"]
+    ]
 
 
 def scrape() -> Json:
@@ -84,12 +88,18 @@ def test_the_examples_for_containers_name_what_exists() -> None:
     """Paths and variables are the program's own, and ports are the same on both sides."""
     kinds = list(yaml.safe_load_all((DOCS / "kubernetes.yaml").read_text()))
     example, services = container(), compose()
-    probes = [example[probe]["httpGet"] for probe in ("startupProbe", "livenessProbe", "readinessProbe")]
+    probes = [
+        example[probe]["httpGet"] for probe in ("startupProbe", "livenessProbe", "readinessProbe")
+    ]
     ports = {port["name"]: str(port["containerPort"]) for port in example["ports"]}
 
     assert [kind["kind"] for kind in kinds] == ["Deployment", "Service", "PodDisruptionBudget"]
-    assert {*example["env"], *services["bobbin"]["environment"]} <= {name.upper() for name in Settings.model_fields}
-    assert {probe["path"] for probe in probes} == {route.path for route in operations(Metrics(), {})} - {"/metrics"}
+    assert {*example["env"], *services["bobbin"]["environment"]} <= {
+        name.upper() for name in Settings.model_fields
+    }
+    assert {probe["path"] for probe in probes} == {
+        route.path for route in operations(Metrics(), {})
+    } - {"/metrics"}
     assert {ports[probe["port"]] for probe in probes} == {example["env"]["PORT"]}
     assert ports[kinds[1]["spec"]["ports"][0]["targetPort"]] == example["env"]["PORT"]
 
@@ -133,11 +143,26 @@ def test_kubernetes_can_see_that_the_image_is_not_root() -> None:
 
 def test_the_image_is_built_of_what_exists_and_is_sent_to_be_built() -> None:
     """And of everything that the wheel is made of."""
-    sent = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
-    copied = {path for line in instructions("COPY") if not line.startswith("--from") for path in line.split()[:-1]}
+    sent = {
+        line[1:]
+        for line in (ROOT / ".dockerignore").read_text().splitlines()
+        if line.startswith("!")
+    }
+    copied = {
+        path
+        for line in instructions("COPY")
+        if not line.startswith("--from")
+        for path in line.split()[:-1]
+    }
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
-    needed = {*wheel["packages"], *wheel["force-include"], project["project"]["readme"], "pyproject.toml", "uv.lock"}
+    needed = {
+        *wheel["packages"],
+        *wheel["force-include"],
+        project["project"]["readme"],
+        "pyproject.toml",
+        "uv.lock",
+    }
 
     assert needed | set(project["project"]["license-files"]) == copied == sent
     assert all((ROOT / path).exists() for path in copied)
@@ -172,7 +197,9 @@ def test_the_health_check_of_the_image_tells_the_well_from_the_ill(status: int, 
     program, *arguments = json.loads(check.partition("CMD ")[2])
     with answering(status) as port:
         environment = {"PATH": os.environ["PATH"], "PORT": port, "http_proxy": "http://127.0.0.1:9"}
-        done = subprocess.run([sys.executable, *arguments], env=environment, capture_output=True, check=False)
+        done = subprocess.run(
+            [sys.executable, *arguments], env=environment, capture_output=True, check=False
+        )
 
     assert program == "python"
     assert (done.returncode == 0) is well
@@ -197,7 +224,9 @@ def test_alarms_go_by_the_job_that_prometheus_is_told_of() -> None:
 
 def test_the_alarm_of_memory_sounds_well_before_kubernetes_kills() -> None:
     (limit,) = re.findall(r"^(\d+)Gi$", container()["resources"]["limits"]["memory"])
-    (alarm,) = (rule["expr"].rpartition("> ")[2] for rule in rules() if rule["alert"] == "BobbinMemory")
+    (alarm,) = (
+        rule["expr"].rpartition("> ")[2] for rule in rules() if rule["alert"] == "BobbinMemory"
+    )
 
     assert float(alarm) < 0.6 * int(limit) * 2**30
 
@@ -234,14 +263,21 @@ def test_alarms_and_dashboard_ask_for_labels_and_values_that_exist(asked: str) -
     for series, selector in re.findall(r"\b((?:bobbin|process)_\w+)(?:\{(.*?)\})?", asked):
         assert series in measured()
         for label, sign, value in re.findall(r'(\w+)(=~|!=|=)"(.*?)"', selector):
-            assert value == "$job" or set(value.split("|")) <= measured()[series][label], (series, label, sign, value)
+            assert value == "$job" or set(value.split("|")) <= measured()[series][label], (
+                series,
+                label,
+                sign,
+                value,
+            )
     for grouped in re.findall(r"\bby \((.*?)\)", asked):
         known = set().union(*(measured()[name] for name in re.findall(r"\bbobbin_\w+", asked)))
         assert set(grouped.split(", ")) <= known
 
 
 @pytest.mark.parametrize("query", queries())
-def test_the_dashboard_asks_for_the_chosen_job_and_looks_as_far_back_as_grafana_advises(query: str) -> None:
+def test_the_dashboard_asks_for_the_chosen_job_and_looks_as_far_back_as_grafana_advises(
+    query: str,
+) -> None:
     """Counters are never shown as they are: they end with their process."""
     counted = set(re.findall(r"\b\w+_(?:total|bucket)\b", query))
 
@@ -276,8 +312,12 @@ def test_every_alarm_is_tried_out_sounding_and_silent() -> None:
     }
 
 
-@pytest.mark.parametrize("arguments", [("check", "config", DOCS / "prometheus.yaml"), ("test", "rules", ALARMS)])
-def test_the_alarms_sound_when_they_should(promtool: str, arguments: tuple[str | Path, ...]) -> None:
+@pytest.mark.parametrize(
+    "arguments", [("check", "config", DOCS / "prometheus.yaml"), ("test", "rules", ALARMS)]
+)
+def test_the_alarms_sound_when_they_should(
+    promtool: str, arguments: tuple[str | Path, ...]
+) -> None:
     done = subprocess.run([promtool, *arguments], capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stdout + done.stderr

@@ -49,7 +49,9 @@ def test_every_setting_is_documented_and_every_documented_setting_exists() -> No
 @pytest.mark.parametrize("name", sorted(Settings.model_fields))
 def test_the_documented_default_is_the_real_one(name: str) -> None:
     """Where a setting has one that can be shown."""
-    (meaning,) = (row for cell, row in table("README.md", "Settings").items() if name.upper() in names(cell))
+    (meaning,) = (
+        row for cell, row in table("README.md", "Settings").items() if name.upper() in names(cell)
+    )
     default = Settings.model_fields[name].default
     if default in (None, ()):
         return
@@ -62,8 +64,14 @@ def test_the_documented_default_is_the_real_one(name: str) -> None:
 
 def test_the_readme_names_every_command() -> None:
     """And no other."""
-    listed = {name.removeprefix("bobbin ") for cell in table("README.md", "Commands") for name in names(cell)}
-    shown = set(re.findall(r"^## bobbin (\w+)$", (ROOT / "docs" / "commands.md").read_text(), re.MULTILINE))
+    listed = {
+        name.removeprefix("bobbin ")
+        for cell in table("README.md", "Commands")
+        for name in names(cell)
+    }
+    shown = set(
+        re.findall(r"^## bobbin (\w+)$", (ROOT / "docs" / "commands.md").read_text(), re.MULTILINE)
+    )
 
     assert listed == shown
 
@@ -71,7 +79,11 @@ def test_the_readme_names_every_command() -> None:
 def test_the_page_of_commands_is_what_the_program_says() -> None:
     """`make docs` writes it."""
     written = subprocess.run(
-        [sys.executable, "scripts/commands_page.py"], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "scripts/commands_page.py"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
 
     assert (ROOT / "docs" / "commands.md").read_text() == written.stdout
@@ -80,7 +92,11 @@ def test_the_page_of_commands_is_what_the_program_says() -> None:
 def test_every_make_target_that_is_mentioned_exists() -> None:
     """In any page."""
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    mentioned = {target for page in PAGES for target in re.findall(r"(?:`|\$ )make ([a-z]+)", page.read_text())}
+    mentioned = {
+        target
+        for page in PAGES
+        for target in re.findall(r"(?:`|\$ )make ([a-z]+)", page.read_text())
+    }
 
     assert {"run", "test", "check"} <= mentioned
     assert mentioned <= targets
@@ -107,7 +123,11 @@ def test_every_variable_that_is_mentioned_exists(page: Path) -> None:
 
 def test_every_metric_is_documented() -> None:
     """And every documented one exists."""
-    documented = {name.partition("{")[0] for cell in table("docs/operations.md", "Metrics") for name in names(cell)}
+    documented = {
+        name.partition("{")[0]
+        for cell in table("docs/operations.md", "Metrics")
+        for name in names(cell)
+    }
     families = re.findall(r"^# TYPE (bobbin_\w+) (\w+)", Metrics().render().decode(), re.MULTILINE)
 
     assert documented == {name for name, kind in families if not name.endswith("_created")}
@@ -139,7 +159,13 @@ def test_every_alarm_is_explained() -> None:
 async def test_what_the_page_says_of_retention_is_true(database: Database) -> None:
     """The statements run, and nothing of a chat stays behind."""
     page = (ROOT / "docs" / "operations.md").read_text()
-    statements = page.split("```sql\n")[1].split("```")[0].replace("2025-01-01", "2999-01-01").strip().splitlines()
+    statements = (
+        page.split("```sql\n")[1]
+        .split("```")[0]
+        .replace("2025-01-01", "2999-01-01")
+        .strip()
+        .splitlines()
+    )
     teller = Teller(Chats(database), Answers(database))
     answer = await teller.answer((await teller.start()).chat)
     await People(database).rate(answer.id, User("T1", "U1"), 1)
@@ -147,14 +173,20 @@ async def test_what_the_page_says_of_retention_is_true(database: Database) -> No
         for statement in statements:
             await connection.execute(text(statement))
     async with database.read() as connection:
-        left = [name for name in metadata.tables if await connection.scalar(text(f"SELECT count(*) FROM {name}"))]
+        left = [
+            name
+            for name in metadata.tables
+            if await connection.scalar(text(f"SELECT count(*) FROM {name}"))
+        ]
 
     assert len(statements) == 2
     assert left == []
 
 
 @pytest.mark.parametrize(("before", "stays"), [("", True), ("PRAGMA foreign_keys = ON;", False)])
-async def test_what_the_page_says_of_sqlites_shell_is_true(tmp_path: Path, before: str, stays: bool) -> None:
+async def test_what_the_page_says_of_sqlites_shell_is_true(
+    tmp_path: Path, before: str, stays: bool
+) -> None:
     """There, unlike in Bobbin, nothing goes with its chat unless one asks for it."""
     page = (ROOT / "docs" / "operations.md").read_text()
     statements = page.split("```sql\n")[1].split("```")[0].replace("2025-01-01", "2999-01-01")
@@ -179,6 +211,10 @@ def test_the_tree_of_errors_is_drawn_whole() -> None:
         return {error.__name__}.union(*(below(child) for child in error.__subclasses__()))
 
     own = {name for name in below(BobbinError) if hasattr(bot.errors, name)}
-    drawn = set(re.findall(r"^    (?:│   |    )*(?:├── |└── )?([A-Z]\w+)", bot.errors.__doc__ or "", re.MULTILINE))
+    drawn = set(
+        re.findall(
+            r"^    (?:│   |    )*(?:├── |└── )?([A-Z]\w+)", bot.errors.__doc__ or "", re.MULTILINE
+        )
+    )
 
     assert drawn == own

@@ -42,7 +42,9 @@ def test_all_code_that_is_named_exists(path: str, name: str) -> None:
 
 def test_every_threat_has_a_test() -> None:
     rows = [line for line in PAGE.splitlines() if line.startswith("| ") and line.count("|") == 4]
-    threats = [row for row in rows if "proven by" not in row and "| can |" not in row and "---" not in row]
+    threats = [
+        row for row in rows if "proven by" not in row and "| can |" not in row and "---" not in row
+    ]
     told = PAGE.index("## What models and people write")
     unproven = [row for row in threats if PAGE.index(row) > told and "::test_" not in row]
     assert unproven == []

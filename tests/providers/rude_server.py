@@ -30,10 +30,19 @@ class Out:
         self._writer.write(data)
         await self._writer.drain()
 
-    async def head(self, status: int = 200, content_type: str = "text/event-stream", **more: str) -> None:
-        headers = {"Content-Type": content_type, "Transfer-Encoding": "chunked", "Connection": "close"}
+    async def head(
+        self, status: int = 200, content_type: str = "text/event-stream", **more: str
+    ) -> None:
+        headers = {
+            "Content-Type": content_type,
+            "Transfer-Encoding": "chunked",
+            "Connection": "close",
+        }
         headers |= {name.replace("_", "-"): value for name, value in more.items()}
-        lines = [f"HTTP/1.1 {status} Whatever", *(f"{name}: {value}" for name, value in headers.items())]
+        lines = [
+            f"HTTP/1.1 {status} Whatever",
+            *(f"{name}: {value}" for name, value in headers.items()),
+        ]
         await self.raw("\r\n".join([*lines, "", ""]).encode())
 
     async def chunk(self, data: bytes) -> None:
@@ -103,7 +112,10 @@ class RudeServer:
         writer.write(self.greeting)
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         method, path, _ = head[0].split(" ")
-        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:] if line)}
+        headers = {
+            name.lower(): value.strip()
+            for name, _, value in (line.partition(":") for line in head[1:] if line)
+        }
         body = await reader.readexactly(int(headers.get("content-length", "0")))
         heard = Heard(method, path, headers, json.loads(body) if body else None)
         self.heard.append(heard)
@@ -131,7 +143,10 @@ def delta(content: Any = None, finish: str | None = None, **more: Any) -> bytes:
     """One chunk of an answer."""
     fields = more if content is None else {"content": content, **more}
     return data(
-        {"object": "chat.completion.chunk", "choices": [{"index": 0, "delta": fields, "finish_reason": finish}]}
+        {
+            "object": "chat.completion.chunk",
+            "choices": [{"index": 0, "delta": fields, "finish_reason": finish}],
+        }
     )
 
 
@@ -151,7 +166,9 @@ def saying(*pieces: bytes) -> Manners:
     return manners
 
 
-def answering(body: Any, status: int = 200, content_type: str = "application/json", **headers: str) -> Manners:
+def answering(
+    body: Any, status: int = 200, content_type: str = "application/json", **headers: str
+) -> Manners:
     """One body: bytes and text as they are, anything else as JSON."""
     text = body if isinstance(body, (bytes, str)) else json.dumps(body)
     raw = text.encode() if isinstance(text, str) else text

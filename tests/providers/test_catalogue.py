@@ -18,7 +18,9 @@ from bot.providers.model_search import best_matches, fair_shares
 class Shop:
     """A provider whose list a test changes. It counts how often it was asked, and how often at once."""
 
-    def __init__(self, name: str, *models: str, default: str | None = None, error: Exception | None = None) -> None:
+    def __init__(
+        self, name: str, *models: str, default: str | None = None, error: Exception | None = None
+    ) -> None:
         self.name = name
         self.label = name.title()
         self.default_model = default
@@ -82,7 +84,9 @@ async def test_a_provider_that_is_down_at_the_start_joins_when_it_is_back() -> N
         await until(lambda: [g.provider for g in catalogue.groups()] == ["one", "two"])
 
 
-@pytest.mark.parametrize("error", [ServerFault("down"), KeyError("a list of a shape nobody thought of")])
+@pytest.mark.parametrize(
+    "error", [ServerFault("down"), KeyError("a list of a shape nobody thought of")]
+)
 async def test_a_provider_that_goes_down_keeps_its_last_list(error: Exception) -> None:
     shop = Shop("one", "a")
     async with Catalogue([shop], max_age=0.05) as catalogue:
@@ -97,7 +101,10 @@ async def test_a_provider_that_goes_down_keeps_its_last_list(error: Exception) -
 async def test_a_slow_provider_does_not_hold_up_the_start() -> None:
     slow = Shop("one", "a")
     slow.delay = 0.5
-    async with asyncio.timeout(60), Catalogue([slow, Shop("two", "c")], first_wait=0.1) as catalogue:
+    async with (
+        asyncio.timeout(60),
+        Catalogue([slow, Shop("two", "c")], first_wait=0.1) as catalogue,
+    ):
         assert names(catalogue.models()) == ["two:c"]
         await until(lambda: names(catalogue.models()) == ["one:a", "two:c"])
 
@@ -133,7 +140,9 @@ async def test_a_model_that_is_gone_is_hidden_and_the_list_asked_again() -> None
         assert catalogue.find(ModelRef("one", "a")) is None
         assert names(catalogue.models()) == ["one:b"]
         await until(lambda: shop.asked == 2)
-        assert names(catalogue.models()) == ["one:b"], "a list that still names it is not believed at once"
+        assert names(catalogue.models()) == ["one:b"], (
+            "a list that still names it is not believed at once"
+        )
         await until(lambda: names(catalogue.models()) == ["one:a", "one:b"])
 
 
@@ -169,7 +178,9 @@ async def test_find_knows_what_is_offered() -> None:
 async def test_the_default_is_the_first_wish_that_is_offered(
     preferred: list[ModelRef | str | None], expected: str
 ) -> None:
-    async with Catalogue([Shop("one", "a", "b:free", default="gone"), Shop("two", "x", "y", default="y")]) as catalogue:
+    async with Catalogue(
+        [Shop("one", "a", "b:free", default="gone"), Shop("two", "x", "y", default="y")]
+    ) as catalogue:
         found = catalogue.default_for(preferred)
         assert found is not None
         assert str(found.ref) == expected
@@ -195,7 +206,11 @@ MENU = [
 
 def test_the_whole_name_comes_before_names_that_begin_with_it() -> None:
     menu = [info("gpt-4o-mini"), info("acme/gpt-4o"), info("gpt-4o"), info("other", label="GPT 4o")]
-    assert [one.ref.name for one in best_matches(menu, "GPT-4o")] == ["gpt-4o", "gpt-4o-mini", "acme/gpt-4o"]
+    assert [one.ref.name for one in best_matches(menu, "GPT-4o")] == [
+        "gpt-4o",
+        "gpt-4o-mini",
+        "acme/gpt-4o",
+    ]
     assert best_matches(menu, "gpt  4o")[0].ref.name == "other"
 
 
@@ -232,10 +247,18 @@ def test_shares_are_fair(wanted: list[int], limit: int, expected: list[int]) -> 
 
 
 async def test_a_menu_holds_a_hundred_with_every_provider_represented() -> None:
-    shops = [Shop("one", *(f"gpt-{n}" for n in range(420))), Shop("two", "a", "gpt"), Shop("three", "gpt-x")]
+    shops = [
+        Shop("one", *(f"gpt-{n}" for n in range(420))),
+        Shop("two", "a", "gpt"),
+        Shop("three", "gpt-x"),
+    ]
     async with Catalogue(shops) as catalogue:
         everything = catalogue.search("")
-        assert [(g.provider, len(g.models)) for g in everything] == [("one", 97), ("two", 2), ("three", 1)]
+        assert [(g.provider, len(g.models)) for g in everything] == [
+            ("one", 97),
+            ("two", 2),
+            ("three", 1),
+        ]
         found = catalogue.search("gpt 7", limit=20)
         assert [g.provider for g in found] == ["one"]
         assert names(found[0].models)[0] == "one:gpt-7"

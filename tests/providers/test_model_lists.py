@@ -10,7 +10,16 @@ import pytest
 from bot.domain import Done, TextDelta
 from bot.errors import Garbled, KeyRejected, ProviderError, ServerFault
 from bot.providers.base import Kind
-from tests.providers.rude_server import DONE, Heard, Manners, Out, RudeServer, answering, delta, saying
+from tests.providers.rude_server import (
+    DONE,
+    Heard,
+    Manners,
+    Out,
+    RudeServer,
+    answering,
+    delta,
+    saying,
+)
 from tests.providers.talk import Talk, read, talking
 
 
@@ -68,7 +77,9 @@ async def test_what_cannot_hold_a_conversation_is_not_offered(talk: Talk) -> Non
         "llama-3",
         "nomic-embed-text",
     ]
-    async with RudeServer(answering({"data": [{"id": name, "object": "model"} for name in names]})).running() as server:
+    async with RudeServer(
+        answering({"data": [{"id": name, "object": "model"} for name in names]})
+    ).running() as server:
         models = await talk.provider(server.url).models()
     assert [(m.ref.name, m.vision) for m in models] == [("gpt-4o", True), ("llama-3", False)]
 
@@ -87,7 +98,9 @@ async def test_a_server_without_a_list_offers_its_default(talk: Talk) -> None:
         (answering("", 503), ServerFault),
     ],
 )
-async def test_no_list_has_a_reason(talk: Talk, manners: Manners, expected: type[ProviderError]) -> None:
+async def test_no_list_has_a_reason(
+    talk: Talk, manners: Manners, expected: type[ProviderError]
+) -> None:
     async with RudeServer(manners).running() as server:
         with pytest.raises(expected):
             await talk.provider(server.url).models()
@@ -95,7 +108,10 @@ async def test_no_list_has_a_reason(talk: Talk, manners: Manners, expected: type
 
 async def test_ollama_is_asked_in_its_own_way(talk: Talk) -> None:
     shown = {
-        "llama3:latest": {"capabilities": ["completion"], "model_info": {"llama.context_length": 8192}},
+        "llama3:latest": {
+            "capabilities": ["completion"],
+            "model_info": {"llama.context_length": 8192},
+        },
         "gemma3:4b": {"capabilities": ["completion", "vision"]},
         "nomic-embed-text": {"capabilities": ["embedding"]},
     }
@@ -103,9 +119,13 @@ async def test_ollama_is_asked_in_its_own_way(talk: Talk) -> None:
     async def manners(heard: Heard, out: Out) -> None:
         if heard.path == "/api/tags":
             models = [{"name": name, "digest": name} for name in [*shown, "llava:7b"]]
-            await out.answer(json.dumps({"models": models}).encode(), content_type="application/json")
+            await out.answer(
+                json.dumps({"models": models}).encode(), content_type="application/json"
+            )
         elif heard.path == "/api/show" and heard.body["model"] in shown:
-            await out.answer(json.dumps(shown[heard.body["model"]]).encode(), content_type="application/json")
+            await out.answer(
+                json.dumps(shown[heard.body["model"]]).encode(), content_type="application/json"
+            )
         elif heard.path == "/v1/chat/completions":
             await saying(delta("Hi"), DONE)(heard, out)
         else:
@@ -114,7 +134,9 @@ async def test_ollama_is_asked_in_its_own_way(talk: Talk) -> None:
     async with RudeServer(manners).running() as server:
         for base in (server.url, f"{server.url}/v1/"):
             provider = talk.ollama(base)
-            assert [(m.ref.name, m.label, m.context, m.vision) for m in await provider.models()] == [
+            assert [
+                (m.ref.name, m.label, m.context, m.vision) for m in await provider.models()
+            ] == [
                 ("llama3:latest", "llama3", 8192, False),
                 ("gemma3:4b", "gemma3:4b", None, True),
                 ("llava:7b", "llava:7b", None, True),
@@ -130,7 +152,9 @@ async def test_ollama_is_asked_in_its_own_way(talk: Talk) -> None:
 async def test_a_stranger_in_ollamas_place_is_asked_in_the_common_way(talk: Talk) -> None:
     async def manners(heard: Heard, out: Out) -> None:
         found = heard.path == "/v1/models"
-        await out.answer(b'{"data": [{"id": "x"}]}' if found else b"", 200 if found else 404, "application/json")
+        await out.answer(
+            b'{"data": [{"id": "x"}]}' if found else b"", 200 if found else 404, "application/json"
+        )
 
     async with RudeServer(manners).running() as server:
         provider = talk.ollama(server.url)

@@ -12,7 +12,18 @@ import pytest
 from bot.domain import Done, Image, ModelRef, ReasoningDelta, Role, StreamEvent, TextDelta, Usage
 from bot.providers import openai_compatible
 from bot.providers.base import ChatMessage, Kind, Request
-from tests.providers.rude_server import DONE, USAGE, Heard, Manners, Out, RudeServer, answering, data, delta, saying
+from tests.providers.rude_server import (
+    DONE,
+    USAGE,
+    Heard,
+    Manners,
+    Out,
+    RudeServer,
+    answering,
+    data,
+    delta,
+    saying,
+)
 from tests.providers.talk import KEY, Talk, read, request, talking, text_of
 
 
@@ -23,7 +34,14 @@ async def talk() -> AsyncIterator[Talk]:
 
 
 async def test_a_plain_answer_is_tokens_usage_and_an_end(talk: Talk) -> None:
-    pieces = (delta("", role="assistant"), delta("Hel"), delta("lo"), delta(finish="stop"), USAGE, DONE)
+    pieces = (
+        delta("", role="assistant"),
+        delta("Hel"),
+        delta("lo"),
+        delta(finish="stop"),
+        USAGE,
+        DONE,
+    )
     *tokens, usage, end = await talk.events(saying(*pieces))
     assert (text_of(tokens), usage, end) == ("Hello", Usage(7, 3, 0.002), Done("stop"))
 
@@ -31,23 +49,45 @@ async def test_a_plain_answer_is_tokens_usage_and_an_end(talk: Talk) -> None:
 STOP = delta(finish="stop")
 NULL_DELTA = data({"choices": [{"index": 0, "delta": None, "finish_reason": "stop"}]})
 NULL_CONTENT = data({"choices": [{"index": 0, "delta": {"content": None}}], "usage": None})
-TWO_CHOICES = data({"choices": [{"index": 1, "delta": {"content": "no"}}, {"index": 0, "delta": {"content": "Hi"}}]})
+TWO_CHOICES = data(
+    {
+        "choices": [
+            {"index": 1, "delta": {"content": "no"}},
+            {"index": 0, "delta": {"content": "Hi"}},
+        ]
+    }
+)
 PARTS = [{"type": "text", "text": "H"}, {"type": "text", "text": "i"}]
 
 ODD_BUT_WHOLE: dict[str, tuple[list[bytes], list[StreamEvent]]] = {
     "no [DONE]": ([delta("Hi"), STOP], [TextDelta("Hi"), Done()]),
     "no finish_reason": ([delta("Hi"), DONE], [TextDelta("Hi"), Done()]),
-    "cut by the limit of tokens": ([delta("Hi", "length"), DONE], [TextDelta("Hi"), Done("length")]),
-    "usage first": ([USAGE, delta("Hi"), STOP, DONE], [TextDelta("Hi"), Usage(7, 3, 0.002), Done()]),
+    "cut by the limit of tokens": (
+        [delta("Hi", "length"), DONE],
+        [TextDelta("Hi"), Done("length")],
+    ),
+    "usage first": (
+        [USAGE, delta("Hi"), STOP, DONE],
+        [TextDelta("Hi"), Usage(7, 3, 0.002), Done()],
+    ),
     "null delta": ([delta("Hi"), NULL_DELTA], [TextDelta("Hi"), Done()]),
     "null content": ([NULL_CONTENT, delta("Hi"), STOP], [TextDelta("Hi"), Done()]),
     "content in parts": ([delta(PARTS), DONE], [TextDelta("Hi"), Done()]),
-    "no space after data": ([delta("Hi").replace(b": ", b":"), b"data:[DONE]\n\n"], [TextDelta("Hi"), Done()]),
+    "no space after data": (
+        [delta("Hi").replace(b": ", b":"), b"data:[DONE]\n\n"],
+        [TextDelta("Hi"), Done()],
+    ),
     "CRLF": ([(delta("Hi") + DONE).replace(b"\n", b"\r\n")], [TextDelta("Hi"), Done()]),
     "no blank lines": ([(delta("Hi") + STOP).replace(b"\n\n", b"\n")], [TextDelta("Hi"), Done()]),
     "no newline at the end": ([delta("Hi"), STOP.rstrip()], [TextDelta("Hi"), Done()]),
-    "comments and fields": ([b": hello\n\nevent: x\nid: 1\nretry: 5\n", delta("Hi"), DONE], [TextDelta("Hi"), Done()]),
-    "a broken line, then good ones": ([b'data: {"choi\n\n', delta("Hi"), DONE], [TextDelta("Hi"), Done()]),
+    "comments and fields": (
+        [b": hello\n\nevent: x\nid: 1\nretry: 5\n", delta("Hi"), DONE],
+        [TextDelta("Hi"), Done()],
+    ),
+    "a broken line, then good ones": (
+        [b'data: {"choi\n\n', delta("Hi"), DONE],
+        [TextDelta("Hi"), Done()],
+    ),
     "text after [DONE]": ([delta("Hi"), DONE + delta(" more")], [TextDelta("Hi"), Done()]),
     "byte order mark": ([b"\xef\xbb\xbf" + delta("Hi"), DONE], [TextDelta("Hi"), Done()]),
     "only the first choice": ([TWO_CHOICES, DONE], [TextDelta("Hi"), Done()]),
@@ -57,7 +97,9 @@ ODD_BUT_WHOLE: dict[str, tuple[list[bytes], list[StreamEvent]]] = {
 
 
 @pytest.mark.parametrize(("pieces", "expected"), ODD_BUT_WHOLE.values(), ids=ODD_BUT_WHOLE)
-async def test_odd_streams_are_still_answers(talk: Talk, pieces: list[bytes], expected: list[StreamEvent]) -> None:
+async def test_odd_streams_are_still_answers(
+    talk: Talk, pieces: list[bytes], expected: list[StreamEvent]
+) -> None:
     assert await talk.events(saying(*pieces)) == expected
 
 
@@ -79,7 +121,9 @@ async def test_reasoning_is_a_sign_of_life_and_never_text(talk: Talk, pieces: li
     assert events[-1] == Done()
 
 
-@pytest.mark.parametrize("text", ["<thin air>", "<", "a <think>b</think>", "  indented", "<thinking>no</thinking>"])
+@pytest.mark.parametrize(
+    "text", ["<thin air>", "<", "a <think>b</think>", "  indented", "<thinking>no</thinking>"]
+)
 async def test_what_only_resembles_reasoning_is_text(talk: Talk, text: str) -> None:
     events = await talk.events(saying(*(delta(c) for c in text), DONE))
     assert text_of(events) == text
@@ -89,9 +133,9 @@ async def test_what_only_resembles_reasoning_is_text(talk: Talk, text: str) -> N
 @pytest.mark.parametrize("size", [1, 2, 3, 7])
 async def test_bytes_may_be_cut_anywhere(talk: Talk, size: int) -> None:
     """Also within a character, a line or a line's end."""
-    whole = b"".join([delta("Grüße 👋"), delta(" aus 東京\r\n"), delta(finish="stop"), USAGE, DONE]).replace(
-        b"\n", b"\r\n"
-    )
+    whole = b"".join(
+        [delta("Grüße 👋"), delta(" aus 東京\r\n"), delta(finish="stop"), USAGE, DONE]
+    ).replace(b"\n", b"\r\n")
 
     async def manners(heard: Heard, out: Out) -> None:
         await out.head()
@@ -105,7 +149,9 @@ async def test_bytes_may_be_cut_anywhere(talk: Talk, size: int) -> None:
 
 
 async def test_the_type_that_a_server_claims_does_not_matter(talk: Talk) -> None:
-    assert await talk.events(answering(delta("Hé") + DONE, content_type="text/plain; charset=latin-1")) == [
+    assert await talk.events(
+        answering(delta("Hé") + DONE, content_type="text/plain; charset=latin-1")
+    ) == [
         TextDelta("Hé"),
         Done(),
     ]
@@ -113,15 +159,22 @@ async def test_the_type_that_a_server_claims_does_not_matter(talk: Talk) -> None
 
 async def test_a_packed_stream_is_unpacked(talk: Talk) -> None:
     packed = gzip.compress(delta("Hi") + delta(finish="stop") + DONE)
-    events = await talk.events(answering(packed, content_type="text/event-stream", Content_Encoding="gzip"))
+    events = await talk.events(
+        answering(packed, content_type="text/event-stream", Content_Encoding="gzip")
+    )
     assert events == [TextDelta("Hi"), Done()]
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "text/event-stream"])
 async def test_a_whole_answer_in_place_of_a_stream_is_taken(talk: Talk, content_type: str) -> None:
-    choice = {"message": {"role": "assistant", "content": "<think>hm</think>All of it."}, "finish_reason": "stop"}
+    choice = {
+        "message": {"role": "assistant", "content": "<think>hm</think>All of it."},
+        "finish_reason": "stop",
+    }
     usage = {"prompt_tokens": 1, "completion_tokens": 2}
-    events = await talk.events(answering({"choices": [choice], "usage": usage}, content_type=content_type))
+    events = await talk.events(
+        answering({"choices": [choice], "usage": usage}, content_type=content_type)
+    )
     assert events == [ReasoningDelta(), TextDelta("All of it."), Usage(1, 2), Done("stop")]
 
 
@@ -150,7 +203,9 @@ async def test_a_flood_of_tiny_chunks_arrives_whole_and_lets_others_work(talk: T
     assert turns > 20
 
 
-async def test_a_crowds_pieces_are_read_together_and_a_few_answers_piece_by_piece(talk: Talk) -> None:
+async def test_a_crowds_pieces_are_read_together_and_a_few_answers_piece_by_piece(
+    talk: Talk,
+) -> None:
     said = [delta(f"{number} ") for number in range(60)]
 
     async def manners(heard: Heard, out: Out) -> None:
@@ -170,7 +225,9 @@ async def test_a_crowds_pieces_are_read_together_and_a_few_answers_piece_by_piec
     assert max(len(events) for events in crowd) < len(alone)
 
 
-async def test_an_answer_is_over_when_the_model_says_so_whatever_the_server_does(talk: Talk) -> None:
+async def test_an_answer_is_over_when_the_model_says_so_whatever_the_server_does(
+    talk: Talk,
+) -> None:
     """A connection that stays open, or is cut, after the last word is nobody's concern."""
 
     async def stays_open(heard: Heard, out: Out) -> None:
@@ -188,7 +245,9 @@ async def test_an_answer_is_over_when_the_model_says_so_whatever_the_server_does
     assert await talk.events(is_cut) == [TextDelta("Hi"), Done()]
 
 
-async def test_usage_that_never_comes_is_not_waited_for_long(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_usage_that_never_comes_is_not_waited_for_long(
+    talk: Talk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def manners(heard: Heard, out: Out) -> None:
         await out.head()
         await out.chunk(delta("Hi", finish="stop"))
@@ -272,7 +331,11 @@ async def sent(talk: Talk, asked: Request, kind: Kind = "openai") -> Heard:
 
 
 async def test_the_instruction_comes_first_and_the_turns_in_order(talk: Talk) -> None:
-    turns = [ChatMessage(Role.USER, "one"), ChatMessage(Role.ASSISTANT, "two"), ChatMessage(Role.USER, "three")]
+    turns = [
+        ChatMessage(Role.USER, "one"),
+        ChatMessage(Role.ASSISTANT, "two"),
+        ChatMessage(Role.USER, "three"),
+    ]
     heard = await sent(talk, Request(ModelRef("any", "a/b:free"), "Be brief.", turns))
     assert (heard.method, heard.path) == ("POST", "/chat/completions")
     assert heard.headers["authorization"] == f"Bearer {KEY}"
@@ -294,14 +357,20 @@ async def test_a_name_and_password_in_the_address_go_in_their_header(talk: Talk)
     async with RudeServer(ALRIGHT).running() as server:
         address = server.url.replace("http://", "http://ann:secret@")
         assert await read(talk.provider(address)) == [TextDelta("Hi"), Done()]
-    assert server.heard[0].headers["authorization"] == "Basic " + base64.b64encode(b"ann:secret").decode()
+    assert (
+        server.heard[0].headers["authorization"]
+        == "Basic " + base64.b64encode(b"ann:secret").decode()
+    )
 
 
 async def test_images_travel_as_data(talk: Talk) -> None:
     turn = ChatMessage(Role.USER, "What is it?", (Image("a.png", "image/png", b"\x89PNG..."),))
     heard = await sent(talk, Request(ModelRef("any", "m"), "", [turn]))
     url = "data:image/png;base64," + base64.b64encode(b"\x89PNG...").decode()
-    parts = [{"type": "text", "text": "What is it?"}, {"type": "image_url", "image_url": {"url": url}}]
+    parts = [
+        {"type": "text", "text": "What is it?"},
+        {"type": "image_url", "image_url": {"url": url}},
+    ]
     assert heard.body["messages"] == [{"role": "user", "content": parts}]
 
 
@@ -315,9 +384,13 @@ async def test_openrouter_is_told_who_asks_and_asked_what_it_costs(talk: Talk) -
 async def test_a_field_that_a_server_does_not_know_is_left_out_from_then_on(talk: Talk) -> None:
     async def strict(heard: Heard, out: Out) -> None:
         if "stream_options" in heard.body:
-            await out.answer(b'{"error": {"message": "unknown field stream_options"}}', 400, "application/json")
+            await out.answer(
+                b'{"error": {"message": "unknown field stream_options"}}', 400, "application/json"
+            )
         elif "max_tokens" in heard.body:
-            await out.answer(b'{"error": {"message": "use max_completion_tokens"}}', 400, "application/json")
+            await out.answer(
+                b'{"error": {"message": "use max_completion_tokens"}}', 400, "application/json"
+            )
         else:
             await ALRIGHT(heard, out)
 

@@ -31,7 +31,18 @@ from bot.errors import (
     TooLong,
     Unreachable,
 )
-from tests.providers.rude_server import DONE, USAGE, Heard, Manners, Out, RudeServer, answering, data, delta, saying
+from tests.providers.rude_server import (
+    DONE,
+    USAGE,
+    Heard,
+    Manners,
+    Out,
+    RudeServer,
+    answering,
+    data,
+    delta,
+    saying,
+)
 from tests.providers.talk import KEY, Talk, read, talking
 
 
@@ -50,9 +61,21 @@ REFUSALS: list[tuple[int, Any, type[ProviderError]]] = [
     (404, "<html>Not found</html>", ModelGone),
     (404, {"error": {"message": "No endpoints found that support image input"}}, RequestRefused),
     (400, {"error": {"message": "foo/bar is not a valid model ID", "code": 400}}, ModelGone),
-    (400, {"error": {"message": "The model `x` does not exist", "code": "model_not_found"}}, ModelGone),
+    (
+        400,
+        {"error": {"message": "The model `x` does not exist", "code": "model_not_found"}},
+        ModelGone,
+    ),
     (400, {"error": {"message": "Too much", "code": "context_length_exceeded"}}, TooLong),
-    (400, {"object": "error", "message": "This model's maximum context length is 8 tokens", "code": 400}, TooLong),
+    (
+        400,
+        {
+            "object": "error",
+            "message": "This model's maximum context length is 8 tokens",
+            "code": 400,
+        },
+        TooLong,
+    ),
     (400, {"error": {"message": "temperature must be a number"}}, RequestRefused),
     (400, {"error": {"message": "Blocked", "code": "content_policy_violation"}}, Filtered),
     (413, "", TooLong),
@@ -71,7 +94,9 @@ REFUSALS: list[tuple[int, Any, type[ProviderError]]] = [
 
 
 @pytest.mark.parametrize(("status", "body", "expected"), REFUSALS)
-async def test_each_status_has_its_error(talk: Talk, status: int, body: Any, expected: type[ProviderError]) -> None:
+async def test_each_status_has_its_error(
+    talk: Talk, status: int, body: Any, expected: type[ProviderError]
+) -> None:
     error, text = await talk.failure(answering(body, status))
     assert type(error) is expected
     assert text == ""
@@ -100,8 +125,12 @@ async def test_an_error_in_a_good_response_is_read_by_its_code(
 ) -> None:
     """As a JSON body with status 200, as an event in mid-stream, and as a bare line there."""
     whole, _ = await talk.failure(answering({"error": error}))
-    event, text = await talk.failure(saying(delta("Once "), delta("upon"), data({"error": error}), DONE))
-    bare, _ = await talk.failure(saying(delta("Once "), json.dumps({"error": error}).encode() + b"\n"))
+    event, text = await talk.failure(
+        saying(delta("Once "), delta("upon"), data({"error": error}), DONE)
+    )
+    bare, _ = await talk.failure(
+        saying(delta("Once "), json.dumps({"error": error}).encode() + b"\n")
+    )
     assert type(whole) is type(event) is type(bare) is expected
     assert text == "Once upon"
 
@@ -133,12 +162,18 @@ async def test_a_busy_model_says_when_to_come_back(talk: Talk) -> None:
 NO_ANSWER: dict[str, tuple[Manners, type[ProviderError]]] = {
     "nothing at all": (saying(), EmptyAnswer),
     "only [DONE]": (saying(DONE), EmptyAnswer),
-    "no word": (saying(delta("", role="assistant"), delta(finish="stop"), USAGE, DONE), EmptyAnswer),
+    "no word": (
+        saying(delta("", role="assistant"), delta(finish="stop"), USAGE, DONE),
+        EmptyAnswer,
+    ),
     "white space": (saying(delta(" \n"), delta("\n"), delta(finish="stop"), DONE), EmptyAnswer),
     "only thoughts": (saying(delta("<think>hm"), delta(finish="length"), DONE), EmptyAnswer),
     "filtered": (saying(delta(finish="content_filter"), DONE), Filtered),
     "a web page": (answering("<!doctype html><p>Hi", content_type="text/html"), Garbled),
-    "a web page in disguise": (answering("<!doctype html><p>Hi", content_type="text/event-stream"), Garbled),
+    "a web page in disguise": (
+        answering("<!doctype html><p>Hi", content_type="text/event-stream"),
+        Garbled,
+    ),
     "half a JSON body": (answering('{"choices": [{"mess'), Garbled),
     "other JSON": (answering({"hello": "world"}), Garbled),
     "a JSON list": (answering("[1, 2]"), Garbled),
@@ -151,7 +186,9 @@ NO_ANSWER: dict[str, tuple[Manners, type[ProviderError]]] = {
 
 
 @pytest.mark.parametrize(("manners", "expected"), NO_ANSWER.values(), ids=NO_ANSWER)
-async def test_no_answer_has_a_reason(talk: Talk, manners: Manners, expected: type[ProviderError]) -> None:
+async def test_no_answer_has_a_reason(
+    talk: Talk, manners: Manners, expected: type[ProviderError]
+) -> None:
     error, text = await talk.failure(manners)
     assert type(error) is expected
     assert text.strip() == ""
@@ -159,7 +196,9 @@ async def test_no_answer_has_a_reason(talk: Talk, manners: Manners, expected: ty
 
 @pytest.mark.parametrize("last", [b"", b'data: {"choices": [{"index": 0, "del'])
 async def test_text_without_an_end_is_broken_off(talk: Talk, last: bytes) -> None:
-    error, text = await talk.failure(saying(delta("Once "), delta("upon"), *([last] if last else [])))
+    error, text = await talk.failure(
+        saying(delta("Once "), delta("upon"), *([last] if last else []))
+    )
     assert (type(error), text) == (BrokenOff, "Once upon")
 
 
@@ -227,7 +266,13 @@ async def test_what_cannot_be_reached_is_unreachable(talk: Talk) -> None:
         RudeServer(hangs_up, greeting=b"Hello?\r\n").running() as plain,
     ):
         secure = plain.url.replace("http:", "https:")
-        for url in (f"http://127.0.0.1:{port}", "http://no.such.host.invalid/v1", secure, server.url, "no address"):
+        for url in (
+            f"http://127.0.0.1:{port}",
+            "http://no.such.host.invalid/v1",
+            secure,
+            server.url,
+            "no address",
+        ):
             with pytest.raises(Unreachable):
                 await read(talk.provider(url, connecting=2.0))
 
@@ -237,7 +282,9 @@ async def test_a_server_that_does_not_take_the_call_is_unreachable(talk: Talk) -
         deaf.bind(("127.0.0.1", 0))
         deaf.listen(0)
         address = deaf.getsockname()
-        callers = [socket.socket() for _ in range(3)]  # more than the queue holds, so that the next one hangs
+        callers = [
+            socket.socket() for _ in range(3)
+        ]  # more than the queue holds, so that the next one hangs
         try:
             for caller in callers:
                 caller.setblocking(False)
@@ -259,7 +306,9 @@ async def test_a_kept_connection_that_was_closed_meanwhile_is_no_failure() -> No
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
         with suppress(asyncio.IncompleteReadError):
-            await reader.readuntil(b"\r\n\r\n")  # the end of the next request's head, or of the connection
+            await reader.readuntil(
+                b"\r\n\r\n"
+            )  # the end of the next request's head, or of the connection
         writer.close()
         await writer.wait_closed()
 
@@ -274,15 +323,26 @@ async def test_a_kept_connection_that_was_closed_meanwhile_is_no_failure() -> No
 
 
 async def test_what_providers_say_is_cleaned(talk: Talk) -> None:
-    said = f"Bad key {KEY}\n at https://user:pass@example.com/x?api_key=abcdef and Bearer abc.def\x00 " + "blah " * 200
+    said = (
+        f"Bad key {KEY}\n at https://user:pass@example.com/x?api_key=abcdef and Bearer abc.def\x00 "
+        + "blah " * 200
+    )
     error, _ = await talk.failure(answering({"error": {"message": said}}, 400))
     assert len(error.detail) <= 300
     assert error.detail.startswith("Bad key … at https://example.com/x?api_key=… and Bearer … blah")
-    assert not any(secret in str(error) for secret in (KEY, "user:pass", "abcdef", "abc.def", "\n", "\x00"))
+    assert not any(
+        secret in str(error) for secret in (KEY, "user:pass", "abcdef", "abc.def", "\n", "\x00")
+    )
 
 
 async def test_the_words_of_the_server_behind_a_router_are_kept(talk: Talk) -> None:
-    body = {"error": {"message": "Provider returned error", "code": 429, "metadata": {"raw": "try gpt-5 later"}}}
+    body = {
+        "error": {
+            "message": "Provider returned error",
+            "code": 429,
+            "metadata": {"raw": "try gpt-5 later"},
+        }
+    }
     error, _ = await talk.failure(answering(body, 429))
     assert error.detail == "Provider returned error: try gpt-5 later"
 
@@ -302,10 +362,14 @@ async def test_a_connection_reset_in_mid_answer_is_a_break_and_no_silence() -> N
     async def reset(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         one = delta("Half")
-        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n" % (len(one), one))
+        writer.write(
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n" % (len(one), one)
+        )
         await writer.drain()
         await asyncio.sleep(0.2)
-        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+        )
         writer.transport.abort()
 
     async with await asyncio.start_server(reset, "127.0.0.1", 0) as server, talking() as talk:

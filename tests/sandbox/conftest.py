@@ -34,7 +34,9 @@ async def web(slack: Sandbox) -> AsyncIterator[AsyncWebClient]:
 
 
 def client_of(slack: Sandbox, session: aiohttp.ClientSession) -> AsyncWebClient:
-    return AsyncWebClient(token=slack.bot_token, base_url=slack.api_url, session=session, retry_handlers=[])
+    return AsyncWebClient(
+        token=slack.bot_token, base_url=slack.api_url, session=session, retry_handlers=[]
+    )
 
 
 @dataclass
@@ -50,7 +52,9 @@ class Bot:
 
 @pytest.fixture
 async def bot(slack: Sandbox, web: AsyncWebClient) -> AsyncIterator[Bot]:
-    app = AsyncApp(client=web, process_before_response=True, raise_error_for_unhandled_request=False)
+    app = AsyncApp(
+        client=web, process_before_response=True, raise_error_for_unhandled_request=False
+    )
     async with AsyncExitStack() as stack:
         handler = AsyncSocketModeHandler(app, slack.app_token)
         stack.push_async_callback(handler.close_async)

@@ -42,7 +42,10 @@ def select(*options: Block, **more: Any) -> Block:
 def feedback(**more: Any) -> Block:
     both = {"positive_button": {"text": plain("Good"), "value": "good"}}
     both |= {"negative_button": {"text": plain("Bad"), "value": "bad"}}
-    return {"type": "context_actions", "elements": [{"type": "feedback_buttons", "action_id": "f", **both, **more}]}
+    return {
+        "type": "context_actions",
+        "elements": [{"type": "feedback_buttons", "action_id": "f", **both, **more}],
+    }
 
 
 def table(*texts: str) -> Block:
@@ -54,15 +57,23 @@ WELL: dict[str, list[Block]] = {
     "fifty blocks": [{"type": "divider"}] * 50,
     "a section of 3,000": [section("x" * 3000)],
     "a header of 150": [{"type": "header", "text": plain("x" * 150)}],
-    "twelve thousand of Markdown": [{"type": "markdown", "text": "x" * 6000}, {"type": "markdown", "text": "x" * 6000}],
+    "twelve thousand of Markdown": [
+        {"type": "markdown", "text": "x" * 6000},
+        {"type": "markdown", "text": "x" * 6000},
+    ],
     "ten context elements": [{"type": "context", "elements": [mrkdwn("x")] * 10}],
     "25 buttons": [actions(*(button(action_id=str(number)) for number in range(25)))],
     "a label of 75": [actions(button("x" * 75, value="v" * 2000, action_id="a" * 255))],
-    "a hundred options": [actions(select(*(option(str(number), str(number)) for number in range(100))))],
+    "a hundred options": [
+        actions(select(*(option(str(number), str(number)) for number in range(100))))
+    ],
     "an initial option": [actions(select(option(), initial_option=option()))],
     "feedback": [feedback()],
     "a table": [table("a", "b")],
-    "the same action id in two blocks": [actions(button(action_id="a")), actions(button(action_id="a"))],
+    "the same action id in two blocks": [
+        actions(button(action_id="a")),
+        actions(button(action_id="a")),
+    ],
 }
 
 WRONG: dict[str, tuple[list[Block], str]] = {
@@ -74,21 +85,36 @@ WRONG: dict[str, tuple[list[Block], str]] = {
     "a property of one's own": ([section(colour="red")], "/blocks/0/colour"),
     "a header of 151": ([{"type": "header", "text": plain("x" * 151)}], "/blocks/0/text/text"),
     "a header in mrkdwn": ([{"type": "header", "text": mrkdwn("x")}], "/blocks/0/text/type"),
-    "eleven context elements": ([{"type": "context", "elements": [mrkdwn("x")] * 11}], "/blocks/0/elements"),
-    "26 buttons": ([actions(*(button(action_id=str(number)) for number in range(26)))], "/blocks/0/elements"),
+    "eleven context elements": (
+        [{"type": "context", "elements": [mrkdwn("x")] * 11}],
+        "/blocks/0/elements",
+    ),
+    "26 buttons": (
+        [actions(*(button(action_id=str(number)) for number in range(26)))],
+        "/blocks/0/elements",
+    ),
     "a label of 76": ([actions(button("x" * 76))], "/blocks/0/elements/0/text/text"),
     "a value of 2,001": ([actions(button(value="x" * 2001))], "/blocks/0/elements/0/value"),
     "a purple button": ([actions(button(style="purple"))], "/blocks/0/elements/0/style"),
     "an input in actions": ([actions({"type": "plain_text_input"})], "/blocks/0/elements/0/type"),
     "101 options": ([actions(select(*([option()] * 101)))], "/blocks/0/elements/0/options"),
     "no options": ([actions(select())], "/blocks/0/elements/0/options"),
-    "an option of 76": ([actions(select(option("x" * 76)))], "/blocks/0/elements/0/options/0/text/text"),
-    "an option value of 76": ([actions(select(option("x", "v" * 76)))], "/blocks/0/elements/0/options/0/value"),
+    "an option of 76": (
+        [actions(select(option("x" * 76)))],
+        "/blocks/0/elements/0/options/0/text/text",
+    ),
+    "an option value of 76": (
+        [actions(select(option("x", "v" * 76)))],
+        "/blocks/0/elements/0/options/0/value",
+    ),
     "an initial option not offered": (
         [actions(select(option(), initial_option=option("B", "b")))],
         "/blocks/0/elements/0/initial_option",
     ),
-    "feedback buttons among actions": ([actions(feedback()["elements"][0])], "/blocks/0/elements/0/type"),
+    "feedback buttons among actions": (
+        [actions(feedback()["elements"][0])],
+        "/blocks/0/elements/0/type",
+    ),
     "feedback without a value": (
         [feedback(positive_button={"text": plain("Good")})],
         "/blocks/0/elements/0/positive_button/value",
@@ -101,7 +127,14 @@ WRONG: dict[str, tuple[list[Block], str]] = {
     "an empty cell": ([table("")], "/blocks/0/rows/0/0/text"),
     "21 columns": ([table(*"x" * 21)], "/blocks/0/rows/0"),
     "an image of two sources": (
-        [{"type": "image", "image_url": "https://a.example", "slack_file": {"id": "F1"}, "alt_text": "x"}],
+        [
+            {
+                "type": "image",
+                "image_url": "https://a.example",
+                "slack_file": {"id": "F1"},
+                "alt_text": "x",
+            }
+        ],
         "/blocks/0",
     ),
 }
@@ -151,7 +184,10 @@ def modal(**more: Any) -> Block:
         (modal(blocks=[{"type": "divider"}] * 101), "invalid_arguments"),
         (modal(blocks=[{"type": "markdown", "text": "x"}]), "invalid_arguments"),
         (modal(blocks=[feedback()]), "invalid_arguments"),
-        (modal(blocks=[{"type": "input", "label": plain("L"), "element": select(option())}]), "invalid_arguments"),
+        (
+            modal(blocks=[{"type": "input", "label": plain("L"), "element": select(option())}]),
+            "invalid_arguments",
+        ),
         (modal(blocks=[section("x" * 2990)] * 90), "view_too_large"),
         ({"type": "home", "blocks": []}, "invalid_arguments"),
     ],
@@ -163,7 +199,10 @@ def test_modals_slack_refuses(view: Block, error: str) -> None:
 
 def test_views_slack_takes() -> None:
     check_view(modal(blocks=[{"type": "divider"}] * 100), "modal")
-    check_view({"type": "home", "blocks": [section(), actions(button())], "private_metadata": "x" * 3000}, "home")
+    check_view(
+        {"type": "home", "blocks": [section(), actions(button())], "private_metadata": "x" * 3000},
+        "home",
+    )
 
 
 @pytest.mark.parametrize(
@@ -185,7 +224,9 @@ def test_menu_answers_slack_does_not_show(answer: Any) -> None:
         check_menu_answer(answer)
 
 
-@pytest.mark.parametrize("answer", [{"options": []}, {"option_groups": [{"label": plain("x"), "options": [option()]}]}])
+@pytest.mark.parametrize(
+    "answer", [{"options": []}, {"option_groups": [{"label": plain("x"), "options": [option()]}]}]
+)
 def test_menu_answers_slack_shows(answer: Any) -> None:
     check_menu_answer(answer)
 

@@ -35,27 +35,42 @@ def kinds(events: Iterable[Event]) -> list[str]:
 async def test_a_mention_comes_as_two_events_with_different_ids(slack: Sandbox, bot: Bot) -> None:
     heard = hear(bot.app, "app_mention", "message")
     await bot.connect()
-    ts = await slack.say("alice", "general", "@Bobbin what is 1 < 2 & why? https://a.example/x?y=1.")
+    ts = await slack.say(
+        "alice", "general", "@Bobbin what is 1 < 2 & why? https://a.example/x?y=1."
+    )
     await slack.until(lambda: len(heard) == 2 and all(each.acked for each in slack.deliveries))
     assert kinds(heard) == ["app_mention", "message"]
     text = "<@U0BOBBIN> what is 1 &lt; 2 &amp; why? <https://a.example/x?y=1>."
-    assert {(event["ts"], event["text"], event["user"]) for event in heard} == {(ts, text, "U0ALICE")}
+    assert {(event["ts"], event["text"], event["user"]) for event in heard} == {
+        (ts, text, "U0ALICE")
+    }
     assert len({delivery.payload["event_id"] for delivery in slack.deliveries}) == 2
     message = next(event for event in heard if event["type"] == "message")
     assert message["channel_type"] == "channel"
 
 
-async def test_replies_edits_files_joins_and_deletions_have_their_shapes(slack: Sandbox, bot: Bot) -> None:
+async def test_replies_edits_files_joins_and_deletions_have_their_shapes(
+    slack: Sandbox, bot: Bot
+) -> None:
     heard = hear(bot.app, "app_mention", "message", "member_joined_channel")
     await bot.connect()
     root = await slack.say("alice", "general", "root")
     reply = await slack.say("bob", "general", "reply", thread=root)
-    await slack.say("bob", "general", "look", thread=root, files=[Upload("a.png", b"png", "image/png")])
+    await slack.say(
+        "bob", "general", "look", thread=root, files=[Upload("a.png", b"png", "image/png")]
+    )
     await slack.edit("bob", "general", reply, "@bobbin reply")
     await slack.delete("bob", "general", reply)
     await slack.join("carol", "leads", inviter="alice")
     await slack.until(lambda: len(heard) == 8)
-    wanted = ["app_mention", "channel_join", "file_share", "member_joined_channel", "message", "message"]
+    wanted = [
+        "app_mention",
+        "channel_join",
+        "file_share",
+        "member_joined_channel",
+        "message",
+        "message",
+    ]
     assert kinds(heard) == sorted([*wanted, "message_changed", "message_deleted"])
     first = next(event for event in heard if event["ts"] == reply)
     assert (first["thread_ts"], first["parent_user_id"]) == (root, "U0ALICE")
@@ -67,7 +82,9 @@ async def test_replies_edits_files_joins_and_deletions_have_their_shapes(slack: 
     assert "team" not in shared
 
 
-async def test_what_the_app_did_not_subscribe_to_or_cannot_see_does_not_come(slack: Sandbox, bot: Bot) -> None:
+async def test_what_the_app_did_not_subscribe_to_or_cannot_see_does_not_come(
+    slack: Sandbox, bot: Bot
+) -> None:
     await bot.connect()
     ts = await slack.say("alice", "general", "x")
     await slack.react("alice", "general", ts, "tada")
@@ -92,7 +109,9 @@ class TestImpatient:
     def limits(self) -> Limits:
         return Limits(rates=False, ack_seconds=0.15, retry_delays=(0.0, 0.05, 0.1))
 
-    async def test_an_event_nobody_listens_for_is_redelivered_three_times(self, slack: Sandbox, bot: Bot) -> None:
+    async def test_an_event_nobody_listens_for_is_redelivered_three_times(
+        self, slack: Sandbox, bot: Bot
+    ) -> None:
         await bot.connect()
         await slack.say("alice", "general", "x")
         delivery = slack.deliveries[0]
@@ -115,7 +134,9 @@ class TestImpatient:
         await slack.until(lambda: slack.deliveries[0].acked)
         assert seen == ["0", "1", "2"]
 
-    async def test_what_happens_while_nobody_listens_comes_as_a_retry(self, slack: Sandbox, bot: Bot) -> None:
+    async def test_what_happens_while_nobody_listens_comes_as_a_retry(
+        self, slack: Sandbox, bot: Bot
+    ) -> None:
         heard = hear(bot.app, "message")
         await slack.say("alice", "general", "while you were away")
         await bot.connect()
@@ -154,7 +175,9 @@ async def test_refresh_and_refusal_of_sockets(slack: Sandbox, bot: Bot) -> None:
     await bot.connect()
     first = slack.sockets.connections[0]
     await slack.refresh_sockets("refresh_requested")
-    await slack.until(lambda: slack.sockets.connections and slack.sockets.connections[0] is not first)
+    await slack.until(
+        lambda: slack.sockets.connections and slack.sockets.connections[0] is not first
+    )
     slack.refuse_sockets(60)
     await slack.drop_sockets()
     opened = await bot.app.client.apps_connections_open(app_token=slack.app_token)
@@ -188,7 +211,9 @@ async def test_http_delivery_is_signed_and_retried() -> None:
 
         body = await request.text()
         headers = {name.lower(): value for name, value in request.headers.items()}
-        seen.append((headers.get("x-slack-retry-num", "0"), headers.get("x-slack-retry-reason", "")))
+        seen.append(
+            (headers.get("x-slack-retry-num", "0"), headers.get("x-slack-retry-reason", ""))
+        )
         if len(seen) == 1:
             return server.Response(status=500)
         answer = await app.async_dispatch(AsyncBoltRequest(body=body, headers=dict(headers)))

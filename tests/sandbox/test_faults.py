@@ -18,7 +18,9 @@ def texts(slack: Sandbox) -> list[str]:
     return [message.text for message in slack.messages("general")]
 
 
-async def test_an_error_strikes_as_often_as_asked_and_has_no_effect(slack: Sandbox, web: AsyncWebClient) -> None:
+async def test_an_error_strikes_as_often_as_asked_and_has_no_effect(
+    slack: Sandbox, web: AsyncWebClient
+) -> None:
     slack.fail("chat.postMessage", error="internal_error", times=2, skip=1)
     await web.chat_postMessage(channel=GENERAL, text="first")
     for _ in range(2):
@@ -41,21 +43,31 @@ async def test_rate_limits_and_server_errors(slack: Sandbox, web: AsyncWebClient
     slack.fail("*", "ratelimited", retry_after=7)
     with pytest.raises(SlackApiError) as caught:
         await web.auth_test()
-    assert (caught.value.response.status_code, caught.value.response.headers["Retry-After"]) == (429, "7")
+    assert (caught.value.response.status_code, caught.value.response.headers["Retry-After"]) == (
+        429,
+        "7",
+    )
     slack.fail("auth.test", "status", status=503)
-    async with aiohttp.ClientSession() as session, session.post(slack.api_url + "auth.test") as response:
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(slack.api_url + "auth.test") as response,
+    ):
         assert response.status == 503
 
 
 @pytest.mark.parametrize("mode", ["lost", "hang"])
-async def test_a_call_may_take_effect_and_lose_its_answer(slack: Sandbox, web: AsyncWebClient, mode: str) -> None:
+async def test_a_call_may_take_effect_and_lose_its_answer(
+    slack: Sandbox, web: AsyncWebClient, mode: str
+) -> None:
     slack.fail("chat.postMessage", mode, after_effect=True, seconds=0.01)  # type: ignore[arg-type]
     with pytest.raises(aiohttp.ServerDisconnectedError):
         await web.chat_postMessage(channel=GENERAL, text="arrived")
     assert texts(slack) == ["arrived"]
 
 
-async def test_a_hanging_call_has_no_effect_and_ends_with_the_sandbox(slack: Sandbox, web: AsyncWebClient) -> None:
+async def test_a_hanging_call_has_no_effect_and_ends_with_the_sandbox(
+    slack: Sandbox, web: AsyncWebClient
+) -> None:
     slack.fail("chat.postMessage", "hang", seconds=3_600)
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.1):
@@ -76,7 +88,9 @@ async def test_the_same_over_http(slack: Sandbox, bot: Bot, web: AsyncWebClient)
         assert await refusal(web.chat_postMessage(channel=GENERAL, text="x")) == "fatal_error"
         assert await control("fail", method="chat.postMessage", mode="sulk") == 400
         assert await control("drop") == 200
-        await slack.until(lambda: slack.sockets.connections and slack.sockets.connections[0] is not connection)
+        await slack.until(
+            lambda: slack.sockets.connections and slack.sockets.connections[0] is not connection
+        )
         async with session.get("/sandbox/control/calls?method=chat.postMessage") as response:
             calls = json.loads(await response.text())["calls"]
         assert [call["error"] for call in calls] == ["fatal_error"]

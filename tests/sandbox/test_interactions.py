@@ -19,7 +19,12 @@ def option(name: str) -> Body:
     return {"text": plain(name), "value": name.lower()}
 
 
-MENU = {"type": "external_select", "action_id": "model", "min_query_length": 0, "placeholder": plain("Model")}
+MENU = {
+    "type": "external_select",
+    "action_id": "model",
+    "min_query_length": 0,
+    "placeholder": plain("Model"),
+}
 GO = {"type": "button", "action_id": "go", "value": "now", "text": plain("Go")}
 PANEL = [{"type": "actions", "block_id": "panel", "elements": [MENU, GO]}]
 MODAL = {
@@ -43,13 +48,17 @@ async def panel(web: AsyncWebClient) -> str:
     return str(posted["ts"])
 
 
-async def test_a_menu_asks_the_app_and_a_choice_reaches_it(slack: Sandbox, bot: Bot, web: AsyncWebClient) -> None:
+async def test_a_menu_asks_the_app_and_a_choice_reaches_it(
+    slack: Sandbox, bot: Bot, web: AsyncWebClient
+) -> None:
     chosen: list[Body] = []
 
     @bot.app.options("model")
     async def on_options(ack: Any, payload: Body) -> None:
         names = [name for name in ("Alpha", "Beta") if payload["value"].lower() in name.lower()]
-        await ack(option_groups=[{"label": plain("Demo"), "options": [option(name) for name in names]}])
+        await ack(
+            option_groups=[{"label": plain("Demo"), "options": [option(name) for name in names]}]
+        )
 
     @bot.app.action("model")
     async def on_choice(ack: Any, body: Body) -> None:
@@ -73,7 +82,9 @@ async def test_a_menu_asks_the_app_and_a_choice_reaches_it(slack: Sandbox, bot: 
         await slack.choose("alice", ts, "model", "gamma")
 
 
-async def test_a_menu_with_101_options_is_refused(slack: Sandbox, bot: Bot, web: AsyncWebClient) -> None:
+async def test_a_menu_with_101_options_is_refused(
+    slack: Sandbox, bot: Bot, web: AsyncWebClient
+) -> None:
     @bot.app.options("model")
     async def on_options(ack: Any) -> None:
         await ack(options=[option(f"M{number}") for number in range(101)])
@@ -85,7 +96,9 @@ async def test_a_menu_with_101_options_is_refused(slack: Sandbox, bot: Bot, web:
     assert [refused.method for refused in slack.refusals] == ["ack:block_suggestion"]
 
 
-async def test_a_button_carries_what_an_answer_needs(slack: Sandbox, bot: Bot, web: AsyncWebClient) -> None:
+async def test_a_button_carries_what_an_answer_needs(
+    slack: Sandbox, bot: Bot, web: AsyncWebClient
+) -> None:
     @bot.app.action("go")
     async def on_go(ack: Any, respond: Any, body: Body) -> None:
         await ack()
@@ -102,7 +115,9 @@ async def test_a_button_carries_what_an_answer_needs(slack: Sandbox, bot: Bot, w
         await slack.press("alice", ts, "go")
 
 
-async def test_a_response_url_ends_after_five_uses(slack: Sandbox, bot: Bot, web: AsyncWebClient) -> None:
+async def test_a_response_url_ends_after_five_uses(
+    slack: Sandbox, bot: Bot, web: AsyncWebClient
+) -> None:
     statuses: list[int] = []
 
     @bot.app.action("go")
@@ -118,7 +133,9 @@ async def test_a_response_url_ends_after_five_uses(slack: Sandbox, bot: Bot, web
     assert [refused.error for refused in slack.refusals] == ["used_url"]
 
 
-async def test_what_a_command_said_cannot_be_replaced_by_its_own_address(slack: Sandbox, bot: Bot) -> None:
+async def test_what_a_command_said_cannot_be_replaced_by_its_own_address(
+    slack: Sandbox, bot: Bot
+) -> None:
     """Only the address of a press in it can."""
 
     @bot.app.command("/chats")
@@ -134,7 +151,9 @@ async def test_what_a_command_said_cannot_be_replaced_by_its_own_address(slack: 
     await bot.connect()
     await slack.command("alice", "general", "/chats")
     await slack.until(lambda: len(slack.ephemerals("alice", "general")) == 2)
-    first, second = sorted(slack.ephemerals("alice", "general"), key=lambda whisper: bool(not whisper.blocks))
+    first, second = sorted(
+        slack.ephemerals("alice", "general"), key=lambda whisper: bool(not whisper.blocks)
+    )
     assert second.text == "second"
     await slack.press("alice", first, "go")
     await slack.until(lambda: first.text == "replaced")
@@ -199,10 +218,14 @@ class TestImpatient:
     def limits(self) -> Limits:
         return Limits(rates=False, ack_seconds=0.2, trigger_life=0.0)
 
-    async def test_silence_is_an_operation_timeout(self, slack: Sandbox, bot: Bot, web: AsyncWebClient) -> None:
+    async def test_silence_is_an_operation_timeout(
+        self, slack: Sandbox, bot: Bot, web: AsyncWebClient
+    ) -> None:
         await bot.connect()
         file_notices: list[str] = []
-        slack.workspace.subscribe(lambda change: file_notices.append(change.kind) if change.kind == "notice" else None)
+        slack.workspace.subscribe(
+            lambda change: file_notices.append(change.kind) if change.kind == "notice" else None
+        )
         with pytest.raises(NotAcknowledged):
             await slack.press("alice", await panel(web), "go")
         assert file_notices == []  # who pressed is told beside the button

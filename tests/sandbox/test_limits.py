@@ -35,7 +35,9 @@ def spend_all(budgets: Budgets, method: str, channel: str = "") -> tuple[int, in
         ("auth.test", 150, 1),
     ],
 )
-def test_a_quarter_of_a_minute_may_be_used_at_once(method: str, burst: int, retry_after: int) -> None:
+def test_a_quarter_of_a_minute_may_be_used_at_once(
+    method: str, burst: int, retry_after: int
+) -> None:
     assert spend_all(Budgets(Limits(), Clock()), method) == (burst, retry_after)
 
 
@@ -65,7 +67,10 @@ def test_a_refused_call_costs_nothing_and_waiting_as_told_is_enough() -> None:
 
 def test_posts_and_statuses_count_by_channel_and_the_rest_by_workspace() -> None:
     budgets = Budgets(Limits(), Clock())
-    assert [spend_all(budgets, "chat.postMessage", channel)[0] for channel in ("C1", "C2")] == [3, 3]
+    assert [spend_all(budgets, "chat.postMessage", channel)[0] for channel in ("C1", "C2")] == [
+        3,
+        3,
+    ]
     assert [spend_all(budgets, "chat.update", channel)[0] for channel in ("C1", "C2")] == [12, 0]
 
 

@@ -40,28 +40,43 @@ async def test_a_message_keeps_every_state_people_saw(slack: Sandbox, web: Async
         ({"text": "x", "metadata": {"event_type": "x"}}, "invalid_metadata_format"),
     ],
 )
-async def test_posts_slack_refuses(slack: Sandbox, web: AsyncWebClient, content: Any, error: str) -> None:
+async def test_posts_slack_refuses(
+    slack: Sandbox, web: AsyncWebClient, content: Any, error: str
+) -> None:
     root = await slack.say("alice", "general", "root")
     reply = await slack.say("bob", "general", "reply", thread=root)
     before = len(slack.messages("general"))
     content = {name: reply if value == "reply" else value for name, value in content.items()}
-    assert await refusal(web.api_call("chat.postMessage", json={"channel": GENERAL, **content})) == error
+    assert (
+        await refusal(web.api_call("chat.postMessage", json={"channel": GENERAL, **content}))
+        == error
+    )
     assert len(slack.messages("general")) == before
     assert [refused.error for refused in slack.refusals] == [error]
 
 
-async def test_long_text_is_cut_in_posts_and_refused_in_edits(slack: Sandbox, web: AsyncWebClient) -> None:
+async def test_long_text_is_cut_in_posts_and_refused_in_edits(
+    slack: Sandbox, web: AsyncWebClient
+) -> None:
     posted = await web.chat_postMessage(channel=GENERAL, text="x" * 40_001)
     assert posted["warning"] == "message_truncated"
     assert len(slack.message("general", posted["ts"]).text) == 40_000
-    assert await refusal(web.chat_update(channel=GENERAL, ts=posted["ts"], text="x" * 4_001)) == "msg_too_long"
+    assert (
+        await refusal(web.chat_update(channel=GENERAL, ts=posted["ts"], text="x" * 4_001))
+        == "msg_too_long"
+    )
 
 
-async def test_only_own_messages_are_edited_and_deleted(slack: Sandbox, web: AsyncWebClient) -> None:
+async def test_only_own_messages_are_edited_and_deleted(
+    slack: Sandbox, web: AsyncWebClient
+) -> None:
     ts = await slack.say("alice", "general", "mine")
     assert await refusal(web.chat_update(channel=GENERAL, ts=ts, text="x")) == "cant_update_message"
     assert await refusal(web.chat_delete(channel=GENERAL, ts=ts)) == "cant_delete_message"
-    assert await refusal(web.chat_update(channel=GENERAL, ts="1.000001", text="x")) == "message_not_found"
+    assert (
+        await refusal(web.chat_update(channel=GENERAL, ts="1.000001", text="x"))
+        == "message_not_found"
+    )
     posted = await web.chat_postMessage(channel=GENERAL, text="own")
     await web.chat_delete(channel=GENERAL, ts=posted["ts"])
     assert [message.text for message in slack.messages("general")] == ["mine"]
@@ -72,7 +87,9 @@ async def test_archived_channels_take_nothing(slack: Sandbox, web: AsyncWebClien
     assert await refusal(web.chat_postMessage(channel=GENERAL, text="x")) == "is_archived"
 
 
-async def test_whispers_are_for_one_person_of_the_channel(slack: Sandbox, web: AsyncWebClient) -> None:
+async def test_whispers_are_for_one_person_of_the_channel(
+    slack: Sandbox, web: AsyncWebClient
+) -> None:
     await web.chat_postEphemeral(channel=GENERAL, user="U0ALICE", text="psst")
     assert [whisper.text for whisper in slack.ephemerals("alice")] == ["psst"]
     assert slack.ephemerals("bob") == []
@@ -81,7 +98,9 @@ async def test_whispers_are_for_one_person_of_the_channel(slack: Sandbox, web: A
     assert await refusal(outside) == "user_not_in_channel"
 
 
-async def test_history_is_newest_first_and_replies_oldest_first_in_pages(slack: Sandbox, web: AsyncWebClient) -> None:
+async def test_history_is_newest_first_and_replies_oldest_first_in_pages(
+    slack: Sandbox, web: AsyncWebClient
+) -> None:
     root = await slack.say("alice", "general", "root")
     answers = [await slack.say("bob", "general", str(number), thread=root) for number in range(3)]
     other = await slack.say("alice", "general", "other")
@@ -99,7 +118,11 @@ async def test_history_is_newest_first_and_replies_oldest_first_in_pages(slack: 
 
 async def test_reactions(slack: Sandbox, web: AsyncWebClient) -> None:
     ts = await slack.say("alice", "general", "x")
-    hourglass: dict[str, Any] = {"channel": GENERAL, "timestamp": ts, "name": "hourglass_flowing_sand"}
+    hourglass: dict[str, Any] = {
+        "channel": GENERAL,
+        "timestamp": ts,
+        "name": "hourglass_flowing_sand",
+    }
     await web.reactions_add(**hourglass)
     assert slack.message("general", ts).reactions == {"hourglass_flowing_sand": [slack.bot_user.id]}
     assert await refusal(web.reactions_add(**hourglass)) == "already_reacted"
@@ -108,14 +131,20 @@ async def test_reactions(slack: Sandbox, web: AsyncWebClient) -> None:
     assert slack.message("general", ts).reactions == {}
 
 
-async def test_files_come_with_the_token_and_as_a_login_page_without(slack: Sandbox, web: AsyncWebClient) -> None:
-    uploaded = await web.files_upload_v2(channel=GENERAL, content=b"bytes", filename="a.txt", initial_comment="look")
+async def test_files_come_with_the_token_and_as_a_login_page_without(
+    slack: Sandbox, web: AsyncWebClient
+) -> None:
+    uploaded = await web.files_upload_v2(
+        channel=GENERAL, content=b"bytes", filename="a.txt", initial_comment="look"
+    )
     message = slack.messages("general")[-1]
     assert (message.text, message.files) == ("look", [uploaded["file"]["id"]])
     info = await web.files_info(file=message.files[0])
     url = info["file"]["url_private"]
     async with aiohttp.ClientSession() as session:
-        async with session.get(url, headers={"authorization": f"Bearer {slack.bot_token}"}) as response:
+        async with session.get(
+            url, headers={"authorization": f"Bearer {slack.bot_token}"}
+        ) as response:
             assert (response.content_type, await response.read()) == ("text/plain", b"bytes")
         async with session.get(url) as response:
             assert (response.status, response.content_type) == (200, "text/html")
@@ -124,7 +153,9 @@ async def test_files_come_with_the_token_and_as_a_login_page_without(slack: Sand
 async def test_status_title_and_prompts(slack: Sandbox, web: AsyncWebClient) -> None:
     root = await slack.say("alice", "general", "hi")
     thread: dict[str, Any] = {"channel_id": GENERAL, "thread_ts": root}
-    await web.assistant_threads_setStatus(**thread, status="is thinking…", loading_messages=["Reading", "Writing"])
+    await web.assistant_threads_setStatus(
+        **thread, status="is thinking…", loading_messages=["Reading", "Writing"]
+    )
     assert slack.status("general", root) == "is thinking…"
     await web.chat_postMessage(channel=GENERAL, thread_ts=root, text="answer")
     assert slack.status("general", root) == ""
@@ -143,8 +174,14 @@ async def test_status_title_and_prompts(slack: Sandbox, web: AsyncWebClient) -> 
 
 async def test_tokens_scopes_and_unknown_methods(slack: Sandbox, web: AsyncWebClient) -> None:
     assert await refusal(web.api_call("chat.sing")) == "unknown_method"
-    assert await refusal(web.api_call("auth.test", headers={"authorization": "Bearer xoxb-other"})) == "invalid_auth"
-    assert await refusal(web.apps_connections_open(app_token=slack.bot_token)) == "not_allowed_token_type"
+    assert (
+        await refusal(web.api_call("auth.test", headers={"authorization": "Bearer xoxb-other"}))
+        == "invalid_auth"
+    )
+    assert (
+        await refusal(web.apps_connections_open(app_token=slack.bot_token))
+        == "not_allowed_token_type"
+    )
     async with Sandbox(scopes=["chat:write"]) as poor, aiohttp.ClientSession() as session:
         with pytest.raises(SlackApiError) as caught:
             await client_of(poor, session).reactions_add(channel=GENERAL, timestamp="1.1", name="x")
@@ -157,7 +194,9 @@ class TestTiers:
     def limits(self) -> Limits:
         return Limits()
 
-    async def test_the_fourth_post_at_once_must_wait(self, slack: Sandbox, web: AsyncWebClient) -> None:
+    async def test_the_fourth_post_at_once_must_wait(
+        self, slack: Sandbox, web: AsyncWebClient
+    ) -> None:
         for number in range(3):
             await web.chat_postMessage(channel=GENERAL, text=str(number))
         with pytest.raises(SlackApiError) as caught:

@@ -13,7 +13,16 @@ import uvicorn
 from PIL import Image as Picture
 
 from bot.domain import Done, Image, ModelRef, ReasoningDelta, Role, StreamEvent, TextDelta, Usage
-from bot.errors import BrokenOff, EmptyAnswer, Garbled, ModelBusy, ModelGone, ModelTimeout, ProviderError, ServerFault
+from bot.errors import (
+    BrokenOff,
+    EmptyAnswer,
+    Garbled,
+    ModelBusy,
+    ModelGone,
+    ModelTimeout,
+    ProviderError,
+    ServerFault,
+)
 from bot.providers.base import ChatMessage, ProviderSettings, Request
 from bot.providers.registry import Providers, answers
 from bot.sandbox.models.scripts import Fault, ModelScript, Raw, Reason, words
@@ -24,7 +33,12 @@ from tests.providers.rude_server import RudeServer, answering
 @asynccontextmanager
 async def served(models: ModelServer) -> AsyncIterator[ProviderSettings]:
     config = uvicorn.Config(
-        create_models_app(models), host="127.0.0.1", port=0, lifespan="off", ws="none", log_level="critical"
+        create_models_app(models),
+        host="127.0.0.1",
+        port=0,
+        lifespan="off",
+        ws="none",
+        log_level="critical",
     )
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve())
@@ -32,7 +46,9 @@ async def served(models: ModelServer) -> AsyncIterator[ProviderSettings]:
         await asyncio.sleep(0.01)
     port = server.servers[0].sockets[0].getsockname()[1]
     try:
-        yield ProviderSettings("demo", "Demo", f"http://127.0.0.1:{port}", default_model="demo/quick")
+        yield ProviderSettings(
+            "demo", "Demo", f"http://127.0.0.1:{port}", default_model="demo/quick"
+        )
     finally:
         server.should_exit = True
         await serving
@@ -45,7 +61,10 @@ async def models() -> ModelServer:
 
 @pytest.fixture
 async def providers(models: ModelServer) -> AsyncIterator[Providers]:
-    async with served(models) as settings, await Providers.open([settings], timeout=2.0) as providers:
+    async with (
+        served(models) as settings,
+        await Providers.open([settings], timeout=2.0) as providers,
+    ):
         yield providers
 
 
@@ -54,7 +73,9 @@ async def ask(
 ) -> list[StreamEvent]:
     roles = itertools.cycle((Role.USER, Role.ASSISTANT))
     turns = [ChatMessage(role, text) for role, text in zip(roles, texts, strict=False)]
-    return [event async for event in providers.stream(Request(ModelRef("demo", model), system, turns))]
+    return [
+        event async for event in providers.stream(Request(ModelRef("demo", model), system, turns))
+    ]
 
 
 def text_of(events: list[StreamEvent]) -> str:
@@ -70,7 +91,9 @@ async def test_its_list_is_offered(providers: Providers) -> None:
 
 
 @pytest.mark.parametrize("model", ["quick", "storyteller", "markdown", "slow", "eye"])
-async def test_every_demo_model_says_at_once_that_it_is_none(providers: Providers, model: str) -> None:
+async def test_every_demo_model_says_at_once_that_it_is_none(
+    providers: Providers, model: str
+) -> None:
     events = await ask(providers, "What is a heron?", model=f"demo/{model}")
     opening = text_of(events)[:150]
     assert "scripted demo model and not a real AI" in opening
@@ -90,19 +113,34 @@ async def test_a_demo_model_shows_that_it_read_the_conversation(providers: Provi
 async def test_the_storyteller_is_long_and_markdown_is_rich(providers: Providers) -> None:
     assert len(text_of(await ask(providers, "Go", model="demo/storyteller")).split()) > 600
     rich = text_of(await ask(providers, "Go", model="demo/markdown"))
-    assert all(sign in rich for sign in ("# ", "| --- |", "```python", "](https://", "1. ", "> ", "**"))
+    assert all(
+        sign in rich for sign in ("# ", "| --- |", "```python", "](https://", "1. ", "> ", "**")
+    )
 
 
 @pytest.mark.parametrize(
     ("system", "texts"),
     [
-        ("Write a title of 2 to 8 words.", ["How do herons fish at night?", "They stand and wait."]),
-        ("Be kind.", ["How do herons fish at night?", "They wait.", "Write a title for this, please."]),
-        ("", ["Write a title of 2 to 8 words for this:\nUser: How do herons fish at night?\nAssistant: They wait."]),
+        (
+            "Write a title of 2 to 8 words.",
+            ["How do herons fish at night?", "They stand and wait."],
+        ),
+        (
+            "Be kind.",
+            ["How do herons fish at night?", "They wait.", "Write a title for this, please."],
+        ),
+        (
+            "",
+            [
+                "Write a title of 2 to 8 words for this:\nUser: How do herons fish at night?\nAssistant: They wait."
+            ],
+        ),
         ("A title, please.", ["Hm?"]),
     ],
 )
-async def test_asked_for_a_title_any_model_gives_one(providers: Providers, system: str, texts: list[str]) -> None:
+async def test_asked_for_a_title_any_model_gives_one(
+    providers: Providers, system: str, texts: list[str]
+) -> None:
     for model in ("demo/quick", "demo/fails", "demo/slow"):
         title = text_of(await ask(providers, *texts, model=model, system=system))
         assert 2 <= len(title.split()) <= 8
@@ -113,7 +151,10 @@ async def test_asked_for_a_title_any_model_gives_one(providers: Providers, syste
 async def test_eye_sees_the_images_that_it_is_sent(providers: Providers) -> None:
     data = io.BytesIO()
     Picture.new("RGB", (31, 17)).save(data, "PNG")
-    images = (Image("a.png", "image/png", data.getvalue()), Image("b.png", "image/png", b"no picture"))
+    images = (
+        Image("a.png", "image/png", data.getvalue()),
+        Image("b.png", "image/png", b"no picture"),
+    )
     turn = ChatMessage(Role.USER, "Look!", images)
     request = Request(ModelRef("demo", "demo/eye"), "", [turn])
     text = text_of([event async for event in providers.stream(request)])
@@ -145,17 +186,26 @@ async def test_fails_fails_as_it_is_told_until_the_outage_is_over() -> None:
         "hang now": ModelTimeout,
         "break off": BrokenOff,
     }
-    async with served(models) as settings, await Providers.open([settings], timeout=0.5) as providers:
+    async with (
+        served(models) as settings,
+        await Providers.open([settings], timeout=0.5) as providers,
+    ):
         for question, error in wanted.items():
             assert await failure(providers, question) is error
         assert await failure(providers, "please fail 500") is ServerFault
         now += 60
-        assert "the retry worked" in text_of(await ask(providers, "please fail 500", model="demo/fails"))
+        assert "the retry worked" in text_of(
+            await ask(providers, "please fail 500", model="demo/fails")
+        )
 
 
-async def test_scripts_are_played_in_turn_and_do_not_feed_titles(models: ModelServer, providers: Providers) -> None:
+async def test_scripts_are_played_in_turn_and_do_not_feed_titles(
+    models: ModelServer, providers: Providers
+) -> None:
     models.queue(
-        "demo/quick", ModelScript(["Hel", "lo"]), ModelScript([Reason("hm"), "Hi", Raw(b": x\n\n")], usage=False)
+        "demo/quick",
+        ModelScript(["Hel", "lo"]),
+        ModelScript([Reason("hm"), "Hi", Raw(b": x\n\n")], usage=False),
     )
     await ask(providers, "x", system="A title, please")
     assert text_of(await ask(providers, "one")) == "Hello"
@@ -165,8 +215,12 @@ async def test_scripts_are_played_in_turn_and_do_not_feed_titles(models: ModelSe
     assert len(models.journal) == 4
 
 
-async def test_a_callable_may_decide_and_new_models_may_be_made(models: ModelServer, providers: Providers) -> None:
-    models.answer_with("*", lambda asked: ModelScript([asked.model, "!"]) if asked.model == "new" else None)
+async def test_a_callable_may_decide_and_new_models_may_be_made(
+    models: ModelServer, providers: Providers
+) -> None:
+    models.answer_with(
+        "*", lambda asked: ModelScript([asked.model, "!"]) if asked.model == "new" else None
+    )
     assert text_of(await ask(providers, "x", model="new")) == "new!"
     assert "scripted demo model" in text_of(await ask(providers, "x"))
     models.answer_with("*", None)
@@ -196,9 +250,13 @@ async def test_faults_happen_where_they_are_put(
     assert models.journal[-1].text == ("a" if script.pieces else "")
 
 
-async def test_pieces_leave_at_their_times_whatever_the_crowd(models: ModelServer, providers: Providers) -> None:
+async def test_pieces_leave_at_their_times_whatever_the_crowd(
+    models: ModelServer, providers: Providers
+) -> None:
     """No piece leaves before it is due, and the crowd does not add up delays: the last is as punctual as the first."""
-    script = ModelScript(words("one two three four five six seven eight nine ten"), rate=20.0, first_after=0.1)
+    script = ModelScript(
+        words("one two three four five six seven eight nine ten"), rate=20.0, first_after=0.1
+    )
     models.queue("demo/quick", *[script] * 60)
     await asyncio.gather(*(ask(providers, f"question {n}") for n in range(60)))
     for asked in models.journal:
@@ -208,7 +266,9 @@ async def test_pieces_leave_at_their_times_whatever_the_crowd(models: ModelServe
         assert not asked.cancelled
 
 
-async def test_connections_of_a_crowd_serve_the_next_one(models: ModelServer, providers: Providers) -> None:
+async def test_connections_of_a_crowd_serve_the_next_one(
+    models: ModelServer, providers: Providers
+) -> None:
     """What holds back the reading of one answer ends with it: its connection reads the next, or is closed."""
     pieces = words("one two three four five six seven eight nine ten")
     models.queue("demo/quick", *[ModelScript(pieces, rate=50.0)] * 36)
@@ -221,11 +281,15 @@ async def test_connections_of_a_crowd_serve_the_next_one(models: ModelServer, pr
         for _ in range(2):
             answers = await asyncio.gather(*(ask(providers, "x") for _ in range(12)))
             assert {text_of(events) for events in answers} == {"".join(pieces)}
-            assert max(len(events) for events in answers) < len(pieces) + 1  # several were read together
+            assert (
+                max(len(events) for events in answers) < len(pieces) + 1
+            )  # several were read together
 
 
 async def test_a_client_that_leaves_is_noticed(models: ModelServer, providers: Providers) -> None:
-    models.queue("demo/quick", ModelScript(["word "] * 1_000, times=[n * 0.01 for n in range(1_000)]))
+    models.queue(
+        "demo/quick", ModelScript(["word "] * 1_000, times=[n * 0.01 for n in range(1_000)])
+    )
     request = Request(ModelRef("demo", "demo/quick"), "", [ChatMessage(Role.USER, "x")])
     stream = providers.stream(request)
     assert await anext(stream) == TextDelta("word ")
@@ -237,7 +301,9 @@ async def test_a_client_that_leaves_is_noticed(models: ModelServer, providers: P
     assert len(models.journal[-1].sent) < 1_000
 
 
-async def test_a_provider_that_is_down_is_told_of_with_what_to_do(providers: Providers, models: ModelServer) -> None:
+async def test_a_provider_that_is_down_is_told_of_with_what_to_do(
+    providers: Providers, models: ModelServer
+) -> None:
     models.list_fault = Fault("http", status=401)
     (health,) = await providers.ping()
     assert not health.ok
@@ -255,6 +321,10 @@ async def test_a_server_is_found_or_not(models: ModelServer) -> None:
     async with served(models) as settings:
         assert await answers(settings)
         address = settings.base_url
-    assert not await answers(ProviderSettings("ollama", "Ollama", address, kind="ollama", optional=True))
+    assert not await answers(
+        ProviderSettings("ollama", "Ollama", address, kind="ollama", optional=True)
+    )
     async with RudeServer(answering("<html>")).running() as stranger:
-        assert not await answers(ProviderSettings("ollama", "Ollama", stranger.url, kind="ollama", optional=True))
+        assert not await answers(
+            ProviderSettings("ollama", "Ollama", stranger.url, kind="ollama", optional=True)
+        )

@@ -34,7 +34,9 @@ class Browser:
                 return push
 
     async def do(self, path: str, **body: Any) -> Json:
-        async with self.session.post(f"/sandbox/{path}", json={"user": self.user, **body}) as response:
+        async with self.session.post(
+            f"/sandbox/{path}", json={"user": self.user, **body}
+        ) as response:
             answer: Json = await response.json()
             return answer
 
@@ -65,14 +67,21 @@ async def carol(session: aiohttp.ClientSession) -> Browser:
 
 
 async def test_each_person_sees_their_channels(alice: Browser, carol: Browser) -> None:
-    names = [{channel["name"] for channel in (await page.state())["channels"]} for page in (alice, carol)]
+    names = [
+        {channel["name"] for channel in (await page.state())["channels"]} for page in (alice, carol)
+    ]
     assert names[0] - names[1] == {"leads"}
 
 
-async def test_a_message_is_pushed_with_its_root_and_unread_counts(alice: Browser, carol: Browser) -> None:
+async def test_a_message_is_pushed_with_its_root_and_unread_counts(
+    alice: Browser, carol: Browser
+) -> None:
     said = await alice.do("say", channel="C0GENERAL", text="hello @carol & co")
     push = await carol.pushed("message")
-    assert (push["message"]["ts"], push["message"]["text"]) == (said["ts"], "hello <@U0CAROL> &amp; co")
+    assert (push["message"]["ts"], push["message"]["text"]) == (
+        said["ts"],
+        "hello <@U0CAROL> &amp; co",
+    )
     channel = (await carol.pushed("channel"))["channel"]
     assert (channel["unread"], channel["mentions"]) == (1, 1)
     await carol.do("read", channel="C0GENERAL", ts=said["ts"])
@@ -93,7 +102,9 @@ async def test_a_stream_is_live_for_its_reader_alone(
     seen = {page.user: (await page.state())["messages"]["C0GENERAL"][-1] for page in (alice, carol)}
     assert (seen["U0ALICE"]["text"], seen["U0CAROL"]["text"]) == ("One two", "One ")
     await web.chat_stopStream(channel="C0GENERAL", ts=ts)
-    while (message := (await carol.pushed("message"))["message"])["streaming"] or message["ts"] != ts:
+    while (message := (await carol.pushed("message"))["message"])["streaming"] or message[
+        "ts"
+    ] != ts:
         assert message["text"] in ("hi", "One ")
     assert message["text"] == "One two"
 
@@ -103,12 +114,18 @@ async def test_clicks_menus_commands_and_modals_from_the_page(
 ) -> None:
     @bot.app.options("model")
     async def on_options(ack: Any, payload: Json) -> None:
-        await ack(options=[{"text": {"type": "plain_text", "text": payload["value"] or "all"}, "value": "v"}])
+        await ack(
+            options=[
+                {"text": {"type": "plain_text", "text": payload["value"] or "all"}, "value": "v"}
+            ]
+        )
 
     @bot.app.action("model")
     async def on_choice(ack: Any, body: Json, respond: Any) -> None:
         await ack()
-        await respond(text=f"chose {body['actions'][0]['selected_option']['value']}", replace_original=False)
+        await respond(
+            text=f"chose {body['actions'][0]['selected_option']['value']}", replace_original=False
+        )
 
     @bot.app.command("/new")
     async def on_new(ack: Any, body: Json, client: AsyncWebClient) -> None:
@@ -116,7 +133,13 @@ async def test_clicks_menus_commands_and_modals_from_the_page(
         label = {"type": "plain_text", "text": "Text"}
         block = {"type": "input", "block_id": "first", "label": label, "element": element}
         title = {"type": "plain_text", "text": "New"}
-        view = {"type": "modal", "callback_id": "n", "title": title, "submit": title, "blocks": [block]}
+        view = {
+            "type": "modal",
+            "callback_id": "n",
+            "title": title,
+            "submit": title,
+            "blocks": [block],
+        }
         await client.views_open(trigger_id=body["trigger_id"], view=view)
         await ack()
 
@@ -130,7 +153,9 @@ async def test_clicks_menus_commands_and_modals_from_the_page(
     blocks = [{"type": "actions", "block_id": "b", "elements": [menu]}]
     posted = await web.chat_postMessage(channel="C0GENERAL", text="x", blocks=blocks)
     container = {"type": "message", "channel": "C0GENERAL", "ts": posted["ts"]}
-    offered = await alice.do("options", action_id="model", block_id="b", value="fast", container=container)
+    offered = await alice.do(
+        "options", action_id="model", block_id="b", value="fast", container=container
+    )
     option = offered["options"][0]
     assert option["text"]["text"] == "fast"
     chosen = {"action_id": "model", "block_id": "b", "selected_option": option}
@@ -155,7 +180,9 @@ async def test_what_cannot_be_done_says_why(alice: Browser) -> None:
         assert response.status == 400
 
 
-async def test_files_are_uploaded_shared_and_never_served_as_pages(slack: Sandbox, alice: Browser) -> None:
+async def test_files_are_uploaded_shared_and_never_served_as_pages(
+    slack: Sandbox, alice: Browser
+) -> None:
     form = aiohttp.FormData()
     form.add_field("user", "U0ALICE")
     form.add_field("file", b"<script>", filename="x.html", content_type="text/html")
@@ -168,9 +195,16 @@ async def test_files_are_uploaded_shared_and_never_served_as_pages(slack: Sandbo
 
 
 @pytest.mark.parametrize(
-    "headers", [{"host": "evil.example"}, {"origin": "https://evil.example"}, {"host": "127.0.0.1.evil.example"}]
+    "headers",
+    [
+        {"host": "evil.example"},
+        {"origin": "https://evil.example"},
+        {"host": "127.0.0.1.evil.example"},
+    ],
 )
-async def test_strangers_are_refused(session: aiohttp.ClientSession, headers: dict[str, str]) -> None:
+async def test_strangers_are_refused(
+    session: aiohttp.ClientSession, headers: dict[str, str]
+) -> None:
     async with session.get("/sandbox/state", headers=headers) as response:
         assert response.status == 403
     with pytest.raises(aiohttp.WSServerHandshakeError):
@@ -184,5 +218,8 @@ async def test_the_inspector_shows_calls_and_events_in_order(
     await alice.do("say", channel="C0GENERAL", text="x")
     async with alice.session.get("/sandbox/traffic?newest=10") as response:
         entries = (await response.json())["entries"]
-    assert [(entry["kind"], entry["name"]) for entry in entries] == [("call", "auth.test"), ("event", "message")]
+    assert [(entry["kind"], entry["name"]) for entry in entries] == [
+        ("call", "auth.test"),
+        ("event", "message"),
+    ]
     assert slack.bot_token not in str(entries)

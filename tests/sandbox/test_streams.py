@@ -29,7 +29,9 @@ async def start(slack: Sandbox, web: AsyncWebClient, text: str = "One ") -> tupl
     return root, opened["ts"]
 
 
-async def test_grows_live_for_its_recipient_and_at_once_for_others(slack: Sandbox, web: AsyncWebClient) -> None:
+async def test_grows_live_for_its_recipient_and_at_once_for_others(
+    slack: Sandbox, web: AsyncWebClient
+) -> None:
     _, ts = await start(slack, web)
     await web.chat_appendStream(channel="C0GENERAL", ts=ts, chunks=words("two "))
     await web.chat_appendStream(channel="C0GENERAL", ts=ts, chunks=words("three"))
@@ -46,12 +48,17 @@ async def test_grows_live_for_its_recipient_and_at_once_for_others(slack: Sandbo
     assert slack.refusals == []
 
 
-async def test_wants_a_recipient_in_channels_but_not_in_direct_messages(slack: Sandbox, web: AsyncWebClient) -> None:
+async def test_wants_a_recipient_in_channels_but_not_in_direct_messages(
+    slack: Sandbox, web: AsyncWebClient
+) -> None:
     root = await slack.say("alice", "general", "hi")
     team = slack.workspace.team_id
     given: dict[str, Any] = {"channel": "C0GENERAL", "thread_ts": root, "chunks": words("x")}
     assert await refusal(web.chat_startStream(**given)) == "missing_recipient_user_id"
-    assert await refusal(web.chat_startStream(**given, recipient_user_id="U0ALICE")) == "missing_recipient_team_id"
+    assert (
+        await refusal(web.chat_startStream(**given, recipient_user_id="U0ALICE"))
+        == "missing_recipient_team_id"
+    )
     bot: dict[str, Any] = {"recipient_user_id": slack.bot_user.id, "recipient_team_id": team}
     assert await refusal(web.chat_startStream(**given, **bot)) == "user_not_found"
     direct = slack.dm("alice")
@@ -69,34 +76,60 @@ async def test_keeps_to_the_mode_of_its_first_payload(slack: Sandbox, web: Async
     assert slack.message("general", ts).text == "One "
 
 
-async def test_a_full_message_refuses_for_ever_but_can_be_stopped(slack: Sandbox, web: AsyncWebClient) -> None:
+async def test_a_full_message_refuses_for_ever_but_can_be_stopped(
+    slack: Sandbox, web: AsyncWebClient
+) -> None:
     _, ts = await start(slack, web, "é" * 5_000)
-    assert await refusal(web.chat_appendStream(channel="C0GENERAL", ts=ts, chunks=words("é" * 501))) == "msg_too_long"
-    assert await refusal(web.chat_appendStream(channel="C0GENERAL", ts=ts, chunks=words("x"))) == "msg_too_long"
+    assert (
+        await refusal(web.chat_appendStream(channel="C0GENERAL", ts=ts, chunks=words("é" * 501)))
+        == "msg_too_long"
+    )
+    assert (
+        await refusal(web.chat_appendStream(channel="C0GENERAL", ts=ts, chunks=words("x")))
+        == "msg_too_long"
+    )
     await web.chat_stopStream(channel="C0GENERAL", ts=ts)
     assert slack.message("general", ts).text == "é" * 5_000
 
 
 async def test_one_call_takes_12000_characters(web: AsyncWebClient, slack: Sandbox) -> None:
     root = await slack.say("alice", "general", "hi")
-    to: dict[str, Any] = {"recipient_user_id": "U0ALICE", "recipient_team_id": slack.workspace.team_id}
-    long = web.chat_startStream(channel="C0GENERAL", thread_ts=root, chunks=words("x" * 12_001), **to)
+    to: dict[str, Any] = {
+        "recipient_user_id": "U0ALICE",
+        "recipient_team_id": slack.workspace.team_id,
+    }
+    long = web.chat_startStream(
+        channel="C0GENERAL", thread_ts=root, chunks=words("x" * 12_001), **to
+    )
     assert await refusal(long) == "msg_too_long"
 
 
-async def test_is_not_edited_while_it_streams_and_can_be_afterwards(slack: Sandbox, web: AsyncWebClient) -> None:
+async def test_is_not_edited_while_it_streams_and_can_be_afterwards(
+    slack: Sandbox, web: AsyncWebClient
+) -> None:
     _, ts = await start(slack, web)
     edit: dict[str, Any] = {"channel": "C0GENERAL", "ts": ts, "markdown_text": "other"}
     assert await refusal(web.chat_update(**edit)) == "streaming_state_conflict"
     await web.chat_stopStream(channel="C0GENERAL", ts=ts)
     await web.chat_update(**edit)
     assert slack.message("general", ts).text == "other"
-    assert await refusal(web.chat_stopStream(channel="C0GENERAL", ts=ts)) == "message_not_in_streaming_state"
+    assert (
+        await refusal(web.chat_stopStream(channel="C0GENERAL", ts=ts))
+        == "message_not_in_streaming_state"
+    )
 
 
-async def test_tasks_replace_titles_add_output_and_fail_when_left_open(slack: Sandbox, web: AsyncWebClient) -> None:
+async def test_tasks_replace_titles_add_output_and_fail_when_left_open(
+    slack: Sandbox, web: AsyncWebClient
+) -> None:
     _, ts = await start(slack, web)
-    first = {"type": "task_update", "id": "a", "title": "Read", "status": "in_progress", "output": "1"}
+    first = {
+        "type": "task_update",
+        "id": "a",
+        "title": "Read",
+        "status": "in_progress",
+        "output": "1",
+    }
     await web.chat_appendStream(channel="C0GENERAL", ts=ts, chunks=[first])
     second = {"type": "task_update", "id": "a", "title": "Reading", "output": "2"}
     await web.chat_appendStream(channel="C0GENERAL", ts=ts, chunks=[second])
@@ -113,7 +146,9 @@ async def test_a_stream_may_vanish(slack: Sandbox, web: AsyncWebClient) -> None:
     assert await refusal(append) == "message_not_found"
 
 
-async def test_unknown_chunks_and_foreign_messages_are_refused(slack: Sandbox, web: AsyncWebClient) -> None:
+async def test_unknown_chunks_and_foreign_messages_are_refused(
+    slack: Sandbox, web: AsyncWebClient
+) -> None:
     root, ts = await start(slack, web)
     odd = web.chat_appendStream(channel="C0GENERAL", ts=ts, chunks=[{"type": "poem", "text": "x"}])
     assert await refusal(odd) == "invalid_chunks"
@@ -128,13 +163,18 @@ class TestShortLife:
     def limits(self) -> Limits:
         return Limits(rates=False, stream_life=0.2)
 
-    async def test_expires_and_stays_broken_until_edited(self, slack: Sandbox, web: AsyncWebClient) -> None:
+    async def test_expires_and_stays_broken_until_edited(
+        self, slack: Sandbox, web: AsyncWebClient
+    ) -> None:
         _, ts = await start(slack, web)
         message = slack.message("general", ts)
         await slack.until(lambda: not message.streaming)
         append = web.chat_appendStream(channel="C0GENERAL", ts=ts, chunks=words("x"))
         assert await refusal(append) == "message_not_in_streaming_state"
-        assert await refusal(web.chat_stopStream(channel="C0GENERAL", ts=ts)) == "message_not_in_streaming_state"
+        assert (
+            await refusal(web.chat_stopStream(channel="C0GENERAL", ts=ts))
+            == "message_not_in_streaming_state"
+        )
         await web.chat_update(channel="C0GENERAL", ts=ts, markdown_text="whole")
         assert message.text_for("U0BOB") == "whole"
 
@@ -147,12 +187,19 @@ async def test_the_person_stops_it(slack: Sandbox, web: AsyncWebClient) -> None:
     await web.chat_stopStream(channel="C0GENERAL", ts=ts, blocks=[DONE])
     assert slack.message("general", ts).text == "One "
     (footer,) = slack.message("general", ts).blocks
-    assert footer == {**DONE, "block_id": footer["block_id"]}  # Slack names the blocks that have no name
-    event = next(delivery for delivery in slack.deliveries if delivery.name == "agent_session_stopped").payload["event"]
+    assert footer == {
+        **DONE,
+        "block_id": footer["block_id"],
+    }  # Slack names the blocks that have no name
+    event = next(
+        delivery for delivery in slack.deliveries if delivery.name == "agent_session_stopped"
+    ).payload["event"]
     assert (event["thread_ts"], event["streaming_message_ts"]) == (root, [ts])
 
 
-async def test_an_old_stream_costs_no_more_than_a_young_one(slack: Sandbox, web: AsyncWebClient) -> None:
+async def test_an_old_stream_costs_no_more_than_a_young_one(
+    slack: Sandbox, web: AsyncWebClient
+) -> None:
     _, ts = await start(slack, web)
     for number in range(300):
         await web.chat_appendStream(channel="C0GENERAL", ts=ts, chunks=words(f"{number} "))

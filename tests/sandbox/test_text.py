@@ -17,7 +17,10 @@ NAMES = {"@bobbin": "<@U0BOBBIN>", "@ann.lee": "<@U0ANN>", "#general": "<#C0GENE
         ("<@U0BOBBIN|bobbin> in #general", "<@U0BOBBIN|bobbin> in <#C0GENERAL|general>"),
         ("mail me@bobbin.example", "mail me@bobbin.example"),
         ("see https://a.example/?a=1&b=2.", "see <https://a.example/?a=1&amp;b=2>."),
-        ("`@bobbin <b>` and ```https://a.example```", "`@bobbin &lt;b&gt;` and ```https://a.example```"),
+        (
+            "`@bobbin <b>` and ```https://a.example```",
+            "`@bobbin &lt;b&gt;` and ```https://a.example```",
+        ),
         ("<script>", "&lt;script&gt;"),
         ("&lt;", "&amp;lt;"),
     ],

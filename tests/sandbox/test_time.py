@@ -47,25 +47,35 @@ async def test_a_stream_lives_five_minutes_however_often_it_grows(
     assert message.states[-1].at - message.states[0].at > 269
 
 
-async def test_a_status_goes_out_after_two_minutes(slack: Sandbox, web: AsyncWebClient, clock: Clock) -> None:
+async def test_a_status_goes_out_after_two_minutes(
+    slack: Sandbox, web: AsyncWebClient, clock: Clock
+) -> None:
     root = await slack.say("alice", "general", "hi")
-    await web.assistant_threads_setStatus(channel_id="C0GENERAL", thread_ts=root, status="is thinking…")
+    await web.assistant_threads_setStatus(
+        channel_id="C0GENERAL", thread_ts=root, status="is thinking…"
+    )
     clock.ahead += 119
     assert slack.status("general", root) == "is thinking…"
     clock.ahead += 2
     assert slack.status("general", root) == ""
 
 
-async def test_only_a_session_that_there_is_can_be_renamed(slack: Sandbox, web: AsyncWebClient) -> None:
+async def test_only_a_session_that_there_is_can_be_renamed(
+    slack: Sandbox, web: AsyncWebClient
+) -> None:
     root = await slack.say("alice", "general", "hi")
     where = {"channel_id": "C0GENERAL", "thread_ts": root}
-    assert await refusal(web.agents_sessions_rename(**where, title="Of tides")) == "session_not_found"
+    assert (
+        await refusal(web.agents_sessions_rename(**where, title="Of tides")) == "session_not_found"
+    )
     await web.agents_sessions_setStatus(**where, status="active")
     await web.agents_sessions_rename(**where, title="Of tides")
     assert slack.title("general", root) == "Of tides"
 
 
-async def test_a_trigger_lives_three_seconds(slack: Sandbox, web: AsyncWebClient, clock: Clock) -> None:
+async def test_a_trigger_lives_three_seconds(
+    slack: Sandbox, web: AsyncWebClient, clock: Clock
+) -> None:
     trigger = slack.triggers.issue("U0ALICE")
     clock.ahead += 3
     view = {"type": "modal", "title": {"type": "plain_text", "text": "T"}, "blocks": []}

@@ -6,4 +6,14 @@ from tests.api.conftest import api
 from tests.browser.conftest import chromium, chromium_path, complaints, page
 from tests.handlers.conftest import Worlds, log, world, worlds
 
-__all__ = ["Worlds", "api", "chromium", "chromium_path", "complaints", "log", "page", "world", "worlds"]
+__all__ = [
+    "Worlds",
+    "api",
+    "chromium",
+    "chromium_path",
+    "complaints",
+    "log",
+    "page",
+    "world",
+    "worlds",
+]

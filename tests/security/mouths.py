@@ -15,7 +15,18 @@ from tests.handlers.world import MODEL, World
 
 NAMED = "U0CAROL"
 """Has a hostile name, and a program."""
-MOUTHS = ("answer", "partial", "title", "failure", "label", "person", "program", "question", "file", "search")
+MOUTHS = (
+    "answer",
+    "partial",
+    "title",
+    "failure",
+    "label",
+    "person",
+    "program",
+    "question",
+    "file",
+    "search",
+)
 
 
 def models(poison: str) -> ModelServer:
@@ -36,7 +47,9 @@ async def everybody_speaks(world: World, api: Api, poison: str) -> str:
     pieces = [f"partial {poison} ", "and no end"]
     fault = Fault("error", after=2, status=400, message=f"failure {poison}")
     world.models.queue(MODEL, ModelScript(pieces, fault=fault))
-    refusal = Fault("http", status=400, body=f'{{"error": {{"message": "failure {poison}"}}}}'.encode())
+    refusal = Fault(
+        "http", status=400, body=f'{{"error": {{"message": "failure {poison}"}}}}'.encode()
+    )
     world.models.queue(MODEL, ModelScript([], fault=refusal))
     await slack.say(NAMED, "general", "Another question.", thread)
     await world.answered(thread, 2)
@@ -48,15 +61,24 @@ async def everybody_speaks(world: World, api: Api, poison: str) -> str:
     await api.say(chat, f"program {poison}")
     await world.answered(thread, 4)
     await slack.say(
-        "alice", "general", "Look at this.", thread, [Upload(f"file {poison}.pdf", b"%PDF", "application/pdf")]
+        "alice",
+        "general",
+        "Look at this.",
+        thread,
+        [Upload(f"file {poison}.pdf", b"%PDF", "application/pdf")],
     )
-    await world.until(lambda: any("file" in text for text in world.whispers("alice")), "the word about the file")
+    await world.until(
+        lambda: any("file" in text for text in world.whispers("alice")), "the word about the file"
+    )
 
     await slack.command("alice", "general", "/chats", "new")
     await opened(world)
     await slack.submit(
         "alice",
-        entered(f"question {poison}", {"text": {"type": "plain_text", "text": "x"}, "value": f"openai:{MODEL}"}),
+        entered(
+            f"question {poison}",
+            {"text": {"type": "plain_text", "text": "x"}, "value": f"openai:{MODEL}"},
+        ),
     )
     await world.until(lambda: len(world.chats()) == 2, "the second chat")
     await slack.command("alice", "general", "/chats", "")

@@ -47,19 +47,25 @@ DOORS = (
 
 
 @pytest.mark.parametrize("foreign", FOREIGN, ids=str)
-async def test_the_sandbox_refuses_foreign_pages_and_rebound_names_at_every_door(foreign: dict[str, str]) -> None:
+async def test_the_sandbox_refuses_foreign_pages_and_rebound_names_at_every_door(
+    foreign: dict[str, str],
+) -> None:
     async with (
         Sandbox(mounts=[Mount("/models/v1", create_models_app())]) as slack,
         httpx.AsyncClient(base_url=slack.url, trust_env=False) as http,
     ):
         answers = [await http.request(method, path, headers=foreign) for method, path in DOORS]
-        assert {(a.request.method, a.request.url.path, a.status_code in (400, 403)) for a in answers} == {
-            (method, path.partition("?")[0], True) for method, path in DOORS
-        }
-        assert not [a for a in answers if any(name.startswith("access-control-") for name in a.headers)]
+        assert {
+            (a.request.method, a.request.url.path, a.status_code in (400, 403)) for a in answers
+        } == {(method, path.partition("?")[0], True) for method, path in DOORS}
+        assert not [
+            a for a in answers if any(name.startswith("access-control-") for name in a.headers)
+        ]
         for path in ("/sandbox/live?user=U0ALICE", "/link/?ticket=x"):
             with pytest.raises(InvalidStatus) as refused:
-                async with connect(slack.url.replace("http", "ws") + path, additional_headers=foreign):
+                async with connect(
+                    slack.url.replace("http", "ws") + path, additional_headers=foreign
+                ):
                     pass
             assert refused.value.response.status_code in (400, 403)
         assert slack.calls == []
@@ -72,14 +78,27 @@ async def test_the_sandbox_listens_on_the_loopback_interface_alone() -> None:
         port = int(slack.url.rpartition(":")[2])
         with open("/proc/net/tcp") as table:
             listening = [line.split()[1] for line in table if line.split()[3] == "0A"]
-        assert [one for one in listening if one.endswith(f":{port:04X}")] == [f"0100007F:{port:04X}"]
+        assert [one for one in listening if one.endswith(f":{port:04X}")] == [
+            f"0100007F:{port:04X}"
+        ]
 
 
 async def test_the_api_lets_no_page_of_another_origin_read_or_ask(world: World, api: Api) -> None:
     """No CORS: a browser shows no answer to a foreign page, and no preflight lets it send a token or JSON."""
     origin = {"Origin": "https://evil.example"}
-    ask = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization,content-type"}
-    paths = ("/chat/conversations", "/new-chat", "/api/v1/chat", "/metrics", "/docs", "/openapi.json", "/slack/events")
+    ask = {
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "authorization,content-type",
+    }
+    paths = (
+        "/chat/conversations",
+        "/new-chat",
+        "/api/v1/chat",
+        "/metrics",
+        "/docs",
+        "/openapi.json",
+        "/slack/events",
+    )
     answers = [await api.http.options(path, headers=origin | ask) for path in paths]
     answers += [await api.http.get(path, headers=origin) for path in paths]
     assert [a.status_code for a in answers[: len(paths)] if a.status_code < 400] == []

@@ -49,7 +49,9 @@ async def test_no_mouth_runs_a_script_on_any_surface(
             thread = await everybody_speaks(world, Api(http, token), SCRIPTS)
         world.allow_redelivery()
         await open_workspace(page, world.slack, thread=thread)
-        await expect(thread_messages(page).filter(has_text="answer").first).to_contain_text("<script>")
+        await expect(thread_messages(page).filter(has_text="answer").first).to_contain_text(
+            "<script>"
+        )
         await safe(page)
         for link in await page.locator(".thread-pane a").all():
             await link.hover()

@@ -21,15 +21,23 @@ NOT_SHOWN = frozenset({"value", "private_metadata", "initial_value", "query"})
 
 
 @pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
-async def test_no_mouth_pings_on_any_surface(tmp_path: Path, log: io.StringIO, mode: StreamMode) -> None:
+async def test_no_mouth_pings_on_any_surface(
+    tmp_path: Path, log: io.StringIO, mode: StreamMode
+) -> None:
     """Judged by everything that Slack was ever sent, not by single messages."""
     async with World(tmp_path, log, models=models(PINGS), bobbin_stream=mode) as world:
         token = await token_for(world, NAMED)
         async with client(world, token) as http:
             await everybody_speaks(world, Api(http, token), PINGS)
-        shown = [(method, name, text) for method, name, text in sent(world) if name not in NOT_SHOWN]
+        shown = [
+            (method, name, text) for method, name, text in sent(world) if name not in NOT_SHOWN
+        ]
         assert [each for each in shown if ALIVE.search(each[2])] == []
-        unheard = [mouth for mouth in MOUTHS if not any(mouth in text and "channel" in text for _, _, text in shown)]
+        unheard = [
+            mouth
+            for mouth in MOUTHS
+            if not any(mouth in text and "channel" in text for _, _, text in shown)
+        ]
         assert unheard == []
 
 
@@ -39,7 +47,9 @@ async def test_what_a_program_calls_a_conversation_pings_nobody(world: World, ap
     await api.say(chat, "first")
     listed = await world.slack.command("alice", "general", "/chats", "")
     assert "program's title" in str(listed[0].blocks)
-    assert [each for each in sent(world) if each[1] not in NOT_SHOWN and ALIVE.search(each[2])] == []
+    assert [
+        each for each in sent(world) if each[1] not in NOT_SHOWN and ALIVE.search(each[2])
+    ] == []
 
 
 def test_the_judge_can_tell() -> None:

@@ -38,7 +38,9 @@ async def elsewhere() -> AsyncIterator[tuple[str, list[str]]]:
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-async def test_a_redirect_of_a_model_server_is_not_followed(elsewhere: tuple[str, list[str]], status: int) -> None:
+async def test_a_redirect_of_a_model_server_is_not_followed(
+    elsewhere: tuple[str, list[str]], status: int
+) -> None:
     target, heard = elsewhere
     asked: list[str] = []
 
@@ -55,7 +57,12 @@ async def test_a_redirect_of_a_model_server_is_not_followed(elsewhere: tuple[str
             with pytest.raises(ProviderError):
                 await provider.ping()
             with pytest.raises(ProviderError):
-                [event async for event in provider.stream(base.Request(ModelRef("openai", "m"), "", ()))]
+                [
+                    event
+                    async for event in provider.stream(
+                        base.Request(ModelRef("openai", "m"), "", ())
+                    )
+                ]
     assert set(asked) == {f"Bearer {KEY}"}
     assert len(asked) >= 2
     assert heard == []

@@ -44,7 +44,15 @@ async def answers_of_every_kind(world: World, token: str) -> list[httpx.Response
         ]
 
 
-PATHS = ("/metrics", "/healthz", "/readyz", "/chat/conversations", "/chat/conversations/x", "/chat/models", "/nowhere")
+PATHS = (
+    "/metrics",
+    "/healthz",
+    "/readyz",
+    "/chat/conversations",
+    "/chat/conversations/x",
+    "/chat/models",
+    "/nowhere",
+)
 
 
 async def test_no_secret_is_in_logs_errors_metrics_or_the_database(world: World, api: Api) -> None:
@@ -59,7 +67,9 @@ async def test_no_secret_is_in_logs_errors_metrics_or_the_database(world: World,
     responses = await answers_of_every_kind(world, api.token)
     await world.idle()
 
-    stored = b"".join(path.read_bytes() for path in world.database.parent.glob(f"{world.database.name}*"))
+    stored = b"".join(
+        path.read_bytes() for path in world.database.parent.glob(f"{world.database.name}*")
+    )
     assert PRIVATE.encode() in stored
     shown = [text for channel in world.slack.workspace.channels.values() for m in channel.messages.values()
              for _, text in leaves([m.latest.blocks, m.text])]  # fmt: skip
@@ -67,16 +77,27 @@ async def test_no_secret_is_in_logs_errors_metrics_or_the_database(world: World,
     asked = [str(request.body) for request in world.models.journal]
     for secret in (*secrets_of(world), api.token):
         assert secret.encode() not in stored
-        assert [text for text in [*shown, *told, *asked, world.log.getvalue()] if secret in text] == []
-    metrics = next(response.text for response in responses if response.request.url.path == "/metrics")
+        assert [
+            text for text in [*shown, *told, *asked, world.log.getvalue()] if secret in text
+        ] == []
+    metrics = next(
+        response.text for response in responses if response.request.url.path == "/metrics"
+    )
     assert "bobbin_answers_total" in metrics
-    assert [text for text in (metrics, world.log.getvalue()) if PRIVATE in text or "alice" in text.lower()] == []
+    assert [
+        text
+        for text in (metrics, world.log.getvalue())
+        if PRIVATE in text or "alice" in text.lower()
+    ] == []
 
 
 async def test_a_token_is_told_to_its_person_alone_and_once(world: World) -> None:
     token = await token_for(world)
     assert not [text for user in ("bob", "carol") for text in world.whispers(user) if token in text]
-    assert [call.method for call in world.slack.calls if token in str(call.args)] in ([], ["response_url"])
+    assert [call.method for call in world.slack.calls if token in str(call.args)] in (
+        [],
+        ["response_url"],
+    )
     assert await token_for(world) != token
 
 
@@ -114,7 +135,9 @@ async def test_the_password_of_a_database_is_in_no_error(tmp_path: Path, command
         assert secret not in said.decode()
 
 
-async def test_tokens_of_workspaces_are_sealed_and_open_with_the_right_key_alone(migrated_url: str) -> None:
+async def test_tokens_of_workspaces_are_sealed_and_open_with_the_right_key_alone(
+    migrated_url: str,
+) -> None:
     database = Database.open(migrated_url)
     try:
         kept = Installations(database, TokenCipher("a long random key"))

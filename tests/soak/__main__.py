@@ -42,7 +42,12 @@ MORE_MEGABYTES, MORE_TASKS = 25.0, 6
 POOL = 20
 """As many connections of a kind are kept: to Redis, and two files each of ten connections to the database."""
 FORGIVEN = (
-    *("message_not_in_streaming_state", "streaming_state_conflict", "no_reaction", "already_reacted"),
+    *(
+        "message_not_in_streaming_state",
+        "streaming_state_conflict",
+        "no_reaction",
+        "already_reacted",
+    ),
     *("internal_error", "hash_conflict", "fatal_error", "message_not_found", "stopped_by_user"),
 )
 
@@ -50,7 +55,10 @@ FORGIVEN = (
 class Soak:
     def __init__(self, folder: Path, minutes: float, per_minute: float, redis: str | None) -> None:
         self._minutes = minutes
-        settings: dict[str, str] = {"BOBBIN_MAX_MESSAGES": str(MAX_MESSAGES), "BOBBIN_MODEL_TIMEOUT": "5"}
+        settings: dict[str, str] = {
+            "BOBBIN_MAX_MESSAGES": str(MAX_MESSAGES),
+            "BOBBIN_MODEL_TIMEOUT": "5",
+        }
         settings |= {"REDIS_URL": redis} if redis else {}
         self._log = folder / "process0.log"
         self.world = Cluster(folder, processes=2, limits=LIMITS, environment=settings)
@@ -58,10 +66,14 @@ class Soak:
         self.world.forgive_logger("slack_sdk.socket_mode")  # remarks on sockets that troubles cut
         self.world.models.answer_with("*", answering)
         self._token = ""
-        people = [self.world.slack.user(name).id for name in PEOPLE] + [self.world.slack.bot_user.id]
+        people = [self.world.slack.user(name).id for name in PEOPLE] + [
+            self.world.slack.bot_user.id
+        ]
         rooms = [self.world.slack.workspace.add_channel(f"room{n}", people).id for n in range(6)]
         self.crowd = Crowd(self.world, self._http, rooms, per_minute)
-        self.troubles = Troubles(self.world, every=6.0, kill_every=min(150.0, max(30.0, minutes * 12)))
+        self.troubles = Troubles(
+            self.world, every=6.0, kill_every=min(150.0, max(30.0, minutes * 12))
+        )
         self.samples: list[Sample] = []
 
     async def run(self) -> bool:
@@ -98,7 +110,8 @@ class Soak:
             self.samples.append(now)
             if len(self.samples) % 6 == 1:
                 print(
-                    f"{(time.monotonic() - started) / 60:5.1f} min  {len(self.crowd.asked):5} asked  {now}", flush=True
+                    f"{(time.monotonic() - started) / 60:5.1f} min  {len(self.crowd.asked):5} asked  {now}",
+                    flush=True,
                 )
             await asyncio.sleep(10)
 
@@ -121,7 +134,9 @@ class Soak:
     def _report(self, made: Account, first: Sample, last: Sample, drained: bool) -> bool:
         grown = growth(self.samples, lambda each: each.megabytes)
         leaks = [
-            f"{count} × {kind}" for kind, count in last.files.items() if count > max(POOL, first.files.get(kind, 0))
+            f"{count} × {kind}"
+            for kind, count in last.files.items()
+            if count > max(POOL, first.files.get(kind, 0))
         ]
         leaks += ["memory"] if grown > MORE_MEGABYTES else []
         leaks += ["tasks"] if last.tasks > first.tasks + MORE_TASKS else []
@@ -130,8 +145,12 @@ class Soak:
         _table("what people did", self.crowd.deeds)
         _table("what went wrong", self.troubles.happened)
         _table(f"asked {asked}, accounted for {made.total}", made.outcomes)
-        print(f"\nthe process that lived all the time\n  at rest before  {first}\n  at rest after   {last}")
-        print(f"  at most         {peak}\n  growth of memory between its third and its last tenth: {grown:+.1f} MB")
+        print(
+            f"\nthe process that lived all the time\n  at rest before  {first}\n  at rest after   {last}"
+        )
+        print(
+            f"  at most         {peak}\n  growth of memory between its third and its last tenth: {grown:+.1f} MB"
+        )
         _table("its open files", last.files)
         for fault in made.faults:
             print(f"MISMATCH {fault}")
@@ -169,7 +188,9 @@ def main() -> None:
         print(f"without Redis: {why}")
         redis = None
     try:
-        well = asyncio.run(soak(folder, given.minutes, given.per_minute, redis.url if redis else None))
+        well = asyncio.run(
+            soak(folder, given.minutes, given.per_minute, redis.url if redis else None)
+        )
     finally:
         if redis is not None:
             redis.close()

@@ -30,7 +30,11 @@ def account(world: World, asked: list[Question], limit: int) -> Account:
     visible = {q.thread: world.answers(q.thread, q.channel) for q in asked}
     for question in asked:
         rows = stored.get(question.thread, [])
-        found = [n for n, row in enumerate(rows) if row["role"] == "user" and row["text"] == question.text]
+        found = [
+            n
+            for n, row in enumerate(rows)
+            if row["role"] == "user" and row["text"] == question.text
+        ]
         if len(found) > 1:
             made.faults.append(f"stored twice: {question}")
         elif found:
@@ -40,7 +44,9 @@ def account(world: World, asked: list[Question], limit: int) -> Account:
             _refused(made, world, question, len(rows) >= limit - 1)
     for thread, chat in chats.items():
         if chat["message_count"] > limit or chat["message_count"] != len(stored[thread]):
-            made.faults.append(f"miscounted: {chat['message_count']} of {len(stored[thread])} in {thread}")
+            made.faults.append(
+                f"miscounted: {chat['message_count']} of {len(stored[thread])} in {thread}"
+            )
     return made
 
 
@@ -51,8 +57,12 @@ def _answered(made: Account, question: Question, answer: Row, messages: list[Mes
     made.outcomes[status] += 1
     if len(places) > 1:
         made.faults.append(f"shown in {len(places)} places: {question}")
-    if status == "done" and (answer["text"] != whole or [shown(thread) for thread in places] != [whole]):
-        made.faults.append(f"not whole: {question}: {answer['text']!r}, {[shown(thread) for thread in places]}")
+    if status == "done" and (
+        answer["text"] != whole or [shown(thread) for thread in places] != [whole]
+    ):
+        made.faults.append(
+            f"not whole: {question}: {answer['text']!r}, {[shown(thread) for thread in places]}"
+        )
     elif status == "stopped" and not whole.startswith(answer["text"]):
         made.faults.append(f"stopped, but not its beginning: {question}: {answer['text']!r}")
     elif status == "failed" and places and not elements(places[0], "retry_answer"):
@@ -65,7 +75,11 @@ def _refused(made: Account, world: World, question: Question, full: bool) -> Non
     if question.refusal is not None:
         made.outcomes[f"refused: {question.refusal}"] += 1
         return
-    told = [w for w in world.slack.ephemerals(question.by, question.channel) if w.text == strings.LIMIT_REACHED]
+    told = [
+        w
+        for w in world.slack.ephemerals(question.by, question.channel)
+        if w.text == strings.LIMIT_REACHED
+    ]
     if full and told:
         made.outcomes["refused: limit"] += 1
     else:

@@ -31,7 +31,9 @@ async def sample(pid: int, http: httpx.AsyncClient) -> Sample:
     tasks = re.search(r"^bobbin_tasks (\S+)", told, re.MULTILINE)
     assert tasks is not None
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    kinds = Counter(kind for link in Path(f"/proc/{pid}/fd").iterdir() if (kind := _kind(link, _peers(pid))))
+    kinds = Counter(
+        kind for link in Path(f"/proc/{pid}/fd").iterdir() if (kind := _kind(link, _peers(pid)))
+    )
     return Sample(pages * os.sysconf("SC_PAGE_SIZE") / 1e6, kinds, int(float(tasks[1])))
 
 

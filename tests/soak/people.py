@@ -29,7 +29,9 @@ RUDE = 0.15
 def answer_to(question: str) -> str:
     """What the model answers whenever it is asked this: every word of it tells which question it belongs to."""
     number = question.rpartition(" ")[2]
-    return " ".join(f"q{number}n{n:03}" for n in range(random.Random(number).choice((5, 20, 60, 150))))
+    return " ".join(
+        f"q{number}n{n:03}" for n in range(random.Random(number).choice((5, 20, 60, 150)))
+    )
 
 
 def answering(asked: Any) -> ModelScript:
@@ -156,7 +158,11 @@ class Crowd:
             chat = random.choice(listed)["id"]
             answer = await http.post(f"/chat/conversations/{chat}/messages", json={"content": text})
         thread = self.world.rows("SELECT channel, thread FROM chats WHERE id = ?", chat)[0]
-        told = None if answer.status_code in (201, 502) else f"{answer.status_code} {answer.json()['error']}"
+        told = (
+            None
+            if answer.status_code in (201, 502)
+            else f"{answer.status_code} {answer.json()['error']}"
+        )
         self.asked.append(Question(text, thread["thread"], thread["channel"], "program", told))
 
     async def stop(self) -> None:
@@ -179,7 +185,10 @@ class Crowd:
 
     async def lists(self) -> None:
         await self.world.slack.command(
-            random.choice(PEOPLE), random.choice(self.rooms), "/chats", random.choice(("", "", "number 1010", "help"))
+            random.choice(PEOPLE),
+            random.choice(self.rooms),
+            "/chats",
+            random.choice(("", "", "number 1010", "help")),
         )
 
     async def look_home(self) -> None:

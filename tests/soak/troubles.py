@@ -55,13 +55,19 @@ class Troubles:
     async def _one(self) -> None:
         slack = self.world.slack
         kind = random.choices(
-            ("call", "expire", "drop", "refresh", "refuse", "copies"), (0.62, 0.14, 0.08, 0.06, 0.04, 0.06)
+            ("call", "expire", "drop", "refresh", "refuse", "copies"),
+            (0.62, 0.14, 0.08, 0.06, 0.04, 0.06),
         )[0]
         self.happened[kind] += 1
         if kind == "call":
             self._fail()
         elif kind == "expire":
-            streaming = [m for c in slack.workspace.channels.values() for m in c.messages.values() if m.streaming]
+            streaming = [
+                m
+                for c in slack.workspace.channels.values()
+                for m in c.messages.values()
+                if m.streaming
+            ]
             if streaming:
                 message = random.choice(streaming)
                 slack.expire_stream(message.channel, message.ts)
@@ -85,7 +91,13 @@ class Troubles:
         elif mode == "status":
             fail(method, mode, times=times, status=random.choice((500, 502, 503)))
         elif mode in ("hang", "slow"):
-            fail(method, mode, times=1, seconds=random.uniform(1, 12), after_effect=random.random() < 0.5)
+            fail(
+                method,
+                mode,
+                times=1,
+                seconds=random.uniform(1, 12),
+                after_effect=random.random() < 0.5,
+            )
         else:
             fail(method, mode, times=times)
 

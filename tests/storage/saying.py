@@ -25,7 +25,9 @@ class Teller:
             message=NewMessage(text, author, source=thread, ts=thread),
         )
 
-    async def say(self, chat: Chat, text: str, author: str = "U1", source: str | None = None) -> Said:
+    async def say(
+        self, chat: Chat, text: str, author: str = "U1", source: str | None = None
+    ) -> Said:
         return await self.chats.say(chat.id, NewMessage(text, author, source=source))
 
     async def answer(

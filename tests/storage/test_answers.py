@@ -16,12 +16,19 @@ from tests.storage.saying import Teller
 DONE = AnswerResult(Status.DONE, "well")
 
 
-async def test_a_claim_takes_the_oldest_waiting_answer_for_one_owner(answers: Answers, teller: Teller) -> None:
+async def test_a_claim_takes_the_oldest_waiting_answer_for_one_owner(
+    answers: Answers, teller: Teller
+) -> None:
     said = await teller.start()
     second = await teller.say(said.chat, "second")
     answer = await answers.claim(said.chat.id, "me", 30)
     assert answer is not None
-    assert (answer.id, answer.status, answer.owner, answer.attempt) == (said.answer.id, Status.RUNNING, "me", 1)
+    assert (answer.id, answer.status, answer.owner, answer.attempt) == (
+        said.answer.id,
+        Status.RUNNING,
+        "me",
+        1,
+    )
     assert await answers.get(answer.id) == answer == await answers.running(said.chat.id)
     assert not await answers.is_waiting(answer.id)
     assert await answers.is_waiting(second.answer.id)
@@ -52,7 +59,9 @@ async def test_where_nothing_waits_nothing_is_claimed(answers: Answers, teller: 
     assert await answers.running(chat.id) is None
 
 
-async def test_a_lapsed_answer_is_taken_over_with_what_is_known_of_it(answers: Answers, teller: Teller) -> None:
+async def test_a_lapsed_answer_is_taken_over_with_what_is_known_of_it(
+    answers: Answers, teller: Teller
+) -> None:
     chat = (await teller.start()).chat
     await teller.say(chat, "second")
     mine = await answers.claim(chat.id, "me", 30)
@@ -89,10 +98,18 @@ async def test_who_lost_the_lease_can_do_nothing_more(answers: Answers, teller: 
     assert await answers.renew("me", 30) == {}
     assert await answers.release("me") == []
     now = await answers.get(mine.id)
-    assert (now.owner, now.parts, now.complete, now.text, now.status) == ("other", (), False, "", Status.RUNNING)
+    assert (now.owner, now.parts, now.complete, now.text, now.status) == (
+        "other",
+        (),
+        False,
+        "",
+        Status.RUNNING,
+    )
 
 
-async def test_renewing_reaches_all_of_an_owners_answers_and_no_others(answers: Answers, teller: Teller) -> None:
+async def test_renewing_reaches_all_of_an_owners_answers_and_no_others(
+    answers: Answers, teller: Teller
+) -> None:
     chats = [(await teller.start(f"{number}.0")).chat for number in range(3)]
     mine = [await answers.claim(chat.id, "me", 0) for chat in chats[:2]]
     await answers.claim(chats[2].id, "other", 0)
@@ -100,13 +117,17 @@ async def test_renewing_reaches_all_of_an_owners_answers_and_no_others(answers: 
     assert await answers.unattended(10) == [chats[2].id]
 
 
-async def test_a_written_answer_is_complete_and_then_ends(answers: Answers, chats: Chats, teller: Teller) -> None:
+async def test_a_written_answer_is_complete_and_then_ends(
+    answers: Answers, chats: Chats, teller: Teller
+) -> None:
     chat = (await teller.start()).chat
     answer = await answers.claim(chat.id, "me", 30)
     assert answer is not None
     assert await answers.ending(answer.id) is None
     assert not await answers.finish(answer.id, "me"), "nothing is written yet"
-    result = AnswerResult(Status.DONE, "**well**", usage=Usage(10, 20, 0.001), seconds=1.5, cut=True)
+    result = AnswerResult(
+        Status.DONE, "**well**", usage=Usage(10, 20, 0.001), seconds=1.5, cut=True
+    )
     assert await answers.written(answer.id, "me", result)
     written = await answers.get(answer.id)
     assert (written.complete, written.ending, written.text) == (True, Status.DONE, "**well**")
@@ -125,18 +146,27 @@ async def test_a_complete_answer_is_taken_over_complete(answers: Answers, teller
     chat = (await teller.start()).chat
     answer = await answers.claim(chat.id, "me", 30)
     assert answer is not None
-    result = AnswerResult(Status.FAILED, "half", error="timeout", detail="no byte", usage=Usage(1, 2), seconds=60.0)
+    result = AnswerResult(
+        Status.FAILED, "half", error="timeout", detail="no byte", usage=Usage(1, 2), seconds=60.0
+    )
     assert await answers.written(answer.id, "me", result)
     assert await answers.release("me") == [chat.id]
     taken = await answers.claim(chat.id, "other", 30)
     assert taken is not None
-    assert (taken.complete, taken.ending, taken.error, taken.text) == (True, Status.FAILED, "timeout", "half")
+    assert (taken.complete, taken.ending, taken.error, taken.text) == (
+        True,
+        Status.FAILED,
+        "timeout",
+        "half",
+    )
     assert await answers.ending(taken.id) == result
     assert await answers.finish(taken.id, "other")
     assert (await answers.get(taken.id)).status is Status.FAILED
 
 
-async def test_what_is_released_is_anybodys_at_once_and_no_longer_ones_own(answers: Answers, teller: Teller) -> None:
+async def test_what_is_released_is_anybodys_at_once_and_no_longer_ones_own(
+    answers: Answers, teller: Teller
+) -> None:
     one, two = (await teller.start("1.0")).chat, (await teller.start("2.0")).chat
     first = await answers.claim(one.id, "me", 30)
     await answers.claim(two.id, "other", 30)
@@ -177,20 +207,29 @@ async def test_a_stop_is_seen_by_the_owner_when_it_renews(answers: Answers, tell
     assert await answers.renew("me", 30) == {following.id: False}
 
 
-async def test_a_failed_answer_waits_again_as_it_was(answers: Answers, chats: Chats, teller: Teller) -> None:
+async def test_a_failed_answer_waits_again_as_it_was(
+    answers: Answers, chats: Chats, teller: Teller
+) -> None:
     chat = (await teller.start()).chat
     claimed = await answers.claim(chat.id, "me", 30)
     assert claimed is not None
     parts = (MessageRef("5.1", native=False),)
     await answers.record(claimed.id, "me", parts)
     await answers.request_stop(chat.id)
-    failure = AnswerResult(Status.FAILED, "half", error="broken_off", detail="why", usage=Usage(1, 1), seconds=1.0)
+    failure = AnswerResult(
+        Status.FAILED, "half", error="broken_off", detail="why", usage=Usage(1, 1), seconds=1.0
+    )
     await answers.written(claimed.id, "me", failure)
     await answers.finish(claimed.id, "me")
     await chats.set_model(chat.id, ModelRef("ollama", "other"))
     again = await answers.retry(claimed.id)
     assert again is not None
-    assert (again.status, again.complete, again.ending, again.error) == (Status.WAITING, False, None, None)
+    assert (again.status, again.complete, again.ending, again.error) == (
+        Status.WAITING,
+        False,
+        None,
+        None,
+    )
     assert (again.text, again.parts, again.attempt) == ("half", parts, 1)
     assert await answers.ending(claimed.id) is None
     assert (await chats.messages(chat.id))[1].error is None
@@ -201,7 +240,9 @@ async def test_a_failed_answer_waits_again_as_it_was(answers: Answers, chats: Ch
 
 
 @pytest.mark.parametrize("status", [Status.DONE, Status.STOPPED])
-async def test_only_failed_answers_are_retried(answers: Answers, teller: Teller, status: Status) -> None:
+async def test_only_failed_answers_are_retried(
+    answers: Answers, teller: Teller, status: Status
+) -> None:
     chat = (await teller.start()).chat
     answer = await teller.answer(chat, "well", status)
     assert await answers.retry(answer.id) is None
@@ -210,13 +251,17 @@ async def test_only_failed_answers_are_retried(answers: Answers, teller: Teller,
     assert await answers.retry("0" * 32) is None
 
 
-async def test_an_answer_that_had_to_wait_keeps_its_mark_until_it_ends(answers: Answers, teller: Teller) -> None:
+async def test_an_answer_that_had_to_wait_keeps_its_mark_until_it_ends(
+    answers: Answers, teller: Teller
+) -> None:
     chat = (await teller.start()).chat
     await teller.say(chat, "second")
     assert not (await teller.answer(chat)).queued
     taken = await answers.claim(chat.id, "me", 30)
     assert taken is not None
-    assert taken.queued, "whoever takes it, now or after a crash, must know that there is a mark to remove"
+    assert taken.queued, (
+        "whoever takes it, now or after a crash, must know that there is a mark to remove"
+    )
     await answers.written(taken.id, "me", DONE)
     await answers.finish(taken.id, "me")
     assert not (await answers.get(taken.id)).queued

@@ -13,7 +13,9 @@ from storage.chats import Chats, NewMessage
 from tests.storage.saying import MODEL
 
 PNG = SharedFile("F1", "a.png", "image/png", 3, "https://files.slack.com/a.png")
-GIF = SharedFile("F2", "b.gif", "image/gif", thumb="https://files.slack.com/b", mode="snippet", problem="kind")
+GIF = SharedFile(
+    "F2", "b.gif", "image/gif", thumb="https://files.slack.com/b", mode="snippet", problem="kind"
+)
 
 
 async def test_a_question_is_kept_as_it_was_asked(requests: ChatRequests, thread: Thread) -> None:
@@ -29,22 +31,35 @@ async def test_a_question_is_kept_as_it_was_asked(requests: ChatRequests, thread
     )
     assert created
     assert question == await requests.get(question.id)
-    assert (question.thread, question.ts, question.user, question.user_team) == (thread, "100.1", "U1", "T9")
+    assert (question.thread, question.ts, question.user, question.user_team) == (
+        thread,
+        "100.1",
+        "U1",
+        "T9",
+    )
     assert (question.user_name, question.text, question.source) == ("Ann", "why?", "100.1")
     assert (question.files, question.context, question.open) == ((PNG, GIF), "…", True)
     assert (question.model, question.menu_ts, question.message_id) == (None, None, None)
 
 
-async def test_the_same_mention_again_is_the_same_question(requests: ChatRequests, thread: Thread) -> None:
+async def test_the_same_mention_again_is_the_same_question(
+    requests: ChatRequests, thread: Thread
+) -> None:
     first, _ = await requests.ask(thread=thread, ts="100.1", user="U1", text="why?", files=(PNG,))
-    again, created = await requests.ask(thread=thread, ts="100.1", user="U1", text="why?", files=(PNG,))
+    again, created = await requests.ask(
+        thread=thread, ts="100.1", user="U1", text="why?", files=(PNG,)
+    )
     assert (again, created) == (first, False)
-    other, created = await requests.ask(thread=replace(thread, team="T2"), ts="100.1", user="U1", text="why?")
+    other, created = await requests.ask(
+        thread=replace(thread, team="T2"), ts="100.1", user="U1", text="why?"
+    )
     assert created
     assert other.id != first.id
 
 
-async def test_the_one_without_text_is_found_first_then_the_newest(requests: ChatRequests, thread: Thread) -> None:
+async def test_the_one_without_text_is_found_first_then_the_newest(
+    requests: ChatRequests, thread: Thread
+) -> None:
     empty, _ = await requests.ask(thread=thread, ts="100.1", user="U1")
     older, _ = await requests.ask(thread=thread, ts="100.2", user="U1", text="older")
     newer, _ = await requests.ask(thread=thread, ts="100.3", user="U1", text="newer")
@@ -93,10 +108,15 @@ async def test_choice_menu_and_context_are_kept_while_it_is_open(
 async def test_menus_that_slack_never_confirmed_are_found_oldest_first(
     requests: ChatRequests, chats: Chats, thread: Thread
 ) -> None:
-    asked = [(await requests.ask(thread=thread, ts=f"100.{n}", user="U1", text="?"))[0] for n in range(4)]
+    asked = [
+        (await requests.ask(thread=thread, ts=f"100.{n}", user="U1", text="?"))[0] for n in range(4)
+    ]
     await requests.set_menu(asked[1].id, "100.9")
     await requests.give_up(asked[2].id)
-    assert [question.id for question in await requests.without_menu(0, 10)] == [asked[0].id, asked[3].id]
+    assert [question.id for question in await requests.without_menu(0, 10)] == [
+        asked[0].id,
+        asked[3].id,
+    ]
     assert [question.id for question in await requests.without_menu(0, 1)] == [asked[0].id]
     assert await requests.without_menu(60, 10) == []
 
@@ -104,12 +124,19 @@ async def test_menus_that_slack_never_confirmed_are_found_oldest_first(
 async def test_chosen_questions_that_became_no_chat_are_found(
     requests: ChatRequests, chats: Chats, thread: Thread
 ) -> None:
-    asked = [(await requests.ask(thread=thread, ts=f"100.{n}", user="U1", text="?"))[0] for n in range(3)]
+    asked = [
+        (await requests.ask(thread=thread, ts=f"100.{n}", user="U1", text="?"))[0] for n in range(3)
+    ]
     empty, _ = await requests.ask(thread=thread, ts="100.8", user="U1")
     for question in (asked[0], asked[1], empty):
         await requests.choose(question.id, MODEL)
     await chats.start(
-        team="T1", owner="U1", model=MODEL, thread=thread, message=NewMessage("?", "U1"), question_id=asked[1].id
+        team="T1",
+        owner="U1",
+        model=MODEL,
+        thread=thread,
+        message=NewMessage("?", "U1"),
+        question_id=asked[1].id,
     )
     assert [question.id for question in await requests.ready(0, 10)] == [asked[0].id]
     assert await requests.ready(60, 10) == []
@@ -127,8 +154,12 @@ async def test_what_was_asked_in_a_dialog_waits_to_be_said(
 ) -> None:
     """It needs no menu; and it is ready once it stands in Slack."""
     wanted = replace(thread, ts="")
-    question, created = await requests.ask(thread=wanted, ts="V1", user="U1", text="why?", model=MODEL, in_dialog=True)
-    again, twice = await requests.ask(thread=wanted, ts="V1", user="U1", text="why?", model=MODEL, in_dialog=True)
+    question, created = await requests.ask(
+        thread=wanted, ts="V1", user="U1", text="why?", model=MODEL, in_dialog=True
+    )
+    again, twice = await requests.ask(
+        thread=wanted, ts="V1", user="U1", text="why?", model=MODEL, in_dialog=True
+    )
     assert (created, twice, again) == (True, False, question)
     assert (question.source, question.model, question.text) == (None, MODEL, "why?")
     assert await requests.unsaid(0, 9) == [question]
@@ -146,14 +177,21 @@ async def test_what_was_asked_in_a_dialog_waits_to_be_said(
     )
     assert await requests.began_in_dialog(started.chat.id)
     assert not await requests.began_in_dialog("nothing")
-    assert (question.asked_at, (await requests.ask(thread=thread, ts="100.9", user="U1"))[0].asked_at) == (
+    assert (
+        question.asked_at,
+        (await requests.ask(thread=thread, ts="100.9", user="U1"))[0].asked_at,
+    ) == (
         None,
         "100.9",
     )
 
 
-async def test_files_join_a_question_that_waits_for_its_model_once(requests: ChatRequests, thread: Thread) -> None:
-    question, _ = await requests.ask(thread=thread, ts="100.1", user="U1", text="what is this?", files=(PNG,))
+async def test_files_join_a_question_that_waits_for_its_model_once(
+    requests: ChatRequests, thread: Thread
+) -> None:
+    question, _ = await requests.ask(
+        thread=thread, ts="100.1", user="U1", text="what is this?", files=(PNG,)
+    )
     for _ in range(2):
         joined = await requests.add(question.id, "the second one is newer", (PNG, GIF))
 
@@ -164,13 +202,19 @@ async def test_files_that_only_the_second_event_of_a_mention_tells_of_are_kept(
     requests: ChatRequests, thread: Thread
 ) -> None:
     await requests.ask(thread=thread, ts="100.1", user="U1", text="what is this?")
-    question, new = await requests.ask(thread=thread, ts="100.1", user="U1", text="what is this?", files=(PNG,))
-    again, _ = await requests.ask(thread=thread, ts="100.1", user="U1", text="what is this?", files=(GIF,))
+    question, new = await requests.ask(
+        thread=thread, ts="100.1", user="U1", text="what is this?", files=(PNG,)
+    )
+    again, _ = await requests.ask(
+        thread=thread, ts="100.1", user="U1", text="what is this?", files=(GIF,)
+    )
 
     assert (new, question.files, again.files) == (False, (PNG,), (PNG,))
 
 
-async def test_a_chosen_question_of_files_alone_is_ready(requests: ChatRequests, thread: Thread) -> None:
+async def test_a_chosen_question_of_files_alone_is_ready(
+    requests: ChatRequests, thread: Thread
+) -> None:
     question, _ = await requests.ask(thread=thread, ts="100.1", user="U1", files=(PNG,))
     await requests.choose(question.id, ModelRef("demo", "eye"))
 
@@ -187,7 +231,12 @@ async def test_one_look_tells_of_a_threads_chat_and_of_what_waits_there(
     assert await chats.heard_at(thread, "U2") == (None, False)
     assert await chats.heard_at(elsewhere, "U1") == (None, False)
     said = await chats.start(
-        team="T1", owner="U1", model=MODEL, message=NewMessage("hi", "U1"), thread=thread, question_id=question.id
+        team="T1",
+        owner="U1",
+        model=MODEL,
+        message=NewMessage("hi", "U1"),
+        thread=thread,
+        question_id=question.id,
     )
     assert await chats.heard_at(thread, "U1") == (await chats.get(said.chat.id), False)
     await requests.ask(thread=thread, ts="100.2", user="U2")

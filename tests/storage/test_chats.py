@@ -6,7 +6,17 @@ from dataclasses import replace
 
 import pytest
 
-from bot.domain import DEFAULT_TITLE, Image, ModelRef, Role, SharedFile, Status, Thread, TitleBy, User
+from bot.domain import (
+    DEFAULT_TITLE,
+    Image,
+    ModelRef,
+    Role,
+    SharedFile,
+    Status,
+    Thread,
+    TitleBy,
+    User,
+)
 from bot.errors import BadInput, ChatNotFound, LimitReached
 from storage.chat_requests import ChatRequests
 from storage.chats import Chats, ImageBudget, NewMessage
@@ -25,13 +35,25 @@ async def test_a_start_stores_chat_message_and_waiting_answer(chats: Chats, thre
         thread=thread,
         context="before",
         header_ts="100.2",
-        message=NewMessage("hello", "U1", author_name="Ann", author_team="T9", source="100.1", ts="100.1"),
+        message=NewMessage(
+            "hello", "U1", author_name="Ann", author_team="T9", source="100.1", ts="100.1"
+        ),
     )
     assert (said.duplicate, said.queued) == (False, False)
     chat = await chats.get(said.chat.id)
     assert chat == said.chat == await chats.by_place(thread)
-    assert (chat.title, chat.title_by, chat.model, chat.message_count) == (DEFAULT_TITLE, TitleBy.DEFAULT, MODEL, 2)
-    assert (chat.thread, chat.context, chat.header_ts, chat.owner) == (thread, "before", "100.2", "U1")
+    assert (chat.title, chat.title_by, chat.model, chat.message_count) == (
+        DEFAULT_TITLE,
+        TitleBy.DEFAULT,
+        MODEL,
+        2,
+    )
+    assert (chat.thread, chat.context, chat.header_ts, chat.owner) == (
+        thread,
+        "before",
+        "100.2",
+        "U1",
+    )
     user, assistant = await chats.messages(chat.id)
     assert user == said.message
     assert (user.number, user.role, user.text, user.status) == (1, Role.USER, "hello", Status.DONE)
@@ -44,10 +66,17 @@ async def test_a_start_stores_chat_message_and_waiting_answer(chats: Chats, thre
     )
     answer = said.answer
     assert (answer.id, answer.number, answer.question_id) == (assistant.id, 2, user.id)
-    assert (answer.asker, answer.asker_team, answer.question_ts, answer.attempt) == ("U1", "T9", "100.1", 0)
+    assert (answer.asker, answer.asker_team, answer.question_ts, answer.attempt) == (
+        "U1",
+        "T9",
+        "100.1",
+        0,
+    )
 
 
-async def test_the_same_start_again_makes_nothing_new(chats: Chats, teller: Teller, thread: Thread) -> None:
+async def test_the_same_start_again_makes_nothing_new(
+    chats: Chats, teller: Teller, thread: Thread
+) -> None:
     first = await teller.start()
     again = await teller.start()
     assert again == replace(first, chat=again.chat, duplicate=True)
@@ -62,15 +91,24 @@ async def test_another_question_in_a_place_with_a_chat_is_said_there(
     other = NewMessage("and this?", "U2", source="100.7")
     said = await chats.start(team="T1", owner="U2", model=MODEL, thread=thread, message=other)
     assert (said.chat.id, said.duplicate, said.queued) == (first.chat.id, False, True)
-    assert [message.text for message in await chats.messages(first.chat.id)] == ["hello", "", "and this?", ""]
+    assert [message.text for message in await chats.messages(first.chat.id)] == [
+        "hello",
+        "",
+        "and this?",
+        "",
+    ]
     assert said.chat.owner == "U1"
 
 
 async def test_a_question_becomes_one_message_however_often_it_is_started(
     chats: Chats, requests: ChatRequests, thread: Thread
 ) -> None:
-    question, _ = await requests.ask(thread=thread, ts="100.1", user="U1", text="hello", files=(SHARED,))
-    message = NewMessage("hello", "U1", files=question.files)  # no source: the question alone tells them apart
+    question, _ = await requests.ask(
+        thread=thread, ts="100.1", user="U1", text="hello", files=(SHARED,)
+    )
+    message = NewMessage(
+        "hello", "U1", files=question.files
+    )  # no source: the question alone tells them apart
     first = await chats.start(
         team="T1", owner="U1", model=MODEL, thread=thread, message=message, question_id=question.id
     )
@@ -101,7 +139,9 @@ async def test_a_title_that_a_person_gave_at_creation_is_the_persons(chats: Chat
     assert (await chats.get(chat.id)).title == "Mine"
 
 
-async def test_messages_are_numbered_and_a_second_waits_its_turn(chats: Chats, teller: Teller) -> None:
+async def test_messages_are_numbered_and_a_second_waits_its_turn(
+    chats: Chats, teller: Teller
+) -> None:
     chat = (await teller.start()).chat
     second = await teller.say(chat, "second", source="101")
     assert second.queued
@@ -141,7 +181,9 @@ async def test_saying_in_no_chat(chats: Chats) -> None:
 
 async def test_the_limit_is_the_last_pair_that_fits(chats: Chats, teller: Teller) -> None:
     chat = (await teller.start()).chat
-    assert (await chats.say(chat.id, NewMessage("fits", "U1", source="s"), limit=4)).chat.message_count == 4
+    assert (
+        await chats.say(chat.id, NewMessage("fits", "U1", source="s"), limit=4)
+    ).chat.message_count == 4
     for limit in (4, 5):
         with pytest.raises(LimitReached):
             await chats.say(chat.id, NewMessage("no", "U1"), limit=limit)
@@ -161,7 +203,9 @@ async def test_98_is_followed_by_100_and_that_by_nothing(chats: Chats, teller: T
 
 
 async def test_history_is_what_was_said_and_well_answered(chats: Chats, teller: Teller) -> None:
-    said = await chats.start(team="T1", owner="U1", model=MODEL, message=NewMessage("look", "U1", images=(PNG, GIF)))
+    said = await chats.start(
+        team="T1", owner="U1", model=MODEL, message=NewMessage("look", "U1", images=(PNG, GIF))
+    )
     chat = said.chat
     await teller.answer(chat, "I see")
     await teller.say(chat, "fail", author="U2")
@@ -188,7 +232,9 @@ async def test_history_is_what_was_said_and_well_answered(chats: Chats, teller: 
     assert all(message.images == () for message in await chats.messages(chat.id))
 
 
-async def test_only_owner_and_participants_of_the_workspace_get_a_chat(chats: Chats, teller: Teller) -> None:
+async def test_only_owner_and_participants_of_the_workspace_get_a_chat(
+    chats: Chats, teller: Teller
+) -> None:
     chat = (await teller.start()).chat
     await teller.say(chat, "me too", author="U2")
     for user in ("U1", "U2"):
@@ -201,11 +247,15 @@ async def test_only_owner_and_participants_of_the_workspace_get_a_chat(chats: Ch
     assert await chats.participants(chat.id) == [User("T1", "U1"), User("T1", "U2")]
 
 
-async def test_places_of_two_workspaces_are_apart(chats: Chats, teller: Teller, thread: Thread) -> None:
+async def test_places_of_two_workspaces_are_apart(
+    chats: Chats, teller: Teller, thread: Thread
+) -> None:
     await teller.start()
     elsewhere = replace(thread, team="T2")
     assert await chats.by_place(elsewhere) is None
-    await chats.start(team="T2", owner="U1", model=MODEL, thread=elsewhere, message=NewMessage("hi", "U1"))
+    await chats.start(
+        team="T2", owner="U1", model=MODEL, thread=elsewhere, message=NewMessage("hi", "U1")
+    )
     assert (await chats.list_for(User("T1", "U1"), limit=5)).total == 1
 
 
@@ -223,7 +273,9 @@ async def test_lists_have_the_last_active_first_page_by_page(chats: Chats, telle
         cursor = page.next_cursor
     assert cursor is None
     assert seen == expected
-    assert [chat.id for chat in (await chats.list_for(User("T1", "U2"), limit=9)).chats] == [started[2].id]
+    assert [chat.id for chat in (await chats.list_for(User("T1", "U2"), limit=9)).chats] == [
+        started[2].id
+    ]
 
 
 async def test_pages_lead_back_the_way_they_came(chats: Chats, teller: Teller) -> None:
@@ -240,7 +292,9 @@ async def test_pages_lead_back_the_way_they_came(chats: Chats, teller: Teller) -
     assert (back.chats, back.next_cursor) == (second.chats, second.next_cursor)
     start = await chats.list_for(ann, limit=3, cursor=back.previous_cursor, newer=True)
     assert (start.chats, start.previous_cursor) == (first.chats, None)
-    assert (await chats.list_for(ann, limit=3, cursor=first.next_cursor, newer=True)).chats == first.chats[:2]
+    assert (
+        await chats.list_for(ann, limit=3, cursor=first.next_cursor, newer=True)
+    ).chats == first.chats[:2]
 
 
 async def test_who_leaves_a_private_channel_sees_its_chats_no_more_until_they_are_back(
@@ -274,7 +328,9 @@ async def test_a_page_that_just_fits_has_no_next(chats: Chats, teller: Teller) -
     assert (await chats.list_for(User("T1", "U1"), limit=3)).next_cursor is None
 
 
-@pytest.mark.parametrize("cursor", ["", "!", "äö", "AAAA", "MjAyNi0xMS0yMFQwMDowMDowMCB4", "x" * 1000])
+@pytest.mark.parametrize(
+    "cursor", ["", "!", "äö", "AAAA", "MjAyNi0xMS0yMFQwMDowMDowMCB4", "x" * 1000]
+)
 async def test_a_cursor_of_somebody_elses_making_is_bad_input(chats: Chats, cursor: str) -> None:
     with pytest.raises(BadInput):
         await chats.list_for(User("T1", "U1"), limit=3, cursor=cursor)
@@ -299,7 +355,9 @@ async def test_a_cursor_of_somebody_elses_making_is_bad_input(chats: Chats, curs
         ("  ", {"1.0", "2.0", "3.0"}),
     ],
 )
-async def test_every_word_must_occur_somewhere(chats: Chats, teller: Teller, words: str, found: set[str]) -> None:
+async def test_every_word_must_occur_somewhere(
+    chats: Chats, teller: Teller, words: str, found: set[str]
+) -> None:
     await teller.start("1.0", "Apples and pears: fruit; back\\slash")
     await teller.start("2.0", "Äpfel und Birnen: 100% FRUIT")
     third = (await teller.start("3.0", "a_b")).chat
@@ -353,7 +411,9 @@ async def test_saying_costs_few_statements(chats: Chats, teller: Teller) -> None
 
 async def test_only_the_newest_images_within_the_budget_are_read(chats: Chats) -> None:
     big = Image("big.png", "image/png", b"0123456789")
-    first = await chats.start(team="T1", owner="U1", model=MODEL, message=NewMessage("1", "U1", images=(big,)))
+    first = await chats.start(
+        team="T1", owner="U1", model=MODEL, message=NewMessage("1", "U1", images=(big,))
+    )
     await chats.say(first.chat.id, NewMessage("2", "U1", images=(PNG, GIF)))
     await chats.say(first.chat.id, NewMessage("3", "U1", images=(PNG,)))
 
@@ -369,7 +429,10 @@ async def test_only_the_newest_images_within_the_budget_are_read(chats: Chats) -
 
 async def test_what_files_held_is_enclosed_once(chats: Chats) -> None:
     said = await chats.start(
-        team="T1", owner="U1", model=MODEL, message=NewMessage("look", "U1", images=(PNG,), files=(SHARED,))
+        team="T1",
+        owner="U1",
+        model=MODEL,
+        message=NewMessage("look", "U1", images=(PNG,), files=(SHARED,)),
     )
     left = (replace(SHARED, problem="gone"),)
 

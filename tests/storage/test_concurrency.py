@@ -25,7 +25,9 @@ async def test_twenty_at_once_on_ninety_messages_make_five_pairs(
 
     async def say(number: int) -> Said | None:
         try:
-            return await Chats(_of(rivals, number)).say(chat.id, NewMessage(f"m{number}", "U1", source=f"s{number}"))
+            return await Chats(_of(rivals, number)).say(
+                chat.id, NewMessage(f"m{number}", "U1", source=f"s{number}")
+            )
         except LimitReached:
             return None
 
@@ -44,7 +46,9 @@ async def test_the_last_pair_goes_to_one_and_its_redelivery_is_known(
     chat = await teller.filled(98)
 
     async def say(number: int) -> Said:
-        return await Chats(_of(rivals, number)).say(chat.id, NewMessage("the last", "U1", source="same"))
+        return await Chats(_of(rivals, number)).say(
+            chat.id, NewMessage("the last", "U1", source="same")
+        )
 
     said = await asyncio.gather(*(say(number) for number in range(9)))
     assert Counter(one.duplicate for one in said) == {False: 1, True: 8}
@@ -52,7 +56,9 @@ async def test_the_last_pair_goes_to_one_and_its_redelivery_is_known(
     assert (await chats.get(chat.id)).message_count == 100
 
 
-async def test_one_delivery_of_many_is_stored(rivals: list[Database], chats: Chats, teller: Teller) -> None:
+async def test_one_delivery_of_many_is_stored(
+    rivals: list[Database], chats: Chats, teller: Teller
+) -> None:
     chat = (await teller.start()).chat
 
     async def say(number: int) -> Said:
@@ -67,12 +73,19 @@ async def test_one_chat_comes_of_many_starts_of_one_question(
     rivals: list[Database], chats: Chats, requests: ChatRequests, thread: Thread
 ) -> None:
     picture = SharedFile("F1", "a.png", "image/png")
-    question, _ = await requests.ask(thread=thread, ts="100.1", user="U1", text="hello", files=(picture,))
+    question, _ = await requests.ask(
+        thread=thread, ts="100.1", user="U1", text="hello", files=(picture,)
+    )
 
     async def start(number: int) -> Said:
         message = NewMessage("hello", "U1", source="100.1", files=(picture,))
         return await Chats(_of(rivals, number)).start(
-            team="T1", owner="U1", model=MODEL, thread=thread, message=message, question_id=question.id
+            team="T1",
+            owner="U1",
+            model=MODEL,
+            thread=thread,
+            message=message,
+            question_id=question.id,
         )
 
     said = await asyncio.gather(*(start(number) for number in range(12)))
@@ -113,7 +126,10 @@ async def test_one_owner_of_many_gets_the_answer(rivals: list[Database], teller:
     chat = (await teller.start()).chat
     await teller.say(chat, "second")
     claims = await asyncio.gather(
-        *(Answers(_of(rivals, number)).claim(chat.id, f"owner {number}", 30) for number in range(15))
+        *(
+            Answers(_of(rivals, number)).claim(chat.id, f"owner {number}", 30)
+            for number in range(15)
+        )
     )
     got = [answer for answer in claims if answer]
     assert len(got) == 1
@@ -127,13 +143,18 @@ async def test_one_of_many_takes_over_what_was_left(rivals: list[Database], tell
     left = await teller.replies.claim(chat.id, "dead", 0)
     assert left is not None
     claims = await asyncio.gather(
-        *(Answers(_of(rivals, number)).claim(chat.id, f"owner {number}", 30) for number in range(15))
+        *(
+            Answers(_of(rivals, number)).claim(chat.id, f"owner {number}", 30)
+            for number in range(15)
+        )
     )
     got = [answer for answer in claims if answer]
     assert [(answer.id, answer.attempt) for answer in got] == [(left.id, 2)]
 
 
-async def test_two_answers_of_a_chat_never_run_at_once(rivals: list[Database], chats: Chats, teller: Teller) -> None:
+async def test_two_answers_of_a_chat_never_run_at_once(
+    rivals: list[Database], chats: Chats, teller: Teller
+) -> None:
     """Many messages, many workers, each going on to the next as soon as it has finished one."""
     chat = (await teller.start()).chat
     for number in range(9):
@@ -152,7 +173,9 @@ async def test_two_answers_of_a_chat_never_run_at_once(rivals: list[Database], c
             running += 1
             assert running == 1
             taken.append(answer.number)
-            assert await replies.written(answer.id, owner, AnswerResult(Status.DONE, f"to {answer.number - 1}"))
+            assert await replies.written(
+                answer.id, owner, AnswerResult(Status.DONE, f"to {answer.number - 1}")
+            )
             running -= 1
             assert await replies.finish(answer.id, owner)
 
@@ -166,10 +189,17 @@ async def test_two_answers_of_a_chat_never_run_at_once(rivals: list[Database], c
 async def test_one_of_many_retries(rivals: list[Database], teller: Teller) -> None:
     chat = (await teller.start()).chat
     failed = await teller.answer(chat, "half", Status.FAILED)
-    tries = await asyncio.gather(*(Answers(_of(rivals, number)).retry(failed.id) for number in range(12)))
+    tries = await asyncio.gather(
+        *(Answers(_of(rivals, number)).retry(failed.id) for number in range(12))
+    )
     got = [answer for answer in tries if answer]
     assert len(got) == 1
-    assert (got[0].status, got[0].attempt, got[0].error, got[0].text) == (Status.WAITING, 1, None, "half")
+    assert (got[0].status, got[0].attempt, got[0].error, got[0].text) == (
+        Status.WAITING,
+        1,
+        None,
+        "half",
+    )
 
 
 async def test_one_reply_of_many_becomes_the_question(
@@ -178,7 +208,9 @@ async def test_one_reply_of_many_becomes_the_question(
     question, _ = await requests.ask(thread=thread, ts="100.1", user="U1")
     filled = await asyncio.gather(
         *(
-            ChatRequests(_of(rivals, number)).fill(question.id, text=f"t{number}", source=f"{number}")
+            ChatRequests(_of(rivals, number)).fill(
+                question.id, text=f"t{number}", source=f"{number}"
+            )
             for number in range(9)
         )
     )
@@ -187,9 +219,14 @@ async def test_one_reply_of_many_becomes_the_question(
     assert await requests.get(question.id) == got[0]
 
 
-async def test_one_mention_delivered_at_once_to_many_is_one_question(rivals: list[Database], thread: Thread) -> None:
+async def test_one_mention_delivered_at_once_to_many_is_one_question(
+    rivals: list[Database], thread: Thread
+) -> None:
     asked = await asyncio.gather(
-        *(ChatRequests(_of(rivals, number)).ask(thread=thread, ts="100.1", user="U1", text="hi") for number in range(9))
+        *(
+            ChatRequests(_of(rivals, number)).ask(thread=thread, ts="100.1", user="U1", text="hi")
+            for number in range(9)
+        )
     )
     assert sum(created for _, created in asked) == 1
     assert len({question.id for question, _ in asked}) == 1
@@ -204,7 +241,8 @@ async def test_everything_at_once_ends_in_order_and_without_deadlock(
     async def speak(number: int) -> None:
         for turn in range(5):
             await Chats(_of(rivals, number)).say(
-                started[number % 4].id, NewMessage(f"{number}/{turn}", f"U{number}", source=f"{number}/{turn}")
+                started[number % 4].id,
+                NewMessage(f"{number}/{turn}", f"U{number}", source=f"{number}/{turn}"),
             )
 
     async def work(number: int) -> int:
@@ -222,7 +260,9 @@ async def test_everything_at_once_ends_in_order_and_without_deadlock(
         return done
 
     async with asyncio.timeout(120):
-        first = await asyncio.gather(*(speak(number) for number in range(8)), *(work(number) for number in range(3)))
+        first = await asyncio.gather(
+            *(speak(number) for number in range(8)), *(work(number) for number in range(3))
+        )
         rest = await work(0)
     assert sum(one or 0 for one in first) + rest == 44
     for chat in started:

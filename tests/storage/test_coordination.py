@@ -46,7 +46,9 @@ async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 60) -
 # Events
 
 
-async def test_events_reach_subscribers_here_and_elsewhere_once_and_in_order(replica: Opener) -> None:
+async def test_events_reach_subscribers_here_and_elsewhere_once_and_in_order(
+    replica: Opener,
+) -> None:
     writer, other = await replica(), await replica()
     async with writer.subscribe("chat:1") as here, other.subscribe("chat:1") as there:
         for number in range(200):
@@ -69,7 +71,9 @@ async def test_a_subscriber_gets_its_own_topics_alone(replica: Opener) -> None:
         assert [signal.event["from"] for signal in await read(rest, 2)] == ["c", "end"]
 
 
-async def test_what_was_published_before_or_after_a_subscription_is_not_in_it(replica: Opener) -> None:
+async def test_what_was_published_before_or_after_a_subscription_is_not_in_it(
+    replica: Opener,
+) -> None:
     writer, other = await replica(), await replica()
     await writer.publish("t", {"n": 0})
     await asyncio.sleep(0.2)
@@ -248,7 +252,10 @@ async def test_redis_restarted_in_mid_flight(own_redis: RedisServer) -> None:
             with pytest.raises(StorageError):
                 await writer.ping()
             await writer.publish("t", {"n": 2})
-            assert [signal.event["n"] for signal in await read(here, 2)] == [1, 2]  # at home nothing is missing
+            assert [signal.event["n"] for signal in await read(here, 2)] == [
+                1,
+                2,
+            ]  # at home nothing is missing
             async with reader.subscribe("late") as late:
                 own_redis.start()
                 for topic, events in (("t", there), ("late", late)):

@@ -74,7 +74,10 @@ async def test_a_unit_cut_off_in_mid_statement_blocks_nobody(migrated_url: str) 
         task.cancel()
         await asyncio.wait([task])
         remembered.append(task)
-        async with asyncio.timeout(20), database.begin():  # a lock would be waited for for 30 seconds
+        async with (
+            asyncio.timeout(20),
+            database.begin(),
+        ):  # a lock would be waited for for 30 seconds
             pass
         await database.close()
 
@@ -111,14 +114,18 @@ async def test_what_is_there_already_is_a_conflict_with_its_cause(database: Data
 async def test_errors_never_quote_what_people_wrote(database: Database) -> None:
     with pytest.raises(StorageError) as caught:
         async with database.begin() as connection:
-            await connection.execute(text("INSERT INTO nowhere VALUES (:word)"), {"word": "my secret"})
+            await connection.execute(
+                text("INSERT INTO nowhere VALUES (:word)"), {"word": "my secret"}
+            )
     assert "my secret" not in f"{caught.value} {caught.value.__cause__}"
 
 
 async def test_writers_of_several_processes_wait_for_each_other(rivals: list[Database]) -> None:
     async def write(number: int) -> None:
         async with rivals[number % 3].begin() as connection:
-            await connection.scalar(select(func.count()).select_from(people))  # reads first: the trap in SQLite
+            await connection.scalar(
+                select(func.count()).select_from(people)
+            )  # reads first: the trap in SQLite
             await connection.execute(insert(people), [_person(f"U{number}")])
 
     await asyncio.gather(*(write(number) for number in range(30)))
@@ -147,9 +154,13 @@ async def test_times_come_back_aware_and_the_database_keeps_time(database: Datab
     async with database.begin() as connection:
         await connection.execute(insert(api_tokens).values(**row, last_used_at=database_time(-5)))
         created, used, later = (
-            await connection.execute(select(api_tokens.c.created_at, api_tokens.c.last_used_at, database_time(2.5)))
+            await connection.execute(
+                select(api_tokens.c.created_at, api_tokens.c.last_used_at, database_time(2.5))
+            )
         ).one()
-        past = select(func.count()).where(api_tokens.c.last_used_at < database_time(), database_time() < later)
+        past = select(func.count()).where(
+            api_tokens.c.last_used_at < database_time(), database_time() < later
+        )
         assert await connection.scalar(past) == 1
     assert created == now
     assert abs((used - now).total_seconds() + 5) < 2

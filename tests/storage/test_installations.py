@@ -47,7 +47,9 @@ async def test_a_later_one_replaces_the_earlier(kept: Installations) -> None:
     assert len(await kept.survey()) == 1
 
 
-async def test_a_workspace_that_joins_an_organisation_leaves_no_second_token(kept: Installations) -> None:
+async def test_a_workspace_that_joins_an_organisation_leaves_no_second_token(
+    kept: Installations,
+) -> None:
     await kept.save(OWN)
     moved = Installed("E1", "T1", "UBOT", "xoxb-moved")
     await kept.save(moved)
@@ -88,7 +90,9 @@ async def test_removing_one_leaves_the_others(kept: Installations) -> None:
     assert await kept.find("T2") is not None
 
 
-async def test_an_end_that_is_older_than_the_installation_changes_nothing(kept: Installations) -> None:
+async def test_an_end_that_is_older_than_the_installation_changes_nothing(
+    kept: Installations,
+) -> None:
     """Slack delivers again for minutes what was not acknowledged; meanwhile somebody installed the app anew."""
     await kept.save(OWN)
     now = datetime.now(UTC)
@@ -102,18 +106,28 @@ async def test_with_an_installation_end_the_api_tokens_of_its_people_alone(
 ) -> None:
     tokens = Tokens(database)
     here, there, org = User("T1", "U1"), User("T2", "U1"), User("T3", "U1")
-    mine, other, third = await tokens.issue(here), await tokens.issue(there), await tokens.issue(org)
+    mine, other, third = (
+        await tokens.issue(here),
+        await tokens.issue(there),
+        await tokens.issue(org),
+    )
     await kept.save(OWN)
     await kept.save(ORG)
     await kept.note("T1", "E1")
     await kept.note("T3", "E1")
     await kept.remove(None, "E1")
-    assert (await tokens.person(mine), await tokens.person(other), await tokens.person(third)) == (here, there, None)
+    assert (await tokens.person(mine), await tokens.person(other), await tokens.person(third)) == (
+        here,
+        there,
+        None,
+    )
     await kept.remove("T1")
     assert (await tokens.person(mine), await tokens.person(other)) == (None, there)
 
 
-async def test_no_token_can_be_read_from_the_database(kept: Installations, database: Database) -> None:
+async def test_no_token_can_be_read_from_the_database(
+    kept: Installations, database: Database
+) -> None:
     await kept.save(OWN)
     (sealed,) = (await raw(database)).values()
     assert "xoxb" not in sealed
@@ -121,7 +135,9 @@ async def test_no_token_can_be_read_from_the_database(kept: Installations, datab
         await Installations(database, TokenCipher("other")).find("T1")
 
 
-async def test_resealing_moves_every_token_to_the_newest_key_once(kept: Installations, database: Database) -> None:
+async def test_resealing_moves_every_token_to_the_newest_key_once(
+    kept: Installations, database: Database
+) -> None:
     await kept.save(OWN)
     await kept.save(ORG)
     rotated = Installations(database, TokenCipher("new key"))
@@ -133,7 +149,9 @@ async def test_resealing_moves_every_token_to_the_newest_key_once(kept: Installa
     assert [each.opens for each in await kept.survey()] == [False, False]
 
 
-async def test_resealing_without_the_old_key_changes_nothing(kept: Installations, database: Database) -> None:
+async def test_resealing_without_the_old_key_changes_nothing(
+    kept: Installations, database: Database
+) -> None:
     await kept.save(OWN)
     before = await raw(database)
     with pytest.raises(WrongKey):
@@ -147,20 +165,32 @@ async def test_replicas_that_reseal_while_somebody_installs_lose_nothing(
     for number in range(20):
         await kept.save(Installed("", f"T{number}", "UBOT", f"xoxb-{number}"))
     replicas = [Installations(each, TokenCipher("new key")) for each in rivals]
-    fresh = [replicas[0].save(Installed("", f"T{number}", "UBOT", f"xoxb-again-{number}")) for number in range(20)]
+    fresh = [
+        replicas[0].save(Installed("", f"T{number}", "UBOT", f"xoxb-again-{number}"))
+        for number in range(20)
+    ]
     await asyncio.gather(*(each.reseal() for each in replicas), *fresh)
     newest = Installations(rivals[1], TokenCipher("new"))
     found = [await newest.find(f"T{number}") for number in range(20)]
-    assert [each.bot_token for each in found if each] == [f"xoxb-again-{number}" for number in range(20)]
+    assert [each.bot_token for each in found if each] == [
+        f"xoxb-again-{number}" for number in range(20)
+    ]
 
 
-async def test_a_damaged_token_concerns_its_workspace_alone(kept: Installations, database: Database) -> None:
+async def test_a_damaged_token_concerns_its_workspace_alone(
+    kept: Installations, database: Database
+) -> None:
     await kept.save(OWN)
     await kept.save(Installed("", "T2", "UBOT", "xoxb-two"))
     async with database.begin() as connection:
-        await connection.execute(update(table).where(table.c.team == "T2").values(bot_token="xoxb-plain"))
+        await connection.execute(
+            update(table).where(table.c.team == "T2").values(bot_token="xoxb-plain")
+        )
     with pytest.raises(WrongKey):
         await kept.find("T2")
     assert await kept.find("T1") == OWN
-    assert {(each.place, each.opens) for each in await kept.survey()} == {("T1", True), ("T2", False)}
+    assert {(each.place, each.opens) for each in await kept.survey()} == {
+        ("T1", True),
+        ("T2", False),
+    }
     assert {each.scopes for each in await kept.survey()} == {frozenset({"chat:write"}), frozenset()}

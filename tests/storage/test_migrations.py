@@ -39,7 +39,9 @@ def _differences(connection: Connection) -> list[object]:
     def comparable(_object: object, name: str | None, *_: object) -> bool:
         return name != "passages"  # PostgreSQL's own, for `storage.search` alone
 
-    context = MigrationContext.configure(connection, opts={"compare_type": True, "include_object": comparable})
+    context = MigrationContext.configure(
+        connection, opts={"compare_type": True, "include_object": comparable}
+    )
     return list(compare_metadata(context, metadata))
 
 
@@ -60,7 +62,9 @@ async def test_every_older_schema_comes_up_to_date(database_url: str, revision: 
     await database.migrate()
     async with database.read() as connection:
         assert await connection.run_sync(_differences) == []
-        assert (await connection.scalars(text("SELECT version_num FROM alembic_version"))).all() == REVISIONS[-1:]
+        assert (
+            await connection.scalars(text("SELECT version_num FROM alembic_version"))
+        ).all() == REVISIONS[-1:]
     await database.close()
 
 
@@ -79,19 +83,26 @@ async def test_partial_indexes_have_their_conditions(database: Database) -> None
 async def test_migrating_again_changes_nothing(database: Database) -> None:
     await database.migrate()
     async with database.read() as connection:
-        assert (await connection.scalars(text("SELECT version_num FROM alembic_version"))).all() == REVISIONS[-1:]
+        assert (
+            await connection.scalars(text("SELECT version_num FROM alembic_version"))
+        ).all() == REVISIONS[-1:]
 
 
 async def test_several_processes_start_at_once_on_an_empty_database(database_url: str) -> None:
     Database.open(database_url)  # makes the folder, as any one of them would
     command = (sys.executable, "-W", "error", "-c", MIGRATE, database_url)
-    started = [await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE) for _ in range(3)]
+    started = [
+        await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
+        for _ in range(3)
+    ]
     errors = [(await process.communicate())[1].decode() for process in started]
     assert errors == [""] * 3
     assert [process.returncode for process in started] == [0] * 3
     database = Database.open(database_url)
     async with database.read() as connection:
-        assert (await connection.scalars(text("SELECT version_num FROM alembic_version"))).all() == REVISIONS[-1:]
+        assert (
+            await connection.scalars(text("SELECT version_num FROM alembic_version"))
+        ).all() == REVISIONS[-1:]
     await database.close()
 
 

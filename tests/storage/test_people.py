@@ -26,8 +26,12 @@ async def test_what_is_learnt_one_by_one_adds_up(people: People) -> None:
     await people.used(ANN, MODEL)
     await people.remember_name(ANN, "Ann")
     await people.set_default(ANN, other)
-    await people.set_always(ANN, True, known=None, model=MODEL)  # somebody who had not seen the choice yet
-    assert await people.get(ANN) == Profile(ANN, "Ann", default_model=other, last_model=MODEL, always=True)
+    await people.set_always(
+        ANN, True, known=None, model=MODEL
+    )  # somebody who had not seen the choice yet
+    assert await people.get(ANN) == Profile(
+        ANN, "Ann", default_model=other, last_model=MODEL, always=True
+    )
     await people.set_always(ANN, False, known=other, model=None)
     assert await people.get(ANN) == Profile(ANN, "Ann", last_model=MODEL)
     assert await people.get(User("T2", "U1")) == Profile(User("T2", "U1"))

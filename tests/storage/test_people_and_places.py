@@ -33,7 +33,9 @@ async def test_a_text_is_respelt_wherever_it_is_and_only_that_text(
 ) -> None:
     said = await teller.start("100.1", "ask @U2")
     other = await teller.start("200.1", "ask @U2")
-    asked, _ = await requests.ask(thread=Thread("T1", "C1", "300.1"), ts="300.1", user="U1", text="ask @U2")
+    asked, _ = await requests.ask(
+        thread=Thread("T1", "C1", "300.1"), ts="300.1", user="U1", text="ask @U2"
+    )
     for ts in ("100.1", "300.1"):
         await chats.respell(Thread("T1", "C1", ts), ts, "ask @U2", "ask @Bob")
     await chats.respell(thread, "100.1", "something else", "never")
@@ -49,17 +51,29 @@ async def test_a_channels_chats_and_questions_move_with_its_id(
     moved = (await teller.start("100.1")).chat
     blocked = (await teller.start("200.1")).chat
     there = await chats.start(
-        team="T1", owner="U1", model=MODEL, thread=Thread("T1", "C2", "200.1"), message=_message("200.1")
+        team="T1",
+        owner="U1",
+        model=MODEL,
+        thread=Thread("T1", "C2", "200.1"),
+        message=_message("200.1"),
     )
     foreign = await chats.start(
-        team="T2", owner="U1", model=MODEL, thread=Thread("T2", "C1", "100.1"), message=_message("100.1")
+        team="T2",
+        owner="U1",
+        model=MODEL,
+        thread=Thread("T2", "C1", "100.1"),
+        message=_message("100.1"),
     )
-    asked, _ = await requests.ask(thread=Thread("T1", "C1", "300.1"), ts="300.1", user="U1", text="well?")
+    asked, _ = await requests.ask(
+        thread=Thread("T1", "C1", "300.1"), ts="300.1", user="U1", text="well?"
+    )
 
     await chats.move_channel("T1", "C1", "C2")
     await chats.move_channel("T1", "C1", "C2")
 
-    places = [(await chats.get(chat.id)).thread for chat in (moved, blocked, there.chat, foreign.chat)]
+    places = [
+        (await chats.get(chat.id)).thread for chat in (moved, blocked, there.chat, foreign.chat)
+    ]
     assert [thread and (thread.team, thread.channel) for thread in places] == [
         ("T1", "C2"), ("T1", "C1"), ("T1", "C2"), ("T2", "C1"),
     ]  # fmt: skip
@@ -71,7 +85,9 @@ def _message(ts: str) -> NewMessage:
     return NewMessage("hello", "U1", source=ts, ts=ts)
 
 
-async def test_what_else_somebody_said_before_choosing(requests: ChatRequests, thread: Thread) -> None:
+async def test_what_else_somebody_said_before_choosing(
+    requests: ChatRequests, thread: Thread
+) -> None:
     """The same person in the same thread, open, asked, and without a model; oldest first."""
     asked = []
     for ts, user, text in (
@@ -86,7 +102,9 @@ async def test_what_else_somebody_said_before_choosing(requests: ChatRequests, t
     assert [q.text for q in await requests.unchosen(asked[1])] == ["one", "three"]
 
 
-async def test_another_model_is_for_an_answer_whose_own_is_gone(teller: Teller, answers: Answers, chats: Chats) -> None:
+async def test_another_model_is_for_an_answer_whose_own_is_gone(
+    teller: Teller, answers: Answers, chats: Chats
+) -> None:
     chat = (await teller.start()).chat
     otherwise = await teller.answer(chat, status=Status.FAILED)
     assert await answers.retry(otherwise.id, OTHER) is None
@@ -101,7 +119,13 @@ async def test_of_several_who_choose_another_model_one_decides(
     chat = (await teller.start()).chat
     gone = await teller.answer(chat, status=Status.FAILED, error=ModelGone.code)
     models = [OTHER, THIRD, ModelRef("ollama", f"tiny:{again}")]
-    tries = [Answers(rival).retry(gone.id, model) for rival, model in zip(rivals, models, strict=True)]
-    taken = [model for model, answer in zip(models, await asyncio.gather(*tries), strict=True) if answer is not None]
+    tries = [
+        Answers(rival).retry(gone.id, model) for rival, model in zip(rivals, models, strict=True)
+    ]
+    taken = [
+        model
+        for model, answer in zip(models, await asyncio.gather(*tries), strict=True)
+        if answer is not None
+    ]
     assert taken == [(await chats.get(chat.id)).model]
     assert (await Answers(rivals[0]).retry(gone.id, OTHER)) is None

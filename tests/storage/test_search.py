@@ -15,7 +15,20 @@ from storage.engine.database import Database
 from tests.storage.saying import MODEL, Teller
 
 ANN, BEN = User("T1", "U1"), User("T1", "U2")
-WORDS = ("boat", "Lighthouse", "100%", "a_b", "a/b", "ÄRGER", "it's", "ab", "日本語", "\\n", "back\\slash", '"quoted"')
+WORDS = (
+    "boat",
+    "Lighthouse",
+    "100%",
+    "a_b",
+    "a/b",
+    "ÄRGER",
+    "it's",
+    "ab",
+    "日本語",
+    "\\n",
+    "back\\slash",
+    '"quoted"',
+)
 WAYS = pytest.mark.parametrize("way", ["read", "indexed first", "indexed later"])
 """Whether what is said is in PostgreSQL's index: not at all, as it is said, or all at once."""
 ON_POSTGRESQL = pytest.mark.parametrize("dialect", ["postgresql"])
@@ -25,7 +38,9 @@ async def _index(database: Database) -> None:
     """All that there is, as if everybody had had many chats before."""
     if database.dialect == "postgresql":
         async with database.begin() as connection:
-            await connection.execute(text("UPDATE participants SET indexed = true WHERE NOT indexed"))
+            await connection.execute(
+                text("UPDATE participants SET indexed = true WHERE NOT indexed")
+            )
 
 
 async def _indexed(database: Database, user: User) -> int:
@@ -59,7 +74,11 @@ async def _fill(database: Database, way: str) -> dict[str, list[str]]:
 
 def _expected(texts: dict[str, list[str]], words: str) -> set[str]:
     wanted = [word.lower() for word in words.split()]
-    return {chat for chat, said in texts.items() if all(any(word in each.lower() for each in said) for word in wanted)}
+    return {
+        chat
+        for chat, said in texts.items()
+        if all(any(word in each.lower() for each in said) for word in wanted)
+    }
 
 
 @WAYS
@@ -87,7 +106,23 @@ async def test_each_word_is_found_wherever_it_stands(database: Database, way: st
 @WAYS
 async def test_words_mean_what_they_are_made_of(database: Database, way: str) -> None:
     said = (
-        *("q", "qu", "Quay", "50%", "50 %", "a_b", "axb", "1/2", "1\\2", "don't", "dont", "{}", "x\ny", "x\ty", "xy"),
+        *(
+            "q",
+            "qu",
+            "Quay",
+            "50%",
+            "50 %",
+            "a_b",
+            "axb",
+            "1/2",
+            "1\\2",
+            "don't",
+            "dont",
+            "{}",
+            "x\ny",
+            "x\ty",
+            "xy",
+        ),
         *(
             "Straße",
             "strasse",
@@ -103,7 +138,18 @@ async def test_words_mean_what_they_are_made_of(database: Database, way: str) ->
             "\x00",
             "\ufffd",
         ),
-        *("灯", "灯台", "灯台守が見える。", "東京の灯", "台灯", "トウキョウ", "한국어", "한 국 어", "a灯", "word" * 40),
+        *(
+            "灯",
+            "灯台",
+            "灯台守が見える。",
+            "東京の灯",
+            "台灯",
+            "トウキョウ",
+            "한국어",
+            "한 국 어",
+            "a灯",
+            "word" * 40,
+        ),
     )
     chats = Chats(database)
     texts: dict[str, list[str]] = {}
@@ -144,13 +190,17 @@ async def test_words_mean_what_they_are_made_of(database: Database, way: str) ->
 async def test_what_only_others_say_is_not_found(database: Database, way: str) -> None:
     chats = Chats(database)
     for number in range(12):
-        await _start(chats, "tangerine 橘 zq" if number % 2 else "apple 林檎", BEN if number % 2 else ANN)
+        await _start(
+            chats, "tangerine 橘 zq" if number % 2 else "apple 林檎", BEN if number % 2 else ANN
+        )
         if way == "indexed first":
             await _index(database)
     if way == "indexed later":
         await _index(database)
     for words in ("tangerine", "橘", "zq", "q"):
-        assert [(await chats.list_for(user, limit=10, words=words)).total for user in (ANN, BEN)] == [0, 6], words
+        assert [
+            (await chats.list_for(user, limit=10, words=words)).total for user in (ANN, BEN)
+        ] == [0, 6], words
     stranger = User("T2", ANN.id)
     assert (await chats.list_for(stranger, limit=10, words="apple")).total == 0
 
@@ -182,7 +232,9 @@ async def test_a_rare_word_is_found_far_down(database: Database, way: str) -> No
         await _index(database)
     first = await chats.list_for(ANN, limit=3, words="ZANZI")
     rest = await chats.list_for(ANN, limit=3, words="ZANZI", cursor=first.next_cursor)
-    back = await chats.list_for(ANN, limit=3, words="ZANZI", cursor=rest.previous_cursor, newer=True)
+    back = await chats.list_for(
+        ANN, limit=3, words="ZANZI", cursor=rest.previous_cursor, newer=True
+    )
     assert [chat.id for chat in (*first.chats, *rest.chats)] == rare[::-1]
     assert [chat.id for chat in back.chats] == [chat.id for chat in first.chats]
     assert [(page.total, page.at_least) for page in (first, rest, back)] == [(5, False)] * 3
@@ -196,11 +248,16 @@ async def test_counting_ends_where_it_would_become_dear(
     monkeypatch.setattr("storage.search.MOST_FOUND", 5)
     chats = Chats(database)
     await _fill(database, way)
-    listed, found = await chats.list_for(ANN, limit=3), await chats.list_for(ANN, limit=3, words="a")
+    listed, found = (
+        await chats.list_for(ANN, limit=3),
+        await chats.list_for(ANN, limit=3, words="a"),
+    )
     assert [(page.total, page.at_least) for page in (listed, found)] == [(12, True), (5, True)]
 
 
-async def test_a_count_is_never_below_what_is_seen(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_count_is_never_below_what_is_seen(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("storage.search.MOST_COUNTED", 2)
     chats = Chats(database)
     for number in range(20):
@@ -228,23 +285,33 @@ async def test_the_index_is_used_for_words_of_any_length(database: Database) -> 
 @pytest.mark.postgres
 @ON_POSTGRESQL
 @pytest.mark.parametrize(
-    "said", ["the quick brown fox\njumps over \t it's 100% {lazy}  dogs", "灯台守が見える。 東京の灯", ""]
+    "said",
+    ["the quick brown fox\njumps over \t it's 100% {lazy}  dogs", "灯台守が見える。 東京の灯", ""],
 )
-async def test_each_group_of_signs_is_one_entry_for_each_person(database: Database, said: str) -> None:
+async def test_each_group_of_signs_is_one_entry_for_each_person(
+    database: Database, said: str
+) -> None:
     """Else the index finds too much, which is read for nothing, or too little."""
     groups = {
-        word[at : at + size] for word in said.split() for size in (1, 2, 3, 4) for at in range(len(word) - size + 1)
+        word[at : at + size]
+        for word in said.split()
+        for size in (1, 2, 3, 4)
+        for at in range(len(word) - size + 1)
     }
     query = text("SELECT search_grams('T1', :user, :said, :shortest)")
     async with database.read() as connection:
         found = {
-            (user, shortest): await connection.scalar(query, {"user": user, "said": said, "shortest": shortest})
+            (user, shortest): await connection.scalar(
+                query, {"user": user, "said": said, "shortest": shortest}
+            )
             for user in ("U1", "U2")
             for shortest in (1, 2, 3, 4)
         }
     for user in ("U1", "U2"):
         for shortest in (1, 2, 3, 4):
-            assert len(set(found[user, shortest])) == sum(len(group) >= shortest for group in groups), shortest
+            assert len(set(found[user, shortest])) == sum(
+                len(group) >= shortest for group in groups
+            ), shortest
     assert not set(found["U1", 1]) & set(found["U2", 1])
 
 
@@ -258,7 +325,9 @@ async def test_first_chats_are_not_indexed_and_later_ones_are(database: Database
     assert (await _indexed(database, ANN), await _indexed(database, BEN)) == (3, 0)
     for number in (10, 49, 50, 52):
         assert (await chats.list_for(ANN, limit=10, words=f"zebra{number}")).total == 1
-    found = await chats.list_for(ANN, limit=10, words="zebra5")  # three in the index, and one that is not
+    found = await chats.list_for(
+        ANN, limit=10, words="zebra5"
+    )  # three in the index, and one that is not
     assert [found.total, found.at_least] == [4, False]
 
 
@@ -302,14 +371,22 @@ async def test_who_joins_finds_what_was_said_before_and_at_that_very_moment(
     answer = await answers.claim(chat.id, "writer", 30)
     assert answer is not None
     async with database.begin() as connection:
-        await connection.execute(text("UPDATE chats SET message_count = message_count WHERE id = :id"), {"id": chat.id})
-        joins = text("INSERT INTO participants (team, \"user\", chat_id, active_at) VALUES ('T1', 'U2', :id, now())")
+        await connection.execute(
+            text("UPDATE chats SET message_count = message_count WHERE id = :id"), {"id": chat.id}
+        )
+        joins = text(
+            "INSERT INTO participants (team, \"user\", chat_id, active_at) VALUES ('T1', 'U2', :id, now())"
+        )
         await connection.execute(joins, {"id": chat.id})
         writing = asyncio.create_task(
-            answers.written(answer.id, "writer", AnswerResult(Status.DONE, "an answer about cranes"))
+            answers.written(
+                answer.id, "writer", AnswerResult(Status.DONE, "an answer about cranes")
+            )
         )
         await asyncio.sleep(0.3)
     assert await writing
     assert await _indexed(database, BEN) == 1
     for words in ("ann's", "cranes"):
-        assert [one.id for one in (await teller.chats.list_for(BEN, limit=10, words=words)).chats] == [chat.id], words
+        assert [
+            one.id for one in (await teller.chats.list_for(BEN, limit=10, words=words)).chats
+        ] == [chat.id], words

@@ -18,13 +18,41 @@ ANN, BEN = User("T1", "U1"), User("T1", "U2")
 CHATS = 110
 PAGE = 5
 SEARCHES = (
-    *("every", "most", "half", "third", "tenth", "rare", "older", "newer", "often", "nowhere", "title", "e", "er", "%"),
-    *("even odd", "every rare", "third tenth", "half most", "often every", "older newer", "most nowhere", "rare rare"),
+    *(
+        "every",
+        "most",
+        "half",
+        "third",
+        "tenth",
+        "rare",
+        "older",
+        "newer",
+        "often",
+        "nowhere",
+        "title",
+        "e",
+        "er",
+        "%",
+    ),
+    *(
+        "even odd",
+        "every rare",
+        "third tenth",
+        "half most",
+        "often every",
+        "older newer",
+        "most nowhere",
+        "rare rare",
+    ),
     "e v r y m o s t every",  # more words than are looked at
 )
 SIZES = pytest.mark.parametrize(
     "sizes",
-    [{}, {"LOOKED_AT": 8, "MOST_FOUND": 9, "HITS": 14}, {"LOOKED_AT": 6, "SOME": 1, "MOST_FOUND": 4}],
+    [
+        {},
+        {"LOOKED_AT": 8, "MOST_FOUND": 9, "HITS": 14},
+        {"LOOKED_AT": 6, "SOME": 1, "MOST_FOUND": 4},
+    ],
     ids=["as they are", "small", "tiny"],
 )
 """How far is looked and counted: with small ones all ways are taken in few chats."""
@@ -33,7 +61,14 @@ SIZES = pytest.mark.parametrize(
 def _says(number: int, chance: random.Random) -> list[str]:
     """Two messages and a title of this chat."""
     said = ["every", "even" if number % 2 else "odd"]
-    for word, part in (("most", 0.8), ("half", 0.5), ("third", 0.34), ("tenth", 0.1), ("rare", 0.03), ("often", 0.2)):
+    for word, part in (
+        ("most", 0.8),
+        ("half", 0.5),
+        ("third", 0.34),
+        ("tenth", 0.1),
+        ("rare", 0.03),
+        ("often", 0.2),
+    ):
         said += [word] if chance.random() < part else []
     said += ["older"] if number < 60 and number % 3 else []
     said += ["newer"] if number > 100 else []
@@ -55,11 +90,15 @@ async def _fill(database: Database, seed: int) -> dict[str, list[str]]:
         await chats.set_title(chat.id, said[2], TitleBy.PERSON)
         texts[chat.id] = said
     for chat_id in chance.sample(list(texts), CHATS):  # people go on with any of them
-        await chats.say(chat_id, NewMessage(texts[chat_id][1], chance.choice((ANN, ANN, ANN, BEN)).id))
+        await chats.say(
+            chat_id, NewMessage(texts[chat_id][1], chance.choice((ANN, ANN, ANN, BEN)).id)
+        )
     away = chance.sample(list(texts), 9)
     async with database.begin() as connection:
         for chat_id in away:
-            left = text("UPDATE participants SET away = true WHERE \"user\" = 'U1' AND chat_id = :chat")
+            left = text(
+                "UPDATE participants SET away = true WHERE \"user\" = 'U1' AND chat_id = :chat"
+            )
             await connection.execute(left, {"chat": chat_id})
     listed = await chats.list_for(ANN, limit=CHATS)
     assert not {chat.id for chat in listed.chats} & set(away)
@@ -68,7 +107,11 @@ async def _fill(database: Database, seed: int) -> dict[str, list[str]]:
 
 def _expected(texts: dict[str, list[str]], words: str) -> list[str]:
     wanted = words.lower().split()
-    return [chat for chat, said in texts.items() if all(any(word in each.lower() for each in said) for word in wanted)]
+    return [
+        chat
+        for chat, said in texts.items()
+        if all(any(word in each.lower() for each in said) for word in wanted)
+    ]
 
 
 async def _pages(chats: Chats, words: str) -> list[Page]:
@@ -109,7 +152,10 @@ async def test_chats_further_on_may_not_be_enough(
 ) -> None:
     """The first chats promise that the next ones fill the page, and these hold too little, just enough, or more."""
     monkeypatch.setattr(search, "LOOKED_AT", 8)
-    chats, wanted = Chats(database), {*range(5, 20), *(60 - at for at in range(next_ones)), *(79, 76, 73)}
+    chats, wanted = (
+        Chats(database),
+        {*range(5, 20), *(60 - at for at in range(next_ones)), *(79, 76, 73)},
+    )
     zebras: list[str] = []
     for number in range(80):
         said = NewMessage("zebra" if number in wanted else "horse", ANN.id)
@@ -131,7 +177,9 @@ async def test_a_word_that_stands_often_in_few_chats_is_counted_whole(
     chats, talked = Chats(database), []
     for number in range(66):
         said = NewMessage("zebra" if number % 6 == 0 else "horse", ANN.id)
-        talked.append((await chats.start(team="T1", owner=ANN.id, model=MODEL, message=said)).chat.id)
+        talked.append(
+            (await chats.start(team="T1", owner=ANN.id, model=MODEL, message=said)).chat.id
+        )
     for _ in range(6):
         await chats.say(talked[60], NewMessage("zebra, zebra", ANN.id))
     page = await chats.list_for(ANN, limit=2, words="zebra")

@@ -39,7 +39,9 @@ class FileSource(Protocol):
         """The file with all that must be known to fetch it. Raises FileProblem."""
         ...
 
-    async def fetch(self, team: str, file: SharedFile, most: int, *, thumb: bool = False) -> Fetched:
+    async def fetch(
+        self, team: str, file: SharedFile, most: int, *, thumb: bool = False
+    ) -> Fetched:
         """The first `most` bytes of it, or of its small picture. Raises FileProblem."""
         ...
 
@@ -75,9 +77,13 @@ class AttachmentLoader:
 
     async def _settle(self, chat: Chat, message: Message, answer: Answer | None) -> bool:
         sees = self.sees(chat)
-        waits = [file for file in message.files if not sees and file.problem is None and _is_image(file)]
+        waits = [
+            file for file in message.files if not sees and file.problem is None and _is_image(file)
+        ]
         fetched = [file for file in rules.pending(message.files) if file not in waits]
-        found: list[Found] = await asyncio.gather(*(self._bring(chat.team, file) for file in fetched))
+        found: list[Found] = await asyncio.gather(
+            *(self._bring(chat.team, file) for file in fetched)
+        )
         images = tuple(one for one in found if isinstance(one, Image))
         texts = [one for one in found if isinstance(one, TextFile)]
         text, cut = rules.enclose(message.text, texts)
@@ -112,11 +118,15 @@ class AttachmentLoader:
         """Raises FileProblem. Slack's own small picture serves where the image itself cannot be used."""
         expected = rules.kind(file)
         if expected is Kind.IMAGE and _only_by_thumb(file):
-            return await self._picture(await self._source.fetch(team, file, LARGEST_FILE, thumb=True), file)
+            return await self._picture(
+                await self._source.fetch(team, file, LARGEST_FILE, thumb=True), file
+            )
         most = TEXT_BYTES if expected is Kind.TEXT else LARGEST_FILE
         fetched = await self._source.fetch(team, file, most)
         if expected is not Kind.IMAGE and image_kind(fetched.data) is None:
-            text = await asyncio.to_thread(decode, fetched.data[:TEXT_BYTES], cut=len(fetched.data) > TEXT_BYTES)
+            text = await asyncio.to_thread(
+                decode, fetched.data[:TEXT_BYTES], cut=len(fetched.data) > TEXT_BYTES
+            )
             if text is not None:
                 cut = fetched.cut or len(fetched.data) > TEXT_BYTES
                 return TextFile(file.name, _language(file), text, cut=cut, before=file.before)
@@ -125,7 +135,9 @@ class AttachmentLoader:
         except FileProblem:
             if file.thumb is None:
                 raise
-        return await self._picture(await self._source.fetch(team, file, LARGEST_FILE, thumb=True), file)
+        return await self._picture(
+            await self._source.fetch(team, file, LARGEST_FILE, thumb=True), file
+        )
 
     async def _picture(self, fetched: Fetched, file: SharedFile) -> Image:
         if fetched.cut:
@@ -138,9 +150,15 @@ class AttachmentLoader:
                 raise FileProblem("broken") if broken else error from None
 
 
-def _unseen(waits: Sequence[SharedFile], fetched: Sequence[SharedFile], found: Sequence[Found]) -> tuple[str, ...]:
+def _unseen(
+    waits: Sequence[SharedFile], fetched: Sequence[SharedFile], found: Sequence[Found]
+) -> tuple[str, ...]:
     """Names of the message's own images, which a model that cannot see does not get."""
-    drawn = [one.name for file, one in zip(fetched, found, strict=True) if isinstance(one, Image) and not file.before]
+    drawn = [
+        one.name
+        for file, one in zip(fetched, found, strict=True)
+        if isinstance(one, Image) and not file.before
+    ]
     return (*(file.name for file in waits if not file.before), *drawn)
 
 

@@ -37,7 +37,9 @@ TEXT_BYTES = 1_000_000
 """As much of a text file as is read: enough for all those characters in whatever encoding."""
 _NAME = 80
 """Characters of a file's name that are shown."""
-_DATA_URL = re.compile(r"data:(?P<mime>[\w/+.-]*)(?:;[\w=+.-]*)*?;base64,(?P<data>.*)", re.DOTALL | re.IGNORECASE)
+_DATA_URL = re.compile(
+    r"data:(?P<mime>[\w/+.-]*)(?:;[\w=+.-]*)*?;base64,(?P<data>.*)", re.DOTALL | re.IGNORECASE
+)
 _TEXTUAL = re.compile(
     r"text/.*|.*[+/](json|xml|yaml|x-yaml|toml|javascript|x-javascript|ecmascript|typescript|x-typescript|sql|graphql"
     r"|x-sh|x-shellscript|x-python|x-perl|x-ruby|x-php|x-httpd-php|x-tex|x-latex|x-ndjson|jsonlines|rtf|csv|x-csv)"
@@ -98,7 +100,11 @@ def kind(file: SharedFile) -> Kind:
 def review(files: Iterable[SharedFile]) -> tuple[SharedFile, ...]:
     """The same files; those that cannot be read, as far as their description tells, with the problem."""
     return tuple(
-        replace(file, problem=file.problem or ("too_many" if count > MOST_FILES else problem(file, early=True)))
+        replace(
+            file,
+            problem=file.problem
+            or ("too_many" if count > MOST_FILES else problem(file, early=True)),
+        )
         for count, file in enumerate(files, 1)
     )
 
@@ -128,9 +134,14 @@ def pending(files: Iterable[SharedFile]) -> list[SharedFile]:
 
 def shared_before(files: Iterable[SharedFile]) -> tuple[SharedFile, ...]:
     """Of what was shared in a thread, the newest images and texts, in order."""
-    readable = [replace(file, before=True) for file in review(files) if file.problem in (None, "too_many")]
+    readable = [
+        replace(file, before=True) for file in review(files) if file.problem in (None, "too_many")
+    ]
     readable = [replace(file, problem=problem(file, early=True)) for file in readable]
-    kinds = {what: [f for f in pending(readable) if kind(f) is what][-BEFORE:] for what in (Kind.IMAGE, Kind.TEXT)}
+    kinds = {
+        what: [f for f in pending(readable) if kind(f) is what][-BEFORE:]
+        for what in (Kind.IMAGE, Kind.TEXT)
+    }
     return tuple(file for file in readable if file in kinds[Kind.IMAGE] or file in kinds[Kind.TEXT])
 
 
@@ -167,7 +178,11 @@ def sentences(report: Report, shown: Callable[[str], str] = str) -> list[str]:
 
 def listed(names: Sequence[str]) -> str:
     """a, b and c."""
-    return names[0] if len(names) == 1 else strings.AND.format(rest=", ".join(names[:-1]), last=names[-1])
+    return (
+        names[0]
+        if len(names) == 1
+        else strings.AND.format(rest=", ".join(names[:-1]), last=names[-1])
+    )
 
 
 def one_line(name: str) -> str:
@@ -213,7 +228,9 @@ def fitted(found: Iterable[Image]) -> tuple[Image, ...]:
     try:
         return tuple(fit(each.data, each.name) for each in found)
     except FileProblem as error:
-        raise BadInput(strings.IMAGE_TOO_WIDE if error.code == "too_large" else strings.IMAGE_BROKEN) from error
+        raise BadInput(
+            strings.IMAGE_TOO_WIDE if error.code == "too_large" else strings.IMAGE_BROKEN
+        ) from error
 
 
 def with_texts(text: str, files: list[TextFile]) -> str:

@@ -35,7 +35,9 @@ def decode(data: bytes, *, cut: bool = False) -> str | None:
 
 
 def _guessed(data: bytes, cut: bool) -> str | None:
-    from charset_normalizer import from_bytes  # takes a twentieth of the program's start, and few files need it
+    from charset_normalizer import (
+        from_bytes,
+    )  # takes a twentieth of the program's start, and few files need it
 
     best = from_bytes(data[: _SAMPLE // 4 * 4], cp_isolation=_LIKELY).best()
     if best is None:

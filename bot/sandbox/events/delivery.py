@@ -76,7 +76,9 @@ class Route(Protocol):
 class Courier:
     """Delivers: each envelope in a task of its own, retried as Slack does."""
 
-    def __init__(self, route: Route, limits: Limits, clock: Clock, journal: Journal, faults: Faults) -> None:
+    def __init__(
+        self, route: Route, limits: Limits, clock: Clock, journal: Journal, faults: Faults
+    ) -> None:
         self.route = route
         self._limits = limits
         self._clock = clock
@@ -107,7 +109,9 @@ class Courier:
         try:
             return apply()
         except (SlackRefusal, InvalidAnswer) as refusal:
-            record = CallRecord(self._journal.number(), self._clock(), f"ack:{name}", {"answer": delivery.answer})
+            record = CallRecord(
+                self._journal.number(), self._clock(), f"ack:{name}", {"answer": delivery.answer}
+            )
             record.error = refusal.error
             self._journal.called(record)
             raise
@@ -161,9 +165,14 @@ class Courier:
                 self._journal.changed(delivery)
                 return
             await asyncio.sleep(delay)
-            retry, reason = retry + 1, "http_error" if ack is not None else delivery.attempts[-1].outcome
+            retry, reason = (
+                retry + 1,
+                "http_error" if ack is not None else delivery.attempts[-1].outcome,
+            )
 
-    async def _attempt(self, delivery: Delivery, retry: int, reason: str | None, seconds: float) -> Ack | None:
+    async def _attempt(
+        self, delivery: Delivery, retry: int, reason: str | None, seconds: float
+    ) -> Ack | None:
         attempt = Attempt(str(uuid.uuid4()), self._clock(), retry, reason)
         delivery.attempts.append(attempt)
         ack = await self.route.attempt(delivery, attempt, seconds)

@@ -45,12 +45,17 @@ class HttpRoute:
             "x-slack-signature": signature(self._secret, timestamp, body),
         }
         if attempt.retry:
-            headers |= {"x-slack-retry-num": str(attempt.retry), "x-slack-retry-reason": attempt.reason or "http_error"}
+            headers |= {
+                "x-slack-retry-num": str(attempt.retry),
+                "x-slack-retry-reason": attempt.reason or "http_error",
+            }
         if self._session is None:
             self._session = aiohttp.ClientSession()
         limit = aiohttp.ClientTimeout(total=max(0.01, seconds))
         try:
-            async with self._session.post(self.url, data=body, headers=headers, timeout=limit) as response:
+            async with self._session.post(
+                self.url, data=body, headers=headers, timeout=limit
+            ) as response:
                 content = await response.read()
                 return _ack(response, content)
         except TimeoutError:
@@ -69,7 +74,9 @@ def _body(delivery: Delivery) -> tuple[bytes, str]:
         return json.dumps(delivery.payload).encode(), "application/json"
     if delivery.kind == "slash_commands":
         return urlencode(delivery.payload).encode(), "application/x-www-form-urlencoded"
-    return urlencode({"payload": json.dumps(delivery.payload)}).encode(), "application/x-www-form-urlencoded"
+    return urlencode(
+        {"payload": json.dumps(delivery.payload)}
+    ).encode(), "application/x-www-form-urlencoded"
 
 
 def _ack(response: aiohttp.ClientResponse, content: bytes) -> Ack:

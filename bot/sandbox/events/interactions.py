@@ -18,7 +18,12 @@ class Interactions:
     """Sends what people do to the app and applies what it answers."""
 
     def __init__(
-        self, workspace: Workspace, courier: Courier, triggers: Triggers, responses: Responses, modals: Modals
+        self,
+        workspace: Workspace,
+        courier: Courier,
+        triggers: Triggers,
+        responses: Responses,
+        modals: Modals,
     ) -> None:
         self._workspace = workspace
         self._courier = courier
@@ -44,12 +49,20 @@ class Interactions:
             payload["response_url"] = self._responses.issue(user, place)
         await self._ask("interactive", "block_actions", payload, user, quiet=True)
 
-    async def options(self, user: str, place: Place, block: Json, element: Json, query: str) -> Json:
+    async def options(
+        self, user: str, place: Place, block: Json, element: Json, query: str
+    ) -> Json:
         """What a menu offers for `query`. NotAcknowledged, or InvalidAnswer when Slack would not show it."""
         payload = self._payload("block_suggestion", user, place)
-        payload |= {"action_id": element["action_id"], "block_id": block.get("block_id"), "value": query}
+        payload |= {
+            "action_id": element["action_id"],
+            "block_id": block.get("block_id"),
+            "value": query,
+        }
         delivery = await self._ask("interactive", "block_suggestion", payload, user, quiet=True)
-        self._courier.accept("block_suggestion", delivery, lambda: check_menu_answer(delivery.answer))
+        self._courier.accept(
+            "block_suggestion", delivery, lambda: check_menu_answer(delivery.answer)
+        )
         answer: Json = delivery.answer
         return answer
 
@@ -62,7 +75,12 @@ class Interactions:
             return payload
         spot: Any = place.message or place.ephemeral
         ephemeral = place.ephemeral is not None
-        container = {"type": "message", "message_ts": spot.ts, "channel_id": spot.channel, "is_ephemeral": ephemeral}
+        container = {
+            "type": "message",
+            "message_ts": spot.ts,
+            "channel_id": spot.channel,
+            "is_ephemeral": ephemeral,
+        }
         if spot.thread_ts:
             container["thread_ts"] = spot.thread_ts
         payload["container"] = container
@@ -80,11 +98,19 @@ class Interactions:
 
     def _base(self, kind: str, user: str) -> Json:
         person = self._workspace.users[user]
-        team, org = {"id": self._workspace.team_id, "domain": self._workspace.domain}, self._workspace.enterprise
+        team, org = (
+            {"id": self._workspace.team_id, "domain": self._workspace.domain},
+            self._workspace.enterprise,
+        )
         return {
             "type": kind,
             "team": team,
-            "user": {"id": user, "username": person.name, "name": person.name, "team_id": person.team_id},
+            "user": {
+                "id": user,
+                "username": person.name,
+                "name": person.name,
+                "team_id": person.team_id,
+            },
             "api_app_id": self._workspace.app_id,
             "token": "sandbox-verification-token",
             "enterprise": None if org is None else {"id": org, "name": org},
@@ -96,13 +122,19 @@ class Interactions:
         names = {"im": "directmessage", "group": "privategroup"}
         return {"id": channel.id, "name": names.get(channel.type, channel.name)}
 
-    async def _ask(self, kind: Any, name: str, payload: Json, user: str, *, quiet: bool = False) -> Delivery:
+    async def _ask(
+        self, kind: Any, name: str, payload: Json, user: str, *, quiet: bool = False
+    ) -> Delivery:
         """Raises NotAcknowledged; unless `quiet`, Slackbot tells the person too."""
         delivery = await self._courier.ask(kind, name, payload)
         if not delivery.acked:
             if not quiet:
-                channel = str((payload.get("channel") or {}).get("id") or payload.get("channel_id") or "")
-                self._workspace.notice(user, f"{name} failed with the error “operation_timeout”", channel)
+                channel = str(
+                    (payload.get("channel") or {}).get("id") or payload.get("channel_id") or ""
+                )
+                self._workspace.notice(
+                    user, f"{name} failed with the error “operation_timeout”", channel
+                )
             raise NotAcknowledged(name)
         return delivery
 
@@ -117,7 +149,9 @@ class Interactions:
             "team_id": self._workspace.team_id,
             "team_domain": self._workspace.domain,
             "channel_id": channel,
-            "channel_name": {"im": "directmessage", "group": "privategroup"}.get(place.type, place.name),
+            "channel_name": {"im": "directmessage", "group": "privategroup"}.get(
+                place.type, place.name
+            ),
             "user_id": user,
             "user_name": person.name,
             "command": command,
@@ -130,8 +164,12 @@ class Interactions:
         if self._workspace.enterprise is not None:
             payload["enterprise_id"] = self._workspace.enterprise
         delivery = await self._ask("slash_commands", command, payload, user)
-        if isinstance(delivery.answer, dict) and (delivery.answer.get("text") or delivery.answer.get("blocks")):
-            self._courier.accept(command, delivery, lambda: self._responses.show(url, delivery.answer))
+        if isinstance(delivery.answer, dict) and (
+            delivery.answer.get("text") or delivery.answer.get("blocks")
+        ):
+            self._courier.accept(
+                command, delivery, lambda: self._responses.show(url, delivery.answer)
+            )
         return delivery
 
     async def shortcut(self, user: str, callback_id: str, message: Message | None = None) -> None:
@@ -154,7 +192,10 @@ class Interactions:
         view.errors = {}
         payload = self._base("view_submission", user)
         payload |= self._home_of(user)
-        payload |= {"view": view_json(self._workspace, view), "trigger_id": self._triggers.issue(user)}
+        payload |= {
+            "view": view_json(self._workspace, view),
+            "trigger_id": self._triggers.issue(user),
+        }
         payload["response_urls"] = []
         delivery = await self._ask("interactive", "view_submission", payload, user, quiet=True)
         return self._courier.accept(

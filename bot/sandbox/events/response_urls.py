@@ -46,7 +46,9 @@ class Responses:
         """A URL that can replace the message of `place` or answer beside it."""
         spot: Any = place.message or place.ephemeral
         return self._issue(
-            ResponseUrl(user, spot.channel, spot.thread_ts, self._end(), 0, place.message, place.ephemeral)
+            ResponseUrl(
+                user, spot.channel, spot.thread_ts, self._end(), 0, place.message, place.ephemeral
+            )
         )
 
     def issue_for_command(self, user: str, channel: str) -> str:
@@ -103,13 +105,19 @@ class Responses:
         if url.message is not None:
             self._workspace.revise(url.message, revision, self._workspace.bot.id)
         elif url.ephemeral is not None:
-            url.ephemeral.text, url.ephemeral.fallback, url.ephemeral.blocks = revision.text, text, blocks
+            url.ephemeral.text, url.ephemeral.fallback, url.ephemeral.blocks = (
+                revision.text,
+                text,
+                blocks,
+            )
             self._workspace.whisper(url.ephemeral)
 
     def _say(self, url: ResponseUrl, text: str, blocks: list[Json], thread_ts: Any) -> None:
         bot = self._workspace.bot
         revision = self._workspace.revision("mrkdwn", text, blocks)
-        message = Message(url.channel, self._workspace.next_ts(), bot.id, thread_ts or url.thread_ts, [revision])
+        message = Message(
+            url.channel, self._workspace.next_ts(), bot.id, thread_ts or url.thread_ts, [revision]
+        )
         message.bot_id, message.app_id = bot.bot_id, bot.app_id
         self._workspace.post(message)
 

@@ -133,7 +133,11 @@ class SocketMode:
             "type": "hello",
             "num_connections": len(self.connections),
             "connection_info": {"app_id": self._workspace.app_id},
-            "debug_info": {"host": "applink-sandbox", "build_number": 1, "approximate_connection_time": 3600},
+            "debug_info": {
+                "host": "applink-sandbox",
+                "build_number": 1,
+                "approximate_connection_time": 3600,
+            },
         }
 
     # -- trouble
@@ -144,7 +148,10 @@ class SocketMode:
         After anything but a warning Slack closes the connection.
         """
         for connection in list(self.connections):
-            await _send(connection, {"type": "disconnect", "reason": reason, "debug_info": {"host": "applink-sandbox"}})
+            await _send(
+                connection,
+                {"type": "disconnect", "reason": reason, "debug_info": {"host": "applink-sandbox"}},
+            )
             if reason != "warning":
                 self._forget(connection)
                 await _close(connection)

@@ -28,7 +28,12 @@ DEFAULT_EVENTS = frozenset(
         "message.mpim",
     }
 )
-_MESSAGE_EVENTS = {"channel": "message.channels", "group": "message.groups", "im": "message.im", "mpim": "message.mpim"}
+_MESSAGE_EVENTS = {
+    "channel": "message.channels",
+    "group": "message.groups",
+    "im": "message.im",
+    "mpim": "message.mpim",
+}
 
 
 @dataclass(slots=True)
@@ -73,7 +78,12 @@ class Feed:
         workspace, bot = self.workspace, self.workspace.bot
         event_id = f"Ev{uuid.uuid4().hex[:12].upper()}"
         org = workspace.enterprise
-        authorization = {"enterprise_id": org, "team_id": workspace.team_id, "user_id": bot.id, "is_bot": True}
+        authorization = {
+            "enterprise_id": org,
+            "team_id": workspace.team_id,
+            "user_id": bot.id,
+            "is_bot": True,
+        }
         envelope = {
             "token": "sandbox-verification-token",
             "team_id": workspace.team_id,
@@ -118,7 +128,9 @@ class Feed:
         event.pop("reactions", None)
         event["event_ts"] = message.ts
         if not message.bot_id:
-            event["client_msg_id"] = str(uuid.uuid5(uuid.NAMESPACE_OID, message.channel + message.ts))
+            event["client_msg_id"] = str(
+                uuid.uuid5(uuid.NAMESPACE_OID, message.channel + message.ts)
+            )
             user = self.workspace.users[message.user]
             if user.stranger:
                 event |= {"user_team": user.team_id, "source_team": user.team_id}
@@ -156,7 +168,9 @@ class Feed:
         assert change.message is not None
         now = message_json(self.workspace, change.message)
         channel = self.workspace.channels[change.channel]
-        self._hidden(channel, "message_changed", {"message": now, "previous_message": {**now, "blocks": []}})
+        self._hidden(
+            channel, "message_changed", {"message": now, "previous_message": {**now, "blocks": []}}
+        )
 
     def _deleted(self, change: Change) -> None:
         assert change.message is not None
@@ -168,14 +182,30 @@ class Feed:
     def _hidden(self, channel: Channel, subtype: str, more: Json) -> None:
         ts = self.workspace.next_ts()
         self._message(
-            channel, {"type": "message", "subtype": subtype, "hidden": True, "ts": ts, "event_ts": ts, **more}
+            channel,
+            {
+                "type": "message",
+                "subtype": subtype,
+                "hidden": True,
+                "ts": ts,
+                "event_ts": ts,
+                **more,
+            },
         )
 
     def _joined(self, change: Change) -> None:
         channel = self.workspace.channels[change.channel]
         ts = self.workspace.next_ts()
-        event: Json = {"type": "member_joined_channel", "user": change.user, "channel": channel.id, "event_ts": ts}
-        event |= {"channel_type": "C" if channel.type == "channel" else "G", "team": self.workspace.team_id}
+        event: Json = {
+            "type": "member_joined_channel",
+            "user": change.user,
+            "channel": channel.id,
+            "event_ts": ts,
+        }
+        event |= {
+            "channel_type": "C" if channel.type == "channel" else "G",
+            "team": self.workspace.team_id,
+        }
         if change.data.get("inviter"):
             event["inviter"] = change.data["inviter"]
         self.send("member_joined_channel", event)
@@ -186,8 +216,16 @@ class Feed:
     def _left(self, change: Change) -> None:
         channel = self.workspace.channels[change.channel]
         ts = self.workspace.next_ts()
-        event: Json = {"type": "member_left_channel", "user": change.user, "channel": channel.id, "event_ts": ts}
-        event |= {"channel_type": "C" if channel.type == "channel" else "G", "team": self.workspace.team_id}
+        event: Json = {
+            "type": "member_left_channel",
+            "user": change.user,
+            "channel": channel.id,
+            "event_ts": ts,
+        }
+        event |= {
+            "channel_type": "C" if channel.type == "channel" else "G",
+            "team": self.workspace.team_id,
+        }
         self.send("member_left_channel", event)
 
     def _reacted(self, change: Change) -> None:
@@ -211,11 +249,27 @@ class Feed:
 
     def session_stopped(self, user: str, channel: str, root: str, stopped: list[Message]) -> None:
         """The person pressed Slack's own Stop."""
-        event: Json = {"type": "agent_session_stopped", "user": user, "channel": channel, "thread_ts": root}
-        event |= {"streaming_message_ts": [message.ts for message in stopped], "event_ts": self.workspace.next_ts()}
+        event: Json = {
+            "type": "agent_session_stopped",
+            "user": user,
+            "channel": channel,
+            "thread_ts": root,
+        }
+        event |= {
+            "streaming_message_ts": [message.ts for message in stopped],
+            "event_ts": self.workspace.next_ts(),
+        }
         self.send("agent_session_stopped", event)
 
     def title_changed(self, user: str, channel: str, root: str, title: str) -> None:
         """The person renamed the session."""
-        event: Json = {"type": "agent_session_title_changed", "user": user, "channel": channel, "thread_ts": root}
-        self.send("agent_session_title_changed", {**event, "title": title, "event_ts": self.workspace.next_ts()})
+        event: Json = {
+            "type": "agent_session_title_changed",
+            "user": user,
+            "channel": channel,
+            "thread_ts": root,
+        }
+        self.send(
+            "agent_session_title_changed",
+            {**event, "title": title, "event_ts": self.workspace.next_ts()},
+        )

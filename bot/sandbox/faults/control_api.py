@@ -42,13 +42,19 @@ class ControlApi:
             Route(f"/sandbox/control/{name}", _endpoint(control), methods=["POST"])
             for name, control in controls.items()
         ]
-        return [*made, Route("/sandbox/control", self._list), Route("/sandbox/control/calls", self._calls)]
+        return [
+            *made,
+            Route("/sandbox/control", self._list),
+            Route("/sandbox/control/calls", self._calls),
+        ]
 
     async def _list(self, request: Request) -> Response:
         faults = self._sandbox.faults
         waiting = [asdict(fault) for fault in faults.waiting]
         sockets = len(self._sandbox.sockets.connections)
-        return JSONResponse({"ok": True, "waiting": waiting, "copies": faults.copies, "sockets": sockets})
+        return JSONResponse(
+            {"ok": True, "waiting": waiting, "copies": faults.copies, "sockets": sockets}
+        )
 
     async def _calls(self, request: Request) -> Response:
         wanted = request.query_params.get("method")
@@ -56,7 +62,9 @@ class ControlApi:
         return JSONResponse({"ok": True, "calls": calls, "refusals": len(self._sandbox.refusals)})
 
     async def _fail(self, body: Json) -> Json:
-        details: dict[str, Any] = {name: value for name, value in body.items() if name in _FAULT_FIELDS}
+        details: dict[str, Any] = {
+            name: value for name, value in body.items() if name in _FAULT_FIELDS
+        }
         self._sandbox.fail(str(body["method"]), body.get("mode", "error"), **details)
         return {}
 
@@ -93,7 +101,9 @@ class ControlApi:
         return {}
 
 
-def _endpoint(control: Callable[[Json], Awaitable[Json]]) -> Callable[[Request], Awaitable[Response]]:
+def _endpoint(
+    control: Callable[[Json], Awaitable[Json]],
+) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         try:
             body = await request.json() if await request.body() else {}

@@ -62,13 +62,19 @@ def title_for(messages: Sequence[Message]) -> str:
     """Two to eight words taken from what the first exchange was about."""
     users = [text_of(message) for message in messages if message.get("role") == "user"]
     plain = [text for text in users if not re.search(r"\btitle\b", text, re.IGNORECASE)]
-    source = plain[0] if plain else "\n".join(line for line in " ".join(users).splitlines() or users)
+    source = (
+        plain[0] if plain else "\n".join(line for line in " ".join(users).splitlines() or users)
+    )
     source = re.sub(r"(?i)[^.:\n]*\btitle\b[^.:\n]*[.:]?", " ", source)
     source = re.sub(r"(?im)^\s*(?:user|assistant):", " ", source).strip()
     found = re.findall(r"[\w'’-]+", re.split(r"[.!?\n]", source)[0])[:7]
     while found and _SMALL_WORDS.fullmatch(found[-1].lower()):
         found.pop()
-    title = " ".join(found) if len(found) >= 2 else " ".join(["About", *(found or ["a demo conversation"])])
+    title = (
+        " ".join(found)
+        if len(found) >= 2
+        else " ".join(["About", *(found or ["a demo conversation"])])
+    )
     return title[0].upper() + title[1:]
 
 
@@ -95,7 +101,11 @@ def _opening(question: Question, who: str) -> str:
     name = _name_told(earlier)
     if name:
         greeting = f"Pleased to meet you, {name}."
-        lines.append(greeting if _name_told(earlier[-1:]) else f"You told me earlier that your name is {name}.")
+        lines.append(
+            greeting
+            if _name_told(earlier[-1:])
+            else f"You told me earlier that your name is {name}."
+        )
     if len(earlier) > 1:
         first = " ".join(earlier[0].split())
         lines.append(f"It began with “{first[:60]}{'…' if len(first) > 60 else ''}”.")
@@ -148,7 +158,8 @@ def slow(question: Question) -> ModelScript:
         ]
     ]
     answer = (
-        f"{_opening(question, 'Slow')} I thought before I spoke, and I speak slowly, so that there is time to stop me."
+        f"{_opening(question, 'Slow')} I thought before I spoke, and I speak slowly, "
+        "so that there is time to stop me."
     )
     rate = question.rate / 6
     return ModelScript([*thoughts, *words(answer)], rate=rate)
@@ -160,25 +171,49 @@ OUTAGE = 8.0
 _HTML = {"Content-Type": "text/html"}
 _EVENTS = {"Content-Type": "text/event-stream"}
 _REFUSALS: Sequence[tuple[str, Fault]] = (
-    (r"too long|413", Fault("http", status=400, message="This model's maximum context length is 32768 tokens.")),
+    (
+        r"too long|413",
+        Fault("http", status=400, message="This model's maximum context length is 32768 tokens."),
+    ),
     (
         r"html",
-        Fault("body", status=200, body=b"<html><body>Not a model</body></html>", headers={"Content-Type": "text/html"}),
+        Fault(
+            "body",
+            status=200,
+            body=b"<html><body>Not a model</body></html>",
+            headers={"Content-Type": "text/html"},
+        ),
     ),
-    (r"empty", Fault("body", status=200, body=b"data: [DONE]\n\n", headers={"Content-Type": "text/event-stream"})),
+    (
+        r"empty",
+        Fault(
+            "body",
+            status=200,
+            body=b"data: [DONE]\n\n",
+            headers={"Content-Type": "text/event-stream"},
+        ),
+    ),
     (r"hang|time-?out|silent", Fault("hang", after=3)),
 )
 
 
 def fails(question: Question) -> ModelScript:
     """Breaks off in mid-answer the first time; other failures by words of the question; later it works."""
-    healthy = spoken(f"{_opening(question, 'Fails')} This time I did not fail: the retry worked.", question.rate)
-    broken = spoken(f"{_opening(question, 'Fails')} And now, as I always do the first time,", question.rate)
+    healthy = spoken(
+        f"{_opening(question, 'Fails')} This time I did not fail: the retry worked.", question.rate
+    )
+    broken = spoken(
+        f"{_opening(question, 'Fails')} And now, as I always do the first time,", question.rate
+    )
     wanted = _refusal(question.last.lower())
     if wanted is not None:
         ill = question.seen_before == 0 or question.since_first < OUTAGE
         return replace(broken, fault=wanted) if ill else healthy
-    return replace(broken, fault=Fault("break", after=len(broken.pieces))) if question.seen_before == 0 else healthy
+    return (
+        replace(broken, fault=Fault("break", after=len(broken.pieces)))
+        if question.seen_before == 0
+        else healthy
+    )
 
 
 def _refusal(text: str) -> Fault | None:
@@ -186,7 +221,9 @@ def _refusal(text: str) -> Fault | None:
     if status:
         code = int(status.group(1))
         headers = {"Retry-After": "2"} if code == 429 else {}
-        return Fault("http", status=code, headers=headers, message=f"You asked me to fail with {code}.")
+        return Fault(
+            "http", status=code, headers=headers, message=f"You asked me to fail with {code}."
+        )
     return next((fault for pattern, fault in _REFUSALS if re.search(pattern, text)), None)
 
 
@@ -199,7 +236,11 @@ def eye(question: Question) -> ModelScript:
         if isinstance(part, dict) and part.get("type") == "image_url"
     ]
     seen = [f"{number}. {_describe(url)}" for number, url in enumerate(urls, 1)]
-    told = "\n".join(["I received these images:", "", *seen]) if seen else "I can see, but you sent no image."
+    told = (
+        "\n".join(["I received these images:", "", *seen])
+        if seen
+        else "I can see, but you sent no image."
+    )
     return spoken(f"{_opening(question, 'Eye')}\n\n{told}", question.rate)
 
 

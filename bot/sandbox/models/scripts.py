@@ -78,7 +78,9 @@ def text_of(message: Message) -> str:
     if isinstance(content, str):
         return content
     parts = content if isinstance(content, list) else []
-    return "\n".join(str(part["text"]) for part in parts if isinstance(part, dict) and part.get("type") == "text")
+    return "\n".join(
+        str(part["text"]) for part in parts if isinstance(part, dict) and part.get("type") == "text"
+    )
 
 
 def words(text: str) -> list[str]:

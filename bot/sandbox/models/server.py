@@ -100,7 +100,9 @@ class ModelServer:
 
     def asked(self, model: str | None = None) -> list[Asked]:
         """The journal without requests for titles."""
-        return [a for a in self.journal if model in (None, a.model) and not asks_for_title(a.messages)]
+        return [
+            a for a in self.journal if model in (None, a.model) and not asks_for_title(a.messages)
+        ]
 
     def script_for(self, asked: Asked) -> ModelScript | None:
         """What is to be done about a request; None when there is no such model."""
@@ -156,9 +158,18 @@ def create_models_app(server: ModelServer | None = None) -> Starlette:
         try:
             body = await request.json()
             messages = body["messages"]
-            asked = Asked(models.clock(), str(body["model"]), messages, bool(body.get("stream")), body, request.headers)
+            asked = Asked(
+                models.clock(),
+                str(body["model"]),
+                messages,
+                bool(body.get("stream")),
+                body,
+                request.headers,
+            )
         except (ValueError, KeyError, TypeError):
-            return _error(400, "A JSON object with model and messages is needed.", "invalid_request_error")
+            return _error(
+                400, "A JSON object with model and messages is needed.", "invalid_request_error"
+            )
         models.journal.append(asked)
         script = models.script_for(asked)
         if script is None:
@@ -203,7 +214,11 @@ class ScriptedAnswer(Response):
     async def _stream(self, send: Send, started: float) -> None:
         script, fault = self._script, self._script.fault
         last = len(script.pieces) if fault is None else min(fault.after, len(script.pieces))
-        await _start(send, 200, {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache"})
+        await _start(
+            send,
+            200,
+            {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache"},
+        )
         await _chunk(send, _event({"role": "assistant", "content": ""}, self._asked.model))
         number = 0
         while number < last:
@@ -238,7 +253,9 @@ class ScriptedAnswer(Response):
             data += _event({}, self._asked.model, script.finish_reason)
         options = self._asked.body.get("stream_options")
         if script.usage and isinstance(options, dict) and options.get("include_usage"):
-            data += _line({"object": "chat.completion.chunk", "choices": [], "usage": self._usage()})
+            data += _line(
+                {"object": "chat.completion.chunk", "choices": [], "usage": self._usage()}
+            )
         return data + (b"data: [DONE]\n\n" if script.done else b"")
 
     async def _fail(self, send: Send, fault: Fault) -> None:
@@ -257,11 +274,26 @@ class ScriptedAnswer(Response):
         await asyncio.sleep(max(0.0, due - asyncio.get_running_loop().time()))
         text = "".join(piece for piece in script.pieces if isinstance(piece, str))
         self._asked.sent.append(Sent(self._clock(), text))
-        choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": script.finish_reason}
-        payload = {"object": "chat.completion", "model": self._asked.model, "choices": [choice], "usage": self._usage()}
+        choice = {
+            "index": 0,
+            "message": {"role": "assistant", "content": text},
+            "finish_reason": script.finish_reason,
+        }
+        payload = {
+            "object": "chat.completion",
+            "model": self._asked.model,
+            "choices": [choice],
+            "usage": self._usage(),
+        }
         await _start(send, 200, {"Content-Type": "application/json"})
         if script.fault is None:
-            await send({"type": "http.response.body", "body": json.dumps(payload).encode(), "more_body": False})
+            await send(
+                {
+                    "type": "http.response.body",
+                    "body": json.dumps(payload).encode(),
+                    "more_body": False,
+                }
+            )
         else:
             await self._fail(send, script.fault)
 
@@ -269,7 +301,11 @@ class ScriptedAnswer(Response):
         """Counted in words, for want of real tokens."""
         prompt = sum(len(text_of(message).split()) for message in self._asked.messages)
         completion = sum(isinstance(piece, str) for piece in self._script.pieces)
-        return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+        return {
+            "prompt_tokens": prompt,
+            "completion_tokens": completion,
+            "total_tokens": prompt + completion,
+        }
 
 
 async def _gone(receive: Receive) -> None:
@@ -289,7 +325,9 @@ async def _chunk(send: Send, data: bytes) -> None:
 def _piece(piece: Piece, model: str) -> bytes:
     if isinstance(piece, Raw):
         return piece.data
-    return _event({"content": piece} if isinstance(piece, str) else {"reasoning": piece.text}, model)
+    return _event(
+        {"content": piece} if isinstance(piece, str) else {"reasoning": piece.text}, model
+    )
 
 
 def _event(delta: Mapping[str, Any], model: str, finish_reason: str | None = None) -> bytes:
@@ -307,5 +345,7 @@ def _refusal(fault: Fault) -> Response:
     return Response(fault.body, fault.status, dict(fault.headers))
 
 
-def _error(status: int, message: str, code: str | None, headers: Mapping[str, str] | None = None) -> Response:
+def _error(
+    status: int, message: str, code: str | None, headers: Mapping[str, str] | None = None
+) -> Response:
     return JSONResponse({"error": {"message": message, "code": code}}, status, dict(headers or {}))

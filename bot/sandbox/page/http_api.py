@@ -46,7 +46,9 @@ class _Static(StaticFiles):
 
     def file_response(self, *args: Any, **named: Any) -> Response:
         response = super().file_response(*args, **named)
-        response.headers.update({name: _HEADERS[name] for name in ("cache-control", "x-content-type-options")})
+        response.headers.update(
+            {name: _HEADERS[name] for name in ("cache-control", "x-content-type-options")}
+        )
         return response
 
 
@@ -86,7 +88,10 @@ class PageApi:
             Route("/sandbox/file/{file}", self._file),
             WebSocketRoute("/sandbox/live", self.live.serve),
             Route("/sandbox/upload", self._upload, methods=["POST"]),
-            *(Route(f"/sandbox/{name}", self._endpoint(deed), methods=["POST"]) for name, deed in self._deeds.items()),
+            *(
+                Route(f"/sandbox/{name}", self._endpoint(deed), methods=["POST"])
+                for name, deed in self._deeds.items()
+            ),
         ]
         if STATIC.is_dir():
             routes.append(Mount("/static", _Static(directory=STATIC)))
@@ -107,17 +112,28 @@ class PageApi:
         except SlackRefusal as refusal:
             return _refused(refusal.error, "there is no such person")
         connected = slack.courier.route.open()
-        return JSONResponse(snapshot.state(slack.workspace, viewer, slack.commands, slack.shortcuts, connected))
+        return JSONResponse(
+            snapshot.state(slack.workspace, viewer, slack.commands, slack.shortcuts, connected)
+        )
 
     async def _traffic(self, request: Request) -> Response:
         try:
             newest = min(max(1, int(request.query_params.get("newest", 100))), TRAFFIC_MAX)
-            before = int(request.query_params["before"]) if "before" in request.query_params else None
+            before = (
+                int(request.query_params["before"]) if "before" in request.query_params else None
+            )
         except ValueError:
             return JSONResponse(
-                {"ok": False, "error": "invalid_arguments", "message": "newest and before are numbers"}, 400
+                {
+                    "ok": False,
+                    "error": "invalid_arguments",
+                    "message": "newest and before are numbers",
+                },
+                400,
             )
-        return JSONResponse({"ok": True, "entries": snapshot.traffic(self._sandbox.journal, newest, before)})
+        return JSONResponse(
+            {"ok": True, "entries": snapshot.traffic(self._sandbox.journal, newest, before)}
+        )
 
     async def _file(self, request: Request) -> Response:
         workspace = self._sandbox.workspace
@@ -125,7 +141,9 @@ class PageApi:
         viewer = self._viewer(request.query_params.get("user"))
         if file is None:
             return PlainTextResponse("not found", 404)
-        visible = any(workspace.sees(workspace.channels[channel], viewer) for channel in file.channels)
+        visible = any(
+            workspace.sees(workspace.channels[channel], viewer) for channel in file.channels
+        )
         # The picture in a message carries no `user`; without one, whoever is at this machine may look.
         if "user" in request.query_params and file.user != viewer and not visible:
             return PlainTextResponse("not found", 404)
@@ -133,7 +151,11 @@ class PageApi:
 
     def _viewer(self, ref: str | None) -> str:
         users = self._sandbox.workspace.users
-        return self._sandbox.user(ref).id if ref else next(user.id for user in users.values() if not user.is_bot)
+        return (
+            self._sandbox.user(ref).id
+            if ref
+            else next(user.id for user in users.values() if not user.is_bot)
+        )
 
     # -- doing
 
@@ -144,7 +166,9 @@ class PageApi:
                 if not isinstance(body, dict):
                     raise ValueError("the body is no object")
             except ValueError as broken:
-                return JSONResponse({"ok": False, "error": "invalid_json", "message": str(broken)}, 400)
+                return JSONResponse(
+                    {"ok": False, "error": "invalid_json", "message": str(broken)}, 400
+                )
             return await self._do(deed, body)
 
         return endpoint
@@ -160,7 +184,9 @@ class PageApi:
         except InvalidAnswer as wrong:
             return _refused(wrong.error, "; ".join(wrong.messages))
         except KeyError as missing:
-            return JSONResponse({"ok": False, "error": "invalid_arguments", "message": f"missing {missing}"}, 400)
+            return JSONResponse(
+                {"ok": False, "error": "invalid_arguments", "message": f"missing {missing}"}, 400
+            )
         except LookupError as impossible:
             return _refused("not_possible", str(impossible))
 
@@ -169,7 +195,11 @@ class PageApi:
             user = self._viewer(str(form.get("user") or "") or None)
             given = [part for part in form.getlist("file") if isinstance(part, UploadFile)]
             uploads = [
-                Upload(part.filename or "file", await part.read(), part.content_type or "application/octet-stream")
+                Upload(
+                    part.filename or "file",
+                    await part.read(),
+                    part.content_type or "application/octet-stream",
+                )
                 for part in given
             ]
         files = [self._sandbox.upload(user, upload) for upload in uploads]
@@ -183,7 +213,9 @@ class PageApi:
         if not text and not files:
             raise LookupError("nothing to say")
         thread = _text(body, "thread_ts")
-        ts = await self._sandbox.say(user, body["channel"], text, thread, files, broadcast=broadcast)
+        ts = await self._sandbox.say(
+            user, body["channel"], text, thread, files, broadcast=broadcast
+        )
         return {"ts": ts}
 
     async def _edit(self, user: str, body: Json) -> Json:
@@ -203,7 +235,9 @@ class PageApi:
         kind, slack = container["type"], self._sandbox
         if kind == "message":
             return slack.place(slack.message(container["channel"], container["ts"]))
-        known: dict[str, Any] = {**slack.workspace.ephemeral} if kind == "ephemeral" else {**slack.workspace.views}
+        known: dict[str, Any] = (
+            {**slack.workspace.ephemeral} if kind == "ephemeral" else {**slack.workspace.views}
+        )
         if container["id"] not in known:
             raise LookupError(f"there is no such {kind}")
         return slack.place(known[container["id"]])
@@ -225,7 +259,9 @@ class PageApi:
         return await self._sandbox.interactions.options(user, place, block, element, query)
 
     async def _command(self, user: str, body: Json) -> Json:
-        await self._sandbox.command(user, body["channel"], body["command"], str(body.get("text") or ""))
+        await self._sandbox.command(
+            user, body["channel"], body["command"], str(body.get("text") or "")
+        )
         return {}
 
     async def _shortcut(self, user: str, body: Json) -> Json:
@@ -262,7 +298,9 @@ class PageApi:
         return {}
 
     async def _read(self, user: str, body: Json) -> Json:
-        self._sandbox.workspace.mark_read(self._sandbox.channel(body["channel"]), user, str(body["ts"]))
+        self._sandbox.workspace.mark_read(
+            self._sandbox.channel(body["channel"]), user, str(body["ts"])
+        )
         return {}
 
     async def _stop(self, user: str, body: Json) -> Json:
@@ -270,7 +308,9 @@ class PageApi:
         return {}
 
     async def _title(self, user: str, body: Json) -> Json:
-        await self._sandbox.rename_session(user, body["channel"], body["thread_ts"], str(body["title"]))
+        await self._sandbox.rename_session(
+            user, body["channel"], body["thread_ts"], str(body["title"])
+        )
         return {}
 
 

@@ -53,13 +53,21 @@ class Live:
             "channel": self._channel,
             "read": self._channel,
             "prompts": self._prompts,
-            "status": lambda change, _: [{"type": "status", "status": snapshot.status_json(change.data["thread"])}],
-            "session": lambda change, _: [{"type": "session", "session": snapshot.session_json(change.data["thread"])}],
+            "status": lambda change, _: [
+                {"type": "status", "status": snapshot.status_json(change.data["thread"])}
+            ],
+            "session": lambda change, _: [
+                {"type": "session", "session": snapshot.session_json(change.data["thread"])}
+            ],
             "ephemeral": self._ephemeral,
-            "ephemeral_deleted": lambda change, _: [{"type": "ephemeral_deleted", "id": change.data["id"]}],
+            "ephemeral_deleted": lambda change, _: [
+                {"type": "ephemeral_deleted", "id": change.data["id"]}
+            ],
             "views": self._views,
             "view_errors": self._view_errors,
-            "home": lambda change, _: [{"type": "home", "view": snapshot.view_json(change.data["view"])}],
+            "home": lambda change, _: [
+                {"type": "home", "view": snapshot.view_json(change.data["view"])}
+            ],
             "notice": lambda change, _: [
                 {"type": "notice", "text": change.data["text"], "channel": change.channel or None}
             ],
@@ -110,7 +118,15 @@ class Live:
                     page.push(message)
 
     def _concerns(self, change: Change, page: Page) -> bool:
-        if change.kind in ("ephemeral", "ephemeral_deleted", "views", "view_errors", "home", "notice", "read"):
+        if change.kind in (
+            "ephemeral",
+            "ephemeral_deleted",
+            "views",
+            "view_errors",
+            "home",
+            "notice",
+            "read",
+        ):
             return change.user == page.viewer
         if change.kind == "left" and change.user == page.viewer:
             return True
@@ -125,7 +141,10 @@ class Live:
                 page.push(message)
 
     def _json(self, message: Message, page: Page) -> Json:
-        return {"type": "message", "message": snapshot.message_json(message, page.viewer, self._workspace)}
+        return {
+            "type": "message",
+            "message": snapshot.message_json(message, page.viewer, self._workspace),
+        }
 
     def _message(self, change: Change, page: Page) -> list[Json]:
         assert change.message is not None
@@ -173,7 +192,9 @@ class Live:
         return [{"type": "prompts", "prompts": {"channel": change.channel, **change.data}}]
 
     def _ephemeral(self, change: Change, page: Page) -> list[Json]:
-        return [{"type": "ephemeral", "ephemeral": snapshot.ephemeral_json(change.data["ephemeral"])}]
+        return [
+            {"type": "ephemeral", "ephemeral": snapshot.ephemeral_json(change.data["ephemeral"])}
+        ]
 
     def _views(self, change: Change, page: Page) -> list[Json]:
         stack = self._workspace.stack(page.viewer)

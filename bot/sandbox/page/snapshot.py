@@ -22,7 +22,11 @@ def user_json(user: User, workspace: Workspace) -> Json:
 
 def channel_json(channel: Channel, viewer: str) -> Json:
     read = channel.last_read.get(viewer, "0")
-    unread = [each for each in channel.messages.values() if each.ts > read and each.user != viewer and _top(each)]
+    unread = [
+        each
+        for each in channel.messages.values()
+        if each.ts > read and each.user != viewer and _top(each)
+    ]
     others = [user for user in channel.members if user != viewer]
     return {
         "id": channel.id,
@@ -65,7 +69,10 @@ def message_json(message: Message, viewer: str, workspace: Workspace) -> Json:
         "streaming": message.streaming,
         "broken": stream is not None and stream.phase == "expired" and len(message.revisions) == 1,
         "edited": message.edited is not None,
-        "reactions": [{"name": name, "users": who, "count": len(who)} for name, who in message.reactions.items()],
+        "reactions": [
+            {"name": name, "users": who, "count": len(who)}
+            for name, who in message.reactions.items()
+        ],
         "files": [file_json(workspace.files[file]) for file in message.files],
         "reply_count": len(message.replies),
         "reply_users": list(dict.fromkeys(reply.user for reply in replies if reply)),
@@ -74,14 +81,30 @@ def message_json(message: Message, viewer: str, workspace: Workspace) -> Json:
 
 
 def file_json(file: File) -> Json:
-    shown = {"id": file.id, "name": file.name, "title": file.title, "mimetype": file.mimetype, "mode": file.mode}
+    shown = {
+        "id": file.id,
+        "name": file.name,
+        "title": file.title,
+        "mimetype": file.mimetype,
+        "mode": file.mode,
+    }
     return shown | {"size": len(file.content), "url": f"/sandbox/file/{file.id}"}
 
 
 def ephemeral_json(whisper: Ephemeral) -> Json:
     text = whisper.text if whisper.format == "markdown" else whisper.fallback
-    shown = {"id": whisper.id, "channel": whisper.channel, "thread_ts": whisper.thread_ts, "ts": whisper.ts}
-    return shown | {"format": whisper.format, "text": text, "blocks": whisper.blocks, "user": whisper.author}
+    shown = {
+        "id": whisper.id,
+        "channel": whisper.channel,
+        "thread_ts": whisper.thread_ts,
+        "ts": whisper.ts,
+    }
+    return shown | {
+        "format": whisper.format,
+        "text": text,
+        "blocks": whisper.blocks,
+        "user": whisper.author,
+    }
 
 
 def status_json(thread: Thread) -> Json:
@@ -98,7 +121,10 @@ def view_json(view: View | None) -> Json | None:
     if view is None:
         return None
     definition = view.definition
-    shown = {name: definition.get(name) for name in ("title", "submit", "close", "callback_id", "private_metadata")}
+    shown = {
+        name: definition.get(name)
+        for name in ("title", "submit", "close", "callback_id", "private_metadata")
+    }
     shown |= {"id": view.id, "type": view.type, "blocks": view.blocks, "hash": view.hash}
     return shown | {"state": {"values": view.values}, "errors": view.errors}
 
@@ -111,7 +137,9 @@ def state(
     connected: bool,
 ) -> Json:
     """Everything the page needs to begin with."""
-    channels = [channel for channel in workspace.channels.values() if workspace.sees(channel, viewer)]
+    channels = [
+        channel for channel in workspace.channels.values() if workspace.sees(channel, viewer)
+    ]
     seen = {channel.id for channel in channels}
     threads = [thread for thread in workspace.threads.values() if thread.channel in seen]
     bot = workspace.bot
@@ -129,7 +157,9 @@ def state(
         "users": [user_json(user, workspace) for user in workspace.users.values()],
         "channels": [channel_json(channel, viewer) for channel in channels],
         "messages": {channel.id: messages(channel, viewer, workspace) for channel in channels},
-        "ephemerals": [ephemeral_json(each) for each in workspace.ephemeral.values() if each.viewer == viewer],
+        "ephemerals": [
+            ephemeral_json(each) for each in workspace.ephemeral.values() if each.viewer == viewer
+        ],
         "statuses": [status_json(thread) for thread in threads if thread.status],
         "sessions": [session_json(thread) for thread in threads if thread.title or thread.session],
         "prompts": prompts(workspace, seen),
@@ -148,20 +178,45 @@ def messages(channel: Channel, viewer: str, workspace: Workspace) -> list[Json]:
 def prompts(workspace: Workspace, seen: set[str]) -> list[Json]:
     """The suggested prompts in the channels one sees."""
     every = workspace.prompts.items()
-    return [{"channel": channel, "thread_ts": root, **shown} for (channel, root), shown in every if channel in seen]
+    return [
+        {"channel": channel, "thread_ts": root, **shown}
+        for (channel, root), shown in every
+        if channel in seen
+    ]
 
 
 def traffic_json(entry: CallRecord | Delivery) -> Json:
     """One line of the inspector."""
     if isinstance(entry, CallRecord):
         kind = "response" if entry.method == "response_url" else "call"
-        shown: Json = {"id": entry.id, "at": entry.at, "kind": kind, "name": entry.method, "direction": "in"}
-        shown |= {"ms": round(entry.duration * 1000, 3), "ok": entry.ok, "error": entry.error, "attempt": 0}
+        shown: Json = {
+            "id": entry.id,
+            "at": entry.at,
+            "kind": kind,
+            "name": entry.method,
+            "direction": "in",
+        }
+        shown |= {
+            "ms": round(entry.duration * 1000, 3),
+            "ok": entry.ok,
+            "error": entry.error,
+            "attempt": 0,
+        }
         return shown | {"body": entry.args, "answer": entry.result}
     last = entry.attempts[-1] if entry.attempts else None
-    shown = {"id": entry.id, "at": entry.created, "kind": "event", "name": entry.name, "direction": "out"}
+    shown = {
+        "id": entry.id,
+        "at": entry.created,
+        "kind": "event",
+        "name": entry.name,
+        "direction": "out",
+    }
     waited = (entry.acked_at - last.at) * 1000 if entry.acked_at and last else None
-    shown |= {"ms": waited and round(waited, 3), "ok": not entry.gave_up, "attempt": last.retry if last else 0}
+    shown |= {
+        "ms": waited and round(waited, 3),
+        "ok": not entry.gave_up,
+        "attempt": last.retry if last else 0,
+    }
     shown["error"] = "operation_timeout" if entry.gave_up else None
     return shown | {"body": entry.payload, "answer": entry.answer}
 

@@ -12,7 +12,18 @@ from typing import Any
 
 from bot.sandbox.errors import SlackRefusal
 from bot.sandbox.limits import Clock, Limits
-from bot.sandbox.state.records import Channel, ChannelType, Ephemeral, File, Json, Message, Revision, Thread, User, View
+from bot.sandbox.state.records import (
+    Channel,
+    ChannelType,
+    Ephemeral,
+    File,
+    Json,
+    Message,
+    Revision,
+    Thread,
+    User,
+    View,
+)
 from bot.sandbox.text import blocks_text
 
 _COLORS = ("#4a154b", "#1264a3", "#2bac76", "#e01e5a", "#ecb22e", "#36c5f0", "#7c3085", "#d1495b")
@@ -71,7 +82,10 @@ class Workspace:
 
     def named(self, blocks: Iterable[Json]) -> list[Json]:
         """Blocks as Slack keeps them: each has a `block_id`."""
-        return [block if "block_id" in block else {**block, "block_id": self.number("b")} for block in blocks]
+        return [
+            block if "block_id" in block else {**block, "block_id": self.number("b")}
+            for block in blocks
+        ]
 
     def next_ts(self) -> str:
         """A message id: the time in microseconds, never the same twice, never smaller than before."""
@@ -84,18 +98,26 @@ class Workspace:
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
-    def emit(self, kind: str, channel: str = "", message: Message | None = None, **more: Any) -> None:
+    def emit(
+        self, kind: str, channel: str = "", message: Message | None = None, **more: Any
+    ) -> None:
         change = Change(kind, channel, message, more.pop("user", None), more)
         for listener in tuple(self._listeners):
             listener(change)
 
     # -- people and channels
 
-    def add_user(self, name: str, real_name: str = "", *, bot: bool = False, app_id: str | None = None) -> User:
+    def add_user(
+        self, name: str, real_name: str = "", *, bot: bool = False, app_id: str | None = None
+    ) -> User:
         """Add a person (or a bot). The id is readable: `U0ALICE`."""
         user_id = "U0" + "".join(filter(str.isalnum, name)).upper()
         user = User(
-            user_id, name, real_name or name.capitalize(), self.team_id, _COLORS[len(self.users) % len(_COLORS)]
+            user_id,
+            name,
+            real_name or name.capitalize(),
+            self.team_id,
+            _COLORS[len(self.users) % len(_COLORS)],
         )
         if bot:
             user.bot_id = "B0" + user_id[2:]
@@ -120,7 +142,11 @@ class Workspace:
         kind: ChannelType = "im" if len(members) <= 2 else "mpim"
         # Group DMs carry C-ids, as at Slack: only `channel_type` tells what they are.
         channel_id = self.number("D0" if kind == "im" else "C0")
-        name = channel_id if kind == "im" else "mpdm-" + "--".join(self.users[user].name for user in members) + "-1"
+        name = (
+            channel_id
+            if kind == "im"
+            else "mpdm-" + "--".join(self.users[user].name for user in members) + "-1"
+        )
         channel = Channel(channel_id, name, kind, members, self.clock())
         self.channels[channel_id] = channel
         self.emit("channel", channel_id)
@@ -146,7 +172,10 @@ class Workspace:
 
     def channel_named(self, name: str) -> Channel | None:
         wanted = name.lstrip("#").casefold()
-        return next((channel for channel in self.channels.values() if channel.name.casefold() == wanted), None)
+        return next(
+            (channel for channel in self.channels.values() if channel.name.casefold() == wanted),
+            None,
+        )
 
     def sees(self, channel: Channel, user: str) -> bool:
         return channel.type == "channel" or user in channel.members
@@ -214,7 +243,11 @@ class Workspace:
             message.revisions.append(self.revision("mrkdwn", "This message was deleted.", []))
         else:
             del channel.messages[message.ts]
-        if message.thread_ts and message.thread_ts != message.ts and message.thread_ts in channel.messages:
+        if (
+            message.thread_ts
+            and message.thread_ts != message.ts
+            and message.thread_ts in channel.messages
+        ):
             channel.messages[message.thread_ts].replies.remove(message.ts)
         self.emit("deleted", channel.id, message)
 
@@ -266,7 +299,9 @@ class Workspace:
         thread.statuses.append((now, status))
         self.emit("status", channel, thread=thread)
 
-    def set_session(self, channel: str, root: str, *, status: str | None = None, title: str | None = None) -> Thread:
+    def set_session(
+        self, channel: str, root: str, *, status: str | None = None, title: str | None = None
+    ) -> Thread:
         thread = self.thread_state(channel, root)
         if status is not None:
             thread.session = status

@@ -40,13 +40,23 @@ def check_message_blocks(blocks: Any) -> None:
 def check_view(view: Any, expected: str) -> None:
     """Refuse a view that is no proper modal or home."""
     if not isinstance(view, dict) or view.get("type") != expected:
-        raise SlackRefusal("invalid_arguments", f"[ERROR] view must be of type {expected} [json-pointer:/view/type]")
+        raise SlackRefusal(
+            "invalid_arguments",
+            f"[ERROR] view must be of type {expected} [json-pointer:/view/type]",
+        )
     if len(json.dumps(view).encode()) > VIEW_BYTES_MAX:
         raise SlackRefusal("view_too_large")
     found = _check_blocks(
-        view.get("blocks"), "home" if expected == "home" else "modal", VIEW_BLOCKS_MAX, "/view/blocks"
+        view.get("blocks"),
+        "home" if expected == "home" else "modal",
+        VIEW_BLOCKS_MAX,
+        "/view/blocks",
     )
-    found.keys(view, "/view", _VIEW_KEYS if expected == "modal" else _VIEW_KEYS - {"title", "submit", "close"})
+    found.keys(
+        view,
+        "/view",
+        _VIEW_KEYS if expected == "modal" else _VIEW_KEYS - {"title", "submit", "close"},
+    )
     for name, limit in (("private_metadata", 3000), ("callback_id", 255), ("external_id", 255)):
         found.optional(view, name, "/view", limit)
     if expected == "modal":
@@ -66,7 +76,9 @@ def check_menu_answer(answer: Any) -> None:
         raise InvalidAnswer("invalid_options", found.problems)
 
 
-_VIEW_KEYS = frozenset({"type", "blocks", "title", "submit", "close", "private_metadata", "callback_id", "external_id"})
+_VIEW_KEYS = frozenset(
+    {"type", "blocks", "title", "submit", "close", "private_metadata", "callback_id", "external_id"}
+)
 _VIEW_KEYS |= {"clear_on_close", "notify_on_close", "submit_disabled"}
 
 
@@ -75,7 +87,9 @@ def _modal(found: Findings, view: Mapping[str, Any]) -> None:
     for name in ("submit", "close"):
         if view.get(name) is not None:
             found.text(view[name], f"/view/{name}", 24, plain=True)
-    if view.get("submit") is None and any(block.get("type") == "input" for block in view.get("blocks") or ()):
+    if view.get("submit") is None and any(
+        block.get("type") == "input" for block in view.get("blocks") or ()
+    ):
         found.wrong("/view/submit", "a modal with input blocks must have submit")
 
 
@@ -171,7 +185,9 @@ def _table(found: Findings, block: Mapping[str, Any], path: str) -> None:
         for number, cell in enumerate(found.items(row, f"{path}/rows/{index}", 20)):
             length += _cell(found, cell, f"{path}/rows/{index}/{number}")
     if length > TABLE_TEXT_MAX:
-        found.wrong(f"{path}/rows", f"must be less than {TABLE_TEXT_MAX + 1} characters in all cells")
+        found.wrong(
+            f"{path}/rows", f"must be less than {TABLE_TEXT_MAX + 1} characters in all cells"
+        )
     if "column_settings" in block:
         found.items(block["column_settings"], f"{path}/column_settings", 20, 0)
 
@@ -186,11 +202,15 @@ def _cell(found: Findings, cell: Any, path: str) -> int:
     return 0
 
 
-_RICH = frozenset({"rich_text_section", "rich_text_list", "rich_text_quote", "rich_text_preformatted"})
+_RICH = frozenset(
+    {"rich_text_section", "rich_text_list", "rich_text_quote", "rich_text_preformatted"}
+)
 
 
 def _rich_text(found: Findings, block: Mapping[str, Any], path: str) -> None:
-    for index, element in enumerate(found.items(block.get("elements"), f"{path}/elements", 1000, 0)):
+    for index, element in enumerate(
+        found.items(block.get("elements"), f"{path}/elements", 1000, 0)
+    ):
         where = f"{path}/elements/{index}"
         if not isinstance(element, Mapping) or element.get("type") not in _RICH:
             found.wrong(f"{where}/type", "unsupported type")
@@ -215,7 +235,9 @@ def _card(found: Findings, block: Mapping[str, Any], path: str) -> None:
 
 
 def _container(found: Findings, block: Mapping[str, Any], path: str) -> None:
-    for index, child in enumerate(found.items(block.get("child_blocks"), f"{path}/child_blocks", 10)):
+    for index, child in enumerate(
+        found.items(block.get("child_blocks"), f"{path}/child_blocks", 10)
+    ):
         if isinstance(child, Mapping):
             check_block(found, child, f"{path}/child_blocks/{index}")
 
@@ -247,13 +269,25 @@ _BLOCKS: Mapping[str, tuple[_Check, frozenset[str], frozenset[str]]] = {
     "card": (
         _card,
         _MESSAGE,
-        frozenset({"title", "subtitle", "body", "actions", "icon", "hero_image", "subtext", "slack_icon"}),
+        frozenset(
+            {"title", "subtitle", "body", "actions", "icon", "hero_image", "subtext", "slack_icon"}
+        ),
     ),
     "carousel": (_anything, _MESSAGE, frozenset({"elements"})),
     "container": (
         _container,
         _MESSAGE,
-        frozenset({"child_blocks", "title", "subtitle", "icon", "width", "is_collapsible", "default_collapsed"}),
+        frozenset(
+            {
+                "child_blocks",
+                "title",
+                "subtitle",
+                "icon",
+                "width",
+                "is_collapsible",
+                "default_collapsed",
+            }
+        ),
     ),
     "alert": (_anything, frozenset({"modal"}), frozenset({"text", "level"})),
     "file": (_anything, _MESSAGE, frozenset({"external_id", "source"})),

@@ -15,12 +15,22 @@ _COMMON = frozenset({"type", "action_id", "focus_on_load", "confirm"})
 _SELECT = _COMMON | {"placeholder"}
 _KEYS: Mapping[str, frozenset[str]] = {
     "button": _COMMON
-    | {"text", "url", "value", "style", "accessibility_label", "agent_prompt", "agent_prompt_display"}
+    | {
+        "text",
+        "url",
+        "value",
+        "style",
+        "accessibility_label",
+        "agent_prompt",
+        "agent_prompt_display",
+    }
     | {"visible_to_user_ids"},
     "static_select": _SELECT | {"options", "option_groups", "initial_option"},
     "external_select": _SELECT | {"min_query_length", "initial_option"},
-    "multi_static_select": _SELECT | {"options", "option_groups", "initial_options", "max_selected_items"},
-    "multi_external_select": _SELECT | {"min_query_length", "initial_options", "max_selected_items"},
+    "multi_static_select": _SELECT
+    | {"options", "option_groups", "initial_options", "max_selected_items"},
+    "multi_external_select": _SELECT
+    | {"min_query_length", "initial_options", "max_selected_items"},
     "users_select": _SELECT | {"initial_user"},
     "conversations_select": _SELECT
     | {"initial_conversation", "default_to_current_conversation", "response_url_enabled", "filter"},
@@ -30,10 +40,14 @@ _KEYS: Mapping[str, frozenset[str]] = {
     "radio_buttons": _COMMON | {"options", "initial_option"},
     "datepicker": _SELECT | {"initial_date"},
     "timepicker": _SELECT | {"initial_time", "timezone"},
-    "plain_text_input": frozenset({"type", "action_id", "initial_value", "multiline", "min_length", "max_length"})
+    "plain_text_input": frozenset(
+        {"type", "action_id", "initial_value", "multiline", "min_length", "max_length"}
+    )
     | {"dispatch_action_config", "focus_on_load", "placeholder"},
     "feedback_buttons": frozenset({"type", "action_id", "positive_button", "negative_button"}),
-    "icon_button": frozenset({"type", "icon", "text", "action_id", "value", "confirm", "accessibility_label"})
+    "icon_button": frozenset(
+        {"type", "icon", "text", "action_id", "value", "confirm", "accessibility_label"}
+    )
     | {"visible_to_user_ids"},
     "image": frozenset({"type", "image_url", "alt_text", "slack_file"}),
 }
@@ -74,16 +88,22 @@ def check_option(found: Findings, option: Any, path: str, *, rich: bool = False)
         found.text(option["description"], f"{path}/description", 75, plain=not rich)
 
 
-def check_options(found: Findings, holder: Mapping[str, Any], path: str, most: int = 100, least: int = 1) -> None:
+def check_options(
+    found: Findings, holder: Mapping[str, Any], path: str, most: int = 100, least: int = 1
+) -> None:
     """`options` or `option_groups`, not both; each list at most `most` long."""
     if ("options" in holder) == ("option_groups" in holder):
         found.wrong(path, "must provide either options or option_groups")
         return
     if "options" in holder:
-        for index, option in enumerate(found.items(holder["options"], f"{path}/options", most, least)):
+        for index, option in enumerate(
+            found.items(holder["options"], f"{path}/options", most, least)
+        ):
             check_option(found, option, f"{path}/options/{index}")
         return
-    for index, group in enumerate(found.items(holder["option_groups"], f"{path}/option_groups", 100, least)):
+    for index, group in enumerate(
+        found.items(holder["option_groups"], f"{path}/option_groups", 100, least)
+    ):
         _option_group(found, group, f"{path}/option_groups/{index}", most)
 
 
@@ -137,9 +157,13 @@ def _external_select(found: Findings, element: Mapping[str, Any], path: str) -> 
         found.wrong(f"{path}/min_query_length", "must be a non-negative integer")
 
 
-def _choices(most: int, least: int = 1, *, rich: bool = False) -> Callable[[Findings, Mapping[str, Any], str], None]:
+def _choices(
+    most: int, least: int = 1, *, rich: bool = False
+) -> Callable[[Findings, Mapping[str, Any], str], None]:
     def check(found: Findings, element: Mapping[str, Any], path: str) -> None:
-        for index, option in enumerate(found.items(element.get("options"), f"{path}/options", most, least)):
+        for index, option in enumerate(
+            found.items(element.get("options"), f"{path}/options", most, least)
+        ):
             check_option(found, option, f"{path}/options/{index}", rich=rich)
 
     return check
@@ -199,7 +223,9 @@ _CHECKS: Mapping[str, Callable[[Findings, Mapping[str, Any], str], None]] = {
     "image": check_image,
 }
 
-SELECTS = frozenset({"static_select", "external_select", "users_select", "conversations_select", "channels_select"})
+SELECTS = frozenset(
+    {"static_select", "external_select", "users_select", "conversations_select", "channels_select"}
+)
 MULTI_SELECTS = frozenset({"multi_static_select", "multi_external_select"})
 PICKERS = frozenset({"datepicker", "timepicker", "checkboxes", "radio_buttons"})
 IN_ACTIONS = SELECTS | MULTI_SELECTS | PICKERS | {"button", "overflow"}

@@ -23,7 +23,9 @@ class Findings:
     def wrong(self, path: str, what: str) -> None:
         self.problems.append(f"[ERROR] {what} [json-pointer:{path}]")
 
-    def text(self, value: Any, path: str, limit: int, *, plain: bool = False, counted: bool = False) -> None:
+    def text(
+        self, value: Any, path: str, limit: int, *, plain: bool = False, counted: bool = False
+    ) -> None:
         """A text object: `{type: plain_text|mrkdwn, text}` of 1 to `limit` characters."""
         if not isinstance(value, Mapping):
             self.wrong(path, "must be a text object")
@@ -31,7 +33,11 @@ class Findings:
         kind, text = value.get("type"), value.get("text")
         if kind not in (("plain_text",) if plain else ("plain_text", "mrkdwn")):
             self.wrong(f"{path}/type", f"unsupported type: {kind}")
-        for name in value.keys() - {"type", "text", "emoji" if kind == "plain_text" else "verbatim"}:
+        for name in value.keys() - {
+            "type",
+            "text",
+            "emoji" if kind == "plain_text" else "verbatim",
+        }:
             self.wrong(f"{path}/{name}", "additional property not allowed")
         self.string(text, f"{path}/text", limit)
         if counted and isinstance(text, str):
@@ -46,7 +52,9 @@ class Findings:
         elif len(value) < least:
             self.wrong(path, f"must be more than {least - 1} characters")
 
-    def optional(self, holder: Mapping[str, Any], name: str, path: str, limit: int, *, least: int = 0) -> None:
+    def optional(
+        self, holder: Mapping[str, Any], name: str, path: str, limit: int, *, least: int = 0
+    ) -> None:
         """A string that may be missing."""
         if holder.get(name) is not None:
             self.string(holder[name], f"{path}/{name}", limit, least=least)

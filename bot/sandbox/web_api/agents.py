@@ -16,7 +16,9 @@ def set_status(call: Call) -> Json:
     channel, root = _thread(call)
     loading = call.args.structure("loading_messages") if "loading_messages" in call.args else []
     if not isinstance(loading, list) or len(loading) > 10:
-        raise SlackRefusal("invalid_arguments", "[ERROR] 1 to 10 loading_messages [json-pointer:/loading_messages]")
+        raise SlackRefusal(
+            "invalid_arguments", "[ERROR] 1 to 10 loading_messages [json-pointer:/loading_messages]"
+        )
     if any(not isinstance(each, str) or not 1 <= len(each) <= 50 for each in loading):
         raise SlackRefusal("invalid_arguments", "[ERROR] loading messages have 1 to 50 characters")
     if "status" not in call.args:
@@ -30,7 +32,9 @@ def set_title(call: Call) -> Json:
     channel, root = _thread(call)
     title = call.args.required("title")
     if len(title) > TITLE_MAX:
-        raise SlackRefusal("invalid_arguments", f"[ERROR] must be less than {TITLE_MAX + 1} characters")
+        raise SlackRefusal(
+            "invalid_arguments", f"[ERROR] must be less than {TITLE_MAX + 1} characters"
+        )
     call.workspace.set_session(channel, root, title=title)
     return {}
 
@@ -41,10 +45,17 @@ def set_prompts(call: Call) -> Json:
     root = _thread(call)[1] if "thread_ts" in call.args else None
     prompts = call.args.items("prompts") or []
     if not 1 <= len(prompts) <= PROMPTS_MAX:
-        raise SlackRefusal("invalid_arguments", f"[ERROR] 1 to {PROMPTS_MAX} prompts [json-pointer:/prompts]")
+        raise SlackRefusal(
+            "invalid_arguments", f"[ERROR] 1 to {PROMPTS_MAX} prompts [json-pointer:/prompts]"
+        )
     for number, prompt in enumerate(prompts):
-        if not all(isinstance(prompt.get(name), str) and prompt[name] for name in ("title", "message")):
-            raise SlackRefusal("invalid_arguments", f"[ERROR] needs title and message [json-pointer:/prompts/{number}]")
+        if not all(
+            isinstance(prompt.get(name), str) and prompt[name] for name in ("title", "message")
+        ):
+            raise SlackRefusal(
+                "invalid_arguments",
+                f"[ERROR] needs title and message [json-pointer:/prompts/{number}]",
+            )
     shown: Json = {"title": call.args.text("title") or None, "prompts": prompts}
     call.workspace.prompts[channel.id, root] = shown
     call.workspace.emit("prompts", channel.id, thread_ts=root, **shown)
@@ -56,12 +67,18 @@ def set_session_status(call: Call) -> Json:
     channel, root = _thread(call, "thread_ts_required")
     status = call.args.text("status")
     if status not in SESSION_STATES:
-        raise SlackRefusal("invalid_arguments", f"[ERROR] status must be one of {', '.join(SESSION_STATES)}")
+        raise SlackRefusal(
+            "invalid_arguments", f"[ERROR] status must be one of {', '.join(SESSION_STATES)}"
+        )
     title = call.args.text("title")
     if len(title) > TITLE_MAX:
-        raise SlackRefusal("invalid_arguments", f"[ERROR] title must be less than {TITLE_MAX + 1} characters")
+        raise SlackRefusal(
+            "invalid_arguments", f"[ERROR] title must be less than {TITLE_MAX + 1} characters"
+        )
     fresh = call.workspace.thread_state(channel, root).session is None
-    call.workspace.set_session(channel, root, status=status, title=title if title and fresh else None)
+    call.workspace.set_session(
+        channel, root, status=status, title=title if title and fresh else None
+    )
     if "agent_session_stopped" in call.links.subscribed:
         return {}
     return {"warning": "missing_agent_session_stopped_event_subscription"}
@@ -72,7 +89,9 @@ def rename_session(call: Call) -> Json:
     channel, root = _thread(call, "thread_ts_required")
     title = call.args.text("title")
     if not 1 <= len(title) <= TITLE_MAX:
-        raise SlackRefusal("invalid_arguments", f"[ERROR] title must have 1 to {TITLE_MAX} characters")
+        raise SlackRefusal(
+            "invalid_arguments", f"[ERROR] title must have 1 to {TITLE_MAX} characters"
+        )
     if call.workspace.thread_state(channel, root).session is None:
         raise SlackRefusal("session_not_found")
     call.workspace.set_session(channel, root, title=title)
@@ -82,7 +101,9 @@ def rename_session(call: Call) -> Json:
 def _thread(call: Call, missing: str = "invalid_thread_ts") -> tuple[str, str]:
     channel = call.channel("channel_id")
     if call.workspace.bot.id not in channel.members:
-        raise SlackRefusal("not_authorized" if call.method.startswith("agents.") else "channel_not_found")
+        raise SlackRefusal(
+            "not_authorized" if call.method.startswith("agents.") else "channel_not_found"
+        )
     root = call.args.required("thread_ts", missing)
     if root not in channel.messages:
         raise SlackRefusal("invalid_thread_ts")

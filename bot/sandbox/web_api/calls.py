@@ -34,7 +34,9 @@ class Arguments:
         if value is None:
             return default
         if isinstance(value, bool | dict | list):
-            raise SlackRefusal("invalid_arguments", f"[ERROR] must be a string [json-pointer:/{name}]")
+            raise SlackRefusal(
+                "invalid_arguments", f"[ERROR] must be a string [json-pointer:/{name}]"
+            )
         return str(value)
 
     def required(self, name: str, error: str = "invalid_arguments") -> str:
@@ -70,7 +72,11 @@ class Arguments:
         """A list of strings, given as a list, as JSON text or separated by commas."""
         value = self.values.get(name)
         if isinstance(value, str):
-            value = json.loads(value) if value.startswith("[") else [part for part in value.split(",") if part]
+            value = (
+                json.loads(value)
+                if value.startswith("[")
+                else [part for part in value.split(",") if part]
+            )
         if value is None:
             return []
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
@@ -103,7 +109,9 @@ class Call:
 
     def channel(self, name: str = "channel") -> Channel:
         """The channel named by an argument, by id; unknown and invisible ones are `channel_not_found`."""
-        channel_id = self.args.required(name, "channel_not_found" if name == "channel" else "invalid_arguments")
+        channel_id = self.args.required(
+            name, "channel_not_found" if name == "channel" else "invalid_arguments"
+        )
         channel = self.workspace.channels.get(channel_id)
         if channel is None and channel_id in self.workspace.users:
             channel = self.workspace.direct([channel_id, self.workspace.bot.id])
@@ -123,7 +131,9 @@ class Call:
     def needs(self, scope: str) -> None:
         """Refuse with `missing_scope` unless the app was given `scope`."""
         if scope not in self.scopes:
-            raise SlackRefusal("missing_scope", needed=scope, provided=",".join(sorted(self.scopes)))
+            raise SlackRefusal(
+                "missing_scope", needed=scope, provided=",".join(sorted(self.scopes))
+            )
 
 
 MethodFunction = Callable[[Call], Json]

@@ -65,7 +65,9 @@ class WebApi:
         request = Request(scope, receive)
         method = scope["path"].rsplit("/", 1)[-1]
         values, token = await _read(request)
-        record = CallRecord(self.journal.number(), self.workspace.clock(), method, public_arguments(values))
+        record = CallRecord(
+            self.journal.number(), self.workspace.clock(), method, public_arguments(values)
+        )
         try:
             status, headers, body = await self._handle(method, values, token, record)
         except Dropped:
@@ -94,7 +96,11 @@ class WebApi:
         try:
             answer = self.run(method, values, token)
         except RateLimited as refusal:
-            answer, status, headers = refusal.answer(), 429, {"retry-after": str(refusal.retry_after)}
+            answer, status, headers = (
+                refusal.answer(),
+                429,
+                {"retry-after": str(refusal.retry_after)},
+            )
         except SlackRefusal as refusal:
             answer = refusal.answer()
         record.result = answer
@@ -105,7 +111,9 @@ class WebApi:
 
     async def _strike(self, fault: Fault, record: CallRecord) -> tuple[int, dict[str, str], bytes]:
         record.injected = True
-        record.error = {"error": fault.error, "ratelimited": "ratelimited"}.get(fault.mode, f"fault:{fault.mode}")
+        record.error = {"error": fault.error, "ratelimited": "ratelimited"}.get(
+            fault.mode, f"fault:{fault.mode}"
+        )
         if fault.mode == "error":
             record.result = {"ok": False, "error": fault.error}
             return 200, {}, json.dumps(record.result).encode()
@@ -136,10 +144,16 @@ class WebApi:
             return
         if not token:
             raise SlackRefusal("not_authed")
-        wanted, other = (self.tokens.app, self.tokens.bot) if method.app_token else (self.tokens.bot, self.tokens.app)
+        wanted, other = (
+            (self.tokens.app, self.tokens.bot)
+            if method.app_token
+            else (self.tokens.bot, self.tokens.app)
+        )
         if secrets.compare_digest(token, wanted):
             return
-        raise SlackRefusal("not_allowed_token_type" if secrets.compare_digest(token, other) else "invalid_auth")
+        raise SlackRefusal(
+            "not_allowed_token_type" if secrets.compare_digest(token, other) else "invalid_auth"
+        )
 
 
 def api_test(call: Call) -> Json:
@@ -175,7 +189,11 @@ def _json_object(body: bytes) -> Json:
 
 
 async def _send(send: Send, status: int, headers: Mapping[str, str], body: bytes) -> None:
-    raw = {"content-type": "application/json; charset=utf-8", "content-length": str(len(body)), **headers}
+    raw = {
+        "content-type": "application/json; charset=utf-8",
+        "content-length": str(len(body)),
+        **headers,
+    }
     await send(
         {
             "type": "http.response.start",

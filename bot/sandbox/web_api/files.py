@@ -30,7 +30,11 @@ def file_info(call: Call) -> Json:
 def _sees(workspace: Workspace, file: File) -> bool:
     """Whether the app may have this file; one that is shared nowhere yet is on its way to where it may."""
     bot = workspace.bot.id
-    return not file.channels or file.user == bot or any(bot in workspace.channels[id].members for id in file.channels)
+    return (
+        not file.channels
+        or file.user == bot
+        or any(bot in workspace.channels[id].members for id in file.channels)
+    )
 
 
 def get_upload_url(call: Call) -> Json:
@@ -42,7 +46,9 @@ def get_upload_url(call: Call) -> Json:
     kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
     workspace = call.workspace
     mode = "snippet" if call.args.text("snippet_type") else "hosted"
-    file = File(workspace.number("F"), name, name, kind, b"", workspace.bot.id, workspace.clock(), mode)
+    file = File(
+        workspace.number("F"), name, name, kind, b"", workspace.bot.id, workspace.clock(), mode
+    )
     call.links.uploads.expected[key := secrets.token_hex(12)] = (file, length)
     return {"upload_url": f"{workspace.base_url}/upload/{key}", "file_id": file.id}
 
@@ -53,7 +59,11 @@ def complete_upload(call: Call) -> Json:
     if not wanted:
         raise SlackRefusal("invalid_arguments", "[ERROR] missing required field: files")
     files = [_uploaded(call, each) for each in wanted]
-    named = [call.args.text("channel_id")] if call.args.text("channel_id") else call.args.strings("channels")
+    named = (
+        [call.args.text("channel_id")]
+        if call.args.text("channel_id")
+        else call.args.strings("channels")
+    )
     if len(named) > 1 and "thread_ts" in call.args:
         raise SlackRefusal("invalid_arguments", "[ERROR] thread_ts wants exactly one channel")
     for channel_id in named:
@@ -75,7 +85,9 @@ def _share(call: Call, channel_id: str, files: list[File]) -> None:
     text = call.args.text("initial_comment")
     revision = call.workspace.revision("mrkdwn", text, [])
     target = reply_target(call, channel)
-    message = Message(channel.id, call.workspace.next_ts(), thread_ts=target, revisions=[revision], **author(call))
+    message = Message(
+        channel.id, call.workspace.next_ts(), thread_ts=target, revisions=[revision], **author(call)
+    )
     message.files = [file.id for file in files]
     for file in files:
         file.channels.append(channel.id)

@@ -39,7 +39,10 @@ def content(call: Call, *, text_max: int | None = None) -> tuple[Revision, Json]
     warnings: Json = {}
     if len(text) > TEXT_MAX:
         text = text[:TEXT_MAX]
-        warnings = {"warning": "message_truncated", "response_metadata": {"warnings": ["message_truncated"]}}
+        warnings = {
+            "warning": "message_truncated",
+            "response_metadata": {"warnings": ["message_truncated"]},
+        }
     return call.workspace.revision("mrkdwn", text, named), warnings
 
 
@@ -50,7 +53,13 @@ def author(call: Call) -> dict[str, Any]:
     icon = call.args.text("icon_emoji") or call.args.text("icon_url") or None
     if username or icon:
         call.needs("chat:write.customize")
-    return {"user": bot.id, "bot_id": bot.bot_id, "app_id": bot.app_id, "username": username, "icon": icon}
+    return {
+        "user": bot.id,
+        "bot_id": bot.bot_id,
+        "app_id": bot.app_id,
+        "username": username,
+        "icon": icon,
+    }
 
 
 def reply_target(call: Call, channel: Channel) -> str | None:

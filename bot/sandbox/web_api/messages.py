@@ -16,7 +16,13 @@ def message_json(workspace: Workspace, message: Message) -> Json:
     """A message as history, replies and events show it to the app."""
     revision = message.latest
     text = revision.fallback if revision.format == "mrkdwn" else revision.text
-    shown: Json = {"type": "message", "user": message.user, "ts": message.ts, "team": workspace.team_id, "text": text}
+    shown: Json = {
+        "type": "message",
+        "user": message.user,
+        "ts": message.ts,
+        "team": workspace.team_id,
+        "text": text,
+    }
     blocks = revision.blocks
     if not blocks and not message.bot_id and text:
         blocks = [rich_text(text, "b" + message.ts[-6:])]
@@ -24,7 +30,11 @@ def message_json(workspace: Workspace, message: Message) -> Json:
         shown["blocks"] = blocks
     shown |= _thread_facts(workspace, message)
     if message.bot_id:
-        shown |= {"bot_id": message.bot_id, "app_id": message.app_id, "bot_profile": bot_profile(workspace, message)}
+        shown |= {
+            "bot_id": message.bot_id,
+            "app_id": message.app_id,
+            "bot_profile": bot_profile(workspace, message),
+        }
     for name in ("subtype", "username", "metadata"):
         if getattr(message, name):
             shown[name] = getattr(message, name)
@@ -39,7 +49,9 @@ def _attached(workspace: Workspace, message: Message) -> Json:
         shown["files"] = [file_json(workspace, file_id) for file_id in message.files]
     if message.reactions:
         reactions = message.reactions.items()
-        shown["reactions"] = [{"name": name, "users": list(who), "count": len(who)} for name, who in reactions]
+        shown["reactions"] = [
+            {"name": name, "users": list(who), "count": len(who)} for name, who in reactions
+        ]
     if message.stream is not None:
         shown["streaming_state"] = "in_progress" if message.streaming else "completed"
     return shown
@@ -59,12 +71,23 @@ def _reply_facts(workspace: Workspace, message: Message) -> Json:
     messages = workspace.channels[message.channel].messages
     users = list(dict.fromkeys(messages[ts].user for ts in message.replies if ts in messages))
     count, latest = len(message.replies), message.replies[-1]
-    return {"reply_count": count, "reply_users": users, "reply_users_count": len(users), "latest_reply": latest}
+    return {
+        "reply_count": count,
+        "reply_users": users,
+        "reply_users_count": len(users),
+        "latest_reply": latest,
+    }
 
 
 def bot_profile(workspace: Workspace, message: Message) -> Json:
     user = workspace.users[message.user]
-    return {"id": user.bot_id, "name": user.name, "app_id": user.app_id, "team_id": user.team_id, "deleted": False}
+    return {
+        "id": user.bot_id,
+        "name": user.name,
+        "app_id": user.app_id,
+        "team_id": user.team_id,
+        "deleted": False,
+    }
 
 
 def file_json(workspace: Workspace, file_id: str) -> Json:
@@ -154,7 +177,13 @@ def update(call: Call) -> Json:
         message.metadata = metadata
     call.workspace.revise(message, revision, message.user)
     shown = message_json(call.workspace, message)
-    return {"channel": message.channel, "ts": message.ts, "text": shown["text"], "message": shown, **warnings}
+    return {
+        "channel": message.channel,
+        "ts": message.ts,
+        "text": shown["text"],
+        "message": shown,
+        **warnings,
+    }
 
 
 def expire_stream(workspace: Workspace, message: Message) -> None:
@@ -177,7 +206,9 @@ def delete(call: Call) -> Json:
 def permalink(call: Call) -> Json:
     """`chat.getPermalink`."""
     channel = call.channel()
-    message = call.workspace.message(channel.id, call.args.required("message_ts", "message_not_found"))
+    message = call.workspace.message(
+        channel.id, call.args.required("message_ts", "message_not_found")
+    )
     return {"channel": channel.id, "permalink": permalink_of(call.workspace, message)}
 
 

@@ -29,7 +29,12 @@ def start_stream(call: Call) -> Json:
     mode, text, chunks = _payload(call)
     _check_size(call, stream, text)
     message = Message(
-        channel.id, call.workspace.next_ts(), thread_ts=thread_ts, revisions=[], stream=stream, **author(call)
+        channel.id,
+        call.workspace.next_ts(),
+        thread_ts=thread_ts,
+        revisions=[],
+        stream=stream,
+        **author(call),
     )
     message.revisions.append(Revision("markdown", [], []))
     _grow(call.workspace, message, stream, mode, text, chunks)
@@ -95,12 +100,16 @@ def _new_stream(call: Call, channel: Channel) -> Stream:
     now = call.workspace.clock()
     display = call.args.text("task_display_mode", "timeline")
     if display not in ("timeline", "plan"):
-        raise SlackRefusal("invalid_arguments", "[ERROR] task_display_mode must be timeline or plan")
+        raise SlackRefusal(
+            "invalid_arguments", "[ERROR] task_display_mode must be timeline or plan"
+        )
     recipient = call.args.text("recipient_user_id") or None
     if channel.type != "im":
         _check_recipient(call, recipient)
     else:
-        recipient = recipient or next(user for user in channel.members if user != call.workspace.bot.id)
+        recipient = recipient or next(
+            user for user in channel.members if user != call.workspace.bot.id
+        )
     return Stream(recipient, now, now + call.workspace.limits.stream_life, display)
 
 
@@ -183,12 +192,20 @@ def _check_size(call: Call, stream: Stream, text: str) -> None:
 
 
 def _grow(
-    workspace: Workspace, message: Message, stream: Stream, mode: str | None, text: str, chunks: list[Json]
+    workspace: Workspace,
+    message: Message,
+    stream: Stream,
+    mode: str | None,
+    text: str,
+    chunks: list[Json],
 ) -> None:
     if mode is None:
         return
     added = [block for chunk in chunks if chunk["type"] == "blocks" for block in chunk["blocks"]]
-    tasks = {**stream.tasks, **{chunk["id"]: chunk for chunk in chunks if chunk["type"] == "task_update"}}
+    tasks = {
+        **stream.tasks,
+        **{chunk["id"]: chunk for chunk in chunks if chunk["type"] == "task_update"},
+    }
     if stream.block_count + len(added) + len(tasks) > STREAM_BLOCKS_MAX:
         raise SlackRefusal("msg_blocks_too_many")
     stream.mode = "chunks" if mode == "chunks" else "text"
@@ -206,7 +223,9 @@ def _grow(
 
 def _update_task(stream: Stream, chunk: Json) -> None:
     """Title and status replace, details and output are added to."""
-    task = stream.tasks.setdefault(chunk["id"], {"id": chunk["id"], "title": "", "status": "pending"})
+    task = stream.tasks.setdefault(
+        chunk["id"], {"id": chunk["id"], "title": "", "status": "pending"}
+    )
     for name in ("title", "status", "sources"):
         if name in chunk:
             task[name] = chunk[name]
@@ -247,7 +266,12 @@ def _finish(call: Call, message: Message, stream: Stream) -> Json:
         status = call.args.text("session_status") or "active"
         call.workspace.set_session(message.channel, message.thread_ts, status=status)
     call.workspace.emit("stream_ended", message.channel, message)
-    answer: Json = {"type": "message", "user": message.user, "bot_id": message.bot_id, "ts": message.ts}
+    answer: Json = {
+        "type": "message",
+        "user": message.user,
+        "bot_id": message.bot_id,
+        "ts": message.ts,
+    }
     answer |= {"text": message.text, "streaming_state": "completed", "blocks": message.blocks}
     return {"channel": message.channel, "ts": message.ts, "message": answer}
 

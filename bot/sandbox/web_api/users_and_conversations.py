@@ -12,7 +12,12 @@ from bot.sandbox.web_api.endpoint import api_test
 from bot.sandbox.web_api.messages import message_json
 
 Item = TypeVar("Item")
-_READ_SCOPES = {"channel": "channels:read", "group": "groups:read", "im": "im:read", "mpim": "mpim:read"}
+_READ_SCOPES = {
+    "channel": "channels:read",
+    "group": "groups:read",
+    "im": "im:read",
+    "mpim": "mpim:read",
+}
 _HISTORY_SCOPES = {
     "channel": "channels:history",
     "group": "groups:history",
@@ -48,7 +53,13 @@ def bots_info(call: Call) -> Json:
     user = next(bots, None)
     if user is None:
         raise SlackRefusal("bot_not_found")
-    bot = {"id": user.bot_id, "deleted": False, "name": user.name, "app_id": user.app_id, "user_id": user.id}
+    bot = {
+        "id": user.bot_id,
+        "deleted": False,
+        "name": user.name,
+        "app_id": user.app_id,
+        "user_id": user.id,
+    }
     return {"bot": bot}
 
 
@@ -82,13 +93,18 @@ def users_info(call: Call) -> Json:
 
 def users_list(call: Call) -> Json:
     """`users.list`."""
-    return {"members": list(map(user_json, call.workspace.users.values())), "response_metadata": {"next_cursor": ""}}
+    return {
+        "members": list(map(user_json, call.workspace.users.values())),
+        "response_metadata": {"next_cursor": ""},
+    }
 
 
 def team_info(call: Call) -> Json:
     """`team.info`."""
     workspace = call.workspace
-    return {"team": {"id": workspace.team_id, "name": workspace.team_name, "domain": workspace.domain}}
+    return {
+        "team": {"id": workspace.team_id, "name": workspace.team_name, "domain": workspace.domain}
+    }
 
 
 def channel_json(workspace: Workspace, channel: Channel) -> Json:
@@ -106,7 +122,10 @@ def channel_json(workspace: Workspace, channel: Channel) -> Json:
         "context_team_id": workspace.team_id,
     }
     if kind == "im":
-        return shown | {"user": next((user for user in channel.members if user != bot), bot), "is_open": True}
+        return shown | {
+            "user": next((user for user in channel.members if user != bot), bot),
+            "is_open": True,
+        }
     topic = {"value": channel.topic, "creator": "", "last_set": 0}
     return shown | {
         "name": channel.name,
@@ -136,7 +155,9 @@ def conversations_open(call: Call) -> Json:
         if len(users) > 8:
             raise SlackRefusal("too_many_users")
         channel = call.workspace.direct([*users, call.workspace.bot.id])
-    shown = channel_json(call.workspace, channel) if call.args.flag("return_im") else {"id": channel.id}
+    shown = (
+        channel_json(call.workspace, channel) if call.args.flag("return_im") else {"id": channel.id}
+    )
     return {"channel": shown}
 
 
@@ -145,9 +166,16 @@ def conversations_list(call: Call) -> Json:
     names = {"public_channel": "channel", "private_channel": "group", "im": "im", "mpim": "mpim"}
     wanted = {names.get(kind) for kind in (call.args.strings("types") or ["public_channel"])}
     workspace, bot = call.workspace, call.workspace.bot.id
-    found = [each for each in workspace.channels.values() if each.type in wanted and workspace.sees(each, bot)]
+    found = [
+        each
+        for each in workspace.channels.values()
+        if each.type in wanted and workspace.sees(each, bot)
+    ]
     page, cursor = _page(call, found, 100, 999)
-    return {"channels": [channel_json(workspace, each) for each in page], "response_metadata": {"next_cursor": cursor}}
+    return {
+        "channels": [channel_json(workspace, each) for each in page],
+        "response_metadata": {"next_cursor": cursor},
+    }
 
 
 def conversations_members(call: Call) -> Json:
@@ -182,7 +210,9 @@ def conversations_replies(call: Call) -> Json:
     if ts not in channel.messages:
         raise SlackRefusal("thread_not_found")
     root = channel.messages[ts].root
-    page, cursor = _page(call, _between(call, call.workspace.thread(channel.id, root), root), 1000, 1000)
+    page, cursor = _page(
+        call, _between(call, call.workspace.thread(channel.id, root), root), 1000, 1000
+    )
     return _messages(call, page, cursor)
 
 
@@ -236,7 +266,11 @@ def reactions_remove(call: Call) -> Json:
 def reactions_get(call: Call) -> Json:
     """`reactions.get`."""
     message = _target(call)
-    return {"type": "message", "channel": message.channel, "message": message_json(call.workspace, message)}
+    return {
+        "type": "message",
+        "channel": message.channel,
+        "message": message_json(call.workspace, message),
+    }
 
 
 def _emoji(call: Call) -> str:
@@ -263,8 +297,12 @@ PEOPLE_METHODS = {
     "team.info": Method(team_info, ("team:read",)),
     "conversations.info": Method(conversations_info),
     "conversations.open": Method(conversations_open, ("im:write", "mpim:write")),
-    "conversations.list": Method(conversations_list, ("channels:read", "groups:read", "im:read", "mpim:read")),
-    "conversations.members": Method(conversations_members, ("channels:read", "groups:read", "im:read", "mpim:read")),
+    "conversations.list": Method(
+        conversations_list, ("channels:read", "groups:read", "im:read", "mpim:read")
+    ),
+    "conversations.members": Method(
+        conversations_members, ("channels:read", "groups:read", "im:read", "mpim:read")
+    ),
     "conversations.join": Method(conversations_join, ("channels:join",)),
     "conversations.history": Method(conversations_history),
     "conversations.replies": Method(conversations_replies),

@@ -17,9 +17,21 @@ STACK_MAX = 3
 def view_json(workspace: Workspace, view: View) -> Json:
     """A view as Slack shows it to the app."""
     shown = {"private_metadata": "", "callback_id": "", "external_id": "", **view.definition}
-    shown |= {"id": view.id, "team_id": workspace.team_id, "state": {"values": view.values}, "hash": view.hash}
-    shown |= {"root_view_id": view.root_id, "previous_view_id": view.previous_id, "app_id": workspace.app_id}
-    return shown | {"bot_id": workspace.bot.bot_id, "app_installed_team_id": workspace.enterprise or workspace.team_id}
+    shown |= {
+        "id": view.id,
+        "team_id": workspace.team_id,
+        "state": {"values": view.values},
+        "hash": view.hash,
+    }
+    shown |= {
+        "root_view_id": view.root_id,
+        "previous_view_id": view.previous_id,
+        "app_id": workspace.app_id,
+    }
+    return shown | {
+        "bot_id": workspace.bot.bot_id,
+        "app_installed_team_id": workspace.enterprise or workspace.team_id,
+    }
 
 
 class Triggers:
@@ -32,7 +44,10 @@ class Triggers:
 
     def issue(self, user: str) -> str:
         trigger = f"{secrets.randbelow(10**12)}.{secrets.randbelow(10**12)}.{secrets.token_hex(16)}"
-        self._issued[trigger] = (self._workspace.clock() + self._workspace.limits.trigger_life, user)
+        self._issued[trigger] = (
+            self._workspace.clock() + self._workspace.limits.trigger_life,
+            user,
+        )
         return trigger
 
     def exchange(self, trigger: str) -> str:
@@ -127,7 +142,9 @@ class Modals:
     def _push_answer(self, user: str, definition: Any) -> None:
         check_view(definition, "modal")
         if len(self._workspace.modals.get(user, ())) >= STACK_MAX:
-            raise InvalidAnswer("push_limit_reached", ["no more than three modals on top of each other"])
+            raise InvalidAnswer(
+                "push_limit_reached", ["no more than three modals on top of each other"]
+            )
         self._stack(user, definition)
 
     def _stack(self, user: str, definition: Json) -> View:
@@ -158,7 +175,8 @@ def _checked_errors(view: View, errors: Any) -> dict[str, str]:
     inputs = {block.get("block_id") for block in view.blocks if block.get("type") == "input"}
     if not isinstance(errors, dict) or not errors or not errors.keys() <= inputs:
         raise InvalidAnswer(
-            "invalid_errors", [f"errors must name input blocks of the view: {sorted(map(str, inputs))}"]
+            "invalid_errors",
+            [f"errors must name input blocks of the view: {sorted(map(str, inputs))}"],
         )
     return {str(block): str(error) for block, error in errors.items()}
 
@@ -179,9 +197,15 @@ def update_view(call: Call) -> Json:
     """`views.update`, by `view_id` or `external_id`."""
     view = call.workspace.views.get(call.args.text("view_id"))
     if external := call.args.text("external_id"):
-        named = (each for each in call.workspace.views.values() if each.definition.get("external_id") == external)
+        named = (
+            each
+            for each in call.workspace.views.values()
+            if each.definition.get("external_id") == external
+        )
         view = next(named, None)
-    if view is None or (view.type == "modal" and view.id not in call.workspace.modals.get(view.user, ())):
+    if view is None or (
+        view.type == "modal" and view.id not in call.workspace.modals.get(view.user, ())
+    ):
         raise SlackRefusal("not_found")
     call.links.modals.update(view, call.args.structure("view"), call.args.text("hash"))
     return {"view": view_json(call.workspace, view)}

@@ -90,7 +90,9 @@ def _messages() -> None:
         sa.Column("error", sa.String(length=64), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(["chat_id"], ["chats.id"], name=op.f("fk_messages_chat_id"), ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(
+            ["chat_id"], ["chats.id"], name=op.f("fk_messages_chat_id"), ondelete="CASCADE"
+        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_messages")),
         sa.UniqueConstraint("chat_id", "number", name=op.f("uq_messages_chat_id_number")),
         sa.UniqueConstraint("chat_id", "source", name=op.f("uq_messages_chat_id_source")),
@@ -104,11 +106,18 @@ def _participants() -> None:
         sa.Column("user", sa.String(length=64), nullable=False),
         sa.Column("chat_id", sa.String(length=32), nullable=False),
         sa.Column("active_at", sa.DateTime(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(["chat_id"], ["chats.id"], name=op.f("fk_participants_chat_id"), ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(
+            ["chat_id"], ["chats.id"], name=op.f("fk_participants_chat_id"), ondelete="CASCADE"
+        ),
         sa.PrimaryKeyConstraint("team", "user", "chat_id", name=op.f("pk_participants")),
     )
     op.create_index("ix_participants_chat_id", "participants", ["chat_id"], unique=False)
-    op.create_index("ix_participants_list", "participants", ["team", "user", "active_at", "chat_id"], unique=False)
+    op.create_index(
+        "ix_participants_list",
+        "participants",
+        ["team", "user", "active_at", "chat_id"],
+        unique=False,
+    )
 
 
 def _answers() -> None:
@@ -137,12 +146,17 @@ def _answers() -> None:
         sa.Column("completion_tokens", sa.Integer(), nullable=True),
         sa.Column("cost", sa.Float(), nullable=True),
         sa.Column("seconds", sa.Float(), nullable=True),
-        sa.ForeignKeyConstraint(["chat_id"], ["chats.id"], name=op.f("fk_answers_chat_id"), ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(
+            ["chat_id"], ["chats.id"], name=op.f("fk_answers_chat_id"), ondelete="CASCADE"
+        ),
         sa.ForeignKeyConstraint(
             ["message_id"], ["messages.id"], name=op.f("fk_answers_message_id"), ondelete="CASCADE"
         ),
         sa.ForeignKeyConstraint(
-            ["question_id"], ["messages.id"], name=op.f("fk_answers_question_id"), ondelete="CASCADE"
+            ["question_id"],
+            ["messages.id"],
+            name=op.f("fk_answers_question_id"),
+            ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("message_id", name=op.f("pk_answers")),
     )
@@ -174,7 +188,10 @@ def _attachments() -> None:
         sa.Column("mime", sa.String(length=128), nullable=False),
         sa.Column("data", sa.LargeBinary(), nullable=False),
         sa.ForeignKeyConstraint(
-            ["message_id"], ["messages.id"], name=op.f("fk_attachments_message_id"), ondelete="CASCADE"
+            ["message_id"],
+            ["messages.id"],
+            name=op.f("fk_attachments_message_id"),
+            ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("message_id", "position", name=op.f("pk_attachments")),
     )
@@ -215,13 +232,18 @@ def _questions() -> None:
         sa.Column("message_id", sa.String(length=32), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
-            ["message_id"], ["messages.id"], name=op.f("fk_questions_message_id"), ondelete="CASCADE"
+            ["message_id"],
+            ["messages.id"],
+            name=op.f("fk_questions_message_id"),
+            ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_questions")),
         sa.UniqueConstraint("team", "channel", "ts", name=op.f("uq_questions_team_channel_ts")),
     )
     op.create_index("ix_questions_state", "questions", ["state", "created_at"], unique=False)
-    op.create_index("ix_questions_thread", "questions", ["team", "channel", "thread", "user"], unique=False)
+    op.create_index(
+        "ix_questions_thread", "questions", ["team", "channel", "thread", "user"], unique=False
+    )
 
 
 def _question_images() -> None:
@@ -233,7 +255,10 @@ def _question_images() -> None:
         sa.Column("mime", sa.String(length=128), nullable=False),
         sa.Column("data", sa.LargeBinary(), nullable=False),
         sa.ForeignKeyConstraint(
-            ["question_id"], ["questions.id"], name=op.f("fk_question_images_question_id"), ondelete="CASCADE"
+            ["question_id"],
+            ["questions.id"],
+            name=op.f("fk_question_images_question_id"),
+            ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("question_id", "position", name=op.f("pk_question_images")),
     )

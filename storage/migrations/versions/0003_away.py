@@ -12,7 +12,9 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.add_column("participants", sa.Column("away", sa.Boolean(), nullable=False, server_default=sa.false()))
+    op.add_column(
+        "participants", sa.Column("away", sa.Boolean(), nullable=False, server_default=sa.false())
+    )
 
 
 def downgrade() -> None:

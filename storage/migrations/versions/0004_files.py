@@ -26,7 +26,10 @@ def downgrade() -> None:
         sa.Column("mime", sa.String(length=128), nullable=False),
         sa.Column("data", sa.LargeBinary(), nullable=False),
         sa.ForeignKeyConstraint(
-            ["question_id"], ["questions.id"], name=op.f("fk_question_images_question_id"), ondelete="CASCADE"
+            ["question_id"],
+            ["questions.id"],
+            name=op.f("fk_question_images_question_id"),
+            ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("question_id", "position", name=op.f("pk_question_images")),
     )

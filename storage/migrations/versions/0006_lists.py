@@ -24,5 +24,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.create_index("ix_participants_list", "participants", ["team", "user", "active_at", "chat_id"])
+    op.create_index(
+        "ix_participants_list", "participants", ["team", "user", "active_at", "chat_id"]
+    )
     op.drop_index("ix_participants_shown", table_name="participants")

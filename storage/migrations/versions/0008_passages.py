@@ -155,7 +155,10 @@ def upgrade() -> None:
     on_postgresql = op.get_context().dialect.name == "postgresql"
     if on_postgresql:
         op.execute(LOCK)
-    op.add_column("participants", sa.Column("indexed", sa.Boolean(), nullable=False, server_default=sa.false()))
+    op.add_column(
+        "participants",
+        sa.Column("indexed", sa.Boolean(), nullable=False, server_default=sa.false()),
+    )
     plain = sa.text("NOT away AND NOT indexed")
     op.create_index(
         "ix_participants_plain",

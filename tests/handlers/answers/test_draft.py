@@ -26,7 +26,9 @@ def test_what_comes_while_a_full_message_is_being_edited_goes_into_the_next(ende
 
 @pytest.mark.parametrize("ended", [False, True])
 @pytest.mark.parametrize("long", [False, True])
-def test_what_comes_while_a_stream_is_being_ended_goes_into_the_next(ended: bool, long: bool) -> None:
+def test_what_comes_while_a_stream_is_being_ended_goes_into_the_next(
+    ended: bool, long: bool
+) -> None:
     """A stream is ended when it is full, or old: then perhaps all that there was stands in it."""
     draft = Draft()
     draft.page.native = True
@@ -40,4 +42,9 @@ def test_what_comes_while_a_stream_is_being_ended_goes_into_the_next(ended: bool
         draft.finish("The last words.")
     draft.next_page(tail)
     draft.finish("The last words." if not ended else "")
-    assert (first + rest + draft.page.text).split() == [*(begun + LATE).split(), "The", "last", "words."]
+    assert (first + rest + draft.page.text).split() == [
+        *(begun + LATE).split(),
+        "The",
+        "last",
+        "words.",
+    ]

@@ -166,7 +166,9 @@ def test_the_end_of_an_answer_is_shown_whole() -> None:
 
 @given(
     st.lists(
-        st.sampled_from(["word", "longer", "words,", "end.", "(so)", "it's", "漢字", "5"]), min_size=2, max_size=60
+        st.sampled_from(["word", "longer", "words,", "end.", "(so)", "it's", "漢字", "5"]),
+        min_size=2,
+        max_size=60,
     )
 )
 def test_prose_is_shown_to_its_last_word(words: list[str]) -> None:
@@ -178,7 +180,9 @@ def test_prose_is_shown_to_its_last_word(words: list[str]) -> None:
 
 @given(TEXTS)
 @example("**a\n```\n``")
-def test_a_frame_leaves_no_fence_open_and_no_more_out_than_a_line_or_the_head_of_a_table(text: str) -> None:
+def test_a_frame_leaves_no_fence_open_and_no_more_out_than_a_line_or_the_head_of_a_table(
+    text: str,
+) -> None:
     shown = renderable(text)
 
     assert not needs_closing(shown)

@@ -115,7 +115,9 @@ def test_a_fence_is_not_left_empty() -> None:
 
 def test_a_table_is_cut_between_rows_and_its_header_repeated() -> None:
     header = "| a | b |\n|---|:-:|\n"
-    text = "Intro\n\n" + header + "".join(f"| row {n} | <value {n}> |\n" for n in range(40)) + "\nEnd."
+    text = (
+        "Intro\n\n" + header + "".join(f"| row {n} | <value {n}> |\n" for n in range(40)) + "\nEnd."
+    )
 
     cuts = in_messages(text, MIN_LIMIT)
 
@@ -148,7 +150,9 @@ def test_what_is_visible_stays_in_the_head() -> None:
         assert piece.at >= sent
         assert piece.head.startswith(text[:sent])
     assert split("x" * 400, MIN_LIMIT, at_least=300).head == "x" * 300
-    assert split("```\nx = 1\ny", 5, at_least=11) == Cut("```\nx = 1\ny\n```", "```\n", 11, "\n```", "```\n")
+    assert split("```\nx = 1\ny", 5, at_least=11) == Cut(
+        "```\nx = 1\ny\n```", "```\n", 11, "\n```", "```\n"
+    )
 
 
 def test_lists_go_on_with_their_numbers() -> None:
@@ -161,12 +165,47 @@ def test_lists_go_on_with_their_numbers() -> None:
 
 LINES = st.one_of(
     st.sampled_from(
-        ["", "", "```", "```py", "````", "~~~", "   ```", "- ```js", "     ```", "  ```", "> quote", "---"]
+        [
+            "",
+            "",
+            "```",
+            "```py",
+            "````",
+            "~~~",
+            "   ```",
+            "- ```js",
+            "     ```",
+            "  ```",
+            "> quote",
+            "---",
+        ]
     ),
-    st.sampled_from(["| a | b |", "|---|---|", "| `c | d` | <x> |", "a | b", "--|--", "# Head", "1. one", "   - two"]),
-    st.sampled_from(["a [link](http://x/y_z) and `code <!here>` in prose. And **more** of it! ", "漢字かな。" * 9]),
     st.sampled_from(
-        ["👩\u200d👧 e\u0301 🇩🇪🇫🇷 &lt;!here> ok\r", "x" * 300, "`" * 20 + "a`b", "``a ` b``", "`un closed"]
+        [
+            "| a | b |",
+            "|---|---|",
+            "| `c | d` | <x> |",
+            "a | b",
+            "--|--",
+            "# Head",
+            "1. one",
+            "   - two",
+        ]
+    ),
+    st.sampled_from(
+        [
+            "a [link](http://x/y_z) and `code <!here>` in prose. And **more** of it! ",
+            "漢字かな。" * 9,
+        ]
+    ),
+    st.sampled_from(
+        [
+            "👩\u200d👧 e\u0301 🇩🇪🇫🇷 &lt;!here> ok\r",
+            "x" * 300,
+            "`" * 20 + "a`b",
+            "``a ` b``",
+            "`un closed",
+        ]
     ),
     st.text("ab `<!@#&;|>.*[]()-~\\\t漢é👧\u0301\u200d\ud83d", max_size=90),
     st.text("abcdef ghi.,", min_size=20, max_size=120),
@@ -196,7 +235,9 @@ def test_cuts_that_follow_what_was_sent(text: str, limit: int, sent: int) -> Non
     assert not room or bytes_len(piece.head) <= limit
 
 
-@given(st.lists(st.one_of(rude_texts(), LINES), min_size=3, max_size=25), st.integers(MIN_LIMIT, 500))
+@given(
+    st.lists(st.one_of(rude_texts(), LINES), min_size=3, max_size=25), st.integers(MIN_LIMIT, 500)
+)
 def test_no_message_pings_because_of_a_cut(texts: list[str], limit: int) -> None:
     for piece in in_messages(neutralise("\n".join(texts)), limit):
         assert not alive_in_prose(piece.head)

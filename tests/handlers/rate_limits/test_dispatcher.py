@@ -16,7 +16,9 @@ QUICK = {APPEND: Rate(50.0, 2), UPDATE: Rate(50.0, 2), POST: Rate(20.0, 1), STAR
 
 
 @asynccontextmanager
-async def joined(dispatcher: CallDispatcher, shown: Shown = Shown.NOT, **more: object) -> AsyncIterator[PendingWrite]:
+async def joined(
+    dispatcher: CallDispatcher, shown: Shown = Shown.NOT, **more: object
+) -> AsyncIterator[PendingWrite]:
     pending = PendingWrite("C1", shown=shown)
     for name, value in more.items():
         setattr(pending, name, value)

@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from handlers.rate_limits.scheduler import MAX_HOLD, MAX_WAIT, MIN_GAP, PendingWrite, QueuedCall, Shown, WriteScheduler
+from handlers.rate_limits.scheduler import (
+    MAX_HOLD,
+    MAX_WAIT,
+    MIN_GAP,
+    PendingWrite,
+    QueuedCall,
+    Shown,
+    WriteScheduler,
+)
 from handlers.rate_limits.token_bucket import (
     APPEND,
     FORGIVE_AFTER,
@@ -41,7 +49,9 @@ def test_every_answer_of_a_storm_arrives_and_none_is_refused(count: int, channel
 
 @pytest.mark.parametrize("jitter", [0.3, 1.0])
 @pytest.mark.parametrize(("count", "channels"), [(5, 1), (20, 5), (50, 50)])
-def test_calls_that_take_long_to_reach_slack_are_not_refused(count: int, channels: int, jitter: float) -> None:
+def test_calls_that_take_long_to_reach_slack_are_not_refused(
+    count: int, channels: int, jitter: float
+) -> None:
     ended = storm(count, channels=channels, spread=0.5, jitter=jitter)
     assert ended.completed() == count
     assert not ended.refused
@@ -54,14 +64,23 @@ def test_the_mean_lag_of_a_crowd_stays_near_the_floor(count: int, channels: int)
 
 @pytest.mark.parametrize("spread", [0.3, 1.0, 2.0])
 @pytest.mark.parametrize(("count", "channels"), CROWDS)
-def test_and_so_when_they_are_not_asked_at_the_very_same_moment(count: int, channels: int, spread: float) -> None:
-    assert storm(count, channels=channels, spread=spread).mean_lag() <= TARGET * floor(count, channels=channels)
+def test_and_so_when_they_are_not_asked_at_the_very_same_moment(
+    count: int, channels: int, spread: float
+) -> None:
+    assert storm(count, channels=channels, spread=spread).mean_lag() <= TARGET * floor(
+        count, channels=channels
+    )
 
 
 @pytest.mark.parametrize(("count", "channels"), [(5, 1), *CROWDS])
 def test_the_floor_is_below_all_that_was_ever_reached(count: int, channels: int) -> None:
-    eager = WriteScheduler({**RATES, UPDATE: Rate(RATES[UPDATE].per_second, 10), POST: Rate(1.0, 3)})
-    for ended in (storm(count, channels=channels, round_trip=0.0), _storm_of(eager, count, channels)):
+    eager = WriteScheduler(
+        {**RATES, UPDATE: Rate(RATES[UPDATE].per_second, 10), POST: Rate(1.0, 3)}
+    )
+    for ended in (
+        storm(count, channels=channels, round_trip=0.0),
+        _storm_of(eager, count, channels),
+    ):
         assert ended.completed() == count
         assert ended.mean_lag() >= floor(count, channels=channels)
 
@@ -142,7 +161,13 @@ def test_budgets_are_never_exceeded(
     seed: int, a_minute: float, natives: float, round_trip: float, jitter: float, burst: float
 ) -> None:
     hour = mixed_hour(
-        seed=seed, a_minute=a_minute, natives=natives, round_trip=round_trip, jitter=jitter, burst=burst, hours=0.2
+        seed=seed,
+        a_minute=a_minute,
+        natives=natives,
+        round_trip=round_trip,
+        jitter=jitter,
+        burst=burst,
+        hours=0.2,
     )
     assert not hour.refused
     assert hour.completed() == len(hour.writers)
@@ -160,7 +185,11 @@ def test_a_slack_that_allows_less_at_once_than_assumed_is_learnt(burst: float) -
 
 
 def _desire(
-    scheduler: WriteScheduler, shown: Shown = Shown.NOT, *, since: float | None = 0.0, **more: object
+    scheduler: WriteScheduler,
+    shown: Shown = Shown.NOT,
+    *,
+    since: float | None = 0.0,
+    **more: object,
 ) -> PendingWrite:
     pending = PendingWrite("C1", shown=shown, since=since, busy=False)
     for name, value in more.items():

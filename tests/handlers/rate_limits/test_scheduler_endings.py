@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from handlers.rate_limits.scheduler import MAX_WAIT, Grant, PendingWrite, QueuedCall, Shown, WriteScheduler
+from handlers.rate_limits.scheduler import (
+    MAX_WAIT,
+    Grant,
+    PendingWrite,
+    QueuedCall,
+    Shown,
+    WriteScheduler,
+)
 from handlers.rate_limits.token_bucket import UPDATE, Rate
 
 
 def edited(scheduler: WriteScheduler, channel: str, now: float, *, whole: bool) -> PendingWrite:
     answer = PendingWrite(
-        channel, shown=Shown.EDIT, since=now if whole else None, written_at=now, busy=False, whole=whole
+        channel,
+        shown=Shown.EDIT,
+        since=now if whole else None,
+        written_at=now,
+        busy=False,
+        whole=whole,
     )
     scheduler.join(answer)
     return answer

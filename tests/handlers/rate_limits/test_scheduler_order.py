@@ -71,7 +71,9 @@ def test_where_posts_are_scarce_each_is_made_that_a_full_bucket_can_spare() -> N
             opened.append(now)
     first, *others = opened
     assert first == FIRST_POST
-    assert others == pytest.approx([1.8, 2.9, 4.0], abs=0.21)  # one in 1.03 s, looked for every tenth
+    assert others == pytest.approx(
+        [1.8, 2.9, 4.0], abs=0.21
+    )  # one in 1.03 s, looked for every tenth
     assert all(d.shown is Shown.EDIT for d in held[: len(opened)])
 
 
@@ -83,7 +85,9 @@ def test_posts_are_not_spared_where_the_edits_carry_all() -> None:
 
 
 def test_answers_held_too_long_are_opened_one_by_one_as_edits_come_back() -> None:
-    scheduler = WriteScheduler({UPDATE: Rate(0.1, 1), POST: Rate(100.0, 100), START: Rate(0.0001, 1)})
+    scheduler = WriteScheduler(
+        {UPDATE: Rate(0.1, 1), POST: Rate(100.0, 100), START: Rate(0.0001, 1)}
+    )
     scheduler.bucket(UPDATE, "", 0.0).take(0.0)
     held = [answer(scheduler, f"C{number}", may_native=False) for number in range(3)]
     every = 1.0 / scheduler.bucket(UPDATE, "", 0.0).per_second
@@ -112,7 +116,9 @@ def test_answers_held_too_long_are_opened_one_by_one_as_edits_come_back() -> Non
         ({"whole": True, "may_native": False}, (POST,)),
     ],
 )
-def test_an_end_takes_the_first_call_that_is_free(state: dict[str, Any], calls: tuple[str, ...]) -> None:
+def test_an_end_takes_the_first_call_that_is_free(
+    state: dict[str, Any], calls: tuple[str, ...]
+) -> None:
     """And waits for the soonest of them when none is."""
     for free in range(len(calls) + 1):
         scheduler = WriteScheduler()
@@ -123,12 +129,16 @@ def test_an_end_takes_the_first_call_that_is_free(state: dict[str, Any], calls: 
         pending = answer(scheduler, **state)
         given = scheduler.grants(0.0)
         assert given == ([(pending, calls[free])] if free < len(calls) else [])
-    assert scheduler.wake_at(0.0) == pytest.approx(min(scheduler.bucket(m, "C1", 0.0).ready_at(0.0) for m in calls))
+    assert scheduler.wake_at(0.0) == pytest.approx(
+        min(scheduler.bucket(m, "C1", 0.0).ready_at(0.0) for m in calls)
+    )
 
 
 def test_who_waits_for_a_spared_post_is_looked_at_when_it_has_been_held_long_enough() -> None:
     """From then on it need not be a post that a full bucket can spare."""
-    scheduler = WriteScheduler({UPDATE: Rate(0.001, 10), POST: Rate(0.1, 3), START: Rate(0.0001, 1)})
+    scheduler = WriteScheduler(
+        {UPDATE: Rate(0.001, 10), POST: Rate(0.1, 3), START: Rate(0.0001, 1)}
+    )
     scheduler.bucket(START, "", 0.0).take(0.0)
     scheduler.bucket(POST, "C1", 0.0).take(0.0)
     for _ in range(20):
@@ -140,9 +150,13 @@ def test_who_waits_for_a_spared_post_is_looked_at_when_it_has_been_held_long_eno
 
 def test_first_words_of_a_crowd_of_edits_wait_a_share_of_the_gap_they_will_have() -> None:
     """Whoever looks then finds them ready, and need not look before."""
-    scheduler = WriteScheduler({UPDATE: Rate(50 / 60, 10), POST: Rate(1.0, 3), START: Rate(0.0001, 1)})
+    scheduler = WriteScheduler(
+        {UPDATE: Rate(50 / 60, 10), POST: Rate(1.0, 3), START: Rate(0.0001, 1)}
+    )
     crowd = [answer(scheduler, f"C{number}", may_native=False) for number in range(9)]
-    due = FIRST_SHARE * scheduler.gap(Shown.EDIT, 0.0, 8)  # the one start that is there is counted on for one of them
+    due = FIRST_SHARE * scheduler.gap(
+        Shown.EDIT, 0.0, 8
+    )  # the one start that is there is counted on for one of them
     assert scheduler.wake_at(0.0) == pytest.approx(due)
     assert scheduler.grants(due - 0.01) == []
     assert {who for who, _ in scheduler.grants(due + 0.01)} == set(crowd)
@@ -150,7 +164,9 @@ def test_first_words_of_a_crowd_of_edits_wait_a_share_of_the_gap_they_will_have(
 
 def test_those_who_have_no_words_yet_belong_to_the_crowd() -> None:
     for others in (0, 11):
-        scheduler = WriteScheduler({UPDATE: Rate(50 / 60, 10), POST: Rate(1.0, 3), START: Rate(0.0001, 1)})
+        scheduler = WriteScheduler(
+            {UPDATE: Rate(50 / 60, 10), POST: Rate(1.0, 3), START: Rate(0.0001, 1)}
+        )
         for number in range(others):
             scheduler.join(PendingWrite(f"C{number}"))
         first = answer(scheduler, "C99", may_native=False)
@@ -206,7 +222,9 @@ def test_of_very_many_channels_those_are_forgotten_that_owe_nothing() -> None:
     assert scheduler.bucket(UPDATE, "", 0.0) is everywhere
 
 
-def test_where_allowance_would_be_lost_streams_are_looked_at_as_soon_as_they_may_be_written() -> None:
+def test_where_allowance_would_be_lost_streams_are_looked_at_as_soon_as_they_may_be_written() -> (
+    None
+):
     """And not before: between two writes of one answer there is nothing to look for."""
     scheduler = WriteScheduler({APPEND: Rate(1.0, 20)})
     crowd = [answer(scheduler, shown=Shown.NATIVE) for _ in range(30)]
@@ -229,7 +247,9 @@ def test_where_allowance_would_be_lost_streams_are_looked_at_as_soon_as_they_may
 def test_an_answer_lives_on_the_budget_it_spends_or_is_about_to_spend(
     now: dict[str, Any], budgets: list[Shown]
 ) -> None:
-    assert [shown for shown in (Shown.NATIVE, Shown.EDIT) if PendingWrite("C1", **now).lives_on(shown)] == budgets
+    assert [
+        shown for shown in (Shown.NATIVE, Shown.EDIT) if PendingWrite("C1", **now).lives_on(shown)
+    ] == budgets
 
 
 @pytest.mark.parametrize(
@@ -242,7 +262,9 @@ def test_an_answer_lives_on_the_budget_it_spends_or_is_about_to_spend(
         ({"shown": Shown.EDIT}, False),
     ],
 )
-def test_an_answer_is_unopened_until_it_is_visible_or_about_to_be(now: dict[str, Any], is_so: bool) -> None:
+def test_an_answer_is_unopened_until_it_is_visible_or_about_to_be(
+    now: dict[str, Any], is_so: bool
+) -> None:
     assert PendingWrite("C1", **now).unopened() is is_so
 
 

@@ -35,7 +35,9 @@ class Replicas(Simulation):
             for who, method in scheduler.grants(self.now):
                 if self._granted(who, method):
                     self._call(self._writer_of[id(who)], method)
-        wakes = [wake for scheduler in self._paces if (wake := scheduler.wake_at(self.now)) is not None]
+        wakes = [
+            wake for scheduler in self._paces if (wake := scheduler.wake_at(self.now)) is not None
+        ]
         if wakes and not self.now < self._next_look <= min(wakes):
             self._next_look = min(wakes)
             self._at(self._next_look, self._look_on)
@@ -56,7 +58,9 @@ class Replicas(Simulation):
         bucket.sync(self.now, grant.level, grant.wait)
         return grant.ok
 
-    def _answered(self, writer: Writer, method: str, wait: float, since: float | None, final: bool) -> None:
+    def _answered(
+        self, writer: Writer, method: str, wait: float, since: float | None, final: bool
+    ) -> None:
         self.pace = self._pace_of[id(writer.desire)]
         super()._answered(writer, method, wait, since, final)
 

@@ -48,7 +48,9 @@ class StrictSlack:
 
 
 @asynccontextmanager
-async def replicas(url: str, count: int) -> AsyncIterator[tuple[list[CallDispatcher], list[SharedRateLimiter]]]:
+async def replicas(
+    url: str, count: int
+) -> AsyncIterator[tuple[list[CallDispatcher], list[SharedRateLimiter]]]:
     async with AsyncExitStack() as stack:
         shared, slack_clients = [], []
         for _ in range(count):
@@ -57,14 +59,18 @@ async def replicas(url: str, count: int) -> AsyncIterator[tuple[list[CallDispatc
             budgets = SharedRateLimiter(coordination)
             await stack.enter_async_context(budgets.running())
             shared.append(budgets)
-            slack_clients.append(CallDispatcher(WriteScheduler(RATES), shared_limits=budgets.of(TEAM)))
+            slack_clients.append(
+                CallDispatcher(WriteScheduler(RATES), shared_limits=budgets.of(TEAM))
+            )
         async with asyncio.timeout(60):
             while not all(each.replicas == count for each in shared):
                 await asyncio.sleep(0.05)
         yield slack_clients, shared
 
 
-async def errands(dispatcher: CallDispatcher, slack: StrictSlack, method: str, count: int, channel: str = "C1") -> None:
+async def errands(
+    dispatcher: CallDispatcher, slack: StrictSlack, method: str, count: int, channel: str = "C1"
+) -> None:
     """So many calls, a few at a time, each repeated until Slack takes it."""
 
     async def one() -> None:
@@ -105,8 +111,14 @@ async def busy(slack_clients: list[CallDispatcher], slack: StrictSlack) -> None:
     """Every replica wants all that there is, of everything."""
     work = []
     for number, dispatcher in enumerate(slack_clients):
-        work += [errands(dispatcher, slack, UPDATE, 12), errands(dispatcher, slack, POST, 8, f"C{number % 2}")]
-        work += [answer(dispatcher, slack, 6, shown) for shown in (Shown.NATIVE, Shown.NATIVE, Shown.EDIT)]
+        work += [
+            errands(dispatcher, slack, UPDATE, 12),
+            errands(dispatcher, slack, POST, 8, f"C{number % 2}"),
+        ]
+        work += [
+            answer(dispatcher, slack, 6, shown)
+            for shown in (Shown.NATIVE, Shown.NATIVE, Shown.EDIT)
+        ]
     await asyncio.gather(*work)
 
 
@@ -131,7 +143,9 @@ async def test_a_refusal_told_to_one_replica_is_heeded_by_all(redis_url: str) ->
 
 
 @pytest.mark.redis
-async def test_without_redis_each_replica_keeps_to_its_share_and_comes_back(own_redis: RedisServer) -> None:
+async def test_without_redis_each_replica_keeps_to_its_share_and_comes_back(
+    own_redis: RedisServer,
+) -> None:
     slack = StrictSlack()
     async with replicas(own_redis.url, 3) as (slack_clients, shared):
         work = asyncio.gather(*(busy(slack_clients, slack) for _ in range(2)))
@@ -152,7 +166,9 @@ async def test_without_redis_each_replica_keeps_to_its_share_and_comes_back(own_
 
 
 @pytest.mark.redis
-async def test_who_comes_back_first_leaves_the_others_their_share_until_the_next_count(own_redis: RedisServer) -> None:
+async def test_who_comes_back_first_leaves_the_others_their_share_until_the_next_count(
+    own_redis: RedisServer,
+) -> None:
     """They may still be on their way, and the account may be lost again before they are counted."""
     other = await open_coordination(own_redis.url)
     first = await open_coordination(own_redis.url)
