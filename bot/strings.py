@@ -258,11 +258,17 @@ UNKNOWN_PERSON = "Somebody"
 INSTALL = "Bring conversations with language models into your Slack."
 INSTALL_LINK = "Add to Slack"
 INSTALL_BEGIN = "Open this page in a browser."
-INSTALL_DONE = "Installed. In Slack, invite Bobbin to a channel (/invite @Bobbin) and mention it, or write to it directly."
+INSTALL_DONE = (
+    "Installed. In Slack, invite Bobbin to a channel (/invite @Bobbin) and mention it, "
+    "or write to it directly."
+)
 INSTALL_OPEN = "Open Slack"
 INSTALL_AGAIN = "Begin again"
 INSTALL_DECLINED = "Nothing was installed: Slack said that it was declined ({reason})."
-INSTALL_STALE = "Nothing was installed: this link was made in another browser, was used before, or is older than ten minutes."
+INSTALL_STALE = (
+    "Nothing was installed: this link was made in another browser, was used before, "
+    "or is older than ten minutes."
+)
 INSTALL_REFUSED = "Nothing was installed: Slack did not confirm it ({reason})."
 INSTALL_UNREACHED = (
     "Nothing was installed: Slack could not be reached. Please try again in a moment."
