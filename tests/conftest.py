@@ -25,7 +25,7 @@ for _helpers in (
 from storage.engine.database import Database  # noqa: E402
 from storage.tables import metadata  # noqa: E402
 from tests import services  # noqa: E402
-from tests.fair import FairLoop  # noqa: E402
+from tests.event_loop import LoadTolerantLoop  # noqa: E402
 
 _OURS = ("SLACK_", "BOBBIN_", "OPENROUTER_", "VENICE_", "OPENAI_", "OLLAMA_")
 _OURS_TOO = ("DATABASE_URL", "REDIS_URL", "HOST", "PORT", "LOG_LEVEL", "LOG_FORMAT")
@@ -76,7 +76,7 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    return {"fair": FairLoop}
+    return {"fair": LoadTolerantLoop}
 
 
 @pytest.hookimpl(wrapper=True)

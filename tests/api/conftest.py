@@ -9,10 +9,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.handlers.conftest import Worlds, log, worlds
+from tests.handlers.conftest import WorldFactory, log, worlds
 from tests.handlers.world import PATIENCE, World
 
-__all__ = ["Worlds", "log", "worlds"]
+__all__ = ["WorldFactory", "log", "worlds"]
 
 
 async def token_for(world: World, user: str = "alice") -> str:
@@ -61,7 +61,7 @@ def client(world: World, token: str | None) -> httpx.AsyncClient:
 
 
 @pytest.fixture
-async def world(worlds: Worlds) -> AsyncIterator[World]:
+async def world(worlds: WorldFactory) -> AsyncIterator[World]:
     async with worlds() as usual:
         yield usual
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from PIL import Image
 
-from tests.api.conftest import Api, Worlds, client, token_for
+from tests.api.conftest import Api, WorldFactory, client, token_for
 from tests.handlers.world import World
 
 EYE = "openai:demo/eye"
@@ -45,7 +45,7 @@ async def test_the_first_version_of_the_api(world: World, api: Api) -> None:
     assert [m["content"] for m in both["messages"]] == ["hello", "Answered.", "again", ""]
 
 
-async def test_the_limit_has_the_same_words_behind_every_door(worlds: Worlds) -> None:
+async def test_the_limit_has_the_same_words_behind_every_door(worlds: WorldFactory) -> None:
     async with (
         worlds(bobbin_max_messages=2) as world,
         client(world, await token_for(world)) as http,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.conftest import Api, Worlds, client, token_for
+from tests.api.conftest import Api, WorldFactory, client, token_for
 from tests.handlers.world import MODEL, World
 
 ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
@@ -119,7 +119,7 @@ async def test_an_unchanged_conversation_is_not_sent_again(world: World, api: Ap
 
 
 async def test_the_limit_refuses_the_pair_that_would_exceed_it_and_calls_no_model(
-    worlds: Worlds,
+    worlds: WorldFactory,
 ) -> None:
     async with (
         worlds(bobbin_max_messages=5) as world,
@@ -136,7 +136,7 @@ async def test_the_limit_refuses_the_pair_that_would_exceed_it_and_calls_no_mode
         assert len(world.models.asked()) == calls
 
 
-async def test_the_limit_holds_under_twenty_posts_at_once(worlds: Worlds) -> None:
+async def test_the_limit_holds_under_twenty_posts_at_once(worlds: WorldFactory) -> None:
     async with (
         worlds(bobbin_max_messages=2) as world,
         client(world, await token_for(world)) as http,

@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed
 from tests.api.conftest import Api, address, token_for
 from tests.api.test_replicas import two
 from tests.api.test_sockets import Reader, socket_of
-from tests.handlers.estate import Estate
+from tests.handlers.two_workspaces import TwoWorkspaces
 from tests.handlers.world import World
 
 SOON = 10.0
@@ -118,34 +118,34 @@ async def test_a_token_ends_in_every_replica(
 async def test_a_workspace_that_removes_the_app_is_cut_off_and_the_other_goes_on(
     tmp_path: Path, log: io.StringIO
 ) -> None:
-    async with Estate(tmp_path, log) as estate:
-        for workspace in (estate.slack, estate.second):
-            await estate.install(workspace)
-        tokens = [await token_for(estate), await token_for(estate.other)]
+    async with TwoWorkspaces(tmp_path, log) as workspaces:
+        for workspace in (workspaces.slack, workspaces.second):
+            await workspaces.install(workspace)
+        tokens = [await token_for(workspaces), await token_for(workspaces.other)]
         async with (
-            socket_of(estate.url, tokens[0]) as one,
-            socket_of(estate.url, tokens[1]) as other,
+            socket_of(workspaces.url, tokens[0]) as one,
+            socket_of(workspaces.url, tokens[1]) as other,
         ):
-            await estate.uninstall(estate.slack)
+            await workspaces.uninstall(workspaces.slack)
             await cut_off(one)
             await alive(other)
-            estate.reply_to({"two?": "Answer two."})
-            await estate.other.answered(await estate.other.start("two?"))
+            workspaces.reply_to({"two?": "Answer two."})
+            await workspaces.other.answered(await workspaces.other.start("two?"))
             heard = [json.loads(await other.socket.recv()) for _ in range(2)]
             assert [sorted(event) for event in heard] == [
                 ["assistant_message", "chat", "user_message"],
                 ["chat", "content", "message"],
             ]
-        await estate.idle()
+        await workspaces.idle()
 
 
 async def test_an_organisation_that_removes_the_app_is_cut_off(
     tmp_path: Path, log: io.StringIO
 ) -> None:
-    async with Estate(tmp_path, log, enterprise="E0ORG") as estate:
-        await estate.install(estate.slack, estate.second, enterprise="E0ORG")
-        token = await token_for(estate)
+    async with TwoWorkspaces(tmp_path, log, enterprise="E0ORG") as workspaces:
+        await workspaces.install(workspaces.slack, workspaces.second, enterprise="E0ORG")
+        token = await token_for(workspaces)
         assert re.fullmatch(r"bob_[\w-]{43}", token)
-        async with socket_of(estate.url, token) as one:
-            await estate.uninstall(estate.slack)
+        async with socket_of(workspaces.url, token) as one:
+            await workspaces.uninstall(workspaces.slack)
             await cut_off(one)

@@ -15,7 +15,7 @@ from storage.chats import Chats
 from storage.coordination import SlowReader
 from storage.coordination.memory import MemoryCoordination
 from storage.engine.database import Database
-from tests.storage.saying import Teller
+from tests.storage.chat_builder import ChatBuilder
 
 PIECES = [f"piece {number} " for number in range(300)]
 
@@ -34,8 +34,8 @@ async def read(listener: Listener) -> str:
 async def test_who_reads_is_not_dropped_however_much_comes_at_once(database: Database) -> None:
     """Events pile up when the database is slow for a moment; a reader is too slow only when it does not read."""
     coordination, chats, answers = MemoryCoordination(), Chats(database), Answers(database)
-    teller, alice = Teller(chats, answers), User("T1", "U1")
-    said = await teller.start(author=alice.id)
+    builder, alice = ChatBuilder(chats, answers), User("T1", "U1")
+    said = await builder.start(author=alice.id)
     feed = Feed(coordination, chats, answers)
     async with feed.running(), feed.listen(alice, 10) as listener, feed.listen(alice, 10) as idle:
         reading = asyncio.create_task(read(listener))
@@ -46,7 +46,7 @@ async def test_who_reads_is_not_dropped_however_much_comes_at_once(database: Dat
                 topic("T1"), {**about, "attempt": 1, "at": at, "token": piece}
             )
             at += len(piece)
-        await teller.answer(said.chat, "".join(PIECES))
+        await builder.answer(said.chat, "".join(PIECES))
         await coordination.publish(topic("T1"), {**about, "ended": str(Status.DONE), "error": None})
 
         assert await reading == "".join(PIECES)
@@ -59,7 +59,7 @@ async def test_who_reads_is_not_dropped_however_much_comes_at_once(database: Dat
 async def test_a_retry_starts_anew_for_those_who_learn_only_of_its_end(database: Database) -> None:
     """The look into the database, or the end of the attempt before it, may come before its first word does."""
     coordination, chats, answers = MemoryCoordination(), Chats(database), Answers(database)
-    said = await Teller(chats, answers).start(author="U1")
+    said = await ChatBuilder(chats, answers).start(author="U1")
     feed = Feed(coordination, chats, answers)
     about = {"chat": said.chat.id, "message": said.answer.id, "ended": "", "error": None}
 

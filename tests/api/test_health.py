@@ -25,7 +25,7 @@ from bot.domain import User
 from bot.errors import SettingsError
 from storage.tokens import Tokens
 from tests import services
-from tests.api.conftest import Api, Worlds, address, client, token_for
+from tests.api.conftest import Api, WorldFactory, address, client, token_for
 from tests.handlers.world import World
 
 JSON = {"Content-Type": "application/json"}
@@ -68,7 +68,7 @@ async def test_not_ready_while_the_socket_is_gone_but_alive(world: World) -> Non
 
 
 async def test_not_ready_while_redis_is_gone(
-    worlds: Worlds, own_redis: services.RedisServer
+    worlds: WorldFactory, own_redis: services.RedisServer
 ) -> None:
     async with worlds(redis_url=SecretStr(own_redis.url)) as world:
         assert (await get(world, "/readyz")).json()["checks"]["redis"] == "ok"
@@ -100,7 +100,7 @@ async def test_not_ready_when_the_schema_is_an_older_version(world: World) -> No
 
 @pytest.mark.postgres
 async def test_not_ready_while_the_database_is_gone_but_alive(
-    worlds: Worlds, own_postgresql: services.PostgresServer
+    worlds: WorldFactory, own_postgresql: services.PostgresServer
 ) -> None:
     async with worlds(database_url=SecretStr(own_postgresql.url)) as world:
         assert (await get(world, "/readyz")).json()["checks"]["database"] == "ok"
@@ -349,7 +349,9 @@ async def test_whoever_sends_a_request_for_ever_is_hung_up_on(
 BODY = b"POST /new-chat HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"
 
 
-async def test_what_is_not_stored_is_not_acknowledged(worlds: Worlds, log: io.StringIO) -> None:
+async def test_what_is_not_stored_is_not_acknowledged(
+    worlds: WorldFactory, log: io.StringIO
+) -> None:
     async with worlds() as world, client(world, await token_for(world)) as http:
         api = Api(http, "")
         chat = await api.conversation()

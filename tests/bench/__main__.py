@@ -9,9 +9,9 @@ import platform
 import statistics
 import sys
 
+from tests.bench.environment import Deployment, script
 from tests.bench.measure import Outcome, storm
-from tests.bench.stage import Ways, script
-from tests.floor import floor
+from tests.lag_bound import min_mean_lag
 from tests.simulation import mixed_hour
 
 LIMIT = 600.0
@@ -70,7 +70,7 @@ async def _storms(only: list[int] | None) -> list[str]:
         if only and count not in only:
             continue
         outcome = await storm(count, channels, script(WORDS, RATE))
-        least = floor(count, channels=channels, words=WORDS, rate=RATE)
+        least = min_mean_lag(count, channels=channels, words=WORDS, rate=RATE)
         _row(count, channels, outcome, least)
         missed += [
             f"missed in {count} over {channels}: {what}" for what in _misses(count, outcome, least)
@@ -102,7 +102,7 @@ async def _memory() -> list[str]:
         f"\nMemory: {MANY} answers of {WORDS // 2} words at {MANY_RATE:.0f} a second, over {MANY} channels\n{HEAD}"
     )
     outcome = await storm(MANY, MANY, script(WORDS // 2, MANY_RATE))
-    _row(MANY, MANY, outcome, floor(MANY, channels=MANY, words=WORDS // 2, rate=MANY_RATE))
+    _row(MANY, MANY, outcome, min_mean_lag(MANY, channels=MANY, words=WORDS // 2, rate=MANY_RATE))
     print(f"  resident before: {outcome.quiet_megabytes:.0f} MB")
     missed = ["missed in memory: not every answer was whole"] if outcome.complete < MANY else []
     return missed + (["missed in memory: more than 150 MB"] if outcome.megabytes > 150 else [])
@@ -115,9 +115,11 @@ async def _plain() -> None:
     )
     for count, channels in PLAIN_STORMS:
         outcome = await storm(
-            count, channels, script(WORDS, RATE), Ways(plain=True), PLAIN_PATIENCE
+            count, channels, script(WORDS, RATE), Deployment(plain=True), PLAIN_PATIENCE
         )
-        _row(count, channels, outcome, floor(count, channels=channels, words=WORDS, rate=RATE))
+        _row(
+            count, channels, outcome, min_mean_lag(count, channels=channels, words=WORDS, rate=RATE)
+        )
 
 
 def _row(count: int, channels: int, outcome: Outcome, least: float) -> None:

@@ -21,7 +21,7 @@ from typing import Any
 from bot.sandbox.events.delivery import Delivery
 from bot.sandbox.limits import Limits
 from tests import services
-from tests.bench.stage import ASKER, Stage, Ways, script, stage
+from tests.bench.environment import ASKER, Deployment, Environment, open_environment, script
 
 ACKNOWLEDGED_WITHIN = 0.5
 QUESTION_EVERY = 100
@@ -50,14 +50,16 @@ class Outcome:
 class Chatter:
     """Events as a busy workspace makes them."""
 
-    def __init__(self, on: Stage, channels: list[str]) -> None:
-        self._on, self._channels, self._chance = on, channels, random.Random(5)
-        self._people = [on.slack.user(name).id for name in ("alice", "bob", "carol", "dan")]
+    def __init__(self, environment: Environment, channels: list[str]) -> None:
+        self._environment, self._channels, self._chance = environment, channels, random.Random(5)
+        self._people = [
+            environment.slack.user(name).id for name in ("alice", "bob", "carol", "dan")
+        ]
 
     def next(self) -> dict[str, Any]:
         """Nine messages in ten, half of them in threads; the rest is what needs no answer from anybody."""
         kind = self._chance.random()
-        ts, channel = self._on.slack.workspace.next_ts(), self._chance.choice(self._channels)
+        ts, channel = self._environment.slack.workspace.next_ts(), self._chance.choice(self._channels)
         said = {
             "type": "message",
             "channel": channel,
@@ -93,31 +95,33 @@ class Chatter:
         }
 
 
-async def measure(ways: Ways, rate: float, seconds: float) -> Outcome:
+async def measure(deployment: Deployment, rate: float, seconds: float) -> Outcome:
     total = int(rate * seconds)
     requests = total // QUESTION_EVERY
-    async with stage(requests, min(20, requests), script(ANSWER_WORDS, ANSWER_RATE), ways) as on:
-        chatter = Chatter(on, [thread.channel for thread in on.threads])
-        events, cpu = _noted(on), on.bot.cpu()
+    async with open_environment(
+        requests, min(20, requests), script(ANSWER_WORDS, ANSWER_RATE), deployment
+    ) as environment:
+        chatter = Chatter(environment, [thread.channel for thread in environment.threads])
+        events, cpu = _noted(environment), environment.bot.cpu()
         loop = asyncio.get_running_loop()
         began = loop.time()
         for number in range(total):
             await asyncio.sleep(max(0.0, began + number / rate - loop.time()))
             if number % QUESTION_EVERY == 0 and number // QUESTION_EVERY < requests:
-                thread = on.threads[number // QUESTION_EVERY]
-                await on.slack.say(ASKER, thread.channel, thread.question, thread.root)
+                thread = environment.threads[number // QUESTION_EVERY]
+                await environment.slack.say(ASKER, thread.channel, thread.question, thread.root)
             else:
                 event = chatter.next()
-                on.slack.deliver_event(event, "message.channels")
-        spent = (on.bot.cpu() - cpu) / (loop.time() - began)
-        whole = await _answered(on)
+                environment.slack.deliver_event(event, "message.channels")
+        spent = (environment.bot.cpu() - cpu) / (loop.time() - began)
+        whole = await _answered(environment)
         return Outcome(sorted(map(_wait, events)), sum(map(_late, events)), whole, requests, spent)
 
 
-def _noted(on: Stage) -> list[Delivery]:
+def _noted(environment: Environment) -> list[Delivery]:
     """The events from now on, as they come: the journal itself forgets."""
     events: list[Delivery] = []
-    known: set[int] = {delivery.id for delivery in on.slack.journal.deliveries}
+    known: set[int] = {delivery.id for delivery in environment.slack.journal.deliveries}
 
     def note(changed: object) -> None:
         if (
@@ -128,7 +132,7 @@ def _noted(on: Stage) -> list[Delivery]:
             known.add(changed.id)
             events.append(changed)
 
-    on.slack.journal.listeners.append(note)
+    environment.slack.journal.listeners.append(note)
     return events
 
 
@@ -140,32 +144,32 @@ def _late(event: Delivery) -> bool:
     return event.acked_at is None or len(event.attempts) > 1
 
 
-async def _answered(on: Stage) -> int:
+async def _answered(environment: Environment) -> int:
     """How many questions have a whole answer, once there is nothing more to come."""
     deadline = asyncio.get_running_loop().time() + PATIENCE
-    while (whole := sum(_is_whole(on, number) for number in range(len(on.threads)))) < len(
-        on.threads
-    ):
+    while (
+        whole := sum(_is_whole(environment, number) for number in range(len(environment.threads)))
+    ) < len(environment.threads):
         if asyncio.get_running_loop().time() > deadline:
             break
         await asyncio.sleep(0.5)
     return whole
 
 
-def _is_whole(on: Stage, number: int) -> bool:
-    thread = on.threads[number]
-    last = on.slack.thread(thread.channel, thread.root)[-1]
+def _is_whole(environment: Environment, number: int) -> bool:
+    thread = environment.threads[number]
+    last = environment.slack.thread(thread.channel, thread.root)[-1]
     words = "".join(
         piece for piece in script(ANSWER_WORDS, ANSWER_RATE).pieces if isinstance(piece, str)
     )
-    return last.user == on.slack.bot_user.id and not last.streaming and words in last.text
+    return last.user == environment.slack.bot_user.id and not last.streaming and words in last.text
 
 
-WAYS: dict[str, Callable[[str, str], Ways]] = {
-    "socket-sqlite": lambda _pg, _redis: Ways(limits=Limits(burst=0.2)),
-    "http-sqlite": lambda _pg, _redis: Ways(http=True, limits=Limits(burst=0.2)),
-    "socket-postgresql": lambda pg, redis: Ways(pg, redis, limits=Limits(burst=0.2)),
-    "http-postgresql": lambda pg, redis: Ways(pg, redis, http=True, limits=Limits(burst=0.2)),
+WAYS: dict[str, Callable[[str, str], Deployment]] = {
+    "socket-sqlite": lambda _pg, _redis: Deployment(limits=Limits(burst=0.2)),
+    "http-sqlite": lambda _pg, _redis: Deployment(http=True, limits=Limits(burst=0.2)),
+    "socket-postgresql": lambda pg, redis: Deployment(pg, redis, limits=Limits(burst=0.2)),
+    "http-postgresql": lambda pg, redis: Deployment(pg, redis, http=True, limits=Limits(burst=0.2)),
 }
 
 

@@ -12,7 +12,14 @@ from dataclasses import dataclass, field
 from bot.sandbox.models.scripts import ModelScript
 from bot.sandbox.models.server import Asked
 from bot.sandbox.state.records import Message
-from tests.bench.stage import ASKER, Stage, StormThread, Ways, question_of, stage
+from tests.bench.environment import (
+    ASKER,
+    Deployment,
+    Environment,
+    StormThread,
+    open_environment,
+    question_of,
+)
 
 PATIENCE = 120.0
 """Seconds after which a storm is over, whatever is missing."""
@@ -75,56 +82,67 @@ async def storm(
     count: int,
     channels: int,
     script: ModelScript,
-    ways: Ways | None = None,
+    deployment: Deployment | None = None,
     patience: float = PATIENCE,
 ) -> Outcome:
     """So many questions at the same moment, in chats over so many channels; watched for `patience` seconds at most."""
-    async with stage(count, channels, script, ways or Ways()) as on:
-        quiet, cpu, began = on.bot.megabytes(), on.bot.cpu(), asyncio.get_running_loop().time()
-        before = len(on.slack.calls)
-        for thread in on.threads:
-            await on.slack.say(ASKER, thread.channel, thread.question, thread.root)
-        largest = await _watch(on, script, patience)
+    async with open_environment(count, channels, script, deployment or Deployment()) as environment:
+        quiet, cpu, began = (
+            environment.bot.megabytes(),
+            environment.bot.cpu(),
+            asyncio.get_running_loop().time(),
+        )
+        before = len(environment.slack.calls)
+        for thread in environment.threads:
+            await environment.slack.say(ASKER, thread.channel, thread.question, thread.root)
+        largest = await _watch(environment, script, patience)
         seconds = asyncio.get_running_loop().time() - began
         await asyncio.sleep(0.5)
-        calls = on.slack.calls[before:]
-        spent = (on.bot.cpu() - cpu) / (count * len(script.pieces)) * 1000
+        calls = environment.slack.calls[before:]
+        spent = (environment.bot.cpu() - cpu) / (count * len(script.pieces)) * 1000
         return Outcome(
-            answers=_answers(on, script),
+            answers=_answers(environment, script),
             calls=Counter(call.method for call in calls if call.method.startswith(OURS)),
             refused=sum(call.error == "ratelimited" for call in calls),
             seconds=seconds,
             cpu=spent,
             megabytes=largest,
             quiet_megabytes=quiet,
-            start=on.start,
+            start=environment.start,
         )
 
 
-async def _watch(on: Stage, script: ModelScript, patience: float) -> float:
+async def _watch(environment: Environment, script: ModelScript, patience: float) -> float:
     """Waits until every answer is whole; gives the bot's largest memory meanwhile."""
     largest, deadline = 0.0, asyncio.get_running_loop().time() + patience
     while asyncio.get_running_loop().time() < deadline:
-        largest = max(largest, on.bot.megabytes())
-        if all(_ended(on, thread, script) for thread in on.threads):
+        largest = max(largest, environment.bot.megabytes())
+        if all(_ended(environment, thread, script) for thread in environment.threads):
             break
         await asyncio.sleep(0.25)
     return largest
 
 
-def _ended(on: Stage, thread: StormThread, script: ModelScript) -> bool:
+def _ended(environment: Environment, thread: StormThread, script: ModelScript) -> bool:
     """The last message of the thread shows the end of the text and takes no more."""
-    last = on.slack.thread(thread.channel, thread.root)[-1]
-    return last.user == on.slack.bot_user.id and not last.streaming and _whole(script) in last.text
+    last = environment.slack.thread(thread.channel, thread.root)[-1]
+    return (
+        last.user == environment.slack.bot_user.id
+        and not last.streaming
+        and _whole(script) in last.text
+    )
 
 
 def _whole(script: ModelScript) -> str:
     return "".join(piece for piece in script.pieces if isinstance(piece, str))
 
 
-def _answers(on: Stage, script: ModelScript) -> list[Seen]:
-    asked = {question_of(each): each for each in on.models.asked()}
-    return [_seen(on, thread, _asked(asked, thread), _whole(script)) for thread in on.threads]
+def _answers(environment: Environment, script: ModelScript) -> list[Seen]:
+    asked = {question_of(each): each for each in environment.models.asked()}
+    return [
+        _seen(environment, thread, _asked(asked, thread), _whole(script))
+        for thread in environment.threads
+    ]
 
 
 def _asked(asked: dict[str, Asked], thread: StormThread) -> Asked | None:
@@ -133,17 +151,19 @@ def _asked(asked: dict[str, Asked], thread: StormThread) -> Asked | None:
     )
 
 
-def _seen(on: Stage, thread: StormThread, asked: Asked | None, whole: str) -> Seen:
+def _seen(environment: Environment, thread: StormThread, asked: Asked | None, whole: str) -> Seen:
     """Compares when the model sent each word with when it stood in the thread, as the asker saw it."""
     messages = [
-        m for m in on.slack.thread(thread.channel, thread.root) if m.user == on.slack.bot_user.id
+        m
+        for m in environment.slack.thread(thread.channel, thread.root)
+        if m.user == environment.slack.bot_user.id
     ]
     if asked is None or not messages:
         return Seen([], [], complete=False)
     ends = list(itertools.accumulate(len(sent.text) for sent in asked.sent))
     lags: list[float] = []
     changes: list[float] = []
-    for at, length in _growth(messages[-1], on.slack.user(ASKER).id, whole):
+    for at, length in _growth(messages[-1], environment.slack.user(ASKER).id, whole):
         new = [sent for sent, end in zip(asked.sent, ends, strict=True) if end <= length][
             len(lags) :
         ]

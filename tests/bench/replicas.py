@@ -22,14 +22,21 @@ import psycopg
 from bot.sandbox.limits import Limits
 from bot.sandbox.state.records import Message
 from tests import services
-from tests.bench.stage import ASKER, Stage, StormThread, Ways, script, stage
+from tests.bench.environment import (
+    ASKER,
+    Deployment,
+    Environment,
+    StormThread,
+    open_environment,
+    script,
+)
 
-HASTE = 20.0
+RATE_SCALE = 20.0
 """How many times as much as it does this Slack allows."""
 ROOMS = 100
 LIMIT = 300.0
 """Seconds that all answers may take."""
-GENEROUS = Limits(rate_scale=HASTE, burst=0.2)
+GENEROUS = Limits(rate_scale=RATE_SCALE, burst=0.2)
 
 
 @dataclass(frozen=True)
@@ -54,46 +61,51 @@ class Outcome:
     taken: list[Taken]
 
 
-async def measure(ways: Ways, answers: int, words: int, rate: float) -> Outcome:
+async def measure(deployment: Deployment, answers: int, words: int, rate: float) -> Outcome:
     said = script(words, rate)
     whole = "".join(piece for piece in said.pieces if isinstance(piece, str))
-    async with stage(answers, ROOMS, said, ways) as on:
-        before, calls = [bot.cpu() for bot in on.bots], len(on.slack.calls)
-        loop, clock = asyncio.get_running_loop(), on.slack.workspace.clock
+    async with open_environment(answers, ROOMS, said, deployment) as environment:
+        before, calls = [bot.cpu() for bot in environment.bots], len(environment.slack.calls)
+        loop, clock = asyncio.get_running_loop(), environment.slack.workspace.clock
         began, asked = loop.time(), {}
-        for thread in on.threads:
+        for thread in environment.threads:
             asked[thread.root] = clock()
-            await on.slack.say(ASKER, thread.channel, thread.question, thread.root)
-        streaming, largest = await _watch(on, ways.database or "", began, answers)
+            await environment.slack.say(ASKER, thread.channel, thread.question, thread.root)
+        streaming, largest = await _watch(environment, deployment.database or "", began, answers)
         seconds = loop.time() - began
         await asyncio.sleep(2.0)
-        shown = [_answers(on, thread) for thread in on.threads]
+        shown = [_answers(environment, thread) for thread in environment.threads]
         first = [messages[0].states[0].at - asked[thread.root]
-                 for thread, messages in zip(on.threads, shown, strict=True) if messages]  # fmt: skip
+                 for thread, messages in zip(environment.threads, shown, strict=True) if messages]  # fmt: skip
         return Outcome(
             stands=Counter(_stands(messages, whole) for messages in shown),
             seconds=seconds,
-            refused=sum(call.error == "ratelimited" for call in on.slack.calls[calls:]),
+            refused=sum(call.error == "ratelimited" for call in environment.slack.calls[calls:]),
             streaming=streaming,
             first=statistics.median(first),
             taken=[
                 Taken(mb, bot.cpu() - spent)
-                for bot, spent, mb in zip(on.bots, before, largest, strict=True)
+                for bot, spent, mb in zip(environment.bots, before, largest, strict=True)
             ],
         )
 
 
-async def _watch(on: Stage, database: str, began: float, answers: int) -> tuple[int, list[float]]:
+async def _watch(
+    environment: Environment, database: str, began: float, answers: int
+) -> tuple[int, list[float]]:
     """Until every answer has ended: how many were being written at most, and the largest memory of each replica.
 
     The database is asked, since reading a thousand threads would take the time that this Slack needs.
     """
-    most, largest = 0, [0.0] * len(on.bots)
+    most, largest = 0, [0.0] * len(environment.bots)
     query = "SELECT count(*) FILTER (WHERE state = 'running'), count(*) FILTER (WHERE state = 'ended') FROM answers"
     async with await psycopg.AsyncConnection.connect(database, autocommit=True) as connection:
         while asyncio.get_running_loop().time() - began < LIMIT:
             await asyncio.sleep(1.0)
-            largest = [max(old, bot.megabytes()) for old, bot in zip(largest, on.bots, strict=True)]
+            largest = [
+                max(old, bot.megabytes())
+                for old, bot in zip(largest, environment.bots, strict=True)
+            ]
             row = await (await connection.execute(query)).fetchone()
             assert row is not None
             most = max(most, row[0])
@@ -104,9 +116,11 @@ async def _watch(on: Stage, database: str, began: float, answers: int) -> tuple[
     return most, largest
 
 
-def _answers(on: Stage, thread: StormThread) -> list[Message]:
+def _answers(environment: Environment, thread: StormThread) -> list[Message]:
     return [
-        m for m in on.slack.thread(thread.channel, thread.root) if m.user == on.slack.bot_user.id
+        m
+        for m in environment.slack.thread(thread.channel, thread.root)
+        if m.user == environment.slack.bot_user.id
     ]
 
 
@@ -133,8 +147,10 @@ async def main() -> int:
         stack.callback(server.close)
         stack.callback(redis.close)
         database = services.new_database(server.url)
-        ways = Ways(database.url, redis.url, replicas=given.replicas, haste=HASTE, limits=GENEROUS)
-        outcome = await measure(ways, given.answers, given.words, given.rate)
+        deployment = Deployment(
+            database.url, redis.url, replicas=given.replicas, rate_scale=RATE_SCALE, limits=GENEROUS
+        )
+        outcome = await measure(deployment, given.answers, given.words, given.rate)
         database.close()
     print(
         f"{given.answers} answers of {given.words} words at {given.rate:g} a second over {given.replicas} replicas"

@@ -32,8 +32,8 @@ from storage.chat_requests import ChatRequests
 from storage.chats import Chats, NewMessage
 from storage.engine.database import Database
 from tests import services
-from tests.bench import filling
-from tests.bench.filling import PER_CHAT, TEAM, Heavy, chat_id, heavy, place_of
+from tests.bench import bulk_data
+from tests.bench.bulk_data import PER_CHAT, TEAM, Heavy, chat_id, heavy, place_of
 
 SMALL, OWN = 1_000, 5_000
 FLAT = 1.3
@@ -127,18 +127,18 @@ async def no_chat(view: View, turn: int) -> None:
 OPERATIONS: dict[str, Operation] = {
     "first page of /chats or Home": first_page,
     "ten pages": tenth_page,
-    "search: a rare word": search(filling.RARE, found=True),
-    "search: a word of a few titles": search(filling.TITLED, found=True),
-    "search: a word in every chat": search(filling.COMMON, found=True),
-    "search: a word in one of three chats": search(filling.MANY, found=True),
-    "search: a word in one of ten chats": search(filling.SOME, found=True),
-    "search: a common and a rare word": search(f"{filling.COMMON} {filling.RARE}", found=True),
-    "search: a word that is nowhere": search(filling.NOWHERE, found=False),
-    "search: a word of others alone": search(filling.ELSEWHERE, found=False),
-    "search: two letters": search(filling.SHORT, found=True),
-    "search: two letters, nowhere": search(filling.SHORT_NOWHERE, found=False),
-    "search: a Chinese word": search(filling.CHINESE, found=True),
-    "search: a Chinese word, nowhere": search(filling.CHINESE_NOWHERE, found=False),
+    "search: a rare word": search(bulk_data.RARE, found=True),
+    "search: a word of a few titles": search(bulk_data.TITLED, found=True),
+    "search: a word in every chat": search(bulk_data.COMMON, found=True),
+    "search: a word in one of three chats": search(bulk_data.MANY, found=True),
+    "search: a word in one of ten chats": search(bulk_data.SOME, found=True),
+    "search: a common and a rare word": search(f"{bulk_data.COMMON} {bulk_data.RARE}", found=True),
+    "search: a word that is nowhere": search(bulk_data.NOWHERE, found=False),
+    "search: a word of others alone": search(bulk_data.ELSEWHERE, found=False),
+    "search: two letters": search(bulk_data.SHORT, found=True),
+    "search: two letters, nowhere": search(bulk_data.SHORT_NOWHERE, found=False),
+    "search: a Chinese word": search(bulk_data.CHINESE, found=True),
+    "search: a Chinese word, nowhere": search(bulk_data.CHINESE_NOWHERE, found=False),
     "a chat is opened": open_chat,
     "a chat is continued": go_on,
     "a message in no chat": no_chat,
@@ -177,7 +177,7 @@ async def _database(server: str, chats: int, people: list[Heavy], keep: bool) ->
     if there and keep:
         return url
     print(
-        f"{chats:,} chats, {chats * PER_CHAT:,} messages: {filling.fill(url, chats, people)}",
+        f"{chats:,} chats, {chats * PER_CHAT:,} messages: {bulk_data.fill(url, chats, people)}",
         flush=True,
     )
     return url

@@ -15,7 +15,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright, expect
 
 from bot.sandbox import Sandbox
-from tests.browser.app import ChattyApp
+from tests.browser.sample_app import ChattyApp
 
 PATIENCE = 60.0
 """Seconds after which something awaited is thought never to come: many, since machines may be busy."""

@@ -9,7 +9,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from bot.sandbox import Sandbox
-from tests.browser.app import ChattyApp, button, plain, section
+from tests.browser.sample_app import ChattyApp, button, plain, section
 from tests.browser.steps import composer, open_thread, open_workspace, thread_messages
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]

@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import FilePayload, Page, Route, WebSocketRoute, expect
 
 from bot.sandbox import Sandbox
-from tests.browser.app import ChattyApp
+from tests.browser.sample_app import ChattyApp
 from tests.browser.steps import composer, open_workspace, thread_messages
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]

@@ -15,7 +15,7 @@ from bot.providers.base import ChatMessage, Request
 from storage.answers import Answers
 from storage.chats import Chats, NewMessage
 from storage.engine.database import Database
-from tests.storage.saying import MODEL, Teller
+from tests.storage.chat_builder import MODEL, ChatBuilder
 
 CAT, DOG = Image("cat.png", "image/png", b"cat"), Image("dog.png", "image/png", b"dog")
 EARLIER = "[Attached: {}, an image that was shown earlier and is not repeated]"
@@ -102,7 +102,7 @@ class Files:
     """Whether the model sees, and a text that comes in when the files are settled."""
 
     can_see: bool = True
-    brings: Teller | None = None
+    brings: ChatBuilder | None = None
 
     def sees(self, chat: Chat) -> bool:
         return self.can_see
@@ -117,26 +117,26 @@ class Files:
 
 
 @pytest.fixture
-async def teller(migrated_sqlite: Path, tmp_path: Path) -> AsyncIterator[Teller]:
+async def builder(migrated_sqlite: Path, tmp_path: Path) -> AsyncIterator[ChatBuilder]:
     path = tmp_path / "bobbin.db"
     path.write_bytes(migrated_sqlite.read_bytes())
     database = Database.open(f"sqlite:///{path}")
-    yield Teller(Chats(database), Answers(database))
+    yield ChatBuilder(Chats(database), Answers(database))
     await database.close()
 
 
 async def brief(
-    teller: Teller, chat: Chat, people: People | None = None, files: Files | None = None
+    builder: ChatBuilder, chat: Chat, people: People | None = None, files: Files | None = None
 ) -> Request:
-    answer = await teller.replies.next_waiting(chat.id)
+    answer = await builder.replies.next_waiting(chat.id)
     assert answer is not None
-    made = PromptBuilder(teller.chats, "Be kind.", people or People(), files or Files())
-    return await made(await teller.chats.get(chat.id), answer)
+    made = PromptBuilder(builder.chats, "Be kind.", people or People(), files or Files())
+    return await made(await builder.chats.get(chat.id), answer)
 
 
-async def test_one_person_is_not_named_and_ids_are_spelled(teller: Teller) -> None:
-    chat = (await teller.start(text="Ask <@U2>")).chat
-    request = await brief(teller, chat, People({"U1": "Ann"}))
+async def test_one_person_is_not_named_and_ids_are_spelled(builder: ChatBuilder) -> None:
+    chat = (await builder.start(text="Ask <@U2>")).chat
+    request = await brief(builder, chat, People({"U1": "Ann"}))
     assert (request.model, request.system, texts(request.turns)) == (
         MODEL,
         "Be kind.",
@@ -145,13 +145,13 @@ async def test_one_person_is_not_named_and_ids_are_spelled(teller: Teller) -> No
 
 
 async def test_several_people_are_named_as_stored_then_as_slack_says_then_somehow(
-    teller: Teller,
+    builder: ChatBuilder,
 ) -> None:
-    chat = (await teller.start(text="One")).chat
+    chat = (await builder.start(text="One")).chat
     for author, name in (("U2", "Bob"), ("U3", None)):
-        await teller.answer(chat, "Hm")
-        await teller.chats.say(chat.id, NewMessage(author, author, author_name=name))
-    request = await brief(teller, chat, People({"U1": "Ann", "U2": "not asked for"}))
+        await builder.answer(chat, "Hm")
+        await builder.chats.say(chat.id, NewMessage(author, author, author_name=name))
+    request = await brief(builder, chat, People({"U1": "Ann", "U2": "not asked for"}))
     assert texts(request.turns) == [
         "Ann: One",
         "Hm",
@@ -161,37 +161,37 @@ async def test_several_people_are_named_as_stored_then_as_slack_says_then_someho
     ]
 
 
-async def test_one_person_is_named_when_others_had_spoken_before(teller: Teller) -> None:
-    said = await teller.chats.start(
+async def test_one_person_is_named_when_others_had_spoken_before(builder: ChatBuilder) -> None:
+    said = await builder.chats.start(
         team="T1", owner="U1", model=MODEL, message=NewMessage("This?", "U1"), context="Bob: Broken"
     )
-    request = await brief(teller, said.chat, People({"U1": "Ann"}))
+    request = await brief(builder, said.chat, People({"U1": "Ann"}))
     assert texts(request.turns) == [
         strings.THREAD_CONTEXT.format(context="Bob: Broken", text="Ann: This?")
     ]
 
 
 async def test_the_newest_images_are_sent_again_and_none_to_a_model_that_does_not_see(
-    teller: Teller,
+    builder: ChatBuilder,
 ) -> None:
     images = tuple(Image(f"{n}.png", "image/png", bytes([n])) for n in range(IMAGES.count + 1))
-    chat = (await teller.start(text="Begin")).chat
+    chat = (await builder.start(text="Begin")).chat
     for image in images:
-        await teller.answer(chat, "Hm")
-        await teller.chats.say(chat.id, NewMessage("See", "U1", images=(image,)))
-    seen = [turn for turn in (await brief(teller, chat)).turns if turn.role is Role.USER][1:]
+        await builder.answer(chat, "Hm")
+        await builder.chats.say(chat.id, NewMessage("See", "U1", images=(image,)))
+    seen = [turn for turn in (await brief(builder, chat)).turns if turn.role is Role.USER][1:]
     assert [turn.images for turn in seen] == [(), *((image,) for image in images[1:])]
     assert seen[0].text == f"See\n\n{EARLIER.format('0.png')}"
     blind = [
         turn
-        for turn in (await brief(teller, chat, files=Files(can_see=False))).turns
+        for turn in (await brief(builder, chat, files=Files(can_see=False))).turns
         if turn.role is Role.USER
     ]
     assert [turn.images for turn in blind] == [()] * len(blind)
     assert blind[-1].text == f"See\n\n{UNSEEN.format(f'{IMAGES.count}.png')}"
 
 
-async def test_what_comes_in_with_the_files_is_read_again(teller: Teller) -> None:
-    said = await teller.start(text="Look")
-    request = await brief(teller, said.chat, files=Files(brings=teller))
+async def test_what_comes_in_with_the_files_is_read_again(builder: ChatBuilder) -> None:
+    said = await builder.start(text="Look")
+    request = await brief(builder, said.chat, files=Files(brings=builder))
     assert [(turn.text, turn.images) for turn in request.turns] == [("Look (and a file)", (CAT,))]

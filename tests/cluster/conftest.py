@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.cluster.processes import Nursery
+from tests.cluster.processes import ForkServer
 
 
 @pytest.fixture(scope="session")
-def nursery() -> Iterator[Nursery]:
+def fork_server() -> Iterator[ForkServer]:
     """Where processes come from; one for all tests, since importing everything is what takes long."""
-    opened = Nursery()
+    opened = ForkServer()
     yield opened
     opened.close()

@@ -18,15 +18,15 @@ from bot.sandbox.limits import Limits
 from tests.handlers.world import KEY, World
 
 ROOT = Path(__file__).parents[2]
-HARSH = Limits(rates=False, ack_seconds=2.0, retry_delays=(0.0, *[1.0] * 60))
+REDELIVERING = Limits(rates=False, ack_seconds=2.0, retry_delays=(0.0, *[1.0] * 60))
 """Slack repeats what nobody acknowledged often enough for a test's short life."""
 
 
-class Nursery:
+class ForkServer:
     """Where processes come from. To be closed."""
 
     def __init__(self) -> None:
-        command = (sys.executable, "-m", "tests.cluster.nursery")
+        command = (sys.executable, "-m", "tests.cluster.fork_server")
         self._process = subprocess.Popen(
             command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
@@ -53,21 +53,21 @@ class Cluster(World):
     def __init__(
         self,
         folder: Path,
-        nursery: Nursery | None = None,
+        fork_server: ForkServer | None = None,
         *,
         processes: int = 1,
-        limits: Limits = HARSH,
+        limits: Limits = REDELIVERING,
         environment: Mapping[str, str] | None = None,
         **options: Any,
     ) -> None:
         super().__init__(folder, io.StringIO(), limits=limits, **options)
         self._folder, self._more_environment = folder, environment or {}
         self.processes = [0] * processes
-        self._nursery, self._own_nursery = nursery, nursery is None
+        self._fork_server, self._own_fork_server = fork_server, fork_server is None
 
     async def __aenter__(self) -> Self:
-        if self._nursery is None:
-            self._nursery = await asyncio.to_thread(Nursery)
+        if self._fork_server is None:
+            self._fork_server = await asyncio.to_thread(ForkServer)
         await super().__aenter__()
         return self
 
@@ -81,15 +81,15 @@ class Cluster(World):
         for number, pid in enumerate(self.processes):
             if pid:
                 await self.kill(number, signal.SIGTERM)
-        if self._own_nursery and self._nursery is not None:
-            await asyncio.to_thread(self._nursery.close)
-            self._nursery = None
+        if self._own_fork_server and self._fork_server is not None:
+            await asyncio.to_thread(self._fork_server.close)
+            self._fork_server = None
         logs = sorted(self._folder.glob("process*.log"))
         self.log = io.StringIO("".join(log.read_text() for log in logs))
 
     async def launch(self, number: int) -> None:
-        assert self._nursery is not None
-        self.processes[number] = self._nursery.start(
+        assert self._fork_server is not None
+        self.processes[number] = self._fork_server.start(
             self.environment(), self._folder / f"process{number}.log"
         )
 
@@ -97,7 +97,7 @@ class Cluster(World):
         """Send a signal and wait until the process is dead."""
         pid, self.processes[number] = self.processes[number], 0
         os.kill(pid, how)
-        await self.until(lambda: dead(pid), "the process ends")
+        await self.until(lambda: is_dead(pid), "the process ends")
 
     @contextmanager
     def standing_still(self, number: int) -> Iterator[None]:
@@ -131,7 +131,7 @@ class Cluster(World):
         }
 
 
-def dead(pid: int) -> bool:
+def is_dead(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -15,12 +15,12 @@ from bot.sandbox.errors import NotAcknowledged, SlackRefusal
 from bot.sandbox.limits import Limits
 from bot.sandbox.models.demo import asks_for_title
 from bot.sandbox.models.scripts import ModelScript, spoken, text_of, words
-from tests.cluster.processes import Cluster, Nursery
+from tests.cluster.processes import Cluster, ForkServer
 from tests.handlers.world import PATIENCE, Row, shown
 
-HASTE = 10.0
+RATE_SCALE = 10.0
 """How many times as much Slack allows here as it really does, and the replicas know it."""
-STRICT = Limits(rate_scale=HASTE, ack_seconds=2.0, retry_delays=(0.0, *[1.0] * 60))
+SCALED_LIMITS = Limits(rate_scale=RATE_SCALE, ack_seconds=2.0, retry_delays=(0.0, *[1.0] * 60))
 PEOPLE = ("alice", "bob", "carol", "dan")
 RATE = 40.0
 WORDS = 40
@@ -48,17 +48,21 @@ class Replicas(Cluster):
     def __init__(
         self,
         folder: Path,
-        nursery: Nursery,
+        fork_server: ForkServer,
         postgresql: str,
         redis: str,
         *,
         count: int = 3,
-        limits: Limits = STRICT,
+        limits: Limits = SCALED_LIMITS,
         **options: Any,
     ) -> None:
-        environment = {"DATABASE_URL": postgresql, "REDIS_URL": redis, "TEST_HASTE": str(HASTE)}
+        environment = {
+            "DATABASE_URL": postgresql,
+            "REDIS_URL": redis,
+            "TEST_HASTE": str(RATE_SCALE),
+        }
         super().__init__(
-            folder, nursery, processes=count, limits=limits, environment=environment, **options
+            folder, fork_server, processes=count, limits=limits, environment=environment, **options
         )
         self._postgresql = postgresql
         self._connection: psycopg.Connection[Row] | None = None
@@ -104,7 +108,7 @@ class Replicas(Cluster):
 
 
 @dataclass
-class Talk:
+class UserChat:
     """One person's chat."""
 
     world: Replicas
@@ -159,16 +163,16 @@ def _summary(text: str) -> str:
     return f"{len(said)} words, {' '.join(said[:2])} … {' '.join(said[-2:])}"
 
 
-def talks(world: Replicas, count: int, rooms: int) -> list[Talk]:
+def user_chats(world: Replicas, count: int, rooms: int) -> list[UserChat]:
     """So many chats to begin, spread over so many channels."""
     channels = world.rooms(rooms)
     return [
-        Talk(world, PEOPLE[n % len(PEOPLE)], channels[n % rooms], 100 + n) for n in range(count)
+        UserChat(world, PEOPLE[n % len(PEOPLE)], channels[n % rooms], 100 + n) for n in range(count)
     ]
 
 
-async def settled(
-    world: Replicas, begun: list[Talk], timeout: float = PATIENCE, *, in_order: bool = True
+async def until_settled(
+    world: Replicas, begun: list[UserChat], timeout: float = PATIENCE, *, in_order: bool = True
 ) -> None:
     """All that was asked is answered, and nothing moves any more."""
     count = sum(len(talk.questions) for talk in begun)

@@ -17,8 +17,8 @@ import pytest
 from bot.sandbox.errors import NotAcknowledged, SlackRefusal
 from bot.sandbox.models.demo import asks_for_title
 from bot.sandbox.models.scripts import ModelScript, spoken, text_of, words
-from tests.cluster.processes import ROOT, Cluster, Nursery
-from tests.handlers.world import is_furniture, shown
+from tests.cluster.processes import ROOT, Cluster, ForkServer
+from tests.handlers.world import is_not_answer, shown
 
 PEOPLE = ("alice", "bob", "carol")
 RATE = 40.0
@@ -118,18 +118,20 @@ async def everything_is_answered(crowd: Crowd) -> None:
         stands = [shown(message) for message in world.answers(thread, channel)]
         assert sorted(stands) == sorted(answer_to(text) for text in requests)
         assert (len(world.headers(thread, channel)), len(world.menus(thread, channel))) == (1, 0)
-        assert [shown(m) for m in world.slack.channel(channel).deleted if not is_furniture(m)] == []
+        assert [
+            shown(m) for m in world.slack.channel(channel).deleted if not is_not_answer(m)
+        ] == []
 
 
 @pytest.mark.parametrize(("processes", "kills"), [(1, 4), (2, 8)])
 async def test_kills_at_any_moment_lose_nothing_and_repeat_nothing(
-    tmp_path: Path, nursery: Nursery, thorough: bool, processes: int, kills: int
+    tmp_path: Path, fork_server: ForkServer, thorough: bool, processes: int, kills: int
 ) -> None:
     seed = secrets.randbelow(10_000)
     print(f"seed {seed}")
     chance = random.Random(seed)
     async with Cluster(
-        tmp_path, nursery, processes=processes, environment={"TEST_HASTE": "5"}
+        tmp_path, fork_server, processes=processes, environment={"TEST_HASTE": "5"}
     ) as world:
         world.forgive("message_not_in_streaming_state", "streaming_state_conflict", "no_reaction", "already_reacted",
                       "message_not_found")  # fmt: skip
@@ -146,10 +148,10 @@ async def test_kills_at_any_moment_lose_nothing_and_repeat_nothing(
 
 
 async def test_a_process_that_is_told_to_end_hands_over_what_it_cannot_finish(
-    tmp_path: Path, nursery: Nursery
+    tmp_path: Path, fork_server: ForkServer
 ) -> None:
     """The next one goes on at once, in the same message: no lease has to run out."""
-    async with Cluster(tmp_path, nursery, environment={"BOBBIN_GRACE": "0.2"}) as world:
+    async with Cluster(tmp_path, fork_server, environment={"BOBBIN_GRACE": "0.2"}) as world:
         world.forgive_logger(
             "slack_sdk.socket_mode"
         )  # its remark when an event comes as the socket is just closing
@@ -168,9 +170,9 @@ async def test_a_process_that_is_told_to_end_hands_over_what_it_cannot_finish(
 
 
 async def test_a_process_that_is_told_to_end_finishes_within_its_grace(
-    tmp_path: Path, nursery: Nursery
+    tmp_path: Path, fork_server: ForkServer
 ) -> None:
-    async with Cluster(tmp_path, nursery) as world:
+    async with Cluster(tmp_path, fork_server) as world:
         world.models.answer_with("*", answering)
         thread = await world.start("What about number 8")
         await world.until(lambda: world.answers(thread), "the first words")
@@ -179,9 +181,11 @@ async def test_a_process_that_is_told_to_end_finishes_within_its_grace(
         assert [shown(m) for m in world.answers(thread)] == [answer_to("What about number 8")]
 
 
-async def test_the_command_itself_starts_answers_and_ends(tmp_path: Path, nursery: Nursery) -> None:
+async def test_the_command_itself_starts_answers_and_ends(
+    tmp_path: Path, fork_server: ForkServer
+) -> None:
     """`python -m bot run`, by nobody's help: exit code 0 at SIGTERM."""
-    async with Cluster(tmp_path, nursery, processes=0) as world:
+    async with Cluster(tmp_path, fork_server, processes=0) as world:
         world.models.answer_with("*", answering)
         with (tmp_path / "process0.log").open("wb") as log:
             command = (sys.executable, "-m", "bot", "run")

@@ -16,8 +16,8 @@ import pytest
 from bot.config import StreamMode
 from bot.sandbox.models.demo import asks_for_title
 from bot.sandbox.models.scripts import ModelScript, spoken, text_of, words
-from tests.cluster.processes import Nursery
-from tests.cluster.replicas import STRICT, WAITING, Replicas, Talk, talks
+from tests.cluster.processes import ForkServer
+from tests.cluster.replicas import SCALED_LIMITS, WAITING, Replicas, UserChat, user_chats
 from tests.handlers.world import shown
 from tests.services import RedisServer
 
@@ -50,13 +50,13 @@ class Paused(Replicas):
     def __init__(
         self,
         folder: Path,
-        nursery: Nursery,
+        fork_server: ForkServer,
         postgresql: str,
         redis: str,
         mode: StreamMode,
         **options: Any,
     ) -> None:
-        super().__init__(folder, nursery, postgresql, redis, **options)
+        super().__init__(folder, fork_server, postgresql, redis, **options)
         self._more_environment = {
             **self._more_environment,
             "TEST_LEASE": str(LEASE),
@@ -70,7 +70,7 @@ class Paused(Replicas):
         return f"%:{self.processes[number]}:%"
 
 
-def judge(talk: Talk) -> None:
+def judge(talk: UserChat) -> None:
     """Whole and once, in the database as in Slack, where the database says that it stands."""
     world = talk.world
     stored = world.messages(talk.thread)
@@ -100,7 +100,7 @@ def _summary(stands: list[Any]) -> str:
     return json.dumps([f"{len(each)} words, {each[:1]} … {each[-1:]}" for each in said])
 
 
-async def settled(world: Replicas, begun: list[Talk]) -> None:
+async def settled(world: Replicas, begun: list[UserChat]) -> None:
     count = sum(len(talk.questions) for talk in begun)
     await world.until(
         lambda: len(world.rows("SELECT 1 FROM answers WHERE state = 'ended'")) == count,
@@ -116,7 +116,7 @@ async def settled(world: Replicas, begun: list[Talk]) -> None:
 )
 async def test_a_process_that_stood_still_for_longer_than_its_lease_writes_no_word_twice(
     tmp_path: Path,
-    nursery: Nursery,
+    fork_server: ForkServer,
     postgresql_url: str,
     own_redis: RedisServer,
     thorough: bool,
@@ -127,13 +127,13 @@ async def test_a_process_that_stood_still_for_longer_than_its_lease_writes_no_wo
     seed = secrets.randbelow(10_000)
     print(f"seed {seed}")
     chance = random.Random(seed)
-    limits = replace(STRICT, latency=0.1)
+    limits = replace(SCALED_LIMITS, latency=0.1)
     async with Paused(
-        tmp_path, nursery, postgresql_url, own_redis.url, mode, limits=limits
+        tmp_path, fork_server, postgresql_url, own_redis.url, mode, limits=limits
     ) as world:
         if not redis_there:
             own_redis.stop()
-        begun = talks(world, 12, 6)
+        begun = user_chats(world, 12, 6)
         talking = asyncio.gather(*(_talk(talk, chance.uniform(0.0, 8.0)) for talk in begun))
         await asyncio.gather(
             *(_stand_still(world, number, 20 if thorough else 3, chance) for number in (0, 1))
@@ -163,7 +163,7 @@ def _nobody_writes(world: Paused, answer_ids: list[str], whose: str) -> bool:
     return not world.rows(f"{WRITTEN} AND message_id = ANY(?) AND owner LIKE ?", answer_ids, whose)
 
 
-async def _talk(talk: Talk, after: float) -> None:
+async def _talk(talk: UserChat, after: float) -> None:
     await asyncio.sleep(after)
     await talk.begin()
     await asyncio.sleep(0.5)

@@ -10,8 +10,15 @@ from pathlib import Path
 import pytest
 
 from bot.sandbox.models.scripts import Fault, ModelScript, words
-from tests.cluster.processes import Nursery
-from tests.cluster.replicas import Replicas, Talk, answer_to, answering, settled, talks
+from tests.cluster.processes import ForkServer
+from tests.cluster.replicas import (
+    Replicas,
+    UserChat,
+    answer_to,
+    answering,
+    until_settled,
+    user_chats,
+)
 from tests.handlers.world import elements, shown
 from tests.services import PostgresServer, RedisServer
 
@@ -21,14 +28,14 @@ TROUBLES = ("message_not_in_streaming_state", "streaming_state_conflict", "no_re
 
 
 async def test_replicas_start_together_on_an_empty_database_and_keep_within_slacks_limits(
-    tmp_path: Path, nursery: Nursery, postgresql_url: str, redis_url: str
+    tmp_path: Path, fork_server: ForkServer, postgresql_url: str, redis_url: str
 ) -> None:
-    async with Replicas(tmp_path, nursery, postgresql_url, redis_url) as world:
+    async with Replicas(tmp_path, fork_server, postgresql_url, redis_url) as world:
         world.forgive("no_reaction")
         world.slack.multiply_deliveries(2)
-        begun = talks(world, 8, 4)
+        begun = user_chats(world, 8, 4)
         await asyncio.gather(*(_talk(talk, 2) for talk in begun))
-        await settled(world, begun)
+        await until_settled(world, begun)
         assert [
             (call.method, call.error) for call in world.slack.calls if call.error == "ratelimited"
         ] == []
@@ -37,12 +44,12 @@ async def test_replicas_start_together_on_an_empty_database_and_keep_within_slac
 
 
 async def test_everything_that_can_die_dies_in_mid_answer(
-    tmp_path: Path, nursery: Nursery, own_postgresql: PostgresServer, own_redis: RedisServer
+    tmp_path: Path, fork_server: ForkServer, own_postgresql: PostgresServer, own_redis: RedisServer
 ) -> None:
-    async with Replicas(tmp_path, nursery, own_postgresql.url, own_redis.url) as world:
+    async with Replicas(tmp_path, fork_server, own_postgresql.url, own_redis.url) as world:
         world.forgive(*TROUBLES)
         world.slack.multiply_deliveries(2)
-        begun = talks(world, 24, 8)
+        begun = user_chats(world, 24, 8)
         talking = asyncio.gather(*(_talk(talk, 1) for talk in begun))
         await asyncio.sleep(1.5)
         await world.kill(0)
@@ -59,15 +66,15 @@ async def test_everything_that_can_die_dies_in_mid_answer(
         await world.kill(2)
         await asyncio.gather(world.launch(1), world.launch(2))
         await asyncio.wait_for(talking, 60)
-        await settled(world, begun, 90.0, in_order=False)
+        await until_settled(world, begun, 90.0, in_order=False)
 
 
 async def test_a_rolling_restart_while_slack_fails_loses_nothing(
-    tmp_path: Path, nursery: Nursery, postgresql_url: str, redis_url: str
+    tmp_path: Path, fork_server: ForkServer, postgresql_url: str, redis_url: str
 ) -> None:
-    async with Replicas(tmp_path, nursery, postgresql_url, redis_url) as world:
+    async with Replicas(tmp_path, fork_server, postgresql_url, redis_url) as world:
         world.forgive(*TROUBLES)
-        begun = talks(world, 8, 4)
+        begun = user_chats(world, 8, 4)
         talking = asyncio.gather(*(_talk(talk, 1) for talk in begun))
         for number in range(3):
             await asyncio.sleep(0.7)
@@ -76,20 +83,24 @@ async def test_a_rolling_restart_while_slack_fails_loses_nothing(
             if number == 1:
                 await _slack_is_down(world, 2.0)
         await asyncio.wait_for(talking, 60)
-        await settled(world, begun, in_order=False)
+        await until_settled(world, begun, in_order=False)
 
 
 @pytest.mark.parametrize("redis_there", [True, False])
 async def test_a_stop_works_wherever_it_arrives(
-    tmp_path: Path, nursery: Nursery, postgresql_url: str, own_redis: RedisServer, redis_there: bool
+    tmp_path: Path,
+    fork_server: ForkServer,
+    postgresql_url: str,
+    own_redis: RedisServer,
+    redis_there: bool,
 ) -> None:
     """Slack brings it to any of the replicas, whichever writes the answer."""
-    async with Replicas(tmp_path, nursery, postgresql_url, own_redis.url) as world:
+    async with Replicas(tmp_path, fork_server, postgresql_url, own_redis.url) as world:
         world.forgive("no_reaction")
         if not redis_there:
             own_redis.stop()
         world.models.answer_with("*", lambda asked: ModelScript(words(answer_to("1") * 50), 30.0))
-        begun = talks(world, 6, 3)
+        begun = user_chats(world, 6, 3)
         await asyncio.gather(*(talk.begin() for talk in begun))
         await world.until(
             lambda: all(_is_written(talk) for talk in begun), "six answers are being written"
@@ -109,16 +120,16 @@ async def test_a_stop_works_wherever_it_arrives(
 
 
 async def test_a_choice_and_a_retry_work_wherever_they_arrive(
-    tmp_path: Path, nursery: Nursery, postgresql_url: str, redis_url: str
+    tmp_path: Path, fork_server: ForkServer, postgresql_url: str, redis_url: str
 ) -> None:
     """Everybody clicks everything at once, each click comes twice, and Slack brings them to any of the replicas."""
-    async with Replicas(tmp_path, nursery, postgresql_url, redis_url) as world:
+    async with Replicas(tmp_path, fork_server, postgresql_url, redis_url) as world:
         world.forgive("no_reaction")
         world.slack.multiply_deliveries(2)
         world.models.answer_with(
             "*", lambda asked: ModelScript([], fault=Fault("http", status=400))
         )
-        begun = talks(world, 6, 3)
+        begun = user_chats(world, 6, 3)
         await asyncio.gather(*(talk.begin() for talk in begun))
         failed = "SELECT 1 FROM answers WHERE state = 'ended' AND ending = 'failed'"
         await world.until(lambda: len(world.rows(failed)) == 6, "six answers have failed")
@@ -126,30 +137,30 @@ async def test_a_choice_and_a_retry_work_wherever_they_arrive(
         world.models.answer_with("*", answering)
         clicks = [(who, talk) for talk in begun for who in ("alice", "bob", "carol")]
         await asyncio.gather(*(_retry(who, talk) for who, talk in clicks))
-        await settled(world, begun)
+        await until_settled(world, begun)
         assert {row["attempt"] for row in world.rows("SELECT attempt FROM answers")} == {2}
         assert not [call for call in world.slack.calls if call.error == "ratelimited"]
 
 
-def _retry_stands(talk: Talk) -> bool:
+def _retry_stands(talk: UserChat) -> bool:
     stands = talk.world.answers(talk.thread, talk.channel)
     return bool(stands and elements(stands[-1], "retry_answer"))
 
 
-async def _retry(who: str, talk: Talk) -> None:
+async def _retry(who: str, talk: UserChat) -> None:
     with contextlib.suppress(LookupError):  # whoever comes late finds no button any more
         await talk.world.slack.press(
             who, talk.world.answers(talk.thread, talk.channel)[-1], "retry_answer"
         )
 
 
-def _is_written(talk: Talk) -> bool:
+def _is_written(talk: UserChat) -> bool:
     return any(
         len(shown(message)) > 20 for message in talk.world.answers(talk.thread, talk.channel)
     )
 
 
-async def _stop(talk: Talk, number: int) -> None:
+async def _stop(talk: UserChat, number: int) -> None:
     """By the button, or by the word."""
     if number % 2:
         await talk.world.slack.say(talk.who, talk.channel, "stop", talk.thread)
@@ -159,7 +170,7 @@ async def _stop(talk: Talk, number: int) -> None:
         )
 
 
-async def _talk(talk: Talk, more: int) -> None:
+async def _talk(talk: UserChat, more: int) -> None:
     await talk.begin()
     for _ in range(more):
         await asyncio.sleep(0.8)

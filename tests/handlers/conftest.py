@@ -15,11 +15,11 @@ import pytest
 import structlog
 
 from bot.observability import OWN_LOGGERS, configure_logging
-from tests.handlers.estate import Estate
+from tests.handlers.two_workspaces import TwoWorkspaces
 from tests.handlers.world import DATABASE, World, defaults
 
-Worlds = Callable[..., AbstractAsyncContextManager[World]]
-Estates = Callable[..., Estate]
+WorldFactory = Callable[..., AbstractAsyncContextManager[World]]
+TwoWorkspacesFactory = Callable[..., TwoWorkspaces]
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
 
 
 @pytest.fixture
-def worlds(tmp_path: Path, log: io.StringIO, migrated_sqlite: Path) -> Worlds:
+def worlds(tmp_path: Path, log: io.StringIO, migrated_sqlite: Path) -> WorldFactory:
     """Makes a world that differs from the usual one: `async with worlds(bobbin_stream="edit") as world`."""
     shutil.copy(migrated_sqlite, tmp_path / DATABASE)
     defaults()  # kept for all tests, so they are read before this one changes the environment
@@ -52,31 +52,31 @@ def worlds(tmp_path: Path, log: io.StringIO, migrated_sqlite: Path) -> Worlds:
 
 
 @pytest.fixture
-async def world(worlds: Worlds) -> AsyncIterator[World]:
+async def world(worlds: WorldFactory) -> AsyncIterator[World]:
     """The usual world: native streaming as Slack allows it, no rate limits, models that speak very fast."""
     async with worlds() as usual:
         yield usual
 
 
 @pytest.fixture
-def estates(tmp_path: Path, log: io.StringIO) -> Estates:
-    def make(**options: Any) -> Estate:
-        return Estate(tmp_path, log, **options)
+def make_workspaces(tmp_path: Path, log: io.StringIO) -> TwoWorkspacesFactory:
+    def make(**options: Any) -> TwoWorkspaces:
+        return TwoWorkspaces(tmp_path, log, **options)
 
     return make
 
 
 @pytest.fixture
-async def estate(estates: Estates) -> AsyncIterator[Estate]:
+async def workspaces(make_workspaces: TwoWorkspacesFactory) -> AsyncIterator[TwoWorkspaces]:
     """Two workspaces, into neither of which the app is installed."""
-    async with estates() as usual:
+    async with make_workspaces() as usual:
         usual.reply_to({"one?": "Answer one.", "two?": "Answer two.", "more?": "More."})
         yield usual
 
 
 @pytest.fixture
-async def both(estate: Estate) -> Estate:
+async def installed(workspaces: TwoWorkspaces) -> TwoWorkspaces:
     """Two workspaces with the app."""
-    assert (await estate.install(estate.slack)).status_code == 200
-    assert (await estate.install(estate.second)).status_code == 200
-    return estate
+    assert (await workspaces.install(workspaces.slack)).status_code == 200
+    assert (await workspaces.install(workspaces.second)).status_code == 200
+    return workspaces

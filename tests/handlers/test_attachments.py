@@ -8,8 +8,8 @@ import pytest
 
 from bot import strings
 from bot.sandbox.user_actions import Upload
-from tests.handlers.conftest import Worlds
-from tests.handlers.sharing import BLIND, EYE, NOTES, PDF, picture, put, seen, share, text_sent
+from tests.handlers.conftest import WorldFactory
+from tests.handlers.shared_files import BLIND, EYE, NOTES, PDF, picture, put, seen, share, text_sent
 from tests.handlers.world import World
 
 
@@ -230,7 +230,9 @@ async def test_a_mention_without_text_is_filled_by_a_picture(world: World) -> No
 
 
 @pytest.mark.parametrize("order", ["mention_first", "message_first"])
-async def test_however_often_it_is_delivered_files_come_once(worlds: Worlds, order: Any) -> None:
+async def test_however_often_it_is_delivered_files_come_once(
+    worlds: WorldFactory, order: Any
+) -> None:
     async with worlds() as world:
         world.slack.feed.quirks.mention_order = order
         world.slack.multiply_deliveries(3)
@@ -252,7 +254,7 @@ async def test_a_mention_that_slack_tells_only_as_a_message_is_heard(world: Worl
     assert seen(world) == [("PNG", (60, 40))]
 
 
-async def test_the_successor_of_a_killed_process_fetches_the_files(worlds: Worlds) -> None:
+async def test_the_successor_of_a_killed_process_fetches_the_files(worlds: WorldFactory) -> None:
     """The bot ends while the file is being waited for; the next one has only what is stored."""
     async with worlds(bobbin_grace=0) as world:
         file = world.slack.upload("alice", picture("cat.png"))

@@ -13,7 +13,7 @@ from PIL import Image
 
 from bot import strings
 from bot.sandbox.user_actions import Upload
-from tests.handlers.sharing import (
+from tests.handlers.shared_files import (
     BLIND,
     EYE,
     NOTES,

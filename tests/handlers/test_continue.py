@@ -7,7 +7,7 @@ import asyncio
 from bot import strings
 from bot.config import DEFAULT_SYSTEM_PROMPT
 from bot.sandbox.models.scripts import ModelScript
-from tests.handlers.conftest import Worlds
+from tests.handlers.conftest import WorldFactory
 from tests.handlers.world import World, below
 
 LONG = "The quick brown fox jumps over the lazy dog and then takes a nap in the shade of the old oak tree."
@@ -41,7 +41,7 @@ async def test_the_model_sees_the_whole_chat_in_order_after_the_fixed_instructio
     ]
 
 
-async def test_the_operators_own_instruction_comes_first(worlds: Worlds) -> None:
+async def test_the_operators_own_instruction_comes_first(worlds: WorldFactory) -> None:
     async with worlds(bobbin_system_prompt="Speak like a pirate.") as world:
         thread = await world.start("Where is the ship?")
         await world.answered(thread)
@@ -334,7 +334,7 @@ async def test_a_mark_put_while_the_database_failed_goes_with_the_wait(world: Wo
 # -- the limit -----------------------------------------------------------------------------------------------------
 
 
-async def test_the_last_pair_fits_and_the_next_is_refused_in_private(worlds: Worlds) -> None:
+async def test_the_last_pair_fits_and_the_next_is_refused_in_private(worlds: WorldFactory) -> None:
     """Nothing is stored, no model is called, and a button offers a new chat."""
     async with worlds(bobbin_max_messages=4) as world:
         world.slack.feed.quirks.mention_order = "message_first"
@@ -378,7 +378,7 @@ async def test_98_is_allowed_and_99_is_refused(world: World) -> None:
     assert "0 messages left" in below(world.answers(thread)[-1])
 
 
-async def test_the_limit_holds_when_many_speak_at_once(worlds: Worlds) -> None:
+async def test_the_limit_holds_when_many_speak_at_once(worlds: WorldFactory) -> None:
     async with worlds(bobbin_max_messages=6) as world:
         thread = await world.start("The first of them.")
         await world.answered(thread)

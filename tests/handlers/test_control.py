@@ -11,7 +11,7 @@ import pytest
 from bot import strings
 from bot.config import StreamMode
 from bot.sandbox.models.scripts import Fault, ModelScript
-from tests.handlers.conftest import Worlds
+from tests.handlers.conftest import WorldFactory
 from tests.handlers.world import MODEL, World, below, elements, shown
 
 LONG = " ".join(f"word{n}" for n in range(400))
@@ -36,7 +36,7 @@ async def stopping(world: World, way: str, thread: str) -> None:
     + [(StreamMode.NATIVE, "slack's own")],  # Slack offers it for its native streams alone
 )
 async def test_what_was_written_stays_and_the_model_is_cancelled(
-    worlds: Worlds, mode: StreamMode, way: str
+    worlds: WorldFactory, mode: StreamMode, way: str
 ) -> None:
     """However often Slack delivers it; the text is part of the history, and the chat goes on."""
     async with worlds(bobbin_stream=mode) as world:
@@ -167,7 +167,7 @@ async def test_a_failure_is_a_sentence_and_a_retry_button_in_the_answers_place(
 @pytest.mark.parametrize("kind", ["break", "error", "end"])
 @pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
 async def test_a_break_in_mid_answer_keeps_what_was_written_above_retry(
-    worlds: Worlds, mode: StreamMode, kind: str
+    worlds: WorldFactory, mode: StreamMode, kind: str
 ) -> None:
     """One call of the model: it is not asked again behind the person's back."""
     async with worlds(bobbin_stream=mode) as world:
@@ -189,7 +189,7 @@ async def test_a_break_in_mid_answer_keeps_what_was_written_above_retry(
         assert [(m.ts, shown(m)) for m in world.answers(thread)] == [(failed.ts, "A whole answer.")]
 
 
-async def test_silence_is_a_failure(worlds: Worlds) -> None:
+async def test_silence_is_a_failure(worlds: WorldFactory) -> None:
     async with worlds(bobbin_model_timeout=0.4) as world:
         world.fail("hang", PART)
         thread = await world.start("Please answer me.")

@@ -12,9 +12,9 @@ from bot.config import StreamMode
 from bot.sandbox.limits import Limits
 from bot.sandbox.models.scripts import ModelScript
 from handlers.rate_limits import token_bucket
-from tests.handlers.conftest import Worlds
-from tests.handlers.essays import essay, marks
-from tests.handlers.line import Line
+from tests.handlers.conftest import WorldFactory
+from tests.handlers.long_texts import essay, marks
+from tests.handlers.tcp_proxy import TcpProxy
 from tests.handlers.world import World, below, elements
 
 TEXT = " ".join(f"Word{n} and q{n}." for n in range(45))
@@ -93,7 +93,7 @@ def whole(stands: dict[str, list[str]]) -> dict[str, list[str]]:
 @pytest.mark.usefixtures("generous")
 @pytest.mark.parametrize("method", ["chat.startStream", "chat.appendStream", "chat.stopStream"])
 async def test_no_trouble_with_a_native_stream_loses_or_doubles_a_word(
-    worlds: Worlds, method: str
+    worlds: WorldFactory, method: str
 ) -> None:
     async with worlds() as world:
         # How it stands is found out by trying, after an outcome that was unknown or a refusal that was not true.
@@ -104,7 +104,7 @@ async def test_no_trouble_with_a_native_stream_loses_or_doubles_a_word(
 
 @pytest.mark.usefixtures("generous")
 async def test_what_appears_long_after_it_was_given_up_does_not_stay(
-    worlds: Worlds, monkeypatch: pytest.MonkeyPatch
+    worlds: WorldFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The bot waits ten seconds for Slack, looks, finds nothing and posts again; then the first call takes effect."""
     monkeypatch.setattr("handlers.answers.writer.LATE", 5.0)
@@ -124,7 +124,7 @@ async def test_what_appears_long_after_it_was_given_up_does_not_stay(
     ("method", "skip"), [("chat.postMessage", 1), ("chat.update", 0), ("chat.update", 1)]
 )
 async def test_no_trouble_with_edits_loses_or_doubles_a_word(
-    worlds: Worlds, method: str, skip: int
+    worlds: WorldFactory, method: str, skip: int
 ) -> None:
     """The menu and the header are written by the same methods before the answer, and stand once too."""
     async with worlds(bobbin_stream=StreamMode.EDIT) as world:
@@ -132,7 +132,7 @@ async def test_no_trouble_with_edits_loses_or_doubles_a_word(
         await world.idle()
 
 
-async def test_a_stream_that_expires_is_put_right_in_the_same_message(worlds: Worlds) -> None:
+async def test_a_stream_that_expires_is_put_right_in_the_same_message(worlds: WorldFactory) -> None:
     """As often as it expires: nothing is lost, nothing stands twice, the footer stands."""
     async with worlds(limits=Limits(rates=False, stream_life=0.6)) as world:
         world.forgive("message_not_in_streaming_state")
@@ -154,7 +154,7 @@ async def test_a_stream_that_expires_is_put_right_in_the_same_message(worlds: Wo
 
 
 async def test_a_stream_that_cannot_be_ended_is_edited_once_slack_has_ended_it(
-    worlds: Worlds,
+    worlds: WorldFactory,
 ) -> None:
     """Nor is the end asked for again and again."""
     async with worlds(limits=Limits(rates=False, stream_life=0.6)) as world:
@@ -178,7 +178,7 @@ async def test_a_stream_that_takes_no_more_is_ended_before_its_message_is_edited
     assert len(world.answers(thread)) == 1
 
 
-async def test_where_slack_has_no_native_streams_the_answer_is_edited(worlds: Worlds) -> None:
+async def test_where_slack_has_no_native_streams_the_answer_is_edited(worlds: WorldFactory) -> None:
     """Told once for a channel, the bot does not try there again."""
     async with worlds(limits=Limits(rates=False, native_streams=False)) as world:
         world.forgive("channel_type_not_supported")
@@ -202,7 +202,7 @@ async def test_an_unknown_streaming_method_is_not_tried_again_anywhere(world: Wo
 
 @pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
 async def test_six_thousand_words_with_tables_and_code_arrive_over_several_messages(
-    worlds: Worlds, mode: StreamMode
+    worlds: WorldFactory, mode: StreamMode
 ) -> None:
     """Each sentence, row and line of code once and in order; every message whole in itself and within Slack's cap."""
     text = essay(6000, seed=7)
@@ -222,7 +222,7 @@ async def test_six_thousand_words_with_tables_and_code_arrive_over_several_messa
         assert streams > 1 if mode is StreamMode.NATIVE else streams == 0
 
 
-async def test_pages_that_an_answer_links_to_are_not_shown_below_it(worlds: Worlds) -> None:
+async def test_pages_that_an_answer_links_to_are_not_shown_below_it(worlds: WorldFactory) -> None:
     async with worlds(bobbin_stream=StreamMode.EDIT) as world:
         world.say("See https://example.com/one and https://example.com/two.")
         await world.answered(await world.start("Where is it?"))
@@ -234,7 +234,7 @@ async def test_pages_that_an_answer_links_to_are_not_shown_below_it(worlds: Worl
     ("refusals", "stands"), [(0, {"facts", "thumbs"}), (1, {"facts"}), (2, set())]
 )
 async def test_what_slack_does_not_take_below_an_answer_is_left_out_and_no_more_than_that(
-    worlds: Worlds, refusals: int, stands: set[str]
+    worlds: WorldFactory, refusals: int, stands: set[str]
 ) -> None:
     async with worlds(bobbin_stream=StreamMode.EDIT) as world:
         world.say("It stands here.")
@@ -274,7 +274,7 @@ async def test_slack_down_for_seconds_in_mid_answer(world: World) -> None:
 
 async def test_slack_out_of_reach_in_mid_answer(world: World) -> None:
     """No connection can be made: no call has taken effect, so that nothing is in doubt, and it goes on from there."""
-    async with Line(world.slack.api_url) as line:
+    async with TcpProxy(world.slack.api_url) as line:
         await world.restart(slack_api_url=line.url)
         world.reply_to({"Say it.": TEXT}, rate=80)
         thread = await world.start("Say it.")
@@ -309,7 +309,7 @@ async def test_an_answer_that_can_be_shown_nowhere_is_kept(world: World) -> None
 
 
 async def test_an_answer_that_nobody_can_be_shown_for_too_long_is_kept_and_the_next_one_shown(
-    worlds: Worlds, monkeypatch: pytest.MonkeyPatch
+    worlds: WorldFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("handlers.answers.writer.GIVE_UP_AFTER", 0.5)
     async with worlds(bobbin_stream=StreamMode.EDIT) as world:
@@ -325,7 +325,7 @@ async def test_an_answer_that_nobody_can_be_shown_for_too_long_is_kept_and_the_n
 
 
 async def test_a_post_whose_outcome_is_unknown_never_takes_over_another_answers_message(
-    worlds: Worlds,
+    worlds: WorldFactory,
 ) -> None:
     """A question said while an answer is written is older than that answer's messages."""
     async with worlds(bobbin_stream=StreamMode.EDIT) as world:
@@ -351,7 +351,7 @@ HARMLESS = PINGS.replace("<", "&lt;").replace("`&lt;!", "`<!")
 @pytest.mark.parametrize("size", [1, 2, 3, 7])
 @pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
 async def test_no_cut_lets_a_model_ping_anybody(
-    worlds: Worlds, mode: StreamMode, size: int
+    worlds: WorldFactory, mode: StreamMode, size: int
 ) -> None:
     """At no moment; what stands in code is shown as it is."""
     async with worlds(bobbin_stream=mode) as world:

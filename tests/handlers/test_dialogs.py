@@ -9,7 +9,7 @@ import pytest
 from bot import strings
 from bot.sandbox.limits import Limits
 from bot.sandbox.state.records import Message, View
-from tests.handlers.conftest import Worlds
+from tests.handlers.conftest import WorldFactory
 from tests.handlers.test_start import crowd
 from tests.handlers.world import MODEL, World, methods, options_of
 
@@ -75,7 +75,7 @@ async def test_however_it_is_typed_new_is_a_command(world: World, said: str) -> 
     assert field(await command(world, said), "bobbin.text")["initial_value"] == "Why?"
 
 
-async def test_its_menu_lists_all_models_and_finds_any_of_420(worlds: Worlds) -> None:
+async def test_its_menu_lists_all_models_and_finds_any_of_420(worlds: WorldFactory) -> None:
     async with worlds(models=crowd(420)) as world:
         view = await command(world)
 
@@ -88,7 +88,7 @@ async def test_its_menu_lists_all_models_and_finds_any_of_420(worlds: Worlds) ->
         assert world.models.asked()[0].model == "maker4/model-417"
 
 
-async def test_it_opens_although_no_model_can_be_reached(worlds: Worlds) -> None:
+async def test_it_opens_although_no_model_can_be_reached(worlds: WorldFactory) -> None:
     async with worlds(openai_base_url="http://127.0.0.1:9/v1") as world:
         view = await command(world, "new Anybody?")
 
@@ -287,7 +287,7 @@ async def test_in_the_direct_messages_it_stays_there(world: World) -> None:
 
 
 async def test_the_button_at_the_limit_opens_the_dialog_with_the_chats_model(
-    worlds: Worlds,
+    worlds: WorldFactory,
 ) -> None:
     async with worlds(bobbin_max_messages=2) as world:
         thread = await world.start("The first and last.", model="demo/storyteller")
@@ -313,7 +313,7 @@ async def test_the_button_at_the_limit_opens_the_dialog_with_the_chats_model(
         assert world.models.asked()[-1].model == "demo/storyteller"
 
 
-async def test_who_comes_new_to_a_full_chat_is_offered_its_model_too(worlds: Worlds) -> None:
+async def test_who_comes_new_to_a_full_chat_is_offered_its_model_too(worlds: WorldFactory) -> None:
     async with worlds(bobbin_max_messages=2) as world:
         thread = await world.start("The first and last.", model="demo/storyteller")
         await world.answered(thread)
@@ -411,7 +411,7 @@ async def test_a_header_that_a_killed_process_did_not_post_is_put_there_by_the_n
     assert world.header(root.ts).text.startswith(f"*{world.chats()[0]['title']}*")
 
 
-async def test_rates_do_not_keep_the_dialog_closed(worlds: Worlds) -> None:
+async def test_rates_do_not_keep_the_dialog_closed(worlds: WorldFactory) -> None:
     async with worlds(limits=Limits()) as world:
         for _ in range(5):
             await command(world)

@@ -9,8 +9,8 @@ from bot.config import StreamMode
 from bot.sandbox.errors import NotAcknowledged
 from bot.sandbox.models.scripts import ModelScript
 from handlers.threads import agent_session
-from tests.handlers.conftest import Worlds
-from tests.handlers.essays import essay
+from tests.handlers.conftest import WorldFactory
+from tests.handlers.long_texts import essay
 from tests.handlers.world import MODEL, World, shown
 
 PROMPTS = "assistant.threads.setSuggestedPrompts"
@@ -115,7 +115,7 @@ async def test_in_a_direct_message_even_what_begins_with_a_name_is_for_bobbin(wo
 
 
 async def test_a_group_conversation_needs_a_mention_and_shows_answers_to_all(
-    worlds: Worlds,
+    worlds: WorldFactory,
 ) -> None:
     """Its id looks like a channel's; only the event says what it is."""
     async with worlds() as world:
@@ -198,7 +198,7 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("soon")
 @pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
 async def test_slacks_own_stop_ends_an_answer_however_it_is_shown(
-    worlds: Worlds, mode: StreamMode
+    worlds: WorldFactory, mode: StreamMode
 ) -> None:
     async with worlds(bobbin_stream=mode) as world:
         world.forgive("stopped_by_user")
@@ -234,7 +234,7 @@ async def test_slacks_own_stop_is_there_while_the_model_thinks(world: World) -> 
     assert session(world, "general", thread) == "active"
 
 
-async def test_a_quick_answer_costs_no_call_for_its_session(worlds: Worlds) -> None:
+async def test_a_quick_answer_costs_no_call_for_its_session(worlds: WorldFactory) -> None:
     async with worlds(bobbin_stream=StreamMode.EDIT) as world:
         world.entitle(None)
         await world.answered(await world.start("Quickly."))
@@ -244,7 +244,7 @@ async def test_a_quick_answer_costs_no_call_for_its_session(worlds: Worlds) -> N
 
 @pytest.mark.usefixtures("soon")
 @pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
-async def test_no_session_is_left_at_work(worlds: Worlds, mode: StreamMode) -> None:
+async def test_no_session_is_left_at_work(worlds: WorldFactory, mode: StreamMode) -> None:
     """Neither after a failure, nor when another process ended the answer."""
     async with worlds(bobbin_stream=mode) as world:
         world.fail("break", "Some words before it breaks.", times=1)
@@ -267,7 +267,7 @@ async def test_no_session_is_left_at_work(worlds: Worlds, mode: StreamMode) -> N
 @pytest.mark.usefixtures("soon")
 @pytest.mark.parametrize("error", ["feature_disabled", "unknown_method"])
 async def test_a_slack_without_sessions_is_asked_once_and_answers_come(
-    worlds: Worlds, error: str
+    worlds: WorldFactory, error: str
 ) -> None:
     async with worlds(bobbin_stream=StreamMode.EDIT) as world:
         world.slack.fail(SESSION, error=error, times=-1)

@@ -12,8 +12,8 @@ import pytest
 from bot.config import StreamMode
 from bot.sandbox.limits import Limits
 from bot.sandbox.models.scripts import Fault, ModelScript, words
-from tests.handlers.conftest import Worlds
-from tests.handlers.essays import essay, marks
+from tests.handlers.conftest import WorldFactory
+from tests.handlers.long_texts import essay, marks
 from tests.handlers.world import MODEL, World, elements, shown
 
 READS = ("conversations.replies", "conversations.history", "conversations.info")
@@ -31,7 +31,7 @@ STRICT = Limits()
 
 @pytest.mark.parametrize("text", [PARAGRAPH, LINES], ids=["one paragraph", "lines"])
 async def test_an_answer_is_seen_growing_for_few_calls_and_no_reads(
-    worlds: Worlds, text: str
+    worlds: WorldFactory, text: str
 ) -> None:
     async with worlds(limits=STRICT) as world:
         world.reply_to({"Say it.": text}, rate=len(words(text)) / 2.5)
@@ -51,7 +51,7 @@ async def test_an_answer_is_seen_growing_for_few_calls_and_no_reads(
         )  # who is asking, once for all their answers
 
 
-async def test_twenty_thousand_characters_with_tables_and_code(worlds: Worlds) -> None:
+async def test_twenty_thousand_characters_with_tables_and_code(worlds: WorldFactory) -> None:
     text = essay(4300, seed=3)
     assert 19_000 < len(text) < 24_000
     async with worlds(limits=STRICT) as world:
@@ -64,7 +64,9 @@ async def test_twenty_thousand_characters_with_tables_and_code(worlds: Worlds) -
 
 
 @pytest.mark.parametrize("text", [PARAGRAPH, LINES], ids=["one paragraph", "lines"])
-async def test_a_model_that_dies_half_way_leaves_what_it_said(worlds: Worlds, text: str) -> None:
+async def test_a_model_that_dies_half_way_leaves_what_it_said(
+    worlds: WorldFactory, text: str
+) -> None:
     """One call, everything it said, the stream closed, and Retry."""
     pieces = words(text)
     half = "".join(pieces[: len(pieces) // 2])
@@ -100,7 +102,9 @@ async def test_a_mention_within_a_running_thread_is_answered_once(world: World) 
     assert len(world.models.asked()) == 2
 
 
-async def test_three_questions_while_it_is_busy_are_all_answered_in_order(worlds: Worlds) -> None:
+async def test_three_questions_while_it_is_busy_are_all_answered_in_order(
+    worlds: WorldFactory,
+) -> None:
     async with worlds(limits=STRICT) as world:
         answers = {f"Number {n}, please.": f"Answer {n}." for n in range(3)}
         world.reply_to({"Say it.": PARAGRAPH, **answers}, rate=120)
@@ -113,7 +117,7 @@ async def test_three_questions_while_it_is_busy_are_all_answered_in_order(worlds
 
 
 @pytest.mark.parametrize("method", ["chat.startStream", "chat.appendStream", "chat.stopStream"])
-async def test_429_twice_delays_and_loses_nothing(worlds: Worlds, method: str) -> None:
+async def test_429_twice_delays_and_loses_nothing(worlds: WorldFactory, method: str) -> None:
     async with worlds(limits=STRICT) as world:
         world.slack.fail(method, "ratelimited", times=2, retry_after=1)
         world.reply_to({"Say it.": LINES}, rate=100)
@@ -122,7 +126,7 @@ async def test_429_twice_delays_and_loses_nothing(worlds: Worlds, method: str) -
         assert len(world.answers(thread)) == 1
 
 
-async def test_a_stream_that_expires_half_way_is_completed(worlds: Worlds) -> None:
+async def test_a_stream_that_expires_half_way_is_completed(worlds: WorldFactory) -> None:
     async with worlds(limits=Limits(stream_life=1.0)) as world:
         world.forgive("message_not_in_streaming_state")
         world.reply_to({"Say it.": LINES}, rate=70)
@@ -131,7 +135,7 @@ async def test_a_stream_that_expires_half_way_is_completed(worlds: Worlds) -> No
 
 
 async def test_after_a_restart_in_mid_answer_the_chat_goes_on_with_its_whole_history(
-    worlds: Worlds,
+    worlds: WorldFactory,
 ) -> None:
     async with worlds(limits=STRICT) as world:
         world.reply_to({"Say it.": LINES, "And then?": "The end."}, rate=60)
@@ -167,7 +171,9 @@ async def test_what_is_being_stored_as_the_bot_ends_is_acknowledged_before_the_s
     await world.until(lambda: world.menus(thread), "the menu")
 
 
-async def test_five_answers_at_once_are_all_complete_and_none_is_refused(worlds: Worlds) -> None:
+async def test_five_answers_at_once_are_all_complete_and_none_is_refused(
+    worlds: WorldFactory,
+) -> None:
     """Under Slack's rates: native streams and edits side by side, and not one 429."""
     async with worlds(limits=STRICT) as world:
         world.reply_to({f"Storm {n}.": f"{n} {PARAGRAPH}" for n in range(5)}, rate=75)
@@ -191,7 +197,7 @@ async def test_five_answers_at_once_are_all_complete_and_none_is_refused(worlds:
 
 @pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
 async def test_while_a_model_pauses_nothing_is_measured_to_have_become_visible(
-    worlds: Worlds, mode: StreamMode
+    worlds: WorldFactory, mode: StreamMode
 ) -> None:
     async with worlds(bobbin_stream=mode) as world:
         world.models.queue(MODEL, ModelScript(["At", " last."], times=(0.0, 2.0)))
@@ -202,7 +208,7 @@ async def test_while_a_model_pauses_nothing_is_measured_to_have_become_visible(
 
 
 async def test_words_that_wait_for_their_turn_are_measured_from_the_first_of_them(
-    worlds: Worlds,
+    worlds: WorldFactory,
 ) -> None:
     async with worlds(bobbin_stream=StreamMode.EDIT) as world:
         world.models.queue(

@@ -10,8 +10,8 @@ import pytest
 from bot import strings
 from bot.sandbox.limits import Limits
 from bot.sandbox.state.records import View
-from tests.handlers import many
-from tests.handlers.conftest import Worlds
+from tests.handlers import bulk_chats
+from tests.handlers.conftest import WorldFactory
 from tests.handlers.test_dialogs import asked, begun, entered, field, opened
 from tests.handlers.test_lists import buttons, note, rows, titles
 from tests.handlers.test_start import crowd
@@ -87,7 +87,9 @@ async def test_at_first_it_says_how_to_begin(world: World) -> None:
 
 
 async def test_5000_chats_are_paged_counted_and_searched(world: World) -> None:
-    await many.chats(world, 5_000, text=lambda n: "a lighthouse" if n % 500 == 7 else "a boat")
+    await bulk_chats.insert_chats(
+        world, 5_000, text=lambda n: "a lighthouse" if n % 500 == 7 else "a boat"
+    )
     view = await home(world)
     assert (titles(view), note(view)) == (
         [f"Chat {n}" for n in range(4999, 4989, -1)],
@@ -118,7 +120,7 @@ async def test_5000_chats_are_paged_counted_and_searched(world: World) -> None:
 
 
 async def test_nobody_sees_what_is_another_persons(world: World) -> None:
-    await many.chats(world, 3, user="U0ALICE")
+    await bulk_chats.insert_chats(world, 3, user="U0ALICE")
 
     assert [len(rows(await home(world, user))) for user in ("alice", "bob")] == [3, 0]
 
@@ -151,7 +153,7 @@ async def test_new_chat_opens_the_dialog_and_the_chat_is_in_the_direct_messages(
 
 
 async def test_the_own_model_is_found_among_420_and_preselected_from_then_on(
-    worlds: Worlds,
+    worlds: WorldFactory,
 ) -> None:
     async with worlds(models=crowd(420)) as world:
         view = await home(world)
@@ -285,7 +287,7 @@ async def test_it_shows_what_changes_while_somebody_looks(world: World) -> None:
 
 
 async def test_what_one_looks_at_stays_when_it_is_renewed(world: World) -> None:
-    await many.chats(world, 30)
+    await bulk_chats.insert_chats(world, 30)
     view = await home(world)
     await turn(world, view, "Older")
     before = view.hash
@@ -373,7 +375,7 @@ async def test_trouble_at_slack_only_delays_it(world: World, mode: Any) -> None:
     await world.until(lambda: world.slack.home("alice"), "the Home tab")
 
 
-async def test_a_crowd_that_looks_stays_within_slacks_limits(worlds: Worlds) -> None:
+async def test_a_crowd_that_looks_stays_within_slacks_limits(worlds: WorldFactory) -> None:
     async with worlds(limits=Limits()) as world:
         for user in ("alice", "bob", "carol"):
             await home(world, user)

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from bot import strings
 from bot.sandbox.state.records import Ephemeral
 from handlers.live_views.chat_page import ListQuery
-from tests.handlers import many
-from tests.handlers.conftest import Worlds
+from tests.handlers import bulk_chats
+from tests.handlers.conftest import WorldFactory
 from tests.handlers.world import World
 
 
@@ -89,7 +89,7 @@ async def test_a_person_sees_what_they_started_or_took_part_in_and_nothing_else(
     await world.answered(thread)
     await world.slack.say("bob", "general", "May I join in?", thread)
     await world.answered(thread, 2)
-    await many.chats(world, 3, team="T0OTHER", prefix="o")
+    await bulk_chats.insert_chats(world, 3, team="T0OTHER", prefix="o")
 
     assert [len(rows(await listed(world, user=user))) for user in ("alice", "bob")] == [1, 1]
     nothing = await listed(world, user="carol")
@@ -97,7 +97,7 @@ async def test_a_person_sees_what_they_started_or_took_part_in_and_nothing_else(
 
 
 async def test_pages_of_ten_lead_to_the_end_and_back(world: World) -> None:
-    await many.chats(world, 23)
+    await bulk_chats.insert_chats(world, 23)
     shown = await listed(world)
     assert titles(shown) == [f"Chat {n}" for n in range(22, 12, -1)]
     assert (note(shown), set(buttons(shown))) == ("1–10 of 23", {"Older"})
@@ -116,7 +116,7 @@ async def test_pages_of_ten_lead_to_the_end_and_back(world: World) -> None:
 
 async def test_hundreds_of_pages_each_the_right_one_there_and_back(world: World) -> None:
     """5,000 chats of one person: no button ever carries more, and no address is used up."""
-    await many.chats(world, 5_000)
+    await bulk_chats.insert_chats(world, 5_000)
     shown = await listed(world)
     seen = titles(shown)
     for _ in range(60):
@@ -137,7 +137,7 @@ async def test_hundreds_of_pages_each_the_right_one_there_and_back(world: World)
 async def test_turning_back_reaches_the_top_although_chats_have_come_meanwhile(
     world: World,
 ) -> None:
-    await many.chats(world, 15)
+    await bulk_chats.insert_chats(world, 15)
     shown = await listed(world)
     await turn(world, shown, "Older")
     thread = await world.start("Something new.")
@@ -152,7 +152,7 @@ async def test_turning_back_reaches_the_top_although_chats_have_come_meanwhile(
 
 
 async def test_words_are_looked_for_in_titles_and_texts(world: World) -> None:
-    await many.chats(
+    await bulk_chats.insert_chats(
         world, 30, title=lambda n: f"Chat {n}", text=lambda n: "a lighthouse" if n % 2 else "a boat"
     )
 
@@ -171,7 +171,7 @@ async def test_words_are_looked_for_in_titles_and_texts(world: World) -> None:
 async def test_unknown_words_are_a_search_and_what_is_not_found_is_said_plainly(
     world: World, text: str
 ) -> None:
-    await many.chats(world, 3)
+    await bulk_chats.insert_chats(world, 3)
 
     shown = await listed(world, text)
 
@@ -181,7 +181,7 @@ async def test_unknown_words_are_a_search_and_what_is_not_found_is_said_plainly(
 
 
 async def test_the_longest_search_fits(world: World) -> None:
-    await many.chats(world, 12, text=lambda n: "very " * 500)
+    await bulk_chats.insert_chats(world, 12, text=lambda n: "very " * 500)
 
     shown = await listed(world, "very " * 1000)
     await turn(world, shown, "Older")
@@ -195,14 +195,14 @@ async def test_help_names_the_command_as_it_is_called_here(world: World) -> None
 
 
 async def test_the_list_works_where_the_bot_is_not(world: World) -> None:
-    await many.chats(world, 12)
+    await bulk_chats.insert_chats(world, 12)
     shown = await listed(world, channel="watercooler")
     await turn(world, shown, "Older")
     assert len(rows(shown)) == 2
 
 
 async def test_titles_are_shown_not_obeyed(world: World) -> None:
-    await many.chats(
+    await bulk_chats.insert_chats(
         world, 1, title=lambda n: "<!channel> *bold* <https://evil.example|here> & " + "long " * 100
     )
 
@@ -283,10 +283,10 @@ async def test_what_slack_did_not_tell_is_found_out_by_looking(world: World) -> 
     assert rows(await listed(world, user="bob")) == []
 
 
-async def test_a_page_asks_slack_about_each_channel_once(worlds: Worlds) -> None:
+async def test_a_page_asks_slack_about_each_channel_once(worlds: WorldFactory) -> None:
     async with worlds() as world:
-        await many.chats(world, 10)
-        await many.chats(world, 10, channel="C0LEADS", prefix="l")
+        await bulk_chats.insert_chats(world, 10)
+        await bulk_chats.insert_chats(world, 10, channel="C0LEADS", prefix="l")
         for _ in range(4):
             await turn(world, await listed(world), "Older")
         await world.idle()
@@ -314,7 +314,7 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_list_in_use_is_rebuilt_when_a_chat_comes_grows_or_gets_its_title(
     world: World,
 ) -> None:
-    await many.chats(world, 1)
+    await bulk_chats.insert_chats(world, 1)
     shown = await listed(world)
     await refresh(world, shown)
 
@@ -355,7 +355,7 @@ async def test_no_address_is_used_more_often_than_slack_allows_and_the_next_pres
 
 @pytest.mark.usefixtures("soon")
 async def test_the_page_that_is_looked_at_is_the_one_that_is_rebuilt(world: World) -> None:
-    await many.chats(world, 25)
+    await bulk_chats.insert_chats(world, 25)
     shown = await listed(world)
     await turn(world, shown, "Older")
     await turn(world, shown, "Newer")
@@ -368,7 +368,7 @@ async def test_the_page_that_is_looked_at_is_the_one_that_is_rebuilt(world: Worl
 
 @pytest.mark.usefixtures("soon")
 async def test_a_search_is_rebuilt_with_what_it_finds_now(world: World) -> None:
-    await many.chats(world, 2, text=lambda n: "a lighthouse" if n else "a boat")
+    await bulk_chats.insert_chats(world, 2, text=lambda n: "a lighthouse" if n else "a boat")
     shown = await listed(world, "lighthouse")
     await refresh(world, shown)
     await world.answered(await world.start("A boat.", user="alice"))
@@ -399,7 +399,7 @@ async def test_a_list_that_nobody_has_used_yet_costs_nothing_and_says_nothing_tw
     world: World,
 ) -> None:
     """The address of a command cannot replace what it said: Slack would show the list once more below."""
-    await many.chats(world, 1)
+    await bulk_chats.insert_chats(world, 1)
     shown = await listed(world)
     await world.answered(await world.start("Something new."))
     await world.idle()
@@ -409,7 +409,7 @@ async def test_a_list_that_nobody_has_used_yet_costs_nothing_and_says_nothing_tw
 
 @pytest.mark.usefixtures("soon")
 async def test_a_list_that_another_process_shows_now_is_left_to_it(world: World) -> None:
-    await many.chats(world, 1)
+    await bulk_chats.insert_chats(world, 1)
     shown = await listed(world)
     await refresh(world, shown)
     assert world.bot is not None

@@ -15,16 +15,22 @@ from bot.doctor import examine
 from bot.errors import SettingsError
 from handlers.transport.oauth import STATE_LIFE
 from storage.encryption import _key
-from tests.handlers.estate import CHATS_OF, KEY, Browser, Estate, strangers_may_knock
+from tests.handlers.two_workspaces import (
+    CHATS_OF,
+    KEY,
+    Browser,
+    TwoWorkspaces,
+    allow_events_of_unknown_workspaces,
+)
 from tests.handlers.world import World
 
 # -- installing --------------------------------------------------------------------------------------------------------
 
 
 async def test_installed_by_their_own_people_two_workspaces_have_whole_conversations(
-    both: Estate,
+    installed: TwoWorkspaces,
 ) -> None:
-    one, two = both, both.other
+    one, two = installed, installed.other
     threads = await one.start("one?"), await two.start("two?")
     assert await one.answered(threads[0]) == ["Answer one."]
     assert await two.answered(threads[1]) == ["Answer two."]
@@ -35,15 +41,17 @@ async def test_installed_by_their_own_people_two_workspaces_have_whole_conversat
     await one.idle()
 
 
-async def test_the_pages_say_what_the_app_asks_for_and_when_it_is_there(estate: Estate) -> None:
-    async with Browser(estate.url) as browser:
+async def test_the_pages_say_what_the_app_asks_for_and_when_it_is_there(
+    workspaces: TwoWorkspaces,
+) -> None:
+    async with Browser(workspaces.url) as browser:
         page = await browser.begin("?team=T0ONE")
         assert "Add to Slack" in page.text
-        assert browser.agree_at.startswith(f"{estate.slack.url}/oauth/v2/authorize?")
+        assert browser.agree_at.startswith(f"{workspaces.slack.url}/oauth/v2/authorize?")
         assert "chat%3Awrite" in browser.agree_at or "chat:write" in browser.agree_at
         assert "team=T0ONE" in browser.agree_at
         assert re.search(r"Secure; HttpOnly", page.headers["set-cookie"])
-        done = await browser.come_back(estate.gateway.agree(estate.slack))
+        done = await browser.come_back(workspaces.gateway.agree(workspaces.slack))
         assert done.status_code == 200
         assert "Installed" in done.text
         assert "slack://app?team=T0ONE&amp;id=A0SANDBOX" in done.text
@@ -54,12 +62,14 @@ async def test_the_pages_say_what_the_app_asks_for_and_when_it_is_there(estate: 
         assert (await browser.http.post("/slack/install")).status_code == 405
 
 
-async def test_what_was_not_begun_in_this_browser_installs_nothing(estate: Estate) -> None:
+async def test_what_was_not_begun_in_this_browser_installs_nothing(
+    workspaces: TwoWorkspaces,
+) -> None:
     """A link that somebody was sent would bind their workspace to another's installation."""
-    async with Browser(estate.url) as mine, Browser(estate.url) as other:
+    async with Browser(workspaces.url) as mine, Browser(workspaces.url) as other:
         await mine.begin()
         await other.begin()
-        code = estate.gateway.agree(estate.slack)
+        code = workspaces.gateway.agree(workspaces.slack)
         sealed_otherwise = Fernet(_key("another key")).encrypt(b"install:x").decode()
         not_a_state = Fernet(_key(KEY)).encrypt(b"xoxb-somebody's-token").decode()
         too_old = (
@@ -78,15 +88,15 @@ async def test_what_was_not_begun_in_this_browser_installs_nothing(estate: Estat
         refused.append(await mine.come_back(code))
         assert {page.status_code for page in refused} == {400}
         assert all("Begin again" in page.text and "ten minutes" in page.text for page in refused)
-        assert estate.calls("oauth.v2.access") == 0
+        assert workspaces.calls("oauth.v2.access") == 0
         assert (await other.come_back(code)).status_code == 200
-    assert len(estate.rows("SELECT * FROM installations")) == 1
+    assert len(workspaces.rows("SELECT * FROM installations")) == 1
 
 
-async def test_refusals_of_slack_are_said_and_install_nothing(estate: Estate) -> None:
-    async with Browser(estate.url) as browser:
+async def test_refusals_of_slack_are_said_and_install_nothing(workspaces: TwoWorkspaces) -> None:
+    async with Browser(workspaces.url) as browser:
         await browser.begin()
-        code = estate.gateway.agree(estate.slack)
+        code = workspaces.gateway.agree(workspaces.slack)
         assert (await browser.come_back(code)).status_code == 200
         used = await browser.come_back(code)
         assert (used.status_code, "invalid_code" in used.text) == (400, True)
@@ -95,45 +105,51 @@ async def test_refusals_of_slack_are_said_and_install_nothing(estate: Estate) ->
         assert "<script>" not in declined.text
         assert (await browser.come_back(None)).status_code == 400
         await browser.begin()
-        estate.second.fail("auth.test", "error", error="internal_error")
-        estate.forgive("internal_error")
-        assert (await browser.come_back(estate.gateway.agree(estate.second))).status_code == 400
-    assert [row["team"] for row in estate.rows("SELECT team FROM installations")] == ["T0ONE"]
+        workspaces.second.fail("auth.test", "error", error="internal_error")
+        workspaces.forgive("internal_error")
+        assert (
+            await browser.come_back(workspaces.gateway.agree(workspaces.second))
+        ).status_code == 400
+    assert [row["team"] for row in workspaces.rows("SELECT team FROM installations")] == ["T0ONE"]
 
 
-async def test_a_database_that_is_away_is_said_too(estate: Estate) -> None:
-    await estate.execute("ALTER TABLE installations RENAME TO hidden")
-    done = await estate.install(estate.slack)
+async def test_a_database_that_is_away_is_said_too(workspaces: TwoWorkspaces) -> None:
+    await workspaces.execute("ALTER TABLE installations RENAME TO hidden")
+    done = await workspaces.install(workspaces.slack)
     assert (done.status_code, "could not be stored" in done.text) == (503, True)
-    await estate.execute("ALTER TABLE hidden RENAME TO installations")
-    assert (await estate.install(estate.slack)).status_code == 200
-    estate.forgive_logger("handlers.transport.oauth")
+    await workspaces.execute("ALTER TABLE hidden RENAME TO installations")
+    assert (await workspaces.install(workspaces.slack)).status_code == 200
+    workspaces.forgive_logger("handlers.transport.oauth")
 
 
-async def test_tokens_are_nowhere_in_the_file_and_codes_nowhere_in_the_logs(both: Estate) -> None:
-    code = both.gateway.agree(both.slack)
-    async with Browser(both.url) as browser:
+async def test_tokens_are_nowhere_in_the_file_and_codes_nowhere_in_the_logs(
+    installed: TwoWorkspaces,
+) -> None:
+    code = installed.gateway.agree(installed.slack)
+    async with Browser(installed.url) as browser:
         await browser.begin()
         await browser.come_back(code)
         await browser.come_back(code)
-    await both.stop_bot()
-    files = b"".join(file.read_bytes() for file in both.database.parent.glob("bobbin.sqlite3*"))
+    await installed.stop_bot()
+    files = b"".join(
+        file.read_bytes() for file in installed.database.parent.glob("bobbin.sqlite3*")
+    )
     assert b"T0TWO" in files
     assert b"xoxb-" not in files
-    assert code not in both.log.getvalue()
-    assert not [token for token in both.gateway.tokens if token in both.log.getvalue()]
+    assert code not in installed.log.getvalue()
+    assert not [token for token in installed.gateway.tokens if token in installed.log.getvalue()]
 
 
 # -- apart -------------------------------------------------------------------------------------------------------------
 
 
-async def test_the_same_channel_and_thread_in_both_do_not_mix(both: Estate) -> None:
-    one, two = both, both.other
-    both.clock.stopped_at = time.time() + 1
+async def test_the_same_channel_and_thread_in_both_do_not_mix(installed: TwoWorkspaces) -> None:
+    one, two = installed, installed.other
+    installed.clock.stopped_at = time.time() + 1
     asked = [f"<@{one.slack.bot_user.id}> {text}" for text in ("one?", "two?")]
     thread = await one.slack.say("alice", "general", asked[0])
     assert await two.slack.say("alice", "general", asked[1]) == thread
-    both.clock.stopped_at = None
+    installed.clock.stopped_at = None
     await one.until(lambda: one.menus(thread) and two.menus(thread), "both menus")
     await one.choose(thread)
     await two.choose(thread)
@@ -161,8 +177,8 @@ async def test_the_same_channel_and_thread_in_both_do_not_mix(both: Estate) -> N
     ]
 
 
-async def test_lists_search_and_home_show_the_own_workspace_alone(both: Estate) -> None:
-    one, two = both, both.other
+async def test_lists_search_and_home_show_the_own_workspace_alone(installed: TwoWorkspaces) -> None:
+    one, two = installed, installed.other
     await one.answered(await one.start("one?"))
     await two.answered(await two.start("two?"))
     await one.idle()
@@ -178,21 +194,23 @@ async def test_lists_search_and_home_show_the_own_workspace_alone(both: Estate) 
     assert other_url not in str(one.slack.home("alice"))
 
 
-async def test_an_api_token_opens_the_own_workspace_alone_and_ends_with_it(both: Estate) -> None:
-    one, two = both, both.other
+async def test_an_api_token_opens_the_own_workspace_alone_and_ends_with_it(
+    installed: TwoWorkspaces,
+) -> None:
+    one, two = installed, installed.other
     await one.answered(await one.start("one?"))
     await two.answered(await two.start("two?"))
     await one.idle()
     tokens = [await token(one), await token(two)]
-    ids = [[chat["id"] for chat in await chats(both, each)] for each in tokens]
+    ids = [[chat["id"] for chat in await chats(installed, each)] for each in tokens]
     assert [len(each) for each in ids] == [1, 1]
     assert ids[0] != ids[1]
-    async with api(both, tokens[0]) as http:
+    async with api(installed, tokens[0]) as http:
         assert (await http.get(f"/chat/conversations/{ids[1][0]}")).status_code == 404
-    await both.uninstall(both.slack)
-    async with api(both, tokens[0]) as http:
+    await installed.uninstall(installed.slack)
+    async with api(installed, tokens[0]) as http:
         assert (await http.get("/chat/conversations")).status_code == 401
-    assert [chat["id"] for chat in await chats(both, tokens[1])] == ids[1]
+    assert [chat["id"] for chat in await chats(installed, tokens[1])] == ids[1]
 
 
 # -- the end of an installation ----------------------------------------------------------------------------------------
@@ -202,15 +220,15 @@ async def test_an_api_token_opens_the_own_workspace_alone_and_ends_with_it(both:
     "kinds", [("app_uninstalled",), ("tokens_revoked",), ("tokens_revoked", "app_uninstalled")]
 )
 async def test_an_uninstalled_workspace_ends_at_once_and_the_other_goes_on(
-    both: Estate, kinds: tuple[str]
+    installed: TwoWorkspaces, kinds: tuple[str]
 ) -> None:
-    one, two = both, both.other
-    strangers_may_knock(both)
+    one, two = installed, installed.other
+    allow_events_of_unknown_workspaces(installed)
     thread = await one.start("one?")
     await one.answered(thread)
     await one.idle()
     asked = len(one.requests())
-    await both.uninstall(both.slack, *kinds)
+    await installed.uninstall(installed.slack, *kinds)
     await one.slack.say("alice", "general", "more?", thread)
     await one.slack.say("alice", "general", f"<@{one.slack.bot_user.id}> one?")
     await one.until(lambda: one.slack.courier.busy() == 0, "the events are acknowledged")
@@ -221,46 +239,50 @@ async def test_an_uninstalled_workspace_ends_at_once_and_the_other_goes_on(
     assert [row["team"] for row in one.rows("SELECT team FROM installations")] == ["T0TWO"]
 
 
-async def test_a_persons_revoked_token_ends_nothing(both: Estate) -> None:
-    both.slack.deliver_event({"type": "tokens_revoked", "tokens": {"oauth": ["U0ALICE"]}})
-    await both.until(lambda: both.slack.courier.busy() == 0, "it is acknowledged")
-    assert await both.answered(await both.start("one?")) == ["Answer one."]
-    await both.idle()
+async def test_a_persons_revoked_token_ends_nothing(installed: TwoWorkspaces) -> None:
+    installed.slack.deliver_event({"type": "tokens_revoked", "tokens": {"oauth": ["U0ALICE"]}})
+    await installed.until(lambda: installed.slack.courier.busy() == 0, "it is acknowledged")
+    assert await installed.answered(await installed.start("one?")) == ["Answer one."]
+    await installed.idle()
 
 
-async def test_reinstalled_it_goes_on_where_it_was(both: Estate) -> None:
-    thread = await both.start("one?")
-    await both.answered(thread)
-    await both.idle()
-    await both.uninstall(both.slack)
-    assert (await both.install(both.slack)).status_code == 200
-    await both.slack.say("alice", "general", "more?", thread)
-    assert await both.answered(thread, 2) == ["Answer one.", "More."]
-    await both.idle()
+async def test_reinstalled_it_goes_on_where_it_was(installed: TwoWorkspaces) -> None:
+    thread = await installed.start("one?")
+    await installed.answered(thread)
+    await installed.idle()
+    await installed.uninstall(installed.slack)
+    assert (await installed.install(installed.slack)).status_code == 200
+    await installed.slack.say("alice", "general", "more?", thread)
+    assert await installed.answered(thread, 2) == ["Answer one.", "More."]
+    await installed.idle()
 
 
-async def test_an_end_that_comes_late_leaves_the_new_installation_alone(both: Estate) -> None:
+async def test_an_end_that_comes_late_leaves_the_new_installation_alone(
+    installed: TwoWorkspaces,
+) -> None:
     """Slack repeats for minutes what was not acknowledged; by then somebody has installed the app again."""
-    both.clock.stopped_at = time.time() - 300
-    both.slack.deliver_event({"type": "app_uninstalled"})
-    both.clock.stopped_at = None
-    await both.until(lambda: both.slack.courier.busy() == 0, "it is acknowledged")
-    assert await both.answered(await both.start("one?")) == ["Answer one."]
-    await both.idle()
+    installed.clock.stopped_at = time.time() - 300
+    installed.slack.deliver_event({"type": "app_uninstalled"})
+    installed.clock.stopped_at = None
+    await installed.until(lambda: installed.slack.courier.busy() == 0, "it is acknowledged")
+    assert await installed.answered(await installed.start("one?")) == ["Answer one."]
+    await installed.idle()
 
 
-async def test_what_waits_where_the_app_was_removed_comes_to_an_end(both: Estate) -> None:
+async def test_what_waits_where_the_app_was_removed_comes_to_an_end(
+    installed: TwoWorkspaces,
+) -> None:
     """An answer, a menu that was never shown, a name, a title: nothing is tried for ever, and nothing else waits."""
-    one, two = both, both.other
-    strangers_may_knock(both)
+    one, two = installed, installed.other
+    allow_events_of_unknown_workspaces(installed)
     thread = await one.start("one?")
     await one.answered(thread)
     await one.idle()
-    await both.stop_bot()
-    await both.execute("DELETE FROM installations WHERE team = 'T0ONE'")
-    both.gateway.end(both.slack)
-    await _leave_work(both, thread)
-    await both.start_bot()
+    await installed.stop_bot()
+    await installed.execute("DELETE FROM installations WHERE team = 'T0ONE'")
+    installed.gateway.end(installed.slack)
+    await _leave_work(installed, thread)
+    await installed.start_bot()
     assert await two.answered(await two.start("two?")) == ["Answer two."]
     await one.until(
         lambda: one.rows("SELECT 1 FROM questions WHERE state = 'open'") == [],
@@ -268,76 +290,78 @@ async def test_what_waits_where_the_app_was_removed_comes_to_an_end(both: Estate
     )
     await one.idle()
     assert one.ended(thread)[-1]["status"] == "stopped"
-    before = len(both.gateway.asked)
+    before = len(installed.gateway.asked)
     await one.idle()
-    assert len(both.gateway.asked) == before
+    assert len(installed.gateway.asked) == before
 
 
-async def _leave_work(both: Estate, thread: str) -> None:
+async def _leave_work(installed: TwoWorkspaces, thread: str) -> None:
     """What a process that died with the installation may leave: a reply unanswered, a question without its menu."""
-    (chat,) = (row for row in both.chats() if row["thread"] == thread)
-    columns = {row["name"] for row in both.rows("PRAGMA table_info(answers)")}
+    (chat,) = (row for row in installed.chats() if row["thread"] == thread)
+    columns = {row["name"] for row in installed.rows("PRAGMA table_info(answers)")}
     assert {"state", "owner"} <= columns
-    await both.execute(
+    await installed.execute(
         "UPDATE messages SET status = 'waiting', text = '' WHERE chat_id = ? AND number = 2",
         chat["id"],
     )
-    await both.execute(
+    await installed.execute(
         "UPDATE answers SET state = 'waiting', owner = NULL, lease_until = NULL, complete = 0 WHERE chat_id = ?",
         chat["id"],
     )
-    await both.execute("UPDATE questions SET state = 'open', menu_ts = NULL, model = NULL")
+    await installed.execute("UPDATE questions SET state = 'open', menu_ts = NULL, model = NULL")
 
 
 # -- keys --------------------------------------------------------------------------------------------------------------
 
 
-async def test_a_new_key_takes_over_and_the_old_one_can_go(both: Estate) -> None:
-    await both.restart(bobbin_secret_key=SecretStr(f"the-new-key {KEY}"))
-    assert await both.answered(await both.start("one?")) == ["Answer one."]
-    await both.idle()
-    await both.restart(bobbin_secret_key=SecretStr("the-new-key"))
-    assert await both.other.answered(await both.other.start("two?")) == ["Answer two."]
-    await both.idle()
+async def test_a_new_key_takes_over_and_the_old_one_can_go(installed: TwoWorkspaces) -> None:
+    await installed.restart(bobbin_secret_key=SecretStr(f"the-new-key {KEY}"))
+    assert await installed.answered(await installed.start("one?")) == ["Answer one."]
+    await installed.idle()
+    await installed.restart(bobbin_secret_key=SecretStr("the-new-key"))
+    assert await installed.other.answered(await installed.other.start("two?")) == ["Answer two."]
+    await installed.idle()
 
 
 async def test_a_start_without_the_key_that_sealed_is_refused_and_changes_nothing(
-    both: Estate,
+    installed: TwoWorkspaces,
 ) -> None:
-    await both.stop_bot()
-    before = both.rows("SELECT * FROM installations")
+    await installed.stop_bot()
+    before = installed.rows("SELECT * FROM installations")
     with pytest.raises(SettingsError, match=r"^BOBBIN_SECRET_KEY does not open .*'new old'"):
-        await both.start_bot(bobbin_secret_key=SecretStr("another-key"))
-    assert both.rows("SELECT * FROM installations") == before
-    await both.start_bot(bobbin_secret_key=SecretStr(KEY))
-    assert await both.answered(await both.start("one?")) == ["Answer one."]
-    await both.idle()
+        await installed.start_bot(bobbin_secret_key=SecretStr("another-key"))
+    assert installed.rows("SELECT * FROM installations") == before
+    await installed.start_bot(bobbin_secret_key=SecretStr(KEY))
+    assert await installed.answered(await installed.start("one?")) == ["Answer one."]
+    await installed.idle()
 
 
 # -- the doctor --------------------------------------------------------------------------------------------------------
 
 
-async def findings(estate: Estate, **changed: Any) -> dict[str, tuple[bool, str]]:
-    found = await examine(estate.settings().changed(**changed))
+async def findings(workspaces: TwoWorkspaces, **changed: Any) -> dict[str, tuple[bool, str]]:
+    found = await examine(workspaces.settings().changed(**changed))
     return {each.name: (each.ok, each.message) for each in found}
 
 
-async def test_the_doctor_says_how_the_installations_stand(estate: Estate) -> None:
-    found = await findings(estate)
+async def test_the_doctor_says_how_the_installations_stand(workspaces: TwoWorkspaces) -> None:
+    found = await findings(workspaces)
     assert found["SLACK_CLIENT_ID"] == (True, "id and secret belong together")
     assert found["installations"] == (True, "none yet; people add the app at /slack/install")
-    await estate.install(estate.slack)
-    await estate.install(estate.second)
-    found = await findings(estate)
+    await workspaces.install(workspaces.slack)
+    await workspaces.install(workspaces.second)
+    found = await findings(workspaces)
     assert found["installations"] == (True, "2, and BOBBIN_SECRET_KEY opens their tokens")
     assert found["scopes"] == (True, "all granted everywhere")
     assert "SLACK_BOT_TOKEN" not in found
 
-    await estate.execute(
+    await workspaces.execute(
         "UPDATE installations SET scopes = 'chat:write,commands' WHERE team = 'T0TWO'"
     )
     found = await findings(
-        estate, bobbin_secret_key=SecretStr("another-key"), slack_client_secret=SecretStr("wrong")
+        workspaces,
+        bobbin_secret_key=SecretStr("another-key"),
+        slack_client_secret=SecretStr("wrong"),
     )
     ok, message = found["BOBBIN_SECRET_KEY"]
     assert (ok, message.startswith("does not open 2 of 2 tokens")) == (False, True)
@@ -356,13 +380,13 @@ async def token(thread: World) -> str:
     return found[0]
 
 
-def api(estate: Estate, token: str) -> httpx.AsyncClient:
+def api(workspaces: TwoWorkspaces, token: str) -> httpx.AsyncClient:
     headers = {"Authorization": f"Bearer {token}"}
-    return httpx.AsyncClient(base_url=estate.url, headers=headers, trust_env=False)
+    return httpx.AsyncClient(base_url=workspaces.url, headers=headers, trust_env=False)
 
 
-async def chats(estate: Estate, token: str) -> list[dict[str, Any]]:
-    async with api(estate, token) as http:
+async def chats(workspaces: TwoWorkspaces, token: str) -> list[dict[str, Any]]:
+    async with api(workspaces, token) as http:
         found: list[dict[str, Any]] = (await http.get("/chat/conversations")).json()[
             "conversations"
         ]

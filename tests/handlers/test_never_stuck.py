@@ -18,8 +18,8 @@ from bot.sandbox.models.scripts import ModelScript
 from handlers.answers import thinking_status
 from handlers.threads import agent_session, recovery
 from handlers.views import blocks
-from tests.handlers.conftest import Worlds
-from tests.handlers.essays import essay
+from tests.handlers.conftest import WorldFactory
+from tests.handlers.long_texts import essay
 from tests.handlers.world import MODEL, World, below, elements, shown
 
 STATUS = "assistant.threads.setStatus"
@@ -119,7 +119,7 @@ async def test_the_first_question_of_a_chat_may_find_its_model_gone(world: World
     ],
 )
 async def test_a_channel_that_closes_in_mid_answer_is_told_directly_and_left_in_peace(
-    worlds: Worlds, mode: StreamMode, what: str
+    worlds: WorldFactory, mode: StreamMode, what: str
 ) -> None:
     async with worlds(bobbin_stream=mode) as world:
         world.forgive("is_archived", "not_in_channel", "not_authorized", "channel_not_found")
@@ -298,7 +298,7 @@ async def test_a_move_leaves_alone_what_stands_there_already(world: World) -> No
 
 @pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
 async def test_thinking_is_renewed_as_long_as_it_lasts_and_gone_at_the_end(
-    worlds: Worlds, monkeypatch: pytest.MonkeyPatch, mode: StreamMode
+    worlds: WorldFactory, monkeypatch: pytest.MonkeyPatch, mode: StreamMode
 ) -> None:
     monkeypatch.setattr(thinking_status, "REFRESH", 0.3)
     async with worlds(bobbin_stream=mode, limits=Limits(rates=False, status_life=0.5)) as world:
@@ -316,7 +316,7 @@ async def test_thinking_is_renewed_as_long_as_it_lasts_and_gone_at_the_end(
 
 @pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
 async def test_thinking_is_gone_after_a_failure_a_retry_in_place_and_a_takeover(
-    worlds: Worlds, monkeypatch: pytest.MonkeyPatch, mode: StreamMode
+    worlds: WorldFactory, monkeypatch: pytest.MonkeyPatch, mode: StreamMode
 ) -> None:
     monkeypatch.setattr("handlers.answers.writer.LATE", 1.0)
     async with worlds(bobbin_stream=mode) as world:
@@ -350,7 +350,7 @@ async def test_thinking_is_gone_after_a_failure_a_retry_in_place_and_a_takeover(
 
 
 async def test_an_answer_of_a_moment_costs_no_sign_that_it_is_being_written(
-    worlds: Worlds, monkeypatch: pytest.MonkeyPatch
+    worlds: WorldFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(agent_session, "STOP_AFTER", 3600.0)  # however busy this machine is
     async with worlds(bobbin_stream=StreamMode.EDIT) as world:
@@ -361,7 +361,7 @@ async def test_an_answer_of_a_moment_costs_no_sign_that_it_is_being_written(
 
 
 async def test_slacks_own_stop_that_an_ended_process_left_there_goes_with_the_answer(
-    worlds: Worlds, monkeypatch: pytest.MonkeyPatch
+    worlds: WorldFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("handlers.answers.writer.LATE", 0.5)
     monkeypatch.setattr(agent_session, "STOP_AFTER", 0.2)
@@ -383,7 +383,7 @@ async def test_slacks_own_stop_that_an_ended_process_left_there_goes_with_the_an
     [{"mode": "status", "status": 500}, {"mode": "hang", "seconds": 60.0}, {"mode": "lost"}],
 )
 async def test_trouble_with_the_status_holds_up_no_answer(
-    worlds: Worlds, monkeypatch: pytest.MonkeyPatch, trouble: dict[str, Any]
+    worlds: WorldFactory, monkeypatch: pytest.MonkeyPatch, trouble: dict[str, Any]
 ) -> None:
     monkeypatch.setattr(agent_session, "PATIENCE", 0.3)
     monkeypatch.setattr(agent_session, "STOP_AFTER", 0.0)
@@ -449,7 +449,7 @@ def test_the_line_below_tells_the_cost_where_the_provider_does() -> None:
     )
 
 
-async def test_the_last_ten_messages_are_announced(worlds: Worlds) -> None:
+async def test_the_last_ten_messages_are_announced(worlds: WorldFactory) -> None:
     async with worlds(bobbin_max_messages=16) as world:
         thread = await world.start("The first question.")
         await world.answered(thread)

@@ -13,9 +13,9 @@ from bot.sandbox.user_actions import Upload
 from handlers.client import user_names
 from handlers.threads import model_menu
 from handlers.threads.thread_context import fitting
-from tests.handlers.conftest import Worlds
-from tests.handlers.essays import essay
-from tests.handlers.sharing import picture, put
+from tests.handlers.conftest import WorldFactory
+from tests.handlers.long_texts import essay
+from tests.handlers.shared_files import picture, put
 from tests.handlers.world import World, shown
 
 LONG = essay(60)
@@ -179,7 +179,7 @@ async def test_a_chat_in_the_midst_of_people_is_seen_by_them_all(world: World) -
     assert len(answer.states_for("U0BOB")) > 2
 
 
-async def test_the_operator_may_insist_on_native_streams(worlds: Worlds) -> None:
+async def test_the_operator_may_insist_on_native_streams(worlds: WorldFactory) -> None:
     async with worlds(bobbin_stream=StreamMode.NATIVE) as world:
         thread = await world.start("Only me.")
         await world.answered(thread)

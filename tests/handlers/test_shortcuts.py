@@ -13,8 +13,8 @@ from bot import strings
 from bot.sandbox.state.records import Message, View
 from handlers.views import modals, payloads
 from handlers.views.modals import Wanted
-from tests.handlers.conftest import Worlds
-from tests.handlers.sharing import EYE, NOTES, PDF, picture, put, seen, text_sent
+from tests.handlers.conftest import WorldFactory
+from tests.handlers.shared_files import EYE, NOTES, PDF, picture, put, seen, text_sent
 from tests.handlers.test_dialogs import asked, begun, entered, field, opened
 from tests.handlers.world import MODEL, World
 
@@ -127,7 +127,7 @@ async def test_where_a_chat_is_already_it_becomes_the_next_message_without_anoth
     assert {a.model for a in world.models.asked()} == {"demo/storyteller"}
 
 
-async def test_a_full_chat_says_so_in_the_dialog(worlds: Worlds) -> None:
+async def test_a_full_chat_says_so_in_the_dialog(worlds: WorldFactory) -> None:
     async with worlds(bobbin_max_messages=2) as world:
         thread = await world.start("The first and last.")
         await world.answered(thread)

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from bot import strings
 from bot.sandbox.models.demo import DEMO_MODELS, DemoModel, quick
 from bot.sandbox.models.server import ModelServer
-from tests.handlers.conftest import Worlds
+from tests.handlers.conftest import WorldFactory
 from tests.handlers.world import MODEL, World, below, elements, methods, options_of
 
 
@@ -58,7 +58,7 @@ def crowd(count: int) -> ModelServer:
     return ModelServer([*named, longest], words_per_second=5000.0)
 
 
-async def test_any_of_420_models_is_found_by_typing(worlds: Worlds) -> None:
+async def test_any_of_420_models_is_found_by_typing(worlds: WorldFactory) -> None:
     """The menu never shows more than Slack takes, and what is typed is looked for among all of them."""
     async with worlds(models=crowd(420)) as world:
         thread = await world.ask("Find me one.")
@@ -77,7 +77,9 @@ async def test_any_of_420_models_is_found_by_typing(worlds: Worlds) -> None:
         assert world.models.asked()[0].model == "maker4/model-417"
 
 
-async def test_a_model_whose_name_is_longer_than_slack_allows_can_be_chosen(worlds: Worlds) -> None:
+async def test_a_model_whose_name_is_longer_than_slack_allows_can_be_chosen(
+    worlds: WorldFactory,
+) -> None:
     async with worlds(models=crowd(3)) as world:
         thread = await world.ask("The long one, please.")
         menu = world.menus(thread)[0]
@@ -333,7 +335,7 @@ async def test_the_model_chosen_last_is_preselected_next_time_for_that_person_al
     assert preselected(world, await world.ask("What is it?", user="bob")) == "openai:demo/quick"
 
 
-async def test_the_operators_default_is_preselected_for_newcomers(worlds: Worlds) -> None:
+async def test_the_operators_default_is_preselected_for_newcomers(worlds: WorldFactory) -> None:
     async with worlds(bobbin_default_model="demo/markdown") as world:
         assert preselected(world, await world.ask("Hello there, you.")) == "openai:demo/markdown"
 
@@ -398,7 +400,7 @@ async def test_private_channels_and_group_messages_work_like_channels(
 # -- many providers ------------------------------------------------------------------------------------------------
 
 
-async def test_a_provider_that_is_down_does_not_take_the_menu_down(worlds: Worlds) -> None:
+async def test_a_provider_that_is_down_does_not_take_the_menu_down(worlds: WorldFactory) -> None:
     """The other's models are offered and answer."""
     async with worlds(
         venice_api_key=SecretStr("sk-of-nobody"), venice_base_url="http://127.0.0.1:9/v1"
@@ -414,7 +416,7 @@ async def test_a_provider_that_is_down_does_not_take_the_menu_down(worlds: World
 
 
 async def test_only_the_settings_say_who_the_bot_is(
-    worlds: Worlds, monkeypatch: pytest.MonkeyPatch
+    worlds: WorldFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Bolt would read these itself: complain of one, and keep installations in files because of the others."""
     for name in (

@@ -13,7 +13,7 @@ from bot.sandbox.server import Sandbox
 from handlers.client.web_api import OutcomeUnknown, SlackClient
 from handlers.rate_limits.dispatcher import CallDispatcher
 from handlers.transport.socket_mode import new_client, new_session
-from tests.handlers.conftest import Worlds
+from tests.handlers.conftest import WorldFactory
 from tests.handlers.world import World, elements
 
 TEXT = " ".join(f"Word{n} and q{n}." for n in range(45))
@@ -22,7 +22,7 @@ LONG = " ".join(f"Word{n} and q{n}." for n in range(900))
 
 @pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
 async def test_who_has_lost_an_answer_notices_before_its_next_call(
-    worlds: Worlds, monkeypatch: pytest.MonkeyPatch, mode: StreamMode
+    worlds: WorldFactory, monkeypatch: pytest.MonkeyPatch, mode: StreamMode
 ) -> None:
     """Nothing renews here but doubt: as long as the lease holds the answer goes on, and then nothing is called."""
     monkeypatch.setattr("bot.answers.recovery.RENEW_EVERY", 3600.0)
@@ -86,7 +86,7 @@ async def test_a_call_that_was_begun_in_time_does_not_leave_too_late() -> None:
     [(StreamMode.NATIVE, "chat.startStream"), (StreamMode.EDIT, "chat.postMessage")],
 )
 async def test_what_a_process_had_asked_for_before_it_ended_does_not_stay(
-    worlds: Worlds, monkeypatch: pytest.MonkeyPatch, mode: StreamMode, method: str
+    worlds: WorldFactory, monkeypatch: pytest.MonkeyPatch, mode: StreamMode, method: str
 ) -> None:
     """The one that takes over looks, finds nothing and begins a message; then the first one's appears."""
     monkeypatch.setattr("handlers.answers.writer.LATE", 4.0)
@@ -108,7 +108,7 @@ async def test_what_a_process_had_asked_for_before_it_ended_does_not_stay(
     ("text", "rate"), [(TEXT, 25), (LONG, 900)], ids=["one message", "the second message"]
 )
 async def test_what_a_process_was_writing_when_it_ended_does_not_replace_what_the_next_one_wrote(
-    worlds: Worlds, monkeypatch: pytest.MonkeyPatch, text: str, rate: int
+    worlds: WorldFactory, monkeypatch: pytest.MonkeyPatch, text: str, rate: int
 ) -> None:
     monkeypatch.setattr("handlers.answers.writer.LATE", 3.0)
     monkeypatch.setattr("handlers.answers.writer.LAST_CALL", 0.1)
@@ -141,7 +141,7 @@ async def _fall_silent(world: World) -> None:
     [(StreamMode.NATIVE, "chat.startStream"), (StreamMode.EDIT, "chat.postMessage")],
 )
 async def test_a_process_that_ends_tells_the_next_one_of_the_message_it_was_just_making(
-    worlds: Worlds, monkeypatch: pytest.MonkeyPatch, mode: StreamMode, method: str
+    worlds: WorldFactory, monkeypatch: pytest.MonkeyPatch, mode: StreamMode, method: str
 ) -> None:
     monkeypatch.setattr("handlers.answers.writer.LATE", 0.0)
     async with worlds(bobbin_stream=mode, bobbin_grace=0.0) as world:
@@ -161,7 +161,7 @@ async def test_a_process_that_ends_tells_the_next_one_of_the_message_it_was_just
 
 
 async def test_a_process_that_ends_while_the_last_words_wait_leaves_them_to_the_next(
-    worlds: Worlds,
+    worlds: WorldFactory,
 ) -> None:
     async with worlds(bobbin_grace=0.0) as world:
         world.forgive("message_not_in_streaming_state")
@@ -176,7 +176,7 @@ async def test_a_process_that_ends_while_the_last_words_wait_leaves_them_to_the_
 
 
 async def test_a_menu_that_a_process_had_asked_for_before_it_ended_does_not_stay(
-    worlds: Worlds, monkeypatch: pytest.MonkeyPatch
+    worlds: WorldFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("handlers.threads.model_menu.LATE", 8.0)
     monkeypatch.setattr("handlers.threads.recovery.EVERY", 0.3)

@@ -10,7 +10,7 @@ from bot.config import StreamMode
 from bot.sandbox.models.demo import asks_for_title
 from bot.sandbox.models.scripts import ModelScript
 from handlers.threads import agent_session
-from tests.handlers.conftest import Worlds
+from tests.handlers.conftest import WorldFactory
 from tests.handlers.world import MODEL, World
 
 RENAME = "agents.sessions.rename"
@@ -205,7 +205,7 @@ async def test_without_a_title_of_two_words_the_default_stays_and_nothing_else_i
 
 
 async def test_an_answer_that_was_written_by_edits_gets_its_title_into_slacks_list_all_the_same(
-    worlds: Worlds,
+    worlds: WorldFactory,
 ) -> None:
     """Slack renames only sessions that there are, and edits open none."""
     async with worlds(bobbin_stream=StreamMode.EDIT) as world:

@@ -32,7 +32,7 @@ from bot.sandbox.server import Sandbox
 from bot.sandbox.state.records import Message, Thread
 from bot.sandbox.web_api.calls import CallRecord
 from bot.timing import Timing
-from tests.fair import fair_clock
+from tests.event_loop import load_tolerant_clock
 
 Found = TypeVar("Found")
 Row = dict[str, Any]
@@ -83,7 +83,7 @@ class World:
         self.models = models or ModelServer(words_per_second=5000.0)
         self.slack = Sandbox(
             limits=limits or Limits.off(),
-            clock=fair_clock(),
+            clock=load_tolerant_clock(),
             **installation(),
             mounts=[Mount("/models/v1", create_models_app(self.models))],
         )
@@ -260,7 +260,7 @@ class World:
 
     def answers(self, thread: str, channel: str = "general") -> list[Message]:
         """The messages that show answers, oldest first."""
-        return [m for m in self.replies(thread, channel) if not is_furniture(m)]
+        return [m for m in self.replies(thread, channel) if not is_not_answer(m)]
 
     def whispers(self, user: str, channel: str = "general") -> list[str]:
         return [each.text for each in self.slack.ephemerals(user, channel)]
@@ -418,7 +418,7 @@ def options_of(answer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [option for group in answer["option_groups"] for option in group["options"]]
 
 
-def is_furniture(message: Message) -> bool:
+def is_not_answer(message: Message) -> bool:
     """A menu, a header or a notice, not an answer."""
     return any(str(block.get("block_id", "")).startswith(_NOT_ANSWERS) for block in message.blocks)
 

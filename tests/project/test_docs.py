@@ -22,7 +22,7 @@ from storage.chats import Chats
 from storage.engine.database import Database
 from storage.people import People
 from storage.tables import metadata
-from tests.storage.saying import Teller
+from tests.storage.chat_builder import ChatBuilder
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -166,8 +166,8 @@ async def test_what_the_page_says_of_retention_is_true(database: Database) -> No
         .strip()
         .splitlines()
     )
-    teller = Teller(Chats(database), Answers(database))
-    answer = await teller.answer((await teller.start()).chat)
+    builder = ChatBuilder(Chats(database), Answers(database))
+    answer = await builder.answer((await builder.start()).chat)
     await People(database).rate(answer.id, User("T1", "U1"), 1)
     async with database.begin() as connection:
         for statement in statements:
@@ -192,8 +192,8 @@ async def test_what_the_page_says_of_sqlites_shell_is_true(
     statements = page.split("```sql\n")[1].split("```")[0].replace("2025-01-01", "2999-01-01")
     database = Database.open(f"sqlite:///{tmp_path / 'chats.sqlite3'}")
     await database.migrate()
-    teller = Teller(Chats(database), Answers(database))
-    await teller.answer((await teller.start()).chat)
+    builder = ChatBuilder(Chats(database), Answers(database))
+    await builder.answer((await builder.start()).chat)
     await database.close()
     with contextlib.closing(sqlite3.connect(tmp_path / "chats.sqlite3")) as shell:
         shell.executescript(f"{before}\n{statements}")

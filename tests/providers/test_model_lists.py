@@ -10,26 +10,26 @@ import pytest
 from bot.domain import Done, TextDelta
 from bot.errors import Garbled, KeyRejected, ProviderError, ServerFault
 from bot.providers.base import Kind
-from tests.providers.rude_server import (
+from tests.providers.harness import ProviderHarness, provider_harness, read
+from tests.providers.scripted_server import (
     DONE,
-    Heard,
-    Manners,
-    Out,
-    RudeServer,
-    answering,
+    Behaviour,
+    ReceivedRequest,
+    ResponseWriter,
+    ScriptedServer,
     delta,
-    saying,
+    responding,
+    streaming,
 )
-from tests.providers.talk import Talk, read, talking
 
 
 @pytest.fixture
-async def talk() -> AsyncIterator[Talk]:
-    async with talking() as talk:
-        yield talk
+async def harness() -> AsyncIterator[ProviderHarness]:
+    async with provider_harness() as harness:
+        yield harness
 
 
-async def test_openrouter_tells_labels_context_and_sight(talk: Talk) -> None:
+async def test_openrouter_tells_labels_context_and_sight(harness: ProviderHarness) -> None:
     sees = {"input_modalities": ["text", "image"], "output_modalities": ["text"]}
     entries = [
         {"id": "o/a", "name": "O: A", "context_length": 1000, "architecture": sees},
@@ -40,8 +40,8 @@ async def test_openrouter_tells_labels_context_and_sight(talk: Talk) -> None:
         "nonsense",
         {"id": None},
     ]
-    async with RudeServer(answering({"data": entries})).running() as server:
-        models = await talk.provider(server.url, "openrouter").models()
+    async with ScriptedServer(responding({"data": entries})).running() as server:
+        models = await harness.provider(server.url, "openrouter").models()
         assert server.heard[0].path == "/models"
     assert [(m.ref.name, m.label, m.context, m.vision) for m in models] == [
         ("o/a", "O: A", 1000, True),
@@ -50,7 +50,7 @@ async def test_openrouter_tells_labels_context_and_sight(talk: Talk) -> None:
     assert models[0].provider_label == "Any"
 
 
-async def test_venice_offers_its_text_models(talk: Talk) -> None:
+async def test_venice_offers_its_text_models(harness: ProviderHarness) -> None:
     blind, sees = ({"capabilities": {"supportsVision": vision}} for vision in (False, True))
     spec = {"name": "Venice Uncensored", "availableContextTokens": 32768, **blind}
     entries = [
@@ -59,15 +59,15 @@ async def test_venice_offers_its_text_models(talk: Talk) -> None:
         {"id": "flux", "type": "image", "model_spec": {}},
         {"id": "away", "type": "text", "model_spec": {"offline": True}},
     ]
-    async with RudeServer(answering({"data": entries})).running() as server:
-        models = await talk.provider(server.url, "venice").models()
+    async with ScriptedServer(responding({"data": entries})).running() as server:
+        models = await harness.provider(server.url, "venice").models()
     assert [(m.ref.name, m.label, m.context, m.vision) for m in models] == [
         ("venice-uncensored", "Venice Uncensored", 32768, False),
         ("mistral-31-24b", "mistral-31-24b", None, True),
     ]
 
 
-async def test_what_cannot_hold_a_conversation_is_not_offered(talk: Talk) -> None:
+async def test_what_cannot_hold_a_conversation_is_not_offered(harness: ProviderHarness) -> None:
     names = [
         "gpt-4o",
         "text-embedding-3-small",
@@ -77,36 +77,36 @@ async def test_what_cannot_hold_a_conversation_is_not_offered(talk: Talk) -> Non
         "llama-3",
         "nomic-embed-text",
     ]
-    async with RudeServer(
-        answering({"data": [{"id": name, "object": "model"} for name in names]})
+    async with ScriptedServer(
+        responding({"data": [{"id": name, "object": "model"} for name in names]})
     ).running() as server:
-        models = await talk.provider(server.url).models()
+        models = await harness.provider(server.url).models()
     assert [(m.ref.name, m.vision) for m in models] == [("gpt-4o", True), ("llama-3", False)]
 
 
-async def test_a_server_without_a_list_offers_its_default(talk: Talk) -> None:
-    async with RudeServer(answering("", 404)).running() as server:
-        assert [m.ref.name for m in await talk.provider(server.url).models()] == ["m"]
+async def test_a_server_without_a_list_offers_its_default(harness: ProviderHarness) -> None:
+    async with ScriptedServer(responding("", 404)).running() as server:
+        assert [m.ref.name for m in await harness.provider(server.url).models()] == ["m"]
 
 
 @pytest.mark.parametrize(
     ("manners", "expected"),
     [
-        (answering("<html>"), Garbled),
-        (answering({"error": {"code": 401}}), KeyRejected),
-        (answering({}), Garbled),
-        (answering("", 503), ServerFault),
+        (responding("<html>"), Garbled),
+        (responding({"error": {"code": 401}}), KeyRejected),
+        (responding({}), Garbled),
+        (responding("", 503), ServerFault),
     ],
 )
 async def test_no_list_has_a_reason(
-    talk: Talk, manners: Manners, expected: type[ProviderError]
+    harness: ProviderHarness, behaviour: Behaviour, expected: type[ProviderError]
 ) -> None:
-    async with RudeServer(manners).running() as server:
+    async with ScriptedServer(behaviour).running() as server:
         with pytest.raises(expected):
-            await talk.provider(server.url).models()
+            await harness.provider(server.url).models()
 
 
-async def test_ollama_is_asked_in_its_own_way(talk: Talk) -> None:
+async def test_ollama_is_asked_in_its_own_way(harness: ProviderHarness) -> None:
     shown = {
         "llama3:latest": {
             "capabilities": ["completion"],
@@ -116,7 +116,7 @@ async def test_ollama_is_asked_in_its_own_way(talk: Talk) -> None:
         "nomic-embed-text": {"capabilities": ["embedding"]},
     }
 
-    async def manners(heard: Heard, out: Out) -> None:
+    async def behaviour(heard: ReceivedRequest, out: ResponseWriter) -> None:
         if heard.path == "/api/tags":
             models = [{"name": name, "digest": name} for name in [*shown, "llava:7b"]]
             await out.answer(
@@ -127,13 +127,13 @@ async def test_ollama_is_asked_in_its_own_way(talk: Talk) -> None:
                 json.dumps(shown[heard.body["model"]]).encode(), content_type="application/json"
             )
         elif heard.path == "/v1/chat/completions":
-            await saying(delta("Hi"), DONE)(heard, out)
+            await streaming(delta("Hi"), DONE)(heard, out)
         else:
             await out.answer(b'{"error": "model not found"}', 404, "application/json")
 
-    async with RudeServer(manners).running() as server:
+    async with ScriptedServer(behaviour).running() as server:
         for base in (server.url, f"{server.url}/v1/"):
-            provider = talk.ollama(base)
+            provider = harness.ollama(base)
             assert [
                 (m.ref.name, m.label, m.context, m.vision) for m in await provider.models()
             ] == [
@@ -149,26 +149,28 @@ async def test_ollama_is_asked_in_its_own_way(talk: Talk) -> None:
         assert "authorization" not in server.heard[0].headers
 
 
-async def test_a_stranger_in_ollamas_place_is_asked_in_the_common_way(talk: Talk) -> None:
-    async def manners(heard: Heard, out: Out) -> None:
+async def test_a_stranger_in_ollamas_place_is_asked_in_the_common_way(
+    harness: ProviderHarness,
+) -> None:
+    async def behaviour(heard: ReceivedRequest, out: ResponseWriter) -> None:
         found = heard.path == "/v1/models"
         await out.answer(
             b'{"data": [{"id": "x"}]}' if found else b"", 200 if found else 404, "application/json"
         )
 
-    async with RudeServer(manners).running() as server:
-        provider = talk.ollama(server.url)
+    async with ScriptedServer(behaviour).running() as server:
+        provider = harness.ollama(server.url)
         assert [m.ref.name for m in await provider.models()] == ["x"]
 
 
-async def test_a_ping_finds_a_bad_key_behind_an_open_list(talk: Talk) -> None:
-    async def manners(heard: Heard, out: Out) -> None:
+async def test_a_ping_finds_a_bad_key_behind_an_open_list(harness: ProviderHarness) -> None:
+    async def behaviour(heard: ReceivedRequest, out: ResponseWriter) -> None:
         status = 200 if heard.path == "/models" else 401
         await out.answer(b'{"data": [{"id": "x"}]}', status, "application/json")
 
-    async with RudeServer(manners).running() as server:
-        assert await talk.provider(server.url).ping() == 1
+    async with ScriptedServer(behaviour).running() as server:
+        assert await harness.provider(server.url).ping() == 1
         kinds: tuple[Kind, ...] = ("openrouter", "venice")
         for kind in kinds:
             with pytest.raises(KeyRejected):
-                await talk.provider(server.url, kind).ping()
+                await harness.provider(server.url, kind).ping()

@@ -12,28 +12,28 @@ import pytest
 from bot.domain import Done, Image, ModelRef, ReasoningDelta, Role, StreamEvent, TextDelta, Usage
 from bot.providers import openai_compatible
 from bot.providers.base import ChatMessage, Kind, Request
-from tests.providers.rude_server import (
+from tests.providers.harness import KEY, ProviderHarness, provider_harness, read, request, text_of
+from tests.providers.scripted_server import (
     DONE,
     USAGE,
-    Heard,
-    Manners,
-    Out,
-    RudeServer,
-    answering,
+    Behaviour,
+    ReceivedRequest,
+    ResponseWriter,
+    ScriptedServer,
     data,
     delta,
-    saying,
+    responding,
+    streaming,
 )
-from tests.providers.talk import KEY, Talk, read, request, talking, text_of
 
 
 @pytest.fixture
-async def talk() -> AsyncIterator[Talk]:
-    async with talking() as talk:
-        yield talk
+async def harness() -> AsyncIterator[ProviderHarness]:
+    async with provider_harness() as harness:
+        yield harness
 
 
-async def test_a_plain_answer_is_tokens_usage_and_an_end(talk: Talk) -> None:
+async def test_a_plain_answer_is_tokens_usage_and_an_end(harness: ProviderHarness) -> None:
     pieces = (
         delta("", role="assistant"),
         delta("Hel"),
@@ -42,7 +42,7 @@ async def test_a_plain_answer_is_tokens_usage_and_an_end(talk: Talk) -> None:
         USAGE,
         DONE,
     )
-    *tokens, usage, end = await talk.events(saying(*pieces))
+    *tokens, usage, end = await harness.events(streaming(*pieces))
     assert (text_of(tokens), usage, end) == ("Hello", Usage(7, 3, 0.002), Done("stop"))
 
 
@@ -98,9 +98,9 @@ ODD_BUT_WHOLE: dict[str, tuple[list[bytes], list[StreamEvent]]] = {
 
 @pytest.mark.parametrize(("pieces", "expected"), ODD_BUT_WHOLE.values(), ids=ODD_BUT_WHOLE)
 async def test_odd_streams_are_still_answers(
-    talk: Talk, pieces: list[bytes], expected: list[StreamEvent]
+    harness: ProviderHarness, pieces: list[bytes], expected: list[StreamEvent]
 ) -> None:
-    assert await talk.events(saying(*pieces)) == expected
+    assert await harness.events(streaming(*pieces)) == expected
 
 
 A_PART = {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}
@@ -114,8 +114,10 @@ THOUGHTS: dict[str, list[bytes]] = {
 
 
 @pytest.mark.parametrize("pieces", THOUGHTS.values(), ids=THOUGHTS)
-async def test_reasoning_is_a_sign_of_life_and_never_text(talk: Talk, pieces: list[bytes]) -> None:
-    events = await talk.events(saying(*pieces, DONE))
+async def test_reasoning_is_a_sign_of_life_and_never_text(
+    harness: ProviderHarness, pieces: list[bytes]
+) -> None:
+    events = await harness.events(streaming(*pieces, DONE))
     assert text_of(events) == "Hi"
     assert isinstance(events[0], ReasoningDelta)
     assert events[-1] == Done()
@@ -124,66 +126,70 @@ async def test_reasoning_is_a_sign_of_life_and_never_text(talk: Talk, pieces: li
 @pytest.mark.parametrize(
     "text", ["<thin air>", "<", "a <think>b</think>", "  indented", "<thinking>no</thinking>"]
 )
-async def test_what_only_resembles_reasoning_is_text(talk: Talk, text: str) -> None:
-    events = await talk.events(saying(*(delta(c) for c in text), DONE))
+async def test_what_only_resembles_reasoning_is_text(harness: ProviderHarness, text: str) -> None:
+    events = await harness.events(streaming(*(delta(c) for c in text), DONE))
     assert text_of(events) == text
     assert ReasoningDelta() not in events
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7])
-async def test_bytes_may_be_cut_anywhere(talk: Talk, size: int) -> None:
+async def test_bytes_may_be_cut_anywhere(harness: ProviderHarness, size: int) -> None:
     """Also within a character, a line or a line's end."""
     whole = b"".join(
         [delta("Grüße 👋"), delta(" aus 東京\r\n"), delta(finish="stop"), USAGE, DONE]
     ).replace(b"\n", b"\r\n")
 
-    async def manners(heard: Heard, out: Out) -> None:
+    async def behaviour(heard: ReceivedRequest, out: ResponseWriter) -> None:
         await out.head()
         for at in range(0, len(whole), size):
             await out.chunk(whole[at : at + size])
         await out.end()
 
-    events = await talk.events(manners)
+    events = await harness.events(behaviour)
     assert text_of(events) == "Grüße 👋 aus 東京\r\n"
     assert events[-2:] == [Usage(7, 3, 0.002), Done()]
 
 
-async def test_the_type_that_a_server_claims_does_not_matter(talk: Talk) -> None:
-    assert await talk.events(
-        answering(delta("Hé") + DONE, content_type="text/plain; charset=latin-1")
+async def test_the_type_that_a_server_claims_does_not_matter(harness: ProviderHarness) -> None:
+    assert await harness.events(
+        responding(delta("Hé") + DONE, content_type="text/plain; charset=latin-1")
     ) == [
         TextDelta("Hé"),
         Done(),
     ]
 
 
-async def test_a_packed_stream_is_unpacked(talk: Talk) -> None:
+async def test_a_packed_stream_is_unpacked(harness: ProviderHarness) -> None:
     packed = gzip.compress(delta("Hi") + delta(finish="stop") + DONE)
-    events = await talk.events(
-        answering(packed, content_type="text/event-stream", Content_Encoding="gzip")
+    events = await harness.events(
+        responding(packed, content_type="text/event-stream", Content_Encoding="gzip")
     )
     assert events == [TextDelta("Hi"), Done()]
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "text/event-stream"])
-async def test_a_whole_answer_in_place_of_a_stream_is_taken(talk: Talk, content_type: str) -> None:
+async def test_a_whole_answer_in_place_of_a_stream_is_taken(
+    harness: ProviderHarness, content_type: str
+) -> None:
     choice = {
         "message": {"role": "assistant", "content": "<think>hm</think>All of it."},
         "finish_reason": "stop",
     }
     usage = {"prompt_tokens": 1, "completion_tokens": 2}
-    events = await talk.events(
-        answering({"choices": [choice], "usage": usage}, content_type=content_type)
+    events = await harness.events(
+        responding({"choices": [choice], "usage": usage}, content_type=content_type)
     )
     assert events == [ReasoningDelta(), TextDelta("All of it."), Usage(1, 2), Done("stop")]
 
 
-async def test_a_flood_of_tiny_chunks_arrives_whole_and_lets_others_work(talk: Talk) -> None:
+async def test_a_flood_of_tiny_chunks_arrives_whole_and_lets_others_work(
+    harness: ProviderHarness,
+) -> None:
     count, turns = 100_000, 0
     one = delta("a ")
     block = b"%x\r\n%s\r\n" % (len(one), one) * 100
 
-    async def manners(heard: Heard, out: Out) -> None:
+    async def behaviour(heard: ReceivedRequest, out: ResponseWriter) -> None:
         await out.head()
         for _ in range(count // 100):
             await out.raw(block)
@@ -197,18 +203,18 @@ async def test_a_flood_of_tiny_chunks_arrives_whole_and_lets_others_work(talk: T
             turns += 1
 
     busy = asyncio.ensure_future(others())
-    events = await talk.events(manners)
+    events = await harness.events(behaviour)
     busy.cancel()
     assert text_of(events) == "a " * count
     assert turns > 20
 
 
 async def test_a_crowds_pieces_are_read_together_and_a_few_answers_piece_by_piece(
-    talk: Talk,
+    harness: ProviderHarness,
 ) -> None:
     said = [delta(f"{number} ") for number in range(60)]
 
-    async def manners(heard: Heard, out: Out) -> None:
+    async def behaviour(heard: ReceivedRequest, out: ResponseWriter) -> None:
         await out.head()
         for piece in said:
             await out.chunk(piece)
@@ -216,8 +222,8 @@ async def test_a_crowds_pieces_are_read_together_and_a_few_answers_piece_by_piec
         await out.chunk(DONE)
         await out.end()
 
-    async with RudeServer(manners).running() as server:
-        provider = talk.provider(server.url)
+    async with ScriptedServer(behaviour).running() as server:
+        provider = harness.provider(server.url)
         alone = await read(provider)
         crowd = await asyncio.gather(*(read(provider) for _ in range(12)))
     text = "".join(f"{number} " for number in range(60))
@@ -226,29 +232,29 @@ async def test_a_crowds_pieces_are_read_together_and_a_few_answers_piece_by_piec
 
 
 async def test_an_answer_is_over_when_the_model_says_so_whatever_the_server_does(
-    talk: Talk,
+    harness: ProviderHarness,
 ) -> None:
     """A connection that stays open, or is cut, after the last word is nobody's concern."""
 
-    async def stays_open(heard: Heard, out: Out) -> None:
+    async def stays_open(heard: ReceivedRequest, out: ResponseWriter) -> None:
         await out.head()
         await out.chunk(delta("Hi") + delta(finish="stop") + USAGE + DONE)
         await asyncio.Event().wait()
 
-    async def is_cut(heard: Heard, out: Out) -> None:
+    async def is_cut(heard: ReceivedRequest, out: ResponseWriter) -> None:
         await out.head()
         await out.chunk(delta("Hi") + delta(finish="stop"))
         await asyncio.sleep(0.05)
         out.reset()
 
-    assert await talk.events(stays_open) == [TextDelta("Hi"), Usage(7, 3, 0.002), Done()]
-    assert await talk.events(is_cut) == [TextDelta("Hi"), Done()]
+    assert await harness.events(stays_open) == [TextDelta("Hi"), Usage(7, 3, 0.002), Done()]
+    assert await harness.events(is_cut) == [TextDelta("Hi"), Done()]
 
 
 async def test_usage_that_never_comes_is_not_waited_for_long(
-    talk: Talk, monkeypatch: pytest.MonkeyPatch
+    harness: ProviderHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def manners(heard: Heard, out: Out) -> None:
+    async def behaviour(heard: ReceivedRequest, out: ResponseWriter) -> None:
         await out.head()
         await out.chunk(delta("Hi", finish="stop"))
         while True:
@@ -257,13 +263,13 @@ async def test_usage_that_never_comes_is_not_waited_for_long(
 
     monkeypatch.setattr(openai_compatible, "AFTERMATH", 0.5)
     async with asyncio.timeout(60):
-        assert await talk.events(manners, silence=60.0) == [TextDelta("Hi"), Done()]
+        assert await harness.events(behaviour, silence=60.0) == [TextDelta("Hi"), Done()]
 
 
 async def test_an_end_announced_in_every_chunk_is_none_while_text_comes(
-    talk: Talk, monkeypatch: pytest.MonkeyPatch
+    harness: ProviderHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def manners(heard: Heard, out: Out) -> None:
+    async def behaviour(heard: ReceivedRequest, out: ResponseWriter) -> None:
         await out.head()
         for _ in range(8):
             await out.chunk(delta("Hi ", finish="stop"))
@@ -271,22 +277,22 @@ async def test_an_end_announced_in_every_chunk_is_none_while_text_comes(
         await out.end()
 
     monkeypatch.setattr(openai_compatible, "AFTERMATH", 1.0)
-    assert text_of(await talk.events(manners)) == "Hi " * 8
+    assert text_of(await harness.events(behaviour)) == "Hi " * 8
 
 
 # --- ending early -----------------------------------------------------------------------------------------------------
 
 
-async def endless(heard: Heard, out: Out) -> None:
+async def endless(heard: ReceivedRequest, out: ResponseWriter) -> None:
     await out.head()
     while True:
         await out.chunk(delta("word "))
         await asyncio.sleep(0.01)
 
 
-async def test_closing_the_stream_ends_the_request(talk: Talk) -> None:
-    async with RudeServer(endless).running() as server:
-        stream = talk.provider(server.url).stream(request())
+async def test_closing_the_stream_ends_the_request(harness: ProviderHarness) -> None:
+    async with ScriptedServer(endless).running() as server:
+        stream = harness.provider(server.url).stream(request())
         assert await anext(stream) == TextDelta("word ")
         await stream.aclose()  # type: ignore[attr-defined]
         async with asyncio.timeout(60):
@@ -294,14 +300,16 @@ async def test_closing_the_stream_ends_the_request(talk: Talk) -> None:
 
 
 @pytest.mark.parametrize("manners", [endless, None], ids=["between words", "before the first"])
-async def test_cancelling_the_reader_ends_the_request(talk: Talk, manners: Manners | None) -> None:
-    async def silent(heard: Heard, out: Out) -> None:
+async def test_cancelling_the_reader_ends_the_request(
+    harness: ProviderHarness, behaviour: Behaviour | None
+) -> None:
+    async def silent(heard: ReceivedRequest, out: ResponseWriter) -> None:
         await asyncio.Event().wait()
 
-    async with RudeServer(manners or silent).running() as server:
+    async with ScriptedServer(behaviour or silent).running() as server:
 
         async def read() -> None:
-            async for _ in talk.provider(server.url).stream(request()):
+            async for _ in harness.provider(server.url).stream(request()):
                 pass
 
         reading = asyncio.ensure_future(read())
@@ -319,24 +327,24 @@ async def test_cancelling_the_reader_ends_the_request(talk: Talk, manners: Manne
 # --- what is sent -----------------------------------------------------------------------------------------------------
 
 
-ALRIGHT = saying(delta("Hi"), DONE)
+ALRIGHT = streaming(delta("Hi"), DONE)
 
 
-async def sent(talk: Talk, asked: Request, kind: Kind = "openai") -> Heard:
+async def sent(harness: ProviderHarness, asked: Request, kind: Kind = "openai") -> ReceivedRequest:
     """What the server hears of this."""
-    async with RudeServer(ALRIGHT).running() as server:
-        await read(talk.provider(server.url, kind), asked)
+    async with ScriptedServer(ALRIGHT).running() as server:
+        await read(harness.provider(server.url, kind), asked)
         (heard,) = server.heard
         return heard
 
 
-async def test_the_instruction_comes_first_and_the_turns_in_order(talk: Talk) -> None:
+async def test_the_instruction_comes_first_and_the_turns_in_order(harness: ProviderHarness) -> None:
     turns = [
         ChatMessage(Role.USER, "one"),
         ChatMessage(Role.ASSISTANT, "two"),
         ChatMessage(Role.USER, "three"),
     ]
-    heard = await sent(talk, Request(ModelRef("any", "a/b:free"), "Be brief.", turns))
+    heard = await sent(harness, Request(ModelRef("any", "a/b:free"), "Be brief.", turns))
     assert (heard.method, heard.path) == ("POST", "/chat/completions")
     assert heard.headers["authorization"] == f"Bearer {KEY}"
     assert heard.body == {
@@ -352,20 +360,22 @@ async def test_the_instruction_comes_first_and_the_turns_in_order(talk: Talk) ->
     }
 
 
-async def test_a_name_and_password_in_the_address_go_in_their_header(talk: Talk) -> None:
+async def test_a_name_and_password_in_the_address_go_in_their_header(
+    harness: ProviderHarness,
+) -> None:
     """As a server behind a gate of its own wants them."""
-    async with RudeServer(ALRIGHT).running() as server:
+    async with ScriptedServer(ALRIGHT).running() as server:
         address = server.url.replace("http://", "http://ann:secret@")
-        assert await read(talk.provider(address)) == [TextDelta("Hi"), Done()]
+        assert await read(harness.provider(address)) == [TextDelta("Hi"), Done()]
     assert (
         server.heard[0].headers["authorization"]
         == "Basic " + base64.b64encode(b"ann:secret").decode()
     )
 
 
-async def test_images_travel_as_data(talk: Talk) -> None:
+async def test_images_travel_as_data(harness: ProviderHarness) -> None:
     turn = ChatMessage(Role.USER, "What is it?", (Image("a.png", "image/png", b"\x89PNG..."),))
-    heard = await sent(talk, Request(ModelRef("any", "m"), "", [turn]))
+    heard = await sent(harness, Request(ModelRef("any", "m"), "", [turn]))
     url = "data:image/png;base64," + base64.b64encode(b"\x89PNG...").decode()
     parts = [
         {"type": "text", "text": "What is it?"},
@@ -374,15 +384,19 @@ async def test_images_travel_as_data(talk: Talk) -> None:
     assert heard.body["messages"] == [{"role": "user", "content": parts}]
 
 
-async def test_openrouter_is_told_who_asks_and_asked_what_it_costs(talk: Talk) -> None:
-    heard = await sent(talk, request(), "openrouter")
+async def test_openrouter_is_told_who_asks_and_asked_what_it_costs(
+    harness: ProviderHarness,
+) -> None:
+    heard = await sent(harness, request(), "openrouter")
     assert heard.headers["x-title"] == "Bobbin"
     assert heard.headers["http-referer"].startswith("https://")
     assert heard.body["usage"] == {"include": True}
 
 
-async def test_a_field_that_a_server_does_not_know_is_left_out_from_then_on(talk: Talk) -> None:
-    async def strict(heard: Heard, out: Out) -> None:
+async def test_a_field_that_a_server_does_not_know_is_left_out_from_then_on(
+    harness: ProviderHarness,
+) -> None:
+    async def strict(heard: ReceivedRequest, out: ResponseWriter) -> None:
         if "stream_options" in heard.body:
             await out.answer(
                 b'{"error": {"message": "unknown field stream_options"}}', 400, "application/json"
@@ -394,8 +408,8 @@ async def test_a_field_that_a_server_does_not_know_is_left_out_from_then_on(talk
         else:
             await ALRIGHT(heard, out)
 
-    async with RudeServer(strict).running() as server:
-        provider = talk.provider(server.url)
+    async with ScriptedServer(strict).running() as server:
+        provider = harness.provider(server.url)
         for _ in range(2):
             assert await read(provider, request(max_tokens=50)) == [TextDelta("Hi"), Done()]
         assert len(server.heard) == 4
@@ -403,16 +417,22 @@ async def test_a_field_that_a_server_does_not_know_is_left_out_from_then_on(talk
 
 
 async def test_a_proxy_that_the_environment_names_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with RudeServer(saying(delta("Hi"), delta(finish="stop"), DONE)).running() as proxy:
+    async with ScriptedServer(
+        streaming(delta("Hi"), delta(finish="stop"), DONE)
+    ).running() as proxy:
         monkeypatch.setenv("http_proxy", proxy.url)
-        async with talking() as talk:
-            assert text_of(await read(talk.provider("http://models.invalid/v1"))) == "Hi"
+        async with provider_harness() as harness:
+            assert text_of(await read(harness.provider("http://models.invalid/v1"))) == "Hi"
 
 
-async def test_a_body_of_many_megabytes_arrives_whole_with_its_length(talk: Talk) -> None:
+async def test_a_body_of_many_megabytes_arrives_whole_with_its_length(
+    harness: ProviderHarness,
+) -> None:
     text = "".join(chr(0x1F600 + n % 64) for n in range(1_500_000))
-    async with RudeServer(saying(delta("Hi"), delta(finish="stop"), DONE)).running() as server:
-        await read(talk.provider(server.url), request(text))
+    async with ScriptedServer(
+        streaming(delta("Hi"), delta(finish="stop"), DONE)
+    ).running() as server:
+        await read(harness.provider(server.url), request(text))
         (heard,) = server.heard
         assert heard.body["messages"][-1]["content"] == text
         assert "transfer-encoding" not in heard.headers

@@ -31,25 +31,25 @@ from bot.errors import (
     TooLong,
     Unreachable,
 )
-from tests.providers.rude_server import (
+from tests.providers.harness import KEY, ProviderHarness, provider_harness, read
+from tests.providers.scripted_server import (
     DONE,
     USAGE,
-    Heard,
-    Manners,
-    Out,
-    RudeServer,
-    answering,
+    Behaviour,
+    ReceivedRequest,
+    ResponseWriter,
+    ScriptedServer,
     data,
     delta,
-    saying,
+    responding,
+    streaming,
 )
-from tests.providers.talk import KEY, Talk, read, talking
 
 
 @pytest.fixture
-async def talk() -> AsyncIterator[Talk]:
-    async with talking() as talk:
-        yield talk
+async def harness() -> AsyncIterator[ProviderHarness]:
+    async with provider_harness() as harness:
+        yield harness
 
 
 REFUSALS: list[tuple[int, Any, type[ProviderError]]] = [
@@ -95,9 +95,9 @@ REFUSALS: list[tuple[int, Any, type[ProviderError]]] = [
 
 @pytest.mark.parametrize(("status", "body", "expected"), REFUSALS)
 async def test_each_status_has_its_error(
-    talk: Talk, status: int, body: Any, expected: type[ProviderError]
+    harness: ProviderHarness, status: int, body: Any, expected: type[ProviderError]
 ) -> None:
-    error, text = await talk.failure(answering(body, status))
+    error, text = await harness.failure(responding(body, status))
     assert type(error) is expected
     assert text == ""
     assert error.detail
@@ -121,129 +121,131 @@ async def test_each_status_has_its_error(
     ],
 )
 async def test_an_error_in_a_good_response_is_read_by_its_code(
-    talk: Talk, error: Any, expected: type[ProviderError]
+    harness: ProviderHarness, error: Any, expected: type[ProviderError]
 ) -> None:
     """As a JSON body with status 200, as an event in mid-stream, and as a bare line there."""
-    whole, _ = await talk.failure(answering({"error": error}))
-    event, text = await talk.failure(
-        saying(delta("Once "), delta("upon"), data({"error": error}), DONE)
+    whole, _ = await harness.failure(responding({"error": error}))
+    event, text = await harness.failure(
+        streaming(delta("Once "), delta("upon"), data({"error": error}), DONE)
     )
-    bare, _ = await talk.failure(
-        saying(delta("Once "), json.dumps({"error": error}).encode() + b"\n")
+    bare, _ = await harness.failure(
+        streaming(delta("Once "), json.dumps({"error": error}).encode() + b"\n")
     )
     assert type(whole) is type(event) is type(bare) is expected
     assert text == "Once upon"
 
 
-async def test_an_error_beside_a_finish_reason_is_an_error(talk: Talk) -> None:
+async def test_an_error_beside_a_finish_reason_is_an_error(harness: ProviderHarness) -> None:
     chunk = {
         "error": {"code": 502, "message": "gone"},
         "choices": [{"index": 0, "delta": {"content": ""}, "finish_reason": "error"}],
     }
-    error, text = await talk.failure(saying(delta("Once"), data(chunk)))
+    error, text = await harness.failure(streaming(delta("Once"), data(chunk)))
     assert (type(error), error.detail, text) == (ServerFault, "gone", "Once")
-    error, text = await talk.failure(saying(delta("Once"), delta(finish="error"), DONE))
+    error, text = await harness.failure(streaming(delta("Once"), delta(finish="error"), DONE))
     assert (type(error), text) == (ServerFault, "Once")
 
 
-async def test_a_busy_model_says_when_to_come_back(talk: Talk) -> None:
-    error, _ = await talk.failure(answering("", 429, Retry_After="7"))
+async def test_a_busy_model_says_when_to_come_back(harness: ProviderHarness) -> None:
+    error, _ = await harness.failure(responding("", 429, Retry_After="7"))
     assert error.retry_after == 7.0
     date = format_datetime(datetime.now(UTC) + timedelta(minutes=10), usegmt=True)
-    error, _ = await talk.failure(answering("", 429, Retry_After=date))
+    error, _ = await harness.failure(responding("", 429, Retry_After=date))
     assert error.retry_after is not None
     assert 500 < error.retry_after <= 600
-    error, _ = await talk.failure(answering("", 429, Retry_After="soon"))
+    error, _ = await harness.failure(responding("", 429, Retry_After="soon"))
     assert error.retry_after is None
-    error, _ = await talk.failure(answering("", 503, Retry_After="-5"))
+    error, _ = await harness.failure(responding("", 503, Retry_After="-5"))
     assert error.retry_after == 0.0
 
 
-NO_ANSWER: dict[str, tuple[Manners, type[ProviderError]]] = {
-    "nothing at all": (saying(), EmptyAnswer),
-    "only [DONE]": (saying(DONE), EmptyAnswer),
+NO_ANSWER: dict[str, tuple[Behaviour, type[ProviderError]]] = {
+    "nothing at all": (streaming(), EmptyAnswer),
+    "only [DONE]": (streaming(DONE), EmptyAnswer),
     "no word": (
-        saying(delta("", role="assistant"), delta(finish="stop"), USAGE, DONE),
+        streaming(delta("", role="assistant"), delta(finish="stop"), USAGE, DONE),
         EmptyAnswer,
     ),
-    "white space": (saying(delta(" \n"), delta("\n"), delta(finish="stop"), DONE), EmptyAnswer),
-    "only thoughts": (saying(delta("<think>hm"), delta(finish="length"), DONE), EmptyAnswer),
-    "filtered": (saying(delta(finish="content_filter"), DONE), Filtered),
-    "a web page": (answering("<!doctype html><p>Hi", content_type="text/html"), Garbled),
+    "white space": (streaming(delta(" \n"), delta("\n"), delta(finish="stop"), DONE), EmptyAnswer),
+    "only thoughts": (streaming(delta("<think>hm"), delta(finish="length"), DONE), EmptyAnswer),
+    "filtered": (streaming(delta(finish="content_filter"), DONE), Filtered),
+    "a web page": (responding("<!doctype html><p>Hi", content_type="text/html"), Garbled),
     "a web page in disguise": (
-        answering("<!doctype html><p>Hi", content_type="text/event-stream"),
+        responding("<!doctype html><p>Hi", content_type="text/event-stream"),
         Garbled,
     ),
-    "half a JSON body": (answering('{"choices": [{"mess'), Garbled),
-    "other JSON": (answering({"hello": "world"}), Garbled),
-    "a JSON list": (answering("[1, 2]"), Garbled),
-    "an empty JSON answer": (answering({"choices": [{"message": {"content": ""}}]}), EmptyAnswer),
-    "plain words": (answering("Service starting"), Garbled),
-    "only a broken line": (saying(b'data: {"choices": [{"del\n\n'), Garbled),
-    "no JSON": (saying(b"data: hello\n\n", DONE), Garbled),
-    "not really gzip": (answering(b"\x1f\x8bnot really", Content_Encoding="gzip"), Garbled),
+    "half a JSON body": (responding('{"choices": [{"mess'), Garbled),
+    "other JSON": (responding({"hello": "world"}), Garbled),
+    "a JSON list": (responding("[1, 2]"), Garbled),
+    "an empty JSON answer": (responding({"choices": [{"message": {"content": ""}}]}), EmptyAnswer),
+    "plain words": (responding("Service starting"), Garbled),
+    "only a broken line": (streaming(b'data: {"choices": [{"del\n\n'), Garbled),
+    "no JSON": (streaming(b"data: hello\n\n", DONE), Garbled),
+    "not really gzip": (responding(b"\x1f\x8bnot really", Content_Encoding="gzip"), Garbled),
 }
 
 
 @pytest.mark.parametrize(("manners", "expected"), NO_ANSWER.values(), ids=NO_ANSWER)
 async def test_no_answer_has_a_reason(
-    talk: Talk, manners: Manners, expected: type[ProviderError]
+    harness: ProviderHarness, behaviour: Behaviour, expected: type[ProviderError]
 ) -> None:
-    error, text = await talk.failure(manners)
+    error, text = await harness.failure(behaviour)
     assert type(error) is expected
     assert text.strip() == ""
 
 
 @pytest.mark.parametrize("last", [b"", b'data: {"choices": [{"index": 0, "del'])
-async def test_text_without_an_end_is_broken_off(talk: Talk, last: bytes) -> None:
-    error, text = await talk.failure(
-        saying(delta("Once "), delta("upon"), *([last] if last else []))
+async def test_text_without_an_end_is_broken_off(harness: ProviderHarness, last: bytes) -> None:
+    error, text = await harness.failure(
+        streaming(delta("Once "), delta("upon"), *([last] if last else []))
     )
     assert (type(error), text) == (BrokenOff, "Once upon")
 
 
-async def test_text_whose_rest_is_withheld_is_no_whole_answer(talk: Talk) -> None:
-    error, text = await talk.failure(saying(delta("Once "), delta("upon", "content_filter"), DONE))
+async def test_text_whose_rest_is_withheld_is_no_whole_answer(harness: ProviderHarness) -> None:
+    error, text = await harness.failure(
+        streaming(delta("Once "), delta("upon", "content_filter"), DONE)
+    )
     assert (type(error), text) == (Filtered, "Once upon")
 
 
-async def test_a_cut_connection_is_broken_off(talk: Talk) -> None:
-    async def reset(heard: Heard, out: Out) -> None:
+async def test_a_cut_connection_is_broken_off(harness: ProviderHarness) -> None:
+    async def reset(heard: ReceivedRequest, out: ResponseWriter) -> None:
         await out.head()
         await out.chunk(delta("Once "))
         await asyncio.sleep(0.05)
         out.reset()
 
-    async def half_a_chunk(heard: Heard, out: Out) -> None:
+    async def half_a_chunk(heard: ReceivedRequest, out: ResponseWriter) -> None:
         await out.head()
         await out.chunk(delta("Once "))
         await out.raw(b"ffff\r\ndata: {")
 
-    for manners in (reset, half_a_chunk):
-        error, text = await talk.failure(manners)
+    for behaviour in (reset, half_a_chunk):
+        error, text = await harness.failure(behaviour)
         assert (type(error), text) == (BrokenOff, "Once ")
 
 
-async def test_silence_is_a_timeout(talk: Talk) -> None:
-    async def never(heard: Heard, out: Out) -> None:
+async def test_silence_is_a_timeout(harness: ProviderHarness) -> None:
+    async def never(heard: ReceivedRequest, out: ResponseWriter) -> None:
         await asyncio.Event().wait()
 
-    async def only_a_head(heard: Heard, out: Out) -> None:
+    async def only_a_head(heard: ReceivedRequest, out: ResponseWriter) -> None:
         await out.head()
         await asyncio.Event().wait()
 
-    async def in_mid_answer(heard: Heard, out: Out) -> None:
+    async def in_mid_answer(heard: ReceivedRequest, out: ResponseWriter) -> None:
         await out.head()
         await out.chunk(delta("Once "))
         await asyncio.Event().wait()
 
-    for manners, said in ((never, ""), (only_a_head, ""), (in_mid_answer, "Once ")):
-        error, text = await talk.failure(manners, silence=0.3)
+    for behaviour, said in ((never, ""), (only_a_head, ""), (in_mid_answer, "Once ")):
+        error, text = await harness.failure(behaviour, silence=0.3)
         assert (type(error), text) == (ModelTimeout, said)
 
 
-async def test_any_byte_is_a_sign_of_life(talk: Talk) -> None:
-    async def manners(heard: Heard, out: Out) -> None:
+async def test_any_byte_is_a_sign_of_life(harness: ProviderHarness) -> None:
+    async def behaviour(heard: ReceivedRequest, out: ResponseWriter) -> None:
         await out.head()
         for _ in range(8):
             await asyncio.sleep(0.25)
@@ -251,19 +253,19 @@ async def test_any_byte_is_a_sign_of_life(talk: Talk) -> None:
         await out.chunk(delta("Hi") + DONE)
         await out.end()
 
-    assert await talk.events(manners, silence=1.2) == [TextDelta("Hi"), Done()]
+    assert await harness.events(behaviour, silence=1.2) == [TextDelta("Hi"), Done()]
 
 
-async def test_what_cannot_be_reached_is_unreachable(talk: Talk) -> None:
-    async def hangs_up(heard: Heard, out: Out) -> None:
+async def test_what_cannot_be_reached_is_unreachable(harness: ProviderHarness) -> None:
+    async def hangs_up(heard: ReceivedRequest, out: ResponseWriter) -> None:
         out.reset()
 
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
     async with (
-        RudeServer(hangs_up).running() as server,
-        RudeServer(hangs_up, greeting=b"Hello?\r\n").running() as plain,
+        ScriptedServer(hangs_up).running() as server,
+        ScriptedServer(hangs_up, greeting=b"Hello?\r\n").running() as plain,
     ):
         secure = plain.url.replace("http:", "https:")
         for url in (
@@ -274,10 +276,12 @@ async def test_what_cannot_be_reached_is_unreachable(talk: Talk) -> None:
             "no address",
         ):
             with pytest.raises(Unreachable):
-                await read(talk.provider(url, connecting=2.0))
+                await read(harness.provider(url, connecting=2.0))
 
 
-async def test_a_server_that_does_not_take_the_call_is_unreachable(talk: Talk) -> None:
+async def test_a_server_that_does_not_take_the_call_is_unreachable(
+    harness: ProviderHarness,
+) -> None:
     with socket.socket() as deaf:
         deaf.bind(("127.0.0.1", 0))
         deaf.listen(0)
@@ -290,7 +294,7 @@ async def test_a_server_that_does_not_take_the_call_is_unreachable(talk: Talk) -
                 caller.setblocking(False)
                 caller.connect_ex(address)
             with pytest.raises(Unreachable):
-                await read(talk.provider(f"http://127.0.0.1:{address[1]}", connecting=0.3))
+                await read(harness.provider(f"http://127.0.0.1:{address[1]}", connecting=0.3))
         finally:
             for caller in callers:
                 caller.close()
@@ -314,20 +318,20 @@ async def test_a_kept_connection_that_was_closed_meanwhile_is_no_failure() -> No
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with server:
-        async with talking() as talk:
-            provider = talk.provider(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        async with provider_harness() as harness:
+            provider = harness.provider(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
             for _ in range(2):
                 assert await read(provider) == [TextDelta("Hi"), Done()]
         assert len(serving) == 2
         await asyncio.gather(*(task for task in serving if task))
 
 
-async def test_what_providers_say_is_cleaned(talk: Talk) -> None:
+async def test_what_providers_say_is_cleaned(harness: ProviderHarness) -> None:
     said = (
         f"Bad key {KEY}\n at https://user:pass@example.com/x?api_key=abcdef and Bearer abc.def\x00 "
         + "blah " * 200
     )
-    error, _ = await talk.failure(answering({"error": {"message": said}}, 400))
+    error, _ = await harness.failure(responding({"error": {"message": said}}, 400))
     assert len(error.detail) <= 300
     assert error.detail.startswith("Bad key … at https://example.com/x?api_key=… and Bearer … blah")
     assert not any(
@@ -335,7 +339,7 @@ async def test_what_providers_say_is_cleaned(talk: Talk) -> None:
     )
 
 
-async def test_the_words_of_the_server_behind_a_router_are_kept(talk: Talk) -> None:
+async def test_the_words_of_the_server_behind_a_router_are_kept(harness: ProviderHarness) -> None:
     body = {
         "error": {
             "message": "Provider returned error",
@@ -343,7 +347,7 @@ async def test_the_words_of_the_server_behind_a_router_are_kept(talk: Talk) -> N
             "metadata": {"raw": "try gpt-5 later"},
         }
     }
-    error, _ = await talk.failure(answering(body, 429))
+    error, _ = await harness.failure(responding(body, 429))
     assert error.detail == "Provider returned error: try gpt-5 later"
 
 
@@ -353,9 +357,12 @@ async def test_a_server_that_speaks_no_http_is_unreachable() -> None:
         await reader.read()
         writer.close()
 
-    async with await asyncio.start_server(greet, "127.0.0.1", 0) as server, talking() as talk:
+    async with (
+        await asyncio.start_server(greet, "127.0.0.1", 0) as server,
+        provider_harness() as harness,
+    ):
         with pytest.raises(Unreachable):
-            await read(talk.provider(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"))
+            await read(harness.provider(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"))
 
 
 async def test_a_connection_reset_in_mid_answer_is_a_break_and_no_silence() -> None:
@@ -372,7 +379,10 @@ async def test_a_connection_reset_in_mid_answer_is_a_break_and_no_silence() -> N
         )
         writer.transport.abort()
 
-    async with await asyncio.start_server(reset, "127.0.0.1", 0) as server, talking() as talk:
-        provider = talk.provider(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    async with (
+        await asyncio.start_server(reset, "127.0.0.1", 0) as server,
+        provider_harness() as harness,
+    ):
+        provider = harness.provider(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
         with pytest.raises(BrokenOff):
             await read(provider)

@@ -27,7 +27,7 @@ from bot.providers.base import ChatMessage, ProviderSettings, Request
 from bot.providers.registry import Providers, answers
 from bot.sandbox.models.scripts import Fault, ModelScript, Raw, Reason, words
 from bot.sandbox.models.server import ModelServer, create_models_app
-from tests.providers.rude_server import RudeServer, answering
+from tests.providers.scripted_server import ScriptedServer, responding
 
 
 @asynccontextmanager
@@ -324,7 +324,7 @@ async def test_a_server_is_found_or_not(models: ModelServer) -> None:
     assert not await answers(
         ProviderSettings("ollama", "Ollama", address, kind="ollama", optional=True)
     )
-    async with RudeServer(answering("<html>")).running() as stranger:
+    async with ScriptedServer(responding("<html>")).running() as stranger:
         assert not await answers(
             ProviderSettings("ollama", "Ollama", stranger.url, kind="ollama", optional=True)
         )

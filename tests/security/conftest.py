@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from tests.api.conftest import api
 from tests.browser.conftest import chromium, chromium_path, complaints, page
-from tests.handlers.conftest import Worlds, log, world, worlds
+from tests.handlers.conftest import WorldFactory, log, world, worlds
 
 __all__ = [
-    "Worlds",
+    "WorldFactory",
     "api",
     "chromium",
     "chromium_path",

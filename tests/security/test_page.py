@@ -11,7 +11,11 @@ from playwright.async_api import Page, Request, expect
 from tests.api.conftest import Api, client, token_for
 from tests.browser.steps import open_workspace, thread_messages
 from tests.handlers.world import World
-from tests.security.mouths import NAMED, everybody_speaks, models
+from tests.security.text_sources import (
+    HOSTILE_USER,
+    models_with_hostile_name,
+    write_from_every_source,
+)
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
@@ -43,10 +47,10 @@ async def test_no_mouth_runs_a_script_on_any_surface(
 
     page.on("request", note)
     page.on("dialog", lambda dialog: complaints.append(f"a dialog: {dialog.message}"))
-    async with World(tmp_path, log, models=models(SCRIPTS)) as world:
-        token = await token_for(world, NAMED)
+    async with World(tmp_path, log, models=models_with_hostile_name(SCRIPTS)) as world:
+        token = await token_for(world, HOSTILE_USER)
         async with client(world, token) as http:
-            thread = await everybody_speaks(world, Api(http, token), SCRIPTS)
+            thread = await write_from_every_source(world, Api(http, token), SCRIPTS)
         world.allow_redelivery()
         await open_workspace(page, world.slack, thread=thread)
         await expect(thread_messages(page).filter(has_text="answer").first).to_contain_text(

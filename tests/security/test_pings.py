@@ -11,7 +11,13 @@ import pytest
 from bot.config import StreamMode
 from tests.api.conftest import Api, client, token_for
 from tests.handlers.world import World
-from tests.security.mouths import MOUTHS, NAMED, everybody_speaks, models, sent
+from tests.security.text_sources import (
+    HOSTILE_USER,
+    TEXT_SOURCES,
+    models_with_hostile_name,
+    texts_sent,
+    write_from_every_source,
+)
 
 PINGS = "<!channel> <!here|x> <!everyone> <!Channel> <!subteam^S0ALL|all> <@U0DAN> <@U0DAN|dan> <#C0LEADS>"
 ALIVE = re.compile(r"<\\*(?:!|@U0DAN|#C0LEADS)", re.IGNORECASE)
@@ -25,17 +31,21 @@ async def test_no_mouth_pings_on_any_surface(
     tmp_path: Path, log: io.StringIO, mode: StreamMode
 ) -> None:
     """Judged by everything that Slack was ever sent, not by single messages."""
-    async with World(tmp_path, log, models=models(PINGS), bobbin_stream=mode) as world:
-        token = await token_for(world, NAMED)
+    async with World(
+        tmp_path, log, models=models_with_hostile_name(PINGS), bobbin_stream=mode
+    ) as world:
+        token = await token_for(world, HOSTILE_USER)
         async with client(world, token) as http:
-            await everybody_speaks(world, Api(http, token), PINGS)
+            await write_from_every_source(world, Api(http, token), PINGS)
         shown = [
-            (method, name, text) for method, name, text in sent(world) if name not in NOT_SHOWN
+            (method, name, text)
+            for method, name, text in texts_sent(world)
+            if name not in NOT_SHOWN
         ]
         assert [each for each in shown if ALIVE.search(each[2])] == []
         unheard = [
             mouth
-            for mouth in MOUTHS
+            for mouth in TEXT_SOURCES
             if not any(mouth in text and "channel" in text for _, _, text in shown)
         ]
         assert unheard == []
@@ -48,7 +58,7 @@ async def test_what_a_program_calls_a_conversation_pings_nobody(world: World, ap
     listed = await world.slack.command("alice", "general", "/chats", "")
     assert "program's title" in str(listed[0].blocks)
     assert [
-        each for each in sent(world) if each[1] not in NOT_SHOWN and ALIVE.search(each[2])
+        each for each in texts_sent(world) if each[1] not in NOT_SHOWN and ALIVE.search(each[2])
     ] == []
 
 

@@ -19,7 +19,7 @@ from storage.installations import Installations, Installed
 from tests.api.conftest import Api, address, client, token_for
 from tests.api.test_http_mode import HttpWorld
 from tests.handlers.world import KEY, MODEL, World
-from tests.security.mouths import leaves
+from tests.security.text_sources import strings_in
 from tests.services import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -72,7 +72,7 @@ async def test_no_secret_is_in_logs_errors_metrics_or_the_database(world: World,
     )
     assert PRIVATE.encode() in stored
     shown = [text for channel in world.slack.workspace.channels.values() for m in channel.messages.values()
-             for _, text in leaves([m.latest.blocks, m.text])]  # fmt: skip
+             for _, text in strings_in([m.latest.blocks, m.text])]  # fmt: skip
     told = [response.text for response in responses]
     asked = [str(request.body) for request in world.models.journal]
     for secret in (*secrets_of(world), api.token):

@@ -25,10 +25,10 @@ from bot.sandbox.limits import Limits
 from tests.api.conftest import token_for
 from tests.cluster.processes import Cluster
 from tests.services import Unavailable, redis_server
-from tests.soak.account import Account, account
-from tests.soak.gauge import Sample, growth, sample
-from tests.soak.people import PEOPLE, Crowd, answering
-from tests.soak.troubles import Troubles
+from tests.soak.fault_injection import FaultInjector
+from tests.soak.reconciliation import Reconciliation, reconcile
+from tests.soak.resource_usage import Sample, growth, sample
+from tests.soak.users import PEOPLE, SimulatedUsers, answering
 
 LIMITS = Limits(burst=0.2, retry_delays=(0.0, 5.0, 20.0, 60.0, 120.0))
 MAX_MESSAGES = 24
@@ -70,8 +70,8 @@ class Soak:
             self.world.slack.bot_user.id
         ]
         rooms = [self.world.slack.workspace.add_channel(f"room{n}", people).id for n in range(6)]
-        self.crowd = Crowd(self.world, self._http, rooms, per_minute)
-        self.troubles = Troubles(
+        self.crowd = SimulatedUsers(self.world, self._http, rooms, per_minute)
+        self.troubles = FaultInjector(
             self.world, every=6.0, kill_every=min(150.0, max(30.0, minutes * 12))
         )
         self.samples: list[Sample] = []
@@ -90,7 +90,7 @@ class Soak:
             drained = await self._drain()
             watching.cancel()
             last = await self._sample_when_quiet()
-            made = account(self.world, self.crowd.asked, MAX_MESSAGES)
+            made = reconcile(self.world, self.crowd.asked, MAX_MESSAGES)
             well = self._report(made, first, last, drained)
             if not drained:
                 self.world.leave_unfinished()
@@ -131,7 +131,7 @@ class Soak:
         async with self._http() as http:
             return await sample(self.world.processes[0], http)
 
-    def _report(self, made: Account, first: Sample, last: Sample, drained: bool) -> bool:
+    def _report(self, made: Reconciliation, first: Sample, last: Sample, drained: bool) -> bool:
         grown = growth(self.samples, lambda each: each.megabytes)
         leaks = [
             f"{count} × {kind}"

@@ -12,7 +12,7 @@ from storage.chat_requests import ChatRequests
 from storage.chats import Chats
 from storage.engine.database import Database
 from storage.people import People
-from tests.storage.saying import Teller
+from tests.storage.chat_builder import ChatBuilder
 
 
 @pytest.fixture
@@ -36,8 +36,8 @@ def people(database: Database) -> People:
 
 
 @pytest.fixture
-def teller(chats: Chats, answers: Answers) -> Teller:
-    return Teller(chats, answers)
+def builder(chats: Chats, answers: Answers) -> ChatBuilder:
+    return ChatBuilder(chats, answers)
 
 
 @pytest.fixture

@@ -11,16 +11,16 @@ from bot.errors import ChatNotFound
 from storage.answers import Answers
 from storage.chats import Chats
 from storage.engine.database import Database
-from tests.storage.saying import Teller
+from tests.storage.chat_builder import ChatBuilder
 
 DONE = AnswerResult(Status.DONE, "well")
 
 
 async def test_a_claim_takes_the_oldest_waiting_answer_for_one_owner(
-    answers: Answers, teller: Teller
+    answers: Answers, builder: ChatBuilder
 ) -> None:
-    said = await teller.start()
-    second = await teller.say(said.chat, "second")
+    said = await builder.start()
+    second = await builder.say(said.chat, "second")
     answer = await answers.claim(said.chat.id, "me", 30)
     assert answer is not None
     assert (answer.id, answer.status, answer.owner, answer.attempt) == (
@@ -36,23 +36,27 @@ async def test_a_claim_takes_the_oldest_waiting_answer_for_one_owner(
     assert await answers.of_question(second.message.id) == second.answer
 
 
-async def test_nobody_gets_a_second_answer_while_one_runs(answers: Answers, teller: Teller) -> None:
-    chat = (await teller.start()).chat
-    await teller.say(chat, "second")
+async def test_nobody_gets_a_second_answer_while_one_runs(
+    answers: Answers, builder: ChatBuilder
+) -> None:
+    chat = (await builder.start()).chat
+    await builder.say(chat, "second")
     assert await answers.claim(chat.id, "me", 30)
     assert await answers.claim(chat.id, "me", 30) is None
     assert await answers.claim(chat.id, "other", 30) is None
 
 
-async def test_chats_do_not_wait_for_each_other(answers: Answers, teller: Teller) -> None:
-    one, two = (await teller.start("1.0")).chat, (await teller.start("2.0")).chat
+async def test_chats_do_not_wait_for_each_other(answers: Answers, builder: ChatBuilder) -> None:
+    one, two = (await builder.start("1.0")).chat, (await builder.start("2.0")).chat
     assert await answers.claim(one.id, "me", 30)
     assert await answers.claim(two.id, "me", 30)
 
 
-async def test_where_nothing_waits_nothing_is_claimed(answers: Answers, teller: Teller) -> None:
-    chat = (await teller.start()).chat
-    await teller.answer(chat)
+async def test_where_nothing_waits_nothing_is_claimed(
+    answers: Answers, builder: ChatBuilder
+) -> None:
+    chat = (await builder.start()).chat
+    await builder.answer(chat)
     assert await answers.claim(chat.id, "me", 30) is None
     assert await answers.claim("0" * 32, "me", 30) is None
     assert await answers.next_waiting(chat.id) is None
@@ -60,10 +64,10 @@ async def test_where_nothing_waits_nothing_is_claimed(answers: Answers, teller: 
 
 
 async def test_a_lapsed_answer_is_taken_over_with_what_is_known_of_it(
-    answers: Answers, teller: Teller
+    answers: Answers, builder: ChatBuilder
 ) -> None:
-    chat = (await teller.start()).chat
-    await teller.say(chat, "second")
+    chat = (await builder.start()).chat
+    await builder.say(chat, "second")
     mine = await answers.claim(chat.id, "me", 30)
     assert mine is not None
     parts = (MessageRef("5.1", native=False), MessageRef("5.2", native=True))
@@ -77,9 +81,9 @@ async def test_a_lapsed_answer_is_taken_over_with_what_is_known_of_it(
     assert await answers.unattended(10) == []
 
 
-async def test_what_was_given_back_is_not_inherited(answers: Answers, teller: Teller) -> None:
+async def test_what_was_given_back_is_not_inherited(answers: Answers, builder: ChatBuilder) -> None:
     """Nothing of the one before can come after it."""
-    chat = (await teller.start()).chat
+    chat = (await builder.start()).chat
     assert await answers.claim(chat.id, "me", 30)
     assert await answers.release("me") == [chat.id]
     taken = await answers.claim(chat.id, "other", 30)
@@ -87,8 +91,10 @@ async def test_what_was_given_back_is_not_inherited(answers: Answers, teller: Te
     assert (taken.attempt, taken.inherited) == (2, False)
 
 
-async def test_who_lost_the_lease_can_do_nothing_more(answers: Answers, teller: Teller) -> None:
-    chat = (await teller.start()).chat
+async def test_who_lost_the_lease_can_do_nothing_more(
+    answers: Answers, builder: ChatBuilder
+) -> None:
+    chat = (await builder.start()).chat
     mine = await answers.claim(chat.id, "me", 0)
     assert mine is not None
     assert await answers.claim(chat.id, "other", 30)
@@ -108,9 +114,9 @@ async def test_who_lost_the_lease_can_do_nothing_more(answers: Answers, teller: 
 
 
 async def test_renewing_reaches_all_of_an_owners_answers_and_no_others(
-    answers: Answers, teller: Teller
+    answers: Answers, builder: ChatBuilder
 ) -> None:
-    chats = [(await teller.start(f"{number}.0")).chat for number in range(3)]
+    chats = [(await builder.start(f"{number}.0")).chat for number in range(3)]
     mine = [await answers.claim(chat.id, "me", 0) for chat in chats[:2]]
     await answers.claim(chats[2].id, "other", 0)
     assert await answers.renew("me", 30) == {answer.id: False for answer in mine if answer}
@@ -118,9 +124,9 @@ async def test_renewing_reaches_all_of_an_owners_answers_and_no_others(
 
 
 async def test_a_written_answer_is_complete_and_then_ends(
-    answers: Answers, chats: Chats, teller: Teller
+    answers: Answers, chats: Chats, builder: ChatBuilder
 ) -> None:
-    chat = (await teller.start()).chat
+    chat = (await builder.start()).chat
     answer = await answers.claim(chat.id, "me", 30)
     assert answer is not None
     assert await answers.ending(answer.id) is None
@@ -142,8 +148,10 @@ async def test_a_written_answer_is_complete_and_then_ends(
     assert (await chats.get(chat.id)).updated_at > chat.updated_at
 
 
-async def test_a_complete_answer_is_taken_over_complete(answers: Answers, teller: Teller) -> None:
-    chat = (await teller.start()).chat
+async def test_a_complete_answer_is_taken_over_complete(
+    answers: Answers, builder: ChatBuilder
+) -> None:
+    chat = (await builder.start()).chat
     answer = await answers.claim(chat.id, "me", 30)
     assert answer is not None
     result = AnswerResult(
@@ -165,9 +173,9 @@ async def test_a_complete_answer_is_taken_over_complete(answers: Answers, teller
 
 
 async def test_what_is_released_is_anybodys_at_once_and_no_longer_ones_own(
-    answers: Answers, teller: Teller
+    answers: Answers, builder: ChatBuilder
 ) -> None:
-    one, two = (await teller.start("1.0")).chat, (await teller.start("2.0")).chat
+    one, two = (await builder.start("1.0")).chat, (await builder.start("2.0")).chat
     first = await answers.claim(one.id, "me", 30)
     await answers.claim(two.id, "other", 30)
     assert first is not None
@@ -179,22 +187,26 @@ async def test_what_is_released_is_anybodys_at_once_and_no_longer_ones_own(
     assert taken.attempt == 2
 
 
-async def test_unattended_work_is_found_oldest_first(answers: Answers, teller: Teller) -> None:
-    chats = [(await teller.start(f"{number}.0")).chat for number in range(4)]
-    await teller.say(chats[0], "more")
+async def test_unattended_work_is_found_oldest_first(
+    answers: Answers, builder: ChatBuilder
+) -> None:
+    chats = [(await builder.start(f"{number}.0")).chat for number in range(4)]
+    await builder.say(chats[0], "more")
     await answers.claim(chats[1].id, "me", 30)
-    await teller.say(chats[1], "waits its turn")
-    await teller.answer(chats[2])
+    await builder.say(chats[1], "waits its turn")
+    await builder.answer(chats[2])
     await answers.claim(chats[3].id, "dead", 0)
     assert await answers.unattended(10) == [chats[0].id, chats[3].id]
     assert await answers.unattended(1) == [chats[0].id]
 
 
-async def test_a_stop_is_seen_by_the_owner_when_it_renews(answers: Answers, teller: Teller) -> None:
-    chat = (await teller.start()).chat
+async def test_a_stop_is_seen_by_the_owner_when_it_renews(
+    answers: Answers, builder: ChatBuilder
+) -> None:
+    chat = (await builder.start()).chat
     assert await answers.request_stop(chat.id) is None, "nothing is being written"
     answer = await answers.claim(chat.id, "me", 30)
-    await teller.say(chat, "second")
+    await builder.say(chat, "second")
     assert answer is not None
     stopped = await answers.request_stop(chat.id)
     assert stopped is not None
@@ -208,9 +220,9 @@ async def test_a_stop_is_seen_by_the_owner_when_it_renews(answers: Answers, tell
 
 
 async def test_a_failed_answer_waits_again_as_it_was(
-    answers: Answers, chats: Chats, teller: Teller
+    answers: Answers, chats: Chats, builder: ChatBuilder
 ) -> None:
-    chat = (await teller.start()).chat
+    chat = (await builder.start()).chat
     claimed = await answers.claim(chat.id, "me", 30)
     assert claimed is not None
     parts = (MessageRef("5.1", native=False),)
@@ -241,22 +253,22 @@ async def test_a_failed_answer_waits_again_as_it_was(
 
 @pytest.mark.parametrize("status", [Status.DONE, Status.STOPPED])
 async def test_only_failed_answers_are_retried(
-    answers: Answers, teller: Teller, status: Status
+    answers: Answers, builder: ChatBuilder, status: Status
 ) -> None:
-    chat = (await teller.start()).chat
-    answer = await teller.answer(chat, "well", status)
+    chat = (await builder.start()).chat
+    answer = await builder.answer(chat, "well", status)
     assert await answers.retry(answer.id) is None
-    waiting = await teller.say(chat, "more")
+    waiting = await builder.say(chat, "more")
     assert await answers.retry(waiting.answer.id) is None
     assert await answers.retry("0" * 32) is None
 
 
 async def test_an_answer_that_had_to_wait_keeps_its_mark_until_it_ends(
-    answers: Answers, teller: Teller
+    answers: Answers, builder: ChatBuilder
 ) -> None:
-    chat = (await teller.start()).chat
-    await teller.say(chat, "second")
-    assert not (await teller.answer(chat)).queued
+    chat = (await builder.start()).chat
+    await builder.say(chat, "second")
+    assert not (await builder.answer(chat)).queued
     taken = await answers.claim(chat.id, "me", 30)
     assert taken is not None
     assert taken.queued, (

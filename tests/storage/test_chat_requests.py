@@ -10,7 +10,7 @@ from bot.domain import ModelRef, SharedFile, Thread
 from bot.errors import ChatNotFound
 from storage.chat_requests import ChatRequests
 from storage.chats import Chats, NewMessage
-from tests.storage.saying import MODEL
+from tests.storage.chat_builder import MODEL
 
 PNG = SharedFile("F1", "a.png", "image/png", 3, "https://files.slack.com/a.png")
 GIF = SharedFile(

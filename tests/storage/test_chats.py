@@ -20,7 +20,7 @@ from bot.domain import (
 from bot.errors import BadInput, ChatNotFound, LimitReached
 from storage.chat_requests import ChatRequests
 from storage.chats import Chats, ImageBudget, NewMessage
-from tests.storage.saying import MODEL, Teller
+from tests.storage.chat_builder import MODEL, ChatBuilder
 
 PNG = Image("a.png", "image/png", b"\x89PNG\x00")
 GIF = Image("b.gif", "image/gif", b"GIF")
@@ -75,19 +75,19 @@ async def test_a_start_stores_chat_message_and_waiting_answer(chats: Chats, thre
 
 
 async def test_the_same_start_again_makes_nothing_new(
-    chats: Chats, teller: Teller, thread: Thread
+    chats: Chats, builder: ChatBuilder, thread: Thread
 ) -> None:
-    first = await teller.start()
-    again = await teller.start()
+    first = await builder.start()
+    again = await builder.start()
     assert again == replace(first, chat=again.chat, duplicate=True)
     assert again.chat.id == first.chat.id
     assert len(await chats.messages(first.chat.id)) == 2
 
 
 async def test_another_question_in_a_place_with_a_chat_is_said_there(
-    chats: Chats, teller: Teller, thread: Thread
+    chats: Chats, builder: ChatBuilder, thread: Thread
 ) -> None:
-    first = await teller.start()
+    first = await builder.start()
     other = NewMessage("and this?", "U2", source="100.7")
     said = await chats.start(team="T1", owner="U2", model=MODEL, thread=thread, message=other)
     assert (said.chat.id, said.duplicate, said.queued) == (first.chat.id, False, True)
@@ -140,33 +140,35 @@ async def test_a_title_that_a_person_gave_at_creation_is_the_persons(chats: Chat
 
 
 async def test_messages_are_numbered_and_a_second_waits_its_turn(
-    chats: Chats, teller: Teller
+    chats: Chats, builder: ChatBuilder
 ) -> None:
-    chat = (await teller.start()).chat
-    second = await teller.say(chat, "second", source="101")
+    chat = (await builder.start()).chat
+    second = await builder.say(chat, "second", source="101")
     assert second.queued
     assert second.answer.queued
-    await teller.answer(chat)
-    await teller.answer(chat)
-    third = await teller.say(chat, "third")
+    await builder.answer(chat)
+    await builder.answer(chat)
+    third = await builder.say(chat, "third")
     assert not third.queued
     assert [message.number for message in await chats.messages(chat.id)] == [1, 2, 3, 4, 5, 6]
     assert third.chat.message_count == 6
 
 
-async def test_the_same_source_is_the_same_message(chats: Chats, teller: Teller) -> None:
-    chat = (await teller.start()).chat
-    first = await teller.say(chat, "once", source="101")
-    again = await teller.say(chat, "once", source="101")
+async def test_the_same_source_is_the_same_message(chats: Chats, builder: ChatBuilder) -> None:
+    chat = (await builder.start()).chat
+    first = await builder.say(chat, "once", source="101")
+    again = await builder.say(chat, "once", source="101")
     assert again.duplicate
     assert (again.message, again.answer) == (first.message, first.answer)
     assert (await chats.get(chat.id)).message_count == 4
 
 
-async def test_messages_without_a_source_are_all_different(chats: Chats, teller: Teller) -> None:
-    chat = (await teller.start()).chat
-    await teller.say(chat, "yes")
-    await teller.say(chat, "yes")
+async def test_messages_without_a_source_are_all_different(
+    chats: Chats, builder: ChatBuilder
+) -> None:
+    chat = (await builder.start()).chat
+    await builder.say(chat, "yes")
+    await builder.say(chat, "yes")
     assert (await chats.get(chat.id)).message_count == 6
 
 
@@ -179,8 +181,8 @@ async def test_saying_in_no_chat(chats: Chats) -> None:
         await chats.set_model("0" * 32, MODEL)
 
 
-async def test_the_limit_is_the_last_pair_that_fits(chats: Chats, teller: Teller) -> None:
-    chat = (await teller.start()).chat
+async def test_the_limit_is_the_last_pair_that_fits(chats: Chats, builder: ChatBuilder) -> None:
+    chat = (await builder.start()).chat
     assert (
         await chats.say(chat.id, NewMessage("fits", "U1", source="s"), limit=4)
     ).chat.message_count == 4
@@ -192,30 +194,34 @@ async def test_the_limit_is_the_last_pair_that_fits(chats: Chats, teller: Teller
     assert (await chats.get(chat.id)).message_count == 4
 
 
-async def test_98_is_followed_by_100_and_that_by_nothing(chats: Chats, teller: Teller) -> None:
-    chat = await teller.filled(98)
+async def test_98_is_followed_by_100_and_that_by_nothing(
+    chats: Chats, builder: ChatBuilder
+) -> None:
+    chat = await builder.filled(98)
     assert chat.message_count == 98
-    said = await teller.say(chat, "the last")
+    said = await builder.say(chat, "the last")
     assert (said.message.number, said.answer.number, said.chat.message_count) == (99, 100, 100)
     with pytest.raises(LimitReached):
-        await teller.say(chat, "one too many")
+        await builder.say(chat, "one too many")
     assert len(await chats.messages(chat.id)) == 100
 
 
-async def test_history_is_what_was_said_and_well_answered(chats: Chats, teller: Teller) -> None:
+async def test_history_is_what_was_said_and_well_answered(
+    chats: Chats, builder: ChatBuilder
+) -> None:
     said = await chats.start(
         team="T1", owner="U1", model=MODEL, message=NewMessage("look", "U1", images=(PNG, GIF))
     )
     chat = said.chat
-    await teller.answer(chat, "I see")
-    await teller.say(chat, "fail", author="U2")
-    await teller.answer(chat, "half of", Status.FAILED)
-    await teller.say(chat, "stop")
-    await teller.answer(chat, "cut short", Status.STOPPED)
-    await teller.say(chat, "stop at once")
-    await teller.answer(chat, "", Status.STOPPED)
-    await teller.say(chat, "waiting")
-    await teller.say(chat, "later")
+    await builder.answer(chat, "I see")
+    await builder.say(chat, "fail", author="U2")
+    await builder.answer(chat, "half of", Status.FAILED)
+    await builder.say(chat, "stop")
+    await builder.answer(chat, "cut short", Status.STOPPED)
+    await builder.say(chat, "stop at once")
+    await builder.answer(chat, "", Status.STOPPED)
+    await builder.say(chat, "waiting")
+    await builder.say(chat, "later")
     history = await chats.history(chat.id, before_number=10)
     assert [(message.number, message.text) for message in history] == [
         (1, "look"),
@@ -233,10 +239,10 @@ async def test_history_is_what_was_said_and_well_answered(chats: Chats, teller: 
 
 
 async def test_only_owner_and_participants_of_the_workspace_get_a_chat(
-    chats: Chats, teller: Teller
+    chats: Chats, builder: ChatBuilder
 ) -> None:
-    chat = (await teller.start()).chat
-    await teller.say(chat, "me too", author="U2")
+    chat = (await builder.start()).chat
+    await builder.say(chat, "me too", author="U2")
     for user in ("U1", "U2"):
         assert (await chats.get_for(User("T1", user), chat.id)).id == chat.id
     for stranger in (User("T1", "U3"), User("T2", "U1"), User("T2", "U2")):
@@ -248,9 +254,9 @@ async def test_only_owner_and_participants_of_the_workspace_get_a_chat(
 
 
 async def test_places_of_two_workspaces_are_apart(
-    chats: Chats, teller: Teller, thread: Thread
+    chats: Chats, builder: ChatBuilder, thread: Thread
 ) -> None:
-    await teller.start()
+    await builder.start()
     elsewhere = replace(thread, team="T2")
     assert await chats.by_place(elsewhere) is None
     await chats.start(
@@ -259,9 +265,11 @@ async def test_places_of_two_workspaces_are_apart(
     assert (await chats.list_for(User("T1", "U1"), limit=5)).total == 1
 
 
-async def test_lists_have_the_last_active_first_page_by_page(chats: Chats, teller: Teller) -> None:
-    started = [(await teller.start(f"{number}.0")).chat for number in range(7)]
-    await teller.say(started[2], "again", author="U2")
+async def test_lists_have_the_last_active_first_page_by_page(
+    chats: Chats, builder: ChatBuilder
+) -> None:
+    started = [(await builder.start(f"{number}.0")).chat for number in range(7)]
+    await builder.say(started[2], "again", author="U2")
     expected = [started[number].id for number in (2, 6, 5, 4, 3, 1, 0)]
     ann = User("T1", "U1")
     seen: list[str] = []
@@ -278,10 +286,10 @@ async def test_lists_have_the_last_active_first_page_by_page(chats: Chats, telle
     ]
 
 
-async def test_pages_lead_back_the_way_they_came(chats: Chats, teller: Teller) -> None:
+async def test_pages_lead_back_the_way_they_came(chats: Chats, builder: ChatBuilder) -> None:
     ann = User("T1", "U1")
     for number in range(7):
-        await teller.start(f"{number}.0")
+        await builder.start(f"{number}.0")
     first = await chats.list_for(ann, limit=3)
     second = await chats.list_for(ann, limit=3, cursor=first.next_cursor)
     third = await chats.list_for(ann, limit=3, cursor=second.next_cursor)
@@ -298,11 +306,11 @@ async def test_pages_lead_back_the_way_they_came(chats: Chats, teller: Teller) -
 
 
 async def test_who_leaves_a_private_channel_sees_its_chats_no_more_until_they_are_back(
-    chats: Chats, teller: Teller, thread: Thread
+    chats: Chats, builder: ChatBuilder, thread: Thread
 ) -> None:
     ann, bob = User("T1", "U1"), User("T1", "U2")
-    chat = (await teller.start()).chat
-    await teller.say(chat, "me too", author="U2")
+    chat = (await builder.start()).chat
+    await builder.say(chat, "me too", author="U2")
     await chats.set_away(ann, thread.channel, True)
     assert (await chats.list_for(ann, limit=5)).total == 0
     assert (await chats.list_for(bob, limit=5)).total == 1
@@ -310,7 +318,7 @@ async def test_who_leaves_a_private_channel_sees_its_chats_no_more_until_they_ar
     with pytest.raises(ChatNotFound):
         await chats.get_for(ann, chat.id)
 
-    await teller.say(chat, "I go on", author="U2")
+    await builder.say(chat, "I go on", author="U2")
     assert (await chats.list_for(ann, limit=5)).total == 0
     await chats.set_away(ann, "C9", False)
     assert (await chats.list_for(ann, limit=5)).total == 0
@@ -318,13 +326,13 @@ async def test_who_leaves_a_private_channel_sees_its_chats_no_more_until_they_ar
     assert (await chats.get_for(ann, chat.id)).id == chat.id
 
     await chats.set_away(ann, thread.channel, True)
-    await teller.say(chat, "back, though nobody told", author="U1")
+    await builder.say(chat, "back, though nobody told", author="U1")
     assert (await chats.list_for(ann, limit=5)).total == 1
 
 
-async def test_a_page_that_just_fits_has_no_next(chats: Chats, teller: Teller) -> None:
+async def test_a_page_that_just_fits_has_no_next(chats: Chats, builder: ChatBuilder) -> None:
     for number in range(3):
-        await teller.start(f"{number}.0")
+        await builder.start(f"{number}.0")
     assert (await chats.list_for(User("T1", "U1"), limit=3)).next_cursor is None
 
 
@@ -356,29 +364,31 @@ async def test_a_cursor_of_somebody_elses_making_is_bad_input(chats: Chats, curs
     ],
 )
 async def test_every_word_must_occur_somewhere(
-    chats: Chats, teller: Teller, words: str, found: set[str]
+    chats: Chats, builder: ChatBuilder, words: str, found: set[str]
 ) -> None:
-    await teller.start("1.0", "Apples and pears: fruit; back\\slash")
-    await teller.start("2.0", "Äpfel und Birnen: 100% FRUIT")
-    third = (await teller.start("3.0", "a_b")).chat
+    await builder.start("1.0", "Apples and pears: fruit; back\\slash")
+    await builder.start("2.0", "Äpfel und Birnen: 100% FRUIT")
+    third = (await builder.start("3.0", "a_b")).chat
     await chats.set_title(third.id, "A Title", TitleBy.MODEL)
-    await teller.answer(third, "The Answer")
+    await builder.answer(third, "The Answer")
     page = await chats.list_for(User("T1", "U1"), limit=10, words=words)
     assert {chat.thread.ts for chat in page.chats if chat.thread} == found
     assert page.total == len(found)
 
 
-async def test_a_search_goes_page_by_page_too(chats: Chats, teller: Teller) -> None:
+async def test_a_search_goes_page_by_page_too(chats: Chats, builder: ChatBuilder) -> None:
     for number in range(5):
-        await teller.start(f"{number}.0", "same" if number % 2 == 0 else "other")
+        await builder.start(f"{number}.0", "same" if number % 2 == 0 else "other")
     first = await chats.list_for(User("T1", "U1"), limit=2, words="same")
     second = await chats.list_for(User("T1", "U1"), limit=2, words="same", cursor=first.next_cursor)
     threads = [chat.thread.ts for chat in first.chats + second.chats if chat.thread]
     assert (threads, first.total, second.next_cursor) == (["4.0", "2.0", "0.0"], 3, None)
 
 
-async def test_a_models_title_replaces_the_default_alone(chats: Chats, teller: Teller) -> None:
-    chat = (await teller.start()).chat
+async def test_a_models_title_replaces_the_default_alone(
+    chats: Chats, builder: ChatBuilder
+) -> None:
+    chat = (await builder.start()).chat
     assert await chats.set_title(chat.id, "First", TitleBy.MODEL)
     assert not await chats.set_title(chat.id, "Second", TitleBy.MODEL)
     assert await chats.set_title(chat.id, "Mine", TitleBy.PERSON)
@@ -389,22 +399,22 @@ async def test_a_models_title_replaces_the_default_alone(chats: Chats, teller: T
     assert now.updated_at > chat.updated_at
 
 
-async def test_header_and_model_can_be_set(chats: Chats, teller: Teller) -> None:
-    chat = (await teller.start()).chat
+async def test_header_and_model_can_be_set(chats: Chats, builder: ChatBuilder) -> None:
+    chat = (await builder.start()).chat
     await chats.set_header(chat.id, "100.5")
     await chats.set_model(chat.id, ModelRef("ollama", "tiny"))
     now = await chats.get(chat.id)
     assert (now.header_ts, now.model) == ("100.5", ModelRef("ollama", "tiny"))
 
 
-async def test_saying_costs_few_statements(chats: Chats, teller: Teller) -> None:
+async def test_saying_costs_few_statements(chats: Chats, builder: ChatBuilder) -> None:
     from sqlalchemy import event
 
-    chat = (await teller.start()).chat
+    chat = (await builder.start()).chat
     statements: list[str] = []
     engine = chats._database._engine.sync_engine
     event.listen(engine, "before_cursor_execute", lambda *args: statements.append(str(args[2])))
-    await teller.say(chat, "hello", source="101")
+    await builder.say(chat, "hello", source="101")
     asked = [statement for statement in statements if not statement.startswith("BEGIN")]
     assert len(asked) <= 7, asked
 

@@ -11,7 +11,7 @@ from storage.answers import Answers
 from storage.chat_requests import ChatRequests
 from storage.chats import Chats, NewMessage, Said
 from storage.engine.database import Database
-from tests.storage.saying import MODEL, Teller
+from tests.storage.chat_builder import MODEL, ChatBuilder
 
 
 def _of(rivals: list[Database], number: int) -> Database:
@@ -19,9 +19,9 @@ def _of(rivals: list[Database], number: int) -> Database:
 
 
 async def test_twenty_at_once_on_ninety_messages_make_five_pairs(
-    rivals: list[Database], chats: Chats, teller: Teller
+    rivals: list[Database], chats: Chats, builder: ChatBuilder
 ) -> None:
-    chat = await teller.filled(90)
+    chat = await builder.filled(90)
 
     async def say(number: int) -> Said | None:
         try:
@@ -41,9 +41,9 @@ async def test_twenty_at_once_on_ninety_messages_make_five_pairs(
 
 
 async def test_the_last_pair_goes_to_one_and_its_redelivery_is_known(
-    rivals: list[Database], chats: Chats, teller: Teller
+    rivals: list[Database], chats: Chats, builder: ChatBuilder
 ) -> None:
-    chat = await teller.filled(98)
+    chat = await builder.filled(98)
 
     async def say(number: int) -> Said:
         return await Chats(_of(rivals, number)).say(
@@ -57,9 +57,9 @@ async def test_the_last_pair_goes_to_one_and_its_redelivery_is_known(
 
 
 async def test_one_delivery_of_many_is_stored(
-    rivals: list[Database], chats: Chats, teller: Teller
+    rivals: list[Database], chats: Chats, builder: ChatBuilder
 ) -> None:
-    chat = (await teller.start()).chat
+    chat = (await builder.start()).chat
 
     async def say(number: int) -> Said:
         return await Chats(_of(rivals, number)).say(chat.id, NewMessage("hello", "U1", source="s"))
@@ -113,18 +113,20 @@ async def test_different_questions_started_in_one_thread_become_one_chat(
 
 
 async def test_numbers_follow_the_order_in_which_messages_came(
-    rivals: list[Database], chats: Chats, teller: Teller
+    rivals: list[Database], chats: Chats, builder: ChatBuilder
 ) -> None:
-    chat = (await teller.start()).chat
+    chat = (await builder.start()).chat
     for number in range(10):
         await Chats(_of(rivals, number)).say(chat.id, NewMessage(f"m{number}", "U1"))
     said = [message.text for message in await chats.messages(chat.id) if message.author]
     assert said == ["hello", *(f"m{number}" for number in range(10))]
 
 
-async def test_one_owner_of_many_gets_the_answer(rivals: list[Database], teller: Teller) -> None:
-    chat = (await teller.start()).chat
-    await teller.say(chat, "second")
+async def test_one_owner_of_many_gets_the_answer(
+    rivals: list[Database], builder: ChatBuilder
+) -> None:
+    chat = (await builder.start()).chat
+    await builder.say(chat, "second")
     claims = await asyncio.gather(
         *(
             Answers(_of(rivals, number)).claim(chat.id, f"owner {number}", 30)
@@ -134,13 +136,15 @@ async def test_one_owner_of_many_gets_the_answer(rivals: list[Database], teller:
     got = [answer for answer in claims if answer]
     assert len(got) == 1
     assert (got[0].number, got[0].attempt, got[0].status) == (2, 1, Status.RUNNING)
-    stored = await teller.replies.get(got[0].id)
+    stored = await builder.replies.get(got[0].id)
     assert stored.owner == got[0].owner
 
 
-async def test_one_of_many_takes_over_what_was_left(rivals: list[Database], teller: Teller) -> None:
-    chat = (await teller.start()).chat
-    left = await teller.replies.claim(chat.id, "dead", 0)
+async def test_one_of_many_takes_over_what_was_left(
+    rivals: list[Database], builder: ChatBuilder
+) -> None:
+    chat = (await builder.start()).chat
+    left = await builder.replies.claim(chat.id, "dead", 0)
     assert left is not None
     claims = await asyncio.gather(
         *(
@@ -153,12 +157,12 @@ async def test_one_of_many_takes_over_what_was_left(rivals: list[Database], tell
 
 
 async def test_two_answers_of_a_chat_never_run_at_once(
-    rivals: list[Database], chats: Chats, teller: Teller
+    rivals: list[Database], chats: Chats, builder: ChatBuilder
 ) -> None:
     """Many messages, many workers, each going on to the next as soon as it has finished one."""
-    chat = (await teller.start()).chat
+    chat = (await builder.start()).chat
     for number in range(9):
-        await teller.say(chat, f"m{number}")
+        await builder.say(chat, f"m{number}")
     taken: list[int] = []
     running = 0
 
@@ -186,9 +190,9 @@ async def test_two_answers_of_a_chat_never_run_at_once(
     assert [message.text for message in answers] == [f"to {number}" for number in range(1, 20, 2)]
 
 
-async def test_one_of_many_retries(rivals: list[Database], teller: Teller) -> None:
-    chat = (await teller.start()).chat
-    failed = await teller.answer(chat, "half", Status.FAILED)
+async def test_one_of_many_retries(rivals: list[Database], builder: ChatBuilder) -> None:
+    chat = (await builder.start()).chat
+    failed = await builder.answer(chat, "half", Status.FAILED)
     tries = await asyncio.gather(
         *(Answers(_of(rivals, number)).retry(failed.id) for number in range(12))
     )
@@ -233,10 +237,10 @@ async def test_one_mention_delivered_at_once_to_many_is_one_question(
 
 
 async def test_everything_at_once_ends_in_order_and_without_deadlock(
-    rivals: list[Database], chats: Chats, teller: Teller
+    rivals: list[Database], chats: Chats, builder: ChatBuilder
 ) -> None:
     """Chats, speakers, writers and renewals in one another's way."""
-    started = [(await teller.start(f"{number}.0")).chat for number in range(4)]
+    started = [(await builder.start(f"{number}.0")).chat for number in range(4)]
 
     async def speak(number: int) -> None:
         for turn in range(5):

@@ -12,7 +12,7 @@ from storage.engine.database import Conflict, Database
 from storage.people import People, Profile
 from storage.tables import api_tokens
 from storage.tokens import Tokens
-from tests.storage.saying import MODEL, Teller
+from tests.storage.chat_builder import MODEL, ChatBuilder
 
 ANN = User("T1", "U1")
 
@@ -37,8 +37,8 @@ async def test_what_is_learnt_one_by_one_adds_up(people: People) -> None:
     assert await people.get(User("T2", "U1")) == Profile(User("T2", "U1"))
 
 
-async def test_the_latest_opinion_counts(people: People, teller: Teller) -> None:
-    answer = await teller.answer((await teller.start()).chat)
+async def test_the_latest_opinion_counts(people: People, builder: ChatBuilder) -> None:
+    answer = await builder.answer((await builder.start()).chat)
     bob = User("T1", "U2")
     await people.rate(answer.id, ANN, 1)
     await people.rate(answer.id, bob, 1)

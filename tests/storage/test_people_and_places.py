@@ -13,7 +13,7 @@ from storage.chat_requests import ChatRequests
 from storage.chats import Chats, NewMessage
 from storage.engine.database import Database
 from storage.people import People
-from tests.storage.saying import MODEL, Teller
+from tests.storage.chat_builder import MODEL, ChatBuilder
 
 OTHER = ModelRef("ollama", "tiny:1b")
 THIRD = ModelRef("ollama", "small:3b")
@@ -29,10 +29,10 @@ async def test_known_names_are_read_together(people: People) -> None:
 
 
 async def test_a_text_is_respelt_wherever_it_is_and_only_that_text(
-    chats: Chats, requests: ChatRequests, teller: Teller, thread: Thread
+    chats: Chats, requests: ChatRequests, builder: ChatBuilder, thread: Thread
 ) -> None:
-    said = await teller.start("100.1", "ask @U2")
-    other = await teller.start("200.1", "ask @U2")
+    said = await builder.start("100.1", "ask @U2")
+    other = await builder.start("200.1", "ask @U2")
     asked, _ = await requests.ask(
         thread=Thread("T1", "C1", "300.1"), ts="300.1", user="U1", text="ask @U2"
     )
@@ -45,11 +45,11 @@ async def test_a_text_is_respelt_wherever_it_is_and_only_that_text(
 
 
 async def test_a_channels_chats_and_questions_move_with_its_id(
-    chats: Chats, requests: ChatRequests, teller: Teller
+    chats: Chats, requests: ChatRequests, builder: ChatBuilder
 ) -> None:
     """But for those whose place is taken; and another team's channel of the same name stays."""
-    moved = (await teller.start("100.1")).chat
-    blocked = (await teller.start("200.1")).chat
+    moved = (await builder.start("100.1")).chat
+    blocked = (await builder.start("200.1")).chat
     there = await chats.start(
         team="T1",
         owner="U1",
@@ -103,10 +103,10 @@ async def test_what_else_somebody_said_before_choosing(
 
 
 async def test_another_model_is_for_an_answer_whose_own_is_gone(
-    teller: Teller, answers: Answers, chats: Chats
+    builder: ChatBuilder, answers: Answers, chats: Chats
 ) -> None:
-    chat = (await teller.start()).chat
-    otherwise = await teller.answer(chat, status=Status.FAILED)
+    chat = (await builder.start()).chat
+    otherwise = await builder.answer(chat, status=Status.FAILED)
     assert await answers.retry(otherwise.id, OTHER) is None
     assert (await chats.get(chat.id)).model == MODEL
     assert (await answers.get(otherwise.id)).status is Status.FAILED
@@ -114,10 +114,10 @@ async def test_another_model_is_for_an_answer_whose_own_is_gone(
 
 @pytest.mark.parametrize("again", range(3))
 async def test_of_several_who_choose_another_model_one_decides(
-    teller: Teller, chats: Chats, rivals: list[Database], again: int
+    builder: ChatBuilder, chats: Chats, rivals: list[Database], again: int
 ) -> None:
-    chat = (await teller.start()).chat
-    gone = await teller.answer(chat, status=Status.FAILED, error=ModelGone.code)
+    chat = (await builder.start()).chat
+    gone = await builder.answer(chat, status=Status.FAILED, error=ModelGone.code)
     models = [OTHER, THIRD, ModelRef("ollama", f"tiny:{again}")]
     tries = [
         Answers(rival).retry(gone.id, model) for rival, model in zip(rivals, models, strict=True)

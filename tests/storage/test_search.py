@@ -12,7 +12,7 @@ from bot.domain import AnswerResult, Chat, Status, TitleBy, User
 from storage.answers import Answers
 from storage.chats import Chats, NewMessage
 from storage.engine.database import Database
-from tests.storage.saying import MODEL, Teller
+from tests.storage.chat_builder import MODEL, ChatBuilder
 
 ANN, BEN = User("T1", "U1"), User("T1", "U2")
 WORDS = (
@@ -333,22 +333,22 @@ async def test_first_chats_are_not_indexed_and_later_ones_are(database: Database
 
 @pytest.mark.postgres
 @ON_POSTGRESQL
-async def test_what_changes_is_found_as_it_is_now(database: Database, teller: Teller) -> None:
-    chat = (await teller.start(text="the first question")).chat
+async def test_what_changes_is_found_as_it_is_now(database: Database, builder: ChatBuilder) -> None:
+    chat = (await builder.start(text="the first question")).chat
     await _index(database)
-    await teller.answer(chat, "a half", Status.FAILED)
-    failed = (await teller.chats.messages(chat.id))[1]
-    assert await teller.replies.retry(failed.id) is not None
-    await teller.answer(chat, "the whole answer")
-    await teller.say(chat, "second")
-    await teller.answer(chat, "")
-    await teller.chats.set_title(chat.id, "Fruit", TitleBy.PERSON)
-    await teller.chats.set_title(chat.id, "Vegetables", TitleBy.PERSON)
+    await builder.answer(chat, "a half", Status.FAILED)
+    failed = (await builder.chats.messages(chat.id))[1]
+    assert await builder.replies.retry(failed.id) is not None
+    await builder.answer(chat, "the whole answer")
+    await builder.say(chat, "second")
+    await builder.answer(chat, "")
+    await builder.chats.set_title(chat.id, "Fruit", TitleBy.PERSON)
+    await builder.chats.set_title(chat.id, "Vegetables", TitleBy.PERSON)
     for number in range(3):
-        await teller.start(f"{number}.0", "other")
+        await builder.start(f"{number}.0", "other")
 
     async def found(words: str) -> bool:
-        return bool((await teller.chats.list_for(ANN, limit=10, words=words)).chats)
+        return bool((await builder.chats.list_for(ANN, limit=10, words=words)).chats)
 
     for words in ("first", "whole", "SECOND", "vege", "answer vegetables"):
         assert await found(words), words
@@ -362,12 +362,12 @@ async def test_what_changes_is_found_as_it_is_now(database: Database, teller: Te
 @pytest.mark.postgres
 @ON_POSTGRESQL
 async def test_who_joins_finds_what_was_said_before_and_at_that_very_moment(
-    database: Database, teller: Teller, answers: Answers
+    database: Database, builder: ChatBuilder, answers: Answers
 ) -> None:
     """An answer is completed while the newcomer's first message is being stored: neither sees the other's work yet."""
     for number in range(50):
-        await _start(teller.chats, f"chat {number}", BEN)
-    chat = (await teller.start(text="a question of Ann's")).chat
+        await _start(builder.chats, f"chat {number}", BEN)
+    chat = (await builder.start(text="a question of Ann's")).chat
     answer = await answers.claim(chat.id, "writer", 30)
     assert answer is not None
     async with database.begin() as connection:
@@ -388,5 +388,5 @@ async def test_who_joins_finds_what_was_said_before_and_at_that_very_moment(
     assert await _indexed(database, BEN) == 1
     for words in ("ann's", "cranes"):
         assert [
-            one.id for one in (await teller.chats.list_for(BEN, limit=10, words=words)).chats
+            one.id for one in (await builder.chats.list_for(BEN, limit=10, words=words)).chats
         ] == [chat.id], words

@@ -12,7 +12,7 @@ from storage import search
 from storage.chat_list import Page
 from storage.chats import Chats, NewMessage
 from storage.engine.database import Database
-from tests.storage.saying import MODEL
+from tests.storage.chat_builder import MODEL
 
 ANN, BEN = User("T1", "U1"), User("T1", "U2")
 CHATS = 110

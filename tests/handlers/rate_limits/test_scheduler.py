@@ -28,7 +28,7 @@ from handlers.rate_limits.token_bucket import (
     Rate,
     TokenBucket,
 )
-from tests.floor import floor
+from tests.lag_bound import min_mean_lag
 from tests.simulation import Simulation, Writer, mixed_hour, storm
 
 TARGET = 1.5
@@ -59,7 +59,9 @@ def test_calls_that_take_long_to_reach_slack_are_not_refused(
 
 @pytest.mark.parametrize(("count", "channels"), CROWDS)
 def test_the_mean_lag_of_a_crowd_stays_near_the_floor(count: int, channels: int) -> None:
-    assert storm(count, channels=channels).mean_lag() <= TARGET * floor(count, channels=channels)
+    assert storm(count, channels=channels).mean_lag() <= TARGET * min_mean_lag(
+        count, channels=channels
+    )
 
 
 @pytest.mark.parametrize("spread", [0.3, 1.0, 2.0])
@@ -67,7 +69,7 @@ def test_the_mean_lag_of_a_crowd_stays_near_the_floor(count: int, channels: int)
 def test_and_so_when_they_are_not_asked_at_the_very_same_moment(
     count: int, channels: int, spread: float
 ) -> None:
-    assert storm(count, channels=channels, spread=spread).mean_lag() <= TARGET * floor(
+    assert storm(count, channels=channels, spread=spread).mean_lag() <= TARGET * min_mean_lag(
         count, channels=channels
     )
 
@@ -82,13 +84,13 @@ def test_the_floor_is_below_all_that_was_ever_reached(count: int, channels: int)
         _storm_of(eager, count, channels),
     ):
         assert ended.completed() == count
-        assert ended.mean_lag() >= floor(count, channels=channels)
+        assert ended.mean_lag() >= min_mean_lag(count, channels=channels)
 
 
 @pytest.mark.parametrize("words", [60, 400])
 def test_a_richer_slack_has_a_lower_floor(words: int) -> None:
-    poor, rich = (floor(20, channels=5, words=words, burst=burst) for burst in (0.2, 0.33))
-    assert 0 < rich < poor < floor(20, channels=1, words=words)
+    poor, rich = (min_mean_lag(20, channels=5, words=words, burst=burst) for burst in (0.2, 0.33))
+    assert 0 < rich < poor < min_mean_lag(20, channels=1, words=words)
 
 
 def test_a_long_storm_ends_soon_after_its_models() -> None:

@@ -12,7 +12,7 @@ MODEL = ModelRef("openrouter", "meta/llama-3:free")
 
 
 @dataclass
-class Teller:
+class ChatBuilder:
     chats: Chats
     replies: Answers
 

@@ -9,7 +9,7 @@ from typing import Self
 from urllib.parse import urlsplit
 
 
-class Line:
+class TcpProxy:
     """Passes on everything to a server at `url`. Use as an async context manager; stands from the beginning."""
 
     def __init__(self, url: str) -> None:

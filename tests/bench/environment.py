@@ -50,7 +50,7 @@ class StormThread:
 
 
 @dataclass(frozen=True)
-class Ways:
+class Deployment:
     """How the bot is run: as one process with a file, unless told."""
 
     database: str | None = None
@@ -58,7 +58,7 @@ class Ways:
     replicas: int = 1
     http: bool = False
     """Slack's events come as requests instead of by a socket; one process alone."""
-    haste: float = 1.0
+    rate_scale: float = 1.0
     """How many times as much as Slack's rates is allowed, and known to the bot."""
     limits: Limits = field(default_factory=lambda: Limits(burst=0.2))
     plain: bool = False
@@ -66,7 +66,7 @@ class Ways:
 
 
 @dataclass
-class Stage:
+class Environment:
     slack: Sandbox
     models: ModelServer
     bots: list[Bot]
@@ -97,25 +97,25 @@ class Bot:
 
 
 @asynccontextmanager
-async def stage(
-    count: int, channels: int, script: ModelScript, ways: Ways = Ways()
-) -> AsyncIterator[Stage]:
+async def open_environment(
+    count: int, channels: int, script: ModelScript, deployment: Deployment = Deployment()
+) -> AsyncIterator[Environment]:
     """So many chats over so many channels, in a workspace that allows a fifth of a minute's calls at once.
 
     Every question is answered with `script`.
     """
-    port = free_port() if ways.http else 0
+    port = free_port() if deployment.http else 0
     models = ModelServer()
     models.answer_with(
         MODEL, lambda asked: WARMING if question_of(asked).endswith(WARM_UP) else script
     )
     app = manifest()
     slack = Sandbox(
-        limits=ways.limits,
+        limits=deployment.limits,
         scopes=bot_scopes(),
         events=app["settings"]["event_subscriptions"]["bot_events"],
         mounts=[Mount("/models/v1", create_models_app(models))],
-        request_url=f"http://127.0.0.1:{port}/slack/events" if ways.http else None,
+        request_url=f"http://127.0.0.1:{port}/slack/events" if deployment.http else None,
     )
     members = [slack.user(ASKER).id, slack.bot_user.id]
     rooms = [slack.workspace.add_channel(f"room{number}", members) for number in range(channels)]
@@ -123,17 +123,17 @@ async def stage(
     warm = _thread(slack, slack.workspace.add_channel("lobby", members).id, count)
     folder = Path(tempfile.mkdtemp(prefix="bobbin-bench-"))
     try:
-        url = ways.database or f"sqlite:///{folder / 'bobbin.sqlite3'}"
+        url = deployment.database or f"sqlite:///{folder / 'bobbin.sqlite3'}"
         await _begin_chats(url, slack, [*threads, warm])
         async with slack, AsyncExitStack() as stack:
             bots, began = [], asyncio.get_running_loop().time()
-            for _ in range(ways.replicas):
-                bots.append(await _run(_environment(slack, url, port, ways), ways))
+            for _ in range(deployment.replicas):
+                bots.append(await _run(_environment(slack, url, port, deployment), deployment))
                 stack.push_async_callback(_end, bots[-1].process)
-            await _connected(slack, port, ways)
+            await _connected(slack, port, deployment)
             start = asyncio.get_running_loop().time() - began
             await _warm_up(slack, warm)
-            yield Stage(slack, models, bots, threads, start)
+            yield Environment(slack, models, bots, threads, start)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -196,10 +196,10 @@ async def _begin_chats(url: str, slack: Sandbox, threads: list[StormThread]) -> 
     await database.close()
 
 
-async def _connected(slack: Sandbox, port: int, ways: Ways) -> None:
-    if not ways.http:
+async def _connected(slack: Sandbox, port: int, deployment: Deployment) -> None:
+    if not deployment.http:
         await slack.until(
-            lambda: len(slack.sockets.connections) >= ways.replicas, 60, "the bot's sockets"
+            lambda: len(slack.sockets.connections) >= deployment.replicas, 60, "the bot's sockets"
         )
         return
     async with (
@@ -213,15 +213,17 @@ async def _connected(slack: Sandbox, port: int, ways: Ways) -> None:
             await asyncio.sleep(0.1)
 
 
-def _environment(slack: Sandbox, database: str, port: int, ways: Ways) -> dict[str, str]:
+def _environment(
+    slack: Sandbox, database: str, port: int, deployment: Deployment
+) -> dict[str, str]:
     by_socket, by_request = (
         {"SLACK_APP_TOKEN": slack.app_token},
         {"SLACK_SIGNING_SECRET": slack.signing_secret},
     )
     return {
         "SLACK_BOT_TOKEN": slack.bot_token,
-        **(by_request if ways.http else by_socket),
-        **({"REDIS_URL": ways.redis} if ways.redis else {}),
+        **(by_request if deployment.http else by_socket),
+        **({"REDIS_URL": deployment.redis} if deployment.redis else {}),
         "SLACK_API_URL": slack.api_url,
         "OPENAI_BASE_URL": f"{slack.url}/models/v1",
         "OPENAI_API_KEY": "sk-bench",
@@ -231,16 +233,16 @@ def _environment(slack: Sandbox, database: str, port: int, ways: Ways) -> dict[s
     }
 
 
-async def _run(settings: dict[str, str], ways: Ways) -> Bot:
+async def _run(settings: dict[str, str], deployment: Deployment) -> Bot:
     surroundings = {
         name: os.environ[name]
         for name in ("PATH", "HOME", "LANG", "PYTHONPATH")
         if name in os.environ
     }
-    hurried = f"from tests.cluster import nursery; nursery.hurry({ways.haste}); nursery.main()"
-    how = ["-m", "bot", "run"] if ways.haste == 1.0 else ["-c", hurried, "run"]
-    if ways.plain:
-        how = ["-m", "tests.bench.plain"]
+    scaled = f"from tests.cluster import fork_server; fork_server.hurry({deployment.rate_scale}); fork_server.main()"
+    how = ["-m", "bot", "run"] if deployment.rate_scale == 1.0 else ["-c", scaled, "run"]
+    if deployment.plain:
+        how = ["-m", "tests.bench.baseline_bot"]
     return Bot(
         await asyncio.create_subprocess_exec(sys.executable, *how, env=surroundings | settings)
     )

@@ -66,7 +66,7 @@ class Question:
 
 
 @dataclass
-class Crowd:
+class SimulatedUsers:
     """Asks about `per_minute` questions a minute until told to stop; `asked` is what must be accounted for."""
 
     world: Cluster

@@ -12,7 +12,7 @@ from tests.handlers.world import World
 TEAM = "T0SANDBOX"
 
 
-async def chats(
+async def insert_chats(
     world: World,
     count: int,
     *,

@@ -16,7 +16,7 @@ _QUEUED = Path("/proc/thread-self/schedstat")
 """Where Linux tells how long a thread has computed, and how long it has waited to, in nanoseconds."""
 
 
-class FairLoop(asyncio.SelectorEventLoop):
+class LoadTolerantLoop(asyncio.SelectorEventLoop):
     """Belongs to the thread that makes it. Where nothing tells how long that waited, time is as usual."""
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class FairLoop(asyncio.SelectorEventLoop):
             self._queued = None
 
 
-def fair_clock() -> Callable[[], float]:
+def load_tolerant_clock() -> Callable[[], float]:
     """The time of day by the running loop, for stand-ins that hold somebody to seconds."""
     loop = asyncio.get_running_loop()
     ahead = time.time() - loop.time()

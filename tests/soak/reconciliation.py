@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from bot import strings
 from bot.sandbox.state.records import Message
 from tests.handlers.world import Row, World, elements, shown
-from tests.soak.people import Question, answer_to
+from tests.soak.users import Question, answer_to
 
 
 @dataclass
-class Account:
+class Reconciliation:
     outcomes: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
     """What does not add up; empty when all is well."""
@@ -22,9 +22,9 @@ class Account:
         return sum(self.outcomes.values())
 
 
-def account(world: World, asked: list[Question], limit: int) -> Account:
+def reconcile(world: World, asked: list[Question], limit: int) -> Reconciliation:
     """Compares what was asked, what is stored and what people see."""
-    made = Account()
+    made = Reconciliation()
     chats = {row["thread"]: row for row in world.rows("SELECT * FROM chats WHERE thread > ''")}
     stored: dict[str, list[Row]] = {thread: world.messages(thread) for thread in chats}
     visible = {q.thread: world.answers(q.thread, q.channel) for q in asked}
@@ -50,7 +50,9 @@ def account(world: World, asked: list[Question], limit: int) -> Account:
     return made
 
 
-def _answered(made: Account, question: Question, answer: Row, messages: list[Message]) -> None:
+def _answered(
+    made: Reconciliation, question: Question, answer: Row, messages: list[Message]
+) -> None:
     status, whole = answer["status"], answer_to(question.text)
     mark = f"q{question.text.rpartition(' ')[2]}n"
     places = [message for message in messages if mark in shown(message)]
@@ -71,7 +73,7 @@ def _answered(made: Account, question: Question, answer: Row, messages: list[Mes
         made.faults.append(f"left {status}: {question}")
 
 
-def _refused(made: Account, world: World, question: Question, full: bool) -> None:
+def _refused(made: Reconciliation, world: World, question: Question, full: bool) -> None:
     if question.refusal is not None:
         made.outcomes[f"refused: {question.refusal}"] += 1
         return

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from handlers.rate_limits.token_bucket import APPEND, POST, RATES, START, STOP, UPDATE
 
 
-def floor(
+def min_mean_lag(
     count: int,
     *,
     channels: int = 1,

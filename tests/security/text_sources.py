@@ -13,9 +13,9 @@ from tests.api.conftest import Api
 from tests.handlers.test_dialogs import entered, opened
 from tests.handlers.world import MODEL, World
 
-NAMED = "U0CAROL"
+HOSTILE_USER = "U0CAROL"
 """Has a hostile name, and a program."""
-MOUTHS = (
+TEXT_SOURCES = (
     "answer",
     "partial",
     "title",
@@ -29,15 +29,18 @@ MOUTHS = (
 )
 
 
-def models(poison: str) -> ModelServer:
+def models_with_hostile_name(poison: str) -> ModelServer:
     """A server whose model has a hostile name; an honest one beside it, chosen where the name is not what matters."""
     return ModelServer([DemoModel(MODEL, f"label {poison}", quick)], words_per_second=5000.0)
 
 
-async def everybody_speaks(world: World, api: Api, poison: str) -> str:
-    """Every mouth says its name and the poison; all of it is written when it gives the thread. `api`: of `NAMED`."""
+async def write_from_every_source(world: World, api: Api, poison: str) -> str:
+    """Write text with the poison from every source and wait until all of it is in Slack; return the thread.
+
+    `api` belongs to `HOSTILE_USER`.
+    """
     slack = world.slack
-    slack.user(NAMED).name = f"person {poison}"
+    slack.user(HOSTILE_USER).name = f"person {poison}"
     world.entitle(f"title {poison}")
     world.say(f"answer {poison}")
     thread = await world.start("A harmless question.")
@@ -51,9 +54,9 @@ async def everybody_speaks(world: World, api: Api, poison: str) -> str:
         "http", status=400, body=f'{{"error": {{"message": "failure {poison}"}}}}'.encode()
     )
     world.models.queue(MODEL, ModelScript([], fault=refusal))
-    await slack.say(NAMED, "general", "Another question.", thread)
+    await slack.say(HOSTILE_USER, "general", "Another question.", thread)
     await world.answered(thread, 2)
-    await slack.say(NAMED, "general", "And one more.", thread)
+    await slack.say(HOSTILE_USER, "general", "And one more.", thread)
     await world.answered(thread, 3)
     await world.idle()
 
@@ -90,23 +93,23 @@ async def everybody_speaks(world: World, api: Api, poison: str) -> str:
     return thread
 
 
-def leaves(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+def strings_in(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
     """Every string in what was sent, with the name of its field."""
     if isinstance(value, str):
         yield name, value
     elif isinstance(value, dict):
         for key, each in value.items():
-            yield from leaves(each, str(key))
+            yield from strings_in(each, str(key))
     elif isinstance(value, list | tuple):
         for each in value:
-            yield from leaves(each, name)
+            yield from strings_in(each, name)
 
 
-def sent(world: World) -> Iterator[tuple[str, str, str]]:
+def texts_sent(world: World) -> Iterator[tuple[str, str, str]]:
     """Method, field and text of all that Slack was ever sent, and of what it was answered to menus and dialogs."""
     for call in world.slack.calls:
-        for name, text in leaves(call.args):
+        for name, text in strings_in(call.args):
             yield call.method, name, text
     for delivery in world.slack.deliveries:
-        for name, text in leaves(delivery.answer):
+        for name, text in strings_in(delivery.answer):
             yield f"answer to {delivery.name}", name, text

@@ -32,7 +32,7 @@ YOUNGER = 1
 
 
 @dataclass
-class Troubles:
+class FaultInjector:
     """About one trouble every `every` seconds, and a kill every `kill_every`."""
 
     world: Cluster

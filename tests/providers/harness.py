@@ -13,12 +13,12 @@ from bot.providers.base import ChatMessage, Kind, ProviderSettings, Request
 from bot.providers.openai_compatible import OpenAICompatible
 from bot.providers.registry import new_provider
 from bot.providers.transport import new_client
-from tests.providers.rude_server import Manners, RudeServer
+from tests.providers.scripted_server import Behaviour, ScriptedServer
 
 KEY = "sk-verysecretkey-0123456789"
 
 
-class Talk:
+class ProviderHarness:
     """`silence`: seconds without a byte, `connecting`: seconds for a connection, until it is given up."""
 
     def __init__(self, client: httpx.AsyncClient) -> None:
@@ -33,15 +33,17 @@ class Talk:
     def ollama(self, url: str) -> OpenAICompatible:
         return new_provider(self._client, ProviderSettings("ollama", "Ollama", url, kind="ollama"))
 
-    async def events(self, manners: Manners, silence: float = 20.0) -> list[StreamEvent]:
+    async def events(self, behaviour: Behaviour, silence: float = 20.0) -> list[StreamEvent]:
         """All that the answer brings."""
-        async with RudeServer(manners).running() as server:
+        async with ScriptedServer(behaviour).running() as server:
             return await read(self.provider(server.url, silence=silence))
 
-    async def failure(self, manners: Manners, silence: float = 20.0) -> tuple[ProviderError, str]:
+    async def failure(
+        self, behaviour: Behaviour, silence: float = 20.0
+    ) -> tuple[ProviderError, str]:
         """The error that the answer ends with, and the text before it."""
         text = ""
-        async with RudeServer(manners).running() as server:
+        async with ScriptedServer(behaviour).running() as server:
             try:
                 async for event in self.provider(server.url, silence=silence).stream(request()):
                     text += event.text if isinstance(event, TextDelta) else ""
@@ -51,9 +53,9 @@ class Talk:
 
 
 @asynccontextmanager
-async def talking() -> AsyncIterator[Talk]:
+async def provider_harness() -> AsyncIterator[ProviderHarness]:
     async with new_client() as client:
-        yield Talk(client)
+        yield ProviderHarness(client)
 
 
 async def read(provider: OpenAICompatible, asked: Request | None = None) -> list[StreamEvent]:

@@ -11,7 +11,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Heard:
+class ReceivedRequest:
     """A request as it came in."""
 
     method: str
@@ -20,7 +20,7 @@ class Heard:
     body: Any
 
 
-class Out:
+class ResponseWriter:
     """What a test writes to the client, byte by byte if it likes."""
 
     def __init__(self, writer: asyncio.StreamWriter) -> None:
@@ -65,23 +65,23 @@ class Out:
         await self.end()
 
 
-Manners = Callable[[Heard, Out], Awaitable[None]]
+Behaviour = Callable[[ReceivedRequest, ResponseWriter], Awaitable[None]]
 
 
 @dataclass
-class RudeServer:
-    """Answers every request as `manners` says, one per connection."""
+class ScriptedServer:
+    """Answers every request as `behaviour` says, one per connection."""
 
-    manners: Manners
+    behaviour: Behaviour
     greeting: bytes = b""
     """Said before anything was asked."""
-    heard: list[Heard] = field(default_factory=list)
+    heard: list[ReceivedRequest] = field(default_factory=list)
     left: asyncio.Event = field(default_factory=asyncio.Event)
     """Some client closed its connection before the end of its response."""
     url: str = ""
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[RudeServer]:
+    async def running(self) -> AsyncIterator[ScriptedServer]:
         tasks: set[asyncio.Task[None]] = set()
 
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -117,20 +117,20 @@ class RudeServer:
             for name, _, value in (line.partition(":") for line in head[1:] if line)
         }
         body = await reader.readexactly(int(headers.get("content-length", "0")))
-        heard = Heard(method, path, headers, json.loads(body) if body else None)
+        heard = ReceivedRequest(method, path, headers, json.loads(body) if body else None)
         self.heard.append(heard)
-        answering = asyncio.ensure_future(self.manners(heard, Out(writer)))
+        handling = asyncio.ensure_future(self.behaviour(heard, ResponseWriter(writer)))
         leaving = asyncio.ensure_future(reader.read(1))
         try:
-            await asyncio.wait((answering, leaving), return_when=asyncio.FIRST_COMPLETED)
-            if not answering.done():
+            await asyncio.wait((handling, leaving), return_when=asyncio.FIRST_COMPLETED)
+            if not handling.done():
                 self.left.set()
         finally:
-            for task in (answering, leaving):
+            for task in (handling, leaving):
                 task.cancel()
-            await asyncio.gather(answering, leaving, return_exceptions=True)
-        if answering.done() and not answering.cancelled():
-            answering.result()
+            await asyncio.gather(handling, leaving, return_exceptions=True)
+        if handling.done() and not handling.cancelled():
+            handling.result()
 
 
 def data(payload: Mapping[str, Any] | str) -> bytes:
@@ -154,26 +154,26 @@ USAGE = data({"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 
 DONE = data("[DONE]")
 
 
-def saying(*pieces: bytes) -> Manners:
+def streaming(*pieces: bytes) -> Behaviour:
     """A stream: each piece in an HTTP chunk of its own, then a proper end."""
 
-    async def manners(heard: Heard, out: Out) -> None:
+    async def behaviour(heard: ReceivedRequest, out: ResponseWriter) -> None:
         await out.head()
         for piece in pieces:
             await out.chunk(piece)
         await out.end()
 
-    return manners
+    return behaviour
 
 
-def answering(
+def responding(
     body: Any, status: int = 200, content_type: str = "application/json", **headers: str
-) -> Manners:
+) -> Behaviour:
     """One body: bytes and text as they are, anything else as JSON."""
     text = body if isinstance(body, (bytes, str)) else json.dumps(body)
     raw = text.encode() if isinstance(text, str) else text
 
-    async def manners(heard: Heard, out: Out) -> None:
+    async def behaviour(heard: ReceivedRequest, out: ResponseWriter) -> None:
         await out.answer(raw, status, content_type, **headers)
 
-    return manners
+    return behaviour

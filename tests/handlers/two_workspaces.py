@@ -108,7 +108,7 @@ class Gateway:
         return self.codes.pop(form.get("code", ""), None) or {"ok": False, "error": "invalid_code"}
 
 
-class Estate(World):
+class TwoWorkspaces(World):
     """A world whose bot serves whoever installs it. `other` is the same world seen from the second workspace."""
 
     def __init__(
@@ -275,6 +275,6 @@ def _with_token(scope: Scope, token: str) -> Scope:
     return {**scope, "headers": [*headers, (b"authorization", f"Bearer {token}".encode())]}
 
 
-def strangers_may_knock(estate: Estate) -> None:
+def allow_events_of_unknown_workspaces(workspaces: TwoWorkspaces) -> None:
     """Bolt calls it an error that an event comes from where the app is not installed."""
-    estate.forgive_logger("slack_bolt.AsyncMultiTeamsAuthorization")
+    workspaces.forgive_logger("slack_bolt.AsyncMultiTeamsAuthorization")
