@@ -1,10 +1,12 @@
-"""Tasks that belong to somebody: kept alive, their failures logged, waited for at the end."""
+"""Background tasks with an owner, loops that survive failures, and one lock per key."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+import random
+from collections.abc import Awaitable, Callable, Coroutine, Hashable
+from typing import Any, Generic, TypeVar
+from weakref import WeakValueDictionary
 
 from bot.errors import StorageError
 from bot.observability import get_logger
@@ -12,37 +14,111 @@ from bot.observability import get_logger
 log = get_logger(__name__)
 
 T = TypeVar("T")
+Key = TypeVar("Key", bound=Hashable)
 
 
 class Tasks:
-    """An owner of small background tasks. An async context manager: leaving it waits a little, then cancels."""
+    """Owns background tasks: keeps references to them, logs their failures and ends them.
 
-    def __init__(self, patience: float = 2.0) -> None:
-        self._patience = patience
+    An async context manager. Leaving it cancels the loops, gives all other tasks `exit_timeout` seconds to end by
+    themselves, and cancels those that remain.
+    """
+
+    def __init__(self, exit_timeout: float = 2.0) -> None:
+        self._exit_timeout = exit_timeout
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._loops: set[asyncio.Task[Any]] = set()
 
     def start(self, work: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
-        """Runs `work` beside everything else. A failure is logged under `name`."""
+        """Runs `work` once, in the background. A failure is logged with `name`."""
         task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._on_done)
+        return task
+
+    def repeat(
+        self,
+        work: Callable[[], Awaitable[None]],
+        interval: float | Callable[[], float],
+        name: str,
+        *,
+        initial_delay: float = 0.0,
+        jitter: float = 0.0,
+        wake: asyncio.Event | None = None,
+    ) -> asyncio.Task[None]:
+        """Runs `work` for ever, with a pause of `interval` seconds after each run. A failed run is logged with `name`.
+
+        `interval`: seconds, or a function that is asked for them after each run. `initial_delay`: seconds before the
+        first run. `jitter`: by which share each pause is made longer or shorter at random, so that replicas do not
+        run in step. `wake`: setting this event ends the pause at once; it is cleared before each run.
+        """
+
+        async def loop() -> None:
+            await asyncio.sleep(initial_delay)
+            while True:
+                if wake is not None:
+                    wake.clear()
+                await _run_logged(work, name)
+                seconds = interval() if callable(interval) else interval
+                await _pause(seconds * random.uniform(1 - jitter, 1 + jitter), wake)
+
+        task = self.start(loop(), name)
+        self._loops.add(task)
+        task.add_done_callback(self._loops.discard)
         return task
 
     async def __aenter__(self) -> Tasks:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        for loop in self._loops:
+            loop.cancel()
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=self._patience)
-        for task in list(self._tasks):
+            await asyncio.wait(self._tasks, timeout=self._exit_timeout)
+        for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _ended(self, task: asyncio.Task[Any]) -> None:
+    def _on_done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
-        if task.cancelled() or (error := task.exception()) is None:
-            return
-        if isinstance(error, StorageError):
-            log.warning("storage_unreachable", task=task.get_name(), reason=str(error))
-        else:
-            log.error("task_failed", task=task.get_name(), exc_info=error)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log_failure(task.get_name(), error)
+
+
+class KeyedLocks(Generic[Key]):
+    """One lock per key: `async with locks[key]: …`. A lock that nobody holds or waits for takes up no memory."""
+
+    def __init__(self) -> None:
+        self._locks: WeakValueDictionary[Key, asyncio.Lock] = WeakValueDictionary()
+
+    def __getitem__(self, key: Key) -> asyncio.Lock:
+        return self._locks.setdefault(key, asyncio.Lock())
+
+    def __len__(self) -> int:
+        """How many locks are in use."""
+        return len(self._locks)
+
+
+async def _run_logged(work: Callable[[], Awaitable[None]], name: str) -> None:
+    try:
+        await work()
+    except Exception as error:  # one failed run must not end the loop
+        _log_failure(name, error)
+
+
+async def _pause(seconds: float, wake: asyncio.Event | None) -> None:
+    if wake is None:
+        await asyncio.sleep(seconds)
+        return
+    try:
+        async with asyncio.timeout(seconds):
+            await wake.wait()
+    except TimeoutError:
+        pass
+
+
+def _log_failure(name: str, error: BaseException) -> None:
+    if isinstance(error, StorageError):
+        log.warning("storage_unreachable", task=name, reason=str(error))
+    else:
+        log.error("task_failed", task=name, exc_info=error)

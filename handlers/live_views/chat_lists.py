@@ -67,13 +67,13 @@ class ChatLists:
         self._membership, self._coordination = membership, coordination
         self._id = secrets.token_hex(8)
         self._chat_lists: dict[User, _Shown] = {}
-        self._tasks = Tasks(patience=0.0)
+        self._tasks = Tasks(exit_timeout=0.0)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Lists are kept up to date while this is open."""
         async with self._tasks:
-            self._tasks.start(self._hear(), "list")
+            self._tasks.repeat(self._hear, 1.0, "list")
             yield
 
     def show(self, user: User, look: ListQuery, address: str | None) -> None:
@@ -101,18 +101,10 @@ class ChatLists:
 
     async def _hear(self) -> None:
         """Another process has shown a person's list anew: what this one knows of it is an older page."""
-        while True:
-            try:
-                async with self._coordination.subscribe(LISTS) as signals:
-                    async for signal in signals:
-                        if signal.event.get("by") != self._id:
-                            self._forget(
-                                User(str(signal.event.get("team")), str(signal.event.get("user")))
-                            )
-                return
-            except StorageError as error:
-                log.warning("lists_not_heard", reason=str(error))
-            await asyncio.sleep(1.0)
+        async with self._coordination.subscribe(LISTS) as signals:
+            async for signal in signals:
+                if signal.event.get("by") != self._id:
+                    self._forget(User(str(signal.event.get("team")), str(signal.event.get("user"))))
 
     async def _watch(self, user: User, shown: _Shown) -> None:
         await self._coordination.publish(

@@ -69,7 +69,7 @@ class HomeTabs:
         self._membership = membership
         self._viewers: dict[User, _Viewer] = {}
         self._without_home: set[str] = set()
-        self._tasks = Tasks(patience=0.0)
+        self._tasks = Tasks(exit_timeout=0.0)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

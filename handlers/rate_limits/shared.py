@@ -33,7 +33,7 @@ class SharedRateLimiter:
         self.replicas = 1
         """How many processes share the budgets, as far as is known."""
         self._asked: dict[str, float] = {}
-        self._tasks = Tasks(patience=0.2)
+        self._tasks = Tasks(exit_timeout=0.2)
         self.alone = False
         """The common account cannot be asked."""
 
