@@ -59,7 +59,10 @@ class Chatter:
     def next(self) -> dict[str, Any]:
         """Nine messages in ten, half of them in threads; the rest is what needs no answer from anybody."""
         kind = self._chance.random()
-        ts, channel = self._environment.slack.workspace.next_ts(), self._chance.choice(self._channels)
+        ts, channel = (
+            self._environment.slack.workspace.next_ts(),
+            self._chance.choice(self._channels),
+        )
         said = {
             "type": "message",
             "channel": channel,

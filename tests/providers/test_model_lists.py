@@ -90,7 +90,7 @@ async def test_a_server_without_a_list_offers_its_default(harness: ProviderHarne
 
 
 @pytest.mark.parametrize(
-    ("manners", "expected"),
+    ("behaviour", "expected"),
     [
         (responding("<html>"), Garbled),
         (responding({"error": {"code": 401}}), KeyRejected),

@@ -299,7 +299,7 @@ async def test_closing_the_stream_ends_the_request(harness: ProviderHarness) -> 
             await server.left.wait()
 
 
-@pytest.mark.parametrize("manners", [endless, None], ids=["between words", "before the first"])
+@pytest.mark.parametrize("behaviour", [endless, None], ids=["between words", "before the first"])
 async def test_cancelling_the_reader_ends_the_request(
     harness: ProviderHarness, behaviour: Behaviour | None
 ) -> None:

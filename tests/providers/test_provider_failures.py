@@ -185,7 +185,7 @@ NO_ANSWER: dict[str, tuple[Behaviour, type[ProviderError]]] = {
 }
 
 
-@pytest.mark.parametrize(("manners", "expected"), NO_ANSWER.values(), ids=NO_ANSWER)
+@pytest.mark.parametrize(("behaviour", "expected"), NO_ANSWER.values(), ids=NO_ANSWER)
 async def test_no_answer_has_a_reason(
     harness: ProviderHarness, behaviour: Behaviour, expected: type[ProviderError]
 ) -> None:

@@ -145,13 +145,13 @@ def test_what_slack_takes(blocks: list[Block]) -> None:
     check_message_blocks(blocks)
 
 
-@pytest.mark.parametrize(("blocks", "place"), WRONG.values(), ids=WRONG.keys())
-def test_what_slack_refuses(blocks: list[Block], thread: str) -> None:
+@pytest.mark.parametrize(("blocks", "pointer"), WRONG.values(), ids=WRONG.keys())
+def test_what_slack_refuses(blocks: list[Block], pointer: str) -> None:
     with pytest.raises(SlackRefusal) as refused:
         check_message_blocks(blocks)
     assert refused.value.error == "invalid_blocks"
     messages = refused.value.extra["response_metadata"]["messages"]
-    assert any(f"[json-pointer:{thread}]" in message for message in messages), messages
+    assert any(f"[json-pointer:{pointer}]" in message for message in messages), messages
 
 
 @pytest.mark.parametrize(
