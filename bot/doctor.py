@@ -15,7 +15,7 @@ from storage.coordination import open_coordination
 from storage.encryption import TokenCipher
 from storage.engine.database import Database
 from storage.engine.schema_version import Schema, schema_of
-from storage.installations import Installations, Standing
+from storage.installations import Installations, InstallationStatus
 
 __all__ = ["Finding", "examine"]
 
@@ -85,10 +85,10 @@ async def _installations(settings: Settings, database: Database) -> list[Finding
     key = _plain(settings.bobbin_secret_key)
     if not settings.many_workspaces or not key.strip(" ,"):
         return []
-    standing = await Installations(database, TokenCipher(key)).survey()
+    standing = await Installations(database, TokenCipher(key)).statuses()
     if not standing:
         return [Finding("installations", True, "none yet; people add the app at /slack/install")]
-    sealed = sum(not each.opens for each in standing)
+    sealed = sum(not each.decryptable for each in standing)
     if sealed:
         advice = "write the key that sealed them behind the new one, as in 'new old'"
         found = Finding(
@@ -103,7 +103,7 @@ async def _installations(settings: Settings, database: Database) -> list[Finding
     return [found, *_lacking(standing)]
 
 
-def _lacking(standing: list[Standing]) -> Iterator[Finding]:
+def _lacking(standing: list[InstallationStatus]) -> Iterator[Finding]:
     """Scopes that came with a newer version and were not granted yet."""
     wanted = bot_scopes()
     old = [each for each in standing if not wanted <= each.scopes]
@@ -111,7 +111,7 @@ def _lacking(standing: list[Standing]) -> Iterator[Finding]:
         yield Finding("scopes", True, "all granted everywhere")
         return
     missing = ", ".join(sorted(frozenset[str]().union(*(wanted - each.scopes for each in old))))
-    where = ", ".join(each.place for each in old[:5]) + (", …" if len(old) > 5 else "")
+    where = ", ".join(each.workspace for each in old[:5]) + (", …" if len(old) > 5 else "")
     yield Finding(
         "scopes", False, f"missing {missing} in {where}: add the app there again, at /slack/install"
     )

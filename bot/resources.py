@@ -146,7 +146,7 @@ async def _workspaces(
     cipher = TokenCipher(settings.bobbin_secret_key.get_secret_value())
     installations = Installations(database, cipher)
     try:
-        await installations.reseal()
+        await installations.rotate_tokens()
     except WrongKey as error:
         raise SettingsError(
             "BOBBIN_SECRET_KEY does not open the tokens of the workspaces that have installed the app: "

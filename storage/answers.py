@@ -68,12 +68,12 @@ class Answers:
         ) as connection:  # behind a crowd's writes it would come too late
             return {row.message_id: row.stop_requested for row in await connection.execute(query)}
 
-    async def record(self, answer_id: str, owner: str, parts: tuple[MessageRef, ...]) -> bool:
+    async def save_parts(self, answer_id: str, owner: str, parts: tuple[MessageRef, ...]) -> bool:
         """Keep which Slack messages show the answer. False when it is no longer this owner's."""
         async with self._database.begin() as connection:
             return await _held(connection, answer_id, owner, parts=from_parts(parts))
 
-    async def written(self, answer_id: str, owner: str, result: AnswerResult) -> bool:
+    async def save_result(self, answer_id: str, owner: str, result: AnswerResult) -> bool:
         """Store the model's whole work; what remains is to show it. False when it is no longer this owner's."""
         usage = result.usage
         async with self._database.begin() as connection:
@@ -136,7 +136,7 @@ class Answers:
         async with self._database.read() as connection:
             return frozenset(await connection.scalars(query))
 
-    async def unattended(self, limit: int) -> list[str]:
+    async def chats_to_claim(self, limit: int) -> list[str]:
         """Ids of chats with work that nobody holds, the longest waiting first."""
         idle = and_(WAITING, ~RUNNING_BESIDE)
         query = (
@@ -154,7 +154,7 @@ class Answers:
         async with self._database.read() as connection:
             return frozenset(await connection.scalars(query))
 
-    async def waiting(self) -> int:
+    async def waiting_count(self) -> int:
         """How many answers wait to be taken, in all processes."""
         async with self._database.read() as connection:
             return (
@@ -237,17 +237,17 @@ class Answers:
             raise ChatNotFound("no such answer")
         return to_answer(row)
 
-    async def of_question(self, message_id: str) -> Answer | None:
+    async def for_message(self, message_id: str) -> Answer | None:
         """The answer to a user's message."""
         return await self._find(answers.c.question_id == message_id)
 
-    async def ending(self, answer_id: str) -> AnswerResult | None:
+    async def result(self, answer_id: str) -> AnswerResult | None:
         """How a written answer ends, with all that was stored; None while its model has not ended."""
         async with self._database.read() as connection:
             row = (await connection.execute(ANSWER, {"answer": answer_id})).one_or_none()
             return None if row is None else to_ending(row)
 
-    async def shown(self, chat_id: str) -> frozenset[str]:
+    async def slack_timestamps(self, chat_id: str) -> frozenset[str]:
         """The ts of every Slack message that shows an answer of this chat."""
         query = select(answers.c.parts).where(
             answers.c.chat_id == chat_id, answers.c.parts.is_not(None)
@@ -264,7 +264,7 @@ class Answers:
         )
         return await self._all(and_(OPEN, answers.c.chat_id.in_(mine)))
 
-    async def these(self, answer_ids: Collection[str]) -> list[Answer]:
+    async def by_ids(self, answer_ids: Collection[str]) -> list[Answer]:
         """The answers with these ids, as they are now."""
         return await self._all(answers.c.message_id.in_(answer_ids))
 

@@ -20,7 +20,7 @@ from storage.tables import chats
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class ChatPage:
     """Some of a person's chats, in order."""
 
     chats: list[Chat]
@@ -42,7 +42,7 @@ async def list_chats(
     cursor: str | None,
     words: Sequence[str],
     newer: bool = False,
-) -> Page:
+) -> ChatPage:
     """The page after `cursor`, or with `newer` the one before it.
 
     People take part from the first message on, so chats without one are in no list; nor are those in private channels
@@ -66,7 +66,7 @@ async def list_chats(
     shown = list(reversed(rows[:limit])) if newer else rows[:limit]
     older = (there is not None) if newer else more
     before = more if newer else there is not None
-    return Page(
+    return ChatPage(
         chats=[to_chat(row) for row in shown],
         next_cursor=_encode(shown[-1].active_at, shown[-1].id) if older and shown else None,
         total=max(total, len(shown)),

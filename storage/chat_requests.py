@@ -54,12 +54,12 @@ class ChatRequest:
     """The user message that it has become."""
 
     @property
-    def wants_context(self) -> bool:
+    def needs_context(self) -> bool:
         """It was asked in a thread of people, of which nothing is known yet."""
-        return self.context is None and self.asked_at is not None and self.thread.ts != self.ts
+        return self.context is None and self.mention_ts is not None and self.thread.ts != self.ts
 
     @property
-    def asked_at(self) -> str | None:
+    def mention_ts(self) -> str | None:
         """The ts of the Slack message that turned to the bot; None for what was asked in a dialog."""
         return self.ts if "." in self.ts else None
 
@@ -70,7 +70,7 @@ class ChatRequests:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def ask(
+    async def create(
         self,
         *,
         thread: Thread,
@@ -132,7 +132,7 @@ class ChatRequests:
         async with self._database.read() as connection:
             return await _one(connection, questions.c.id == request_id)
 
-    async def open_in(self, thread: Thread, user: str) -> ChatRequest | None:
+    async def find_open(self, thread: Thread, user: str) -> ChatRequest | None:
         """The newest open question of this person in this thread; one that has no text yet before all others."""
         where = and_(
             _OPEN,
@@ -152,7 +152,7 @@ class ChatRequests:
             ).one_or_none()
             return None if row is None else _question(row)
 
-    async def unchosen(self, request: ChatRequest) -> list[ChatRequest]:
+    async def others_without_model(self, request: ChatRequest) -> list[ChatRequest]:
         """What the same person has asked besides, in the same thread, and what has no model yet; the oldest first."""
         where = and_(
             _OPEN,
@@ -170,7 +170,7 @@ class ChatRequests:
             ).all()
             return [_question(row) for row in rows]
 
-    async def fill(
+    async def set_text(
         self, request_id: str, *, text: str, source: str, files: tuple[SharedFile, ...] = ()
     ) -> ChatRequest | None:
         """Give an open question its text, or files in place of one, beside those that it has.
@@ -186,7 +186,9 @@ class ChatRequests:
                 return None
             return await _add_files(connection, request_id, files)
 
-    async def add(self, request_id: str, text: str, files: tuple[SharedFile, ...]) -> ChatRequest:
+    async def add_files(
+        self, request_id: str, text: str, files: tuple[SharedFile, ...]
+    ) -> ChatRequest:
         """More for a question that waits for its model: files, and what was said with them. Repeating it adds nothing.
 
         Raises ChatNotFound.
@@ -202,7 +204,7 @@ class ChatRequests:
             )
             return await _one(connection, questions.c.id == request_id)
 
-    async def choose(self, request_id: str, model: ModelRef) -> ChatRequest:
+    async def set_model(self, request_id: str, model: ModelRef) -> ChatRequest:
         """Keep the choice, if the question is still open (`ChatRequest.open` tells). Raises ChatNotFound."""
         return await self._set(request_id, model=str(model))
 
@@ -222,14 +224,14 @@ class ChatRequests:
         """Keep what people had said and shared in the thread before. Raises ChatNotFound."""
         return await self._set(request_id, context=context, context_files=from_files(files))
 
-    async def put_in(self, request_id: str, thread: Thread, source: str | None) -> ChatRequest:
+    async def set_thread(self, request_id: str, thread: Thread, source: str | None) -> ChatRequest:
         """What was asked in a dialog stands in Slack now (`source`), or is to stand in another place (None).
 
         Raises ChatNotFound.
         """
         return await self._set(request_id, channel=thread.channel, thread=thread.ts, source=source)
 
-    async def began_in_dialog(self, chat_id: str) -> bool:
+    async def started_in_dialog(self, chat_id: str) -> bool:
         """Whether the chat's first message was asked in a dialog."""
         dialogs = not_(questions.c.ts.contains("."))  # every ts has a point, and no id of a dialog
         query = (
@@ -240,7 +242,7 @@ class ChatRequests:
         async with self._database.read() as connection:
             return (await connection.execute(query)).first() is not None
 
-    async def give_up(self, request_id: str) -> ChatRequest:
+    async def close(self, request_id: str) -> ChatRequest:
         """Close a question that can no longer be asked, such as one in a channel that is gone. Raises ChatNotFound."""
         return await self._set(request_id, state="closed")
 
@@ -251,17 +253,17 @@ class ChatRequests:
             and_(questions.c.menu_ts.is_(None), needs), older_than_seconds, limit
         )
 
-    async def unsaid(self, older_than_seconds: float, limit: int) -> list[ChatRequest]:
+    async def not_posted(self, older_than_seconds: float, limit: int) -> list[ChatRequest]:
         """Open questions from dialogs that do not stand in Slack after this time, the oldest first."""
         return await self._stale(_UNSAID, older_than_seconds, limit)
 
-    async def ready(self, older_than_seconds: float, limit: int) -> list[ChatRequest]:
+    async def ready_to_start(self, older_than_seconds: float, limit: int) -> list[ChatRequest]:
         """Open questions that have both text and model and yet became no chat, the oldest first."""
         said = or_(questions.c.text.is_not(None), questions.c.files.is_not(None))
         complete = and_(said, questions.c.model.is_not(None), not_(_UNSAID))
         return await self._stale(complete, older_than_seconds, limit)
 
-    async def headless(
+    async def without_header(
         self, older_than_seconds: float, within_seconds: float, limit: int
     ) -> list[tuple[ChatRequest, str]]:
         """ChatRequests of this age that became chats without a header, and the ids of the chats; the oldest first."""
@@ -285,7 +287,7 @@ class ChatRequests:
         async with self._database.read() as connection:
             return [(_question(row), row.chat_id) for row in await connection.execute(query)]
 
-    async def undrawn(
+    async def header_not_shown(
         self, older_than_seconds: float, within_seconds: float, limit: int
     ) -> list[tuple[ChatRequest, str]]:
         """Requests whose chat began in this time and whose menu is not known to show the header; and the chats."""
@@ -312,7 +314,7 @@ class ChatRequests:
         async with self._database.read() as connection:
             return [(_question(row), row.chat_id) for row in await connection.execute(query)]
 
-    async def drawn(self, request_id: str) -> None:
+    async def mark_header_shown(self, request_id: str) -> None:
         """The menu of this question, which has become a chat, shows the chat's header now."""
         used = and_(questions.c.id == request_id, questions.c.state == "used")
         async with self._database.begin() as connection:

@@ -33,24 +33,24 @@ from bot.domain import (
     User,
 )
 from bot.errors import ChatBusy, ChatNotFound, LimitReached
-from storage.chat_list import Page, list_chats
+from storage.chat_list import ChatPage, list_chats
 from storage.engine.database import Conflict, Database
 from storage.engine.types import new_id, utc_now
-from storage.images import HeldImages, ImageBudget
+from storage.images import ImageBudget, MessageImages
 from storage.messages import (
     NewMessage,
-    Said,
-    busy,
-    find_exchange,
-    store_exchange,
-    take_two,
-    used_exchange,
+    StoredMessage,
+    find_by_request,
+    find_by_source,
+    has_open_answer,
+    reserve_pair,
+    store_message,
 )
 from storage.queries import AUTHORS, CHAT, CHAT_AT, HEARD_AT, SELECT_HISTORY
 from storage.rows import from_files, image_rows, to_chat, to_message
 from storage.tables import attachments, chats, messages, participants, questions
 
-__all__ = ["Chats", "ImageBudget", "NewMessage", "Page", "Said"]
+__all__ = ["ChatPage", "Chats", "ImageBudget", "NewMessage", "StoredMessage"]
 
 
 class Chats:
@@ -71,7 +71,7 @@ class Chats:
         header_ts: str | None = None,
         question_id: str | None = None,
         limit: int = 100,
-    ) -> Said:
+    ) -> StoredMessage:
         """Store a chat with its first exchange: all of it or nothing.
 
         Where the place has a chat already, a message known by its source or its question is given back as a
@@ -87,9 +87,9 @@ class Chats:
 
     async def _start(
         self, chat: Chat, message: NewMessage, question_id: str | None, limit: int
-    ) -> Said:
+    ) -> StoredMessage:
         async with self._database.begin() as connection:
-            if used := await used_exchange(connection, question_id):
+            if used := await find_by_request(connection, question_id):
                 return used
             there = None if chat.thread is None else await _by_place(connection, chat.thread)
             if there is not None:
@@ -106,9 +106,9 @@ class Chats:
             await _insert(connection, chat)
         return chat
 
-    async def say(
+    async def add_message(
         self, chat_id: str, message: NewMessage, *, limit: int = 100, alone: bool = False
-    ) -> Said:
+    ) -> StoredMessage:
         """Store the next exchange of a chat.
 
         The same source again gives the stored one as a duplicate, whatever the limit says by now. `alone`: not behind
@@ -121,11 +121,11 @@ class Chats:
             async with self._database.begin() as connection:
                 return await _say(connection, chat_id, message, limit, alone=alone)
 
-    async def by_place(self, thread: Thread) -> Chat | None:
+    async def find_by_thread(self, thread: Thread) -> Chat | None:
         async with self._database.read() as connection:
             return await _by_place(connection, thread)
 
-    async def heard_at(self, thread: Thread, user: str) -> tuple[Chat | None, bool]:
+    async def chat_and_open_request(self, thread: Thread, user: str) -> tuple[Chat | None, bool]:
         """The chat in this thread, and whether an open question of this person waits there.
 
         One look for both: most threads have neither, and most of what Slack tells is said there.
@@ -166,10 +166,10 @@ class Chats:
             ).one_or_none()
             if row is None:
                 raise ChatNotFound("no such message")
-            held = await HeldImages.of(connection, messages.c.id == message_id)
-        return held.put_into(row)
+            held = await MessageImages.load(connection, messages.c.id == message_id)
+        return held.to_message(row)
 
-    async def newest(self, chat_ids: Sequence[str]) -> dict[str, str]:
+    async def newest_message_ids(self, chat_ids: Sequence[str]) -> dict[str, str]:
         """For each of these chats that has messages, the id of the newest one."""
         last = and_(messages.c.chat_id == chats.c.id, messages.c.number == chats.c.message_count)
         query = (
@@ -195,10 +195,10 @@ class Chats:
             if not any(row.has_images for row in rows):
                 return [to_message(row) for row in rows]
             before = and_(messages.c.chat_id == chat_id, messages.c.number < before_number)
-            held = await HeldImages.of(connection, before, most)
-        return [held.put_into(row) for row in rows]
+            held = await MessageImages.load(connection, before, most)
+        return [held.to_message(row) for row in rows]
 
-    async def enclose(
+    async def store_loaded_files(
         self,
         message: Message,
         *,
@@ -240,7 +240,7 @@ class Chats:
         cursor: str | None = None,
         words: str | None = None,
         newer: bool = False,
-    ) -> Page:
+    ) -> ChatPage:
         """A page of the person's chats, the most recently active first: after the cursor, or with `newer` before it.
 
         With `words`, only chats in which each of them occurs, in the title or in some message, whatever its case.
@@ -268,7 +268,7 @@ class Chats:
         async with self._database.begin() as connection:
             await connection.execute(update(participants).where(theirs).values(away=away))
 
-    async def any_in(self, team: str, channel: str) -> bool:
+    async def any_in_channel(self, team: str, channel: str) -> bool:
         """Whether some chat stands in this channel."""
         query = select(exists().where(chats.c.team == team, chats.c.channel == channel))
         async with self._database.read() as connection:
@@ -285,7 +285,7 @@ class Chats:
                 moved = and_(table.c.team == team, table.c.channel == old, not_(taken))
                 await connection.execute(update(table).where(moved).values(channel=new))
 
-    async def respell(self, thread: Thread, ts: str, before: str, after: str) -> None:
+    async def replace_text(self, thread: Thread, ts: str, before: str, after: str) -> None:
         """The text of a Slack message is spelt with names now that they are known, wherever it has got to."""
         here = select(chats.c.id).where(
             chats.c.team == thread.team,
@@ -313,17 +313,12 @@ class Chats:
             may = and_(may, chats.c.title_by == TitleBy.DEFAULT)
         return await self._update(may, title=title, title_by=by)
 
-    async def set_model(self, chat_id: str, model: ModelRef) -> None:
-        """Raises ChatNotFound."""
-        if not await self._update(chats.c.id == chat_id, provider=model.provider, model=model.name):
-            raise ChatNotFound(chat_id)
-
     async def set_header(self, chat_id: str, ts: str | None) -> None:
         """Remember the Slack message that shows title, model and Stop. Raises ChatNotFound."""
         if not await self._update(chats.c.id == chat_id, header_ts=ts):
             raise ChatNotFound(chat_id)
 
-    async def authors(self, chat_id: str) -> int:
+    async def author_count(self, chat_id: str) -> int:
         """How many different people have written in this chat."""
         async with self._database.read() as connection:
             return await connection.scalar(AUTHORS, {"chat": chat_id}) or 0
@@ -399,19 +394,19 @@ async def _say(
     question_id: str | None = None,
     *,
     alone: bool = False,
-) -> Said:
-    if known := await find_exchange(connection, chat_id, message.source):
+) -> StoredMessage:
+    if known := await find_by_source(connection, chat_id, message.source):
         return known
-    chat = await take_two(connection, chat_id, limit)
+    chat = await reserve_pair(connection, chat_id, limit)
     if chat is None:
         # The last room may have gone to this very message, delivered a moment ago.
-        if known := await find_exchange(connection, chat_id, message.source):
+        if known := await find_by_source(connection, chat_id, message.source):
             return known
         _found((await connection.execute(CHAT, {"chat": chat_id})).one_or_none())
         raise LimitReached(chat_id)
-    if alone and await busy(connection, chat_id):
+    if alone and await has_open_answer(connection, chat_id):
         raise ChatBusy(chat_id)
-    return await store_exchange(connection, chat, message, question_id)
+    return await store_message(connection, chat, message, question_id)
 
 
 def _found(row: Row[Any] | None) -> Chat:

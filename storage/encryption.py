@@ -30,10 +30,10 @@ class TokenCipher:
         self._newest, self._keys = keys[0], MultiFernet(keys)
         self._unreadable = (InvalidToken, UnicodeError)
 
-    def seal(self, text: str) -> str:
+    def encrypt(self, text: str) -> str:
         return self._keys.encrypt(text.encode()).decode("ascii")
 
-    def open(self, sealed: str, *, max_age: int | None = None) -> str:
+    def decrypt(self, sealed: str, *, max_age: int | None = None) -> str:
         """Raises WrongKey when no key fits, or after `max_age` seconds."""
         try:
             return self._keys.decrypt(sealed.encode(), ttl=max_age).decode()
@@ -42,12 +42,12 @@ class TokenCipher:
                 "a sealed secret cannot be opened: BOBBIN_SECRET_KEY must still hold the key that sealed it"
             ) from error
 
-    def renew(self, sealed: str) -> str:
+    def rotate(self, sealed: str) -> str:
         """The same secret under the first key; left as it is when it is so already. Raises WrongKey."""
         try:
             self._newest.decrypt(sealed.encode())
         except self._unreadable:
-            return self.seal(self.open(sealed))
+            return self.encrypt(self.decrypt(sealed))
         return sealed
 
 

@@ -23,19 +23,19 @@ class ImageBudget:
 
 
 @dataclass(frozen=True, slots=True)
-class HeldImages:
+class MessageImages:
     """The images of some messages, by message."""
 
     images: dict[str, list[Image]]
     omitted: dict[str, list[str]]
 
     @classmethod
-    async def of(
+    async def load(
         cls,
         connection: AsyncConnection,
         where: ColumnElement[bool],
         most: ImageBudget | None = None,
-    ) -> HeldImages:
+    ) -> MessageImages:
         """What is beyond `most`, the newest counted first, is not even read."""
         size = func.length(attachments.c.data).label("size")
         key = (attachments.c.message_id, attachments.c.position)
@@ -59,7 +59,7 @@ class HeldImages:
                 held.images[image.message_id].append(to_image(image))
         return held
 
-    def put_into(self, row: Row[Any]) -> Message:
+    def to_message(self, row: Row[Any]) -> Message:
         return to_message(
             row, tuple(self.images.get(row.id, ())), tuple(self.omitted.get(row.id, ()))
         )

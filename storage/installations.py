@@ -17,7 +17,7 @@ from storage.tables import api_tokens, installations, workspaces
 
 
 @dataclass(frozen=True, slots=True)
-class Installed:
+class Installation:
     """One installation: of a workspace, or (`org_wide`) of every workspace of an organisation."""
 
     enterprise: str
@@ -38,14 +38,14 @@ class Installed:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class InstallationStatus:
     """What can be told of an installation without using it."""
 
-    place: str
+    workspace: str
     """The workspace, or the organisation."""
     scopes: frozenset[str]
     """What the app was granted there."""
-    opens: bool
+    decryptable: bool
     """Whether one of our keys opens its token."""
 
 
@@ -55,12 +55,12 @@ class Installations:
     def __init__(self, database: Database, cipher: TokenCipher) -> None:
         self._database, self._cipher = database, cipher
 
-    async def save(self, installed: Installed) -> None:
+    async def save(self, installed: Installation) -> None:
         """Keep an installation; a later one of the same place replaces it."""
         values = {
             "bot_user": installed.bot_user,
             "bot_id": installed.bot_id,
-            "bot_token": self._cipher.seal(installed.bot_token),
+            "bot_token": self._cipher.encrypt(installed.bot_token),
             "url": installed.url,
             "scopes": installed.scopes,
             "installed_by": installed.installed_by,
@@ -80,7 +80,7 @@ class Installations:
                 .on_conflict_do_update(index_elements=["enterprise", "team"], set_=values)
             )
 
-    async def find(self, team: str | None, enterprise: str | None = None) -> Installed | None:
+    async def find(self, team: str | None, enterprise: str | None = None) -> Installation | None:
         """The installation that serves this workspace: its own, else its organisation's.
 
         Which organisation that is may be known from earlier (`note`). Raises WrongKey too.
@@ -95,7 +95,7 @@ class Installations:
             row = (await connection.execute(query)).one_or_none()
         return None if row is None else self._open(row)
 
-    async def note(self, team: str, enterprise: str) -> None:
+    async def remember_organisation(self, team: str, enterprise: str) -> None:
         """Remember the organisation that a workspace belongs to."""
         async with self._database.begin() as connection:
             await connection.execute(
@@ -129,10 +129,10 @@ class Installations:
             )
             return True
 
-    async def survey(self) -> list[Standing]:
+    async def statuses(self) -> list[InstallationStatus]:
         """How all installations stand."""
         return [
-            Standing(
+            InstallationStatus(
                 row.team or row.enterprise,
                 frozenset(filter(None, row.scopes.split(","))),
                 self._opens(row.bot_token),
@@ -140,12 +140,12 @@ class Installations:
             for row in await self._all()
         ]
 
-    async def reseal(self) -> int:
+    async def rotate_tokens(self) -> int:
         """Re-encrypt every token with the newest key; says how many were not.
 
         Raises WrongKey when one cannot be opened.
         """
-        renewed = [(row, self._cipher.renew(row.bot_token)) for row in await self._all()]
+        renewed = [(row, self._cipher.rotate(row.bot_token)) for row in await self._all()]
         changed = [(row, sealed) for row, sealed in renewed if sealed != row.bot_token]
         if changed:
             async with self._database.begin() as connection:
@@ -167,17 +167,17 @@ class Installations:
 
     def _opens(self, sealed: str) -> bool:
         try:
-            self._cipher.open(sealed)
+            self._cipher.decrypt(sealed)
         except WrongKey:
             return False
         return True
 
-    def _open(self, row: Row[Any]) -> Installed:
-        return Installed(
+    def _open(self, row: Row[Any]) -> Installation:
+        return Installation(
             enterprise=row.enterprise,
             team=row.team,
             bot_user=row.bot_user,
-            bot_token=self._cipher.open(row.bot_token),
+            bot_token=self._cipher.decrypt(row.bot_token),
             bot_id=row.bot_id,
             url=row.url,
             scopes=row.scopes,

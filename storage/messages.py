@@ -43,7 +43,7 @@ class NewMessage:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class StoredMessage:
     """A stored exchange."""
 
     chat: Chat
@@ -55,17 +55,17 @@ class Said:
     """An earlier answer of this chat has not ended, so this one waits its turn."""
 
 
-async def find_exchange(
+async def find_by_source(
     connection: AsyncConnection, chat_id: str, source: str | None
-) -> Said | None:
+) -> StoredMessage | None:
     """What was stored earlier in this chat under this source."""
     if source is None:
         return None
     row = (await connection.execute(SAID, {"chat": chat_id, "source": source})).one_or_none()
-    return None if row is None else await exchange_of(connection, to_message(row))
+    return None if row is None else await load_stored(connection, to_message(row))
 
 
-async def exchange_of(connection: AsyncConnection, message: Message) -> Said:
+async def load_stored(connection: AsyncConnection, message: Message) -> StoredMessage:
     """The exchange that this user message began, as a duplicate of itself."""
     chat = (await connection.execute(select(chats).where(chats.c.id == message.chat_id))).one()
     row = (
@@ -73,10 +73,10 @@ async def exchange_of(connection: AsyncConnection, message: Message) -> Said:
     ).one()
     answer = to_answer(row)
     waits = answer.queued and answer.status is Status.WAITING
-    return Said(to_chat(chat), message, answer, duplicate=True, queued=waits)
+    return StoredMessage(to_chat(chat), message, answer, duplicate=True, queued=waits)
 
 
-async def take_two(connection: AsyncConnection, chat_id: str, limit: int) -> Chat | None:
+async def reserve_pair(connection: AsyncConnection, chat_id: str, limit: int) -> Chat | None:
     """Reserve the next two numbers of a chat, or None when it has no room for two (or there is no such chat).
 
     One conditional UPDATE: whoever comes second waits for the first and then counts anew.
@@ -86,15 +86,15 @@ async def take_two(connection: AsyncConnection, chat_id: str, limit: int) -> Cha
     return None if row is None else to_chat(row)
 
 
-async def busy(connection: AsyncConnection, chat_id: str) -> bool:
+async def has_open_answer(connection: AsyncConnection, chat_id: str) -> bool:
     """Whether an answer of this chat has not ended."""
     query = select(exists().where(answers.c.chat_id == chat_id, OPEN))
     return bool(await connection.scalar(query))
 
 
-async def store_exchange(
+async def store_message(
     connection: AsyncConnection, chat: Chat, new: NewMessage, question_id: str | None
-) -> Said:
+) -> StoredMessage:
     """Store the last two messages of `chat`, whose count holds them already. Raises Conflict for a known source."""
     now = utc_now()
     message = Message(
@@ -131,7 +131,7 @@ async def store_exchange(
     await _take_part(connection, chat, new.author, now)
     if question_id is not None:
         await _use_question(connection, question_id, message.id)
-    return Said(chat, message, answer, queued=answer.queued)
+    return StoredMessage(chat, message, answer, queued=answer.queued)
 
 
 def _user_row(message: Message, now: datetime) -> dict[str, Any]:
@@ -206,7 +206,9 @@ async def _use_question(connection: AsyncConnection, question_id: str, message_i
     )
 
 
-async def used_exchange(connection: AsyncConnection, question_id: str | None) -> Said | None:
+async def find_by_request(
+    connection: AsyncConnection, question_id: str | None
+) -> StoredMessage | None:
     """What this waiting question has become already."""
     if question_id is None:
         return None
@@ -217,4 +219,4 @@ async def used_exchange(connection: AsyncConnection, question_id: str | None) ->
             .where(questions.c.id == question_id)
         )
     ).one_or_none()
-    return None if row is None else await exchange_of(connection, to_message(row))
+    return None if row is None else await load_stored(connection, to_message(row))

@@ -16,7 +16,7 @@ from storage.tables import feedback, people
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    person: User
+    user: User
     name: str | None = None
     default_model: ModelRef | None = None
     """What the person has set."""
@@ -40,7 +40,7 @@ class People:
         if row is None:
             return Profile(user)
         return Profile(
-            person=user,
+            user=user,
             name=row.name,
             default_model=ModelRef.parse(row.default_model) if row.default_model else None,
             last_model=ModelRef.parse(row.last_model) if row.last_model else None,
@@ -56,7 +56,7 @@ class People:
         async with self._database.read() as connection:
             return {User(row.team, row.user): row.name for row in await connection.execute(query)}
 
-    async def remember_name(self, user: User, name: str) -> None:
+    async def set_name(self, user: User, name: str) -> None:
         await self._set(user, name=name)
 
     async def set_default(self, user: User, model: ModelRef | None) -> None:
@@ -84,7 +84,7 @@ class People:
                 )
             )
 
-    async def used(self, user: User, model: ModelRef) -> None:
+    async def set_last_model(self, user: User, model: ModelRef) -> None:
         """Remember what the person chose last."""
         await self._set(user, last_model=str(model))
 
@@ -98,7 +98,7 @@ class People:
                 .on_conflict_do_update(index_elements=["team", "user"], set_=changed)
             )
 
-    async def rate(self, message_id: str, user: User, value: int) -> None:
+    async def set_feedback(self, message_id: str, user: User, value: int) -> None:
         """Keep what the person thinks of an answer (1 good, -1 bad); a later opinion replaces an earlier one.
 
         Raises Conflict when there is no such message.
@@ -111,10 +111,3 @@ class People:
                 .values(row)
                 .on_conflict_do_update(index_elements=["message_id", "team", "user"], set_=changed)
             )
-
-    async def ratings(self, message_id: str) -> dict[User, int]:
-        async with self._database.read() as connection:
-            rows = await connection.execute(
-                select(feedback).where(feedback.c.message_id == message_id)
-            )
-            return {User(row.team, row.user): row.value for row in rows}

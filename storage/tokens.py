@@ -42,7 +42,7 @@ class Tokens:
             )
         return token
 
-    async def person(self, token: str) -> User | None:
+    async def user_of(self, token: str) -> User | None:
         """Whom a token names; None for an unknown, expired or revoked one."""
         digest = _hash(token)
         unexpired = or_(

@@ -83,7 +83,7 @@ class Run:
         with contextlib.suppress(
             StorageError
         ):  # a later record repeats it; a take-over finds the message by itself
-            if not await self.replies.record(self.answer.id, self.owner, parts):
+            if not await self.replies.save_parts(self.answer.id, self.owner, parts):
                 self.lose()
             self.unrecorded = None
 
@@ -269,12 +269,14 @@ class Engine:
     async def _ending(self, run: Run, chat: Chat, sink: AnswerSink) -> AnswerResult:
         """How the answer ends: as stored when only showing it remains, else as the model makes it."""
         if run.answer.complete:
-            stored = await self._answers.ending(run.answer.id)
+            stored = await self._answers.result(run.answer.id)
             if stored is not None:
                 return stored
         began = time.monotonic()
         result = await self._ask(run, chat, sink, began)
-        await self._persist(lambda: self._answers.written(run.answer.id, self.owner, result), run)
+        await self._persist(
+            lambda: self._answers.save_result(run.answer.id, self.owner, result), run
+        )
         return result
 
     async def _persist(self, store: Callable[[], Awaitable[bool]], run: Run) -> None:

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from bot.domain import Answer, AnswerResult, Chat
-from storage.chats import Said
+from storage.chats import StoredMessage
 from storage.coordination import Coordination
 
 STOPS = "stops"
@@ -51,7 +51,7 @@ class EventPublisher:
             while not self._queue.empty():
                 await self._coordination.publish(*self._queue.get_nowait())
 
-    def said(self, said: Said) -> None:
+    def said(self, said: StoredMessage) -> None:
         """Somebody said something, and an answer waits to be written."""
         event = {
             "chat": said.chat.id,
@@ -108,7 +108,7 @@ class EventPublisher:
 
     def _tell(self, name: str, event: dict[str, Any]) -> None:
         # The database has the whole text: a flood must not fill the memory.
-        if self._coordination.wants(name) and not self._queue.full():
+        if self._coordination.may_have_subscribers(name) and not self._queue.full():
             self._queue.put_nowait((name, event))
 
     async def _pass_on(self) -> None:

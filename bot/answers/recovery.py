@@ -89,8 +89,8 @@ class Recovery:
 
     async def _sweep(self) -> None:
         await self._release_dead_workers()
-        self._metrics.waiting(await self._answers.waiting())
-        chats = await self._answers.unattended(AT_ONCE)
+        self._metrics.waiting(await self._answers.waiting_count())
+        chats = await self._answers.chats_to_claim(AT_ONCE)
         if chats:
             self._engine.lapsed = await self._answers.lapsed()
         for chat_id in chats:

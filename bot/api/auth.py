@@ -61,7 +61,7 @@ class Gate:
         """Whom the token names; None when it is none of ours (any more)."""
         if not token or len(token) > LONGEST_TOKEN:
             return None
-        return await self._tokens.person(token)
+        return await self._tokens.user_of(token)
 
     @asynccontextmanager
     async def guarding(self, listener: Listener, token: str) -> AsyncIterator[None]:
@@ -92,10 +92,10 @@ class Gate:
     async def _count(self, token: str) -> None:
         key = f"api:{hashlib.sha256(token.encode('utf-8', 'replace')).hexdigest()}"
         try:
-            grant = await self._coordination.take(key, self._per_minute / 60, self._per_minute)
+            grant = await self._coordination.acquire(key, self._per_minute / 60, self._per_minute)
         except (
             StorageError
         ):  # the limit is there against floods; without Redis there is none, and people are served
             return
-        if not grant.ok:
+        if not grant.granted:
             raise too_many_requests(grant.wait)

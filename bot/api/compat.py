@@ -28,7 +28,7 @@ from bot.api.waiting import waiting
 from bot.chats.api_service import ApiService, Exchange, Post, unwritten
 from bot.chats.feed import Feed
 from bot.domain import Chat, Message, Role, Status, User
-from storage.chats import Said
+from storage.chats import StoredMessage
 
 MOST_CHATS = 1_000
 
@@ -211,7 +211,7 @@ def _failed(api: ApiService, exchange: Exchange, pair: dict[str, MessageShape]) 
 def calls(api: ApiService, gate: Gate) -> APIRouter:
     routes = APIRouter(tags=["calls"], responses={**COMMON, **WITH_BODY})
 
-    async def stored(said: Said) -> Stored:
+    async def stored(said: StoredMessage) -> Stored:
         exchange = await api.exchange(said.answer)
         answer = exchange.answer if said.duplicate else unwritten(exchange.answer)
         return Stored(

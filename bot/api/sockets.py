@@ -27,7 +27,7 @@ from bot.chats.feed_events import (
 from bot.domain import Status
 from bot.errors import StorageError
 from bot.observability import get_logger
-from storage.coordination import SlowReader
+from storage.coordination import SlowSubscriber
 
 log = get_logger(__name__)
 
@@ -96,7 +96,7 @@ async def _refuse(socket: WebSocket, refusal: ApiError) -> None:
 
 
 async def _until_dropped(listener: Listener) -> int:
-    """The writer may hang in a send just then. Raises what the listener does: SlowReader, Revoked."""
+    """The writer may hang in a send just then. Raises what the listener does: SlowSubscriber, Revoked."""
     await listener.dropped.wait()
     await anext(listener)
     return RESTARTING
@@ -129,7 +129,7 @@ class Connection:
         code = RESTARTING
         if isinstance(error, WebSocketDisconnect):
             return
-        if isinstance(error, SlowReader | TimeoutError):
+        if isinstance(error, SlowSubscriber | TimeoutError):
             code = TOO_SLOW
         elif isinstance(error, AccessRevoked):
             code = UNAUTHORIZED

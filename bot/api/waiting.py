@@ -11,7 +11,7 @@ from bot.chats.api_service import ApiService, Exchange
 from bot.chats.feed import Feed
 from bot.chats.feed_events import AnswerEnded, AnswerRestarted, Listener, TextAppended, TitleChanged
 from bot.domain import Answer, Chat, Status, TitleBy, User
-from storage.coordination import SlowReader
+from storage.coordination import SlowSubscriber
 
 TITLE_WITHIN = 6.0
 """Seconds that the first answer waits for the conversation's title."""
@@ -60,7 +60,7 @@ class Waiting:
             try:
                 async with asyncio.timeout(TITLE_WITHIN):
                     await self._until_entitled()
-            except (TimeoutError, SlowReader):
+            except (TimeoutError, SlowSubscriber):
                 pass
             exchange = await self._api.exchange(self._answer)
         return exchange.chat.title if exchange.chat.title_by is TitleBy.MODEL else None

@@ -25,7 +25,7 @@ from bot.domain import (
 )
 from bot.errors import BadInput, ChatBusy, ChatNotFound, NothingToRetry
 from storage.answers import Answers
-from storage.chats import Chats, NewMessage, Page, Said
+from storage.chats import ChatPage, Chats, NewMessage, StoredMessage
 from storage.people import People
 
 VIA = "api:"
@@ -90,7 +90,7 @@ class ApiService:
             team=user.team, owner=user.id, model=ref, title=title or DEFAULT_TITLE
         )
 
-    async def start(self, user: User, post: Post, model: str | None = None) -> Said:
+    async def start(self, user: User, post: Post, model: str | None = None) -> StoredMessage:
         """A chat with its first message. Raises ModelNotAllowed, BadInput."""
         ref = await self._model(user, model)
         self._must_see(ref, post)
@@ -101,12 +101,12 @@ class ApiService:
         self._tell(said)
         return said
 
-    async def say(self, user: User, chat_id: str, post: Post) -> Said:
+    async def say(self, user: User, chat_id: str, post: Post) -> StoredMessage:
         """The next message. Raises ChatBusy while an answer is being written, LimitReached, BadInput."""
         chat = await self.chat(user, chat_id)
         self._must_see(chat.model, post)
         post = await _fitting(post)
-        said = await self._chats.say(chat.id, post.by(user), limit=self.limit, alone=True)
+        said = await self._chats.add_message(chat.id, post.by(user), limit=self.limit, alone=True)
         self._tell(said)
         return said
 
@@ -150,17 +150,17 @@ class ApiService:
 
     async def page(
         self, user: User, *, limit: int, cursor: str | None = None, search: str | None = None
-    ) -> Page:
+    ) -> ChatPage:
         """A page of the person's chats, the most recently active first. Raises BadInput for a foreign cursor."""
         return await self._chats.list_for(user, limit=limit, cursor=cursor, words=search)
 
     async def newest(self, *chats: Chat) -> dict[str, str]:
         """For each chat that has messages, the id of the newest."""
-        return await self._chats.newest([chat.id for chat in chats])
+        return await self._chats.newest_message_ids([chat.id for chat in chats])
 
     async def is_open(self, answer_id: str | None) -> bool:
         """Whether this is an answer that has not ended."""
-        found = await self._answers.these([answer_id]) if answer_id else []
+        found = await self._answers.by_ids([answer_id]) if answer_id else []
         return any(not answer.status.ended for answer in found)
 
     async def preselected(self, user: User) -> ModelInfo | None:
@@ -177,7 +177,7 @@ class ApiService:
             raise ChatNotFound("no such message")
         if message.role is Role.ASSISTANT:
             return await self._answers.get(message.id)
-        answer = await self._answers.of_question(message.id)
+        answer = await self._answers.for_message(message.id)
         assert answer is not None  # stored in the same transaction
         return answer
 
@@ -186,7 +186,7 @@ class ApiService:
         if post.images and not (info and info.vision):
             raise BadInput(strings.MODEL_CANNOT_SEE.format(model=self.models.label(model)))
 
-    def _tell(self, said: Said) -> None:
+    def _tell(self, said: StoredMessage) -> None:
         if not said.duplicate:
             self._publisher.said(said)
         self._wake(said.chat.id)

@@ -275,7 +275,7 @@ class Feed:
     async def _ended(self, team: str, event: dict[str, Any]) -> None:
         if event["message"] not in self._pages and not await self._audience(team, event["chat"]):
             return
-        for answer in await self._answers.these([event["message"]]):
+        for answer in await self._answers.by_ids([event["message"]]):
             await self._end(team, answer)
 
     async def _end(self, team: str, answer: Answer) -> None:
@@ -318,7 +318,7 @@ class Feed:
         quiet = {id: page for id, page in self._pages.items() if _now() - page.touched > LOOK_EVERY}
         if not quiet:
             return
-        for answer in await self._answers.these(list(quiet)):
+        for answer in await self._answers.by_ids(list(quiet)):
             page = quiet[answer.id]
             page.touched = _now()
             if answer.status.ended:

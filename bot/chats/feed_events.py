@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from bot.domain import Status, User
-from storage.coordination import SlowReader
+from storage.coordination import SlowSubscriber
 
 MOST_UNREAD = 2_000
 """Changes that may lie unread before a listener is given up."""
@@ -69,13 +69,13 @@ class AccessRevoked(Exception):
 class Listener(AsyncIterator[FeedEvent]):
     """The unread changes of one reader. Ends when the feed does.
 
-    Raises SlowReader when too many lie unread, Revoked when the reader was cut off for having no token any more.
+    Raises SlowSubscriber when too many lie unread, Revoked when the reader was cut off for having no token any more.
     """
 
     def __init__(self, user: User, most: int = MOST_UNREAD) -> None:
         self.person = user
-        self._unread: asyncio.Queue[FeedEvent | SlowReader | AccessRevoked | None] = asyncio.Queue(
-            most
+        self._unread: asyncio.Queue[FeedEvent | SlowSubscriber | AccessRevoked | None] = (
+            asyncio.Queue(most)
         )
         self._characters = 0
         self._over = False
@@ -89,7 +89,7 @@ class Listener(AsyncIterator[FeedEvent]):
             return
         self._characters += _characters(change)
         if self._unread.full() or (self._characters > MOST_CHARACTERS and not self._unread.empty()):
-            self._drop(SlowReader("too many unread changes"))
+            self._drop(SlowSubscriber("too many unread changes"))
         else:
             self._unread.put_nowait(change)
 
@@ -101,11 +101,11 @@ class Listener(AsyncIterator[FeedEvent]):
         """The reader's token has ended: what lies unread is not for it any more."""
         self._drop(AccessRevoked())
 
-    def _drop(self, word: SlowReader | AccessRevoked) -> None:
+    def _drop(self, word: SlowSubscriber | AccessRevoked) -> None:
         self._last(word)
         self.dropped.set()
 
-    def _last(self, word: SlowReader | AccessRevoked | None) -> None:
+    def _last(self, word: SlowSubscriber | AccessRevoked | None) -> None:
         self._over = True
         while not self._unread.empty():
             self._unread.get_nowait()
@@ -113,7 +113,7 @@ class Listener(AsyncIterator[FeedEvent]):
 
     async def __anext__(self) -> FeedEvent:
         change = await self._unread.get()
-        if change is None or isinstance(change, SlowReader | AccessRevoked):
+        if change is None or isinstance(change, SlowSubscriber | AccessRevoked):
             self._unread.put_nowait(change)  # it stays the last word
             raise StopAsyncIteration if change is None else change
         self._characters -= _characters(change)

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from bot.domain import ModelRef, SharedFile, Thread
 from storage.chat_requests import ChatRequest
-from storage.chats import Said
+from storage.chats import StoredMessage
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Outcome(StrEnum):
 class HandleResult:
     outcome: Outcome
     request: ChatRequest | None = None
-    said: Said | None = None
+    said: StoredMessage | None = None
     model: ModelRef | None = None
     """The one that cannot see, with UNSEEN."""
 
@@ -80,6 +80,6 @@ class ModelChoiceOutcome(StrEnum):
 class ModelChosen:
     outcome: ModelChoiceOutcome
     request: ChatRequest
-    said: Said | None = None
-    also: tuple[Said, ...] = ()
+    said: StoredMessage | None = None
+    also: tuple[StoredMessage, ...] = ()
     """What the same person had said besides, before choosing."""

@@ -19,7 +19,7 @@ from bot.domain import Answer, Chat, ModelInfo, ModelRef, SharedFile, Thread, Ti
 from bot.errors import ChatNotFound, LimitReached
 from storage.answers import Answers
 from storage.chat_requests import ChatRequest, ChatRequests
-from storage.chats import Chats, NewMessage, Page, Said
+from storage.chats import ChatPage, Chats, NewMessage, StoredMessage
 from storage.people import People, Profile
 
 PAGE = 10
@@ -51,7 +51,7 @@ class ChatService:
     async def hear(self, said: IncomingMessage) -> HandleResult:
         """Takes one message from Slack, however often it is delivered."""
         if said.in_thread:
-            chat, asked = await self._chats.heard_at(said.thread, said.user)
+            chat, asked = await self._chats.chat_and_open_request(said.thread, said.user)
             if chat is not None:
                 return await self._continue(chat, said)
             if asked and (filled := await self._fill(said)):
@@ -60,7 +60,7 @@ class ChatService:
             return HandleResult(Outcome.IGNORED)
         if unusable(said.text, said.files):
             return HandleResult(Outcome.UNREADABLE)
-        request, new = await self._requests.ask(
+        request, new = await self._requests.create(
             thread=said.thread,
             ts=said.ts,
             user=said.user,
@@ -86,7 +86,7 @@ class ChatService:
             files=said.files,
         )
         try:
-            stored = await self._chats.say(chat.id, message, limit=self.limit)
+            stored = await self._chats.add_message(chat.id, message, limit=self.limit)
         except LimitReached:
             return HandleResult(Outcome.FULL)
         if stored.duplicate:
@@ -97,12 +97,12 @@ class ChatService:
 
     async def _fill(self, said: IncomingMessage) -> HandleResult | None:
         """The first reply of somebody who mentioned Bobbin without a word is the question."""
-        request = await self._requests.open_in(said.thread, said.user)
+        request = await self._requests.find_open(said.thread, said.user)
         if request is None or said.to_others:
             return None
         if request.source == said.ts or request.ts == said.ts:
             if said.files:  # one of Slack's two events for a mention may not have told of them
-                await self._requests.add(request.id, "", said.files)
+                await self._requests.add_files(request.id, "", said.files)
             return HandleResult(Outcome.IGNORED)
         if not (said.text or said.files):
             return None
@@ -110,7 +110,7 @@ class ChatService:
             return refused
         if request.text is not None:
             return await self._add(request, said)
-        filled = await self._requests.fill(
+        filled = await self._requests.set_text(
             request.id, text=said.text, source=said.ts, files=said.files
         )
         if filled is None or filled.model is None:
@@ -124,7 +124,7 @@ class ChatService:
         if not said.files:
             return None
         return HandleResult(
-            Outcome.ADDED, request=await self._requests.add(request.id, said.text, said.files)
+            Outcome.ADDED, request=await self._requests.add_files(request.id, said.text, said.files)
         )
 
     def _unusable(self, said: IncomingMessage, model: ModelRef | None) -> HandleResult | None:
@@ -154,12 +154,12 @@ class ChatService:
         model = self.models.by_key(key).ref
         asked = bool(request.text or request.files)
         if (
-            request.wants_context
+            request.needs_context
             and asked
             and not unusable(request.text or "", request.files, sees=self.models.sees(model))
         ):
             return ModelChosen(
-                ModelChoiceOutcome.KEPT, await self._requests.choose(request.id, model)
+                ModelChoiceOutcome.KEPT, await self._requests.set_model(request.id, model)
             )
         return await self.choose_model(request, model)
 
@@ -169,14 +169,16 @@ class ChatService:
             request.text or "", request.files, sees=self.models.sees(model)
         ):
             return ModelChosen(ModelChoiceOutcome.CANNOT_SEE, request)
-        chosen = await self._requests.choose(request.id, model)
+        chosen = await self._requests.set_model(request.id, model)
         if chosen.open and chosen.text is None and not chosen.files:
             return ModelChosen(ModelChoiceOutcome.NEEDS_TEXT, chosen)
-        others = [other for other in await self._requests.unchosen(chosen) if chosen.open]
+        others = [
+            other for other in await self._requests.others_without_model(chosen) if chosen.open
+        ]
         for other in (
             others
         ):  # all of them before any starts, so that none is forgotten if this process dies
-            await self._requests.choose(other.id, model)
+            await self._requests.set_model(other.id, model)
         said = await self._start(chosen, model)
         also = [
             more
@@ -190,11 +192,11 @@ class ChatService:
             tuple(also),
         )
 
-    async def _start_if_room(self, request: ChatRequest, model: ModelRef) -> Said | None:
+    async def _start_if_room(self, request: ChatRequest, model: ModelRef) -> StoredMessage | None:
         try:
             return await self._start(replace(request, context_files=()), model)
         except LimitReached:
-            await self._requests.give_up(request.id)
+            await self._requests.close(request.id)
             return None
 
     async def join(self, request: ChatRequest) -> ModelChosen | None:
@@ -205,7 +207,7 @@ class ChatService:
         """
         if request.source is None:  # nothing is asked yet, or it is in no message of its own
             return None
-        chat = await self._chats.by_place(request.thread)
+        chat = await self._chats.find_by_thread(request.thread)
         if chat is not None:
             said = await self._start(replace(request, context_files=()), chat.model)
             return ModelChosen(
@@ -214,11 +216,13 @@ class ChatService:
                 said,
             )
         earlier = [
-            other for other in await self._requests.unchosen(request) if other.id < request.id
+            other
+            for other in await self._requests.others_without_model(request)
+            if other.id < request.id
         ]
         return ModelChosen(ModelChoiceOutcome.ALREADY, earlier[0]) if earlier else None
 
-    async def _start(self, request: ChatRequest, model: ModelRef) -> Said:
+    async def _start(self, request: ChatRequest, model: ModelRef) -> StoredMessage:
         user = User(request.thread.team, request.user)
         said = await self._chats.start(
             team=request.thread.team,
@@ -240,7 +244,7 @@ class ChatService:
         )
         if not said.duplicate:
             self._publisher.said(said)
-            await self._people.used(user, model)
+            await self._people.set_last_model(user, model)
         self._wake(said.chat.id)
         return said
 
@@ -260,13 +264,13 @@ class ChatService:
         `thread` is where the chat is wanted: its thread is empty where a new one is, and without a `key` for the model
         the thread has a chat already. Raises ModelNotAllowed, ChatNotFound, LimitReached.
         """
-        chat = await self._chats.by_place(thread) if thread.ts else None
+        chat = await self._chats.find_by_thread(thread) if thread.ts else None
         if chat is None and key is None:
             raise ChatNotFound("no chat there yet, and no model")
         if chat is not None and self.left(chat) < 2:
             raise LimitReached(chat.id)
         model = chat.model if chat is not None else self.models.by_key(key or "").ref
-        return await self._requests.ask(
+        return await self._requests.create(
             thread=thread,
             ts=dialog,
             user=user,
@@ -307,7 +311,7 @@ class ChatService:
             return False
         profile = await self._people.get(User(chat.team, chat.owner))
         always = profile.always and profile.default_model == chat.model
-        return always and not await self._requests.began_in_dialog(chat.id)
+        return always and not await self._requests.started_in_dialog(chat.id)
 
     # -- the answer --------------------------------------------------------------------------------------------
 
@@ -340,12 +344,12 @@ class ChatService:
         return answer
 
     async def rate(self, answer_id: str, user: User, value: int) -> None:
-        await self._people.rate(answer_id, user, value)
+        await self._people.set_feedback(answer_id, user, value)
 
     # -- chats -------------------------------------------------------------------------------------------------
 
     async def at(self, thread: Thread) -> Chat | None:
-        return await self._chats.by_place(thread)
+        return await self._chats.find_by_thread(thread)
 
     async def get(self, chat_id: str) -> Chat:
         """Raises ChatNotFound."""
@@ -353,7 +357,7 @@ class ChatService:
 
     async def rename(self, thread: Thread, title: str) -> Chat | None:
         """A person gave the chat a title, which no model replaces; None where no chat stands."""
-        chat = await self._chats.by_place(thread)
+        chat = await self._chats.find_by_thread(thread)
         if chat is None or not await self._chats.set_title(chat.id, title, TitleBy.PERSON):
             return None
         self._publisher.title(chat, title)
@@ -361,7 +365,7 @@ class ChatService:
 
     async def any_in(self, team: str, channel: str) -> bool:
         """Whether some chat stands in this channel."""
-        return await self._chats.any_in(team, channel)
+        return await self._chats.any_in_channel(team, channel)
 
     async def move_channel(self, team: str, old: str, new: str) -> None:
         """Slack gave a channel another id."""
@@ -369,13 +373,15 @@ class ChatService:
 
     async def respell(self, said: IncomingMessage, text: str) -> None:
         """What was said is spelt with people's names, which were not known when it was stored."""
-        await self._chats.respell(said.thread, said.ts, said.text, text)
+        await self._chats.replace_text(said.thread, said.ts, said.text, text)
 
     async def get_for(self, user: User, chat_id: str) -> Chat:
         """The chat, if this person may see it. Raises ChatNotFound."""
         return await self._chats.get_for(user, chat_id)
 
-    async def list_for(self, user: User, *, cursor: str | None, words: str, newer: bool) -> Page:
+    async def list_for(
+        self, user: User, *, cursor: str | None, words: str, newer: bool
+    ) -> ChatPage:
         """One page of the person's own chats, newest first: the one after the cursor, or with `newer` before it."""
         return await self._chats.list_for(
             user, limit=PAGE, cursor=cursor, words=words or None, newer=newer

@@ -82,13 +82,15 @@ class SlackSinkFactory:
         return sink
 
     async def _others(self, chat: Chat) -> frozenset[str]:
-        return await self._answers.shown(chat.id) | ({chat.header_ts} if chat.header_ts else set())
+        return await self._answers.slack_timestamps(chat.id) | (
+            {chat.header_ts} if chat.header_ts else set()
+        )
 
     async def _native(self, chat: Chat, answer: Answer) -> bool:
         """Slack shows a native stream live to its recipient alone: with others in the thread, edits serve all."""
         if self._mode != "auto" or answer.asker is None:
             return self._mode == "native" and answer.asker is not None
-        return not chat.context and await self._chats.authors(chat.id) <= 1
+        return not chat.context and await self._chats.author_count(chat.id) <= 1
 
 
 async def _finish(task: asyncio.Task[None]) -> None:

@@ -83,7 +83,7 @@ class UserNames:
                 answer = await slack.call_with_retry("users.info", patience=PATIENCE, user=user.id)
             name = _name_of(answer.get("user") or {})
             if name and self._names.get(user) != name:
-                await self._people.remember_name(user, name)
+                await self._people.set_name(user, name)
         except (SlackError, KeyError, TimeoutError, StorageError) as error:
             log.info("name_unknown", reason=str(error) or type(error).__name__)
             soon = 0.0 if isinstance(error, SlackRejected | KeyError) else NOBODY - SOON

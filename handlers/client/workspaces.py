@@ -24,7 +24,7 @@ from handlers.client.web_api import NotInstalled, SlackClient
 from handlers.rate_limits.dispatcher import CallDispatcher
 from handlers.rate_limits.shared import SharedRateLimiter
 from storage.coordination import Coordination
-from storage.installations import Installations, Installed
+from storage.installations import Installation, Installations
 
 log = get_logger(__name__)
 
@@ -76,11 +76,11 @@ class SlackClients:
         who = await self.client(token).auth_test()
         url, bot_user = str(who.get("url") or ""), str(who["user_id"])
         return self.open(
-            str(who["team_id"]), Installed("", "", bot_user, token, who.get("bot_id"), url)
+            str(who["team_id"]), Installation("", "", bot_user, token, who.get("bot_id"), url)
         )
 
     def open(
-        self, team: str, installed: Installed, dispatcher: CallDispatcher | None = None
+        self, team: str, installed: Installation, dispatcher: CallDispatcher | None = None
     ) -> SlackClient:
         """What is installed serves this workspace. `dispatcher`: the one that it had before, with what was spent."""
         return SlackClient(
@@ -191,7 +191,7 @@ class InstalledWorkspaces:
             return None
         if enterprise_id and not _is_organisation(team) and known.noted != enterprise_id:
             # For what is to be said there unasked, when nobody tells the organisation.
-            await self._installations.note(team, enterprise_id)
+            await self._installations.remember_organisation(team, enterprise_id)
             known.noted = enterprise_id
         return _identity(known.slack, known.token, enterprise_id)
 
@@ -203,7 +203,7 @@ class InstalledWorkspaces:
         self._look_again()
         self._publisher.installations_changed()
 
-    def installed(self, installed: Installed) -> None:
+    def installed(self, installed: Installation) -> None:
         """There is a new token."""
         self._look_again()
         self._publisher.installations_changed()

@@ -14,7 +14,7 @@ from bot.errors import BadInput
 from handlers.client.web_api import SlackClient
 from handlers.markdown.text import mrkdwn_escape
 from handlers.views import blocks
-from storage.chats import Page
+from storage.chats import ChatPage
 
 SEARCH_LIMIT = 200
 """Characters of a search that are looked for, and that a button carries on."""
@@ -118,11 +118,11 @@ def refreshable(listing: ChatListView) -> list[dict[str, Any]]:
     )
 
 
-def _total(last: int, page: Page) -> str:
+def _total(last: int, page: ChatPage) -> str:
     return f"{max(last, page.total)}{'+' if page.at_least else ''}"
 
 
-async def _page(service: ChatService, user: User, look: ListQuery) -> tuple[ListQuery, Page]:
+async def _page(service: ChatService, user: User, look: ListQuery) -> tuple[ListQuery, ChatPage]:
     """The page, or the first one where it has become that, or no longer holds anything."""
     try:
         page = await service.list_for(user, cursor=look.cursor, words=look.search, newer=look.newer)

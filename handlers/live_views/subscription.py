@@ -10,7 +10,7 @@ from bot.chats.feed_events import AnswerRestarted, Listener, TextAppended
 from bot.domain import User
 from bot.errors import StorageError
 from bot.observability import get_logger
-from storage.coordination import SlowReader
+from storage.coordination import SlowSubscriber
 
 log = get_logger(__name__)
 
@@ -27,7 +27,7 @@ async def follow(
             async with feed.listen(user) as changes:
                 await _hear(changes, until, changed)
             return
-        except SlowReader:  # whatever was missed, the list as it is now has it
+        except SlowSubscriber:  # whatever was missed, the list as it is now has it
             changed()
         except StorageError as error:
             log.warning("list_not_followed", reason=str(error))

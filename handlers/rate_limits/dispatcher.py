@@ -143,11 +143,11 @@ class CallDispatcher:
         finally:
             self._asking[bucket] -= 1
             self._asking = +self._asking  # those at zero go
-        if grant is None or not grant.ok:
+        if grant is None or not grant.granted:
             bucket.give_back()
         if grant is not None:
-            bucket.sync(self._clock(), grant.level - self._asking[bucket], grant.wait)
-        if grant is not None and grant.ok:
+            bucket.sync(self._clock(), grant.remaining - self._asking[bucket], grant.wait)
+        if grant is not None and grant.granted:
             self._give(who, method)
         else:
             self._wait_on(who)

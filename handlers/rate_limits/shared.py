@@ -13,7 +13,7 @@ from bot.errors import StorageError
 from bot.observability import get_logger
 from bot.tasks import Tasks
 from handlers.rate_limits.token_bucket import PER_CHANNEL
-from storage.coordination import Coordination, Grant
+from storage.coordination import BucketResult, Coordination
 
 log = get_logger(__name__)
 
@@ -57,10 +57,10 @@ class SharedRateLimiter:
             watch.cancel()
             await asyncio.gather(watch, return_exceptions=True)
 
-    async def take(self, key: str, rate: float, burst: float) -> Grant | None:
+    async def take(self, key: str, rate: float, burst: float) -> BucketResult | None:
         self._asked[key] = time.monotonic()
         try:
-            return None if self.alone else await self._coordination.take(key, rate, burst)
+            return None if self.alone else await self._coordination.acquire(key, rate, burst)
         except StorageError:
             self._lose()
             return None
@@ -68,7 +68,7 @@ class SharedRateLimiter:
     async def hold(self, key: str, seconds: float) -> None:
         self._asked[key] = time.monotonic()
         try:
-            await self._coordination.hold(key, seconds)
+            await self._coordination.block(key, seconds)
         except StorageError:
             self._lose()
 
@@ -102,7 +102,7 @@ class SharedRateLimiter:
         earliest = time.monotonic() - REMEMBERED
         self._asked = {key: at for key, at in self._asked.items() if at > earliest}
         for key in list(self._asked):
-            await self._coordination.hold(key, 0.0)
+            await self._coordination.block(key, 0.0)
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,9 @@ class WorkspaceLimits:
         """How many processes spend from what this one may spend from."""
         return 1 if self.budgets.alone else self.budgets.replicas
 
-    async def take(self, method: str, channel: str, rate: float, burst: float) -> Grant | None:
+    async def take(
+        self, method: str, channel: str, rate: float, burst: float
+    ) -> BucketResult | None:
         """Asks for one call; None when the common account cannot be asked, so that the own part decides."""
         return await self.budgets.take(self._key(method, channel), rate, burst)
 

@@ -148,7 +148,7 @@ class DialogChats:
 
     async def again(self, older_than: float) -> None:
         """ChatRequests that were submitted and do not stand in Slack yet, since some process ended in between."""
-        for request in await self._requests.unsaid(max(older_than, YOUNG), 50):
+        for request in await self._requests.not_posted(max(older_than, YOUNG), 50):
             self._tasks.start(self._begin(request, look=True), name="chat from dialog")
 
     async def _begin(
@@ -164,7 +164,7 @@ class DialogChats:
             chosen = await self._service.choose_model(said, said.model)
             await self._model_menus.after_choice(chosen, self._service.models.label(said.model))
         except NotInstalled:
-            await self._requests.give_up(request.id)
+            await self._requests.close(request.id)
         except SlackRejected as error:
             log.warning("dialog_chat_refused", question=request.id, reason=error.code)
             await self._give_up(request, response_url, strings.ASKED_NOWHERE)
@@ -177,7 +177,7 @@ class DialogChats:
 
     async def _give_up(self, request: ChatRequest, response_url: str, text: str) -> None:
         slack = await self._workspaces(request.thread.team)
-        await self._requests.give_up(request.id)
+        await self._requests.close(request.id)
         await slack.respond(
             response_url, response_type="ephemeral", replace_original=False, text=text
         )
@@ -201,7 +201,7 @@ class DialogChats:
                 reason = why_elsewhere(wanted.channel, error.code)
         direct = await slack.call_with_retry("conversations.open", users=request.user)
         channel = str(direct["channel"]["id"])
-        moved = await self._requests.put_in(request.id, Thread(wanted.team, channel, ""), None)
+        moved = await self._requests.set_thread(request.id, Thread(wanted.team, channel, ""), None)
         note = (
             strings.ASKED_HERE.format(reason=reason) if reason and channel != wanted.channel else ""
         )
@@ -236,7 +236,7 @@ class DialogChats:
                 ts = str(answer["ts"])
             except OutcomeUnknown:
                 ts = await self._find(slack, request)
-        return await self._requests.put_in(
+        return await self._requests.set_thread(
             request.id, Thread(place.team, place.channel, place.ts or ts), ts
         )
 

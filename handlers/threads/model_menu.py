@@ -32,7 +32,7 @@ from handlers.threads.queued_reaction import QueuedReactions
 from handlers.threads.thread_context import recap
 from handlers.views import blocks
 from storage.chat_requests import ChatRequest, ChatRequests
-from storage.chats import Chats, Said
+from storage.chats import Chats, StoredMessage
 
 log = get_logger(__name__)
 
@@ -87,7 +87,7 @@ class ModelMenus:
         try:
             return await self._workspaces(request.thread.team)
         except NotInstalled:
-            await self._requests.give_up(request.id)
+            await self._requests.close(request.id)
             return None
 
     async def _offer(self, request: ChatRequest) -> None:
@@ -112,7 +112,7 @@ class ModelMenus:
                 if kept.menu_ts not in (None, ts):  # another process was quicker
                     await slack.try_call("chat.delete", channel=request.thread.channel, ts=ts)
         except SlackRejected as error:  # whatever the reason, asking again would be refused again
-            await self._requests.give_up(request.id)
+            await self._requests.close(request.id)
             log.warning("menu_refused", question=request.id, reason=error.code)
             await cannot_write(slack, request.thread, request.user, error.code)
         except (SlackError, ChatError) as error:
@@ -123,7 +123,7 @@ class ModelMenus:
         try:
             joined = await self._service.join(request)
         except LimitReached as full:
-            await self._requests.give_up(request.id)
+            await self._requests.close(request.id)
             await slack.try_call(
                 "chat.postEphemeral", channel=request.thread.channel, thread_ts=request.thread.ts,
                 user=request.user, text=strings.LIMIT_REACHED, blocks=blocks.limit_reached(str(full)),
@@ -144,7 +144,7 @@ class ModelMenus:
         self, slack: SlackClient, request: ChatRequest
     ) -> AsyncIterator[list[asyncio.Task[ChatRequest]]]:
         """The thread so far is being read meanwhile, where there is one."""
-        if not request.wants_context:
+        if not request.needs_context:
             yield []
             return
         reading = [asyncio.create_task(self.with_context(slack, request), name="thread so far")]
@@ -208,15 +208,15 @@ class ModelMenus:
                 continue
             self._offered_again[request.id] = request, time.monotonic()
             await self.offer(request)
-        for request in await self._requests.ready(older_than, 50):
+        for request in await self._requests.ready_to_start(older_than, 50):
             assert request.model is not None
             try:
-                if request.wants_context:
+                if request.needs_context:
                     await self.start_when_read(request)
                     continue
                 chosen = await self._service.choose_model(request, request.model)
             except LimitReached:
-                await self._requests.give_up(request.id)
+                await self._requests.close(request.id)
                 continue
             await self.after_choice(chosen, self._service.models.label(request.model))
 
@@ -267,7 +267,7 @@ class ModelMenus:
                     await self._draw_header(slack, chat.id, where, response_url)
                     and chosen.request.menu_ts is not None
                 ):
-                    await self._requests.drawn(chosen.request.id)
+                    await self._requests.mark_header_shown(chosen.request.id)
         elif chosen.request.menu_ts is not None:
             waiting = blocks.waiting_for_text(chosen.request, label)
             thread = chosen.request.thread
@@ -280,14 +280,14 @@ class ModelMenus:
                 response_url,
             )
 
-    async def _spell_out(self, said: Said) -> None:
+    async def _spell_out(self, said: StoredMessage) -> None:
         """Names that became known while the question was becoming a message."""
         thread, message = said.chat.thread, said.message
         text = await self._names.spell(said.chat.team, message.text, ask=False)
         if text != message.text and thread is not None and message.source is not None:
-            await self._chats.respell(thread, message.source, message.text, text)
+            await self._chats.replace_text(thread, message.source, message.text, text)
 
-    async def after_fill(self, request: ChatRequest, said: Said) -> None:
+    async def after_fill(self, request: ChatRequest, said: StoredMessage) -> None:
         """The question came after the choice: the menu becomes the header now."""
         label = self._service.models.label(said.chat.model)
         await self.after_choice(ModelChosen(ModelChoiceOutcome.STARTED, request, said), label)
@@ -352,7 +352,9 @@ class ModelMenus:
     async def head_again(self, older_than: float) -> None:
         """Chats that have no header, since a process ended before it could post one."""
         within = HEADERS_OF if older_than else HEADERS_AT_START
-        for request, chat_id in await self._requests.headless(max(older_than, YOUNG), within, 50):
+        for request, chat_id in await self._requests.without_header(
+            max(older_than, YOUNG), within, 50
+        ):
             slack = await self._slack_of(request)
             if slack is None or not slack.at_most_every("header", chat_id, every=HEADERS_AT_START):
                 continue
@@ -360,7 +362,7 @@ class ModelMenus:
 
     async def draw_again(self, older_than: float) -> None:
         """Menus that a chat began from and that still stand there as menus, since a process ended just then."""
-        for request, chat_id in await self._requests.undrawn(
+        for request, chat_id in await self._requests.header_not_shown(
             max(older_than * 3, YOUNG), HEADERS_OF, 50
         ):
             slack = await self._slack_of(request)
@@ -371,7 +373,7 @@ class ModelMenus:
             ):
                 continue
             if await self._draw_header(slack, chat_id, request.menu_ts):
-                await self._requests.drawn(request.id)
+                await self._requests.mark_header_shown(request.id)
 
     async def _header(self, chat: Chat) -> list[dict[str, Any]]:
         hint = strings.HEADER_ALWAYS if await self._service.skipped_menu(chat) else ""
@@ -414,7 +416,7 @@ class ModelMenus:
 
     async def _all(self, slack: SlackClient, request: ChatRequest, block_id: str) -> list[str]:
         thread = request.thread
-        found = await slack.own_messages(thread.channel, thread.ts, request.asked_at or thread.ts)
+        found = await slack.own_messages(thread.channel, thread.ts, request.mention_ts or thread.ts)
         return [str(message["ts"]) for message in found if blocks.has_block(message, block_id)]
 
     async def _replace(

@@ -126,7 +126,7 @@ class _Taken:
             return True
         if self._shared is not None:
             with suppress(StorageError):
-                return not (await self._shared.take(_key(signature), 1000.0, 1.0)).ok
+                return not (await self._shared.acquire(_key(signature), 1000.0, 1.0)).granted
         return False
 
     async def remember(self, signature: str) -> None:
@@ -136,7 +136,7 @@ class _Taken:
         self._until[signature] = now + REMEMBERED
         if self._shared is not None:
             with suppress(StorageError):
-                await self._shared.hold(_key(signature), REMEMBERED)
+                await self._shared.block(_key(signature), REMEMBERED)
 
 
 def _only_asks(body: bytes) -> bool:

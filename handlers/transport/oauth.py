@@ -23,7 +23,7 @@ from bot import strings
 from bot.errors import StorageError
 from bot.observability import get_logger
 from storage.encryption import TokenCipher, WrongKey
-from storage.installations import Installations, Installed
+from storage.installations import Installation, Installations
 
 log = get_logger(__name__)
 
@@ -65,7 +65,7 @@ class InstallPages:
         client: AsyncWebClient,
         installations: Installations,
         cipher: TokenCipher,
-        installed: Callable[[Installed], None],
+        installed: Callable[[Installation], None],
     ) -> None:
         self._app, self._client = app, client
         self._installations, self._cipher, self._installed = installations, cipher, installed
@@ -90,7 +90,7 @@ class InstallPages:
         await _send(page, send)
 
     def _begin(self, team: str | None) -> _Page:
-        state = self._cipher.seal(_STATE + secrets.token_urlsafe(16))
+        state = self._cipher.encrypt(_STATE + secrets.token_urlsafe(16))
         address = self._agree.generate(state, team)
         return _page(
             strings.INSTALL,
@@ -132,11 +132,11 @@ class InstallPages:
     def _issued(self, state: str) -> bool:
         """Whether one of us made this state, and not too long ago."""
         try:
-            return self._cipher.open(state, max_age=STATE_LIFE).startswith(_STATE)
+            return self._cipher.decrypt(state, max_age=STATE_LIFE).startswith(_STATE)
         except WrongKey:
             return False
 
-    async def _redeem(self, code: str) -> tuple[Installed, str]:
+    async def _redeem(self, code: str) -> tuple[Installation, str]:
         """What Slack hands out for the code, and an address that opens the app there.
 
         Raises SlackApiError, aiohttp.ClientError, TimeoutError, OSError.
@@ -151,7 +151,7 @@ class InstallPages:
         who = await self._client.auth_test(token=token)
         org_wide = bool(granted.get("is_enterprise_install"))
         team = "" if org_wide else str((granted.get("team") or {})["id"])
-        installed = Installed(
+        installed = Installation(
             enterprise=str((granted.get("enterprise") or {}).get("id") or ""),
             team=team,
             bot_user=str(granted.get("bot_user_id") or who["user_id"]),

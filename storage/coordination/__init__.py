@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from bot.errors import SettingsError
-from storage.coordination.base import Coordination, Grant, Signal, SlowReader
+from storage.coordination.base import BucketResult, Coordination, SlowSubscriber, TopicEvent
 from storage.coordination.memory import MemoryCoordination
 
-__all__ = ["Coordination", "Grant", "Signal", "SlowReader", "open_coordination"]
+__all__ = ["BucketResult", "Coordination", "SlowSubscriber", "TopicEvent", "open_coordination"]
 
 
 async def open_coordination(url: str) -> Coordination:

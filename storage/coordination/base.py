@@ -10,12 +10,12 @@ from typing import Any, Protocol
 from bot.errors import StorageError
 
 
-class SlowReader(StorageError):
+class SlowSubscriber(StorageError):
     """A subscriber let too many events lie and was dropped; it must start anew from the database."""
 
 
 @dataclass(frozen=True, slots=True)
-class Signal:
+class TopicEvent:
     """One event as a subscriber gets it."""
 
     topic: str
@@ -23,13 +23,13 @@ class Signal:
 
 
 @dataclass(frozen=True, slots=True)
-class Grant:
+class BucketResult:
     """The answer to a request for one piece of a shared budget."""
 
-    ok: bool
+    granted: bool
     wait: float
     """Seconds until one may be free; 0 when this one was granted."""
-    level: float
+    remaining: float
     """How many are left."""
 
 
@@ -40,25 +40,25 @@ class Coordination(Protocol):
         """Tell all subscribers, here and in other replicas, in order. The event is JSON. Never raises, never waits."""
         ...
 
-    def wants(self, topic: str) -> bool:
+    def may_have_subscribers(self, topic: str) -> bool:
         """Whether anybody may be reading it: what nobody reads need not be published."""
         ...
 
     def subscribe(
         self, *topics: str, buffer: int = 1000
-    ) -> AbstractAsyncContextManager[AsyncIterator[Signal]]:
+    ) -> AbstractAsyncContextManager[AsyncIterator[TopicEvent]]:
         """The events of these topics from now on; the iterator ends when the coordination closes.
 
-        At most `buffer` unread events are held: then the iterator raises SlowReader.
+        At most `buffer` unread events are held: then the iterator raises SlowSubscriber.
         """
         ...
 
-    async def take(self, key: str, rate_per_second: float, burst: float) -> Grant:
+    async def acquire(self, key: str, rate_per_second: float, burst: float) -> BucketResult:
         """Ask for one from the bucket `key`, which refills at this rate up to `burst`. Raises StorageError."""
         ...
 
-    async def hold(self, key: str, seconds: float) -> None:
-        """Grant nothing from the bucket for this long; then one, then again at its rate. Raises StorageError."""
+    async def block(self, key: str, seconds: float) -> None:
+        """BucketResult nothing from the bucket for this long; then one, then again at its rate. Raises StorageError."""
         ...
 
     async def replicas(self) -> int:

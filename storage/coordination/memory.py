@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from storage.coordination.base import Grant, Signal
+from storage.coordination.base import BucketResult, TopicEvent
 from storage.coordination.pubsub import Subscription, TopicHub
 
 _MANY = 10_000
@@ -25,15 +25,15 @@ class Bucket:
     """The time at which `level` was true; lies ahead while the bucket is held."""
     held: float = 0.0
 
-    def take(self, now: float, rate: float, burst: float) -> Grant:
+    def take(self, now: float, rate: float, burst: float) -> BucketResult:
         self.level = min(burst, self.level + max(0.0, now - self.at) * rate)
         self.at = max(self.at, now)
         if self.held > now:
-            return Grant(False, self.held - now, self.level)
+            return BucketResult(False, self.held - now, self.level)
         if self.level < 1:
-            return Grant(False, (1 - self.level) / rate, self.level)
+            return BucketResult(False, (1 - self.level) / rate, self.level)
         self.level -= 1
-        return Grant(True, 0.0, self.level)
+        return BucketResult(True, 0.0, self.level)
 
     def hold(self, until: float) -> None:
         if until > self.held:
@@ -50,15 +50,15 @@ class MemoryCoordination:
 
     async def publish(self, topic: str, event: Mapping[str, Any]) -> None:
         # Through JSON as between replicas, so that no reader ever shares an object with the writer.
-        self._hub.deliver(Signal(topic, json.loads(json.dumps(event))))
+        self._hub.deliver(TopicEvent(topic, json.loads(json.dumps(event))))
 
-    def wants(self, topic: str) -> bool:
-        return self._hub.wants(topic)
+    def may_have_subscribers(self, topic: str) -> bool:
+        return self._hub.has_subscribers(topic)
 
     @asynccontextmanager
     async def subscribe(
         self, *topics: str, buffer: int = 1000
-    ) -> AsyncIterator[AsyncIterator[Signal]]:
+    ) -> AsyncIterator[AsyncIterator[TopicEvent]]:
         inbox = Subscription(buffer)
         self._hub.add(inbox, topics)
         try:
@@ -66,7 +66,7 @@ class MemoryCoordination:
         finally:
             self._hub.remove(inbox, topics)
 
-    async def take(self, key: str, rate_per_second: float, burst: float) -> Grant:
+    async def acquire(self, key: str, rate_per_second: float, burst: float) -> BucketResult:
         now = self._clock()
         if len(self._buckets) > _MANY:
             self._buckets = {
@@ -74,7 +74,7 @@ class MemoryCoordination:
             }
         return self._buckets.setdefault(key, Bucket(burst, now)).take(now, rate_per_second, burst)
 
-    async def hold(self, key: str, seconds: float) -> None:
+    async def block(self, key: str, seconds: float) -> None:
         now = self._clock()
         self._buckets.setdefault(key, Bucket(1.0, now)).hold(now + seconds)
 

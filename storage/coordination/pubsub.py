@@ -6,35 +6,35 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator
 
-from storage.coordination.base import Signal, SlowReader
+from storage.coordination.base import SlowSubscriber, TopicEvent
 
 
-class Subscription(AsyncIterator[Signal]):
+class Subscription(AsyncIterator[TopicEvent]):
     """The unread events of one subscriber."""
 
     def __init__(self, size: int) -> None:
-        self._unread: asyncio.Queue[Signal | SlowReader | None] = asyncio.Queue(size)
+        self._unread: asyncio.Queue[TopicEvent | SlowSubscriber | None] = asyncio.Queue(size)
 
-    def put(self, signal: Signal) -> bool:
+    def put(self, signal: TopicEvent) -> bool:
         """False when the reader is too far behind: it has been told so and gets nothing more."""
         try:
             self._unread.put_nowait(signal)
         except asyncio.QueueFull:
-            self._last(SlowReader("too many unread events"))
+            self._last(SlowSubscriber("too many unread events"))
             return False
         return True
 
     def end(self) -> None:
         self._last(None)
 
-    def _last(self, word: SlowReader | None) -> None:
+    def _last(self, word: SlowSubscriber | None) -> None:
         while not self._unread.empty():
             self._unread.get_nowait()
         self._unread.put_nowait(word)
 
-    async def __anext__(self) -> Signal:
+    async def __anext__(self) -> TopicEvent:
         signal = await self._unread.get()
-        if isinstance(signal, Signal):
+        if isinstance(signal, TopicEvent):
             return signal
         self._unread.put_nowait(signal)  # it stays the last word
         if signal is None:
@@ -69,11 +69,11 @@ class TopicHub:
                 deserted.append(topic)
         return deserted
 
-    def wants(self, topic: str) -> bool:
+    def has_subscribers(self, topic: str) -> bool:
         """Whether anybody reads it."""
         return topic in self._inboxes
 
-    def deliver(self, signal: Signal) -> None:
+    def deliver(self, signal: TopicEvent) -> None:
         for inbox in list(self._inboxes.get(signal.topic, ())):
             if not inbox.put(signal):
                 self._inboxes[signal.topic].discard(inbox)

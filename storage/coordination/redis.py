@@ -20,7 +20,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from bot.errors import SettingsError, StorageError
-from storage.coordination.base import Grant, Signal
+from storage.coordination.base import BucketResult, TopicEvent
 from storage.coordination.pubsub import Subscription, TopicHub
 from storage.coordination.scripts import HOLD, TAKE
 
@@ -88,12 +88,12 @@ class RedisCoordination:
 
     # Events
 
-    def wants(self, topic: str) -> bool:
+    def may_have_subscribers(self, topic: str) -> bool:
         return True  # in this process or another
 
     async def publish(self, topic: str, event: Mapping[str, Any]) -> None:
         text = json.dumps(event)
-        self._hub.deliver(Signal(topic, json.loads(text)))
+        self._hub.deliver(TopicEvent(topic, json.loads(text)))
         if self._is_gone() or len(self._outbox) == _BACKLOG:
             self.lost += 1
             return
@@ -103,7 +103,7 @@ class RedisCoordination:
     @asynccontextmanager
     async def subscribe(
         self, *topics: str, buffer: int = 1000
-    ) -> AsyncIterator[AsyncIterator[Signal]]:
+    ) -> AsyncIterator[AsyncIterator[TopicEvent]]:
         inbox = Subscription(buffer)
         self._hub.add(inbox, topics)
         try:
@@ -178,7 +178,7 @@ class RedisCoordination:
         elif message["type"] == "message":
             origin, _, text = message["data"].partition(" ")
             if origin != self._origin:
-                self._hub.deliver(Signal(topic, json.loads(text)))
+                self._hub.deliver(TopicEvent(topic, json.loads(text)))
 
     async def _send_all(self) -> None:
         """One sender keeps the order, and sends together what came together."""
@@ -205,11 +205,11 @@ class RedisCoordination:
 
     # Budgets
 
-    async def take(self, key: str, rate_per_second: float, burst: float) -> Grant:
+    async def acquire(self, key: str, rate_per_second: float, burst: float) -> BucketResult:
         ok, wait, level = await self._run(TAKE, key, rate_per_second, burst)
-        return Grant(bool(ok), float(wait), float(level))
+        return BucketResult(bool(ok), float(wait), float(level))
 
-    async def hold(self, key: str, seconds: float) -> None:
+    async def block(self, key: str, seconds: float) -> None:
         await self._run(HOLD, key, seconds)
 
     async def _run(self, script: str, key: str, *numbers: float) -> Any:

@@ -12,7 +12,7 @@ from bot.chats.feed_events import AnswerEnded, AnswerRestarted, Listener, TextAp
 from bot.domain import AnswerResult, Status, User
 from storage.answers import Answers
 from storage.chats import Chats
-from storage.coordination import SlowReader
+from storage.coordination import SlowSubscriber
 from storage.coordination.memory import MemoryCoordination
 from storage.engine.database import Database
 from tests.storage.chat_builder import ChatBuilder
@@ -51,7 +51,7 @@ async def test_who_reads_is_not_dropped_however_much_comes_at_once(database: Dat
 
         assert await reading == "".join(PIECES)
         assert idle.dropped.is_set()
-        with pytest.raises(SlowReader):
+        with pytest.raises(SlowSubscriber):
             await read(idle)
     await coordination.close()
 
@@ -66,7 +66,7 @@ async def test_a_retry_starts_anew_for_those_who_learn_only_of_its_end(database:
     async def attempt(result: AnswerResult) -> None:
         claimed = await answers.claim(said.chat.id, "me", 60.0)
         assert claimed is not None
-        await answers.written(claimed.id, "me", result)
+        await answers.save_result(claimed.id, "me", result)
         await answers.finish(claimed.id, "me")
         await coordination.publish(topic("T1"), about)
 

@@ -189,7 +189,7 @@ async def _begin_chats(url: str, slack: Sandbox, threads: list[StormThread]) -> 
         await chats.set_title(said.chat.id, "An old chat", TitleBy.PERSON)
         claimed = await answers.claim(said.chat.id, "bench", 60.0)
         assert claimed is not None
-        await answers.written(
+        await answers.save_result(
             claimed.id, "bench", AnswerResult(Status.DONE, "An old answer", seconds=1.0)
         )
         await answers.finish(claimed.id, "bench")

@@ -105,23 +105,25 @@ async def open_chat(view: View, turn: int) -> None:
 async def go_on(view: View, turn: int) -> None:
     """The next message in a chat that exists, the claim of its answer, what the model is told, and the end of it."""
     channel, thread = place_of(view.who.number(3 * turn + 2))
-    chat = await view.chats.by_place(Thread(TEAM, channel, thread))
+    chat = await view.chats.find_by_thread(Thread(TEAM, channel, thread))
     assert chat is not None
-    await view.chats.say(
+    await view.chats.add_message(
         chat.id, NewMessage(f"once more {turn}", view.who.name, source=f"{turn}"), limit=10_000
     )
     answer = await view.replies.claim(chat.id, "bench", 8.0)
     assert answer is not None
     assert len(await view.chats.history(chat.id, answer.number)) >= PER_CHAT + 1
-    await view.replies.written(answer.id, "bench", AnswerResult(Status.DONE, "Again.", seconds=1.0))
+    await view.replies.save_result(
+        answer.id, "bench", AnswerResult(Status.DONE, "Again.", seconds=1.0)
+    )
     assert await view.replies.finish(answer.id, "bench")
 
 
 async def no_chat(view: View, turn: int) -> None:
     """What people say in a thread that is none of ours: most of what Slack tells."""
     thread = Thread(TEAM, f"C{turn % 300}", f"{turn}.9")
-    assert await view.chats.by_place(thread) is None
-    assert await ChatRequests(view.database).open_in(thread, view.who.name) is None
+    assert await view.chats.find_by_thread(thread) is None
+    assert await ChatRequests(view.database).find_open(thread, view.who.name) is None
 
 
 OPERATIONS: dict[str, Operation] = {

@@ -16,7 +16,7 @@ import pytest
 
 from storage.encryption import TokenCipher
 from storage.engine.database import Database
-from storage.installations import Installations, Installed
+from storage.installations import Installation, Installations
 from tests.bot.test_cli import Bobbin, bobbin, servers
 
 __all__ = ["bobbin", "servers"]
@@ -87,6 +87,6 @@ def test_run_with_a_key_that_does_not_open_what_is_stored_is_refused_in_one_line
 async def install(address: str) -> None:
     database = Database.open(address)
     await database.migrate()
-    kept = Installed("", "T1", "U1", "xoxb-kept")
+    kept = Installation("", "T1", "U1", "xoxb-kept")
     await Installations(database, TokenCipher(MANY["BOBBIN_SECRET_KEY"])).save(kept)
     await database.close()

@@ -111,7 +111,7 @@ class Files:
         if self.brings is None:
             return False
         question = history[-1]
-        return await self.brings.chats.enclose(
+        return await self.brings.chats.store_loaded_files(
             question, more=" (and a file)", images=(CAT,), files=()
         )
 
@@ -150,7 +150,7 @@ async def test_several_people_are_named_as_stored_then_as_slack_says_then_someho
     chat = (await builder.start(text="One")).chat
     for author, name in (("U2", "Bob"), ("U3", None)):
         await builder.answer(chat, "Hm")
-        await builder.chats.say(chat.id, NewMessage(author, author, author_name=name))
+        await builder.chats.add_message(chat.id, NewMessage(author, author, author_name=name))
     request = await brief(builder, chat, People({"U1": "Ann", "U2": "not asked for"}))
     assert texts(request.turns) == [
         "Ann: One",
@@ -178,7 +178,7 @@ async def test_the_newest_images_are_sent_again_and_none_to_a_model_that_does_no
     chat = (await builder.start(text="Begin")).chat
     for image in images:
         await builder.answer(chat, "Hm")
-        await builder.chats.say(chat.id, NewMessage("See", "U1", images=(image,)))
+        await builder.chats.add_message(chat.id, NewMessage("See", "U1", images=(image,)))
     seen = [turn for turn in (await brief(builder, chat)).turns if turn.role is Role.USER][1:]
     assert [turn.images for turn in seen] == [(), *((image,) for image in images[1:])]
     assert seen[0].text == f"See\n\n{EARLIER.format('0.png')}"

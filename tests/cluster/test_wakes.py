@@ -91,7 +91,9 @@ class Replica:
         self.recovery = Recovery(self.engine, self.replies, coordination, self.metrics)
 
     async def say(self, chat_id: str, text: str) -> Answer:
-        said = await self.chats.say(chat_id, NewMessage(text, USER, source=text), limit=10_000)
+        said = await self.chats.add_message(
+            chat_id, NewMessage(text, USER, source=text), limit=10_000
+        )
         self.engine.wake(chat_id)
         return said.answer
 

@@ -168,7 +168,7 @@ async def test_what_the_page_says_of_retention_is_true(database: Database) -> No
     )
     builder = ChatBuilder(Chats(database), Answers(database))
     answer = await builder.answer((await builder.start()).chat)
-    await People(database).rate(answer.id, User("T1", "U1"), 1)
+    await People(database).set_feedback(answer.id, User("T1", "U1"), 1)
     async with database.begin() as connection:
         for statement in statements:
             await connection.execute(text(statement))

@@ -15,7 +15,7 @@ from bot.errors import StorageError
 from bot.sandbox.models.scripts import Fault, ModelScript
 from storage.encryption import TokenCipher
 from storage.engine.database import Database
-from storage.installations import Installations, Installed
+from storage.installations import Installation, Installations
 from tests.api.conftest import Api, address, client, token_for
 from tests.api.test_http_mode import HttpWorld
 from tests.handlers.world import KEY, MODEL, World
@@ -141,7 +141,7 @@ async def test_tokens_of_workspaces_are_sealed_and_open_with_the_right_key_alone
     database = Database.open(migrated_url)
     try:
         kept = Installations(database, TokenCipher("a long random key"))
-        await kept.save(Installed("", "T1", "U1", "xoxb-of-another-company"))
+        await kept.save(Installation("", "T1", "U1", "xoxb-of-another-company"))
         found = await kept.find("T1")
         assert found is not None
         assert found.bot_token == "xoxb-of-another-company"
@@ -182,7 +182,7 @@ async def test_nobody_is_made_to_install_by_a_link(tmp_path: Path, log: io.Strin
             assert state
             assert "the client's own secret" not in page.text
         cipher = TokenCipher("a long random key")
-        old = cipher._keys.encrypt_at_time(cipher.open(state).encode(), 1_600_000_000).decode()
+        old = cipher._keys.encrypt_at_time(cipher.decrypt(state).encode(), 1_600_000_000).decode()
         strangers: list[tuple[str, dict[str, str]]] = [
             (state, {}),
             (state, {"Cookie": "slack-app-oauth-state=other"}),

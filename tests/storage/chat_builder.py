@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from bot.domain import Answer, AnswerResult, Chat, ModelRef, Status, Thread
 from storage.answers import Answers
-from storage.chats import Chats, NewMessage, Said
+from storage.chats import Chats, NewMessage, StoredMessage
 
 MODEL = ModelRef("openrouter", "meta/llama-3:free")
 
@@ -16,7 +16,9 @@ class ChatBuilder:
     chats: Chats
     replies: Answers
 
-    async def start(self, thread: str = "100.1", text: str = "hello", author: str = "U1") -> Said:
+    async def start(
+        self, thread: str = "100.1", text: str = "hello", author: str = "U1"
+    ) -> StoredMessage:
         return await self.chats.start(
             team="T1",
             owner=author,
@@ -27,8 +29,8 @@ class ChatBuilder:
 
     async def say(
         self, chat: Chat, text: str, author: str = "U1", source: str | None = None
-    ) -> Said:
-        return await self.chats.say(chat.id, NewMessage(text, author, source=source))
+    ) -> StoredMessage:
+        return await self.chats.add_message(chat.id, NewMessage(text, author, source=source))
 
     async def answer(
         self, chat: Chat, text: str = "well", status: Status = Status.DONE, error: str = "timeout"
@@ -37,7 +39,7 @@ class ChatBuilder:
         answer = await self.replies.claim(chat.id, "writer", 30)
         assert answer is not None
         result = AnswerResult(status, text, error=error if status is Status.FAILED else None)
-        assert await self.replies.written(answer.id, "writer", result)
+        assert await self.replies.save_result(answer.id, "writer", result)
         assert await self.replies.finish(answer.id, "writer")
         return await self.replies.get(answer.id)
 

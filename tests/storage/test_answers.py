@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from bot.domain import AnswerResult, MessageRef, ModelRef, Status, Usage
+from bot.domain import AnswerResult, MessageRef, Status, Usage
 from bot.errors import ChatNotFound
 from storage.answers import Answers
 from storage.chats import Chats
@@ -33,7 +33,7 @@ async def test_a_claim_takes_the_oldest_waiting_answer_for_one_owner(
     assert not await answers.is_waiting(answer.id)
     assert await answers.is_waiting(second.answer.id)
     assert await answers.next_waiting(said.chat.id) == second.answer
-    assert await answers.of_question(second.message.id) == second.answer
+    assert await answers.for_message(second.message.id) == second.answer
 
 
 async def test_nobody_gets_a_second_answer_while_one_runs(
@@ -71,14 +71,14 @@ async def test_a_lapsed_answer_is_taken_over_with_what_is_known_of_it(
     mine = await answers.claim(chat.id, "me", 30)
     assert mine is not None
     parts = (MessageRef("5.1", native=False), MessageRef("5.2", native=True))
-    assert await answers.record(mine.id, "me", parts)
+    assert await answers.save_parts(mine.id, "me", parts)
     await answers.renew("me", 0)
-    assert await answers.unattended(10) == [chat.id]
+    assert await answers.chats_to_claim(10) == [chat.id]
     taken = await answers.claim(chat.id, "other", 30)
     assert taken is not None
     assert (taken.id, taken.owner, taken.attempt, taken.parts) == (mine.id, "other", 2, parts)
     assert (mine.inherited, taken.inherited) == (False, True)
-    assert await answers.unattended(10) == []
+    assert await answers.chats_to_claim(10) == []
 
 
 async def test_what_was_given_back_is_not_inherited(answers: Answers, builder: ChatBuilder) -> None:
@@ -98,8 +98,8 @@ async def test_who_lost_the_lease_can_do_nothing_more(
     mine = await answers.claim(chat.id, "me", 0)
     assert mine is not None
     assert await answers.claim(chat.id, "other", 30)
-    assert not await answers.record(mine.id, "me", (MessageRef("1", native=True),))
-    assert not await answers.written(mine.id, "me", DONE)
+    assert not await answers.save_parts(mine.id, "me", (MessageRef("1", native=True),))
+    assert not await answers.save_result(mine.id, "me", DONE)
     assert not await answers.finish(mine.id, "me")
     assert await answers.renew("me", 30) == {}
     assert await answers.release("me") == []
@@ -120,7 +120,7 @@ async def test_renewing_reaches_all_of_an_owners_answers_and_no_others(
     mine = [await answers.claim(chat.id, "me", 0) for chat in chats[:2]]
     await answers.claim(chats[2].id, "other", 0)
     assert await answers.renew("me", 30) == {answer.id: False for answer in mine if answer}
-    assert await answers.unattended(10) == [chats[2].id]
+    assert await answers.chats_to_claim(10) == [chats[2].id]
 
 
 async def test_a_written_answer_is_complete_and_then_ends(
@@ -129,21 +129,21 @@ async def test_a_written_answer_is_complete_and_then_ends(
     chat = (await builder.start()).chat
     answer = await answers.claim(chat.id, "me", 30)
     assert answer is not None
-    assert await answers.ending(answer.id) is None
+    assert await answers.result(answer.id) is None
     assert not await answers.finish(answer.id, "me"), "nothing is written yet"
     result = AnswerResult(
         Status.DONE, "**well**", usage=Usage(10, 20, 0.001), seconds=1.5, cut=True
     )
-    assert await answers.written(answer.id, "me", result)
+    assert await answers.save_result(answer.id, "me", result)
     written = await answers.get(answer.id)
     assert (written.complete, written.ending, written.text) == (True, Status.DONE, "**well**")
     assert written.status is Status.RUNNING
-    assert await answers.ending(answer.id) == result
+    assert await answers.result(answer.id) == result
     assert await answers.finish(answer.id, "me")
     assert not await answers.finish(answer.id, "me")
     ended = await answers.get(answer.id)
     assert (ended.status, ended.owner, ended.text) == (Status.DONE, None, "**well**")
-    assert await answers.ending(answer.id) == result
+    assert await answers.result(answer.id) == result
     assert (await chats.messages(chat.id))[1].status is Status.DONE
     assert (await chats.get(chat.id)).updated_at > chat.updated_at
 
@@ -157,7 +157,7 @@ async def test_a_complete_answer_is_taken_over_complete(
     result = AnswerResult(
         Status.FAILED, "half", error="timeout", detail="no byte", usage=Usage(1, 2), seconds=60.0
     )
-    assert await answers.written(answer.id, "me", result)
+    assert await answers.save_result(answer.id, "me", result)
     assert await answers.release("me") == [chat.id]
     taken = await answers.claim(chat.id, "other", 30)
     assert taken is not None
@@ -167,7 +167,7 @@ async def test_a_complete_answer_is_taken_over_complete(
         "timeout",
         "half",
     )
-    assert await answers.ending(taken.id) == result
+    assert await answers.result(taken.id) == result
     assert await answers.finish(taken.id, "other")
     assert (await answers.get(taken.id)).status is Status.FAILED
 
@@ -180,8 +180,8 @@ async def test_what_is_released_is_anybodys_at_once_and_no_longer_ones_own(
     await answers.claim(two.id, "other", 30)
     assert first is not None
     assert await answers.release("me") == [one.id]
-    assert not await answers.record(first.id, "me", (MessageRef("1", native=True),))
-    assert await answers.unattended(10) == [one.id]
+    assert not await answers.save_parts(first.id, "me", (MessageRef("1", native=True),))
+    assert await answers.chats_to_claim(10) == [one.id]
     taken = await answers.claim(one.id, "other", 30)
     assert taken is not None
     assert taken.attempt == 2
@@ -196,8 +196,8 @@ async def test_unattended_work_is_found_oldest_first(
     await builder.say(chats[1], "waits its turn")
     await builder.answer(chats[2])
     await answers.claim(chats[3].id, "dead", 0)
-    assert await answers.unattended(10) == [chats[0].id, chats[3].id]
-    assert await answers.unattended(1) == [chats[0].id]
+    assert await answers.chats_to_claim(10) == [chats[0].id, chats[3].id]
+    assert await answers.chats_to_claim(1) == [chats[0].id]
 
 
 async def test_a_stop_is_seen_by_the_owner_when_it_renews(
@@ -212,7 +212,7 @@ async def test_a_stop_is_seen_by_the_owner_when_it_renews(
     assert stopped is not None
     assert stopped.id == answer.id
     assert await answers.renew("me", 30) == {answer.id: True}
-    assert await answers.written(answer.id, "me", AnswerResult(Status.STOPPED, "so f"))
+    assert await answers.save_result(answer.id, "me", AnswerResult(Status.STOPPED, "so f"))
     assert await answers.finish(answer.id, "me")
     following = await answers.claim(chat.id, "me", 30)
     assert following is not None
@@ -226,14 +226,13 @@ async def test_a_failed_answer_waits_again_as_it_was(
     claimed = await answers.claim(chat.id, "me", 30)
     assert claimed is not None
     parts = (MessageRef("5.1", native=False),)
-    await answers.record(claimed.id, "me", parts)
+    await answers.save_parts(claimed.id, "me", parts)
     await answers.request_stop(chat.id)
     failure = AnswerResult(
         Status.FAILED, "half", error="broken_off", detail="why", usage=Usage(1, 1), seconds=1.0
     )
-    await answers.written(claimed.id, "me", failure)
+    await answers.save_result(claimed.id, "me", failure)
     await answers.finish(claimed.id, "me")
-    await chats.set_model(chat.id, ModelRef("ollama", "other"))
     again = await answers.retry(claimed.id)
     assert again is not None
     assert (again.status, again.complete, again.ending, again.error) == (
@@ -243,7 +242,7 @@ async def test_a_failed_answer_waits_again_as_it_was(
         None,
     )
     assert (again.text, again.parts, again.attempt) == ("half", parts, 1)
-    assert await answers.ending(claimed.id) is None
+    assert await answers.result(claimed.id) is None
     assert (await chats.messages(chat.id))[1].error is None
     taken = await answers.claim(chat.id, "me", 30)
     assert taken is not None
@@ -274,7 +273,7 @@ async def test_an_answer_that_had_to_wait_keeps_its_mark_until_it_ends(
     assert taken.queued, (
         "whoever takes it, now or after a crash, must know that there is a mark to remove"
     )
-    await answers.written(taken.id, "me", DONE)
+    await answers.save_result(taken.id, "me", DONE)
     await answers.finish(taken.id, "me")
     assert not (await answers.get(taken.id)).queued
 
@@ -282,8 +281,8 @@ async def test_an_answer_that_had_to_wait_keeps_its_mark_until_it_ends(
 async def test_unknown_answers(answers: Answers) -> None:
     with pytest.raises(ChatNotFound):
         await answers.get("0" * 32)
-    assert await answers.of_question("0" * 32) is None
-    assert await answers.ending("0" * 32) is None
+    assert await answers.for_message("0" * 32) is None
+    assert await answers.result("0" * 32) is None
     assert not await answers.is_waiting("0" * 32)
 
 

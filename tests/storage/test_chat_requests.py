@@ -19,7 +19,7 @@ GIF = SharedFile(
 
 
 async def test_a_question_is_kept_as_it_was_asked(requests: ChatRequests, thread: Thread) -> None:
-    question, created = await requests.ask(
+    question, created = await requests.create(
         thread=thread,
         ts="100.1",
         user="U1",
@@ -45,12 +45,14 @@ async def test_a_question_is_kept_as_it_was_asked(requests: ChatRequests, thread
 async def test_the_same_mention_again_is_the_same_question(
     requests: ChatRequests, thread: Thread
 ) -> None:
-    first, _ = await requests.ask(thread=thread, ts="100.1", user="U1", text="why?", files=(PNG,))
-    again, created = await requests.ask(
+    first, _ = await requests.create(
+        thread=thread, ts="100.1", user="U1", text="why?", files=(PNG,)
+    )
+    again, created = await requests.create(
         thread=thread, ts="100.1", user="U1", text="why?", files=(PNG,)
     )
     assert (again, created) == (first, False)
-    other, created = await requests.ask(
+    other, created = await requests.create(
         thread=replace(thread, team="T2"), ts="100.1", user="U1", text="why?"
     )
     assert created
@@ -60,36 +62,36 @@ async def test_the_same_mention_again_is_the_same_question(
 async def test_the_one_without_text_is_found_first_then_the_newest(
     requests: ChatRequests, thread: Thread
 ) -> None:
-    empty, _ = await requests.ask(thread=thread, ts="100.1", user="U1")
-    older, _ = await requests.ask(thread=thread, ts="100.2", user="U1", text="older")
-    newer, _ = await requests.ask(thread=thread, ts="100.3", user="U1", text="newer")
-    await requests.ask(thread=thread, ts="100.4", user="U2")
-    assert await requests.open_in(thread, "U1") == empty
-    await requests.give_up(empty.id)
-    assert await requests.open_in(thread, "U1") == newer
-    await requests.give_up(newer.id)
-    assert await requests.open_in(thread, "U1") == older
-    assert await requests.open_in(replace(thread, ts="9"), "U1") is None
-    assert await requests.open_in(replace(thread, channel="C9"), "U1") is None
+    empty, _ = await requests.create(thread=thread, ts="100.1", user="U1")
+    older, _ = await requests.create(thread=thread, ts="100.2", user="U1", text="older")
+    newer, _ = await requests.create(thread=thread, ts="100.3", user="U1", text="newer")
+    await requests.create(thread=thread, ts="100.4", user="U2")
+    assert await requests.find_open(thread, "U1") == empty
+    await requests.close(empty.id)
+    assert await requests.find_open(thread, "U1") == newer
+    await requests.close(newer.id)
+    assert await requests.find_open(thread, "U1") == older
+    assert await requests.find_open(replace(thread, ts="9"), "U1") is None
+    assert await requests.find_open(replace(thread, channel="C9"), "U1") is None
 
 
 async def test_the_first_reply_becomes_the_text(requests: ChatRequests, thread: Thread) -> None:
-    question, _ = await requests.ask(thread=thread, ts="100.1", user="U1", files=(PNG,))
+    question, _ = await requests.create(thread=thread, ts="100.1", user="U1", files=(PNG,))
     assert (question.text, question.source) == (None, "100.1")
-    filled = await requests.fill(question.id, text="why?", source="100.5", files=(GIF,))
+    filled = await requests.set_text(question.id, text="why?", source="100.5", files=(GIF,))
     assert filled is not None
     assert (filled.text, filled.source, filled.files) == ("why?", "100.5", (PNG, GIF))
-    assert await requests.fill(question.id, text="and?", source="100.6") is None
+    assert await requests.set_text(question.id, text="and?", source="100.6") is None
     assert await requests.get(question.id) == filled
 
 
 async def test_choice_menu_and_context_are_kept_while_it_is_open(
     requests: ChatRequests, chats: Chats, thread: Thread
 ) -> None:
-    question, _ = await requests.ask(thread=thread, ts="100.1", user="U1", text="why?")
+    question, _ = await requests.create(thread=thread, ts="100.1", user="U1", text="why?")
     await requests.set_menu(question.id, "100.2")
     await requests.set_context(question.id, "they said")
-    chosen = await requests.choose(question.id, MODEL)
+    chosen = await requests.set_model(question.id, MODEL)
     assert (chosen.menu_ts, chosen.context, chosen.model) == ("100.2", "they said", MODEL)
     said = await chats.start(
         team="T1",
@@ -99,20 +101,21 @@ async def test_choice_menu_and_context_are_kept_while_it_is_open(
         message=NewMessage("why?", "U1", source="100.1"),
         question_id=question.id,
     )
-    late = await requests.choose(question.id, replace(MODEL, name="other"))
+    late = await requests.set_model(question.id, replace(MODEL, name="other"))
     assert (late.open, late.model, late.message_id) == (False, MODEL, said.message.id)
-    assert await requests.open_in(thread, "U1") is None
-    assert await requests.fill(question.id, text="x", source="y") is None
+    assert await requests.find_open(thread, "U1") is None
+    assert await requests.set_text(question.id, text="x", source="y") is None
 
 
 async def test_menus_that_slack_never_confirmed_are_found_oldest_first(
     requests: ChatRequests, chats: Chats, thread: Thread
 ) -> None:
     asked = [
-        (await requests.ask(thread=thread, ts=f"100.{n}", user="U1", text="?"))[0] for n in range(4)
+        (await requests.create(thread=thread, ts=f"100.{n}", user="U1", text="?"))[0]
+        for n in range(4)
     ]
     await requests.set_menu(asked[1].id, "100.9")
-    await requests.give_up(asked[2].id)
+    await requests.close(asked[2].id)
     assert [question.id for question in await requests.without_menu(0, 10)] == [
         asked[0].id,
         asked[3].id,
@@ -125,11 +128,12 @@ async def test_chosen_questions_that_became_no_chat_are_found(
     requests: ChatRequests, chats: Chats, thread: Thread
 ) -> None:
     asked = [
-        (await requests.ask(thread=thread, ts=f"100.{n}", user="U1", text="?"))[0] for n in range(3)
+        (await requests.create(thread=thread, ts=f"100.{n}", user="U1", text="?"))[0]
+        for n in range(3)
     ]
-    empty, _ = await requests.ask(thread=thread, ts="100.8", user="U1")
+    empty, _ = await requests.create(thread=thread, ts="100.8", user="U1")
     for question in (asked[0], asked[1], empty):
-        await requests.choose(question.id, MODEL)
+        await requests.set_model(question.id, MODEL)
     await chats.start(
         team="T1",
         owner="U1",
@@ -138,15 +142,15 @@ async def test_chosen_questions_that_became_no_chat_are_found(
         message=NewMessage("?", "U1"),
         question_id=asked[1].id,
     )
-    assert [question.id for question in await requests.ready(0, 10)] == [asked[0].id]
-    assert await requests.ready(60, 10) == []
+    assert [question.id for question in await requests.ready_to_start(0, 10)] == [asked[0].id]
+    assert await requests.ready_to_start(60, 10) == []
 
 
 async def test_an_unknown_question(requests: ChatRequests) -> None:
     with pytest.raises(ChatNotFound):
         await requests.get("0" * 32)
     with pytest.raises(ChatNotFound):
-        await requests.choose("0" * 32, MODEL)
+        await requests.set_model("0" * 32, MODEL)
 
 
 async def test_what_was_asked_in_a_dialog_waits_to_be_said(
@@ -154,32 +158,34 @@ async def test_what_was_asked_in_a_dialog_waits_to_be_said(
 ) -> None:
     """It needs no menu; and it is ready once it stands in Slack."""
     wanted = replace(thread, ts="")
-    question, created = await requests.ask(
+    question, created = await requests.create(
         thread=wanted, ts="V1", user="U1", text="why?", model=MODEL, in_dialog=True
     )
-    again, twice = await requests.ask(
+    again, twice = await requests.create(
         thread=wanted, ts="V1", user="U1", text="why?", model=MODEL, in_dialog=True
     )
     assert (created, twice, again) == (True, False, question)
     assert (question.source, question.model, question.text) == (None, MODEL, "why?")
-    assert await requests.unsaid(0, 9) == [question]
-    assert await requests.without_menu(0, 9) == await requests.ready(0, 9) == []
+    assert await requests.not_posted(0, 9) == [question]
+    assert await requests.without_menu(0, 9) == await requests.ready_to_start(0, 9) == []
 
-    moved = await requests.put_in(question.id, replace(wanted, channel="D1"), None)
-    assert (moved.thread.channel, await requests.unsaid(0, 9)) == ("D1", [moved])
-    said = await requests.put_in(question.id, replace(thread, channel="D1", ts="200.1"), "200.1")
+    moved = await requests.set_thread(question.id, replace(wanted, channel="D1"), None)
+    assert (moved.thread.channel, await requests.not_posted(0, 9)) == ("D1", [moved])
+    said = await requests.set_thread(
+        question.id, replace(thread, channel="D1", ts="200.1"), "200.1"
+    )
     assert (said.thread.ts, said.source) == ("200.1", "200.1")
-    assert await requests.unsaid(0, 9) == await requests.without_menu(0, 9) == []
-    assert await requests.ready(0, 9) == [said]
+    assert await requests.not_posted(0, 9) == await requests.without_menu(0, 9) == []
+    assert await requests.ready_to_start(0, 9) == [said]
     message = NewMessage("why?", "U1", source="200.1")
     started = await chats.start(
         team="T1", owner="U1", model=MODEL, thread=said.thread, message=message, question_id=said.id
     )
-    assert await requests.began_in_dialog(started.chat.id)
-    assert not await requests.began_in_dialog("nothing")
+    assert await requests.started_in_dialog(started.chat.id)
+    assert not await requests.started_in_dialog("nothing")
     assert (
-        question.asked_at,
-        (await requests.ask(thread=thread, ts="100.9", user="U1"))[0].asked_at,
+        question.mention_ts,
+        (await requests.create(thread=thread, ts="100.9", user="U1"))[0].mention_ts,
     ) == (
         None,
         "100.9",
@@ -189,11 +195,11 @@ async def test_what_was_asked_in_a_dialog_waits_to_be_said(
 async def test_files_join_a_question_that_waits_for_its_model_once(
     requests: ChatRequests, thread: Thread
 ) -> None:
-    question, _ = await requests.ask(
+    question, _ = await requests.create(
         thread=thread, ts="100.1", user="U1", text="what is this?", files=(PNG,)
     )
     for _ in range(2):
-        joined = await requests.add(question.id, "the second one is newer", (PNG, GIF))
+        joined = await requests.add_files(question.id, "the second one is newer", (PNG, GIF))
 
     assert (joined.text, joined.files) == ("what is this?\nthe second one is newer", (PNG, GIF))
 
@@ -201,11 +207,11 @@ async def test_files_join_a_question_that_waits_for_its_model_once(
 async def test_files_that_only_the_second_event_of_a_mention_tells_of_are_kept(
     requests: ChatRequests, thread: Thread
 ) -> None:
-    await requests.ask(thread=thread, ts="100.1", user="U1", text="what is this?")
-    question, new = await requests.ask(
+    await requests.create(thread=thread, ts="100.1", user="U1", text="what is this?")
+    question, new = await requests.create(
         thread=thread, ts="100.1", user="U1", text="what is this?", files=(PNG,)
     )
-    again, _ = await requests.ask(
+    again, _ = await requests.create(
         thread=thread, ts="100.1", user="U1", text="what is this?", files=(GIF,)
     )
 
@@ -215,21 +221,21 @@ async def test_files_that_only_the_second_event_of_a_mention_tells_of_are_kept(
 async def test_a_chosen_question_of_files_alone_is_ready(
     requests: ChatRequests, thread: Thread
 ) -> None:
-    question, _ = await requests.ask(thread=thread, ts="100.1", user="U1", files=(PNG,))
-    await requests.choose(question.id, ModelRef("demo", "eye"))
+    question, _ = await requests.create(thread=thread, ts="100.1", user="U1", files=(PNG,))
+    await requests.set_model(question.id, ModelRef("demo", "eye"))
 
-    assert [each.id for each in await requests.ready(0, 10)] == [question.id]
+    assert [each.id for each in await requests.ready_to_start(0, 10)] == [question.id]
 
 
 async def test_one_look_tells_of_a_threads_chat_and_of_what_waits_there(
     requests: ChatRequests, chats: Chats, thread: Thread
 ) -> None:
     elsewhere = replace(thread, ts="200.1")
-    assert await chats.heard_at(thread, "U1") == (None, False)
-    question, _ = await requests.ask(thread=thread, ts="100.1", user="U1")
-    assert await chats.heard_at(thread, "U1") == (None, True)
-    assert await chats.heard_at(thread, "U2") == (None, False)
-    assert await chats.heard_at(elsewhere, "U1") == (None, False)
+    assert await chats.chat_and_open_request(thread, "U1") == (None, False)
+    question, _ = await requests.create(thread=thread, ts="100.1", user="U1")
+    assert await chats.chat_and_open_request(thread, "U1") == (None, True)
+    assert await chats.chat_and_open_request(thread, "U2") == (None, False)
+    assert await chats.chat_and_open_request(elsewhere, "U1") == (None, False)
     said = await chats.start(
         team="T1",
         owner="U1",
@@ -238,6 +244,6 @@ async def test_one_look_tells_of_a_threads_chat_and_of_what_waits_there(
         thread=thread,
         question_id=question.id,
     )
-    assert await chats.heard_at(thread, "U1") == (await chats.get(said.chat.id), False)
-    await requests.ask(thread=thread, ts="100.2", user="U2")
-    assert await chats.heard_at(thread, "U2") == (await chats.get(said.chat.id), True)
+    assert await chats.chat_and_open_request(thread, "U1") == (await chats.get(said.chat.id), False)
+    await requests.create(thread=thread, ts="100.2", user="U2")
+    assert await chats.chat_and_open_request(thread, "U2") == (await chats.get(said.chat.id), True)

@@ -9,7 +9,6 @@ import pytest
 from bot.domain import (
     DEFAULT_TITLE,
     Image,
-    ModelRef,
     Role,
     SharedFile,
     Status,
@@ -41,7 +40,7 @@ async def test_a_start_stores_chat_message_and_waiting_answer(chats: Chats, thre
     )
     assert (said.duplicate, said.queued) == (False, False)
     chat = await chats.get(said.chat.id)
-    assert chat == said.chat == await chats.by_place(thread)
+    assert chat == said.chat == await chats.find_by_thread(thread)
     assert (chat.title, chat.title_by, chat.model, chat.message_count) == (
         DEFAULT_TITLE,
         TitleBy.DEFAULT,
@@ -103,7 +102,7 @@ async def test_another_question_in_a_place_with_a_chat_is_said_there(
 async def test_a_question_becomes_one_message_however_often_it_is_started(
     chats: Chats, requests: ChatRequests, thread: Thread
 ) -> None:
-    question, _ = await requests.ask(
+    question, _ = await requests.create(
         thread=thread, ts="100.1", user="U1", text="hello", files=(SHARED,)
     )
     message = NewMessage(
@@ -128,7 +127,7 @@ async def test_a_chat_of_the_api_is_listed_from_its_first_message(chats: Chats) 
     assert (await chats.list_for(ann, limit=10)).total == 0
     assert await chats.get_for(ann, chat.id) == chat
     assert chat.thread is None
-    await chats.say(chat.id, NewMessage("hello", "U1"))
+    await chats.add_message(chat.id, NewMessage("hello", "U1"))
     page = await chats.list_for(ann, limit=10)
     assert ([found.id for found in page.chats], page.total) == ([chat.id], 1)
 
@@ -174,22 +173,22 @@ async def test_messages_without_a_source_are_all_different(
 
 async def test_saying_in_no_chat(chats: Chats) -> None:
     with pytest.raises(ChatNotFound):
-        await chats.say("0" * 32, NewMessage("hello", "U1"))
+        await chats.add_message("0" * 32, NewMessage("hello", "U1"))
     with pytest.raises(ChatNotFound):
         await chats.get("0" * 32)
-    with pytest.raises(ChatNotFound):
-        await chats.set_model("0" * 32, MODEL)
 
 
 async def test_the_limit_is_the_last_pair_that_fits(chats: Chats, builder: ChatBuilder) -> None:
     chat = (await builder.start()).chat
     assert (
-        await chats.say(chat.id, NewMessage("fits", "U1", source="s"), limit=4)
+        await chats.add_message(chat.id, NewMessage("fits", "U1", source="s"), limit=4)
     ).chat.message_count == 4
     for limit in (4, 5):
         with pytest.raises(LimitReached):
-            await chats.say(chat.id, NewMessage("no", "U1"), limit=limit)
-    assert (await chats.say(chat.id, NewMessage("fits", "U1", source="s"), limit=4)).duplicate
+            await chats.add_message(chat.id, NewMessage("no", "U1"), limit=limit)
+    assert (
+        await chats.add_message(chat.id, NewMessage("fits", "U1", source="s"), limit=4)
+    ).duplicate
     assert [message.text for message in await chats.messages(chat.id)] == ["hello", "", "fits", ""]
     assert (await chats.get(chat.id)).message_count == 4
 
@@ -249,7 +248,7 @@ async def test_only_owner_and_participants_of_the_workspace_get_a_chat(
         with pytest.raises(ChatNotFound):
             await chats.get_for(stranger, chat.id)
         assert (await chats.list_for(stranger, limit=5)).total == 0
-    assert await chats.authors(chat.id) == 2
+    assert await chats.author_count(chat.id) == 2
     assert await chats.participants(chat.id) == [User("T1", "U1"), User("T1", "U2")]
 
 
@@ -258,7 +257,7 @@ async def test_places_of_two_workspaces_are_apart(
 ) -> None:
     await builder.start()
     elsewhere = replace(thread, team="T2")
-    assert await chats.by_place(elsewhere) is None
+    assert await chats.find_by_thread(elsewhere) is None
     await chats.start(
         team="T2", owner="U1", model=MODEL, thread=elsewhere, message=NewMessage("hi", "U1")
     )
@@ -399,12 +398,10 @@ async def test_a_models_title_replaces_the_default_alone(
     assert now.updated_at > chat.updated_at
 
 
-async def test_header_and_model_can_be_set(chats: Chats, builder: ChatBuilder) -> None:
+async def test_the_header_can_be_set(chats: Chats, builder: ChatBuilder) -> None:
     chat = (await builder.start()).chat
     await chats.set_header(chat.id, "100.5")
-    await chats.set_model(chat.id, ModelRef("ollama", "tiny"))
-    now = await chats.get(chat.id)
-    assert (now.header_ts, now.model) == ("100.5", ModelRef("ollama", "tiny"))
+    assert (await chats.get(chat.id)).header_ts == "100.5"
 
 
 async def test_saying_costs_few_statements(chats: Chats, builder: ChatBuilder) -> None:
@@ -424,8 +421,8 @@ async def test_only_the_newest_images_within_the_budget_are_read(chats: Chats) -
     first = await chats.start(
         team="T1", owner="U1", model=MODEL, message=NewMessage("1", "U1", images=(big,))
     )
-    await chats.say(first.chat.id, NewMessage("2", "U1", images=(PNG, GIF)))
-    await chats.say(first.chat.id, NewMessage("3", "U1", images=(PNG,)))
+    await chats.add_message(first.chat.id, NewMessage("2", "U1", images=(PNG, GIF)))
+    await chats.add_message(first.chat.id, NewMessage("3", "U1", images=(PNG,)))
 
     async def read(count: int, size: int) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
         said = await chats.history(first.chat.id, 6, most=ImageBudget(count, size))
@@ -446,10 +443,10 @@ async def test_what_files_held_is_enclosed_once(chats: Chats) -> None:
     )
     left = (replace(SHARED, problem="gone"),)
 
-    assert await chats.enclose(said.message, more=" at it", images=(GIF,), files=left)
-    assert not await chats.enclose(said.message, more=" again", images=(GIF,), files=())
+    assert await chats.store_loaded_files(said.message, more=" at it", images=(GIF,), files=left)
+    assert not await chats.store_loaded_files(said.message, more=" again", images=(GIF,), files=())
 
     message = await chats.message(said.message.id)
     assert (message.text, message.images, message.files) == ("look at it", (PNG, GIF), left)
-    assert await chats.enclose(message, more="", images=(), files=())
+    assert await chats.store_loaded_files(message, more="", images=(), files=())
     assert (await chats.message(message.id)).files == ()

@@ -9,7 +9,7 @@ from bot.domain import AnswerResult, SharedFile, Status, Thread
 from bot.errors import LimitReached
 from storage.answers import Answers
 from storage.chat_requests import ChatRequests
-from storage.chats import Chats, NewMessage, Said
+from storage.chats import Chats, NewMessage, StoredMessage
 from storage.engine.database import Database
 from tests.storage.chat_builder import MODEL, ChatBuilder
 
@@ -23,9 +23,9 @@ async def test_twenty_at_once_on_ninety_messages_make_five_pairs(
 ) -> None:
     chat = await builder.filled(90)
 
-    async def say(number: int) -> Said | None:
+    async def say(number: int) -> StoredMessage | None:
         try:
-            return await Chats(_of(rivals, number)).say(
+            return await Chats(_of(rivals, number)).add_message(
                 chat.id, NewMessage(f"m{number}", "U1", source=f"s{number}")
             )
         except LimitReached:
@@ -45,8 +45,8 @@ async def test_the_last_pair_goes_to_one_and_its_redelivery_is_known(
 ) -> None:
     chat = await builder.filled(98)
 
-    async def say(number: int) -> Said:
-        return await Chats(_of(rivals, number)).say(
+    async def say(number: int) -> StoredMessage:
+        return await Chats(_of(rivals, number)).add_message(
             chat.id, NewMessage("the last", "U1", source="same")
         )
 
@@ -61,8 +61,10 @@ async def test_one_delivery_of_many_is_stored(
 ) -> None:
     chat = (await builder.start()).chat
 
-    async def say(number: int) -> Said:
-        return await Chats(_of(rivals, number)).say(chat.id, NewMessage("hello", "U1", source="s"))
+    async def say(number: int) -> StoredMessage:
+        return await Chats(_of(rivals, number)).add_message(
+            chat.id, NewMessage("hello", "U1", source="s")
+        )
 
     said = await asyncio.gather(*(say(number) for number in range(12)))
     assert sum(not one.duplicate for one in said) == 1
@@ -73,11 +75,11 @@ async def test_one_chat_comes_of_many_starts_of_one_question(
     rivals: list[Database], chats: Chats, requests: ChatRequests, thread: Thread
 ) -> None:
     picture = SharedFile("F1", "a.png", "image/png")
-    question, _ = await requests.ask(
+    question, _ = await requests.create(
         thread=thread, ts="100.1", user="U1", text="hello", files=(picture,)
     )
 
-    async def start(number: int) -> Said:
+    async def start(number: int) -> StoredMessage:
         message = NewMessage("hello", "U1", source="100.1", files=(picture,))
         return await Chats(_of(rivals, number)).start(
             team="T1",
@@ -98,7 +100,7 @@ async def test_one_chat_comes_of_many_starts_of_one_question(
 async def test_different_questions_started_in_one_thread_become_one_chat(
     rivals: list[Database], chats: Chats, thread: Thread
 ) -> None:
-    async def start(number: int) -> Said:
+    async def start(number: int) -> StoredMessage:
         message = NewMessage(f"m{number}", f"U{number}", source=f"100.{number}")
         return await Chats(_of(rivals, number)).start(
             team="T1", owner=f"U{number}", model=MODEL, thread=thread, message=message
@@ -117,7 +119,7 @@ async def test_numbers_follow_the_order_in_which_messages_came(
 ) -> None:
     chat = (await builder.start()).chat
     for number in range(10):
-        await Chats(_of(rivals, number)).say(chat.id, NewMessage(f"m{number}", "U1"))
+        await Chats(_of(rivals, number)).add_message(chat.id, NewMessage(f"m{number}", "U1"))
     said = [message.text for message in await chats.messages(chat.id) if message.author]
     assert said == ["hello", *(f"m{number}" for number in range(10))]
 
@@ -177,7 +179,7 @@ async def test_two_answers_of_a_chat_never_run_at_once(
             running += 1
             assert running == 1
             taken.append(answer.number)
-            assert await replies.written(
+            assert await replies.save_result(
                 answer.id, owner, AnswerResult(Status.DONE, f"to {answer.number - 1}")
             )
             running -= 1
@@ -209,10 +211,10 @@ async def test_one_of_many_retries(rivals: list[Database], builder: ChatBuilder)
 async def test_one_reply_of_many_becomes_the_question(
     rivals: list[Database], requests: ChatRequests, thread: Thread
 ) -> None:
-    question, _ = await requests.ask(thread=thread, ts="100.1", user="U1")
+    question, _ = await requests.create(thread=thread, ts="100.1", user="U1")
     filled = await asyncio.gather(
         *(
-            ChatRequests(_of(rivals, number)).fill(
+            ChatRequests(_of(rivals, number)).set_text(
                 question.id, text=f"t{number}", source=f"{number}"
             )
             for number in range(9)
@@ -228,7 +230,9 @@ async def test_one_mention_delivered_at_once_to_many_is_one_question(
 ) -> None:
     asked = await asyncio.gather(
         *(
-            ChatRequests(_of(rivals, number)).ask(thread=thread, ts="100.1", user="U1", text="hi")
+            ChatRequests(_of(rivals, number)).create(
+                thread=thread, ts="100.1", user="U1", text="hi"
+            )
             for number in range(9)
         )
     )
@@ -244,21 +248,23 @@ async def test_everything_at_once_ends_in_order_and_without_deadlock(
 
     async def speak(number: int) -> None:
         for turn in range(5):
-            await Chats(_of(rivals, number)).say(
+            await Chats(_of(rivals, number)).add_message(
                 started[number % 4].id,
                 NewMessage(f"{number}/{turn}", f"U{number}", source=f"{number}/{turn}"),
             )
 
     async def work(number: int) -> int:
         answers, owner, done = Answers(_of(rivals, number)), f"owner {number}", 0
-        while chat_ids := await answers.unattended(10):
+        while chat_ids := await answers.chats_to_claim(10):
             for chat_id in chat_ids:
                 answer = await answers.claim(chat_id, owner, 30)
                 if answer is None:
                     continue
                 await answers.renew(owner, 30)
                 await answers.request_stop(chat_id)
-                assert await answers.written(answer.id, owner, AnswerResult(Status.DONE, "well"))
+                assert await answers.save_result(
+                    answer.id, owner, AnswerResult(Status.DONE, "well")
+                )
                 assert await answers.finish(answer.id, owner)
                 done += 1
         return done

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from bot.errors import SettingsError, StorageError
-from storage.coordination import Coordination, Signal, SlowReader, open_coordination
+from storage.coordination import Coordination, SlowSubscriber, TopicEvent, open_coordination
 from storage.coordination.memory import Bucket
 from tests.services import RedisServer
 
@@ -32,7 +32,9 @@ async def replica(request: pytest.FixtureRequest) -> AsyncIterator[Opener]:
         await coordination.close()
 
 
-async def read(events: AsyncIterator[Signal], count: int, seconds: float = 60) -> list[Signal]:
+async def read(
+    events: AsyncIterator[TopicEvent], count: int, seconds: float = 60
+) -> list[TopicEvent]:
     async with asyncio.timeout(seconds):
         return [await anext(events) for _ in range(count)]
 
@@ -57,7 +59,7 @@ async def test_events_reach_subscribers_here_and_elsewhere_once_and_in_order(
         for events in (here, there):
             got = await read(events, 201)
             assert [signal.event.get("n") for signal in got[:-1]] == list(range(200))
-            assert got[-1] == Signal("chat:1", {"end": True})
+            assert got[-1] == TopicEvent("chat:1", {"end": True})
             assert got[0].event["token"] == "wörd 0"
 
 
@@ -109,11 +111,11 @@ async def test_a_slow_reader_is_dropped_and_told_so_and_disturbs_nobody(replica:
         for number in range(50):
             await writer.publish("t", {"n": number})
         assert [signal.event["n"] for signal in await read(quick, 50)] == list(range(50))
-        with pytest.raises(SlowReader):
+        with pytest.raises(SlowSubscriber):
             await read(slow, 1)
         await writer.publish("t", {"n": 50})
         assert (await read(quick, 1))[0].event["n"] == 50
-        with pytest.raises(SlowReader):
+        with pytest.raises(SlowSubscriber):
             await read(slow, 1)
 
 
@@ -130,7 +132,7 @@ async def test_closing_ends_the_subscriptions(replica: Opener) -> None:
     coordination = await replica()
     async with coordination.subscribe("t") as events:
 
-        async def all_of_them() -> list[Signal]:
+        async def all_of_them() -> list[TopicEvent]:
             return [signal async for signal in events]
 
         reader = asyncio.ensure_future(all_of_them())
@@ -154,67 +156,69 @@ async def test_what_was_published_before_closing_still_arrives_elsewhere(replica
 
 async def test_a_bucket_gives_its_burst_and_then_says_how_long_to_wait(replica: Opener) -> None:
     budget = await replica()
-    grants = [await budget.take("burst", 0.01, 3) for _ in range(4)]
-    assert [grant.ok for grant in grants] == [True, True, True, False]
-    assert [round(grant.level) for grant in grants] == [2, 1, 0, 0]
+    grants = [await budget.acquire("burst", 0.01, 3) for _ in range(4)]
+    assert [grant.granted for grant in grants] == [True, True, True, False]
+    assert [round(grant.remaining) for grant in grants] == [2, 1, 0, 0]
     assert grants[0].wait == 0
     assert 90 < grants[3].wait <= 100
 
 
 async def test_a_bucket_refills_at_its_rate(replica: Opener) -> None:
     budget = await replica()
-    while (grant := await budget.take("refill", 5, 2)).ok:
+    while (grant := await budget.acquire("refill", 5, 2)).granted:
         pass
     assert 0 < grant.wait <= 0.2
     await asyncio.sleep(grant.wait + 0.02)
-    assert (await budget.take("refill", 5, 2)).ok
+    assert (await budget.acquire("refill", 5, 2)).granted
 
 
 async def test_buckets_are_apart(replica: Opener) -> None:
     budget = await replica()
-    assert (await budget.take("one", 0.01, 1)).ok
-    assert not (await budget.take("one", 0.01, 1)).ok
-    assert (await budget.take("two", 0.01, 1)).ok
+    assert (await budget.acquire("one", 0.01, 1)).granted
+    assert not (await budget.acquire("one", 0.01, 1)).granted
+    assert (await budget.acquire("two", 0.01, 1)).granted
 
 
 async def test_replicas_share_a_budget_under_concurrency(replica: Opener) -> None:
     replicas = [await replica() for _ in range(3)]
-    grants = await asyncio.gather(*(replicas[n % 3].take("shared", 0.001, 20) for n in range(45)))
-    assert sum(grant.ok for grant in grants) == 20
+    grants = await asyncio.gather(
+        *(replicas[n % 3].acquire("shared", 0.001, 20) for n in range(45))
+    )
+    assert sum(grant.granted for grant in grants) == 20
 
 
 async def test_a_held_bucket_gives_nothing_then_one_then_its_rate(replica: Opener) -> None:
     budget, other = await replica(), await replica()
-    assert (await budget.take("held", 0.1, 50)).ok
-    await budget.hold("held", 0.6)
-    grant = await other.take("held", 0.1, 50)
-    assert not grant.ok
+    assert (await budget.acquire("held", 0.1, 50)).granted
+    await budget.block("held", 0.6)
+    grant = await other.acquire("held", 0.1, 50)
+    assert not grant.granted
     assert 0.3 < grant.wait <= 0.6
     await asyncio.sleep(grant.wait + 0.02)
-    assert (await other.take("held", 0.1, 50)).ok
-    grant = await budget.take("held", 0.1, 50)
-    assert not grant.ok
+    assert (await other.acquire("held", 0.1, 50)).granted
+    grant = await budget.acquire("held", 0.1, 50)
+    assert not grant.granted
     assert 8 < grant.wait <= 10
 
 
 async def test_a_shorter_hold_does_not_end_a_longer_one(replica: Opener) -> None:
     budget = await replica()
-    await budget.hold("long", 60)
-    await budget.hold("long", 1)
-    assert 50 < (await budget.take("long", 1, 10)).wait <= 60
+    await budget.block("long", 60)
+    await budget.block("long", 1)
+    assert 50 < (await budget.acquire("long", 1, 10)).wait <= 60
 
 
 async def test_an_unknown_bucket_can_be_held(replica: Opener) -> None:
     budget = await replica()
-    await budget.hold("unknown", 30)
-    assert not (await budget.take("unknown", 100, 100)).ok
+    await budget.block("unknown", 30)
+    assert not (await budget.acquire("unknown", 100, 100)).granted
 
 
 def test_a_bucket_over_simulated_hours_never_gives_more_than_rate_and_burst() -> None:
     bucket, now, given = Bucket(20, 0.0), 0.0, 0
     for step in range(36_000):
         now = step * 0.1
-        given += bucket.take(now, 50 / 60, 20).ok
+        given += bucket.take(now, 50 / 60, 20).granted
     assert given == pytest.approx(20 + now * 50 / 60, abs=1)
 
 
@@ -246,9 +250,9 @@ async def test_redis_restarted_in_mid_flight(own_redis: RedisServer) -> None:
             assert (await read(there, 1))[0].event == {"n": 1}
             own_redis.stop()
             with pytest.raises(StorageError):
-                await writer.take("k", 1, 1)
+                await writer.acquire("k", 1, 1)
             with pytest.raises(StorageError):
-                await writer.hold("k", 1)
+                await writer.block("k", 1)
             with pytest.raises(StorageError):
                 await writer.ping()
             await writer.publish("t", {"n": 2})
@@ -266,7 +270,7 @@ async def test_redis_restarted_in_mid_flight(own_redis: RedisServer) -> None:
         await reader.close()
 
 
-async def _heard_again(writer: Coordination, topic: str, events: AsyncIterator[Signal]) -> None:
+async def _heard_again(writer: Coordination, topic: str, events: AsyncIterator[TopicEvent]) -> None:
     """Both sides find Redis again by themselves."""
     heard = asyncio.ensure_future(read(events, 1, seconds=20))
 
@@ -275,13 +279,13 @@ async def _heard_again(writer: Coordination, topic: str, events: AsyncIterator[S
         return heard.done()
 
     await until(tell)
-    assert (await heard)[0] == Signal(topic, {"back": topic})
+    assert (await heard)[0] == TopicEvent(topic, {"back": topic})
 
 
 async def _granted_again(writer: Coordination) -> None:
     async def granted() -> bool:
         try:
-            return (await writer.take("again", 1, 1)).ok
+            return (await writer.acquire("again", 1, 1)).granted
         except StorageError:
             return False
 

@@ -15,55 +15,55 @@ TOKEN = "xoxb-1-2-secret"
 
 def test_what_is_sealed_opens_again_and_shows_nothing() -> None:
     cipher = TokenCipher("a long random text")
-    sealed = cipher.seal(TOKEN)
-    assert cipher.open(sealed) == TOKEN
+    sealed = cipher.encrypt(TOKEN)
+    assert cipher.decrypt(sealed) == TOKEN
     assert "xoxb" not in sealed
-    assert cipher.seal(TOKEN) != sealed
+    assert cipher.encrypt(TOKEN) != sealed
 
 
 def test_any_replica_with_the_same_key_opens_it() -> None:
-    assert TokenCipher("key").open(TokenCipher("key").seal(TOKEN)) == TOKEN
+    assert TokenCipher("key").decrypt(TokenCipher("key").encrypt(TOKEN)) == TOKEN
 
 
 @pytest.mark.parametrize("both", ["new old", "new,old", " new , old ", "new\nold"])
 def test_a_new_key_in_front_of_the_old_one_opens_both_and_seals_with_the_new(both: str) -> None:
     rotated = TokenCipher(both)
-    assert rotated.open(TokenCipher("old").seal(TOKEN)) == TOKEN
-    assert rotated.open(TokenCipher("new").seal(TOKEN)) == TOKEN
-    assert TokenCipher("new").open(rotated.seal(TOKEN)) == TOKEN
+    assert rotated.decrypt(TokenCipher("old").encrypt(TOKEN)) == TOKEN
+    assert rotated.decrypt(TokenCipher("new").encrypt(TOKEN)) == TOKEN
+    assert TokenCipher("new").decrypt(rotated.encrypt(TOKEN)) == TOKEN
 
 
 def test_renewing_moves_to_the_newest_key_and_leaves_alone_what_is_there_already() -> None:
     rotated = TokenCipher("new old")
-    renewed = rotated.renew(TokenCipher("old").seal(TOKEN))
-    assert TokenCipher("new").open(renewed) == TOKEN
-    assert rotated.renew(renewed) == renewed
+    renewed = rotated.rotate(TokenCipher("old").encrypt(TOKEN))
+    assert TokenCipher("new").decrypt(renewed) == TOKEN
+    assert rotated.rotate(renewed) == renewed
     with pytest.raises(WrongKey):
-        rotated.renew(TokenCipher("lost").seal(TOKEN))
+        rotated.rotate(TokenCipher("lost").encrypt(TOKEN))
 
 
 @pytest.mark.parametrize("broken", ["", "xoxb-plain", "gAAAAA", "\u00fc", "gAAAAABn" + "A" * 100])
 def test_what_was_not_sealed_is_refused(broken: str) -> None:
     with pytest.raises(WrongKey, match="BOBBIN_SECRET_KEY"):
-        TokenCipher("key").open(broken)
+        TokenCipher("key").decrypt(broken)
 
 
 def test_another_key_and_a_changed_letter_are_refused() -> None:
-    sealed = TokenCipher("key").seal(TOKEN)
+    sealed = TokenCipher("key").encrypt(TOKEN)
     with pytest.raises(StorageError):
-        TokenCipher("other").open(sealed)
+        TokenCipher("other").decrypt(sealed)
     changed = sealed[:40] + ("A" if sealed[40] != "A" else "B") + sealed[41:]
     with pytest.raises(WrongKey):
-        TokenCipher("key").open(changed)
+        TokenCipher("key").decrypt(changed)
 
 
 def test_age_counts_only_where_it_is_asked_for() -> None:
     old = Fernet(_key("key")).encrypt_at_time(TOKEN.encode(), int(time.time()) - 601).decode()
     cipher = TokenCipher("key")
-    assert cipher.open(old) == TOKEN
+    assert cipher.decrypt(old) == TOKEN
     with pytest.raises(WrongKey):
-        cipher.open(old, max_age=600)
-    assert cipher.open(cipher.seal(TOKEN), max_age=600) == TOKEN
+        cipher.decrypt(old, max_age=600)
+    assert cipher.decrypt(cipher.encrypt(TOKEN), max_age=600) == TOKEN
 
 
 def test_no_key_at_all_is_an_error() -> None:

@@ -11,12 +11,14 @@ from sqlalchemy import select, update
 from bot.domain import User
 from storage.encryption import TokenCipher, WrongKey
 from storage.engine.database import Database
-from storage.installations import Installations, Installed
+from storage.installations import Installation, Installations
 from storage.tables import installations as table
 from storage.tokens import Tokens
 
-OWN = Installed("", "T1", "UBOT", "xoxb-own", "BBOT", "https://one.slack.com/", "chat:write", "U1")
-ORG = Installed("E1", "", "UBOT", "xoxb-org", "BBOT", "https://org.enterprise.slack.com/")
+OWN = Installation(
+    "", "T1", "UBOT", "xoxb-own", "BBOT", "https://one.slack.com/", "chat:write", "U1"
+)
+ORG = Installation("E1", "", "UBOT", "xoxb-org", "BBOT", "https://org.enterprise.slack.com/")
 
 
 @pytest.fixture
@@ -41,20 +43,20 @@ async def test_an_installation_is_found_whole_and_only_where_it_is(kept: Install
 
 async def test_a_later_one_replaces_the_earlier(kept: Installations) -> None:
     await kept.save(OWN)
-    again = Installed("", "T1", "UBOT2", "xoxb-again")
+    again = Installation("", "T1", "UBOT2", "xoxb-again")
     await kept.save(again)
     assert await kept.find("T1") == again
-    assert len(await kept.survey()) == 1
+    assert len(await kept.statuses()) == 1
 
 
 async def test_a_workspace_that_joins_an_organisation_leaves_no_second_token(
     kept: Installations,
 ) -> None:
     await kept.save(OWN)
-    moved = Installed("E1", "T1", "UBOT", "xoxb-moved")
+    moved = Installation("E1", "T1", "UBOT", "xoxb-moved")
     await kept.save(moved)
     assert await kept.find("T1") == moved
-    assert len(await kept.survey()) == 1
+    assert len(await kept.statuses()) == 1
 
 
 async def test_an_organisation_serves_its_workspaces_and_no_others(kept: Installations) -> None:
@@ -63,9 +65,9 @@ async def test_an_organisation_serves_its_workspaces_and_no_others(kept: Install
     assert await kept.find(None, "E1") == ORG
     assert await kept.find("T1", "E2") is None
     assert await kept.find("T1") is None
-    await kept.note("T1", "E1")
+    await kept.remember_organisation("T1", "E1")
     assert await kept.find("T1") == ORG
-    await kept.note("T1", "E2")
+    await kept.remember_organisation("T1", "E2")
     assert await kept.find("T1") is None
 
 
@@ -80,7 +82,7 @@ async def test_a_workspaces_own_comes_before_its_organisations(kept: Installatio
 async def test_removing_one_leaves_the_others(kept: Installations) -> None:
     await kept.save(OWN)
     await kept.save(ORG)
-    await kept.save(Installed("", "T2", "UBOT", "xoxb-two"))
+    await kept.save(Installation("", "T2", "UBOT", "xoxb-two"))
     assert await kept.remove("T1")
     assert not await kept.remove("T1")
     assert not await kept.remove("T9", "E1")
@@ -113,16 +115,20 @@ async def test_with_an_installation_end_the_api_tokens_of_its_people_alone(
     )
     await kept.save(OWN)
     await kept.save(ORG)
-    await kept.note("T1", "E1")
-    await kept.note("T3", "E1")
+    await kept.remember_organisation("T1", "E1")
+    await kept.remember_organisation("T3", "E1")
     await kept.remove(None, "E1")
-    assert (await tokens.person(mine), await tokens.person(other), await tokens.person(third)) == (
+    assert (
+        await tokens.user_of(mine),
+        await tokens.user_of(other),
+        await tokens.user_of(third),
+    ) == (
         here,
         there,
         None,
     )
     await kept.remove("T1")
-    assert (await tokens.person(mine), await tokens.person(other)) == (None, there)
+    assert (await tokens.user_of(mine), await tokens.user_of(other)) == (None, there)
 
 
 async def test_no_token_can_be_read_from_the_database(
@@ -141,12 +147,12 @@ async def test_resealing_moves_every_token_to_the_newest_key_once(
     await kept.save(OWN)
     await kept.save(ORG)
     rotated = Installations(database, TokenCipher("new key"))
-    assert await rotated.reseal() == 2
-    assert await rotated.reseal() == 0
+    assert await rotated.rotate_tokens() == 2
+    assert await rotated.rotate_tokens() == 0
     newest = Installations(database, TokenCipher("new"))
     assert (await newest.find("T1"), await newest.find(None, "E1")) == (OWN, ORG)
-    assert [each.opens for each in await newest.survey()] == [True, True]
-    assert [each.opens for each in await kept.survey()] == [False, False]
+    assert [each.decryptable for each in await newest.statuses()] == [True, True]
+    assert [each.decryptable for each in await kept.statuses()] == [False, False]
 
 
 async def test_resealing_without_the_old_key_changes_nothing(
@@ -155,7 +161,7 @@ async def test_resealing_without_the_old_key_changes_nothing(
     await kept.save(OWN)
     before = await raw(database)
     with pytest.raises(WrongKey):
-        await Installations(database, TokenCipher("other")).reseal()
+        await Installations(database, TokenCipher("other")).rotate_tokens()
     assert await raw(database) == before
 
 
@@ -163,13 +169,13 @@ async def test_replicas_that_reseal_while_somebody_installs_lose_nothing(
     kept: Installations, rivals: list[Database]
 ) -> None:
     for number in range(20):
-        await kept.save(Installed("", f"T{number}", "UBOT", f"xoxb-{number}"))
+        await kept.save(Installation("", f"T{number}", "UBOT", f"xoxb-{number}"))
     replicas = [Installations(each, TokenCipher("new key")) for each in rivals]
     fresh = [
-        replicas[0].save(Installed("", f"T{number}", "UBOT", f"xoxb-again-{number}"))
+        replicas[0].save(Installation("", f"T{number}", "UBOT", f"xoxb-again-{number}"))
         for number in range(20)
     ]
-    await asyncio.gather(*(each.reseal() for each in replicas), *fresh)
+    await asyncio.gather(*(each.rotate_tokens() for each in replicas), *fresh)
     newest = Installations(rivals[1], TokenCipher("new"))
     found = [await newest.find(f"T{number}") for number in range(20)]
     assert [each.bot_token for each in found if each] == [
@@ -181,7 +187,7 @@ async def test_a_damaged_token_concerns_its_workspace_alone(
     kept: Installations, database: Database
 ) -> None:
     await kept.save(OWN)
-    await kept.save(Installed("", "T2", "UBOT", "xoxb-two"))
+    await kept.save(Installation("", "T2", "UBOT", "xoxb-two"))
     async with database.begin() as connection:
         await connection.execute(
             update(table).where(table.c.team == "T2").values(bot_token="xoxb-plain")
@@ -189,8 +195,11 @@ async def test_a_damaged_token_concerns_its_workspace_alone(
     with pytest.raises(WrongKey):
         await kept.find("T2")
     assert await kept.find("T1") == OWN
-    assert {(each.place, each.opens) for each in await kept.survey()} == {
+    assert {(each.workspace, each.decryptable) for each in await kept.statuses()} == {
         ("T1", True),
         ("T2", False),
     }
-    assert {each.scopes for each in await kept.survey()} == {frozenset({"chat:write"}), frozenset()}
+    assert {each.scopes for each in await kept.statuses()} == {
+        frozenset({"chat:write"}),
+        frozenset(),
+    }

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from bot.domain import ModelRef, User
 from storage.engine.database import Conflict, Database
 from storage.people import People, Profile
-from storage.tables import api_tokens
+from storage.tables import api_tokens, feedback
 from storage.tokens import Tokens
 from tests.storage.chat_builder import MODEL, ChatBuilder
 
@@ -23,8 +23,8 @@ async def test_somebody_unknown_has_an_empty_profile(people: People) -> None:
 
 async def test_what_is_learnt_one_by_one_adds_up(people: People) -> None:
     other = ModelRef("ollama", "tiny:1b")
-    await people.used(ANN, MODEL)
-    await people.remember_name(ANN, "Ann")
+    await people.set_last_model(ANN, MODEL)
+    await people.set_name(ANN, "Ann")
     await people.set_default(ANN, other)
     await people.set_always(
         ANN, True, known=None, model=MODEL
@@ -37,36 +37,43 @@ async def test_what_is_learnt_one_by_one_adds_up(people: People) -> None:
     assert await people.get(User("T2", "U1")) == Profile(User("T2", "U1"))
 
 
-async def test_the_latest_opinion_counts(people: People, builder: ChatBuilder) -> None:
+async def test_the_latest_feedback_of_each_user_counts(
+    people: People, builder: ChatBuilder, database: Database
+) -> None:
     answer = await builder.answer((await builder.start()).chat)
     bob = User("T1", "U2")
-    await people.rate(answer.id, ANN, 1)
-    await people.rate(answer.id, bob, 1)
-    await people.rate(answer.id, ANN, -1)
-    assert await people.ratings(answer.id) == {ANN: -1, bob: 1}
+    await people.set_feedback(answer.id, ANN, 1)
+    await people.set_feedback(answer.id, bob, 1)
+    await people.set_feedback(answer.id, ANN, -1)
+    async with database.read() as connection:
+        rows = await connection.execute(select(feedback))
+        assert {(row.message_id, row.user, row.value) for row in rows} == {
+            (answer.id, ANN.id, -1),
+            (answer.id, bob.id, 1),
+        }
     with pytest.raises(Conflict):
-        await people.rate("0" * 32, ANN, 1)
+        await people.set_feedback("0" * 32, ANN, 1)
 
 
 async def test_a_token_names_its_person_until_it_is_revoked(database: Database) -> None:
     tokens = Tokens(database)
     mine, other = await tokens.issue(ANN), await tokens.issue(User("T2", "U1"))
-    assert await tokens.person(mine) == ANN
-    assert await tokens.person(other) == User("T2", "U1")
+    assert await tokens.user_of(mine) == ANN
+    assert await tokens.user_of(other) == User("T2", "U1")
     assert await tokens.revoke(ANN) == 1
     assert await tokens.revoke(ANN) == 0
-    assert await tokens.person(mine) is None
-    assert await tokens.person(other) == User("T2", "U1")
+    assert await tokens.user_of(mine) is None
+    assert await tokens.user_of(other) == User("T2", "U1")
     for nonsense in ("", "bobbin_x", "\ud800"):
-        assert await tokens.person(nonsense) is None
+        assert await tokens.user_of(nonsense) is None
 
 
 async def test_a_token_expires_and_is_nowhere_in_the_database(database: Database) -> None:
     tokens = Tokens(database)
     expired = await tokens.issue(ANN, valid_for=timedelta(seconds=-1))
     valid = await tokens.issue(ANN, valid_for=timedelta(hours=1))
-    assert await tokens.person(expired) is None
-    assert await tokens.person(valid) == ANN
+    assert await tokens.user_of(expired) is None
+    assert await tokens.user_of(valid) == ANN
     async with database.read() as connection:
         rows = (await connection.execute(select(api_tokens))).all()
     assert valid not in str(rows)

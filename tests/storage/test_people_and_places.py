@@ -21,9 +21,9 @@ THIRD = ModelRef("ollama", "small:3b")
 
 async def test_known_names_are_read_together(people: People) -> None:
     ann, bob, eve = User("T1", "U1"), User("T1", "U2"), User("T2", "U1")
-    await people.remember_name(ann, "Ann")
-    await people.remember_name(eve, "Eve")
-    await people.used(bob, MODEL)
+    await people.set_name(ann, "Ann")
+    await people.set_name(eve, "Eve")
+    await people.set_last_model(bob, MODEL)
     assert await people.names([ann, bob, eve, User("T1", "U9")]) == {ann: "Ann", eve: "Eve"}
     assert await people.names([]) == {}
 
@@ -33,12 +33,12 @@ async def test_a_text_is_respelt_wherever_it_is_and_only_that_text(
 ) -> None:
     said = await builder.start("100.1", "ask @U2")
     other = await builder.start("200.1", "ask @U2")
-    asked, _ = await requests.ask(
+    asked, _ = await requests.create(
         thread=Thread("T1", "C1", "300.1"), ts="300.1", user="U1", text="ask @U2"
     )
     for ts in ("100.1", "300.1"):
-        await chats.respell(Thread("T1", "C1", ts), ts, "ask @U2", "ask @Bob")
-    await chats.respell(thread, "100.1", "something else", "never")
+        await chats.replace_text(Thread("T1", "C1", ts), ts, "ask @U2", "ask @Bob")
+    await chats.replace_text(thread, "100.1", "something else", "never")
     assert (await chats.message(said.message.id)).text == "ask @Bob"
     assert (await chats.message(other.message.id)).text == "ask @U2"
     assert (await requests.get(asked.id)).text == "ask @Bob"
@@ -64,7 +64,7 @@ async def test_a_channels_chats_and_questions_move_with_its_id(
         thread=Thread("T2", "C1", "100.1"),
         message=_message("100.1"),
     )
-    asked, _ = await requests.ask(
+    asked, _ = await requests.create(
         thread=Thread("T1", "C1", "300.1"), ts="300.1", user="U1", text="well?"
     )
 
@@ -78,7 +78,10 @@ async def test_a_channels_chats_and_questions_move_with_its_id(
         ("T1", "C2"), ("T1", "C1"), ("T1", "C2"), ("T2", "C1"),
     ]  # fmt: skip
     assert (await requests.get(asked.id)).thread == Thread("T1", "C2", "300.1")
-    assert (await chats.any_in("T1", "C2"), await chats.any_in("T2", "C2")) == (True, False)
+    assert (await chats.any_in_channel("T1", "C2"), await chats.any_in_channel("T2", "C2")) == (
+        True,
+        False,
+    )
 
 
 def _message(ts: str) -> NewMessage:
@@ -94,12 +97,14 @@ async def test_what_else_somebody_said_before_choosing(
         ("100.1", "U1", "one"), ("100.2", "U1", "two"), ("100.3", "U2", "another's"), ("100.4", "U1", "three"),
         ("100.5", "U1", None), ("100.6", "U1", "given up"), ("100.7", "U1", "chosen"),
     ):  # fmt: skip
-        asked.append((await requests.ask(thread=thread, ts=ts, user=user, text=text))[0])
+        asked.append((await requests.create(thread=thread, ts=ts, user=user, text=text))[0])
         await asyncio.sleep(0.002)
-    await requests.give_up(asked[5].id)
-    await requests.choose(asked[6].id, MODEL)
-    await requests.ask(thread=Thread("T1", "C1", "900.1"), ts="900.1", user="U1", text="elsewhere")
-    assert [q.text for q in await requests.unchosen(asked[1])] == ["one", "three"]
+    await requests.close(asked[5].id)
+    await requests.set_model(asked[6].id, MODEL)
+    await requests.create(
+        thread=Thread("T1", "C1", "900.1"), ts="900.1", user="U1", text="elsewhere"
+    )
+    assert [q.text for q in await requests.others_without_model(asked[1])] == ["one", "three"]
 
 
 async def test_another_model_is_for_an_answer_whose_own_is_gone(

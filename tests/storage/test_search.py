@@ -63,7 +63,7 @@ async def _fill(database: Database, way: str) -> dict[str, list[str]]:
         chat = await _start(chats, said[0], user)
         if way == "indexed first":
             await _index(database)
-        await chats.say(chat.id, NewMessage(said[1], user.id))
+        await chats.add_message(chat.id, NewMessage(said[1], user.id))
         await chats.set_title(chat.id, said[2], TitleBy.PERSON)
         if user is ANN:
             texts[chat.id] = said
@@ -379,7 +379,7 @@ async def test_who_joins_finds_what_was_said_before_and_at_that_very_moment(
         )
         await connection.execute(joins, {"id": chat.id})
         writing = asyncio.create_task(
-            answers.written(
+            answers.save_result(
                 answer.id, "writer", AnswerResult(Status.DONE, "an answer about cranes")
             )
         )

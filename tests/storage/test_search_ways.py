@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from bot.domain import TitleBy, User
 from storage import search
-from storage.chat_list import Page
+from storage.chat_list import ChatPage
 from storage.chats import Chats, NewMessage
 from storage.engine.database import Database
 from tests.storage.chat_builder import MODEL
@@ -90,7 +90,7 @@ async def _fill(database: Database, seed: int) -> dict[str, list[str]]:
         await chats.set_title(chat.id, said[2], TitleBy.PERSON)
         texts[chat.id] = said
     for chat_id in chance.sample(list(texts), CHATS):  # people go on with any of them
-        await chats.say(
+        await chats.add_message(
             chat_id, NewMessage(texts[chat_id][1], chance.choice((ANN, ANN, ANN, BEN)).id)
         )
     away = chance.sample(list(texts), 9)
@@ -114,7 +114,7 @@ def _expected(texts: dict[str, list[str]], words: str) -> list[str]:
     ]
 
 
-async def _pages(chats: Chats, words: str) -> list[Page]:
+async def _pages(chats: Chats, words: str) -> list[ChatPage]:
     """From the first to the last and back to the first."""
     pages = [await chats.list_for(ANN, limit=PAGE, words=words)]
     while cursor := pages[-1].next_cursor:
@@ -181,7 +181,7 @@ async def test_a_word_that_stands_often_in_few_chats_is_counted_whole(
             (await chats.start(team="T1", owner=ANN.id, model=MODEL, message=said)).chat.id
         )
     for _ in range(6):
-        await chats.say(talked[60], NewMessage("zebra, zebra", ANN.id))
+        await chats.add_message(talked[60], NewMessage("zebra, zebra", ANN.id))
     page = await chats.list_for(ANN, limit=2, words="zebra")
     assert (len(page.chats), page.total, page.at_least) == (2, 11, False)
 

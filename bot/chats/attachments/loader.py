@@ -99,7 +99,7 @@ class AttachmentLoader:
         if not fetched:
             return False
         known = tuple(file for file in message.files if file.problem is not None)
-        await self._chats.enclose(
+        await self._chats.store_loaded_files(
             message, more=text[len(message.text) :], images=images, files=(*known, *waits, *failed)
         )
         return True

@@ -52,11 +52,11 @@ class Replicas(Simulation):
         key = (method, who.channel if method in PER_CHANNEL else "")
         shared_limits = self._shared_limits.setdefault(key, Bucket(bucket.burst, self.now))
         grant = shared_limits.take(self.now, bucket.per_second, bucket.burst)
-        if not grant.ok:
+        if not grant.granted:
             bucket.give_back()
             who.busy = False
-        bucket.sync(self.now, grant.level, grant.wait)
-        return grant.ok
+        bucket.sync(self.now, grant.remaining, grant.wait)
+        return grant.granted
 
     def _answered(
         self, writer: Writer, method: str, wait: float, since: float | None, final: bool
