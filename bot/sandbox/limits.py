@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bot.sandbox.errors import RateLimited
 
@@ -65,23 +65,25 @@ class Limits:
     post_burst: int = 3
     status_per_minute: int = 60
 
-    stream_life: float = 300.0
+    stream_ttl: float = 300.0
     """Counted from the start of a stream; appends do not renew it."""
     stream_bytes: int = 11_000
     """UTF-8 bytes one streamed message holds; beyond it every append is `msg_too_long` for ever."""
     native_streams: bool = True
     """False: `chat.startStream` answers `channel_type_not_supported` outside direct messages."""
 
-    ack_seconds: float = 3.0
+    ack_timeout: float = 3.0
+    """How long the app may take to acknowledge an event, a command or an interaction."""
     retry_delays: tuple[float, ...] = (0.0, 60.0, 300.0)
     """Waits before the redeliveries of an event that was not acknowledged."""
-    ticket_life: float = 30.0
+    ticket_ttl: float = 30.0
     """How long the URL of `apps.connections.open` may be used (once)."""
     max_sockets: int = 10
 
-    trigger_life: float = 3.0
-    status_life: float = 120.0
-    response_url_life: float = 1800.0
+    trigger_ttl: float = 3.0
+    """How long a `trigger_id` may open a view."""
+    status_ttl: float = 120.0
+    response_url_ttl: float = 1800.0
     response_url_uses: int = 5
 
     latency: float = 0.0
@@ -93,6 +95,19 @@ class Limits:
     def off() -> Limits:
         """No rate limits; everything else as strict as ever."""
         return Limits(rates=False)
+
+    def with_deadlines_scaled(self, factor: float) -> Limits:
+        """Multiply every time within which the app must act.
+
+        Tests use it: on a busy machine the three seconds for an acknowledgement say nothing about the app.
+        """
+        return replace(
+            self,
+            ack_timeout=self.ack_timeout * factor,
+            ticket_ttl=self.ticket_ttl * factor,
+            trigger_ttl=self.trigger_ttl * factor,
+            response_url_ttl=self.response_url_ttl * factor,
+        )
 
 
 @dataclass(slots=True)

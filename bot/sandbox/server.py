@@ -267,12 +267,12 @@ class Sandbox(Persons):
         if change.kind == "status" and change.data["thread"].status:
             thread = change.data["thread"]
             self._later(
-                self.limits.status_life,
+                self.limits.status_ttl,
                 lambda: self.expire_status(thread.channel, thread.thread_ts),
             )
         elif change.kind == "posted" and change.message is not None and change.message.streaming:
             message = change.message
-            self._later(self.limits.stream_life, lambda: expire_stream(self.workspace, message))
+            self._later(self.limits.stream_ttl, lambda: expire_stream(self.workspace, message))
 
     def _later(self, seconds: float, work: Callable[[], None]) -> None:
         def run() -> None:

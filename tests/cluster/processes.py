@@ -18,7 +18,7 @@ from bot.sandbox.limits import Limits
 from tests.handlers.world import KEY, World
 
 ROOT = Path(__file__).parents[2]
-REDELIVERING = Limits(rates=False, ack_seconds=2.0, retry_delays=(0.0, *[1.0] * 60))
+REDELIVERING = Limits(rates=False, ack_timeout=2.0, retry_delays=(0.0, *[1.0] * 60))
 """Slack repeats what nobody acknowledged often enough for a test's short life."""
 
 
@@ -60,7 +60,7 @@ class Cluster(World):
         environment: Mapping[str, str] | None = None,
         **options: Any,
     ) -> None:
-        super().__init__(folder, io.StringIO(), limits=limits, **options)
+        super().__init__(folder, io.StringIO(), limits=limits, deadline_scale=1.0, **options)
         self._folder, self._more_environment = folder, environment or {}
         self.processes = [0] * processes
         self._fork_server, self._own_fork_server = fork_server, fork_server is None

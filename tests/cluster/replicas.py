@@ -20,7 +20,7 @@ from tests.handlers.world import PATIENCE, Row, shown
 
 RATE_SCALE = 10.0
 """How many times as much Slack allows here as it really does, and the replicas know it."""
-SCALED_LIMITS = Limits(rate_scale=RATE_SCALE, ack_seconds=2.0, retry_delays=(0.0, *[1.0] * 60))
+SCALED_LIMITS = Limits(rate_scale=RATE_SCALE, ack_timeout=2.0, retry_delays=(0.0, *[1.0] * 60))
 PEOPLE = ("alice", "bob", "carol", "dan")
 RATE = 40.0
 WORDS = 40

@@ -289,28 +289,34 @@ async def test_running_answers_are_finished_within_the_grace(world: World) -> No
 # -- when the database fails ---------------------------------------------------------------------------------------
 
 
-async def test_what_could_not_be_saved_is_taken_when_slack_delivers_it_again(world: World) -> None:
+async def test_what_could_not_be_saved_is_taken_when_slack_delivers_it_again(
+    worlds: WorldFactory,
+) -> None:
     """No acknowledgement without a save; and the second delivery is no duplicate of the first."""
-    world.allow_redelivery()
-    thread = await world.start("First one.")
-    await world.answered(thread)
-    await world.idle()
+    async with worlds(deadline_scale=1.0) as world:
+        world.allow_redelivery()
+        thread = await world.start("First one.")
+        await world.answered(thread)
+        await world.idle()
 
-    await world.execute("ALTER TABLE messages RENAME TO messages_away")
-    failed = await world.slack.say("alice", "general", "Second one, in hard times.", thread)
-    mention = await world.slack.say(
-        "bob", "general", f"<@{world.slack.bot_user.id}> me too, in hard times."
-    )
-    await world.until(
-        lambda: any(line["event"] == "not_stored" for line in world.lines()), "it is noticed"
-    )
-    await world.execute("ALTER TABLE messages_away RENAME TO messages")
+        await world.execute("ALTER TABLE messages RENAME TO messages_away")
+        failed = await world.slack.say("alice", "general", "Second one, in hard times.", thread)
+        mention = await world.slack.say(
+            "bob", "general", f"<@{world.slack.bot_user.id}> me too, in hard times."
+        )
+        await world.until(
+            lambda: any(line["event"] == "not_stored" for line in world.lines()), "it is noticed"
+        )
+        await world.execute("ALTER TABLE messages_away RENAME TO messages")
 
-    await world.answered(thread, 2)
-    await world.until(lambda: world.menus(mention), "the menu")
-    await world.idle()
-    assert [m["source"] for m in world.messages(thread) if m["role"] == "user"] == [thread, failed]
-    assert len(world.menus(mention)) == 1
+        await world.answered(thread, 2)
+        await world.until(lambda: world.menus(mention), "the menu")
+        await world.idle()
+        assert [m["source"] for m in world.messages(thread) if m["role"] == "user"] == [
+            thread,
+            failed,
+        ]
+        assert len(world.menus(mention)) == 1
 
 
 async def test_a_mark_put_while_the_database_failed_goes_with_the_wait(world: World) -> None:

@@ -134,7 +134,7 @@ async def test_no_trouble_with_edits_loses_or_doubles_a_word(
 
 async def test_a_stream_that_expires_is_put_right_in_the_same_message(worlds: WorldFactory) -> None:
     """As often as it expires: nothing is lost, nothing stands twice, the footer stands."""
-    async with worlds(limits=Limits(rates=False, stream_life=0.6)) as world:
+    async with worlds(limits=Limits(rates=False, stream_ttl=0.6)) as world:
         world.forgive("message_not_in_streaming_state")
         world.reply_to({"Say it.": TEXT}, rate=25)
         thread = await world.start("Say it.")
@@ -157,7 +157,7 @@ async def test_a_stream_that_cannot_be_ended_is_edited_once_slack_has_ended_it(
     worlds: WorldFactory,
 ) -> None:
     """Nor is the end asked for again and again."""
-    async with worlds(limits=Limits(rates=False, stream_life=0.6)) as world:
+    async with worlds(limits=Limits(rates=False, stream_ttl=0.6)) as world:
         world.forgive("streaming_state_conflict")
         world.slack.fail("chat.appendStream", error="msg_too_long")
         world.slack.fail("chat.stopStream", error="no_text", times=-1)

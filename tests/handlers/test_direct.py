@@ -84,23 +84,24 @@ async def test_what_was_said_before_choosing_survives_a_restart(world: World) ->
 
 
 async def test_what_was_said_before_choosing_is_kept_where_only_the_first_could_be_stored(
-    world: World,
+    worlds: WorldFactory,
 ) -> None:
-    world.reply_to({"Take these numbers.": "I have them.", "Add them up.": "Seven."})
-    channel, thread = await tell(world, "Take these numbers.")
-    await world.slack.say("alice", channel, "Add them up.", thread)
-    await world.idle()
-    await world.execute(
-        "CREATE TRIGGER no_room BEFORE INSERT ON messages WHEN NEW.text = 'Add them up.' "
-        "BEGIN SELECT RAISE(ABORT, 'no room'); END"
-    )
-    world.allow_redelivery()
-    with pytest.raises(NotAcknowledged):
-        await world.choose(thread, channel=channel)
-    assert await world.answered(thread, channel=channel) == ["I have them."]
-    await world.execute("DROP TRIGGER no_room")
-    await world.restart()
-    assert await world.answered(thread, 2, channel) == ["I have them.", "Seven."]
+    async with worlds(deadline_scale=1.0) as world:
+        world.reply_to({"Take these numbers.": "I have them.", "Add them up.": "Seven."})
+        channel, thread = await tell(world, "Take these numbers.")
+        await world.slack.say("alice", channel, "Add them up.", thread)
+        await world.idle()
+        await world.execute(
+            "CREATE TRIGGER no_room BEFORE INSERT ON messages WHEN NEW.text = 'Add them up.' "
+            "BEGIN SELECT RAISE(ABORT, 'no room'); END"
+        )
+        world.allow_redelivery()
+        with pytest.raises(NotAcknowledged):
+            await world.choose(thread, channel=channel)
+        assert await world.answered(thread, channel=channel) == ["I have them."]
+        await world.execute("DROP TRIGGER no_room")
+        await world.restart()
+        assert await world.answered(thread, 2, channel) == ["I have them.", "Seven."]
 
 
 async def test_in_a_direct_message_even_what_begins_with_a_name_is_for_bobbin(world: World) -> None:

@@ -127,7 +127,7 @@ async def test_429_twice_delays_and_loses_nothing(worlds: WorldFactory, method: 
 
 
 async def test_a_stream_that_expires_half_way_is_completed(worlds: WorldFactory) -> None:
-    async with worlds(limits=Limits(stream_life=1.0)) as world:
+    async with worlds(limits=Limits(stream_ttl=1.0)) as world:
         world.forgive("message_not_in_streaming_state")
         world.reply_to({"Say it.": LINES}, rate=70)
         thread = await world.start("Say it.")

@@ -301,7 +301,7 @@ async def test_thinking_is_renewed_as_long_as_it_lasts_and_gone_at_the_end(
     worlds: WorldFactory, monkeypatch: pytest.MonkeyPatch, mode: StreamMode
 ) -> None:
     monkeypatch.setattr(thinking_status, "REFRESH", 0.3)
-    async with worlds(bobbin_stream=mode, limits=Limits(rates=False, status_life=0.5)) as world:
+    async with worlds(bobbin_stream=mode, limits=Limits(rates=False, status_ttl=0.5)) as world:
         world.models.queue(MODEL, ModelScript(["At", " last."], times=(1.6, 1.6)))
         thread = await world.start("Think it over.")
         await world.answered(thread)

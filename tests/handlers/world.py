@@ -32,6 +32,7 @@ from bot.sandbox.server import Sandbox
 from bot.sandbox.state.records import Message, Thread
 from bot.sandbox.web_api.calls import CallRecord
 from bot.timing import Timing
+from tests.deadlines import DEADLINE_SCALE
 from tests.event_loop import load_tolerant_clock
 
 Found = TypeVar("Found")
@@ -73,6 +74,7 @@ class World:
         log: io.StringIO,
         *,
         limits: Limits | None = None,
+        deadline_scale: float = DEADLINE_SCALE,
         models: ModelServer | None = None,
         timing: Timing = Timing(),
         **settings: Any,
@@ -82,7 +84,7 @@ class World:
         self.timing = timing
         self.models = models or ModelServer(words_per_second=5000.0)
         self.slack = Sandbox(
-            limits=limits or Limits.off(),
+            limits=(limits or Limits.off()).with_deadlines_scaled(deadline_scale),
             clock=load_tolerant_clock(),
             **installation(),
             mounts=[Mount("/models/v1", create_models_app(self.models))],

@@ -107,7 +107,7 @@ async def test_direct_and_group_messages_say_what_they_are(slack: Sandbox, bot: 
 class TestImpatient:
     @pytest.fixture
     def limits(self) -> Limits:
-        return Limits(rates=False, ack_seconds=0.15, retry_delays=(0.0, 0.05, 0.1))
+        return Limits(rates=False, ack_timeout=0.15, retry_delays=(0.0, 0.05, 0.1))
 
     async def test_an_event_nobody_listens_for_is_redelivered_three_times(
         self, slack: Sandbox, bot: Bot

@@ -216,7 +216,7 @@ async def test_a_command_answers_privately_and_modals_stack(slack: Sandbox, bot:
 class TestImpatient:
     @pytest.fixture
     def limits(self) -> Limits:
-        return Limits(rates=False, ack_seconds=0.2, trigger_life=0.0)
+        return Limits(rates=False, ack_timeout=0.2, trigger_ttl=0.0)
 
     async def test_silence_is_an_operation_timeout(
         self, slack: Sandbox, bot: Bot, web: AsyncWebClient

@@ -79,3 +79,15 @@ def test_scaled_and_switched_off() -> None:
     unlimited = Budgets(Limits.off(), Clock())
     for _ in range(1_000):
         unlimited.spend("chat.startStream")
+
+
+def test_deadlines_are_scaled_and_all_else_stays() -> None:
+    scaled = Limits(stream_ttl=7.0).with_deadlines_scaled(10.0)
+    expected = Limits(
+        stream_ttl=7.0,
+        ack_timeout=30.0,
+        ticket_ttl=300.0,
+        trigger_ttl=30.0,
+        response_url_ttl=18_000.0,
+    )
+    assert expected == scaled

@@ -161,7 +161,7 @@ async def test_unknown_chunks_and_foreign_messages_are_refused(
 class TestShortLife:
     @pytest.fixture
     def limits(self) -> Limits:
-        return Limits(rates=False, stream_life=0.2)
+        return Limits(rates=False, stream_ttl=0.2)
 
     async def test_expires_and_stays_broken_until_edited(
         self, slack: Sandbox, web: AsyncWebClient

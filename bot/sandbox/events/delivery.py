@@ -141,11 +141,11 @@ class Courier:
         """One attempt, which may wait for a socket as long as it may wait for the acknowledgement."""
         started = self._clock()
         try:
-            async with asyncio.timeout(self._limits.ack_seconds):
+            async with asyncio.timeout(self._limits.ack_timeout):
                 await self.route.ready()
         except TimeoutError:
             return
-        left = self._limits.ack_seconds - (self._clock() - started)
+        left = self._limits.ack_timeout - (self._clock() - started)
         await self._attempt(delivery, retry, None, max(0.0, left))
 
     async def _with_retries(self, delivery: Delivery, first_retry: int) -> None:
@@ -156,7 +156,7 @@ class Courier:
                 # Kept until somebody listens; it then comes as a retry.
                 await self.route.ready()
                 retry, reason = max(1, retry), RETRY_OFFLINE
-            ack = await self._attempt(delivery, retry, reason, self._limits.ack_seconds)
+            ack = await self._attempt(delivery, retry, reason, self._limits.ack_timeout)
             if ack is not None and (not ack.refused or ack.no_retry):
                 return
             delay = next(delays, None)

@@ -55,7 +55,7 @@ class Responses:
         return self._issue(ResponseUrl(user, channel, None, self._end()))
 
     def _end(self) -> float:
-        return self._workspace.clock() + self._workspace.limits.response_url_life
+        return self._workspace.clock() + self._workspace.limits.response_url_ttl
 
     def _issue(self, url: ResponseUrl) -> str:
         key = f"{self._workspace.team_id}/{secrets.token_hex(12)}"

@@ -77,7 +77,7 @@ class SocketMode:
         if len(self.connections) >= self._workspace.limits.max_sockets:
             raise SlackRefusal("too_many_websockets")
         ticket = secrets.token_hex(16)
-        self._tickets[ticket] = self._workspace.clock() + self._workspace.limits.ticket_life
+        self._tickets[ticket] = self._workspace.clock() + self._workspace.limits.ticket_ttl
         return ticket
 
     async def serve(self, socket: WebSocket) -> None:

@@ -295,7 +295,7 @@ class Workspace:
             return
         now = self.clock()
         thread.status, thread.loading_messages = status, loading if status else []
-        thread.status_expires = now + self.limits.status_life
+        thread.status_expires = now + self.limits.status_ttl
         thread.statuses.append((now, status))
         self.emit("status", channel, thread=thread)
 

@@ -110,7 +110,7 @@ def _new_stream(call: Call, channel: Channel) -> Stream:
         recipient = recipient or next(
             user for user in channel.members if user != call.workspace.bot.id
         )
-    return Stream(recipient, now, now + call.workspace.limits.stream_life, display)
+    return Stream(recipient, now, now + call.workspace.limits.stream_ttl, display)
 
 
 def _check_recipient(call: Call, recipient: str | None) -> None:

@@ -45,7 +45,7 @@ class Triggers:
     def issue(self, user: str) -> str:
         trigger = f"{secrets.randbelow(10**12)}.{secrets.randbelow(10**12)}.{secrets.token_hex(16)}"
         self._issued[trigger] = (
-            self._workspace.clock() + self._workspace.limits.trigger_life,
+            self._workspace.clock() + self._workspace.limits.trigger_ttl,
             user,
         )
         return trigger
