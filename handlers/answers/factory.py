@@ -12,7 +12,8 @@ from bot.domain import Answer, Chat
 from bot.observability import get_logger
 from handlers.answers.options import AnswerOptions
 from handlers.answers.writer import AnswerWriter
-from handlers.client.web_api import FindWorkspace, NotInstalled
+from handlers.client.errors import NotInstalled
+from handlers.client.workspaces import WorkspaceResolver
 from handlers.threads.api_echo import ApiEcho
 from handlers.threads.queued_reaction import QueuedReactions
 from storage.answers import Answers
@@ -32,7 +33,7 @@ class SlackSinkFactory:
 
     def __init__(
         self,
-        workspaces: FindWorkspace,
+        workspaces: WorkspaceResolver,
         service: ChatService,
         chats: Chats,
         answers: Answers,
@@ -52,7 +53,7 @@ class SlackSinkFactory:
         if chat.thread is None:
             return NowhereSink()
         try:
-            slack = (await self._workspaces(chat.team)).guarded(control.confirm)
+            slack = (await self._workspaces.client_for(chat.team)).guarded(control.confirm)
         except NotInstalled:
             log.warning("workspace_gone", chat=chat.id, team=chat.team)
             control.stop()  # nobody can read it there, so no model is asked

@@ -15,16 +15,15 @@ from bot.observability import get_logger
 from handlers.answers.draft import STREAM_LIFE, Draft
 from handlers.answers.options import AnswerOptions
 from handlers.answers.thinking_status import ThinkingStatus
-from handlers.client.web_api import (
+from handlers.client.errors import (
     FATAL_CODES,
-    LATE,
     ConnectFailed,
     OutcomeUnknown,
     RateLimited,
-    SlackClient,
     SlackError,
     SlackRejected,
 )
+from handlers.client.web_api import LATE, SlackClient
 from handlers.markdown.text import plain
 from handlers.rate_limits.scheduler import PendingWrite, Shown
 from handlers.rate_limits.token_bucket import APPEND, POST, START, STOP, UPDATE
@@ -86,7 +85,7 @@ class AnswerWriter:
 
     async def open(self) -> None:
         self._status.show()
-        self._slack.desk.join(self._pending)
+        self._slack.dispatcher.join(self._pending)
         self._writer = asyncio.create_task(self._write(), name=f"answer {self._answer.id}")
 
     def beside(self, work: Coroutine[Any, Any, Any]) -> None:
@@ -96,8 +95,8 @@ class AnswerWriter:
     def write(self, text: str) -> None:
         self._written = True
         if self._draft.write(text) and self._pending.since is None:
-            self._pending.since = self._slack.desk.now()
-            self._slack.desk.wake()
+            self._pending.since = self._slack.dispatcher.now()
+            self._slack.dispatcher.wake()
 
     async def close(self, result: AnswerResult) -> None:
         if not self._written and result.text:
@@ -105,7 +104,7 @@ class AnswerWriter:
         self._draft.finish(strings.STOPPED_MARK if result.status is Status.STOPPED else "")
         self._result = result
         self._pending.whole = True
-        self._slack.desk.wake()
+        self._slack.dispatcher.wake()
         assert self._writer is not None
         await asyncio.shield(self._writer)
         await self._status.clear()
@@ -126,7 +125,7 @@ class AnswerWriter:
     # -- the writer: the only one that touches this answer's messages ------------------------------------------
 
     async def _write(self) -> None:
-        dispatcher = self._slack.desk
+        dispatcher = self._slack.dispatcher
         try:
             await self._take_over()
             while not self._over:
@@ -169,9 +168,9 @@ class AnswerWriter:
             return
         self._failing_since = None
         if since is not None:
-            self._slack.shown_after(self._slack.desk.now() - since)
+            self._slack.shown_after(self._slack.dispatcher.now() - since)
         if self._pending.since is None and self._more_to_show():
-            self._pending.since = self._slack.desk.now()
+            self._pending.since = self._slack.dispatcher.now()
 
     def _more_to_show(self) -> bool:
         page = self._draft.page
@@ -193,7 +192,7 @@ class AnswerWriter:
     async def _start(self) -> None:
         page, piece = self._draft.page, self._draft.piece(self._result is not None)
         if not piece.strip():
-            self._slack.desk.give_back(START, self._channel)
+            self._slack.dispatcher.give_back(START, self._channel)
             return
         answer = await self._slack.call(
             START,
@@ -204,7 +203,7 @@ class AnswerWriter:
             chunks=_chunk(piece),
         )
         page.ts, page.native, page.sent = answer["ts"], True, page.sent + len(piece)
-        page.opened_at = self._slack.desk.now()
+        page.opened_at = self._slack.dispatcher.now()
         self._pending.shown = Shown.NATIVE
         self._status.streaming()
         await self._appeared()
@@ -212,7 +211,7 @@ class AnswerWriter:
     async def _append(self) -> None:
         page, piece = self._draft.page, self._draft.piece(self._result is not None)
         if not piece:
-            self._slack.desk.give_back(APPEND, self._channel)
+            self._slack.dispatcher.give_back(APPEND, self._channel)
             return
         await self._slack.call(APPEND, channel=self._channel, ts=page.ts, chunks=_chunk(piece))
         page.sent += len(piece)
@@ -227,7 +226,7 @@ class AnswerWriter:
             return
         rest, tail = page.text[page.sent :], ""
         if self._draft.overflows() or self._result is None:
-            rest, tail = self._draft.turn_page(self._slack.desk.now())
+            rest, tail = self._draft.turn_page(self._slack.dispatcher.now())
         final = self._result is not None and not tail
         chunks = {"chunks": _chunk(rest)} if rest else {}
         footer = {"blocks": self._footer()} if final and self._footer() else {}
@@ -248,7 +247,7 @@ class AnswerWriter:
         text, tail = self._draft.edit(self._result is not None)
         final = self._result is not None and tail is None
         if not final and (not text.strip() or text == page.shown):
-            self._slack.desk.give_back(
+            self._slack.dispatcher.give_back(
                 UPDATE if page.ts or self._leftovers else POST, self._channel
             )
             return
@@ -310,7 +309,7 @@ class AnswerWriter:
     async def _mend(self, method: str, error: SlackError) -> None:
         if isinstance(error, RateLimited):
             return
-        now = self._slack.desk.now()
+        now = self._slack.dispatcher.now()
         self._failing_since = now if self._failing_since is None else self._failing_since
         if now - self._failing_since > GIVE_UP_AFTER:
             raise error
@@ -360,7 +359,7 @@ class AnswerWriter:
             self._pending.may_native
         ) = False
         self._draft.page.shown = None
-        self._pending.since = self._pending.since or self._slack.desk.now()
+        self._pending.since = self._pending.since or self._slack.dispatcher.now()
 
     async def _find_out(self, method: str) -> None:
         """The call may have taken effect or not."""
@@ -369,7 +368,7 @@ class AnswerWriter:
             await asyncio.sleep(0.5)
             lost = await self._unrecorded()
             if not lost:
-                self._doubted_at = self._slack.desk.now()
+                self._doubted_at = self._slack.dispatcher.now()
             else:
                 page.ts, page.rich = lost[-1], False
                 page.native = self._leaving = self._pending.must_close = method == START
@@ -386,7 +385,7 @@ class AnswerWriter:
             return
         if self._answer.inherited and not (self._answer.parts and self._answer.parts[-1].native):
             self._doubted_at = (
-                self._slack.desk.now()
+                self._slack.dispatcher.now()
             )  # the one before may be making a message just now
         known = [part.ts for part in self._answer.parts]
         self._leftovers = list(known)
@@ -395,7 +394,7 @@ class AnswerWriter:
         self._pending.may_native = not self._leftovers and self._pending.may_native
         await self._end_streams(*(part.ts for part in self._answer.parts if part.native), *lost)
         self._pending.since = (
-            self._slack.desk.now() if self._draft.page.text else self._pending.since
+            self._slack.dispatcher.now() if self._draft.page.text else self._pending.since
         )
 
     async def _look_again(self) -> None:
@@ -405,7 +404,7 @@ class AnswerWriter:
         """
         if self._doubted_at is None:
             return
-        await asyncio.sleep(max(0.0, self._doubted_at + LATE - self._slack.desk.now()))
+        await asyncio.sleep(max(0.0, self._doubted_at + LATE - self._slack.dispatcher.now()))
         late = await self._unrecorded()
         await self._end_streams(*late)
         self._leftovers += late

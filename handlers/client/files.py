@@ -14,7 +14,9 @@ from bot.chats.attachments.rules import lacks_thumb
 from bot.domain import SharedFile
 from bot.errors import FileProblem
 from bot.observability import get_logger
-from handlers.client.web_api import FindWorkspace, SlackClient, SlackError, SlackRejected
+from handlers.client.errors import NotInstalled, SlackError, SlackRejected
+from handlers.client.web_api import SlackClient
+from handlers.client.workspaces import WorkspaceResolver
 from handlers.views import payloads
 
 log = get_logger(__name__)
@@ -44,9 +46,9 @@ class _Later(Exception):
 class SlackFiles:
     """The `Source` of shared files (`bot.chats.attachments.loader`)."""
 
-    def __init__(self, workspaces: FindWorkspace, api_url: str) -> None:
+    def __init__(self, workspaces: WorkspaceResolver, api_url: str) -> None:
         self._workspaces = workspaces
-        self._api = _origin(urlsplit(api_url))
+        self._trusted = TrustedHosts(api_url)
 
     async def describe(self, team: str, file: SharedFile) -> SharedFile:
         """What Slack knows of it now, where its event did not tell where it is. Raises FileProblem."""
@@ -82,8 +84,8 @@ class SlackFiles:
 
     async def _slack(self, team: str) -> SlackClient:
         try:
-            return await self._workspaces(team)
-        except KeyError:
+            return await self._workspaces.client_for(team)
+        except NotInstalled:
             raise FileProblem("no_access") from None
 
     async def _ask(self, slack: SlackClient, file: SharedFile) -> SharedFile:
@@ -103,7 +105,7 @@ class SlackFiles:
     ) -> Fetched:
         """One try, redirects followed by hand. Raises FileProblem, or what may be better in a moment."""
         for _ in range(REDIRECTS + 1):
-            if not self.trusts(url):
+            if not self._trusted.trusts(url):
                 log.warning("file_elsewhere", host=urlsplit(url).hostname)
                 raise FileProblem("external")
             async with slack.get(url, TIMEOUT) as response:
@@ -117,8 +119,15 @@ class SlackFiles:
             return fetched
         raise FileProblem("unreachable")
 
+
+class TrustedHosts:
+    """The addresses to which the workspace's token may be sent."""
+
+    def __init__(self, api_url: str) -> None:
+        self._api_origin = _origin(urlsplit(api_url))
+
     def trusts(self, url: str) -> bool:
-        """Whether this is one of Slack's own addresses, or one of the server that we take for Slack's."""
+        """Whether the address is one of Slack's own, or on the server whose Web API the settings name."""
         try:
             parts = urlsplit(url)
             origin = _origin(parts)
@@ -126,7 +135,7 @@ class SlackFiles:
             return False
         if parts.username is not None or parts.password is not None or re.search(r"[\s\\]", url):
             return False
-        if origin == self._api:
+        if origin == self._api_origin:
             return True
         scheme, host, port = origin
         return (

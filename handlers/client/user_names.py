@@ -11,7 +11,8 @@ from weakref import WeakValueDictionary
 from bot.domain import User
 from bot.errors import StorageError
 from bot.observability import get_logger
-from handlers.client.web_api import FindWorkspace, SlackError, SlackRejected
+from handlers.client.errors import NotInstalled, SlackError, SlackRejected
+from handlers.client.workspaces import WorkspaceResolver
 from handlers.markdown.text import plain
 from storage.people import People
 
@@ -33,7 +34,7 @@ _MENTION = re.compile(r"@([UW][A-Z0-9]{3,20})\b")
 class UserNames:
     """Calling it gives a person's name, or None when nobody knows it. It never raises and never waits for long."""
 
-    def __init__(self, people: People, workspaces: FindWorkspace) -> None:
+    def __init__(self, people: People, workspaces: WorkspaceResolver) -> None:
         self._people, self._workspaces = people, workspaces
         self._names: dict[User, str] = {}
         self._asked: dict[User, float] = {}
@@ -79,14 +80,14 @@ class UserNames:
     async def _look_up(self, user: User) -> str | None:
         try:
             async with asyncio.timeout(PATIENCE):
-                slack = await self._workspaces(user.team)
+                slack = await self._workspaces.client_for(user.team)
                 answer = await slack.call_with_retry("users.info", patience=PATIENCE, user=user.id)
             name = _name_of(answer.get("user") or {})
             if name and self._names.get(user) != name:
                 await self._people.set_name(user, name)
-        except (SlackError, KeyError, TimeoutError, StorageError) as error:
+        except (SlackError, NotInstalled, TimeoutError, StorageError) as error:
             log.info("name_unknown", reason=str(error) or type(error).__name__)
-            soon = 0.0 if isinstance(error, SlackRejected | KeyError) else NOBODY - SOON
+            soon = 0.0 if isinstance(error, SlackRejected | NotInstalled) else NOBODY - SOON
             self._asked[user] = time.monotonic() - soon
             return self._names.get(user)
         self._keep({user: name} if name else {})

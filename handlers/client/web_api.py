@@ -7,7 +7,7 @@ import contextlib
 import copy
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -17,75 +17,29 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.observability import Metrics, get_logger
 from bot.timing import Timing
+from handlers.client.errors import (
+    METHOD_UNAVAILABLE_CODES,
+    NO_STREAMING_CODES,
+    ConnectFailed,
+    OutcomeUnknown,
+    RateLimited,
+    SlackError,
+    SlackRejected,
+    from_response,
+)
 from handlers.client.fencing import Before, passing
 from handlers.rate_limits.dispatcher import CallDispatcher
 
 log = get_logger(__name__)
 
-_UNSURE_CODES = frozenset(
-    {"internal_error", "fatal_error", "service_unavailable", "request_timeout"}
-)
-STREAMLESS = frozenset(
-    {"unknown_method", "feature_not_enabled", "not_allowed_token_type", "method_deprecated"}
-)
-"""Refusals of native streaming that hold for the whole workspace."""
-NOT_HERE = frozenset(
-    {"unknown_method", "method_deprecated", "feature_disabled", "feature_not_enabled", "not_agent_app",
-     "not_allowed_token_type", "missing_scope", "invalid_auth", "not_authed", "account_inactive", "token_revoked"}
-)  # fmt: skip
-"""Refusals of a convenience that hold for the whole workspace: asking again for the next thread would be in vain."""
 LATE = 20.0
 """Seconds within which a call that was given up, or whose process died, may still take effect."""
-FATAL_CODES = frozenset(
-    {
-        "account_inactive", "channel_not_found", "ekm_access_denied", "invalid_auth", "is_archived", "is_inactive",
-        "messages_tab_disabled", "no_permission", "not_authed", "not_in_channel", "org_login_required",
-        "restricted_action", "restricted_action_non_threadable_channel", "restricted_action_read_only_channel",
-        "restricted_action_thread_locked", "restricted_action_thread_only_channel", "team_access_not_granted",
-        "thread_not_found", "invalid_thread_ts", "token_expired", "token_revoked", "missing_scope",
-        "cannot_reply_to_message", "user_is_bot", "access_denied", "not_allowed_token_type",
-    }
-)  # fmt: skip
-"""Refusals that no other way of writing to this place can mend."""
-NOT_HERE_FOR = 3600.0
-"""Seconds that such a refusal is believed."""
-_REMEMBERED = 2_000
-_LIMIT_CODES = frozenset({"ratelimited", "rate_limited", "message_limit_exceeded_temporarily"})
-_GIVE_UP_AFTER = 900.0
-"""Seconds that a call is repeated while Slack cannot be reached."""
-
-
-class SlackError(Exception):
-    """A call to Slack that did not succeed."""
-
-
-class SlackRejected(SlackError):
-    """Slack understood and refused; the same call would be refused again. `code` is Slack's name for the reason."""
-
-    def __init__(self, method: str, code: str) -> None:
-        super().__init__(f"{method}: {code}")
-        self.method = method
-        self.code = code
-
-
-class RateLimited(SlackError):
-    """Too many calls of this method (429): nothing happened."""
-
-    def __init__(self, method: str, retry_after: float) -> None:
-        super().__init__(f"{method}: retry after {retry_after} s")
-        self.retry_after = retry_after
-
-
-class OutcomeUnknown(SlackError):
-    """Time ran out, the connection broke or Slack failed inside: the call may have taken effect or not."""
-
-
-class ConnectFailed(SlackError):
-    """No connection: nothing happened."""
-
-
-class NotInstalled(KeyError):
-    """The app is not installed in this workspace, or not any more."""
+_UNAVAILABLE_TTL = 3600.0
+"""Seconds for which a refused method, or refused streaming, is not tried again."""
+_RETRY_LIMIT = 900.0
+"""Seconds for which a call is repeated while Slack cannot be reached."""
+_MAX_REMEMBERED = 2_000
+"""Entries of each of the client's memories."""
 
 
 class SlackClient:
@@ -116,7 +70,7 @@ class SlackClient:
         self._not_here: dict[str, float] = {}
         self._done: OrderedDict[tuple[str, ...], float] = OrderedDict()
         self._before: Before | None = None
-        self.desk = dispatcher
+        self.dispatcher = dispatcher
 
     def guarded(self, before: Before) -> SlackClient:
         """The same workspace, where each call leaves at the moment in which `before` returns."""
@@ -134,13 +88,13 @@ class SlackClient:
                 answer = await getattr(self._client, method.replace(".", "_"))(**arguments)
             return dict(answer.data) if isinstance(answer.data, dict) else {}
         except SlackApiError as error:
-            known = _classify(method, error)
+            known = from_response(method, error)
             result = (
                 known.code if isinstance(known, SlackRejected) else type(known).__name__.lower()
             )
             if isinstance(known, RateLimited):
                 self._metrics.slack_rate_limited(method)
-                self.desk.refused(method, _channel(arguments), known.retry_after)
+                self.dispatcher.refused(method, _channel(arguments), known.retry_after)
             raise known from error
         except aiohttp.ClientConnectorError as error:
             result = "unreached"
@@ -149,7 +103,7 @@ class SlackClient:
             result = "unsure"
             raise OutcomeUnknown(f"{method}: {type(error).__name__}") from error
         finally:
-            self.desk.settled(method, _channel(arguments))
+            self.dispatcher.settled(method, _channel(arguments))
             self._metrics.slack_call(method, result, time.monotonic() - began)
 
     async def call_with_retry(
@@ -157,7 +111,7 @@ class SlackClient:
         method: str,
         *,
         again_if_unsure: bool = True,
-        patience: float = _GIVE_UP_AFTER,
+        patience: float = _RETRY_LIMIT,
         **arguments: Any,
     ) -> dict[str, Any]:
         """A call that waits its turn and is repeated while Slack limits it or cannot be reached.
@@ -169,7 +123,7 @@ class SlackClient:
         deadline = time.monotonic() + patience
         pause = 0.5
         while True:
-            await self.desk.acquire(method, channel)
+            await self.dispatcher.acquire(method, channel)
             try:
                 return await self.call(method, **arguments)
             except RateLimited:
@@ -185,13 +139,13 @@ class SlackClient:
             pause = min(15.0, pause * 2)
 
     async def try_call(
-        self, method: str, *, patience: float = _GIVE_UP_AFTER, **arguments: Any
+        self, method: str, *, patience: float = _RETRY_LIMIT, **arguments: Any
     ) -> bool:
         """A call whose failure changes nothing for anybody: logged and forgotten. Says whether it succeeded."""
         return await self.try_call_error(method, patience=patience, **arguments) is None
 
     async def try_call_error(
-        self, method: str, *, patience: float = _GIVE_UP_AFTER, **arguments: Any
+        self, method: str, *, patience: float = _RETRY_LIMIT, **arguments: Any
     ) -> str | None:
         """Like `attempt`, but says why it failed; None when it did not.
 
@@ -205,7 +159,7 @@ class SlackClient:
             log.info("slack_call_failed", method=method, reason=str(error))
             if not isinstance(error, SlackRejected):
                 return type(error).__name__.lower()
-            if error.code in NOT_HERE:
+            if error.code in METHOD_UNAVAILABLE_CODES:
                 self._not_here[method] = time.monotonic()
             return error.code
         return None
@@ -213,7 +167,7 @@ class SlackClient:
     def has(self, method: str) -> bool:
         """Whether this Slack has not said lately that it knows no such call."""
         said = self._not_here.get(method)
-        return said is None or time.monotonic() - said > NOT_HERE_FOR
+        return said is None or time.monotonic() - said > _UNAVAILABLE_TTL
 
     def at_most_every(self, *what: str, every: float) -> bool:
         """Whether nothing of this name has been done in the last `every` seconds; now it has."""
@@ -222,7 +176,7 @@ class SlackClient:
             return False
         self._done[what] = now
         self._done.move_to_end(what)
-        if len(self._done) > _REMEMBERED:
+        if len(self._done) > _MAX_REMEMBERED:
             self._done.popitem(last=False)
         return True
 
@@ -251,19 +205,30 @@ class SlackClient:
                 return taken
         return False
 
-    async def own_messages(self, channel: str, thread: str, after: str) -> list[dict[str, Any]]:
-        """The bot's own messages in a thread that are younger than `after` (a ts). Raises SlackRejected, Unsure."""
-        found: list[dict[str, Any]] = []
+    async def pages(self, method: str, **arguments: Any) -> AsyncIterator[dict[str, Any]]:
+        """The pages of a list that Slack cuts by cursor, each read when it is asked for.
+
+        `arguments` are those of `call_with_retry`. Raises SlackError.
+        """
         cursor: dict[str, Any] = {}
         while True:
-            page = await self.call_with_retry(
-                "conversations.replies", channel=channel, ts=thread, oldest=after, **cursor
+            page = await self.call_with_retry(method, **arguments, **cursor)
+            yield page
+            next_cursor = (page.get("response_metadata") or {}).get("next_cursor")
+            if not next_cursor:
+                return
+            cursor = {"cursor": str(next_cursor)}
+
+    async def own_messages(self, channel: str, thread: str, after: str) -> list[dict[str, Any]]:
+        """The bot's own messages in a thread that are newer than the ts `after`. Raises SlackError."""
+        return [
+            message
+            async for page in self.pages(
+                "conversations.replies", channel=channel, ts=thread, oldest=after
             )
-            found += [m for m in page.get("messages", []) if self._is_mine(m) and m["ts"] > after]
-            following = (page.get("response_metadata") or {}).get("next_cursor")
-            if not following:
-                return found
-            cursor = {"cursor": following}
+            for message in page.get("messages", [])
+            if self._is_own(message) and message["ts"] > after
+        ]
 
     async def own_roots(self, channel: str, after: str) -> list[dict[str, Any]]:
         """The bot's own messages in a channel, outside of threads, that are younger than `after` (a ts).
@@ -273,9 +238,9 @@ class SlackClient:
         page = await self.call_with_retry(
             "conversations.history", channel=channel, oldest=after, limit=200
         )
-        return [message for message in page.get("messages", []) if self._is_mine(message)]
+        return [message for message in page.get("messages", []) if self._is_own(message)]
 
-    def _is_mine(self, message: dict[str, Any]) -> bool:
+    def _is_own(self, message: dict[str, Any]) -> bool:
         return message.get("user") == self.bot_user or bool(
             self.bot_id and message.get("bot_id") == self.bot_id
         )
@@ -288,15 +253,15 @@ class SlackClient:
         """Whether native streaming has not been refused here."""
         now = time.monotonic()
         return all(
-            now - self._streamless.get(where, now - NOT_HERE_FOR) >= NOT_HERE_FOR
+            now - self._streamless.get(where, now - _UNAVAILABLE_TTL) >= _UNAVAILABLE_TTL
             for where in ("", channel)
         )
 
     def no_stream(self, channel: str, code: str) -> None:
         """Native streaming was refused: in this channel, or by this Slack altogether. That is believed for a while."""
-        if len(self._streamless) >= _REMEMBERED:
+        if len(self._streamless) >= _MAX_REMEMBERED:
             self._streamless.clear()
-        self._streamless["" if code in STREAMLESS else channel] = time.monotonic()
+        self._streamless["" if code in NO_STREAMING_CODES else channel] = time.monotonic()
 
     def permalink(self, channel: str, ts: str, thread: str | None = None) -> str:
         """The address of a message; with `thread` (the ts of its root) it opens the thread beside the channel.
@@ -309,26 +274,3 @@ class SlackClient:
 
 def _channel(arguments: dict[str, Any]) -> str:
     return arguments.get("channel") or arguments.get("channel_id") or ""
-
-
-def _classify(method: str, error: SlackApiError) -> SlackError:
-    response = error.response
-    status = int(getattr(response, "status_code", None) or getattr(response, "status", 0) or 0)
-    data = getattr(response, "data", None)
-    code = data.get("error", "") if isinstance(data, dict) else ""
-    if status == 429 or code in _LIMIT_CODES:
-        return RateLimited(method, _retry_after(getattr(response, "headers", {})))
-    if status >= 500 or code in _UNSURE_CODES or not code:
-        return OutcomeUnknown(f"{method}: HTTP {status} {code}".rstrip())
-    return SlackRejected(method, code)
-
-
-def _retry_after(headers: Any) -> float:
-    try:
-        return max(0.0, float(headers.get("Retry-After", 1)))
-    except (TypeError, ValueError):
-        return 1.0
-
-
-FindWorkspace = Callable[[str], Awaitable[SlackClient]]
-"""Finds the workspace for a team id. Raises NotInstalled."""

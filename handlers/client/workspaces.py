@@ -20,7 +20,8 @@ from bot.answers.events import INSTALLATIONS, EventPublisher
 from bot.errors import SettingsError, StorageError
 from bot.observability import Metrics, get_logger
 from bot.timing import Timing
-from handlers.client.web_api import NotInstalled, SlackClient
+from handlers.client.errors import INVALID_TOKEN_CODES, NotInstalled, error_code
+from handlers.client.web_api import SlackClient
 from handlers.rate_limits.dispatcher import CallDispatcher
 from handlers.rate_limits.shared import SharedRateLimiter
 from storage.coordination import Coordination
@@ -28,9 +29,6 @@ from storage.installations import Installation, Installations
 
 log = get_logger(__name__)
 
-WRONG_TOKEN = frozenset(
-    {"invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired"}
-)
 BELIEVED = 60.0
 """Seconds that an installation is used without looking again, if nobody tells that something has changed."""
 
@@ -46,7 +44,7 @@ NewClient = Callable[[str | None], AsyncWebClient]
 class WorkspaceResolver(Protocol):
     """Where every listener and every answer finds its Slack."""
 
-    async def __call__(self, team: str) -> SlackClient:
+    async def client_for(self, team: str) -> SlackClient:
         """Raises NotInstalled, StorageError."""
         ...
 
@@ -63,7 +61,7 @@ class WorkspaceResolver(Protocol):
 
 @dataclass(frozen=True)
 class SlackClients:
-    """Makes the Slack of a workspace, with a desk of its own."""
+    """Makes the Slack of a workspace, with a call dispatcher of its own."""
 
     client: NewClient
     session: aiohttp.ClientSession
@@ -99,12 +97,6 @@ class SlackClients:
         )
 
 
-def _code(error: SlackApiError) -> str | None:
-    """Slack's name for the reason; None when it answered with something else, as it does while it is down."""
-    data = getattr(error.response, "data", None)
-    return data.get("error") if isinstance(data, dict) else None
-
-
 class SingleWorkspace:
     """One workspace, whose token stands in the settings."""
 
@@ -119,8 +111,8 @@ class SingleWorkspace:
             try:
                 return cls(await slack_clients.ask(token), token)
             except SlackApiError as error:
-                code = _code(error)
-                if code in WRONG_TOKEN:
+                code = error_code(error)
+                if code in INVALID_TOKEN_CODES:
                     raise SettingsError(
                         f"SLACK_BOT_TOKEN is refused by Slack ({code}): "
                         "copy it again from the app's OAuth & Permissions"
@@ -131,7 +123,7 @@ class SingleWorkspace:
             await asyncio.sleep(pause)
             pause = min(10.0, pause * 2)
 
-    async def __call__(self, team: str) -> SlackClient:
+    async def client_for(self, team: str) -> SlackClient:
         return self.only
 
     async def authorize(
@@ -176,7 +168,7 @@ class InstalledWorkspaces:
         self._known: dict[str, _Known] = {}
         self._opening: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    async def __call__(self, team: str) -> SlackClient:
+    async def client_for(self, team: str) -> SlackClient:
         return (await self._find(team, None)).slack
 
     async def authorize(
@@ -254,7 +246,7 @@ class InstalledWorkspaces:
             raise NotInstalled(team)
         if known is None or known.token != found.bot_token:
             slack = self._slack_clients.open(
-                team, found, known.slack.desk if known is not None else None
+                team, found, known.slack.dispatcher if known is not None else None
             )
             known = self._known[team] = _Known(slack, found.bot_token, 0.0)
         known.checked = time.monotonic()

@@ -16,7 +16,7 @@ from handlers.views import blocks, payloads
 def register(app: AsyncApp, ctx: ListenerContext) -> None:
     @app.action(blocks.STOP)
     async def on_stop(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
-        slack = await ctx.workspaces(team_of(body, context))
+        slack = await ctx.workspaces.client_for(team_of(body, context))
         press = payloads.press(body)
         await ack()
         if not await ctx.service.stop(press.value):
@@ -32,7 +32,7 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
 
     @app.action(blocks.RETRY_WITH)
     async def on_other_model(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
-        slack = await ctx.workspaces(team_of(body, context))
+        slack = await ctx.workspaces.client_for(team_of(body, context))
         press = payloads.press(body)
         await ack()
         try:
@@ -51,7 +51,7 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
 
     @app.action(blocks.FEEDBACK)
     async def on_feedback(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
-        slack = await ctx.workspaces(team_of(body, context))
+        slack = await ctx.workspaces.client_for(team_of(body, context))
         press = payloads.press(body)
         await ack()
         answer_id, _, value = press.value.partition(":")

@@ -19,7 +19,7 @@ from handlers.views.modals import Wanted
 def register(app: AsyncApp, ctx: ListenerContext) -> None:
     @app.command(re.compile(r"^/"))
     async def on_chats(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
-        slack = await ctx.workspaces(team_of(body, context))
+        slack = await ctx.workspaces.client_for(team_of(body, context))
         said, command = (body.get("text") or "").strip(), body.get("command", "/chats")
         word, rest = (*said.split(maxsplit=1), "", "")[:2]
         order = " ".join(said.lower().split())
@@ -47,7 +47,7 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
 
     @app.action(re.compile(rf"^{re.escape(blocks.PAGE)}\."))
     async def on_page(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
-        slack = await ctx.workspaces(team_of(body, context))
+        slack = await ctx.workspaces.client_for(team_of(body, context))
         press = payloads.press(body)
         await ack()
         ctx.chat_lists.show(

@@ -48,7 +48,7 @@ class ListenerContext:
 
     async def hear(self, event: dict[str, Any], team: str) -> None:
         """One message event: stored before this returns, shown afterwards."""
-        slack = await self.workspaces(team)
+        slack = await self.workspaces.client_for(team)
         said = payloads.utterance(event, team=slack.team, bot_user=slack.bot_user)
         if said is None:
             return

@@ -23,7 +23,7 @@ log = get_logger(__name__)
 def register(app: AsyncApp, ctx: ListenerContext) -> None:
     @app.action(blocks.NEW_CHAT)
     async def on_new_chat(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
-        slack = await ctx.workspaces(team_of(body, context))
+        slack = await ctx.workspaces.client_for(team_of(body, context))
         press = payloads.press(body)
         await ack()
         wanted = Wanted(press.channel, response_url=press.response_url or "")
@@ -35,7 +35,7 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
 
     @app.view(blocks.NEW_CHAT)
     async def on_submit(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
-        slack = await ctx.workspaces(team_of(body, context))
+        slack = await ctx.workspaces.client_for(team_of(body, context))
         errors = await _submit(ctx, slack, payloads.submission(body))
         if errors:
             await ack(response_action="errors", errors=errors)

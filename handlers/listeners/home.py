@@ -18,14 +18,14 @@ from handlers.views import modals, payloads
 
 def register(app: AsyncApp, ctx: ListenerContext) -> None:
     async def opened(body: dict[str, Any], context: dict[str, Any]) -> User:
-        slack = await ctx.workspaces(team_of(body, context))
+        slack = await ctx.workspaces.client_for(team_of(body, context))
         return ctx.person(slack, body["user"]["id"])
 
     @app.event("app_home_opened", matchers=[_home_tab])
     async def on_opened(
         event: dict[str, Any], body: dict[str, Any], context: dict[str, Any]
     ) -> None:
-        slack = await ctx.workspaces(team_of(body, context))
+        slack = await ctx.workspaces.client_for(team_of(body, context))
         ctx.home_tabs.show(ctx.person(slack, event["user"]))
 
     @app.action(re.compile(rf"^{re.escape(modals.HOME_PAGE)}\."))

@@ -28,14 +28,14 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
 
     @app.action(blocks.MENU)
     async def on_choice(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
-        slack = await ctx.workspaces(team_of(body, context))
+        slack = await ctx.workspaces.client_for(team_of(body, context))
         press = payloads.press(body)
         await ack()
         await _choose(ctx, slack, press, press.value)
 
     @app.action(blocks.START)
     async def on_start(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
-        slack = await ctx.workspaces(team_of(body, context))
+        slack = await ctx.workspaces.client_for(team_of(body, context))
         press = payloads.press(body)
         await ack()
         await _choose(ctx, slack, press, _preselected(body))

@@ -15,13 +15,13 @@ from handlers.views.modals import Wanted
 def register(app: AsyncApp, ctx: ListenerContext) -> None:
     @app.global_shortcut(blocks.NEW_CHAT)
     async def on_new_chat(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
-        slack = await ctx.workspaces(team_of(body, context))
+        slack = await ctx.workspaces.client_for(team_of(body, context))
         await ack()
         ctx.dialog_chats.offer(slack, body["user"]["id"], body["trigger_id"], Wanted())
 
     @app.message_shortcut(modals.ASK_BOBBIN)
     async def on_ask(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
-        slack = await ctx.workspaces(team_of(body, context))
+        slack = await ctx.workspaces.client_for(team_of(body, context))
         await ack()
         about = payloads.message_of(body, slack.bot_user)
         wanted = Wanted(about.channel, about.thread, body.get("response_url") or "", about.files)

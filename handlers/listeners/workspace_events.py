@@ -28,7 +28,7 @@ def _register_sessions(app: AsyncApp, ctx: ListenerContext) -> None:
     async def place_of(
         event: dict[str, Any], body: dict[str, Any], context: dict[str, Any]
     ) -> Thread:
-        slack = await ctx.workspaces(team_of(body, context))
+        slack = await ctx.workspaces.client_for(team_of(body, context))
         return Thread(slack.team, event.get("channel", ""), event.get("thread_ts", ""))
 
     @app.event("agent_session_stopped")
@@ -41,14 +41,14 @@ def _register_sessions(app: AsyncApp, ctx: ListenerContext) -> None:
         if chat is None or not await ctx.service.stop(
             chat.id, str(event.get("event_ts") or "") or None
         ):
-            slack = await ctx.workspaces(team_of(body, context))
+            slack = await ctx.workspaces.client_for(team_of(body, context))
             ctx.tasks.start(agent_session.settle(slack, thread), name="settle")
 
     @app.event("agent_session_title_changed")
     async def on_title_changed(
         event: dict[str, Any], body: dict[str, Any], context: dict[str, Any]
     ) -> None:
-        slack = await ctx.workspaces(team_of(body, context))
+        slack = await ctx.workspaces.client_for(team_of(body, context))
         title = agent_session.session_title(str(event.get("title") or ""))
         if not title or event.get("user") in (None, slack.bot_user):
             return
@@ -69,7 +69,7 @@ def _register_pane(app: AsyncApp, ctx: ListenerContext) -> None:
         event: dict[str, Any], body: dict[str, Any], context: dict[str, Any]
     ) -> None:
         slack, channel = (
-            await ctx.workspaces(team_of(body, context)),
+            await ctx.workspaces.client_for(team_of(body, context)),
             str(event.get("channel") or ""),
         )
         if (
@@ -83,7 +83,7 @@ def _register_pane(app: AsyncApp, ctx: ListenerContext) -> None:
     async def on_channel_moved(
         event: dict[str, Any], body: dict[str, Any], context: dict[str, Any]
     ) -> None:
-        slack = await ctx.workspaces(team_of(body, context))
+        slack = await ctx.workspaces.client_for(team_of(body, context))
         old, new = event.get("old_channel_id"), event.get("new_channel_id")
         if old and new and old != new:
             await ctx.service.move_channel(slack.team, str(old), str(new))
@@ -94,7 +94,7 @@ def _register_moves(app: AsyncApp, ctx: ListenerContext) -> None:
     async def moved(
         event: dict[str, Any], body: dict[str, Any], context: dict[str, Any], *, away: bool
     ) -> None:
-        slack = await ctx.workspaces(team_of(body, context))
+        slack = await ctx.workspaces.client_for(team_of(body, context))
         user, channel = str(event.get("user") or ""), str(event.get("channel") or "")
         if (
             user and user != slack.bot_user and event.get("channel_type") != "C"

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from bot.chats.service import ChatService
 from bot.domain import Chat, User
 from bot.errors import StorageError
 from bot.observability import get_logger
 from bot.tasks import Tasks
-from handlers.client.web_api import SlackClient, SlackError
+from handlers.client.errors import SlackError
+from handlers.client.web_api import SlackClient
 
 log = get_logger(__name__)
 
@@ -80,17 +81,12 @@ class ChannelMembership:
         return not (shown.get("is_private") or shown.get("is_group") or shown.get("is_mpim"))
 
     async def _is_member(self, slack: SlackClient, user: User, channel: str) -> bool:
-        cursor: dict[str, Any] = {}
-        while True:
-            page = await slack.call_with_retry(
-                "conversations.members", patience=30.0, channel=channel, limit=999, **cursor
-            )
+        async for page in slack.pages(
+            "conversations.members", patience=30.0, channel=channel, limit=999
+        ):
             if user.id in page.get("members", ()):
                 return True
-            following = (page.get("response_metadata") or {}).get("next_cursor")
-            if not following:
-                return False
-            cursor = {"cursor": following}
+        return False
 
     def _remember(self, known: dict[Key, float], more: dict[Key, float]) -> None:
         if len(known) + len(more) > MOST:

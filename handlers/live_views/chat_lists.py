@@ -20,7 +20,8 @@ from bot.domain import User
 from bot.errors import StorageError
 from bot.observability import get_logger
 from bot.tasks import Tasks
-from handlers.client.web_api import FindWorkspace, NotInstalled, SlackError
+from handlers.client.errors import NotInstalled, SlackError
+from handlers.client.workspaces import WorkspaceResolver
 from handlers.live_views.channel_membership import ChannelMembership
 from handlers.live_views.chat_page import ChatListView, ListQuery, chat_list, refreshable
 from handlers.live_views.subscription import follow
@@ -58,7 +59,7 @@ class ChatLists:
     def __init__(
         self,
         service: ChatService,
-        workspaces: FindWorkspace,
+        workspaces: WorkspaceResolver,
         feed: Feed,
         membership: ChannelMembership,
         coordination: Coordination,
@@ -123,7 +124,7 @@ class ChatLists:
     async def _draw(self, user: User, shown: _Shown, *, unasked: bool = False) -> None:
         async with shown.one:
             try:
-                slack = await self._workspaces(user.team)
+                slack = await self._workspaces.client_for(user.team)
                 listing = await chat_list(self._service, slack, user.id, shown.look)
                 if unasked and _gist(listing) == shown.gist:
                     return

@@ -14,13 +14,9 @@ from bot.domain import User
 from bot.errors import StorageError
 from bot.observability import get_logger
 from bot.tasks import Tasks
-from handlers.client.web_api import (
-    FindWorkspace,
-    NotInstalled,
-    SlackClient,
-    SlackError,
-    SlackRejected,
-)
+from handlers.client.errors import NotInstalled, SlackError, SlackRejected
+from handlers.client.web_api import SlackClient
+from handlers.client.workspaces import WorkspaceResolver
 from handlers.live_views.channel_membership import ChannelMembership
 from handlers.live_views.chat_page import ListQuery, chat_list
 from handlers.live_views.subscription import follow
@@ -61,7 +57,7 @@ class HomeTabs:
     def __init__(
         self,
         service: ChatService,
-        workspaces: FindWorkspace,
+        workspaces: WorkspaceResolver,
         feed: Feed,
         membership: ChannelMembership,
     ) -> None:
@@ -121,7 +117,7 @@ class HomeTabs:
     async def _publish(self, user: User, viewer: _Viewer, *, unasked: bool = False) -> None:
         async with viewer.one:
             try:
-                slack = await self._workspaces(user.team)
+                slack = await self._workspaces.client_for(user.team)
                 view = await self._view(slack, user, viewer)
                 guard: dict[str, Any] = {"hash": viewer.hash} if unasked and viewer.hash else {}
                 answer = await slack.call_with_retry(

@@ -70,7 +70,7 @@ class Working:
 
     async def _show_soon(self) -> None:
         await asyncio.sleep(STOP_AFTER)
-        scarce = self._slack.desk.free(SESSION) < self._slack.desk.burst(SESSION) / 2
+        scarce = self._slack.dispatcher.free(SESSION) < self._slack.dispatcher.burst(SESSION) / 2
         if not self._on and not scarce:  # what is left of the budget is for ending the others
             self._on = True  # also if this is cancelled on the way
             self._on = await self._say("processing")

@@ -8,8 +8,10 @@ from bot import strings
 from bot.chats.api_service import VIA
 from bot.domain import Answer, Chat, Message, User
 from bot.observability import get_logger
+from handlers.client.errors import SlackError
+from handlers.client.post_once import post_message_once
 from handlers.client.user_names import UserNames
-from handlers.client.web_api import SlackClient, SlackError
+from handlers.client.web_api import SlackClient
 from handlers.markdown.text import mrkdwn_escape, plain
 from handlers.views import blocks
 from storage.chats import Chats
@@ -30,12 +32,12 @@ class ApiEcho:
         if chat.thread is None or not (message.source or "").startswith(VIA):
             return
         try:
-            if answer.attempt > 1 and await self._stands(slack, chat, message):
-                return
             content, text = await self._content(chat, message)
-            await slack.call_with_retry(
-                "chat.postMessage",
-                again_if_unsure=False,  # missing is better than twice; the next attempt looks
+            await post_message_once(
+                slack,
+                lambda: self._find(slack, chat, message),
+                look_first=answer.attempt > 1,
+                retry_limit=0.0,  # a missing message is better than a second one
                 channel=chat.thread.channel,
                 thread_ts=chat.thread.ts,
                 blocks=content,
@@ -46,10 +48,11 @@ class ApiEcho:
         except SlackError as error:
             log.warning("said_not_shown", chat=chat.id, reason=str(error))
 
-    async def _stands(self, slack: SlackClient, chat: Chat, message: Message) -> bool:
+    async def _find(self, slack: SlackClient, chat: Chat, message: Message) -> str | None:
+        """The ts of the message's echo, if it was posted already."""
         assert chat.thread is not None
         found = await slack.own_messages(chat.thread.channel, chat.thread.ts, chat.thread.ts)
-        return any(blocks.is_via_of(one, message.id) for one in found)
+        return next((str(one["ts"]) for one in found if blocks.is_via_of(one, message.id)), None)
 
     async def _content(self, chat: Chat, message: Message) -> tuple[list[dict[str, Any]], str]:
         user = User(chat.team, message.author or "")

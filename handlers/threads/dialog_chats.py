@@ -13,15 +13,11 @@ from bot.domain import ModelInfo, Thread, User
 from bot.errors import ChatError, ChatNotFound, LimitReached, StorageError
 from bot.observability import get_logger
 from bot.tasks import Tasks
+from handlers.client.errors import NotInstalled, OutcomeUnknown, SlackError, SlackRejected
+from handlers.client.post_once import post_message_once
 from handlers.client.user_names import UserNames
-from handlers.client.web_api import (
-    FindWorkspace,
-    NotInstalled,
-    OutcomeUnknown,
-    SlackClient,
-    SlackError,
-    SlackRejected,
-)
+from handlers.client.web_api import SlackClient
+from handlers.client.workspaces import WorkspaceResolver
 from handlers.markdown.text import mrkdwn_escape, plain
 from handlers.threads.direct_messages import why_elsewhere
 from handlers.threads.model_menu import ModelMenus
@@ -54,7 +50,7 @@ class DialogChats:
         self,
         service: ChatService,
         requests: ChatRequests,
-        workspaces: FindWorkspace,
+        workspaces: WorkspaceResolver,
         model_menus: ModelMenus,
         names: UserNames,
         tasks: Tasks,
@@ -127,7 +123,7 @@ class DialogChats:
         self, slack: SlackClient, trigger: str, view: dict[str, Any], response_url: str
     ) -> None:
         try:
-            await asyncio.wait_for(slack.desk.acquire("views.open", ""), TURN)
+            await asyncio.wait_for(slack.dispatcher.acquire("views.open", ""), TURN)
             await slack.call("views.open", trigger_id=trigger, view=view)
         except OutcomeUnknown as error:  # it may be open
             log.info("dialog_perhaps_open", reason=str(error))
@@ -158,7 +154,7 @@ class DialogChats:
             return
         self._busy.add(request.id)
         try:
-            slack = await self._workspaces(request.thread.team)
+            slack = await self._workspaces.client_for(request.thread.team)
             said = await self._say(slack, request, response_url, look)
             assert said.model is not None
             chosen = await self._service.choose_model(said, said.model)
@@ -176,7 +172,7 @@ class DialogChats:
             self._busy.discard(request.id)
 
     async def _give_up(self, request: ChatRequest, response_url: str, text: str) -> None:
-        slack = await self._workspaces(request.thread.team)
+        slack = await self._workspaces.client_for(request.thread.team)
         await self._requests.close(request.id)
         await slack.respond(
             response_url, response_type="ephemeral", replace_original=False, text=text
@@ -217,31 +213,26 @@ class DialogChats:
     async def _post(
         self, slack: SlackClient, request: ChatRequest, note: str = "", *, look: bool = False
     ) -> ChatRequest:
-        """Posts the question once, however often this is tried."""
+        """Posts the question once. `look`: another process may have posted it already."""
         place = request.thread
-        ts = await self._find(slack, request) if look else None
-        while ts is None:
-            try:
-                target: dict[str, Any] = {"thread_ts": place.ts} if place.ts else {}
-                answer = await slack.call_with_retry(
-                    "chat.postMessage",
-                    again_if_unsure=False,
-                    channel=place.channel,
-                    blocks=modals.asked(request, note),
-                    text=f"{strings.ASKED.format(user=request.user)} {plain(request.text or '', 300)}",
-                    unfurl_links=False,
-                    unfurl_media=False,
-                    **target,
-                )
-                ts = str(answer["ts"])
-            except OutcomeUnknown:
-                ts = await self._find(slack, request)
+        thread: dict[str, Any] = {"thread_ts": place.ts} if place.ts else {}
+        ts = await post_message_once(
+            slack,
+            lambda: self._find(slack, request),
+            look_first=look,
+            channel=place.channel,
+            blocks=modals.asked(request, note),
+            text=f"{strings.ASKED.format(user=request.user)} {plain(request.text or '', 300)}",
+            unfurl_links=False,
+            unfurl_media=False,
+            **thread,
+        )
         return await self._requests.set_thread(
             request.id, Thread(place.team, place.channel, place.ts or ts), ts
         )
 
     async def _find(self, slack: SlackClient, request: ChatRequest) -> str | None:
-        """A question that was posted although nobody told us."""
+        """The ts of the posted question, if an attempt whose outcome is unknown did post it."""
         thread, after = request.thread, f"{request.created_at.timestamp() - 60:.6f}"
         if thread.ts:
             found = await slack.own_messages(thread.channel, thread.ts, after)

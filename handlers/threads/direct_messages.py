@@ -5,7 +5,8 @@ from __future__ import annotations
 from bot import strings
 from bot.domain import Thread
 from bot.observability import get_logger
-from handlers.client.web_api import SlackClient, SlackError
+from handlers.client.errors import SlackError
+from handlers.client.web_api import SlackClient
 from handlers.threads.agent_session import is_direct
 
 log = get_logger(__name__)

@@ -11,14 +11,16 @@ from bot.chats.attachments.rules import Report
 from bot.chats.models import ModelChoice
 from bot.domain import Chat, Message, ModelRef, SharedFile
 from bot.tasks import Tasks
-from handlers.client.web_api import FindWorkspace, NotInstalled, SlackClient
+from handlers.client.errors import NotInstalled
+from handlers.client.web_api import SlackClient
+from handlers.client.workspaces import WorkspaceResolver
 from handlers.markdown.text import mrkdwn_escape, plain
 
 
 class FileNotices:
     """Every sentence about files, whispered to the person who shared them."""
 
-    def __init__(self, models: ModelChoice, workspaces: FindWorkspace, tasks: Tasks) -> None:
+    def __init__(self, models: ModelChoice, workspaces: WorkspaceResolver, tasks: Tasks) -> None:
         self._models, self._workspaces, self._tasks = models, workspaces, tasks
 
     def tell(self, chat: Chat, message: Message, report: Report) -> None:
@@ -35,7 +37,7 @@ class FileNotices:
             sentence = strings.SEES_NOT.format(model=self._label(chat.model), names=names)
             said.append(f"{sentence}{self._others(strings.SEES_NOT_OTHERS)}")
         with suppress(NotInstalled):
-            slack = await self._workspaces(chat.team)
+            slack = await self._workspaces.client_for(chat.team)
             await self.whisper(
                 slack, chat.thread.channel, chat.thread.ts, message.author, "\n".join(said)
             )

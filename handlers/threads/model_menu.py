@@ -15,16 +15,10 @@ from bot.chats.service import ChatService
 from bot.domain import Chat, ModelInfo, User
 from bot.errors import ChatError, LimitReached
 from bot.observability import get_logger
+from handlers.client.errors import NotInstalled, OutcomeUnknown, SlackError, SlackRejected
 from handlers.client.user_names import UserNames
-from handlers.client.web_api import (
-    LATE,
-    FindWorkspace,
-    NotInstalled,
-    OutcomeUnknown,
-    SlackClient,
-    SlackError,
-    SlackRejected,
-)
+from handlers.client.web_api import LATE, SlackClient
+from handlers.client.workspaces import WorkspaceResolver
 from handlers.markdown.text import plain
 from handlers.threads.agent_session import entitle
 from handlers.threads.direct_messages import cannot_write
@@ -59,7 +53,7 @@ class ModelMenus:
         service: ChatService,
         requests: ChatRequests,
         chats: Chats,
-        workspaces: FindWorkspace,
+        workspaces: WorkspaceResolver,
         names: UserNames,
         queued_reactions: QueuedReactions,
     ) -> None:
@@ -85,7 +79,7 @@ class ModelMenus:
     async def _slack_of(self, request: ChatRequest) -> SlackClient | None:
         """None where the app is not installed any more: nobody waits for a menu there."""
         try:
-            return await self._workspaces(request.thread.team)
+            return await self._workspaces.client_for(request.thread.team)
         except NotInstalled:
             await self._requests.close(request.id)
             return None
@@ -297,7 +291,7 @@ class ModelMenus:
         if chat.thread is None:
             return
         try:
-            slack = await self._workspaces(chat.team)
+            slack = await self._workspaces.client_for(chat.team)
         except NotInstalled:
             return
         await self.show_header(chat)
@@ -312,7 +306,9 @@ class ModelMenus:
         """Draws the header again: something that it shows has changed."""
         if chat.thread is not None and chat.header_ts is not None:
             with suppress(NotInstalled):
-                await self._draw_header(await self._workspaces(chat.team), chat.id, chat.header_ts)
+                await self._draw_header(
+                    await self._workspaces.client_for(chat.team), chat.id, chat.header_ts
+                )
 
     # -- messages ----------------------------------------------------------------------------------------------
 
@@ -429,7 +425,9 @@ class ModelMenus:
         response_url: str | None,
     ) -> bool:
         fallback = plain(text, 300)
-        crowded = slack.desk.free("chat.update") < slack.desk.burst("chat.update") * CROWDED
+        crowded = (
+            slack.dispatcher.free("chat.update") < slack.dispatcher.burst("chat.update") * CROWDED
+        )
         if crowded and await slack.respond(
             response_url, replace_original=True, blocks=content, text=fallback
         ):

@@ -62,25 +62,22 @@ def fitting(lines: Sequence[str], most: int = CHARACTERS) -> str:
 async def _messages(slack: SlackClient, thread: Thread, until: str) -> list[dict[str, Any]]:
     root: list[dict[str, Any]] = []
     newest: deque[dict[str, Any]] = deque(maxlen=MESSAGES)
-    cursor: dict[str, Any] = {}
-    for _ in range(PAGES):
-        page = await slack.call_with_retry(
-            "conversations.replies",
-            channel=thread.channel,
-            ts=thread.ts,
-            latest=until,
-            limit=PAGE,
-            **cursor,
-        )
+    pages = 0
+    async for page in slack.pages(
+        "conversations.replies",
+        channel=thread.channel,
+        ts=thread.ts,
+        latest=until,
+        limit=PAGE,
+    ):
         for message in page.get("messages", []):
             if message["ts"] == thread.ts:
                 root = [message]
             elif message["ts"] < until:
                 newest.append(message)
-        following = (page.get("response_metadata") or {}).get("next_cursor")
-        if not following:
+        pages += 1
+        if pages == PAGES:
             break
-        cursor = {"cursor": following}
     return [message for message in root if message["ts"] < until] + list(newest)
 
 

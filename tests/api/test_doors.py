@@ -51,6 +51,24 @@ async def test_what_a_program_says_stands_in_the_thread_before_its_answer(
     ]  # fmt: skip
 
 
+async def test_an_api_message_whose_post_gets_no_response_is_found_and_not_posted_twice(
+    world: World, api: Api
+) -> None:
+    world.say("Hello from Slack.", "Hello from the program.")
+    thread = await world.start("first, in slack")
+    await world.answered(thread, 1)
+    await world.idle()
+    chat = await chat_of(api)
+    world.slack.fail("chat.postMessage", "lost")
+
+    await api.say(chat["id"], "second, by a program")
+    await world.answered(thread, 2)
+    await world.idle()
+
+    assert len(said_via(world, thread)) == 1
+    assert "said_not_shown" not in world.log.getvalue()
+
+
 async def test_nothing_that_a_program_says_can_ping_anybody(world: World, api: Api) -> None:
     thread = await world.start("hello")
     await world.answered(thread, 1)

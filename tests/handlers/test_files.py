@@ -19,8 +19,10 @@ from bot.domain import SharedFile
 from bot.errors import FileProblem
 from bot.observability import Metrics
 from handlers.client import files
-from handlers.client.files import SlackFiles
+from handlers.client.errors import NotInstalled
+from handlers.client.files import SlackFiles, TrustedHosts
 from handlers.client.web_api import SlackClient
+from handlers.client.workspaces import SingleWorkspace
 from handlers.rate_limits.dispatcher import CallDispatcher
 from handlers.transport.socket_mode import new_client, new_session
 
@@ -92,12 +94,19 @@ async def source(slack: Server, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     )
     async with new_session() as session:
         client = new_client(TOKEN, f"{slack.url}/api/", session)
-        yield SlackFiles(directory(client, session), f"{slack.url}/api/")
+        yield SlackFiles(workspace(client, session), f"{slack.url}/api/")
 
 
-def directory(
-    client: AsyncWebClient, session: aiohttp.ClientSession
-) -> Callable[[str], Awaitable[SlackClient]]:
+class OnlyTeam(SingleWorkspace):
+    """A workspace beside which no other has installed the app."""
+
+    async def client_for(self, team: str) -> SlackClient:
+        if team != self.only.team:
+            raise NotInstalled(team)
+        return self.only
+
+
+def workspace(client: AsyncWebClient, session: aiohttp.ClientSession) -> OnlyTeam:
     only = SlackClient(
         client,
         team="T1",
@@ -106,11 +115,7 @@ def directory(
         metrics=Metrics(),
         session=session,
     )
-
-    async def find(team: str) -> SlackClient:
-        return {"T1": only}[team]
-
-    return find
+    return OnlyTeam(only, TOKEN)
 
 
 def file(
@@ -281,10 +286,7 @@ FOREIGN = [
 
 
 def trusts(url: str) -> bool:
-    async def nowhere(team: str) -> SlackClient:
-        raise KeyError(team)
-
-    return SlackFiles(nowhere, "http://127.0.0.1:9999/api/").trusts(url)
+    return TrustedHosts("http://127.0.0.1:9999/api/").trusts(url)
 
 
 @pytest.mark.parametrize("url", OURS)

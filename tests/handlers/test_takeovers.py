@@ -10,7 +10,8 @@ from bot.config import StreamMode
 from bot.observability import Metrics
 from bot.sandbox.limits import Limits
 from bot.sandbox.server import Sandbox
-from handlers.client.web_api import OutcomeUnknown, SlackClient
+from handlers.client.errors import OutcomeUnknown
+from handlers.client.web_api import SlackClient
 from handlers.rate_limits.dispatcher import CallDispatcher
 from handlers.transport.socket_mode import new_client, new_session
 from tests.handlers.conftest import WorldFactory

@@ -1,0 +1,104 @@
+"""What can go wrong with a call to Slack, and what each failure means for whether the call took effect.
+
+BobbinError
+├── NotInstalled         the app is not installed in this workspace, or not any more
+└── SlackError           a call did not succeed
+    ├── SlackRejected    Slack refused; the same call would be refused again      nothing happened
+    ├── RateLimited      HTTP 429                                                 nothing happened
+    ├── ConnectFailed    no connection                                            nothing happened
+    └── OutcomeUnknown   timeout, broken connection or a fault inside Slack       it may have happened
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from slack_sdk.errors import SlackApiError
+
+from bot.errors import BobbinError
+
+NO_STREAMING_CODES = frozenset(
+    {"unknown_method", "feature_not_enabled", "not_allowed_token_type", "method_deprecated"}
+)
+"""Refusals of native streaming that hold for the whole workspace."""
+METHOD_UNAVAILABLE_CODES = frozenset(
+    {"unknown_method", "method_deprecated", "feature_disabled", "feature_not_enabled", "not_agent_app",
+     "not_allowed_token_type", "missing_scope", "invalid_auth", "not_authed", "account_inactive", "token_revoked"}
+)  # fmt: skip
+"""Refusals of an optional method that hold for the whole workspace, so it is not called again for a while."""
+FATAL_CODES = frozenset(
+    {
+        "account_inactive", "channel_not_found", "ekm_access_denied", "invalid_auth", "is_archived", "is_inactive",
+        "messages_tab_disabled", "no_permission", "not_authed", "not_in_channel", "org_login_required",
+        "restricted_action", "restricted_action_non_threadable_channel", "restricted_action_read_only_channel",
+        "restricted_action_thread_locked", "restricted_action_thread_only_channel", "team_access_not_granted",
+        "thread_not_found", "invalid_thread_ts", "token_expired", "token_revoked", "missing_scope",
+        "cannot_reply_to_message", "user_is_bot", "access_denied", "not_allowed_token_type",
+    }
+)  # fmt: skip
+"""Refusals after which no other way of writing to this channel or thread can succeed."""
+INVALID_TOKEN_CODES = frozenset(
+    {"invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired"}
+)
+_UNKNOWN_OUTCOME_CODES = frozenset(
+    {"internal_error", "fatal_error", "service_unavailable", "request_timeout"}
+)
+_RATE_LIMIT_CODES = frozenset({"ratelimited", "rate_limited", "message_limit_exceeded_temporarily"})
+
+
+class NotInstalled(BobbinError):
+    """The app is not installed in this workspace, or not any more."""
+
+
+class SlackError(BobbinError):
+    """A call to Slack did not succeed."""
+
+
+class SlackRejected(SlackError):
+    """Slack understood the call and refused it. `code` is Slack's name for the reason."""
+
+    def __init__(self, method: str, code: str) -> None:
+        super().__init__(f"{method}: {code}")
+        self.method = method
+        self.code = code
+
+
+class RateLimited(SlackError):
+    """Too many calls of this method (HTTP 429). `retry_after` is in seconds."""
+
+    def __init__(self, method: str, retry_after: float) -> None:
+        super().__init__(f"{method}: retry after {retry_after} s")
+        self.retry_after = retry_after
+
+
+class ConnectFailed(SlackError):
+    """No connection could be made, so nothing happened."""
+
+
+class OutcomeUnknown(SlackError):
+    """The call timed out, its connection broke, or Slack failed inside: it may or may not have taken effect."""
+
+
+def error_code(error: SlackApiError) -> str | None:
+    """Slack's name for the reason; None when the response is no JSON, as happens while Slack is down."""
+    data = getattr(error.response, "data", None)
+    return data.get("error") if isinstance(data, dict) else None
+
+
+def from_response(method: str, error: SlackApiError) -> SlackError:
+    """The error that an unsuccessful response stands for."""
+    response = error.response
+    status = int(getattr(response, "status_code", None) or getattr(response, "status", 0) or 0)
+    code = error_code(error) or ""
+    if status == 429 or code in _RATE_LIMIT_CODES:
+        return RateLimited(method, _retry_after(getattr(response, "headers", {})))
+    if status >= 500 or code in _UNKNOWN_OUTCOME_CODES or not code:
+        return OutcomeUnknown(f"{method}: HTTP {status} {code}".rstrip())
+    return SlackRejected(method, code)
+
+
+def _retry_after(headers: Any) -> float:
+    try:
+        return max(0.0, float(headers.get("Retry-After", 1)))
+    except (TypeError, ValueError):
+        return 1.0
