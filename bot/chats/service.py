@@ -22,7 +22,7 @@ from storage.chat_requests import ChatRequest, ChatRequests
 from storage.chats import ChatPage, Chats, NewMessage, StoredMessage
 from storage.people import People, Profile
 
-PAGE = 10
+CHATS_PAGE_SIZE = 10
 """Chats on one page of a list."""
 
 
@@ -384,7 +384,7 @@ class ChatService:
     ) -> ChatPage:
         """One page of the person's own chats, newest first: the one after the cursor, or with `newer` before it."""
         return await self._chats.list_for(
-            user, limit=PAGE, cursor=cursor, words=words or None, newer=newer
+            user, limit=CHATS_PAGE_SIZE, cursor=cursor, words=words or None, newer=newer
         )
 
     async def set_away(self, user: User, channel: str, away: bool) -> None:

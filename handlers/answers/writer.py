@@ -429,7 +429,7 @@ class AnswerWriter:
             return []
         # Without these, another answer's message would be taken for this one's.
         mine |= await until_stored(self._options.others, self._answer.id)
-        return [m["ts"] for m in found if m["ts"] not in mine and not blocks.is_ours(m)]
+        return [m["ts"] for m in found if m["ts"] not in mine and not blocks.is_service_message(m)]
 
     async def _remove_leftovers(self) -> None:
         """The new text needed fewer messages than the old one."""

@@ -14,30 +14,30 @@ from handlers.views import blocks, payloads
 
 
 def register(app: AsyncApp, ctx: ListenerContext) -> None:
-    @app.action(blocks.STOP)
+    @app.action(blocks.STOP_ANSWER_ACTION)
     async def on_stop(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
         slack = await ctx.workspaces.client_for(team_of(body, context))
-        press = payloads.press(body)
+        press = payloads.block_action(body)
         await ack()
         if not await ctx.service.stop(press.value):
             ctx.whisper_at(slack, press, strings.NOTHING_TO_STOP)
 
-    @app.action(blocks.RETRY)
+    @app.action(blocks.RETRY_ANSWER_ACTION)
     async def on_retry(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
-        press = payloads.press(body)
+        press = payloads.block_action(body)
         await ack()
         await ctx.service.retry(
             press.value
         )  # a second click finds it waiting already, which is no error
 
-    @app.action(blocks.RETRY_WITH)
+    @app.action(blocks.RETRY_WITH_MODEL_ACTION)
     async def on_other_model(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
         slack = await ctx.workspaces.client_for(team_of(body, context))
-        press = payloads.press(body)
+        press = payloads.block_action(body)
         await ack()
         try:
             answer = await ctx.service.retry_with(
-                blocks.read_answer_block(press.block), press.value
+                blocks.parse_answer_block_id(press.block), press.value
             )
         except ValueError:
             answer = None
@@ -49,10 +49,10 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
         ctx.tasks.start(ctx.model_menus.show_header(chat), name="header")
         return None
 
-    @app.action(blocks.FEEDBACK)
+    @app.action(blocks.FEEDBACK_ACTION)
     async def on_feedback(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
         slack = await ctx.workspaces.client_for(team_of(body, context))
-        press = payloads.press(body)
+        press = payloads.block_action(body)
         await ack()
         answer_id, _, value = press.value.partition(":")
         await ctx.service.rate(answer_id, ctx.person(slack, press.user), 1 if value == "1" else -1)

@@ -11,9 +11,10 @@ from slack_bolt.context.ack.async_ack import AsyncAck
 from bot import strings
 from bot.domain import User
 from handlers.listeners.context import ListenerContext, team_of
-from handlers.live_views.chat_page import ListQuery, chat_list, refreshable
-from handlers.views import blocks, payloads
-from handlers.views.modals import Wanted
+from handlers.live_views.chat_page import chat_list
+from handlers.views import payloads
+from handlers.views.chat_list import CHATS_PAGE_ACTION, ListQuery, refreshable
+from handlers.views.modals import DialogTarget
 
 
 def register(app: AsyncApp, ctx: ListenerContext) -> None:
@@ -32,7 +33,7 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
             return
         if word.lower() == "new":
             await ack()
-            wanted = Wanted(
+            wanted = DialogTarget(
                 body.get("channel_id") or "", response_url=body.get("response_url") or ""
             )
             ctx.dialog_chats.offer(
@@ -45,10 +46,10 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
             response_type="ephemeral", text=strings.CHATS_FALLBACK, blocks=refreshable(listing)
         )
 
-    @app.action(re.compile(rf"^{re.escape(blocks.PAGE)}\."))
+    @app.action(re.compile(rf"^{re.escape(CHATS_PAGE_ACTION)}\."))
     async def on_page(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
         slack = await ctx.workspaces.client_for(team_of(body, context))
-        press = payloads.press(body)
+        press = payloads.block_action(body)
         await ack()
         ctx.chat_lists.show(
             ctx.person(slack, press.user), ListQuery.load(press.value), press.response_url

@@ -24,7 +24,7 @@ from handlers.threads.model_menu import ModelMenus
 from handlers.threads.queued_reaction import QueuedReactions
 from handlers.threads.thread_locks import ThreadLocks
 from handlers.views import blocks, payloads
-from handlers.views.payloads import Press
+from handlers.views.payloads import BlockAction
 from storage.chat_requests import ChatRequest
 from storage.tokens import Tokens
 
@@ -49,7 +49,7 @@ class ListenerContext:
     async def hear(self, event: dict[str, Any], team: str) -> None:
         """One message event: stored before this returns, shown afterwards."""
         slack = await self.workspaces.client_for(team)
-        said = payloads.utterance(event, team=slack.team, bot_user=slack.bot_user)
+        said = payloads.incoming_message(event, team=slack.team, bot_user=slack.bot_user)
         if said is None:
             return
         async with self.thread_locks.hold(said.thread):
@@ -128,7 +128,7 @@ class ListenerContext:
         said = slack.try_call("chat.postEphemeral", channel=channel, user=user, text=text, **more)
         self.tasks.start(said, name="whisper")
 
-    def whisper_at(self, slack: SlackClient, press: Press, text: str) -> None:
+    def whisper_at(self, slack: SlackClient, press: BlockAction, text: str) -> None:
         """Tells the person who pressed something, where they pressed it."""
         self.whisper(slack, press.channel, press.thread, press.user, text)
 

@@ -12,8 +12,8 @@ from slack_bolt.context.ack.async_ack import AsyncAck
 from bot.domain import User
 from bot.errors import ModelNotAllowed
 from handlers.listeners.context import ListenerContext, team_of
-from handlers.live_views.chat_page import ListQuery
-from handlers.views import modals, payloads
+from handlers.views import home_tab, payloads
+from handlers.views.chat_list import ListQuery
 
 
 def register(app: AsyncApp, ctx: ListenerContext) -> None:
@@ -28,29 +28,33 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
         slack = await ctx.workspaces.client_for(team_of(body, context))
         ctx.home_tabs.show(ctx.person(slack, event["user"]))
 
-    @app.action(re.compile(rf"^{re.escape(modals.HOME_PAGE)}\."))
+    @app.action(re.compile(rf"^{re.escape(home_tab.HOME_PAGE_ACTION)}\."))
     async def on_page(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
         await ack()
-        ctx.home_tabs.show(await opened(body, context), ListQuery.load(payloads.press(body).value))
+        ctx.home_tabs.show(
+            await opened(body, context), ListQuery.load(payloads.block_action(body).value)
+        )
 
-    @app.action(modals.HOME_SEARCH)
+    @app.action(home_tab.HOME_SEARCH_ACTION)
     async def on_search(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
         await ack()
-        ctx.home_tabs.show(await opened(body, context), ListQuery.words(payloads.press(body).value))
+        ctx.home_tabs.show(
+            await opened(body, context), ListQuery.words(payloads.block_action(body).value)
+        )
 
-    @app.options(modals.HOME_MODEL)
+    @app.options(home_tab.HOME_MODEL_ACTION)
     async def on_options(ack: AsyncAck, body: dict[str, Any]) -> None:
         await ack(option_groups=ctx.model_options(body))
 
-    @app.action(modals.HOME_MODEL)
+    @app.action(home_tab.HOME_MODEL_ACTION)
     async def on_model(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
         user = await opened(body, context)
         with suppress(ModelNotAllowed):  # what is published next shows what holds
-            await ctx.service.prefer(user, payloads.press(body).value)
+            await ctx.service.prefer(user, payloads.block_action(body).value)
         await ack()
         ctx.home_tabs.show(user, _look(body))
 
-    @app.action(modals.HOME_ALWAYS)
+    @app.action(home_tab.HOME_ALWAYS_ACTION)
     async def on_always(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
         user = await opened(body, context)
         await ctx.service.prefer_always(user, bool(body["actions"][0].get("selected_options")))

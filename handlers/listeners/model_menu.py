@@ -13,7 +13,7 @@ from bot.errors import ChatNotFound, LimitReached, ModelNotAllowed
 from handlers.client.web_api import SlackClient
 from handlers.listeners.context import ListenerContext, team_of
 from handlers.views import blocks, payloads
-from handlers.views.payloads import Press
+from handlers.views.payloads import BlockAction
 from storage.chat_requests import ChatRequest
 
 
@@ -23,20 +23,20 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
             option_groups=blocks.option_groups(ctx.service.models.offered(body.get("value") or ""))
         )
 
-    app.options(blocks.MENU)(on_options)
-    app.options(blocks.RETRY_WITH)(on_options)
+    app.options(blocks.MODEL_MENU_ACTION)(on_options)
+    app.options(blocks.RETRY_WITH_MODEL_ACTION)(on_options)
 
-    @app.action(blocks.MENU)
+    @app.action(blocks.MODEL_MENU_ACTION)
     async def on_choice(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
         slack = await ctx.workspaces.client_for(team_of(body, context))
-        press = payloads.press(body)
+        press = payloads.block_action(body)
         await ack()
         await _choose(ctx, slack, press, press.value)
 
-    @app.action(blocks.START)
+    @app.action(blocks.START_CHAT_ACTION)
     async def on_start(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
         slack = await ctx.workspaces.client_for(team_of(body, context))
-        press = payloads.press(body)
+        press = payloads.block_action(body)
         await ack()
         await _choose(ctx, slack, press, _preselected(body))
 
@@ -45,13 +45,13 @@ def _preselected(body: dict[str, Any]) -> str:
     """What the menu beside the button shows: what was chosen there last, else what was preselected."""
     block = body["actions"][0].get("block_id", "")
     state = ((body.get("state") or {}).get("values") or {}).get(block) or {}
-    chosen = (state.get(blocks.MENU) or {}).get("selected_option") or {}
-    return chosen.get("value") or blocks.read_menu_block(block)[1]
+    chosen = (state.get(blocks.MODEL_MENU_ACTION) or {}).get("selected_option") or {}
+    return chosen.get("value") or blocks.parse_model_select_block_id(block)[1]
 
 
-async def _choose(ctx: ListenerContext, slack: SlackClient, press: Press, key: str) -> None:
+async def _choose(ctx: ListenerContext, slack: SlackClient, press: BlockAction, key: str) -> None:
     try:
-        request_id, _ = blocks.read_menu_block(press.block)
+        request_id, _ = blocks.parse_model_select_block_id(press.block)
         chosen = await ctx.service.choose(request_id, press.user, key, press.message_ts)
     except (ChatNotFound, ValueError):
         return ctx.whisper_at(slack, press, strings.QUESTION_GONE)
@@ -79,7 +79,7 @@ async def _choose(ctx: ListenerContext, slack: SlackClient, press: Press, key: s
 
 
 def _own_address(
-    ctx: ListenerContext, slack: SlackClient, press: Press, request: ChatRequest
+    ctx: ListenerContext, slack: SlackClient, press: BlockAction, request: ChatRequest
 ) -> str | None:
     """Where the pressed menu may be replaced: only if it is the one that becomes the header.
 
@@ -95,7 +95,7 @@ def _own_address(
 async def _start_later(
     ctx: ListenerContext,
     slack: SlackClient,
-    press: Press,
+    press: BlockAction,
     request: ChatRequest,
     address: str | None,
 ) -> None:

@@ -9,22 +9,24 @@ from slack_bolt.context.ack.async_ack import AsyncAck
 
 from handlers.listeners.context import ListenerContext, team_of
 from handlers.views import blocks, modals, payloads
-from handlers.views.modals import Wanted
+from handlers.views.modals import DialogTarget
 
 
 def register(app: AsyncApp, ctx: ListenerContext) -> None:
-    @app.global_shortcut(blocks.NEW_CHAT)
+    @app.global_shortcut(blocks.NEW_CHAT_ACTION)
     async def on_new_chat(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
         slack = await ctx.workspaces.client_for(team_of(body, context))
         await ack()
-        ctx.dialog_chats.offer(slack, body["user"]["id"], body["trigger_id"], Wanted())
+        ctx.dialog_chats.offer(slack, body["user"]["id"], body["trigger_id"], DialogTarget())
 
-    @app.message_shortcut(modals.ASK_BOBBIN)
+    @app.message_shortcut(modals.ASK_BOBBIN_SHORTCUT)
     async def on_ask(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
         slack = await ctx.workspaces.client_for(team_of(body, context))
         await ack()
-        about = payloads.message_of(body, slack.bot_user)
-        wanted = Wanted(about.channel, about.thread, body.get("response_url") or "", about.files)
+        about = payloads.shortcut_message(body, slack.bot_user)
+        wanted = DialogTarget(
+            about.channel, about.thread, body.get("response_url") or "", about.files
+        )
         ctx.dialog_chats.offer(
             slack, body["user"]["id"], body["trigger_id"], wanted, about=about.text or " "
         )

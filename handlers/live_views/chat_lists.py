@@ -23,8 +23,9 @@ from bot.tasks import Tasks
 from handlers.client.errors import NotInstalled, SlackError
 from handlers.client.workspaces import WorkspaceResolver
 from handlers.live_views.channel_membership import ChannelMembership
-from handlers.live_views.chat_page import ChatListView, ListQuery, chat_list, refreshable
+from handlers.live_views.chat_page import chat_list
 from handlers.live_views.subscription import follow
+from handlers.views.chat_list import ChatListView, ListQuery, refreshable
 from storage.coordination import Coordination
 
 log = get_logger(__name__)

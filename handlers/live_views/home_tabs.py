@@ -18,9 +18,11 @@ from handlers.client.errors import NotInstalled, SlackError, SlackRejected
 from handlers.client.web_api import SlackClient
 from handlers.client.workspaces import WorkspaceResolver
 from handlers.live_views.channel_membership import ChannelMembership
-from handlers.live_views.chat_page import ListQuery, chat_list
+from handlers.live_views.chat_page import chat_list
 from handlers.live_views.subscription import follow
-from handlers.views import modals
+from handlers.views.blocks import View
+from handlers.views.chat_list import ListQuery
+from handlers.views.home_tab import HOME_PAGE_ACTION, home_tab
 
 log = get_logger(__name__)
 
@@ -150,15 +152,15 @@ class HomeTabs:
             return
         log.warning("home_refused", reason=error.code)
 
-    async def _view(self, slack: SlackClient, user: User, viewer: _Viewer) -> modals.View:
+    async def _view(self, slack: SlackClient, user: User, viewer: _Viewer) -> View:
         models = self._service.models
-        listing = await chat_list(self._service, slack, user.id, viewer.look, modals.HOME_PAGE)
+        listing = await chat_list(self._service, slack, user.id, viewer.look, HOME_PAGE_ACTION)
         viewer.look = listing.look
         self._membership.check(slack, user.id, listing.chats)
         profile = await self._service.profile(user)
         own = profile.default_model
         gone = models.label(own) if own is not None and models.info(own) is None else None
-        return modals.home(
+        return home_tab(
             listing,
             shown=models.preselected_for(profile),
             gone=gone,

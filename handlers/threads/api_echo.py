@@ -52,7 +52,14 @@ class ApiEcho:
         """The ts of the message's echo, if it was posted already."""
         assert chat.thread is not None
         found = await slack.own_messages(chat.thread.channel, chat.thread.ts, chat.thread.ts)
-        return next((str(one["ts"]) for one in found if blocks.is_via_of(one, message.id)), None)
+        return next(
+            (
+                str(one["ts"])
+                for one in found
+                if blocks.has_block(one, blocks.api_message_block_id(message.id))
+            ),
+            None,
+        )
 
     async def _content(self, chat: Chat, message: Message) -> tuple[list[dict[str, Any]], str]:
         user = User(chat.team, message.author or "")
@@ -64,7 +71,7 @@ class ApiEcho:
                 f"_({strings.VIA_API_IMAGE if count == 1 else strings.VIA_API_IMAGES.format(count=count)})_"
             )
         shown = strings.VIA_API.format(name=mrkdwn_escape(plain(name, 80)), text=" ".join(said))
-        return blocks.via(message.id, shown), plain(
+        return blocks.api_message(message.id, shown), plain(
             strings.VIA_API.format(name=name, text=message.text), 300
         )
 

@@ -21,8 +21,8 @@ from handlers.client.workspaces import WorkspaceResolver
 from handlers.markdown.text import mrkdwn_escape, plain
 from handlers.threads.direct_messages import why_elsewhere
 from handlers.threads.model_menu import ModelMenus
-from handlers.views import modals
-from handlers.views.modals import Wanted
+from handlers.views import blocks, modals
+from handlers.views.modals import DialogTarget
 from storage.chat_requests import ChatRequest, ChatRequests
 
 log = get_logger(__name__)
@@ -66,7 +66,7 @@ class DialogChats:
         slack: SlackClient,
         user: str,
         trigger: str,
-        wanted: Wanted,
+        wanted: DialogTarget,
         *,
         text: str = "",
         about: str = "",
@@ -85,7 +85,11 @@ class DialogChats:
             )
             begun = modals.quote(quoted) or text
             view = modals.dialog(
-                wanted, known.preselected, text=begun, about=bool(about), there=known.there
+                wanted,
+                known.preselected,
+                text=begun,
+                about_message=bool(about),
+                existing_chat=known.there,
             )
             await self._open(slack, trigger, view, wanted.response_url)
 
@@ -98,7 +102,7 @@ class DialogChats:
             log.info("dialog_without_something", reason=type(error).__name__)
             return otherwise
 
-    async def _known(self, user: User, wanted: Wanted, like: str) -> Known:
+    async def _known(self, user: User, wanted: DialogTarget, like: str) -> Known:
         models = self._service.models
         if wanted.thread:
             chat = await self._service.at(Thread(user.team, wanted.channel, wanted.thread))
@@ -107,7 +111,7 @@ class DialogChats:
         info = await self._model_of(user, wanted, like) if like else None
         return Known(info or await models.preselected(user))
 
-    async def _model_of(self, user: User, wanted: Wanted, chat_id: str) -> ModelInfo | None:
+    async def _model_of(self, user: User, wanted: DialogTarget, chat_id: str) -> ModelInfo | None:
         """The model of a chat that the person takes part in, or sees in the channel where the button stands."""
         try:
             chat = await self._service.get(chat_id)
@@ -221,7 +225,7 @@ class DialogChats:
             lambda: self._find(slack, request),
             look_first=look,
             channel=place.channel,
-            blocks=modals.asked(request, note),
+            blocks=modals.dialog_question(request, note),
             text=f"{strings.ASKED.format(user=request.user)} {plain(request.text or '', 300)}",
             unfurl_links=False,
             unfurl_media=False,
@@ -238,4 +242,11 @@ class DialogChats:
             found = await slack.own_messages(thread.channel, thread.ts, after)
         else:
             found = await slack.own_roots(thread.channel, after)
-        return next((str(m["ts"]) for m in found if modals.is_asked_of(m, request.id)), None)
+        return next(
+            (
+                str(m["ts"])
+                for m in found
+                if blocks.has_block(m, modals.question_block_id(request.id))
+            ),
+            None,
+        )

@@ -228,7 +228,7 @@ class ModelMenus:
         if now.menu_ts is None or (slack := await self._slack_of(request)) is None:
             return not now.open
         try:
-            for ts in await self._all(slack, request, blocks.menu_id(request.id)):
+            for ts in await self._all(slack, request, blocks.menu_block_id(request.id)):
                 if ts != now.menu_ts:
                     await slack.try_call("chat.delete", channel=request.thread.channel, ts=ts)
         except SlackError as error:
@@ -405,7 +405,8 @@ class ModelMenus:
         """A menu, or the message that begins with this block, which was posted although nobody told us."""
         try:
             return next(
-                iter(await self._all(slack, request, block_id or blocks.menu_id(request.id))), None
+                iter(await self._all(slack, request, block_id or blocks.menu_block_id(request.id))),
+                None,
             )
         except SlackRejected:
             return None

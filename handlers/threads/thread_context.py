@@ -14,7 +14,7 @@ from bot.domain import SharedFile, Thread, User
 from handlers.client.user_names import UserNames
 from handlers.client.web_api import SlackClient
 from handlers.markdown.text import plain
-from handlers.views.payloads import HEARD_SUBTYPES, readable, shared_files
+from handlers.views.payloads import MESSAGE_SUBTYPES, readable, shared_files
 
 MESSAGES = 50
 """So many of the newest messages are told, besides the one that the thread began with."""
@@ -84,7 +84,7 @@ async def _messages(slack: SlackClient, thread: Thread, until: str) -> list[dict
 def _is_speech(message: dict[str, Any], slack: SlackClient) -> bool:
     if message.get("user") == slack.bot_user:
         return False
-    speech = message.get("subtype") in HEARD_SUBTYPES or message.get("subtype") == "bot_message"
+    speech = message.get("subtype") in MESSAGE_SUBTYPES or message.get("subtype") == "bot_message"
     return speech and bool(message.get("text") or message.get("files"))
 
 

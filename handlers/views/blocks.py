@@ -1,9 +1,8 @@
-"""Block Kit: from the domain's values to what Slack shows. Pure; every limit of Slack's is kept here."""
+"""Block Kit shared by all surfaces: the domain's values as what Slack shows. Pure; Slack's limits are kept here."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from datetime import datetime
+from collections.abc import Iterable
 from typing import Any
 
 from bot import strings
@@ -14,17 +13,20 @@ from handlers.markdown.text import mrkdwn_escape, plain
 from storage.chat_requests import ChatRequest
 
 Block = dict[str, Any]
+View = dict[str, Any]
 
-MENU = "model_menu"
-START = "start_chat"
-STOP = "stop_answer"
-RETRY = "retry_answer"
-RETRY_WITH = "retry_with_model"
-FEEDBACK = "feedback"
-NEW_CHAT = "new_chat"
-PAGE = "chats_page"
-_OURS = "bobbin."
-"""Begins the block ids of messages that are not answers: by it a lost message is told from a lost answer."""
+MODEL_MENU_ACTION = "model_menu"
+START_CHAT_ACTION = "start_chat"
+STOP_ANSWER_ACTION = "stop_answer"
+RETRY_ANSWER_ACTION = "retry_answer"
+RETRY_WITH_MODEL_ACTION = "retry_with_model"
+FEEDBACK_ACTION = "feedback"
+NEW_CHAT_ACTION = "new_chat"
+"""Also the callback id of the dialog and of the global shortcut."""
+BLOCK_ID_PREFIX = "bobbin."
+"""Starts the block ids of all messages that are not answers, which tells a lost menu from a lost answer."""
+MAX_SECTION_LENGTH = 3_000
+MAX_CONTEXT_LENGTH = 2_000
 
 
 def markdown(text: str) -> list[Block]:
@@ -32,29 +34,62 @@ def markdown(text: str) -> list[Block]:
 
 
 def section(text: str, **more: Any) -> Block:
-    return {"type": "section", "text": {"type": "mrkdwn", "text": text[:3000]}, **more}
-
-
-def context(*texts: str) -> Block:
     return {
-        "type": "context",
-        "elements": [{"type": "mrkdwn", "text": text[:2000]} for text in texts],
+        "type": "section",
+        "text": {"type": "mrkdwn", "text": text[:MAX_SECTION_LENGTH]},
+        **more,
     }
 
 
+def context(*texts: str) -> Block:
+    elements = [{"type": "mrkdwn", "text": text[:MAX_CONTEXT_LENGTH]} for text in texts]
+    return {"type": "context", "elements": elements}
+
+
 def button(text: str, action: str, value: str, style: str | None = None) -> Block:
-    made: Block = {"type": "button", "action_id": action, "value": value, "text": _label(text)}
-    return {**made, "style": style} if style else made
+    block: Block = {
+        "type": "button",
+        "action_id": action,
+        "value": value,
+        "text": plain_text(text, emoji=True),
+    }
+    return {**block, "style": style} if style else block
 
 
-def _label(text: str, limit: int = 75) -> Block:
-    return {"type": "plain_text", "text": plain(text, limit) or "–", "emoji": True}
+def plain_text(text: str, limit: int = 75, *, emoji: bool = False) -> Block:
+    """A text object without formatting; with `emoji`, colon codes are shown as emoji. Slack refuses an empty one."""
+    block: Block = {"type": "plain_text", "text": plain(text, limit) or "–"}
+    return {**block, "emoji": True} if emoji else block
 
 
-def is_ours(message: dict[str, Any]) -> bool:
-    """Whether a message of the bot's is a menu, a header or a notice, not an answer."""
+def model_select(action: str, preselected: ModelInfo | None = None) -> Block:
+    """A searchable menu of models, whose options Slack asks the bot for."""
+    select: Block = {
+        "type": "external_select",
+        "action_id": action,
+        "min_query_length": 0,
+        "placeholder": plain_text(strings.MENU_PLACEHOLDER, 150),
+    }
+    return select if preselected is None else {**select, "initial_option": option(preselected)}
+
+
+def option(info: ModelInfo) -> Block:
+    return {"text": plain_text(info.label), "value": menu_key(info.ref)}
+
+
+def option_groups(groups: Iterable[ModelGroup]) -> list[Block]:
+    """The options of a menu of models, grouped by provider."""
+    return [
+        {"label": plain_text(group.label), "options": [option(info) for info in group.models]}
+        for group in groups
+    ]
+
+
+def is_service_message(message: dict[str, Any]) -> bool:
+    """Whether one of the bot's messages is a menu, a header or a notice, not an answer."""
     return any(
-        str(block.get("block_id", "")).startswith(_OURS) for block in message.get("blocks") or ()
+        str(block.get("block_id", "")).startswith(BLOCK_ID_PREFIX)
+        for block in message.get("blocks") or ()
     )
 
 
@@ -62,97 +97,74 @@ def has_block(message: dict[str, Any], block_id: str) -> bool:
     return any(block.get("block_id") == block_id for block in message.get("blocks") or ())
 
 
-def menu_id(request_id: str) -> str:
-    """The block by which a question's menu is known."""
-    return f"{_OURS}menu.{request_id}"
-
-
-def via(message_id: str, text: str) -> list[Block]:
-    """What a program said for a person; `text` is ready mrkdwn."""
-    return [{**section(text), "block_id": f"{_OURS}via.{message_id}"}]
-
-
-def is_via_of(message: dict[str, Any], message_id: str) -> bool:
-    return has_block(message, f"{_OURS}via.{message_id}")
-
-
 # -- the menu ------------------------------------------------------------------------------------------------------
 
 
 def menu(request: ChatRequest, preselected: ModelInfo | None) -> list[Block]:
-    """The message that asks for a model, and for the question where there is none yet."""
-    asks = strings.MENU_PROMPT if request.text or request.files else strings.MENU_ASKS
-    select: Block = {
-        "type": "external_select",
-        "action_id": MENU,
-        "min_query_length": 0,
-        "placeholder": _label(strings.MENU_PLACEHOLDER, 150),
-    }
-    elements = [select]
+    """The message that asks for a model, and for the question if there is none yet."""
+    prompt = strings.MENU_PROMPT if request.text or request.files else strings.MENU_ASKS
+    elements = [model_select(MODEL_MENU_ACTION, preselected)]
     if preselected is not None:
-        select["initial_option"] = option(preselected)
         label = strings.START_BUTTON.format(model=preselected.label)
-        elements.append(button(label, START, f"{request.id}", "primary"))
+        elements.append(button(label, START_CHAT_ACTION, f"{request.id}", "primary"))
     hint = strings.START_HINT if preselected is not None else strings.MENU_NO_MODELS
     return [
-        {**section(asks), "block_id": f"{_OURS}menu.{request.id}"},
-        {"type": "actions", "block_id": menu_block(request.id, preselected), "elements": elements},
+        {**section(prompt), "block_id": menu_block_id(request.id)},
+        {
+            "type": "actions",
+            "block_id": model_select_block_id(request.id, preselected),
+            "elements": elements,
+        },
         context(hint),
     ]
 
 
-def menu_block(request_id: str, preselected: ModelInfo | None) -> str:
-    """The menu's block id carries the question and what was preselected, so that a restart loses neither."""
-    return f"{_OURS}choose.{request_id}.{menu_key(preselected.ref) if preselected else ''}"
+def waiting_for_text(request: ChatRequest, model: str) -> list[Block]:
+    """What the menu becomes when a model is chosen before the question is asked."""
+    return [
+        {**section(strings.WAITING_FOR_TEXT), "block_id": menu_block_id(request.id)},
+        context(mrkdwn_escape(plain(model, 150))),
+    ]
 
 
-def read_menu_block(block_id: str) -> tuple[str, str]:
-    """ChatRequest id and preselected key. Raises ValueError for a block that is no menu."""
+def menu_block_id(request_id: str) -> str:
+    """The id of the block that identifies a request's menu."""
+    return f"{BLOCK_ID_PREFIX}menu.{request_id}"
+
+
+def model_select_block_id(request_id: str, preselected: ModelInfo | None) -> str:
+    """Carries the request and the preselected model, so that a restart loses neither."""
+    key = menu_key(preselected.ref) if preselected else ""
+    return f"{BLOCK_ID_PREFIX}choose.{request_id}.{key}"
+
+
+def parse_model_select_block_id(block_id: str) -> tuple[str, str]:
+    """The request's id and the preselected model's key. Raises ValueError for any other block."""
     prefix, _, rest = block_id.partition(".")
     kind, _, rest = rest.partition(".")
     request_id, _, key = rest.partition(".")
-    if f"{prefix}." != _OURS or kind != "choose" or not request_id:
+    if f"{prefix}." != BLOCK_ID_PREFIX or kind != "choose" or not request_id:
         raise ValueError("not a menu")
     return request_id, key
-
-
-def option(info: ModelInfo) -> Block:
-    return {
-        "text": {"type": "plain_text", "text": plain(info.label, 75) or "–"},
-        "value": menu_key(info.ref),
-    }
-
-
-def option_groups(groups: Iterable[ModelGroup]) -> list[Block]:
-    return [
-        {
-            "label": {"type": "plain_text", "text": plain(group.label, 75) or "–"},
-            "options": [option(info) for info in group.models],
-        }
-        for group in groups
-    ]
-
-
-def waiting_for_text(request: ChatRequest, model: str) -> list[Block]:
-    """The menu's message when the model is chosen and the question is not asked yet."""
-    return [
-        {**section(strings.WAITING_FOR_TEXT), "block_id": f"{_OURS}menu.{request.id}"},
-        context(mrkdwn_escape(plain(model, 150))),
-    ]
 
 
 # -- the header ----------------------------------------------------------------------------------------------------
 
 
 def header(chat: Chat, model: str, hint: str = "") -> list[Block]:
-    """What a menu becomes: title, model, who, and the button that stops an answer."""
+    """The chat's header, which the menu becomes: title, model, owner, and the button that stops an answer."""
     title = section(f"*{mrkdwn_escape(plain(chat.title, 200))}*")
     about = (
         f"{mrkdwn_escape(plain(model, 150))} · {strings.HEADER_STARTED_BY.format(user=chat.owner)}"
     )
     hints = [context(hint)] if hint else []
-    stop: Block = {"type": "actions", "elements": [button(strings.STOP_BUTTON, STOP, chat.id)]}
-    return [{**title, "block_id": f"{_OURS}header.{chat.id}"}, context(about), *hints, stop]
+    stop = button(strings.STOP_BUTTON, STOP_ANSWER_ACTION, chat.id)
+    return [
+        {**title, "block_id": f"{BLOCK_ID_PREFIX}header.{chat.id}"},
+        context(about),
+        *hints,
+        {"type": "actions", "elements": [stop]},
+    ]
 
 
 # -- the answer ----------------------------------------------------------------------------------------------------
@@ -161,27 +173,22 @@ def header(chat: Chat, model: str, hint: str = "") -> list[Block]:
 def answer_footer(
     answer: Answer, result: AnswerResult, model: str, left: int | None, rich: bool
 ) -> list[Block]:
-    """What stands below an answer: thumbs and a line of facts, or what went wrong and Retry.
+    """The blocks below an answer: a line of facts and the feedback buttons, or the failure and Retry.
 
-    `rich` is False when Slack has refused the newer blocks.
+    `left`: messages that the chat may still hold, if they are to be announced. `rich` is False when Slack has refused
+    the newer block types.
     """
     if result.status is Status.FAILED:
         return _failure(answer, result, model)
     facts: list[Block] = [context(_facts(result, model, left))]
-    return [*facts, _thumbs(answer.id)] if rich and result.status is Status.DONE else facts
+    return [*facts, _feedback(answer.id)] if rich and result.status is Status.DONE else facts
 
 
 def _failure(answer: Answer, result: AnswerResult, model: str) -> list[Block]:
     sentence = strings.failure(result.error, plain(model, 150), plain(result.detail or "", 200))
-    elements: list[Block] = [button(strings.RETRY_BUTTON, RETRY, answer.id, "primary")]
+    elements = [button(strings.RETRY_BUTTON, RETRY_ANSWER_ACTION, answer.id, "primary")]
     if result.error == "model_gone":
-        select: Block = {
-            "type": "external_select",
-            "action_id": RETRY_WITH,
-            "min_query_length": 0,
-            "placeholder": _label(strings.MENU_PLACEHOLDER, 150),
-        }
-        elements.insert(0, select)
+        elements.insert(0, model_select(RETRY_WITH_MODEL_ACTION))
     block_id = f"answer.{answer.id}.{answer.attempt}"
     return [
         section(f":warning: {mrkdwn_escape(sentence)}"),
@@ -189,8 +196,8 @@ def _failure(answer: Answer, result: AnswerResult, model: str) -> list[Block]:
     ]
 
 
-def read_answer_block(block_id: str) -> str:
-    """The answer's id. Raises ValueError for another block."""
+def parse_answer_block_id(block_id: str) -> str:
+    """The answer's id. Raises ValueError for any other block."""
     kind, _, rest = block_id.partition(".")
     if kind != "answer":
         raise ValueError("not an answer")
@@ -216,77 +223,39 @@ def _facts(result: AnswerResult, model: str, left: int | None) -> str:
     return " · ".join(facts)
 
 
-def _thumbs(answer_id: str) -> Block:
+def _feedback(answer_id: str) -> Block:
     return {
         "type": "context_actions",
         "elements": [
             {
                 "type": "feedback_buttons",
-                "action_id": FEEDBACK,
-                "positive_button": {"text": _label("👍"), "value": f"{answer_id}:1",
+                "action_id": FEEDBACK_ACTION,
+                "positive_button": {"text": plain_text("👍", emoji=True), "value": f"{answer_id}:1",
                                     "accessibility_label": strings.GOOD_ANSWER},
-                "negative_button": {"text": _label("👎"), "value": f"{answer_id}:-1",
+                "negative_button": {"text": plain_text("👎", emoji=True), "value": f"{answer_id}:-1",
                                     "accessibility_label": strings.BAD_ANSWER},
             }
         ],
     }  # fmt: skip
 
 
+# -- notices -------------------------------------------------------------------------------------------------------
+
+
 def limit_reached(chat_id: str) -> list[Block]:
+    """What a person is told whose message the chat has no room for."""
+    new_chat = button(strings.NEW_CHAT, NEW_CHAT_ACTION, chat_id, "primary")
     return [
-        {**section(strings.LIMIT_REACHED), "block_id": f"{_OURS}limit.{chat_id}"},
-        {"type": "actions", "elements": [button(strings.NEW_CHAT, NEW_CHAT, chat_id, "primary")]},
+        {**section(strings.LIMIT_REACHED), "block_id": f"{BLOCK_ID_PREFIX}limit.{chat_id}"},
+        {"type": "actions", "elements": [new_chat]},
     ]
 
 
-# -- lists ---------------------------------------------------------------------------------------------------------
+def api_message(message_id: str, text: str) -> list[Block]:
+    """What a person said through the API; `text` is ready mrkdwn."""
+    return [{**section(text), "block_id": api_message_block_id(message_id)}]
 
 
-def chat_row(chat: Chat, model: str, link: str | None, now: datetime) -> Block:
-    title = mrkdwn_escape(plain(chat.title, 150))
-    heading = f"*<{mrkdwn_escape(link)}|{title}>*" if link else f"*{title}*"
-    count = (
-        strings.MESSAGES_ONE
-        if chat.message_count == 1
-        else strings.MESSAGES.format(count=chat.message_count)
-    )
-    return section(
-        f"{heading}\n{mrkdwn_escape(plain(model, 100))} · {age(chat.updated_at, now)} · {count}"
-    )
-
-
-def chat_list(
-    rows: Sequence[Block],
-    heading: str,
-    empty: str,
-    pages: Sequence[tuple[str, str]] = (),
-    note: str = "",
-    action: str = PAGE,
-) -> list[Block]:
-    """A list of chats. `pages`: label and value of each paging button, whose action ids begin with `action`."""
-    if not rows:
-        return [section(empty)]
-    made: list[Block] = [{"type": "header", "text": _label(heading, 150)}, *rows]
-    if note and pages:
-        made.append(context(note))
-    if pages:
-        elements = [
-            button(label, f"{action}.{number}", value)
-            for number, (label, value) in enumerate(pages)
-        ]
-        made.append({"type": "actions", "elements": elements})
-    return made
-
-
-def age(then: datetime, now: datetime) -> str:
-    """How long ago, in words: "just now", "5 min ago", "3 h ago", "2 d ago", then the date."""
-    seconds = max(0.0, (now - then).total_seconds())
-    if seconds < 60:
-        return strings.AGE_NOW
-    if seconds < 3600:
-        return strings.AGE_MINUTES.format(count=int(seconds // 60))
-    if seconds < 86_400:
-        return strings.AGE_HOURS.format(count=int(seconds // 3600))
-    if seconds < 30 * 86_400:
-        return strings.AGE_DAYS.format(count=int(seconds // 86_400))
-    return f"{then:%Y-%m-%d}"
+def api_message_block_id(message_id: str) -> str:
+    """The id of the block that identifies the message which shows an API message."""
+    return f"{BLOCK_ID_PREFIX}via.{message_id}"

@@ -1,41 +1,40 @@
-"""Block Kit of the Home tab and the dialog. Pure; every limit of Slack's views is kept here."""
+"""The dialog that starts a chat as a modal view, and the message that shows what was asked in it. Pure."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from hashlib import blake2s
-from typing import Any
 
 from bot import strings
 from bot.chats.attachments.rules import MOST_FILES, listed, one_line
-from bot.chats.models import menu_key
 from bot.domain import ModelInfo, SharedFile
-from handlers.live_views.chat_page import ChatListView, ListQuery
 from handlers.markdown.text import mrkdwn_escape, plain
-from handlers.views.blocks import NEW_CHAT, Block, button, context, has_block, option, section
+from handlers.views.blocks import (
+    NEW_CHAT_ACTION,
+    Block,
+    View,
+    context,
+    model_select,
+    plain_text,
+    section,
+)
 from storage.chat_requests import ChatRequest
 
-View = dict[str, Any]
-
-ASK_BOBBIN = "ask_bobbin"
-DIALOG_MODEL = "dialog_model"
-DIALOG_TEXT = "dialog_text"
-HOME_MODEL = "home_model"
-HOME_ALWAYS = "home_always"
-HOME_SEARCH = "home_search"
-HOME_PAGE = "home_page"
+ASK_BOBBIN_SHORTCUT = "ask_bobbin"
+DIALOG_MODEL_ACTION = "dialog_model"
+DIALOG_TEXT_ACTION = "dialog_text"
 MODEL_BLOCK = "bobbin.model"
 TEXT_BLOCK = "bobbin.text"
-SEARCH_BLOCK = "bobbin.search"
 
-TEXT_LIMIT = 3_000
+MAX_TEXT_LENGTH = 3_000
 """Characters of one text field in Slack."""
-QUOTE_LIMIT = 2_000
-"""Characters of a message that the dialog quotes; the rest of the field is for what is asked about it."""
-SECTION = 2_900
-SECTIONS = 4
+MAX_QUOTE_LENGTH = 2_000
+"""Characters of a message that the dialog quotes; the rest of the field is for what the person asks about it."""
+MAX_METADATA_LENGTH = 3_000
+"""Characters that Slack keeps with a view."""
+MAX_SECTION_LENGTH = 2_900
+MAX_SECTIONS = 4
 """Slack takes about 13,000 characters in all blocks of a message together."""
 
 
@@ -43,238 +42,165 @@ SECTIONS = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """Where a chat is wanted; travels in the dialog."""
+class DialogTarget:
+    """Where the chat that a dialog asks for shall start. The dialog carries it as its metadata."""
 
     channel: str = ""
     """Empty: in the person's direct messages."""
     thread: str = ""
     """Empty: in a new thread."""
     response_url: str = ""
-    """Where the person can be told something, for half an hour."""
+    """Where messages can be sent to the person for half an hour."""
     files: tuple[tuple[str, str], ...] = ()
-    """Id and name of each file that goes along."""
+    """Id and name of each file that the chat's first message includes."""
 
     def dump(self) -> str:
-        """At most 3,000 characters, for Slack to keep."""
-        known = asdict(self) | {
+        """JSON of at most 3,000 characters; file names, then the response URL, are left out if they do not fit."""
+        full = asdict(self) | {
             "files": [(id[:20], name[:60]) for id, name in self.files[:MOST_FILES]]
         }
-        nameless = known | {"files": [(id, "") for id, _ in known["files"]]}
-        forms = [json.dumps(form) for form in (known, nameless, nameless | {"response_url": ""})]
-        return next((form for form in forms if len(form) <= 3_000), forms[-1])
+        nameless = full | {"files": [(id, "") for id, _ in full["files"]]}
+        forms = [json.dumps(form) for form in (full, nameless, nameless | {"response_url": ""})]
+        return next((form for form in forms if len(form) <= MAX_METADATA_LENGTH), forms[-1])
 
     @classmethod
-    def load(cls, text: str) -> Wanted:
-        """What `dump` wrote. Raises ValueError."""
-        found = json.loads(text or "{}")
-        if not isinstance(found, dict):
-            raise ValueError("not a place")
-        told = found.get("files")
+    def load(cls, text: str) -> DialogTarget:
+        """Reads what `dump` wrote. Raises ValueError."""
+        stored = json.loads(text or "{}")
+        if not isinstance(stored, dict):
+            raise ValueError("not a dialog's target")
+        files = stored.get("files")
         pairs = (
-            [pair for pair in told if isinstance(pair, list) and len(pair) == 2]
-            if isinstance(told, list)
+            [pair for pair in files if isinstance(pair, list) and len(pair) == 2]
+            if isinstance(files, list)
             else []
         )
         fields = {
-            name: str(found.get(name) or "") for name in ("channel", "thread", "response_url")
+            name: str(stored.get(name) or "") for name in ("channel", "thread", "response_url")
         }
         return cls(**fields, files=tuple((str(id), str(name)) for id, name in pairs))
 
     @property
-    def shared(self) -> tuple[SharedFile, ...]:
-        """The files that go along; what else there is to know of them is asked when they are fetched."""
+    def shared_files(self) -> tuple[SharedFile, ...]:
+        """The files by id and name; all other details are asked for when they are downloaded."""
         return tuple(SharedFile(id, name) for id, name in self.files)
 
 
 def dialog(
-    wanted: Wanted,
+    target: DialogTarget,
     preselected: ModelInfo | None = None,
     *,
     text: str = "",
-    about: bool = False,
-    there: tuple[str, str] | None = None,
+    about_message: bool = False,
+    existing_chat: tuple[str, str] | None = None,
 ) -> View:
-    """The modal that asks for model and first message.
+    """The modal that asks for a model and a first message.
 
-    `about`: it is about a message. `there`: title and model of the chat that stands where this one is wanted.
+    `about_message`: the dialog quotes a message. `existing_chat`: title and model of the chat in the target's thread;
+    the dialog then asks for a message only.
     """
-    field: Block = {
-        "type": "plain_text_input",
-        "action_id": DIALOG_TEXT,
-        "multiline": True,
-        "max_length": TEXT_LIMIT,
-        "placeholder": _plain(strings.DIALOG_PLACEHOLDER),
-    }
-    if text:
-        field["initial_value"] = text[:TEXT_LIMIT]
-    label = strings.DIALOG_MESSAGE if there is None else strings.DIALOG_MESSAGE_MORE
-    asks: Block = {
-        "type": "input",
-        "block_id": TEXT_BLOCK,
-        "label": _plain(label),
-        "element": field,
-    }
-    if there is None:
-        made = [_model_input(preselected), asks, context(_where(wanted))]
+    input_label = strings.DIALOG_MESSAGE
+    submit = strings.DIALOG_START
+    if existing_chat is not None:
+        input_label, submit = strings.DIALOG_MESSAGE_MORE, strings.DIALOG_ASK
+    text_input = _text_input(input_label, text)
+    if existing_chat is None:
+        blocks = [_model_input(preselected), text_input, context(_target_hint(target))]
     else:
-        title, model = (mrkdwn_escape(plain(name, 150)) for name in there)
-        made = [asks, context(strings.DIALOG_IN_CHAT.format(title=title, model=model))]
-    if wanted.files:
-        made.append(context(strings.DIALOG_FILES.format(names=_named(wanted.shared))))
+        title, model = (mrkdwn_escape(plain(name, 150)) for name in existing_chat)
+        hint = strings.DIALOG_IN_CHAT.format(title=title, model=model)
+        blocks = [text_input, context(hint)]
+    if target.files:
+        names = _file_names(target.shared_files)
+        blocks.append(context(strings.DIALOG_FILES.format(names=names)))
+    title_text = strings.DIALOG_TITLE_ABOUT if about_message else strings.DIALOG_TITLE
     return {
         "type": "modal",
-        "callback_id": NEW_CHAT,
-        "title": _plain(strings.DIALOG_TITLE_ABOUT if about else strings.DIALOG_TITLE, 24),
-        "submit": _plain(strings.DIALOG_START if there is None else strings.DIALOG_ASK, 24),
-        "close": _plain(strings.DIALOG_CANCEL, 24),
-        "private_metadata": wanted.dump(),
-        "blocks": made,
+        "callback_id": NEW_CHAT_ACTION,
+        "title": plain_text(title_text, 24),
+        "submit": plain_text(submit, 24),
+        "close": plain_text(strings.DIALOG_CANCEL, 24),
+        "private_metadata": target.dump(),
+        "blocks": blocks,
     }
 
 
-def _named(files: Sequence[SharedFile]) -> str:
-    return mrkdwn_escape(plain(listed([one_line(file.name) for file in files]), 900))
-
-
-def _model_input(preselected: ModelInfo | None) -> Block:
-    element = _model_select(DIALOG_MODEL, preselected)
+def _text_input(label: str, text: str) -> Block:
+    element: Block = {
+        "type": "plain_text_input",
+        "action_id": DIALOG_TEXT_ACTION,
+        "multiline": True,
+        "max_length": MAX_TEXT_LENGTH,
+        "placeholder": plain_text(strings.DIALOG_PLACEHOLDER, 150),
+    }
+    if text:
+        element["initial_value"] = text[:MAX_TEXT_LENGTH]
     return {
         "type": "input",
-        "block_id": MODEL_BLOCK,
-        "label": _plain(strings.DIALOG_MODEL),
+        "block_id": TEXT_BLOCK,
+        "label": plain_text(label, 150),
         "element": element,
     }
 
 
-def _model_select(action: str, preselected: ModelInfo | None) -> Block:
-    select: Block = {
-        "type": "external_select",
-        "action_id": action,
-        "min_query_length": 0,
-        "placeholder": _plain(strings.MENU_PLACEHOLDER),
+def _model_input(preselected: ModelInfo | None) -> Block:
+    return {
+        "type": "input",
+        "block_id": MODEL_BLOCK,
+        "label": plain_text(strings.DIALOG_MODEL, 150),
+        "element": model_select(DIALOG_MODEL_ACTION, preselected),
     }
-    return select if preselected is None else {**select, "initial_option": option(preselected)}
 
 
-def _where(wanted: Wanted) -> str:
-    if not wanted.channel or wanted.channel.startswith(
-        "D"
-    ):  # a DM of two others' reads the same: I am not in it
+def _target_hint(target: DialogTarget) -> str:
+    # A direct message between two other people also starts with D; the bot cannot write there either.
+    if not target.channel or target.channel.startswith("D"):
         return strings.DIALOG_IN_DIRECT
-    if wanted.thread:
+    if target.thread:
         return strings.DIALOG_IN_THREAD
-    return strings.DIALOG_IN_CHANNEL.format(channel=wanted.channel)
+    return strings.DIALOG_IN_CHANNEL.format(channel=target.channel)
+
+
+def _file_names(files: Sequence[SharedFile]) -> str:
+    return mrkdwn_escape(plain(listed([one_line(file.name) for file in files]), 900))
 
 
 def quote(text: str) -> str:
-    """A message as the beginning of what is asked about it."""
+    """A message as a quotation that the person's question about it follows."""
     text = text.strip()
-    kept = text if len(text) <= QUOTE_LIMIT else text[: QUOTE_LIMIT - 1].rstrip() + "…"
+    kept = text if len(text) <= MAX_QUOTE_LENGTH else text[: MAX_QUOTE_LENGTH - 1].rstrip() + "…"
     lines = "\n".join(f"> {line}".rstrip() for line in kept.splitlines())
-    return f"{lines}\n\n"[:TEXT_LIMIT] if lines else ""
+    return f"{lines}\n\n"[:MAX_TEXT_LENGTH] if lines else ""
 
 
 # -- what was asked in a dialog, as a message ----------------------------------------------------------------------
 
 
-def asked(question: ChatRequest, note: str = "") -> list[Block]:
-    """Whose question it is, and the question: nothing in it pings, and the chat holds all of it even if this cannot."""
-    pieces = _pieces(question.text or "")
-    made = [
-        section(f"{strings.ASKED.format(user=question.user)}\n{pieces[0]}"),
-        *map(section, pieces[1:]),
-    ]
-    made[0]["block_id"] = _asked_block(question.id)
-    if question.files:
-        made.append(context(strings.ASKED_WITH.format(names=_named(question.files))))
-    return [*made, context(note)] if note else made
+def dialog_question(request: ChatRequest, note: str = "") -> list[Block]:
+    """Who asks, and the question. Nothing in it pings; what does not fit is in the stored chat all the same."""
+    first, *rest = _escaped_sections(request.text or "")
+    heading = strings.ASKED.format(user=request.user)
+    blocks = [section(f"{heading}\n{first}"), *map(section, rest)]
+    blocks[0]["block_id"] = question_block_id(request.id)
+    if request.files:
+        blocks.append(context(strings.ASKED_WITH.format(names=_file_names(request.files))))
+    return [*blocks, context(note)] if note else blocks
 
 
-def is_asked_of(message: dict[str, Any], question_id: str) -> bool:
-    return has_block(message, _asked_block(question_id))
+def question_block_id(request_id: str) -> str:
+    """The id of the block that identifies the message of a request that was made in a dialog."""
+    return f"bobbin.asked.{request_id}"
 
 
-def _asked_block(question_id: str) -> str:
-    return f"bobbin.asked.{question_id}"
-
-
-def _pieces(text: str) -> list[str]:
-    """The text escaped and cut into what sections hold; at least one piece."""
+def _escaped_sections(text: str) -> list[str]:
+    """The text, escaped and cut into pieces that fit one section each; at least one piece."""
     pieces = [""]
     for character in text:
         escaped = mrkdwn_escape(character)
-        if len(pieces[-1]) + len(escaped) > SECTION - 50:
-            if len(pieces) == SECTIONS:
+        if len(pieces[-1]) + len(escaped) > MAX_SECTION_LENGTH - 50:
+            if len(pieces) == MAX_SECTIONS:
                 pieces[-1] += "…"
                 break
             pieces.append("")
         pieces[-1] += escaped
     return [piece if piece.strip() else "…" for piece in pieces]
-
-
-# -- the Home tab --------------------------------------------------------------------------------------------------
-
-
-def home(listing: ChatListView, *, shown: ModelInfo | None, gone: str | None, always: bool) -> View:
-    """The Home tab. `gone`: the person's own model, if it is not offered."""
-    look, rows = listing.look, listing.blocks
-    many = f"{listing.total:,}{'+' if listing.at_least else ''}"
-    count = strings.HOME_COUNT_ONE if listing.total == 1 else strings.HOME_COUNT.format(count=many)
-    again = [button(strings.HOME_ALL, f"{HOME_PAGE}.all", ListQuery().dump())]
-    blocks: list[Block] = [
-        section(strings.HOME_INTRO),
-        {"type": "actions", "elements": [button(strings.NEW_CHAT, NEW_CHAT, "home", "primary")]},
-        *_preferences(shown, gone, always),
-        {"type": "divider"},
-        _search(look.search),
-        *([{"type": "actions", "elements": again}] if look.search else []),
-        *rows[:1],
-        *([context(count)] if listing.total else []),
-        *rows[1:],
-    ]
-    return {"type": "home", "blocks": blocks[:100], "private_metadata": look.dump()}
-
-
-def _preferences(shown: ModelInfo | None, gone: str | None, always: bool) -> list[Block]:
-    sentence = strings.HOME_MODEL if shown is not None else strings.HOME_NO_MODELS
-    if gone is not None:
-        sentence = strings.HOME_MODEL_GONE.format(model=mrkdwn_escape(plain(gone, 100)))
-    always_option = {
-        "text": _plain(strings.HOME_ALWAYS, 75),
-        "description": _plain(strings.HOME_ALWAYS_HINT, 75),
-        "value": "always",
-    }
-    boxes: Block = {"type": "checkboxes", "action_id": HOME_ALWAYS, "options": [always_option]}
-    if always:
-        boxes["initial_options"] = [always_option]
-    # Slack keeps what was selected in a block whose id it knows, so each state has an id of its own.
-    state = f"{shown and menu_key(shown.ref)} {gone} {always}"
-    block_id = f"bobbin.prefer.{blake2s(state.encode(), digest_size=8).hexdigest()}"
-    elements = [_model_select(HOME_MODEL, shown), boxes]
-    return [section(sentence), {"type": "actions", "block_id": block_id, "elements": elements}]
-
-
-def _search(search: str) -> Block:
-    field: Block = {
-        "type": "plain_text_input",
-        "action_id": HOME_SEARCH,
-        "placeholder": _plain(strings.HOME_SEARCH_HINT),
-        "max_length": 200,
-        "dispatch_action_config": {"trigger_actions_on": ["on_enter_pressed"]},
-    }
-    if search:
-        field["initial_value"] = search[:200]
-    known = blake2s(search.encode(), digest_size=8).hexdigest()
-    return {
-        "type": "input",
-        "block_id": f"{SEARCH_BLOCK}.{known}",
-        "dispatch_action": True,
-        "optional": True,
-        "label": _plain(strings.HOME_SEARCH),
-        "element": field,
-    }
-
-
-def _plain(text: str, limit: int = 150) -> Block:
-    return {"type": "plain_text", "text": plain(text, limit) or "–"}

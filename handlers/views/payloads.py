@@ -1,4 +1,4 @@
-"""From Slack's payloads to the domain's values. Pure."""
+"""What listeners need of Slack's payloads, as values. Pure."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from typing import Any
 from bot.chats.attachments.rules import review
 from bot.chats.messages import IncomingMessage
 from bot.domain import SharedFile, Thread
-from handlers.views import modals
-from handlers.views.modals import Wanted
+from handlers.views import blocks, modals
+from handlers.views.modals import DialogTarget
 
-HEARD_SUBTYPES = frozenset({None, "file_share", "thread_broadcast", "me_message"})
-"""An allow-list: Slack invents new subtypes, and most are no speech."""
-THUMBS = tuple(f"thumb_{edge}" for edge in (1024, 960, 800, 720, 480, 360))
-"""Slack's small pictures of a file, the largest first."""
-LONGEST_NAME = 255
-"""Characters of a file's name that are kept."""
+MESSAGE_SUBTYPES = frozenset({None, "file_share", "thread_broadcast", "me_message"})
+"""Subtypes of messages that people write. An allow-list: Slack adds subtypes, and most are not written by people."""
+THUMBNAIL_FIELDS = tuple(f"thumb_{edge}" for edge in (1024, 960, 800, 720, 480, 360))
+"""Fields with Slack's thumbnails of a file, the largest first."""
+MAX_FILE_NAME_LENGTH = 255
+"""Characters of a file name that are kept."""
 _CONTROL = re.compile(r"<([@#!]?)([^<>|]*)(?:\|([^<>]*))?>")
 _LEADING_MENTION = re.compile(
     r"\s*<(?:@([A-Z0-9]+)|!(?:subteam\^|here|channel|everyone)[^>|]*)(?:\|[^>]*)?>"
 )
 
 
-def utterance(event: dict[str, Any], *, team: str, bot_user: str) -> IncomingMessage | None:
-    """What a person said, or None for everything else: bots, edits, joins, the bot's own messages."""
+def incoming_message(event: dict[str, Any], *, team: str, bot_user: str) -> IncomingMessage | None:
+    """What a person wrote; None for all other messages: bots, edits, joins, the bot's own."""
     user, ts, channel = event.get("user"), event.get("ts"), event.get("channel")
     if not (user and ts and channel) or user in (bot_user, "USLACKBOT"):
         return None
-    if event.get("subtype") not in HEARD_SUBTYPES or event.get("hidden") or event.get("edited"):
+    if event.get("subtype") not in MESSAGE_SUBTYPES or event.get("hidden") or event.get("edited"):
         return None
     if any(event.get(mark) for mark in ("bot_id", "app_id", "bot_profile")):
         return None
@@ -45,9 +45,8 @@ def utterance(event: dict[str, Any], *, team: str, bot_user: str) -> IncomingMes
         user=user,
         text=readable(raw, bot_user),
         addressed=mentioned or direct or event.get("type") == "app_mention",
-        to_others=bool(
-            first and not mentioned and not direct
-        ),  # nobody else is there in a direct message
+        # In a direct message nobody else is there to be addressed.
+        to_others=bool(first and not mentioned and not direct),
         user_team=own_team if own_team and own_team != team else None,
         files=review(shared_files(event)),
     )
@@ -55,34 +54,33 @@ def utterance(event: dict[str, Any], *, team: str, bot_user: str) -> IncomingMes
 
 def shared_files(message: dict[str, Any]) -> list[SharedFile]:
     """The files of a message, in order."""
-    told = message.get("files")
-    return [
-        file
-        for file in map(shared_file, told if isinstance(told, list) else ())
-        if file is not None
-    ]
+    descriptions = message.get("files")
+    if not isinstance(descriptions, list):
+        return []
+    return [file for file in map(shared_file, descriptions) if file is not None]
 
 
-def shared_file(told: object) -> SharedFile | None:
-    """One file as Slack describes it; None for what is no description."""
-    if not isinstance(told, dict) or not isinstance(told.get("id"), str):
+def shared_file(description: object) -> SharedFile | None:
+    """One file from Slack's description of it; None if it is not a description."""
+    if not isinstance(description, dict) or not isinstance(description.get("id"), str):
         return None
 
     def text(*names: str) -> str:
         return next(
-            (value for name in names if isinstance(value := told.get(name), str) and value), ""
+            (value for name in names if isinstance(value := description.get(name), str) and value),
+            "",
         )
 
-    unknown = told.get("file_access") == "check_file_info"
-    size = told.get("size")
-    mode = "external" if told.get("is_external") is True else text("mode") or "hosted"
+    unknown = description.get("file_access") == "check_file_info"
+    size = description.get("size")
+    mode = "external" if description.get("is_external") is True else text("mode") or "hosted"
     return SharedFile(
-        id=told["id"],
-        name=text("name", "title")[:LONGEST_NAME],
+        id=description["id"],
+        name=text("name", "title")[:MAX_FILE_NAME_LENGTH],
         mime="" if unknown else text("mimetype"),
         size=size if type(size) is int and size > 0 else None,
         url=None if unknown else text("url_private_download", "url_private") or None,
-        thumb=text(*THUMBS) or None,
+        thumb=text(*THUMBNAIL_FIELDS) or None,
         mode=mode,
     )
 
@@ -90,7 +88,7 @@ def shared_file(told: object) -> SharedFile | None:
 def readable(raw: str, bot_user: str) -> str:
     """A message's text as a person reads it, without the mention of the bot."""
 
-    def plainly(found: re.Match[str]) -> str:
+    def replacement(found: re.Match[str]) -> str:
         kind, target, label = found.groups()
         if kind == "@":
             return "" if target == bot_user else f"@{label or target}"
@@ -101,54 +99,83 @@ def readable(raw: str, bot_user: str) -> str:
         address = target.removeprefix("mailto:")
         return address if not label or label == address else f"{label} ({address})"
 
-    return html.unescape(_CONTROL.sub(plainly, raw)).strip()
+    return html.unescape(_CONTROL.sub(replacement, raw)).strip()
 
 
 @dataclass(frozen=True, slots=True)
-class Press:
-    """A person used a button or a menu in a message."""
+class BlockAction:
+    """A person used a button or a menu in a message (Slack's `block_actions`)."""
 
     user: str
     channel: str
     message_ts: str
     thread: str
-    action: str
+    """Ts of the thread that the message is in, or would start."""
     block: str
+    """Id of the block with the element."""
     value: str
+    """Value of the button, or of the selected option."""
     response_url: str | None
 
 
+def block_action(body: dict[str, Any]) -> BlockAction:
+    """The first action of a block_actions payload."""
+    action = body["actions"][0]
+    container = body.get("container") or {}
+    message = body.get("message") or {}
+    selected = action.get("selected_option") or {}
+    ts = container.get("message_ts") or message.get("ts") or ""
+    return BlockAction(
+        user=body["user"]["id"],
+        channel=container.get("channel_id") or (body.get("channel") or {}).get("id") or "",
+        message_ts=ts,
+        thread=container.get("thread_ts") or message.get("thread_ts") or ts,
+        block=action.get("block_id", ""),
+        value=selected.get("value") or action.get("value") or "",
+        response_url=body.get("response_url"),
+    )
+
+
+def model_beside_button(body: dict[str, Any]) -> str:
+    """Key of the model in the menu beside the pressed button: the person's last choice, else the preselected one.
+
+    Raises ValueError when the button does not stand beside a menu of models.
+    """
+    block = body["actions"][0].get("block_id", "")
+    state = ((body.get("state") or {}).get("values") or {}).get(block) or {}
+    selected = (state.get(blocks.MODEL_MENU_ACTION) or {}).get("selected_option") or {}
+    return selected.get("value") or blocks.parse_model_select_block_id(block)[1]
+
+
 @dataclass(frozen=True, slots=True)
-class Submission:
+class DialogSubmission:
     """What a person submitted in the dialog."""
 
     dialog: str
-    """Slack's id of this one dialog: the same id again is the same submission."""
+    """Slack's id of this dialog; a submission with the same id is the same one, delivered again."""
     user: str
-    wanted: Wanted
+    target: DialogTarget
     text: str = field(repr=False)
     model: str | None
     """Key of the chosen model."""
     has_menu: bool
     """Whether the dialog asked for a model."""
     user_team: str | None = None
-    """The person's own workspace, as far as it is told."""
+    """The person's own workspace, if Slack names it."""
 
 
-def submission(body: dict[str, Any]) -> Submission:
-    """A view_submission of the dialog. Raises ValueError for one whose metadata is not ours."""
+def dialog_submission(body: dict[str, Any]) -> DialogSubmission:
+    """A view_submission of the dialog. Raises ValueError if its metadata is not the bot's."""
     view = body["view"]
     values = (view.get("state") or {}).get("values") or {}
-    chosen = ((values.get(modals.MODEL_BLOCK) or {}).get(modals.DIALOG_MODEL) or {}).get(
-        "selected_option"
-    ) or {}
-    written = ((values.get(modals.TEXT_BLOCK) or {}).get(modals.DIALOG_TEXT) or {}).get("value")
-    return Submission(
+    model_state = (values.get(modals.MODEL_BLOCK) or {}).get(modals.DIALOG_MODEL_ACTION) or {}
+    text_state = (values.get(modals.TEXT_BLOCK) or {}).get(modals.DIALOG_TEXT_ACTION) or {}
+    return DialogSubmission(
         dialog=view["id"],
         user=body["user"]["id"],
-        wanted=Wanted.load(view.get("private_metadata") or ""),
-        text=(written or "").strip(),
-        model=chosen.get("value"),
+        target=DialogTarget.load(view.get("private_metadata") or ""),
+        text=(text_state.get("value") or "").strip(),
+        model=(model_state.get("selected_option") or {}).get("value"),
         user_team=body["user"].get("team_id"),
         has_menu=any(
             block.get("block_id") == modals.MODEL_BLOCK for block in view.get("blocks") or ()
@@ -157,42 +184,26 @@ def submission(body: dict[str, Any]) -> Submission:
 
 
 @dataclass(frozen=True, slots=True)
-class About:
-    """The message that a shortcut was used on."""
+class ShortcutMessage:
+    """The message that a message shortcut was used on."""
 
     channel: str
     thread: str
-    """Of the thread it is in, or would begin."""
+    """Ts of the thread that the message is in, or would start."""
     text: str = field(repr=False)
     files: tuple[tuple[str, str], ...] = ()
-    """Id and name of each."""
+    """Id and name of each file."""
 
 
-def message_of(body: dict[str, Any], bot_user: str) -> About:
+def shortcut_message(body: dict[str, Any], bot_user: str) -> ShortcutMessage:
     """The message of a message_action payload, as a person reads it."""
     message = body.get("message") or {}
     ts = message.get("ts") or body.get("message_ts") or ""
     attached = (one.get("text") or one.get("fallback") for one in message.get("attachments") or ())
     raw = message.get("text") or next((text for text in attached if text), "")
-    channel = (body.get("channel") or {}).get("id") or ""
-    files = tuple((file.id, file.name) for file in shared_files(message))
-    return About(channel, message.get("thread_ts") or ts, readable(raw, bot_user), files)
-
-
-def press(body: dict[str, Any]) -> Press:
-    """The (first) action of a block_actions payload."""
-    action = body["actions"][0]
-    container = body.get("container") or {}
-    message = body.get("message") or {}
-    chosen = action.get("selected_option") or {}
-    ts = container.get("message_ts") or message.get("ts") or ""
-    return Press(
-        user=body["user"]["id"],
-        channel=container.get("channel_id") or (body.get("channel") or {}).get("id") or "",
-        message_ts=ts,
-        thread=container.get("thread_ts") or message.get("thread_ts") or ts,
-        action=action.get("action_id", ""),
-        block=action.get("block_id", ""),
-        value=chosen.get("value") or action.get("value") or "",
-        response_url=body.get("response_url"),
+    return ShortcutMessage(
+        channel=(body.get("channel") or {}).get("id") or "",
+        thread=message.get("thread_ts") or ts,
+        text=readable(raw, bot_user),
+        files=tuple((file.id, file.name) for file in shared_files(message)),
     )

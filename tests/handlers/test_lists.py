@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bot import strings
 from bot.sandbox.state.records import Ephemeral
-from handlers.live_views.chat_page import ListQuery
+from handlers.views.chat_list import ListQuery
 from tests.handlers import bulk_chats
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.world import World

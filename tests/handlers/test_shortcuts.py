@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bot import strings
 from bot.sandbox.state.records import Message, View
 from handlers.views import modals, payloads
-from handlers.views.modals import Wanted
+from handlers.views.modals import DialogTarget
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.shared_files import EYE, NOTES, PDF, picture, put, seen, text_sent
 from tests.handlers.test_dialogs import asked, begun, entered, field, opened
@@ -287,12 +287,12 @@ _file = st.tuples(st.from_regex(r"F[A-Z0-9]{8,12}", fullmatch=True), st.text(max
 def test_a_place_survives_the_dialog(
     channel: str, thread: str, url: str, files: list[tuple[str, str]]
 ) -> None:
-    wanted = Wanted(channel, thread, url, tuple(files))
+    wanted = DialogTarget(channel, thread, url, tuple(files))
 
     dumped = wanted.dump()
 
     assert len(dumped) <= 3000 or len(json.dumps([channel, thread])) > 2500
-    found = Wanted.load(dumped)
+    found = DialogTarget.load(dumped)
     assert [id for id, _ in found.files] == [id for id, _ in files]
     assert found.files == wanted.files or {name for _, name in found.files} == {""}
     assert (found.channel, found.thread) == (channel, thread)
@@ -319,10 +319,17 @@ def test_a_quote_is_a_quote_and_leaves_room(text: str) -> None:
 def test_the_text_of_a_message_is_what_people_read(message: dict[str, Any], expected: str) -> None:
     body = {"message": {"ts": "1.2", **message}, "channel": {"id": "C1"}}
 
-    assert payloads.message_of(body, "U0BOT") == payloads.About("C1", "1.2", expected)
+    assert payloads.shortcut_message(body, "U0BOT") == payloads.ShortcutMessage(
+        "C1", "1.2", expected
+    )
 
 
-_NAMES = (modals.MODEL_BLOCK, modals.DIALOG_MODEL, modals.TEXT_BLOCK, modals.DIALOG_TEXT)
+_NAMES = (
+    modals.MODEL_BLOCK,
+    modals.DIALOG_MODEL_ACTION,
+    modals.TEXT_BLOCK,
+    modals.DIALOG_TEXT_ACTION,
+)
 _chosen = st.none() | st.fixed_dictionaries({"value": st.text(max_size=80)})
 _entry = st.none() | st.fixed_dictionaries(
     {}, optional={"value": st.none() | st.text(), "selected_option": _chosen}
@@ -335,14 +342,14 @@ _entry = st.none() | st.fixed_dictionaries(
     )
 )
 def test_a_submission_is_read_whatever_was_filled_in(values: dict[str, Any]) -> None:
-    view = {**modals.dialog(Wanted("C1", "1.2")), "id": "V1", "state": {"values": values}}
+    view = {**modals.dialog(DialogTarget("C1", "1.2")), "id": "V1", "state": {"values": values}}
 
-    read = payloads.submission({"view": view, "user": {"id": "U1"}})
+    read = payloads.dialog_submission({"view": view, "user": {"id": "U1"}})
 
-    assert (read.dialog, read.user, read.wanted, read.has_menu) == (
+    assert (read.dialog, read.user, read.target, read.has_menu) == (
         "V1",
         "U1",
-        Wanted("C1", "1.2"),
+        DialogTarget("C1", "1.2"),
         True,
     )
     assert read.text == read.text.strip()
@@ -350,11 +357,14 @@ def test_a_submission_is_read_whatever_was_filled_in(values: dict[str, Any]) -> 
 
 def test_elements_of_the_dialog_are_found_by_their_names() -> None:
     """What is read from a submission is what the dialog asks for."""
-    view = modals.dialog(Wanted("C1"))
+    view = modals.dialog(DialogTarget("C1"))
     ids = {
         block["block_id"]: block["element"]["action_id"]
         for block in view["blocks"]
         if block["type"] == "input"
     }
 
-    assert ids == {modals.MODEL_BLOCK: modals.DIALOG_MODEL, modals.TEXT_BLOCK: modals.DIALOG_TEXT}
+    assert ids == {
+        modals.MODEL_BLOCK: modals.DIALOG_MODEL_ACTION,
+        modals.TEXT_BLOCK: modals.DIALOG_TEXT_ACTION,
+    }

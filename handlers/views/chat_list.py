@@ -1,0 +1,129 @@
+"""A person's list of chats: what its buttons carry, and its rows and pages as blocks. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from bot import strings
+from bot.domain import Chat
+from handlers.markdown.text import mrkdwn_escape, plain
+from handlers.views.blocks import Block, button, context, plain_text, section
+
+CHATS_PAGE_ACTION = "chats_page"
+"""Action id of the list's paging buttons, each followed by a point and a number."""
+MAX_SEARCH_LENGTH = 200
+"""Characters of a search that are looked for, and that a button carries on."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListQuery:
+    """Which part of a list a person looks at: its first page, or the page after or before a cursor."""
+
+    search: str = ""
+    cursor: str | None = None
+    newer: bool = False
+    first: int = 1
+    """Number of the first chat on the page. It is only a label: chats move up while people turn pages."""
+
+    @classmethod
+    def words(cls, search: str) -> ListQuery:
+        """The first page of a search."""
+        return cls(" ".join(search[:MAX_SEARCH_LENGTH].split()))
+
+    def dump(self) -> str:
+        """What a paging button carries; a few hundred characters on any page."""
+        return json.dumps([self.search, self.cursor, self.newer, self.first], ensure_ascii=False)
+
+    @classmethod
+    def load(cls, text: str) -> ListQuery:
+        """Reads what `dump` wrote; anything else gives the first page of all chats."""
+        try:
+            search, cursor, newer, first = json.loads(text)
+            query = cls(
+                str(search)[:MAX_SEARCH_LENGTH],
+                None if cursor is None else str(cursor),
+                bool(newer),
+                int(first),
+            )
+        except (ValueError, TypeError, OverflowError):
+            return cls()
+        return query if query.first >= 1 else cls(query.search)
+
+
+@dataclass(frozen=True, slots=True)
+class ChatListView:
+    """One page, ready to be shown."""
+
+    look: ListQuery
+    blocks: list[dict[str, Any]]
+    chats: list[Chat]
+    total: int
+    """Chats on all pages together."""
+    at_least: bool
+    """Whether `total` is a lower bound: counting stops at a limit."""
+
+
+def chat_row(chat: Chat, model: str, link: str | None, now: datetime) -> Block:
+    """One chat: its title as a link, and a line with model, age and number of messages."""
+    title = mrkdwn_escape(plain(chat.title, 150))
+    heading = f"*<{mrkdwn_escape(link)}|{title}>*" if link else f"*{title}*"
+    count = (
+        strings.MESSAGES_ONE
+        if chat.message_count == 1
+        else strings.MESSAGES.format(count=chat.message_count)
+    )
+    return section(
+        f"{heading}\n{mrkdwn_escape(plain(model, 100))} · {age(chat.updated_at, now)} · {count}"
+    )
+
+
+def chat_list(
+    rows: Sequence[Block],
+    heading: str,
+    empty: str,
+    pages: Sequence[tuple[str, str]] = (),
+    note: str = "",
+    action: str = CHATS_PAGE_ACTION,
+) -> list[Block]:
+    """A list of chats. `pages`: label and value of each paging button, whose action ids begin with `action`."""
+    if not rows:
+        return [section(empty)]
+    blocks: list[Block] = [{"type": "header", "text": plain_text(heading, 150, emoji=True)}, *rows]
+    if note and pages:
+        blocks.append(context(note))
+    if pages:
+        elements = [
+            button(label, f"{action}.{number}", value)
+            for number, (label, value) in enumerate(pages)
+        ]
+        blocks.append({"type": "actions", "elements": elements})
+    return blocks
+
+
+def refreshable(view: ChatListView) -> list[Block]:
+    """The list with a Refresh button, for messages that do not update themselves."""
+    refresh = button(strings.CHATS_REFRESH, f"{CHATS_PAGE_ACTION}.again", view.look.dump())
+    last = view.blocks[-1]
+    if last["type"] == "actions":
+        return [*view.blocks[:-1], {**last, "elements": [*last["elements"], refresh]}]
+    if not view.chats:
+        return view.blocks
+    return [*view.blocks, {"type": "actions", "elements": [refresh]}]
+
+
+def age(then: datetime, now: datetime) -> str:
+    """How long ago, in words: "just now", "5 min ago", "3 h ago", "2 d ago", then the date."""
+    seconds = max(0.0, (now - then).total_seconds())
+    if seconds < 60:
+        return strings.AGE_NOW
+    if seconds < 3600:
+        return strings.AGE_MINUTES.format(count=int(seconds // 60))
+    if seconds < 86_400:
+        return strings.AGE_HOURS.format(count=int(seconds // 3600))
+    if seconds < 30 * 86_400:
+        return strings.AGE_DAYS.format(count=int(seconds // 86_400))
+    return f"{then:%Y-%m-%d}"
