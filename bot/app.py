@@ -237,14 +237,14 @@ def _after(
         resources.providers,
         resources.publisher,
         resources.tasks,
-        model=lambda: use_cases.models.named(wanted).ref if wanted else None,
+        model=lambda: use_cases.models.by_name(wanted).ref if wanted else None,
         shown=use_cases.model_menus.show_title,
     )
 
     async def after(chat: Chat, answer: Answer, result: AnswerResult) -> None:
         if result.error == "model_gone":
-            use_cases.models.gone(chat.model)
-        await titles.after(chat, answer, result)
+            use_cases.models.mark_gone(chat.model)
+        await titles.after_answer(chat, answer, result)
 
     return after
 

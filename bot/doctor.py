@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from bot.config import Delivery, Settings, no_models
 from bot.errors import BobbinError
 from bot.manifest import bot_scopes
-from bot.providers.registry import Health, Providers
+from bot.providers.registry import ProviderHealth, Providers
 from handlers.client.diagnostics import Finding, check_app_token, check_bot_token, check_client
 from storage.coordination import open_coordination
 from storage.encryption import TokenCipher
@@ -140,7 +140,7 @@ async def _providers(settings: Settings) -> list[Finding]:
     return findings or [Finding("models", False, str(no_models()))]
 
 
-def _provider(health: Health) -> Finding:
+def _provider(health: ProviderHealth) -> Finding:
     return Finding(health.label, health.ok, health.text)
 
 

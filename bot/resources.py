@@ -13,7 +13,7 @@ from bot.errors import SettingsError
 from bot.manifest import bot_scopes
 from bot.observability import Metrics, get_logger
 from bot.providers.base import ProviderSettings
-from bot.providers.registry import Providers, answers
+from bot.providers.registry import Providers, is_available
 from bot.tasks import Tasks
 from bot.timing import Timing
 from handlers.client.workspaces import InstalledWorkspaces, SingleWorkspace, SlackClients
@@ -170,7 +170,7 @@ async def _workspaces(
 async def _providers(settings: Settings, demo: ProviderSettings | None) -> list[ProviderSettings]:
     configured = list(settings.providers() or ([demo] if demo else ()))
     local = settings.local_ollama()
-    if local is not None and await answers(local):
+    if local is not None and await is_available(local):
         configured.append(local)
     if not configured:
         raise no_models()

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from bot.answers.events import EventPublisher
-from bot.answers.lease import LEASE, Lease, Moment
+from bot.answers.lease import LEASE, ClockReading, Lease
 from bot.answers.retry import until_stored
 from bot.answers.sink import AnswerSink, SinkFactory
 from bot.domain import (
@@ -37,11 +37,11 @@ from storage.chats import Chats
 
 log = get_logger(__name__)
 
-TRIES = 3
+MAX_ATTEMPTS = 3
 """How often a model is asked before a person is bothered, as long as nothing was shown."""
-BACKOFF = (0.5, 2.0)
+RETRY_DELAYS = (0.5, 2.0)
 """Seconds before the second and the third try."""
-LONGEST_WAIT = 10.0
+MAX_RETRY_AFTER = 10.0
 """Seconds: a model that asks for more patience than this is reported as busy."""
 
 
@@ -51,14 +51,14 @@ class Models(Protocol):
     def stream(self, request: Request) -> AsyncIterator[StreamEvent]: ...
 
 
-Briefing = Callable[[Chat, Answer], Awaitable[Request]]
+BuildPrompt = Callable[[Chat, Answer], Awaitable[Request]]
 """What is sent to the model for this answer."""
 AfterAnswer = Callable[[Chat, Answer, AnswerResult], Awaitable[None]]
 """Told of every answer that has ended, when it is stored: titles, lists."""
 
 
 @dataclass(eq=False)
-class Run:
+class RunningAnswer:
     """One answer that this process is writing (the sink's `Control`)."""
 
     answer: Answer
@@ -69,26 +69,26 @@ class Run:
     length: int = 0
     """Characters in `text`."""
     usage: Usage | None = None
-    reason: str = "stop"
+    finish_reason: str = "stop"
     stopped: bool = False
     ending: bool = False
     """Its end is being stored, after which no lease is left to renew."""
-    unrecorded: tuple[MessageRef, ...] | None = None
+    unrecorded_messages: tuple[MessageRef, ...] | None = None
     """Where the answer stands, as far as the database has not been told: that goes with the end."""
     asking: asyncio.Task[None] | None = None
     serving: asyncio.Task[None] | None = None
 
-    async def record(self, parts: tuple[MessageRef, ...]) -> None:
-        self.unrecorded = parts
+    async def record_messages(self, parts: tuple[MessageRef, ...]) -> None:
+        self.unrecorded_messages = parts
         with contextlib.suppress(
             StorageError
         ):  # a later record repeats it; a take-over finds the message by itself
             if not await self.replies.save_parts(self.answer.id, self.owner, parts):
                 self.lose()
-            self.unrecorded = None
+            self.unrecorded_messages = None
 
     def note_final_messages(self, parts: tuple[MessageRef, ...]) -> None:
-        self.unrecorded = parts
+        self.unrecorded_messages = parts
 
     async def confirm(self) -> None:
         await self.lease.confirm()
@@ -119,7 +119,7 @@ class Engine:
         models: Models,
         sinks: SinkFactory,
         publisher: EventPublisher,
-        prompt_builder: Briefing,
+        prompt_builder: BuildPrompt,
         after: AfterAnswer,
         metrics: Metrics,
         owner: str,
@@ -132,25 +132,25 @@ class Engine:
             publisher,
         )
         self._prompt_builder, self._after, self._metrics = prompt_builder, after, metrics
-        self.owner = owner
+        self.worker_id = owner
         self._serving: dict[str, asyncio.Task[None]] = {}
         self._again: set[str] = set()
-        self._runs: dict[str, Run] = {}
+        self._runs: dict[str, RunningAnswer] = {}
         self._closing = False
-        self.unsure = asyncio.Event()
+        self.renewal_wanted = asyncio.Event()
         """Set while somebody waits to hear whether a lease still holds."""
         self.lapsed: frozenset[str] = frozenset()
         """Answers whose owner was found silent."""
 
     @property
-    def runs(self) -> dict[str, Run]:
+    def running(self) -> dict[str, RunningAnswer]:
         """The answers that this process is writing, by id."""
         return self._runs
 
     def wake(self, chat_id: str) -> None:
         """There may be work in this chat. Returns at once."""
         if self._closing:
-            self._publisher.wake(
+            self._publisher.request_wake(
                 chat_id
             )  # stored here a moment before the end, for the others to take
             return
@@ -161,7 +161,7 @@ class Engine:
         self._serving[chat_id] = task
         task.add_done_callback(lambda _: self._served(chat_id))
 
-    def wake_from_elsewhere(self, chat_id: str) -> None:
+    def look_for_work(self, chat_id: str) -> None:
         """Another process leaves work in this chat."""
         if not self._closing:
             self.wake(chat_id)
@@ -183,8 +183,8 @@ class Engine:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         with contextlib.suppress(StorageError):
-            for chat_id in await self._answers.release(self.owner):
-                self._publisher.wake(chat_id)
+            for chat_id in await self._answers.release(self.worker_id):
+                self._publisher.request_wake(chat_id)
 
     # -- one chat ----------------------------------------------------------------------------------------------
 
@@ -205,22 +205,24 @@ class Engine:
                     ):  # a look is cheaper than a claim
                         break
                 if self._closing:
-                    self._publisher.wake(chat_id)  # what waited behind the last answer
+                    self._publisher.request_wake(chat_id)  # what waited behind the last answer
             except StorageError as error:
                 log.warning("storage_unreachable", reason=str(error))
             except Exception:
                 log.exception("answer_failed_inside")
 
-    async def _claim(self, chat_id: str) -> Run | None:
-        asked = Moment()
-        answer = await self._answers.claim(chat_id, self.owner, LEASE)
+    async def _claim(self, chat_id: str) -> RunningAnswer | None:
+        asked = ClockReading()
+        answer = await self._answers.claim(chat_id, self.worker_id, LEASE)
         return (
             None
             if answer is None
-            else Run(answer, self._answers, self.owner, Lease(asked, self.unsure.set))
+            else RunningAnswer(
+                answer, self._answers, self.worker_id, Lease(asked, self.renewal_wanted.set)
+            )
         )
 
-    async def _own(self, run: Run) -> None:
+    async def _own(self, run: RunningAnswer) -> None:
         """Writes one claimed answer; losing it to another process is not an error."""
         answer = run.answer
         self._runs[answer.id] = run
@@ -243,12 +245,12 @@ class Engine:
         if not run.serving.cancelled():
             run.serving.result()
 
-    async def _answer(self, run: Run) -> None:
+    async def _answer(self, run: RunningAnswer) -> None:
         chat = await self._chats.get(run.answer.chat_id)
         with bound(team=chat.team, answer=run.answer.id):
             await self._write(run, chat)
 
-    async def _write(self, run: Run, chat: Chat) -> None:
+    async def _write(self, run: RunningAnswer, chat: Chat) -> None:
         sink = await self._sinks(chat, run.answer, run)
         await sink.open()
         try:
@@ -259,14 +261,15 @@ class Engine:
             raise
         run.ending = True
         await self._persist(
-            lambda: self._answers.finish(run.answer.id, self.owner, run.unrecorded), run
+            lambda: self._answers.finish(run.answer.id, self.worker_id, run.unrecorded_messages),
+            run,
         )
         self._metrics.answer_ended(result.status)
         log.info("answer_ended", answer=run.answer.id, outcome=result.status, error=result.error)
-        await self._publisher.ended(chat, run.answer, result)
+        await self._publisher.answer_ended(chat, run.answer, result)
         await self._after(chat, run.answer, result)
 
-    async def _ending(self, run: Run, chat: Chat, sink: AnswerSink) -> AnswerResult:
+    async def _ending(self, run: RunningAnswer, chat: Chat, sink: AnswerSink) -> AnswerResult:
         """How the answer ends: as stored when only showing it remains, else as the model makes it."""
         if run.answer.complete:
             stored = await self._answers.result(run.answer.id)
@@ -275,11 +278,11 @@ class Engine:
         began = time.monotonic()
         result = await self._ask(run, chat, sink, began)
         await self._persist(
-            lambda: self._answers.save_result(run.answer.id, self.owner, result), run
+            lambda: self._answers.save_result(run.answer.id, self.worker_id, result), run
         )
         return result
 
-    async def _persist(self, store: Callable[[], Awaitable[bool]], run: Run) -> None:
+    async def _persist(self, store: Callable[[], Awaitable[bool]], run: RunningAnswer) -> None:
         """Stores what must not be lost, however long the database is away. A lost lease ends the run."""
         if not await until_stored(store, run.answer.id):
             run.lease.lose()
@@ -287,7 +290,9 @@ class Engine:
 
     # -- the model ---------------------------------------------------------------------------------------------
 
-    async def _ask(self, run: Run, chat: Chat, sink: AnswerSink, began: float) -> AnswerResult:
+    async def _ask(
+        self, run: RunningAnswer, chat: Chat, sink: AnswerSink, began: float
+    ) -> AnswerResult:
         run.asking = asyncio.create_task(self._listen(run, chat, sink, began))
         if run.stopped:
             run.asking.cancel()
@@ -309,9 +314,9 @@ class Engine:
             error = ProviderError(type(inside).__name__)
         return _conclude(run, error, time.monotonic() - began)
 
-    async def _listen(self, run: Run, chat: Chat, sink: AnswerSink, began: float) -> None:
+    async def _listen(self, run: RunningAnswer, chat: Chat, sink: AnswerSink, began: float) -> None:
         request = await until_stored(lambda: self._prompt_builder(chat, run.answer), run.answer.id)
-        for attempt in range(TRIES):
+        for attempt in range(MAX_ATTEMPTS):
             try:
                 await self._read(run, chat, request, sink, began)
                 if not "".join(run.text).strip():
@@ -319,16 +324,18 @@ class Engine:
                 return
             except ProviderError as error:
                 pause = (
-                    error.retry_after if error.retry_after is not None else BACKOFF[min(attempt, 1)]
+                    error.retry_after
+                    if error.retry_after is not None
+                    else RETRY_DELAYS[min(attempt, 1)]
                 )
-                last = attempt == TRIES - 1 or pause > LONGEST_WAIT
+                last = attempt == MAX_ATTEMPTS - 1 or pause > MAX_RETRY_AFTER
                 if run.text or last or not _worth_another_try(error):
                     raise
                 log.info("model_asked_again", answer=run.answer.id, code=error.code)
                 await asyncio.sleep(pause)
 
     async def _read(
-        self, run: Run, chat: Chat, request: Request, sink: AnswerSink, began: float
+        self, run: RunningAnswer, chat: Chat, request: Request, sink: AnswerSink, began: float
     ) -> None:
         ended = False
         async with aclosing(_closable(self._models.stream(request))) as events:
@@ -338,12 +345,12 @@ class Engine:
                         self._metrics.first_word(time.monotonic() - began)
                     run.text.append(event.text)
                     sink.write(event.text)
-                    self._publisher.token(chat, run.answer, event.text, run.length)
+                    self._publisher.text_appended(chat, run.answer, event.text, run.length)
                     run.length += len(event.text)
                 elif isinstance(event, Usage):
                     run.usage = event
                 elif isinstance(event, Done):
-                    run.reason, ended = event.reason, True
+                    run.finish_reason, ended = event.reason, True
         if not ended:
             raise BrokenOff
 
@@ -370,7 +377,7 @@ async def _closable(events: AsyncIterator[StreamEvent]) -> AsyncGenerator[Stream
             await close()
 
 
-def _conclude(run: Run, error: ProviderError | None, seconds: float) -> AnswerResult:
+def _conclude(run: RunningAnswer, error: ProviderError | None, seconds: float) -> AnswerResult:
     text = "".join(run.text)
     if run.stopped:
         return AnswerResult(Status.STOPPED, text, usage=run.usage, seconds=seconds)
@@ -379,5 +386,5 @@ def _conclude(run: Run, error: ProviderError | None, seconds: float) -> AnswerRe
             Status.FAILED, text, error=error.code, detail=error.detail or None, seconds=seconds
         )
     return AnswerResult(
-        Status.DONE, text, usage=run.usage, seconds=seconds, cut=run.reason == "length"
+        Status.DONE, text, usage=run.usage, seconds=seconds, cut=run.finish_reason == "length"
     )

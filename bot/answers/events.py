@@ -14,20 +14,20 @@ from bot.domain import Answer, AnswerResult, Chat
 from storage.chats import StoredMessage
 from storage.coordination import Coordination
 
-STOPS = "stops"
-TEXTS = "texts"
+STOP_TOPIC = "stops"
+TEXT_REQUEST_TOPIC = "texts"
 """Where the writer of an answer is asked for the text so far."""
-WAKES = "wakes"
+WAKE_TOPIC = "wakes"
 """Where a process that is ending says in which chats it leaves work."""
-TOKENS = "tokens"
+REVOCATION_TOPIC = "tokens"
 """Where it is said that tokens for programs have ended."""
-INSTALLATIONS = "installations"
+INSTALLATION_TOPIC = "installations"
 """Where it is said that the app was installed or removed somewhere."""
-MOST_JOINED = 4_000
+MAX_MERGED_LENGTH = 4_000
 """Characters that are told at once when they have waited for each other: readers count what lies unread."""
 
 
-def topic(team: str) -> str:
+def team_topic(team: str) -> str:
     """Where the changes in one workspace's chats are told."""
     return f"team:{team}"
 
@@ -51,7 +51,7 @@ class EventPublisher:
             while not self._queue.empty():
                 await self._coordination.publish(*self._queue.get_nowait())
 
-    def said(self, said: StoredMessage) -> None:
+    def message_added(self, said: StoredMessage) -> None:
         """Somebody said something, and an answer waits to be written."""
         event = {
             "chat": said.chat.id,
@@ -59,9 +59,9 @@ class EventPublisher:
             "message": said.answer.id,
             "by": said.message.author,
         }
-        self._tell(topic(said.chat.team), event)
+        self._tell(team_topic(said.chat.team), event)
 
-    def token(self, chat: Chat, answer: Answer, text: str, at: int) -> None:
+    def text_appended(self, chat: Chat, answer: Answer, text: str, at: int) -> None:
         """A piece of an answer; `at`: characters of this attempt before it."""
         event = {
             "chat": chat.id,
@@ -70,11 +70,11 @@ class EventPublisher:
             "at": at,
             "token": text,
         }
-        self._tell(topic(chat.team), event)
+        self._tell(team_topic(chat.team), event)
 
-    async def ended(self, chat: Chat, answer: Answer, result: AnswerResult) -> None:
+    async def answer_ended(self, chat: Chat, answer: Answer, result: AnswerResult) -> None:
         self._tell(
-            topic(chat.team),
+            team_topic(chat.team),
             {
                 "chat": chat.id,
                 "message": answer.id,
@@ -83,28 +83,28 @@ class EventPublisher:
             },
         )
 
-    def title(self, chat: Chat, title: str) -> None:
-        self._tell(topic(chat.team), {"chat": chat.id, "title": title})
+    def title_changed(self, chat: Chat, title: str) -> None:
+        self._tell(team_topic(chat.team), {"chat": chat.id, "title": title})
 
-    def untitled(self, chat: Chat) -> None:
+    def title_failed(self, chat: Chat) -> None:
         """No title will come: nobody needs to wait for one."""
-        self._tell(topic(chat.team), {"chat": chat.id, "title": None})
+        self._tell(team_topic(chat.team), {"chat": chat.id, "title": None})
 
-    def stop(self, answer_id: str) -> None:
+    def request_stop(self, answer_id: str) -> None:
         """Asks whichever process writes this answer to stop."""
-        self._tell(STOPS, {"answer": answer_id})
+        self._tell(STOP_TOPIC, {"answer": answer_id})
 
-    def wake(self, chat_id: str) -> None:
+    def request_wake(self, chat_id: str) -> None:
         """Asks the other processes to look for work in this chat."""
-        self._tell(WAKES, {"chat": chat_id})
+        self._tell(WAKE_TOPIC, {"chat": chat_id})
 
-    def tokens_ended(self, team: str | None) -> None:
+    def recheck_tokens(self, team: str | None) -> None:
         """Asks all processes to look whether programs of this workspace, or of any, may still listen."""
-        self._tell(TOKENS, {"team": team})
+        self._tell(REVOCATION_TOPIC, {"team": team})
 
-    def installations_changed(self) -> None:
+    def recheck_installations(self) -> None:
         """Asks all processes to look again where the app is installed."""
-        self._tell(INSTALLATIONS, {})
+        self._tell(INSTALLATION_TOPIC, {})
 
     def _tell(self, name: str, event: dict[str, Any]) -> None:
         # The database has the whole text: a flood must not fill the memory.
@@ -116,11 +116,11 @@ class EventPublisher:
             waiting = [await self._queue.get()]
             while not self._queue.empty():
                 waiting.append(self._queue.get_nowait())
-            for name, event in joined(waiting):
+            for name, event in merge_deltas(waiting):
                 await self._coordination.publish(name, event)
 
 
-def joined(events: list[tuple[str, dict[str, Any]]]) -> list[tuple[str, dict[str, Any]]]:
+def merge_deltas(events: list[tuple[str, dict[str, Any]]]) -> list[tuple[str, dict[str, Any]]]:
     """The same events, pieces of one answer that follow each other made one: what waited is told in fewer words."""
     told: list[tuple[str, dict[str, Any]]] = []
     last: dict[str, dict[str, Any]] = {}
@@ -137,6 +137,6 @@ def joined(events: list[tuple[str, dict[str, Any]]]) -> list[tuple[str, dict[str
 
 
 def _follows(before: dict[str, Any], event: dict[str, Any]) -> bool:
-    small = len(before["token"]) + len(event["token"]) <= MOST_JOINED
+    small = len(before["token"]) + len(event["token"]) <= MAX_MERGED_LENGTH
     end = before["at"] + len(before["token"])
     return small and bool(before["attempt"] == event["attempt"] and end == event["at"])

@@ -14,24 +14,24 @@ SURE = LEASE * 3 / 4
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class ClockReading:
     """A point in time on two clocks: one may stand still while a machine sleeps, the other may be set."""
 
-    steady: float = field(default_factory=time.monotonic)
+    monotonic: float = field(default_factory=time.monotonic)
     wall: float = field(default_factory=time.time)
 
     def age(self) -> float:
         """Seconds since then, by whichever clock says more."""
-        return max(time.monotonic() - self.steady, time.time() - self.wall)
+        return max(time.monotonic() - self.monotonic, time.time() - self.wall)
 
 
 class Lease:
     """One process's hold on one answer."""
 
-    def __init__(self, since: Moment, ask: Callable[[], None]) -> None:
+    def __init__(self, since: ClockReading, ask: Callable[[], None]) -> None:
         """`since`: before the database was asked for it. `ask`: has it renewed soon, whatever comes of that."""
         self._since, self._ask = since, ask
-        self._valid_from = since.steady
+        self._valid_from = since.monotonic
         self._told = asyncio.Event()
         self.lost = False
 
@@ -45,9 +45,9 @@ class Lease:
             raise asyncio.CancelledError
 
     def _holds(self) -> bool:
-        return self._since.steady >= self._valid_from and self._since.age() < SURE
+        return self._since.monotonic >= self._valid_from and self._since.age() < SURE
 
-    def renewed(self, since: Moment) -> None:
+    def mark_renewed(self, since: ClockReading) -> None:
         """The database has renewed it, asked at that moment or later."""
         self._since = since
         self._told.set()

@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from bot.answers.engine import Engine
-from bot.answers.events import STOPS, TEXTS, WAKES
-from bot.answers.lease import LEASE, Moment
+from bot.answers.events import STOP_TOPIC, TEXT_REQUEST_TOPIC, WAKE_TOPIC
+from bot.answers.lease import LEASE, ClockReading
 from bot.answers.workers import is_dead
 from bot.errors import StorageError
 from bot.observability import Metrics, get_logger
@@ -50,7 +50,7 @@ class Recovery:
     async def running(self) -> AsyncIterator[None]:
         tasks = [
             asyncio.create_task(
-                _for_ever(self._renew, RENEW_EVERY, self._engine.unsure), name="leases"
+                _for_ever(self._renew, RENEW_EVERY, self._engine.renewal_wanted), name="leases"
             ),
             asyncio.create_task(_for_ever(self._sweep, SWEEP_EVERY), name="recovery"),
             asyncio.create_task(_for_ever(self._hear_stops, 0.5), name="stops"),
@@ -67,20 +67,20 @@ class Recovery:
     async def _release_dead_workers(self) -> None:
         """What the dead of this machine held is taken at once: no need to wait until their leases lapse."""
         for owner in await self._answers.owners():
-            if is_dead(owner, self._engine.owner, one_machine=self._one_machine):
+            if is_dead(owner, self._engine.worker_id, one_machine=self._one_machine):
                 log.info("owner_is_dead", owner=owner)
                 for _ in await self._answers.release(owner):
                     self._metrics.lease_taken_over()
 
     async def _renew(self) -> None:
-        mine = dict(self._engine.runs)
+        mine = dict(self._engine.running)
         if not mine:
             return
-        asked = Moment()
-        held = await self._answers.renew(self._engine.owner, LEASE, list(mine))
+        asked = ClockReading()
+        held = await self._answers.renew(self._engine.worker_id, LEASE, list(mine))
         for answer_id, run in mine.items():
             if answer_id in held:
-                run.lease.renewed(asked)
+                run.lease.mark_renewed(asked)
                 if held[answer_id] and not run.stopped:
                     run.stop()
             elif not run.ending:
@@ -94,23 +94,23 @@ class Recovery:
         if chats:
             self._engine.lapsed = await self._answers.lapsed()
         for chat_id in chats:
-            self._engine.wake_from_elsewhere(chat_id)
+            self._engine.look_for_work(chat_id)
 
     async def _hear_stops(self) -> None:
-        async with self._coordination.subscribe(STOPS) as events:
+        async with self._coordination.subscribe(STOP_TOPIC) as events:
             async for signal in events:
                 self._engine.stop(str(signal.event.get("answer")))
 
     async def _hear_wakes(self) -> None:
-        async with self._coordination.subscribe(WAKES) as events:
+        async with self._coordination.subscribe(WAKE_TOPIC) as events:
             async for signal in events:
-                self._engine.wake_from_elsewhere(str(signal.event.get("chat")))
+                self._engine.look_for_work(str(signal.event.get("chat")))
 
     async def _tell_texts(self) -> None:
         """Whoever comes in mid-answer asks how far it is; the process that writes it says so."""
-        async with self._coordination.subscribe(TEXTS) as events:
+        async with self._coordination.subscribe(TEXT_REQUEST_TOPIC) as events:
             async for signal in events:
-                run = self._engine.runs.get(str(signal.event.get("answer")))
+                run = self._engine.running.get(str(signal.event.get("answer")))
                 if run is not None:
                     so_far = {
                         "message": run.answer.id,

@@ -7,10 +7,10 @@ from typing import Protocol
 from bot.domain import Answer, AnswerResult, Chat, MessageRef
 
 
-class Control(Protocol):
+class AnswerControl(Protocol):
     """What a sink may do to the answer that it shows."""
 
-    async def record(self, parts: tuple[MessageRef, ...]) -> None:
+    async def record_messages(self, parts: tuple[MessageRef, ...]) -> None:
         """Keep which Slack messages show the answer, so that another owner finds them."""
         ...
 
@@ -57,10 +57,10 @@ class AnswerSink(Protocol):
 class SinkFactory(Protocol):
     """Makes the sink for an answer that is about to be written."""
 
-    async def __call__(self, chat: Chat, answer: Answer, control: Control) -> AnswerSink: ...
+    async def __call__(self, chat: Chat, answer: Answer, control: AnswerControl) -> AnswerSink: ...
 
 
-class NowhereSink:
+class NullSink:
     """For a chat that has no place in Slack: programs read its answers from the live events and the database."""
 
     async def open(self) -> None:

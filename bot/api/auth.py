@@ -12,7 +12,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.datastructures import Headers
 
 from bot.api.errors import too_many_requests, unauthorized
-from bot.chats.feed_events import Listener
+from bot.chats.feed_events import FeedSubscription
 from bot.domain import User
 from bot.errors import StorageError
 from bot.observability import get_logger
@@ -64,7 +64,7 @@ class Gate:
         return await self._tokens.user_of(token)
 
     @asynccontextmanager
-    async def guarding(self, listener: Listener, token: str) -> AsyncIterator[None]:
+    async def guarding(self, listener: FeedSubscription, token: str) -> AsyncIterator[None]:
         """While this is open, the listener is cut off as soon as the token no longer names its person."""
         task = asyncio.create_task(self._guard(listener, token), name="token guard")
         try:
@@ -73,18 +73,18 @@ class Gate:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
-    async def _guard(self, listener: Listener, token: str) -> None:
+    async def _guard(self, listener: FeedSubscription, token: str) -> None:
         while True:
             try:
                 async with asyncio.timeout(ASK_AGAIN):
-                    await listener.doubted.wait()
+                    await listener.recheck_due.wait()
             except TimeoutError:
                 pass
-            listener.doubted.clear()
+            listener.recheck_due.clear()
             try:
                 # Shielded: a query cancelled in its middle would leave a connection behind.
-                if await asyncio.shield(self.known(token)) != listener.person:
-                    listener.cut_off()
+                if await asyncio.shield(self.known(token)) != listener.user:
+                    listener.revoke()
                     return
             except StorageError as error:
                 log.info("token_not_checked", reason=str(error))

@@ -25,7 +25,7 @@ from bot.api.schemas import (
     storable,
 )
 from bot.api.waiting import waiting
-from bot.chats.api_service import ApiService, Exchange, Post, unwritten
+from bot.chats.api_service import ApiMessage, ApiService, MessagePair, as_waiting
 from bot.chats.feed import Feed
 from bot.domain import Chat, Message, Role, Status, User
 from storage.chats import StoredMessage
@@ -187,13 +187,13 @@ def v1(api: ApiService, feed: Feed, gate: Gate) -> APIRouter:
         user: User = Depends(gate),
     ) -> V1Answered:
         """Says something, and answers when the model's answer is whole."""
-        said = await api.say(
+        said = await api.send(
             user, given.conversation_id, given.post(given.message, idempotency_key)
         )
         async with waiting(api, feed, user, said.chat, said.answer) as wait:
             exchange = await wait.whole()
             pair = {
-                "user_message": MessageShape.of(exchange.message),
+                "user_message": MessageShape.of(exchange.question),
                 "assistant_message": MessageShape.of(exchange.answer),
             }
             if exchange.answer.status is Status.FAILED:
@@ -203,7 +203,7 @@ def v1(api: ApiService, feed: Feed, gate: Gate) -> APIRouter:
     return routes
 
 
-def _failed(api: ApiService, exchange: Exchange, pair: dict[str, MessageShape]) -> ApiError:
+def _failed(api: ApiService, exchange: MessagePair, pair: dict[str, MessageShape]) -> ApiError:
     shown = {name: shape.model_dump() for name, shape in pair.items()}
     return ApiError(502, "Model failed", failure(api, exchange), headers=None, **shown)
 
@@ -212,11 +212,11 @@ def calls(api: ApiService, gate: Gate) -> APIRouter:
     routes = APIRouter(tags=["calls"], responses={**COMMON, **WITH_BODY})
 
     async def stored(said: StoredMessage) -> Stored:
-        exchange = await api.exchange(said.answer)
-        answer = exchange.answer if said.duplicate else unwritten(exchange.answer)
+        exchange = await api.pair_of(said.answer)
+        answer = exchange.answer if said.duplicate else as_waiting(exchange.answer)
         return Stored(
             chat=ChatShape.of(exchange.chat, exchange.answer.id),
-            user_message=MessageShape.of(exchange.message),
+            user_message=MessageShape.of(exchange.question),
             assistant_message=MessageShape.of(answer),
         )
 
@@ -232,17 +232,17 @@ def calls(api: ApiService, gate: Gate) -> APIRouter:
         user: User = Depends(gate),
     ) -> Stored:
         """The next message of a chat. Returns at once; the answer's tokens follow on `/ws`."""
-        post: Post = given.post(given.message, idempotency_key)
-        return await stored(await api.say(user, named(given.chat), post))
+        post: ApiMessage = given.post(given.message, idempotency_key)
+        return await stored(await api.send(user, named(given.chat), post))
 
     @routes.post("/list-chats")
     async def list_chats(given: ListChats | None = None, user: User = Depends(gate)) -> ChatList:
         """Your chats, the most recently active first, without their messages."""
         given = given or ListChats()
-        page = await api.page(
+        page = await api.list_chats(
             user, limit=given.limit, cursor=given.cursor, search=storable(given.q or "")
         )
-        newest = await api.newest(*page.chats)
+        newest = await api.newest_message_ids(*page.chats)
         found = [ChatShape.of(chat, newest.get(chat.id)) for chat in page.chats]
         return ChatList(chats=found, next_cursor=page.next_cursor)
 
@@ -250,8 +250,8 @@ def calls(api: ApiService, gate: Gate) -> APIRouter:
     async def check_chat(given: OfChat, user: User = Depends(gate)) -> Newest:
         """The newest message's id, for a client to see whether what it holds is stale."""
         chat = await api.chat(user, named(given.chat))
-        newest = (await api.newest(chat)).get(chat.id)
-        return Newest(chat=chat.id, message=newest, unreceived=await api.is_open(newest))
+        newest = (await api.newest_message_ids(chat)).get(chat.id)
+        return Newest(chat=chat.id, message=newest, unreceived=await api.is_unfinished(newest))
 
     @routes.post("/list-messages", responses=MISSING)
     async def list_messages(given: OfChat, user: User = Depends(gate)) -> MessageList:

@@ -34,7 +34,7 @@ from bot.api.schemas import (
     storable,
 )
 from bot.api.waiting import Waiting, waiting
-from bot.chats.api_service import ApiService, Exchange, unwritten
+from bot.chats.api_service import ApiService, MessagePair, as_waiting
 from bot.chats.feed import Feed
 from bot.chats.feed_events import AccessRevoked, TextAppended
 from bot.domain import Answer, Chat, Status, User
@@ -115,8 +115,8 @@ def _conversations(api: ApiService, gate: Gate) -> APIRouter:
         user: User = Depends(gate),
     ) -> Conversations:
         """Your conversations, the most recently active first, without their messages."""
-        page = await api.page(user, limit=limit, cursor=cursor, search=storable(q or ""))
-        newest = await api.newest(*page.chats)
+        page = await api.list_chats(user, limit=limit, cursor=cursor, search=storable(q or ""))
+        newest = await api.newest_message_ids(*page.chats)
         found = [Conversation.of(chat, newest.get(chat.id)) for chat in page.chats]
         return Conversations(conversations=found, next_cursor=page.next_cursor)
 
@@ -147,7 +147,7 @@ def _conversations(api: ApiService, gate: Gate) -> APIRouter:
     async def models(user: User = Depends(gate)) -> Models:
         """The models that a new conversation may use."""
         default = await api.preselected(user)
-        offered = [Model.of(info) for group in api.models.offered() for info in group.models]
+        offered = [Model.of(info) for group in api.models.search() for info in group.models]
         return Models(models=offered, default=str(default.ref) if default else None)
 
     return routes
@@ -176,7 +176,7 @@ def _messages(api: ApiService, feed: Feed, gate: Gate) -> APIRouter:
         user: User = Depends(gate),
     ) -> Response:
         """Says something, and answers when the model's answer is whole. Hanging up does not stop it."""
-        said = await api.say(user, conversation_id, given.post(given.content, idempotency_key))
+        said = await api.send(user, conversation_id, given.post(given.content, idempotency_key))
         return await respond(request, user, said.chat, said.answer, 201)
 
     @routes.post(
@@ -228,10 +228,10 @@ def tagged(shape: Shape, known: str | None) -> Response:
     return Response(content, media_type="application/json", headers=headers)
 
 
-async def outcome(api: ApiService, wait: Waiting, exchange: Exchange) -> dict[str, Any]:
+async def outcome(api: ApiService, wait: Waiting, exchange: MessagePair) -> dict[str, Any]:
     """The whole exchange as a body. Raises ApiError (502) when the model failed."""
     pair: dict[str, Any] = {
-        "userMessage": OneMessage.of(exchange.message).model_dump(by_alias=True),
+        "userMessage": OneMessage.of(exchange.question).model_dump(by_alias=True),
         "assistantMessage": OneMessage.of(exchange.answer).model_dump(by_alias=True),
         "rateLimitReached": False,
     }
@@ -241,7 +241,7 @@ async def outcome(api: ApiService, wait: Waiting, exchange: Exchange) -> dict[st
     return pair | ({"conversationTitle": title} if title else {})
 
 
-def failure(api: ApiService, exchange: Exchange) -> str:
+def failure(api: ApiService, exchange: MessagePair) -> str:
     """What happened, in a sentence a person can act on."""
     return strings.failure(exchange.answer.error, api.models.label(exchange.chat.model))
 
@@ -253,7 +253,7 @@ async def streamed(
     async with watched as wait, gate.guarding(wait.listener, token):
         try:
             begun = await wait.exchange()
-            question, reply = OneMessage.of(begun.message), OneMessage.of(unwritten(begun.answer))
+            question, reply = OneMessage.of(begun.question), OneMessage.of(as_waiting(begun.answer))
             yield event(
                 "message",
                 {

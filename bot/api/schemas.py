@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from bot.chats.api_service import Post
+from bot.chats.api_service import ApiMessage
 from bot.chats.attachments import rules
 from bot.chats.attachments.rules import TextFile
 from bot.domain import Chat, Image, Message, ModelInfo
@@ -135,7 +135,7 @@ class ArtifactIn(BaseModel):
 
     name: Text = Field(max_length=200, examples=["notes.md"])
     type: Text = Field("text/plain", max_length=100, examples=["text/markdown"])
-    content: Text = Field(max_length=rules.LONGEST_TEXTS)
+    content: Text = Field(max_length=rules.MAX_TEXT_LENGTH)
 
 
 class Enclosures(BaseModel):
@@ -147,13 +147,13 @@ class Enclosures(BaseModel):
         None, description="texts; at most 10, together 200,000 characters"
     )
 
-    def post(self, text: str, key: str | None = None) -> Post:
+    def post(self, text: str, key: str | None = None) -> ApiMessage:
         """Raises BadInput."""
-        pictures = rules.images(
-            [_image(one) for one in (self.images or [])[: rules.MOST_IMAGES + 1]]
+        pictures = rules.limit_images(
+            [_image(one) for one in (self.images or [])[: rules.MAX_API_IMAGES + 1]]
         )
         files = [TextFile(one.name, one.type, one.content) for one in self.artifacts or ()]
-        return Post(rules.with_texts(text, files), pictures, key)
+        return ApiMessage(rules.append_api_texts(text, files), pictures, key)
 
 
 def _image(given: str | ImageIn) -> Image:

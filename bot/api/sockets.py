@@ -13,13 +13,13 @@ from bot import strings
 from bot.api.auth import Gate, token_of
 from bot.api.compat import MessageShape
 from bot.api.errors import ApiError, unauthorized
-from bot.chats.api_service import ApiService, unwritten
+from bot.chats.api_service import ApiService, as_waiting
 from bot.chats.feed import Feed
 from bot.chats.feed_events import (
     AccessRevoked,
     AnswerEnded,
     FeedEvent,
-    Listener,
+    FeedSubscription,
     MessageAdded,
     TextAppended,
     TitleChanged,
@@ -54,7 +54,7 @@ def router(api: ApiService, feed: Feed, gate: Gate) -> APIRouter:
         except ApiError as refusal:
             await _refuse(socket, refusal)
             return
-        async with feed.listen(user, UNREAD) as listener, gate.guarding(listener, token or ""):
+        async with feed.subscribe(user, UNREAD) as listener, gate.guarding(listener, token or ""):
             if not _accepted(socket):
                 await socket.accept()
             await Connection(api, socket).serve(listener)
@@ -95,7 +95,7 @@ async def _refuse(socket: WebSocket, refusal: ApiError) -> None:
         pass  # the client has gone already
 
 
-async def _until_dropped(listener: Listener) -> int:
+async def _until_dropped(listener: FeedSubscription) -> int:
     """The writer may hang in a send just then. Raises what the listener does: SlowSubscriber, Revoked."""
     await listener.dropped.wait()
     await anext(listener)
@@ -109,7 +109,7 @@ class Connection:
         self._api, self._socket = api, socket
         self._sending = asyncio.Lock()
 
-    async def serve(self, listener: Listener) -> None:
+    async def serve(self, listener: FeedSubscription) -> None:
         """Until the client leaves, is too slow, loses its token, or Bobbin ends."""
         tasks = [
             asyncio.create_task(self._tell(listener), name="socket writer"),
@@ -149,7 +149,7 @@ class Connection:
         except (TimeoutError, RuntimeError, WebSocketDisconnect):
             pass
 
-    async def _tell(self, listener: Listener) -> int:
+    async def _tell(self, listener: FeedSubscription) -> int:
         async for change in listener:
             if (event := await self._event(change)) is not None:
                 await self._send(event)
@@ -189,7 +189,7 @@ class Connection:
         return {
             "chat": change.chat,
             "user_message": MessageShape.of(question).model_dump(),
-            "assistant_message": MessageShape.of(unwritten(answer)).model_dump(),
+            "assistant_message": MessageShape.of(as_waiting(answer)).model_dump(),
         }
 
     async def _ending(self, change: AnswerEnded) -> dict[str, Any]:

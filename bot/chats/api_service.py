@@ -28,12 +28,12 @@ from storage.answers import Answers
 from storage.chats import ChatPage, Chats, NewMessage, StoredMessage
 from storage.people import People
 
-VIA = "api:"
+API_SOURCE = "api:"
 """Begins the source of every message that came from a program."""
 
 
 @dataclass(frozen=True, slots=True)
-class Post:
+class ApiMessage:
     """What a program says for its person."""
 
     text: str = field(repr=False)
@@ -41,22 +41,24 @@ class Post:
     key: str | None = None
     """Makes a repetition harmless: the same key in the same chat is the same message."""
 
-    def by(self, user: User) -> NewMessage:
-        source = f"{VIA}{user.id}:{self.key if self.key is not None else secrets.token_hex(16)}"
+    def to_new_message(self, user: User) -> NewMessage:
+        source = (
+            f"{API_SOURCE}{user.id}:{self.key if self.key is not None else secrets.token_hex(16)}"
+        )
         return NewMessage(text=self.text, author=user.id, source=source, images=self.images)
 
 
 @dataclass(frozen=True, slots=True)
-class Exchange:
+class MessagePair:
     """A person's message and its answer, as they stand."""
 
     chat: Chat
-    message: Message
+    question: Message
     answer: Message
 
     @property
-    def first(self) -> bool:
-        return self.message.number == 1
+    def is_first(self) -> bool:
+        return self.question.number == 1
 
 
 class ApiService:
@@ -90,23 +92,29 @@ class ApiService:
             team=user.team, owner=user.id, model=ref, title=title or DEFAULT_TITLE
         )
 
-    async def start(self, user: User, post: Post, model: str | None = None) -> StoredMessage:
+    async def start(self, user: User, post: ApiMessage, model: str | None = None) -> StoredMessage:
         """A chat with its first message. Raises ModelNotAllowed, BadInput."""
         ref = await self._model(user, model)
         self._must_see(ref, post)
         post = await _fitting(post)
         said = await self._chats.start(
-            team=user.team, owner=user.id, model=ref, message=post.by(user), limit=self.limit
+            team=user.team,
+            owner=user.id,
+            model=ref,
+            message=post.to_new_message(user),
+            limit=self.limit,
         )
         self._tell(said)
         return said
 
-    async def say(self, user: User, chat_id: str, post: Post) -> StoredMessage:
+    async def send(self, user: User, chat_id: str, post: ApiMessage) -> StoredMessage:
         """The next message. Raises ChatBusy while an answer is being written, LimitReached, BadInput."""
         chat = await self.chat(user, chat_id)
         self._must_see(chat.model, post)
         post = await _fitting(post)
-        said = await self._chats.add_message(chat.id, post.by(user), limit=self.limit, alone=True)
+        said = await self._chats.add_message(
+            chat.id, post.to_new_message(user), limit=self.limit, alone=True
+        )
         self._tell(said)
         return said
 
@@ -128,17 +136,17 @@ class ApiService:
         return again
 
     async def chat(self, user: User, chat_id: str) -> Chat:
-        return await self._chats.get_for(user, known_id(chat_id))
+        return await self._chats.get_for(user, checked_id(chat_id))
 
     async def messages(self, chat: Chat) -> list[Message]:
         """All of them, in order."""
         return await self._chats.messages(chat.id)
 
-    async def exchange(self, answer: Answer) -> Exchange:
+    async def pair_of(self, answer: Answer) -> MessagePair:
         """The answer and its question as they stand now."""
         chat = await self._chats.get(answer.chat_id)
         question, written = await self.pair(answer.question_id, answer.id)
-        return Exchange(chat, question, written)
+        return MessagePair(chat, question, written)
 
     async def pair(self, question_id: str, answer_id: str) -> tuple[Message, Message]:
         """A message and its answer."""
@@ -148,17 +156,17 @@ class ApiService:
         """What people call the chat's model."""
         return self.models.label((await self._chats.get(chat_id)).model)
 
-    async def page(
+    async def list_chats(
         self, user: User, *, limit: int, cursor: str | None = None, search: str | None = None
     ) -> ChatPage:
         """A page of the person's chats, the most recently active first. Raises BadInput for a foreign cursor."""
         return await self._chats.list_for(user, limit=limit, cursor=cursor, words=search)
 
-    async def newest(self, *chats: Chat) -> dict[str, str]:
+    async def newest_message_ids(self, *chats: Chat) -> dict[str, str]:
         """For each chat that has messages, the id of the newest."""
         return await self._chats.newest_message_ids([chat.id for chat in chats])
 
-    async def is_open(self, answer_id: str | None) -> bool:
+    async def is_unfinished(self, answer_id: str | None) -> bool:
         """Whether this is an answer that has not ended."""
         found = await self._answers.by_ids([answer_id]) if answer_id else []
         return any(not answer.status.ended for answer in found)
@@ -168,11 +176,11 @@ class ApiService:
 
     async def _model(self, user: User, name: str | None) -> ModelRef:
         if name is not None:
-            return self.models.named(name).ref
+            return self.models.by_name(name).ref
         return (await self.models.preselected(user) or self.models.default()).ref
 
     async def _answer_of(self, chat: Chat, message_id: str) -> Answer:
-        message = await self._chats.message(known_id(message_id))
+        message = await self._chats.message(checked_id(message_id))
         if message.chat_id != chat.id:
             raise ChatNotFound("no such message")
         if message.role is Role.ASSISTANT:
@@ -181,30 +189,30 @@ class ApiService:
         assert answer is not None  # stored in the same transaction
         return answer
 
-    def _must_see(self, model: ModelRef, post: Post) -> None:
+    def _must_see(self, model: ModelRef, post: ApiMessage) -> None:
         info = self.models.info(model)
         if post.images and not (info and info.vision):
             raise BadInput(strings.MODEL_CANNOT_SEE.format(model=self.models.label(model)))
 
     def _tell(self, said: StoredMessage) -> None:
         if not said.duplicate:
-            self._publisher.said(said)
+            self._publisher.message_added(said)
         self._wake(said.chat.id)
 
 
-def unwritten(answer: Message) -> Message:
+def as_waiting(answer: Message) -> Message:
     """The answer as it was stored: whatever has been written by now is told piece by piece."""
     return replace(answer, text="", status=Status.WAITING, error=None)
 
 
-async def _fitting(post: Post) -> Post:
+async def _fitting(post: ApiMessage) -> ApiMessage:
     """The same with its images as models take them. Raises BadInput for broken ones."""
     if not post.images:
         return post
-    return replace(post, images=await asyncio.to_thread(rules.fitted, post.images))
+    return replace(post, images=await asyncio.to_thread(rules.fit_images, post.images))
 
 
-def known_id(text: str) -> str:
+def checked_id(text: str) -> str:
     """The id, if it can be one: anything else need not bother the database. Raises ChatNotFound."""
     if len(text) == 32 and text.isascii() and text.isalnum():
         return text

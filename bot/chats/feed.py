@@ -14,13 +14,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from bot.answers.events import TEXTS, TOKENS, topic
+from bot.answers.events import REVOCATION_TOPIC, TEXT_REQUEST_TOPIC, team_topic
 from bot.chats.feed_events import (
-    MOST_UNREAD,
+    MAX_UNREAD_EVENTS,
     AnswerEnded,
     AnswerRestarted,
     FeedEvent,
-    Listener,
+    FeedSubscription,
     MessageAdded,
     TextAppended,
     TitleChanged,
@@ -34,11 +34,11 @@ from storage.coordination import Coordination
 
 log = get_logger(__name__)
 
-LOOK_EVERY = 2.0
+CHECK_INTERVAL = 2.0
 """Seconds between two looks into the database for what nobody told."""
-BUFFER = 20_000
+BUFFER_SIZE = 20_000
 """Events of a whole workspace that may wait here for a moment."""
-MOST_KNOWN = 20_000
+CACHE_SIZE = 20_000
 
 
 @dataclass(slots=True)
@@ -70,8 +70,8 @@ class Feed:
 
     def __init__(self, coordination: Coordination, chats: Chats, answers: Answers) -> None:
         self._coordination, self._chats, self._answers = coordination, chats, answers
-        self._own = f"{TEXTS}:{secrets.token_hex(8)}"
-        self._listeners: dict[str, set[Listener]] = {}
+        self._own = f"{TEXT_REQUEST_TOPIC}:{secrets.token_hex(8)}"
+        self._listeners: dict[str, set[FeedSubscription]] = {}
         self._teams: dict[str, tuple[asyncio.Task[None], asyncio.Event]] = {}
         self._pages: dict[str, _Page] = {}
         self._over: OrderedDict[str, int] = OrderedDict()
@@ -86,7 +86,7 @@ class Feed:
         """Listening is possible while this is open; afterwards all listeners end."""
         tasks = [
             asyncio.create_task(self._hear(self._own, asyncio.Event()), name="texts so far"),
-            asyncio.create_task(self._hear(TOKENS, asyncio.Event()), name="ended tokens"),
+            asyncio.create_task(self._hear(REVOCATION_TOPIC, asyncio.Event()), name="ended tokens"),
             asyncio.create_task(self._look(), name="feed"),
         ]
         try:
@@ -104,9 +104,11 @@ class Feed:
                 listener.end()
 
     @asynccontextmanager
-    async def listen(self, user: User, most: int = MOST_UNREAD) -> AsyncIterator[Listener]:
+    async def subscribe(
+        self, user: User, most: int = MAX_UNREAD_EVENTS
+    ) -> AsyncIterator[FeedSubscription]:
         """All changes from now on; first, for each answer that is being written, its text so far."""
-        listener = Listener(user, most)
+        listener = FeedSubscription(user, most)
         if self._closed:
             listener.end()
             yield listener
@@ -126,7 +128,7 @@ class Feed:
                     id: page for id, page in self._pages.items() if page.team != user.team
                 }
 
-    async def follow(self, chat: Chat, answer: Answer) -> None:
+    async def track(self, chat: Chat, answer: Answer) -> None:
         """Somebody waits for this answer: its end will be told even when its writer's events are lost."""
         async with self._one:
             if answer.id not in self._pages and self._over.get(answer.id, -1) < answer.attempt:
@@ -139,28 +141,30 @@ class Feed:
     async def _hear_team(self, team: str) -> None:
         if team not in self._teams:
             subscribed = asyncio.Event()
-            task = asyncio.create_task(self._hear(topic(team), subscribed), name=f"feed of {team}")
+            task = asyncio.create_task(
+                self._hear(team_topic(team), subscribed), name=f"feed of {team}"
+            )
             self._teams[team] = task, subscribed
         await self._teams[team][1].wait()
 
-    async def _audience(self, team: str, chat: str) -> list[Listener]:
+    async def _audience(self, team: str, chat: str) -> list[FeedSubscription]:
         listeners = self._listeners.get(team)
         if not listeners:
             return []
         people = await self._people_of(chat)
-        return [listener for listener in listeners if listener.person.id in people]
+        return [listener for listener in listeners if listener.user.id in people]
 
     async def _people_of(self, chat: str) -> set[str]:
         known = self._people.get(chat)
         if known is None:
             known = {user.id for user in await self._chats.participants(chat)}
             self._people[chat] = known
-            if len(self._people) > MOST_KNOWN:
+            if len(self._people) > CACHE_SIZE:
                 self._people.popitem(last=False)
         return known
 
-    async def _catch_up(self, listener: Listener) -> None:
-        user = listener.person
+    async def _catch_up(self, listener: FeedSubscription) -> None:
+        user = listener.user
         for answer in await self._answers.open_for(user):
             if answer.id not in self._pages and self._over.get(answer.id, -1) < answer.attempt:
                 page = _Page(answer.chat_id, user.team, answer.id, answer.attempt, touched=_now())
@@ -179,10 +183,10 @@ class Feed:
     async def _hear(self, name: str, subscribed: asyncio.Event) -> None:
         while True:
             try:
-                async with self._coordination.subscribe(name, buffer=BUFFER) as signals:
+                async with self._coordination.subscribe(name, buffer=BUFFER_SIZE) as signals:
                     subscribed.set()
                     async for signal in signals:
-                        if name == TOKENS:  # waits for nobody
+                        if name == REVOCATION_TOPIC:  # waits for nobody
                             self._doubt(signal.event["team"])
                             continue
                         async with self._one:
@@ -201,7 +205,7 @@ class Feed:
             self._listeners.values() if team is None else [self._listeners.get(team, set())]
         ):
             for listener in listeners:
-                listener.doubted.set()
+                listener.recheck_due.set()
 
     async def _take(self, team: str, event: dict[str, Any]) -> None:
         if "text" not in event and team not in self._listeners:
@@ -233,7 +237,7 @@ class Feed:
 
     def _bring_in(self, user: User, chat: str) -> None:
         """Who takes part from now on has missed the beginning of what is being written."""
-        listeners = [one for one in self._listeners.get(user.team, ()) if one.person == user]
+        listeners = [one for one in self._listeners.get(user.team, ()) if one.user == user]
         for page in self._pages.values():
             if page.chat == chat and page.length:
                 for listener in listeners:
@@ -268,9 +272,11 @@ class Feed:
 
     async def _ask(self, page: _Page) -> None:
         """Asks whoever writes this answer for all of it; the reply comes to our own topic."""
-        if _now() - page.asked > LOOK_EVERY / 2:
+        if _now() - page.asked > CHECK_INTERVAL / 2:
             page.asked = _now()
-            await self._coordination.publish(TEXTS, {"answer": page.message, "to": self._own})
+            await self._coordination.publish(
+                TEXT_REQUEST_TOPIC, {"answer": page.message, "to": self._own}
+            )
 
     async def _ended(self, team: str, event: dict[str, Any]) -> None:
         if event["message"] not in self._pages and not await self._audience(team, event["chat"]):
@@ -293,7 +299,7 @@ class Feed:
             await self._emit(team, TextAppended(page.chat, page.message, rest))
         self._over[answer.id] = answer.attempt
         self._over.move_to_end(answer.id)
-        if len(self._over) > MOST_KNOWN:
+        if len(self._over) > CACHE_SIZE:
             self._over.popitem(last=False)
         await self._emit(team, AnswerEnded(page.chat, page.message, answer.status, answer.error))
 
@@ -305,7 +311,7 @@ class Feed:
 
     async def _look(self) -> None:
         while True:
-            await asyncio.sleep(LOOK_EVERY)
+            await asyncio.sleep(CHECK_INTERVAL)
             try:
                 async with self._one:
                     await self._look_at_quiet_pages()
@@ -315,7 +321,9 @@ class Feed:
                 log.exception("feed_failed")
 
     async def _look_at_quiet_pages(self) -> None:
-        quiet = {id: page for id, page in self._pages.items() if _now() - page.touched > LOOK_EVERY}
+        quiet = {
+            id: page for id, page in self._pages.items() if _now() - page.touched > CHECK_INTERVAL
+        }
         if not quiet:
             return
         for answer in await self._answers.by_ids(list(quiet)):

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from bot.domain import Status, User
 from storage.coordination import SlowSubscriber
 
-MOST_UNREAD = 2_000
+MAX_UNREAD_EVENTS = 2_000
 """Changes that may lie unread before a listener is given up."""
-MOST_CHARACTERS = 2_000_000
+MAX_UNREAD_CHARACTERS = 2_000_000
 """Text that may lie unread before a listener is given up."""
 
 
@@ -66,14 +66,14 @@ class AccessRevoked(Exception):
     """The reader may listen no longer."""
 
 
-class Listener(AsyncIterator[FeedEvent]):
+class FeedSubscription(AsyncIterator[FeedEvent]):
     """The unread changes of one reader. Ends when the feed does.
 
     Raises SlowSubscriber when too many lie unread, Revoked when the reader was cut off for having no token any more.
     """
 
-    def __init__(self, user: User, most: int = MOST_UNREAD) -> None:
-        self.person = user
+    def __init__(self, user: User, most: int = MAX_UNREAD_EVENTS) -> None:
+        self.user = user
         self._unread: asyncio.Queue[FeedEvent | SlowSubscriber | AccessRevoked | None] = (
             asyncio.Queue(most)
         )
@@ -81,14 +81,16 @@ class Listener(AsyncIterator[FeedEvent]):
         self._over = False
         self.dropped = asyncio.Event()
         """Set when too many changes lay unread, or the reader was cut off."""
-        self.doubted = asyncio.Event()
+        self.recheck_due = asyncio.Event()
         """Set when it is to be looked whether the reader may still listen."""
 
     def put(self, change: FeedEvent) -> None:
         if self._over:
             return
         self._characters += _characters(change)
-        if self._unread.full() or (self._characters > MOST_CHARACTERS and not self._unread.empty()):
+        if self._unread.full() or (
+            self._characters > MAX_UNREAD_CHARACTERS and not self._unread.empty()
+        ):
             self._drop(SlowSubscriber("too many unread changes"))
         else:
             self._unread.put_nowait(change)
@@ -97,7 +99,7 @@ class Listener(AsyncIterator[FeedEvent]):
         if not self._over:
             self._last(None)
 
-    def cut_off(self) -> None:
+    def revoke(self) -> None:
         """The reader's token has ended: what lies unread is not for it any more."""
         self._drop(AccessRevoked())
 

@@ -26,7 +26,7 @@ class IncomingMessage:
     user_team: str | None = None
     """The person's own workspace where it is not the bot's."""
     files: tuple[SharedFile, ...] = ()
-    """What was shared with it, reviewed (`bot.chats.attachments.rules.review`)."""
+    """What was shared with it, reviewed (`bot.chats.attachments.rules.mark_unreadable`)."""
 
     @property
     def in_thread(self) -> bool:

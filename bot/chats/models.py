@@ -10,7 +10,7 @@ from bot.errors import ModelNotAllowed
 from bot.providers.catalogue import Catalogue, ModelGroup
 from storage.people import People, Profile
 
-KEY_LENGTH = 75
+MAX_KEY_LENGTH = 75
 """Characters that Slack lets a menu's value have."""
 
 
@@ -20,7 +20,7 @@ class ModelChoice:
     def __init__(self, catalogue: Catalogue, people: People, default: str | None) -> None:
         self._catalogue, self._people, self._default = catalogue, people, default
 
-    def offered(self, query: str = "") -> tuple[ModelGroup, ...]:
+    def search(self, query: str = "") -> tuple[ModelGroup, ...]:
         """What the menu shows for what was typed; answered from memory."""
         return self._catalogue.search(query)
 
@@ -33,7 +33,7 @@ class ModelChoice:
             [profile.default_model, profile.last_model, self._default]
         )
 
-    def always(self, profile: Profile) -> ModelInfo | None:
+    def always_model(self, profile: Profile) -> ModelInfo | None:
         """The model of a person who wants no menu, if it is offered."""
         if not profile.always or profile.default_model is None:
             return None
@@ -54,9 +54,9 @@ class ModelChoice:
     def info(self, ref: ModelRef) -> ModelInfo | None:
         return self._catalogue.find(ref)
 
-    def named(self, text: str) -> ModelInfo:
+    def by_name(self, text: str) -> ModelInfo:
         """The model that a program asks for by name. Raises ModelNotAllowed."""
-        info = self._catalogue.named(text)
+        info = self._catalogue.find_by_name(text)
         if info is None:
             raise ModelNotAllowed(text)
         return info
@@ -68,18 +68,18 @@ class ModelChoice:
             raise ModelNotAllowed("no model is offered at the moment")
         return info
 
-    def sees(self, ref: ModelRef) -> bool:
+    def can_see(self, ref: ModelRef) -> bool:
         """Whether images may be sent to it; where nobody can tell at the moment, they may."""
         info = self._catalogue.find(ref)
         return info is None or info.vision
 
-    def seeing(self, most: int = 3) -> list[str]:
+    def vision_models(self, most: int = 3) -> list[str]:
         """Names of models that can see, the first ones of the menu."""
         found = (info.label for info in self._catalogue.models() if info.vision)
         return list(islice(found, most))
 
-    def gone(self, ref: ModelRef) -> None:
-        self._catalogue.gone(ref)
+    def mark_gone(self, ref: ModelRef) -> None:
+        self._catalogue.mark_gone(ref)
 
 
 def menu_key(ref: ModelRef) -> str:
@@ -87,6 +87,6 @@ def menu_key(ref: ModelRef) -> str:
     text = str(ref)
     return (
         text
-        if len(text) <= KEY_LENGTH
+        if len(text) <= MAX_KEY_LENGTH
         else "#" + hashlib.blake2s(text.encode(), digest_size=16).hexdigest()
     )

@@ -7,21 +7,21 @@ from dataclasses import replace
 from typing import Protocol
 
 from bot import strings
-from bot.chats.attachments.rules import one_line
+from bot.chats.attachments.rules import short_name
 from bot.domain import Answer, Chat, Message, Role, User
 from bot.providers.base import ChatMessage, Request
 from storage.chats import Chats, ImageBudget
 
-IMAGES = ImageBudget(count=20, size=16_000_000)
+IMAGE_BUDGET = ImageBudget(count=20, size=16_000_000)
 """The newest images that are sent along each time; of older ones only the names."""
 
 
-class Names(Protocol):
+class UserNames(Protocol):
     """What a briefing needs of `handlers.client.user_names`."""
 
     async def __call__(self, user: User) -> str | None: ...
 
-    async def spell(self, team: str, text: str) -> str:
+    async def replace_ids(self, team: str, text: str) -> str:
         """The text with names in the place of people's ids."""
         ...
 
@@ -29,14 +29,18 @@ class Names(Protocol):
 class Attachments(Protocol):
     """What a briefing needs of `bot.chats.attachments.loader`."""
 
-    async def settle(self, chat: Chat, answer: Answer, history: Sequence[Message]) -> bool: ...
-    def sees(self, chat: Chat) -> bool: ...
+    async def load_pending(
+        self, chat: Chat, answer: Answer, history: Sequence[Message]
+    ) -> bool: ...
+    def can_see(self, chat: Chat) -> bool: ...
 
 
 class PromptBuilder:
     """Makes the request for an answer from what is stored."""
 
-    def __init__(self, chats: Chats, system: str, names: Names, attachments: Attachments) -> None:
+    def __init__(
+        self, chats: Chats, system: str, names: UserNames, attachments: Attachments
+    ) -> None:
         self._chats, self._system, self._names, self._attachments = (
             chats,
             system,
@@ -46,13 +50,15 @@ class PromptBuilder:
 
     async def __call__(self, chat: Chat, answer: Answer) -> Request:
         """Raises Unreadable when there is nothing to answer but files that could not be had."""
-        sees = self._attachments.sees(chat)
-        most = IMAGES if sees else ImageBudget(0, 0)
+        sees = self._attachments.can_see(chat)
+        most = IMAGE_BUDGET if sees else ImageBudget(0, 0)
         history = await self._chats.history(chat.id, answer.number, most=most)
-        if await self._attachments.settle(chat, answer, history):
+        if await self._attachments.load_pending(chat, answer, history):
             history = await self._chats.history(chat.id, answer.number, most=most)
         authors = {m.author: m.author_name for m in history if m.author is not None}
-        history = [replace(m, text=await self._names.spell(chat.team, m.text)) for m in history]
+        history = [
+            replace(m, text=await self._names.replace_ids(chat.team, m.text)) for m in history
+        ]
         names: dict[str, str] = {}
         if len(authors) > 1 or chat.context:
             for user, name in authors.items():
@@ -62,11 +68,11 @@ class PromptBuilder:
         return Request(
             model=chat.model,
             system=self._system,
-            turns=turns(history, names, chat.context, sees=sees),
+            messages=chat_messages(history, names, chat.context, sees=sees),
         )
 
 
-def turns(
+def chat_messages(
     history: Sequence[Message],
     names: dict[str, str],
     context: str | None = None,
@@ -93,9 +99,9 @@ def _notes(message: Message, sees: bool) -> list[str]:
     """What the model should know of what it does not get."""
     unseen = [*message.omitted, *(() if sees else (image.name for image in message.images))]
     note = strings.ATTACHED_EARLIER if sees else strings.ATTACHED_UNSEEN
-    told = [note.format(name=one_line(name)) for name in unseen]
+    told = [note.format(name=short_name(name)) for name in unseen]
     for file in message.files:
         waits = file.problem is None and not sees
         note = strings.ATTACHED_UNSEEN if waits else strings.ATTACHED_UNREADABLE
-        told.append(note.format(name=one_line(file.name)))
+        told.append(note.format(name=short_name(file.name)))
     return told

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from bot.answers.events import EventPublisher
-from bot.chats.attachments.rules import unusable
+from bot.chats.attachments.rules import only_unusable_files
 from bot.chats.messages import (
     HandleResult,
     IncomingMessage,
@@ -58,7 +58,7 @@ class ChatService:
                 return filled
         if not said.addressed:
             return HandleResult(Outcome.IGNORED)
-        if unusable(said.text, said.files):
+        if only_unusable_files(said.text, said.files):
             return HandleResult(Outcome.UNREADABLE)
         request, new = await self._requests.create(
             thread=said.thread,
@@ -91,7 +91,7 @@ class ChatService:
             return HandleResult(Outcome.FULL)
         if stored.duplicate:
             return HandleResult(Outcome.IGNORED, said=stored)
-        self._publisher.said(stored)
+        self._publisher.message_added(stored)
         self._wake(chat.id)
         return HandleResult(Outcome.SAID, said=stored)
 
@@ -128,9 +128,11 @@ class ChatService:
         )
 
     def _unusable(self, said: IncomingMessage, model: ModelRef | None) -> HandleResult | None:
-        if unusable(said.text, said.files):
+        if only_unusable_files(said.text, said.files):
             return HandleResult(Outcome.UNREADABLE)
-        if model is not None and unusable(said.text, said.files, sees=self.models.sees(model)):
+        if model is not None and only_unusable_files(
+            said.text, said.files, sees=self.models.can_see(model)
+        ):
             return HandleResult(Outcome.UNSEEN, model=model)
         return None
 
@@ -156,7 +158,9 @@ class ChatService:
         if (
             request.needs_context
             and asked
-            and not unusable(request.text or "", request.files, sees=self.models.sees(model))
+            and not only_unusable_files(
+                request.text or "", request.files, sees=self.models.can_see(model)
+            )
         ):
             return ModelChosen(
                 ModelChoiceOutcome.KEPT, await self._requests.set_model(request.id, model)
@@ -165,8 +169,8 @@ class ChatService:
 
     async def choose_model(self, request: ChatRequest, model: ModelRef) -> ModelChosen:
         """Starts the chat when the question has its text, else keeps the choice until it has."""
-        if request.open and unusable(
-            request.text or "", request.files, sees=self.models.sees(model)
+        if request.open and only_unusable_files(
+            request.text or "", request.files, sees=self.models.can_see(model)
         ):
             return ModelChosen(ModelChoiceOutcome.CANNOT_SEE, request)
         chosen = await self._requests.set_model(request.id, model)
@@ -243,7 +247,7 @@ class ChatService:
             ),
         )
         if not said.duplicate:
-            self._publisher.said(said)
+            self._publisher.message_added(said)
             await self._people.set_last_model(user, model)
         self._wake(said.chat.id)
         return said
@@ -288,8 +292,12 @@ class ChatService:
 
     async def always(self, request: ChatRequest) -> ModelInfo | None:
         """The model of a person who wants no menu; none where it could not see what is asked about."""
-        own = self.models.always(await self._people.get(User(request.thread.team, request.user)))
-        if own is not None and unusable(request.text or "", request.files, sees=own.vision):
+        own = self.models.always_model(
+            await self._people.get(User(request.thread.team, request.user))
+        )
+        if own is not None and only_unusable_files(
+            request.text or "", request.files, sees=own.vision
+        ):
             return None
         return own
 
@@ -323,7 +331,7 @@ class ChatService:
         answer = await self._answers.request_stop(chat_id, source)
         if answer is None:
             return False
-        self._publisher.stop(answer.id)
+        self._publisher.request_stop(answer.id)
         return True
 
     async def retry(self, answer_id: str) -> Answer | None:
@@ -360,7 +368,7 @@ class ChatService:
         chat = await self._chats.find_by_thread(thread)
         if chat is None or not await self._chats.set_title(chat.id, title, TitleBy.PERSON):
             return None
-        self._publisher.title(chat, title)
+        self._publisher.title_changed(chat, title)
         return await self._chats.get(chat.id)
 
     async def any_in(self, team: str, channel: str) -> bool:

@@ -27,10 +27,10 @@ from storage.chats import Chats, ImageBudget
 
 log = get_logger(__name__)
 
-FEWEST_WORDS = 2
-MOST_WORDS = 8
-MOST_CHARACTERS = 80
-EXCERPT = 2_000
+MIN_WORDS = 2
+MAX_WORDS = 8
+MAX_CHARACTERS = 80
+EXCERPT_LENGTH = 2_000
 """Characters of question and answer that the model sees: enough for a title, and cheap."""
 _PREFIX = re.compile(r"^\s*(?:#+\s*)?title\s*[:：-]\s*", re.IGNORECASE)
 _QUOTES = "\"'“”‘’«»`*_ \t"
@@ -44,7 +44,7 @@ class Models(Protocol):
     def stream(self, request: Request) -> AsyncIterator[StreamEvent]: ...
 
 
-Shown = Callable[[Chat], Awaitable[None]]
+ShowTitle = Callable[[Chat], Awaitable[None]]
 """Brings a new title to the surfaces that show it."""
 
 
@@ -57,12 +57,12 @@ class Titles:
         tasks: Tasks,
         *,
         model: Callable[[], ModelRef | None],
-        shown: Shown,
+        shown: ShowTitle,
     ) -> None:
         self._chats, self._models, self._publisher, self._tasks = chats, models, publisher, tasks
         self._model, self._shown = model, shown
 
-    async def after(self, chat: Chat, answer: Answer, result: AnswerResult) -> None:
+    async def after_answer(self, chat: Chat, answer: Answer, result: AnswerResult) -> None:
         """Starts writing the title if this was the first exchange that ended well."""
         if chat.title_by is TitleBy.DEFAULT and result.status is Status.DONE:
             self._tasks.start(self._entitle(chat, answer, result), name="title")
@@ -73,24 +73,26 @@ class Titles:
             return
         question = next((m.text for m in reversed(history) if m.role is Role.USER), "")
         try:
-            title = clean(await self._write(self._model() or chat.model, question, result.text))
+            title = clean_title(
+                await self._write(self._model() or chat.model, question, result.text)
+            )
         except ProviderError as error:
             log.info("title_failed", chat=chat.id, code=error.code)
-            self._publisher.untitled(chat)
+            self._publisher.title_failed(chat)
             return
         if title and await self._chats.set_title(chat.id, title, TitleBy.MODEL):
-            self._publisher.title(chat, title)
+            self._publisher.title_changed(chat, title)
             await self._shown(await self._chats.get(chat.id))
         else:
-            self._publisher.untitled(chat)
+            self._publisher.title_failed(chat)
 
     async def _write(self, model: ModelRef, question: str, answer: str) -> str:
         turns = [
-            ChatMessage(Role.USER, question[:EXCERPT]),
-            ChatMessage(Role.ASSISTANT, answer[:EXCERPT]),
+            ChatMessage(Role.USER, question[:EXCERPT_LENGTH]),
+            ChatMessage(Role.ASSISTANT, answer[:EXCERPT_LENGTH]),
             ChatMessage(Role.USER, strings.TITLE_REQUEST),
         ]
-        request = Request(model=model, system=strings.TITLE_INSTRUCTION, turns=turns)
+        request = Request(model=model, system=strings.TITLE_INSTRUCTION, messages=turns)
         return "".join(
             [
                 event.text
@@ -100,7 +102,7 @@ class Titles:
         )
 
 
-def clean(text: str) -> str:
+def clean_title(text: str) -> str:
     """A title out of what a model said: the first line, without quotes, "Title:" or a full stop, of two to eight words.
 
     Empty for a single word, which is no title.
@@ -109,7 +111,7 @@ def clean(text: str) -> str:
     line = _PREFIX.sub("", line.replace("**", "")).strip(_QUOTES).rstrip(".。").strip(_QUOTES)
     line = re.sub(r"<[!@#]([^>|]*)(?:\|([^>]*))?>", lambda m: m[2] or m[1], line)
     said = line.split()
-    if len(said) < FEWEST_WORDS and not _UNSPACED.search(line):
+    if len(said) < MIN_WORDS and not _UNSPACED.search(line):
         return ""
-    kept = " ".join(said[:MOST_WORDS])
-    return kept if len(kept) <= MOST_CHARACTERS else kept[: MOST_CHARACTERS - 1].rstrip() + "…"
+    kept = " ".join(said[:MAX_WORDS])
+    return kept if len(kept) <= MAX_CHARACTERS else kept[: MAX_CHARACTERS - 1].rstrip() + "…"

@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 
 from bot.domain import Image, ModelInfo, ModelRef, Role, StreamEvent
 
-Kind = Literal["openai", "openrouter", "venice", "ollama"]
+ProviderKind = Literal["openai", "openrouter", "venice", "ollama"]
 """Whose manners a server has, where they go beyond the common format."""
 
 
@@ -23,7 +23,7 @@ class ProviderSettings:
     """Up to and without `/chat/completions`; for Ollama the server's root."""
     api_key: str | None = field(default=None, repr=False)
     default_model: str | None = None
-    kind: Kind = "openai"
+    kind: ProviderKind = "openai"
     optional: bool = False
     """Not asked for by the operator: used when found running, and nobody is told when it is not."""
 
@@ -43,7 +43,7 @@ class Request:
 
     model: ModelRef
     system: str = field(repr=False)
-    turns: Sequence[ChatMessage] = field(repr=False)
+    messages: Sequence[ChatMessage] = field(repr=False)
     max_tokens: int | None = None
 
 

@@ -137,7 +137,13 @@ class Catalogue:
         """The model to preselect: the first of `preferred` that is offered, else the first provider's default,
         else the first of all; None when nothing is offered. Texts are `provider:name` or just a name."""
         for wish in preferred:
-            info = self.named(wish) if isinstance(wish, str) else self.find(wish) if wish else None
+            info = (
+                self.find_by_name(wish)
+                if isinstance(wish, str)
+                else self.find(wish)
+                if wish
+                else None
+            )
             if info is not None:
                 return info
         for shelf in self._shelves.values():
@@ -147,7 +153,7 @@ class Catalogue:
                 return info
         return next((group.models[0] for group in self.groups()), None)
 
-    def named(self, text: str) -> ModelInfo | None:
+    def find_by_name(self, text: str) -> ModelInfo | None:
         """The offered model that an operator calls `provider:name` or just `name` (names may hold colons too)."""
         provider, _, name = text.strip().partition(":")
         refs = [
@@ -156,7 +162,7 @@ class Catalogue:
         ]
         return next((info for ref in refs if (info := self.find(ref)) is not None), None)
 
-    def gone(self, ref: ModelRef) -> None:
+    def mark_gone(self, ref: ModelRef) -> None:
         """A model turned out not to exist: it is hidden for a while, and its provider's list is asked for again."""
         shelf = self._shelves.get(ref.provider)
         if shelf is not None:

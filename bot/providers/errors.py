@@ -106,7 +106,7 @@ _SECRETS = (
 )
 
 
-def clean(text: str, secrets: Iterable[str] = ()) -> str:
+def redact(text: str, secrets: Iterable[str] = ()) -> str:
     """What a provider said, fit to be shown: one line, at most 300 characters, no keys, no credentials in URLs."""
     text = text[:4_000]
     for secret in secrets:
@@ -137,7 +137,7 @@ def _until(date: str, now: datetime) -> float:
     return ((then if then.tzinfo else then.replace(tzinfo=UTC)) - now).total_seconds()
 
 
-def error_in(payload: Any) -> Any:
+def find_error(payload: Any) -> Any:
     """The error that a JSON value carries, or None: `{"error": …}`, `{"object": "error", …}`, `{"detail": …}`."""
     if isinstance(payload, list):
         payload = payload[0] if payload else None
@@ -152,7 +152,7 @@ def error_in(payload: Any) -> Any:
     return None
 
 
-def fault_of_error(
+def error_from_object(
     error: Any, *, status: int = _STREAMED, secrets: Iterable[str] = (), after: float | None = None
 ) -> ProviderError:
     """Our error for an error object of a server. `status`: of the response, if it was one of error."""
@@ -160,10 +160,10 @@ def fault_of_error(
     status = status or next((int(code) for code in codes if code.isdecimal()), _STREAMED)
     kind = _kind(status, " ".join([*codes, message]).lower())
     said = message or " ".join(codes) or (f"HTTP {status}" if status else "")
-    return kind(clean(said, secrets), retry_after=after)
+    return kind(redact(said, secrets), retry_after=after)
 
 
-def fault_of_response(
+def error_from_response(
     status: int, headers: Mapping[str, str], body: bytes, *, secrets: Iterable[str] = ()
 ) -> ProviderError:
     """Our error for a response that is not 2xx."""
@@ -173,10 +173,10 @@ def fault_of_response(
         payload = json.loads(text)
     except ValueError:
         payload = None
-    error = error_in(payload) or payload
+    error = find_error(payload) or payload
     if error is None:
         error = {"message": f"HTTP {status}" if not text or text.startswith("<") else text}
-    return fault_of_error(error, status=status, secrets=secrets, after=after)
+    return error_from_object(error, status=status, secrets=secrets, after=after)
 
 
 def _kind(status: int, words: str) -> type[ProviderError]:

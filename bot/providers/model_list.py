@@ -9,7 +9,7 @@ from typing import Any
 from bot.domain import ModelInfo, ModelRef
 from bot.errors import Garbled
 from bot.providers.base import ProviderSettings
-from bot.providers.errors import error_in, fault_of_error
+from bot.providers.errors import error_from_object, find_error
 
 _NO_CHAT = re.compile(
     r"(^|/)(text-embedding|whisper|tts-|dall-e|babbage-|davinci-|omni-moderation|text-moderation|gpt-image|sora)"
@@ -24,12 +24,12 @@ _SEES = re.compile(
 """Families that can see, for servers whose list does not say."""
 
 
-def models_in(payload: Any, settings: ProviderSettings) -> tuple[ModelInfo, ...]:
+def parse_models(payload: Any, settings: ProviderSettings) -> tuple[ModelInfo, ...]:
     """The chat models of a list, in its order, each once. Raises ProviderError when it is no list."""
     entries = payload.get("data", payload.get("models")) if isinstance(payload, dict) else payload
     if not isinstance(entries, list):
-        error = error_in(payload)
-        raise fault_of_error(error) if error is not None else Garbled("not a list of models")
+        error = find_error(payload)
+        raise error_from_object(error) if error is not None else Garbled("not a list of models")
     found: dict[str, ModelInfo] = {}
     for entry in entries:
         info = _model(entry, settings) if isinstance(entry, dict) else None
@@ -38,7 +38,7 @@ def models_in(payload: Any, settings: ProviderSettings) -> tuple[ModelInfo, ...]
     return tuple(found.values())
 
 
-def sees_by_name(name: str) -> bool:
+def has_vision_by_name(name: str) -> bool:
     """Whether a model of this name is known to take images."""
     return _SEES.search(name.lower()) is not None
 
@@ -111,7 +111,7 @@ def _vision(name: str, entry: Mapping[str, Any], spec: Mapping[str, Any]) -> boo
     )
     if isinstance(told, bool):
         return told
-    return entry.get("type") == "vlm" or sees_by_name(name)
+    return entry.get("type") == "vlm" or has_vision_by_name(name)
 
 
 def _modalities(entry: Mapping[str, Any], which: str) -> Sequence[Any] | None:

@@ -12,7 +12,7 @@ import httpx
 from bot.domain import ModelInfo, ModelRef
 from bot.errors import ModelGone, ProviderError
 from bot.providers.base import ProviderSettings
-from bot.providers.model_list import sees_by_name
+from bot.providers.model_list import has_vision_by_name
 from bot.providers.openai_compatible import CONNECT_TIMEOUT, OpenAICompatible
 
 _DETAILS_AT_ONCE = 4
@@ -71,7 +71,7 @@ class Ollama(OpenAICompatible):
         abilities = shown.get("capabilities")
         if not isinstance(abilities, list):  # older versions do not tell
             abilities = ["completion"] + (
-                ["vision"] if sees_by_name(name) or _sees_by_family(entry) else []
+                ["vision"] if has_vision_by_name(name) or _sees_by_family(entry) else []
             )
         if "completion" not in abilities:
             return None

@@ -14,10 +14,10 @@ import httpx
 from bot.domain import ModelInfo, Role, StreamEvent
 from bot.errors import BrokenOff, Garbled, ModelGone, ModelTimeout, Unreachable
 from bot.providers.base import ChatMessage, ProviderSettings, Request
-from bot.providers.errors import clean, fault_of_response
-from bot.providers.model_list import models_in
-from bot.providers.stream_parser import AnswerReader
-from bot.providers.transport import held
+from bot.providers.errors import error_from_response, redact
+from bot.providers.model_list import parse_models
+from bot.providers.stream_parser import StreamParser
+from bot.providers.transport import reading_paused
 
 CONNECT_TIMEOUT = 10.0
 _LIST_TIMEOUT = 15.0
@@ -74,7 +74,7 @@ class OpenAICompatible:
             if not self.default_model:
                 raise
             payload = {"data": [{"id": self.default_model}]}
-        return models_in(payload, self._settings)
+        return parse_models(payload, self._settings)
 
     async def ping(self) -> int:
         """How many models it offers, asked now, and with a key that is good. Raises ProviderError."""
@@ -86,7 +86,7 @@ class OpenAICompatible:
 
     async def stream(self, request: Request) -> AsyncIterator[StreamEvent]:
         """The answer as it comes. Raises ProviderError; see `Provider.stream`."""
-        reader = AnswerReader(self._secrets)
+        reader = StreamParser(self._secrets)
         async with (
             self._answering(request) as response,
             aclosing(_Body(response, reader, self._pause)) as body,
@@ -95,9 +95,9 @@ class OpenAICompatible:
                 for event in reader.feed(block):
                     body.renew()
                     yield event
-                if reader.fault is not None:
-                    raise reader.fault
-            for event in reader.end():
+                if reader.error is not None:
+                    raise reader.error
+            for event in reader.finish():
                 yield event
             await body.linger()
 
@@ -121,7 +121,7 @@ class OpenAICompatible:
             finally:
                 await response.aclose()
             if not (response.status_code in (400, 422) and self._adapt(body, refusal)):
-                raise fault_of_response(
+                raise error_from_response(
                     response.status_code, response.headers, refusal, secrets=self._secrets
                 )
 
@@ -145,7 +145,7 @@ class OpenAICompatible:
         messages: list[dict[str, Any]] = (
             [{"role": "system", "content": request.system}] if request.system else []
         )
-        messages += [_message(turn) for turn in request.turns]
+        messages += [_message(turn) for turn in request.messages]
         body: dict[str, Any] = {"model": request.model.name, "messages": messages, "stream": True}
         if self._usage_wanted:
             body["stream_options"] = {"include_usage": True}
@@ -168,7 +168,7 @@ class OpenAICompatible:
         finally:
             await response.aclose()
         if not response.is_success:
-            raise fault_of_response(
+            raise error_from_response(
                 response.status_code, response.headers, content, secrets=self._secrets
             )
         try:
@@ -194,14 +194,14 @@ class OpenAICompatible:
         except (httpx.ReadTimeout, httpx.WriteTimeout) as error:
             raise ModelTimeout("no answer") from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise Unreachable(clean(str(error), self._secrets)) from error
+            raise Unreachable(redact(str(error), self._secrets)) from error
 
 
 class _Body:
     """The bytes of a response, until its end or, once the answer is finished, until they are no longer worth it."""
 
     def __init__(
-        self, response: httpx.Response, reader: AnswerReader, pause: Callable[[], float]
+        self, response: httpx.Response, reader: StreamParser, pause: Callable[[], float]
     ) -> None:
         self._response = response
         self._reader = reader
@@ -214,7 +214,7 @@ class _Body:
         """The next bytes, None at the end. Raises ProviderError."""
         if not self._reader.finished:
             if self._small and self._reader.begun and (pause := self._pause()):
-                with held(self._response):
+                with reading_paused(self._response):
                     await asyncio.sleep(pause)
             with _reading():
                 block = await anext(self._blocks, None)

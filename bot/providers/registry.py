@@ -16,11 +16,11 @@ from bot.providers.base import ProviderSettings, Request
 from bot.providers.catalogue import Catalogue
 from bot.providers.ollama import Ollama
 from bot.providers.openai_compatible import OpenAICompatible
-from bot.providers.transport import new_client
+from bot.providers.transport import create_client
 
 
 @dataclass(frozen=True, slots=True)
-class Health:
+class ProviderHealth:
     """How a provider is, asked now."""
 
     name: str
@@ -57,8 +57,8 @@ class Providers:
         `max_age`: seconds that a list of models is kept.
         """
         async with AsyncExitStack() as stack:
-            client = await stack.enter_async_context(new_client())
-            providers = [new_provider(client, one, timeout=timeout) for one in settings]
+            client = await stack.enter_async_context(create_client())
+            providers = [create_provider(client, one, timeout=timeout) for one in settings]
             catalogue = await stack.enter_async_context(
                 Catalogue(providers, allowed=allowed, max_age=max_age)
             )
@@ -84,12 +84,12 @@ class Providers:
         provider = self._providers.get(request.model.provider)
         return _nobody(request) if provider is None else provider.stream(request)
 
-    async def ping(self) -> list[Health]:
+    async def ping(self) -> list[ProviderHealth]:
         """How each provider is, one after the other, asked now."""
         return [await _health(provider) for provider in self._providers.values()]
 
 
-def new_provider(
+def create_provider(
     client: httpx.AsyncClient, settings: ProviderSettings, *, timeout: float = 60.0
 ) -> OpenAICompatible:
     """The provider that speaks in the manner of its kind."""
@@ -97,10 +97,10 @@ def new_provider(
     return kind(client, settings, timeout=timeout)
 
 
-async def answers(settings: ProviderSettings) -> bool:
+async def is_available(settings: ProviderSettings) -> bool:
     """Whether a server with at least one model is found there, within a second or so."""
-    async with new_client() as client:
-        return (await _health(new_provider(client, settings))).ok
+    async with create_client() as client:
+        return (await _health(create_provider(client, settings))).ok
 
 
 async def _nobody(request: Request) -> AsyncIterator[StreamEvent]:
@@ -119,12 +119,12 @@ _ADVICE = {
 }
 
 
-async def _health(provider: OpenAICompatible) -> Health:
+async def _health(provider: OpenAICompatible) -> ProviderHealth:
     try:
         count = await provider.ping()
     except ProviderError as error:
         advice = _ADVICE.get(error.code, "refuses to tell its models")
         text = f"{advice} ({error.detail})" if error.detail else advice
-        return Health(provider.name, provider.label, False, text, provider.optional)
+        return ProviderHealth(provider.name, provider.label, False, text, provider.optional)
     text = f"{count} models" if count else "offers no model: add one there"
-    return Health(provider.name, provider.label, count > 0, text, provider.optional)
+    return ProviderHealth(provider.name, provider.label, count > 0, text, provider.optional)

@@ -7,14 +7,14 @@ after the colon are read all the same, which is why this is not the strict parse
 from __future__ import annotations
 
 
-class EventLines:
+class DataLineParser:
     """Cuts a byte stream into the payloads of its `data:` lines, wherever the network has cut it."""
 
     def __init__(self) -> None:
         self._rest: list[bytes] = []
-        self.pending = 0
+        self.buffered = 0
         """Bytes that wait for the end of their line."""
-        self.stray = 0
+        self.unknown_lines = 0
         """Lines that belong to no event stream."""
 
     def feed(self, block: bytes) -> list[bytes]:
@@ -24,11 +24,11 @@ class EventLines:
         head, newline, tail = block.rpartition(b"\n")
         if not newline:
             self._rest.append(block)
-            self.pending += len(block)
+            self.buffered += len(block)
             return []
         if self._rest:
             head = b"".join(self._rest) + head
-        self._rest, self.pending = [tail], len(tail)
+        self._rest, self.buffered = [tail], len(tail)
         return [payload for line in head.split(b"\n") if (payload := self._payload(line))]
 
     def flush(self) -> list[bytes]:
@@ -42,5 +42,5 @@ class EventLines:
             return None
         if line.startswith(b"{"):  # an error written bare into the stream
             return line
-        self.stray += 1
+        self.unknown_lines += 1
         return None

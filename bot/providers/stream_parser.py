@@ -8,8 +8,8 @@ from typing import Any
 
 from bot.domain import Done, ReasoningDelta, StreamEvent, TextDelta, Usage
 from bot.errors import BrokenOff, EmptyAnswer, Filtered, Garbled, ProviderError, ServerFault
-from bot.providers.errors import error_in, fault_of_error
-from bot.providers.sse import EventLines
+from bot.providers.errors import error_from_object, find_error
+from bot.providers.sse import DataLineParser
 
 _JSON = (b"{", b"[")
 _WAITING_LIMIT = 8_000_000
@@ -64,7 +64,7 @@ class ThinkFilter:
         return text
 
 
-class AnswerReader:
+class StreamParser:
     """Reads one answer: `feed` bytes as they come, then `end` once.
 
     What kind of body it is shows in its first character, since content types are not to be relied upon.
@@ -72,7 +72,7 @@ class AnswerReader:
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._secrets = tuple(secrets)
-        self._lines = EventLines()
+        self._lines = DataLineParser()
         self._first = b""
         self._whole = bytearray()
         self._filter = ThinkFilter()
@@ -81,7 +81,7 @@ class AnswerReader:
         self._closed = False
         self._wrote = False
         self._broken = 0
-        self.fault: ProviderError | None = None
+        self.error: ProviderError | None = None
         """An error that stood in the stream; what was read before it is still returned."""
 
     @property
@@ -105,25 +105,25 @@ class AnswerReader:
             block = block.lstrip(b"\xef\xbb\xbf \t\r\n")
             self._first = block[:1]
             if self._first == b"<":
-                self.fault = Garbled("a web page")
+                self.error = Garbled("a web page")
                 return []
         if self._first in _JSON:
             self._whole += block
             self._check(len(self._whole))
             return []
         events = self._read(self._lines.feed(block))
-        self._check(self._lines.pending)
+        self._check(self._lines.buffered)
         return events
 
     def _check(self, waiting: int) -> None:
         if waiting > _WAITING_LIMIT:
-            self.fault = Garbled("a line without an end")
+            self.error = Garbled("a line without an end")
 
-    def end(self) -> list[StreamEvent]:
+    def finish(self) -> list[StreamEvent]:
         """The last events. Raises ProviderError when what came was no whole answer."""
         events = self._read_whole() if self._first in _JSON else self._read(self._lines.flush())
-        if self.fault is not None:
-            raise self.fault
+        if self.error is not None:
+            raise self.error
         rest = self._filter.flush()
         if not (self._wrote or rest):
             self._raise_nothing()
@@ -143,7 +143,7 @@ class AnswerReader:
         texts: list[str] = []
         thought = False
         for payload in payloads:
-            if self._closed or self.fault is not None:
+            if self._closed or self.error is not None:
                 break
             if payload == b"[DONE]":
                 self._closed = True
@@ -161,9 +161,9 @@ class AnswerReader:
             payload = json.loads(self._whole)
         except ValueError:
             raise Garbled("JSON that cannot be read") from None
-        error = error_in(payload)
+        error = find_error(payload)
         if error is not None:
-            raise fault_of_error(error, secrets=self._secrets)
+            raise error_from_object(error, secrets=self._secrets)
         if not isinstance(payload, dict) or not isinstance(payload.get("choices"), list):
             raise Garbled("JSON that is no answer")
         self._closed = True
@@ -172,7 +172,7 @@ class AnswerReader:
     def _raise_nothing(self) -> None:
         if self._reason == "content_filter":
             raise Filtered()
-        if self._broken or self._lines.stray:
+        if self._broken or self._lines.unknown_lines:
             raise Garbled("lines that cannot be read")
         if self._reason == "length":
             raise EmptyAnswer("the limit of tokens was reached before the first word")
@@ -197,16 +197,16 @@ class AnswerReader:
         for choice in choices if isinstance(choices, list) else ():
             if isinstance(choice, dict) and not choice.get("index"):
                 text, thought = self._choice(choice)
-        error = error_in(chunk)
+        error = find_error(chunk)
         if error is not None:
-            self.fault = fault_of_error(error, secrets=self._secrets)
+            self.error = error_from_object(error, secrets=self._secrets)
         return text, thought
 
     def _choice(self, choice: dict[str, Any]) -> tuple[str, bool]:
         reason = choice.get("finish_reason")
         if reason == "error":
             error = choice.get("error")
-            self.fault = fault_of_error(error, secrets=self._secrets) if error else ServerFault()
+            self.error = error_from_object(error, secrets=self._secrets) if error else ServerFault()
         elif isinstance(reason, str) and reason:
             self._reason = reason
         delta = choice.get("delta") or choice.get("message")

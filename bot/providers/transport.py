@@ -52,7 +52,7 @@ class Transport(AiohttpTransport):
         return response
 
 
-def held(response: httpx.Response) -> AbstractContextManager[None]:
+def reading_paused(response: httpx.Response) -> AbstractContextManager[None]:
     """Meanwhile nothing of the response is taken from the socket. What comes there together is later read together,
     which costs as much as one piece; each for itself costs as much again. For a moment only: nobody notices meanwhile
     that a server has gone."""
@@ -94,7 +94,7 @@ def _in_pieces(request: httpx.Request) -> httpx.Request:
     )
 
 
-def new_client() -> httpx.AsyncClient:
+def create_client() -> httpx.AsyncClient:
     """The HTTP client that all providers share. Through a proxy, which the environment may name, httpx goes itself."""
     if getproxies():
         return httpx.AsyncClient(limits=_LIMITS, mounts=dict.fromkeys(_DIRECT))

@@ -6,7 +6,7 @@ import asyncio
 from functools import partial
 from typing import Literal
 
-from bot.answers.sink import AnswerSink, Control, NowhereSink
+from bot.answers.sink import AnswerControl, AnswerSink, NullSink
 from bot.chats.service import ChatService
 from bot.domain import Answer, Chat
 from bot.observability import get_logger
@@ -49,15 +49,15 @@ class SlackSinkFactory:
         )
         self._queued_reactions, self._via, self._mode = queued_reactions, via, mode
 
-    async def __call__(self, chat: Chat, answer: Answer, control: Control) -> AnswerSink:
+    async def __call__(self, chat: Chat, answer: Answer, control: AnswerControl) -> AnswerSink:
         if chat.thread is None:
-            return NowhereSink()
+            return NullSink()
         try:
             slack = (await self._workspaces.client_for(chat.team)).guarded(control.confirm)
         except NotInstalled:
             log.warning("workspace_gone", chat=chat.id, team=chat.team)
             control.stop()  # nobody can read it there, so no model is asked
-            return NowhereSink()
+            return NullSink()
         left = self._service.left(chat)
         options = AnswerOptions(
             native=await self._native(chat, answer),

@@ -9,7 +9,7 @@ from typing import Any
 
 from bot import strings
 from bot.answers.retry import until_stored
-from bot.answers.sink import Control
+from bot.answers.sink import AnswerControl
 from bot.domain import Answer, AnswerResult, Chat, MessageRef, Status
 from bot.observability import get_logger
 from handlers.answers.draft import STREAM_LIFE, Draft
@@ -49,7 +49,7 @@ class AnswerWriter:
         slack: SlackClient,
         chat: Chat,
         answer: Answer,
-        control: Control,
+        control: AnswerControl,
         options: AnswerOptions,
     ) -> None:
         assert chat.thread is not None
@@ -302,7 +302,7 @@ class AnswerWriter:
 
     async def _record(self) -> None:
         rest = tuple(MessageRef(ts, native=False) for ts in self._leftovers)
-        await self._control.record((*self._draft.parts(), *rest))
+        await self._control.record_messages((*self._draft.parts(), *rest))
 
     # -- failures ----------------------------------------------------------------------------------------------
 

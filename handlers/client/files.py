@@ -9,7 +9,7 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 
 import aiohttp
 
-from bot.chats.attachments.loader import Fetched
+from bot.chats.attachments.loader import FetchedFile
 from bot.chats.attachments.rules import lacks_thumb
 from bot.domain import SharedFile
 from bot.errors import FileProblem
@@ -65,7 +65,7 @@ class SlackFiles:
 
     async def fetch(
         self, team: str, file: SharedFile, most: int, *, thumb: bool = False
-    ) -> Fetched:
+    ) -> FetchedFile:
         """Raises FileProblem."""
         slack = await self._slack(team)
         url = file.thumb if thumb else file.url
@@ -102,7 +102,7 @@ class SlackFiles:
 
     async def _fetch(
         self, slack: SlackClient, file: SharedFile, url: str, most: int, *, thumb: bool
-    ) -> Fetched:
+    ) -> FetchedFile:
         """One try, redirects followed by hand. Raises FileProblem, or what may be better in a moment."""
         for _ in range(REDIRECTS + 1):
             if not self._trusted.trusts(url):
@@ -161,17 +161,17 @@ def _judge(response: aiohttp.ClientResponse) -> None:
         raise _Later(f"HTTP {response.status}")
 
 
-async def _read(response: aiohttp.ClientResponse, most: int) -> Fetched:
+async def _read(response: aiohttp.ClientResponse, most: int) -> FetchedFile:
     data = bytearray()
     async for chunk in response.content.iter_chunked(_CHUNK):
         data += chunk
         if len(data) > most:
-            return Fetched(bytes(data[:most]), cut=True)
-    return Fetched(bytes(data))
+            return FetchedFile(bytes(data[:most]), truncated=True)
+    return FetchedFile(bytes(data))
 
 
 def _is_login_page(
-    response: aiohttp.ClientResponse, fetched: Fetched, file: SharedFile, *, thumb: bool
+    response: aiohttp.ClientResponse, fetched: FetchedFile, file: SharedFile, *, thumb: bool
 ) -> bool:
     """Slack's way of saying no: HTTP 200, and a page to sign in at. A shared HTML file has the size it should have."""
     if response.headers.get("x-slack-meta") == "acl_fail":
@@ -180,4 +180,4 @@ def _is_login_page(
         return False
     if thumb or "html" not in file.mime:
         return True
-    return file.size is not None and not fetched.cut and len(fetched.data) != file.size
+    return file.size is not None and not fetched.truncated and len(fetched.data) != file.size

@@ -59,7 +59,7 @@ class UserNames:
         """Look again whether the person is still called so, if that was long ago. For the background."""
         await self._ask(user, KEEP if user in self._names else NOBODY)
 
-    async def spell(self, team: str, text: str, *, ask: bool = True) -> str:
+    async def replace_ids(self, team: str, text: str, *, ask: bool = True) -> str:
         """The text with names in the place of ids: "@U024BE7LH" becomes "@Ada". Without `ask`, only known ones."""
         users = {User(team, user) for user in _MENTION.findall(text)}
         if not users:

@@ -16,7 +16,7 @@ from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.answers.events import INSTALLATIONS, EventPublisher
+from bot.answers.events import INSTALLATION_TOPIC, EventPublisher
 from bot.errors import SettingsError, StorageError
 from bot.observability import Metrics, get_logger
 from bot.timing import Timing
@@ -191,14 +191,14 @@ class InstalledWorkspaces:
         before = None if at is None else datetime.fromtimestamp(at + SKEW, UTC)
         if await self._installations.remove(team_id, enterprise_id, before):
             log.warning("uninstalled", team=team_id, enterprise=enterprise_id)
-            self._publisher.tokens_ended(team_id)
+            self._publisher.recheck_tokens(team_id)
         self._look_again()
-        self._publisher.installations_changed()
+        self._publisher.recheck_installations()
 
     def installed(self, installed: Installation) -> None:
         """There is a new token."""
         self._look_again()
-        self._publisher.installations_changed()
+        self._publisher.recheck_installations()
 
     @asynccontextmanager
     async def following(self, coordination: Coordination) -> AsyncIterator[None]:
@@ -211,7 +211,7 @@ class InstalledWorkspaces:
             await asyncio.gather(task, return_exceptions=True)
 
     async def _follow(self, coordination: Coordination) -> None:
-        async with coordination.subscribe(INSTALLATIONS) as signals:
+        async with coordination.subscribe(INSTALLATION_TOPIC) as signals:
             async for _ in signals:
                 self._look_again()
 

@@ -60,6 +60,6 @@ async def _token(ctx: ListenerContext, user: User, order: str, command: str) -> 
     """Gives the person a token for programs, or ends those given before."""
     if order == "token revoke":
         ended = await ctx.tokens.revoke(user)
-        ctx.publisher.tokens_ended(user.team)
+        ctx.publisher.recheck_tokens(user.team)
         return strings.API_REVOKED if ended else strings.API_NONE
     return strings.API_ISSUED.format(token=await ctx.tokens.issue(user), command=command)

@@ -53,7 +53,9 @@ class ListenerContext:
         if said is None:
             return
         async with self.thread_locks.hold(said.thread):
-            said = replace(said, text=await self.names.spell(slack.team, said.text, ask=False))
+            said = replace(
+                said, text=await self.names.replace_ids(slack.team, said.text, ask=False)
+            )
             hearing = await self.service.hear(said)
         if hearing.outcome in (Outcome.ASKED, Outcome.SAID):
             self.tasks.start(self._learn_names(said), name="names")
@@ -83,7 +85,7 @@ class ListenerContext:
     async def _learn_names(self, said: IncomingMessage) -> None:
         """Asks Slack what people are called who spoke or were spoken of, now that it has its acknowledgement."""
         await self.names.refresh(User(said.thread.team, said.user))
-        text = await self.names.spell(said.thread.team, said.text)
+        text = await self.names.replace_ids(said.thread.team, said.text)
         if text != said.text:
             await self.service.respell(said, text)
 
@@ -134,7 +136,7 @@ class ListenerContext:
 
     def model_options(self, body: dict[str, Any]) -> list[dict[str, Any]]:
         """What a menu of models shows for what was typed into it."""
-        return blocks.option_groups(self.service.models.offered(body.get("value") or ""))
+        return blocks.option_groups(self.service.models.search(body.get("value") or ""))
 
     def person(self, slack: SlackClient, user: str) -> User:
         return User(slack.team, user)

@@ -20,7 +20,7 @@ from storage.chat_requests import ChatRequest
 def register(app: AsyncApp, ctx: ListenerContext) -> None:
     async def on_options(ack: AsyncAck, body: dict[str, Any]) -> None:
         await ack(
-            option_groups=blocks.option_groups(ctx.service.models.offered(body.get("value") or ""))
+            option_groups=blocks.option_groups(ctx.service.models.search(body.get("value") or ""))
         )
 
     app.options(blocks.MODEL_MENU_ACTION)(on_options)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from bot.chats.feed import Feed
-from bot.chats.feed_events import AnswerRestarted, Listener, TextAppended
+from bot.chats.feed_events import AnswerRestarted, FeedSubscription, TextAppended
 from bot.domain import User
 from bot.errors import StorageError
 from bot.observability import get_logger
@@ -24,7 +24,7 @@ async def follow(
     """
     while until() > _now():
         try:
-            async with feed.listen(user) as changes:
+            async with feed.subscribe(user) as changes:
                 await _hear(changes, until, changed)
             return
         except SlowSubscriber:  # whatever was missed, the list as it is now has it
@@ -34,7 +34,9 @@ async def follow(
             return
 
 
-async def _hear(changes: Listener, until: Callable[[], float], changed: Callable[[], None]) -> None:
+async def _hear(
+    changes: FeedSubscription, until: Callable[[], float], changed: Callable[[], None]
+) -> None:
     while (left := until() - _now()) > 0:
         try:
             async with asyncio.timeout(left):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bot import strings
-from bot.chats.api_service import VIA
+from bot.chats.api_service import API_SOURCE
 from bot.domain import Answer, Chat, Message, User
 from bot.observability import get_logger
 from handlers.client.errors import SlackError
@@ -29,7 +29,7 @@ class ApiEcho:
     async def show(self, slack: SlackClient, chat: Chat, answer: Answer) -> None:
         """Shows the question of this answer, if a program asked it. A failure changes nothing for the answer."""
         message = await self._chats.message(answer.question_id)
-        if chat.thread is None or not (message.source or "").startswith(VIA):
+        if chat.thread is None or not (message.source or "").startswith(API_SOURCE):
             return
         try:
             content, text = await self._content(chat, message)

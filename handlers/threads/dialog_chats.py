@@ -81,7 +81,7 @@ class DialogChats:
             person = User(slack.team, user)
             known, quoted = await asyncio.gather(
                 self._in_time(self._known(person, wanted, like), Known()),
-                self._in_time(self._names.spell(slack.team, about), about),
+                self._in_time(self._names.replace_ids(slack.team, about), about),
             )
             begun = modals.quote(quoted) or text
             view = modals.dialog(

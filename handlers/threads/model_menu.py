@@ -277,7 +277,7 @@ class ModelMenus:
     async def _spell_out(self, said: StoredMessage) -> None:
         """Names that became known while the question was becoming a message."""
         thread, message = said.chat.thread, said.message
-        text = await self._names.spell(said.chat.team, message.text, ask=False)
+        text = await self._names.replace_ids(said.chat.team, message.text, ask=False)
         if text != message.text and thread is not None and message.source is not None:
             await self._chats.replace_text(thread, message.source, message.text, text)
 

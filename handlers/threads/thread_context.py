@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bot import strings
-from bot.chats.attachments.rules import shared_before
+from bot.chats.attachments.rules import select_earlier
 from bot.domain import SharedFile, Thread, User
 from handlers.client.user_names import UserNames
 from handlers.client.web_api import SlackClient
@@ -41,7 +41,7 @@ async def recap(slack: SlackClient, names: UserNames, thread: Thread, until: str
     said = [m for m in await _messages(slack, thread, until) if _is_speech(m, slack)]
     lines = await asyncio.gather(*(_line(slack, names, message) for message in said))
     files = [file for message in said for file in shared_files(message)]
-    return ThreadContext(fitting([line[:LONGEST] for line in lines]), shared_before(files))
+    return ThreadContext(fitting([line[:LONGEST] for line in lines]), select_earlier(files))
 
 
 def fitting(lines: Sequence[str], most: int = CHARACTERS) -> str:
@@ -93,7 +93,9 @@ async def _line(slack: SlackClient, names: UserNames, message: dict[str, Any]) -
     name = message.get("username") or (message.get("bot_profile") or {}).get("name")
     if not name and author:
         name = await names(User(slack.team, author))
-    text = await names.spell(slack.team, readable(str(message.get("text") or ""), slack.bot_user))
+    text = await names.replace_ids(
+        slack.team, readable(str(message.get("text") or ""), slack.bot_user)
+    )
     shared = [
         str(file.get("name") or file.get("title") or file.get("id"))
         for file in message.get("files") or ()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from bot import strings
-from bot.chats.attachments.rules import MOST_FILES, listed, one_line
+from bot.chats.attachments.rules import MAX_FILES, join_names, short_name
 from bot.domain import ModelInfo, SharedFile
 from handlers.markdown.text import mrkdwn_escape, plain
 from handlers.views.blocks import (
@@ -57,7 +57,7 @@ class DialogTarget:
     def dump(self) -> str:
         """JSON of at most 3,000 characters; file names, then the response URL, are left out if they do not fit."""
         full = asdict(self) | {
-            "files": [(id[:20], name[:60]) for id, name in self.files[:MOST_FILES]]
+            "files": [(id[:20], name[:60]) for id, name in self.files[:MAX_FILES]]
         }
         nameless = full | {"files": [(id, "") for id, _ in full["files"]]}
         forms = [json.dumps(form) for form in (full, nameless, nameless | {"response_url": ""})]
@@ -162,7 +162,7 @@ def _target_hint(target: DialogTarget) -> str:
 
 
 def _file_names(files: Sequence[SharedFile]) -> str:
-    return mrkdwn_escape(plain(listed([one_line(file.name) for file in files]), 900))
+    return mrkdwn_escape(plain(join_names([short_name(file.name) for file in files]), 900))
 
 
 def quote(text: str) -> str:

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from bot.chats.attachments.rules import review
+from bot.chats.attachments.rules import mark_unreadable
 from bot.chats.messages import IncomingMessage
 from bot.domain import SharedFile, Thread
 from handlers.views import blocks, modals
@@ -48,7 +48,7 @@ def incoming_message(event: dict[str, Any], *, team: str, bot_user: str) -> Inco
         # In a direct message nobody else is there to be addressed.
         to_others=bool(first and not mentioned and not direct),
         user_team=own_team if own_team and own_team != team else None,
-        files=review(shared_files(event)),
+        files=mark_unreadable(shared_files(event)),
     )
 
 

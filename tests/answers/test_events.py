@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.answers.events import joined
+from bot.answers.events import merge_deltas
 
 Told = list[tuple[str, dict[str, Any]]]
 
@@ -22,7 +22,7 @@ def pieces(message: str, attempt: int, *texts: str, at: int = 0) -> Told:
 
 def test_pieces_of_two_answers_that_mingle_become_one_of_each() -> None:
     a, b = pieces("a", 1, "one ", "two"), pieces("b", 1, "eins ", "zwei")
-    assert [event["token"] for _, event in joined([a[0], b[0], a[1], b[1]])] == [
+    assert [event["token"] for _, event in merge_deltas([a[0], b[0], a[1], b[1]])] == [
         "one two",
         "eins zwei",
     ]
@@ -37,7 +37,7 @@ def test_pieces_apart_by_an_end_an_attempt_or_a_gap_stay_apart() -> None:
         *pieces("a", 3, "z"),
         *pieces("a", 3, "w", at=7),
     ]
-    assert joined(apart) == apart
+    assert merge_deltas(apart) == apart
 
 
 @given(
@@ -54,7 +54,7 @@ def test_each_answer_reads_the_same_as_before(said: list[tuple[str, int, str]]) 
         events += pieces(message, attempt, text, at=len(so_far))
         written[message, attempt] = so_far + text
     read: dict[tuple[str, int], str] = {}
-    for _, event in joined(events):
+    for _, event in merge_deltas(events):
         key = event["message"], event["attempt"]
         assert event["at"] == len(read.get(key, ""))
         read[key] = read.get(key, "") + event["token"]

@@ -8,23 +8,25 @@ import time
 import pytest
 
 from bot.answers import lease
-from bot.answers.lease import SURE, Lease, Moment
+from bot.answers.lease import SURE, ClockReading, Lease
 
 
-def long_ago() -> Moment:
-    return Moment(steady=time.monotonic() - SURE, wall=time.time() - SURE)
+def long_ago() -> ClockReading:
+    return ClockReading(monotonic=time.monotonic() - SURE, wall=time.time() - SURE)
 
 
 def test_the_clock_that_says_more_is_believed() -> None:
     """One stands still while a machine sleeps; the other may be set, forward or back."""
-    assert Moment(steady=time.monotonic(), wall=time.time() - 100.0).age() >= 100.0
-    assert Moment(steady=time.monotonic() - 100.0, wall=time.time()).age() >= 100.0
-    assert Moment(steady=time.monotonic() - 100.0, wall=time.time() + 1000.0).age() >= 100.0
+    assert ClockReading(monotonic=time.monotonic(), wall=time.time() - 100.0).age() >= 100.0
+    assert ClockReading(monotonic=time.monotonic() - 100.0, wall=time.time()).age() >= 100.0
+    assert (
+        ClockReading(monotonic=time.monotonic() - 100.0, wall=time.time() + 1000.0).age() >= 100.0
+    )
 
 
 async def test_a_lease_that_was_just_renewed_costs_nothing() -> None:
     asked = asyncio.Event()
-    held = Lease(Moment(), asked.set)
+    held = Lease(ClockReading(), asked.set)
     await held.confirm()
     assert not asked.is_set()
 
@@ -32,17 +34,17 @@ async def test_a_lease_that_was_just_renewed_costs_nothing() -> None:
 @pytest.mark.parametrize("doubted", [False, True])
 async def test_everybody_waits_until_the_database_has_renewed_it(doubted: bool) -> None:
     asked = asyncio.Event()
-    before = Moment()
+    before = ClockReading()
     held = Lease(before if doubted else long_ago(), asked.set)
     if doubted:
         held.invalidate()
     waiting = [asyncio.create_task(held.confirm()) for _ in range(3)]
     await asked.wait()
     asked.clear()
-    held.renewed(before if doubted else long_ago())  # an answer to what was asked before
+    held.mark_renewed(before if doubted else long_ago())  # an answer to what was asked before
     await asked.wait()
     assert not any(task.done() for task in waiting)
-    held.renewed(Moment())
+    held.mark_renewed(ClockReading())
     await asyncio.gather(*waiting)
     await held.confirm()
 
@@ -54,7 +56,7 @@ async def test_who_has_lost_it_is_cancelled_however_fresh_it_seems() -> None:
     held.lose()
     await asyncio.wait([waiting])
     assert waiting.cancelled()
-    held.renewed(Moment())
+    held.mark_renewed(ClockReading())
     late = asyncio.create_task(held.confirm())
     await asyncio.wait([late])
     assert late.cancelled()
@@ -65,11 +67,11 @@ async def test_one_answer_from_the_database_is_enough_for_a_while(
 ) -> None:
     monkeypatch.setattr(lease, "SURE", 0.2)
     asked: list[float] = []
-    held = Lease(Moment(), lambda: asked.append(time.monotonic()))
+    held = Lease(ClockReading(), lambda: asked.append(time.monotonic()))
     await asyncio.sleep(0.25)
     waiting = asyncio.create_task(held.confirm())
     await asyncio.sleep(0)
-    held.renewed(Moment())
+    held.mark_renewed(ClockReading())
     await waiting
     await held.confirm()
     assert len(asked) == 1

@@ -93,7 +93,7 @@ async def test_what_nobody_tells_is_seen_by_looking(
     world: World, api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bot.api.auth.ASK_AGAIN", 0.05)
-    monkeypatch.setattr("bot.answers.events.EventPublisher.tokens_ended", lambda *_: None)
+    monkeypatch.setattr("bot.answers.events.EventPublisher.recheck_tokens", lambda *_: None)
     async with socket_of(address(world), api.token) as reader:
         await world.slack.command("alice", "general", "/chats", "token revoke")
         await cut_off(reader)

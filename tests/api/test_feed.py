@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from bot.answers.events import topic
+from bot.answers.events import team_topic
 from bot.chats.feed import Feed
-from bot.chats.feed_events import AnswerEnded, AnswerRestarted, Listener, TextAppended
+from bot.chats.feed_events import AnswerEnded, AnswerRestarted, FeedSubscription, TextAppended
 from bot.domain import AnswerResult, Status, User
 from storage.answers import Answers
 from storage.chats import Chats
@@ -20,7 +20,7 @@ from tests.storage.chat_builder import ChatBuilder
 PIECES = [f"piece {number} " for number in range(300)]
 
 
-async def read(listener: Listener) -> str:
+async def read(listener: FeedSubscription) -> str:
     """All text up to the answer's end."""
     text = ""
     async for change in listener:
@@ -37,17 +37,23 @@ async def test_who_reads_is_not_dropped_however_much_comes_at_once(database: Dat
     builder, alice = ChatBuilder(chats, answers), User("T1", "U1")
     said = await builder.start(author=alice.id)
     feed = Feed(coordination, chats, answers)
-    async with feed.running(), feed.listen(alice, 10) as listener, feed.listen(alice, 10) as idle:
+    async with (
+        feed.running(),
+        feed.subscribe(alice, 10) as listener,
+        feed.subscribe(alice, 10) as idle,
+    ):
         reading = asyncio.create_task(read(listener))
         about = {"chat": said.chat.id, "message": said.answer.id}
         at = 0
         for piece in PIECES:
             await coordination.publish(
-                topic("T1"), {**about, "attempt": 1, "at": at, "token": piece}
+                team_topic("T1"), {**about, "attempt": 1, "at": at, "token": piece}
             )
             at += len(piece)
         await builder.answer(said.chat, "".join(PIECES))
-        await coordination.publish(topic("T1"), {**about, "ended": str(Status.DONE), "error": None})
+        await coordination.publish(
+            team_topic("T1"), {**about, "ended": str(Status.DONE), "error": None}
+        )
 
         assert await reading == "".join(PIECES)
         assert idle.dropped.is_set()
@@ -68,9 +74,13 @@ async def test_a_retry_starts_anew_for_those_who_learn_only_of_its_end(database:
         assert claimed is not None
         await answers.save_result(claimed.id, "me", result)
         await answers.finish(claimed.id, "me")
-        await coordination.publish(topic("T1"), about)
+        await coordination.publish(team_topic("T1"), about)
 
-    async with feed.running(), feed.listen(User("T1", "U1"), 100) as listener, asyncio.timeout(60):
+    async with (
+        feed.running(),
+        feed.subscribe(User("T1", "U1"), 100) as listener,
+        asyncio.timeout(60),
+    ):
         await attempt(AnswerResult(Status.FAILED, "Half of an answer", error="refused"))
         assert await read(listener) == "Half of an answer"
         await answers.retry(said.answer.id)

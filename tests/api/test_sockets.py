@@ -12,7 +12,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from bot.chats.feed_events import MOST_CHARACTERS
+from bot.chats.feed_events import MAX_UNREAD_CHARACTERS
 from tests.api.conftest import Api, address, token_for
 from tests.handlers.world import World
 
@@ -287,7 +287,7 @@ async def test_a_reader_that_does_not_read_is_dropped_and_disturbs_nobody(
     try:
         async with socket_of(address(world), api.token) as reader:
             long = " ".join(
-                f"word{number}-{'x' * 4000}" for number in range(MOST_CHARACTERS // 5_000)
+                f"word{number}-{'x' * 4000}" for number in range(MAX_UNREAD_CHARACTERS // 5_000)
             )
             for _ in range(30):  # until the system keeps no more for the one who does not read
                 reader.events.clear()

@@ -14,9 +14,9 @@ from PIL import Image
 
 from bot import strings
 from bot.chats.attachments import rules
-from bot.chats.attachments.images import EDGE, SENT_BYTES, fit, image_kind
-from bot.chats.attachments.rules import LONGEST_TEXTS, Kind, Report, TextFile
-from bot.chats.attachments.text import decode
+from bot.chats.attachments.images import MAX_EDGE, MAX_SENT_BYTES, fit_image, image_type
+from bot.chats.attachments.rules import MAX_TEXT_LENGTH, AttachmentReport, FileKind, TextFile
+from bot.chats.attachments.text import decode_text
 from bot.domain import SharedFile
 from bot.errors import FileProblem
 from handlers.views import payloads
@@ -34,26 +34,26 @@ def file(mime: str = "", name: str = "a", **more: object) -> SharedFile:
 @pytest.mark.parametrize(
     ("mime", "kind"),
     [
-        ("image/png", Kind.IMAGE),
-        ("image/heic", Kind.IMAGE),
-        ("IMAGE/JPEG", Kind.IMAGE),
-        ("image/svg+xml", Kind.TEXT),
-        ("text/plain", Kind.TEXT),
-        ("text/x-rust", Kind.TEXT),
-        ("application/json", Kind.TEXT),
-        ("application/ld+json", Kind.TEXT),
-        ("application/x-sh", Kind.TEXT),
-        ("application/octet-stream", Kind.UNKNOWN),
-        ("video/mp2t", Kind.UNKNOWN),
-        ("", Kind.UNKNOWN),
-        ("application/pdf", Kind.OTHER),
-        ("application/zip", Kind.OTHER),
-        ("audio/mpeg", Kind.OTHER),
-        ("application/vnd.openxmlformats-officedocument.wordprocessingml.document", Kind.OTHER),
+        ("image/png", FileKind.IMAGE),
+        ("image/heic", FileKind.IMAGE),
+        ("IMAGE/JPEG", FileKind.IMAGE),
+        ("image/svg+xml", FileKind.TEXT),
+        ("text/plain", FileKind.TEXT),
+        ("text/x-rust", FileKind.TEXT),
+        ("application/json", FileKind.TEXT),
+        ("application/ld+json", FileKind.TEXT),
+        ("application/x-sh", FileKind.TEXT),
+        ("application/octet-stream", FileKind.UNKNOWN),
+        ("video/mp2t", FileKind.UNKNOWN),
+        ("", FileKind.UNKNOWN),
+        ("application/pdf", FileKind.OTHER),
+        ("application/zip", FileKind.OTHER),
+        ("audio/mpeg", FileKind.OTHER),
+        ("application/vnd.openxmlformats-officedocument.wordprocessingml.document", FileKind.OTHER),
     ],
 )
-def test_a_description_tells_the_kind(mime: str, kind: Kind) -> None:
-    assert rules.kind(file(mime)) is kind
+def test_a_description_tells_the_kind(mime: str, kind: FileKind) -> None:
+    assert rules.kind_of(file(mime)) is kind
 
 
 @pytest.mark.parametrize(
@@ -75,11 +75,11 @@ def test_a_description_tells_the_kind(mime: str, kind: Kind) -> None:
     ],
 )
 def test_a_description_tells_what_cannot_be_read(given: SharedFile, problem: str | None) -> None:
-    assert rules.problem(given) == problem
+    assert rules.problem_of(given) == problem
 
 
 def test_only_so_many_files_are_taken() -> None:
-    reviewed = rules.review([file("text/plain")] * 12)
+    reviewed = rules.mark_unreadable([file("text/plain")] * 12)
     assert [each.problem for each in reviewed] == [None] * 10 + ["too_many"] * 2
 
 
@@ -100,7 +100,9 @@ def test_only_so_many_files_are_taken() -> None:
 def test_a_message_of_unusable_files_alone(
     text: str, mimes: list[str], sees: bool, unusable: bool
 ) -> None:
-    assert rules.unusable(text, rules.review(map(file, mimes)), sees) is unusable
+    assert (
+        rules.only_unusable_files(text, rules.mark_unreadable(map(file, mimes)), sees) is unusable
+    )
 
 
 JSON = st.recursive(
@@ -129,13 +131,13 @@ KEYS = st.sampled_from(
 @given(st.one_of(JSON, st.lists(st.dictionaries(KEYS, JSON, max_size=10))))
 def test_whatever_slack_tells_of_files_is_understood_or_left(told: object) -> None:
     described = [each for each in told if isinstance(each, dict)] if isinstance(told, list) else []
-    found = rules.review(payloads.shared_files({"files": told}))
+    found = rules.mark_unreadable(payloads.shared_files({"files": told}))
     assert [each.id for each in found] == [
         each["id"] for each in described if isinstance(each.get("id"), str)
     ]
     assert all(isinstance(each.name, str) and isinstance(each.mime, str) for each in found)
     assert all(each.problem is None or each.problem in strings.FILE_PROBLEMS for each in found)
-    rules.sentences(Report(tuple(each for each in found if each.problem)))
+    rules.report_sentences(AttachmentReport(tuple(each for each in found if each.problem)))
 
 
 def test_the_largest_of_slacks_small_pictures_is_taken() -> None:
@@ -152,19 +154,19 @@ def test_files_with_the_same_problem_share_a_sentence() -> None:
     def named(name: str, problem: str) -> SharedFile:
         return file(name=name, problem=problem)
 
-    report = Report(
+    report = AttachmentReport(
         (named("a", "kind"), named("b", "gone"), named("c", "kind"), named("d", "kind")), ("e", "f")
     )
-    assert rules.sentences(report, shown=str.upper) == [
+    assert rules.report_sentences(report, shown=str.upper) == [
         strings.file_problem("kind", "A, C and D"),
         strings.file_problem("gone", "B"),
-        strings.FILES_CUT.format(names="E and F", count=LONGEST_TEXTS),
+        strings.FILES_CUT.format(names="E and F", count=MAX_TEXT_LENGTH),
     ]
 
 
 @given(st.text())
 def test_a_shown_name_is_one_short_line(name: str) -> None:
-    shown = rules.one_line(name)
+    shown = rules.short_name(name)
     assert 0 < len(shown) <= 80
     assert len(shown.splitlines()) == 1
 
@@ -178,7 +180,7 @@ TEXTS = st.lists(st.text(alphabet=st.sampled_from("`ab \n"), max_size=40), max_s
 def test_no_text_closes_its_fence(said: str, contents: list[str]) -> None:
     """Line by line every text is found again between its fences."""
     texts = [TextFile(f"{n}.txt", "txt", content) for n, content in enumerate(contents)]
-    whole, cut = rules.enclose(said, texts)
+    whole, cut = rules.append_texts(said, texts)
     assert cut == ()
     assert whole.startswith(said)
     for number, content in enumerate(contents):
@@ -192,11 +194,11 @@ def test_no_text_closes_its_fence(said: str, contents: list[str]) -> None:
 
 @given(st.lists(st.integers(0, 150_000), max_size=4), st.booleans())
 def test_texts_never_exceed_the_limit(lengths: list[int], more: bool) -> None:
-    texts = [TextFile(f"{n}", "", "x" * length, cut=more) for n, length in enumerate(lengths)]
-    whole, cut = rules.enclose("", texts)
+    texts = [TextFile(f"{n}", "", "x" * length, truncated=more) for n, length in enumerate(lengths)]
+    whole, cut = rules.append_texts("", texts)
     kept = sum(len(run) for run in re.findall(r"(?<=\n)x+(?=\n)", whole))
-    assert kept == min(LONGEST_TEXTS, sum(lengths))
-    over = [n for n, _ in enumerate(lengths) if more or sum(lengths[: n + 1]) > LONGEST_TEXTS]
+    assert kept == min(MAX_TEXT_LENGTH, sum(lengths))
+    over = [n for n, _ in enumerate(lengths) if more or sum(lengths[: n + 1]) > MAX_TEXT_LENGTH]
     assert cut == tuple(str(n) for n in over if more or lengths[n] > 0)
 
 
@@ -206,13 +208,13 @@ def test_texts_never_exceed_the_limit(lengths: list[int], more: bool) -> None:
 )
 def test_unicode_texts_are_read_as_they_were_written(text: str, encoding: str) -> None:
     if not text.startswith("\ufeff"):
-        assert decode(text.encode(encoding)) == text
+        assert decode_text(text.encode(encoding)) == text
 
 
 @given(st.text(alphabet="aé漢🙂", min_size=1), st.integers(0, 3))
 def test_a_text_that_is_cut_within_a_character_loses_only_that(text: str, lost: int) -> None:
     data = text.encode()[: len(text.encode()) - lost]
-    assert decode(data, cut=True) == data.decode("utf-8", "ignore")
+    assert decode_text(data, cut=True) == data.decode("utf-8", "ignore")
 
 
 @pytest.mark.parametrize(
@@ -226,12 +228,12 @@ def test_a_text_that_is_cut_within_a_character_loses_only_that(text: str, lost: 
     ],
 )
 def test_what_is_no_text_is_not_read_as_one(data: bytes) -> None:
-    assert decode(data) is None
+    assert decode_text(data) is None
 
 
 @given(st.binary(max_size=300), st.booleans())
 def test_reading_never_fails(data: bytes, cut: bool) -> None:
-    text = decode(data, cut=cut)
+    text = decode_text(data, cut=cut)
     assert text is None or "\x00" not in text
 
 
@@ -263,17 +265,17 @@ def test_every_picture_fits(form: str, width: int, height: int, mode: str) -> No
         data = drawn(form, (width, height), mode)
     except (OSError, ValueError):  # a format that does not know this mode
         return
-    image = fit(data, "a")
+    image = fit_image(data, "a")
 
     shown = opened(image.data)
-    assert image.mime == image_kind(image.data) == Image.MIME[shown.format or ""]
-    assert max(shown.size) <= EDGE
-    assert len(image.data) <= SENT_BYTES
+    assert image.mime == image_type(image.data) == Image.MIME[shown.format or ""]
+    assert max(shown.size) <= MAX_EDGE
+    assert len(image.data) <= MAX_SENT_BYTES
     assert (
         abs(shown.width / shown.height - width / height) <= 0.5 + width / height * 0.5
         or min(shown.size) == 1
     )
-    if max(width, height) <= EDGE:
+    if max(width, height) <= MAX_EDGE:
         assert image.data == data
 
 
@@ -281,7 +283,7 @@ def test_a_photo_is_turned_upright_and_tells_nothing_of_its_place() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # lies on its side
     exif[0x9286] = "at home"
-    image = fit(drawn("JPEG", (60, 40), exif=exif), "a")
+    image = fit_image(drawn("JPEG", (60, 40), exif=exif), "a")
 
     assert opened(image.data).size == (40, 60)
     assert len(opened(image.data).getexif()) == 0
@@ -292,21 +294,21 @@ def test_of_a_moving_picture_the_first_frame_is_kept(form: str) -> None:
     written = io.BytesIO()
     frames = [Image.new("RGB", (20, 20), colour) for colour in ("red", "blue")]
     frames[0].save(written, form, save_all=True, append_images=frames[1:])
-    image = fit(written.getvalue(), "a")
+    image = fit_image(written.getvalue(), "a")
 
     assert image.mime == "image/png"
     assert opened(image.data).convert("RGB").getpixel((5, 5)) == pytest.approx((255, 0, 0), abs=8)
 
 
 def test_what_is_transparent_stays_so_when_scaled() -> None:
-    image = fit(drawn("PNG", (3000, 10), "RGBA"), "a")
+    image = fit_image(drawn("PNG", (3000, 10), "RGBA"), "a")
     assert opened(image.data).mode == "RGBA"
 
 
 def test_deep_grey_keeps_its_shade_when_scaled() -> None:
     written = io.BytesIO()
     Image.new("I;16", (2000, 10), 0x8000).save(written, "PNG")
-    assert opened(fit(written.getvalue(), "a").data).getpixel((5, 2)) == 128
+    assert opened(fit_image(written.getvalue(), "a").data).getpixel((5, 2)) == 128
 
 
 @given(st.sampled_from(["PNG", "JPEG", "GIF", "WEBP"]), st.data())
@@ -318,4 +320,4 @@ def test_a_damaged_picture_is_refused_or_whole(form: str, data: st.DataObject) -
     else:
         good[data.draw(st.integers(0, len(good) - 1))] ^= data.draw(st.integers(1, 255))
     with contextlib.suppress(FileProblem):
-        assert max(opened(fit(bytes(good), "a").data).size) <= EDGE
+        assert max(opened(fit_image(bytes(good), "a").data).size) <= MAX_EDGE

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bot import strings
-from bot.chats.prompt import IMAGES, PromptBuilder, turns
+from bot.chats.prompt import IMAGE_BUDGET, PromptBuilder, chat_messages
 from bot.domain import Answer, Chat, Image, Message, Role, SharedFile, User
 from bot.providers.base import ChatMessage, Request
 from storage.answers import Answers
@@ -37,18 +37,18 @@ def texts(made: Sequence[ChatMessage]) -> list[str]:
 
 def test_a_chat_is_told_in_order_and_without_names_unless_there_are_some() -> None:
     history = [asked("Hello"), answered("Hi"), asked("And?", author="U2")]
-    assert turns(history, {}) == [
+    assert chat_messages(history, {}) == [
         ChatMessage(Role.USER, "Hello"),
         ChatMessage(Role.ASSISTANT, "Hi"),
         ChatMessage(Role.USER, "And?"),
     ]
-    named = turns(history, {"U1": "Ann", "U2": "Bob"})
+    named = chat_messages(history, {"U1": "Ann", "U2": "Bob"})
     assert texts(named) == ["Ann: Hello", "Hi", "Bob: And?"]
-    assert texts(turns(history, {"U2": "Bob"})) == ["Hello", "Hi", "Bob: And?"]
+    assert texts(chat_messages(history, {"U2": "Bob"})) == ["Hello", "Hi", "Bob: And?"]
 
 
 def test_what_was_said_before_the_chat_goes_with_the_first_question_alone() -> None:
-    made = turns(
+    made = chat_messages(
         [answered("Hi"), asked("This?"), asked("That?")], {"U1": "Ann"}, "Bob: It is broken"
     )
     context = strings.THREAD_CONTEXT.format(context="Bob: It is broken", text="Ann: This?")
@@ -57,27 +57,29 @@ def test_what_was_said_before_the_chat_goes_with_the_first_question_alone() -> N
 
 def test_images_go_to_models_that_see_and_their_names_to_the_others() -> None:
     message = asked("Look", images=(CAT, DOG), omitted=("bird.png",))
-    assert turns([message], {}) == [
+    assert chat_messages([message], {}) == [
         ChatMessage(Role.USER, "Look\n\n" + EARLIER.format("bird.png"), (CAT, DOG))
     ]
     told = "\n\n".join(
         ["Look", *(UNSEEN.format(name) for name in ("bird.png", "cat.png", "dog.png"))]
     )
-    assert turns([message], {}, sees=False) == [ChatMessage(Role.USER, told)]
+    assert chat_messages([message], {}, sees=False) == [ChatMessage(Role.USER, told)]
 
 
 def test_a_question_of_nothing_but_an_image_has_no_empty_lines() -> None:
-    assert turns([asked("", images=(CAT,))], {}) == [ChatMessage(Role.USER, "", (CAT,))]
-    assert texts(turns([asked("", images=(CAT,))], {}, sees=False)) == [UNSEEN.format("cat.png")]
+    assert chat_messages([asked("", images=(CAT,))], {}) == [ChatMessage(Role.USER, "", (CAT,))]
+    assert texts(chat_messages([asked("", images=(CAT,))], {}, sees=False)) == [
+        UNSEEN.format("cat.png")
+    ]
 
 
 def test_files_that_were_not_had_are_told_of_on_one_line_each() -> None:
     waits, broken = SharedFile("F1", "a\nb.heic"), SharedFile("F2", "c.pdf", problem="type")
     message = asked("Read", files=(waits, broken))
-    assert texts(turns([message], {})) == [
+    assert texts(chat_messages([message], {})) == [
         f"Read\n\n{UNREADABLE.format('a b.heic')}\n\n{UNREADABLE.format('c.pdf')}"
     ]
-    blind = texts(turns([message], {}, sees=False))
+    blind = texts(chat_messages([message], {}, sees=False))
     assert blind == [f"Read\n\n{UNSEEN.format('a b.heic')}\n\n{UNREADABLE.format('c.pdf')}"]
 
 
@@ -93,7 +95,7 @@ class People:
     async def __call__(self, user: User) -> str | None:
         return self.named.get(user.id)
 
-    async def spell(self, team: str, text: str) -> str:
+    async def replace_ids(self, team: str, text: str) -> str:
         return text.replace("<@U2>", f"@Bob of {team}")
 
 
@@ -101,13 +103,13 @@ class People:
 class Files:
     """Whether the model sees, and a text that comes in when the files are settled."""
 
-    can_see: bool = True
+    has_vision: bool = True
     brings: ChatBuilder | None = None
 
-    def sees(self, chat: Chat) -> bool:
-        return self.can_see
+    def can_see(self, chat: Chat) -> bool:
+        return self.has_vision
 
-    async def settle(self, chat: Chat, answer: Answer, history: Sequence[Message]) -> bool:
+    async def load_pending(self, chat: Chat, answer: Answer, history: Sequence[Message]) -> bool:
         if self.brings is None:
             return False
         question = history[-1]
@@ -137,7 +139,7 @@ async def brief(
 async def test_one_person_is_not_named_and_ids_are_spelled(builder: ChatBuilder) -> None:
     chat = (await builder.start(text="Ask <@U2>")).chat
     request = await brief(builder, chat, People({"U1": "Ann"}))
-    assert (request.model, request.system, texts(request.turns)) == (
+    assert (request.model, request.system, texts(request.messages)) == (
         MODEL,
         "Be kind.",
         ["Ask @Bob of T1"],
@@ -152,7 +154,7 @@ async def test_several_people_are_named_as_stored_then_as_slack_says_then_someho
         await builder.answer(chat, "Hm")
         await builder.chats.add_message(chat.id, NewMessage(author, author, author_name=name))
     request = await brief(builder, chat, People({"U1": "Ann", "U2": "not asked for"}))
-    assert texts(request.turns) == [
+    assert texts(request.messages) == [
         "Ann: One",
         "Hm",
         "Bob: U2",
@@ -166,7 +168,7 @@ async def test_one_person_is_named_when_others_had_spoken_before(builder: ChatBu
         team="T1", owner="U1", model=MODEL, message=NewMessage("This?", "U1"), context="Bob: Broken"
     )
     request = await brief(builder, said.chat, People({"U1": "Ann"}))
-    assert texts(request.turns) == [
+    assert texts(request.messages) == [
         strings.THREAD_CONTEXT.format(context="Bob: Broken", text="Ann: This?")
     ]
 
@@ -174,24 +176,28 @@ async def test_one_person_is_named_when_others_had_spoken_before(builder: ChatBu
 async def test_the_newest_images_are_sent_again_and_none_to_a_model_that_does_not_see(
     builder: ChatBuilder,
 ) -> None:
-    images = tuple(Image(f"{n}.png", "image/png", bytes([n])) for n in range(IMAGES.count + 1))
+    images = tuple(
+        Image(f"{n}.png", "image/png", bytes([n])) for n in range(IMAGE_BUDGET.count + 1)
+    )
     chat = (await builder.start(text="Begin")).chat
     for image in images:
         await builder.answer(chat, "Hm")
         await builder.chats.add_message(chat.id, NewMessage("See", "U1", images=(image,)))
-    seen = [turn for turn in (await brief(builder, chat)).turns if turn.role is Role.USER][1:]
+    seen = [turn for turn in (await brief(builder, chat)).messages if turn.role is Role.USER][1:]
     assert [turn.images for turn in seen] == [(), *((image,) for image in images[1:])]
     assert seen[0].text == f"See\n\n{EARLIER.format('0.png')}"
     blind = [
         turn
-        for turn in (await brief(builder, chat, files=Files(can_see=False))).turns
+        for turn in (await brief(builder, chat, files=Files(has_vision=False))).messages
         if turn.role is Role.USER
     ]
     assert [turn.images for turn in blind] == [()] * len(blind)
-    assert blind[-1].text == f"See\n\n{UNSEEN.format(f'{IMAGES.count}.png')}"
+    assert blind[-1].text == f"See\n\n{UNSEEN.format(f'{IMAGE_BUDGET.count}.png')}"
 
 
 async def test_what_comes_in_with_the_files_is_read_again(builder: ChatBuilder) -> None:
     said = await builder.start(text="Look")
     request = await brief(builder, said.chat, files=Files(brings=builder))
-    assert [(turn.text, turn.images) for turn in request.turns] == [("Look (and a file)", (CAT,))]
+    assert [(turn.text, turn.images) for turn in request.messages] == [
+        ("Look (and a file)", (CAT,))
+    ]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.chats.titles import MOST_CHARACTERS, clean
+from bot.chats.titles import MAX_CHARACTERS, clean_title
 
 
 @pytest.mark.parametrize(
@@ -29,20 +29,20 @@ from bot.chats.titles import MOST_CHARACTERS, clean
     ],
 )
 def test_what_is_no_part_of_the_title_goes(said: str, title: str) -> None:
-    assert clean(said) == title
+    assert clean_title(said) == title
 
 
 @pytest.mark.parametrize(
     "said", ["", "   \n", "Sky", '"Sky."', "Title:", "Title: Sky", "***", "Привет"]
 )
 def test_a_single_word_is_no_title(said: str) -> None:
-    assert clean(said) == ""
+    assert clean_title(said) == ""
 
 
 @given(st.text())
 def test_whatever_a_model_says_fits(said: str) -> None:
-    title = clean(said)
-    assert len(title) <= MOST_CHARACTERS
+    title = clean_title(said)
+    assert len(title) <= MAX_CHARACTERS
     assert len(title.split()) <= 8
     assert "\n" not in title
     assert title == title.strip()

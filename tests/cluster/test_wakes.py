@@ -13,7 +13,7 @@ import pytest
 from bot.answers.engine import Engine
 from bot.answers.events import EventPublisher
 from bot.answers.recovery import Recovery
-from bot.answers.sink import AnswerSink, Control, NowhereSink
+from bot.answers.sink import AnswerControl, AnswerSink, NullSink
 from bot.domain import (
     Answer,
     AnswerResult,
@@ -57,8 +57,8 @@ class Quick:
         yield Done("stop")
 
 
-async def nowhere(chat: Chat, answer: Answer, control: Control) -> AnswerSink:
-    return NowhereSink()
+async def nowhere(chat: Chat, answer: Answer, control: AnswerControl) -> AnswerSink:
+    return NullSink()
 
 
 async def brief(chat: Chat, answer: Answer) -> Request:
@@ -172,7 +172,7 @@ async def test_a_process_without_grace_hands_over_what_it_was_writing(migrated_u
         chat_id = await start(both[0])
         first = await _running(both[0], chat_id)
         leaving, staying = sorted(
-            both, key=lambda replica: replica.engine.owner != first.owner
+            both, key=lambda replica: replica.engine.worker_id != first.owner
         )  # a sweep may be quicker
         await leaving.engine.drain(0.0)
         now = await ended(staying, first)
@@ -200,21 +200,21 @@ async def test_what_a_silent_process_was_writing_is_counted_where_it_goes_on(
         assert sum(taken_over) == 1
 
 
-class Board(NowhereSink):
+class Board(NullSink):
     """Shows the answer in one message, at its end."""
 
-    def __init__(self, control: Control) -> None:
+    def __init__(self, control: AnswerControl) -> None:
         self._control = control
 
     async def close(self, result: AnswerResult) -> None:
-        await self._control.record((MessageRef("1.5", native=False),))
+        await self._control.record_messages((MessageRef("1.5", native=False),))
 
 
 @pytest.mark.parametrize("dialect", ["sqlite"])
 async def test_no_answer_ends_before_it_is_known_where_it_stands(migrated_url: str) -> None:
     """Else the next answer, taken over, would find the messages of this one and take them for its own."""
 
-    async def on_the_board(chat: Chat, answer: Answer, control: Control) -> AnswerSink:
+    async def on_the_board(chat: Chat, answer: Answer, control: AnswerControl) -> AnswerSink:
         return Board(control)
 
     refuse = "CREATE TRIGGER away BEFORE UPDATE OF parts ON answers BEGIN SELECT RAISE(ABORT, 'away'); END"

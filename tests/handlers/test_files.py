@@ -133,7 +133,7 @@ async def problem_of(source: SlackFiles, wanted: SharedFile, most: int = 1000) -
 async def test_the_bytes_come_with_the_token_shown(source: SlackFiles, slack: Server) -> None:
     fetched = await source.fetch("T1", file(slack.serves("/f", b"bytes")), 1000)
 
-    assert (fetched.data, fetched.cut) == (b"bytes", False)
+    assert (fetched.data, fetched.truncated) == (b"bytes", False)
     assert slack.asked == [("/f", f"Bearer {TOKEN}")]
 
 
@@ -155,8 +155,8 @@ async def test_no_more_than_wanted_is_read(source: SlackFiles, slack: Server) ->
     first = await source.fetch("T1", file(f"{slack.url}/endless"), 1_000_000)
     second = await source.fetch("T1", file(packed), 1_000_000)
 
-    assert (len(first.data), first.cut) == (1_000_000, True)
-    assert (len(second.data), second.cut) == (1_000_000, True)
+    assert (len(first.data), first.truncated) == (1_000_000, True)
+    assert (len(second.data), second.truncated) == (1_000_000, True)
     assert written < 50_000_000
 
 

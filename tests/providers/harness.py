@@ -9,10 +9,10 @@ import httpx
 
 from bot.domain import ModelRef, Role, StreamEvent, TextDelta
 from bot.errors import ProviderError
-from bot.providers.base import ChatMessage, Kind, ProviderSettings, Request
+from bot.providers.base import ChatMessage, ProviderKind, ProviderSettings, Request
 from bot.providers.openai_compatible import OpenAICompatible
-from bot.providers.registry import new_provider
-from bot.providers.transport import new_client
+from bot.providers.registry import create_provider
+from bot.providers.transport import create_client
 from tests.providers.scripted_server import Behaviour, ScriptedServer
 
 KEY = "sk-verysecretkey-0123456789"
@@ -25,13 +25,19 @@ class ProviderHarness:
         self._client = client
 
     def provider(
-        self, url: str, kind: Kind = "openai", silence: float = 20.0, connecting: float = 10.0
+        self,
+        url: str,
+        kind: ProviderKind = "openai",
+        silence: float = 20.0,
+        connecting: float = 10.0,
     ) -> OpenAICompatible:
         settings = ProviderSettings("any", "Any", url, api_key=KEY, default_model="m", kind=kind)
         return OpenAICompatible(self._client, settings, timeout=silence, connect_timeout=connecting)
 
     def ollama(self, url: str) -> OpenAICompatible:
-        return new_provider(self._client, ProviderSettings("ollama", "Ollama", url, kind="ollama"))
+        return create_provider(
+            self._client, ProviderSettings("ollama", "Ollama", url, kind="ollama")
+        )
 
     async def events(self, behaviour: Behaviour, silence: float = 20.0) -> list[StreamEvent]:
         """All that the answer brings."""
@@ -54,7 +60,7 @@ class ProviderHarness:
 
 @asynccontextmanager
 async def provider_harness() -> AsyncIterator[ProviderHarness]:
-    async with new_client() as client:
+    async with create_client() as client:
         yield ProviderHarness(client)
 
 

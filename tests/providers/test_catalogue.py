@@ -135,8 +135,8 @@ async def test_asking_a_hundred_times_asks_the_provider_once() -> None:
 async def test_a_model_that_is_gone_is_hidden_and_the_list_asked_again() -> None:
     shop = Shop("one", "a", "b")
     async with Catalogue([shop], max_age=0.5) as catalogue:
-        catalogue.gone(ModelRef("one", "a"))
-        catalogue.gone(ModelRef("nobody", "a"))
+        catalogue.mark_gone(ModelRef("one", "a"))
+        catalogue.mark_gone(ModelRef("nobody", "a"))
         assert catalogue.find(ModelRef("one", "a")) is None
         assert names(catalogue.models()) == ["one:b"]
         await until(lambda: shop.asked == 2)

@@ -9,7 +9,7 @@ import pytest
 
 from bot.domain import Done, TextDelta
 from bot.errors import Garbled, KeyRejected, ProviderError, ServerFault
-from bot.providers.base import Kind
+from bot.providers.base import ProviderKind
 from tests.providers.harness import ProviderHarness, provider_harness, read
 from tests.providers.scripted_server import (
     DONE,
@@ -170,7 +170,7 @@ async def test_a_ping_finds_a_bad_key_behind_an_open_list(harness: ProviderHarne
 
     async with ScriptedServer(behaviour).running() as server:
         assert await harness.provider(server.url).ping() == 1
-        kinds: tuple[Kind, ...] = ("openrouter", "venice")
+        kinds: tuple[ProviderKind, ...] = ("openrouter", "venice")
         for kind in kinds:
             with pytest.raises(KeyRejected):
                 await harness.provider(server.url, kind).ping()

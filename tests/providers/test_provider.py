@@ -11,7 +11,7 @@ import pytest
 
 from bot.domain import Done, Image, ModelRef, ReasoningDelta, Role, StreamEvent, TextDelta, Usage
 from bot.providers import openai_compatible
-from bot.providers.base import ChatMessage, Kind, Request
+from bot.providers.base import ChatMessage, ProviderKind, Request
 from tests.providers.harness import KEY, ProviderHarness, provider_harness, read, request, text_of
 from tests.providers.scripted_server import (
     DONE,
@@ -330,7 +330,9 @@ async def test_cancelling_the_reader_ends_the_request(
 ALRIGHT = streaming(delta("Hi"), DONE)
 
 
-async def sent(harness: ProviderHarness, asked: Request, kind: Kind = "openai") -> ReceivedRequest:
+async def sent(
+    harness: ProviderHarness, asked: Request, kind: ProviderKind = "openai"
+) -> ReceivedRequest:
     """What the server hears of this."""
     async with ScriptedServer(ALRIGHT).running() as server:
         await read(harness.provider(server.url, kind), asked)

@@ -24,7 +24,7 @@ from bot.errors import (
     ServerFault,
 )
 from bot.providers.base import ChatMessage, ProviderSettings, Request
-from bot.providers.registry import Providers, answers
+from bot.providers.registry import Providers, is_available
 from bot.sandbox.models.scripts import Fault, ModelScript, Raw, Reason, words
 from bot.sandbox.models.server import ModelServer, create_models_app
 from tests.providers.scripted_server import ScriptedServer, responding
@@ -279,10 +279,10 @@ async def test_connections_of_a_crowd_serve_the_next_one(
     await asyncio.gather(*leaving, return_exceptions=True)
     async with asyncio.timeout(60):
         for _ in range(2):
-            answers = await asyncio.gather(*(ask(providers, "x") for _ in range(12)))
-            assert {text_of(events) for events in answers} == {"".join(pieces)}
+            is_available = await asyncio.gather(*(ask(providers, "x") for _ in range(12)))
+            assert {text_of(events) for events in is_available} == {"".join(pieces)}
             assert (
-                max(len(events) for events in answers) < len(pieces) + 1
+                max(len(events) for events in is_available) < len(pieces) + 1
             )  # several were read together
 
 
@@ -319,12 +319,12 @@ def test_words_put_together_are_the_text() -> None:
 
 async def test_a_server_is_found_or_not(models: ModelServer) -> None:
     async with served(models) as settings:
-        assert await answers(settings)
+        assert await is_available(settings)
         address = settings.base_url
-    assert not await answers(
+    assert not await is_available(
         ProviderSettings("ollama", "Ollama", address, kind="ollama", optional=True)
     )
     async with ScriptedServer(responding("<html>")).running() as stranger:
-        assert not await answers(
+        assert not await is_available(
             ProviderSettings("ollama", "Ollama", stranger.url, kind="ollama", optional=True)
         )

@@ -52,8 +52,8 @@ async def test_a_redirect_of_a_model_server_is_not_followed(
         Starlette(routes=[Route("/{any:path}", redirect, methods=["GET", "POST"])]), "127.0.0.1", 0
     ) as url:
         settings = ProviderSettings("openai", "A server", f"{url}/v1", api_key=KEY)
-        async with transport.new_client() as client:
-            provider = registry.new_provider(client, settings)
+        async with transport.create_client() as client:
+            provider = registry.create_provider(client, settings)
             with pytest.raises(ProviderError):
                 await provider.ping()
             with pytest.raises(ProviderError):

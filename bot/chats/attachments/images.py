@@ -15,13 +15,13 @@ from PIL.ImageFile import ImageFile
 from bot.domain import Image
 from bot.errors import FileProblem
 
-EDGE = 1568
+MAX_EDGE = 1568
 """Pixels of the longer side beyond which models see no more."""
-SENT_BYTES = 4_000_000
+MAX_SENT_BYTES = 4_000_000
 """Bytes of one picture as it is sent."""
-MOST_PIXELS = 50_000_000
+MAX_PIXELS = 50_000_000
 """A picture is decoded only up to here: a small file may unfold to fill the memory."""
-KINDS = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
+IMAGE_TYPES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 _SIGNS: tuple[tuple[str, bytes], ...] = (
     ("image/png", rb"\x89PNG\r\n\x1a\n"),
     ("image/jpeg", rb"\xff\xd8\xff"),
@@ -37,22 +37,22 @@ _DECODERS: dict[str, type[ImageFile]] = {
 }
 
 
-def image_kind(data: bytes) -> str | None:
+def image_type(data: bytes) -> str | None:
     """What kind of picture these bytes are, of the kinds that models take; names and claims are not believed."""
     return next((mime for mime, sign in _SIGNS if re.match(sign, data[:16], re.DOTALL)), None)
 
 
-def fit(data: bytes, name: str) -> Image:
+def fit_image(data: bytes, name: str) -> Image:
     """The picture as it is sent: as it came where that will do, else upright, still, and scaled down.
 
     Raises FileProblem: `kind` for what is none of the four kinds, `broken`, or `too_large`.
     """
-    mime = image_kind(data)
+    mime = image_type(data)
     if mime is None:
         raise FileProblem("kind")
     try:
         with _DECODERS[mime](io.BytesIO(data)) as picture:
-            if picture.width * picture.height > MOST_PIXELS:
+            if picture.width * picture.height > MAX_PIXELS:
                 raise FileProblem("too_large")
             if _fits(picture, mime, len(data)):
                 picture.load()  # a broken one fails here
@@ -66,24 +66,31 @@ def fit(data: bytes, name: str) -> Image:
 
 def _fits(picture: ImageFile, mime: str, size: int) -> bool:
     """Moving pictures are refused by many models, and what a camera tells of place and time is nobody's business."""
-    if max(picture.size) > EDGE or size > SENT_BYTES or getattr(picture, "is_animated", False):
+    if (
+        max(picture.size) > MAX_EDGE
+        or size > MAX_SENT_BYTES
+        or getattr(picture, "is_animated", False)
+    ):
         return False
     return mime == "image/gif" or not picture.getexif()
 
 
 def _scaled(picture: ImageFile, mime: str, name: str) -> Image:
-    picture.draft("RGB", (EDGE, EDGE))  # lets JPEG be decoded small; the others ignore it
+    picture.draft("RGB", (MAX_EDGE, MAX_EDGE))  # lets JPEG be decoded small; the others ignore it
     upright = ImageOps.exif_transpose(picture)
     plain = _simple(upright)
-    plain.thumbnail((EDGE, EDGE), Pillow.Resampling.LANCZOS)
-    if mime != "image/jpeg" and len(data := _written(plain, "PNG", optimize=True)) <= SENT_BYTES:
+    plain.thumbnail((MAX_EDGE, MAX_EDGE), Pillow.Resampling.LANCZOS)
+    if (
+        mime != "image/jpeg"
+        and len(data := _written(plain, "PNG", optimize=True)) <= MAX_SENT_BYTES
+    ):
         return Image(name, "image/png", data)
     solid = plain
     if plain.mode == "RGBA":
         solid = Pillow.new("RGB", plain.size, "white")
         solid.paste(plain, mask=plain.getchannel("A"))
     for quality in (88, 70, 50):
-        if len(data := _written(solid, "JPEG", quality=quality)) <= SENT_BYTES:
+        if len(data := _written(solid, "JPEG", quality=quality)) <= MAX_SENT_BYTES:
             break
     return Image(name, "image/jpeg", data)
 

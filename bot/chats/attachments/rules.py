@@ -14,26 +14,26 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from bot import strings
-from bot.chats.attachments.images import KINDS, fit, image_kind
+from bot.chats.attachments.images import IMAGE_TYPES, fit_image, image_type
 from bot.domain import Image, SharedFile
 from bot.errors import BadInput, FileProblem
 
-MOST_FILES = 10
+MAX_FILES = 10
 """Files of one message in Slack."""
-MOST_IMAGES = 5
+MAX_API_IMAGES = 5
 """Images that a program may send at once."""
-LARGEST_IMAGE = 5_000_000
+MAX_API_IMAGE_BYTES = 5_000_000
 """Bytes of one image from a program, which arrives in base64 among others."""
-LARGEST_FILE = 20_000_000
+MAX_FILE_BYTES = 20_000_000
 """Bytes of one image in Slack, before it is made to fit."""
-MOST_TEXTS = 10
-BEFORE = 5
+MAX_API_TEXTS = 10
+MAX_EARLIER_FILES = 5
 """So many images, and so many texts, of those shared in a thread before, are brought in: the newest."""
-LONGEST_BEFORE = 20_000
+MAX_EARLIER_TEXT_LENGTH = 20_000
 """Characters of a text that was shared before."""
-LONGEST_TEXTS = 200_000
+MAX_TEXT_LENGTH = 200_000
 """Characters of all attached texts together."""
-TEXT_BYTES = 1_000_000
+MAX_TEXT_BYTES = 1_000_000
 """As much of a text file as is read: enough for all those characters in whatever encoding."""
 _NAME = 80
 """Characters of a file's name that are shown."""
@@ -54,15 +54,15 @@ class TextFile:
     """A text that belongs to a message."""
 
     name: str
-    kind: str
+    language: str
     content: str = field(repr=False)
-    cut: bool = False
+    truncated: bool = False
     """There is more of it."""
-    before: bool = False
+    earlier: bool = False
     """It was shared in the thread before the chat began there."""
 
 
-class Kind(StrEnum):
+class FileKind(StrEnum):
     """What a file is by its description."""
 
     IMAGE = "image"
@@ -72,111 +72,117 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class AttachmentReport:
     """What of a message's files could not be used, for the person."""
 
     unreadable: tuple[SharedFile, ...] = ()
-    cut: tuple[str, ...] = ()
+    truncated: tuple[str, ...] = ()
     """Names of texts of which only the beginning was read."""
-    unseen: tuple[str, ...] = ()
+    unseen_images: tuple[str, ...] = ()
     """Names of images for a model that cannot see."""
 
     def __bool__(self) -> bool:
-        return bool(self.unreadable or self.cut or self.unseen)
+        return bool(self.unreadable or self.truncated or self.unseen_images)
 
 
 # -- files that people share -------------------------------------------------------------------------------------------
 
 
-def kind(file: SharedFile) -> Kind:
+def kind_of(file: SharedFile) -> FileKind:
     mime = file.mime.lower()
     if file.mode == "snippet" or _TEXTUAL.fullmatch(mime):
-        return Kind.TEXT
+        return FileKind.TEXT
     if mime.startswith("image/"):
-        return Kind.IMAGE
-    return Kind.UNKNOWN if mime in _NAMELESS else Kind.OTHER
+        return FileKind.IMAGE
+    return FileKind.UNKNOWN if mime in _NAMELESS else FileKind.OTHER
 
 
-def review(files: Iterable[SharedFile]) -> tuple[SharedFile, ...]:
+def mark_unreadable(files: Iterable[SharedFile]) -> tuple[SharedFile, ...]:
     """The same files; those that cannot be read, as far as their description tells, with the problem."""
     return tuple(
         replace(
             file,
             problem=file.problem
-            or ("too_many" if count > MOST_FILES else problem(file, early=True)),
+            or ("too_many" if count > MAX_FILES else problem_of(file, early=True)),
         )
         for count, file in enumerate(files, 1)
     )
 
 
-def problem(file: SharedFile, *, early: bool = False) -> str | None:
+def problem_of(file: SharedFile, *, early: bool = False) -> str | None:
     """Why a file cannot be read, if its description tells; `early`: Slack may still be making its small picture."""
     if file.mode in _MODES:
         return _MODES[file.mode]
-    what = kind(file)
+    what = kind_of(file)
     if lacks_thumb(file):
         return None if early else "kind"
-    if what is Kind.IMAGE and file.thumb is None and (file.size or 0) > LARGEST_FILE:
+    if what is FileKind.IMAGE and file.thumb is None and (file.size or 0) > MAX_FILE_BYTES:
         return "too_large"
-    return "kind" if what is Kind.OTHER else None
+    return "kind" if what is FileKind.OTHER else None
 
 
 def lacks_thumb(file: SharedFile) -> bool:
     """It is an image of a kind that can only be taken by way of Slack's small picture, and there is none."""
-    plain = file.mime.lower().replace("jpg", "jpeg") in KINDS
-    return kind(file) is Kind.IMAGE and not plain and file.thumb is None
+    plain = file.mime.lower().replace("jpg", "jpeg") in IMAGE_TYPES
+    return kind_of(file) is FileKind.IMAGE and not plain and file.thumb is None
 
 
-def pending(files: Iterable[SharedFile]) -> list[SharedFile]:
+def loadable(files: Iterable[SharedFile]) -> list[SharedFile]:
     """Those that are to be fetched."""
     return [file for file in files if file.problem is None]
 
 
-def shared_before(files: Iterable[SharedFile]) -> tuple[SharedFile, ...]:
+def select_earlier(files: Iterable[SharedFile]) -> tuple[SharedFile, ...]:
     """Of what was shared in a thread, the newest images and texts, in order."""
     readable = [
-        replace(file, before=True) for file in review(files) if file.problem in (None, "too_many")
+        replace(file, before=True)
+        for file in mark_unreadable(files)
+        if file.problem in (None, "too_many")
     ]
-    readable = [replace(file, problem=problem(file, early=True)) for file in readable]
+    readable = [replace(file, problem=problem_of(file, early=True)) for file in readable]
     kinds = {
-        what: [f for f in pending(readable) if kind(f) is what][-BEFORE:]
-        for what in (Kind.IMAGE, Kind.TEXT)
+        what: [f for f in loadable(readable) if kind_of(f) is what][-MAX_EARLIER_FILES:]
+        for what in (FileKind.IMAGE, FileKind.TEXT)
     }
-    return tuple(file for file in readable if file in kinds[Kind.IMAGE] or file in kinds[Kind.TEXT])
+    return tuple(
+        file for file in readable if file in kinds[FileKind.IMAGE] or file in kinds[FileKind.TEXT]
+    )
 
 
-def unusable(text: str, files: Sequence[SharedFile], sees: bool = True) -> bool:
+def only_unusable_files(text: str, files: Sequence[SharedFile], sees: bool = True) -> bool:
     """Whether such a message consists of files that cannot be used, and nothing else."""
-    usable = [file for file in pending(files) if sees or kind(file) is not Kind.IMAGE]
+    usable = [file for file in loadable(files) if sees or kind_of(file) is not FileKind.IMAGE]
     return bool(files) and not text and not usable
 
 
-def enclose(text: str, files: Sequence[TextFile]) -> tuple[str, tuple[str, ...]]:
+def append_texts(text: str, files: Sequence[TextFile]) -> tuple[str, tuple[str, ...]]:
     """The message with the texts, as much of them as fits, and the names of its own that were cut."""
-    room, cut, shown = LONGEST_TEXTS, [], []
+    room, cut, shown = MAX_TEXT_LENGTH, [], []
     for file in files:
-        most = min(room, LONGEST_BEFORE) if file.before else room
-        if file.cut or len(file.content) > most:
-            cut.extend([] if file.before else [file.name])
-            file = replace(file, content=file.content[:most], cut=True)
+        most = min(room, MAX_EARLIER_TEXT_LENGTH) if file.earlier else room
+        if file.truncated or len(file.content) > most:
+            cut.extend([] if file.earlier else [file.name])
+            file = replace(file, content=file.content[:most], truncated=True)
         room -= len(file.content)
         shown.append(file)
     return _joined(text, shown), tuple(cut)
 
 
-def sentences(report: Report, shown: Callable[[str], str] = str) -> list[str]:
+def report_sentences(report: AttachmentReport, shown: Callable[[str], str] = str) -> list[str]:
     """What the person is told, but for `unseen`. `shown` makes a name fit to be shown where they read it."""
     by_problem: dict[str, list[str]] = {}
     for file in report.unreadable:
-        by_problem.setdefault(file.problem or "unreachable", []).append(shown(one_line(file.name)))
-    told = [strings.file_problem(code, listed(names)) for code, names in by_problem.items()]
-    if report.cut:
-        names = listed([shown(one_line(name)) for name in report.cut])
-        told.append(strings.FILES_CUT.format(names=names, count=LONGEST_TEXTS))
+        by_problem.setdefault(file.problem or "unreachable", []).append(
+            shown(short_name(file.name))
+        )
+    told = [strings.file_problem(code, join_names(names)) for code, names in by_problem.items()]
+    if report.truncated:
+        names = join_names([shown(short_name(name)) for name in report.truncated])
+        told.append(strings.FILES_CUT.format(names=names, count=MAX_TEXT_LENGTH))
     return told
 
 
-def listed(names: Sequence[str]) -> str:
+def join_names(names: Sequence[str]) -> str:
     """a, b and c."""
     return (
         names[0]
@@ -185,7 +191,7 @@ def listed(names: Sequence[str]) -> str:
     )
 
 
-def one_line(name: str) -> str:
+def short_name(name: str) -> str:
     """A name as it can be shown: never longer than a line."""
     name = " ".join(name.split()) or strings.FILE_UNNAMED
     return name if len(name) <= _NAME else f"{name[: _NAME - 13]}…{name[-12:]}"
@@ -194,11 +200,11 @@ def one_line(name: str) -> str:
 # -- what programs send ------------------------------------------------------------------------------------------------
 
 
-def image(data: bytes, name: str = "image") -> Image:
+def image_from_bytes(data: bytes, name: str = "image") -> Image:
     """Raises BadInput for what is too large or no picture that models take."""
-    if len(data) > LARGEST_IMAGE:
-        raise BadInput(strings.IMAGE_TOO_LARGE.format(megabytes=LARGEST_IMAGE // 1_000_000))
-    mime = image_kind(data)
+    if len(data) > MAX_API_IMAGE_BYTES:
+        raise BadInput(strings.IMAGE_TOO_LARGE.format(megabytes=MAX_API_IMAGE_BYTES // 1_000_000))
+    mime = image_type(data)
     if mime is None:
         raise BadInput(strings.IMAGE_UNKNOWN)
     return Image(name, mime, data)
@@ -213,32 +219,32 @@ def image_from_text(text: str, name: str = "image") -> Image:
         data = base64.b64decode("".join((found["data"] if found else text).split()), validate=True)
     except (binascii.Error, ValueError):
         raise BadInput(strings.IMAGE_UNREADABLE) from None
-    return image(data, name)
+    return image_from_bytes(data, name)
 
 
-def images(found: list[Image]) -> tuple[Image, ...]:
+def limit_images(found: list[Image]) -> tuple[Image, ...]:
     """The same, if they are not too many. Raises BadInput."""
-    if len(found) > MOST_IMAGES:
-        raise BadInput(strings.IMAGES_TOO_MANY.format(count=MOST_IMAGES))
+    if len(found) > MAX_API_IMAGES:
+        raise BadInput(strings.IMAGES_TOO_MANY.format(count=MAX_API_IMAGES))
     return tuple(found)
 
 
-def fitted(found: Iterable[Image]) -> tuple[Image, ...]:
+def fit_images(found: Iterable[Image]) -> tuple[Image, ...]:
     """The same as they are sent to models. Raises BadInput; works hard, so call it in a thread."""
     try:
-        return tuple(fit(each.data, each.name) for each in found)
+        return tuple(fit_image(each.data, each.name) for each in found)
     except FileProblem as error:
         raise BadInput(
             strings.IMAGE_TOO_WIDE if error.code == "too_large" else strings.IMAGE_BROKEN
         ) from error
 
 
-def with_texts(text: str, files: list[TextFile]) -> str:
+def append_api_texts(text: str, files: list[TextFile]) -> str:
     """The message with its attached texts, each in a fence that its content cannot close. Raises BadInput."""
-    if len(files) > MOST_TEXTS:
-        raise BadInput(strings.TEXTS_TOO_MANY.format(count=MOST_TEXTS))
-    if sum(len(file.content) for file in files) > LONGEST_TEXTS:
-        raise BadInput(strings.TEXTS_TOO_LONG.format(count=LONGEST_TEXTS))
+    if len(files) > MAX_API_TEXTS:
+        raise BadInput(strings.TEXTS_TOO_MANY.format(count=MAX_API_TEXTS))
+    if sum(len(file.content) for file in files) > MAX_TEXT_LENGTH:
+        raise BadInput(strings.TEXTS_TOO_LONG.format(count=MAX_TEXT_LENGTH))
     return _joined(text, files)
 
 
@@ -249,9 +255,11 @@ def _joined(text: str, files: Sequence[TextFile]) -> str:
 def _fenced(file: TextFile) -> str:
     longest = max((len(run) for run in re.findall(r"`+", file.content)), default=0)
     fence = "`" * max(3, longest + 1)
-    language = file.kind.rpartition("/")[2]
+    language = file.language.rpartition("/")[2]
     language = language if re.fullmatch(r"[\w+#.-]{1,30}", language) else ""
-    label = strings.ATTACHED_BEFORE if file.before else strings.ATTACHED_TEXT
+    label = strings.ATTACHED_BEFORE if file.earlier else strings.ATTACHED_TEXT
     name = label.format(name=" ".join(file.name.split()))
-    more = f"\n{strings.ATTACHED_TEXT_CUT.format(count=len(file.content))}" if file.cut else ""
+    more = (
+        f"\n{strings.ATTACHED_TEXT_CUT.format(count=len(file.content))}" if file.truncated else ""
+    )
     return f"{name}\n{fence}{language}\n{file.content}\n{fence}{more}"

@@ -23,7 +23,7 @@ _SAMPLE = 64_000
 """Bytes by which an encoding is guessed."""
 
 
-def decode(data: bytes, *, cut: bool = False) -> str | None:
+def decode_text(data: bytes, *, cut: bool = False) -> str | None:
     """The text that these bytes are, or None where they are none. `cut`: they may end within a character."""
     for mark, encoding in _MARKS:
         if data.startswith(mark):
