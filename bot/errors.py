@@ -12,13 +12,13 @@
     │   ├── BadInput                 empty, too long, or of a wrong kind
     │   └── FileProblem              a file that somebody shared cannot be read; `code` tells why
     └── ProviderError                a model did not answer
-        ├── Unreachable              refused connection, DNS, TLS, connect timeout          retryable
-        ├── ModelTimeout             no byte for BOBBIN_MODEL_TIMEOUT seconds (or HTTP 408)  retryable
-        ├── ServerFault              HTTP 5xx, or an error event in the stream               retryable
-        ├── ModelBusy                HTTP 429; `retry_after` where the provider says         retryable
-        ├── BrokenOff                the stream ended in mid-answer                          retryable
-        ├── EmptyAnswer              it ended without a word                                 retryable
-        ├── Garbled                  HTML, other JSON, broken lines                          retryable
+        ├── Unreachable              refused connection, DNS, TLS, connect timeout          asked again
+        ├── ModelTimeout             no byte for BOBBIN_MODEL_TIMEOUT seconds (or HTTP 408)
+        ├── ServerFault              HTTP 5xx, or an error event in the stream              asked again
+        ├── ModelBusy                HTTP 429; `retry_after` where the provider says        asked again
+        ├── BrokenOff                the stream ended in mid-answer                         asked again
+        ├── EmptyAnswer              it ended without a word                                asked again
+        ├── Garbled                  HTML, other JSON, broken lines
         ├── KeyRejected              HTTP 401 or 403
         ├── NoCredit                 HTTP 402
         ├── ModelGone                HTTP 404, or a 400 that says the model is unknown
@@ -27,8 +27,9 @@
         ├── Unreadable               not asked at all: the message is nothing but files that could not be had
         └── RequestRefused           any other 4xx
 
-`retryable` means: the same request may succeed a moment later, so as long as nothing is shown it is tried again by
-itself. What a person reads for each `code` stands in `bot.strings`.
+"asked again" (`retried_automatically`): the same request may succeed a moment later, so the engine sends it again by
+itself as long as none of the answer has been shown. A timeout is not among them: the person has waited long enough.
+What a person reads for each `code` stands in `bot.strings`.
 """
 
 from __future__ import annotations
@@ -89,7 +90,8 @@ class ProviderError(BobbinError):
     """
 
     code = "provider_error"
-    retryable = False
+    retried_automatically = False
+    """Whether the engine sends the same request again, as long as none of the answer has been shown."""
 
     def __init__(self, detail: str = "", *, retry_after: float | None = None) -> None:
         super().__init__(detail or self.code)
@@ -99,37 +101,35 @@ class ProviderError(BobbinError):
 
 class Unreachable(ProviderError):
     code = "unreachable"
-    retryable = True
+    retried_automatically = True
 
 
 class ModelTimeout(ProviderError):
     code = "timeout"
-    retryable = True
 
 
 class ServerFault(ProviderError):
     code = "server_fault"
-    retryable = True
+    retried_automatically = True
 
 
 class ModelBusy(ProviderError):
     code = "busy"
-    retryable = True
+    retried_automatically = True
 
 
 class BrokenOff(ProviderError):
     code = "broken_off"
-    retryable = True
+    retried_automatically = True
 
 
 class EmptyAnswer(ProviderError):
     code = "empty"
-    retryable = True
+    retried_automatically = True
 
 
 class Garbled(ProviderError):
     code = "garbled"
-    retryable = True
 
 
 class KeyRejected(ProviderError):

@@ -329,7 +329,7 @@ class Engine:
                     else RETRY_DELAYS[min(attempt, 1)]
                 )
                 last = attempt == MAX_ATTEMPTS - 1 or pause > MAX_RETRY_AFTER
-                if run.text or last or not _worth_another_try(error):
+                if run.text or last or not error.retried_automatically:
                     raise
                 log.info("model_asked_again", answer=run.answer.id, code=error.code)
                 await asyncio.sleep(pause)
@@ -353,17 +353,6 @@ class Engine:
                     run.finish_reason, ended = event.reason, True
         if not ended:
             raise BrokenOff
-
-
-def _worth_another_try(error: ProviderError) -> bool:
-    """A long silence is not repeated: the person has waited enough."""
-    return error.retryable and error.code in (
-        "unreachable",
-        "server_fault",
-        "busy",
-        "broken_off",
-        "empty",
-    )
 
 
 async def _closable(events: AsyncIterator[StreamEvent]) -> AsyncGenerator[StreamEvent, None]:
