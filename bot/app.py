@@ -23,6 +23,7 @@ from bot.chats.service import ChatService
 from bot.chats.titles import Titles
 from bot.config import Settings
 from bot.domain import Answer, AnswerResult, Chat, User
+from bot.errors import ProviderError
 from bot.observability import Metrics
 from bot.providers.base import ProviderSettings
 from bot.resources import Resources, open_resources
@@ -242,7 +243,7 @@ def _after(
     )
 
     async def after(chat: Chat, answer: Answer, result: AnswerResult) -> None:
-        if result.error == "model_gone":
+        if ProviderError.class_of(result.error).needs_other_model:
             use_cases.models.mark_gone(chat.model)
         await titles.after_answer(chat, answer, result)
 

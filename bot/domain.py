@@ -1,7 +1,7 @@
-"""The nouns that cross borders: frozen values, standard library only.
+"""The nouns that all layers share, as frozen values that need nothing but the standard library.
 
-A *chat* stands in a *place* (a Slack thread) or, started through the API, nowhere yet. It holds numbered *messages*;
-an assistant message that is still to be written is an *answer*: the row is the work to do.
+A *chat* belongs to a Slack thread or, when it was started through the API, to no thread yet. It holds numbered
+*messages*. An assistant message that is still to be written is an *answer*; its row in the database is the job.
 """
 
 from __future__ import annotations
@@ -20,25 +20,26 @@ class Role(StrEnum):
 
 
 class Status(StrEnum):
-    """How far a message is. User messages are always `DONE`."""
+    """The state of a message. User messages are always `DONE`."""
 
     WAITING = "waiting"
-    """An answer nobody has begun."""
+    """An answer that no worker has claimed."""
     RUNNING = "running"
-    """An answer that an owner writes under a lease."""
+    """An answer that a worker writes under a lease."""
     DONE = "done"
     STOPPED = "stopped"
-    """Ended by a person; what was written stays and is history."""
+    """Ended by a person. The text written so far stays and is part of the history."""
     FAILED = "failed"
-    """Ended by an error; never sent to a model as history; may be retried."""
+    """Ended by an error. Never sent to a model as history; can be retried."""
 
     @property
     def ended(self) -> bool:
+        """Whether no worker will write to it any more."""
         return self in (Status.DONE, Status.STOPPED, Status.FAILED)
 
 
 class TitleBy(StrEnum):
-    """Who gave a chat its title; a person's title is never replaced by a model's."""
+    """Who gave a chat its title. A model's title never replaces a person's."""
 
     DEFAULT = "default"
     MODEL = "model"
@@ -50,31 +51,36 @@ class User:
     """One member of one Slack workspace."""
 
     team: str
+    """Slack id of the workspace (`T…`)."""
     id: str
+    """Slack id of the member (`U…` or `W…`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Thread:
-    """A Slack thread: where a chat stands. `thread` is the ts of the thread's root message."""
+    """A Slack thread."""
 
     team: str
     channel: str
     ts: str
+    """Timestamp of the thread's root message."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelRef:
-    """A model by its provider's short name and the provider's own id for it."""
+    """Identifies a model. Written as `provider:name`."""
 
     provider: str
+    """The provider's short name, such as `openrouter`."""
     name: str
+    """The provider's own id for the model."""
 
     def __str__(self) -> str:
         return f"{self.provider}:{self.name}"
 
     @classmethod
     def parse(cls, text: str) -> ModelRef:
-        """The reference that `str()` printed. Raises ValueError when there is no `provider:` in front."""
+        """The inverse of `str()`. Raises ValueError for a text without `provider:`."""
         provider, colon, name = text.partition(":")
         if not (provider and colon and name):
             raise ValueError(f"not a model reference: {text!r}")
@@ -89,14 +95,14 @@ class ModelInfo:
     label: str
     provider_label: str
     context: int | None = None
-    """Tokens the model can take in, where the provider tells."""
+    """Size of the context window in tokens, if the provider states it."""
     vision: bool = False
-    """Whether images may be sent to it."""
+    """Whether the model accepts images."""
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """A picture for a model that can see."""
+    """An image for a model that accepts images."""
 
     name: str
     mime: str
@@ -105,32 +111,38 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class SharedFile:
-    """A file that somebody shared in Slack, as Slack describes it. What it holds is fetched when it is needed."""
+    """A file shared in Slack, as Slack describes it. Its content is downloaded when a prompt needs it.
+
+    Stored as JSON: renaming a field needs a migration.
+    """
 
     id: str
     name: str
     mime: str = ""
-    """What it is said to be; the bytes are looked at all the same."""
+    """The type that Slack states. The content itself is checked as well."""
     size: int | None = None
-    """Bytes, where Slack tells."""
+    """Bytes, if Slack states it."""
     url: str | None = None
-    """None as long as it is being uploaded, or when Slack must be asked first."""
+    """None while the file is being uploaded, or when `files.info` must be called first."""
     thumb: str | None = None
-    """The largest of Slack's own small pictures of it, which are always png or jpeg."""
+    """URL of Slack's largest thumbnail, which is always png or jpeg."""
     mode: str = "hosted"
     """`hosted`, `snippet`, `external`, `tombstone`, `hidden_by_limit`, …"""
     problem: str | None = None
-    """Why it could not be read (a key of `words.FILE_PROBLEMS`); None while that is not settled."""
+    """Why it cannot be read: a key of `bot.strings.FILE_PROBLEMS`. None while unknown, or when it was read."""
     before: bool = False
-    """Shared in the thread before the chat began there, by whomever: what cannot be used of it bothers nobody."""
+    """Shared in the thread before the chat started, by anyone. Nobody is told when it cannot be used."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chat:
+    """A conversation with one model."""
+
     id: str
     team: str
+    """Slack id of the workspace."""
     owner: str
-    """Slack user id of the person who started it."""
+    """Slack id of the person who started it."""
     title: str
     title_by: TitleBy
     model: ModelRef
@@ -139,14 +151,14 @@ class Chat:
     updated_at: datetime
     thread: Thread | None = None
     header_ts: str | None = None
-    """The Slack message that shows title, model and Stop."""
-    context: str | None = field(default=None, repr=False)
-    """What people had said in the thread before the chat began there, for the model."""
+    """Timestamp of the Slack message that shows title, model and Stop button."""
+    thread_context: str | None = field(default=None, repr=False)
+    """The messages that the thread held before the chat started there, for the model."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message of a chat, in the order of `number` (1, 2, 3 …)."""
+    """One message of a chat. Messages are ordered by `number` (1, 2, 3 …)."""
 
     id: str
     chat_id: str
@@ -156,86 +168,92 @@ class Message:
     status: Status = Status.DONE
     created_at: datetime | None = None
     author: str | None = None
-    """Slack user id of who wrote it; None for answers."""
+    """Slack id of the person who wrote it; None for answers."""
     author_name: str | None = None
     source: str | None = None
-    """What it came from, unique within the chat: the ts of a Slack message, or a client's key."""
+    """Where it came from, unique within the chat: a Slack message's ts, or an API client's idempotency key."""
     images: tuple[Image, ...] = ()
-    omitted: tuple[str, ...] = ()
-    """Names of images that it has too and that were left out of this reading."""
+    omitted_images: tuple[str, ...] = ()
+    """Names of further images, which this query did not load."""
     files: tuple[SharedFile, ...] = ()
-    """Files that belong to it and are neither in its text nor among its images: not fetched yet, or not readable."""
+    """Shared files whose content is in neither `text` nor `images`: not downloaded yet, or not readable."""
     error: str | None = None
-    """For a failed answer: the code of its `ProviderError`."""
+    """For a failed answer: the `code` of the `ProviderError`."""
 
 
 @dataclass(frozen=True, slots=True)
 class MessageRef:
-    """One Slack message that shows a piece of an answer."""
+    """A Slack message that shows one part of an answer."""
 
     ts: str
-    native: bool
-    """Still a native stream, as far as this row knows: must be stopped before it can be edited."""
+    streaming: bool
+    """Whether it was last stored as an open native stream, which must be stopped before the message can be edited."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An assistant message with what its writer must know: the job."""
+    """An assistant message with what a worker needs to write it: the job."""
 
     id: str
     chat_id: str
     number: int
     question_id: str
-    """The user message that it answers."""
+    """Id of the user message that it answers."""
     status: Status
     attempt: int
-    """1 the first time it is claimed; more after a take-over or a retry."""
-    inherited: bool = False
-    """Taken over from somebody who has not given it back, and whose last words may still be on their way."""
-    owner: str | None = None
+    """1 for the first claim; each take-over and each retry adds one."""
+    taken_over: bool = False
+    """Claimed from a worker that did not release it, whose last Slack calls may still take effect."""
+    worker_id: str | None = None
+    """The worker that holds the lease."""
     text: str = field(default="", repr=False)
-    """Whole text once the model has ended (`complete`), else what a failed attempt had written."""
-    complete: bool = False
-    """The model has ended and `text` is stored; what remains is to show it."""
-    ending: Status | None = None
-    """With `complete`: how it is to end."""
+    """The whole text once `text_complete` is true, else what a failed attempt had written."""
+    text_complete: bool = False
+    """The model has finished and `text` is stored. What remains is to show it in Slack."""
+    final_status: Status | None = None
+    """With `text_complete`: the status that the answer gets once it is shown."""
     error: str | None = None
-    parts: tuple[MessageRef, ...] = ()
+    """For a failed answer: the `code` of the `ProviderError`."""
+    slack_messages: tuple[MessageRef, ...] = ()
+    """The Slack messages that show it, in order."""
     asker: str | None = None
-    """Slack user id of who asked: the recipient of a native stream."""
+    """Slack id of the person who asked, which is the recipient of a native stream."""
     asker_team: str | None = None
     """That person's own workspace, which in a shared channel is not the bot's."""
     question_ts: str | None = None
-    """The Slack message that asked, where there is one."""
-    queued: bool = False
-    """It had to wait its turn, so that its question bears the mark of waiting until it is taken."""
+    """Timestamp of the Slack message that asked; None for messages from the API."""
+    was_queued: bool = False
+    """It had to wait for another answer, so its question carries a reaction until a worker claims it."""
 
 
 @dataclass(frozen=True, slots=True)
 class TextDelta:
-    """A piece of an answer's text, as the model sent it."""
+    """The next piece of an answer's text, as the model sent it."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class ReasoningDelta:
-    """The model reasons before it answers: a sign of life, never shown as text."""
+    """The model is reasoning. Shows that the model is alive; its text is never shown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
+    """What one call to a model consumed."""
+
     prompt_tokens: int
     completion_tokens: int
     cost: float | None = None
-    """US dollars, where the provider says."""
+    """US dollars, if the provider states it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The model has ended. `reason`: `stop`, `length` (cut by a limit of tokens), or what the provider says."""
+    """The model has finished."""
 
     reason: str = "stop"
+    """`stop`, `length` (it reached its token limit), or the provider's own word."""
 
 
 StreamEvent = TextDelta | ReasoningDelta | Usage | Done
@@ -243,16 +261,16 @@ StreamEvent = TextDelta | ReasoningDelta | Usage | Done
 
 @dataclass(frozen=True, slots=True)
 class AnswerResult:
-    """How an answer ended: what its last write must show."""
+    """How an answer ended, and what its last Slack message must show."""
 
     status: Status
     text: str = field(repr=False)
     error: str | None = None
-    """Code of the `ProviderError`, for FAILED."""
+    """With FAILED: the `code` of the `ProviderError`."""
     detail: str | None = None
-    """What the provider said, cleaned and short, for FAILED."""
+    """With FAILED: the provider's message, cleaned and shortened."""
     usage: Usage | None = None
     seconds: float | None = None
-    """From the claim to the model's end."""
-    cut: bool = False
-    """The model stopped because it reached its limit of tokens."""
+    """From the claim to the end of the model's stream."""
+    truncated: bool = False
+    """The model stopped because it reached its token limit."""

@@ -1,46 +1,57 @@
-"""Every error of Bobbin's own.
+"""Every error class of the project, drawn as one tree; this module holds those that several layers share.
 
     BobbinError
-    ├── SettingsError                a variable is missing or malformed; the message names it and says what to do
-    ├── StorageError                 the database or Redis refused or cannot be reached
-    ├── ChatError                    what was asked of a chat cannot be done
-    │   ├── ChatNotFound             no such chat, or somebody else's
-    │   ├── LimitReached             the next pair would exceed the chat's messages
-    │   ├── ChatBusy                 an answer is being written and the caller cannot wait
-    │   │   └── NothingToRetry       the answer has not failed (any more)
-    │   ├── ModelNotAllowed          not offered here, or not (any more) in a provider's list
-    │   ├── BadInput                 empty, too long, or of a wrong kind
-    │   └── FileProblem              a file that somebody shared cannot be read; `code` tells why
-    └── ProviderError                a model did not answer
-        ├── Unreachable              refused connection, DNS, TLS, connect timeout          asked again
-        ├── ModelTimeout             no byte for BOBBIN_MODEL_TIMEOUT seconds (or HTTP 408)
-        ├── ServerFault              HTTP 5xx, or an error event in the stream              asked again
-        ├── ModelBusy                HTTP 429; `retry_after` where the provider says        asked again
-        ├── BrokenOff                the stream ended in mid-answer                         asked again
-        ├── EmptyAnswer              it ended without a word                                asked again
-        ├── Garbled                  HTML, other JSON, broken lines
-        ├── KeyRejected              HTTP 401 or 403
-        ├── NoCredit                 HTTP 402
-        ├── ModelGone                HTTP 404, or a 400 that says the model is unknown
-        ├── TooLong                  HTTP 413, or a 400 that says the context is too long
-        ├── Filtered                 finish_reason content_filter, or content rules
-        ├── Unreadable               not asked at all: the message is nothing but files that could not be had
-        └── RequestRefused           any other 4xx
+    ├── SettingsError                  a setting is missing or invalid; the message names the variable and the remedy
+    ├── StorageError                   the database or Redis refused or cannot be reached
+    │   ├── Conflict                   (storage.engine.database) a unique constraint refused a row
+    │   ├── SlowSubscriber             (storage.coordination.base) a subscriber did not read its events in time
+    │   └── WrongKey                   (storage.encryption) no key that is set decrypts what is stored
+    ├── ChatError                      the request cannot be fulfilled for this chat
+    │   ├── ChatNotFound               no such chat, or somebody else's
+    │   ├── LimitReached               the next pair of messages would exceed BOBBIN_MAX_MESSAGES
+    │   ├── ChatBusy                   an answer is being written and the caller cannot wait
+    │   │   └── NothingToRetry         the answer has not failed, or is being retried already
+    │   ├── ModelNotAllowed            the model is not offered here, or no longer in the provider's list
+    │   ├── InvalidInput               empty, too long or of the wrong type; the message is a sentence for the person
+    │   └── FileProblem                a shared file cannot be read; `code` says why
+    ├── NotInstalled                   (handlers.client.errors) the app is not installed in this workspace (any more)
+    ├── SlackError                     (handlers.client.errors) a call to Slack did not succeed
+    │   ├── SlackRejected              (handlers.client.errors) Slack refused; the same call would be refused again
+    │   ├── RateLimited                (handlers.client.errors) HTTP 429; the call took no effect
+    │   ├── ConnectFailed              (handlers.client.errors) no connection; the call took no effect
+    │   └── OutcomeUnknown             (handlers.client.errors) the call may or may not have taken effect
+    └── ProviderError                  a model did not answer
+        ├── Unreachable                connection refused, DNS, TLS, connect timeout            retried
+        ├── ModelTimeout               no byte for BOBBIN_MODEL_TIMEOUT seconds, or HTTP 408
+        ├── ProviderServerError        HTTP 5xx, or an error event in the stream                retried
+        ├── ModelBusy                  HTTP 429; `retry_after` if the provider states it        retried
+        ├── StreamInterrupted          the stream ended in mid-answer                           retried
+        ├── EmptyAnswer                the stream ended without text                            retried
+        ├── InvalidResponse            HTML, unexpected JSON, broken lines
+        ├── KeyRejected                HTTP 401 or 403
+        ├── NoCredit                   HTTP 402
+        ├── ModelGone                  HTTP 404, or a 400 that says that the model is unknown
+        ├── ContextTooLong             HTTP 413, or a 400 that says that the context is too long
+        ├── ContentFiltered            finish_reason content_filter, or a 4xx about content rules
+        ├── AttachmentsUnreadable      no model was asked: the message is only files, and none could be read
+        └── RequestRefused             any other 4xx
+    AccessRevoked                      (bot.chats.feed_events) an API client's token ended while it was listening
+    ApiError                           (bot.api.errors) an HTTP response other than success
+    TooLarge                           (bot.api.middleware) a request's body exceeds the limit
 
-"asked again" (`retried_automatically`): the same request may succeed a moment later, so the engine sends it again by
-itself as long as none of the answer has been shown. A timeout is not among them: the person has waited long enough.
-What a person reads for each `code` stands in `bot.strings`.
+"retried" is the class attribute `retried_automatically`. What a person reads for each `code` is in `bot.strings`. Classes
+that never leave their module and the sandbox's own errors (`bot.sandbox.errors`) are not drawn.
 """
 
 from __future__ import annotations
 
 
 class BobbinError(Exception):
-    """The base of all the others."""
+    """Base class of the errors that cross layers."""
 
 
 class SettingsError(BobbinError):
-    """A setting is missing or malformed."""
+    """A setting is missing or invalid. The message names the variable and says what to do."""
 
 
 class StorageError(BobbinError):
@@ -48,7 +59,7 @@ class StorageError(BobbinError):
 
 
 class ChatError(BobbinError):
-    """What was asked of a chat cannot be done."""
+    """The request cannot be fulfilled for this chat."""
 
 
 class ChatNotFound(ChatError):
@@ -56,105 +67,147 @@ class ChatNotFound(ChatError):
 
 
 class LimitReached(ChatError):
-    """The next pair of messages would exceed what a chat may hold."""
+    """The next pair of messages would exceed BOBBIN_MAX_MESSAGES."""
 
 
 class ChatBusy(ChatError):
-    """An answer is being written, and the caller cannot wait its turn."""
+    """An answer is being written, and the caller cannot wait."""
 
 
 class NothingToRetry(ChatBusy):
-    """The answer has not failed, or is being tried again already."""
+    """The answer has not failed, or is being retried already."""
 
 
 class ModelNotAllowed(ChatError):
-    """The model is not offered here."""
+    """The model is not offered here, or no longer in the provider's list."""
 
 
-class BadInput(ChatError):
-    """Empty, too long, or of a wrong kind. The message is a sentence for the person."""
+class InvalidInput(ChatError):
+    """The input is empty, too long or of the wrong type. The message is a sentence for the person."""
 
 
 class FileProblem(ChatError):
-    """A shared file cannot be read. `code` is a key of `bot.strings.FILE_PROBLEMS`."""
+    """A shared file cannot be read."""
 
     def __init__(self, code: str) -> None:
+        """`code`: a key of `bot.strings.FILE_PROBLEMS`."""
         super().__init__(code)
         self.code = code
 
 
 class ProviderError(BobbinError):
-    """A model did not answer.
-
-    `detail` is what the provider said, cleaned and at most 300 characters, without keys; `retry_after` is in seconds.
-    """
+    """A model did not answer."""
 
     code = "provider_error"
+    """Identifies the class in the database, in logs and metrics, and in `bot.strings.FAILURES`."""
     retried_automatically = False
-    """Whether the engine sends the same request again, as long as none of the answer has been shown."""
+    """Whether the engine repeats the request by itself, as long as no text has been shown.
+
+    False where the same request would fail again, and where the person has already waited long enough.
+    """
+    needs_other_model = False
+    """Whether the model no longer exists: it is hidden for a while, and the person is offered others."""
 
     def __init__(self, detail: str = "", *, retry_after: float | None = None) -> None:
+        """`detail`: the provider's message, cleaned, without keys, at most 300 characters. `retry_after`: seconds."""
         super().__init__(detail or self.code)
         self.detail = detail
         self.retry_after = retry_after
 
+    @staticmethod
+    def class_of(code: str | None) -> type[ProviderError]:
+        """The class with this `code`; the base class for None and for a code that this version does not know."""
+        return _CLASSES.get(code or "", ProviderError)
+
 
 class Unreachable(ProviderError):
+    """The connection was refused or timed out, or DNS or TLS failed."""
+
     code = "unreachable"
     retried_automatically = True
 
 
 class ModelTimeout(ProviderError):
+    """No byte came for BOBBIN_MODEL_TIMEOUT seconds, or HTTP 408."""
+
     code = "timeout"
 
 
-class ServerFault(ProviderError):
+class ProviderServerError(ProviderError):
+    """HTTP 5xx, or an error event in the stream."""
+
     code = "server_fault"
     retried_automatically = True
 
 
 class ModelBusy(ProviderError):
+    """HTTP 429."""
+
     code = "busy"
     retried_automatically = True
 
 
-class BrokenOff(ProviderError):
+class StreamInterrupted(ProviderError):
+    """The stream ended in mid-answer."""
+
     code = "broken_off"
     retried_automatically = True
 
 
 class EmptyAnswer(ProviderError):
+    """The stream ended without text."""
+
     code = "empty"
     retried_automatically = True
 
 
-class Garbled(ProviderError):
+class InvalidResponse(ProviderError):
+    """HTML, unexpected JSON, or broken lines."""
+
     code = "garbled"
 
 
 class KeyRejected(ProviderError):
+    """HTTP 401 or 403."""
+
     code = "key_rejected"
 
 
 class NoCredit(ProviderError):
+    """HTTP 402."""
+
     code = "no_credit"
 
 
 class ModelGone(ProviderError):
+    """HTTP 404, or a 400 that says that the model is unknown."""
+
     code = "model_gone"
+    needs_other_model = True
 
 
-class TooLong(ProviderError):
+class ContextTooLong(ProviderError):
+    """HTTP 413, or a 400 that says that the context is too long."""
+
     code = "too_long"
 
 
-class Filtered(ProviderError):
+class ContentFiltered(ProviderError):
+    """The answer was cut off or the request refused by the provider's content rules."""
+
     code = "filtered"
 
 
-class Unreadable(ProviderError):
+class AttachmentsUnreadable(ProviderError):
+    """The message to answer is only files, and none of them could be read. No model was asked."""
+
     code = "unreadable"
 
 
 class RequestRefused(ProviderError):
+    """Any other HTTP 4xx."""
+
     code = "refused"
+
+
+_CLASSES = {error.code: error for error in ProviderError.__subclasses__()}

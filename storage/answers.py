@@ -84,7 +84,7 @@ class Answers:
                 complete=True,
                 ending=result.status,
                 detail=result.detail,
-                cut=result.cut,
+                cut=result.truncated,
                 seconds=result.seconds,
                 prompt_tokens=usage and usage.prompt_tokens,
                 completion_tokens=usage and usage.completion_tokens,
@@ -307,7 +307,7 @@ async def _claim(
         return None
     await _message(connection, found.message_id, status=Status.RUNNING)
     row = (await connection.execute(ANSWER, {"answer": found.message_id})).one()
-    return replace(to_answer(row), inherited=found.owner is not None)
+    return replace(to_answer(row), taken_over=found.owner is not None)
 
 
 def _failed_with(code: str) -> ColumnElement[bool]:

@@ -13,7 +13,7 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain import Chat, User
-from bot.errors import BadInput
+from bot.errors import InvalidInput
 from storage.rows import to_chat
 from storage.search import Found, Place, Search, as_counted, in_order
 from storage.tables import chats
@@ -109,5 +109,5 @@ def _decode(cursor: str) -> Place:
             raise ValueError(cursor)
         active_at = active_at.astimezone(UTC)
     except (ValueError, OverflowError, UnicodeError, binascii.Error):
-        raise BadInput("This list's cursor is not one of ours.") from None
+        raise InvalidInput("This list's cursor is not one of ours.") from None
     return active_at, chat_id

@@ -244,7 +244,7 @@ class Chats:
         """A page of the person's chats, the most recently active first: after the cursor, or with `newer` before it.
 
         With `words`, only chats in which each of them occurs, in the title or in some message, whatever its case.
-        Raises BadInput for a cursor that is none of ours.
+        Raises InvalidInput for a cursor that is none of ours.
         """
         async with self._database.read(plan_anew=bool(words)) as connection:
             return await list_chats(
@@ -361,7 +361,7 @@ def _new_chat(
         updated_at=now,
         thread=thread,
         header_ts=header_ts,
-        context=context,
+        thread_context=context,
     )
 
 
@@ -379,7 +379,7 @@ async def _insert(connection: AsyncConnection, chat: Chat) -> None:
             model=chat.model.name,
             message_count=0,
             header_ts=chat.header_ts,
-            context=chat.context,
+            context=chat.thread_context,
             created_at=chat.created_at,
             updated_at=chat.updated_at,
         )

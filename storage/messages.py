@@ -72,7 +72,7 @@ async def load_stored(connection: AsyncConnection, message: Message) -> StoredMe
         await connection.execute(select_answers().where(answers.c.question_id == message.id))
     ).one()
     answer = to_answer(row)
-    waits = answer.queued and answer.status is Status.WAITING
+    waits = answer.was_queued and answer.status is Status.WAITING
     return StoredMessage(to_chat(chat), message, answer, duplicate=True, queued=waits)
 
 
@@ -127,11 +127,11 @@ async def store_message(
         await connection.execute(NEW_MESSAGE, row)
     if new.images:
         await connection.execute(insert(attachments), image_rows(new.images, message.id))
-    answer = replace(answer, queued=await _store_answer(connection, chat, answer))
+    answer = replace(answer, was_queued=await _store_answer(connection, chat, answer))
     await _take_part(connection, chat, new.author, now)
     if question_id is not None:
         await _use_question(connection, question_id, message.id)
-    return StoredMessage(chat, message, answer, queued=answer.queued)
+    return StoredMessage(chat, message, answer, queued=answer.was_queued)
 
 
 def _user_row(message: Message, now: datetime) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def to_chat(row: Row[Any]) -> Chat:
         updated_at=row.updated_at,
         thread=Thread(row.team, row.channel, row.thread) if placed else None,
         header_ts=row.header_ts,
-        context=row.context,
+        thread_context=row.context,
     )
 
 
@@ -59,7 +59,7 @@ def to_message(
         author_name=row.author_name,
         source=row.source,
         images=images,
-        omitted=omitted,
+        omitted_images=omitted,
         files=to_files(row.files),
         error=row.error,
     )
@@ -80,16 +80,18 @@ def to_answer(row: Row[Any]) -> Answer:
         question_id=row.question_id,
         status=Status(row.status),
         attempt=row.attempt,
-        owner=row.owner,
+        worker_id=row.owner,
         text=row.text,
-        complete=row.complete,
-        ending=Status(row.ending) if row.ending else None,
+        text_complete=row.complete,
+        final_status=Status(row.ending) if row.ending else None,
         error=row.error,
-        parts=tuple(MessageRef(ts=part["ts"], native=part["native"]) for part in row.parts),
+        slack_messages=tuple(
+            MessageRef(ts=part["ts"], streaming=part["native"]) for part in row.parts
+        ),
         asker=row.asker,
         asker_team=row.asker_team,
         question_ts=row.question_ts,
-        queued=row.queued,
+        was_queued=row.queued,
     )
 
 
@@ -107,12 +109,12 @@ def to_ending(row: Row[Any]) -> AnswerResult | None:
         detail=row.detail,
         usage=usage,
         seconds=row.seconds,
-        cut=row.cut,
+        truncated=row.cut,
     )
 
 
 def from_parts(parts: tuple[MessageRef, ...]) -> list[dict[str, Any]]:
-    return [{"ts": part.ts, "native": part.native} for part in parts]
+    return [{"ts": part.ts, "native": part.streaming} for part in parts]
 
 
 def image_rows(images: tuple[Image, ...], message_id: str, begin: int = 0) -> list[dict[str, Any]]:

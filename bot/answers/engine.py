@@ -29,7 +29,7 @@ from bot.domain import (
     TextDelta,
     Usage,
 )
-from bot.errors import BrokenOff, ChatNotFound, EmptyAnswer, ProviderError, StorageError
+from bot.errors import ChatNotFound, EmptyAnswer, ProviderError, StorageError, StreamInterrupted
 from bot.observability import Metrics, bound, get_logger
 from bot.providers.base import Request
 from storage.answers import Answers
@@ -271,7 +271,7 @@ class Engine:
 
     async def _ending(self, run: RunningAnswer, chat: Chat, sink: AnswerSink) -> AnswerResult:
         """How the answer ends: as stored when only showing it remains, else as the model makes it."""
-        if run.answer.complete:
+        if run.answer.text_complete:
             stored = await self._answers.result(run.answer.id)
             if stored is not None:
                 return stored
@@ -352,7 +352,7 @@ class Engine:
                 elif isinstance(event, Done):
                     run.finish_reason, ended = event.reason, True
         if not ended:
-            raise BrokenOff
+            raise StreamInterrupted
 
 
 async def _closable(events: AsyncIterator[StreamEvent]) -> AsyncGenerator[StreamEvent, None]:
@@ -375,5 +375,5 @@ def _conclude(run: RunningAnswer, error: ProviderError | None, seconds: float) -
             Status.FAILED, text, error=error.code, detail=error.detail or None, seconds=seconds
         )
     return AnswerResult(
-        Status.DONE, text, usage=run.usage, seconds=seconds, cut=run.finish_reason == "length"
+        Status.DONE, text, usage=run.usage, seconds=seconds, truncated=run.finish_reason == "length"
     )

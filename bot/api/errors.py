@@ -11,10 +11,10 @@ from starlette.responses import JSONResponse, Response
 
 from bot import strings
 from bot.errors import (
-    BadInput,
     BobbinError,
     ChatBusy,
     ChatNotFound,
+    InvalidInput,
     LimitReached,
     ModelNotAllowed,
     NothingToRetry,
@@ -85,7 +85,7 @@ def translated(error: BobbinError) -> ApiError:
             return ApiError(
                 422, NAMES[422], "That model is not offered. GET /chat/models lists those that are."
             )
-        case BadInput():
+        case InvalidInput():
             return ApiError(422, NAMES[422], str(error))
         case StorageError():
             log.warning("storage_unreachable", reason=str(error))

@@ -148,7 +148,7 @@ class Enclosures(BaseModel):
     )
 
     def post(self, text: str, key: str | None = None) -> ApiMessage:
-        """Raises BadInput."""
+        """Raises InvalidInput."""
         pictures = rules.limit_images(
             [_image(one) for one in (self.images or [])[: rules.MAX_API_IMAGES + 1]]
         )

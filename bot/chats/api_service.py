@@ -23,7 +23,7 @@ from bot.domain import (
     Status,
     User,
 )
-from bot.errors import BadInput, ChatBusy, ChatNotFound, NothingToRetry
+from bot.errors import ChatBusy, ChatNotFound, InvalidInput, NothingToRetry
 from storage.answers import Answers
 from storage.chats import ChatPage, Chats, NewMessage, StoredMessage
 from storage.people import People
@@ -93,7 +93,7 @@ class ApiService:
         )
 
     async def start(self, user: User, post: ApiMessage, model: str | None = None) -> StoredMessage:
-        """A chat with its first message. Raises ModelNotAllowed, BadInput."""
+        """A chat with its first message. Raises ModelNotAllowed, InvalidInput."""
         ref = await self._model(user, model)
         self._must_see(ref, post)
         post = await _fitting(post)
@@ -108,7 +108,7 @@ class ApiService:
         return said
 
     async def send(self, user: User, chat_id: str, post: ApiMessage) -> StoredMessage:
-        """The next message. Raises ChatBusy while an answer is being written, LimitReached, BadInput."""
+        """The next message. Raises ChatBusy while an answer is being written, LimitReached, InvalidInput."""
         chat = await self.chat(user, chat_id)
         self._must_see(chat.model, post)
         post = await _fitting(post)
@@ -159,7 +159,7 @@ class ApiService:
     async def list_chats(
         self, user: User, *, limit: int, cursor: str | None = None, search: str | None = None
     ) -> ChatPage:
-        """A page of the person's chats, the most recently active first. Raises BadInput for a foreign cursor."""
+        """A page of the person's chats, the most recently active first. Raises InvalidInput for a foreign cursor."""
         return await self._chats.list_for(user, limit=limit, cursor=cursor, words=search)
 
     async def newest_message_ids(self, *chats: Chat) -> dict[str, str]:
@@ -192,7 +192,7 @@ class ApiService:
     def _must_see(self, model: ModelRef, post: ApiMessage) -> None:
         info = self.models.info(model)
         if post.images and not (info and info.vision):
-            raise BadInput(strings.MODEL_CANNOT_SEE.format(model=self.models.label(model)))
+            raise InvalidInput(strings.MODEL_CANNOT_SEE.format(model=self.models.label(model)))
 
     def _tell(self, said: StoredMessage) -> None:
         if not said.duplicate:
@@ -206,7 +206,7 @@ def as_waiting(answer: Message) -> Message:
 
 
 async def _fitting(post: ApiMessage) -> ApiMessage:
-    """The same with its images as models take them. Raises BadInput for broken ones."""
+    """The same with its images as models take them. Raises InvalidInput for broken ones."""
     if not post.images:
         return post
     return replace(post, images=await asyncio.to_thread(rules.fit_images, post.images))

@@ -49,7 +49,7 @@ class PromptBuilder:
         )
 
     async def __call__(self, chat: Chat, answer: Answer) -> Request:
-        """Raises Unreadable when there is nothing to answer but files that could not be had."""
+        """Raises AttachmentsUnreadable when there is nothing to answer but files that could not be had."""
         sees = self._attachments.can_see(chat)
         most = IMAGE_BUDGET if sees else ImageBudget(0, 0)
         history = await self._chats.history(chat.id, answer.number, most=most)
@@ -60,7 +60,7 @@ class PromptBuilder:
             replace(m, text=await self._names.replace_ids(chat.team, m.text)) for m in history
         ]
         names: dict[str, str] = {}
-        if len(authors) > 1 or chat.context:
+        if len(authors) > 1 or chat.thread_context:
             for user, name in authors.items():
                 names[user] = (
                     name or await self._names(User(chat.team, user)) or strings.UNKNOWN_PERSON
@@ -68,7 +68,7 @@ class PromptBuilder:
         return Request(
             model=chat.model,
             system=self._system,
-            messages=chat_messages(history, names, chat.context, sees=sees),
+            messages=chat_messages(history, names, chat.thread_context, sees=sees),
         )
 
 
@@ -97,7 +97,7 @@ def chat_messages(
 
 def _notes(message: Message, sees: bool) -> list[str]:
     """What the model should know of what it does not get."""
-    unseen = [*message.omitted, *(() if sees else (image.name for image in message.images))]
+    unseen = [*message.omitted_images, *(() if sees else (image.name for image in message.images))]
     note = strings.ATTACHED_EARLIER if sees else strings.ATTACHED_UNSEEN
     told = [note.format(name=short_name(name)) for name in unseen]
     for file in message.files:

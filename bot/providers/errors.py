@@ -11,16 +11,16 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from bot.errors import (
-    Filtered,
+    ContentFiltered,
+    ContextTooLong,
     KeyRejected,
     ModelBusy,
     ModelGone,
     ModelTimeout,
     NoCredit,
     ProviderError,
+    ProviderServerError,
     RequestRefused,
-    ServerFault,
-    TooLong,
 )
 
 _DETAIL_LENGTH = 300
@@ -32,7 +32,7 @@ _BY_STATUS: dict[int, type[ProviderError]] = {
     404: ModelGone,
     408: ModelTimeout,
     410: ModelGone,
-    413: TooLong,
+    413: ContextTooLong,
     429: ModelBusy,
 }
 
@@ -56,7 +56,7 @@ _BY_WORDS: tuple[tuple[type[ProviderError], frozenset[int], re.Pattern[str]], ..
         ),
     ),
     (
-        TooLong,
+        ContextTooLong,
         frozenset({_STREAMED, 400, 422}),
         _any_of(
             r"context[_ -]?(length|window|size)|maximum context|string_above_max",
@@ -65,7 +65,7 @@ _BY_WORDS: tuple[tuple[type[ProviderError], frozenset[int], re.Pattern[str]], ..
         ),
     ),
     (
-        Filtered,
+        ContentFiltered,
         frozenset({_STREAMED, 400, 403, 422}),
         _any_of(r"content[_ ](filter|policy)", r"moderation", r"flagged", r"safety system"),
     ),
@@ -185,7 +185,7 @@ def _kind(status: int, words: str) -> type[ProviderError]:
             return kind
     if status in _BY_STATUS:
         return _BY_STATUS[status]
-    return RequestRefused if 300 <= status < 500 else ServerFault
+    return RequestRefused if 300 <= status < 500 else ProviderServerError
 
 
 def _codes(error: Any) -> list[str]:

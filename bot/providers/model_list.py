@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bot.domain import ModelInfo, ModelRef
-from bot.errors import Garbled
+from bot.errors import InvalidResponse
 from bot.providers.base import ProviderSettings
 from bot.providers.errors import error_from_object, find_error
 
@@ -29,7 +29,11 @@ def parse_models(payload: Any, settings: ProviderSettings) -> tuple[ModelInfo, .
     entries = payload.get("data", payload.get("models")) if isinstance(payload, dict) else payload
     if not isinstance(entries, list):
         error = find_error(payload)
-        raise error_from_object(error) if error is not None else Garbled("not a list of models")
+        raise (
+            error_from_object(error)
+            if error is not None
+            else InvalidResponse("not a list of models")
+        )
     found: dict[str, ModelInfo] = {}
     for entry in entries:
         info = _model(entry, settings) if isinstance(entry, dict) else None

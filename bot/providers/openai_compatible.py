@@ -12,7 +12,7 @@ from typing import Any, cast
 import httpx
 
 from bot.domain import ModelInfo, Role, StreamEvent
-from bot.errors import BrokenOff, Garbled, ModelGone, ModelTimeout, Unreachable
+from bot.errors import InvalidResponse, ModelGone, ModelTimeout, StreamInterrupted, Unreachable
 from bot.providers.base import ChatMessage, ProviderSettings, Request
 from bot.providers.errors import error_from_response, redact
 from bot.providers.model_list import parse_models
@@ -174,7 +174,7 @@ class OpenAICompatible:
         try:
             return json.loads(content)
         except ValueError:
-            raise Garbled("an answer that is not JSON") from None
+            raise InvalidResponse("an answer that is not JSON") from None
 
     async def _send(
         self, method: str, url: str, body: Mapping[str, Any] | None, limits: httpx.Timeout
@@ -250,9 +250,9 @@ def _reading() -> Iterator[None]:
     except httpx.ReadTimeout as error:
         raise ModelTimeout("no more bytes") from error
     except httpx.DecodingError as error:
-        raise Garbled("a body that cannot be unpacked") from error
+        raise InvalidResponse("a body that cannot be unpacked") from error
     except httpx.HTTPError as error:
-        raise BrokenOff("the connection broke") from error
+        raise StreamInterrupted("the connection broke") from error
 
 
 async def _read_some(response: httpx.Response) -> bytes:

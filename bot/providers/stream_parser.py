@@ -7,7 +7,14 @@ from collections.abc import Iterable
 from typing import Any
 
 from bot.domain import Done, ReasoningDelta, StreamEvent, TextDelta, Usage
-from bot.errors import BrokenOff, EmptyAnswer, Filtered, Garbled, ProviderError, ServerFault
+from bot.errors import (
+    ContentFiltered,
+    EmptyAnswer,
+    InvalidResponse,
+    ProviderError,
+    ProviderServerError,
+    StreamInterrupted,
+)
 from bot.providers.errors import error_from_object, find_error
 from bot.providers.sse import DataLineParser
 
@@ -105,7 +112,7 @@ class StreamParser:
             block = block.lstrip(b"\xef\xbb\xbf \t\r\n")
             self._first = block[:1]
             if self._first == b"<":
-                self.error = Garbled("a web page")
+                self.error = InvalidResponse("a web page")
                 return []
         if self._first in _JSON:
             self._whole += block
@@ -117,7 +124,7 @@ class StreamParser:
 
     def _check(self, waiting: int) -> None:
         if waiting > _WAITING_LIMIT:
-            self.error = Garbled("a line without an end")
+            self.error = InvalidResponse("a line without an end")
 
     def finish(self) -> list[StreamEvent]:
         """The last events. Raises ProviderError when what came was no whole answer."""
@@ -128,11 +135,11 @@ class StreamParser:
         if not (self._wrote or rest):
             self._raise_nothing()
         if not self.finished:
-            raise BrokenOff("the stream ended without an end")
+            raise StreamInterrupted("the stream ended without an end")
         if (
             self._reason == "content_filter"
         ):  # the rest was withheld: a person must not take this for the whole
-            raise Filtered()
+            raise ContentFiltered()
         if rest:
             events.append(TextDelta(rest))
         if self._usage is not None:
@@ -160,20 +167,20 @@ class StreamParser:
         try:
             payload = json.loads(self._whole)
         except ValueError:
-            raise Garbled("JSON that cannot be read") from None
+            raise InvalidResponse("JSON that cannot be read") from None
         error = find_error(payload)
         if error is not None:
             raise error_from_object(error, secrets=self._secrets)
         if not isinstance(payload, dict) or not isinstance(payload.get("choices"), list):
-            raise Garbled("JSON that is no answer")
+            raise InvalidResponse("JSON that is no answer")
         self._closed = True
         return self._events(*self._chunk(payload))
 
     def _raise_nothing(self) -> None:
         if self._reason == "content_filter":
-            raise Filtered()
+            raise ContentFiltered()
         if self._broken or self._lines.unknown_lines:
-            raise Garbled("lines that cannot be read")
+            raise InvalidResponse("lines that cannot be read")
         if self._reason == "length":
             raise EmptyAnswer("the limit of tokens was reached before the first word")
         raise EmptyAnswer()
@@ -206,7 +213,9 @@ class StreamParser:
         reason = choice.get("finish_reason")
         if reason == "error":
             error = choice.get("error")
-            self.error = error_from_object(error, secrets=self._secrets) if error else ServerFault()
+            self.error = (
+                error_from_object(error, secrets=self._secrets) if error else ProviderServerError()
+            )
         elif isinstance(reason, str) and reason:
             self._reason = reason
         delta = choice.get("delta") or choice.get("message")

@@ -107,7 +107,7 @@ class Draft:
         self._settle()
         page = self.page
         if page.ts:
-            self.closed.append(MessageRef(page.ts, native=False))
+            self.closed.append(MessageRef(page.ts, streaming=False))
         self.page = Page(text=tail + page.text[self._known :])
 
     def edit(self, whole: bool) -> tuple[str, str | None]:

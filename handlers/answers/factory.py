@@ -74,7 +74,7 @@ class SlackSinkFactory:
                 [showing], timeout=SHOWN_WITHIN
             )  # the question before its answer, if Slack is quick
             sink.beside(_finish(showing))
-        if answer.queued and answer.question_ts:
+        if answer.was_queued and answer.question_ts:
             sink.beside(
                 self._queued_reactions.lift(
                     slack, chat.thread.channel, answer.question_ts, answer.id
@@ -91,7 +91,7 @@ class SlackSinkFactory:
         """Slack shows a native stream live to its recipient alone: with others in the thread, edits serve all."""
         if self._mode != "auto" or answer.asker is None:
             return self._mode == "native" and answer.asker is not None
-        return not chat.context and await self._chats.author_count(chat.id) <= 1
+        return not chat.thread_context and await self._chats.author_count(chat.id) <= 1
 
 
 async def _finish(task: asyncio.Task[None]) -> None:

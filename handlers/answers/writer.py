@@ -270,7 +270,7 @@ class AnswerWriter:
         else:
             call = {"channel": self._channel, "ts": page.ts, **content}
             await self._slack.call(UPDATE, **call)
-            if self._answer.parts and page.ts == self._answer.parts[-1].ts:
+            if self._answer.slack_messages and page.ts == self._answer.slack_messages[-1].ts:
                 self._inherited = call
             self._status.covered()
         page.shown = text
@@ -301,7 +301,7 @@ class AnswerWriter:
         await self._record()
 
     async def _record(self) -> None:
-        rest = tuple(MessageRef(ts, native=False) for ts in self._leftovers)
+        rest = tuple(MessageRef(ts, streaming=False) for ts in self._leftovers)
         await self._control.record_messages((*self._draft.parts(), *rest))
 
     # -- failures ----------------------------------------------------------------------------------------------
@@ -383,16 +383,20 @@ class AnswerWriter:
     async def _take_over(self) -> None:
         if self._answer.attempt <= 1:
             return
-        if self._answer.inherited and not (self._answer.parts and self._answer.parts[-1].native):
+        if self._answer.taken_over and not (
+            self._answer.slack_messages and self._answer.slack_messages[-1].streaming
+        ):
             self._doubted_at = (
                 self._slack.dispatcher.now()
             )  # the one before may be making a message just now
-        known = [part.ts for part in self._answer.parts]
+        known = [part.ts for part in self._answer.slack_messages]
         self._leftovers = list(known)
         lost = await self._unrecorded()
         self._leftovers += lost
         self._pending.may_native = not self._leftovers and self._pending.may_native
-        await self._end_streams(*(part.ts for part in self._answer.parts if part.native), *lost)
+        await self._end_streams(
+            *(part.ts for part in self._answer.slack_messages if part.streaming), *lost
+        )
         self._pending.since = (
             self._slack.dispatcher.now() if self._draft.page.text else self._pending.since
         )
@@ -419,7 +423,7 @@ class AnswerWriter:
     async def _unrecorded(self) -> list[str]:
         """Messages of ours in this thread, after the question, that no row knows: a call whose answer was lost."""
         after = self._answer.question_ts or self._thread
-        mine = {part.ts for part in (*self._draft.parts(), *self._answer.parts)} | set(
+        mine = {part.ts for part in (*self._draft.parts(), *self._answer.slack_messages)} | set(
             self._leftovers
         )
         try:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from bot import strings
 from bot.chats.service import CHATS_PAGE_SIZE, ChatService
 from bot.domain import Chat, User
-from bot.errors import BadInput
+from bot.errors import InvalidInput
 from handlers.client.web_api import SlackClient
 from handlers.markdown.text import mrkdwn_escape
 from handlers.views import chat_list as views
@@ -66,7 +66,7 @@ async def _page(service: ChatService, user: User, look: ListQuery) -> tuple[List
     """The page, or the first one where it has become that, or no longer holds anything."""
     try:
         page = await service.list_for(user, cursor=look.cursor, words=look.search, newer=look.newer)
-    except BadInput:
+    except InvalidInput:
         return await _page(service, user, ListQuery(look.search))
     if look.cursor is not None and (not page.chats or page.previous_cursor is None):
         return await _page(service, user, ListQuery(look.search))

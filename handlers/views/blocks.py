@@ -8,6 +8,7 @@ from typing import Any
 from bot import strings
 from bot.chats.models import menu_key
 from bot.domain import Answer, AnswerResult, Chat, ModelInfo, Status
+from bot.errors import ProviderError
 from bot.providers.catalogue import ModelGroup
 from handlers.markdown.text import mrkdwn_escape, plain
 from storage.chat_requests import ChatRequest
@@ -187,7 +188,7 @@ def answer_footer(
 def _failure(answer: Answer, result: AnswerResult, model: str) -> list[Block]:
     sentence = strings.failure(result.error, plain(model, 150), plain(result.detail or "", 200))
     elements = [button(strings.RETRY_BUTTON, RETRY_ANSWER_ACTION, answer.id, "primary")]
-    if result.error == "model_gone":
+    if ProviderError.class_of(result.error).needs_other_model:
         elements.insert(0, model_select(RETRY_WITH_MODEL_ACTION))
     block_id = f"answer.{answer.id}.{answer.attempt}"
     return [
@@ -214,7 +215,7 @@ def _facts(result: AnswerResult, model: str, left: int | None) -> str:
         )
         if result.usage.cost:
             facts.append(strings.COST.format(dollars=result.usage.cost))
-    if result.cut:
+    if result.truncated:
         facts.append(strings.CUT_BY_LENGTH)
     if left is not None:
         facts.append(

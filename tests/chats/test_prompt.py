@@ -56,7 +56,7 @@ def test_what_was_said_before_the_chat_goes_with_the_first_question_alone() -> N
 
 
 def test_images_go_to_models_that_see_and_their_names_to_the_others() -> None:
-    message = asked("Look", images=(CAT, DOG), omitted=("bird.png",))
+    message = asked("Look", images=(CAT, DOG), omitted_images=("bird.png",))
     assert chat_messages([message], {}) == [
         ChatMessage(Role.USER, "Look\n\n" + EARLIER.format("bird.png"), (CAT, DOG))
     ]

@@ -172,7 +172,7 @@ async def test_a_process_without_grace_hands_over_what_it_was_writing(migrated_u
         chat_id = await start(both[0])
         first = await _running(both[0], chat_id)
         leaving, staying = sorted(
-            both, key=lambda replica: replica.engine.worker_id != first.owner
+            both, key=lambda replica: replica.engine.worker_id != first.worker_id
         )  # a sweep may be quicker
         await leaving.engine.drain(0.0)
         now = await ended(staying, first)
@@ -207,7 +207,7 @@ class Board(NullSink):
         self._control = control
 
     async def close(self, result: AnswerResult) -> None:
-        await self._control.record_messages((MessageRef("1.5", native=False),))
+        await self._control.record_messages((MessageRef("1.5", streaming=False),))
 
 
 @pytest.mark.parametrize("dialect", ["sqlite"])
@@ -226,7 +226,7 @@ async def test_no_answer_ends_before_it_is_known_where_it_stands(migrated_url: s
         await asyncio.sleep(1.0)
         assert (await other.replies.get(answer.id)).status is Status.RUNNING
         await _execute(migrated_url, "DROP TRIGGER away")
-        assert (await ended(one, answer)).parts == (MessageRef("1.5", native=False),)
+        assert (await ended(one, answer)).slack_messages == (MessageRef("1.5", streaming=False),)
 
 
 async def _execute(url: str, statement: str) -> None:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import re
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
+
+from bot import errors
 
 ROOT = Path(__file__).parents[2]
 TABLE = re.search(r"\| layer \|.*?\n\n", (ROOT / "ARCHITECTURE.md").read_text(), re.DOTALL)
@@ -54,6 +58,67 @@ def imports(file: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names.add(node.module.partition(".")[0])
     return names
+
+
+def error_classes() -> dict[str, tuple[str, str]]:
+    """The project's public error classes by name, each with its base class and its module; without the sandbox's."""
+    found: dict[str, tuple[str, str]] = {}
+    known = {name for name, value in vars(builtins).items() if _is_error(value)}
+    classes = [
+        (node.name, base.id, module)
+        for module, tree in modules()
+        if not module.startswith("bot.sandbox")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef)
+        for base in node.bases
+        if isinstance(base, ast.Name)
+    ]
+    while more := {
+        name: (base, module)
+        for name, base, module in classes
+        if base in known and name not in known
+    }:
+        found |= more
+        known |= more.keys()
+    return {name: where for name, where in found.items() if not name.startswith("_")}
+
+
+def _is_error(value: object) -> bool:
+    return isinstance(value, type) and issubclass(value, Exception)
+
+
+def modules() -> Iterator[tuple[str, ast.Module]]:
+    for folder in ("bot", "handlers", "storage"):
+        for file in (ROOT / folder).rglob("*.py"):
+            yield (
+                ".".join(file.relative_to(ROOT).with_suffix("").parts),
+                ast.parse(file.read_text()),
+            )
+
+
+def drawn_errors() -> dict[str, tuple[str, str]]:
+    """The error classes as the docstring of `bot/errors.py` draws them."""
+    found: dict[str, tuple[str, str]] = {}
+    path: list[str] = []
+    line_of_tree = re.compile(r" {4}([ │├└─]*)([A-Z]\w+)(?: +\(([\w.]+)\))?")
+    for line in (errors.__doc__ or "").splitlines():
+        if match := line_of_tree.match(line):
+            depth = len(match[1]) // 4
+            path[depth:] = [match[2]]
+            found[match[2]] = (path[depth - 1] if depth else "Exception", match[3] or "bot.errors")
+    return found
+
+
+def test_every_error_class_stands_in_the_tree_of_errors() -> None:
+    assert drawn_errors() == error_classes()
+
+
+def test_the_tree_of_errors_marks_those_that_the_engine_retries() -> None:
+    marked = set(re.findall(r"── (\w+) .* retried$", errors.__doc__ or "", re.MULTILINE))
+    retried = {
+        error.__name__ for error in errors.ProviderError.__subclasses__() if error.retried_automatically
+    }
+    assert marked == retried
 
 
 def test_the_layers_are_those_that_the_import_rules_hold() -> None:

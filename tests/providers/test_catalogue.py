@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 import pytest
 
 from bot.domain import ModelInfo, ModelRef, StreamEvent
-from bot.errors import ProviderError, ServerFault, Unreachable
+from bot.errors import ProviderError, ProviderServerError, Unreachable
 from bot.providers import catalogue as catalogue_module
 from bot.providers.base import Request
 from bot.providers.catalogue import Catalogue
@@ -85,7 +85,7 @@ async def test_a_provider_that_is_down_at_the_start_joins_when_it_is_back() -> N
 
 
 @pytest.mark.parametrize(
-    "error", [ServerFault("down"), KeyError("a list of a shape nobody thought of")]
+    "error", [ProviderServerError("down"), KeyError("a list of a shape nobody thought of")]
 )
 async def test_a_provider_that_goes_down_keeps_its_last_list(error: Exception) -> None:
     shop = Shop("one", "a")

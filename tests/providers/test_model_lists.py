@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from bot.domain import Done, TextDelta
-from bot.errors import Garbled, KeyRejected, ProviderError, ServerFault
+from bot.errors import InvalidResponse, KeyRejected, ProviderError, ProviderServerError
 from bot.providers.base import ProviderKind
 from tests.providers.harness import ProviderHarness, provider_harness, read
 from tests.providers.scripted_server import (
@@ -92,10 +92,10 @@ async def test_a_server_without_a_list_offers_its_default(harness: ProviderHarne
 @pytest.mark.parametrize(
     ("behaviour", "expected"),
     [
-        (responding("<html>"), Garbled),
+        (responding("<html>"), InvalidResponse),
         (responding({"error": {"code": 401}}), KeyRejected),
-        (responding({}), Garbled),
-        (responding("", 503), ServerFault),
+        (responding({}), InvalidResponse),
+        (responding("", 503), ProviderServerError),
     ],
 )
 async def test_no_list_has_a_reason(

@@ -16,19 +16,19 @@ import pytest
 
 from bot.domain import Done, TextDelta
 from bot.errors import (
-    BrokenOff,
+    ContentFiltered,
+    ContextTooLong,
     EmptyAnswer,
-    Filtered,
-    Garbled,
+    InvalidResponse,
     KeyRejected,
     ModelBusy,
     ModelGone,
     ModelTimeout,
     NoCredit,
     ProviderError,
+    ProviderServerError,
     RequestRefused,
-    ServerFault,
-    TooLong,
+    StreamInterrupted,
     Unreachable,
 )
 from tests.providers.harness import KEY, ProviderHarness, provider_harness, read
@@ -55,7 +55,7 @@ async def harness() -> AsyncIterator[ProviderHarness]:
 REFUSALS: list[tuple[int, Any, type[ProviderError]]] = [
     (401, {"error": {"message": "No auth"}}, KeyRejected),
     (403, {"error": {"message": "Forbidden"}}, KeyRejected),
-    (403, {"error": {"message": "Your input was flagged", "code": 403}}, Filtered),
+    (403, {"error": {"message": "Your input was flagged", "code": 403}}, ContentFiltered),
     (402, {"error": {"message": "Pay first"}}, NoCredit),
     (404, {"error": {"message": "No endpoints found"}}, ModelGone),
     (404, "<html>Not found</html>", ModelGone),
@@ -66,7 +66,7 @@ REFUSALS: list[tuple[int, Any, type[ProviderError]]] = [
         {"error": {"message": "The model `x` does not exist", "code": "model_not_found"}},
         ModelGone,
     ),
-    (400, {"error": {"message": "Too much", "code": "context_length_exceeded"}}, TooLong),
+    (400, {"error": {"message": "Too much", "code": "context_length_exceeded"}}, ContextTooLong),
     (
         400,
         {
@@ -74,21 +74,21 @@ REFUSALS: list[tuple[int, Any, type[ProviderError]]] = [
             "message": "This model's maximum context length is 8 tokens",
             "code": 400,
         },
-        TooLong,
+        ContextTooLong,
     ),
     (400, {"error": {"message": "temperature must be a number"}}, RequestRefused),
-    (400, {"error": {"message": "Blocked", "code": "content_policy_violation"}}, Filtered),
-    (413, "", TooLong),
+    (400, {"error": {"message": "Blocked", "code": "content_policy_violation"}}, ContentFiltered),
+    (413, "", ContextTooLong),
     (408, "", ModelTimeout),
     (409, {"error": "conflict"}, RequestRefused),
     (418, "I am a teapot", RequestRefused),
     (422, {"detail": [{"loc": ["body", "messages"], "msg": "field required"}]}, RequestRefused),
     (429, {"error": {"message": "Slow down"}}, ModelBusy),
     (429, {"error": {"message": "Quota", "code": "insufficient_quota"}}, NoCredit),
-    (500, {"error": {"message": "Oops"}}, ServerFault),
-    (502, "<html>Bad gateway</html>", ServerFault),
-    (503, "", ServerFault),
-    (529, {"error": {"message": "Overloaded"}}, ServerFault),
+    (500, {"error": {"message": "Oops"}}, ProviderServerError),
+    (502, "<html>Bad gateway</html>", ProviderServerError),
+    (503, "", ProviderServerError),
+    (529, {"error": {"message": "Overloaded"}}, ProviderServerError),
     (301, "", RequestRefused),
 ]
 
@@ -112,12 +112,12 @@ async def test_each_status_has_its_error(
         ({"code": 401, "message": "who?"}, KeyRejected),
         ({"code": 402, "message": "pay"}, NoCredit),
         ({"code": "model_not_found", "message": "gone"}, ModelGone),
-        ({"code": "context_length_exceeded", "message": "long"}, TooLong),
+        ({"code": "context_length_exceeded", "message": "long"}, ContextTooLong),
         ({"code": 408, "message": "late"}, ModelTimeout),
-        ({"code": 502, "message": "down"}, ServerFault),
+        ({"code": 502, "message": "down"}, ProviderServerError),
         ({"code": None, "message": "hm", "type": "invalid_request_error"}, RequestRefused),
-        ({"message": "something"}, ServerFault),
-        ("something", ServerFault),
+        ({"message": "something"}, ProviderServerError),
+        ("something", ProviderServerError),
     ],
 )
 async def test_an_error_in_a_good_response_is_read_by_its_code(
@@ -141,9 +141,9 @@ async def test_an_error_beside_a_finish_reason_is_an_error(harness: ProviderHarn
         "choices": [{"index": 0, "delta": {"content": ""}, "finish_reason": "error"}],
     }
     error, text = await harness.failure(streaming(delta("Once"), data(chunk)))
-    assert (type(error), error.detail, text) == (ServerFault, "gone", "Once")
+    assert (type(error), error.detail, text) == (ProviderServerError, "gone", "Once")
     error, text = await harness.failure(streaming(delta("Once"), delta(finish="error"), DONE))
-    assert (type(error), text) == (ServerFault, "Once")
+    assert (type(error), text) == (ProviderServerError, "Once")
 
 
 async def test_a_busy_model_says_when_to_come_back(harness: ProviderHarness) -> None:
@@ -168,20 +168,23 @@ NO_ANSWER: dict[str, tuple[Behaviour, type[ProviderError]]] = {
     ),
     "white space": (streaming(delta(" \n"), delta("\n"), delta(finish="stop"), DONE), EmptyAnswer),
     "only thoughts": (streaming(delta("<think>hm"), delta(finish="length"), DONE), EmptyAnswer),
-    "filtered": (streaming(delta(finish="content_filter"), DONE), Filtered),
-    "a web page": (responding("<!doctype html><p>Hi", content_type="text/html"), Garbled),
+    "filtered": (streaming(delta(finish="content_filter"), DONE), ContentFiltered),
+    "a web page": (responding("<!doctype html><p>Hi", content_type="text/html"), InvalidResponse),
     "a web page in disguise": (
         responding("<!doctype html><p>Hi", content_type="text/event-stream"),
-        Garbled,
+        InvalidResponse,
     ),
-    "half a JSON body": (responding('{"choices": [{"mess'), Garbled),
-    "other JSON": (responding({"hello": "world"}), Garbled),
-    "a JSON list": (responding("[1, 2]"), Garbled),
+    "half a JSON body": (responding('{"choices": [{"mess'), InvalidResponse),
+    "other JSON": (responding({"hello": "world"}), InvalidResponse),
+    "a JSON list": (responding("[1, 2]"), InvalidResponse),
     "an empty JSON answer": (responding({"choices": [{"message": {"content": ""}}]}), EmptyAnswer),
-    "plain words": (responding("Service starting"), Garbled),
-    "only a broken line": (streaming(b'data: {"choices": [{"del\n\n'), Garbled),
-    "no JSON": (streaming(b"data: hello\n\n", DONE), Garbled),
-    "not really gzip": (responding(b"\x1f\x8bnot really", Content_Encoding="gzip"), Garbled),
+    "plain words": (responding("Service starting"), InvalidResponse),
+    "only a broken line": (streaming(b'data: {"choices": [{"del\n\n'), InvalidResponse),
+    "no JSON": (streaming(b"data: hello\n\n", DONE), InvalidResponse),
+    "not really gzip": (
+        responding(b"\x1f\x8bnot really", Content_Encoding="gzip"),
+        InvalidResponse,
+    ),
 }
 
 
@@ -199,14 +202,14 @@ async def test_text_without_an_end_is_broken_off(harness: ProviderHarness, last:
     error, text = await harness.failure(
         streaming(delta("Once "), delta("upon"), *([last] if last else []))
     )
-    assert (type(error), text) == (BrokenOff, "Once upon")
+    assert (type(error), text) == (StreamInterrupted, "Once upon")
 
 
 async def test_text_whose_rest_is_withheld_is_no_whole_answer(harness: ProviderHarness) -> None:
     error, text = await harness.failure(
         streaming(delta("Once "), delta("upon", "content_filter"), DONE)
     )
-    assert (type(error), text) == (Filtered, "Once upon")
+    assert (type(error), text) == (ContentFiltered, "Once upon")
 
 
 async def test_a_cut_connection_is_broken_off(harness: ProviderHarness) -> None:
@@ -223,7 +226,7 @@ async def test_a_cut_connection_is_broken_off(harness: ProviderHarness) -> None:
 
     for behaviour in (reset, half_a_chunk):
         error, text = await harness.failure(behaviour)
-        assert (type(error), text) == (BrokenOff, "Once ")
+        assert (type(error), text) == (StreamInterrupted, "Once ")
 
 
 async def test_silence_is_a_timeout(harness: ProviderHarness) -> None:
@@ -384,5 +387,5 @@ async def test_a_connection_reset_in_mid_answer_is_a_break_and_no_silence() -> N
         provider_harness() as harness,
     ):
         provider = harness.provider(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
-        with pytest.raises(BrokenOff):
+        with pytest.raises(StreamInterrupted):
             await read(provider)

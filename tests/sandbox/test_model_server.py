@@ -14,14 +14,14 @@ from PIL import Image as Picture
 
 from bot.domain import Done, Image, ModelRef, ReasoningDelta, Role, StreamEvent, TextDelta, Usage
 from bot.errors import (
-    BrokenOff,
     EmptyAnswer,
-    Garbled,
+    InvalidResponse,
     ModelBusy,
     ModelGone,
     ModelTimeout,
     ProviderError,
-    ServerFault,
+    ProviderServerError,
+    StreamInterrupted,
 )
 from bot.providers.base import ChatMessage, ProviderSettings, Request
 from bot.providers.registry import Providers, is_available
@@ -169,22 +169,22 @@ async def failure(providers: Providers, question: str) -> type[ProviderError]:
 
 
 async def test_fails_breaks_off_the_first_time_and_works_on_retry(providers: Providers) -> None:
-    assert await failure(providers, "Hello") is BrokenOff
+    assert await failure(providers, "Hello") is StreamInterrupted
     assert "the retry worked" in text_of(await ask(providers, "Hello", model="demo/fails"))
-    assert await failure(providers, "Another question") is BrokenOff
+    assert await failure(providers, "Another question") is StreamInterrupted
 
 
 async def test_fails_fails_as_it_is_told_until_the_outage_is_over() -> None:
     now = 1_000.0
     models = ModelServer(words_per_second=2_000.0, clock=lambda: now)
     wanted = {
-        "please fail 500": ServerFault,
+        "please fail 500": ProviderServerError,
         "fail with 429": ModelBusy,
         "fail 404": ModelGone,
-        "answer with HTML": Garbled,
+        "answer with HTML": InvalidResponse,
         "be empty": EmptyAnswer,
         "hang now": ModelTimeout,
-        "break off": BrokenOff,
+        "break off": StreamInterrupted,
     }
     async with (
         served(models) as settings,
@@ -192,7 +192,7 @@ async def test_fails_fails_as_it_is_told_until_the_outage_is_over() -> None:
     ):
         for question, error in wanted.items():
             assert await failure(providers, question) is error
-        assert await failure(providers, "please fail 500") is ServerFault
+        assert await failure(providers, "please fail 500") is ProviderServerError
         now += 60
         assert "the retry worked" in text_of(
             await ask(providers, "please fail 500", model="demo/fails")
@@ -233,12 +233,12 @@ async def test_a_callable_may_decide_and_new_models_may_be_made(
 @pytest.mark.parametrize(
     ("script", "expected"),
     [
-        (ModelScript(["a", "b"], fault=Fault("break", after=1)), BrokenOff),
-        (ModelScript(["a", "b"], fault=Fault("end", after=1)), BrokenOff),
+        (ModelScript(["a", "b"], fault=Fault("break", after=1)), StreamInterrupted),
+        (ModelScript(["a", "b"], fault=Fault("end", after=1)), StreamInterrupted),
         (ModelScript(["a", "b"], fault=Fault("error", after=1, status=429)), ModelBusy),
         (ModelScript(["a", "b"], fault=Fault("hang", after=1)), ModelTimeout),
-        (ModelScript([], fault=Fault("http", status=503)), ServerFault),
-        (ModelScript([], fault=Fault("body", status=200, body=b"<html>")), Garbled),
+        (ModelScript([], fault=Fault("http", status=503)), ProviderServerError),
+        (ModelScript([], fault=Fault("body", status=200, body=b"<html>")), InvalidResponse),
     ],
 )
 async def test_faults_happen_where_they_are_put(

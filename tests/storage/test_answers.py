@@ -23,7 +23,7 @@ async def test_a_claim_takes_the_oldest_waiting_answer_for_one_owner(
     second = await builder.say(said.chat, "second")
     answer = await answers.claim(said.chat.id, "me", 30)
     assert answer is not None
-    assert (answer.id, answer.status, answer.owner, answer.attempt) == (
+    assert (answer.id, answer.status, answer.worker_id, answer.attempt) == (
         said.answer.id,
         Status.RUNNING,
         "me",
@@ -70,14 +70,19 @@ async def test_a_lapsed_answer_is_taken_over_with_what_is_known_of_it(
     await builder.say(chat, "second")
     mine = await answers.claim(chat.id, "me", 30)
     assert mine is not None
-    parts = (MessageRef("5.1", native=False), MessageRef("5.2", native=True))
+    parts = (MessageRef("5.1", streaming=False), MessageRef("5.2", streaming=True))
     assert await answers.save_parts(mine.id, "me", parts)
     await answers.renew("me", 0)
     assert await answers.chats_to_claim(10) == [chat.id]
     taken = await answers.claim(chat.id, "other", 30)
     assert taken is not None
-    assert (taken.id, taken.owner, taken.attempt, taken.parts) == (mine.id, "other", 2, parts)
-    assert (mine.inherited, taken.inherited) == (False, True)
+    assert (taken.id, taken.worker_id, taken.attempt, taken.slack_messages) == (
+        mine.id,
+        "other",
+        2,
+        parts,
+    )
+    assert (mine.taken_over, taken.taken_over) == (False, True)
     assert await answers.chats_to_claim(10) == []
 
 
@@ -88,7 +93,7 @@ async def test_what_was_given_back_is_not_inherited(answers: Answers, builder: C
     assert await answers.release("me") == [chat.id]
     taken = await answers.claim(chat.id, "other", 30)
     assert taken is not None
-    assert (taken.attempt, taken.inherited) == (2, False)
+    assert (taken.attempt, taken.taken_over) == (2, False)
 
 
 async def test_who_lost_the_lease_can_do_nothing_more(
@@ -98,13 +103,13 @@ async def test_who_lost_the_lease_can_do_nothing_more(
     mine = await answers.claim(chat.id, "me", 0)
     assert mine is not None
     assert await answers.claim(chat.id, "other", 30)
-    assert not await answers.save_parts(mine.id, "me", (MessageRef("1", native=True),))
+    assert not await answers.save_parts(mine.id, "me", (MessageRef("1", streaming=True),))
     assert not await answers.save_result(mine.id, "me", DONE)
     assert not await answers.finish(mine.id, "me")
     assert await answers.renew("me", 30) == {}
     assert await answers.release("me") == []
     now = await answers.get(mine.id)
-    assert (now.owner, now.parts, now.complete, now.text, now.status) == (
+    assert (now.worker_id, now.slack_messages, now.text_complete, now.text, now.status) == (
         "other",
         (),
         False,
@@ -132,17 +137,21 @@ async def test_a_written_answer_is_complete_and_then_ends(
     assert await answers.result(answer.id) is None
     assert not await answers.finish(answer.id, "me"), "nothing is written yet"
     result = AnswerResult(
-        Status.DONE, "**well**", usage=Usage(10, 20, 0.001), seconds=1.5, cut=True
+        Status.DONE, "**well**", usage=Usage(10, 20, 0.001), seconds=1.5, truncated=True
     )
     assert await answers.save_result(answer.id, "me", result)
     written = await answers.get(answer.id)
-    assert (written.complete, written.ending, written.text) == (True, Status.DONE, "**well**")
+    assert (written.text_complete, written.final_status, written.text) == (
+        True,
+        Status.DONE,
+        "**well**",
+    )
     assert written.status is Status.RUNNING
     assert await answers.result(answer.id) == result
     assert await answers.finish(answer.id, "me")
     assert not await answers.finish(answer.id, "me")
     ended = await answers.get(answer.id)
-    assert (ended.status, ended.owner, ended.text) == (Status.DONE, None, "**well**")
+    assert (ended.status, ended.worker_id, ended.text) == (Status.DONE, None, "**well**")
     assert await answers.result(answer.id) == result
     assert (await chats.messages(chat.id))[1].status is Status.DONE
     assert (await chats.get(chat.id)).updated_at > chat.updated_at
@@ -161,7 +170,7 @@ async def test_a_complete_answer_is_taken_over_complete(
     assert await answers.release("me") == [chat.id]
     taken = await answers.claim(chat.id, "other", 30)
     assert taken is not None
-    assert (taken.complete, taken.ending, taken.error, taken.text) == (
+    assert (taken.text_complete, taken.final_status, taken.error, taken.text) == (
         True,
         Status.FAILED,
         "timeout",
@@ -180,7 +189,7 @@ async def test_what_is_released_is_anybodys_at_once_and_no_longer_ones_own(
     await answers.claim(two.id, "other", 30)
     assert first is not None
     assert await answers.release("me") == [one.id]
-    assert not await answers.save_parts(first.id, "me", (MessageRef("1", native=True),))
+    assert not await answers.save_parts(first.id, "me", (MessageRef("1", streaming=True),))
     assert await answers.chats_to_claim(10) == [one.id]
     taken = await answers.claim(one.id, "other", 30)
     assert taken is not None
@@ -225,7 +234,7 @@ async def test_a_failed_answer_waits_again_as_it_was(
     chat = (await builder.start()).chat
     claimed = await answers.claim(chat.id, "me", 30)
     assert claimed is not None
-    parts = (MessageRef("5.1", native=False),)
+    parts = (MessageRef("5.1", streaming=False),)
     await answers.save_parts(claimed.id, "me", parts)
     await answers.request_stop(chat.id)
     failure = AnswerResult(
@@ -235,13 +244,13 @@ async def test_a_failed_answer_waits_again_as_it_was(
     await answers.finish(claimed.id, "me")
     again = await answers.retry(claimed.id)
     assert again is not None
-    assert (again.status, again.complete, again.ending, again.error) == (
+    assert (again.status, again.text_complete, again.final_status, again.error) == (
         Status.WAITING,
         False,
         None,
         None,
     )
-    assert (again.text, again.parts, again.attempt) == ("half", parts, 1)
+    assert (again.text, again.slack_messages, again.attempt) == ("half", parts, 1)
     assert await answers.result(claimed.id) is None
     assert (await chats.messages(chat.id))[1].error is None
     taken = await answers.claim(chat.id, "me", 30)
@@ -267,15 +276,15 @@ async def test_an_answer_that_had_to_wait_keeps_its_mark_until_it_ends(
 ) -> None:
     chat = (await builder.start()).chat
     await builder.say(chat, "second")
-    assert not (await builder.answer(chat)).queued
+    assert not (await builder.answer(chat)).was_queued
     taken = await answers.claim(chat.id, "me", 30)
     assert taken is not None
-    assert taken.queued, (
+    assert taken.was_queued, (
         "whoever takes it, now or after a crash, must know that there is a mark to remove"
     )
     await answers.save_result(taken.id, "me", DONE)
     await answers.finish(taken.id, "me")
-    assert not (await answers.get(taken.id)).queued
+    assert not (await answers.get(taken.id)).was_queued
 
 
 async def test_unknown_answers(answers: Answers) -> None:

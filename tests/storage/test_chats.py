@@ -16,7 +16,7 @@ from bot.domain import (
     TitleBy,
     User,
 )
-from bot.errors import BadInput, ChatNotFound, LimitReached
+from bot.errors import ChatNotFound, InvalidInput, LimitReached
 from storage.chat_requests import ChatRequests
 from storage.chats import Chats, ImageBudget, NewMessage
 from tests.storage.chat_builder import MODEL, ChatBuilder
@@ -47,7 +47,7 @@ async def test_a_start_stores_chat_message_and_waiting_answer(chats: Chats, thre
         MODEL,
         2,
     )
-    assert (chat.thread, chat.context, chat.header_ts, chat.owner) == (
+    assert (chat.thread, chat.thread_context, chat.header_ts, chat.owner) == (
         thread,
         "before",
         "100.2",
@@ -144,7 +144,7 @@ async def test_messages_are_numbered_and_a_second_waits_its_turn(
     chat = (await builder.start()).chat
     second = await builder.say(chat, "second", source="101")
     assert second.queued
-    assert second.answer.queued
+    assert second.answer.was_queued
     await builder.answer(chat)
     await builder.answer(chat)
     third = await builder.say(chat, "third")
@@ -339,7 +339,7 @@ async def test_a_page_that_just_fits_has_no_next(chats: Chats, builder: ChatBuil
     "cursor", ["", "!", "äö", "AAAA", "MjAyNi0xMS0yMFQwMDowMDowMCB4", "x" * 1000]
 )
 async def test_a_cursor_of_somebody_elses_making_is_bad_input(chats: Chats, cursor: str) -> None:
-    with pytest.raises(BadInput):
+    with pytest.raises(InvalidInput):
         await chats.list_for(User("T1", "U1"), limit=3, cursor=cursor)
 
 
@@ -426,7 +426,9 @@ async def test_only_the_newest_images_within_the_budget_are_read(chats: Chats) -
 
     async def read(count: int, size: int) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
         said = await chats.history(first.chat.id, 6, most=ImageBudget(count, size))
-        return [(tuple(i.name for i in m.images), m.omitted) for m in said if m.role is Role.USER]
+        return [
+            (tuple(i.name for i in m.images), m.omitted_images) for m in said if m.role is Role.USER
+        ]
 
     assert await read(10, 1000) == [(("big.png",), ()), (("a.png", "b.gif"), ()), (("a.png",), ())]
     assert await read(2, 1000) == [((), ("big.png",)), (("a.png",), ("b.gif",)), (("a.png",), ())]

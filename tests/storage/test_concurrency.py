@@ -139,7 +139,7 @@ async def test_one_owner_of_many_gets_the_answer(
     assert len(got) == 1
     assert (got[0].number, got[0].attempt, got[0].status) == (2, 1, Status.RUNNING)
     stored = await builder.replies.get(got[0].id)
-    assert stored.owner == got[0].owner
+    assert stored.worker_id == got[0].worker_id
 
 
 async def test_one_of_many_takes_over_what_was_left(

@@ -23,7 +23,7 @@ from bot.chats.attachments.rules import (
 from bot.chats.attachments.text import decode_text
 from bot.chats.models import ModelChoice
 from bot.domain import Answer, Chat, Image, Message, SharedFile
-from bot.errors import FileProblem, Unreadable
+from bot.errors import AttachmentsUnreadable, FileProblem
 from storage.chats import Chats
 
 MAX_PARALLEL_DOWNLOADS = 4
@@ -73,8 +73,8 @@ class AttachmentLoader:
     async def load_pending(self, chat: Chat, answer: Answer, history: Sequence[Message]) -> bool:
         """Brings in what the messages before this answer still wait for; True when something was stored.
 
-        Raises Unreadable when the message to answer has nothing else and nothing of it could be had. Its files wait
-        on then: trying again may help.
+        Raises AttachmentsUnreadable when the message to answer has nothing else and nothing of it could be had. Its
+        files wait on then: trying again may help.
         """
         changed = False
         for message in history:
@@ -101,7 +101,7 @@ class AttachmentLoader:
             report = replace(report, unseen_images=_unseen(waits, fetched, found))
         if answer is not None:
             if report.unreadable and not (text or images or message.images or waits):
-                raise Unreadable(" ".join(rules.report_sentences(report)))
+                raise AttachmentsUnreadable(" ".join(rules.report_sentences(report)))
             if report:
                 self._tell(chat, message, report)
         if not fetched:

@@ -16,7 +16,7 @@ from enum import StrEnum
 from bot import strings
 from bot.chats.attachments.images import IMAGE_TYPES, fit_image, image_type
 from bot.domain import Image, SharedFile
-from bot.errors import BadInput, FileProblem
+from bot.errors import FileProblem, InvalidInput
 
 MAX_FILES = 10
 """Files of one message in Slack."""
@@ -201,50 +201,52 @@ def short_name(name: str) -> str:
 
 
 def image_from_bytes(data: bytes, name: str = "image") -> Image:
-    """Raises BadInput for what is too large or no picture that models take."""
+    """Raises InvalidInput for what is too large or no picture that models take."""
     if len(data) > MAX_API_IMAGE_BYTES:
-        raise BadInput(strings.IMAGE_TOO_LARGE.format(megabytes=MAX_API_IMAGE_BYTES // 1_000_000))
+        raise InvalidInput(
+            strings.IMAGE_TOO_LARGE.format(megabytes=MAX_API_IMAGE_BYTES // 1_000_000)
+        )
     mime = image_type(data)
     if mime is None:
-        raise BadInput(strings.IMAGE_UNKNOWN)
+        raise InvalidInput(strings.IMAGE_UNKNOWN)
     return Image(name, mime, data)
 
 
 def image_from_text(text: str, name: str = "image") -> Image:
-    """A picture from a data URL or plain base64. Addresses are refused: nothing is fetched. Raises BadInput."""
+    """A picture from a data URL or plain base64. Addresses are refused: nothing is fetched. Raises InvalidInput."""
     found = _DATA_URL.fullmatch(text)
     if found is None and re.match(r"[a-z][a-z0-9+.-]*:", text, re.IGNORECASE):
-        raise BadInput(strings.IMAGE_NOT_FETCHED)
+        raise InvalidInput(strings.IMAGE_NOT_FETCHED)
     try:
         data = base64.b64decode("".join((found["data"] if found else text).split()), validate=True)
     except (binascii.Error, ValueError):
-        raise BadInput(strings.IMAGE_UNREADABLE) from None
+        raise InvalidInput(strings.IMAGE_UNREADABLE) from None
     return image_from_bytes(data, name)
 
 
 def limit_images(found: list[Image]) -> tuple[Image, ...]:
-    """The same, if they are not too many. Raises BadInput."""
+    """The same, if they are not too many. Raises InvalidInput."""
     if len(found) > MAX_API_IMAGES:
-        raise BadInput(strings.IMAGES_TOO_MANY.format(count=MAX_API_IMAGES))
+        raise InvalidInput(strings.IMAGES_TOO_MANY.format(count=MAX_API_IMAGES))
     return tuple(found)
 
 
 def fit_images(found: Iterable[Image]) -> tuple[Image, ...]:
-    """The same as they are sent to models. Raises BadInput; works hard, so call it in a thread."""
+    """The same as they are sent to models. Raises InvalidInput; works hard, so call it in a thread."""
     try:
         return tuple(fit_image(each.data, each.name) for each in found)
     except FileProblem as error:
-        raise BadInput(
+        raise InvalidInput(
             strings.IMAGE_TOO_WIDE if error.code == "too_large" else strings.IMAGE_BROKEN
         ) from error
 
 
 def append_api_texts(text: str, files: list[TextFile]) -> str:
-    """The message with its attached texts, each in a fence that its content cannot close. Raises BadInput."""
+    """The message with its attached texts, each in a fence that its content cannot close. Raises InvalidInput."""
     if len(files) > MAX_API_TEXTS:
-        raise BadInput(strings.TEXTS_TOO_MANY.format(count=MAX_API_TEXTS))
+        raise InvalidInput(strings.TEXTS_TOO_MANY.format(count=MAX_API_TEXTS))
     if sum(len(file.content) for file in files) > MAX_TEXT_LENGTH:
-        raise BadInput(strings.TEXTS_TOO_LONG.format(count=MAX_TEXT_LENGTH))
+        raise InvalidInput(strings.TEXTS_TOO_LONG.format(count=MAX_TEXT_LENGTH))
     return _joined(text, files)
 
 
