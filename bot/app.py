@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -35,6 +35,7 @@ from handlers.listeners.context import ListenerContext
 from handlers.live_views.channel_membership import ChannelMembership
 from handlers.live_views.chat_lists import ChatLists
 from handlers.live_views.home_tabs import HomeTabs
+from handlers.rate_limits.token_bucket import RATES, Rate
 from handlers.threads.api_echo import ApiEcho
 from handlers.threads.dialog_chats import DialogChats
 from handlers.threads.file_notices import FileNotices
@@ -94,14 +95,17 @@ class UseCases:
 
 @asynccontextmanager
 async def build(
-    settings: Settings, demo: ProviderSettings | None = None, timing: Timing = Timing()
+    settings: Settings,
+    demo: ProviderSettings | None = None,
+    timing: Timing = Timing(),
+    rates: Mapping[str, Rate] = RATES,
 ) -> AsyncIterator[Bot]:
     """Everything, opened. Raises SettingsError when a setting turns out to be wrong.
 
-    `demo`: where models come from when no provider is set.
+    `demo`: where models come from when no provider is set. `rates`: the calls that Slack allows of each method.
     """
     async with AsyncExitStack() as stack:
-        resources = await open_resources(stack, settings, demo, timing)
+        resources = await open_resources(stack, settings, demo, timing, rates)
         database = resources.database
         repositories = Repositories(
             Chats(database),

@@ -73,7 +73,7 @@ def run() -> None:
     _checked(settings.for_run)
     from bot.commands import run as run_bot
 
-    raise typer.Exit(_finish(run_bot(settings)))
+    raise typer.Exit(complete(run_bot(settings)))
 
 
 @app.command()
@@ -122,7 +122,7 @@ def sandbox(
     from bot.commands import sandbox as run_sandbox
 
     on_ready = _announcer(sys.stdout.isatty() if open_page is None else open_page)
-    _finish(
+    complete(
         run_sandbox(
             settings, host=host, port=_free_port(host) if port is None else port, on_ready=on_ready
         )
@@ -139,7 +139,7 @@ def doctor() -> None:
     settings = _settings(log_level="ERROR")  # the findings say it better
     from bot.doctor import examine
 
-    findings = _finish(examine(settings))
+    findings = complete(examine(settings))
     for finding in findings:
         typer.echo(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.name}: {finding.message}")
     raise typer.Exit(0 if all(finding.ok for finding in findings) else 1)
@@ -176,7 +176,7 @@ def migrate() -> None:
     settings = _settings()
     from bot.commands import migrate as migrate_database
 
-    _finish(migrate_database(settings))
+    complete(migrate_database(settings))
     typer.echo("The database is up to date.")
 
 
@@ -245,15 +245,15 @@ def _free_port(host: str) -> int:
     return 0
 
 
-def _finish(work: Coroutine[Any, Any, T]) -> T:
+def complete(work: Coroutine[Any, Any, T]) -> T:
     """Runs it to its end. What is wrong with the settings, the database or Slack becomes one line and an exit code."""
 
-    def complete() -> T:
+    def run_all() -> T:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             return runner.run(work)
 
     try:
-        return _checked(complete)
+        return _checked(run_all)
     except KeyboardInterrupt:  # before the bot took over the signals
         raise typer.Exit(130) from None
 

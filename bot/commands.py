@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 
 from pydantic import SecretStr
@@ -17,6 +17,8 @@ from bot.errors import SettingsError
 from bot.manifest import bot_scopes, manifest
 from bot.observability import configure_logging, get_logger
 from bot.providers.base import ProviderSettings
+from bot.timing import Timing
+from handlers.rate_limits.token_bucket import RATES, Rate
 from storage.engine.database import Database
 
 log = get_logger(__name__)
@@ -25,10 +27,12 @@ SANDBOX_CHANNELS = ("general", "random")
 """Where the bot already is in the sandbox, so that the first mention finds it."""
 
 
-async def run(settings: Settings) -> int:
+async def run(
+    settings: Settings, timing: Timing = Timing(), rates: Mapping[str, Rate] = RATES
+) -> int:
     """`bobbin run`: until SIGTERM or Ctrl-C."""
     configure_logging(settings.log_level, settings.log_format, settings.secrets())
-    async with _end() as end, build(settings) as bot:
+    async with _end() as end, build(settings, timing=timing, rates=rates) as bot:
         if await bot.socket.until_connected():
             log.info("connected")
         else:

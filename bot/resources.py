@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ from bot.tasks import Tasks
 from bot.timing import Timing
 from handlers.client.workspaces import InstalledWorkspaces, SingleWorkspace, SlackClients
 from handlers.rate_limits.shared import SharedRateLimiter
+from handlers.rate_limits.token_bucket import Rate
 from handlers.transport.oauth import InstallPages, OAuthClient
 from handlers.transport.socket_mode import new_client, new_session
 from storage.coordination import Coordination, open_coordination
@@ -54,11 +56,15 @@ class Resources:
 
 
 async def open_resources(
-    stack: AsyncExitStack, settings: Settings, demo: ProviderSettings | None, timing: Timing
+    stack: AsyncExitStack,
+    settings: Settings,
+    demo: ProviderSettings | None,
+    timing: Timing,
+    rates: Mapping[str, Rate],
 ) -> Resources:
     """Raises SettingsError when a setting turns out to be wrong.
 
-    `demo`: where models come from when no provider is set.
+    `demo`: where models come from when no provider is set. `rates`: the calls that Slack allows of each method.
     """
     metrics, doorway = Metrics(), Doorway()
     url = await _serve(stack, doorway, settings)
@@ -80,6 +86,7 @@ async def open_resources(
         metrics=metrics,
         budgets=budgets,
         timing=timing,
+        rates=rates,
     )
     publisher = EventPublisher(coordination)
     await stack.enter_async_context(publisher.running())

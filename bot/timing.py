@@ -25,16 +25,19 @@ class Timing:
 
     # Calls to Slack (handlers)
     late_effect: float = 20.0
-    """A call that timed out may still take effect within this time."""
+    """A call that timed out, or whose process died, may still take effect within this time."""
     last_write_timeout: float = 5.0
-    """What a cancelled writer gets to finish the Slack call that is under way."""
+    """What a writer that gives its answer back gets to finish the Slack call that is under way."""
     write_retry_limit: float = 3600.0
     """An answer whose writes fail for this long is given up in Slack; it stays in the database."""
     status_refresh_interval: float = 80.0
     """Slack clears "is thinking…" after two minutes."""
     session_start_delay: float = 2.0
-    """An answer that runs for this long gets an agent session, which shows Slack's own Stop control."""
+    """An answer that runs for this long gets an agent session, which shows Slack's own Stop control.
+
+    Shorter answers need none, and cost no call."""
     session_call_timeout: float = 5.0
+    """A call that shows or clears a status is given up after this time: no answer waits for it."""
     user_name_timeout: float = 3.0
     """How long a prompt waits for Slack to tell a user's name."""
     file_retry_delays: tuple[float, ...] = (0.5, 1.5, 4.0)

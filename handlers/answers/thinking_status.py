@@ -9,8 +9,6 @@ from bot import strings
 from handlers.client.web_api import SlackClient
 from handlers.threads.agent_session import Working, bounded
 
-REFRESH = 80.0
-"""Seconds; Slack lets a status die after two minutes."""
 METHOD = "assistant.threads.setStatus"
 
 
@@ -80,7 +78,7 @@ class ThinkingStatus:
             if not self._may_stand:
                 return
             await self._working.renew()
-            await asyncio.sleep(REFRESH)
+            await asyncio.sleep(self._slack.timing.status_refresh_interval)
 
     async def _say(self, status: str) -> bool:
         return await bounded(

@@ -23,7 +23,7 @@ from handlers.client.errors import (
     SlackError,
     SlackRejected,
 )
-from handlers.client.web_api import LATE, SlackClient
+from handlers.client.web_api import SlackClient
 from handlers.markdown.text import plain
 from handlers.rate_limits.scheduler import PendingWrite, Shown
 from handlers.rate_limits.token_bucket import APPEND, POST, START, STOP, UPDATE
@@ -35,10 +35,6 @@ log = get_logger(__name__)
 NOT_STREAMING = frozenset(
     {"message_not_in_streaming_state", "message_not_found", "message_not_owned_by_app"}
 )
-GIVE_UP_AFTER = 3600.0
-"""Seconds of failing calls after which what could not be shown is left to the database."""
-LAST_CALL = 5.0
-"""Seconds that a call may take to whose end an answer waits that is being given back."""
 
 
 class AnswerWriter:
@@ -116,7 +112,7 @@ class AnswerWriter:
             if (
                 self._pending.busy and not self._over
             ):  # the next owner must know what this call makes, and meet no other
-                await asyncio.wait([self._writer], timeout=LAST_CALL)
+                await asyncio.wait([self._writer], timeout=self._slack.timing.last_write_timeout)
             self._writer.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._writer
@@ -311,7 +307,7 @@ class AnswerWriter:
             return
         now = self._slack.dispatcher.now()
         self._failing_since = now if self._failing_since is None else self._failing_since
-        if now - self._failing_since > GIVE_UP_AFTER:
+        if now - self._failing_since > self._slack.timing.write_retry_limit:
             raise error
         if isinstance(error, SlackRejected):
             self._refused(method, error)
@@ -408,7 +404,12 @@ class AnswerWriter:
         """
         if self._doubted_at is None:
             return
-        await asyncio.sleep(max(0.0, self._doubted_at + LATE - self._slack.dispatcher.now()))
+        await asyncio.sleep(
+            max(
+                0.0,
+                self._doubted_at + self._slack.timing.late_effect - self._slack.dispatcher.now(),
+            )
+        )
         late = await self._unrecorded()
         await self._end_streams(*late)
         self._leftovers += late

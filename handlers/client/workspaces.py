@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -23,7 +23,9 @@ from bot.timing import Timing
 from handlers.client.errors import INVALID_TOKEN_CODES, NotInstalled, error_code
 from handlers.client.web_api import SlackClient
 from handlers.rate_limits.dispatcher import CallDispatcher
+from handlers.rate_limits.scheduler import WriteScheduler
 from handlers.rate_limits.shared import SharedRateLimiter
+from handlers.rate_limits.token_bucket import RATES, Rate
 from storage.coordination import Coordination
 from storage.installations import Installation, Installations
 
@@ -68,6 +70,7 @@ class SlackClients:
     metrics: Metrics
     budgets: SharedRateLimiter | None = None
     timing: Timing = Timing()
+    rates: Mapping[str, Rate] = field(default_factory=lambda: RATES)
 
     async def ask(self, token: str) -> SlackClient:
         """Asks Slack who the bot is. Raises SlackApiError, aiohttp.ClientError, TimeoutError."""
@@ -89,7 +92,8 @@ class SlackClients:
             url=installed.url or "https://slack.com/",
             dispatcher=dispatcher
             or CallDispatcher(
-                shared_limits=self.budgets.of(team) if self.budgets is not None else None
+                WriteScheduler(self.rates),
+                shared_limits=self.budgets.of(team) if self.budgets is not None else None,
             ),
             metrics=self.metrics,
             timing=self.timing,

@@ -125,7 +125,7 @@ class _Outlook:
 class WriteScheduler:
     """The scheduler of one workspace."""
 
-    def __init__(self, rates: dict[str, Rate] | None = None) -> None:
+    def __init__(self, rates: Mapping[str, Rate] | None = None) -> None:
         self._rates = rates or RATES
         self._buckets: dict[tuple[str, str], TokenBucket] = {}
         self._desires: dict[

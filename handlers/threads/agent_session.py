@@ -22,10 +22,6 @@ TITLE_WITHIN = 600.0
 """Seconds."""
 PROMPTS_MAX = 4
 PROMPTS_EVERY = 600.0
-STOP_AFTER = 2.0
-"""Seconds that an answer may take before Slack's own Stop is shown for it: the shorter ones need none, and no call."""
-PATIENCE = 5.0
-"""Seconds that a small sign may take before it is left out: the conversation does not wait for it."""
 
 
 class Working:
@@ -69,7 +65,7 @@ class Working:
                 await self._task
 
     async def _show_soon(self) -> None:
-        await asyncio.sleep(STOP_AFTER)
+        await asyncio.sleep(self._slack.timing.session_start_delay)
         scarce = self._slack.dispatcher.free(SESSION) < self._slack.dispatcher.burst(SESSION) / 2
         if not self._on and not scarce:  # what is left of the budget is for ending the others
             self._on = True  # also if this is cancelled on the way
@@ -82,8 +78,10 @@ class Working:
 async def bounded(slack: SlackClient, method: str, **arguments: Any) -> bool:
     """An attempt that gives up soon."""
     try:
-        async with asyncio.timeout(PATIENCE):
-            return await slack.try_call(method, patience=PATIENCE, **arguments)
+        async with asyncio.timeout(slack.timing.session_call_timeout):
+            return await slack.try_call(
+                method, patience=slack.timing.session_call_timeout, **arguments
+            )
     except TimeoutError:
         return False
 

@@ -11,12 +11,14 @@ import json
 import os
 import signal
 import sys
+from dataclasses import replace
 
-import bot.commands  # noqa: F401  what `bobbin run` imports when it is called
 from bot.answers import engine, lease, recovery
-from bot.cli import main
-from handlers.answers import writer
-from handlers.rate_limits import token_bucket
+from bot.cli import complete
+from bot.commands import run
+from bot.config import Settings
+from bot.timing import Timing
+from handlers.rate_limits.token_bucket import RATES, Rate
 from handlers.threads import model_menu
 from handlers.threads import recovery as menu_recovery
 
@@ -27,18 +29,19 @@ def child(environment: dict[str, str], log: str) -> None:
     nothing = os.open(os.devnull, os.O_RDONLY)
     for target, source in ((0, nothing), (1, output), (2, output)):
         os.dup2(source, target)
-    hurry(float(environment.pop("TEST_HASTE", "1")))
+    haste = float(environment.pop("TEST_HASTE", "1"))
+    hurry(haste)
     shorten(float(environment.pop("TEST_LEASE", lease.LEASE)) / lease.LEASE)
     os.environ.clear()
     os.environ.update(environment)
-    sys.argv = ["bobbin", "run"]
-    main()
+    timing = replace(Timing(), late_effect=Timing().late_effect / haste)
+    rates = {
+        method: Rate(each.per_second * haste, each.burst * haste) for method, each in RATES.items()
+    }
+    sys.exit(complete(run(Settings.load(), timing, rates)))
 
 
 def hurry(haste: float) -> None:
-    for method, rate in token_bucket.RATES.items():
-        token_bucket.RATES[method] = token_bucket.Rate(rate.per_second * haste, rate.burst * haste)
-    vars(writer)["LATE"] /= haste
     vars(model_menu)["LATE"] /= (
         2.0  # on a loaded machine posts wait long, however much Slack allows
     )

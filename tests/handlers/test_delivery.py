@@ -11,7 +11,8 @@ import pytest
 from bot.config import StreamMode
 from bot.sandbox.limits import Limits
 from bot.sandbox.models.scripts import ModelScript
-from handlers.rate_limits import token_bucket
+from bot.timing import Timing
+from handlers.rate_limits.token_bucket import RATES, Rate
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.long_texts import essay, marks
 from tests.handlers.tcp_proxy import TcpProxy
@@ -20,12 +21,8 @@ from tests.handlers.world import World, below, elements
 TEXT = " ".join(f"Word{n} and q{n}." for n in range(45))
 
 
-@pytest.fixture
-def generous(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The bot believes that Slack allows a lot, so that many answers are written natively at the same time."""
-    for method in tuple(token_bucket.RATES):
-        monkeypatch.setitem(token_bucket.RATES, method, token_bucket.Rate(100.0, 100.0))
-
+GENEROUS = dict.fromkeys(RATES, Rate(100.0, 100.0))
+"""Rates that let many answers be written natively at the same time."""
 
 TROUBLES: dict[str, dict[str, Any]] = {
     "429": {"mode": "ratelimited", "retry_after": 1},
@@ -90,25 +87,22 @@ def whole(stands: dict[str, list[str]]) -> dict[str, list[str]]:
     }
 
 
-@pytest.mark.usefixtures("generous")
 @pytest.mark.parametrize("method", ["chat.startStream", "chat.appendStream", "chat.stopStream"])
 async def test_no_trouble_with_a_native_stream_loses_or_doubles_a_word(
     worlds: WorldFactory, method: str
 ) -> None:
-    async with worlds() as world:
+    async with worlds(rates=GENEROUS) as world:
         # How it stands is found out by trying, after an outcome that was unknown or a refusal that was not true.
         world.forgive("message_not_in_streaming_state", "streaming_state_conflict")
         assert whole(await everywhere(world, method, TROUBLES | STREAM_TROUBLES)) == {}
         await world.idle()
 
 
-@pytest.mark.usefixtures("generous")
 async def test_what_appears_long_after_it_was_given_up_does_not_stay(
-    worlds: WorldFactory, monkeypatch: pytest.MonkeyPatch
+    worlds: WorldFactory,
 ) -> None:
     """The bot waits ten seconds for Slack, looks, finds nothing and posts again; then the first call takes effect."""
-    monkeypatch.setattr("handlers.answers.writer.LATE", 5.0)
-    async with worlds() as world:
+    async with worlds(rates=GENEROUS, timing=Timing(late_effect=5.0)) as world:
         world.forgive("message_not_in_streaming_state")
         world.say(TEXT)
         thread = await world.ask("Say it.")
@@ -119,7 +113,6 @@ async def test_what_appears_long_after_it_was_given_up_does_not_stay(
         assert whole({"late": await world.answered(thread)}) == {}
 
 
-@pytest.mark.usefixtures("generous")
 @pytest.mark.parametrize(
     ("method", "skip"), [("chat.postMessage", 1), ("chat.update", 0), ("chat.update", 1)]
 )
@@ -127,7 +120,7 @@ async def test_no_trouble_with_edits_loses_or_doubles_a_word(
     worlds: WorldFactory, method: str, skip: int
 ) -> None:
     """The menu and the header are written by the same methods before the answer, and stand once too."""
-    async with worlds(bobbin_stream=StreamMode.EDIT) as world:
+    async with worlds(bobbin_stream=StreamMode.EDIT, rates=GENEROUS) as world:
         assert whole(await everywhere(world, method, TROUBLES | EDIT_TROUBLES, skip=skip)) == {}
         await world.idle()
 
@@ -309,10 +302,9 @@ async def test_an_answer_that_can_be_shown_nowhere_is_kept(world: World) -> None
 
 
 async def test_an_answer_that_nobody_can_be_shown_for_too_long_is_kept_and_the_next_one_shown(
-    worlds: WorldFactory, monkeypatch: pytest.MonkeyPatch
+    worlds: WorldFactory,
 ) -> None:
-    monkeypatch.setattr("handlers.answers.writer.GIVE_UP_AFTER", 0.5)
-    async with worlds(bobbin_stream=StreamMode.EDIT) as world:
+    async with worlds(bobbin_stream=StreamMode.EDIT, timing=Timing(write_retry_limit=0.5)) as world:
         world.reply_to({"Say it.": TEXT, "Next one.": "The second answer."})
         thread = await world.ask("Say it.")
         world.slack.fail("chat.postMessage", "status", status=503, times=-1)

@@ -8,7 +8,7 @@ from bot import strings
 from bot.config import StreamMode
 from bot.sandbox.errors import NotAcknowledged
 from bot.sandbox.models.scripts import ModelScript
-from handlers.threads import agent_session
+from bot.timing import Timing
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.long_texts import essay
 from tests.handlers.world import MODEL, World, shown
@@ -190,18 +190,15 @@ async def test_a_workspace_without_prompts_is_asked_once(world: World, error: st
 # -- sessions ------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Slack's own Stop is offered for shorter answers too."""
-    monkeypatch.setattr(agent_session, "STOP_AFTER", 0.1)
+EARLY_STOP = Timing(session_start_delay=0.1)
+"""Slack's own Stop is offered for shorter answers too."""
 
 
-@pytest.mark.usefixtures("soon")
 @pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
 async def test_slacks_own_stop_ends_an_answer_however_it_is_shown(
     worlds: WorldFactory, mode: StreamMode
 ) -> None:
-    async with worlds(bobbin_stream=mode) as world:
+    async with worlds(bobbin_stream=mode, timing=EARLY_STOP) as world:
         world.forgive("stopped_by_user")
         world.reply_to({"Talk for long.": LONG}, rate=40)
         channel, thread = await tell(world, "Talk for long.")
@@ -221,18 +218,19 @@ async def test_slacks_own_stop_ends_an_answer_however_it_is_shown(
         )
 
 
-@pytest.mark.usefixtures("soon")
-async def test_slacks_own_stop_is_there_while_the_model_thinks(world: World) -> None:
-    world.models.queue(MODEL, ModelScript(["Never said."], first_after=30.0))
-    thread = await world.start("Think it over.")
-    await world.until(
-        lambda: world.slack.can_stop(world.slack.channel("general").id, thread), "Slack's own Stop"
-    )
-    await world.slack.stop_session("alice", "general", thread)
-    await world.answered(thread)
-    await world.idle()
-    assert world.ended(thread)[0]["status"] == "stopped"
-    assert session(world, "general", thread) == "active"
+async def test_slacks_own_stop_is_there_while_the_model_thinks(worlds: WorldFactory) -> None:
+    async with worlds(timing=EARLY_STOP) as world:
+        world.models.queue(MODEL, ModelScript(["Never said."], first_after=30.0))
+        thread = await world.start("Think it over.")
+        await world.until(
+            lambda: world.slack.can_stop(world.slack.channel("general").id, thread),
+            "Slack's own Stop",
+        )
+        await world.slack.stop_session("alice", "general", thread)
+        await world.answered(thread)
+        await world.idle()
+        assert world.ended(thread)[0]["status"] == "stopped"
+        assert session(world, "general", thread) == "active"
 
 
 async def test_a_quick_answer_costs_no_call_for_its_session(worlds: WorldFactory) -> None:
@@ -243,11 +241,10 @@ async def test_a_quick_answer_costs_no_call_for_its_session(worlds: WorldFactory
         assert world.slack.calls_of(SESSION) == []
 
 
-@pytest.mark.usefixtures("soon")
 @pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
 async def test_no_session_is_left_at_work(worlds: WorldFactory, mode: StreamMode) -> None:
     """Neither after a failure, nor when another process ended the answer."""
-    async with worlds(bobbin_stream=mode) as world:
+    async with worlds(bobbin_stream=mode, timing=EARLY_STOP) as world:
         world.fail("break", "Some words before it breaks.", times=1)
         failed = await world.start("Break off.")
         await world.answered(failed)
@@ -265,12 +262,11 @@ async def test_no_session_is_left_at_work(worlds: WorldFactory, mode: StreamMode
         assert session(world, "general", taken) == "active"
 
 
-@pytest.mark.usefixtures("soon")
 @pytest.mark.parametrize("error", ["feature_disabled", "unknown_method"])
 async def test_a_slack_without_sessions_is_asked_once_and_answers_come(
     worlds: WorldFactory, error: str
 ) -> None:
-    async with worlds(bobbin_stream=StreamMode.EDIT) as world:
+    async with worlds(bobbin_stream=StreamMode.EDIT, timing=EARLY_STOP) as world:
         world.slack.fail(SESSION, error=error, times=-1)
         world.reply_to({"Say it all.": LONG}, rate=100)
         for _ in range(3):

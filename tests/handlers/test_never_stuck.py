@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -15,7 +16,7 @@ from bot.config import StreamMode
 from bot.domain import Answer, AnswerResult, Status, Usage
 from bot.sandbox.limits import Limits
 from bot.sandbox.models.scripts import ModelScript
-from handlers.answers import thinking_status
+from bot.timing import Timing
 from handlers.threads import agent_session, recovery
 from handlers.views import blocks
 from tests.handlers.conftest import WorldFactory
@@ -298,10 +299,10 @@ async def test_a_move_leaves_alone_what_stands_there_already(world: World) -> No
 
 @pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
 async def test_thinking_is_renewed_as_long_as_it_lasts_and_gone_at_the_end(
-    worlds: WorldFactory, monkeypatch: pytest.MonkeyPatch, mode: StreamMode
+    worlds: WorldFactory, mode: StreamMode
 ) -> None:
-    monkeypatch.setattr(thinking_status, "REFRESH", 0.3)
-    async with worlds(bobbin_stream=mode, limits=Limits(rates=False, status_ttl=0.5)) as world:
+    limits, timing = Limits(rates=False, status_ttl=0.5), Timing(status_refresh_interval=0.3)
+    async with worlds(bobbin_stream=mode, limits=limits, timing=timing) as world:
         world.models.queue(MODEL, ModelScript(["At", " last."], times=(1.6, 1.6)))
         thread = await world.start("Think it over.")
         await world.answered(thread)
@@ -316,10 +317,9 @@ async def test_thinking_is_renewed_as_long_as_it_lasts_and_gone_at_the_end(
 
 @pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
 async def test_thinking_is_gone_after_a_failure_a_retry_in_place_and_a_takeover(
-    worlds: WorldFactory, monkeypatch: pytest.MonkeyPatch, mode: StreamMode
+    worlds: WorldFactory, mode: StreamMode
 ) -> None:
-    monkeypatch.setattr("handlers.answers.writer.LATE", 1.0)
-    async with worlds(bobbin_stream=mode) as world:
+    async with worlds(bobbin_stream=mode, timing=Timing(late_effect=1.0)) as world:
         world.fail("http", status=401)
         thread = await world.start("Fail at first.")
         await world.answered(thread)
@@ -350,10 +350,10 @@ async def test_thinking_is_gone_after_a_failure_a_retry_in_place_and_a_takeover(
 
 
 async def test_an_answer_of_a_moment_costs_no_sign_that_it_is_being_written(
-    worlds: WorldFactory, monkeypatch: pytest.MonkeyPatch
+    worlds: WorldFactory,
 ) -> None:
-    monkeypatch.setattr(agent_session, "STOP_AFTER", 3600.0)  # however busy this machine is
-    async with worlds(bobbin_stream=StreamMode.EDIT) as world:
+    timing = Timing(session_start_delay=3600.0)  # however busy this machine is
+    async with worlds(bobbin_stream=StreamMode.EDIT, timing=timing) as world:
         await world.answered(await world.start("Be quick."))
         await world.idle()
         signs = world.slack.calls_of(agent_session.SESSION)
@@ -361,16 +361,15 @@ async def test_an_answer_of_a_moment_costs_no_sign_that_it_is_being_written(
 
 
 async def test_slacks_own_stop_that_an_ended_process_left_there_goes_with_the_answer(
-    worlds: WorldFactory, monkeypatch: pytest.MonkeyPatch
+    worlds: WorldFactory,
 ) -> None:
-    monkeypatch.setattr("handlers.answers.writer.LATE", 0.5)
-    monkeypatch.setattr(agent_session, "STOP_AFTER", 0.2)
-    async with worlds(bobbin_stream=StreamMode.EDIT, bobbin_grace=0.0) as world:
+    timing = Timing(late_effect=0.5, session_start_delay=0.2)
+    async with worlds(bobbin_stream=StreamMode.EDIT, bobbin_grace=0.0, timing=timing) as world:
         world.say(LONG, rate=20)
         world.say("In few words.")
         thread = await world.start("Be taken over.")
         await world.until(lambda: world.slack.can_stop("C0GENERAL", thread), "Slack's own Stop")
-        monkeypatch.setattr(agent_session, "STOP_AFTER", 3600.0)
+        world.timing = replace(timing, session_start_delay=3600.0)
         await world.restart()
         assert await world.answered(thread) == ["In few words."]
         await world.until(
@@ -383,11 +382,10 @@ async def test_slacks_own_stop_that_an_ended_process_left_there_goes_with_the_an
     [{"mode": "status", "status": 500}, {"mode": "hang", "seconds": 60.0}, {"mode": "lost"}],
 )
 async def test_trouble_with_the_status_holds_up_no_answer(
-    worlds: WorldFactory, monkeypatch: pytest.MonkeyPatch, trouble: dict[str, Any]
+    worlds: WorldFactory, trouble: dict[str, Any]
 ) -> None:
-    monkeypatch.setattr(agent_session, "PATIENCE", 0.3)
-    monkeypatch.setattr(agent_session, "STOP_AFTER", 0.0)
-    async with worlds(bobbin_stream=StreamMode.EDIT) as world:
+    timing = Timing(session_call_timeout=0.3, session_start_delay=0.0)
+    async with worlds(bobbin_stream=StreamMode.EDIT, timing=timing) as world:
         world.leave_unfinished()  # what could not be taken away goes out by itself
         for method in (STATUS, "agents.sessions.setStatus"):
             world.slack.fail(method, times=-1, **trouble)

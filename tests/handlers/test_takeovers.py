@@ -10,6 +10,7 @@ from bot.config import StreamMode
 from bot.observability import Metrics
 from bot.sandbox.limits import Limits
 from bot.sandbox.server import Sandbox
+from bot.timing import Timing
 from handlers.client.errors import OutcomeUnknown
 from handlers.client.web_api import SlackClient
 from handlers.rate_limits.dispatcher import CallDispatcher
@@ -29,8 +30,7 @@ async def test_who_has_lost_an_answer_notices_before_its_next_call(
     monkeypatch.setattr("bot.answers.recovery.RENEW_EVERY", 3600.0)
     monkeypatch.setattr("bot.answers.recovery.SWEEP_EVERY", 3600.0)
     monkeypatch.setattr("bot.answers.lease.SURE", 0.3)
-    monkeypatch.setattr("handlers.answers.writer.LATE", 1.0)
-    async with worlds(bobbin_stream=mode) as world:
+    async with worlds(bobbin_stream=mode, timing=Timing(late_effect=1.0)) as world:
         world.say(TEXT, rate=25)
         world.say(TEXT)
         thread = await world.start("Say it.")
@@ -87,12 +87,11 @@ async def test_a_call_that_was_begun_in_time_does_not_leave_too_late() -> None:
     [(StreamMode.NATIVE, "chat.startStream"), (StreamMode.EDIT, "chat.postMessage")],
 )
 async def test_what_a_process_had_asked_for_before_it_ended_does_not_stay(
-    worlds: WorldFactory, monkeypatch: pytest.MonkeyPatch, mode: StreamMode, method: str
+    worlds: WorldFactory, mode: StreamMode, method: str
 ) -> None:
     """The one that takes over looks, finds nothing and begins a message; then the first one's appears."""
-    monkeypatch.setattr("handlers.answers.writer.LATE", 4.0)
-    monkeypatch.setattr("handlers.answers.writer.LAST_CALL", 0.1)
-    async with worlds(bobbin_stream=mode, bobbin_grace=0.0) as world:
+    timing = Timing(late_effect=4.0, last_write_timeout=0.1)
+    async with worlds(bobbin_stream=mode, bobbin_grace=0.0, timing=timing) as world:
         world.forgive("message_not_in_streaming_state")
         world.reply_to({"Say it.": TEXT})
         thread = await world.ask("Say it.")
@@ -109,11 +108,10 @@ async def test_what_a_process_had_asked_for_before_it_ended_does_not_stay(
     ("text", "rate"), [(TEXT, 25), (LONG, 900)], ids=["one message", "the second message"]
 )
 async def test_what_a_process_was_writing_when_it_ended_does_not_replace_what_the_next_one_wrote(
-    worlds: WorldFactory, monkeypatch: pytest.MonkeyPatch, text: str, rate: int
+    worlds: WorldFactory, text: str, rate: int
 ) -> None:
-    monkeypatch.setattr("handlers.answers.writer.LATE", 3.0)
-    monkeypatch.setattr("handlers.answers.writer.LAST_CALL", 0.1)
-    async with worlds(bobbin_stream=StreamMode.EDIT, bobbin_grace=0.0) as world:
+    timing = Timing(late_effect=3.0, last_write_timeout=0.1)
+    async with worlds(bobbin_stream=StreamMode.EDIT, bobbin_grace=0.0, timing=timing) as world:
         world.say(text, rate=rate)
         world.say(text)
         thread = await world.start("Say it.")
@@ -142,10 +140,10 @@ async def _fall_silent(world: World) -> None:
     [(StreamMode.NATIVE, "chat.startStream"), (StreamMode.EDIT, "chat.postMessage")],
 )
 async def test_a_process_that_ends_tells_the_next_one_of_the_message_it_was_just_making(
-    worlds: WorldFactory, monkeypatch: pytest.MonkeyPatch, mode: StreamMode, method: str
+    worlds: WorldFactory, mode: StreamMode, method: str
 ) -> None:
-    monkeypatch.setattr("handlers.answers.writer.LATE", 0.0)
-    async with worlds(bobbin_stream=mode, bobbin_grace=0.0) as world:
+    timing = Timing(late_effect=0.0)
+    async with worlds(bobbin_stream=mode, bobbin_grace=0.0, timing=timing) as world:
         world.reply_to({"Say it.": TEXT})
         thread = await world.ask("Say it.")
         fault = world.slack.fail(method, "slow", seconds=1.5)

@@ -32,6 +32,7 @@ from bot.sandbox.server import Sandbox
 from bot.sandbox.state.records import Message, Thread
 from bot.sandbox.web_api.calls import CallRecord
 from bot.timing import Timing
+from handlers.rate_limits.token_bucket import RATES, Rate
 from tests.deadlines import DEADLINE_SCALE
 from tests.event_loop import load_tolerant_clock
 
@@ -77,11 +78,13 @@ class World:
         deadline_scale: float = DEADLINE_SCALE,
         models: ModelServer | None = None,
         timing: Timing = Timing(),
+        rates: Mapping[str, Rate] = RATES,
         **settings: Any,
     ) -> None:
         self.database = folder / DATABASE
         self.log = log
         self.timing = timing
+        self.rates = rates
         self.models = models or ModelServer(words_per_second=5000.0)
         self.slack = Sandbox(
             limits=(limits or Limits.off()).with_deadlines_scaled(deadline_scale),
@@ -144,7 +147,8 @@ class World:
 
     async def start_bot(self, **settings: Any) -> None:
         self._more |= settings
-        self.bot = await self._stack.enter_async_context(build(self.settings(), timing=self.timing))
+        bot = build(self.settings(), timing=self.timing, rates=self.rates)
+        self.bot = await self._stack.enter_async_context(bot)
         assert await self.bot.socket.until_connected()
 
     async def stop_bot(self) -> None:
