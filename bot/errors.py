@@ -39,8 +39,8 @@
     ApiError                           (bot.api.errors) an HTTP response other than success
     TooLarge                           (bot.api.middleware) a request's body exceeds the limit
 
-"retried" is the class attribute `retried_automatically`. What a person reads for each `code` is in `bot.strings`. Classes
-that never leave their module and the sandbox's own errors (`bot.sandbox.errors`) are not drawn.
+"retried" is the class attribute `retried_automatically`. What a person reads for each `code` is in `bot.strings`.
+Classes that never leave their module and the sandbox's own errors (`bot.sandbox.errors`) are not drawn.
 """
 
 from __future__ import annotations
