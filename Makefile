@@ -4,30 +4,27 @@ PYTHON ?= python3
 BIN := .venv/bin
 MINUTES ?= 60
 SAMPLE ?= 40
-AT_ONCE := -n auto --dist worksteal -ra
+PARALLEL := -n auto --dist worksteal -ra
 
-# The tests start many processes: what these import is compiled once.
+# The tests start many processes: cached bytecode keeps their start short.
 unexport PYTHONDONTWRITEBYTECODE
-
-# Many tests hold the bot to Slack's three seconds. What a busy machine was too slow for is tried once more, alone.
-ALONE := $(BIN)/pytest -n0 --last-failed --last-failed-no-failures none
 
 .PHONY: help run test thorough check bench bench-events bench-replicas bench-scale soak mutants audit format docs picture release clean
 .DEFAULT_GOAL := help
 
-help: ## what can be made
+help: ## lists what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
 
-run: .venv/.ready ## a Slack-like workspace in the browser, with Bobbin in it
+run: .venv/.ready ## starts the sandbox: a Slack-like workspace in the browser, with Bobbin in it
 	@$(BIN)/bobbin sandbox
 
-test: check ## the checks and all tests
-	$(BIN)/pytest $(AT_ONCE) || $(ALONE)
+test: check ## runs the checks and all tests
+	$(BIN)/pytest $(PARALLEL)
 
-thorough: check ## the checks and all tests, with many more examples: for much longer
-	$(BIN)/pytest $(AT_ONCE) --thorough
+thorough: check ## runs the checks and all tests with many more examples (much longer)
+	$(BIN)/pytest $(PARALLEL) --thorough
 
-check: .venv/.ready-dev ## style, types and import rules
+check: .venv/.ready-dev ## checks style, types, import rules and dependencies
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -35,40 +32,40 @@ check: .venv/.ready-dev ## style, types and import rules
 	$(BIN)/lint-imports
 	$(BIN)/python -m scripts.audit
 
-soak: .venv/.ready-dev ## an hour of mixed use with faults at random (MINUTES=5: shorter); not part of `make test`
+soak: .venv/.ready-dev ## runs an hour of mixed use with random faults (MINUTES=5: shorter); not part of `make test`
 	$(BIN)/python -m tests.soak --minutes $(MINUTES)
 
-mutants: .venv/.ready-dev ## tests the tests: changes the core here and there, tells what none notices (MODULE=handlers/rate_limits/scheduler.py SAMPLE=40)
+mutants: .venv/.ready-dev ## runs mutation tests on the core modules (MODULE=handlers/rate_limits/scheduler.py SAMPLE=40)
 	@$(PYTHON) scripts/bootstrap.py --mutants
 	$(BIN)/python -m scripts.mutants $(MODULE) --sample $(SAMPLE) $(if $(SEED),--seed $(SEED))
 
-audit: .venv/.ready-dev ## asks the open database of vulnerabilities about every dependency (needs the network)
+audit: .venv/.ready-dev ## checks every dependency for known vulnerabilities (needs the network)
 	$(BIN)/python -m scripts.audit --online
 
-format: .venv/.ready-dev ## rewrites the code in its one style
+format: .venv/.ready-dev ## formats the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: .venv/.ready-dev ## storms of answers against the whole product, beside what Slack's budgets allow (six minutes)
+bench: .venv/.ready-dev ## measures bursts of answers in the whole product against what Slack's rate limits allow (six minutes)
 	@$(BIN)/python -m tests.bench
 
-bench-events: .venv/.ready-dev ## how soon two hundred events a second are acknowledged, four ways (four minutes)
+bench-events: .venv/.ready-dev ## measures how fast 200 events a second are acknowledged, in four setups (four minutes)
 	@$(BIN)/python -m tests.bench.events
 
-bench-replicas: .venv/.ready-dev ## a thousand answers at once over three replicas (three minutes, six at most)
+bench-replicas: .venv/.ready-dev ## measures a thousand simultaneous answers over three replicas (three to six minutes)
 	@$(BIN)/python -m tests.bench.replicas
 
-bench-scale: .venv/.ready-dev ## lists and searches among a thousand chats and among a million (five minutes; CHATS=100000: two)
+bench-scale: .venv/.ready-dev ## compares lists and searches among a thousand and a million chats (five minutes; CHATS=100000: two)
 	$(BIN)/python -m tests.bench.scale $(if $(CHATS),--chats $(CHATS))
 
 docs: .venv/.ready-dev ## rewrites docs/commands.md from the program
 	$(BIN)/python scripts/commands_page.py > docs/commands.part
 	mv docs/commands.part docs/commands.md
 
-picture: .venv/.ready-dev ## takes the README's pictures anew, in the sandbox
+picture: .venv/.ready-dev ## takes the screenshots of the README again, in the sandbox
 	$(BIN)/python -m scripts.picture
 
-release: .venv/.ready-dev ## a release without publishing it: versions, wheel, the wheel tried out, the image
+release: .venv/.ready-dev ## builds a release without publishing it: versions, wheel, a trial of the wheel, the image
 	$(BIN)/python -m scripts.release
 
 clean: ## removes what was fetched or built
