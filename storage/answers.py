@@ -14,19 +14,19 @@ from bot.errors import ChatNotFound, ModelGone
 from storage.engine.database import Conflict, Database
 from storage.engine.types import database_time, utc_now
 from storage.queries import (
-    ACTIVE,
-    ANSWER,
     CLAIM_ANSWER,
-    FINISHED,
-    LAPSED,
-    MESSAGE,
-    NEXT,
-    NEXT_WAITING,
-    RUNNING_BESIDE,
+    FINISH_ANSWER,
+    LEASE_LAPSED,
+    OTHER_IS_RUNNING,
+    SELECT_ANSWER,
+    SELECT_NEXT_ANSWER,
+    SELECT_NEXT_WAITING,
+    UPDATE_CHAT,
+    UPDATE_MESSAGE,
     UPDATE_OWNED,
 )
-from storage.rows import from_parts, select_answers, to_answer, to_ending
-from storage.tables import OPEN, RUNNING, WAITING, answers, chats, messages, participants
+from storage.rows import parts_to_json, select_answers, to_answer, to_result
+from storage.tables import IS_OPEN, IS_RUNNING, IS_WAITING, answers, chats, messages, participants
 
 
 class Answers:
@@ -56,7 +56,7 @@ class Answers:
 
         `only`: the answers that it is really writing, so that one it dropped is left to lapse.
         """
-        mine = and_(RUNNING, answers.c.owner == owner)
+        mine = and_(IS_RUNNING, answers.c.owner == owner)
         query = (
             update(answers)
             .where(mine if only is None else and_(mine, answers.c.message_id.in_(only)))
@@ -71,7 +71,7 @@ class Answers:
     async def save_parts(self, answer_id: str, owner: str, parts: tuple[MessageRef, ...]) -> bool:
         """Keep which Slack messages show the answer. False when it is no longer this owner's."""
         async with self._database.begin() as connection:
-            return await _held(connection, answer_id, owner, parts=from_parts(parts))
+            return await _held(connection, answer_id, owner, parts=parts_to_json(parts))
 
     async def save_result(self, answer_id: str, owner: str, result: AnswerResult) -> bool:
         """Store the model's whole work; what remains is to show it. False when it is no longer this owner's."""
@@ -101,17 +101,17 @@ class Answers:
 
         False when it is not written, or is no longer this owner's.
         """
-        shown = {} if parts is None else {"parts": from_parts(parts)}
+        shown = {} if parts is None else {"parts": parts_to_json(parts)}
         ended = {"state": "ended", "owner": None, "lease_until": None, "queued": False, **shown}
         async with self._database.begin() as connection:
             found = await connection.execute(
-                FINISHED, {"answer": answer_id, "holder": owner, **ended}
+                FINISH_ANSWER, {"answer": answer_id, "holder": owner, **ended}
             )
             row = found.one_or_none()
             if row is None:
                 return False
             await _message(connection, answer_id, status=row.ending)
-            await connection.execute(ACTIVE, {"chat": row.chat_id, "updated_at": utc_now()})
+            await connection.execute(UPDATE_CHAT, {"chat": row.chat_id, "updated_at": utc_now()})
             return True
 
     async def release(self, owner: str) -> list[str]:
@@ -121,7 +121,7 @@ class Answers:
         """
         query = (
             update(answers)
-            .where(RUNNING, answers.c.owner == owner)
+            .where(IS_RUNNING, answers.c.owner == owner)
             .values(owner=null(), lease_until=database_time())
             .returning(answers.c.chat_id)
         )
@@ -131,17 +131,19 @@ class Answers:
     async def owners(self) -> frozenset[str]:
         """Who holds a lease, lapsed or not."""
         query = (
-            select(answers.c.owner).where(OPEN, RUNNING, answers.c.owner.is_not(None)).distinct()
+            select(answers.c.owner)
+            .where(IS_OPEN, IS_RUNNING, answers.c.owner.is_not(None))
+            .distinct()
         )
         async with self._database.read() as connection:
             return frozenset(await connection.scalars(query))
 
     async def chats_to_claim(self, limit: int) -> list[str]:
         """Ids of chats with work that nobody holds, the longest waiting first."""
-        idle = and_(WAITING, ~RUNNING_BESIDE)
+        idle = and_(IS_WAITING, ~OTHER_IS_RUNNING)
         query = (
             select(answers.c.chat_id, answers.c.message_id)
-            .where(OPEN, or_(idle, LAPSED))
+            .where(IS_OPEN, or_(idle, LEASE_LAPSED))
             .order_by(answers.c.message_id)
             .limit(limit)
         )
@@ -150,7 +152,9 @@ class Answers:
 
     async def lapsed(self) -> frozenset[str]:
         """The answers whose owner let the lease lapse without giving them back."""
-        query = select(answers.c.message_id).where(OPEN, LAPSED, answers.c.owner.is_not(None))
+        query = select(answers.c.message_id).where(
+            IS_OPEN, LEASE_LAPSED, answers.c.owner.is_not(None)
+        )
         async with self._database.read() as connection:
             return frozenset(await connection.scalars(query))
 
@@ -159,7 +163,7 @@ class Answers:
         async with self._database.read() as connection:
             return (
                 await connection.scalar(
-                    select(func.count()).select_from(answers).where(OPEN, WAITING)
+                    select(func.count()).select_from(answers).where(IS_OPEN, IS_WAITING)
                 )
                 or 0
             )
@@ -172,7 +176,7 @@ class Answers:
         mine = answers.c.chat_id == chat_id
         query = (
             update(answers)
-            .where(RUNNING, mine)
+            .where(IS_RUNNING, mine)
             .values(stop_requested=True, stop_source=func.coalesce(source, answers.c.stop_source))
             .returning(answers.c.message_id)
         )
@@ -232,7 +236,7 @@ class Answers:
     async def get(self, answer_id: str) -> Answer:
         """Raises ChatNotFound."""
         async with self._database.read() as connection:
-            row = (await connection.execute(ANSWER, {"answer": answer_id})).one_or_none()
+            row = (await connection.execute(SELECT_ANSWER, {"answer": answer_id})).one_or_none()
         if row is None:
             raise ChatNotFound("no such answer")
         return to_answer(row)
@@ -244,8 +248,8 @@ class Answers:
     async def result(self, answer_id: str) -> AnswerResult | None:
         """How a written answer ends, with all that was stored; None while its model has not ended."""
         async with self._database.read() as connection:
-            row = (await connection.execute(ANSWER, {"answer": answer_id})).one_or_none()
-            return None if row is None else to_ending(row)
+            row = (await connection.execute(SELECT_ANSWER, {"answer": answer_id})).one_or_none()
+            return None if row is None else to_result(row)
 
     async def slack_timestamps(self, chat_id: str) -> frozenset[str]:
         """The ts of every Slack message that shows an answer of this chat."""
@@ -262,7 +266,7 @@ class Answers:
         mine = select(participants.c.chat_id).where(
             participants.c.team == user.team, participants.c.user == user.id
         )
-        return await self._all(and_(OPEN, answers.c.chat_id.in_(mine)))
+        return await self._all(and_(IS_OPEN, answers.c.chat_id.in_(mine)))
 
     async def by_ids(self, answer_ids: Collection[str]) -> list[Answer]:
         """The answers with these ids, as they are now."""
@@ -270,16 +274,16 @@ class Answers:
 
     async def running(self, chat_id: str) -> Answer | None:
         """The answer that is being written in this chat, or whose lease has lapsed."""
-        return await self._find(and_(RUNNING, answers.c.chat_id == chat_id))
+        return await self._find(and_(IS_RUNNING, answers.c.chat_id == chat_id))
 
     async def next_waiting(self, chat_id: str) -> Answer | None:
         async with self._database.read() as connection:
-            row = (await connection.execute(NEXT_WAITING, {"chat": chat_id})).one_or_none()
+            row = (await connection.execute(SELECT_NEXT_WAITING, {"chat": chat_id})).one_or_none()
             return None if row is None else to_answer(row)
 
     async def is_waiting(self, answer_id: str) -> bool:
         async with self._database.read() as connection:
-            query = select(exists().where(WAITING, answers.c.message_id == answer_id))
+            query = select(exists().where(IS_WAITING, answers.c.message_id == answer_id))
             return bool(await connection.scalar(query))
 
     async def _all(self, where: ColumnElement[bool]) -> list[Answer]:
@@ -297,7 +301,7 @@ class Answers:
 async def _claim(
     connection: AsyncConnection, chat_id: str, owner: str, lease: float
 ) -> Answer | None:
-    found = (await connection.execute(NEXT, {"chat": chat_id})).one_or_none()
+    found = (await connection.execute(SELECT_NEXT_ANSWER, {"chat": chat_id})).one_or_none()
     if found is None:
         return None
     taken = await connection.execute(
@@ -306,7 +310,7 @@ async def _claim(
     if taken.rowcount == 0:
         return None
     await _message(connection, found.message_id, status=Status.RUNNING)
-    row = (await connection.execute(ANSWER, {"answer": found.message_id})).one()
+    row = (await connection.execute(SELECT_ANSWER, {"answer": found.message_id})).one()
     return replace(to_answer(row), taken_over=found.owner is not None)
 
 
@@ -326,7 +330,9 @@ async def _held(connection: AsyncConnection, answer_id: str, owner: str, **value
 
 
 async def _message(connection: AsyncConnection, message_id: str, **values: str | None) -> None:
-    await connection.execute(MESSAGE, {"message": message_id, "updated_at": utc_now(), **values})
+    await connection.execute(
+        UPDATE_MESSAGE, {"message": message_id, "updated_at": utc_now(), **values}
+    )
 
 
 async def _one(connection: AsyncConnection, where: ColumnElement[bool]) -> Answer | None:

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.domain import Chat, User
 from bot.errors import InvalidInput
 from storage.rows import to_chat
-from storage.search import Found, Place, Search, as_counted, in_order
+from storage.search import ListPosition, Matches, Search, capped_count, in_list_order
 from storage.tables import chats
 
 
@@ -60,7 +60,7 @@ async def list_chats(
     if there is None and not more:
         total = len(rows)
     elif at_once:
-        total, at_least = as_counted(rows[0].total)
+        total, at_least = capped_count(rows[0].total)
     else:
         total, at_least = await search.count()
     shown = list(reversed(rows[:limit])) if newer else rows[:limit]
@@ -76,18 +76,18 @@ async def list_chats(
 
 
 def _page(
-    found: Found, there: Place | None, *, limit: int, newer: bool, counted: bool
+    found: Matches, there: ListPosition | None, *, limit: int, newer: bool, counted: bool
 ) -> Select[Any]:
     """The chats themselves are read for those of the page alone."""
     some = select(found.source.c.chat_id, found.source.c.active_at)
     if counted:
         some = some.add_columns(func.count().over().label("total"))
     shown = (
-        in_order(some.where(*found.conditions), found.source, there, newer=newer)
+        in_list_order(some.where(*found.conditions), found.source, there, newer=newer)
         .limit(limit)
         .subquery()
     )
-    return in_order(
+    return in_list_order(
         select(chats, *shown.c).join(shown, shown.c.chat_id == chats.c.id), shown, newer=newer
     )
 
@@ -98,7 +98,7 @@ def _encode(active_at: datetime, chat_id: str) -> str:
     )
 
 
-def _decode(cursor: str) -> Place:
+def _decode(cursor: str) -> ListPosition:
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
         moment, _, chat_id = (

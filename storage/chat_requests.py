@@ -13,12 +13,12 @@ from bot.domain import ModelRef, SharedFile, Thread
 from bot.errors import ChatNotFound
 from storage.engine.database import Database
 from storage.engine.types import database_time, new_id, utc_now
-from storage.queries import insert_new
-from storage.rows import from_files, to_files
+from storage.queries import dialect_insert
+from storage.rows import files_from_json, files_to_json
 from storage.tables import chats, messages, questions
 
-_OPEN = questions.c.state == "open"
-_UNSAID = and_(questions.c.text.is_not(None), questions.c.source.is_(None))
+_IS_OPEN = questions.c.state == "open"
+_NOT_POSTED = and_(questions.c.text.is_not(None), questions.c.source.is_(None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ class ChatRequests:
             "user_name": user_name,
             "text": text or None,
             "source": ts if (text or files) and not in_dialog else None,
-            "files": from_files(files),
+            "files": files_to_json(files),
             "context": context,
             "model": None if model is None else str(model),
             "state": "open",
@@ -113,7 +113,7 @@ class ChatRequests:
         )
         async with self._database.begin() as connection:
             stored = await connection.scalar(
-                insert_new(connection, questions)
+                dialect_insert(connection, questions)
                 .values(row)
                 .on_conflict_do_nothing()
                 .returning(questions.c.id)
@@ -121,9 +121,9 @@ class ChatRequests:
             if (
                 stored is None and files and not in_dialog
             ):  # one of a mention's two events may not have told of them
-                bare = and_(_OPEN, same, questions.c.files.is_(None))
+                bare = and_(_IS_OPEN, same, questions.c.files.is_(None))
                 await connection.execute(
-                    update(questions).where(bare).values(files=from_files(files), source=ts)
+                    update(questions).where(bare).values(files=files_to_json(files), source=ts)
                 )
             return await _one(connection, same), stored is not None
 
@@ -135,7 +135,7 @@ class ChatRequests:
     async def find_open(self, thread: Thread, user: str) -> ChatRequest | None:
         """The newest open question of this person in this thread; one that has no text yet before all others."""
         where = and_(
-            _OPEN,
+            _IS_OPEN,
             questions.c.team == thread.team,
             questions.c.channel == thread.channel,
             questions.c.thread == thread.ts,
@@ -150,12 +150,12 @@ class ChatRequests:
             row = (
                 await connection.execute(select(questions).where(where).order_by(*order).limit(1))
             ).one_or_none()
-            return None if row is None else _question(row)
+            return None if row is None else _to_request(row)
 
     async def others_without_model(self, request: ChatRequest) -> list[ChatRequest]:
         """What the same person has asked besides, in the same thread, and what has no model yet; the oldest first."""
         where = and_(
-            _OPEN,
+            _IS_OPEN,
             questions.c.id != request.id,
             questions.c.team == request.thread.team,
             questions.c.channel == request.thread.channel,
@@ -168,7 +168,7 @@ class ChatRequests:
             rows = (
                 await connection.execute(select(questions).where(where).order_by(questions.c.id))
             ).all()
-            return [_question(row) for row in rows]
+            return [_to_request(row) for row in rows]
 
     async def set_text(
         self, request_id: str, *, text: str, source: str, files: tuple[SharedFile, ...] = ()
@@ -177,7 +177,7 @@ class ChatRequests:
 
         None when it has a text already, so that only one reply becomes it.
         """
-        empty = and_(_OPEN, questions.c.id == request_id, questions.c.text.is_(None))
+        empty = and_(_IS_OPEN, questions.c.id == request_id, questions.c.text.is_(None))
         async with self._database.begin() as connection:
             done = await connection.execute(
                 update(questions).where(empty).values(text=text or None, source=source)
@@ -213,7 +213,7 @@ class ChatRequests:
 
         `ChatRequest.menu_ts` tells which it is. Raises ChatNotFound.
         """
-        first = and_(_OPEN, questions.c.id == request_id, questions.c.menu_ts.is_(None))
+        first = and_(_IS_OPEN, questions.c.id == request_id, questions.c.menu_ts.is_(None))
         async with self._database.begin() as connection:
             await connection.execute(update(questions).where(first).values(menu_ts=menu_ts))
             return await _one(connection, questions.c.id == request_id)
@@ -222,7 +222,7 @@ class ChatRequests:
         self, request_id: str, context: str | None, files: tuple[SharedFile, ...] = ()
     ) -> ChatRequest:
         """Keep what people had said and shared in the thread before. Raises ChatNotFound."""
-        return await self._set(request_id, context=context, context_files=from_files(files))
+        return await self._set(request_id, context=context, context_files=files_to_json(files))
 
     async def set_thread(self, request_id: str, thread: Thread, source: str | None) -> ChatRequest:
         """What was asked in a dialog stands in Slack now (`source`), or is to stand in another place (None).
@@ -255,12 +255,12 @@ class ChatRequests:
 
     async def not_posted(self, older_than_seconds: float, limit: int) -> list[ChatRequest]:
         """Open questions from dialogs that do not stand in Slack after this time, the oldest first."""
-        return await self._stale(_UNSAID, older_than_seconds, limit)
+        return await self._stale(_NOT_POSTED, older_than_seconds, limit)
 
     async def ready_to_start(self, older_than_seconds: float, limit: int) -> list[ChatRequest]:
         """Open questions that have both text and model and yet became no chat, the oldest first."""
         said = or_(questions.c.text.is_not(None), questions.c.files.is_not(None))
-        complete = and_(said, questions.c.model.is_not(None), not_(_UNSAID))
+        complete = and_(said, questions.c.model.is_not(None), not_(_NOT_POSTED))
         return await self._stale(complete, older_than_seconds, limit)
 
     async def without_header(
@@ -285,7 +285,7 @@ class ChatRequests:
             .limit(limit)
         )
         async with self._database.read() as connection:
-            return [(_question(row), row.chat_id) for row in await connection.execute(query)]
+            return [(_to_request(row), row.chat_id) for row in await connection.execute(query)]
 
     async def header_not_shown(
         self, older_than_seconds: float, within_seconds: float, limit: int
@@ -312,7 +312,7 @@ class ChatRequests:
             .limit(limit)
         )
         async with self._database.read() as connection:
-            return [(_question(row), row.chat_id) for row in await connection.execute(query)]
+            return [(_to_request(row), row.chat_id) for row in await connection.execute(query)]
 
     async def mark_header_shown(self, request_id: str) -> None:
         """The menu of this question, which has become a chat, shows the chat's header now."""
@@ -325,18 +325,18 @@ class ChatRequests:
     ) -> list[ChatRequest]:
         query = (
             select(questions)
-            .where(_OPEN, where, questions.c.created_at <= database_time(-seconds))
+            .where(_IS_OPEN, where, questions.c.created_at <= database_time(-seconds))
             .order_by(questions.c.created_at)
             .limit(limit)
         )
         async with self._database.read() as connection:
             rows = (await connection.execute(query)).all()
-            return [_question(row) for row in rows]
+            return [_to_request(row) for row in rows]
 
     async def _set(self, request_id: str, **values: str | None) -> ChatRequest:
         async with self._database.begin() as connection:
             await connection.execute(
-                update(questions).where(_OPEN, questions.c.id == request_id).values(**values)
+                update(questions).where(_IS_OPEN, questions.c.id == request_id).values(**values)
             )
             return await _one(connection, questions.c.id == request_id)
 
@@ -345,7 +345,7 @@ async def _one(connection: AsyncConnection, where: ColumnElement[bool]) -> ChatR
     row = (await connection.execute(select(questions).where(where))).one_or_none()
     if row is None:
         raise ChatNotFound("no such question")
-    return _question(row)
+    return _to_request(row)
 
 
 async def _add_files(
@@ -357,11 +357,13 @@ async def _add_files(
     held = await _one(connection, same)
     known = {file.id for file in held.files}
     whole = held.files + tuple(file for file in files if file.id not in known)
-    await connection.execute(update(questions).where(_OPEN, same).values(files=from_files(whole)))
+    await connection.execute(
+        update(questions).where(_IS_OPEN, same).values(files=files_to_json(whole))
+    )
     return await _one(connection, same)
 
 
-def _question(row: Row[Any]) -> ChatRequest:
+def _to_request(row: Row[Any]) -> ChatRequest:
     return ChatRequest(
         id=row.id,
         thread=Thread(row.team, row.channel, row.thread),
@@ -372,9 +374,9 @@ def _question(row: Row[Any]) -> ChatRequest:
         user_name=row.user_name,
         text=row.text,
         source=row.source,
-        files=to_files(row.files),
+        files=files_from_json(row.files),
         context=row.context,
-        context_files=to_files(row.context_files),
+        context_files=files_from_json(row.context_files),
         model=ModelRef.parse(row.model) if row.model else None,
         menu_ts=row.menu_ts,
         open=row.state == "open",

@@ -46,8 +46,14 @@ from storage.messages import (
     reserve_pair,
     store_message,
 )
-from storage.queries import AUTHORS, CHAT, CHAT_AT, HEARD_AT, SELECT_HISTORY
-from storage.rows import from_files, image_rows, to_chat, to_message
+from storage.queries import (
+    COUNT_AUTHORS,
+    SELECT_CHAT,
+    SELECT_CHAT_AND_OPEN_REQUEST,
+    SELECT_CHAT_BY_THREAD,
+    SELECT_HISTORY,
+)
+from storage.rows import files_to_json, image_rows, to_chat, to_message
 from storage.tables import attachments, chats, messages, participants, questions
 
 __all__ = ["ChatPage", "Chats", "ImageBudget", "NewMessage", "StoredMessage"]
@@ -131,13 +137,17 @@ class Chats:
         One look for both: most threads have neither, and most of what Slack tells is said there.
         """
         async with self._database.read() as connection:
-            row = (await connection.execute(HEARD_AT, {**_at(thread), "user": user})).one()
+            row = (
+                await connection.execute(
+                    SELECT_CHAT_AND_OPEN_REQUEST, {**_at(thread), "user": user}
+                )
+            ).one()
         return None if row.id is None else to_chat(row), bool(row.waits)
 
     async def get(self, chat_id: str) -> Chat:
         """Raises ChatNotFound."""
         async with self._database.read() as connection:
-            return _found((await connection.execute(CHAT, {"chat": chat_id})).one_or_none())
+            return _found((await connection.execute(SELECT_CHAT, {"chat": chat_id})).one_or_none())
 
     async def get_for(self, user: User, chat_id: str) -> Chat:
         """The chat, if this person started it or took part in it and may see it still. Raises ChatNotFound."""
@@ -210,14 +220,14 @@ class Chats:
 
         False when somebody else did it meanwhile: then nothing is stored.
         """
-        same = and_(messages.c.id == message.id, messages.c.files == from_files(message.files))
+        same = and_(messages.c.id == message.id, messages.c.files == files_to_json(message.files))
         more_text = (
             messages.c.text + more
         )  # not `message.text`: its spelling may have changed meanwhile
         changed = (
             update(messages)
             .where(same)
-            .values(text=more_text, files=from_files(files), updated_at=utc_now())
+            .values(text=more_text, files=files_to_json(files), updated_at=utc_now())
         )
         async with self._database.begin() as connection:
             if (await connection.execute(changed)).rowcount == 0:
@@ -321,7 +331,7 @@ class Chats:
     async def author_count(self, chat_id: str) -> int:
         """How many different people have written in this chat."""
         async with self._database.read() as connection:
-            return await connection.scalar(AUTHORS, {"chat": chat_id}) or 0
+            return await connection.scalar(COUNT_AUTHORS, {"chat": chat_id}) or 0
 
     async def participants(self, chat_id: str) -> list[User]:
         """Everybody who has the chat in the own list, its owner among them once something was said."""
@@ -402,7 +412,7 @@ async def _say(
         # The last room may have gone to this very message, delivered a moment ago.
         if known := await find_by_source(connection, chat_id, message.source):
             return known
-        _found((await connection.execute(CHAT, {"chat": chat_id})).one_or_none())
+        _found((await connection.execute(SELECT_CHAT, {"chat": chat_id})).one_or_none())
         raise LimitReached(chat_id)
     if alone and await has_open_answer(connection, chat_id):
         raise ChatBusy(chat_id)
@@ -420,5 +430,5 @@ def _at(thread: Thread) -> dict[str, str]:
 
 
 async def _by_place(connection: AsyncConnection, thread: Thread) -> Chat | None:
-    row = (await connection.execute(CHAT_AT, _at(thread))).one_or_none()
+    row = (await connection.execute(SELECT_CHAT_BY_THREAD, _at(thread))).one_or_none()
     return None if row is None else to_chat(row)

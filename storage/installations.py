@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Row, and_, delete, or_, select, update
 from storage.encryption import TokenCipher, WrongKey
 from storage.engine.database import Database
 from storage.engine.types import database_time, utc_now
-from storage.queries import insert_new
+from storage.queries import dialect_insert
 from storage.tables import api_tokens, installations, workspaces
 
 
@@ -75,7 +75,7 @@ class Installations:
             if not installed.org_wide:
                 await connection.execute(delete(installations).where(before_it_moved))
             await connection.execute(
-                insert_new(connection, installations)
+                dialect_insert(connection, installations)
                 .values(row)
                 .on_conflict_do_update(index_elements=["enterprise", "team"], set_=values)
             )
@@ -99,7 +99,7 @@ class Installations:
         """Remember the organisation that a workspace belongs to."""
         async with self._database.begin() as connection:
             await connection.execute(
-                insert_new(connection, workspaces)
+                dialect_insert(connection, workspaces)
                 .values(team=team, enterprise=enterprise)
                 .on_conflict_do_update(index_elements=["team"], set_={"enterprise": enterprise})
             )

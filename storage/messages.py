@@ -12,15 +12,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.domain import Answer, Chat, Image, Message, Role, SharedFile, Status
 from storage.engine.types import new_id, utc_now
 from storage.queries import (
-    NEW_ANSWER,
-    NEW_MESSAGE,
-    NEW_PARTICIPANT,
+    INSERT_ANSWER,
+    INSERT_MESSAGE,
+    INSERT_PARTICIPANT,
     RESERVE_PAIR,
-    SAID,
+    SELECT_MESSAGE_BY_SOURCE,
     TOUCH_PARTICIPANTS,
 )
-from storage.rows import from_files, image_rows, select_answers, to_answer, to_chat, to_message
-from storage.tables import OPEN, answers, attachments, chats, messages, questions
+from storage.rows import files_to_json, image_rows, select_answers, to_answer, to_chat, to_message
+from storage.tables import IS_OPEN, answers, attachments, chats, messages, questions
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,9 @@ async def find_by_source(
     """What was stored earlier in this chat under this source."""
     if source is None:
         return None
-    row = (await connection.execute(SAID, {"chat": chat_id, "source": source})).one_or_none()
+    row = (
+        await connection.execute(SELECT_MESSAGE_BY_SOURCE, {"chat": chat_id, "source": source})
+    ).one_or_none()
     return None if row is None else await load_stored(connection, to_message(row))
 
 
@@ -88,7 +90,7 @@ async def reserve_pair(connection: AsyncConnection, chat_id: str, limit: int) ->
 
 async def has_open_answer(connection: AsyncConnection, chat_id: str) -> bool:
     """Whether an answer of this chat has not ended."""
-    query = select(exists().where(answers.c.chat_id == chat_id, OPEN))
+    query = select(exists().where(answers.c.chat_id == chat_id, IS_OPEN))
     return bool(await connection.scalar(query))
 
 
@@ -124,7 +126,7 @@ async def store_message(
     # One after the other: a statement with many rows is compiled anew each time, and a message that is delivered twice
     # must fail without a word in the log.
     for row in (_user_row(message, now), _assistant_row(answer, now)):
-        await connection.execute(NEW_MESSAGE, row)
+        await connection.execute(INSERT_MESSAGE, row)
     if new.images:
         await connection.execute(insert(attachments), image_rows(new.images, message.id))
     answer = replace(answer, was_queued=await _store_answer(connection, chat, answer))
@@ -145,7 +147,7 @@ def _user_row(message: Message, now: datetime) -> dict[str, Any]:
         "author": message.author,
         "author_name": message.author_name,
         "source": message.source,
-        "files": from_files(message.files),
+        "files": files_to_json(message.files),
         "created_at": now,
         "updated_at": now,
     }
@@ -187,14 +189,14 @@ async def _store_answer(connection: AsyncConnection, chat: Chat, answer: Answer)
         "question_ts": answer.question_ts,
         "model": str(chat.model),
     }
-    return bool(await connection.scalar(NEW_ANSWER, row))
+    return bool(await connection.scalar(INSERT_ANSWER, row))
 
 
 async def _take_part(connection: AsyncConnection, chat: Chat, author: str, now: datetime) -> None:
     """The chat moves to the top of the lists of its owner, its author and all who took part before."""
     for user in sorted({chat.owner, author}):
         newcomer = {"team": chat.team, "user": user, "chat_id": chat.id, "active_at": now}
-        await connection.execute(NEW_PARTICIPANT[connection.dialect.name], newcomer)
+        await connection.execute(INSERT_PARTICIPANT[connection.dialect.name], newcomer)
     await connection.execute(TOUCH_PARTICIPANTS, {"chat": chat.id, "author": author, "now": now})
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import case, literal, select, tuple_
 from bot.domain import ModelRef, User
 from storage.engine.database import Database
 from storage.engine.types import utc_now
-from storage.queries import insert_new
+from storage.queries import dialect_insert
 from storage.tables import feedback, people
 
 
@@ -77,7 +77,7 @@ class People:
         )
         async with self._database.begin() as connection:
             await connection.execute(
-                insert_new(connection, people)
+                dialect_insert(connection, people)
                 .values(row)
                 .on_conflict_do_update(
                     index_elements=["team", "user"], set_={**changed, "default_model": kept}
@@ -93,7 +93,7 @@ class People:
         row = {"team": user.team, "user": user.id, "always": False, **changed}
         async with self._database.begin() as connection:
             await connection.execute(
-                insert_new(connection, people)
+                dialect_insert(connection, people)
                 .values(row)
                 .on_conflict_do_update(index_elements=["team", "user"], set_=changed)
             )
@@ -107,7 +107,7 @@ class People:
         row = {"message_id": message_id, "team": user.team, "user": user.id, **changed}
         async with self._database.begin() as connection:
             await connection.execute(
-                insert_new(connection, feedback)
+                dialect_insert(connection, feedback)
                 .values(row)
                 .on_conflict_do_update(index_elements=["message_id", "team", "user"], set_=changed)
             )

@@ -28,9 +28,9 @@ from bot.domain import Role, Status
 from storage.engine.types import database_time
 from storage.rows import select_answers
 from storage.tables import (
-    OPEN,
-    RUNNING,
-    WAITING,
+    IS_OPEN,
+    IS_RUNNING,
+    IS_WAITING,
     answers,
     attachments,
     chats,
@@ -40,48 +40,48 @@ from storage.tables import (
 )
 
 
-def insert_new(connection: AsyncConnection, table: Table) -> postgresql.Insert | sqlite.Insert:
+def dialect_insert(connection: AsyncConnection, table: Table) -> postgresql.Insert | sqlite.Insert:
     """An INSERT that knows ON CONFLICT, in this database's dialect."""
     return (postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert)(table)
 
 
-LAPSED = and_(RUNNING, answers.c.lease_until <= database_time())
+LEASE_LAPSED = and_(IS_RUNNING, answers.c.lease_until <= database_time())
 """Whoever held the lease may have lost it."""
 
 _OTHER = answers.alias("other")
-RUNNING_BESIDE = (
+OTHER_IS_RUNNING = (
     exists()
     .where(_OTHER.c.chat_id == answers.c.chat_id, _OTHER.c.state == "running")
     .correlate(answers)
 )
 """Whether another answer of the same chat is running."""
 
-CHAT = select(chats).where(chats.c.id == bindparam("chat"))
+SELECT_CHAT = select(chats).where(chats.c.id == bindparam("chat"))
 
-_WAITS = exists().where(
+_HAS_OPEN_REQUEST = exists().where(
     questions.c.team == bindparam("team"),
     questions.c.channel == bindparam("channel"),
     questions.c.thread == bindparam("thread"),
     questions.c.user == bindparam("user"),
     questions.c.state == "open",
 )
-_HERE = and_(
+_IN_THREAD = and_(
     chats.c.team == bindparam("team"),
     chats.c.channel == bindparam("channel"),
     chats.c.thread == bindparam("thread"),
 )
-CHAT_AT = select(chats).where(_HERE)
-HEARD_AT = select(chats, _WAITS.label("waits")).select_from(
-    select(literal(1).label("one")).subquery().outerjoin(chats, _HERE)
+SELECT_CHAT_BY_THREAD = select(chats).where(_IN_THREAD)
+SELECT_CHAT_AND_OPEN_REQUEST = select(chats, _HAS_OPEN_REQUEST.label("waits")).select_from(
+    select(literal(1).label("one")).subquery().outerjoin(chats, _IN_THREAD)
 )
 """The chat of a thread, if there is one, and whether an open question of this person waits there: always one row."""
 
-SAID = select(messages).where(
+SELECT_MESSAGE_BY_SOURCE = select(messages).where(
     messages.c.chat_id == bindparam("chat"), messages.c.source == bindparam("source")
 )
 """The message that a chat knows under a source."""
 
-AUTHORS = select(func.count(messages.c.author.distinct())).where(
+COUNT_AUTHORS = select(func.count(messages.c.author.distinct())).where(
     messages.c.chat_id == bindparam("chat")
 )
 
@@ -99,19 +99,21 @@ SELECT_HISTORY = (
 )
 """What a model is told of a chat before it writes its message of that number."""
 
-NEXT = (
+SELECT_NEXT_ANSWER = (
     select(answers.c.message_id, answers.c.owner)
     .where(
-        answers.c.chat_id == bindparam("chat"), OPEN, or_(LAPSED, and_(WAITING, ~RUNNING_BESIDE))
+        answers.c.chat_id == bindparam("chat"),
+        IS_OPEN,
+        or_(LEASE_LAPSED, and_(IS_WAITING, ~OTHER_IS_RUNNING)),
     )
-    .order_by(case((RUNNING, 0), else_=1), answers.c.number)
+    .order_by(case((IS_RUNNING, 0), else_=1), answers.c.number)
     .limit(1)
 )
 """A chat's next piece of work."""
 
 CLAIM_ANSWER = (
     update(answers)
-    .where(answers.c.message_id == bindparam("answer"), or_(WAITING, LAPSED))
+    .where(answers.c.message_id == bindparam("answer"), or_(IS_WAITING, LEASE_LAPSED))
     .values(
         state="running",
         owner=bindparam("holder"),
@@ -121,29 +123,31 @@ CLAIM_ANSWER = (
 )
 """Takes a piece of work for so many seconds, unless others were quicker."""
 UPDATE_OWNED = update(answers).where(
-    answers.c.message_id == bindparam("answer"), answers.c.owner == bindparam("holder"), RUNNING
+    answers.c.message_id == bindparam("answer"), answers.c.owner == bindparam("holder"), IS_RUNNING
 )
 """Changes an answer that is still its holder's."""
-FINISHED = UPDATE_OWNED.where(answers.c.complete).returning(answers.c.chat_id, answers.c.ending)
-MESSAGE = update(messages).where(messages.c.id == bindparam("message"))
-ACTIVE = update(chats).where(chats.c.id == bindparam("chat"))
+FINISH_ANSWER = UPDATE_OWNED.where(answers.c.complete).returning(
+    answers.c.chat_id, answers.c.ending
+)
+UPDATE_MESSAGE = update(messages).where(messages.c.id == bindparam("message"))
+UPDATE_CHAT = update(chats).where(chats.c.id == bindparam("chat"))
 
-NEW_MESSAGE = insert(messages)
-NEW_PARTICIPANT = {
+INSERT_MESSAGE = insert(messages)
+INSERT_PARTICIPANT = {
     "postgresql": postgresql.insert(participants).on_conflict_do_nothing(),
     "sqlite": sqlite.insert(participants).on_conflict_do_nothing(),
 }
 """For each dialect: somebody takes part in a chat, who may have done so before."""
-_THERE = or_(participants.c.user == bindparam("author"), participants.c.away == false())
+_PRESENT = or_(participants.c.user == bindparam("author"), participants.c.away == false())
 TOUCH_PARTICIPANTS = (
     update(participants)
     .where(participants.c.chat_id == bindparam("chat"))
-    .values(active_at=bindparam("now"), away=case((_THERE, false()), else_=true()))
+    .values(active_at=bindparam("now"), away=case((_PRESENT, false()), else_=true()))
 )
 """A chat moves to the top of all its lists; who speaks there is back, whatever was heard of him before."""
 
 _EARLIER = answers.alias("earlier")
-NEW_ANSWER = (
+INSERT_ANSWER = (
     insert(answers)
     .values(
         queued=select(
@@ -161,10 +165,10 @@ RESERVE_PAIR = (
 )
 """Room for two more messages, if there is any."""
 
-ANSWER = select_answers().where(answers.c.message_id == bindparam("answer"))
-NEXT_WAITING = (
+SELECT_ANSWER = select_answers().where(answers.c.message_id == bindparam("answer"))
+SELECT_NEXT_WAITING = (
     select_answers()
-    .where(WAITING, answers.c.chat_id == bindparam("chat"))
+    .where(IS_WAITING, answers.c.chat_id == bindparam("chat"))
     .order_by(answers.c.number)
     .limit(1)
 )

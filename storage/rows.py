@@ -60,13 +60,13 @@ def to_message(
         source=row.source,
         images=images,
         omitted_images=omitted,
-        files=to_files(row.files),
+        files=files_from_json(row.files),
         error=row.error,
     )
 
 
 def select_answers() -> Select[Any]:
-    """Answers with what their messages know; `to_answer` and `to_ending` take its rows."""
+    """Answers with what their messages know; `to_answer` and `to_result` take its rows."""
     return select(answers, messages.c.text, messages.c.error, messages.c.status).join(
         messages, messages.c.id == answers.c.message_id
     )
@@ -95,7 +95,7 @@ def to_answer(row: Row[Any]) -> Answer:
     )
 
 
-def to_ending(row: Row[Any]) -> AnswerResult | None:
+def to_result(row: Row[Any]) -> AnswerResult | None:
     """How a complete answer has ended or is to end."""
     if not row.complete:
         return None
@@ -113,7 +113,7 @@ def to_ending(row: Row[Any]) -> AnswerResult | None:
     )
 
 
-def from_parts(parts: tuple[MessageRef, ...]) -> list[dict[str, Any]]:
+def parts_to_json(parts: tuple[MessageRef, ...]) -> list[dict[str, Any]]:
     return [{"ts": part.ts, "native": part.streaming} for part in parts]
 
 
@@ -135,15 +135,15 @@ def to_image(row: Row[Any]) -> Image:
     return Image(name=row.name, mime=row.mime, data=row.data)
 
 
-def to_files(text: str | None) -> tuple[SharedFile, ...]:
+def files_from_json(text: str | None) -> tuple[SharedFile, ...]:
     return tuple(SharedFile(**each) for each in json.loads(text)) if text else ()
 
 
-def from_files(files: tuple[SharedFile, ...]) -> str | None:
+def files_to_json(files: tuple[SharedFile, ...]) -> str | None:
     """The same files give the same text, so that the column can be compared."""
-    return json.dumps([_plain(file) for file in files], sort_keys=True) if files else None
+    return json.dumps([_file_to_dict(file) for file in files], sort_keys=True) if files else None
 
 
-def _plain(file: SharedFile) -> dict[str, Any]:
+def _file_to_dict(file: SharedFile) -> dict[str, Any]:
     """Without the newest field where it says nothing, so that the text is what older versions stored."""
     return {name: value for name, value in asdict(file).items() if name != "before" or value}

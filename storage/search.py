@@ -47,55 +47,55 @@ from bot.domain import User
 from storage.engine.types import SafeText, UtcTime
 from storage.tables import ID, chats, messages, participants
 
-Place = tuple[datetime, str]
+ListPosition = tuple[datetime, str]
 """Where a chat stands in a list: its newest message's time, and its id."""
 
-LOOKED_AT = 40
+SAMPLE_SIZE = 40
 """Chats, those that the page would begin with, that are looked at to find the way."""
-SOME = 2
+MIN_SAMPLE_HITS = 2
 """If so many of them hold the words, enough are found soon by going through the list, where the index names them."""
-MOST_WORDS = 8
+MAX_WORDS = 8
 """Words that are looked at for rare ones."""
-MOST_COUNTED = 1_000
+MAX_SCANNED = 1_000
 """The newest chats, which are counted, or looked at for words: so that five thousand take no longer."""
-MOST_FOUND = 100
-HITS = 150
+MAX_COUNTED = 100
+MAX_INDEX_HITS = 150
 """What the index finds first, from which a hundred chats are counted unless the words stand often in each."""
 
 _passages = table(
     "passages", *(column(name) for name in ("team", "user", "chat_id", "number", "text"))
 )
 
-_SAY_SO = """
+_PASSAGE_MATCHES = """
 search_grams(passages.team, passages."user", passages.text, 1)
     @> search_grams(:team, :user, lower(:word), least(length(lower(:word)), 4))
   AND passages.text LIKE lower(:pattern) ESCAPE '/'
 """
-_PLAIN = """
+_UNINDEXED_CHATS = """
 SELECT own.chat_id, own.active_at, false FROM participants AS own
 WHERE own.team = :team AND own."user" = :user AND NOT own.away AND NOT own.indexed
   AND ((SELECT true FROM messages WHERE chat_id = own.chat_id AND text ILIKE :pattern ESCAPE '/' LIMIT 1)
     OR (SELECT true FROM chats WHERE id = own.chat_id AND title ILIKE :pattern ESCAPE '/'))
 """
-_NAMED = text(f"SELECT chat_id FROM passages WHERE {_SAY_SO}")  # noqa: S608 - our own words
-_ALL = text(
+_INDEXED_CHAT_IDS = text(f"SELECT chat_id FROM passages WHERE {_PASSAGE_MATCHES}")  # noqa: S608 - our own words
+_ALL_HITS = text(
     f"""
 SELECT own.chat_id, own.active_at, true AS indexed FROM participants AS own
 WHERE own.team = :team AND own."user" = :user AND NOT own.away
-  AND own.chat_id = ANY (ARRAY(SELECT chat_id FROM passages WHERE {_SAY_SO}))
-UNION ALL {_PLAIN}"""  # noqa: S608 - our own words
+  AND own.chat_id = ANY (ARRAY(SELECT chat_id FROM passages WHERE {_PASSAGE_MATCHES}))
+UNION ALL {_UNINDEXED_CHATS}"""  # noqa: S608 - our own words
 )
-_ONE_BY_ONE = text(
+_HITS_PER_PASSAGE = text(
     f"""
 SELECT own.chat_id, own.active_at, true AS indexed FROM passages
 JOIN participants AS own ON own.team = :team AND own."user" = :user AND own.chat_id = passages.chat_id AND NOT own.away
-WHERE {_SAY_SO} UNION ALL {_PLAIN}"""  # noqa: S608 - our own words
+WHERE {_PASSAGE_MATCHES} UNION ALL {_UNINDEXED_CHATS}"""  # noqa: S608 - our own words
 )
 """A chat as often as the word is found in it: so that whoever has enough need not wait for the others."""
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Matches:
     """Those of a person's chats that hold the words."""
 
     source: FromClause
@@ -115,10 +115,10 @@ def owned_by(user: User) -> ColumnElement[bool]:
     )
 
 
-def in_order(
+def in_list_order(
     query: Select[Any],
     source: FromClause = participants,
-    there: Place | None = None,
+    there: ListPosition | None = None,
     *,
     newer: bool = False,
 ) -> Select[Any]:
@@ -130,9 +130,9 @@ def in_order(
     return query.order_by(*(each.asc() if newer else each.desc() for each in key))
 
 
-def as_counted(found: int) -> tuple[int, bool]:
+def capped_count(found: int) -> tuple[int, bool]:
     """How many are told of so many, and whether there are more."""
-    return min(found, MOST_FOUND), found > MOST_FOUND
+    return min(found, MAX_COUNTED), found > MAX_COUNTED
 
 
 class Search:
@@ -145,42 +145,42 @@ class Search:
         self._has_index = connection.dialect.name == "postgresql"
         self._rare: list[str] = []
 
-    async def page(self, there: Place | None, most: int, *, newer: bool) -> Found:
+    async def page(self, there: ListPosition | None, most: int, *, newer: bool) -> Matches:
         """The first `most` of them from this place of the list on, or with `newer` back from it; perhaps others too."""
         if not (self._words and self._has_index):
             return self._read()
         looked_at = await self._look(there, newer=newer)
         known = [row.chat_id for row in looked_at if all(row.held)]
-        ended = len(looked_at) < LOOKED_AT
+        ended = len(looked_at) < SAMPLE_SIZE
         if looked_at and looked_at[0].many:
             self._rare = [
-                word for at, word in enumerate(self._words[:MOST_WORDS]) if _is_rare(looked_at, at)
+                word for at, word in enumerate(self._words[:MAX_WORDS]) if _is_rare(looked_at, at)
             ]
         if ended or len(known) >= most:
-            return Found(participants, (owned_by(self._user), participants.c.chat_id.in_(known)))
-        if self._rare and len(known) >= SOME:
+            return Matches(participants, (owned_by(self._user), participants.c.chat_id.in_(known)))
+        if self._rare and len(known) >= MIN_SAMPLE_HITS:
             return self._go_through(there, most, newer=newer)
-        return self._look_up(_ALL) if self._rare else self._read()
+        return self._look_up(_ALL_HITS) if self._rare else self._read()
 
     async def count(self) -> tuple[int, bool]:
         """How many there are, once their page was asked for, and whether there may be more."""
         if self._rare:
             return await self._count_hits()
-        newest = self._next(None, MOST_COUNTED)
-        numbers = [_number(select(newest.c.chat_id))]
+        newest = self._next(None, MAX_SCANNED)
+        numbers = [_count_rows(select(newest.c.chat_id))]
         if self._words:
             holding = select(newest.c.chat_id).where(
                 *(self._holds(newest, word) for word in self._words)
             )
-            numbers.append(_number(holding.limit(MOST_FOUND)))
+            numbers.append(_count_rows(holding.limit(MAX_COUNTED)))
         newest_ones, *found = (await self._connection.execute(select(*numbers))).one()
-        all_looked_at = newest_ones < MOST_COUNTED and all(number < MOST_FOUND for number in found)
+        all_looked_at = newest_ones < MAX_SCANNED and all(number < MAX_COUNTED for number in found)
         return found[0] if found else newest_ones, not all_looked_at
 
-    async def _look(self, there: Place | None, *, newer: bool) -> list[Row[Any]]:
+    async def _look(self, there: ListPosition | None, *, newer: bool) -> list[Row[Any]]:
         """The next chats of all, and which of the words each holds."""
-        first, others = self._words[:MOST_WORDS], self._words[MOST_WORDS:]
-        next_ones = self._next(there, LOOKED_AT, newer=newer)
+        first, others = self._words[:MAX_WORDS], self._words[MAX_WORDS:]
+        next_ones = self._next(there, SAMPLE_SIZE, newer=newer)
         held = [self._holds(next_ones, word) for word in first]
         if others:
             held.append(and_(*(self._holds(next_ones, word) for word in others)))
@@ -196,22 +196,22 @@ class Search:
             many.label("many"),
             array(held).label("held"),
         )
-        return [*await self._connection.execute(in_order(query, next_ones, newer=newer))]
+        return [*await self._connection.execute(in_list_order(query, next_ones, newer=newer))]
 
-    def _go_through(self, there: Place | None, most: int, *, newer: bool) -> Found:
+    def _go_through(self, there: ListPosition | None, most: int, *, newer: bool) -> Matches:
         """By going through the list until there are enough for the page, and for counting them."""
         own = select(participants.c.chat_id, participants.c.active_at).where(owned_by(self._user))
         own = own.where(
             *(self._holds_rare(word, at) for at, word in enumerate(self._rare)),
             *self._common(participants),
         )
-        those = in_order(own, there=there, newer=newer).limit(max(most, MOST_FOUND + 1))
-        return Found(those.cte("found").prefix_with("MATERIALIZED"), (), all_at_once=True)
+        those = in_list_order(own, there=there, newer=newer).limit(max(most, MAX_COUNTED + 1))
+        return Matches(those.cte("found").prefix_with("MATERIALIZED"), (), all_at_once=True)
 
     def _holds_rare(self, word: str, at: int) -> ColumnElement[bool]:
         """Whether the index says so, or it is one of the few chats that are not in there, and holds the word."""
         named = (
-            self._asked(_NAMED, word)
+            self._asked(_INDEXED_CHAT_IDS, word)
             .columns(chat_id=ID)
             .cte(f"named_{at}")
             .prefix_with("MATERIALIZED")
@@ -229,26 +229,26 @@ class Search:
         )
         return or_(chat_id.in_(select(named.c.chat_id)), read)
 
-    def _next(self, there: Place | None, most: int, *, newer: bool = False) -> FromClause:
+    def _next(self, there: ListPosition | None, most: int, *, newer: bool = False) -> FromClause:
         own = select(participants.c.chat_id, participants.c.active_at, participants.c.indexed)
         return (
-            in_order(own.where(owned_by(self._user)), there=there, newer=newer)
+            in_list_order(own.where(owned_by(self._user)), there=there, newer=newer)
             .limit(most)
             .subquery()
         )
 
-    def _read(self) -> Found:
+    def _read(self) -> Matches:
         """By reading chats until there are enough."""
-        return Found(
+        return Matches(
             participants,
             (owned_by(self._user), *(self._holds(participants, word) for word in self._words)),
         )
 
-    def _look_up(self, how: TextClause) -> Found:
+    def _look_up(self, how: TextClause) -> Matches:
         """By asking the index for those that hold the rare words, of which the other words are looked for."""
         source, *others = [self._hits(how, word, at) for at, word in enumerate(self._rare)]
         in_others = [source.c.chat_id.in_(select(other.c.chat_id)) for other in others]
-        return Found(source, (*in_others, *self._common(source)), all_at_once=True)
+        return Matches(source, (*in_others, *self._common(source)), all_at_once=True)
 
     def _common(self, own: FromClause) -> list[ColumnElement[bool]]:
         return [self._holds(own, word) for word in self._words if word not in self._rare]
@@ -268,14 +268,14 @@ class Search:
         return how.bindparams(*values)
 
     async def _count_hits(self) -> tuple[int, bool]:
-        found = self._look_up(_ONE_BY_ONE)
-        for most in (HITS, None):
+        found = self._look_up(_HITS_PER_PASSAGE)
+        for most in (MAX_INDEX_HITS, None):
             hits = select(found.source.c.chat_id).where(*found.conditions).limit(most).subquery()
             query = select(func.count(hits.c.chat_id.distinct()), func.count()).select_from(hits)
             chats_found, seen = (await self._connection.execute(query)).one()
-            if chats_found > MOST_FOUND or seen != most:
+            if chats_found > MAX_COUNTED or seen != most:
                 break
-        return as_counted(chats_found)
+        return capped_count(chats_found)
 
     def _holds(self, own: FromClause, word: str) -> ColumnElement[bool]:
         """Whether the chat does."""
@@ -309,7 +309,7 @@ def _is_rare(looked_at: Sequence[Row[Any]], at: int) -> bool:
     return 2 * len(holding) < len(looked_at)
 
 
-def _number(query: Select[Any]) -> ScalarSelect[int]:
+def _count_rows(query: Select[Any]) -> ScalarSelect[int]:
     return select(func.count()).select_from(query.subquery()).scalar_subquery()
 
 

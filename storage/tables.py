@@ -36,11 +36,11 @@ metadata = MetaData(
 ID = String(32)
 
 
-def _chat() -> ForeignKey:
+def _chat_key() -> ForeignKey:
     return ForeignKey("chats.id", ondelete="CASCADE")
 
 
-def _message() -> ForeignKey:
+def _message_key() -> ForeignKey:
     return ForeignKey("messages.id", ondelete="CASCADE")
 
 
@@ -68,7 +68,7 @@ messages = Table(
     "messages",
     metadata,
     Column("id", ID, primary_key=True),
-    Column("chat_id", ID, _chat(), nullable=False),
+    Column("chat_id", ID, _chat_key(), nullable=False),
     Column("number", Integer, nullable=False),
     Column("role", String(16), nullable=False),
     Column("text", SafeText, nullable=False),
@@ -87,10 +87,10 @@ messages = Table(
 answers = Table(
     "answers",
     metadata,
-    Column("message_id", ID, _message(), primary_key=True),
-    Column("chat_id", ID, _chat(), nullable=False),
+    Column("message_id", ID, _message_key(), primary_key=True),
+    Column("chat_id", ID, _chat_key(), nullable=False),
     Column("number", Integer, nullable=False),
-    Column("question_id", ID, _message(), nullable=False),
+    Column("question_id", ID, _message_key(), nullable=False),
     Column("state", String(16), nullable=False),
     Column("owner", String(128)),
     Column("lease_until", UtcTime),
@@ -114,20 +114,24 @@ answers = Table(
 )
 """The work state of each assistant message. `state` is waiting, running or ended."""
 
-RUNNING = answers.c.state == literal_column("'running'")
-WAITING = answers.c.state == literal_column("'waiting'")
-OPEN = answers.c.state != literal_column("'ended'")
+IS_RUNNING = answers.c.state == literal_column("'running'")
+IS_WAITING = answers.c.state == literal_column("'waiting'")
+IS_OPEN = answers.c.state != literal_column("'ended'")
 # Literals, not parameters: only so do both planners see that the partial indexes below fit.
 
 Index(
     "uq_answers_running",
     answers.c.chat_id,
     unique=True,
-    sqlite_where=RUNNING,
-    postgresql_where=RUNNING,
+    sqlite_where=IS_RUNNING,
+    postgresql_where=IS_RUNNING,
 )
 Index(
-    "ix_answers_open", answers.c.chat_id, answers.c.number, sqlite_where=OPEN, postgresql_where=OPEN
+    "ix_answers_open",
+    answers.c.chat_id,
+    answers.c.number,
+    sqlite_where=IS_OPEN,
+    postgresql_where=IS_OPEN,
 )
 Index("ix_answers_question_id", answers.c.question_id)
 Index("ix_answers_chat_id", answers.c.chat_id)
@@ -135,7 +139,7 @@ Index("ix_answers_chat_id", answers.c.chat_id)
 attachments = Table(
     "attachments",
     metadata,
-    Column("message_id", ID, _message(), primary_key=True),
+    Column("message_id", ID, _message_key(), primary_key=True),
     Column("position", Integer, primary_key=True),
     Column("name", SafeText, nullable=False),
     Column("mime", String(128), nullable=False),
@@ -147,7 +151,7 @@ participants = Table(
     metadata,
     Column("team", String(64), primary_key=True),
     Column("user", String(64), primary_key=True),
-    Column("chat_id", ID, _chat(), primary_key=True),
+    Column("chat_id", ID, _chat_key(), primary_key=True),
     Column("active_at", UtcTime, nullable=False),
     Column("away", Boolean, nullable=False, server_default=false()),
     Column("indexed", Boolean, nullable=False, server_default=false()),
@@ -159,10 +163,10 @@ _LISTED = (
     participants.c.active_at,
     participants.c.chat_id,
 )
-_SHOWN = not_(participants.c.away)
-_PLAIN = and_(_SHOWN, not_(participants.c.indexed))
-Index("ix_participants_shown", *_LISTED, sqlite_where=_SHOWN, postgresql_where=_SHOWN)
-Index("ix_participants_plain", *_LISTED, sqlite_where=_PLAIN, postgresql_where=_PLAIN)
+_NOT_AWAY = not_(participants.c.away)
+_NOT_INDEXED = and_(_NOT_AWAY, not_(participants.c.indexed))
+Index("ix_participants_shown", *_LISTED, sqlite_where=_NOT_AWAY, postgresql_where=_NOT_AWAY)
+Index("ix_participants_plain", *_LISTED, sqlite_where=_NOT_INDEXED, postgresql_where=_NOT_INDEXED)
 """Who has a chat in the own list; `active_at` is the chat's newest message, here so that a list is one index scan.
 
 `away`: the person has left the private channel where the chat stands, and does not see it until they are back.
@@ -188,7 +192,7 @@ questions = Table(
     Column("model", SafeText),
     Column("menu_ts", String(64)),
     Column("state", String(16), nullable=False),
-    Column("message_id", ID, _message()),
+    Column("message_id", ID, _message_key()),
     Column("created_at", UtcTime, nullable=False),
     UniqueConstraint("team", "channel", "ts"),
     Index("ix_questions_thread", "team", "channel", "thread", "user"),
@@ -210,7 +214,7 @@ people = Table(
 feedback = Table(
     "feedback",
     metadata,
-    Column("message_id", ID, _message(), primary_key=True),
+    Column("message_id", ID, _message_key(), primary_key=True),
     Column("team", String(64), primary_key=True),
     Column("user", String(64), primary_key=True),
     Column("value", Integer, nullable=False),

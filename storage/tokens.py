@@ -14,9 +14,9 @@ from storage.engine.database import Database
 from storage.engine.types import database_time
 from storage.tables import api_tokens
 
-PREFIX = "bob_"
+TOKEN_PREFIX = "bob_"
 """Begins every token, so that a leaked one is recognised for what it is."""
-NOTED_EVERY = 60.0
+LAST_USE_INTERVAL = 60.0
 """Seconds: the last use is kept this precisely, so that most requests write nothing."""
 
 
@@ -28,7 +28,7 @@ class Tokens:
 
     async def issue(self, user: User, *, valid_for: timedelta | None = None) -> str:
         """A new token that names this person; it cannot be read again."""
-        token = PREFIX + secrets.token_urlsafe(32)
+        token = TOKEN_PREFIX + secrets.token_urlsafe(32)
         expires_at = None if valid_for is None else database_time(valid_for.total_seconds())
         async with self._database.begin() as connection:
             await connection.execute(
@@ -48,7 +48,7 @@ class Tokens:
         unexpired = or_(
             api_tokens.c.expires_at.is_(None), api_tokens.c.expires_at > database_time()
         )
-        fresh = api_tokens.c.last_used_at > database_time(-NOTED_EVERY)
+        fresh = api_tokens.c.last_used_at > database_time(-LAST_USE_INTERVAL)
         query = select(api_tokens, fresh.label("fresh")).where(
             api_tokens.c.hash == digest, api_tokens.c.revoked_at.is_(None), unexpired
         )

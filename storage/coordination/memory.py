@@ -12,12 +12,12 @@ from typing import Any
 from storage.coordination.base import BucketResult, TopicEvent
 from storage.coordination.pubsub import Subscription, TopicHub
 
-_MANY = 10_000
-_STALE = 3600.0  # seconds after which a bucket nobody asked is full again, whatever its rate, and may be forgotten
+_MAX_BUCKETS = 10_000
+_BUCKET_TTL = 3600.0  # seconds after which a bucket nobody asked is full again, whatever its rate, and may be forgotten
 
 
 @dataclass(slots=True)
-class Bucket:
+class MemoryBucket:
     """A token bucket. Redis runs the same steps in Lua: change both or neither."""
 
     level: float
@@ -46,7 +46,7 @@ class MemoryCoordination:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._hub = TopicHub()
-        self._buckets: dict[str, Bucket] = {}
+        self._buckets: dict[str, MemoryBucket] = {}
 
     async def publish(self, topic: str, event: Mapping[str, Any]) -> None:
         # Through JSON as between replicas, so that no reader ever shares an object with the writer.
@@ -68,15 +68,19 @@ class MemoryCoordination:
 
     async def acquire(self, key: str, rate_per_second: float, burst: float) -> BucketResult:
         now = self._clock()
-        if len(self._buckets) > _MANY:
+        if len(self._buckets) > _MAX_BUCKETS:
             self._buckets = {
-                name: bucket for name, bucket in self._buckets.items() if bucket.at > now - _STALE
+                name: bucket
+                for name, bucket in self._buckets.items()
+                if bucket.at > now - _BUCKET_TTL
             }
-        return self._buckets.setdefault(key, Bucket(burst, now)).take(now, rate_per_second, burst)
+        return self._buckets.setdefault(key, MemoryBucket(burst, now)).take(
+            now, rate_per_second, burst
+        )
 
     async def block(self, key: str, seconds: float) -> None:
         now = self._clock()
-        self._buckets.setdefault(key, Bucket(1.0, now)).hold(now + seconds)
+        self._buckets.setdefault(key, MemoryBucket(1.0, now)).hold(now + seconds)
 
     async def replicas(self) -> int:
         return 1

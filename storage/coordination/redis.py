@@ -22,22 +22,22 @@ from redis.exceptions import RedisError
 from bot.errors import SettingsError, StorageError
 from storage.coordination.base import BucketResult, TopicEvent
 from storage.coordination.pubsub import Subscription, TopicHub
-from storage.coordination.scripts import HOLD, TAKE
+from storage.coordination.scripts import ACQUIRE, BLOCK
 
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
-_TIMEOUT = 1.0  # seconds for any single command: budgets and events are worthless later
-_PAUSE = 0.5  # seconds between attempts to reach a Redis that is gone
-_BACKLOG = 10_000  # events waiting to be sent
-_BATCH = 500
-_KEEPALIVE = {  # a peer that vanished without a word is noticed after half a minute, not after two hours
+_COMMAND_TIMEOUT = 1.0  # seconds for any single command: budgets and events are worthless later
+_RECONNECT_INTERVAL = 0.5  # seconds between attempts to reach a Redis that is gone
+_MAX_OUTBOX = 10_000  # events waiting to be sent
+_PUBLISH_BATCH_SIZE = 500
+_KEEPALIVE_OPTIONS = {  # a peer that vanished without a word is noticed after half a minute, not after two hours
     getattr(socket, name): value
     for name, value in (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
     if hasattr(socket, name)
 }
-_GONE = (RedisError, OSError, asyncio.TimeoutError)
+_CONNECTION_ERRORS = (RedisError, OSError, asyncio.TimeoutError)
 
 
 def _connect(url: str) -> Redis:
@@ -45,14 +45,14 @@ def _connect(url: str) -> Redis:
         BlockingConnectionPool.from_url(
             url,
             max_connections=20,
-            timeout=_TIMEOUT,
+            timeout=_COMMAND_TIMEOUT,
             decode_responses=True,
             # None, and `asyncio.timeout` around each use: before Python 3.12 the client's own timeout
             # may swallow a cancellation, and the listener hears nothing for hours without any fault.
             socket_timeout=None,
-            socket_connect_timeout=_TIMEOUT,
+            socket_connect_timeout=_COMMAND_TIMEOUT,
             socket_keepalive=True,
-            socket_keepalive_options=_KEEPALIVE,
+            socket_keepalive_options=_KEEPALIVE_OPTIONS,
             retry=Retry(
                 NoBackoff(), 0
             ),  # what is late is worthless, and reconnecting is done below
@@ -76,7 +76,7 @@ class RedisCoordination:
         )
         self._origin = secrets.token_hex(8)
         self._hub = TopicHub()
-        self._outbox: deque[tuple[str, str]] = deque(maxlen=_BACKLOG)
+        self._outbox: deque[tuple[str, str]] = deque(maxlen=_MAX_OUTBOX)
         self._outgoing = asyncio.Event()
         self._pubsub: PubSub | None = None
         self._confirmed: dict[str, asyncio.Event] = {}
@@ -94,7 +94,7 @@ class RedisCoordination:
     async def publish(self, topic: str, event: Mapping[str, Any]) -> None:
         text = json.dumps(event)
         self._hub.deliver(TopicEvent(topic, json.loads(text)))
-        if self._is_gone() or len(self._outbox) == _BACKLOG:
+        if self._is_gone() or len(self._outbox) == _MAX_OUTBOX:
             self.lost += 1
             return
         self._outbox.append((topic, f"{self._origin} {text}"))
@@ -119,12 +119,12 @@ class RedisCoordination:
         fresh = [self._prefix + topic for topic in topics if not self._confirmed[topic].is_set()]
         if fresh and self._pubsub is not None:
             async with self._changing:
-                with suppress(*_GONE):
-                    async with asyncio.timeout(_TIMEOUT):
+                with suppress(*_CONNECTION_ERRORS):
+                    async with asyncio.timeout(_COMMAND_TIMEOUT):
                         await self._pubsub.subscribe(*fresh)
         if not self._is_gone():
             with suppress(asyncio.TimeoutError):
-                async with asyncio.timeout(_TIMEOUT):
+                async with asyncio.timeout(_COMMAND_TIMEOUT):
                     await asyncio.gather(*(event.wait() for event in waiting))
 
     async def _forget(self, topics: list[str]) -> None:
@@ -135,8 +135,8 @@ class RedisCoordination:
             for topic in deserted:
                 self._confirmed.pop(topic, None)
             if deserted and self._pubsub is not None:
-                with suppress(*_GONE):
-                    async with asyncio.timeout(_TIMEOUT):
+                with suppress(*_CONNECTION_ERRORS):
+                    async with asyncio.timeout(_COMMAND_TIMEOUT):
                         await self._pubsub.unsubscribe(
                             *(self._prefix + topic for topic in deserted)
                         )
@@ -145,7 +145,7 @@ class RedisCoordination:
         while True:
             try:
                 async with self._redis.pubsub() as pubsub:
-                    async with asyncio.timeout(_TIMEOUT):
+                    async with asyncio.timeout(_COMMAND_TIMEOUT):
                         await pubsub.subscribe(
                             self._prefix, *(self._prefix + topic for topic in self._hub.topics)
                         )
@@ -153,12 +153,12 @@ class RedisCoordination:
                         await self._subscribe_latecomers(pubsub)
                     async for message in pubsub.listen():
                         self._receive(message)
-            except _GONE as error:
+            except _CONNECTION_ERRORS as error:
                 self._lose(error)
             self._pubsub = None
             for event in self._confirmed.values():
                 event.clear()
-            await asyncio.sleep(_PAUSE)
+            await asyncio.sleep(_RECONNECT_INTERVAL)
 
     async def _subscribe_latecomers(self, pubsub: PubSub) -> None:
         """Topics that came while the connection was being made and so were in nobody's command."""
@@ -189,16 +189,16 @@ class RedisCoordination:
                 await self._send_batch()
 
     async def _send_batch(self) -> None:
-        batch = [self._outbox.popleft() for _ in range(min(_BATCH, len(self._outbox)))]
+        batch = [self._outbox.popleft() for _ in range(min(_PUBLISH_BATCH_SIZE, len(self._outbox)))]
         try:
             async with (
-                asyncio.timeout(_TIMEOUT),
+                asyncio.timeout(_COMMAND_TIMEOUT),
                 self._redis.pipeline(transaction=False) as pipeline,
             ):
                 for topic, text in batch:
                     pipeline.publish(self._prefix + topic, text)
                 await pipeline.execute()
-        except _GONE as error:
+        except _CONNECTION_ERRORS as error:
             self.lost += len(batch) + len(self._outbox)
             self._outbox.clear()
             self._lose(error)
@@ -206,11 +206,11 @@ class RedisCoordination:
     # Budgets
 
     async def acquire(self, key: str, rate_per_second: float, burst: float) -> BucketResult:
-        ok, wait, level = await self._run(TAKE, key, rate_per_second, burst)
+        ok, wait, level = await self._run(ACQUIRE, key, rate_per_second, burst)
         return BucketResult(bool(ok), float(wait), float(level))
 
     async def block(self, key: str, seconds: float) -> None:
-        await self._run(HOLD, key, seconds)
+        await self._run(BLOCK, key, seconds)
 
     async def _run(self, script: str, key: str, *numbers: float) -> Any:
         # EVAL and not EVALSHA: a kilobyte more, and nothing to make good after Redis has forgotten its scripts.
@@ -225,15 +225,15 @@ class RedisCoordination:
 
     async def ping(self) -> None:
         try:
-            async with asyncio.timeout(_TIMEOUT):
+            async with asyncio.timeout(_COMMAND_TIMEOUT):
                 await self._redis.ping()
-        except _GONE as error:
+        except _CONNECTION_ERRORS as error:
             raise StorageError(f"Redis cannot be reached ({type(error).__name__})") from error
 
     async def close(self) -> None:
         if not self._is_gone():
             with suppress(asyncio.TimeoutError):
-                async with asyncio.timeout(_TIMEOUT):
+                async with asyncio.timeout(_COMMAND_TIMEOUT):
                     while self._outbox:
                         await self._send_batch()
         for task in self._tasks:
@@ -246,9 +246,9 @@ class RedisCoordination:
         if self._is_gone():
             raise StorageError("Redis cannot be reached")
         try:
-            async with asyncio.timeout(_TIMEOUT):
+            async with asyncio.timeout(_COMMAND_TIMEOUT):
                 return await request()
-        except _GONE as error:
+        except _CONNECTION_ERRORS as error:
             self._lose(error)
             raise StorageError(f"Redis cannot be reached ({type(error).__name__})") from error
 
@@ -261,7 +261,7 @@ class RedisCoordination:
     def _lose(self, error: BaseException) -> None:
         if not self._gone_until:
             _log.warning("redis_lost", extra={"reason": type(error).__name__})
-        self._gone_until = time.monotonic() + _PAUSE
+        self._gone_until = time.monotonic() + _RECONNECT_INTERVAL
 
     def _back(self) -> None:
         if self._gone_until:

@@ -1,6 +1,6 @@
-"""The token bucket of `storage.coordination.memory.Bucket`, step for step, in Redis and by Redis' own clock."""
+"""The token bucket of `storage.coordination.memory.MemoryBucket`, step for step, in Redis and by Redis' own clock."""
 
-TAKE = """
+ACQUIRE = """
 local rate, burst = tonumber(ARGV[1]), tonumber(ARGV[2])
 local time = redis.call('TIME')
 local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
@@ -26,7 +26,7 @@ redis.call('PEXPIRE', KEYS[1], math.ceil(full * 1000) + 1000)
 return {ok, string.format('%.6f', wait), string.format('%.6f', level)}
 """
 
-HOLD = """
+BLOCK = """
 local time = redis.call('TIME')
 local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
 local until_ = now + tonumber(ARGV[1])

@@ -37,24 +37,24 @@ PRAGMAS = (
     "PRAGMA foreign_keys = ON",
     "PRAGMA cache_size = -512",  # kibibytes for each connection: the system keeps the file's pages once for all of them
 )
-_PREPARED_WITHIN = 30.0
+_PREPARE_TIMEOUT = 30.0
 """Seconds, like the timeout: SQLite does not wait where several processes make a new file's journal at once."""
 
-_IDLE = 10.0
+_IDLE_TRANSACTION_TIMEOUT = 10.0
 """Seconds after which PostgreSQL ends a transaction of somebody who does nothing in it: a machine that stands still, or
 is gone without a word, would keep all others from the rows that it was just writing. Longer than a lease."""
 
-_PLANNING = text(
+_FORCE_CUSTOM_PLAN = text(
     "SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('jit', 'off', true)"
 )
 """For what is planned anew. Compiling takes ten times as long as such a query, and is begun on a mere estimate."""
 
-_SERVER_POOL = 20
-_FILE_POOL = 4
+_POSTGRESQL_POOL_SIZE = 20
+_SQLITE_POOL_SIZE = 4
 """One writes, the others read. Each connection to a file has a thread and three open files and compiles every statement
 for itself, which takes longer than to wait for another's read."""
 
-_GIVING_UP = 2.0
+_CLOSE_TIMEOUT = 2.0
 """Seconds that closing waits for connections that are still in use."""
 
 
@@ -70,12 +70,12 @@ class Database:
     ) -> None:
         self._url = url
         self._scratch = scratch
-        self._engine = _engine(url, pool_size)
+        self._engine = _create_engine(url, pool_size)
         self._writing = self._engine.execution_options(writing=True)
         self._reading = self._engine
         self._urgent: AsyncEngine | None = None
         if self.dialect == "postgresql":
-            self._urgent = _engine(url, 1)
+            self._urgent = _create_engine(url, 1)
             self._reading = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         # SQLite has one writer; waiting in line here is fairer and quicker than its own sleeping and polling.
         self._turn: asyncio.Lock | None = asyncio.Lock() if self.dialect == "sqlite" else None
@@ -89,13 +89,15 @@ class Database:
         """
         parsed = _parse(url)
         if parsed.get_backend_name() == "postgresql":
-            return cls(parsed, pool_size=pool_size or _SERVER_POOL)
+            return cls(parsed, pool_size=pool_size or _POSTGRESQL_POOL_SIZE)
         scratch = None
         if parsed.database in (None, "", ":memory:"):
             # A real file, since connections to SQLite's own memory databases share no transactions.
             scratch = TemporaryDirectory(prefix="bobbin-")
             parsed = parsed.set(database=str(Path(scratch.name) / "bobbin.db"))
-        return cls(_with_folder(parsed), pool_size=pool_size or _FILE_POOL, scratch=scratch)
+        return cls(
+            _create_folder(parsed), pool_size=pool_size or _SQLITE_POOL_SIZE, scratch=scratch
+        )
 
     @property
     def dialect(self) -> str:
@@ -110,7 +112,7 @@ class Database:
         Raises Conflict when something unique is there already, StorageError for any other refusal of the database.
         """
         async with self._turn or nullcontext():
-            with _own_errors():
+            with _translate_errors():
                 async with (
                     self._urgent if urgent and self._urgent else self._writing
                 ).begin() as connection:
@@ -122,10 +124,10 @@ class Database:
 
         `plan_anew`: no plan of an earlier query is used again, since what is good for one word is bad for another.
         """
-        with _own_errors():
+        with _translate_errors():
             if plan_anew and self.dialect == "postgresql":
                 async with self._engine.begin() as connection:
-                    await connection.execute(_PLANNING)
+                    await connection.execute(_FORCE_CUSTOM_PLAN)
                     yield connection
                 return
             async with self._reading.connect() as connection:
@@ -140,7 +142,7 @@ class Database:
         deadline = time.monotonic() + patience
         while True:
             try:
-                with _own_errors():
+                with _translate_errors():
                     return await asyncio.to_thread(upgrade, self._url, _prepare_sqlite)
             except StorageError as error:
                 unreachable = (
@@ -158,7 +160,7 @@ class Database:
 
     async def close(self) -> None:
         """Waits a little for units that are just being given up, since nobody closes what comes back later."""
-        deadline = time.monotonic() + _GIVING_UP
+        deadline = time.monotonic() + _CLOSE_TIMEOUT
         while _in_use(self._engine.pool) and time.monotonic() < deadline:  # noqa: ASYNC110 - the pool tells nobody
             await asyncio.sleep(0.01)
         await self._engine.dispose()
@@ -173,7 +175,7 @@ def _in_use(pool: Pool) -> int:
 
 
 @contextmanager
-def _own_errors() -> Iterator[None]:
+def _translate_errors() -> Iterator[None]:
     try:
         yield
     except IntegrityError as error:
@@ -202,7 +204,7 @@ def _parse(url: str) -> URL:
             )
 
 
-def _with_folder(url: URL) -> URL:
+def _create_folder(url: URL) -> URL:
     path = Path(url.database or "").expanduser()
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -213,7 +215,7 @@ def _with_folder(url: URL) -> URL:
     return url.set(database=str(path))
 
 
-def _engine(url: URL, pool_size: int) -> AsyncEngine:
+def _create_engine(url: URL, pool_size: int) -> AsyncEngine:
     options: dict[str, Any] = {
         "hide_parameters": True
     }  # what people write stays out of errors and logs
@@ -235,7 +237,7 @@ def _engine(url: URL, pool_size: int) -> AsyncEngine:
 def _prepare_postgresql(connection: Any, _entry: ConnectionPoolEntry) -> None:
     # By a statement: poolers between us and the server refuse unknown settings of a new connection.
     cursor = connection.cursor()
-    cursor.execute(f"SET idle_in_transaction_session_timeout = '{_IDLE}s'")
+    cursor.execute(f"SET idle_in_transaction_session_timeout = '{_IDLE_TRANSACTION_TIMEOUT}s'")
     cursor.close()
     connection.commit()
 
@@ -258,7 +260,7 @@ def _prepare_sqlite(connection: Any, _entry: ConnectionPoolEntry) -> None:
 
 def _execute_when_free(cursor: Any, pragma: str) -> None:
     """To change the journal, SQLite must turn a read lock into a write lock, and refuses at once if another has one."""
-    deadline = time.monotonic() + _PREPARED_WITHIN
+    deadline = time.monotonic() + _PREPARE_TIMEOUT
     while True:
         try:
             cursor.execute(pragma)

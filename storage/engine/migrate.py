@@ -22,7 +22,7 @@ PrepareSqlite = Callable[[Any, Any], None]
 
 _FOLDER = Path(__file__).parents[1] / "migrations"
 _ADVISORY_LOCK = 0x626F6262696E  # "bobbin"
-_ALEMBIC = (
+_ALEMBIC_LOCK = (
     threading.Lock()
 )  # Alembic keeps its current environment in the module: one migration at a time in a process
 
@@ -42,7 +42,7 @@ def upgrade(url: URL, prepare_sqlite: PrepareSqlite) -> None:
         event.listen(engine, "connect", prepare_sqlite)
         event.listen(engine, "begin", _begin_immediate)
     try:
-        with _ALEMBIC, engine.begin() as connection:
+        with _ALEMBIC_LOCK, engine.begin() as connection:
             if not sqlite:
                 connection.execute(
                     text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK}

@@ -16,7 +16,7 @@ from typing import Any
 
 import aiosqlite
 
-_ROWS_AT_ONCE = 64
+_FETCH_SIZE = 64
 
 
 class SQLiteCursor(aiosqlite.Cursor):
@@ -108,7 +108,7 @@ class SQLiteConnection(aiosqlite.Connection):
 
 async def connect(path: str, **options: Any) -> SQLiteConnection:
     """Open a file. Who is cancelled waits until it is open and closed again: the loop may be gone soon after."""
-    connection = SQLiteConnection(partial(sqlite3.connect, path, **options), _ROWS_AT_ONCE)
+    connection = SQLiteConnection(partial(sqlite3.connect, path, **options), _FETCH_SIZE)
     connection._thread.daemon = True  # no reason for a process not to end
     opening = asyncio.ensure_future(connection)
     try:

@@ -10,7 +10,7 @@ import pytest
 
 from bot.errors import SettingsError, StorageError
 from storage.coordination import Coordination, SlowSubscriber, TopicEvent, open_coordination
-from storage.coordination.memory import Bucket
+from storage.coordination.memory import MemoryBucket
 from tests.services import RedisServer
 
 Opener = Callable[[], Awaitable[Coordination]]
@@ -215,7 +215,7 @@ async def test_an_unknown_bucket_can_be_held(replica: Opener) -> None:
 
 
 def test_a_bucket_over_simulated_hours_never_gives_more_than_rate_and_burst() -> None:
-    bucket, now, given = Bucket(20, 0.0), 0.0, 0
+    bucket, now, given = MemoryBucket(20, 0.0), 0.0, 0
     for step in range(36_000):
         now = step * 0.1
         given += bucket.take(now, 50 / 60, 20).granted

@@ -283,7 +283,7 @@ async def test_a_killed_writer_leaves_a_database_that_goes_on(database_url: str)
 async def test_a_writer_that_stands_still_keeps_nobody_from_writing(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("storage.engine.database._IDLE", 0.3)
+    monkeypatch.setattr("storage.engine.database._IDLE_TRANSACTION_TIMEOUT", 0.3)
     still, other = Database.open(database_url), Database.open(database_url)
     await still.migrate()
     async with other.begin() as connection:

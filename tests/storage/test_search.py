@@ -244,8 +244,8 @@ async def test_a_rare_word_is_found_far_down(database: Database, way: str) -> No
 async def test_counting_ends_where_it_would_become_dear(
     database: Database, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
-    monkeypatch.setattr("storage.search.MOST_COUNTED", 12)
-    monkeypatch.setattr("storage.search.MOST_FOUND", 5)
+    monkeypatch.setattr("storage.search.MAX_SCANNED", 12)
+    monkeypatch.setattr("storage.search.MAX_COUNTED", 5)
     chats = Chats(database)
     await _fill(database, way)
     listed, found = (
@@ -258,7 +258,7 @@ async def test_counting_ends_where_it_would_become_dear(
 async def test_a_count_is_never_below_what_is_seen(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("storage.search.MOST_COUNTED", 2)
+    monkeypatch.setattr("storage.search.MAX_SCANNED", 2)
     chats = Chats(database)
     for number in range(20):
         await _start(chats, "old boat" if number < 12 else "new")

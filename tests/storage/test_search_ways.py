@@ -141,7 +141,7 @@ async def test_every_way_finds_the_same(
         for page in pages:
             assert page.total <= len(expected), words
             assert page.at_least or page.total == len(expected), words
-            assert not page.at_least or page.total >= min(search.MOST_FOUND, len(expected)), words
+            assert not page.at_least or page.total >= min(search.MAX_COUNTED, len(expected)), words
         for there, back in zip(forth[:-1], pages[: len(forth) - 1 : -1], strict=True):
             assert [chat.id for chat in there.chats] == [chat.id for chat in back.chats], words
 

@@ -6,7 +6,7 @@ import pytest
 
 from handlers.rate_limits.scheduler import PendingWrite, QueuedCall, WriteScheduler
 from handlers.rate_limits.token_bucket import PER_CHANNEL
-from storage.coordination.memory import Bucket
+from storage.coordination.memory import MemoryBucket
 from tests.simulation import Simulation, Writer
 
 
@@ -19,7 +19,7 @@ class Replicas(Simulation):
         for scheduler in self._paces:
             scheduler.peers = count
         self._pace_of: dict[int, WriteScheduler] = {}
-        self._shared_limits: dict[tuple[str, str], Bucket] = {}
+        self._shared_limits: dict[tuple[str, str], MemoryBucket] = {}
 
     def add(self, writer: Writer) -> Writer:
         self._pace_of[id(writer.desire)] = self._paces[len(self.writers) % len(self._paces)]
@@ -50,7 +50,7 @@ class Replicas(Simulation):
         assert isinstance(who, PendingWrite)
         bucket = self.pace.bucket(method, who.channel, self.now)
         key = (method, who.channel if method in PER_CHANNEL else "")
-        shared_limits = self._shared_limits.setdefault(key, Bucket(bucket.burst, self.now))
+        shared_limits = self._shared_limits.setdefault(key, MemoryBucket(bucket.burst, self.now))
         grant = shared_limits.take(self.now, bucket.per_second, bucket.burst)
         if not grant.granted:
             bucket.give_back()
