@@ -69,7 +69,7 @@ async def open_resources(
     metrics, doorway = Metrics(), Doorway()
     url = await _serve(stack, doorway, settings)
     log.info("http_listening", url=url)
-    database = Database.open(settings.database())
+    database = Database.open(settings.database(), timing=timing)
     stack.push_async_callback(database.close)
     await database.migrate(DATABASE_PATIENCE)
     coordination, budgets = await _coordination(stack, settings)

@@ -1,0 +1,1 @@
+"""What outlives a process or is shared between processes: the database, and coordination through Redis."""

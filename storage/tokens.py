@@ -14,7 +14,7 @@ from storage.engine.database import Database
 from storage.engine.types import database_time
 from storage.tables import api_tokens
 
-TOKEN_PREFIX = "bob_"
+TOKEN_PREFIX = "bob_"  # noqa: S105 - a prefix, not a password
 """Begins every token, so that a leaked one is recognised for what it is."""
 LAST_USE_INTERVAL = 60.0
 """Seconds: the last use is kept this precisely, so that most requests write nothing."""

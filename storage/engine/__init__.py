@@ -1,0 +1,1 @@
+"""Connections, transactions, column types and migrations, for SQLite and PostgreSQL alike."""

@@ -1,4 +1,4 @@
-"""One database, SQLite or PostgreSQL: units of work, reads, and errors of our own."""
+"""One database, SQLite or PostgreSQL: write transactions, reads, and the project's own errors."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import logging
 import random
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,78 +25,86 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import ConnectionPoolEntry, Pool, QueuePool
 
 from bot.errors import SettingsError, StorageError
+from bot.timing import Timing
 from storage.engine.migrate import upgrade
 from storage.engine.sqlite import SQLiteConnection, connect
 
 _log = logging.getLogger(__name__)
 
 PRAGMAS = (
-    "PRAGMA busy_timeout = 30000",  # first: the others may have to wait too
+    "PRAGMA busy_timeout = 30000",  # milliseconds; first, since the other pragmas may have to wait too
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = NORMAL",
     "PRAGMA foreign_keys = ON",
-    "PRAGMA cache_size = -512",  # kibibytes for each connection: the system keeps the file's pages once for all of them
+    "PRAGMA cache_size = -512",  # KiB per connection; the operating system caches the file once for all of them
 )
 _PREPARE_TIMEOUT = 30.0
-"""Seconds, like the timeout: SQLite does not wait where several processes make a new file's journal at once."""
-
-_IDLE_TRANSACTION_TIMEOUT = 10.0
-"""Seconds after which PostgreSQL ends a transaction of somebody who does nothing in it: a machine that stands still, or
-is gone without a word, would keep all others from the rows that it was just writing. Longer than a lease."""
+"""Seconds, like `busy_timeout`, which SQLite ignores while several processes create a new file's journal at once."""
 
 _FORCE_CUSTOM_PLAN = text(
     "SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('jit', 'off', true)"
 )
-"""For what is planned anew. Compiling takes ten times as long as such a query, and is begun on a mere estimate."""
+"""Settings of a transaction whose query is planned anew. JIT is off because PostgreSQL starts it on a mere cost
+estimate, and compiling takes ten times as long as such a query."""
 
 _POSTGRESQL_POOL_SIZE = 20
 _SQLITE_POOL_SIZE = 4
-"""One writes, the others read. Each connection to a file has a thread and three open files and compiles every statement
-for itself, which takes longer than to wait for another's read."""
+"""One connection writes, the others read. Each connection to a file costs a thread and three open files, and compiles
+every statement for itself, which takes longer than waiting for another connection's read."""
 
 _CLOSE_TIMEOUT = 2.0
 """Seconds that closing waits for connections that are still in use."""
 
 
 class Conflict(StorageError):
-    """A value that must be unique is there already: somebody else was quicker."""
+    """A value that must be unique exists already: another writer was faster."""
 
 
 class Database:
-    """A pool of connections to the database that an URL names."""
+    """A pool of connections to the database that a URL names."""
 
     def __init__(
-        self, url: URL, *, pool_size: int, scratch: TemporaryDirectory[str] | None = None
+        self,
+        url: URL,
+        *,
+        pool_size: int,
+        timing: Timing,
+        temporary_folder: TemporaryDirectory[str] | None = None,
     ) -> None:
         self._url = url
-        self._scratch = scratch
-        self._engine = _create_engine(url, pool_size)
+        self._temporary_folder = temporary_folder
+        self._engine = _create_engine(url, pool_size, timing)
         self._writing = self._engine.execution_options(writing=True)
         self._reading = self._engine
         self._urgent: AsyncEngine | None = None
+        self._write_lock: asyncio.Lock | None = None
         if self.dialect == "postgresql":
-            self._urgent = _create_engine(url, 1)
+            self._urgent = _create_engine(url, 1, timing)
             self._reading = self._engine.execution_options(isolation_level="AUTOCOMMIT")
-        # SQLite has one writer; waiting in line here is fairer and quicker than its own sleeping and polling.
-        self._turn: asyncio.Lock | None = asyncio.Lock() if self.dialect == "sqlite" else None
+        else:
+            # SQLite allows one writer; queueing here is fairer and faster than SQLite's own sleeping and polling.
+            self._write_lock = asyncio.Lock()
 
     @classmethod
-    def open(cls, url: str, *, pool_size: int | None = None) -> Database:
-        """Take `sqlite:///path`, `sqlite://` (gone with `close`) or `postgresql://…`; nothing is connected yet.
+    def open(cls, url: str, *, pool_size: int | None = None, timing: Timing = Timing()) -> Database:
+        """Accept `sqlite:///path`, `sqlite://` (deleted by `close`) or `postgresql://…`; nothing is connected yet.
 
-        `pool_size`: connections at most; else as many as suit that database. The folder of an SQLite file is made.
-        Raises SettingsError when the URL cannot be used.
+        `pool_size`: maximum number of connections; by default what suits the database. The folder of an SQLite file is
+        created. Raises SettingsError when the URL cannot be used.
         """
         parsed = _parse(url)
         if parsed.get_backend_name() == "postgresql":
-            return cls(parsed, pool_size=pool_size or _POSTGRESQL_POOL_SIZE)
-        scratch = None
+            return cls(parsed, pool_size=pool_size or _POSTGRESQL_POOL_SIZE, timing=timing)
+        temporary_folder = None
         if parsed.database in (None, "", ":memory:"):
-            # A real file, since connections to SQLite's own memory databases share no transactions.
-            scratch = TemporaryDirectory(prefix="bobbin-")
-            parsed = parsed.set(database=str(Path(scratch.name) / "bobbin.db"))
+            # A real file, because connections to SQLite's in-memory databases share no transactions.
+            temporary_folder = TemporaryDirectory(prefix="bobbin-")
+            parsed = parsed.set(database=str(Path(temporary_folder.name) / "bobbin.db"))
         return cls(
-            _create_folder(parsed), pool_size=pool_size or _SQLITE_POOL_SIZE, scratch=scratch
+            _create_folder(parsed),
+            pool_size=pool_size or _SQLITE_POOL_SIZE,
+            timing=timing,
+            temporary_folder=temporary_folder,
         )
 
     @property
@@ -106,23 +114,23 @@ class Database:
 
     @asynccontextmanager
     async def begin(self, *, urgent: bool = False) -> AsyncIterator[AsyncConnection]:
-        """A unit of writing: committed when the block ends well, else it leaves nothing. Not to be nested.
+        """A write transaction: committed when the block succeeds, otherwise rolled back. Must not be nested.
 
-        `urgent`: it does not wait for a connection behind everything else, where that can take long (PostgreSQL).
-        Raises Conflict when something unique is there already, StorageError for any other refusal of the database.
+        `urgent`: does not queue for a pooled connection, where that can take long (PostgreSQL).
+        Raises Conflict when a unique value exists already, StorageError for any other failure of the database.
         """
-        async with self._turn or nullcontext():
+        engine = self._urgent if urgent and self._urgent else self._writing
+        async with self._write_lock or nullcontext():
             with _translate_errors():
-                async with (
-                    self._urgent if urgent and self._urgent else self._writing
-                ).begin() as connection:
+                async with engine.begin() as connection:
                     yield connection
 
     @asynccontextmanager
     async def read(self, *, plan_anew: bool = False) -> AsyncIterator[AsyncConnection]:
         """A connection to read from. Raises StorageError.
 
-        `plan_anew`: no plan of an earlier query is used again, since what is good for one word is bad for another.
+        `plan_anew`: PostgreSQL reuses no plan of an earlier query, because a good plan for one search word is a bad
+        one for another.
         """
         with _translate_errors():
             if plan_anew and self.dialect == "postgresql":
@@ -133,13 +141,12 @@ class Database:
             async with self._reading.connect() as connection:
                 yield connection
 
-    async def migrate(self, patience: float = 0.0) -> None:
-        """Bring the schema to this version's newest; any number of processes may do so at once.
+    async def migrate(self, timeout: float = 0.0) -> None:  # noqa: ASYNC109 - nothing is cancelled
+        """Upgrade the schema to this version's newest; any number of processes may do so at once.
 
-        A server that cannot be reached, since it is restarting, is tried again for `patience` seconds. Raises
-        StorageError.
+        A server that cannot be reached because it is restarting is retried for `timeout` seconds. Raises StorageError.
         """
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + timeout
         while True:
             try:
                 with _translate_errors():
@@ -159,18 +166,22 @@ class Database:
             await connection.execute(text("SELECT 1"))
 
     async def close(self) -> None:
-        """Waits a little for units that are just being given up, since nobody closes what comes back later."""
+        """Close all connections.
+
+        Waits briefly for transactions that are being rolled back, because nothing closes a connection that returns to
+        the pool later.
+        """
         deadline = time.monotonic() + _CLOSE_TIMEOUT
-        while _in_use(self._engine.pool) and time.monotonic() < deadline:  # noqa: ASYNC110 - the pool tells nobody
+        while _connections_in_use(self._engine.pool) and time.monotonic() < deadline:  # noqa: ASYNC110 - the pool has no event
             await asyncio.sleep(0.01)
         await self._engine.dispose()
         if self._urgent is not None:
             await self._urgent.dispose()
-        if self._scratch is not None:
-            self._scratch.cleanup()
+        if self._temporary_folder is not None:
+            self._temporary_folder.cleanup()
 
 
-def _in_use(pool: Pool) -> int:
+def _connections_in_use(pool: Pool) -> int:
     return pool.checkedout() if isinstance(pool, QueuePool) else 0
 
 
@@ -205,6 +216,7 @@ def _parse(url: str) -> URL:
 
 
 def _create_folder(url: URL) -> URL:
+    """Create the folder of an SQLite file, for its owner alone; the URL with `~` expanded."""
     path = Path(url.database or "").expanduser()
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -215,13 +227,13 @@ def _create_folder(url: URL) -> URL:
     return url.set(database=str(path))
 
 
-def _create_engine(url: URL, pool_size: int) -> AsyncEngine:
+def _create_engine(url: URL, pool_size: int, timing: Timing) -> AsyncEngine:
     options: dict[str, Any] = {
         "hide_parameters": True
-    }  # what people write stays out of errors and logs
+    }  # keeps what people write out of errors and logs
     if url.get_backend_name() == "postgresql":
         options |= {"pool_pre_ping": True, "connect_args": {"connect_timeout": 5}}
-    # No overflow: its connections are closed as soon as they are free, and in a rush of events new ones made for each.
+    # No overflow: an overflow connection is closed as soon as it is free, so a rush of events would open one for each.
     engine = create_async_engine(
         url, pool_size=pool_size, max_overflow=0, pool_use_lifo=True, **options
     )
@@ -230,16 +242,22 @@ def _create_engine(url: URL, pool_size: int) -> AsyncEngine:
         event.listen(engine.sync_engine, "connect", _prepare_sqlite)
         event.listen(engine.sync_engine, "begin", _begin_sqlite)
     else:
-        event.listen(engine.sync_engine, "connect", _prepare_postgresql)
+        prepare = _prepare_postgresql(timing.idle_transaction_timeout)
+        event.listen(engine.sync_engine, "connect", prepare)
     return engine
 
 
-def _prepare_postgresql(connection: Any, _entry: ConnectionPoolEntry) -> None:
-    # By a statement: poolers between us and the server refuse unknown settings of a new connection.
-    cursor = connection.cursor()
-    cursor.execute(f"SET idle_in_transaction_session_timeout = '{_IDLE_TRANSACTION_TIMEOUT}s'")
-    cursor.close()
-    connection.commit()
+def _prepare_postgresql(
+    idle_transaction_timeout: float,
+) -> Callable[[Any, ConnectionPoolEntry], None]:
+    def prepare(connection: Any, _entry: ConnectionPoolEntry) -> None:
+        # A statement, because connection poolers refuse unknown settings in the startup packet.
+        cursor = connection.cursor()
+        cursor.execute(f"SET idle_in_transaction_session_timeout = '{idle_transaction_timeout}s'")
+        cursor.close()
+        connection.commit()
+
+    return prepare
 
 
 def _connect_sqlite(_dialect: Any, _entry: Any, _arguments: Any, options: dict[str, Any]) -> None:
@@ -247,9 +265,8 @@ def _connect_sqlite(_dialect: Any, _entry: Any, _arguments: Any, options: dict[s
 
 
 def _prepare_sqlite(connection: Any, _entry: ConnectionPoolEntry) -> None:
-    connection.isolation_level = (
-        None  # the driver shall not begin transactions on its own: `_begin_sqlite` does
-    )
+    # The driver must not begin transactions by itself: `_begin_sqlite` does.
+    connection.isolation_level = None
     cursor = connection.cursor()
     for pragma in PRAGMAS:
         _execute_when_free(cursor, pragma)
@@ -259,7 +276,7 @@ def _prepare_sqlite(connection: Any, _entry: ConnectionPoolEntry) -> None:
 
 
 def _execute_when_free(cursor: Any, pragma: str) -> None:
-    """To change the journal, SQLite must turn a read lock into a write lock, and refuses at once if another has one."""
+    """Retry while busy: changing the journal mode upgrades a read lock, and SQLite does not wait for that."""
     deadline = time.monotonic() + _PREPARE_TIMEOUT
     while True:
         try:
@@ -268,16 +285,15 @@ def _execute_when_free(cursor: Any, pragma: str) -> None:
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                 raise
-        time.sleep(random.uniform(0.005, 0.03))  # only while a new file is being made
+        time.sleep(random.uniform(0.005, 0.03))  # only while a new file is being created
 
 
 def _begin_sqlite(connection: Connection) -> None:
     # Reads need no transaction: each statement sees what was committed when it began, as with PostgreSQL here.
     driver = connection.connection.driver_connection
-    if isinstance(driver, SQLiteConnection) and connection.get_execution_options().get(
-        "writing", False
-    ):
-        driver.writes = True
+    writing = connection.get_execution_options().get("writing", False)
+    if isinstance(driver, SQLiteConnection) and writing:
+        driver.begin_before_next_statement = True
 
 
 def _lower(value: object) -> object:

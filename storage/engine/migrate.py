@@ -1,6 +1,6 @@
-"""Brings a database to the newest schema with Alembic, from inside the program.
+"""Upgrades a database to the newest schema with Alembic, from inside the program.
 
-Alembic is some ten megabytes: it is loaded only where something is to be migrated.
+Alembic takes about ten megabytes of memory, so it is imported only when there is something to migrate.
 """
 
 from __future__ import annotations
@@ -22,15 +22,14 @@ PrepareSqlite = Callable[[Any, Any], None]
 
 _FOLDER = Path(__file__).parents[1] / "migrations"
 _ADVISORY_LOCK = 0x626F6262696E  # "bobbin"
-_ALEMBIC_LOCK = (
-    threading.Lock()
-)  # Alembic keeps its current environment in the module: one migration at a time in a process
+_ALEMBIC_LOCK = threading.Lock()
+"""Alembic keeps its current environment in a module global, so a process runs one migration at a time."""
 
 
 def upgrade(url: URL, prepare_sqlite: PrepareSqlite) -> None:
-    """Upgrade to the newest revision in one transaction that excludes every other process doing the same. Blocks.
+    """Upgrade to the newest revision in one transaction, under a lock that excludes every other process. Blocks.
 
-    Raises StorageError when the database has been made by a newer version of this program.
+    Raises StorageError when a newer version of this program has migrated the database.
     """
     sqlite = url.get_backend_name() == "sqlite"
     engine = create_engine(
@@ -53,14 +52,14 @@ def upgrade(url: URL, prepare_sqlite: PrepareSqlite) -> None:
 
 
 def revisions() -> tuple[str, ...]:
-    """Those that this version knows, from the first to the newest: the files of the migrations begin with them."""
+    """The revisions that this version knows, oldest first: the prefixes of the migrations' file names."""
     return tuple(
         sorted(path.name.partition("_")[0] for path in (_FOLDER / "versions").glob("[0-9]*.py"))
     )
 
 
 def revision_of(connection: Connection) -> str | None:
-    """The database's own; None when it has none yet."""
+    """The revision that the database has; None before the first migration."""
     if not inspect(connection).has_table("alembic_version"):
         return None
     found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
@@ -79,12 +78,13 @@ def configuration(connection: Connection) -> Config:
 
 
 def _upgrade(connection: Connection) -> None:
-    here, known = revision_of(connection), revisions()
-    if here == known[-1]:
+    current = revision_of(connection)
+    known = revisions()
+    if current == known[-1]:
         return
-    if here is not None and here not in known:
+    if current is not None and current not in known:
         raise StorageError(
-            f"the database has schema {here}, which this version of Bobbin does not know:"
+            f"the database has schema {current}, which this version of Bobbin does not know:"
             " run a newer version, or another database"
         )
     from alembic import command

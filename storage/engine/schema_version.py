@@ -1,4 +1,4 @@
-"""Whether a database has the schema of this version, without changing it."""
+"""Compares a database's schema with this version's, without changing it."""
 
 from __future__ import annotations
 
@@ -11,23 +11,24 @@ from storage.engine.migrate import revision_of, revisions
 
 
 class Schema(StrEnum):
-    """How a database's schema stands to this version of the program."""
+    """A database's schema relative to this version of the program."""
 
     CURRENT = "current"
     OLDER = "older"
-    """Or there is none yet: the next start brings it up."""
+    """Or there is none yet; the next start upgrades it."""
     NEWER = "newer"
-    """A newer version has been here; this one must not write."""
+    """A newer version has migrated it; this one must not write."""
 
 
 async def schema_of(database: Database) -> Schema:
-    """Raises StorageError when the database cannot be asked."""
+    """Compare the schemas. Raises StorageError when the database cannot be reached."""
     async with database.read() as connection:
         return await connection.run_sync(_compare)
 
 
 def _compare(connection: Connection) -> Schema:
-    here, known = revision_of(connection), revisions()
-    if here == known[-1]:
+    current = revision_of(connection)
+    known = revisions()
+    if current == known[-1]:
         return Schema.CURRENT
-    return Schema.OLDER if here is None or here in known else Schema.NEWER
+    return Schema.OLDER if current is None or current in known else Schema.NEWER

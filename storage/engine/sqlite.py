@@ -1,8 +1,11 @@
-"""Connections to SQLite that may be cut off at any moment and leave nothing behind.
+"""Connections to SQLite whose caller may be cancelled at any moment, without leaving a lock or a transaction behind.
 
-Each has a thread of its own that does the work; whoever waits for it may be cancelled, the thread cannot. A way to
-the thread and back costs several times what a small statement does, so each statement makes one, and what needs no
-disk makes none.
+Each connection has a thread of its own that does the work; the caller that waits for it may be cancelled, the thread
+cannot. A round trip to the thread costs several times what a small statement does, so each statement makes one, and
+what needs no disk makes none.
+
+aiosqlite offers no public way to do this, so these classes use its private attributes. pyproject.toml pins the minor
+version, and tests/storage/test_sqlite_driver.py checks every attribute that is used.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ _FETCH_SIZE = 64
 
 
 class SQLiteCursor(aiosqlite.Cursor):
-    """A statement's rows come with it, and forgetting them is no work."""
+    """A cursor that fetches all rows together with executing the statement, and closes without a round trip."""
 
     _conn: SQLiteConnection
     _rows: list[Any]
@@ -38,55 +41,56 @@ class SQLiteCursor(aiosqlite.Cursor):
         return rows
 
     async def close(self) -> None:
-        if (
-            self._conn.cut_off
-        ):  # the thread may be in the middle of it, and closing would wait for it
+        if self._conn.interrupted:
+            # The thread may still be executing this statement, and closing directly would wait for it.
             await super().close()
         else:
             self._cursor.close()
 
 
 class SQLiteConnection(aiosqlite.Connection):
-    """A connection that gives its lock back when it is closed.
+    """A connection that releases its lock when it is closed.
 
-    SQLite keeps a closed connection, its transaction and its lock for as long as anybody remembers one of its
-    statements. A statement that was cut off is remembered by the error that tells of it, and all others would wait.
+    SQLite keeps a closed connection, its transaction and its lock for as long as anything references one of its
+    statements. An interrupted statement is referenced by the error that reports it, and all other writers would wait.
     """
 
-    _ended: asyncio.Future[Any] | None = None
-    cut_off = False
-    """Somebody stopped waiting for the thread: what it is doing now nobody knows."""
+    _stopped: asyncio.Future[Any] | None = None
+    interrupted = False
+    """A caller was cancelled while the thread was working: the thread may still be executing its statement."""
 
-    writes = False
-    """A unit of writing begins with what is done next: to begin it is no way to the thread of its own.
+    begin_before_next_statement = False
+    """A write transaction begins with the next statement, so that BEGIN costs no round trip of its own.
 
-    IMMEDIATE: a transaction that reads first and writes later cannot wait for another writer, it would fail at once.
+    BEGIN IMMEDIATE: a transaction that reads first and writes later cannot wait for another writer; it would fail at
+    once.
     """
 
-    def cursor(self) -> SQLiteCursor:  # type: ignore[override]  # only ever entered, as the original's is
+    def cursor(self) -> SQLiteCursor:  # type: ignore[override]  # SQLAlchemy only enters it, as it does the original
         return SQLiteCursor(self, self._conn.cursor())
 
     async def commit(self) -> None:
         if self.in_transaction:
             await super().commit()
-        self.writes = False
+        self.begin_before_next_statement = False
 
     async def rollback(self) -> None:
-        self.writes = False
-        if self.cut_off or self.in_transaction:
+        self.begin_before_next_statement = False
+        if self.interrupted or self.in_transaction:
             await super().rollback()
 
     async def run(self, work: Callable[..., Any], *arguments: Any) -> Any:
-        """Do something in this connection's thread."""
+        """Call `work` in this connection's thread."""
         return await self._execute(work, *arguments)
 
     async def _execute(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        if self.writes:
-            self.writes, fn = False, partial(self._begin, fn)
+        if self.begin_before_next_statement:
+            self.begin_before_next_statement = False
+            fn = partial(self._begin, fn)
         try:
             return await super()._execute(fn, *args, **kwargs)  # type: ignore[no-untyped-call]
         except asyncio.CancelledError:
-            self.cut_off = True
+            self.interrupted = True
             raise
 
     def _begin(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -94,22 +98,25 @@ class SQLiteConnection(aiosqlite.Connection):
         return fn(*args, **kwargs)
 
     async def close(self) -> None:
-        if self._connection is not None and (ended := self.stop()) is not None:
-            await asyncio.shield(ended)
+        if self._connection is not None and (stopped := self.stop()) is not None:
+            await asyncio.shield(stopped)
 
     def stop(self) -> asyncio.Future[Any] | None:
-        """Close without waiting; gives what can be waited for."""
-        if self._ended is None:
+        """Roll back and close without waiting; the future is done when the thread has ended."""
+        if self._stopped is None:
             if self._connection is not None:
                 self._tx.put_nowait((None, self._connection.rollback))
-            self._ended = super().stop()
-        return self._ended
+            self._stopped = super().stop()
+        return self._stopped
 
 
 async def connect(path: str, **options: Any) -> SQLiteConnection:
-    """Open a file. Who is cancelled waits until it is open and closed again: the loop may be gone soon after."""
+    """Open a file.
+
+    A cancelled caller still waits until the file is open and closed again, because the event loop may end soon after.
+    """
     connection = SQLiteConnection(partial(sqlite3.connect, path, **options), _FETCH_SIZE)
-    connection._thread.daemon = True  # no reason for a process not to end
+    connection._thread.daemon = True  # must not keep the process alive
     opening = asyncio.ensure_future(connection)
     try:
         await asyncio.shield(opening)

@@ -1,4 +1,4 @@
-"""What both databases must understand alike: times, texts, the database's own clock, identifiers."""
+"""Column types and functions that behave the same in both databases: times, text, the database's clock, ids."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sqlalchemy.types import TypeDecorator
 
 
 class UtcTime(TypeDecorator[datetime]):
-    """An aware time in UTC. SQLite forgets the zone, so it is put back on the way out."""
+    """A timezone-aware time in UTC. SQLite does not store the zone, so it is added when a value is read."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -35,7 +35,10 @@ class UtcTime(TypeDecorator[datetime]):
 
 
 class SafeText(TypeDecorator[str]):
-    """Any string a client or a model may send. PostgreSQL has no NUL and neither database takes half a surrogate."""
+    """Any string that a client or a model may send.
+
+    PostgreSQL cannot store NUL, and neither database accepts a lone surrogate; both are replaced.
+    """
 
     impl = Text
     cache_ok = True
@@ -47,7 +50,7 @@ class SafeText(TypeDecorator[str]):
 
 
 class database_time(FunctionElement[datetime]):
-    """The database's own clock, `seconds` from now: leases must not depend on the clocks of replicas."""
+    """The database's clock plus `seconds`, because leases must not depend on the clocks of replicas."""
 
     type = UtcTime()
     name = "database_time"
@@ -68,7 +71,7 @@ def _postgresql_time(element: database_time, compiler: SQLCompiler, **options: A
 
 @compiles(database_time, "sqlite")
 def _sqlite_time(element: database_time, compiler: SQLCompiler, **options: Any) -> str:
-    # The very format in which SQLAlchemy stores times there, so that comparing texts compares times.
+    # The format in which SQLAlchemy stores times in SQLite, so that comparing the strings compares the times.
     shift = compiler.process(element.clauses, **options)
     return f"strftime('%Y-%m-%d %H:%M:%f000', 'now', {shift} || ' seconds')"
 
@@ -78,5 +81,5 @@ def utc_now() -> datetime:
 
 
 def new_id() -> str:
-    """32 hexadecimal characters, unique; later ones sort after earlier ones (to the millisecond)."""
+    """A unique id of 32 hexadecimal characters. Ids sort by creation time, to the millisecond."""
     return f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(10)}"

@@ -9,7 +9,7 @@ from storage.tables import metadata
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=metadata,
-    render_as_batch=True,  # SQLite can alter a table only by making it anew
+    render_as_batch=True,  # SQLite can alter most of a table only by recreating it
     compare_type=True,
 )
 context.run_migrations()

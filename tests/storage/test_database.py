@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import delete, func, insert, select, text
 
 from bot.errors import SettingsError, StorageError
+from bot.timing import Timing
 from storage.engine.database import Conflict, Database
 from storage.engine.types import database_time, new_id, utc_now
 from storage.tables import api_tokens, people
@@ -280,23 +281,21 @@ async def test_a_killed_writer_leaves_a_database_that_goes_on(database_url: str)
 
 @pytest.mark.parametrize("dialect", ["postgresql"])
 @pytest.mark.postgres
-async def test_a_writer_that_stands_still_keeps_nobody_from_writing(
-    database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("storage.engine.database._IDLE_TRANSACTION_TIMEOUT", 0.3)
-    still, other = Database.open(database_url), Database.open(database_url)
-    await still.migrate()
+async def test_an_idle_transaction_is_ended_so_that_others_can_write(database_url: str) -> None:
+    timing = Timing(idle_transaction_timeout=0.3)
+    idle, other = (Database.open(database_url, timing=timing) for _ in range(2))
+    await idle.migrate()
     async with other.begin() as connection:
         await connection.execute(insert(people), [_person("U1")])
 
-    async def stand_still() -> None:
-        async with still.begin() as connection:
+    async def be_idle_in_a_transaction() -> None:
+        async with idle.begin() as connection:
             await connection.execute(delete(people))
             async with asyncio.timeout(20), other.begin() as second:  # waits for the same row
                 await second.execute(delete(people))
 
     with pytest.raises(StorageError):
-        await stand_still()
-    assert await _count(still) == 0
-    await still.close()
+        await be_idle_in_a_transaction()
+    assert await _count(idle) == 0
+    await idle.close()
     await other.close()

@@ -1,4 +1,4 @@
-"""The first schema: chats, messages, answers and the people who take part."""
+"""Create the first schema: chats, messages, answers and the people who take part."""
 
 from __future__ import annotations
 

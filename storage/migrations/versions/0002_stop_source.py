@@ -1,4 +1,4 @@
-"""Which message asked for a stop: delivered again it must not become a question."""
+"""Store which Slack message asked for a stop, so that a second delivery of it does not become a question."""
 
 from __future__ import annotations
 

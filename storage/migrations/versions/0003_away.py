@@ -1,4 +1,4 @@
-"""Who has left the private channel of a chat: it is no longer theirs to see."""
+"""Store who has left the private channel of a chat, because they may no longer see the chat."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that people share are remembered with the message, and fetched when its answer is due."""
+"""Store the files that people share with their message; they are downloaded when its answer starts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many workspaces: where the app is installed, with its token sealed, and which organisation a workspace belongs to."""
+"""Add installations in many workspaces, with encrypted bot tokens, and each workspace's organisation."""
 
 from __future__ import annotations
 

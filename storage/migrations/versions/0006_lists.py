@@ -1,4 +1,4 @@
-"""Lists of people with many chats, among very many chats of others: the list's index covers what is counted."""
+"""Make lists fast for people with many chats in a large database: the list's index covers what is counted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that people had shared in a thread before they turned to the bot there."""
+"""Store the files that people had shared in a thread before they mentioned the bot there."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""An index for the searches of people with many chats, on PostgreSQL: what each of them may see, under their own name.
+"""Add a search index for people with many chats, on PostgreSQL: what each of them may see, under their own user id.
 
-A person's first hundred chats are read when they search. The texts of further ones stand in `passages`, once for each
-of those people who take part, and an index holds the groups of one to four signs in them, each mixed with who
-may see it: so a search touches nothing of what others have. Triggers keep it, whoever writes; it needs no extension,
-and takes the place of the indexes of trigrams that 0006 made.
+A person's first fifty chats are read when they search. The text of further chats is copied to `passages`, once for each
+participant, and an index holds the groups of one to four characters in it, each hashed together with the reader. So a
+search touches nothing that belongs to others. Triggers maintain the copies, whoever writes. It needs no extension and
+replaces the trigram indexes of migration 0006.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ branch_labels = None
 depends_on = None
 
 PLAIN = 50
-"""Chats of each person that are read without the index."""
+"""How many chats of each person are read without the index."""
 
-LOCK = "LOCK TABLE chats, messages, participants IN ACCESS EXCLUSIVE MODE"  # in the order of those who write
+LOCK = "LOCK TABLE chats, messages, participants IN ACCESS EXCLUSIVE MODE"  # in the order in which writers lock
 
-# 21 bits hold any sign and 63 three of them; where the fourth goes they are empty but in scripts of very many signs, and
-# there a group taken for another one costs a look at a text. Nothing that people search for has a blank in it.
-# PL/pgSQL, as it takes a quarter of the time of any one statement. The cost keeps the planner from calling it row by row.
+# 21 bits hold any character, 63 bits three of them. The bits that the fourth one is mixed into are zero except in scripts
+# with very many characters, where a collision costs reading one text. Search words contain no blanks.
+# PL/pgSQL takes a quarter of the time of a single SQL statement. The COST keeps the planner from calling it row by row.
 GRAMS = """
 CREATE FUNCTION search_grams(team text, "user" text, said text, shortest integer) RETURNS bigint[]
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE COST 10000 AS $$
@@ -64,7 +64,7 @@ BEGIN
 END $$
 """
 
-# What is unsorted in the index is read by every search: little may be.
+# Every search reads the index's whole pending list, so it must stay short.
 GRAMS_INDEX = """
 CREATE INDEX ix_passages_grams ON passages USING gin (search_grams(team, "user", text, 1))
 WITH (gin_pending_list_limit = 512)
@@ -111,7 +111,8 @@ CREATE FUNCTION search_keep(chat varchar, place integer, said text) RETURNS void
   ON CONFLICT (team, "user", chat_id, number) DO UPDATE SET text = excluded.text WHERE passages.text <> excluded.text
 $$
 """,
-    # Somebody may just be joining, unseen as yet: whoever says something has the chat's row, and so is waited for.
+    # A participant may be joining in an uncommitted transaction. Whoever adds a message holds the chat's row, so locking
+    # that row waits for them.
     """
 CREATE FUNCTION search_was_said() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -145,9 +146,9 @@ UPDATE participants SET indexed = true FROM (
 ) AS counted
 WHERE participants.team = counted.team AND participants."user" = counted."user"
   AND participants.chat_id = counted.chat_id AND turn > {PLAIN}
-"""  # noqa: S608 - a number of ours
+"""  # noqa: S608 - a constant number
 
-# Counting what is in it would tell the planner nothing, and take long.
+# Statistics on the expression would tell the planner nothing and take long to collect.
 UNCOUNTED = "ALTER INDEX ix_passages_grams ALTER COLUMN 1 SET STATISTICS 0"
 
 
