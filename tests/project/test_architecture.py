@@ -116,7 +116,9 @@ def test_every_error_class_stands_in_the_tree_of_errors() -> None:
 def test_the_tree_of_errors_marks_those_that_the_engine_retries() -> None:
     marked = set(re.findall(r"── (\w+) .* retried$", errors.__doc__ or "", re.MULTILINE))
     retried = {
-        error.__name__ for error in errors.ProviderError.__subclasses__() if error.retried_automatically
+        error.__name__
+        for error in errors.ProviderError.__subclasses__()
+        if error.retried_automatically
     }
     assert marked == retried
 
