@@ -67,7 +67,7 @@ async def open_resources(
     `demo`: where models come from when no provider is set. `rates`: the calls that Slack allows of each method.
     """
     metrics, doorway = Metrics(), Doorway()
-    url = await _serve(stack, doorway, settings)
+    url = await _serve(stack, doorway, settings, timing)
     log.info("http_listening", url=url)
     database = Database.open(settings.database(), timing=timing)
     stack.push_async_callback(database.close)
@@ -124,10 +124,14 @@ async def _coordination(
     return coordination, budgets
 
 
-async def _serve(stack: AsyncExitStack, doorway: Doorway, settings: Settings) -> str:
+async def _serve(
+    stack: AsyncExitStack, doorway: Doorway, settings: Settings, timing: Timing
+) -> str:
     """Opens the HTTP side. Where nobody asked for a port and nobody comes to it from Slack, any free one will do."""
     try:
-        return await stack.enter_async_context(serving(doorway, settings.host, settings.port))
+        return await stack.enter_async_context(
+            serving(doorway, settings.host, settings.port, timing)
+        )
     except SettingsError:
         if (
             "port" in settings.model_fields_set
@@ -135,7 +139,7 @@ async def _serve(stack: AsyncExitStack, doorway: Doorway, settings: Settings) ->
             or settings.many_workspaces
         ):
             raise
-        return await stack.enter_async_context(serving(doorway, settings.host, 0))
+        return await stack.enter_async_context(serving(doorway, settings.host, 0, timing))
 
 
 async def _workspaces(

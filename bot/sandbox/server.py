@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 
+from bot.asgi_server import AsgiServer
 from bot.sandbox.errors import SlackRefusal
 from bot.sandbox.events.delivery import Courier, Delivery
 from bot.sandbox.events.http_delivery import HttpRoute
@@ -24,7 +25,6 @@ from bot.sandbox.events.socket_mode import SocketMode
 from bot.sandbox.events.subscriptions import DEFAULT_EVENTS, Feed
 from bot.sandbox.faults.control_api import ControlApi
 from bot.sandbox.faults.injection import Fault, Faults, Mode
-from bot.sandbox.http_server import HttpServer, Lines
 from bot.sandbox.limits import Clock, Limits
 from bot.sandbox.loopback_only import LoopbackOnly
 from bot.sandbox.page.http_api import PageApi
@@ -42,6 +42,8 @@ from bot.sandbox.web_api.users_and_conversations import PEOPLE_METHODS
 from bot.sandbox.web_api.views import VIEW_METHODS, Modals, Triggers
 
 Answer = TypeVar("Answer")
+MAX_MESSAGE_BYTES = 4 << 20
+"""Of one message that the app may send on a socket."""
 
 DEFAULT_SCOPES = frozenset(
     {
@@ -123,7 +125,9 @@ class Sandbox(Persons):
         self.interactions = Interactions(
             self.workspace, self.courier, self.triggers, self.responses, self.modals
         )
-        self.lines = Lines()
+        self._server = AsgiServer(
+            header_timeout=20.0, shutdown_timeout=1.0, max_message_bytes=MAX_MESSAGE_BYTES
+        )
         self.bot_token = f"xoxb-{secrets.token_hex(12)}"
         self.app_token = f"xapp-1-{self.workspace.app_id}-{secrets.token_hex(12)}"
         granted = frozenset(scopes)
@@ -131,10 +135,17 @@ class Sandbox(Persons):
         links = Links(self.modals, self.sockets, frozenset(events), self.uploads)
         tokens = Tokens(self.bot_token, self.app_token)
         self.api = WebApi(
-            self.workspace, METHODS, self.faults, self.journal, granted, tokens, links, self.lines
+            self.workspace,
+            METHODS,
+            self.faults,
+            self.journal,
+            granted,
+            tokens,
+            links,
+            self._server.abort_connection,
         )
-        self._server = HttpServer(self._application(mounts), host, port, self.lines)
-        self._host = host
+        self._app = self._application(mounts)
+        self._address = (host, port)
         self._changed = asyncio.Event()
         self._timers: set[asyncio.TimerHandle] = set()
         furnish(self.workspace)
@@ -155,7 +166,7 @@ class Sandbox(Persons):
 
     async def start(self) -> None:
         """Listen. OSError when the port is taken."""
-        await self._server.start()
+        await self._server.start(self._app, *self._address)
         self.workspace.base_url = self.url
         self.workspace.subscribe(self._on_change)
         self.journal.listeners.append(lambda _: self._changed.set())
@@ -203,7 +214,7 @@ class Sandbox(Persons):
 
     @property
     def url(self) -> str:
-        return f"http://{self._host}:{self._server.port}"
+        return f"http://{self._address[0]}:{self._server.port or self._address[1]}"
 
     @property
     def api_url(self) -> str:

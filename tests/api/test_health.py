@@ -23,6 +23,7 @@ from bot.app import build
 from bot.config import Settings
 from bot.domain import User
 from bot.errors import SettingsError
+from bot.timing import Timing
 from storage.tokens import Tokens
 from tests import services
 from tests.api.conftest import Api, WorldFactory, address, client, token_for
@@ -328,22 +329,22 @@ async def test_too_large_a_body_is_refused_before_it_is_read(world: World, api: 
 
 
 async def test_whoever_sends_a_request_for_ever_is_hung_up_on(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    worlds: WorldFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.api.server.HEADERS_WITHIN", 0.2)
-    monkeypatch.setattr("bot.api.middleware.NEXT_WITHIN", 0.2)
-    host, port = address(world).removeprefix("http://").split(":")
-    for beginning, end in (
-        (b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ", b""),
-        (BODY, b"HTTP/1.1 408"),
-    ):
-        reader, writer = await asyncio.open_connection(host, int(port))
-        writer.write(beginning)
-        async with asyncio.timeout(60):
-            assert (await reader.read())[: len(end) or None] == end
-        writer.close()
-        await writer.wait_closed()
-    assert (await get(world, "/healthz")).status_code == 200
+    async with worlds(timing=Timing(http_header_timeout=0.2)) as world:
+        monkeypatch.setattr("bot.api.middleware.NEXT_WITHIN", 0.2)
+        host, port = address(world).removeprefix("http://").split(":")
+        for beginning, end in (
+            (b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ", b""),
+            (BODY, b"HTTP/1.1 408"),
+        ):
+            reader, writer = await asyncio.open_connection(host, int(port))
+            writer.write(beginning)
+            async with asyncio.timeout(60):
+                assert (await reader.read())[: len(end) or None] == end
+            writer.close()
+            await writer.wait_closed()
+        assert (await get(world, "/healthz")).status_code == 200
 
 
 BODY = b"POST /new-chat HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"

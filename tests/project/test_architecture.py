@@ -36,7 +36,7 @@ def enforced() -> list[set[str]]:
     rules = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"][
         "contracts"
     ]
-    (layers,) = (rule["layers"] for rule in rules if rule["type"] == "layers")
+    (layers,) = (rule["layers"] for rule in rules if rule["name"] == "Imports point down")
     return [{name.strip() for name in layer.split("|")} for layer in layers]
 
 

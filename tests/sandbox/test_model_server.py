@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-import uvicorn
 from PIL import Image as Picture
 
+from bot.api.server import serving
 from bot.domain import Done, Image, ModelRef, ReasoningDelta, Role, StreamEvent, TextDelta, Usage
 from bot.errors import (
     EmptyAnswer,
@@ -32,26 +32,8 @@ from tests.providers.scripted_server import ScriptedServer, responding
 
 @asynccontextmanager
 async def served(models: ModelServer) -> AsyncIterator[ProviderSettings]:
-    config = uvicorn.Config(
-        create_models_app(models),
-        host="127.0.0.1",
-        port=0,
-        lifespan="off",
-        ws="none",
-        log_level="critical",
-    )
-    server = uvicorn.Server(config)
-    serving = asyncio.create_task(server.serve())
-    while not server.started:
-        await asyncio.sleep(0.01)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    try:
-        yield ProviderSettings(
-            "demo", "Demo", f"http://127.0.0.1:{port}", default_model="demo/quick"
-        )
-    finally:
-        server.should_exit = True
-        await serving
+    async with serving(create_models_app(models), "127.0.0.1", 0) as url:
+        yield ProviderSettings("demo", "Demo", url, default_model="demo/quick")
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
@@ -14,7 +14,6 @@ from starlette.types import Receive, Scope, Send
 
 from bot.sandbox.errors import RateLimited, SlackRefusal
 from bot.sandbox.faults.injection import Fault, Faults
-from bot.sandbox.http_server import Lines
 from bot.sandbox.limits import Budgets
 from bot.sandbox.state.records import Json
 from bot.sandbox.state.workspace import Workspace
@@ -48,10 +47,10 @@ class WebApi:
         scopes: frozenset[str],
         tokens: Tokens,
         links: Links,
-        lines: Lines,
+        abort_connection: Callable[[Scope, Receive], Awaitable[None]],
     ) -> None:
         self.workspace = workspace
-        self.lines = lines
+        self._abort_connection = abort_connection
         self.methods = methods
         self.faults = faults
         self.journal = journal
@@ -78,7 +77,7 @@ class WebApi:
         if status:
             await _send(send, status, {"x-oauth-scopes": self._granted, **headers}, body)
         else:
-            await self.lines.cut(scope, receive)
+            await self._abort_connection(scope, receive)
 
     async def _handle(
         self, method: str, values: Json, token: str, record: CallRecord

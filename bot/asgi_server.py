@@ -1,0 +1,189 @@
+"""An HTTP and WebSocket server that runs an ASGI application inside the current event loop.
+
+The only home of uvicorn. It uses uvicorn's protocol classes and its configuration, but not `uvicorn.Server`: that one
+takes over the process's signals and polls for its own end. uvicorn does not promise that these classes stay as they
+are, so pyproject.toml pins its minor version and tests/bot/test_asgi_server.py checks what is used here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import h11
+import uvicorn
+from starlette.types import ASGIApp, Receive, Scope
+from uvicorn._types import ASGISendEvent
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from uvicorn.server import ServerState
+
+BACKLOG = 1024
+KEEP_ALIVE_TIMEOUT = 75
+"""Seconds that an idle HTTP connection stays open."""
+WEBSOCKET_PING_INTERVAL = 20.0
+WEBSOCKET_CLOSE_TIMEOUT = 5.0
+"""Seconds that a WebSocket's peer gets to read what was sent before the end."""
+_DRAIN_POLL_INTERVAL = 0.01
+
+
+class _Config(uvicorn.Config):
+    """uvicorn's configuration with the one timeout it lacks."""
+
+    header_timeout: float
+
+
+class _HttpProtocol(H11Protocol):
+    """Closes a connection whose client takes too long to send a request's first line and headers."""
+
+    _header_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._update_header_timer()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._update_header_timer()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_header_timer()
+        super().connection_lost(exc)
+
+    def _update_header_timer(self) -> None:
+        if self.conn.their_state is not h11.IDLE:
+            self._stop_header_timer()
+        elif self._header_timer is None and not self.transport.is_closing():
+            assert isinstance(self.config, _Config)
+            self._header_timer = self.loop.call_later(
+                self.config.header_timeout, self._on_header_timeout
+            )
+
+    def _stop_header_timer(self) -> None:
+        if self._header_timer is not None:
+            self._header_timer.cancel()
+            self._header_timer = None
+
+    def _on_header_timeout(self) -> None:
+        self._header_timer = None
+        if self.conn.their_state is h11.IDLE and not self.transport.is_closing():
+            self.transport.close()
+
+
+class _WebSocketProtocol(WebSocketsSansIOProtocol):
+    async def send(self, message: ASGISendEvent) -> None:
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body"):
+            # A refusal answers the handshake too. Without this uvicorn would log it as an error.
+            self.handshake_complete = True
+
+    def shutdown(self) -> None:
+        # A closing transport means that the close frame is sent; sending it again would be an error.
+        if not self.transport.is_closing():
+            super().shutdown()
+
+    def on_task_complete(self, task: asyncio.Task[None]) -> None:
+        super().on_task_complete(task)
+        # Closing waits until the peer has read everything, and some peers never read again.
+        self.loop.call_later(WEBSOCKET_CLOSE_TIMEOUT, self.transport.abort)
+
+
+class AsgiServer:
+    """Listens on one address. All timeouts are seconds.
+
+    `header_timeout` is how long a client may take to send a request's headers, `shutdown_timeout` how long requests
+    that are under way get at the end, and `max_message_bytes` limits one WebSocket message from a client.
+    """
+
+    def __init__(
+        self, *, header_timeout: float, shutdown_timeout: float, max_message_bytes: int
+    ) -> None:
+        self._header_timeout = header_timeout
+        self._shutdown_timeout = shutdown_timeout
+        self._max_message_bytes = max_message_bytes
+        self._state = ServerState()
+        self._server: asyncio.Server | None = None
+        self.host = ""
+        self.port = 0
+
+    async def start(self, app: ASGIApp, host: str, port: int) -> None:
+        """Listen and serve `app`. Port 0 picks a free one. OSError when the address cannot be used."""
+        listener = _listen(host, port)
+        self.host, self.port = listener.getsockname()[:2]
+        config = _Config(
+            app,
+            http=_HttpProtocol,
+            ws=_WebSocketProtocol,
+            ws_max_size=self._max_message_bytes,
+            ws_ping_interval=WEBSOCKET_PING_INTERVAL,
+            ws_ping_timeout=WEBSOCKET_PING_INTERVAL,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=KEEP_ALIVE_TIMEOUT,
+        )
+        config.header_timeout = self._header_timeout
+        config.load()
+        self._server = await asyncio.get_running_loop().create_server(
+            lambda: _HttpProtocol(config, self._state, app_state={}),
+            sock=listener,
+            backlog=BACKLOG,
+        )
+
+    async def stop(self) -> None:
+        """Stop listening, let requests end within the shutdown timeout, then close every connection."""
+        if self._server is None:
+            return
+        self._server.close()
+        for connection in list(self._state.connections):
+            connection.shutdown()
+        try:
+            async with asyncio.timeout(self._shutdown_timeout):
+                await self._drain()
+        except TimeoutError:
+            await self._abort()
+
+    async def abort_connection(self, scope: Scope, receive: Receive) -> None:
+        """Cut the connection of a request without an answer; returns when that request has ended."""
+        for connection in list(self._state.connections):
+            if isinstance(connection, _HttpProtocol) and connection.client == scope.get("client"):
+                connection.transport.abort()
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    async def _drain(self) -> None:
+        """Wait for requests to end and for what they sent to leave."""
+        while tasks := list(self._state.tasks):
+            await asyncio.wait(tasks)
+            await asyncio.sleep(0)
+        delay = 0.0  # a connection with nothing left to send closes at once
+        while self._state.connections:
+            await asyncio.sleep(delay)
+            delay = _DRAIN_POLL_INTERVAL
+
+    async def _abort(self) -> None:
+        tasks = list(self._state.tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for connection in list(self._state.connections):
+            connection.transport.abort()
+        await asyncio.sleep(0)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # Naming the protocol makes asyncio set TCP_NODELAY on accepted sockets; without it every call waits 40 ms.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
+        listener.setblocking(False)
+    except OSError:
+        listener.close()
+        raise
+    return listener
