@@ -1,29 +1,29 @@
-"""The composition root: makes everything of its parts, opens it in order, closes it in reverse; decides nothing."""
+"""The composition root: constructs all parts, opens them in order and closes them in reverse order."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from starlette.types import ASGIApp
 
-from bot.answers.engine import AfterAnswer, Engine
+from bot.answers.engine import Engine
 from bot.answers.recovery import Recovery
 from bot.answers.workers import new_worker_id
 from bot.api.app import Parts, create_app
-from bot.api.health import Check
-from bot.api.middleware import Later
+from bot.api.health import readiness_checks
+from bot.api.middleware import LazyApp
 from bot.chats.api_service import ApiService
 from bot.chats.attachments.loader import AttachmentLoader
 from bot.chats.feed import Feed
+from bot.chats.follow_up import FollowUp
 from bot.chats.models import ModelChoice
 from bot.chats.prompt import PromptBuilder
 from bot.chats.service import ChatService
 from bot.chats.titles import Titles
 from bot.config import Settings
-from bot.domain import Answer, AnswerResult, Chat, User
-from bot.errors import ProviderError
 from bot.observability import Metrics
 from bot.providers.base import ProviderSettings
 from bot.resources import Resources, open_resources
@@ -49,7 +49,6 @@ from storage.answers import Answers
 from storage.chat_requests import ChatRequests
 from storage.chats import Chats
 from storage.engine.database import Database
-from storage.engine.schema_version import Schema, schema_of
 from storage.people import People
 from storage.tokens import Tokens
 
@@ -61,16 +60,16 @@ class Bot:
     database: Database
     service: ChatService
     engine: Engine
-    socket: SocketModeTransport | HttpTransport
-    """Where Slack's events come in."""
+    transport: SocketModeTransport | HttpTransport
+    """How Slack's events reach it."""
     metrics: Metrics
     url: str
-    """Where the HTTP side listens."""
+    """Base address of the HTTP server."""
 
 
 @dataclass(frozen=True)
 class Repositories:
-    """What is in the database."""
+    """Access to what is stored in the database."""
 
     chats: Chats
     answers: Answers
@@ -81,16 +80,23 @@ class Repositories:
 
 @dataclass(frozen=True)
 class UseCases:
-    """The use cases, with what shows their side effects in Slack."""
+    """What people and API clients may do with chats."""
 
+    models: ModelChoice
     service: ChatService
     api: ApiService
-    models: ModelChoice
+    feed: Feed
+
+
+@dataclass(frozen=True)
+class ThreadParts:
+    """What stands in Slack's threads besides answers."""
+
     names: UserNames
     queued_reactions: QueuedReactions
     model_menus: ModelMenus
+    dialog_chats: DialogChats
     file_notices: FileNotices
-    feed: Feed
 
 
 @asynccontextmanager
@@ -100,66 +106,69 @@ async def build(
     timing: Timing = Timing(),
     rates: Mapping[str, Rate] = RATES,
 ) -> AsyncIterator[Bot]:
-    """Everything, opened. Raises SettingsError when a setting turns out to be wrong.
+    """Opens everything, and closes it in reverse order. Raises SettingsError when a setting turns out to be wrong.
 
-    `demo`: where models come from when no provider is set. `rates`: the calls that Slack allows of each method.
+    `demo`: the provider to use when no provider is set. `rates`: the calls that Slack allows of each method.
     """
     async with AsyncExitStack() as stack:
-        resources = await open_resources(stack, settings, demo, timing, rates)
-        database = resources.database
-        repositories = Repositories(
-            Chats(database),
-            Answers(database),
-            ChatRequests(database),
-            People(database),
-            Tokens(database),
+        resources = await open_resources(
+            stack, settings=settings, demo=demo, timing=timing, rates=rates
         )
-        engine: Engine
-        use_cases = _talk(settings, resources, repositories, lambda chat_id: engine.wake(chat_id))
-        engine = _engine(settings, resources, repositories, use_cases)
+        repositories = _repositories(resources.database)
+        engine: Engine  # the service wakes the engine, whose answers end in threads, which use the service
+        use_cases = _use_cases(
+            settings, resources, repositories, wake=lambda chat_id: engine.wake(chat_id)
+        )
+        threads = _thread_parts(resources, repositories, use_cases)
+        engine = _engine(settings, resources, repositories, use_cases, threads)
         await stack.enter_async_context(use_cases.feed.running())
-        dialog_chats = DialogChats(
-            use_cases.service,
-            repositories.requests,
-            resources.workspaces,
-            use_cases.model_menus,
-            use_cases.names,
-            resources.tasks,
-        )
-        connection = _connection(
-            settings,
-            resources,
-            await _surface(stack, resources, repositories, use_cases, dialog_chats),
-        )
-        stack.callback(resources.doorway.close)
-        one_machine = database.dialect == "sqlite"
+        context = await _listener_context(stack, resources, repositories, use_cases, threads)
+        transport = _transport(settings, resources, context)
+        stack.callback(resources.http_app.close)
         recovery = Recovery(
-            engine,
-            repositories.answers,
-            resources.coordination,
-            resources.metrics,
-            one_machine=one_machine,
+            engine=engine,
+            answers=repositories.answers,
+            coordination=resources.coordination,
+            metrics=resources.metrics,
+            one_machine=resources.database.dialect == "sqlite",
         )
         await stack.enter_async_context(recovery.running())
-        stack.push_async_callback(
-            engine.drain, settings.bobbin_grace
-        )  # while their leases are still renewed
-        await stack.enter_async_context(
-            ThreadRecovery(use_cases.model_menus, dialog_chats).running()
+        # Closed before the recovery, which renews the leases of answers that are still being written.
+        stack.push_async_callback(engine.drain, settings.bobbin_grace)
+        thread_recovery = ThreadRecovery(threads.model_menus, threads.dialog_chats)
+        await stack.enter_async_context(thread_recovery.running())
+        await stack.enter_async_context(transport.running())
+        resources.http_app.open(_http_app(resources, repositories, use_cases, transport))
+        yield Bot(
+            database=resources.database,
+            service=use_cases.service,
+            engine=engine,
+            transport=transport,
+            metrics=resources.metrics,
+            url=resources.url,
         )
-        await stack.enter_async_context(connection.running())
-        resources.doorway.open(_http(resources, repositories, use_cases, connection))
-        yield Bot(database, use_cases.service, engine, connection, resources.metrics, resources.url)
 
 
-def _talk(
+def _repositories(database: Database) -> Repositories:
+    return Repositories(
+        chats=Chats(database),
+        answers=Answers(database),
+        requests=ChatRequests(database),
+        people=People(database),
+        tokens=Tokens(database),
+    )
+
+
+def _use_cases(
     settings: Settings,
     resources: Resources,
     repositories: Repositories,
     wake: Callable[[str], None],
 ) -> UseCases:
     models = ModelChoice(
-        resources.providers.catalogue, repositories.people, settings.bobbin_default_model
+        catalogue=resources.providers.catalogue,
+        people=repositories.people,
+        default=settings.bobbin_default_model,
     )
     service = ChatService(
         chats=repositories.chats,
@@ -180,42 +189,80 @@ def _talk(
         wake=wake,
         limit=settings.bobbin_max_messages,
     )
+    feed = Feed(
+        coordination=resources.coordination,
+        chats=repositories.chats,
+        answers=repositories.answers,
+    )
+    return UseCases(models=models, service=service, api=api, feed=feed)
+
+
+def _thread_parts(
+    resources: Resources, repositories: Repositories, use_cases: UseCases
+) -> ThreadParts:
     names = UserNames(repositories.people, resources.workspaces)
     queued_reactions = QueuedReactions(repositories.answers, resources.tasks)
-    return UseCases(
-        service=service,
-        api=api,
-        models=models,
+    model_menus = ModelMenus(
+        service=use_cases.service,
+        requests=repositories.requests,
+        chats=repositories.chats,
+        workspaces=resources.workspaces,
         names=names,
         queued_reactions=queued_reactions,
-        model_menus=ModelMenus(
-            service,
-            repositories.requests,
-            repositories.chats,
-            resources.workspaces,
-            names,
-            queued_reactions,
-        ),
-        file_notices=FileNotices(models, resources.workspaces, resources.tasks),
-        feed=Feed(resources.coordination, repositories.chats, repositories.answers),
+    )
+    dialog_chats = DialogChats(
+        service=use_cases.service,
+        requests=repositories.requests,
+        workspaces=resources.workspaces,
+        model_menus=model_menus,
+        names=names,
+        tasks=resources.tasks,
+    )
+    file_notices = FileNotices(use_cases.models, resources.workspaces, resources.tasks)
+    return ThreadParts(
+        names=names,
+        queued_reactions=queued_reactions,
+        model_menus=model_menus,
+        dialog_chats=dialog_chats,
+        file_notices=file_notices,
     )
 
 
 def _engine(
-    settings: Settings, resources: Resources, repositories: Repositories, use_cases: UseCases
+    settings: Settings,
+    resources: Resources,
+    repositories: Repositories,
+    use_cases: UseCases,
+    threads: ThreadParts,
 ) -> Engine:
-    files = SlackFiles(resources.workspaces, settings.slack_api_url)
-    attachments = AttachmentLoader(
-        repositories.chats, use_cases.models, files, use_cases.file_notices.tell
-    )
     sinks = SlackSinkFactory(
-        resources.workspaces,
-        use_cases.service,
-        repositories.chats,
-        repositories.answers,
-        use_cases.queued_reactions,
-        ApiEcho(repositories.chats, use_cases.names),
-        settings.bobbin_stream.value,
+        workspaces=resources.workspaces,
+        service=use_cases.service,
+        chats=repositories.chats,
+        answers=repositories.answers,
+        queued_reactions=threads.queued_reactions,
+        via=ApiEcho(repositories.chats, threads.names),
+        mode=settings.bobbin_stream.value,
+    )
+    attachments = AttachmentLoader(
+        chats=repositories.chats,
+        models=use_cases.models,
+        source=SlackFiles(resources.workspaces, settings.slack_api_url),
+        tell=threads.file_notices.tell,
+    )
+    prompt_builder = PromptBuilder(
+        chats=repositories.chats,
+        system=settings.bobbin_system_prompt,
+        names=threads.names,
+        attachments=attachments,
+    )
+    titles = Titles(
+        chats=repositories.chats,
+        models=resources.providers,
+        publisher=resources.publisher,
+        tasks=resources.tasks,
+        model=partial(use_cases.models.configured, settings.bobbin_title_model),
+        shown=threads.model_menus.show_title,
     )
     return Engine(
         chats=repositories.chats,
@@ -223,128 +270,93 @@ def _engine(
         models=resources.providers,
         sinks=sinks,
         publisher=resources.publisher,
-        prompt_builder=PromptBuilder(
-            repositories.chats, settings.bobbin_system_prompt, use_cases.names, attachments
-        ),
-        after=_after(settings, resources, repositories, use_cases),
+        prompt_builder=prompt_builder,
+        after=FollowUp(use_cases.models, titles),
         metrics=resources.metrics,
         owner=new_worker_id(),
     )
 
 
-def _after(
-    settings: Settings, resources: Resources, repositories: Repositories, use_cases: UseCases
-) -> AfterAnswer:
-    """What an ended answer leads to."""
-    wanted = settings.bobbin_title_model
-    titles = Titles(
-        repositories.chats,
-        resources.providers,
-        resources.publisher,
-        resources.tasks,
-        model=lambda: use_cases.models.by_name(wanted).ref if wanted else None,
-        shown=use_cases.model_menus.show_title,
-    )
-
-    async def after(chat: Chat, answer: Answer, result: AnswerResult) -> None:
-        if ProviderError.class_of(result.error).needs_other_model:
-            use_cases.models.mark_gone(chat.model)
-        await titles.after_answer(chat, answer, result)
-
-    return after
-
-
-async def _surface(
+async def _listener_context(
     stack: AsyncExitStack,
     resources: Resources,
     repositories: Repositories,
     use_cases: UseCases,
-    dialog_chats: DialogChats,
+    threads: ThreadParts,
 ) -> ListenerContext:
-    home_tabs: HomeTabs
-    chat_lists: ChatLists
-
-    def shorter(user: User) -> None:
-        home_tabs.touch(user)
-        chat_lists.touch(user)
-
-    membership = ChannelMembership(use_cases.service, resources.tasks, shorter)
-    home_tabs = HomeTabs(use_cases.service, resources.workspaces, use_cases.feed, membership)
+    membership = ChannelMembership(use_cases.service, resources.tasks)
+    home_tabs = HomeTabs(
+        service=use_cases.service,
+        workspaces=resources.workspaces,
+        feed=use_cases.feed,
+        membership=membership,
+    )
     chat_lists = ChatLists(
-        use_cases.service, resources.workspaces, use_cases.feed, membership, resources.coordination
+        service=use_cases.service,
+        workspaces=resources.workspaces,
+        feed=use_cases.feed,
+        membership=membership,
+        coordination=resources.coordination,
     )
     await stack.enter_async_context(home_tabs.running())
     await stack.enter_async_context(chat_lists.running())
     return ListenerContext(
-        use_cases.service,
-        use_cases.model_menus,
-        use_cases.names,
-        resources.workspaces,
-        use_cases.queued_reactions,
-        resources.tasks,
-        repositories.tokens,
-        dialog_chats,
-        home_tabs,
-        chat_lists,
-        membership,
-        use_cases.file_notices,
-        resources.publisher,
+        service=use_cases.service,
+        model_menus=threads.model_menus,
+        names=threads.names,
+        workspaces=resources.workspaces,
+        queued_reactions=threads.queued_reactions,
+        tasks=resources.tasks,
+        tokens=repositories.tokens,
+        dialog_chats=threads.dialog_chats,
+        home_tabs=home_tabs,
+        chat_lists=chat_lists,
+        membership=membership,
+        file_notices=threads.file_notices,
+        publisher=resources.publisher,
     )
 
 
-def _connection(
-    settings: Settings, resources: Resources, ctx: ListenerContext
+def _transport(
+    settings: Settings, resources: Resources, context: ListenerContext
 ) -> SocketModeTransport | HttpTransport:
     """Socket Mode with an app-level token, else HTTP with a signing secret."""
     if settings.slack_app_token is not None:
-        bolt = build_app(settings.slack_api_url, resources.workspaces, ctx)
         return SocketModeTransport(
-            bolt, settings.slack_app_token.get_secret_value(), resources.slack_clients.client(None)
+            app=build_app(settings.slack_api_url, resources.workspaces, context),
+            app_token=settings.slack_app_token.get_secret_value(),
+            client=resources.slack_clients.client(None),
         )
     assert settings.slack_signing_secret is not None
     secret = settings.slack_signing_secret.get_secret_value()
-    bolt = build_app(settings.slack_api_url, resources.workspaces, ctx, secret)
-    return HttpTransport(bolt, secret, resources.coordination if resources.shared else None)
+    return HttpTransport(
+        app=build_app(settings.slack_api_url, resources.workspaces, context, secret),
+        signing_secret=secret,
+        shared=resources.coordination if resources.shared else None,
+    )
 
 
-def _http(
+def _http_app(
     resources: Resources,
     repositories: Repositories,
     use_cases: UseCases,
-    connection: SocketModeTransport | HttpTransport,
+    transport: SocketModeTransport | HttpTransport,
 ) -> ASGIApp:
-    paths: dict[str, ASGIApp] = {PATH: connection} if isinstance(connection, HttpTransport) else {}
-    if resources.pages is not None:
-        paths |= {INSTALL: resources.pages, REDIRECT: resources.pages}
-    checks = _checks(resources, connection)
+    paths: dict[str, ASGIApp] = {PATH: transport} if isinstance(transport, HttpTransport) else {}
+    if resources.install_pages is not None:
+        paths |= {INSTALL: resources.install_pages, REDIRECT: resources.install_pages}
     parts = Parts(
-        use_cases.api,
-        use_cases.feed,
-        repositories.tokens,
-        resources.coordination,
-        resources.metrics,
-        checks,
-        paths,
+        service=use_cases.api,
+        feed=use_cases.feed,
+        tokens=repositories.tokens,
+        coordination=resources.coordination,
+        metrics=resources.metrics,
+        checks=readiness_checks(
+            database=resources.database,
+            coordination=resources.coordination if resources.shared else None,
+            slack_connected=transport.connected,
+        ),
+        slack=paths,
     )
-    # Slack's first event waits for nothing; where Slack comes by socket, perhaps nobody ever comes here.
-    return create_app(parts) if paths else Later(lambda: create_app(parts))
-
-
-def _checks(
-    resources: Resources, connection: SocketModeTransport | HttpTransport
-) -> dict[str, Check]:
-    """What must be well before anybody is sent to this process."""
-
-    async def check_database() -> str | None:
-        schema = await schema_of(resources.database)
-        return None if schema is Schema.CURRENT else f"the schema is {schema} than this version's"
-
-    async def check_redis() -> str | None:
-        await resources.coordination.ping()
-        return None
-
-    async def check_slack() -> str | None:
-        return None if await connection.connected() else "the socket is not connected"
-
-    checks: dict[str, Check] = {"database": check_database, "slack": check_slack}
-    return {**checks, "redis": check_redis} if resources.shared else checks
+    # Slack's first event must not wait for the application to be made; without Slack, perhaps no request ever comes.
+    return create_app(parts) if paths else LazyApp(partial(create_app, parts))

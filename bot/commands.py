@@ -33,7 +33,7 @@ async def run(
     """`bobbin run`: until SIGTERM or Ctrl-C."""
     configure_logging(settings.log_level, settings.log_format, settings.secrets())
     async with _end() as end, build(settings, timing=timing, rates=rates) as bot:
-        if await bot.socket.until_connected():
+        if await bot.transport.until_connected():
             log.info("connected")
         else:
             log.warning("not_connected_yet")
@@ -80,7 +80,7 @@ async def sandbox(
             changes["port"] = 0
         demo = ProviderSettings("demo", "Demo models", f"{slack.url}/models/v1")
         async with build(settings.changed(**changes), demo) as bot:
-            if not await bot.socket.until_connected():
+            if not await bot.transport.until_connected():
                 raise SettingsError("the bot could not connect to its own sandbox")
             on_ready(slack.url, bot.url)
             await end.wait()

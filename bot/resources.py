@@ -1,4 +1,4 @@
-"""What everything stands on: the resources of one process, opened in order on one stack."""
+"""The resources that all parts share: database, coordination, providers, clients of Slack, HTTP server."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from bot.answers.events import EventPublisher
-from bot.api.middleware import Doorway
+from bot.api.middleware import StartupApp
 from bot.api.server import serving
 from bot.config import Delivery, Settings, no_models
 from bot.errors import SettingsError
@@ -29,49 +29,52 @@ from storage.installations import Installations
 
 log = get_logger(__name__)
 
-DATABASE_PATIENCE = 60.0
+DATABASE_START_TIMEOUT = 60.0
 """Seconds that a start waits for a database that is restarting."""
 
 
 @dataclass(frozen=True)
 class Resources:
-    """Open as long as the stack is that it was opened on."""
+    """Open for as long as the `AsyncExitStack` that `open_resources` was given."""
 
     timing: Timing
     metrics: Metrics
-    doorway: Doorway
+    http_app: StartupApp
+    """What the HTTP server serves; the application is put into it once everything is open."""
     url: str
-    """Where the HTTP side listens."""
+    """Base address of the HTTP server."""
     database: Database
     coordination: Coordination
     shared: bool
-    """Whether other replicas are reached through the coordination."""
+    """Whether the coordination reaches other replicas (Redis), or only this process."""
     providers: Providers
     slack_clients: SlackClients
     workspaces: SingleWorkspace | InstalledWorkspaces
-    pages: InstallPages | None
-    """Where workspaces install the app, if they do."""
+    install_pages: InstallPages | None
+    """The pages on which workspaces install the app, where they do."""
     publisher: EventPublisher
     tasks: Tasks
 
 
 async def open_resources(
     stack: AsyncExitStack,
+    *,
     settings: Settings,
     demo: ProviderSettings | None,
     timing: Timing,
     rates: Mapping[str, Rate],
 ) -> Resources:
-    """Raises SettingsError when a setting turns out to be wrong.
+    """Opens them in order on `stack`. Raises SettingsError when a setting turns out to be wrong.
 
-    `demo`: where models come from when no provider is set. `rates`: the calls that Slack allows of each method.
+    `demo`: the provider to use when no provider is set. `rates`: the calls that Slack allows of each method.
     """
-    metrics, doorway = Metrics(), Doorway()
-    url = await _serve(stack, doorway, settings, timing)
+    metrics = Metrics()
+    http_app = StartupApp()
+    url = await _serve(stack, http_app, settings, timing)
     log.info("http_listening", url=url)
     database = Database.open(settings.database(), timing=timing)
     stack.push_async_callback(database.close)
-    await database.migrate(DATABASE_PATIENCE)
+    await database.migrate(DATABASE_START_TIMEOUT)
     coordination, budgets = await _coordination(stack, settings)
     providers = await Providers.open(
         await _providers(settings, demo),
@@ -90,13 +93,13 @@ async def open_resources(
     )
     publisher = EventPublisher(coordination)
     await stack.enter_async_context(publisher.running())
-    workspaces, pages = await _workspaces(settings, slack_clients, database, publisher)
+    workspaces, install_pages = await _workspaces(settings, slack_clients, database, publisher)
     if isinstance(workspaces, InstalledWorkspaces):
         await stack.enter_async_context(workspaces.following(coordination))
     return Resources(
         timing=timing,
         metrics=metrics,
-        doorway=doorway,
+        http_app=http_app,
         url=url,
         database=database,
         coordination=coordination,
@@ -104,7 +107,7 @@ async def open_resources(
         providers=providers,
         slack_clients=slack_clients,
         workspaces=workspaces,
-        pages=pages,
+        install_pages=install_pages,
         publisher=publisher,
         tasks=await stack.enter_async_context(Tasks()),
     )
@@ -113,7 +116,7 @@ async def open_resources(
 async def _coordination(
     stack: AsyncExitStack, settings: Settings
 ) -> tuple[Coordination, SharedRateLimiter | None]:
-    """Within this process, or between replicas with the budgets that they share."""
+    """Within this process; with REDIS_URL between replicas, which then share Slack's rate limits too."""
     redis = settings.redis_url.get_secret_value() if settings.redis_url else None
     coordination = await open_coordination(redis or "memory://")
     stack.push_async_callback(coordination.close)
@@ -125,12 +128,15 @@ async def _coordination(
 
 
 async def _serve(
-    stack: AsyncExitStack, doorway: Doorway, settings: Settings, timing: Timing
+    stack: AsyncExitStack, http_app: StartupApp, settings: Settings, timing: Timing
 ) -> str:
-    """Opens the HTTP side. Where nobody asked for a port and nobody comes to it from Slack, any free one will do."""
+    """Starts the HTTP server and returns its address.
+
+    When the default port is taken, any free one is used; but a port that was set or that Slack calls must be free.
+    """
     try:
         return await stack.enter_async_context(
-            serving(doorway, settings.host, settings.port, timing)
+            serving(http_app, settings.host, settings.port, timing)
         )
     except SettingsError:
         if (
@@ -139,13 +145,13 @@ async def _serve(
             or settings.many_workspaces
         ):
             raise
-        return await stack.enter_async_context(serving(doorway, settings.host, 0, timing))
+        return await stack.enter_async_context(serving(http_app, settings.host, 0, timing))
 
 
 async def _workspaces(
     settings: Settings, slack_clients: SlackClients, database: Database, publisher: EventPublisher
 ) -> tuple[SingleWorkspace | InstalledWorkspaces, InstallPages | None]:
-    """The workspace that the settings name, or those that install the app, with the pages where they do."""
+    """The workspace of the token in the settings; or all that install the app, with the pages where they do."""
     if not settings.many_workspaces:
         assert settings.slack_bot_token is not None
         return await SingleWorkspace.open(
@@ -164,16 +170,17 @@ async def _workspaces(
             "write the key that sealed them behind the new one, as in 'new old'"
         ) from error
     many = InstalledWorkspaces(installations, slack_clients, publisher)
-    app = OAuthClient(
-        settings.slack_client_id, settings.slack_client_secret.get_secret_value(), bot_scopes()
-    )
     pages = InstallPages(
-        app,
-        settings.slack_api_url,
-        slack_clients.client(None),
-        installations,
-        cipher,
-        many.installed,
+        app=OAuthClient(
+            id=settings.slack_client_id,
+            secret=settings.slack_client_secret.get_secret_value(),
+            scopes=bot_scopes(),
+        ),
+        api_url=settings.slack_api_url,
+        client=slack_clients.client(None),
+        installations=installations,
+        cipher=cipher,
+        installed=many.installed,
     )
     return many, pages
 

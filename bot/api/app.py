@@ -31,7 +31,7 @@ the WebSocket `/ws`.
 class Parts:
     """What the HTTP side is made of."""
 
-    programs: ApiService
+    service: ApiService
     feed: Feed
     tokens: Tokens
     coordination: Coordination
@@ -49,10 +49,10 @@ def create_app(parts: Parts) -> ASGIApp:
         title="Bobbin", version=version("bobbin"), description=DESCRIPTION, redoc_url=None
     )
     gate = Gate(parts.tokens, parts.coordination, parts.per_minute)
-    app.include_router(rest.router(parts.programs, parts.feed, gate))
-    app.include_router(compat.v1(parts.programs, parts.feed, gate))
-    app.include_router(compat.calls(parts.programs, gate))
-    app.include_router(sockets.router(parts.programs, parts.feed, gate))
+    app.include_router(rest.router(parts.service, parts.feed, gate))
+    app.include_router(compat.v1(parts.service, parts.feed, gate))
+    app.include_router(compat.calls(parts.service, gate))
+    app.include_router(sockets.router(parts.service, parts.feed, gate))
     # In front: FastAPI makes its own routes while it looks for one, and Slack's first event would wait for all of them.
     app.router.routes[:0] = [
         *(Route(path, slack, methods=["GET", "POST"]) for path, slack in parts.slack.items()),

@@ -11,6 +11,9 @@ from starlette.routing import Route
 
 from bot.errors import BobbinError
 from bot.observability import METRICS_CONTENT_TYPE, Metrics
+from storage.coordination import Coordination
+from storage.engine.database import Database
+from storage.engine.schema_version import Schema, schema_of
 
 Check = Callable[[], Awaitable[str | None]]
 """Says what is not ready, or None. May raise BobbinError, which says it too."""
@@ -39,6 +42,27 @@ def operations(metrics: Metrics, checks: Mapping[str, Check]) -> list[Route]:
         return Response(metrics.render(), headers={"Content-Type": METRICS_CONTENT_TYPE})
 
     return [Route("/healthz", alive), Route("/readyz", ready), Route("/metrics", measured)]
+
+
+def readiness_checks(
+    *,
+    database: Database,
+    coordination: Coordination | None,
+    slack_connected: Callable[[], Awaitable[bool]],
+) -> dict[str, Check]:
+    """What must be well before requests are sent to this process. `coordination`: None without Redis."""
+
+    async def check_database() -> str | None:
+        schema = await schema_of(database)
+        return None if schema is Schema.CURRENT else f"the schema is {schema} than this version's"
+
+    async def check_slack() -> str | None:
+        return None if await slack_connected() else "the socket is not connected"
+
+    checks: dict[str, Check] = {"database": check_database, "slack": check_slack}
+    if coordination is not None:
+        checks["redis"] = coordination.ping
+    return checks
 
 
 async def _fault(check: Check) -> str | None:

@@ -20,8 +20,8 @@ WHOLE_WITHIN = 120.0
 """Seconds until all of it must be."""
 
 
-class Later:
-    """An application that is made when somebody first comes to it: making it takes as long as all else at a start."""
+class LazyApp:
+    """An application that is made at its first request, because making it takes as long as the rest of a start."""
 
     def __init__(self, make: Callable[[], ASGIApp]) -> None:
         self._make = make
@@ -33,31 +33,39 @@ class Later:
         await self._app(scope, receive, send)
 
 
-class Doorway:
-    """The application, once it is open; until then the process is alive, and no more than that."""
+class StartupApp:
+    """Passes requests to an application while one is open.
+
+    Before and after that it answers /healthz with 200 and everything else with 503.
+    """
 
     def __init__(self) -> None:
-        self.app: ASGIApp | None = None
+        self._app: ASGIApp | None = None
 
     def open(self, app: ASGIApp) -> None:
-        self.app = app
+        self._app = app
 
     def close(self) -> None:
-        self.app = None
+        self._app = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self.app is not None:
-            await self.app(scope, receive, send)
+        if self._app is not None:
+            await self._app(scope, receive, send)
         elif scope["type"] == "http":
-            alive = scope["path"] == "/healthz"
-            content = (
-                {"alive": True}
-                if alive
-                else body("Unavailable", "Bobbin is starting or ending. Try again in a moment.")
-            )
-            await JSONResponse(content, 200 if alive else 503)(scope, receive, send)
+            response = _alive() if scope["path"] == "/healthz" else _unavailable()
+            await response(scope, receive, send)
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1013})
+
+
+def _alive() -> JSONResponse:
+    return JSONResponse({"alive": True})
+
+
+def _unavailable() -> JSONResponse:
+    return JSONResponse(
+        body("Unavailable", "Bobbin is starting or ending. Try again in a moment."), 503
+    )
 
 
 class TooLarge(Exception):

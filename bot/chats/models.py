@@ -61,6 +61,10 @@ class ModelChoice:
             raise ModelNotAllowed(text)
         return info
 
+    def configured(self, name: str | None) -> ModelRef | None:
+        """The model that a setting names; None when it names none. Raises ModelNotAllowed."""
+        return self.by_name(name).ref if name else None
+
     def default(self) -> ModelInfo:
         """For those who choose nothing. Raises ModelNotAllowed when no model is offered."""
         info = self._catalogue.default_for([self._default])

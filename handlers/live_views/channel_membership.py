@@ -32,11 +32,16 @@ MOST = 20_000
 
 
 class ChannelMembership:
-    def __init__(self, service: ChatService, tasks: Tasks, gone: Callable[[User], None]) -> None:
-        """`gone`: is told whose list has become shorter."""
-        self._service, self._tasks, self._gone = service, tasks, gone
+    def __init__(self, service: ChatService, tasks: Tasks) -> None:
+        self._service = service
+        self._tasks = tasks
+        self._observers: list[Callable[[User], None]] = []
         self._public: dict[tuple[str, str], float] = {}
         self._members: dict[tuple[str, User], float] = {}
+
+    def on_change(self, observer: Callable[[User], None]) -> None:
+        """`observer` is called with each person whose list of chats became shorter or longer."""
+        self._observers.append(observer)
 
     def check(self, slack: SlackClient, user: str, chats: Iterable[Chat]) -> None:
         """Looks, beside everything else, whether the person may still see these chats. Returns at once."""
@@ -60,7 +65,8 @@ class ChannelMembership:
         """The person has left a private channel, or has joined one."""
         await self._service.set_away(user, channel, away)
         self._members.pop((channel, user), None)
-        self._gone(user)
+        for observer in self._observers:
+            observer(user)
 
     async def _look(self, slack: SlackClient, user: User, channels: list[str]) -> None:
         for channel in channels:

@@ -70,6 +70,7 @@ class ChatLists:
         self._id = secrets.token_hex(8)
         self._chat_lists: dict[User, _Shown] = {}
         self._tasks = Tasks(exit_timeout=0.0)
+        membership.on_change(self.touch)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -68,6 +68,7 @@ class HomeTabs:
         self._viewers: dict[User, _Viewer] = {}
         self._without_home: set[str] = set()
         self._tasks = Tasks(exit_timeout=0.0)
+        membership.on_change(self.touch)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

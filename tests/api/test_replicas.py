@@ -28,7 +28,7 @@ async def two(
         shared: dict[str, Any] = {"redis_url": SecretStr(redis)} if redis else {}
         world = await stack.enter_async_context(World(folder, log, **shared))
         second = await stack.enter_async_context(build(world.settings()))
-        assert await second.socket.until_connected()
+        assert await second.transport.until_connected()
         assert world.bot is not None
         yield world, world.bot, second
 

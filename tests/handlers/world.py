@@ -149,7 +149,7 @@ class World:
         self._more |= settings
         bot = build(self.settings(), timing=self.timing, rates=self.rates)
         self.bot = await self._stack.enter_async_context(bot)
-        assert await self.bot.socket.until_connected()
+        assert await self.bot.transport.until_connected()
 
     async def stop_bot(self) -> None:
         self.bot = None
