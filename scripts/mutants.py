@@ -91,7 +91,7 @@ def main() -> int:
         help="a folder that keeps which test passes where, for the next run at the same commit",
     )
     options = parser.parse_args()
-    os.environ["TEST_PATIENCE"] = str(PATIENCE)
+    os.environ["TEST_WAIT_TIMEOUT"] = str(PATIENCE)
     print(f"seed {options.seed}", flush=True)
     survived = 0
     for module in options.modules or TESTS:

@@ -1,4 +1,45 @@
-"""How much longer than Slack the sandbox waits for the bot in tests, because the machine may be busy with others."""
+"""What keeps a busy machine from changing the result of a test: longer deadlines, and patience while waiting.
+
+A test waits for a condition and gives up after `WAIT_TIMEOUT`. Whoever holds the bot to a deadline of Slack multiplies
+it by `DEADLINE_SCALE`, and the bot itself gets `patient_timing()`, in which every wait that ends in giving up is as
+much longer. Tests in which a deadline passes set a short one themselves.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import Any
+
+from bot.timing import Timing
 
 DEADLINE_SCALE = 10.0
 """Three seconds for an acknowledgement become thirty. A test that waits for a deadline to pass sets 1.0."""
+
+WAIT_TIMEOUT = float(os.environ.get("TEST_WAIT_TIMEOUT", "180"))
+"""Seconds after which a condition that a test waits for is taken to be never met."""
+
+_GIVING_UP = (
+    "lease",
+    "lease_safe",
+    "last_write_timeout",
+    "session_call_timeout",
+    "user_name_timeout",
+    "file_timeout",
+    "file_read_timeout",
+    "thread_sweep_min_age",
+    "header_min_age",
+    "context_timeout_after_choice",
+    "usage_timeout",
+    "http_header_timeout",
+    "http_body_gap_timeout",
+    "idle_transaction_timeout",
+)
+"""The fields of Timing after which the bot gives something up, or takes over what another one is doing."""
+
+
+def patient_timing(**changes: Any) -> Timing:
+    """The bot's timing in tests: it gives up later, and otherwise does everything as soon as in production."""
+    usual = Timing()
+    longer = {name: getattr(usual, name) * DEADLINE_SCALE for name in _GIVING_UP}
+    return replace(usual, **(longer | changes))

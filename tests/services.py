@@ -21,7 +21,7 @@ from pathlib import Path
 import psycopg
 import redis
 
-_PATIENCE = 30.0
+from tests.deadlines import WAIT_TIMEOUT
 
 
 class Unavailable(Exception):
@@ -63,7 +63,7 @@ def end(process: subprocess.Popen[bytes], how: signal.Signals = signal.SIGTERM) 
 
 
 def _wait(ready: Callable[[], object], process: subprocess.Popen[bytes], what: str) -> None:
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + WAIT_TIMEOUT
     while True:
         try:
             ready()
@@ -122,7 +122,7 @@ def _debian_postgresql(binaries: Path, settings: tuple[str, ...]) -> Service:
         port = free_port()
         server = _run_postgres(binaries, home, user, port, *settings)
         url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
-        _wait(lambda: psycopg.connect(url, connect_timeout=3).close(), server, "PostgreSQL")
+        _wait(lambda: psycopg.connect(url, connect_timeout=30).close(), server, "PostgreSQL")
     except BaseException:
         close()
         raise
@@ -181,7 +181,7 @@ class PostgresServer:
         kept = ("synchronous_commit=on",)  # what was committed must survive the crash
         self._process = _run_postgres(self._binaries, self._home, self._user, self._port, *kept)
         _wait(
-            lambda: psycopg.connect(self.url, connect_timeout=3).close(),
+            lambda: psycopg.connect(self.url, connect_timeout=30).close(),
             self._process,
             "PostgreSQL",
         )

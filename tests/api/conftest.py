@@ -9,8 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.deadlines import WAIT_TIMEOUT
 from tests.handlers.conftest import WorldFactory, log, worlds
-from tests.handlers.world import PATIENCE, World
+from tests.handlers.world import World
 
 __all__ = ["WorldFactory", "log", "worlds"]
 
@@ -56,7 +57,7 @@ class Api:
 def client(world: World, token: str | None) -> httpx.AsyncClient:
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     return httpx.AsyncClient(
-        base_url=address(world), headers=headers, timeout=PATIENCE, trust_env=False
+        base_url=address(world), headers=headers, timeout=WAIT_TIMEOUT, trust_env=False
     )
 
 

@@ -22,6 +22,7 @@ from schemathesis.core.failures import FailureGroup
 from bot.domain import User
 from storage.tokens import Tokens
 from tests.api.conftest import Api, address
+from tests.deadlines import WAIT_TIMEOUT
 from tests.handlers.world import World
 
 PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
@@ -115,7 +116,7 @@ async def run(world: World, api: Api, *command: str) -> str:
         "no_proxy": "127.0.0.1",
     }
     process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=-1, stderr=-2)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         shown, _ = await process.communicate()
     assert process.returncode == 0, shown.decode()
     return shown.decode()

@@ -15,6 +15,7 @@ from storage.chats import Chats
 from storage.coordination import SlowSubscriber
 from storage.coordination.memory import MemoryCoordination
 from storage.engine.database import Database
+from tests.deadlines import WAIT_TIMEOUT
 from tests.storage.chat_builder import ChatBuilder
 
 PIECES = [f"piece {number} " for number in range(300)]
@@ -79,7 +80,7 @@ async def test_a_retry_starts_anew_for_those_who_learn_only_of_its_end(database:
     async with (
         feed.running(),
         feed.subscribe(User("T1", "U1"), 100) as listener,
-        asyncio.timeout(60),
+        asyncio.timeout(WAIT_TIMEOUT),
     ):
         await attempt(AnswerResult(Status.FAILED, "Half of an answer", error="refused"))
         assert await read(listener) == "Half of an answer"

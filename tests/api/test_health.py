@@ -27,6 +27,7 @@ from bot.timing import Timing
 from storage.tokens import Tokens
 from tests import services
 from tests.api.conftest import Api, WorldFactory, address, client, token_for
+from tests.deadlines import WAIT_TIMEOUT
 from tests.handlers.world import World
 
 JSON = {"Content-Type": "application/json"}
@@ -57,7 +58,7 @@ async def test_not_ready_while_the_socket_is_gone_but_alive(world: World) -> Non
     world.slack.refuse_sockets(10)
     await world.slack.drop_sockets()
     async with client(world, None) as http:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             while (answer := await http.get("/readyz")).status_code == 200:
                 await asyncio.sleep(0.02)
         assert answer.status_code == 503
@@ -310,7 +311,7 @@ async def test_too_large_a_body_is_refused_before_it_is_read(world: World, api: 
     host, port = address(world).removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(b"POST /new-chat HTTP/1.1\r\nHost: x\r\nContent-Length: 40000001\r\n\r\n")
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         answer = await reader.read()
     writer.close()
     await writer.wait_closed()
@@ -340,7 +341,7 @@ async def test_whoever_sends_a_request_for_ever_is_hung_up_on(
         ):
             reader, writer = await asyncio.open_connection(host, int(port))
             writer.write(beginning)
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(WAIT_TIMEOUT):
                 assert (await reader.read())[: len(end) or None] == end
             writer.close()
             await writer.wait_closed()

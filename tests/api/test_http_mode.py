@@ -18,12 +18,10 @@ from starlette.routing import Mount
 
 from bot.manifest import bot_scopes, manifest
 from bot.sandbox.events.http_delivery import signature
-from bot.sandbox.limits import Limits
 from bot.sandbox.models.scripts import ModelScript, words
 from bot.sandbox.models.server import create_models_app
 from bot.sandbox.server import Sandbox
 from tests.api.conftest import address
-from tests.deadlines import DEADLINE_SCALE
 from tests.handlers.world import World
 from tests.services import free_port
 
@@ -36,7 +34,7 @@ class HttpWorld(World):
         port = free_port()
         app = manifest(f"http://127.0.0.1:{port}")
         self.slack = Sandbox(
-            limits=Limits.off().with_deadlines_scaled(DEADLINE_SCALE),
+            limits=self.slack.limits,
             scopes=bot_scopes(),
             events=app["settings"]["event_subscriptions"]["bot_events"],
             commands=app["features"]["slash_commands"],

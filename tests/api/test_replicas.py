@@ -17,7 +17,8 @@ from bot.app import Bot, build
 from tests import services
 from tests.api.conftest import Api, token_for
 from tests.api.test_sockets import TEXT, finished, socket_of, titled
-from tests.handlers.world import PATIENCE, World
+from tests.deadlines import WAIT_TIMEOUT
+from tests.handlers.world import World
 
 
 @asynccontextmanager
@@ -37,7 +38,7 @@ async def two(
 async def api_at(bot: Bot, token: str) -> AsyncIterator[Api]:
     headers = {"Authorization": f"Bearer {token}"}
     async with httpx.AsyncClient(
-        base_url=bot.url, headers=headers, timeout=PATIENCE, trust_env=False
+        base_url=bot.url, headers=headers, timeout=WAIT_TIMEOUT, trust_env=False
     ) as http:
         yield Api(http, token)
 

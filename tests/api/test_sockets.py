@@ -14,6 +14,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from bot.chats.feed_events import MAX_UNREAD_CHARACTERS
 from tests.api.conftest import Api, address, token_for
+from tests.deadlines import WAIT_TIMEOUT
 from tests.handlers.world import World
 
 Event = dict[str, Any]
@@ -29,7 +30,7 @@ class Reader:
 
     async def until(self, wanted: Callable[[Event], bool]) -> list[Event]:
         """Everything up to the first event that is wanted."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             while True:
                 self.events.append(json.loads(await self.socket.recv()))
                 if wanted(self.events[-1]):

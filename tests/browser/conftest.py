@@ -16,9 +16,8 @@ from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
 
 from bot.sandbox import Sandbox
 from tests.browser.sample_app import ChattyApp
+from tests.deadlines import WAIT_TIMEOUT
 
-PATIENCE = 60.0
-"""Seconds after which something awaited is thought never to come: many, since machines may be busy."""
 SIZE = {"width": 1280, "height": 800}
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (
@@ -60,7 +59,7 @@ def chromium_path() -> str:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def chromium(chromium_path: str) -> AsyncIterator[Browser]:
-    expect.set_options(timeout=PATIENCE * 1000)
+    expect.set_options(timeout=WAIT_TIMEOUT * 1000)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=chromium_path, args=FLAGS)
         yield browser
@@ -79,7 +78,7 @@ def complaints() -> Iterator[list[str]]:
 async def page(chromium: Browser, complaints: list[str]) -> AsyncIterator[Page]:
     """An empty page of 1280×800."""
     context = await chromium.new_context(viewport=SIZE, locale="en-US", timezone_id="UTC")  # type: ignore[arg-type]
-    context.set_default_timeout(PATIENCE * 1000)
+    context.set_default_timeout(WAIT_TIMEOUT * 1000)
     fresh = await context.new_page()
     fresh.on("pageerror", lambda error: complaints.append(str(error)))
 

@@ -13,10 +13,9 @@ from typing import Self
 from playwright.async_api import FilePayload, Locator, Page, expect
 
 from tests.browser.steps import thread_messages
+from tests.deadlines import WAIT_TIMEOUT
 
 ROOT = Path(__file__).parents[2]
-STARTS_WITHIN = 30.0
-"""Seconds; it takes two or three, on a busy machine more."""
 
 
 @dataclass
@@ -57,7 +56,7 @@ class Product:
                 stderr=log,
             )
         try:
-            self.url = await asyncio.wait_for(self._address(), STARTS_WITHIN)
+            self.url = await asyncio.wait_for(self._address(), WAIT_TIMEOUT)
         except BaseException:
             await self.end()
             raise

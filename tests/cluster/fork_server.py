@@ -1,8 +1,10 @@
 """Starts `bobbin run` quickly: a process that has imported everything and forks one child for each line it reads.
 
 A line is JSON: the child's whole environment, and the file for its output. The answer is the child's process id.
-`TEST_HASTE` in the environment: how many times as much as it does Slack allows, so that minutes pass in seconds.
-`TEST_LEASE`: seconds of a lease instead of eight; what is measured against it shrinks with it.
+Two variables of the environment are for the tests and not passed on to the bot:
+
+- `TEST_RATE_SCALE`: how many times as many calls Slack allows as it really does, so that minutes pass in seconds;
+- `TEST_LEASE`: seconds of a lease instead of eight, with everything that is measured against it in proportion.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import os
 import signal
 import sys
 from dataclasses import replace
+from typing import NoReturn
 
 from bot.answers import engine, lease, recovery
 from bot.cli import complete
@@ -23,20 +26,27 @@ from handlers.threads import model_menu
 from handlers.threads import recovery as menu_recovery
 
 
-def child(environment: dict[str, str], log: str) -> None:
+def child(environment: dict[str, str], log: str) -> NoReturn:
+    """Be `bobbin run` in this environment, with its output at the end of the file `log`."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     output = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     nothing = os.open(os.devnull, os.O_RDONLY)
     for target, source in ((0, nothing), (1, output), (2, output)):
         os.dup2(source, target)
-    haste = float(environment.pop("TEST_HASTE", "1"))
-    hurry(haste)
+    rate_scale = float(environment.pop("TEST_RATE_SCALE", "1"))
     shorten(float(environment.pop("TEST_LEASE", lease.LEASE)) / lease.LEASE)
     os.environ.clear()
     os.environ.update(environment)
-    timing = replace(Timing(), late_effect=Timing().late_effect / haste)
+    run_scaled(rate_scale)
+
+
+def run_scaled(rate_scale: float) -> NoReturn:
+    """Be `bobbin run`, at a Slack that allows so many times as many calls and is done with them as much sooner."""
+    hurry(rate_scale)
+    timing = replace(Timing(), late_effect=Timing().late_effect / rate_scale)
     rates = {
-        method: Rate(each.per_second * haste, each.burst * haste) for method, each in RATES.items()
+        method: Rate(rate.per_second * rate_scale, rate.burst * rate_scale)
+        for method, rate in RATES.items()
     }
     sys.exit(complete(run(Settings.load(), timing, rates)))
 
@@ -55,8 +65,8 @@ def shorten(part: float) -> None:
         setattr(module, name, getattr(module, name) * part)
 
 
-if __name__ == "__main__":
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the dead are buried at once
+def main() -> None:
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps the children
     print("ready", flush=True)
     for line in sys.stdin:
         wanted = json.loads(line)
@@ -64,3 +74,7 @@ if __name__ == "__main__":
         if pid == 0:
             child(wanted["environment"], wanted["log"])
         print(pid, flush=True)
+
+
+if __name__ == "__main__":
+    main()

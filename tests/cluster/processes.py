@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import json
 import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
+from bot.sandbox.errors import NotAcknowledged
 from bot.sandbox.limits import Limits
-from tests.handlers.world import KEY, World
+from tests.activity import is_computing
+from tests.deadlines import WAIT_TIMEOUT
+from tests.handlers.world import KEY, MODEL, World
 
 ROOT = Path(__file__).parents[2]
 REDELIVERING = Limits(rates=False, ack_timeout=2.0, retry_delays=(0.0, *[1.0] * 60))
@@ -40,7 +45,7 @@ class ForkServer:
         return int(self._heard())
 
     def close(self) -> None:
-        self._process.communicate(timeout=20)
+        self._process.communicate(timeout=WAIT_TIMEOUT)
 
     def _heard(self) -> str:
         assert self._process.stdout is not None
@@ -60,7 +65,10 @@ class Cluster(World):
         environment: Mapping[str, str] | None = None,
         **options: Any,
     ) -> None:
-        super().__init__(folder, io.StringIO(), limits=limits, deadline_scale=1.0, **options)
+        # The processes go by the machine's clock, and so does this Slack.
+        super().__init__(
+            folder, io.StringIO(), limits=limits, deadline_scale=1.0, clock=time.time, **options
+        )
         self._folder, self._more_environment = folder, environment or {}
         self.processes = [0] * processes
         self._fork_server, self._own_fork_server = fork_server, fork_server is None
@@ -70,6 +78,18 @@ class Cluster(World):
             self._fork_server = await asyncio.to_thread(ForkServer)
         await super().__aenter__()
         return self
+
+    def is_computing(self) -> bool:
+        return any(is_computing(pid) for pid in self.processes if pid)
+
+    async def choose(
+        self, thread: str, user: str = "alice", model: str = MODEL, channel: str = "general"
+    ) -> None:
+        """Choose from the newest menu in the thread, and again until the chat has begun."""
+        while not self.rows("SELECT 1 FROM chats WHERE thread = ?", thread):
+            with contextlib.suppress(NotAcknowledged, LookupError):
+                await super().choose(thread, user, model, channel)
+            await asyncio.sleep(0.05)
 
     async def start_bot(self, **settings: Any) -> None:
         self.allow_redelivery()

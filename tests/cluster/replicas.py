@@ -16,7 +16,7 @@ from bot.sandbox.limits import Limits
 from bot.sandbox.models.demo import asks_for_title
 from bot.sandbox.models.scripts import ModelScript, spoken, text_of, words
 from tests.cluster.processes import Cluster, ForkServer
-from tests.handlers.world import PATIENCE, Row, shown
+from tests.handlers.world import Row, shown
 
 RATE_SCALE = 10.0
 """How many times as much Slack allows here as it really does, and the replicas know it."""
@@ -59,7 +59,7 @@ class Replicas(Cluster):
         environment = {
             "DATABASE_URL": postgresql,
             "REDIS_URL": redis,
-            "TEST_HASTE": str(RATE_SCALE),
+            "TEST_RATE_SCALE": str(RATE_SCALE),
         }
         super().__init__(
             folder, fork_server, processes=count, limits=limits, environment=environment, **options
@@ -171,19 +171,16 @@ def user_chats(world: Replicas, count: int, rooms: int) -> list[UserChat]:
     ]
 
 
-async def until_settled(
-    world: Replicas, begun: list[UserChat], timeout: float = PATIENCE, *, in_order: bool = True
-) -> None:
+async def until_settled(world: Replicas, begun: list[UserChat], *, in_order: bool = True) -> None:
     """All that was asked is answered, and nothing moves any more."""
     count = sum(len(talk.questions) for talk in begun)
     await world.until(lambda: len(world.rows("SELECT 1 FROM answers WHERE state = 'ended'")) == count,
-                      f"{count} answers", timeout)  # fmt: skip
+                      f"{count} answers")  # fmt: skip
     await world.idle()
     # A second menu of a process that was killed after posting it goes a little later.
     await world.until(
         lambda: not any(world.menus(talk.thread, talk.channel) for talk in begun),
         "no menu is left",
-        90.0,
     )
     for talk in begun:
         talk.judge(in_order=in_order)

@@ -18,6 +18,7 @@ from bot.sandbox.errors import NotAcknowledged, SlackRefusal
 from bot.sandbox.models.demo import asks_for_title
 from bot.sandbox.models.scripts import ModelScript, spoken, text_of, words
 from tests.cluster.processes import ROOT, Cluster, ForkServer
+from tests.deadlines import WAIT_TIMEOUT
 from tests.handlers.world import is_not_answer, shown
 
 PEOPLE = ("alice", "bob", "carol")
@@ -98,7 +99,7 @@ class Crowd:
 
 async def everything_is_answered(crowd: Crowd) -> None:
     world = crowd.world
-    await asyncio.wait_for(asyncio.gather(*crowd.tasks), 30)
+    await asyncio.wait_for(asyncio.gather(*crowd.tasks), WAIT_TIMEOUT)
     count = sum(map(len, crowd.threads.values()))
     done = (
         "SELECT 1 FROM answers a JOIN messages m ON m.id = a.message_id "
@@ -131,7 +132,7 @@ async def test_kills_at_any_moment_lose_nothing_and_repeat_nothing(
     print(f"seed {seed}")
     chance = random.Random(seed)
     async with Cluster(
-        tmp_path, fork_server, processes=processes, environment={"TEST_HASTE": "5"}
+        tmp_path, fork_server, processes=processes, environment={"TEST_RATE_SCALE": "5"}
     ) as world:
         world.forgive("message_not_in_streaming_state", "streaming_state_conflict", "no_reaction", "already_reacted",
                       "message_not_found")  # fmt: skip
@@ -196,4 +197,4 @@ async def test_the_command_itself_starts_answers_and_ends(
         thread = await world.start("What about number 9")
         assert await world.answered(thread) == [answer_to("What about number 9")]
         bot.send_signal(signal.SIGTERM)
-        assert await asyncio.wait_for(bot.wait(), 20) == 0
+        assert await asyncio.wait_for(bot.wait(), WAIT_TIMEOUT) == 0

@@ -18,6 +18,7 @@ from bot.sandbox.models.demo import asks_for_title
 from bot.sandbox.models.scripts import ModelScript, spoken, text_of, words
 from tests.cluster.processes import ForkServer
 from tests.cluster.replicas import SCALED_LIMITS, WAITING, Replicas, UserChat, user_chats
+from tests.deadlines import WAIT_TIMEOUT
 from tests.handlers.world import shown
 from tests.services import RedisServer
 
@@ -138,7 +139,7 @@ async def test_a_process_that_stood_still_for_longer_than_its_lease_writes_no_wo
         await asyncio.gather(
             *(_stand_still(world, number, 20 if thorough else 3, chance) for number in (0, 1))
         )
-        await asyncio.wait_for(talking, 60)
+        await asyncio.wait_for(talking, WAIT_TIMEOUT)
         await settled(world, begun)
 
 

@@ -19,6 +19,7 @@ from tests.cluster.replicas import (
     until_settled,
     user_chats,
 )
+from tests.deadlines import WAIT_TIMEOUT
 from tests.handlers.world import elements, shown
 from tests.services import PostgresServer, RedisServer
 
@@ -65,8 +66,8 @@ async def test_everything_that_can_die_dies_in_mid_answer(
         await asyncio.sleep(1.0)
         await world.kill(2)
         await asyncio.gather(world.launch(1), world.launch(2))
-        await asyncio.wait_for(talking, 60)
-        await until_settled(world, begun, 90.0, in_order=False)
+        await asyncio.wait_for(talking, WAIT_TIMEOUT)
+        await until_settled(world, begun, in_order=False)
 
 
 async def test_a_rolling_restart_while_slack_fails_loses_nothing(
@@ -82,7 +83,7 @@ async def test_a_rolling_restart_while_slack_fails_loses_nothing(
             await world.launch(number)
             if number == 1:
                 await _slack_is_down(world, 2.0)
-        await asyncio.wait_for(talking, 60)
+        await asyncio.wait_for(talking, WAIT_TIMEOUT)
         await until_settled(world, begun, in_order=False)
 
 

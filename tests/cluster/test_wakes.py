@@ -32,6 +32,7 @@ from storage.chats import Chats, NewMessage
 from storage.coordination import Coordination
 from storage.coordination.memory import MemoryCoordination
 from storage.engine.database import Database
+from tests.deadlines import WAIT_TIMEOUT
 
 pytestmark = pytest.mark.usefixtures("no_sweep")
 
@@ -240,7 +241,7 @@ async def _execute(url: str, statement: str) -> None:
 
 
 async def _running(replica: Replica, chat_id: str) -> Answer:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         while not (answer := await replica.replies.running(chat_id)):
             await asyncio.sleep(0.01)
     return answer

@@ -28,7 +28,7 @@ from bot.sandbox.events.http_delivery import HttpRoute
 from bot.sandbox.limits import Limits
 from bot.sandbox.models.server import create_models_app
 from bot.sandbox.server import Sandbox
-from tests.deadlines import DEADLINE_SCALE
+from bot.timing import Timing
 from tests.handlers.world import World, installation
 
 CHATS_OF = "SELECT team, channel, thread, owner FROM chats ORDER BY team"
@@ -120,14 +120,14 @@ class TwoWorkspaces(World):
         socket: bool = False,
         enterprise: str | None = None,
         limits: Limits | None = None,
-        deadline_scale: float = DEADLINE_SCALE,
+        timing: Timing | None = None,
         **settings: Any,
     ) -> None:
-        super().__init__(folder, log)
+        super().__init__(folder, log, limits=limits, timing=timing)
         self.clock, self.gateway = Clock(), Gateway()
         events = None if socket else "http://127.0.0.1:9/slack/events"  # until the bot is there
         options: dict[str, Any] = {
-            "limits": (limits or Limits.off()).with_deadlines_scaled(deadline_scale),
+            "limits": self.slack.limits,
             "clock": self.clock,
             **installation(),
             "enterprise": enterprise,

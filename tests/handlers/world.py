@@ -12,6 +12,7 @@ import io
 import json
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import cache
@@ -24,7 +25,7 @@ from starlette.routing import Mount
 from bot.app import Bot, build
 from bot.config import Settings
 from bot.manifest import bot_scopes, manifest
-from bot.sandbox.limits import Limits
+from bot.sandbox.limits import Clock, Limits
 from bot.sandbox.models.demo import asks_for_title
 from bot.sandbox.models.scripts import Fault, ModelScript, spoken, text_of, words
 from bot.sandbox.models.server import ModelServer, create_models_app
@@ -33,7 +34,8 @@ from bot.sandbox.state.records import Message, Thread
 from bot.sandbox.web_api.calls import CallRecord
 from bot.timing import Timing
 from handlers.rate_limits.token_bucket import RATES, Rate
-from tests.deadlines import DEADLINE_SCALE
+from tests.activity import is_computing
+from tests.deadlines import DEADLINE_SCALE, WAIT_TIMEOUT, patient_timing
 from tests.event_loop import load_tolerant_clock
 
 Found = TypeVar("Found")
@@ -41,8 +43,8 @@ Row = dict[str, Any]
 MODEL = "demo/quick"
 DATABASE = "bobbin.sqlite3"
 KEY = "sk-test-of-the-whole-product"
-PATIENCE = float(os.environ.get("TEST_PATIENCE", "60"))
-"""Seconds after which something awaited is thought never to come: many, since machines may be busy."""
+QUIET = 0.15
+"""Seconds without any activity after which nothing more is expected to happen by itself."""
 _NOT_ANSWERS = "bobbin."
 
 
@@ -55,7 +57,9 @@ class Reader:
 
     def rows(self, query: str, *values: Any) -> list[Row]:
         if self._connection is None:
-            self._connection = sqlite3.connect(self._file, timeout=PATIENCE, isolation_level=None)
+            self._connection = sqlite3.connect(
+                self._file, timeout=WAIT_TIMEOUT, isolation_level=None
+            )
             self._connection.row_factory = sqlite3.Row
         return [dict(row) for row in self._connection.execute(query, values)]
 
@@ -77,18 +81,19 @@ class World:
         limits: Limits | None = None,
         deadline_scale: float = DEADLINE_SCALE,
         models: ModelServer | None = None,
-        timing: Timing = Timing(),
+        timing: Timing | None = None,
+        clock: Clock | None = None,
         rates: Mapping[str, Rate] = RATES,
         **settings: Any,
     ) -> None:
         self.database = folder / DATABASE
         self.log = log
-        self.timing = timing
+        self.timing = timing or patient_timing()
         self.rates = rates
         self.models = models or ModelServer(words_per_second=5000.0)
         self.slack = Sandbox(
             limits=(limits or Limits.off()).with_deadlines_scaled(deadline_scale),
-            clock=load_tolerant_clock(),
+            clock=clock or _clock_for(limits),
             **installation(),
             mounts=[Mount("/models/v1", create_models_app(self.models))],
         )
@@ -280,7 +285,7 @@ class World:
         """Change the database behind the bot's back; in a thread, since the bot's own writing may have to end first."""
 
         def change() -> None:
-            connection = sqlite3.connect(self.database, timeout=PATIENCE)
+            connection = sqlite3.connect(self.database, timeout=WAIT_TIMEOUT)
             with connection:
                 connection.execute(statement, values)
             connection.close()
@@ -305,7 +310,7 @@ class World:
     # -- waiting and judging ---------------------------------------------------------------------------------------
 
     async def until(
-        self, predicate: Callable[[], Found], what: str, timeout: float = PATIENCE
+        self, predicate: Callable[[], Found], what: str, timeout: float = WAIT_TIMEOUT
     ) -> Found:
         """Wait until `predicate()` is true; a LookupError or StopIteration means "not yet"."""
         clock = asyncio.get_running_loop().time
@@ -321,13 +326,20 @@ class World:
             await asyncio.sleep(0.01)
 
     async def idle(self) -> None:
-        """Wait until nothing is being answered and no call has been made for a moment."""
-        while True:
-            before = len(self.slack.calls)
-            await asyncio.sleep(0.15)
-            busy = self.rows("SELECT 1 FROM answers WHERE state != 'ended'")
-            if not busy and len(self.slack.calls) == before and self.slack.courier.busy() == 0:
-                return
+        """Wait until no answer is unfinished and the bot has done nothing for `QUIET` seconds."""
+        clock, counts = asyncio.get_running_loop().time, self.slack.journal.counts
+        active_at, calls = clock(), counts.total()
+        while clock() < active_at + QUIET or self._has_unfinished_answers():
+            await asyncio.sleep(0.01)
+            if calls != counts.total() or self.slack.courier.busy() or self.is_computing():
+                active_at, calls = clock(), counts.total()
+
+    def _has_unfinished_answers(self) -> bool:
+        return bool(self.rows("SELECT 1 FROM answers WHERE state != 'ended'"))
+
+    def is_computing(self) -> bool:
+        """Whether the bot computes or waits for a processor, other than in this thread."""
+        return is_computing(os.getpid())
 
     def forgive(self, *errors: str) -> None:
         """Slack's refusals that belong to this test."""
@@ -389,6 +401,11 @@ class World:
         )
         lines = {line.partition("> ")[2] or line for text in texts for line in text.splitlines()}
         return {line.strip() for line in lines if len(line.strip()) >= 12}
+
+
+def _clock_for(limits: Limits | None) -> Clock:
+    """With rate limits, Slack's clock must go as fast as the one by which the bot spends them."""
+    return time.time if limits is not None and limits.rates else load_tolerant_clock()
 
 
 @cache

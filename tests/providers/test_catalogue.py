@@ -13,6 +13,7 @@ from bot.providers import catalogue as catalogue_module
 from bot.providers.base import Request
 from bot.providers.catalogue import Catalogue
 from bot.providers.model_search import best_matches, fair_shares
+from tests.deadlines import WAIT_TIMEOUT
 
 
 class Shop:
@@ -56,7 +57,7 @@ def names(infos: Sequence[ModelInfo]) -> list[str]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         while not condition():
             await asyncio.sleep(0.01)
 
@@ -102,7 +103,7 @@ async def test_a_slow_provider_does_not_hold_up_the_start() -> None:
     slow = Shop("one", "a")
     slow.delay = 0.5
     async with (
-        asyncio.timeout(60),
+        asyncio.timeout(WAIT_TIMEOUT),
         Catalogue([slow, Shop("two", "c")], first_wait=0.1) as catalogue,
     ):
         assert names(catalogue.models()) == ["two:c"]

@@ -12,6 +12,7 @@ import pytest
 from bot.domain import Done, Image, ModelRef, ReasoningDelta, Role, StreamEvent, TextDelta, Usage
 from bot.providers import openai_compatible
 from bot.providers.base import ChatMessage, ProviderKind, Request
+from tests.deadlines import WAIT_TIMEOUT
 from tests.providers.harness import KEY, ProviderHarness, provider_harness, read, request, text_of
 from tests.providers.scripted_server import (
     DONE,
@@ -262,7 +263,7 @@ async def test_usage_that_never_comes_is_not_waited_for_long(
             await asyncio.sleep(0.1)
 
     monkeypatch.setattr(openai_compatible, "AFTERMATH", 0.5)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         assert await harness.events(behaviour, silence=60.0) == [TextDelta("Hi"), Done()]
 
 
@@ -295,7 +296,7 @@ async def test_closing_the_stream_ends_the_request(harness: ProviderHarness) -> 
         stream = harness.provider(server.url).stream(request())
         assert await anext(stream) == TextDelta("word ")
         await stream.aclose()  # type: ignore[attr-defined]
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             await server.left.wait()
 
 
@@ -313,14 +314,14 @@ async def test_cancelling_the_reader_ends_the_request(
                 pass
 
         reading = asyncio.ensure_future(read())
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             while not server.heard:
                 await asyncio.sleep(0.01)
         await asyncio.sleep(0.05)
         reading.cancel()
         with pytest.raises(asyncio.CancelledError):
             await reading
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             await server.left.wait()
 
 

@@ -27,6 +27,7 @@ from bot.providers.base import ChatMessage, ProviderSettings, Request
 from bot.providers.registry import Providers, is_available
 from bot.sandbox.models.scripts import Fault, ModelScript, Raw, Reason, words
 from bot.sandbox.models.server import ModelServer, create_models_app
+from tests.deadlines import WAIT_TIMEOUT
 from tests.providers.scripted_server import ScriptedServer, responding
 
 
@@ -259,7 +260,7 @@ async def test_connections_of_a_crowd_serve_the_next_one(
     for task in leaving:
         task.cancel()
     await asyncio.gather(*leaving, return_exceptions=True)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         for _ in range(2):
             is_available = await asyncio.gather(*(ask(providers, "x") for _ in range(12)))
             assert {text_of(events) for events in is_available} == {"".join(pieces)}
@@ -276,7 +277,7 @@ async def test_a_client_that_leaves_is_noticed(models: ModelServer, providers: P
     stream = providers.stream(request)
     assert await anext(stream) == TextDelta("word ")
     await stream.aclose()  # type: ignore[attr-defined]
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         while models.journal[-1].ended_at is None:
             await asyncio.sleep(0.01)
     assert models.journal[-1].cancelled

@@ -18,6 +18,7 @@ from storage.engine.database import Database
 from storage.installations import Installation, Installations
 from tests.api.conftest import Api, address, client, token_for
 from tests.api.test_http_mode import HttpWorld
+from tests.deadlines import WAIT_TIMEOUT
 from tests.handlers.world import KEY, MODEL, World
 from tests.security.text_sources import strings_in
 from tests.services import free_port
@@ -123,7 +124,7 @@ async def test_the_password_of_a_database_is_in_no_error(tmp_path: Path, command
     )
     assert process.stdout is not None
     said = b""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         async for line in process.stdout:
             said += line
             if b"database_not_ready" in line:  # they wait for it, and say so again and again

@@ -11,6 +11,7 @@ from storage.answers import Answers
 from storage.chat_requests import ChatRequests
 from storage.chats import Chats, NewMessage, StoredMessage
 from storage.engine.database import Database
+from tests.deadlines import WAIT_TIMEOUT
 from tests.storage.chat_builder import MODEL, ChatBuilder
 
 
@@ -185,7 +186,7 @@ async def test_two_answers_of_a_chat_never_run_at_once(
             running -= 1
             assert await replies.finish(answer.id, owner)
 
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         await asyncio.gather(*(work(number) for number in range(6)))
     assert taken == list(range(2, 21, 2))
     answers = [message for message in await chats.messages(chat.id) if message.number % 2 == 0]
@@ -269,7 +270,7 @@ async def test_everything_at_once_ends_in_order_and_without_deadlock(
                 done += 1
         return done
 
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         first = await asyncio.gather(
             *(speak(number) for number in range(8)), *(work(number) for number in range(3))
         )

@@ -11,6 +11,7 @@ import pytest
 from bot.errors import SettingsError, StorageError
 from storage.coordination import Coordination, SlowSubscriber, TopicEvent, open_coordination
 from storage.coordination.memory import MemoryBucket
+from tests.deadlines import WAIT_TIMEOUT
 from tests.services import RedisServer
 
 Opener = Callable[[], Awaitable[Coordination]]
@@ -33,13 +34,13 @@ async def replica(request: pytest.FixtureRequest) -> AsyncIterator[Opener]:
 
 
 async def read(
-    events: AsyncIterator[TopicEvent], count: int, seconds: float = 60
+    events: AsyncIterator[TopicEvent], count: int, seconds: float = WAIT_TIMEOUT
 ) -> list[TopicEvent]:
     async with asyncio.timeout(seconds):
         return [await anext(events) for _ in range(count)]
 
 
-async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 60) -> None:
+async def until(condition: Callable[[], Awaitable[bool]], seconds: float = WAIT_TIMEOUT) -> None:
     async with asyncio.timeout(seconds):
         while not await condition():
             await asyncio.sleep(0.05)
@@ -95,7 +96,7 @@ async def test_subscriptions_that_come_and_go_at_once_lose_nothing(replica: Open
     async def listen(number: int) -> object:
         async with other.subscribe("busy") as events:
             await writer.publish("busy", {"n": number})
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(WAIT_TIMEOUT):
                 async for signal in events:
                     if signal.event["n"] == number:
                         return number
@@ -138,7 +139,7 @@ async def test_closing_ends_the_subscriptions(replica: Opener) -> None:
         reader = asyncio.ensure_future(all_of_them())
         await asyncio.sleep(0)
         await coordination.close()
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             assert await reader == []
 
 

@@ -15,11 +15,11 @@ from handlers.rate_limits.scheduler import PendingWrite, Shown, WriteScheduler
 from handlers.rate_limits.shared import SharedRateLimiter
 from handlers.rate_limits.token_bucket import APPEND, POST, UPDATE, Rate
 from storage.coordination import open_coordination
+from tests.deadlines import WAIT_TIMEOUT
 from tests.services import RedisServer
 
 RATES = {UPDATE: Rate(20.0, 6), APPEND: Rate(30.0, 6), POST: Rate(10.0, 3)}
 TEAM = "T0"
-PATIENCE = 60.0
 ON_ITS_WAY = 0.3
 """Seconds that a call may take from its turn to Slack, where it counts when it arrives."""
 
@@ -62,7 +62,7 @@ async def replicas(
             slack_clients.append(
                 CallDispatcher(WriteScheduler(RATES), shared_limits=budgets.of(TEAM))
             )
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             while not all(each.replicas == count for each in shared):
                 await asyncio.sleep(0.05)
         yield slack_clients, shared
@@ -82,7 +82,7 @@ async def errands(
                 return
             dispatcher.refused(method, channel, 1.0)
 
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         for _ in range(0, count, 4):
             await asyncio.gather(*(one() for _ in range(4)))
 
@@ -93,7 +93,7 @@ async def answer(dispatcher: CallDispatcher, slack: StrictSlack, words: int, sho
     pending = PendingWrite("C1", shown=shown)
     dispatcher.join(pending)
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             while words:
                 pending.since = dispatcher.now()
                 assert await dispatcher.acquire_write(pending) == method
@@ -151,13 +151,13 @@ async def test_without_redis_each_replica_keeps_to_its_share_and_comes_back(
         work = asyncio.gather(*(busy(slack_clients, slack) for _ in range(2)))
         await asyncio.sleep(0.5)
         own_redis.stop()
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             while not all(each.alone for each in shared):
                 await asyncio.sleep(0.02)
         assert [round(each.part, 3) for each in shared] == [0.333] * 3
         await asyncio.sleep(2.0)
         own_redis.start()
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             while any(each.alone or each.replicas != 3 for each in shared):
                 await asyncio.sleep(0.02)
         await work
@@ -173,7 +173,7 @@ async def test_who_comes_back_first_leaves_the_others_their_share_until_the_next
     other = await open_coordination(own_redis.url)
     first = await open_coordination(own_redis.url)
     budgets = SharedRateLimiter(first)
-    async with budgets.running(), asyncio.timeout(60):
+    async with budgets.running(), asyncio.timeout(WAIT_TIMEOUT):
         while budgets.replicas != 2:
             await asyncio.sleep(0.02)
         own_redis.stop()
