@@ -264,7 +264,10 @@ async def test_a_replayed_stop_does_not_stop_the_next_answer(world: World) -> No
     async with httpx.AsyncClient(trust_env=False) as http:
         assert (await http.post(**seen)).status_code == 200
         await world.until(
-            lambda: world.rows("SELECT 1 FROM answers WHERE ending = 'stopped'"), "it is stopped"
+            lambda: world.rows(
+                "SELECT 1 FROM answers WHERE state = 'ended' AND ending = 'stopped'"
+            ),
+            "it is stopped",
         )
         await world.slack.say("alice", "general", "the second", thread)
         await world.until(

@@ -22,6 +22,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from uvicorn.server import ServerState
 
 from bot.asgi_server import AsgiServer
+from tests.deadlines import WAIT_TIMEOUT
 
 HANDSHAKE = (
     b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -87,7 +88,7 @@ async def close_unread(flood: Flood, port: int) -> socket.socket:
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
     client.connect(("127.0.0.1", port))
     client.sendall(HANDSHAKE)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         await flood.stuck.wait()
         client.sendall(close_frame())
         await flood.left.wait()
@@ -100,7 +101,7 @@ async def test_the_server_stops_while_a_client_leaves_data_unread() -> None:
     server = new_server(shutdown_timeout=0.2)
     await server.start(flood.app(), "127.0.0.1", 0)
     client = await close_unread(flood, server.port)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         await server.stop()
     client.close()
 
@@ -115,7 +116,7 @@ async def test_a_request_under_way_is_finished_before_the_server_stops() -> None
 
     server = new_server()
     await server.start(Starlette(routes=[Route("/", answer)]), "127.0.0.1", 0)
-    async with connection(server) as (reader, writer), asyncio.timeout(30):
+    async with connection(server) as (reader, writer), asyncio.timeout(WAIT_TIMEOUT):
         writer.write(REQUEST)
         await begun.wait()
         stopping = asyncio.create_task(server.stop())
@@ -141,7 +142,7 @@ async def test_a_request_without_end_is_cancelled_after_the_shutdown_timeout() -
 
     server = new_server(shutdown_timeout=0.05)
     await server.start(app, "127.0.0.1", 0)
-    async with connection(server) as (_, writer), asyncio.timeout(30):
+    async with connection(server) as (_, writer), asyncio.timeout(WAIT_TIMEOUT):
         writer.write(REQUEST)
         await begun.wait()
         await server.stop()
@@ -151,7 +152,7 @@ async def test_a_request_without_end_is_cancelled_after_the_shutdown_timeout() -
 async def test_a_client_that_does_not_finish_its_headers_is_disconnected() -> None:
     server = new_server(header_timeout=0.1)
     await server.start(Starlette(), "127.0.0.1", 0)
-    async with connection(server) as (reader, writer), asyncio.timeout(30):
+    async with connection(server) as (reader, writer), asyncio.timeout(WAIT_TIMEOUT):
         writer.write(b"GET / HTTP/1.1\r\nX-Slow: ")
         assert await reader.read() == b""
     await server.stop()
@@ -167,7 +168,7 @@ async def test_an_aborted_connection_gets_no_answer_and_the_others_stay() -> Non
             await PlainTextResponse("here")(scope, receive, send)
 
     await server.start(app, "127.0.0.1", 0)
-    async with connection(server) as (kept, kept_writer), asyncio.timeout(30):
+    async with connection(server) as (kept, kept_writer), asyncio.timeout(WAIT_TIMEOUT):
         kept_writer.write(REQUEST)
         await kept.readuntil(b"here")
         async with connection(server) as (reader, writer):
@@ -189,7 +190,7 @@ async def test_a_refused_websocket_is_not_logged_as_an_error(
 
     server = new_server()
     await server.start(Starlette(routes=[WebSocketRoute("/", refuse)]), "127.0.0.1", 0)
-    async with connection(server) as (reader, writer), asyncio.timeout(30):
+    async with connection(server) as (reader, writer), asyncio.timeout(WAIT_TIMEOUT):
         writer.write(HANDSHAKE)
         assert b" 403 " in await reader.readline()
     await server.stop()
