@@ -1,7 +1,7 @@
 """A strict local stand-in for Slack: the demo's workspace, the tests' double, the benchmarks' opponent."""
 
 from bot.sandbox.errors import InvalidAnswer, NotAcknowledged, SlackRefusal
-from bot.sandbox.faults.injection import Fault
+from bot.sandbox.faults import Fault
 from bot.sandbox.find_elements import options_of
 from bot.sandbox.limits import Limits
 from bot.sandbox.server import DEFAULT_SCOPES, Sandbox

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from bot.sandbox.events.response_urls import Place
-from bot.sandbox.state.records import Json, View
+from bot.sandbox.state.records import Container, View
+from bot.sandbox.types import Json
 
 
 def elements(blocks: list[Json]) -> Iterator[tuple[Json, Json]]:
@@ -19,7 +19,9 @@ def elements(blocks: list[Json]) -> Iterator[tuple[Json, Json]]:
         yield from elements(block.get("child_blocks", []))
 
 
-def find_element(place: Place, action_id: str, block_id: str | None = None) -> tuple[Json, Json]:
+def find_element(
+    place: Container, action_id: str, block_id: str | None = None
+) -> tuple[Json, Json]:
     """The element a person acts on; LookupError when there is none such."""
     for block, element in elements(place.blocks):
         if element["action_id"] == action_id and block_id in (None, block.get("block_id")):
@@ -28,7 +30,7 @@ def find_element(place: Place, action_id: str, block_id: str | None = None) -> t
     raise LookupError(f"no element {action_id!r} here; there are {offered}")
 
 
-def find_button(place: Place, action_id: str, value: str | None) -> tuple[Json, Json]:
+def find_button(place: Container, action_id: str, value: str | None) -> tuple[Json, Json]:
     """A button by action id and, when several share that, by value."""
     if value is None:
         return find_element(place, action_id)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from bot.sandbox.errors import RateLimited
-
-Clock = Callable[[], float]
+from bot.sandbox.types import Clock
 
 TIER_2, TIER_3, TIER_4 = 20, 50, 100
 

@@ -16,30 +16,30 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 
 from bot.asgi_server import AsgiServer
+from bot.sandbox.control_api import ControlApi
 from bot.sandbox.errors import SlackRefusal
-from bot.sandbox.events.delivery import Courier, Delivery
+from bot.sandbox.events.delivery import Courier
 from bot.sandbox.events.http_delivery import HttpRoute
 from bot.sandbox.events.interactions import Interactions
 from bot.sandbox.events.response_urls import Responses
 from bot.sandbox.events.socket_mode import SocketMode
 from bot.sandbox.events.subscriptions import DEFAULT_EVENTS, Feed
-from bot.sandbox.faults.control_api import ControlApi
-from bot.sandbox.faults.injection import Fault, Faults, Mode
-from bot.sandbox.limits import Clock, Limits
+from bot.sandbox.faults import Fault, Faults, Mode
+from bot.sandbox.journal import CallRecord, Delivery, Journal
+from bot.sandbox.limits import Limits
 from bot.sandbox.loopback_only import LoopbackOnly
 from bot.sandbox.page.http_api import PageApi
-from bot.sandbox.state.records import Json, User
+from bot.sandbox.state.records import User
 from bot.sandbox.state.workspace import Change, Workspace
+from bot.sandbox.types import Clock, Json
 from bot.sandbox.user_actions import Persons
-from bot.sandbox.web_api.agents import AGENT_METHODS
-from bot.sandbox.web_api.calls import CallRecord, Journal
+from bot.sandbox.web_api.agents import agent_methods
 from bot.sandbox.web_api.endpoint import Tokens, WebApi
-from bot.sandbox.web_api.files import FILE_METHODS, Uploads
+from bot.sandbox.web_api.files import Uploads, file_methods
 from bot.sandbox.web_api.messages import CHAT_METHODS, expire_stream
-from bot.sandbox.web_api.services import Links
 from bot.sandbox.web_api.streams import STREAM_METHODS
-from bot.sandbox.web_api.users_and_conversations import PEOPLE_METHODS
-from bot.sandbox.web_api.views import VIEW_METHODS, Modals, Triggers
+from bot.sandbox.web_api.users_and_conversations import WORKSPACE_METHODS, connection_methods
+from bot.sandbox.web_api.views import Modals, Triggers, view_methods
 
 Answer = TypeVar("Answer")
 MAX_MESSAGE_BYTES = 4 << 20
@@ -73,9 +73,6 @@ DEFAULT_SCOPES = frozenset(
         ),
         *("team:read", "users:read"),
     }
-)
-METHODS = (
-    CHAT_METHODS | STREAM_METHODS | PEOPLE_METHODS | VIEW_METHODS | AGENT_METHODS | FILE_METHODS
 )
 
 
@@ -132,17 +129,24 @@ class Sandbox(Persons):
         self.app_token = f"xapp-1-{self.workspace.app_id}-{secrets.token_hex(12)}"
         granted = frozenset(scopes)
         self.uploads = Uploads(self.workspace, self.bot_token, granted)
-        links = Links(self.modals, self.sockets, frozenset(events), self.uploads)
+        methods = {
+            **WORKSPACE_METHODS,
+            **CHAT_METHODS,
+            **STREAM_METHODS,
+            **connection_methods(self.sockets.ticket),
+            **view_methods(self.modals),
+            **agent_methods(frozenset(events)),
+            **file_methods(self.uploads),
+        }
         tokens = Tokens(self.bot_token, self.app_token)
         self.api = WebApi(
             self.workspace,
-            METHODS,
-            self.faults,
-            self.journal,
-            granted,
-            tokens,
-            links,
-            self._server.abort_connection,
+            methods=methods,
+            scopes=granted,
+            tokens=tokens,
+            faults=self.faults,
+            journal=self.journal,
+            abort_connection=self._server.abort_connection,
         )
         self._app = self._application(mounts)
         self._address = (host, port)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from bot.sandbox.state.records import Json
+from bot.sandbox.types import Json
 
 _REFERENCE = re.compile(r"<(?:@[UW][A-Z0-9]+|#[CG][A-Z0-9]+|![a-z]+)(?:\|[^<>]*)?>")
 _TYPED_TOKEN = re.compile(

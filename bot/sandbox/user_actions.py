@@ -8,12 +8,12 @@ from typing import Any
 
 from bot.sandbox.errors import SlackRefusal
 from bot.sandbox.events.interactions import Interactions
-from bot.sandbox.events.response_urls import Place
 from bot.sandbox.events.subscriptions import Feed
 from bot.sandbox.find_elements import find_button, find_element, find_option, state_values
-from bot.sandbox.state.records import Channel, Ephemeral, File, Json, Message, User, View
+from bot.sandbox.state.records import Channel, Container, Ephemeral, File, Message, User, View
 from bot.sandbox.state.workspace import Workspace
 from bot.sandbox.text import from_typed, mentioned
+from bot.sandbox.types import Json
 from bot.sandbox.web_api.messages import expire_stream
 from bot.sandbox.web_api.streams import stop_by_user
 from bot.sandbox.web_api.views import Modals
@@ -324,14 +324,14 @@ class Persons:
 
     # -- inside
 
-    def place(self, where: Where) -> Place:
+    def place(self, where: Where) -> Container:
         """Where elements stand: by object, or by the ts of a message or private message, or by a view's id."""
         spot = self._spot(where) if isinstance(where, str) else where
         if isinstance(spot, Message):
-            return Place(spot.blocks, message=spot)
+            return Container(spot.blocks, message=spot)
         if isinstance(spot, Ephemeral):
-            return Place(spot.blocks, ephemeral=spot)
-        return Place(spot.blocks, view=spot)
+            return Container(spot.blocks, ephemeral=spot)
+        return Container(spot.blocks, view=spot)
 
     def _spot(self, ref: str) -> Message | Ephemeral | View:
         if ref in self.workspace.views:
@@ -344,7 +344,7 @@ class Persons:
                 return whisper
         raise LookupError(f"there is no message {ref}")
 
-    def _visible(self, person: User, place: Place) -> Place:
+    def _visible(self, person: User, place: Container) -> Container:
         """The place, if this person can see it."""
         if place.view is not None and place.view.user != person.id:
             raise LookupError(f"{person.name} does not see this view")

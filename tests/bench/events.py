@@ -18,7 +18,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from bot.sandbox.events.delivery import Delivery
+from bot.sandbox.journal import Delivery
 from bot.sandbox.limits import Limits
 from tests import services
 from tests.bench.environment import ASKER, Deployment, Environment, open_environment, script

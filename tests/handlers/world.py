@@ -25,13 +25,14 @@ from starlette.routing import Mount
 from bot.app import Bot, build
 from bot.config import Settings
 from bot.manifest import bot_scopes, manifest
-from bot.sandbox.limits import Clock, Limits
+from bot.sandbox.journal import CallRecord
+from bot.sandbox.limits import Limits
 from bot.sandbox.models.demo import asks_for_title
 from bot.sandbox.models.scripts import Fault, ModelScript, spoken, text_of, words
 from bot.sandbox.models.server import ModelServer, create_models_app
 from bot.sandbox.server import Sandbox
 from bot.sandbox.state.records import Message, Thread
-from bot.sandbox.web_api.calls import CallRecord
+from bot.sandbox.types import Clock
 from bot.timing import Timing
 from handlers.rate_limits.token_bucket import RATES, Rate
 from tests.activity import is_computing

@@ -8,7 +8,7 @@ import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.sandbox import Limits, Sandbox
-from bot.sandbox.events.response_urls import Place
+from bot.sandbox.state.records import Container
 from tests.sandbox.conftest import refusal
 from tests.sandbox.test_streams import start, words
 
@@ -84,7 +84,7 @@ async def test_a_trigger_lives_three_seconds(
 
 async def test_a_response_url_lives_half_an_hour(slack: Sandbox, clock: Clock) -> None:
     ts = await slack.say("alice", "general", "x")
-    url = slack.responses.issue("U0ALICE", Place([], message=slack.message("general", ts)))
+    url = slack.responses.issue("U0ALICE", Container([], message=slack.message("general", ts)))
     async with aiohttp.ClientSession() as session:
         async with session.post(url, json={"text": "in time"}) as response:
             assert response.status == 200

@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import get_args
 
-from bot.sandbox.faults.injection import Mode
+from bot.sandbox.faults import Mode
 from tests.cluster.processes import Cluster
 
 METHODS = (

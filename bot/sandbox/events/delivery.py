@@ -5,50 +5,17 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
 
 from bot.sandbox.errors import InvalidAnswer, SlackRefusal
-from bot.sandbox.faults.injection import Faults
-from bot.sandbox.limits import Clock, Limits
-from bot.sandbox.state.records import Json
-from bot.sandbox.web_api.calls import CallRecord, Journal
+from bot.sandbox.faults import Faults
+from bot.sandbox.journal import RETRY_UNACKED, Attempt, CallRecord, Delivery, EnvelopeType, Journal
+from bot.sandbox.limits import Limits
+from bot.sandbox.types import Clock, Json
 
 Answer = TypeVar("Answer")
-Kind = Literal["events_api", "slash_commands", "interactive"]
-RETRY_UNACKED = "timeout"
 RETRY_OFFLINE = "connection_failed"
-
-
-@dataclass(slots=True)
-class Attempt:
-    """One sending of an envelope. `retry` is 0 for the first."""
-
-    envelope_id: str
-    at: float
-    retry: int
-    reason: str | None
-    acked_at: float | None = None
-    outcome: str = RETRY_UNACKED
-
-
-@dataclass(slots=True)
-class Delivery:
-    """One thing the app is told, with every attempt at it. `answer` is the payload of the acknowledgement, if any."""
-
-    id: int
-    kind: Kind
-    name: str
-    payload: Json
-    created: float
-    attempts: list[Attempt] = field(default_factory=list)
-    acked_at: float | None = None
-    answer: Any = None
-    gave_up: bool = False
-
-    @property
-    def acked(self) -> bool:
-        return self.acked_at is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +59,7 @@ class Courier:
         for copy in range(max(1, self._faults.copies)):
             self._spawn(self._with_retries(delivery, first_retry=copy))
 
-    async def ask(self, kind: Kind, name: str, payload: Json) -> Delivery:
+    async def ask(self, kind: EnvelopeType, name: str, payload: Json) -> Delivery:
         """Deliver a command or an interaction, once; look at `acked` and `answer` afterwards."""
         delivery = self._delivery(kind, name, payload)
         extra = [self._once(delivery, copy) for copy in range(1, max(1, self._faults.copies))]
@@ -126,7 +93,7 @@ class Courier:
         """How many deliveries wait for an acknowledgement or a redelivery."""
         return len(self._tasks)
 
-    def _delivery(self, kind: Kind, name: str, payload: Json) -> Delivery:
+    def _delivery(self, kind: EnvelopeType, name: str, payload: Json) -> Delivery:
         delivery = Delivery(self._journal.number(), kind, name, payload, self._clock())
         self._journal.deliveries.append(delivery)
         self._journal.changed(delivery)

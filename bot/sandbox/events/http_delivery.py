@@ -10,8 +10,9 @@ from urllib.parse import urlencode
 
 import aiohttp
 
-from bot.sandbox.events.delivery import Ack, Attempt, Delivery
-from bot.sandbox.limits import Clock
+from bot.sandbox.events.delivery import Ack
+from bot.sandbox.journal import Attempt, Delivery
+from bot.sandbox.types import Clock
 
 
 def signature(secret: str, timestamp: str, body: bytes) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from bot.sandbox.errors import NotAcknowledged
-from bot.sandbox.events.delivery import Courier, Delivery
-from bot.sandbox.events.response_urls import Place, Responses
-from bot.sandbox.state.records import Json, Message, View
+from bot.sandbox.events.delivery import Courier
+from bot.sandbox.events.response_urls import Responses
+from bot.sandbox.journal import Delivery
+from bot.sandbox.state.records import Container, Message, View
 from bot.sandbox.state.workspace import Workspace
+from bot.sandbox.types import Json
 from bot.sandbox.validation.blocks import check_menu_answer
 from bot.sandbox.web_api.messages import message_json
 from bot.sandbox.web_api.views import Modals, Triggers, view_json
@@ -35,7 +37,9 @@ class Interactions:
 
     # -- buttons and menus
 
-    async def act(self, user: str, place: Place, action: Json, values: Json | None = None) -> None:
+    async def act(
+        self, user: str, place: Container, action: Json, values: Json | None = None
+    ) -> None:
         """A click or a choice (`block_actions`). NotAcknowledged after three seconds without an ack."""
         payload = self._payload("block_actions", user, place)
         payload["actions"] = [{**action, "action_ts": self._workspace.next_ts()}]
@@ -50,7 +54,7 @@ class Interactions:
         await self._ask("interactive", "block_actions", payload, user, quiet=True)
 
     async def options(
-        self, user: str, place: Place, block: Json, element: Json, query: str
+        self, user: str, place: Container, block: Json, element: Json, query: str
     ) -> Json:
         """What a menu offers for `query`. NotAcknowledged, or InvalidAnswer when Slack would not show it."""
         payload = self._payload("block_suggestion", user, place)
@@ -66,7 +70,7 @@ class Interactions:
         answer: Json = delivery.answer
         return answer
 
-    def _payload(self, kind: str, user: str, place: Place) -> Json:
+    def _payload(self, kind: str, user: str, place: Container) -> Json:
         payload = self._base(kind, user)
         if place.view is not None:
             payload |= self._home_of(user)
@@ -181,7 +185,7 @@ class Interactions:
         if message is not None:
             payload["channel"] = self._channel_json(message.channel)
             payload |= {"message": message_json(self._workspace, message), "message_ts": message.ts}
-            payload["response_url"] = self._responses.issue(user, Place([], message=message))
+            payload["response_url"] = self._responses.issue(user, Container([], message=message))
         await self._ask("interactive", kind, payload, user)
 
     # -- modals

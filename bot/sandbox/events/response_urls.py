@@ -7,19 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.sandbox.errors import SlackRefusal
-from bot.sandbox.state.records import Ephemeral, Json, Message, View
+from bot.sandbox.state.records import Container, Ephemeral, Message
 from bot.sandbox.state.workspace import Workspace
+from bot.sandbox.types import Json
 from bot.sandbox.validation.blocks import check_message_blocks
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where an element stands: a message, a private message, or a view."""
-
-    blocks: list[Json]
-    message: Message | None = None
-    ephemeral: Ephemeral | None = None
-    view: View | None = None
 
 
 @dataclass(slots=True)
@@ -42,7 +33,7 @@ class Responses:
         self._workspace = workspace
         self._issued: dict[str, ResponseUrl] = {}
 
-    def issue(self, user: str, place: Place) -> str:
+    def issue(self, user: str, place: Container) -> str:
         """A URL that can replace the message of `place` or answer beside it."""
         spot: Any = place.message or place.ephemeral
         return self._issue(

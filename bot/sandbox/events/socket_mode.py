@@ -12,10 +12,11 @@ from typing import Any
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from bot.sandbox.errors import SlackRefusal
-from bot.sandbox.events.delivery import Ack, Attempt, Delivery
-from bot.sandbox.faults.injection import Faults
-from bot.sandbox.state.records import Json
+from bot.sandbox.events.delivery import Ack
+from bot.sandbox.faults import Faults
+from bot.sandbox.journal import Attempt, Delivery
 from bot.sandbox.state.workspace import Workspace
+from bot.sandbox.types import Json
 
 
 @dataclass(eq=False, slots=True)

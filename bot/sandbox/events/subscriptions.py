@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bot.sandbox.events.delivery import Courier
-from bot.sandbox.state.records import Channel, Json, Message
+from bot.sandbox.state.records import Channel, Message
 from bot.sandbox.state.workspace import Change, Workspace
 from bot.sandbox.text import mentioned
+from bot.sandbox.types import Json
 from bot.sandbox.web_api.messages import message_json
 
 DEFAULT_EVENTS = frozenset(

@@ -13,11 +13,11 @@ from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 
 from bot.sandbox.errors import InvalidAnswer, NotAcknowledged, SlackRefusal
-from bot.sandbox.events.response_urls import Place
 from bot.sandbox.find_elements import find_element
 from bot.sandbox.page import snapshot
 from bot.sandbox.page.live_updates import Live
-from bot.sandbox.state.records import Json
+from bot.sandbox.state.records import Container
+from bot.sandbox.types import Json
 from bot.sandbox.user_actions import Upload
 from bot.sandbox.web_api.files import file_response
 
@@ -231,7 +231,7 @@ class PageApi:
         await self._sandbox.react(user, body["channel"], body["ts"], body["name"], remove=remove)
         return {}
 
-    def _place(self, container: Json) -> Place:
+    def _place(self, container: Json) -> Container:
         kind, slack = container["type"], self._sandbox
         if kind == "message":
             return slack.place(slack.message(container["channel"], container["ts"]))

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from bot.sandbox.events.delivery import Delivery
+from bot.sandbox.journal import CallRecord, Delivery, Journal
 from bot.sandbox.page import snapshot
-from bot.sandbox.state.records import Json, Message
+from bot.sandbox.state.records import Message
 from bot.sandbox.state.workspace import Change, Workspace
-from bot.sandbox.web_api.calls import CallRecord, Journal
+from bot.sandbox.types import Json
 
 BACKLOG_MAX = 20_000
 

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from bot.sandbox.events.delivery import Delivery
-from bot.sandbox.state.records import Channel, Ephemeral, File, Json, Message, Thread, User, View
+from bot.sandbox.journal import CallRecord, Delivery, Journal
+from bot.sandbox.state.records import Channel, Ephemeral, File, Message, Thread, User, View
 from bot.sandbox.state.workspace import Workspace
 from bot.sandbox.text import mentioned
-from bot.sandbox.web_api.calls import CallRecord, Journal
+from bot.sandbox.types import Json
 
 
 def user_json(user: User, workspace: Workspace) -> Json:

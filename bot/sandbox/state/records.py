@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
-Json = dict[str, Any]
+from bot.sandbox.types import Json
+
 ChannelType = Literal["channel", "group", "im", "mpim"]
 TextFormat = Literal["mrkdwn", "markdown"]
 StreamPhase = Literal["open", "done", "expired", "stopped"]
@@ -257,3 +258,13 @@ class Thread:
     title: str | None = None
     session: str | None = None
     titles: list[tuple[float, str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """What holds an element that a user acts on: a message, an ephemeral message or a view."""
+
+    blocks: list[Json]
+    message: Message | None = None
+    ephemeral: Ephemeral | None = None
+    view: View | None = None

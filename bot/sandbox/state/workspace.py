@@ -11,13 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bot.sandbox.errors import SlackRefusal
-from bot.sandbox.limits import Clock, Limits
+from bot.sandbox.limits import Limits
 from bot.sandbox.state.records import (
     Channel,
     ChannelType,
     Ephemeral,
     File,
-    Json,
     Message,
     Revision,
     Thread,
@@ -25,6 +24,7 @@ from bot.sandbox.state.records import (
     View,
 )
 from bot.sandbox.text import blocks_text
+from bot.sandbox.types import Clock, Json
 
 _COLORS = ("#4a154b", "#1264a3", "#2bac76", "#e01e5a", "#ecb22e", "#36c5f0", "#7c3085", "#d1495b")
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from bot.sandbox.errors import SlackRefusal
-from bot.sandbox.state.records import Json
+from bot.sandbox.types import Json
 from bot.sandbox.web_api.calls import Call, Method
 
 PROMPTS_MAX = 4
@@ -62,7 +64,7 @@ def set_prompts(call: Call) -> Json:
     return {}
 
 
-def set_session_status(call: Call) -> Json:
+def set_session_status(subscribed: frozenset[str], call: Call) -> Json:
     """`agents.sessions.setStatus`."""
     channel, root = _thread(call, "thread_ts_required")
     status = call.args.text("status")
@@ -79,7 +81,7 @@ def set_session_status(call: Call) -> Json:
     call.workspace.set_session(
         channel, root, status=status, title=title if title and fresh else None
     )
-    if "agent_session_stopped" in call.links.subscribed:
+    if "agent_session_stopped" in subscribed:
         return {}
     return {"warning": "missing_agent_session_stopped_event_subscription"}
 
@@ -110,10 +112,14 @@ def _thread(call: Call, missing: str = "invalid_thread_ts") -> tuple[str, str]:
     return channel.id, root
 
 
-AGENT_METHODS = {
-    "assistant.threads.setStatus": Method(set_status, ("chat:write", "assistant:write")),
-    "assistant.threads.setTitle": Method(set_title, ("assistant:write",)),
-    "assistant.threads.setSuggestedPrompts": Method(set_prompts, ("assistant:write",)),
-    "agents.sessions.setStatus": Method(set_session_status, ("chat:write",)),
-    "agents.sessions.rename": Method(rename_session, ("chat:write",)),
-}
+def agent_methods(subscribed: frozenset[str]) -> dict[str, Method]:
+    """The methods of this module; `subscribed` are the events that the app gets."""
+    return {
+        "assistant.threads.setStatus": Method(set_status, ("chat:write", "assistant:write")),
+        "assistant.threads.setTitle": Method(set_title, ("assistant:write",)),
+        "assistant.threads.setSuggestedPrompts": Method(set_prompts, ("assistant:write",)),
+        "agents.sessions.setStatus": Method(
+            partial(set_session_status, subscribed), ("chat:write",)
+        ),
+        "agents.sessions.rename": Method(rename_session, ("chat:write",)),
+    }

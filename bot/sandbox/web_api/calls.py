@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
 import json
-from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 
 from bot.sandbox.errors import SlackRefusal
-from bot.sandbox.state.records import Channel, Json
+from bot.sandbox.state.records import Channel
 from bot.sandbox.state.workspace import Workspace
-
-if TYPE_CHECKING:
-    from bot.sandbox.events.delivery import Delivery
-    from bot.sandbox.web_api.services import Links
-
-SECRET_ARGUMENTS = frozenset({"token", "client_secret"})
+from bot.sandbox.types import Json
 
 
 class Arguments:
@@ -105,7 +98,6 @@ class Call:
     args: Arguments
     workspace: Workspace
     scopes: frozenset[str]
-    links: Links
 
     def channel(self, name: str = "channel") -> Channel:
         """The channel named by an argument, by id; unknown and invisible ones are `channel_not_found`."""
@@ -141,62 +133,10 @@ MethodFunction = Callable[[Call], Json]
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """A Web API method: its function and the scopes of which the app must have one (none: any token will do)."""
+    """A Web API method: its function, the token it takes, and the scopes of which the app must have one."""
 
     run: MethodFunction
     scopes: tuple[str, ...] = ()
-    app_token: bool = False
-
-
-@dataclass(slots=True)
-class CallRecord:
-    """One call in the journal. `result` is None when the answer never left; `error` is Slack's error name or None.
-
-    `injected`: the error was asked for (a Fault), so that it is no refusal.
-    """
-
-    id: int
-    at: float
-    method: str
-    args: Json
-    result: Json | None = None
-    status: int = 200
-    error: str | None = None
-    duration: float = 0.0
-    injected: bool = False
-
-    @property
-    def ok(self) -> bool:
-        return self.error is None
-
-
-class Journal:
-    """Everything that went between Slack and the app, newest last; the oldest is forgotten beyond `size`."""
-
-    def __init__(self, size: int = 200_000) -> None:
-        self.calls: deque[CallRecord] = deque(maxlen=size)
-        self.deliveries: deque[Delivery] = deque(maxlen=size)
-        self.refusals: list[CallRecord] = []
-        self.counts: Counter[str] = Counter()
-        self.listeners: list[Callable[[CallRecord | Delivery], None]] = []
-        self._numbers = itertools.count(1)
-
-    def number(self) -> int:
-        return next(self._numbers)
-
-    def called(self, record: CallRecord) -> None:
-        """A call has ended. What Slack refused for other reasons than its rates is kept apart."""
-        self.calls.append(record)
-        self.counts[record.method] += 1
-        if record.error is not None and record.error != "ratelimited" and not record.injected:
-            self.refusals.append(record)
-        self.changed(record)
-
-    def changed(self, entry: CallRecord | Delivery) -> None:
-        for listener in tuple(self.listeners):
-            listener(entry)
-
-
-def public_arguments(values: Mapping[str, Any]) -> Json:
-    """The arguments without secrets, as the journal keeps them."""
-    return {name: value for name, value in values.items() if name not in SECRET_ARGUMENTS}
+    """Empty: any token of the right kind will do."""
+    caller: Literal["bot", "app", "anyone"] = "bot"
+    """Whose token the method takes."""

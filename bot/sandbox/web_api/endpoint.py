@@ -13,12 +13,12 @@ from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from bot.sandbox.errors import RateLimited, SlackRefusal
-from bot.sandbox.faults.injection import Fault, Faults
+from bot.sandbox.faults import Fault, Faults
+from bot.sandbox.journal import CallRecord, Journal, public_arguments
 from bot.sandbox.limits import Budgets
-from bot.sandbox.state.records import Json
 from bot.sandbox.state.workspace import Workspace
-from bot.sandbox.web_api.calls import Arguments, Call, CallRecord, Journal, Method, public_arguments
-from bot.sandbox.web_api.services import Links
+from bot.sandbox.types import Json
+from bot.sandbox.web_api.calls import Arguments, Call, Method
 
 _CHANNEL_ARGUMENTS = {"chat.postMessage": "channel", "assistant.threads.setStatus": "channel_id"}
 
@@ -41,24 +41,23 @@ class WebApi:
     def __init__(
         self,
         workspace: Workspace,
+        *,
         methods: Mapping[str, Method],
-        faults: Faults,
-        journal: Journal,
         scopes: frozenset[str],
         tokens: Tokens,
-        links: Links,
+        faults: Faults,
+        journal: Journal,
         abort_connection: Callable[[Scope, Receive], Awaitable[None]],
     ) -> None:
         self.workspace = workspace
-        self._abort_connection = abort_connection
         self.methods = methods
+        self.scopes = scopes
+        self.tokens = tokens
         self.faults = faults
         self.journal = journal
-        self.scopes = scopes
-        self.links = links
-        self._granted = ",".join(sorted(scopes))
         self.budgets = Budgets(workspace.limits, workspace.clock)
-        self.tokens = tokens
+        self._granted = ",".join(sorted(scopes))
+        self._abort_connection = abort_connection
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
@@ -133,33 +132,24 @@ class WebApi:
             raise SlackRefusal("unknown_method", req_method=name)
         self._authenticate(method, token)
         self.budgets.spend(name, str(values.get(_CHANNEL_ARGUMENTS.get(name, ""), "")))
-        call = Call(name, Arguments(values), self.workspace, self.scopes, self.links)
+        call = Call(name, Arguments(values), self.workspace, self.scopes)
         if method.scopes and not self.scopes.intersection(method.scopes):
             call.needs(method.scopes[0])
         return {"ok": True, **method.run(call)}
 
     def _authenticate(self, method: Method, token: str) -> None:
-        if method.run is api_test:
+        if method.caller == "anyone":
             return
         if not token:
             raise SlackRefusal("not_authed")
-        wanted, other = (
-            (self.tokens.app, self.tokens.bot)
-            if method.app_token
-            else (self.tokens.bot, self.tokens.app)
-        )
+        wanted, other = self.tokens.bot, self.tokens.app
+        if method.caller == "app":
+            wanted, other = other, wanted
         if secrets.compare_digest(token, wanted):
             return
         raise SlackRefusal(
             "not_allowed_token_type" if secrets.compare_digest(token, other) else "invalid_auth"
         )
-
-
-def api_test(call: Call) -> Json:
-    """`api.test`: gives back what it got; needs no token."""
-    if error := call.args.text("error"):
-        raise SlackRefusal(error, args=public_arguments(call.args.values))
-    return {"args": public_arguments(call.args.values)}
 
 
 async def _read(request: Request) -> tuple[Json, str]:

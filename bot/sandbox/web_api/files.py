@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import mimetypes
 import secrets
+from functools import partial
 from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
 from bot.sandbox.errors import SlackRefusal
-from bot.sandbox.state.records import Channel, File, Json, Message
+from bot.sandbox.state.records import Channel, File, Message
 from bot.sandbox.state.workspace import Workspace
+from bot.sandbox.types import Json
 from bot.sandbox.web_api.calls import Call, Method
 from bot.sandbox.web_api.message_content import author, reply_target
 from bot.sandbox.web_api.messages import file_json
@@ -37,7 +39,7 @@ def _sees(workspace: Workspace, file: File) -> bool:
     )
 
 
-def get_upload_url(call: Call) -> Json:
+def get_upload_url(uploads: Uploads, call: Call) -> Json:
     """`files.getUploadURLExternal`: a place to post the bytes to."""
     name = call.args.required("filename")
     length = call.args.number("length", 0)
@@ -49,16 +51,16 @@ def get_upload_url(call: Call) -> Json:
     file = File(
         workspace.number("F"), name, name, kind, b"", workspace.bot.id, workspace.clock(), mode
     )
-    call.links.uploads.expected[key := secrets.token_hex(12)] = (file, length)
+    uploads.expected[key := secrets.token_hex(12)] = (file, length)
     return {"upload_url": f"{workspace.base_url}/upload/{key}", "file_id": file.id}
 
 
-def complete_upload(call: Call) -> Json:
+def complete_upload(uploads: Uploads, call: Call) -> Json:
     """`files.completeUploadExternal`: share what was uploaded."""
     wanted = call.args.items("files") or []
     if not wanted:
         raise SlackRefusal("invalid_arguments", "[ERROR] missing required field: files")
-    files = [_uploaded(call, each) for each in wanted]
+    files = [_uploaded(uploads, call, each) for each in wanted]
     named = (
         [call.args.text("channel_id")]
         if call.args.text("channel_id")
@@ -71,8 +73,8 @@ def complete_upload(call: Call) -> Json:
     return {"files": [file_json(call.workspace, file.id) for file in files]}
 
 
-def _uploaded(call: Call, wanted: Json) -> File:
-    file = call.links.uploads.ready.pop(str(wanted.get("id")), None)
+def _uploaded(uploads: Uploads, call: Call, wanted: Json) -> File:
+    file = uploads.ready.pop(str(wanted.get("id")), None)
     if file is None:
         raise SlackRefusal("file_not_found")
     file.title = str(wanted.get("title") or file.name)
@@ -150,8 +152,10 @@ def file_response(file: File) -> Response:
     return Response(file.content, media_type=file.mimetype, headers=headers)
 
 
-FILE_METHODS = {
-    "files.info": Method(file_info, ("files:read",)),
-    "files.getUploadURLExternal": Method(get_upload_url, ("files:write",)),
-    "files.completeUploadExternal": Method(complete_upload, ("files:write",)),
-}
+def file_methods(uploads: Uploads) -> dict[str, Method]:
+    """The methods of this module."""
+    return {
+        "files.info": Method(file_info, ("files:read",)),
+        "files.getUploadURLExternal": Method(partial(get_upload_url, uploads), ("files:write",)),
+        "files.completeUploadExternal": Method(partial(complete_upload, uploads), ("files:write",)),
+    }

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from bot.sandbox.errors import SlackRefusal
-from bot.sandbox.state.records import Channel, Json, Revision
+from bot.sandbox.state.records import Channel, Revision
+from bot.sandbox.types import Json
 from bot.sandbox.validation.blocks import check_message_blocks
 from bot.sandbox.web_api.calls import Call
 

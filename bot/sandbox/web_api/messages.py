@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from bot.sandbox.errors import SlackRefusal
-from bot.sandbox.state.records import Ephemeral, Json, Message
+from bot.sandbox.state.records import Ephemeral, Message
 from bot.sandbox.state.workspace import Workspace
 from bot.sandbox.text import rich_text
+from bot.sandbox.types import Json
 from bot.sandbox.web_api.calls import Call, Method
 from bot.sandbox.web_api.message_content import author, content, metadata_of, reply_target
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from bot.sandbox.errors import SlackRefusal
 from bot.sandbox.limits import Limits
-from bot.sandbox.state.records import Channel, Json, Message, Revision, Stream
+from bot.sandbox.state.records import Channel, Message, Revision, Stream
 from bot.sandbox.state.workspace import Workspace
+from bot.sandbox.types import Json
 from bot.sandbox.validation.blocks import check_message_blocks
 from bot.sandbox.web_api.calls import Call, Method
 from bot.sandbox.web_api.message_content import author, metadata_of, reply_target

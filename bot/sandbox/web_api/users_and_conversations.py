@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 from bot.sandbox.errors import SlackRefusal
-from bot.sandbox.state.records import Channel, Json, Message, User
+from bot.sandbox.journal import public_arguments
+from bot.sandbox.state.records import Channel, Message, User
 from bot.sandbox.state.workspace import Workspace
+from bot.sandbox.types import Json
 from bot.sandbox.web_api.calls import Call, Method
-from bot.sandbox.web_api.endpoint import api_test
 from bot.sandbox.web_api.messages import message_json
 
 Item = TypeVar("Item")
@@ -26,6 +29,13 @@ _HISTORY_SCOPES = {
 }
 
 
+def api_test(call: Call) -> Json:
+    """`api.test`: gives back what it got; needs no token."""
+    if error := call.args.text("error"):
+        raise SlackRefusal(error, args=public_arguments(call.args.values))
+    return {"args": public_arguments(call.args.values)}
+
+
 def auth_test(call: Call) -> Json:
     """`auth.test`."""
     bot = call.workspace.bot
@@ -40,9 +50,9 @@ def auth_test(call: Call) -> Json:
     }
 
 
-def open_connection(call: Call) -> Json:
-    """`apps.connections.open`: a single-use address for one socket."""
-    ticket = call.links.sockets.ticket()
+def open_connection(issue_ticket: Callable[[], str], call: Call) -> Json:
+    """`apps.connections.open`: a single-use URL for one socket."""
+    ticket = issue_ticket()
     host = call.workspace.base_url.partition("://")[2]
     return {"url": f"ws://{host}/link/?ticket={ticket}&app_id={call.workspace.app_id}"}
 
@@ -287,10 +297,16 @@ def _target(call: Call) -> Message:
     return call.workspace.message(channel.id, call.args.required("timestamp", "bad_timestamp"))
 
 
-PEOPLE_METHODS = {
-    "api.test": Method(api_test),
+def connection_methods(issue_ticket: Callable[[], str]) -> dict[str, Method]:
+    """The method that opens sockets; `issue_ticket` gives a ticket or refuses."""
+    return {
+        "apps.connections.open": Method(partial(open_connection, issue_ticket), caller="app"),
+    }
+
+
+WORKSPACE_METHODS = {
+    "api.test": Method(api_test, caller="anyone"),
     "auth.test": Method(auth_test),
-    "apps.connections.open": Method(open_connection, app_token=True),
     "bots.info": Method(bots_info, ("users:read",)),
     "users.info": Method(users_info, ("users:read",)),
     "users.list": Method(users_list, ("users:read",)),

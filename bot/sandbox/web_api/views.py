@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import secrets
+from functools import partial
 from typing import Any
 
 from bot.sandbox.errors import InvalidAnswer, SlackRefusal
-from bot.sandbox.state.records import Json, View
+from bot.sandbox.state.records import View
 from bot.sandbox.state.workspace import Workspace
+from bot.sandbox.types import Json
 from bot.sandbox.validation.blocks import check_view
 from bot.sandbox.web_api.calls import Call, Method
 
@@ -181,19 +183,19 @@ def _checked_errors(view: View, errors: Any) -> dict[str, str]:
     return {str(block): str(error) for block, error in errors.items()}
 
 
-def open_view(call: Call) -> Json:
+def open_view(modals: Modals, call: Call) -> Json:
     """`views.open`."""
-    view = call.links.modals.open(_trigger(call), call.args.structure("view"))
+    view = modals.open(_trigger(call), call.args.structure("view"))
     return {"view": view_json(call.workspace, view)}
 
 
-def push_view(call: Call) -> Json:
+def push_view(modals: Modals, call: Call) -> Json:
     """`views.push`."""
-    view = call.links.modals.push(_trigger(call), call.args.structure("view"))
+    view = modals.push(_trigger(call), call.args.structure("view"))
     return {"view": view_json(call.workspace, view)}
 
 
-def update_view(call: Call) -> Json:
+def update_view(modals: Modals, call: Call) -> Json:
     """`views.update`, by `view_id` or `external_id`."""
     view = call.workspace.views.get(call.args.text("view_id"))
     if external := call.args.text("external_id"):
@@ -207,16 +209,16 @@ def update_view(call: Call) -> Json:
         view.type == "modal" and view.id not in call.workspace.modals.get(view.user, ())
     ):
         raise SlackRefusal("not_found")
-    call.links.modals.update(view, call.args.structure("view"), call.args.text("hash"))
+    modals.update(view, call.args.structure("view"), call.args.text("hash"))
     return {"view": view_json(call.workspace, view)}
 
 
-def publish_view(call: Call) -> Json:
+def publish_view(modals: Modals, call: Call) -> Json:
     """`views.publish`."""
     user = call.workspace.users.get(call.args.required("user_id"))
     if user is None:
         raise SlackRefusal("user_not_found")
-    view = call.links.modals.publish(user.id, call.args.structure("view"), call.args.text("hash"))
+    view = modals.publish(user.id, call.args.structure("view"), call.args.text("hash"))
     return {"view": view_json(call.workspace, view)}
 
 
@@ -224,9 +226,11 @@ def _trigger(call: Call) -> str:
     return call.args.text("trigger_id") or call.args.required("interactivity_pointer")
 
 
-VIEW_METHODS = {
-    "views.open": Method(open_view),
-    "views.push": Method(push_view),
-    "views.update": Method(update_view),
-    "views.publish": Method(publish_view),
-}
+def view_methods(modals: Modals) -> dict[str, Method]:
+    """The methods of this module."""
+    return {
+        "views.open": Method(partial(open_view, modals)),
+        "views.push": Method(partial(push_view, modals)),
+        "views.update": Method(partial(update_view, modals)),
+        "views.publish": Method(partial(publish_view, modals)),
+    }

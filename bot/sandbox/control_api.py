@@ -11,8 +11,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from bot.sandbox.errors import SlackRefusal
-from bot.sandbox.faults.injection import Fault
-from bot.sandbox.state.records import Json
+from bot.sandbox.faults import Fault
+from bot.sandbox.types import Json
 
 if TYPE_CHECKING:
     from bot.sandbox.server import Sandbox

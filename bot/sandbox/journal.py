@@ -1,0 +1,100 @@
+"""The record of everything that went between Slack and the app: calls, deliveries and attempts at them."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from bot.sandbox.types import Json
+
+EnvelopeType = Literal["events_api", "slash_commands", "interactive"]
+RETRY_UNACKED = "timeout"
+SECRET_ARGUMENTS = frozenset({"token", "client_secret"})
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One sending of an envelope. `retry` is 0 for the first."""
+
+    envelope_id: str
+    at: float
+    retry: int
+    reason: str | None
+    acked_at: float | None = None
+    outcome: str = RETRY_UNACKED
+
+
+@dataclass(slots=True)
+class Delivery:
+    """One thing the app is told, with every attempt at it. `answer` is the payload of the acknowledgement, if any."""
+
+    id: int
+    kind: EnvelopeType
+    name: str
+    payload: Json
+    created: float
+    attempts: list[Attempt] = field(default_factory=list)
+    acked_at: float | None = None
+    answer: Any = None
+    gave_up: bool = False
+
+    @property
+    def acked(self) -> bool:
+        return self.acked_at is not None
+
+
+@dataclass(slots=True)
+class CallRecord:
+    """One call in the journal. `result` is None when the answer never left; `error` is Slack's error name or None.
+
+    `injected`: the error was asked for (a Fault), so that it is no refusal.
+    """
+
+    id: int
+    at: float
+    method: str
+    args: Json
+    result: Json | None = None
+    status: int = 200
+    error: str | None = None
+    duration: float = 0.0
+    injected: bool = False
+
+    @property
+    def ok(self) -> bool:
+        return self.error is None
+
+
+class Journal:
+    """Everything that went between Slack and the app, newest last; the oldest is forgotten beyond `size`."""
+
+    def __init__(self, size: int = 200_000) -> None:
+        self.calls: deque[CallRecord] = deque(maxlen=size)
+        self.deliveries: deque[Delivery] = deque(maxlen=size)
+        self.refusals: list[CallRecord] = []
+        self.counts: Counter[str] = Counter()
+        self.listeners: list[Callable[[CallRecord | Delivery], None]] = []
+        self._numbers = itertools.count(1)
+
+    def number(self) -> int:
+        return next(self._numbers)
+
+    def called(self, record: CallRecord) -> None:
+        """A call has ended. What Slack refused for other reasons than its rates is kept apart."""
+        self.calls.append(record)
+        self.counts[record.method] += 1
+        if record.error is not None and record.error != "ratelimited" and not record.injected:
+            self.refusals.append(record)
+        self.changed(record)
+
+    def changed(self, entry: CallRecord | Delivery) -> None:
+        for listener in tuple(self.listeners):
+            listener(entry)
+
+
+def public_arguments(values: Mapping[str, Any]) -> Json:
+    """The arguments without secrets, as the journal keeps them."""
+    return {name: value for name, value in values.items() if name not in SECRET_ARGUMENTS}
