@@ -297,6 +297,7 @@ async def _listener_context(
         feed=use_cases.feed,
         membership=membership,
         coordination=resources.coordination,
+        timing=resources.timing,
     )
     await stack.enter_async_context(home_tabs.running())
     await stack.enter_async_context(chat_lists.running())

@@ -11,7 +11,7 @@ from slack_bolt.context.ack.async_ack import AsyncAck
 from bot import strings
 from bot.domain import User
 from handlers.listeners.context import ListenerContext, team_of
-from handlers.live_views.chat_page import chat_list
+from handlers.live_views.chat_page import load_chat_list
 from handlers.views import payloads
 from handlers.views.chat_list import CHATS_PAGE_ACTION, ListQuery, refreshable
 from handlers.views.modals import DialogTarget
@@ -40,7 +40,9 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
                 slack, body["user_id"], body["trigger_id"], wanted, text=rest.strip()
             )
             return
-        listing = await chat_list(ctx.service, slack, body["user_id"], ListQuery.words(said))
+        listing = await load_chat_list(
+            ctx.service, slack, body["user_id"], ListQuery.for_search(said)
+        )
         ctx.membership.check(slack, body["user_id"], listing.chats)
         await ack(
             response_type="ephemeral", text=strings.CHATS_FALLBACK, blocks=refreshable(listing)

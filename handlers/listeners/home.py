@@ -39,7 +39,7 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
     async def on_search(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
         await ack()
         ctx.home_tabs.show(
-            await opened(body, context), ListQuery.words(payloads.block_action(body).value)
+            await opened(body, context), ListQuery.for_search(payloads.block_action(body).value)
         )
 
     @app.options(home_tab.HOME_MODEL_ACTION)
@@ -52,20 +52,20 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
         with suppress(ModelNotAllowed):  # what is published next shows what holds
             await ctx.service.prefer(user, payloads.block_action(body).value)
         await ack()
-        ctx.home_tabs.show(user, _look(body))
+        ctx.home_tabs.show(user, _shown_query(body))
 
     @app.action(home_tab.HOME_ALWAYS_ACTION)
     async def on_always(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
         user = await opened(body, context)
         await ctx.service.prefer_always(user, bool(body["actions"][0].get("selected_options")))
         await ack()
-        ctx.home_tabs.show(user, _look(body))
+        ctx.home_tabs.show(user, _shown_query(body))
 
 
 async def _home_tab(event: dict[str, Any]) -> bool:
     return event.get("tab") == "home"
 
 
-def _look(body: dict[str, Any]) -> ListQuery:
-    """What the person is looking at, whichever process showed it."""
+def _shown_query(body: dict[str, Any]) -> ListQuery:
+    """The part of the list that the person's Home tab shows, whichever process published it."""
     return ListQuery.load((body.get("view") or {}).get("private_metadata") or "")

@@ -1,0 +1,1 @@
+"""Views in Slack that update themselves while somebody looks at them."""

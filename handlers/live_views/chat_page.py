@@ -1,4 +1,4 @@
-"""A person's chats as blocks: the same list for the command and for the Home tab."""
+"""Loads one page of a person's chats and lays it out: the same list for `/chats` and for the Home tab."""
 
 from __future__ import annotations
 
@@ -16,65 +16,77 @@ from handlers.views.chat_list import CHATS_PAGE_ACTION, ChatListView, ListQuery
 from storage.chats import ChatPage
 
 
-async def chat_list(
+async def load_chat_list(
     service: ChatService,
     slack: SlackClient,
     user: str,
-    look: ListQuery,
+    query: ListQuery,
+    *,
     action: str = CHATS_PAGE_ACTION,
 ) -> ChatListView:
-    """The page that is looked at. `action`: the action id of its paging buttons, which get numbers."""
-    look, page = await _page(service, User(slack.team, user), look)
+    """The part of the list that `query` asks for. `action`: prefix of the paging buttons' action ids."""
+    query, page = await _load_page(service, User(slack.team, user), query)
     now = datetime.now(UTC)
     rows = [
-        views.chat_row(chat, service.models.label(chat.model), link(slack, chat), now)
+        views.chat_row(chat, service.models.label(chat.model), _permalink(slack, chat), now)
         for chat in page.chats
     ]
-    heading = (
-        strings.CHATS_FOUND.format(words=look.search) if look.search else strings.CHATS_HEADING
+    blocks = views.chat_list(
+        rows,
+        heading=_heading(query),
+        empty=_empty(query),
+        pages=_paging_buttons(query, page),
+        note=_range(query.first, query.first + len(rows) - 1, page),
+        action=action,
     )
-    empty = (
-        strings.CHATS_NOT_FOUND.format(words=mrkdwn_escape(look.search))
-        if look.search
-        else strings.CHATS_NONE
-    )
-    last = look.first + len(rows) - 1
-    note = strings.CHATS_PAGE.format(first=look.first, last=last, total=_total(last, page))
-    pages = []
-    if page.previous_cursor:
-        newer = replace(
-            look,
-            cursor=page.previous_cursor,
-            newer=True,
-            first=max(1, look.first - CHATS_PAGE_SIZE),
-        )
-        pages.append((strings.CHATS_NEWER, newer.dump()))
-    if page.next_cursor:
-        older = replace(
-            look, cursor=page.next_cursor, newer=False, first=look.first + CHATS_PAGE_SIZE
-        )
-        pages.append((strings.CHATS_OLDER, older.dump()))
-    made = views.chat_list(rows, heading, empty, pages, note, action)
-    return ChatListView(look, made, page.chats, page.total, page.at_least)
+    return ChatListView(query, blocks, page.chats, page.total, page.at_least)
 
 
-def _total(last: int, page: ChatPage) -> str:
-    return f"{max(last, page.total)}{'+' if page.at_least else ''}"
-
-
-async def _page(service: ChatService, user: User, look: ListQuery) -> tuple[ListQuery, ChatPage]:
-    """The page, or the first one where it has become that, or no longer holds anything."""
+async def _load_page(
+    service: ChatService, user: User, query: ListQuery
+) -> tuple[ListQuery, ChatPage]:
+    """The page with its query; the first page when the cursor is invalid, or leads to an empty or to the first page."""
     try:
-        page = await service.list_for(user, cursor=look.cursor, words=look.search, newer=look.newer)
+        page = await service.list_for(
+            user, cursor=query.cursor, words=query.search, newer=query.newer
+        )
     except InvalidInput:
-        return await _page(service, user, ListQuery(look.search))
-    if look.cursor is not None and (not page.chats or page.previous_cursor is None):
-        return await _page(service, user, ListQuery(look.search))
-    return look, page
+        return await _load_page(service, user, ListQuery(query.search))
+    if query.cursor is not None and (not page.chats or page.previous_cursor is None):
+        return await _load_page(service, user, ListQuery(query.search))
+    return query, page
 
 
-def link(slack: SlackClient, chat: Chat) -> str | None:
-    """The address that opens the chat's thread, if it stands in Slack."""
+def _heading(query: ListQuery) -> str:
+    return strings.CHATS_FOUND.format(words=query.search) if query.search else strings.CHATS_HEADING
+
+
+def _empty(query: ListQuery) -> str:
+    if not query.search:
+        return strings.CHATS_NONE
+    return strings.CHATS_NOT_FOUND.format(words=mrkdwn_escape(query.search))
+
+
+def _paging_buttons(query: ListQuery, page: ChatPage) -> list[tuple[str, str]]:
+    """Label and value of each button."""
+    buttons = []
+    if page.previous_cursor:
+        first = max(1, query.first - CHATS_PAGE_SIZE)
+        newer = replace(query, cursor=page.previous_cursor, newer=True, first=first)
+        buttons.append((strings.CHATS_NEWER, newer.dump()))
+    if page.next_cursor:
+        first = query.first + CHATS_PAGE_SIZE
+        older = replace(query, cursor=page.next_cursor, newer=False, first=first)
+        buttons.append((strings.CHATS_OLDER, older.dump()))
+    return buttons
+
+
+def _range(first: int, last: int, page: ChatPage) -> str:
+    total = f"{max(last, page.total)}{'+' if page.at_least else ''}"
+    return strings.CHATS_PAGE.format(first=first, last=last, total=total)
+
+
+def _permalink(slack: SlackClient, chat: Chat) -> str | None:
     if chat.thread is None:
         return None
     return slack.permalink(chat.thread.channel, chat.thread.ts, chat.thread.ts)

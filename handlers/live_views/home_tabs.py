@@ -1,11 +1,10 @@
-"""The Home tabs: published when they are opened or used, and again when a chat changes while somebody looks."""
+"""The Home tabs: published when a person opens or uses theirs, and updated when a chat changes while they may look."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from bot.chats.feed import Feed
@@ -18,57 +17,55 @@ from handlers.client.errors import NotInstalled, SlackError, SlackRejected
 from handlers.client.web_api import SlackClient
 from handlers.client.workspaces import WorkspaceResolver
 from handlers.live_views.channel_membership import ChannelMembership
-from handlers.live_views.chat_page import chat_list
-from handlers.live_views.subscription import follow
+from handlers.live_views.chat_page import load_chat_list
+from handlers.live_views.live_view import LiveView, LiveViews, now
 from handlers.views.blocks import View
 from handlers.views.chat_list import ListQuery
 from handlers.views.home_tab import HOME_PAGE_ACTION, home_tab
 
 log = get_logger(__name__)
 
-STAY = 900.0
-"""Seconds after which somebody who neither opens nor uses the Home tab counts as gone: Slack does not say."""
-EVERY = 3.0
-"""Seconds between two renewals of one Home tab that nobody asked for."""
-SHARE = 1.2
-"""Seconds of Slack's budget (100 a minute) that each renewal takes: two thirds of it may be spent on those at most."""
-MOST = 1_000
-"""Home tabs that are followed at once."""
+VIEWING_TIMEOUT = 900.0
+"""Seconds without opening or using the Home tab after which a person counts as gone. Slack sends no event for it."""
+MIN_UPDATE_INTERVAL = 3.0
+"""Seconds between two updates of one Home tab."""
+UPDATE_INTERVAL_PER_VIEW = 1.2
+"""Seconds by which each open Home tab of a workspace stretches that interval.
+
+Slack allows 100 calls of views.publish a minute, so updates use at most half of them.
+"""
 
 
-@dataclass(eq=False, slots=True)
-class _Viewer:
-    """Somebody who may be looking at the own Home tab."""
-
-    look: ListQuery
-    seen: float
+@dataclass(eq=False, slots=True, kw_only=True)
+class LiveHomeTab(LiveView):
     hash: str = ""
-    """Slack's name for the state that we published last."""
-    published: float = 0.0
-    one: asyncio.Lock = field(default_factory=asyncio.Lock)
-    watching: asyncio.Task[None] | None = None
-    renewing: asyncio.Task[None] | None = None
-
-    def leave(self) -> None:
-        for task in (self.watching, self.renewing):
-            if task is not None and task is not asyncio.current_task():
-                task.cancel()
+    """Slack's identifier of the state that was published last."""
 
 
 class HomeTabs:
+    """Publishes Home tabs and keeps those up to date that somebody may be looking at."""
+
     def __init__(
         self,
+        *,
         service: ChatService,
         workspaces: WorkspaceResolver,
         feed: Feed,
         membership: ChannelMembership,
     ) -> None:
-        self._service, self._workspaces, self._feed = service, workspaces, feed
+        self._service = service
+        self._workspaces = workspaces
         self._membership = membership
-        self._viewers: dict[User, _Viewer] = {}
-        self._without_home: set[str] = set()
+        self._teams_without_home_tab: set[str] = set()
         self._tasks = Tasks(exit_timeout=0.0)
-        membership.on_change(self.touch)
+        self._views = LiveViews[LiveHomeTab](
+            name="home tab",
+            feed=feed,
+            tasks=self._tasks,
+            draw=self._publish,
+            update_delay=self._update_delay,
+        )
+        membership.on_change(self._views.schedule_update)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -76,98 +73,67 @@ class HomeTabs:
         async with self._tasks:
             yield
 
-    def show(self, user: User, look: ListQuery | None = None) -> None:
-        """Publishes the Home tab: what is looked at from now on, or what was. Returns at once."""
-        if user.team in self._without_home:
+    def show(self, user: User, query: ListQuery | None = None) -> None:
+        """Publishes the person's Home tab. Returns at once.
+
+        `query`: the part of the list to show; None: the part that was shown before, at first the first page.
+        """
+        if user.team in self._teams_without_home_tab:
             return
-        viewer = self._viewers.pop(user, None)
-        if viewer is None:
-            viewer = _Viewer(look or ListQuery(), _now())
-            viewer.watching = self._tasks.start(self._watch(user, viewer), "home")
-        viewer.look, viewer.seen = look or viewer.look, _now()
-        self._viewers[user] = viewer
-        while len(self._viewers) > MOST:
-            self._forget(next(iter(self._viewers)))
-        self._tasks.start(self._publish(user, viewer), "home")
+        expires_at = now() + VIEWING_TIMEOUT
+        view = self._views.get(user) or LiveHomeTab(query=ListQuery(), expires_at=expires_at)
+        view.query = query or view.query
+        view.expires_at = expires_at
+        self._views.show(user, view)
 
-    def touch(self, user: User) -> None:
-        """Something in this person's list has changed."""
-        viewer = self._viewers.get(user)
-        if viewer is not None and viewer.renewing is None:
-            viewer.renewing = self._tasks.start(self._renew(user, viewer), "home")
+    def _update_delay(self, user: User, _: LiveHomeTab) -> float:
+        return max(MIN_UPDATE_INTERVAL, self._views.count(user.team) * UPDATE_INTERVAL_PER_VIEW)
 
-    def _forget(self, user: User) -> None:
-        viewer = self._viewers.pop(user, None)
-        if viewer is not None:
-            viewer.leave()
+    async def _publish(self, user: User, view: LiveHomeTab, *, is_update: bool) -> None:
+        try:
+            slack = await self._workspaces.client_for(user.team)
+            content = await self._content(slack, user, view)
+            # With the hash, Slack refuses to replace what another process has published meanwhile.
+            guard: dict[str, Any] = {"hash": view.hash} if is_update and view.hash else {}
+            response = await slack.call_with_retry(
+                "views.publish", user_id=user.id, view=content, **guard
+            )
+            view.hash = str((response.get("view") or {}).get("hash") or "")
+            view.drawn_at = now()
+        except NotInstalled:
+            self._views.forget(user)
+        except SlackRejected as error:
+            self._views.forget(user, view)
+            self._log_rejection(user, error)
+        except (SlackError, StorageError) as error:
+            log.info("home_tab_not_published", reason=type(error).__name__)
 
-    # -- following what changes --------------------------------------------------------------------------------
-
-    async def _watch(self, user: User, viewer: _Viewer) -> None:
-        await follow(self._feed, user, lambda: viewer.seen + STAY, lambda: self.touch(user))
-        if self._viewers.get(user) is viewer:
-            self._forget(user)
-
-    async def _renew(self, user: User, viewer: _Viewer) -> None:
-        beside = sum(other.team == user.team for other in self._viewers)
-        await asyncio.sleep(max(0.0, viewer.published + max(EVERY, beside * SHARE) - _now()))
-        viewer.renewing = None
-        if self._viewers.get(user) is viewer:
-            await self._publish(user, viewer, unasked=True)
-
-    # -- publishing --------------------------------------------------------------------------------------------
-
-    async def _publish(self, user: User, viewer: _Viewer, *, unasked: bool = False) -> None:
-        async with viewer.one:
-            try:
-                slack = await self._workspaces.client_for(user.team)
-                view = await self._view(slack, user, viewer)
-                guard: dict[str, Any] = {"hash": viewer.hash} if unasked and viewer.hash else {}
-                answer = await slack.call_with_retry(
-                    "views.publish", user_id=user.id, view=view, **guard
-                )
-                viewer.hash = str((answer.get("view") or {}).get("hash") or "")
-                viewer.published = _now()
-            except NotInstalled:
-                self._forget(user)
-            except SlackRejected as error:
-                self._refused(user, viewer, error)
-            except (SlackError, StorageError) as error:
-                log.info("home_not_published", reason=type(error).__name__)
-
-    def _refused(self, user: User, viewer: _Viewer, error: SlackRejected) -> None:
-        if self._viewers.get(user) is viewer:
-            self._forget(user)
-        if (
-            error.code == "hash_conflict"
-        ):  # another process shows this person something newer, and follows it
+    def _log_rejection(self, user: User, error: SlackRejected) -> None:
+        if error.code == "hash_conflict":  # another process keeps this Home tab up to date now
             return
-        if error.code == "not_enabled":
-            if user.team not in self._without_home:
-                log.warning(
-                    "home_tab_not_enabled",
-                    team=user.team,
-                    cure="switch it on in the app's App Home settings",
-                )
-            self._without_home.add(user.team)
-            return
-        log.warning("home_refused", reason=error.code)
+        if error.code != "not_enabled":
+            log.warning("home_tab_rejected", reason=error.code)
+        elif user.team not in self._teams_without_home_tab:
+            self._teams_without_home_tab.add(user.team)
+            log.warning(
+                "home_tab_not_enabled",
+                team=user.team,
+                cure="switch it on in the app's App Home settings",
+            )
 
-    async def _view(self, slack: SlackClient, user: User, viewer: _Viewer) -> View:
+    async def _content(self, slack: SlackClient, user: User, view: LiveHomeTab) -> View:
         models = self._service.models
-        listing = await chat_list(self._service, slack, user.id, viewer.look, HOME_PAGE_ACTION)
-        viewer.look = listing.look
-        self._membership.check(slack, user.id, listing.chats)
+        found = await load_chat_list(
+            self._service, slack, user.id, view.query, action=HOME_PAGE_ACTION
+        )
+        view.query = found.query
+        self._membership.check(slack, user.id, found.chats)
         profile = await self._service.profile(user)
         own = profile.default_model
         gone = models.label(own) if own is not None and models.info(own) is None else None
         return home_tab(
-            listing,
+            found,
             shown=models.preselected_for(profile),
             gone=gone,
             always=profile.always,
         )
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

@@ -1,4 +1,4 @@
-"""Somebody looks at a list of their chats: what changes in them is told for as long as that may be."""
+"""Follows the changes in one person's chats for a view that shows them as a list."""
 
 from __future__ import annotations
 
@@ -16,38 +16,36 @@ log = get_logger(__name__)
 
 
 async def follow(
-    feed: Feed, user: User, until: Callable[[], float], changed: Callable[[], None]
+    feed: Feed, user: User, *, until: Callable[[], float], changed: Callable[[User], None]
 ) -> None:
-    """Calls `changed` whenever this person's lists may have changed, until that time (of the event loop).
+    """Calls `changed(user)` whenever the person's list of chats may have changed.
 
-    Ends earlier when nothing more can be told.
+    Returns when the event loop's time reaches `until()`, or earlier when the feed ends or cannot be subscribed to.
     """
     while until() > _now():
         try:
-            async with feed.subscribe(user) as changes:
-                await _hear(changes, until, changed)
+            async with feed.subscribe(user) as events:
+                await _read(events, until, lambda: changed(user))
             return
-        except SlowSubscriber:  # whatever was missed, the list as it is now has it
-            changed()
+        except SlowSubscriber:  # events were lost, but the list is drawn from what is stored
+            changed(user)
         except StorageError as error:
             log.warning("list_not_followed", reason=str(error))
             return
 
 
-async def _hear(
-    changes: FeedSubscription, until: Callable[[], float], changed: Callable[[], None]
+async def _read(
+    events: FeedSubscription, until: Callable[[], float], changed: Callable[[], None]
 ) -> None:
     while (left := until() - _now()) > 0:
         try:
             async with asyncio.timeout(left):
-                change = await anext(changes)
+                event = await anext(events)
         except TimeoutError:
             continue
         except StopAsyncIteration:
             return
-        if not isinstance(
-            change, TextAppended | AnswerRestarted
-        ):  # a list shows no words of answers
+        if not isinstance(event, TextAppended | AnswerRestarted):  # a list shows no answer's text
             changed()
 
 

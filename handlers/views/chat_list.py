@@ -30,7 +30,7 @@ class ListQuery:
     """Number of the first chat on the page. It is only a label: chats move up while people turn pages."""
 
     @classmethod
-    def words(cls, search: str) -> ListQuery:
+    def for_search(cls, search: str) -> ListQuery:
         """The first page of a search."""
         return cls(" ".join(search[:MAX_SEARCH_LENGTH].split()))
 
@@ -58,7 +58,7 @@ class ListQuery:
 class ChatListView:
     """One page, ready to be shown."""
 
-    look: ListQuery
+    query: ListQuery
     blocks: list[dict[str, Any]]
     chats: list[Chat]
     total: int
@@ -106,7 +106,7 @@ def chat_list(
 
 def refreshable(view: ChatListView) -> list[Block]:
     """The list with a Refresh button, for messages that do not update themselves."""
-    refresh = button(strings.CHATS_REFRESH, f"{CHATS_PAGE_ACTION}.again", view.look.dump())
+    refresh = button(strings.CHATS_REFRESH, f"{CHATS_PAGE_ACTION}.again", view.query.dump())
     last = view.blocks[-1]
     if last["type"] == "actions":
         return [*view.blocks[:-1], {**last, "elements": [*last["elements"], refresh]}]

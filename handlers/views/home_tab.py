@@ -37,7 +37,7 @@ def home_tab(
     `shown`: the model that is preselected for the person; None while no model is offered. `gone`: the person's own
     model, if it is not offered any more. `always`: whether the person skips the menu.
     """
-    query, rows = listing.look, listing.blocks
+    query, rows = listing.query, listing.blocks
     many = f"{listing.total:,}{'+' if listing.at_least else ''}"
     count = strings.HOME_COUNT_ONE if listing.total == 1 else strings.HOME_COUNT.format(count=many)
     show_all = [button(strings.HOME_ALL, f"{HOME_PAGE_ACTION}.all", ListQuery().dump())]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from bot import strings
 from bot.sandbox.state.records import Ephemeral
+from bot.timing import Timing
 from handlers.views.chat_list import ListQuery
 from tests.handlers import bulk_chats
 from tests.handlers.conftest import WorldFactory
@@ -305,120 +307,114 @@ async def test_a_page_asks_slack_about_each_channel_once(worlds: WorldFactory) -
 
 
 @pytest.fixture
-def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lists are rebuilt without much of a pause."""
-    monkeypatch.setattr("handlers.live_views.chat_lists.PAUSES", (0.1, 0.1, 0.1, 0.1))
+async def quick_world(worlds: WorldFactory) -> AsyncIterator[World]:
+    """The usual world, in which lists that are looked at are updated almost at once."""
+    async with worlds(timing=Timing(chat_list_update_delays=(0.1, 0.1, 0.1, 0.1))) as usual:
+        yield usual
 
 
-@pytest.mark.usefixtures("soon")
 async def test_a_list_in_use_is_rebuilt_when_a_chat_comes_grows_or_gets_its_title(
-    world: World,
+    quick_world: World,
 ) -> None:
-    await bulk_chats.insert_chats(world, 1)
-    shown = await listed(world)
-    await refresh(world, shown)
+    await bulk_chats.insert_chats(quick_world, 1)
+    shown = await listed(quick_world)
+    await refresh(quick_world, shown)
 
-    world.entitle("Something quite new")
-    thread = await world.start("Something new.")
-    await world.until(
+    quick_world.entitle("Something quite new")
+    thread = await quick_world.start("Something new.")
+    await quick_world.until(
         lambda: titles(shown) == ["Something quite new", "Chat 0"], "the new chat with its title"
     )
-    await world.slack.say("bob", "general", "More of it.", thread)
-    await world.until(lambda: "4 messages" in rows(shown)[0], "the longer chat")
-    await world.slack.rename_session("alice", "general", thread, "What I call it")
-    await world.until(lambda: titles(shown)[0] == "What I call it", "the changed title")
+    await quick_world.slack.say("bob", "general", "More of it.", thread)
+    await quick_world.until(lambda: "4 messages" in rows(shown)[0], "the longer chat")
+    await quick_world.slack.rename_session("alice", "general", thread, "What I call it")
+    await quick_world.until(lambda: titles(shown)[0] == "What I call it", "the changed title")
 
-    await world.idle()
-    assert [each.id for each in world.slack.ephemerals("alice", "general")] == [shown.id]
+    await quick_world.idle()
+    assert [each.id for each in quick_world.slack.ephemerals("alice", "general")] == [shown.id]
 
 
-@pytest.mark.usefixtures("soon")
 async def test_no_address_is_used_more_often_than_slack_allows_and_the_next_press_brings_another(
-    world: World,
+    quick_world: World,
 ) -> None:
-    """A sixth use would be refused, and the world would tell."""
-    thread = await world.start("The first question.")
-    await world.answered(thread)
-    shown = await listed(world)
-    await refresh(world, shown)
+    """Slack refuses a sixth use, which would fail the test."""
+    thread = await quick_world.start("The first question.")
+    await quick_world.answered(thread)
+    shown = await listed(quick_world)
+    await refresh(quick_world, shown)
     for turn_of in range(8):
-        await world.slack.say("alice", "general", f"Question {turn_of}.", thread)
-        await world.answered(thread, turn_of + 2)
+        await quick_world.slack.say("alice", "general", f"Question {turn_of}.", thread)
+        await quick_world.answered(thread, turn_of + 2)
         await asyncio.sleep(0.15)
     assert "18 messages" not in rows(shown)[0]
 
-    await refresh(world, shown)
+    await refresh(quick_world, shown)
     assert "18 messages" in rows(shown)[0]
-    await world.slack.say("alice", "general", "One more.", thread)
-    await world.until(lambda: "20 messages" in rows(shown)[0], "the list as it is now")
+    await quick_world.slack.say("alice", "general", "One more.", thread)
+    await quick_world.until(lambda: "20 messages" in rows(shown)[0], "the list as it is now")
 
 
-@pytest.mark.usefixtures("soon")
-async def test_the_page_that_is_looked_at_is_the_one_that_is_rebuilt(world: World) -> None:
-    await bulk_chats.insert_chats(world, 25)
-    shown = await listed(world)
-    await turn(world, shown, "Older")
-    await turn(world, shown, "Newer")
-    await turn(world, shown, "Older")
-    await world.answered(await world.start("Something new."))
-    await world.until(lambda: note(shown) == "11–20 of 26", "the page anew")
-    await world.idle()
+async def test_the_page_that_is_looked_at_is_the_one_that_is_rebuilt(quick_world: World) -> None:
+    await bulk_chats.insert_chats(quick_world, 25)
+    shown = await listed(quick_world)
+    await turn(quick_world, shown, "Older")
+    await turn(quick_world, shown, "Newer")
+    await turn(quick_world, shown, "Older")
+    await quick_world.answered(await quick_world.start("Something new."))
+    await quick_world.until(lambda: note(shown) == "11–20 of 26", "the page anew")
+    await quick_world.idle()
     assert note(shown) == "11–20 of 26"
 
 
-@pytest.mark.usefixtures("soon")
-async def test_a_search_is_rebuilt_with_what_it_finds_now(world: World) -> None:
-    await bulk_chats.insert_chats(world, 2, text=lambda n: "a lighthouse" if n else "a boat")
-    shown = await listed(world, "lighthouse")
-    await refresh(world, shown)
-    await world.answered(await world.start("A boat.", user="alice"))
-    await world.answered(await world.start("Another lighthouse."))
-    await world.until(lambda: len(rows(shown)) == 2, "the chat that has come")
+async def test_a_search_is_rebuilt_with_what_it_finds_now(quick_world: World) -> None:
+    await bulk_chats.insert_chats(quick_world, 2, text=lambda n: "a lighthouse" if n else "a boat")
+    shown = await listed(quick_world, "lighthouse")
+    await refresh(quick_world, shown)
+    await quick_world.answered(await quick_world.start("A boat.", user="alice"))
+    await quick_world.answered(await quick_world.start("Another lighthouse."))
+    await quick_world.until(lambda: len(rows(shown)) == 2, "the chat that has come")
 
 
-@pytest.mark.usefixtures("soon")
 async def test_who_leaves_a_private_channel_sees_its_chats_go_and_nobody_elses_list_changes(
-    world: World,
+    quick_world: World,
 ) -> None:
-    thread = await world.start("Among us leads.", channel="leads")
-    await world.answered(thread, channel="leads")
-    await world.slack.say("bob", "leads", "I take part.", thread)
-    await world.answered(thread, 2, channel="leads")
-    chat_lists = {user: await listed(world, user=user) for user in ("alice", "bob")}
+    thread = await quick_world.start("Among us leads.", channel="leads")
+    await quick_world.answered(thread, channel="leads")
+    await quick_world.slack.say("bob", "leads", "I take part.", thread)
+    await quick_world.answered(thread, 2, channel="leads")
+    chat_lists = {user: await listed(quick_world, user=user) for user in ("alice", "bob")}
     for user, shown in chat_lists.items():
-        await refresh(world, shown, user)
+        await refresh(quick_world, shown, user)
 
     before = chat_lists["alice"].blocks
-    await world.slack.leave("bob", "leads")
-    await world.until(lambda: rows(chat_lists["bob"]) == [], "the shorter list")
+    await quick_world.slack.leave("bob", "leads")
+    await quick_world.until(lambda: rows(chat_lists["bob"]) == [], "the shorter list")
     assert chat_lists["alice"].blocks is before
 
 
-@pytest.mark.usefixtures("soon")
 async def test_a_list_that_nobody_has_used_yet_costs_nothing_and_says_nothing_twice(
-    world: World,
+    quick_world: World,
 ) -> None:
     """The address of a command cannot replace what it said: Slack would show the list once more below."""
-    await bulk_chats.insert_chats(world, 1)
-    shown = await listed(world)
-    await world.answered(await world.start("Something new."))
-    await world.idle()
-    assert [each.id for each in world.slack.ephemerals("alice", "general")] == [shown.id]
+    await bulk_chats.insert_chats(quick_world, 1)
+    shown = await listed(quick_world)
+    await quick_world.answered(await quick_world.start("Something new."))
+    await quick_world.idle()
+    assert [each.id for each in quick_world.slack.ephemerals("alice", "general")] == [shown.id]
     assert titles(shown) == ["Chat 0"]
 
 
-@pytest.mark.usefixtures("soon")
-async def test_a_list_that_another_process_shows_now_is_left_to_it(world: World) -> None:
-    await bulk_chats.insert_chats(world, 1)
-    shown = await listed(world)
-    await refresh(world, shown)
-    assert world.bot is not None
-    coordination = world.bot.service._publisher._coordination
+async def test_a_list_that_another_process_shows_now_is_left_to_it(quick_world: World) -> None:
+    await bulk_chats.insert_chats(quick_world, 1)
+    shown = await listed(quick_world)
+    await refresh(quick_world, shown)
+    assert quick_world.bot is not None
+    coordination = quick_world.bot.service._publisher._coordination
     await coordination.publish(
         "lists", {"team": "T0SANDBOX", "user": "U0ALICE", "by": "another process"}
     )
-    await world.answered(await world.start("Something new."))
-    await world.idle()
+    await quick_world.answered(await quick_world.start("Something new."))
+    await quick_world.idle()
     assert titles(shown) == ["Chat 0"]
 
 
@@ -429,10 +425,10 @@ async def test_a_list_that_another_process_shows_now_is_left_to_it(world: World)
 def test_a_look_survives_its_button(
     search: str, cursor: str | None, newer: bool, first: int
 ) -> None:
-    look = ListQuery(ListQuery.words(search).search, cursor, newer, first)
+    query = ListQuery(ListQuery.for_search(search).search, cursor, newer, first)
 
-    assert ListQuery.load(look.dump()) == look
-    assert ListQuery.words(look.search) == ListQuery(look.search)
+    assert ListQuery.load(query.dump()) == query
+    assert ListQuery.for_search(query.search) == ListQuery(query.search)
 
 
 @given(
