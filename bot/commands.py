@@ -73,7 +73,7 @@ async def sandbox(
             "slack_api_url": slack.api_url,
         }
         for channel in SANDBOX_CHANNELS:
-            await slack.join(slack.bot_user.id, channel)
+            await slack.conversations.join(slack.bot_user.id, channel)
         if (
             "port" not in settings.model_fields_set
         ):  # another bot on this machine may have the usual one

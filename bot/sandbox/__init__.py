@@ -2,11 +2,11 @@
 
 from bot.sandbox.errors import InvalidAnswer, NotAcknowledged, SlackRefusal
 from bot.sandbox.faults import Fault
-from bot.sandbox.find_elements import options_of
 from bot.sandbox.limits import Limits
 from bot.sandbox.server import DEFAULT_SCOPES, Sandbox
 from bot.sandbox.state.records import Ephemeral, Message, State, View
-from bot.sandbox.user_actions import Upload
+from bot.sandbox.user_actions.conversations import Upload
+from bot.sandbox.user_actions.find_elements import options_of
 
 __all__ = [
     "DEFAULT_SCOPES",

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from bot.sandbox.errors import SlackRefusal
-from bot.sandbox.faults import Fault
+from bot.sandbox.events.socket_mode import SocketMode
+from bot.sandbox.faults import Fault, Faults
+from bot.sandbox.journal import Journal
+from bot.sandbox.state.workspace import Workspace
 from bot.sandbox.types import Json
-
-if TYPE_CHECKING:
-    from bot.sandbox.server import Sandbox
+from bot.sandbox.user_actions.agent_sessions import AgentSessionActions
 
 _FAULT_FIELDS = frozenset(field.name for field in fields(Fault)) - {"hits", "method", "mode"}
 
@@ -23,8 +24,19 @@ _FAULT_FIELDS = frozenset(field.name for field in fields(Fault)) - {"hits", "met
 class ControlApi:
     """The controls. Each answers `{ok: true, …}`, or 400 with `{ok: false, error}`."""
 
-    def __init__(self, sandbox: Sandbox) -> None:
-        self._sandbox = sandbox
+    def __init__(
+        self,
+        workspace: Workspace,
+        faults: Faults,
+        journal: Journal,
+        sockets: SocketMode,
+        agent_sessions: AgentSessionActions,
+    ) -> None:
+        self._workspace = workspace
+        self._faults = faults
+        self._journal = journal
+        self._sockets = sockets
+        self._agent_sessions = agent_sessions
 
     def routes(self) -> list[BaseRoute]:
         controls: dict[str, Callable[[Json], Awaitable[Json]]] = {
@@ -49,55 +61,55 @@ class ControlApi:
         ]
 
     async def _list(self, request: Request) -> Response:
-        faults = self._sandbox.faults
+        faults = self._faults
         waiting = [asdict(fault) for fault in faults.waiting]
-        sockets = len(self._sandbox.sockets.connections)
+        sockets = len(self._sockets.connections)
         return JSONResponse(
             {"ok": True, "waiting": waiting, "copies": faults.copies, "sockets": sockets}
         )
 
     async def _calls(self, request: Request) -> Response:
         wanted = request.query_params.get("method")
-        calls = [asdict(call) for call in self._sandbox.calls if wanted in (None, call.method)]
-        return JSONResponse({"ok": True, "calls": calls, "refusals": len(self._sandbox.refusals)})
+        calls = [asdict(call) for call in self._journal.calls if wanted in (None, call.method)]
+        return JSONResponse({"ok": True, "calls": calls, "refusals": len(self._journal.refusals)})
 
     async def _fail(self, body: Json) -> Json:
         details: dict[str, Any] = {
             name: value for name, value in body.items() if name in _FAULT_FIELDS
         }
-        self._sandbox.fail(str(body["method"]), body.get("mode", "error"), **details)
+        self._faults.add(str(body["method"]), body.get("mode", "error"), **details)
         return {}
 
     async def _clear(self, body: Json) -> Json:
-        self._sandbox.faults.clear()
+        self._faults.clear()
         return {}
 
     async def _drop(self, body: Json) -> Json:
-        await self._sandbox.drop_sockets()
+        await self._sockets.drop()
         return {}
 
     async def _disconnect(self, body: Json) -> Json:
-        await self._sandbox.refresh_sockets(body.get("reason", "refresh_requested"))
+        await self._sockets.disconnect(body.get("reason", "refresh_requested"))
         return {}
 
     async def _refuse(self, body: Json) -> Json:
-        self._sandbox.refuse_sockets(float(body["seconds"]))
+        self._sockets.refuse(float(body["seconds"]))
         return {}
 
     async def _copies(self, body: Json) -> Json:
-        self._sandbox.multiply_deliveries(int(body["copies"]))
+        self._faults.copies = int(body["copies"])
         return {}
 
     async def _expire(self, body: Json) -> Json:
-        self._sandbox.expire_stream(body["channel"], body["ts"])
+        self._workspace.expire_stream(self._workspace.message(body["channel"], body["ts"]))
         return {}
 
     async def _vanish(self, body: Json) -> Json:
-        self._sandbox.vanish(body["channel"], body["ts"])
+        self._workspace.delete(self._workspace.message(body["channel"], body["ts"]))
         return {}
 
     async def _stop(self, body: Json) -> Json:
-        await self._sandbox.stop_session(body["user"], body["channel"], body["thread_ts"])
+        await self._agent_sessions.stop(body["user"], body["channel"], body["thread_ts"])
         return {}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 Mode = Literal["error", "status", "ratelimited", "lost", "hang", "slow", "garbage"]
 
@@ -48,6 +48,14 @@ class Faults:
     refuse_until: float = 0.0
     copies: int = 1
     released: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def add(self, method: str, mode: Mode = "error", **details: Any) -> Fault:
+        """Let the next calls of `method` (`*`: any) fail; Fault has the modes and details. ValueError: no such mode."""
+        if mode not in get_args(Mode):
+            raise ValueError(f"mode must be one of {', '.join(get_args(Mode))}")
+        fault = Fault(method, mode, **details)
+        self.waiting.append(fault)
+        return fault
 
     def take(self, method: str, args: Mapping[str, Any]) -> Fault | None:
         """The fault that strikes this call, counted down; the first one that matches."""

@@ -7,83 +7,90 @@ import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar, get_args
+from typing import Any, Self, TypeVar
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 
 from bot.asgi_server import AsgiServer
 from bot.sandbox.control_api import ControlApi
 from bot.sandbox.errors import SlackRefusal
-from bot.sandbox.events.delivery import Courier
-from bot.sandbox.events.http_delivery import HttpRoute
-from bot.sandbox.events.interactions import Interactions
-from bot.sandbox.events.response_urls import Responses
+from bot.sandbox.events.delivery import EnvelopeDispatcher
+from bot.sandbox.events.http_delivery import HttpTransport
+from bot.sandbox.events.interactions import InteractionSender
+from bot.sandbox.events.response_urls import ResponseUrls
 from bot.sandbox.events.socket_mode import SocketMode
-from bot.sandbox.events.subscriptions import DEFAULT_EVENTS, Feed
-from bot.sandbox.faults import Fault, Faults, Mode
+from bot.sandbox.events.subscriptions import DEFAULT_EVENTS, EventSubscriptions
+from bot.sandbox.faults import Faults
 from bot.sandbox.journal import CallRecord, Delivery, Journal
 from bot.sandbox.limits import Limits
 from bot.sandbox.loopback_only import LoopbackOnly
 from bot.sandbox.page.http_api import PageApi
+from bot.sandbox.state.expiry import Expiry
 from bot.sandbox.state.records import User
-from bot.sandbox.state.workspace import Change, Workspace
-from bot.sandbox.types import Clock, Json
-from bot.sandbox.user_actions import Persons
+from bot.sandbox.state.seed import add_default_users_and_channels
+from bot.sandbox.state.workspace import Workspace
+from bot.sandbox.types import Clock
+from bot.sandbox.user_actions.agent_sessions import AgentSessionActions
+from bot.sandbox.user_actions.conversations import ConversationActions
+from bot.sandbox.user_actions.interactions import InteractionActions
+from bot.sandbox.user_actions.views import ViewActions
+from bot.sandbox.variants import SlackVariants
 from bot.sandbox.web_api.agents import agent_methods
+from bot.sandbox.web_api.calls import Method
 from bot.sandbox.web_api.endpoint import Tokens, WebApi
 from bot.sandbox.web_api.files import Uploads, file_methods
-from bot.sandbox.web_api.messages import CHAT_METHODS, expire_stream
+from bot.sandbox.web_api.messages import CHAT_METHODS
 from bot.sandbox.web_api.streams import STREAM_METHODS
 from bot.sandbox.web_api.users_and_conversations import WORKSPACE_METHODS, connection_methods
 from bot.sandbox.web_api.views import Modals, Triggers, view_methods
 
-Answer = TypeVar("Answer")
+Found = TypeVar("Found")
 MAX_MESSAGE_BYTES = 4 << 20
 """Of one message that the app may send on a socket."""
+HEADER_TIMEOUT = 20.0
+"""Seconds that a client of the sandbox may take to send a request's headers."""
+SHUTDOWN_TIMEOUT = 1.0
+"""Seconds that requests under way get when the sandbox stops."""
 
 DEFAULT_SCOPES = frozenset(
     {
-        *(
-            "app_mentions:read",
-            "assistant:write",
-            "channels:history",
-            "channels:read",
-            "chat:write",
-        ),
-        *(
-            "chat:write.customize",
-            "commands",
-            "files:read",
-            "files:write",
-            "groups:history",
-            "groups:read",
-        ),
-        *(
-            "im:history",
-            "im:read",
-            "im:write",
-            "mpim:history",
-            "mpim:read",
-            "reactions:read",
-            "reactions:write",
-        ),
-        *("team:read", "users:read"),
+        "app_mentions:read",
+        "assistant:write",
+        "channels:history",
+        "channels:read",
+        "chat:write",
+        "chat:write.customize",
+        "commands",
+        "files:read",
+        "files:write",
+        "groups:history",
+        "groups:read",
+        "im:history",
+        "im:read",
+        "im:write",
+        "mpim:history",
+        "mpim:read",
+        "reactions:read",
+        "reactions:write",
+        "team:read",
+        "users:read",
     }
 )
 
 
-class Sandbox(Persons):
+class Sandbox:
     """A local Slack: `async with Sandbox() as slack: …`.
 
     `scopes` and `events` are what the app was installed with; `commands` and `shortcuts` are as in an app manifest.
     `mounts` are further routes served on the same port. Port 0 picks a free one. With a `request_url` everything goes
-    to the app by signed HTTP requests, else by Socket Mode; `beside` another sandbox it goes the way of that one's, as
-    it does for an app that is installed in several workspaces. With an `enterprise` it is one workspace of that
-    organisation, and the app is installed in all of it.
+    to the app by signed HTTP requests, else by Socket Mode. A sandbox that is given another one as `beside` sends
+    through that one's transport, as Slack does for an app that is installed in several workspaces. With an
+    `enterprise` it is one workspace of that organisation, and the app is installed in all of it.
+
+    People act through `conversations`, `interactions`, `views` and `agent_sessions`; what they see is in `workspace`;
+    what went between Slack and the app is in `journal`; `faults` makes calls fail.
     """
 
     def __init__(
@@ -106,55 +113,116 @@ class Sandbox(Persons):
     ) -> None:
         self.limits = limits or Limits()
         self.workspace = Workspace(clock, self.limits, bot_name, team_id, enterprise)
-        self.commands, self.shortcuts = commands, shortcuts
-        self.faults, self.journal = Faults(), Journal()
-        self.sockets = SocketMode(self.workspace, self.faults)
-        self.signing_secret: str = (
-            secrets.token_hex(16) if beside is None else beside.signing_secret
-        )
-        self._http = HttpRoute(request_url, self.signing_secret, clock) if request_url else None
-        route = beside.courier.route if beside is not None else self._http or self.sockets
-        self.courier: Courier = Courier(route, self.limits, clock, self.journal, self.faults)
-        self.feed = Feed(self.workspace, self.courier, frozenset(events))
-        self.triggers = Triggers(self.workspace)
-        self.modals = Modals(self.workspace, self.triggers)
-        self.responses = Responses(self.workspace)
-        self.interactions = Interactions(
-            self.workspace, self.courier, self.triggers, self.responses, self.modals
-        )
-        self._server = AsgiServer(
-            header_timeout=20.0, shutdown_timeout=1.0, max_message_bytes=MAX_MESSAGE_BYTES
-        )
+        self.commands = commands
+        self.shortcuts = shortcuts
+        self.faults = Faults()
+        self.journal = Journal()
+        self.variants = SlackVariants()
         self.bot_token = f"xoxb-{secrets.token_hex(12)}"
         self.app_token = f"xapp-1-{self.workspace.app_id}-{secrets.token_hex(12)}"
-        granted = frozenset(scopes)
-        self.uploads = Uploads(self.workspace, self.bot_token, granted)
-        methods = {
+        self.signing_secret: str = beside.signing_secret if beside else secrets.token_hex(16)
+        self._address = (host, port)
+        self._server = AsgiServer(
+            header_timeout=HEADER_TIMEOUT,
+            shutdown_timeout=SHUTDOWN_TIMEOUT,
+            max_message_bytes=MAX_MESSAGE_BYTES,
+        )
+        self._expiry = Expiry(self.workspace)
+        self._changed = asyncio.Event()
+        self._build_transport(request_url, clock, beside)
+        self._build_events(frozenset(events))
+        self._build_user_actions()
+        self._build_web_api(frozenset(scopes), frozenset(events))
+        self._app = self._build_app(mounts)
+        add_default_users_and_channels(self.workspace)
+
+    # -- parts
+
+    def _build_transport(
+        self, request_url: str | None, clock: Clock, beside: Sandbox | None
+    ) -> None:
+        self.sockets = SocketMode(self.workspace, self.faults)
+        self._http = HttpTransport(request_url, self.signing_secret, clock) if request_url else None
+        transport = beside.dispatcher.transport if beside else self._http or self.sockets
+        self.dispatcher: EnvelopeDispatcher = EnvelopeDispatcher(
+            transport, self.limits, clock, self.journal, self.faults
+        )
+
+    def _build_events(self, event_types: frozenset[str]) -> None:
+        self.subscriptions = EventSubscriptions(
+            self.workspace, self.dispatcher, event_types, self.variants
+        )
+        self.triggers = Triggers(self.workspace)
+        self.modals = Modals(self.workspace, self.triggers)
+        self.response_urls = ResponseUrls(self.workspace, self.journal)
+        self.interaction_sender = InteractionSender(
+            self.workspace,
+            self.dispatcher,
+            triggers=self.triggers,
+            response_urls=self.response_urls,
+            modals=self.modals,
+            variants=self.variants,
+        )
+
+    def _build_user_actions(self) -> None:
+        self.conversations = ConversationActions(self.workspace)
+        self.interactions = InteractionActions(
+            self.workspace, self.interaction_sender, self.commands
+        )
+        self.views = ViewActions(
+            self.workspace, self.interaction_sender, self.modals, self.subscriptions
+        )
+        self.agent_sessions = AgentSessionActions(self.workspace, self.subscriptions)
+
+    def _build_web_api(self, scopes: frozenset[str], event_types: frozenset[str]) -> None:
+        self.uploads = Uploads(self.workspace, self.bot_token, scopes)
+        methods: dict[str, Method] = {
             **WORKSPACE_METHODS,
             **CHAT_METHODS,
             **STREAM_METHODS,
             **connection_methods(self.sockets.ticket),
             **view_methods(self.modals),
-            **agent_methods(frozenset(events)),
+            **agent_methods(event_types),
             **file_methods(self.uploads),
         }
-        tokens = Tokens(self.bot_token, self.app_token)
-        self.api = WebApi(
+        self.web_api = WebApi(
             self.workspace,
             methods=methods,
-            scopes=granted,
-            tokens=tokens,
+            scopes=scopes,
+            tokens=Tokens(self.bot_token, self.app_token),
             faults=self.faults,
             journal=self.journal,
             abort_connection=self._server.abort_connection,
         )
-        self._app = self._application(mounts)
-        self._address = (host, port)
-        self._changed = asyncio.Event()
-        self._timers: set[asyncio.TimerHandle] = set()
-        furnish(self.workspace)
 
-    # -- life
+    def _build_app(self, mounts: Sequence[BaseRoute]) -> Starlette:
+        control = ControlApi(
+            self.workspace, self.faults, self.journal, self.sockets, self.agent_sessions
+        )
+        page = PageApi(
+            self.workspace,
+            conversations=self.conversations,
+            interactions=self.interactions,
+            views=self.views,
+            agent_sessions=self.agent_sessions,
+            transport=self.dispatcher.transport,
+            journal=self.journal,
+            commands=self.commands,
+            shortcuts=self.shortcuts,
+        )
+        routes: list[BaseRoute] = [
+            Mount("/api", self.web_api),
+            WebSocketRoute("/link/", self.sockets.serve),
+            Route("/response/{key:path}", self.response_urls.receive, methods=["POST"]),
+            Route("/files/{file}/{name:path}", self.uploads.send),
+            Route("/upload/{key}", self.uploads.receive, methods=["POST"]),
+            *control.routes(),
+            *page.routes(),
+            *mounts,
+        ]
+        return Starlette(routes=routes, middleware=[Middleware(LoopbackOnly)])
+
+    # -- start and stop
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -172,53 +240,26 @@ class Sandbox(Persons):
         """Listen. OSError when the port is taken."""
         await self._server.start(self._app, *self._address)
         self.workspace.base_url = self.url
-        self.workspace.subscribe(self._on_change)
+        self.workspace.subscribe(lambda _: self._changed.set())
+        self.workspace.subscribe(self._expiry.on_change)
         self.journal.listeners.append(lambda _: self._changed.set())
 
     async def stop(self) -> None:
-        """Close every connection and forget what was still to be delivered."""
+        """Close every connection and drop what has not been delivered yet."""
         self.faults.release()
-        for timer in self._timers:
-            timer.cancel()
-        await self.courier.close()
+        self._expiry.cancel()
+        await self.dispatcher.close()
         await self.sockets.drop()
         if self._http is not None:
             await self._http.close()
         await self._server.stop()
 
-    def _application(self, mounts: Sequence[BaseRoute]) -> Starlette:
-        routes: list[BaseRoute] = [
-            Mount("/api", self.api),
-            WebSocketRoute("/link/", self.sockets.serve),
-            Route("/response/{key:path}", self._response, methods=["POST"]),
-            Route("/files/{file}/{name:path}", self.uploads.send),
-            Route("/upload/{key}", self.uploads.receive, methods=["POST"]),
-            *ControlApi(self).routes(),
-            *PageApi(self).routes(),
-            *mounts,
-        ]
-        return Starlette(routes=routes, middleware=[Middleware(LoopbackOnly)])
-
-    async def _response(self, request: Request) -> Response:
-        body = await request.json()
-        record = CallRecord(self.journal.number(), self.workspace.clock(), "response_url", body)
-        try:
-            self.responses.post(request.path_params["key"], body)
-        except SlackRefusal as refusal:
-            record.result, record.error = refusal.answer(), refusal.error
-            record.status = (
-                404 if refusal.error in ("used_url", "expired_url", "invalid_url") else 400
-            )
-        self.journal.called(record)
-        return (
-            JSONResponse(record.result, record.status) if record.error else PlainTextResponse("ok")
-        )
-
-    # -- addresses and credentials
+    # -- addresses
 
     @property
     def url(self) -> str:
-        return f"http://{self._address[0]}:{self._server.port or self._address[1]}"
+        host, port = self._address
+        return f"http://{host}:{self._server.port or port}"
 
     @property
     def api_url(self) -> str:
@@ -229,7 +270,7 @@ class Sandbox(Persons):
     def bot_user(self) -> User:
         return self.workspace.bot
 
-    # -- watching
+    # -- what happened
 
     @property
     def calls(self) -> list[CallRecord]:
@@ -240,26 +281,26 @@ class Sandbox(Persons):
         return [call for call in self.journal.calls if call.method in methods]
 
     def count(self, method: str) -> int:
-        """How many calls of a method have ended, however many there were."""
+        """How many calls of a method have ended, including those that the journal has dropped since."""
         return self.journal.counts[method]
 
     @property
     def deliveries(self) -> list[Delivery]:
-        """Everything the app was told, oldest first."""
+        """Everything that was sent to the app, oldest first."""
         return list(self.journal.deliveries)
 
     @property
     def refusals(self) -> list[CallRecord]:
-        """The calls answered with an error other than `ratelimited`."""
+        """The calls answered with an error other than `ratelimited`, without injected faults."""
         return self.journal.refusals
 
     async def until(
         self,
-        predicate: Callable[[], Answer],
+        predicate: Callable[[], Found],
         timeout: float = 60.0,  # noqa: ASYNC109
         what: str = "",
-    ) -> Answer:
-        """Wait until `predicate()` is true; looks again at every change instead of polling. Gives what it gave.
+    ) -> Found:
+        """Wait until `predicate()` is true and return its result; evaluated at every change, without polling.
 
         A LookupError or SlackRefusal of the predicate means "not yet". TimeoutError after `timeout` seconds.
         """
@@ -269,77 +310,10 @@ class Sandbox(Persons):
                 while True:
                     self._changed.clear()
                     try:
-                        if answer := predicate():
-                            return answer
+                        if found := predicate():
+                            return found
                     except (LookupError, SlackRefusal) as error:
                         obstacle = error
                     await self._changed.wait()
         except TimeoutError:
             raise TimeoutError(f"not within {timeout} s: {what or predicate}") from obstacle
-
-    def _on_change(self, change: Change) -> None:
-        self._changed.set()
-        if change.kind == "status" and change.data["thread"].status:
-            thread = change.data["thread"]
-            self._later(
-                self.limits.status_ttl,
-                lambda: self.expire_status(thread.channel, thread.thread_ts),
-            )
-        elif change.kind == "posted" and change.message is not None and change.message.streaming:
-            message = change.message
-            self._later(self.limits.stream_ttl, lambda: expire_stream(self.workspace, message))
-
-    def _later(self, seconds: float, work: Callable[[], None]) -> None:
-        def run() -> None:
-            self._timers.discard(timer)
-            work()
-
-        timer = asyncio.get_running_loop().call_later(seconds + 0.001, run)
-        self._timers.add(timer)
-
-    # -- trouble
-
-    def fail(self, method: str, mode: Mode = "error", **details: Any) -> Fault:
-        """The next calls of `method` (`*`: any) go wrong; see Fault for modes and details. ValueError: no such mode."""
-        if mode not in get_args(Mode):
-            raise ValueError(f"mode must be one of {', '.join(get_args(Mode))}")
-        fault = Fault(method, mode, **details)
-        self.faults.waiting.append(fault)
-        return fault
-
-    async def drop_sockets(self) -> None:
-        """Close every socket of the app without a word."""
-        await self.sockets.drop()
-
-    async def refresh_sockets(
-        self, reason: Literal["warning", "refresh_requested", "link_disabled"]
-    ) -> None:
-        """Ask every socket of the app to renew itself."""
-        await self.sockets.disconnect(reason)
-
-    def refuse_sockets(self, seconds: float) -> None:
-        """Refuse new sockets for a while."""
-        self.faults.refuse_until = self.workspace.clock() + seconds
-
-    def deliver_event(
-        self, event: Json, subscription: str | None = None, *, ext_shared: bool = False
-    ) -> None:
-        """Deliver any event as it is, e.g. `{"type": "app_uninstalled"}`; dropped when the app has not subscribed."""
-        stamped = {"event_ts": self.workspace.next_ts(), **event}
-        self.feed.send(subscription or str(event["type"]), stamped, ext_shared=ext_shared)
-
-    def multiply_deliveries(self, copies: int) -> None:
-        """Deliver everything so many times from now on."""
-        self.faults.copies = copies
-
-
-def furnish(workspace: Workspace) -> None:
-    """The people and channels every new workspace has."""
-    names = {"alice": "Alice Archer", "bob": "Bob Brown", "carol": "Carol Chen", "dan": "Dan Diaz"}
-    people = [workspace.add_user(name, real_name).id for name, real_name in names.items()]
-    other_bot = workspace.add_user("weatherbot", "Weather Bot", bot=True).id
-    everyone = [*people, workspace.bot.id, other_bot]
-    workspace.add_channel("general", everyone)
-    workspace.add_channel("random", everyone)
-    workspace.add_channel("watercooler", people)
-    workspace.add_channel("leads", [people[0], people[1], workspace.bot.id], "group")

@@ -18,7 +18,7 @@ __all__ = ["WorldFactory", "log", "worlds"]
 
 async def token_for(world: World, user: str = "alice") -> str:
     """What `/chats token` shows to this person."""
-    (shown,) = await world.slack.command(user, "general", "/chats", "token")
+    (shown,) = await world.slack.interactions.command(user, "general", "/chats", "token")
     found = re.search(r"bob_[\w-]{43}", shown.text)
     assert found, shown.text
     return found[0]

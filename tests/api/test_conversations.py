@@ -304,7 +304,7 @@ async def test_models_are_those_of_the_menu(world: World, api: Api) -> None:
     eye = next(model for model in offered["models"] if model["id"] == "openai:demo/eye")
     assert (eye["vision"], eye["provider"]) == (True, "OpenAI-compatible")
     thread = await world.ask("which models?")
-    menu = await world.slack.menu("alice", world.menus(thread)[-1], "model_menu", "")
+    menu = await world.slack.interactions.menu("alice", world.menus(thread)[-1], "model_menu", "")
     assert [m["id"] for m in offered["models"]] == [
         o["value"] for g in menu["option_groups"] for o in g["options"]
     ]

@@ -59,7 +59,7 @@ async def test_an_api_message_whose_post_gets_no_response_is_found_and_not_poste
     await world.answered(thread, 1)
     await world.idle()
     chat = await chat_of(api)
-    world.slack.fail("chat.postMessage", "lost")
+    world.slack.faults.add("chat.postMessage", "lost")
 
     await api.say(chat["id"], "second, by a program")
     await world.answered(thread, 2)
@@ -109,7 +109,7 @@ async def test_a_conversation_of_a_program_lives_there_alone(world: World, api: 
     await api.say(chat, "nobody in Slack sees this")
     await world.idle()
     assert len(world.slack.calls_of("chat.postMessage")) == before
-    (listed,) = await world.slack.command("alice", "general", "/chats")
+    (listed,) = await world.slack.interactions.command("alice", "general", "/chats")
     assert "2 messages" in str(listed.blocks)
 
 
@@ -120,7 +120,7 @@ async def test_who_took_part_in_slack_may_go_on_by_program(
     await world.answered(thread, 1)
     chat = await chat_of(api)
     await bobs.say(chat["id"], "not yet", 404)
-    await world.slack.say("bob", "general", "bob joins", thread)
+    await world.slack.conversations.say("bob", "general", "bob joins", thread)
     await world.answered(thread, 2)
     await world.idle()
     await bobs.say(chat["id"], "bob by program")
@@ -138,8 +138,12 @@ async def test_a_token_names_its_person_until_it_is_revoked(world: World, api: A
     await api.ask("GET", "/chat/models")
     used = [row["last_used_at"] for row in world.rows("SELECT last_used_at FROM api_tokens")]
     assert sorted(one is None for one in used) == [False, True]
-    (shown_to_alice,) = await world.slack.command("alice", "general", "/chats", "token revoke")
+    (shown_to_alice,) = await world.slack.interactions.command(
+        "alice", "general", "/chats", "token revoke"
+    )
     assert shown_to_alice.text == "Ended: your API tokens work no more."
     assert (await api.ask("GET", "/chat/models", 401))["error"] == "Unauthorized"
-    (nothing,) = await world.slack.command("alice", "general", "/chats", "token revoke")
+    (nothing,) = await world.slack.interactions.command(
+        "alice", "general", "/chats", "token revoke"
+    )
     assert nothing.text == "You have no API token."

@@ -42,7 +42,7 @@ async def test_a_revoked_token_closes_its_sockets_at_once(
         socket_of(where, api.token) as two,
         socket_of(where, bobs.token) as b,
     ):
-        await world.slack.command("alice", "general", "/chats", "token revoke")
+        await world.slack.interactions.command("alice", "general", "/chats", "token revoke")
         await asyncio.gather(cut_off(one), cut_off(two))
         await alive(b)
 
@@ -59,7 +59,7 @@ async def test_a_revoked_token_ends_a_stream_at_once_and_not_its_answer(
         async for line in answer.aiter_lines():
             events.append(line)
             if events.count("event: token") == 3:
-                await world.slack.command("alice", "general", "/chats", "token revoke")
+                await world.slack.interactions.command("alice", "general", "/chats", "token revoke")
     assert events[-3] == "event: failed"
     assert json.loads(events[-2].removeprefix("data: "))["error"] == "Unauthorized"
     assert events.count("event: token") < 50
@@ -79,7 +79,7 @@ async def test_a_revoked_token_ends_a_request_that_waits_and_not_its_answer(
         lambda: world.rows("SELECT 1 FROM answers WHERE state = 'running'"),
         "the answer is being written",
     )
-    await world.slack.command("alice", "general", "/chats", "token revoke")
+    await world.slack.interactions.command("alice", "general", "/chats", "token revoke")
     response = await said
     assert (response.status_code, response.json()["error"]) == (401, "Unauthorized")
     assert (
@@ -95,7 +95,7 @@ async def test_what_nobody_tells_is_seen_by_looking(
     monkeypatch.setattr("bot.api.auth.ASK_AGAIN", 0.05)
     monkeypatch.setattr("bot.answers.events.EventPublisher.recheck_tokens", lambda *_: None)
     async with socket_of(address(world), api.token) as reader:
-        await world.slack.command("alice", "general", "/chats", "token revoke")
+        await world.slack.interactions.command("alice", "general", "/chats", "token revoke")
         await cut_off(reader)
 
 
@@ -110,7 +110,7 @@ async def test_a_token_ends_in_every_replica(
             socket_of(second.url, token) as there,
             socket_of(second.url, bobs) as other,
         ):
-            await world.slack.command("alice", "general", "/chats", "token revoke")
+            await world.slack.interactions.command("alice", "general", "/chats", "token revoke")
             await asyncio.gather(cut_off(here), cut_off(there))
             await alive(other)
 

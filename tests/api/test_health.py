@@ -55,8 +55,8 @@ async def test_alive_ready_and_measured(world: World) -> None:
 
 async def test_not_ready_while_the_socket_is_gone_but_alive(world: World) -> None:
     world.forgive_logger("slack_sdk.socket_mode")
-    world.slack.refuse_sockets(10)
-    await world.slack.drop_sockets()
+    world.slack.sockets.refuse(10)
+    await world.slack.sockets.drop()
     async with client(world, None) as http:
         async with asyncio.timeout(WAIT_TIMEOUT):
             while (answer := await http.get("/readyz")).status_code == 200:

@@ -95,10 +95,10 @@ async def test_a_whole_conversation_without_a_socket(world: World) -> None:
     world.entitle("Without a socket")
     thread = await world.start("hello over http")
     assert await world.answered(thread, 1) == ["The first answer."]
-    await world.slack.say("alice", "general", "and again", thread)
+    await world.slack.conversations.say("alice", "general", "and again", thread)
     assert await world.answered(thread, 2) == ["The first answer.", "The second answer."]
     await world.idle()
-    (listed,) = await world.slack.command("alice", "general", "/chats")
+    (listed,) = await world.slack.interactions.command("alice", "general", "/chats")
     assert "Without a socket" in str(listed.blocks)
     assert {call.method for call in world.slack.calls_of("apps.connections.open")} == set()
 
@@ -150,11 +150,11 @@ async def test_ready_without_a_socket(world: World) -> None:
 
 async def test_whatever_is_delivered_again_is_taken_once(world: World) -> None:
     """By Slack, which signs anew each time."""
-    world.slack.multiply_deliveries(3)
+    world.slack.faults.copies = 3
     world.say("The first answer.", "The second answer.")
     thread = await world.start("hello over http")
     await world.answered(thread, 1)
-    await world.slack.say("alice", "general", "and again", thread)
+    await world.slack.conversations.say("alice", "general", "and again", thread)
     assert await world.answered(thread, 2) == ["The first answer.", "The second answer."]
     await world.idle()
     assert [row["text"] for row in world.messages(thread) if row["role"] == "user"] == [
@@ -238,9 +238,11 @@ async def test_a_menu_may_ask_twice_within_a_second(world: World) -> None:
 
 async def test_a_replayed_stop_does_not_stop_the_next_answer(world: World) -> None:
     world.models.answer_with("*", lambda asked: ModelScript(words("word " * 100), 40.0))
-    thread = await world.slack.say("alice", "general", f"<@{world.slack.bot_user.id}> the first")
+    thread = await world.slack.conversations.say(
+        "alice", "general", f"<@{world.slack.bot_user.id}> the first"
+    )
     await world.until(lambda: world.menus(thread), "the menu")
-    await world.slack.press("alice", world.menus(thread)[0], "start_chat")
+    await world.slack.interactions.press("alice", world.menus(thread)[0], "start_chat")
     await world.until(
         lambda: world.rows("SELECT 1 FROM answers WHERE state = 'running'"), "the first is written"
     )
@@ -269,7 +271,7 @@ async def test_a_replayed_stop_does_not_stop_the_next_answer(world: World) -> No
             ),
             "it is stopped",
         )
-        await world.slack.say("alice", "general", "the second", thread)
+        await world.slack.conversations.say("alice", "general", "the second", thread)
         await world.until(
             lambda: world.rows("SELECT 1 FROM answers WHERE state = 'running'"),
             "the second is written",

@@ -195,7 +195,7 @@ async def test_what_is_said_in_slack_comes_to_those_who_take_part_and_to_nobody_
         await alice.until(titled)
         assert alice.events[0]["user_message"]["content"] == "hello from slack"
         assert alice.text() == "Hello Alice."
-        await world.slack.say("bob", "general", "may I too?", thread)
+        await world.slack.conversations.say("bob", "general", "may I too?", thread)
         await world.answered(thread, 2)
         await bob.until(finished)
         assert bob.events[0]["user_message"]["content"] == "may I too?"
@@ -211,7 +211,7 @@ async def test_a_stopped_answer_finishes_as_stopped(world: World, api: Api) -> N
         world.say(TEXT, rate=10)
         thread = await world.start("count")
         await alice.until(lambda event: bool(alice.text()))
-        await world.slack.say("alice", "general", "stop", thread)
+        await world.slack.conversations.say("alice", "general", "stop", thread)
         last = (await alice.until(finished))[-1]
         assert last["status"] == "stopped"
         assert TEXT.startswith(alice.text())

@@ -117,7 +117,7 @@ async def open_environment(
         mounts=[Mount("/models/v1", create_models_app(models))],
         request_url=f"http://127.0.0.1:{port}/slack/events" if deployment.http else None,
     )
-    members = [slack.user(ASKER).id, slack.bot_user.id]
+    members = [slack.workspace.user(ASKER).id, slack.bot_user.id]
     rooms = [slack.workspace.add_channel(f"room{number}", members) for number in range(channels)]
     threads = [_thread(slack, rooms[number % channels].id, number) for number in range(count)]
     warm = _thread(slack, slack.workspace.add_channel("lobby", members).id, count)
@@ -140,9 +140,11 @@ async def open_environment(
 
 async def _warm_up(slack: Sandbox, thread: StormThread) -> None:
     """One small answer, and time for the budgets to be full again: what a start has to do is not what is measured."""
-    await slack.say(ASKER, thread.channel, WARM_UP, thread.root)
+    await slack.conversations.say(ASKER, thread.channel, WARM_UP, thread.root)
     await slack.until(
-        lambda: "Yes" in slack.thread(thread.channel, thread.root)[-1].text, 30, "the first answer"
+        lambda: "Yes" in slack.workspace.thread(thread.channel, thread.root)[-1].text,
+        30,
+        "the first answer",
     )
     await asyncio.sleep(BUDGETS_FULL)
 
@@ -164,7 +166,7 @@ def _thread(slack: Sandbox, channel: str, number: int) -> StormThread:
     root = Message(
         channel,
         workspace.next_ts(),
-        slack.user(ASKER).id,
+        slack.workspace.user(ASKER).id,
         None,
         [workspace.revision("mrkdwn", "An old question", [])],
     )
@@ -177,7 +179,7 @@ async def _begin_chats(url: str, slack: Sandbox, threads: list[StormThread]) -> 
     database = Database.open(url)
     await database.migrate()
     chats, answers = Chats(database), Answers(database)
-    team, owner = slack.workspace.team_id, slack.user(ASKER).id
+    team, owner = slack.workspace.team_id, slack.workspace.user(ASKER).id
     for thread in threads:
         said = await chats.start(
             team=team,

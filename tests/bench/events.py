@@ -53,7 +53,7 @@ class Chatter:
     def __init__(self, environment: Environment, channels: list[str]) -> None:
         self._environment, self._channels, self._chance = environment, channels, random.Random(5)
         self._people = [
-            environment.slack.user(name).id for name in ("alice", "bob", "carol", "dan")
+            environment.slack.workspace.user(name).id for name in ("alice", "bob", "carol", "dan")
         ]
 
     def next(self) -> dict[str, Any]:
@@ -112,10 +112,12 @@ async def measure(deployment: Deployment, rate: float, seconds: float) -> Outcom
             await asyncio.sleep(max(0.0, began + number / rate - loop.time()))
             if number % QUESTION_EVERY == 0 and number // QUESTION_EVERY < requests:
                 thread = environment.threads[number // QUESTION_EVERY]
-                await environment.slack.say(ASKER, thread.channel, thread.question, thread.root)
+                await environment.slack.conversations.say(
+                    ASKER, thread.channel, thread.question, thread.root
+                )
             else:
                 event = chatter.next()
-                environment.slack.deliver_event(event, "message.channels")
+                environment.slack.subscriptions.deliver(event, "message.channels")
         spent = (environment.bot.cpu() - cpu) / (loop.time() - began)
         whole = await _answered(environment)
         return Outcome(sorted(map(_wait, events)), sum(map(_late, events)), whole, requests, spent)
@@ -161,7 +163,7 @@ async def _answered(environment: Environment) -> int:
 
 def _is_whole(environment: Environment, number: int) -> bool:
     thread = environment.threads[number]
-    last = environment.slack.thread(thread.channel, thread.root)[-1]
+    last = environment.slack.workspace.thread(thread.channel, thread.root)[-1]
     words = "".join(
         piece for piece in script(ANSWER_WORDS, ANSWER_RATE).pieces if isinstance(piece, str)
     )

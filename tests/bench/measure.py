@@ -94,7 +94,9 @@ async def storm(
         )
         before = len(environment.slack.calls)
         for thread in environment.threads:
-            await environment.slack.say(ASKER, thread.channel, thread.question, thread.root)
+            await environment.slack.conversations.say(
+                ASKER, thread.channel, thread.question, thread.root
+            )
         largest = await _watch(environment, script, patience)
         seconds = asyncio.get_running_loop().time() - began
         await asyncio.sleep(0.5)
@@ -125,7 +127,7 @@ async def _watch(environment: Environment, script: ModelScript, patience: float)
 
 def _ended(environment: Environment, thread: StormThread, script: ModelScript) -> bool:
     """The last message of the thread shows the end of the text and takes no more."""
-    last = environment.slack.thread(thread.channel, thread.root)[-1]
+    last = environment.slack.workspace.thread(thread.channel, thread.root)[-1]
     return (
         last.user == environment.slack.bot_user.id
         and not last.streaming
@@ -155,7 +157,7 @@ def _seen(environment: Environment, thread: StormThread, asked: Asked | None, wh
     """Compares when the model sent each word with when it stood in the thread, as the asker saw it."""
     messages = [
         m
-        for m in environment.slack.thread(thread.channel, thread.root)
+        for m in environment.slack.workspace.thread(thread.channel, thread.root)
         if m.user == environment.slack.bot_user.id
     ]
     if asked is None or not messages:
@@ -163,7 +165,7 @@ def _seen(environment: Environment, thread: StormThread, asked: Asked | None, wh
     ends = list(itertools.accumulate(len(sent.text) for sent in asked.sent))
     lags: list[float] = []
     changes: list[float] = []
-    for at, length in _growth(messages[-1], environment.slack.user(ASKER).id, whole):
+    for at, length in _growth(messages[-1], environment.slack.workspace.user(ASKER).id, whole):
         new = [sent for sent, end in zip(asked.sent, ends, strict=True) if end <= length][
             len(lags) :
         ]

@@ -70,7 +70,9 @@ async def measure(deployment: Deployment, answers: int, words: int, rate: float)
         began, asked = loop.time(), {}
         for thread in environment.threads:
             asked[thread.root] = clock()
-            await environment.slack.say(ASKER, thread.channel, thread.question, thread.root)
+            await environment.slack.conversations.say(
+                ASKER, thread.channel, thread.question, thread.root
+            )
         streaming, largest = await _watch(environment, deployment.database or "", began, answers)
         seconds = loop.time() - began
         await asyncio.sleep(2.0)
@@ -119,7 +121,7 @@ async def _watch(
 def _answers(environment: Environment, thread: StormThread) -> list[Message]:
     return [
         m
-        for m in environment.slack.thread(thread.channel, thread.root)
+        for m in environment.slack.workspace.thread(thread.channel, thread.root)
         if m.user == environment.slack.bot_user.id
     ]
 

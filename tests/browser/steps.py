@@ -13,8 +13,8 @@ async def open_workspace(
     page: Page, slack: Sandbox, user: str = "alice", channel: str = "general", thread: str = ""
 ) -> None:
     """Open the page as `user` in a channel, with a thread at its side if given."""
-    place = slack.channel(channel, slack.user(user).id)
-    where = f"#user={slack.user(user).id}&channel={place.id}" + (
+    place = slack.workspace.channel_for(slack.workspace.user(user).id, channel)
+    where = f"#user={slack.workspace.user(user).id}&channel={place.id}" + (
         f"&thread={thread}" if thread else ""
     )
     await page.goto(f"{slack.url}/{where}")

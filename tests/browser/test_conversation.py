@@ -61,8 +61,8 @@ async def test_mention_choose_watch_reply_reload(
 
 async def test_what_a_model_writes_is_data(slack: Sandbox, app: ChattyApp, page: Page) -> None:
     """HTML, scripts and odd links in an answer are shown as text or as nothing, never run."""
-    alice, general = slack.user("alice").id, slack.channel("general").id
-    root = await slack.say("alice", "general", "hello")
+    alice, general = slack.workspace.user("alice").id, slack.workspace.channel("general").id
+    root = await slack.conversations.say("alice", "general", "hello")
     await open_workspace(page, slack, thread=root)
     text = '<img src=x onerror="document.title=1"> <script>document.title="owned"</script> [go](javascript:alert(1))'
     ts = await app.start_answer(
@@ -86,8 +86,8 @@ async def test_a_growing_answer_redraws_only_its_last_part(
     slack: Sandbox, app: ChattyApp, page: Page
 ) -> None:
     """What stands stays the same element: selections and scroll positions survive, and long answers stay smooth."""
-    alice, general = slack.user("alice").id, slack.channel("general").id
-    root = await slack.say("alice", "general", "hello")
+    alice, general = slack.workspace.user("alice").id, slack.workspace.channel("general").id
+    root = await slack.conversations.say("alice", "general", "hello")
     await open_workspace(page, slack, thread=root)
     ts = await app.start_answer(general, root, alice, "First paragraph.\n\nSecond")
     answer = page.locator(f'.thread-pane article[data-ts="{ts}"]')
@@ -111,8 +111,8 @@ async def test_a_growing_answer_redraws_only_its_last_part(
 async def test_the_end_stays_in_sight_unless_one_scrolled_up(
     slack: Sandbox, app: ChattyApp, page: Page
 ) -> None:
-    alice, general = slack.user("alice").id, slack.channel("general").id
-    root = await slack.say("alice", "general", "hello")
+    alice, general = slack.workspace.user("alice").id, slack.workspace.channel("general").id
+    root = await slack.conversations.say("alice", "general", "hello")
     await open_workspace(page, slack, thread=root)
     await app.start_answer(
         general, root, alice, "\n\n".join(f"line {number}" for number in range(60))
@@ -135,8 +135,8 @@ async def test_the_end_stays_in_sight_unless_one_scrolled_up(
 
 async def test_status_and_slacks_own_stop(slack: Sandbox, app: ChattyApp, page: Page) -> None:
     """ "is thinking…" stands in the thread and beside the reply count; Stop tells the app."""
-    general = slack.channel("general").id
-    root = await slack.say("alice", "general", "hello")
+    general = slack.workspace.channel("general").id
+    root = await slack.conversations.say("alice", "general", "hello")
     await open_workspace(page, slack, thread=root)
     await app.call(
         "assistant.threads.setStatus", channel_id=general, thread_ts=root, status="is thinking…"
@@ -159,7 +159,7 @@ async def test_status_and_slacks_own_stop(slack: Sandbox, app: ChattyApp, page: 
     await page.get_by_role("textbox", name="Conversation title").fill("Of seas")
     await page.keyboard.press("Enter")
     await expect(page.get_by_test_id("thread-title")).to_have_text("Of seas")
-    assert slack.title("general", root) == "Of seas"
+    assert slack.agent_sessions.title("general", root) == "Of seas"
 
 
 async def test_everybody_sees_what_is_theirs(slack: Sandbox, app: ChattyApp, page: Page) -> None:

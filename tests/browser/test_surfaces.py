@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 async def test_a_dialog_from_a_message(slack: Sandbox, app: ChattyApp, page: Page) -> None:
     """A message shortcut opens a dialog; errors stand at their fields, the page's own and the app's."""
-    await slack.say("bob", "general", "what do you think?")
+    await slack.conversations.say("bob", "general", "what do you think?")
     await open_workspace(page, slack)
     message = page.get_by_role("article").filter(has_text="what do you think?")
     await message.hover()
@@ -58,7 +58,7 @@ async def test_a_global_shortcut_and_escape(slack: Sandbox, app: ChattyApp, page
     await expect(dialog).to_be_visible()
     await page.keyboard.press("Escape")
     await expect(dialog).to_have_count(0)
-    assert slack.modal("alice") is None
+    assert slack.views.modal("alice") is None
 
 
 async def test_dialogs_stack_and_the_lower_one_keeps_what_was_typed(
@@ -69,7 +69,7 @@ async def test_dialogs_stack_and_the_lower_one_keeps_what_was_typed(
     await page.get_by_role("menuitem", name="New chat").click()
     text = page.get_by_role("dialog", name="New chat").get_by_role("textbox", name="First message")
     await text.fill("half a thought")
-    trigger = slack.triggers.issue(slack.user("alice").id)
+    trigger = slack.triggers.issue(slack.workspace.user("alice").id)
     upper = {
         "type": "modal",
         "title": plain("Upper"),
@@ -108,7 +108,7 @@ async def test_home_tab_and_agent_pane(slack: Sandbox, app: ChattyApp, page: Pag
 async def test_commands_complete_and_stay_out_of_threads(
     slack: Sandbox, app: ChattyApp, page: Page
 ) -> None:
-    root = await slack.say("alice", "general", "a thread")
+    root = await slack.conversations.say("alice", "general", "a thread")
     await open_workspace(page, slack, thread=root)
     box = composer(page, "general")
     await box.press_sequentially("/ch")
@@ -136,7 +136,9 @@ async def test_an_app_that_does_not_answer_is_named(
 ) -> None:
     """A command and a button without an acknowledgement lead to words, not to silence."""
     blocks = [section("Shall we?"), {"type": "actions", "elements": [button("Yes, do", "yes")]}]
-    await app.call("chat.postMessage", channel=slack.channel("general").id, text="?", blocks=blocks)
+    await app.call(
+        "chat.postMessage", channel=slack.workspace.channel("general").id, text="?", blocks=blocks
+    )
     app.silent = {"/chats", "block_actions"}
     await open_workspace(page, slack)
     await composer(page, "general").fill("/chats")
@@ -186,7 +188,10 @@ def every_block() -> list[dict[str, Any]]:
 
 async def test_the_elements_of_block_kit(slack: Sandbox, app: ChattyApp, page: Page) -> None:
     await app.call(
-        "chat.postMessage", channel=slack.channel("general").id, text="all", blocks=every_block()
+        "chat.postMessage",
+        channel=slack.workspace.channel("general").id,
+        text="all",
+        blocks=every_block(),
     )
     await open_workspace(page, slack)
     message = page.get_by_role("article").last
@@ -253,8 +258,8 @@ async def test_reopened_thread_shows_the_choice_again(
     slack: Sandbox, app: ChattyApp, page: Page
 ) -> None:
     """As in Slack, a menu keeps what was chosen although the message was never updated."""
-    await slack.say("alice", "general", "@bobbin hello")
-    await slack.until(lambda: len(slack.messages("general")) == 2)
+    await slack.conversations.say("alice", "general", "@bobbin hello")
+    await slack.until(lambda: len(slack.workspace.messages("general")) == 2)
     await open_workspace(page, slack)
     await open_thread(page)
     menu = page.get_by_role("combobox", name="Choose a model")
@@ -271,8 +276,8 @@ async def test_enter_may_come_before_the_options(
     slack: Sandbox, app: ChattyApp, page: Page
 ) -> None:
     """Whoever types faster than the app answers gets what they typed, not what stood there before."""
-    await slack.say("alice", "general", "@bobbin hello")
-    await slack.until(lambda: len(slack.messages("general")) == 2)
+    await slack.conversations.say("alice", "general", "@bobbin hello")
+    await slack.until(lambda: len(slack.workspace.messages("general")) == 2)
     await open_workspace(page, slack)
     await open_thread(page)
     menu = page.get_by_role("combobox", name="Choose a model")

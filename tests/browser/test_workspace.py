@@ -27,7 +27,7 @@ async def test_mrkdwn(slack: Sandbox, app: ChattyApp, page: Page) -> None:
         "<https://example.com/a?b=1&amp;c=2|a link> <@U0ALICE> <#C0GENERAL> <!here> <javascript:alert(1)|bad> "
         "<!date^1700000000^{date_num} in words^https://example.com|some day>"
     )
-    await app.call("chat.postMessage", channel=slack.channel("general").id, text=text)
+    await app.call("chat.postMessage", channel=slack.workspace.channel("general").id, text=text)
     await open_workspace(page, slack, user="bob")
     body = page.get_by_role("article").last.locator(".mrkdwn")
     await expect(body.locator("strong")).to_have_text(["bold"])
@@ -56,7 +56,7 @@ async def test_edit_delete_and_react(slack: Sandbox, page: Page) -> None:
     await box.press("Enter")
     message = page.get_by_role("article").last
     await expect(message).to_contain_text("secnd line")
-    assert slack.messages("general")[-1].text == "first line\nsecnd line"
+    assert slack.workspace.messages("general")[-1].text == "first line\nsecnd line"
     await box.press("ArrowUp")
     edit = page.get_by_role("textbox", name="Edit message")
     await edit.fill("second line")
@@ -67,7 +67,9 @@ async def test_edit_delete_and_react(slack: Sandbox, page: Page) -> None:
     await message.get_by_role("button", name="React with eyes").click()
     mine = message.get_by_role("button", name="eyes reaction, 1")
     await expect(mine).to_have_attribute("aria-pressed", "true")
-    await slack.react("bob", "general", slack.messages("general")[-1].ts, "eyes")
+    await slack.conversations.react(
+        "bob", "general", slack.workspace.messages("general")[-1].ts, "eyes"
+    )
     await expect(message.get_by_role("button", name="eyes reaction, 2")).to_be_visible()
     await message.hover()
     await message.get_by_role("button", name="Add reaction").click()
@@ -124,9 +126,9 @@ async def test_files(slack: Sandbox, app: ChattyApp, page: Page) -> None:
 async def test_links_to_messages_stay_in_the_page(
     slack: Sandbox, app: ChattyApp, page: Page
 ) -> None:
-    general, random = slack.channel("general").id, slack.channel("random").id
-    root = await slack.say("alice", "general", "the root")
-    await slack.say("bob", "general", "the reply", thread=root)
+    general, random = slack.workspace.channel("general").id, slack.workspace.channel("random").id
+    root = await slack.conversations.say("alice", "general", "the root")
+    await slack.conversations.say("bob", "general", "the reply", thread=root)
     link = f"https://sandbox.slack.com/archives/{general}/p{root.replace('.', '')}"
     await app.call("chat.postMessage", channel=random, text=f"see <{link}|that thread>")
     await open_workspace(page, slack, channel="random")
@@ -145,7 +147,7 @@ async def test_the_inspector_shows_the_traffic(slack: Sandbox, app: ChattyApp, p
     await page.get_by_role("button", name="Traffic").click()
     entries = page.get_by_test_id("traffic-entry")
     await expect(entries.filter(has_text="apps.connections.open")).to_have_count(1)
-    await slack.say("alice", "general", "@bobbin hello")
+    await slack.conversations.say("alice", "general", "@bobbin hello")
     posted = entries.filter(has_text="chat.postMessage")
     await expect(posted).to_have_count(1)
     await expect(entries.filter(has_text="app_mention").first).to_be_visible()
@@ -154,7 +156,7 @@ async def test_the_inspector_shows_the_traffic(slack: Sandbox, app: ChattyApp, p
     await posted.get_by_role("button").click()
     await expect(posted).to_contain_text('"*Which model should answer?*"')
     await page.get_by_role("button", name="Pause").click()
-    await slack.say("alice", "general", "@bobbin again")
+    await slack.conversations.say("alice", "general", "@bobbin again")
     await expect(page.get_by_text("new entries are waiting")).to_be_visible()
     await expect(entries).to_have_count(1)
     await page.get_by_role("button", name="Resume").click()
@@ -204,7 +206,7 @@ async def test_a_lost_connection_is_told_and_mended(slack: Sandbox, page: Page) 
     for route in open_sockets:
         await route.close()
     await expect(page.get_by_role("alert")).to_contain_text("does not answer")
-    await slack.say("bob", "general", "while you were away")
+    await slack.conversations.say("bob", "general", "while you were away")
     down = False
     await expect(page.get_by_text("while you were away")).to_be_visible()
     await expect(page.get_by_role("alert")).to_contain_text("Bobbin is not connected")
@@ -213,7 +215,7 @@ async def test_a_lost_connection_is_told_and_mended(slack: Sandbox, page: Page) 
 async def test_unread_marks_and_other_peoples_channels(slack: Sandbox, page: Page) -> None:
     """A mention elsewhere is counted until it is read; direct messages open from the sidebar."""
     await open_workspace(page, slack)
-    await slack.say("bob", "random", "@alice come and see")
+    await slack.conversations.say("bob", "random", "@alice come and see")
     row = page.get_by_role("navigation").get_by_role("button", name="random")
     await expect(row).to_contain_text("1")
     await row.click()
@@ -269,8 +271,8 @@ async def test_channels_are_left_and_entered_again(
     slack: Sandbox, app: ChattyApp, page: Page
 ) -> None:
     """A public one stays open to all; a private one is gone until somebody invites."""
-    leads = slack.channel("leads").id
-    await slack.say("bob", "leads", "what was said before")
+    leads = slack.workspace.channel("leads").id
+    await slack.conversations.say("bob", "leads", "what was said before")
     await open_workspace(page, slack, channel="leads")
     sidebar = page.get_by_role("navigation")
     await page.get_by_role("button", name="Leave #leads").click()
@@ -279,7 +281,7 @@ async def test_channels_are_left_and_entered_again(
     [left] = await slack.until(lambda: app.told("member_left_channel"))
     assert (left["user"], left["channel"], left["channel_type"]) == ("U0ALICE", leads, "G")
 
-    await slack.join("alice", "leads", inviter="bob")
+    await slack.conversations.join("alice", "leads", inviter="bob")
     await sidebar.get_by_role("button", name="leads").click()
     await expect(page.get_by_role("article").first).to_contain_text("what was said before")
 
@@ -292,7 +294,7 @@ async def test_channels_are_left_and_entered_again(
 async def test_slacks_own_commands_invite_and_leave(
     slack: Sandbox, app: ChattyApp, page: Page
 ) -> None:
-    slack.workspace.leave(slack.channel("random"), slack.user("carol").id)
+    slack.workspace.leave(slack.workspace.channel("random"), slack.workspace.user("carol").id)
     await open_workspace(page, slack, channel="random")
     box = composer(page, "random")
     await box.fill("/invite")
@@ -301,7 +303,9 @@ async def test_slacks_own_commands_invite_and_leave(
     await box.fill("/invite @carol")
     await box.press("Enter")  # takes the name that is suggested
     await box.press("Enter")
-    await slack.until(lambda: slack.user("carol").id in slack.channel("random").members)
+    await slack.until(
+        lambda: slack.workspace.user("carol").id in slack.workspace.channel("random").members
+    )
     await box.fill("/leave")
     await box.press("Enter")
     await expect(page.get_by_role("button", name="Join channel")).to_be_visible()

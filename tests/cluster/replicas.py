@@ -103,7 +103,7 @@ class Replicas(Cluster):
 
     def rooms(self, count: int) -> list[str]:
         """Ids of new channels with everybody in them."""
-        people = [self.slack.user(name).id for name in PEOPLE] + [self.slack.bot_user.id]
+        people = [self.slack.workspace.user(name).id for name in PEOPLE] + [self.slack.bot_user.id]
         return [self.slack.workspace.add_channel(f"room{n}", people).id for n in range(count)]
 
 
@@ -125,15 +125,17 @@ class UserChat:
     async def begin(self) -> None:
         """Ask, and choose as soon as there is a menu; again when nobody heard it."""
         mention = f"<@{self.world.slack.bot_user.id}> {self._next()}"
-        self.thread = await self.world.slack.say(self.who, self.channel, mention)
+        self.thread = await self.world.slack.conversations.say(self.who, self.channel, mention)
         while not self.world.rows("SELECT 1 FROM chats WHERE thread = ?", self.thread):
             if model_menus := self.world.menus(self.thread, self.channel):
                 with contextlib.suppress(NotAcknowledged, LookupError, SlackRefusal):
-                    await self.world.slack.press(self.who, model_menus[0], "start_chat")
+                    await self.world.slack.interactions.press(
+                        self.who, model_menus[0], "start_chat"
+                    )
             await asyncio.sleep(0.1)
 
     async def go_on(self) -> None:
-        await self.world.slack.say(self.who, self.channel, self._next(), self.thread)
+        await self.world.slack.conversations.say(self.who, self.channel, self._next(), self.thread)
 
     def judge(self, *, in_order: bool = True) -> None:
         """Every message answered once, one after the other, whole, in the database as in Slack.
@@ -153,7 +155,9 @@ class UserChat:
             len(world.menus(self.thread, self.channel)),
         ) == (1, 0)
         assert not [
-            m.ts for m in world.slack.thread(self.channel, self.thread) if WAITING in m.reactions
+            m.ts
+            for m in world.slack.workspace.thread(self.channel, self.thread)
+            if WAITING in m.reactions
         ]
 
 

@@ -66,7 +66,7 @@ class Crowd:
         who = self.chance.choice(PEOPLE)
         text = self.question()
         channel = self.chance.choice(self.channels)
-        thread = await self.world.slack.say(
+        thread = await self.world.slack.conversations.say(
             who, channel, f"<@{self.world.slack.bot_user.id}> {text}"
         )
         self.threads[thread], self.places[thread] = [text], channel
@@ -78,14 +78,16 @@ class Crowd:
         thread = self.chance.choice(list(self.threads))
         if self.world.rows("SELECT 1 FROM chats WHERE thread = ?", thread):
             who = self.chance.choice(PEOPLE)
-            await self.world.slack.say(who, self.places[thread], self.question(thread), thread)
+            await self.world.slack.conversations.say(
+                who, self.places[thread], self.question(thread), thread
+            )
         return None
 
     async def _choose(self, who: str, thread: str) -> None:
         while not self.world.rows("SELECT 1 FROM chats WHERE thread = ?", thread):
             if model_menus := self.world.menus(thread, self.places[thread]):
                 with contextlib.suppress(NotAcknowledged, LookupError, SlackRefusal):
-                    await self.world.slack.press(who, model_menus[0], "start_chat")
+                    await self.world.slack.interactions.press(who, model_menus[0], "start_chat")
             await asyncio.sleep(0.1)
 
     async def live(self, seconds: float) -> None:
@@ -120,7 +122,7 @@ async def everything_is_answered(crowd: Crowd) -> None:
         assert sorted(stands) == sorted(answer_to(text) for text in requests)
         assert (len(world.headers(thread, channel)), len(world.menus(thread, channel))) == (1, 0)
         assert [
-            shown(m) for m in world.slack.channel(channel).deleted if not is_not_answer(m)
+            shown(m) for m in world.slack.workspace.channel(channel).deleted if not is_not_answer(m)
         ] == []
 
 
@@ -137,7 +139,9 @@ async def test_kills_at_any_moment_lose_nothing_and_repeat_nothing(
         world.forgive("message_not_in_streaming_state", "streaming_state_conflict", "no_reaction", "already_reacted",
                       "message_not_found")  # fmt: skip
         world.models.answer_with("*", answering)
-        people = [world.slack.user(name).id for name in PEOPLE] + [world.slack.bot_user.id]
+        people = [world.slack.workspace.user(name).id for name in PEOPLE] + [
+            world.slack.bot_user.id
+        ]
         rooms = [world.slack.workspace.add_channel(f"room{n}", people).id for n in range(5)]
         crowd = Crowd(world, chance, channels=rooms)
         for number in range(kills * 5 if thorough else kills):

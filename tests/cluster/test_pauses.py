@@ -92,7 +92,9 @@ def judge(talk: UserChat) -> None:
         len(world.menus(talk.thread, talk.channel)),
     ) == (1, 0)
     assert not [
-        m.ts for m in world.slack.thread(talk.channel, talk.thread) if WAITING in m.reactions
+        m.ts
+        for m in world.slack.workspace.thread(talk.channel, talk.thread)
+        if WAITING in m.reactions
     ]
 
 

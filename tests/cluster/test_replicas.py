@@ -33,7 +33,7 @@ async def test_replicas_start_together_on_an_empty_database_and_keep_within_slac
 ) -> None:
     async with Replicas(tmp_path, fork_server, postgresql_url, redis_url) as world:
         world.forgive("no_reaction")
-        world.slack.multiply_deliveries(2)
+        world.slack.faults.copies = 2
         begun = user_chats(world, 8, 4)
         await asyncio.gather(*(_talk(talk, 2) for talk in begun))
         await until_settled(world, begun)
@@ -49,7 +49,7 @@ async def test_everything_that_can_die_dies_in_mid_answer(
 ) -> None:
     async with Replicas(tmp_path, fork_server, own_postgresql.url, own_redis.url) as world:
         world.forgive(*TROUBLES)
-        world.slack.multiply_deliveries(2)
+        world.slack.faults.copies = 2
         begun = user_chats(world, 24, 8)
         talking = asyncio.gather(*(_talk(talk, 1) for talk in begun))
         await asyncio.sleep(1.5)
@@ -126,7 +126,7 @@ async def test_a_choice_and_a_retry_work_wherever_they_arrive(
     """Everybody clicks everything at once, each click comes twice, and Slack brings them to any of the replicas."""
     async with Replicas(tmp_path, fork_server, postgresql_url, redis_url) as world:
         world.forgive("no_reaction")
-        world.slack.multiply_deliveries(2)
+        world.slack.faults.copies = 2
         world.models.answer_with(
             "*", lambda asked: ModelScript([], fault=Fault("http", status=400))
         )
@@ -150,7 +150,7 @@ def _retry_stands(talk: UserChat) -> bool:
 
 async def _retry(who: str, talk: UserChat) -> None:
     with contextlib.suppress(LookupError):  # whoever comes late finds no button any more
-        await talk.world.slack.press(
+        await talk.world.slack.interactions.press(
             who, talk.world.answers(talk.thread, talk.channel)[-1], "retry_answer"
         )
 
@@ -164,9 +164,9 @@ def _is_written(talk: UserChat) -> bool:
 async def _stop(talk: UserChat, number: int) -> None:
     """By the button, or by the word."""
     if number % 2:
-        await talk.world.slack.say(talk.who, talk.channel, "stop", talk.thread)
+        await talk.world.slack.conversations.say(talk.who, talk.channel, "stop", talk.thread)
     else:
-        await talk.world.slack.press(
+        await talk.world.slack.interactions.press(
             talk.who, talk.world.header(talk.thread, talk.channel), "stop_answer"
         )
 
@@ -179,8 +179,8 @@ async def _talk(talk: UserChat, more: int) -> None:
 
 
 async def _slack_is_down(world: Replicas, seconds: float) -> None:
-    world.slack.refuse_sockets(seconds)
-    await world.slack.drop_sockets()
-    fault = world.slack.fail("*", "status", status=503, times=-1)
+    world.slack.sockets.refuse(seconds)
+    await world.slack.sockets.drop()
+    fault = world.slack.faults.add("*", "status", status=503, times=-1)
     await asyncio.sleep(seconds)
     world.slack.faults.waiting.remove(fault)

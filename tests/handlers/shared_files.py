@@ -10,7 +10,7 @@ from typing import Any
 from PIL import Image
 
 from bot.sandbox.state.records import File
-from bot.sandbox.user_actions import Upload
+from bot.sandbox.user_actions.conversations import Upload
 from tests.handlers.world import World
 
 EYE = "demo/eye"
@@ -44,7 +44,7 @@ async def share(
 async def put(
     world: World, text: str, *files: Upload | File, thread: str | None = None, user: str = "alice"
 ) -> str:
-    return await world.slack.say(user, "general", text, thread, files)
+    return await world.slack.conversations.say(user, "general", text, thread, files)
 
 
 def content(world: World, nth: int = -1) -> list[Mapping[str, Any]]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bot import strings
-from bot.sandbox.user_actions import Upload
+from bot.sandbox.user_actions.conversations import Upload
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.shared_files import BLIND, EYE, NOTES, PDF, picture, put, seen, share, text_sent
 from tests.handlers.world import World
@@ -234,8 +234,8 @@ async def test_however_often_it_is_delivered_files_come_once(
     worlds: WorldFactory, order: Any
 ) -> None:
     async with worlds() as world:
-        world.slack.feed.quirks.mention_order = order
-        world.slack.multiply_deliveries(3)
+        world.slack.variants.mention_order = order
+        world.slack.faults.copies = 3
         thread = await share(world, "Once.", picture(), PDF)
         await world.answered(thread)
         await put(world, "Again.", picture("b.png", size=(9, 9)), PDF, thread=thread)
@@ -247,7 +247,7 @@ async def test_however_often_it_is_delivered_files_come_once(
 
 
 async def test_a_mention_that_slack_tells_only_as_a_message_is_heard(world: World) -> None:
-    world.slack.feed.quirks.file_mention_as_message_only = True
+    world.slack.variants.file_mention_as_message_only = True
     thread = await share(world, "Look.", picture())
 
     await world.answered(thread)
@@ -257,7 +257,7 @@ async def test_a_mention_that_slack_tells_only_as_a_message_is_heard(world: Worl
 async def test_the_successor_of_a_killed_process_fetches_the_files(worlds: WorldFactory) -> None:
     """The bot ends while the file is being waited for; the next one has only what is stored."""
     async with worlds(bobbin_grace=0) as world:
-        file = world.slack.upload("alice", picture("cat.png"))
+        file = world.slack.conversations.upload("alice", picture("cat.png"))
         file.told = {"url_private": None, "url_private_download": None}
         thread = await share(world, "What is this?", file)
         await world.until(lambda: world.slack.count("files.info") >= 1, "the first look")
@@ -283,7 +283,7 @@ async def test_names_of_files_ping_nobody(world: World) -> None:
 
 async def before(world: World, *shared: Upload, model: str = EYE) -> str:
     """People share these in a thread, one by one; then Alice asks there. Gives the thread, once it is answered."""
-    thread = await world.slack.say("bob", "general", "Look what I have got.")
+    thread = await world.slack.conversations.say("bob", "general", "Look what I have got.")
     for upload in shared:
         await put(world, "Here.", upload, thread=thread, user="bob")
     await world.ask("what do you make of it?", thread=thread)
@@ -306,7 +306,7 @@ async def test_images_and_texts_of_the_thread_before_are_there_for_the_model(wor
     )
     assert (world.whispers("alice"), world.whispers("bob")) == ([], [])
 
-    await world.slack.say("bob", "general", "Tell me more.", thread)
+    await world.slack.conversations.say("bob", "general", "Tell me more.", thread)
     await world.answered(thread, 2)
     assert seen(world) == [("PNG", (60, 40))]
 
@@ -340,6 +340,6 @@ async def test_a_mention_without_words_below_files_still_asks_for_the_question(
     await world.choose(thread, model=EYE)
     await world.idle()
     assert world.chats() == []
-    await world.slack.say("alice", "general", "Who is it?", thread)
+    await world.slack.conversations.say("alice", "general", "Who is it?", thread)
     await world.answered(thread)
     assert seen(world) == [("PNG", (60, 40))]

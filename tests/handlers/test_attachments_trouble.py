@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from bot import strings
-from bot.sandbox.user_actions import Upload
+from bot.sandbox.user_actions.conversations import Upload
 from tests.handlers.shared_files import (
     BLIND,
     EYE,
@@ -87,11 +87,13 @@ def chunk(kind: bytes, data: bytes) -> bytes:
 
 async def test_a_picture_that_only_slack_can_open_is_taken_as_slack_shows_it(world: World) -> None:
     """HEIC, and a picture beyond the size limit."""
-    small = world.slack.upload("alice", picture("thumb.png", size=(100, 75)))
-    heic = world.slack.upload(
+    small = world.slack.conversations.upload("alice", picture("thumb.png", size=(100, 75)))
+    heic = world.slack.conversations.upload(
         "alice", Upload("IMG_1.HEIC", b"\0\0\0\x18ftypheic and more", "image/heic")
     )
-    huge = world.slack.upload("alice", Upload("huge.png", b"\x89PNG\r\n\x1a\n", "image/png"))
+    huge = world.slack.conversations.upload(
+        "alice", Upload("huge.png", b"\x89PNG\r\n\x1a\n", "image/png")
+    )
     thumb = f"{world.slack.url}/files/T-{small.id}/thumb.png"
     heic.told = {"thumb_360": f"{world.slack.url}/nowhere", "thumb_1024": thumb}
     huge.told = {"thumb_720": thumb, "size": 30_000_000}
@@ -117,7 +119,7 @@ async def test_a_heic_without_slacks_picture_is_told(world: World) -> None:
 
 
 async def test_a_file_that_is_still_being_uploaded_is_waited_for(world: World) -> None:
-    file = world.slack.upload("alice", NOTES)
+    file = world.slack.conversations.upload("alice", NOTES)
     file.told = {"url_private": None, "url_private_download": None, "mimetype": None, "size": None}
     thread = await share(world, "Read it.", file, model=BLIND)
     await world.until(lambda: world.slack.count("files.info") >= 1, "the first look")
@@ -129,7 +131,7 @@ async def test_a_file_that_is_still_being_uploaded_is_waited_for(world: World) -
 
 async def test_slack_is_asked_about_files_it_only_hints_at(world: World) -> None:
     """In shared channels the event tells nothing but the file's id."""
-    file = world.slack.upload("alice", picture("cat.png"))
+    file = world.slack.conversations.upload("alice", picture("cat.png"))
     usual = dict.fromkeys(
         ("name", "title", "mimetype", "size", "url_private", "url_private_download", "mode")
     )
@@ -154,7 +156,7 @@ async def test_slack_is_asked_about_files_it_only_hints_at(world: World) -> None
 async def test_files_that_slack_does_not_have_are_told(
     world: World, told: dict[str, Any], problem: str
 ) -> None:
-    file = world.slack.upload("alice", NOTES)
+    file = world.slack.conversations.upload("alice", NOTES)
     file.told = told
     thread = await share(world, "Read it.", file, model=BLIND)
 
@@ -164,7 +166,7 @@ async def test_files_that_slack_does_not_have_are_told(
 
 
 async def test_a_page_to_sign_in_instead_of_the_file_is_told(world: World) -> None:
-    file = world.slack.upload("alice", NOTES)
+    file = world.slack.conversations.upload("alice", NOTES)
     file.told = {"url_private": f"{world.slack.url}/", "url_private_download": None}
     thread = await share(world, "Read it.", file, model=BLIND)
 
@@ -183,7 +185,7 @@ async def test_nothing_is_fetched_from_elsewhere(world: World) -> None:
         await writer.wait_closed()
 
     server = await asyncio.start_server(record, "127.0.0.1", 0)
-    file = world.slack.upload("alice", NOTES)
+    file = world.slack.conversations.upload("alice", NOTES)
     port = server.sockets[0].getsockname()[1]
     file.told = {"url_private": f"http://127.0.0.1:{port}/secret", "url_private_download": None}
     thread = await share(world, "Read it.", file, model=BLIND)
@@ -204,7 +206,7 @@ async def test_nothing_is_fetched_from_elsewhere(world: World) -> None:
 async def test_nothing_but_a_file_that_cannot_be_had_fails_with_retry(world: World) -> None:
     """Retry fetches it again."""
     world.forgive("file_not_found")
-    file = world.slack.upload("alice", picture("cat.png"))
+    file = world.slack.conversations.upload("alice", picture("cat.png"))
     file.told = {"url_private": f"{world.slack.url}/", "url_private_download": None}
     thread = await share(world, "", file)
 
@@ -218,5 +220,5 @@ async def test_nothing_but_a_file_that_cannot_be_had_fails_with_retry(world: Wor
     stored = world.rows("SELECT files FROM messages WHERE files IS NOT NULL")[0]["files"]
     mended = stored.replace(f"{world.slack.url}/", f"{world.slack.url}/files/T-{file.id}/cat.png")
     await world.execute("UPDATE messages SET files = ? WHERE files IS NOT NULL", mended)
-    await world.slack.press("alice", message, "retry_answer")
+    await world.slack.interactions.press("alice", message, "retry_answer")
     await world.until(lambda: "a PNG picture" in world.answers(thread)[-1].text, "the answer")

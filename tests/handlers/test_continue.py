@@ -19,9 +19,9 @@ async def test_the_model_sees_the_whole_chat_in_order_after_the_fixed_instructio
     world.say("One apple.", "Two pears.", "Three plums.")
     thread = await world.start("How many apples?")
     await world.answered(thread)
-    await world.slack.say("alice", "general", "How many pears?", thread)
+    await world.slack.conversations.say("alice", "general", "How many pears?", thread)
     await world.answered(thread, 2)
-    await world.slack.say(
+    await world.slack.conversations.say(
         "alice", "general", f"<@{world.slack.bot_user.id}> How many plums?", thread
     )
     await world.answered(thread, 3)
@@ -53,7 +53,7 @@ async def test_with_several_people_the_model_is_told_who_says_what(world: World)
     world.say("Hello.", LONG)
     thread = await world.start("I prefer tea.")
     await world.answered(thread)
-    await world.slack.say("bob", "general", "I prefer coffee.", thread)
+    await world.slack.conversations.say("bob", "general", "I prefer coffee.", thread)
     await world.answered(thread, 2)
 
     said = [text for role, text in world.requests()[1] if role == "user"]
@@ -68,18 +68,26 @@ async def test_what_is_not_said_to_bobbin_is_left_alone(world: World) -> None:
     await world.answered(thread)
     bot = world.slack.bot_user.id
 
-    await world.slack.say("weatherbot", "general", "It will rain tomorrow, says the bot.", thread)
-    await world.slack.say("weatherbot", "general", f"<@{bot}> and the bot insists on rain.")
-    await world.slack.say("bob", "general", "<@U0CAROL> shall we have lunch today?", thread)
-    await world.slack.say("bob", "general", "Nobody mentioned anybody here.")
-    other = await world.slack.say("bob", "general", "A thread among people.")
-    await world.slack.say("carol", "general", "Quite so, among people.", other)
-    own = await world.slack.say("bob", "random", "A message that will change.")
-    await world.slack.edit("bob", "random", own, f"<@{bot}> now it mentions the bot.")
-    await world.slack.edit("alice", "general", thread, f"<@{bot}> Are you still listening?")
-    await world.slack.delete("bob", "random", own)
+    await world.slack.conversations.say(
+        "weatherbot", "general", "It will rain tomorrow, says the bot.", thread
+    )
+    await world.slack.conversations.say(
+        "weatherbot", "general", f"<@{bot}> and the bot insists on rain."
+    )
+    await world.slack.conversations.say(
+        "bob", "general", "<@U0CAROL> shall we have lunch today?", thread
+    )
+    await world.slack.conversations.say("bob", "general", "Nobody mentioned anybody here.")
+    other = await world.slack.conversations.say("bob", "general", "A thread among people.")
+    await world.slack.conversations.say("carol", "general", "Quite so, among people.", other)
+    own = await world.slack.conversations.say("bob", "random", "A message that will change.")
+    await world.slack.conversations.edit("bob", "random", own, f"<@{bot}> now it mentions the bot.")
+    await world.slack.conversations.edit(
+        "alice", "general", thread, f"<@{bot}> Are you still listening?"
+    )
+    await world.slack.conversations.delete("bob", "random", own)
     world.slack.workspace.add_channel("newroom", ["U0ALICE", bot])
-    await world.slack.join("bob", "newroom")
+    await world.slack.conversations.join("bob", "newroom")
     await world.idle()
 
     assert len(world.models.asked()) == 1
@@ -92,7 +100,7 @@ async def test_what_is_not_said_to_bobbin_is_left_alone(world: World) -> None:
 async def test_a_reply_to_somebody_else_that_mentions_bobbin_too_is_answered(world: World) -> None:
     thread = await world.start("Lunch?")
     await world.answered(thread)
-    await world.slack.say(
+    await world.slack.conversations.say(
         "bob", "general", f"<@U0CAROL> and <@{world.slack.bot_user.id}>, what about soup?", thread
     )
     await world.answered(thread, 2)
@@ -100,14 +108,14 @@ async def test_a_reply_to_somebody_else_that_mentions_bobbin_too_is_answered(wor
 
 
 async def test_everything_delivered_four_times_is_answered_once(world: World) -> None:
-    world.slack.multiply_deliveries(4)
+    world.slack.faults.copies = 4
     world.say("First answer.", "Second answer.", "Third answer.")
     thread = await world.start("First question?")
     await world.answered(thread)
-    await world.slack.say(
+    await world.slack.conversations.say(
         "alice", "general", f"<@{world.slack.bot_user.id}> Second question?", thread
     )
-    await world.slack.say("alice", "general", "Third question?", thread)
+    await world.slack.conversations.say("alice", "general", "Third question?", thread)
     await world.answered(thread, 3)
     await world.idle()
 
@@ -122,16 +130,16 @@ async def test_everything_delivered_four_times_is_answered_once(world: World) ->
         3,
     )
     assert len(world.messages(thread)) == 6
-    assert not any(m.reactions for m in world.slack.thread("general", thread))
+    assert not any(m.reactions for m in world.slack.workspace.thread("general", thread))
 
 
 async def test_a_mention_without_text_delivered_four_times_has_one_menu_and_one_question(
     world: World,
 ) -> None:
-    world.slack.multiply_deliveries(4)
+    world.slack.faults.copies = 4
     thread = await world.ask("")
     await world.choose(thread)
-    await world.slack.say("alice", "general", "What is the time in Lima?", thread)
+    await world.slack.conversations.say("alice", "general", "What is the time in Lima?", thread)
     await world.answered(thread)
     await world.idle()
 
@@ -147,7 +155,7 @@ async def test_a_mention_without_text_delivered_four_times_has_one_menu_and_one_
 
 
 def waits(world: World, ts: str) -> bool:
-    return "hourglass_flowing_sand" in world.slack.message("general", ts).reactions
+    return "hourglass_flowing_sand" in world.slack.workspace.message("general", ts).reactions
 
 
 async def test_messages_said_meanwhile_wait_marked_and_are_answered_in_order(world: World) -> None:
@@ -156,7 +164,7 @@ async def test_messages_said_meanwhile_wait_marked_and_are_answered_in_order(wor
     thread = await world.start("Take your time.")
     await world.until(lambda: world.answers(thread), "the first words")
     late = [
-        await world.slack.say(who, "general", f"From {who}, meanwhile.", thread)
+        await world.slack.conversations.say(who, "general", f"From {who}, meanwhile.", thread)
         for who in ("bob", "carol", "bob")
     ]
     await world.until(lambda: all(waits(world, ts) for ts in late), "the marks")
@@ -191,7 +199,7 @@ async def test_the_queue_survives_a_restart(world: World) -> None:
     thread = await world.start("Take your time.")
     await world.until(lambda: world.answers(thread), "the first words")
     late = [
-        await world.slack.say("alice", "general", f"{n}, meanwhile.", thread)
+        await world.slack.conversations.say("alice", "general", f"{n}, meanwhile.", thread)
         for n in ("Two", "Three")
     ]
     await world.until(lambda: all(waits(world, ts) for ts in late), "the marks")
@@ -209,10 +217,13 @@ async def test_it_shows_at_once_that_something_happens(world: World) -> None:
     world.models.queue("demo/quick", ModelScript(["At", " last."], times=(0.6, 0.6)))
     thread = await world.start("Think it over.")
     await world.until(
-        lambda: world.slack.status("general", thread) == strings.THINKING, "is thinking…"
+        lambda: world.slack.agent_sessions.status("general", thread) == strings.THINKING,
+        "is thinking…",
     )
     assert await world.answered(thread) == ["At last."]
-    await world.until(lambda: world.slack.status("general", thread) == "", "the status goes out")
+    await world.until(
+        lambda: world.slack.agent_sessions.status("general", thread) == "", "the status goes out"
+    )
 
 
 # -- restarts ------------------------------------------------------------------------------------------------------
@@ -231,7 +242,7 @@ async def test_a_chat_goes_on_after_a_restart(world: World) -> None:
     thread = await world.start("First one.")
     await world.answered(thread)
     await world.restart()
-    await world.slack.say("alice", "general", "Second one.", thread)
+    await world.slack.conversations.say("alice", "general", "Second one.", thread)
     await world.answered(thread, 2)
     assert [text for role, text in world.requests()[-1] if role != "system"] == [
         "First one.",
@@ -247,10 +258,10 @@ async def test_what_people_say_while_the_bot_is_away_is_answered_when_it_is_back
     thread = await world.start("Do not go away.")
     await world.answered(thread)
     await world.stop_bot()
-    mention = await world.slack.say(
+    mention = await world.slack.conversations.say(
         "bob", "general", f"<@{world.slack.bot_user.id}> anybody at home?"
     )
-    await world.slack.say("alice", "general", "Where are you?", thread)
+    await world.slack.conversations.say("alice", "general", "Where are you?", thread)
 
     await world.start_bot()
     await world.answered(thread, 2)
@@ -300,8 +311,10 @@ async def test_what_could_not_be_saved_is_taken_when_slack_delivers_it_again(
         await world.idle()
 
         await world.execute("ALTER TABLE messages RENAME TO messages_away")
-        failed = await world.slack.say("alice", "general", "Second one, in hard times.", thread)
-        mention = await world.slack.say(
+        failed = await world.slack.conversations.say(
+            "alice", "general", "Second one, in hard times.", thread
+        )
+        mention = await world.slack.conversations.say(
             "bob", "general", f"<@{world.slack.bot_user.id}> me too, in hard times."
         )
         await world.until(
@@ -324,8 +337,8 @@ async def test_a_mark_put_while_the_database_failed_goes_with_the_wait(world: Wo
     world.say("Second answer.")
     thread = await world.start("Take your time.")
     await world.until(lambda: world.answers(thread), "the first words")
-    slow = world.slack.fail("reactions.add", "slow", seconds=0.4)
-    late = await world.slack.say("bob", "general", "Meanwhile.", thread)
+    slow = world.slack.faults.add("reactions.add", "slow", seconds=0.4)
+    late = await world.slack.conversations.say("bob", "general", "Meanwhile.", thread)
     await world.until(lambda: slow.hits, "the mark is on its way")
     await world.execute("ALTER TABLE answers RENAME TO answers_away")
     await world.until(lambda: waits(world, late), "the mark")
@@ -343,18 +356,18 @@ async def test_a_mark_put_while_the_database_failed_goes_with_the_wait(world: Wo
 async def test_the_last_pair_fits_and_the_next_is_refused_in_private(worlds: WorldFactory) -> None:
     """Nothing is stored, no model is called, and a button offers a new chat."""
     async with worlds(bobbin_max_messages=4) as world:
-        world.slack.feed.quirks.mention_order = "message_first"
+        world.slack.variants.mention_order = "message_first"
         thread = await world.start("One and two.")
         await world.answered(thread)
-        await world.slack.say("alice", "general", "Three and four.", thread)
+        await world.slack.conversations.say("alice", "general", "Three and four.", thread)
         await world.answered(thread, 2)
-        await world.slack.say(
+        await world.slack.conversations.say(
             "bob", "general", f"<@{world.slack.bot_user.id}> Five is too many.", thread
         )
         await world.until(lambda: world.whispers("bob"), "the private words")
         await world.idle()
 
-        (whisper,) = world.slack.ephemerals("bob", "general")
+        (whisper,) = world.slack.workspace.ephemerals("bob", "general")
         assert whisper.text.startswith(strings.LIMIT_REACHED)
         assert whisper.thread_ts == thread
         assert [
@@ -371,14 +384,14 @@ async def test_98_is_allowed_and_99_is_refused(world: World) -> None:
     await world.execute("UPDATE chats SET message_count = 99")
     await world.execute("UPDATE messages SET number = number + 97")
     await world.execute("UPDATE answers SET number = number + 97")
-    await world.slack.say("alice", "general", "The hundredth and one more.", thread)
+    await world.slack.conversations.say("alice", "general", "The hundredth and one more.", thread)
     await world.until(lambda: world.whispers("alice"), "the private words")
     assert len(world.models.asked()) == 1
 
     await world.execute("UPDATE chats SET message_count = 98")
     await world.execute("UPDATE messages SET number = number - 1")
     await world.execute("UPDATE answers SET number = number - 1")
-    await world.slack.say("alice", "general", "The last one that fits.", thread)
+    await world.slack.conversations.say("alice", "general", "The last one that fits.", thread)
     await world.answered(thread, 2)
     assert world.chats()[0]["message_count"] == 100
     assert "0 messages left" in below(world.answers(thread)[-1])
@@ -390,7 +403,7 @@ async def test_the_limit_holds_when_many_speak_at_once(worlds: WorldFactory) -> 
         await world.answered(thread)
         await asyncio.gather(
             *(
-                world.slack.say(who, "general", "Me as well!", thread)
+                world.slack.conversations.say(who, "general", "Me as well!", thread)
                 for who in ("bob", "carol", "dan")
             )
         )
@@ -413,7 +426,7 @@ async def test_the_model_gives_the_chat_a_title_after_the_first_exchange(world: 
     await world.until(
         lambda: world.header(thread).text.startswith("*Pears and Apples Compared*"), "the title"
     )
-    await world.slack.say("alice", "general", "And plums, please.", thread)
+    await world.slack.conversations.say("alice", "general", "And plums, please.", thread)
     await world.answered(thread, 2)
     await world.idle()
     assert world.chats()[0]["title"] == "Pears and Apples Compared"
@@ -434,7 +447,7 @@ async def test_a_title_that_a_person_gives_in_slack_is_kept(world: World) -> Non
     world.say(LONG, rate=40)
     thread = await world.start("Give me time to name you.")
     await world.until(lambda: world.answers(thread), "the first words")
-    await world.slack.rename_session("alice", "general", thread, "My very own title")
+    await world.slack.agent_sessions.rename("alice", "general", thread, "My very own title")
     await world.until(
         lambda: world.header(thread).text.startswith("*My very own title*"), "the title"
     )
@@ -468,11 +481,11 @@ async def test_chats_lists_the_callers_own_newest_first_in_private(world: World)
     foreign = await world.start("About secret gardens.", user="bob")
     for thread in (older, newer, foreign):
         await world.answered(thread)
-    await world.slack.say("alice", "general", "More about the harbour.", older)
+    await world.slack.conversations.say("alice", "general", "More about the harbour.", older)
     await world.answered(older, 2)
     await world.idle()
 
-    (listed,) = await world.slack.command("alice", "general", "/chats")
+    (listed,) = await world.slack.interactions.command("alice", "general", "/chats")
     links = [block["text"]["text"] for block in listed.blocks if block["type"] == "section"]
     assert [thread in text for thread, text in zip((older, newer), links, strict=True)] == [
         True,
@@ -482,14 +495,14 @@ async def test_chats_lists_the_callers_own_newest_first_in_private(world: World)
     assert "Demo: Quick" in links[0]
     assert [row for row in world.whispers("bob") if "chats" in row] == []
 
-    (none,) = await world.slack.command("dan", "general", "/chats")
+    (none,) = await world.slack.interactions.command("dan", "general", "/chats")
     assert none.text == strings.CHATS_NONE
 
 
 async def test_somebody_who_takes_part_has_the_chat_in_the_own_list(world: World) -> None:
     thread = await world.start("Open to all of you.")
     await world.answered(thread)
-    await world.slack.say("carol", "general", "I take part.", thread)
+    await world.slack.conversations.say("carol", "general", "I take part.", thread)
     await world.answered(thread, 2)
-    (listed,) = await world.slack.command("carol", "general", "/chats")
+    (listed,) = await world.slack.interactions.command("carol", "general", "/chats")
     assert thread in listed.text

@@ -23,11 +23,11 @@ PART = "Half of an answer is"
 
 async def stopping(world: World, way: str, thread: str) -> None:
     if way == "button":
-        await world.slack.press("bob", world.header(thread), "stop_answer")
+        await world.slack.interactions.press("bob", world.header(thread), "stop_answer")
     elif way == "word":
-        await world.slack.say("alice", "general", "Stop!", thread)
+        await world.slack.conversations.say("alice", "general", "Stop!", thread)
     else:
-        await world.slack.stop_session("alice", "general", thread)
+        await world.slack.agent_sessions.stop("alice", "general", thread)
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ async def test_what_was_written_stays_and_the_model_is_cancelled(
     """However often Slack delivers it; the text is part of the history, and the chat goes on."""
     async with worlds(bobbin_stream=mode) as world:
         world.forgive("stopped_by_user")
-        world.slack.multiply_deliveries(4)
+        world.slack.faults.copies = 4
         world.reply_to({"Talk for long.": LONG, "Go on.": "I went on."}, rate=40)
         thread = await world.start("Talk for long.")
         await world.until(lambda: "word20" in shown(world.answers(thread)[0]), "some words")
@@ -55,12 +55,14 @@ async def test_what_was_written_stays_and_the_model_is_cancelled(
         text, _, mark = shown(answer).rpartition("\n\n")
         assert mark == strings.STOPPED_MARK
         assert LONG.startswith(text)
-        assert not world.slack.can_stop(world.slack.channel("general").id, thread)
+        assert not world.slack.agent_sessions.can_stop(
+            world.slack.workspace.channel("general").id, thread
+        )
         assert world.models.asked()[0].cancelled
         assert [m["status"] for m in world.messages(thread)] == ["done", "stopped"]
         assert world.messages(thread)[1]["text"].startswith(text)
 
-        await world.slack.say("alice", "general", "Go on.", thread)
+        await world.slack.conversations.say("alice", "general", "Go on.", thread)
         await world.answered(thread, 2)
         roles = [role for role, _ in world.requests()[1]]
         assert roles == ["system", "user", "assistant", "user"]
@@ -72,7 +74,7 @@ async def test_stop_before_the_first_word(world: World) -> None:
     thread = await world.start("Think for long.")
     await world.until(lambda: world.models.asked(), "the model is asked")
     await world.until(lambda: world.header(thread), "the header")
-    await world.slack.press("alice", world.header(thread), "stop_answer")
+    await world.slack.interactions.press("alice", world.header(thread), "stop_answer")
     await world.answered(thread)
     await world.idle()
     assert [shown(message) for message in world.answers(thread)] == [strings.STOPPED_MARK]
@@ -85,11 +87,11 @@ async def test_when_nothing_is_being_written_stop_is_a_word_and_the_button_says_
     thread = await world.start("A short one.")
     await world.answered(thread)
     await world.until(lambda: world.header(thread), "the header")
-    await world.slack.press("bob", world.header(thread), "stop_answer")
+    await world.slack.interactions.press("bob", world.header(thread), "stop_answer")
     await world.until(
         lambda: world.whispers("bob") == [strings.NOTHING_TO_STOP], "the private word"
     )
-    await world.slack.say("alice", "general", "stop", thread)
+    await world.slack.conversations.say("alice", "general", "stop", thread)
     await world.answered(thread, 2)
     assert world.requests()[1][-1] == ("user", "stop")
 
@@ -98,9 +100,9 @@ async def test_stopping_one_answer_lets_the_next_begin(world: World) -> None:
     world.reply_to({"Talk for long.": LONG, "And you?": "Fine."}, rate=40)
     thread = await world.start("Talk for long.")
     await world.until(lambda: world.answers(thread), "the first words")
-    await world.slack.say("alice", "general", "And you?", thread)
+    await world.slack.conversations.say("alice", "general", "And you?", thread)
     await world.until(lambda: len(world.messages(thread)) == 4, "it waits")
-    await world.slack.press("alice", world.header(thread), "stop_answer")
+    await world.slack.interactions.press("alice", world.header(thread), "stop_answer")
     assert (await world.answered(thread, 2))[1] == "Fine."
 
 
@@ -154,7 +156,7 @@ async def test_a_failure_is_a_sentence_and_a_retry_button_in_the_answers_place(
         ("failed", code),
     ]
 
-    await world.slack.press("bob", failed, "retry_answer")
+    await world.slack.interactions.press("bob", failed, "retry_answer")
     await world.until(lambda: world.messages(thread)[1]["status"] == "done", "the second answer")
     await world.idle()
     (answer,) = world.answers(thread)
@@ -181,7 +183,7 @@ async def test_a_break_in_mid_answer_keeps_what_was_written_above_retry(
         assert len(world.models.asked()) == 1
 
         world.say("A whole answer.")
-        await world.slack.press("alice", failed, "retry_answer")
+        await world.slack.interactions.press("alice", failed, "retry_answer")
         await world.until(
             lambda: world.messages(thread)[1]["status"] == "done", "the second answer"
         )
@@ -204,7 +206,7 @@ async def test_a_failed_answer_is_no_history(world: World) -> None:
     world.fail("break", PART)
     thread = await world.start("First question.")
     await world.answered(thread)
-    await world.slack.say("alice", "general", "Second question.", thread)
+    await world.slack.conversations.say("alice", "general", "Second question.", thread)
     await world.answered(thread, 2)
     assert [text for role, text in world.requests()[1] if role != "system"] == [
         "First question.",
@@ -220,9 +222,11 @@ async def test_retry_is_safe_under_many_clicks(world: World) -> None:
     await world.answered(thread)
     await world.idle()
     (failed,) = world.answers(thread)
-    world.slack.multiply_deliveries(3)
+    world.slack.faults.copies = 3
     people = ("alice", "bob", "carol", "alice")
-    await asyncio.gather(*(world.slack.press(who, failed, "retry_answer") for who in people))
+    await asyncio.gather(
+        *(world.slack.interactions.press(who, failed, "retry_answer") for who in people)
+    )
     await world.until(lambda: world.messages(thread)[1]["status"] == "done", "the second answer")
     await world.idle()
     assert len(world.models.asked()) == 2
@@ -236,7 +240,7 @@ async def test_retry_works_after_a_restart(world: World) -> None:
     await world.idle()
     await world.restart()
     world.say("Now it works.")
-    await world.slack.press("alice", world.answers(thread)[0], "retry_answer")
+    await world.slack.interactions.press("alice", world.answers(thread)[0], "retry_answer")
     await world.until(lambda: world.messages(thread)[1]["status"] == "done", "the second answer")
     await world.idle()
     assert [shown(message) for message in world.answers(thread)] == ["Now it works."]
@@ -251,7 +255,7 @@ async def test_retry_of_a_long_answer_leaves_nothing_of_the_old_one(world: World
     before = world.answers(thread)
     assert len(before) >= 3
     world.say("A short answer.")
-    await world.slack.press("alice", before[-1], "retry_answer")
+    await world.slack.interactions.press("alice", before[-1], "retry_answer")
     await world.until(lambda: world.messages(thread)[1]["status"] == "done", "the second answer")
     await world.idle()
     assert [(m.ts, shown(m)) for m in world.answers(thread)] == [(before[0].ts, "A short answer.")]
@@ -265,7 +269,7 @@ async def test_while_it_is_answered_again_neither_the_reason_nor_retry_stands_th
     thread = await world.start("Please answer me.")
     await world.answered(thread)
     world.models.queue(MODEL, ModelScript(["Now", " it works."], times=(0.0, 1.0)))
-    await world.slack.press("alice", world.answers(thread)[0], "retry_answer")
+    await world.slack.interactions.press("alice", world.answers(thread)[0], "retry_answer")
     await world.until(lambda: world.messages(thread)[1]["status"] == "done", "the second answer")
     await world.idle()
     (answer,) = world.answers(thread)
@@ -309,13 +313,15 @@ async def test_a_model_that_is_gone_gives_way_to_another_for_good(world: World) 
     thread = await world.start("First question.")
     await world.answered(thread)
     world.models.models.pop(MODEL)
-    await world.slack.say("alice", "general", "Second question.", thread)
+    await world.slack.conversations.say("alice", "general", "Second question.", thread)
     await world.answered(thread, 2)
     await world.idle()
     failed = world.answers(thread)[1]
     assert "is not available any more" in below(failed)
 
-    await world.slack.choose("alice", failed, "retry_with_model", "openai:demo/storyteller")
+    await world.slack.interactions.choose(
+        "alice", failed, "retry_with_model", "openai:demo/storyteller"
+    )
     await world.until(lambda: world.messages(thread)[3]["status"] == "done", "the answer")
     await world.idle()
     assert world.models.asked()[-1].model == "demo/storyteller"
@@ -341,7 +347,7 @@ async def test_a_reply_behind_a_failed_answer_is_answered(world: World) -> None:
     )
     thread = await world.start("First question.")
     await world.until(lambda: world.models.asked(), "the model is asked")
-    await world.slack.say("alice", "general", "Second question.", thread)
+    await world.slack.conversations.say("alice", "general", "Second question.", thread)
     await world.answered(thread, 2)
     await world.idle()
     assert [m["status"] for m in world.messages(thread) if m["role"] == "assistant"] == [

@@ -60,13 +60,13 @@ async def everywhere(
     world: World, method: str, troubles: dict[str, dict[str, Any]], **more: Any
 ) -> dict[str, Any]:
     """One chat in a channel of its own for each trouble, all at the same time; what stands in each at the end."""
-    people = [world.slack.user("alice").id, world.slack.bot_user.id]
+    people = [world.slack.workspace.user("alice").id, world.slack.bot_user.id]
     channels = {
         name: world.slack.workspace.add_channel(f"room{n}", people).id
         for n, name in enumerate(troubles)
     }
     for name, trouble in troubles.items():
-        world.slack.fail(method, channel=channels[name], **trouble, **more)
+        world.slack.faults.add(method, channel=channels[name], **trouble, **more)
 
     few = asyncio.Semaphore(4)  # Slack waits three seconds for each choice, on a busy machine too
 
@@ -106,7 +106,7 @@ async def test_what_appears_long_after_it_was_given_up_does_not_stay(
         world.forgive("message_not_in_streaming_state")
         world.say(TEXT)
         thread = await world.ask("Say it.")
-        world.slack.fail("chat.startStream", "slow", seconds=12.0)
+        world.slack.faults.add("chat.startStream", "slow", seconds=12.0)
         await world.choose(thread)
         await world.answered(thread)
         await world.idle()
@@ -141,7 +141,11 @@ async def test_a_stream_that_expires_is_put_right_in_the_same_message(worlds: Wo
             "message_not_in_streaming_state"
         ) <= 1
         await world.until(
-            lambda: not world.slack.can_stop(world.slack.channel("general").id, thread),
+            lambda: (
+                not world.slack.agent_sessions.can_stop(
+                    world.slack.workspace.channel("general").id, thread
+                )
+            ),
             "the end of Slack's own Stop",
         )
 
@@ -152,8 +156,8 @@ async def test_a_stream_that_cannot_be_ended_is_edited_once_slack_has_ended_it(
     """Nor is the end asked for again and again."""
     async with worlds(limits=Limits(rates=False, stream_ttl=0.6)) as world:
         world.forgive("streaming_state_conflict")
-        world.slack.fail("chat.appendStream", error="msg_too_long")
-        world.slack.fail("chat.stopStream", error="no_text", times=-1)
+        world.slack.faults.add("chat.appendStream", error="msg_too_long")
+        world.slack.faults.add("chat.stopStream", error="no_text", times=-1)
         world.reply_to({"Say it.": TEXT}, rate=80)
         thread = await world.start("Say it.")
         assert await world.answered(thread) == [TEXT]
@@ -164,7 +168,7 @@ async def test_a_stream_that_takes_no_more_is_ended_before_its_message_is_edited
     world: World,
 ) -> None:
     """Slack would refuse an edit of a message that is still being streamed."""
-    world.slack.fail("chat.appendStream", error="msg_too_long")
+    world.slack.faults.add("chat.appendStream", error="msg_too_long")
     world.reply_to({"Say it.": TEXT}, rate=25)
     thread = await world.start("Say it.")
     assert await world.answered(thread) == [TEXT]
@@ -178,14 +182,14 @@ async def test_where_slack_has_no_native_streams_the_answer_is_edited(worlds: Wo
         world.reply_to({"Say it.": TEXT}, rate=60)
         thread = await world.start("Say it.")
         assert await world.answered(thread) == [TEXT]
-        await world.slack.say("alice", "general", "Say it.", thread)
+        await world.slack.conversations.say("alice", "general", "Say it.", thread)
         assert await world.answered(thread, 2) == [TEXT, TEXT]
         assert len(world.slack.calls_of("chat.startStream")) == 1
         assert len(world.answers(thread)[0].states) >= 3
 
 
 async def test_an_unknown_streaming_method_is_not_tried_again_anywhere(world: World) -> None:
-    world.slack.fail("chat.startStream", error="unknown_method", times=-1)
+    world.slack.faults.add("chat.startStream", error="unknown_method", times=-1)
     world.reply_to({"Say it.": TEXT})
     for channel in ("general", "random"):
         thread = await world.start("Say it.", channel=channel)
@@ -233,7 +237,7 @@ async def test_what_slack_does_not_take_below_an_answer_is_left_out_and_no_more_
         world.say("It stands here.")
         thread = await world.ask("Say it.")
         if refusals:
-            world.slack.fail("chat.postMessage", error="invalid_blocks", times=refusals)
+            world.slack.faults.add("chat.postMessage", error="invalid_blocks", times=refusals)
         await world.choose(thread)
         assert await world.answered(thread) == ["It stands here."]
         (answer,) = world.answers(thread)
@@ -255,10 +259,10 @@ async def test_slack_down_for_seconds_in_mid_answer(world: World) -> None:
     thread = await world.start("Say it.")
     await world.until(lambda: world.answers(thread), "the first words")
 
-    world.slack.fail("*", "status", status=503, times=-1)
-    world.slack.refuse_sockets(1.5)
-    await world.slack.drop_sockets()
-    await world.slack.say("alice", "general", "And now?", thread)
+    world.slack.faults.add("*", "status", status=503, times=-1)
+    world.slack.sockets.refuse(1.5)
+    await world.slack.sockets.drop()
+    await world.slack.conversations.say("alice", "general", "And now?", thread)
     await asyncio.sleep(1.5)
     world.slack.faults.clear()
 
@@ -296,7 +300,7 @@ async def test_an_answer_that_can_be_shown_nowhere_is_kept(world: World) -> None
     world.reply_to({"Say it.": TEXT}, rate=40)
     thread = await world.start("Say it.", channel="random")
     await world.until(lambda: world.answers(thread, "random"), "the first words")
-    world.slack.channel("random").is_archived = True
+    world.slack.workspace.channel("random").is_archived = True
     await world.answered(thread, channel="random")
     assert world.ended(thread)[0]["text"] == TEXT
 
@@ -307,12 +311,12 @@ async def test_an_answer_that_nobody_can_be_shown_for_too_long_is_kept_and_the_n
     async with worlds(bobbin_stream=StreamMode.EDIT, timing=Timing(write_retry_limit=0.5)) as world:
         world.reply_to({"Say it.": TEXT, "Next one.": "The second answer."})
         thread = await world.ask("Say it.")
-        world.slack.fail("chat.postMessage", "status", status=503, times=-1)
+        world.slack.faults.add("chat.postMessage", "status", status=503, times=-1)
         await world.choose(thread)
         assert await world.answered(thread) == []
         assert world.ended(thread)[0]["text"] == TEXT
         world.slack.faults.clear()
-        await world.slack.say("alice", "general", "Next one.", thread)
+        await world.slack.conversations.say("alice", "general", "Next one.", thread)
         assert await world.answered(thread, 2) == ["The second answer."]
 
 
@@ -323,11 +327,11 @@ async def test_a_post_whose_outcome_is_unknown_never_takes_over_another_answers_
     async with worlds(bobbin_stream=StreamMode.EDIT) as world:
         world.reply_to({"Say it.": TEXT, "Next one.": "The second answer."}, rate=40)
         thread = await world.ask("Say it.")
-        world.slack.fail("chat.postMessage", "slow", seconds=0.5)
+        world.slack.faults.add("chat.postMessage", "slow", seconds=0.5)
         await world.choose(thread)
-        await world.slack.say("alice", "general", "Next one.", thread)
+        await world.slack.conversations.say("alice", "general", "Next one.", thread)
         await world.until(lambda: world.answers(thread), "the first answer's message")
-        world.slack.fail("chat.postMessage", "hang", seconds=0.2)
+        world.slack.faults.add("chat.postMessage", "hang", seconds=0.2)
         assert await world.answered(thread, 2) == [TEXT, "The second answer."]
 
 
@@ -360,8 +364,12 @@ async def test_no_cut_lets_a_model_ping_anybody(
 async def test_what_is_logged_names_the_workspace_the_chat_and_the_answer(world: World) -> None:
     thread = await world.start("Where am I?")
     await world.answered(thread)
-    world.slack.fail("chat.postMessage", error="invalid_blocks", channel="C0GENERAL", times=-1)
-    await world.slack.say("alice", "general", f"<@{world.slack.bot_user.id}> and here?")
+    world.slack.faults.add(
+        "chat.postMessage", error="invalid_blocks", channel="C0GENERAL", times=-1
+    )
+    await world.slack.conversations.say(
+        "alice", "general", f"<@{world.slack.bot_user.id}> and here?"
+    )
     await world.until(
         lambda: any(line["event"] == "menu_refused" for line in world.lines()), "the refusal"
     )

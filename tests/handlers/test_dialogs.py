@@ -9,6 +9,7 @@ import pytest
 from bot import strings
 from bot.sandbox.limits import Limits
 from bot.sandbox.state.records import Message, View
+from bot.sandbox.user_actions.find_elements import find_container
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.test_start import crowd
 from tests.handlers.world import MODEL, World, methods, options_of
@@ -20,13 +21,13 @@ async def command(
     world: World, text: str = "new", user: str = "alice", channel: str = "general"
 ) -> View:
     """Type `/chats new …`; gives the dialog."""
-    await world.slack.command(user, channel, "/chats", text)
+    await world.slack.interactions.command(user, channel, "/chats", text)
     return await opened(world, user)
 
 
 async def opened(world: World, user: str = "alice") -> View:
     """The dialog, once it stands open."""
-    view = await world.until(lambda: world.slack.modal(user), "the dialog")
+    view = await world.until(lambda: world.slack.views.modal(user), "the dialog")
     assert view is not None
     return view
 
@@ -45,7 +46,11 @@ def field(view: View, block: str) -> dict[str, Any]:
 
 def asked(world: World, channel: str = "general") -> list[Message]:
     """What the bot says that people asked in dialogs."""
-    return [m for m in world.slack.messages(channel) if any(is_asked(block) for block in m.blocks)]
+    return [
+        m
+        for m in world.slack.workspace.messages(channel)
+        if any(is_asked(block) for block in m.blocks)
+    ]
 
 
 def is_asked(block: dict[str, Any]) -> bool:
@@ -67,7 +72,7 @@ async def test_new_opens_the_dialog_with_model_and_text(world: World) -> None:
     assert field(view, "bobbin.model")["initial_option"] == OPTION
     assert field(view, "bobbin.text")["initial_value"] == "Why is the sky blue?"
     assert field(view, "bobbin.text")["max_length"] == 3000
-    assert world.slack.ephemerals("alice") == []
+    assert world.slack.workspace.ephemerals("alice") == []
 
 
 @pytest.mark.parametrize("said", ["new Why?", "NEW   Why?", " new\nWhy?"])
@@ -79,9 +84,14 @@ async def test_its_menu_lists_all_models_and_finds_any_of_420(worlds: WorldFacto
     async with worlds(models=crowd(420)) as world:
         view = await command(world)
 
-        assert len(options_of(await world.slack.menu("alice", view, "dialog_model"))) == 100
-        (found,) = options_of(await world.slack.menu("alice", view, "dialog_model", "model 417"))
-        await world.slack.submit("alice", entered("Are you the one?", found))
+        assert (
+            len(options_of(await world.slack.interactions.menu("alice", view, "dialog_model")))
+            == 100
+        )
+        (found,) = options_of(
+            await world.slack.interactions.menu("alice", view, "dialog_model", "model 417")
+        )
+        await world.slack.views.submit("alice", entered("Are you the one?", found))
 
         root = await begun(world)
         await world.answered(root.ts)
@@ -93,17 +103,17 @@ async def test_it_opens_although_no_model_can_be_reached(worlds: WorldFactory) -
         view = await command(world, "new Anybody?")
 
         assert "initial_option" not in field(view, "bobbin.model")
-        assert options_of(await world.slack.menu("alice", view, "dialog_model")) == []
-        assert await world.slack.submit("alice", entered("Anybody?", None)) == {
+        assert options_of(await world.slack.interactions.menu("alice", view, "dialog_model")) == []
+        assert await world.slack.views.submit("alice", entered("Anybody?", None)) == {
             "bobbin.model": strings.DIALOG_NO_MODEL
         }
 
 
 async def test_a_dialog_that_slack_does_not_open_is_told_about(world: World) -> None:
-    world.slack.fail("views.open", error="expired_trigger_id")
+    world.slack.faults.add("views.open", error="expired_trigger_id")
     world.forgive("expired_trigger_id")
 
-    await world.slack.command("alice", "general", "/chats", "new")
+    await world.slack.interactions.command("alice", "general", "/chats", "new")
 
     await world.until(lambda: strings.DIALOG_NOT_OPENED in world.whispers("alice"), "the notice")
 
@@ -115,7 +125,7 @@ async def test_the_chat_starts_in_the_channel_where_the_dialog_was_called(world:
     world.say("Rayleigh scattering.")
     await command(world, "new")
 
-    assert await world.slack.submit("alice", entered("Why is the sky blue?")) == {}
+    assert await world.slack.views.submit("alice", entered("Why is the sky blue?")) == {}
 
     root = await begun(world)
     assert (root.thread_ts in (None, root.ts), root.text) == (
@@ -124,11 +134,11 @@ async def test_the_chat_starts_in_the_channel_where_the_dialog_was_called(world:
     )
     assert await world.answered(root.ts) == ["Rayleigh scattering."]
     assert world.header(root.ts).thread_ts == root.ts
-    assert world.slack.modal("alice") is None
+    assert world.slack.views.modal("alice") is None
     chat = world.chats()[0]
     assert (chat["owner"], chat["channel"], chat["thread"]) == ("U0ALICE", "C0GENERAL", root.ts)
 
-    await world.slack.say("alice", "general", "And at dusk?", root.ts)
+    await world.slack.conversations.say("alice", "general", "And at dusk?", root.ts)
     await world.answered(root.ts, 2)
     assert [m["text"] for m in world.messages(root.ts) if m["role"] == "user"] == [
         "Why is the sky blue?",
@@ -140,11 +150,11 @@ async def test_the_chat_starts_in_the_channel_where_the_dialog_was_called(world:
 async def test_without_text_the_error_stands_at_its_field(world: World, text: str | None) -> None:
     view = await command(world)
 
-    assert await world.slack.submit("alice", entered(text)) == {
+    assert await world.slack.views.submit("alice", entered(text)) == {
         "bobbin.text": strings.DIALOG_NO_TEXT
     }
 
-    assert world.slack.modal("alice") is view
+    assert world.slack.views.modal("alice") is view
     await world.idle()
     assert (asked(world), world.rows("SELECT * FROM questions")) == ([], [])
 
@@ -153,7 +163,7 @@ async def test_every_wrong_field_is_told_at_once(world: World) -> None:
     """Too long a text, which Slack's own client would not send, and no model."""
     await command(world)
 
-    errors = await world.slack.submit("alice", entered("x" * 3001, None))
+    errors = await world.slack.views.submit("alice", entered("x" * 3001, None))
 
     assert errors == {
         "bobbin.text": strings.DIALOG_TOO_LONG.format(most=3000, count=3001),
@@ -165,10 +175,10 @@ async def test_a_model_that_is_no_longer_offered_is_an_error_at_the_menu(world: 
     await command(world)
     gone = {"text": {"type": "plain_text", "text": "Gone"}, "value": "openai:demo/gone"}
 
-    assert await world.slack.submit("alice", entered("Hello there.", gone)) == {
+    assert await world.slack.views.submit("alice", entered("Hello there.", gone)) == {
         "bobbin.model": strings.MODEL_NOT_OFFERED
     }
-    assert await world.slack.submit("alice", entered("Hello there.")) == {}
+    assert await world.slack.views.submit("alice", entered("Hello there.")) == {}
 
     await world.answered((await begun(world)).ts)
     assert len(world.chats()) == 1
@@ -177,7 +187,7 @@ async def test_a_model_that_is_no_longer_offered_is_an_error_at_the_menu(world: 
 async def test_a_text_of_the_full_length_is_asked_whole_and_pings_nobody(world: World) -> None:
     text = ("<!channel> <@U0BOB> & *all* of you: " * 100)[:3000].strip()
     await command(world)
-    await world.slack.submit("alice", entered(text))
+    await world.slack.views.submit("alice", entered(text))
 
     root = await begun(world)
     await world.answered(root.ts)
@@ -192,7 +202,7 @@ async def test_a_submission_that_slack_sends_again_starts_one_chat(world: World)
     view = await command(world)
     values = entered("Only once, please.")
     for _ in range(3):
-        await world.slack.interactions.submit(view.user, view, values)
+        await world.slack.interaction_sender.submit(view.user, view, values)
 
     root = await begun(world)
     await world.answered(root.ts)
@@ -204,7 +214,7 @@ async def test_a_submission_that_slack_sends_again_starts_one_chat(world: World)
 async def test_the_same_person_may_submit_twice_in_two_dialogs(world: World) -> None:
     for text in ("The first of two.", "The second of two."):
         await command(world)
-        await world.slack.submit("alice", entered(text))
+        await world.slack.views.submit("alice", entered(text))
     await world.until(lambda: len(world.chats()) == 2, "two chats")
     await world.idle()
 
@@ -219,29 +229,29 @@ async def test_where_the_bot_is_not_the_chat_goes_to_the_direct_messages_and_say
 ) -> None:
     world.forgive("not_in_channel")
     await command(world, "new", channel="watercooler")
-    await world.slack.submit("alice", entered("Can you hear me?"))
+    await world.slack.views.submit("alice", entered("Can you hear me?"))
 
-    channel = world.slack.dm("alice")
+    channel = world.slack.workspace.dm("alice")
     root = await begun(world, channel)
     await world.answered(root.ts, channel=channel)
 
     assert strings.ASKED_HERE.format(reason="I am not in <#C0WATERCOOLER>") in root.text
     assert asked(world, "watercooler") == []
     (told,) = await world.until(
-        lambda: world.slack.ephemerals("alice", "watercooler"), "the notice"
+        lambda: world.slack.workspace.ephemerals("alice", "watercooler"), "the notice"
     )
     assert root.ts.replace(".", "") in told.text
     assert world.chats()[0]["channel"] == channel
 
 
 async def test_a_private_channel_without_the_bot_is_no_different(world: World) -> None:
-    people = [world.slack.user(name).id for name in ("alice", "bob")]
+    people = [world.slack.workspace.user(name).id for name in ("alice", "bob")]
     world.slack.workspace.add_channel("secret", people, "group")
     world.forgive("channel_not_found", "not_in_channel")
     await command(world, "new", channel="secret")
-    await world.slack.submit("alice", entered("Not for everybody."))
+    await world.slack.views.submit("alice", entered("Not for everybody."))
 
-    channel = world.slack.dm("alice")
+    channel = world.slack.workspace.dm("alice")
     await world.answered((await begun(world, channel)).ts, channel=channel)
 
 
@@ -259,27 +269,29 @@ async def test_why_it_stands_elsewhere_is_said_as_it_is(
     await command(world, "new", channel="general")
     world.forgive(error)
     if error == "is_archived":
-        world.slack.channel("general").is_archived = True
+        world.slack.workspace.channel("general").is_archived = True
     else:
-        world.slack.fail("chat.postMessage", error=error)
-    await world.slack.submit("alice", entered("Is anybody there?"))
+        world.slack.faults.add("chat.postMessage", error=error)
+    await world.slack.views.submit("alice", entered("Is anybody there?"))
 
-    channel = world.slack.dm("alice")
+    channel = world.slack.workspace.dm("alice")
     root = await begun(world, channel)
     await world.answered(root.ts, channel=channel)
     assert f"{reason}, so we talk here." in root.text
-    (told,) = await world.until(lambda: world.slack.ephemerals("alice", "general"), "the notice")
+    (told,) = await world.until(
+        lambda: world.slack.workspace.ephemerals("alice", "general"), "the notice"
+    )
     assert told.text.startswith(reason)
 
 
 async def test_in_the_direct_messages_it_stays_there(world: World) -> None:
-    channel = world.slack.dm("alice")
+    channel = world.slack.workspace.dm("alice")
     await command(world, "new", channel=channel)
-    await world.slack.submit("alice", entered("Between us."))
+    await world.slack.views.submit("alice", entered("Between us."))
 
     root = await begun(world, channel)
     await world.answered(root.ts, channel=channel)
-    await world.slack.say("alice", channel, "Still here?", root.ts)
+    await world.slack.conversations.say("alice", channel, "Still here?", root.ts)
     await world.answered(root.ts, 2, channel)
 
 
@@ -292,18 +304,18 @@ async def test_the_button_at_the_limit_opens_the_dialog_with_the_chats_model(
     async with worlds(bobbin_max_messages=2) as world:
         thread = await world.start("The first and last.", model="demo/storyteller")
         await world.answered(thread)
-        await world.slack.say("alice", "general", "One more?", thread)
+        await world.slack.conversations.say("alice", "general", "One more?", thread)
         (refusal,) = await world.until(
-            lambda: world.slack.ephemerals("alice", "general"), "the refusal"
+            lambda: world.slack.workspace.ephemerals("alice", "general"), "the refusal"
         )
         await world.start(
             "Something else, with another model.", model=MODEL
         )  # the last used one differs
 
-        await world.slack.press("alice", refusal, "new_chat")
+        await world.slack.interactions.press("alice", refusal, "new_chat")
         view = await opened(world, "alice")
         assert field(view, "bobbin.model")["initial_option"]["value"] == "openai:demo/storyteller"
-        await world.slack.submit(
+        await world.slack.views.submit(
             "alice", entered("A new one.", field(view, "bobbin.model")["initial_option"])
         )
 
@@ -317,12 +329,12 @@ async def test_who_comes_new_to_a_full_chat_is_offered_its_model_too(worlds: Wor
     async with worlds(bobbin_max_messages=2) as world:
         thread = await world.start("The first and last.", model="demo/storyteller")
         await world.answered(thread)
-        await world.slack.say("carol", "general", "May I?", thread)
+        await world.slack.conversations.say("carol", "general", "May I?", thread)
         (refusal,) = await world.until(
-            lambda: world.slack.ephemerals("carol", "general"), "the refusal"
+            lambda: world.slack.workspace.ephemerals("carol", "general"), "the refusal"
         )
 
-        await world.slack.press("carol", refusal, "new_chat")
+        await world.slack.interactions.press("carol", refusal, "new_chat")
 
         view = await opened(world, "carol")
         assert field(view, "bobbin.model")["initial_option"]["value"] == "openai:demo/storyteller"
@@ -335,8 +347,9 @@ async def test_somebody_elses_chat_tells_nothing_about_its_model(world: World) -
     chat = world.chats()[0]["id"]
 
     body = {"type": "button", "action_id": "new_chat", "block_id": "b", "value": chat}
-    message = world.slack.message("general", await world.ask("A menu.", user="carol"))
-    await world.slack.interactions.act("U0CAROL", world.slack.place(message), body)
+    message = world.slack.workspace.message("general", await world.ask("A menu.", user="carol"))
+    container = find_container(world.slack.workspace, message)
+    await world.slack.interaction_sender.act("U0CAROL", container, body)
 
     view = await opened(world, "carol")
     assert field(view, "bobbin.model")["initial_option"]["value"] == f"openai:{MODEL}"
@@ -348,8 +361,8 @@ async def test_somebody_elses_chat_tells_nothing_about_its_model(world: World) -
 async def test_a_submission_survives_the_end_of_the_process(world: World) -> None:
     """What was acknowledged is asked after the restart, once."""
     view = await command(world)
-    world.slack.fail("chat.postMessage", "hang", times=-1)
-    await world.slack.submit("alice", entered("Do not forget me."), view)
+    world.slack.faults.add("chat.postMessage", "hang", times=-1)
+    await world.slack.views.submit("alice", entered("Do not forget me."), view)
     await world.until(lambda: world.rows("SELECT * FROM questions"), "the row")
     await world.stop_bot()
     world.slack.faults.clear()
@@ -365,8 +378,8 @@ async def test_a_submission_survives_the_end_of_the_process(world: World) -> Non
 
 async def test_a_question_whose_posting_got_lost_is_not_posted_twice(world: World) -> None:
     await command(world)
-    world.slack.fail("chat.postMessage", "lost")
-    await world.slack.submit("alice", entered("Said, though Slack did not say so."))
+    world.slack.faults.add("chat.postMessage", "lost")
+    await world.slack.views.submit("alice", entered("Said, though Slack did not say so."))
 
     await world.answered((await begun(world)).ts)
     await world.idle()
@@ -377,8 +390,8 @@ async def test_a_question_whose_posting_got_lost_is_not_posted_twice(world: Worl
 
 async def test_a_header_whose_posting_got_lost_is_not_posted_twice(world: World) -> None:
     await command(world)
-    world.slack.fail("chat.postMessage", "lost", skip=1)
-    await world.slack.submit("alice", entered("One header will do."))
+    world.slack.faults.add("chat.postMessage", "lost", skip=1)
+    await world.slack.views.submit("alice", entered("One header will do."))
 
     root = await begun(world)
     await world.answered(root.ts)
@@ -394,8 +407,8 @@ async def test_a_header_that_a_killed_process_did_not_post_is_put_there_by_the_n
     """Killed between storing the chat and posting its header."""
     monkeypatch.setattr("handlers.threads.model_menu.YOUNG", 0.0)
     await command(world)
-    world.slack.fail("chat.postMessage", "hang", skip=1)
-    await world.slack.submit("alice", entered("Where is my header?"))
+    world.slack.faults.add("chat.postMessage", "hang", skip=1)
+    await world.slack.views.submit("alice", entered("Where is my header?"))
     root = await begun(world)
     await world.answered(root.ts)
     assert world.headers(root.ts) == []
@@ -415,4 +428,4 @@ async def test_rates_do_not_keep_the_dialog_closed(worlds: WorldFactory) -> None
     async with worlds(limits=Limits()) as world:
         for _ in range(5):
             await command(world)
-            await world.slack.close_view("alice")
+            await world.slack.views.close("alice")

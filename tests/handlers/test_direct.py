@@ -20,14 +20,16 @@ LONG = essay(120)
 
 async def tell(world: World, text: str, user: str = "alice") -> tuple[str, str]:
     """Write to Bobbin directly, outside of threads; gives the channel and the thread, once the menu stands there."""
-    channel = world.slack.dm(user)
-    thread = await world.slack.say(user, channel, text)
+    channel = world.slack.workspace.dm(user)
+    thread = await world.slack.conversations.say(user, channel, text)
     await world.until(lambda: world.menus(thread, channel), "the menu")
     return channel, thread
 
 
 def session(world: World, channel: str, thread: str) -> str | None:
-    return world.slack.workspace.thread_state(world.slack.channel(channel).id, thread).session
+    return world.slack.workspace.thread_state(
+        world.slack.workspace.channel(channel).id, thread
+    ).session
 
 
 # -- conversations -------------------------------------------------------------------------------------------------
@@ -48,7 +50,7 @@ async def test_every_message_outside_of_threads_starts_a_chat_of_its_own(world: 
         (channel, first),
         (channel, second),
     ]
-    mine = [m for m in world.slack.messages(channel) if m.user == world.slack.bot_user.id]
+    mine = [m for m in world.slack.workspace.messages(channel) if m.user == world.slack.bot_user.id]
     assert {m.thread_ts for m in mine} == {first, second}
     assert (shown(world.answers(first, channel)[0]), shown(world.answers(second, channel)[0])) == (
         "One.",
@@ -60,7 +62,7 @@ async def test_one_menu_serves_all_that_is_said_before_choosing(world: World) ->
     """Said in order, each answered, and nothing is left over."""
     world.reply_to({"Take these numbers.": "I have them.", "Add them up.": "Seven."})
     channel, thread = await tell(world, "Take these numbers.")
-    await world.slack.say("alice", channel, "Add them up.", thread)
+    await world.slack.conversations.say("alice", channel, "Add them up.", thread)
     await world.idle()
     assert len(world.menus(thread, channel)) == 1
 
@@ -75,7 +77,7 @@ async def test_one_menu_serves_all_that_is_said_before_choosing(world: World) ->
 
 async def test_what_was_said_before_choosing_survives_a_restart(world: World) -> None:
     channel, thread = await tell(world, "Take these numbers.")
-    await world.slack.say("alice", channel, "Add them up.", thread)
+    await world.slack.conversations.say("alice", channel, "Add them up.", thread)
     await world.idle()
     await world.restart()
     await world.choose(thread, channel=channel)
@@ -89,7 +91,7 @@ async def test_what_was_said_before_choosing_is_kept_where_only_the_first_could_
     async with worlds(deadline_scale=1.0) as world:
         world.reply_to({"Take these numbers.": "I have them.", "Add them up.": "Seven."})
         channel, thread = await tell(world, "Take these numbers.")
-        await world.slack.say("alice", channel, "Add them up.", thread)
+        await world.slack.conversations.say("alice", channel, "Add them up.", thread)
         await world.idle()
         await world.execute(
             "CREATE TRIGGER no_room BEFORE INSERT ON messages WHEN NEW.text = 'Add them up.' "
@@ -108,7 +110,7 @@ async def test_in_a_direct_message_even_what_begins_with_a_name_is_for_bobbin(wo
     channel, thread = await tell(world, "@carol turns forty, what shall I give her?")
     await world.choose(thread, channel=channel)
     await world.answered(thread, channel=channel)
-    await world.slack.say("alice", channel, "@carol likes books.", thread)
+    await world.slack.conversations.say("alice", channel, "@carol likes books.", thread)
     await world.answered(thread, 2, channel)
     assert [text for role, text in world.requests()[1] if role == "user"][
         1
@@ -120,10 +122,10 @@ async def test_a_group_conversation_needs_a_mention_and_shows_answers_to_all(
 ) -> None:
     """Its id looks like a channel's; only the event says what it is."""
     async with worlds() as world:
-        people = [world.slack.user(name).id for name in ("alice", "bob")]
+        people = [world.slack.workspace.user(name).id for name in ("alice", "bob")]
         channel = world.slack.workspace.direct([*people, world.slack.bot_user.id]).id
         assert channel.startswith("C")
-        idle = await world.slack.say("alice", channel, "Just us.")
+        idle = await world.slack.conversations.say("alice", channel, "Just us.")
         thread = await world.ask("a question for the group", channel=channel)
         await world.choose(thread, channel=channel)
         await world.answered(thread, channel=channel)
@@ -131,21 +133,23 @@ async def test_a_group_conversation_needs_a_mention_and_shows_answers_to_all(
 
 
 async def test_coming_into_a_channel_is_quiet(world: World) -> None:
-    await world.slack.join(world.slack.bot_user.id, "watercooler", "alice")
+    await world.slack.conversations.join(world.slack.bot_user.id, "watercooler", "alice")
     await world.idle()
     assert [
-        m for m in world.slack.messages("watercooler") if m.user == world.slack.bot_user.id
+        m
+        for m in world.slack.workspace.messages("watercooler")
+        if m.user == world.slack.bot_user.id
     ] == []
-    assert world.slack.ephemerals("alice") == []
+    assert world.slack.workspace.ephemerals("alice") == []
 
 
 # -- the empty pane ------------------------------------------------------------------------------------------------
 
 
 async def test_an_empty_pane_suggests_what_to_ask_and_is_not_told_twice(world: World) -> None:
-    channel = await world.slack.open_home("alice", "messages")
+    channel = await world.slack.views.open_home("alice", "messages")
     await world.until(lambda: world.slack.calls_of(PROMPTS), "the prompts")
-    await world.slack.open_home("alice", "messages")
+    await world.slack.views.open_home("alice", "messages")
     await world.idle()
 
     (call,) = world.slack.calls_of(PROMPTS)
@@ -159,8 +163,8 @@ async def test_who_has_chats_there_needs_no_suggestions(world: World) -> None:
     channel, thread = await tell(world, "I know what to ask.")
     await world.choose(thread, channel=channel)
     await world.answered(thread, channel=channel)
-    await world.slack.open_home("alice", "messages")
-    await world.slack.open_home("alice", "home")
+    await world.slack.views.open_home("alice", "messages")
+    await world.slack.views.open_home("alice", "home")
     await world.idle()
     assert world.slack.calls_of(PROMPTS) == []
 
@@ -168,9 +172,13 @@ async def test_who_has_chats_there_needs_no_suggestions(world: World) -> None:
 async def test_what_slack_folds_into_the_opening_is_ignored(world: World) -> None:
     """Where the person is looking is no part of any conversation."""
     entities = [{"type": "slack#/types/channel_id", "value": "C0LEADS", "team_id": "T0SANDBOX"}]
-    event = {"user": "U0BOB", "channel": world.slack.dm("bob"), "context": {"entities": entities}}
-    world.slack.deliver_event({"type": "app_home_opened", "tab": "messages", **event})
-    world.slack.deliver_event({"type": "app_context_changed", **event})
+    event = {
+        "user": "U0BOB",
+        "channel": world.slack.workspace.dm("bob"),
+        "context": {"entities": entities},
+    }
+    world.slack.subscriptions.deliver({"type": "app_home_opened", "tab": "messages", **event})
+    world.slack.subscriptions.deliver({"type": "app_context_changed", **event})
     await world.until(lambda: world.slack.calls_of(PROMPTS), "the prompts")
     await world.idle()
     assert "C0LEADS" not in str([call.args for call in world.slack.calls])
@@ -180,9 +188,9 @@ async def test_what_slack_folds_into_the_opening_is_ignored(world: World) -> Non
     "error", ["not_agent_app", "unknown_method", "missing_scope", "feature_disabled"]
 )
 async def test_a_workspace_without_prompts_is_asked_once(world: World, error: str) -> None:
-    world.slack.fail(PROMPTS, error=error, times=-1)
+    world.slack.faults.add(PROMPTS, error=error, times=-1)
     for name in ("alice", "bob", "carol"):
-        await world.slack.open_home(name, "messages")
+        await world.slack.views.open_home(name, "messages")
         await world.idle()
     assert len(world.slack.calls_of(PROMPTS)) == 1
 
@@ -204,15 +212,20 @@ async def test_slacks_own_stop_ends_an_answer_however_it_is_shown(
         channel, thread = await tell(world, "Talk for long.")
         await world.choose(thread, channel=channel)
         await world.until(lambda: world.answers(thread, channel), "the first words")
-        await world.until(lambda: world.slack.can_stop(channel, thread), "Slack's own Stop")
+        await world.until(
+            lambda: world.slack.agent_sessions.can_stop(channel, thread), "Slack's own Stop"
+        )
 
-        await world.slack.stop_session("alice", channel, thread)
+        await world.slack.agent_sessions.stop("alice", channel, thread)
         (text,) = await world.answered(thread, channel=channel)
         await world.idle()
 
         assert text.endswith(strings.STOPPED_MARK)
         assert world.ended(thread)[0]["status"] == "stopped"
-        assert (session(world, channel, thread), world.slack.can_stop(channel, thread)) == (
+        assert (
+            session(world, channel, thread),
+            world.slack.agent_sessions.can_stop(channel, thread),
+        ) == (
             "active",
             False,
         )
@@ -223,10 +236,12 @@ async def test_slacks_own_stop_is_there_while_the_model_thinks(worlds: WorldFact
         world.models.queue(MODEL, ModelScript(["Never said."], first_after=30.0))
         thread = await world.start("Think it over.")
         await world.until(
-            lambda: world.slack.can_stop(world.slack.channel("general").id, thread),
+            lambda: world.slack.agent_sessions.can_stop(
+                world.slack.workspace.channel("general").id, thread
+            ),
             "Slack's own Stop",
         )
-        await world.slack.stop_session("alice", "general", thread)
+        await world.slack.agent_sessions.stop("alice", "general", thread)
         await world.answered(thread)
         await world.idle()
         assert world.ended(thread)[0]["status"] == "stopped"
@@ -252,7 +267,9 @@ async def test_no_session_is_left_at_work(worlds: WorldFactory, mode: StreamMode
         world.reply_to({"Say it all.": LONG}, rate=30)
         taken = await world.start("Say it all.")
         await world.until(
-            lambda: world.slack.can_stop(world.slack.channel("general").id, taken),
+            lambda: world.slack.agent_sessions.can_stop(
+                world.slack.workspace.channel("general").id, taken
+            ),
             "Slack's own Stop",
         )
         await world.restart(bobbin_grace=0.0)
@@ -267,7 +284,7 @@ async def test_a_slack_without_sessions_is_asked_once_and_answers_come(
     worlds: WorldFactory, error: str
 ) -> None:
     async with worlds(bobbin_stream=StreamMode.EDIT, timing=EARLY_STOP) as world:
-        world.slack.fail(SESSION, error=error, times=-1)
+        world.slack.faults.add(SESSION, error=error, times=-1)
         world.reply_to({"Say it all.": LONG}, rate=100)
         for _ in range(3):
             thread = await world.start("Say it all.")
@@ -278,13 +295,13 @@ async def test_a_slack_without_sessions_is_asked_once_and_answers_come(
 
 async def test_a_stop_that_comes_too_late_leaves_nothing_at_work(world: World) -> None:
     """And one that Slack delivers again does not end the next answer."""
-    world.slack.multiply_deliveries(3)
+    world.slack.faults.copies = 3
     thread = await world.start("Quickly.")
     await world.answered(thread)
     await world.idle()
-    channel = world.slack.channel("general").id
+    channel = world.slack.workspace.channel("general").id
     world.slack.workspace.set_session(channel, thread, status="processing")
-    await world.slack.stop_session("alice", "general", thread)
+    await world.slack.agent_sessions.stop("alice", "general", thread)
     await world.until(
         lambda: session(world, "general", thread) == "active", "the session is settled"
     )

@@ -83,7 +83,7 @@ async def test_a_model_that_dies_half_way_leaves_what_it_said(
 
 
 async def test_an_event_delivered_again_is_answered_once(world: World) -> None:
-    world.slack.multiply_deliveries(2)
+    world.slack.faults.copies = 2
     world.reply_to({"Say it.": PARAGRAPH})
     thread = await world.start("Say it.")
     await world.answered(thread)
@@ -95,7 +95,9 @@ async def test_a_mention_within_a_running_thread_is_answered_once(world: World) 
     world.reply_to({"Say it.": "One.", "And again.": "Two."})
     thread = await world.start("Say it.")
     await world.answered(thread)
-    await world.slack.say("alice", "general", f"<@{world.slack.bot_user.id}> And again.", thread)
+    await world.slack.conversations.say(
+        "alice", "general", f"<@{world.slack.bot_user.id}> And again.", thread
+    )
     await world.answered(thread, 2)
     await world.idle()
     assert [shown(m) for m in world.answers(thread)] == ["One.", "Two."]
@@ -111,7 +113,7 @@ async def test_three_questions_while_it_is_busy_are_all_answered_in_order(
         thread = await world.start("Say it.")
         await world.until(lambda: world.answers(thread), "the first words")
         for question in answers:
-            await world.slack.say("alice", "general", question, thread)
+            await world.slack.conversations.say("alice", "general", question, thread)
         await world.until(lambda: len(world.messages(thread)) == 8, "they wait")
         assert await world.answered(thread, 4) == [PARAGRAPH, *answers.values()]
 
@@ -119,7 +121,7 @@ async def test_three_questions_while_it_is_busy_are_all_answered_in_order(
 @pytest.mark.parametrize("method", ["chat.startStream", "chat.appendStream", "chat.stopStream"])
 async def test_429_twice_delays_and_loses_nothing(worlds: WorldFactory, method: str) -> None:
     async with worlds(limits=STRICT) as world:
-        world.slack.fail(method, "ratelimited", times=2, retry_after=1)
+        world.slack.faults.add(method, "ratelimited", times=2, retry_after=1)
         world.reply_to({"Say it.": LINES}, rate=100)
         thread = await world.start("Say it.")
         assert await world.answered(thread) == [LINES]
@@ -143,7 +145,7 @@ async def test_after_a_restart_in_mid_answer_the_chat_goes_on_with_its_whole_his
         (begun,) = await world.until(lambda: world.answers(thread), "the first words")
         await world.restart(bobbin_grace=0.0)
         assert await world.answered(thread) == [LINES]
-        await world.slack.say("alice", "general", "And then?", thread)
+        await world.slack.conversations.say("alice", "general", "And then?", thread)
         assert await world.answered(thread, 2) == [LINES, "The end."]
         assert world.answers(thread)[0].ts == begun.ts
         assert [text for role, text in world.requests()[-1] if role != "system"] == [
@@ -159,7 +161,7 @@ async def test_what_is_being_stored_as_the_bot_ends_is_acknowledged_before_the_s
     """Else Slack tells it again a minute later; the world's own judgement is that every first delivery is answered."""
     with closing(sqlite3.connect(world.database, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        thread = await world.slack.say(
+        thread = await world.slack.conversations.say(
             "alice", "general", f"<@{world.slack.bot_user.id}> Wait a moment."
         )
         await world.until(lambda: world.slack.deliveries[-1].attempts, "it is told")
@@ -177,7 +179,7 @@ async def test_five_answers_at_once_are_all_complete_and_none_is_refused(
     """Under Slack's rates: native streams and edits side by side, and not one 429."""
     async with worlds(limits=STRICT) as world:
         world.reply_to({f"Storm {n}.": f"{n} {PARAGRAPH}" for n in range(5)}, rate=75)
-        channels = ["general", "random", "leads", world.slack.dm("alice"), "general"]
+        channels = ["general", "random", "leads", world.slack.workspace.dm("alice"), "general"]
         threads = []
         for number, channel in enumerate(channels):
             said = (
@@ -185,7 +187,7 @@ async def test_five_answers_at_once_are_all_complete_and_none_is_refused(
                 if channel[0] == "D"
                 else f"<@{world.slack.bot_user.id}> Storm {number}."
             )
-            threads.append(await world.slack.say("alice", channel, said))
+            threads.append(await world.slack.conversations.say("alice", channel, said))
         for thread, channel in zip(threads, channels, strict=True):
             await world.until(lambda t=thread, c=channel: world.menus(t, c), "the menu")  # type: ignore[misc]
         for thread, channel in zip(threads, channels, strict=True):
@@ -215,7 +217,7 @@ async def test_words_that_wait_for_their_turn_are_measured_from_the_first_of_the
             MODEL, ModelScript(words("One two three four five six seven eight."), rate=5)
         )
         thread = await world.ask("Count.")
-        world.slack.fail("chat.postMessage", "ratelimited", retry_after=2)
+        world.slack.faults.add("chat.postMessage", "ratelimited", retry_after=2)
         await world.choose(thread)
         await world.answered(thread)
         assert await told_of(world, "bobbin_lag_seconds_sum") >= 1.5

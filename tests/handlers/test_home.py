@@ -25,11 +25,13 @@ STORY = {
 
 async def home(world: World, user: str = "alice") -> View:
     """Open the Home tab, and wait until it is published (again)."""
-    before = world.slack.home(user)
+    before = world.slack.views.home(user)
     old = before and before.hash
-    await world.slack.open_home(user)
-    await world.until(lambda: (now := world.slack.home(user)) and now.hash != old, "the Home tab")
-    view = world.slack.home(user)
+    await world.slack.views.open_home(user)
+    await world.until(
+        lambda: (now := world.slack.views.home(user)) and now.hash != old, "the Home tab"
+    )
+    view = world.slack.views.home(user)
     assert view is not None
     return view
 
@@ -37,7 +39,7 @@ async def home(world: World, user: str = "alice") -> View:
 async def acted(world: World, view: View, action: dict[str, Any], user: str = "alice") -> None:
     """Use an element of the Home tab, and wait until it is published again."""
     before = view.hash
-    await world.slack.act(user, view, action)
+    await world.slack.interactions.act(user, view, action)
     await world.until(lambda: view.hash != before, "the Home tab anew")
 
 
@@ -47,7 +49,7 @@ async def search(world: World, view: View, text: str | None) -> None:
 
 async def turn(world: World, view: View, label: str) -> None:
     before = view.hash
-    await world.slack.press("alice", view, buttons(view)[label])
+    await world.slack.interactions.press("alice", view, buttons(view)[label])
     await world.until(lambda: view.hash != before, "another page")
 
 
@@ -112,7 +114,7 @@ async def test_5000_chats_are_paged_counted_and_searched(world: World) -> None:
     )
     await search(world, view, "zebra")
     assert rows(view) == []
-    await world.slack.press("alice", view, buttons(view)["Show all"])
+    await world.slack.interactions.press("alice", view, buttons(view)["Show all"])
     await world.until(lambda: note(view) == "1–10 of 1000+", "all of them")
     await search(world, view, "lighthouse")
     await search(world, view, None)
@@ -126,9 +128,9 @@ async def test_nobody_sees_what_is_another_persons(world: World) -> None:
 
 
 async def test_the_messages_tab_publishes_nothing(world: World) -> None:
-    await world.slack.open_home("alice", "messages")
+    await world.slack.views.open_home("alice", "messages")
     await world.idle()
-    assert world.slack.home("alice") is None
+    assert world.slack.views.home("alice") is None
 
 
 # -- the dialog ----------------------------------------------------------------------------------------------------
@@ -138,15 +140,17 @@ async def test_new_chat_opens_the_dialog_and_the_chat_is_in_the_direct_messages(
     world: World,
 ) -> None:
     view = await home(world)
-    await world.slack.press("alice", view, "new_chat")
+    await world.slack.interactions.press("alice", view, "new_chat")
     await opened(world)
-    await world.slack.submit("alice", entered("From my Home tab."))
+    await world.slack.views.submit("alice", entered("From my Home tab."))
 
-    channel = world.slack.dm("alice")
+    channel = world.slack.workspace.dm("alice")
     await world.answered((await begun(world, channel)).ts, channel=channel)
 
     assert asked(world) == []
-    await world.until(lambda: len(rows(world.slack.home("alice"))) == 1, "the chat in the Home tab")
+    await world.until(
+        lambda: len(rows(world.slack.views.home("alice"))) == 1, "the chat in the Home tab"
+    )
 
 
 # -- the own model -------------------------------------------------------------------------------------------------
@@ -157,8 +161,12 @@ async def test_the_own_model_is_found_among_420_and_preselected_from_then_on(
 ) -> None:
     async with worlds(models=crowd(420)) as world:
         view = await home(world)
-        assert len(options_of(await world.slack.menu("alice", view, "home_model"))) == 100
-        (found,) = options_of(await world.slack.menu("alice", view, "home_model", "model 417"))
+        assert (
+            len(options_of(await world.slack.interactions.menu("alice", view, "home_model"))) == 100
+        )
+        (found,) = options_of(
+            await world.slack.interactions.menu("alice", view, "home_model", "model 417")
+        )
 
         await prefer(world, view, dict(found))
 
@@ -175,7 +183,7 @@ async def test_always_use_it_answers_without_a_menu_until_it_is_taken_back(world
     await tick(world, view)
     assert element(view, "home_always")["initial_options"]
 
-    thread = await world.slack.say(
+    thread = await world.slack.conversations.say(
         "alice", "general", f"<@{world.slack.bot_user.id}> No menu, please."
     )
     await world.answered(thread)
@@ -185,12 +193,12 @@ async def test_always_use_it_answers_without_a_menu_until_it_is_taken_back(world
     assert world.models.asked()[0].model == "demo/storyteller"
     assert "Always your own model." in world.header(thread).text
 
-    await world.slack.press(
+    await world.slack.interactions.press(
         "alice", view, "new_chat"
     )  # chosen in the dialog, it needs no explanation
     await opened(world)
-    await world.slack.submit("alice", entered("Chosen.", STORY))
-    channel = world.slack.dm("alice")
+    await world.slack.views.submit("alice", entered("Chosen.", STORY))
+    channel = world.slack.workspace.dm("alice")
     root = await begun(world, channel)
     await world.answered(root.ts, channel=channel)
     await world.until(lambda: world.headers(root.ts, channel), "the header")
@@ -216,7 +224,9 @@ async def test_who_chooses_a_model_and_ticks_at_the_same_moment_gets_both(world:
             {"action_id": "home_model", "selected_option": STORY},
             {"action_id": "home_always", "selected_options": [box]},
         )
-        await asyncio.gather(*(world.slack.act(user, view, press) for press in presses))
+        await asyncio.gather(
+            *(world.slack.interactions.act(user, view, press) for press in presses)
+        )
     kept = world.rows("SELECT default_model, always FROM people WHERE default_model IS NOT NULL")
     assert [(row["default_model"], bool(row["always"])) for row in kept] == [
         ("openai:demo/storyteller", True)
@@ -226,7 +236,7 @@ async def test_who_chooses_a_model_and_ticks_at_the_same_moment_gets_both(world:
 async def test_ticked_without_a_choice_it_means_the_model_that_is_shown(world: World) -> None:
     await tick(world, await home(world))
 
-    thread = await world.slack.say(
+    thread = await world.slack.conversations.say(
         "alice", "general", f"<@{world.slack.bot_user.id}> No menu, please."
     )
     await world.answered(thread)
@@ -236,12 +246,14 @@ async def test_ticked_without_a_choice_it_means_the_model_that_is_shown(world: W
 
 async def test_always_and_nothing_asked_yet_asks_for_the_question(world: World) -> None:
     await tick(world, await home(world))
-    thread = await world.slack.say("alice", "general", f"<@{world.slack.bot_user.id}>")
+    thread = await world.slack.conversations.say(
+        "alice", "general", f"<@{world.slack.bot_user.id}>"
+    )
     (waiting,) = await world.until(lambda: world.replies(thread), "the request for a question")
     assert strings.WAITING_FOR_TEXT in waiting.text
     await world.idle()
 
-    await world.slack.say("alice", "general", "Here it is, the question.", thread)
+    await world.slack.conversations.say("alice", "general", "Here it is, the question.", thread)
     await world.answered(thread)
     await world.idle()
 
@@ -304,7 +316,7 @@ async def test_a_busy_chat_renews_it_every_few_seconds_at_most(world: World) -> 
     began = asyncio.get_running_loop().time()
     thread = await world.start("Start.")
     for number in range(4):
-        await world.slack.say("alice", "general", f"Reply number {number}.", thread)
+        await world.slack.conversations.say("alice", "general", f"Reply number {number}.", thread)
     await world.answered(thread, 5)
     await world.idle()
 
@@ -319,7 +331,7 @@ async def test_leaving_a_private_channel_takes_its_chats_off_the_page(world: Wor
     view = await home(world, "bob")
     assert len(rows(view)) == 1
 
-    await world.slack.leave("bob", "leads")
+    await world.slack.conversations.leave("bob", "leads")
 
     await world.until(lambda: not rows(view), "the shorter list")
 
@@ -328,8 +340,8 @@ async def test_a_missed_departure_is_found_out_by_opening_it(world: World) -> No
     await world.answered(
         await world.start("Among us leads.", user="bob", channel="leads"), channel="leads"
     )
-    world.slack.feed.subscribed -= {"member_left_channel"}
-    await world.slack.leave("bob", "leads")
+    world.slack.subscriptions.event_types -= {"member_left_channel"}
+    await world.slack.conversations.leave("bob", "leads")
 
     view = await home(world, "bob")
 
@@ -354,9 +366,9 @@ async def test_another_process_that_shows_something_newer_is_not_overwritten(wor
 
 async def test_without_a_home_tab_it_says_so_once_and_is_silent(world: World) -> None:
     world.forgive("not_enabled")
-    world.slack.fail("views.publish", error="not_enabled", times=-1)
+    world.slack.faults.add("views.publish", error="not_enabled", times=-1)
     for _ in range(3):
-        await world.slack.open_home("alice")
+        await world.slack.views.open_home("alice")
         await world.idle()
 
     assert methods(world.slack.calls).count("views.publish") == 1
@@ -366,13 +378,13 @@ async def test_without_a_home_tab_it_says_so_once_and_is_silent(world: World) ->
 @pytest.mark.parametrize("mode", ["lost", "garbage", "status", "ratelimited"])
 async def test_trouble_at_slack_only_delays_it(world: World, mode: Any) -> None:
     world.forgive("ratelimited")
-    world.slack.fail("views.publish", mode)
-    await world.slack.open_home("alice")
+    world.slack.faults.add("views.publish", mode)
+    await world.slack.views.open_home("alice")
 
     await world.until(
         lambda: methods(world.slack.calls).count("views.publish") >= 2, "the second attempt"
     )
-    await world.until(lambda: world.slack.home("alice"), "the Home tab")
+    await world.until(lambda: world.slack.views.home("alice"), "the Home tab")
 
 
 async def test_a_crowd_that_looks_stays_within_slacks_limits(worlds: WorldFactory) -> None:
@@ -381,9 +393,10 @@ async def test_a_crowd_that_looks_stays_within_slacks_limits(worlds: WorldFactor
             await home(world, user)
         thread = await world.start("All of us.")
         for user in ("bob", "carol", "alice"):
-            await world.slack.say(user, "general", f"Here is {user}.", thread)
+            await world.slack.conversations.say(user, "general", f"Here is {user}.", thread)
         await world.answered(thread, 4)
 
         await world.until(
-            lambda: all(rows(world.slack.home(u)) for u in ("alice", "bob", "carol")), "all lists"
+            lambda: all(rows(world.slack.views.home(u)) for u in ("alice", "bob", "carol")),
+            "all lists",
         )

@@ -25,7 +25,7 @@ async def listed(
     world: World, text: str = "", user: str = "alice", channel: str = "general"
 ) -> Ephemeral:
     """What `/chats` shows this person."""
-    (shown,) = await world.slack.command(user, channel, "/chats", text)
+    (shown,) = await world.slack.interactions.command(user, channel, "/chats", text)
     return shown
 
 
@@ -58,14 +58,14 @@ def buttons(shown: Any) -> dict[str, str]:
 
 async def refresh(world: World, shown: Ephemeral, user: str = "alice") -> None:
     before = shown.blocks
-    await world.slack.press(user, shown, "chats_page.again")
+    await world.slack.interactions.press(user, shown, "chats_page.again")
     await world.until(lambda: shown.blocks is not before, "the list anew")
 
 
 async def turn(world: World, shown: Ephemeral, label: str, user: str = "alice") -> None:
     """Press Newer or Older, and wait until the page has changed."""
     before = shown.blocks
-    await world.slack.press(user, shown, buttons(shown)[label])
+    await world.slack.interactions.press(user, shown, buttons(shown)[label])
     await world.until(lambda: shown.blocks is not before, "another page")
 
 
@@ -89,7 +89,7 @@ async def test_a_person_sees_what_they_started_or_took_part_in_and_nothing_else(
 ) -> None:
     thread = await world.start("The first question.")
     await world.answered(thread)
-    await world.slack.say("bob", "general", "May I join in?", thread)
+    await world.slack.conversations.say("bob", "general", "May I join in?", thread)
     await world.answered(thread, 2)
     await bulk_chats.insert_chats(world, 3, team="T0OTHER", prefix="o")
 
@@ -192,7 +192,7 @@ async def test_the_longest_search_fits(world: World) -> None:
 
 
 async def test_help_names_the_command_as_it_is_called_here(world: World) -> None:
-    (shown,) = await world.slack.command("alice", "general", "/chats", " HELP ")
+    (shown,) = await world.slack.interactions.command("alice", "general", "/chats", " HELP ")
     assert shown.text == strings.CHATS_HELP.format(command="/chats")
 
 
@@ -220,10 +220,10 @@ async def test_titles_are_shown_not_obeyed(world: World) -> None:
 async def test_who_leaves_a_private_channel_no_longer_sees_its_chats(world: World) -> None:
     thread = await world.start("Among us leads.", channel="leads")
     await world.answered(thread, channel="leads")
-    await world.slack.say("bob", "leads", "I take part.", thread)
+    await world.slack.conversations.say("bob", "leads", "I take part.", thread)
     await world.answered(thread, 2, channel="leads")
 
-    await world.slack.leave("bob", "leads")
+    await world.slack.conversations.leave("bob", "leads")
     await world.idle()
 
     assert len(rows(await listed(world))) == 1
@@ -233,7 +233,7 @@ async def test_who_leaves_a_private_channel_no_longer_sees_its_chats(world: Worl
         == []
     )
 
-    await world.slack.join("bob", "leads")
+    await world.slack.conversations.join("bob", "leads")
     await world.idle()
     assert len(rows(await listed(world, user="bob"))) == 1
 
@@ -242,9 +242,9 @@ async def test_what_is_hidden_from_the_list_cannot_be_opened_either(world: World
     """By whoever held its id, in Slack or in a program, before they left."""
     thread = await world.start("Among us leads.", channel="leads")
     await world.answered(thread, channel="leads")
-    await world.slack.say("bob", "leads", "I take part.", thread)
+    await world.slack.conversations.say("bob", "leads", "I take part.", thread)
     await world.answered(thread, 2, channel="leads")
-    (told,) = await world.slack.command("bob", "general", "/chats", "token")
+    (told,) = await world.slack.interactions.command("bob", "general", "/chats", "token")
     key = re.search(r"```(.+?)```", told.text)
     assert key is not None
     assert world.bot is not None
@@ -252,7 +252,7 @@ async def test_what_is_hidden_from_the_list_cannot_be_opened_either(world: World
     headers = {"Authorization": f"Bearer {key[1]}"}
     async with httpx.AsyncClient(headers=headers) as bob:
         assert (await bob.get(path)).status_code == 200
-        await world.slack.leave("bob", "leads")
+        await world.slack.conversations.leave("bob", "leads")
         await world.idle()
         assert (await bob.get(path)).status_code == 404
         assert (
@@ -262,7 +262,7 @@ async def test_what_is_hidden_from_the_list_cannot_be_opened_either(world: World
 
 async def test_leaving_a_public_channel_hides_nothing(world: World) -> None:
     await world.answered(await world.start("In public."))
-    await world.slack.leave("alice", "general")
+    await world.slack.conversations.leave("alice", "general")
     await world.idle()
     assert len(rows(await listed(world, channel="random"))) == 1
 
@@ -273,8 +273,8 @@ async def test_what_slack_did_not_tell_is_found_out_by_looking(world: World) -> 
         await world.start("Among us leads.", user="bob", channel="leads"), channel="leads"
     )
     await world.stop_bot()
-    world.slack.feed.subscribed -= {"member_left_channel"}
-    await world.slack.leave("bob", "leads")
+    world.slack.subscriptions.event_types -= {"member_left_channel"}
+    await world.slack.conversations.leave("bob", "leads")
     await world.start_bot()
 
     await listed(world, user="bob")
@@ -325,13 +325,15 @@ async def test_a_list_in_use_is_rebuilt_when_a_chat_comes_grows_or_gets_its_titl
     await quick_world.until(
         lambda: titles(shown) == ["Something quite new", "Chat 0"], "the new chat with its title"
     )
-    await quick_world.slack.say("bob", "general", "More of it.", thread)
+    await quick_world.slack.conversations.say("bob", "general", "More of it.", thread)
     await quick_world.until(lambda: "4 messages" in rows(shown)[0], "the longer chat")
-    await quick_world.slack.rename_session("alice", "general", thread, "What I call it")
+    await quick_world.slack.agent_sessions.rename("alice", "general", thread, "What I call it")
     await quick_world.until(lambda: titles(shown)[0] == "What I call it", "the changed title")
 
     await quick_world.idle()
-    assert [each.id for each in quick_world.slack.ephemerals("alice", "general")] == [shown.id]
+    assert [each.id for each in quick_world.slack.workspace.ephemerals("alice", "general")] == [
+        shown.id
+    ]
 
 
 async def test_no_address_is_used_more_often_than_slack_allows_and_the_next_press_brings_another(
@@ -343,14 +345,16 @@ async def test_no_address_is_used_more_often_than_slack_allows_and_the_next_pres
     shown = await listed(quick_world)
     await refresh(quick_world, shown)
     for turn_of in range(8):
-        await quick_world.slack.say("alice", "general", f"Question {turn_of}.", thread)
+        await quick_world.slack.conversations.say(
+            "alice", "general", f"Question {turn_of}.", thread
+        )
         await quick_world.answered(thread, turn_of + 2)
         await asyncio.sleep(0.15)
     assert "18 messages" not in rows(shown)[0]
 
     await refresh(quick_world, shown)
     assert "18 messages" in rows(shown)[0]
-    await quick_world.slack.say("alice", "general", "One more.", thread)
+    await quick_world.slack.conversations.say("alice", "general", "One more.", thread)
     await quick_world.until(lambda: "20 messages" in rows(shown)[0], "the list as it is now")
 
 
@@ -380,14 +384,14 @@ async def test_who_leaves_a_private_channel_sees_its_chats_go_and_nobody_elses_l
 ) -> None:
     thread = await quick_world.start("Among us leads.", channel="leads")
     await quick_world.answered(thread, channel="leads")
-    await quick_world.slack.say("bob", "leads", "I take part.", thread)
+    await quick_world.slack.conversations.say("bob", "leads", "I take part.", thread)
     await quick_world.answered(thread, 2, channel="leads")
     chat_lists = {user: await listed(quick_world, user=user) for user in ("alice", "bob")}
     for user, shown in chat_lists.items():
         await refresh(quick_world, shown, user)
 
     before = chat_lists["alice"].blocks
-    await quick_world.slack.leave("bob", "leads")
+    await quick_world.slack.conversations.leave("bob", "leads")
     await quick_world.until(lambda: rows(chat_lists["bob"]) == [], "the shorter list")
     assert chat_lists["alice"].blocks is before
 
@@ -400,7 +404,9 @@ async def test_a_list_that_nobody_has_used_yet_costs_nothing_and_says_nothing_tw
     shown = await listed(quick_world)
     await quick_world.answered(await quick_world.start("Something new."))
     await quick_world.idle()
-    assert [each.id for each in quick_world.slack.ephemerals("alice", "general")] == [shown.id]
+    assert [each.id for each in quick_world.slack.workspace.ephemerals("alice", "general")] == [
+        shown.id
+    ]
     assert titles(shown) == ["Chat 0"]
 
 

@@ -34,7 +34,7 @@ async def test_installed_by_their_own_people_two_workspaces_have_whole_conversat
     threads = await one.start("one?"), await two.start("two?")
     assert await one.answered(threads[0]) == ["Answer one."]
     assert await two.answered(threads[1]) == ["Answer two."]
-    await two.slack.say("bob", "general", "more?", threads[1])
+    await two.slack.conversations.say("bob", "general", "more?", threads[1])
     assert await two.answered(threads[1], 2) == ["Answer two.", "More."]
     assert [row["team"] for row in one.rows(CHATS_OF)] == ["T0ONE", "T0TWO"]
     assert one.answers(threads[0]) != []
@@ -105,7 +105,7 @@ async def test_refusals_of_slack_are_said_and_install_nothing(workspaces: TwoWor
         assert "<script>" not in declined.text
         assert (await browser.come_back(None)).status_code == 400
         await browser.begin()
-        workspaces.second.fail("auth.test", "error", error="internal_error")
+        workspaces.second.faults.add("auth.test", "error", error="internal_error")
         workspaces.forgive("internal_error")
         assert (
             await browser.come_back(workspaces.gateway.agree(workspaces.second))
@@ -147,8 +147,8 @@ async def test_the_same_channel_and_thread_in_both_do_not_mix(installed: TwoWork
     one, two = installed, installed.other
     installed.clock.stopped_at = time.time() + 1
     asked = [f"<@{one.slack.bot_user.id}> {text}" for text in ("one?", "two?")]
-    thread = await one.slack.say("alice", "general", asked[0])
-    assert await two.slack.say("alice", "general", asked[1]) == thread
+    thread = await one.slack.conversations.say("alice", "general", asked[0])
+    assert await two.slack.conversations.say("alice", "general", asked[1]) == thread
     installed.clock.stopped_at = None
     await one.until(lambda: one.menus(thread) and two.menus(thread), "both menus")
     await one.choose(thread)
@@ -166,7 +166,7 @@ async def test_the_same_channel_and_thread_in_both_do_not_mix(installed: TwoWork
     ]
     assert sorted(request[-1][1] for request in one.requests()) == ["one?", "two?"]
 
-    await one.slack.say("bob", "general", "more?", thread)
+    await one.slack.conversations.say("bob", "general", "more?", thread)
     await one.until(lambda: len(one.ended(thread)) == 3, "the continued one")
     await one.idle()
     assert (len(one.answers(thread)), len(two.answers(thread))) == (2, 1)
@@ -183,15 +183,17 @@ async def test_lists_search_and_home_show_the_own_workspace_alone(installed: Two
     await two.answered(await two.start("two?"))
     await one.idle()
     for thread, own, foreign in ((one, "C0GENERAL", "two?"), (two, "C0GENERAL", "one?")):
-        (listed,) = await thread.slack.command("alice", "general", "/chats")
+        (listed,) = await thread.slack.interactions.command("alice", "general", "/chats")
         assert f"{thread.slack.url}/archives/{own}" in str(listed.blocks)
-        (found,) = await thread.slack.command("alice", "general", "/chats", foreign.rstrip("?"))
+        (found,) = await thread.slack.interactions.command(
+            "alice", "general", "/chats", foreign.rstrip("?")
+        )
         assert "archives" not in str(found.blocks)
-        await thread.slack.open_home("alice")
-        await thread.until(lambda: thread.slack.home("alice"), "the Home tab")  # noqa: B023
-        assert str(thread.slack.home("alice")).count("archives/") == 1
+        await thread.slack.views.open_home("alice")
+        await thread.until(lambda: thread.slack.views.home("alice"), "the Home tab")  # noqa: B023
+        assert str(thread.slack.views.home("alice")).count("archives/") == 1
     other_url = two.slack.url
-    assert other_url not in str(one.slack.home("alice"))
+    assert other_url not in str(one.slack.views.home("alice"))
 
 
 async def test_an_api_token_opens_the_own_workspace_alone_and_ends_with_it(
@@ -229,9 +231,9 @@ async def test_an_uninstalled_workspace_ends_at_once_and_the_other_goes_on(
     await one.idle()
     asked = len(one.requests())
     await installed.uninstall(installed.slack, *kinds)
-    await one.slack.say("alice", "general", "more?", thread)
-    await one.slack.say("alice", "general", f"<@{one.slack.bot_user.id}> one?")
-    await one.until(lambda: one.slack.courier.busy() == 0, "the events are acknowledged")
+    await one.slack.conversations.say("alice", "general", "more?", thread)
+    await one.slack.conversations.say("alice", "general", f"<@{one.slack.bot_user.id}> one?")
+    await one.until(lambda: one.slack.dispatcher.pending() == 0, "the events are acknowledged")
     assert await two.answered(await two.start("two?")) == ["Answer two."]
     await one.idle()
     assert len(one.requests()) == asked + 1
@@ -240,8 +242,10 @@ async def test_an_uninstalled_workspace_ends_at_once_and_the_other_goes_on(
 
 
 async def test_a_persons_revoked_token_ends_nothing(installed: TwoWorkspaces) -> None:
-    installed.slack.deliver_event({"type": "tokens_revoked", "tokens": {"oauth": ["U0ALICE"]}})
-    await installed.until(lambda: installed.slack.courier.busy() == 0, "it is acknowledged")
+    installed.slack.subscriptions.deliver(
+        {"type": "tokens_revoked", "tokens": {"oauth": ["U0ALICE"]}}
+    )
+    await installed.until(lambda: installed.slack.dispatcher.pending() == 0, "it is acknowledged")
     assert await installed.answered(await installed.start("one?")) == ["Answer one."]
     await installed.idle()
 
@@ -252,7 +256,7 @@ async def test_reinstalled_it_goes_on_where_it_was(installed: TwoWorkspaces) -> 
     await installed.idle()
     await installed.uninstall(installed.slack)
     assert (await installed.install(installed.slack)).status_code == 200
-    await installed.slack.say("alice", "general", "more?", thread)
+    await installed.slack.conversations.say("alice", "general", "more?", thread)
     assert await installed.answered(thread, 2) == ["Answer one.", "More."]
     await installed.idle()
 
@@ -262,9 +266,9 @@ async def test_an_end_that_comes_late_leaves_the_new_installation_alone(
 ) -> None:
     """Slack repeats for minutes what was not acknowledged; by then somebody has installed the app again."""
     installed.clock.stopped_at = time.time() - 300
-    installed.slack.deliver_event({"type": "app_uninstalled"})
+    installed.slack.subscriptions.deliver({"type": "app_uninstalled"})
     installed.clock.stopped_at = None
-    await installed.until(lambda: installed.slack.courier.busy() == 0, "it is acknowledged")
+    await installed.until(lambda: installed.slack.dispatcher.pending() == 0, "it is acknowledged")
     assert await installed.answered(await installed.start("one?")) == ["Answer one."]
     await installed.idle()
 
@@ -374,7 +378,7 @@ async def test_the_doctor_says_how_the_installations_stand(workspaces: TwoWorksp
 
 
 async def token(thread: World) -> str:
-    (shown,) = await thread.slack.command("alice", "general", "/chats", "token")
+    (shown,) = await thread.slack.interactions.command("alice", "general", "/chats", "token")
     found = re.search(r"bob_[\w-]{43}", shown.text)
     assert found
     return found[0]

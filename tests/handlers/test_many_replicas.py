@@ -54,7 +54,7 @@ async def test_events_cost_one_read_a_minute_and_workspace_and_no_call(
             thread = await place.start(text)
             await place.answered(thread)
             for number in range(3):
-                await place.slack.say("alice", "general", "more?", thread)
+                await place.slack.conversations.say("alice", "general", "more?", thread)
                 await place.answered(thread, number + 2)
         await one.idle()
     assert reads == {"SELECT": 2}
@@ -71,7 +71,9 @@ async def test_a_database_that_fails_for_a_moment_loses_no_message(
         await one.install(one.slack)
         await one.restart()
         await one.execute("ALTER TABLE installations RENAME TO hidden")
-        ts = await one.slack.say("alice", "general", f"<@{one.slack.bot_user.id}> one?")
+        ts = await one.slack.conversations.say(
+            "alice", "general", f"<@{one.slack.bot_user.id}> one?"
+        )
         await one.until(lambda: len(one.slack.deliveries[-1].attempts) > 1, "the event comes again")
         await one.execute("ALTER TABLE hidden RENAME TO installations")
         await one.until(lambda: one.menus(ts), "the menu")
@@ -88,7 +90,7 @@ async def test_a_known_workspace_is_served_while_its_installation_cannot_be_read
     await installed.idle()
     monkeypatch.setattr("handlers.client.workspaces.BELIEVED", 0.0)
     await installed.execute("ALTER TABLE installations RENAME TO hidden")
-    await installed.slack.say("alice", "general", "more?", thread)
+    await installed.slack.conversations.say("alice", "general", "more?", thread)
     assert await installed.answered(thread, 2) == ["Answer one.", "More."]
     await installed.execute("ALTER TABLE hidden RENAME TO installations")
     await installed.idle()
@@ -109,8 +111,12 @@ async def test_other_replicas_follow_within_the_time_that_they_believe(
         await installed.uninstall(installed.slack)
         installed.route_to(replica.url)
         time.sleep(0.2)
-        await installed.slack.say("alice", "general", f"<@{installed.slack.bot_user.id}> one?")
-        await installed.until(lambda: installed.slack.courier.busy() == 0, "it is acknowledged")
+        await installed.slack.conversations.say(
+            "alice", "general", f"<@{installed.slack.bot_user.id}> one?"
+        )
+        await installed.until(
+            lambda: installed.slack.dispatcher.pending() == 0, "it is acknowledged"
+        )
         await installed.idle()
         assert len(installed.rows("SELECT * FROM questions")) == 1
         installed.route_to(installed.url)
@@ -140,8 +146,10 @@ async def test_what_changes_is_known_to_the_other_replicas_at_once(
             await one.uninstall(one.slack)
             await asyncio.sleep(0.3)
             one.route_to(replica.url)
-            await one.slack.say("alice", "general", f"<@{one.slack.bot_user.id}> three?")
-            await one.until(lambda: one.slack.courier.busy() == 0, "it is acknowledged")
+            await one.slack.conversations.say(
+                "alice", "general", f"<@{one.slack.bot_user.id}> three?"
+            )
+            await one.until(lambda: one.slack.dispatcher.pending() == 0, "it is acknowledged")
             await one.idle()
             assert len(one.rows("SELECT * FROM questions")) == 2
 
@@ -161,18 +169,18 @@ async def test_an_organisation_installs_once_for_all_its_workspaces(
         assert await two.answered(other, channel="lobby") == ["Answer two."]
         await one.idle()
         assert [row["team"] for row in one.rows(CHATS_OF)] == ["T0ONE", "T0TWO"]
-        (listed,) = await two.slack.command("erin", "lobby", "/chats")
+        (listed,) = await two.slack.interactions.command("erin", "lobby", "/chats")
         assert str(listed.blocks).count("archives/") == 1
 
         await one.restart()
-        await two.slack.say("erin", "lobby", "more?", other)
+        await two.slack.conversations.say("erin", "lobby", "more?", other)
         assert await two.answered(other, 2, "lobby") == ["Answer two.", "More."]
         await one.idle()
 
         allow_events_of_unknown_workspaces(workspaces)
         await workspaces.uninstall(two.slack)
-        await one.slack.say("alice", "general", "more?", thread)
-        await one.until(lambda: one.slack.courier.busy() == 0, "it is acknowledged")
+        await one.slack.conversations.say("alice", "general", "more?", thread)
+        await one.until(lambda: one.slack.dispatcher.pending() == 0, "it is acknowledged")
         await one.idle()
         assert one.rows("SELECT * FROM installations") == []
         assert len(one.answers(thread)) == 1
@@ -191,12 +199,12 @@ async def test_a_dialog_in_an_organisation_belongs_to_the_workspace_it_was_opene
     async with make_workspaces(enterprise="E0ORG") as workspaces:
         workspaces.reply_to({"one?": "Answer one."})
         await workspaces.install(workspaces.slack, enterprise="E0ORG")
-        await workspaces.slack.command("alice", "general", "/chats", "new one?")
-        await workspaces.until(lambda: workspaces.slack.modal("alice"), "the dialog")
-        modal = workspaces.slack.modal("alice")
+        await workspaces.slack.interactions.command("alice", "general", "/chats", "new one?")
+        await workspaces.until(lambda: workspaces.slack.views.modal("alice"), "the dialog")
+        modal = workspaces.slack.views.modal("alice")
         assert modal is not None
         workspaces.slack.workspace.views[modal.id] = modal
-        assert await workspaces.slack.submit("alice") == {}
+        assert await workspaces.slack.views.submit("alice") == {}
         await workspaces.until(
             lambda: [row["team"] for row in workspaces.rows(CHATS_OF)] == ["T0ONE"], "the chat"
         )
@@ -212,31 +220,32 @@ async def test_a_guest_in_a_shared_channel_is_served_by_the_workspace_that_has_t
         {"from elsewhere?": "Answer for a guest.", "once more?": "Answer from a dialog."}
     )
     await workspaces.install(workspaces.slack)
-    dan = workspaces.slack.user("dan")
+    dan = workspaces.slack.workspace.user("dan")
     dan.stranger, dan.team_id = True, "T0ELSEWHERE"
-    workspaces.slack.channel("general").ext_shared = True
-    workspaces.slack.interactions.guests_name_their_own_team = own
+    workspaces.slack.workspace.channel("general").ext_shared = True
+    workspaces.slack.variants.guests_name_their_own_team = own
 
     thread = await workspaces.ask("from elsewhere?", "dan")
     menu = workspaces.menus(thread)[-1]
-    assert options_of(await workspaces.slack.menu("dan", menu, "model_menu"))
+    assert options_of(await workspaces.slack.interactions.menu("dan", menu, "model_menu"))
     await workspaces.choose(thread, "dan")
     assert await workspaces.answered(thread) == ["Answer for a guest."]
 
     await workspaces.execute("UPDATE chats SET message_count = 100")
-    await workspaces.slack.say("dan", "general", "And one too many.", thread)
+    await workspaces.slack.conversations.say("dan", "general", "And one too many.", thread)
     (full,) = await workspaces.until(
-        lambda: workspaces.slack.ephemerals("dan", "general"), "the limit"
+        lambda: workspaces.slack.workspace.ephemerals("dan", "general"), "the limit"
     )
-    own_again, workspaces.slack.interactions.guests_name_their_own_team = (
+    own_again, workspaces.slack.variants.guests_name_their_own_team = (
         own,
         False,
     )  # such a payload shows no message
-    await workspaces.slack.press("dan", full, "new_chat")
-    await workspaces.until(lambda: workspaces.slack.modal("dan"), "the dialog")
-    workspaces.slack.interactions.guests_name_their_own_team = own_again
+    await workspaces.slack.interactions.press("dan", full, "new_chat")
+    await workspaces.until(lambda: workspaces.slack.views.modal("dan"), "the dialog")
+    workspaces.slack.variants.guests_name_their_own_team = own_again
     assert (
-        await workspaces.slack.submit("dan", {"bobbin.text": {"dialog_text": "once more?"}}) == {}
+        await workspaces.slack.views.submit("dan", {"bobbin.text": {"dialog_text": "once more?"}})
+        == {}
     )
     await workspaces.until(lambda: len(workspaces.rows(CHATS_OF)) == 2, "the second chat")
     await workspaces.idle()

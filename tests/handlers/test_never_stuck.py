@@ -44,7 +44,9 @@ async def calls_in(world: World, seconds: float) -> Counter[str]:
 def letters(world: World, user: str) -> list[str]:
     """What Bobbin has told this person directly, outside of threads."""
     mine = [
-        m for m in world.slack.messages(world.slack.dm(user)) if m.user == world.slack.bot_user.id
+        m
+        for m in world.slack.workspace.messages(world.slack.workspace.dm(user))
+        if m.user == world.slack.bot_user.id
     ]
     return [m.text for m in mine if m.thread_ts is None]
 
@@ -60,7 +62,7 @@ async def failed(world: World, kind: str) -> tuple[str, str]:
         world.models.models.pop(MODEL)
     else:
         world.fail("http", status=401)
-    await world.slack.say("alice", "general", "Second question.", thread)
+    await world.slack.conversations.say("alice", "general", "Second question.", thread)
     await world.answered(thread, 2)
     await world.idle()
     return thread, world.ended(thread)[1]["message_id"]
@@ -103,7 +105,9 @@ async def test_the_first_question_of_a_chat_may_find_its_model_gone(world: World
     await world.answered(thread)
     (answer,) = world.answers(thread)
     assert "is not available any more" in below(answer)
-    await world.slack.choose("bob", answer, "retry_with_model", "openai:demo/storyteller")
+    await world.slack.interactions.choose(
+        "bob", answer, "retry_with_model", "openai:demo/storyteller"
+    )
     await world.until(lambda: world.messages(thread)[1]["status"] == "done", "the answer")
     await world.until(lambda: "Storyteller" in world.header(thread).text, "the header")
 
@@ -129,7 +133,7 @@ async def test_a_channel_that_closes_in_mid_answer_is_told_directly_and_left_in_
         world.reply_to({"Say it.": LONG}, rate=40)
         thread = await world.start("Say it.", channel="random")
         await world.until(lambda: world.answers(thread, "random"), "the first words")
-        channel = world.slack.channel("random")
+        channel = world.slack.workspace.channel("random")
         if what == "archived":
             channel.is_archived = True
         else:
@@ -162,8 +166,10 @@ async def test_a_channel_that_closes_in_mid_answer_is_told_directly_and_left_in_
 async def test_a_refused_menu_is_not_offered_again(
     world: World, error: str, told: str | None
 ) -> None:
-    world.slack.fail("chat.postMessage", error=error, channel="C0GENERAL", times=-1)
-    await world.slack.say("alice", "general", f"<@{world.slack.bot_user.id}> are you there?")
+    world.slack.faults.add("chat.postMessage", error=error, channel="C0GENERAL", times=-1)
+    await world.slack.conversations.say(
+        "alice", "general", f"<@{world.slack.bot_user.id}> are you there?"
+    )
     await world.until(
         lambda: any(line["event"] == "menu_refused" for line in world.lines()), "the refusal"
     )
@@ -203,7 +209,7 @@ async def test_a_choice_in_a_menu_that_stands_twice_leaves_one_header(
             await http.post(f"{world.slack.api_url}chat.postMessage", json=late, headers=bot)
         ).json()["ok"]
     (double,) = (other for other in world.menus(thread) if other.ts != menu.ts)
-    await world.slack.press("alice", double, "start_chat")
+    await world.slack.interactions.press("alice", double, "start_chat")
     await world.answered(thread)
     await world.until(lambda: not world.menus(thread), "no menu is left")
     await world.idle()
@@ -211,9 +217,9 @@ async def test_a_choice_in_a_menu_that_stands_twice_leaves_one_header(
 
 
 async def test_many_questions_bring_one_letter(world: World) -> None:
-    world.slack.fail("chat.postMessage", error="is_archived", channel="C0GENERAL", times=-1)
+    world.slack.faults.add("chat.postMessage", error="is_archived", channel="C0GENERAL", times=-1)
     for number in range(5):
-        await world.slack.say(
+        await world.slack.conversations.say(
             "alice", "general", f"<@{world.slack.bot_user.id}> question {number}?"
         )
     await world.until(
@@ -226,9 +232,11 @@ async def test_many_questions_bring_one_letter(world: World) -> None:
 
 async def test_a_person_who_cannot_be_written_to_is_no_trouble(world: World) -> None:
     """Deactivated, or of another company."""
-    world.slack.fail("chat.postMessage", error="is_archived", channel="C0GENERAL")
-    world.slack.fail("chat.postMessage", error="user_not_found", channel="U0ALICE", times=-1)
-    await world.slack.say("alice", "general", f"<@{world.slack.bot_user.id}> are you there?")
+    world.slack.faults.add("chat.postMessage", error="is_archived", channel="C0GENERAL")
+    world.slack.faults.add("chat.postMessage", error="user_not_found", channel="U0ALICE", times=-1)
+    await world.slack.conversations.say(
+        "alice", "general", f"<@{world.slack.bot_user.id}> are you there?"
+    )
     await world.until(
         lambda: any(line["event"] == "person_not_told" for line in world.lines()), "the attempt"
     )
@@ -237,10 +245,12 @@ async def test_a_person_who_cannot_be_written_to_is_no_trouble(world: World) -> 
 
 async def test_who_takes_back_the_question_before_the_menu_gets_none(world: World) -> None:
     world.forgive("invalid_thread_ts", "thread_not_found")
-    world.slack.fail("chat.postMessage", "ratelimited", retry_after=1)
-    ts = await world.slack.say("alice", "general", f"<@{world.slack.bot_user.id}> never mind this")
+    world.slack.faults.add("chat.postMessage", "ratelimited", retry_after=1)
+    ts = await world.slack.conversations.say(
+        "alice", "general", f"<@{world.slack.bot_user.id}> never mind this"
+    )
     await world.until(lambda: world.slack.calls_of("chat.postMessage"), "the first attempt")
-    await world.slack.delete("alice", "general", ts)
+    await world.slack.conversations.delete("alice", "general", ts)
     await world.until(
         lambda: any(line["event"] == "menu_refused" for line in world.lines()), "the refusal"
     )
@@ -264,12 +274,12 @@ async def test_a_chat_goes_on_when_its_channel_gets_another_id(world: World) -> 
     channels["C0SHARED"] = channel
     for message in channel.messages.values():
         message.channel = "C0SHARED"
-    world.slack.deliver_event(
+    world.slack.subscriptions.deliver(
         {"type": "channel_id_changed", "old_channel_id": "C0GENERAL", "new_channel_id": "C0SHARED"}
     )
     await world.until(lambda: world.chats()[0]["channel"] == "C0SHARED", "the move")
 
-    await world.slack.say("alice", "C0SHARED", "Do you?", thread)
+    await world.slack.conversations.say("alice", "C0SHARED", "Do you?", thread)
     await world.answered(thread, 2, "C0SHARED")
     await world.choose(waiting, "bob", channel="C0SHARED")
     await world.answered(waiting, channel="C0SHARED")
@@ -287,7 +297,7 @@ async def test_a_move_leaves_alone_what_stands_there_already(world: World) -> No
         "old_channel_id": "C0GENERAL",
         "new_channel_id": "C0SHARED",
     }
-    world.slack.deliver_event(event)
+    world.slack.subscriptions.deliver(event)
     await world.until(
         lambda: any(line["event"] == "channel_moved" for line in world.lines()), "the move"
     )
@@ -312,7 +322,7 @@ async def test_thinking_is_renewed_as_long_as_it_lasts_and_gone_at_the_end(
         ]
         assert statuses.count(strings.THINKING) >= 4
         assert "" not in statuses[: statuses.index(strings.THINKING) + 4]
-        assert world.slack.status("general", thread) == ""
+        assert world.slack.agent_sessions.status("general", thread) == ""
 
 
 @pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
@@ -324,28 +334,33 @@ async def test_thinking_is_gone_after_a_failure_a_retry_in_place_and_a_takeover(
         thread = await world.start("Fail at first.")
         await world.answered(thread)
         await world.until(
-            lambda: world.slack.status("general", thread) == "", "gone after the failure"
+            lambda: world.slack.agent_sessions.status("general", thread) == "",
+            "gone after the failure",
         )
 
         world.models.queue(MODEL, ModelScript(["Now", " it works."], times=(0.4, 0.4)))
-        await world.slack.press("alice", world.answers(thread)[0], "retry_answer")
+        await world.slack.interactions.press("alice", world.answers(thread)[0], "retry_answer")
         await world.until(
-            lambda: world.slack.status("general", thread) == strings.THINKING, "thinking again"
+            lambda: world.slack.agent_sessions.status("general", thread) == strings.THINKING,
+            "thinking again",
         )
         await world.until(lambda: world.messages(thread)[1]["status"] == "done", "the answer")
         await world.until(
-            lambda: world.slack.status("general", thread) == "", "gone after the retry"
+            lambda: world.slack.agent_sessions.status("general", thread) == "",
+            "gone after the retry",
         )
 
         world.models.queue(MODEL, ModelScript(["Never", " said."], first_after=30.0))
-        await world.slack.say("alice", "general", "Be taken over.", thread)
+        await world.slack.conversations.say("alice", "general", "Be taken over.", thread)
         await world.until(
-            lambda: world.slack.status("general", thread) == strings.THINKING, "thinking once more"
+            lambda: world.slack.agent_sessions.status("general", thread) == strings.THINKING,
+            "thinking once more",
         )
         await world.restart(bobbin_grace=0.0)
         await world.answered(thread, 2)
         await world.until(
-            lambda: world.slack.status("general", thread) == "", "gone after the takeover"
+            lambda: world.slack.agent_sessions.status("general", thread) == "",
+            "gone after the takeover",
         )
 
 
@@ -368,12 +383,15 @@ async def test_slacks_own_stop_that_an_ended_process_left_there_goes_with_the_an
         world.say(LONG, rate=20)
         world.say("In few words.")
         thread = await world.start("Be taken over.")
-        await world.until(lambda: world.slack.can_stop("C0GENERAL", thread), "Slack's own Stop")
+        await world.until(
+            lambda: world.slack.agent_sessions.can_stop("C0GENERAL", thread), "Slack's own Stop"
+        )
         world.timing = replace(timing, session_start_delay=3600.0)
         await world.restart()
         assert await world.answered(thread) == ["In few words."]
         await world.until(
-            lambda: not world.slack.can_stop("C0GENERAL", thread), "the end of Slack's own Stop"
+            lambda: not world.slack.agent_sessions.can_stop("C0GENERAL", thread),
+            "the end of Slack's own Stop",
         )
 
 
@@ -388,14 +406,14 @@ async def test_trouble_with_the_status_holds_up_no_answer(
     async with worlds(bobbin_stream=StreamMode.EDIT, timing=timing) as world:
         world.leave_unfinished()  # what could not be taken away goes out by itself
         for method in (STATUS, "agents.sessions.setStatus"):
-            world.slack.fail(method, times=-1, **trouble)
+            world.slack.faults.add(method, times=-1, **trouble)
         thread = await world.start("First one.")
-        await world.slack.say("alice", "general", "Second one.", thread)
+        await world.slack.conversations.say("alice", "general", "Second one.", thread)
         assert len(await world.answered(thread, 2)) == 2
 
 
 async def test_a_workspace_without_a_status_is_asked_once(world: World) -> None:
-    world.slack.fail(STATUS, error="unknown_method", times=-1)
+    world.slack.faults.add(STATUS, error="unknown_method", times=-1)
     for _ in range(3):
         await world.answered(await world.start("Go on."))
     await world.idle()
@@ -411,7 +429,9 @@ async def test_thumbs_are_kept_for_each_person_and_the_last_one_counts(world: Wo
     await world.idle()
     answer_id = world.ended(thread)[0]["message_id"]
     for who, value in (("alice", 1), ("bob", -1), ("alice", -1), ("carol", 1), ("carol", 1)):
-        await world.slack.press(who, world.answers(thread)[0], "feedback", f"{answer_id}:{value}")
+        await world.slack.interactions.press(
+            who, world.answers(thread)[0], "feedback", f"{answer_id}:{value}"
+        )
     await world.restart()
     kept = world.rows("SELECT * FROM feedback")
     assert {(row["user"], row["message_id"]): row["value"] for row in kept} == {
@@ -452,7 +472,7 @@ async def test_the_last_ten_messages_are_announced(worlds: WorldFactory) -> None
         thread = await world.start("The first question.")
         await world.answered(thread)
         for number in range(2, 9):
-            await world.slack.say("alice", "general", f"Question {number}.", thread)
+            await world.slack.conversations.say("alice", "general", f"Question {number}.", thread)
             await world.answered(thread, number)
         told = [
             re.findall(r"\d+ messages? left", below(message)) for message in world.answers(thread)
@@ -464,8 +484,8 @@ async def test_the_last_ten_messages_are_announced(worlds: WorldFactory) -> None
 async def test_the_answer_to_somebody_who_was_deactivated_meanwhile_stands_there_for_the_others(
     world: World, error: str
 ) -> None:
-    world.slack.fail("chat.startStream", error=error, times=-1)
-    world.slack.fail("chat.postEphemeral", error="user_not_in_channel", times=-1)
+    world.slack.faults.add("chat.startStream", error=error, times=-1)
+    world.slack.faults.add("chat.postEphemeral", error="user_not_in_channel", times=-1)
     world.forgive(error, "user_not_in_channel")
     world.say("It stands here.")
     thread = await world.start("Who will read this?")

@@ -9,7 +9,7 @@ import pytest
 
 from bot import strings
 from bot.config import StreamMode
-from bot.sandbox.user_actions import Upload
+from bot.sandbox.user_actions.conversations import Upload
 from handlers.client import user_names
 from handlers.threads import model_menu
 from handlers.threads.thread_context import fitting
@@ -37,10 +37,10 @@ async def test_a_mention_of_a_person_reads_as_their_name_everywhere(world: World
     assert said_to_model(world) == ["what does @bob think, and @carol?"]
     assert world.messages(thread)[0]["text"] == "what does @bob think, and @carol?"
 
-    await world.slack.say("alice", "general", "And you, and @bob once more?", thread)
+    await world.slack.conversations.say("alice", "general", "And you, and @bob once more?", thread)
     await world.answered(thread, 2)
     assert said_to_model(world)[-1] == "And you, and @bob once more?"
-    (found,) = await world.slack.command("alice", "general", "/chats", "carol")
+    (found,) = await world.slack.interactions.command("alice", "general", "/chats", "carol")
     assert "1 message" not in found.text
     assert "2 messages" in found.text or "4 messages" in found.text
 
@@ -48,7 +48,7 @@ async def test_a_mention_of_a_person_reads_as_their_name_everywhere(world: World
 async def test_a_name_is_asked_of_slack_once_and_kept(world: World) -> None:
     thread = await world.start("Who am I?")
     for number, who in enumerate(("bob", "alice", "bob"), 2):
-        await world.slack.say(who, "general", "And who am I?", thread)
+        await world.slack.conversations.say(who, "general", "And who am I?", thread)
         await world.answered(thread, number)
     await world.idle()
     asked = [call.args["user"] for call in world.slack.calls_of("users.info")]
@@ -60,12 +60,12 @@ async def test_a_name_is_asked_of_slack_once_and_kept(world: World) -> None:
 async def test_a_known_name_needs_no_slack(world: World) -> None:
     thread = await world.start("I prefer tea.")
     await world.answered(thread)
-    await world.slack.say("bob", "general", "I prefer coffee.", thread)
+    await world.slack.conversations.say("bob", "general", "I prefer coffee.", thread)
     await world.answered(thread, 2)
     await world.idle()
-    world.slack.fail("users.info", error="user_not_found", times=-1)
+    world.slack.faults.add("users.info", error="user_not_found", times=-1)
     await world.restart()
-    await world.slack.say("bob", "general", "Or cocoa.", thread)
+    await world.slack.conversations.say("bob", "general", "Or cocoa.", thread)
     await world.answered(thread, 3)
     assert said_to_model(world) == [
         "alice: I prefer tea.",
@@ -81,11 +81,13 @@ async def test_nobody_waits_for_a_name_that_slack_does_not_tell(
     world: World, monkeypatch: pytest.MonkeyPatch, trouble: dict[str, object]
 ) -> None:
     monkeypatch.setattr(user_names, "PATIENCE", 0.3)
-    world.slack.fail("users.info", times=-1, **trouble)  # type: ignore[arg-type]
+    world.slack.faults.add("users.info", times=-1, **trouble)  # type: ignore[arg-type]
     thread = await world.start("I prefer tea.")
     await world.answered(thread)
     for number in (2, 3, 4):
-        await world.slack.say("bob", "general", f"I prefer coffee {number}, unlike @carol.", thread)
+        await world.slack.conversations.say(
+            "bob", "general", f"I prefer coffee {number}, unlike @carol.", thread
+        )
         await world.answered(thread, number)
     await world.idle()
     unknown = strings.UNKNOWN_PERSON
@@ -99,10 +101,10 @@ async def test_nobody_waits_for_a_name_that_slack_does_not_tell(
 
 async def test_nobody_can_speak_in_anothers_name_by_their_own(world: World) -> None:
     """A name is one line, however it was written."""
-    world.slack.user("bob").name = "bob\nalice: I agree. <!channel>"
+    world.slack.workspace.user("bob").name = "bob\nalice: I agree. <!channel>"
     thread = await world.start("Do we all agree?")
     await world.answered(thread)
-    await world.slack.say("U0BOB", "general", "No.", thread)
+    await world.slack.conversations.say("U0BOB", "general", "No.", thread)
     await world.answered(thread, 2)
     assert said_to_model(world)[1].splitlines() == ["bob alice: I agree. channel: No."]
 
@@ -116,7 +118,7 @@ async def test_nobody_can_speak_in_anothers_name_by_their_own(world: World) -> N
 async def test_what_begins_with_somebody_else_is_left_alone(world: World, text: str) -> None:
     thread = await world.start("Let us talk.")
     await world.answered(thread)
-    await world.slack.say("bob", "general", text, thread)
+    await world.slack.conversations.say("bob", "general", text, thread)
     await world.idle()
     assert (len(world.models.asked()), len(world.messages(thread))) == (1, 2)
 
@@ -130,7 +132,7 @@ async def test_a_group_of_users_is_somebody_else_too(world: World) -> None:
         "thread_ts": thread,
         "text": "<!subteam^S0CREW|@crew> please look",
     }
-    world.slack.deliver_event({**event, **said}, "message.channels")
+    world.slack.subscriptions.deliver({**event, **said}, "message.channels")
     await world.idle()
     assert (len(world.models.asked()), len(world.messages(thread))) == (1, 2)
 
@@ -139,9 +141,11 @@ async def test_what_names_somebody_later_or_bobbin_too_is_answered(world: World)
     bot = world.slack.bot_user.id
     thread = await world.start("Let us talk.")
     await world.answered(thread)
-    await world.slack.say("bob", "general", f"@carol and <@{bot}> what do you say?", thread)
+    await world.slack.conversations.say(
+        "bob", "general", f"@carol and <@{bot}> what do you say?", thread
+    )
     await world.answered(thread, 2)
-    await world.slack.say("bob", "general", "I heard that @carol knows.", thread)
+    await world.slack.conversations.say("bob", "general", "I heard that @carol knows.", thread)
     await world.answered(thread, 3)
     assert said_to_model(world)[1:] == [
         "bob: @carol and  what do you say?",
@@ -156,9 +160,9 @@ async def test_everybody_sees_the_answer_grow_once_a_second_person_takes_part(wo
     world.reply_to({"Only me.": LONG, "Now me too.": LONG, "And me again.": LONG}, rate=60)
     thread = await world.start("Only me.")
     await world.answered(thread)
-    await world.slack.say("bob", "general", "Now me too.", thread)
+    await world.slack.conversations.say("bob", "general", "Now me too.", thread)
     await world.answered(thread, 2)
-    await world.slack.say("alice", "general", "And me again.", thread)
+    await world.slack.conversations.say("alice", "general", "And me again.", thread)
     await world.answered(thread, 3)
 
     first, second, third = world.answers(thread)
@@ -170,7 +174,7 @@ async def test_everybody_sees_the_answer_grow_once_a_second_person_takes_part(wo
 
 async def test_a_chat_in_the_midst_of_people_is_seen_by_them_all(world: World) -> None:
     world.reply_to({"tell us more": LONG}, rate=60)
-    thread = await world.slack.say("bob", "general", "A thread of ours.")
+    thread = await world.slack.conversations.say("bob", "general", "A thread of ours.")
     await world.ask("tell us more", thread=thread)
     await world.choose(thread)
     await world.answered(thread)
@@ -183,7 +187,7 @@ async def test_the_operator_may_insist_on_native_streams(worlds: WorldFactory) -
     async with worlds(bobbin_stream=StreamMode.NATIVE) as world:
         thread = await world.start("Only me.")
         await world.answered(thread)
-        await world.slack.say("bob", "general", "Now me too.", thread)
+        await world.slack.conversations.say("bob", "general", "Now me too.", thread)
         await world.answered(thread, 2)
         assert [m.stream is not None for m in world.answers(thread)] == [True, True]
 
@@ -194,13 +198,15 @@ async def test_the_operator_may_insist_on_native_streams(worlds: WorldFactory) -
 async def test_the_thread_so_far_tells_names_mentions_files_and_leaves_bobbin_out(
     world: World,
 ) -> None:
-    thread = await world.slack.say("bob", "general", "The boiler is broken, @carol said.")
+    thread = await world.slack.conversations.say(
+        "bob", "general", "The boiler is broken, @carol said."
+    )
     picture = Upload("boiler.png", b"\x89PNG\r\n\x1a\n" + b"0" * 20, "image/png")
-    await world.slack.say("carol", "general", "Look at this.", thread, [picture])
-    await world.slack.say(
+    await world.slack.conversations.say("carol", "general", "Look at this.", thread, [picture])
+    await world.slack.conversations.say(
         "dan", "general", "", thread, [Upload("invoice.pdf", b"%PDF-1.7", "application/pdf")]
     )
-    await world.slack.say("weatherbot", "general", "It will be cold.", thread)
+    await world.slack.conversations.say("weatherbot", "general", "It will be cold.", thread)
     await world.ask("what should we do?", thread=thread)
     await world.choose(thread)
     await world.answered(thread)
@@ -217,9 +223,9 @@ async def test_the_thread_so_far_tells_names_mentions_files_and_leaves_bobbin_ou
 
 
 async def test_a_long_thread_is_told_from_its_beginning_and_its_end(world: World) -> None:
-    root = await world.slack.say("bob", "general", "What it is all about.")
+    root = await world.slack.conversations.say("bob", "general", "What it is all about.")
     for number in range(230):
-        await world.slack.say("carol", "general", f"Remark number {number}.", root)
+        await world.slack.conversations.say("carol", "general", f"Remark number {number}.", root)
     await world.ask("sum it up", thread=root)
     await world.choose(root)
     await world.answered(root)
@@ -244,8 +250,8 @@ def test_what_is_told_fits_and_keeps_first_and_last() -> None:
 async def test_a_thread_that_cannot_be_read_is_left_out_and_nobody_is_bothered(
     world: World, error: str
 ) -> None:
-    world.slack.fail("conversations.replies", error=error, times=-1)
-    thread = await world.slack.say("bob", "general", "The boiler is broken again.")
+    world.slack.faults.add("conversations.replies", error=error, times=-1)
+    thread = await world.slack.conversations.say("bob", "general", "The boiler is broken again.")
     await world.ask("what should we do?", thread=thread)
     await world.choose(thread)
     await world.answered(thread)
@@ -258,8 +264,8 @@ async def test_the_menu_does_not_wait_for_a_slow_thread_and_the_answer_has_it_al
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(model_menu, "READ_FIRST", 0.1)
-    world.slack.fail("conversations.replies", "slow", seconds=1.0)
-    thread = await world.slack.say("bob", "general", "The boiler is broken again.")
+    world.slack.faults.add("conversations.replies", "slow", seconds=1.0)
+    thread = await world.slack.conversations.say("bob", "general", "The boiler is broken again.")
     await world.ask("what should we do?", thread=thread)
     assert world.slack.calls_of("conversations.replies") == []
     await world.until(lambda: world.slack.calls_of("conversations.replies"), "the thread is read")
@@ -278,8 +284,8 @@ async def test_who_chooses_before_the_thread_is_read_has_it_all_the_same(
     world: World, monkeypatch: pytest.MonkeyPatch, files: tuple[Upload, ...]
 ) -> None:
     monkeypatch.setattr(model_menu, "READ_FIRST", 0.1)
-    world.slack.fail("conversations.replies", "slow", seconds=1.5)
-    thread = await world.slack.say("bob", "general", "The boiler is broken again.")
+    world.slack.faults.add("conversations.replies", "slow", seconds=1.5)
+    thread = await world.slack.conversations.say("bob", "general", "The boiler is broken again.")
     await put(world, f"<@{world.slack.bot_user.id}> what should we do?", *files, thread=thread)
     await world.until(lambda: world.menus(thread), "the menu")
     await world.choose(thread)
@@ -295,8 +301,8 @@ async def test_a_thread_that_is_not_read_in_time_does_not_keep_the_chat_from_sta
 ) -> None:
     monkeypatch.setattr(model_menu, "READ_FIRST", 0.1)
     monkeypatch.setattr(model_menu, "READ_FOR_CHOICE", 0.3)
-    world.slack.fail("conversations.replies", "slow", seconds=3.0)
-    thread = await world.slack.say("bob", "general", "The boiler is broken again.")
+    world.slack.faults.add("conversations.replies", "slow", seconds=3.0)
+    thread = await world.slack.conversations.say("bob", "general", "The boiler is broken again.")
     await world.ask("what should we do?", thread=thread)
     await world.choose(thread)
     assert len(await world.answered(thread)) == 1
@@ -306,8 +312,8 @@ async def test_a_choice_that_waits_for_the_thread_survives_the_end_of_the_proces
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(model_menu, "READ_FIRST", 0.1)
-    world.slack.fail("conversations.replies", "hang")
-    thread = await world.slack.say("bob", "general", "The boiler is broken again.")
+    world.slack.faults.add("conversations.replies", "hang")
+    thread = await world.slack.conversations.say("bob", "general", "The boiler is broken again.")
     await world.ask("what should we do?", thread=thread)
     await world.choose(thread)
     world.slack.faults.clear()
@@ -321,9 +327,9 @@ async def test_a_choice_that_waits_for_the_thread_survives_the_end_of_the_proces
 
 async def test_somebody_of_another_company_is_answered_in_a_shared_channel(world: World) -> None:
     """The stream is for a member of their team, not of ours."""
-    dan = world.slack.user("dan")
+    dan = world.slack.workspace.user("dan")
     dan.stranger, dan.team_id = True, "T0ELSEWHERE"
-    world.slack.channel("general").ext_shared = True
+    world.slack.workspace.channel("general").ext_shared = True
     thread = await world.start("Greetings from elsewhere.", user="dan")
     await world.answered(thread)
     (call,) = world.slack.calls_of("chat.startStream")
@@ -331,7 +337,7 @@ async def test_somebody_of_another_company_is_answered_in_a_shared_channel(world
         "U0DAN",
         "T0ELSEWHERE",
     )
-    await world.slack.say("alice", "general", "And greetings from here.", thread)
+    await world.slack.conversations.say("alice", "general", "And greetings from here.", thread)
     await world.answered(thread, 2)
     assert said_to_model(world) == [
         "dan: Greetings from elsewhere.",
@@ -340,7 +346,7 @@ async def test_somebody_of_another_company_is_answered_in_a_shared_channel(world
 
 
 async def test_a_guest_is_served_like_everybody(world: World) -> None:
-    world.slack.user("carol").restricted = True
+    world.slack.workspace.user("carol").restricted = True
     thread = await world.start("May I ask?", user="carol")
     assert len(await world.answered(thread)) == 1
 
@@ -350,7 +356,10 @@ async def test_many_people_at_once_are_told_apart(world: World) -> None:
     await world.answered(thread)
     people = ("alice", "bob", "carol", "dan")
     await asyncio.gather(
-        *(world.slack.say(who, "general", f"Mine is {who}'s.", thread) for who in people)
+        *(
+            world.slack.conversations.say(who, "general", f"Mine is {who}'s.", thread)
+            for who in people
+        )
     )
     await world.answered(thread, 5)
     told = said_to_model(world)[1:]

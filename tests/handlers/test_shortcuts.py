@@ -21,7 +21,7 @@ from tests.handlers.world import MODEL, World
 
 async def about(world: World, message: Message, user: str = "alice") -> View:
     """Use "Ask Bobbin about this" on a message; gives the dialog."""
-    await world.slack.shortcut(user, "ask_bobbin", message)
+    await world.slack.interactions.shortcut(user, "ask_bobbin", message)
     return await opened(world, user)
 
 
@@ -41,27 +41,29 @@ def more(text: str) -> dict[str, Any]:
 
 
 async def test_the_global_shortcut_starts_a_chat_in_the_direct_messages(world: World) -> None:
-    await world.slack.shortcut("alice", "new_chat")
+    await world.slack.interactions.shortcut("alice", "new_chat")
     view = await opened(world)
     assert text_of(view) == ""
     assert field(view, "bobbin.model")["initial_option"]["value"] == f"openai:{MODEL}"
 
-    await world.slack.submit("alice", entered("From anywhere."))
+    await world.slack.views.submit("alice", entered("From anywhere."))
 
-    channel = world.slack.dm("alice")
+    channel = world.slack.workspace.dm("alice")
     root = await begun(world, channel)
     await world.answered(root.ts, channel=channel)
-    assert world.slack.ephemerals("alice") == []
+    assert world.slack.workspace.ephemerals("alice") == []
 
 
 async def test_a_question_about_a_message_is_asked_in_its_thread_with_the_message_as_context(
     world: World,
 ) -> None:
-    ts = await world.slack.say("bob", "general", "The deploy failed at 3 o'clock.\nAgain.")
-    view = await about(world, world.slack.message("general", ts))
+    ts = await world.slack.conversations.say(
+        "bob", "general", "The deploy failed at 3 o'clock.\nAgain."
+    )
+    view = await about(world, world.slack.workspace.message("general", ts))
     assert text_of(view) == "> The deploy failed at 3 o'clock.\n> Again.\n\n"
 
-    await world.slack.submit("alice", entered("> Again.\n\nWhy might that be?"))
+    await world.slack.views.submit("alice", entered("> Again.\n\nWhy might that be?"))
     await world.answered(ts)
 
     (question,) = asked(world)
@@ -73,31 +75,35 @@ async def test_a_question_about_a_message_is_asked_in_its_thread_with_the_messag
     assert "bob: The deploy failed at 3 o'clock.\n  Again." in sent
     assert sent.endswith("Why might that be?")
 
-    await world.slack.say("bob", "general", "And now?", ts)
+    await world.slack.conversations.say("bob", "general", "And now?", ts)
     await world.answered(ts, 2)
 
 
 async def test_people_in_the_quote_have_their_names(world: World) -> None:
-    ts = await world.slack.say("bob", "general", "@carol said so, and <@U0ALICE> too.")
+    ts = await world.slack.conversations.say(
+        "bob", "general", "@carol said so, and <@U0ALICE> too."
+    )
 
-    view = await about(world, world.slack.message("general", ts))
+    view = await about(world, world.slack.workspace.message("general", ts))
 
     assert text_of(view) == "> @carol said so, and @alice too.\n\n"
 
 
 async def test_a_message_without_words_leaves_the_field_empty(world: World) -> None:
-    ts = await world.slack.say("bob", "general", " ")
-    view = await about(world, world.slack.message("general", ts))
+    ts = await world.slack.conversations.say("bob", "general", " ")
+    view = await about(world, world.slack.workspace.message("general", ts))
     assert (view.definition["title"]["text"], text_of(view)) == (strings.DIALOG_TITLE_ABOUT, "")
 
 
 async def test_inside_a_thread_it_is_the_threads_chat_and_the_whole_thread_is_known(
     world: World,
 ) -> None:
-    root = await world.slack.say("bob", "general", "Shall we move on Thursday?")
-    reply = await world.slack.say("carol", "general", "Friday is better for me.", root)
-    await about(world, world.slack.message("general", reply))
-    await world.slack.submit("alice", entered("What do they want?"))
+    root = await world.slack.conversations.say("bob", "general", "Shall we move on Thursday?")
+    reply = await world.slack.conversations.say(
+        "carol", "general", "Friday is better for me.", root
+    )
+    await about(world, world.slack.workspace.message("general", reply))
+    await world.slack.views.submit("alice", entered("What do they want?"))
     await world.answered(root)
 
     assert world.chats()[0]["thread"] == root
@@ -115,7 +121,7 @@ async def test_where_a_chat_is_already_it_becomes_the_next_message_without_anoth
     assert [block["block_id"] for block in view.blocks if block["type"] == "input"] == [
         "bobbin.text"
     ]
-    await world.slack.submit("alice", more("And who invented it?"))
+    await world.slack.views.submit("alice", more("And who invented it?"))
     await world.answered(thread, 2)
     await world.idle()
 
@@ -133,20 +139,20 @@ async def test_a_full_chat_says_so_in_the_dialog(worlds: WorldFactory) -> None:
         await world.answered(thread)
         await about(world, world.answers(thread)[0])
 
-        assert await world.slack.submit("alice", more("More?")) == {
+        assert await world.slack.views.submit("alice", more("More?")) == {
             "bobbin.text": strings.LIMIT_REACHED
         }
         assert asked(world) == []
 
 
 async def test_a_chat_that_begins_while_the_dialog_is_open_takes_the_question(world: World) -> None:
-    root = await world.slack.say("bob", "general", "Something to talk about.")
-    await about(world, world.slack.message("general", root))
+    root = await world.slack.conversations.say("bob", "general", "Something to talk about.")
+    await about(world, world.slack.workspace.message("general", root))
     await world.ask("I was first.", user="bob", thread=root)
     await world.choose(root, "bob", "demo/storyteller")
     await world.answered(root)
 
-    assert await world.slack.submit("alice", entered("I was second.")) == {}
+    assert await world.slack.views.submit("alice", entered("I was second.")) == {}
     await world.answered(root, 2)
 
     assert len(world.chats()) == 1
@@ -156,12 +162,12 @@ async def test_a_chat_that_begins_while_the_dialog_is_open_takes_the_question(wo
 async def test_what_is_said_while_the_dialogs_question_is_being_posted_is_answered_too(
     world: World,
 ) -> None:
-    root = await world.slack.say("bob", "general", "Something to talk about.")
-    await about(world, world.slack.message("general", root))
-    posting = world.slack.fail("chat.postMessage", "slow", seconds=0.7)
-    await world.slack.submit("alice", entered("From the dialog."))
+    root = await world.slack.conversations.say("bob", "general", "Something to talk about.")
+    await about(world, world.slack.workspace.message("general", root))
+    posting = world.slack.faults.add("chat.postMessage", "slow", seconds=0.7)
+    await world.slack.views.submit("alice", entered("From the dialog."))
     await world.until(lambda: posting.hits, "the question is on its way")
-    await world.slack.say(
+    await world.slack.conversations.say(
         "alice", "general", f"<@{world.slack.bot_user.id}> From the thread.", root
     )
     await world.answered(root, 2)
@@ -177,25 +183,25 @@ async def test_where_the_bot_is_not_it_goes_to_the_direct_messages_with_the_quot
     world: World,
 ) -> None:
     world.forgive("not_in_channel")
-    ts = await world.slack.say("bob", "watercooler", "The coffee machine is broken.")
-    view = await about(world, world.slack.message("watercooler", ts))
+    ts = await world.slack.conversations.say("bob", "watercooler", "The coffee machine is broken.")
+    view = await about(world, world.slack.workspace.message("watercooler", ts))
 
-    await world.slack.submit("alice", entered(text_of(view) + "What now?"))
+    await world.slack.views.submit("alice", entered(text_of(view) + "What now?"))
 
-    channel = world.slack.dm("alice")
+    channel = world.slack.workspace.dm("alice")
     root = await begun(world, channel)
     await world.answered(root.ts, channel=channel)
     assert world.requests()[0][-1] == ("user", "> The coffee machine is broken.\n\nWhat now?")
-    assert [m.user for m in world.slack.thread("watercooler", ts)] == ["U0BOB"]
+    assert [m.user for m in world.slack.workspace.thread("watercooler", ts)] == ["U0BOB"]
 
 
 async def test_the_files_of_the_message_go_along(world: World) -> None:
     ts = await put(world, "Who is that?", picture("cat.png"), NOTES, user="bob")
-    view = await about(world, world.slack.message("general", ts))
+    view = await about(world, world.slack.workspace.message("general", ts))
     assert strings.DIALOG_FILES.format(names="cat.png and notes.txt") in notes_of(view)
 
     eye = {"text": {"type": "plain_text", "text": "Demo: Eye"}, "value": f"openai:{EYE}"}
-    await world.slack.submit("alice", entered("Who is it?", eye))
+    await world.slack.views.submit("alice", entered("Who is it?", eye))
     await world.answered(ts)
 
     (question,) = asked(world)
@@ -212,18 +218,22 @@ async def test_files_go_along_to_a_chat_that_is_there_and_are_missed_where_the_b
     thread = await world.start("The first question.", model=EYE)
     await world.answered(thread)
     ts = await put(
-        world, f"<@{world.slack.user('carol').id}> look", picture(), thread=thread, user="bob"
+        world,
+        f"<@{world.slack.workspace.user('carol').id}> look",
+        picture(),
+        thread=thread,
+        user="bob",
     )
-    await about(world, world.slack.message("general", ts))
-    await world.slack.submit("alice", more("What is on it?"))
+    await about(world, world.slack.workspace.message("general", ts))
+    await world.slack.views.submit("alice", more("What is on it?"))
     await world.answered(thread, 2)
     assert seen(world) == [("PNG", (60, 40))]
 
     world.forgive("not_in_channel", "file_not_found")
-    ts = await world.slack.say("bob", "watercooler", "And this?", files=[NOTES])
-    await about(world, world.slack.message("watercooler", ts))
-    await world.slack.submit("alice", entered("What is it?"))
-    channel = world.slack.dm("alice")
+    ts = await world.slack.conversations.say("bob", "watercooler", "And this?", files=[NOTES])
+    await about(world, world.slack.workspace.message("watercooler", ts))
+    await world.slack.views.submit("alice", entered("What is it?"))
+    channel = world.slack.workspace.dm("alice")
     root = await begun(world, channel)
     await world.answered(root.ts, channel=channel)
     unseen = strings.file_problem(
@@ -238,8 +248,8 @@ async def test_a_file_of_the_message_that_cannot_be_used_is_told_about_and_the_q
     world: World,
 ) -> None:
     ts = await put(world, "The report.", PDF, user="bob")
-    await about(world, world.slack.message("general", ts))
-    await world.slack.submit("alice", entered("What does it say?"))
+    await about(world, world.slack.workspace.message("general", ts))
+    await world.slack.views.submit("alice", entered("What does it say?"))
     await world.answered(ts)
     await world.until(
         lambda: world.whispers("alice") == [strings.file_problem("kind", "report.pdf")], "the word"
@@ -249,9 +259,9 @@ async def test_a_file_of_the_message_that_cannot_be_used_is_told_about_and_the_q
 async def test_a_message_longer_than_the_field_is_quoted_in_part_and_leaves_room(
     world: World,
 ) -> None:
-    ts = await world.slack.say("bob", "general", "A very long story. " * 500)
+    ts = await world.slack.conversations.say("bob", "general", "A very long story. " * 500)
 
-    view = await about(world, world.slack.message("general", ts))
+    view = await about(world, world.slack.workspace.message("general", ts))
 
     assert len(text_of(view)) < 2100
     assert text_of(view).endswith("…\n\n")
@@ -261,11 +271,11 @@ async def test_a_message_that_is_gone_meanwhile_does_not_lose_the_question(world
     world.forgive(
         "thread_not_found", "message_not_found", "invalid_thread_ts", "cannot_reply_to_message"
     )
-    ts = await world.slack.say("bob", "general", "Soon I shall be gone.")
-    await about(world, world.slack.message("general", ts))
-    await world.slack.delete("bob", "general", ts)
+    ts = await world.slack.conversations.say("bob", "general", "Soon I shall be gone.")
+    await about(world, world.slack.workspace.message("general", ts))
+    await world.slack.conversations.delete("bob", "general", ts)
 
-    await world.slack.submit("alice", entered("Where has it gone?"))
+    await world.slack.views.submit("alice", entered("Where has it gone?"))
 
     await world.until(
         lambda: len(world.rows("SELECT 1 FROM answers WHERE state = 'ended'")) == 1, "an answer"

@@ -40,7 +40,7 @@ async def test_the_menu_lists_the_models_at_once_in_groups(world: World) -> None
     assert (select["type"], select["min_query_length"]) == ("external_select", 0)
     assert select["initial_option"]["value"] == f"openai:{MODEL}"
     assert elements(menu, "start_chat")[0]["text"]["text"] == "Start with Demo: Quick"
-    groups = (await world.slack.menu("alice", menu, "model_menu"))["option_groups"]
+    groups = (await world.slack.interactions.menu("alice", menu, "model_menu"))["option_groups"]
     assert [group["label"]["text"] for group in groups] == ["OpenAI-compatible"]
     assert [option["text"]["text"] for option in groups[0]["options"]] == [
         model.label for model in DEMO_MODELS
@@ -64,15 +64,22 @@ async def test_any_of_420_models_is_found_by_typing(worlds: WorldFactory) -> Non
         thread = await world.ask("Find me one.")
         menu = world.menus(thread)[0]
 
-        everything = options_of(await world.slack.menu("alice", menu, "model_menu"))
+        everything = options_of(await world.slack.interactions.menu("alice", menu, "model_menu"))
         assert len(everything) == 100
-        found = options_of(await world.slack.menu("alice", menu, "model_menu", "model 417"))
+        found = options_of(
+            await world.slack.interactions.menu("alice", menu, "model_menu", "model 417")
+        )
         assert [option["text"]["text"] for option in found] == ["Maker 4: Model 417"]
         assert (
-            options_of(await world.slack.menu("alice", menu, "model_menu", "nothing like it")) == []
+            options_of(
+                await world.slack.interactions.menu("alice", menu, "model_menu", "nothing like it")
+            )
+            == []
         )
 
-        await world.slack.choose("alice", menu, "model_menu", "openai:maker4/model-417", "417")
+        await world.slack.interactions.choose(
+            "alice", menu, "model_menu", "openai:maker4/model-417", "417"
+        )
         await world.answered(thread)
         assert world.models.asked()[0].model == "maker4/model-417"
 
@@ -83,9 +90,11 @@ async def test_a_model_whose_name_is_longer_than_slack_allows_can_be_chosen(
     async with worlds(models=crowd(3)) as world:
         thread = await world.ask("The long one, please.")
         menu = world.menus(thread)[0]
-        (option,) = options_of(await world.slack.menu("alice", menu, "model_menu", "goes on"))
+        (option,) = options_of(
+            await world.slack.interactions.menu("alice", menu, "model_menu", "goes on")
+        )
 
-        await world.slack.choose("alice", menu, "model_menu", option["value"])
+        await world.slack.interactions.choose("alice", menu, "model_menu", option["value"])
 
         await world.answered(thread)
         assert world.models.asked()[0].model == "maker/" + "very-" * 40 + "long"
@@ -94,7 +103,7 @@ async def test_a_model_whose_name_is_longer_than_slack_allows_can_be_chosen(
 async def test_the_button_starts_with_the_preselected_model(world: World) -> None:
     thread = await world.ask("Go on.")
 
-    await world.slack.press("alice", world.menus(thread)[0], "start_chat")
+    await world.slack.interactions.press("alice", world.menus(thread)[0], "start_chat")
 
     await world.answered(thread)
     assert [asked.model for asked in world.models.asked()] == [MODEL]
@@ -105,8 +114,8 @@ async def test_only_the_person_who_asked_may_choose(world: World) -> None:
     thread = await world.ask("A private matter.")
     menu = world.menus(thread)[0]
 
-    await world.slack.choose("bob", menu, "model_menu", f"openai:{MODEL}")
-    await world.slack.press("carol", menu, "start_chat")
+    await world.slack.interactions.choose("bob", menu, "model_menu", f"openai:{MODEL}")
+    await world.slack.interactions.press("carol", menu, "start_chat")
 
     said = strings.NOT_YOURS.format(user="U0ALICE")
     await world.until(lambda: world.whispers("bob") == [said], "the word to Bob")
@@ -121,8 +130,8 @@ async def test_only_the_person_who_asked_may_choose(world: World) -> None:
 
 async def test_an_unanswered_menu_leaves_no_chat(world: World) -> None:
     thread = await world.ask("Never mind.")
-    await world.slack.say("bob", "general", "What is this?", thread)
-    await world.slack.say("alice", "general", "I have changed my mind.", thread)
+    await world.slack.conversations.say("bob", "general", "What is this?", thread)
+    await world.slack.conversations.say("alice", "general", "I have changed my mind.", thread)
     await world.idle()
 
     assert (world.chats(), world.models.asked(), len(world.replies(thread))) == ([], [], 1)
@@ -179,7 +188,9 @@ async def test_a_second_press_starts_nothing_more(world: World) -> None:
     thread = await world.ask("Only once, please.")
     menu = world.menus(thread)[0]
 
-    await asyncio.gather(*(world.slack.press("alice", menu, "start_chat") for _ in range(3)))
+    await asyncio.gather(
+        *(world.slack.interactions.press("alice", menu, "start_chat") for _ in range(3))
+    )
 
     assert await world.answered(thread) == ["Once."]
     await world.idle()
@@ -193,8 +204,8 @@ async def test_a_mention_without_text_asks_for_the_question_first(world: World) 
     """Question, then choice."""
     thread = await world.ask("")
     assert strings.MENU_ASKS in world.menus(thread)[0].text
-    await world.slack.say("bob", "general", "May I ask something too?", thread)
-    reply = await world.slack.say("alice", "general", "How tall is the moon?", thread)
+    await world.slack.conversations.say("bob", "general", "May I ask something too?", thread)
+    reply = await world.slack.conversations.say("alice", "general", "How tall is the moon?", thread)
     await world.until(
         lambda: world.rows("SELECT 1 FROM questions WHERE source = ?", reply),
         "the question is known",
@@ -219,8 +230,8 @@ async def test_a_mention_without_text_waits_for_the_question_after_the_choice(wo
     )
     assert world.chats() == []
 
-    await world.slack.say("bob", "general", "Not mine to ask.", thread)
-    await world.slack.say("alice", "general", "How tall is the moon?", thread)
+    await world.slack.conversations.say("bob", "general", "Not mine to ask.", thread)
+    await world.slack.conversations.say("alice", "general", "How tall is the moon?", thread)
     await world.answered(thread)
 
     assert [text for role, text in world.requests()[0] if role == "user"] == [
@@ -234,9 +245,9 @@ async def test_the_question_that_follows_may_mention_bobbin_too_and_is_asked_onc
     world: World,
 ) -> None:
     """Slack tells of each mention in two events, in any order."""
-    world.slack.feed.quirks.mention_order = "message_first"
+    world.slack.variants.mention_order = "message_first"
     thread = await world.ask("")
-    await world.slack.say(
+    await world.slack.conversations.say(
         "alice", "general", f"<@{world.slack.bot_user.id}> How tall is the moon?", thread
     )
     await world.idle()
@@ -263,7 +274,7 @@ async def test_a_question_filled_in_survives_a_restart_between_choice_and_text(
     )
 
     await world.restart()
-    await world.slack.say("alice", "general", "How tall is the moon?", thread)
+    await world.slack.conversations.say("alice", "general", "How tall is the moon?", thread)
 
     assert len(await world.answered(thread)) == 1
     assert len(world.menus(thread)) == 0
@@ -274,8 +285,8 @@ async def test_a_question_filled_in_survives_a_restart_between_choice_and_text(
 
 async def test_a_mention_in_a_thread_of_people_brings_the_thread_along(world: World) -> None:
     """What was said before goes to the model as context, with names; later words of people are replies."""
-    thread = await world.slack.say("bob", "general", "The boiler is broken again.")
-    await world.slack.say("carol", "general", "It drips since Monday.", thread)
+    thread = await world.slack.conversations.say("bob", "general", "The boiler is broken again.")
+    await world.slack.conversations.say("carol", "general", "It drips since Monday.", thread)
     mention = await world.ask("what should we do?", user="alice", thread=thread)
     await world.choose(thread)
     await world.answered(thread)
@@ -289,23 +300,23 @@ async def test_a_mention_in_a_thread_of_people_brings_the_thread_along(world: Wo
     )
     assert told.index("carol") < told.index("what should we do?")
 
-    await world.slack.say("bob", "general", "And who pays?", thread)
+    await world.slack.conversations.say("bob", "general", "And who pays?", thread)
     await world.answered(thread, 2)
     assert [role for role, _ in world.requests()[1]] == ["system", "user", "assistant", "user"]
     assert world.requests()[1][3][1] == "bob: And who pays?"
 
 
 async def test_two_people_ask_in_one_thread_and_both_are_answered_in_one_chat(world: World) -> None:
-    thread = await world.slack.say("dan", "general", "Discuss.")
+    thread = await world.slack.conversations.say("dan", "general", "Discuss.")
     await world.ask("first question of the two", user="alice", thread=thread)
-    await world.slack.say(
+    await world.slack.conversations.say(
         "bob", "general", f"<@{world.slack.bot_user.id}> second question of the two", thread
     )
     await world.until(lambda: len(world.menus(thread)) == 2, "a menu for each")
     first, second = world.menus(thread)
 
-    await world.slack.press("alice", first, "start_chat")
-    await world.slack.press("bob", second, "start_chat")
+    await world.slack.interactions.press("alice", first, "start_chat")
+    await world.slack.interactions.press("bob", second, "start_chat")
     await world.answered(thread, 2)
 
     assert len(world.chats()) == 1
@@ -350,7 +361,7 @@ async def test_ones_own_default_comes_before_the_last_choice_and_always_skips_th
     assert preselected(world, await world.ask("Which one now?")) == "openai:demo/markdown"
 
     await world.execute(people, 1)
-    thread = await world.slack.say(
+    thread = await world.slack.conversations.say(
         "alice", "general", f"<@{world.slack.bot_user.id}> No menu, please."
     )
     await world.answered(thread)
@@ -364,13 +375,13 @@ async def test_ones_own_default_comes_before_the_last_choice_and_always_skips_th
 
 
 async def test_a_direct_message_starts_a_chat_in_its_thread(world: World) -> None:
-    channel = world.slack.dm("alice")
-    thread = await world.slack.say("alice", channel, "Between the two of us.")
+    channel = world.slack.workspace.dm("alice")
+    thread = await world.slack.conversations.say("alice", channel, "Between the two of us.")
     await world.until(lambda: world.menus(thread, channel), "the menu")
 
     await world.choose(thread, channel=channel)
     await world.answered(thread, channel=channel)
-    await world.slack.say("alice", channel, "And one more thing.", thread)
+    await world.slack.conversations.say("alice", channel, "And one more thing.", thread)
     await world.answered(thread, 2, channel)
 
     assert [len(request) for request in world.requests()] == [2, 4]
@@ -384,13 +395,13 @@ async def test_private_channels_and_group_messages_work_like_channels(
     if kind == "group":
         channel = "leads"
     else:
-        people = [world.slack.user(name).id for name in ("alice", "bob")]
+        people = [world.slack.workspace.user(name).id for name in ("alice", "bob")]
         channel = world.slack.workspace.direct([*people, bot]).id
-    unasked = await world.slack.say("bob", channel, "Just between us people.")
+    unasked = await world.slack.conversations.say("bob", channel, "Just between us people.")
     thread = await world.ask("And now with you.", channel=channel)
     await world.choose(thread, channel=channel)
     await world.answered(thread, channel=channel)
-    await world.slack.say("bob", channel, "I reply without a mention.", thread)
+    await world.slack.conversations.say("bob", channel, "I reply without a mention.", thread)
     await world.answered(thread, 2, channel)
 
     assert world.replies(unasked, channel) == []
@@ -406,9 +417,9 @@ async def test_a_provider_that_is_down_does_not_take_the_menu_down(worlds: World
         venice_api_key=SecretStr("sk-of-nobody"), venice_base_url="http://127.0.0.1:9/v1"
     ) as world:
         thread = await world.ask("Is anybody there?")
-        groups = (await world.slack.menu("alice", world.menus(thread)[0], "model_menu"))[
-            "option_groups"
-        ]
+        groups = (
+            await world.slack.interactions.menu("alice", world.menus(thread)[0], "model_menu")
+        )["option_groups"]
         assert "OpenAI-compatible" in [group["label"]["text"] for group in groups]
 
         await world.choose(thread)
@@ -439,7 +450,7 @@ async def test_a_menu_that_a_killed_process_left_standing_becomes_the_header(
     world.entitle(None)
     world.say("The answer.")
     thread = await world.ask("Who turns my menu into a header?")
-    world.slack.fail("chat.update", "status", status=503, times=-1)
+    world.slack.faults.add("chat.update", "status", status=503, times=-1)
     await world.choose(thread)
     await world.answered(thread)
     await world.stop_bot()

@@ -95,7 +95,7 @@ async def test_what_a_process_had_asked_for_before_it_ended_does_not_stay(
         world.forgive("message_not_in_streaming_state")
         world.reply_to({"Say it.": TEXT})
         thread = await world.ask("Say it.")
-        fault = world.slack.fail(method, "slow", seconds=3.0)
+        fault = world.slack.faults.add(method, "slow", seconds=3.0)
         await world.choose(thread)
         await world.until(lambda: fault.hits, "the first message is on its way")
         await _fall_silent(world)
@@ -117,7 +117,7 @@ async def test_what_a_process_was_writing_when_it_ended_does_not_replace_what_th
         thread = await world.start("Say it.")
         count = 1 if text is TEXT else 2
         *_, last = await world.until(lambda: world.answers(thread)[count - 1 :], "the first words")
-        fault = world.slack.fail("chat.update", "slow", ts=last.ts, seconds=2.0)
+        fault = world.slack.faults.add("chat.update", "slow", ts=last.ts, seconds=2.0)
         await world.until(lambda: fault.hits, "an edit is on its way")
         await _fall_silent(world)
         assert " ".join("".join(await world.answered(thread)).split()) == text
@@ -146,7 +146,7 @@ async def test_a_process_that_ends_tells_the_next_one_of_the_message_it_was_just
     async with worlds(bobbin_stream=mode, bobbin_grace=0.0, timing=timing) as world:
         world.reply_to({"Say it.": TEXT})
         thread = await world.ask("Say it.")
-        fault = world.slack.fail(method, "slow", seconds=1.5)
+        fault = world.slack.faults.add(method, "slow", seconds=1.5)
         await world.choose(thread)
         await world.until(lambda: fault.hits, "the first message is on its way")
         await world.restart()
@@ -164,7 +164,7 @@ async def test_a_process_that_ends_while_the_last_words_wait_leaves_them_to_the_
 ) -> None:
     async with worlds(bobbin_grace=0.0) as world:
         world.forgive("message_not_in_streaming_state")
-        fault = world.slack.fail("chat.stopStream", "ratelimited", retry_after=2)
+        fault = world.slack.faults.add("chat.stopStream", "ratelimited", retry_after=2)
         world.say(TEXT)
         thread = await world.start("Say it.")
         await world.until(lambda: fault.hits, "the end is to be shown")
@@ -181,8 +181,10 @@ async def test_a_menu_that_a_process_had_asked_for_before_it_ended_does_not_stay
     monkeypatch.setattr("handlers.threads.recovery.EVERY", 0.3)
     async with worlds() as world:
         world.say(TEXT)
-        fault = world.slack.fail("chat.postMessage", "slow", seconds=7.0)
-        thread = await world.slack.say("alice", "general", f"<@{world.slack.bot_user.id}> Say it.")
+        fault = world.slack.faults.add("chat.postMessage", "slow", seconds=7.0)
+        thread = await world.slack.conversations.say(
+            "alice", "general", f"<@{world.slack.bot_user.id}> Say it."
+        )
         await world.until(lambda: fault.hits, "the menu is on its way")
         await world.restart()
         await world.until(

@@ -20,9 +20,9 @@ OLD = "assistant.threads.setTitle"
 async def entitled(world: World, title: str, channel: str = "general", user: str = "alice") -> str:
     """A chat whose model has given it this title; gives the thread."""
     world.entitle(title)
-    place = world.slack.dm(user) if channel == "direct" else channel
+    place = world.slack.workspace.dm(user) if channel == "direct" else channel
     if channel == "direct":
-        thread = await world.slack.say(user, place, "Name this, please.")
+        thread = await world.slack.conversations.say(user, place, "Name this, please.")
         await world.until(lambda: world.menus(thread, place), "the menu")
         await world.choose(thread, user, channel=place)
     else:
@@ -35,32 +35,35 @@ async def entitled(world: World, title: str, channel: str = "general", user: str
 @pytest.mark.parametrize("channel", ["direct", "general"])
 async def test_slacks_own_list_shows_the_title(world: World, channel: str) -> None:
     thread = await entitled(world, "Pears and Apples Compared", channel)
-    place = world.slack.dm("alice") if channel == "direct" else channel
-    assert world.slack.title(place, thread) == "Pears and Apples Compared"
+    place = world.slack.workspace.dm("alice") if channel == "direct" else channel
+    assert world.slack.agent_sessions.title(place, thread) == "Pears and Apples Compared"
     assert len(world.slack.calls_of(RENAME)) == 1
 
 
 async def test_where_slack_has_no_sessions_the_older_call_is_used_and_the_newer_asked_once(
     world: World,
 ) -> None:
-    world.slack.fail(RENAME, error="unknown_method", times=-1)
+    world.slack.faults.add(RENAME, error="unknown_method", times=-1)
     threads = [
         await entitled(world, f"Title of the {n}", "direct") for n in ("first", "second", "third")
     ]
-    titles = [world.slack.title(world.slack.dm("alice"), thread) for thread in threads]
+    titles = [
+        world.slack.agent_sessions.title(world.slack.workspace.dm("alice"), thread)
+        for thread in threads
+    ]
     assert titles == ["Title of the first", "Title of the second", "Title of the third"]
     assert (len(world.slack.calls_of(RENAME)), len(world.slack.calls_of(OLD))) == (1, 3)
 
 
 async def test_in_channels_the_older_call_is_not_even_tried(world: World) -> None:
-    world.slack.fail(RENAME, error="unknown_method", times=-1)
+    world.slack.faults.add(RENAME, error="unknown_method", times=-1)
     await entitled(world, "Only in the header")
     assert world.slack.calls_of(OLD) == []
 
 
 async def test_a_thread_without_a_session_gets_one_with_its_title(world: World) -> None:
     """Answers that are written by edits open none."""
-    world.slack.fail(RENAME, error="session_not_found")
+    world.slack.faults.add(RENAME, error="session_not_found")
     thread = await entitled(world, "Brought into the list", "direct")
     assert (
         world.slack.calls_of("agents.sessions.setStatus")[0].args["title"]
@@ -72,28 +75,28 @@ async def test_a_thread_without_a_session_gets_one_with_its_title(world: World) 
 
 async def test_a_refused_title_disturbs_nothing(world: World) -> None:
     for method in (RENAME, OLD, "agents.sessions.setStatus"):
-        world.slack.fail(method, error="channel_not_found", times=-1)
+        world.slack.faults.add(method, error="channel_not_found", times=-1)
     thread = await entitled(world, "In the header all the same", "direct")
-    channel = world.slack.dm("alice")
+    channel = world.slack.workspace.dm("alice")
     assert world.header(thread, channel).text.startswith("*In the header all the same*")
-    await world.slack.say("alice", channel, "And go on.", thread)
+    await world.slack.conversations.say("alice", channel, "And go on.", thread)
     await world.answered(thread, 2, channel)
 
 
 async def test_a_persons_title_is_kept_and_shown(world: World) -> None:
     thread = await entitled(world, "What the model calls it")
-    await world.slack.rename_session("bob", "general", thread, "What we call it")
+    await world.slack.agent_sessions.rename("bob", "general", thread, "What we call it")
     await world.until(
         lambda: world.header(thread).text.startswith("*What we call it*"), "the header"
     )
-    await world.slack.say("alice", "general", "One more thing.", thread)
+    await world.slack.conversations.say("alice", "general", "One more thing.", thread)
     await world.answered(thread, 2)
     await world.idle()
     assert (world.chats()[0]["title"], world.chats()[0]["title_by"]) == (
         "What we call it",
         "person",
     )
-    assert world.slack.title("general", thread) == "What we call it"
+    assert world.slack.agent_sessions.title("general", thread) == "What we call it"
     assert len(world.slack.calls_of(RENAME)) == 1
 
 
@@ -113,10 +116,10 @@ async def test_a_person_who_is_quicker_than_the_model_is_not_overruled(world: Wo
     world.models.answer_with(MODEL, slowly)
     thread = await world.start("Name this, please.")
     await world.answered(thread)
-    await world.slack.rename_session("alice", "general", thread, "What I call it")
+    await world.slack.agent_sessions.rename("alice", "general", thread, "What I call it")
     await world.until(lambda: written(world).ended_at is not None, "the model's title")
     await world.idle()
-    assert (world.chats()[0]["title"], world.slack.title("general", thread)) == (
+    assert (world.chats()[0]["title"], world.slack.agent_sessions.title("general", thread)) == (
         "What I call it",
         "What I call it",
     )
@@ -125,16 +128,17 @@ async def test_a_person_who_is_quicker_than_the_model_is_not_overruled(world: Wo
 async def test_a_person_who_renames_while_slack_is_told_the_models_title_has_the_last_word(
     world: World,
 ) -> None:
-    world.slack.fail(RENAME, "slow", seconds=0.6)
+    world.slack.faults.add(RENAME, "slow", seconds=0.6)
     world.entitle("What the model calls it")
     thread = await world.start("Name this, please.")
     await world.until(
         lambda: world.chats()[0]["title"] == "What the model calls it", "the model's title"
     )
-    await world.slack.rename_session("alice", "general", thread, "What I call it")
+    await world.slack.agent_sessions.rename("alice", "general", thread, "What I call it")
     await world.idle()
     await world.until(
-        lambda: world.slack.title("general", thread) == "What I call it", "the person's title"
+        lambda: world.slack.agent_sessions.title("general", thread) == "What I call it",
+        "the person's title",
     )
     assert world.chats()[0]["title_by"] == "person"
 
@@ -142,10 +146,14 @@ async def test_a_person_who_renames_while_slack_is_told_the_models_title_has_the
 async def test_bobbins_own_renaming_is_not_taken_for_a_persons(world: World) -> None:
     thread = await entitled(world, "What the model calls it")
     event = {"type": "agent_session_title_changed", "channel": "C0GENERAL", "thread_ts": thread}
-    world.slack.deliver_event({**event, "user": world.slack.bot_user.id, "title": "Another one"})
-    world.slack.deliver_event({**event, "user": "U0ALICE", "title": "What the model calls it"})
-    world.slack.deliver_event({**event, "title": "From nobody"})
-    world.slack.deliver_event({**event, "user": "U0ALICE", "title": "  "})
+    world.slack.subscriptions.deliver(
+        {**event, "user": world.slack.bot_user.id, "title": "Another one"}
+    )
+    world.slack.subscriptions.deliver(
+        {**event, "user": "U0ALICE", "title": "What the model calls it"}
+    )
+    world.slack.subscriptions.deliver({**event, "title": "From nobody"})
+    world.slack.subscriptions.deliver({**event, "user": "U0ALICE", "title": "  "})
     await world.idle()
     assert (world.chats()[0]["title"], world.chats()[0]["title_by"]) == (
         "What the model calls it",
@@ -154,8 +162,8 @@ async def test_bobbins_own_renaming_is_not_taken_for_a_persons(world: World) -> 
 
 
 async def test_a_title_in_a_thread_without_a_chat_is_nobodys(world: World) -> None:
-    thread = await world.slack.say("alice", "general", "People among themselves.")
-    await world.slack.rename_session("alice", "general", thread, "A title for nothing")
+    thread = await world.slack.conversations.say("alice", "general", "People among themselves.")
+    await world.slack.agent_sessions.rename("alice", "general", thread, "A title for nothing")
     await world.idle()
     assert world.chats() == []
 
@@ -171,7 +179,7 @@ async def test_a_title_that_takes_its_time_delays_no_answer(world: World) -> Non
     world.models.answer_with(MODEL, slowly)
     thread = await world.start("Name this, please.")
     await world.answered(thread)
-    await world.slack.say("alice", "general", "And go on.", thread)
+    await world.slack.conversations.say("alice", "general", "And go on.", thread)
     await world.answered(thread, 2)
     assert (written(world).ended_at, world.chats()[0]["title"]) == (None, "New conversation")
     await world.until(
@@ -199,7 +207,7 @@ async def test_without_a_title_of_two_words_the_default_stays_and_nothing_else_i
     )
     assert world.header(thread).text.startswith("*New conversation*")
 
-    await world.slack.say("alice", "general", "And go on.", thread)
+    await world.slack.conversations.say("alice", "general", "And go on.", thread)
     await world.answered(thread, 2)
     assert len([a for a in world.models.journal if asks_for_title(a.messages)]) == 1
 
@@ -210,4 +218,7 @@ async def test_an_answer_that_was_written_by_edits_gets_its_title_into_slacks_li
     """Slack renames only sessions that there are, and edits open none."""
     async with worlds(bobbin_stream=StreamMode.EDIT) as world:
         thread = await entitled(world, "Brought into the list", "direct")
-        assert world.slack.title(world.slack.dm("alice"), thread) == "Brought into the list"
+        assert (
+            world.slack.agent_sessions.title(world.slack.workspace.dm("alice"), thread)
+            == "Brought into the list"
+        )

@@ -133,7 +133,7 @@ async def test_answers_in_mid_stream_are_finished_in_their_old_messages(
         assert message.ts in old
         assert not message.streaming
         assert "Demo: Quick · " in below(message)
-    waited = world.slack.thread("general", running)[3]
+    waited = world.slack.workspace.thread("general", running)[3]
     assert "waits" in waited.text
     assert waited.reactions == {}
 
@@ -149,7 +149,7 @@ async def test_the_stop_button_of_the_version_before_stops_its_answer(
         resumed = world.answers(thread)[0]
         before = len(resumed.states)
         await world.until(lambda: len(resumed.states) > before + 2, "the answer goes on")
-        await world.slack.press("bob", world.header(thread), "stop_answer")
+        await world.slack.interactions.press("bob", world.header(thread), "stop_answer")
         await world.until(lambda: world.statuses(thread) == ["stopped"], "it is stopped")
         await world.answered(THREADS["running"], 2)
         await world.answered(THREADS["edited"], 2)
@@ -161,7 +161,7 @@ async def test_the_stop_button_of_the_version_before_stops_its_answer(
 async def test_retry_of_the_version_before_answers_the_same_message(world: UpgradedWorld) -> None:
     thread = THREADS["failed"]
     (failed,) = world.answers(thread)
-    await world.slack.press("bob", failed, "retry_answer")
+    await world.slack.interactions.press("bob", failed, "retry_answer")
     await world.until(lambda: world.statuses(thread) == ["done"], "the answer")
     await world.idle()
     (answer,) = world.answers(thread)
@@ -174,7 +174,7 @@ async def test_another_model_can_be_chosen_in_a_failed_answer_of_the_version_bef
 ) -> None:
     thread = THREADS["model_gone"]
     (failed,) = world.answers(thread)
-    await world.slack.choose("alice", failed, "retry_with_model", "openai:demo/quick")
+    await world.slack.interactions.choose("alice", failed, "retry_with_model", "openai:demo/quick")
     await world.until(lambda: world.statuses(thread) == ["done"], "the answer")
     await world.idle()
     (answer,) = world.answers(thread)
@@ -204,7 +204,7 @@ async def test_a_mention_without_a_question_takes_its_text_from_the_next_reply(
     world: UpgradedWorld,
 ) -> None:
     thread = THREADS["no_text"]
-    await world.slack.say("bob", "general", "I ask this.", thread)
+    await world.slack.conversations.say("bob", "general", "I ask this.", thread)
     await world.choose(thread, "bob")
     assert await world.answered(thread) == ["Then I answer this."]
     await world.idle()
@@ -214,7 +214,7 @@ async def test_feedback_of_the_version_before_is_kept_and_replaced(world: Upgrad
     (answer,) = world.answers(THREADS["done"])
     answer_id = world.messages(THREADS["done"])[1]["id"]
     for user, value in (("bob", -1), ("alice", 1)):
-        await world.slack.press(user, answer, "feedback", f"{answer_id}:{value}")
+        await world.slack.interactions.press(user, answer, "feedback", f"{answer_id}:{value}")
     await world.idle()
     kept = world.rows("SELECT user, message_id, value FROM feedback ORDER BY user")
     assert kept == [
@@ -225,7 +225,7 @@ async def test_feedback_of_the_version_before_is_kept_and_replaced(world: Upgrad
 
 async def test_a_chat_of_the_version_before_goes_on(world: UpgradedWorld) -> None:
     thread = THREADS["done"]
-    await world.slack.say("alice", "general", "I ask this.", thread)
+    await world.slack.conversations.say("alice", "general", "I ask this.", thread)
     assert await world.answered(thread, 2) == ["The first answer.", "Then I answer this."]
     await world.idle()
     (request,) = [each for each in world.requests() if each[-1][1] == "I ask this."]

@@ -24,7 +24,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Mount
 from starlette.types import Message, Receive, Scope, Send
 
-from bot.sandbox.events.http_delivery import HttpRoute
+from bot.sandbox.events.http_delivery import HttpTransport
 from bot.sandbox.limits import Limits
 from bot.sandbox.models.server import create_models_app
 from bot.sandbox.server import Sandbox
@@ -97,7 +97,7 @@ class Gateway:
         else:
             workspace = _meant(served, scope, body)
             own = workspace.app_token if given.startswith("xapp-") else workspace.bot_token
-            await workspace.api(_with_token(scope, own), _again(body), send)
+            await workspace.web_api(_with_token(scope, own), _again(body), send)
 
     def _served(self, token: str) -> list[Sandbox]:
         socket = [each for each in self.workspaces if each.app_token == token]
@@ -166,17 +166,17 @@ class TwoWorkspaces(World):
 
     def route_to(self, url: str) -> None:
         """The load balancer sends everything that Slack says over HTTP here from now on."""
-        route = self.slack.courier.route
-        if isinstance(route, HttpRoute):
+        route = self.slack.dispatcher.transport
+        if isinstance(route, HttpTransport):
             route.url = f"{url}/slack/events"
 
     async def __aexit__(self, kind: type[BaseException] | None, *error: object) -> None:
         try:
             if kind is None:
                 await self.until(
-                    lambda: self.second.courier.busy() == 0, "every event is acknowledged"
+                    lambda: self.second.dispatcher.pending() == 0, "every event is acknowledged"
                 )
-            self.second.feed.subscribed = frozenset()
+            self.second.subscriptions.event_types = frozenset()
             await super().__aexit__(kind, *error)
         finally:
             await self.second.stop()
@@ -201,8 +201,8 @@ class TwoWorkspaces(World):
             tokens = (
                 {"tokens": {"bot": [workspace.bot_user.id]}} if kind == "tokens_revoked" else {}
             )
-            workspace.deliver_event({"type": kind, **tokens})
-        await self.until(lambda: workspace.courier.busy() == 0, "the end is acknowledged")
+            workspace.subscriptions.deliver({"type": kind, **tokens})
+        await self.until(lambda: workspace.dispatcher.pending() == 0, "the end is acknowledged")
 
     def calls(self, method: str) -> int:
         return sum(asked == method for asked, _ in self.gateway.asked)

@@ -125,9 +125,9 @@ class World:
         try:
             if kind is None and self.bot is not None:
                 await self.until(
-                    lambda: self.slack.courier.busy() == 0, "every event is acknowledged"
+                    lambda: self.slack.dispatcher.pending() == 0, "every event is acknowledged"
                 )
-            self.slack.feed.subscribed = (
+            self.slack.subscriptions.event_types = (
                 frozenset()
             )  # of its own last calls, while it ends, nobody is left to hear
         finally:
@@ -226,7 +226,7 @@ class World:
         self, text: str, user: str = "alice", channel: str = "general", thread: str | None = None
     ) -> str:
         """Mention Bobbin; gives the ts of the mention, once the menu stands in its thread."""
-        ts = await self.slack.say(
+        ts = await self.slack.conversations.say(
             user, channel, f"<@{self.slack.bot_user.id}> {text}".strip(), thread
         )
         await self.until(lambda: self.menus(thread or ts, channel), "the menu")
@@ -244,7 +244,7 @@ class World:
         self, thread: str, user: str = "alice", model: str = MODEL, channel: str = "general"
     ) -> None:
         """Choose from the newest menu in the thread."""
-        await self.slack.choose(
+        await self.slack.interactions.choose(
             user, self.menus(thread, channel)[-1], "model_menu", f"openai:{model}"
         )
 
@@ -257,7 +257,11 @@ class World:
 
     def replies(self, thread: str, channel: str = "general") -> list[Message]:
         """The bot's own messages in the thread."""
-        return [m for m in self.slack.thread(channel, thread) if m.user == self.slack.bot_user.id]
+        return [
+            m
+            for m in self.slack.workspace.thread(channel, thread)
+            if m.user == self.slack.bot_user.id
+        ]
 
     def menus(self, thread: str, channel: str = "general") -> list[Message]:
         """The messages of the thread that hold a menu of models to start with."""
@@ -275,7 +279,7 @@ class World:
         return [m for m in self.replies(thread, channel) if not is_not_answer(m)]
 
     def whispers(self, user: str, channel: str = "general") -> list[str]:
-        return [each.text for each in self.slack.ephemerals(user, channel)]
+        return [each.text for each in self.slack.workspace.ephemerals(user, channel)]
 
     # -- what stands in the database -------------------------------------------------------------------------------
 
@@ -332,7 +336,7 @@ class World:
         active_at, calls = clock(), counts.total()
         while clock() < active_at + QUIET or self._has_unfinished_answers():
             await asyncio.sleep(0.01)
-            if calls != counts.total() or self.slack.courier.busy() or self.is_computing():
+            if calls != counts.total() or self.slack.dispatcher.pending() or self.is_computing():
                 active_at, calls = clock(), counts.total()
 
     def _has_unfinished_answers(self) -> bool:

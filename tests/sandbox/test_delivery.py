@@ -35,7 +35,7 @@ def kinds(events: Iterable[Event]) -> list[str]:
 async def test_a_mention_comes_as_two_events_with_different_ids(slack: Sandbox, bot: Bot) -> None:
     heard = hear(bot.app, "app_mention", "message")
     await bot.connect()
-    ts = await slack.say(
+    ts = await slack.conversations.say(
         "alice", "general", "@Bobbin what is 1 < 2 & why? https://a.example/x?y=1."
     )
     await slack.until(lambda: len(heard) == 2 and all(each.acked for each in slack.deliveries))
@@ -54,14 +54,14 @@ async def test_replies_edits_files_joins_and_deletions_have_their_shapes(
 ) -> None:
     heard = hear(bot.app, "app_mention", "message", "member_joined_channel")
     await bot.connect()
-    root = await slack.say("alice", "general", "root")
-    reply = await slack.say("bob", "general", "reply", thread=root)
-    await slack.say(
+    root = await slack.conversations.say("alice", "general", "root")
+    reply = await slack.conversations.say("bob", "general", "reply", thread=root)
+    await slack.conversations.say(
         "bob", "general", "look", thread=root, files=[Upload("a.png", b"png", "image/png")]
     )
-    await slack.edit("bob", "general", reply, "@bobbin reply")
-    await slack.delete("bob", "general", reply)
-    await slack.join("carol", "leads", inviter="alice")
+    await slack.conversations.edit("bob", "general", reply, "@bobbin reply")
+    await slack.conversations.delete("bob", "general", reply)
+    await slack.conversations.join("carol", "leads", inviter="alice")
     await slack.until(lambda: len(heard) == 8)
     wanted = [
         "app_mention",
@@ -86,19 +86,19 @@ async def test_what_the_app_did_not_subscribe_to_or_cannot_see_does_not_come(
     slack: Sandbox, bot: Bot
 ) -> None:
     await bot.connect()
-    ts = await slack.say("alice", "general", "x")
-    await slack.react("alice", "general", ts, "tada")
-    await slack.say("alice", "watercooler", "@bobbin you are not here")
+    ts = await slack.conversations.say("alice", "general", "x")
+    await slack.conversations.react("alice", "general", ts, "tada")
+    await slack.conversations.say("alice", "watercooler", "@bobbin you are not here")
     assert [delivery.name for delivery in slack.deliveries] == ["message"]
 
 
 async def test_direct_and_group_messages_say_what_they_are(slack: Sandbox, bot: Bot) -> None:
     heard = hear(bot.app, "message")
     await bot.connect()
-    await slack.say("alice", "@bobbin", "in private")
+    await slack.conversations.say("alice", "@bobbin", "in private")
     group = slack.workspace.direct(["U0ALICE", "U0BOB", slack.bot_user.id])
-    await slack.say("alice", group.id, "among us")
-    await slack.say("alice", "leads", "in the private channel")
+    await slack.conversations.say("alice", group.id, "among us")
+    await slack.conversations.say("alice", "leads", "in the private channel")
     await slack.until(lambda: len(heard) == 3)
     assert {event["channel_type"] for event in heard} == {"im", "mpim", "group"}
     assert group.id.startswith("C")
@@ -113,7 +113,7 @@ class TestImpatient:
         self, slack: Sandbox, bot: Bot
     ) -> None:
         await bot.connect()
-        await slack.say("alice", "general", "x")
+        await slack.conversations.say("alice", "general", "x")
         delivery = slack.deliveries[0]
         await slack.until(lambda: delivery.gave_up)
         assert [attempt.retry for attempt in delivery.attempts] == [0, 1, 2, 3]
@@ -130,7 +130,7 @@ class TestImpatient:
                 raise RuntimeError("not saved")
 
         await bot.connect()
-        await slack.say("alice", "general", "x")
+        await slack.conversations.say("alice", "general", "x")
         await slack.until(lambda: slack.deliveries[0].acked)
         assert seen == ["0", "1", "2"]
 
@@ -138,7 +138,7 @@ class TestImpatient:
         self, slack: Sandbox, bot: Bot
     ) -> None:
         heard = hear(bot.app, "message")
-        await slack.say("alice", "general", "while you were away")
+        await slack.conversations.say("alice", "general", "while you were away")
         await bot.connect()
         await slack.until(lambda: slack.deliveries[0].acked)
         assert heard[0]["text"] == "while you were away"
@@ -147,15 +147,15 @@ class TestImpatient:
     async def test_a_command_is_not_repeated(self, slack: Sandbox, bot: Bot) -> None:
         await bot.connect()
         with pytest.raises(Exception, match="operation_timeout"):
-            await slack.command("alice", "general", "/chats")
+            await slack.interactions.command("alice", "general", "/chats")
         assert [len(delivery.attempts) for delivery in slack.deliveries] == [1]
 
 
 async def test_copies_are_the_same_event_again(slack: Sandbox, bot: Bot) -> None:
     heard = hear(bot.app, "message")
     await bot.connect()
-    slack.multiply_deliveries(4)
-    ts = await slack.say("alice", "general", "x")
+    slack.faults.copies = 4
+    ts = await slack.conversations.say("alice", "general", "x")
     await slack.until(lambda: len(heard) == 4)
     assert {event["ts"] for event in heard} == {ts}
     assert len(slack.deliveries) == 1
@@ -174,12 +174,12 @@ async def test_a_ticket_opens_one_socket(slack: Sandbox, web: AsyncWebClient) ->
 async def test_refresh_and_refusal_of_sockets(slack: Sandbox, bot: Bot) -> None:
     await bot.connect()
     first = slack.sockets.connections[0]
-    await slack.refresh_sockets("refresh_requested")
+    await slack.sockets.disconnect("refresh_requested")
     await slack.until(
         lambda: slack.sockets.connections and slack.sockets.connections[0] is not first
     )
-    slack.refuse_sockets(60)
-    await slack.drop_sockets()
+    slack.sockets.refuse(60)
+    await slack.sockets.drop()
     opened = await bot.app.client.apps_connections_open(app_token=slack.app_token)
     async with aiohttp.ClientSession() as session:
         with pytest.raises(aiohttp.WSServerHandshakeError):
@@ -192,7 +192,7 @@ async def test_each_envelope_goes_to_one_of_the_sockets(slack: Sandbox, bot: Bot
     await bot.connect()
     await other.connect_async()  # type: ignore[no-untyped-call]
     for number in range(20):
-        await slack.say("alice", "general", str(number))
+        await slack.conversations.say("alice", "general", str(number))
     await slack.until(lambda: len(heard) == 20)
     await other.close_async()  # type: ignore[no-untyped-call]
     assert sorted(int(event["text"]) for event in heard) == list(range(20))
@@ -234,7 +234,7 @@ async def test_http_delivery_is_signed_and_retried() -> None:
             process_before_response=True,
         )
         heard = hear(app, "message")
-        await slack.say("alice", "general", "over http")
+        await slack.conversations.say("alice", "general", "over http")
         await slack.until(lambda: slack.deliveries[0].acked)
     await runner.cleanup()
     assert seen == [("0", ""), ("1", "http_error")]

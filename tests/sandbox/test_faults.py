@@ -15,13 +15,13 @@ GENERAL = "C0GENERAL"
 
 
 def texts(slack: Sandbox) -> list[str]:
-    return [message.text for message in slack.messages("general")]
+    return [message.text for message in slack.workspace.messages("general")]
 
 
 async def test_an_error_strikes_as_often_as_asked_and_has_no_effect(
     slack: Sandbox, web: AsyncWebClient
 ) -> None:
-    slack.fail("chat.postMessage", error="internal_error", times=2, skip=1)
+    slack.faults.add("chat.postMessage", error="internal_error", times=2, skip=1)
     await web.chat_postMessage(channel=GENERAL, text="first")
     for _ in range(2):
         assert await refusal(web.chat_postMessage(channel=GENERAL, text="lost")) == "internal_error"
@@ -32,7 +32,7 @@ async def test_an_error_strikes_as_often_as_asked_and_has_no_effect(
 
 async def test_it_can_be_meant_for_one_message(slack: Sandbox, web: AsyncWebClient) -> None:
     one, two = [(await web.chat_postMessage(channel=GENERAL, text="x"))["ts"] for _ in range(2)]
-    slack.fail("chat.update", error="edit_window_closed", ts=one, times=-1)
+    slack.faults.add("chat.update", error="edit_window_closed", ts=one, times=-1)
     await web.chat_update(channel=GENERAL, ts=two, text="y")
     assert await refusal(web.chat_update(channel=GENERAL, ts=one, text="y")) == "edit_window_closed"
     slack.faults.clear()
@@ -40,14 +40,14 @@ async def test_it_can_be_meant_for_one_message(slack: Sandbox, web: AsyncWebClie
 
 
 async def test_rate_limits_and_server_errors(slack: Sandbox, web: AsyncWebClient) -> None:
-    slack.fail("*", "ratelimited", retry_after=7)
+    slack.faults.add("*", "ratelimited", retry_after=7)
     with pytest.raises(SlackApiError) as caught:
         await web.auth_test()
     assert (caught.value.response.status_code, caught.value.response.headers["Retry-After"]) == (
         429,
         "7",
     )
-    slack.fail("auth.test", "status", status=503)
+    slack.faults.add("auth.test", "status", status=503)
     async with (
         aiohttp.ClientSession() as session,
         session.post(slack.api_url + "auth.test") as response,
@@ -59,7 +59,7 @@ async def test_rate_limits_and_server_errors(slack: Sandbox, web: AsyncWebClient
 async def test_a_call_may_take_effect_and_lose_its_answer(
     slack: Sandbox, web: AsyncWebClient, mode: str
 ) -> None:
-    slack.fail("chat.postMessage", mode, after_effect=True, seconds=0.01)  # type: ignore[arg-type]
+    slack.faults.add("chat.postMessage", mode, after_effect=True, seconds=0.01)  # type: ignore[arg-type]
     with pytest.raises(aiohttp.ServerDisconnectedError):
         await web.chat_postMessage(channel=GENERAL, text="arrived")
     assert texts(slack) == ["arrived"]
@@ -68,7 +68,7 @@ async def test_a_call_may_take_effect_and_lose_its_answer(
 async def test_a_hanging_call_has_no_effect_and_ends_with_the_sandbox(
     slack: Sandbox, web: AsyncWebClient
 ) -> None:
-    slack.fail("chat.postMessage", "hang", seconds=3_600)
+    slack.faults.add("chat.postMessage", "hang", seconds=3_600)
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.1):
             await web.chat_postMessage(channel=GENERAL, text="never")

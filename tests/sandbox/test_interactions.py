@@ -67,9 +67,9 @@ async def test_a_menu_asks_the_app_and_a_choice_reaches_it(
 
     await bot.connect()
     ts = await panel(web)
-    answer = await slack.menu("alice", ts, "model", "al")
+    answer = await slack.interactions.menu("alice", ts, "model", "al")
     assert [each["value"] for each in options_of(answer)] == ["alpha"]
-    await slack.choose("alice", ts, "model", "beta")
+    await slack.interactions.choose("alice", ts, "model", "beta")
     action = chosen[0]["actions"][0]
     assert (action["type"], action["block_id"], action["selected_option"]["value"]) == (
         "external_select",
@@ -79,7 +79,7 @@ async def test_a_menu_asks_the_app_and_a_choice_reaches_it(
     assert chosen[0]["state"]["values"]["panel"]["model"]["selected_option"]["value"] == "beta"
     assert chosen[0]["container"]["message_ts"] == ts
     with pytest.raises(LookupError, match="does not offer"):
-        await slack.choose("alice", ts, "model", "gamma")
+        await slack.interactions.choose("alice", ts, "model", "gamma")
 
 
 async def test_a_menu_with_101_options_is_refused(
@@ -92,7 +92,7 @@ async def test_a_menu_with_101_options_is_refused(
     await bot.connect()
     ts = await panel(web)
     with pytest.raises(InvalidAnswer, match="100 items"):
-        await slack.menu("alice", ts, "model")
+        await slack.interactions.menu("alice", ts, "model")
     assert [refused.method for refused in slack.refusals] == ["ack:block_suggestion"]
 
 
@@ -107,12 +107,14 @@ async def test_a_button_carries_what_an_answer_needs(
 
     await bot.connect()
     ts = await panel(web)
-    await slack.press("alice", ts, "go")
-    await slack.until(lambda: slack.message("general", ts).text == "gone")
-    assert [whisper.text for whisper in slack.ephemerals("alice", "general")] == ["only you"]
-    assert slack.ephemerals("bob") == []
+    await slack.interactions.press("alice", ts, "go")
+    await slack.until(lambda: slack.workspace.message("general", ts).text == "gone")
+    assert [whisper.text for whisper in slack.workspace.ephemerals("alice", "general")] == [
+        "only you"
+    ]
+    assert slack.workspace.ephemerals("bob") == []
     with pytest.raises(LookupError, match="no element 'go'"):
-        await slack.press("alice", ts, "go")
+        await slack.interactions.press("alice", ts, "go")
 
 
 async def test_a_response_url_ends_after_five_uses(
@@ -128,7 +130,7 @@ async def test_a_response_url_ends_after_five_uses(
             statuses.append(answer.status_code)
 
     await bot.connect()
-    await slack.press("alice", await panel(web), "go")
+    await slack.interactions.press("alice", await panel(web), "go")
     assert statuses == [200] * 5 + [404]
     assert [refused.error for refused in slack.refusals] == ["used_url"]
 
@@ -149,15 +151,15 @@ async def test_what_a_command_said_cannot_be_replaced_by_its_own_address(
         await respond(text="replaced", replace_original=True)
 
     await bot.connect()
-    await slack.command("alice", "general", "/chats")
-    await slack.until(lambda: len(slack.ephemerals("alice", "general")) == 2)
+    await slack.interactions.command("alice", "general", "/chats")
+    await slack.until(lambda: len(slack.workspace.ephemerals("alice", "general")) == 2)
     first, second = sorted(
-        slack.ephemerals("alice", "general"), key=lambda whisper: bool(not whisper.blocks)
+        slack.workspace.ephemerals("alice", "general"), key=lambda whisper: bool(not whisper.blocks)
     )
     assert second.text == "second"
-    await slack.press("alice", first, "go")
+    await slack.interactions.press("alice", first, "go")
     await slack.until(lambda: first.text == "replaced")
-    assert len(slack.ephemerals("alice", "general")) == 2
+    assert len(slack.workspace.ephemerals("alice", "general")) == 2
 
 
 async def test_a_guest_in_a_dialog_names_their_own_workspace(slack: Sandbox, bot: Bot) -> None:
@@ -174,10 +176,10 @@ async def test_a_guest_in_a_dialog_names_their_own_workspace(slack: Sandbox, bot
         await ack()
 
     await bot.connect()
-    slack.user("dan").team_id = "T0ELSEWHERE"
+    slack.workspace.user("dan").team_id = "T0ELSEWHERE"
     for user in ("alice", "dan"):
-        await slack.command(user, "general", "/chats")
-        await slack.submit(user, {"first": {"text": "Hello"}})
+        await slack.interactions.command(user, "general", "/chats")
+        await slack.views.submit(user, {"first": {"text": "Hello"}})
     assert [body["team"]["id"] for body in heard] == ["T0SANDBOX", "T0ELSEWHERE"]
     assert {body["view"]["app_installed_team_id"] for body in heard} == {"T0SANDBOX"}
 
@@ -202,14 +204,14 @@ async def test_a_command_answers_privately_and_modals_stack(slack: Sandbox, bot:
         await ack()
 
     await bot.connect()
-    shown = await slack.command("alice", "general", "/chats", "new <x>")
+    shown = await slack.interactions.command("alice", "general", "/chats", "new <x>")
     assert [whisper.text for whisper in shown] == ["you said new <x>"]
     again = bot.app.client.views_open(trigger_id=triggers[0], view=MODAL)
     assert await refusal(again) == "exchanged_trigger_id"
-    assert await slack.submit("alice", {}) == {"first": "Say something"}
-    assert slack.modal("alice") is not None
-    assert await slack.submit("alice", {"first": "Hello"}) == {}
-    assert slack.modal("alice") is None
+    assert await slack.views.submit("alice", {}) == {"first": "Say something"}
+    assert slack.views.modal("alice") is not None
+    assert await slack.views.submit("alice", {"first": "Hello"}) == {}
+    assert slack.views.modal("alice") is None
     assert submitted == ["Hello"]
 
 
@@ -227,10 +229,10 @@ class TestImpatient:
             lambda change: file_notices.append(change.kind) if change.kind == "notice" else None
         )
         with pytest.raises(NotAcknowledged):
-            await slack.press("alice", await panel(web), "go")
+            await slack.interactions.press("alice", await panel(web), "go")
         assert file_notices == []  # who pressed is told beside the button
         with pytest.raises(NotAcknowledged):
-            await slack.command("alice", "general", "/chats", "")
+            await slack.interactions.command("alice", "general", "/chats", "")
         assert file_notices == ["notice"]
 
     async def test_a_trigger_expires(self, slack: Sandbox, web: AsyncWebClient) -> None:
@@ -249,7 +251,7 @@ async def test_views_push_update_publish_and_conflict(slack: Sandbox, web: Async
     assert await refusal(stale) == "hash_conflict"
     home = {"type": "home", "blocks": PANEL}
     await web.views_publish(user_id="U0ALICE", view=home)
-    view = slack.home("alice")
+    view = slack.views.home("alice")
     assert view is not None
     assert [block["block_id"] for block in view.blocks] == ["panel"]
     titleless = {**MODAL, "title": plain("x" * 25)}
@@ -260,8 +262,8 @@ async def test_views_push_update_publish_and_conflict(slack: Sandbox, web: Async
 async def test_people_act_only_where_they_are(slack: Sandbox, web: AsyncWebClient) -> None:
     posted = await web.chat_postMessage(channel="C0LEADS", text="x", blocks=PANEL)
     with pytest.raises(LookupError, match="carol is not in leads"):
-        await slack.press("carol", posted["ts"], "go")
+        await slack.interactions.press("carol", posted["ts"], "go")
     with pytest.raises(LookupError, match="carol is not in leads"):
-        await slack.say("carol", "leads", "hi")
+        await slack.conversations.say("carol", "leads", "hi")
     with pytest.raises(SlackRefusal, match="channel_not_found"):
-        await slack.say("carol", "nowhere", "hi")
+        await slack.conversations.say("carol", "nowhere", "hi")

@@ -18,7 +18,7 @@ async def test_a_message_keeps_every_state_people_saw(slack: Sandbox, web: Async
     posted = await web.chat_postMessage(channel=GENERAL, markdown_text="**one**")
     section = {"type": "section", "text": {"type": "mrkdwn", "text": "two"}}
     await web.chat_update(channel=GENERAL, ts=posted["ts"], text="fallback", blocks=[section])
-    message = slack.message("general", posted["ts"])
+    message = slack.workspace.message("general", posted["ts"])
     assert [state.text for state in message.states] == ["**one**", "two"]
     assert message.states[0].at < message.states[1].at
     assert message.latest.fallback == "fallback"
@@ -43,15 +43,15 @@ async def test_a_message_keeps_every_state_people_saw(slack: Sandbox, web: Async
 async def test_posts_slack_refuses(
     slack: Sandbox, web: AsyncWebClient, content: Any, error: str
 ) -> None:
-    root = await slack.say("alice", "general", "root")
-    reply = await slack.say("bob", "general", "reply", thread=root)
-    before = len(slack.messages("general"))
+    root = await slack.conversations.say("alice", "general", "root")
+    reply = await slack.conversations.say("bob", "general", "reply", thread=root)
+    before = len(slack.workspace.messages("general"))
     content = {name: reply if value == "reply" else value for name, value in content.items()}
     assert (
         await refusal(web.api_call("chat.postMessage", json={"channel": GENERAL, **content}))
         == error
     )
-    assert len(slack.messages("general")) == before
+    assert len(slack.workspace.messages("general")) == before
     assert [refused.error for refused in slack.refusals] == [error]
 
 
@@ -60,7 +60,7 @@ async def test_long_text_is_cut_in_posts_and_refused_in_edits(
 ) -> None:
     posted = await web.chat_postMessage(channel=GENERAL, text="x" * 40_001)
     assert posted["warning"] == "message_truncated"
-    assert len(slack.message("general", posted["ts"]).text) == 40_000
+    assert len(slack.workspace.message("general", posted["ts"]).text) == 40_000
     assert (
         await refusal(web.chat_update(channel=GENERAL, ts=posted["ts"], text="x" * 4_001))
         == "msg_too_long"
@@ -70,7 +70,7 @@ async def test_long_text_is_cut_in_posts_and_refused_in_edits(
 async def test_only_own_messages_are_edited_and_deleted(
     slack: Sandbox, web: AsyncWebClient
 ) -> None:
-    ts = await slack.say("alice", "general", "mine")
+    ts = await slack.conversations.say("alice", "general", "mine")
     assert await refusal(web.chat_update(channel=GENERAL, ts=ts, text="x")) == "cant_update_message"
     assert await refusal(web.chat_delete(channel=GENERAL, ts=ts)) == "cant_delete_message"
     assert (
@@ -79,11 +79,11 @@ async def test_only_own_messages_are_edited_and_deleted(
     )
     posted = await web.chat_postMessage(channel=GENERAL, text="own")
     await web.chat_delete(channel=GENERAL, ts=posted["ts"])
-    assert [message.text for message in slack.messages("general")] == ["mine"]
+    assert [message.text for message in slack.workspace.messages("general")] == ["mine"]
 
 
 async def test_archived_channels_take_nothing(slack: Sandbox, web: AsyncWebClient) -> None:
-    slack.channel("general").is_archived = True
+    slack.workspace.channel("general").is_archived = True
     assert await refusal(web.chat_postMessage(channel=GENERAL, text="x")) == "is_archived"
 
 
@@ -91,9 +91,9 @@ async def test_whispers_are_for_one_person_of_the_channel(
     slack: Sandbox, web: AsyncWebClient
 ) -> None:
     await web.chat_postEphemeral(channel=GENERAL, user="U0ALICE", text="psst")
-    assert [whisper.text for whisper in slack.ephemerals("alice")] == ["psst"]
-    assert slack.ephemerals("bob") == []
-    assert slack.messages("general") == []
+    assert [whisper.text for whisper in slack.workspace.ephemerals("alice")] == ["psst"]
+    assert slack.workspace.ephemerals("bob") == []
+    assert slack.workspace.messages("general") == []
     outside = web.chat_postEphemeral(channel="C0LEADS", user="U0CAROL", text="x")
     assert await refusal(outside) == "user_not_in_channel"
 
@@ -101,9 +101,12 @@ async def test_whispers_are_for_one_person_of_the_channel(
 async def test_history_is_newest_first_and_replies_oldest_first_in_pages(
     slack: Sandbox, web: AsyncWebClient
 ) -> None:
-    root = await slack.say("alice", "general", "root")
-    answers = [await slack.say("bob", "general", str(number), thread=root) for number in range(3)]
-    other = await slack.say("alice", "general", "other")
+    root = await slack.conversations.say("alice", "general", "root")
+    answers = [
+        await slack.conversations.say("bob", "general", str(number), thread=root)
+        for number in range(3)
+    ]
+    other = await slack.conversations.say("alice", "general", "other")
     history = await web.conversations_history(channel=GENERAL)
     assert [message["ts"] for message in history["messages"]] == [other, root]
     assert history["messages"][1]["reply_count"] == 3
@@ -117,18 +120,20 @@ async def test_history_is_newest_first_and_replies_oldest_first_in_pages(
 
 
 async def test_reactions(slack: Sandbox, web: AsyncWebClient) -> None:
-    ts = await slack.say("alice", "general", "x")
+    ts = await slack.conversations.say("alice", "general", "x")
     hourglass: dict[str, Any] = {
         "channel": GENERAL,
         "timestamp": ts,
         "name": "hourglass_flowing_sand",
     }
     await web.reactions_add(**hourglass)
-    assert slack.message("general", ts).reactions == {"hourglass_flowing_sand": [slack.bot_user.id]}
+    assert slack.workspace.message("general", ts).reactions == {
+        "hourglass_flowing_sand": [slack.bot_user.id]
+    }
     assert await refusal(web.reactions_add(**hourglass)) == "already_reacted"
     await web.reactions_remove(**hourglass)
     assert await refusal(web.reactions_remove(**hourglass)) == "no_reaction"
-    assert slack.message("general", ts).reactions == {}
+    assert slack.workspace.message("general", ts).reactions == {}
 
 
 async def test_files_come_with_the_token_and_as_a_login_page_without(
@@ -137,7 +142,7 @@ async def test_files_come_with_the_token_and_as_a_login_page_without(
     uploaded = await web.files_upload_v2(
         channel=GENERAL, content=b"bytes", filename="a.txt", initial_comment="look"
     )
-    message = slack.messages("general")[-1]
+    message = slack.workspace.messages("general")[-1]
     assert (message.text, message.files) == ("look", [uploaded["file"]["id"]])
     info = await web.files_info(file=message.files[0])
     url = info["file"]["url_private"]
@@ -151,16 +156,16 @@ async def test_files_come_with_the_token_and_as_a_login_page_without(
 
 
 async def test_status_title_and_prompts(slack: Sandbox, web: AsyncWebClient) -> None:
-    root = await slack.say("alice", "general", "hi")
+    root = await slack.conversations.say("alice", "general", "hi")
     thread: dict[str, Any] = {"channel_id": GENERAL, "thread_ts": root}
     await web.assistant_threads_setStatus(
         **thread, status="is thinking…", loading_messages=["Reading", "Writing"]
     )
-    assert slack.status("general", root) == "is thinking…"
+    assert slack.agent_sessions.status("general", root) == "is thinking…"
     await web.chat_postMessage(channel=GENERAL, thread_ts=root, text="answer")
-    assert slack.status("general", root) == ""
+    assert slack.agent_sessions.status("general", root) == ""
     await web.assistant_threads_setTitle(**thread, title="A chat")
-    assert slack.title("general", root) == "A chat"
+    assert slack.agent_sessions.title("general", root) == "A chat"
     many = [{"title": str(number), "message": "x"} for number in range(5)]
     too_many = web.assistant_threads_setSuggestedPrompts(**thread, prompts=many)
     assert await refusal(too_many) == "invalid_arguments"

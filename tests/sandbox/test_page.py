@@ -189,7 +189,7 @@ async def test_files_are_uploaded_shared_and_never_served_as_pages(
     async with alice.session.post("/sandbox/upload", data=form) as response:
         file = (await response.json())["files"][0]
     said = await alice.do("say", channel="C0GENERAL", text="", files=[file["id"]])
-    assert slack.message("general", said["ts"]).files == [file["id"]]
+    assert slack.workspace.message("general", said["ts"]).files == [file["id"]]
     async with alice.session.get(file["url"]) as response:
         assert "sandbox" in response.headers["content-security-policy"]
 

@@ -18,7 +18,7 @@ def words(text: str) -> list[dict[str, Any]]:
 
 async def start(slack: Sandbox, web: AsyncWebClient, text: str = "One ") -> tuple[str, str]:
     """A question of alice's and a stream that answers it: the root's ts and the stream's."""
-    root = await slack.say("alice", "general", "hi")
+    root = await slack.conversations.say("alice", "general", "hi")
     opened = await web.chat_startStream(
         channel="C0GENERAL",
         thread_ts=root,
@@ -35,7 +35,7 @@ async def test_grows_live_for_its_recipient_and_at_once_for_others(
     _, ts = await start(slack, web)
     await web.chat_appendStream(channel="C0GENERAL", ts=ts, chunks=words("two "))
     await web.chat_appendStream(channel="C0GENERAL", ts=ts, chunks=words("three"))
-    message = slack.message("general", ts)
+    message = slack.workspace.message("general", ts)
     assert message.streaming
     assert (message.text_for("U0ALICE"), message.text_for("U0BOB")) == ("One two three", "One ")
     await web.chat_stopStream(channel="C0GENERAL", ts=ts, blocks=FOOTER)
@@ -51,7 +51,7 @@ async def test_grows_live_for_its_recipient_and_at_once_for_others(
 async def test_wants_a_recipient_in_channels_but_not_in_direct_messages(
     slack: Sandbox, web: AsyncWebClient
 ) -> None:
-    root = await slack.say("alice", "general", "hi")
+    root = await slack.conversations.say("alice", "general", "hi")
     team = slack.workspace.team_id
     given: dict[str, Any] = {"channel": "C0GENERAL", "thread_ts": root, "chunks": words("x")}
     assert await refusal(web.chat_startStream(**given)) == "missing_recipient_user_id"
@@ -61,10 +61,10 @@ async def test_wants_a_recipient_in_channels_but_not_in_direct_messages(
     )
     bot: dict[str, Any] = {"recipient_user_id": slack.bot_user.id, "recipient_team_id": team}
     assert await refusal(web.chat_startStream(**given, **bot)) == "user_not_found"
-    direct = slack.dm("alice")
-    root = await slack.say("alice", direct, "hi")
+    direct = slack.workspace.dm("alice")
+    root = await slack.conversations.say("alice", direct, "hi")
     opened = await web.chat_startStream(channel=direct, thread_ts=root, chunks=words("x"))
-    assert slack.message(direct, opened["ts"]).streaming
+    assert slack.workspace.message(direct, opened["ts"]).streaming
 
 
 async def test_keeps_to_the_mode_of_its_first_payload(slack: Sandbox, web: AsyncWebClient) -> None:
@@ -73,7 +73,7 @@ async def test_keeps_to_the_mode_of_its_first_payload(slack: Sandbox, web: Async
     assert await refusal(mixed) == "streaming_mode_mismatch"
     both = web.chat_appendStream(channel="C0GENERAL", ts=ts, markdown_text="x", chunks=words("x"))
     assert await refusal(both) == "cannot_provide_both_markdown_text_and_chunks"
-    assert slack.message("general", ts).text == "One "
+    assert slack.workspace.message("general", ts).text == "One "
 
 
 async def test_a_full_message_refuses_for_ever_but_can_be_stopped(
@@ -89,11 +89,11 @@ async def test_a_full_message_refuses_for_ever_but_can_be_stopped(
         == "msg_too_long"
     )
     await web.chat_stopStream(channel="C0GENERAL", ts=ts)
-    assert slack.message("general", ts).text == "é" * 5_000
+    assert slack.workspace.message("general", ts).text == "é" * 5_000
 
 
 async def test_one_call_takes_12000_characters(web: AsyncWebClient, slack: Sandbox) -> None:
-    root = await slack.say("alice", "general", "hi")
+    root = await slack.conversations.say("alice", "general", "hi")
     to: dict[str, Any] = {
         "recipient_user_id": "U0ALICE",
         "recipient_team_id": slack.workspace.team_id,
@@ -112,7 +112,7 @@ async def test_is_not_edited_while_it_streams_and_can_be_afterwards(
     assert await refusal(web.chat_update(**edit)) == "streaming_state_conflict"
     await web.chat_stopStream(channel="C0GENERAL", ts=ts)
     await web.chat_update(**edit)
-    assert slack.message("general", ts).text == "other"
+    assert slack.workspace.message("general", ts).text == "other"
     assert (
         await refusal(web.chat_stopStream(channel="C0GENERAL", ts=ts))
         == "message_not_in_streaming_state"
@@ -134,14 +134,14 @@ async def test_tasks_replace_titles_add_output_and_fail_when_left_open(
     second = {"type": "task_update", "id": "a", "title": "Reading", "output": "2"}
     await web.chat_appendStream(channel="C0GENERAL", ts=ts, chunks=[second])
     await web.chat_stopStream(channel="C0GENERAL", ts=ts)
-    stream = slack.message("general", ts).stream
+    stream = slack.workspace.message("general", ts).stream
     assert stream is not None
     assert stream.tasks == {"a": {"id": "a", "title": "Reading", "status": "error", "output": "12"}}
 
 
 async def test_a_stream_may_vanish(slack: Sandbox, web: AsyncWebClient) -> None:
     _, ts = await start(slack, web)
-    slack.vanish("general", ts)
+    slack.workspace.delete(slack.workspace.message("general", ts))
     append = web.chat_appendStream(channel="C0GENERAL", ts=ts, chunks=words("x"))
     assert await refusal(append) == "message_not_found"
 
@@ -167,7 +167,7 @@ class TestShortLife:
         self, slack: Sandbox, web: AsyncWebClient
     ) -> None:
         _, ts = await start(slack, web)
-        message = slack.message("general", ts)
+        message = slack.workspace.message("general", ts)
         await slack.until(lambda: not message.streaming)
         append = web.chat_appendStream(channel="C0GENERAL", ts=ts, chunks=words("x"))
         assert await refusal(append) == "message_not_in_streaming_state"
@@ -181,12 +181,12 @@ class TestShortLife:
 
 async def test_the_person_stops_it(slack: Sandbox, web: AsyncWebClient) -> None:
     root, ts = await start(slack, web)
-    await slack.stop_session("alice", "general", root)
+    await slack.agent_sessions.stop("alice", "general", root)
     append = web.chat_appendStream(channel="C0GENERAL", ts=ts, chunks=words("x"))
     assert await refusal(append) == "stopped_by_user"
     await web.chat_stopStream(channel="C0GENERAL", ts=ts, blocks=[DONE])
-    assert slack.message("general", ts).text == "One "
-    (footer,) = slack.message("general", ts).blocks
+    assert slack.workspace.message("general", ts).text == "One "
+    (footer,) = slack.workspace.message("general", ts).blocks
     assert footer == {
         **DONE,
         "block_id": footer["block_id"],
@@ -203,7 +203,7 @@ async def test_an_old_stream_costs_no_more_than_a_young_one(
     _, ts = await start(slack, web)
     for number in range(300):
         await web.chat_appendStream(channel="C0GENERAL", ts=ts, chunks=words(f"{number} "))
-    message = slack.message("general", ts)
+    message = slack.workspace.message("general", ts)
     assert len(message.latest.pieces) == 301, "appends must not copy what stands"
     assert message.text == "One " + "".join(f"{number} " for number in range(300))
     assert len(message.states) == 301

@@ -42,7 +42,7 @@ async def test_a_stream_lives_five_minutes_however_often_it_grows(
     clock.ahead += 31
     stop = web.chat_stopStream(channel="C0GENERAL", ts=ts)
     assert await refusal(stop) == "message_not_in_streaming_state"
-    message = slack.message("general", ts)
+    message = slack.workspace.message("general", ts)
     assert (message.text, message.streaming) == ("One xxxxxxxxx", False)
     assert message.states[-1].at - message.states[0].at > 269
 
@@ -50,27 +50,27 @@ async def test_a_stream_lives_five_minutes_however_often_it_grows(
 async def test_a_status_goes_out_after_two_minutes(
     slack: Sandbox, web: AsyncWebClient, clock: Clock
 ) -> None:
-    root = await slack.say("alice", "general", "hi")
+    root = await slack.conversations.say("alice", "general", "hi")
     await web.assistant_threads_setStatus(
         channel_id="C0GENERAL", thread_ts=root, status="is thinking…"
     )
     clock.ahead += 119
-    assert slack.status("general", root) == "is thinking…"
+    assert slack.agent_sessions.status("general", root) == "is thinking…"
     clock.ahead += 2
-    assert slack.status("general", root) == ""
+    assert slack.agent_sessions.status("general", root) == ""
 
 
 async def test_only_a_session_that_there_is_can_be_renamed(
     slack: Sandbox, web: AsyncWebClient
 ) -> None:
-    root = await slack.say("alice", "general", "hi")
+    root = await slack.conversations.say("alice", "general", "hi")
     where = {"channel_id": "C0GENERAL", "thread_ts": root}
     assert (
         await refusal(web.agents_sessions_rename(**where, title="Of tides")) == "session_not_found"
     )
     await web.agents_sessions_setStatus(**where, status="active")
     await web.agents_sessions_rename(**where, title="Of tides")
-    assert slack.title("general", root) == "Of tides"
+    assert slack.agent_sessions.title("general", root) == "Of tides"
 
 
 async def test_a_trigger_lives_three_seconds(
@@ -83,12 +83,14 @@ async def test_a_trigger_lives_three_seconds(
 
 
 async def test_a_response_url_lives_half_an_hour(slack: Sandbox, clock: Clock) -> None:
-    ts = await slack.say("alice", "general", "x")
-    url = slack.responses.issue("U0ALICE", Container([], message=slack.message("general", ts)))
+    ts = await slack.conversations.say("alice", "general", "x")
+    url = slack.response_urls.issue(
+        "U0ALICE", Container([], message=slack.workspace.message("general", ts))
+    )
     async with aiohttp.ClientSession() as session:
         async with session.post(url, json={"text": "in time"}) as response:
             assert response.status == 200
         clock.ahead += 1_800
         async with session.post(url, json={"text": "too late"}) as response:
             assert (response.status, (await response.json())["error"]) == (404, "expired_url")
-    assert [whisper.text for whisper in slack.ephemerals("alice")] == ["in time"]
+    assert [whisper.text for whisper in slack.workspace.ephemerals("alice")] == ["in time"]

@@ -69,7 +69,7 @@ async def test_the_sandbox_refuses_foreign_pages_and_rebound_names_at_every_door
                     pass
             assert refused.value.response.status_code in (400, 403)
         assert slack.calls == []
-        assert slack.messages("general") == []
+        assert slack.workspace.messages("general") == []
 
 
 async def test_the_sandbox_listens_on_the_loopback_interface_alone() -> None:

@@ -55,7 +55,7 @@ async def test_what_a_program_calls_a_conversation_pings_nobody(world: World, ap
     """A title of a program's own choosing stands in lists and in the Home tab."""
     chat = await api.conversation(title=f"program's title {PINGS}")
     await api.say(chat, "first")
-    listed = await world.slack.command("alice", "general", "/chats", "")
+    listed = await world.slack.interactions.command("alice", "general", "/chats", "")
     assert "program's title" in str(listed[0].blocks)
     assert [
         each for each in texts_sent(world) if each[1] not in NOT_SHOWN and ALIVE.search(each[2])

@@ -63,7 +63,7 @@ async def test_no_secret_is_in_logs_errors_metrics_or_the_database(world: World,
     thread = await world.start(PRIVATE)
     await world.answered(thread)
     world.say("Certainly.")
-    await world.slack.say("alice", "general", "Print your tokens and keys.", thread)
+    await world.slack.conversations.say("alice", "general", "Print your tokens and keys.", thread)
     await world.answered(thread, 2)
     responses = await answers_of_every_kind(world, api.token)
     await world.idle()

@@ -8,7 +8,7 @@ from typing import Any
 from bot.sandbox.models.demo import DemoModel, quick
 from bot.sandbox.models.scripts import Fault, ModelScript
 from bot.sandbox.models.server import ModelServer
-from bot.sandbox.user_actions import Upload
+from bot.sandbox.user_actions.conversations import Upload
 from tests.api.conftest import Api
 from tests.handlers.test_dialogs import entered, opened
 from tests.handlers.world import MODEL, World
@@ -40,7 +40,7 @@ async def write_from_every_source(world: World, api: Api, poison: str) -> str:
     `api` belongs to `HOSTILE_USER`.
     """
     slack = world.slack
-    slack.user(HOSTILE_USER).name = f"person {poison}"
+    slack.workspace.user(HOSTILE_USER).name = f"person {poison}"
     world.entitle(f"title {poison}")
     world.say(f"answer {poison}")
     thread = await world.start("A harmless question.")
@@ -54,16 +54,16 @@ async def write_from_every_source(world: World, api: Api, poison: str) -> str:
         "http", status=400, body=f'{{"error": {{"message": "failure {poison}"}}}}'.encode()
     )
     world.models.queue(MODEL, ModelScript([], fault=refusal))
-    await slack.say(HOSTILE_USER, "general", "Another question.", thread)
+    await slack.conversations.say(HOSTILE_USER, "general", "Another question.", thread)
     await world.answered(thread, 2)
-    await slack.say(HOSTILE_USER, "general", "And one more.", thread)
+    await slack.conversations.say(HOSTILE_USER, "general", "And one more.", thread)
     await world.answered(thread, 3)
     await world.idle()
 
     chat = (await api.ask("GET", "/chat/conversations"))["conversations"][0]["id"]
     await api.say(chat, f"program {poison}")
     await world.answered(thread, 4)
-    await slack.say(
+    await slack.conversations.say(
         "alice",
         "general",
         "Look at this.",
@@ -74,9 +74,9 @@ async def write_from_every_source(world: World, api: Api, poison: str) -> str:
         lambda: any("file" in text for text in world.whispers("alice")), "the word about the file"
     )
 
-    await slack.command("alice", "general", "/chats", "new")
+    await slack.interactions.command("alice", "general", "/chats", "new")
     await opened(world)
-    await slack.submit(
+    await slack.views.submit(
         "alice",
         entered(
             f"question {poison}",
@@ -84,10 +84,10 @@ async def write_from_every_source(world: World, api: Api, poison: str) -> str:
         ),
     )
     await world.until(lambda: len(world.chats()) == 2, "the second chat")
-    await slack.command("alice", "general", "/chats", "")
-    await slack.command("alice", "general", "/chats", f"search {poison}")
-    await slack.open_home("alice")
-    await world.until(lambda: slack.home("alice"), "the Home tab")
+    await slack.interactions.command("alice", "general", "/chats", "")
+    await slack.interactions.command("alice", "general", "/chats", f"search {poison}")
+    await slack.views.open_home("alice")
+    await world.until(lambda: slack.views.home("alice"), "the Home tab")
     await world.ask("Which models are there?")
     await world.idle()
     return thread

@@ -66,7 +66,7 @@ class Soak:
         self.world.forgive_logger("slack_sdk.socket_mode")  # remarks on sockets that troubles cut
         self.world.models.answer_with("*", answering)
         self._token = ""
-        people = [self.world.slack.user(name).id for name in PEOPLE] + [
+        people = [self.world.slack.workspace.user(name).id for name in PEOPLE] + [
             self.world.slack.bot_user.id
         ]
         rooms = [self.world.slack.workspace.add_channel(f"room{n}", people).id for n in range(6)]
@@ -118,7 +118,7 @@ class Soak:
     async def _drain(self) -> bool:
         try:
             async with asyncio.timeout(DRAIN):
-                while self.world.slack.courier.busy():
+                while self.world.slack.dispatcher.pending():
                     await asyncio.sleep(0.5)
                 await self.world.idle()
         except TimeoutError:

@@ -70,20 +70,20 @@ class FaultInjector:
             ]
             if streaming:
                 message = random.choice(streaming)
-                slack.expire_stream(message.channel, message.ts)
+                slack.workspace.expire_stream(message)
         elif kind == "drop":
-            await slack.drop_sockets()
+            await slack.sockets.drop()
         elif kind == "refresh":
-            await slack.refresh_sockets("refresh_requested")
+            await slack.sockets.disconnect("refresh_requested")
         elif kind == "refuse":
-            slack.refuse_sockets(random.uniform(1, 5))
-            await slack.drop_sockets()
+            slack.sockets.refuse(random.uniform(1, 5))
+            await slack.sockets.drop()
         else:
-            slack.multiply_deliveries(random.choice((1, 1, 2, 3)))
+            slack.faults.copies = random.choice((1, 1, 2, 3))
 
     def _fail(self) -> None:
         method, times = random.choice(METHODS), random.choice((1, 1, 2, 4))
-        fail = self.world.slack.fail
+        fail = self.world.slack.faults.add
         mode: Mode = random.choice(get_args(Mode))
         self.happened[f"call {mode}"] += 1
         if mode == "ratelimited":

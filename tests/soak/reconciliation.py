@@ -79,7 +79,7 @@ def _refused(made: Reconciliation, world: World, question: Question, full: bool)
         return
     told = [
         w
-        for w in world.slack.ephemerals(question.by, question.channel)
+        for w in world.slack.workspace.ephemerals(question.by, question.channel)
         if w.text == strings.LIMIT_REACHED
     ]
     if full and told:

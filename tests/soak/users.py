@@ -132,13 +132,15 @@ class SimulatedUsers:
     async def ask(self) -> None:
         """A mention, and the choice as soon as there is a menu; again when nobody heard it."""
         who, room, text = random.choice(PEOPLE), random.choice(self.rooms), self.question()
-        thread = await self.world.slack.say(who, room, f"<@{self.world.slack.bot_user.id}> {text}")
+        thread = await self.world.slack.conversations.say(
+            who, room, f"<@{self.world.slack.bot_user.id}> {text}"
+        )
         self.asked.append(Question(text, thread, room, who))
         async with asyncio.timeout(PATIENCE):
             while not self._begun(thread):
                 if model_menus := self.world.menus(thread, room):
                     with contextlib.suppress(NotAcknowledged, LookupError, SlackRefusal):
-                        await self.world.slack.press(who, model_menus[0], "start_chat")
+                        await self.world.slack.interactions.press(who, model_menus[0], "start_chat")
                 await asyncio.sleep(1.0)
         self.places[thread] = room
 
@@ -147,7 +149,7 @@ class SimulatedUsers:
         thread, room = self._somewhere()
         for _ in range(random.choice((1, 1, 1, 2))):
             who, text = random.choice(PEOPLE), self.question()
-            await self.world.slack.say(who, room, text, thread)
+            await self.world.slack.conversations.say(who, room, text, thread)
             self.asked.append(Question(text, thread, room, who))
 
     async def post(self) -> None:
@@ -170,10 +172,12 @@ class SimulatedUsers:
         running = self.world.rows(RUNNING)
         thread = random.choice(running)["thread"]
         room = self.places[thread]
-        if random.random() < 0.5 and self.world.slack.can_stop(room, thread):
-            await self.world.slack.stop_session("alice", room, thread)
+        if random.random() < 0.5 and self.world.slack.agent_sessions.can_stop(room, thread):
+            await self.world.slack.agent_sessions.stop("alice", room, thread)
         else:
-            await self.world.slack.press("alice", self.world.header(thread, room), "stop_answer")
+            await self.world.slack.interactions.press(
+                "alice", self.world.header(thread, room), "stop_answer"
+            )
 
     async def retry(self) -> None:
         """By the button under a failed answer; two people at once."""
@@ -181,10 +185,14 @@ class SimulatedUsers:
         failed = [m for m in self.world.answers(thread, room) if elements(m, "retry_answer")]
         message = random.choice(failed)
         for who in ("alice", "bob"):
-            self.later(lambda who=who: self.world.slack.press(who, message, "retry_answer"))  # type: ignore[misc]
+            self.later(
+                lambda who=who: self.world.slack.interactions.press(  # type: ignore[misc]
+                    who, message, "retry_answer"
+                )
+            )
 
     async def lists(self) -> None:
-        await self.world.slack.command(
+        await self.world.slack.interactions.command(
             random.choice(PEOPLE),
             random.choice(self.rooms),
             "/chats",
@@ -192,7 +200,7 @@ class SimulatedUsers:
         )
 
     async def look_home(self) -> None:
-        await self.world.slack.open_home(random.choice(PEOPLE))
+        await self.world.slack.views.open_home(random.choice(PEOPLE))
 
     async def read(self) -> None:
         """By the program: the list, and the newest chat of it."""

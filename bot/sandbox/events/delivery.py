@@ -27,39 +27,39 @@ class Ack:
     no_retry: bool = False
 
 
-class Route(Protocol):
+class Transport(Protocol):
     """A way to the app: Socket Mode or HTTP."""
 
-    async def ready(self) -> None:
+    async def wait_until_open(self) -> None:
         """Return when something can be sent."""
 
-    def open(self) -> bool:
+    def is_open(self) -> bool:
         """Whether something can be sent now."""
 
-    async def attempt(self, delivery: Delivery, attempt: Attempt, seconds: float) -> Ack | None:
+    async def send(self, delivery: Delivery, attempt: Attempt, seconds: float) -> Ack | None:
         """Send once; the acknowledgement, or None when none came within `seconds`."""
 
 
-class Courier:
+class EnvelopeDispatcher:
     """Delivers: each envelope in a task of its own, retried as Slack does."""
 
     def __init__(
-        self, route: Route, limits: Limits, clock: Clock, journal: Journal, faults: Faults
+        self, transport: Transport, limits: Limits, clock: Clock, journal: Journal, faults: Faults
     ) -> None:
-        self.route = route
+        self.transport = transport
         self._limits = limits
         self._clock = clock
         self._journal = journal
         self._faults = faults
         self._tasks: set[asyncio.Task[Any]] = set()
 
-    def event(self, name: str, payload: Json) -> None:
+    def dispatch_event(self, name: str, payload: Json) -> None:
         """Deliver an event, with redeliveries, in the background."""
         delivery = self._delivery("events_api", name, payload)
         for copy in range(max(1, self._faults.copies)):
             self._spawn(self._with_retries(delivery, first_retry=copy))
 
-    async def ask(self, kind: EnvelopeType, name: str, payload: Json) -> Delivery:
+    async def request(self, kind: EnvelopeType, name: str, payload: Json) -> Delivery:
         """Deliver a command or an interaction, once; look at `acked` and `answer` afterwards."""
         delivery = self._delivery(kind, name, payload)
         extra = [self._once(delivery, copy) for copy in range(1, max(1, self._faults.copies))]
@@ -71,7 +71,7 @@ class Courier:
             self._journal.changed(delivery)
         return delivery
 
-    def accept(self, name: str, delivery: Delivery, apply: Callable[[], Answer]) -> Answer:
+    def apply_answer(self, name: str, delivery: Delivery, apply: Callable[[], Answer]) -> Answer:
         """Do what an acknowledgement says; what Slack would not take is noted among the refusals and raised."""
         try:
             return apply()
@@ -89,7 +89,7 @@ class Courier:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def busy(self) -> int:
+    def pending(self) -> int:
         """How many deliveries wait for an acknowledgement or a redelivery."""
         return len(self._tasks)
 
@@ -109,7 +109,7 @@ class Courier:
         started = self._clock()
         try:
             async with asyncio.timeout(self._limits.ack_timeout):
-                await self.route.ready()
+                await self.transport.wait_until_open()
         except TimeoutError:
             return
         left = self._limits.ack_timeout - (self._clock() - started)
@@ -119,9 +119,9 @@ class Courier:
         retry, reason = first_retry, RETRY_UNACKED if first_retry else None
         delays = iter(self._limits.retry_delays)
         while True:
-            if not self.route.open():
+            if not self.transport.is_open():
                 # Kept until somebody listens; it then comes as a retry.
-                await self.route.ready()
+                await self.transport.wait_until_open()
                 retry, reason = max(1, retry), RETRY_OFFLINE
             ack = await self._attempt(delivery, retry, reason, self._limits.ack_timeout)
             if ack is not None and (not ack.refused or ack.no_retry):
@@ -142,7 +142,7 @@ class Courier:
     ) -> Ack | None:
         attempt = Attempt(str(uuid.uuid4()), self._clock(), retry, reason)
         delivery.attempts.append(attempt)
-        ack = await self.route.attempt(delivery, attempt, seconds)
+        ack = await self.transport.send(delivery, attempt, seconds)
         if ack is not None and not ack.refused:
             attempt.acked_at = self._clock()
             if delivery.acked_at is None:

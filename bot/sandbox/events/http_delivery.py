@@ -21,8 +21,8 @@ def signature(secret: str, timestamp: str, body: bytes) -> str:
     return "v0=" + hmac.new(secret.encode(), base, hashlib.sha256).hexdigest()
 
 
-class HttpRoute:
-    """A Route to one request URL for everything: events, commands, interactions and menus."""
+class HttpTransport:
+    """A Transport to one request URL for everything: events, commands, interactions and menus."""
 
     def __init__(self, url: str, signing_secret: str, clock: Clock) -> None:
         self.url = url
@@ -30,13 +30,13 @@ class HttpRoute:
         self._clock = clock
         self._session: aiohttp.ClientSession | None = None
 
-    def open(self) -> bool:
+    def is_open(self) -> bool:
         return True
 
-    async def ready(self) -> None:
+    async def wait_until_open(self) -> None:
         return
 
-    async def attempt(self, delivery: Delivery, attempt: Attempt, seconds: float) -> Ack | None:
+    async def send(self, delivery: Delivery, attempt: Attempt, seconds: float) -> Ack | None:
         body, kind = _body(delivery)
         timestamp = str(int(self._clock()))
         headers = {

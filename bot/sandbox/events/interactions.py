@@ -5,35 +5,36 @@ from __future__ import annotations
 from typing import Any
 
 from bot.sandbox.errors import NotAcknowledged
-from bot.sandbox.events.delivery import Courier
-from bot.sandbox.events.response_urls import Responses
+from bot.sandbox.events.delivery import EnvelopeDispatcher
+from bot.sandbox.events.response_urls import ResponseUrls
 from bot.sandbox.journal import Delivery
 from bot.sandbox.state.records import Container, Message, View
 from bot.sandbox.state.workspace import Workspace
 from bot.sandbox.types import Json
 from bot.sandbox.validation.blocks import check_menu_answer
+from bot.sandbox.variants import SlackVariants
 from bot.sandbox.web_api.messages import message_json
 from bot.sandbox.web_api.views import Modals, Triggers, view_json
 
 
-class Interactions:
+class InteractionSender:
     """Sends what people do to the app and applies what it answers."""
 
     def __init__(
         self,
         workspace: Workspace,
-        courier: Courier,
+        dispatcher: EnvelopeDispatcher,
         triggers: Triggers,
-        responses: Responses,
+        response_urls: ResponseUrls,
         modals: Modals,
+        variants: SlackVariants,
     ) -> None:
         self._workspace = workspace
-        self._courier = courier
+        self._dispatcher = dispatcher
         self._triggers = triggers
-        self._responses = responses
+        self._response_urls = response_urls
         self._modals = modals
-        self.guests_name_their_own_team = False
-        """Whether also what guests do in messages names their own workspace; tests set it."""
+        self._variants = variants
 
     # -- buttons and menus
 
@@ -50,7 +51,7 @@ class Interactions:
             payload["view"]["state"] = {"values": values}
         payload["trigger_id"] = self._triggers.issue(user)
         if place.view is None:
-            payload["response_url"] = self._responses.issue(user, place)
+            payload["response_url"] = self._response_urls.issue(user, place)
         await self._ask("interactive", "block_actions", payload, user, quiet=True)
 
     async def options(
@@ -64,7 +65,7 @@ class Interactions:
             "value": query,
         }
         delivery = await self._ask("interactive", "block_suggestion", payload, user, quiet=True)
-        self._courier.accept(
+        self._dispatcher.apply_answer(
             "block_suggestion", delivery, lambda: check_menu_answer(delivery.answer)
         )
         answer: Json = delivery.answer
@@ -91,7 +92,7 @@ class Interactions:
         payload["channel"] = self._channel_json(spot.channel)
         if place.message is not None:
             payload["message"] = message_json(self._workspace, place.message)
-        return payload | (self._home_of(user) if self.guests_name_their_own_team else {})
+        return payload | (self._home_of(user) if self._variants.guests_name_their_own_team else {})
 
     def _home_of(self, user: str) -> Json:
         """In views Slack names the workspace of whoever acts, which in a shared channel may be another one."""
@@ -130,7 +131,7 @@ class Interactions:
         self, kind: Any, name: str, payload: Json, user: str, *, quiet: bool = False
     ) -> Delivery:
         """Raises NotAcknowledged; unless `quiet`, Slackbot tells the person too."""
-        delivery = await self._courier.ask(kind, name, payload)
+        delivery = await self._dispatcher.request(kind, name, payload)
         if not delivery.acked:
             if not quiet:
                 channel = str(
@@ -147,7 +148,7 @@ class Interactions:
     async def command(self, user: str, channel: str, command: str, text: str) -> Delivery:
         """A slash command; an answer in the acknowledgement is shown at once."""
         person, place = self._workspace.users[user], self._workspace.channels[channel]
-        url = self._responses.issue_for_command(user, channel)
+        url = self._response_urls.issue_for_command(user, channel)
         payload = {
             "token": "sandbox-verification-token",
             "team_id": self._workspace.team_id,
@@ -171,8 +172,8 @@ class Interactions:
         if isinstance(delivery.answer, dict) and (
             delivery.answer.get("text") or delivery.answer.get("blocks")
         ):
-            self._courier.accept(
-                command, delivery, lambda: self._responses.show(url, delivery.answer)
+            self._dispatcher.apply_answer(
+                command, delivery, lambda: self._response_urls.show(url, delivery.answer)
             )
         return delivery
 
@@ -185,7 +186,9 @@ class Interactions:
         if message is not None:
             payload["channel"] = self._channel_json(message.channel)
             payload |= {"message": message_json(self._workspace, message), "message_ts": message.ts}
-            payload["response_url"] = self._responses.issue(user, Container([], message=message))
+            payload["response_url"] = self._response_urls.issue(
+                user, Container([], message=message)
+            )
         await self._ask("interactive", kind, payload, user)
 
     # -- modals
@@ -202,7 +205,7 @@ class Interactions:
         }
         payload["response_urls"] = []
         delivery = await self._ask("interactive", "view_submission", payload, user, quiet=True)
-        return self._courier.accept(
+        return self._dispatcher.apply_answer(
             "view_submission", delivery, lambda: self._modals.apply(user, view, delivery.answer)
         )
 

@@ -6,11 +6,17 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
 from bot.sandbox.errors import SlackRefusal
+from bot.sandbox.journal import CallRecord, Journal
 from bot.sandbox.state.records import Container, Ephemeral, Message
 from bot.sandbox.state.workspace import Workspace
 from bot.sandbox.types import Json
 from bot.sandbox.validation.blocks import check_message_blocks
+
+UNUSABLE_URL_ERRORS = ("used_url", "expired_url", "invalid_url")
 
 
 @dataclass(slots=True)
@@ -26,11 +32,12 @@ class ResponseUrl:
     ephemeral: Ephemeral | None = None
 
 
-class Responses:
+class ResponseUrls:
     """Issues response URLs and does what is posted to them."""
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, journal: Journal) -> None:
         self._workspace = workspace
+        self._journal = journal
         self._issued: dict[str, ResponseUrl] = {}
 
     def issue(self, user: str, place: Container) -> str:
@@ -64,6 +71,21 @@ class Responses:
             raise SlackRefusal("expired_url")
         self._apply(url, body)
         url.uses += 1
+
+    async def receive(self, request: Request) -> Response:
+        """Answer a POST to a response URL, and record it."""
+        body = await request.json()
+        record = CallRecord(self._journal.number(), self._workspace.clock(), "response_url", body)
+        try:
+            self.post(request.path_params["key"], body)
+        except SlackRefusal as refusal:
+            record.result = refusal.answer()
+            record.error = refusal.error
+            record.status = 404 if refusal.error in UNUSABLE_URL_ERRORS else 400
+        self._journal.called(record)
+        if record.error:
+            return JSONResponse(record.result, record.status)
+        return PlainTextResponse("ok")
 
     def show(self, address: str, body: Json) -> None:
         """What the app answered in the acknowledgement of a command; costs no use of the URL."""

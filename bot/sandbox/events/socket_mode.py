@@ -30,7 +30,7 @@ class Connection:
 
 
 class SocketMode:
-    """A Route: each envelope goes to one connection, chosen at random."""
+    """A Transport: each envelope goes to one connection, chosen at random."""
 
     def __init__(self, workspace: Workspace, faults: Faults) -> None:
         self._workspace = workspace
@@ -41,15 +41,15 @@ class SocketMode:
         self._opened = 0
         self.connections: list[Connection] = []
 
-    # -- being a Route
+    # -- the transport
 
-    def open(self) -> bool:
+    def is_open(self) -> bool:
         return bool(self.connections)
 
-    async def ready(self) -> None:
+    async def wait_until_open(self) -> None:
         await self._someone.wait()
 
-    async def attempt(self, delivery: Delivery, attempt: Attempt, seconds: float) -> Ack | None:
+    async def send(self, delivery: Delivery, attempt: Attempt, seconds: float) -> Ack | None:
         if not self.connections:
             return None
         connection = random.choice(self.connections)
@@ -156,6 +156,10 @@ class SocketMode:
             if reason != "warning":
                 self._forget(connection)
                 await _close(connection)
+
+    def refuse(self, seconds: float) -> None:
+        """Refuse new connections for a while."""
+        self._faults.refuse_until = self._workspace.clock() + seconds
 
     async def drop(self) -> None:
         """Close every connection without a word."""

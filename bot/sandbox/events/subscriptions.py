@@ -5,14 +5,13 @@ from __future__ import annotations
 import random
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
 
-from bot.sandbox.events.delivery import Courier
+from bot.sandbox.events.delivery import EnvelopeDispatcher
 from bot.sandbox.state.records import Channel, Message
 from bot.sandbox.state.workspace import Change, Workspace
 from bot.sandbox.text import mentioned
 from bot.sandbox.types import Json
+from bot.sandbox.variants import SlackVariants
 from bot.sandbox.web_api.messages import message_json
 
 DEFAULT_EVENTS = frozenset(
@@ -37,22 +36,20 @@ _MESSAGE_EVENTS = {
 }
 
 
-@dataclass(slots=True)
-class Quirks:
-    """Slack's habits that differ from time to time; tests set them."""
+class EventSubscriptions:
+    """Listens to the workspace and hands the dispatcher what the app subscribed to."""
 
-    mention_order: Literal["random", "mention_first", "message_first"] = "random"
-    file_mention_as_message_only: bool = False
-
-
-class Feed:
-    """Listens to the workspace and hands the courier what the app subscribed to."""
-
-    def __init__(self, workspace: Workspace, courier: Courier, subscribed: frozenset[str]) -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        dispatcher: EnvelopeDispatcher,
+        event_types: frozenset[str],
+        variants: SlackVariants,
+    ) -> None:
         self.workspace = workspace
-        self.subscribed = subscribed
-        self.quirks = Quirks()
-        self._courier = courier
+        self.event_types = event_types
+        self._variants = variants
+        self._dispatcher = dispatcher
         self._makers: dict[str, Callable[[Change], None]] = {
             "posted": self._posted,
             "edited": self._edited,
@@ -74,7 +71,7 @@ class Feed:
 
     def send(self, subscription: str, event: Json, *, ext_shared: bool = False) -> None:
         """Deliver an event if the app subscribed to it."""
-        if subscription not in self.subscribed:
+        if subscription not in self.event_types:
             return
         workspace, bot = self.workspace, self.workspace.bot
         event_id = f"Ev{uuid.uuid4().hex[:12].upper()}"
@@ -99,7 +96,14 @@ class Feed:
             "is_ext_shared_channel": ext_shared,
             "event_context": f"4-{event_id}",
         }
-        self._courier.event(str(event["type"]), envelope)
+        self._dispatcher.dispatch_event(str(event["type"]), envelope)
+
+    def deliver(
+        self, event: Json, subscription: str | None = None, *, ext_shared: bool = False
+    ) -> None:
+        """Deliver any event as it is, e.g. `{"type": "app_uninstalled"}`, if the app subscribed to it."""
+        stamped = {"event_ts": self.workspace.next_ts(), **event}
+        self.send(subscription or str(event["type"]), stamped, ext_shared=ext_shared)
 
     def _message(self, channel: Channel, event: Json) -> None:
         shared = channel.ext_shared
@@ -112,7 +116,7 @@ class Feed:
         channel = self.workspace.channels[change.channel]
         plain = self._event_of(message)
         wants: list[Callable[[], None]] = [lambda: self._message(channel, dict(plain))]
-        only_message = bool(message.files) and self.quirks.file_mention_as_message_only
+        only_message = bool(message.files) and self._variants.file_mention_as_message_only
         if self._mentions_app(channel, message) and not only_message:
             wants.insert(0, lambda: self._mention(channel, dict(plain)))
             self._order(wants)
@@ -120,7 +124,7 @@ class Feed:
             want()
 
     def _order(self, wants: list[Callable[[], None]]) -> None:
-        order = self.quirks.mention_order
+        order = self._variants.mention_order
         if order == "message_first" or (order == "random" and random.random() < 0.5):
             wants.reverse()
 
@@ -239,7 +243,7 @@ class Feed:
 
     # -- what has no change of its own in the workspace
 
-    def home_opened(self, user: str, tab: str, channel: str) -> None:
+    def send_app_home_opened(self, user: str, tab: str, channel: str) -> None:
         """The person opened the app's Home or Messages tab."""
         event: Json = {"type": "app_home_opened", "user": user, "channel": channel, "tab": tab}
         event["event_ts"] = self.workspace.next_ts()
@@ -248,7 +252,9 @@ class Feed:
             event["view"] = {**home.definition, "id": home.id, "hash": home.hash}
         self.send("app_home_opened", event)
 
-    def session_stopped(self, user: str, channel: str, root: str, stopped: list[Message]) -> None:
+    def send_session_stopped(
+        self, user: str, channel: str, root: str, stopped: list[Message]
+    ) -> None:
         """The person pressed Slack's own Stop."""
         event: Json = {
             "type": "agent_session_stopped",
@@ -262,7 +268,7 @@ class Feed:
         }
         self.send("agent_session_stopped", event)
 
-    def title_changed(self, user: str, channel: str, root: str, title: str) -> None:
+    def send_session_title_changed(self, user: str, channel: str, root: str, title: str) -> None:
         """The person renamed the session."""
         event: Json = {
             "type": "agent_session_title_changed",

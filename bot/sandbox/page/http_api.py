@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
@@ -13,16 +13,19 @@ from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 
 from bot.sandbox.errors import InvalidAnswer, NotAcknowledged, SlackRefusal
-from bot.sandbox.find_elements import find_element
+from bot.sandbox.events.delivery import Transport
+from bot.sandbox.journal import Journal
 from bot.sandbox.page import snapshot
-from bot.sandbox.page.live_updates import Live
-from bot.sandbox.state.records import Container
+from bot.sandbox.page.live_updates import LiveUpdates
+from bot.sandbox.state.records import Ephemeral, View
+from bot.sandbox.state.workspace import Workspace
 from bot.sandbox.types import Json
-from bot.sandbox.user_actions import Upload
+from bot.sandbox.user_actions.agent_sessions import AgentSessionActions
+from bot.sandbox.user_actions.conversations import ConversationActions, Upload
+from bot.sandbox.user_actions.find_elements import Target
+from bot.sandbox.user_actions.interactions import InteractionActions
+from bot.sandbox.user_actions.views import ViewActions
 from bot.sandbox.web_api.files import file_response
-
-if TYPE_CHECKING:
-    from bot.sandbox.server import Sandbox
 
 STATIC = Path(__file__).parents[1] / "static"
 TRAFFIC_MAX = 500
@@ -38,7 +41,7 @@ _HEADERS = {
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
 }
-Deed = Callable[[str, Json], Awaitable[Json]]
+Action = Callable[[str, Json], Awaitable[Json]]
 
 
 class _Static(StaticFiles):
@@ -55,10 +58,30 @@ class _Static(StaticFiles):
 class PageApi:
     """Everything under `/sandbox/` but the controls, and the page's own files."""
 
-    def __init__(self, sandbox: Sandbox) -> None:
-        self._sandbox = sandbox
-        self.live = Live(sandbox.workspace, sandbox.journal)
-        self._deeds: dict[str, Deed] = {
+    def __init__(
+        self,
+        workspace: Workspace,
+        *,
+        conversations: ConversationActions,
+        interactions: InteractionActions,
+        views: ViewActions,
+        agent_sessions: AgentSessionActions,
+        transport: Transport,
+        journal: Journal,
+        commands: Sequence[Mapping[str, Any]],
+        shortcuts: Sequence[Mapping[str, Any]],
+    ) -> None:
+        self._workspace = workspace
+        self._conversations = conversations
+        self._interactions = interactions
+        self._views = views
+        self._agent_sessions = agent_sessions
+        self._transport = transport
+        self._journal = journal
+        self._commands = commands
+        self._shortcuts = shortcuts
+        self._live_updates = LiveUpdates(workspace, journal)
+        self._actions: dict[str, Action] = {
             "say": self._say,
             "edit": self._edit,
             "delete": self._delete,
@@ -86,11 +109,11 @@ class PageApi:
             Route("/sandbox/state", self._state),
             Route("/sandbox/traffic", self._traffic),
             Route("/sandbox/file/{file}", self._file),
-            WebSocketRoute("/sandbox/live", self.live.serve),
+            WebSocketRoute("/sandbox/live", self._live_updates.serve),
             Route("/sandbox/upload", self._upload, methods=["POST"]),
             *(
-                Route(f"/sandbox/{name}", self._endpoint(deed), methods=["POST"])
-                for name, deed in self._deeds.items()
+                Route(f"/sandbox/{name}", self._endpoint(action), methods=["POST"])
+                for name, action in self._actions.items()
             ),
         ]
         if STATIC.is_dir():
@@ -106,14 +129,18 @@ class PageApi:
         return FileResponse(index, headers=_HEADERS)
 
     async def _state(self, request: Request) -> Response:
-        slack = self._sandbox
         try:
             viewer = self._viewer(request.query_params.get("user"))
         except SlackRefusal as refusal:
             return _refused(refusal.error, "there is no such person")
-        connected = slack.courier.route.open()
         return JSONResponse(
-            snapshot.state(slack.workspace, viewer, slack.commands, slack.shortcuts, connected)
+            snapshot.state(
+                self._workspace,
+                viewer,
+                commands=self._commands,
+                shortcuts=self._shortcuts,
+                connected=self._transport.is_open(),
+            )
         )
 
     async def _traffic(self, request: Request) -> Response:
@@ -132,11 +159,11 @@ class PageApi:
                 400,
             )
         return JSONResponse(
-            {"ok": True, "entries": snapshot.traffic(self._sandbox.journal, newest, before)}
+            {"ok": True, "entries": snapshot.traffic(self._journal, newest, before)}
         )
 
     async def _file(self, request: Request) -> Response:
-        workspace = self._sandbox.workspace
+        workspace = self._workspace
         file = workspace.files.get(request.path_params["file"])
         viewer = self._viewer(request.query_params.get("user"))
         if file is None:
@@ -150,16 +177,16 @@ class PageApi:
         return file_response(file)
 
     def _viewer(self, ref: str | None) -> str:
-        users = self._sandbox.workspace.users
+        users = self._workspace.users
         return (
-            self._sandbox.user(ref).id
+            self._workspace.user(ref).id
             if ref
             else next(user.id for user in users.values() if not user.is_bot)
         )
 
     # -- doing
 
-    def _endpoint(self, deed: Deed) -> Callable[[Request], Awaitable[Response]]:
+    def _endpoint(self, action: Action) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
             try:
                 body = await request.json()
@@ -169,14 +196,14 @@ class PageApi:
                 return JSONResponse(
                     {"ok": False, "error": "invalid_json", "message": str(broken)}, 400
                 )
-            return await self._do(deed, body)
+            return await self._do(action, body)
 
         return endpoint
 
-    async def _do(self, deed: Deed, body: Json) -> Response:
+    async def _do(self, action: Action, body: Json) -> Response:
         try:
             user = self._viewer(_text(body, "user"))
-            return JSONResponse({"ok": True, **await deed(user, body)})
+            return JSONResponse({"ok": True, **await action(user, body)})
         except SlackRefusal as refusal:
             return _refused(refusal.error, refusal.error.replace("_", " "))
         except NotAcknowledged as silence:
@@ -202,113 +229,110 @@ class PageApi:
                 )
                 for part in given
             ]
-        files = [self._sandbox.upload(user, upload) for upload in uploads]
+        files = [self._conversations.upload(user, upload) for upload in uploads]
         return JSONResponse({"ok": True, "files": [snapshot.file_json(file) for file in files]})
 
     async def _say(self, user: str, body: Json) -> Json:
         files = [str(file) for file in body.get("files") or ()]
-        if unknown := [file for file in files if file not in self._sandbox.workspace.files]:
+        if unknown := [file for file in files if file not in self._workspace.files]:
             raise LookupError(f"no such file: {unknown[0]}")
         text, broadcast = str(body.get("text") or ""), bool(body.get("broadcast"))
         if not text and not files:
             raise LookupError("nothing to say")
         thread = _text(body, "thread_ts")
-        ts = await self._sandbox.say(
+        ts = await self._conversations.say(
             user, body["channel"], text, thread, files, broadcast=broadcast
         )
         return {"ts": ts}
 
     async def _edit(self, user: str, body: Json) -> Json:
-        await self._sandbox.edit(user, body["channel"], body["ts"], body["text"])
+        await self._conversations.edit(user, body["channel"], body["ts"], body["text"])
         return {}
 
     async def _delete(self, user: str, body: Json) -> Json:
-        await self._sandbox.delete(user, body["channel"], body["ts"])
+        await self._conversations.delete(user, body["channel"], body["ts"])
         return {}
 
     async def _react(self, user: str, body: Json) -> Json:
         remove = bool(body.get("remove"))
-        await self._sandbox.react(user, body["channel"], body["ts"], body["name"], remove=remove)
+        await self._conversations.react(
+            user, body["channel"], body["ts"], body["name"], remove=remove
+        )
         return {}
 
-    def _place(self, container: Json) -> Container:
-        kind, slack = container["type"], self._sandbox
+    def _target(self, container: Json) -> Target:
+        kind, workspace = container["type"], self._workspace
         if kind == "message":
-            return slack.place(slack.message(container["channel"], container["ts"]))
-        known: dict[str, Any] = (
-            {**slack.workspace.ephemeral} if kind == "ephemeral" else {**slack.workspace.views}
+            return workspace.message(container["channel"], container["ts"])
+        known: Mapping[str, Ephemeral | View] = (
+            workspace.ephemeral if kind == "ephemeral" else workspace.views
         )
         if container["id"] not in known:
             raise LookupError(f"there is no such {kind}")
-        return slack.place(known[container["id"]])
+        return known[container["id"]]
 
     async def _action(self, user: str, body: Json) -> Json:
-        state = body.get("state") or {}
-        place = self._place(body["container"])
-        where = place.message or place.ephemeral or place.view
-        assert where is not None
-        await self._sandbox.act(user, where, body["action"], state.get("values"))
+        values = (body.get("state") or {}).get("values")
+        target = self._target(body["container"])
+        await self._interactions.act(user, target, body["action"], values)
         return {}
 
     async def _options(self, user: str, body: Json) -> Json:
-        place = self._place(body["container"])
-        block, element = find_element(place, body["action_id"], body.get("block_id"))
+        target = self._target(body["container"])
         query = str(body.get("value") or "")
-        if element["type"] not in ("external_select", "multi_external_select"):
-            return {name: element[name] for name in ("options", "option_groups") if name in element}
-        return await self._sandbox.interactions.options(user, place, block, element, query)
+        return await self._interactions.options(
+            user, target, body["action_id"], query, block_id=body.get("block_id")
+        )
 
     async def _command(self, user: str, body: Json) -> Json:
-        await self._sandbox.command(
+        await self._interactions.command(
             user, body["channel"], body["command"], str(body.get("text") or "")
         )
         return {}
 
     async def _shortcut(self, user: str, body: Json) -> Json:
-        message = self._sandbox.message(body["channel"], body["ts"]) if body.get("ts") else None
-        await self._sandbox.shortcut(user, body["callback_id"], message)
+        message = self._workspace.message(body["channel"], body["ts"]) if body.get("ts") else None
+        await self._interactions.shortcut(user, body["callback_id"], message)
         return {}
 
     async def _submit(self, user: str, body: Json) -> Json:
-        view = self._sandbox.workspace.views.get(body["view_id"])
-        errors = await self._sandbox.submit(user, body.get("values") or {}, view)
+        view = self._workspace.views.get(body["view_id"])
+        errors = await self._views.submit(user, body.get("values") or {}, view)
         return {"errors": errors} if errors else {}
 
     async def _close(self, user: str, body: Json) -> Json:
-        await self._sandbox.close_view(user, self._sandbox.workspace.views.get(body["view_id"]))
+        await self._views.close(user, self._workspace.views.get(body["view_id"]))
         return {}
 
     async def _home(self, user: str, body: Json) -> Json:
-        return {"channel": await self._sandbox.open_home(user, str(body.get("tab") or "home"))}
+        return {"channel": await self._views.open_home(user, str(body.get("tab") or "home"))}
 
     async def _open_dm(self, user: str, body: Json) -> Json:
-        others = [self._sandbox.user(other).id for other in body["users"]]
-        return {"channel": self._sandbox.workspace.direct([user, *others]).id}
+        others = [self._workspace.user(other).id for other in body["users"]]
+        return {"channel": self._workspace.direct([user, *others]).id}
 
     async def _join(self, user: str, body: Json) -> Json:
-        await self._sandbox.join(user, body["channel"])
+        await self._conversations.join(user, body["channel"])
         return {}
 
     async def _leave(self, user: str, body: Json) -> Json:
-        await self._sandbox.leave(user, body["channel"])
+        await self._conversations.leave(user, body["channel"])
         return {}
 
     async def _invite(self, user: str, body: Json) -> Json:
-        await self._sandbox.join(body["invited"], body["channel"], inviter=user)
+        await self._conversations.join(body["invited"], body["channel"], inviter=user)
         return {}
 
     async def _read(self, user: str, body: Json) -> Json:
-        self._sandbox.workspace.mark_read(
-            self._sandbox.channel(body["channel"]), user, str(body["ts"])
-        )
+        self._workspace.mark_read(self._workspace.channel(body["channel"]), user, str(body["ts"]))
         return {}
 
     async def _stop(self, user: str, body: Json) -> Json:
-        await self._sandbox.stop_session(user, body["channel"], body["thread_ts"])
+        await self._agent_sessions.stop(user, body["channel"], body["thread_ts"])
         return {}
 
     async def _title(self, user: str, body: Json) -> Json:
-        await self._sandbox.rename_session(
+        await self._agent_sessions.rename(
             user, body["channel"], body["thread_ts"], str(body["title"])
         )
         return {}

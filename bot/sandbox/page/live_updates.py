@@ -33,7 +33,7 @@ class Page:
         self.queue.put_nowait(message if self.queue.qsize() < BACKLOG_MAX - 1 else None)
 
 
-class Live:
+class LiveUpdates:
     """The WebSocket side of the page's protocol."""
 
     def __init__(self, workspace: Workspace, journal: Journal) -> None:

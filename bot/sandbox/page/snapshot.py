@@ -132,6 +132,7 @@ def view_json(view: View | None) -> Json | None:
 def state(
     workspace: Workspace,
     viewer: str,
+    *,
     commands: Sequence[Mapping[str, Any]],
     shortcuts: Sequence[Mapping[str, Any]],
     connected: bool,

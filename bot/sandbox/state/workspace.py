@@ -170,12 +170,35 @@ class Workspace:
             raise SlackRefusal("channel_not_found")
         return found
 
+    def channel_for(self, user: str, ref: str) -> Channel:
+        """A channel by id or name; `@name` is the DM of `user` with that person."""
+        return self.direct([user, self.user(ref).id]) if ref.startswith("@") else self.channel(ref)
+
+    def dm(self, user: str) -> str:
+        """The id of the DM between a person and the app."""
+        return self.direct([self.user(user).id, self.bot.id]).id
+
     def channel_named(self, name: str) -> Channel | None:
         wanted = name.lstrip("#").casefold()
         return next(
             (channel for channel in self.channels.values() if channel.name.casefold() == wanted),
             None,
         )
+
+    def reference(self, name: str) -> str | None:
+        """Slack's raw form of a typed `@name` or `#name`; None when nobody and nothing is called so."""
+        if name.startswith("#"):
+            channel = self.channel_named(name)
+            return f"<#{channel.id}|{channel.name}>" if channel else None
+        if name in ("@channel", "@here", "@everyone"):
+            return f"<!{name[1:]}>"
+        user = self.user_named(name)
+        return f"<@{user.id}>" if user else None
+
+    def labelled_reference(self, name: str) -> str | None:
+        """The form in which an escaped slash command's text names people: `<@U…|name>`."""
+        user = self.user_named(name) if name.startswith("@") else None
+        return f"<@{user.id}|{user.name}>" if user else self.reference(name)
 
     def sees(self, channel: Channel, user: str) -> bool:
         return channel.type == "channel" or user in channel.members
@@ -199,8 +222,8 @@ class Workspace:
     # -- messages
 
     def message(self, channel: str, ts: str) -> Message:
-        """A message that stands, else `message_not_found`."""
-        found = self.channels[channel].messages.get(ts) if channel in self.channels else None
+        """A message that has not been deleted, else `message_not_found`."""
+        found = self.channel(channel).messages.get(ts)
         if found is None:
             raise SlackRefusal("message_not_found")
         return found
@@ -211,6 +234,10 @@ class Workspace:
         parent = messages.get(root)
         replies = [messages[ts] for ts in (parent.replies if parent else ()) if ts in messages]
         return ([parent] if parent else []) + replies
+
+    def messages(self, channel: str) -> list[Message]:
+        """Every message of a channel that has not been deleted, replies included, oldest first."""
+        return list(self.channel(channel).messages.values())
 
     def post(self, message: Message) -> Message:
         """Add a new message; a reply also joins its thread."""
@@ -225,6 +252,13 @@ class Workspace:
             channel.last_read[message.user] = message.ts
         self.emit("posted", channel.id, message)
         return message
+
+    def expire_stream(self, message: Message) -> None:
+        """End a stream as time does: the message stays broken until it is edited."""
+        if message.stream is not None and message.stream.phase == "open":
+            message.stream.phase = "expired"
+            message.stream.ended_at = self.clock()
+            self.emit("stream_broken", message.channel, message)
 
     def revise(self, message: Message, revision: Revision, editor: str) -> None:
         """Replace the content of a message."""
@@ -282,6 +316,13 @@ class Workspace:
         self.ephemeral.pop(ephemeral.id, None)
         self.emit("ephemeral_deleted", ephemeral.channel, user=ephemeral.viewer, id=ephemeral.id)
 
+    def ephemerals(self, user: str, channel: str | None = None) -> list[Ephemeral]:
+        """What only this person sees, oldest first."""
+        viewer = self.user(user).id
+        place = self.channel_for(viewer, channel).id if channel else None
+        every = self.ephemeral.values()
+        return [each for each in every if each.viewer == viewer and place in (None, each.channel)]
+
     def notice(self, user: str, text: str, channel: str = "") -> None:
         """Something Slack itself tells a person, e.g. that a command failed."""
         self.emit("notice", channel, user=user, text=text)
@@ -298,6 +339,12 @@ class Workspace:
         thread.status_expires = now + self.limits.status_ttl
         thread.statuses.append((now, status))
         self.emit("status", channel, thread=thread)
+
+    def expire_status(self, channel: str, root: str) -> None:
+        """Clear a status line whose time is over."""
+        state = self.thread_state(channel, root)
+        if state.status and self.clock() >= state.status_expires:
+            self.set_status(channel, root, "", [])
 
     def set_session(
         self, channel: str, root: str, *, status: str | None = None, title: str | None = None

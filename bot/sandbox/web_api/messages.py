@@ -171,7 +171,7 @@ def update(call: Call) -> Json:
     if message.streaming:
         if call.workspace.clock() < (message.stream.expires_at if message.stream else 0.0):
             raise SlackRefusal("streaming_state_conflict")
-        expire_stream(call.workspace, message)
+        call.workspace.expire_stream(message)
     revision, warnings = content(call, text_max=UPDATE_TEXT_MAX)
     metadata = metadata_of(call)
     if metadata is not None:
@@ -185,14 +185,6 @@ def update(call: Call) -> Json:
         "message": shown,
         **warnings,
     }
-
-
-def expire_stream(workspace: Workspace, message: Message) -> None:
-    """End the life of a stream as time does: it stays broken until it is edited."""
-    if message.stream is not None and message.stream.phase == "open":
-        message.stream.phase = "expired"
-        message.stream.ended_at = workspace.clock()
-        workspace.emit("stream_broken", message.channel, message)
 
 
 def delete(call: Call) -> Json:

@@ -10,7 +10,6 @@ from bot.sandbox.types import Json
 from bot.sandbox.validation.blocks import check_message_blocks
 from bot.sandbox.web_api.calls import Call, Method
 from bot.sandbox.web_api.message_content import author, metadata_of, reply_target
-from bot.sandbox.web_api.messages import expire_stream
 
 MARKDOWN_MAX = 12_000
 STREAM_BLOCKS_MAX = 50
@@ -138,7 +137,7 @@ def _own_stream(call: Call) -> tuple[Message, Stream]:
 
 def _check_open(workspace: Workspace, message: Message, stream: Stream) -> None:
     if stream.phase == "open" and workspace.clock() >= stream.expires_at:
-        expire_stream(workspace, message)
+        workspace.expire_stream(message)
     if stream.phase != "open":
         raise SlackRefusal("message_not_in_streaming_state")
 

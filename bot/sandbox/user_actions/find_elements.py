@@ -5,8 +5,34 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from bot.sandbox.state.records import Container, View
+from bot.sandbox.state.records import Container, Ephemeral, Message, View
+from bot.sandbox.state.workspace import Workspace
 from bot.sandbox.types import Json
+
+Target = str | Message | Ephemeral | View
+"""What a person acts on: an object, the ts of a message, or the id of an ephemeral message or a view."""
+
+
+def find_container(workspace: Workspace, target: Target) -> Container:
+    """The container of the elements of `target`; LookupError when there is no such message or view."""
+    found = _find_target(workspace, target) if isinstance(target, str) else target
+    if isinstance(found, Message):
+        return Container(found.blocks, message=found)
+    if isinstance(found, Ephemeral):
+        return Container(found.blocks, ephemeral=found)
+    return Container(found.blocks, view=found)
+
+
+def _find_target(workspace: Workspace, ref: str) -> Message | Ephemeral | View:
+    if ref in workspace.views:
+        return workspace.views[ref]
+    for channel in workspace.channels.values():
+        if ref in channel.messages:
+            return channel.messages[ref]
+    for ephemeral in workspace.ephemeral.values():
+        if ref in (ephemeral.ts, ephemeral.id):
+            return ephemeral
+    raise LookupError(f"there is no message {ref}")
 
 
 def elements(blocks: list[Json]) -> Iterator[tuple[Json, Json]]:

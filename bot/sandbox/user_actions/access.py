@@ -1,0 +1,27 @@
+"""Who may see and do what: checks before an action."""
+
+from __future__ import annotations
+
+from bot.sandbox.errors import SlackRefusal
+from bot.sandbox.state.records import Channel, Container, User
+from bot.sandbox.state.workspace import Workspace
+
+
+def require_access(person: User, channel: Channel) -> Channel:
+    """The channel, if this person can act in it."""
+    if person.id not in channel.members:
+        raise LookupError(f"{person.name} is not in {channel.name}")
+    if channel.is_archived:
+        raise SlackRefusal("is_archived")
+    return channel
+
+
+def require_visible(workspace: Workspace, person: User, container: Container) -> Container:
+    """The container, if this person can see it."""
+    if container.view is not None and container.view.user != person.id:
+        raise LookupError(f"{person.name} does not see this view")
+    if container.ephemeral is not None and container.ephemeral.viewer != person.id:
+        raise LookupError(f"{person.name} does not see this message")
+    if container.message is not None:
+        require_access(person, workspace.channels[container.message.channel])
+    return container

@@ -1,0 +1,55 @@
+"""What people see of and do with the agent session of a thread: status, title and Slack's own Stop control."""
+
+from __future__ import annotations
+
+from bot.sandbox.events.subscriptions import EventSubscriptions
+from bot.sandbox.state.workspace import Workspace
+from bot.sandbox.web_api.streams import stop_by_user
+
+
+class AgentSessionActions:
+    """A session is named by its channel and thread."""
+
+    def __init__(self, workspace: Workspace, subscriptions: EventSubscriptions) -> None:
+        self._workspace = workspace
+        self._subscriptions = subscriptions
+
+    def status(self, channel: str, thread: str) -> str:
+        """The status line of a thread as it stands now; empty when there is none."""
+        place = self._workspace.channel(channel).id
+        self._workspace.expire_status(place, thread)
+        return self._workspace.thread_state(place, thread).status
+
+    def title(self, channel: str, thread: str) -> str | None:
+        """The title of a thread's session."""
+        return self._workspace.thread_state(self._workspace.channel(channel).id, thread).title
+
+    async def stop(self, user: str, channel: str, thread: str) -> None:
+        """Press Slack's own Stop control of a thread in which the app is working."""
+        person, place = (
+            self._workspace.user(user),
+            self._workspace.channel_for(self._workspace.user(user).id, channel),
+        )
+        if not self.can_stop(place.id, thread):
+            raise LookupError(
+                "there is no Stop control: nothing is being processed, or the app does not listen for it"
+            )
+        stopped = stop_by_user(self._workspace, place.id, thread)
+        self._subscriptions.send_session_stopped(person.id, place.id, thread, stopped)
+
+    def can_stop(self, channel: str, thread: str) -> bool:
+        """Slack shows its Stop control while a session is processing, if the app subscribed to hear of it."""
+        state = self._workspace.thread_state(channel, thread)
+        return (
+            state.session == "processing"
+            and "agent_session_stopped" in self._subscriptions.event_types
+        )
+
+    async def rename(self, user: str, channel: str, thread: str, title: str) -> None:
+        """The person gives the session another title."""
+        person, place = (
+            self._workspace.user(user),
+            self._workspace.channel_for(self._workspace.user(user).id, channel),
+        )
+        self._workspace.set_session(place.id, thread, title=title)
+        self._subscriptions.send_session_title_changed(person.id, place.id, thread, title)

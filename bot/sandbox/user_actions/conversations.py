@@ -1,0 +1,140 @@
+"""What people do in conversations: write, edit, delete, react, join, leave and upload."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bot.sandbox.errors import SlackRefusal
+from bot.sandbox.state.records import Channel, File, Message, User
+from bot.sandbox.state.workspace import Workspace
+from bot.sandbox.text import from_typed, mentioned
+from bot.sandbox.user_actions.access import require_access
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file that a person adds to a message."""
+
+    name: str
+    content: bytes
+    mimetype: str = "application/octet-stream"
+
+
+class ConversationActions:
+    """Messages, reactions, files and membership."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+
+    async def say(
+        self,
+        user: str,
+        channel: str,
+        text: str,
+        thread: str | None = None,
+        files: Sequence[Upload | File | str] = (),
+        *,
+        broadcast: bool = False,
+    ) -> str:
+        """Post as a person; `text` as typed (`@name` and `<@U…>` mention, the rest is escaped). Gives the ts."""
+        person = self._workspace.user(user)
+        place = require_access(person, self._workspace.channel_for(person.id, channel))
+        raw = from_typed(text, self._workspace.reference)
+        message = Message(
+            place.id,
+            self._workspace.next_ts(),
+            person.id,
+            self._root(place, thread),
+            [self._workspace.revision("mrkdwn", raw, [])],
+            typed=text,
+        )
+        if person.is_bot:
+            message.bot_id, message.app_id = person.bot_id, person.app_id
+        message.files = [self._shared(person, place, file) for file in files]
+        if broadcast and message.thread_ts:
+            message.subtype = "thread_broadcast"
+        self._workspace.post(message)
+        self._suggest_invitation(person, place, raw)
+        return message.ts
+
+    async def edit(self, user: str, channel: str, ts: str, text: str) -> None:
+        """Edit one's own message."""
+        message = self._own(user, channel, ts)
+        message.typed = text
+        revision = self._workspace.revision(
+            "mrkdwn", from_typed(text, self._workspace.reference), []
+        )
+        self._workspace.revise(message, revision, message.user)
+
+    async def delete(self, user: str, channel: str, ts: str) -> None:
+        """Delete one's own message."""
+        self._workspace.delete(self._own(user, channel, ts))
+
+    async def react(
+        self, user: str, channel: str, ts: str, name: str, *, remove: bool = False
+    ) -> None:
+        """Add or take back a reaction."""
+        change = self._workspace.unreact if remove else self._workspace.react
+        change(self._workspace.message(channel, ts), name.strip(":"), self._workspace.user(user).id)
+
+    async def join(self, user: str, channel: str, inviter: str | None = None) -> None:
+        """Join a channel, or be invited (`inviter`); bots can be invited too."""
+        self._workspace.join(
+            self._workspace.channel(channel),
+            self._workspace.user(user).id,
+            self._workspace.user(inviter).id if inviter else None,
+        )
+
+    async def leave(self, user: str, channel: str) -> None:
+        """Leave a channel, or be removed from it."""
+        person, place = self._workspace.user(user), self._workspace.channel(channel)
+        if person.id not in place.members:
+            raise LookupError(f"{person.name} is not in {place.name}")
+        self._workspace.leave(place, person.id)
+
+    def upload(self, user: str, upload: Upload) -> File:
+        """Upload a file without sharing it yet."""
+        mode = "snippet" if upload.mimetype.startswith("text/") else "hosted"
+        name = upload.name.replace("/", "_") or "file"
+        now = self._workspace.clock()
+        file = File(
+            self._workspace.number("F"),
+            name,
+            name,
+            upload.mimetype,
+            upload.content,
+            self._workspace.user(user).id,
+            now,
+            mode,
+        )
+        self._workspace.files[file.id] = file
+        return file
+
+    def _root(self, channel: Channel, thread: str | None) -> str | None:
+        if not thread:
+            return None
+        if thread not in channel.messages:
+            raise SlackRefusal("thread_not_found")
+        return channel.messages[thread].root
+
+    def _own(self, user: str, channel: str, ts: str) -> Message:
+        message = self._workspace.message(
+            self._workspace.channel_for(self._workspace.user(user).id, channel).id, ts
+        )
+        if message.user != self._workspace.user(user).id:
+            raise LookupError("only one's own messages can be changed")
+        return message
+
+    def _shared(self, person: User, channel: Channel, file: Upload | File | str) -> str:
+        if isinstance(file, Upload):
+            file = self.upload(person.id, file)
+        known = self._workspace.files[file if isinstance(file, str) else file.id]
+        known.channels.append(channel.id)
+        return known.id
+
+    def _suggest_invitation(self, person: User, channel: Channel, raw: str) -> None:
+        bot = self._workspace.bot
+        if bot.id in mentioned(raw) and bot.id not in channel.members:
+            text = f"@{bot.real_name} is not in this channel: add it, then ask again."
+            self._workspace.notice(person.id, text, channel.id)

@@ -1,0 +1,18 @@
+"""What Slack does in one way at one time and in another way at another; tests choose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(slots=True)
+class SlackVariants:
+    """The defaults are what Slack usually does."""
+
+    mention_order: Literal["random", "mention_first", "message_first"] = "random"
+    """Which of the two events of a mention is sent first."""
+    file_mention_as_message_only: bool = False
+    """A mention in a message with files comes as a `message` event alone."""
+    guests_name_their_own_team: bool = False
+    """Interactions of people from another workspace name that workspace in messages too, not only in views."""
