@@ -1,126 +1,121 @@
-"""The text of one answer on its way into Slack messages: what is written, what stands, what comes next. Pure."""
+"""The text of one answer, divided into pages: what the model has sent, what Slack shows, what comes next. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 from bot.domain import MessageRef
+from handlers.answers.page import Page
 from handlers.markdown.grammar import bytes_len, needs_closing
 from handlers.markdown.mention_guard import MentionGuard
 from handlers.markdown.preview import renderable, unstable_suffix
 from handlers.markdown.splitter import split
 
-PART_BYTES = 9_800
-"""UTF-8 bytes that one message may hold. Slack's own cap on a streamed message is not documented; reports say 10,600
-to 12,000."""
-STREAM_LIFE = 235.0
-"""Seconds after which a stream is ended and continued in the next message: Slack ends it by force at five minutes."""
-
-
-@dataclass(slots=True)
-class Page:
-    """One Slack message of the answer."""
-
-    text: str = ""
-    """Everything that belongs into it or after it."""
-    sent: int = 0
-    """How much of `text` is known to stand in the native stream."""
-    ts: str | None = None
-    native: bool = False
-    """Open as a native stream."""
-    opened_at: float = 0.0
-    shown: str | None = None
-    """The last text that an edit put there."""
-    rich: bool = False
-    """It carries blocks, so a plain edit would leave them standing."""
+MAX_PAGE_BYTES = 9_800
+"""UTF-8 bytes of text in one message. Slack does not document its limit for streamed messages; reports say 10,600 to
+12,000."""
 
 
 @dataclass(slots=True)
 class Draft:
-    """The answer so far, cut into pages. `pages` are closed, `page` is the one being written."""
+    """The answer so far. `page` is the one being written; the pages before it are complete."""
 
     page: Page = field(default_factory=Page)
-    closed: list[MessageRef] = field(default_factory=list)
+    completed: list[MessageRef] = field(default_factory=list)
+    """The messages of the complete pages."""
+    received_any: bool = False
+    """Whether the model has sent anything, even if none of it could be shown yet."""
     _guard: MentionGuard = field(default_factory=MentionGuard)
-    _fresh: list[str] = field(default_factory=list)
-    _known: int = 0
-    """How much text the open page had when it was looked at for cutting: more may come while Slack is being told."""
+    _buffer: list[str] = field(default_factory=list)
+    _split_length: int = 0
+    """Characters that the open page had when it was last split: more may arrive during the call that follows."""
 
-    def write(self, text: str) -> bool:
-        """Takes text of the model's. Says whether there is now something that could be shown."""
-        safe = self._guard.feed(text)
+    def append(self, delta: str) -> bool:
+        """Adds text from the model. Returns whether more text can be shown now."""
+        self.received_any = True
+        safe = self._guard.feed(delta)
         if safe:
-            self._fresh.append(safe)
+            self._buffer.append(safe)
         return bool(safe)
 
-    def finish(self, last_words: str = "") -> None:
-        """The model has ended; `last_words` are our own."""
-        self._fresh.append(self._guard.finish())
-        self._settle()
-        if last_words:
+    def finish(self, closing_line: str = "") -> None:
+        """Ends the text; `closing_line` is the bot's own and becomes a paragraph below the model's text."""
+        self._buffer.append(self._guard.finish())
+        self._flush_buffer()
+        if closing_line:
             text = self.page.text
-            self.page.text = f"{text}{needs_closing(text)}\n\n{last_words}" if text else last_words
+            self.page.text = (
+                f"{text}{needs_closing(text)}\n\n{closing_line}" if text else closing_line
+            )
 
-    def parts(self) -> tuple[MessageRef, ...]:
-        """The Slack messages that show this answer."""
+    def message_refs(self) -> tuple[MessageRef, ...]:
+        """The Slack messages that show this answer, in order."""
         page = self.page
-        return (*self.closed, *((MessageRef(page.ts, page.native),) if page.ts else ()))
+        return (*self.completed, *((MessageRef(page.ts, page.is_stream),) if page.ts else ()))
 
     def overflows(self) -> bool:
-        self._settle()
-        return bytes_len(self.page.text) > PART_BYTES
+        """Whether the text no longer fits into the open page."""
+        self._flush_buffer()
+        return bytes_len(self.page.text) > MAX_PAGE_BYTES
 
-    def unsent(self) -> bool:
-        """Whether the open stream lacks anything."""
-        self._settle()
-        return len(self.page.text) > self.page.sent
+    def has_unstreamed_text(self) -> bool:
+        """Whether the open page has text that is not in its native stream yet."""
+        self._flush_buffer()
+        return len(self.page.text) > self.page.streamed
 
-    def piece(self, whole: bool) -> str:
-        """What to append to the stream now: never more than the page may hold, nothing that may still change."""
-        self._settle()
-        page = self.page
-        if bytes_len(page.text) > PART_BYTES:
-            return page.text[page.sent : split(page.text, PART_BYTES, at_least=page.sent).at]
-        end = (
-            len(page.text) if whole else max(page.sent, len(page.text) - unstable_suffix(page.text))
-        )
-        return page.text[page.sent : end]
+    def next_chunk(self, whole: bool) -> str:
+        """The text to append to the stream now: no more than fits the page, and nothing that may still change.
 
-    def turn_page(self, now: float) -> tuple[str, str]:
-        """Cuts the open page: the rest of its text that still has to be sent, and all the text that it then holds.
-
-        The next page begins with the remaining text; call `next_page` once Slack has confirmed the first.
+        `whole`: the answer has ended, so nothing changes any more.
         """
-        self._settle()
+        self._flush_buffer()
         page = self.page
-        self._known = len(page.text)
-        limit = (
-            PART_BYTES if bytes_len(page.text) > PART_BYTES else max(1, bytes_len(page.text) - 1)
-        )
-        parted = split(page.text, limit, at_least=page.sent)
-        if not parted.tail.strip():
-            return page.text[page.sent :], ""
-        return parted.head[page.sent :], parted.tail
+        if bytes_len(page.text) > MAX_PAGE_BYTES:
+            return page.text[
+                page.streamed : split(page.text, MAX_PAGE_BYTES, at_least=page.streamed).at
+            ]
+        if whole:
+            return page.text[page.streamed :]
+        stable = max(page.streamed, len(page.text) - unstable_suffix(page.text))
+        return page.text[page.streamed : stable]
 
-    def next_page(self, tail: str) -> None:
-        """The open page is full and stands; go on with `tail`, and with what has come since that was cut off."""
-        self._settle()
+    def split_stream(self) -> tuple[str, str]:
+        """Splits the open page for the end of its stream: the text still to be sent to it, and the next page's text.
+
+        Call `open_next_page` with the latter once Slack has confirmed the former.
+        """
+        self._flush_buffer()
         page = self.page
-        if page.ts:
-            self.closed.append(MessageRef(page.ts, streaming=False))
-        self.page = Page(text=tail + page.text[self._known :])
+        self._split_length = len(page.text)
+        size = bytes_len(page.text)
+        limit = MAX_PAGE_BYTES if size > MAX_PAGE_BYTES else max(1, size - 1)
+        cut = split(page.text, limit, at_least=page.streamed)
+        if not cut.tail.strip():
+            return page.text[page.streamed :], ""
+        return cut.head[page.streamed :], cut.tail
 
-    def edit(self, whole: bool) -> tuple[str, str | None]:
-        """The text for an edit of the open page, and what must go into a next one (None: nothing yet)."""
-        self._settle()
+    def split_edit(self, whole: bool) -> tuple[str, str | None]:
+        """The text for an edit of the open page, and the next page's text (None: everything fits into this one).
+
+        `whole`: the answer has ended, so nothing is held back.
+        """
+        self._flush_buffer()
         text = self.page.text
-        self._known = len(text)
-        if bytes_len(text) > PART_BYTES:
-            parted = split(text, PART_BYTES)
-            return parted.head, parted.tail
+        self._split_length = len(text)
+        if bytes_len(text) > MAX_PAGE_BYTES:
+            cut = split(text, MAX_PAGE_BYTES)
+            return cut.head, cut.tail
         return (text if whole else renderable(text)), None
 
-    def _settle(self) -> None:
-        if self._fresh:
-            self.page.text += "".join(self._fresh)
-            self._fresh.clear()
+    def open_next_page(self, tail: str) -> None:
+        """The open page is complete; the next one begins with `tail` and what has arrived since the split."""
+        self._flush_buffer()
+        page = self.page
+        if page.ts:
+            self.completed.append(MessageRef(page.ts, streaming=False))
+        self.page = Page(text=tail + page.text[self._split_length :])
+
+    def _flush_buffer(self) -> None:
+        if self._buffer:
+            self.page.text += "".join(self._buffer)
+            self._buffer.clear()

@@ -1,4 +1,4 @@
-"""Chooses how an answer is shown in Slack."""
+"""Makes the sink of an answer: a Slack thread for chats that have one, with what is decided about its appearance."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from storage.chats import Chats
 
 log = get_logger(__name__)
 
-ANNOUNCE = 10
-"""Messages left in a chat from which on the footer says so."""
-SHOWN_WITHIN = 3.0
-"""Seconds that an answer waits for its question, said through a program, to be shown in the thread."""
+MAX_ANNOUNCED_MESSAGES_LEFT = 10
+"""From this number of messages left in a chat on, the footer tells it."""
+QUESTION_ECHO_TIMEOUT = 3.0
+"""Seconds that an answer waits for its question, sent through the API, to be shown in the thread."""
 Mode = Literal["auto", "native", "edit"]
 
 
 class SlackSinkFactory:
-    """A `SinkFactory`: Slack for chats that stand in a thread, nowhere for the others."""
+    """The `SinkFactory` of the product: Slack for chats with a thread, nowhere for the others."""
 
     def __init__(
         self,
@@ -38,16 +38,16 @@ class SlackSinkFactory:
         chats: Chats,
         answers: Answers,
         queued_reactions: QueuedReactions,
-        via: ApiEcho,
+        api_echo: ApiEcho,
         mode: Mode,
     ) -> None:
-        self._workspaces, self._service, self._chats, self._answers = (
-            workspaces,
-            service,
-            chats,
-            answers,
-        )
-        self._queued_reactions, self._via, self._mode = queued_reactions, via, mode
+        self._workspaces = workspaces
+        self._service = service
+        self._chats = chats
+        self._answers = answers
+        self._queued_reactions = queued_reactions
+        self._api_echo = api_echo
+        self._mode = mode
 
     async def __call__(self, chat: Chat, answer: Answer, control: AnswerControl) -> AnswerSink:
         if chat.thread is None:
@@ -56,43 +56,41 @@ class SlackSinkFactory:
             slack = (await self._workspaces.client_for(chat.team)).guarded(control.confirm)
         except NotInstalled:
             log.warning("workspace_gone", chat=chat.id, team=chat.team)
-            control.stop()  # nobody can read it there, so no model is asked
+            control.stop()  # nobody can read the answer there, so no model is asked
             return NullSink()
-        left = self._service.left(chat)
-        options = AnswerOptions(
-            native=await self._native(chat, answer),
-            model=self._service.models.label(chat.model),
-            left=left if left <= ANNOUNCE else None,
-            others=partial(self._others, chat),
-        )
-        sink = AnswerWriter(slack, chat, answer, control, options)
+        writer = AnswerWriter(slack, chat, answer, control, await self._options(chat, answer))
         if answer.question_ts is None:
-            showing = asyncio.create_task(
-                self._via.show(slack, chat, answer), name="said via a program"
-            )
-            await asyncio.wait(
-                [showing], timeout=SHOWN_WITHIN
-            )  # the question before its answer, if Slack is quick
-            sink.beside(_finish(showing))
+            echo = asyncio.create_task(self._api_echo.show(slack, chat, answer), name="API echo")
+            # The question comes before its answer, if Slack is quick.
+            await asyncio.wait([echo], timeout=QUESTION_ECHO_TIMEOUT)
+            writer.run_in_background(_wait_for(echo))
         if answer.was_queued and answer.question_ts:
-            sink.beside(
+            writer.run_in_background(
                 self._queued_reactions.lift(
                     slack, chat.thread.channel, answer.question_ts, answer.id
                 )
             )
-        return sink
+        return writer
 
-    async def _others(self, chat: Chat) -> frozenset[str]:
-        return await self._answers.slack_timestamps(chat.id) | (
-            {chat.header_ts} if chat.header_ts else set()
+    async def _options(self, chat: Chat, answer: Answer) -> AnswerOptions:
+        left = self._service.left(chat)
+        return AnswerOptions(
+            native_streaming=await self._may_stream(chat, answer),
+            model_label=self._service.models.label(chat.model),
+            messages_left=left if left <= MAX_ANNOUNCED_MESSAGES_LEFT else None,
+            find_other_messages=partial(self._find_recorded_messages, chat),
         )
 
-    async def _native(self, chat: Chat, answer: Answer) -> bool:
-        """Slack shows a native stream live to its recipient alone: with others in the thread, edits serve all."""
+    async def _find_recorded_messages(self, chat: Chat) -> frozenset[str]:
+        header = {chat.header_ts} if chat.header_ts else set()
+        return await self._answers.slack_timestamps(chat.id) | header
+
+    async def _may_stream(self, chat: Chat, answer: Answer) -> bool:
+        """Slack shows a native stream live only to its recipient, so with others in the thread edits serve all."""
         if self._mode != "auto" or answer.asker is None:
             return self._mode == "native" and answer.asker is not None
         return not chat.thread_context and await self._chats.author_count(chat.id) <= 1
 
 
-async def _finish(task: asyncio.Task[None]) -> None:
+async def _wait_for(task: asyncio.Task[None]) -> None:
     await task

@@ -1,4 +1,4 @@
-"""How one answer is to be shown, as far as that is decided before it is written."""
+"""What is decided about an answer's appearance in Slack before it is written."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class AnswerOptions:
-    """How this answer is to be shown."""
+    """How one answer is shown."""
 
-    native: bool
-    """Slack's native streaming may be used: only the asker watches."""
-    model: str
-    """The model's label, for the footer."""
-    left: int | None
-    """Messages left in the chat, when it is time to say so."""
-    others: Callable[[], Awaitable[frozenset[str]]]
-    """Asks for the messages of ours in this thread that show other things."""
+    native_streaming: bool
+    """Slack's native streaming may be used, because only the asker watches."""
+    model_label: str
+    """For the footer."""
+    messages_left: int | None
+    """How many messages the chat may still hold; None while there are too many to mention."""
+    find_other_messages: Callable[[], Awaitable[frozenset[str]]]
+    """Finds the ts of the bot's messages in this thread that show something else. Raises StorageError."""

@@ -1,4 +1,4 @@
-"""The line "Bobbin is thinking…" under a thread and Slack's own Stop: there while it is needed, gone at the end."""
+"""The line "Bobbin is thinking…" below a thread and the thread's agent session, while an answer is being written."""
 
 from __future__ import annotations
 
@@ -7,80 +7,91 @@ import contextlib
 
 from bot import strings
 from handlers.client.web_api import SlackClient
-from handlers.threads.agent_session import Working, bounded
+from handlers.threads.agent_session import AgentSession, call_briefly
 
-METHOD = "assistant.threads.setStatus"
+SET_STATUS = "assistant.threads.setStatus"
+_CALL_END_TIMEOUT = 5.0
+"""Seconds to wait for a renewal that is under way, so that it does not arrive after the status was cleared."""
 
 
 class ThinkingStatus:
-    """One thread's status while an answer is being thought about. A convenience: no failure of it matters."""
+    """The status of one thread. It is a convenience: no failure of it affects the answer.
+
+    Slack clears a status when the bot posts to the thread, and by itself after two minutes.
+    """
 
     def __init__(
-        self, slack: SlackClient, channel: str, thread: str, *, taken_up: bool = False
+        self, slack: SlackClient, channel: str, thread: str, *, continued: bool = False
     ) -> None:
-        """`taken_up`: somebody else has begun this answer, and may have left signs of it."""
-        self._slack, self._channel, self._thread = slack, channel, thread
-        self._working = Working(slack, channel, thread, maybe=taken_up)
+        """`continued`: an earlier attempt at this answer may have left a status or a session behind."""
+        self._slack = slack
+        self._channel = channel
+        self._thread = thread
+        self._session = AgentSession(slack, channel, thread, may_be_processing=continued)
         self._task: asyncio.Task[None] | None = None
-        self._may_stand = False
+        self._may_be_shown = False
         self._calling = False
-        self._renew = True
+        self._renewing = True
 
-    def show(self) -> None:
-        self._task = asyncio.create_task(self._keep())
-        self._working.begin()
+    def start(self) -> None:
+        """Shows the status and renews it until the answer is visible."""
+        self._task = asyncio.create_task(self._keep_shown())
+        self._session.start()
 
-    def streaming(self) -> None:
-        """A native stream has begun."""
-        self._working.streaming()
+    def stream_started(self) -> None:
+        """A native stream has begun, and Slack's session with it."""
+        self._session.stream_started()
 
-    def released(self) -> None:
-        """A native stream has been ended, and the session with it."""
-        self._working.released()
+    def stream_stopped(self) -> None:
+        """A native stream has ended, and Slack's session with it."""
+        self._session.stream_stopped()
 
-    def gone(self) -> None:
-        """A message of ours appeared: Slack takes the status away by itself, unless we are just renewing it."""
-        self._may_stand = self._calling
-        self.covered()
+    def message_posted(self) -> None:
+        """A new message appeared: Slack clears the status itself, unless a renewal is under way."""
+        self._may_be_shown = self._calling
+        self.message_edited()
 
-    def covered(self) -> None:
-        """Something is to be seen in an older message: no need to renew the status."""
+    def message_edited(self) -> None:
+        """Text is visible in an older message, so the status need not be renewed."""
         if self._task is not None and not self._calling:
             self._task.cancel()
-        self._renew = False
+        self._renewing = False
 
     async def clear(self) -> None:
-        """Takes it away where no new message did."""
+        """Ends the status and the session with the answer."""
         if self._calling and self._task is not None:
-            await asyncio.wait(
-                [self._task], timeout=5.0
-            )  # else it might land after we took it away
-        await self.leave()
-        if self._may_stand:
-            await self._say("")
-        await self._working.end()
+            await asyncio.wait([self._task], timeout=_CALL_END_TIMEOUT)
+        await self.stop_renewing()
+        if self._may_be_shown:
+            await self._set("")
+        await self._session.end()
 
-    async def leave(self) -> None:
-        """Stops renewing it."""
-        await self._working.leave()
+    async def stop_renewing(self) -> None:
+        """Leaves the status as it is, for another worker to continue."""
+        await self._session.stop()
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
 
-    async def _keep(self) -> None:
-        while self._renew:
-            self._calling = self._may_stand = True
+    async def _keep_shown(self) -> None:
+        while self._renewing:
+            self._calling = True
+            self._may_be_shown = True
             try:
-                self._may_stand = await self._say(strings.THINKING)
+                self._may_be_shown = await self._set(strings.THINKING)
             finally:
                 self._calling = False
-            if not self._may_stand:
+            if not self._may_be_shown:
                 return
-            await self._working.renew()
+            await self._session.renew()
             await asyncio.sleep(self._slack.timing.status_refresh_interval)
 
-    async def _say(self, status: str) -> bool:
-        return await bounded(
-            self._slack, METHOD, channel_id=self._channel, thread_ts=self._thread, status=status
+    async def _set(self, status: str) -> bool:
+        return await call_briefly(
+            self._slack,
+            SET_STATUS,
+            channel_id=self._channel,
+            thread_ts=self._thread,
+            status=status,
         )

@@ -42,7 +42,7 @@ def _register_sessions(app: AsyncApp, ctx: ListenerContext) -> None:
             chat.id, str(event.get("event_ts") or "") or None
         ):
             slack = await ctx.workspaces.client_for(team_of(body, context))
-            ctx.tasks.start(agent_session.settle(slack, thread), name="settle")
+            ctx.tasks.start(agent_session.end_session(slack, thread), name="end session")
 
     @app.event("agent_session_title_changed")
     async def on_title_changed(
@@ -77,7 +77,7 @@ def _register_pane(app: AsyncApp, ctx: ListenerContext) -> None:
             and channel
             and not await ctx.service.any_in(slack.team, channel)
         ):
-            ctx.tasks.start(agent_session.suggest(slack, channel), name="prompts")
+            ctx.tasks.start(agent_session.suggest_prompts(slack, channel), name="prompts")
 
     @app.event("channel_id_changed")
     async def on_channel_moved(

@@ -1,4 +1,7 @@
-"""Slack's side of an agent: the session of a thread with its title and Stop control, and prompts for an empty pane."""
+"""Slack's agent sessions: the title and Stop control of a thread, and suggested prompts for an empty pane.
+
+While a session is `processing`, Slack shows its own Stop control in the thread; `active` takes it away.
+"""
 
 from __future__ import annotations
 
@@ -11,119 +14,135 @@ from bot.domain import Thread
 from handlers.client.web_api import SlackClient
 from handlers.markdown.text import plain
 
-SESSION = "agents.sessions.setStatus"
-RENAME = "agents.sessions.rename"
-OLD_TITLE = "assistant.threads.setTitle"
-PROMPTS = "assistant.threads.setSuggestedPrompts"
+SET_SESSION_STATUS = "agents.sessions.setStatus"
+RENAME_SESSION = "agents.sessions.rename"
+SET_ASSISTANT_TITLE = "assistant.threads.setTitle"
+"""The older call, for Slacks without agent sessions; it exists for direct messages only."""
+SET_SUGGESTED_PROMPTS = "assistant.threads.setSuggestedPrompts"
 
-TITLE_MAX = 200
-"""Characters of a session's title."""
-TITLE_WITHIN = 600.0
-"""Seconds."""
-PROMPTS_MAX = 4
-PROMPTS_EVERY = 600.0
+MAX_TITLE_CHARS = 200
+TITLE_TIMEOUT = 600.0
+"""Seconds after which showing a title is given up, if rate limits hold it back for so long."""
+MAX_PROMPTS = 4
+PROMPTS_INTERVAL = 600.0
+"""Seconds between two settings of one pane's prompts, which Slack keeps."""
 
 
-class Working:
-    """Whether Slack shows a thread as being worked on, which brings its own Stop. A native stream does it by itself."""
+class AgentSession:
+    """The session of a thread while an answer is written. A native stream opens and ends the session by itself."""
 
     def __init__(
-        self, slack: SlackClient, channel: str, thread: str, *, maybe: bool = False
+        self, slack: SlackClient, channel: str, thread: str, *, may_be_processing: bool = False
     ) -> None:
-        """`maybe`: an earlier owner of the answer may have left it on."""
+        """`may_be_processing`: an earlier worker of this answer may have left the session in that state."""
         self._slack = slack
-        self._where = {"channel_id": channel, "thread_ts": thread}
-        self._on = maybe
+        self._thread_arguments = {"channel_id": channel, "thread_ts": thread}
+        self._processing = may_be_processing
         self._task: asyncio.Task[None] | None = None
 
-    def begin(self) -> None:
-        self._task = asyncio.create_task(self._show_soon())
+    def start(self) -> None:
+        """Shows the session as processing if the answer takes longer than a moment."""
+        self._task = asyncio.create_task(self._process_after_delay())
 
-    def streaming(self) -> None:
+    def stream_started(self) -> None:
         """A native stream has begun, and the session with it."""
-        self._on = True
+        self._processing = True
 
-    def released(self) -> None:
-        """The end of a native stream has ended it."""
-        self._on = False
+    def stream_stopped(self) -> None:
+        """The end of a native stream has ended the session."""
+        self._processing = False
 
     async def renew(self) -> None:
-        """Shows it once more, if it is on: the thread's status line stands in the same place."""
-        if self._on:
-            await self._say("processing")
+        """Repeats the state after the thread's status line, which Slack shows in the same place, was set."""
+        if self._processing:
+            await self._set("processing")
 
     async def end(self) -> None:
-        await self.leave()
-        if self._on:
-            await self._say("active")
+        """The answer is complete."""
+        await self.stop()
+        if self._processing:
+            await self._set("active")
 
-    async def leave(self) -> None:
-        """Leaves it as it is: another process goes on."""
+    async def stop(self) -> None:
+        """Leaves the session as it is, for another worker to continue."""
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
 
-    async def _show_soon(self) -> None:
+    async def _process_after_delay(self) -> None:
         await asyncio.sleep(self._slack.timing.session_start_delay)
-        scarce = self._slack.dispatcher.free(SESSION) < self._slack.dispatcher.burst(SESSION) / 2
-        if not self._on and not scarce:  # what is left of the budget is for ending the others
-            self._on = True  # also if this is cancelled on the way
-            self._on = await self._say("processing")
+        dispatcher = self._slack.dispatcher
+        # What is left of the rate limit is kept for ending the other sessions.
+        scarce = dispatcher.free(SET_SESSION_STATUS) < dispatcher.burst(SET_SESSION_STATUS) / 2
+        if not self._processing and not scarce:
+            self._processing = True  # even if this task is cancelled during the call
+            self._processing = await self._set("processing")
 
-    async def _say(self, status: str) -> bool:
-        return await bounded(self._slack, SESSION, **self._where, status=status)
+    async def _set(self, status: str) -> bool:
+        return await call_briefly(
+            self._slack, SET_SESSION_STATUS, **self._thread_arguments, status=status
+        )
 
 
-async def bounded(slack: SlackClient, method: str, **arguments: Any) -> bool:
-    """An attempt that gives up soon."""
+async def call_briefly(slack: SlackClient, method: str, **arguments: Any) -> bool:
+    """A call that is given up soon and whose failure doesn't matter. Returns whether it succeeded."""
+    timeout = slack.timing.session_call_timeout
     try:
-        async with asyncio.timeout(slack.timing.session_call_timeout):
-            return await slack.try_call(
-                method, patience=slack.timing.session_call_timeout, **arguments
-            )
+        async with asyncio.timeout(timeout):
+            return await slack.try_call(method, patience=timeout, **arguments)
     except TimeoutError:
         return False
 
 
-async def entitle(slack: SlackClient, thread: Thread, title: str) -> None:
-    """Brings a chat's title to where Slack lists its conversations; in a crowd perhaps too late to be worth it."""
+async def show_session_title(slack: SlackClient, thread: Thread, title: str) -> None:
+    """Shows a chat's title where Slack lists its conversations. Gives up without an error after `TITLE_TIMEOUT`."""
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(TITLE_WITHIN):
-            await _entitle(slack, thread, title)
+        async with asyncio.timeout(TITLE_TIMEOUT):
+            await _try_titles(slack, thread, title)
 
 
-async def _entitle(slack: SlackClient, thread: Thread, title: str) -> None:
+async def _try_titles(slack: SlackClient, thread: Thread, title: str) -> None:
     where: dict[str, Any] = {"channel_id": thread.channel, "thread_ts": thread.ts}
     title = session_title(title)
-    reason = await slack.try_call_error(RENAME, **where, title=title)
-    if reason == "session_not_found":  # edits open no session by themselves
-        reason = await slack.try_call_error(SESSION, **where, status="active", title=title)
+    reason = await slack.try_call_error(RENAME_SESSION, **where, title=title)
+    if reason == "session_not_found":  # edited answers open no session by themselves
+        reason = await slack.try_call_error(
+            SET_SESSION_STATUS, **where, status="active", title=title
+        )
     if reason is not None and is_direct(thread.channel):
-        await slack.try_call(OLD_TITLE, **where, title=title)
+        await slack.try_call(SET_ASSISTANT_TITLE, **where, title=title)
 
 
 def session_title(title: str) -> str:
-    """The title as Slack's session can hold it."""
-    return plain(title, TITLE_MAX)
+    """The title in the form that fits a session of Slack's."""
+    return plain(title, MAX_TITLE_CHARS)
 
 
 def is_direct(channel: str) -> bool:
-    """Whether this is the conversation of one person with the bot. Only these ids begin with D; group DMs' do not."""
+    """Whether the channel is a direct message between one person and the bot.
+
+    Only their ids begin with D; those of group direct messages don't.
+    """
     return channel.startswith("D")
 
 
-async def suggest(slack: SlackClient, channel: str) -> None:
-    """Suggests in an empty pane what one could ask. Slack keeps the prompts, so this is not repeated soon."""
-    if slack.at_most_every("prompts", channel, every=PROMPTS_EVERY):
+async def suggest_prompts(slack: SlackClient, channel: str) -> None:
+    """Suggests questions in an empty pane, at most once per `PROMPTS_INTERVAL`."""
+    if slack.at_most_every("prompts", channel, every=PROMPTS_INTERVAL):
         prompts = [
-            {"title": title, "message": message} for title, message in strings.PROMPTS[:PROMPTS_MAX]
+            {"title": title, "message": message} for title, message in strings.PROMPTS[:MAX_PROMPTS]
         ]
         await slack.try_call(
-            PROMPTS, channel_id=channel, prompts=prompts, title=strings.PROMPTS_TITLE
+            SET_SUGGESTED_PROMPTS,
+            channel_id=channel,
+            prompts=prompts,
+            title=strings.PROMPTS_TITLE,
         )
 
 
-async def settle(slack: SlackClient, thread: Thread) -> None:
-    """Slack's own Stop was pressed where nothing was being written any more: take it away."""
-    await slack.try_call(SESSION, channel_id=thread.channel, thread_ts=thread.ts, status="active")
+async def end_session(slack: SlackClient, thread: Thread) -> None:
+    """Takes Slack's Stop control away after it was used in a thread where no answer is being written any more."""
+    await slack.try_call(
+        SET_SESSION_STATUS, channel_id=thread.channel, thread_ts=thread.ts, status="active"
+    )

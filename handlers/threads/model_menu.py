@@ -20,7 +20,7 @@ from handlers.client.user_names import UserNames
 from handlers.client.web_api import LATE, SlackClient
 from handlers.client.workspaces import WorkspaceResolver
 from handlers.markdown.text import plain
-from handlers.threads.agent_session import entitle
+from handlers.threads.agent_session import show_session_title
 from handlers.threads.direct_messages import cannot_write
 from handlers.threads.queued_reaction import QueuedReactions
 from handlers.threads.thread_context import recap
@@ -296,7 +296,7 @@ class ModelMenus:
             return
         await self.show_header(chat)
         while True:
-            await entitle(slack, chat.thread, chat.title)
+            await show_session_title(slack, chat.thread, chat.title)
             now = await self._chats.get(chat.id)
             if now.title == chat.title:
                 return

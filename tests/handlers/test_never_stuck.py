@@ -371,7 +371,7 @@ async def test_an_answer_of_a_moment_costs_no_sign_that_it_is_being_written(
     async with worlds(bobbin_stream=StreamMode.EDIT, timing=timing) as world:
         await world.answered(await world.start("Be quick."))
         await world.idle()
-        signs = world.slack.calls_of(agent_session.SESSION)
+        signs = world.slack.calls_of(agent_session.SET_SESSION_STATUS)
         assert [call for call in signs if "title" not in call.args] == []
 
 

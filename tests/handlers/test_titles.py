@@ -188,7 +188,7 @@ async def test_a_title_that_takes_its_time_delays_no_answer(world: World) -> Non
 
 
 def test_a_title_fits_slacks_session() -> None:
-    assert len(agent_session.session_title("a long title " * 40)) <= agent_session.TITLE_MAX
+    assert len(agent_session.session_title("a long title " * 40)) <= agent_session.MAX_TITLE_CHARS
     assert agent_session.session_title("two\nlines <!channel>") == "two lines channel"
 
 

@@ -1,0 +1,352 @@
+"""Writes the open page of an answer to Slack: one call at a time, by the method that the scheduler has granted.
+
+What a call or its failure means for the page is a `PageEvent`; the states are drawn in `page`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any
+
+from bot.answers.sink import AnswerControl
+from bot.domain import Answer, AnswerResult, Chat, Thread
+from bot.observability import get_logger
+from handlers.answers.draft import Draft
+from handlers.answers.message_recovery import MessageRecovery
+from handlers.answers.options import AnswerOptions
+from handlers.answers.page import PageEvent, PageState
+from handlers.answers.rendering import AnswerRenderer, stream_chunks
+from handlers.answers.thinking_status import ThinkingStatus
+from handlers.client.errors import FATAL_CODES, SlackRejected
+from handlers.client.post_once import post_once
+from handlers.client.web_api import SlackClient
+from handlers.rate_limits.scheduler import PendingWrite, Shown
+from handlers.rate_limits.token_bucket import APPEND, POST, START, STOP, UPDATE
+
+log = get_logger(__name__)
+
+MAX_STREAM_AGE = 235.0
+"""Seconds after which a stream is ended and the answer continued in the next message: Slack ends streams after five
+minutes."""
+_UNKNOWN_EDIT_DELAY = 0.3
+"""Seconds before an edit with an unknown outcome is repeated, which is harmless."""
+_STOPPED_BY_PERSON = "stopped_by_user"
+_STREAM_ENDED_CODES = frozenset(
+    {
+        "message_not_in_streaming_state",
+        "message_not_found",
+        "message_not_owned_by_app",
+        _STOPPED_BY_PERSON,
+    }
+)
+"""Refusals of a streaming call after which the message may be edited."""
+_MESSAGE_LOST_CODES = frozenset({"message_not_found", "cant_update_message", "edit_window_closed"})
+"""Refusals of an edit after which the text needs a new message."""
+_START_ONLY_CODES = frozenset({"not_allowed_token_type", "missing_scope"})
+"""Fatal elsewhere; refused to `chat.startStream`, they leave the other way of writing open."""
+_SHOWN = {
+    PageState.NOT_POSTED: Shown.NOT,
+    PageState.STREAMING: Shown.NATIVE,
+    PageState.CLOSING: Shown.NATIVE,
+    PageState.EDITABLE: Shown.EDIT,
+}
+
+
+class PageWriter:
+    """Brings one answer's draft into Slack messages, page after page."""
+
+    def __init__(
+        self,
+        slack: SlackClient,
+        chat: Chat,
+        thread: Thread,
+        answer: Answer,
+        control: AnswerControl,
+        options: AnswerOptions,
+        status: ThinkingStatus,
+        run_in_background: Callable[[Coroutine[Any, Any, Any]], None],
+    ) -> None:
+        self._slack = slack
+        self._chat = chat
+        self._thread = thread
+        self._answer = answer
+        self._control = control
+        self._status = status
+        self._run_in_background = run_in_background
+        self._renderer = AnswerRenderer(answer, options)
+        self.draft = Draft()
+        self._recovery = MessageRecovery(slack, thread, answer, options, self.draft)
+        self.pending = PendingWrite(
+            thread.channel,
+            may_native=options.native_streaming and slack.may_stream(thread.channel),
+        )
+        """What the scheduler knows of this answer."""
+        self.result: AnswerResult | None = None
+        """Set once the model has ended: from then on a write is final."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all of the answer is visible, with its footer."""
+        return self.draft.page.state is PageState.COMPLETE
+
+    def more_to_show(self) -> bool:
+        """Whether there is text that could become visible by another write now."""
+        draft, page = self.draft, self.draft.page
+        if self.result is not None:
+            return draft.has_unstreamed_text() if page.is_stream else bool(page.text)
+        return draft.overflows() or (page.state is PageState.NOT_POSTED and bool(page.text))
+
+    async def take_over(self) -> None:
+        """Continues what earlier attempts at this answer left in the thread."""
+        await self._recovery.take_over()
+        if self._recovery.has_leftovers:
+            self.pending.may_native = False
+        if self.draft.page.text:
+            self.pending.since = self._slack.dispatcher.now()
+
+    async def clean_up(self) -> None:
+        """Removes what earlier attempts or lost responses left beside the complete answer."""
+        if await self._recovery.clean_up():
+            await self._record_messages()
+
+    def plan(self, now: float) -> None:
+        """Tells the scheduler what the next write would be."""
+        page = self.draft.page
+        self.pending.shown = _SHOWN[page.state]
+        self.pending.reuse = page.state is PageState.NOT_POSTED and self._recovery.has_leftovers
+        self.pending.must_close = page.state is PageState.CLOSING or (
+            page.state is PageState.STREAMING and self._stream_must_end(now)
+        )
+
+    def _stream_must_end(self, now: float) -> bool:
+        too_old = now - self.draft.page.stream_started_at > MAX_STREAM_AGE
+        outlived = too_old and self.result is None and self.draft.has_unstreamed_text()
+        return outlived or self.draft.overflows()
+
+    async def write(self, method: str) -> bool:
+        """Makes one call by `method`. Returns whether the text that waited for it is visible now.
+
+        Raises SlackError's subclasses; then `on_rejected` or `on_unknown_outcome` moves the page on.
+        """
+        if self.draft.page.state is PageState.CLOSING:
+            await self._end_failed_stream()
+        elif self.draft.page.state is PageState.STREAMING:
+            await (self._end_stream() if method == STOP else self._append_to_stream())
+        elif method == START:
+            return await self._start_stream()
+        else:
+            return await self._post_or_edit(method)
+        return True
+
+    # -- native streams ----------------------------------------------------------------------------------------
+
+    async def _start_stream(self) -> bool:
+        chunk = self.draft.next_chunk(self.result is not None)
+        if not chunk.strip():
+            self._slack.dispatcher.give_back(START, self._thread.channel)
+            return True
+        posted = await post_once(
+            partial(self._call_start_stream, chunk),
+            self._recovery.find_lost_message,
+            retry_limit=0.0,
+        )
+        page = self.draft.page
+        if posted.found:
+            self._apply(PageEvent.STREAM_FOUND, posted.ts)
+            await self._record_messages()
+            return False
+        self._apply(PageEvent.STREAM_STARTED, posted.ts)
+        page.streamed += len(chunk)
+        page.stream_started_at = self._slack.dispatcher.now()
+        self._status.stream_started()
+        await self._on_posted()
+        return True
+
+    async def _call_start_stream(self, chunk: str) -> str:
+        response = await self._slack.call(
+            START,
+            channel=self._thread.channel,
+            thread_ts=self._thread.ts,
+            recipient_user_id=self._answer.asker,
+            recipient_team_id=self._answer.asker_team or self._chat.team,
+            chunks=stream_chunks(chunk),
+        )
+        return str(response["ts"])
+
+    async def _append_to_stream(self) -> None:
+        page, chunk = self.draft.page, self.draft.next_chunk(self.result is not None)
+        if not chunk:
+            self._slack.dispatcher.give_back(APPEND, self._thread.channel)
+            return
+        await self._slack.call(
+            APPEND, channel=self._thread.channel, ts=page.ts, chunks=stream_chunks(chunk)
+        )
+        page.streamed += len(chunk)
+
+    async def _end_stream(self) -> None:
+        """Ends the stream with the rest of its text: at the end of the answer with the footer, else to go on below."""
+        page = self.draft.page
+        rest, tail = page.text[page.streamed :], ""
+        if self.draft.overflows() or self.result is None:
+            rest, tail = self.draft.split_stream()
+        final = self.result if not tail else None
+        footer = self._renderer.footer(final) if final is not None else []
+        await self._slack.call(
+            STOP,
+            channel=self._thread.channel,
+            ts=page.ts,
+            **({"chunks": stream_chunks(rest)} if rest else {}),
+            **({"blocks": footer} if footer else {}),
+        )
+        self._status.stream_stopped()
+        page.streamed = len(page.text)
+        self._apply(PageEvent.COMPLETED)
+        if final is None:
+            self._open_next_page(tail)
+            await self._record_messages()
+
+    async def _end_failed_stream(self) -> None:
+        """Ends a stream that took no more text; edits of its message complete it."""
+        await self._slack.call(STOP, channel=self._thread.channel, ts=self.draft.page.ts)
+        self._status.stream_stopped()
+        self._apply(PageEvent.STREAM_ENDED)
+
+    # -- posts and edits ---------------------------------------------------------------------------------------
+
+    async def _post_or_edit(self, method: str) -> bool:
+        page = self.draft.page
+        text, tail = self.draft.split_edit(self.result is not None)
+        final = self.result if tail is None else None
+        if final is None and (not text.strip() or text == page.edited_text):
+            self._slack.dispatcher.give_back(method, self._thread.channel)
+            return True
+        if page.state is PageState.NOT_POSTED and self._recovery.has_leftovers:
+            await self._take_leftover()
+        if page.state is PageState.NOT_POSTED:
+            found = await self._post(text, final)
+            if found:
+                return False
+        else:
+            await self._edit(text, final)
+        page.edited_text = text
+        if final is not None:
+            self._apply(PageEvent.COMPLETED)
+        elif tail is not None:
+            self._apply(PageEvent.COMPLETED)
+            self._open_next_page(tail)
+        return True
+
+    async def _take_leftover(self) -> None:
+        self._apply(PageEvent.POSTED, self._recovery.take_leftover())
+        self.draft.page.has_blocks = True
+        await self._record_messages()
+
+    async def _post(self, text: str, final: AnswerResult | None) -> bool:
+        """Posts the page. Returns whether an earlier attempt's message was found instead."""
+        content = self._renderer.content(text, final, has_blocks=False)
+        posted = await post_once(
+            partial(self._call_post, content), self._recovery.find_lost_message, retry_limit=0.0
+        )
+        self._apply(PageEvent.POSTED, posted.ts)
+        if posted.found:
+            await self._record_messages()
+        else:
+            await self._on_posted()
+        return posted.found
+
+    async def _call_post(self, content: dict[str, Any]) -> str:
+        response = await self._slack.call(
+            POST,
+            channel=self._thread.channel,
+            thread_ts=self._thread.ts,
+            unfurl_links=False,
+            unfurl_media=False,
+            **content,
+        )
+        return str(response["ts"])
+
+    async def _edit(self, text: str, final: AnswerResult | None) -> None:
+        page = self.draft.page
+        content = self._renderer.content(text, final, has_blocks=page.has_blocks)
+        edit = {"channel": self._thread.channel, "ts": page.ts, **content}
+        await self._slack.call(UPDATE, **edit)
+        self._recovery.note_edit(edit)
+        self._status.message_edited()
+
+    # -- failures ----------------------------------------------------------------------------------------------
+
+    def on_rejected(self, method: str, error: SlackRejected) -> None:
+        """Chooses another way of writing after a refusal; raises `error` where there is none."""
+        self._control.invalidate()  # another writer may have ended the stream, or removed the message
+        log.info("slack_refused", method=method, reason=error.code, answer=self._answer.id)
+        state = self.draft.page.state
+        if method == START:
+            self._on_start_rejected(error)
+        elif error.code in FATAL_CODES:
+            raise error
+        elif self.draft.page.is_stream:
+            self._on_stream_rejected(error.code)
+        elif error.code == "streaming_state_conflict" and state is PageState.EDITABLE:
+            self._apply(PageEvent.STILL_STREAMING)
+        elif error.code in _MESSAGE_LOST_CODES:
+            self._on_message_lost()
+        elif not self._renderer.simplify():
+            raise error
+
+    async def on_unknown_outcome(self) -> None:
+        """A call may have taken effect or not; for a new message, a search has just found none."""
+        state = self.draft.page.state
+        if state is PageState.NOT_POSTED:
+            self._recovery.note_unknown_outcome()
+        elif self.draft.page.is_stream:
+            self._apply(PageEvent.STREAM_FAILED)
+        else:
+            await asyncio.sleep(_UNKNOWN_EDIT_DELAY)
+
+    def _on_message_lost(self) -> None:
+        ts = self.draft.page.ts
+        if ts is not None:  # if it exists after all, it must not stay beside the new one
+            delete = self._slack.try_call("chat.delete", channel=self._thread.channel, ts=ts)
+            self._run_in_background(delete)
+        self._apply(PageEvent.MESSAGE_LOST)
+
+    def _on_start_rejected(self, error: SlackRejected) -> None:
+        self._slack.no_stream(self._thread.channel, error.code)
+        self.pending.may_native = False
+        if error.code in FATAL_CODES - _START_ONLY_CODES:
+            raise error
+
+    def _on_stream_rejected(self, code: str) -> None:
+        if code == _STOPPED_BY_PERSON:
+            self._control.stop()
+        ended = code in _STREAM_ENDED_CODES
+        self._apply(PageEvent.STREAM_ENDED if ended else PageEvent.STREAM_FAILED)
+
+    # -- transitions -------------------------------------------------------------------------------------------
+
+    def _apply(self, event: PageEvent, ts: str | None = None) -> None:
+        """Moves the open page to its next state, and the scheduler's view of the answer with it."""
+        page = self.draft.page
+        was_stream = page.is_stream
+        page.apply(event, ts)
+        self.pending.shown = _SHOWN.get(page.state, self.pending.shown)
+        if was_stream and page.state is PageState.EDITABLE:
+            # The stream broke off: what it lacks waits for edits, and so does the rest of the answer.
+            self.pending.may_native = False
+            self.pending.since = self.pending.since or self._slack.dispatcher.now()
+
+    def _open_next_page(self, tail: str) -> None:
+        self.draft.open_next_page(tail)
+        self.pending.shown = Shown.NOT
+
+    async def _on_posted(self) -> None:
+        self._status.message_posted()
+        await self._record_messages()
+
+    async def _record_messages(self) -> None:
+        """Stores which messages show the answer, so that a later worker finds them."""
+        await self._control.record_messages(
+            (*self.draft.message_refs(), *self._recovery.leftover_refs())
+        )
