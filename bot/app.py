@@ -241,7 +241,7 @@ def _engine(
         chats=repositories.chats,
         answers=repositories.answers,
         queued_reactions=threads.queued_reactions,
-        via=ApiEcho(repositories.chats, threads.names),
+        api_echo=ApiEcho(repositories.chats, threads.names),
         mode=settings.bobbin_stream.value,
     )
     attachments = AttachmentLoader(

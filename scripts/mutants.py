@@ -30,19 +30,19 @@ from cosmic_ray.work_db import WorkDB, use_db
 from cosmic_ray.work_item import MutationSpec, WorkResult
 
 ROOT = Path(__file__).resolve().parent.parent
+ANSWER_TESTS = (
+    *(
+        f"tests/handlers/test_{name}.py"
+        for name in ("control", "delivery", "hard_cases", "never_stuck", "direct")
+    ),
+    *(f"tests/handlers/test_{name}.py" for name in ("start", "people", "continue", "takeovers")),
+    "tests/cluster/test_kills.py",
+)
 TESTS = {
     "handlers/rate_limits/scheduler.py": ("tests/handlers/rate_limits",),
-    "handlers/answers/writer.py": (
-        *(
-            f"tests/handlers/test_{name}.py"
-            for name in ("control", "delivery", "hard_cases", "never_stuck", "direct")
-        ),
-        *(
-            f"tests/handlers/test_{name}.py"
-            for name in ("start", "people", "continue", "takeovers")
-        ),
-        "tests/cluster/test_kills.py",
-    ),
+    "handlers/answers/writer.py": ANSWER_TESTS,
+    "handlers/answers/page_writer.py": ANSWER_TESTS,
+    "handlers/answers/message_recovery.py": ANSWER_TESTS,
     "bot/chats/prompt.py": ("tests/chats/test_prompt.py", "tests/handlers/test_people.py"),
     "bot/chats/service.py": (
         *(

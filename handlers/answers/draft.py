@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from bot.domain import MessageRef
 from handlers.answers.page import Page
-from handlers.markdown.grammar import bytes_len, needs_closing
+from handlers.markdown.grammar import byte_length, closing_fence
 from handlers.markdown.mention_guard import MentionGuard
 from handlers.markdown.preview import renderable, unstable_suffix
 from handlers.markdown.splitter import split
@@ -45,7 +45,7 @@ class Draft:
         if closing_line:
             text = self.page.text
             self.page.text = (
-                f"{text}{needs_closing(text)}\n\n{closing_line}" if text else closing_line
+                f"{text}{closing_fence(text)}\n\n{closing_line}" if text else closing_line
             )
 
     def message_refs(self) -> tuple[MessageRef, ...]:
@@ -56,7 +56,7 @@ class Draft:
     def overflows(self) -> bool:
         """Whether the text no longer fits into the open page."""
         self._flush_buffer()
-        return bytes_len(self.page.text) > MAX_PAGE_BYTES
+        return byte_length(self.page.text) > MAX_PAGE_BYTES
 
     def has_unstreamed_text(self) -> bool:
         """Whether the open page has text that is not in its native stream yet."""
@@ -70,7 +70,7 @@ class Draft:
         """
         self._flush_buffer()
         page = self.page
-        if bytes_len(page.text) > MAX_PAGE_BYTES:
+        if byte_length(page.text) > MAX_PAGE_BYTES:
             return page.text[
                 page.streamed : split(page.text, MAX_PAGE_BYTES, at_least=page.streamed).at
             ]
@@ -87,7 +87,7 @@ class Draft:
         self._flush_buffer()
         page = self.page
         self._split_length = len(page.text)
-        size = bytes_len(page.text)
+        size = byte_length(page.text)
         limit = MAX_PAGE_BYTES if size > MAX_PAGE_BYTES else max(1, size - 1)
         cut = split(page.text, limit, at_least=page.streamed)
         if not cut.tail.strip():
@@ -102,7 +102,7 @@ class Draft:
         self._flush_buffer()
         text = self.page.text
         self._split_length = len(text)
-        if bytes_len(text) > MAX_PAGE_BYTES:
+        if byte_length(text) > MAX_PAGE_BYTES:
             cut = split(text, MAX_PAGE_BYTES)
             return cut.head, cut.tail
         return (text if whole else renderable(text)), None

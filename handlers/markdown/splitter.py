@@ -1,9 +1,9 @@
-"""Where an answer that is longer than one Slack message goes over into the next.
+"""Splits an answer that is longer than one Slack message.
 
-A cut falls at the best place near the limit: the end of a paragraph, else of a line, else of a sentence, else a space,
-else between two characters as people see them. What is open there is closed in the head and opened again in the tail:
-a code fence with its language, a table with its header. The pieces that were put in are named, so that what a message
-shows can always be traced back to the text.
+The cut is made at the best point near the limit: the end of a paragraph, else of a line, else of a sentence, else a
+space, else between two characters as people see them. What is open there is closed in the head and reopened in the
+tail: a code fence with its language, a table with its header. The inserted text is reported, so that what a message
+shows can always be traced back to the original.
 """
 
 from __future__ import annotations
@@ -20,48 +20,50 @@ from handlers.markdown.grammar import (
     CODE_SPAN,
     LINK,
     Fence,
-    after_line,
-    bytes_len,
-    is_delimiters,
-    lines,
-    needs_closing,
+    byte_length,
+    closing_fence,
+    fence_after,
+    is_delimiter_row,
+    line_spans,
 )
 
-MIN_LIMIT = 256
-"""Bytes; with less, what closes and reopens may leave no room for text."""
-_ENOUGH = 0.6
-"""The share of the limit below which a better kind of place is not worth the room it wastes."""
+MIN_LIMIT_BYTES = 256
+"""With a smaller limit, closers and openers may leave no room for text."""
+_MIN_FILL_RATIO = 0.6
+"""Share of the limit that the head should reach before a cut point of a better kind is preferred to a later one."""
 
-_WHOLE = re.compile(
+_UNSPLITTABLE = re.compile(
     rf"{CODE_SPAN}|{LINK}|<[A-Za-z][^<>\s]*>|&(?:\#\d{{1,7}}|\#[xX][0-9a-fA-F]{{1,6}}|\w{{1,31}});"
 )
-_SPAN = re.compile(CODE_SPAN)
-_GAP = re.compile(r"(?P<end>[.!?…][\"'”’)\]*_]*[ \t]+|[。！？][」』”）]*[ \t]*)|[ \t]+")
-_TURNS_BLOCK = re.compile(
+_CODE_SPAN = re.compile(CODE_SPAN)
+_WORD_BREAK = re.compile(r"(?P<end>[.!?…][\"'”’)\]*_]*[ \t]+|[。！？][」』”）]*[ \t]*)|[ \t]+")
+_STARTS_BLOCK = re.compile(
     r"[ \t]*(?:```|`{1,2}\Z|~~~|~{1,2}\Z|[-+*>#|=]|\d{1,9}[.)]|\[[^\]\n]*\]:| {4}|\t)"
 )
-_TURNS_FENCE = re.compile(r"[ \t]*(?:```|`{1,2}\Z|~~~|~{1,2}\Z)")
-_FENCE_BEGUN = re.compile(r"[ \t]*(?:`{3,}[^`]*|~{3,}.*)")
+_STARTS_FENCE = re.compile(r"[ \t]*(?:```|`{1,2}\Z|~~~|~{1,2}\Z)")
+_PARTIAL_FENCE = re.compile(r"[ \t]*(?:`{3,}[^`]*|~{3,}.*)")
 _HEADING = re.compile(r" {0,3}#{1,6}[ \t]")
-_UNDERLINE = re.compile(r" {0,3}(?:-+|=+)[ \t]*$", re.MULTILINE)
+_SETEXT_UNDERLINE = re.compile(r" {0,3}(?:-+|=+)[ \t]*$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """A text in two: `head == text[:at] + closer` and `tail == opener + text[at:]`."""
+    """A text split in two: `head == text[:at] + closer` and `tail == opener + text[at:]`."""
 
     head: str
     tail: str
-    """Empty when nothing had to be cut."""
+    """Empty if the text was not cut."""
     at: int
-    """Characters of the text that went into the head."""
+    """Characters of the text that are in the head."""
     closer: str = ""
     opener: str = ""
 
 
 class _Rank(IntEnum):
+    """How good a cut point is; higher is better."""
+
     INSIDE = 0
-    """Where nothing should be cut: in a row, a link, a span of code."""
+    """Inside something that should stay whole: a table row, a link, a code span."""
     CHARACTER = 1
     SPACE = 2
     SENTENCE = 3
@@ -69,7 +71,7 @@ class _Rank(IntEnum):
     PARAGRAPH = 5
 
 
-class _Place(NamedTuple):
+class _CutPoint(NamedTuple):
     at: int
     rank: _Rank
     closer: str
@@ -77,192 +79,205 @@ class _Place(NamedTuple):
 
 
 def split(text: str, limit_bytes: int, at_least: int = 0) -> Cut:
-    """Cut `text` so that the head, with what closes it, has at most `limit_bytes` UTF-8 bytes.
+    """Splits `text` so that the head, its closer included, has at most `limit_bytes` UTF-8 bytes.
 
-    `at_least`: characters that are visible already and so must be in the head. A text that fits is not cut. Only when
-    what is visible leaves no room, or the limit is below `MIN_LIMIT`, may the head exceed the limit.
+    `at_least`: characters that are visible already and so must be in the head. A text that fits is not split. The head
+    exceeds the limit only if the visible characters leave no room, or the limit is below `MIN_LIMIT_BYTES`.
     """
-    if bytes_len(text) + bytes_len(needs_closing(text)) <= limit_bytes:
+    if byte_length(text) + byte_length(closing_fence(text)) <= limit_bytes:
         return Cut(text, "", len(text))
-    place = _best(_Search(text, limit_bytes, at_least), limit_bytes)
+    point = _best_cut(_CutSearch(text, limit_bytes, at_least), limit_bytes)
     return Cut(
-        text[: place.at] + place.closer,
-        place.opener + text[place.at :],
-        place.at,
-        place.closer,
-        place.opener,
+        text[: point.at] + point.closer,
+        point.opener + text[point.at :],
+        point.at,
+        point.closer,
+        point.opener,
     )
 
 
-def _best(search: _Search, limit: int) -> _Place:
-    enough = search.most * _ENOUGH
+def _best_cut(search: _CutSearch, limit: int) -> _CutPoint:
+    min_worthwhile = search.max_at * _MIN_FILL_RATIO
 
-    def worth(place: _Place) -> tuple[bool, int, int, int]:
-        band = 3 if place.at >= enough else int(3 * place.at / enough)
-        return place.rank > _Rank.INSIDE, band, place.rank, place.at
+    def value(point: _CutPoint) -> tuple[bool, int, int, int]:
+        band = 3 if point.at >= min_worthwhile else int(3 * point.at / min_worthwhile)
+        return point.rank > _Rank.INSIDE, band, point.rank, point.at
 
-    return max(search.places(), key=worth, default=None) or search.anywhere()
+    return max(search.cut_points(), key=value, default=None) or search.last_resort()
 
 
-class _Search:
-    """One walk over the lines of a text, for the places where it may be cut."""
+class _CutSearch:
+    """Walks over the lines of a text to find the points where it may be cut."""
 
     def __init__(self, text: str, limit: int, at_least: int) -> None:
         self.text = text
         self.limit = limit
-        self.least = max(1, at_least)
-        self.most = _fitting(text, limit)
+        self.min_at = max(1, at_least)
+        self.max_at = _chars_that_fit(text, limit)
         self.fence: Fence | None = None
-        self.table = ""
-        """Header and delimiter rows of the table that the walk is in."""
-        self.before = ""
-        """The line before."""
+        self.table_header = ""
+        """Header and delimiter row of the table around the current line; empty outside of tables."""
+        self.previous_line = ""
 
-    def places(self) -> Iterator[_Place]:
-        """All good places that the limit allows, in order."""
-        for start, end in lines(self.text):
-            if start >= self.most:
+    def cut_points(self) -> Iterator[_CutPoint]:
+        """All suitable cut points within the limit, in order."""
+        for start, end in line_spans(self.text):
+            if start >= self.max_at:
                 return
-            if end > self.least:
-                yield from self._fit(self._in_line(start, end))
-            self._take(start, end)
-            if self.least <= end <= self.most and end < len(self.text):
-                yield from self._fit(self._after_line(end))
+            if end > self.min_at:
+                yield from self._only_fitting(self._within_line(start, end))
+            self._advance(start, end)
+            if self.min_at <= end <= self.max_at and end < len(self.text):
+                yield from self._only_fitting(self._at_line_end(end))
 
-    def anywhere(self) -> _Place:
-        """The last place of all that the limit allows, or the first that is allowed to be, if none fits."""
-        spare = None
+    def last_resort(self) -> _CutPoint:
+        """The last point within the limit, however unsuitable; the first allowed point if none fits."""
+        fallback = None
         for at in range(
-            min(self.most, len(self.text) - 1), max(self.least, self.most - 200) - 1, -1
+            min(self.max_at, len(self.text) - 1), max(self.min_at, self.max_at - 200) - 1, -1
         ):
-            place = _joint(self.text, at, self.limit)
-            if bytes_len(self.text[:at]) + len(place.closer) > self.limit:
+            point = _forced_cut(self.text, at, self.limit)
+            if byte_length(self.text[:at]) + len(point.closer) > self.limit:
                 continue
-            if _at_edge(self.text, at):
+            if _empties_code_span(self.text, at):
                 continue
-            if not _splits(self.text, at) and not _turns(self.text, at, _TURNS_FENCE):
-                return place
-            spare = spare or place
-        return spare or _joint(self.text, self.least, self.limit)
+            if not _splits_grapheme(self.text, at) and not _starts_block_syntax(
+                self.text, at, _STARTS_FENCE
+            ):
+                return point
+            fallback = fallback or point
+        return fallback or _forced_cut(self.text, self.min_at, self.limit)
 
-    def _fit(self, places: Iterator[_Place]) -> Iterator[_Place]:
-        for place in places:
-            if bytes_len(self.text[: place.at]) + len(place.closer) <= self.limit:
-                yield place
+    def _only_fitting(self, cut_points: Iterator[_CutPoint]) -> Iterator[_CutPoint]:
+        for point in cut_points:
+            if byte_length(self.text[: point.at]) + len(point.closer) <= self.limit:
+                yield point
 
-    def _take(self, start: int, end: int) -> None:
+    def _advance(self, start: int, end: int) -> None:
         line = self.text[start:end].rstrip("\r\n")
         fenced = self.fence is not None
-        self.fence = after_line(self.fence, line, start)
+        self.fence = fence_after(self.fence, line, start)
         if fenced or self.fence is not None or "|" not in line:
-            self.table = ""
-        elif not self.table and "|" in self.before and is_delimiters(line):
-            self.table = f"{self.before}\n{line}\n"
-        self.before = line
+            self.table_header = ""
+        elif not self.table_header and "|" in self.previous_line and is_delimiter_row(line):
+            self.table_header = f"{self.previous_line}\n{line}\n"
+        self.previous_line = line
 
-    def _place(self, at: int, rank: _Rank) -> _Place:
-        return _Place(at, rank, *_ends(self.text[at - 1], self.fence, self.table, self.limit))
+    def _cut_at(self, at: int, rank: _Rank) -> _CutPoint:
+        return _CutPoint(
+            at,
+            rank,
+            *_closer_and_opener(self.text[at - 1], self.fence, self.table_header, self.limit),
+        )
 
-    def _after_line(self, at: int) -> Iterator[_Place]:
+    def _at_line_end(self, at: int) -> Iterator[_CutPoint]:
         line = self._line_at(at)
         if self.fence is not None:
-            empty = at <= self.fence.body or after_line(self.fence, line) is None
+            empty = at <= self.fence.body_start or fence_after(self.fence, line) is None
             if not empty:
-                yield self._place(at, _Rank.LINE)
-        elif self.table:
+                yield self._cut_at(at, _Rank.LINE)
+        elif self.table_header:
             if "|" not in line:
-                yield _Place(at, _Rank.PARAGRAPH, "", "")
-            elif not is_delimiters(self.before):
-                yield self._place(at, _Rank.LINE)
-        elif not is_delimiters(line) and not _UNDERLINE.match(line):
-            yield self._place(at, self._rank(line))
+                yield _CutPoint(at, _Rank.PARAGRAPH, "", "")
+            elif not is_delimiter_row(self.previous_line):
+                yield self._cut_at(at, _Rank.LINE)
+        elif not is_delimiter_row(line) and not _SETEXT_UNDERLINE.match(line):
+            yield self._cut_at(at, self._line_end_rank(line))
 
     def _line_at(self, at: int) -> str:
         return self.text[at : (self.text.find("\n", at) + 1 or len(self.text))].rstrip("\r\n")
 
-    def _rank(self, following: str) -> _Rank:
-        if _HEADING.match(self.before) or not following.strip():
+    def _line_end_rank(self, following: str) -> _Rank:
+        if _HEADING.match(self.previous_line) or not following.strip():
             return _Rank.SPACE
         if following.startswith(("    ", "\t")):
             return _Rank.SPACE
         begins = (
             _HEADING.match(following)
-            or after_line(None, following) is not None
+            or fence_after(None, following) is not None
             or following.startswith("|")
         )
-        return _Rank.PARAGRAPH if begins or not self.before.strip() else _Rank.LINE
+        return _Rank.PARAGRAPH if begins or not self.previous_line.strip() else _Rank.LINE
 
-    def _in_line(self, start: int, end: int) -> Iterator[_Place]:
-        text, stop = self.text, min(end, self.most)
+    def _within_line(self, start: int, end: int) -> Iterator[_CutPoint]:
+        text, stop = self.text, min(end, self.max_at)
         line = self._line_at(start)
         in_table = "|" in line and (
-            self.table or line.lstrip().startswith("|") or is_delimiters(self._line_at(end))
+            self.table_header
+            or line.lstrip().startswith("|")
+            or is_delimiter_row(self._line_at(end))
         )
-        if self.fence is None and (in_table or after_line(None, line) is not None):
+        if self.fence is None and (in_table or fence_after(None, line) is not None):
             return
-        if self.fence is not None and after_line(self.fence, line) is None:
+        if self.fence is not None and fence_after(self.fence, line) is None:
             return
-        whole = [] if self.fence else [match.span() for match in _WHOLE.finditer(text, start, end)]
-        spots = [
+        unsplittable = (
+            []
+            if self.fence
+            else [match.span() for match in _UNSPLITTABLE.finditer(text, start, end)]
+        )
+        candidates = [
             (gap.end(), _Rank.SENTENCE if gap["end"] else _Rank.SPACE)
-            for gap in _GAP.finditer(text, start, stop)
+            for gap in _WORD_BREAK.finditer(text, start, stop)
         ]
-        spots += [(at, _Rank.CHARACTER) for at in range(max(start + 1, stop - 40), stop + 1)]
-        pattern = _TURNS_BLOCK if self.fence is None else _TURNS_FENCE
-        for at, rank in spots:
-            allowed = start < at < end and text[at] != "\n" and self.least <= at <= self.most
+        candidates += [(at, _Rank.CHARACTER) for at in range(max(start + 1, stop - 40), stop + 1)]
+        pattern = _STARTS_BLOCK if self.fence is None else _STARTS_FENCE
+        for at, rank in candidates:
+            allowed = start < at < end and text[at] != "\n" and self.min_at <= at <= self.max_at
             if (
                 allowed
-                and not _within(whole, at)
-                and not _splits(text, at)
-                and not _turns(text, at, pattern)
+                and not _inside_any(unsplittable, at)
+                and not _splits_grapheme(text, at)
+                and not _starts_block_syntax(text, at, pattern)
             ):
-                yield self._place(at, rank)
+                yield self._cut_at(at, rank)
 
 
-def _turns(text: str, at: int, pattern: re.Pattern[str]) -> bool:
-    """Whether what is plain within a line would become the beginning of something else by a cut."""
+def _starts_block_syntax(text: str, at: int, pattern: re.Pattern[str]) -> bool:
+    """Whether text in the middle of a line would turn into block syntax at the beginning of the tail."""
     start = text.rfind("\n", 0, at) + 1
-    return at > start and bool(pattern.match(text, at) or _FENCE_BEGUN.fullmatch(text, start, at))
+    return at > start and bool(pattern.match(text, at) or _PARTIAL_FENCE.fullmatch(text, start, at))
 
 
-def _ends(last: str, fence: Fence | None, table: str, limit: int) -> tuple[str, str]:
-    """What closes the head, whose last character is `last`, and what opens the tail."""
+def _closer_and_opener(last: str, fence: Fence | None, table: str, limit: int) -> tuple[str, str]:
+    """What closes the head, whose last character is `last`, and what reopens the tail."""
     if fence is not None:
         return ("" if last == "\n" else "\n") + fence.closer, fence.reopener
-    return "", table if bytes_len(table) <= limit // 4 else ""
+    return "", table if byte_length(table) <= limit // 4 else ""
 
 
-def _joint(text: str, at: int, limit: int) -> _Place:
-    """The place at `at`, wherever that is: also within a span of code, which is closed and opened like a fence."""
-    walk = _Search(text[:at], limit, 0)
+def _forced_cut(text: str, at: int, limit: int) -> _CutPoint:
+    """The cut point at `at`, whatever is there; a code span around it is closed and reopened like a fence."""
+    walk = _CutSearch(text[:at], limit, 0)
     start = 0
-    for start, end in lines(text[:at]):
+    for start, end in line_spans(text[:at]):
         if text[end - 1] == "\n":
-            walk._take(start, end)
+            walk._advance(start, end)
             start = end
-    if walk.fence is None and (opening := after_line(None, text[start:at], start)) is not None:
-        return _Place(at, _Rank.INSIDE, *_ends(text[at - 1], opening, "", limit))
-    if walk.fence is None and (span := _span_around(text, start, at)) is not None:
-        return _Place(at, _Rank.INSIDE, span["run"], span["run"])
-    return _Place(at, _Rank.INSIDE, *_ends(text[at - 1], walk.fence, walk.table, limit))
+    if walk.fence is None and (opening := fence_after(None, text[start:at], start)) is not None:
+        return _CutPoint(at, _Rank.INSIDE, *_closer_and_opener(text[at - 1], opening, "", limit))
+    if walk.fence is None and (span := _code_span_around(text, start, at)) is not None:
+        return _CutPoint(at, _Rank.INSIDE, span["run"], span["run"])
+    return _CutPoint(
+        at, _Rank.INSIDE, *_closer_and_opener(text[at - 1], walk.fence, walk.table_header, limit)
+    )
 
 
-def _span_around(text: str, start: int, at: int) -> re.Match[str] | None:
-    """The span of code that a cut at `at`, in the line that begins at `start`, would part."""
+def _code_span_around(text: str, start: int, at: int) -> re.Match[str] | None:
+    """The code span that a cut at `at`, in the line that begins at `start`, would split."""
     end = text.find("\n", at)
-    spans = _SPAN.finditer(text, start, end if end >= 0 else len(text))
+    spans = _CODE_SPAN.finditer(text, start, end if end >= 0 else len(text))
     return next((span for span in spans if span.start() < at < span.end()), None)
 
 
-def _at_edge(text: str, at: int) -> bool:
-    """Whether a cut would leave nothing of a span of code on one of its sides."""
-    span = _span_around(text, text.rfind("\n", 0, at) + 1, at)
+def _empties_code_span(text: str, at: int) -> bool:
+    """Whether a cut would leave no content of a code span on one of its sides."""
+    span = _code_span_around(text, text.rfind("\n", 0, at) + 1, at)
     return span is not None and not span.end("run") < at < span.end() - len(span["run"])
 
 
-def _fitting(text: str, limit: int) -> int:
-    """How many characters fit into `limit` bytes."""
+def _chars_that_fit(text: str, limit: int) -> int:
+    """How many characters of `text` fit into `limit` bytes."""
     if text.isascii():
         return min(limit, len(text))
     encoded = text[: limit + 1].encode("utf-8", "surrogatepass")
@@ -272,13 +287,13 @@ def _fitting(text: str, limit: int) -> int:
     return len(encoded[:end].decode("utf-8", "surrogatepass"))
 
 
-def _within(spans: list[tuple[int, int]], at: int) -> bool:
+def _inside_any(spans: list[tuple[int, int]], at: int) -> bool:
     index = bisect_left(spans, (at, 0)) - 1
     return index >= 0 and at < spans[index][1]
 
 
-def _splits(text: str, at: int) -> bool:
-    """Whether a cut would part what people see as one character, a run of backticks, or a line's end."""
+def _splits_grapheme(text: str, at: int) -> bool:
+    """Whether a cut would split a character as people see it, a run of markers, or a CRLF."""
     left, right = text[at - 1], text[at]
     if right.isascii():
         return (left == right and left in "`~*_") or (left == "\r" and right == "\n")
@@ -290,8 +305,8 @@ def _splits(text: str, at: int) -> bool:
         return True
     if "\U0001f3fb" <= right <= "\U0001f3ff" or "\U000e0020" <= right <= "\U000e007f":
         return True
-    return _is_flag(left) and _is_flag(right)
+    return _is_regional_indicator(left) and _is_regional_indicator(right)
 
 
-def _is_flag(char: str) -> bool:
+def _is_regional_indicator(char: str) -> bool:
     return "\U0001f1e6" <= char <= "\U0001f1ff"

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from handlers.markdown.grammar import bytes_len, needs_closing
+from handlers.markdown.grammar import byte_length, closing_fence
 from handlers.markdown.mention_guard import neutralise
 from handlers.markdown.preview import renderable, unstable_suffix
 from tests.handlers.markdown.test_mention_guard import alive_in_prose, rude_texts
@@ -185,7 +185,7 @@ def test_a_frame_leaves_no_fence_open_and_no_more_out_than_a_line_or_the_head_of
 ) -> None:
     shown = renderable(text)
 
-    assert not needs_closing(shown)
+    assert not closing_fence(shown)
     lines = text.split("\n")
     head = "\n".join(lines[:-3])
     assert shown.startswith(head)
@@ -207,7 +207,7 @@ def test_no_frame_pings(text: str, end: int) -> None:
 
 
 def test_bytes() -> None:
-    assert [bytes_len(text) for text in ("", "abc", "é€", "👩", "\ud83d")] == [0, 3, 5, 4, 3]
+    assert [byte_length(text) for text in ("", "abc", "é€", "👩", "\ud83d")] == [0, 3, 5, 4, 3]
 
 
 @pytest.mark.parametrize(
@@ -227,4 +227,4 @@ def test_bytes() -> None:
     ],
 )
 def test_an_open_fence_is_closed(text: str, closing: str) -> None:
-    assert needs_closing(text) == closing
+    assert closing_fence(text) == closing

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.markdown.grammar import bytes_len, needs_closing
+from handlers.markdown.grammar import byte_length, closing_fence
 from handlers.markdown.mention_guard import neutralise
-from handlers.markdown.splitter import MIN_LIMIT, Cut, split
+from handlers.markdown.splitter import MIN_LIMIT_BYTES, Cut, split
 from tests.handlers.markdown.test_mention_guard import alive_in_prose, rude_texts
 
 WORDS = "The quick brown fox jumps over the lazy dog and then rests"
@@ -36,23 +36,23 @@ def put_together(cuts: list[Cut]) -> str:
 
 
 def test_a_text_that_fits_is_not_cut() -> None:
-    assert split("short", MIN_LIMIT) == Cut("short", "", 5)
-    assert split("x" * 256, MIN_LIMIT).tail == ""
-    assert split("x" * 257, MIN_LIMIT).tail == "x"
+    assert split("short", MIN_LIMIT_BYTES) == Cut("short", "", 5)
+    assert split("x" * 256, MIN_LIMIT_BYTES).tail == ""
+    assert split("x" * 257, MIN_LIMIT_BYTES).tail == "x"
 
 
 def test_an_open_fence_must_leave_room_for_its_end() -> None:
     text = "```py\n" + "a = 1\n" * 41
-    assert bytes_len(text) < MIN_LIMIT < bytes_len(text + needs_closing(text)) + 3
+    assert byte_length(text) < MIN_LIMIT_BYTES < byte_length(text + closing_fence(text)) + 3
 
-    assert split(text + "bb\n", MIN_LIMIT).head.endswith("\n```")
+    assert split(text + "bb\n", MIN_LIMIT_BYTES).head.endswith("\n```")
 
 
 def test_a_paragraph_is_the_best_place() -> None:
     first = f"{WORDS}. " * 3
     text = f"{first}\n{WORDS[:20]}\n\n{WORDS}. {WORDS}."
 
-    assert split(text, MIN_LIMIT).tail == f"{WORDS}. {WORDS}."
+    assert split(text, MIN_LIMIT_BYTES).tail == f"{WORDS}. {WORDS}."
 
 
 @pytest.mark.parametrize(
@@ -78,13 +78,13 @@ def test_a_paragraph_is_the_best_place() -> None:
     ],
 )
 def test_the_best_place_near_the_limit_is_taken(text: str, tail: str) -> None:
-    assert split(text, MIN_LIMIT).tail == tail
+    assert split(text, MIN_LIMIT_BYTES).tail == tail
 
 
 def test_a_fence_is_closed_and_opened_again_with_its_language() -> None:
     text = "Look:\n\n```python title\n" + "x = '<!here>'\n" * 40 + "```\nDone."
 
-    cuts = in_messages(text, MIN_LIMIT)
+    cuts = in_messages(text, MIN_LIMIT_BYTES)
 
     assert put_together(cuts) == text
     assert [piece.closer for piece in cuts] == ["```", "```", ""]
@@ -96,7 +96,7 @@ def test_a_fence_is_closed_and_opened_again_with_its_language() -> None:
 def test_a_fence_in_a_nested_list_stays_one() -> None:
     text = "1. a\n   - b\n     ```html\n" + "     <!DOCTYPE html>\n" * 30 + "     ```\n     end"
 
-    cuts = in_messages(text, MIN_LIMIT)
+    cuts = in_messages(text, MIN_LIMIT_BYTES)
 
     assert put_together(cuts) == text
     assert cuts[1].head.startswith("-    ```html\n     <!DOCTYPE")
@@ -105,10 +105,10 @@ def test_a_fence_in_a_nested_list_stays_one() -> None:
 
 def test_a_fence_is_not_left_empty() -> None:
     text = "w" * 240 + "\n```py\n" + "x = 1\n" * 20 + "```"
-    assert split(text, MIN_LIMIT).at == 241
+    assert split(text, MIN_LIMIT_BYTES).at == 241
 
     text = "```py\n" + "x = 1\n" * 40 + "```\n" + "after " * 20
-    for limit in range(MIN_LIMIT, 275):
+    for limit in range(MIN_LIMIT_BYTES, 275):
         piece = split(text, limit)
         assert "```py\n```" not in piece.head + piece.tail
 
@@ -119,7 +119,7 @@ def test_a_table_is_cut_between_rows_and_its_header_repeated() -> None:
         "Intro\n\n" + header + "".join(f"| row {n} | <value {n}> |\n" for n in range(40)) + "\nEnd."
     )
 
-    cuts = in_messages(text, MIN_LIMIT)
+    cuts = in_messages(text, MIN_LIMIT_BYTES)
 
     assert put_together(cuts) == text
     assert all(piece.head.startswith(header) for piece in cuts[1:])
@@ -130,13 +130,13 @@ def test_a_table_is_cut_between_rows_and_its_header_repeated() -> None:
 def test_a_row_that_cannot_fit_is_cut_all_the_same() -> None:
     text = "| a | b |\n|---|---|\n| " + "word " * 200 + " | x |\n"
 
-    assert put_together(in_messages(text, MIN_LIMIT)) == text
+    assert put_together(in_messages(text, MIN_LIMIT_BYTES)) == text
 
 
 def test_code_longer_than_a_message_stays_code() -> None:
     text = "see `" + "<!here> " * 60 + "` end"
 
-    cuts = in_messages(text, MIN_LIMIT)
+    cuts = in_messages(text, MIN_LIMIT_BYTES)
 
     assert put_together(cuts) == text
     assert all(neutralise(piece.head) == piece.head for piece in cuts)
@@ -146,10 +146,10 @@ def test_what_is_visible_stays_in_the_head() -> None:
     text = f"{WORDS}.\n\n" * 3 + WORDS * 4
 
     for sent in range(0, 250, 7):
-        piece = split(text, MIN_LIMIT, at_least=sent)
+        piece = split(text, MIN_LIMIT_BYTES, at_least=sent)
         assert piece.at >= sent
         assert piece.head.startswith(text[:sent])
-    assert split("x" * 400, MIN_LIMIT, at_least=300).head == "x" * 300
+    assert split("x" * 400, MIN_LIMIT_BYTES, at_least=300).head == "x" * 300
     assert split("```\nx = 1\ny", 5, at_least=11) == Cut(
         "```\nx = 1\ny\n```", "```\n", 11, "\n```", "```\n"
     )
@@ -158,7 +158,7 @@ def test_what_is_visible_stays_in_the_head() -> None:
 def test_lists_go_on_with_their_numbers() -> None:
     text = "".join(f"{n}. {WORDS}\n" for n in range(1, 9))
 
-    for piece in in_messages(text, MIN_LIMIT):
+    for piece in in_messages(text, MIN_LIMIT_BYTES):
         assert re.match(r"\d\. The", piece.head)
         assert piece.head.endswith("rests\n")
 
@@ -213,17 +213,17 @@ LINES = st.one_of(
 TEXTS = st.lists(LINES, min_size=1, max_size=40).map("\n".join)
 
 
-@given(TEXTS, st.integers(MIN_LIMIT, 900))
+@given(TEXTS, st.integers(MIN_LIMIT_BYTES, 900))
 def test_nothing_is_lost_and_every_head_fits(text: str, limit: int) -> None:
     cuts = in_messages(text, limit)
 
     assert put_together(cuts) == text
     for piece in cuts:
-        assert bytes_len(piece.head) <= limit
-        assert not (piece.tail and needs_closing(piece.head))
+        assert byte_length(piece.head) <= limit
+        assert not (piece.tail and closing_fence(piece.head))
 
 
-@given(TEXTS, st.integers(MIN_LIMIT, 600), st.integers(0, 600))
+@given(TEXTS, st.integers(MIN_LIMIT_BYTES, 600), st.integers(0, 600))
 def test_cuts_that_follow_what_was_sent(text: str, limit: int, sent: int) -> None:
     sent = min(sent, len(text))
     piece = split(text, limit, at_least=sent)
@@ -231,12 +231,13 @@ def test_cuts_that_follow_what_was_sent(text: str, limit: int, sent: int) -> Non
     assert piece.at >= sent
     assert piece.head == text[: piece.at] + piece.closer
     assert not piece.tail or piece.tail == piece.opener + text[piece.at :]
-    room = bytes_len(text[:sent]) + 64 <= limit
-    assert not room or bytes_len(piece.head) <= limit
+    room = byte_length(text[:sent]) + 64 <= limit
+    assert not room or byte_length(piece.head) <= limit
 
 
 @given(
-    st.lists(st.one_of(rude_texts(), LINES), min_size=3, max_size=25), st.integers(MIN_LIMIT, 500)
+    st.lists(st.one_of(rude_texts(), LINES), min_size=3, max_size=25),
+    st.integers(MIN_LIMIT_BYTES, 500),
 )
 def test_no_message_pings_because_of_a_cut(texts: list[str], limit: int) -> None:
     for piece in in_messages(neutralise("\n".join(texts)), limit):
