@@ -16,11 +16,13 @@ from bot.api.app import Parts, create_app
 from bot.api.health import readiness_checks
 from bot.api.middleware import LazyApp
 from bot.chats.api_service import ApiService
+from bot.chats.api_tokens import ApiTokens
 from bot.chats.attachments.loader import AttachmentLoader
 from bot.chats.feed import Feed
 from bot.chats.follow_up import FollowUp
 from bot.chats.models import ModelChoice
 from bot.chats.prompt import PromptBuilder
+from bot.chats.requests import RequestService
 from bot.chats.service import ChatService
 from bot.chats.titles import Titles
 from bot.config import Settings
@@ -37,11 +39,14 @@ from handlers.live_views.chat_lists import ChatLists
 from handlers.live_views.home_tabs import HomeTabs
 from handlers.rate_limits.token_bucket import RATES, Rate
 from handlers.threads.api_echo import ApiEcho
+from handlers.threads.chat_header import ChatHeaders
 from handlers.threads.dialog_chats import DialogChats
 from handlers.threads.file_notices import FileNotices
 from handlers.threads.model_menu import ModelMenus
 from handlers.threads.queued_reaction import QueuedReactions
 from handlers.threads.recovery import ThreadRecovery
+from handlers.threads.thread_context import ThreadContextReader
+from handlers.threads.thread_messages import ThreadMessages
 from handlers.transport.http import PATH, HttpTransport
 from handlers.transport.oauth import INSTALL, REDIRECT
 from handlers.transport.socket_mode import SocketModeTransport, build_app
@@ -84,17 +89,20 @@ class UseCases:
 
     models: ModelChoice
     service: ChatService
+    requests: RequestService
     api: ApiService
+    api_tokens: ApiTokens
     feed: Feed
 
 
 @dataclass(frozen=True)
 class ThreadParts:
-    """What stands in Slack's threads besides answers."""
+    """What the bot writes in Slack threads besides answers."""
 
     names: UserNames
     queued_reactions: QueuedReactions
-    model_menus: ModelMenus
+    menus: ModelMenus
+    headers: ChatHeaders
     dialog_chats: DialogChats
     file_notices: FileNotices
 
@@ -135,7 +143,9 @@ async def build(
         await stack.enter_async_context(recovery.running())
         # Closed before the recovery, which renews the leases of answers that are still being written.
         stack.push_async_callback(engine.drain, settings.bobbin_grace)
-        thread_recovery = ThreadRecovery(threads.model_menus, threads.dialog_chats)
+        thread_recovery = ThreadRecovery(
+            threads.menus, threads.headers, threads.dialog_chats, resources.timing
+        )
         await stack.enter_async_context(thread_recovery.running())
         await stack.enter_async_context(transport.running())
         resources.http_app.open(_http_app(resources, repositories, use_cases, transport))
@@ -170,10 +180,20 @@ def _use_cases(
         people=repositories.people,
         default=settings.bobbin_default_model,
     )
+    requests = RequestService(
+        requests=repositories.requests,
+        chats=repositories.chats,
+        people=repositories.people,
+        models=models,
+        publisher=resources.publisher,
+        wake=wake,
+        limit=settings.bobbin_max_messages,
+    )
     service = ChatService(
         chats=repositories.chats,
         answers=repositories.answers,
-        requests=repositories.requests,
+        chat_requests=repositories.requests,
+        requests=requests,
         people=repositories.people,
         models=models,
         publisher=resources.publisher,
@@ -194,7 +214,14 @@ def _use_cases(
         chats=repositories.chats,
         answers=repositories.answers,
     )
-    return UseCases(models=models, service=service, api=api, feed=feed)
+    return UseCases(
+        models=models,
+        service=service,
+        requests=requests,
+        api=api,
+        api_tokens=ApiTokens(repositories.tokens, resources.publisher),
+        feed=feed,
+    )
 
 
 def _thread_parts(
@@ -202,27 +229,47 @@ def _thread_parts(
 ) -> ThreadParts:
     names = UserNames(repositories.people, resources.workspaces)
     queued_reactions = QueuedReactions(repositories.answers, resources.tasks)
-    model_menus = ModelMenus(
+    messages = ThreadMessages(resources.workspaces, use_cases.requests)
+    contexts = ThreadContextReader(use_cases.requests, names, resources.timing)
+    headers = ChatHeaders(
         service=use_cases.service,
         requests=repositories.requests,
         chats=repositories.chats,
+        models=use_cases.models,
         workspaces=resources.workspaces,
+        messages=messages,
+        timing=resources.timing,
+    )
+    menus = ModelMenus(
+        service=use_cases.service,
+        requests=use_cases.requests,
+        chat_requests=repositories.requests,
+        models=use_cases.models,
         names=names,
+        messages=messages,
+        headers=headers,
+        contexts=contexts,
         queued_reactions=queued_reactions,
+        timing=resources.timing,
     )
     dialog_chats = DialogChats(
-        service=use_cases.service,
-        requests=repositories.requests,
+        requests=use_cases.requests,
+        chat_requests=repositories.requests,
+        chats=repositories.chats,
+        models=use_cases.models,
         workspaces=resources.workspaces,
-        model_menus=model_menus,
+        menus=menus,
+        contexts=contexts,
         names=names,
         tasks=resources.tasks,
+        timing=resources.timing,
     )
     file_notices = FileNotices(use_cases.models, resources.workspaces, resources.tasks)
     return ThreadParts(
         names=names,
         queued_reactions=queued_reactions,
-        model_menus=model_menus,
+        menus=menus,
+        headers=headers,
         dialog_chats=dialog_chats,
         file_notices=file_notices,
     )
@@ -262,7 +309,7 @@ def _engine(
         publisher=resources.publisher,
         tasks=resources.tasks,
         model=partial(use_cases.models.configured, settings.bobbin_title_model),
-        shown=threads.model_menus.show_title,
+        shown=threads.headers.show_title,
     )
     return Engine(
         chats=repositories.chats,
@@ -303,18 +350,21 @@ async def _listener_context(
     await stack.enter_async_context(chat_lists.running())
     return ListenerContext(
         service=use_cases.service,
-        model_menus=threads.model_menus,
-        names=threads.names,
+        requests=use_cases.requests,
+        api_tokens=use_cases.api_tokens,
+        models=use_cases.models,
+        chats=repositories.chats,
         workspaces=resources.workspaces,
-        queued_reactions=threads.queued_reactions,
-        tasks=resources.tasks,
-        tokens=repositories.tokens,
+        names=threads.names,
+        menus=threads.menus,
+        headers=threads.headers,
         dialog_chats=threads.dialog_chats,
+        queued_reactions=threads.queued_reactions,
+        file_notices=threads.file_notices,
         home_tabs=home_tabs,
         chat_lists=chat_lists,
         membership=membership,
-        file_notices=threads.file_notices,
-        publisher=resources.publisher,
+        tasks=resources.tasks,
     )
 
 

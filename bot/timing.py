@@ -53,10 +53,16 @@ class Timing:
     """Between two searches for menus and dialog chats that a dead process left unfinished."""
     thread_sweep_min_age: float = 20.0
     """How old such a leftover must be before it is taken up."""
+    duplicate_menu_delay: float = 20.0
+    """How long after recovery posted a menu it looks for a second one, which a dead process had asked for."""
+    dialog_min_age: float = 2.0
+    """A submission younger than this is still being posted by the process that received it."""
     header_min_age: float = 2.0
     """A chat younger than this is still getting its header from whoever started it."""
     context_grace: float = 0.7
     """How long a menu waits for the thread's earlier messages to be read before it is posted without them."""
+    context_timeout: float = 30.0
+    """How long reading the thread's earlier messages may go on after the menu is posted."""
     context_timeout_after_choice: float = 15.0
     """How long a chosen model waits for the thread's earlier messages."""
     chat_list_update_delays: tuple[float, ...] = (2.0, 10.0, 60.0, 300.0)

@@ -1,4 +1,4 @@
-"""What people say and choose, and what became of it: the values between a surface and the use cases."""
+"""What people write and choose in Slack, and what came of it: the values between listeners and use cases."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from storage.chats import StoredMessage
 
 @dataclass(frozen=True, slots=True)
 class IncomingMessage:
-    """What a person said in Slack."""
+    """What a person wrote in Slack."""
 
     thread: Thread
-    """The thread it belongs to; for a message outside of threads, the one that would begin with it."""
+    """The thread that the message is in; for a message outside of threads, the one that a reply would start."""
     ts: str
     user: str
     text: str = field(repr=False)
     addressed: bool
-    """To Bobbin: a mention, or a direct message."""
+    """Addressed to Bobbin: it mentions Bobbin, or is a direct message."""
     to_others: bool = False
     """Begins by mentioning somebody else, and does not mention Bobbin."""
     user_team: str | None = None
-    """The person's own workspace where it is not the bot's."""
+    """The person's own workspace, if it is not the bot's."""
     files: tuple[SharedFile, ...] = ()
-    """What was shared with it, reviewed (`bot.chats.attachments.rules.mark_unreadable`)."""
+    """The files shared with it, reviewed (`bot.chats.attachments.rules.mark_unreadable`)."""
 
     @property
     def in_thread(self) -> bool:
@@ -34,52 +34,65 @@ class IncomingMessage:
 
 
 class Outcome(StrEnum):
-    """What became of an utterance."""
+    """What came of a message."""
 
     IGNORED = "ignored"
-    """Not for Bobbin, or known already."""
-    ASKED = "asked"
-    """A question without a model: the menu is due."""
-    SAID = "said"
-    """Stored, with an answer waiting to be written."""
-    FULL = "full"
-    """The chat may hold no more messages; nothing was stored."""
+    """It is not for Bobbin, or was handled before."""
+    REQUESTED = "requested"
+    """It is a new chat request; the person is to choose a model."""
+    STORED = "stored"
+    """It is stored in its chat, and an answer waits to be written."""
+    CHAT_FULL = "chat full"
+    """The chat has no room for it; nothing was stored."""
     STOPPED = "stopped"
-    """It was the word that ends an answer."""
-    ADDED = "added"
-    """Files for a question that waits for its model."""
+    """It was the word that stops an answer."""
+    FILES_ADDED = "files added"
+    """Its files were added to a chat request that waits for a model."""
     UNREADABLE = "unreadable"
-    """Nothing but files that cannot be read; nothing was stored."""
-    UNSEEN = "unseen"
-    """Nothing but images, for a model that cannot see; nothing was stored."""
+    """It consists of files that cannot be read; nothing was stored."""
+    MODEL_CANNOT_SEE = "model cannot see"
+    """It consists of images, and the model cannot see; nothing was stored."""
 
 
 @dataclass(frozen=True, slots=True)
 class HandleResult:
+    """What came of one incoming message."""
+
     outcome: Outcome
     request: ChatRequest | None = None
-    said: StoredMessage | None = None
+    """With REQUESTED; also with STORED, when the message completed a chat request."""
+    stored: StoredMessage | None = None
+    """With STORED."""
     model: ModelRef | None = None
-    """The one that cannot see, with UNSEEN."""
+    """With MODEL_CANNOT_SEE: the model."""
+    chat_id: str = ""
+    """With CHAT_FULL: the chat."""
 
 
 class ModelChoiceOutcome(StrEnum):
-    """What became of choosing a model."""
+    """What came of choosing a model."""
 
     STARTED = "started"
-    KEPT = "kept"
-    """The model is chosen; the chat starts when the thread so far has been read (`choose_model`)."""
-    NEEDS_TEXT = "needs text"
-    NOT_YOURS = "not yours"
-    ALREADY = "already started"
-    CANNOT_SEE = "cannot see"
-    """The question is nothing but images, and this model sees none; nothing was chosen."""
+    WAITING_FOR_CONTEXT = "waiting for context"
+    """The model is chosen; the chat starts when the thread's earlier messages have been read."""
+    WAITING_FOR_TEXT = "waiting for text"
+    """The model is chosen; the chat starts with the person's next message in the thread."""
+    NOT_ASKER = "not asker"
+    """Only the person who asked may choose."""
+    ALREADY_STARTED = "already started"
+    MODEL_CANNOT_SEE = "model cannot see"
+    """The question consists of images, and the model cannot see; nothing was chosen."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelChosen:
+    """What came of one choice of a model."""
+
     outcome: ModelChoiceOutcome
     request: ChatRequest
-    said: StoredMessage | None = None
-    also: tuple[StoredMessage, ...] = ()
-    """What the same person had said besides, before choosing."""
+    stored: StoredMessage | None = None
+    """The chat's first message, once the chat has started."""
+    more_stored: tuple[StoredMessage, ...] = ()
+    """What the same person had written in the thread before choosing, as the chat's next messages."""
+    model: ModelRef | None = None
+    """With MODEL_CANNOT_SEE: the model."""

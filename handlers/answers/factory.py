@@ -66,14 +66,14 @@ class SlackSinkFactory:
             writer.run_in_background(_wait_for(echo))
         if answer.was_queued and answer.question_ts:
             writer.run_in_background(
-                self._queued_reactions.lift(
+                self._queued_reactions.remove(
                     slack, chat.thread.channel, answer.question_ts, answer.id
                 )
             )
         return writer
 
     async def _options(self, chat: Chat, answer: Answer) -> AnswerOptions:
-        left = self._service.left(chat)
+        left = self._service.messages_left(chat)
         return AnswerOptions(
             native_streaming=await self._may_stream(chat, answer),
             model_label=self._service.models.label(chat.model),

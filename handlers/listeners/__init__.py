@@ -1,4 +1,4 @@
-"""Slack's side: one module for each surface, each with `register`."""
+"""What Slack sends: one module for each surface, each with a function `register`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from handlers.listeners.context import ListenerContext
 
 
 def register_all(app: AsyncApp, ctx: ListenerContext) -> None:
-    """Every listener of Bobbin's."""
+    """Registers all listeners with the Bolt application."""
     for module in (
         mention,
         thread_reply,

@@ -1,4 +1,4 @@
-"""Stop, Retry, another model for an answer whose model is gone, thumbs up and down."""
+"""The buttons of answers: Stop, Retry, Retry with another model if the chat's is gone, thumbs up and down."""
 
 from __future__ import annotations
 
@@ -8,52 +8,54 @@ from slack_bolt.app.async_app import AsyncApp
 from slack_bolt.context.ack.async_ack import AsyncAck
 
 from bot import strings
+from bot.domain import User
 from bot.errors import ModelNotAllowed
-from handlers.listeners.context import ListenerContext, team_of
+from handlers.listeners.context import ListenerContext
 from handlers.views import blocks, payloads
 
 
 def register(app: AsyncApp, ctx: ListenerContext) -> None:
     @app.action(blocks.STOP_ANSWER_ACTION)
     async def on_stop(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
-        slack = await ctx.workspaces.client_for(team_of(body, context))
-        press = payloads.block_action(body)
+        slack = await ctx.slack_of(body, context)
+        action = payloads.block_action(body)
         await ack()
-        if not await ctx.service.stop(press.value):
-            ctx.whisper_at(slack, press, strings.NOTHING_TO_STOP)
+        if not await ctx.service.stop(action.value):
+            ctx.tell(slack, action, strings.NOTHING_TO_STOP)
 
     @app.action(blocks.RETRY_ANSWER_ACTION)
-    async def on_retry(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
-        press = payloads.block_action(body)
+    async def on_retry(ack: AsyncAck, body: dict[str, Any]) -> None:
         await ack()
-        await ctx.service.retry(
-            press.value
-        )  # a second click finds it waiting already, which is no error
+        # A second click finds the answer waiting already, which needs no notice.
+        await ctx.service.retry(payloads.block_action(body).value)
 
     @app.action(blocks.RETRY_WITH_MODEL_ACTION)
-    async def on_other_model(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
-        slack = await ctx.workspaces.client_for(team_of(body, context))
-        press = payloads.block_action(body)
+    async def on_retry_with_model(
+        ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]
+    ) -> None:
+        slack = await ctx.slack_of(body, context)
+        action = payloads.block_action(body)
         await ack()
         try:
-            answer = await ctx.service.retry_with(
-                blocks.parse_answer_block_id(press.block), press.value
-            )
+            answer_id = blocks.parse_answer_block_id(action.block)
+            answer = await ctx.service.retry_with_model(answer_id, action.value)
         except ValueError:
             answer = None
         except ModelNotAllowed:
-            return ctx.whisper_at(slack, press, strings.MODEL_NOT_OFFERED)
+            ctx.tell(slack, action, strings.MODEL_NOT_OFFERED)
+            return
         if answer is None:
-            return ctx.whisper_at(slack, press, strings.NOTHING_TO_RETRY)
-        chat = await ctx.service.get(answer.chat_id)
-        ctx.tasks.start(ctx.model_menus.show_header(chat), name="header")
-        return None
+            ctx.tell(slack, action, strings.NOTHING_TO_RETRY)
+            return
+        chat = await ctx.chats.get(answer.chat_id)
+        ctx.tasks.start(ctx.headers.show(chat), name="header")
 
     @app.action(blocks.FEEDBACK_ACTION)
     async def on_feedback(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
-        slack = await ctx.workspaces.client_for(team_of(body, context))
-        press = payloads.block_action(body)
+        slack = await ctx.slack_of(body, context)
+        action = payloads.block_action(body)
         await ack()
-        answer_id, _, value = press.value.partition(":")
-        await ctx.service.rate(answer_id, ctx.person(slack, press.user), 1 if value == "1" else -1)
-        ctx.whisper_at(slack, press, strings.FEEDBACK_THANKS)
+        answer_id, _, value = action.value.partition(":")
+        user = User(slack.team, action.user)
+        await ctx.service.set_feedback(answer_id, user, 1 if value == "1" else -1)
+        ctx.tell(slack, action, strings.FEEDBACK_THANKS)

@@ -1,4 +1,4 @@
-"""`/chats` under whatever name it was installed: the caller's own chats, privately."""
+"""The slash command `/chats`, by whatever name it was installed, and the paging buttons of its list."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from slack_bolt.context.ack.async_ack import AsyncAck
 
 from bot import strings
 from bot.domain import User
-from handlers.listeners.context import ListenerContext, team_of
+from handlers.client.web_api import SlackClient
+from handlers.listeners.context import ListenerContext
 from handlers.live_views.chat_page import load_chat_list
 from handlers.views import payloads
 from handlers.views.chat_list import CHATS_PAGE_ACTION, ListQuery, refreshable
@@ -20,48 +21,46 @@ from handlers.views.modals import DialogTarget
 def register(app: AsyncApp, ctx: ListenerContext) -> None:
     @app.command(re.compile(r"^/"))
     async def on_chats(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
-        slack = await ctx.workspaces.client_for(team_of(body, context))
-        said, command = (body.get("text") or "").strip(), body.get("command", "/chats")
-        word, rest = (*said.split(maxsplit=1), "", "")[:2]
-        order = " ".join(said.lower().split())
-        if order == "help":
-            await ack(response_type="ephemeral", text=strings.CHATS_HELP.format(command=command))
-            return
-        if order in ("token", "token revoke"):
-            text = await _token(ctx, ctx.person(slack, body["user_id"]), order, command)
-            await ack(response_type="ephemeral", text=text)
-            return
-        if word.lower() == "new":
-            await ack()
-            wanted = DialogTarget(
-                body.get("channel_id") or "", response_url=body.get("response_url") or ""
-            )
-            ctx.dialog_chats.offer(
-                slack, body["user_id"], body["trigger_id"], wanted, text=rest.strip()
-            )
-            return
-        listing = await load_chat_list(
-            ctx.service, slack, body["user_id"], ListQuery.for_search(said)
-        )
-        ctx.membership.check(slack, body["user_id"], listing.chats)
-        await ack(
-            response_type="ephemeral", text=strings.CHATS_FALLBACK, blocks=refreshable(listing)
-        )
+        slack = await ctx.slack_of(body, context)
+        command = payloads.slash_command(body)
+        match command.subcommand:
+            case "help":
+                text = strings.CHATS_HELP.format(command=command.name)
+                await ack(response_type="ephemeral", text=text)
+            case "token" | "token revoke" as subcommand:
+                user = User(slack.team, command.user)
+                text = await _token(ctx, user, command.name, revoke=subcommand != "token")
+                await ack(response_type="ephemeral", text=text)
+            case "new":
+                await ack()
+                target = DialogTarget(command.channel, response_url=command.response_url)
+                ctx.dialog_chats.open_dialog(
+                    slack, command.user, command.trigger, target, text=command.argument
+                )
+            case _:
+                await ack(**await _list(ctx, slack, command.user, command.text))
 
     @app.action(re.compile(rf"^{re.escape(CHATS_PAGE_ACTION)}\."))
     async def on_page(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
-        slack = await ctx.workspaces.client_for(team_of(body, context))
-        press = payloads.block_action(body)
+        slack = await ctx.slack_of(body, context)
+        action = payloads.block_action(body)
         await ack()
-        ctx.chat_lists.show(
-            ctx.person(slack, press.user), ListQuery.load(press.value), press.response_url
-        )
+        query = ListQuery.load(action.value)
+        ctx.chat_lists.show(User(slack.team, action.user), query, action.response_url)
 
 
-async def _token(ctx: ListenerContext, user: User, order: str, command: str) -> str:
-    """Gives the person a token for programs, or ends those given before."""
-    if order == "token revoke":
-        ended = await ctx.tokens.revoke(user)
-        ctx.publisher.recheck_tokens(user.team)
-        return strings.API_REVOKED if ended else strings.API_NONE
-    return strings.API_ISSUED.format(token=await ctx.tokens.issue(user), command=command)
+async def _token(ctx: ListenerContext, user: User, command: str, *, revoke: bool) -> str:
+    if revoke:
+        return strings.API_REVOKED if await ctx.api_tokens.revoke(user) else strings.API_NONE
+    return strings.API_ISSUED.format(token=await ctx.api_tokens.issue(user), command=command)
+
+
+async def _list(ctx: ListenerContext, slack: SlackClient, user: str, words: str) -> dict[str, Any]:
+    """The private message with the first page of the chats that contain these words."""
+    view = await load_chat_list(ctx.service, slack, user, ListQuery.for_search(words))
+    ctx.membership.check(slack, user, view.chats)
+    return {
+        "response_type": "ephemeral",
+        "text": strings.CHATS_FALLBACK,
+        "blocks": refreshable(view),
+    }

@@ -1,4 +1,4 @@
-"""The dialog "New chat": the buttons that open it, its menu, and what is submitted."""
+"""The dialog "New chat": the buttons that open it, its menu of models, and its submission."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bot.domain import Thread
 from bot.errors import ChatNotFound, LimitReached, ModelNotAllowed, StorageError
 from bot.observability import get_logger
 from handlers.client.web_api import SlackClient
-from handlers.listeners.context import ListenerContext, team_of
+from handlers.listeners.context import ListenerContext
 from handlers.views import blocks, modals, payloads
 from handlers.views.modals import DialogTarget
 from handlers.views.payloads import DialogSubmission
@@ -23,42 +23,57 @@ log = get_logger(__name__)
 def register(app: AsyncApp, ctx: ListenerContext) -> None:
     @app.action(blocks.NEW_CHAT_ACTION)
     async def on_new_chat(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
-        slack = await ctx.workspaces.client_for(team_of(body, context))
-        press = payloads.block_action(body)
+        slack = await ctx.slack_of(body, context)
+        action = payloads.block_action(body)
         await ack()
-        wanted = DialogTarget(press.channel, response_url=press.response_url or "")
-        ctx.dialog_chats.offer(slack, press.user, body["trigger_id"], wanted, like=press.value)
+        target = DialogTarget(action.channel, response_url=action.response_url or "")
+        ctx.dialog_chats.open_dialog(
+            slack, action.user, body["trigger_id"], target, like=action.value
+        )
 
     @app.options(modals.DIALOG_MODEL_ACTION)
     async def on_options(ack: AsyncAck, body: dict[str, Any]) -> None:
-        await ack(option_groups=ctx.model_options(body))
+        await ack(option_groups=blocks.option_groups(ctx.models.search(body.get("value") or "")))
 
     @app.view(blocks.NEW_CHAT_ACTION)
     async def on_submit(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
-        slack = await ctx.workspaces.client_for(team_of(body, context))
-        errors = await _submit(ctx, slack, payloads.dialog_submission(body))
+        slack = await ctx.slack_of(body, context)
+        submission = payloads.dialog_submission(body)
+        errors = _problems(submission) or await _submit(ctx, slack, submission)
         if errors:
             await ack(response_action="errors", errors=errors)
         else:
             await ack()
 
 
+def _problems(submission: DialogSubmission) -> dict[str, str]:
+    """What is missing or too long, by block id."""
+    problems = {}
+    if not submission.text:
+        problems[modals.TEXT_BLOCK] = strings.DIALOG_NO_TEXT
+    elif len(submission.text) > modals.MAX_TEXT_LENGTH:
+        problems[modals.TEXT_BLOCK] = strings.DIALOG_TOO_LONG.format(
+            most=modals.MAX_TEXT_LENGTH, count=len(submission.text)
+        )
+    if submission.has_menu and submission.model is None:
+        problems[modals.MODEL_BLOCK] = strings.DIALOG_NO_MODEL
+    return problems
+
+
 async def _submit(
-    ctx: ListenerContext, slack: SlackClient, given: DialogSubmission
+    ctx: ListenerContext, slack: SlackClient, submission: DialogSubmission
 ) -> dict[str, str]:
-    """Stores what was asked, or tells by block id what is wrong with it."""
-    if problems := _problems(given):
-        return problems
-    wanted = given.target
+    """Stores the submission; gives what keeps it from being stored, by block id."""
+    target = submission.target
     try:
-        request, new = await ctx.service.ask_in_dialog(
-            Thread(slack.team, wanted.channel, wanted.thread),
-            given.dialog,
-            given.user,
-            given.text,
-            given.model,
-            user_team=_elsewhere(given.user_team, slack.team),
-            files=wanted.shared_files,
+        request, is_new = await ctx.requests.submit_dialog(
+            Thread(slack.team, target.channel, target.thread),
+            submission.dialog,
+            submission.user,
+            submission.text,
+            submission.model,
+            user_team=_other_workspace(submission.user_team, slack.team),
+            files=target.shared_files,
         )
     except (ModelNotAllowed, ChatNotFound):
         return {modals.MODEL_BLOCK: strings.MODEL_NOT_OFFERED}
@@ -67,24 +82,11 @@ async def _submit(
     except StorageError as error:
         log.warning("not_stored", kind="view_submission", reason=str(error))
         return {modals.TEXT_BLOCK: strings.SAVE_FAILED}
-    if new:
-        ctx.dialog_chats.begin(request, wanted.response_url)
+    if is_new:
+        ctx.dialog_chats.start_chat(request, target.response_url)
     return {}
 
 
-def _elsewhere(user_team: str | None, team: str) -> str | None:
-    """The person's own workspace, if it is another one; organisations are none."""
+def _other_workspace(user_team: str | None, team: str) -> str | None:
+    """The user's own workspace, if it is another one. Organisations (E…) are not workspaces."""
     return user_team if user_team and user_team.startswith("T") and user_team != team else None
-
-
-def _problems(given: DialogSubmission) -> dict[str, str]:
-    problems = {}
-    if not given.text:
-        problems[modals.TEXT_BLOCK] = strings.DIALOG_NO_TEXT
-    elif len(given.text) > modals.MAX_TEXT_LENGTH:
-        problems[modals.TEXT_BLOCK] = strings.DIALOG_TOO_LONG.format(
-            most=modals.MAX_TEXT_LENGTH, count=len(given.text)
-        )
-    if given.has_menu and given.model is None:
-        problems[modals.MODEL_BLOCK] = strings.DIALOG_NO_MODEL
-    return problems

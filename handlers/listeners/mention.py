@@ -1,4 +1,4 @@
-"""A mention in a channel: Slack tells it as an event of its own, besides the message."""
+"""A mention: Slack sends it as an event of its own, besides the message event."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import Any
 
 from slack_bolt.app.async_app import AsyncApp
 
-from handlers.listeners.context import ListenerContext, team_of
+from handlers.listeners.context import ListenerContext
+from handlers.listeners.incoming_message import handle_message
 
 
 def register(app: AsyncApp, ctx: ListenerContext) -> None:
@@ -14,4 +15,4 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
     async def on_mention(
         event: dict[str, Any], body: dict[str, Any], context: dict[str, Any]
     ) -> None:
-        await ctx.hear(event, team_of(body, context))
+        await handle_message(ctx, await ctx.slack_of(body, context), event)

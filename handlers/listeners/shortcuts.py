@@ -1,4 +1,4 @@
-"""The shortcuts: a new chat from anywhere, and one about a message."""
+"""The shortcuts: a new chat from anywhere, and a question about a message."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from slack_bolt.app.async_app import AsyncApp
 from slack_bolt.context.ack.async_ack import AsyncAck
 
-from handlers.listeners.context import ListenerContext, team_of
+from handlers.listeners.context import ListenerContext
 from handlers.views import blocks, modals, payloads
 from handlers.views.modals import DialogTarget
 
@@ -15,18 +15,18 @@ from handlers.views.modals import DialogTarget
 def register(app: AsyncApp, ctx: ListenerContext) -> None:
     @app.global_shortcut(blocks.NEW_CHAT_ACTION)
     async def on_new_chat(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
-        slack = await ctx.workspaces.client_for(team_of(body, context))
+        slack = await ctx.slack_of(body, context)
         await ack()
-        ctx.dialog_chats.offer(slack, body["user"]["id"], body["trigger_id"], DialogTarget())
+        ctx.dialog_chats.open_dialog(slack, body["user"]["id"], body["trigger_id"], DialogTarget())
 
     @app.message_shortcut(modals.ASK_BOBBIN_SHORTCUT)
-    async def on_ask(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
-        slack = await ctx.workspaces.client_for(team_of(body, context))
+    async def on_ask_about(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
+        slack = await ctx.slack_of(body, context)
         await ack()
-        about = payloads.shortcut_message(body, slack.bot_user)
-        wanted = DialogTarget(
-            about.channel, about.thread, body.get("response_url") or "", about.files
+        message = payloads.shortcut_message(body, slack.bot_user)
+        target = DialogTarget(
+            message.channel, message.thread, body.get("response_url") or "", message.files
         )
-        ctx.dialog_chats.offer(
-            slack, body["user"]["id"], body["trigger_id"], wanted, about=about.text or " "
+        ctx.dialog_chats.open_dialog(
+            slack, body["user"]["id"], body["trigger_id"], target, about=message.text or " "
         )

@@ -1,4 +1,4 @@
-"""Messages in channels, threads, group and direct messages: all that people say where Bobbin can hear it."""
+"""Messages in channels, threads and direct messages: everything that people write where Bobbin is a member."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from typing import Any
 
 from slack_bolt.app.async_app import AsyncApp
 
-from handlers.listeners.context import ListenerContext, team_of
+from handlers.listeners.context import ListenerContext
+from handlers.listeners.incoming_message import handle_message
 
 
 def register(app: AsyncApp, ctx: ListenerContext) -> None:
-    @app.event("message")  # with every subtype: what is not for us is acknowledged all the same
+    @app.event("message")  # with every subtype, since each has to be acknowledged
     async def on_message(
         event: dict[str, Any], body: dict[str, Any], context: dict[str, Any]
     ) -> None:
-        await ctx.hear(event, team_of(body, context))
+        await handle_message(ctx, await ctx.slack_of(body, context), event)

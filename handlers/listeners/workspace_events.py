@@ -1,4 +1,4 @@
-"""What happens around the conversations: sessions, channels, installations."""
+"""Events around the chats: agent sessions, the empty agent pane, channels, and the app's removal."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from typing import Any
 
 from slack_bolt.app.async_app import AsyncApp
 
-from bot.domain import Thread
+from bot.domain import Thread, User
 from bot.observability import get_logger
-from handlers.listeners.context import ListenerContext, team_of
+from handlers.client.web_api import SlackClient
+from handlers.listeners.context import ListenerContext
 from handlers.threads import agent_session
 
 log = get_logger(__name__)
@@ -17,50 +18,39 @@ log = get_logger(__name__)
 def register(app: AsyncApp, ctx: ListenerContext) -> None:
     _register_sessions(app, ctx)
     _register_pane(app, ctx)
-    _register_moves(app, ctx)
-
-    # Slack sends again what nobody acknowledges, so even what needs nothing has a listener.
+    _register_channels(app, ctx)
+    _register_removal(app, ctx)
+    # Slack sends an event again until it is acknowledged, so an event that needs nothing has a listener too.
     app.event("app_context_changed")(_acknowledge)
-    _register_ends(app, ctx)
 
 
 def _register_sessions(app: AsyncApp, ctx: ListenerContext) -> None:
-    async def place_of(
-        event: dict[str, Any], body: dict[str, Any], context: dict[str, Any]
-    ) -> Thread:
-        slack = await ctx.workspaces.client_for(team_of(body, context))
-        return Thread(slack.team, event.get("channel", ""), event.get("thread_ts", ""))
-
     @app.event("agent_session_stopped")
     async def on_session_stopped(
         event: dict[str, Any], body: dict[str, Any], context: dict[str, Any]
     ) -> None:
-        thread = await place_of(event, body, context)
-        chat = await ctx.service.at(thread)
-        # The event's own time tells a second delivery from a second press, which may mean the next answer.
-        if chat is None or not await ctx.service.stop(
-            chat.id, str(event.get("event_ts") or "") or None
-        ):
-            slack = await ctx.workspaces.client_for(team_of(body, context))
-            ctx.tasks.start(agent_session.end_session(slack, thread), name="end session")
+        slack = await ctx.slack_of(body, context)
+        thread = _thread_of(slack, event)
+        chat = await ctx.chats.find_by_thread(thread)
+        # The event's time tells a second delivery from a second press, which may be meant for the next answer.
+        pressed_at = str(event.get("event_ts") or "") or None
+        if chat is None or not await ctx.service.stop(chat.id, pressed_at):
+            ctx.tasks.start(agent_session.end_session(slack, thread), name="session")
 
     @app.event("agent_session_title_changed")
     async def on_title_changed(
         event: dict[str, Any], body: dict[str, Any], context: dict[str, Any]
     ) -> None:
-        slack = await ctx.workspaces.client_for(team_of(body, context))
+        slack = await ctx.slack_of(body, context)
         title = agent_session.session_title(str(event.get("title") or ""))
         if not title or event.get("user") in (None, slack.bot_user):
             return
-        thread = await place_of(event, body, context)
-        known = await ctx.service.at(thread)
-        if (
-            known is None or agent_session.session_title(known.title) == title
-        ):  # an echo of what we had told Slack
-            return
-        chat = await ctx.service.rename(thread, title)
-        if chat is not None:
-            ctx.tasks.start(ctx.model_menus.show_header(chat), name="header")
+        chat = await ctx.chats.find_by_thread(_thread_of(slack, event))
+        if chat is None or agent_session.session_title(chat.title) == title:
+            return  # the bot itself had set this title
+        renamed = await ctx.service.rename(chat, title)
+        if renamed is not None:
+            ctx.tasks.start(ctx.headers.show(renamed), name="header")
 
 
 def _register_pane(app: AsyncApp, ctx: ListenerContext) -> None:
@@ -68,66 +58,65 @@ def _register_pane(app: AsyncApp, ctx: ListenerContext) -> None:
     async def on_pane_opened(
         event: dict[str, Any], body: dict[str, Any], context: dict[str, Any]
     ) -> None:
-        slack, channel = (
-            await ctx.workspaces.client_for(team_of(body, context)),
-            str(event.get("channel") or ""),
-        )
-        if (
-            event.get("tab") == "messages"
-            and channel
-            and not await ctx.service.any_in(slack.team, channel)
-        ):
+        slack = await ctx.slack_of(body, context)
+        channel = str(event.get("channel") or "")
+        if event.get("tab") != "messages" or not channel:
+            return
+        if not await ctx.chats.any_in_channel(slack.team, channel):
             ctx.tasks.start(agent_session.suggest_prompts(slack, channel), name="prompts")
 
+
+def _register_channels(app: AsyncApp, ctx: ListenerContext) -> None:
     @app.event("channel_id_changed")
-    async def on_channel_moved(
+    async def on_channel_id_changed(
         event: dict[str, Any], body: dict[str, Any], context: dict[str, Any]
     ) -> None:
-        slack = await ctx.workspaces.client_for(team_of(body, context))
+        slack = await ctx.slack_of(body, context)
         old, new = event.get("old_channel_id"), event.get("new_channel_id")
         if old and new and old != new:
             await ctx.service.move_channel(slack.team, str(old), str(new))
-            log.info("channel_moved", old=old, new=new)
+            log.info("channel_id_changed", old=old, new=new)
 
-
-def _register_moves(app: AsyncApp, ctx: ListenerContext) -> None:
-    async def moved(
+    async def membership_changed(
         event: dict[str, Any], body: dict[str, Any], context: dict[str, Any], *, away: bool
     ) -> None:
-        slack = await ctx.workspaces.client_for(team_of(body, context))
+        slack = await ctx.slack_of(body, context)
         user, channel = str(event.get("user") or ""), str(event.get("channel") or "")
-        if (
-            user and user != slack.bot_user and event.get("channel_type") != "C"
-        ):  # a public one stays open to all
-            await ctx.membership.moved(ctx.person(slack, user), channel, away)
+        is_public = event.get("channel_type") == "C"  # its chats stay visible to everybody
+        if user and user != slack.bot_user and not is_public:
+            await ctx.membership.moved(User(slack.team, user), channel, away)
 
     @app.event("member_left_channel")
     async def on_left(event: dict[str, Any], body: dict[str, Any], context: dict[str, Any]) -> None:
-        await moved(event, body, context, away=True)
+        await membership_changed(event, body, context, away=True)
 
     @app.event("member_joined_channel")
     async def on_joined(
         event: dict[str, Any], body: dict[str, Any], context: dict[str, Any]
     ) -> None:
-        await moved(event, body, context, away=False)
+        await membership_changed(event, body, context, away=False)
 
 
-async def _acknowledge(event: dict[str, Any]) -> None:
-    """Nothing to do."""
-
-
-def _register_ends(app: AsyncApp, ctx: ListenerContext) -> None:
-    async def ended(body: dict[str, Any], context: dict[str, Any]) -> None:
+def _register_removal(app: AsyncApp, ctx: ListenerContext) -> None:
+    async def removed(body: dict[str, Any], context: dict[str, Any]) -> None:
         team = None if context.get("is_enterprise_install") else context.get("team_id")
         await ctx.workspaces.ended(context.get("enterprise_id"), team, body.get("event_time"))
 
     @app.event("app_uninstalled")
     async def on_uninstalled(body: dict[str, Any], context: dict[str, Any]) -> None:
-        await ended(body, context)
+        await removed(body, context)
 
     @app.event("tokens_revoked")
     async def on_revoked(
         event: dict[str, Any], body: dict[str, Any], context: dict[str, Any]
     ) -> None:
-        if (event.get("tokens") or {}).get("bot"):  # a person's own token is nothing to us
-            await ended(body, context)
+        if (event.get("tokens") or {}).get("bot"):  # the bot does not use people's own tokens
+            await removed(body, context)
+
+
+def _thread_of(slack: SlackClient, event: dict[str, Any]) -> Thread:
+    return Thread(slack.team, event.get("channel", ""), event.get("thread_ts", ""))
+
+
+async def _acknowledge(event: dict[str, Any]) -> None:
+    """Nothing to do."""

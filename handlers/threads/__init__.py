@@ -1,0 +1,1 @@
+"""What the bot writes in threads besides answers: menus, headers, notices, reactions, and their recovery."""

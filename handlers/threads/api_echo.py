@@ -1,8 +1,6 @@
-"""What a program said for its person, shown in the thread where the chat stands: before the answer, and once."""
+"""Shows in a chat's thread what was said through the API: before the answer, and once."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from bot import strings
 from bot.chats.api_service import API_SOURCE
@@ -18,21 +16,25 @@ from storage.chats import Chats
 
 log = get_logger(__name__)
 
-LONGEST = 2_900
-"""Characters of Slack's 3,000 for a section that a message may take, escaped; the chat itself holds all of it."""
+MAX_MESSAGE_LENGTH = 2_400
+"""Escaped characters of the message that fit in one section with the name; the chat itself holds all of it."""
+MAX_NAME_LENGTH = 80
+MAX_FALLBACK_LENGTH = 300
 
 
 class ApiEcho:
     def __init__(self, chats: Chats, names: UserNames) -> None:
-        self._chats, self._names = chats, names
+        self._chats = chats
+        self._names = names
 
     async def show(self, slack: SlackClient, chat: Chat, answer: Answer) -> None:
-        """Shows the question of this answer, if a program asked it. A failure changes nothing for the answer."""
+        """Posts the question of this answer, if it came through the API. A failure does not concern the answer."""
         message = await self._chats.message(answer.question_id)
         if chat.thread is None or not (message.source or "").startswith(API_SOURCE):
             return
+        name = await self._names(User(chat.team, message.author or "")) or strings.UNKNOWN_PERSON
+        fallback = strings.VIA_API.format(name=name, text=message.text)
         try:
-            content, text = await self._content(chat, message)
             await post_message_once(
                 slack,
                 lambda: self._find(slack, chat, message),
@@ -40,48 +42,36 @@ class ApiEcho:
                 retry_limit=0.0,  # a missing message is better than a second one
                 channel=chat.thread.channel,
                 thread_ts=chat.thread.ts,
-                blocks=content,
-                text=text,
+                blocks=blocks.api_message(message.id, _mrkdwn(name, message)),
+                text=plain(fallback, MAX_FALLBACK_LENGTH),
                 unfurl_links=False,
                 unfurl_media=False,
             )
         except SlackError as error:
-            log.warning("said_not_shown", chat=chat.id, reason=str(error))
+            log.warning("api_message_not_posted", chat=chat.id, reason=str(error))
 
     async def _find(self, slack: SlackClient, chat: Chat, message: Message) -> str | None:
-        """The ts of the message's echo, if it was posted already."""
+        """The ts of the message in Slack, if it was posted."""
         assert chat.thread is not None
-        found = await slack.own_messages(chat.thread.channel, chat.thread.ts, chat.thread.ts)
-        return next(
-            (
-                str(one["ts"])
-                for one in found
-                if blocks.has_block(one, blocks.api_message_block_id(message.id))
-            ),
-            None,
-        )
-
-    async def _content(self, chat: Chat, message: Message) -> tuple[list[dict[str, Any]], str]:
-        user = User(chat.team, message.author or "")
-        name = await self._names(user) or strings.UNKNOWN_PERSON
-        said = [fitting(message.text, LONGEST - 500)]
-        if message.images:
-            count = len(message.images)
-            said.append(
-                f"_({strings.VIA_API_IMAGE if count == 1 else strings.VIA_API_IMAGES.format(count=count)})_"
-            )
-        shown = strings.VIA_API.format(name=mrkdwn_escape(plain(name, 80)), text=" ".join(said))
-        return blocks.api_message(message.id, shown), plain(
-            strings.VIA_API.format(name=name, text=message.text), 300
-        )
+        block_id = blocks.api_message_block_id(message.id)
+        messages = await slack.own_messages(chat.thread.channel, chat.thread.ts, chat.thread.ts)
+        return next((str(m["ts"]) for m in messages if blocks.has_block(m, block_id)), None)
 
 
-def fitting(text: str, most: int) -> str:
-    """The text escaped for mrkdwn, so that nothing in it pings or links; cut where it would become too long."""
-    escaped = mrkdwn_escape(text[:most])
-    if len(escaped) <= most and len(text) <= most:
+def _mrkdwn(name: str, message: Message) -> str:
+    text = escape_and_cut(message.text, MAX_MESSAGE_LENGTH)
+    if count := len(message.images):
+        images = strings.VIA_API_IMAGE if count == 1 else strings.VIA_API_IMAGES.format(count=count)
+        text = f"{text} _({images})_"
+    return strings.VIA_API.format(name=mrkdwn_escape(plain(name, MAX_NAME_LENGTH)), text=text)
+
+
+def escape_and_cut(text: str, max_length: int) -> str:
+    """The text escaped for mrkdwn, so that nothing in it pings or links, with an ellipsis where it is cut."""
+    kept = text[:max_length]
+    escaped = mrkdwn_escape(kept)
+    if len(escaped) <= max_length and len(text) <= max_length:
         return escaped
-    kept = text[:most]
-    while len(mrkdwn_escape(kept)) >= most:
+    while len(mrkdwn_escape(kept)) >= max_length:
         kept = kept[: len(kept) * 9 // 10]
     return mrkdwn_escape(kept.rstrip()) + "…"

@@ -1,4 +1,4 @@
-"""Chats that begin in a dialog: opening it, and bringing what was submitted from its row into a thread."""
+"""Chats that start in a dialog: opening the dialog, and posting what was submitted as the first message of a thread."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from bot import strings
-from bot.chats.service import ChatService
+from bot.chats.models import ModelChoice
+from bot.chats.requests import GivenUp, QuestionMoved, QuestionPosted, RequestService
 from bot.domain import ModelInfo, Thread, User
 from bot.errors import ChatError, ChatNotFound, LimitReached, StorageError
 from bot.observability import get_logger
 from bot.tasks import Tasks
+from bot.timing import Timing
 from handlers.client.errors import NotInstalled, OutcomeUnknown, SlackError, SlackRejected
 from handlers.client.post_once import post_message_once
 from handlers.client.user_names import UserNames
@@ -21,232 +23,250 @@ from handlers.client.workspaces import WorkspaceResolver
 from handlers.markdown.text import mrkdwn_escape, plain
 from handlers.threads.direct_messages import why_elsewhere
 from handlers.threads.model_menu import ModelMenus
+from handlers.threads.thread_context import ThreadContextReader
 from handlers.views import blocks, modals
 from handlers.views.modals import DialogTarget
 from storage.chat_requests import ChatRequest, ChatRequests
+from storage.chats import Chats
 
 log = get_logger(__name__)
 
 Found = TypeVar("Found")
 
-LOOK_UP = 1.0
-"""Seconds that the dialog waits for what it would like to show: Slack's permission to open it lasts three."""
-YOUNG = 2.0
-"""Seconds in which a question that was submitted is another process's to say, even when this one starts."""
-TURN = 1.5
-"""Seconds that it waits for its turn."""
+LOOKUP_TIMEOUT = 1.0
+"""Seconds that the dialog waits for what it shows besides its fields: a trigger id is valid for three."""
+RATE_LIMIT_TIMEOUT = 1.5
+"""Seconds that the dialog waits for its turn within the rate limit."""
+MAX_CLOCK_SKEW = 60
+"""Seconds by which this machine's clock may differ from Slack's."""
+RECOVERY_BATCH = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class DialogDetails:
     """What the dialog shows besides its fields."""
 
     preselected: ModelInfo | None = None
-    there: tuple[str, str] | None = None
+    existing_chat: tuple[str, str] | None = None
+    """Title and model of the chat in the thread where the question goes."""
 
 
 class DialogChats:
     def __init__(
         self,
-        service: ChatService,
-        requests: ChatRequests,
+        *,
+        requests: RequestService,
+        chat_requests: ChatRequests,
+        chats: Chats,
+        models: ModelChoice,
         workspaces: WorkspaceResolver,
-        model_menus: ModelMenus,
+        menus: ModelMenus,
+        contexts: ThreadContextReader,
         names: UserNames,
         tasks: Tasks,
+        timing: Timing,
     ) -> None:
-        self._service, self._requests, self._workspaces = service, requests, workspaces
-        self._model_menus, self._names, self._tasks = model_menus, names, tasks
-        self._busy: set[str] = set()
+        self._requests = requests
+        self._chat_requests = chat_requests
+        self._chats = chats
+        self._models = models
+        self._workspaces = workspaces
+        self._menus = menus
+        self._contexts = contexts
+        self._names = names
+        self._tasks = tasks
+        self._timing = timing
+        self._starting: set[str] = set()
 
-    # -- the dialog --------------------------------------------------------------------------------------------
+    # -- opening the dialog ------------------------------------------------------------------------------------
 
-    def offer(
+    def open_dialog(
         self,
         slack: SlackClient,
         user: str,
         trigger: str,
-        wanted: DialogTarget,
+        target: DialogTarget,
         *,
         text: str = "",
         about: str = "",
         like: str = "",
     ) -> None:
-        """Opens the dialog, and returns at once.
+        """Opens the dialog. Returns at once.
 
-        `about`: a message to be quoted. `like`: id of the chat whose model is carried over.
+        `trigger`: trigger id of the interaction. `text`: what the message field holds. `about`: a message that it
+        quotes instead. `like`: id of a chat whose model is preselected.
         """
+        user_of_team = User(slack.team, user)
 
         async def work() -> None:
-            person = User(slack.team, user)
-            known, quoted = await asyncio.gather(
-                self._in_time(self._known(person, wanted, like), Known()),
+            details, quoted = await asyncio.gather(
+                self._in_time(self._details(user_of_team, target, like), DialogDetails()),
                 self._in_time(self._names.replace_ids(slack.team, about), about),
             )
-            begun = modals.quote(quoted) or text
             view = modals.dialog(
-                wanted,
-                known.preselected,
-                text=begun,
+                target,
+                details.preselected,
+                text=modals.quote(quoted) or text,
                 about_message=bool(about),
-                existing_chat=known.there,
+                existing_chat=details.existing_chat,
             )
-            await self._open(slack, trigger, view, wanted.response_url)
+            await self._open(slack, trigger, view, target.response_url)
 
         self._tasks.start(work(), name="dialog")
 
-    async def _in_time(self, finding: Awaitable[Found], otherwise: Found) -> Found:
+    async def _in_time(self, lookup: Awaitable[Found], default: Found) -> Found:
         try:
-            return await asyncio.wait_for(finding, LOOK_UP)
+            return await asyncio.wait_for(lookup, LOOKUP_TIMEOUT)
         except (TimeoutError, StorageError) as error:
-            log.info("dialog_without_something", reason=type(error).__name__)
-            return otherwise
+            log.info("dialog_lookup_failed", reason=type(error).__name__)
+            return default
 
-    async def _known(self, user: User, wanted: DialogTarget, like: str) -> Known:
-        models = self._service.models
-        if wanted.thread:
-            chat = await self._service.at(Thread(user.team, wanted.channel, wanted.thread))
+    async def _details(self, user: User, target: DialogTarget, like: str) -> DialogDetails:
+        if target.thread:
+            thread = Thread(user.team, target.channel, target.thread)
+            chat = await self._chats.find_by_thread(thread)
             if chat is not None:
-                return Known(there=(chat.title, models.label(chat.model)))
-        info = await self._model_of(user, wanted, like) if like else None
-        return Known(info or await models.preselected(user))
+                return DialogDetails(existing_chat=(chat.title, self._models.label(chat.model)))
+        info = await self._model_of(user, target, like) if like else None
+        return DialogDetails(info or await self._models.preselected(user))
 
-    async def _model_of(self, user: User, wanted: DialogTarget, chat_id: str) -> ModelInfo | None:
-        """The model of a chat that the person takes part in, or sees in the channel where the button stands."""
+    async def _model_of(self, user: User, target: DialogTarget, chat_id: str) -> ModelInfo | None:
+        """The model of a chat that the user takes part in, or sees in the channel where the button is."""
         try:
-            chat = await self._service.get(chat_id)
-            if chat.thread is None or chat.thread != Thread(
-                user.team, wanted.channel, chat.thread.ts
-            ):
-                chat = await self._service.get_for(user, chat_id)
+            chat = await self._chats.get(chat_id)
+            in_channel = chat.thread is not None and chat.thread == Thread(
+                user.team, target.channel, chat.thread.ts
+            )
+            if not in_channel:
+                chat = await self._chats.get_for(user, chat_id)
         except ChatNotFound:
             return None
-        return self._service.models.info(chat.model)
+        return self._models.info(chat.model)
 
     async def _open(
         self, slack: SlackClient, trigger: str, view: dict[str, Any], response_url: str
     ) -> None:
         try:
-            await asyncio.wait_for(slack.dispatcher.acquire("views.open", ""), TURN)
+            turn = slack.dispatcher.acquire("views.open", "")
+            await asyncio.wait_for(turn, RATE_LIMIT_TIMEOUT)
             await slack.call("views.open", trigger_id=trigger, view=view)
         except OutcomeUnknown as error:  # it may be open
-            log.info("dialog_perhaps_open", reason=str(error))
+            log.info("dialog_outcome_unknown", reason=str(error))
         except (SlackError, TimeoutError) as error:
-            log.info("dialog_not_opened", reason=str(error) or "no turn in time")
-            await slack.respond(
-                response_url,
-                response_type="ephemeral",
-                replace_original=False,
-                text=strings.DIALOG_NOT_OPENED,
-            )
+            log.info("dialog_not_opened", reason=str(error) or "rate limit")
+            await _tell(slack, response_url, strings.DIALOG_NOT_OPENED)
 
-    # -- what was submitted ------------------------------------------------------------------------------------
+    # -- starting the chat -------------------------------------------------------------------------------------
 
-    def begin(self, request: ChatRequest, response_url: str = "") -> None:
-        """Brings a submitted question into Slack and starts its chat. Returns at once."""
-        self._tasks.start(self._begin(request, response_url), name="chat from dialog")
+    def start_chat(self, request: ChatRequest, response_url: str = "") -> None:
+        """Posts a submitted question and starts its chat. Returns at once.
 
-    async def again(self, older_than: float) -> None:
-        """ChatRequests that were submitted and do not stand in Slack yet, since some process ended in between."""
-        for request in await self._requests.not_posted(max(older_than, YOUNG), 50):
-            self._tasks.start(self._begin(request, look=True), name="chat from dialog")
+        `response_url`: where the person can be told about a failure.
+        """
+        self._tasks.start(self._start(request, response_url), name="chat from dialog")
 
-    async def _begin(
-        self, request: ChatRequest, response_url: str = "", *, look: bool = False
+    async def start_missing(self, min_age: float) -> None:
+        """Starts the chats of submissions whose process ended before it posted them. `min_age`: in seconds."""
+        missing = await self._chat_requests.not_posted(
+            max(min_age, self._timing.dialog_min_age), RECOVERY_BATCH
+        )
+        for request in missing:
+            self._tasks.start(self._start(request, look_first=True), name="chat from dialog")
+
+    async def _start(
+        self, request: ChatRequest, response_url: str = "", *, look_first: bool = False
     ) -> None:
-        if request.id in self._busy:
+        if request.id in self._starting:
             return
-        self._busy.add(request.id)
+        self._starting.add(request.id)
         try:
             slack = await self._workspaces.client_for(request.thread.team)
-            said = await self._say(slack, request, response_url, look)
-            assert said.model is not None
-            chosen = await self._service.choose_model(said, said.model)
-            await self._model_menus.after_choice(chosen, self._service.models.label(said.model))
+            await self._start_in(slack, request, response_url, look_first)
         except NotInstalled:
-            await self._requests.close(request.id)
-        except SlackRejected as error:
-            log.warning("dialog_chat_refused", question=request.id, reason=error.code)
-            await self._give_up(request, response_url, strings.ASKED_NOWHERE)
-        except LimitReached:
-            await self._give_up(request, response_url, strings.LIMIT_REACHED)
-        except (SlackError, ChatError, StorageError) as error:  # recovery takes it up
-            log.warning("dialog_chat_delayed", question=request.id, reason=type(error).__name__)
+            await self._requests.advance(request, GivenUp())
+        except (SlackError, ChatError, StorageError) as error:  # recovery tries it again
+            log.warning("dialog_chat_delayed", request=request.id, reason=type(error).__name__)
         finally:
-            self._busy.discard(request.id)
+            self._starting.discard(request.id)
 
-    async def _give_up(self, request: ChatRequest, response_url: str, text: str) -> None:
-        slack = await self._workspaces.client_for(request.thread.team)
-        await self._requests.close(request.id)
-        await slack.respond(
-            response_url, response_type="ephemeral", replace_original=False, text=text
-        )
+    async def _start_in(
+        self, slack: SlackClient, request: ChatRequest, response_url: str, look_first: bool
+    ) -> None:
+        try:
+            posted = await self._post_question(slack, request, response_url, look_first)
+            assert posted.model is not None
+            chosen = await self._requests.start(posted, posted.model)
+            await self._menus.show_choice(chosen)
+        except SlackRejected as error:
+            log.warning("dialog_chat_refused", request=request.id, reason=error.code)
+            await self._requests.advance(request, GivenUp())
+            await _tell(slack, response_url, strings.ASKED_NOWHERE)
+        except LimitReached:
+            await self._requests.advance(request, GivenUp())
+            await _tell(slack, response_url, strings.LIMIT_REACHED)
 
-    async def _say(
-        self, slack: SlackClient, request: ChatRequest, response_url: str, look: bool
+    async def _post_question(
+        self, slack: SlackClient, request: ChatRequest, response_url: str, look_first: bool
     ) -> ChatRequest:
-        """Where it was wanted, else in the direct messages. Raises SlackRejected, Unsure, StorageError."""
-        wanted, reason = request.thread, ""
-        if wanted.channel:
+        """Posts the question in its channel, or in the direct messages if Slack refuses that. Raises SlackError."""
+        reason = ""
+        if request.thread.channel:
             try:
-                chat = await self._service.at(wanted) if wanted.ts else None
-                said = await self._post(slack, request, look=look)
-                return (
-                    said
-                    if chat or not wanted.ts
-                    else await self._model_menus.with_context(slack, said, said.source)
-                )
+                return await self._post_in_channel(slack, request, look_first)
             except SlackRejected as error:
-                log.info("dialog_chat_elsewhere", question=request.id, reason=error.code)
-                reason = why_elsewhere(wanted.channel, error.code)
-        direct = await slack.call_with_retry("conversations.open", users=request.user)
-        channel = str(direct["channel"]["id"])
-        moved = await self._requests.set_thread(request.id, Thread(wanted.team, channel, ""), None)
-        note = (
-            strings.ASKED_HERE.format(reason=reason) if reason and channel != wanted.channel else ""
-        )
-        said = await self._post(slack, moved, note, look=look)
-        if note:
-            link = mrkdwn_escape(slack.permalink(channel, said.thread.ts, said.thread.ts))
-            text = strings.ASKED_IN_DIRECT.format(reason=reason, link=link)
-            await slack.respond(
-                response_url, response_type="ephemeral", replace_original=False, text=text
-            )
-        return said
+                log.info("dialog_chat_moved", request=request.id, reason=error.code)
+                reason = why_elsewhere(request.thread.channel, error.code)
+        response = await slack.call_with_retry("conversations.open", users=request.user)
+        channel = str(response["channel"]["id"])
+        moved = await self._requests.advance(request, QuestionMoved(channel))
+        is_elsewhere = bool(reason) and channel != request.thread.channel
+        note = strings.ASKED_HERE.format(reason=reason) if is_elsewhere else ""
+        posted = await self._post(slack, moved, note, look_first=look_first)
+        if is_elsewhere:
+            link = slack.permalink(channel, posted.thread.ts, posted.thread.ts)
+            text = strings.ASKED_IN_DIRECT.format(reason=reason, link=mrkdwn_escape(link))
+            await _tell(slack, response_url, text)
+        return posted
+
+    async def _post_in_channel(
+        self, slack: SlackClient, request: ChatRequest, look_first: bool
+    ) -> ChatRequest:
+        in_thread = bool(request.thread.ts)
+        chat = await self._chats.find_by_thread(request.thread) if in_thread else None
+        posted = await self._post(slack, request, look_first=look_first)
+        if not in_thread or chat is not None:
+            return posted
+        return await self._contexts.read(slack, posted, until=posted.source)
 
     async def _post(
-        self, slack: SlackClient, request: ChatRequest, note: str = "", *, look: bool = False
+        self, slack: SlackClient, request: ChatRequest, note: str = "", *, look_first: bool
     ) -> ChatRequest:
-        """Posts the question once. `look`: another process may have posted it already."""
-        place = request.thread
-        thread: dict[str, Any] = {"thread_ts": place.ts} if place.ts else {}
+        """Posts the question once. `look_first`: a process that ended may have posted it."""
+        thread: dict[str, Any] = {"thread_ts": request.thread.ts} if request.thread.ts else {}
         ts = await post_message_once(
             slack,
             lambda: self._find(slack, request),
-            look_first=look,
-            channel=place.channel,
+            look_first=look_first,
+            channel=request.thread.channel,
             blocks=modals.dialog_question(request, note),
             text=f"{strings.ASKED.format(user=request.user)} {plain(request.text or '', 300)}",
             unfurl_links=False,
             unfurl_media=False,
             **thread,
         )
-        return await self._requests.set_thread(
-            request.id, Thread(place.team, place.channel, place.ts or ts), ts
-        )
+        return await self._requests.advance(request, QuestionPosted(ts))
 
     async def _find(self, slack: SlackClient, request: ChatRequest) -> str | None:
-        """The ts of the posted question, if an attempt whose outcome is unknown did post it."""
-        thread, after = request.thread, f"{request.created_at.timestamp() - 60:.6f}"
-        if thread.ts:
-            found = await slack.own_messages(thread.channel, thread.ts, after)
+        """The ts of the question in Slack, if it was posted."""
+        after = f"{request.created_at.timestamp() - MAX_CLOCK_SKEW:.6f}"
+        if request.thread.ts:
+            messages = await slack.own_messages(request.thread.channel, request.thread.ts, after)
         else:
-            found = await slack.own_roots(thread.channel, after)
-        return next(
-            (
-                str(m["ts"])
-                for m in found
-                if blocks.has_block(m, modals.question_block_id(request.id))
-            ),
-            None,
-        )
+            messages = await slack.own_roots(request.thread.channel, after)
+        block_id = modals.question_block_id(request.id)
+        found = (str(m["ts"]) for m in messages if blocks.has_block(m, block_id))
+        return next(found, None)
+
+
+async def _tell(slack: SlackClient, response_url: str, text: str) -> None:
+    await slack.respond(response_url, response_type="ephemeral", replace_original=False, text=text)

@@ -1,6 +1,8 @@
-"""What Bobbin says to one person directly, because it cannot be said where they asked."""
+"""What Bobbin tells one person only: in an ephemeral message, or directly if it cannot write where they asked."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from bot import strings
 from bot.domain import Thread
@@ -8,33 +10,53 @@ from bot.observability import get_logger
 from handlers.client.errors import SlackError
 from handlers.client.web_api import SlackClient
 from handlers.threads.agent_session import is_direct
+from handlers.views.blocks import Block
 
 log = get_logger(__name__)
 
-EVERY = 3600.0
-"""Seconds in which a person is told at most once about one channel."""
-_SAME = {
-    "channel_not_found": "not_in_channel"
-}  # private channels are not found by those who are not in them
+CANNOT_WRITE_INTERVAL = 3600.0
+"""Seconds in which a person is told once at most that Bobbin cannot write in a channel."""
+_SAME_REASON = {"channel_not_found": "not_in_channel"}
+"""Slack hides private channels from those who are not members, so their codes mean the same."""
+
+
+async def post_ephemeral(
+    slack: SlackClient,
+    channel: str,
+    user: str,
+    text: str,
+    *,
+    thread: str | None = None,
+    content: list[Block] | None = None,
+) -> None:
+    """Posts a message that only this user sees, if Slack accepts it. `content`: blocks, shown instead of the text."""
+    more: dict[str, Any] = {}
+    if content:
+        more["blocks"] = content
+    if thread:
+        more["thread_ts"] = thread
+    await slack.try_call("chat.postEphemeral", channel=channel, user=user, text=text, **more)
 
 
 def why_elsewhere(channel: str, code: str) -> str:
-    """The beginning of a sentence: why a chat that was asked for in this channel stands elsewhere."""
+    """The beginning of a sentence: why a chat that was to start in this channel is elsewhere."""
     reasons = strings.ASKED_ELSEWHERE
     reason = _reason(code) if _reason(code) in reasons else ""
     return reasons["direct" if channel.startswith("D") else reason].format(channel=channel)
 
 
 def _reason(code: str) -> str:
-    return "restricted_action" if code.startswith("restricted_action") else _SAME.get(code, code)
+    if code.startswith("restricted_action"):
+        return "restricted_action"
+    return _SAME_REASON.get(code, code)
 
 
 async def cannot_write(slack: SlackClient, thread: Thread, user: str | None, code: str) -> None:
-    """Tells a person why nothing comes, where that helps them."""
+    """Tells a person directly why no answer comes in their thread, if knowing the reason helps them."""
     sentence = strings.CANNOT_WRITE.get(_reason(code))
     if user is None or sentence is None or is_direct(thread.channel):
         return
-    if not slack.at_most_every("cannot write", thread.channel, user, every=EVERY):
+    if not slack.at_most_every("cannot write", thread.channel, user, every=CANNOT_WRITE_INTERVAL):
         return
     try:
         text = sentence.format(channel=thread.channel)
@@ -42,4 +64,4 @@ async def cannot_write(slack: SlackClient, thread: Thread, user: str | None, cod
             "chat.postMessage", again_if_unsure=False, channel=user, text=text
         )
     except SlackError as error:
-        log.info("person_not_told", reason=str(error))
+        log.info("direct_message_not_posted", reason=str(error))

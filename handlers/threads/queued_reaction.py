@@ -1,4 +1,4 @@
-"""⏳ on messages that wait their turn: there while they wait, gone once they are taken."""
+"""The reaction ⏳ on messages whose answer waits for an earlier one: added while they wait, removed once it begins."""
 
 from __future__ import annotations
 
@@ -10,50 +10,52 @@ from handlers.client.web_api import SlackClient
 from storage.answers import Answers
 
 REACTION = "hourglass_flowing_sand"
-MOST = 1_000
-"""Marks remembered; beyond that the oldest are lifted by asking Slack alone."""
-ASK_AGAIN = 0.5
+MAX_TRACKED = 1_000
+"""Reactions that a process remembers. It still removes older ones, but does not wait for their adding to end."""
+STORAGE_RETRY_DELAY = 0.5
 """Seconds until a database that failed is asked again."""
 
 
 class QueuedReactions:
-    """Adding and removing one mark never overtake each other, however quickly the message is taken."""
+    """Adds and removes the reaction in that order, however soon the answer begins."""
 
     def __init__(self, answers: Answers, tasks: Tasks) -> None:
-        self._answers, self._tasks = answers, tasks
-        self._putting: dict[str, asyncio.Task[bool]] = {}
+        self._answers = answers
+        self._tasks = tasks
+        self._adding: dict[str, asyncio.Task[bool]] = {}
 
-    def put(self, slack: SlackClient, channel: str, ts: str, answer_id: str) -> None:
-        """Marks the message that this answer waits for. Returns at once."""
-        if answer_id in self._putting:
+    def add(self, slack: SlackClient, channel: str, ts: str, answer_id: str) -> None:
+        """Marks the message `ts` whose answer waits. Returns at once."""
+        if answer_id in self._adding:
             return
-        while len(self._putting) >= MOST:
-            self._putting.pop(next(iter(self._putting)))
-        self._putting[answer_id] = self._tasks.start(
-            self._put(slack, channel, ts, answer_id), name="⏳"
+        while len(self._adding) >= MAX_TRACKED:
+            self._adding.pop(next(iter(self._adding)))
+        self._adding[answer_id] = self._tasks.start(
+            self._add(slack, channel, ts, answer_id), name="queued reaction"
         )
 
-    async def lift(self, slack: SlackClient, channel: str, ts: str, answer_id: str) -> None:
-        """The message is taken. A mark that this process knows nothing of may have been put by another one."""
-        putting = self._putting.pop(answer_id, None)
-        if putting is None or await putting:
+    async def remove(self, slack: SlackClient, channel: str, ts: str, answer_id: str) -> None:
+        """The answer begins. A reaction that this process knows nothing of may have been added by another one."""
+        adding = self._adding.pop(answer_id, None)
+        if adding is None or await adding:
             await slack.try_call("reactions.remove", channel=channel, timestamp=ts, name=REACTION)
 
-    async def _put(self, slack: SlackClient, channel: str, ts: str, answer_id: str) -> bool:
-        """Whether the mark stands afterwards."""
+    async def _add(self, slack: SlackClient, channel: str, ts: str, answer_id: str) -> bool:
+        """Whether the message has the reaction afterwards."""
         if not await self._answers.is_waiting(answer_id):
             return False
         if not await slack.try_call("reactions.add", channel=channel, timestamp=ts, name=REACTION):
             return False
-        if answer_id in self._putting and not await self._waits_still(answer_id):
+        if answer_id in self._adding and not await self._still_waits(answer_id):
+            # Another process began the answer before the reaction was there, so it did not remove it.
             await slack.try_call("reactions.remove", channel=channel, timestamp=ts, name=REACTION)
-            return False  # another process had taken it before the mark stood
+            return False
         return True
 
-    async def _waits_still(self, answer_id: str) -> bool:
-        """Asks until the database can say: a mark that stands must not be forgotten over a restart of it."""
+    async def _still_waits(self, answer_id: str) -> bool:
+        """Asks until the database responds, so that no reaction is left behind when the database restarts."""
         while True:
             try:
                 return await self._answers.is_waiting(answer_id)
             except StorageError:
-                await asyncio.sleep(ASK_AGAIN)
+                await asyncio.sleep(STORAGE_RETRY_DELAY)

@@ -1,52 +1,51 @@
-"""Menus that were promised and never confirmed, or stand twice; dialogs submitted and never shown: a process died."""
+"""Finishes what a process that ended left undone in threads: menus, headers, and chats from dialogs."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from bot.errors import BobbinError, StorageError
 from bot.observability import get_logger
+from bot.tasks import Tasks
+from bot.timing import Timing
+from handlers.threads.chat_header import ChatHeaders
 from handlers.threads.dialog_chats import DialogChats
 from handlers.threads.model_menu import ModelMenus
 
 log = get_logger(__name__)
 
-EVERY = 5.0
-OLDER_THAN = 20.0
-"""Seconds after which a menu that is on its way counts as lost; while Slack limits us it may take a while."""
-
 
 class ThreadRecovery:
-    def __init__(self, model_menus: ModelMenus, dialog_chats: DialogChats) -> None:
-        self._model_menus, self._dialog_chats = model_menus, dialog_chats
+    def __init__(
+        self, menus: ModelMenus, headers: ChatHeaders, dialog_chats: DialogChats, timing: Timing
+    ) -> None:
+        self._menus = menus
+        self._headers = headers
+        self._dialog_chats = dialog_chats
+        self._timing = timing
+        self._min_age = 0.0
+        """Seconds that a request must be old. Zero at the start: whatever is open then was another process's."""
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        task = asyncio.create_task(self._sweep(), name="menus")
-        try:
+        """Sweeps while this is open, for the first time at once."""
+        async with Tasks(exit_timeout=0.0) as tasks:
+            tasks.repeat(self._sweep, self._timing.thread_sweep_interval, "thread recovery")
             yield
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
 
     async def _sweep(self) -> None:
-        older_than = 0.0  # at the start whatever is open was another process's
-        while True:
-            swept = True
-            try:
-                await self._model_menus.offer_again(older_than)
-                await self._model_menus.tidy()
-                await self._dialog_chats.again(older_than)
-                await self._model_menus.head_again(older_than)
-                await self._model_menus.draw_again(older_than)
-            except BobbinError as error:
-                log.warning("menus_not_swept", reason=str(error))
-                swept = not isinstance(
-                    error, StorageError
-                )  # with the database away, the start is still to come
-            except Exception:
-                log.exception("menus_not_swept")
-            older_than = OLDER_THAN if swept else older_than
-            await asyncio.sleep(EVERY)
+        swept = True
+        try:
+            await self._menus.offer_missing(self._min_age)
+            await self._menus.start_ready(self._min_age)
+            await self._menus.delete_duplicates()
+            await self._dialog_chats.start_missing(self._min_age)
+            await self._headers.post_missing(self._min_age)
+            await self._headers.draw_missing(self._min_age)
+        except BobbinError as error:
+            log.warning("thread_recovery_failed", reason=str(error))
+            swept = not isinstance(error, StorageError)  # then the first sweep is still to come
+        finally:
+            if swept:
+                self._min_age = self._timing.thread_sweep_min_age

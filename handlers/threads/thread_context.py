@@ -1,55 +1,129 @@
-"""What people had said in a thread before they turned to Bobbin: who said what, within a budget."""
+"""The thread context: who said what in a thread before Bobbin was mentioned there, within a size limit."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from bot import strings
 from bot.chats.attachments.rules import select_earlier
+from bot.chats.requests import ContextRead, RequestService
 from bot.domain import SharedFile, Thread, User
+from bot.observability import get_logger
+from bot.timing import Timing
+from handlers.client.errors import SlackError
 from handlers.client.user_names import UserNames
 from handlers.client.web_api import SlackClient
 from handlers.markdown.text import plain
 from handlers.views.payloads import MESSAGE_SUBTYPES, readable, shared_files
+from storage.chat_requests import ChatRequest
 
-MESSAGES = 50
-"""So many of the newest messages are told, besides the one that the thread began with."""
-CHARACTERS = 12_000
-LONGEST = 4_000
+log = get_logger(__name__)
+
+MAX_MESSAGES = 50
+"""So many of the newest messages are included, besides the first message of the thread."""
+MAX_CONTEXT_LENGTH = 12_000
+"""Characters of the whole context."""
+MAX_MESSAGE_LENGTH = 4_000
 """Characters of one message."""
-PAGE = 200
-PAGES = 10
-"""Slack gives a thread from its beginning on; of one that is longer than this, the middle is told."""
+PAGE_SIZE = 200
+MAX_PAGES = 10
+"""Slack gives a thread from its beginning on; of a longer thread, what comes after these pages is not read."""
 
 
 @dataclass(frozen=True, slots=True)
 class ThreadContext:
-    """What had been said and shared in a thread."""
+    """What people had said and shared in a thread."""
 
     text: str = field(repr=False)
-    """Lines "name: text"; empty when nobody spoke."""
+    """Lines "name: text"; empty if nobody said anything."""
     files: tuple[SharedFile, ...] = ()
-    """What may be of use to a model, of all that was shared."""
+    """Of all shared files, those that may be of use to a model."""
 
 
-async def recap(slack: SlackClient, names: UserNames, thread: Thread, until: str) -> ThreadContext:
-    """The thread up to the message `until`. Raises SlackError."""
-    said = [m for m in await _messages(slack, thread, until) if _is_speech(m, slack)]
-    lines = await asyncio.gather(*(_line(slack, names, message) for message in said))
-    files = [file for message in said for file in shared_files(message)]
-    return ThreadContext(fitting([line[:LONGEST] for line in lines]), select_earlier(files))
+class ThreadContextReader:
+    """Reads the thread context of chat requests, beside what happens to them meanwhile."""
+
+    def __init__(self, requests: RequestService, names: UserNames, timing: Timing) -> None:
+        self._requests = requests
+        self._names = names
+        self._timing = timing
+        self._reads: dict[str, asyncio.Task[ChatRequest]] = {}
+
+    @asynccontextmanager
+    async def reading(self, slack: SlackClient, request: ChatRequest) -> AsyncIterator[None]:
+        """Reads the context, if the request needs one, while the block runs.
+
+        The block starts after `context_grace` seconds at most, so that a menu is not late; leaving it waits until the
+        context is read, for `context_timeout` seconds at most.
+        """
+        if not request.needs_context:
+            yield
+            return
+        read = asyncio.create_task(self.read(slack, request), name="thread context")
+        self._reads[request.id] = read
+        try:
+            await asyncio.wait([read], timeout=self._timing.context_grace)
+            yield
+            await asyncio.wait([read], timeout=self._timing.context_timeout)
+        finally:
+            read.cancel()
+            self._reads.pop(request.id, None)
+            await asyncio.gather(read, return_exceptions=True)
+
+    async def wait_for(self, request: ChatRequest) -> None:
+        """Waits until the context that is being read is stored, for `context_timeout` seconds at most."""
+        if (read := self._reads.get(request.id)) is not None:
+            await asyncio.wait([read], timeout=self._timing.context_timeout)
+
+    async def finish(self, slack: SlackClient, request: ChatRequest) -> None:
+        """Reads the context, or waits until it is read, for `context_timeout_after_choice` seconds at most."""
+        timeout = self._timing.context_timeout_after_choice
+        if (read := self._reads.get(request.id)) is not None:
+            await asyncio.wait([read], timeout=timeout)
+            return
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.read(slack, request), timeout)
+
+    async def read(
+        self, slack: SlackClient, request: ChatRequest, until: str | None = None
+    ) -> ChatRequest:
+        """Stores the context of a request. A thread that cannot be read leaves the request as it is.
+
+        `until`: ts of the message before which the context ends; by default the mention.
+        """
+        try:
+            context = await read_thread(slack, self._names, request.thread, until or request.ts)
+        except SlackError as error:
+            log.info("thread_not_readable", request=request.id, reason=str(error))
+            return request
+        own = {file.id for file in request.files}
+        files = tuple(file for file in context.files if file.id not in own)
+        return await self._requests.advance(request, ContextRead(context.text, files))
 
 
-def fitting(lines: Sequence[str], most: int = CHARACTERS) -> str:
-    """The first line, which says what it is about, and as many of the last ones as fit."""
+async def read_thread(
+    slack: SlackClient, names: UserNames, thread: Thread, until: str
+) -> ThreadContext:
+    """The thread before the message `until`. Raises SlackError."""
+    messages = [m for m in await _messages(slack, thread, until) if _is_speech(m, slack)]
+    lines = await asyncio.gather(*(_line(slack, names, message) for message in messages))
+    files = [file for message in messages for file in shared_files(message)]
+    return ThreadContext(
+        fit_lines([line[:MAX_MESSAGE_LENGTH] for line in lines]), select_earlier(files)
+    )
+
+
+def fit_lines(lines: Sequence[str], max_length: int = MAX_CONTEXT_LENGTH) -> str:
+    """The first line, which says what the thread is about, and as many of the last lines as fit."""
     if not lines:
         return ""
     kept: deque[str] = deque()
-    left = most - len(lines[0])
+    left = max_length - len(lines[0])
     for line in reversed(lines[1:]):
         left -= len(line) + 1
         if left < 0:
@@ -61,14 +135,14 @@ def fitting(lines: Sequence[str], most: int = CHARACTERS) -> str:
 
 async def _messages(slack: SlackClient, thread: Thread, until: str) -> list[dict[str, Any]]:
     root: list[dict[str, Any]] = []
-    newest: deque[dict[str, Any]] = deque(maxlen=MESSAGES)
+    newest: deque[dict[str, Any]] = deque(maxlen=MAX_MESSAGES)
     pages = 0
     async for page in slack.pages(
         "conversations.replies",
         channel=thread.channel,
         ts=thread.ts,
         latest=until,
-        limit=PAGE,
+        limit=PAGE_SIZE,
     ):
         for message in page.get("messages", []):
             if message["ts"] == thread.ts:
@@ -76,16 +150,19 @@ async def _messages(slack: SlackClient, thread: Thread, until: str) -> list[dict
             elif message["ts"] < until:
                 newest.append(message)
         pages += 1
-        if pages == PAGES:
+        if pages == MAX_PAGES:
             break
     return [message for message in root if message["ts"] < until] + list(newest)
 
 
 def _is_speech(message: dict[str, Any], slack: SlackClient) -> bool:
+    """Whether a person or another bot wrote this; the bot's own messages are left out."""
     if message.get("user") == slack.bot_user:
         return False
-    speech = message.get("subtype") in MESSAGE_SUBTYPES or message.get("subtype") == "bot_message"
-    return speech and bool(message.get("text") or message.get("files"))
+    subtype = message.get("subtype")
+    if subtype not in MESSAGE_SUBTYPES and subtype != "bot_message":
+        return False
+    return bool(message.get("text") or message.get("files"))
 
 
 async def _line(slack: SlackClient, names: UserNames, message: dict[str, Any]) -> str:
@@ -96,14 +173,13 @@ async def _line(slack: SlackClient, names: UserNames, message: dict[str, Any]) -
     text = await names.replace_ids(
         slack.team, readable(str(message.get("text") or ""), slack.bot_user)
     )
-    shared = [
+    files = [
         str(file.get("name") or file.get("title") or file.get("id"))
         for file in message.get("files") or ()
     ]
-    said = [text] if text else []
-    if shared:
-        said.append(strings.THREAD_FILES.format(names=", ".join(shared)))
-    # Indented, so that no line of a message can pass for another person's.
-    return f"{plain(str(name or ''), 80) or strings.UNKNOWN_PERSON}: " + "\n  ".join(
-        " ".join(said).splitlines()
-    )
+    parts = [text] if text else []
+    if files:
+        parts.append(strings.THREAD_FILES.format(names=", ".join(files)))
+    # Continuation lines are indented, so that none can pass for another person's message.
+    content = "\n  ".join(" ".join(parts).splitlines())
+    return f"{plain(str(name or ''), 80) or strings.UNKNOWN_PERSON}: {content}"

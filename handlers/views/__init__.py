@@ -1,0 +1,1 @@
+"""Slack payloads parsed into values, and values rendered as Block Kit. Pure functions."""

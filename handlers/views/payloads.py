@@ -136,6 +136,11 @@ def block_action(body: dict[str, Any]) -> BlockAction:
     )
 
 
+def has_selection(body: dict[str, Any]) -> bool:
+    """Whether any checkbox of the block action's element is checked."""
+    return bool(body["actions"][0].get("selected_options"))
+
+
 def model_beside_button(body: dict[str, Any]) -> str:
     """Key of the model in the menu beside the pressed button: the person's last choice, else the preselected one.
 
@@ -206,4 +211,41 @@ def shortcut_message(body: dict[str, Any], bot_user: str) -> ShortcutMessage:
         thread=message.get("thread_ts") or ts,
         text=readable(raw, bot_user),
         files=tuple((file.id, file.name) for file in shared_files(message)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SlashCommand:
+    """A person used the slash command."""
+
+    name: str
+    """As it was installed, with its slash."""
+    user: str
+    channel: str
+    trigger: str
+    response_url: str
+    text: str
+    """All that follows the name."""
+    subcommand: str
+    """`help`, `token`, `token revoke` or `new`; empty if the text is none of these, so it is a search."""
+    argument: str
+    """What follows `new`."""
+
+
+def slash_command(body: dict[str, Any]) -> SlashCommand:
+    text = (body.get("text") or "").strip()
+    first, rest = (*text.split(maxsplit=1), "", "")[:2]
+    words = " ".join(text.lower().split())
+    subcommand = words if words in ("help", "token", "token revoke") else ""
+    if first.lower() == "new":
+        subcommand = "new"
+    return SlashCommand(
+        name=body.get("command", "/chats"),
+        user=body["user_id"],
+        channel=body.get("channel_id") or "",
+        trigger=body.get("trigger_id") or "",
+        response_url=body.get("response_url") or "",
+        text=text,
+        subcommand=subcommand,
+        argument=rest.strip(),
     )

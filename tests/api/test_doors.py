@@ -66,7 +66,7 @@ async def test_an_api_message_whose_post_gets_no_response_is_found_and_not_poste
     await world.idle()
 
     assert len(said_via(world, thread)) == 1
-    assert "said_not_shown" not in world.log.getvalue()
+    assert "api_message_not_posted" not in world.log.getvalue()
 
 
 async def test_nothing_that_a_program_says_can_ping_anybody(world: World, api: Api) -> None:

@@ -22,8 +22,6 @@ from bot.commands import run
 from bot.config import Settings
 from bot.timing import Timing
 from handlers.rate_limits.token_bucket import RATES, Rate
-from handlers.threads import model_menu
-from handlers.threads import recovery as menu_recovery
 
 
 def child(environment: dict[str, str], log: str) -> NoReturn:
@@ -42,20 +40,18 @@ def child(environment: dict[str, str], log: str) -> NoReturn:
 
 def run_scaled(rate_scale: float) -> NoReturn:
     """Be `bobbin run`, at a Slack that allows so many times as many calls and is done with them as much sooner."""
-    hurry(rate_scale)
-    timing = replace(Timing(), late_effect=Timing().late_effect / rate_scale)
+    timing = replace(
+        Timing(),
+        late_effect=Timing().late_effect / rate_scale,
+        # On a loaded machine posts wait for long, however much Slack allows.
+        duplicate_menu_delay=Timing().duplicate_menu_delay / 2.0,
+        thread_sweep_interval=Timing().thread_sweep_interval / rate_scale,
+    )
     rates = {
         method: Rate(rate.per_second * rate_scale, rate.burst * rate_scale)
         for method, rate in RATES.items()
     }
     sys.exit(complete(run(Settings.load(), timing, rates)))
-
-
-def hurry(haste: float) -> None:
-    vars(model_menu)["LATE"] /= (
-        2.0  # on a loaded machine posts wait long, however much Slack allows
-    )
-    menu_recovery.EVERY /= haste
 
 
 def shorten(part: float) -> None:

@@ -10,6 +10,7 @@ from bot import strings
 from bot.sandbox.limits import Limits
 from bot.sandbox.state.records import Message, View
 from bot.sandbox.user_actions.find_elements import find_container
+from tests.deadlines import patient_timing
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.test_start import crowd
 from tests.handlers.world import MODEL, World, methods, options_of
@@ -395,6 +396,7 @@ async def test_a_header_whose_posting_got_lost_is_not_posted_twice(world: World)
 
     root = await begun(world)
     await world.answered(root.ts)
+    await world.until(lambda: world.chats()[0]["header_ts"], "the header is found")
     await world.idle()
 
     assert len(world.headers(root.ts)) == 1
@@ -402,26 +404,26 @@ async def test_a_header_whose_posting_got_lost_is_not_posted_twice(world: World)
 
 
 async def test_a_header_that_a_killed_process_did_not_post_is_put_there_by_the_next_one(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    worlds: WorldFactory,
 ) -> None:
     """Killed between storing the chat and posting its header."""
-    monkeypatch.setattr("handlers.threads.model_menu.YOUNG", 0.0)
-    await command(world)
-    world.slack.faults.add("chat.postMessage", "hang", skip=1)
-    await world.slack.views.submit("alice", entered("Where is my header?"))
-    root = await begun(world)
-    await world.answered(root.ts)
-    assert world.headers(root.ts) == []
+    async with worlds(timing=patient_timing(header_min_age=0.0)) as world:
+        await command(world)
+        world.slack.faults.add("chat.postMessage", "hang", skip=1)
+        await world.slack.views.submit("alice", entered("Where is my header?"))
+        root = await begun(world)
+        await world.answered(root.ts)
+        assert world.headers(root.ts) == []
 
-    world.allow_redelivery()
-    world.slack.faults.clear()
-    await world.restart()
-    await world.until(lambda: world.chats()[0]["header_ts"], "the header")
-    await world.idle()
+        world.allow_redelivery()
+        world.slack.faults.clear()
+        await world.restart()
+        await world.until(lambda: world.chats()[0]["header_ts"], "the header")
+        await world.idle()
 
-    assert [header.ts for header in world.headers(root.ts)] == [world.chats()[0]["header_ts"]]
-    assert "Where is my header?" in [m["text"] for m in world.messages(root.ts)]
-    assert world.header(root.ts).text.startswith(f"*{world.chats()[0]['title']}*")
+        assert [header.ts for header in world.headers(root.ts)] == [world.chats()[0]["header_ts"]]
+        assert "Where is my header?" in [m["text"] for m in world.messages(root.ts)]
+        assert world.header(root.ts).text.startswith(f"*{world.chats()[0]['title']}*")
 
 
 async def test_rates_do_not_keep_the_dialog_closed(worlds: WorldFactory) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import Counter
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
@@ -17,8 +18,10 @@ from bot.domain import Answer, AnswerResult, Status, Usage
 from bot.sandbox.limits import Limits
 from bot.sandbox.models.scripts import ModelScript
 from bot.timing import Timing
-from handlers.threads import agent_session, recovery
+from handlers.rate_limits.token_bucket import RATES, Rate
+from handlers.threads import agent_session
 from handlers.views import blocks
+from tests.deadlines import patient_timing
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.long_texts import essay
 from tests.handlers.world import MODEL, World, below, elements, shown
@@ -28,10 +31,11 @@ LONG = essay(80)
 
 
 @pytest.fixture
-def sweeping(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Menus that were promised are looked after all the time."""
-    monkeypatch.setattr(recovery, "EVERY", 0.05)
-    monkeypatch.setattr(recovery, "OLDER_THAN", 0.0)
+async def sweeping(worlds: WorldFactory) -> AsyncIterator[World]:
+    """A world in which recovery looks for unfinished menus all the time."""
+    timing = patient_timing(thread_sweep_interval=0.05, thread_sweep_min_age=0.0)
+    async with worlds(timing=timing) as world:
+        yield world
 
 
 async def calls_in(world: World, seconds: float) -> Counter[str]:
@@ -71,7 +75,7 @@ async def failed(world: World, kind: str) -> tuple[str, str]:
 async def test_another_model_is_taken_once_and_by_whoever_is_first(world: World) -> None:
     thread, answer = await failed(world, "gone")
     assert world.bot is not None
-    choose = world.bot.service.retry_with
+    choose = world.bot.service.retry_with_model
     both = await asyncio.gather(
         choose(answer, "openai:demo/storyteller"), choose(answer, "openai:demo/markdown")
     )
@@ -92,7 +96,7 @@ async def test_no_other_answer_changes_the_chats_model(world: World, which: str)
     if which == "done":
         answer = world.ended(thread)[0]["message_id"]
     assert world.bot is not None
-    assert await world.bot.service.retry_with(answer, "openai:demo/storyteller") is None
+    assert await world.bot.service.retry_with_model(answer, "openai:demo/storyteller") is None
     await world.idle()
     assert (world.chats()[0]["model"], len(world.models.asked())) == (MODEL, 2)
     assert elements(world.answers(thread)[1], "retry_with_model") == []
@@ -149,7 +153,6 @@ async def test_a_channel_that_closes_in_mid_answer_is_told_directly_and_left_in_
         assert await calls_in(world, 1.0) == Counter()
 
 
-@pytest.mark.usefixtures("sweeping")
 @pytest.mark.parametrize(
     ("error", "told"),
     [
@@ -164,8 +167,9 @@ async def test_a_channel_that_closes_in_mid_answer_is_told_directly_and_left_in_
     ],
 )
 async def test_a_refused_menu_is_not_offered_again(
-    world: World, error: str, told: str | None
+    sweeping: World, error: str, told: str | None
 ) -> None:
+    world = sweeping
     world.slack.faults.add("chat.postMessage", error=error, channel="C0GENERAL", times=-1)
     await world.slack.conversations.say(
         "alice", "general", f"<@{world.slack.bot_user.id}> are you there?"
@@ -189,31 +193,33 @@ async def test_a_refused_menu_is_not_offered_again(
 
 
 async def test_a_choice_in_a_menu_that_stands_twice_leaves_one_header(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    worlds: WorldFactory,
 ) -> None:
     """A process posted a menu and was killed before it knew; another has posted the one that counts."""
-    monkeypatch.setattr(
-        "handlers.threads.model_menu.CROWDED", 2.0
-    )  # headers go through the address that a press brings
-    thread = await world.ask("Which of the two?")
-    (menu,) = world.menus(thread)
-    late = {
-        "channel": "C0GENERAL",
-        "thread_ts": thread,
-        "blocks": menu.blocks,
-        "text": "Choose a model.",
-    }
-    async with httpx.AsyncClient(trust_env=False) as http:
-        bot = {"Authorization": f"Bearer {world.slack.bot_token}"}
-        assert (
-            await http.post(f"{world.slack.api_url}chat.postMessage", json=late, headers=bot)
-        ).json()["ok"]
-    (double,) = (other for other in world.menus(thread) if other.ts != menu.ts)
-    await world.slack.interactions.press("alice", double, "start_chat")
-    await world.answered(thread)
-    await world.until(lambda: not world.menus(thread), "no menu is left")
-    await world.idle()
-    assert [header.ts for header in world.headers(thread)] == [menu.ts]
+    rates = {**RATES, "chat.update": Rate(per_second=0.01, burst=1.0)}
+    async with worlds(rates=rates) as world:
+        world.entitle(None)
+        await world.answered(await world.start("This uses up the edits."))
+        # So the header replaces the menu by the response URL of the press.
+        thread = await world.ask("Which of the two?")
+        (menu,) = world.menus(thread)
+        late = {
+            "channel": "C0GENERAL",
+            "thread_ts": thread,
+            "blocks": menu.blocks,
+            "text": "Choose a model.",
+        }
+        async with httpx.AsyncClient(trust_env=False) as http:
+            bot = {"Authorization": f"Bearer {world.slack.bot_token}"}
+            assert (
+                await http.post(f"{world.slack.api_url}chat.postMessage", json=late, headers=bot)
+            ).json()["ok"]
+        (double,) = (other for other in world.menus(thread) if other.ts != menu.ts)
+        await world.slack.interactions.press("alice", double, "start_chat")
+        await world.answered(thread)
+        await world.until(lambda: not world.menus(thread), "no menu is left")
+        await world.idle()
+        assert [header.ts for header in world.headers(thread)] == [menu.ts]
 
 
 async def test_many_questions_bring_one_letter(world: World) -> None:
@@ -238,7 +244,8 @@ async def test_a_person_who_cannot_be_written_to_is_no_trouble(world: World) -> 
         "alice", "general", f"<@{world.slack.bot_user.id}> are you there?"
     )
     await world.until(
-        lambda: any(line["event"] == "person_not_told" for line in world.lines()), "the attempt"
+        lambda: any(line["event"] == "direct_message_not_posted" for line in world.lines()),
+        "the attempt",
     )
     assert await calls_in(world, 0.5) == Counter()
 
@@ -299,7 +306,7 @@ async def test_a_move_leaves_alone_what_stands_there_already(world: World) -> No
     }
     world.slack.subscriptions.deliver(event)
     await world.until(
-        lambda: any(line["event"] == "channel_moved" for line in world.lines()), "the move"
+        lambda: any(line["event"] == "channel_id_changed" for line in world.lines()), "the move"
     )
     assert sorted(c["channel"] for c in world.chats()) == ["C0GENERAL", "C0SHARED"]
 

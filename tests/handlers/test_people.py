@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -11,8 +12,8 @@ from bot import strings
 from bot.config import StreamMode
 from bot.sandbox.user_actions.conversations import Upload
 from handlers.client import user_names
-from handlers.threads import model_menu
-from handlers.threads.thread_context import fitting
+from handlers.threads.thread_context import fit_lines
+from tests.deadlines import patient_timing
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.long_texts import essay
 from tests.handlers.shared_files import picture, put
@@ -238,12 +239,12 @@ async def test_a_long_thread_is_told_from_its_beginning_and_its_end(world: World
 
 def test_what_is_told_fits_and_keeps_first_and_last() -> None:
     lines = ["first line", *(f"line {n}" for n in range(1000)), "last line"]
-    told = fitting(lines, 500).splitlines()
+    told = fit_lines(lines, 500).splitlines()
     assert (told[0], told[1], told[-1]) == ("first line", strings.THREAD_GAP, "last line")
     assert sum(map(len, told)) < 520
-    assert fitting(["only"], 500) == "only"
-    assert fitting([], 500) == ""
-    assert fitting(["a", "b"], 500) == "a\nb"
+    assert fit_lines(["only"], 500) == "only"
+    assert fit_lines([], 500) == ""
+    assert fit_lines(["a", "b"], 500) == "a\nb"
 
 
 @pytest.mark.parametrize("error", ["missing_scope", "not_in_channel", "thread_not_found"])
@@ -260,10 +261,17 @@ async def test_a_thread_that_cannot_be_read_is_left_out_and_nobody_is_bothered(
     assert any(line["event"] == "thread_not_readable" for line in world.lines())
 
 
+@pytest.fixture
+async def impatient(worlds: WorldFactory) -> AsyncIterator[World]:
+    """A world whose menus hardly wait for the thread context."""
+    async with worlds(timing=patient_timing(context_grace=0.1)) as world:
+        yield world
+
+
 async def test_the_menu_does_not_wait_for_a_slow_thread_and_the_answer_has_it_all_the_same(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    impatient: World,
 ) -> None:
-    monkeypatch.setattr(model_menu, "READ_FIRST", 0.1)
+    world = impatient
     world.slack.faults.add("conversations.replies", "slow", seconds=1.0)
     thread = await world.slack.conversations.say("bob", "general", "The boiler is broken again.")
     await world.ask("what should we do?", thread=thread)
@@ -281,9 +289,9 @@ async def test_the_menu_does_not_wait_for_a_slow_thread_and_the_answer_has_it_al
     "files", [(), (picture(),)], ids=["words", "words and a picture that the model cannot see"]
 )
 async def test_who_chooses_before_the_thread_is_read_has_it_all_the_same(
-    world: World, monkeypatch: pytest.MonkeyPatch, files: tuple[Upload, ...]
+    impatient: World, files: tuple[Upload, ...]
 ) -> None:
-    monkeypatch.setattr(model_menu, "READ_FIRST", 0.1)
+    world = impatient
     world.slack.faults.add("conversations.replies", "slow", seconds=1.5)
     thread = await world.slack.conversations.say("bob", "general", "The boiler is broken again.")
     await put(world, f"<@{world.slack.bot_user.id}> what should we do?", *files, thread=thread)
@@ -297,21 +305,23 @@ async def test_who_chooses_before_the_thread_is_read_has_it_all_the_same(
 
 
 async def test_a_thread_that_is_not_read_in_time_does_not_keep_the_chat_from_starting(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    worlds: WorldFactory,
 ) -> None:
-    monkeypatch.setattr(model_menu, "READ_FIRST", 0.1)
-    monkeypatch.setattr(model_menu, "READ_FOR_CHOICE", 0.3)
-    world.slack.faults.add("conversations.replies", "slow", seconds=3.0)
-    thread = await world.slack.conversations.say("bob", "general", "The boiler is broken again.")
-    await world.ask("what should we do?", thread=thread)
-    await world.choose(thread)
-    assert len(await world.answered(thread)) == 1
+    timing = patient_timing(context_grace=0.1, context_timeout_after_choice=0.3)
+    async with worlds(timing=timing) as world:
+        world.slack.faults.add("conversations.replies", "slow", seconds=3.0)
+        thread = await world.slack.conversations.say(
+            "bob", "general", "The boiler is broken again."
+        )
+        await world.ask("what should we do?", thread=thread)
+        await world.choose(thread)
+        assert len(await world.answered(thread)) == 1
 
 
 async def test_a_choice_that_waits_for_the_thread_survives_the_end_of_the_process(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    impatient: World,
 ) -> None:
-    monkeypatch.setattr(model_menu, "READ_FIRST", 0.1)
+    world = impatient
     world.slack.faults.add("conversations.replies", "hang")
     thread = await world.slack.conversations.say("bob", "general", "The boiler is broken again.")
     await world.ask("what should we do?", thread=thread)

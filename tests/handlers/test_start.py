@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from bot import strings
 from bot.sandbox.models.demo import DEMO_MODELS, DemoModel, quick
 from bot.sandbox.models.server import ModelServer
+from tests.deadlines import patient_timing
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.world import MODEL, World, below, elements, methods, options_of
 
@@ -443,26 +444,26 @@ async def test_only_the_settings_say_who_the_bot_is(
 
 
 async def test_a_menu_that_a_killed_process_left_standing_becomes_the_header(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    worlds: WorldFactory,
 ) -> None:
     """Killed between storing the chat and drawing its header; and no title comes that would draw it again."""
-    monkeypatch.setattr("handlers.threads.model_menu.YOUNG", 0.0)
-    world.entitle(None)
-    world.say("The answer.")
-    thread = await world.ask("Who turns my menu into a header?")
-    world.slack.faults.add("chat.update", "status", status=503, times=-1)
-    await world.choose(thread)
-    await world.answered(thread)
-    await world.stop_bot()
-    assert (len(world.menus(thread)), world.headers(thread)) == (1, [])
+    async with worlds(timing=patient_timing(header_min_age=0.0)) as world:
+        world.entitle(None)
+        world.say("The answer.")
+        thread = await world.ask("Who turns my menu into a header?")
+        world.slack.faults.add("chat.update", "status", status=503, times=-1)
+        await world.choose(thread)
+        await world.answered(thread)
+        await world.stop_bot()
+        assert (len(world.menus(thread)), world.headers(thread)) == (1, [])
 
-    world.slack.faults.clear()
-    await world.start_bot()
-    await world.until(lambda: world.headers(thread), "the header")
-    await world.idle()
-    assert (len(world.menus(thread)), len(world.headers(thread))) == (0, 1)
-    assert [row["state"] for row in world.rows("SELECT state FROM questions")] == ["shown"]
-    drawn = len(world.slack.calls_of("chat.update"))
-    await world.restart()
-    await world.idle()
-    assert len(world.slack.calls_of("chat.update")) == drawn
+        world.slack.faults.clear()
+        await world.start_bot()
+        await world.until(lambda: world.headers(thread), "the header")
+        await world.idle()
+        assert (len(world.menus(thread)), len(world.headers(thread))) == (0, 1)
+        assert [row["state"] for row in world.rows("SELECT state FROM questions")] == ["shown"]
+        drawn = len(world.slack.calls_of("chat.update"))
+        await world.restart()
+        await world.idle()
+        assert len(world.slack.calls_of("chat.update")) == drawn

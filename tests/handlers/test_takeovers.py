@@ -15,6 +15,7 @@ from handlers.client.errors import OutcomeUnknown
 from handlers.client.web_api import SlackClient
 from handlers.rate_limits.dispatcher import CallDispatcher
 from handlers.transport.socket_mode import new_client, new_session
+from tests.deadlines import patient_timing
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.world import World, elements
 
@@ -175,11 +176,10 @@ async def test_a_process_that_ends_while_the_last_words_wait_leaves_them_to_the_
 
 
 async def test_a_menu_that_a_process_had_asked_for_before_it_ended_does_not_stay(
-    worlds: WorldFactory, monkeypatch: pytest.MonkeyPatch
+    worlds: WorldFactory,
 ) -> None:
-    monkeypatch.setattr("handlers.threads.model_menu.LATE", 8.0)
-    monkeypatch.setattr("handlers.threads.recovery.EVERY", 0.3)
-    async with worlds() as world:
+    timing = patient_timing(duplicate_menu_delay=8.0, thread_sweep_interval=0.3)
+    async with worlds(timing=timing) as world:
         world.say(TEXT)
         fault = world.slack.faults.add("chat.postMessage", "slow", seconds=7.0)
         thread = await world.slack.conversations.say(

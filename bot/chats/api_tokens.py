@@ -1,0 +1,23 @@
+"""Tokens for the HTTP API: a person issues and revokes them with `/chats token`."""
+
+from __future__ import annotations
+
+from bot.answers.events import EventPublisher
+from bot.domain import User
+from storage.tokens import Tokens
+
+
+class ApiTokens:
+    def __init__(self, tokens: Tokens, publisher: EventPublisher) -> None:
+        self._tokens = tokens
+        self._publisher = publisher
+
+    async def issue(self, user: User) -> str:
+        """A new token. It is stored as a digest only, so it cannot be shown again."""
+        return await self._tokens.issue(user)
+
+    async def revoke(self, user: User) -> bool:
+        """Revokes all tokens of the user and ends the connections that use them; False if there are none."""
+        revoked = await self._tokens.revoke(user)
+        self._publisher.recheck_tokens(user.team)
+        return bool(revoked)

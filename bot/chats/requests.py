@@ -1,0 +1,420 @@
+"""A chat request, which is a question whose chat does not exist yet, from the mention to the chat.
+
+    mention                                                     dialog submitted
+       │                                                               │
+       ▼                                                               ▼
+     ASKED ──menu posted──▶ MENU_SHOWN                             SUBMITTED
+       │                        │                                      │
+       └─────model selected─────┤                                      │
+                ┌───────────────┼──────────────────┐                   │
+                ▼               ▼                  │                   │
+        WAITING_FOR_TEXT   WAITING_FOR_CONTEXT     │            question posted
+                │               │                  │                   │
+           text given      context read            │                   │
+                │          or timed out            ▼                   │
+                └───────────────┴─────────────▶  READY  ◀──────────────┘
+                                                   │ chat started
+                                                   ▼
+    every open state ──given up──▶ GIVEN_UP     STARTED
+
+A request is a row from the moment that Slack delivers the mention. `state_of` derives its state from the row's columns,
+`RequestService.advance` is the one function that moves an open request from state to state, and every UPDATE behind it
+applies to open requests only, so that processes that race end in the same state. The first message of the chat is
+unique in the database, which is what makes STARTED happen once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from bot.answers.events import EventPublisher
+from bot.chats.attachments.rules import only_unusable_files
+from bot.chats.messages import (
+    HandleResult,
+    IncomingMessage,
+    ModelChoiceOutcome,
+    ModelChosen,
+    Outcome,
+)
+from bot.chats.models import ModelChoice
+from bot.domain import ModelInfo, ModelRef, SharedFile, Thread, User
+from bot.errors import ChatNotFound, LimitReached
+from storage.chat_requests import ChatRequest, ChatRequests
+from storage.chats import Chats, NewMessage, StoredMessage
+from storage.people import People
+
+
+class RequestState(StrEnum):
+    """What a chat request waits for."""
+
+    ASKED = "asked"
+    """Its menu is not known to be in Slack."""
+    MENU_SHOWN = "menu shown"
+    """The person is to choose a model."""
+    SUBMITTED = "submitted"
+    """It was made in a dialog, and its question is not in Slack yet."""
+    WAITING_FOR_TEXT = "waiting for text"
+    """A model is chosen, and the mention had no text: the person's next message is the question."""
+    WAITING_FOR_CONTEXT = "waiting for context"
+    """Everything is there but the earlier messages of the thread."""
+    READY = "ready"
+    """The chat can start."""
+    STARTED = "started"
+    """The question is a message of a chat."""
+    GIVEN_UP = "given up"
+    """No chat will come of it."""
+
+
+def state_of(request: ChatRequest) -> RequestState:
+    """The state that the columns of the request's row amount to."""
+    if not request.open:
+        return RequestState.GIVEN_UP if request.message_id is None else RequestState.STARTED
+    if request.text is not None and request.source is None:
+        return RequestState.SUBMITTED
+    if request.model is None:
+        return RequestState.ASKED if request.menu_ts is None else RequestState.MENU_SHOWN
+    if request.text is None and not request.files:
+        return RequestState.WAITING_FOR_TEXT
+    return RequestState.WAITING_FOR_CONTEXT if request.needs_context else RequestState.READY
+
+
+@dataclass(frozen=True, slots=True)
+class MenuPosted:
+    """The menu is in Slack. The first menu that becomes known is the request's; a second one is a duplicate."""
+
+    ts: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSelected:
+    model: ModelRef
+
+
+@dataclass(frozen=True, slots=True)
+class TextGiven:
+    """A message of the person is the question. The first one wins: `ChatRequest.source` names it."""
+
+    source: str
+    """Its ts."""
+    text: str = field(repr=False)
+    files: tuple[SharedFile, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FilesAdded:
+    """A message of the person adds files to the question. Repeating it adds nothing."""
+
+    files: tuple[SharedFile, ...]
+    text: str = field(default="", repr=False)
+    """What was written with them."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContextRead:
+    """The earlier messages of the thread were read."""
+
+    text: str = field(repr=False)
+    files: tuple[SharedFile, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionMoved:
+    """The question of a dialog is to be posted elsewhere: in a new thread of this channel."""
+
+    channel: str
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionPosted:
+    """The question of a dialog is in Slack."""
+
+    ts: str
+
+
+@dataclass(frozen=True, slots=True)
+class GivenUp:
+    """The chat cannot start, for instance because its channel is gone."""
+
+
+RequestEvent = (
+    MenuPosted
+    | ModelSelected
+    | TextGiven
+    | FilesAdded
+    | ContextRead
+    | QuestionMoved
+    | QuestionPosted
+    | GivenUp
+)
+
+
+class RequestService:
+    """The use cases of chat requests. All raise StorageError when the database fails: then nothing was stored."""
+
+    def __init__(
+        self,
+        *,
+        requests: ChatRequests,
+        chats: Chats,
+        people: People,
+        models: ModelChoice,
+        publisher: EventPublisher,
+        wake: Callable[[str], None],
+        limit: int,
+    ) -> None:
+        """`wake`: is called with the id of a chat that has an answer to be written. `limit`: messages of a chat."""
+        self._requests = requests
+        self._chats = chats
+        self._people = people
+        self._models = models
+        self._publisher = publisher
+        self._wake = wake
+        self._limit = limit
+
+    # -- from state to state -----------------------------------------------------------------------------------
+
+    async def advance(self, request: ChatRequest, event: RequestEvent) -> ChatRequest:
+        """Applies an event, and gives the request as it is then. A request that is not open stays as it is."""
+        match event:
+            case MenuPosted(ts):
+                return await self._requests.set_menu(request.id, ts)
+            case ModelSelected(model):
+                return await self._requests.set_model(request.id, model)
+            case TextGiven(source, text, files):
+                filled = await self._requests.set_text(
+                    request.id, text=text, source=source, files=files
+                )
+                return filled or await self._requests.get(request.id)
+            case FilesAdded(files, text):
+                return await self._requests.add_files(request.id, text, files)
+            case ContextRead(text, files):
+                return await self._requests.set_context(request.id, text, files)
+            case QuestionMoved(channel):
+                thread = Thread(request.thread.team, channel, "")
+                return await self._requests.set_thread(request.id, thread, None)
+            case QuestionPosted(ts):
+                thread = replace(request.thread, ts=request.thread.ts or ts)
+                return await self._requests.set_thread(request.id, thread, ts)
+            case GivenUp():
+                return await self._requests.close(request.id)
+
+    # -- asking ------------------------------------------------------------------------------------------------
+
+    async def create(self, message: IncomingMessage) -> HandleResult:
+        """A message that is addressed to Bobbin outside of any chat."""
+        if only_unusable_files(message.text, message.files):
+            return HandleResult(Outcome.UNREADABLE)
+        request, is_new = await self._requests.create(
+            thread=message.thread,
+            ts=message.ts,
+            user=message.user,
+            user_team=message.user_team,
+            text=message.text or None,
+            files=message.files,
+        )
+        return HandleResult(Outcome.REQUESTED if is_new else Outcome.IGNORED, request=request)
+
+    async def submit_dialog(
+        self,
+        thread: Thread,
+        dialog: str,
+        user: str,
+        text: str,
+        key: str | None,
+        *,
+        user_team: str | None = None,
+        files: tuple[SharedFile, ...] = (),
+    ) -> tuple[ChatRequest, bool]:
+        """Stores what a person submitted in the dialog with this id; False beside it if it is stored already.
+
+        `thread`: where the chat shall start, with an empty ts for a new thread. `key`: the model's key; None where the
+        thread has a chat already. Raises ModelNotAllowed, ChatNotFound, LimitReached.
+        """
+        chat = await self._chats.find_by_thread(thread) if thread.ts else None
+        if chat is None and key is None:
+            raise ChatNotFound("no chat there yet, and no model")
+        if chat is not None and chat.message_count + 2 > self._limit:
+            raise LimitReached(chat.id)
+        model = chat.model if chat is not None else self._models.by_key(key or "").ref
+        return await self._requests.create(
+            thread=thread,
+            ts=dialog,
+            user=user,
+            user_team=user_team,
+            text=text,
+            files=files,
+            model=model,
+            in_dialog=True,
+        )
+
+    async def add_reply(self, message: IncomingMessage) -> HandleResult | None:
+        """A reply of the person who has an open request in the thread; None if it is not about the request.
+
+        The first reply to a mention without text is the question; files that follow a question belong to it.
+        """
+        request = await self._requests.find_open(message.thread, message.user)
+        if request is None or message.to_others:
+            return None
+        if message.ts in (request.source, request.ts):
+            if (
+                message.files
+            ):  # Slack sends a mention as two events, and one of them may lack the files
+                await self.advance(request, FilesAdded(message.files))
+            return HandleResult(Outcome.IGNORED)
+        if not (message.text or message.files):
+            return None
+        if refusal := refusal_of(message, request.model, self._models):
+            return refusal
+        if request.text is None:
+            return await self._fill(request, message)
+        if not message.files:
+            return None
+        request = await self.advance(request, FilesAdded(message.files, message.text))
+        return HandleResult(Outcome.FILES_ADDED, request=request)
+
+    async def _fill(self, request: ChatRequest, message: IncomingMessage) -> HandleResult:
+        event = TextGiven(message.ts, message.text, message.files)
+        filled = await self.advance(request, event)
+        if filled.source != message.ts or filled.model is None:
+            return HandleResult(Outcome.IGNORED, request=filled)
+        stored = await self._start_chat(filled, filled.model)
+        if stored.duplicate:
+            return HandleResult(Outcome.IGNORED, request=filled, stored=stored)
+        return HandleResult(Outcome.STORED, request=filled, stored=stored)
+
+    # -- choosing a model --------------------------------------------------------------------------------------
+
+    async def skips_menu(self, request: ChatRequest) -> ModelInfo | None:
+        """The model of a person who always uses it without a menu; None if it cannot see what is asked about."""
+        user = User(request.thread.team, request.user)
+        own = self._models.always_model(await self._people.get(user))
+        if own is not None and only_unusable_files(
+            request.text or "", request.files, sees=own.vision
+        ):
+            return None
+        return own
+
+    async def choose_model(
+        self, request_id: str, user: str, key: str, menu_ts: str | None = None
+    ) -> ModelChosen:
+        """A person chooses in the menu that is in the message `menu_ts`.
+
+        Raises ChatNotFound, ModelNotAllowed, LimitReached.
+        """
+        request = await self._requests.get(request_id)
+        if (
+            request.menu_ts is None and menu_ts
+        ):  # the choice came before Slack's response to the post
+            request = await self.advance(request, MenuPosted(menu_ts))
+        if request.user != user:
+            return ModelChosen(ModelChoiceOutcome.NOT_ASKER, request)
+        if not request.open:
+            return ModelChosen(ModelChoiceOutcome.ALREADY_STARTED, request)
+        model = self._models.by_key(key).ref
+        if not self._can_see(request, model):
+            return ModelChosen(ModelChoiceOutcome.MODEL_CANNOT_SEE, request, model=model)
+        chosen = await self.advance(request, ModelSelected(model))
+        if state_of(chosen) is RequestState.WAITING_FOR_CONTEXT:
+            return ModelChosen(ModelChoiceOutcome.WAITING_FOR_CONTEXT, chosen)
+        return await self._start(chosen, model)
+
+    async def start(self, request: ChatRequest, model: ModelRef) -> ModelChosen:
+        """Starts the chat with this model, with or without context; keeps the choice if the text is still missing.
+
+        Raises LimitReached.
+        """
+        if request.open and not self._can_see(request, model):
+            return ModelChosen(ModelChoiceOutcome.MODEL_CANNOT_SEE, request, model=model)
+        return await self._start(await self.advance(request, ModelSelected(model)), model)
+
+    def _can_see(self, request: ChatRequest, model: ModelRef) -> bool:
+        sees = self._models.can_see(model)
+        return not only_unusable_files(request.text or "", request.files, sees=sees)
+
+    async def _start(self, request: ChatRequest, model: ModelRef) -> ModelChosen:
+        if state_of(request) is RequestState.WAITING_FOR_TEXT:
+            return ModelChosen(ModelChoiceOutcome.WAITING_FOR_TEXT, request)
+        others = await self._requests.others_without_model(request) if request.open else []
+        for (
+            other
+        ) in others:  # all before any starts, so that recovery finds each if this process dies
+            await self.advance(other, ModelSelected(model))
+        stored = await self._start_chat(request, model)
+        more = [await self._start_if_room(other, model) for other in others]
+        return ModelChosen(
+            ModelChoiceOutcome.ALREADY_STARTED if stored.duplicate else ModelChoiceOutcome.STARTED,
+            request,
+            stored,
+            tuple(each for each in more if each is not None),
+        )
+
+    async def _start_if_room(self, request: ChatRequest, model: ModelRef) -> StoredMessage | None:
+        try:
+            return await self._start_chat(replace(request, context_files=()), model)
+        except LimitReached:
+            await self.advance(request, GivenUp())
+            return None
+
+    async def join(self, request: ChatRequest) -> ModelChosen | None:
+        """A request that needs no menu of its own, because its person has been asked in the thread before.
+
+        If the thread has a chat by now, the question is stored there. Else the result has nothing `stored`, and its
+        request is the earlier one, whose menu is for both. None if this is the person's first request. Raises
+        LimitReached.
+        """
+        if request.source is None:  # there is no question yet, or no Slack message with it
+            return None
+        chat = await self._chats.find_by_thread(request.thread)
+        if chat is not None:
+            stored = await self._start_chat(replace(request, context_files=()), chat.model)
+            outcome = (
+                ModelChoiceOutcome.ALREADY_STARTED
+                if stored.duplicate
+                else ModelChoiceOutcome.STARTED
+            )
+            return ModelChosen(outcome, request, stored)
+        for other in await self._requests.others_without_model(request):
+            if other.id < request.id:
+                return ModelChosen(ModelChoiceOutcome.ALREADY_STARTED, other)
+        return None
+
+    async def _start_chat(self, request: ChatRequest, model: ModelRef) -> StoredMessage:
+        """READY becomes STARTED, in one transaction: the question is stored in the thread's chat, new or not."""
+        stored = await self._chats.start(
+            team=request.thread.team,
+            owner=request.user,
+            model=model,
+            thread=request.thread,
+            context=request.context,
+            header_ts=request.menu_ts,
+            question_id=request.id,
+            limit=self._limit,
+            message=NewMessage(
+                text=request.text or "",
+                author=request.user,
+                author_team=request.user_team,
+                source=request.source or request.ts,
+                ts=request.source or request.ts,
+                files=(*request.files, *request.context_files),
+            ),
+        )
+        if not stored.duplicate:
+            self._publisher.message_added(stored)
+            await self._people.set_last_model(User(request.thread.team, request.user), model)
+        self._wake(stored.chat.id)
+        return stored
+
+
+def refusal_of(
+    message: IncomingMessage, model: ModelRef | None, models: ModelChoice
+) -> HandleResult | None:
+    """Why a message cannot be used: its files cannot be read, or the model cannot see them. None if it can."""
+    if only_unusable_files(message.text, message.files):
+        return HandleResult(Outcome.UNREADABLE)
+    if model is not None and only_unusable_files(
+        message.text, message.files, sees=models.can_see(model)
+    ):
+        return HandleResult(Outcome.MODEL_CANNOT_SEE, model=model)
+    return None

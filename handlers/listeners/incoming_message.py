@@ -1,0 +1,109 @@
+"""What mentions and other messages have in common: each is stored before Slack's event is acknowledged, then shown."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from dataclasses import replace
+from typing import Any
+
+from bot import strings
+from bot.chats.messages import HandleResult, IncomingMessage, Outcome
+from bot.domain import User
+from handlers.client.web_api import SlackClient
+from handlers.listeners.context import ListenerContext
+from handlers.threads.direct_messages import post_ephemeral
+from handlers.views import blocks, payloads
+from storage.chat_requests import ChatRequest
+
+NOTICE_INTERVAL = 3600.0
+"""Seconds in which a person is told once at most about one message, since Slack may deliver it several times."""
+
+Notice = Coroutine[Any, Any, None]
+
+
+async def handle_message(ctx: ListenerContext, slack: SlackClient, event: dict[str, Any]) -> None:
+    """Handles one `message` or `app_mention` event. Returns when it is stored, before it is shown."""
+    message = payloads.incoming_message(event, team=slack.team, bot_user=slack.bot_user)
+    if message is None:
+        return
+    async with ctx.thread_locks[message.thread]:
+        text = await ctx.names.replace_ids(slack.team, message.text, ask=False)
+        message = replace(message, text=text)
+        result = await ctx.service.handle_message(message)
+    if result.outcome in (Outcome.REQUESTED, Outcome.STORED):
+        ctx.tasks.start(_learn_names(ctx, message), name="names")
+    _show(ctx, slack, message, result)
+
+
+def _show(
+    ctx: ListenerContext, slack: SlackClient, message: IncomingMessage, result: HandleResult
+) -> None:
+    """Starts everything that shows the result. Returns at once."""
+    if result.outcome in (Outcome.IGNORED, Outcome.STOPPED):
+        return
+    if result.outcome is Outcome.CHAT_FULL:
+        _tell_chat_full(ctx, slack, message, result.chat_id)
+        return
+    notice = _file_notice(ctx, slack, message, result)
+    if result.outcome is Outcome.REQUESTED and result.request is not None:
+        ctx.tasks.start(_offer_menu(ctx, result.request, notice), name="menu")
+        return
+    if notice is not None:
+        ctx.tasks.start(notice, name="file notice")
+    if result.outcome is Outcome.STORED and result.stored is not None:
+        if result.request is not None:
+            shown = ctx.menus.show_filled(result.request, result.stored)
+            ctx.tasks.start(shown, name="header")
+        elif result.stored.queued:
+            answer_id = result.stored.answer.id
+            ctx.queued_reactions.add(slack, message.thread.channel, message.ts, answer_id)
+
+
+async def _offer_menu(ctx: ListenerContext, request: ChatRequest, notice: Notice | None) -> None:
+    """Posts the menu, and then the notice in the thread that the menu starts."""
+    await ctx.menus.offer(request)
+    if notice is not None:
+        await notice
+
+
+def _file_notice(
+    ctx: ListenerContext, slack: SlackClient, message: IncomingMessage, result: HandleResult
+) -> Notice | None:
+    """Tells the person which of the message's files cannot be used, as far as that is known yet."""
+    if result.model is not None:
+        text = ctx.file_notices.cannot_see(result.model)
+    else:
+        text = ctx.file_notices.unreadable(message.files)
+    if not text or not _first_notice(slack, message):
+        return None
+    in_thread = message.in_thread or result.outcome is Outcome.REQUESTED
+    thread = message.thread.ts if in_thread else None
+    return post_ephemeral(slack, message.thread.channel, message.user, text, thread=thread)
+
+
+def _tell_chat_full(
+    ctx: ListenerContext, slack: SlackClient, message: IncomingMessage, chat_id: str
+) -> None:
+    if not _first_notice(slack, message):
+        return
+    notice = post_ephemeral(
+        slack,
+        message.thread.channel,
+        message.user,
+        strings.LIMIT_REACHED,
+        thread=message.thread.ts,
+        content=blocks.limit_reached(chat_id),
+    )
+    ctx.tasks.start(notice, name="notice")
+
+
+def _first_notice(slack: SlackClient, message: IncomingMessage) -> bool:
+    return slack.at_most_every("notice", message.thread.channel, message.ts, every=NOTICE_INTERVAL)
+
+
+async def _learn_names(ctx: ListenerContext, message: IncomingMessage) -> None:
+    """Asks Slack for the names of the author and of everybody mentioned, and stores the text with them."""
+    await ctx.names.refresh(User(message.thread.team, message.user))
+    text = await ctx.names.replace_ids(message.thread.team, message.text)
+    if text != message.text:
+        await ctx.service.replace_text(message.thread, message.ts, message.text, text)

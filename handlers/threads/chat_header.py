@@ -1,0 +1,171 @@
+"""The chat's header: the message in the thread that shows title, model and owner, with the Stop button.
+
+Usually the menu becomes the header. A chat that started without a menu gets a header of its own.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from bot import strings
+from bot.chats.models import ModelChoice
+from bot.chats.service import ChatService
+from bot.domain import Chat
+from bot.observability import get_logger
+from bot.tasks import KeyedLocks
+from bot.timing import Timing
+from handlers.client.errors import NotInstalled, SlackError
+from handlers.client.web_api import SlackClient
+from handlers.client.workspaces import WorkspaceResolver
+from handlers.markdown.text import plain
+from handlers.threads.agent_session import show_session_title
+from handlers.threads.thread_messages import (
+    MAX_FALLBACK_LENGTH,
+    ThreadMessages,
+    delete_message,
+)
+from handlers.views import blocks
+from handlers.views.blocks import Block
+from storage.chat_requests import ChatRequest, ChatRequests
+from storage.chats import Chats
+
+log = get_logger(__name__)
+
+RECOVERY_PERIOD = 900.0
+"""Seconds after a request in which recovery looks for its chat's header, and posts it if it is missing."""
+RECOVERY_PERIOD_AT_START = 86_400.0
+"""The same for a process that starts: before it, none may have been running."""
+RECOVERY_BATCH = 50
+
+
+class ChatHeaders:
+    def __init__(
+        self,
+        *,
+        service: ChatService,
+        requests: ChatRequests,
+        chats: Chats,
+        models: ModelChoice,
+        workspaces: WorkspaceResolver,
+        messages: ThreadMessages,
+        timing: Timing,
+    ) -> None:
+        self._service = service
+        self._requests = requests
+        self._chats = chats
+        self._models = models
+        self._workspaces = workspaces
+        self._messages = messages
+        self._timing = timing
+        self._posting: set[str] = set()
+        self._locks: KeyedLocks[str] = KeyedLocks()
+
+    async def show(self, chat: Chat) -> None:
+        """Updates the header, because something that it shows has changed."""
+        if chat.thread is not None and chat.header_ts is not None:
+            with suppress(NotInstalled):
+                slack = await self._workspaces.client_for(chat.team)
+                await self._draw(slack, chat.id, chat.header_ts)
+
+    async def show_title(self, chat: Chat) -> None:
+        """Shows a title that a model has written, in the header and where Slack lists its conversations."""
+        if chat.thread is None:
+            return
+        try:
+            slack = await self._workspaces.client_for(chat.team)
+        except NotInstalled:
+            return
+        await self.show(chat)
+        while True:
+            await show_session_title(slack, chat.thread, chat.title)
+            current = await self._chats.get(chat.id)
+            if current.title == chat.title:
+                return
+            chat = current  # a person changed the title meanwhile, and theirs must win
+
+    async def show_started(
+        self, slack: SlackClient, request: ChatRequest, chat: Chat, response_url: str | None
+    ) -> None:
+        """Turns the menu of a chat that has just started into its header, or posts a header if there was no menu."""
+        ts = request.menu_ts or chat.header_ts
+        if ts is None:
+            await self._post(slack, request, chat)
+            return
+        drawn = await self._draw(slack, chat.id, ts, response_url)
+        if drawn and request.menu_ts is not None:
+            await self._service.mark_header_shown(request.id)
+
+    # -- recovery ----------------------------------------------------------------------------------------------
+
+    async def post_missing(self, min_age: float) -> None:
+        """Posts the headers of chats whose process ended before it could. `min_age`: of their requests, in seconds."""
+        period = RECOVERY_PERIOD if min_age else RECOVERY_PERIOD_AT_START
+        missing = await self._requests.without_header(
+            max(min_age, self._timing.header_min_age), period, RECOVERY_BATCH
+        )
+        for request, chat_id in missing:
+            slack = await self._messages.client_for(request)
+            if slack is not None and slack.at_most_every(
+                "header", chat_id, every=RECOVERY_PERIOD_AT_START
+            ):
+                chat = await self._chats.get(chat_id)
+                await self._post(slack, request, chat, look_first=True)
+
+    async def draw_missing(self, min_age: float) -> None:
+        """Turns menus into headers whose process ended after the chat started."""
+        missing = await self._requests.header_not_shown(
+            max(min_age * 3, self._timing.header_min_age), RECOVERY_PERIOD, RECOVERY_BATCH
+        )
+        for request, chat_id in missing:
+            slack = await self._messages.client_for(request)
+            if slack is None or request.menu_ts is None:
+                continue
+            if not slack.at_most_every("drawn", chat_id, every=RECOVERY_PERIOD):
+                continue
+            if await self._draw(slack, chat_id, request.menu_ts):
+                await self._service.mark_header_shown(request.id)
+
+    # -- the message -------------------------------------------------------------------------------------------
+
+    async def _draw(
+        self, slack: SlackClient, chat_id: str, ts: str, response_url: str | None = None
+    ) -> bool:
+        """One at a time, from what is stored by then, so that a newer title is never replaced by an older one."""
+        async with self._locks[chat_id]:
+            chat = await self._chats.get(chat_id)
+            content = await self._content(chat)
+            channel = chat.thread.channel if chat.thread else ""
+            return await self._messages.replace(
+                slack, channel, ts, content, text=chat.title, response_url=response_url
+            )
+
+    async def _post(
+        self, slack: SlackClient, request: ChatRequest, chat: Chat, *, look_first: bool = False
+    ) -> None:
+        if chat.id in self._posting:
+            return
+        self._posting.add(chat.id)
+        try:
+            content = await self._content(chat)
+            text = plain(chat.title, MAX_FALLBACK_LENGTH)
+            ts = await self._messages.post(slack, request, content, text, look_first=look_first)
+        except SlackError as error:  # the answer reports what keeps it from being shown
+            log.warning("header_not_posted", chat=chat.id, reason=str(error))
+            return
+        finally:
+            self._posting.discard(chat.id)
+        await self._keep(slack, request, chat, ts)
+
+    async def _keep(self, slack: SlackClient, request: ChatRequest, chat: Chat, ts: str) -> None:
+        """Stores which message is the header, unless another process was quicker."""
+        current = await self._chats.get(chat.id)
+        if current.header_ts not in (None, ts):
+            await delete_message(slack, request.thread.channel, ts)
+            return
+        await self._service.set_header(chat.id, ts)
+        if current.title != chat.title:
+            await self._draw(slack, chat.id, ts)
+
+    async def _content(self, chat: Chat) -> list[Block]:
+        hint = strings.HEADER_ALWAYS if await self._service.skipped_menu(chat) else ""
+        return blocks.header(chat, self._models.label(chat.model), hint)

@@ -1,0 +1,108 @@
+"""The bot's own messages in the thread of a chat request: posting them once, finding and replacing them."""
+
+from __future__ import annotations
+
+from bot.chats.requests import GivenUp, RequestService
+from handlers.client.errors import NotInstalled, SlackRejected
+from handlers.client.post_once import post_message_once
+from handlers.client.web_api import SlackClient
+from handlers.client.workspaces import WorkspaceResolver
+from handlers.markdown.text import plain
+from handlers.views import blocks
+from handlers.views.blocks import Block
+from storage.chat_requests import ChatRequest
+
+MAX_FALLBACK_LENGTH = 300
+"""Characters of the text that notifications show in place of the blocks."""
+CROWDED_SHARE = 0.5
+"""When less than this share of the rate limit for edits is left, replacing a message avoids an edit if it can."""
+
+
+class ThreadMessages:
+    """Menus and headers as Slack messages."""
+
+    def __init__(
+        self,
+        workspaces: WorkspaceResolver,
+        requests: RequestService,
+        crowded_share: float = CROWDED_SHARE,
+    ) -> None:
+        self._workspaces = workspaces
+        self._requests = requests
+        self._crowded_share = crowded_share
+
+    async def client_for(self, request: ChatRequest) -> SlackClient | None:
+        """The request's workspace. If the app is not installed there any more: None, and the request is given up."""
+        try:
+            return await self._workspaces.client_for(request.thread.team)
+        except NotInstalled:
+            await self._requests.advance(request, GivenUp())
+            return None
+
+    async def post(
+        self,
+        slack: SlackClient,
+        request: ChatRequest,
+        content: list[Block],
+        text: str,
+        *,
+        look_first: bool = False,
+    ) -> str:
+        """Posts a message, known by the id of its first block, once into the request's thread; gives its ts.
+
+        `look_first`: a process that ended may have posted it. Raises SlackError.
+        """
+        return await post_message_once(
+            slack,
+            lambda: self.find(slack, request, content[0]["block_id"]),
+            look_first=look_first,
+            channel=request.thread.channel,
+            thread_ts=request.thread.ts,
+            blocks=content,
+            text=text,
+        )
+
+    async def find(self, slack: SlackClient, request: ChatRequest, block_id: str) -> str | None:
+        """The ts of the bot's message with this block; None too if Slack refuses to show the thread."""
+        try:
+            found = await self.find_all(slack, request, block_id)
+        except SlackRejected:
+            return None
+        return found[0] if found else None
+
+    async def find_all(self, slack: SlackClient, request: ChatRequest, block_id: str) -> list[str]:
+        """The ts of each of the bot's messages with this block. Raises SlackError."""
+        thread = request.thread
+        found = await slack.own_messages(thread.channel, thread.ts, request.mention_ts or thread.ts)
+        return [str(message["ts"]) for message in found if blocks.has_block(message, block_id)]
+
+    async def replace(
+        self,
+        slack: SlackClient,
+        channel: str,
+        ts: str,
+        content: list[Block],
+        text: str,
+        response_url: str | None = None,
+    ) -> bool:
+        """Replaces a message; says whether Slack accepted it.
+
+        `response_url`: of an interaction with this message. It costs no rate limit, so it serves when edits are scarce.
+        """
+        fallback = plain(text, MAX_FALLBACK_LENGTH)
+        if self._crowded(slack) and await slack.respond(
+            response_url, replace_original=True, blocks=content, text=fallback
+        ):
+            return True
+        return await slack.try_call(
+            "chat.update", channel=channel, ts=ts, blocks=content, text=fallback
+        )
+
+    def _crowded(self, slack: SlackClient) -> bool:
+        free, burst = slack.dispatcher.free("chat.update"), slack.dispatcher.burst("chat.update")
+        return free < burst * self._crowded_share
+
+
+async def delete_message(slack: SlackClient, channel: str, ts: str) -> None:
+    """Deletes a message that two processes posted for the same purpose."""
+    await slack.try_call("chat.delete", channel=channel, ts=ts)
