@@ -138,7 +138,8 @@ async def build(
             answers=repositories.answers,
             coordination=resources.coordination,
             metrics=resources.metrics,
-            one_machine=resources.database.dialect == "sqlite",
+            single_host=resources.database.dialect == "sqlite",
+            timing=resources.timing,
         )
         await stack.enter_async_context(recovery.running())
         # Closed before the recovery, which renews the leases of answers that are still being written.
@@ -317,10 +318,11 @@ def _engine(
         models=resources.providers,
         sinks=sinks,
         publisher=resources.publisher,
-        prompt_builder=prompt_builder,
+        build_prompt=prompt_builder,
         after=FollowUp(use_cases.models, titles),
         metrics=resources.metrics,
-        owner=new_worker_id(),
+        worker_id=new_worker_id(),
+        timing=resources.timing,
     )
 
 

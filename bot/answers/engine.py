@@ -1,115 +1,36 @@
-"""From a waiting answer to its end: claim, ask the model, show, store. Whatever happens, the end is written.
+"""Takes each answer from the queue to its stored end: claim it, ask the model, show the text, store the result.
 
 One task serves one chat, so its answers come one at a time and in order; the claim in the database holds that across
-processes. A running answer belongs to its owner as long as the lease is renewed; `bot.answers.recovery` does that.
+workers. A running answer belongs to its worker as long as the lease is renewed, which `bot.answers.recovery` does.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import aclosing
-from dataclasses import dataclass, field
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Mapping
 
 from bot.answers.events import EventPublisher
-from bot.answers.lease import LEASE, ClockReading, Lease
+from bot.answers.generator import AnswerGenerator, BuildPrompt, Models
+from bot.answers.lease import ClockReading, Lease
 from bot.answers.retry import until_stored
+from bot.answers.running_answer import RunningAnswer, RunState
 from bot.answers.sink import AnswerSink, SinkFactory
-from bot.domain import (
-    Answer,
-    AnswerResult,
-    Chat,
-    Done,
-    MessageRef,
-    Status,
-    StreamEvent,
-    TextDelta,
-    Usage,
-)
-from bot.errors import ChatNotFound, EmptyAnswer, ProviderError, StorageError, StreamInterrupted
+from bot.domain import Answer, AnswerResult, Chat
+from bot.errors import StorageError
 from bot.observability import Metrics, bound, get_logger
-from bot.providers.base import Request
+from bot.timing import Timing
 from storage.answers import Answers
 from storage.chats import Chats
 
 log = get_logger(__name__)
 
-MAX_ATTEMPTS = 3
-"""How often a model is asked before a person is bothered, as long as nothing was shown."""
-RETRY_DELAYS = (0.5, 2.0)
-"""Seconds before the second and the third try."""
-MAX_RETRY_AFTER = 10.0
-"""Seconds: a model that asks for more patience than this is reported as busy."""
-
-
-class Models(Protocol):
-    """What the engine needs of `bot.providers.registry`."""
-
-    def stream(self, request: Request) -> AsyncIterator[StreamEvent]: ...
-
-
-BuildPrompt = Callable[[Chat, Answer], Awaitable[Request]]
-"""What is sent to the model for this answer."""
 AfterAnswer = Callable[[Chat, Answer, AnswerResult], Awaitable[None]]
-"""Told of every answer that has ended, when it is stored: titles, lists."""
-
-
-@dataclass(eq=False)
-class RunningAnswer:
-    """One answer that this process is writing (the sink's `Control`)."""
-
-    answer: Answer
-    replies: Answers
-    owner: str
-    lease: Lease
-    text: list[str] = field(default_factory=list)
-    length: int = 0
-    """Characters in `text`."""
-    usage: Usage | None = None
-    finish_reason: str = "stop"
-    stopped: bool = False
-    ending: bool = False
-    """Its end is being stored, after which no lease is left to renew."""
-    unrecorded_messages: tuple[MessageRef, ...] | None = None
-    """Where the answer stands, as far as the database has not been told: that goes with the end."""
-    asking: asyncio.Task[None] | None = None
-    serving: asyncio.Task[None] | None = None
-
-    async def record_messages(self, parts: tuple[MessageRef, ...]) -> None:
-        self.unrecorded_messages = parts
-        with contextlib.suppress(
-            StorageError
-        ):  # a later record repeats it; a take-over finds the message by itself
-            if not await self.replies.save_parts(self.answer.id, self.owner, parts):
-                self.lose()
-            self.unrecorded_messages = None
-
-    def note_final_messages(self, parts: tuple[MessageRef, ...]) -> None:
-        self.unrecorded_messages = parts
-
-    async def confirm(self) -> None:
-        await self.lease.confirm()
-
-    def invalidate(self) -> None:
-        self.lease.invalidate()
-
-    def stop(self) -> None:
-        self.stopped = True
-        if self.asking is not None:
-            self.asking.cancel()
-
-    def lose(self) -> None:
-        """Another process has it now: fall silent."""
-        self.lease.lose()
-        if self.serving is not None:
-            self.serving.cancel()
+"""Called for every answer that has ended, once the end is stored."""
 
 
 class Engine:
-    """Writes the answers that this process claims."""
+    """Writes the answers that this worker claims."""
 
     def __init__(
         self,
@@ -119,66 +40,66 @@ class Engine:
         models: Models,
         sinks: SinkFactory,
         publisher: EventPublisher,
-        prompt_builder: BuildPrompt,
+        build_prompt: BuildPrompt,
         after: AfterAnswer,
         metrics: Metrics,
-        owner: str,
+        worker_id: str,
+        timing: Timing = Timing(),
     ) -> None:
-        self._chats, self._answers, self._models, self._sinks, self._publisher = (
-            chats,
-            answers,
-            models,
-            sinks,
-            publisher,
-        )
-        self._prompt_builder, self._after, self._metrics = prompt_builder, after, metrics
-        self.worker_id = owner
-        self._serving: dict[str, asyncio.Task[None]] = {}
-        self._again: set[str] = set()
-        self._runs: dict[str, RunningAnswer] = {}
+        self._chats = chats
+        self._answers = answers
+        self._sinks = sinks
+        self._publisher = publisher
+        self._generator = AnswerGenerator(models, build_prompt, publisher, metrics)
+        self._after = after
+        self._metrics = metrics
+        self.worker_id = worker_id
+        self._timing = timing
+        self._chat_tasks: dict[str, asyncio.Task[None]] = {}
+        self._woken_again: set[str] = set()
+        """Chats that were woken while their task was running."""
+        self._running: dict[str, RunningAnswer] = {}
         self._closing = False
         self.renewal_wanted = asyncio.Event()
-        """Set while somebody waits to hear whether a lease still holds."""
+        """Set while a writer waits to hear whether its lease still holds."""
         self.lapsed: frozenset[str] = frozenset()
-        """Answers whose owner was found silent."""
+        """Answers whose worker let the lease run out, as the last sweep found."""
 
     @property
-    def running(self) -> dict[str, RunningAnswer]:
-        """The answers that this process is writing, by id."""
-        return self._runs
+    def running(self) -> Mapping[str, RunningAnswer]:
+        """The answers that this worker is writing, by id."""
+        return self._running
 
     def wake(self, chat_id: str) -> None:
-        """There may be work in this chat. Returns at once."""
+        """This process has stored work in this chat. Returns at once; a closing engine leaves it to other workers."""
         if self._closing:
-            self._publisher.request_wake(
-                chat_id
-            )  # stored here a moment before the end, for the others to take
-            return
-        if chat_id in self._serving:
-            self._again.add(chat_id)
-            return
-        task = asyncio.create_task(self._serve(chat_id), name=f"chat {chat_id}")
-        self._serving[chat_id] = task
-        task.add_done_callback(lambda _: self._served(chat_id))
+            self._publisher.request_wake(chat_id)
+        else:
+            self.look_for_work(chat_id)
 
     def look_for_work(self, chat_id: str) -> None:
-        """Another process leaves work in this chat."""
-        if not self._closing:
-            self.wake(chat_id)
+        """There may be work in this chat. Returns at once; a closing engine does nothing."""
+        if self._closing:
+            return
+        if chat_id in self._chat_tasks:
+            self._woken_again.add(chat_id)
+            return
+        task = asyncio.create_task(self._serve_chat(chat_id), name=f"chat {chat_id}")
+        self._chat_tasks[chat_id] = task
+        task.add_done_callback(lambda _: self._on_chat_done(chat_id))
 
     def stop(self, answer_id: str) -> None:
-        """End this answer if this process writes it; what was written stays."""
-        if run := self._runs.get(answer_id):
+        """Ends this answer if this worker is writing it; the text so far is kept."""
+        if run := self._running.get(answer_id):
             run.stop()
 
     async def drain(self, grace: float) -> None:
-        """Take nothing new, give what runs `grace` seconds to end, hand the rest over. An idle engine ends at once."""
+        """Claims nothing more, gives running answers `grace` seconds to end, and hands over the rest."""
         self._closing = True
-        if self._runs and grace > 0:
-            await asyncio.wait(
-                [run.serving for run in self._runs.values() if run.serving], timeout=grace
-            )
-        tasks = list(self._serving.values())
+        write_tasks = [run.write_task for run in self._running.values() if run.write_task]
+        if write_tasks and grace > 0:
+            await asyncio.wait(write_tasks, timeout=grace)
+        tasks = list(self._chat_tasks.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -188,192 +109,108 @@ class Engine:
 
     # -- one chat ----------------------------------------------------------------------------------------------
 
-    def _served(self, chat_id: str) -> None:
-        self._serving.pop(chat_id, None)
-        if chat_id in self._again:
-            self._again.discard(chat_id)
+    def _on_chat_done(self, chat_id: str) -> None:
+        self._chat_tasks.pop(chat_id, None)
+        if chat_id in self._woken_again:
+            self._woken_again.discard(chat_id)
             self.wake(chat_id)
 
-    async def _serve(self, chat_id: str) -> None:
+    async def _serve_chat(self, chat_id: str) -> None:
+        """Writes the chat's waiting answers, one after the other."""
         with bound(chat=chat_id):
             try:
                 while not self._closing and (run := await self._claim(chat_id)):
-                    self._again.discard(chat_id)
-                    await self._own(run)
-                    if (
-                        await self._answers.next_waiting(chat_id) is None
-                    ):  # a look is cheaper than a claim
+                    self._woken_again.discard(chat_id)
+                    await self._run(run)
+                    # This read is cheaper than a claim that finds nothing.
+                    if await self._answers.next_waiting(chat_id) is None:
                         break
                 if self._closing:
-                    self._publisher.request_wake(chat_id)  # what waited behind the last answer
+                    self._publisher.request_wake(chat_id)  # answers may wait behind the last one
             except StorageError as error:
                 log.warning("storage_unreachable", reason=str(error))
             except Exception:
                 log.exception("answer_failed_inside")
 
     async def _claim(self, chat_id: str) -> RunningAnswer | None:
-        asked = ClockReading()
-        answer = await self._answers.claim(chat_id, self.worker_id, LEASE)
-        return (
-            None
-            if answer is None
-            else RunningAnswer(
-                answer, self._answers, self.worker_id, Lease(asked, self.renewal_wanted.set)
-            )
-        )
+        before = ClockReading()
+        answer = await self._answers.claim(chat_id, self.worker_id, self._timing.lease)
+        if answer is None:
+            return None
+        lease = Lease(before, self.renewal_wanted.set, self._timing.lease_safe)
+        return RunningAnswer(answer, self._answers, self.worker_id, lease)
 
-    async def _own(self, run: RunningAnswer) -> None:
-        """Writes one claimed answer; losing it to another process is not an error."""
+    # -- one answer --------------------------------------------------------------------------------------------
+
+    async def _run(self, run: RunningAnswer) -> None:
+        """Writes one claimed answer; losing it to another worker is not an error."""
         answer = run.answer
-        self._runs[answer.id] = run
-        self._metrics.running(len(self._runs))
+        self._running[answer.id] = run
+        self._metrics.running(len(self._running))
         if answer.attempt > 1:
             log.info("answer_taken_up", answer=answer.id, attempt=answer.attempt)
         if answer.id in self.lapsed:
             self._metrics.lease_taken_over()
-        run.serving = asyncio.create_task(self._answer(run), name=f"answering {answer.id}")
+        run.write_task = asyncio.create_task(self._write(run), name=f"answering {answer.id}")
         try:
-            await asyncio.wait([run.serving])
+            await asyncio.wait([run.write_task])
         except asyncio.CancelledError:
-            run.serving.cancel()
-            await asyncio.wait([run.serving])
+            run.write_task.cancel()
+            await asyncio.wait([run.write_task])
             raise
         finally:
-            run.lease.lose()  # whatever was to be done beside it is not ours any more
-            self._runs.pop(answer.id, None)
-            self._metrics.running(len(self._runs))
-        if not run.serving.cancelled():
-            run.serving.result()
+            run.release()
+            self._running.pop(answer.id, None)
+            self._metrics.running(len(self._running))
+        if not run.write_task.cancelled():
+            run.write_task.result()
 
-    async def _answer(self, run: RunningAnswer) -> None:
+    async def _write(self, run: RunningAnswer) -> None:
         chat = await self._chats.get(run.answer.chat_id)
         with bound(team=chat.team, answer=run.answer.id):
-            await self._write(run, chat)
+            result = await self._show(run, chat)
+            run.enter(RunState.FINISHING)
+            await self._finish(run, chat, result)
 
-    async def _write(self, run: RunningAnswer, chat: Chat) -> None:
+    async def _show(self, run: RunningAnswer, chat: Chat) -> AnswerResult:
+        """Obtains the result and shows it, through the sink."""
         sink = await self._sinks(chat, run.answer, run)
         await sink.open()
         try:
-            result = await self._ending(run, chat, sink)
+            result = await self._obtain_result(run, chat, sink)
             await sink.close(result)
         except BaseException:
             await asyncio.shield(sink.abandon())
             raise
-        run.ending = True
-        await self._persist(
-            lambda: self._answers.finish(run.answer.id, self.worker_id, run.unrecorded_messages),
-            run,
-        )
-        self._metrics.answer_ended(result.status)
-        log.info("answer_ended", answer=run.answer.id, outcome=result.status, error=result.error)
-        await self._publisher.answer_ended(chat, run.answer, result)
-        await self._after(chat, run.answer, result)
+        return result
 
-    async def _ending(self, run: RunningAnswer, chat: Chat, sink: AnswerSink) -> AnswerResult:
-        """How the answer ends: as stored when only showing it remains, else as the model makes it."""
+    async def _obtain_result(
+        self, run: RunningAnswer, chat: Chat, sink: AnswerSink
+    ) -> AnswerResult:
+        """The stored result when an earlier worker had only the showing left, else the model's."""
         if run.answer.text_complete:
             stored = await self._answers.result(run.answer.id)
             if stored is not None:
                 return stored
-        began = time.monotonic()
-        result = await self._ask(run, chat, sink, began)
-        await self._persist(
-            lambda: self._answers.save_result(run.answer.id, self.worker_id, result), run
+        result = await self._generator.generate(run, chat, sink)
+        await self._store(
+            run, lambda: self._answers.save_result(run.answer.id, self.worker_id, result)
         )
         return result
 
-    async def _persist(self, store: Callable[[], Awaitable[bool]], run: RunningAnswer) -> None:
+    async def _finish(self, run: RunningAnswer, chat: Chat, result: AnswerResult) -> None:
+        """Stores the end and tells everybody who waits for it."""
+        await self._store(
+            run,
+            lambda: self._answers.finish(run.answer.id, self.worker_id, run.unrecorded_messages),
+        )
+        self._metrics.answer_ended(result.status)
+        log.info("answer_ended", answer=run.answer.id, outcome=result.status, error=result.error)
+        self._publisher.answer_ended(chat, run.answer, result)
+        await self._after(chat, run.answer, result)
+
+    async def _store(self, run: RunningAnswer, store: Callable[[], Awaitable[bool]]) -> None:
         """Stores what must not be lost, however long the database is away. A lost lease ends the run."""
         if not await until_stored(store, run.answer.id):
-            run.lease.lose()
+            run.release()
             raise asyncio.CancelledError
-
-    # -- the model ---------------------------------------------------------------------------------------------
-
-    async def _ask(
-        self, run: RunningAnswer, chat: Chat, sink: AnswerSink, began: float
-    ) -> AnswerResult:
-        run.asking = asyncio.create_task(self._listen(run, chat, sink, began))
-        if run.stopped:
-            run.asking.cancel()
-        error: ProviderError | None = None
-        try:
-            await run.asking
-        except asyncio.CancelledError:
-            run.asking.cancel()
-            await asyncio.wait([run.asking])
-            if not run.stopped or run.lease.lost:
-                raise
-        except ProviderError as raised:
-            error = raised
-            self._metrics.model_error(chat.model.provider, raised.code)
-        except ChatNotFound:
-            raise
-        except Exception as inside:
-            log.exception("answer_failed_inside", answer=run.answer.id)
-            error = ProviderError(type(inside).__name__)
-        return _conclude(run, error, time.monotonic() - began)
-
-    async def _listen(self, run: RunningAnswer, chat: Chat, sink: AnswerSink, began: float) -> None:
-        request = await until_stored(lambda: self._prompt_builder(chat, run.answer), run.answer.id)
-        for attempt in range(MAX_ATTEMPTS):
-            try:
-                await self._read(run, chat, request, sink, began)
-                if not "".join(run.text).strip():
-                    raise EmptyAnswer
-                return
-            except ProviderError as error:
-                pause = (
-                    error.retry_after
-                    if error.retry_after is not None
-                    else RETRY_DELAYS[min(attempt, 1)]
-                )
-                last = attempt == MAX_ATTEMPTS - 1 or pause > MAX_RETRY_AFTER
-                if run.text or last or not error.retried_automatically:
-                    raise
-                log.info("model_asked_again", answer=run.answer.id, code=error.code)
-                await asyncio.sleep(pause)
-
-    async def _read(
-        self, run: RunningAnswer, chat: Chat, request: Request, sink: AnswerSink, began: float
-    ) -> None:
-        ended = False
-        async with aclosing(_closable(self._models.stream(request))) as events:
-            async for event in events:
-                if isinstance(event, TextDelta):
-                    if not run.text:
-                        self._metrics.first_word(time.monotonic() - began)
-                    run.text.append(event.text)
-                    sink.write(event.text)
-                    self._publisher.text_appended(chat, run.answer, event.text, run.length)
-                    run.length += len(event.text)
-                elif isinstance(event, Usage):
-                    run.usage = event
-                elif isinstance(event, Done):
-                    run.finish_reason, ended = event.reason, True
-        if not ended:
-            raise StreamInterrupted
-
-
-async def _closable(events: AsyncIterator[StreamEvent]) -> AsyncGenerator[StreamEvent, None]:
-    """Closing this closes the source, whatever kind of iterator it is."""
-    try:
-        async for event in events:
-            yield event
-    finally:
-        close = getattr(events, "aclose", None)
-        if close is not None:
-            await close()
-
-
-def _conclude(run: RunningAnswer, error: ProviderError | None, seconds: float) -> AnswerResult:
-    text = "".join(run.text)
-    if run.stopped:
-        return AnswerResult(Status.STOPPED, text, usage=run.usage, seconds=seconds)
-    if error is not None:
-        return AnswerResult(
-            Status.FAILED, text, error=error.code, detail=error.detail or None, seconds=seconds
-        )
-    return AnswerResult(
-        Status.DONE, text, usage=run.usage, seconds=seconds, truncated=run.finish_reason == "length"
-    )

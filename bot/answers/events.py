@@ -1,6 +1,7 @@
-"""What happens in chats, as it happens, for whoever listens: messages, tokens, endings, titles, requests to stop.
+"""Publishes what happens in chats to all processes: messages, text, ends, titles, requests to stop or to look again.
 
 Events may be lost, so each piece of text says where it belongs: its attempt, and how many characters come before it.
+Topics and fields keep their names, because replicas of different versions run side by side during an upgrade.
 """
 
 from __future__ import annotations
@@ -15,34 +16,39 @@ from storage.chats import StoredMessage
 from storage.coordination import Coordination
 
 STOP_TOPIC = "stops"
+"""Requests to stop an answer."""
 TEXT_REQUEST_TOPIC = "texts"
-"""Where the writer of an answer is asked for the text so far."""
+"""Requests to the writer of an answer for its text so far."""
 WAKE_TOPIC = "wakes"
-"""Where a process that is ending says in which chats it leaves work."""
+"""Chats in which a closing process leaves work."""
 REVOCATION_TOPIC = "tokens"
-"""Where it is said that tokens for programs have ended."""
+"""Workspaces in which API tokens have ended."""
 INSTALLATION_TOPIC = "installations"
-"""Where it is said that the app was installed or removed somewhere."""
+"""The app was installed or removed somewhere."""
+MAX_QUEUED_EVENTS = 50_000
 MAX_MERGED_LENGTH = 4_000
-"""Characters that are told at once when they have waited for each other: readers count what lies unread."""
+"""Characters of queued text that become one event: subscribers bound what lies unread."""
+
+Queued = tuple[str, dict[str, Any]]
+"""A topic and an event."""
 
 
 def team_topic(team: str) -> str:
-    """Where the changes in one workspace's chats are told."""
+    """The topic of the changes in one workspace's chats."""
     return f"team:{team}"
 
 
 class EventPublisher:
-    """Tells through the coordination, in order and without making the writer wait."""
+    """Publishes events in order, without making the caller wait."""
 
     def __init__(self, coordination: Coordination) -> None:
         self._coordination = coordination
-        self._queue: asyncio.Queue[tuple[str, dict[str, Any]]] = asyncio.Queue(maxsize=50_000)
+        self._queue: asyncio.Queue[Queued] = asyncio.Queue(maxsize=MAX_QUEUED_EVENTS)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Events are passed on while this is open."""
-        task = asyncio.create_task(self._pass_on(), name="live events")
+        """Queued events are published while this is open; leaving it publishes the rest."""
+        task = asyncio.create_task(self._publish_queued(), name="live events")
         try:
             yield
         finally:
@@ -52,17 +58,17 @@ class EventPublisher:
                 await self._coordination.publish(*self._queue.get_nowait())
 
     def message_added(self, said: StoredMessage) -> None:
-        """Somebody said something, and an answer waits to be written."""
+        """A person sent a message, and an answer waits to be written."""
         event = {
             "chat": said.chat.id,
             "said": said.message.id,
             "message": said.answer.id,
             "by": said.message.author,
         }
-        self._tell(team_topic(said.chat.team), event)
+        self._queue_event(team_topic(said.chat.team), event)
 
     def text_appended(self, chat: Chat, answer: Answer, text: str, at: int) -> None:
-        """A piece of an answer; `at`: characters of this attempt before it."""
+        """More text of an answer. `at`: characters of this attempt before it."""
         event = {
             "chat": chat.id,
             "message": answer.id,
@@ -70,73 +76,75 @@ class EventPublisher:
             "at": at,
             "token": text,
         }
-        self._tell(team_topic(chat.team), event)
+        self._queue_event(team_topic(chat.team), event)
 
-    async def answer_ended(self, chat: Chat, answer: Answer, result: AnswerResult) -> None:
-        self._tell(
-            team_topic(chat.team),
-            {
-                "chat": chat.id,
-                "message": answer.id,
-                "ended": str(result.status),
-                "error": result.error,
-            },
-        )
+    def answer_ended(self, chat: Chat, answer: Answer, result: AnswerResult) -> None:
+        event = {
+            "chat": chat.id,
+            "message": answer.id,
+            "ended": str(result.status),
+            "error": result.error,
+        }
+        self._queue_event(team_topic(chat.team), event)
 
     def title_changed(self, chat: Chat, title: str) -> None:
-        self._tell(team_topic(chat.team), {"chat": chat.id, "title": title})
+        self._queue_event(team_topic(chat.team), {"chat": chat.id, "title": title})
 
     def title_failed(self, chat: Chat) -> None:
-        """No title will come: nobody needs to wait for one."""
-        self._tell(team_topic(chat.team), {"chat": chat.id, "title": None})
+        """No title will come, so nobody needs to wait for one."""
+        self._queue_event(team_topic(chat.team), {"chat": chat.id, "title": None})
 
     def request_stop(self, answer_id: str) -> None:
         """Asks whichever process writes this answer to stop."""
-        self._tell(STOP_TOPIC, {"answer": answer_id})
+        self._queue_event(STOP_TOPIC, {"answer": answer_id})
 
     def request_wake(self, chat_id: str) -> None:
         """Asks the other processes to look for work in this chat."""
-        self._tell(WAKE_TOPIC, {"chat": chat_id})
+        self._queue_event(WAKE_TOPIC, {"chat": chat_id})
 
     def recheck_tokens(self, team: str | None) -> None:
-        """Asks all processes to look whether programs of this workspace, or of any, may still listen."""
-        self._tell(REVOCATION_TOPIC, {"team": team})
+        """Asks all processes to check the tokens of API clients in this workspace, or in all, again."""
+        self._queue_event(REVOCATION_TOPIC, {"team": team})
 
     def recheck_installations(self) -> None:
-        """Asks all processes to look again where the app is installed."""
-        self._tell(INSTALLATION_TOPIC, {})
+        """Asks all processes to read again where the app is installed."""
+        self._queue_event(INSTALLATION_TOPIC, {})
 
-    def _tell(self, name: str, event: dict[str, Any]) -> None:
-        # The database has the whole text: a flood must not fill the memory.
-        if self._coordination.may_have_subscribers(name) and not self._queue.full():
-            self._queue.put_nowait((name, event))
+    def _queue_event(self, topic: str, event: dict[str, Any]) -> None:
+        # Events beyond the queue's size are dropped: the database has the whole text, and memory is bounded.
+        if self._coordination.may_have_subscribers(topic) and not self._queue.full():
+            self._queue.put_nowait((topic, event))
 
-    async def _pass_on(self) -> None:
+    async def _publish_queued(self) -> None:
         while True:
-            waiting = [await self._queue.get()]
+            queued = [await self._queue.get()]
             while not self._queue.empty():
-                waiting.append(self._queue.get_nowait())
-            for name, event in merge_deltas(waiting):
-                await self._coordination.publish(name, event)
+                queued.append(self._queue.get_nowait())
+            for topic, event in merge_deltas(queued):
+                await self._coordination.publish(topic, event)
 
 
-def merge_deltas(events: list[tuple[str, dict[str, Any]]]) -> list[tuple[str, dict[str, Any]]]:
-    """The same events, pieces of one answer that follow each other made one: what waited is told in fewer words."""
-    told: list[tuple[str, dict[str, Any]]] = []
+def merge_deltas(events: list[Queued]) -> list[Queued]:
+    """The same events, with consecutive pieces of one answer merged into one."""
+    merged: list[Queued] = []
     last: dict[str, dict[str, Any]] = {}
-    for name, event in events:
+    """For each answer, its newest event if that is a piece of text."""
+    for topic, event in events:
         before = last.pop(event.get("message", ""), None)
-        if before is not None and "token" in event and _follows(before, event):
+        if before is not None and "token" in event and _continues(before, event):
             before["token"] += event["token"]
             event = before
         else:
-            told.append((name, event))
+            merged.append((topic, event))
         if "token" in event:
             last[event["message"]] = event
-    return told
+    return merged
 
 
-def _follows(before: dict[str, Any], event: dict[str, Any]) -> bool:
-    small = len(before["token"]) + len(event["token"]) <= MAX_MERGED_LENGTH
+def _continues(before: dict[str, Any], event: dict[str, Any]) -> bool:
+    """Whether the event's text follows on from the one before, and both together are not too long."""
+    length = len(before["token"]) + len(event["token"])
     end = before["at"] + len(before["token"])
-    return small and bool(before["attempt"] == event["attempt"] and end == event["at"])
+    return bool(
+        length <= MAX_MERGED_LENGTH and before["attempt"] == event["attempt"] and end == event["at"]
+    )

@@ -1,4 +1,8 @@
-"""What a process knows of its hold on an answer: who may have lost it asks before it does anything that is seen."""
+"""What a worker knows of its lease on an answer.
+
+A worker whose lease may have expired re-checks it before every Slack call: by then another worker may be writing the
+answer.
+"""
 
 from __future__ import annotations
 
@@ -7,55 +11,60 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-LEASE = 8.0
-"""Seconds that an owner may be silent before another process takes its answers over."""
-SURE = LEASE * 3 / 4
-"""Seconds after a renewal in which nobody can have taken over, nor will while a call that begins now is on its way."""
-
 
 @dataclass(frozen=True, slots=True)
 class ClockReading:
-    """A point in time on two clocks: one may stand still while a machine sleeps, the other may be set."""
+    """A point in time on two clocks: one may stand still while the machine sleeps, the other may be set."""
 
     monotonic: float = field(default_factory=time.monotonic)
     wall: float = field(default_factory=time.time)
 
     def age(self) -> float:
-        """Seconds since then, by whichever clock says more."""
+        """Seconds since then, by whichever clock counts more."""
         return max(time.monotonic() - self.monotonic, time.time() - self.wall)
 
 
 class Lease:
-    """One process's hold on one answer."""
+    """One worker's lease on one answer."""
 
-    def __init__(self, since: ClockReading, ask: Callable[[], None]) -> None:
-        """`since`: before the database was asked for it. `ask`: has it renewed soon, whatever comes of that."""
-        self._since, self._ask = since, ask
+    def __init__(
+        self,
+        since: ClockReading,
+        request_renewal: Callable[[], None],
+        safe_for: float,
+    ) -> None:
+        """`since`: read before the database granted the lease. `request_renewal`: asks for a renewal soon.
+
+        `safe_for`: seconds after a renewal during which the lease holds for certain (see `Timing.lease_safe`).
+        """
+        self._since = since
+        self._request_renewal = request_renewal
+        self._safe_for = safe_for
         self._valid_from = since.monotonic
-        self._told = asyncio.Event()
+        self._changed = asyncio.Event()
         self.lost = False
 
     async def confirm(self) -> None:
-        """Returns while the lease holds for certain; else when it has been renewed. Who has lost it is cancelled."""
+        """Returns when the lease certainly holds: at once, or after the next renewal. Cancels a caller who lost it."""
         while not (self.lost or self._holds()):
-            self._told.clear()
-            self._ask()
-            await self._told.wait()
+            self._changed.clear()
+            self._request_renewal()
+            await self._changed.wait()
         if self.lost:
             raise asyncio.CancelledError
 
     def _holds(self) -> bool:
-        return self._since.monotonic >= self._valid_from and self._since.age() < SURE
+        return self._since.monotonic >= self._valid_from and self._since.age() < self._safe_for
 
     def mark_renewed(self, since: ClockReading) -> None:
-        """The database has renewed it, asked at that moment or later."""
+        """The database has renewed the lease. `since`: read before it was asked to."""
         self._since = since
-        self._told.set()
+        self._changed.set()
 
     def invalidate(self) -> None:
-        """Something looks as if somebody else had it: what was known until now does not count."""
+        """Another worker may have the answer: only a renewal that is requested from now on counts."""
         self._valid_from = time.monotonic()
 
     def lose(self) -> None:
         self.lost = True
-        self._told.set()
+        self._changed.set()

@@ -1,33 +1,32 @@
-"""Keeps this process's leases alive, takes up answers whose owner died or that nobody began, and hears the others."""
+"""Renews this worker's leases, takes up answers that no worker holds, and acts on requests of other processes."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from bot.answers.engine import Engine
 from bot.answers.events import STOP_TOPIC, TEXT_REQUEST_TOPIC, WAKE_TOPIC
-from bot.answers.lease import LEASE, ClockReading
+from bot.answers.lease import ClockReading
+from bot.answers.running_answer import RunState
 from bot.answers.workers import is_dead
-from bot.errors import StorageError
 from bot.observability import Metrics, get_logger
+from bot.tasks import Tasks
+from bot.timing import Timing
 from storage.answers import Answers
 from storage.coordination import Coordination
 
 log = get_logger(__name__)
 
-RENEW_EVERY = LEASE / 4
-"""Seconds; three renewals may fail before a lease lapses."""
-SWEEP_EVERY = 2.0
-"""Seconds between two looks for work that nobody holds."""
-AT_ONCE = 200
+MAX_CHATS_PER_SWEEP = 200
+RESUBSCRIBE_DELAY = 0.5
+"""Seconds before a subscription that ended is made anew."""
+JITTER = 0.1
+"""By which share renewals and sweeps come earlier or later, so that replicas do not act in step."""
 
 
 class Recovery:
-    """The only sweep there is: on the way of a healthy answer nothing is polled."""
+    """The only place that polls the database for work: a healthy answer never waits for a sweep."""
 
     def __init__(
         self,
@@ -36,102 +35,84 @@ class Recovery:
         coordination: Coordination,
         metrics: Metrics,
         *,
-        one_machine: bool = False,
+        single_host: bool = False,
+        timing: Timing = Timing(),
     ) -> None:
-        self._engine, self._answers, self._coordination, self._metrics = (
-            engine,
-            answers,
-            coordination,
-            metrics,
-        )
-        self._one_machine = one_machine
+        """`single_host`: all processes that share the database run on one machine."""
+        self._engine = engine
+        self._answers = answers
+        self._coordination = coordination
+        self._metrics = metrics
+        self._single_host = single_host
+        self._timing = timing
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        tasks = [
-            asyncio.create_task(
-                _for_ever(self._renew, RENEW_EVERY, self._engine.renewal_wanted), name="leases"
-            ),
-            asyncio.create_task(_for_ever(self._sweep, SWEEP_EVERY), name="recovery"),
-            asyncio.create_task(_for_ever(self._hear_stops, 0.5), name="stops"),
-            asyncio.create_task(_for_ever(self._hear_wakes, 0.5), name="wakes"),
-            asyncio.create_task(_for_ever(self._tell_texts, 0.5), name="texts"),
-        ]
-        try:
+        async with Tasks(exit_timeout=0.0) as tasks:
+            tasks.repeat(
+                self._renew_leases,
+                self._timing.lease_renew_interval,
+                "leases",
+                jitter=JITTER,
+                wake=self._engine.renewal_wanted,
+            )
+            tasks.repeat(self._sweep, self._timing.sweep_interval, "recovery", jitter=JITTER)
+            tasks.repeat(self._receive_stops, RESUBSCRIBE_DELAY, "stops", jitter=JITTER)
+            tasks.repeat(self._receive_wakes, RESUBSCRIBE_DELAY, "wakes", jitter=JITTER)
+            tasks.repeat(self._receive_text_requests, RESUBSCRIBE_DELAY, "texts", jitter=JITTER)
             yield
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _release_dead_workers(self) -> None:
-        """What the dead of this machine held is taken at once: no need to wait until their leases lapse."""
-        for owner in await self._answers.owners():
-            if is_dead(owner, self._engine.worker_id, one_machine=self._one_machine):
-                log.info("owner_is_dead", owner=owner)
-                for _ in await self._answers.release(owner):
-                    self._metrics.lease_taken_over()
-
-    async def _renew(self) -> None:
-        mine = dict(self._engine.running)
-        if not mine:
+    async def _renew_leases(self) -> None:
+        running = dict(self._engine.running)
+        if not running:
             return
-        asked = ClockReading()
-        held = await self._answers.renew(self._engine.worker_id, LEASE, list(mine))
-        for answer_id, run in mine.items():
+        before = ClockReading()
+        held = await self._answers.renew(self._engine.worker_id, self._timing.lease, list(running))
+        for answer_id, run in running.items():
             if answer_id in held:
-                run.lease.mark_renewed(asked)
-                if held[answer_id] and not run.stopped:
+                run.lease.mark_renewed(before)
+                if held[answer_id]:
                     run.stop()
-            elif not run.ending:
+            elif run.state in (RunState.WRITING, RunState.STOPPING):
                 log.warning("lease_lost", answer=answer_id)
-                run.lose()
+                run.abort()
 
     async def _sweep(self) -> None:
         await self._release_dead_workers()
         self._metrics.waiting(await self._answers.waiting_count())
-        chats = await self._answers.chats_to_claim(AT_ONCE)
+        chats = await self._answers.chats_to_claim(MAX_CHATS_PER_SWEEP)
         if chats:
             self._engine.lapsed = await self._answers.lapsed()
         for chat_id in chats:
             self._engine.look_for_work(chat_id)
 
-    async def _hear_stops(self) -> None:
-        async with self._coordination.subscribe(STOP_TOPIC) as events:
-            async for signal in events:
+    async def _release_dead_workers(self) -> None:
+        """Frees what dead workers of this machine held: nobody needs to wait until their leases lapse."""
+        for worker_id in await self._answers.owners():
+            if is_dead(worker_id, self._engine.worker_id, single_host=self._single_host):
+                log.info("worker_is_dead", worker=worker_id)
+                for _ in await self._answers.release(worker_id):
+                    self._metrics.lease_taken_over()
+
+    async def _receive_stops(self) -> None:
+        async with self._coordination.subscribe(STOP_TOPIC) as signals:
+            async for signal in signals:
                 self._engine.stop(str(signal.event.get("answer")))
 
-    async def _hear_wakes(self) -> None:
-        async with self._coordination.subscribe(WAKE_TOPIC) as events:
-            async for signal in events:
+    async def _receive_wakes(self) -> None:
+        async with self._coordination.subscribe(WAKE_TOPIC) as signals:
+            async for signal in signals:
                 self._engine.look_for_work(str(signal.event.get("chat")))
 
-    async def _tell_texts(self) -> None:
-        """Whoever comes in mid-answer asks how far it is; the process that writes it says so."""
-        async with self._coordination.subscribe(TEXT_REQUEST_TOPIC) as events:
-            async for signal in events:
+    async def _receive_text_requests(self) -> None:
+        """Sends the text so far of an answer that this worker writes to a process that starts to follow it."""
+        async with self._coordination.subscribe(TEXT_REQUEST_TOPIC) as signals:
+            async for signal in signals:
                 run = self._engine.running.get(str(signal.event.get("answer")))
                 if run is not None:
-                    so_far = {
+                    text_so_far = {
                         "message": run.answer.id,
                         "attempt": run.answer.attempt,
                         "text": "".join(run.text),
                     }
-                    await self._coordination.publish(str(signal.event.get("to")), so_far)
-
-
-async def _for_ever(
-    work: Callable[[], Awaitable[None]], every: float, sooner: asyncio.Event | None = None
-) -> None:
-    sooner = sooner or asyncio.Event()
-    while True:
-        sooner.clear()
-        try:
-            await work()
-        except StorageError as error:
-            log.warning("storage_unreachable", reason=str(error))
-        except Exception:
-            log.exception("sweep_failed")
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(every * random.uniform(0.9, 1.1)):
-                await sooner.wait()
+                    await self._coordination.publish(str(signal.event.get("to")), text_so_far)

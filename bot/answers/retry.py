@@ -1,4 +1,4 @@
-"""The database may be away for a while: what must be known or stored meanwhile is asked for again."""
+"""Repeats database work for as long as the database is away."""
 
 from __future__ import annotations
 
@@ -13,17 +13,19 @@ log = get_logger(__name__)
 
 T = TypeVar("T")
 
-FIRST, LONGEST = 0.2, 5.0
-"""Seconds between two attempts, at first and in the end."""
+FIRST_DELAY = 0.2
+"""Seconds before the second attempt; doubles with each further one."""
+MAX_DELAY = 5.0
+"""Seconds between two attempts, at most."""
 
 
 async def until_stored(work: Callable[[], Awaitable[T]], answer_id: str) -> T:
-    """What `work` gives, however long the database is away. Only StorageError is waited out."""
-    pause = FIRST
+    """The result of `work`, repeated while the database is away. Only StorageError is waited out."""
+    delay = FIRST_DELAY
     while True:
         try:
             return await work()
         except StorageError as error:
             log.warning("storage_unreachable", answer=answer_id, reason=str(error))
-        await asyncio.sleep(pause)
-        pause = min(LONGEST, pause * 2)
+        await asyncio.sleep(delay)
+        delay = min(MAX_DELAY, delay * 2)

@@ -1,4 +1,4 @@
-"""The seam between an answer being written and the place where people see it."""
+"""The interface between an answer that is being written and the place where people see it."""
 
 from __future__ import annotations
 
@@ -11,46 +11,46 @@ class AnswerControl(Protocol):
     """What a sink may do to the answer that it shows."""
 
     async def record_messages(self, parts: tuple[MessageRef, ...]) -> None:
-        """Keep which Slack messages show the answer, so that another owner finds them."""
+        """Stores which Slack messages show the answer, so that a worker that takes over finds them."""
         ...
 
     def note_final_messages(self, parts: tuple[MessageRef, ...]) -> None:
-        """The whole answer is shown by these; kept together with its end, and before any other answer begins."""
+        """These messages show the whole answer. Stored together with its end, before another answer begins."""
         ...
 
     async def confirm(self) -> None:
-        """Returns when this process has the answer for certain, which is nearly always at once.
+        """Returns when this worker holds the answer for certain, which is nearly always at once.
 
-        To be waited for before anything is done that is seen. Cancels whoever has lost the answer to another process.
+        To be awaited before anything visible is done. Cancels a caller whose worker has lost the answer.
         """
         ...
 
     def invalidate(self) -> None:
-        """Something has happened to a message that only another writer could have done: `sure` shall ask anew."""
+        """A message has changed in a way that only another writer explains: `confirm` must ask the database again."""
         ...
 
     def stop(self) -> None:
-        """A person ended the answer by the surface's own means: cancel the model call."""
+        """A person ended the answer by the surface's own means: cancels the model call."""
         ...
 
 
 class AnswerSink(Protocol):
-    """Where one answer becomes visible. One writer, one answer, one life: open, write…, close or abandon."""
+    """Where one answer becomes visible. Used once: open, write any number of times, then close or abandon."""
 
     async def open(self) -> None:
-        """Show that something happens ("is thinking…") and take up what an earlier owner left. Never raises."""
+        """Shows that work has begun ("is thinking…") and takes up what an earlier worker left. Never raises."""
         ...
 
     def write(self, text: str) -> None:
-        """More text of the answer. Returns at once; the sink shows it when its budget allows."""
+        """Adds text to the answer. Returns at once; the sink shows it when its rate limit allows."""
         ...
 
     async def close(self, result: AnswerResult) -> None:
-        """Show the end. Returns when all of it stands, or when it is certain that it never can; never raises."""
+        """Shows the result. Returns when all of it is shown, or certainly never can be; never raises."""
         ...
 
     async def abandon(self) -> None:
-        """Stop writing and leave what is shown as it is: another process goes on. Never raises."""
+        """Stops writing and leaves what is shown as it is: another worker goes on. Never raises."""
         ...
 
 
@@ -61,7 +61,7 @@ class SinkFactory(Protocol):
 
 
 class NullSink:
-    """For a chat that has no place in Slack: programs read its answers from the live events and the database."""
+    """Shows nothing: for chats without a Slack thread, whose answers programs read from the feed or the database."""
 
     async def open(self) -> None:
         pass

@@ -1,4 +1,4 @@
-"""Who writes an answer: a process, by a name that tells later whether it still lives."""
+"""Worker ids: which process writes an answer, and whether that process is still alive."""
 
 from __future__ import annotations
 
@@ -9,35 +9,50 @@ import socket
 from functools import cache
 from pathlib import Path
 
-_BOOT = Path("/proc/sys/kernel/random/boot_id")
-_PROCESSES = Path("/proc/self/ns/pid")
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+PID_NAMESPACE = Path("/proc/self/ns/pid")
 
 
-def new_worker_id() -> str:
-    """A name for one who writes in this process, unique however often process ids come again."""
-    return f"{socket.gethostname()}/{_neighbourhood()}:{os.getpid()}:{_this_process()}{secrets.token_hex(4)}"
+def new_worker_id(boot_id: Path = BOOT_ID) -> str:
+    """An id for a worker in this process, unique even when process ids are used again.
 
-
-def is_dead(owner: str, me: str, *, one_machine: bool) -> bool:
-    """Whether the process behind this name is gone for certain.
-
-    Only neighbours can tell: processes that see each other's ids. `one_machine`: all that share the database run on
-    one, so the host's name is enough.
+    Its form is `host/pid-space:pid:process-and-worker`. `boot_id`: the file that tells one start of the machine from
+    another.
     """
-    where, _, rest = owner.rpartition(":")[0].rpartition(":")
-    mine = me.rpartition(":")[0].rpartition(":")[0]
-    if one_machine:
-        where, mine = where.partition("/")[0], mine.partition("/")[0]
-    elif where.endswith("/"):
+    place = f"{socket.gethostname()}/{_pid_space(boot_id)}"
+    return f"{place}:{os.getpid()}:{_process_token()}{secrets.token_hex(4)}"
+
+
+def is_dead(worker_id: str, own_id: str, *, single_host: bool) -> bool:
+    """Whether the process of this worker is certainly gone; False when in doubt.
+
+    Only processes that see each other's process ids can tell. `single_host`: all processes that share the database
+    run on one machine, so the host's name is enough.
+    """
+    place, pid, token = _split(worker_id)
+    own_place, _, _ = _split(own_id)
+    if single_host:
+        place = place.partition("/")[0]
+        own_place = own_place.partition("/")[0]
+    elif place.endswith("/"):
         return False
-    if where != mine or not rest.isdigit() or owner == me:
+    if place != own_place or not pid.isdigit() or worker_id == own_id:
         return False
-    if int(rest) == os.getpid():
-        return not owner.rpartition(":")[2].startswith(
-            _this_process()
-        )  # an earlier process had our id
+    if int(pid) == os.getpid():
+        return not token.startswith(_process_token())  # an earlier process had our process id
+    return _is_gone(int(pid))
+
+
+def _split(worker_id: str) -> tuple[str, str, str]:
+    """Place, process id and token."""
+    rest, _, token = worker_id.rpartition(":")
+    place, _, pid = rest.rpartition(":")
+    return place, pid, token
+
+
+def _is_gone(pid: int) -> bool:
     try:
-        os.kill(int(rest), 0)
+        os.kill(pid, 0)
     except ProcessLookupError:
         return True
     except OSError:
@@ -46,15 +61,15 @@ def is_dead(owner: str, me: str, *, one_machine: bool) -> bool:
 
 
 @cache
-def _this_process() -> str:
-    """Drawn once: by it those who write in the same process know each other."""
+def _process_token() -> str:
+    """The same for all workers of this process, and for no other process."""
     return secrets.token_hex(4)
 
 
-def _neighbourhood() -> str:
-    """The same for all processes that see each other's ids, and nowhere else; empty where the system does not say."""
+def _pid_space(boot_id: Path) -> str:
+    """The same for all processes that see each other's process ids, and only for those; empty where unknown."""
     try:
-        what = f"{_BOOT.read_text()} {os.readlink(_PROCESSES)}"
+        space = f"{boot_id.read_text()} {os.readlink(PID_NAMESPACE)}"
     except OSError:
         return ""
-    return hashlib.sha256(what.encode()).hexdigest()[:12]
+    return hashlib.sha256(space.encode()).hexdigest()[:12]

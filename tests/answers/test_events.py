@@ -1,4 +1,4 @@
-"""What waits to be told of answers is told in fewer words, with nothing lost, twice or out of order."""
+"""Queued text events are merged, with nothing lost, repeated or out of order."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from hypothesis import strategies as st
 
 from bot.answers.events import merge_deltas
 
-Told = list[tuple[str, dict[str, Any]]]
+Events = list[tuple[str, dict[str, Any]]]
 
 
-def pieces(message: str, attempt: int, *texts: str, at: int = 0) -> Told:
-    told: Told = []
+def pieces(message: str, attempt: int, *texts: str, at: int = 0) -> Events:
+    events: Events = []
     for text in texts:
-        told.append(("team:T", {"message": message, "attempt": attempt, "at": at, "token": text}))
+        events.append(("team:T", {"message": message, "attempt": attempt, "at": at, "token": text}))
         at += len(text)
-    return told
+    return events
 
 
-def test_pieces_of_two_answers_that_mingle_become_one_of_each() -> None:
+def test_interleaved_texts_of_two_answers_become_one_event_each() -> None:
     a, b = pieces("a", 1, "one ", "two"), pieces("b", 1, "eins ", "zwei")
     assert [event["token"] for _, event in merge_deltas([a[0], b[0], a[1], b[1]])] == [
         "one two",
@@ -28,7 +28,7 @@ def test_pieces_of_two_answers_that_mingle_become_one_of_each() -> None:
     ]
 
 
-def test_pieces_apart_by_an_end_an_attempt_or_a_gap_stay_apart() -> None:
+def test_texts_with_an_end_another_attempt_or_a_gap_between_them_stay_separate() -> None:
     ended = ("team:T", {"message": "a", "ended": "done"})
     apart = [
         *pieces("a", 1, "x"),
@@ -46,9 +46,9 @@ def test_pieces_apart_by_an_end_an_attempt_or_a_gap_stay_apart() -> None:
         max_size=20,
     )
 )
-def test_each_answer_reads_the_same_as_before(said: list[tuple[str, int, str]]) -> None:
+def test_merging_changes_no_text(said: list[tuple[str, int, str]]) -> None:
     written: dict[tuple[str, int], str] = {}
-    events: Told = []
+    events: Events = []
     for message, attempt, text in said:
         so_far = written.get((message, attempt), "")
         events += pieces(message, attempt, text, at=len(so_far))

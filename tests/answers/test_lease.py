@@ -1,4 +1,4 @@
-"""Who may have lost an answer asks before it goes on."""
+"""A worker whose lease may have expired waits for a renewal before it goes on."""
 
 from __future__ import annotations
 
@@ -7,71 +7,70 @@ import time
 
 import pytest
 
-from bot.answers import lease
-from bot.answers.lease import SURE, ClockReading, Lease
+from bot.answers.lease import ClockReading, Lease
+from bot.timing import Timing
+
+SAFE_FOR = Timing().lease_safe
 
 
 def long_ago() -> ClockReading:
-    return ClockReading(monotonic=time.monotonic() - SURE, wall=time.time() - SURE)
+    return ClockReading(monotonic=time.monotonic() - SAFE_FOR, wall=time.time() - SAFE_FOR)
 
 
-def test_the_clock_that_says_more_is_believed() -> None:
-    """One stands still while a machine sleeps; the other may be set, forward or back."""
-    assert ClockReading(monotonic=time.monotonic(), wall=time.time() - 100.0).age() >= 100.0
-    assert ClockReading(monotonic=time.monotonic() - 100.0, wall=time.time()).age() >= 100.0
-    assert (
-        ClockReading(monotonic=time.monotonic() - 100.0, wall=time.time() + 1000.0).age() >= 100.0
-    )
+def test_age_follows_the_clock_that_counts_more() -> None:
+    """One clock stands still while a machine sleeps; the other may be set, forward or back."""
+    now, wall = time.monotonic(), time.time()
+    assert ClockReading(monotonic=now, wall=wall - 100.0).age() >= 100.0
+    assert ClockReading(monotonic=now - 100.0, wall=wall).age() >= 100.0
+    assert ClockReading(monotonic=now - 100.0, wall=wall + 1000.0).age() >= 100.0
 
 
-async def test_a_lease_that_was_just_renewed_costs_nothing() -> None:
-    asked = asyncio.Event()
-    held = Lease(ClockReading(), asked.set)
-    await held.confirm()
-    assert not asked.is_set()
+async def test_fresh_lease_is_confirmed_without_a_renewal() -> None:
+    renewal_wanted = asyncio.Event()
+    lease = Lease(ClockReading(), renewal_wanted.set, SAFE_FOR)
+    await lease.confirm()
+    assert not renewal_wanted.is_set()
 
 
-@pytest.mark.parametrize("doubted", [False, True])
-async def test_everybody_waits_until_the_database_has_renewed_it(doubted: bool) -> None:
-    asked = asyncio.Event()
+@pytest.mark.parametrize("invalidated", [False, True])
+async def test_all_callers_wait_until_the_database_has_renewed_the_lease(invalidated: bool) -> None:
+    renewal_wanted = asyncio.Event()
     before = ClockReading()
-    held = Lease(before if doubted else long_ago(), asked.set)
-    if doubted:
-        held.invalidate()
-    waiting = [asyncio.create_task(held.confirm()) for _ in range(3)]
-    await asked.wait()
-    asked.clear()
-    held.mark_renewed(before if doubted else long_ago())  # an answer to what was asked before
-    await asked.wait()
+    lease = Lease(before if invalidated else long_ago(), renewal_wanted.set, SAFE_FOR)
+    if invalidated:
+        lease.invalidate()
+    waiting = [asyncio.create_task(lease.confirm()) for _ in range(3)]
+    await renewal_wanted.wait()
+    renewal_wanted.clear()
+    lease.mark_renewed(before if invalidated else long_ago())  # by a query that began too early
+    await renewal_wanted.wait()
     assert not any(task.done() for task in waiting)
-    held.mark_renewed(ClockReading())
+    lease.mark_renewed(ClockReading())
     await asyncio.gather(*waiting)
-    await held.confirm()
+    await lease.confirm()
 
 
-async def test_who_has_lost_it_is_cancelled_however_fresh_it_seems() -> None:
-    held = Lease(long_ago(), lambda: None)
-    waiting = asyncio.create_task(held.confirm())
+async def test_confirm_cancels_a_caller_whose_lease_is_lost() -> None:
+    """However recently the lease was renewed."""
+    lease = Lease(long_ago(), lambda: None, SAFE_FOR)
+    waiting = asyncio.create_task(lease.confirm())
     await asyncio.sleep(0)
-    held.lose()
+    lease.lose()
     await asyncio.wait([waiting])
     assert waiting.cancelled()
-    held.mark_renewed(ClockReading())
-    late = asyncio.create_task(held.confirm())
+    lease.mark_renewed(ClockReading())
+    late = asyncio.create_task(lease.confirm())
     await asyncio.wait([late])
     assert late.cancelled()
 
 
-async def test_one_answer_from_the_database_is_enough_for_a_while(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(lease, "SURE", 0.2)
-    asked: list[float] = []
-    held = Lease(ClockReading(), lambda: asked.append(time.monotonic()))
+async def test_one_renewal_is_enough_for_a_while() -> None:
+    requests: list[float] = []
+    lease = Lease(ClockReading(), lambda: requests.append(time.monotonic()), safe_for=0.2)
     await asyncio.sleep(0.25)
-    waiting = asyncio.create_task(held.confirm())
+    waiting = asyncio.create_task(lease.confirm())
     await asyncio.sleep(0)
-    held.mark_renewed(ClockReading())
+    lease.mark_renewed(ClockReading())
     await waiting
-    await held.confirm()
-    assert len(asked) == 1
+    await lease.confirm()
+    assert len(requests) == 1

@@ -1,4 +1,4 @@
-"""A process that is gone is known to be gone; one that may live is left alone."""
+"""A worker is called dead only when its process is certainly gone."""
 
 from __future__ import annotations
 
@@ -10,61 +10,52 @@ from pathlib import Path
 
 import pytest
 
-from bot.answers import workers
 from bot.answers.workers import is_dead, new_worker_id
 
 
-def test_every_process_start_has_a_name_of_its_own() -> None:
+def test_worker_ids_are_unique() -> None:
     assert new_worker_id() != new_worker_id()
 
 
-def ended(me: str) -> str:
-    """The name of a process that began where we did, and is gone."""
+def ended(own_id: str) -> str:
+    """The id of a worker on this machine whose process is gone."""
     child = subprocess.Popen([sys.executable, "-c", ""])
     child.wait()
-    return f"{me.split(':')[0]}:{child.pid}:ab"
+    return f"{own_id.split(':')[0]}:{child.pid}:ab"
 
 
-@pytest.mark.parametrize("one_machine", [True, False])
-def test_a_process_that_ended_is_dead(one_machine: bool) -> None:
-    me = new_worker_id()
-    assert is_dead(ended(me), me, one_machine=one_machine)
+@pytest.mark.parametrize("single_host", [True, False])
+def test_worker_of_an_ended_process_is_dead(single_host: bool) -> None:
+    own_id = new_worker_id()
+    assert is_dead(ended(own_id), own_id, single_host=single_host)
 
 
-@pytest.mark.parametrize("one_machine", [True, False])
-def test_an_earlier_process_with_our_id_is_dead(one_machine: bool) -> None:
-    me = new_worker_id()
-    assert is_dead(f"{me.split(':')[0]}:{os.getpid()}:earlier", me, one_machine=one_machine)
+@pytest.mark.parametrize("single_host", [True, False])
+def test_worker_of_an_earlier_process_with_our_process_id_is_dead(single_host: bool) -> None:
+    own_id = new_worker_id()
+    earlier = f"{own_id.split(':')[0]}:{os.getpid()}:earlier"
+    assert is_dead(earlier, own_id, single_host=single_host)
 
 
-@pytest.mark.parametrize("one_machine", [True, False])
-def test_the_living_and_the_far_are_left_alone(one_machine: bool) -> None:
-    me = new_worker_id()
-
-    assert not is_dead(me, me, one_machine=one_machine)
-    assert not is_dead(
-        new_worker_id(), me, one_machine=one_machine
-    )  # there may be two in one process
-    assert not is_dead(f"{me.split(':')[0]}:{os.getppid()}:ab", me, one_machine=one_machine)
-    assert not is_dead("another-machine/abc:1:ab", me, one_machine=one_machine)
-    assert not is_dead("nonsense", me, one_machine=one_machine)
+@pytest.mark.parametrize("single_host", [True, False])
+def test_living_and_distant_workers_are_not_dead(single_host: bool) -> None:
+    own_id = new_worker_id()
+    in_the_same_process = new_worker_id()
+    parent = f"{own_id.split(':')[0]}:{os.getppid()}:ab"
+    for worker_id in (own_id, in_the_same_process, parent, "another-machine/abc:1:ab", "nonsense"):
+        assert not is_dead(worker_id, own_id, single_host=single_host)
 
 
-def test_a_container_of_the_same_name_is_far_unless_only_one_can_have_the_file() -> None:
-    me = new_worker_id()
-    pid = ended(me).split(":")[1]
+def test_container_with_our_host_name_is_distant_unless_there_is_a_single_host() -> None:
+    own_id = new_worker_id()
+    pid = ended(own_id).split(":")[1]
     there = f"{socket.gethostname()}/another:{pid}:ab"
-    assert (is_dead(there, me, one_machine=True), is_dead(there, me, one_machine=False)) == (
-        True,
-        False,
-    )
+    assert is_dead(there, own_id, single_host=True)
+    assert not is_dead(there, own_id, single_host=False)
 
 
-def test_where_the_system_tells_nothing_only_one_machine_knows(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(workers, "_BOOT", Path("/nowhere"))
-    me = new_worker_id()
-    gone = ended(me)
-    assert is_dead(gone, me, one_machine=True)
-    assert not is_dead(gone, me, one_machine=False)
+def test_without_a_boot_id_only_a_single_host_can_tell() -> None:
+    own_id = new_worker_id(boot_id=Path("/nowhere"))
+    gone = ended(own_id)
+    assert is_dead(gone, own_id, single_host=True)
+    assert not is_dead(gone, own_id, single_host=False)

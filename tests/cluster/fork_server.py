@@ -13,15 +13,15 @@ import json
 import os
 import signal
 import sys
-from dataclasses import replace
 from typing import NoReturn
 
-from bot.answers import engine, lease, recovery
 from bot.cli import complete
 from bot.commands import run
 from bot.config import Settings
 from bot.timing import Timing
 from handlers.rate_limits.token_bucket import RATES, Rate
+
+NORMAL = Timing()
 
 
 def child(environment: dict[str, str], log: str) -> NoReturn:
@@ -32,33 +32,30 @@ def child(environment: dict[str, str], log: str) -> NoReturn:
     for target, source in ((0, nothing), (1, output), (2, output)):
         os.dup2(source, target)
     rate_scale = float(environment.pop("TEST_RATE_SCALE", "1"))
-    shorten(float(environment.pop("TEST_LEASE", lease.LEASE)) / lease.LEASE)
+    lease = float(environment.pop("TEST_LEASE", NORMAL.lease))
     os.environ.clear()
     os.environ.update(environment)
-    run_scaled(rate_scale)
+    run_scaled(rate_scale, lease)
 
 
-def run_scaled(rate_scale: float) -> NoReturn:
+def run_scaled(rate_scale: float, lease: float = NORMAL.lease) -> NoReturn:
     """Be `bobbin run`, at a Slack that allows so many times as many calls and is done with them as much sooner."""
-    timing = replace(
-        Timing(),
-        late_effect=Timing().late_effect / rate_scale,
+    lease_scale = lease / NORMAL.lease
+    timing = Timing(
+        lease=lease,
+        lease_safe=NORMAL.lease_safe * lease_scale,
+        lease_renew_interval=NORMAL.lease_renew_interval * lease_scale,
+        sweep_interval=NORMAL.sweep_interval * lease_scale,
+        late_effect=NORMAL.late_effect / rate_scale,
         # On a loaded machine posts wait for long, however much Slack allows.
-        duplicate_menu_delay=Timing().duplicate_menu_delay / 2.0,
-        thread_sweep_interval=Timing().thread_sweep_interval / rate_scale,
+        duplicate_menu_delay=NORMAL.duplicate_menu_delay / 2.0,
+        thread_sweep_interval=NORMAL.thread_sweep_interval / rate_scale,
     )
     rates = {
         method: Rate(rate.per_second * rate_scale, rate.burst * rate_scale)
         for method, rate in RATES.items()
     }
     sys.exit(complete(run(Settings.load(), timing, rates)))
-
-
-def shorten(part: float) -> None:
-    times = ((engine, "LEASE"), (recovery, "LEASE"), (lease, "SURE"), (recovery, "RENEW_EVERY"),
-             (recovery, "SWEEP_EVERY"))  # fmt: skip
-    for module, name in times:
-        setattr(module, name, getattr(module, name) * part)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Two processes' engines on one database and no sweep: whoever is told of a message, its answer is begun at once."""
+"""Two engines on one database, without a sweep: a new message is answered at once, whichever process receives it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from bot.answers.engine import Engine
 from bot.answers.events import EventPublisher
 from bot.answers.recovery import Recovery
-from bot.answers.sink import AnswerControl, AnswerSink, NullSink
+from bot.answers.sink import AnswerControl, AnswerSink, NullSink, SinkFactory
 from bot.domain import (
     Answer,
     AnswerResult,
@@ -27,6 +27,7 @@ from bot.domain import (
 )
 from bot.observability import Metrics
 from bot.providers.base import Request
+from bot.timing import Timing
 from storage.answers import Answers
 from storage.chats import Chats, NewMessage
 from storage.coordination import Coordination
@@ -34,20 +35,16 @@ from storage.coordination.memory import MemoryCoordination
 from storage.engine.database import Database
 from tests.deadlines import WAIT_TIMEOUT
 
-pytestmark = pytest.mark.usefixtures("no_sweep")
-
 TEAM, USER = "T1", "U1"
 MODEL = ModelRef("openai", "any")
 
 
-@pytest.fixture
-def no_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody looks for forgotten work after the start."""
-    monkeypatch.setattr("bot.answers.recovery.SWEEP_EVERY", 3600.0)
+NO_SWEEP = Timing(sweep_interval=3600.0)
+"""Nobody looks for forgotten work after the start."""
 
 
-class Quick:
-    """A model that says one word after `pause()` seconds."""
+class OneWordModel:
+    """Answers with one word after `pause()` seconds."""
 
     def __init__(self, pause: Callable[[], float]) -> None:
         self._pause = pause
@@ -58,38 +55,50 @@ class Quick:
         yield Done("stop")
 
 
-async def nowhere(chat: Chat, answer: Answer, control: AnswerControl) -> AnswerSink:
+async def null_sink(chat: Chat, answer: Answer, control: AnswerControl) -> AnswerSink:
     return NullSink()
 
 
-async def brief(chat: Chat, answer: Answer) -> Request:
+async def build_prompt(chat: Chat, answer: Answer) -> Request:
     return Request(chat.model, "", ())
 
 
-async def nothing(chat: Chat, answer: Answer, result: AnswerResult) -> None:
+async def do_nothing(chat: Chat, answer: Answer, result: AnswerResult) -> None:
     return
 
 
 class Replica:
-    """What one process has of its own."""
+    """One process of the bot, as far as answers are concerned."""
 
     def __init__(
-        self, database: Database, coordination: Coordination, pause: Callable[[], float], name: str
+        self,
+        database: Database,
+        coordination: Coordination,
+        name: str,
+        *,
+        pause: Callable[[], float],
+        timing: Timing,
+        sinks: SinkFactory,
     ) -> None:
-        self.chats, self.replies, self.metrics = Chats(database), Answers(database), Metrics()
-        self.live = EventPublisher(coordination)
+        self.chats = Chats(database)
+        self.answers = Answers(database)
+        self.metrics = Metrics()
+        self.publisher = EventPublisher(coordination)
         self.engine = Engine(
             chats=self.chats,
-            answers=self.replies,
-            models=Quick(pause),
-            sinks=nowhere,
-            publisher=self.live,
-            prompt_builder=brief,
-            after=nothing,
+            answers=self.answers,
+            models=OneWordModel(pause),
+            sinks=sinks,
+            publisher=self.publisher,
+            build_prompt=build_prompt,
+            after=do_nothing,
             metrics=self.metrics,
-            owner=name,
+            worker_id=name,
+            timing=timing,
         )
-        self.recovery = Recovery(self.engine, self.replies, coordination, self.metrics)
+        self.recovery = Recovery(
+            self.engine, self.answers, coordination, self.metrics, timing=timing
+        )
 
     async def say(self, chat_id: str, text: str) -> Answer:
         said = await self.chats.add_message(
@@ -101,17 +110,20 @@ class Replica:
 
 @asynccontextmanager
 async def replicas(
-    url: str, pause: Callable[[], float] = lambda: 0.0
+    url: str,
+    pause: Callable[[], float] = lambda: 0.0,
+    timing: Timing = NO_SWEEP,
+    sinks: SinkFactory = null_sink,
 ) -> AsyncIterator[list[Replica]]:
-    """Two of them."""
+    """Two replicas."""
     async with AsyncExitStack() as stack:
         coordination = MemoryCoordination()
         found = []
         for name in ("one", "two"):
             database = Database.open(url)
             stack.push_async_callback(database.close)
-            replica = Replica(database, coordination, pause, name)
-            await stack.enter_async_context(replica.live.running())
+            replica = Replica(database, coordination, name, pause=pause, timing=timing, sinks=sinks)
+            await stack.enter_async_context(replica.publisher.running())
             await stack.enter_async_context(replica.recovery.running())
             found.append(replica)
         yield found
@@ -129,13 +141,15 @@ async def start(replica: Replica) -> str:
 
 async def ended(replica: Replica, answer: Answer, seconds: float = 20.0) -> Answer:
     async with asyncio.timeout(seconds):
-        while not (now := await replica.replies.get(answer.id)).status.ended:
+        while not (now := await replica.answers.get(answer.id)).status.ended:
             await asyncio.sleep(0.02)
     return now
 
 
-async def test_no_message_waits_for_the_sweep_wherever_it_is_said(migrated_url: str) -> None:
-    """Messages come just while answers end: somebody always finds the next one."""
+async def test_message_is_answered_without_a_sweep_whichever_process_receives_it(
+    migrated_url: str,
+) -> None:
+    """Messages arrive just as answers end: one of the engines always finds the next one."""
     chance = random.Random(4)
     async with replicas(migrated_url, lambda: chance.uniform(0.0, 0.01)) as both:
 
@@ -153,13 +167,13 @@ async def test_no_message_waits_for_the_sweep_wherever_it_is_said(migrated_url: 
             ] * 15
 
 
-async def test_a_process_that_ends_leaves_its_work_to_the_others_at_once(migrated_url: str) -> None:
+async def test_closing_engine_leaves_waiting_answers_to_others_at_once(migrated_url: str) -> None:
     async with replicas(migrated_url, lambda: 0.5) as (leaving, staying):
         chat_id = await start(leaving)
         await _running(leaving, chat_id)
         behind = [await leaving.say(chat_id, f"behind {n}") for n in range(2)]
-        await leaving.engine.drain(5.0)  # the running answer ends, those behind it are not begun
-        late = await leaving.say(chat_id, "said to a process that takes nothing any more")
+        await leaving.engine.drain(5.0)  # the running answer ends, the waiting ones do not start
+        late = await leaving.say(chat_id, "sent to a process that claims nothing more")
         answers = [await ended(staying, answer) for answer in (*behind, late)]
         assert [answer.status for answer in answers] == [Status.DONE] * 3
         assert [message.text for message in await staying.chats.messages(chat_id)][1::2] == [
@@ -167,31 +181,33 @@ async def test_a_process_that_ends_leaves_its_work_to_the_others_at_once(migrate
         ] * 4
 
 
-async def test_a_process_without_grace_hands_over_what_it_was_writing(migrated_url: str) -> None:
-    seconds = iter((60.0, 0.1))  # the model would not be done before the process leaves
-    async with replicas(migrated_url, lambda: next(seconds)) as both:
+async def test_closing_engine_without_grace_hands_over_its_running_answer(
+    migrated_url: str,
+) -> None:
+    pauses = [0.1, 60.0]  # the first model call is still busy when its engine closes
+    async with replicas(migrated_url, pauses.pop) as both:
         chat_id = await start(both[0])
         first = await _running(both[0], chat_id)
+        async with asyncio.timeout(WAIT_TIMEOUT):
+            while len(pauses) == 2:
+                await asyncio.sleep(0.01)
         leaving, staying = sorted(
             both, key=lambda replica: replica.engine.worker_id != first.worker_id
-        )  # a sweep may be quicker
+        )  # the first sweep of either may have claimed it
         await leaving.engine.drain(0.0)
         now = await ended(staying, first)
         assert (now.status, now.attempt) == (Status.DONE, 2)
         assert (
             b"bobbin_leases_taken_over_total 0.0" in staying.metrics.render()
-        )  # given back, not fallen silent
+        )  # handed over, not lapsed
 
 
-async def test_what_a_silent_process_was_writing_is_counted_where_it_goes_on(
-    migrated_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("bot.answers.recovery.SWEEP_EVERY", 0.1)
-    async with replicas(migrated_url) as (silent, other):
+async def test_lapsed_answer_is_counted_as_taken_over(migrated_url: str) -> None:
+    async with replicas(migrated_url, timing=Timing(sweep_interval=0.1)) as (silent, other):
         said = await silent.chats.start(
             team=TEAM, owner=USER, model=MODEL, message=NewMessage("first", USER)
         )
-        assert await silent.replies.claim(said.chat.id, "killed", 0.3)
+        assert await silent.answers.claim(said.chat.id, "killed", 0.3)
         await silent.say(said.chat.id, "second")
         assert (await ended(other, said.answer)).attempt == 2
         taken_over = [
@@ -201,8 +217,8 @@ async def test_what_a_silent_process_was_writing_is_counted_where_it_goes_on(
         assert sum(taken_over) == 1
 
 
-class Board(NullSink):
-    """Shows the answer in one message, at its end."""
+class OneMessageSink(NullSink):
+    """Shows the answer in one message, when it ends."""
 
     def __init__(self, control: AnswerControl) -> None:
         self._control = control
@@ -212,20 +228,19 @@ class Board(NullSink):
 
 
 @pytest.mark.parametrize("dialect", ["sqlite"])
-async def test_no_answer_ends_before_it_is_known_where_it_stands(migrated_url: str) -> None:
-    """Else the next answer, taken over, would find the messages of this one and take them for its own."""
+async def test_answer_ends_only_when_its_messages_are_stored(migrated_url: str) -> None:
+    """Otherwise a worker that takes over the next answer would take the messages of this one for its own."""
 
-    async def on_the_board(chat: Chat, answer: Answer, control: AnswerControl) -> AnswerSink:
-        return Board(control)
+    async def one_message(chat: Chat, answer: Answer, control: AnswerControl) -> AnswerSink:
+        return OneMessageSink(control)
 
     refuse = "CREATE TRIGGER away BEFORE UPDATE OF parts ON answers BEGIN SELECT RAISE(ABORT, 'away'); END"
-    async with replicas(migrated_url) as (one, other):
-        one.engine._sinks = on_the_board
+    async with replicas(migrated_url, sinks=one_message) as (one, other):
         await _execute(migrated_url, refuse)
         chat_id = await start(one)
         answer = await _running(one, chat_id)
         await asyncio.sleep(1.0)
-        assert (await other.replies.get(answer.id)).status is Status.RUNNING
+        assert (await other.answers.get(answer.id)).status is Status.RUNNING
         await _execute(migrated_url, "DROP TRIGGER away")
         assert (await ended(one, answer)).slack_messages == (MessageRef("1.5", streaming=False),)
 
@@ -242,6 +257,6 @@ async def _execute(url: str, statement: str) -> None:
 
 async def _running(replica: Replica, chat_id: str) -> Answer:
     async with asyncio.timeout(WAIT_TIMEOUT):
-        while not (answer := await replica.replies.running(chat_id)):
+        while not (answer := await replica.answers.running(chat_id)):
             await asyncio.sleep(0.01)
     return answer

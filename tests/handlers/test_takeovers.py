@@ -25,13 +25,13 @@ LONG = " ".join(f"Word{n} and q{n}." for n in range(900))
 
 @pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
 async def test_who_has_lost_an_answer_notices_before_its_next_call(
-    worlds: WorldFactory, monkeypatch: pytest.MonkeyPatch, mode: StreamMode
+    worlds: WorldFactory, mode: StreamMode
 ) -> None:
     """Nothing renews here but doubt: as long as the lease holds the answer goes on, and then nothing is called."""
-    monkeypatch.setattr("bot.answers.recovery.RENEW_EVERY", 3600.0)
-    monkeypatch.setattr("bot.answers.recovery.SWEEP_EVERY", 3600.0)
-    monkeypatch.setattr("bot.answers.lease.SURE", 0.3)
-    async with worlds(bobbin_stream=mode, timing=Timing(late_effect=1.0)) as world:
+    timing = Timing(
+        lease_renew_interval=3600.0, sweep_interval=3600.0, lease_safe=0.3, late_effect=1.0
+    )
+    async with worlds(bobbin_stream=mode, timing=timing) as world:
         world.say(TEXT, rate=25)
         world.say(TEXT)
         thread = await world.start("Say it.")

@@ -1,0 +1,147 @@
+"""Asks the model for one answer, and passes its text on as it comes."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from typing import Protocol
+
+from bot.answers.events import EventPublisher
+from bot.answers.retry import until_stored
+from bot.answers.running_answer import RunningAnswer, RunState
+from bot.answers.sink import AnswerSink
+from bot.domain import Answer, AnswerResult, Chat, Done, Status, StreamEvent, TextDelta, Usage
+from bot.errors import ChatNotFound, EmptyAnswer, ProviderError, StreamInterrupted
+from bot.observability import Metrics, get_logger
+from bot.providers.base import Request
+
+log = get_logger(__name__)
+
+RETRY_DELAYS = (0.5, 2.0)
+"""Seconds before the second and the third request to the model, unless the provider says how long.
+
+A failure of the third, or after some text has been shown, is the answer's failure.
+"""
+MAX_RETRY_AFTER = 10.0
+"""Seconds: a model that wants a longer pause than this is reported as busy."""
+
+
+class Models(Protocol):
+    """What the generator needs of `bot.providers.registry`."""
+
+    def stream(self, request: Request) -> AsyncIterator[StreamEvent]: ...
+
+
+BuildPrompt = Callable[[Chat, Answer], Awaitable[Request]]
+"""Makes the request for this answer. Raises ProviderError when there is nothing to ask."""
+
+
+class AnswerGenerator:
+    """Turns a waiting answer into its result. One for all answers of the process."""
+
+    def __init__(
+        self,
+        models: Models,
+        build_prompt: BuildPrompt,
+        publisher: EventPublisher,
+        metrics: Metrics,
+    ) -> None:
+        self._models = models
+        self._build_prompt = build_prompt
+        self._publisher = publisher
+        self._metrics = metrics
+
+    async def generate(self, run: RunningAnswer, chat: Chat, sink: AnswerSink) -> AnswerResult:
+        """The result of the model call, whether it succeeds, fails or is stopped. Raises only when cancelled."""
+        started = time.monotonic()
+        run.model_task = asyncio.create_task(self._ask(run, chat, sink, started))
+        if run.state is RunState.STOPPING:
+            run.model_task.cancel()
+        error: ProviderError | None = None
+        try:
+            await run.model_task
+        except asyncio.CancelledError:
+            run.model_task.cancel()
+            await asyncio.wait([run.model_task])
+            if run.state is not RunState.STOPPING:
+                raise
+        except ProviderError as raised:
+            error = raised
+            self._metrics.model_error(chat.model.provider, raised.code)
+        except ChatNotFound:
+            raise
+        except Exception as unexpected:
+            log.exception("answer_failed_inside", answer=run.answer.id)
+            error = ProviderError(type(unexpected).__name__)
+        return _result(run, error, time.monotonic() - started)
+
+    async def _ask(self, run: RunningAnswer, chat: Chat, sink: AnswerSink, started: float) -> None:
+        """Asks the model, again after some failures as long as none of the answer has been shown."""
+        request = await until_stored(lambda: self._build_prompt(chat, run.answer), run.answer.id)
+        for delay in (*RETRY_DELAYS, None):
+            try:
+                await self._stream(run, chat, request, sink, started)
+                return
+            except ProviderError as error:
+                if delay is None or run.text or not _worth_retrying(error):
+                    raise
+                log.info("model_asked_again", answer=run.answer.id, code=error.code)
+                await asyncio.sleep(delay if error.retry_after is None else error.retry_after)
+
+    async def _stream(
+        self, run: RunningAnswer, chat: Chat, request: Request, sink: AnswerSink, started: float
+    ) -> None:
+        """Reads one stream to its end. Raises ProviderError."""
+        complete = False
+        async with aclosing(_closable(self._models.stream(request))) as events:
+            async for event in events:
+                if isinstance(event, TextDelta):
+                    if not run.text:
+                        self._metrics.first_word(time.monotonic() - started)
+                    run.text.append(event.text)
+                    sink.write(event.text)
+                    self._publisher.text_appended(chat, run.answer, event.text, run.length)
+                    run.length += len(event.text)
+                elif isinstance(event, Usage):
+                    run.usage = event
+                elif isinstance(event, Done):
+                    run.finish_reason = event.reason
+                    complete = True
+        if not complete:
+            raise StreamInterrupted
+        if not "".join(run.text).strip():
+            raise EmptyAnswer
+
+
+def _worth_retrying(error: ProviderError) -> bool:
+    return error.retried_automatically and (error.retry_after or 0.0) <= MAX_RETRY_AFTER
+
+
+async def _closable(events: AsyncIterator[StreamEvent]) -> AsyncGenerator[StreamEvent, None]:
+    """The same events; closing this closes the source, whatever kind of iterator it is."""
+    try:
+        async for event in events:
+            yield event
+    finally:
+        close = getattr(events, "aclose", None)
+        if close is not None:
+            await close()
+
+
+def _result(run: RunningAnswer, error: ProviderError | None, seconds: float) -> AnswerResult:
+    text = "".join(run.text)
+    if run.state is RunState.STOPPING:
+        return AnswerResult(Status.STOPPED, text, usage=run.usage, seconds=seconds)
+    if error is not None:
+        return AnswerResult(
+            Status.FAILED, text, error=error.code, detail=error.detail or None, seconds=seconds
+        )
+    return AnswerResult(
+        Status.DONE,
+        text,
+        usage=run.usage,
+        seconds=seconds,
+        truncated=run.finish_reason == "length",
+    )

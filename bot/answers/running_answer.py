@@ -1,0 +1,105 @@
+"""One answer while this worker writes it: its text so far, its lease, and the state of the work.
+
+WRITING ── stop ──▶ STOPPING
+   │                    │
+   ├──────── finish ────┤
+   │                    ▼
+   │                FINISHING
+   │                    │
+   └───── release ──────┴──▶ RELEASED      (from every state)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from bot.answers.lease import Lease
+from bot.domain import Answer, MessageRef, Usage
+from bot.errors import StorageError
+from storage.answers import Answers
+
+
+class RunState(Enum):
+    """How far the work on an answer is."""
+
+    WRITING = auto()
+    """The model is being asked, or the result is being shown."""
+    STOPPING = auto()
+    """A person ended the answer: the model call is cancelled, and the text so far is kept."""
+    FINISHING = auto()
+    """The end is being stored, after which there is no lease left to renew."""
+    RELEASED = auto()
+    """This worker no longer holds the answer: it is finished, handed over, or taken over by another worker."""
+
+
+_NEXT_STATES = {
+    RunState.WRITING: {RunState.STOPPING, RunState.FINISHING, RunState.RELEASED},
+    RunState.STOPPING: {RunState.FINISHING, RunState.RELEASED},
+    RunState.FINISHING: {RunState.RELEASED},
+    RunState.RELEASED: set[RunState](),
+}
+
+
+@dataclass(eq=False)
+class RunningAnswer:
+    """One answer that this worker is writing (the sink's `AnswerControl`)."""
+
+    answer: Answer
+    answers: Answers
+    worker_id: str
+    lease: Lease
+    text: list[str] = field(default_factory=list)
+    length: int = 0
+    """Characters in `text`."""
+    usage: Usage | None = None
+    finish_reason: str = "stop"
+    state: RunState = RunState.WRITING
+    unrecorded_messages: tuple[MessageRef, ...] | None = None
+    """The Slack messages that show the answer, if the database does not know them yet; stored with the end."""
+    model_task: asyncio.Task[None] | None = None
+    """Asks the model and reads its stream."""
+    write_task: asyncio.Task[None] | None = None
+    """Does all the work on the answer, from the prompt to the stored end."""
+
+    def enter(self, state: RunState) -> bool:
+        """Moves to another state; False, and no change, where the drawing has no arrow."""
+        if state not in _NEXT_STATES[self.state]:
+            return False
+        self.state = state
+        return True
+
+    def stop(self) -> None:
+        """A person ended the answer: cancels the model call."""
+        if self.enter(RunState.STOPPING) and self.model_task is not None:
+            self.model_task.cancel()
+
+    def release(self) -> None:
+        """This worker no longer holds the answer: whatever waits for the lease is cancelled."""
+        self.enter(RunState.RELEASED)
+        self.lease.lose()
+
+    def abort(self) -> None:
+        """Another worker has taken over: all work on the answer here is cancelled."""
+        self.release()
+        if self.write_task is not None:
+            self.write_task.cancel()
+
+    async def record_messages(self, parts: tuple[MessageRef, ...]) -> None:
+        self.unrecorded_messages = parts
+        # If the database is away, a later record repeats this, and a worker that takes over finds the messages itself.
+        with contextlib.suppress(StorageError):
+            if not await self.answers.save_parts(self.answer.id, self.worker_id, parts):
+                self.abort()
+            self.unrecorded_messages = None
+
+    def note_final_messages(self, parts: tuple[MessageRef, ...]) -> None:
+        self.unrecorded_messages = parts
+
+    async def confirm(self) -> None:
+        await self.lease.confirm()
+
+    def invalidate(self) -> None:
+        self.lease.invalidate()

@@ -1,0 +1,33 @@
+"""Work on the database is repeated while the database is away, and for no other reason."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot.answers.retry import until_stored
+from bot.errors import ChatNotFound, StorageError
+
+
+class Work:
+    """Fails as often as it has errors, then gives 7."""
+
+    def __init__(self, *errors: Exception) -> None:
+        self.errors = list(errors)
+
+    async def __call__(self) -> int:
+        if self.errors:
+            raise self.errors.pop(0)
+        return 7
+
+
+async def test_work_is_repeated_until_the_database_is_back() -> None:
+    work = Work(StorageError("away"), StorageError("still away"))
+    assert await until_stored(lambda: work(), "answer") == 7
+    assert work.errors == []
+
+
+async def test_other_errors_are_not_repeated() -> None:
+    work = Work(ChatNotFound("gone"))
+    with pytest.raises(ChatNotFound):
+        await until_stored(work, "answer")
+    assert work.errors == []
