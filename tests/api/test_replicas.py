@@ -55,7 +55,7 @@ async def test_sockets_on_each_replica_bring_every_word_once(
             socket_of(second.url, token) as there,
         ):
             world.entitle("Two replicas")
-            world.say(TEXT, rate=30)
+            world.say(TEXT, rate=5)
             made = await api.ask("POST", "/new-chat", json={"initial_message": "count"})
             await asyncio.sleep(0.15)
             async with (
@@ -79,7 +79,7 @@ async def test_words_that_redis_lost_are_in_the_end_all_there(
     async with two(tmp_path, log, own_redis.url) as (world, first, second):
         token = await token_for(world)
         async with api_at(first, token) as api, socket_of(second.url, token) as there:
-            world.say(TEXT, rate=8)
+            world.say(TEXT, rate=5)
             made = await api.ask("POST", "/new-chat", json={"initial_message": "count"})
             await there.until(lambda event: bool(there.text()))
             own_redis.stop()
@@ -94,10 +94,13 @@ async def test_a_post_is_answered_whichever_replica_writes_the_answer(
         token = await token_for(world)
         async with api_at(first, token) as api, api_at(second, token) as other:
             chat = await api.conversation()
-            world.say(TEXT, rate=20)
+            world.say(TEXT, rate=5)
             key = {"Idempotency-Key": "one"}
             waiting = asyncio.create_task(api.say(chat, "count", headers=key))
-            await asyncio.sleep(0.2)
+            await world.until(
+                lambda: world.rows("SELECT 1 FROM answers WHERE state = 'running'"),
+                "the answer is being written",
+            )
             assert (await other.say(chat, "meanwhile", 409))["error"] == "Conversation busy"
             again = await other.say(chat, "count", headers=key)
             assert again["assistantMessage"] == (await waiting)["assistantMessage"]

@@ -131,7 +131,7 @@ async def test_a_chat_goes_on_and_its_newest_message_tells_whether_one_is_stale(
 async def test_whoever_comes_in_mid_answer_gets_the_text_so_far_and_no_word_twice(
     world: World, api: Api, reader: Reader
 ) -> None:
-    world.say(TEXT, rate=25)
+    world.say(TEXT, rate=5)
     made = await api.ask("POST", "/new-chat", json={"initial_message": "count"})
     answer = made["assistant_message"]["id"]
     readers = []
@@ -153,7 +153,7 @@ async def read_all(world: World, api: Api, answer: str) -> str:
 async def test_a_latecomer_gets_the_text_so_far_though_nobody_listened_before(
     world: World, api: Api
 ) -> None:
-    world.say(TEXT, rate=25)
+    world.say(TEXT, rate=5)
     made = await api.ask("POST", "/new-chat", json={"initial_message": "count"})
     await asyncio.sleep(0.25)
     assert await read_all(world, api, made["assistant_message"]["id"]) == TEXT

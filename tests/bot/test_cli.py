@@ -19,6 +19,7 @@ import yaml
 import bot.cli
 from bot.config import Settings
 from bot.manifest import bot_scopes, manifest
+from tests.deadlines import WAIT_TIMEOUT
 
 
 class Bobbin:
@@ -41,7 +42,7 @@ class Bobbin:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=WAIT_TIMEOUT,
             check=False,
         )
 

@@ -18,6 +18,7 @@ from storage.encryption import TokenCipher
 from storage.engine.database import Database
 from storage.installations import Installation, Installations
 from tests.bot.test_cli import Bobbin, bobbin, servers
+from tests.deadlines import WAIT_TIMEOUT
 
 __all__ = ["bobbin", "servers"]
 
@@ -48,14 +49,14 @@ def test_run_without_a_bot_token_waits_for_workspaces_to_install(
                 filter(None, (re.search(r'"url": "(http[^"]+)"', line) for line in process.stderr))
             )[1]
             with httpx.Client(base_url=url, trust_env=False) as http:
-                deadline = time.monotonic() + 20
+                deadline = time.monotonic() + WAIT_TIMEOUT
                 while http.get("/readyz").status_code != 200:
                     assert time.monotonic() < deadline
                     time.sleep(0.05)
                 assert "Add to Slack" in http.get("/slack/install").text
                 assert http.post("/slack/events").status_code == 401
             process.send_signal(signal.SIGTERM)
-            assert process.wait(20) == 0
+            assert process.wait(WAIT_TIMEOUT) == 0
         finally:
             process.kill()
 

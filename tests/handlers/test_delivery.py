@@ -271,14 +271,14 @@ async def test_slack_down_for_seconds_in_mid_answer(world: World) -> None:
 
 async def test_slack_out_of_reach_in_mid_answer(world: World) -> None:
     """No connection can be made: no call has taken effect, so that nothing is in doubt, and it goes on from there."""
-    async with TcpProxy(world.slack.api_url) as line:
-        await world.restart(slack_api_url=line.url)
+    async with TcpProxy(world.slack.api_url) as proxy:
+        await world.restart(slack_api_url=proxy.url)
         world.reply_to({"Say it.": TEXT}, rate=80)
         thread = await world.start("Say it.")
         await world.until(lambda: world.answers(thread), "the first words")
-        await line.cut()
+        await proxy.refuse()
         await asyncio.sleep(0.7)
-        await line.mend()
+        await proxy.accept()
         assert await world.answered(thread) == [TEXT]
         assert world.slack.calls_of("conversations.replies") == []
         await world.stop_bot()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import AsyncIterator
 from typing import Any
@@ -349,7 +348,7 @@ async def test_no_address_is_used_more_often_than_slack_allows_and_the_next_pres
             "alice", "general", f"Question {turn_of}.", thread
         )
         await quick_world.answered(thread, turn_of + 2)
-        await asyncio.sleep(0.15)
+        await quick_world.idle()
     assert "18 messages" not in rows(shown)[0]
 
     await refresh(quick_world, shown)

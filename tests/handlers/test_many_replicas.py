@@ -139,12 +139,12 @@ async def test_what_changes_is_known_to_the_other_replicas_at_once(
             one.route_to(one.url)
             await one.uninstall(one.slack)
             assert (await one.install(one.slack)).status_code == 200
-            await asyncio.sleep(0.3)  # as long as word may take to get there
+            await asyncio.sleep(2.0)  # much longer than word takes to get there
             one.route_to(replica.url)  # which knew a token that is worth nothing any more
             assert await one.answered(await one.start("two?")) == ["Answer two."]
             one.route_to(one.url)
             await one.uninstall(one.slack)
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(2.0)
             one.route_to(replica.url)
             await one.slack.conversations.say(
                 "alice", "general", f"<@{one.slack.bot_user.id}> three?"

@@ -272,7 +272,7 @@ async def test_the_menu_does_not_wait_for_a_slow_thread_and_the_answer_has_it_al
     impatient: World,
 ) -> None:
     world = impatient
-    world.slack.faults.add("conversations.replies", "slow", seconds=1.0)
+    world.slack.faults.add("conversations.replies", "slow", seconds=3.0)
     thread = await world.slack.conversations.say("bob", "general", "The boiler is broken again.")
     await world.ask("what should we do?", thread=thread)
     assert world.slack.calls_of("conversations.replies") == []
@@ -292,7 +292,7 @@ async def test_who_chooses_before_the_thread_is_read_has_it_all_the_same(
     impatient: World, files: tuple[Upload, ...]
 ) -> None:
     world = impatient
-    world.slack.faults.add("conversations.replies", "slow", seconds=1.5)
+    world.slack.faults.add("conversations.replies", "slow", seconds=3.0)
     thread = await world.slack.conversations.say("bob", "general", "The boiler is broken again.")
     await put(world, f"<@{world.slack.bot_user.id}> what should we do?", *files, thread=thread)
     await world.until(lambda: world.menus(thread), "the menu")

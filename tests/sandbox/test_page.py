@@ -8,6 +8,7 @@ import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.sandbox import Sandbox
+from tests.deadlines import WAIT_TIMEOUT
 from tests.sandbox.conftest import Bot
 from tests.sandbox.test_streams import start, words
 
@@ -29,7 +30,7 @@ class Browser:
     async def pushed(self, kind: str) -> Json:
         """The next push of a kind; others are passed over."""
         while True:
-            push: Json = await self.socket.receive_json(timeout=5)
+            push: Json = await self.socket.receive_json(timeout=WAIT_TIMEOUT)
             if push["type"] == kind:
                 return push
 

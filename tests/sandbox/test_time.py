@@ -14,11 +14,14 @@ from tests.sandbox.test_streams import start, words
 
 
 class Clock:
+    """A clock that stands still unless the test moves it ahead."""
+
     def __init__(self) -> None:
+        self._started = time.time()
         self.ahead = 0.0
 
     def __call__(self) -> float:
-        return time.time() + self.ahead
+        return self._started + self.ahead
 
 
 @pytest.fixture

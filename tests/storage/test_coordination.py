@@ -78,16 +78,14 @@ async def test_what_was_published_before_or_after_a_subscription_is_not_in_it(
     replica: Opener,
 ) -> None:
     writer, other = await replica(), await replica()
-    await writer.publish("t", {"n": 0})
-    await asyncio.sleep(0.2)
-    async with other.subscribe("t") as events:
-        await writer.publish("t", {"n": 1})
-        assert [signal.event["n"] for signal in await read(events, 1)] == [1]
-    await writer.publish("t", {"n": 2})
-    await asyncio.sleep(0.2)
-    async with other.subscribe("t") as events:
-        await writer.publish("t", {"n": 3})
-        assert [signal.event["n"] for signal in await read(events, 1)] == [3]
+    async with other.subscribe("marker") as passed:
+        for number in (0, 2):
+            await writer.publish("t", {"n": number})
+            await writer.publish("marker", {})
+            await read(passed, 1)  # so the one before it has gone by, too
+            async with other.subscribe("t") as events:
+                await writer.publish("t", {"n": number + 1})
+                assert [signal.event["n"] for signal in await read(events, 1)] == [number + 1]
 
 
 async def test_subscriptions_that_come_and_go_at_once_lose_nothing(replica: Opener) -> None:
@@ -191,10 +189,10 @@ async def test_replicas_share_a_budget_under_concurrency(replica: Opener) -> Non
 async def test_a_held_bucket_gives_nothing_then_one_then_its_rate(replica: Opener) -> None:
     budget, other = await replica(), await replica()
     assert (await budget.acquire("held", 0.1, 50)).granted
-    await budget.block("held", 0.6)
+    await budget.block("held", 2.0)
     grant = await other.acquire("held", 0.1, 50)
     assert not grant.granted
-    assert 0.3 < grant.wait <= 0.6
+    assert 0 < grant.wait <= 2.0
     await asyncio.sleep(grant.wait + 0.02)
     assert (await other.acquire("held", 0.1, 50)).granted
     grant = await budget.acquire("held", 0.1, 50)
@@ -273,7 +271,7 @@ async def test_redis_restarted_in_mid_flight(own_redis: RedisServer) -> None:
 
 async def _heard_again(writer: Coordination, topic: str, events: AsyncIterator[TopicEvent]) -> None:
     """Both sides find Redis again by themselves."""
-    heard = asyncio.ensure_future(read(events, 1, seconds=20))
+    heard = asyncio.ensure_future(read(events, 1))
 
     async def tell() -> bool:
         await writer.publish(topic, {"back": topic})

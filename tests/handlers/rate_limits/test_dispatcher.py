@@ -11,6 +11,7 @@ import pytest
 from handlers.rate_limits.dispatcher import CallDispatcher
 from handlers.rate_limits.scheduler import PendingWrite, Shown, WriteScheduler
 from handlers.rate_limits.token_bucket import APPEND, POST, RATES, START, UPDATE, Rate
+from tests.deadlines import WAIT_TIMEOUT
 
 QUICK = {APPEND: Rate(50.0, 2), UPDATE: Rate(50.0, 2), POST: Rate(20.0, 1), START: Rate(20.0, 1)}
 
@@ -29,6 +30,11 @@ async def joined(
         dispatcher.leave(pending)
 
 
+def new_dispatcher(scheduler: WriteScheduler | None = None) -> CallDispatcher:
+    """A dispatcher whose clock stands still while the machine is busy with others, as the timers of the tests do."""
+    return CallDispatcher(scheduler, clock=asyncio.get_running_loop().time)
+
+
 async def settle() -> None:
     """Let everything that is due happen."""
     for _ in range(5):
@@ -36,45 +42,45 @@ async def settle() -> None:
 
 
 async def test_a_turn_comes_when_there_is_something_to_write() -> None:
-    dispatcher = CallDispatcher()
+    dispatcher = new_dispatcher()
     async with joined(dispatcher) as pending:
         turn = asyncio.create_task(dispatcher.acquire_write(pending))
         await settle()
         assert not turn.done()
         pending.since = dispatcher.now()
         dispatcher.wake()
-        assert await asyncio.wait_for(turn, 1) == START
+        assert await asyncio.wait_for(turn, WAIT_TIMEOUT) == START
         assert pending.busy
         assert pending.written_at <= dispatcher.now()
 
 
 async def test_a_turn_is_taken_off_the_budget_and_can_be_given_back() -> None:
-    dispatcher = CallDispatcher()
+    dispatcher = new_dispatcher()
     before = dispatcher.free(START)
     async with joined(dispatcher, since=0.0) as pending:
-        await asyncio.wait_for(dispatcher.acquire_write(pending), 1)
+        await asyncio.wait_for(dispatcher.acquire_write(pending), WAIT_TIMEOUT)
     assert dispatcher.free(START) <= before - 0.9
     dispatcher.give_back(START, "C1")
     assert dispatcher.free(START) == pytest.approx(before, abs=0.1)
 
 
 async def test_whoever_waits_is_served_as_the_budget_comes_back() -> None:
-    dispatcher = CallDispatcher(WriteScheduler(QUICK))
+    dispatcher = new_dispatcher(WriteScheduler(QUICK))
 
     async def call() -> None:
         await dispatcher.acquire(UPDATE, "C1")
         dispatcher.settled(UPDATE, "C1")
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         await asyncio.gather(*(call() for _ in range(12)))
     assert dispatcher.free(UPDATE) < 2
 
 
 async def test_after_a_refusal_nobody_gets_a_turn_before_slack_said() -> None:
-    dispatcher = CallDispatcher(WriteScheduler(QUICK))
+    dispatcher = new_dispatcher(WriteScheduler(QUICK))
     dispatcher.refused(UPDATE, "C1", 0.3)
     began = dispatcher.now()
-    await asyncio.wait_for(dispatcher.acquire(UPDATE, "C1"), 5)
+    await asyncio.wait_for(dispatcher.acquire(UPDATE, "C1"), WAIT_TIMEOUT)
     assert dispatcher.now() - began >= 0.3 - 0.01
 
 
@@ -84,14 +90,14 @@ async def test_channels_do_not_wait_for_each_others_posts() -> None:
     for _ in range(int(RATES[POST].burst)):
         await dispatcher.acquire(POST, "C1")
     waiting = asyncio.create_task(dispatcher.acquire(POST, "C1"))
-    await asyncio.wait_for(dispatcher.acquire(POST, "C2"), 1)
+    await asyncio.wait_for(dispatcher.acquire(POST, "C2"), WAIT_TIMEOUT)
     await settle()
     assert not waiting.done()
     for _ in range(int(RATES[POST].burst)):
         dispatcher.settled(POST, "C1")
     now[0] = 1.1
     dispatcher.wake()
-    await asyncio.wait_for(waiting, 1)
+    await asyncio.wait_for(waiting, WAIT_TIMEOUT)
 
 
 async def test_a_waiter_that_is_cancelled_costs_nothing() -> None:
@@ -104,14 +110,14 @@ async def test_a_waiter_that_is_cancelled_costs_nothing() -> None:
     gone.cancel()
     await asyncio.gather(gone, return_exceptions=True)
     now[0] = 1.1
-    await asyncio.wait_for(dispatcher.acquire(POST, "C1"), 1)
+    await asyncio.wait_for(dispatcher.acquire(POST, "C1"), WAIT_TIMEOUT)
 
 
 async def test_an_answer_that_has_left_shares_no_budget() -> None:
-    dispatcher = CallDispatcher()
+    dispatcher = new_dispatcher()
     async with joined(dispatcher, Shown.NATIVE, since=0.0) as pending:
         turn = asyncio.create_task(dispatcher.acquire_write(pending))
-        assert await asyncio.wait_for(turn, 1) == APPEND
+        assert await asyncio.wait_for(turn, WAIT_TIMEOUT) == APPEND
     async with joined(dispatcher, Shown.NATIVE) as other:
         turn = asyncio.create_task(dispatcher.acquire_write(other))
         await settle()
@@ -132,4 +138,4 @@ async def test_the_end_of_an_answer_waits_for_nobodys_gap() -> None:
         assert not turn.done()
         pending.whole = True
         dispatcher.wake()
-        assert await asyncio.wait_for(turn, 1) == UPDATE
+        assert await asyncio.wait_for(turn, WAIT_TIMEOUT) == UPDATE
