@@ -22,6 +22,7 @@ from bot.chats.feed import Feed
 from bot.chats.follow_up import FollowUp
 from bot.chats.models import ModelChoice
 from bot.chats.prompt import PromptBuilder
+from bot.chats.request_lifecycle import RequestLifecycle
 from bot.chats.requests import RequestService
 from bot.chats.service import ChatService
 from bot.chats.titles import Titles
@@ -90,6 +91,7 @@ class UseCases:
     models: ModelChoice
     service: ChatService
     requests: RequestService
+    lifecycle: RequestLifecycle
     api: ApiService
     api_tokens: ApiTokens
     feed: Feed
@@ -181,8 +183,10 @@ def _use_cases(
         people=repositories.people,
         default=settings.bobbin_default_model,
     )
+    lifecycle = RequestLifecycle(repositories.requests)
     requests = RequestService(
         requests=repositories.requests,
+        lifecycle=lifecycle,
         chats=repositories.chats,
         people=repositories.people,
         models=models,
@@ -219,6 +223,7 @@ def _use_cases(
         models=models,
         service=service,
         requests=requests,
+        lifecycle=lifecycle,
         api=api,
         api_tokens=ApiTokens(repositories.tokens, resources.publisher),
         feed=feed,
@@ -230,8 +235,8 @@ def _thread_parts(
 ) -> ThreadParts:
     names = UserNames(repositories.people, resources.workspaces)
     queued_reactions = QueuedReactions(repositories.answers, resources.tasks)
-    messages = ThreadMessages(resources.workspaces, use_cases.requests)
-    contexts = ThreadContextReader(use_cases.requests, names, resources.timing)
+    messages = ThreadMessages(resources.workspaces, use_cases.lifecycle)
+    contexts = ThreadContextReader(use_cases.lifecycle, names, resources.timing)
     headers = ChatHeaders(
         service=use_cases.service,
         requests=repositories.requests,
@@ -244,6 +249,7 @@ def _thread_parts(
     menus = ModelMenus(
         service=use_cases.service,
         requests=use_cases.requests,
+        lifecycle=use_cases.lifecycle,
         chat_requests=repositories.requests,
         models=use_cases.models,
         names=names,
@@ -255,6 +261,7 @@ def _thread_parts(
     )
     dialog_chats = DialogChats(
         requests=use_cases.requests,
+        lifecycle=use_cases.lifecycle,
         chat_requests=repositories.requests,
         chats=repositories.chats,
         models=use_cases.models,

@@ -1,33 +1,9 @@
-"""A chat request, which is a question whose chat does not exist yet, from the mention to the chat.
-
-    mention                                                     dialog submitted
-       │                                                               │
-       ▼                                                               ▼
-     ASKED ──menu posted──▶ MENU_SHOWN                             SUBMITTED
-       │                        │                                      │
-       └─────model selected─────┤                                      │
-                ┌───────────────┼──────────────────┐                   │
-                ▼               ▼                  │                   │
-        WAITING_FOR_TEXT   WAITING_FOR_CONTEXT     │            question posted
-                │               │                  │                   │
-           text given      context read            │                   │
-                │          or timed out            ▼                   │
-                └───────────────┴─────────────▶  READY  ◀──────────────┘
-                                                   │ chat started
-                                                   ▼
-    every open state ──given up──▶ GIVEN_UP     STARTED
-
-A request is a row from the moment that Slack delivers the mention. `state_of` derives its state from the row's columns,
-`RequestService.advance` is the one function that moves an open request from state to state, and every UPDATE behind it
-applies to open requests only, so that processes that race end in the same state. The first message of the chat is
-unique in the database, which is what makes STARTED happen once.
-"""
+"""What people may do with a chat request: ask, reply, choose a model, submit a dialog, and so start the chat."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from dataclasses import replace
 
 from bot.answers.events import EventPublisher
 from bot.chats.attachments.rules import only_unusable_files
@@ -39,115 +15,21 @@ from bot.chats.messages import (
     Outcome,
 )
 from bot.chats.models import ModelChoice
+from bot.chats.request_lifecycle import (
+    FilesAdded,
+    GivenUp,
+    MenuPosted,
+    ModelSelected,
+    RequestLifecycle,
+    RequestState,
+    TextGiven,
+    state_of,
+)
 from bot.domain import ModelInfo, ModelRef, SharedFile, Thread, User
 from bot.errors import ChatNotFound, LimitReached
 from storage.chat_requests import ChatRequest, ChatRequests
 from storage.chats import Chats, NewMessage, StoredMessage
 from storage.people import People
-
-
-class RequestState(StrEnum):
-    """What a chat request waits for."""
-
-    ASKED = "asked"
-    """Its menu is not known to be in Slack."""
-    MENU_SHOWN = "menu shown"
-    """The person is to choose a model."""
-    SUBMITTED = "submitted"
-    """It was made in a dialog, and its question is not in Slack yet."""
-    WAITING_FOR_TEXT = "waiting for text"
-    """A model is chosen, and the mention had no text: the person's next message is the question."""
-    WAITING_FOR_CONTEXT = "waiting for context"
-    """Everything is there but the earlier messages of the thread."""
-    READY = "ready"
-    """The chat can start."""
-    STARTED = "started"
-    """The question is a message of a chat."""
-    GIVEN_UP = "given up"
-    """No chat will come of it."""
-
-
-def state_of(request: ChatRequest) -> RequestState:
-    """The state that the columns of the request's row amount to."""
-    if not request.open:
-        return RequestState.GIVEN_UP if request.message_id is None else RequestState.STARTED
-    if request.text is not None and request.source is None:
-        return RequestState.SUBMITTED
-    if request.model is None:
-        return RequestState.ASKED if request.menu_ts is None else RequestState.MENU_SHOWN
-    if request.text is None and not request.files:
-        return RequestState.WAITING_FOR_TEXT
-    return RequestState.WAITING_FOR_CONTEXT if request.needs_context else RequestState.READY
-
-
-@dataclass(frozen=True, slots=True)
-class MenuPosted:
-    """The menu is in Slack. The first menu that becomes known is the request's; a second one is a duplicate."""
-
-    ts: str
-
-
-@dataclass(frozen=True, slots=True)
-class ModelSelected:
-    model: ModelRef
-
-
-@dataclass(frozen=True, slots=True)
-class TextGiven:
-    """A message of the person is the question. The first one wins: `ChatRequest.source` names it."""
-
-    source: str
-    """Its ts."""
-    text: str = field(repr=False)
-    files: tuple[SharedFile, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class FilesAdded:
-    """A message of the person adds files to the question. Repeating it adds nothing."""
-
-    files: tuple[SharedFile, ...]
-    text: str = field(default="", repr=False)
-    """What was written with them."""
-
-
-@dataclass(frozen=True, slots=True)
-class ContextRead:
-    """The earlier messages of the thread were read."""
-
-    text: str = field(repr=False)
-    files: tuple[SharedFile, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class QuestionMoved:
-    """The question of a dialog is to be posted elsewhere: in a new thread of this channel."""
-
-    channel: str
-
-
-@dataclass(frozen=True, slots=True)
-class QuestionPosted:
-    """The question of a dialog is in Slack."""
-
-    ts: str
-
-
-@dataclass(frozen=True, slots=True)
-class GivenUp:
-    """The chat cannot start, for instance because its channel is gone."""
-
-
-RequestEvent = (
-    MenuPosted
-    | ModelSelected
-    | TextGiven
-    | FilesAdded
-    | ContextRead
-    | QuestionMoved
-    | QuestionPosted
-    | GivenUp
-)
 
 
 class RequestService:
@@ -157,6 +39,7 @@ class RequestService:
         self,
         *,
         requests: ChatRequests,
+        lifecycle: RequestLifecycle,
         chats: Chats,
         people: People,
         models: ModelChoice,
@@ -166,39 +49,13 @@ class RequestService:
     ) -> None:
         """`wake`: is called with the id of a chat that has an answer to be written. `limit`: messages of a chat."""
         self._requests = requests
+        self._lifecycle = lifecycle
         self._chats = chats
         self._people = people
         self._models = models
         self._publisher = publisher
         self._wake = wake
         self._limit = limit
-
-    # -- from state to state -----------------------------------------------------------------------------------
-
-    async def advance(self, request: ChatRequest, event: RequestEvent) -> ChatRequest:
-        """Applies an event, and gives the request as it is then. A request that is not open stays as it is."""
-        match event:
-            case MenuPosted(ts):
-                return await self._requests.set_menu(request.id, ts)
-            case ModelSelected(model):
-                return await self._requests.set_model(request.id, model)
-            case TextGiven(source, text, files):
-                filled = await self._requests.set_text(
-                    request.id, text=text, source=source, files=files
-                )
-                return filled or await self._requests.get(request.id)
-            case FilesAdded(files, text):
-                return await self._requests.add_files(request.id, text, files)
-            case ContextRead(text, files):
-                return await self._requests.set_context(request.id, text, files)
-            case QuestionMoved(channel):
-                thread = Thread(request.thread.team, channel, "")
-                return await self._requests.set_thread(request.id, thread, None)
-            case QuestionPosted(ts):
-                thread = replace(request.thread, ts=request.thread.ts or ts)
-                return await self._requests.set_thread(request.id, thread, ts)
-            case GivenUp():
-                return await self._requests.close(request.id)
 
     # -- asking ------------------------------------------------------------------------------------------------
 
@@ -261,7 +118,7 @@ class RequestService:
             if (
                 message.files
             ):  # Slack sends a mention as two events, and one of them may lack the files
-                await self.advance(request, FilesAdded(message.files))
+                await self._lifecycle.advance(request, FilesAdded(message.files))
             return HandleResult(Outcome.IGNORED)
         if not (message.text or message.files):
             return None
@@ -271,12 +128,12 @@ class RequestService:
             return await self._fill(request, message)
         if not message.files:
             return None
-        request = await self.advance(request, FilesAdded(message.files, message.text))
+        request = await self._lifecycle.advance(request, FilesAdded(message.files, message.text))
         return HandleResult(Outcome.FILES_ADDED, request=request)
 
     async def _fill(self, request: ChatRequest, message: IncomingMessage) -> HandleResult:
         event = TextGiven(message.ts, message.text, message.files)
-        filled = await self.advance(request, event)
+        filled = await self._lifecycle.advance(request, event)
         if filled.source != message.ts or filled.model is None:
             return HandleResult(Outcome.IGNORED, request=filled)
         stored = await self._start_chat(filled, filled.model)
@@ -307,7 +164,7 @@ class RequestService:
         if (
             request.menu_ts is None and menu_ts
         ):  # the choice came before Slack's response to the post
-            request = await self.advance(request, MenuPosted(menu_ts))
+            request = await self._lifecycle.advance(request, MenuPosted(menu_ts))
         if request.user != user:
             return ModelChosen(ModelChoiceOutcome.NOT_ASKER, request)
         if not request.open:
@@ -315,7 +172,7 @@ class RequestService:
         model = self._models.by_key(key).ref
         if not self._can_see(request, model):
             return ModelChosen(ModelChoiceOutcome.MODEL_CANNOT_SEE, request, model=model)
-        chosen = await self.advance(request, ModelSelected(model))
+        chosen = await self._lifecycle.advance(request, ModelSelected(model))
         if state_of(chosen) is RequestState.WAITING_FOR_CONTEXT:
             return ModelChosen(ModelChoiceOutcome.WAITING_FOR_CONTEXT, chosen)
         return await self._start(chosen, model)
@@ -327,7 +184,9 @@ class RequestService:
         """
         if request.open and not self._can_see(request, model):
             return ModelChosen(ModelChoiceOutcome.MODEL_CANNOT_SEE, request, model=model)
-        return await self._start(await self.advance(request, ModelSelected(model)), model)
+        return await self._start(
+            await self._lifecycle.advance(request, ModelSelected(model)), model
+        )
 
     def _can_see(self, request: ChatRequest, model: ModelRef) -> bool:
         sees = self._models.can_see(model)
@@ -340,7 +199,7 @@ class RequestService:
         for (
             other
         ) in others:  # all before any starts, so that recovery finds each if this process dies
-            await self.advance(other, ModelSelected(model))
+            await self._lifecycle.advance(other, ModelSelected(model))
         stored = await self._start_chat(request, model)
         more = [await self._start_if_room(other, model) for other in others]
         return ModelChosen(
@@ -354,7 +213,7 @@ class RequestService:
         try:
             return await self._start_chat(replace(request, context_files=()), model)
         except LimitReached:
-            await self.advance(request, GivenUp())
+            await self._lifecycle.advance(request, GivenUp())
             return None
 
     async def join(self, request: ChatRequest) -> ModelChosen | None:

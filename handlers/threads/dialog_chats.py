@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 
 from bot import strings
 from bot.chats.models import ModelChoice
-from bot.chats.requests import GivenUp, QuestionMoved, QuestionPosted, RequestService
+from bot.chats.request_lifecycle import GivenUp, QuestionMoved, QuestionPosted, RequestLifecycle
+from bot.chats.requests import RequestService
 from bot.domain import ModelInfo, Thread, User
 from bot.errors import ChatError, ChatNotFound, LimitReached, StorageError
 from bot.observability import get_logger
@@ -56,6 +57,7 @@ class DialogChats:
         self,
         *,
         requests: RequestService,
+        lifecycle: RequestLifecycle,
         chat_requests: ChatRequests,
         chats: Chats,
         models: ModelChoice,
@@ -67,6 +69,7 @@ class DialogChats:
         timing: Timing,
     ) -> None:
         self._requests = requests
+        self._lifecycle = lifecycle
         self._chat_requests = chat_requests
         self._chats = chats
         self._models = models
@@ -183,7 +186,7 @@ class DialogChats:
             slack = await self._workspaces.client_for(request.thread.team)
             await self._start_in(slack, request, response_url, look_first)
         except NotInstalled:
-            await self._requests.advance(request, GivenUp())
+            await self._lifecycle.advance(request, GivenUp())
         except (SlackError, ChatError, StorageError) as error:  # recovery tries it again
             log.warning("dialog_chat_delayed", request=request.id, reason=type(error).__name__)
         finally:
@@ -199,10 +202,10 @@ class DialogChats:
             await self._menus.show_choice(chosen)
         except SlackRejected as error:
             log.warning("dialog_chat_refused", request=request.id, reason=error.code)
-            await self._requests.advance(request, GivenUp())
+            await self._lifecycle.advance(request, GivenUp())
             await _tell(slack, response_url, strings.ASKED_NOWHERE)
         except LimitReached:
-            await self._requests.advance(request, GivenUp())
+            await self._lifecycle.advance(request, GivenUp())
             await _tell(slack, response_url, strings.LIMIT_REACHED)
 
     async def _post_question(
@@ -218,7 +221,7 @@ class DialogChats:
                 reason = why_elsewhere(request.thread.channel, error.code)
         response = await slack.call_with_retry("conversations.open", users=request.user)
         channel = str(response["channel"]["id"])
-        moved = await self._requests.advance(request, QuestionMoved(channel))
+        moved = await self._lifecycle.advance(request, QuestionMoved(channel))
         is_elsewhere = bool(reason) and channel != request.thread.channel
         note = strings.ASKED_HERE.format(reason=reason) if is_elsewhere else ""
         posted = await self._post(slack, moved, note, look_first=look_first)
@@ -254,7 +257,7 @@ class DialogChats:
             unfurl_media=False,
             **thread,
         )
-        return await self._requests.advance(request, QuestionPosted(ts))
+        return await self._lifecycle.advance(request, QuestionPosted(ts))
 
     async def _find(self, slack: SlackClient, request: ChatRequest) -> str | None:
         """The ts of the question in Slack, if it was posted."""

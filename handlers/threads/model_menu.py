@@ -7,7 +7,8 @@ import time
 from bot import strings
 from bot.chats.messages import ModelChoiceOutcome, ModelChosen
 from bot.chats.models import ModelChoice
-from bot.chats.requests import GivenUp, MenuPosted, RequestService
+from bot.chats.request_lifecycle import GivenUp, MenuPosted, RequestLifecycle
+from bot.chats.requests import RequestService
 from bot.chats.service import ChatService
 from bot.domain import ModelInfo, User
 from bot.errors import ChatError, LimitReached
@@ -37,6 +38,7 @@ class ModelMenus:
         *,
         service: ChatService,
         requests: RequestService,
+        lifecycle: RequestLifecycle,
         chat_requests: ChatRequests,
         models: ModelChoice,
         names: UserNames,
@@ -48,6 +50,7 @@ class ModelMenus:
     ) -> None:
         self._service = service
         self._requests = requests
+        self._lifecycle = lifecycle
         self._chat_requests = chat_requests
         self._models = models
         self._names = names
@@ -88,7 +91,7 @@ class ModelMenus:
         except (
             SlackRejected
         ) as error:  # whatever the reason, Slack would refuse the same call again
-            await self._requests.advance(request, GivenUp())
+            await self._lifecycle.advance(request, GivenUp())
             log.warning("menu_refused", request=request.id, reason=error.code)
             await cannot_write(slack, request.thread, request.user, error.code)
         except (SlackError, ChatError) as error:
@@ -99,7 +102,7 @@ class ModelMenus:
         try:
             joined = await self._requests.join(request)
         except LimitReached as full:
-            await self._requests.advance(request, GivenUp())
+            await self._lifecycle.advance(request, GivenUp())
             await slack.try_call(
                 "chat.postEphemeral",
                 channel=request.thread.channel,
@@ -116,14 +119,14 @@ class ModelMenus:
                 slack, request.thread.channel, request.ts, joined.stored.answer.id
             )
         elif joined.stored is None and joined.request.menu_ts is not None:
-            await self._requests.advance(request, MenuPosted(joined.request.menu_ts))
+            await self._lifecycle.advance(request, MenuPosted(joined.request.menu_ts))
         return True
 
     async def _post_menu(self, slack: SlackClient, request: ChatRequest) -> None:
         user = User(request.thread.team, request.user)
         menu = blocks.menu(request, await self._models.preselected(user))
         ts = await self._messages.post(slack, request, menu, strings.MENU_FALLBACK)
-        stored = await self._requests.advance(request, MenuPosted(ts))
+        stored = await self._lifecycle.advance(request, MenuPosted(ts))
         if stored.menu_ts not in (None, ts):  # another process was quicker
             await delete_message(slack, request.thread.channel, ts)
 
@@ -134,7 +137,7 @@ class ModelMenus:
         if chosen.outcome is ModelChoiceOutcome.WAITING_FOR_TEXT:
             content = self._waiting_for_text(chosen.request)
             ts = await self._messages.post(slack, request, content, strings.WAITING_FOR_TEXT)
-            await self._requests.advance(request, MenuPosted(ts))
+            await self._lifecycle.advance(request, MenuPosted(ts))
         else:
             await self.show_choice(chosen)
 
@@ -227,7 +230,7 @@ class ModelMenus:
             log.warning("menu_search_failed", request=request.id, reason=type(error).__name__)
             return True
         if ts is not None:
-            await self._requests.advance(request, MenuPosted(ts))
+            await self._lifecycle.advance(request, MenuPosted(ts))
         return ts is not None
 
     async def start_ready(self, min_age: float) -> None:
@@ -240,7 +243,7 @@ class ModelMenus:
                     continue
                 chosen = await self._requests.start(request, request.model)
             except LimitReached:
-                await self._requests.advance(request, GivenUp())
+                await self._lifecycle.advance(request, GivenUp())
                 continue
             await self.show_choice(chosen)
 

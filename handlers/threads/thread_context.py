@@ -11,7 +11,7 @@ from typing import Any
 
 from bot import strings
 from bot.chats.attachments.rules import select_earlier
-from bot.chats.requests import ContextRead, RequestService
+from bot.chats.request_lifecycle import ContextRead, RequestLifecycle
 from bot.domain import SharedFile, Thread, User
 from bot.observability import get_logger
 from bot.timing import Timing
@@ -48,8 +48,8 @@ class ThreadContext:
 class ThreadContextReader:
     """Reads the thread context of chat requests, beside what happens to them meanwhile."""
 
-    def __init__(self, requests: RequestService, names: UserNames, timing: Timing) -> None:
-        self._requests = requests
+    def __init__(self, lifecycle: RequestLifecycle, names: UserNames, timing: Timing) -> None:
+        self._lifecycle = lifecycle
         self._names = names
         self._timing = timing
         self._reads: dict[str, asyncio.Task[ChatRequest]] = {}
@@ -103,7 +103,7 @@ class ThreadContextReader:
             return request
         own = {file.id for file in request.files}
         files = tuple(file for file in context.files if file.id not in own)
-        return await self._requests.advance(request, ContextRead(context.text, files))
+        return await self._lifecycle.advance(request, ContextRead(context.text, files))
 
 
 async def read_thread(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.chats.requests import GivenUp, RequestService
+from bot.chats.request_lifecycle import GivenUp, RequestLifecycle
 from handlers.client.errors import NotInstalled, SlackRejected
 from handlers.client.post_once import post_message_once
 from handlers.client.web_api import SlackClient
@@ -24,11 +24,11 @@ class ThreadMessages:
     def __init__(
         self,
         workspaces: WorkspaceResolver,
-        requests: RequestService,
+        lifecycle: RequestLifecycle,
         crowded_share: float = CROWDED_SHARE,
     ) -> None:
         self._workspaces = workspaces
-        self._requests = requests
+        self._lifecycle = lifecycle
         self._crowded_share = crowded_share
 
     async def client_for(self, request: ChatRequest) -> SlackClient | None:
@@ -36,7 +36,7 @@ class ThreadMessages:
         try:
             return await self._workspaces.client_for(request.thread.team)
         except NotInstalled:
-            await self._requests.advance(request, GivenUp())
+            await self._lifecycle.advance(request, GivenUp())
             return None
 
     async def post(
