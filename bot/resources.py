@@ -75,7 +75,7 @@ async def open_resources(
     database = Database.open(settings.database(), timing=timing)
     stack.push_async_callback(database.close)
     await database.migrate(DATABASE_START_TIMEOUT)
-    coordination, budgets = await _coordination(stack, settings)
+    coordination, shared_limits = await _coordination(stack, settings)
     providers = await Providers.open(
         await _providers(settings, demo),
         timeout=settings.bobbin_model_timeout,
@@ -87,7 +87,7 @@ async def open_resources(
         client=lambda token: new_client(token, settings.slack_api_url, session),
         session=session,
         metrics=metrics,
-        budgets=budgets,
+        shared_limits=shared_limits,
         timing=timing,
         rates=rates,
     )
@@ -103,7 +103,7 @@ async def open_resources(
         url=url,
         database=database,
         coordination=coordination,
-        shared=budgets is not None,
+        shared=shared_limits is not None,
         providers=providers,
         slack_clients=slack_clients,
         workspaces=workspaces,
@@ -122,9 +122,9 @@ async def _coordination(
     stack.push_async_callback(coordination.close)
     if redis is None:
         return coordination, None
-    budgets = SharedRateLimiter(coordination)
-    await stack.enter_async_context(budgets.running())
-    return coordination, budgets
+    shared_limits = SharedRateLimiter(coordination)
+    await stack.enter_async_context(shared_limits.running())
+    return coordination, shared_limits
 
 
 async def _serve(

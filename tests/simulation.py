@@ -15,7 +15,8 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from handlers.rate_limits.scheduler import PendingWrite, QueuedCall, Shown, WriteScheduler
+from handlers.rate_limits.pending_write import PendingWrite, QueuedCall, Visibility
+from handlers.rate_limits.scheduler import WriteScheduler
 from handlers.rate_limits.token_bucket import PER_CHANNEL, POST, RATES, START, STOP, UPDATE
 
 PAGE = 1_600
@@ -50,7 +51,7 @@ class Writer:
     words: int
     rate: float
     native: bool = True
-    desire: PendingWrite = field(init=False)
+    pending: PendingWrite = field(init=False)
     arrived: int = 0
     seen: int = 0
     page_from: int = 0
@@ -62,7 +63,7 @@ class Writer:
     done_at: float | None = None
 
     def __post_init__(self) -> None:
-        self.desire = PendingWrite(self.channel, may_native=self.native, busy=False)
+        self.pending = PendingWrite(self.channel, may_stream=self.native, busy=False)
 
     @property
     def ends(self) -> float:
@@ -93,34 +94,34 @@ class Simulation:
         jitter: float = 0.0,
         scheduler: WriteScheduler | None = None,
     ) -> None:
-        self.pace = scheduler or WriteScheduler()
+        self.scheduler = scheduler or WriteScheduler()
         self.burst, self.post_burst, self.round_trip, self.jitter = (
             burst,
             post_burst,
             round_trip,
             jitter,
         )
-        self._dice = random.Random(7)
+        self._random = random.Random(7)
         self.now = 0.0
         self.calls: Counter[str] = Counter()
-        self.refused: Counter[str] = Counter()
+        self.rate_limited: Counter[str] = Counter()
         self.writers: list[Writer] = []
-        self.errand_waits: list[float] = []
+        self.queued_call_waits: list[float] = []
         self._writer_of: dict[int, Writer] = {}
         self._slack: dict[tuple[str, str], SlackBucket] = {}
         self._closed_until: dict[tuple[str, str], float] = {}
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
-        self._next_look = float("inf")
-        self._errands: set[int] = set()
+        self._next_dispatch = float("inf")
+        self._queued_calls: set[int] = set()
 
     def add(self, writer: Writer) -> Writer:
         self.writers.append(writer)
-        self._writer_of[id(writer.desire)] = writer
+        self._writer_of[id(writer.pending)] = writer
         self._at(writer.begins, lambda: self._begin(writer))
         return writer
 
-    def errand(self, at: float, method: str, channel: str) -> None:
+    def queue(self, at: float, method: str, channel: str) -> None:
         self._at(at, lambda: self._send(QueuedCall(method, channel, at)))
 
     def run(self, until: float = 100_000.0) -> None:
@@ -157,66 +158,74 @@ class Simulation:
         heapq.heappush(self._events, (when, next(self._order), action))
 
     def _begin(self, writer: Writer) -> None:
-        self.pace.join(writer.desire)
+        self.scheduler.join(writer.pending)
         self._at(writer.begins + 1 / writer.rate, lambda: self._word(writer))
 
     def _word(self, writer: Writer) -> None:
-        pending = writer.desire
+        pending = writer.pending
         writer.arrived += 1
         writer.sent_at.append(self.now)
         whole = writer.arrived == writer.words
-        closes = pending.shown is Shown.NATIVE and writer.overflows() and not pending.must_close
+        closes = (
+            pending.visibility is Visibility.NATIVE
+            and writer.overflows()
+            and not pending.must_close
+        )
         if not whole:
             self._at(writer.begins + (writer.arrived + 1) / writer.rate, lambda: self._word(writer))
-        if pending.since is None or whole or closes:
-            pending.since = self.now if pending.since is None else pending.since
-            pending.whole, pending.must_close = whole, pending.must_close or closes
-            self._look()
+        if pending.waiting_since is None or whole or closes:
+            pending.waiting_since = (
+                self.now if pending.waiting_since is None else pending.waiting_since
+            )
+            pending.final, pending.must_close = whole, pending.must_close or closes
+            self._dispatch()
 
     def _send(self, queued_call: QueuedCall) -> None:
-        self._errands.add(id(queued_call))
-        self.pace.send(queued_call)
-        self._look()
+        self._queued_calls.add(id(queued_call))
+        self.scheduler.send(queued_call)
+        self._dispatch()
 
-    def _look(self) -> None:
-        for who, method in self.pace.grants(self.now):
+    def _dispatch(self) -> None:
+        for who, method in self.scheduler.grants(self.now):
             if isinstance(who, QueuedCall):
-                self._run_errand(who, method)
+                self._run_queued_call(who, method)
             else:
                 self._call(self._writer_of[id(who)], method)
-        wake = self.pace.wake_at(self.now)
-        if wake is not None and not self.now < self._next_look <= wake:
-            self._next_look = wake
-            self._at(wake, lambda: self._look_again(wake))
+        wake = self.scheduler.wake_at(self.now)
+        if wake is not None and not self.now < self._next_dispatch <= wake:
+            self._next_dispatch = wake
+            self._at(wake, lambda: self._dispatch_again(wake))
 
-    def _look_again(self, due: float) -> None:
-        if due == self._next_look:  # else an earlier one was wanted since
-            self._next_look = float("inf")
-            self._look()
+    def _dispatch_again(self, due: float) -> None:
+        if due == self._next_dispatch:  # else an earlier one was wanted since
+            self._next_dispatch = float("inf")
+            self._dispatch()
 
     def _travel(self) -> float:
         """Seconds until a call reaches Slack; its answer takes half a round trip back."""
-        return self.round_trip / 2 + self._dice.uniform(0.0, self.jitter)
+        return self.round_trip / 2 + self._random.uniform(0.0, self.jitter)
 
-    def _run_errand(self, queued_call: QueuedCall, method: str) -> None:
-        self.errand_waits.append(self.now - queued_call.since)
-        self._at(self.now + self._travel(), lambda: self._errand_arrives(queued_call, method))
+    def _run_queued_call(self, queued_call: QueuedCall, method: str) -> None:
+        self.queued_call_waits.append(self.now - queued_call.waiting_since)
+        self._at(self.now + self._travel(), lambda: self._queued_call_arrives(queued_call, method))
 
-    def _errand_arrives(self, queued_call: QueuedCall, method: str) -> None:
+    def _queued_call_arrives(self, queued_call: QueuedCall, method: str) -> None:
         wait = self._ask(method, queued_call.channel)
-        self._at(self.now + self.round_trip / 2, lambda: self._errand_answered(queued_call, wait))
+        self._at(
+            self.now + self.round_trip / 2, lambda: self._queued_call_answered(queued_call, wait)
+        )
 
-    def _errand_answered(self, queued_call: QueuedCall, wait: float) -> None:
+    def _queued_call_answered(self, queued_call: QueuedCall, wait: float) -> None:
         self._settle(queued_call.method, queued_call.channel, wait)
         if wait:
             self._send(queued_call)
 
     def _call(self, writer: Writer, method: str) -> None:
-        pending = writer.desire
+        pending = writer.pending
         pending.busy, pending.written_at = True, self.now
-        since, pending.since = pending.since, None
+        since, pending.waiting_since = pending.waiting_since, None
         shown = min(writer.arrived, writer.page_from + PAGE)
-        final = pending.whole and shown == writer.words
+        final = pending.final and shown == writer.words
         self._at(
             self.now + self._travel(), lambda: self._arrives(writer, method, shown, since, final)
         )
@@ -233,10 +242,10 @@ class Simulation:
         )
 
     def _settle(self, method: str, channel: str, wait: float) -> None:
-        self.pace.bucket(method, channel, self.now).settled(self.now)
+        self.scheduler.bucket(method, channel, self.now).settle(self.now)
         if wait:
             self._closed_until[_key(method, channel)] = self.now + wait
-            self.pace.refused(method, channel, self.now, wait)
+            self.scheduler.rate_limited(method, channel, self.now, wait)
 
     def _ask(self, method: str, channel: str) -> float:
         """What Slack says to a call: 0.0, or after how many seconds to call again."""
@@ -251,7 +260,7 @@ class Simulation:
         )
         if self._slack[key].allows(self.now):
             return 0.0
-        self.refused[method] += 1
+        self.rate_limited[method] += 1
         return self._slack[key].retry_after()
 
     def _visible(self, writer: Writer, shown: int) -> None:
@@ -263,32 +272,32 @@ class Simulation:
     def _answered(
         self, writer: Writer, method: str, wait: float, since: float | None, final: bool
     ) -> None:
-        pending = writer.desire
+        pending = writer.pending
         pending.busy = False
         self._settle(method, writer.channel, wait)
         if wait:
-            pending.since = since if since is not None else self.now
+            pending.waiting_since = since if since is not None else self.now
         elif final and method in (STOP, UPDATE, POST):
             writer.done_at = self.now
-            self.pace.leave(pending)
+            self.scheduler.leave(pending)
             pending.busy = True
         else:
             self._shown_by(writer, method)
-        self._look()
+        self._dispatch()
 
     def _shown_by(self, writer: Writer, method: str) -> None:
-        pending = writer.desire
+        pending = writer.pending
         if method == START:
-            pending.shown = Shown.NATIVE
+            pending.visibility = Visibility.NATIVE
         elif method == POST:
-            pending.shown = Shown.EDIT
-        if pending.shown is Shown.NATIVE and method != STOP:
+            pending.visibility = Visibility.EDITED
+        if pending.visibility is Visibility.NATIVE and method != STOP:
             pending.must_close = writer.overflows()
         elif writer.overflows():  # this message is full and stands: the rest goes into the next
             writer.page_from += PAGE
-            pending.shown, pending.must_close = Shown.NOT, False
-        if pending.since is None and writer.arrived > writer.seen:
-            pending.since = self.now
+            pending.visibility, pending.must_close = Visibility.HIDDEN, False
+        if pending.waiting_since is None and writer.arrived > writer.seen:
+            pending.waiting_since = self.now
 
 
 def _key(method: str, channel: str) -> tuple[str, str]:
@@ -323,18 +332,18 @@ def mixed_hour(
 ) -> Simulation:
     """Answers that come as they like, `a_minute` on average: short and long, slow and fast, streams and edits; with
     them the menus, headers and reactions of a chat."""
-    simulation, dice, at = Simulation(**options), random.Random(seed), 0.0  # type: ignore[arg-type]
+    simulation, chance, at = Simulation(**options), random.Random(seed), 0.0  # type: ignore[arg-type]
     while at < hours * 3600:
-        at += dice.expovariate(a_minute / 60)
-        channel = f"C{dice.randrange(channels)}"
-        words = round(20 * 100 ** dice.random())
+        at += chance.expovariate(a_minute / 60)
+        channel = f"C{chance.randrange(channels)}"
+        words = round(20 * 100 ** chance.random())
         simulation.add(
-            Writer(channel, at, words, dice.uniform(10, 100), native=dice.random() < natives)
+            Writer(channel, at, words, chance.uniform(10, 100), native=chance.random() < natives)
         )
-        simulation.errand(at, UPDATE, channel)
-        simulation.errand(at, "assistant.threads.setStatus", channel)
-        if dice.random() < 0.3:
-            simulation.errand(at, POST, channel)
-            simulation.errand(at, "reactions.add", channel)
+        simulation.queue(at, UPDATE, channel)
+        simulation.queue(at, "assistant.threads.setStatus", channel)
+        if chance.random() < 0.3:
+            simulation.queue(at, POST, channel)
+            simulation.queue(at, "reactions.add", channel)
     simulation.run()
     return simulation

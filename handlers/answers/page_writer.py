@@ -22,7 +22,7 @@ from handlers.answers.thinking_status import ThinkingStatus
 from handlers.client.errors import FATAL_CODES, SlackRejected
 from handlers.client.post_once import post_once
 from handlers.client.web_api import SlackClient
-from handlers.rate_limits.scheduler import PendingWrite, Shown
+from handlers.rate_limits.pending_write import PendingWrite, Visibility
 from handlers.rate_limits.token_bucket import APPEND, POST, START, STOP, UPDATE
 
 log = get_logger(__name__)
@@ -47,10 +47,10 @@ _MESSAGE_LOST_CODES = frozenset({"message_not_found", "cant_update_message", "ed
 _START_ONLY_CODES = frozenset({"not_allowed_token_type", "missing_scope"})
 """Fatal elsewhere; refused to `chat.startStream`, they leave the other way of writing open."""
 _SHOWN = {
-    PageState.NOT_POSTED: Shown.NOT,
-    PageState.STREAMING: Shown.NATIVE,
-    PageState.CLOSING: Shown.NATIVE,
-    PageState.EDITABLE: Shown.EDIT,
+    PageState.NOT_POSTED: Visibility.HIDDEN,
+    PageState.STREAMING: Visibility.NATIVE,
+    PageState.CLOSING: Visibility.NATIVE,
+    PageState.EDITABLE: Visibility.EDITED,
 }
 
 
@@ -80,7 +80,7 @@ class PageWriter:
         self._recovery = MessageRecovery(slack, thread, answer, options, self.draft)
         self.pending = PendingWrite(
             thread.channel,
-            may_native=options.native_streaming and slack.may_stream(thread.channel),
+            may_stream=options.native_streaming and slack.may_stream(thread.channel),
         )
         """What the scheduler knows of this answer."""
         self.result: AnswerResult | None = None
@@ -102,9 +102,9 @@ class PageWriter:
         """Continues what earlier attempts at this answer left in the thread."""
         await self._recovery.take_over()
         if self._recovery.has_leftovers:
-            self.pending.may_native = False
+            self.pending.may_stream = False
         if self.draft.page.text:
-            self.pending.since = self._slack.dispatcher.now()
+            self.pending.waiting_since = self._slack.dispatcher.now()
 
     async def clean_up(self) -> None:
         """Removes what earlier attempts or lost responses left beside the complete answer."""
@@ -114,8 +114,10 @@ class PageWriter:
     def plan(self, now: float) -> None:
         """Tells the scheduler what the next write would be."""
         page = self.draft.page
-        self.pending.shown = _SHOWN[page.state]
-        self.pending.reuse = page.state is PageState.NOT_POSTED and self._recovery.has_leftovers
+        self.pending.visibility = _SHOWN[page.state]
+        self.pending.reuses_message = (
+            page.state is PageState.NOT_POSTED and self._recovery.has_leftovers
+        )
         self.pending.must_close = page.state is PageState.CLOSING or (
             page.state is PageState.STREAMING and self._stream_must_end(now)
         )
@@ -314,7 +316,7 @@ class PageWriter:
 
     def _on_start_rejected(self, error: SlackRejected) -> None:
         self._slack.no_stream(self._thread.channel, error.code)
-        self.pending.may_native = False
+        self.pending.may_stream = False
         if error.code in FATAL_CODES - _START_ONLY_CODES:
             raise error
 
@@ -331,15 +333,15 @@ class PageWriter:
         page = self.draft.page
         was_stream = page.is_stream
         page.apply(event, ts)
-        self.pending.shown = _SHOWN.get(page.state, self.pending.shown)
+        self.pending.visibility = _SHOWN.get(page.state, self.pending.visibility)
         if was_stream and page.state is PageState.EDITABLE:
             # The stream broke off: what it lacks waits for edits, and so does the rest of the answer.
-            self.pending.may_native = False
-            self.pending.since = self.pending.since or self._slack.dispatcher.now()
+            self.pending.may_stream = False
+            self.pending.waiting_since = self.pending.waiting_since or self._slack.dispatcher.now()
 
     def _open_next_page(self, tail: str) -> None:
         self.draft.open_next_page(tail)
-        self.pending.shown = Shown.NOT
+        self.pending.visibility = Visibility.HIDDEN
 
     async def _on_posted(self) -> None:
         self._status.message_posted()

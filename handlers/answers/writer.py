@@ -84,8 +84,8 @@ class AnswerWriter:
         self._background.append(asyncio.create_task(work))
 
     def write(self, text: str) -> None:
-        if self._draft.append(text) and self._pending.since is None:
-            self._pending.since = self._slack.dispatcher.now()
+        if self._draft.append(text) and self._pending.waiting_since is None:
+            self._pending.waiting_since = self._slack.dispatcher.now()
             self._slack.dispatcher.wake()
 
     async def close(self, result: AnswerResult) -> None:
@@ -93,7 +93,7 @@ class AnswerWriter:
             self.write(result.text)
         self._draft.finish(strings.STOPPED_MARK if result.status is Status.STOPPED else "")
         self._pages.result = result
-        self._pending.whole = True
+        self._pending.final = True
         self._slack.dispatcher.wake()
         assert self._task is not None
         await asyncio.shield(self._task)
@@ -130,7 +130,7 @@ class AnswerWriter:
             self._slack.dispatcher.leave(self._pending)
 
     async def _write_once(self, method: str) -> None:
-        waiting_since, self._pending.since = self._pending.since, None
+        waiting_since, self._pending.waiting_since = self._pending.waiting_since, None
         try:
             visible = await self._pages.write(method)
         except SlackError as error:
@@ -143,13 +143,13 @@ class AnswerWriter:
         self._failing_since = None
         if waiting_since is not None:
             self._slack.shown_after(self._slack.dispatcher.now() - waiting_since)
-        if self._pending.since is None and self._pages.more_to_show():
-            self._pending.since = self._slack.dispatcher.now()
+        if self._pending.waiting_since is None and self._pages.more_to_show():
+            self._pending.waiting_since = self._slack.dispatcher.now()
 
     def _keep_waiting(self, since: float | None) -> None:
         """The text that was to be written is not visible yet; text that came meanwhile is younger."""
         if since is not None:
-            self._pending.since = since
+            self._pending.waiting_since = since
 
     async def _on_failure(self, method: str, error: SlackError) -> None:
         if isinstance(error, RateLimited):

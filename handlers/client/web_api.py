@@ -94,7 +94,7 @@ class SlackClient:
             )
             if isinstance(known, RateLimited):
                 self._metrics.slack_rate_limited(method)
-                self.dispatcher.refused(method, _channel(arguments), known.retry_after)
+                self.dispatcher.rate_limited(method, _channel(arguments), known.retry_after)
             raise known from error
         except aiohttp.ClientConnectorError as error:
             result = "unreached"
@@ -103,7 +103,7 @@ class SlackClient:
             result = "unsure"
             raise OutcomeUnknown(f"{method}: {type(error).__name__}") from error
         finally:
-            self.dispatcher.settled(method, _channel(arguments))
+            self.dispatcher.settle(method, _channel(arguments))
             self._metrics.slack_call(method, result, time.monotonic() - began)
 
     async def call_with_retry(

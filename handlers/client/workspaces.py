@@ -68,7 +68,7 @@ class SlackClients:
     client: NewClient
     session: aiohttp.ClientSession
     metrics: Metrics
-    budgets: SharedRateLimiter | None = None
+    shared_limits: SharedRateLimiter | None = None
     timing: Timing = Timing()
     rates: Mapping[str, Rate] = field(default_factory=lambda: RATES)
 
@@ -93,7 +93,9 @@ class SlackClients:
             dispatcher=dispatcher
             or CallDispatcher(
                 WriteScheduler(self.rates),
-                shared_limits=self.budgets.of(team) if self.budgets is not None else None,
+                shared_limits=self.shared_limits.of(team)
+                if self.shared_limits is not None
+                else None,
             ),
             metrics=self.metrics,
             timing=self.timing,

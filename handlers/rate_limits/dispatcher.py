@@ -1,7 +1,7 @@
-"""Hands out turns: `WriteScheduler` with a clock and a timer, one for each workspace in this process.
+"""Grants calls as they become due: `WriteScheduler` with a clock and a timer, one for each workspace in this process.
 
-Where replicas share the budgets, a turn that `WriteScheduler` gives is asked for at their common account too, one short
-round trip. When that refuses, `WriteScheduler` learns what is left there, and whoever was next waits on.
+Where replicas share the rate limits, a call that `WriteScheduler` grants is asked for at the shared limit too, in one
+round trip. If that refuses, the bucket takes over what is left there, and the caller waits on.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
-from handlers.rate_limits.scheduler import PendingWrite, QueuedCall, WriteScheduler
+from handlers.rate_limits.pending_write import PendingWrite, QueuedCall, Waiting
+from handlers.rate_limits.scheduler import WriteScheduler
 from handlers.rate_limits.shared import WorkspaceLimits
 from handlers.rate_limits.token_bucket import TokenBucket
 
 
 class CallDispatcher:
-    """Where writers wait for their turn. All methods belong to the event loop's thread."""
+    """Where all callers wait for their turn. All methods belong to the event loop's thread."""
 
     def __init__(
         self,
@@ -29,29 +30,30 @@ class CallDispatcher:
         self._clock = clock
         self._shared_limits = shared_limits
         self._asking: Counter[TokenBucket] = Counter()
-        self._waiting: dict[int, asyncio.Future[str]] = {}
+        """For each bucket, how many granted calls are being asked for at the shared limit."""
+        self._futures: dict[int, asyncio.Future[str]] = {}
         self._timer: asyncio.TimerHandle | asyncio.Handle | None = None
-        self._soon = False
+        self._dispatch_is_due = False
 
     def now(self) -> float:
         return self._clock()
 
     def join(self, pending: PendingWrite) -> None:
-        """From now on this answer shares the budgets."""
+        """From now on this answer shares the rate limits."""
         self._scheduler.join(pending)
 
     def leave(self, pending: PendingWrite) -> None:
         self._scheduler.leave(pending)
         self.wake()
 
-    def refused(self, method: str, channel: str, retry_after: float) -> None:
-        """Slack said 429."""
-        self._scheduler.refused(method, channel, self._clock(), retry_after)
+    def rate_limited(self, method: str, channel: str, retry_after: float) -> None:
+        """Slack answered a call with HTTP 429."""
+        self._scheduler.rate_limited(method, channel, self._clock(), retry_after)
         if self._shared_limits is not None:
             self._shared_limits.hold(method, channel, retry_after)
 
     async def acquire_write(self, pending: PendingWrite) -> str:
-        """Waits until this answer may write, and says by which method; the call is already off the budget."""
+        """Waits until this answer may write, and gives the method; the call is already off its bucket."""
         pending.busy = False
         try:
             method = await self._wait(pending)
@@ -61,7 +63,7 @@ class CallDispatcher:
         return method
 
     async def acquire(self, method: str, channel: str) -> None:
-        """Waits until one call of this method may be made, and takes it off the budget."""
+        """Waits until one call of this method may be made, and takes it off the bucket."""
         queued_call = QueuedCall(method, channel, self._clock())
         self._scheduler.send(queued_call)
         try:
@@ -70,94 +72,96 @@ class CallDispatcher:
             self._scheduler.withdraw(queued_call)
 
     def give_back(self, method: str, channel: str) -> None:
-        """A turn that was given and not used."""
-        self._scheduler.bucket(method, channel, self._clock()).give_back()
+        """A call that was granted is not made."""
+        self._bucket(method, channel).give_back()
 
-    def settled(self, method: str, channel: str) -> None:
-        """Slack has answered a call, whatever it said."""
-        now = self._clock()
-        self._scheduler.bucket(method, channel, now).settled(now)
+    def settle(self, method: str, channel: str) -> None:
+        """A call has its response, whatever it says."""
+        self._bucket(method, channel).settle(self._clock())
 
-    def free(self, method: str, channel: str = "") -> float:
+    def available(self, method: str, channel: str = "") -> float:
         """Calls of this method that could be made at this moment."""
-        now = self._clock()
-        return self._scheduler.bucket(method, channel, now).level(now)
+        return self._bucket(method, channel).tokens(self._clock())
 
     def burst(self, method: str) -> float:
         """Calls of this method that could be made at once after a quiet time."""
         return self._scheduler.rate(method).burst
 
     def wake(self) -> None:
-        """Something changed: look again, once, when the current callback is over."""
-        if self._waiting and not self._soon:
-            self._soon = True
-            self._set(asyncio.get_running_loop().call_soon(self._look))
+        """Something has changed: grants what is due now, once, when the current callback is over."""
+        if self._futures and not self._dispatch_is_due:
+            self._dispatch_is_due = True
+            self._set_timer(asyncio.get_running_loop().call_soon(self._dispatch))
 
-    async def _wait(self, who: PendingWrite | QueuedCall) -> str:
+    def _bucket(self, method: str, channel: str) -> TokenBucket:
+        return self._scheduler.bucket(method, channel, self._clock())
+
+    async def _wait(self, waiting: Waiting) -> str:
         future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._waiting[id(who)] = future
+        self._futures[id(waiting)] = future
         self.wake()
         try:
             return await future
         finally:
-            self._waiting.pop(id(who), None)
+            self._futures.pop(id(waiting), None)
 
-    def _set(self, handle: asyncio.TimerHandle | asyncio.Handle | None) -> None:
+    def _set_timer(self, handle: asyncio.TimerHandle | asyncio.Handle | None) -> None:
         if self._timer is not None:
             self._timer.cancel()
         self._timer = handle
 
-    def _look(self) -> None:
-        self._soon = False
+    def _dispatch(self) -> None:
+        self._dispatch_is_due = False
         now = self._clock()
         shared_limits = self._shared_limits
         if shared_limits is not None:
-            self._scheduler.share(now, shared_limits.part)
+            self._scheduler.set_fraction(now, shared_limits.fraction)
             self._scheduler.peers = shared_limits.peers
-        for who, method in self._scheduler.grants(now):
-            if isinstance(who, PendingWrite):
-                who.busy = True
-            if shared_limits is None or shared_limits.alone:
-                self._give(who, method)
+        for waiting, method in self._scheduler.grants(now):
+            if isinstance(waiting, PendingWrite):
+                waiting.busy = True
+            if shared_limits is None or shared_limits.unreachable:
+                self._grant(waiting, method)
             else:
-                shared_limits.start(self._ask(shared_limits, who, method))
-        wake = self._scheduler.wake_at(now)
-        later = (
-            None if wake is None else asyncio.get_running_loop().call_later(wake - now, self._look)
+                shared_limits.start(self._ask(shared_limits, waiting, method))
+        wake_at = self._scheduler.wake_at(now)
+        self._set_timer(
+            None
+            if wake_at is None
+            else asyncio.get_running_loop().call_later(wake_at - now, self._dispatch)
         )
-        self._set(later)
 
-    def _give(self, who: PendingWrite | QueuedCall, method: str) -> None:
-        future = self._waiting.get(id(who))
+    def _grant(self, waiting: Waiting, method: str) -> None:
+        future = self._futures.get(id(waiting))
         if future is not None and not future.done():
             future.set_result(method)
 
-    async def _ask(
-        self, shared_limits: WorkspaceLimits, who: PendingWrite | QueuedCall, method: str
-    ) -> None:
-        """Whether a call that is off our own account is granted by the common one too."""
-        bucket = self._scheduler.bucket(method, who.channel, self._clock())
+    async def _ask(self, shared_limits: WorkspaceLimits, waiting: Waiting, method: str) -> None:
+        """Asks the shared limit for a call that is already off this process's bucket."""
+        bucket = self._bucket(method, waiting.channel)
         self._asking[bucket] += 1
         try:
-            grant = await shared_limits.take(method, who.channel, bucket.per_second, bucket.burst)
+            grant = await shared_limits.take(
+                method, waiting.channel, bucket.per_second, bucket.burst
+            )
         finally:
             self._asking[bucket] -= 1
-            self._asking = +self._asking  # those at zero go
+            self._asking = +self._asking  # drops the zeros
         if grant is None or not grant.granted:
             bucket.give_back()
         if grant is not None:
             bucket.sync(self._clock(), grant.remaining - self._asking[bucket], grant.wait)
         if grant is not None and grant.granted:
-            self._give(who, method)
+            self._grant(waiting, method)
         else:
-            self._wait_on(who)
+            self._wait_on(waiting)
 
-    def _wait_on(self, who: PendingWrite | QueuedCall) -> None:
-        """The turn was not to be had after all."""
-        if id(who) not in self._waiting:
+    def _wait_on(self, waiting: Waiting) -> None:
+        """The shared limit did not grant the call: it waits for its turn again."""
+        if id(waiting) not in self._futures:
             return
-        if isinstance(who, PendingWrite):
-            who.busy = False
+        if isinstance(waiting, PendingWrite):
+            waiting.busy = False
         else:
-            self._scheduler.send(who)
+            self._scheduler.send(waiting)
         self.wake()

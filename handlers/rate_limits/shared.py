@@ -1,8 +1,7 @@
-"""Slack's budgets when several replicas spend them: one common account, and a fair share while it cannot be asked."""
+"""Slack's rate limits shared by several replicas: one count in Redis, and a fair fraction each while Redis is away."""
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
@@ -17,127 +16,124 @@ from storage.coordination import BucketResult, Coordination
 
 log = get_logger(__name__)
 
-COUNT_EVERY = 2.0
-"""Seconds between two counts of the replicas."""
-TRY_EVERY = 0.5
-"""Seconds between two attempts to reach a common account that is gone."""
-REMEMBERED = 300.0
-"""Seconds after which a quiet account is full again, whatever was spent from it."""
+REPLICA_COUNT_INTERVAL = 2.0
+RECONNECT_INTERVAL = 0.5
+"""Seconds between two attempts to reach shared limits that are unreachable."""
+USED_KEY_TTL = 300.0
+"""Seconds after which the bucket of a key is full again, whatever was taken from it."""
 
 
 class SharedRateLimiter:
-    """What all replicas spend, in all workspaces. An async context manager."""
+    """The rate limits of all workspaces, as all replicas use them."""
 
     def __init__(self, coordination: Coordination) -> None:
         self._coordination = coordination
-        self.replicas = 1
-        """How many processes share the budgets, as far as is known."""
-        self._asked: dict[str, float] = {}
+        self._used_keys: dict[str, float] = {}
+        """When each key was last used here."""
         self._tasks = Tasks(exit_timeout=0.2)
-        self.alone = False
-        """The common account cannot be asked."""
+        self.replicas = 1
+        """How many processes share the limits, as far as is known."""
+        self.unreachable = False
+        """Whether the shared limits cannot be asked at present."""
 
     @property
-    def part(self) -> float:
-        """The part of each allowance that this process may spend unasked."""
-        return 1.0 / self.replicas if self.alone else 1.0
+    def fraction(self) -> float:
+        """The fraction of each limit that this process may use without asking."""
+        return 1.0 / self.replicas if self.unreachable else 1.0
 
     def of(self, team: str) -> WorkspaceLimits:
-        """The account of one workspace."""
         return WorkspaceLimits(self, team)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """The replicas are counted, and a lost account found again, while this is open."""
-        watch = asyncio.create_task(self._watch(), name="budgets")
-        try:
-            async with self._tasks:
-                yield
-        finally:
-            watch.cancel()
-            await asyncio.gather(watch, return_exceptions=True)
+        """Counts the replicas while this is open, and looks for shared limits that are unreachable."""
+        async with self._tasks:
+            self._tasks.repeat(
+                self._count_replicas,
+                lambda: RECONNECT_INTERVAL if self.unreachable else REPLICA_COUNT_INTERVAL,
+                name="shared limits",
+            )
+            yield
 
     async def take(self, key: str, rate: float, burst: float) -> BucketResult | None:
-        self._asked[key] = time.monotonic()
+        """Asks for one call; None while the shared limits are unreachable."""
+        self._used_keys[key] = time.monotonic()
         try:
-            return None if self.alone else await self._coordination.acquire(key, rate, burst)
+            return None if self.unreachable else await self._coordination.acquire(key, rate, burst)
         except StorageError:
-            self._lose()
+            self._on_unreachable()
             return None
 
     async def hold(self, key: str, seconds: float) -> None:
-        self._asked[key] = time.monotonic()
+        """No replica may call for so many seconds."""
+        self._used_keys[key] = time.monotonic()
         try:
             await self._coordination.block(key, seconds)
         except StorageError:
-            self._lose()
+            self._on_unreachable()
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
-        self._tasks.start(work, name="budget")
+        self._tasks.start(work, name="shared limit")
 
-    def _lose(self) -> None:
-        if not self.alone:
-            self.alone = True
-            log.warning("budgets_apart", part=round(self.part, 3))
+    def _on_unreachable(self) -> None:
+        if not self.unreachable:
+            self.unreachable = True
+            log.warning("shared_limits_unavailable", fraction=round(self.fraction, 3))
 
-    async def _watch(self) -> None:
-        while True:
-            try:
-                replicas = await self._coordination.replicas()
-                if self.alone:
-                    await self._begin_anew()
-                    replicas = max(
-                        replicas, self.replicas
-                    )  # others may still be on their way: the next count tells
-                    log.info("budgets_shared", replicas=replicas)
-                self.replicas, self.alone = replicas, False
-            except StorageError:
-                self._lose()
-            except Exception:
-                log.exception("budgets_not_watched")
-            await asyncio.sleep(TRY_EVERY if self.alone else COUNT_EVERY)
+    async def _count_replicas(self) -> None:
+        try:
+            replicas = await self._coordination.replicas()
+            if self.unreachable:
+                await self._restart_used_buckets()
+                # Other replicas may still be reconnecting: the next count will include them.
+                replicas = max(replicas, self.replicas)
+                log.info("shared_limits_available", replicas=replicas)
+            self.replicas = replicas
+            self.unreachable = False
+        except StorageError:
+            self._on_unreachable()
 
-    async def _begin_anew(self) -> None:
-        """An account that was gone may have forgotten what was spent: it begins with one call, not with a burst."""
-        earliest = time.monotonic() - REMEMBERED
-        self._asked = {key: at for key, at in self._asked.items() if at > earliest}
-        for key in list(self._asked):
+    async def _restart_used_buckets(self) -> None:
+        """Redis may have lost what was used: each bucket starts with one call instead of a full burst."""
+        earliest = time.monotonic() - USED_KEY_TTL
+        self._used_keys = {key: at for key, at in self._used_keys.items() if at > earliest}
+        for key in list(self._used_keys):
             await self._coordination.block(key, 0.0)
 
 
 @dataclass(frozen=True)
 class WorkspaceLimits:
-    """One workspace's budgets, as all replicas share them."""
+    """The shared rate limits of one workspace."""
 
-    budgets: SharedRateLimiter
+    limiter: SharedRateLimiter
     team: str
 
     @property
-    def alone(self) -> bool:
-        return self.budgets.alone
+    def unreachable(self) -> bool:
+        return self.limiter.unreachable
 
     @property
-    def part(self) -> float:
-        return self.budgets.part
+    def fraction(self) -> float:
+        return self.limiter.fraction
 
     @property
     def peers(self) -> int:
-        """How many processes spend from what this one may spend from."""
-        return 1 if self.budgets.alone else self.budgets.replicas
+        """How many processes use the limits that this one uses."""
+        return 1 if self.limiter.unreachable else self.limiter.replicas
 
     async def take(
         self, method: str, channel: str, rate: float, burst: float
     ) -> BucketResult | None:
-        """Asks for one call; None when the common account cannot be asked, so that the own part decides."""
-        return await self.budgets.take(self._key(method, channel), rate, burst)
+        """Asks for one call; None while the shared limits are unreachable, so that this process's fraction decides."""
+        return await self.limiter.take(self._key(method, channel), rate, burst)
 
     def hold(self, method: str, channel: str, seconds: float) -> None:
-        """Slack said 429: nobody may call for so long. Returns at once."""
-        self.start(self.budgets.hold(self._key(method, channel), seconds))
+        """Slack answered with HTTP 429: no replica may call for so many seconds. Returns at once."""
+        self.start(self.limiter.hold(self._key(method, channel), seconds))
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
-        """Runs `work` beside everything else."""
-        self.budgets.start(work)
+        """Runs `work` in the background."""
+        self.limiter.start(work)
 
     def _key(self, method: str, channel: str) -> str:
         return f"{self.team}:{method}:{channel if method in PER_CHANNEL else ''}"

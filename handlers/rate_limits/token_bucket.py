@@ -1,13 +1,14 @@
-"""What Slack allows of each method, and how much of it is left. Pure: time is an argument.
+"""Slack's rate limits as token buckets. Pure: time is an argument.
 
-Slack counts calls per method, workspace and app (posts: per channel) and says how many a minute; how many may come at
-once it does not say. So every method has a token bucket with the documented rate and a cautious burst, and each 429
-teaches it better.
+Slack counts calls per method, workspace and app (posts: per channel) and documents how many it allows a minute, but not
+how many at once. So every method has a token bucket with the documented rate and a cautious burst, which each 429 makes
+smaller.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 START = "chat.startStream"
@@ -16,16 +17,15 @@ STOP = "chat.stopStream"
 UPDATE = "chat.update"
 POST = "chat.postMessage"
 
-FORGIVE_AFTER = 60.0
-"""Seconds without a 429 after which a bucket that had learnt caution trusts a little more."""
-
-LONGEST_FLIGHT = 10.0
-"""Seconds after which a call whose answer nobody told of is taken for one that Slack has counted."""
+RECOVERY_INTERVAL = 60.0
+"""Seconds without a 429 after which a bucket that a 429 has made more cautious recovers by one step."""
+MAX_IN_FLIGHT_TIME = 10.0
+"""Seconds after which a call without a response counts as one that Slack has counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """A documented allowance: calls per second, and how many we dare to send at once."""
+    """A rate limit: the documented calls per second, and how many are sent at once at most."""
 
     per_second: float
     burst: float
@@ -55,99 +55,145 @@ RATES: dict[str, Rate] = {
     "agents.sessions.rename": Rate(50 / 60, 10),
 }
 PER_CHANNEL = frozenset({POST, "assistant.threads.setStatus"})
-UNKNOWN = Rate(20 / 60, 4)
-MARGIN = 0.97
-"""Share of the documented rate that is used: Slack's clock is not ours."""
+DEFAULT_RATE = Rate(20 / 60, 4)
+"""For methods without a documented rate."""
+RATE_MARGIN = 0.97
+"""Share of the documented rate that is used, since Slack's clock may differ from ours."""
+MAX_BUCKETS = 2_000
 
 
 class TokenBucket:
-    """The allowance of one method: a token bucket that a 429 teaches caution.
+    """The rate limit of one method; each 429 makes it more cautious for a while.
 
-    A call counts when Slack sees it, which may be at any moment until it answers. Until then Slack's bucket may be
-    fuller than ours, and what would run over there is not counted on here.
+    Slack counts a call when it arrives, which may be at any moment until its response. Until then Slack's bucket may be
+    fuller than ours; what would run over there is not counted on here.
     """
 
     def __init__(self, rate: Rate, now: float) -> None:
-        self._rate = rate
-        self._trust = 1.0
-        self._part = 1.0
+        self._documented = rate
+        self._rate_factor = 1.0
+        self._fraction = 1.0
         self._burst = rate.burst
-        self._level = rate.burst
-        self._at = now
-        self._held_until = 0.0
-        self._refused_at = float("-inf")
-        self._flying: deque[float] = deque()
+        self._tokens = rate.burst
+        self._refilled_at = now
+        self._blocked_until = 0.0
+        self._adjusted_at = float("-inf")
+        """When a 429 or a recovery last changed rate or burst."""
+        self._in_flight: deque[float] = deque()
+        """When each call was sent that has no response yet."""
 
     @property
     def burst(self) -> float:
-        """Calls that may come at once, as far as is known."""
-        return max(1.0, self._burst * self._part)
+        """Calls that may be made at once, as far as is known."""
+        return max(1.0, self._burst * self._fraction)
 
     @property
     def per_second(self) -> float:
-        return self._rate.per_second * MARGIN * self._trust * self._part
+        return self._documented.per_second * RATE_MARGIN * self._rate_factor * self._fraction
 
-    def level(self, now: float) -> float:
+    def tokens(self, now: float) -> float:
         """Calls that may be made at this moment."""
         self._refill(now)
-        return 0.0 if now < self._held_until else self._level
+        return 0.0 if now < self._blocked_until else self._tokens
 
     def take(self, now: float) -> None:
         self._refill(now)
-        self._level -= 1.0
-        self._flying.append(now)
+        self._tokens -= 1.0
+        self._in_flight.append(now)
 
-    def settled(self, now: float) -> None:
-        """A call has been answered: Slack has counted it."""
+    def settle(self, now: float) -> None:
+        """A call has its response, so Slack has counted it."""
         self._refill(now)
-        if self._flying:
-            self._flying.popleft()
+        if self._in_flight:
+            self._in_flight.popleft()
 
     def give_back(self) -> None:
         """A call that was taken is not made."""
-        self._level = min(self.burst, self._level + 1.0)
-        if self._flying:
-            self._flying.pop()
+        self._tokens = min(self.burst, self._tokens + 1.0)
+        if self._in_flight:
+            self._in_flight.pop()
 
     def ready_at(self, now: float, reserve: float = 0.0) -> float:
-        """When the next call may be made with `reserve` left after it."""
+        """When the next call may be made so that `reserve` tokens are left after it."""
         self._refill(now)
-        missing = max(0.0, 1.0 + min(reserve, self.burst - 1.0) - self._level)
-        return max(self._held_until, now + missing / self.per_second)
+        missing = max(0.0, 1.0 + min(reserve, self.burst - 1.0) - self._tokens)
+        return max(self._blocked_until, now + missing / self.per_second)
 
-    def refused(self, now: float, retry_after: float) -> None:
-        """A 429: nothing until `retry_after`, and less at once from now on; less in all if it happens again soon."""
+    def rate_limited(self, now: float, retry_after: float) -> None:
+        """A 429: no call for `retry_after` seconds and a smaller burst; a lower rate, too, if it was not the first."""
         self._refill(now)
-        if now - self._refused_at < FORGIVE_AFTER:
-            self._trust = max(0.3, self._trust * 0.85)
-        self._refused_at = now
+        if now - self._adjusted_at < RECOVERY_INTERVAL:
+            self._rate_factor = max(0.3, self._rate_factor * 0.85)
+        self._adjusted_at = now
         self._burst = max(1.0, self._burst * 0.6)
-        self._held_until = max(self._held_until, now + retry_after)
-        self._level, self._at = 1.0, self._held_until  # Slack promises one call then, not more
+        self._blocked_until = max(self._blocked_until, now + retry_after)
+        self._tokens = 1.0  # Slack promises one call then, not more
+        self._refilled_at = self._blocked_until
 
-    def sync(self, now: float, level: float, wait: float = 0.0) -> None:
-        """Others spend from the same allowance: what is left by the common account, and when there is one more."""
-        self._level, self._at = min(level, self.burst), now
+    def sync(self, now: float, tokens: float, wait: float = 0.0) -> None:
+        """Takes over what the shared limit says: the tokens left there, and the seconds until there is one more."""
+        self._tokens, self._refilled_at = min(tokens, self.burst), now
         if wait > 0.0:
-            self._held_until = max(self._held_until, now + wait)
+            self._blocked_until = max(self._blocked_until, now + wait)
 
-    def share(self, now: float, part: float) -> None:
-        """Only this part of the allowance, and of what is left of it, is ours from now on."""
-        if part != self._part:
+    def set_fraction(self, now: float, fraction: float) -> None:
+        """Only this fraction of the rate limit, and of the tokens left, may be used from now on."""
+        if fraction != self._fraction:
             self._refill(now)
-            self._level *= min(1.0, part / self._part)
-            self._part = part
+            self._tokens *= min(1.0, fraction / self._fraction)
+            self._fraction = fraction
 
     def _refill(self, now: float) -> None:
-        if now - self._refused_at > FORGIVE_AFTER and (
-            self._trust < 1.0 or self._burst < self._rate.burst
-        ):
-            self._refused_at = now
-            self._trust = min(1.0, self._trust * 1.15)
-            self._burst = min(self._rate.burst, self._burst + 1.0)
-        while self._flying and now - self._flying[0] > LONGEST_FLIGHT:
-            self._flying.popleft()
-        if now > self._at:
-            most = max(self._level, self.burst - len(self._flying))
-            self._level = min(most, self._level + (now - self._at) * self.per_second)
-            self._at = now
+        self._recover(now)
+        while self._in_flight and now - self._in_flight[0] > MAX_IN_FLIGHT_TIME:
+            self._in_flight.popleft()
+        if now > self._refilled_at:
+            most = max(self._tokens, self.burst - len(self._in_flight))
+            self._tokens = min(most, self._tokens + (now - self._refilled_at) * self.per_second)
+            self._refilled_at = now
+
+    def _recover(self, now: float) -> None:
+        cautious = self._rate_factor < 1.0 or self._burst < self._documented.burst
+        if cautious and now - self._adjusted_at > RECOVERY_INTERVAL:
+            self._adjusted_at = now
+            self._rate_factor = min(1.0, self._rate_factor * 1.15)
+            self._burst = min(self._documented.burst, self._burst + 1.0)
+
+
+class TokenBuckets:
+    """The buckets of one workspace, made when they are first asked for."""
+
+    def __init__(self, rates: Mapping[str, Rate] | None = None) -> None:
+        self._rates = rates or RATES
+        self._buckets: dict[tuple[str, str], TokenBucket] = {}
+        self._fraction = 1.0
+
+    def rate(self, method: str) -> Rate:
+        """The documented rate limit of a method."""
+        return self._rates.get(method, DEFAULT_RATE)
+
+    def get(self, method: str, channel: str, now: float) -> TokenBucket:
+        key = (method, channel if method in PER_CHANNEL else "")
+        found = self._buckets.get(key)
+        if found is None:
+            self._sweep(now)
+            found = self._buckets[key] = TokenBucket(self.rate(method), now)
+            found.set_fraction(now, self._fraction)
+        return found
+
+    def set_fraction(self, now: float, fraction: float) -> None:
+        """Only this fraction of each rate limit may be used from now on."""
+        if fraction != self._fraction:
+            self._fraction = fraction
+            for bucket in self._buckets.values():
+                bucket.set_fraction(now, fraction)
+
+    def _sweep(self, now: float) -> None:
+        """Drops the full buckets of single channels, so that memory does not grow with every channel."""
+        if len(self._buckets) < MAX_BUCKETS:
+            return
+        self._buckets = {
+            key: bucket
+            for key, bucket in self._buckets.items()
+            if not key[1] or bucket.tokens(now) < bucket.burst
+        }

@@ -74,7 +74,7 @@ class AgentSession:
         await asyncio.sleep(self._slack.timing.session_start_delay)
         dispatcher = self._slack.dispatcher
         # What is left of the rate limit is kept for ending the other sessions.
-        scarce = dispatcher.free(SET_SESSION_STATUS) < dispatcher.burst(SET_SESSION_STATUS) / 2
+        scarce = dispatcher.available(SET_SESSION_STATUS) < dispatcher.burst(SET_SESSION_STATUS) / 2
         if not self._processing and not scarce:
             self._processing = True  # even if this task is cancelled during the call
             self._processing = await self._set("processing")

@@ -99,7 +99,10 @@ class ThreadMessages:
         )
 
     def _crowded(self, slack: SlackClient) -> bool:
-        free, burst = slack.dispatcher.free("chat.update"), slack.dispatcher.burst("chat.update")
+        free, burst = (
+            slack.dispatcher.available("chat.update"),
+            slack.dispatcher.burst("chat.update"),
+        )
         return free < burst * self._crowded_share
 
 

@@ -138,17 +138,17 @@ def _row(count: int, channels: int, outcome: Outcome, least: float) -> None:
 
 def _hour() -> None:
     print(
-        "\nA mixed hour in simulated time: 20 to 2,000 words at 10 to 100 a second, streams and edits, with errands"
+        "\nA mixed hour in simulated time: 20 to 2,000 words at 10 to 100 a second, streams and edits, with other calls"
     )
     print(
-        f"{'a minute':<20} {'whole':>9} {'mean':>6} {'p95':>6} {'first':>6} {'429s':>4}  longest errand"
+        f"{'a minute':<20} {'whole':>9} {'mean':>6} {'p95':>6} {'first':>6} {'429s':>4}  longest other call"
     )
     for a_minute in (1.0, 4.0, 8.0):
         hour = mixed_hour(a_minute=a_minute)
         whole = f"{hour.completed()}/{len(hour.writers)}"
         print(
             f"{a_minute:<20.0f} {whole:>9} {hour.mean_lag():6.2f} {hour.p95_lag():6.2f} {hour.first_words():6.2f} "
-            f"{sum(hour.refused.values()):4d}  {max(hour.errand_waits):.1f} s"
+            f"{sum(hour.rate_limited.values()):4d}  {max(hour.queued_call_waits):.1f} s"
         )
 
 

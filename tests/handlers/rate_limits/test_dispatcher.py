@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from handlers.rate_limits.dispatcher import CallDispatcher
-from handlers.rate_limits.scheduler import PendingWrite, Shown, WriteScheduler
+from handlers.rate_limits.pending_write import PendingWrite, Visibility
+from handlers.rate_limits.scheduler import WriteScheduler
 from handlers.rate_limits.token_bucket import APPEND, POST, RATES, START, UPDATE, Rate
 from tests.deadlines import WAIT_TIMEOUT
 
@@ -18,9 +19,9 @@ QUICK = {APPEND: Rate(50.0, 2), UPDATE: Rate(50.0, 2), POST: Rate(20.0, 1), STAR
 
 @asynccontextmanager
 async def joined(
-    dispatcher: CallDispatcher, shown: Shown = Shown.NOT, **more: object
+    dispatcher: CallDispatcher, shown: Visibility = Visibility.HIDDEN, **more: object
 ) -> AsyncIterator[PendingWrite]:
-    pending = PendingWrite("C1", shown=shown)
+    pending = PendingWrite("C1", visibility=shown)
     for name, value in more.items():
         setattr(pending, name, value)
     dispatcher.join(pending)
@@ -41,44 +42,44 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-async def test_a_turn_comes_when_there_is_something_to_write() -> None:
+async def test_a_write_is_granted_once_there_is_text() -> None:
     dispatcher = new_dispatcher()
     async with joined(dispatcher) as pending:
         turn = asyncio.create_task(dispatcher.acquire_write(pending))
         await settle()
         assert not turn.done()
-        pending.since = dispatcher.now()
+        pending.waiting_since = dispatcher.now()
         dispatcher.wake()
         assert await asyncio.wait_for(turn, WAIT_TIMEOUT) == START
         assert pending.busy
         assert pending.written_at <= dispatcher.now()
 
 
-async def test_a_turn_is_taken_off_the_budget_and_can_be_given_back() -> None:
+async def test_a_granted_call_is_taken_off_the_bucket_and_can_be_given_back() -> None:
     dispatcher = new_dispatcher()
-    before = dispatcher.free(START)
-    async with joined(dispatcher, since=0.0) as pending:
+    before = dispatcher.available(START)
+    async with joined(dispatcher, waiting_since=0.0) as pending:
         await asyncio.wait_for(dispatcher.acquire_write(pending), WAIT_TIMEOUT)
-    assert dispatcher.free(START) <= before - 0.9
+    assert dispatcher.available(START) <= before - 0.9
     dispatcher.give_back(START, "C1")
-    assert dispatcher.free(START) == pytest.approx(before, abs=0.1)
+    assert dispatcher.available(START) == pytest.approx(before, abs=0.1)
 
 
-async def test_whoever_waits_is_served_as_the_budget_comes_back() -> None:
+async def test_waiting_calls_are_granted_as_the_bucket_refills() -> None:
     dispatcher = new_dispatcher(WriteScheduler(QUICK))
 
     async def call() -> None:
         await dispatcher.acquire(UPDATE, "C1")
-        dispatcher.settled(UPDATE, "C1")
+        dispatcher.settle(UPDATE, "C1")
 
     async with asyncio.timeout(WAIT_TIMEOUT):
         await asyncio.gather(*(call() for _ in range(12)))
-    assert dispatcher.free(UPDATE) < 2
+    assert dispatcher.available(UPDATE) < 2
 
 
-async def test_after_a_refusal_nobody_gets_a_turn_before_slack_said() -> None:
+async def test_after_a_429_nothing_is_granted_before_retry_after() -> None:
     dispatcher = new_dispatcher(WriteScheduler(QUICK))
-    dispatcher.refused(UPDATE, "C1", 0.3)
+    dispatcher.rate_limited(UPDATE, "C1", 0.3)
     began = dispatcher.now()
     await asyncio.wait_for(dispatcher.acquire(UPDATE, "C1"), WAIT_TIMEOUT)
     assert dispatcher.now() - began >= 0.3 - 0.01
@@ -94,17 +95,17 @@ async def test_channels_do_not_wait_for_each_others_posts() -> None:
     await settle()
     assert not waiting.done()
     for _ in range(int(RATES[POST].burst)):
-        dispatcher.settled(POST, "C1")
+        dispatcher.settle(POST, "C1")
     now[0] = 1.1
     dispatcher.wake()
     await asyncio.wait_for(waiting, WAIT_TIMEOUT)
 
 
-async def test_a_waiter_that_is_cancelled_costs_nothing() -> None:
+async def test_a_cancelled_wait_costs_nothing() -> None:
     now = [0.0]
     dispatcher = CallDispatcher(WriteScheduler({POST: Rate(1.0, 1)}), clock=lambda: now[0])
     await dispatcher.acquire(POST, "C1")
-    dispatcher.settled(POST, "C1")
+    dispatcher.settle(POST, "C1")
     gone = asyncio.create_task(dispatcher.acquire(POST, "C1"))
     await settle()
     gone.cancel()
@@ -113,15 +114,15 @@ async def test_a_waiter_that_is_cancelled_costs_nothing() -> None:
     await asyncio.wait_for(dispatcher.acquire(POST, "C1"), WAIT_TIMEOUT)
 
 
-async def test_an_answer_that_has_left_shares_no_budget() -> None:
+async def test_an_answer_that_has_left_is_no_sharer() -> None:
     dispatcher = new_dispatcher()
-    async with joined(dispatcher, Shown.NATIVE, since=0.0) as pending:
+    async with joined(dispatcher, Visibility.NATIVE, waiting_since=0.0) as pending:
         turn = asyncio.create_task(dispatcher.acquire_write(pending))
         assert await asyncio.wait_for(turn, WAIT_TIMEOUT) == APPEND
-    async with joined(dispatcher, Shown.NATIVE) as other:
+    async with joined(dispatcher, Visibility.NATIVE) as other:
         turn = asyncio.create_task(dispatcher.acquire_write(other))
         await settle()
-        pending.since = dispatcher.now()
+        pending.waiting_since = dispatcher.now()
         dispatcher.wake()
         await settle()
         assert not turn.done()
@@ -129,13 +130,15 @@ async def test_an_answer_that_has_left_shares_no_budget() -> None:
         await asyncio.gather(turn, return_exceptions=True)
 
 
-async def test_the_end_of_an_answer_waits_for_nobodys_gap() -> None:
+async def test_an_ending_does_not_wait_for_the_write_interval() -> None:
     now = [100.0]
     dispatcher = CallDispatcher(clock=lambda: now[0])
-    async with joined(dispatcher, Shown.EDIT, since=99.0, written_at=100.0) as pending:
+    async with joined(
+        dispatcher, Visibility.EDITED, waiting_since=99.0, written_at=100.0
+    ) as pending:
         turn = asyncio.create_task(dispatcher.acquire_write(pending))
         await settle()
         assert not turn.done()
-        pending.whole = True
+        pending.final = True
         dispatcher.wake()
         assert await asyncio.wait_for(turn, WAIT_TIMEOUT) == UPDATE

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from handlers.rate_limits.scheduler import (
-    MAX_WAIT,
-    Grant,
-    PendingWrite,
-    QueuedCall,
-    Shown,
-    WriteScheduler,
-)
+from handlers.rate_limits.pending_write import PendingWrite, QueuedCall, Visibility
+from handlers.rate_limits.scheduler import Grant, WriteScheduler
 from handlers.rate_limits.token_bucket import UPDATE, Rate
+from handlers.rate_limits.workload import MAX_TITLE_WAIT
 
 
-def edited(scheduler: WriteScheduler, channel: str, now: float, *, whole: bool) -> PendingWrite:
+def edited(scheduler: WriteScheduler, channel: str, now: float, *, final: bool) -> PendingWrite:
     answer = PendingWrite(
         channel,
-        shown=Shown.EDIT,
-        since=now if whole else None,
+        visibility=Visibility.EDITED,
+        waiting_since=now if final else None,
         written_at=now,
         busy=False,
-        whole=whole,
+        final=final,
     )
     scheduler.join(answer)
     return answer
@@ -39,7 +34,7 @@ def served(given: list[Grant]) -> list[object]:
 def test_an_ending_comes_before_a_title_that_waits_longer() -> None:
     scheduler = WriteScheduler({UPDATE: Rate(0.01, 1)})
     waiting = title(scheduler, 0.0)
-    result = edited(scheduler, "C2", 1.0, whole=True)
+    result = edited(scheduler, "C2", 1.0, final=True)
     assert served(scheduler.grants(1.0)) == [result]
     scheduler.leave(result)
     assert served(scheduler.grants(200.0)) == [waiting]
@@ -50,7 +45,7 @@ def test_titles_leave_the_edits_that_answers_need_to_end_but_not_for_ever() -> N
     for _ in range(2):
         scheduler.bucket(UPDATE, "", 0.0).take(0.0)
     for number in range(3):
-        edited(scheduler, f"C{number}", 0.0, whole=False)
+        edited(scheduler, f"C{number}", 0.0, final=False)
     waiting = title(scheduler, 0.0)
     assert served(scheduler.grants(1.0)) == []
-    assert served(scheduler.grants(MAX_WAIT + 1.0)) == [waiting]
+    assert served(scheduler.grants(MAX_TITLE_WAIT + 1.0)) == [waiting]

@@ -1,4 +1,4 @@
-"""Replicas that share Slack's budgets: the sum of what they do stays within them, whatever happens to Redis."""
+"""Replicas that share Slack's limits: the sum of what they do stays within them, whatever happens to Redis."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pytest
 
 from handlers.rate_limits.dispatcher import CallDispatcher
-from handlers.rate_limits.scheduler import PendingWrite, Shown, WriteScheduler
+from handlers.rate_limits.pending_write import PendingWrite, Visibility
+from handlers.rate_limits.scheduler import WriteScheduler
 from handlers.rate_limits.shared import SharedRateLimiter
 from handlers.rate_limits.token_bucket import APPEND, POST, UPDATE, Rate
 from storage.coordination import open_coordination
@@ -56,11 +57,11 @@ async def replicas(
         for _ in range(count):
             coordination = await open_coordination(url)
             stack.push_async_callback(coordination.close)
-            budgets = SharedRateLimiter(coordination)
-            await stack.enter_async_context(budgets.running())
-            shared.append(budgets)
+            limits = SharedRateLimiter(coordination)
+            await stack.enter_async_context(limits.running())
+            shared.append(limits)
             slack_clients.append(
-                CallDispatcher(WriteScheduler(RATES), shared_limits=budgets.of(TEAM))
+                CallDispatcher(WriteScheduler(RATES), shared_limits=limits.of(TEAM))
             )
         async with asyncio.timeout(WAIT_TIMEOUT):
             while not all(each.replicas == count for each in shared):
@@ -68,7 +69,7 @@ async def replicas(
         yield slack_clients, shared
 
 
-async def errands(
+async def queued_calls(
     dispatcher: CallDispatcher, slack: StrictSlack, method: str, count: int, channel: str = "C1"
 ) -> None:
     """So many calls, a few at a time, each repeated until Slack takes it."""
@@ -77,32 +78,34 @@ async def errands(
         while True:
             await dispatcher.acquire(method, channel)
             taken = slack.call(method, channel)
-            dispatcher.settled(method, channel)
+            dispatcher.settle(method, channel)
             if taken:
                 return
-            dispatcher.refused(method, channel, 1.0)
+            dispatcher.rate_limited(method, channel, 1.0)
 
     async with asyncio.timeout(WAIT_TIMEOUT):
         for _ in range(0, count, 4):
             await asyncio.gather(*(one() for _ in range(4)))
 
 
-async def answer(dispatcher: CallDispatcher, slack: StrictSlack, words: int, shown: Shown) -> None:
+async def answer(
+    dispatcher: CallDispatcher, slack: StrictSlack, words: int, shown: Visibility
+) -> None:
     """An answer that is visible already and writes so many times."""
-    method = APPEND if shown is Shown.NATIVE else UPDATE
-    pending = PendingWrite("C1", shown=shown)
+    method = APPEND if shown is Visibility.NATIVE else UPDATE
+    pending = PendingWrite("C1", visibility=shown)
     dispatcher.join(pending)
     try:
         async with asyncio.timeout(WAIT_TIMEOUT):
             while words:
-                pending.since = dispatcher.now()
+                pending.waiting_since = dispatcher.now()
                 assert await dispatcher.acquire_write(pending) == method
                 taken = slack.call(method)
-                dispatcher.settled(method, "C1")
+                dispatcher.settle(method, "C1")
                 if taken:
                     words -= 1
                 else:
-                    dispatcher.refused(method, "C1", 1.0)
+                    dispatcher.rate_limited(method, "C1", 1.0)
     finally:
         dispatcher.leave(pending)
 
@@ -112,18 +115,20 @@ async def busy(slack_clients: list[CallDispatcher], slack: StrictSlack) -> None:
     work = []
     for number, dispatcher in enumerate(slack_clients):
         work += [
-            errands(dispatcher, slack, UPDATE, 12),
-            errands(dispatcher, slack, POST, 8, f"C{number % 2}"),
+            queued_calls(dispatcher, slack, UPDATE, 12),
+            queued_calls(dispatcher, slack, POST, 8, f"C{number % 2}"),
         ]
         work += [
             answer(dispatcher, slack, 6, shown)
-            for shown in (Shown.NATIVE, Shown.NATIVE, Shown.EDIT)
+            for shown in (Visibility.NATIVE, Visibility.NATIVE, Visibility.EDITED)
         ]
     await asyncio.gather(*work)
 
 
 @pytest.mark.redis
-async def test_three_replicas_together_keep_within_one_workspaces_budgets(redis_url: str) -> None:
+async def test_three_replicas_together_keep_within_one_workspaces_rate_limits(
+    redis_url: str,
+) -> None:
     slack = StrictSlack()
     async with replicas(redis_url, 3) as (slack_clients, _):
         await busy(slack_clients, slack)
@@ -132,18 +137,18 @@ async def test_three_replicas_together_keep_within_one_workspaces_budgets(redis_
 
 
 @pytest.mark.redis
-async def test_a_refusal_told_to_one_replica_is_heeded_by_all(redis_url: str) -> None:
+async def test_a_429_for_one_replica_blocks_all(redis_url: str) -> None:
     async with replicas(redis_url, 2) as ((one, other), _):
         await one.acquire("views.open", "")
         began = time.monotonic()
-        one.refused("views.open", "", 3.0)
+        one.rate_limited("views.open", "", 3.0)
         await asyncio.sleep(1.0)  # much longer than Redis takes to know of it
         await other.acquire("views.open", "")
         assert time.monotonic() - began >= 3.0
 
 
 @pytest.mark.redis
-async def test_without_redis_each_replica_keeps_to_its_share_and_comes_back(
+async def test_without_redis_each_replica_uses_its_fraction_until_redis_is_back(
     own_redis: RedisServer,
 ) -> None:
     slack = StrictSlack()
@@ -152,13 +157,13 @@ async def test_without_redis_each_replica_keeps_to_its_share_and_comes_back(
         await asyncio.sleep(0.5)
         own_redis.stop()
         async with asyncio.timeout(WAIT_TIMEOUT):
-            while not all(each.alone for each in shared):
+            while not all(each.unreachable for each in shared):
                 await asyncio.sleep(0.02)
-        assert [round(each.part, 3) for each in shared] == [0.333] * 3
+        assert [round(each.fraction, 3) for each in shared] == [0.333] * 3
         await asyncio.sleep(2.0)
         own_redis.start()
         async with asyncio.timeout(WAIT_TIMEOUT):
-            while any(each.alone or each.replicas != 3 for each in shared):
+            while any(each.unreachable or each.replicas != 3 for each in shared):
                 await asyncio.sleep(0.02)
         await work
     assert slack.refused == []
@@ -166,25 +171,25 @@ async def test_without_redis_each_replica_keeps_to_its_share_and_comes_back(
 
 
 @pytest.mark.redis
-async def test_who_comes_back_first_leaves_the_others_their_share_until_the_next_count(
+async def test_the_first_replica_to_reconnect_leaves_the_others_their_fraction_until_the_next_count(
     own_redis: RedisServer,
 ) -> None:
     """They may still be on their way, and the account may be lost again before they are counted."""
     other = await open_coordination(own_redis.url)
     first = await open_coordination(own_redis.url)
-    budgets = SharedRateLimiter(first)
-    async with budgets.running(), asyncio.timeout(WAIT_TIMEOUT):
-        while budgets.replicas != 2:
+    limits = SharedRateLimiter(first)
+    async with limits.running(), asyncio.timeout(WAIT_TIMEOUT):
+        while limits.replicas != 2:
             await asyncio.sleep(0.02)
         own_redis.stop()
-        while not budgets.alone:
+        while not limits.unreachable:
             await asyncio.sleep(0.02)
         await other.close()
         own_redis.start()
-        while budgets.alone:
+        while limits.unreachable:
             await asyncio.sleep(0.02)
-        assert budgets.replicas == 2
-        while budgets.replicas != 1:
+        assert limits.replicas == 2
+        while limits.replicas != 1:
             await asyncio.sleep(0.02)
     await first.close()
 
@@ -194,10 +199,10 @@ async def test_a_process_that_starts_without_redis_writes_at_once(own_redis: Red
     own_redis.stop()
     slack = StrictSlack()
     coordination = await open_coordination(own_redis.url)
-    budgets = SharedRateLimiter(coordination)
-    async with budgets.running():
-        dispatcher = CallDispatcher(WriteScheduler(RATES), shared_limits=budgets.of(TEAM))
-        await errands(dispatcher, slack, UPDATE, 4)
+    limits = SharedRateLimiter(coordination)
+    async with limits.running():
+        dispatcher = CallDispatcher(WriteScheduler(RATES), shared_limits=limits.of(TEAM))
+        await queued_calls(dispatcher, slack, UPDATE, 4)
     await coordination.close()
     assert slack.refused == []
     assert slack.calls[UPDATE] == 4

@@ -1,0 +1,73 @@
+"""What waits for its turn to call Slack: the next write of an answer, or any other single call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Visibility(StrEnum):
+    """How an answer's current message is visible in Slack."""
+
+    HIDDEN = "hidden"
+    """Not posted yet."""
+    NATIVE = "native"
+    """As a native stream, which grows by `chat.appendStream`."""
+    EDITED = "edited"
+    """As a posted message, which grows by `chat.update`."""
+
+
+@dataclass(slots=True, eq=False)
+class PendingWrite:
+    """What one answer wants to write next. Its writer keeps the fields up to date; the scheduler reads them."""
+
+    channel: str
+    visibility: Visibility = Visibility.HIDDEN
+    may_stream: bool = True
+    waiting_since: float | None = None
+    """When the oldest text that is not visible yet arrived; None: there is nothing to write."""
+    written_at: float = float("-inf")
+    """When the last write was sent."""
+    busy: bool = True
+    """The writer is in the middle of a call, or there is none: the answer shares the limits but takes nothing now."""
+    final: bool = False
+    """The model has finished: the next write is the last."""
+    reuses_message: bool = False
+    """The next message exists already and is rewritten instead of posted."""
+    opening: Visibility = Visibility.HIDDEN
+    """What the last granted call makes of a hidden answer; the scheduler sets this."""
+    must_close: bool = False
+    """The native stream must be ended before anything else can be written."""
+
+    def wants_call(self) -> bool:
+        return self.waiting_since is not None or self.ends()
+
+    def ends(self) -> bool:
+        """Whether the next call ends a message."""
+        return self.final or self.must_close
+
+    def unopened(self) -> bool:
+        """Whether it is hidden and no call is under way that makes it visible."""
+        return self.visibility is Visibility.HIDDEN and not (
+            self.busy and self.opening is not Visibility.HIDDEN
+        )
+
+    def uses(self, visibility: Visibility) -> bool:
+        """Whether its progress uses up the rate limit of this visibility, or is about to."""
+        if self.final:
+            return False
+        return self.visibility is visibility or (
+            self.busy and self.visibility is Visibility.HIDDEN and self.opening is visibility
+        )
+
+
+@dataclass(slots=True, eq=False)
+class QueuedCall:
+    """One call that carries no answer's text, for example a menu, a header or an ephemeral message."""
+
+    method: str
+    channel: str
+    waiting_since: float
+
+
+Waiting = PendingWrite | QueuedCall

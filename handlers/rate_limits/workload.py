@@ -1,0 +1,165 @@
+"""How much the rate limits can carry for all answers of one workspace at one moment. Pure.
+
+How long an answer waits between two writes (`write_interval`) follows from the tokens left and the number of answers
+that share them: a single answer is written almost immediately, many answers are served evenly instead of in one burst
+followed by a long silence. When even the edits of many answers would come too seldom, the newest answers are held back
+and posted whole, since posts have a rate limit of their own. Where a channel's posts are scarcer still, answers are
+opened early by the posts that can be spared.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from handlers.rate_limits.pending_write import PendingWrite, QueuedCall, Visibility
+from handlers.rate_limits.token_bucket import APPEND, POST, START, UPDATE, TokenBucket, TokenBuckets
+
+MIN_WRITE_INTERVAL = 0.44
+"""Seconds between two writes of one answer, however many tokens are left: more often is flicker, not speed."""
+BURST_SPREAD = 3.5
+"""Seconds over which a full bucket's burst is spread, so that a short answer is written evenly, too."""
+REFILL_CREDIT = 1.0
+"""Seconds of refill that are counted on, besides the tokens that are there, to end the answers opened as edits."""
+FIRST_WRITE_RATIO = 0.8
+"""How long the first words of many edited answers wait, as a share of the write interval that they will then have."""
+SCARCE_POST_QUEUE = 2.0
+"""Posts are scarce in a channel whose hidden answers would need this many seconds for their posts, the burst spent."""
+END_DELAY_RATIO = 2.0
+"""Edits opened to spare posts may end this many times later than the channel's last post."""
+MAX_TITLE_WAIT = 20.0
+"""Seconds after which a title is shown even if the answers' endings need the edits."""
+
+
+def write_interval(bucket: TokenBucket, now: float, sharers: int, reserve: float = 0.0) -> float:
+    """Seconds between two writes of one answer when `sharers` answers use the same bucket.
+
+    `reserve`: tokens that are kept for endings.
+    """
+    free = max(0.0, bucket.tokens(now) - reserve)
+    return max(MIN_WRITE_INTERVAL, sharers / (free / BURST_SPREAD + bucket.per_second))
+
+
+@dataclass(frozen=True, slots=True)
+class OpeningLimits:
+    """How hidden answers may be opened as edited messages at one moment."""
+
+    room: float
+    """How many more answers the edits can carry to their end."""
+    delay: float
+    """Seconds that first words wait."""
+    scarce: Mapping[str, float]
+    """For each channel in which posts are scarce: how many answers may be opened there to spare posts."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProgressLimits:
+    """How answers that are visible may be written on at one moment."""
+
+    interval: float
+    """Seconds between two writes of one answer."""
+    reserve: float
+    """Tokens that progress must leave for endings and queued calls."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """All that waits in one workspace, against its token buckets."""
+
+    writes: Collection[PendingWrite]
+    queued_calls: Collection[QueuedCall]
+    buckets: TokenBuckets
+    peers: int
+    """Processes that use the same rate limits, this one included; each has about as many answers."""
+    now: float
+
+    def reserve_for(self, call: QueuedCall) -> float:
+        """Tokens that a queued call must leave: for a while, the answers' endings need the edits more than titles."""
+        if call.method != UPDATE or self.now - call.waiting_since > MAX_TITLE_WAIT:
+            return 0.0
+        return float(sum(1 for write in self.writes if write.visibility is Visibility.EDITED))
+
+    def progress_limits(self, visibility: Visibility) -> ProgressLimits:
+        """An edited message ends by one more edit, a stream by a method of its own: only edits need a reserve."""
+        if visibility is Visibility.NATIVE:
+            sharers = max(1, self._sharers(visibility))
+            return ProgressLimits(write_interval(self._bucket(APPEND), self.now, sharers), 0.0)
+        sharers = self._sharers(visibility) + self._coming()
+        titles = sum(1 for call in self.queued_calls if call.method == UPDATE)
+        wanted = float((sharers if sharers > 1 else 0) + titles)
+        reserve = min(wanted, self.buckets.rate(UPDATE).burst - 1.0)
+        interval = write_interval(self._bucket(UPDATE), self.now, max(1, sharers), reserve)
+        return ProgressLimits(interval, reserve)
+
+    def opening_limits(self) -> OpeningLimits:
+        return OpeningLimits(
+            room=self._edit_room(),
+            delay=self._first_write_delay(),
+            scarce=self._scarce_channels(),
+        )
+
+    def _edit_room(self, refill_credit: float = REFILL_CREDIT) -> float:
+        """How many more answers the edits can carry: each of them, and each that is visible, needs one for its end.
+
+        `refill_credit`: seconds of refill that are counted on.
+        """
+        bucket = self._bucket(UPDATE)
+        owed = self._using(Visibility.EDITED) + sum(
+            1 for write in self.writes if write.final and write.visibility is Visibility.EDITED
+        )
+        ours = (bucket.tokens(self.now) + refill_credit * bucket.per_second) / self.peers
+        return max(0.0 if owed else 1.0, ours - owed)
+
+    def _scarce_channels(self) -> dict[str, float]:
+        """Channels in which hidden answers would wait long for a post, and how many may be opened there before.
+
+        Posts that are not made while the bucket is full make the last reader there wait longer. An answer that is
+        opened to prevent this ends by an edit: later than at once, but about when the last post comes. Where the edits
+        carry all that wait, posts need not be spared.
+        """
+        waiting = Counter(w.channel for w in self.writes if w.unopened() and not w.final)
+        rooms = {}
+        for channel, count in waiting.items():
+            posts = self._bucket(POST, channel)
+            queue = (count - posts.burst) / posts.per_second
+            if (
+                queue >= SCARCE_POST_QUEUE
+                and (room := self._edit_room(END_DELAY_RATIO * queue)) < waiting.total()
+            ):
+                rooms[channel] = room
+        return rooms
+
+    def _coming(self) -> int:
+        """Answers that will soon use edits, too, including those that have no text yet."""
+        unopened = sum(1 for write in self.writes if write.unopened())
+        starts = self._bucket(START).tokens(self.now)
+        return self._with_peers(max(0, int(min(unopened - starts, self._edit_room()))))
+
+    def _first_write_delay(self) -> float:
+        """Seconds that first words wait, so that few edits are spread evenly, unless posts are scarcer."""
+        coming = max(1, self._coming())
+        sharers = self._sharers(Visibility.EDITED) + coming
+        interval = write_interval(self._bucket(UPDATE), self.now, sharers)
+        posts = [
+            self._bucket(POST, channel)
+            for channel in {write.channel for write in self.writes if write.unopened()}
+        ]
+        if interval <= 1.0 or not posts:
+            return 0.0
+        queue = max(0.0, coming - sum(bucket.tokens(self.now) for bucket in posts))
+        queue_seconds = queue / sum(bucket.per_second for bucket in posts)
+        return max(0.0, FIRST_WRITE_RATIO * interval - queue_seconds)
+
+    def _sharers(self, visibility: Visibility) -> int:
+        return self._with_peers(self._using(visibility))
+
+    def _using(self, visibility: Visibility) -> int:
+        return sum(1 for write in self.writes if write.uses(visibility))
+
+    def _with_peers(self, count: int) -> int:
+        """How many there probably are in all processes; a single answer is taken for the only one."""
+        return count * self.peers if count > 1 else count
+
+    def _bucket(self, method: str, channel: str = "") -> TokenBucket:
+        return self.buckets.get(method, channel, self.now)
