@@ -293,6 +293,7 @@ def _engine(
     sinks = SlackSinkFactory(
         workspaces=resources.workspaces,
         service=use_cases.service,
+        models=use_cases.models,
         chats=repositories.chats,
         answers=repositories.answers,
         queued_reactions=threads.queued_reactions,
@@ -342,13 +343,16 @@ async def _listener_context(
 ) -> ListenerContext:
     membership = ChannelMembership(use_cases.service, resources.tasks)
     home_tabs = HomeTabs(
-        service=use_cases.service,
+        chats=repositories.chats,
+        people=repositories.people,
+        models=use_cases.models,
         workspaces=resources.workspaces,
         feed=use_cases.feed,
         membership=membership,
     )
     chat_lists = ChatLists(
-        service=use_cases.service,
+        chats=repositories.chats,
+        models=use_cases.models,
         workspaces=resources.workspaces,
         feed=use_cases.feed,
         membership=membership,

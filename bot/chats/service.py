@@ -12,11 +12,8 @@ from bot.domain import Answer, Chat, Thread, TitleBy, User
 from bot.errors import LimitReached
 from storage.answers import Answers
 from storage.chat_requests import ChatRequests
-from storage.chats import ChatPage, Chats, NewMessage
-from storage.people import People, Profile
-
-CHATS_PAGE_SIZE = 10
-"""Chats on one page of a list."""
+from storage.chats import Chats, NewMessage
+from storage.people import People
 
 
 class ChatService:
@@ -44,7 +41,7 @@ class ChatService:
         self._publisher = publisher
         self._wake = wake
         self._limit = limit
-        self.models = models
+        self._models = models
 
     # -- messages ----------------------------------------------------------------------------------------------
 
@@ -66,7 +63,7 @@ class ChatService:
         """The next message of a chat."""
         if message.to_others or not (message.text or message.files):
             return HandleResult(Outcome.IGNORED)
-        if refusal := refusal_of(message, chat.model, self.models):
+        if refusal := refusal_of(message, chat.model, self._models):
             return refusal
         is_stop = message.text.strip().rstrip(".!").lower() == "stop"
         if is_stop and await self.stop(chat.id, message.ts):
@@ -95,17 +92,14 @@ class ChatService:
 
     # -- preferences -------------------------------------------------------------------------------------------
 
-    async def profile(self, user: User) -> Profile:
-        return await self._people.get(user)
-
     async def set_default_model(self, user: User, key: str) -> None:
         """The user's own model from now on. Raises ModelNotAllowed."""
-        await self._people.set_default(user, self.models.by_key(key).ref)
+        await self._people.set_default(user, self._models.by_key(key).ref)
 
     async def set_always(self, user: User, always: bool) -> None:
         """Whether the user's own model answers without a menu. Without one, the preselected model becomes it."""
         profile = await self._people.get(user)
-        shown = self.models.preselected_for(profile)
+        shown = self._models.preselected_for(profile)
         model = profile.default_model if shown is None or not always else shown.ref
         always = always and model is not None
         await self._people.set_always(user, always, known=profile.default_model, model=model)
@@ -140,7 +134,7 @@ class ChatService:
 
         None if the answer did not fail for that reason, or somebody else was quicker. Raises ModelNotAllowed.
         """
-        return self._waiting(await self._answers.retry(answer_id, self.models.by_key(key).ref))
+        return self._waiting(await self._answers.retry(answer_id, self._models.by_key(key).ref))
 
     def _waiting(self, answer: Answer | None) -> Answer | None:
         if answer is not None:
@@ -171,14 +165,6 @@ class ChatService:
     async def move_channel(self, team: str, old: str, new: str) -> None:
         """Slack gave a channel another id."""
         await self._chats.move_channel(team, old, new)
-
-    async def list_for(
-        self, user: User, *, cursor: str | None, words: str, newer: bool
-    ) -> ChatPage:
-        """One page of the user's chats, newest first: the page after the cursor, or with `newer` before it."""
-        return await self._chats.list_for(
-            user, limit=CHATS_PAGE_SIZE, cursor=cursor, words=words or None, newer=newer
-        )
 
     async def set_away(self, user: User, channel: str, away: bool) -> None:
         """The user left a private channel, so that they may not see its chats; or is back."""

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Literal
 
 from bot.answers.sink import AnswerControl, AnswerSink, NullSink
+from bot.chats.models import ModelChoice
 from bot.chats.service import ChatService
 from bot.domain import Answer, Chat
 from bot.observability import get_logger
@@ -35,6 +36,7 @@ class SlackSinkFactory:
         self,
         workspaces: WorkspaceResolver,
         service: ChatService,
+        models: ModelChoice,
         chats: Chats,
         answers: Answers,
         queued_reactions: QueuedReactions,
@@ -43,6 +45,7 @@ class SlackSinkFactory:
     ) -> None:
         self._workspaces = workspaces
         self._service = service
+        self._models = models
         self._chats = chats
         self._answers = answers
         self._queued_reactions = queued_reactions
@@ -76,7 +79,7 @@ class SlackSinkFactory:
         left = self._service.messages_left(chat)
         return AnswerOptions(
             native_streaming=await self._may_stream(chat, answer),
-            model_label=self._service.models.label(chat.model),
+            model_label=self._models.label(chat.model),
             messages_left=left if left <= MAX_ANNOUNCED_MESSAGES_LEFT else None,
             find_other_messages=partial(self._find_recorded_messages, chat),
         )

@@ -57,7 +57,7 @@ async def _token(ctx: ListenerContext, user: User, command: str, *, revoke: bool
 
 async def _list(ctx: ListenerContext, slack: SlackClient, user: str, words: str) -> dict[str, Any]:
     """The private message with the first page of the chats that contain these words."""
-    view = await load_chat_list(ctx.service, slack, user, ListQuery.for_search(words))
+    view = await load_chat_list(ctx.chats, ctx.models, slack, user, ListQuery.for_search(words))
     ctx.membership.check(slack, user, view.chats)
     return {
         "response_type": "ephemeral",

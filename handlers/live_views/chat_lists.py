@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from bot import strings
 from bot.chats.feed import Feed
-from bot.chats.service import ChatService
+from bot.chats.models import ModelChoice
 from bot.domain import User
 from bot.errors import StorageError
 from bot.observability import get_logger
@@ -27,6 +27,7 @@ from handlers.live_views.channel_membership import ChannelMembership
 from handlers.live_views.chat_page import load_chat_list
 from handlers.live_views.live_view import LiveView, LiveViews, now
 from handlers.views.chat_list import ChatListView, ListQuery, refreshable
+from storage.chats import Chats
 from storage.coordination import Coordination
 
 log = get_logger(__name__)
@@ -54,14 +55,16 @@ class ChatLists:
     def __init__(
         self,
         *,
-        service: ChatService,
+        chats: Chats,
+        models: ModelChoice,
         workspaces: WorkspaceResolver,
         feed: Feed,
         membership: ChannelMembership,
         coordination: Coordination,
         timing: Timing,
     ) -> None:
-        self._service = service
+        self._chats = chats
+        self._models = models
         self._workspaces = workspaces
         self._membership = membership
         self._coordination = coordination
@@ -113,7 +116,7 @@ class ChatLists:
     async def _draw(self, user: User, view: LiveChatList, *, is_update: bool) -> None:
         try:
             slack = await self._workspaces.client_for(user.team)
-            found = await load_chat_list(self._service, slack, user.id, view.query)
+            found = await load_chat_list(self._chats, self._models, slack, user.id, view.query)
             if is_update and _content(found) == view.content:
                 return
             self._membership.check(slack, user.id, found.chats)

@@ -6,18 +6,21 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from bot import strings
-from bot.chats.service import CHATS_PAGE_SIZE, ChatService
+from bot.chats.models import ModelChoice
 from bot.domain import Chat, User
 from bot.errors import InvalidInput
 from handlers.client.web_api import SlackClient
 from handlers.markdown.text import mrkdwn_escape
 from handlers.views import chat_list as views
 from handlers.views.chat_list import CHATS_PAGE_ACTION, ChatListView, ListQuery
-from storage.chats import ChatPage
+from storage.chats import ChatPage, Chats
+
+CHATS_PAGE_SIZE = 10
 
 
 async def load_chat_list(
-    service: ChatService,
+    chats: Chats,
+    models: ModelChoice,
     slack: SlackClient,
     user: str,
     query: ListQuery,
@@ -25,10 +28,10 @@ async def load_chat_list(
     action: str = CHATS_PAGE_ACTION,
 ) -> ChatListView:
     """The part of the list that `query` asks for. `action`: prefix of the paging buttons' action ids."""
-    query, page = await _load_page(service, User(slack.team, user), query)
+    query, page = await _load_page(chats, User(slack.team, user), query)
     now = datetime.now(UTC)
     rows = [
-        views.chat_row(chat, service.models.label(chat.model), _permalink(slack, chat), now)
+        views.chat_row(chat, models.label(chat.model), _permalink(slack, chat), now)
         for chat in page.chats
     ]
     blocks = views.chat_list(
@@ -42,18 +45,20 @@ async def load_chat_list(
     return ChatListView(query, blocks, page.chats, page.total, page.at_least)
 
 
-async def _load_page(
-    service: ChatService, user: User, query: ListQuery
-) -> tuple[ListQuery, ChatPage]:
+async def _load_page(chats: Chats, user: User, query: ListQuery) -> tuple[ListQuery, ChatPage]:
     """The page with its query; the first page when the cursor is invalid, or leads to an empty or to the first page."""
     try:
-        page = await service.list_for(
-            user, cursor=query.cursor, words=query.search, newer=query.newer
+        page = await chats.list_for(
+            user,
+            limit=CHATS_PAGE_SIZE,
+            cursor=query.cursor,
+            words=query.search or None,
+            newer=query.newer,
         )
     except InvalidInput:
-        return await _load_page(service, user, ListQuery(query.search))
+        return await _load_page(chats, user, ListQuery(query.search))
     if query.cursor is not None and (not page.chats or page.previous_cursor is None):
-        return await _load_page(service, user, ListQuery(query.search))
+        return await _load_page(chats, user, ListQuery(query.search))
     return query, page
 
 

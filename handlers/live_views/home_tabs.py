@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.chats.feed import Feed
-from bot.chats.service import ChatService
+from bot.chats.models import ModelChoice
 from bot.domain import User
 from bot.errors import StorageError
 from bot.observability import get_logger
@@ -22,6 +22,8 @@ from handlers.live_views.live_view import LiveView, LiveViews, now
 from handlers.views.blocks import View
 from handlers.views.chat_list import ListQuery
 from handlers.views.home_tab import HOME_PAGE_ACTION, home_tab
+from storage.chats import Chats
+from storage.people import People
 
 log = get_logger(__name__)
 
@@ -48,12 +50,16 @@ class HomeTabs:
     def __init__(
         self,
         *,
-        service: ChatService,
+        chats: Chats,
+        people: People,
+        models: ModelChoice,
         workspaces: WorkspaceResolver,
         feed: Feed,
         membership: ChannelMembership,
     ) -> None:
-        self._service = service
+        self._chats = chats
+        self._people = people
+        self._models = models
         self._workspaces = workspaces
         self._membership = membership
         self._teams_without_home_tab: set[str] = set()
@@ -122,18 +128,17 @@ class HomeTabs:
             )
 
     async def _content(self, slack: SlackClient, user: User, view: LiveHomeTab) -> View:
-        models = self._service.models
         found = await load_chat_list(
-            self._service, slack, user.id, view.query, action=HOME_PAGE_ACTION
+            self._chats, self._models, slack, user.id, view.query, action=HOME_PAGE_ACTION
         )
         view.query = found.query
         self._membership.check(slack, user.id, found.chats)
-        profile = await self._service.profile(user)
+        profile = await self._people.get(user)
         own = profile.default_model
-        gone = models.label(own) if own is not None and models.info(own) is None else None
+        gone = self._models.label(own) if own and self._models.info(own) is None else None
         return home_tab(
             found,
-            shown=models.preselected_for(profile),
+            shown=self._models.preselected_for(profile),
             gone=gone,
             always=profile.always,
         )
