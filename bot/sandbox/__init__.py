@@ -6,7 +6,7 @@ from bot.sandbox.limits import Limits
 from bot.sandbox.server import DEFAULT_SCOPES, Sandbox
 from bot.sandbox.state.records import Ephemeral, Message, State, View
 from bot.sandbox.user_actions.conversations import Upload
-from bot.sandbox.user_actions.find_elements import options_of
+from bot.sandbox.user_actions.find_elements import flat_options
 
 __all__ = [
     "DEFAULT_SCOPES",
@@ -21,5 +21,5 @@ __all__ = [
     "State",
     "Upload",
     "View",
-    "options_of",
+    "flat_options",
 ]

@@ -62,7 +62,7 @@ class ControlApi:
 
     async def _list(self, request: Request) -> Response:
         faults = self._faults
-        waiting = [asdict(fault) for fault in faults.waiting]
+        waiting = [asdict(fault) for fault in faults.pending]
         sockets = len(self._sockets.connections)
         return JSONResponse(
             {"ok": True, "waiting": waiting, "copies": faults.copies, "sockets": sockets}

@@ -44,7 +44,7 @@ class Fault:
 class Faults:
     """The faults that are waiting, and the troubles of the line itself."""
 
-    waiting: list[Fault] = field(default_factory=list)
+    pending: list[Fault] = field(default_factory=list)
     refuse_until: float = 0.0
     copies: int = 1
     released: asyncio.Event = field(default_factory=asyncio.Event)
@@ -54,12 +54,12 @@ class Faults:
         if mode not in get_args(Mode):
             raise ValueError(f"mode must be one of {', '.join(get_args(Mode))}")
         fault = Fault(method, mode, **details)
-        self.waiting.append(fault)
+        self.pending.append(fault)
         return fault
 
-    def take(self, method: str, args: Mapping[str, Any]) -> Fault | None:
+    def next_fault(self, method: str, args: Mapping[str, Any]) -> Fault | None:
         """The fault that strikes this call, counted down; the first one that matches."""
-        for fault in self.waiting:
+        for fault in self.pending:
             if not fault.matches(method, args):
                 continue
             if fault.skip > 0:
@@ -69,13 +69,13 @@ class Faults:
             if fault.times > 0:
                 fault.times -= 1
                 if fault.times == 0:
-                    self.waiting.remove(fault)
+                    self.pending.remove(fault)
             return fault
         return None
 
     def clear(self) -> None:
         """All well again; hanging calls are let go."""
-        self.waiting.clear()
+        self.pending.clear()
         self.refuse_until = 0.0
         self.copies = 1
         self.release()

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from bot.sandbox.types import Json
 
 EnvelopeType = Literal["events_api", "slash_commands", "interactive"]
-RETRY_UNACKED = "timeout"
+RETRY_REASON_UNACKNOWLEDGED = "timeout"
 SECRET_ARGUMENTS = frozenset({"token", "client_secret"})
 
 
@@ -24,7 +24,7 @@ class Attempt:
     retry: int
     reason: str | None
     acked_at: float | None = None
-    outcome: str = RETRY_UNACKED
+    outcome: str = RETRY_REASON_UNACKNOWLEDGED
 
 
 @dataclass(slots=True)
@@ -79,18 +79,18 @@ class Journal:
         self.listeners: list[Callable[[CallRecord | Delivery], None]] = []
         self._numbers = itertools.count(1)
 
-    def number(self) -> int:
+    def new_id(self) -> int:
         return next(self._numbers)
 
-    def called(self, record: CallRecord) -> None:
+    def record_call(self, record: CallRecord) -> None:
         """A call has ended. What Slack refused for other reasons than its rates is kept apart."""
         self.calls.append(record)
         self.counts[record.method] += 1
         if record.error is not None and record.error != "ratelimited" and not record.injected:
             self.refusals.append(record)
-        self.changed(record)
+        self.notify(record)
 
-    def changed(self, entry: CallRecord | Delivery) -> None:
+    def notify(self, entry: CallRecord | Delivery) -> None:
         for listener in tuple(self.listeners):
             listener(entry)
 

@@ -12,7 +12,7 @@ from bot.sandbox.types import Clock
 TIER_2, TIER_3, TIER_4 = 20, 50, 100
 
 # Calls per minute and workspace. Methods that are missing here are not limited.
-PER_MINUTE: Mapping[str, int] = {
+CALLS_PER_MINUTE: Mapping[str, int] = {
     "apps.connections.open": TIER_3,
     "auth.test": 600,
     "bots.info": TIER_3,
@@ -57,7 +57,7 @@ class Limits:
     """Whether calls are counted at all."""
     rate_scale: float = 1.0
     """Multiplies every rate (2.0: twice as many calls a minute)."""
-    per_minute: Mapping[str, int] = field(default_factory=lambda: dict(PER_MINUTE))
+    per_minute: Mapping[str, int] = field(default_factory=lambda: dict(CALLS_PER_MINUTE))
     burst: float = 0.25
     """The share of a minute's allowance that may be used at once."""
     post_per_second: float = 1.0
@@ -110,7 +110,7 @@ class Limits:
 
 
 @dataclass(slots=True)
-class Bucket:
+class TokenBucket:
     """Tokens that come back at a steady rate up to a capacity."""
 
     rate: float
@@ -128,15 +128,15 @@ class Bucket:
         return (1.0 - self.tokens) / self.rate
 
 
-class Budgets:
+class RateLimiter:
     """The buckets of one workspace and app."""
 
     def __init__(self, limits: Limits, clock: Clock) -> None:
         self.limits = limits
         self._clock = clock
-        self._buckets: dict[tuple[str, str], Bucket] = {}
+        self._buckets: dict[tuple[str, str], TokenBucket] = {}
 
-    def spend(self, method: str, channel: str = "") -> None:
+    def count_call(self, method: str, channel: str = "") -> None:
         """Count one call; RateLimited when there is no allowance left (which costs nothing)."""
         if not self.limits.rates:
             return
@@ -146,7 +146,7 @@ class Budgets:
         now = self._clock()
         bucket = self._buckets.get(key)
         if bucket is None:
-            bucket = self._buckets[key] = Bucket(rate, capacity, capacity, now)
+            bucket = self._buckets[key] = TokenBucket(rate, capacity, capacity, now)
         wait = bucket.take(now)
         if wait:
             raise RateLimited(max(1, math.ceil(wait)))

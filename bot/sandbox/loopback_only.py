@@ -8,7 +8,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
-LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 class LoopbackOnly:
@@ -18,7 +18,7 @@ class LoopbackOnly:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] in ("http", "websocket") and not _local(scope):
+        if scope["type"] in ("http", "websocket") and not _is_local(scope):
             refusal = PlainTextResponse("This workspace is for this machine alone.", 403)
             await (WebSocketClose(1008) if scope["type"] == "websocket" else refusal)(
                 scope, receive, send
@@ -27,19 +27,19 @@ class LoopbackOnly:
         await self._app(scope, receive, send)
 
 
-def _local(scope: Scope) -> bool:
+def _is_local(scope: Scope) -> bool:
     headers = {
         name: value.decode("latin-1")
         for name, value in scope["headers"]
         if name in (b"host", b"origin")
     }
     origin = headers.get(b"origin")
-    return _named(f"//{headers.get(b'host', '')}") in LOOPBACK and (
-        origin is None or _named(origin) in LOOPBACK
+    return _hostname(f"//{headers.get(b'host', '')}") in LOOPBACK_HOSTS and (
+        origin is None or _hostname(origin) in LOOPBACK_HOSTS
     )
 
 
-def _named(address: str) -> str | None:
+def _hostname(address: str) -> str | None:
     try:
         return urlsplit(address).hostname
     except ValueError:  # brackets that do not close

@@ -180,7 +180,7 @@ class Sandbox:
             **WORKSPACE_METHODS,
             **CHAT_METHODS,
             **STREAM_METHODS,
-            **connection_methods(self.sockets.ticket),
+            **connection_methods(self.sockets.issue_ticket),
             **view_methods(self.modals),
             **agent_methods(event_types),
             **file_methods(self.uploads),

@@ -24,7 +24,7 @@ def escape(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def from_typed(text: str, find: Callable[[str], str | None]) -> str:
+def raw_text(text: str, find: Callable[[str], str | None]) -> str:
     """Turn what a person typed into Slack's raw text.
 
     `find` gives the reference (`<@U…>`) for a typed `@name` or `#name`, or None when nobody is called so.
@@ -47,11 +47,11 @@ def _typed_token(match: re.Match[str], find: Callable[[str], str | None]) -> str
     if match["url"]:
         return f"<{escape(token)}>"
     if match["name"]:
-        return _named(token, find)
+        return _name_reference(token, find)
     return escape(token)
 
 
-def _named(token: str, find: Callable[[str], str | None]) -> str:
+def _name_reference(token: str, find: Callable[[str], str | None]) -> str:
     """A typed name may end in punctuation: `@bobbin.` is the bot and a full stop."""
     name = token
     while len(name) > 1:
@@ -64,7 +64,7 @@ def _named(token: str, find: Callable[[str], str | None]) -> str:
     return escape(token)
 
 
-def mentioned(text: str) -> list[str]:
+def mentioned_users(text: str) -> list[str]:
     """The user ids that raw text mentions, in order."""
     return _MENTION.findall(text)
 

@@ -130,10 +130,10 @@ async def test_the_limit_refuses_the_pair_that_would_exceed_it_and_calls_no_mode
         await api.say(chat, "one")
         await api.say(chat, "two")
         await world.idle()
-        calls = len(world.models.asked())
+        calls = len(world.models.requests())
         assert await api.say(chat, "three", 429) == LIMIT
         assert (await api.history(chat))["conversation"]["messageCount"] == 4
-        assert len(world.models.asked()) == calls
+        assert len(world.models.requests()) == calls
 
 
 async def test_the_limit_holds_under_twenty_posts_at_once(worlds: WorldFactory) -> None:

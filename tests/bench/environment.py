@@ -20,7 +20,7 @@ from bot.domain import AnswerResult, ModelRef, Status, Thread, TitleBy
 from bot.manifest import bot_scopes, manifest
 from bot.sandbox.limits import Limits
 from bot.sandbox.models.scripts import ModelScript, words
-from bot.sandbox.models.server import Asked, ModelServer, create_models_app
+from bot.sandbox.models.server import ModelRequest, ModelServer, create_models_app
 from bot.sandbox.server import Sandbox
 from bot.sandbox.state.records import Message
 from storage.answers import Answers
@@ -155,7 +155,7 @@ def script(count: int, rate: float) -> ModelScript:
     return ModelScript(words(" ".join(said)), rate=rate)
 
 
-def question_of(asked: Asked) -> str:
+def question_of(asked: ModelRequest) -> str:
     """The last thing that a model was asked."""
     return str(asked.messages[-1]["content"])
 

@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from bot.sandbox.models.scripts import ModelScript
-from bot.sandbox.models.server import Asked
+from bot.sandbox.models.server import ModelRequest
 from bot.sandbox.state.records import Message
 from tests.bench.environment import (
     ASKER,
@@ -140,20 +140,22 @@ def _whole(script: ModelScript) -> str:
 
 
 def _answers(environment: Environment, script: ModelScript) -> list[Seen]:
-    asked = {question_of(each): each for each in environment.models.asked()}
+    asked = {question_of(each): each for each in environment.models.requests()}
     return [
         _seen(environment, thread, _asked(asked, thread), _whole(script))
         for thread in environment.threads
     ]
 
 
-def _asked(asked: dict[str, Asked], thread: StormThread) -> Asked | None:
+def _asked(asked: dict[str, ModelRequest], thread: StormThread) -> ModelRequest | None:
     return next(
         (each for question, each in asked.items() if question.endswith(thread.question)), None
     )
 
 
-def _seen(environment: Environment, thread: StormThread, asked: Asked | None, whole: str) -> Seen:
+def _seen(
+    environment: Environment, thread: StormThread, asked: ModelRequest | None, whole: str
+) -> Seen:
     """Compares when the model sent each word with when it stood in the thread, as the asker saw it."""
     messages = [
         m

@@ -14,7 +14,7 @@ from psycopg.rows import dict_row
 from bot.sandbox.errors import NotAcknowledged, SlackRefusal
 from bot.sandbox.limits import Limits
 from bot.sandbox.models.demo import asks_for_title
-from bot.sandbox.models.scripts import ModelScript, spoken, text_of, words
+from bot.sandbox.models.scripts import ModelScript, script_from_text, text_of, words
 from tests.cluster.processes import Cluster, ForkServer
 from tests.handlers.world import Row, shown
 
@@ -36,7 +36,7 @@ def answer_to(question: str) -> str:
 def answering(asked: Any) -> ModelScript:
     last = text_of(asked.messages[-1])
     return (
-        spoken("A short title", 100)
+        script_from_text("A short title", 100)
         if asks_for_title(asked.messages)
         else ModelScript(words(answer_to(last)), RATE)
     )

@@ -16,7 +16,7 @@ import pytest
 
 from bot.sandbox.errors import NotAcknowledged, SlackRefusal
 from bot.sandbox.models.demo import asks_for_title
-from bot.sandbox.models.scripts import ModelScript, spoken, text_of, words
+from bot.sandbox.models.scripts import ModelScript, script_from_text, text_of, words
 from tests.cluster.processes import ROOT, Cluster, ForkServer
 from tests.deadlines import WAIT_TIMEOUT
 from tests.handlers.world import is_not_answer, shown
@@ -35,7 +35,7 @@ def answer_to(question: str) -> str:
 def answering(asked: Any) -> ModelScript:
     last = text_of(asked.messages[-1])
     return (
-        spoken("A short title", 100)
+        script_from_text("A short title", 100)
         if asks_for_title(asked.messages)
         else ModelScript(words(answer_to(last)), RATE)
     )

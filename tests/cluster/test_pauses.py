@@ -15,7 +15,7 @@ import pytest
 
 from bot.config import StreamMode
 from bot.sandbox.models.demo import asks_for_title
-from bot.sandbox.models.scripts import ModelScript, spoken, text_of, words
+from bot.sandbox.models.scripts import ModelScript, script_from_text, text_of, words
 from tests.cluster.processes import ForkServer
 from tests.cluster.replicas import SCALED_LIMITS, WAITING, Replicas, UserChat, user_chats
 from tests.deadlines import WAIT_TIMEOUT
@@ -40,7 +40,7 @@ def answer_to(question: str) -> str:
 
 def answering(asked: Any) -> ModelScript:
     if asks_for_title(asked.messages):
-        return spoken("A short title", 100)
+        return script_from_text("A short title", 100)
     text = answer_to(text_of(asked.messages[-1]))
     return ModelScript(words(text), rate=len(text) / 30)
 

@@ -111,7 +111,7 @@ async def test_a_stop_works_wherever_it_arrives(
         await world.until(lambda: len(world.rows(ended)) == 6, "six answers have ended")
         await world.idle()
         assert {row["status"] for row in world.rows(ended)} == {"stopped"}
-        assert all(asked.cancelled for asked in world.models.asked() if asked.stream)
+        assert all(asked.cancelled for asked in world.models.requests() if asked.stream)
         for talk in begun:
             stands = "\n".join(
                 shown(message) for message in world.answers(talk.thread, talk.channel)
@@ -183,4 +183,4 @@ async def _slack_is_down(world: Replicas, seconds: float) -> None:
     await world.slack.sockets.drop()
     fault = world.slack.faults.add("*", "status", status=503, times=-1)
     await asyncio.sleep(seconds)
-    world.slack.faults.waiting.remove(fault)
+    world.slack.faults.pending.remove(fault)

@@ -49,7 +49,7 @@ async def put(
 
 def content(world: World, nth: int = -1) -> list[Mapping[str, Any]]:
     """The parts of the newest user message of a request to a model."""
-    told = [m for m in world.models.asked()[nth].messages if m["role"] == "user"][-1]["content"]
+    told = [m for m in world.models.requests()[nth].messages if m["role"] == "user"][-1]["content"]
     return told if isinstance(told, list) else [{"type": "text", "text": told}]
 
 
@@ -61,7 +61,7 @@ def seen(world: World, nth: int = -1) -> list[tuple[str, tuple[int, int]]]:
     """Kind and size of every image in a request to a model, oldest first."""
     parts = [
         p
-        for m in world.models.asked()[nth].messages
+        for m in world.models.requests()[nth].messages
         if isinstance(m["content"], list)
         for p in m["content"]
     ]

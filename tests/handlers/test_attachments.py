@@ -54,7 +54,7 @@ async def test_older_images_give_way_to_a_note(world: World) -> None:
         await world.answered(thread, turn)
 
     assert len(seen(world)) == 20
-    first = next(m for m in world.models.asked()[-1].messages if m["role"] == "user")["content"]
+    first = next(m for m in world.models.requests()[-1].messages if m["role"] == "user")["content"]
     assert strings.ATTACHED_EARLIER.format(name="7.png") in first[0]["text"]
     assert len([part for part in first if part["type"] == "image_url"]) == 4
 
@@ -258,12 +258,12 @@ async def test_the_successor_of_a_killed_process_fetches_the_files(worlds: World
     """The bot ends while the file is being waited for; the next one has only what is stored."""
     async with worlds(bobbin_grace=0) as world:
         file = world.slack.conversations.upload("alice", picture("cat.png"))
-        file.told = {"url_private": None, "url_private_download": None}
+        file.json_overrides = {"url_private": None, "url_private_download": None}
         thread = await share(world, "What is this?", file)
         await world.until(lambda: world.slack.count("files.info") >= 1, "the first look")
         await world.stop_bot()
         assert [row["complete"] for row in world.rows("SELECT complete FROM answers")] == [0]
-        file.told = {}
+        file.json_overrides = {}
 
         await world.start_bot()
         assert "a PNG picture" in (await world.answered(thread))[0]

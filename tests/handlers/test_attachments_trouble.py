@@ -95,8 +95,8 @@ async def test_a_picture_that_only_slack_can_open_is_taken_as_slack_shows_it(wor
         "alice", Upload("huge.png", b"\x89PNG\r\n\x1a\n", "image/png")
     )
     thumb = f"{world.slack.url}/files/T-{small.id}/thumb.png"
-    heic.told = {"thumb_360": f"{world.slack.url}/nowhere", "thumb_1024": thumb}
-    huge.told = {"thumb_720": thumb, "size": 30_000_000}
+    heic.json_overrides = {"thumb_360": f"{world.slack.url}/nowhere", "thumb_1024": thumb}
+    huge.json_overrides = {"thumb_720": thumb, "size": 30_000_000}
     thread = await share(world, "What is it?", heic, huge)
 
     await world.answered(thread)
@@ -120,10 +120,15 @@ async def test_a_heic_without_slacks_picture_is_told(world: World) -> None:
 
 async def test_a_file_that_is_still_being_uploaded_is_waited_for(world: World) -> None:
     file = world.slack.conversations.upload("alice", NOTES)
-    file.told = {"url_private": None, "url_private_download": None, "mimetype": None, "size": None}
+    file.json_overrides = {
+        "url_private": None,
+        "url_private_download": None,
+        "mimetype": None,
+        "size": None,
+    }
     thread = await share(world, "Read it.", file, model=BLIND)
     await world.until(lambda: world.slack.count("files.info") >= 1, "the first look")
-    file.told = {}
+    file.json_overrides = {}
 
     await world.answered(thread)
     assert "Grüße" in text_sent(world)
@@ -135,9 +140,9 @@ async def test_slack_is_asked_about_files_it_only_hints_at(world: World) -> None
     usual = dict.fromkeys(
         ("name", "title", "mimetype", "size", "url_private", "url_private_download", "mode")
     )
-    file.told = {**usual, "file_access": "check_file_info"}
+    file.json_overrides = {**usual, "file_access": "check_file_info"}
     ts = await put(world, f"<@{world.slack.bot_user.id}> Look.", file)
-    file.told = {}
+    file.json_overrides = {}
     await world.until(lambda: world.menus(ts), "the menu")
     await world.choose(ts, model=EYE)
 
@@ -157,7 +162,7 @@ async def test_files_that_slack_does_not_have_are_told(
     world: World, told: dict[str, Any], problem: str
 ) -> None:
     file = world.slack.conversations.upload("alice", NOTES)
-    file.told = told
+    file.json_overrides = told
     thread = await share(world, "Read it.", file, model=BLIND)
 
     await world.answered(thread)
@@ -167,7 +172,7 @@ async def test_files_that_slack_does_not_have_are_told(
 
 async def test_a_page_to_sign_in_instead_of_the_file_is_told(world: World) -> None:
     file = world.slack.conversations.upload("alice", NOTES)
-    file.told = {"url_private": f"{world.slack.url}/", "url_private_download": None}
+    file.json_overrides = {"url_private": f"{world.slack.url}/", "url_private_download": None}
     thread = await share(world, "Read it.", file, model=BLIND)
 
     await world.answered(thread)
@@ -187,7 +192,10 @@ async def test_nothing_is_fetched_from_elsewhere(world: World) -> None:
     server = await asyncio.start_server(record, "127.0.0.1", 0)
     file = world.slack.conversations.upload("alice", NOTES)
     port = server.sockets[0].getsockname()[1]
-    file.told = {"url_private": f"http://127.0.0.1:{port}/secret", "url_private_download": None}
+    file.json_overrides = {
+        "url_private": f"http://127.0.0.1:{port}/secret",
+        "url_private_download": None,
+    }
     thread = await share(world, "Read it.", file, model=BLIND)
 
     await world.answered(thread)
@@ -207,7 +215,7 @@ async def test_nothing_but_a_file_that_cannot_be_had_fails_with_retry(world: Wor
     """Retry fetches it again."""
     world.forgive("file_not_found")
     file = world.slack.conversations.upload("alice", picture("cat.png"))
-    file.told = {"url_private": f"{world.slack.url}/", "url_private_download": None}
+    file.json_overrides = {"url_private": f"{world.slack.url}/", "url_private_download": None}
     thread = await share(world, "", file)
 
     await world.answered(thread)
@@ -215,7 +223,7 @@ async def test_nothing_but_a_file_that_cannot_be_had_fails_with_retry(world: Wor
     assert "I could not read what you attached" in below(message)
     assert "cat.png" in below(message)
     assert [e["text"]["text"] for e in elements(message, "retry_answer")] == [strings.RETRY_BUTTON]
-    assert world.models.asked() == []
+    assert world.models.requests() == []
 
     stored = world.rows("SELECT files FROM messages WHERE files IS NOT NULL")[0]["files"]
     mended = stored.replace(f"{world.slack.url}/", f"{world.slack.url}/files/T-{file.id}/cat.png")

@@ -90,7 +90,7 @@ async def test_what_is_not_said_to_bobbin_is_left_alone(world: World) -> None:
     await world.slack.conversations.join("bob", "newroom")
     await world.idle()
 
-    assert len(world.models.asked()) == 1
+    assert len(world.models.requests()) == 1
     assert [m["text"] for m in world.messages(thread) if m["role"] == "user"] == [
         "Are you listening?"
     ]
@@ -124,7 +124,7 @@ async def test_everything_delivered_four_times_is_answered_once(world: World) ->
         "Second answer.",
         "Third answer.",
     ]
-    assert (len(world.headers(thread)), len(world.menus(thread)), len(world.models.asked())) == (
+    assert (len(world.headers(thread)), len(world.menus(thread)), len(world.models.requests())) == (
         1,
         0,
         3,
@@ -143,7 +143,7 @@ async def test_a_mention_without_text_delivered_four_times_has_one_menu_and_one_
     await world.answered(thread)
     await world.idle()
 
-    assert (len(world.headers(thread)), len(world.menus(thread)), len(world.models.asked())) == (
+    assert (len(world.headers(thread)), len(world.menus(thread)), len(world.models.requests())) == (
         1,
         0,
         1,
@@ -168,7 +168,7 @@ async def test_messages_said_meanwhile_wait_marked_and_are_answered_in_order(wor
         for who in ("bob", "carol", "bob")
     ]
     await world.until(lambda: all(waits(world, ts) for ts in late), "the marks")
-    assert len(world.models.asked()) == 1
+    assert len(world.models.requests()) == 1
 
     await world.answered(thread, 4)
     await world.idle()
@@ -374,7 +374,7 @@ async def test_the_last_pair_fits_and_the_next_is_refused_in_private(worlds: Wor
             b["elements"][0]["text"]["text"] for b in whisper.blocks if b["type"] == "actions"
         ] == ["New chat"]
         assert world.whispers("alice") == []
-        assert (len(world.messages(thread)), len(world.models.asked())) == (4, 2)
+        assert (len(world.messages(thread)), len(world.models.requests())) == (4, 2)
 
 
 async def test_98_is_allowed_and_99_is_refused(world: World) -> None:
@@ -386,7 +386,7 @@ async def test_98_is_allowed_and_99_is_refused(world: World) -> None:
     await world.execute("UPDATE answers SET number = number + 97")
     await world.slack.conversations.say("alice", "general", "The hundredth and one more.", thread)
     await world.until(lambda: world.whispers("alice"), "the private words")
-    assert len(world.models.asked()) == 1
+    assert len(world.models.requests()) == 1
 
     await world.execute("UPDATE chats SET message_count = 98")
     await world.execute("UPDATE messages SET number = number - 1")
@@ -412,7 +412,7 @@ async def test_the_limit_holds_when_many_speak_at_once(worlds: WorldFactory) -> 
         assert (
             world.chats()[0]["message_count"],
             len(world.messages(thread)),
-            len(world.models.asked()),
+            len(world.models.requests()),
         ) == (6, 6, 3)
         assert sum(len(world.whispers(who)) for who in ("bob", "carol", "dan")) == 1
 
@@ -430,7 +430,7 @@ async def test_the_model_gives_the_chat_a_title_after_the_first_exchange(world: 
     await world.answered(thread, 2)
     await world.idle()
     assert world.chats()[0]["title"] == "Pears and Apples Compared"
-    titles = [a for a in world.models.journal if a not in world.models.asked()]
+    titles = [a for a in world.models.journal if a not in world.models.requests()]
     assert len(titles) == 1
 
 

@@ -48,7 +48,9 @@ async def test_what_was_written_stays_and_the_model_is_cancelled(
 
         await stopping(world, way, thread)
         await world.answered(thread)
-        await world.until(lambda: world.models.asked()[0].ended_at is not None, "the model's end")
+        await world.until(
+            lambda: world.models.requests()[0].ended_at is not None, "the model's end"
+        )
         await world.idle()
 
         (answer,) = world.answers(thread)
@@ -58,7 +60,7 @@ async def test_what_was_written_stays_and_the_model_is_cancelled(
         assert not world.slack.agent_sessions.can_stop(
             world.slack.workspace.channel("general").id, thread
         )
-        assert world.models.asked()[0].cancelled
+        assert world.models.requests()[0].cancelled
         assert [m["status"] for m in world.messages(thread)] == ["done", "stopped"]
         assert world.messages(thread)[1]["text"].startswith(text)
 
@@ -72,13 +74,13 @@ async def test_what_was_written_stays_and_the_model_is_cancelled(
 async def test_stop_before_the_first_word(world: World) -> None:
     world.models.queue(MODEL, ModelScript(["Never said."], first_after=30.0))
     thread = await world.start("Think for long.")
-    await world.until(lambda: world.models.asked(), "the model is asked")
+    await world.until(lambda: world.models.requests(), "the model is asked")
     await world.until(lambda: world.header(thread), "the header")
     await world.slack.interactions.press("alice", world.header(thread), "stop_answer")
     await world.answered(thread)
     await world.idle()
     assert [shown(message) for message in world.answers(thread)] == [strings.STOPPED_MARK]
-    assert world.models.asked()[0].cancelled
+    assert world.models.requests()[0].cancelled
 
 
 async def test_when_nothing_is_being_written_stop_is_a_word_and_the_button_says_so(
@@ -150,7 +152,7 @@ async def test_a_failure_is_a_sentence_and_a_retry_button_in_the_answers_place(
     sentence = strings.failure(code, "Demo: Quick").split("{")[0].split("(")[0]
     assert sentence[:30] in below(failed)
     assert elements(failed, "retry_answer")[0]["text"]["text"] == "Retry"
-    assert len(world.models.asked()) == 1
+    assert len(world.models.requests()) == 1
     assert [(m["status"], m["error"]) for m in world.messages(thread)] == [
         ("done", None),
         ("failed", code),
@@ -180,7 +182,7 @@ async def test_a_break_in_mid_answer_keeps_what_was_written_above_retry(
         (failed,) = world.answers(thread)
         assert shown(failed) == PART
         assert elements(failed, "retry_answer")
-        assert len(world.models.asked()) == 1
+        assert len(world.models.requests()) == 1
 
         world.say("A whole answer.")
         await world.slack.interactions.press("alice", failed, "retry_answer")
@@ -229,7 +231,7 @@ async def test_retry_is_safe_under_many_clicks(world: World) -> None:
     )
     await world.until(lambda: world.messages(thread)[1]["status"] == "done", "the second answer")
     await world.idle()
-    assert len(world.models.asked()) == 2
+    assert len(world.models.requests()) == 2
     assert [shown(message) for message in world.answers(thread)] == ["Once."]
 
 
@@ -285,7 +287,7 @@ async def test_what_passes_by_itself_is_not_shown_to_anybody(world: World) -> No
     world.say("Third time lucky.")
     thread = await world.start("Please answer me.")
     assert await world.answered(thread) == ["Third time lucky."]
-    assert len(world.models.asked()) == 3
+    assert len(world.models.requests()) == 3
     assert not any("warning" in state.text for m in world.answers(thread) for state in m.states)
 
 
@@ -324,7 +326,7 @@ async def test_a_model_that_is_gone_gives_way_to_another_for_good(world: World) 
     )
     await world.until(lambda: world.messages(thread)[3]["status"] == "done", "the answer")
     await world.idle()
-    assert world.models.asked()[-1].model == "demo/storyteller"
+    assert world.models.requests()[-1].model == "demo/storyteller"
     assert world.answers(thread)[1].ts == failed.ts
     assert elements(world.answers(thread)[1], "retry_with_model") == []
     assert "Storyteller" in world.header(thread).text
@@ -346,7 +348,7 @@ async def test_a_reply_behind_a_failed_answer_is_answered(world: World) -> None:
         MODEL, ModelScript(list(PART), rate=40, fault=Fault("break", after=len(PART)))
     )
     thread = await world.start("First question.")
-    await world.until(lambda: world.models.asked(), "the model is asked")
+    await world.until(lambda: world.models.requests(), "the model is asked")
     await world.slack.conversations.say("alice", "general", "Second question.", thread)
     await world.answered(thread, 2)
     await world.idle()

@@ -96,7 +96,7 @@ async def test_its_menu_lists_all_models_and_finds_any_of_420(worlds: WorldFacto
 
         root = await begun(world)
         await world.answered(root.ts)
-        assert world.models.asked()[0].model == "maker4/model-417"
+        assert world.models.requests()[0].model == "maker4/model-417"
 
 
 async def test_it_opens_although_no_model_can_be_reached(worlds: WorldFactory) -> None:
@@ -323,7 +323,7 @@ async def test_the_button_at_the_limit_opens_the_dialog_with_the_chats_model(
         root = await begun(world)
         await world.answered(root.ts)
         assert (root.thread_ts in (None, root.ts), len(world.chats())) == (True, 3)
-        assert world.models.asked()[-1].model == "demo/storyteller"
+        assert world.models.requests()[-1].model == "demo/storyteller"
 
 
 async def test_who_comes_new_to_a_full_chat_is_offered_its_model_too(worlds: WorldFactory) -> None:

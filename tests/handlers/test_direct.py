@@ -123,7 +123,7 @@ async def test_a_group_conversation_needs_a_mention_and_shows_answers_to_all(
     """Its id looks like a channel's; only the event says what it is."""
     async with worlds() as world:
         people = [world.slack.workspace.user(name).id for name in ("alice", "bob")]
-        channel = world.slack.workspace.direct([*people, world.slack.bot_user.id]).id
+        channel = world.slack.workspace.open_dm([*people, world.slack.bot_user.id]).id
         assert channel.startswith("C")
         idle = await world.slack.conversations.say("alice", channel, "Just us.")
         thread = await world.ask("a question for the group", channel=channel)

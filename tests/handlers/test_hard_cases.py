@@ -79,7 +79,7 @@ async def test_a_model_that_dies_half_way_leaves_what_it_said(
         assert shown(answer) == half
         assert elements(answer, "retry_answer")
         assert not answer.streaming
-        assert len(world.models.asked()) == 1
+        assert len(world.models.requests()) == 1
 
 
 async def test_an_event_delivered_again_is_answered_once(world: World) -> None:
@@ -88,7 +88,7 @@ async def test_an_event_delivered_again_is_answered_once(world: World) -> None:
     thread = await world.start("Say it.")
     await world.answered(thread)
     await world.idle()
-    assert (len(world.answers(thread)), len(world.models.asked())) == (1, 1)
+    assert (len(world.answers(thread)), len(world.models.requests())) == (1, 1)
 
 
 async def test_a_mention_within_a_running_thread_is_answered_once(world: World) -> None:
@@ -101,7 +101,7 @@ async def test_a_mention_within_a_running_thread_is_answered_once(world: World) 
     await world.answered(thread, 2)
     await world.idle()
     assert [shown(m) for m in world.answers(thread)] == ["One.", "Two."]
-    assert len(world.models.asked()) == 2
+    assert len(world.models.requests()) == 2
 
 
 async def test_three_questions_while_it_is_busy_are_all_answered_in_order(

@@ -190,7 +190,7 @@ async def test_always_use_it_answers_without_a_menu_until_it_is_taken_back(world
     await world.until(lambda: world.headers(thread), "the header")
     assert strings.HEADER_ALWAYS in str(world.header(thread).blocks)
     assert world.menus(thread) == []
-    assert world.models.asked()[0].model == "demo/storyteller"
+    assert world.models.requests()[0].model == "demo/storyteller"
     assert "Always your own model." in world.header(thread).text
 
     await world.slack.interactions.press(
@@ -241,7 +241,7 @@ async def test_ticked_without_a_choice_it_means_the_model_that_is_shown(world: W
     )
     await world.answered(thread)
 
-    assert world.models.asked()[0].model == MODEL
+    assert world.models.requests()[0].model == MODEL
 
 
 async def test_always_and_nothing_asked_yet_asks_for_the_question(world: World) -> None:

@@ -221,7 +221,7 @@ async def test_a_guest_in_a_shared_channel_is_served_by_the_workspace_that_has_t
     )
     await workspaces.install(workspaces.slack)
     dan = workspaces.slack.workspace.user("dan")
-    dan.stranger, dan.team_id = True, "T0ELSEWHERE"
+    dan.is_stranger, dan.team_id = True, "T0ELSEWHERE"
     workspaces.slack.workspace.channel("general").ext_shared = True
     workspaces.slack.variants.guests_name_their_own_team = own
 

@@ -84,7 +84,7 @@ async def test_another_model_is_taken_once_and_by_whoever_is_first(world: World)
     await world.idle()
 
     winner = "demo/storyteller" if both[0] is not None else "demo/markdown"
-    assert (world.chats()[0]["model"], world.models.asked()[-1].model) == (winner, winner)
+    assert (world.chats()[0]["model"], world.models.requests()[-1].model) == (winner, winner)
     assert await choose(answer, "openai:demo/storyteller") is None
     assert world.chats()[0]["model"] == winner
 
@@ -98,7 +98,7 @@ async def test_no_other_answer_changes_the_chats_model(world: World, which: str)
     assert world.bot is not None
     assert await world.bot.service.retry_with_model(answer, "openai:demo/storyteller") is None
     await world.idle()
-    assert (world.chats()[0]["model"], len(world.models.asked())) == (MODEL, 2)
+    assert (world.chats()[0]["model"], len(world.models.requests())) == (MODEL, 2)
     assert elements(world.answers(thread)[1], "retry_with_model") == []
 
 

@@ -121,7 +121,7 @@ async def test_what_begins_with_somebody_else_is_left_alone(world: World, text: 
     await world.answered(thread)
     await world.slack.conversations.say("bob", "general", text, thread)
     await world.idle()
-    assert (len(world.models.asked()), len(world.messages(thread))) == (1, 2)
+    assert (len(world.models.requests()), len(world.messages(thread))) == (1, 2)
 
 
 async def test_a_group_of_users_is_somebody_else_too(world: World) -> None:
@@ -135,7 +135,7 @@ async def test_a_group_of_users_is_somebody_else_too(world: World) -> None:
     }
     world.slack.subscriptions.deliver({**event, **said}, "message.channels")
     await world.idle()
-    assert (len(world.models.asked()), len(world.messages(thread))) == (1, 2)
+    assert (len(world.models.requests()), len(world.messages(thread))) == (1, 2)
 
 
 async def test_what_names_somebody_later_or_bobbin_too_is_answered(world: World) -> None:
@@ -338,7 +338,7 @@ async def test_a_choice_that_waits_for_the_thread_survives_the_end_of_the_proces
 async def test_somebody_of_another_company_is_answered_in_a_shared_channel(world: World) -> None:
     """The stream is for a member of their team, not of ours."""
     dan = world.slack.workspace.user("dan")
-    dan.stranger, dan.team_id = True, "T0ELSEWHERE"
+    dan.is_stranger, dan.team_id = True, "T0ELSEWHERE"
     world.slack.workspace.channel("general").ext_shared = True
     thread = await world.start("Greetings from elsewhere.", user="dan")
     await world.answered(thread)
@@ -356,7 +356,7 @@ async def test_somebody_of_another_company_is_answered_in_a_shared_channel(world
 
 
 async def test_a_guest_is_served_like_everybody(world: World) -> None:
-    world.slack.workspace.user("carol").restricted = True
+    world.slack.workspace.user("carol").is_restricted = True
     thread = await world.start("May I ask?", user="carol")
     assert len(await world.answered(thread)) == 1
 

@@ -130,7 +130,7 @@ async def test_where_a_chat_is_already_it_becomes_the_next_message_without_anoth
         "U0BOB",
         "U0ALICE",
     ]
-    assert {a.model for a in world.models.asked()} == {"demo/storyteller"}
+    assert {a.model for a in world.models.requests()} == {"demo/storyteller"}
 
 
 async def test_a_full_chat_says_so_in_the_dialog(worlds: WorldFactory) -> None:
@@ -156,7 +156,7 @@ async def test_a_chat_that_begins_while_the_dialog_is_open_takes_the_question(wo
     await world.answered(root, 2)
 
     assert len(world.chats()) == 1
-    assert {a.model for a in world.models.asked()} == {"demo/storyteller"}
+    assert {a.model for a in world.models.requests()} == {"demo/storyteller"}
 
 
 async def test_what_is_said_while_the_dialogs_question_is_being_posted_is_answered_too(

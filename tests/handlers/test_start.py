@@ -82,7 +82,7 @@ async def test_any_of_420_models_is_found_by_typing(worlds: WorldFactory) -> Non
             "alice", menu, "model_menu", "openai:maker4/model-417", "417"
         )
         await world.answered(thread)
-        assert world.models.asked()[0].model == "maker4/model-417"
+        assert world.models.requests()[0].model == "maker4/model-417"
 
 
 async def test_a_model_whose_name_is_longer_than_slack_allows_can_be_chosen(
@@ -98,7 +98,7 @@ async def test_a_model_whose_name_is_longer_than_slack_allows_can_be_chosen(
         await world.slack.interactions.choose("alice", menu, "model_menu", option["value"])
 
         await world.answered(thread)
-        assert world.models.asked()[0].model == "maker/" + "very-" * 40 + "long"
+        assert world.models.requests()[0].model == "maker/" + "very-" * 40 + "long"
 
 
 async def test_the_button_starts_with_the_preselected_model(world: World) -> None:
@@ -107,7 +107,7 @@ async def test_the_button_starts_with_the_preselected_model(world: World) -> Non
     await world.slack.interactions.press("alice", world.menus(thread)[0], "start_chat")
 
     await world.answered(thread)
-    assert [asked.model for asked in world.models.asked()] == [MODEL]
+    assert [asked.model for asked in world.models.requests()] == [MODEL]
 
 
 async def test_only_the_person_who_asked_may_choose(world: World) -> None:
@@ -123,7 +123,7 @@ async def test_only_the_person_who_asked_may_choose(world: World) -> None:
     await world.until(lambda: world.whispers("carol") == [said], "the word to Carol")
     assert world.whispers("alice") == []
     assert world.chats() == []
-    assert world.models.asked() == []
+    assert world.models.requests() == []
 
     await world.choose(thread)
     assert len(await world.answered(thread)) == 1
@@ -135,7 +135,7 @@ async def test_an_unanswered_menu_leaves_no_chat(world: World) -> None:
     await world.slack.conversations.say("alice", "general", "I have changed my mind.", thread)
     await world.idle()
 
-    assert (world.chats(), world.models.asked(), len(world.replies(thread))) == ([], [], 1)
+    assert (world.chats(), world.models.requests(), len(world.replies(thread))) == ([], [], 1)
 
 
 async def test_the_menu_becomes_the_header_and_the_answer_has_a_message_of_its_own(
@@ -195,7 +195,7 @@ async def test_a_second_press_starts_nothing_more(world: World) -> None:
 
     assert await world.answered(thread) == ["Once."]
     await world.idle()
-    assert (len(world.chats()), len(world.models.asked())) == (1, 1)
+    assert (len(world.chats()), len(world.models.requests())) == (1, 1)
 
 
 # -- a mention without a word --------------------------------------------------------------------------------------
@@ -368,7 +368,7 @@ async def test_ones_own_default_comes_before_the_last_choice_and_always_skips_th
     await world.answered(thread)
     await world.idle()
 
-    assert world.models.asked()[-1].model == "demo/markdown"
+    assert world.models.requests()[-1].model == "demo/markdown"
     assert (len(world.headers(thread)), len(world.menus(thread))) == (1, 0)
 
 
@@ -397,7 +397,7 @@ async def test_private_channels_and_group_messages_work_like_channels(
         channel = "leads"
     else:
         people = [world.slack.workspace.user(name).id for name in ("alice", "bob")]
-        channel = world.slack.workspace.direct([*people, bot]).id
+        channel = world.slack.workspace.open_dm([*people, bot]).id
     unasked = await world.slack.conversations.say("bob", channel, "Just between us people.")
     thread = await world.ask("And now with you.", channel=channel)
     await world.choose(thread, channel=channel)

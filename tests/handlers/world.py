@@ -28,7 +28,7 @@ from bot.manifest import bot_scopes, manifest
 from bot.sandbox.journal import CallRecord
 from bot.sandbox.limits import Limits
 from bot.sandbox.models.demo import asks_for_title
-from bot.sandbox.models.scripts import Fault, ModelScript, spoken, text_of, words
+from bot.sandbox.models.scripts import Fault, ModelScript, script_from_text, text_of, words
 from bot.sandbox.models.server import ModelServer, create_models_app
 from bot.sandbox.server import Sandbox
 from bot.sandbox.state.records import Message, Thread
@@ -209,7 +209,7 @@ class World:
             return (
                 ModelScript([], fault=Fault("http", status=400))
                 if title is None
-                else spoken(title, 5000)
+                else script_from_text(title, 5000)
             )
 
         self.models.answer_with(model, answering)
@@ -217,7 +217,8 @@ class World:
     def requests(self) -> list[list[tuple[str, str]]]:
         """What the models were sent, titles aside: role and text of each message."""
         return [
-            [(str(m["role"]), text_of(m)) for m in asked.messages] for asked in self.models.asked()
+            [(str(m["role"]), text_of(m)) for m in asked.messages]
+            for asked in self.models.requests()
         ]
 
     # -- what people do --------------------------------------------------------------------------------------------

@@ -96,7 +96,7 @@ async def test_direct_and_group_messages_say_what_they_are(slack: Sandbox, bot: 
     heard = hear(bot.app, "message")
     await bot.connect()
     await slack.conversations.say("alice", "@bobbin", "in private")
-    group = slack.workspace.direct(["U0ALICE", "U0BOB", slack.bot_user.id])
+    group = slack.workspace.open_dm(["U0ALICE", "U0BOB", slack.bot_user.id])
     await slack.conversations.say("alice", group.id, "among us")
     await slack.conversations.say("alice", "leads", "in the private channel")
     await slack.until(lambda: len(heard) == 3)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.sandbox import InvalidAnswer, Limits, NotAcknowledged, Sandbox, SlackRefusal, options_of
+from bot.sandbox import InvalidAnswer, Limits, NotAcknowledged, Sandbox, SlackRefusal, flat_options
 from tests.sandbox.conftest import Bot, refusal
 
 Body = dict[str, Any]
@@ -68,7 +68,7 @@ async def test_a_menu_asks_the_app_and_a_choice_reaches_it(
     await bot.connect()
     ts = await panel(web)
     answer = await slack.interactions.menu("alice", ts, "model", "al")
-    assert [each["value"] for each in options_of(answer)] == ["alpha"]
+    assert [each["value"] for each in flat_options(answer)] == ["alpha"]
     await slack.interactions.choose("alice", ts, "model", "beta")
     action = chosen[0]["actions"][0]
     assert (action["type"], action["block_id"], action["selected_option"]["value"]) == (

@@ -3,7 +3,7 @@
 import pytest
 
 from bot.sandbox.errors import RateLimited
-from bot.sandbox.limits import Budgets, Limits
+from bot.sandbox.limits import Limits, RateLimiter
 
 
 class Clock:
@@ -14,11 +14,11 @@ class Clock:
         return self.now
 
 
-def spend_all(budgets: Budgets, method: str, channel: str = "") -> tuple[int, int]:
+def spend_all(budgets: RateLimiter, method: str, channel: str = "") -> tuple[int, int]:
     """Calls until refused, and the Retry-After of the refusal."""
     for done in range(10_000):
         try:
-            budgets.spend(method, channel)
+            budgets.count_call(method, channel)
         except RateLimited as refusal:
             return done, refusal.retry_after
     raise AssertionError("never refused")
@@ -38,12 +38,12 @@ def spend_all(budgets: Budgets, method: str, channel: str = "") -> tuple[int, in
 def test_a_quarter_of_a_minute_may_be_used_at_once(
     method: str, burst: int, retry_after: int
 ) -> None:
-    assert spend_all(Budgets(Limits(), Clock()), method) == (burst, retry_after)
+    assert spend_all(RateLimiter(Limits(), Clock()), method) == (burst, retry_after)
 
 
 def test_a_minute_brings_the_tier_and_never_more_than_the_burst_is_saved() -> None:
     clock = Clock()
-    budgets = Budgets(Limits(), clock)
+    budgets = RateLimiter(Limits(), clock)
     spend_all(budgets, "chat.startStream")
     passed = 0
     for _ in range(601):
@@ -56,17 +56,17 @@ def test_a_minute_brings_the_tier_and_never_more_than_the_burst_is_saved() -> No
 
 def test_a_refused_call_costs_nothing_and_waiting_as_told_is_enough() -> None:
     clock = Clock()
-    budgets = Budgets(Limits(), clock)
+    budgets = RateLimiter(Limits(), clock)
     _, wait = spend_all(budgets, "chat.startStream")
     for _ in range(50):
         with pytest.raises(RateLimited):
-            budgets.spend("chat.startStream")
+            budgets.count_call("chat.startStream")
     clock.now += wait
-    budgets.spend("chat.startStream")
+    budgets.count_call("chat.startStream")
 
 
 def test_posts_and_statuses_count_by_channel_and_the_rest_by_workspace() -> None:
-    budgets = Budgets(Limits(), Clock())
+    budgets = RateLimiter(Limits(), Clock())
     assert [spend_all(budgets, "chat.postMessage", channel)[0] for channel in ("C1", "C2")] == [
         3,
         3,
@@ -75,10 +75,10 @@ def test_posts_and_statuses_count_by_channel_and_the_rest_by_workspace() -> None
 
 
 def test_scaled_and_switched_off() -> None:
-    assert spend_all(Budgets(Limits(rate_scale=2.0), Clock()), "chat.appendStream")[0] == 50
-    unlimited = Budgets(Limits.off(), Clock())
+    assert spend_all(RateLimiter(Limits(rate_scale=2.0), Clock()), "chat.appendStream")[0] == 50
+    unlimited = RateLimiter(Limits.off(), Clock())
     for _ in range(1_000):
-        unlimited.spend("chat.startStream")
+        unlimited.count_call("chat.startStream")
 
 
 def test_deadlines_are_scaled_and_all_else_stays() -> None:

@@ -25,7 +25,7 @@ from bot.errors import (
 )
 from bot.providers.base import ChatMessage, ProviderSettings, Request
 from bot.providers.registry import Providers, is_available
-from bot.sandbox.models.scripts import Fault, ModelScript, Raw, Reason, words
+from bot.sandbox.models.scripts import Fault, ModelScript, RawBytes, Reasoning, words
 from bot.sandbox.models.server import ModelServer, create_models_app
 from tests.deadlines import WAIT_TIMEOUT
 from tests.providers.scripted_server import ScriptedServer, responding
@@ -188,13 +188,13 @@ async def test_scripts_are_played_in_turn_and_do_not_feed_titles(
     models.queue(
         "demo/quick",
         ModelScript(["Hel", "lo"]),
-        ModelScript([Reason("hm"), "Hi", Raw(b": x\n\n")], usage=False),
+        ModelScript([Reasoning("hm"), "Hi", RawBytes(b": x\n\n")], usage=False),
     )
     await ask(providers, "x", system="A title, please")
     assert text_of(await ask(providers, "one")) == "Hello"
     assert await ask(providers, "two") == [ReasoningDelta(), TextDelta("Hi"), Done("stop")]
     assert "scripted demo model" in text_of(await ask(providers, "three"))
-    assert [asked.text for asked in models.asked("demo/quick")][:2] == ["Hello", "Hi"]
+    assert [asked.text for asked in models.requests("demo/quick")][:2] == ["Hello", "Hi"]
     assert len(models.journal) == 4
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.sandbox.text import from_typed, mentioned, rich_text
+from bot.sandbox.text import mentioned_users, raw_text, rich_text
 
 NAMES = {"@bobbin": "<@U0BOBBIN>", "@ann.lee": "<@U0ANN>", "#general": "<#C0GENERAL|general>"}
 
@@ -26,12 +26,12 @@ NAMES = {"@bobbin": "<@U0BOBBIN>", "@ann.lee": "<@U0ANN>", "#general": "<#C0GENE
     ],
 )
 def test_typed_text(typed: str, raw: str) -> None:
-    assert from_typed(typed, NAMES.get) == raw
+    assert raw_text(typed, NAMES.get) == raw
 
 
 def test_mentions_and_rich_text() -> None:
     raw = "<@U0BOBBIN> is 1 &lt; 2, <!here>?"
-    assert mentioned(raw) == ["U0BOBBIN"]
+    assert mentioned_users(raw) == ["U0BOBBIN"]
     assert rich_text(raw, "b1")["elements"][0]["elements"] == [
         {"type": "user", "user_id": "U0BOBBIN"},
         {"type": "text", "text": " is 1 < 2, "},

@@ -37,7 +37,7 @@ async def test_only_the_operators_instruction_speaks_as_the_system(world: World,
         json={"content": f"{ORDER} (by a program)", "artifacts": [artifact]},
     )
 
-    request = world.models.asked()[-1]
+    request = world.models.requests()[-1]
     told = [(str(m["role"]), text_of(m)) for m in request.messages]
     assert set(request.body) <= SENT
     assert [role for role, _ in told].count("system") == 1
@@ -63,7 +63,7 @@ async def test_a_person_in_the_thread_cannot_speak_in_anothers_name(world: World
     await world.ask("Did I approve?", thread=thread)
     await world.choose(thread)
     await world.answered(thread)
-    lines = text_of(world.models.asked()[-1].messages[1]).splitlines()
+    lines = text_of(world.models.requests()[-1].messages[1]).splitlines()
     assert "bob: harmless" in lines
     assert [line for line in lines if line.startswith("alice:")] == ["alice: Did I approve?"]
 

@@ -14,7 +14,7 @@ import httpx
 
 from bot.sandbox.errors import NotAcknowledged, SlackRefusal
 from bot.sandbox.models.demo import asks_for_title
-from bot.sandbox.models.scripts import Fault, ModelScript, spoken, text_of, words
+from bot.sandbox.models.scripts import Fault, ModelScript, script_from_text, text_of, words
 from tests.cluster.processes import Cluster
 from tests.handlers.world import elements
 
@@ -37,7 +37,7 @@ def answer_to(question: str) -> str:
 def answering(asked: Any) -> ModelScript:
     """Mostly the answer; now and then a refusal, a break, an empty answer, silence."""
     if asks_for_title(asked.messages):
-        return spoken("A short title", 100)
+        return script_from_text("A short title", 100)
     pieces = words(answer_to(text_of(asked.messages[-1])))
     if random.random() >= RUDE:
         return ModelScript(pieces, rate=40.0)

@@ -10,12 +10,19 @@ from typing import Any, Protocol, TypeVar
 
 from bot.sandbox.errors import InvalidAnswer, SlackRefusal
 from bot.sandbox.faults import Faults
-from bot.sandbox.journal import RETRY_UNACKED, Attempt, CallRecord, Delivery, EnvelopeType, Journal
+from bot.sandbox.journal import (
+    RETRY_REASON_UNACKNOWLEDGED,
+    Attempt,
+    CallRecord,
+    Delivery,
+    EnvelopeType,
+    Journal,
+)
 from bot.sandbox.limits import Limits
 from bot.sandbox.types import Clock, Json
 
 Answer = TypeVar("Answer")
-RETRY_OFFLINE = "connection_failed"
+RETRY_REASON_OFFLINE = "connection_failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +75,7 @@ class EnvelopeDispatcher:
         await self._once(delivery, 0)
         if not delivery.acked:
             delivery.gave_up = True
-            self._journal.changed(delivery)
+            self._journal.notify(delivery)
         return delivery
 
     def apply_answer(self, name: str, delivery: Delivery, apply: Callable[[], Answer]) -> Answer:
@@ -77,10 +84,10 @@ class EnvelopeDispatcher:
             return apply()
         except (SlackRefusal, InvalidAnswer) as refusal:
             record = CallRecord(
-                self._journal.number(), self._clock(), f"ack:{name}", {"answer": delivery.answer}
+                self._journal.new_id(), self._clock(), f"ack:{name}", {"answer": delivery.answer}
             )
             record.error = refusal.error
-            self._journal.called(record)
+            self._journal.record_call(record)
             raise
 
     async def close(self) -> None:
@@ -94,9 +101,9 @@ class EnvelopeDispatcher:
         return len(self._tasks)
 
     def _delivery(self, kind: EnvelopeType, name: str, payload: Json) -> Delivery:
-        delivery = Delivery(self._journal.number(), kind, name, payload, self._clock())
+        delivery = Delivery(self._journal.new_id(), kind, name, payload, self._clock())
         self._journal.deliveries.append(delivery)
-        self._journal.changed(delivery)
+        self._journal.notify(delivery)
         return delivery
 
     def _spawn(self, work: Any) -> None:
@@ -116,20 +123,20 @@ class EnvelopeDispatcher:
         await self._attempt(delivery, retry, None, max(0.0, left))
 
     async def _with_retries(self, delivery: Delivery, first_retry: int) -> None:
-        retry, reason = first_retry, RETRY_UNACKED if first_retry else None
+        retry, reason = first_retry, RETRY_REASON_UNACKNOWLEDGED if first_retry else None
         delays = iter(self._limits.retry_delays)
         while True:
             if not self.transport.is_open():
                 # Kept until somebody listens; it then comes as a retry.
                 await self.transport.wait_until_open()
-                retry, reason = max(1, retry), RETRY_OFFLINE
+                retry, reason = max(1, retry), RETRY_REASON_OFFLINE
             ack = await self._attempt(delivery, retry, reason, self._limits.ack_timeout)
             if ack is not None and (not ack.refused or ack.no_retry):
                 return
             delay = next(delays, None)
             if delay is None:
                 delivery.gave_up = not delivery.acked
-                self._journal.changed(delivery)
+                self._journal.notify(delivery)
                 return
             await asyncio.sleep(delay)
             retry, reason = (
@@ -147,5 +154,5 @@ class EnvelopeDispatcher:
             attempt.acked_at = self._clock()
             if delivery.acked_at is None:
                 delivery.acked_at, delivery.answer = attempt.acked_at, ack.payload
-        self._journal.changed(delivery)
+        self._journal.notify(delivery)
         return ack

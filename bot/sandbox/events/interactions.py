@@ -137,7 +137,7 @@ class InteractionSender:
                 channel = str(
                     (payload.get("channel") or {}).get("id") or payload.get("channel_id") or ""
                 )
-                self._workspace.notice(
+                self._workspace.show_notice(
                     user, f"{name} failed with the error “operation_timeout”", channel
                 )
             raise NotAcknowledged(name)
@@ -206,7 +206,9 @@ class InteractionSender:
         payload["response_urls"] = []
         delivery = await self._ask("interactive", "view_submission", payload, user, quiet=True)
         return self._dispatcher.apply_answer(
-            "view_submission", delivery, lambda: self._modals.apply(user, view, delivery.answer)
+            "view_submission",
+            delivery,
+            lambda: self._modals.apply_submission_answer(user, view, delivery.answer),
         )
 
     async def closed(self, user: str, view: View, cleared: bool) -> None:

@@ -45,14 +45,20 @@ class ResponseUrls:
         spot: Any = place.message or place.ephemeral
         return self._issue(
             ResponseUrl(
-                user, spot.channel, spot.thread_ts, self._end(), 0, place.message, place.ephemeral
+                user,
+                spot.channel,
+                spot.thread_ts,
+                self._expiry_time(),
+                0,
+                place.message,
+                place.ephemeral,
             )
         )
 
     def issue_for_command(self, user: str, channel: str) -> str:
-        return self._issue(ResponseUrl(user, channel, None, self._end()))
+        return self._issue(ResponseUrl(user, channel, None, self._expiry_time()))
 
-    def _end(self) -> float:
+    def _expiry_time(self) -> float:
         return self._workspace.clock() + self._workspace.limits.response_url_ttl
 
     def _issue(self, url: ResponseUrl) -> str:
@@ -75,14 +81,14 @@ class ResponseUrls:
     async def receive(self, request: Request) -> Response:
         """Answer a POST to a response URL, and record it."""
         body = await request.json()
-        record = CallRecord(self._journal.number(), self._workspace.clock(), "response_url", body)
+        record = CallRecord(self._journal.new_id(), self._workspace.clock(), "response_url", body)
         try:
             self.post(request.path_params["key"], body)
         except SlackRefusal as refusal:
             record.result = refusal.answer()
             record.error = refusal.error
             record.status = 404 if refusal.error in UNUSABLE_URL_ERRORS else 400
-        self._journal.called(record)
+        self._journal.record_call(record)
         if record.error:
             return JSONResponse(record.result, record.status)
         return PlainTextResponse("ok")
@@ -99,33 +105,35 @@ class ResponseUrls:
         if not blocks and not text:
             raise SlackRefusal("no_text")
         check_message_blocks(blocks)
-        named = self._workspace.named(blocks)
+        named = self._workspace.with_block_ids(blocks)
         if body.get("replace_original") and (url.message or url.ephemeral):
             self._replace(url, text, named)
         elif body.get("response_type") == "in_channel":
-            self._say(url, text, named, body.get("thread_ts"))
+            self._post_message(url, text, named, body.get("thread_ts"))
         else:
-            self._whisper(url, text, named, body.get("thread_ts"))
+            self._post_ephemeral(url, text, named, body.get("thread_ts"))
 
     def _delete(self, url: ResponseUrl) -> None:
         if url.ephemeral is not None:
-            self._workspace.unwhisper(url.ephemeral)
+            self._workspace.delete_ephemeral(url.ephemeral)
         elif url.message is not None and url.message.deleted_at is None:
             self._workspace.delete(url.message)
 
     def _replace(self, url: ResponseUrl, text: str, blocks: list[Json]) -> None:
         revision = self._workspace.revision("mrkdwn", text, blocks)
         if url.message is not None:
-            self._workspace.revise(url.message, revision, self._workspace.bot.id)
+            self._workspace.edit(url.message, revision, self._workspace.bot.id)
         elif url.ephemeral is not None:
             url.ephemeral.text, url.ephemeral.fallback, url.ephemeral.blocks = (
                 revision.text,
                 text,
                 blocks,
             )
-            self._workspace.whisper(url.ephemeral)
+            self._workspace.post_ephemeral(url.ephemeral)
 
-    def _say(self, url: ResponseUrl, text: str, blocks: list[Json], thread_ts: Any) -> None:
+    def _post_message(
+        self, url: ResponseUrl, text: str, blocks: list[Json], thread_ts: Any
+    ) -> None:
         bot = self._workspace.bot
         revision = self._workspace.revision("mrkdwn", text, blocks)
         message = Message(
@@ -134,11 +142,13 @@ class ResponseUrls:
         message.bot_id, message.app_id = bot.bot_id, bot.app_id
         self._workspace.post(message)
 
-    def _whisper(self, url: ResponseUrl, text: str, blocks: list[Json], thread_ts: Any) -> None:
+    def _post_ephemeral(
+        self, url: ResponseUrl, text: str, blocks: list[Json], thread_ts: Any
+    ) -> None:
         revision = self._workspace.revision("mrkdwn", text, blocks)
         # Only the address of an interaction can replace: that of a command says something new each time.
-        whisper = Ephemeral(
-            id=self._workspace.number("E"),
+        ephemeral = Ephemeral(
+            id=self._workspace.new_id("E"),
             channel=url.channel,
             thread_ts=thread_ts or url.thread_ts,
             ts=self._workspace.next_ts(),
@@ -150,4 +160,4 @@ class ResponseUrls:
             fallback=text,
             at=self._workspace.clock(),
         )
-        self._workspace.whisper(whisper)
+        self._workspace.post_ephemeral(ephemeral)

@@ -36,8 +36,8 @@ class SocketMode:
         self._workspace = workspace
         self._faults = faults
         self._tickets: dict[str, float] = {}
-        self._waiting: dict[str, asyncio.Future[Any]] = {}
-        self._someone = asyncio.Event()
+        self._pending_acks: dict[str, asyncio.Future[Any]] = {}
+        self._connected = asyncio.Event()
         self._opened = 0
         self.connections: list[Connection] = []
 
@@ -47,7 +47,7 @@ class SocketMode:
         return bool(self.connections)
 
     async def wait_until_open(self) -> None:
-        await self._someone.wait()
+        await self._connected.wait()
 
     async def send(self, delivery: Delivery, attempt: Attempt, seconds: float) -> Ack | None:
         if not self.connections:
@@ -61,7 +61,9 @@ class SocketMode:
         }
         if delivery.kind == "events_api":
             envelope |= {"retry_attempt": attempt.retry, "retry_reason": attempt.reason or ""}
-        answered = self._waiting[attempt.envelope_id] = asyncio.get_running_loop().create_future()
+        answered = self._pending_acks[attempt.envelope_id] = (
+            asyncio.get_running_loop().create_future()
+        )
         try:
             async with asyncio.timeout(seconds):
                 await _send(connection, envelope)
@@ -69,11 +71,11 @@ class SocketMode:
         except TimeoutError:
             return None
         finally:
-            self._waiting.pop(attempt.envelope_id, None)
+            self._pending_acks.pop(attempt.envelope_id, None)
 
     # -- connecting
 
-    def ticket(self) -> str:
+    def issue_ticket(self) -> str:
         """A single-use ticket for one connection."""
         if len(self.connections) >= self._workspace.limits.max_sockets:
             raise SlackRefusal("too_many_websockets")
@@ -94,7 +96,7 @@ class SocketMode:
         self.connections.append(connection)
         try:
             await _send(connection, self._hello())
-            self._someone.set()
+            self._connected.set()
             self._workspace.emit("bot", connected=True)
             await self._listen(connection)
         except (WebSocketDisconnect, RuntimeError):
@@ -118,7 +120,7 @@ class SocketMode:
         if not isinstance(said, dict):
             return
         connection.received.append(said)
-        waiting = self._waiting.get(str(said.get("envelope_id")))
+        waiting = self._pending_acks.get(str(said.get("envelope_id")))
         if waiting is not None and not waiting.done():
             waiting.set_result(said.get("payload"))
 
@@ -126,7 +128,7 @@ class SocketMode:
         if connection in self.connections:
             self.connections.remove(connection)
         if not self.connections:
-            self._someone.clear()
+            self._connected.clear()
             self._workspace.emit("bot", connected=False)
 
     def _hello(self) -> Json:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from bot.sandbox.events.delivery import EnvelopeDispatcher
 from bot.sandbox.state.records import Channel, Message
 from bot.sandbox.state.workspace import Change, Workspace
-from bot.sandbox.text import mentioned
+from bot.sandbox.text import mentioned_users
 from bot.sandbox.types import Json
 from bot.sandbox.variants import SlackVariants
 from bot.sandbox.web_api.messages import message_json
@@ -50,7 +50,7 @@ class EventSubscriptions:
         self.event_types = event_types
         self._variants = variants
         self._dispatcher = dispatcher
-        self._makers: dict[str, Callable[[Change], None]] = {
+        self._handlers: dict[str, Callable[[Change], None]] = {
             "posted": self._posted,
             "edited": self._edited,
             "stream_ended": self._stream_ended,
@@ -59,14 +59,14 @@ class EventSubscriptions:
             "left": self._left,
             "reacted": self._reacted,
         }
-        workspace.subscribe(self._changed)
+        workspace.subscribe(self._on_change)
 
-    def _changed(self, change: Change) -> None:
-        maker = self._makers.get(change.kind)
-        if maker is not None and self._present(change):
+    def _on_change(self, change: Change) -> None:
+        maker = self._handlers.get(change.kind)
+        if maker is not None and self._app_is_member(change):
             maker(change)
 
-    def _present(self, change: Change) -> bool:
+    def _app_is_member(self, change: Change) -> bool:
         return self.workspace.bot.id in self.workspace.channels[change.channel].members
 
     def send(self, subscription: str, event: Json, *, ext_shared: bool = False) -> None:
@@ -105,7 +105,7 @@ class EventSubscriptions:
         stamped = {"event_ts": self.workspace.next_ts(), **event}
         self.send(subscription or str(event["type"]), stamped, ext_shared=ext_shared)
 
-    def _message(self, channel: Channel, event: Json) -> None:
+    def _send_message(self, channel: Channel, event: Json) -> None:
         shared = channel.ext_shared
         event |= {"channel": channel.id, "channel_type": channel.type}
         self.send(_MESSAGE_EVENTS[channel.type], event, ext_shared=shared)
@@ -115,10 +115,10 @@ class EventSubscriptions:
         assert message is not None
         channel = self.workspace.channels[change.channel]
         plain = self._event_of(message)
-        wants: list[Callable[[], None]] = [lambda: self._message(channel, dict(plain))]
+        wants: list[Callable[[], None]] = [lambda: self._send_message(channel, dict(plain))]
         only_message = bool(message.files) and self._variants.file_mention_as_message_only
         if self._mentions_app(channel, message) and not only_message:
-            wants.insert(0, lambda: self._mention(channel, dict(plain)))
+            wants.insert(0, lambda: self._send_mention(channel, dict(plain)))
             self._order(wants)
         for want in wants:
             want()
@@ -137,7 +137,7 @@ class EventSubscriptions:
                 uuid.uuid5(uuid.NAMESPACE_OID, message.channel + message.ts)
             )
             user = self.workspace.users[message.user]
-            if user.stranger:
+            if user.is_stranger:
                 event |= {"user_team": user.team_id, "source_team": user.team_id}
         if message.files:
             event["subtype"] = "file_share"
@@ -149,9 +149,9 @@ class EventSubscriptions:
     def _mentions_app(self, channel: Channel, message: Message) -> bool:
         if channel.type == "im" or message.app_id == self.workspace.app_id:
             return False
-        return self.workspace.bot.id in mentioned(message.text)
+        return self.workspace.bot.id in mentioned_users(message.text)
 
-    def _mention(self, channel: Channel, event: Json) -> None:
+    def _send_mention(self, channel: Channel, event: Json) -> None:
         for name in ("subtype", "channel_type", "upload"):
             event.pop(name, None)
         event |= {"type": "app_mention", "channel": channel.id}
@@ -165,15 +165,17 @@ class EventSubscriptions:
         now = message_json(self.workspace, message)
         text = before.fallback if before.format == "mrkdwn" else before.text
         previous = {**now, "text": text, "blocks": before.blocks}
-        self._hidden(channel, "message_changed", {"message": now, "previous_message": previous})
+        self._send_hidden_message(
+            channel, "message_changed", {"message": now, "previous_message": previous}
+        )
         if not message.bot_id and self._mentions_app(channel, message):
-            self._mention(channel, {**self._event_of(message), "edited": now.get("edited")})
+            self._send_mention(channel, {**self._event_of(message), "edited": now.get("edited")})
 
     def _stream_ended(self, change: Change) -> None:
         assert change.message is not None
         now = message_json(self.workspace, change.message)
         channel = self.workspace.channels[change.channel]
-        self._hidden(
+        self._send_hidden_message(
             channel, "message_changed", {"message": now, "previous_message": {**now, "blocks": []}}
         )
 
@@ -182,11 +184,11 @@ class EventSubscriptions:
         channel = self.workspace.channels[change.channel]
         previous = message_json(self.workspace, change.message)
         gone = {"deleted_ts": change.message.ts, "previous_message": previous}
-        self._hidden(channel, "message_deleted", gone)
+        self._send_hidden_message(channel, "message_deleted", gone)
 
-    def _hidden(self, channel: Channel, subtype: str, more: Json) -> None:
+    def _send_hidden_message(self, channel: Channel, subtype: str, more: Json) -> None:
         ts = self.workspace.next_ts()
-        self._message(
+        self._send_message(
             channel,
             {
                 "type": "message",
@@ -216,7 +218,7 @@ class EventSubscriptions:
         self.send("member_joined_channel", event)
         text = f"<@{change.user}> has joined the channel"
         joined = {"type": "message", "subtype": "channel_join", "user": change.user, "text": text}
-        self._message(channel, {**joined, "ts": ts, "event_ts": ts})
+        self._send_message(channel, {**joined, "ts": ts, "event_ts": ts})
 
     def _left(self, change: Change) -> None:
         channel = self.workspace.channels[change.channel]

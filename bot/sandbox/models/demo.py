@@ -11,7 +11,15 @@ from dataclasses import dataclass, replace
 
 from PIL import Image, UnidentifiedImageError
 
-from bot.sandbox.models.scripts import Fault, Message, ModelScript, Reason, spoken, text_of, words
+from bot.sandbox.models.scripts import (
+    Fault,
+    Message,
+    ModelScript,
+    Reasoning,
+    script_from_text,
+    text_of,
+    words,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +38,12 @@ class Question:
         return [text_of(message) for message in self.messages if message.get("role") == role]
 
     @property
-    def last(self) -> str:
+    def last_text(self) -> str:
         """The newest words of the user."""
         return next(reversed(self.texts("user")), "")
 
     @property
-    def spoken(self) -> int:
+    def message_count(self) -> int:
         """How many messages the conversation holds."""
         return len(self.texts("user")) + len(self.texts("assistant"))
 
@@ -46,7 +54,7 @@ class DemoModel:
 
     id: str
     label: str
-    answer: Callable[[Question], ModelScript]
+    script_for: Callable[[Question], ModelScript]
     context: int = 32_768
     vision: bool = False
 
@@ -91,20 +99,18 @@ _QUOTE_FROM = "message to answer:\n"
 
 def _opening(question: Question, who: str) -> str:
     """The first sentences: what this is, and signs that the conversation was read."""
-    quoted = " ".join(question.last.rpartition(_QUOTE_FROM)[2].split())
+    quoted = " ".join(question.last_text.rpartition(_QUOTE_FROM)[2].split())
     quoted = quoted if len(quoted) <= 80 else quoted[:79].rstrip() + "…"
     asked = f"You asked: “{quoted}”" if quoted else "You sent no words."
     lines = [f"I am {who}, a scripted demo model and not a real AI. {asked}"]
-    if question.spoken > 1:
-        lines.append(f"That is message {question.spoken} of this conversation.")
+    if question.message_count > 1:
+        lines.append(f"That is message {question.message_count} of this conversation.")
     earlier = question.texts("user")
-    name = _name_told(earlier)
+    name = _name_in(earlier)
     if name:
         greeting = f"Pleased to meet you, {name}."
         lines.append(
-            greeting
-            if _name_told(earlier[-1:])
-            else f"You told me earlier that your name is {name}."
+            greeting if _name_in(earlier[-1:]) else f"You told me earlier that your name is {name}."
         )
     if len(earlier) > 1:
         first = " ".join(earlier[0].split())
@@ -112,7 +118,7 @@ def _opening(question: Question, who: str) -> str:
     return " ".join(lines)
 
 
-def _name_told(texts: Sequence[str]) -> str | None:
+def _name_in(texts: Sequence[str]) -> str | None:
     for text in reversed(texts):
         told = re.search(r"(?i:my name is|call me|i am called)\s+([A-ZÀ-Þ][\w'’-]{0,30})", text)
         if told:
@@ -125,20 +131,20 @@ def quick(question: Question) -> ModelScript:
         "I answer at once and in few words. With a key for a real provider in the environment, a real model would "
         "stand here; until then I show how a conversation feels."
     )
-    return spoken(f"{_opening(question, 'Quick')}\n\n{rest}", question.rate)
+    return script_from_text(f"{_opening(question, 'Quick')}\n\n{rest}", question.rate)
 
 
 def storyteller(question: Question) -> ModelScript:
-    return spoken(f"{_opening(question, 'Storyteller')}\n\n{_STORY}", question.rate)
+    return script_from_text(f"{_opening(question, 'Storyteller')}\n\n{_STORY}", question.rate)
 
 
 def markdown(question: Question) -> ModelScript:
-    return spoken(f"{_opening(question, 'Markdown')}\n\n{_RICH}", question.rate)
+    return script_from_text(f"{_opening(question, 'Markdown')}\n\n{_RICH}", question.rate)
 
 
 def slow(question: Question) -> ModelScript:
     thoughts = [
-        Reason(f"{word} ")
+        Reasoning(f"{word} ")
         for word in [
             "First",
             "I",
@@ -165,7 +171,7 @@ def slow(question: Question) -> ModelScript:
     return ModelScript([*thoughts, *words(answer)], rate=rate)
 
 
-OUTAGE = 8.0
+OUTAGE_SECONDS = 8.0
 """Seconds that a refusal of `demo/fails` lasts, so that it outlives retries nobody asked for."""
 
 _HTML = {"Content-Type": "text/html"}
@@ -199,15 +205,15 @@ _REFUSALS: Sequence[tuple[str, Fault]] = (
 
 def fails(question: Question) -> ModelScript:
     """Breaks off in mid-answer the first time; other failures by words of the question; later it works."""
-    healthy = spoken(
+    healthy = script_from_text(
         f"{_opening(question, 'Fails')} This time I did not fail: the retry worked.", question.rate
     )
-    broken = spoken(
+    broken = script_from_text(
         f"{_opening(question, 'Fails')} And now, as I always do the first time,", question.rate
     )
-    wanted = _refusal(question.last.lower())
+    wanted = _refusal(question.last_text.lower())
     if wanted is not None:
-        ill = question.seen_before == 0 or question.since_first < OUTAGE
+        ill = question.seen_before == 0 or question.since_first < OUTAGE_SECONDS
         return replace(broken, fault=wanted) if ill else healthy
     return (
         replace(broken, fault=Fault("break", after=len(broken.pieces)))
@@ -241,7 +247,7 @@ def eye(question: Question) -> ModelScript:
         if seen
         else "I can see, but you sent no image."
     )
-    return spoken(f"{_opening(question, 'Eye')}\n\n{told}", question.rate)
+    return script_from_text(f"{_opening(question, 'Eye')}\n\n{told}", question.rate)
 
 
 def _describe(url: str) -> str:

@@ -11,20 +11,20 @@ Message = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Reason:
+class Reasoning:
     """A piece of reasoning before (or within) the answer."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class Raw:
+class RawBytes:
     """Bytes put into the stream as they are: half lines, comments, chunks of any shape."""
 
     data: bytes
 
 
-Piece = str | Reason | Raw
+Piece = str | Reasoning | RawBytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +88,6 @@ def words(text: str) -> list[str]:
     return re.findall(r"\s*\S+\s*?(?=\s|$)|\s+$", text)
 
 
-def spoken(text: str, rate: float, **more: Any) -> ModelScript:
+def script_from_text(text: str, rate: float, **more: Any) -> ModelScript:
     """The script that says `text` at `rate` words per second."""
     return replace(ModelScript(words(text), rate=rate), **more)

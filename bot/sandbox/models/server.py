@@ -26,14 +26,21 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from bot.sandbox.models.demo import DEMO_MODELS, DemoModel, Question, asks_for_title, title_for
-from bot.sandbox.models.scripts import Fault, ModelScript, Piece, Raw, spoken, text_of
+from bot.sandbox.models.scripts import (
+    Fault,
+    ModelScript,
+    Piece,
+    RawBytes,
+    script_from_text,
+    text_of,
+)
 
-_REMEMBERED = 2_000
-_TITLE_RATE = 200.0
+MAX_REMEMBERED_QUESTIONS = 2_000
+TITLE_WORDS_PER_SECOND = 200.0
 
 
 @dataclass(slots=True)
-class Sent:
+class SentPiece:
     """One piece of text as it left the server."""
 
     at: float
@@ -41,7 +48,7 @@ class Sent:
 
 
 @dataclass(slots=True)
-class Asked:
+class ModelRequest:
     """One request for an answer. Times are those of the server's clock, in seconds."""
 
     at: float
@@ -50,7 +57,7 @@ class Asked:
     stream: bool
     body: Mapping[str, Any]
     headers: Mapping[str, str]
-    sent: list[Sent] = field(default_factory=list)
+    sent: list[SentPiece] = field(default_factory=list)
     cancelled: bool = False
     """The client went away before the end."""
     ended_at: float | None = None
@@ -61,7 +68,7 @@ class Asked:
         return "".join(sent.text for sent in self.sent)
 
 
-Answering = Callable[[Asked], ModelScript | None]
+AnswerFunction = Callable[[ModelRequest], ModelScript | None]
 
 
 class ModelServer:
@@ -80,45 +87,45 @@ class ModelServer:
         self.models = {model.id: model for model in models}
         self.words_per_second = words_per_second
         self.clock = clock
-        self.journal: list[Asked] = []
+        self.journal: list[ModelRequest] = []
         self.list_fault: Fault | None = None
         """While set, how the list of models is refused."""
         self._queues: defaultdict[str, deque[ModelScript]] = defaultdict(deque)
-        self._callables: dict[str, Answering] = {}
+        self._answer_functions: dict[str, AnswerFunction] = {}
         self._seen: OrderedDict[str, tuple[int, float]] = OrderedDict()
 
     def queue(self, model: str, *scripts: ModelScript) -> None:
         """The next answers of a model, one each; titles are not taken from here."""
         self._queues[model].extend(scripts)
 
-    def answer_with(self, model: str, answering: Answering | None) -> None:
+    def answer_with(self, model: str, answering: AnswerFunction | None) -> None:
         """Let this decide every answer of a model (`*`: of all); where it returns None the demo model answers."""
         if answering is None:
-            self._callables.pop(model, None)
+            self._answer_functions.pop(model, None)
         else:
-            self._callables[model] = answering
+            self._answer_functions[model] = answering
 
-    def asked(self, model: str | None = None) -> list[Asked]:
+    def requests(self, model: str | None = None) -> list[ModelRequest]:
         """The journal without requests for titles."""
         return [
             a for a in self.journal if model in (None, a.model) and not asks_for_title(a.messages)
         ]
 
-    def script_for(self, asked: Asked) -> ModelScript | None:
+    def script_for(self, asked: ModelRequest) -> ModelScript | None:
         """What is to be done about a request; None when there is no such model."""
-        answering = self._callables.get(asked.model) or self._callables.get("*")
+        answering = self._answer_functions.get(asked.model) or self._answer_functions.get("*")
         script = answering(asked) if answering else None
         if script is not None:
             return script
         known = asked.model in self.models or asked.model in self._queues
         if known and asks_for_title(asked.messages):
-            return spoken(title_for(asked.messages), _TITLE_RATE)
+            return script_from_text(title_for(asked.messages), TITLE_WORDS_PER_SECOND)
         if self._queues[asked.model]:
             return self._queues[asked.model].popleft()
         model = self.models.get(asked.model)
-        return model.answer(self._question(asked)) if model else None
+        return model.script_for(self._question(asked)) if model else None
 
-    def listed(self) -> list[dict[str, Any]]:
+    def model_entries(self) -> list[dict[str, Any]]:
         """The entries of the list of models."""
         return [
             {
@@ -134,12 +141,12 @@ class ModelServer:
             for model in self.models.values()
         ]
 
-    def _question(self, asked: Asked) -> Question:
+    def _question(self, asked: ModelRequest) -> Question:
         words = json.dumps([asked.model, [[m.get("role"), text_of(m)] for m in asked.messages]])
         key = hashlib.sha256(words.encode()).hexdigest()
         count, first = self._seen.pop(key, (0, self.clock()))
         self._seen[key] = (count + 1, first)
-        if len(self._seen) > _REMEMBERED:
+        if len(self._seen) > MAX_REMEMBERED_QUESTIONS:
             self._seen.popitem(last=False)
         since = self.clock() - first
         return Question(asked.messages, self.words_per_second, seen_before=count, since_first=since)
@@ -152,13 +159,13 @@ def create_models_app(server: ModelServer | None = None) -> Starlette:
     async def list_models(request: Request) -> Response:
         if models.list_fault is not None:
             return _refusal(models.list_fault)
-        return JSONResponse({"object": "list", "data": models.listed()})
+        return JSONResponse({"object": "list", "data": models.model_entries()})
 
     async def complete(request: Request) -> Response:
         try:
             body = await request.json()
             messages = body["messages"]
-            asked = Asked(
+            asked = ModelRequest(
                 models.clock(),
                 str(body["model"]),
                 messages,
@@ -188,7 +195,9 @@ def create_models_app(server: ModelServer | None = None) -> Starlette:
 class ScriptedAnswer(Response):
     """Plays a script to one client, on an absolute schedule, and notes in the journal how it went."""
 
-    def __init__(self, script: ModelScript, asked: Asked, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, script: ModelScript, asked: ModelRequest, clock: Callable[[], float]
+    ) -> None:
         super().__init__()
         self._script = script
         self._asked = asked
@@ -199,7 +208,7 @@ class ScriptedAnswer(Response):
         playing = asyncio.ensure_future(
             self._stream(send, started) if self._asked.stream else self._whole(send, started)
         )
-        leaving = asyncio.ensure_future(_gone(receive))
+        leaving = asyncio.ensure_future(_until_disconnect(receive))
         try:
             await asyncio.wait((playing, leaving), return_when=asyncio.FIRST_COMPLETED)
             self._asked.cancelled = not playing.done()
@@ -240,7 +249,7 @@ class ScriptedAnswer(Response):
             piece = self._script.pieces[number]
             data.append(_piece(piece, self._asked.model))
             if isinstance(piece, str):
-                self._asked.sent.append(Sent(now, piece))
+                self._asked.sent.append(SentPiece(now, piece))
             number += 1
             if number >= last or self._script.time_of(number) > elapsed:
                 break
@@ -273,7 +282,7 @@ class ScriptedAnswer(Response):
         due = started + (script.time_of(len(script.pieces) - 1) if script.pieces else 0.0)
         await asyncio.sleep(max(0.0, due - asyncio.get_running_loop().time()))
         text = "".join(piece for piece in script.pieces if isinstance(piece, str))
-        self._asked.sent.append(Sent(self._clock(), text))
+        self._asked.sent.append(SentPiece(self._clock(), text))
         choice = {
             "index": 0,
             "message": {"role": "assistant", "content": text},
@@ -308,7 +317,7 @@ class ScriptedAnswer(Response):
         }
 
 
-async def _gone(receive: Receive) -> None:
+async def _until_disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
 
@@ -323,7 +332,7 @@ async def _chunk(send: Send, data: bytes) -> None:
 
 
 def _piece(piece: Piece, model: str) -> bytes:
-    if isinstance(piece, Raw):
+    if isinstance(piece, RawBytes):
         return piece.data
     return _event(
         {"content": piece} if isinstance(piece, str) else {"reasoning": piece.text}, model

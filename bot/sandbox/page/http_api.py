@@ -28,8 +28,8 @@ from bot.sandbox.user_actions.views import ViewActions
 from bot.sandbox.web_api.files import file_response
 
 STATIC = Path(__file__).parents[1] / "static"
-TRAFFIC_MAX = 500
-POLICY = (
+MAX_TRAFFIC_ENTRIES = 500
+CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; connect-src 'self'; font-src 'self'; "
     "img-src 'self' data: https: http://127.0.0.1:* http://localhost:*; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -37,11 +37,11 @@ POLICY = (
 """What the page may load and do: nothing from elsewhere but pictures."""
 _HEADERS = {
     "cache-control": "no-cache",
-    "content-security-policy": POLICY,
+    "content-security-policy": CONTENT_SECURITY_POLICY,
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
 }
-Action = Callable[[str, Json], Awaitable[Json]]
+ActionHandler = Callable[[str, Json], Awaitable[Json]]
 
 
 class _Static(StaticFiles):
@@ -81,7 +81,7 @@ class PageApi:
         self._commands = commands
         self._shortcuts = shortcuts
         self._live_updates = LiveUpdates(workspace, journal)
-        self._actions: dict[str, Action] = {
+        self._actions: dict[str, ActionHandler] = {
             "say": self._say,
             "edit": self._edit,
             "delete": self._delete,
@@ -134,7 +134,7 @@ class PageApi:
         except SlackRefusal as refusal:
             return _refused(refusal.error, "there is no such person")
         return JSONResponse(
-            snapshot.state(
+            snapshot.state_json(
                 self._workspace,
                 viewer,
                 commands=self._commands,
@@ -145,7 +145,7 @@ class PageApi:
 
     async def _traffic(self, request: Request) -> Response:
         try:
-            newest = min(max(1, int(request.query_params.get("newest", 100))), TRAFFIC_MAX)
+            newest = min(max(1, int(request.query_params.get("newest", 100))), MAX_TRAFFIC_ENTRIES)
             before = (
                 int(request.query_params["before"]) if "before" in request.query_params else None
             )
@@ -159,7 +159,7 @@ class PageApi:
                 400,
             )
         return JSONResponse(
-            {"ok": True, "entries": snapshot.traffic(self._journal, newest, before)}
+            {"ok": True, "entries": snapshot.traffic_entries(self._journal, newest, before)}
         )
 
     async def _file(self, request: Request) -> Response:
@@ -169,7 +169,7 @@ class PageApi:
         if file is None:
             return PlainTextResponse("not found", 404)
         visible = any(
-            workspace.sees(workspace.channels[channel], viewer) for channel in file.channels
+            workspace.can_see(workspace.channels[channel], viewer) for channel in file.channels
         )
         # The picture in a message carries no `user`; without one, whoever is at this machine may look.
         if "user" in request.query_params and file.user != viewer and not visible:
@@ -186,7 +186,7 @@ class PageApi:
 
     # -- doing
 
-    def _endpoint(self, action: Action) -> Callable[[Request], Awaitable[Response]]:
+    def _endpoint(self, action: ActionHandler) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
             try:
                 body = await request.json()
@@ -200,7 +200,7 @@ class PageApi:
 
         return endpoint
 
-    async def _do(self, action: Action, body: Json) -> Response:
+    async def _do(self, action: ActionHandler, body: Json) -> Response:
         try:
             user = self._viewer(_text(body, "user"))
             return JSONResponse({"ok": True, **await action(user, body)})
@@ -265,7 +265,7 @@ class PageApi:
         if kind == "message":
             return workspace.message(container["channel"], container["ts"])
         known: Mapping[str, Ephemeral | View] = (
-            workspace.ephemeral if kind == "ephemeral" else workspace.views
+            workspace.ephemeral_messages if kind == "ephemeral" else workspace.views
         )
         if container["id"] not in known:
             raise LookupError(f"there is no such {kind}")
@@ -309,7 +309,7 @@ class PageApi:
 
     async def _open_dm(self, user: str, body: Json) -> Json:
         others = [self._workspace.user(other).id for other in body["users"]]
-        return {"channel": self._workspace.direct([user, *others]).id}
+        return {"channel": self._workspace.open_dm([user, *others]).id}
 
     async def _join(self, user: str, body: Json) -> Json:
         await self._conversations.join(user, body["channel"])

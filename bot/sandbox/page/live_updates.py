@@ -15,22 +15,24 @@ from bot.sandbox.state.records import Message
 from bot.sandbox.state.workspace import Change, Workspace
 from bot.sandbox.types import Json
 
-BACKLOG_MAX = 20_000
+MAX_QUEUED_UPDATES = 20_000
 
 
 @dataclass(eq=False, slots=True)
-class Page:
+class OpenPage:
     """One open page: who is looking, and what it has not been sent yet."""
 
     viewer: str
     traffic: bool
-    queue: asyncio.Queue[Json | None] = field(default_factory=lambda: asyncio.Queue(BACKLOG_MAX))
+    queue: asyncio.Queue[Json | None] = field(
+        default_factory=lambda: asyncio.Queue(MAX_QUEUED_UPDATES)
+    )
 
     def push(self, message: Json) -> None:
         """Queue a push; a page that does not read any more is let go and will start anew."""
         if self.queue.full():
             return
-        self.queue.put_nowait(message if self.queue.qsize() < BACKLOG_MAX - 1 else None)
+        self.queue.put_nowait(message if self.queue.qsize() < MAX_QUEUED_UPDATES - 1 else None)
 
 
 class LiveUpdates:
@@ -38,9 +40,9 @@ class LiveUpdates:
 
     def __init__(self, workspace: Workspace, journal: Journal) -> None:
         self._workspace = workspace
-        self._pages: set[Page] = set()
+        self._pages: set[OpenPage] = set()
         self._frames = itertools.count(1)
-        self._makers: dict[str, Callable[[Change, Page], list[Json]]] = {
+        self._encoders: dict[str, Callable[[Change, OpenPage], list[Json]]] = {
             "posted": self._posted,
             "edited": self._message,
             "reacted": self._message,
@@ -73,8 +75,8 @@ class LiveUpdates:
             ],
             "bot": lambda change, _: [{"type": "bot", "connected": change.data["connected"]}],
         }
-        workspace.subscribe(self._changed)
-        journal.listeners.append(self._travelled)
+        workspace.subscribe(self._on_change)
+        journal.listeners.append(self._on_traffic)
 
     async def serve(self, socket: WebSocket) -> None:
         """The life of one page's socket."""
@@ -83,7 +85,7 @@ class LiveUpdates:
             await socket.close(1008)
             return
         await socket.accept()
-        page = Page(viewer, socket.query_params.get("traffic") == "1")
+        page = OpenPage(viewer, socket.query_params.get("traffic") == "1")
         page.push({"type": "hello", "user": viewer, "seq": next(self._frames)})
         self._pages.add(page)
         sender = asyncio.create_task(self._send(socket, page))
@@ -98,7 +100,7 @@ class LiveUpdates:
     def _people(self) -> list[str]:
         return [user.id for user in self._workspace.users.values() if not user.is_bot]
 
-    async def _send(self, socket: WebSocket, page: Page) -> None:
+    async def _send(self, socket: WebSocket, page: OpenPage) -> None:
         try:
             while (message := await page.queue.get()) is not None:
                 await socket.send_text(snapshot.frame(message))
@@ -106,18 +108,18 @@ class LiveUpdates:
         except (WebSocketDisconnect, RuntimeError):
             return
 
-    def _changed(self, change: Change) -> None:
+    def _on_change(self, change: Change) -> None:
         if not self._pages:
             return
-        maker = self._makers.get(change.kind)
+        maker = self._encoders.get(change.kind)
         if maker is None:
             return
         for page in self._pages:
-            if self._concerns(change, page):
+            if self._is_for(change, page):
                 for message in maker(change, page):
                     page.push(message)
 
-    def _concerns(self, change: Change, page: Page) -> bool:
+    def _is_for(self, change: Change, page: OpenPage) -> bool:
         if change.kind in (
             "ephemeral",
             "ephemeral_deleted",
@@ -131,26 +133,26 @@ class LiveUpdates:
         if change.kind == "left" and change.user == page.viewer:
             return True
         channel = self._workspace.channels.get(change.channel)
-        return channel is None or self._workspace.sees(channel, page.viewer)
+        return channel is None or self._workspace.can_see(channel, page.viewer)
 
-    def _travelled(self, entry: CallRecord | Delivery) -> None:
+    def _on_traffic(self, entry: CallRecord | Delivery) -> None:
         watching = [page for page in self._pages if page.traffic]
         if watching:
             message: Json = {"type": "traffic", "entry": snapshot.traffic_json(entry)}
             for page in watching:
                 page.push(message)
 
-    def _json(self, message: Message, page: Page) -> Json:
+    def _json(self, message: Message, page: OpenPage) -> Json:
         return {
             "type": "message",
             "message": snapshot.message_json(message, page.viewer, self._workspace),
         }
 
-    def _message(self, change: Change, page: Page) -> list[Json]:
+    def _message(self, change: Change, page: OpenPage) -> list[Json]:
         assert change.message is not None
         return [self._json(change.message, page)]
 
-    def _posted(self, change: Change, page: Page) -> list[Json]:
+    def _posted(self, change: Change, page: OpenPage) -> list[Json]:
         assert change.message is not None
         message, channel = change.message, self._workspace.channels[change.channel]
         pushes = [self._json(message, page)]
@@ -159,7 +161,7 @@ class LiveUpdates:
             pushes.append(self._json(root, page))
         return [*pushes, *self._channel(change, page)]
 
-    def _streamed(self, change: Change, page: Page) -> list[Json]:
+    def _streamed(self, change: Change, page: OpenPage) -> list[Json]:
         message = change.message
         assert message is not None
         assert message.stream is not None
@@ -170,7 +172,7 @@ class LiveUpdates:
         piece = {"type": "stream", "channel": message.channel, "ts": message.ts}
         return [{**piece, "text": change.data["text"], "length": message.latest.length}]
 
-    def _deleted(self, change: Change, page: Page) -> list[Json]:
+    def _deleted(self, change: Change, page: OpenPage) -> list[Json]:
         message = change.message
         assert message is not None
         if message.replies:
@@ -179,27 +181,27 @@ class LiveUpdates:
         gone = [{"type": "message_deleted", "channel": message.channel, "ts": message.ts}]
         return gone + ([self._json(root, page)] if root is not None else [])
 
-    def _channel(self, change: Change, page: Page) -> list[Json]:
+    def _channel(self, change: Change, page: OpenPage) -> list[Json]:
         channel = self._workspace.channels[change.channel]
         return [{"type": "channel", "channel": snapshot.channel_json(channel, page.viewer)}]
 
-    def _left(self, change: Change, page: Page) -> list[Json]:
-        if self._workspace.sees(self._workspace.channels[change.channel], page.viewer):
+    def _left(self, change: Change, page: OpenPage) -> list[Json]:
+        if self._workspace.can_see(self._workspace.channels[change.channel], page.viewer):
             return self._channel(change, page)
         return [{"type": "channel_gone", "channel": change.channel}]
 
-    def _prompts(self, change: Change, page: Page) -> list[Json]:
+    def _prompts(self, change: Change, page: OpenPage) -> list[Json]:
         return [{"type": "prompts", "prompts": {"channel": change.channel, **change.data}}]
 
-    def _ephemeral(self, change: Change, page: Page) -> list[Json]:
+    def _ephemeral(self, change: Change, page: OpenPage) -> list[Json]:
         return [
             {"type": "ephemeral", "ephemeral": snapshot.ephemeral_json(change.data["ephemeral"])}
         ]
 
-    def _views(self, change: Change, page: Page) -> list[Json]:
-        stack = self._workspace.stack(page.viewer)
+    def _views(self, change: Change, page: OpenPage) -> list[Json]:
+        stack = self._workspace.open_modals(page.viewer)
         return [{"type": "view", "views": [snapshot.view_json(view) for view in stack]}]
 
-    def _view_errors(self, change: Change, page: Page) -> list[Json]:
+    def _view_errors(self, change: Change, page: OpenPage) -> list[Json]:
         view = change.data["view"]
         return [{"type": "view_errors", "view_id": view.id, "errors": view.errors}]

@@ -10,7 +10,7 @@ from typing import Any
 from bot.sandbox.journal import CallRecord, Delivery, Journal
 from bot.sandbox.state.records import Channel, Ephemeral, File, Message, Thread, User, View
 from bot.sandbox.state.workspace import Workspace
-from bot.sandbox.text import mentioned
+from bot.sandbox.text import mentioned_users
 from bot.sandbox.types import Json
 
 
@@ -38,7 +38,7 @@ def channel_json(channel: Channel, viewer: str) -> Json:
         "is_archived": channel.is_archived,
         "user": (others[0] if others else viewer) if channel.type == "im" else None,
         "unread": len(unread),
-        "mentions": sum(viewer in mentioned(each.text) for each in unread),
+        "mentions": sum(viewer in mentioned_users(each.text) for each in unread),
         "last_read": channel.last_read.get(viewer),
     }
 
@@ -91,19 +91,19 @@ def file_json(file: File) -> Json:
     return shown | {"size": len(file.content), "url": f"/sandbox/file/{file.id}"}
 
 
-def ephemeral_json(whisper: Ephemeral) -> Json:
-    text = whisper.text if whisper.format == "markdown" else whisper.fallback
+def ephemeral_json(ephemeral: Ephemeral) -> Json:
+    text = ephemeral.text if ephemeral.format == "markdown" else ephemeral.fallback
     shown = {
-        "id": whisper.id,
-        "channel": whisper.channel,
-        "thread_ts": whisper.thread_ts,
-        "ts": whisper.ts,
+        "id": ephemeral.id,
+        "channel": ephemeral.channel,
+        "thread_ts": ephemeral.thread_ts,
+        "ts": ephemeral.ts,
     }
     return shown | {
-        "format": whisper.format,
+        "format": ephemeral.format,
         "text": text,
-        "blocks": whisper.blocks,
-        "user": whisper.author,
+        "blocks": ephemeral.blocks,
+        "user": ephemeral.author,
     }
 
 
@@ -129,7 +129,7 @@ def view_json(view: View | None) -> Json | None:
     return shown | {"state": {"values": view.values}, "errors": view.errors}
 
 
-def state(
+def state_json(
     workspace: Workspace,
     viewer: str,
     *,
@@ -139,7 +139,7 @@ def state(
 ) -> Json:
     """Everything the page needs to begin with."""
     channels = [
-        channel for channel in workspace.channels.values() if workspace.sees(channel, viewer)
+        channel for channel in workspace.channels.values() if workspace.can_see(channel, viewer)
     ]
     seen = {channel.id for channel in channels}
     threads = [thread for thread in workspace.threads.values() if thread.channel in seen]
@@ -157,26 +157,28 @@ def state(
         },
         "users": [user_json(user, workspace) for user in workspace.users.values()],
         "channels": [channel_json(channel, viewer) for channel in channels],
-        "messages": {channel.id: messages(channel, viewer, workspace) for channel in channels},
+        "messages": {channel.id: messages_json(channel, viewer, workspace) for channel in channels},
         "ephemerals": [
-            ephemeral_json(each) for each in workspace.ephemeral.values() if each.viewer == viewer
+            ephemeral_json(each)
+            for each in workspace.ephemeral_messages.values()
+            if each.viewer == viewer
         ],
         "statuses": [status_json(thread) for thread in threads if thread.status],
         "sessions": [session_json(thread) for thread in threads if thread.title or thread.session],
-        "prompts": prompts(workspace, seen),
+        "prompts": prompts_json(workspace, seen),
         "commands": [dict(each) for each in commands],
         "shortcuts": [dict(each) for each in shortcuts],
-        "views": [view_json(view) for view in workspace.stack(viewer)],
+        "views": [view_json(view) for view in workspace.open_modals(viewer)],
         "home": view_json(workspace.homes.get(viewer)),
     }
 
 
-def messages(channel: Channel, viewer: str, workspace: Workspace) -> list[Json]:
+def messages_json(channel: Channel, viewer: str, workspace: Workspace) -> list[Json]:
     """All messages of a channel, thread replies included, oldest first."""
     return [message_json(each, viewer, workspace) for each in channel.messages.values()]
 
 
-def prompts(workspace: Workspace, seen: set[str]) -> list[Json]:
+def prompts_json(workspace: Workspace, seen: set[str]) -> list[Json]:
     """The suggested prompts in the channels one sees."""
     every = workspace.prompts.items()
     return [
@@ -222,7 +224,7 @@ def traffic_json(entry: CallRecord | Delivery) -> Json:
     return shown | {"body": entry.payload, "answer": entry.answer}
 
 
-def traffic(journal: Journal, newest: int, before: int | None) -> list[Json]:
+def traffic_entries(journal: Journal, newest: int, before: int | None) -> list[Json]:
     """The newest entries of the journal (before an id), oldest first."""
     entries: list[CallRecord | Delivery] = []
     for kept in (journal.calls, journal.deliveries):

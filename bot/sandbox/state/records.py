@@ -27,8 +27,8 @@ class User:
     color: str
     bot_id: str | None = None
     app_id: str | None = None
-    restricted: bool = False
-    stranger: bool = False
+    is_restricted: bool = False
+    is_stranger: bool = False
 
     @property
     def is_bot(self) -> bool:
@@ -48,7 +48,7 @@ class File:
     created: float
     mode: str = "hosted"
     channels: list[str] = field(default_factory=list)
-    told: Json = field(default_factory=dict)
+    json_overrides: Json = field(default_factory=dict)
     """What Slack says of it instead of the usual (None: nothing), as long as this stands here."""
 
 

@@ -66,7 +66,7 @@ class Workspace:
         self.views: dict[str, View] = {}
         self.homes: dict[str, View] = {}
         self.modals: dict[str, list[str]] = {}
-        self.ephemeral: dict[str, Ephemeral] = {}
+        self.ephemeral_messages: dict[str, Ephemeral] = {}
         self.threads: dict[tuple[str, str], Thread] = {}
         self.prompts: dict[tuple[str, str | None], Json] = {}
         self._listeners: list[Callable[[Change], None]] = []
@@ -76,14 +76,14 @@ class Workspace:
 
     # -- names and numbers
 
-    def number(self, prefix: str) -> str:
+    def new_id(self, prefix: str) -> str:
         """A fresh id, e.g. `F00000A7`."""
         return f"{prefix}{next(self._numbers):08X}"
 
-    def named(self, blocks: Iterable[Json]) -> list[Json]:
+    def with_block_ids(self, blocks: Iterable[Json]) -> list[Json]:
         """Blocks as Slack keeps them: each has a `block_id`."""
         return [
-            block if "block_id" in block else {**block, "block_id": self.number("b")}
+            block if "block_id" in block else {**block, "block_id": self.new_id("b")}
             for block in blocks
         ]
 
@@ -133,7 +133,7 @@ class Workspace:
         self.emit("channel", channel_id)
         return channel
 
-    def direct(self, users: list[str]) -> Channel:
+    def open_dm(self, users: list[str]) -> Channel:
         """The DM (two members) or group DM of exactly these users, made when it does not exist."""
         members = list(dict.fromkeys(users))
         for channel in self.channels.values():
@@ -141,7 +141,7 @@ class Workspace:
                 return channel
         kind: ChannelType = "im" if len(members) <= 2 else "mpim"
         # Group DMs carry C-ids, as at Slack: only `channel_type` tells what they are.
-        channel_id = self.number("D0" if kind == "im" else "C0")
+        channel_id = self.new_id("D0" if kind == "im" else "C0")
         name = (
             channel_id
             if kind == "im"
@@ -172,11 +172,11 @@ class Workspace:
 
     def channel_for(self, user: str, ref: str) -> Channel:
         """A channel by id or name; `@name` is the DM of `user` with that person."""
-        return self.direct([user, self.user(ref).id]) if ref.startswith("@") else self.channel(ref)
+        return self.open_dm([user, self.user(ref).id]) if ref.startswith("@") else self.channel(ref)
 
     def dm(self, user: str) -> str:
         """The id of the DM between a person and the app."""
-        return self.direct([self.user(user).id, self.bot.id]).id
+        return self.open_dm([self.user(user).id, self.bot.id]).id
 
     def channel_named(self, name: str) -> Channel | None:
         wanted = name.lstrip("#").casefold()
@@ -200,7 +200,7 @@ class Workspace:
         user = self.user_named(name) if name.startswith("@") else None
         return f"<@{user.id}|{user.name}>" if user else self.reference(name)
 
-    def sees(self, channel: Channel, user: str) -> bool:
+    def can_see(self, channel: Channel, user: str) -> bool:
         return channel.type == "channel" or user in channel.members
 
     def join(self, channel: Channel, user: str, inviter: str | None = None) -> None:
@@ -260,7 +260,7 @@ class Workspace:
             message.stream.ended_at = self.clock()
             self.emit("stream_broken", message.channel, message)
 
-    def revise(self, message: Message, revision: Revision, editor: str) -> None:
+    def edit(self, message: Message, revision: Revision, editor: str) -> None:
         """Replace the content of a message."""
         before = message.latest
         message.revisions.append(revision)
@@ -290,14 +290,14 @@ class Workspace:
         visible = blocks_text(blocks) if blocks and kind == "mrkdwn" else text
         return Revision(kind, [visible], [(self.clock(), len(visible))], blocks, text)
 
-    def react(self, message: Message, name: str, user: str) -> None:
+    def add_reaction(self, message: Message, name: str, user: str) -> None:
         users = message.reactions.setdefault(name, [])
         if user in users:
             raise SlackRefusal("already_reacted")
         users.append(user)
         self.emit("reacted", message.channel, message, user=user, name=name, added=True)
 
-    def unreact(self, message: Message, name: str, user: str) -> None:
+    def remove_reaction(self, message: Message, name: str, user: str) -> None:
         users = message.reactions.get(name, [])
         if user not in users:
             raise SlackRefusal("no_reaction")
@@ -308,22 +308,22 @@ class Workspace:
 
     # -- private messages, threads, views
 
-    def whisper(self, ephemeral: Ephemeral) -> None:
-        self.ephemeral[ephemeral.id] = ephemeral
+    def post_ephemeral(self, ephemeral: Ephemeral) -> None:
+        self.ephemeral_messages[ephemeral.id] = ephemeral
         self.emit("ephemeral", ephemeral.channel, user=ephemeral.viewer, ephemeral=ephemeral)
 
-    def unwhisper(self, ephemeral: Ephemeral) -> None:
-        self.ephemeral.pop(ephemeral.id, None)
+    def delete_ephemeral(self, ephemeral: Ephemeral) -> None:
+        self.ephemeral_messages.pop(ephemeral.id, None)
         self.emit("ephemeral_deleted", ephemeral.channel, user=ephemeral.viewer, id=ephemeral.id)
 
     def ephemerals(self, user: str, channel: str | None = None) -> list[Ephemeral]:
         """What only this person sees, oldest first."""
         viewer = self.user(user).id
         place = self.channel_for(viewer, channel).id if channel else None
-        every = self.ephemeral.values()
+        every = self.ephemeral_messages.values()
         return [each for each in every if each.viewer == viewer and place in (None, each.channel)]
 
-    def notice(self, user: str, text: str, channel: str = "") -> None:
+    def show_notice(self, user: str, text: str, channel: str = "") -> None:
         """Something Slack itself tells a person, e.g. that a command failed."""
         self.emit("notice", channel, user=user, text=text)
 
@@ -358,9 +358,9 @@ class Workspace:
         self.emit("session", channel, thread=thread)
         return thread
 
-    def stack(self, user: str) -> list[View]:
+    def open_modals(self, user: str) -> list[View]:
         """The open modals of a person, topmost last."""
         return [self.views[view] for view in self.modals.get(user, ())]
 
-    def views_changed(self, user: str) -> None:
+    def emit_views_changed(self, user: str) -> None:
         self.emit("views", user=user)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from bot.sandbox.errors import SlackRefusal
 from bot.sandbox.state.records import Channel, File, Message, User
 from bot.sandbox.state.workspace import Workspace
-from bot.sandbox.text import from_typed, mentioned
+from bot.sandbox.text import mentioned_users, raw_text
 from bot.sandbox.user_actions.access import require_access
 
 
@@ -40,18 +40,18 @@ class ConversationActions:
         """Post as a person; `text` as typed (`@name` and `<@U…>` mention, the rest is escaped). Gives the ts."""
         person = self._workspace.user(user)
         place = require_access(person, self._workspace.channel_for(person.id, channel))
-        raw = from_typed(text, self._workspace.reference)
+        raw = raw_text(text, self._workspace.reference)
         message = Message(
             place.id,
             self._workspace.next_ts(),
             person.id,
-            self._root(place, thread),
+            self._thread_root(place, thread),
             [self._workspace.revision("mrkdwn", raw, [])],
             typed=text,
         )
         if person.is_bot:
             message.bot_id, message.app_id = person.bot_id, person.app_id
-        message.files = [self._shared(person, place, file) for file in files]
+        message.files = [self._share(person, place, file) for file in files]
         if broadcast and message.thread_ts:
             message.subtype = "thread_broadcast"
         self._workspace.post(message)
@@ -60,22 +60,20 @@ class ConversationActions:
 
     async def edit(self, user: str, channel: str, ts: str, text: str) -> None:
         """Edit one's own message."""
-        message = self._own(user, channel, ts)
+        message = self._own_message(user, channel, ts)
         message.typed = text
-        revision = self._workspace.revision(
-            "mrkdwn", from_typed(text, self._workspace.reference), []
-        )
-        self._workspace.revise(message, revision, message.user)
+        revision = self._workspace.revision("mrkdwn", raw_text(text, self._workspace.reference), [])
+        self._workspace.edit(message, revision, message.user)
 
     async def delete(self, user: str, channel: str, ts: str) -> None:
         """Delete one's own message."""
-        self._workspace.delete(self._own(user, channel, ts))
+        self._workspace.delete(self._own_message(user, channel, ts))
 
     async def react(
         self, user: str, channel: str, ts: str, name: str, *, remove: bool = False
     ) -> None:
         """Add or take back a reaction."""
-        change = self._workspace.unreact if remove else self._workspace.react
+        change = self._workspace.remove_reaction if remove else self._workspace.add_reaction
         change(self._workspace.message(channel, ts), name.strip(":"), self._workspace.user(user).id)
 
     async def join(self, user: str, channel: str, inviter: str | None = None) -> None:
@@ -99,7 +97,7 @@ class ConversationActions:
         name = upload.name.replace("/", "_") or "file"
         now = self._workspace.clock()
         file = File(
-            self._workspace.number("F"),
+            self._workspace.new_id("F"),
             name,
             name,
             upload.mimetype,
@@ -111,14 +109,14 @@ class ConversationActions:
         self._workspace.files[file.id] = file
         return file
 
-    def _root(self, channel: Channel, thread: str | None) -> str | None:
+    def _thread_root(self, channel: Channel, thread: str | None) -> str | None:
         if not thread:
             return None
         if thread not in channel.messages:
             raise SlackRefusal("thread_not_found")
         return channel.messages[thread].root
 
-    def _own(self, user: str, channel: str, ts: str) -> Message:
+    def _own_message(self, user: str, channel: str, ts: str) -> Message:
         message = self._workspace.message(
             self._workspace.channel_for(self._workspace.user(user).id, channel).id, ts
         )
@@ -126,7 +124,7 @@ class ConversationActions:
             raise LookupError("only one's own messages can be changed")
         return message
 
-    def _shared(self, person: User, channel: Channel, file: Upload | File | str) -> str:
+    def _share(self, person: User, channel: Channel, file: Upload | File | str) -> str:
         if isinstance(file, Upload):
             file = self.upload(person.id, file)
         known = self._workspace.files[file if isinstance(file, str) else file.id]
@@ -135,6 +133,6 @@ class ConversationActions:
 
     def _suggest_invitation(self, person: User, channel: Channel, raw: str) -> None:
         bot = self._workspace.bot
-        if bot.id in mentioned(raw) and bot.id not in channel.members:
+        if bot.id in mentioned_users(raw) and bot.id not in channel.members:
             text = f"@{bot.real_name} is not in this channel: add it, then ask again."
-            self._workspace.notice(person.id, text, channel.id)
+            self._workspace.show_notice(person.id, text, channel.id)

@@ -29,7 +29,7 @@ def _find_target(workspace: Workspace, ref: str) -> Message | Ephemeral | View:
     for channel in workspace.channels.values():
         if ref in channel.messages:
             return channel.messages[ref]
-    for ephemeral in workspace.ephemeral.values():
+    for ephemeral in workspace.ephemeral_messages.values():
         if ref in (ephemeral.ts, ephemeral.id):
             return ephemeral
     raise LookupError(f"there is no message {ref}")
@@ -69,7 +69,7 @@ def find_button(place: Container, action_id: str, value: str | None) -> tuple[Js
     raise LookupError(f"no button {action_id!r} with the value {value!r} here")
 
 
-def options_of(answer: Json) -> list[Json]:
+def flat_options(answer: Json) -> list[Json]:
     """All options of a menu's answer, groups flattened."""
     return [
         *answer.get("options", ()),
@@ -79,7 +79,7 @@ def options_of(answer: Json) -> list[Json]:
 
 def find_option(answer: Json, value: str) -> Json:
     """The option with this value or text; LookupError when the menu does not offer it."""
-    offered = options_of(answer)
+    offered = flat_options(answer)
     for option in offered:
         if value in (option["value"], option["text"]["text"]):
             return option

@@ -8,7 +8,7 @@ from typing import Any
 from bot.sandbox.events.interactions import InteractionSender
 from bot.sandbox.state.records import Ephemeral, Message
 from bot.sandbox.state.workspace import Workspace
-from bot.sandbox.text import from_typed
+from bot.sandbox.text import raw_text
 from bot.sandbox.types import Json
 from bot.sandbox.user_actions.access import require_access, require_visible
 from bot.sandbox.user_actions.find_elements import (
@@ -116,11 +116,11 @@ class InteractionActions:
         if known is None and self._commands:
             raise LookupError(f"{command} is not a command here")
         said = (
-            from_typed(text, self._workspace.labelled_reference)
+            raw_text(text, self._workspace.labelled_reference)
             if known and known.get("should_escape")
             else text
         )
-        before = set(self._workspace.ephemeral)
+        before = set(self._workspace.ephemeral_messages)
         await self._sender.command(person.id, place.id, command, said)
         return [
             each for each in self._workspace.ephemerals(user, place.id) if each.id not in before

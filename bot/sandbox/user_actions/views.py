@@ -32,7 +32,7 @@ class ViewActions:
 
     def modal(self, user: str) -> View | None:
         """The topmost open modal of this person."""
-        stack = self._workspace.stack(self._workspace.user(user).id)
+        stack = self._workspace.open_modals(self._workspace.user(user).id)
         return stack[-1] if stack else None
 
     async def submit(
@@ -43,7 +43,7 @@ class ViewActions:
         `values` by block id and action id: either Slack's own objects or, for text and menus, plain strings.
         """
         modal = view or self.modal(user)
-        if modal is None or modal not in self._workspace.stack(self._workspace.user(user).id):
+        if modal is None or modal not in self._workspace.open_modals(self._workspace.user(user).id):
             raise LookupError("no such modal is open")
         return await self._sender.submit(modal.user, modal, state_values(modal, values or {}))
 

@@ -18,22 +18,22 @@ from bot.sandbox.validation.elements import (
 )
 from bot.sandbox.validation.findings import Findings, Surface
 
-MESSAGE_BLOCKS_MAX = 50
-VIEW_BLOCKS_MAX = 100
-MARKDOWN_MAX = 12_000
-ALL_TEXT_MAX = 13_200
-TABLE_TEXT_MAX = 10_000
-VIEW_BYTES_MAX = 250_000
+MAX_MESSAGE_BLOCKS = 50
+MAX_VIEW_BLOCKS = 100
+MAX_MARKDOWN_LENGTH = 12_000
+MAX_TOTAL_TEXT_LENGTH = 13_200
+MAX_TABLE_TEXT_LENGTH = 10_000
+MAX_VIEW_BYTES = 250_000
 
 _Check = Callable[[Findings, Mapping[str, Any], str], None]
 
 
 def check_message_blocks(blocks: Any) -> None:
     """Refuse blocks that no message may have."""
-    found = _check_blocks(blocks, "message", MESSAGE_BLOCKS_MAX)
+    found = _check_blocks(blocks, "message", MAX_MESSAGE_BLOCKS)
     if found.problems:
         raise SlackRefusal("invalid_blocks", *found.problems)
-    if found.markdown_length > MARKDOWN_MAX or found.text_length > ALL_TEXT_MAX:
+    if found.markdown_length > MAX_MARKDOWN_LENGTH or found.text_length > MAX_TOTAL_TEXT_LENGTH:
         raise SlackRefusal("msg_blocks_too_long")
 
 
@@ -44,21 +44,21 @@ def check_view(view: Any, expected: str) -> None:
             "invalid_arguments",
             f"[ERROR] view must be of type {expected} [json-pointer:/view/type]",
         )
-    if len(json.dumps(view).encode()) > VIEW_BYTES_MAX:
+    if len(json.dumps(view).encode()) > MAX_VIEW_BYTES:
         raise SlackRefusal("view_too_large")
     found = _check_blocks(
         view.get("blocks"),
         "home" if expected == "home" else "modal",
-        VIEW_BLOCKS_MAX,
+        MAX_VIEW_BLOCKS,
         "/view/blocks",
     )
-    found.keys(
+    found.check_keys(
         view,
         "/view",
         _VIEW_KEYS if expected == "modal" else _VIEW_KEYS - {"title", "submit", "close"},
     )
     for name, limit in (("private_metadata", 3000), ("callback_id", 255), ("external_id", 255)):
-        found.optional(view, name, "/view", limit)
+        found.check_optional_string(view, name, "/view", limit)
     if expected == "modal":
         _modal(found, view)
     if found.problems:
@@ -69,7 +69,7 @@ def check_menu_answer(answer: Any) -> None:
     """Refuse a menu's answer (`options` or `option_groups`) that Slack would not show. InvalidAnswer."""
     found = Findings("message")
     if not isinstance(answer, Mapping):
-        found.wrong("", "must be an object with options or option_groups")
+        found.report("", "must be an object with options or option_groups")
     else:
         check_options(found, answer, "", least=0)
     if found.problems:
@@ -83,23 +83,23 @@ _VIEW_KEYS |= {"clear_on_close", "notify_on_close", "submit_disabled"}
 
 
 def _modal(found: Findings, view: Mapping[str, Any]) -> None:
-    found.text(view.get("title"), "/view/title", 24, plain=True)
+    found.check_text(view.get("title"), "/view/title", 24, plain=True)
     for name in ("submit", "close"):
         if view.get(name) is not None:
-            found.text(view[name], f"/view/{name}", 24, plain=True)
+            found.check_text(view[name], f"/view/{name}", 24, plain=True)
     if view.get("submit") is None and any(
         block.get("type") == "input" for block in view.get("blocks") or ()
     ):
-        found.wrong("/view/submit", "a modal with input blocks must have submit")
+        found.report("/view/submit", "a modal with input blocks must have submit")
 
 
 def _check_blocks(blocks: Any, surface: Surface, most: int, path: str = "/blocks") -> Findings:
     found = Findings(surface)
     tables = 0
-    for index, block in enumerate(found.items(blocks, path, most, 0)):
+    for index, block in enumerate(found.check_items(blocks, path, most, 0)):
         where = f"{path}/{index}"
         if not isinstance(block, Mapping):
-            found.wrong(where, "must be an object")
+            found.report(where, "must be an object")
             continue
         check_block(found, block, where)
         tables += block.get("type") == "table"
@@ -113,67 +113,73 @@ def check_block(found: Findings, block: Mapping[str, Any], path: str) -> None:
     kind = str(block.get("type"))
     known = _BLOCKS.get(kind)
     if known is None or found.surface not in known[1]:
-        found.wrong(f"{path}/type", f"unsupported type: {kind}")
+        found.report(f"{path}/type", f"unsupported type: {kind}")
         return
     check, _, keys = known
-    found.keys(block, path, keys | {"type", "block_id"})
+    found.check_keys(block, path, keys | {"type", "block_id"})
     if kind != "markdown":
-        found.identify_block(block, path)
+        found.check_block_id(block, path)
     check(found, block, path)
 
 
 def _section(found: Findings, block: Mapping[str, Any], path: str) -> None:
     if "text" not in block and "fields" not in block:
-        found.wrong(path, "must have text or fields")
+        found.report(path, "must have text or fields")
     if "text" in block:
-        found.text(block["text"], f"{path}/text", 3000, counted=True)
+        found.check_text(block["text"], f"{path}/text", 3000, counted=True)
     if "fields" in block:
-        for index, field in enumerate(found.items(block["fields"], f"{path}/fields", 10)):
-            found.text(field, f"{path}/fields/{index}", 2000, counted=True)
+        for index, field in enumerate(found.check_items(block["fields"], f"{path}/fields", 10)):
+            found.check_text(field, f"{path}/fields/{index}", 2000, counted=True)
     if "accessory" in block:
         check_element(found, block["accessory"], f"{path}/accessory", IN_SECTION)
 
 
 def _header(found: Findings, block: Mapping[str, Any], path: str) -> None:
-    found.text(block.get("text"), f"{path}/text", 150, plain=True, counted=True)
+    found.check_text(block.get("text"), f"{path}/text", 150, plain=True, counted=True)
 
 
 def _context(found: Findings, block: Mapping[str, Any], path: str) -> None:
-    for index, element in enumerate(found.items(block.get("elements"), f"{path}/elements", 10)):
+    for index, element in enumerate(
+        found.check_items(block.get("elements"), f"{path}/elements", 10)
+    ):
         where = f"{path}/elements/{index}"
         if isinstance(element, Mapping) and element.get("type") == "image":
             check_image(found, element, where)
         else:
-            found.text(element, where, 3000, counted=True)
+            found.check_text(element, where, 3000, counted=True)
 
 
 def _actions(found: Findings, block: Mapping[str, Any], path: str) -> None:
-    for index, element in enumerate(found.items(block.get("elements"), f"{path}/elements", 25)):
+    for index, element in enumerate(
+        found.check_items(block.get("elements"), f"{path}/elements", 25)
+    ):
         check_element(found, element, f"{path}/elements/{index}", IN_ACTIONS)
 
 
 def _context_actions(found: Findings, block: Mapping[str, Any], path: str) -> None:
-    for index, element in enumerate(found.items(block.get("elements"), f"{path}/elements", 5)):
+    for index, element in enumerate(
+        found.check_items(block.get("elements"), f"{path}/elements", 5)
+    ):
         check_element(found, element, f"{path}/elements/{index}", IN_CONTEXT_ACTIONS)
 
 
 def _image(found: Findings, block: Mapping[str, Any], path: str) -> None:
     check_image(found, block, path)
     if block.get("title") is not None:
-        found.text(block["title"], f"{path}/title", 2000, plain=True)
+        found.check_text(block["title"], f"{path}/title", 2000, plain=True)
 
 
 def _input(found: Findings, block: Mapping[str, Any], path: str) -> None:
-    found.text(block.get("label"), f"{path}/label", 2000, plain=True)
+    found.check_text(block.get("label"), f"{path}/label", 2000, plain=True)
     if block.get("hint") is not None:
-        found.text(block["hint"], f"{path}/hint", 2000, plain=True)
+        found.check_text(block["hint"], f"{path}/hint", 2000, plain=True)
     check_element(found, block.get("element"), f"{path}/element", IN_INPUT)
 
 
 def _markdown(found: Findings, block: Mapping[str, Any], path: str) -> None:
     text = block.get("text")
     if not isinstance(text, str) or not text:
-        found.wrong(f"{path}/text", "must be a string of at least one character")
+        found.report(f"{path}/text", "must be a string of at least one character")
         return
     found.markdown_length += len(text)
     found.text_length += len(text)
@@ -181,24 +187,24 @@ def _markdown(found: Findings, block: Mapping[str, Any], path: str) -> None:
 
 def _table(found: Findings, block: Mapping[str, Any], path: str) -> None:
     length = 0
-    for index, row in enumerate(found.items(block.get("rows"), f"{path}/rows", 100)):
-        for number, cell in enumerate(found.items(row, f"{path}/rows/{index}", 20)):
+    for index, row in enumerate(found.check_items(block.get("rows"), f"{path}/rows", 100)):
+        for number, cell in enumerate(found.check_items(row, f"{path}/rows/{index}", 20)):
             length += _cell(found, cell, f"{path}/rows/{index}/{number}")
-    if length > TABLE_TEXT_MAX:
-        found.wrong(
-            f"{path}/rows", f"must be less than {TABLE_TEXT_MAX + 1} characters in all cells"
+    if length > MAX_TABLE_TEXT_LENGTH:
+        found.report(
+            f"{path}/rows", f"must be less than {MAX_TABLE_TEXT_LENGTH + 1} characters in all cells"
         )
     if "column_settings" in block:
-        found.items(block["column_settings"], f"{path}/column_settings", 20, 0)
+        found.check_items(block["column_settings"], f"{path}/column_settings", 20, 0)
 
 
 def _cell(found: Findings, cell: Any, path: str) -> int:
     kind = cell.get("type") if isinstance(cell, Mapping) else None
     if kind == "raw_text":
-        found.string(cell.get("text"), f"{path}/text", TABLE_TEXT_MAX)
+        found.check_string(cell.get("text"), f"{path}/text", MAX_TABLE_TEXT_LENGTH)
         return len(str(cell.get("text") or ""))
     if kind not in ("rich_text", "raw_number"):
-        found.wrong(path, f"unsupported type: {kind}")
+        found.report(path, f"unsupported type: {kind}")
     return 0
 
 
@@ -209,14 +215,14 @@ _RICH = frozenset(
 
 def _rich_text(found: Findings, block: Mapping[str, Any], path: str) -> None:
     for index, element in enumerate(
-        found.items(block.get("elements"), f"{path}/elements", 1000, 0)
+        found.check_items(block.get("elements"), f"{path}/elements", 1000, 0)
     ):
         where = f"{path}/elements/{index}"
         if not isinstance(element, Mapping) or element.get("type") not in _RICH:
-            found.wrong(f"{where}/type", "unsupported type")
+            found.report(f"{where}/type", "unsupported type")
             continue
         if not isinstance(element.get("elements"), list):
-            found.wrong(f"{where}/elements", "must be a list")
+            found.report(f"{where}/elements", "must be a list")
         found.text_length += _rich_length(element)
 
 
@@ -231,18 +237,18 @@ def _rich_length(node: Any) -> int:
 def _card(found: Findings, block: Mapping[str, Any], path: str) -> None:
     for name, limit in (("title", 150), ("subtitle", 150), ("body", 200)):
         if block.get(name) is not None:
-            found.text(block[name], f"{path}/{name}", limit, counted=True)
+            found.check_text(block[name], f"{path}/{name}", limit, counted=True)
 
 
 def _container(found: Findings, block: Mapping[str, Any], path: str) -> None:
     for index, child in enumerate(
-        found.items(block.get("child_blocks"), f"{path}/child_blocks", 10)
+        found.check_items(block.get("child_blocks"), f"{path}/child_blocks", 10)
     ):
         if isinstance(child, Mapping):
             check_block(found, child, f"{path}/child_blocks/{index}")
 
 
-def _anything(found: Findings, block: Mapping[str, Any], path: str) -> None:
+def _accept_any(found: Findings, block: Mapping[str, Any], path: str) -> None:
     """Block types whose inside is not looked into."""
 
 
@@ -254,18 +260,18 @@ _BLOCKS: Mapping[str, tuple[_Check, frozenset[str], frozenset[str]]] = {
     "context": (_context, _ALL, frozenset({"elements"})),
     "actions": (_actions, _ALL, frozenset({"elements"})),
     "context_actions": (_context_actions, _MESSAGE, frozenset({"elements"})),
-    "divider": (_anything, _ALL, frozenset()),
+    "divider": (_accept_any, _ALL, frozenset()),
     "image": (_image, _ALL, frozenset({"image_url", "alt_text", "title", "slack_file"})),
     "input": (_input, _ALL, frozenset({"label", "element", "hint", "optional", "dispatch_action"})),
     "markdown": (_markdown, _MESSAGE, frozenset({"text"})),
     "table": (_table, _MESSAGE, frozenset({"rows", "column_settings"})),
     "rich_text": (_rich_text, _ALL, frozenset({"elements"})),
     "task_card": (
-        _anything,
+        _accept_any,
         _MESSAGE,
         frozenset({"task_id", "title", "status", "details", "output", "sources"}),
     ),
-    "plan": (_anything, _MESSAGE, frozenset({"plan_id", "title", "tasks"})),
+    "plan": (_accept_any, _MESSAGE, frozenset({"plan_id", "title", "tasks"})),
     "card": (
         _card,
         _MESSAGE,
@@ -273,7 +279,7 @@ _BLOCKS: Mapping[str, tuple[_Check, frozenset[str], frozenset[str]]] = {
             {"title", "subtitle", "body", "actions", "icon", "hero_image", "subtext", "slack_icon"}
         ),
     ),
-    "carousel": (_anything, _MESSAGE, frozenset({"elements"})),
+    "carousel": (_accept_any, _MESSAGE, frozenset({"elements"})),
     "container": (
         _container,
         _MESSAGE,
@@ -289,10 +295,10 @@ _BLOCKS: Mapping[str, tuple[_Check, frozenset[str], frozenset[str]]] = {
             }
         ),
     ),
-    "alert": (_anything, frozenset({"modal"}), frozenset({"text", "level"})),
-    "file": (_anything, _MESSAGE, frozenset({"external_id", "source"})),
+    "alert": (_accept_any, frozenset({"modal"}), frozenset({"text", "level"})),
+    "file": (_accept_any, _MESSAGE, frozenset({"external_id", "source"})),
     "video": (
-        _anything,
+        _accept_any,
         _ALL,
         frozenset({"alt_text", "author_name", "description", "provider_icon_url", "provider_name"})
         | {"title", "title_url", "thumbnail_url", "video_url"},

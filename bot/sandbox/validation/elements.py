@@ -7,8 +7,8 @@ from typing import Any
 
 from bot.sandbox.validation.findings import Findings
 
-OPTION_TEXT_MAX = 75
-OPTION_VALUE_MAX = 75
+MAX_OPTION_TEXT_LENGTH = 75
+MAX_OPTION_VALUE_LENGTH = 75
 """Documented as 150 in some places and 75 in others; the stricter one is safe in both."""
 
 _COMMON = frozenset({"type", "action_id", "focus_on_load", "confirm"})
@@ -56,19 +56,19 @@ _KEYS: Mapping[str, frozenset[str]] = {
 def check_element(found: Findings, element: Any, path: str, allowed: frozenset[str]) -> None:
     """Check one element that stands where only the types `allowed` may stand."""
     if not isinstance(element, Mapping):
-        found.wrong(path, "must be an object")
+        found.report(path, "must be an object")
         return
     kind = str(element.get("type"))
     if kind not in allowed:
-        found.wrong(f"{path}/type", f"unsupported type: {kind}")
+        found.report(f"{path}/type", f"unsupported type: {kind}")
         return
-    found.keys(element, path, _KEYS[kind])
-    found.identify_action(element, path)
+    found.check_keys(element, path, _KEYS[kind])
+    found.check_action_id(element, path)
     found.focused += bool(element.get("focus_on_load"))
     if found.focused > 1:
-        found.wrong(path, "only one element may have focus_on_load")
+        found.report(path, "only one element may have focus_on_load")
     if "placeholder" in element:
-        found.text(element["placeholder"], f"{path}/placeholder", 150, plain=True)
+        found.check_text(element["placeholder"], f"{path}/placeholder", 150, plain=True)
     if "confirm" in element:
         _confirm(found, element["confirm"], f"{path}/confirm")
     check = _CHECKS.get(kind)
@@ -79,13 +79,13 @@ def check_element(found: Findings, element: Any, path: str, allowed: frozenset[s
 def check_option(found: Findings, option: Any, path: str, *, rich: bool = False) -> None:
     """An option: text ≤ 75, value ≤ 75, description ≤ 75; only radio buttons and check boxes may have mrkdwn."""
     if not isinstance(option, Mapping):
-        found.wrong(path, "must be an object")
+        found.report(path, "must be an object")
         return
-    found.keys(option, path, frozenset({"text", "value", "description", "url"}))
-    found.text(option.get("text"), f"{path}/text", OPTION_TEXT_MAX, plain=not rich)
-    found.string(option.get("value"), f"{path}/value", OPTION_VALUE_MAX)
+    found.check_keys(option, path, frozenset({"text", "value", "description", "url"}))
+    found.check_text(option.get("text"), f"{path}/text", MAX_OPTION_TEXT_LENGTH, plain=not rich)
+    found.check_string(option.get("value"), f"{path}/value", MAX_OPTION_VALUE_LENGTH)
     if option.get("description") is not None:
-        found.text(option["description"], f"{path}/description", 75, plain=not rich)
+        found.check_text(option["description"], f"{path}/description", 75, plain=not rich)
 
 
 def check_options(
@@ -93,47 +93,49 @@ def check_options(
 ) -> None:
     """`options` or `option_groups`, not both; each list at most `most` long."""
     if ("options" in holder) == ("option_groups" in holder):
-        found.wrong(path, "must provide either options or option_groups")
+        found.report(path, "must provide either options or option_groups")
         return
     if "options" in holder:
         for index, option in enumerate(
-            found.items(holder["options"], f"{path}/options", most, least)
+            found.check_items(holder["options"], f"{path}/options", most, least)
         ):
             check_option(found, option, f"{path}/options/{index}")
         return
     for index, group in enumerate(
-        found.items(holder["option_groups"], f"{path}/option_groups", 100, least)
+        found.check_items(holder["option_groups"], f"{path}/option_groups", 100, least)
     ):
         _option_group(found, group, f"{path}/option_groups/{index}", most)
 
 
 def _option_group(found: Findings, group: Any, path: str, most: int) -> None:
     if not isinstance(group, Mapping):
-        found.wrong(path, "must be an object")
+        found.report(path, "must be an object")
         return
-    found.text(group.get("label"), f"{path}/label", 75, plain=True)
-    for number, option in enumerate(found.items(group.get("options"), f"{path}/options", most)):
+    found.check_text(group.get("label"), f"{path}/label", 75, plain=True)
+    for number, option in enumerate(
+        found.check_items(group.get("options"), f"{path}/options", most)
+    ):
         check_option(found, option, f"{path}/options/{number}")
 
 
 def _confirm(found: Findings, confirm: Any, path: str) -> None:
     if not isinstance(confirm, Mapping):
-        found.wrong(path, "must be an object")
+        found.report(path, "must be an object")
         return
-    found.text(confirm.get("title"), f"{path}/title", 100, plain=True)
-    found.text(confirm.get("text"), f"{path}/text", 300)
-    found.text(confirm.get("confirm"), f"{path}/confirm", 30, plain=True)
-    found.text(confirm.get("deny"), f"{path}/deny", 30, plain=True)
+    found.check_text(confirm.get("title"), f"{path}/title", 100, plain=True)
+    found.check_text(confirm.get("text"), f"{path}/text", 300)
+    found.check_text(confirm.get("confirm"), f"{path}/confirm", 30, plain=True)
+    found.check_text(confirm.get("deny"), f"{path}/deny", 30, plain=True)
 
 
 def _button(found: Findings, element: Mapping[str, Any], path: str) -> None:
-    found.text(element.get("text"), f"{path}/text", 75, plain=True)
-    found.optional(element, "value", path, 2000)
-    found.optional(element, "url", path, 3000)
-    found.optional(element, "accessibility_label", path, 75)
-    found.optional(element, "agent_prompt", path, 4000)
+    found.check_text(element.get("text"), f"{path}/text", 75, plain=True)
+    found.check_optional_string(element, "value", path, 2000)
+    found.check_optional_string(element, "url", path, 3000)
+    found.check_optional_string(element, "accessibility_label", path, 75)
+    found.check_optional_string(element, "agent_prompt", path, 4000)
     if element.get("style") not in (None, "primary", "danger"):
-        found.wrong(f"{path}/style", "must be primary or danger")
+        found.report(f"{path}/style", "must be primary or danger")
 
 
 def _static_select(found: Findings, element: Mapping[str, Any], path: str) -> None:
@@ -146,7 +148,7 @@ def _static_select(found: Findings, element: Mapping[str, Any], path: str) -> No
     for group in element.get("option_groups") or ():
         offered += group.get("options") or () if isinstance(group, Mapping) else ()
     if initial not in offered:
-        found.wrong(f"{path}/initial_option", "must be one of the options")
+        found.report(f"{path}/initial_option", "must be one of the options")
 
 
 def _external_select(found: Findings, element: Mapping[str, Any], path: str) -> None:
@@ -154,7 +156,7 @@ def _external_select(found: Findings, element: Mapping[str, Any], path: str) -> 
         check_option(found, element["initial_option"], f"{path}/initial_option")
     least = element.get("min_query_length")
     if least is not None and (not isinstance(least, int) or isinstance(least, bool) or least < 0):
-        found.wrong(f"{path}/min_query_length", "must be a non-negative integer")
+        found.report(f"{path}/min_query_length", "must be a non-negative integer")
 
 
 def _choices(
@@ -162,7 +164,7 @@ def _choices(
 ) -> Callable[[Findings, Mapping[str, Any], str], None]:
     def check(found: Findings, element: Mapping[str, Any], path: str) -> None:
         for index, option in enumerate(
-            found.items(element.get("options"), f"{path}/options", most, least)
+            found.check_items(element.get("options"), f"{path}/options", most, least)
         ):
             check_option(found, option, f"{path}/options/{index}", rich=rich)
 
@@ -172,40 +174,42 @@ def _choices(
 def _plain_text_input(found: Findings, element: Mapping[str, Any], path: str) -> None:
     longest = element.get("max_length", 3000)
     if not isinstance(longest, int) or not 1 <= longest <= 3000:
-        found.wrong(f"{path}/max_length", "must be between 1 and 3000")
+        found.report(f"{path}/max_length", "must be between 1 and 3000")
     shortest = element.get("min_length", 0)
     if not isinstance(shortest, int) or not 0 <= shortest <= 3000:
-        found.wrong(f"{path}/min_length", "must be between 0 and 3000")
-    found.optional(element, "initial_value", path, longest if isinstance(longest, int) else 3000)
+        found.report(f"{path}/min_length", "must be between 0 and 3000")
+    found.check_optional_string(
+        element, "initial_value", path, longest if isinstance(longest, int) else 3000
+    )
 
 
 def _feedback_buttons(found: Findings, element: Mapping[str, Any], path: str) -> None:
     for name in ("positive_button", "negative_button"):
         button, where = element.get(name), f"{path}/{name}"
         if not isinstance(button, Mapping):
-            found.wrong(where, "must be an object")
+            found.report(where, "must be an object")
             continue
-        found.keys(button, where, frozenset({"text", "value", "accessibility_label"}))
-        found.text(button.get("text"), f"{where}/text", 75, plain=True)
-        found.string(button.get("value"), f"{where}/value", 2000)
-        found.optional(button, "accessibility_label", where, 75)
+        found.check_keys(button, where, frozenset({"text", "value", "accessibility_label"}))
+        found.check_text(button.get("text"), f"{where}/text", 75, plain=True)
+        found.check_string(button.get("value"), f"{where}/value", 2000)
+        found.check_optional_string(button, "accessibility_label", where, 75)
 
 
 def _icon_button(found: Findings, element: Mapping[str, Any], path: str) -> None:
     if element.get("icon") != "trash":
-        found.wrong(f"{path}/icon", "unsupported icon")
-    found.text(element.get("text"), f"{path}/text", 75, plain=True)
-    found.optional(element, "value", path, 2000)
+        found.report(f"{path}/icon", "unsupported icon")
+    found.check_text(element.get("text"), f"{path}/text", 75, plain=True)
+    found.check_optional_string(element, "value", path, 2000)
     if "visible_to_user_ids" in element:
-        found.items(element["visible_to_user_ids"], f"{path}/visible_to_user_ids", 10, 0)
+        found.check_items(element["visible_to_user_ids"], f"{path}/visible_to_user_ids", 10, 0)
 
 
 def check_image(found: Findings, element: Mapping[str, Any], path: str) -> None:
     """An image, as an element or as a block: one source and an alternative text."""
     if ("image_url" in element) == ("slack_file" in element):
-        found.wrong(path, "must provide either image_url or slack_file")
-    found.optional(element, "image_url", path, 3000, least=1)
-    found.string(element.get("alt_text"), f"{path}/alt_text", 2000, least=0)
+        found.report(path, "must provide either image_url or slack_file")
+    found.check_optional_string(element, "image_url", path, 3000, least=1)
+    found.check_string(element.get("alt_text"), f"{path}/alt_text", 2000, least=0)
 
 
 _CHECKS: Mapping[str, Callable[[Findings, Mapping[str, Any], str], None]] = {

@@ -8,9 +8,9 @@ from bot.sandbox.errors import SlackRefusal
 from bot.sandbox.types import Json
 from bot.sandbox.web_api.calls import Call, Method
 
-PROMPTS_MAX = 4
-TITLE_MAX = 200
-SESSION_STATES = ("active", "processing", "suspended", "closed")
+MAX_PROMPTS = 4
+MAX_TITLE_LENGTH = 200
+SESSION_STATUSES = ("active", "processing", "suspended", "closed")
 
 
 def set_status(call: Call) -> Json:
@@ -33,9 +33,9 @@ def set_title(call: Call) -> Json:
     """`assistant.threads.setTitle`."""
     channel, root = _thread(call)
     title = call.args.required("title")
-    if len(title) > TITLE_MAX:
+    if len(title) > MAX_TITLE_LENGTH:
         raise SlackRefusal(
-            "invalid_arguments", f"[ERROR] must be less than {TITLE_MAX + 1} characters"
+            "invalid_arguments", f"[ERROR] must be less than {MAX_TITLE_LENGTH + 1} characters"
         )
     call.workspace.set_session(channel, root, title=title)
     return {}
@@ -46,9 +46,9 @@ def set_prompts(call: Call) -> Json:
     channel = call.channel("channel_id")
     root = _thread(call)[1] if "thread_ts" in call.args else None
     prompts = call.args.items("prompts") or []
-    if not 1 <= len(prompts) <= PROMPTS_MAX:
+    if not 1 <= len(prompts) <= MAX_PROMPTS:
         raise SlackRefusal(
-            "invalid_arguments", f"[ERROR] 1 to {PROMPTS_MAX} prompts [json-pointer:/prompts]"
+            "invalid_arguments", f"[ERROR] 1 to {MAX_PROMPTS} prompts [json-pointer:/prompts]"
         )
     for number, prompt in enumerate(prompts):
         if not all(
@@ -68,14 +68,15 @@ def set_session_status(subscribed: frozenset[str], call: Call) -> Json:
     """`agents.sessions.setStatus`."""
     channel, root = _thread(call, "thread_ts_required")
     status = call.args.text("status")
-    if status not in SESSION_STATES:
+    if status not in SESSION_STATUSES:
         raise SlackRefusal(
-            "invalid_arguments", f"[ERROR] status must be one of {', '.join(SESSION_STATES)}"
+            "invalid_arguments", f"[ERROR] status must be one of {', '.join(SESSION_STATUSES)}"
         )
     title = call.args.text("title")
-    if len(title) > TITLE_MAX:
+    if len(title) > MAX_TITLE_LENGTH:
         raise SlackRefusal(
-            "invalid_arguments", f"[ERROR] title must be less than {TITLE_MAX + 1} characters"
+            "invalid_arguments",
+            f"[ERROR] title must be less than {MAX_TITLE_LENGTH + 1} characters",
         )
     fresh = call.workspace.thread_state(channel, root).session is None
     call.workspace.set_session(
@@ -90,9 +91,9 @@ def rename_session(call: Call) -> Json:
     """`agents.sessions.rename`: of a session that a stream or a status has opened."""
     channel, root = _thread(call, "thread_ts_required")
     title = call.args.text("title")
-    if not 1 <= len(title) <= TITLE_MAX:
+    if not 1 <= len(title) <= MAX_TITLE_LENGTH:
         raise SlackRefusal(
-            "invalid_arguments", f"[ERROR] title must have 1 to {TITLE_MAX} characters"
+            "invalid_arguments", f"[ERROR] title must have 1 to {MAX_TITLE_LENGTH} characters"
         )
     if call.workspace.thread_state(channel, root).session is None:
         raise SlackRefusal("session_not_found")

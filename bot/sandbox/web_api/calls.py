@@ -106,8 +106,8 @@ class Call:
         )
         channel = self.workspace.channels.get(channel_id)
         if channel is None and channel_id in self.workspace.users:
-            channel = self.workspace.direct([channel_id, self.workspace.bot.id])
-        if channel is None or not self.workspace.sees(channel, self.workspace.bot.id):
+            channel = self.workspace.open_dm([channel_id, self.workspace.bot.id])
+        if channel is None or not self.workspace.can_see(channel, self.workspace.bot.id):
             raise SlackRefusal("channel_not_found")
         return channel
 

@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 from bot.sandbox.errors import RateLimited, SlackRefusal
 from bot.sandbox.faults import Fault, Faults
 from bot.sandbox.journal import CallRecord, Journal, public_arguments
-from bot.sandbox.limits import Budgets
+from bot.sandbox.limits import RateLimiter
 from bot.sandbox.state.workspace import Workspace
 from bot.sandbox.types import Json
 from bot.sandbox.web_api.calls import Arguments, Call, Method
@@ -23,7 +23,7 @@ from bot.sandbox.web_api.calls import Arguments, Call, Method
 _CHANNEL_ARGUMENTS = {"chat.postMessage": "channel", "assistant.threads.setStatus": "channel_id"}
 
 
-class Dropped(Exception):
+class ConnectionAborted(Exception):
     """The connection is to be closed without an answer."""
 
 
@@ -55,7 +55,7 @@ class WebApi:
         self.tokens = tokens
         self.faults = faults
         self.journal = journal
-        self.budgets = Budgets(workspace.limits, workspace.clock)
+        self.rate_limiter = RateLimiter(workspace.limits, workspace.clock)
         self._granted = ",".join(sorted(scopes))
         self._abort_connection = abort_connection
 
@@ -64,15 +64,15 @@ class WebApi:
         method = scope["path"].rsplit("/", 1)[-1]
         values, token = await _read(request)
         record = CallRecord(
-            self.journal.number(), self.workspace.clock(), method, public_arguments(values)
+            self.journal.new_id(), self.workspace.clock(), method, public_arguments(values)
         )
         try:
             status, headers, body = await self._handle(method, values, token, record)
-        except Dropped:
+        except ConnectionAborted:
             status, headers, body = 0, {}, b""
         record.status = status
         record.duration = self.workspace.clock() - record.at
-        self.journal.called(record)
+        self.journal.record_call(record)
         if status:
             await _send(send, status, {"x-oauth-scopes": self._granted, **headers}, body)
         else:
@@ -81,9 +81,9 @@ class WebApi:
     async def _handle(
         self, method: str, values: Json, token: str, record: CallRecord
     ) -> tuple[int, dict[str, str], bytes]:
-        fault = self.faults.take(method, values)
+        fault = self.faults.next_fault(method, values)
         if fault is not None and fault.mode not in ("lost", "slow") and not fault.after_effect:
-            return await self._strike(fault, record)
+            return await self._apply_fault(fault, record)
         latency = self.workspace.limits.latencies.get(method, self.workspace.limits.latency)
         if fault is not None and fault.mode == "slow":
             latency += fault.seconds
@@ -104,10 +104,12 @@ class WebApi:
         record.result = answer
         record.error = answer.get("error")
         if fault is not None and (fault.mode == "lost" or fault.after_effect):
-            return await self._strike(fault, record)
+            return await self._apply_fault(fault, record)
         return status, headers, json.dumps(answer).encode()
 
-    async def _strike(self, fault: Fault, record: CallRecord) -> tuple[int, dict[str, str], bytes]:
+    async def _apply_fault(
+        self, fault: Fault, record: CallRecord
+    ) -> tuple[int, dict[str, str], bytes]:
         record.injected = True
         record.error = {"error": fault.error, "ratelimited": "ratelimited"}.get(
             fault.mode, f"fault:{fault.mode}"
@@ -123,7 +125,7 @@ class WebApi:
         if fault.mode == "garbage":
             return 200, {"content-type": "text/html"}, b"<!doctype html><title>Slack</title>"
         await self.faults.hang(fault.seconds if fault.mode == "hang" else 0.0)
-        raise Dropped
+        raise ConnectionAborted
 
     def run(self, name: str, values: Json, token: str) -> Json:
         """Run a method as Slack would; SlackRefusal when it refuses."""
@@ -131,7 +133,7 @@ class WebApi:
         if method is None:
             raise SlackRefusal("unknown_method", req_method=name)
         self._authenticate(method, token)
-        self.budgets.spend(name, str(values.get(_CHANNEL_ARGUMENTS.get(name, ""), "")))
+        self.rate_limiter.count_call(name, str(values.get(_CHANNEL_ARGUMENTS.get(name, ""), "")))
         call = Call(name, Arguments(values), self.workspace, self.scopes)
         if method.scopes and not self.scopes.intersection(method.scopes):
             call.needs(method.scopes[0])

@@ -15,7 +15,7 @@ from bot.sandbox.state.records import Channel, File, Message
 from bot.sandbox.state.workspace import Workspace
 from bot.sandbox.types import Json
 from bot.sandbox.web_api.calls import Call, Method
-from bot.sandbox.web_api.message_content import author, reply_target
+from bot.sandbox.web_api.message_content import author_fields, reply_target
 from bot.sandbox.web_api.messages import file_json
 
 LOGIN_PAGE = "<!DOCTYPE html><html><head><title>Sign in | Slack</title></head><body>Sign in to Sandbox</body></html>"
@@ -49,9 +49,9 @@ def get_upload_url(uploads: Uploads, call: Call) -> Json:
     workspace = call.workspace
     mode = "snippet" if call.args.text("snippet_type") else "hosted"
     file = File(
-        workspace.number("F"), name, name, kind, b"", workspace.bot.id, workspace.clock(), mode
+        workspace.new_id("F"), name, name, kind, b"", workspace.bot.id, workspace.clock(), mode
     )
-    uploads.expected[key := secrets.token_hex(12)] = (file, length)
+    uploads.announced[key := secrets.token_hex(12)] = (file, length)
     return {"upload_url": f"{workspace.base_url}/upload/{key}", "file_id": file.id}
 
 
@@ -74,7 +74,7 @@ def complete_upload(uploads: Uploads, call: Call) -> Json:
 
 
 def _uploaded(uploads: Uploads, call: Call, wanted: Json) -> File:
-    file = uploads.ready.pop(str(wanted.get("id")), None)
+    file = uploads.received.pop(str(wanted.get("id")), None)
     if file is None:
         raise SlackRefusal("file_not_found")
     file.title = str(wanted.get("title") or file.name)
@@ -88,7 +88,11 @@ def _share(call: Call, channel_id: str, files: list[File]) -> None:
     revision = call.workspace.revision("mrkdwn", text, [])
     target = reply_target(call, channel)
     message = Message(
-        channel.id, call.workspace.next_ts(), thread_ts=target, revisions=[revision], **author(call)
+        channel.id,
+        call.workspace.next_ts(),
+        thread_ts=target,
+        revisions=[revision],
+        **author_fields(call),
     )
     message.files = [file.id for file in files]
     for file in files:
@@ -98,7 +102,7 @@ def _share(call: Call, channel_id: str, files: list[File]) -> None:
 
 def _target(call: Call, channel_id: str) -> Channel:
     channel = call.workspace.channels.get(channel_id)
-    if channel is None or not call.workspace.sees(channel, call.workspace.bot.id):
+    if channel is None or not call.workspace.can_see(channel, call.workspace.bot.id):
         raise SlackRefusal("channel_not_found")
     if call.workspace.bot.id not in channel.members:
         raise SlackRefusal("not_in_channel")
@@ -112,12 +116,12 @@ class Uploads:
         self._workspace = workspace
         self._bot_token = bot_token
         self._scopes = scopes
-        self.expected: dict[str, tuple[File, int]] = {}
-        self.ready: dict[str, File] = {}
+        self.announced: dict[str, tuple[File, int]] = {}
+        self.received: dict[str, File] = {}
 
     async def receive(self, request: Request) -> Response:
         """The app posts the bytes of a file, raw or as a form, to the address it was given."""
-        file, length = self.expected.pop(request.path_params["key"], (None, 0))
+        file, length = self.announced.pop(request.path_params["key"], (None, 0))
         if file is None:
             return PlainTextResponse("no such upload", 404)
         if request.headers.get("content-type", "").startswith("multipart/"):
@@ -129,7 +133,7 @@ class Uploads:
         if len(content) != length:
             return PlainTextResponse("the length is not the one announced", 400)
         file.content = content
-        self.ready[file.id] = file
+        self.received[file.id] = file
         return PlainTextResponse(f"OK - {length}")
 
     async def send(self, request: Request) -> Response:

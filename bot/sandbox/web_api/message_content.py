@@ -10,11 +10,11 @@ from bot.sandbox.types import Json
 from bot.sandbox.validation.blocks import check_message_blocks
 from bot.sandbox.web_api.calls import Call
 
-MARKDOWN_MAX = 12_000
-TEXT_MAX = 40_000
+MAX_MARKDOWN_LENGTH = 12_000
+MAX_TEXT_LENGTH = 40_000
 
 
-def content(call: Call, *, text_max: int | None = None) -> tuple[Revision, Json]:
+def parse_content(call: Call, *, text_max: int | None = None) -> tuple[Revision, Json]:
     """The content of a post or an edit and the warnings to answer with.
 
     `text_max` is the length beyond which `text` is refused (chat.update); without it, text is cut at 40,000.
@@ -25,7 +25,7 @@ def content(call: Call, *, text_max: int | None = None) -> tuple[Revision, Json]
     if markdown and (text or blocks):
         raise SlackRefusal("markdown_text_conflict")
     if markdown:
-        if len(markdown) > MARKDOWN_MAX:
+        if len(markdown) > MAX_MARKDOWN_LENGTH:
             raise SlackRefusal("msg_too_long")
         return call.workspace.revision("markdown", markdown, []), {}
     attachments = args.items("attachments", "invalid_attachments") or []
@@ -36,10 +36,10 @@ def content(call: Call, *, text_max: int | None = None) -> tuple[Revision, Json]
     if text_max is not None and len(text) > text_max:
         raise SlackRefusal("msg_too_long")
     check_message_blocks(blocks)
-    named = call.workspace.named(blocks)
+    named = call.workspace.with_block_ids(blocks)
     warnings: Json = {}
-    if len(text) > TEXT_MAX:
-        text = text[:TEXT_MAX]
+    if len(text) > MAX_TEXT_LENGTH:
+        text = text[:MAX_TEXT_LENGTH]
         warnings = {
             "warning": "message_truncated",
             "response_metadata": {"warnings": ["message_truncated"]},
@@ -47,7 +47,7 @@ def content(call: Call, *, text_max: int | None = None) -> tuple[Revision, Json]
     return call.workspace.revision("mrkdwn", text, named), warnings
 
 
-def author(call: Call) -> dict[str, Any]:
+def author_fields(call: Call) -> dict[str, Any]:
     """The fields of a message that say it is the app's; another name or picture needs chat:write.customize."""
     bot = call.workspace.bot
     username = call.args.text("username") or None
@@ -74,7 +74,7 @@ def reply_target(call: Call, channel: Channel) -> str | None:
     return parent.ts
 
 
-def metadata_of(call: Call) -> Json | None:
+def parse_metadata(call: Call) -> Json | None:
     """Message metadata, which must have a type and a payload."""
     metadata = call.args.structure("metadata", "invalid_metadata_format")
     if metadata is None:

@@ -1,4 +1,4 @@
-"""`chat.*` without streams: post, whisper, edit, delete; and how a message looks in Slack's JSON."""
+"""`chat.*` without streams: post, ephemeral, edit, delete; and how a message looks in Slack's JSON."""
 
 from __future__ import annotations
 
@@ -8,9 +8,14 @@ from bot.sandbox.state.workspace import Workspace
 from bot.sandbox.text import rich_text
 from bot.sandbox.types import Json
 from bot.sandbox.web_api.calls import Call, Method
-from bot.sandbox.web_api.message_content import author, content, metadata_of, reply_target
+from bot.sandbox.web_api.message_content import (
+    author_fields,
+    parse_content,
+    parse_metadata,
+    reply_target,
+)
 
-UPDATE_TEXT_MAX = 4_000
+MAX_UPDATE_TEXT_LENGTH = 4_000
 
 
 def message_json(workspace: Workspace, message: Message) -> Json:
@@ -113,23 +118,25 @@ def file_json(workspace: Workspace, file_id: str) -> Json:
         "file_access": "visible",
         "channels": list(file.channels),
     }
-    return {name: value for name, value in (usual | file.told).items() if value is not None}
+    return {
+        name: value for name, value in (usual | file.json_overrides).items() if value is not None
+    }
 
 
 def post_message(call: Call) -> Json:
     """`chat.postMessage`."""
     channel = call.writable()
     thread_ts = reply_target(call, channel)
-    revision, warnings = content(call)
+    revision, warnings = parse_content(call)
     broadcast = call.args.flag("reply_broadcast") and thread_ts is not None
     message = Message(
         channel.id,
         call.workspace.next_ts(),
         thread_ts=thread_ts,
         revisions=[revision],
-        metadata=metadata_of(call),
+        metadata=parse_metadata(call),
         subtype="thread_broadcast" if broadcast else None,
-        **author(call),
+        **author_fields(call),
     )
     call.workspace.post(message)
     if thread_ts:
@@ -147,9 +154,9 @@ def post_ephemeral(call: Call) -> Json:
     if user not in channel.members:
         raise SlackRefusal("user_not_in_channel")
     thread_ts = reply_target(call, channel)
-    revision, warnings = content(call)
-    whisper = Ephemeral(
-        id=call.workspace.number("E"),
+    revision, warnings = parse_content(call)
+    ephemeral = Ephemeral(
+        id=call.workspace.new_id("E"),
         channel=channel.id,
         thread_ts=thread_ts,
         ts=call.workspace.next_ts(),
@@ -161,8 +168,8 @@ def post_ephemeral(call: Call) -> Json:
         fallback=revision.fallback,
         at=call.workspace.clock(),
     )
-    call.workspace.whisper(whisper)
-    return {"message_ts": whisper.ts, **warnings}
+    call.workspace.post_ephemeral(ephemeral)
+    return {"message_ts": ephemeral.ts, **warnings}
 
 
 def update(call: Call) -> Json:
@@ -172,11 +179,11 @@ def update(call: Call) -> Json:
         if call.workspace.clock() < (message.stream.expires_at if message.stream else 0.0):
             raise SlackRefusal("streaming_state_conflict")
         call.workspace.expire_stream(message)
-    revision, warnings = content(call, text_max=UPDATE_TEXT_MAX)
-    metadata = metadata_of(call)
+    revision, warnings = parse_content(call, text_max=MAX_UPDATE_TEXT_LENGTH)
+    metadata = parse_metadata(call)
     if metadata is not None:
         message.metadata = metadata
-    call.workspace.revise(message, revision, message.user)
+    call.workspace.edit(message, revision, message.user)
     shown = message_json(call.workspace, message)
     return {
         "channel": message.channel,

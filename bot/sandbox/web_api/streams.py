@@ -8,13 +8,17 @@ from bot.sandbox.state.records import Channel, Message, Revision, Stream
 from bot.sandbox.state.workspace import Workspace
 from bot.sandbox.types import Json
 from bot.sandbox.validation.blocks import check_message_blocks
+from bot.sandbox.web_api.agents import SESSION_STATUSES
 from bot.sandbox.web_api.calls import Call, Method
-from bot.sandbox.web_api.message_content import author, metadata_of, reply_target
+from bot.sandbox.web_api.message_content import (
+    MAX_MARKDOWN_LENGTH,
+    author_fields,
+    parse_metadata,
+    reply_target,
+)
 
-MARKDOWN_MAX = 12_000
-STREAM_BLOCKS_MAX = 50
-_TASK_STATES = ("pending", "in_progress", "complete", "error")
-_SESSION_STATES = ("active", "processing", "suspended", "closed")
+MAX_STREAM_BLOCKS = 50
+TASK_STATUSES = ("pending", "in_progress", "complete", "error")
 
 
 def start_stream(call: Call) -> Json:
@@ -34,7 +38,7 @@ def start_stream(call: Call) -> Json:
         thread_ts=thread_ts,
         revisions=[],
         stream=stream,
-        **author(call),
+        **author_fields(call),
     )
     message.revisions.append(Revision("markdown", [], []))
     _grow(call.workspace, message, stream, mode, text, chunks)
@@ -154,14 +158,14 @@ def _payload(call: Call) -> tuple[str | None, str, list[Json]]:
     if chunks is not None and "markdown_text" in call.args:
         raise SlackRefusal("cannot_provide_both_markdown_text_and_chunks")
     if chunks is None:
-        if len(text) > MARKDOWN_MAX:
+        if len(text) > MAX_MARKDOWN_LENGTH:
             raise SlackRefusal("msg_too_long")
         return ("text" if text else None), text, []
     if not chunks:
         return None, "", []
     texts = [_checked_chunk(chunk) for chunk in chunks]
     text = "".join(texts)
-    if len(text) > MARKDOWN_MAX:
+    if len(text) > MAX_MARKDOWN_LENGTH:
         raise SlackRefusal("msg_too_long")
     return "chunks", text, [chunk for chunk in chunks if chunk["type"] != "markdown_text"]
 
@@ -173,7 +177,7 @@ def _checked_chunk(chunk: Json) -> str:
         return str(chunk["text"])
     if kind == "task_update":
         well = isinstance(chunk.get("id"), str) and isinstance(chunk.get("title", ""), str)
-        if well and chunk.get("status", "pending") in _TASK_STATES:
+        if well and chunk.get("status", "pending") in TASK_STATUSES:
             return ""
     if kind == "plan_update" and isinstance(chunk.get("title"), str):
         return ""
@@ -206,7 +210,7 @@ def _grow(
         **stream.tasks,
         **{chunk["id"]: chunk for chunk in chunks if chunk["type"] == "task_update"},
     }
-    if stream.block_count + len(added) + len(tasks) > STREAM_BLOCKS_MAX:
+    if stream.block_count + len(added) + len(tasks) > MAX_STREAM_BLOCKS:
         raise SlackRefusal("msg_blocks_too_many")
     stream.mode = "chunks" if mode == "chunks" else "text"
     stream.size += len(text.encode())
@@ -216,7 +220,7 @@ def _grow(
             _update_task(stream, chunk)
         elif chunk["type"] == "plan_update":
             stream.plan = chunk["title"]
-    message.latest.blocks.extend(workspace.named(added))
+    message.latest.blocks.extend(workspace.with_block_ids(added))
     if text or chunks:
         message.latest.append(workspace.clock(), text)
 
@@ -236,7 +240,7 @@ def _update_task(stream: Stream, chunk: Json) -> None:
 
 def _check_status(call: Call) -> None:
     status = call.args.text("session_status")
-    if status and status not in _SESSION_STATES:
+    if status and status not in SESSION_STATUSES:
         raise SlackRefusal("invalid_arguments", "[ERROR] unknown session_status")
 
 
@@ -244,7 +248,7 @@ def _final_blocks(call: Call, stream: Stream) -> list[Json]:
     blocks = call.args.items("blocks", "invalid_blocks") or []
     if blocks:
         check_message_blocks(blocks)
-    if len(blocks) + stream.block_count > 2 * STREAM_BLOCKS_MAX:
+    if len(blocks) + stream.block_count > 2 * MAX_STREAM_BLOCKS:
         raise SlackRefusal("msg_blocks_too_many")
     return blocks
 
@@ -253,9 +257,9 @@ def _finish(call: Call, message: Message, stream: Stream) -> Json:
     _check_status(call)
     blocks = _final_blocks(call, stream)
     now = call.workspace.clock()
-    message.latest.blocks.extend(call.workspace.named(blocks))
+    message.latest.blocks.extend(call.workspace.with_block_ids(blocks))
     message.latest.append(now, "")
-    message.metadata = metadata_of(call) or message.metadata
+    message.metadata = parse_metadata(call) or message.metadata
     if stream.phase == "open":
         stream.phase = "done"
     stream.ended_at = now

@@ -87,9 +87,9 @@ def user_json(user: User) -> Json:
         "profile": profile,
         "is_bot": user.is_bot,
         "is_app_user": False,
-        "is_restricted": user.restricted,
+        "is_restricted": user.is_restricted,
         "is_ultra_restricted": False,
-        "is_stranger": user.stranger,
+        "is_stranger": user.is_stranger,
     }
 
 
@@ -164,7 +164,7 @@ def conversations_open(call: Call) -> Json:
             raise SlackRefusal("user_not_found" if users else "users_list_not_supplied")
         if len(users) > 8:
             raise SlackRefusal("too_many_users")
-        channel = call.workspace.direct([*users, call.workspace.bot.id])
+        channel = call.workspace.open_dm([*users, call.workspace.bot.id])
     shown = (
         channel_json(call.workspace, channel) if call.args.flag("return_im") else {"id": channel.id}
     )
@@ -179,7 +179,7 @@ def conversations_list(call: Call) -> Json:
     found = [
         each
         for each in workspace.channels.values()
-        if each.type in wanted and workspace.sees(each, bot)
+        if each.type in wanted and workspace.can_see(each, bot)
     ]
     page, cursor = _page(call, found, 100, 999)
     return {
@@ -263,13 +263,13 @@ def _page(call: Call, items: list[Item], default: int, most: int) -> tuple[list[
 
 def reactions_add(call: Call) -> Json:
     """`reactions.add`."""
-    call.workspace.react(_target(call), _emoji(call), call.workspace.bot.id)
+    call.workspace.add_reaction(_target(call), _emoji(call), call.workspace.bot.id)
     return {}
 
 
 def reactions_remove(call: Call) -> Json:
     """`reactions.remove`."""
-    call.workspace.unreact(_target(call), _emoji(call), call.workspace.bot.id)
+    call.workspace.remove_reaction(_target(call), _emoji(call), call.workspace.bot.id)
     return {}
 
 

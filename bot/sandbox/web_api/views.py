@@ -13,7 +13,7 @@ from bot.sandbox.types import Json
 from bot.sandbox.validation.blocks import check_view
 from bot.sandbox.web_api.calls import Call, Method
 
-STACK_MAX = 3
+MAX_STACKED_MODALS = 3
 
 
 def view_json(workspace: Workspace, view: View) -> Json:
@@ -52,7 +52,7 @@ class Triggers:
         )
         return trigger
 
-    def exchange(self, trigger: str) -> str:
+    def redeem(self, trigger: str) -> str:
         """The person a trigger id is for; refused when it is unknown, used or too old."""
         if trigger in self._used:
             raise SlackRefusal("exchanged_trigger_id")
@@ -75,15 +75,15 @@ class Modals:
     def open(self, trigger: str, definition: Any) -> View:
         """Open a modal on top of nothing."""
         check_view(definition, "modal")
-        user = self._triggers.exchange(trigger)
+        user = self._triggers.redeem(trigger)
         self._workspace.modals[user] = []
         return self._stack(user, definition)
 
     def push(self, trigger: str, definition: Any) -> View:
         """Open a modal on top of the one the trigger came from."""
         check_view(definition, "modal")
-        user = self._triggers.exchange(trigger)
-        if len(self._workspace.modals.get(user, ())) >= STACK_MAX:
+        user = self._triggers.redeem(trigger)
+        if len(self._workspace.modals.get(user, ())) >= MAX_STACKED_MODALS:
             raise SlackRefusal("push_limit_reached")
         return self._stack(user, definition)
 
@@ -92,8 +92,8 @@ class Modals:
         if expected_hash and expected_hash != view.hash:
             raise SlackRefusal("hash_conflict")
         check_view(definition, view.type)
-        view.definition, view.hash, view.errors = self._named(definition), _new_hash(), {}
-        self._workspace.views_changed(view.user)
+        view.definition, view.hash, view.errors = self._with_block_ids(definition), _new_hash(), {}
+        self._workspace.emit_views_changed(view.user)
         return view
 
     def publish(self, user: str, definition: Any, expected_hash: str = "") -> View:
@@ -105,7 +105,7 @@ class Modals:
         if home is None:
             home = self._view(user, definition)
             self._workspace.homes[user] = home
-        home.definition, home.hash = self._named(definition), _new_hash()
+        home.definition, home.hash = self._with_block_ids(definition), _new_hash()
         self._workspace.emit("home", user=user, view=home)
         return home
 
@@ -117,10 +117,10 @@ class Modals:
             stack.clear()
         elif view.id in stack:
             stack.remove(view.id)
-        self._workspace.views_changed(view.user)
+        self._workspace.emit_views_changed(view.user)
         return cleared
 
-    def apply(self, user: str, view: View, answer: Any) -> dict[str, str]:
+    def apply_submission_answer(self, user: str, view: View, answer: Any) -> dict[str, str]:
         """Do what the acknowledgement of a submission says; gives the errors by block id, if those are what it says."""
         action = answer.get("response_action") if isinstance(answer, dict) else None
         if action == "errors":
@@ -129,7 +129,7 @@ class Modals:
             return dict(view.errors)
         if action == "clear":
             self._workspace.modals[user] = []
-            self._workspace.views_changed(user)
+            self._workspace.emit_views_changed(user)
         elif action == "update":
             view.values = {}
             self.update(view, answer.get("view"))
@@ -143,7 +143,7 @@ class Modals:
 
     def _push_answer(self, user: str, definition: Any) -> None:
         check_view(definition, "modal")
-        if len(self._workspace.modals.get(user, ())) >= STACK_MAX:
+        if len(self._workspace.modals.get(user, ())) >= MAX_STACKED_MODALS:
             raise InvalidAnswer(
                 "push_limit_reached", ["no more than three modals on top of each other"]
             )
@@ -155,18 +155,21 @@ class Modals:
         if stack:
             view.root_id, view.previous_id = stack[0], stack[-1]
         stack.append(view.id)
-        self._workspace.views_changed(user)
+        self._workspace.emit_views_changed(user)
         return view
 
     def _view(self, user: str, definition: Json) -> View:
-        view_id = self._workspace.number("V")
-        view = View(view_id, user, self._named(definition), _new_hash(), view_id)
+        view_id = self._workspace.new_id("V")
+        view = View(view_id, user, self._with_block_ids(definition), _new_hash(), view_id)
         self._workspace.views[view_id] = view
         return view
 
-    def _named(self, definition: Json) -> Json:
+    def _with_block_ids(self, definition: Json) -> Json:
         """Slack gives every block and element an id when the app does not."""
-        return {**definition, "blocks": self._workspace.named(definition.get("blocks", ()))}
+        return {
+            **definition,
+            "blocks": self._workspace.with_block_ids(definition.get("blocks", ())),
+        }
 
 
 def _new_hash() -> str:
