@@ -80,6 +80,7 @@ async def open_resources(
         await _providers(settings, demo),
         timeout=settings.bobbin_model_timeout,
         allowed=settings.bobbin_allowed_models,
+        timing=timing,
     )
     await stack.enter_async_context(providers)
     session = await stack.enter_async_context(new_session())

@@ -1,4 +1,4 @@
-"""The seam between Bobbin and whatever writes text."""
+"""The interface between Bobbin and the servers that run models."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 from bot.domain import Image, ModelInfo, ModelRef, Role, StreamEvent
 
 ProviderKind = Literal["openai", "openrouter", "venice", "ollama"]
-"""Whose manners a server has, where they go beyond the common format."""
+"""Whose extensions of the common format a server understands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,17 +20,17 @@ class ProviderSettings:
     """Short, stable, `[a-z]+`: the first half of a `ModelRef`."""
     label: str
     base_url: str
-    """Up to and without `/chat/completions`; for Ollama the server's root."""
+    """Up to, and without, `/chat/completions`; for Ollama the server's root."""
     api_key: str | None = field(default=None, repr=False)
     default_model: str | None = None
     kind: ProviderKind = "openai"
     optional: bool = False
-    """Not asked for by the operator: used when found running, and nobody is told when it is not."""
+    """Not configured by the operator: used when it is found running, and not reported when it is not."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChatMessage:
-    """One message of a request, already as the model shall read it."""
+    """One message of a request, as the model reads it."""
 
     role: Role
     text: str = field(repr=False)
@@ -39,7 +39,7 @@ class ChatMessage:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is sent to a model: the fixed instruction first, then the turns in order."""
+    """What is sent to a model: the system prompt, then the messages in order."""
 
     model: ModelRef
     system: str = field(repr=False)
@@ -53,19 +53,19 @@ class Provider(Protocol):
     name: str
     """Short, stable, `[a-z]+`: the first half of a `ModelRef`."""
     label: str
-    """For people: the group's heading in the menu."""
+    """The heading of its group in the menu."""
     default_model: str | None
-    """The provider's own id of its default model, where it has one."""
+    """The provider's own id of its default model, if it has one."""
     optional: bool
-    """Nobody asked for it: being away is no fault."""
+    """The operator did not configure it, so its absence is no fault."""
 
     async def models(self) -> Sequence[ModelInfo]:
-        """Its list, asked now. Raises ProviderError."""
+        """Its models, read from the server now. Raises ProviderError."""
         ...
 
     def stream(self, request: Request) -> AsyncIterator[StreamEvent]:
-        """Tokens as they come, at most one `Usage`, and `Done` at the end. Raises ProviderError.
+        """Deltas as they arrive, at most one `Usage`, and `Done` at the end. Raises ProviderError.
 
-        Closing the iterator (or cancelling the task that reads it) ends the HTTP request at once.
+        Closing the iterator, or cancelling the task that reads it, ends the HTTP request at once.
         """
         ...

@@ -1,13 +1,12 @@
-"""Which models there are: every provider's list, kept in memory and refreshed in the background."""
+"""The models that are offered: every provider's list, kept in memory and refreshed in the background."""
 
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from types import TracebackType
+from functools import partial
 from typing import Self
 
 from bot.domain import ModelInfo, ModelRef
@@ -15,13 +14,13 @@ from bot.errors import ProviderError
 from bot.observability import get_logger
 from bot.providers.base import Provider
 from bot.providers.model_search import best_matches, fair_shares
+from bot.tasks import Tasks
+from bot.timing import Timing
 
 log = get_logger(__name__)
 
-FIRST_RETRY = 2.0
-"""Seconds until a provider that failed is asked again; each failure doubles them."""
-SPACING = 1.0
-"""Seconds between two requests for one list, however many callers want it fresh."""
+JITTER = 0.1
+"""By which share refreshes come earlier or later, so that replicas do not act in step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,22 +33,26 @@ class ModelGroup:
 
 
 @dataclass(slots=True)
-class _Shelf:
-    """What is known of one provider."""
+class _ProviderModels:
+    """The list of one provider, as it was last loaded."""
 
     provider: Provider
     models: dict[str, ModelInfo] = field(default_factory=dict)
-    gone: dict[str, float] = field(default_factory=dict)
-    """Models that refused to answer, and until when they are hidden."""
+    hidden_until: dict[str, float] = field(default_factory=dict)
+    """Models that turned out not to exist, and the event loop's time until which they are hidden."""
     stale: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the list should be loaded again soon."""
     tried: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once the list was asked for, whether it came or not."""
+    failures: int = 0
+    """Failed loads since the last good one."""
 
 
 class Catalogue:
     """Every provider's models, in menu order. An async context manager: inside it the lists are kept fresh.
 
-    Answers come from memory. A provider that is down keeps its last list; one that never answered has no group
-    until it does. `allowed`: glob patterns over `provider:name` or `name`; empty allows all. Times are in seconds.
+    All lookups are answered from memory. A provider that is down keeps its last list; one that never answered has no
+    group until it does.
     """
 
     def __init__(
@@ -59,35 +62,38 @@ class Catalogue:
         allowed: Sequence[str] = (),
         max_age: float = 300.0,
         first_wait: float = 1.5,
+        timing: Timing = Timing(),
     ) -> None:
-        self._shelves = {provider.name: _Shelf(provider) for provider in providers}
+        """`allowed`: glob patterns for `provider:name` or `name`; empty allows all.
+
+        `max_age`: seconds after which a list is loaded again. `first_wait`: seconds that entering waits for the lists.
+        """
+        self._lists = {provider.name: _ProviderModels(provider) for provider in providers}
         self._allowed = tuple(pattern.strip() for pattern in allowed if pattern.strip())
         self._max_age = max_age
         self._first_wait = first_wait
-        self._tasks: list[asyncio.Task[None]] = []
+        self._timing = timing
+        self._tasks = Tasks(exit_timeout=0.0)
 
     async def __aenter__(self) -> Self:
-        for shelf in self._shelves.values():
-            self._tasks.append(
-                asyncio.create_task(self._keep(shelf), name=f"models of {shelf.provider.name}")
+        await self._tasks.__aenter__()
+        for listed in self._lists.values():
+            self._tasks.repeat(
+                partial(self._refresh, listed),
+                partial(self._pause, listed),
+                f"models of {listed.provider.name}",
+                jitter=JITTER,
+                wake=listed.stale,
             )
         await self.ready(self._first_wait)
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._tasks.clear()
+    async def __aexit__(self, *error: object) -> None:
+        await self._tasks.__aexit__(*error)
 
     async def ready(self, seconds: float) -> None:
-        """Wait until every provider has been asked once, at most so long."""
-        waits = [asyncio.ensure_future(shelf.tried.wait()) for shelf in self._shelves.values()]
+        """Returns when every provider has been asked once, or after so many seconds."""
+        waits = [asyncio.ensure_future(listed.tried.wait()) for listed in self._lists.values()]
         if waits:
             try:
                 await asyncio.wait(waits, timeout=seconds)
@@ -96,31 +102,27 @@ class Catalogue:
                     wait.cancel()
 
     def models(self) -> tuple[ModelInfo, ...]:
-        """All that is offered now."""
+        """Every model that is offered now."""
         return tuple(info for group in self.groups() for info in group.models)
 
     def groups(self) -> tuple[ModelGroup, ...]:
-        """All that is offered now, by provider; none is empty."""
+        """Every model that is offered now, by provider; no group is empty."""
         groups = (
-            ModelGroup(shelf.provider.name, shelf.provider.label, tuple(self._offered(shelf)))
-            for shelf in self._shelves.values()
+            ModelGroup(listed.provider.name, listed.provider.label, tuple(self._offered(listed)))
+            for listed in self._lists.values()
         )
         return tuple(group for group in groups if group.models)
 
     def find(self, ref: ModelRef) -> ModelInfo | None:
         """The entry of a model that is offered now."""
-        shelf = self._shelves.get(ref.provider)
-        info = shelf.models.get(ref.name) if shelf else None
-        return info if shelf and info and self._offers(shelf, info) else None
-
-    def allows(self, ref: ModelRef) -> bool:
-        """Whether the operator lets this model be used, listed or not."""
-        return ref.provider in self._shelves and self._allowed_by_patterns(ref)
+        listed = self._lists.get(ref.provider)
+        info = listed.models.get(ref.name) if listed else None
+        return info if listed and info and self._offers(listed, info) else None
 
     def search(self, query: str = "", limit: int = 100) -> tuple[ModelGroup, ...]:
-        """The groups that a menu shows for what was typed: best matches first, `limit` entries over all groups.
+        """The groups that a menu shows for what was typed: best matches first, at most `limit` models in all groups.
 
-        Every word must be found; every provider with a match is represented.
+        Every word must match; every provider with a match is represented.
         """
         groups = [
             ModelGroup(g.provider, g.label, best_matches(g.models, query)) for g in self.groups()
@@ -134,51 +136,48 @@ class Catalogue:
         )
 
     def default_for(self, preferred: Iterable[ModelRef | str | None] = ()) -> ModelInfo | None:
-        """The model to preselect: the first of `preferred` that is offered, else the first provider's default,
-        else the first of all; None when nothing is offered. Texts are `provider:name` or just a name."""
+        """The model to preselect; None when nothing is offered.
+
+        The first of `preferred` that is offered (a text is `provider:name` or just a name), else the first provider's
+        default, else the first of all.
+        """
         for wish in preferred:
-            info = (
-                self.find_by_name(wish)
-                if isinstance(wish, str)
-                else self.find(wish)
-                if wish
-                else None
-            )
+            info = self._find_any(wish)
             if info is not None:
                 return info
-        for shelf in self._shelves.values():
-            default = shelf.provider.default_model
-            info = self.find(ModelRef(shelf.provider.name, default)) if default else None
+        for listed in self._lists.values():
+            default = listed.provider.default_model
+            info = self.find(ModelRef(listed.provider.name, default)) if default else None
             if info is not None:
                 return info
         return next((group.models[0] for group in self.groups()), None)
 
     def find_by_name(self, text: str) -> ModelInfo | None:
-        """The offered model that an operator calls `provider:name` or just `name` (names may hold colons too)."""
+        """The offered model that a text names as `provider:name` or just `name`. A name may contain colons itself."""
         provider, _, name = text.strip().partition(":")
         refs = [
             ModelRef(provider, name),
-            *(ModelRef(shelf, text.strip()) for shelf in self._shelves),
+            *(ModelRef(each, text.strip()) for each in self._lists),
         ]
         return next((info for ref in refs if (info := self.find(ref)) is not None), None)
 
+    def _find_any(self, wish: ModelRef | str | None) -> ModelInfo | None:
+        if wish is None:
+            return None
+        return self.find_by_name(wish) if isinstance(wish, str) else self.find(wish)
+
     def mark_gone(self, ref: ModelRef) -> None:
-        """A model turned out not to exist: it is hidden for a while, and its provider's list is asked for again."""
-        shelf = self._shelves.get(ref.provider)
-        if shelf is not None:
-            shelf.gone[ref.name] = asyncio.get_running_loop().time() + self._max_age
-            shelf.stale.set()
+        """The model turned out not to exist: it is hidden for a while, and its provider's list is loaded again."""
+        listed = self._lists.get(ref.provider)
+        if listed is not None:
+            listed.hidden_until[ref.name] = asyncio.get_running_loop().time() + self._max_age
+            listed.stale.set()
 
-    def refresh(self) -> None:
-        """Ask for all lists again soon."""
-        for shelf in self._shelves.values():
-            shelf.stale.set()
+    def _offered(self, listed: _ProviderModels) -> Iterable[ModelInfo]:
+        return (info for info in listed.models.values() if self._offers(listed, info))
 
-    def _offered(self, shelf: _Shelf) -> Iterable[ModelInfo]:
-        return (info for info in shelf.models.values() if self._offers(shelf, info))
-
-    def _offers(self, shelf: _Shelf, info: ModelInfo) -> bool:
-        until = shelf.gone.get(info.ref.name)
+    def _offers(self, listed: _ProviderModels, info: ModelInfo) -> bool:
+        until = listed.hidden_until.get(info.ref.name)
         if until is not None and asyncio.get_running_loop().time() < until:
             return False
         return self._allowed_by_patterns(info.ref)
@@ -189,35 +188,33 @@ class Catalogue:
             fnmatchcase(n, p.lower()) for p in self._allowed for n in names
         )
 
-    async def _keep(self, shelf: _Shelf) -> None:
-        failures = 0
-        while True:
-            shelf.stale.clear()
-            failures = 0 if await self._load(shelf) else failures + 1
-            shelf.tried.set()
-            pause = (
-                min(self._max_age, FIRST_RETRY * 2 ** min(failures - 1, 16))
-                if failures
-                else self._max_age
-            )
-            await asyncio.sleep(min(SPACING, pause))
-            try:
-                async with asyncio.timeout(pause * random.uniform(0.9, 1.1)):
-                    await shelf.stale.wait()
-            except TimeoutError:
-                pass
+    async def _refresh(self, listed: _ProviderModels) -> None:
+        """Loads one list, and waits for the least time between two loads."""
+        listed.failures = 0 if await self._load(listed) else listed.failures + 1
+        listed.tried.set()
+        await asyncio.sleep(min(self._timing.model_list_min_interval, self._pause(listed)))
 
-    async def _load(self, shelf: _Shelf) -> bool:
+    def _pause(self, listed: _ProviderModels) -> float:
+        """Seconds until a list is loaded again, unless that is wanted earlier. Doubles with each failure."""
+        if not listed.failures:
+            return self._max_age
+        doublings = min(listed.failures - 1, 16)
+        return min(self._max_age, self._timing.model_list_first_retry * 2.0**doublings)
+
+    async def _load(self, listed: _ProviderModels) -> bool:
+        name = listed.provider.name
         try:
-            models = await shelf.provider.models()
+            models = await listed.provider.models()
         except ProviderError as error:
-            if not shelf.provider.optional:
-                log.warning("models_unavailable", provider=shelf.provider.name, code=error.code)
+            if not listed.provider.optional:
+                log.warning("models_unavailable", provider=name, code=error.code)
             return False
-        except Exception:  # a list of a shape nobody thought of must not end the refreshing
-            log.exception("models_unreadable", provider=shelf.provider.name)
+        except Exception:  # a list of an unforeseen shape
+            log.exception("models_unreadable", provider=name)
             return False
         now = asyncio.get_running_loop().time()
-        shelf.models = {info.ref.name: info for info in models}
-        shelf.gone = {name: until for name, until in shelf.gone.items() if until > now}
+        listed.models = {info.ref.name: info for info in models}
+        listed.hidden_until = {
+            model: until for model, until in listed.hidden_until.items() if until > now
+        }
         return True

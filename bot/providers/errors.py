@@ -1,4 +1,4 @@
-"""From what a model server says when it refuses to our own errors (pure)."""
+"""Translates the errors of model servers into ProviderErrors. Pure."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from bot.errors import (
     RequestRefused,
 )
 
-_DETAIL_LENGTH = 300
+_MAX_DETAIL_LENGTH = 300
 
 _BY_STATUS: dict[int, type[ProviderError]] = {
     401: KeyRejected,
@@ -36,19 +36,19 @@ _BY_STATUS: dict[int, type[ProviderError]] = {
     429: ModelBusy,
 }
 
-_STREAMED = 0
-"""In place of a status: the error stands in an answer that began well and gives no number."""
+_NO_STATUS = 0
+"""In place of a status: the error arrived in a stream that had begun with 200, and has no number of its own."""
 
 
 def _any_of(*alternatives: str) -> re.Pattern[str]:
     return re.compile("|".join(alternatives))
 
 
-# What a server says in words is more exact than its status, for the statuses that mean many things. First match wins.
+# Some statuses mean many things, so the words of the error decide first. The first match wins.
 _BY_WORDS: tuple[tuple[type[ProviderError], frozenset[int], re.Pattern[str]], ...] = (
     (
         NoCredit,
-        frozenset({_STREAMED, 400, 403, 429}),
+        frozenset({_NO_STATUS, 400, 403, 429}),
         _any_of(
             r"insufficient[_ ](quota|credit|balance|funds)",
             r"billing[_ ]hard[_ ]limit",
@@ -57,7 +57,7 @@ _BY_WORDS: tuple[tuple[type[ProviderError], frozenset[int], re.Pattern[str]], ..
     ),
     (
         ContextTooLong,
-        frozenset({_STREAMED, 400, 422}),
+        frozenset({_NO_STATUS, 400, 422}),
         _any_of(
             r"context[_ -]?(length|window|size)|maximum context|string_above_max",
             r"too many (input )?tokens|reduce the length|(prompt|input|request) is too (long|large)",
@@ -66,21 +66,21 @@ _BY_WORDS: tuple[tuple[type[ProviderError], frozenset[int], re.Pattern[str]], ..
     ),
     (
         ContentFiltered,
-        frozenset({_STREAMED, 400, 403, 422}),
+        frozenset({_NO_STATUS, 400, 403, 422}),
         _any_of(r"content[_ ](filter|policy)", r"moderation", r"flagged", r"safety system"),
     ),
     (
         KeyRejected,
-        frozenset({_STREAMED, 400}),
+        frozenset({_NO_STATUS, 400}),
         _any_of(
             r"(invalid|incorrect|missing|expired)[_ ]api[_ ]?key|authentication_error|unauthori[sz]ed",
             r"api[_ ]?key (is |was )?(not valid|invalid|expired)",
         ),
     ),
-    (RequestRefused, frozenset({_STREAMED, 404}), _any_of(r"support image", r"image input")),
+    (RequestRefused, frozenset({_NO_STATUS, 404}), _any_of(r"support image", r"image input")),
     (
         ModelGone,
-        frozenset({_STREAMED, 400, 422}),
+        frozenset({_NO_STATUS, 400, 422}),
         _any_of(
             r"model[_ ](not[_ ](found|available|exist)|decommissioned|deprecated)",
             r"(unknown|invalid|unsupported|no such) model|not a valid model",
@@ -91,11 +91,11 @@ _BY_WORDS: tuple[tuple[type[ProviderError], frozenset[int], re.Pattern[str]], ..
     ),
     (
         ModelBusy,
-        frozenset({_STREAMED}),
+        frozenset({_NO_STATUS}),
         _any_of(r"rate[_ ]limit", r"too many requests", r"overloaded"),
     ),
-    (ModelTimeout, frozenset({_STREAMED}), _any_of(r"timed?[_ -]?out")),
-    (RequestRefused, frozenset({_STREAMED}), _any_of(r"invalid[_ ]request", r"bad[_ ]?request")),
+    (ModelTimeout, frozenset({_NO_STATUS}), _any_of(r"timed?[_ -]?out")),
+    (RequestRefused, frozenset({_NO_STATUS}), _any_of(r"invalid[_ ]request", r"bad[_ ]?request")),
 )
 
 _SECRETS = (
@@ -107,18 +107,20 @@ _SECRETS = (
 
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
-    """What a provider said, fit to be shown: one line, at most 300 characters, no keys, no credentials in URLs."""
+    """A provider's message, fit to be shown: one line, at most 300 characters, without keys and credentials in URLs."""
     text = text[:4_000]
     for secret in secrets:
         text = text.replace(secret, "…")
     for pattern, instead in _SECRETS:
         text = pattern.sub(instead, text)
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return line if len(line) <= _DETAIL_LENGTH else line[: _DETAIL_LENGTH - 1].rstrip() + "…"
+    return (
+        line if len(line) <= _MAX_DETAIL_LENGTH else line[: _MAX_DETAIL_LENGTH - 1].rstrip() + "…"
+    )
 
 
-def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
-    """Seconds that a `Retry-After` header asks for: it holds seconds or a date."""
+def parse_retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
+    """The seconds that a `Retry-After` header asks for. It contains seconds or a date."""
     value = headers.get("retry-after", "").strip()
     if not value:
         return None
@@ -138,7 +140,7 @@ def _until(date: str, now: datetime) -> float:
 
 
 def find_error(payload: Any) -> Any:
-    """The error that a JSON value carries, or None: `{"error": …}`, `{"object": "error", …}`, `{"detail": …}`."""
+    """The error in a JSON value, or None: `{"error": …}`, `{"object": "error", …}`, `{"detail": …}`."""
     if isinstance(payload, list):
         payload = payload[0] if payload else None
     if not isinstance(payload, dict):
@@ -153,21 +155,25 @@ def find_error(payload: Any) -> Any:
 
 
 def error_from_object(
-    error: Any, *, status: int = _STREAMED, secrets: Iterable[str] = (), after: float | None = None
+    error: Any,
+    *,
+    status: int = _NO_STATUS,
+    secrets: Iterable[str] = (),
+    retry_after: float | None = None,
 ) -> ProviderError:
-    """Our error for an error object of a server. `status`: of the response, if it was one of error."""
+    """The ProviderError for a server's error object. `status`: of the response, if that was an error too."""
     codes, message = _codes(error), _message(error)
-    status = status or next((int(code) for code in codes if code.isdecimal()), _STREAMED)
+    status = status or next((int(code) for code in codes if code.isdecimal()), _NO_STATUS)
     kind = _kind(status, " ".join([*codes, message]).lower())
     said = message or " ".join(codes) or (f"HTTP {status}" if status else "")
-    return kind(redact(said, secrets), retry_after=after)
+    return kind(redact(said, secrets), retry_after=retry_after)
 
 
 def error_from_response(
     status: int, headers: Mapping[str, str], body: bytes, *, secrets: Iterable[str] = ()
 ) -> ProviderError:
-    """Our error for a response that is not 2xx."""
-    after = retry_after(headers)
+    """The ProviderError for a response that is not 2xx."""
+    seconds = parse_retry_after(headers)
     text = body.decode("utf-8", "replace").strip()
     try:
         payload = json.loads(text)
@@ -176,7 +182,7 @@ def error_from_response(
     error = find_error(payload) or payload
     if error is None:
         error = {"message": f"HTTP {status}" if not text or text.startswith("<") else text}
-    return error_from_object(error, status=status, secrets=secrets, after=after)
+    return error_from_object(error, status=status, secrets=secrets, retry_after=seconds)
 
 
 def _kind(status: int, words: str) -> type[ProviderError]:
@@ -189,7 +195,7 @@ def _kind(status: int, words: str) -> type[ProviderError]:
 
 
 def _codes(error: Any) -> list[str]:
-    """What a server calls the error: a number, names, or both."""
+    """The server's codes for the error: a number, names, or both."""
     if not isinstance(error, dict):
         return []
     values = (error.get(key) for key in ("code", "type", "status"))
@@ -197,11 +203,11 @@ def _codes(error: Any) -> list[str]:
 
 
 def _message(error: Any) -> str:
-    """The words of an error object; a router's own are joined by those of the server behind it."""
+    """The message of an error object; a router's message is followed by that of the server behind it."""
     if isinstance(error, str):
         return error
     if not isinstance(error, dict):
-        return json.dumps(error)[:_DETAIL_LENGTH] if error else ""
+        return json.dumps(error)[:_MAX_DETAIL_LENGTH] if error else ""
     words = next(
         (error[key] for key in ("message", "detail", "msg", "error") if error.get(key)), ""
     )

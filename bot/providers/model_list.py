@@ -1,4 +1,4 @@
-"""From a provider's list of models, in whatever dialect, to what the menu offers (pure)."""
+"""Parses a provider's list of models, in each provider's format, into what the menu offers. Pure."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from bot.errors import InvalidResponse
 from bot.providers.base import ProviderSettings
 from bot.providers.errors import error_from_object, find_error
 
-_NO_CHAT = re.compile(
+_NOT_FOR_CHAT = re.compile(
     r"(^|/)(text-embedding|whisper|tts-|dall-e|babbage-|davinci-|omni-moderation|text-moderation|gpt-image|sora)"
     r"|-(realtime|transcribe|tts|embedding)\b|\bembed(ding)?\b"
 )
-"""Names of OpenAI's models, and of others served beside chat models, that cannot hold a conversation."""
+"""Names of models that cannot chat: OpenAI's, and others that are served beside chat models."""
 
-_SEES = re.compile(
+_HAS_VISION = re.compile(
     r"(^|/)(gpt-4o|gpt-4\.1|gpt-4-turbo|gpt-5|chatgpt-4o|o1$|o1-20|o3|o4|gemini|claude-(3|opus|sonnet|haiku)|gemma-?3"
     r"|llama-?4|pixtral|llava|minicpm-v|moondream)|vision|[-_]vl\b"
 )
-"""Families that can see, for servers whose list does not say."""
+"""Model families with vision, for servers whose list does not say."""
 
 
 def parse_models(payload: Any, settings: ProviderSettings) -> tuple[ModelInfo, ...]:
-    """The chat models of a list, in its order, each once. Raises ProviderError when it is no list."""
+    """The chat models of a list, in its order, without duplicates. Raises ProviderError when it is no list."""
     entries = payload.get("data", payload.get("models")) if isinstance(payload, dict) else payload
     if not isinstance(entries, list):
         error = find_error(payload)
@@ -43,13 +43,13 @@ def parse_models(payload: Any, settings: ProviderSettings) -> tuple[ModelInfo, .
 
 
 def has_vision_by_name(name: str) -> bool:
-    """Whether a model of this name is known to take images."""
-    return _SEES.search(name.lower()) is not None
+    """Whether a model of this name is known to accept images."""
+    return _HAS_VISION.search(name.lower()) is not None
 
 
 def _model(entry: Mapping[str, Any], settings: ProviderSettings) -> ModelInfo | None:
     name = entry.get("id") or entry.get("name")
-    if not isinstance(name, str) or not name.strip() or not _holds_conversations(name, entry):
+    if not isinstance(name, str) or not name.strip() or not _can_chat(name, entry):
         return None
     spec = _mapping(entry.get("model_spec"))
     if spec.get("offline") is True:
@@ -71,7 +71,7 @@ def _model(entry: Mapping[str, Any], settings: ProviderSettings) -> ModelInfo | 
     )
 
 
-def _holds_conversations(name: str, entry: Mapping[str, Any]) -> bool:
+def _can_chat(name: str, entry: Mapping[str, Any]) -> bool:
     outputs = _modalities(entry, "output_modalities")
     if outputs is not None:
         return "text" in outputs
@@ -92,7 +92,7 @@ def _holds_conversations(name: str, entry: Mapping[str, Any]) -> bool:
         "rerank",
     ):
         return False
-    return not _NO_CHAT.search(name.lower())
+    return not _NOT_FOR_CHAT.search(name.lower())
 
 
 def _context(entry: Mapping[str, Any], spec: Mapping[str, Any]) -> int | None:
@@ -110,11 +110,11 @@ def _vision(name: str, entry: Mapping[str, Any], spec: Mapping[str, Any]) -> boo
     inputs = _modalities(entry, "input_modalities")
     if inputs is not None:
         return "image" in inputs
-    told = _mapping(spec.get("capabilities")).get(
+    declared = _mapping(spec.get("capabilities")).get(
         "supportsVision", _mapping(entry.get("capabilities")).get("vision")
     )
-    if isinstance(told, bool):
-        return told
+    if isinstance(declared, bool):
+        return declared
     return entry.get("type") == "vlm" or has_vision_by_name(name)
 
 

@@ -1,4 +1,4 @@
-"""Search as you type over lists of models (pure)."""
+"""Searches lists of models as a person types. Pure."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from bot.domain import ModelInfo
 
 
 def best_matches(models: Sequence[ModelInfo], query: str) -> tuple[ModelInfo, ...]:
-    """Those models in which every word of `query` is found, best first, else in the order given.
+    """The models that contain every word of `query`, best match first; equal matches keep their order.
 
-    The whole name or label is best; a word at its very start is better than one at the start of a word, that than
-    one inside.
+    Best is the whole name or label, then a word at its start, then at the start of a word in it, then anywhere.
     """
     words = query.lower().split()
     if not words:
@@ -23,7 +22,7 @@ def best_matches(models: Sequence[ModelInfo], query: str) -> tuple[ModelInfo, ..
 
 
 def fair_shares(wanted: Sequence[int], limit: int) -> list[int]:
-    """How many of its entries each group may show: all get the same, and what some don't need goes to the others."""
+    """How many entries each group may show: equal shares, and what a group does not need goes to the others."""
     shares = [0] * len(wanted)
     open_groups = [position for position, count in enumerate(wanted) if count]
     left = limit

@@ -1,4 +1,4 @@
-"""Ollama: chat in the common format, the list of models in its own."""
+"""Ollama: chats in the common format, with a format of its own for its list of models."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from bot.errors import ModelGone, ProviderError
 from bot.providers.base import ProviderSettings
 from bot.providers.model_list import has_vision_by_name
 from bot.providers.openai_compatible import CONNECT_TIMEOUT, OpenAICompatible
+from bot.timing import Timing
 
-_DETAILS_AT_ONCE = 4
+_MAX_PARALLEL_DETAILS = 4
 _Details = Mapping[str, Any]
 
 
 class Ollama(OpenAICompatible):
-    """A local Ollama. What each model can do is asked once per version of the model."""
+    """A local Ollama. The details of each version of a model are read once."""
 
     def __init__(
         self,
@@ -29,16 +30,19 @@ class Ollama(OpenAICompatible):
         *,
         timeout: float = 60.0,
         connect_timeout: float = CONNECT_TIMEOUT,
+        timing: Timing = Timing(),
     ) -> None:
         self._root = settings.base_url.rstrip("/").removesuffix("/v1")
         settings = replace(settings, base_url=f"{self._root}/v1")
-        super().__init__(client, settings, timeout=timeout, connect_timeout=connect_timeout)
+        super().__init__(
+            client, settings, timeout=timeout, connect_timeout=connect_timeout, timing=timing
+        )
         self._details: dict[tuple[str, str], _Details] = {}
 
     async def models(self) -> Sequence[ModelInfo]:
         try:
             payload = await self._get(f"{self._root}/api/tags")
-        except ModelGone:  # something else that speaks the common format
+        except ModelGone:  # another server, which speaks the common format
             return await super().models()
         entries = payload.get("models") if isinstance(payload, dict) else None
         named = [
@@ -46,43 +50,42 @@ class Ollama(OpenAICompatible):
             for e in entries or ()
             if isinstance(e, dict) and isinstance(e.get("name"), str) and e["name"]
         ]
-        gate = asyncio.Semaphore(_DETAILS_AT_ONCE)
-        details = await asyncio.gather(*(self._describe(entry, gate) for entry in named))
-        self._details = {
-            _key(entry): shown for entry, shown in zip(named, details, strict=True) if shown
-        }
-        found = (self._info(entry, shown) for entry, shown in zip(named, details, strict=True))
+        limit = asyncio.Semaphore(_MAX_PARALLEL_DETAILS)
+        shown = await asyncio.gather(*(self._describe(entry, limit) for entry in named))
+        pairs = list(zip(named, shown, strict=True))
+        self._details = {_key(entry): details for entry, details in pairs if details}
+        found = (self._info(entry, details) for entry, details in pairs)
         return tuple(info for info in found if info is not None)
 
-    async def _describe(self, entry: _Details, gate: asyncio.Semaphore) -> _Details:
+    async def _describe(self, entry: _Details, limit: asyncio.Semaphore) -> _Details:
         known = self._details.get(_key(entry))
         if known is not None:
             return known
-        async with gate:
+        async with limit:
             try:
                 body = {"model": entry["name"]}
-                shown = await self._json("POST", f"{self._root}/api/show", body)
+                details = await self._json("POST", f"{self._root}/api/show", body)
             except ProviderError:
                 return {}
-        return shown if isinstance(shown, dict) else {}
+        return details if isinstance(details, dict) else {}
 
-    def _info(self, entry: _Details, shown: _Details) -> ModelInfo | None:
+    def _info(self, entry: _Details, details: _Details) -> ModelInfo | None:
         name: str = entry["name"]
-        abilities = shown.get("capabilities")
-        if not isinstance(abilities, list):  # older versions do not tell
-            abilities = ["completion"] + (
-                ["vision"] if has_vision_by_name(name) or _sees_by_family(entry) else []
+        capabilities = details.get("capabilities")
+        if not isinstance(capabilities, list):  # older versions do not list them
+            capabilities = ["completion"] + (
+                ["vision"] if has_vision_by_name(name) or _has_vision_by_family(entry) else []
             )
-        if "completion" not in abilities:
+        if "completion" not in capabilities:
             return None
-        context = _context(shown.get("model_info"))
+        context = _context(details.get("model_info"))
         ref = ModelRef(self.name, name)
         return ModelInfo(
             ref,
             name.removesuffix(":latest"),
             self.label,
             context=context,
-            vision="vision" in abilities,
+            vision="vision" in capabilities,
         )
 
 
@@ -97,7 +100,7 @@ def _context(facts: object) -> int | None:
     return None
 
 
-def _sees_by_family(entry: _Details) -> bool:
+def _has_vision_by_family(entry: _Details) -> bool:
     details = entry.get("details")
     families = details.get("families") if isinstance(details, dict) else None
     return isinstance(families, list) and bool(

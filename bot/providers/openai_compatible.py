@@ -1,4 +1,4 @@
-"""Any server that speaks OpenAI's chat completions, over HTTP."""
+"""Talks to any server that implements OpenAI's chat completions over HTTP."""
 
 from __future__ import annotations
 
@@ -18,31 +18,35 @@ from bot.providers.errors import error_from_response, redact
 from bot.providers.model_list import parse_models
 from bot.providers.stream_parser import StreamParser
 from bot.providers.transport import reading_paused
+from bot.timing import Timing
 
 CONNECT_TIMEOUT = 10.0
 _LIST_TIMEOUT = 15.0
 _PROBE_TIMEOUT = 1.0
-"""For connecting to what may not be there at all."""
-AFTERMATH = 3.0
-"""Seconds that usage may come after an answer's last word: no answer waits longer for it."""
-_LINGER = 0.1
-"""Seconds that a server gets to end its response properly, which lets the connection be used again."""
-_ERROR_BODY_LIMIT = 64_000
-_FEW = 5
-"""So many answers at once are read piece by piece."""
-_PAUSE, _LONGEST_PAUSE = 0.005, 0.1
-"""Seconds for each answer that is being read, after which the pieces of more are read together, and the most of it. To
-read a piece costs the same whatever its size; what a crowd sees waits longer than this for Slack's budgets."""
-_SMALL = 8_000
-"""Bytes: where more has come at once, the next is not waited for, however many are read."""
+"""Seconds to connect to a server that may not be there at all."""
+_CLOSE_TIMEOUT = 0.1
+"""Seconds that a server gets to end its response properly, so that the connection can be used again."""
+_MAX_ERROR_BYTES = 64_000
+_MAX_UNPACED_STREAMS = 5
+"""Up to so many concurrent streams are read piece by piece, without a pause."""
+_PAUSE_PER_STREAM = 0.005
+"""Seconds between two reads of a stream, for each concurrent stream beyond that.
+
+Reading costs the same whatever the size of the piece, so pieces are read together; with so many answers at once,
+Slack's rate limits make text wait longer than this anyway.
+"""
+_MAX_PAUSE = 0.1
+"""Seconds between two reads, at most."""
+_SMALL_PIECE = 8_000
+"""Bytes: after a larger piece there is no pause, however many streams there are."""
 _APP_HEADERS = {"HTTP-Referer": "https://github.com/bobbin-chat/bobbin", "X-Title": "Bobbin"}
-"""How OpenRouter wants applications to name themselves."""
+"""How OpenRouter asks applications to identify themselves."""
 _KEY_PATHS = {"openrouter": "/key", "venice": "/api_keys/rate_limits"}
-"""Where the list of models is open to everybody: what only a good key may read."""
+"""Paths that need a valid key, for providers whose list of models does not."""
 
 
 class OpenAICompatible:
-    """One provider. `timeout`: seconds without a byte from the model after which an answer has failed."""
+    """One provider of models."""
 
     def __init__(
         self,
@@ -51,7 +55,9 @@ class OpenAICompatible:
         *,
         timeout: float = 60.0,
         connect_timeout: float = CONNECT_TIMEOUT,
+        timing: Timing = Timing(),
     ) -> None:
+        """`timeout`: seconds without a byte from the model after which an answer has failed."""
         self.name = settings.name
         self.label = settings.label
         self.default_model = settings.default_model
@@ -62,12 +68,13 @@ class OpenAICompatible:
         self._secrets = (settings.api_key,) if settings.api_key else ()
         self._connect_timeout = _PROBE_TIMEOUT if settings.optional else connect_timeout
         self._timeout = httpx.Timeout(timeout, connect=self._connect_timeout, pool=CONNECT_TIMEOUT)
-        self._usage_wanted = True
+        self._usage_timeout = timing.usage_timeout
+        self._ask_for_usage = True
         self._limit_field = "max_tokens"
-        self._streams = 0
+        self._open_streams = 0
 
     async def models(self) -> Sequence[ModelInfo]:
-        """Its list, asked now. A server without one offers its default model. Raises ProviderError."""
+        """Its models, read from the server now; its default model if it has no list. Raises ProviderError."""
         try:
             payload = await self._get(f"{self._base}/models")
         except ModelGone:
@@ -77,33 +84,33 @@ class OpenAICompatible:
         return parse_models(payload, self._settings)
 
     async def ping(self) -> int:
-        """How many models it offers, asked now, and with a key that is good. Raises ProviderError."""
+        """Checks the key, and counts the models that the server offers now. Raises ProviderError."""
         path = _KEY_PATHS.get(self._settings.kind)
         if path:
-            with suppress(ModelGone):  # a stand-in or proxy need not have that page
+            with suppress(ModelGone):  # a proxy need not have that path
                 await self._get(self._base + path)
         return len(await self.models())
 
     async def stream(self, request: Request) -> AsyncIterator[StreamEvent]:
-        """The answer as it comes. Raises ProviderError; see `Provider.stream`."""
-        reader = StreamParser(self._secrets)
+        """The answer as it arrives. Raises ProviderError; see `Provider.stream`."""
+        parser = StreamParser(self._secrets)
         async with (
-            self._answering(request) as response,
-            aclosing(_Body(response, reader, self._pause)) as body,
+            self._open_stream(request) as response,
+            aclosing(_Body(response, parser, self._pause, self._usage_timeout)) as body,
         ):
-            while not reader.closed and (block := await body.next()) is not None:
-                for event in reader.feed(block):
-                    body.renew()
+            while not parser.closed and (block := await body.next()) is not None:
+                for event in parser.feed(block):
+                    body.reset_usage_timeout()
                     yield event
-                if reader.error is not None:
-                    raise reader.error
-            for event in reader.finish():
+                if parser.error is not None:
+                    raise parser.error
+            for event in parser.finish():
                 yield event
-            await body.linger()
+            await body.read_to_end()
 
     @asynccontextmanager
-    async def _answering(self, request: Request) -> AsyncIterator[httpx.Response]:
-        """The response that holds the answer; what a server does not understand is left out and asked again."""
+    async def _open_stream(self, request: Request) -> AsyncIterator[httpx.Response]:
+        """The response that streams the answer. A request with a rejected field is repeated without the field."""
         while True:
             body = self._body(request)
             response = await self._send(
@@ -111,32 +118,36 @@ class OpenAICompatible:
             )
             try:
                 if response.is_success:
-                    self._streams += 1
+                    self._open_streams += 1
                     try:
                         yield response
                     finally:
-                        self._streams -= 1
+                        self._open_streams -= 1
                     return
-                refusal = await _read_some(response)
+                rejection = await _read_error(response)
             finally:
                 await response.aclose()
-            if not (response.status_code in (400, 422) and self._adapt(body, refusal)):
+            if not (
+                response.status_code in (400, 422) and self._drop_rejected_field(body, rejection)
+            ):
                 raise error_from_response(
-                    response.status_code, response.headers, refusal, secrets=self._secrets
+                    response.status_code, response.headers, rejection, secrets=self._secrets
                 )
 
     def _pause(self) -> float:
-        """Seconds to wait before more of an answer is read."""
-        return min(_LONGEST_PAUSE, _PAUSE * self._streams) if self._streams > _FEW else 0.0
+        """Seconds to wait before the next read of a stream."""
+        if self._open_streams <= _MAX_UNPACED_STREAMS:
+            return 0.0
+        return min(_MAX_PAUSE, _PAUSE_PER_STREAM * self._open_streams)
 
-    def _adapt(self, body: Mapping[str, Any], refusal: bytes) -> bool:
-        """Whether a refusal was about a field of `body` that can be spared; it is from now on."""
+    def _drop_rejected_field(self, body: Mapping[str, Any], rejection: bytes) -> bool:
+        """Whether the server rejected an optional field of `body`; requests go without it from then on."""
         if "stream_options" in body and (
-            b"stream_options" in refusal or b"include_usage" in refusal
+            b"stream_options" in rejection or b"include_usage" in rejection
         ):
-            self._usage_wanted = False
+            self._ask_for_usage = False
             return True
-        if "max_tokens" in body and b"max_completion_tokens" in refusal:
+        if "max_tokens" in body and b"max_completion_tokens" in rejection:
             self._limit_field = "max_completion_tokens"
             return True
         return False
@@ -145,9 +156,9 @@ class OpenAICompatible:
         messages: list[dict[str, Any]] = (
             [{"role": "system", "content": request.system}] if request.system else []
         )
-        messages += [_message(turn) for turn in request.messages]
+        messages += [_message(message) for message in request.messages]
         body: dict[str, Any] = {"model": request.model.name, "messages": messages, "stream": True}
-        if self._usage_wanted:
+        if self._ask_for_usage:
             body["stream_options"] = {"include_usage": True}
             if self._settings.kind == "openrouter":
                 body["usage"] = {"include": True}
@@ -159,11 +170,11 @@ class OpenAICompatible:
         return await self._json("GET", url, None)
 
     async def _json(self, method: str, url: str, body: Mapping[str, Any] | None) -> Any:
-        """The JSON that a short request answers with. Raises ProviderError."""
+        """The JSON in the response to a short request. Raises ProviderError."""
         limits = httpx.Timeout(_LIST_TIMEOUT, connect=self._connect_timeout)
         response = await self._send(method, url, body, limits)
         try:
-            with _reading():
+            with _translated_errors():
                 content = await response.aread()
         finally:
             await response.aclose()
@@ -189,7 +200,7 @@ class OpenAICompatible:
             try:
                 return await self._client.send(request, stream=True)
             except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
-                # Mostly a kept connection that the server was about to close: worth a fresh one.
+                # Mostly a kept-alive connection that the server was just closing: repeat the request on a new one.
                 return await self._client.send(request, stream=True)
         except (httpx.ReadTimeout, httpx.WriteTimeout) as error:
             raise ModelTimeout("no answer") from error
@@ -198,43 +209,52 @@ class OpenAICompatible:
 
 
 class _Body:
-    """The bytes of a response, until its end or, once the answer is finished, until they are no longer worth it."""
+    """The bytes of a streamed response: to its end or, once the text is complete, until `usage_timeout` has passed."""
 
     def __init__(
-        self, response: httpx.Response, reader: StreamParser, pause: Callable[[], float]
+        self,
+        response: httpx.Response,
+        parser: StreamParser,
+        pause: Callable[[], float],
+        usage_timeout: float,
     ) -> None:
         self._response = response
-        self._reader = reader
+        self._parser = parser
         self._pause = pause
+        self._usage_timeout = usage_timeout
         self._blocks = cast("AsyncGenerator[bytes, None]", response.aiter_bytes())
-        self._until: float | None = None
-        self._small = False
+        self._usage_deadline: float | None = None
+        self._last_was_small = False
 
     async def next(self) -> bytes | None:
         """The next bytes, None at the end. Raises ProviderError."""
-        if not self._reader.finished:
-            if self._small and self._reader.begun and (pause := self._pause()):
-                with reading_paused(self._response):
-                    await asyncio.sleep(pause)
-            with _reading():
-                block = await anext(self._blocks, None)
-            self._small = block is not None and len(block) < _SMALL
-            return block
-        if self._until is None:
-            self._until = asyncio.get_running_loop().time() + AFTERMATH
+        if self._parser.finished:
+            return await self._next_before_deadline()
+        if self._last_was_small and self._parser.begun and (pause := self._pause()):
+            with reading_paused(self._response):
+                await asyncio.sleep(pause)
+        with _translated_errors():
+            block = await anext(self._blocks, None)
+        self._last_was_small = block is not None and len(block) < _SMALL_PIECE
+        return block
+
+    async def _next_before_deadline(self) -> bytes | None:
+        """The next bytes while usage may still come; None at the end, at the deadline and after an error."""
+        if self._usage_deadline is None:
+            self._usage_deadline = asyncio.get_running_loop().time() + self._usage_timeout
         with suppress(TimeoutError, httpx.HTTPError):
-            async with asyncio.timeout_at(self._until):
+            async with asyncio.timeout_at(self._usage_deadline):
                 return await anext(self._blocks, None)
         return None
 
-    def renew(self) -> None:
-        """More of the answer came, though its end had been announced: some servers announce it in every chunk."""
-        self._until = None
+    def reset_usage_timeout(self) -> None:
+        """More text came after a finish reason: some servers send one in every chunk."""
+        self._usage_deadline = None
 
-    async def linger(self) -> None:
-        """Read on for a moment, to the end that has mostly arrived already."""
+    async def read_to_end(self) -> None:
+        """Reads the end of the response, which has mostly arrived already, so that the connection can be used again."""
         with suppress(TimeoutError, httpx.HTTPError):
-            async with asyncio.timeout(_LINGER):
+            async with asyncio.timeout(_CLOSE_TIMEOUT):
                 while await anext(self._blocks, None) is not None:
                     pass
 
@@ -243,8 +263,8 @@ class _Body:
 
 
 @contextmanager
-def _reading() -> Iterator[None]:
-    """Turns what can happen to a response that has begun into our errors."""
+def _translated_errors() -> Iterator[None]:
+    """Turns the errors of a response that has begun into ProviderErrors."""
     try:
         yield
     except httpx.ReadTimeout as error:
@@ -255,23 +275,23 @@ def _reading() -> Iterator[None]:
         raise StreamInterrupted("the connection broke") from error
 
 
-async def _read_some(response: httpx.Response) -> bytes:
-    """The beginning of an error's body; one that breaks off or never ends is as good as what came."""
+async def _read_error(response: httpx.Response) -> bytes:
+    """The beginning of an error's body: as much of it as comes."""
     body = b""
     with suppress(httpx.HTTPError, TimeoutError):
         async with asyncio.timeout(CONNECT_TIMEOUT):
             async for block in response.aiter_bytes():
                 body += block
-                if len(body) > _ERROR_BODY_LIMIT:
+                if len(body) > _MAX_ERROR_BYTES:
                     break
     return body
 
 
-def _message(turn: ChatMessage) -> dict[str, Any]:
-    if not turn.images or turn.role is not Role.USER:
-        return {"role": str(turn.role), "content": turn.text}
-    parts: list[dict[str, Any]] = [{"type": "text", "text": turn.text}] if turn.text else []
-    for image in turn.images:
+def _message(message: ChatMessage) -> dict[str, Any]:
+    if not message.images or message.role is not Role.USER:
+        return {"role": str(message.role), "content": message.text}
+    parts: list[dict[str, Any]] = [{"type": "text", "text": message.text}] if message.text else []
+    for image in message.images:
         url = f"data:{image.mime};base64,{base64.b64encode(image.data).decode('ascii')}"
         parts.append({"type": "image_url", "image_url": {"url": url}})
-    return {"role": str(turn.role), "content": parts}
+    return {"role": str(message.role), "content": parts}

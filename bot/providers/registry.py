@@ -17,23 +17,24 @@ from bot.providers.catalogue import Catalogue
 from bot.providers.ollama import Ollama
 from bot.providers.openai_compatible import OpenAICompatible
 from bot.providers.transport import create_client
+from bot.timing import Timing
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderHealth:
-    """How a provider is, asked now."""
+    """The outcome of a check of one provider."""
 
     name: str
     label: str
     ok: bool
     text: str
-    """One line: how many models it offers, or what to do."""
+    """One line: how many models it offers, or what to do about the failure."""
     optional: bool = False
-    """Nobody configured it: being away is no fault."""
+    """The operator did not configure it, so its absence is no fault."""
 
 
 class Providers:
-    """Where text comes from. Made by `open`; an async context manager that closes itself."""
+    """All providers, with their catalogue. Made by `open`; an async context manager that closes them."""
 
     def __init__(
         self, providers: Sequence[OpenAICompatible], catalogue: Catalogue, stack: AsyncExitStack
@@ -50,17 +51,20 @@ class Providers:
         timeout: float = 60.0,  # noqa: ASYNC109 - seconds a model may be silent, not a limit of this call
         allowed: Sequence[str] = (),
         max_age: float = 300.0,
+        timing: Timing = Timing(),
     ) -> Self:
-        """Reach for all providers, in menu order, without failing when some cannot be reached.
+        """Opens all providers, in menu order. One that cannot be reached is no error.
 
-        `timeout`: seconds without a byte after which an answer has failed; `allowed`: glob patterns of models;
+        `timeout`: seconds without a byte after which an answer has failed. `allowed`: glob patterns of models.
         `max_age`: seconds that a list of models is kept.
         """
         async with AsyncExitStack() as stack:
             client = await stack.enter_async_context(create_client())
-            providers = [create_provider(client, one, timeout=timeout) for one in settings]
+            providers = [
+                create_provider(client, one, timeout=timeout, timing=timing) for one in settings
+            ]
             catalogue = await stack.enter_async_context(
-                Catalogue(providers, allowed=allowed, max_age=max_age)
+                Catalogue(providers, allowed=allowed, max_age=max_age, timing=timing)
             )
             return cls(providers, catalogue, stack.pop_all())
 
@@ -76,34 +80,38 @@ class Providers:
         await self.close()
 
     async def close(self) -> None:
-        """End the refreshing and every connection."""
+        """Ends the refreshing of lists, and every connection."""
         await self._stack.aclose()
 
     def stream(self, request: Request) -> AsyncIterator[StreamEvent]:
         """The answer of the model that the request names. Raises ProviderError; see `Provider.stream`."""
         provider = self._providers.get(request.model.provider)
-        return _nobody(request) if provider is None else provider.stream(request)
+        return _unknown_provider(request) if provider is None else provider.stream(request)
 
     async def ping(self) -> list[ProviderHealth]:
-        """How each provider is, one after the other, asked now."""
+        """Checks the providers, one after the other."""
         return [await _health(provider) for provider in self._providers.values()]
 
 
 def create_provider(
-    client: httpx.AsyncClient, settings: ProviderSettings, *, timeout: float = 60.0
+    client: httpx.AsyncClient,
+    settings: ProviderSettings,
+    *,
+    timeout: float = 60.0,
+    timing: Timing = Timing(),
 ) -> OpenAICompatible:
-    """The provider that speaks in the manner of its kind."""
+    """The implementation for this kind of provider."""
     kind = Ollama if settings.kind == "ollama" else OpenAICompatible
-    return kind(client, settings, timeout=timeout)
+    return kind(client, settings, timeout=timeout, timing=timing)
 
 
 async def is_available(settings: ProviderSettings) -> bool:
-    """Whether a server with at least one model is found there, within a second or so."""
+    """Whether a server with at least one model answers there. Takes about a second at most."""
     async with create_client() as client:
         return (await _health(create_provider(client, settings))).ok
 
 
-async def _nobody(request: Request) -> AsyncIterator[StreamEvent]:
+async def _unknown_provider(request: Request) -> AsyncIterator[StreamEvent]:
     raise ModelGone(f"{request.model.provider} is not configured")
     yield
 

@@ -1,21 +1,21 @@
-"""Server-sent events as model servers really send them: bytes in, payloads out; no I/O.
+"""Parses server-sent events as model servers really send them: bytes in, payloads out; no I/O.
 
-Every `data:` line is a payload of its own. Servers that forget the blank line between events, its end, or the space
-after the colon are read all the same, which is why this is not the strict parser of a library.
+Every `data:` line is a payload of its own. Servers that leave out the blank line between events, the last newline or
+the space after the colon are read all the same, which the strict parser of a library would not do.
 """
 
 from __future__ import annotations
 
 
 class DataLineParser:
-    """Cuts a byte stream into the payloads of its `data:` lines, wherever the network has cut it."""
+    """Splits a byte stream into the payloads of its `data:` lines, wherever the network has split it."""
 
     def __init__(self) -> None:
         self._rest: list[bytes] = []
         self.buffered = 0
-        """Bytes that wait for the end of their line."""
+        """Bytes of a line whose end has not arrived."""
         self.unknown_lines = 0
-        """Lines that belong to no event stream."""
+        """Lines that are not part of an event stream."""
 
     def feed(self, block: bytes) -> list[bytes]:
         """The payloads that `block` completes."""
@@ -32,7 +32,7 @@ class DataLineParser:
         return [payload for line in head.split(b"\n") if (payload := self._payload(line))]
 
     def flush(self) -> list[bytes]:
-        """The payload of a last line that no newline ended."""
+        """The payload of a last line without a newline."""
         return self.feed(b"\n")
 
     def _payload(self, line: bytes) -> bytes | None:
@@ -40,7 +40,7 @@ class DataLineParser:
             return line[5:].strip()
         if not line or line.startswith((b":", b"event:", b"id:", b"retry:")):
             return None
-        if line.startswith(b"{"):  # an error written bare into the stream
+        if line.startswith(b"{"):  # an error without `data:`
             return line
         self.unknown_lines += 1
         return None

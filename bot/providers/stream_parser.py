@@ -1,4 +1,4 @@
-"""What the chunks of a streamed chat completion mean (pure): payloads in, events out, an error for a bad end."""
+"""Parses the chunks of a streamed chat completion: bytes in, events out, an error for a bad end. Pure."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ from bot.providers.errors import error_from_object, find_error
 from bot.providers.sse import DataLineParser
 
 _JSON = (b"{", b"[")
-_WAITING_LIMIT = 8_000_000
-"""Bytes that may wait for the end of a line, or of a JSON body."""
-_HELD_LIMIT = 1_000
-"""White space before the first word that is worth keeping."""
-_OPEN, _CLOSE = "<think>", "</think>"
+_MAX_BUFFERED_BYTES = 8_000_000
+"""Bytes of one line, or of one JSON body, that are kept until its end."""
+_MAX_LEADING_SPACE = 1_000
+"""Characters of white space before the first word that are kept."""
+_OPEN_TAG = "<think>"
+_CLOSE_TAG = "</think>"
 
 
 class ThinkFilter:
-    """Takes `<think>…</think>` from the very start of an answer, wherever the chunks cut it.
+    """Removes `<think>…</think>` from the very start of an answer, wherever the chunks split it.
 
     White space before the first word is held back, so that an answer of nothing else counts as empty.
     """
@@ -39,32 +40,32 @@ class ThinkFilter:
         self._passing = False
 
     def feed(self, text: str) -> tuple[str, bool]:
-        """The part of `text` that is answer, and whether some of it was thinking."""
+        """The part of `text` that is answer, and whether some of it was reasoning."""
         if self._passing:
             return text, False
         self._held += text
-        thought = False
-        if not self._inside and self._held.lstrip().startswith(_OPEN):
-            self._inside, self._held = True, self._held.lstrip()[len(_OPEN) :]
+        has_reasoning = False
+        if not self._inside and self._held.lstrip().startswith(_OPEN_TAG):
+            self._inside, self._held = True, self._held.lstrip()[len(_OPEN_TAG) :]
         if self._inside:
-            thought = True
-            _, closed, rest = self._held.partition(_CLOSE)
+            has_reasoning = True
+            _, closed, rest = self._held.partition(_CLOSE_TAG)
             if not closed:
-                self._held = self._held[-len(_CLOSE) :]
+                self._held = self._held[-len(_CLOSE_TAG) :]
                 return "", True
             self._inside, self._thought, self._held = False, True, rest
-        return self._release(), thought
+        return self._release(), has_reasoning
 
     def flush(self) -> str:
-        """What was held and turns out to be answer, at the end."""
+        """The text that was held back and turns out to be answer, at the end."""
         rest = "" if self._inside or not self._held.strip() else self._held
         self._held = ""
         return rest
 
     def _release(self) -> str:
         begun = self._held.lstrip()
-        if _OPEN.startswith(begun):
-            self._held = self._held[-_HELD_LIMIT:]
+        if _OPEN_TAG.startswith(begun):
+            self._held = self._held[-_MAX_LEADING_SPACE:]
             return ""
         text = begun if self._thought else self._held
         self._held, self._passing = "", True
@@ -72,83 +73,85 @@ class ThinkFilter:
 
 
 class StreamParser:
-    """Reads one answer: `feed` bytes as they come, then `end` once.
+    """Parses one answer: `feed` bytes as they arrive, then `finish` once.
 
-    What kind of body it is shows in its first character, since content types are not to be relied upon.
+    The first character decides what kind of body it is, because content types cannot be relied upon.
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._secrets = tuple(secrets)
         self._lines = DataLineParser()
-        self._first = b""
-        self._whole = bytearray()
+        self._first_byte = b""
+        self._json_body = bytearray()
         self._filter = ThinkFilter()
         self._usage: Usage | None = None
-        self._reason: str | None = None
+        self._finish_reason: str | None = None
         self._closed = False
-        self._wrote = False
-        self._broken = 0
+        self._has_text = False
+        self._unparsable_lines = 0
         self.error: ProviderError | None = None
-        """An error that stood in the stream; what was read before it is still returned."""
+        """An error that the stream contained; the events before it are still returned."""
 
     @property
     def begun(self) -> bool:
-        """Some of the answer's text has come."""
-        return self._wrote
+        """Some of the answer's text has arrived."""
+        return self._has_text
 
     @property
     def closed(self) -> bool:
-        """The server has said `[DONE]`."""
+        """The server has sent `[DONE]`."""
         return self._closed
 
     @property
     def finished(self) -> bool:
-        """Nothing but usage can follow."""
-        return self._closed or self._reason is not None
+        """The text is complete: only usage can follow."""
+        return self._closed or self._finish_reason is not None
 
     def feed(self, block: bytes) -> list[StreamEvent]:
-        """What these bytes mean, tokens joined. An error among them becomes `fault`; nothing after it is read."""
-        if not self._first:
+        """The events in these bytes, text in one piece. Reads nothing after an error, which is put into `error`."""
+        if not self._first_byte:
             block = block.lstrip(b"\xef\xbb\xbf \t\r\n")
-            self._first = block[:1]
-            if self._first == b"<":
+            self._first_byte = block[:1]
+            if self._first_byte == b"<":
                 self.error = InvalidResponse("a web page")
                 return []
-        if self._first in _JSON:
-            self._whole += block
-            self._check(len(self._whole))
+        if self._first_byte in _JSON:
+            self._json_body += block
+            self._check_size(len(self._json_body))
             return []
         events = self._read(self._lines.feed(block))
-        self._check(self._lines.buffered)
+        self._check_size(self._lines.buffered)
         return events
 
-    def _check(self, waiting: int) -> None:
-        if waiting > _WAITING_LIMIT:
+    def _check_size(self, buffered: int) -> None:
+        if buffered > _MAX_BUFFERED_BYTES:
             self.error = InvalidResponse("a line without an end")
 
     def finish(self) -> list[StreamEvent]:
-        """The last events. Raises ProviderError when what came was no whole answer."""
-        events = self._read_whole() if self._first in _JSON else self._read(self._lines.flush())
+        """The last events. Raises ProviderError when the answer is not whole."""
+        events = (
+            self._read_json_body() if self._first_byte in _JSON else self._read(self._lines.flush())
+        )
         if self.error is not None:
             raise self.error
         rest = self._filter.flush()
-        if not (self._wrote or rest):
-            self._raise_nothing()
+        if not (self._has_text or rest):
+            self._raise_no_answer()
         if not self.finished:
             raise StreamInterrupted("the stream ended without an end")
         if (
-            self._reason == "content_filter"
-        ):  # the rest was withheld: a person must not take this for the whole
+            self._finish_reason == "content_filter"
+        ):  # a person must not take this part for the whole
             raise ContentFiltered()
         if rest:
             events.append(TextDelta(rest))
         if self._usage is not None:
             events.append(self._usage)
-        return [*events, Done(self._reason or "stop")]
+        return [*events, Done(self._finish_reason or "stop")]
 
     def _read(self, payloads: Iterable[bytes]) -> list[StreamEvent]:
         texts: list[str] = []
-        thought = False
+        has_reasoning = False
         for payload in payloads:
             if self._closed or self.error is not None:
                 break
@@ -157,15 +160,15 @@ class StreamParser:
                 break
             chunk = self._parse(payload)
             if chunk is not None:
-                text, thinking = self._chunk(chunk)
-                thought = thought or thinking
+                text, reasoning = self._chunk(chunk)
+                has_reasoning = has_reasoning or reasoning
                 texts.append(text)
-        return self._events("".join(texts), thought)
+        return self._events("".join(texts), has_reasoning)
 
-    def _read_whole(self) -> list[StreamEvent]:
-        """The events of a JSON body where a stream was asked for."""
+    def _read_json_body(self) -> list[StreamEvent]:
+        """The events of a JSON body that was sent instead of a stream."""
         try:
-            payload = json.loads(self._whole)
+            payload = json.loads(self._json_body)
         except ValueError:
             raise InvalidResponse("JSON that cannot be read") from None
         error = find_error(payload)
@@ -176,12 +179,12 @@ class StreamParser:
         self._closed = True
         return self._events(*self._chunk(payload))
 
-    def _raise_nothing(self) -> None:
-        if self._reason == "content_filter":
+    def _raise_no_answer(self) -> None:
+        if self._finish_reason == "content_filter":
             raise ContentFiltered()
-        if self._broken or self._lines.unknown_lines:
+        if self._unparsable_lines or self._lines.unknown_lines:
             raise InvalidResponse("lines that cannot be read")
-        if self._reason == "length":
+        if self._finish_reason == "length":
             raise EmptyAnswer("the limit of tokens was reached before the first word")
         raise EmptyAnswer()
 
@@ -191,7 +194,7 @@ class StreamParser:
         except ValueError:
             chunk = None
         if not isinstance(chunk, dict):
-            self._broken += 1
+            self._unparsable_lines += 1
             return None
         return chunk
 
@@ -199,15 +202,15 @@ class StreamParser:
         usage = chunk.get("usage")
         if isinstance(usage, dict):
             self._usage = _usage(usage) or self._usage
-        text, thought = "", False
+        text, has_reasoning = "", False
         choices = chunk.get("choices")
         for choice in choices if isinstance(choices, list) else ():
             if isinstance(choice, dict) and not choice.get("index"):
-                text, thought = self._choice(choice)
+                text, has_reasoning = self._choice(choice)
         error = find_error(chunk)
         if error is not None:
             self.error = error_from_object(error, secrets=self._secrets)
-        return text, thought
+        return text, has_reasoning
 
     def _choice(self, choice: dict[str, Any]) -> tuple[str, bool]:
         reason = choice.get("finish_reason")
@@ -217,44 +220,44 @@ class StreamParser:
                 error_from_object(error, secrets=self._secrets) if error else ProviderServerError()
             )
         elif isinstance(reason, str) and reason:
-            self._reason = reason
+            self._finish_reason = reason
         delta = choice.get("delta") or choice.get("message")
         if not isinstance(delta, dict):
             text = choice.get("text")
             return self._filter.feed(text) if isinstance(text, str) and text else ("", False)
-        text, thought = _content(delta.get("content") or delta.get("refusal"))
-        thought = thought or any(
+        text, has_reasoning = _content(delta.get("content") or delta.get("refusal"))
+        has_reasoning = has_reasoning or any(
             delta.get(key) for key in ("reasoning", "reasoning_content", "reasoning_details")
         )
         if text:
             text, filtered = self._filter.feed(text)
-            thought = thought or filtered
-        return text, thought
+            has_reasoning = has_reasoning or filtered
+        return text, has_reasoning
 
-    def _events(self, text: str, thought: bool) -> list[StreamEvent]:
-        events: list[StreamEvent] = [ReasoningDelta()] if thought else []
+    def _events(self, text: str, has_reasoning: bool) -> list[StreamEvent]:
+        events: list[StreamEvent] = [ReasoningDelta()] if has_reasoning else []
         if text:
-            self._wrote = True
+            self._has_text = True
             events.append(TextDelta(text))
         return events
 
 
 def _content(content: Any) -> tuple[str, bool]:
-    """Text of a delta's content, which may be a list of parts, and whether some of it was thinking."""
+    """The text of a delta's content, which may be a list of parts, and whether some of it was reasoning."""
     if isinstance(content, str):
         return content, False
     if not isinstance(content, list):
         return "", False
     texts: list[str] = []
-    thought = False
+    has_reasoning = False
     for part in content:
         if isinstance(part, str):
             texts.append(part)
         elif isinstance(part, dict) and part.get("type") in ("thinking", "reasoning"):
-            thought = True
+            has_reasoning = True
         elif isinstance(part, dict) and isinstance(part.get("text"), str):
             texts.append(part["text"])
-    return "".join(texts), thought
+    return "".join(texts), has_reasoning
 
 
 def _usage(usage: dict[str, Any]) -> Usage | None:

@@ -1,4 +1,8 @@
-"""How HTTP reaches the providers: httpx over aiohttp, which reads a stream of many small pieces at half of the cost."""
+"""The HTTP client for providers: httpx over aiohttp, which reads a stream of many small pieces at half the cost.
+
+Pausing a read reaches into `AiohttpResponseStream._aiohttp_response`, which httpx-aiohttp does not document:
+`tests/providers/test_transport.py` fails when a newer version no longer has it.
+"""
 
 from __future__ import annotations
 
@@ -12,28 +16,26 @@ import httpx
 from httpx_aiohttp import AiohttpTransport
 from httpx_aiohttp.transport import AiohttpResponseStream
 
-_MOST_STREAMS = 2_000
+_MAX_CONNECTIONS = 2_000
 _LIMITS = httpx.Limits(
-    max_connections=_MOST_STREAMS, max_keepalive_connections=100, keepalive_expiry=30.0
+    max_connections=_MAX_CONNECTIONS, max_keepalive_connections=100, keepalive_expiry=30.0
 )
 _DIRECT = ("all://localhost", "all://127.0.0.1", "all://[::1]")
-"""Never asked for through a proxy that the environment names."""
-_PIECE = 64 * 1024
-"""Bytes of a large body, one with images, that are written at once: others want the loop too."""
-_HOLD = "hold"
-"""The extension of a response by which its reading can be held back."""
+"""Addresses that are reached directly, even if the environment names a proxy."""
+_WRITE_SIZE = 64 * 1024
+"""Bytes of a large request body (one with images) that are written at once, so that other tasks get their turn."""
+_PAUSE_EXTENSION = "pause_reading"
+"""The key of the response extension that pauses reading."""
 
 
 class Transport(AiohttpTransport):
-    """Tells a kept connection that was closed meanwhile from a server that cannot be reached, and from nonsense."""
+    """Tells three failures apart: a kept-alive connection that was closed meanwhile, no server, and no HTTP."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        if (
-            request.url.userinfo
-        ):  # httpx has made a header of it, and aiohttp takes only one of the two
+        if request.url.userinfo:  # httpx has made a header of it, and aiohttp refuses both at once
             request.url = request.url.copy_with(userinfo=b"")
-        if len(request.content) > _PIECE:
-            request = _in_pieces(request)
+        if len(request.content) > _WRITE_SIZE:
+            request = _with_chunked_body(request)
         try:
             response = await super().handle_async_request(request)
         except httpx.TransportError as error:
@@ -43,26 +45,28 @@ class Transport(AiohttpTransport):
             ):
                 raise httpx.RemoteProtocolError(str(error)) from error
             raise
-        except (
-            aiohttp.ClientError
-        ) as error:  # what the library leaves as it is: no HTTP at all, above all
+        except aiohttp.ClientError as error:  # not translated by the library: mostly no HTTP at all
             raise httpx.ConnectError(str(error)) from error
         if isinstance(response.stream, AiohttpResponseStream):
-            response.extensions[_HOLD] = partial(_held, response.stream._aiohttp_response)
+            response.extensions[_PAUSE_EXTENSION] = partial(
+                _paused, response.stream._aiohttp_response
+            )
         return response
 
 
 def reading_paused(response: httpx.Response) -> AbstractContextManager[None]:
-    """Meanwhile nothing of the response is taken from the socket. What comes there together is later read together,
-    which costs as much as one piece; each for itself costs as much again. For a moment only: nobody notices meanwhile
-    that a server has gone."""
-    hold = response.extensions.get(_HOLD)
-    return nullcontext() if hold is None else hold()
+    """While this is open, nothing is read from the response's socket.
+
+    What arrives meanwhile is later read as one piece, which costs as much as any piece. To be used for a moment only:
+    a server that goes away is not noticed meanwhile.
+    """
+    pause = response.extensions.get(_PAUSE_EXTENSION)
+    return nullcontext() if pause is None else pause()
 
 
 @contextmanager
-def _held(response: aiohttp.ClientResponse) -> Iterator[None]:
-    connection = response.connection  # None when all has been read already
+def _paused(response: aiohttp.ClientResponse) -> Iterator[None]:
+    connection = response.connection  # None when everything has been read
     socket = None if connection is None else connection.transport
     if socket is None or socket.is_closing():
         yield
@@ -70,32 +74,32 @@ def _held(response: aiohttp.ClientResponse) -> Iterator[None]:
     socket.pause_reading()
     try:
         yield
-    finally:  # in any case, since somebody else may be given this connection
+    finally:  # always: another request may get this connection
         if not socket.is_closing():
             socket.resume_reading()
 
 
-class _Pieces(httpx.AsyncByteStream):
+class _ChunkedBody(httpx.AsyncByteStream):
     def __init__(self, body: bytes) -> None:
         self._body = body
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        for start in range(0, len(self._body), _PIECE):
-            yield self._body[start : start + _PIECE]
+        for start in range(0, len(self._body), _WRITE_SIZE):
+            yield self._body[start : start + _WRITE_SIZE]
 
 
-def _in_pieces(request: httpx.Request) -> httpx.Request:
+def _with_chunked_body(request: httpx.Request) -> httpx.Request:
     return httpx.Request(
         request.method,
         request.url,
         headers=request.headers,
-        stream=_Pieces(request.content),
+        stream=_ChunkedBody(request.content),
         extensions=request.extensions,
     )
 
 
 def create_client() -> httpx.AsyncClient:
-    """The HTTP client that all providers share. Through a proxy, which the environment may name, httpx goes itself."""
+    """The HTTP client that all providers share. If the environment names a proxy, it is httpx's own client."""
     if getproxies():
         return httpx.AsyncClient(limits=_LIMITS, mounts=dict.fromkeys(_DIRECT))
     return httpx.AsyncClient(transport=Transport(limits=_LIMITS))

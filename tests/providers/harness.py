@@ -13,6 +13,7 @@ from bot.providers.base import ChatMessage, ProviderKind, ProviderSettings, Requ
 from bot.providers.openai_compatible import OpenAICompatible
 from bot.providers.registry import create_provider
 from bot.providers.transport import create_client
+from bot.timing import Timing
 from tests.providers.scripted_server import Behaviour, ScriptedServer
 
 KEY = "sk-verysecretkey-0123456789"
@@ -30,19 +31,24 @@ class ProviderHarness:
         kind: ProviderKind = "openai",
         silence: float = 20.0,
         connecting: float = 10.0,
+        timing: Timing = Timing(),
     ) -> OpenAICompatible:
         settings = ProviderSettings("any", "Any", url, api_key=KEY, default_model="m", kind=kind)
-        return OpenAICompatible(self._client, settings, timeout=silence, connect_timeout=connecting)
+        return OpenAICompatible(
+            self._client, settings, timeout=silence, connect_timeout=connecting, timing=timing
+        )
 
     def ollama(self, url: str) -> OpenAICompatible:
         return create_provider(
             self._client, ProviderSettings("ollama", "Ollama", url, kind="ollama")
         )
 
-    async def events(self, behaviour: Behaviour, silence: float = 20.0) -> list[StreamEvent]:
-        """All that the answer brings."""
+    async def events(
+        self, behaviour: Behaviour, silence: float = 20.0, timing: Timing = Timing()
+    ) -> list[StreamEvent]:
+        """All events of the answer."""
         async with ScriptedServer(behaviour).running() as server:
-            return await read(self.provider(server.url, silence=silence))
+            return await read(self.provider(server.url, silence=silence, timing=timing))
 
     async def failure(
         self, behaviour: Behaviour, silence: float = 20.0

@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from bot.domain import Done, Image, ModelRef, ReasoningDelta, Role, StreamEvent, TextDelta, Usage
-from bot.providers import openai_compatible
 from bot.providers.base import ChatMessage, ProviderKind, Request
+from bot.timing import Timing
 from tests.deadlines import WAIT_TIMEOUT
 from tests.providers.harness import KEY, ProviderHarness, provider_harness, read, request, text_of
 from tests.providers.scripted_server import (
@@ -253,7 +253,7 @@ async def test_an_answer_is_over_when_the_model_says_so_whatever_the_server_does
 
 
 async def test_usage_that_never_comes_is_not_waited_for_long(
-    harness: ProviderHarness, monkeypatch: pytest.MonkeyPatch
+    harness: ProviderHarness,
 ) -> None:
     async def behaviour(heard: ReceivedRequest, out: ResponseWriter) -> None:
         await out.head()
@@ -262,13 +262,16 @@ async def test_usage_that_never_comes_is_not_waited_for_long(
             await out.chunk(b": still here\n\n")
             await asyncio.sleep(0.1)
 
-    monkeypatch.setattr(openai_compatible, "AFTERMATH", 0.5)
+    timing = Timing(usage_timeout=0.5)
     async with asyncio.timeout(WAIT_TIMEOUT):
-        assert await harness.events(behaviour, silence=60.0) == [TextDelta("Hi"), Done()]
+        assert await harness.events(behaviour, silence=60.0, timing=timing) == [
+            TextDelta("Hi"),
+            Done(),
+        ]
 
 
 async def test_an_end_announced_in_every_chunk_is_none_while_text_comes(
-    harness: ProviderHarness, monkeypatch: pytest.MonkeyPatch
+    harness: ProviderHarness,
 ) -> None:
     async def behaviour(heard: ReceivedRequest, out: ResponseWriter) -> None:
         await out.head()
@@ -277,8 +280,8 @@ async def test_an_end_announced_in_every_chunk_is_none_while_text_comes(
             await asyncio.sleep(0.2)
         await out.end()
 
-    monkeypatch.setattr(openai_compatible, "AFTERMATH", 1.0)
-    assert text_of(await harness.events(behaviour)) == "Hi " * 8
+    timing = Timing(usage_timeout=1.0)
+    assert text_of(await harness.events(behaviour, timing=timing)) == "Hi " * 8
 
 
 # --- ending early -----------------------------------------------------------------------------------------------------
