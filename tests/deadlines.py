@@ -29,6 +29,8 @@ _GIVING_UP = (
     "file_read_timeout",
     "thread_sweep_min_age",
     "header_min_age",
+    "dialog_min_age",
+    "context_timeout",
     "context_timeout_after_choice",
     "usage_timeout",
     "http_header_timeout",

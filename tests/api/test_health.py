@@ -23,11 +23,10 @@ from bot.app import build
 from bot.config import Settings
 from bot.domain import User
 from bot.errors import SettingsError
-from bot.timing import Timing
 from storage.tokens import Tokens
 from tests import services
 from tests.api.conftest import Api, WorldFactory, address, client, token_for
-from tests.deadlines import WAIT_TIMEOUT
+from tests.deadlines import WAIT_TIMEOUT, patient_timing
 from tests.handlers.world import World
 
 JSON = {"Content-Type": "application/json"}
@@ -332,7 +331,7 @@ async def test_too_large_a_body_is_refused_before_it_is_read(world: World, api: 
 async def test_whoever_sends_a_request_for_ever_is_hung_up_on(
     worlds: WorldFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with worlds(timing=Timing(http_header_timeout=0.2)) as world:
+    async with worlds(timing=patient_timing(http_header_timeout=0.2)) as world:
         monkeypatch.setattr("bot.api.middleware.NEXT_WITHIN", 0.2)
         host, port = address(world).removeprefix("http://").split(":")
         for beginning, end in (

@@ -11,8 +11,8 @@ import pytest
 from bot.config import StreamMode
 from bot.sandbox.limits import Limits
 from bot.sandbox.models.scripts import ModelScript
-from bot.timing import Timing
 from handlers.rate_limits.token_bucket import RATES, Rate
+from tests.deadlines import patient_timing
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.long_texts import essay, marks
 from tests.handlers.tcp_proxy import TcpProxy
@@ -102,7 +102,7 @@ async def test_what_appears_long_after_it_was_given_up_does_not_stay(
     worlds: WorldFactory,
 ) -> None:
     """The bot waits ten seconds for Slack, looks, finds nothing and posts again; then the first call takes effect."""
-    async with worlds(rates=GENEROUS, timing=Timing(late_effect=5.0)) as world:
+    async with worlds(rates=GENEROUS, timing=patient_timing(late_effect=5.0)) as world:
         world.forgive("message_not_in_streaming_state")
         world.say(TEXT)
         thread = await world.ask("Say it.")
@@ -308,7 +308,9 @@ async def test_an_answer_that_can_be_shown_nowhere_is_kept(world: World) -> None
 async def test_an_answer_that_nobody_can_be_shown_for_too_long_is_kept_and_the_next_one_shown(
     worlds: WorldFactory,
 ) -> None:
-    async with worlds(bobbin_stream=StreamMode.EDIT, timing=Timing(write_retry_limit=0.5)) as world:
+    async with worlds(
+        bobbin_stream=StreamMode.EDIT, timing=patient_timing(write_retry_limit=0.5)
+    ) as world:
         world.reply_to({"Say it.": TEXT, "Next one.": "The second answer."})
         thread = await world.ask("Say it.")
         world.slack.faults.add("chat.postMessage", "status", status=503, times=-1)

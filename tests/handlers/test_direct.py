@@ -8,7 +8,7 @@ from bot import strings
 from bot.config import StreamMode
 from bot.sandbox.errors import NotAcknowledged
 from bot.sandbox.models.scripts import ModelScript
-from bot.timing import Timing
+from tests.deadlines import patient_timing
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.long_texts import essay
 from tests.handlers.world import MODEL, World, shown
@@ -198,7 +198,7 @@ async def test_a_workspace_without_prompts_is_asked_once(world: World, error: st
 # -- sessions ------------------------------------------------------------------------------------------------------
 
 
-EARLY_STOP = Timing(session_start_delay=0.1)
+EARLY_STOP = patient_timing(session_start_delay=0.1)
 """Slack's own Stop is offered for shorter answers too."""
 
 

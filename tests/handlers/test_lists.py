@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from bot import strings
 from bot.sandbox.state.records import Ephemeral
-from bot.timing import Timing
 from handlers.views.chat_list import ListQuery
+from tests.deadlines import patient_timing
 from tests.handlers import bulk_chats
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.world import World
@@ -308,7 +308,7 @@ async def test_a_page_asks_slack_about_each_channel_once(worlds: WorldFactory) -
 @pytest.fixture
 async def quick_world(worlds: WorldFactory) -> AsyncIterator[World]:
     """The usual world, in which lists that are looked at are updated almost at once."""
-    async with worlds(timing=Timing(chat_list_update_delays=(0.1, 0.1, 0.1, 0.1))) as usual:
+    async with worlds(timing=patient_timing(chat_list_update_delays=(0.1, 0.1, 0.1, 0.1))) as usual:
         yield usual
 
 

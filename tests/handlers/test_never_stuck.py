@@ -17,7 +17,6 @@ from bot.config import StreamMode
 from bot.domain import Answer, AnswerResult, Status, Usage
 from bot.sandbox.limits import Limits
 from bot.sandbox.models.scripts import ModelScript
-from bot.timing import Timing
 from handlers.rate_limits.token_bucket import RATES, Rate
 from handlers.threads import agent_session
 from handlers.views import blocks
@@ -318,7 +317,10 @@ async def test_a_move_leaves_alone_what_stands_there_already(world: World) -> No
 async def test_thinking_is_renewed_as_long_as_it_lasts_and_gone_at_the_end(
     worlds: WorldFactory, mode: StreamMode
 ) -> None:
-    limits, timing = Limits(rates=False, status_ttl=0.5), Timing(status_refresh_interval=0.3)
+    limits, timing = (
+        Limits(rates=False, status_ttl=0.5),
+        patient_timing(status_refresh_interval=0.3),
+    )
     async with worlds(bobbin_stream=mode, limits=limits, timing=timing) as world:
         world.models.queue(MODEL, ModelScript(["At", " last."], times=(1.6, 1.6)))
         thread = await world.start("Think it over.")
@@ -336,7 +338,7 @@ async def test_thinking_is_renewed_as_long_as_it_lasts_and_gone_at_the_end(
 async def test_thinking_is_gone_after_a_failure_a_retry_in_place_and_a_takeover(
     worlds: WorldFactory, mode: StreamMode
 ) -> None:
-    async with worlds(bobbin_stream=mode, timing=Timing(late_effect=1.0)) as world:
+    async with worlds(bobbin_stream=mode, timing=patient_timing(late_effect=1.0)) as world:
         world.fail("http", status=401)
         thread = await world.start("Fail at first.")
         await world.answered(thread)
@@ -374,7 +376,7 @@ async def test_thinking_is_gone_after_a_failure_a_retry_in_place_and_a_takeover(
 async def test_an_answer_of_a_moment_costs_no_sign_that_it_is_being_written(
     worlds: WorldFactory,
 ) -> None:
-    timing = Timing(session_start_delay=3600.0)  # however busy this machine is
+    timing = patient_timing(session_start_delay=3600.0)  # however busy this machine is
     async with worlds(bobbin_stream=StreamMode.EDIT, timing=timing) as world:
         await world.answered(await world.start("Be quick."))
         await world.idle()
@@ -385,7 +387,7 @@ async def test_an_answer_of_a_moment_costs_no_sign_that_it_is_being_written(
 async def test_slacks_own_stop_that_an_ended_process_left_there_goes_with_the_answer(
     worlds: WorldFactory,
 ) -> None:
-    timing = Timing(late_effect=0.5, session_start_delay=0.2)
+    timing = patient_timing(late_effect=0.5, session_start_delay=0.2)
     async with worlds(bobbin_stream=StreamMode.EDIT, bobbin_grace=0.0, timing=timing) as world:
         world.say(LONG, rate=20)
         world.say("In few words.")
@@ -409,7 +411,7 @@ async def test_slacks_own_stop_that_an_ended_process_left_there_goes_with_the_an
 async def test_trouble_with_the_status_holds_up_no_answer(
     worlds: WorldFactory, trouble: dict[str, Any]
 ) -> None:
-    timing = Timing(session_call_timeout=0.3, session_start_delay=0.0)
+    timing = patient_timing(session_call_timeout=0.3, session_start_delay=0.0)
     async with worlds(bobbin_stream=StreamMode.EDIT, timing=timing) as world:
         world.leave_unfinished()  # what could not be taken away goes out by itself
         for method in (STATUS, "agents.sessions.setStatus"):

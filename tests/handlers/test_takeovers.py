@@ -10,7 +10,6 @@ from bot.config import StreamMode
 from bot.observability import Metrics
 from bot.sandbox.limits import Limits
 from bot.sandbox.server import Sandbox
-from bot.timing import Timing
 from handlers.client.errors import OutcomeUnknown
 from handlers.client.web_api import SlackClient
 from handlers.rate_limits.dispatcher import CallDispatcher
@@ -28,7 +27,7 @@ async def test_who_has_lost_an_answer_notices_before_its_next_call(
     worlds: WorldFactory, mode: StreamMode
 ) -> None:
     """Nothing renews here but doubt: as long as the lease holds the answer goes on, and then nothing is called."""
-    timing = Timing(
+    timing = patient_timing(
         lease_renew_interval=3600.0, sweep_interval=3600.0, lease_safe=0.3, late_effect=1.0
     )
     async with worlds(bobbin_stream=mode, timing=timing) as world:
@@ -91,7 +90,7 @@ async def test_what_a_process_had_asked_for_before_it_ended_does_not_stay(
     worlds: WorldFactory, mode: StreamMode, method: str
 ) -> None:
     """The one that takes over looks, finds nothing and begins a message; then the first one's appears."""
-    timing = Timing(late_effect=4.0, last_write_timeout=0.1)
+    timing = patient_timing(late_effect=4.0, last_write_timeout=0.1)
     async with worlds(bobbin_stream=mode, bobbin_grace=0.0, timing=timing) as world:
         world.forgive("message_not_in_streaming_state")
         world.reply_to({"Say it.": TEXT})
@@ -111,7 +110,7 @@ async def test_what_a_process_had_asked_for_before_it_ended_does_not_stay(
 async def test_what_a_process_was_writing_when_it_ended_does_not_replace_what_the_next_one_wrote(
     worlds: WorldFactory, text: str, rate: int
 ) -> None:
-    timing = Timing(late_effect=3.0, last_write_timeout=0.1)
+    timing = patient_timing(late_effect=3.0, last_write_timeout=0.1)
     async with worlds(bobbin_stream=StreamMode.EDIT, bobbin_grace=0.0, timing=timing) as world:
         world.say(text, rate=rate)
         world.say(text)
@@ -143,7 +142,7 @@ async def _fall_silent(world: World) -> None:
 async def test_a_process_that_ends_tells_the_next_one_of_the_message_it_was_just_making(
     worlds: WorldFactory, mode: StreamMode, method: str
 ) -> None:
-    timing = Timing(late_effect=0.0)
+    timing = patient_timing(late_effect=0.0)
     async with worlds(bobbin_stream=mode, bobbin_grace=0.0, timing=timing) as world:
         world.reply_to({"Say it.": TEXT})
         thread = await world.ask("Say it.")

@@ -16,13 +16,13 @@ import pytest
 from bot.domain import User
 from bot.sandbox.state.records import Message, Revision, Stream
 from bot.sandbox.state.workspace import Workspace
-from bot.timing import Timing
 from storage.encryption import TokenCipher
 from storage.engine.database import Database
 from storage.installations import Installations
 from storage.people import People
 from storage.tables import metadata
 from storage.tokens import Tokens
+from tests.deadlines import patient_timing
 from tests.handlers.world import DATABASE, World, below, elements, shown
 
 DATA = Path(__file__).parents[1] / "storage" / "data"
@@ -97,7 +97,7 @@ class UpgradedWorld(World):
 @pytest.fixture
 async def world(tmp_path: Path, log: io.StringIO) -> AsyncIterator[UpgradedWorld]:
     restore_database(tmp_path / DATABASE)
-    world = UpgradedWorld(tmp_path, log, timing=Timing(late_effect=0.5))
+    world = UpgradedWorld(tmp_path, log, timing=patient_timing(late_effect=0.5))
     world.reply_to(
         {
             "Stop this answer.": WHOLE,
@@ -142,7 +142,7 @@ async def test_the_stop_button_of_the_version_before_stops_its_answer(
     tmp_path: Path, log: io.StringIO
 ) -> None:
     restore_database(tmp_path / DATABASE)
-    world = UpgradedWorld(tmp_path, log, timing=Timing(late_effect=0.5))
+    world = UpgradedWorld(tmp_path, log, timing=patient_timing(late_effect=0.5))
     thread = THREADS["stopped"]
     world.reply_to({"Stop this answer.": WHOLE * 5}, rate=20)
     async with world:
