@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 from bot.answers.engine import Engine
 from bot.answers.recovery import Recovery
 from bot.answers.workers import new_worker_id
-from bot.api.app import Parts, create_app
+from bot.api.app import ApiParts, create_app
 from bot.api.health import readiness_checks
 from bot.api.middleware import LazyApp
 from bot.chats.api_service import ApiService
@@ -409,7 +409,7 @@ def _http_app(
     paths: dict[str, ASGIApp] = {PATH: transport} if isinstance(transport, HttpTransport) else {}
     if resources.install_pages is not None:
         paths |= {INSTALL: resources.install_pages, REDIRECT: resources.install_pages}
-    parts = Parts(
+    parts = ApiParts(
         service=use_cases.api,
         feed=use_cases.feed,
         tokens=repositories.tokens,
@@ -420,6 +420,7 @@ def _http_app(
             coordination=resources.coordination if resources.shared else None,
             slack_connected=transport.connected,
         ),
+        timing=resources.timing,
         slack=paths,
     )
     # Slack's first event must not wait for the application to be made; without Slack, perhaps no request ever comes.

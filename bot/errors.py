@@ -37,7 +37,7 @@
         └── RequestRefused             any other 4xx
     AccessRevoked                      (bot.chats.feed_events) an API client's token ended while it was listening
     ApiError                           (bot.api.errors) an HTTP response other than success
-    TooLarge                           (bot.api.middleware) a request's body exceeds the limit
+    BodyTooLarge                       (bot.api.middleware) a request's body exceeds the limit
 
 "retried" is the class attribute `retried_automatically`. What a person reads for each `code` is in `bot.strings`.
 Classes that never leave their module and the sandbox's own errors (`bot.sandbox.errors`) are not drawn.

@@ -1,4 +1,4 @@
-"""The HTTP side as one application."""
+"""Builds the ASGI application that serves everything over HTTP."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from bot.api import compat, errors, rest, sockets
-from bot.api.auth import PER_MINUTE, Gate
-from bot.api.health import Check, operations
-from bot.api.middleware import LARGEST_EVENT, BodyLimit
+from bot.api.auth import MAX_REQUESTS_PER_MINUTE, Authenticator
+from bot.api.health import Check, operator_routes
+from bot.api.middleware import MAX_SLACK_BODY_BYTES, BodyLimit
 from bot.chats.api_service import ApiService
 from bot.chats.feed import Feed
 from bot.observability import Metrics
+from bot.timing import Timing
 from storage.coordination import Coordination
 from storage.tokens import Tokens
 
@@ -28,8 +29,8 @@ the WebSocket `/ws`.
 
 
 @dataclass(frozen=True)
-class Parts:
-    """What the HTTP side is made of."""
+class ApiParts:
+    """What the HTTP side needs."""
 
     service: ApiService
     feed: Feed
@@ -38,25 +39,38 @@ class Parts:
     metrics: Metrics
     checks: Mapping[str, Check]
     """What must be well for this process to be ready."""
+    timing: Timing
     slack: Mapping[str, ASGIApp] = field(default_factory=dict)
-    """Applications for what Slack sends, by path: each speaks for itself and checks signatures."""
-    per_minute: int = PER_MINUTE
+    """Applications for Slack's requests, by path. Each checks signatures by itself."""
+    requests_per_minute: int = MAX_REQUESTS_PER_MINUTE
 
 
-def create_app(parts: Parts) -> ASGIApp:
-    """The application: operations, Slack's requests, the API and its documentation at `/docs`."""
+def create_app(parts: ApiParts) -> ASGIApp:
+    """The application: health and metrics, Slack's requests, the API, and its documentation at `/docs`."""
     app = FastAPI(
         title="Bobbin", version=version("bobbin"), description=DESCRIPTION, redoc_url=None
     )
-    gate = Gate(parts.tokens, parts.coordination, parts.per_minute)
-    app.include_router(rest.router(parts.service, parts.feed, gate))
-    app.include_router(compat.v1(parts.service, parts.feed, gate))
-    app.include_router(compat.calls(parts.service, gate))
-    app.include_router(sockets.router(parts.service, parts.feed, gate))
-    # In front: FastAPI makes its own routes while it looks for one, and Slack's first event would wait for all of them.
+    authenticator = Authenticator(
+        tokens=parts.tokens,
+        coordination=parts.coordination,
+        requests_per_minute=parts.requests_per_minute,
+        recheck_interval=parts.timing.token_recheck_interval,
+    )
+    keepalive_interval = parts.timing.sse_keepalive_interval
+    app.include_router(
+        rest.chat_router(parts.service, parts.feed, authenticator, keepalive_interval)
+    )
+    app.include_router(compat.v1_router(parts.service, parts.feed, authenticator))
+    app.include_router(compat.calls_router(parts.service, authenticator))
+    app.include_router(sockets.socket_router(parts.service, parts.feed, authenticator))
+    # First: FastAPI builds its own routes while it looks for a match, and Slack's first event would wait for that.
     app.router.routes[:0] = [
         *(Route(path, slack, methods=["GET", "POST"]) for path, slack in parts.slack.items()),
-        *operations(parts.metrics, parts.checks),
+        *operator_routes(parts.metrics, parts.checks),
     ]
-    errors.install(app)
-    return BodyLimit(app, dict.fromkeys(parts.slack, LARGEST_EVENT))
+    errors.install_error_handlers(app)
+    return BodyLimit(
+        app,
+        gap_timeout=parts.timing.http_body_gap_timeout,
+        max_bytes_by_path=dict.fromkeys(parts.slack, MAX_SLACK_BODY_BYTES),
+    )

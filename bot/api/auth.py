@@ -1,4 +1,4 @@
-"""Who is asking: one place for tokens and for how often they may be used."""
+"""Authenticates API clients by their tokens, and limits how often each token may be used."""
 
 from __future__ import annotations
 
@@ -21,81 +21,87 @@ from storage.tokens import Tokens
 
 log = get_logger(__name__)
 
-PER_MINUTE = 120
-"""Requests that one token may make in a minute, and at once after a quiet one."""
-LONGEST_TOKEN = 500
-ASK_AGAIN = 30.0
-"""Seconds between two looks whether a listener's token is still valid, if nobody tells that it has ended."""
+MAX_REQUESTS_PER_MINUTE = 120
+"""Per token. After a quiet minute, all of them may come at once."""
+MAX_TOKEN_LENGTH = 500
 
 bearer = HTTPBearer(auto_error=False, description="A token from `/chats token` in Slack.")
 
 
-def token_of(headers: Headers) -> str | None:
-    """The token that a request brings."""
+def bearer_token(headers: Headers) -> str | None:
+    """The token in the Authorization header of a request."""
     scheme, _, token = headers.get("authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None
 
 
-class Gate:
-    """A dependency of every route: gives the person whom the token names."""
+class Authenticator:
+    """A FastAPI dependency of every route: returns the person to whom the request's token belongs."""
 
     def __init__(
-        self, tokens: Tokens, coordination: Coordination, per_minute: int = PER_MINUTE
+        self,
+        *,
+        tokens: Tokens,
+        coordination: Coordination,
+        requests_per_minute: int,
+        recheck_interval: float,
     ) -> None:
-        self._tokens, self._coordination, self._per_minute = tokens, coordination, per_minute
+        """`recheck_interval`: seconds between two checks of a token that is used to listen."""
+        self._tokens = tokens
+        self._coordination = coordination
+        self._requests_per_minute = requests_per_minute
+        self._recheck_interval = recheck_interval
 
     async def __call__(
         self, credentials: HTTPAuthorizationCredentials | None = Depends(bearer)
     ) -> User:
-        return await self.admit(credentials.credentials if credentials else None)
+        return await self.authenticate(credentials.credentials if credentials else None)
 
-    async def admit(self, token: str | None) -> User:
-        """Raises ApiError: 401 for no valid token, 429 for one that is used too often."""
-        user = await self.known(token)
+    async def authenticate(self, token: str | None) -> User:
+        """Raises ApiError: 401 without a valid token, 429 when it is used too often."""
+        user = await self._user_of(token)
         if user is None:
             raise unauthorized()
-        await self._count(token or "")
+        await self._count_request(token or "")
         return user
 
-    async def known(self, token: str | None) -> User | None:
-        """Whom the token names; None when it is none of ours (any more)."""
-        if not token or len(token) > LONGEST_TOKEN:
+    async def _user_of(self, token: str | None) -> User | None:
+        if not token or len(token) > MAX_TOKEN_LENGTH:
             return None
         return await self._tokens.user_of(token)
 
     @asynccontextmanager
-    async def guarding(self, listener: FeedSubscription, token: str) -> AsyncIterator[None]:
-        """While this is open, the listener is cut off as soon as the token no longer names its person."""
-        task = asyncio.create_task(self._guard(listener, token), name="token guard")
+    async def enforcing(self, subscription: FeedSubscription, token: str) -> AsyncIterator[None]:
+        """While this is open, the subscription is revoked as soon as the token no longer belongs to its person."""
+        task = asyncio.create_task(self._recheck(subscription, token), name="token recheck")
         try:
             yield
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
-    async def _guard(self, listener: FeedSubscription, token: str) -> None:
+    async def _recheck(self, subscription: FeedSubscription, token: str) -> None:
         while True:
             try:
-                async with asyncio.timeout(ASK_AGAIN):
-                    await listener.recheck_due.wait()
+                async with asyncio.timeout(self._recheck_interval):
+                    await subscription.recheck_due.wait()
             except TimeoutError:
                 pass
-            listener.recheck_due.clear()
+            subscription.recheck_due.clear()
             try:
-                # Shielded: a query cancelled in its middle would leave a connection behind.
-                if await asyncio.shield(self.known(token)) != listener.user:
-                    listener.revoke()
+                # Shielded: cancelling a query would leave its connection behind.
+                if await asyncio.shield(self._user_of(token)) != subscription.user:
+                    subscription.revoke()
                     return
             except StorageError as error:
                 log.info("token_not_checked", reason=str(error))
 
-    async def _count(self, token: str) -> None:
+    async def _count_request(self, token: str) -> None:
         key = f"api:{hashlib.sha256(token.encode('utf-8', 'replace')).hexdigest()}"
         try:
-            grant = await self._coordination.acquire(key, self._per_minute / 60, self._per_minute)
-        except (
-            StorageError
-        ):  # the limit is there against floods; without Redis there is none, and people are served
-            return
+            grant = await self._coordination.acquire(
+                key, self._requests_per_minute / 60, self._requests_per_minute
+            )
+        except StorageError:
+            return  # the limit only protects against floods: without Redis, requests are served unlimited
         if not grant.granted:
             raise too_many_requests(grant.wait)

@@ -1,4 +1,8 @@
-"""The same conversations in the words of other clients: `/api/v1/…`, and `/new-chat` with its kin for the socket."""
+"""The same conversations under other names, for clients written for other servers.
+
+`/api/v1/…` answers when the model has finished; `/new-chat`, `/chat-message` and the like answer at once, and the text
+follows on the WebSocket.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +11,18 @@ from typing import Literal
 from fastapi import APIRouter, Depends, Header
 from pydantic import BaseModel, ConfigDict, Field
 
-from bot.api.auth import Gate
+from bot.api.auth import Authenticator
 from bot.api.errors import ApiError
-from bot.api.rest import COMMON, EXCHANGE, MISSING, WITH_BODY, failure
+from bot.api.responses import (
+    ANSWER_RESPONSES,
+    BODY_RESPONSES,
+    COMMON_RESPONSES,
+    NOT_FOUND_RESPONSES,
+    failure_sentence,
+)
 from bot.api.schemas import (
-    LONGEST_KEY,
+    MAX_KEY_LENGTH,
     Content,
-    Enclosures,
     Identifier,
     ModelName,
     NewConversation,
@@ -21,19 +30,22 @@ from bot.api.schemas import (
     StatusName,
     Time,
     Title,
-    iso,
-    storable,
+    WithAttachments,
+    format_time,
+    schema_name,
+    to_storable,
 )
-from bot.api.waiting import waiting
-from bot.chats.api_service import ApiMessage, ApiService, MessagePair, as_waiting
+from bot.api.waiting import wait_for_answer
+from bot.chats.api_service import ApiService, MessagePair, as_waiting
 from bot.chats.feed import Feed
 from bot.domain import Chat, Message, Role, Status, User
 from storage.chats import StoredMessage
 
-MOST_CHATS = 1_000
+MAX_CHATS_PAGE_SIZE = 1_000
 
 
-class ChatShape(BaseModel):
+@schema_name("ChatShape")
+class CompatChat(BaseModel):
     id: Identifier
     title: str
     model: str
@@ -43,19 +55,20 @@ class ChatShape(BaseModel):
     last_message: Identifier | None = None
 
     @classmethod
-    def of(cls, chat: Chat, newest: str | None) -> ChatShape:
+    def of(cls, chat: Chat, newest: str | None) -> CompatChat:
         return cls(
             id=chat.id,
             title=chat.title,
             model=str(chat.model),
-            created_at=iso(chat.created_at),
-            updated_at=iso(chat.updated_at),
+            created_at=format_time(chat.created_at),
+            updated_at=format_time(chat.updated_at),
             message_count=chat.message_count,
             last_message=newest,
         )
 
 
-class MessageShape(BaseModel):
+@schema_name("MessageShape")
+class CompatMessage(BaseModel):
     id: Identifier
     chat: Identifier
     role: RoleName
@@ -67,7 +80,7 @@ class MessageShape(BaseModel):
     created_at: Time
 
     @classmethod
-    def of(cls, message: Message) -> MessageShape:
+    def of(cls, message: Message) -> CompatMessage:
         return cls(
             id=message.id,
             chat=message.chat_id,
@@ -75,7 +88,7 @@ class MessageShape(BaseModel):
             content=message.text,
             status=message.status.value,
             unreceived=message.role is Role.ASSISTANT and not message.status.ended,
-            created_at=iso(message.created_at),
+            created_at=format_time(message.created_at),
         )
 
 
@@ -84,7 +97,7 @@ class V1Conversation(BaseModel):
     title: str
 
 
-class V1Message(Enclosures):
+class V1Message(WithAttachments):
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [
@@ -97,13 +110,15 @@ class V1Message(Enclosures):
     message: Content
 
 
-class V1Answered(BaseModel):
-    user_message: MessageShape
-    assistant_message: MessageShape
+@schema_name("V1Answered")
+class V1AnsweredMessage(BaseModel):
+    user_message: CompatMessage
+    assistant_message: CompatMessage
     conversation_title: Title | None = None
 
 
-class V1Unanswered(V1Answered):
+@schema_name("V1Unanswered")
+class V1FailedMessage(V1AnsweredMessage):
     success: Literal[False] = False
     error: str
     message: str
@@ -113,40 +128,44 @@ class ChatId(BaseModel):
     id: str
 
 
-class NewChat(Enclosures):
+class NewChat(WithAttachments):
     initial_message: Content
     model: ModelName | None = None
 
 
-class ChatMessage(Enclosures):
+class ChatMessage(WithAttachments):
     chat: str | ChatId
     message: Content
 
 
-class OfChat(BaseModel):
+@schema_name("OfChat")
+class ChatReference(BaseModel):
     chat: str | ChatId
 
 
-class Stored(BaseModel):
+@schema_name("Stored")
+class StoredPair(BaseModel):
     """What was stored: the message, and the empty answer whose tokens follow on `/ws`."""
 
-    chat: ChatShape
-    user_message: MessageShape
-    assistant_message: MessageShape
+    chat: CompatChat
+    user_message: CompatMessage
+    assistant_message: CompatMessage
 
 
-class ListChats(BaseModel):
-    limit: int = Field(MOST_CHATS, ge=1, le=MOST_CHATS)
+@schema_name("ListChats")
+class ListChatsQuery(BaseModel):
+    limit: int = Field(MAX_CHATS_PAGE_SIZE, ge=1, le=MAX_CHATS_PAGE_SIZE)
     cursor: str | None = Field(None, max_length=500)
     q: str | None = Field(None, max_length=500)
 
 
 class ChatList(BaseModel):
-    chats: list[ChatShape]
+    chats: list[CompatChat]
     next_cursor: str | None
 
 
-class Newest(BaseModel):
+@schema_name("Newest")
+class NewestMessage(BaseModel):
     chat: Identifier
     message: Identifier | None = Field(description="Id of the newest message.")
     unreceived: bool = Field(
@@ -156,20 +175,23 @@ class Newest(BaseModel):
 
 class MessageList(BaseModel):
     chat: Identifier
-    messages: list[MessageShape]
+    messages: list[CompatMessage]
 
 
-def named(chat: str | ChatId) -> str:
-    """Clients may hand back the chat's id, or the chat that they were given."""
+def chat_id_of(chat: str | ChatId) -> str:
+    """The id, whether the client sends just that or the whole chat object that it was given."""
     return chat if isinstance(chat, str) else chat.id
 
 
-def v1(api: ApiService, feed: Feed, gate: Gate) -> APIRouter:
-    routes = APIRouter(prefix="/api/v1", tags=["v1"], responses={**COMMON, **WITH_BODY})
+def v1_router(api: ApiService, feed: Feed, authenticator: Authenticator) -> APIRouter:
+    """The routes under `/api/v1`."""
+    routes = APIRouter(
+        prefix="/api/v1", tags=["v1"], responses={**COMMON_RESPONSES, **BODY_RESPONSES}
+    )
 
     @routes.post("/conversations", status_code=201)
     async def create(
-        given: NewConversation | None = None, user: User = Depends(gate)
+        given: NewConversation | None = None, user: User = Depends(authenticator)
     ) -> V1Conversation:
         """A new conversation, ready for its first message."""
         given = given or NewConversation()
@@ -179,86 +201,103 @@ def v1(api: ApiService, feed: Feed, gate: Gate) -> APIRouter:
     @routes.post(
         "/chat",
         response_model_exclude_none=True,
-        responses={**EXCHANGE, 502: {"model": V1Unanswered}},
+        responses={**ANSWER_RESPONSES, 502: {"model": V1FailedMessage}},
     )
     async def chat(
         given: V1Message,
-        idempotency_key: str | None = Header(None, min_length=1, max_length=LONGEST_KEY),
-        user: User = Depends(gate),
-    ) -> V1Answered:
+        idempotency_key: str | None = Header(None, min_length=1, max_length=MAX_KEY_LENGTH),
+        user: User = Depends(authenticator),
+    ) -> V1AnsweredMessage:
         """Says something, and answers when the model's answer is whole."""
-        said = await api.send(
-            user, given.conversation_id, given.post(given.message, idempotency_key)
+        stored = await api.send(
+            user, given.conversation_id, given.to_message(given.message, idempotency_key)
         )
-        async with waiting(api, feed, user, said.chat, said.answer) as wait:
-            exchange = await wait.whole()
-            pair = {
-                "user_message": MessageShape.of(exchange.question),
-                "assistant_message": MessageShape.of(exchange.answer),
-            }
-            if exchange.answer.status is Status.FAILED:
-                raise _failed(api, exchange, pair)
-            return V1Answered(**pair, conversation_title=await wait.title(exchange))
+        async with wait_for_answer(api, feed, user, stored.chat, stored.answer) as waiter:
+            pair = await waiter.until_ended()
+            if pair.answer.status is Status.FAILED:
+                raise _model_failed(api, pair)
+            return V1AnsweredMessage(
+                user_message=CompatMessage.of(pair.question),
+                assistant_message=CompatMessage.of(pair.answer),
+                conversation_title=await waiter.title(pair),
+            )
 
     return routes
 
 
-def _failed(api: ApiService, exchange: MessagePair, pair: dict[str, MessageShape]) -> ApiError:
-    shown = {name: shape.model_dump() for name, shape in pair.items()}
-    return ApiError(502, "Model failed", failure(api, exchange), headers=None, **shown)
+def _model_failed(api: ApiService, pair: MessagePair) -> ApiError:
+    return ApiError(
+        502,
+        "Model failed",
+        failure_sentence(api, pair),
+        user_message=CompatMessage.of(pair.question).model_dump(),
+        assistant_message=CompatMessage.of(pair.answer).model_dump(),
+    )
 
 
-def calls(api: ApiService, gate: Gate) -> APIRouter:
-    routes = APIRouter(tags=["calls"], responses={**COMMON, **WITH_BODY})
+def calls_router(api: ApiService, authenticator: Authenticator) -> APIRouter:
+    """The routes of clients that follow the WebSocket."""
+    routes = APIRouter(tags=["calls"], responses={**COMMON_RESPONSES, **BODY_RESPONSES})
 
-    async def stored(said: StoredMessage) -> Stored:
-        exchange = await api.pair_of(said.answer)
-        answer = exchange.answer if said.duplicate else as_waiting(exchange.answer)
-        return Stored(
-            chat=ChatShape.of(exchange.chat, exchange.answer.id),
-            user_message=MessageShape.of(exchange.question),
-            assistant_message=MessageShape.of(answer),
+    async def stored_pair(stored: StoredMessage) -> StoredPair:
+        pair = await api.pair_of(stored.answer)
+        answer = pair.answer if stored.duplicate else as_waiting(pair.answer)
+        return StoredPair(
+            chat=CompatChat.of(pair.chat, pair.answer.id),
+            user_message=CompatMessage.of(pair.question),
+            assistant_message=CompatMessage.of(answer),
         )
 
     @routes.post("/new-chat")
-    async def new_chat(given: NewChat, user: User = Depends(gate)) -> Stored:
+    async def new_chat(given: NewChat, user: User = Depends(authenticator)) -> StoredPair:
         """A new chat with its first message. Returns at once; the answer's tokens follow on `/ws`."""
-        return await stored(await api.start(user, given.post(given.initial_message), given.model))
+        stored = await api.start(user, given.to_message(given.initial_message), given.model)
+        return await stored_pair(stored)
 
-    @routes.post("/chat-message", responses={**MISSING, 409: EXCHANGE[409], 429: EXCHANGE[429]})
+    @routes.post(
+        "/chat-message",
+        responses={**NOT_FOUND_RESPONSES, 409: ANSWER_RESPONSES[409], 429: ANSWER_RESPONSES[429]},
+    )
     async def chat_message(
         given: ChatMessage,
-        idempotency_key: str | None = Header(None, min_length=1, max_length=LONGEST_KEY),
-        user: User = Depends(gate),
-    ) -> Stored:
+        idempotency_key: str | None = Header(None, min_length=1, max_length=MAX_KEY_LENGTH),
+        user: User = Depends(authenticator),
+    ) -> StoredPair:
         """The next message of a chat. Returns at once; the answer's tokens follow on `/ws`."""
-        post: ApiMessage = given.post(given.message, idempotency_key)
-        return await stored(await api.send(user, named(given.chat), post))
+        message = given.to_message(given.message, idempotency_key)
+        return await stored_pair(await api.send(user, chat_id_of(given.chat), message))
 
     @routes.post("/list-chats")
-    async def list_chats(given: ListChats | None = None, user: User = Depends(gate)) -> ChatList:
+    async def list_chats(
+        given: ListChatsQuery | None = None, user: User = Depends(authenticator)
+    ) -> ChatList:
         """Your chats, the most recently active first, without their messages."""
-        given = given or ListChats()
+        given = given or ListChatsQuery()
         page = await api.list_chats(
-            user, limit=given.limit, cursor=given.cursor, search=storable(given.q or "")
+            user, limit=given.limit, cursor=given.cursor, search=to_storable(given.q or "")
         )
         newest = await api.newest_message_ids(*page.chats)
-        found = [ChatShape.of(chat, newest.get(chat.id)) for chat in page.chats]
-        return ChatList(chats=found, next_cursor=page.next_cursor)
+        chats = [CompatChat.of(chat, newest.get(chat.id)) for chat in page.chats]
+        return ChatList(chats=chats, next_cursor=page.next_cursor)
 
-    @routes.post("/check-chat", responses=MISSING)
-    async def check_chat(given: OfChat, user: User = Depends(gate)) -> Newest:
+    @routes.post("/check-chat", responses=NOT_FOUND_RESPONSES)
+    async def check_chat(
+        given: ChatReference, user: User = Depends(authenticator)
+    ) -> NewestMessage:
         """The newest message's id, for a client to see whether what it holds is stale."""
-        chat = await api.chat(user, named(given.chat))
+        chat = await api.chat(user, chat_id_of(given.chat))
         newest = (await api.newest_message_ids(chat)).get(chat.id)
-        return Newest(chat=chat.id, message=newest, unreceived=await api.is_unfinished(newest))
-
-    @routes.post("/list-messages", responses=MISSING)
-    async def list_messages(given: OfChat, user: User = Depends(gate)) -> MessageList:
-        """All messages of a chat in order."""
-        chat = await api.chat(user, named(given.chat))
-        return MessageList(
-            chat=chat.id, messages=[MessageShape.of(one) for one in await api.messages(chat)]
+        return NewestMessage(
+            chat=chat.id, message=newest, unreceived=await api.is_unfinished(newest)
         )
+
+    @routes.post("/list-messages", responses=NOT_FOUND_RESPONSES)
+    async def list_messages(
+        given: ChatReference, user: User = Depends(authenticator)
+    ) -> MessageList:
+        """All messages of a chat in order."""
+        chat = await api.chat(user, chat_id_of(given.chat))
+        messages = [CompatMessage.of(message) for message in await api.messages(chat)]
+        return MessageList(chat=chat.id, messages=messages)
 
     return routes

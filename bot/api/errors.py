@@ -1,4 +1,4 @@
-"""Every error that a client can meet, in one shape: `{"success": false, "error", "message"}`."""
+"""Turns every failure into one kind of response: `{"success": false, "error": …, "message": …}`."""
 
 from __future__ import annotations
 
@@ -24,11 +24,12 @@ from bot.observability import get_logger
 
 log = get_logger(__name__)
 
-NAMES = {401: "Unauthorized", 404: "Not found", 405: "Method not allowed", 422: "Invalid request"}
+_ERROR_NAMES = {401: "Unauthorized", 404: "Not found", 405: "Method not allowed"}
+"""For errors of the framework."""
 
 
 class ApiError(Exception):
-    """An answer other than success. `more`: further fields of the body."""
+    """A response other than success. `more`: further fields of its body."""
 
     def __init__(
         self,
@@ -40,16 +41,18 @@ class ApiError(Exception):
         **more: Any,
     ):
         super().__init__(error)
-        self.status, self.headers, self.body = status, headers, body(error, message, **more)
+        self.status = status
+        self.headers = headers
+        self.body = error_body(error, message, **more)
 
 
-def body(error: str, message: str, **more: Any) -> dict[str, Any]:
+def error_body(error: str, message: str, **more: Any) -> dict[str, Any]:
     return {"success": False, "error": error, "message": message, **more}
 
 
 def unauthorized() -> ApiError:
     message = "A valid token is needed: Authorization: Bearer … (from /chats token in Slack)."
-    return ApiError(401, NAMES[401], message, headers={"WWW-Authenticate": "Bearer"})
+    return ApiError(401, "Unauthorized", message, headers={"WWW-Authenticate": "Bearer"})
 
 
 def too_many_requests(wait: float) -> ApiError:
@@ -64,16 +67,20 @@ def too_many_requests(wait: float) -> ApiError:
     )
 
 
-def going_down() -> ApiError:
+def invalid(message: str) -> ApiError:
+    return ApiError(422, "Invalid request", message)
+
+
+def shutting_down() -> ApiError:
     message = "Bobbin is restarting. The answer will be in the conversation; look there again in a moment."
     return ApiError(503, "Unavailable", message)
 
 
-def translated(error: BobbinError) -> ApiError:
-    """What an error of the use cases means to a client."""
+def from_use_case(error: BobbinError) -> ApiError:
+    """The response that an error of the use cases leads to."""
     match error:
         case ChatNotFound():
-            return ApiError(404, NAMES[404], "There is no such thing here.")
+            return ApiError(404, "Not found", "There is no such thing here.")
         case LimitReached():
             short = strings.LIMIT_SHORT
             return ApiError(429, short, short, rateLimitReached=True, content=strings.LIMIT_REACHED)
@@ -82,11 +89,9 @@ def translated(error: BobbinError) -> ApiError:
         case ChatBusy():
             return ApiError(409, "Conversation busy", strings.BUSY_NOW)
         case ModelNotAllowed():
-            return ApiError(
-                422, NAMES[422], "That model is not offered. GET /chat/models lists those that are."
-            )
+            return invalid("That model is not offered. GET /chat/models lists those that are.")
         case InvalidInput():
-            return ApiError(422, NAMES[422], str(error))
+            return invalid(str(error))
         case StorageError():
             log.warning("storage_unreachable", reason=str(error))
             return ApiError(503, "Unavailable", strings.SAVE_FAILED, headers={"Retry-After": "2"})
@@ -94,31 +99,31 @@ def translated(error: BobbinError) -> ApiError:
     return ApiError(500, "Internal error", "Something went wrong inside.")
 
 
-def install(app: FastAPI) -> None:
-    """Every way in which a request can fail leads to the one shape."""
+def install_error_handlers(app: FastAPI) -> None:
+    """Gives every failure of a request a response of this kind."""
 
     async def on_api_error(_: Request, error: Exception) -> Response:
         assert isinstance(error, ApiError)
-        return respond(error)
+        return to_response(error)
 
     async def on_own_error(_: Request, error: Exception) -> Response:
         assert isinstance(error, BobbinError)
-        return respond(translated(error))
+        return to_response(from_use_case(error))
 
     async def on_invalid(_: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        return respond(ApiError(422, NAMES[422], _first_fault(error)))
+        return to_response(invalid(_first_fault(error)))
 
     async def on_http(_: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        if error.status_code == 400:  # a body that cannot even be read
-            return respond(ApiError(422, NAMES[422], "The body must be JSON in UTF-8."))
-        name = NAMES.get(error.status_code, "Error")
+        if error.status_code == 400:  # FastAPI could not parse the body
+            return to_response(invalid("The body must be JSON in UTF-8."))
+        name = _ERROR_NAMES.get(error.status_code, "Error")
         headers = dict(error.headers) if error.headers else None
-        return respond(ApiError(error.status_code, name, str(error.detail), headers=headers))
+        return to_response(ApiError(error.status_code, name, str(error.detail), headers=headers))
 
     async def on_anything(_: Request, error: Exception) -> Response:
-        return respond(ApiError(500, "Internal error", "Something went wrong inside."))
+        return to_response(ApiError(500, "Internal error", "Something went wrong inside."))
 
     app.add_exception_handler(ApiError, on_api_error)
     app.add_exception_handler(BobbinError, on_own_error)
@@ -127,12 +132,12 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, on_anything)
 
 
-def respond(error: ApiError) -> JSONResponse:
+def to_response(error: ApiError) -> JSONResponse:
     return JSONResponse(error.body, error.status, error.headers)
 
 
 def _first_fault(error: RequestValidationError) -> str:
-    """Where and what, without the input: it may be large, or no text at all."""
+    """Where the first fault is and what it is, without the input, which may be large or no valid text."""
     fault = error.errors()[0]
     where = ".".join(str(part) for part in fault["loc"] if part != "body")
     text = f"{where}: {fault['msg']}" if where else str(fault["msg"])

@@ -1,4 +1,4 @@
-"""What whoever runs Bobbin asks: is it alive, is it ready, how is it doing."""
+"""The routes for operators and orchestrators: liveness, readiness and metrics."""
 
 from __future__ import annotations
 
@@ -16,32 +16,34 @@ from storage.engine.database import Database
 from storage.engine.schema_version import Schema, schema_of
 
 Check = Callable[[], Awaitable[str | None]]
-"""Says what is not ready, or None. May raise BobbinError, which says it too."""
-ANSWERED_WITHIN = 3.0
-"""Seconds that one check may take."""
+"""Returns what is wrong, or None. A BobbinError that it raises counts as wrong, too."""
+CHECK_TIMEOUT = 3.0
+"""Seconds for one check."""
 
 
-def operations(metrics: Metrics, checks: Mapping[str, Check]) -> list[Route]:
-    async def alive(_: Request) -> Response:
+def operator_routes(metrics: Metrics, checks: Mapping[str, Check]) -> list[Route]:
+    """`/healthz`, `/readyz` and `/metrics`; the latter two run all checks."""
+
+    async def healthz(_: Request) -> Response:
         return JSONResponse({"alive": True})
 
-    async def found() -> dict[str, str | None]:
+    async def run_checks() -> dict[str, str | None]:
         faults = await asyncio.gather(*(_fault(check) for check in checks.values()))
         for name, fault in zip(checks, faults, strict=True):
             metrics.ready(name, fault is None)
         return dict(zip(checks, faults, strict=True))
 
-    async def ready(_: Request) -> Response:
-        faults = await found()
-        fine = not any(faults.values())
-        said = {name: fault or "ok" for name, fault in faults.items()}
-        return JSONResponse({"ready": fine, "checks": said}, 200 if fine else 503)
+    async def readyz(_: Request) -> Response:
+        faults = await run_checks()
+        is_ready = not any(faults.values())
+        results = {name: fault or "ok" for name, fault in faults.items()}
+        return JSONResponse({"ready": is_ready, "checks": results}, 200 if is_ready else 503)
 
-    async def measured(_: Request) -> Response:
-        await found()
+    async def exposition(_: Request) -> Response:
+        await run_checks()
         return Response(metrics.render(), headers={"Content-Type": METRICS_CONTENT_TYPE})
 
-    return [Route("/healthz", alive), Route("/readyz", ready), Route("/metrics", measured)]
+    return [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", exposition)]
 
 
 def readiness_checks(
@@ -50,7 +52,7 @@ def readiness_checks(
     coordination: Coordination | None,
     slack_connected: Callable[[], Awaitable[bool]],
 ) -> dict[str, Check]:
-    """What must be well before requests are sent to this process. `coordination`: None without Redis."""
+    """What must be well for this process to receive requests. `coordination`: None without Redis."""
 
     async def check_database() -> str | None:
         schema = await schema_of(database)
@@ -67,7 +69,7 @@ def readiness_checks(
 
 async def _fault(check: Check) -> str | None:
     try:
-        async with asyncio.timeout(ANSWERED_WITHIN):
+        async with asyncio.timeout(CHECK_TIMEOUT):
             return await check()
     except TimeoutError:
         return "no answer in time"

@@ -1,4 +1,4 @@
-"""What stands before every request: a door that may still be closed, and a limit of what may be carried in."""
+"""Wraps the application: what is served while it starts, and limits on the bodies of requests."""
 
 from __future__ import annotations
 
@@ -8,16 +8,14 @@ from collections.abc import Callable, Mapping
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bot.api.errors import body
+from bot.api.errors import error_body
 
-LARGEST_BODY = 40_000_000
-"""Bytes: five images of five megabytes in base64, and the texts beside them."""
-LARGEST_EVENT = 1_000_000
-"""Bytes that Slack may send us at once."""
-NEXT_WITHIN = 20.0
-"""Seconds until the next piece of a body must be there."""
-WHOLE_WITHIN = 120.0
-"""Seconds until all of it must be."""
+MAX_BODY_BYTES = 40_000_000
+"""Five images of five megabytes each in base64, and the texts beside them."""
+MAX_SLACK_BODY_BYTES = 1_000_000
+"""Of a request from Slack."""
+BODY_TIMEOUT = 120.0
+"""Seconds for a whole body."""
 
 
 class LazyApp:
@@ -64,67 +62,77 @@ def _alive() -> JSONResponse:
 
 def _unavailable() -> JSONResponse:
     return JSONResponse(
-        body("Unavailable", "Bobbin is starting or ending. Try again in a moment."), 503
+        error_body("Unavailable", "Bobbin is starting or ending. Try again in a moment."), 503
     )
 
 
-class TooLarge(Exception):
-    pass
+class BodyTooLarge(Exception):
+    """A request's body exceeds the limit."""
 
 
 class BodyLimit:
-    """Reads each body before anybody works on it: at most so large, and not for ever."""
+    """Reads each body before the application sees the request, and limits its size and the time it may take."""
 
-    def __init__(self, app: ASGIApp, special: Mapping[str, int], most: int = LARGEST_BODY) -> None:
-        self._app, self._special, self._most = app, special, most
+    def __init__(
+        self, app: ASGIApp, *, gap_timeout: float, max_bytes_by_path: Mapping[str, int]
+    ) -> None:
+        """`gap_timeout`: seconds between two pieces of a body. `max_bytes_by_path`: replaces MAX_BODY_BYTES there."""
+        self._app = app
+        self._gap_timeout = gap_timeout
+        self._max_bytes_by_path = max_bytes_by_path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] in ("GET", "HEAD", "OPTIONS"):
             await self._app(scope, receive, send)
             return
-        most = self._special.get(scope["path"], self._most)
+        max_bytes = self._max_bytes_by_path.get(scope["path"], MAX_BODY_BYTES)
         try:
-            async with asyncio.timeout(WHOLE_WITHIN):
-                whole = await _read(scope, receive, most)
-        except TooLarge:
-            refusal = body("Content too large", f"A request may carry at most {most:,} bytes.")
-            await JSONResponse(refusal, 413, {"Connection": "close"})(scope, receive, send)
+            async with asyncio.timeout(BODY_TIMEOUT):
+                body = await self._read(scope, receive, max_bytes)
+        except BodyTooLarge:
+            message = f"A request may carry at most {max_bytes:,} bytes."
+            await _refusal(413, "Content too large", message)(scope, receive, send)
             return
         except TimeoutError:
-            refusal = body("Request timeout", "The rest of the request did not come in time.")
-            await JSONResponse(refusal, 408, {"Connection": "close"})(scope, receive, send)
+            message = "The rest of the request did not come in time."
+            await _refusal(408, "Request timeout", message)(scope, receive, send)
             return
-        if whole is not None:
-            await self._app(scope, _again(whole, receive), send)
+        if body is not None:
+            await self._app(scope, _replay(body, receive), send)
+
+    async def _read(self, scope: Scope, receive: Receive, max_bytes: int) -> bytes | None:
+        """The whole body; None when the client has disconnected. Raises BodyTooLarge, TimeoutError."""
+        declared = dict(scope["headers"]).get(b"content-length", b"0")
+        if declared.isdigit() and int(declared) > max_bytes:
+            raise BodyTooLarge
+        pieces: list[bytes] = []
+        size = 0
+        while True:
+            async with asyncio.timeout(self._gap_timeout):
+                message = await receive()
+            if message["type"] != "http.request":
+                return None
+            pieces.append(message.get("body", b""))
+            size += len(pieces[-1])
+            if size > max_bytes:
+                raise BodyTooLarge
+            if not message.get("more_body"):
+                return b"".join(pieces)
 
 
-async def _read(scope: Scope, receive: Receive, most: int) -> bytes | None:
-    """The whole body; None when the client has gone. Raises TooLarge, TimeoutError."""
-    declared = dict(scope["headers"]).get(b"content-length", b"0")
-    if declared.isdigit() and int(declared) > most:
-        raise TooLarge
-    pieces, size = [], 0
-    while True:
-        async with asyncio.timeout(NEXT_WITHIN):
-            message = await receive()
-        if message["type"] != "http.request":
-            return None
-        pieces.append(message.get("body", b""))
-        size += len(pieces[-1])
-        if size > most:
-            raise TooLarge
-        if not message.get("more_body"):
-            return b"".join(pieces)
+def _refusal(status: int, error: str, message: str) -> JSONResponse:
+    return JSONResponse(error_body(error, message), status, {"Connection": "close"})
 
 
-def _again(whole: bytes, receive: Receive) -> Receive:
-    given = False
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """Receives the body first, as one piece, then whatever `receive` gives."""
+    replayed = False
 
     async def replay() -> Message:
-        nonlocal given
-        if given:
+        nonlocal replayed
+        if replayed:
             return await receive()
-        given = True
-        return {"type": "http.request", "body": whole, "more_body": False}
+        replayed = True
+        return {"type": "http.request", "body": body, "more_body": False}
 
     return replay

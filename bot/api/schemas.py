@@ -1,9 +1,13 @@
-"""What goes over the wire under `/chat`: names in camelCase, times in ISO 8601 and UTC, ids opaque."""
+"""The requests and responses under `/chat`: camelCase names, times in ISO 8601 and UTC, opaque ids.
+
+The docstrings and descriptions of models are part of the OpenAPI document.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -13,37 +17,50 @@ from bot.chats.attachments import rules
 from bot.chats.attachments.rules import TextFile
 from bot.domain import Chat, Image, Message, ModelInfo
 
-LONGEST_CONTENT = 200_000
+MAX_MESSAGE_LENGTH = 200_000
 """Characters of one message."""
-LONGEST_KEY = 255
+MAX_KEY_LENGTH = 255
 
 
-def iso(moment: datetime | None) -> str:
+def format_time(moment: datetime | None) -> str:
     """A time in UTC, to the millisecond: `2026-01-31T12:00:00.000Z`."""
     assert moment is not None
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def storable(text: str) -> str:
-    """The text without what no database and no answer in UTF-8 can hold: NUL and halves of surrogate pairs."""
+def to_storable(text: str) -> str:
+    """Replaces what neither a database nor UTF-8 can hold: NUL characters and lone surrogates."""
     return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
 
 
-Text = Annotated[str, AfterValidator(storable)]
+Text = Annotated[str, AfterValidator(to_storable)]
 Content = Annotated[
-    Text, Field(min_length=1, max_length=LONGEST_CONTENT, description="What the person says.")
+    Text, Field(min_length=1, max_length=MAX_MESSAGE_LENGTH, description="What the person says.")
 ]
 Title = Annotated[Text, Field(max_length=200)]
 ModelName = Annotated[Text, Field(max_length=500, description="An id from `GET /chat/models`.")]
 Time = Annotated[
     str, Field(json_schema_extra={"format": "date-time"}, examples=["2026-01-31T12:00:00.000Z"])
 ]
+M = TypeVar("M", bound=BaseModel)
 Identifier = Annotated[str, Field(examples=["019c0f3e6a21b7d0c5e1f2a3b4c5d6e7"])]
 RoleName = Literal["user", "assistant"]
 StatusName = Literal["waiting", "running", "done", "stopped", "failed"]
 
 
-class Shape(BaseModel):
+def schema_name(name: str) -> Callable[[type[M]], type[M]]:
+    """Names a model's schema in the OpenAPI document: clients generate code from it, so names there never change."""
+
+    def rename(model: type[M]) -> type[M]:
+        model.__name__ = model.__qualname__ = name
+        model.model_rebuild(force=True)
+        return model
+
+    return rename
+
+
+class CamelModel(BaseModel):
+    # No docstring: it would describe every model in the OpenAPI document that has none of its own.
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
 
 
@@ -55,7 +72,8 @@ class Problem(BaseModel):
     message: str = Field(examples=["There is no such thing here."])
 
 
-class TooMany(Problem, Shape):
+@schema_name("TooMany")
+class LimitProblem(Problem, CamelModel):
     """Either the conversation is full (`rateLimitReached` true, with `content` for the person), or the token is used
     too often (`rateLimitReached` false, with `Retry-After`)."""
 
@@ -63,12 +81,12 @@ class TooMany(Problem, Shape):
     content: str | None = None
 
 
-class NewConversation(Shape):
+class NewConversation(CamelModel):
     title: Title | None = None
     model: ModelName | None = None
 
 
-class Conversation(Shape):
+class Conversation(CamelModel):
     id: Identifier
     title: str
     model: str
@@ -83,14 +101,15 @@ class Conversation(Shape):
             id=chat.id,
             title=chat.title,
             model=str(chat.model),
-            created_at=iso(chat.created_at),
-            updated_at=iso(chat.updated_at),
+            created_at=format_time(chat.created_at),
+            updated_at=format_time(chat.updated_at),
             message_count=chat.message_count,
             last_message_id=newest,
         )
 
 
-class OneMessage(Shape):
+@schema_name("OneMessage")
+class ConversationMessage(CamelModel):
     id: Identifier
     role: RoleName
     content: str
@@ -98,28 +117,28 @@ class OneMessage(Shape):
     created_at: Time
 
     @classmethod
-    def of(cls, message: Message) -> OneMessage:
+    def of(cls, message: Message) -> ConversationMessage:
         return cls(
             id=message.id,
             role=message.role.value,
             content=message.text,
             status=message.status.value,
-            created_at=iso(message.created_at),
+            created_at=format_time(message.created_at),
         )
 
 
-class CreatedConversation(Shape):
+class CreatedConversation(CamelModel):
     conversation: Conversation
 
 
-class Conversations(Shape):
+class Conversations(CamelModel):
     conversations: list[Conversation]
     next_cursor: str | None
 
 
-class History(Shape):
+class History(CamelModel):
     conversation: Conversation
-    messages: list[OneMessage]
+    messages: list[ConversationMessage]
 
 
 class ImageIn(BaseModel):
@@ -138,7 +157,7 @@ class ArtifactIn(BaseModel):
     content: Text = Field(max_length=rules.MAX_TEXT_LENGTH)
 
 
-class Enclosures(BaseModel):
+class WithAttachments(BaseModel):
     images: list[str | ImageIn] | None = Field(
         None,
         description="data URLs or base64; at most 5 of 5 MB; nothing is fetched from addresses",
@@ -147,13 +166,13 @@ class Enclosures(BaseModel):
         None, description="texts; at most 10, together 200,000 characters"
     )
 
-    def post(self, text: str, key: str | None = None) -> ApiMessage:
-        """Raises InvalidInput."""
-        pictures = rules.limit_images(
+    def to_message(self, text: str, key: str | None = None) -> ApiMessage:
+        """The message with its images and texts. Raises InvalidInput."""
+        images = rules.limit_images(
             [_image(one) for one in (self.images or [])[: rules.MAX_API_IMAGES + 1]]
         )
         files = [TextFile(one.name, one.type, one.content) for one in self.artifacts or ()]
-        return ApiMessage(rules.append_api_texts(text, files), pictures, key)
+        return ApiMessage(rules.append_api_texts(text, files), images, key)
 
 
 def _image(given: str | ImageIn) -> Image:
@@ -162,24 +181,26 @@ def _image(given: str | ImageIn) -> Image:
     return rules.image_from_text(given.data, given.name or "image")
 
 
-class NewMessageIn(Enclosures):
+class NewMessageIn(WithAttachments):
     model_config = ConfigDict(json_schema_extra={"examples": [{"content": "What is a bobbin?"}]})
 
     content: Content
 
 
-class Answered(Shape):
+@schema_name("Answered")
+class AnsweredMessage(CamelModel):
     """A message and its answer."""
 
-    user_message: OneMessage
-    assistant_message: OneMessage
+    user_message: ConversationMessage
+    assistant_message: ConversationMessage
     rate_limit_reached: Literal[False] = False
     conversation_title: str | None = Field(
         None, description="With the first exchange, once the model has written it."
     )
 
 
-class Unanswered(Answered):
+@schema_name("Unanswered")
+class FailedMessage(AnsweredMessage):
     """The model failed: the message is stored, its answer is `failed` and can be retried."""
 
     success: Literal[False] = False
@@ -187,7 +208,7 @@ class Unanswered(Answered):
     message: str
 
 
-class Model(Shape):
+class Model(CamelModel):
     id: str
     name: str
     provider: str
@@ -205,6 +226,6 @@ class Model(Shape):
         )
 
 
-class Models(Shape):
+class Models(CamelModel):
     models: list[Model]
     default: str | None = Field(description="What a new conversation gets when it names none.")

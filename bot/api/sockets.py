@@ -1,17 +1,18 @@
-"""`/ws`: every change in the caller's chats, as it happens."""
+"""The WebSocket `/ws`: every change in the client's chats, as it happens."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+from enum import IntEnum
 from typing import Any
 
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from starlette.responses import JSONResponse
 
 from bot import strings
-from bot.api.auth import Gate, token_of
-from bot.api.compat import MessageShape
+from bot.api.auth import Authenticator, bearer_token
+from bot.api.compat import CompatMessage
 from bot.api.errors import ApiError, unauthorized
 from bot.chats.api_service import ApiService, as_waiting
 from bot.chats.feed import Feed
@@ -31,90 +32,92 @@ from storage.coordination import SlowSubscriber
 
 log = get_logger(__name__)
 
-TOKEN_WITHIN = 10.0
-"""Seconds that a client without a token in its request gets to send one."""
-UNREAD = 1_000
-"""Changes that may wait for a reader before it is dropped."""
-SENT_WITHIN = 30.0
-"""Seconds that a single message may take to leave."""
-UNAUTHORIZED, TOO_SLOW, RESTARTING, BUSY = 4401, 4408, 1012, 4429
+TOKEN_TIMEOUT = 10.0
+"""Seconds that a client without a token in its request has to send one as its first message."""
+MAX_UNREAD_EVENTS = 1_000
+"""Events that may wait for a slow client before it is disconnected."""
+SEND_TIMEOUT = 30.0
+"""Seconds for sending one message."""
+CLOSE_TIMEOUT = 1.0
+"""Seconds for sending the close frame: a client that reads nothing does not read that either."""
 
 
-def router(api: ApiService, feed: Feed, gate: Gate) -> APIRouter:
+class CloseCode(IntEnum):
+    """Why the server closes a connection."""
+
+    RESTARTING = 1012
+    UNAUTHORIZED = 4401
+    TOO_SLOW = 4408
+    TOO_MANY_REQUESTS = 4429
+
+
+def socket_router(api: ApiService, feed: Feed, authenticator: Authenticator) -> APIRouter:
     routes = APIRouter()
 
     @routes.websocket("/ws")
     async def changes(socket: WebSocket) -> None:
-        token = _given(socket)
+        token = bearer_token(socket.headers) or socket.query_params.get("token")
         if token is None:
             await socket.accept()
-            token = await _first_word(socket)
+            token = await _receive_token(socket)
         try:
-            user = await gate.admit(token)
-        except ApiError as refusal:
-            await _refuse(socket, refusal)
+            user = await authenticator.authenticate(token)
+        except ApiError as error:
+            await _refuse(socket, error)
             return
-        async with feed.subscribe(user, UNREAD) as listener, gate.guarding(listener, token or ""):
-            if not _accepted(socket):
+        async with (
+            feed.subscribe(user, MAX_UNREAD_EVENTS) as subscription,
+            authenticator.enforcing(subscription, token or ""),
+        ):
+            if not _is_accepted(socket):
                 await socket.accept()
-            await Connection(api, socket).serve(listener)
+            await WebSocketConnection(api, socket).serve(subscription)
 
     return routes
 
 
-def _given(socket: WebSocket) -> str | None:
-    return token_of(socket.headers) or socket.query_params.get("token")
-
-
-async def _first_word(socket: WebSocket) -> str | None:
+async def _receive_token(socket: WebSocket) -> str | None:
     """The token in the client's first message, `{"token": …}`."""
     try:
-        async with asyncio.timeout(TOKEN_WITHIN):
-            told = json.loads(await socket.receive_text())
+        async with asyncio.timeout(TOKEN_TIMEOUT):
+            message = json.loads(await socket.receive_text())
     except (TimeoutError, ValueError, KeyError, RecursionError, WebSocketDisconnect):
         return None
-    token = told.get("token") if isinstance(told, dict) else None
+    token = message.get("token") if isinstance(message, dict) else None
     return token if isinstance(token, str) else None
 
 
-def _accepted(socket: WebSocket) -> bool:
+def _is_accepted(socket: WebSocket) -> bool:
     return socket.application_state.name == "CONNECTED"
 
 
-async def _refuse(socket: WebSocket, refusal: ApiError) -> None:
+async def _refuse(socket: WebSocket, error: ApiError) -> None:
     try:
-        if _accepted(socket):
-            await socket.close(
-                BUSY if refusal.status == 429 else UNAUTHORIZED, refusal.body["error"]
-            )
+        if _is_accepted(socket):
+            too_many = error.status == 429
+            code = CloseCode.TOO_MANY_REQUESTS if too_many else CloseCode.UNAUTHORIZED
+            await socket.close(code, error.body["error"])
         else:
-            await socket.send_denial_response(
-                JSONResponse(refusal.body, refusal.status, refusal.headers)
-            )
+            response = JSONResponse(error.body, error.status, error.headers)
+            await socket.send_denial_response(response)
     except (RuntimeError, WebSocketDisconnect):
-        pass  # the client has gone already
+        pass  # the client has already disconnected
 
 
-async def _until_dropped(listener: FeedSubscription) -> int:
-    """The writer may hang in a send just then. Raises what the listener does: SlowSubscriber, Revoked."""
-    await listener.dropped.wait()
-    await anext(listener)
-    return RESTARTING
-
-
-class Connection:
-    """One open socket: a reader of the client's words, and a writer of changes."""
+class WebSocketConnection:
+    """One open connection: sends the client events, and answers its pings."""
 
     def __init__(self, api: ApiService, socket: WebSocket) -> None:
-        self._api, self._socket = api, socket
+        self._api = api
+        self._socket = socket
         self._sending = asyncio.Lock()
 
-    async def serve(self, listener: FeedSubscription) -> None:
-        """Until the client leaves, is too slow, loses its token, or Bobbin ends."""
+    async def serve(self, subscription: FeedSubscription) -> None:
+        """Returns when the client disconnects, is too slow, loses its token, or Bobbin ends."""
         tasks = [
-            asyncio.create_task(self._tell(listener), name="socket writer"),
-            asyncio.create_task(self._hear(), name="socket reader"),
-            asyncio.create_task(_until_dropped(listener), name="socket patience"),
+            asyncio.create_task(self._send_events(subscription), name="socket writer"),
+            asyncio.create_task(self._answer_pings(), name="socket reader"),
+            asyncio.create_task(_until_dropped(subscription), name="socket drop"),
         ]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -124,84 +127,81 @@ class Connection:
             await asyncio.gather(*tasks, return_exceptions=True)
         await self._close(next(iter(done)))
 
-    async def _close(self, ended: asyncio.Task[int]) -> None:
+    async def _close(self, ended: asyncio.Task[None]) -> None:
         error = None if ended.cancelled() else ended.exception()
-        code = RESTARTING
         if isinstance(error, WebSocketDisconnect):
             return
-        if isinstance(error, SlowSubscriber | TimeoutError):
-            code = TOO_SLOW
-        elif isinstance(error, AccessRevoked):
-            code = UNAUTHORIZED
-        elif error is not None:
-            log.warning(
-                "socket_failed", exc_info=None if isinstance(error, StorageError) else error
-            )
-        elif not ended.cancelled():
-            code = ended.result()
-        if code == TOO_SLOW:
-            log.info("reader_dropped")
+        code = _close_code(error)
+        reason = unauthorized().body["error"] if code == CloseCode.UNAUTHORIZED else None
         try:
-            async with asyncio.timeout(1):  # one that does not read does not read this either
-                await self._socket.close(
-                    code, unauthorized().body["error"] if code == UNAUTHORIZED else None
-                )
+            async with asyncio.timeout(CLOSE_TIMEOUT):
+                await self._socket.close(code, reason)
         except (TimeoutError, RuntimeError, WebSocketDisconnect):
             pass
 
-    async def _tell(self, listener: FeedSubscription) -> int:
-        async for change in listener:
-            if (event := await self._event(change)) is not None:
-                await self._send(event)
-        return RESTARTING
+    async def _send_events(self, subscription: FeedSubscription) -> None:
+        async for event in subscription:
+            if (message := await self._message_for(event)) is not None:
+                await self._send(message)
 
-    async def _send(self, event: dict[str, Any]) -> None:
-        async with self._sending, asyncio.timeout(SENT_WITHIN):
-            await self._socket.send_text(json.dumps(event))
-
-    async def _hear(self) -> int:
-        """Answers `{"ping": …}` with `{"pong": …}`, so that clients without control frames can ask for life."""
+    async def _answer_pings(self) -> None:
+        """Answers `{"ping": …}` with `{"pong": …}`, for clients that cannot send ping frames (browsers)."""
         while True:
             try:
-                told = json.loads(await self._socket.receive_text())
+                message = json.loads(await self._socket.receive_text())
             except (ValueError, KeyError, RecursionError):
                 continue
-            if isinstance(told, dict) and "ping" in told:
-                await self._send({"pong": told["ping"]})
+            if isinstance(message, dict) and "ping" in message:
+                await self._send({"pong": message["ping"]})
 
-    async def _event(self, change: FeedEvent) -> dict[str, Any] | None:
-        if isinstance(change, TitleChanged):
-            return (
-                {"chat": change.chat, "title": change.title} if change.title is not None else None
-            )
-        if isinstance(change, MessageAdded):
-            return await self._uttered(change)
-        about = {"message": change.message, "chat": change.chat}
-        if isinstance(change, TextAppended):
-            return {**about, "content": {"Token": {"token": change.text}}}
-        if isinstance(change, AnswerEnded):
-            return {**about, **await self._ending(change)}
-        return {**about, "content": "Restart"}
+    async def _send(self, message: dict[str, Any]) -> None:
+        async with self._sending, asyncio.timeout(SEND_TIMEOUT):
+            await self._socket.send_text(json.dumps(message))
 
-    async def _uttered(self, change: MessageAdded) -> dict[str, Any]:
-        # Shielded: a query cancelled in its middle would leave a connection behind.
-        question, answer = await asyncio.shield(self._api.pair(change.question, change.message))
+    async def _message_for(self, event: FeedEvent) -> dict[str, Any] | None:
+        """What the client is sent for an event; None for nothing."""
+        if isinstance(event, TitleChanged):
+            return {"chat": event.chat, "title": event.title} if event.title is not None else None
+        if isinstance(event, MessageAdded):
+            return await self._message_added(event)
+        ids = {"message": event.message, "chat": event.chat}
+        if isinstance(event, TextAppended):
+            return {**ids, "content": {"Token": {"token": event.text}}}
+        if isinstance(event, AnswerEnded):
+            return {**ids, **await self._answer_ended(event)}
+        return {**ids, "content": "Restart"}
+
+    async def _message_added(self, event: MessageAdded) -> dict[str, Any]:
+        # Shielded: cancelling a query would leave its connection behind.
+        question, answer = await asyncio.shield(self._api.pair(event.question, event.message))
         return {
-            "chat": change.chat,
-            "user_message": MessageShape.of(question).model_dump(),
-            "assistant_message": MessageShape.of(as_waiting(answer)).model_dump(),
+            "chat": event.chat,
+            "user_message": CompatMessage.of(question).model_dump(),
+            "assistant_message": CompatMessage.of(as_waiting(answer)).model_dump(),
         }
 
-    async def _ending(self, change: AnswerEnded) -> dict[str, Any]:
-        if change.status is Status.FAILED:
-            label = await asyncio.shield(self._api.model_label(change.chat))
-            return {
-                "content": {
-                    "Failed": {
-                        "error": change.error,
-                        "message": strings.failure(change.error, label),
-                    }
-                }
-            }
-        stopped = {"status": "stopped"} if change.status is Status.STOPPED else {}
+    async def _answer_ended(self, event: AnswerEnded) -> dict[str, Any]:
+        if event.status is Status.FAILED:
+            label = await asyncio.shield(self._api.model_label(event.chat))
+            failure = {"error": event.error, "message": strings.failure(event.error, label)}
+            return {"content": {"Failed": failure}}
+        stopped = {"status": "stopped"} if event.status is Status.STOPPED else {}
         return {"content": "Finish", **stopped}
+
+
+async def _until_dropped(subscription: FeedSubscription) -> None:
+    """Raises why the subscription was dropped (SlowSubscriber, AccessRevoked), even while a message is being sent."""
+    await subscription.dropped.wait()
+    await anext(subscription)
+
+
+def _close_code(error: BaseException | None) -> CloseCode:
+    """`error`: what ended the connection; None when the feed has ended, as it does when Bobbin ends."""
+    if isinstance(error, SlowSubscriber | TimeoutError):
+        log.info("slow_client_disconnected")
+        return CloseCode.TOO_SLOW
+    if isinstance(error, AccessRevoked):
+        return CloseCode.UNAUTHORIZED
+    if error is not None:
+        log.warning("socket_failed", exc_info=None if isinstance(error, StorageError) else error)
+    return CloseCode.RESTARTING

@@ -1,4 +1,4 @@
-"""One message and its answer, waited for: by blocking until it is whole, or piece by piece."""
+"""Waits for one answer on behalf of an API client: for its end, or for each piece of its text."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from bot.api.errors import going_down
+from bot.api.errors import shutting_down
 from bot.chats.api_service import ApiService, MessagePair
 from bot.chats.feed import Feed
 from bot.chats.feed_events import (
@@ -19,67 +19,79 @@ from bot.chats.feed_events import (
 from bot.domain import Answer, Chat, Status, TitleBy, User
 from storage.coordination import SlowSubscriber
 
-TITLE_WITHIN = 6.0
-"""Seconds that the first answer waits for the conversation's title."""
+TITLE_TIMEOUT = 6.0
+"""Seconds for which the response with a chat's first answer waits for the chat's title."""
 
 
-class Waiting:
-    """Somebody who waits for one answer. What becomes of the answer does not depend on them."""
+class AnswerWaiter:
+    """Waits for one answer. When the client disconnects, the answer is written all the same."""
 
     def __init__(
-        self, api: ApiService, feed: Feed, listener: FeedSubscription, chat: Chat, answer: Answer
+        self,
+        *,
+        api: ApiService,
+        feed: Feed,
+        subscription: FeedSubscription,
+        chat: Chat,
+        answer: Answer,
     ) -> None:
-        self._api, self._feed, self.listener = api, feed, listener
-        self._chat, self._answer = chat, answer
+        self._api = api
+        self._feed = feed
+        self.subscription = subscription
+        self._chat = chat
+        self._answer = answer
 
-    async def pieces(self) -> AsyncIterator[TextAppended | AnswerRestarted]:
-        """The text as it comes, from its beginning on, until it is whole. Raises ApiError when Bobbin goes down."""
+    async def current(self) -> MessagePair:
+        """The message and its answer as they are now."""
+        return await self._api.pair_of(self._answer)
+
+    async def events(self) -> AsyncIterator[TextAppended | AnswerRestarted]:
+        """The answer's text from its beginning, piece by piece, until it has ended.
+
+        Raises ApiError when Bobbin ends first.
+        """
         await self._feed.track(self._chat, self._answer)
-        so_far = await self._api.pair_of(self._answer)
-        if so_far.answer.status.ended:  # before anybody listened
-            yield TextAppended(self._chat.id, self._answer.id, so_far.answer.text)
+        current = await self.current()
+        if current.answer.status.ended:  # before the subscription began
+            yield TextAppended(self._chat.id, self._answer.id, current.answer.text)
             return
-        async for change in self.listener:
-            if isinstance(change, TitleChanged) or change.message != self._answer.id:
+        async for event in self.subscription:
+            if isinstance(event, TitleChanged) or event.message != self._answer.id:
                 continue
-            if isinstance(change, AnswerEnded):
+            if isinstance(event, AnswerEnded):
                 return
-            if isinstance(change, TextAppended | AnswerRestarted):
-                yield change
-        raise going_down()
+            if isinstance(event, TextAppended | AnswerRestarted):
+                yield event
+        raise shutting_down()
 
-    async def exchange(self) -> MessagePair:
-        """As it is now."""
-        return await self._api.pair_of(self._answer)
-
-    async def whole(self) -> MessagePair:
-        """The exchange when its answer has ended."""
-        async for _ in self.pieces():
+    async def until_ended(self) -> MessagePair:
+        """The message and its answer when the answer has ended."""
+        async for _ in self.events():
             pass
-        return await self._api.pair_of(self._answer)
+        return await self.current()
 
-    async def title(self, exchange: MessagePair) -> str | None:
-        """With the first exchange, the title that the model gave it, if it does so within moments."""
-        if not exchange.is_first or exchange.answer.status is not Status.DONE:
+    async def title(self, pair: MessagePair) -> str | None:
+        """With the first answer of a chat: the title that the model gave the chat, if it comes within TITLE_TIMEOUT."""
+        if not pair.is_first or pair.answer.status is not Status.DONE:
             return None
-        if exchange.chat.title_by is TitleBy.DEFAULT:
+        if pair.chat.title_by is TitleBy.DEFAULT:
             try:
-                async with asyncio.timeout(TITLE_WITHIN):
-                    await self._until_entitled()
+                async with asyncio.timeout(TITLE_TIMEOUT):
+                    await self._until_titled()
             except (TimeoutError, SlowSubscriber):
                 pass
-            exchange = await self._api.pair_of(self._answer)
-        return exchange.chat.title if exchange.chat.title_by is TitleBy.MODEL else None
+            pair = await self.current()
+        return pair.chat.title if pair.chat.title_by is TitleBy.MODEL else None
 
-    async def _until_entitled(self) -> None:
-        async for change in self.listener:
-            if isinstance(change, TitleChanged) and change.chat == self._chat.id:
+    async def _until_titled(self) -> None:
+        async for event in self.subscription:
+            if isinstance(event, TitleChanged) and event.chat == self._chat.id:
                 return
 
 
 @asynccontextmanager
-async def waiting(
+async def wait_for_answer(
     api: ApiService, feed: Feed, user: User, chat: Chat, answer: Answer
-) -> AsyncIterator[Waiting]:
-    async with feed.subscribe(user) as listener:
-        yield Waiting(api, feed, listener, chat, answer)
+) -> AsyncIterator[AnswerWaiter]:
+    async with feed.subscribe(user) as subscription:
+        yield AnswerWaiter(api=api, feed=feed, subscription=subscription, chat=chat, answer=answer)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.api.conftest import Api, WorldFactory, client, token_for
+from tests.deadlines import patient_timing
 from tests.handlers.world import MODEL, World
 
 ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
@@ -270,17 +271,17 @@ async def test_leaving_a_stream_does_not_stop_the_answer(world: World, api: Api)
     assert (await api.history(chat))["messages"][1]["content"] == "One two three four five six."
 
 
-async def test_a_stream_shows_that_it_is_alive(
-    world: World, api: Api, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("bot.api.rest.SILENCE", 0.05)
-    chat = await api.conversation()
-    world.say("Late but whole.", first_after=0.3)
-    path = f"/chat/conversations/{chat}/messages"
-    async with api.http.stream(
-        "POST", path, json={"content": "hi"}, headers={"Accept": "text/event-stream"}
-    ) as answer:
-        text = (await answer.aread()).decode()
+async def test_an_idle_event_stream_sends_comments(worlds: WorldFactory) -> None:
+    timing = patient_timing(sse_keepalive_interval=0.05)
+    async with worlds(timing=timing) as world, client(world, await token_for(world)) as http:
+        chat = await Api(http, "").conversation()
+        world.say("Late but whole.", first_after=0.3)
+        response = await http.post(
+            f"/chat/conversations/{chat}/messages",
+            json={"content": "hi"},
+            headers={"Accept": "text/event-stream"},
+        )
+    text = response.text
     before, _, after = text.partition("event: token")
     assert before.count(": still being written\n\n") >= 3
     assert "Late but whole." in after

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from tests.api.conftest import Api, address, token_for
+from tests.api.conftest import Api, WorldFactory, address, token_for
 from tests.api.test_replicas import two
 from tests.api.test_sockets import Reader, socket_of
+from tests.deadlines import patient_timing
 from tests.handlers.two_workspaces import TwoWorkspaces
 from tests.handlers.world import World
 
@@ -89,13 +90,15 @@ async def test_a_revoked_token_ends_a_request_that_waits_and_not_its_answer(
     assert world.rows("SELECT status FROM messages WHERE role = 'assistant'")[0]["status"] == "done"
 
 
-async def test_what_nobody_tells_is_seen_by_looking(
-    world: World, api: Api, monkeypatch: pytest.MonkeyPatch
+async def test_a_token_is_rechecked_at_an_interval_even_when_no_event_says_that_it_ended(
+    worlds: WorldFactory,
 ) -> None:
-    monkeypatch.setattr("bot.api.auth.ASK_AGAIN", 0.05)
-    monkeypatch.setattr("bot.answers.events.EventPublisher.recheck_tokens", lambda *_: None)
-    async with socket_of(address(world), api.token) as reader:
-        await world.slack.interactions.command("alice", "general", "/chats", "token revoke")
+    async with (
+        worlds(timing=patient_timing(token_recheck_interval=0.05)) as world,
+        socket_of(address(world), await token_for(world)) as reader,
+    ):
+        await alive(reader)
+        await world.execute("UPDATE api_tokens SET revoked_at = CURRENT_TIMESTAMP")
         await cut_off(reader)
 
 

@@ -63,7 +63,7 @@ async def reader(world: World, api: Api) -> AsyncIterator[Reader]:
 
 
 def dropped(world: World) -> list[Any]:
-    return [line for line in world.lines() if line["event"] == "reader_dropped"]
+    return [line for line in world.lines() if line["event"] == "slow_client_disconnected"]
 
 
 def finished(event: Event) -> bool:

@@ -21,7 +21,7 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from bot.api.health import operations
+from bot.api.health import operator_routes
 from bot.config import Settings
 from bot.errors import ProviderError
 from bot.observability import Metrics
@@ -98,7 +98,7 @@ def test_the_examples_for_containers_name_what_exists() -> None:
         name.upper() for name in Settings.model_fields
     }
     assert {probe["path"] for probe in probes} == {
-        route.path for route in operations(Metrics(), {})
+        route.path for route in operator_routes(Metrics(), {})
     } - {"/metrics"}
     assert {ports[probe["port"]] for probe in probes} == {example["env"]["PORT"]}
     assert ports[kinds[1]["spec"]["ports"][0]["targetPort"]] == example["env"]["PORT"]

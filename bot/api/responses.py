@@ -1,0 +1,67 @@
+"""The responses that several routes share: how OpenAPI describes them, and a message with its answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bot import strings
+from bot.api.errors import ApiError
+from bot.api.schemas import ConversationMessage, FailedMessage, LimitProblem, Problem
+from bot.api.waiting import AnswerWaiter
+from bot.chats.api_service import ApiService, MessagePair
+from bot.domain import Status
+
+Responses = dict[int | str, dict[str, Any]]
+COMMON_RESPONSES: Responses = {
+    401: {"model": Problem, "description": "No valid token."},
+    422: {
+        "model": Problem,
+        "description": "The request is not as it should be; `message` says where.",
+    },
+    429: {"model": LimitProblem, "description": "The token is used too often (see `Retry-After`)."},
+    503: {
+        "model": Problem,
+        "description": "The database cannot be reached, or Bobbin is restarting.",
+    },
+}
+BODY_RESPONSES: Responses = {
+    408: {"model": Problem, "description": "The body did not come in time."},
+    413: {"model": Problem, "description": "The body is too large."},
+}
+NOT_FOUND_RESPONSES: Responses = {
+    404: {"model": Problem, "description": "No such conversation or message of yours."}
+}
+ANSWER_RESPONSES: Responses = {
+    **BODY_RESPONSES,
+    **NOT_FOUND_RESPONSES,
+    409: {"model": Problem, "description": "An answer is being written in this conversation."},
+    429: {
+        "model": LimitProblem,
+        "description": "The conversation is full, or the token is used too often.",
+    },
+    502: {
+        "model": FailedMessage,
+        "description": "The model failed. The message is stored, its answer can be retried.",
+    },
+}
+
+
+async def answered_body(api: ApiService, waiter: AnswerWaiter, pair: MessagePair) -> dict[str, Any]:
+    """The message with its answer, which has ended, as a body. Raises ApiError (502) when the model failed."""
+    body = pair_body(pair) | {"rateLimitReached": False}
+    if pair.answer.status is Status.FAILED:
+        raise ApiError(502, "Model failed", failure_sentence(api, pair), **body)
+    title = await waiter.title(pair)
+    return body | ({"conversationTitle": title} if title else {})
+
+
+def pair_body(pair: MessagePair) -> dict[str, Any]:
+    return {
+        "userMessage": ConversationMessage.of(pair.question).model_dump(by_alias=True),
+        "assistantMessage": ConversationMessage.of(pair.answer).model_dump(by_alias=True),
+    }
+
+
+def failure_sentence(api: ApiService, pair: MessagePair) -> str:
+    """Why the model failed, in a sentence that says what to do."""
+    return strings.failure(pair.answer.error, api.models.label(pair.chat.model))
