@@ -35,7 +35,7 @@ async def stopping(world: World, way: str, thread: str) -> None:
     [(mode, way) for mode in (StreamMode.NATIVE, StreamMode.EDIT) for way in ("button", "word")]
     + [(StreamMode.NATIVE, "slack's own")],  # Slack offers it for its native streams alone
 )
-async def test_what_was_written_stays_and_the_model_is_cancelled(
+async def test_stop_keeps_the_text_and_cancels_the_model(
     worlds: WorldFactory, mode: StreamMode, way: str
 ) -> None:
     """However often Slack delivers it; the text is part of the history, and the chat goes on."""
@@ -71,7 +71,7 @@ async def test_what_was_written_stays_and_the_model_is_cancelled(
         assert world.requests()[1][2][1] == world.messages(thread)[1]["text"]
 
 
-async def test_stop_before_the_first_word(world: World) -> None:
+async def test_stop_works_before_the_first_word(world: World) -> None:
     world.models.queue(MODEL, ModelScript(["Never said."], first_after=30.0))
     thread = await world.start("Think for long.")
     await world.until(lambda: world.models.requests(), "the model is asked")
@@ -83,7 +83,7 @@ async def test_stop_before_the_first_word(world: World) -> None:
     assert world.models.requests()[0].cancelled
 
 
-async def test_when_nothing_is_being_written_stop_is_a_word_and_the_button_says_so(
+async def test_without_a_running_answer_stop_is_a_message_and_the_button_says_so(
     world: World,
 ) -> None:
     thread = await world.start("A short one.")
@@ -138,7 +138,7 @@ FAILURES: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("name", FAILURES)
-async def test_a_failure_is_a_sentence_and_a_retry_button_in_the_answers_place(
+async def test_a_failure_shows_a_reason_and_retry_in_place_of_the_answer(
     world: World, name: str
 ) -> None:
     code, fault = FAILURES[name]
@@ -170,7 +170,7 @@ async def test_a_failure_is_a_sentence_and_a_retry_button_in_the_answers_place(
 
 @pytest.mark.parametrize("kind", ["break", "error", "end"])
 @pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
-async def test_a_break_in_mid_answer_keeps_what_was_written_above_retry(
+async def test_a_broken_off_answer_keeps_its_text_above_retry(
     worlds: WorldFactory, mode: StreamMode, kind: str
 ) -> None:
     """One call of the model: it is not asked again behind the person's back."""
@@ -193,7 +193,7 @@ async def test_a_break_in_mid_answer_keeps_what_was_written_above_retry(
         assert [(m.ts, shown(m)) for m in world.answers(thread)] == [(failed.ts, "A whole answer.")]
 
 
-async def test_silence_is_a_failure(worlds: WorldFactory) -> None:
+async def test_a_silent_model_is_a_failure(worlds: WorldFactory) -> None:
     async with worlds(bobbin_model_timeout=0.4) as world:
         world.fail("hang", PART)
         thread = await world.start("Please answer me.")
@@ -204,7 +204,7 @@ async def test_silence_is_a_failure(worlds: WorldFactory) -> None:
         assert shown(world.answers(thread)[0]) == PART
 
 
-async def test_a_failed_answer_is_no_history(world: World) -> None:
+async def test_a_failed_answer_is_not_part_of_the_history(world: World) -> None:
     world.fail("break", PART)
     thread = await world.start("First question.")
     await world.answered(thread)
@@ -263,7 +263,7 @@ async def test_retry_of_a_long_answer_leaves_nothing_of_the_old_one(world: World
     assert [(m.ts, shown(m)) for m in world.answers(thread)] == [(before[0].ts, "A short answer.")]
 
 
-async def test_while_it_is_answered_again_neither_the_reason_nor_retry_stands_there(
+async def test_a_retry_removes_the_reason_and_the_button_at_once(
     world: World,
 ) -> None:
     """Blocks give way to blocks: beside a text without any, those from before may be left standing."""
@@ -280,7 +280,7 @@ async def test_while_it_is_answered_again_neither_the_reason_nor_retry_stands_th
     assert shown(answer) == "Now it works."
 
 
-async def test_what_passes_by_itself_is_not_shown_to_anybody(world: World) -> None:
+async def test_transient_failures_are_retried_without_being_shown(world: World) -> None:
     """As long as nothing was written: the model is asked again, up to three times."""
     world.fail("http", status=500)
     world.fail("end")
@@ -299,7 +299,7 @@ async def test_an_empty_answer_is_a_failure(world: World) -> None:
     assert "sent an empty answer" in below(world.answers(thread)[0])
 
 
-async def test_white_space_before_the_first_word_keeps_nobody_busy(world: World) -> None:
+async def test_leading_white_space_causes_no_busy_loop(world: World) -> None:
     """Nothing can be shown yet, so nothing is tried."""
     world.models.queue(MODEL, ModelScript(["\n", "\n", "Here it is."], times=(0.0, 0.1, 1.6)))
     thread = await world.start("Please answer me.")
@@ -310,7 +310,7 @@ async def test_white_space_before_the_first_word_keeps_nobody_busy(world: World)
     assert [text.strip() for text in await world.answered(thread)] == ["Here it is."]
 
 
-async def test_a_model_that_is_gone_gives_way_to_another_for_good(world: World) -> None:
+async def test_an_unavailable_model_is_replaced_for_good(world: World) -> None:
     """The reason stands with the menu in the answer's place; a choice there answers the same message."""
     thread = await world.start("First question.")
     await world.answered(thread)
@@ -342,7 +342,7 @@ async def test_an_error_text_cannot_ping(world: World) -> None:
     assert "<@U0BOB>" not in text
 
 
-async def test_a_reply_behind_a_failed_answer_is_answered(world: World) -> None:
+async def test_a_reply_after_a_failed_answer_is_answered(world: World) -> None:
     """A failure does not block the queue."""
     world.models.queue(
         MODEL, ModelScript(list(PART), rate=40, fault=Fault("break", after=len(PART)))

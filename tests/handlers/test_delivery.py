@@ -88,7 +88,7 @@ def whole(stands: dict[str, list[str]]) -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize("method", ["chat.startStream", "chat.appendStream", "chat.stopStream"])
-async def test_no_trouble_with_a_native_stream_loses_or_doubles_a_word(
+async def test_no_failure_of_a_streaming_call_loses_or_repeats_text(
     worlds: WorldFactory, method: str
 ) -> None:
     async with worlds(rates=GENEROUS) as world:
@@ -98,7 +98,7 @@ async def test_no_trouble_with_a_native_stream_loses_or_doubles_a_word(
         await world.idle()
 
 
-async def test_what_appears_long_after_it_was_given_up_does_not_stay(
+async def test_a_message_that_appears_after_its_call_timed_out_is_removed(
     worlds: WorldFactory,
 ) -> None:
     """The bot waits ten seconds for Slack, looks, finds nothing and posts again; then the first call takes effect."""
@@ -116,7 +116,7 @@ async def test_what_appears_long_after_it_was_given_up_does_not_stay(
 @pytest.mark.parametrize(
     ("method", "skip"), [("chat.postMessage", 1), ("chat.update", 0), ("chat.update", 1)]
 )
-async def test_no_trouble_with_edits_loses_or_doubles_a_word(
+async def test_no_failure_of_a_post_or_edit_loses_or_repeats_text(
     worlds: WorldFactory, method: str, skip: int
 ) -> None:
     """The menu and the header are written by the same methods before the answer, and stand once too."""
@@ -125,7 +125,7 @@ async def test_no_trouble_with_edits_loses_or_doubles_a_word(
         await world.idle()
 
 
-async def test_a_stream_that_expires_is_put_right_in_the_same_message(worlds: WorldFactory) -> None:
+async def test_an_expired_stream_is_completed_by_edits_of_its_message(worlds: WorldFactory) -> None:
     """As often as it expires: nothing is lost, nothing stands twice, the footer stands."""
     async with worlds(limits=Limits(rates=False, stream_ttl=0.6)) as world:
         world.forgive("message_not_in_streaming_state")
@@ -150,7 +150,7 @@ async def test_a_stream_that_expires_is_put_right_in_the_same_message(worlds: Wo
         )
 
 
-async def test_a_stream_that_cannot_be_ended_is_edited_once_slack_has_ended_it(
+async def test_a_stream_that_cannot_be_stopped_is_edited_after_slack_ends_it(
     worlds: WorldFactory,
 ) -> None:
     """Nor is the end asked for again and again."""
@@ -164,7 +164,7 @@ async def test_a_stream_that_cannot_be_ended_is_edited_once_slack_has_ended_it(
         assert elements(world.answers(thread)[0], "feedback")
 
 
-async def test_a_stream_that_takes_no_more_is_ended_before_its_message_is_edited(
+async def test_a_stream_that_rejects_text_is_stopped_before_its_message_is_edited(
     world: World,
 ) -> None:
     """Slack would refuse an edit of a message that is still being streamed."""
@@ -175,7 +175,7 @@ async def test_a_stream_that_takes_no_more_is_ended_before_its_message_is_edited
     assert len(world.answers(thread)) == 1
 
 
-async def test_where_slack_has_no_native_streams_the_answer_is_edited(worlds: WorldFactory) -> None:
+async def test_answers_are_edited_where_slack_has_no_native_streams(worlds: WorldFactory) -> None:
     """Told once for a channel, the bot does not try there again."""
     async with worlds(limits=Limits(rates=False, native_streams=False)) as world:
         world.forgive("channel_type_not_supported")
@@ -188,7 +188,7 @@ async def test_where_slack_has_no_native_streams_the_answer_is_edited(worlds: Wo
         assert len(world.answers(thread)[0].states) >= 3
 
 
-async def test_an_unknown_streaming_method_is_not_tried_again_anywhere(world: World) -> None:
+async def test_an_unknown_streaming_method_is_not_called_again_in_any_channel(world: World) -> None:
     world.slack.faults.add("chat.startStream", error="unknown_method", times=-1)
     world.reply_to({"Say it.": TEXT})
     for channel in ("general", "random"):
@@ -198,7 +198,7 @@ async def test_an_unknown_streaming_method_is_not_tried_again_anywhere(world: Wo
 
 
 @pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
-async def test_six_thousand_words_with_tables_and_code_arrive_over_several_messages(
+async def test_a_long_answer_with_tables_and_code_arrives_over_several_messages(
     worlds: WorldFactory, mode: StreamMode
 ) -> None:
     """Each sentence, row and line of code once and in order; every message whole in itself and within Slack's cap."""
@@ -219,7 +219,7 @@ async def test_six_thousand_words_with_tables_and_code_arrive_over_several_messa
         assert streams > 1 if mode is StreamMode.NATIVE else streams == 0
 
 
-async def test_pages_that_an_answer_links_to_are_not_shown_below_it(worlds: WorldFactory) -> None:
+async def test_links_in_an_answer_are_not_unfurled(worlds: WorldFactory) -> None:
     async with worlds(bobbin_stream=StreamMode.EDIT) as world:
         world.say("See https://example.com/one and https://example.com/two.")
         await world.answered(await world.start("Where is it?"))
@@ -228,10 +228,11 @@ async def test_pages_that_an_answer_links_to_are_not_shown_below_it(worlds: Worl
 
 
 @pytest.mark.parametrize(
-    ("refusals", "stands"), [(0, {"facts", "thumbs"}), (1, {"facts"}), (2, set())]
+    ("refusals", "shown_below"),
+    [(0, {"facts", "thumbs"}), (1, {"facts"}), (2, set()), (3, set())],
 )
-async def test_what_slack_does_not_take_below_an_answer_is_left_out_and_no_more_than_that(
-    worlds: WorldFactory, refusals: int, stands: set[str]
+async def test_a_rejected_message_is_sent_in_ever_simpler_formats(
+    worlds: WorldFactory, refusals: int, shown_below: set[str]
 ) -> None:
     async with worlds(bobbin_stream=StreamMode.EDIT) as world:
         world.say("It stands here.")
@@ -245,10 +246,21 @@ async def test_what_slack_does_not_take_below_an_answer_is_left_out_and_no_more_
             "facts": "Demo: Quick · " in below(answer),
             "thumbs": bool(elements(answer, "feedback")),
         }
-        assert {what for what, there in below_it.items() if there} == stands
+        assert {what for what, there in below_it.items() if there} == shown_below
 
 
-async def test_slack_down_for_seconds_in_mid_answer(world: World) -> None:
+async def test_an_answer_rejected_in_every_format_is_stored(worlds: WorldFactory) -> None:
+    async with worlds(bobbin_stream=StreamMode.EDIT) as world:
+        world.say(TEXT)
+        thread = await world.ask("Say it.")
+        fault = world.slack.faults.add("chat.postMessage", error="invalid_blocks", times=4)
+        await world.choose(thread)
+        assert await world.answered(thread) == []
+        assert (fault.hits, world.ended(thread)[0]["text"]) == (4, TEXT)
+        assert any(line["event"] == "answer_not_shown" for line in world.lines())
+
+
+async def test_an_answer_survives_seconds_of_slack_being_down(world: World) -> None:
     """Neither calls nor the socket get through; then the answer is whole, and what was said meanwhile is heard."""
     world.allow_redelivery()
     world.forgive_logger("slack_sdk.socket_mode")
@@ -269,7 +281,7 @@ async def test_slack_down_for_seconds_in_mid_answer(world: World) -> None:
     assert await world.answered(thread, 2) == [TEXT, "Better."]
 
 
-async def test_slack_out_of_reach_in_mid_answer(world: World) -> None:
+async def test_an_answer_survives_slack_being_unreachable(world: World) -> None:
     """No connection can be made: no call has taken effect, so that nothing is in doubt, and it goes on from there."""
     async with TcpProxy(world.slack.api_url) as proxy:
         await world.restart(slack_api_url=proxy.url)
@@ -284,7 +296,7 @@ async def test_slack_out_of_reach_in_mid_answer(world: World) -> None:
         await world.stop_bot()
 
 
-async def test_a_message_deleted_in_mid_answer_is_written_again(world: World) -> None:
+async def test_a_message_deleted_during_the_answer_is_written_again(world: World) -> None:
     world.forgive("message_not_found")
     world.reply_to({"Say it.": TEXT}, rate=25)
     thread = await world.start("Say it.")
@@ -293,7 +305,7 @@ async def test_a_message_deleted_in_mid_answer_is_written_again(world: World) ->
     assert await world.answered(thread) == [TEXT]
 
 
-async def test_an_answer_that_can_be_shown_nowhere_is_kept(world: World) -> None:
+async def test_an_answer_in_an_archived_channel_is_stored(world: World) -> None:
     """The channel was archived: the database has the answer, and nothing goes on for ever."""
     world.forgive("is_archived", "message_not_in_streaming_state")
     world.leave_unfinished()
@@ -305,7 +317,7 @@ async def test_an_answer_that_can_be_shown_nowhere_is_kept(world: World) -> None
     assert world.ended(thread)[0]["text"] == TEXT
 
 
-async def test_an_answer_that_nobody_can_be_shown_for_too_long_is_kept_and_the_next_one_shown(
+async def test_an_answer_whose_writes_fail_for_too_long_is_stored_and_the_next_one_shown(
     worlds: WorldFactory,
 ) -> None:
     async with worlds(
@@ -322,7 +334,7 @@ async def test_an_answer_that_nobody_can_be_shown_for_too_long_is_kept_and_the_n
         assert await world.answered(thread, 2) == ["The second answer."]
 
 
-async def test_a_post_whose_outcome_is_unknown_never_takes_over_another_answers_message(
+async def test_a_post_with_unknown_outcome_does_not_claim_another_answers_message(
     worlds: WorldFactory,
 ) -> None:
     """A question said while an answer is written is older than that answer's messages."""
@@ -348,7 +360,7 @@ HARMLESS = PINGS.replace("<", "&lt;").replace("`&lt;!", "`<!")
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7])
 @pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
-async def test_no_cut_lets_a_model_ping_anybody(
+async def test_no_delta_boundary_lets_a_model_ping_people(
     worlds: WorldFactory, mode: StreamMode, size: int
 ) -> None:
     """At no moment; what stands in code is shown as it is."""
@@ -363,7 +375,7 @@ async def test_no_cut_lets_a_model_ping_anybody(
             assert "<#" not in state.text
 
 
-async def test_what_is_logged_names_the_workspace_the_chat_and_the_answer(world: World) -> None:
+async def test_log_lines_name_the_workspace_the_chat_and_the_answer(world: World) -> None:
     thread = await world.start("Where am I?")
     await world.answered(thread)
     world.slack.faults.add(

@@ -35,7 +35,7 @@ def session(world: World, channel: str, thread: str) -> str | None:
 # -- conversations -------------------------------------------------------------------------------------------------
 
 
-async def test_every_message_outside_of_threads_starts_a_chat_of_its_own(world: World) -> None:
+async def test_every_top_level_message_starts_its_own_chat(world: World) -> None:
     """And whatever Bobbin writes is in their threads: a message beside them would be a conversation of its own."""
     world.reply_to({"First matter.": "One.", "Second matter.": "Two."})
     channel, first = await tell(world, "First matter.")
@@ -58,7 +58,7 @@ async def test_every_message_outside_of_threads_starts_a_chat_of_its_own(world: 
     )
 
 
-async def test_one_menu_serves_all_that_is_said_before_choosing(world: World) -> None:
+async def test_one_menu_serves_all_messages_sent_before_the_choice(world: World) -> None:
     """Said in order, each answered, and nothing is left over."""
     world.reply_to({"Take these numbers.": "I have them.", "Add them up.": "Seven."})
     channel, thread = await tell(world, "Take these numbers.")
@@ -75,7 +75,7 @@ async def test_one_menu_serves_all_that_is_said_before_choosing(world: World) ->
     assert len(world.headers(thread, channel)) == 1
 
 
-async def test_what_was_said_before_choosing_survives_a_restart(world: World) -> None:
+async def test_messages_sent_before_the_choice_survive_a_restart(world: World) -> None:
     channel, thread = await tell(world, "Take these numbers.")
     await world.slack.conversations.say("alice", channel, "Add them up.", thread)
     await world.idle()
@@ -85,7 +85,7 @@ async def test_what_was_said_before_choosing_survives_a_restart(world: World) ->
     assert (len(world.menus(thread, channel)), len(world.headers(thread, channel))) == (0, 1)
 
 
-async def test_what_was_said_before_choosing_is_kept_where_only_the_first_could_be_stored(
+async def test_messages_sent_before_the_choice_are_kept_if_only_the_first_was_stored(
     worlds: WorldFactory,
 ) -> None:
     async with worlds(deadline_scale=1.0) as world:
@@ -106,7 +106,7 @@ async def test_what_was_said_before_choosing_is_kept_where_only_the_first_could_
         assert await world.answered(thread, 2, channel) == ["I have them.", "Seven."]
 
 
-async def test_in_a_direct_message_even_what_begins_with_a_name_is_for_bobbin(world: World) -> None:
+async def test_a_direct_message_that_begins_with_a_name_is_answered(world: World) -> None:
     channel, thread = await tell(world, "@carol turns forty, what shall I give her?")
     await world.choose(thread, channel=channel)
     await world.answered(thread, channel=channel)
@@ -132,7 +132,7 @@ async def test_a_group_conversation_needs_a_mention_and_shows_answers_to_all(
         assert world.replies(idle, channel) == []
 
 
-async def test_coming_into_a_channel_is_quiet(world: World) -> None:
+async def test_joining_a_channel_posts_nothing(world: World) -> None:
     await world.slack.conversations.join(world.slack.bot_user.id, "watercooler", "alice")
     await world.idle()
     assert [
@@ -146,7 +146,7 @@ async def test_coming_into_a_channel_is_quiet(world: World) -> None:
 # -- the empty pane ------------------------------------------------------------------------------------------------
 
 
-async def test_an_empty_pane_suggests_what_to_ask_and_is_not_told_twice(world: World) -> None:
+async def test_an_empty_pane_gets_suggested_prompts_once(world: World) -> None:
     channel = await world.slack.views.open_home("alice", "messages")
     await world.until(lambda: world.slack.calls_of(PROMPTS), "the prompts")
     await world.slack.views.open_home("alice", "messages")
@@ -159,7 +159,7 @@ async def test_an_empty_pane_suggests_what_to_ask_and_is_not_told_twice(world: W
     assert suggested["title"] == strings.PROMPTS_TITLE
 
 
-async def test_who_has_chats_there_needs_no_suggestions(world: World) -> None:
+async def test_a_pane_with_chats_gets_no_prompts(world: World) -> None:
     channel, thread = await tell(world, "I know what to ask.")
     await world.choose(thread, channel=channel)
     await world.answered(thread, channel=channel)
@@ -169,7 +169,7 @@ async def test_who_has_chats_there_needs_no_suggestions(world: World) -> None:
     assert world.slack.calls_of(PROMPTS) == []
 
 
-async def test_what_slack_folds_into_the_opening_is_ignored(world: World) -> None:
+async def test_the_context_of_an_opened_pane_is_ignored(world: World) -> None:
     """Where the person is looking is no part of any conversation."""
     entities = [{"type": "slack#/types/channel_id", "value": "C0LEADS", "team_id": "T0SANDBOX"}]
     event = {
@@ -187,7 +187,9 @@ async def test_what_slack_folds_into_the_opening_is_ignored(world: World) -> Non
 @pytest.mark.parametrize(
     "error", ["not_agent_app", "unknown_method", "missing_scope", "feature_disabled"]
 )
-async def test_a_workspace_without_prompts_is_asked_once(world: World, error: str) -> None:
+async def test_a_workspace_without_suggested_prompts_is_called_once(
+    world: World, error: str
+) -> None:
     world.slack.faults.add(PROMPTS, error=error, times=-1)
     for name in ("alice", "bob", "carol"):
         await world.slack.views.open_home(name, "messages")
@@ -203,7 +205,7 @@ EARLY_STOP = patient_timing(session_start_delay=0.1)
 
 
 @pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
-async def test_slacks_own_stop_ends_an_answer_however_it_is_shown(
+async def test_slacks_stop_control_ends_streamed_and_edited_answers(
     worlds: WorldFactory, mode: StreamMode
 ) -> None:
     async with worlds(bobbin_stream=mode, timing=EARLY_STOP) as world:
@@ -231,7 +233,7 @@ async def test_slacks_own_stop_ends_an_answer_however_it_is_shown(
         )
 
 
-async def test_slacks_own_stop_is_there_while_the_model_thinks(worlds: WorldFactory) -> None:
+async def test_slacks_stop_control_is_shown_while_the_model_thinks(worlds: WorldFactory) -> None:
     async with worlds(timing=EARLY_STOP) as world:
         world.models.queue(MODEL, ModelScript(["Never said."], first_after=30.0))
         thread = await world.start("Think it over.")
@@ -257,7 +259,7 @@ async def test_a_quick_answer_costs_no_call_for_its_session(worlds: WorldFactory
 
 
 @pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
-async def test_no_session_is_left_at_work(worlds: WorldFactory, mode: StreamMode) -> None:
+async def test_no_session_is_left_processing(worlds: WorldFactory, mode: StreamMode) -> None:
     """Neither after a failure, nor when another process ended the answer."""
     async with worlds(bobbin_stream=mode, timing=EARLY_STOP) as world:
         world.fail("break", "Some words before it breaks.", times=1)
@@ -280,7 +282,7 @@ async def test_no_session_is_left_at_work(worlds: WorldFactory, mode: StreamMode
 
 
 @pytest.mark.parametrize("error", ["feature_disabled", "unknown_method"])
-async def test_a_slack_without_sessions_is_asked_once_and_answers_come(
+async def test_a_workspace_without_sessions_is_called_once_and_gets_answers(
     worlds: WorldFactory, error: str
 ) -> None:
     async with worlds(bobbin_stream=StreamMode.EDIT, timing=EARLY_STOP) as world:
@@ -293,7 +295,7 @@ async def test_a_slack_without_sessions_is_asked_once_and_answers_come(
         assert len(world.slack.calls_of(SESSION)) == 1
 
 
-async def test_a_stop_that_comes_too_late_leaves_nothing_at_work(world: World) -> None:
+async def test_a_late_stop_leaves_no_session_processing(world: World) -> None:
     """And one that Slack delivers again does not end the next answer."""
     world.slack.faults.copies = 3
     thread = await world.start("Quickly.")

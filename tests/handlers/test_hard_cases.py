@@ -30,7 +30,7 @@ STRICT = Limits()
 
 
 @pytest.mark.parametrize("text", [PARAGRAPH, LINES], ids=["one paragraph", "lines"])
-async def test_an_answer_is_seen_growing_for_few_calls_and_no_reads(
+async def test_a_growing_answer_costs_few_writes_and_no_reads(
     worlds: WorldFactory, text: str
 ) -> None:
     async with worlds(limits=STRICT) as world:
@@ -51,7 +51,9 @@ async def test_an_answer_is_seen_growing_for_few_calls_and_no_reads(
         )  # who is asking, once for all their answers
 
 
-async def test_twenty_thousand_characters_with_tables_and_code(worlds: WorldFactory) -> None:
+async def test_twenty_thousand_characters_arrive_complete_in_three_messages(
+    worlds: WorldFactory,
+) -> None:
     text = essay(4300, seed=3)
     assert 19_000 < len(text) < 24_000
     async with worlds(limits=STRICT) as world:
@@ -64,7 +66,7 @@ async def test_twenty_thousand_characters_with_tables_and_code(worlds: WorldFact
 
 
 @pytest.mark.parametrize("text", [PARAGRAPH, LINES], ids=["one paragraph", "lines"])
-async def test_a_model_that_dies_half_way_leaves_what_it_said(
+async def test_a_model_that_breaks_off_leaves_its_partial_answer(
     worlds: WorldFactory, text: str
 ) -> None:
     """One call, everything it said, the stream closed, and Retry."""
@@ -91,7 +93,7 @@ async def test_an_event_delivered_again_is_answered_once(world: World) -> None:
     assert (len(world.answers(thread)), len(world.models.requests())) == (1, 1)
 
 
-async def test_a_mention_within_a_running_thread_is_answered_once(world: World) -> None:
+async def test_a_mention_in_a_chat_thread_is_answered_once(world: World) -> None:
     world.reply_to({"Say it.": "One.", "And again.": "Two."})
     thread = await world.start("Say it.")
     await world.answered(thread)
@@ -104,7 +106,7 @@ async def test_a_mention_within_a_running_thread_is_answered_once(world: World) 
     assert len(world.models.requests()) == 2
 
 
-async def test_three_questions_while_it_is_busy_are_all_answered_in_order(
+async def test_questions_asked_during_an_answer_are_answered_in_order(
     worlds: WorldFactory,
 ) -> None:
     async with worlds(limits=STRICT) as world:
@@ -119,7 +121,7 @@ async def test_three_questions_while_it_is_busy_are_all_answered_in_order(
 
 
 @pytest.mark.parametrize("method", ["chat.startStream", "chat.appendStream", "chat.stopStream"])
-async def test_429_twice_delays_and_loses_nothing(worlds: WorldFactory, method: str) -> None:
+async def test_two_429s_delay_an_answer_and_lose_nothing(worlds: WorldFactory, method: str) -> None:
     async with worlds(limits=STRICT) as world:
         world.slack.faults.add(method, "ratelimited", times=2, retry_after=1)
         world.reply_to({"Say it.": LINES}, rate=100)
@@ -128,7 +130,7 @@ async def test_429_twice_delays_and_loses_nothing(worlds: WorldFactory, method: 
         assert len(world.answers(thread)) == 1
 
 
-async def test_a_stream_that_expires_half_way_is_completed(worlds: WorldFactory) -> None:
+async def test_a_stream_that_expires_is_completed(worlds: WorldFactory) -> None:
     async with worlds(limits=Limits(stream_ttl=1.0)) as world:
         world.forgive("message_not_in_streaming_state")
         world.reply_to({"Say it.": LINES}, rate=70)
@@ -136,7 +138,7 @@ async def test_a_stream_that_expires_half_way_is_completed(worlds: WorldFactory)
         assert await world.answered(thread) == [LINES]
 
 
-async def test_after_a_restart_in_mid_answer_the_chat_goes_on_with_its_whole_history(
+async def test_a_restart_during_an_answer_keeps_the_whole_history(
     worlds: WorldFactory,
 ) -> None:
     async with worlds(limits=STRICT) as world:
@@ -155,7 +157,7 @@ async def test_after_a_restart_in_mid_answer_the_chat_goes_on_with_its_whole_his
         ]
 
 
-async def test_what_is_being_stored_as_the_bot_ends_is_acknowledged_before_the_socket_closes(
+async def test_an_event_being_stored_at_shutdown_is_acknowledged_before_the_socket_closes(
     world: World,
 ) -> None:
     """Else Slack tells it again a minute later; the world's own judgement is that every first delivery is answered."""
@@ -173,7 +175,7 @@ async def test_what_is_being_stored_as_the_bot_ends_is_acknowledged_before_the_s
     await world.until(lambda: world.menus(thread), "the menu")
 
 
-async def test_five_answers_at_once_are_all_complete_and_none_is_refused(
+async def test_five_concurrent_answers_are_complete_without_a_429(
     worlds: WorldFactory,
 ) -> None:
     """Under Slack's rates: native streams and edits side by side, and not one 429."""
@@ -198,7 +200,7 @@ async def test_five_answers_at_once_are_all_complete_and_none_is_refused(
 
 
 @pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
-async def test_while_a_model_pauses_nothing_is_measured_to_have_become_visible(
+async def test_no_lag_is_measured_while_the_model_pauses(
     worlds: WorldFactory, mode: StreamMode
 ) -> None:
     async with worlds(bobbin_stream=mode) as world:
@@ -209,7 +211,7 @@ async def test_while_a_model_pauses_nothing_is_measured_to_have_become_visible(
         assert await told_of(world, "bobbin_lag_seconds_count") <= len(answer.states)
 
 
-async def test_words_that_wait_for_their_turn_are_measured_from_the_first_of_them(
+async def test_lag_is_measured_from_the_oldest_waiting_text(
     worlds: WorldFactory,
 ) -> None:
     async with worlds(bobbin_stream=StreamMode.EDIT) as world:

@@ -71,7 +71,7 @@ async def failed(world: World, kind: str) -> tuple[str, str]:
     return thread, world.ended(thread)[1]["message_id"]
 
 
-async def test_another_model_is_taken_once_and_by_whoever_is_first(world: World) -> None:
+async def test_only_the_first_choice_of_another_model_counts(world: World) -> None:
     thread, answer = await failed(world, "gone")
     assert world.bot is not None
     choose = world.bot.service.retry_with_model
@@ -89,7 +89,7 @@ async def test_another_model_is_taken_once_and_by_whoever_is_first(world: World)
 
 
 @pytest.mark.parametrize("which", ["failed otherwise", "done"])
-async def test_no_other_answer_changes_the_chats_model(world: World, which: str) -> None:
+async def test_only_an_unavailable_model_can_be_replaced(world: World, which: str) -> None:
     """The model of a chat is for good, but for the one exception."""
     thread, answer = await failed(world, "otherwise")
     if which == "done":
@@ -101,7 +101,7 @@ async def test_no_other_answer_changes_the_chats_model(world: World, which: str)
     assert elements(world.answers(thread)[1], "retry_with_model") == []
 
 
-async def test_the_first_question_of_a_chat_may_find_its_model_gone(world: World) -> None:
+async def test_another_model_can_be_chosen_for_the_first_question(world: World) -> None:
     thread = await world.ask("Is anybody there?")
     world.models.models.pop(MODEL)
     await world.choose(thread)
@@ -126,7 +126,7 @@ async def test_the_first_question_of_a_chat_may_find_its_model_gone(world: World
         (StreamMode.NATIVE, "removed"),
     ],
 )
-async def test_a_channel_that_closes_in_mid_answer_is_told_directly_and_left_in_peace(
+async def test_the_asker_is_told_directly_when_the_channel_closes_during_an_answer(
     worlds: WorldFactory, mode: StreamMode, what: str
 ) -> None:
     async with worlds(bobbin_stream=mode) as world:
@@ -165,7 +165,7 @@ async def test_a_channel_that_closes_in_mid_answer_is_told_directly_and_left_in_
         ("invalid_blocks", None),
     ],
 )
-async def test_a_refused_menu_is_not_offered_again(
+async def test_a_rejected_menu_is_not_posted_again(
     sweeping: World, error: str, told: str | None
 ) -> None:
     world = sweeping
@@ -191,7 +191,7 @@ async def test_a_refused_menu_is_not_offered_again(
     assert [q["state"] for q in world.rows("SELECT state FROM questions")] == ["closed"]
 
 
-async def test_a_choice_in_a_menu_that_stands_twice_leaves_one_header(
+async def test_a_choice_in_a_duplicate_menu_leaves_one_header(
     worlds: WorldFactory,
 ) -> None:
     """A process posted a menu and was killed before it knew; another has posted the one that counts."""
@@ -221,7 +221,7 @@ async def test_a_choice_in_a_menu_that_stands_twice_leaves_one_header(
         assert [header.ts for header in world.headers(thread)] == [menu.ts]
 
 
-async def test_many_questions_bring_one_letter(world: World) -> None:
+async def test_many_questions_in_a_closed_channel_bring_one_direct_message(world: World) -> None:
     world.slack.faults.add("chat.postMessage", error="is_archived", channel="C0GENERAL", times=-1)
     for number in range(5):
         await world.slack.conversations.say(
@@ -235,7 +235,7 @@ async def test_many_questions_bring_one_letter(world: World) -> None:
     assert len(letters(world, "alice")) == 1
 
 
-async def test_a_person_who_cannot_be_written_to_is_no_trouble(world: World) -> None:
+async def test_a_person_who_cannot_get_direct_messages_is_not_told(world: World) -> None:
     """Deactivated, or of another company."""
     world.slack.faults.add("chat.postMessage", error="is_archived", channel="C0GENERAL")
     world.slack.faults.add("chat.postMessage", error="user_not_found", channel="U0ALICE", times=-1)
@@ -249,7 +249,7 @@ async def test_a_person_who_cannot_be_written_to_is_no_trouble(world: World) -> 
     assert await calls_in(world, 0.5) == Counter()
 
 
-async def test_who_takes_back_the_question_before_the_menu_gets_none(world: World) -> None:
+async def test_a_question_deleted_before_its_menu_gets_none(world: World) -> None:
     world.forgive("invalid_thread_ts", "thread_not_found")
     world.slack.faults.add("chat.postMessage", "ratelimited", retry_after=1)
     ts = await world.slack.conversations.say(
@@ -268,7 +268,7 @@ async def test_who_takes_back_the_question_before_the_menu_gets_none(world: Worl
     assert await calls_in(world, 0.5) == Counter()
 
 
-async def test_a_chat_goes_on_when_its_channel_gets_another_id(world: World) -> None:
+async def test_a_chat_continues_when_its_channel_gets_a_new_id(world: World) -> None:
     thread = await world.start("Remember me.")
     await world.answered(thread)
     waiting = await world.ask("And remember this question.", user="bob")
@@ -292,7 +292,7 @@ async def test_a_chat_goes_on_when_its_channel_gets_another_id(world: World) -> 
     assert len(world.chats()) == 2
 
 
-async def test_a_move_leaves_alone_what_stands_there_already(world: World) -> None:
+async def test_a_new_channel_id_keeps_the_chats_already_stored_under_it(world: World) -> None:
     thread = await world.start("The old place.")
     await world.answered(thread)
     await world.idle()
@@ -314,7 +314,7 @@ async def test_a_move_leaves_alone_what_stands_there_already(world: World) -> No
 
 
 @pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
-async def test_thinking_is_renewed_as_long_as_it_lasts_and_gone_at_the_end(
+async def test_the_thinking_status_is_renewed_and_cleared_at_the_end(
     worlds: WorldFactory, mode: StreamMode
 ) -> None:
     limits, timing = (
@@ -335,7 +335,7 @@ async def test_thinking_is_renewed_as_long_as_it_lasts_and_gone_at_the_end(
 
 
 @pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
-async def test_thinking_is_gone_after_a_failure_a_retry_in_place_and_a_takeover(
+async def test_the_thinking_status_is_cleared_after_a_failure_a_retry_and_a_takeover(
     worlds: WorldFactory, mode: StreamMode
 ) -> None:
     async with worlds(bobbin_stream=mode, timing=patient_timing(late_effect=1.0)) as world:
@@ -373,7 +373,7 @@ async def test_thinking_is_gone_after_a_failure_a_retry_in_place_and_a_takeover(
         )
 
 
-async def test_an_answer_of_a_moment_costs_no_sign_that_it_is_being_written(
+async def test_a_quick_answer_sets_no_session_status(
     worlds: WorldFactory,
 ) -> None:
     timing = patient_timing(session_start_delay=3600.0)  # however busy this machine is
@@ -384,7 +384,7 @@ async def test_an_answer_of_a_moment_costs_no_sign_that_it_is_being_written(
         assert [call for call in signs if "title" not in call.args] == []
 
 
-async def test_slacks_own_stop_that_an_ended_process_left_there_goes_with_the_answer(
+async def test_a_stop_control_left_by_a_dead_process_disappears_with_the_answer(
     worlds: WorldFactory,
 ) -> None:
     timing = patient_timing(late_effect=0.5, session_start_delay=0.2)
@@ -408,7 +408,7 @@ async def test_slacks_own_stop_that_an_ended_process_left_there_goes_with_the_an
     "trouble",
     [{"mode": "status", "status": 500}, {"mode": "hang", "seconds": 60.0}, {"mode": "lost"}],
 )
-async def test_trouble_with_the_status_holds_up_no_answer(
+async def test_a_failing_status_call_delays_no_answer(
     worlds: WorldFactory, trouble: dict[str, Any]
 ) -> None:
     timing = patient_timing(session_call_timeout=0.3, session_start_delay=0.0)
@@ -421,7 +421,7 @@ async def test_trouble_with_the_status_holds_up_no_answer(
         assert len(await world.answered(thread, 2)) == 2
 
 
-async def test_a_workspace_without_a_status_is_asked_once(world: World) -> None:
+async def test_a_workspace_without_the_status_method_is_called_once(world: World) -> None:
     world.slack.faults.add(STATUS, error="unknown_method", times=-1)
     for _ in range(3):
         await world.answered(await world.start("Go on."))
@@ -432,7 +432,7 @@ async def test_a_workspace_without_a_status_is_asked_once(world: World) -> None:
 # -- what people think of an answer --------------------------------------------------------------------------------
 
 
-async def test_thumbs_are_kept_for_each_person_and_the_last_one_counts(world: World) -> None:
+async def test_feedback_is_stored_per_person_and_the_last_vote_counts(world: World) -> None:
     thread = await world.start("Please me.")
     await world.answered(thread)
     await world.idle()
@@ -451,7 +451,7 @@ async def test_thumbs_are_kept_for_each_person_and_the_last_one_counts(world: Wo
     assert world.whispers("bob") == [strings.FEEDBACK_THANKS]
 
 
-async def test_the_line_below_tells_model_time_and_tokens(world: World) -> None:
+async def test_the_footer_shows_model_time_and_tokens(world: World) -> None:
     world.say("Four words of answer.")
     thread = await world.start("Count.")
     await world.answered(thread)
@@ -466,7 +466,7 @@ async def test_the_line_below_tells_model_time_and_tokens(world: World) -> None:
     assert shown(answer) == "Four words of answer."
 
 
-def test_the_line_below_tells_the_cost_where_the_provider_does() -> None:
+def test_the_footer_shows_the_cost_if_the_provider_reports_it() -> None:
     answer = Answer("a", "c", 2, "q", Status.RUNNING, 1)
     result = AnswerResult(Status.DONE, "Done.", usage=Usage(1200, 34, cost=0.00213), seconds=2.04)
     (facts, _) = blocks.answer_footer(answer, result, "Some model", 3, True)
@@ -476,7 +476,7 @@ def test_the_line_below_tells_the_cost_where_the_provider_does() -> None:
     )
 
 
-async def test_the_last_ten_messages_are_announced(worlds: WorldFactory) -> None:
+async def test_the_footer_announces_the_last_ten_messages(worlds: WorldFactory) -> None:
     async with worlds(bobbin_max_messages=16) as world:
         thread = await world.start("The first question.")
         await world.answered(thread)
@@ -490,7 +490,7 @@ async def test_the_last_ten_messages_are_announced(worlds: WorldFactory) -> None
 
 
 @pytest.mark.parametrize("error", ["user_not_found", "user_is_restricted", "user_disabled"])
-async def test_the_answer_to_somebody_who_was_deactivated_meanwhile_stands_there_for_the_others(
+async def test_an_answer_to_a_deactivated_person_is_shown_to_the_others(
     world: World, error: str
 ) -> None:
     world.slack.faults.add("chat.startStream", error=error, times=-1)

@@ -23,7 +23,7 @@ LONG = " ".join(f"Word{n} and q{n}." for n in range(900))
 
 
 @pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
-async def test_who_has_lost_an_answer_notices_before_its_next_call(
+async def test_a_worker_that_lost_its_lease_makes_no_further_call(
     worlds: WorldFactory, mode: StreamMode
 ) -> None:
     """Nothing renews here but doubt: as long as the lease holds the answer goes on, and then nothing is called."""
@@ -54,7 +54,7 @@ async def test_who_has_lost_an_answer_notices_before_its_next_call(
         assert await world.answered(thread) == [TEXT]
 
 
-async def test_a_call_that_was_begun_in_time_does_not_leave_too_late() -> None:
+async def test_the_lease_is_checked_again_before_a_request_is_sent() -> None:
     """Between the first look and the first byte the process may stand still, so it looks again."""
     asked: list[int] = []
 
@@ -86,7 +86,7 @@ async def test_a_call_that_was_begun_in_time_does_not_leave_too_late() -> None:
     ("mode", "method"),
     [(StreamMode.NATIVE, "chat.startStream"), (StreamMode.EDIT, "chat.postMessage")],
 )
-async def test_what_a_process_had_asked_for_before_it_ended_does_not_stay(
+async def test_a_late_message_of_a_dead_process_is_removed(
     worlds: WorldFactory, mode: StreamMode, method: str
 ) -> None:
     """The one that takes over looks, finds nothing and begins a message; then the first one's appears."""
@@ -107,7 +107,7 @@ async def test_what_a_process_had_asked_for_before_it_ended_does_not_stay(
 @pytest.mark.parametrize(
     ("text", "rate"), [(TEXT, 25), (LONG, 900)], ids=["one message", "the second message"]
 )
-async def test_what_a_process_was_writing_when_it_ended_does_not_replace_what_the_next_one_wrote(
+async def test_a_late_edit_of_a_dead_process_is_overwritten(
     worlds: WorldFactory, text: str, rate: int
 ) -> None:
     timing = patient_timing(late_effect=3.0, last_write_timeout=0.1)
@@ -139,7 +139,7 @@ async def _fall_silent(world: World) -> None:
     ("mode", "method"),
     [(StreamMode.NATIVE, "chat.startStream"), (StreamMode.EDIT, "chat.postMessage")],
 )
-async def test_a_process_that_ends_tells_the_next_one_of_the_message_it_was_just_making(
+async def test_a_stopping_process_records_the_message_it_is_posting(
     worlds: WorldFactory, mode: StreamMode, method: str
 ) -> None:
     timing = patient_timing(late_effect=0.0)
@@ -159,7 +159,7 @@ async def test_a_process_that_ends_tells_the_next_one_of_the_message_it_was_just
         assert world.slack.calls_of("chat.delete") == []
 
 
-async def test_a_process_that_ends_while_the_last_words_wait_leaves_them_to_the_next(
+async def test_a_stopping_process_leaves_an_unwritten_end_to_the_next_one(
     worlds: WorldFactory,
 ) -> None:
     async with worlds(bobbin_grace=0.0) as world:
@@ -174,7 +174,7 @@ async def test_a_process_that_ends_while_the_last_words_wait_leaves_them_to_the_
         assert elements(answer, "feedback")
 
 
-async def test_a_menu_that_a_process_had_asked_for_before_it_ended_does_not_stay(
+async def test_a_late_menu_of_a_dead_process_is_removed(
     worlds: WorldFactory,
 ) -> None:
     timing = patient_timing(duplicate_menu_delay=8.0, thread_sweep_interval=0.3)

@@ -40,7 +40,7 @@ async def test_slacks_own_list_shows_the_title(world: World, channel: str) -> No
     assert len(world.slack.calls_of(RENAME)) == 1
 
 
-async def test_where_slack_has_no_sessions_the_older_call_is_used_and_the_newer_asked_once(
+async def test_the_older_call_is_used_where_slack_has_no_sessions(
     world: World,
 ) -> None:
     world.slack.faults.add(RENAME, error="unknown_method", times=-1)
@@ -55,7 +55,7 @@ async def test_where_slack_has_no_sessions_the_older_call_is_used_and_the_newer_
     assert (len(world.slack.calls_of(RENAME)), len(world.slack.calls_of(OLD))) == (1, 3)
 
 
-async def test_in_channels_the_older_call_is_not_even_tried(world: World) -> None:
+async def test_the_older_call_is_not_made_in_channels(world: World) -> None:
     world.slack.faults.add(RENAME, error="unknown_method", times=-1)
     await entitled(world, "Only in the header")
     assert world.slack.calls_of(OLD) == []
@@ -73,7 +73,7 @@ async def test_a_thread_without_a_session_gets_one_with_its_title(world: World) 
     assert thread
 
 
-async def test_a_refused_title_disturbs_nothing(world: World) -> None:
+async def test_a_rejected_title_has_no_other_effect(world: World) -> None:
     for method in (RENAME, OLD, "agents.sessions.setStatus"):
         world.slack.faults.add(method, error="channel_not_found", times=-1)
     thread = await entitled(world, "In the header all the same", "direct")
@@ -105,7 +105,7 @@ def written(world: World) -> Any:
     return next(asked for asked in world.models.journal if asks_for_title(asked.messages))
 
 
-async def test_a_person_who_is_quicker_than_the_model_is_not_overruled(world: World) -> None:
+async def test_a_title_set_before_the_models_is_kept(world: World) -> None:
     def slowly(asked: Any) -> ModelScript | None:
         return (
             ModelScript(["What the model calls it"], first_after=0.8)
@@ -125,7 +125,7 @@ async def test_a_person_who_is_quicker_than_the_model_is_not_overruled(world: Wo
     )
 
 
-async def test_a_person_who_renames_while_slack_is_told_the_models_title_has_the_last_word(
+async def test_a_title_set_while_the_models_title_is_sent_wins(
     world: World,
 ) -> None:
     world.slack.faults.add(RENAME, "slow", seconds=0.6)
@@ -143,7 +143,7 @@ async def test_a_person_who_renames_while_slack_is_told_the_models_title_has_the
     assert world.chats()[0]["title_by"] == "person"
 
 
-async def test_bobbins_own_renaming_is_not_taken_for_a_persons(world: World) -> None:
+async def test_the_bots_own_rename_is_not_taken_for_a_persons(world: World) -> None:
     thread = await entitled(world, "What the model calls it")
     event = {"type": "agent_session_title_changed", "channel": "C0GENERAL", "thread_ts": thread}
     world.slack.subscriptions.deliver(
@@ -161,14 +161,14 @@ async def test_bobbins_own_renaming_is_not_taken_for_a_persons(world: World) -> 
     )
 
 
-async def test_a_title_in_a_thread_without_a_chat_is_nobodys(world: World) -> None:
+async def test_a_title_of_a_thread_without_a_chat_is_ignored(world: World) -> None:
     thread = await world.slack.conversations.say("alice", "general", "People among themselves.")
     await world.slack.agent_sessions.rename("alice", "general", thread, "A title for nothing")
     await world.idle()
     assert world.chats() == []
 
 
-async def test_a_title_that_takes_its_time_delays_no_answer(world: World) -> None:
+async def test_a_slow_title_delays_no_answer(world: World) -> None:
     def slowly(asked: Any) -> ModelScript | None:
         return (
             ModelScript(["Found after all"], first_after=1.5)
@@ -193,9 +193,7 @@ def test_a_title_fits_slacks_session() -> None:
 
 
 @pytest.mark.parametrize("said", ["Sky", ""])
-async def test_without_a_title_of_two_words_the_default_stays_and_nothing_else_is_disturbed(
-    world: World, said: str
-) -> None:
+async def test_a_title_of_fewer_than_two_words_is_not_used(world: World, said: str) -> None:
     world.entitle(said)
     thread = await world.start("Name this, please.")
     await world.answered(thread)
@@ -212,7 +210,7 @@ async def test_without_a_title_of_two_words_the_default_stays_and_nothing_else_i
     assert len([a for a in world.models.journal if asks_for_title(a.messages)]) == 1
 
 
-async def test_an_answer_that_was_written_by_edits_gets_its_title_into_slacks_list_all_the_same(
+async def test_the_title_of_an_edited_answer_is_in_slacks_list_too(
     worlds: WorldFactory,
 ) -> None:
     """Slack renames only sessions that there are, and edits open none."""

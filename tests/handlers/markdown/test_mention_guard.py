@@ -65,7 +65,7 @@ def in_steps(text: str, cuts: list[int]) -> list[str]:
         ("> ```\n```\n<!here>", "> ```\n```\n&lt;!here>"),
     ],
 )
-def test_outside_of_code_the_sequence_is_shown_and_not_sent(text: str, safe: str) -> None:
+def test_control_sequences_outside_of_code_are_escaped(text: str, safe: str) -> None:
     assert neutralise(text) == safe
 
 
@@ -91,12 +91,12 @@ def test_outside_of_code_the_sequence_is_shown_and_not_sent(text: str, safe: str
         "# `<!doctype>`\n- [ ] `<!here>`",
     ],
 )
-def test_code_is_left_byte_for_byte(text: str) -> None:
+def test_code_is_unchanged(text: str) -> None:
     assert neutralise(text) == text
     assert "".join(in_steps(text, list(range(len(text))))) == text
 
 
-def test_only_what_is_undecided_waits() -> None:
+def test_only_undecided_text_is_held_back() -> None:
     guard = MentionGuard()
 
     assert guard.feed("Some words and a <") == "Some words and a "
@@ -195,12 +195,14 @@ def alive_in_prose(text: str) -> list[str]:
 
 
 @given(rude_texts())
-def test_whatever_stays_alive_is_code_to_a_markdown_parser(text: str) -> None:
+def test_unescaped_sequences_are_code_to_a_markdown_parser(text: str) -> None:
     assert not alive_in_prose(neutralise(text))
 
 
 @given(rude_texts(), st.lists(st.integers(0, 120), max_size=12))
-def test_cuts_make_no_difference_and_every_beginning_is_safe(text: str, cuts: list[int]) -> None:
+def test_delta_boundaries_make_no_difference_and_every_prefix_is_safe(
+    text: str, cuts: list[int]
+) -> None:
     given_out = in_steps(text, cuts)
 
     assert "".join(given_out) == neutralise(text)

@@ -106,7 +106,7 @@ Bye.
         ("| no table\nbut text", "| no table\nbut text"),
     ],
 )
-def test_a_frame_shows_what_is_whole_and_closes_what_is_open(text: str, shown: str) -> None:
+def test_a_preview_closes_open_markup_and_omits_incomplete_markup(text: str, shown: str) -> None:
     assert renderable(text) == shown
 
 
@@ -135,7 +135,7 @@ def test_a_frame_shows_what_is_whole_and_closes_what_is_open(text: str, shown: s
         ("t\n| a | b |\nprose", ""),
     ],
 )
-def test_in_a_stream_only_what_is_half_waits(text: str, waiting: str) -> None:
+def test_only_incomplete_markup_waits_in_a_stream(text: str, waiting: str) -> None:
     assert text[len(text) - unstable_suffix(text) :] == waiting
 
 
@@ -145,14 +145,14 @@ def visible(markdown: str) -> str:
     return re.sub(r"<[^>]*>|\s", "", parser.render(markdown))
 
 
-def test_every_frame_of_an_answer_is_a_beginning_of_the_answer_as_it_looks_in_the_end() -> None:
+def test_every_preview_is_a_prefix_of_the_rendered_answer() -> None:
     final = visible(ANSWER)
 
     for end in range(len(ANSWER) + 1):
         assert final.startswith(visible(renderable(ANSWER[:end]))), ANSWER[:end]
 
 
-def test_every_frame_is_near_to_what_is_known() -> None:
+def test_every_preview_shows_nearly_all_known_text() -> None:
     for end in range(len(ANSWER) + 1):
         text = ANSWER[:end]
         if "|" not in text[text.rfind("\n", 0, end - 1) :] and "|" not in text[-60:]:
@@ -180,7 +180,7 @@ def test_prose_is_shown_to_its_last_word(words: list[str]) -> None:
 
 @given(TEXTS)
 @example("**a\n```\n``")
-def test_a_frame_leaves_no_fence_open_and_no_more_out_than_a_line_or_the_head_of_a_table(
+def test_a_preview_closes_fences_and_omits_at_most_a_line_or_a_table_header(
     text: str,
 ) -> None:
     shown = renderable(text)
@@ -192,7 +192,7 @@ def test_a_frame_leaves_no_fence_open_and_no_more_out_than_a_line_or_the_head_of
 
 
 @given(st.one_of(TEXTS, rude_texts()))
-def test_a_stream_that_is_held_arrives_whole(text: str) -> None:
+def test_text_held_back_in_a_stream_arrives_later(text: str) -> None:
     sent = 0
     for end in range(len(text) + 1):
         held = unstable_suffix(text[:end])
@@ -202,11 +202,11 @@ def test_a_stream_that_is_held_arrives_whole(text: str) -> None:
 
 
 @given(rude_texts(), st.integers(0, 200))
-def test_no_frame_pings(text: str, end: int) -> None:
+def test_no_preview_contains_a_ping(text: str, end: int) -> None:
     assert not alive_in_prose(renderable(neutralise(text[:end])))
 
 
-def test_bytes() -> None:
+def test_byte_length() -> None:
     assert [byte_length(text) for text in ("", "abc", "é€", "👩", "\ud83d")] == [0, 3, 5, 4, 3]
 
 

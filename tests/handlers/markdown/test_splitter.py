@@ -41,14 +41,14 @@ def test_a_text_that_fits_is_not_cut() -> None:
     assert split("x" * 257, MIN_LIMIT_BYTES).tail == "x"
 
 
-def test_an_open_fence_must_leave_room_for_its_end() -> None:
+def test_the_closing_of_an_open_fence_counts_against_the_limit() -> None:
     text = "```py\n" + "a = 1\n" * 41
     assert byte_length(text) < MIN_LIMIT_BYTES < byte_length(text + closing_fence(text)) + 3
 
     assert split(text + "bb\n", MIN_LIMIT_BYTES).head.endswith("\n```")
 
 
-def test_a_paragraph_is_the_best_place() -> None:
+def test_the_end_of_a_paragraph_is_the_best_cut_point() -> None:
     first = f"{WORDS}. " * 3
     text = f"{first}\n{WORDS[:20]}\n\n{WORDS}. {WORDS}."
 
@@ -77,11 +77,11 @@ def test_a_paragraph_is_the_best_place() -> None:
         ("w" * 250 + "🇩🇪" + "v", "🇩🇪v"),
     ],
 )
-def test_the_best_place_near_the_limit_is_taken(text: str, tail: str) -> None:
+def test_the_best_cut_point_near_the_limit_is_used(text: str, tail: str) -> None:
     assert split(text, MIN_LIMIT_BYTES).tail == tail
 
 
-def test_a_fence_is_closed_and_opened_again_with_its_language() -> None:
+def test_a_fence_is_closed_and_reopened_with_its_language() -> None:
     text = "Look:\n\n```python title\n" + "x = '<!here>'\n" * 40 + "```\nDone."
 
     cuts = in_messages(text, MIN_LIMIT_BYTES)
@@ -93,7 +93,7 @@ def test_a_fence_is_closed_and_opened_again_with_its_language() -> None:
     assert not [piece.head for piece in cuts if neutralise(piece.head) != piece.head]
 
 
-def test_a_fence_in_a_nested_list_stays_one() -> None:
+def test_a_fence_in_a_nested_list_stays_a_fence() -> None:
     text = "1. a\n   - b\n     ```html\n" + "     <!DOCTYPE html>\n" * 30 + "     ```\n     end"
 
     cuts = in_messages(text, MIN_LIMIT_BYTES)
@@ -103,7 +103,7 @@ def test_a_fence_in_a_nested_list_stays_one() -> None:
     assert all(neutralise(piece.head) == piece.head for piece in cuts)
 
 
-def test_a_fence_is_not_left_empty() -> None:
+def test_no_cut_leaves_an_empty_fence() -> None:
     text = "w" * 240 + "\n```py\n" + "x = 1\n" * 20 + "```"
     assert split(text, MIN_LIMIT_BYTES).at == 241
 
@@ -127,7 +127,7 @@ def test_a_table_is_cut_between_rows_and_its_header_repeated() -> None:
         assert all(re.fullmatch(r"\|.*\||Intro|End\.|", line) for line in piece.head.split("\n"))
 
 
-def test_a_row_that_cannot_fit_is_cut_all_the_same() -> None:
+def test_a_table_row_longer_than_the_limit_is_split() -> None:
     text = "| a | b |\n|---|---|\n| " + "word " * 200 + " | x |\n"
 
     assert put_together(in_messages(text, MIN_LIMIT_BYTES)) == text
@@ -142,7 +142,7 @@ def test_code_longer_than_a_message_stays_code() -> None:
     assert all(neutralise(piece.head) == piece.head for piece in cuts)
 
 
-def test_what_is_visible_stays_in_the_head() -> None:
+def test_visible_text_stays_in_the_head() -> None:
     text = f"{WORDS}.\n\n" * 3 + WORDS * 4
 
     for sent in range(0, 250, 7):
@@ -155,7 +155,7 @@ def test_what_is_visible_stays_in_the_head() -> None:
     )
 
 
-def test_lists_go_on_with_their_numbers() -> None:
+def test_numbered_lists_continue_their_numbers() -> None:
     text = "".join(f"{n}. {WORDS}\n" for n in range(1, 9))
 
     for piece in in_messages(text, MIN_LIMIT_BYTES):
@@ -224,7 +224,7 @@ def test_nothing_is_lost_and_every_head_fits(text: str, limit: int) -> None:
 
 
 @given(TEXTS, st.integers(MIN_LIMIT_BYTES, 600), st.integers(0, 600))
-def test_cuts_that_follow_what_was_sent(text: str, limit: int, sent: int) -> None:
+def test_cuts_respect_the_text_already_sent(text: str, limit: int, sent: int) -> None:
     sent = min(sent, len(text))
     piece = split(text, limit, at_least=sent)
 
@@ -239,6 +239,6 @@ def test_cuts_that_follow_what_was_sent(text: str, limit: int, sent: int) -> Non
     st.lists(st.one_of(rude_texts(), LINES), min_size=3, max_size=25),
     st.integers(MIN_LIMIT_BYTES, 500),
 )
-def test_no_message_pings_because_of_a_cut(texts: list[str], limit: int) -> None:
+def test_no_cut_creates_a_ping(texts: list[str], limit: int) -> None:
     for piece in in_messages(neutralise("\n".join(texts)), limit):
         assert not alive_in_prose(piece.head)
