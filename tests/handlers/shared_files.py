@@ -13,51 +13,53 @@ from bot.sandbox.state.records import File
 from bot.sandbox.user_actions.conversations import Upload
 from tests.handlers.world import World
 
-EYE = "demo/eye"
-BLIND = "demo/quick"
+VISION_MODEL = "demo/eye"
+TEXT_MODEL = "demo/quick"
 PDF = Upload("report.pdf", b"%PDF-1.7 and so on", "application/pdf")
 NOTES = Upload("notes.txt", "Grüße\nline two".encode(), "text/plain")
 
 
-def drawn(form: str = "PNG", size: tuple[int, int] = (60, 40), colour: str = "teal") -> bytes:
+def image_bytes(form: str = "PNG", size: tuple[int, int] = (60, 40), colour: str = "teal") -> bytes:
     written = io.BytesIO()
     Image.new("RGB", size, colour).save(written, form)
     return written.getvalue()
 
 
-def picture(
+def image_file(
     name: str = "cat.png", form: str = "PNG", size: tuple[int, int] = (60, 40), mime: str = ""
 ) -> Upload:
-    return Upload(name, drawn(form, size), mime or f"image/{form.lower()}")
+    return Upload(name, image_bytes(form, size), mime or f"image/{form.lower()}")
 
 
-async def share(
-    world: World, text: str, *files: Upload | File, model: str = EYE, user: str = "alice"
+async def ask_with_files(
+    world: World, text: str, *files: Upload | File, model: str = VISION_MODEL, user: str = "alice"
 ) -> str:
     """Mention Bobbin with files and choose a model; gives the thread."""
-    ts = await put(world, f"<@{world.slack.bot_user.id}> {text}".strip(), *files, user=user)
+    ts = await say_with_files(
+        world, f"<@{world.slack.bot_user.id}> {text}".strip(), *files, user=user
+    )
     await world.until(lambda: world.menus(ts), "the menu")
     await world.choose(ts, user, model)
     return ts
 
 
-async def put(
+async def say_with_files(
     world: World, text: str, *files: Upload | File, thread: str | None = None, user: str = "alice"
 ) -> str:
     return await world.slack.conversations.say(user, "general", text, thread, files)
 
 
-def content(world: World, nth: int = -1) -> list[Mapping[str, Any]]:
+def sent_content(world: World, nth: int = -1) -> list[Mapping[str, Any]]:
     """The parts of the newest user message of a request to a model."""
     told = [m for m in world.models.requests()[nth].messages if m["role"] == "user"][-1]["content"]
     return told if isinstance(told, list) else [{"type": "text", "text": told}]
 
 
-def text_sent(world: World, nth: int = -1) -> str:
-    return "".join(part["text"] for part in content(world, nth) if part["type"] == "text")
+def sent_text(world: World, nth: int = -1) -> str:
+    return "".join(part["text"] for part in sent_content(world, nth) if part["type"] == "text")
 
 
-def seen(world: World, nth: int = -1) -> list[tuple[str, tuple[int, int]]]:
+def sent_images(world: World, nth: int = -1) -> list[tuple[str, tuple[int, int]]]:
     """Kind and size of every image in a request to a model, oldest first."""
     parts = [
         p

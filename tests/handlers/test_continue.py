@@ -13,7 +13,7 @@ from tests.handlers.world import World, below
 LONG = "The quick brown fox jumps over the lazy dog and then takes a nap in the shade of the old oak tree."
 
 
-async def test_the_model_sees_the_whole_chat_in_order_after_the_fixed_instruction(
+async def test_the_model_is_sent_the_system_prompt_and_the_whole_chat_in_order(
     world: World,
 ) -> None:
     world.say("One apple.", "Two pears.", "Three plums.")
@@ -41,14 +41,14 @@ async def test_the_model_sees_the_whole_chat_in_order_after_the_fixed_instructio
     ]
 
 
-async def test_the_operators_own_instruction_comes_first(worlds: WorldFactory) -> None:
+async def test_the_operators_system_prompt_is_sent_first(worlds: WorldFactory) -> None:
     async with worlds(bobbin_system_prompt="Speak like a pirate.") as world:
         thread = await world.start("Where is the ship?")
         await world.answered(thread)
         assert world.requests()[0][0] == ("system", "Speak like a pirate.")
 
 
-async def test_with_several_people_the_model_is_told_who_says_what(world: World) -> None:
+async def test_with_several_people_each_message_names_its_author(world: World) -> None:
     """And everybody sees the answer grow: by edits, since Slack shows a native stream to one person alone."""
     world.say("Hello.", LONG)
     thread = await world.start("I prefer tea.")
@@ -62,7 +62,7 @@ async def test_with_several_people_the_model_is_told_who_says_what(world: World)
     assert (first.stream is not None, second.stream is not None) == (True, False)
 
 
-async def test_what_is_not_said_to_bobbin_is_left_alone(world: World) -> None:
+async def test_messages_that_are_not_for_bobbin_are_ignored(world: World) -> None:
     """Other bots, edits, deletions, joins, other threads, and replies that begin with somebody else's name."""
     thread = await world.start("Are you listening?")
     await world.answered(thread)
@@ -107,7 +107,7 @@ async def test_a_reply_to_somebody_else_that_mentions_bobbin_too_is_answered(wor
     assert "what about soup?" in world.requests()[1][-1][1]
 
 
-async def test_everything_delivered_four_times_is_answered_once(world: World) -> None:
+async def test_a_message_delivered_four_times_is_answered_once(world: World) -> None:
     world.slack.faults.copies = 4
     world.say("First answer.", "Second answer.", "Third answer.")
     thread = await world.start("First question?")
@@ -154,11 +154,11 @@ async def test_a_mention_without_text_delivered_four_times_has_one_menu_and_one_
 # -- one at a time -------------------------------------------------------------------------------------------------
 
 
-def waits(world: World, ts: str) -> bool:
+def is_marked_waiting(world: World, ts: str) -> bool:
     return "hourglass_flowing_sand" in world.slack.workspace.message("general", ts).reactions
 
 
-async def test_messages_said_meanwhile_wait_marked_and_are_answered_in_order(world: World) -> None:
+async def test_messages_during_an_answer_are_marked_and_answered_in_order(world: World) -> None:
     world.say(LONG, rate=25)
     world.say("Second answer.", "Third answer.", "Fourth answer.")
     thread = await world.start("Take your time.")
@@ -167,7 +167,7 @@ async def test_messages_said_meanwhile_wait_marked_and_are_answered_in_order(wor
         await world.slack.conversations.say(who, "general", f"From {who}, meanwhile.", thread)
         for who in ("bob", "carol", "bob")
     ]
-    await world.until(lambda: all(waits(world, ts) for ts in late), "the marks")
+    await world.until(lambda: all(is_marked_waiting(world, ts) for ts in late), "the marks")
     assert len(world.models.requests()) == 1
 
     await world.answered(thread, 4)
@@ -179,7 +179,7 @@ async def test_messages_said_meanwhile_wait_marked_and_are_answered_in_order(wor
         "Third answer.",
         "Fourth answer.",
     ]
-    assert not any(waits(world, ts) for ts in late)
+    assert not any(is_marked_waiting(world, ts) for ts in late)
     asked = [request[-1][1] for request in world.requests()]
     assert asked == ["Take your time.", "bob: From bob, meanwhile.", "carol: From carol, meanwhile.",
                      "bob: From bob, meanwhile."]  # fmt: skip
@@ -202,18 +202,18 @@ async def test_the_queue_survives_a_restart(world: World) -> None:
         await world.slack.conversations.say("alice", "general", f"{n}, meanwhile.", thread)
         for n in ("Two", "Three")
     ]
-    await world.until(lambda: all(waits(world, ts) for ts in late), "the marks")
+    await world.until(lambda: all(is_marked_waiting(world, ts) for ts in late), "the marks")
 
     await world.restart(bobbin_grace=0.0)
     shown = await world.answered(thread, 3)
     await world.idle()
 
     assert shown == [LONG, "Second answer.", "Third."]
-    assert not any(waits(world, ts) for ts in late)
+    assert not any(is_marked_waiting(world, ts) for ts in late)
     assert [m["status"] for m in world.messages(thread) if m["role"] == "assistant"] == ["done"] * 3
 
 
-async def test_it_shows_at_once_that_something_happens(world: World) -> None:
+async def test_the_thinking_status_shows_at_once(world: World) -> None:
     world.models.queue("demo/quick", ModelScript(["At", " last."], times=(0.6, 0.6)))
     thread = await world.start("Think it over.")
     await world.until(
@@ -237,7 +237,7 @@ async def test_a_menu_works_after_a_restart(world: World) -> None:
     assert (len(world.headers(thread)), len(world.menus(thread))) == (1, 0)
 
 
-async def test_a_chat_goes_on_after_a_restart(world: World) -> None:
+async def test_a_chat_continues_after_a_restart(world: World) -> None:
     world.say("Before.", "After.")
     thread = await world.start("First one.")
     await world.answered(thread)
@@ -251,7 +251,7 @@ async def test_a_chat_goes_on_after_a_restart(world: World) -> None:
     ]
 
 
-async def test_what_people_say_while_the_bot_is_away_is_answered_when_it_is_back(
+async def test_messages_sent_while_the_bot_is_down_are_answered_at_its_start(
     world: World,
 ) -> None:
     world.allow_redelivery()
@@ -270,7 +270,7 @@ async def test_what_people_say_while_the_bot_is_away_is_answered_when_it_is_back
     assert len(world.menus(mention)) == 1
 
 
-async def test_an_answer_begun_before_a_restart_is_finished_in_the_same_message(
+async def test_an_answer_interrupted_by_a_restart_is_finished_in_the_same_message(
     world: World,
 ) -> None:
     """Nothing stands twice, and nothing is missing."""
@@ -288,7 +288,7 @@ async def test_an_answer_begun_before_a_restart_is_finished_in_the_same_message(
     assert len(world.messages(thread)) == 2
 
 
-async def test_running_answers_are_finished_within_the_grace(world: World) -> None:
+async def test_running_answers_are_finished_within_the_grace_period(world: World) -> None:
     world.say(LONG, rate=30)
     thread = await world.start("Quickly, before you go.")
     await world.until(lambda: world.answers(thread), "the first words")
@@ -300,7 +300,7 @@ async def test_running_answers_are_finished_within_the_grace(world: World) -> No
 # -- when the database fails ---------------------------------------------------------------------------------------
 
 
-async def test_what_could_not_be_saved_is_taken_when_slack_delivers_it_again(
+async def test_a_message_that_could_not_be_stored_is_stored_when_slack_redelivers_it(
     worlds: WorldFactory,
 ) -> None:
     """No acknowledgement without a save; and the second delivery is no duplicate of the first."""
@@ -332,7 +332,7 @@ async def test_what_could_not_be_saved_is_taken_when_slack_delivers_it_again(
         assert len(world.menus(mention)) == 1
 
 
-async def test_a_mark_put_while_the_database_failed_goes_with_the_wait(world: World) -> None:
+async def test_a_reaction_added_during_a_database_failure_is_removed(world: World) -> None:
     world.say(LONG, rate=25)
     world.say("Second answer.")
     thread = await world.start("Take your time.")
@@ -341,19 +341,21 @@ async def test_a_mark_put_while_the_database_failed_goes_with_the_wait(world: Wo
     late = await world.slack.conversations.say("bob", "general", "Meanwhile.", thread)
     await world.until(lambda: slow.hits, "the mark is on its way")
     await world.execute("ALTER TABLE answers RENAME TO answers_away")
-    await world.until(lambda: waits(world, late), "the mark")
+    await world.until(lambda: is_marked_waiting(world, late), "the mark")
     await asyncio.sleep(0.2)  # it is looked whether it is still right
     await world.execute("ALTER TABLE answers_away RENAME TO answers")
 
     await world.answered(thread, 2)
     await world.idle()
-    assert not waits(world, late)
+    assert not is_marked_waiting(world, late)
 
 
 # -- the limit -----------------------------------------------------------------------------------------------------
 
 
-async def test_the_last_pair_fits_and_the_next_is_refused_in_private(worlds: WorldFactory) -> None:
+async def test_the_last_exchange_fits_and_the_next_is_refused_privately(
+    worlds: WorldFactory,
+) -> None:
     """Nothing is stored, no model is called, and a button offers a new chat."""
     async with worlds(bobbin_max_messages=4) as world:
         world.slack.variants.mention_order = "message_first"
@@ -377,7 +379,7 @@ async def test_the_last_pair_fits_and_the_next_is_refused_in_private(worlds: Wor
         assert (len(world.messages(thread)), len(world.models.requests())) == (4, 2)
 
 
-async def test_98_is_allowed_and_99_is_refused(world: World) -> None:
+async def test_a_message_fits_at_98_messages_and_is_refused_at_99(world: World) -> None:
     thread = await world.start("The first of many.")
     await world.answered(thread)
     await world.idle()
@@ -397,7 +399,7 @@ async def test_98_is_allowed_and_99_is_refused(world: World) -> None:
     assert "0 messages left" in below(world.answers(thread)[-1])
 
 
-async def test_the_limit_holds_when_many_speak_at_once(worlds: WorldFactory) -> None:
+async def test_the_limit_holds_for_concurrent_messages(worlds: WorldFactory) -> None:
     async with worlds(bobbin_max_messages=6) as world:
         thread = await world.start("The first of them.")
         await world.answered(thread)
@@ -434,7 +436,7 @@ async def test_the_model_gives_the_chat_a_title_after_the_first_exchange(world: 
     assert len(titles) == 1
 
 
-async def test_a_title_that_fails_disturbs_nothing(world: World) -> None:
+async def test_a_failed_title_changes_nothing_else(world: World) -> None:
     world.entitle(None)
     world.say("Fine.")
     thread = await world.start("How are you today?")
@@ -475,7 +477,7 @@ async def test_a_title_cannot_ping_anybody(world: World) -> None:
 # -- lists ---------------------------------------------------------------------------------------------------------
 
 
-async def test_chats_lists_the_callers_own_newest_first_in_private(world: World) -> None:
+async def test_the_command_lists_the_callers_own_chats_privately_newest_first(world: World) -> None:
     older = await world.start("About the harbour lights.")
     newer = await world.start("About the mountain huts.")
     foreign = await world.start("About secret gardens.", user="bob")
@@ -499,7 +501,7 @@ async def test_chats_lists_the_callers_own_newest_first_in_private(world: World)
     assert none.text == strings.CHATS_NONE
 
 
-async def test_somebody_who_takes_part_has_the_chat_in_the_own_list(world: World) -> None:
+async def test_a_participants_list_includes_the_chat(world: World) -> None:
     thread = await world.start("Open to all of you.")
     await world.answered(thread)
     await world.slack.conversations.say("carol", "general", "I take part.", thread)

@@ -12,28 +12,28 @@ from bot.sandbox.state.records import Message, View
 from bot.sandbox.user_actions.find_elements import find_container
 from tests.deadlines import patient_timing
 from tests.handlers.conftest import WorldFactory
-from tests.handlers.test_start import crowd
+from tests.handlers.test_start import many_models
 from tests.handlers.world import MODEL, World, methods, options_of
 
 OPTION = {"text": {"type": "plain_text", "text": "Demo: Quick"}, "value": f"openai:{MODEL}"}
 
 
-async def command(
+async def open_by_command(
     world: World, text: str = "new", user: str = "alice", channel: str = "general"
 ) -> View:
     """Type `/chats new …`; gives the dialog."""
     await world.slack.interactions.command(user, channel, "/chats", text)
-    return await opened(world, user)
+    return await wait_for_dialog(world, user)
 
 
-async def opened(world: World, user: str = "alice") -> View:
+async def wait_for_dialog(world: World, user: str = "alice") -> View:
     """The dialog, once it stands open."""
     view = await world.until(lambda: world.slack.views.modal(user), "the dialog")
     assert view is not None
     return view
 
 
-def entered(text: str | None, model: Any = OPTION) -> dict[str, Any]:
+def field_values(text: str | None, model: Any = OPTION) -> dict[str, Any]:
     chosen = {"type": "external_select", "selected_option": model}
     return {
         "bobbin.model": {"dialog_model": chosen},
@@ -45,29 +45,29 @@ def field(view: View, block: str) -> dict[str, Any]:
     return next(dict(each["element"]) for each in view.blocks if each.get("block_id") == block)
 
 
-def asked(world: World, channel: str = "general") -> list[Message]:
+def posted_questions(world: World, channel: str = "general") -> list[Message]:
     """What the bot says that people asked in dialogs."""
     return [
         m
         for m in world.slack.workspace.messages(channel)
-        if any(is_asked(block) for block in m.blocks)
+        if any(is_question(block) for block in m.blocks)
     ]
 
 
-def is_asked(block: dict[str, Any]) -> bool:
+def is_question(block: dict[str, Any]) -> bool:
     return str(block.get("block_id", "")).startswith("bobbin.asked.")
 
 
-async def begun(world: World, channel: str = "general") -> Message:
+async def wait_for_question(world: World, channel: str = "general") -> Message:
     """The question as it stands in Slack."""
-    return await world.until(lambda: asked(world, channel)[-1], "the question in Slack")
+    return await world.until(lambda: posted_questions(world, channel)[-1], "the question in Slack")
 
 
 # -- opening -------------------------------------------------------------------------------------------------------
 
 
 async def test_new_opens_the_dialog_with_model_and_text(world: World) -> None:
-    view = await command(world, "new Why is the sky blue?")
+    view = await open_by_command(world, "new Why is the sky blue?")
 
     assert view.definition["title"]["text"] == "New chat"
     assert field(view, "bobbin.model")["initial_option"] == OPTION
@@ -77,13 +77,13 @@ async def test_new_opens_the_dialog_with_model_and_text(world: World) -> None:
 
 
 @pytest.mark.parametrize("said", ["new Why?", "NEW   Why?", " new\nWhy?"])
-async def test_however_it_is_typed_new_is_a_command(world: World, said: str) -> None:
-    assert field(await command(world, said), "bobbin.text")["initial_value"] == "Why?"
+async def test_new_is_recognised_in_any_case_and_with_any_spaces(world: World, said: str) -> None:
+    assert field(await open_by_command(world, said), "bobbin.text")["initial_value"] == "Why?"
 
 
-async def test_its_menu_lists_all_models_and_finds_any_of_420(worlds: WorldFactory) -> None:
-    async with worlds(models=crowd(420)) as world:
-        view = await command(world)
+async def test_the_dialogs_menu_lists_all_models_and_finds_any_of_420(worlds: WorldFactory) -> None:
+    async with worlds(models=many_models(420)) as world:
+        view = await open_by_command(world)
 
         assert (
             len(options_of(await world.slack.interactions.menu("alice", view, "dialog_model")))
@@ -92,25 +92,25 @@ async def test_its_menu_lists_all_models_and_finds_any_of_420(worlds: WorldFacto
         (found,) = options_of(
             await world.slack.interactions.menu("alice", view, "dialog_model", "model 417")
         )
-        await world.slack.views.submit("alice", entered("Are you the one?", found))
+        await world.slack.views.submit("alice", field_values("Are you the one?", found))
 
-        root = await begun(world)
+        root = await wait_for_question(world)
         await world.answered(root.ts)
         assert world.models.requests()[0].model == "maker4/model-417"
 
 
-async def test_it_opens_although_no_model_can_be_reached(worlds: WorldFactory) -> None:
+async def test_the_dialog_opens_while_no_model_can_be_reached(worlds: WorldFactory) -> None:
     async with worlds(openai_base_url="http://127.0.0.1:9/v1") as world:
-        view = await command(world, "new Anybody?")
+        view = await open_by_command(world, "new Anybody?")
 
         assert "initial_option" not in field(view, "bobbin.model")
         assert options_of(await world.slack.interactions.menu("alice", view, "dialog_model")) == []
-        assert await world.slack.views.submit("alice", entered("Anybody?", None)) == {
+        assert await world.slack.views.submit("alice", field_values("Anybody?", None)) == {
             "bobbin.model": strings.DIALOG_NO_MODEL
         }
 
 
-async def test_a_dialog_that_slack_does_not_open_is_told_about(world: World) -> None:
+async def test_a_dialog_that_slack_does_not_open_is_reported(world: World) -> None:
     world.slack.faults.add("views.open", error="expired_trigger_id")
     world.forgive("expired_trigger_id")
 
@@ -122,13 +122,13 @@ async def test_a_dialog_that_slack_does_not_open_is_told_about(world: World) -> 
 # -- submitting ----------------------------------------------------------------------------------------------------
 
 
-async def test_the_chat_starts_in_the_channel_where_the_dialog_was_called(world: World) -> None:
+async def test_the_chat_starts_in_the_channel_where_the_dialog_was_opened(world: World) -> None:
     world.say("Rayleigh scattering.")
-    await command(world, "new")
+    await open_by_command(world, "new")
 
-    assert await world.slack.views.submit("alice", entered("Why is the sky blue?")) == {}
+    assert await world.slack.views.submit("alice", field_values("Why is the sky blue?")) == {}
 
-    root = await begun(world)
+    root = await wait_for_question(world)
     assert (root.thread_ts in (None, root.ts), root.text) == (
         True,
         "<@U0ALICE> asks:\nWhy is the sky blue?",
@@ -148,23 +148,23 @@ async def test_the_chat_starts_in_the_channel_where_the_dialog_was_called(world:
 
 
 @pytest.mark.parametrize("text", [None, "", " \n\t "])
-async def test_without_text_the_error_stands_at_its_field(world: World, text: str | None) -> None:
-    view = await command(world)
+async def test_a_missing_text_is_an_error_at_its_field(world: World, text: str | None) -> None:
+    view = await open_by_command(world)
 
-    assert await world.slack.views.submit("alice", entered(text)) == {
+    assert await world.slack.views.submit("alice", field_values(text)) == {
         "bobbin.text": strings.DIALOG_NO_TEXT
     }
 
     assert world.slack.views.modal("alice") is view
     await world.idle()
-    assert (asked(world), world.rows("SELECT * FROM questions")) == ([], [])
+    assert (posted_questions(world), world.rows("SELECT * FROM questions")) == ([], [])
 
 
-async def test_every_wrong_field_is_told_at_once(world: World) -> None:
+async def test_all_invalid_fields_are_reported_at_once(world: World) -> None:
     """Too long a text, which Slack's own client would not send, and no model."""
-    await command(world)
+    await open_by_command(world)
 
-    errors = await world.slack.views.submit("alice", entered("x" * 3001, None))
+    errors = await world.slack.views.submit("alice", field_values("x" * 3001, None))
 
     assert errors == {
         "bobbin.text": strings.DIALOG_TOO_LONG.format(most=3000, count=3001),
@@ -173,24 +173,24 @@ async def test_every_wrong_field_is_told_at_once(world: World) -> None:
 
 
 async def test_a_model_that_is_no_longer_offered_is_an_error_at_the_menu(world: World) -> None:
-    await command(world)
+    await open_by_command(world)
     gone = {"text": {"type": "plain_text", "text": "Gone"}, "value": "openai:demo/gone"}
 
-    assert await world.slack.views.submit("alice", entered("Hello there.", gone)) == {
+    assert await world.slack.views.submit("alice", field_values("Hello there.", gone)) == {
         "bobbin.model": strings.MODEL_NOT_OFFERED
     }
-    assert await world.slack.views.submit("alice", entered("Hello there.")) == {}
+    assert await world.slack.views.submit("alice", field_values("Hello there.")) == {}
 
-    await world.answered((await begun(world)).ts)
+    await world.answered((await wait_for_question(world)).ts)
     assert len(world.chats()) == 1
 
 
-async def test_a_text_of_the_full_length_is_asked_whole_and_pings_nobody(world: World) -> None:
+async def test_a_text_of_the_maximum_length_is_asked_whole_and_pings_nobody(world: World) -> None:
     text = ("<!channel> <@U0BOB> & *all* of you: " * 100)[:3000].strip()
-    await command(world)
-    await world.slack.views.submit("alice", entered(text))
+    await open_by_command(world)
+    await world.slack.views.submit("alice", field_values(text))
 
-    root = await begun(world)
+    root = await wait_for_question(world)
     await world.answered(root.ts)
 
     assert world.messages(root.ts)[0]["text"] == text
@@ -200,44 +200,44 @@ async def test_a_text_of_the_full_length_is_asked_whole_and_pings_nobody(world: 
 
 
 async def test_a_submission_that_slack_sends_again_starts_one_chat(world: World) -> None:
-    view = await command(world)
-    values = entered("Only once, please.")
+    view = await open_by_command(world)
+    values = field_values("Only once, please.")
     for _ in range(3):
         await world.slack.interaction_sender.submit(view.user, view, values)
 
-    root = await begun(world)
+    root = await wait_for_question(world)
     await world.answered(root.ts)
     await world.idle()
 
-    assert (len(asked(world)), len(world.chats()), len(world.requests())) == (1, 1, 1)
+    assert (len(posted_questions(world)), len(world.chats()), len(world.requests())) == (1, 1, 1)
 
 
 async def test_the_same_person_may_submit_twice_in_two_dialogs(world: World) -> None:
     for text in ("The first of two.", "The second of two."):
-        await command(world)
-        await world.slack.views.submit("alice", entered(text))
+        await open_by_command(world)
+        await world.slack.views.submit("alice", field_values(text))
     await world.until(lambda: len(world.chats()) == 2, "two chats")
     await world.idle()
 
-    assert len(asked(world)) == 2
+    assert len(posted_questions(world)) == 2
 
 
 # -- where the bot is not ------------------------------------------------------------------------------------------
 
 
-async def test_where_the_bot_is_not_the_chat_goes_to_the_direct_messages_and_says_so(
+async def test_in_a_channel_without_the_bot_the_chat_starts_in_the_direct_messages(
     world: World,
 ) -> None:
     world.forgive("not_in_channel")
-    await command(world, "new", channel="watercooler")
-    await world.slack.views.submit("alice", entered("Can you hear me?"))
+    await open_by_command(world, "new", channel="watercooler")
+    await world.slack.views.submit("alice", field_values("Can you hear me?"))
 
     channel = world.slack.workspace.dm("alice")
-    root = await begun(world, channel)
+    root = await wait_for_question(world, channel)
     await world.answered(root.ts, channel=channel)
 
     assert strings.ASKED_HERE.format(reason="I am not in <#C0WATERCOOLER>") in root.text
-    assert asked(world, "watercooler") == []
+    assert posted_questions(world, "watercooler") == []
     (told,) = await world.until(
         lambda: world.slack.workspace.ephemerals("alice", "watercooler"), "the notice"
     )
@@ -245,15 +245,17 @@ async def test_where_the_bot_is_not_the_chat_goes_to_the_direct_messages_and_say
     assert world.chats()[0]["channel"] == channel
 
 
-async def test_a_private_channel_without_the_bot_is_no_different(world: World) -> None:
+async def test_in_a_private_channel_without_the_bot_the_chat_starts_in_the_direct_messages(
+    world: World,
+) -> None:
     people = [world.slack.workspace.user(name).id for name in ("alice", "bob")]
     world.slack.workspace.add_channel("secret", people, "group")
     world.forgive("channel_not_found", "not_in_channel")
-    await command(world, "new", channel="secret")
-    await world.slack.views.submit("alice", entered("Not for everybody."))
+    await open_by_command(world, "new", channel="secret")
+    await world.slack.views.submit("alice", field_values("Not for everybody."))
 
     channel = world.slack.workspace.dm("alice")
-    await world.answered((await begun(world, channel)).ts, channel=channel)
+    await world.answered((await wait_for_question(world, channel)).ts, channel=channel)
 
 
 @pytest.mark.parametrize(
@@ -264,19 +266,19 @@ async def test_a_private_channel_without_the_bot_is_no_different(world: World) -
         ("no_permission", "I could not write in <#C0GENERAL>"),
     ],
 )
-async def test_why_it_stands_elsewhere_is_said_as_it_is(
+async def test_the_reason_for_starting_elsewhere_is_given(
     world: World, error: str, reason: str
 ) -> None:
-    await command(world, "new", channel="general")
+    await open_by_command(world, "new", channel="general")
     world.forgive(error)
     if error == "is_archived":
         world.slack.workspace.channel("general").is_archived = True
     else:
         world.slack.faults.add("chat.postMessage", error=error)
-    await world.slack.views.submit("alice", entered("Is anybody there?"))
+    await world.slack.views.submit("alice", field_values("Is anybody there?"))
 
     channel = world.slack.workspace.dm("alice")
-    root = await begun(world, channel)
+    root = await wait_for_question(world, channel)
     await world.answered(root.ts, channel=channel)
     assert f"{reason}, so we talk here." in root.text
     (told,) = await world.until(
@@ -285,12 +287,12 @@ async def test_why_it_stands_elsewhere_is_said_as_it_is(
     assert told.text.startswith(reason)
 
 
-async def test_in_the_direct_messages_it_stays_there(world: World) -> None:
+async def test_a_dialog_opened_in_the_direct_messages_starts_its_chat_there(world: World) -> None:
     channel = world.slack.workspace.dm("alice")
-    await command(world, "new", channel=channel)
-    await world.slack.views.submit("alice", entered("Between us."))
+    await open_by_command(world, "new", channel=channel)
+    await world.slack.views.submit("alice", field_values("Between us."))
 
-    root = await begun(world, channel)
+    root = await wait_for_question(world, channel)
     await world.answered(root.ts, channel=channel)
     await world.slack.conversations.say("alice", channel, "Still here?", root.ts)
     await world.answered(root.ts, 2, channel)
@@ -299,7 +301,7 @@ async def test_in_the_direct_messages_it_stays_there(world: World) -> None:
 # -- the limit -----------------------------------------------------------------------------------------------------
 
 
-async def test_the_button_at_the_limit_opens_the_dialog_with_the_chats_model(
+async def test_the_button_of_a_full_chat_opens_the_dialog_with_its_model(
     worlds: WorldFactory,
 ) -> None:
     async with worlds(bobbin_max_messages=2) as world:
@@ -314,19 +316,19 @@ async def test_the_button_at_the_limit_opens_the_dialog_with_the_chats_model(
         )  # the last used one differs
 
         await world.slack.interactions.press("alice", refusal, "new_chat")
-        view = await opened(world, "alice")
+        view = await wait_for_dialog(world, "alice")
         assert field(view, "bobbin.model")["initial_option"]["value"] == "openai:demo/storyteller"
         await world.slack.views.submit(
-            "alice", entered("A new one.", field(view, "bobbin.model")["initial_option"])
+            "alice", field_values("A new one.", field(view, "bobbin.model")["initial_option"])
         )
 
-        root = await begun(world)
+        root = await wait_for_question(world)
         await world.answered(root.ts)
         assert (root.thread_ts in (None, root.ts), len(world.chats())) == (True, 3)
         assert world.models.requests()[-1].model == "demo/storyteller"
 
 
-async def test_who_comes_new_to_a_full_chat_is_offered_its_model_too(worlds: WorldFactory) -> None:
+async def test_a_newcomer_to_a_full_chat_is_offered_its_model_too(worlds: WorldFactory) -> None:
     async with worlds(bobbin_max_messages=2) as world:
         thread = await world.start("The first and last.", model="demo/storyteller")
         await world.answered(thread)
@@ -337,11 +339,11 @@ async def test_who_comes_new_to_a_full_chat_is_offered_its_model_too(worlds: Wor
 
         await world.slack.interactions.press("carol", refusal, "new_chat")
 
-        view = await opened(world, "carol")
+        view = await wait_for_dialog(world, "carol")
         assert field(view, "bobbin.model")["initial_option"]["value"] == "openai:demo/storyteller"
 
 
-async def test_somebody_elses_chat_tells_nothing_about_its_model(world: World) -> None:
+async def test_the_model_of_another_persons_chat_is_not_revealed(world: World) -> None:
     """The button's value is Slack's to send, and anybody could send another."""
     thread = await world.start("Ours alone.", channel="leads", model="demo/storyteller")
     await world.answered(thread, channel="leads")
@@ -352,49 +354,49 @@ async def test_somebody_elses_chat_tells_nothing_about_its_model(world: World) -
     container = find_container(world.slack.workspace, message)
     await world.slack.interaction_sender.act("U0CAROL", container, body)
 
-    view = await opened(world, "carol")
+    view = await wait_for_dialog(world, "carol")
     assert field(view, "bobbin.model")["initial_option"]["value"] == f"openai:{MODEL}"
 
 
 # -- when things break ---------------------------------------------------------------------------------------------
 
 
-async def test_a_submission_survives_the_end_of_the_process(world: World) -> None:
+async def test_a_submission_survives_a_restart(world: World) -> None:
     """What was acknowledged is asked after the restart, once."""
-    view = await command(world)
+    view = await open_by_command(world)
     world.slack.faults.add("chat.postMessage", "hang", times=-1)
-    await world.slack.views.submit("alice", entered("Do not forget me."), view)
+    await world.slack.views.submit("alice", field_values("Do not forget me."), view)
     await world.until(lambda: world.rows("SELECT * FROM questions"), "the row")
     await world.stop_bot()
     world.slack.faults.clear()
-    assert asked(world) == []
+    assert posted_questions(world) == []
 
     await world.start_bot()
 
-    root = await begun(world)
+    root = await wait_for_question(world)
     await world.answered(root.ts)
     await world.idle()
-    assert (len(asked(world)), len(world.chats())) == (1, 1)
+    assert (len(posted_questions(world)), len(world.chats())) == (1, 1)
 
 
-async def test_a_question_whose_posting_got_lost_is_not_posted_twice(world: World) -> None:
-    await command(world)
+async def test_a_question_is_posted_once_when_slacks_response_is_lost(world: World) -> None:
+    await open_by_command(world)
     world.slack.faults.add("chat.postMessage", "lost")
-    await world.slack.views.submit("alice", entered("Said, though Slack did not say so."))
+    await world.slack.views.submit("alice", field_values("Said, though Slack did not say so."))
 
-    await world.answered((await begun(world)).ts)
+    await world.answered((await wait_for_question(world)).ts)
     await world.idle()
 
-    assert len(asked(world)) == 1
+    assert len(posted_questions(world)) == 1
     assert "conversations.history" in methods(world.slack.calls)
 
 
-async def test_a_header_whose_posting_got_lost_is_not_posted_twice(world: World) -> None:
-    await command(world)
+async def test_a_header_is_posted_once_when_slacks_response_is_lost(world: World) -> None:
+    await open_by_command(world)
     world.slack.faults.add("chat.postMessage", "lost", skip=1)
-    await world.slack.views.submit("alice", entered("One header will do."))
+    await world.slack.views.submit("alice", field_values("One header will do."))
 
-    root = await begun(world)
+    root = await wait_for_question(world)
     await world.answered(root.ts)
     await world.until(lambda: world.chats()[0]["header_ts"], "the header is found")
     await world.idle()
@@ -403,15 +405,15 @@ async def test_a_header_whose_posting_got_lost_is_not_posted_twice(world: World)
     assert world.chats()[0]["header_ts"] == world.header(root.ts).ts
 
 
-async def test_a_header_that_a_killed_process_did_not_post_is_put_there_by_the_next_one(
+async def test_a_header_that_a_killed_process_did_not_post_is_posted_by_the_next_one(
     worlds: WorldFactory,
 ) -> None:
     """Killed between storing the chat and posting its header."""
     async with worlds(timing=patient_timing(header_min_age=0.0)) as world:
-        await command(world)
+        await open_by_command(world)
         world.slack.faults.add("chat.postMessage", "hang", skip=1)
-        await world.slack.views.submit("alice", entered("Where is my header?"))
-        root = await begun(world)
+        await world.slack.views.submit("alice", field_values("Where is my header?"))
+        root = await wait_for_question(world)
         await world.answered(root.ts)
         assert world.headers(root.ts) == []
 
@@ -426,8 +428,8 @@ async def test_a_header_that_a_killed_process_did_not_post_is_put_there_by_the_n
         assert world.header(root.ts).text.startswith(f"*{world.chats()[0]['title']}*")
 
 
-async def test_rates_do_not_keep_the_dialog_closed(worlds: WorldFactory) -> None:
+async def test_rate_limits_do_not_keep_the_dialog_from_opening(worlds: WorldFactory) -> None:
     async with worlds(limits=Limits()) as world:
         for _ in range(5):
-            await command(world)
+            await open_by_command(world)
             await world.slack.views.close("alice")

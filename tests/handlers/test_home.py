@@ -12,9 +12,15 @@ from bot.sandbox.limits import Limits
 from bot.sandbox.state.records import View
 from tests.handlers import bulk_chats
 from tests.handlers.conftest import WorldFactory
-from tests.handlers.test_dialogs import asked, begun, entered, field, opened
+from tests.handlers.test_dialogs import (
+    field,
+    field_values,
+    posted_questions,
+    wait_for_dialog,
+    wait_for_question,
+)
 from tests.handlers.test_lists import buttons, note, rows, titles
-from tests.handlers.test_start import crowd
+from tests.handlers.test_start import many_models
 from tests.handlers.world import MODEL, World, elements, methods, options_of
 
 STORY = {
@@ -141,13 +147,13 @@ async def test_new_chat_opens_the_dialog_and_the_chat_is_in_the_direct_messages(
 ) -> None:
     view = await home(world)
     await world.slack.interactions.press("alice", view, "new_chat")
-    await opened(world)
-    await world.slack.views.submit("alice", entered("From my Home tab."))
+    await wait_for_dialog(world)
+    await world.slack.views.submit("alice", field_values("From my Home tab."))
 
     channel = world.slack.workspace.dm("alice")
-    await world.answered((await begun(world, channel)).ts, channel=channel)
+    await world.answered((await wait_for_question(world, channel)).ts, channel=channel)
 
-    assert asked(world) == []
+    assert posted_questions(world) == []
     await world.until(
         lambda: len(rows(world.slack.views.home("alice"))) == 1, "the chat in the Home tab"
     )
@@ -159,7 +165,7 @@ async def test_new_chat_opens_the_dialog_and_the_chat_is_in_the_direct_messages(
 async def test_the_own_model_is_found_among_420_and_preselected_from_then_on(
     worlds: WorldFactory,
 ) -> None:
-    async with worlds(models=crowd(420)) as world:
+    async with worlds(models=many_models(420)) as world:
         view = await home(world)
         assert (
             len(options_of(await world.slack.interactions.menu("alice", view, "home_model"))) == 100
@@ -196,10 +202,10 @@ async def test_always_use_it_answers_without_a_menu_until_it_is_taken_back(world
     await world.slack.interactions.press(
         "alice", view, "new_chat"
     )  # chosen in the dialog, it needs no explanation
-    await opened(world)
-    await world.slack.views.submit("alice", entered("Chosen.", STORY))
+    await wait_for_dialog(world)
+    await world.slack.views.submit("alice", field_values("Chosen.", STORY))
     channel = world.slack.workspace.dm("alice")
-    root = await begun(world, channel)
+    root = await wait_for_question(world, channel)
     await world.answered(root.ts, channel=channel)
     await world.until(lambda: world.headers(root.ts, channel), "the header")
     assert "Always your own model." not in world.header(root.ts, channel).text

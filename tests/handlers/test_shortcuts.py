@@ -14,15 +14,29 @@ from bot.sandbox.state.records import Message, View
 from handlers.views import modals, payloads
 from handlers.views.modals import DialogTarget
 from tests.handlers.conftest import WorldFactory
-from tests.handlers.shared_files import EYE, NOTES, PDF, picture, put, seen, text_sent
-from tests.handlers.test_dialogs import asked, begun, entered, field, opened
+from tests.handlers.shared_files import (
+    NOTES,
+    PDF,
+    VISION_MODEL,
+    image_file,
+    say_with_files,
+    sent_images,
+    sent_text,
+)
+from tests.handlers.test_dialogs import (
+    field,
+    field_values,
+    posted_questions,
+    wait_for_dialog,
+    wait_for_question,
+)
 from tests.handlers.world import MODEL, World
 
 
-async def about(world: World, message: Message, user: str = "alice") -> View:
+async def open_on_message(world: World, message: Message, user: str = "alice") -> View:
     """Use "Ask Bobbin about this" on a message; gives the dialog."""
     await world.slack.interactions.shortcut(user, "ask_bobbin", message)
-    return await opened(world, user)
+    return await wait_for_dialog(world, user)
 
 
 def text_of(view: View) -> str:
@@ -35,38 +49,38 @@ def notes_of(view: View) -> list[str]:
     ]
 
 
-def more(text: str) -> dict[str, Any]:
+def text_only(text: str) -> dict[str, Any]:
     """What is entered where the chat has its model already."""
-    return {"bobbin.text": entered(text)["bobbin.text"]}
+    return {"bobbin.text": field_values(text)["bobbin.text"]}
 
 
 async def test_the_global_shortcut_starts_a_chat_in_the_direct_messages(world: World) -> None:
     await world.slack.interactions.shortcut("alice", "new_chat")
-    view = await opened(world)
+    view = await wait_for_dialog(world)
     assert text_of(view) == ""
     assert field(view, "bobbin.model")["initial_option"]["value"] == f"openai:{MODEL}"
 
-    await world.slack.views.submit("alice", entered("From anywhere."))
+    await world.slack.views.submit("alice", field_values("From anywhere."))
 
     channel = world.slack.workspace.dm("alice")
-    root = await begun(world, channel)
+    root = await wait_for_question(world, channel)
     await world.answered(root.ts, channel=channel)
     assert world.slack.workspace.ephemerals("alice") == []
 
 
-async def test_a_question_about_a_message_is_asked_in_its_thread_with_the_message_as_context(
+async def test_a_question_about_a_message_is_asked_in_its_thread_and_quotes_it(
     world: World,
 ) -> None:
     ts = await world.slack.conversations.say(
         "bob", "general", "The deploy failed at 3 o'clock.\nAgain."
     )
-    view = await about(world, world.slack.workspace.message("general", ts))
+    view = await open_on_message(world, world.slack.workspace.message("general", ts))
     assert text_of(view) == "> The deploy failed at 3 o'clock.\n> Again.\n\n"
 
-    await world.slack.views.submit("alice", entered("> Again.\n\nWhy might that be?"))
+    await world.slack.views.submit("alice", field_values("> Again.\n\nWhy might that be?"))
     await world.answered(ts)
 
-    (question,) = asked(world)
+    (question,) = posted_questions(world)
     assert question.thread_ts == ts
     chat = world.chats()[0]
     assert (chat["owner"], chat["thread"]) == ("U0ALICE", ts)
@@ -79,31 +93,31 @@ async def test_a_question_about_a_message_is_asked_in_its_thread_with_the_messag
     await world.answered(ts, 2)
 
 
-async def test_people_in_the_quote_have_their_names(world: World) -> None:
+async def test_mentions_in_the_quote_are_replaced_by_names(world: World) -> None:
     ts = await world.slack.conversations.say(
         "bob", "general", "@carol said so, and <@U0ALICE> too."
     )
 
-    view = await about(world, world.slack.workspace.message("general", ts))
+    view = await open_on_message(world, world.slack.workspace.message("general", ts))
 
     assert text_of(view) == "> @carol said so, and @alice too.\n\n"
 
 
-async def test_a_message_without_words_leaves_the_field_empty(world: World) -> None:
+async def test_a_message_without_text_leaves_the_field_empty(world: World) -> None:
     ts = await world.slack.conversations.say("bob", "general", " ")
-    view = await about(world, world.slack.workspace.message("general", ts))
+    view = await open_on_message(world, world.slack.workspace.message("general", ts))
     assert (view.definition["title"]["text"], text_of(view)) == (strings.DIALOG_TITLE_ABOUT, "")
 
 
-async def test_inside_a_thread_it_is_the_threads_chat_and_the_whole_thread_is_known(
+async def test_a_question_about_a_reply_includes_the_whole_thread(
     world: World,
 ) -> None:
     root = await world.slack.conversations.say("bob", "general", "Shall we move on Thursday?")
     reply = await world.slack.conversations.say(
         "carol", "general", "Friday is better for me.", root
     )
-    await about(world, world.slack.workspace.message("general", reply))
-    await world.slack.views.submit("alice", entered("What do they want?"))
+    await open_on_message(world, world.slack.workspace.message("general", reply))
+    await world.slack.views.submit("alice", field_values("What do they want?"))
     await world.answered(root)
 
     assert world.chats()[0]["thread"] == root
@@ -111,17 +125,17 @@ async def test_inside_a_thread_it_is_the_threads_chat_and_the_whole_thread_is_kn
     assert sent.index("Shall we move on Thursday?") < sent.index("Friday is better for me.")
 
 
-async def test_where_a_chat_is_already_it_becomes_the_next_message_without_another_model(
+async def test_a_question_in_a_chats_thread_is_the_chats_next_message(
     world: World,
 ) -> None:
     thread = await world.start("What is a loom?", user="bob", model="demo/storyteller")
     await world.answered(thread)
-    view = await about(world, world.answers(thread)[0])
+    view = await open_on_message(world, world.answers(thread)[0])
 
     assert [block["block_id"] for block in view.blocks if block["type"] == "input"] == [
         "bobbin.text"
     ]
-    await world.slack.views.submit("alice", more("And who invented it?"))
+    await world.slack.views.submit("alice", text_only("And who invented it?"))
     await world.answered(thread, 2)
     await world.idle()
 
@@ -133,39 +147,39 @@ async def test_where_a_chat_is_already_it_becomes_the_next_message_without_anoth
     assert {a.model for a in world.models.requests()} == {"demo/storyteller"}
 
 
-async def test_a_full_chat_says_so_in_the_dialog(worlds: WorldFactory) -> None:
+async def test_the_dialog_reports_that_the_chat_is_full(worlds: WorldFactory) -> None:
     async with worlds(bobbin_max_messages=2) as world:
         thread = await world.start("The first and last.")
         await world.answered(thread)
-        await about(world, world.answers(thread)[0])
+        await open_on_message(world, world.answers(thread)[0])
 
-        assert await world.slack.views.submit("alice", more("More?")) == {
+        assert await world.slack.views.submit("alice", text_only("More?")) == {
             "bobbin.text": strings.LIMIT_REACHED
         }
-        assert asked(world) == []
+        assert posted_questions(world) == []
 
 
-async def test_a_chat_that_begins_while_the_dialog_is_open_takes_the_question(world: World) -> None:
+async def test_a_chat_that_starts_while_the_dialog_is_open_gets_the_question(world: World) -> None:
     root = await world.slack.conversations.say("bob", "general", "Something to talk about.")
-    await about(world, world.slack.workspace.message("general", root))
+    await open_on_message(world, world.slack.workspace.message("general", root))
     await world.ask("I was first.", user="bob", thread=root)
     await world.choose(root, "bob", "demo/storyteller")
     await world.answered(root)
 
-    assert await world.slack.views.submit("alice", entered("I was second.")) == {}
+    assert await world.slack.views.submit("alice", field_values("I was second.")) == {}
     await world.answered(root, 2)
 
     assert len(world.chats()) == 1
     assert {a.model for a in world.models.requests()} == {"demo/storyteller"}
 
 
-async def test_what_is_said_while_the_dialogs_question_is_being_posted_is_answered_too(
+async def test_a_message_sent_while_the_question_is_being_posted_is_answered_too(
     world: World,
 ) -> None:
     root = await world.slack.conversations.say("bob", "general", "Something to talk about.")
-    await about(world, world.slack.workspace.message("general", root))
+    await open_on_message(world, world.slack.workspace.message("general", root))
     posting = world.slack.faults.add("chat.postMessage", "slow", seconds=0.7)
-    await world.slack.views.submit("alice", entered("From the dialog."))
+    await world.slack.views.submit("alice", field_values("From the dialog."))
     await world.until(lambda: posting.hits, "the question is on its way")
     await world.slack.conversations.say(
         "alice", "general", f"<@{world.slack.bot_user.id}> From the thread.", root
@@ -179,62 +193,62 @@ async def test_what_is_said_while_the_dialogs_question_is_being_posted_is_answer
     assert sorted(said) == ["From the dialog.", "From the thread."]
 
 
-async def test_where_the_bot_is_not_it_goes_to_the_direct_messages_with_the_quote(
+async def test_in_a_channel_without_the_bot_the_quote_is_asked_in_the_direct_messages(
     world: World,
 ) -> None:
     world.forgive("not_in_channel")
     ts = await world.slack.conversations.say("bob", "watercooler", "The coffee machine is broken.")
-    view = await about(world, world.slack.workspace.message("watercooler", ts))
+    view = await open_on_message(world, world.slack.workspace.message("watercooler", ts))
 
-    await world.slack.views.submit("alice", entered(text_of(view) + "What now?"))
+    await world.slack.views.submit("alice", field_values(text_of(view) + "What now?"))
 
     channel = world.slack.workspace.dm("alice")
-    root = await begun(world, channel)
+    root = await wait_for_question(world, channel)
     await world.answered(root.ts, channel=channel)
     assert world.requests()[0][-1] == ("user", "> The coffee machine is broken.\n\nWhat now?")
     assert [m.user for m in world.slack.workspace.thread("watercooler", ts)] == ["U0BOB"]
 
 
-async def test_the_files_of_the_message_go_along(world: World) -> None:
-    ts = await put(world, "Who is that?", picture("cat.png"), NOTES, user="bob")
-    view = await about(world, world.slack.workspace.message("general", ts))
+async def test_the_files_of_the_message_are_included(world: World) -> None:
+    ts = await say_with_files(world, "Who is that?", image_file("cat.png"), NOTES, user="bob")
+    view = await open_on_message(world, world.slack.workspace.message("general", ts))
     assert strings.DIALOG_FILES.format(names="cat.png and notes.txt") in notes_of(view)
 
-    eye = {"text": {"type": "plain_text", "text": "Demo: Eye"}, "value": f"openai:{EYE}"}
-    await world.slack.views.submit("alice", entered("Who is it?", eye))
+    eye = {"text": {"type": "plain_text", "text": "Demo: Eye"}, "value": f"openai:{VISION_MODEL}"}
+    await world.slack.views.submit("alice", field_values("Who is it?", eye))
     await world.answered(ts)
 
-    (question,) = asked(world)
+    (question,) = posted_questions(world)
     assert strings.ASKED_WITH.format(names="cat.png and notes.txt") in question.text
-    assert seen(world) == [("PNG", (60, 40))]
-    assert text_sent(world).endswith(
+    assert sent_images(world) == [("PNG", (60, 40))]
+    assert sent_text(world).endswith(
         "Who is it?\n\nAttached: notes.txt\n```txt\nGrüße\nline two\n```"
     )
 
 
-async def test_files_go_along_to_a_chat_that_is_there_and_are_missed_where_the_bot_may_not_look(
+async def test_files_are_included_in_an_existing_chat_and_reported_where_slack_withholds_them(
     world: World,
 ) -> None:
-    thread = await world.start("The first question.", model=EYE)
+    thread = await world.start("The first question.", model=VISION_MODEL)
     await world.answered(thread)
-    ts = await put(
+    ts = await say_with_files(
         world,
         f"<@{world.slack.workspace.user('carol').id}> look",
-        picture(),
+        image_file(),
         thread=thread,
         user="bob",
     )
-    await about(world, world.slack.workspace.message("general", ts))
-    await world.slack.views.submit("alice", more("What is on it?"))
+    await open_on_message(world, world.slack.workspace.message("general", ts))
+    await world.slack.views.submit("alice", text_only("What is on it?"))
     await world.answered(thread, 2)
-    assert seen(world) == [("PNG", (60, 40))]
+    assert sent_images(world) == [("PNG", (60, 40))]
 
     world.forgive("not_in_channel", "file_not_found")
     ts = await world.slack.conversations.say("bob", "watercooler", "And this?", files=[NOTES])
-    await about(world, world.slack.workspace.message("watercooler", ts))
-    await world.slack.views.submit("alice", entered("What is it?"))
+    await open_on_message(world, world.slack.workspace.message("watercooler", ts))
+    await world.slack.views.submit("alice", field_values("What is it?"))
     channel = world.slack.workspace.dm("alice")
-    root = await begun(world, channel)
+    root = await wait_for_question(world, channel)
     await world.answered(root.ts, channel=channel)
     unseen = strings.file_problem(
         "gone", "notes.txt"
@@ -244,38 +258,38 @@ async def test_files_go_along_to_a_chat_that_is_there_and_are_missed_where_the_b
     )
 
 
-async def test_a_file_of_the_message_that_cannot_be_used_is_told_about_and_the_question_answered(
+async def test_an_unusable_file_of_the_message_is_reported_and_the_question_answered(
     world: World,
 ) -> None:
-    ts = await put(world, "The report.", PDF, user="bob")
-    await about(world, world.slack.workspace.message("general", ts))
-    await world.slack.views.submit("alice", entered("What does it say?"))
+    ts = await say_with_files(world, "The report.", PDF, user="bob")
+    await open_on_message(world, world.slack.workspace.message("general", ts))
+    await world.slack.views.submit("alice", field_values("What does it say?"))
     await world.answered(ts)
     await world.until(
         lambda: world.whispers("alice") == [strings.file_problem("kind", "report.pdf")], "the word"
     )
 
 
-async def test_a_message_longer_than_the_field_is_quoted_in_part_and_leaves_room(
+async def test_a_long_message_is_quoted_in_part_and_leaves_room_for_the_question(
     world: World,
 ) -> None:
     ts = await world.slack.conversations.say("bob", "general", "A very long story. " * 500)
 
-    view = await about(world, world.slack.workspace.message("general", ts))
+    view = await open_on_message(world, world.slack.workspace.message("general", ts))
 
     assert len(text_of(view)) < 2100
     assert text_of(view).endswith("…\n\n")
 
 
-async def test_a_message_that_is_gone_meanwhile_does_not_lose_the_question(world: World) -> None:
+async def test_the_question_is_asked_though_the_message_was_deleted_meanwhile(world: World) -> None:
     world.forgive(
         "thread_not_found", "message_not_found", "invalid_thread_ts", "cannot_reply_to_message"
     )
     ts = await world.slack.conversations.say("bob", "general", "Soon I shall be gone.")
-    await about(world, world.slack.workspace.message("general", ts))
+    await open_on_message(world, world.slack.workspace.message("general", ts))
     await world.slack.conversations.delete("bob", "general", ts)
 
-    await world.slack.views.submit("alice", entered("Where has it gone?"))
+    await world.slack.views.submit("alice", field_values("Where has it gone?"))
 
     await world.until(
         lambda: len(world.rows("SELECT 1 FROM answers WHERE state = 'ended'")) == 1, "an answer"
@@ -294,7 +308,7 @@ _file = st.tuples(st.from_regex(r"F[A-Z0-9]{8,12}", fullmatch=True), st.text(max
     st.text(max_size=1500),
     st.lists(_file, max_size=10),
 )
-def test_a_place_survives_the_dialog(
+def test_a_dialog_target_survives_a_round_trip(
     channel: str, thread: str, url: str, files: list[tuple[str, str]]
 ) -> None:
     wanted = DialogTarget(channel, thread, url, tuple(files))
@@ -310,7 +324,7 @@ def test_a_place_survives_the_dialog(
 
 
 @given(st.text(max_size=6000))
-def test_a_quote_is_a_quote_and_leaves_room(text: str) -> None:
+def test_every_line_is_quoted_and_room_is_left(text: str) -> None:
     quoted = modals.quote(text)
 
     assert len(quoted) <= 3000
@@ -326,7 +340,9 @@ def test_a_quote_is_a_quote_and_leaves_room(text: str) -> None:
         ({}, ""),
     ],
 )
-def test_the_text_of_a_message_is_what_people_read(message: dict[str, Any], expected: str) -> None:
+def test_the_text_of_a_shortcuts_message_is_what_people_read(
+    message: dict[str, Any], expected: str
+) -> None:
     body = {"message": {"ts": "1.2", **message}, "channel": {"id": "C1"}}
 
     assert payloads.shortcut_message(body, "U0BOT") == payloads.ShortcutMessage(
@@ -351,7 +367,7 @@ _entry = st.none() | st.fixed_dictionaries(
         st.sampled_from(_NAMES), st.none() | st.dictionaries(st.sampled_from(_NAMES), _entry)
     )
 )
-def test_a_submission_is_read_whatever_was_filled_in(values: dict[str, Any]) -> None:
+def test_any_submission_is_parsed(values: dict[str, Any]) -> None:
     view = {**modals.dialog(DialogTarget("C1", "1.2")), "id": "V1", "state": {"values": values}}
 
     read = payloads.dialog_submission({"view": view, "user": {"id": "U1"}})
@@ -365,7 +381,7 @@ def test_a_submission_is_read_whatever_was_filled_in(values: dict[str, Any]) -> 
     assert read.text == read.text.strip()
 
 
-def test_elements_of_the_dialog_are_found_by_their_names() -> None:
+def test_the_dialog_has_the_elements_that_a_submission_is_parsed_from() -> None:
     """What is read from a submission is what the dialog asks for."""
     view = modals.dialog(DialogTarget("C1"))
     ids = {

@@ -15,7 +15,7 @@ from tests.handlers.conftest import WorldFactory
 from tests.handlers.world import MODEL, World, below, elements, methods, options_of
 
 
-async def test_a_mention_is_answered_by_a_menu_and_the_choice_by_the_model(world: World) -> None:
+async def test_a_mention_gets_a_menu_and_a_choice_gets_an_answer(world: World) -> None:
     """The chat is there only once a model is chosen."""
     world.say("Forty-two, of course.")
     thread = await world.ask("What is the answer to everything?")
@@ -32,7 +32,7 @@ async def test_a_mention_is_answered_by_a_menu_and_the_choice_by_the_model(world
     ]
 
 
-async def test_the_menu_lists_the_models_at_once_in_groups(world: World) -> None:
+async def test_the_menu_lists_the_models_grouped_by_provider(world: World) -> None:
     """An external select that asks for no letters, with the preselected model's name on the button."""
     thread = await world.ask("Which ones are there?")
     menu = world.menus(thread)[0]
@@ -48,7 +48,7 @@ async def test_the_menu_lists_the_models_at_once_in_groups(world: World) -> None
     ]
 
 
-def crowd(count: int) -> ModelServer:
+def many_models(count: int) -> ModelServer:
     named = [
         DemoModel(f"maker{n % 7}/model-{n:03}", f"Maker {n % 7}: Model {n:03}", quick)
         for n in range(count)
@@ -61,7 +61,7 @@ def crowd(count: int) -> ModelServer:
 
 async def test_any_of_420_models_is_found_by_typing(worlds: WorldFactory) -> None:
     """The menu never shows more than Slack takes, and what is typed is looked for among all of them."""
-    async with worlds(models=crowd(420)) as world:
+    async with worlds(models=many_models(420)) as world:
         thread = await world.ask("Find me one.")
         menu = world.menus(thread)[0]
 
@@ -88,7 +88,7 @@ async def test_any_of_420_models_is_found_by_typing(worlds: WorldFactory) -> Non
 async def test_a_model_whose_name_is_longer_than_slack_allows_can_be_chosen(
     worlds: WorldFactory,
 ) -> None:
-    async with worlds(models=crowd(3)) as world:
+    async with worlds(models=many_models(3)) as world:
         thread = await world.ask("The long one, please.")
         menu = world.menus(thread)[0]
         (option,) = options_of(
@@ -129,7 +129,7 @@ async def test_only_the_person_who_asked_may_choose(world: World) -> None:
     assert len(await world.answered(thread)) == 1
 
 
-async def test_an_unanswered_menu_leaves_no_chat(world: World) -> None:
+async def test_a_menu_without_a_choice_leaves_no_chat(world: World) -> None:
     thread = await world.ask("Never mind.")
     await world.slack.conversations.say("bob", "general", "What is this?", thread)
     await world.slack.conversations.say("alice", "general", "I have changed my mind.", thread)
@@ -184,7 +184,7 @@ async def test_the_answer_is_streamed_natively_in_chunks(world: World) -> None:
     assert len(answer.states) >= 4
 
 
-async def test_a_second_press_starts_nothing_more(world: World) -> None:
+async def test_pressing_start_twice_starts_one_chat(world: World) -> None:
     world.say("Once.", rate=20)
     thread = await world.ask("Only once, please.")
     menu = world.menus(thread)[0]
@@ -242,7 +242,7 @@ async def test_a_mention_without_text_waits_for_the_question_after_the_choice(wo
     assert len(world.headers(thread)) == 1
 
 
-async def test_the_question_that_follows_may_mention_bobbin_too_and_is_asked_once(
+async def test_the_question_may_mention_bobbin_and_is_asked_once(
     world: World,
 ) -> None:
     """Slack tells of each mention in two events, in any order."""
@@ -264,7 +264,7 @@ async def test_the_question_that_follows_may_mention_bobbin_too_and_is_asked_onc
     assert (len(world.menus(thread)), len(world.headers(thread))) == (0, 1)
 
 
-async def test_a_question_filled_in_survives_a_restart_between_choice_and_text(
+async def test_a_choice_without_text_survives_a_restart(
     world: World,
 ) -> None:
     thread = await world.ask("")
@@ -284,7 +284,7 @@ async def test_a_question_filled_in_survives_a_restart_between_choice_and_text(
 # -- in a thread of people -----------------------------------------------------------------------------------------
 
 
-async def test_a_mention_in_a_thread_of_people_brings_the_thread_along(world: World) -> None:
+async def test_a_mention_in_a_thread_of_people_includes_the_thread(world: World) -> None:
     """What was said before goes to the model as context, with names; later words of people are replies."""
     thread = await world.slack.conversations.say("bob", "general", "The boiler is broken again.")
     await world.slack.conversations.say("carol", "general", "It drips since Monday.", thread)
@@ -330,36 +330,42 @@ async def test_two_people_ask_in_one_thread_and_both_are_answered_in_one_chat(wo
 # -- which model is preselected ------------------------------------------------------------------------------------
 
 
-def preselected(world: World, thread: str, channel: str = "general") -> str:
+def preselected_model(world: World, thread: str, channel: str = "general") -> str:
     value: str = elements(world.menus(thread, channel)[-1], "model_menu")[0]["initial_option"][
         "value"
     ]
     return value
 
 
-async def test_the_model_chosen_last_is_preselected_next_time_for_that_person_alone(
+async def test_a_persons_last_model_is_preselected_for_them_only(
     world: World,
 ) -> None:
     thread = await world.start("A story, please.", model="demo/storyteller")
     await world.answered(thread)
 
-    assert preselected(world, await world.ask("Another one.")) == "openai:demo/storyteller"
-    assert preselected(world, await world.ask("What is it?", user="bob")) == "openai:demo/quick"
+    assert preselected_model(world, await world.ask("Another one.")) == "openai:demo/storyteller"
+    assert (
+        preselected_model(world, await world.ask("What is it?", user="bob")) == "openai:demo/quick"
+    )
 
 
-async def test_the_operators_default_is_preselected_for_newcomers(worlds: WorldFactory) -> None:
+async def test_the_operators_default_model_is_preselected_for_new_people(
+    worlds: WorldFactory,
+) -> None:
     async with worlds(bobbin_default_model="demo/markdown") as world:
-        assert preselected(world, await world.ask("Hello there, you.")) == "openai:demo/markdown"
+        assert (
+            preselected_model(world, await world.ask("Hello there, you.")) == "openai:demo/markdown"
+        )
 
 
-async def test_ones_own_default_comes_before_the_last_choice_and_always_skips_the_menu(
+async def test_a_persons_own_model_is_preselected_and_always_skips_the_menu(
     world: World,
 ) -> None:
     thread = await world.start("A story, please.", model="demo/storyteller")
     await world.answered(thread)
     people = "UPDATE people SET default_model = 'openai:demo/markdown', always = ? WHERE user = 'U0ALICE'"
     await world.execute(people, 0)
-    assert preselected(world, await world.ask("Which one now?")) == "openai:demo/markdown"
+    assert preselected_model(world, await world.ask("Which one now?")) == "openai:demo/markdown"
 
     await world.execute(people, 1)
     thread = await world.slack.conversations.say(
@@ -412,7 +418,7 @@ async def test_private_channels_and_group_messages_work_like_channels(
 # -- many providers ------------------------------------------------------------------------------------------------
 
 
-async def test_a_provider_that_is_down_does_not_take_the_menu_down(worlds: WorldFactory) -> None:
+async def test_the_menu_works_while_a_provider_is_down(worlds: WorldFactory) -> None:
     """The other's models are offered and answer."""
     async with worlds(
         venice_api_key=SecretStr("sk-of-nobody"), venice_base_url="http://127.0.0.1:9/v1"
@@ -427,7 +433,7 @@ async def test_a_provider_that_is_down_does_not_take_the_menu_down(worlds: World
         assert len(await world.answered(thread)) == 1
 
 
-async def test_only_the_settings_say_who_the_bot_is(
+async def test_bolt_does_not_read_slack_variables_from_the_environment(
     worlds: WorldFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Bolt would read these itself: complain of one, and keep installations in files because of the others."""
@@ -443,7 +449,7 @@ async def test_only_the_settings_say_who_the_bot_is(
         assert [line for line in world.lines() if line["logger"].startswith("slack_bolt")] == []
 
 
-async def test_a_menu_that_a_killed_process_left_standing_becomes_the_header(
+async def test_a_menu_left_by_a_killed_process_becomes_the_header(
     worlds: WorldFactory,
 ) -> None:
     """Killed between storing the chat and drawing its header; and no title comes that would draw it again."""

@@ -10,7 +10,7 @@ from bot.sandbox.models.scripts import Fault, ModelScript
 from bot.sandbox.models.server import ModelServer
 from bot.sandbox.user_actions.conversations import Upload
 from tests.api.conftest import Api
-from tests.handlers.test_dialogs import entered, opened
+from tests.handlers.test_dialogs import field_values, wait_for_dialog
 from tests.handlers.world import MODEL, World
 
 HOSTILE_USER = "U0CAROL"
@@ -75,10 +75,10 @@ async def write_from_every_source(world: World, api: Api, poison: str) -> str:
     )
 
     await slack.interactions.command("alice", "general", "/chats", "new")
-    await opened(world)
+    await wait_for_dialog(world)
     await slack.views.submit(
         "alice",
-        entered(
+        field_values(
             f"question {poison}",
             {"text": {"type": "plain_text", "text": "x"}, "value": f"openai:{MODEL}"},
         ),
