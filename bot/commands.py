@@ -7,6 +7,7 @@ import gc
 import signal
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 from starlette.routing import Mount
@@ -20,6 +21,9 @@ from bot.providers.base import ProviderSettings
 from bot.timing import Timing
 from handlers.rate_limits.token_bucket import RATES, Rate
 from storage.engine.database import Database
+
+if TYPE_CHECKING:
+    from bot.sandbox.limits import Limits
 
 log = get_logger(__name__)
 
@@ -43,11 +47,17 @@ async def run(
 
 
 async def sandbox(
-    settings: Settings, *, host: str, port: int, on_ready: Callable[[str, str], None]
+    settings: Settings,
+    *,
+    host: str,
+    port: int,
+    on_ready: Callable[[str, str], None],
+    limits: Limits | None = None,
 ) -> None:
     """`bobbin sandbox`: a local Slack and the bot in it, until SIGTERM or Ctrl-C.
 
-    `on_ready` is told the addresses of the page and of the bot's HTTP side.
+    `on_ready` is told the addresses of the page and of the bot's HTTP side. `limits`: what this Slack allows;
+    by default what Slack does.
     """
     from bot.sandbox.models.server import create_models_app
     from bot.sandbox.server import Sandbox
@@ -58,6 +68,7 @@ async def sandbox(
     async with (
         _end() as end,
         Sandbox(
+            limits=limits,
             host=host,
             port=port,
             scopes=bot_scopes(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 from threading import Thread
 from urllib.parse import parse_qs
 
+import httpx
 import pytest
 import yaml
 
@@ -151,6 +153,26 @@ def test_a_port_that_was_asked_for_and_is_taken_is_one_line(bobbin: Bobbin) -> N
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("bobbin: cannot listen there")
     assert done.stderr.count("\n") == 1
+
+
+def test_the_sandbox_serves_its_page_until_it_is_told_to_end(tmp_path: Path) -> None:
+    """The first address that it prints is the page's; what people say is kept in the file that --data names."""
+    command = [sys.executable, "-m", "bot", "sandbox", "--no-open", "--port", "0"]
+    command += ["--data", str(tmp_path / "kept.sqlite3")]
+    environment = {**os.environ, "HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path)}
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            found = (re.search(r"open at +(http://\S+)", line) for line in process.stdout)
+            page = next(filter(None, found))[1]
+            assert httpx.get(page, trust_env=False).status_code == 200
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(WAIT_TIMEOUT) == 0
+        finally:
+            process.kill()
+    assert (tmp_path / "kept.sqlite3").exists()
 
 
 class SlackStandIn(BaseHTTPRequestHandler):

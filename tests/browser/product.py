@@ -1,4 +1,4 @@
-"""The product itself, as `bobbin sandbox` starts it, for the tests that use it in the browser."""
+"""The whole product in a process of its own, and what people do with it in the browser."""
 
 from __future__ import annotations
 
@@ -39,17 +39,10 @@ class Product:
         """Start it, and wait until it says where its page is."""
         with self.data.with_suffix(".log").open("a") as log:
             self.process = await asyncio.create_subprocess_exec(
-                *(
-                    sys.executable,
-                    "-m",
-                    "bot",
-                    "sandbox",
-                    "--no-open",
-                    "--port",
-                    "0",
-                    "--data",
-                    str(self.data),
-                ),
+                sys.executable,
+                "-m",
+                "tests.browser.sandbox_process",
+                str(self.data),
                 cwd=self.data.parent,  # where there is no .env
                 env={**os.environ, **self.settings, "PYTHONPATH": str(ROOT)},
                 stdout=asyncio.subprocess.PIPE,
@@ -64,16 +57,15 @@ class Product:
     async def _address(self) -> str:
         assert self.process is not None
         assert self.process.stdout is not None
-        async for line in self.process.stdout:
-            if found := re.search(rb"open at +(http://\S+)", line):
-                return found.group(1).decode()
+        if line := await self.process.stdout.readline():
+            return line.decode().strip()
         raise AssertionError(f"it did not start:\n{self.log}")
 
     async def __aexit__(self, *_: object) -> None:
         assert await self.end() == 0, self.log
 
     async def end(self) -> int:
-        """Ctrl-C, as a service manager presses it."""
+        """End it by SIGTERM; return its exit code."""
         assert self.process is not None
         if self.process.returncode is None:
             self.process.terminate()

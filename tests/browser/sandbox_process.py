@@ -1,0 +1,33 @@
+"""`bobbin sandbox` as a process, whose Slack waits for the bot as long as in all tests.
+
+    python -m tests.browser.sandbox_process FILE
+
+FILE is the SQLite file that keeps the chats. The first line of output is the address of the page.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from bot.cli import complete
+from bot.commands import sandbox
+from bot.config import Settings
+from bot.sandbox.limits import Limits
+from tests.deadlines import DEADLINE_SCALE
+
+
+def announce(page: str, api: str) -> None:
+    print(page, flush=True)
+
+
+def main(data: Path) -> None:
+    settings = Settings.load().changed(database_url=SecretStr(f"sqlite:///{data}"))
+    limits = Limits().with_deadlines_scaled(DEADLINE_SCALE)
+    complete(sandbox(settings, host="127.0.0.1", port=0, on_ready=announce, limits=limits))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
