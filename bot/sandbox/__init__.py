@@ -1,4 +1,4 @@
-"""A strict local stand-in for Slack: the demo's workspace, the tests' double, the benchmarks' opponent."""
+"""A strict local stand-in for Slack, used as the demo workspace, by the tests and by the benchmarks."""
 
 from bot.sandbox.errors import InvalidAnswer, NotAcknowledged, SlackRefusal
 from bot.sandbox.faults import Fault

@@ -1,4 +1,4 @@
-"""Trouble on request over HTTP: `/sandbox/control/…`, for programs that do not share the sandbox's process."""
+"""Fault injection over HTTP, `/sandbox/control/…`, for programs outside the sandbox's process."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FAULT_FIELDS = frozenset(field.name for field in fields(Fault)) - {"hits", "met
 
 
 class ControlApi:
-    """The controls. Each answers `{ok: true, …}`, or 400 with `{ok: false, error}`."""
+    """The control routes. Each answers `{ok: true, …}`, or 400 with `{ok: false, error}`."""
 
     def __init__(
         self,

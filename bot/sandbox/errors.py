@@ -1,4 +1,4 @@
-"""Slack's refusals as exceptions. They end a call; the server turns them into Slack's answers."""
+"""Slack's refusals as exceptions. They end a call, and the Web API endpoint turns them into error responses."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class NotAcknowledged(Exception):
 
 
 class InvalidAnswer(Exception):
-    """The app acknowledged, but with something Slack would not take (e.g. 101 options)."""
+    """The app acknowledged with a payload that Slack rejects (e.g. 101 options)."""
 
     def __init__(self, error: str, messages: list[str]) -> None:
         super().__init__(f"{error}: {'; '.join(messages)}")

@@ -1,4 +1,4 @@
-"""Trouble on request: the next calls of a method fail, hang, are slow, or take effect and lose their answer."""
+"""Fault injection: the next calls of a method fail, hang, are slow, or take effect without a response."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Fault:
 
 @dataclass(slots=True)
 class Faults:
-    """The faults that are waiting, and the troubles of the line itself."""
+    """The pending faults, and those of the connection itself."""
 
     pending: list[Fault] = field(default_factory=list)
     refuse_until: float = 0.0
@@ -58,7 +58,7 @@ class Faults:
         return fault
 
     def next_fault(self, method: str, args: Mapping[str, Any]) -> Fault | None:
-        """The fault that strikes this call, counted down; the first one that matches."""
+        """The first pending fault that matches this call, counted as used; None without one."""
         for fault in self.pending:
             if not fault.matches(method, args):
                 continue
@@ -74,19 +74,19 @@ class Faults:
         return None
 
     def clear(self) -> None:
-        """All well again; hanging calls are let go."""
+        """Remove all faults and release hanging calls."""
         self.pending.clear()
         self.refuse_until = 0.0
         self.copies = 1
         self.release()
 
     def release(self) -> None:
-        """Let go of what hangs now."""
+        """Release the calls that hang now."""
         self.released.set()
         self.released = asyncio.Event()
 
     async def hang(self, seconds: float) -> None:
-        """Wait, or until everything is released."""
+        """Wait `seconds`, or until `release`."""
         try:
             async with asyncio.timeout(seconds):
                 await self.released.wait()

@@ -1,4 +1,4 @@
-"""The record of everything that went between Slack and the app: calls, deliveries and attempts at them."""
+"""Records everything between Slack and the app: Web API calls, deliveries and their attempts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SECRET_ARGUMENTS = frozenset({"token", "client_secret"})
 
 @dataclass(slots=True)
 class Attempt:
-    """One sending of an envelope. `retry` is 0 for the first."""
+    """One attempt to send an envelope. `retry` is 0 for the first."""
 
     envelope_id: str
     at: float
@@ -29,7 +29,7 @@ class Attempt:
 
 @dataclass(slots=True)
 class Delivery:
-    """One thing the app is told, with every attempt at it. `answer` is the payload of the acknowledgement, if any."""
+    """An event, command or interaction, with the attempts to deliver it. `answer` is the acknowledgement's payload."""
 
     id: int
     kind: EnvelopeType
@@ -48,9 +48,9 @@ class Delivery:
 
 @dataclass(slots=True)
 class CallRecord:
-    """One call in the journal. `result` is None when the answer never left; `error` is Slack's error name or None.
+    """One Web API call. `result` is None if no response was sent; `error` is Slack's error name or None.
 
-    `injected`: the error was asked for (a Fault), so that it is no refusal.
+    `injected`: the error comes from a Fault, so it does not count as a refusal.
     """
 
     id: int
@@ -69,7 +69,7 @@ class CallRecord:
 
 
 class Journal:
-    """Everything that went between Slack and the app, newest last; the oldest is forgotten beyond `size`."""
+    """Calls and deliveries, newest last. Beyond `size` the oldest are dropped."""
 
     def __init__(self, size: int = 200_000) -> None:
         self.calls: deque[CallRecord] = deque(maxlen=size)
@@ -83,7 +83,7 @@ class Journal:
         return next(self._numbers)
 
     def record_call(self, record: CallRecord) -> None:
-        """A call has ended. What Slack refused for other reasons than its rates is kept apart."""
+        """Record a call that has ended. Refusals other than rate limits are also kept in `refusals`."""
         self.calls.append(record)
         self.counts[record.method] += 1
         if record.error is not None and record.error != "ratelimited" and not record.injected:
@@ -96,5 +96,5 @@ class Journal:
 
 
 def public_arguments(values: Mapping[str, Any]) -> Json:
-    """The arguments without secrets, as the journal keeps them."""
+    """The arguments without secrets, as the journal records them."""
     return {name: value for name, value in values.items() if name not in SECRET_ARGUMENTS}

@@ -1,4 +1,4 @@
-"""Every number Slack sets, in one frozen value, and the token buckets of its rate tiers."""
+"""Slack's limits in one frozen value, and the token buckets of its rate tiers."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ CALLS_PER_MINUTE: Mapping[str, int] = {
 
 @dataclass(frozen=True)
 class Limits:
-    """What the workspace allows. The defaults are Slack's, as far as they are known; times are seconds."""
+    """The limits of a workspace. The defaults are Slack's, as far as they are known. Times are seconds."""
 
     rates: bool = True
     """Whether calls are counted at all."""
@@ -65,9 +65,9 @@ class Limits:
     status_per_minute: int = 60
 
     stream_ttl: float = 300.0
-    """Counted from the start of a stream; appends do not renew it."""
+    """From the start of a stream; appends do not extend it."""
     stream_bytes: int = 11_000
-    """UTF-8 bytes one streamed message holds; beyond it every append is `msg_too_long` for ever."""
+    """UTF-8 bytes that one streamed message holds. Once exceeded, every further append is `msg_too_long`."""
     native_streams: bool = True
     """False: `chat.startStream` answers `channel_type_not_supported` outside direct messages."""
 
@@ -86,7 +86,7 @@ class Limits:
     response_url_uses: int = 5
 
     latency: float = 0.0
-    """Added to every call, both ways together."""
+    """Added to every call, round trip."""
     latencies: Mapping[str, float] = field(default_factory=dict)
     """By method, instead of `latency`."""
 
@@ -111,7 +111,7 @@ class Limits:
 
 @dataclass(slots=True)
 class TokenBucket:
-    """Tokens that come back at a steady rate up to a capacity."""
+    """Tokens that are refilled at a steady rate up to a capacity."""
 
     rate: float
     capacity: float
@@ -119,7 +119,7 @@ class TokenBucket:
     at: float
 
     def take(self, now: float) -> float:
-        """Take a token: 0.0, or the seconds until there is one."""
+        """Take a token. Returns 0.0, or the seconds until there is one."""
         self.tokens = min(self.capacity, self.tokens + (now - self.at) * self.rate)
         self.at = now
         if self.tokens >= 1.0 - 1e-9:
@@ -129,7 +129,7 @@ class TokenBucket:
 
 
 class RateLimiter:
-    """The buckets of one workspace and app."""
+    """The token buckets of one workspace and app."""
 
     def __init__(self, limits: Limits, clock: Clock) -> None:
         self.limits = limits
@@ -137,7 +137,7 @@ class RateLimiter:
         self._buckets: dict[tuple[str, str], TokenBucket] = {}
 
     def count_call(self, method: str, channel: str = "") -> None:
-        """Count one call; RateLimited when there is no allowance left (which costs nothing)."""
+        """Count one call. RateLimited when the bucket is empty; a refused call costs nothing."""
         if not self.limits.rates:
             return
         key, rate, capacity = self._allowance(method, channel)

@@ -1,4 +1,4 @@
-"""The sandbox is for this machine alone: what a foreign page or a rebound name sends is refused."""
+"""Refuses requests from other machines' names: foreign pages and DNS rebinding."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 class LoopbackOnly:
-    """ASGI middleware: 403 unless `Host`, and `Origin` if there is one, name the loopback interface."""
+    """ASGI middleware: 403 unless `Host`, and `Origin` if present, name the loopback interface."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -42,5 +42,5 @@ def _is_local(scope: Scope) -> bool:
 def _hostname(address: str) -> str | None:
     try:
         return urlsplit(address).hostname
-    except ValueError:  # brackets that do not close
+    except ValueError:  # unbalanced brackets
         return None

@@ -1,4 +1,4 @@
-"""The sandbox as a whole: a workspace, its Web API, its ways to the app, and the page, served on one port."""
+"""The sandbox as a whole: a workspace, its Web API, its transports to the app, and the page, on one port."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ from bot.sandbox.web_api.views import Modals, Triggers, view_methods
 
 Found = TypeVar("Found")
 MAX_MESSAGE_BYTES = 4 << 20
-"""Of one message that the app may send on a socket."""
+"""The size limit of one message that the app sends on a socket."""
 HEADER_TIMEOUT = 20.0
 """Seconds that a client of the sandbox may take to send a request's headers."""
 SHUTDOWN_TIMEOUT = 1.0

@@ -1,4 +1,4 @@
-"""Text as people type it, as Slack keeps it, and as a person sees it in blocks. Pure functions."""
+"""Text as people type it, as Slack stores it, and as people see it in blocks. Pure functions."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _MENTION = re.compile(r"<@([UW][A-Z0-9]+)(?:\|[^>]*)?>")
 
 
 def escape(text: str) -> str:
-    """Slack's three escapes."""
+    """Escape the three characters that Slack escapes."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def raw_text(text: str, find: Callable[[str], str | None]) -> str:
     """Turn what a person typed into Slack's raw text.
 
-    `find` gives the reference (`<@U…>`) for a typed `@name` or `#name`, or None when nobody is called so.
-    References, links and names become `<…>`; everything else is escaped; code is left alone but for the escapes.
+    `find` returns the reference (`<@U…>`) for a typed `@name` or `#name`, or None if there is no such name.
+    References, links and names become `<…>`; everything else is escaped; code is only escaped.
     """
     parts: list[str] = []
     end = 0
@@ -52,7 +52,7 @@ def _typed_token(match: re.Match[str], find: Callable[[str], str | None]) -> str
 
 
 def _name_reference(token: str, find: Callable[[str], str | None]) -> str:
-    """A typed name may end in punctuation: `@bobbin.` is the bot and a full stop."""
+    """Find a typed name that may end in punctuation: `@bobbin.` is the bot and a full stop."""
     name = token
     while len(name) > 1:
         reference = find(name)
@@ -70,7 +70,7 @@ def mentioned_users(text: str) -> list[str]:
 
 
 def rich_text(text: str, block_id: str) -> Json:
-    """The rich_text block that Slack makes of a person's raw text."""
+    """The rich_text block that Slack makes from a person's raw text."""
     elements: list[Json] = []
     end = 0
     for match in _REFERENCE.finditer(text):
@@ -97,7 +97,7 @@ def _add_text(elements: list[Json], text: str) -> None:
 
 
 def blocks_text(blocks: Iterable[Json]) -> str:
-    """What a person reads in blocks, one line or paragraph each; controls (buttons, menus) are not text."""
+    """The text of blocks as a person reads it, one line or paragraph each, without buttons and menus."""
     return "\n".join(text for text in map(_block_text, blocks) if text)
 
 

@@ -7,4 +7,4 @@ from typing import Any
 
 Json = dict[str, Any]
 Clock = Callable[[], float]
-"""Gives the time of day in seconds since the epoch."""
+"""Returns the time of day in seconds since the epoch."""

@@ -1,4 +1,4 @@
-"""What Slack does in one way at one time and in another way at another; tests choose."""
+"""Slack's behaviour where it varies from one occasion to the next. Tests choose a variant."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Getting envelopes to the app: attempts, acknowledgements, redelivery, and the journal of all that."""
+"""Delivers envelopes to the app, with acknowledgements and redelivery, and records every attempt."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ RETRY_REASON_OFFLINE = "connection_failed"
 
 @dataclass(frozen=True, slots=True)
 class Ack:
-    """The app's acknowledgement; `no_retry` when it asked not to be tried again without acknowledging."""
+    """The app's response. `refused`: not an acknowledgement; `no_retry`: the app asked not to be retried."""
 
     payload: Any = None
     refused: bool = False
@@ -35,20 +35,20 @@ class Ack:
 
 
 class Transport(Protocol):
-    """A way to the app: Socket Mode or HTTP."""
+    """How envelopes reach the app: Socket Mode or HTTP."""
 
     async def wait_until_open(self) -> None:
-        """Return when something can be sent."""
+        """Return when an envelope can be sent."""
 
     def is_open(self) -> bool:
-        """Whether something can be sent now."""
+        """Whether an envelope can be sent now."""
 
     async def send(self, delivery: Delivery, attempt: Attempt, seconds: float) -> Ack | None:
-        """Send once; the acknowledgement, or None when none came within `seconds`."""
+        """Send once. Returns the acknowledgement, or None if none came within `seconds`."""
 
 
 class EnvelopeDispatcher:
-    """Delivers: each envelope in a task of its own, retried as Slack does."""
+    """Delivers each envelope in a task of its own, with Slack's retries."""
 
     def __init__(
         self, transport: Transport, limits: Limits, clock: Clock, journal: Journal, faults: Faults
@@ -67,7 +67,7 @@ class EnvelopeDispatcher:
             self._spawn(self._with_retries(delivery, first_retry=copy))
 
     async def request(self, kind: EnvelopeType, name: str, payload: Json) -> Delivery:
-        """Deliver a command or an interaction, once; look at `acked` and `answer` afterwards."""
+        """Deliver a command or an interaction once. The result is in `acked` and `answer`."""
         delivery = self._delivery(kind, name, payload)
         extra = [self._once(delivery, copy) for copy in range(1, max(1, self._faults.copies))]
         for attempt in extra:
@@ -79,7 +79,7 @@ class EnvelopeDispatcher:
         return delivery
 
     def apply_answer(self, name: str, delivery: Delivery, apply: Callable[[], Answer]) -> Answer:
-        """Do what an acknowledgement says; what Slack would not take is noted among the refusals and raised."""
+        """Apply what an acknowledgement contains. What Slack rejects is recorded as a refusal and raised."""
         try:
             return apply()
         except (SlackRefusal, InvalidAnswer) as refusal:
@@ -91,13 +91,13 @@ class EnvelopeDispatcher:
             raise
 
     async def close(self) -> None:
-        """Give up everything that is still on its way."""
+        """Cancel every delivery that is under way."""
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def pending(self) -> int:
-        """How many deliveries wait for an acknowledgement or a redelivery."""
+        """How many deliveries await an acknowledgement or a redelivery."""
         return len(self._tasks)
 
     def _delivery(self, kind: EnvelopeType, name: str, payload: Json) -> Delivery:
@@ -112,7 +112,7 @@ class EnvelopeDispatcher:
         task.add_done_callback(self._tasks.discard)
 
     async def _once(self, delivery: Delivery, retry: int) -> None:
-        """One attempt, which may wait for a socket as long as it may wait for the acknowledgement."""
+        """Make one attempt. Waiting for a socket and for the acknowledgement share one timeout."""
         started = self._clock()
         try:
             async with asyncio.timeout(self._limits.ack_timeout):
@@ -127,7 +127,7 @@ class EnvelopeDispatcher:
         delays = iter(self._limits.retry_delays)
         while True:
             if not self.transport.is_open():
-                # Kept until somebody listens; it then comes as a retry.
+                # Slack keeps the event until the app is connected, then delivers it as a retry.
                 await self.transport.wait_until_open()
                 retry, reason = max(1, retry), RETRY_REASON_OFFLINE
             ack = await self._attempt(delivery, retry, reason, self._limits.ack_timeout)

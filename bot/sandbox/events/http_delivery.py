@@ -1,4 +1,4 @@
-"""HTTP delivery: signed POSTs to the app's request URL, the other way beside Socket Mode."""
+"""HTTP delivery: signed POSTs to the app's request URL."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def signature(secret: str, timestamp: str, body: bytes) -> str:
 
 
 class HttpTransport:
-    """A Transport to one request URL for everything: events, commands, interactions and menus."""
+    """A Transport to one request URL for events, commands, interactions and menus."""
 
     def __init__(self, url: str, signing_secret: str, clock: Clock) -> None:
         self.url = url

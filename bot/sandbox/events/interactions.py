@@ -1,4 +1,4 @@
-"""What a person does with the app's buttons, menus, commands and modals: Slack's payloads out, the app's answers in."""
+"""Builds Slack's interaction payloads, sends them to the app and applies what the app answers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bot.sandbox.web_api.views import Modals, Triggers, view_json
 
 
 class InteractionSender:
-    """Sends what people do to the app and applies what it answers."""
+    """Sends clicks, menu queries, commands, shortcuts and modal submissions."""
 
     def __init__(
         self,
@@ -39,26 +39,26 @@ class InteractionSender:
     # -- buttons and menus
 
     async def act(
-        self, user: str, place: Container, action: Json, values: Json | None = None
+        self, user: str, container: Container, action: Json, values: Json | None = None
     ) -> None:
-        """A click or a choice (`block_actions`). NotAcknowledged after three seconds without an ack."""
-        payload = self._payload("block_actions", user, place)
+        """Send a click or a choice (`block_actions`). NotAcknowledged after three seconds without an ack."""
+        payload = self._payload("block_actions", user, container)
         payload["actions"] = [{**action, "action_ts": self._workspace.next_ts()}]
-        if place.view is None:
+        if container.view is None:
             payload["state"] = {"values": values or {}}
         elif values is not None:
-            place.view.values = values
+            container.view.values = values
             payload["view"]["state"] = {"values": values}
         payload["trigger_id"] = self._triggers.issue(user)
-        if place.view is None:
-            payload["response_url"] = self._response_urls.issue(user, place)
+        if container.view is None:
+            payload["response_url"] = self._response_urls.issue(user, container)
         await self._ask("interactive", "block_actions", payload, user, quiet=True)
 
     async def options(
-        self, user: str, place: Container, block: Json, element: Json, query: str
+        self, user: str, container: Container, block: Json, element: Json, query: str
     ) -> Json:
-        """What a menu offers for `query`. NotAcknowledged, or InvalidAnswer when Slack would not show it."""
-        payload = self._payload("block_suggestion", user, place)
+        """Ask the app for a menu's options. NotAcknowledged; InvalidAnswer when Slack would not show them."""
+        payload = self._payload("block_suggestion", user, container)
         payload |= {
             "action_id": element["action_id"],
             "block_id": block.get("block_id"),
@@ -71,31 +71,29 @@ class InteractionSender:
         answer: Json = delivery.answer
         return answer
 
-    def _payload(self, kind: str, user: str, place: Container) -> Json:
+    def _payload(self, kind: str, user: str, container: Container) -> Json:
         payload = self._base(kind, user)
-        if place.view is not None:
+        if container.view is not None:
             payload |= self._home_of(user)
-            payload |= {"view": view_json(self._workspace, place.view)}
-            payload["container"] = {"type": "view", "view_id": place.view.id}
+            payload |= {"view": view_json(self._workspace, container.view)}
+            payload["container"] = {"type": "view", "view_id": container.view.id}
             return payload
-        spot: Any = place.message or place.ephemeral
-        ephemeral = place.ephemeral is not None
-        container = {
+        source: Any = container.message or container.ephemeral
+        payload["container"] = {
             "type": "message",
-            "message_ts": spot.ts,
-            "channel_id": spot.channel,
-            "is_ephemeral": ephemeral,
+            "message_ts": source.ts,
+            "channel_id": source.channel,
+            "is_ephemeral": container.ephemeral is not None,
         }
-        if spot.thread_ts:
-            container["thread_ts"] = spot.thread_ts
-        payload["container"] = container
-        payload["channel"] = self._channel_json(spot.channel)
-        if place.message is not None:
-            payload["message"] = message_json(self._workspace, place.message)
+        if source.thread_ts:
+            payload["container"]["thread_ts"] = source.thread_ts
+        payload["channel"] = self._channel_json(source.channel)
+        if container.message is not None:
+            payload["message"] = message_json(self._workspace, container.message)
         return payload | (self._home_of(user) if self._variants.guests_name_their_own_team else {})
 
     def _home_of(self, user: str) -> Json:
-        """In views Slack names the workspace of whoever acts, which in a shared channel may be another one."""
+        """In views Slack names the acting user's own workspace, which may be another one in a shared channel."""
         person = self._workspace.users[user]
         if person.team_id == self._workspace.team_id:
             return {}
@@ -130,7 +128,7 @@ class InteractionSender:
     async def _ask(
         self, kind: Any, name: str, payload: Json, user: str, *, quiet: bool = False
     ) -> Delivery:
-        """Raises NotAcknowledged; unless `quiet`, Slackbot tells the person too."""
+        """Raises NotAcknowledged. Unless `quiet`, Slackbot also tells the person."""
         delivery = await self._dispatcher.request(kind, name, payload)
         if not delivery.acked:
             if not quiet:
@@ -146,8 +144,8 @@ class InteractionSender:
     # -- commands and shortcuts
 
     async def command(self, user: str, channel: str, command: str, text: str) -> Delivery:
-        """A slash command; an answer in the acknowledgement is shown at once."""
-        person, place = self._workspace.users[user], self._workspace.channels[channel]
+        """Send a slash command. A message in the acknowledgement is shown at once."""
+        person, conversation = self._workspace.users[user], self._workspace.channels[channel]
         url = self._response_urls.issue_for_command(user, channel)
         payload = {
             "token": "sandbox-verification-token",
@@ -155,7 +153,7 @@ class InteractionSender:
             "team_domain": self._workspace.domain,
             "channel_id": channel,
             "channel_name": {"im": "directmessage", "group": "privategroup"}.get(
-                place.type, place.name
+                conversation.type, conversation.name
             ),
             "user_id": user,
             "user_name": person.name,
@@ -178,7 +176,7 @@ class InteractionSender:
         return delivery
 
     async def shortcut(self, user: str, callback_id: str, message: Message | None = None) -> None:
-        """A global shortcut, or one on a message."""
+        """Send a global shortcut, or one on a message."""
         kind = "message_action" if message is not None else "shortcut"
         payload = self._base(kind, user)
         payload |= {"callback_id": callback_id, "trigger_id": self._triggers.issue(user)}
@@ -194,7 +192,7 @@ class InteractionSender:
     # -- modals
 
     async def submit(self, user: str, view: View, values: Json) -> dict[str, str]:
-        """Submit a modal. Gives the errors the app found, by block id; without any the modal closes or changes."""
+        """Submit a modal. Returns the app's errors by block id; without errors the modal closes or changes."""
         view.values = values
         view.errors = {}
         payload = self._base("view_submission", user)

@@ -1,4 +1,4 @@
-"""Response URLs: how the app answers a command or an interaction without a token, five times in half an hour."""
+"""Response URLs, by which the app answers a command or an interaction without a token, five times in half an hour."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ UNUSABLE_URL_ERRORS = ("used_url", "expired_url", "invalid_url")
 
 @dataclass(slots=True)
 class ResponseUrl:
-    """One response URL: who may be answered where, and which message may be replaced."""
+    """One response URL: whom it answers, where, and which message it may replace."""
 
     user: str
     channel: str
@@ -33,25 +33,25 @@ class ResponseUrl:
 
 
 class ResponseUrls:
-    """Issues response URLs and does what is posted to them."""
+    """Issues response URLs and applies what is posted to them."""
 
     def __init__(self, workspace: Workspace, journal: Journal) -> None:
         self._workspace = workspace
         self._journal = journal
         self._issued: dict[str, ResponseUrl] = {}
 
-    def issue(self, user: str, place: Container) -> str:
-        """A URL that can replace the message of `place` or answer beside it."""
-        spot: Any = place.message or place.ephemeral
+    def issue(self, user: str, container: Container) -> str:
+        """Issue a URL that can replace the message in `container` or answer beside it."""
+        source: Any = container.message or container.ephemeral
         return self._issue(
             ResponseUrl(
                 user,
-                spot.channel,
-                spot.thread_ts,
+                source.channel,
+                source.thread_ts,
                 self._expiry_time(),
                 0,
-                place.message,
-                place.ephemeral,
+                container.message,
+                container.ephemeral,
             )
         )
 
@@ -67,7 +67,7 @@ class ResponseUrls:
         return f"{self._workspace.base_url}/response/{key}"
 
     def post(self, key: str, body: Json) -> None:
-        """What the app posted to a response URL. SlackRefusal `used_url`, `expired_url`, or for its content."""
+        """Apply what the app posted to a response URL. SlackRefusal `used_url`, `expired_url`, or for its content."""
         url = self._issued.get(key)
         if url is None:
             raise SlackRefusal("invalid_url")
@@ -94,7 +94,7 @@ class ResponseUrls:
         return PlainTextResponse("ok")
 
     def show(self, address: str, body: Json) -> None:
-        """What the app answered in the acknowledgement of a command; costs no use of the URL."""
+        """Apply a message from the acknowledgement of a command. Does not count as a use of the URL."""
         self._apply(self._issued[address.partition("/response/")[2]], body)
 
     def _apply(self, url: ResponseUrl, body: Json) -> None:
@@ -146,7 +146,7 @@ class ResponseUrls:
         self, url: ResponseUrl, text: str, blocks: list[Json], thread_ts: Any
     ) -> None:
         revision = self._workspace.revision("mrkdwn", text, blocks)
-        # Only the address of an interaction can replace: that of a command says something new each time.
+        # Only the URL of an interaction can replace a message; that of a command posts a new one each time.
         ephemeral = Ephemeral(
             id=self._workspace.new_id("E"),
             channel=url.channel,

@@ -1,4 +1,4 @@
-"""Socket Mode: tickets, the open connections, and sending an envelope to one of them."""
+"""Socket Mode: connection tickets, the open connections, and sending an envelope to one of them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from bot.sandbox.types import Json
 
 @dataclass(eq=False, slots=True)
 class Connection:
-    """One open socket of the app."""
+    """One open WebSocket of the app."""
 
     socket: WebSocket
     number: int
@@ -30,7 +30,7 @@ class Connection:
 
 
 class SocketMode:
-    """A Transport: each envelope goes to one connection, chosen at random."""
+    """A Transport that sends each envelope to one connection, chosen at random."""
 
     def __init__(self, workspace: Workspace, faults: Faults) -> None:
         self._workspace = workspace
@@ -76,7 +76,7 @@ class SocketMode:
     # -- connecting
 
     def issue_ticket(self) -> str:
-        """A single-use ticket for one connection."""
+        """Issue a single-use ticket for one connection. SlackRefusal when too many are open."""
         if len(self.connections) >= self._workspace.limits.max_sockets:
             raise SlackRefusal("too_many_websockets")
         ticket = secrets.token_hex(16)
@@ -84,7 +84,7 @@ class SocketMode:
         return ticket
 
     async def serve(self, socket: WebSocket) -> None:
-        """The life of one connection, from handshake to close."""
+        """Serve one connection from handshake to close."""
         expires = self._tickets.pop(socket.query_params.get("ticket", ""), 0.0)
         now = self._workspace.clock()
         if now >= expires or now < self._faults.refuse_until:
@@ -143,10 +143,10 @@ class SocketMode:
             },
         }
 
-    # -- trouble
+    # -- fault injection
 
     async def disconnect(self, reason: str = "refresh_requested") -> None:
-        """Tell every connection to renew itself: `warning`, `refresh_requested` or `link_disabled`.
+        """Ask the app to renew every connection: `warning`, `refresh_requested` or `link_disabled`.
 
         After anything but a warning Slack closes the connection.
         """
@@ -164,7 +164,7 @@ class SocketMode:
         self._faults.refuse_until = self._workspace.clock() + seconds
 
     async def drop(self) -> None:
-        """Close every connection without a word."""
+        """Close every connection without a `disconnect` message."""
         for connection in list(self.connections):
             self._forget(connection)
             await _close(connection)

@@ -1,4 +1,4 @@
-"""From changes in the workspace to the events the app subscribed to, shaped as Slack's Events API shapes them."""
+"""Turns changes in the workspace into the Events API events that the app subscribed to."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _MESSAGE_EVENTS = {
 
 
 class EventSubscriptions:
-    """Listens to the workspace and hands the dispatcher what the app subscribed to."""
+    """Listens to the workspace and gives the dispatcher the events that the app subscribed to."""
 
     def __init__(
         self,
@@ -142,7 +142,7 @@ class EventSubscriptions:
         if message.files:
             event["subtype"] = "file_share"
             event["upload"] = False
-            # As at Slack: messages that share files do not say which team they come from.
+            # As in Slack, messages that share files do not name their team.
             event.pop("team", None)
         return event
 
@@ -243,7 +243,7 @@ class EventSubscriptions:
         event |= {"item_user": change.message.user, "event_ts": self.workspace.next_ts()}
         self.send(kind, event)
 
-    # -- what has no change of its own in the workspace
+    # -- events without a change in the workspace
 
     def send_app_home_opened(self, user: str, tab: str, channel: str) -> None:
         """The person opened the app's Home or Messages tab."""

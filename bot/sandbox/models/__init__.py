@@ -1,0 +1,1 @@
+"""Scripted models, served in the OpenAI format, for the demo and the tests."""

@@ -1,4 +1,4 @@
-"""The demo models that the sandbox offers when there is no real one: scripted, and saying so (no I/O)."""
+"""The demo models that the sandbox offers without a real provider. They are scripted and say so. No I/O."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from bot.sandbox.models.scripts import (
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A request as the demo models read it."""
+    """A request as the demo models see it."""
 
     messages: Sequence[Message]
     rate: float
     """Words per second."""
     seen_before: int = 0
-    """How often exactly this was asked before."""
+    """How often exactly the same was asked before."""
     since_first: float = 0.0
     """Seconds since it was asked first."""
 
@@ -39,7 +39,7 @@ class Question:
 
     @property
     def last_text(self) -> str:
-        """The newest words of the user."""
+        """The newest message of the user."""
         return next(reversed(self.texts("user")), "")
 
     @property
@@ -50,7 +50,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class DemoModel:
-    """An entry of the demo server's list, and what it does."""
+    """A demo model: its entry in the model list, and how it answers."""
 
     id: str
     label: str
@@ -60,14 +60,14 @@ class DemoModel:
 
 
 def asks_for_title(messages: Sequence[Message]) -> bool:
-    """Whether this request wants a title rather than an answer."""
+    """Whether this request asks for a title instead of an answer."""
     system = " ".join(text_of(message) for message in messages if message.get("role") == "system")
     last = text_of(messages[-1]) if messages else ""
     return any(re.search(r"\btitle\b", text, re.IGNORECASE) for text in (system, last))
 
 
 def title_for(messages: Sequence[Message]) -> str:
-    """Two to eight words taken from what the first exchange was about."""
+    """A title of two to eight words, taken from the first exchange."""
     users = [text_of(message) for message in messages if message.get("role") == "user"]
     plain = [text for text in users if not re.search(r"\btitle\b", text, re.IGNORECASE)]
     source = (
@@ -94,11 +94,11 @@ _SMALL_WORDS = re.compile(
 
 
 _QUOTE_FROM = "message to answer:\n"
-"""An app that puts a conversation before the question may say so: the question is what follows."""
+"""An app that puts a conversation before the question may mark it so; the question follows."""
 
 
 def _opening(question: Question, who: str) -> str:
-    """The first sentences: what this is, and signs that the conversation was read."""
+    """The first sentences: what this model is, and evidence that it read the conversation."""
     quoted = " ".join(question.last_text.rpartition(_QUOTE_FROM)[2].split())
     quoted = quoted if len(quoted) <= 80 else quoted[:79].rstrip() + "…"
     asked = f"You asked: “{quoted}”" if quoted else "You sent no words."
@@ -172,7 +172,7 @@ def slow(question: Question) -> ModelScript:
 
 
 OUTAGE_SECONDS = 8.0
-"""Seconds that a refusal of `demo/fails` lasts, so that it outlives retries nobody asked for."""
+"""How long `demo/fails` goes on refusing, so that automatic retries do not hide the failure."""
 
 _HTML = {"Content-Type": "text/html"}
 _EVENTS = {"Content-Type": "text/event-stream"}
@@ -204,7 +204,7 @@ _REFUSALS: Sequence[tuple[str, Fault]] = (
 
 
 def fails(question: Question) -> ModelScript:
-    """Breaks off in mid-answer the first time; other failures by words of the question; later it works."""
+    """Break off in mid-answer the first time, or fail as the question's words ask; later, work."""
     healthy = script_from_text(
         f"{_opening(question, 'Fails')} This time I did not fail: the retry worked.", question.rate
     )

@@ -1,4 +1,4 @@
-"""What a scripted model does, when, and how it fails (no I/O)."""
+"""Scripts for models: what is sent, when, and how it fails. No I/O."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Reasoning:
 
 @dataclass(frozen=True, slots=True)
 class RawBytes:
-    """Bytes put into the stream as they are: half lines, comments, chunks of any shape."""
+    """Bytes sent in the stream unchanged: half lines, comments, chunks of any shape."""
 
     data: bytes
 
@@ -29,12 +29,12 @@ Piece = str | Reasoning | RawBytes
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """How an answer goes wrong, after its first `after` pieces.
+    """How an answer fails, after its first `after` pieces.
 
     `http`: the request is refused with `status`, `body` and `headers` (no piece is sent). `break`: the connection is
     cut. `hang`: nothing more comes, the connection stays. `error`: an error event with `status` as its code.
     `end`: the stream ends properly, but with neither finish_reason nor `[DONE]`. `body`: `body` instead of a stream,
-    with `status` (200 unless told) and `headers`.
+    with `status` (default 200) and `headers`.
     """
 
     kind: Literal["http", "break", "hang", "error", "end", "body"]
@@ -73,7 +73,7 @@ class ModelScript:
 
 
 def text_of(message: Message) -> str:
-    """The words of a message, whether its content is text or parts."""
+    """The text of a message, whether its content is text or parts."""
     content = message.get("content")
     if isinstance(content, str):
         return content
@@ -84,10 +84,10 @@ def text_of(message: Message) -> str:
 
 
 def words(text: str) -> list[str]:
-    """The text cut after each word, white space kept: joined, they are the text again."""
+    """The text split after each word. White space is kept: joined, the pieces are the text again."""
     return re.findall(r"\s*\S+\s*?(?=\s|$)|\s+$", text)
 
 
 def script_from_text(text: str, rate: float, **more: Any) -> ModelScript:
-    """The script that says `text` at `rate` words per second."""
+    """The script that sends `text` at `rate` words per second."""
     return replace(ModelScript(words(text), rate=rate), **more)

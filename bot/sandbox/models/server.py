@@ -1,11 +1,11 @@
-"""A model server in the OpenAI format whose models are scripted: the demo's, and whatever a test wants of one.
+"""A model server in the OpenAI format with scripted models: those of the demo, and any that a test defines.
 
     server = ModelServer()
     server.queue("demo/quick", ModelScript(["Hel", "lo"], rate=20))
     app = create_models_app(server)        # GET /models, POST /chat/completions
 
-Every request is kept in `server.journal` with the time of each piece, so that one can tell how long a word took from
-here to where a person sees it.
+`server.journal` keeps every request with the time of each piece, so that tests can measure how long a word takes
+until a person sees it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ TITLE_WORDS_PER_SECOND = 200.0
 
 @dataclass(slots=True)
 class SentPiece:
-    """One piece of text as it left the server."""
+    """One piece of text that was sent, and when."""
 
     at: float
     text: str
@@ -59,12 +59,12 @@ class ModelRequest:
     headers: Mapping[str, str]
     sent: list[SentPiece] = field(default_factory=list)
     cancelled: bool = False
-    """The client went away before the end."""
+    """The client disconnected before the end."""
     ended_at: float | None = None
 
     @property
     def text(self) -> str:
-        """What was sent of the answer."""
+        """The part of the answer that was sent."""
         return "".join(sent.text for sent in self.sent)
 
 
@@ -72,9 +72,9 @@ AnswerFunction = Callable[[ModelRequest], ModelScript | None]
 
 
 class ModelServer:
-    """The models, what they are to do next, and the journal of what they did.
+    """The models, their queued scripts, and the journal of requests.
 
-    `words_per_second`: the pace of the demo models. `clock`: what the journal's times are read from.
+    `words_per_second`: the pace of the demo models. `clock`: the source of the journal's times.
     """
 
     def __init__(
@@ -89,17 +89,17 @@ class ModelServer:
         self.clock = clock
         self.journal: list[ModelRequest] = []
         self.list_fault: Fault | None = None
-        """While set, how the list of models is refused."""
+        """While set, the list of models is refused in this way."""
         self._queues: defaultdict[str, deque[ModelScript]] = defaultdict(deque)
         self._answer_functions: dict[str, AnswerFunction] = {}
         self._seen: OrderedDict[str, tuple[int, float]] = OrderedDict()
 
     def queue(self, model: str, *scripts: ModelScript) -> None:
-        """The next answers of a model, one each; titles are not taken from here."""
+        """Queue the next answers of a model. Requests for titles do not use them."""
         self._queues[model].extend(scripts)
 
     def answer_with(self, model: str, answering: AnswerFunction | None) -> None:
-        """Let this decide every answer of a model (`*`: of all); where it returns None the demo model answers."""
+        """Use a function for every answer of a model (`*`: of all). Where it returns None, the model answers itself."""
         if answering is None:
             self._answer_functions.pop(model, None)
         else:
@@ -112,7 +112,7 @@ class ModelServer:
         ]
 
     def script_for(self, asked: ModelRequest) -> ModelScript | None:
-        """What is to be done about a request; None when there is no such model."""
+        """The script that answers a request; None if there is no such model."""
         answering = self._answer_functions.get(asked.model) or self._answer_functions.get("*")
         script = answering(asked) if answering else None
         if script is not None:
@@ -193,7 +193,7 @@ def create_models_app(server: ModelServer | None = None) -> Starlette:
 
 
 class ScriptedAnswer(Response):
-    """Plays a script to one client, on an absolute schedule, and notes in the journal how it went."""
+    """Plays a script to one client on an absolute schedule, and records the result in the journal."""
 
     def __init__(
         self, script: ModelScript, asked: ModelRequest, clock: Callable[[], float]
@@ -238,7 +238,7 @@ class ScriptedAnswer(Response):
         await send({"type": "http.response.body", "body": self._ending(), "more_body": False})
 
     async def _send_due(self, send: Send, started: float, number: int, last: int) -> int:
-        """Wait for piece `number`, send it with all that are due by then, and return the number of the next."""
+        """Wait for piece `number`, send it and all others that are due, and return the number of the next."""
         loop = asyncio.get_running_loop()
         wait = started + self._script.time_of(number) - loop.time()
         await asyncio.sleep(max(0.0, wait))
@@ -268,7 +268,7 @@ class ScriptedAnswer(Response):
         return data + (b"data: [DONE]\n\n" if script.done else b"")
 
     async def _fail(self, send: Send, fault: Fault) -> None:
-        """Do what the fault says; to return without an end makes the server cut the connection."""
+        """Apply a fault. Returning without ending the response makes the server cut the connection."""
         if fault.kind == "hang":
             await asyncio.Event().wait()
         elif fault.kind == "error":
@@ -307,7 +307,7 @@ class ScriptedAnswer(Response):
             await self._fail(send, script.fault)
 
     def _usage(self) -> dict[str, int]:
-        """Counted in words, for want of real tokens."""
+        """Usage counted in words, since there are no real tokens."""
         prompt = sum(len(text_of(message).split()) for message in self._asked.messages)
         completion = sum(isinstance(piece, str) for piece in self._script.pieces)
         return {

@@ -1,4 +1,4 @@
-"""The HTTP side of the page's protocol: what the browser reads and does, as the person it acts for."""
+"""The HTTP half of the page's protocol: what the browser reads, and what it does for a person."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ CONTENT_SECURITY_POLICY = (
     "img-src 'self' data: https: http://127.0.0.1:* http://localhost:*; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-"""What the page may load and do: nothing from elsewhere but pictures."""
+"""The page loads nothing from other origins but images."""
 _HEADERS = {
     "cache-control": "no-cache",
     "content-security-policy": CONTENT_SECURITY_POLICY,
@@ -45,7 +45,7 @@ ActionHandler = Callable[[str, Json], Awaitable[Json]]
 
 
 class _Static(StaticFiles):
-    """The page's own files, asked for again at every visit: a new version must not run with parts of the old."""
+    """The page's files, revalidated at every visit, so that a new version never runs with parts of an old one."""
 
     def file_response(self, *args: Any, **named: Any) -> Response:
         response = super().file_response(*args, **named)
@@ -56,7 +56,7 @@ class _Static(StaticFiles):
 
 
 class PageApi:
-    """Everything under `/sandbox/` but the controls, and the page's own files."""
+    """Everything under `/sandbox/` except the control API, and the page's own files."""
 
     def __init__(
         self,
@@ -171,7 +171,7 @@ class PageApi:
         visible = any(
             workspace.can_see(workspace.channels[channel], viewer) for channel in file.channels
         )
-        # The picture in a message carries no `user`; without one, whoever is at this machine may look.
+        # An image in a message carries no `user`; without one, anyone on this machine may see the file.
         if "user" in request.query_params and file.user != viewer and not visible:
             return PlainTextResponse("not found", 404)
         return file_response(file)
@@ -184,7 +184,7 @@ class PageApi:
             else next(user.id for user in users.values() if not user.is_bot)
         )
 
-    # -- doing
+    # -- acting
 
     def _endpoint(self, action: ActionHandler) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:

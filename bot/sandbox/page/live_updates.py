@@ -1,4 +1,4 @@
-"""What the open pages are told: each change in the workspace, as far as their person may see it."""
+"""Pushes each change in the workspace to the open pages whose person may see it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MAX_QUEUED_UPDATES = 20_000
 
 @dataclass(eq=False, slots=True)
 class OpenPage:
-    """One open page: who is looking, and what it has not been sent yet."""
+    """One open page: its viewer, and the updates not yet sent to it."""
 
     viewer: str
     traffic: bool
@@ -29,14 +29,14 @@ class OpenPage:
     )
 
     def push(self, message: Json) -> None:
-        """Queue a push; a page that does not read any more is let go and will start anew."""
+        """Queue an update. A page that has stopped reading is disconnected; it reconnects and reloads."""
         if self.queue.full():
             return
         self.queue.put_nowait(message if self.queue.qsize() < MAX_QUEUED_UPDATES - 1 else None)
 
 
 class LiveUpdates:
-    """The WebSocket side of the page's protocol."""
+    """The WebSocket half of the page's protocol."""
 
     def __init__(self, workspace: Workspace, journal: Journal) -> None:
         self._workspace = workspace
@@ -79,7 +79,7 @@ class LiveUpdates:
         journal.listeners.append(self._on_traffic)
 
     async def serve(self, socket: WebSocket) -> None:
-        """The life of one page's socket."""
+        """Serve one page's socket until it closes."""
         viewer = socket.query_params.get("user") or next(iter(self._people()))
         if viewer not in self._workspace.users:
             await socket.close(1008)

@@ -1,4 +1,4 @@
-"""The workspace as one person sees it, in the JSON of the page's protocol."""
+"""The workspace as one person sees it, as the JSON of the page's protocol."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def state_json(
     shortcuts: Sequence[Mapping[str, Any]],
     connected: bool,
 ) -> Json:
-    """Everything the page needs to begin with."""
+    """Everything that the page needs when it opens."""
     channels = [
         channel for channel in workspace.channels.values() if workspace.can_see(channel, viewer)
     ]
@@ -179,7 +179,7 @@ def messages_json(channel: Channel, viewer: str, workspace: Workspace) -> list[J
 
 
 def prompts_json(workspace: Workspace, seen: set[str]) -> list[Json]:
-    """The suggested prompts in the channels one sees."""
+    """The suggested prompts in the channels `seen`."""
     every = workspace.prompts.items()
     return [
         {"channel": channel, "thread_ts": root, **shown}
@@ -189,7 +189,7 @@ def prompts_json(workspace: Workspace, seen: set[str]) -> list[Json]:
 
 
 def traffic_json(entry: CallRecord | Delivery) -> Json:
-    """One line of the inspector."""
+    """One entry of the traffic inspector."""
     if isinstance(entry, CallRecord):
         kind = "response" if entry.method == "response_url" else "call"
         shown: Json = {
@@ -225,7 +225,7 @@ def traffic_json(entry: CallRecord | Delivery) -> Json:
 
 
 def traffic_entries(journal: Journal, newest: int, before: int | None) -> list[Json]:
-    """The newest entries of the journal (before an id), oldest first."""
+    """The newest entries of the journal, older than the id `before` if given, oldest first."""
     entries: list[CallRecord | Delivery] = []
     for kept in (journal.calls, journal.deliveries):
         both: Iterator[CallRecord | Delivery] = reversed(kept)
@@ -235,5 +235,5 @@ def traffic_entries(journal: Journal, newest: int, before: int | None) -> list[J
 
 
 def frame(message: Json) -> str:
-    """A push as the text of one WebSocket frame."""
+    """An update as the text of one WebSocket frame."""
     return json.dumps(message, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""What a workspace consists of: people, channels, and messages with every state a person could see.
+"""The records of a workspace: people, channels, and messages with every state that a person could see.
 
 Times are seconds since the epoch, as the workspace's clock gives them; `ts` are Slack's message ids.
 """
@@ -18,7 +18,7 @@ StreamPhase = Literal["open", "done", "expired", "stopped"]
 
 @dataclass(slots=True)
 class User:
-    """Somebody in the workspace. `app_id` is set for bots; `restricted`: a guest; `stranger`: of another team."""
+    """A person or a bot. `app_id` is set for bots; `is_restricted`: a guest; `is_stranger`: from another team."""
 
     id: str
     name: str
@@ -37,7 +37,7 @@ class User:
 
 @dataclass(slots=True)
 class File:
-    """An uploaded file; it becomes visible to others once a message shares it."""
+    """An uploaded file. Others can see it once a message shares it."""
 
     id: str
     name: str
@@ -49,12 +49,12 @@ class File:
     mode: str = "hosted"
     channels: list[str] = field(default_factory=list)
     json_overrides: Json = field(default_factory=dict)
-    """What Slack says of it instead of the usual (None: nothing), as long as this stands here."""
+    """Fields that replace those of the file's usual JSON; None removes a field."""
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What a person saw from `at` on: the visible text and the blocks."""
+    """What a person saw from the time `at` on: the visible text and the blocks."""
 
     at: float
     text: str
@@ -65,8 +65,8 @@ class State:
 class Revision:
     """One version of a message's content.
 
-    A streamed message grows inside one revision: `pieces` are what was appended, and `marks` say when the text had
-    which length, so that an append costs the same however long the message is.
+    A streamed message grows inside one revision: `pieces` are the appended texts, and `marks` record when the text had
+    which length, so an append costs the same however long the message is.
     """
 
     format: TextFormat
@@ -93,7 +93,7 @@ class Revision:
 
 @dataclass(slots=True)
 class Stream:
-    """The life of a streamed message: open until it is stopped, expires, or the person presses Slack's own Stop."""
+    """The stream of a message: open until it is stopped, expires, or the person presses Slack's own Stop."""
 
     recipient: str | None
     started_at: float
@@ -111,7 +111,7 @@ class Stream:
 
 @dataclass(slots=True)
 class Message:
-    """A message and everything it ever showed."""
+    """A message with all its revisions."""
 
     channel: str
     ts: str
@@ -134,7 +134,7 @@ class Message:
 
     @property
     def root(self) -> str:
-        """The ts of the thread this message belongs to (or would start)."""
+        """The ts of the thread that this message belongs to or would start."""
         return self.thread_ts or self.ts
 
     @property
@@ -156,7 +156,7 @@ class Message:
 
     @property
     def states(self) -> list[State]:
-        """Every visible state, oldest first, as the recipient of a stream (or anybody, of another message) saw it."""
+        """Every visible state, oldest first, as the recipient saw it (or everybody, if it is not a stream)."""
         return list(self._states())
 
     def _states(self) -> Iterator[State]:
@@ -167,7 +167,7 @@ class Message:
                 yield State(at, text[:length], blocks if number == last else ())
 
     def states_for(self, user: str) -> list[State]:
-        """Every state `user` saw: of a stream for somebody else only its first piece and its end."""
+        """Every state that `user` saw; of somebody else's stream only the first piece and the end."""
         states = self.states
         if self.stream is None or self.stream.recipient in (None, user):
             return states
@@ -179,7 +179,7 @@ class Message:
         return kept + states[streamed:]
 
     def text_for(self, user: str) -> str:
-        """The text `user` sees now."""
+        """The text that `user` sees now."""
         if self.stream is None or len(self.revisions) > 1 or self.stream.recipient in (None, user):
             return self.text
         if self.stream.phase in ("done", "stopped"):
@@ -207,7 +207,7 @@ class Channel:
 
 @dataclass(slots=True)
 class Ephemeral:
-    """A message only one person sees. The app can change it through its response URL alone."""
+    """A message that only one person sees. The app can change it only through its response URL."""
 
     id: str
     channel: str
@@ -224,7 +224,7 @@ class Ephemeral:
 
 @dataclass(slots=True)
 class View:
-    """A modal or an App Home as the app gave it, and what the person has entered."""
+    """A modal or an App Home as the app defined it, and what the person has entered."""
 
     id: str
     user: str
@@ -247,7 +247,7 @@ class View:
 
 @dataclass(slots=True)
 class Thread:
-    """What Slack keeps of a thread beside its messages: the status line, the agent session, suggested prompts."""
+    """What Slack stores for a thread besides its messages: the status line and the agent session."""
 
     channel: str
     thread_ts: str

@@ -1,6 +1,6 @@
-"""The state of one Slack workspace, and every change that can happen to it. No I/O; time comes from a clock function.
+"""The state of one Slack workspace, and every change to it. No I/O; time comes from a clock function.
 
-Whoever wants to know of changes (the events for the app, the page, waiting tests) listens with `subscribe`.
+Listeners registered with `subscribe` (the app's events, the page, waiting tests) are called at every change.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _COLORS = ("#4a154b", "#1264a3", "#2bac76", "#e01e5a", "#ecb22e", "#36c5f0", "#7
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Something that happened. `kind` says which of the other fields matter."""
+    """One change in the workspace. `kind` decides which of the other fields are used."""
 
     kind: str
     channel: str = ""
@@ -41,7 +41,7 @@ class Change:
 
 
 class Workspace:
-    """Team, people, channels, messages, views; the app's own user is `bot`."""
+    """Team, people, channels, messages and views. The app's own user is `bot`."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class Workspace:
         self.limits = limits
         self.team_id = team_id
         self.enterprise = enterprise
-        """The organisation that the workspace belongs to, which has the app as a whole."""
+        """The id of the organisation that the workspace belongs to, in all of which the app is installed."""
         self.team_name = "Sandbox"
         self.domain = "sandbox"
         self.app_id = "A0SANDBOX"
@@ -88,13 +88,13 @@ class Workspace:
         ]
 
     def next_ts(self) -> str:
-        """A message id: the time in microseconds, never the same twice, never smaller than before."""
+        """A message id: the time in microseconds, strictly increasing."""
         micros = max(int(self.clock() * 1_000_000), self._last_ts + 1)
         self._last_ts = micros
         return f"{micros // 1_000_000}.{micros % 1_000_000:06d}"
 
     def subscribe(self, listener: Callable[[Change], None]) -> Callable[[], None]:
-        """Call `listener` at every change, at once; the returned function ends it."""
+        """Call `listener` synchronously at every change. The returned function unsubscribes it."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
@@ -110,7 +110,7 @@ class Workspace:
     def add_user(
         self, name: str, real_name: str = "", *, bot: bool = False, app_id: str | None = None
     ) -> User:
-        """Add a person (or a bot). The id is readable: `U0ALICE`."""
+        """Add a person or a bot. The id is readable: `U0ALICE`."""
         user_id = "U0" + "".join(filter(str.isalnum, name)).upper()
         user = User(
             user_id,
@@ -126,7 +126,7 @@ class Workspace:
         return user
 
     def add_channel(self, name: str, members: list[str], kind: ChannelType = "channel") -> Channel:
-        """Add a channel; DMs are made by `direct`. The id is readable: `C0GENERAL`."""
+        """Add a channel (for DMs see `open_dm`). The id is readable: `C0GENERAL`."""
         channel_id = "C0" + "".join(filter(str.isalnum, name)).upper()
         channel = Channel(channel_id, name, kind, list(members), self.clock())
         self.channels[channel_id] = channel
@@ -134,13 +134,13 @@ class Workspace:
         return channel
 
     def open_dm(self, users: list[str]) -> Channel:
-        """The DM (two members) or group DM of exactly these users, made when it does not exist."""
+        """The DM (two members) or group DM of exactly these users, created if it does not exist."""
         members = list(dict.fromkeys(users))
         for channel in self.channels.values():
             if channel.type in ("im", "mpim") and set(channel.members) == set(members):
                 return channel
         kind: ChannelType = "im" if len(members) <= 2 else "mpim"
-        # Group DMs carry C-ids, as at Slack: only `channel_type` tells what they are.
+        # Group DMs have C-ids, as in Slack: only `channel_type` tells them apart from channels.
         channel_id = self.new_id("D0" if kind == "im" else "C0")
         name = (
             channel_id
@@ -186,7 +186,7 @@ class Workspace:
         )
 
     def reference(self, name: str) -> str | None:
-        """Slack's raw form of a typed `@name` or `#name`; None when nobody and nothing is called so."""
+        """Slack's raw form of a typed `@name` or `#name`; None if there is no such name."""
         if name.startswith("#"):
             channel = self.channel_named(name)
             return f"<#{channel.id}|{channel.name}>" if channel else None
@@ -240,7 +240,7 @@ class Workspace:
         return list(self.channel(channel).messages.values())
 
     def post(self, message: Message) -> Message:
-        """Add a new message; a reply also joins its thread."""
+        """Add a new message; a reply is also added to its thread."""
         channel = self.channels[message.channel]
         channel.messages[message.ts] = message
         if message.thread_ts:
@@ -254,7 +254,7 @@ class Workspace:
         return message
 
     def expire_stream(self, message: Message) -> None:
-        """End a stream as time does: the message stays broken until it is edited."""
+        """Let a stream expire: the message is shown as broken until it is edited."""
         if message.stream is not None and message.stream.phase == "open":
             message.stream.phase = "expired"
             message.stream.ended_at = self.clock()
@@ -268,7 +268,7 @@ class Workspace:
         self.emit("edited", message.channel, message, user=editor, before=before)
 
     def delete(self, message: Message) -> None:
-        """Take a message away. A root with replies stays as a tombstone, and its replies stay readable."""
+        """Delete a message. A root with replies stays as a tombstone, and its replies stay readable."""
         channel = self.channels[message.channel]
         message.deleted_at = self.clock()
         channel.deleted.append(message)
@@ -286,7 +286,7 @@ class Workspace:
         self.emit("deleted", channel.id, message)
 
     def revision(self, kind: Any, text: str, blocks: list[Json]) -> Revision:
-        """Content as of now; what people see of mrkdwn text with blocks is the blocks."""
+        """A revision made now. Of mrkdwn text with blocks, people see the blocks."""
         visible = blocks_text(blocks) if blocks and kind == "mrkdwn" else text
         return Revision(kind, [visible], [(self.clock(), len(visible))], blocks, text)
 
@@ -306,7 +306,7 @@ class Workspace:
             del message.reactions[name]
         self.emit("reacted", message.channel, message, user=user, name=name, added=False)
 
-    # -- private messages, threads, views
+    # -- ephemeral messages, threads, views
 
     def post_ephemeral(self, ephemeral: Ephemeral) -> None:
         self.ephemeral_messages[ephemeral.id] = ephemeral
@@ -319,12 +319,12 @@ class Workspace:
     def ephemerals(self, user: str, channel: str | None = None) -> list[Ephemeral]:
         """What only this person sees, oldest first."""
         viewer = self.user(user).id
-        place = self.channel_for(viewer, channel).id if channel else None
+        wanted = self.channel_for(viewer, channel).id if channel else None
         every = self.ephemeral_messages.values()
-        return [each for each in every if each.viewer == viewer and place in (None, each.channel)]
+        return [each for each in every if each.viewer == viewer and wanted in (None, each.channel)]
 
     def show_notice(self, user: str, text: str, channel: str = "") -> None:
-        """Something Slack itself tells a person, e.g. that a command failed."""
+        """Show a message from Slack itself to a person, e.g. that a command failed."""
         self.emit("notice", channel, user=user, text=text)
 
     def thread_state(self, channel: str, root: str) -> Thread:
@@ -341,7 +341,7 @@ class Workspace:
         self.emit("status", channel, thread=thread)
 
     def expire_status(self, channel: str, root: str) -> None:
-        """Clear a status line whose time is over."""
+        """Clear a status line that has expired."""
         state = self.thread_state(channel, root)
         if state.status and self.clock() >= state.status_expires:
             self.set_status(channel, root, "", [])

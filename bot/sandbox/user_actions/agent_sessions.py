@@ -1,4 +1,4 @@
-"""What people see of and do with the agent session of a thread: status, title and Slack's own Stop control."""
+"""What people see and do with a thread's agent session: status, title and Slack's own Stop control."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ class AgentSessionActions:
         self._subscriptions = subscriptions
 
     def status(self, channel: str, thread: str) -> str:
-        """The status line of a thread as it stands now; empty when there is none."""
-        place = self._workspace.channel(channel).id
-        self._workspace.expire_status(place, thread)
-        return self._workspace.thread_state(place, thread).status
+        """The current status line of a thread; empty if there is none."""
+        conversation = self._workspace.channel(channel).id
+        self._workspace.expire_status(conversation, thread)
+        return self._workspace.thread_state(conversation, thread).status
 
     def title(self, channel: str, thread: str) -> str | None:
         """The title of a thread's session."""
         return self._workspace.thread_state(self._workspace.channel(channel).id, thread).title
 
     async def stop(self, user: str, channel: str, thread: str) -> None:
-        """Press Slack's own Stop control of a thread in which the app is working."""
-        person, place = (
+        """Press Slack's own Stop control in a thread in which the app is working."""
+        person, conversation = (
             self._workspace.user(user),
             self._workspace.channel_for(self._workspace.user(user).id, channel),
         )
-        if not self.can_stop(place.id, thread):
+        if not self.can_stop(conversation.id, thread):
             raise LookupError(
                 "there is no Stop control: nothing is being processed, or the app does not listen for it"
             )
-        stopped = stop_by_user(self._workspace, place.id, thread)
-        self._subscriptions.send_session_stopped(person.id, place.id, thread, stopped)
+        stopped = stop_by_user(self._workspace, conversation.id, thread)
+        self._subscriptions.send_session_stopped(person.id, conversation.id, thread, stopped)
 
     def can_stop(self, channel: str, thread: str) -> bool:
-        """Slack shows its Stop control while a session is processing, if the app subscribed to hear of it."""
+        """Slack shows its Stop control while a session is processing, if the app subscribed to its event."""
         state = self._workspace.thread_state(channel, thread)
         return (
             state.session == "processing"
@@ -46,10 +46,10 @@ class AgentSessionActions:
         )
 
     async def rename(self, user: str, channel: str, thread: str, title: str) -> None:
-        """The person gives the session another title."""
-        person, place = (
+        """Give the session another title."""
+        person, conversation = (
             self._workspace.user(user),
             self._workspace.channel_for(self._workspace.user(user).id, channel),
         )
-        self._workspace.set_session(place.id, thread, title=title)
-        self._subscriptions.send_session_title_changed(person.id, place.id, thread, title)
+        self._workspace.set_session(conversation.id, thread, title=title)
+        self._subscriptions.send_session_title_changed(person.id, conversation.id, thread, title)

@@ -37,42 +37,42 @@ class ConversationActions:
         *,
         broadcast: bool = False,
     ) -> str:
-        """Post as a person; `text` as typed (`@name` and `<@U…>` mention, the rest is escaped). Gives the ts."""
+        """Post as a person; `text` as typed (`@name` and `<@U…>` mention, the rest is escaped). Returns the ts."""
         person = self._workspace.user(user)
-        place = require_access(person, self._workspace.channel_for(person.id, channel))
+        conversation = require_access(person, self._workspace.channel_for(person.id, channel))
         raw = raw_text(text, self._workspace.reference)
         message = Message(
-            place.id,
+            conversation.id,
             self._workspace.next_ts(),
             person.id,
-            self._thread_root(place, thread),
+            self._thread_root(conversation, thread),
             [self._workspace.revision("mrkdwn", raw, [])],
             typed=text,
         )
         if person.is_bot:
             message.bot_id, message.app_id = person.bot_id, person.app_id
-        message.files = [self._share(person, place, file) for file in files]
+        message.files = [self._share(person, conversation, file) for file in files]
         if broadcast and message.thread_ts:
             message.subtype = "thread_broadcast"
         self._workspace.post(message)
-        self._suggest_invitation(person, place, raw)
+        self._suggest_invitation(person, conversation, raw)
         return message.ts
 
     async def edit(self, user: str, channel: str, ts: str, text: str) -> None:
-        """Edit one's own message."""
+        """Edit a message of this person."""
         message = self._own_message(user, channel, ts)
         message.typed = text
         revision = self._workspace.revision("mrkdwn", raw_text(text, self._workspace.reference), [])
         self._workspace.edit(message, revision, message.user)
 
     async def delete(self, user: str, channel: str, ts: str) -> None:
-        """Delete one's own message."""
+        """Delete a message of this person."""
         self._workspace.delete(self._own_message(user, channel, ts))
 
     async def react(
         self, user: str, channel: str, ts: str, name: str, *, remove: bool = False
     ) -> None:
-        """Add or take back a reaction."""
+        """Add or remove a reaction."""
         change = self._workspace.remove_reaction if remove else self._workspace.add_reaction
         change(self._workspace.message(channel, ts), name.strip(":"), self._workspace.user(user).id)
 
@@ -86,10 +86,10 @@ class ConversationActions:
 
     async def leave(self, user: str, channel: str) -> None:
         """Leave a channel, or be removed from it."""
-        person, place = self._workspace.user(user), self._workspace.channel(channel)
-        if person.id not in place.members:
-            raise LookupError(f"{person.name} is not in {place.name}")
-        self._workspace.leave(place, person.id)
+        person, conversation = self._workspace.user(user), self._workspace.channel(channel)
+        if person.id not in conversation.members:
+            raise LookupError(f"{person.name} is not in {conversation.name}")
+        self._workspace.leave(conversation, person.id)
 
     def upload(self, user: str, upload: Upload) -> File:
         """Upload a file without sharing it yet."""

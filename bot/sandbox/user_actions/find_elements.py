@@ -1,4 +1,4 @@
-"""Finding what a person presses or chooses, and what they entered, in blocks and menu answers. Pure functions."""
+"""Finds the element that a person presses or chooses from, and what they entered. Pure functions."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _find_target(workspace: Workspace, ref: str) -> Message | Ephemeral | View:
 
 
 def elements(blocks: list[Json]) -> Iterator[tuple[Json, Json]]:
-    """Every interactive element with its block."""
+    """Each interactive element with its block."""
     for block in blocks:
         inner = [*block.get("elements", ()), block.get("accessory"), block.get("element")]
         for element in inner:
@@ -46,21 +46,21 @@ def elements(blocks: list[Json]) -> Iterator[tuple[Json, Json]]:
 
 
 def find_element(
-    place: Container, action_id: str, block_id: str | None = None
+    container: Container, action_id: str, block_id: str | None = None
 ) -> tuple[Json, Json]:
-    """The element a person acts on; LookupError when there is none such."""
-    for block, element in elements(place.blocks):
+    """The element with this id, and its block; LookupError if there is none."""
+    for block, element in elements(container.blocks):
         if element["action_id"] == action_id and block_id in (None, block.get("block_id")):
             return block, element
-    offered = sorted(element["action_id"] for _, element in elements(place.blocks))
-    raise LookupError(f"no element {action_id!r} here; there are {offered}")
+    available = sorted(element["action_id"] for _, element in elements(container.blocks))
+    raise LookupError(f"no element {action_id!r} here; there are {available}")
 
 
-def find_button(place: Container, action_id: str, value: str | None) -> tuple[Json, Json]:
+def find_button(container: Container, action_id: str, value: str | None) -> tuple[Json, Json]:
     """A button by action id and, when several share that, by value."""
     if value is None:
-        return find_element(place, action_id)
-    for block, element in elements(place.blocks):
+        return find_element(container, action_id)
+    for block, element in elements(container.blocks):
         both = (element, element.get("positive_button", {}), element.get("negative_button", {}))
         if element["action_id"] == action_id and any(
             button.get("value") == value for button in both
@@ -70,7 +70,7 @@ def find_button(place: Container, action_id: str, value: str | None) -> tuple[Js
 
 
 def flat_options(answer: Json) -> list[Json]:
-    """All options of a menu's answer, groups flattened."""
+    """All options of a menu, with groups flattened."""
     return [
         *answer.get("options", ()),
         *(each for group in answer.get("option_groups", ()) for each in group["options"]),
@@ -78,18 +78,18 @@ def flat_options(answer: Json) -> list[Json]:
 
 
 def find_option(answer: Json, value: str) -> Json:
-    """The option with this value or text; LookupError when the menu does not offer it."""
-    offered = flat_options(answer)
-    for option in offered:
+    """The option with this value or text; LookupError if the menu does not offer it."""
+    available = flat_options(answer)
+    for option in available:
         if value in (option["value"], option["text"]["text"]):
             return option
     raise LookupError(
-        f"the menu does not offer {value!r}, only {[option['text']['text'] for option in offered]}"
+        f"the menu does not offer {value!r}, only {[option['text']['text'] for option in available]}"
     )
 
 
 def state_values(view: View, values: Json) -> Json:
-    """Slack's `state.values` for what a person entered; plain strings become the object of their element."""
+    """Slack's `state.values` for what a person entered; plain strings become their element's object."""
     state: Json = {}
     for block in view.blocks:
         element = block.get("element") or block.get("accessory") or {}

@@ -34,15 +34,13 @@ class InteractionActions:
         self._commands = commands
 
     async def press(
-        self, user: str, where: Target, action_id: str, value: str | None = None
+        self, user: str, target: Target, action_id: str, value: str | None = None
     ) -> None:
-        """Press a button; `value` tells apart buttons with the same action id, and thumbs up from down.
+        """Press a button. `value` distinguishes buttons with the same action id, and thumbs up from down.
 
-        `where` is a message, a private message, a view, or the ts of one of the first two.
-        NotAcknowledged when no ack comes.
-        """
-        person, place = self._workspace.user(user), find_container(self._workspace, where)
-        block, element = find_button(place, action_id, value)
+        NotAcknowledged without an ack."""
+        person, container = self._workspace.user(user), find_container(self._workspace, target)
+        block, element = find_button(container, action_id, value)
         action = {
             "type": element["type"],
             "action_id": action_id,
@@ -53,7 +51,9 @@ class InteractionActions:
             both = (element["positive_button"], element["negative_button"])
             chosen = next(button for button in both if value in (None, button.get("value")))
         action |= {name: chosen[name] for name in ("text", "value") if name in chosen}
-        await self._sender.act(person.id, require_visible(self._workspace, person, place), action)
+        await self._sender.act(
+            person.id, require_visible(self._workspace, person, container), action
+        )
 
     async def menu(self, user: str, target: Target, action_id: str, query: str = "") -> Json:
         """What a menu shows after typing `query`; LookupError when it asks for a longer query."""
@@ -76,12 +76,12 @@ class InteractionActions:
         return await self._sender.options(person.id, container, block, element, query)
 
     async def choose(
-        self, user: str, where: Target, action_id: str, value: str, query: str = ""
+        self, user: str, target: Target, action_id: str, value: str, query: str = ""
     ) -> None:
-        """Choose from a menu the option whose value or text is `value`, after typing `query`."""
-        option = find_option(await self.menu(user, where, action_id, query), value)
-        person, place = self._workspace.user(user), find_container(self._workspace, where)
-        block, element = find_element(place, action_id)
+        """Choose the option whose value or text is `value`, after typing `query`."""
+        option = find_option(await self.menu(user, target, action_id, query), value)
+        person, container = self._workspace.user(user), find_container(self._workspace, target)
+        block, element = find_element(container, action_id)
         action = {
             "type": element["type"],
             "action_id": action_id,
@@ -94,36 +94,42 @@ class InteractionActions:
             }
         }
         await self._sender.act(
-            person.id, require_visible(self._workspace, person, place), action, values
+            person.id, require_visible(self._workspace, person, container), action, values
         )
 
-    async def act(self, user: str, where: Target, action: Json, values: Json | None = None) -> None:
-        """Any `block_actions`: `action` without `type` and `action_ts`, which come from the element and the time."""
-        person, place = self._workspace.user(user), find_container(self._workspace, where)
-        block, element = find_element(place, str(action.get("action_id")), action.get("block_id"))
+    async def act(
+        self, user: str, target: Target, action: Json, values: Json | None = None
+    ) -> None:
+        """Send any `block_actions`: `action` without `type` and `action_ts`, which are added here."""
+        person, container = self._workspace.user(user), find_container(self._workspace, target)
+        block, element = find_element(
+            container, str(action.get("action_id")), action.get("block_id")
+        )
         full = {"type": element["type"], "block_id": block.get("block_id"), **action}
         await self._sender.act(
-            person.id, require_visible(self._workspace, person, place), full, values
+            person.id, require_visible(self._workspace, person, container), full, values
         )
 
     async def command(
         self, user: str, channel: str, command: str, text: str = ""
     ) -> list[Ephemeral]:
-        """Type a slash command. Gives what the person privately saw up to the acknowledgement."""
+        """Type a slash command. Returns the ephemeral messages shown until the acknowledgement."""
         person = self._workspace.user(user)
-        place = require_access(person, self._workspace.channel_for(person.id, channel))
+        conversation = require_access(person, self._workspace.channel_for(person.id, channel))
         known = next((each for each in self._commands if each["command"] == command), None)
         if known is None and self._commands:
             raise LookupError(f"{command} is not a command here")
-        said = (
+        raw = (
             raw_text(text, self._workspace.labelled_reference)
             if known and known.get("should_escape")
             else text
         )
         before = set(self._workspace.ephemeral_messages)
-        await self._sender.command(person.id, place.id, command, said)
+        await self._sender.command(person.id, conversation.id, command, raw)
         return [
-            each for each in self._workspace.ephemerals(user, place.id) if each.id not in before
+            each
+            for each in self._workspace.ephemerals(user, conversation.id)
+            if each.id not in before
         ]
 
     async def shortcut(self, user: str, callback_id: str, message: Message | None = None) -> None:

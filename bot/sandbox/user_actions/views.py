@@ -38,7 +38,7 @@ class ViewActions:
     async def submit(
         self, user: str, values: Json | None = None, view: View | None = None
     ) -> dict[str, str]:
-        """Submit the topmost (or the given) modal. Gives the errors by block id; none means it was taken.
+        """Submit the topmost (or the given) modal. Returns the errors by block id; none if it was accepted.
 
         `values` by block id and action id: either Slack's own objects or, for text and menus, plain strings.
         """
@@ -55,7 +55,7 @@ class ViewActions:
         await self._sender.closed(modal.user, modal, self._modals.close(modal))
 
     async def open_home(self, user: str, tab: str = "home") -> str:
-        """Open the app's Home (or Messages) tab. Gives the id of the DM with the app."""
+        """Open the app's Home (or Messages) tab. Returns the id of the DM with the app."""
         channel = self._workspace.dm(user)
         self._subscriptions.send_app_home_opened(self._workspace.user(user).id, tab, channel)
         return channel

@@ -1,4 +1,4 @@
-"""Slack's limits on blocks, messages, modals and App Homes. Refuses what Slack refuses, with Slack's error names."""
+"""Validates blocks, messages, modals and App Homes as Slack does, with Slack's error names."""
 
 from __future__ import annotations
 
@@ -29,16 +29,19 @@ _Check = Callable[[Findings, Mapping[str, Any], str], None]
 
 
 def check_message_blocks(blocks: Any) -> None:
-    """Refuse blocks that no message may have."""
-    found = _check_blocks(blocks, "message", MAX_MESSAGE_BLOCKS)
-    if found.problems:
-        raise SlackRefusal("invalid_blocks", *found.problems)
-    if found.markdown_length > MAX_MARKDOWN_LENGTH or found.text_length > MAX_TOTAL_TEXT_LENGTH:
+    """Raise SlackRefusal for blocks that Slack refuses in a message."""
+    findings = _check_blocks(blocks, "message", MAX_MESSAGE_BLOCKS)
+    if findings.problems:
+        raise SlackRefusal("invalid_blocks", *findings.problems)
+    if (
+        findings.markdown_length > MAX_MARKDOWN_LENGTH
+        or findings.text_length > MAX_TOTAL_TEXT_LENGTH
+    ):
         raise SlackRefusal("msg_blocks_too_long")
 
 
 def check_view(view: Any, expected: str) -> None:
-    """Refuse a view that is no proper modal or home."""
+    """Raise SlackRefusal for a view that is not a valid modal or home."""
     if not isinstance(view, dict) or view.get("type") != expected:
         raise SlackRefusal(
             "invalid_arguments",
@@ -46,34 +49,34 @@ def check_view(view: Any, expected: str) -> None:
         )
     if len(json.dumps(view).encode()) > MAX_VIEW_BYTES:
         raise SlackRefusal("view_too_large")
-    found = _check_blocks(
+    findings = _check_blocks(
         view.get("blocks"),
         "home" if expected == "home" else "modal",
         MAX_VIEW_BLOCKS,
         "/view/blocks",
     )
-    found.check_keys(
+    findings.check_keys(
         view,
         "/view",
         _VIEW_KEYS if expected == "modal" else _VIEW_KEYS - {"title", "submit", "close"},
     )
     for name, limit in (("private_metadata", 3000), ("callback_id", 255), ("external_id", 255)):
-        found.check_optional_string(view, name, "/view", limit)
+        findings.check_optional_string(view, name, "/view", limit)
     if expected == "modal":
-        _modal(found, view)
-    if found.problems:
-        raise SlackRefusal("invalid_arguments", *found.problems)
+        _modal(findings, view)
+    if findings.problems:
+        raise SlackRefusal("invalid_arguments", *findings.problems)
 
 
 def check_menu_answer(answer: Any) -> None:
-    """Refuse a menu's answer (`options` or `option_groups`) that Slack would not show. InvalidAnswer."""
-    found = Findings("message")
+    """Raise InvalidAnswer for a menu's `options` or `option_groups` that Slack would not show."""
+    findings = Findings("message")
     if not isinstance(answer, Mapping):
-        found.report("", "must be an object with options or option_groups")
+        findings.report("", "must be an object with options or option_groups")
     else:
-        check_options(found, answer, "", least=0)
-    if found.problems:
-        raise InvalidAnswer("invalid_options", found.problems)
+        check_options(findings, answer, "", least=0)
+    if findings.problems:
+        raise InvalidAnswer("invalid_options", findings.problems)
 
 
 _VIEW_KEYS = frozenset(
@@ -82,129 +85,129 @@ _VIEW_KEYS = frozenset(
 _VIEW_KEYS |= {"clear_on_close", "notify_on_close", "submit_disabled"}
 
 
-def _modal(found: Findings, view: Mapping[str, Any]) -> None:
-    found.check_text(view.get("title"), "/view/title", 24, plain=True)
+def _modal(findings: Findings, view: Mapping[str, Any]) -> None:
+    findings.check_text(view.get("title"), "/view/title", 24, plain=True)
     for name in ("submit", "close"):
         if view.get(name) is not None:
-            found.check_text(view[name], f"/view/{name}", 24, plain=True)
+            findings.check_text(view[name], f"/view/{name}", 24, plain=True)
     if view.get("submit") is None and any(
         block.get("type") == "input" for block in view.get("blocks") or ()
     ):
-        found.report("/view/submit", "a modal with input blocks must have submit")
+        findings.report("/view/submit", "a modal with input blocks must have submit")
 
 
 def _check_blocks(blocks: Any, surface: Surface, most: int, path: str = "/blocks") -> Findings:
-    found = Findings(surface)
+    findings = Findings(surface)
     tables = 0
-    for index, block in enumerate(found.check_items(blocks, path, most, 0)):
+    for index, block in enumerate(findings.check_items(blocks, path, most, 0)):
         where = f"{path}/{index}"
         if not isinstance(block, Mapping):
-            found.report(where, "must be an object")
+            findings.report(where, "must be an object")
             continue
-        check_block(found, block, where)
+        check_block(findings, block, where)
         tables += block.get("type") == "table"
     if tables > 1:
         raise SlackRefusal("invalid_attachments", "[ERROR] only_one_table_allowed")
-    return found
+    return findings
 
 
-def check_block(found: Findings, block: Mapping[str, Any], path: str) -> None:
+def check_block(findings: Findings, block: Mapping[str, Any], path: str) -> None:
     """Check one block of any type."""
     kind = str(block.get("type"))
     known = _BLOCKS.get(kind)
-    if known is None or found.surface not in known[1]:
-        found.report(f"{path}/type", f"unsupported type: {kind}")
+    if known is None or findings.surface not in known[1]:
+        findings.report(f"{path}/type", f"unsupported type: {kind}")
         return
     check, _, keys = known
-    found.check_keys(block, path, keys | {"type", "block_id"})
+    findings.check_keys(block, path, keys | {"type", "block_id"})
     if kind != "markdown":
-        found.check_block_id(block, path)
-    check(found, block, path)
+        findings.check_block_id(block, path)
+    check(findings, block, path)
 
 
-def _section(found: Findings, block: Mapping[str, Any], path: str) -> None:
+def _section(findings: Findings, block: Mapping[str, Any], path: str) -> None:
     if "text" not in block and "fields" not in block:
-        found.report(path, "must have text or fields")
+        findings.report(path, "must have text or fields")
     if "text" in block:
-        found.check_text(block["text"], f"{path}/text", 3000, counted=True)
+        findings.check_text(block["text"], f"{path}/text", 3000, counted=True)
     if "fields" in block:
-        for index, field in enumerate(found.check_items(block["fields"], f"{path}/fields", 10)):
-            found.check_text(field, f"{path}/fields/{index}", 2000, counted=True)
+        for index, field in enumerate(findings.check_items(block["fields"], f"{path}/fields", 10)):
+            findings.check_text(field, f"{path}/fields/{index}", 2000, counted=True)
     if "accessory" in block:
-        check_element(found, block["accessory"], f"{path}/accessory", IN_SECTION)
+        check_element(findings, block["accessory"], f"{path}/accessory", IN_SECTION)
 
 
-def _header(found: Findings, block: Mapping[str, Any], path: str) -> None:
-    found.check_text(block.get("text"), f"{path}/text", 150, plain=True, counted=True)
+def _header(findings: Findings, block: Mapping[str, Any], path: str) -> None:
+    findings.check_text(block.get("text"), f"{path}/text", 150, plain=True, counted=True)
 
 
-def _context(found: Findings, block: Mapping[str, Any], path: str) -> None:
+def _context(findings: Findings, block: Mapping[str, Any], path: str) -> None:
     for index, element in enumerate(
-        found.check_items(block.get("elements"), f"{path}/elements", 10)
+        findings.check_items(block.get("elements"), f"{path}/elements", 10)
     ):
         where = f"{path}/elements/{index}"
         if isinstance(element, Mapping) and element.get("type") == "image":
-            check_image(found, element, where)
+            check_image(findings, element, where)
         else:
-            found.check_text(element, where, 3000, counted=True)
+            findings.check_text(element, where, 3000, counted=True)
 
 
-def _actions(found: Findings, block: Mapping[str, Any], path: str) -> None:
+def _actions(findings: Findings, block: Mapping[str, Any], path: str) -> None:
     for index, element in enumerate(
-        found.check_items(block.get("elements"), f"{path}/elements", 25)
+        findings.check_items(block.get("elements"), f"{path}/elements", 25)
     ):
-        check_element(found, element, f"{path}/elements/{index}", IN_ACTIONS)
+        check_element(findings, element, f"{path}/elements/{index}", IN_ACTIONS)
 
 
-def _context_actions(found: Findings, block: Mapping[str, Any], path: str) -> None:
+def _context_actions(findings: Findings, block: Mapping[str, Any], path: str) -> None:
     for index, element in enumerate(
-        found.check_items(block.get("elements"), f"{path}/elements", 5)
+        findings.check_items(block.get("elements"), f"{path}/elements", 5)
     ):
-        check_element(found, element, f"{path}/elements/{index}", IN_CONTEXT_ACTIONS)
+        check_element(findings, element, f"{path}/elements/{index}", IN_CONTEXT_ACTIONS)
 
 
-def _image(found: Findings, block: Mapping[str, Any], path: str) -> None:
-    check_image(found, block, path)
+def _image(findings: Findings, block: Mapping[str, Any], path: str) -> None:
+    check_image(findings, block, path)
     if block.get("title") is not None:
-        found.check_text(block["title"], f"{path}/title", 2000, plain=True)
+        findings.check_text(block["title"], f"{path}/title", 2000, plain=True)
 
 
-def _input(found: Findings, block: Mapping[str, Any], path: str) -> None:
-    found.check_text(block.get("label"), f"{path}/label", 2000, plain=True)
+def _input(findings: Findings, block: Mapping[str, Any], path: str) -> None:
+    findings.check_text(block.get("label"), f"{path}/label", 2000, plain=True)
     if block.get("hint") is not None:
-        found.check_text(block["hint"], f"{path}/hint", 2000, plain=True)
-    check_element(found, block.get("element"), f"{path}/element", IN_INPUT)
+        findings.check_text(block["hint"], f"{path}/hint", 2000, plain=True)
+    check_element(findings, block.get("element"), f"{path}/element", IN_INPUT)
 
 
-def _markdown(found: Findings, block: Mapping[str, Any], path: str) -> None:
+def _markdown(findings: Findings, block: Mapping[str, Any], path: str) -> None:
     text = block.get("text")
     if not isinstance(text, str) or not text:
-        found.report(f"{path}/text", "must be a string of at least one character")
+        findings.report(f"{path}/text", "must be a string of at least one character")
         return
-    found.markdown_length += len(text)
-    found.text_length += len(text)
+    findings.markdown_length += len(text)
+    findings.text_length += len(text)
 
 
-def _table(found: Findings, block: Mapping[str, Any], path: str) -> None:
+def _table(findings: Findings, block: Mapping[str, Any], path: str) -> None:
     length = 0
-    for index, row in enumerate(found.check_items(block.get("rows"), f"{path}/rows", 100)):
-        for number, cell in enumerate(found.check_items(row, f"{path}/rows/{index}", 20)):
-            length += _cell(found, cell, f"{path}/rows/{index}/{number}")
+    for index, row in enumerate(findings.check_items(block.get("rows"), f"{path}/rows", 100)):
+        for number, cell in enumerate(findings.check_items(row, f"{path}/rows/{index}", 20)):
+            length += _cell(findings, cell, f"{path}/rows/{index}/{number}")
     if length > MAX_TABLE_TEXT_LENGTH:
-        found.report(
+        findings.report(
             f"{path}/rows", f"must be less than {MAX_TABLE_TEXT_LENGTH + 1} characters in all cells"
         )
     if "column_settings" in block:
-        found.check_items(block["column_settings"], f"{path}/column_settings", 20, 0)
+        findings.check_items(block["column_settings"], f"{path}/column_settings", 20, 0)
 
 
-def _cell(found: Findings, cell: Any, path: str) -> int:
+def _cell(findings: Findings, cell: Any, path: str) -> int:
     kind = cell.get("type") if isinstance(cell, Mapping) else None
     if kind == "raw_text":
-        found.check_string(cell.get("text"), f"{path}/text", MAX_TABLE_TEXT_LENGTH)
+        findings.check_string(cell.get("text"), f"{path}/text", MAX_TABLE_TEXT_LENGTH)
         return len(str(cell.get("text") or ""))
     if kind not in ("rich_text", "raw_number"):
-        found.report(path, f"unsupported type: {kind}")
+        findings.report(path, f"unsupported type: {kind}")
     return 0
 
 
@@ -213,17 +216,17 @@ _RICH = frozenset(
 )
 
 
-def _rich_text(found: Findings, block: Mapping[str, Any], path: str) -> None:
+def _rich_text(findings: Findings, block: Mapping[str, Any], path: str) -> None:
     for index, element in enumerate(
-        found.check_items(block.get("elements"), f"{path}/elements", 1000, 0)
+        findings.check_items(block.get("elements"), f"{path}/elements", 1000, 0)
     ):
         where = f"{path}/elements/{index}"
         if not isinstance(element, Mapping) or element.get("type") not in _RICH:
-            found.report(f"{where}/type", "unsupported type")
+            findings.report(f"{where}/type", "unsupported type")
             continue
         if not isinstance(element.get("elements"), list):
-            found.report(f"{where}/elements", "must be a list")
-        found.text_length += _rich_length(element)
+            findings.report(f"{where}/elements", "must be a list")
+        findings.text_length += _rich_length(element)
 
 
 def _rich_length(node: Any) -> int:
@@ -234,22 +237,22 @@ def _rich_length(node: Any) -> int:
     return len(str(node.get("text") or "")) + _rich_length(node.get("elements"))
 
 
-def _card(found: Findings, block: Mapping[str, Any], path: str) -> None:
+def _card(findings: Findings, block: Mapping[str, Any], path: str) -> None:
     for name, limit in (("title", 150), ("subtitle", 150), ("body", 200)):
         if block.get(name) is not None:
-            found.check_text(block[name], f"{path}/{name}", limit, counted=True)
+            findings.check_text(block[name], f"{path}/{name}", limit, counted=True)
 
 
-def _container(found: Findings, block: Mapping[str, Any], path: str) -> None:
+def _container(findings: Findings, block: Mapping[str, Any], path: str) -> None:
     for index, child in enumerate(
-        found.check_items(block.get("child_blocks"), f"{path}/child_blocks", 10)
+        findings.check_items(block.get("child_blocks"), f"{path}/child_blocks", 10)
     ):
         if isinstance(child, Mapping):
-            check_block(found, child, f"{path}/child_blocks/{index}")
+            check_block(findings, child, f"{path}/child_blocks/{index}")
 
 
-def _accept_any(found: Findings, block: Mapping[str, Any], path: str) -> None:
-    """Block types whose inside is not looked into."""
+def _accept_any(findings: Findings, block: Mapping[str, Any], path: str) -> None:
+    """For block types whose content is not validated."""
 
 
 _ALL = frozenset({"message", "modal", "home"})

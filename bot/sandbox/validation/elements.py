@@ -1,4 +1,4 @@
-"""Slack's limits on block elements: buttons, menus, inputs. Reports to Findings."""
+"""Validates block elements (buttons, menus, inputs) as Slack does. Reports to Findings."""
 
 from __future__ import annotations
 
@@ -53,163 +53,163 @@ _KEYS: Mapping[str, frozenset[str]] = {
 }
 
 
-def check_element(found: Findings, element: Any, path: str, allowed: frozenset[str]) -> None:
-    """Check one element that stands where only the types `allowed` may stand."""
+def check_element(findings: Findings, element: Any, path: str, allowed: frozenset[str]) -> None:
+    """Check one element in a place where only the types `allowed` may be."""
     if not isinstance(element, Mapping):
-        found.report(path, "must be an object")
+        findings.report(path, "must be an object")
         return
     kind = str(element.get("type"))
     if kind not in allowed:
-        found.report(f"{path}/type", f"unsupported type: {kind}")
+        findings.report(f"{path}/type", f"unsupported type: {kind}")
         return
-    found.check_keys(element, path, _KEYS[kind])
-    found.check_action_id(element, path)
-    found.focused += bool(element.get("focus_on_load"))
-    if found.focused > 1:
-        found.report(path, "only one element may have focus_on_load")
+    findings.check_keys(element, path, _KEYS[kind])
+    findings.check_action_id(element, path)
+    findings.focused += bool(element.get("focus_on_load"))
+    if findings.focused > 1:
+        findings.report(path, "only one element may have focus_on_load")
     if "placeholder" in element:
-        found.check_text(element["placeholder"], f"{path}/placeholder", 150, plain=True)
+        findings.check_text(element["placeholder"], f"{path}/placeholder", 150, plain=True)
     if "confirm" in element:
-        _confirm(found, element["confirm"], f"{path}/confirm")
+        _confirm(findings, element["confirm"], f"{path}/confirm")
     check = _CHECKS.get(kind)
     if check is not None:
-        check(found, element, path)
+        check(findings, element, path)
 
 
-def check_option(found: Findings, option: Any, path: str, *, rich: bool = False) -> None:
+def check_option(findings: Findings, option: Any, path: str, *, rich: bool = False) -> None:
     """An option: text ≤ 75, value ≤ 75, description ≤ 75; only radio buttons and check boxes may have mrkdwn."""
     if not isinstance(option, Mapping):
-        found.report(path, "must be an object")
+        findings.report(path, "must be an object")
         return
-    found.check_keys(option, path, frozenset({"text", "value", "description", "url"}))
-    found.check_text(option.get("text"), f"{path}/text", MAX_OPTION_TEXT_LENGTH, plain=not rich)
-    found.check_string(option.get("value"), f"{path}/value", MAX_OPTION_VALUE_LENGTH)
+    findings.check_keys(option, path, frozenset({"text", "value", "description", "url"}))
+    findings.check_text(option.get("text"), f"{path}/text", MAX_OPTION_TEXT_LENGTH, plain=not rich)
+    findings.check_string(option.get("value"), f"{path}/value", MAX_OPTION_VALUE_LENGTH)
     if option.get("description") is not None:
-        found.check_text(option["description"], f"{path}/description", 75, plain=not rich)
+        findings.check_text(option["description"], f"{path}/description", 75, plain=not rich)
 
 
 def check_options(
-    found: Findings, holder: Mapping[str, Any], path: str, most: int = 100, least: int = 1
+    findings: Findings, holder: Mapping[str, Any], path: str, most: int = 100, least: int = 1
 ) -> None:
     """`options` or `option_groups`, not both; each list at most `most` long."""
     if ("options" in holder) == ("option_groups" in holder):
-        found.report(path, "must provide either options or option_groups")
+        findings.report(path, "must provide either options or option_groups")
         return
     if "options" in holder:
         for index, option in enumerate(
-            found.check_items(holder["options"], f"{path}/options", most, least)
+            findings.check_items(holder["options"], f"{path}/options", most, least)
         ):
-            check_option(found, option, f"{path}/options/{index}")
+            check_option(findings, option, f"{path}/options/{index}")
         return
     for index, group in enumerate(
-        found.check_items(holder["option_groups"], f"{path}/option_groups", 100, least)
+        findings.check_items(holder["option_groups"], f"{path}/option_groups", 100, least)
     ):
-        _option_group(found, group, f"{path}/option_groups/{index}", most)
+        _option_group(findings, group, f"{path}/option_groups/{index}", most)
 
 
-def _option_group(found: Findings, group: Any, path: str, most: int) -> None:
+def _option_group(findings: Findings, group: Any, path: str, most: int) -> None:
     if not isinstance(group, Mapping):
-        found.report(path, "must be an object")
+        findings.report(path, "must be an object")
         return
-    found.check_text(group.get("label"), f"{path}/label", 75, plain=True)
+    findings.check_text(group.get("label"), f"{path}/label", 75, plain=True)
     for number, option in enumerate(
-        found.check_items(group.get("options"), f"{path}/options", most)
+        findings.check_items(group.get("options"), f"{path}/options", most)
     ):
-        check_option(found, option, f"{path}/options/{number}")
+        check_option(findings, option, f"{path}/options/{number}")
 
 
-def _confirm(found: Findings, confirm: Any, path: str) -> None:
+def _confirm(findings: Findings, confirm: Any, path: str) -> None:
     if not isinstance(confirm, Mapping):
-        found.report(path, "must be an object")
+        findings.report(path, "must be an object")
         return
-    found.check_text(confirm.get("title"), f"{path}/title", 100, plain=True)
-    found.check_text(confirm.get("text"), f"{path}/text", 300)
-    found.check_text(confirm.get("confirm"), f"{path}/confirm", 30, plain=True)
-    found.check_text(confirm.get("deny"), f"{path}/deny", 30, plain=True)
+    findings.check_text(confirm.get("title"), f"{path}/title", 100, plain=True)
+    findings.check_text(confirm.get("text"), f"{path}/text", 300)
+    findings.check_text(confirm.get("confirm"), f"{path}/confirm", 30, plain=True)
+    findings.check_text(confirm.get("deny"), f"{path}/deny", 30, plain=True)
 
 
-def _button(found: Findings, element: Mapping[str, Any], path: str) -> None:
-    found.check_text(element.get("text"), f"{path}/text", 75, plain=True)
-    found.check_optional_string(element, "value", path, 2000)
-    found.check_optional_string(element, "url", path, 3000)
-    found.check_optional_string(element, "accessibility_label", path, 75)
-    found.check_optional_string(element, "agent_prompt", path, 4000)
+def _button(findings: Findings, element: Mapping[str, Any], path: str) -> None:
+    findings.check_text(element.get("text"), f"{path}/text", 75, plain=True)
+    findings.check_optional_string(element, "value", path, 2000)
+    findings.check_optional_string(element, "url", path, 3000)
+    findings.check_optional_string(element, "accessibility_label", path, 75)
+    findings.check_optional_string(element, "agent_prompt", path, 4000)
     if element.get("style") not in (None, "primary", "danger"):
-        found.report(f"{path}/style", "must be primary or danger")
+        findings.report(f"{path}/style", "must be primary or danger")
 
 
-def _static_select(found: Findings, element: Mapping[str, Any], path: str) -> None:
-    check_options(found, element, path)
+def _static_select(findings: Findings, element: Mapping[str, Any], path: str) -> None:
+    check_options(findings, element, path)
     initial = element.get("initial_option")
     if initial is None:
         return
-    check_option(found, initial, f"{path}/initial_option")
+    check_option(findings, initial, f"{path}/initial_option")
     offered = list(element.get("options") or ())
     for group in element.get("option_groups") or ():
         offered += group.get("options") or () if isinstance(group, Mapping) else ()
     if initial not in offered:
-        found.report(f"{path}/initial_option", "must be one of the options")
+        findings.report(f"{path}/initial_option", "must be one of the options")
 
 
-def _external_select(found: Findings, element: Mapping[str, Any], path: str) -> None:
+def _external_select(findings: Findings, element: Mapping[str, Any], path: str) -> None:
     if element.get("initial_option") is not None:
-        check_option(found, element["initial_option"], f"{path}/initial_option")
+        check_option(findings, element["initial_option"], f"{path}/initial_option")
     least = element.get("min_query_length")
     if least is not None and (not isinstance(least, int) or isinstance(least, bool) or least < 0):
-        found.report(f"{path}/min_query_length", "must be a non-negative integer")
+        findings.report(f"{path}/min_query_length", "must be a non-negative integer")
 
 
 def _choices(
     most: int, least: int = 1, *, rich: bool = False
 ) -> Callable[[Findings, Mapping[str, Any], str], None]:
-    def check(found: Findings, element: Mapping[str, Any], path: str) -> None:
+    def check(findings: Findings, element: Mapping[str, Any], path: str) -> None:
         for index, option in enumerate(
-            found.check_items(element.get("options"), f"{path}/options", most, least)
+            findings.check_items(element.get("options"), f"{path}/options", most, least)
         ):
-            check_option(found, option, f"{path}/options/{index}", rich=rich)
+            check_option(findings, option, f"{path}/options/{index}", rich=rich)
 
     return check
 
 
-def _plain_text_input(found: Findings, element: Mapping[str, Any], path: str) -> None:
+def _plain_text_input(findings: Findings, element: Mapping[str, Any], path: str) -> None:
     longest = element.get("max_length", 3000)
     if not isinstance(longest, int) or not 1 <= longest <= 3000:
-        found.report(f"{path}/max_length", "must be between 1 and 3000")
+        findings.report(f"{path}/max_length", "must be between 1 and 3000")
     shortest = element.get("min_length", 0)
     if not isinstance(shortest, int) or not 0 <= shortest <= 3000:
-        found.report(f"{path}/min_length", "must be between 0 and 3000")
-    found.check_optional_string(
+        findings.report(f"{path}/min_length", "must be between 0 and 3000")
+    findings.check_optional_string(
         element, "initial_value", path, longest if isinstance(longest, int) else 3000
     )
 
 
-def _feedback_buttons(found: Findings, element: Mapping[str, Any], path: str) -> None:
+def _feedback_buttons(findings: Findings, element: Mapping[str, Any], path: str) -> None:
     for name in ("positive_button", "negative_button"):
         button, where = element.get(name), f"{path}/{name}"
         if not isinstance(button, Mapping):
-            found.report(where, "must be an object")
+            findings.report(where, "must be an object")
             continue
-        found.check_keys(button, where, frozenset({"text", "value", "accessibility_label"}))
-        found.check_text(button.get("text"), f"{where}/text", 75, plain=True)
-        found.check_string(button.get("value"), f"{where}/value", 2000)
-        found.check_optional_string(button, "accessibility_label", where, 75)
+        findings.check_keys(button, where, frozenset({"text", "value", "accessibility_label"}))
+        findings.check_text(button.get("text"), f"{where}/text", 75, plain=True)
+        findings.check_string(button.get("value"), f"{where}/value", 2000)
+        findings.check_optional_string(button, "accessibility_label", where, 75)
 
 
-def _icon_button(found: Findings, element: Mapping[str, Any], path: str) -> None:
+def _icon_button(findings: Findings, element: Mapping[str, Any], path: str) -> None:
     if element.get("icon") != "trash":
-        found.report(f"{path}/icon", "unsupported icon")
-    found.check_text(element.get("text"), f"{path}/text", 75, plain=True)
-    found.check_optional_string(element, "value", path, 2000)
+        findings.report(f"{path}/icon", "unsupported icon")
+    findings.check_text(element.get("text"), f"{path}/text", 75, plain=True)
+    findings.check_optional_string(element, "value", path, 2000)
     if "visible_to_user_ids" in element:
-        found.check_items(element["visible_to_user_ids"], f"{path}/visible_to_user_ids", 10, 0)
+        findings.check_items(element["visible_to_user_ids"], f"{path}/visible_to_user_ids", 10, 0)
 
 
-def check_image(found: Findings, element: Mapping[str, Any], path: str) -> None:
-    """An image, as an element or as a block: one source and an alternative text."""
+def check_image(findings: Findings, element: Mapping[str, Any], path: str) -> None:
+    """Check an image element or block: one source, and an alternative text."""
     if ("image_url" in element) == ("slack_file" in element):
-        found.report(path, "must provide either image_url or slack_file")
-    found.check_optional_string(element, "image_url", path, 3000, least=1)
-    found.check_string(element.get("alt_text"), f"{path}/alt_text", 2000, least=0)
+        findings.report(path, "must provide either image_url or slack_file")
+    findings.check_optional_string(element, "image_url", path, 3000, least=1)
+    findings.check_string(element.get("alt_text"), f"{path}/alt_text", 2000, least=0)
 
 
 _CHECKS: Mapping[str, Callable[[Findings, Mapping[str, Any], str], None]] = {

@@ -1,4 +1,4 @@
-"""What is wrong with a payload: a collector that block and element checks report to."""
+"""Collects what the block and element checks find wrong with a payload."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Surface = Literal["message", "modal", "home"]
 
 
 class Findings:
-    """Problems by JSON pointer, and the sums that have limits of their own."""
+    """Problems with JSON pointers, and the totals that Slack limits."""
 
     def __init__(self, surface: Surface) -> None:
         self.surface: Surface = surface
@@ -60,7 +60,7 @@ class Findings:
             self.check_string(holder[name], f"{path}/{name}", limit, least=least)
 
     def check_items(self, value: Any, path: str, most: int, least: int = 1) -> list[Any]:
-        """A list of `least` to `most` items; gives an empty one when it is none."""
+        """A list of `least` to `most` items. Returns an empty list if it is not a list."""
         if not isinstance(value, list):
             self.report(path, "must be a list")
             return []

@@ -1,0 +1,1 @@
+"""Slack's Web API: one module for each family of methods, and the endpoint that serves them."""

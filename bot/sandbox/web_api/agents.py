@@ -14,7 +14,7 @@ SESSION_STATUSES = ("active", "processing", "suspended", "closed")
 
 
 def set_status(call: Call) -> Json:
-    """`assistant.threads.setStatus`: goes out when the app posts, by an empty status, or after two minutes."""
+    """`assistant.threads.setStatus`: cleared when the app posts, by an empty status, or after two minutes."""
     channel, root = _thread(call)
     loading = call.args.structure("loading_messages") if "loading_messages" in call.args else []
     if not isinstance(loading, list) or len(loading) > 10:
@@ -42,7 +42,7 @@ def set_title(call: Call) -> Json:
 
 
 def set_prompts(call: Call) -> Json:
-    """`assistant.threads.setSuggestedPrompts`: for a thread, or without one for the top of the pane."""
+    """`assistant.threads.setSuggestedPrompts`: for a thread, or without one for a new conversation."""
     channel = call.channel("channel_id")
     root = _thread(call)[1] if "thread_ts" in call.args else None
     prompts = call.args.items("prompts") or []

@@ -1,4 +1,4 @@
-"""One Web API call: its arguments, the method table's entries, and the journal of what was called and delivered."""
+"""One Web API call with its arguments, and the entries of the method tables."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bot.sandbox.types import Json
 
 
 class Arguments:
-    """A call's arguments as they came, by form or JSON; readers refuse what has the wrong shape."""
+    """A call's arguments from form or JSON. Reading one raises SlackRefusal if it has the wrong type."""
 
     def __init__(self, values: Mapping[str, Any]) -> None:
         self.values = values
@@ -39,7 +39,7 @@ class Arguments:
         return value
 
     def structure(self, name: str, error: str = "invalid_arguments") -> Any:
-        """A list or an object, given as such or as JSON text; None when missing."""
+        """A list or an object, as such or as JSON text; None if missing."""
         value = self.values.get(name)
         if value is None or value == "":
             return None
@@ -53,7 +53,7 @@ class Arguments:
         return value
 
     def items(self, name: str, error: str = "invalid_arguments") -> list[Json] | None:
-        """A list of objects; None when missing."""
+        """A list of objects; None if missing."""
         value = self.structure(name, error)
         if value is None:
             return None
@@ -92,7 +92,7 @@ class Arguments:
 
 @dataclass(slots=True)
 class Call:
-    """What a method's function gets: the workspace, the arguments, and who asks."""
+    """What a method's function is given: the workspace, the arguments and the caller's scopes."""
 
     method: str
     args: Arguments
@@ -100,7 +100,7 @@ class Call:
     scopes: frozenset[str]
 
     def channel(self, name: str = "channel") -> Channel:
-        """The channel named by an argument, by id; unknown and invisible ones are `channel_not_found`."""
+        """The channel whose id is in an argument; `channel_not_found` if the app cannot see it."""
         channel_id = self.args.required(
             name, "channel_not_found" if name == "channel" else "invalid_arguments"
         )
@@ -112,7 +112,7 @@ class Call:
         return channel
 
     def writable(self, name: str = "channel") -> Channel:
-        """The channel, when the app may post there."""
+        """The channel, if the app may post there."""
         channel = self.channel(name)
         if channel.is_archived:
             raise SlackRefusal("is_archived")

@@ -1,4 +1,4 @@
-"""Slack's Web API over HTTP: authentication, rates, scopes, faults, journal; the methods themselves are elsewhere."""
+"""The Web API's HTTP endpoint: authentication, rate limits, scopes, faults and journal for every method."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _CHANNEL_ARGUMENTS = {"chat.postMessage": "channel", "assistant.threads.setStatu
 
 
 class ConnectionAborted(Exception):
-    """The connection is to be closed without an answer."""
+    """The connection must be closed without a response."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Tokens:
 
 
 class WebApi:
-    """Answers `/api/<method>`. An ASGI application of its own, since it is the sandbox's hot path."""
+    """Answers `/api/<method>`. A plain ASGI application, because it is the sandbox's hot path."""
 
     def __init__(
         self,

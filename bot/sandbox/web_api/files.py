@@ -1,4 +1,4 @@
-"""`files.*`, and the bytes themselves: private addresses that want a token, upload addresses that want none."""
+"""`files.*`, and the URLs that serve files (with a token) and take uploads (without one)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LOGIN_PAGE = "<!DOCTYPE html><html><head><title>Sign in | Slack</title></head><b
 
 
 def file_info(call: Call) -> Json:
-    """`files.info`: of files in conversations that the app has been added to."""
+    """`files.info`: only of files in conversations that the app is a member of."""
     file = call.workspace.files.get(call.args.required("file", "file_not_found"))
     if file is None or not _sees(call.workspace, file):
         raise SlackRefusal("file_not_found")
@@ -30,7 +30,7 @@ def file_info(call: Call) -> Json:
 
 
 def _sees(workspace: Workspace, file: File) -> bool:
-    """Whether the app may have this file; one that is shared nowhere yet is on its way to where it may."""
+    """Whether the app may read this file. One that is not shared yet counts, since it is about to be."""
     bot = workspace.bot.id
     return (
         not file.channels
@@ -40,7 +40,7 @@ def _sees(workspace: Workspace, file: File) -> bool:
 
 
 def get_upload_url(uploads: Uploads, call: Call) -> Json:
-    """`files.getUploadURLExternal`: a place to post the bytes to."""
+    """`files.getUploadURLExternal`: a URL to post the bytes to."""
     name = call.args.required("filename")
     length = call.args.number("length", 0)
     if length < 1:
@@ -56,7 +56,7 @@ def get_upload_url(uploads: Uploads, call: Call) -> Json:
 
 
 def complete_upload(uploads: Uploads, call: Call) -> Json:
-    """`files.completeUploadExternal`: share what was uploaded."""
+    """`files.completeUploadExternal`: share the uploaded files."""
     wanted = call.args.items("files") or []
     if not wanted:
         raise SlackRefusal("invalid_arguments", "[ERROR] missing required field: files")
@@ -110,7 +110,7 @@ def _target(call: Call, channel_id: str) -> Channel:
 
 
 class Uploads:
-    """The bytes of files, in and out."""
+    """Takes and serves the bytes of files."""
 
     def __init__(self, workspace: Workspace, bot_token: str, scopes: frozenset[str]) -> None:
         self._workspace = workspace
@@ -120,7 +120,7 @@ class Uploads:
         self.received: dict[str, File] = {}
 
     async def receive(self, request: Request) -> Response:
-        """The app posts the bytes of a file, raw or as a form, to the address it was given."""
+        """Take the bytes of a file, raw or as a form, at the URL that the app was given."""
         file, length = self.announced.pop(request.path_params["key"], (None, 0))
         if file is None:
             return PlainTextResponse("no such upload", 404)
@@ -137,7 +137,7 @@ class Uploads:
         return PlainTextResponse(f"OK - {length}")
 
     async def send(self, request: Request) -> Response:
-        """The bytes of a private file for the app; without its token, or the scope, Slack's sign-in page."""
+        """Serve a private file to the app; without its token or the scope, Slack's sign-in page."""
         file = self._workspace.files.get(request.path_params["file"].partition("-")[2])
         if file is None:
             return PlainTextResponse("not found", 404)
@@ -149,7 +149,7 @@ class Uploads:
 
 
 def file_response(file: File) -> Response:
-    """The bytes with their type; never shown as a page."""
+    """The bytes with their type and headers that keep a browser from running them as a page."""
     disposition = f"inline; filename*=UTF-8''{quote(file.name)}"
     headers = {"content-disposition": disposition, "x-content-type-options": "nosniff"}
     headers["content-security-policy"] = "default-src 'none'; sandbox"

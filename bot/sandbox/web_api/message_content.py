@@ -1,4 +1,4 @@
-"""What every method that puts content into a conversation shares: content checks, authors, thread targets."""
+"""What the methods that post or edit messages share: content checks, author fields, thread targets."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAX_TEXT_LENGTH = 40_000
 
 
 def parse_content(call: Call, *, text_max: int | None = None) -> tuple[Revision, Json]:
-    """The content of a post or an edit and the warnings to answer with.
+    """The content of a post or an edit, and the warnings for the response.
 
     `text_max` is the length beyond which `text` is refused (chat.update); without it, text is cut at 40,000.
     """
@@ -48,7 +48,7 @@ def parse_content(call: Call, *, text_max: int | None = None) -> tuple[Revision,
 
 
 def author_fields(call: Call) -> dict[str, Any]:
-    """The fields of a message that say it is the app's; another name or picture needs chat:write.customize."""
+    """The author fields of the app's message; another name or icon needs chat:write.customize."""
     bot = call.workspace.bot
     username = call.args.text("username") or None
     icon = call.args.text("icon_emoji") or call.args.text("icon_url") or None
@@ -64,7 +64,7 @@ def author_fields(call: Call) -> dict[str, Any]:
 
 
 def reply_target(call: Call, channel: Channel) -> str | None:
-    """The root of the thread to post in; `invalid_thread_ts` when there is no such message, or it is itself a reply."""
+    """The root of the thread to post in; `invalid_thread_ts` if there is no such message or it is a reply."""
     thread_ts = call.args.text("thread_ts")
     if not thread_ts:
         return None

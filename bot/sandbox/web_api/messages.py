@@ -1,4 +1,4 @@
-"""`chat.*` without streams: post, ephemeral, edit, delete; and how a message looks in Slack's JSON."""
+"""`chat.*` without streams: post, edit and delete messages; and a message as Slack's JSON."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def bot_profile(workspace: Workspace, message: Message) -> Json:
 
 
 def file_json(workspace: Workspace, file_id: str) -> Json:
-    """A file as Slack describes it; the private addresses want the app's token."""
+    """A file as Slack's JSON. The private URLs need the app's token."""
     file = workspace.files[file_id]
     url = f"{workspace.base_url}/files/{workspace.team_id}-{file.id}/{file.name}"
     extension = file.name.rpartition(".")[2].lower() if "." in file.name else "binary"

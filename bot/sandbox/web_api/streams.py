@@ -1,4 +1,4 @@
-"""`chat.startStream`, `appendStream`, `stopStream`: a message that grows, and the rules that end its growing."""
+"""`chat.startStream`, `appendStream`, `stopStream`: streamed messages, and the rules that end them."""
 
 from __future__ import annotations
 
@@ -68,11 +68,11 @@ def append_stream(call: Call) -> Json:
 
 
 def stop_stream(call: Call) -> Json:
-    """Finish a streamed message, with last text and with blocks under it."""
+    """Finish a streamed message, with last text and with blocks below it."""
     message, stream = _own_stream(call)
     mode, text, chunks = _payload(call)
     if stream.phase == "stopped" and stream.ended_at is None and mode is None:
-        # The person pressed Stop: Slack has ended the text, the app may still close the message.
+        # The person pressed Stop: Slack has ended the text, but the app may still close the message.
         return _finish(call, message, stream)
     if stream.phase == "stopped" and mode is not None:
         raise SlackRefusal("stopped_by_user")
@@ -90,7 +90,7 @@ def stop_stream(call: Call) -> Json:
 
 
 def stop_by_user(workspace: Workspace, channel: str, root: str) -> list[Message]:
-    """The person's own Stop: every open stream of the thread ends where it is. Gives the messages stopped."""
+    """Slack's own Stop: end every open stream of the thread as it is. Returns the stopped messages."""
     stopped = [message for message in workspace.thread(channel, root) if message.streaming]
     for message in stopped:
         assert message.stream is not None
@@ -152,7 +152,7 @@ def _check_mode(stream: Stream, mode: str) -> None:
 
 
 def _payload(call: Call) -> tuple[str | None, str, list[Json]]:
-    """The mode of this call (None when it brings nothing), its text, and its other chunks."""
+    """The mode of this call (None without content), its text, and its other chunks."""
     chunks = call.args.items("chunks", "invalid_chunks")
     text = call.args.text("markdown_text")
     if chunks is not None and "markdown_text" in call.args:
@@ -171,7 +171,7 @@ def _payload(call: Call) -> tuple[str | None, str, list[Json]]:
 
 
 def _checked_chunk(chunk: Json) -> str:
-    """The Markdown of a chunk; refuses what is no chunk."""
+    """The Markdown of a chunk; SlackRefusal if it is not a valid chunk."""
     kind = chunk.get("type")
     if kind == "markdown_text" and isinstance(chunk.get("text"), str):
         return str(chunk["text"])
@@ -226,7 +226,7 @@ def _grow(
 
 
 def _update_task(stream: Stream, chunk: Json) -> None:
-    """Title and status replace, details and output are added to."""
+    """Update a task: title and status are replaced, details and output are appended to."""
     task = stream.tasks.setdefault(
         chunk["id"], {"id": chunk["id"], "title": "", "status": "pending"}
     )

@@ -30,7 +30,7 @@ _HISTORY_SCOPES = {
 
 
 def api_test(call: Call) -> Json:
-    """`api.test`: gives back what it got; needs no token."""
+    """`api.test`: echoes its arguments; needs no token."""
     if error := call.args.text("error"):
         raise SlackRefusal(error, args=public_arguments(call.args.values))
     return {"args": public_arguments(call.args.values)}
@@ -298,7 +298,7 @@ def _target(call: Call) -> Message:
 
 
 def connection_methods(issue_ticket: Callable[[], str]) -> dict[str, Method]:
-    """The method that opens sockets; `issue_ticket` gives a ticket or refuses."""
+    """The method that opens sockets; `issue_ticket` returns a ticket or raises SlackRefusal."""
     return {
         "apps.connections.open": Method(partial(open_connection, issue_ticket), caller="app"),
     }

@@ -1,4 +1,4 @@
-"""Modals and App Homes: opening, stacking, updating, publishing, and what a submission's answer does to them."""
+"""`views.*`: modals and App Homes, and what the response to a submission does to them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_STACKED_MODALS = 3
 
 
 def view_json(workspace: Workspace, view: View) -> Json:
-    """A view as Slack shows it to the app."""
+    """A view as Slack's JSON."""
     shown = {"private_metadata": "", "callback_id": "", "external_id": "", **view.definition}
     shown |= {
         "id": view.id,
@@ -53,7 +53,7 @@ class Triggers:
         return trigger
 
     def redeem(self, trigger: str) -> str:
-        """The person a trigger id is for; refused when it is unknown, used or too old."""
+        """The person whom a trigger id was issued for; SlackRefusal if it is unknown, used or expired."""
         if trigger in self._used:
             raise SlackRefusal("exchanged_trigger_id")
         if trigger not in self._issued:
@@ -66,14 +66,14 @@ class Triggers:
 
 
 class Modals:
-    """The views of every person."""
+    """Everybody's modals and App Homes."""
 
     def __init__(self, workspace: Workspace, triggers: Triggers) -> None:
         self._workspace = workspace
         self._triggers = triggers
 
     def open(self, trigger: str, definition: Any) -> View:
-        """Open a modal on top of nothing."""
+        """Open a modal, in place of any open ones."""
         check_view(definition, "modal")
         user = self._triggers.redeem(trigger)
         self._workspace.modals[user] = []
@@ -88,7 +88,7 @@ class Modals:
         return self._stack(user, definition)
 
     def update(self, view: View, definition: Any, expected_hash: str = "") -> View:
-        """Replace a view's content; `hash_conflict` when it has changed since."""
+        """Replace a view's content; `hash_conflict` if it has changed since."""
         if expected_hash and expected_hash != view.hash:
             raise SlackRefusal("hash_conflict")
         check_view(definition, view.type)
@@ -97,7 +97,7 @@ class Modals:
         return view
 
     def publish(self, user: str, definition: Any, expected_hash: str = "") -> View:
-        """Set a person's App Home."""
+        """Publish a person's App Home."""
         check_view(definition, "home")
         home = self._workspace.homes.get(user)
         if expected_hash and (home is None or expected_hash != home.hash):
@@ -110,7 +110,7 @@ class Modals:
         return home
 
     def close(self, view: View) -> bool:
-        """The person closes a modal; with `clear_on_close` the whole stack. Says whether all of it went."""
+        """Close a modal; with `clear_on_close` the whole stack. Returns whether the stack was cleared."""
         stack = self._workspace.modals.get(view.user, [])
         cleared = bool(view.definition.get("clear_on_close"))
         if cleared:
@@ -121,7 +121,7 @@ class Modals:
         return cleared
 
     def apply_submission_answer(self, user: str, view: View, answer: Any) -> dict[str, str]:
-        """Do what the acknowledgement of a submission says; gives the errors by block id, if those are what it says."""
+        """Apply the response to a submission. Returns its errors by block id, if it has any."""
         action = answer.get("response_action") if isinstance(answer, dict) else None
         if action == "errors":
             view.errors = _checked_errors(view, answer.get("errors"))
@@ -165,7 +165,7 @@ class Modals:
         return view
 
     def _with_block_ids(self, definition: Json) -> Json:
-        """Slack gives every block and element an id when the app does not."""
+        """Slack adds a block id where the app gave none."""
         return {
             **definition,
             "blocks": self._workspace.with_block_ids(definition.get("blocks", ())),

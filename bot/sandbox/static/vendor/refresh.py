@@ -1,7 +1,7 @@
-"""Fetches the page's libraries anew: `python refresh.py` (needs npm; users of the sandbox do not).
+"""Fetches the page's libraries again: `python refresh.py` (needs npm; users of the sandbox do not).
 
-Built files are copied as published, with their licences. Two files are made here from data: `emoji.js` (Slack's emoji
-names) and `icons.js` (the few icons the page uses). Versions stand in VERSIONS and are written to README.md.
+Built files are copied as published, with their licences. Two files are generated from data: `emoji.js` (Slack's emoji
+names) and `icons.js` (the few icons that the page uses). VERSIONS holds the versions; they are written to README.md.
 """
 
 import json
@@ -51,7 +51,7 @@ trash triangle-alert user users x zap eye wifi-off
 
 
 def fetch(name: str, version: str, into: Path) -> tuple[Path, str]:
-    """Unpacks one package; gives its folder and the version that came."""
+    """Unpack one package. Returns its folder and its version."""
     wanted = f"{name}@{version}" if version else name
     done = subprocess.run(["npm", "pack", wanted, "--silent"], cwd=into, check=True, capture_output=True, text=True)
     folder = into / name.replace("/", "-").lstrip("@")
