@@ -169,7 +169,6 @@ class Message:
     created_at: datetime | None = None
     author: str | None = None
     """Slack id of the person who wrote it; None for answers."""
-    author_name: str | None = None
     source: str | None = None
     """Where it came from, unique within the chat: a Slack message's ts, or an API client's idempotency key."""
     images: tuple[Image, ...] = ()

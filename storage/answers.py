@@ -1,4 +1,11 @@
-"""Answers as work: who writes which, under a lease, and how they end."""
+"""Answers as jobs: which worker writes which one, under a lease, and how they end.
+
+The column `state` of an answer:
+
+    waiting --claim--> running --finish--> ended --retry--> waiting
+                        |   ^
+                        +---+  claim by another worker, once the lease has lapsed or was released
+"""
 
 from __future__ import annotations
 
@@ -30,57 +37,61 @@ from storage.tables import IS_OPEN, IS_RUNNING, IS_WAITING, answers, chats, mess
 
 
 class Answers:
-    """Owners are processes; whoever has lost the lease gets False and must fall silent. All raise StorageError."""
+    """The repository of answers.
+
+    A worker is a process. A worker that has lost the lease gets False from every method that writes, and must make no
+    further Slack call for that answer. Every method raises StorageError when the database fails.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def claim(self, chat_id: str, owner: str, lease: float) -> Answer | None:
-        """Take the chat's next piece of work for `lease` seconds, or None when there is none to take.
+    async def claim(self, chat_id: str, worker_id: str, lease: float) -> Answer | None:
+        """Lease the chat's next answer for `lease` seconds; None when there is none to claim.
 
-        That is an answer whose owner has let the lease lapse, else the oldest waiting one if none is running.
-        Of several who try at once, one gets it.
+        That is an answer whose lease has lapsed, else the oldest waiting one if none is running. Of several workers
+        that claim at once, one gets it.
         """
         try:
             async with self._database.begin() as connection:
-                return await _claim(connection, chat_id, owner, lease)
-        except (
-            Conflict
-        ):  # the database allows one running answer per chat, and somebody else's came first
+                return await _claim(connection, chat_id, worker_id, lease)
+        except Conflict:
+            # The database allows one running answer per chat, and another worker's came first.
             return None
 
     async def renew(
-        self, owner: str, lease: float, only: Collection[str] | None = None
+        self, worker_id: str, lease: float, only: Collection[str] | None = None
     ) -> dict[str, bool]:
-        """Extend this owner's leases; tells for each answer still its own whether a stop was asked for.
+        """Extend the worker's leases; for each answer that it still holds, whether a stop was requested.
 
-        `only`: the answers that it is really writing, so that one it dropped is left to lapse.
+        `only`: the answers that it is really writing, so that the lease of one it dropped lapses.
         """
-        mine = and_(IS_RUNNING, answers.c.owner == owner)
+        mine = and_(IS_RUNNING, answers.c.owner == worker_id)
         query = (
             update(answers)
             .where(mine if only is None else and_(mine, answers.c.message_id.in_(only)))
             .values(lease_until=database_time(lease))
             .returning(answers.c.message_id, answers.c.stop_requested)
         )
-        async with self._database.begin(
-            urgent=True
-        ) as connection:  # behind a crowd's writes it would come too late
+        # Urgent: behind a queue of other writes it would come too late.
+        async with self._database.begin(urgent=True) as connection:
             return {row.message_id: row.stop_requested for row in await connection.execute(query)}
 
-    async def save_parts(self, answer_id: str, owner: str, parts: tuple[MessageRef, ...]) -> bool:
-        """Keep which Slack messages show the answer. False when it is no longer this owner's."""
+    async def save_slack_messages(
+        self, answer_id: str, worker_id: str, parts: tuple[MessageRef, ...]
+    ) -> bool:
+        """Store which Slack messages show the answer. False when the worker no longer holds it."""
         async with self._database.begin() as connection:
-            return await _held(connection, answer_id, owner, parts=parts_to_json(parts))
+            return await _update_owned(connection, answer_id, worker_id, parts=parts_to_json(parts))
 
-    async def save_result(self, answer_id: str, owner: str, result: AnswerResult) -> bool:
-        """Store the model's whole work; what remains is to show it. False when it is no longer this owner's."""
+    async def save_result(self, answer_id: str, worker_id: str, result: AnswerResult) -> bool:
+        """Store the whole result of the model; what remains is to show it. False when the worker no longer holds it."""
         usage = result.usage
         async with self._database.begin() as connection:
-            held = await _held(
+            still_held = await _update_owned(
                 connection,
                 answer_id,
-                owner,
+                worker_id,
                 complete=True,
                 ending=result.status,
                 detail=result.detail,
@@ -90,46 +101,44 @@ class Answers:
                 completion_tokens=usage and usage.completion_tokens,
                 cost=usage and usage.cost,
             )
-            if held:
-                await _message(connection, answer_id, text=result.text, error=result.error)
-            return held
+            if still_held:
+                await _update_message(connection, answer_id, text=result.text, error=result.error)
+            return still_held
 
     async def finish(
-        self, answer_id: str, owner: str, parts: tuple[MessageRef, ...] | None = None
+        self, answer_id: str, worker_id: str, parts: tuple[MessageRef, ...] | None = None
     ) -> bool:
-        """End an answer that is written and shown, in these `parts` if they are not recorded yet.
+        """End an answer whose result is stored and shown; `parts` are the Slack messages, if they changed.
 
-        False when it is not written, or is no longer this owner's.
+        False when its result is not stored, or when the worker no longer holds it.
         """
         shown = {} if parts is None else {"parts": parts_to_json(parts)}
         ended = {"state": "ended", "owner": None, "lease_until": None, "queued": False, **shown}
         async with self._database.begin() as connection:
-            found = await connection.execute(
-                FINISH_ANSWER, {"answer": answer_id, "holder": owner, **ended}
-            )
-            row = found.one_or_none()
+            parameters = {"answer": answer_id, "worker": worker_id, **ended}
+            row = (await connection.execute(FINISH_ANSWER, parameters)).one_or_none()
             if row is None:
                 return False
-            await _message(connection, answer_id, status=row.ending)
+            await _update_message(connection, answer_id, status=row.ending)
             await connection.execute(UPDATE_CHAT, {"chat": row.chat_id, "updated_at": utc_now()})
             return True
 
-    async def release(self, owner: str) -> list[str]:
-        """Give back all that this owner, who is ending or dead, was writing; the ids of the chats.
+    async def release(self, worker_id: str) -> list[str]:
+        """End all leases of a worker that is stopping or dead; the ids of the chats.
 
-        Anybody may take it at once, and nothing of the owner's can come after it.
+        Any worker may claim the answers at once, and the old worker cannot write to them any more.
         """
         query = (
             update(answers)
-            .where(IS_RUNNING, answers.c.owner == owner)
+            .where(IS_RUNNING, answers.c.owner == worker_id)
             .values(owner=null(), lease_until=database_time())
             .returning(answers.c.chat_id)
         )
         async with self._database.begin() as connection:
             return list(await connection.scalars(query))
 
-    async def owners(self) -> frozenset[str]:
-        """Who holds a lease, lapsed or not."""
+    async def worker_ids(self) -> frozenset[str]:
+        """The workers that hold a lease, lapsed or not."""
         query = (
             select(answers.c.owner)
             .where(IS_OPEN, IS_RUNNING, answers.c.owner.is_not(None))
@@ -139,7 +148,7 @@ class Answers:
             return frozenset(await connection.scalars(query))
 
     async def chats_to_claim(self, limit: int) -> list[str]:
-        """Ids of chats with work that nobody holds, the longest waiting first."""
+        """Ids of chats with an answer that can be claimed, the longest waiting first."""
         idle = and_(IS_WAITING, ~OTHER_IS_RUNNING)
         query = (
             select(answers.c.chat_id, answers.c.message_id)
@@ -151,7 +160,7 @@ class Answers:
             return list(dict.fromkeys(await connection.scalars(query)))
 
     async def lapsed(self) -> frozenset[str]:
-        """The answers whose owner let the lease lapse without giving them back."""
+        """Ids of the answers whose lease lapsed without being released."""
         query = select(answers.c.message_id).where(
             IS_OPEN, LEASE_LAPSED, answers.c.owner.is_not(None)
         )
@@ -159,7 +168,7 @@ class Answers:
             return frozenset(await connection.scalars(query))
 
     async def waiting_count(self) -> int:
-        """How many answers wait to be taken, in all processes."""
+        """How many answers wait to be claimed, in all processes."""
         async with self._database.read() as connection:
             return (
                 await connection.scalar(
@@ -169,9 +178,9 @@ class Answers:
             )
 
     async def request_stop(self, chat_id: str, source: str | None = None) -> Answer | None:
-        """Mark the answer that is being written in this chat as to be stopped; its owner sees it when it renews.
+        """Request that the running answer of this chat is stopped; its worker sees it when it renews.
 
-        The same `source` again gives the answer that it stopped, however that has ended since.
+        The same `source` again gives the answer that it stopped before, even if that has ended since.
         """
         mine = answers.c.chat_id == chat_id
         query = (
@@ -182,20 +191,21 @@ class Answers:
         )
         async with self._database.begin() as connection:
             if source and (
-                known := await _one(connection, and_(mine, answers.c.stop_source == source))
+                known := await _first(connection, and_(mine, answers.c.stop_source == source))
             ):
                 return known
             answer_id = await connection.scalar(query)
             return (
                 None
                 if answer_id is None
-                else await _one(connection, answers.c.message_id == answer_id)
+                else await _first(connection, answers.c.message_id == answer_id)
             )
 
     async def retry(self, answer_id: str, model: ModelRef | None = None) -> Answer | None:
-        """Let a failed answer wait again; what it had written stays. Of several who ask, one gets it, others None.
+        """Make a failed answer wait again; its partial text stays. Of several callers one gets it, the others None.
 
-        With a `model`, the chat goes on with that one: only where the answer failed because the old one is gone.
+        With a `model`, the chat continues with that one, which only works if the answer failed because the old model
+        is gone.
         """
         failed = and_(
             answers.c.message_id == answer_id,
@@ -224,8 +234,8 @@ class Answers:
             )
             if (await connection.execute(again)).rowcount == 0:
                 return None
-            await _message(connection, answer_id, status=Status.WAITING, error=None)
-            answer = await _one(connection, answers.c.message_id == answer_id)
+            await _update_message(connection, answer_id, status=Status.WAITING, error=None)
+            answer = await _first(connection, answers.c.message_id == answer_id)
             if model is not None and answer is not None:
                 changed = {"provider": model.provider, "model": model.name, "updated_at": utc_now()}
                 await connection.execute(
@@ -246,13 +256,13 @@ class Answers:
         return await self._find(answers.c.question_id == message_id)
 
     async def result(self, answer_id: str) -> AnswerResult | None:
-        """How a written answer ends, with all that was stored; None while its model has not ended."""
+        """The result of an answer whose model has finished; None before that."""
         async with self._database.read() as connection:
             row = (await connection.execute(SELECT_ANSWER, {"answer": answer_id})).one_or_none()
             return None if row is None else to_result(row)
 
     async def slack_timestamps(self, chat_id: str) -> frozenset[str]:
-        """The ts of every Slack message that shows an answer of this chat."""
+        """Timestamps of all Slack messages that show an answer of this chat."""
         query = select(answers.c.parts).where(
             answers.c.chat_id == chat_id, answers.c.parts.is_not(None)
         )
@@ -262,18 +272,18 @@ class Answers:
             )
 
     async def open_for(self, user: User) -> list[Answer]:
-        """The answers in this person's chats that have not ended."""
+        """The answers in this user's chats that have not ended."""
         mine = select(participants.c.chat_id).where(
             participants.c.team == user.team, participants.c.user == user.id
         )
         return await self._all(and_(IS_OPEN, answers.c.chat_id.in_(mine)))
 
     async def by_ids(self, answer_ids: Collection[str]) -> list[Answer]:
-        """The answers with these ids, as they are now."""
+        """The answers with these ids."""
         return await self._all(answers.c.message_id.in_(answer_ids))
 
     async def running(self, chat_id: str) -> Answer | None:
-        """The answer that is being written in this chat, or whose lease has lapsed."""
+        """The running answer of this chat, even if its lease has lapsed."""
         return await self._find(and_(IS_RUNNING, answers.c.chat_id == chat_id))
 
     async def next_waiting(self, chat_id: str) -> Answer | None:
@@ -295,21 +305,21 @@ class Answers:
 
     async def _find(self, where: ColumnElement[bool]) -> Answer | None:
         async with self._database.read() as connection:
-            return await _one(connection, where)
+            return await _first(connection, where)
 
 
 async def _claim(
-    connection: AsyncConnection, chat_id: str, owner: str, lease: float
+    connection: AsyncConnection, chat_id: str, worker_id: str, lease: float
 ) -> Answer | None:
     found = (await connection.execute(SELECT_NEXT_ANSWER, {"chat": chat_id})).one_or_none()
     if found is None:
         return None
     taken = await connection.execute(
-        CLAIM_ANSWER, {"answer": found.message_id, "holder": owner, "lease": round(lease, 3)}
+        CLAIM_ANSWER, {"answer": found.message_id, "worker": worker_id, "lease": round(lease, 3)}
     )
     if taken.rowcount == 0:
         return None
-    await _message(connection, found.message_id, status=Status.RUNNING)
+    await _update_message(connection, found.message_id, status=Status.RUNNING)
     row = (await connection.execute(SELECT_ANSWER, {"answer": found.message_id})).one()
     return replace(to_answer(row), taken_over=found.owner is not None)
 
@@ -323,19 +333,25 @@ def _model_of_chat() -> Any:
     return select(chats.c.provider + literal(":") + chats.c.model).where(mine).scalar_subquery()
 
 
-async def _held(connection: AsyncConnection, answer_id: str, owner: str, **values: Any) -> bool:
-    """Change an answer if it is this owner's."""
-    done = await connection.execute(UPDATE_OWNED, {"answer": answer_id, "holder": owner, **values})
+async def _update_owned(
+    connection: AsyncConnection, answer_id: str, worker_id: str, **values: Any
+) -> bool:
+    """Update an answer if the worker still holds it."""
+    done = await connection.execute(
+        UPDATE_OWNED, {"answer": answer_id, "worker": worker_id, **values}
+    )
     return done.rowcount > 0
 
 
-async def _message(connection: AsyncConnection, message_id: str, **values: str | None) -> None:
+async def _update_message(
+    connection: AsyncConnection, message_id: str, **values: str | None
+) -> None:
     await connection.execute(
         UPDATE_MESSAGE, {"message": message_id, "updated_at": utc_now(), **values}
     )
 
 
-async def _one(connection: AsyncConnection, where: ColumnElement[bool]) -> Answer | None:
+async def _first(connection: AsyncConnection, where: ColumnElement[bool]) -> Answer | None:
     row = (
         await connection.execute(select_answers().where(where).order_by(answers.c.number).limit(1))
     ).one_or_none()

@@ -1,4 +1,4 @@
-"""A person's list of chats: pages by keyset, so that the hundredth costs what the first does."""
+"""A user's list of chats, in pages by keyset, so that the hundredth page costs what the first does."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Row, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain import Chat, User
 from bot.errors import InvalidInput
 from storage.rows import to_chat
-from storage.search import ListPosition, Matches, Search, capped_count, in_list_order
+from storage.search import ListPosition, Matches, Search, SearchLimits, in_list_order
 from storage.tables import chats
 
 
 @dataclass(frozen=True, slots=True)
 class ChatPage:
-    """Some of a person's chats, in order."""
+    """One page of a user's chats, in order."""
 
     chats: list[Chat]
     next_cursor: str | None
-    """Opaque; None when this is the last page."""
+    """Opaque; None on the last page."""
     total: int
-    """How many chats all pages together hold, as far as was counted."""
+    """How many chats all pages together have, as far as they were counted."""
     at_least: bool = False
-    """There may be more than `total`: counting was ended where it would have become dear."""
+    """There may be more than `total`: counting stops where it would become expensive."""
     previous_cursor: str | None = None
-    """For the page of newer chats; None when this is the first page."""
+    """For the page of newer chats; None on the first page."""
 
 
 async def list_chats(
@@ -42,68 +42,64 @@ async def list_chats(
     cursor: str | None,
     words: Sequence[str],
     newer: bool = False,
+    limits: SearchLimits = SearchLimits(),
 ) -> ChatPage:
     """The page after `cursor`, or with `newer` the one before it.
 
-    People take part from the first message on, so chats without one are in no list; nor are those in private channels
-    that the person has left.
+    Users take part in a chat from its first message on, so no list shows an empty chat. Nor does it show chats in
+    private channels that the user has left. Raises InvalidInput for an invalid cursor.
     """
-    there = None if cursor is None else _decode(cursor)
-    search = Search(connection, user, words)
-    found = await search.page(there, limit + 1, newer=newer)
-    at_once = found.all_at_once and there is None
-    rows = (
-        await connection.execute(_page(found, there, limit=limit + 1, newer=newer, counted=at_once))
-    ).all()
+    start = None if cursor is None else _decode_cursor(cursor)
+    search = Search(connection, user, words, limits)
+    matches = await search.page(start, limit + 1, newer=newer)
+    count_with_page = matches.all_at_once and start is None
+    query = _select_page(matches, start, limit=limit + 1, newer=newer, counted=count_with_page)
+    rows = (await connection.execute(query)).all()
     more = len(rows) > limit
-    at_least = False
-    if there is None and not more:
-        total = len(rows)
-    elif at_once:
-        total, at_least = capped_count(rows[0].total)
+    if start is None and not more:
+        total, at_least = len(rows), False
+    elif count_with_page:
+        total, at_least = limits.cap_count(rows[0].total)
     else:
         total, at_least = await search.count()
-    shown = list(reversed(rows[:limit])) if newer else rows[:limit]
-    older = (there is not None) if newer else more
-    before = more if newer else there is not None
+    shown = rows[:limit]
+    if newer:
+        shown = list(reversed(shown))
+    has_older = start is not None if newer else more
+    has_newer = more if newer else start is not None
     return ChatPage(
         chats=[to_chat(row) for row in shown],
-        next_cursor=_encode(shown[-1].active_at, shown[-1].id) if older and shown else None,
+        next_cursor=_encode_cursor(shown[-1]) if has_older and shown else None,
         total=max(total, len(shown)),
         at_least=at_least,
-        previous_cursor=_encode(shown[0].active_at, shown[0].id) if before and shown else None,
+        previous_cursor=_encode_cursor(shown[0]) if has_newer and shown else None,
     )
 
 
-def _page(
-    found: Matches, there: ListPosition | None, *, limit: int, newer: bool, counted: bool
+def _select_page(
+    matches: Matches, start: ListPosition | None, *, limit: int, newer: bool, counted: bool
 ) -> Select[Any]:
-    """The chats themselves are read for those of the page alone."""
-    some = select(found.source.c.chat_id, found.source.c.active_at)
+    """Reads whole chats only for the rows of the page."""
+    source = matches.source
+    query = select(source.c.chat_id, source.c.active_at)
     if counted:
-        some = some.add_columns(func.count().over().label("total"))
-    shown = (
-        in_list_order(some.where(*found.conditions), found.source, there, newer=newer)
-        .limit(limit)
-        .subquery()
-    )
-    return in_list_order(
-        select(chats, *shown.c).join(shown, shown.c.chat_id == chats.c.id), shown, newer=newer
-    )
+        query = query.add_columns(func.count().over().label("total"))
+    query = in_list_order(query.where(*matches.conditions), source, start, newer=newer)
+    page = query.limit(limit).subquery()
+    with_chats = select(chats, *page.c).join(page, page.c.chat_id == chats.c.id)
+    return in_list_order(with_chats, page, newer=newer)
 
 
-def _encode(active_at: datetime, chat_id: str) -> str:
-    return (
-        base64.urlsafe_b64encode(f"{active_at.isoformat()} {chat_id}".encode()).decode().rstrip("=")
-    )
+def _encode_cursor(row: Row[Any]) -> str:
+    position = f"{row.active_at.isoformat()} {row.id}"
+    return base64.urlsafe_b64encode(position.encode()).decode().rstrip("=")
 
 
-def _decode(cursor: str) -> ListPosition:
+def _decode_cursor(cursor: str) -> ListPosition:
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
-        moment, _, chat_id = (
-            base64.urlsafe_b64decode(padded.encode("ascii")).decode("ascii").partition(" ")
-        )
+        position = base64.urlsafe_b64decode(padded.encode("ascii")).decode("ascii")
+        moment, _, chat_id = position.partition(" ")
         active_at = datetime.fromisoformat(moment)
         if active_at.tzinfo is None or not chat_id.isalnum():
             raise ValueError(cursor)

@@ -1,13 +1,11 @@
-"""Chats and their messages."""
+"""Chats: starting and finding them, their messages as history, their titles, headers and participants."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
-    Row,
     and_,
     exists,
     false,
@@ -32,38 +30,32 @@ from bot.domain import (
     TitleBy,
     User,
 )
-from bot.errors import ChatBusy, ChatNotFound, LimitReached
+from bot.errors import ChatNotFound
 from storage.chat_list import ChatPage, list_chats
 from storage.engine.database import Conflict, Database
 from storage.engine.types import new_id, utc_now
 from storage.images import ImageBudget, MessageImages
-from storage.messages import (
-    NewMessage,
-    StoredMessage,
-    find_by_request,
-    find_by_source,
-    has_open_answer,
-    reserve_pair,
-    store_message,
-)
+from storage.messages import NewMessage, StoredMessage, add_message, find_by_request, load_chat
 from storage.queries import (
     COUNT_AUTHORS,
-    SELECT_CHAT,
     SELECT_CHAT_AND_OPEN_REQUEST,
     SELECT_CHAT_BY_THREAD,
     SELECT_HISTORY,
 )
-from storage.rows import files_to_json, image_rows, to_chat, to_message
+from storage.rows import chat_row, files_to_json, image_rows, to_chat, to_message
+from storage.search import SearchLimits
 from storage.tables import attachments, chats, messages, participants, questions
-
-__all__ = ["ChatPage", "Chats", "ImageBudget", "NewMessage", "StoredMessage"]
 
 
 class Chats:
-    """Every method is one transaction or one read; all raise StorageError when the database fails."""
+    """The repository of chats.
 
-    def __init__(self, database: Database) -> None:
+    Every method is one transaction or one read, and raises StorageError when the database fails.
+    """
+
+    def __init__(self, database: Database, *, search_limits: SearchLimits = SearchLimits()) -> None:
         self._database = database
+        self._search_limits = search_limits
 
     async def start(
         self,
@@ -75,95 +67,114 @@ class Chats:
         thread: Thread | None = None,
         context: str | None = None,
         header_ts: str | None = None,
-        question_id: str | None = None,
+        request_id: str | None = None,
         limit: int = 100,
     ) -> StoredMessage:
-        """Store a chat with its first exchange: all of it or nothing.
+        """Store a chat with its first message and the answer to it: all of it or nothing.
 
-        Where the place has a chat already, a message known by its source or its question is given back as a
-        duplicate, and any other one is said in that chat. Raises LimitReached.
+        If the thread has a chat already, the message is added to that chat. A message that is known by its source or
+        its request is returned as a duplicate. Raises LimitReached.
         """
-        chat = _new_chat(team, owner, model, thread=thread, context=context, header_ts=header_ts)
+        chat = _new_chat(
+            team=team, owner=owner, model=model, thread=thread, context=context, header_ts=header_ts
+        )
         try:
-            return await self._start(chat, message, question_id, limit)
-        except (
-            Conflict
-        ):  # another delivery of the same, or another question in the same thread, was quicker
-            return await self._start(chat, message, question_id, limit)
+            return await self._start(chat, message, request_id, limit)
+        except Conflict:
+            # Another delivery of the same message, or another request in the same thread, was faster.
+            return await self._start(chat, message, request_id, limit)
 
     async def _start(
-        self, chat: Chat, message: NewMessage, question_id: str | None, limit: int
+        self, chat: Chat, message: NewMessage, request_id: str | None, limit: int
     ) -> StoredMessage:
         async with self._database.begin() as connection:
-            if used := await find_by_request(connection, question_id):
-                return used
-            there = None if chat.thread is None else await _by_place(connection, chat.thread)
-            if there is not None:
-                return await _say(connection, there.id, message, limit, question_id)
-            await _insert(connection, chat)
-            return await _say(connection, chat.id, message, limit, question_id)
+            if stored := await find_by_request(connection, request_id):
+                return stored
+            existing = None
+            if chat.thread is not None:
+                existing = await _find_by_thread(connection, chat.thread)
+            if existing is None:
+                await connection.execute(insert(chats), chat_row(chat))
+            return await add_message(
+                connection,
+                (existing or chat).id,
+                message,
+                limit=limit,
+                request_id=request_id,
+            )
 
     async def create(
         self, *, team: str, owner: str, model: ModelRef, title: str = DEFAULT_TITLE
     ) -> Chat:
-        """Store an empty chat that stands nowhere in Slack; lists show it from its first message on."""
-        chat = _new_chat(team, owner, model, title=title)
+        """Store an empty chat that has no Slack thread. Lists show a chat from its first message on."""
+        chat = _new_chat(team=team, owner=owner, model=model, title=title)
         async with self._database.begin() as connection:
-            await _insert(connection, chat)
+            await connection.execute(insert(chats), chat_row(chat))
         return chat
 
     async def add_message(
-        self, chat_id: str, message: NewMessage, *, limit: int = 100, alone: bool = False
+        self,
+        chat_id: str,
+        message: NewMessage,
+        *,
+        limit: int = 100,
+        reject_if_busy: bool = False,
     ) -> StoredMessage:
-        """Store the next exchange of a chat.
+        """Store the next message of a chat and its waiting answer.
 
-        The same source again gives the stored one as a duplicate, whatever the limit says by now. `alone`: not behind
-        an answer that has not ended. Raises LimitReached, ChatBusy (nothing is stored) and ChatNotFound.
+        A known source gives the stored message as a duplicate, even when the chat is full by now. `reject_if_busy`:
+        raise ChatBusy and store nothing if an answer has not ended. Raises LimitReached and ChatNotFound.
         """
         try:
-            async with self._database.begin() as connection:
-                return await _say(connection, chat_id, message, limit, alone=alone)
+            return await self._add_message(chat_id, message, limit, reject_if_busy)
         except Conflict:  # the same message was delivered twice at the same moment
-            async with self._database.begin() as connection:
-                return await _say(connection, chat_id, message, limit, alone=alone)
+            return await self._add_message(chat_id, message, limit, reject_if_busy)
+
+    async def _add_message(
+        self, chat_id: str, message: NewMessage, limit: int, reject_if_busy: bool
+    ) -> StoredMessage:
+        async with self._database.begin() as connection:
+            return await add_message(
+                connection, chat_id, message, limit=limit, reject_if_busy=reject_if_busy
+            )
 
     async def find_by_thread(self, thread: Thread) -> Chat | None:
         async with self._database.read() as connection:
-            return await _by_place(connection, thread)
+            return await _find_by_thread(connection, thread)
 
     async def chat_and_open_request(self, thread: Thread, user: str) -> tuple[Chat | None, bool]:
-        """The chat in this thread, and whether an open question of this person waits there.
+        """The chat in this thread, and whether this user has an open chat request there.
 
-        One look for both: most threads have neither, and most of what Slack tells is said there.
+        One query for both, because most messages that Slack sends are in threads with neither.
         """
         async with self._database.read() as connection:
-            row = (
-                await connection.execute(
-                    SELECT_CHAT_AND_OPEN_REQUEST, {**_at(thread), "user": user}
-                )
-            ).one()
-        return None if row.id is None else to_chat(row), bool(row.waits)
+            parameters = {**_thread_parameters(thread), "user": user}
+            row = (await connection.execute(SELECT_CHAT_AND_OPEN_REQUEST, parameters)).one()
+        return None if row.id is None else to_chat(row), bool(row.has_open_request)
 
     async def get(self, chat_id: str) -> Chat:
         """Raises ChatNotFound."""
         async with self._database.read() as connection:
-            return _found((await connection.execute(SELECT_CHAT, {"chat": chat_id})).one_or_none())
+            return await load_chat(connection, chat_id)
 
     async def get_for(self, user: User, chat_id: str) -> Chat:
-        """The chat, if this person started it or took part in it and may see it still. Raises ChatNotFound."""
-        part = select(participants.c.user).where(
+        """The chat, if this user started it or took part in it, and can still see it. Raises ChatNotFound."""
+        taking_part = select(participants.c.user).where(
             participants.c.chat_id == chat_id,
             participants.c.team == user.team,
             participants.c.user == user.id,
         )
-        away = part.where(participants.c.away == true())
-        allowed = and_(or_(chats.c.owner == user.id, part.exists()), not_(away.exists()))
+        away = taking_part.where(participants.c.away == true())
+        allowed = and_(or_(chats.c.owner == user.id, taking_part.exists()), not_(away.exists()))
         async with self._database.read() as connection:
             query = select(chats).where(chats.c.id == chat_id, chats.c.team == user.team, allowed)
-            return _found((await connection.execute(query)).one_or_none())
+            row = (await connection.execute(query)).one_or_none()
+        if row is None:
+            raise ChatNotFound("no such chat")
+        return to_chat(row)
 
     async def messages(self, chat_id: str) -> list[Message]:
-        """All messages in order, without their images."""
+        """All messages of a chat in order, without their images."""
         query = select(messages).where(messages.c.chat_id == chat_id).order_by(messages.c.number)
         async with self._database.read() as connection:
             return [to_message(row) for row in await connection.execute(query)]
@@ -176,11 +187,11 @@ class Chats:
             ).one_or_none()
             if row is None:
                 raise ChatNotFound("no such message")
-            held = await MessageImages.load(connection, messages.c.id == message_id)
-        return held.to_message(row)
+            images = await MessageImages.load(connection, messages.c.id == message_id)
+        return images.to_message(row)
 
     async def newest_message_ids(self, chat_ids: Sequence[str]) -> dict[str, str]:
-        """For each of these chats that has messages, the id of the newest one."""
+        """The id of the newest message of each of these chats, leaving out chats without messages."""
         last = and_(messages.c.chat_id == chats.c.id, messages.c.number == chats.c.message_count)
         query = (
             select(chats.c.id, messages.c.id.label("newest"))
@@ -191,12 +202,12 @@ class Chats:
             return {row.id: row.newest for row in await connection.execute(query)}
 
     async def history(
-        self, chat_id: str, before_number: int, *, most: ImageBudget | None = None
+        self, chat_id: str, before_number: int, *, budget: ImageBudget | None = None
     ) -> list[Message]:
-        """What a model is told before it writes message `before_number`: in order, with images.
+        """The messages that a model is sent before it writes message `before_number`: in order, with images.
 
-        Answers that failed, are empty, or are not finished are left out. With `most` only the newest images that it
-        allows are read; of the others `Message.omitted` tells the names.
+        Answers that failed, are empty or have not ended are left out. With a `budget` only the newest images within it
+        are read; `Message.omitted_images` names the others.
         """
         async with self._database.read() as connection:
             rows = (
@@ -205,40 +216,40 @@ class Chats:
             if not any(row.has_images for row in rows):
                 return [to_message(row) for row in rows]
             before = and_(messages.c.chat_id == chat_id, messages.c.number < before_number)
-            held = await MessageImages.load(connection, before, most)
-        return [held.to_message(row) for row in rows]
+            images = await MessageImages.load(connection, before, budget)
+        return [images.to_message(row) for row in rows]
 
     async def store_loaded_files(
         self,
         message: Message,
         *,
-        more: str,
+        more_text: str,
         images: tuple[Image, ...],
         files: tuple[SharedFile, ...],
     ) -> bool:
-        """The message's files were looked at: text to add to its own, images, and the files that are left.
+        """Store what the files of a message contained: text to append, images, and the files that remain.
 
-        False when somebody else did it meanwhile: then nothing is stored.
+        False, and nothing is stored, when another caller did so meanwhile.
         """
         same = and_(messages.c.id == message.id, messages.c.files == files_to_json(message.files))
-        more_text = (
-            messages.c.text + more
-        )  # not `message.text`: its spelling may have changed meanwhile
+        whole_text = (
+            messages.c.text + more_text
+        )  # not `message.text`, which may have been replaced meanwhile
         changed = (
             update(messages)
             .where(same)
-            .values(text=more_text, files=files_to_json(files), updated_at=utc_now())
+            .values(text=whole_text, files=files_to_json(files), updated_at=utc_now())
         )
         async with self._database.begin() as connection:
             if (await connection.execute(changed)).rowcount == 0:
                 return False
             if images:
-                held = (
+                stored = (
                     select(func.count())
                     .select_from(attachments)
                     .where(attachments.c.message_id == message.id)
                 )
-                begin = await connection.scalar(held) or 0
+                begin = await connection.scalar(stored) or 0
                 await connection.execute(insert(attachments), image_rows(images, message.id, begin))
         return True
 
@@ -251,10 +262,10 @@ class Chats:
         words: str | None = None,
         newer: bool = False,
     ) -> ChatPage:
-        """A page of the person's chats, the most recently active first: after the cursor, or with `newer` before it.
+        """A page of the user's chats, the most recently active first: after the cursor, or with `newer` before it.
 
-        With `words`, only chats in which each of them occurs, in the title or in some message, whatever its case.
-        Raises InvalidInput for a cursor that is none of ours.
+        With `words`, only chats in which each of them occurs, in the title or in a message, ignoring case.
+        Raises InvalidInput for an invalid cursor.
         """
         async with self._database.read(plan_anew=bool(words)) as connection:
             return await list_chats(
@@ -264,79 +275,80 @@ class Chats:
                 cursor=cursor,
                 words=(words or "").split(),
                 newer=newer,
+                limits=self._search_limits,
             )
 
     async def set_away(self, user: User, channel: str, away: bool) -> None:
-        """The person has left a private channel, or is back: the chats there leave the own list, or return to it."""
-        there = select(chats.c.id).where(chats.c.team == user.team, chats.c.channel == channel)
-        theirs = and_(
+        """The user has left a private channel, or is back: the chats there leave the user's list, or return to it."""
+        in_channel = select(chats.c.id).where(chats.c.team == user.team, chats.c.channel == channel)
+        changed = and_(
             participants.c.team == user.team,
             participants.c.user == user.id,
             participants.c.away != away,
-            participants.c.chat_id.in_(there),
+            participants.c.chat_id.in_(in_channel),
         )
         async with self._database.begin() as connection:
-            await connection.execute(update(participants).where(theirs).values(away=away))
+            await connection.execute(update(participants).where(changed).values(away=away))
 
     async def any_in_channel(self, team: str, channel: str) -> bool:
-        """Whether some chat stands in this channel."""
+        """Whether any chat is in this channel."""
         query = select(exists().where(chats.c.team == team, chats.c.channel == channel))
         async with self._database.read() as connection:
             return bool(await connection.scalar(query))
 
     async def move_channel(self, team: str, old: str, new: str) -> None:
-        """Slack gave a channel another id: what stands in it moves along, unless something stands there already."""
+        """Slack gave a channel another id: its chats and requests move along, unless the same thread exists there."""
         async with self._database.begin() as connection:
             for table, within in ((chats, chats.c.thread), (questions, questions.c.ts)):
-                there = table.alias("there")
+                target = table.alias("target")
                 taken = exists().where(
-                    there.c.team == team, there.c.channel == new, there.c[within.name] == within
+                    target.c.team == team, target.c.channel == new, target.c[within.name] == within
                 )
                 moved = and_(table.c.team == team, table.c.channel == old, not_(taken))
                 await connection.execute(update(table).where(moved).values(channel=new))
 
     async def replace_text(self, thread: Thread, ts: str, before: str, after: str) -> None:
-        """The text of a Slack message is spelt with names now that they are known, wherever it has got to."""
-        here = select(chats.c.id).where(
+        """Replace the text of a Slack message, whose mentions are names by now, in its request and in its chat."""
+        in_thread = select(chats.c.id).where(
             chats.c.team == thread.team,
             chats.c.channel == thread.channel,
             chats.c.thread == thread.ts,
         )
-        asked = and_(
+        requested = and_(
             questions.c.team == thread.team,
             questions.c.channel == thread.channel,
             questions.c.source == ts,
         )
-        said = and_(messages.c.chat_id.in_(here), messages.c.source == ts)
+        stored = and_(messages.c.chat_id.in_(in_thread), messages.c.source == ts)
         async with self._database.begin() as connection:
             await connection.execute(
-                update(questions).where(asked, questions.c.text == before).values(text=after)
+                update(questions).where(requested, questions.c.text == before).values(text=after)
             )
             await connection.execute(
-                update(messages).where(said, messages.c.text == before).values(text=after)
+                update(messages).where(stored, messages.c.text == before).values(text=after)
             )
 
     async def set_title(self, chat_id: str, title: str, by: TitleBy) -> bool:
-        """Whether the title was set: a model's replaces the default alone, a person's replaces any."""
-        may = chats.c.id == chat_id
+        """Whether the title was set: a model's replaces only the default, a person's replaces any."""
+        replaceable = chats.c.id == chat_id
         if by is TitleBy.MODEL:
-            may = and_(may, chats.c.title_by == TitleBy.DEFAULT)
-        return await self._update(may, title=title, title_by=by)
+            replaceable = and_(replaceable, chats.c.title_by == TitleBy.DEFAULT)
+        return await self._update(replaceable, title=title, title_by=by)
 
     async def set_header(self, chat_id: str, ts: str | None) -> None:
-        """Remember the Slack message that shows title, model and Stop. Raises ChatNotFound."""
+        """Store which Slack message shows title, model and Stop button. Raises ChatNotFound."""
         if not await self._update(chats.c.id == chat_id, header_ts=ts):
             raise ChatNotFound(chat_id)
 
     async def author_count(self, chat_id: str) -> int:
-        """How many different people have written in this chat."""
+        """How many people have written in this chat."""
         async with self._database.read() as connection:
             return await connection.scalar(COUNT_AUTHORS, {"chat": chat_id}) or 0
 
     async def participants(self, chat_id: str) -> list[User]:
-        """Everybody who has the chat in the own list, its owner among them once something was said."""
-        having = and_(participants.c.chat_id == chat_id, participants.c.away == false())
-        query = select(participants).where(having).order_by(participants.c.user)
+        """All users who see the chat in their lists: its owner from the first message on, and everyone who wrote."""
+        present = and_(participants.c.chat_id == chat_id, participants.c.away == false())
+        query = select(participants).where(present).order_by(participants.c.user)
         async with self._database.read() as connection:
             return [User(row.team, row.user) for row in await connection.execute(query)]
 
@@ -349,10 +361,10 @@ class Chats:
 
 
 def _new_chat(
+    *,
     team: str,
     owner: str,
     model: ModelRef,
-    *,
     title: str = DEFAULT_TITLE,
     thread: Thread | None = None,
     context: str | None = None,
@@ -375,60 +387,12 @@ def _new_chat(
     )
 
 
-async def _insert(connection: AsyncConnection, chat: Chat) -> None:
-    await connection.execute(
-        chats.insert().values(
-            id=chat.id,
-            team=chat.team,
-            channel=chat.thread and chat.thread.channel,
-            thread=chat.thread and chat.thread.ts,
-            owner=chat.owner,
-            title=chat.title,
-            title_by=chat.title_by,
-            provider=chat.model.provider,
-            model=chat.model.name,
-            message_count=0,
-            header_ts=chat.header_ts,
-            context=chat.thread_context,
-            created_at=chat.created_at,
-            updated_at=chat.updated_at,
-        )
-    )
-
-
-async def _say(
-    connection: AsyncConnection,
-    chat_id: str,
-    message: NewMessage,
-    limit: int,
-    question_id: str | None = None,
-    *,
-    alone: bool = False,
-) -> StoredMessage:
-    if known := await find_by_source(connection, chat_id, message.source):
-        return known
-    chat = await reserve_pair(connection, chat_id, limit)
-    if chat is None:
-        # The last room may have gone to this very message, delivered a moment ago.
-        if known := await find_by_source(connection, chat_id, message.source):
-            return known
-        _found((await connection.execute(SELECT_CHAT, {"chat": chat_id})).one_or_none())
-        raise LimitReached(chat_id)
-    if alone and await has_open_answer(connection, chat_id):
-        raise ChatBusy(chat_id)
-    return await store_message(connection, chat, message, question_id)
-
-
-def _found(row: Row[Any] | None) -> Chat:
-    if row is None:
-        raise ChatNotFound("no such chat")
-    return to_chat(row)
-
-
-def _at(thread: Thread) -> dict[str, str]:
+def _thread_parameters(thread: Thread) -> dict[str, str]:
     return {"team": thread.team, "channel": thread.channel, "thread": thread.ts}
 
 
-async def _by_place(connection: AsyncConnection, thread: Thread) -> Chat | None:
-    row = (await connection.execute(SELECT_CHAT_BY_THREAD, _at(thread))).one_or_none()
+async def _find_by_thread(connection: AsyncConnection, thread: Thread) -> Chat | None:
+    row = (
+        await connection.execute(SELECT_CHAT_BY_THREAD, _thread_parameters(thread))
+    ).one_or_none()
     return None if row is None else to_chat(row)

@@ -1,4 +1,4 @@
-"""Storing one exchange: the person's message, and the waiting answer that is the work to do."""
+"""Stores a user message together with the waiting answer to it, inside a transaction of the caller."""
 
 from __future__ import annotations
 
@@ -10,81 +10,133 @@ from sqlalchemy import exists, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain import Answer, Chat, Image, Message, Role, SharedFile, Status
+from bot.errors import ChatBusy, ChatNotFound, LimitReached
 from storage.engine.types import new_id, utc_now
 from storage.queries import (
     INSERT_ANSWER,
     INSERT_MESSAGE,
     INSERT_PARTICIPANT,
     RESERVE_PAIR,
+    SELECT_CHAT,
     SELECT_MESSAGE_BY_SOURCE,
     TOUCH_PARTICIPANTS,
 )
 from storage.rows import files_to_json, image_rows, select_answers, to_answer, to_chat, to_message
-from storage.tables import IS_OPEN, answers, attachments, chats, messages, questions
+from storage.tables import IS_OPEN, answers, attachments, messages, questions
 
 
 @dataclass(frozen=True, slots=True)
 class NewMessage:
-    """What a person says, before it has a number."""
+    """A user message that is not stored yet and so has no number."""
 
     text: str = field(repr=False)
     author: str
-    """Slack user id."""
-    author_name: str | None = None
+    """Slack id of the person who wrote it."""
     author_team: str | None = None
-    """The author's own workspace where it is not the chat's."""
+    """The author's own workspace, if it is not the chat's."""
     source: str | None = None
-    """Unique within the chat; the same source again is the same message."""
+    """Where it came from, unique within the chat: storing the same source again gives the stored message."""
     images: tuple[Image, ...] = ()
     files: tuple[SharedFile, ...] = ()
-    """To be fetched when the answer is due."""
+    """Shared files that are downloaded when the answer starts."""
     ts: str | None = None
-    """The Slack message that asks, where there is one."""
+    """Timestamp of the Slack message that asks; None for messages from the API."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredMessage:
-    """A stored exchange."""
+    """A user message as it is stored, with its chat and its answer."""
 
     chat: Chat
     message: Message
     answer: Answer
     duplicate: bool = False
-    """It was stored before; nothing new has been."""
+    """It had been stored before, and nothing was stored now."""
     queued: bool = False
-    """An earlier answer of this chat has not ended, so this one waits its turn."""
+    """The answer waits for an earlier answer of this chat."""
+
+
+async def add_message(
+    connection: AsyncConnection,
+    chat_id: str,
+    new: NewMessage,
+    *,
+    limit: int,
+    request_id: str | None = None,
+    reject_if_busy: bool = False,
+) -> StoredMessage:
+    """Store the next message of a chat and its waiting answer; a known source gives the stored message.
+
+    Raises LimitReached, ChatNotFound, ChatBusy (with `reject_if_busy`), and Conflict when another transaction has just
+    stored the same source.
+    """
+    if known := await find_by_source(connection, chat_id, new.source):
+        return known
+    chat = await reserve_pair(connection, chat_id, limit)
+    if chat is None:
+        # The last numbers may have gone to this very message, delivered a moment ago.
+        if known := await find_by_source(connection, chat_id, new.source):
+            return known
+        await load_chat(connection, chat_id)
+        raise LimitReached(chat_id)
+    if reject_if_busy and await has_open_answer(connection, chat_id):
+        raise ChatBusy(chat_id)
+    return await store_message(connection, chat, new, request_id)
+
+
+async def load_chat(connection: AsyncConnection, chat_id: str) -> Chat:
+    """Raises ChatNotFound."""
+    row = (await connection.execute(SELECT_CHAT, {"chat": chat_id})).one_or_none()
+    if row is None:
+        raise ChatNotFound("no such chat")
+    return to_chat(row)
 
 
 async def find_by_source(
     connection: AsyncConnection, chat_id: str, source: str | None
 ) -> StoredMessage | None:
-    """What was stored earlier in this chat under this source."""
+    """The message that this chat stored earlier under this source, as a duplicate."""
     if source is None:
         return None
     row = (
         await connection.execute(SELECT_MESSAGE_BY_SOURCE, {"chat": chat_id, "source": source})
     ).one_or_none()
-    return None if row is None else await load_stored(connection, to_message(row))
+    return None if row is None else await _load_duplicate(connection, to_message(row))
 
 
-async def load_stored(connection: AsyncConnection, message: Message) -> StoredMessage:
-    """The exchange that this user message began, as a duplicate of itself."""
-    chat = (await connection.execute(select(chats).where(chats.c.id == message.chat_id))).one()
+async def find_by_request(
+    connection: AsyncConnection, request_id: str | None
+) -> StoredMessage | None:
+    """The message that this chat request has already become, as a duplicate."""
+    if request_id is None:
+        return None
+    row = (
+        await connection.execute(
+            select(messages)
+            .join(questions, questions.c.message_id == messages.c.id)
+            .where(questions.c.id == request_id)
+        )
+    ).one_or_none()
+    return None if row is None else await _load_duplicate(connection, to_message(row))
+
+
+async def _load_duplicate(connection: AsyncConnection, message: Message) -> StoredMessage:
+    chat = await load_chat(connection, message.chat_id)
     row = (
         await connection.execute(select_answers().where(answers.c.question_id == message.id))
     ).one()
     answer = to_answer(row)
-    waits = answer.was_queued and answer.status is Status.WAITING
-    return StoredMessage(to_chat(chat), message, answer, duplicate=True, queued=waits)
+    queued = answer.was_queued and answer.status is Status.WAITING
+    return StoredMessage(chat, message, answer, duplicate=True, queued=queued)
 
 
 async def reserve_pair(connection: AsyncConnection, chat_id: str, limit: int) -> Chat | None:
-    """Reserve the next two numbers of a chat, or None when it has no room for two (or there is no such chat).
+    """Reserve the next two message numbers of a chat; None when fewer than two are left or there is no such chat.
 
-    One conditional UPDATE: whoever comes second waits for the first and then counts anew.
+    One conditional UPDATE: a second transaction waits for the first one and then reads the new count.
     """
-    given = {"chat": chat_id, "most": limit, "updated_at": utc_now()}
-    row = (await connection.execute(RESERVE_PAIR, given)).one_or_none()
+    parameters = {"chat": chat_id, "limit": limit, "updated_at": utc_now()}
+    row = (await connection.execute(RESERVE_PAIR, parameters)).one_or_none()
     return None if row is None else to_chat(row)
 
 
@@ -95,9 +147,9 @@ async def has_open_answer(connection: AsyncConnection, chat_id: str) -> bool:
 
 
 async def store_message(
-    connection: AsyncConnection, chat: Chat, new: NewMessage, question_id: str | None
+    connection: AsyncConnection, chat: Chat, new: NewMessage, request_id: str | None
 ) -> StoredMessage:
-    """Store the last two messages of `chat`, whose count holds them already. Raises Conflict for a known source."""
+    """Store the last two messages of `chat`, whose count includes them already. Raises Conflict for a known source."""
     now = utc_now()
     message = Message(
         id=new_id(),
@@ -107,7 +159,6 @@ async def store_message(
         text=new.text,
         created_at=now,
         author=new.author,
-        author_name=new.author_name,
         source=new.source,
         images=new.images,
         files=new.files,
@@ -123,16 +174,16 @@ async def store_message(
         asker_team=new.author_team or chat.team,
         question_ts=new.ts,
     )
-    # One after the other: a statement with many rows is compiled anew each time, and a message that is delivered twice
-    # must fail without a word in the log.
+    # One statement per row: a statement with many rows is compiled anew each time, and a message that is delivered
+    # twice must fail without being logged.
     for row in (_user_row(message, now), _assistant_row(answer, now)):
         await connection.execute(INSERT_MESSAGE, row)
     if new.images:
         await connection.execute(insert(attachments), image_rows(new.images, message.id))
-    answer = replace(answer, was_queued=await _store_answer(connection, chat, answer))
-    await _take_part(connection, chat, new.author, now)
-    if question_id is not None:
-        await _use_question(connection, question_id, message.id)
+    answer = replace(answer, was_queued=await _insert_answer(connection, chat, answer))
+    await _update_participants(connection, chat, new.author, now)
+    if request_id is not None:
+        await _mark_request_used(connection, request_id, message.id)
     return StoredMessage(chat, message, answer, queued=answer.was_queued)
 
 
@@ -145,7 +196,6 @@ def _user_row(message: Message, now: datetime) -> dict[str, Any]:
         "text": message.text,
         "status": Status.DONE,
         "author": message.author,
-        "author_name": message.author_name,
         "source": message.source,
         "files": files_to_json(message.files),
         "created_at": now,
@@ -162,7 +212,6 @@ def _assistant_row(answer: Answer, now: datetime) -> dict[str, Any]:
         "text": "",
         "status": Status.WAITING,
         "author": None,
-        "author_name": None,
         "source": None,
         "files": None,
         "created_at": now,
@@ -170,8 +219,8 @@ def _assistant_row(answer: Answer, now: datetime) -> dict[str, Any]:
     }
 
 
-async def _store_answer(connection: AsyncConnection, chat: Chat, answer: Answer) -> bool:
-    """Store the work to do; tells whether it has to wait its turn."""
+async def _insert_answer(connection: AsyncConnection, chat: Chat, answer: Answer) -> bool:
+    """Store the job; whether it has to wait for an earlier answer."""
     row = {
         "chat": chat.id,
         "message_id": answer.id,
@@ -192,33 +241,19 @@ async def _store_answer(connection: AsyncConnection, chat: Chat, answer: Answer)
     return bool(await connection.scalar(INSERT_ANSWER, row))
 
 
-async def _take_part(connection: AsyncConnection, chat: Chat, author: str, now: datetime) -> None:
-    """The chat moves to the top of the lists of its owner, its author and all who took part before."""
+async def _update_participants(
+    connection: AsyncConnection, chat: Chat, author: str, now: datetime
+) -> None:
+    """Move the chat to the top of the lists of its owner, its author and all earlier participants."""
     for user in sorted({chat.owner, author}):
-        newcomer = {"team": chat.team, "user": user, "chat_id": chat.id, "active_at": now}
-        await connection.execute(INSERT_PARTICIPANT[connection.dialect.name], newcomer)
+        row = {"team": chat.team, "user": user, "chat_id": chat.id, "active_at": now}
+        await connection.execute(INSERT_PARTICIPANT[connection.dialect.name], row)
     await connection.execute(TOUCH_PARTICIPANTS, {"chat": chat.id, "author": author, "now": now})
 
 
-async def _use_question(connection: AsyncConnection, question_id: str, message_id: str) -> None:
+async def _mark_request_used(connection: AsyncConnection, request_id: str, message_id: str) -> None:
     await connection.execute(
         update(questions)
-        .where(questions.c.id == question_id)
+        .where(questions.c.id == request_id)
         .values(state="used", message_id=message_id)
     )
-
-
-async def find_by_request(
-    connection: AsyncConnection, question_id: str | None
-) -> StoredMessage | None:
-    """What this waiting question has become already."""
-    if question_id is None:
-        return None
-    row = (
-        await connection.execute(
-            select(messages)
-            .join(questions, questions.c.message_id == messages.c.id)
-            .where(questions.c.id == question_id)
-        )
-    ).one_or_none()
-    return None if row is None else await load_stored(connection, to_message(row))

@@ -1,6 +1,6 @@
-"""What every message and every answer asks of the database, built once: to build it costs as much as to run it.
+"""The statements that run for every message and every answer, built once, because building costs as much as running.
 
-What an UPDATE sets are the parameters that are named like its columns.
+An UPDATE without `values` sets the columns whose names are among its parameters.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ from storage.tables import (
 
 
 def dialect_insert(connection: AsyncConnection, table: Table) -> postgresql.Insert | sqlite.Insert:
-    """An INSERT that knows ON CONFLICT, in this database's dialect."""
+    """An INSERT that supports ON CONFLICT, in this database's dialect."""
     return (postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert)(table)
 
 
 LEASE_LAPSED = and_(IS_RUNNING, answers.c.lease_until <= database_time())
-"""Whoever held the lease may have lost it."""
+"""The lease has expired, and any worker may claim the answer."""
 
 _OTHER = answers.alias("other")
 OTHER_IS_RUNNING = (
@@ -71,15 +71,15 @@ _IN_THREAD = and_(
     chats.c.thread == bindparam("thread"),
 )
 SELECT_CHAT_BY_THREAD = select(chats).where(_IN_THREAD)
-SELECT_CHAT_AND_OPEN_REQUEST = select(chats, _HAS_OPEN_REQUEST.label("waits")).select_from(
-    select(literal(1).label("one")).subquery().outerjoin(chats, _IN_THREAD)
-)
-"""The chat of a thread, if there is one, and whether an open question of this person waits there: always one row."""
+SELECT_CHAT_AND_OPEN_REQUEST = select(
+    chats, _HAS_OPEN_REQUEST.label("has_open_request")
+).select_from(select(literal(1).label("one")).subquery().outerjoin(chats, _IN_THREAD))
+"""The chat of a thread, if there is one, and whether this user has an open chat request there. Always one row."""
 
 SELECT_MESSAGE_BY_SOURCE = select(messages).where(
     messages.c.chat_id == bindparam("chat"), messages.c.source == bindparam("source")
 )
-"""The message that a chat knows under a source."""
+"""The message that a chat stored under a source."""
 
 COUNT_AUTHORS = select(func.count(messages.c.author.distinct())).where(
     messages.c.chat_id == bindparam("chat")
@@ -97,7 +97,7 @@ SELECT_HISTORY = (
     )
     .order_by(messages.c.number)
 )
-"""What a model is told of a chat before it writes its message of that number."""
+"""What a model is sent before it writes message number `before`: without failed, empty or unfinished answers."""
 
 SELECT_NEXT_ANSWER = (
     select(answers.c.message_id, answers.c.owner)
@@ -109,23 +109,23 @@ SELECT_NEXT_ANSWER = (
     .order_by(case((IS_RUNNING, 0), else_=1), answers.c.number)
     .limit(1)
 )
-"""A chat's next piece of work."""
+"""The answer of a chat to claim next: one whose lease has lapsed, else the oldest waiting one if none is running."""
 
 CLAIM_ANSWER = (
     update(answers)
     .where(answers.c.message_id == bindparam("answer"), or_(IS_WAITING, LEASE_LAPSED))
     .values(
         state="running",
-        owner=bindparam("holder"),
+        owner=bindparam("worker"),
         lease_until=database_time(bindparam("lease", type_=Double)),
         attempt=answers.c.attempt + 1,
     )
 )
-"""Takes a piece of work for so many seconds, unless others were quicker."""
+"""Leases an answer to `worker` for `lease` seconds, unless another worker was faster."""
 UPDATE_OWNED = update(answers).where(
-    answers.c.message_id == bindparam("answer"), answers.c.owner == bindparam("holder"), IS_RUNNING
+    answers.c.message_id == bindparam("answer"), answers.c.owner == bindparam("worker"), IS_RUNNING
 )
-"""Changes an answer that is still its holder's."""
+"""Changes an answer that `worker` still holds."""
 FINISH_ANSWER = UPDATE_OWNED.where(answers.c.complete).returning(
     answers.c.chat_id, answers.c.ending
 )
@@ -137,14 +137,14 @@ INSERT_PARTICIPANT = {
     "postgresql": postgresql.insert(participants).on_conflict_do_nothing(),
     "sqlite": sqlite.insert(participants).on_conflict_do_nothing(),
 }
-"""For each dialect: somebody takes part in a chat, who may have done so before."""
+"""Per dialect: adds a participant who may be one already."""
 _PRESENT = or_(participants.c.user == bindparam("author"), participants.c.away == false())
 TOUCH_PARTICIPANTS = (
     update(participants)
     .where(participants.c.chat_id == bindparam("chat"))
     .values(active_at=bindparam("now"), away=case((_PRESENT, false()), else_=true()))
 )
-"""A chat moves to the top of all its lists; who speaks there is back, whatever was heard of him before."""
+"""Moves a chat to the top of all its participants' lists. Its author is present, whatever events said before."""
 
 _EARLIER = answers.alias("earlier")
 INSERT_ANSWER = (
@@ -156,14 +156,14 @@ INSERT_ANSWER = (
     )
     .returning(answers.c.queued)
 )
-"""A new answer, behind another of its chat or not."""
+"""Adds an answer and returns whether it is queued behind another one of its chat."""
 RESERVE_PAIR = (
     update(chats)
-    .where(chats.c.id == bindparam("chat"), chats.c.message_count + 2 <= bindparam("most"))
+    .where(chats.c.id == bindparam("chat"), chats.c.message_count + 2 <= bindparam("limit"))
     .values(message_count=chats.c.message_count + 2)
     .returning(*chats.c)
 )
-"""Room for two more messages, if there is any."""
+"""Counts two more messages, if `limit` allows them."""
 
 SELECT_ANSWER = select_answers().where(answers.c.message_id == bindparam("answer"))
 SELECT_NEXT_WAITING = (

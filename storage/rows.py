@@ -1,4 +1,4 @@
-"""Rows become the frozen values of the domain here, and nowhere do they get any further."""
+"""Converts between database rows and the domain's frozen values; rows never leave storage."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from storage.tables import answers, messages
 
 
 def to_chat(row: Row[Any]) -> Chat:
-    placed = row.channel is not None and row.thread is not None
+    in_slack = row.channel is not None and row.thread is not None
     return Chat(
         id=row.id,
         team=row.team,
@@ -38,10 +38,30 @@ def to_chat(row: Row[Any]) -> Chat:
         message_count=row.message_count,
         created_at=row.created_at,
         updated_at=row.updated_at,
-        thread=Thread(row.team, row.channel, row.thread) if placed else None,
+        thread=Thread(row.team, row.channel, row.thread) if in_slack else None,
         header_ts=row.header_ts,
         thread_context=row.context,
     )
+
+
+def chat_row(chat: Chat) -> dict[str, Any]:
+    """A row for `chats`."""
+    return {
+        "id": chat.id,
+        "team": chat.team,
+        "channel": chat.thread and chat.thread.channel,
+        "thread": chat.thread and chat.thread.ts,
+        "owner": chat.owner,
+        "title": chat.title,
+        "title_by": chat.title_by,
+        "provider": chat.model.provider,
+        "model": chat.model.name,
+        "message_count": chat.message_count,
+        "header_ts": chat.header_ts,
+        "context": chat.thread_context,
+        "created_at": chat.created_at,
+        "updated_at": chat.updated_at,
+    }
 
 
 def to_message(
@@ -56,7 +76,6 @@ def to_message(
         status=Status(row.status),
         created_at=row.created_at,
         author=row.author,
-        author_name=row.author_name,
         source=row.source,
         images=images,
         omitted_images=omitted,
@@ -66,7 +85,7 @@ def to_message(
 
 
 def select_answers() -> Select[Any]:
-    """Answers with what their messages know; `to_answer` and `to_result` take its rows."""
+    """Answers joined with their messages, as `to_answer` and `to_result` expect them."""
     return select(answers, messages.c.text, messages.c.error, messages.c.status).join(
         messages, messages.c.id == answers.c.message_id
     )
@@ -96,7 +115,7 @@ def to_answer(row: Row[Any]) -> Answer:
 
 
 def to_result(row: Row[Any]) -> AnswerResult | None:
-    """How a complete answer has ended or is to end."""
+    """The result of an answer whose model has finished; None before that."""
     if not row.complete:
         return None
     usage = None
@@ -118,7 +137,7 @@ def parts_to_json(parts: tuple[MessageRef, ...]) -> list[dict[str, Any]]:
 
 
 def image_rows(images: tuple[Image, ...], message_id: str, begin: int = 0) -> list[dict[str, Any]]:
-    """Rows for `attachments`; `begin` is the position of the first."""
+    """Rows for `attachments`; `begin` is the position of the first image."""
     return [
         {
             "message_id": message_id,
@@ -140,10 +159,10 @@ def files_from_json(text: str | None) -> tuple[SharedFile, ...]:
 
 
 def files_to_json(files: tuple[SharedFile, ...]) -> str | None:
-    """The same files give the same text, so that the column can be compared."""
+    """Equal files give equal text, so that the column can be compared."""
     return json.dumps([_file_to_dict(file) for file in files], sort_keys=True) if files else None
 
 
 def _file_to_dict(file: SharedFile) -> dict[str, Any]:
-    """Without the newest field where it says nothing, so that the text is what older versions stored."""
+    """Without `before` when it is false, so that the text equals what versions without this field stored."""
     return {name: value for name, value in asdict(file).items() if name != "before" or value}

@@ -12,8 +12,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from bot.domain import Answer, AnswerResult, Chat
-from storage.chats import StoredMessage
 from storage.coordination import Coordination
+from storage.messages import StoredMessage
 
 STOP_TOPIC = "stops"
 """Requests to stop an answer."""

@@ -88,7 +88,7 @@ class Recovery:
 
     async def _release_dead_workers(self) -> None:
         """Frees what dead workers of this machine held: nobody needs to wait until their leases lapse."""
-        for worker_id in await self._answers.owners():
+        for worker_id in await self._answers.worker_ids():
             if is_dead(worker_id, self._engine.worker_id, single_host=self._single_host):
                 log.info("worker_is_dead", worker=worker_id)
                 for _ in await self._answers.release(worker_id):

@@ -91,7 +91,7 @@ class RunningAnswer:
         self.unrecorded_messages = parts
         # If the database is away, a later record repeats this, and a worker that takes over finds the messages itself.
         with contextlib.suppress(StorageError):
-            if not await self.answers.save_parts(self.answer.id, self.worker_id, parts):
+            if not await self.answers.save_slack_messages(self.answer.id, self.worker_id, parts):
                 self.abort()
             self.unrecorded_messages = None
 

@@ -39,7 +39,7 @@ from bot.api.waiting import wait_for_answer
 from bot.chats.api_service import ApiService, MessagePair, as_waiting
 from bot.chats.feed import Feed
 from bot.domain import Chat, Message, Role, Status, User
-from storage.chats import StoredMessage
+from storage.messages import StoredMessage
 
 MAX_CHATS_PAGE_SIZE = 1_000
 

@@ -25,7 +25,9 @@ from bot.domain import (
 )
 from bot.errors import ChatBusy, ChatNotFound, InvalidInput, NothingToRetry
 from storage.answers import Answers
-from storage.chats import ChatPage, Chats, NewMessage, StoredMessage
+from storage.chat_list import ChatPage
+from storage.chats import Chats
+from storage.messages import NewMessage, StoredMessage
 from storage.people import People
 
 API_SOURCE = "api:"
@@ -113,7 +115,7 @@ class ApiService:
         self._must_see(chat.model, post)
         post = await _fitting(post)
         said = await self._chats.add_message(
-            chat.id, post.to_new_message(user), limit=self.limit, alone=True
+            chat.id, post.to_new_message(user), limit=self.limit, reject_if_busy=True
         )
         self._tell(said)
         return said

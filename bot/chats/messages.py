@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from bot.domain import ModelRef, SharedFile, Thread
 from storage.chat_requests import ChatRequest
-from storage.chats import StoredMessage
+from storage.messages import StoredMessage
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from bot import strings
 from bot.chats.attachments.rules import short_name
 from bot.domain import Answer, Chat, Message, Role, User
 from bot.providers.base import ChatMessage, Request
-from storage.chats import Chats, ImageBudget
+from storage.chats import Chats
+from storage.images import ImageBudget
 
 IMAGE_BUDGET = ImageBudget(count=20, size=16_000_000)
 """The newest images that are sent along each time; of older ones only the names."""
@@ -51,20 +52,19 @@ class PromptBuilder:
     async def __call__(self, chat: Chat, answer: Answer) -> Request:
         """Raises AttachmentsUnreadable when there is nothing to answer but files that could not be had."""
         sees = self._attachments.can_see(chat)
-        most = IMAGE_BUDGET if sees else ImageBudget(0, 0)
-        history = await self._chats.history(chat.id, answer.number, most=most)
+        budget = IMAGE_BUDGET if sees else ImageBudget(0, 0)
+        history = await self._chats.history(chat.id, answer.number, budget=budget)
         if await self._attachments.load_pending(chat, answer, history):
-            history = await self._chats.history(chat.id, answer.number, most=most)
-        authors = {m.author: m.author_name for m in history if m.author is not None}
+            history = await self._chats.history(chat.id, answer.number, budget=budget)
+        authors = dict.fromkeys(m.author for m in history if m.author is not None)
         history = [
             replace(m, text=await self._names.replace_ids(chat.team, m.text)) for m in history
         ]
         names: dict[str, str] = {}
         if len(authors) > 1 or chat.thread_context:
-            for user, name in authors.items():
-                names[user] = (
-                    name or await self._names(User(chat.team, user)) or strings.UNKNOWN_PERSON
-                )
+            for author in authors:
+                name = await self._names(User(chat.team, author))
+                names[author] = name or strings.UNKNOWN_PERSON
         return Request(
             model=chat.model,
             system=self._system,

@@ -28,7 +28,8 @@ from bot.chats.request_lifecycle import (
 from bot.domain import ModelInfo, ModelRef, SharedFile, Thread, User
 from bot.errors import ChatNotFound, LimitReached
 from storage.chat_requests import ChatRequest, ChatRequests
-from storage.chats import Chats, NewMessage, StoredMessage
+from storage.chats import Chats
+from storage.messages import NewMessage, StoredMessage
 from storage.people import People
 
 
@@ -248,7 +249,7 @@ class RequestService:
             thread=request.thread,
             context=request.context,
             header_ts=request.menu_ts,
-            question_id=request.id,
+            request_id=request.id,
             limit=self._limit,
             message=NewMessage(
                 text=request.text or "",

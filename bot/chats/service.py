@@ -12,7 +12,8 @@ from bot.domain import Answer, Chat, Thread, TitleBy, User
 from bot.errors import LimitReached
 from storage.answers import Answers
 from storage.chat_requests import ChatRequests
-from storage.chats import Chats, NewMessage
+from storage.chats import Chats
+from storage.messages import NewMessage
 from storage.people import People
 
 

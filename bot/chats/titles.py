@@ -23,7 +23,8 @@ from bot.errors import ProviderError
 from bot.observability import get_logger
 from bot.providers.base import ChatMessage, Request
 from bot.tasks import Tasks
-from storage.chats import Chats, ImageBudget
+from storage.chats import Chats
+from storage.images import ImageBudget
 
 log = get_logger(__name__)
 
@@ -68,7 +69,7 @@ class Titles:
             self._tasks.start(self._entitle(chat, answer, result), name="title")
 
     async def _entitle(self, chat: Chat, answer: Answer, result: AnswerResult) -> None:
-        history = await self._chats.history(chat.id, answer.number, most=ImageBudget(0, 0))
+        history = await self._chats.history(chat.id, answer.number, budget=ImageBudget(0, 0))
         if any(message.role is Role.ASSISTANT for message in history):
             return
         question = next((m.text for m in reversed(history) if m.role is Role.USER), "")

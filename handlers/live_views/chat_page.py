@@ -13,7 +13,8 @@ from handlers.client.web_api import SlackClient
 from handlers.markdown.text import mrkdwn_escape
 from handlers.views import chat_list as views
 from handlers.views.chat_list import CHATS_PAGE_ACTION, ChatListView, ListQuery
-from storage.chats import ChatPage, Chats
+from storage.chat_list import ChatPage
+from storage.chats import Chats
 
 CHATS_PAGE_SIZE = 10
 

@@ -25,7 +25,7 @@ from handlers.threads.thread_messages import ThreadMessages, delete_message
 from handlers.views import blocks
 from handlers.views.blocks import Block
 from storage.chat_requests import ChatRequest, ChatRequests
-from storage.chats import StoredMessage
+from storage.messages import StoredMessage
 
 log = get_logger(__name__)
 

@@ -24,8 +24,9 @@ from bot.sandbox.models.server import ModelRequest, ModelServer, create_models_a
 from bot.sandbox.server import Sandbox
 from bot.sandbox.state.records import Message
 from storage.answers import Answers
-from storage.chats import Chats, NewMessage
+from storage.chats import Chats
 from storage.engine.database import Database
+from storage.messages import NewMessage
 from tests.services import free_port
 
 MODEL = "demo/quick"

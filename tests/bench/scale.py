@@ -29,8 +29,9 @@ from sqlalchemy import event
 from bot.domain import AnswerResult, Status, Thread, User
 from storage.answers import Answers
 from storage.chat_requests import ChatRequests
-from storage.chats import Chats, NewMessage
+from storage.chats import Chats
 from storage.engine.database import Database
+from storage.messages import NewMessage
 from tests import services
 from tests.bench import bulk_data
 from tests.bench.bulk_data import PER_CHAT, TEAM, Heavy, chat_id, heavy, place_of

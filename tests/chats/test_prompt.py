@@ -13,8 +13,9 @@ from bot.chats.prompt import IMAGE_BUDGET, PromptBuilder, chat_messages
 from bot.domain import Answer, Chat, Image, Message, Role, SharedFile, User
 from bot.providers.base import ChatMessage, Request
 from storage.answers import Answers
-from storage.chats import Chats, NewMessage
+from storage.chats import Chats
 from storage.engine.database import Database
+from storage.messages import NewMessage
 from tests.storage.chat_builder import MODEL, ChatBuilder
 
 CAT, DOG = Image("cat.png", "image/png", b"cat"), Image("dog.png", "image/png", b"dog")
@@ -114,7 +115,7 @@ class Files:
             return False
         question = history[-1]
         return await self.brings.chats.store_loaded_files(
-            question, more=" (and a file)", images=(CAT,), files=()
+            question, more_text=" (and a file)", images=(CAT,), files=()
         )
 
 
@@ -146,14 +147,14 @@ async def test_one_person_is_not_named_and_ids_are_spelled(builder: ChatBuilder)
     )
 
 
-async def test_several_people_are_named_as_stored_then_as_slack_says_then_somehow(
+async def test_several_people_are_named_as_slack_names_them_or_as_unknown(
     builder: ChatBuilder,
 ) -> None:
     chat = (await builder.start(text="One")).chat
-    for author, name in (("U2", "Bob"), ("U3", None)):
+    for author in ("U2", "U3"):
         await builder.answer(chat, "Hm")
-        await builder.chats.add_message(chat.id, NewMessage(author, author, author_name=name))
-    request = await brief(builder, chat, People({"U1": "Ann", "U2": "not asked for"}))
+        await builder.chats.add_message(chat.id, NewMessage(author, author))
+    request = await brief(builder, chat, People({"U1": "Ann", "U2": "Bob"}))
     assert texts(request.messages) == [
         "Ann: One",
         "Hm",

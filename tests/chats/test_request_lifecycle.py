@@ -20,8 +20,9 @@ from bot.chats.request_lifecycle import (
 )
 from bot.domain import ModelRef, SharedFile, Thread
 from storage.chat_requests import ChatRequest, ChatRequests
-from storage.chats import Chats, NewMessage
+from storage.chats import Chats
 from storage.engine.database import Database
+from storage.messages import NewMessage
 
 MODEL = ModelRef("openai", "demo/quick")
 IMAGE = SharedFile("F1", "a.png", "image/png")
@@ -179,7 +180,7 @@ async def test_nothing_moves_a_request_that_has_ended(
             owner="U1",
             model=MODEL,
             thread=OWN_THREAD,
-            question_id=request.id,
+            request_id=request.id,
             limit=100,
             message=NewMessage(text="why?", author="U1", source="100.1", ts="100.1"),
         )

@@ -29,10 +29,11 @@ from bot.observability import Metrics
 from bot.providers.base import Request
 from bot.timing import Timing
 from storage.answers import Answers
-from storage.chats import Chats, NewMessage
+from storage.chats import Chats
 from storage.coordination import Coordination
 from storage.coordination.memory import MemoryCoordination
 from storage.engine.database import Database
+from storage.messages import NewMessage
 from tests.deadlines import WAIT_TIMEOUT
 
 TEAM, USER = "T1", "U1"

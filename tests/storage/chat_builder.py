@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from bot.domain import Answer, AnswerResult, Chat, ModelRef, Status, Thread
 from storage.answers import Answers
-from storage.chats import Chats, NewMessage, StoredMessage
+from storage.chats import Chats
+from storage.messages import NewMessage, StoredMessage
 
 MODEL = ModelRef("openrouter", "meta/llama-3:free")
 

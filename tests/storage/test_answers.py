@@ -71,7 +71,7 @@ async def test_a_lapsed_answer_is_taken_over_with_what_is_known_of_it(
     mine = await answers.claim(chat.id, "me", 30)
     assert mine is not None
     parts = (MessageRef("5.1", streaming=False), MessageRef("5.2", streaming=True))
-    assert await answers.save_parts(mine.id, "me", parts)
+    assert await answers.save_slack_messages(mine.id, "me", parts)
     await answers.renew("me", 0)
     assert await answers.chats_to_claim(10) == [chat.id]
     taken = await answers.claim(chat.id, "other", 30)
@@ -103,7 +103,7 @@ async def test_who_lost_the_lease_can_do_nothing_more(
     mine = await answers.claim(chat.id, "me", 0)
     assert mine is not None
     assert await answers.claim(chat.id, "other", 30)
-    assert not await answers.save_parts(mine.id, "me", (MessageRef("1", streaming=True),))
+    assert not await answers.save_slack_messages(mine.id, "me", (MessageRef("1", streaming=True),))
     assert not await answers.save_result(mine.id, "me", DONE)
     assert not await answers.finish(mine.id, "me")
     assert await answers.renew("me", 30) == {}
@@ -189,7 +189,7 @@ async def test_what_is_released_is_anybodys_at_once_and_no_longer_ones_own(
     await answers.claim(two.id, "other", 30)
     assert first is not None
     assert await answers.release("me") == [one.id]
-    assert not await answers.save_parts(first.id, "me", (MessageRef("1", streaming=True),))
+    assert not await answers.save_slack_messages(first.id, "me", (MessageRef("1", streaming=True),))
     assert await answers.chats_to_claim(10) == [one.id]
     taken = await answers.claim(one.id, "other", 30)
     assert taken is not None
@@ -235,7 +235,7 @@ async def test_a_failed_answer_waits_again_as_it_was(
     claimed = await answers.claim(chat.id, "me", 30)
     assert claimed is not None
     parts = (MessageRef("5.1", streaming=False),)
-    await answers.save_parts(claimed.id, "me", parts)
+    await answers.save_slack_messages(claimed.id, "me", parts)
     await answers.request_stop(chat.id)
     failure = AnswerResult(
         Status.FAILED, "half", error="broken_off", detail="why", usage=Usage(1, 1), seconds=1.0

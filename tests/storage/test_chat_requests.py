@@ -9,7 +9,8 @@ import pytest
 from bot.domain import ModelRef, SharedFile, Thread
 from bot.errors import ChatNotFound
 from storage.chat_requests import ChatRequests
-from storage.chats import Chats, NewMessage
+from storage.chats import Chats
+from storage.messages import NewMessage
 from tests.storage.chat_builder import MODEL
 
 PNG = SharedFile("F1", "a.png", "image/png", 3, "https://files.slack.com/a.png")
@@ -99,7 +100,7 @@ async def test_choice_menu_and_context_are_kept_while_it_is_open(
         model=MODEL,
         thread=thread,
         message=NewMessage("why?", "U1", source="100.1"),
-        question_id=question.id,
+        request_id=question.id,
     )
     late = await requests.set_model(question.id, replace(MODEL, name="other"))
     assert (late.open, late.model, late.message_id) == (False, MODEL, said.message.id)
@@ -140,7 +141,7 @@ async def test_chosen_questions_that_became_no_chat_are_found(
         model=MODEL,
         thread=thread,
         message=NewMessage("?", "U1"),
-        question_id=asked[1].id,
+        request_id=asked[1].id,
     )
     assert [question.id for question in await requests.ready_to_start(0, 10)] == [asked[0].id]
     assert await requests.ready_to_start(60, 10) == []
@@ -179,7 +180,7 @@ async def test_what_was_asked_in_a_dialog_waits_to_be_said(
     assert await requests.ready_to_start(0, 9) == [said]
     message = NewMessage("why?", "U1", source="200.1")
     started = await chats.start(
-        team="T1", owner="U1", model=MODEL, thread=said.thread, message=message, question_id=said.id
+        team="T1", owner="U1", model=MODEL, thread=said.thread, message=message, request_id=said.id
     )
     assert await requests.started_in_dialog(started.chat.id)
     assert not await requests.started_in_dialog("nothing")
@@ -242,7 +243,7 @@ async def test_one_look_tells_of_a_threads_chat_and_of_what_waits_there(
         model=MODEL,
         message=NewMessage("hi", "U1"),
         thread=thread,
-        question_id=question.id,
+        request_id=question.id,
     )
     assert await chats.chat_and_open_request(thread, "U1") == (await chats.get(said.chat.id), False)
     await requests.create(thread=thread, ts="100.2", user="U2")

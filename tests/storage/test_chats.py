@@ -18,7 +18,9 @@ from bot.domain import (
 )
 from bot.errors import ChatNotFound, InvalidInput, LimitReached
 from storage.chat_requests import ChatRequests
-from storage.chats import Chats, ImageBudget, NewMessage
+from storage.chats import Chats
+from storage.images import ImageBudget
+from storage.messages import NewMessage
 from tests.storage.chat_builder import MODEL, ChatBuilder
 
 PNG = Image("a.png", "image/png", b"\x89PNG\x00")
@@ -34,9 +36,7 @@ async def test_a_start_stores_chat_message_and_waiting_answer(chats: Chats, thre
         thread=thread,
         context="before",
         header_ts="100.2",
-        message=NewMessage(
-            "hello", "U1", author_name="Ann", author_team="T9", source="100.1", ts="100.1"
-        ),
+        message=NewMessage("hello", "U1", author_team="T9", source="100.1", ts="100.1"),
     )
     assert (said.duplicate, said.queued) == (False, False)
     chat = await chats.get(said.chat.id)
@@ -56,7 +56,7 @@ async def test_a_start_stores_chat_message_and_waiting_answer(chats: Chats, thre
     user, assistant = await chats.messages(chat.id)
     assert user == said.message
     assert (user.number, user.role, user.text, user.status) == (1, Role.USER, "hello", Status.DONE)
-    assert (user.author, user.author_name, user.source) == ("U1", "Ann", "100.1")
+    assert (user.author, user.source) == ("U1", "100.1")
     assert (assistant.number, assistant.role, assistant.text, assistant.status) == (
         2,
         Role.ASSISTANT,
@@ -109,10 +109,10 @@ async def test_a_question_becomes_one_message_however_often_it_is_started(
         "hello", "U1", files=question.files
     )  # no source: the question alone tells them apart
     first = await chats.start(
-        team="T1", owner="U1", model=MODEL, thread=thread, message=message, question_id=question.id
+        team="T1", owner="U1", model=MODEL, thread=thread, message=message, request_id=question.id
     )
     again = await chats.start(
-        team="T1", owner="U1", model=MODEL, thread=thread, message=message, question_id=question.id
+        team="T1", owner="U1", model=MODEL, thread=thread, message=message, request_id=question.id
     )
     assert again.duplicate
     assert again.message.id == first.message.id
@@ -425,7 +425,7 @@ async def test_only_the_newest_images_within_the_budget_are_read(chats: Chats) -
     await chats.add_message(first.chat.id, NewMessage("3", "U1", images=(PNG,)))
 
     async def read(count: int, size: int) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
-        said = await chats.history(first.chat.id, 6, most=ImageBudget(count, size))
+        said = await chats.history(first.chat.id, 6, budget=ImageBudget(count, size))
         return [
             (tuple(i.name for i in m.images), m.omitted_images) for m in said if m.role is Role.USER
         ]
@@ -445,10 +445,14 @@ async def test_what_files_held_is_enclosed_once(chats: Chats) -> None:
     )
     left = (replace(SHARED, problem="gone"),)
 
-    assert await chats.store_loaded_files(said.message, more=" at it", images=(GIF,), files=left)
-    assert not await chats.store_loaded_files(said.message, more=" again", images=(GIF,), files=())
+    assert await chats.store_loaded_files(
+        said.message, more_text=" at it", images=(GIF,), files=left
+    )
+    assert not await chats.store_loaded_files(
+        said.message, more_text=" again", images=(GIF,), files=()
+    )
 
     message = await chats.message(said.message.id)
     assert (message.text, message.images, message.files) == ("look at it", (PNG, GIF), left)
-    assert await chats.store_loaded_files(message, more="", images=(), files=())
+    assert await chats.store_loaded_files(message, more_text="", images=(), files=())
     assert (await chats.message(message.id)).files == ()

@@ -9,8 +9,9 @@ from bot.domain import AnswerResult, SharedFile, Status, Thread
 from bot.errors import LimitReached
 from storage.answers import Answers
 from storage.chat_requests import ChatRequests
-from storage.chats import Chats, NewMessage, StoredMessage
+from storage.chats import Chats
 from storage.engine.database import Database
+from storage.messages import NewMessage, StoredMessage
 from tests.deadlines import WAIT_TIMEOUT
 from tests.storage.chat_builder import MODEL, ChatBuilder
 
@@ -88,7 +89,7 @@ async def test_one_chat_comes_of_many_starts_of_one_question(
             model=MODEL,
             thread=thread,
             message=message,
-            question_id=question.id,
+            request_id=question.id,
         )
 
     said = await asyncio.gather(*(start(number) for number in range(12)))

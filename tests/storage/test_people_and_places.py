@@ -10,8 +10,9 @@ from bot.domain import ModelRef, Status, Thread, User
 from bot.errors import ModelGone
 from storage.answers import Answers
 from storage.chat_requests import ChatRequests
-from storage.chats import Chats, NewMessage
+from storage.chats import Chats
 from storage.engine.database import Database
+from storage.messages import NewMessage
 from storage.people import People
 from tests.storage.chat_builder import MODEL, ChatBuilder
 

@@ -10,8 +10,10 @@ from sqlalchemy import text
 
 from bot.domain import AnswerResult, Chat, Status, TitleBy, User
 from storage.answers import Answers
-from storage.chats import Chats, NewMessage
+from storage.chats import Chats
 from storage.engine.database import Database
+from storage.messages import NewMessage
+from storage.search import SearchLimits
 from tests.storage.chat_builder import MODEL, ChatBuilder
 
 ANN, BEN = User("T1", "U1"), User("T1", "U2")
@@ -223,7 +225,7 @@ async def test_a_search_is_paged_and_counted(database: Database, way: str) -> No
 
 @WAYS
 async def test_a_rare_word_is_found_far_down(database: Database, way: str) -> None:
-    """Beyond the chats that are looked at to find the way; and the pages go there and back."""
+    """Beyond the sample; and the pages can be followed in both directions."""
     chats = Chats(database)
     rare = [(await _start(chats, f"Zanzibar {number}")).id for number in range(5)]
     for number in range(70):
@@ -241,12 +243,8 @@ async def test_a_rare_word_is_found_far_down(database: Database, way: str) -> No
 
 
 @WAYS
-async def test_counting_ends_where_it_would_become_dear(
-    database: Database, monkeypatch: pytest.MonkeyPatch, way: str
-) -> None:
-    monkeypatch.setattr("storage.search.MAX_SCANNED", 12)
-    monkeypatch.setattr("storage.search.MAX_COUNTED", 5)
-    chats = Chats(database)
+async def test_counting_stops_at_its_limits(database: Database, way: str) -> None:
+    chats = Chats(database, search_limits=SearchLimits(max_scanned=12, max_counted=5))
     await _fill(database, way)
     listed, found = (
         await chats.list_for(ANN, limit=3),
@@ -255,11 +253,8 @@ async def test_counting_ends_where_it_would_become_dear(
     assert [(page.total, page.at_least) for page in (listed, found)] == [(12, True), (5, True)]
 
 
-async def test_a_count_is_never_below_what_is_seen(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("storage.search.MAX_SCANNED", 2)
-    chats = Chats(database)
+async def test_the_total_is_never_below_the_length_of_the_page(database: Database) -> None:
+    chats = Chats(database, search_limits=SearchLimits(max_scanned=2))
     for number in range(20):
         await _start(chats, "old boat" if number < 12 else "new")
     page = await chats.list_for(ANN, limit=10, words="boat")

@@ -1,4 +1,4 @@
-"""Whatever way a search takes, it finds what going through everything finds, in the same order and number."""
+"""Every way to search finds what reading everything finds, in the same order and with the same total."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import pytest
 from sqlalchemy import text
 
 from bot.domain import TitleBy, User
-from storage import search
 from storage.chat_list import ChatPage
-from storage.chats import Chats, NewMessage
+from storage.chats import Chats
 from storage.engine.database import Database
+from storage.messages import NewMessage
+from storage.search import SearchLimits
 from tests.storage.chat_builder import MODEL
 
 ANN, BEN = User("T1", "U1"), User("T1", "U2")
@@ -44,18 +45,18 @@ SEARCHES = (
         "most nowhere",
         "rare rare",
     ),
-    "e v r y m o s t every",  # more words than are looked at
+    "e v r y m o s t every",  # more words than are sampled
 )
-SIZES = pytest.mark.parametrize(
-    "sizes",
+LIMITS = pytest.mark.parametrize(
+    ("limits", "seed"),
     [
-        {},
-        {"LOOKED_AT": 8, "MOST_FOUND": 9, "HITS": 14},
-        {"LOOKED_AT": 6, "SOME": 1, "MOST_FOUND": 4},
+        (SearchLimits(), 0),
+        (SearchLimits(sample_size=8, max_counted=9, max_index_hits=14), 31),
+        (SearchLimits(sample_size=6, min_sample_hits=1, max_counted=4), 11),
     ],
-    ids=["as they are", "small", "tiny"],
+    ids=["production", "small", "tiny"],
 )
-"""How far is looked and counted: with small ones all ways are taken in few chats."""
+"""With small limits, few chats are enough to take every way."""
 
 
 def _says(number: int, chance: random.Random) -> list[str]:
@@ -126,36 +127,32 @@ async def _pages(chats: Chats, words: str) -> list[ChatPage]:
     return pages
 
 
-@SIZES
-async def test_every_way_finds_the_same(
-    database: Database, monkeypatch: pytest.MonkeyPatch, sizes: dict[str, int]
+@LIMITS
+async def test_every_way_to_search_finds_the_same(
+    database: Database, limits: SearchLimits, seed: int
 ) -> None:
-    texts = await _fill(database, sum(sizes.values()))
-    for name, value in sizes.items():
-        monkeypatch.setattr(search, name, value)
+    texts = await _fill(database, seed)
+    chats = Chats(database, search_limits=limits)
     for words in SEARCHES:
         expected = _expected(texts, words)
-        pages = await _pages(Chats(database), words)
+        pages = await _pages(chats, words)
         forth = pages[: (len(pages) + 1) // 2]
         assert [chat.id for page in forth for chat in page.chats] == expected, words
         for page in pages:
             assert page.total <= len(expected), words
             assert page.at_least or page.total == len(expected), words
-            assert not page.at_least or page.total >= min(search.MAX_COUNTED, len(expected)), words
+            assert not page.at_least or page.total >= min(limits.max_counted, len(expected)), words
         for there, back in zip(forth[:-1], pages[: len(forth) - 1 : -1], strict=True):
             assert [chat.id for chat in there.chats] == [chat.id for chat in back.chats], words
 
 
 @pytest.mark.parametrize("next_ones", [0, 2, 3, 4])
-async def test_chats_further_on_may_not_be_enough(
-    database: Database, monkeypatch: pytest.MonkeyPatch, next_ones: int
+async def test_chats_after_the_sample_may_not_fill_the_page(
+    database: Database, next_ones: int
 ) -> None:
-    """The first chats promise that the next ones fill the page, and these hold too little, just enough, or more."""
-    monkeypatch.setattr(search, "LOOKED_AT", 8)
-    chats, wanted = (
-        Chats(database),
-        {*range(5, 20), *(60 - at for at in range(next_ones)), *(79, 76, 73)},
-    )
+    """The sample suggests that the next chats fill the page; these contain too few matches, just enough, or more."""
+    chats = Chats(database, search_limits=SearchLimits(sample_size=8))
+    wanted = {*range(5, 20), *(60 - at for at in range(next_ones)), *(79, 76, 73)}
     zebras: list[str] = []
     for number in range(80):
         said = NewMessage("zebra" if number in wanted else "horse", ANN.id)
@@ -168,13 +165,12 @@ async def test_chats_further_on_may_not_be_enough(
 
 @pytest.mark.postgres
 @pytest.mark.parametrize("dialect", ["postgresql"])
-async def test_a_word_that_stands_often_in_few_chats_is_counted_whole(
-    database: Database, monkeypatch: pytest.MonkeyPatch
+async def test_a_word_that_occurs_often_in_few_chats_is_counted_completely(
+    database: Database,
 ) -> None:
-    """What the index finds first is then one chat over and over."""
-    monkeypatch.setattr(search, "LOOKED_AT", 20)
-    monkeypatch.setattr(search, "HITS", 5)
-    chats, talked = Chats(database), []
+    """The first hits of the index are then the same chat again and again."""
+    limits = SearchLimits(sample_size=20, max_index_hits=5)
+    chats, talked = Chats(database, search_limits=limits), []
     for number in range(66):
         said = NewMessage("zebra" if number % 6 == 0 else "horse", ANN.id)
         talked.append(
@@ -186,7 +182,7 @@ async def test_a_word_that_stands_often_in_few_chats_is_counted_whole(
     assert (len(page.chats), page.total, page.at_least) == (2, 11, False)
 
 
-async def test_the_same_word_twice_is_one(database: Database) -> None:
+async def test_a_repeated_word_counts_once(database: Database) -> None:
     chats = Chats(database)
     for number in range(60):
         said = NewMessage("a lonely boat" if number == 3 else "a boat", ANN.id)

@@ -108,7 +108,10 @@ class AttachmentLoader:
             return False
         known = tuple(file for file in message.files if file.problem is not None)
         await self._chats.store_loaded_files(
-            message, more=text[len(message.text) :], images=images, files=(*known, *waits, *failed)
+            message,
+            more_text=text[len(message.text) :],
+            images=images,
+            files=(*known, *waits, *failed),
         )
         return True
 
