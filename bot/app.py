@@ -85,10 +85,20 @@ class Repositories:
 
 
 @dataclass(frozen=True)
+class AnswerParts:
+    """What the engine needs to write answers in Slack, and the listeners share with it."""
+
+    models: ModelChoice
+    titles: Titles
+    names: UserNames
+    queued_reactions: QueuedReactions
+    file_notices: FileNotices
+
+
+@dataclass(frozen=True)
 class UseCases:
     """What people and API clients may do with chats."""
 
-    models: ModelChoice
     service: ChatService
     requests: RequestService
     lifecycle: RequestLifecycle
@@ -101,12 +111,9 @@ class UseCases:
 class ThreadParts:
     """What the bot writes in Slack threads besides answers."""
 
-    names: UserNames
-    queued_reactions: QueuedReactions
     menus: ModelMenus
     headers: ChatHeaders
     dialog_chats: DialogChats
-    file_notices: FileNotices
 
 
 @asynccontextmanager
@@ -125,14 +132,13 @@ async def build(
             stack, settings=settings, demo=demo, timing=timing, rates=rates
         )
         repositories = _repositories(resources.database)
-        engine: Engine  # the service wakes the engine, whose answers end in threads, which use the service
-        use_cases = _use_cases(
-            settings, resources, repositories, wake=lambda chat_id: engine.wake(chat_id)
-        )
-        threads = _thread_parts(resources, repositories, use_cases)
-        engine = _engine(settings, resources, repositories, use_cases, threads)
+        parts = _answer_parts(settings, resources, repositories)
+        engine = _engine(settings, resources, repositories, parts)
+        use_cases = _use_cases(settings, resources, repositories, parts.models, engine.wake)
+        threads = _thread_parts(resources, repositories, parts, use_cases)
+        parts.titles.on_title(threads.headers.show_title)
         await stack.enter_async_context(use_cases.feed.running())
-        context = await _listener_context(stack, resources, repositories, use_cases, threads)
+        context = await _listener_context(stack, resources, repositories, parts, use_cases, threads)
         transport = _transport(settings, resources, context)
         stack.callback(resources.http_app.close)
         recovery = Recovery(
@@ -172,17 +178,76 @@ def _repositories(database: Database) -> Repositories:
     )
 
 
-def _use_cases(
-    settings: Settings,
-    resources: Resources,
-    repositories: Repositories,
-    wake: Callable[[str], None],
-) -> UseCases:
+def _answer_parts(
+    settings: Settings, resources: Resources, repositories: Repositories
+) -> AnswerParts:
     models = ModelChoice(
         catalogue=resources.providers.catalogue,
         people=repositories.people,
         default=settings.bobbin_default_model,
     )
+    titles = Titles(
+        chats=repositories.chats,
+        models=resources.providers,
+        publisher=resources.publisher,
+        tasks=resources.tasks,
+        model=partial(models.configured, settings.bobbin_title_model),
+    )
+    return AnswerParts(
+        models=models,
+        titles=titles,
+        names=UserNames(repositories.people, resources.workspaces),
+        queued_reactions=QueuedReactions(repositories.answers, resources.tasks),
+        file_notices=FileNotices(models, resources.workspaces, resources.tasks),
+    )
+
+
+def _engine(
+    settings: Settings, resources: Resources, repositories: Repositories, parts: AnswerParts
+) -> Engine:
+    sinks = SlackSinkFactory(
+        workspaces=resources.workspaces,
+        models=parts.models,
+        chats=repositories.chats,
+        answers=repositories.answers,
+        queued_reactions=parts.queued_reactions,
+        api_echo=ApiEcho(repositories.chats, parts.names),
+        mode=settings.bobbin_stream.value,
+        max_messages=settings.bobbin_max_messages,
+    )
+    attachments = AttachmentLoader(
+        chats=repositories.chats,
+        models=parts.models,
+        source=SlackFiles(resources.workspaces, settings.slack_api_url),
+        tell=parts.file_notices.tell,
+    )
+    prompt_builder = PromptBuilder(
+        chats=repositories.chats,
+        system=settings.bobbin_system_prompt,
+        names=parts.names,
+        attachments=attachments,
+    )
+    return Engine(
+        chats=repositories.chats,
+        answers=repositories.answers,
+        models=resources.providers,
+        sinks=sinks,
+        publisher=resources.publisher,
+        build_prompt=prompt_builder,
+        after=FollowUp(parts.models, parts.titles),
+        metrics=resources.metrics,
+        worker_id=new_worker_id(),
+        timing=resources.timing,
+    )
+
+
+def _use_cases(
+    settings: Settings,
+    resources: Resources,
+    repositories: Repositories,
+    models: ModelChoice,
+    wake: Callable[[str], None],
+) -> UseCases:
     lifecycle = RequestLifecycle(repositories.requests)
     requests = RequestService(
         requests=repositories.requests,
@@ -220,7 +285,6 @@ def _use_cases(
         answers=repositories.answers,
     )
     return UseCases(
-        models=models,
         service=service,
         requests=requests,
         lifecycle=lifecycle,
@@ -231,17 +295,15 @@ def _use_cases(
 
 
 def _thread_parts(
-    resources: Resources, repositories: Repositories, use_cases: UseCases
+    resources: Resources, repositories: Repositories, parts: AnswerParts, use_cases: UseCases
 ) -> ThreadParts:
-    names = UserNames(repositories.people, resources.workspaces)
-    queued_reactions = QueuedReactions(repositories.answers, resources.tasks)
     messages = ThreadMessages(resources.workspaces, use_cases.lifecycle)
-    contexts = ThreadContextReader(use_cases.lifecycle, names, resources.timing)
+    contexts = ThreadContextReader(use_cases.lifecycle, parts.names, resources.timing)
     headers = ChatHeaders(
         service=use_cases.service,
         requests=repositories.requests,
         chats=repositories.chats,
-        models=use_cases.models,
+        models=parts.models,
         workspaces=resources.workspaces,
         messages=messages,
         timing=resources.timing,
@@ -251,12 +313,12 @@ def _thread_parts(
         requests=use_cases.requests,
         lifecycle=use_cases.lifecycle,
         chat_requests=repositories.requests,
-        models=use_cases.models,
-        names=names,
+        models=parts.models,
+        names=parts.names,
         messages=messages,
         headers=headers,
         contexts=contexts,
-        queued_reactions=queued_reactions,
+        queued_reactions=parts.queued_reactions,
         timing=resources.timing,
     )
     dialog_chats = DialogChats(
@@ -264,80 +326,22 @@ def _thread_parts(
         lifecycle=use_cases.lifecycle,
         chat_requests=repositories.requests,
         chats=repositories.chats,
-        models=use_cases.models,
+        models=parts.models,
         workspaces=resources.workspaces,
         menus=menus,
         contexts=contexts,
-        names=names,
+        names=parts.names,
         tasks=resources.tasks,
         timing=resources.timing,
     )
-    file_notices = FileNotices(use_cases.models, resources.workspaces, resources.tasks)
-    return ThreadParts(
-        names=names,
-        queued_reactions=queued_reactions,
-        menus=menus,
-        headers=headers,
-        dialog_chats=dialog_chats,
-        file_notices=file_notices,
-    )
-
-
-def _engine(
-    settings: Settings,
-    resources: Resources,
-    repositories: Repositories,
-    use_cases: UseCases,
-    threads: ThreadParts,
-) -> Engine:
-    sinks = SlackSinkFactory(
-        workspaces=resources.workspaces,
-        service=use_cases.service,
-        models=use_cases.models,
-        chats=repositories.chats,
-        answers=repositories.answers,
-        queued_reactions=threads.queued_reactions,
-        api_echo=ApiEcho(repositories.chats, threads.names),
-        mode=settings.bobbin_stream.value,
-    )
-    attachments = AttachmentLoader(
-        chats=repositories.chats,
-        models=use_cases.models,
-        source=SlackFiles(resources.workspaces, settings.slack_api_url),
-        tell=threads.file_notices.tell,
-    )
-    prompt_builder = PromptBuilder(
-        chats=repositories.chats,
-        system=settings.bobbin_system_prompt,
-        names=threads.names,
-        attachments=attachments,
-    )
-    titles = Titles(
-        chats=repositories.chats,
-        models=resources.providers,
-        publisher=resources.publisher,
-        tasks=resources.tasks,
-        model=partial(use_cases.models.configured, settings.bobbin_title_model),
-        shown=threads.headers.show_title,
-    )
-    return Engine(
-        chats=repositories.chats,
-        answers=repositories.answers,
-        models=resources.providers,
-        sinks=sinks,
-        publisher=resources.publisher,
-        build_prompt=prompt_builder,
-        after=FollowUp(use_cases.models, titles),
-        metrics=resources.metrics,
-        worker_id=new_worker_id(),
-        timing=resources.timing,
-    )
+    return ThreadParts(menus=menus, headers=headers, dialog_chats=dialog_chats)
 
 
 async def _listener_context(
     stack: AsyncExitStack,
     resources: Resources,
     repositories: Repositories,
+    parts: AnswerParts,
     use_cases: UseCases,
     threads: ThreadParts,
 ) -> ListenerContext:
@@ -345,14 +349,14 @@ async def _listener_context(
     home_tabs = HomeTabs(
         chats=repositories.chats,
         people=repositories.people,
-        models=use_cases.models,
+        models=parts.models,
         workspaces=resources.workspaces,
         feed=use_cases.feed,
         membership=membership,
     )
     chat_lists = ChatLists(
         chats=repositories.chats,
-        models=use_cases.models,
+        models=parts.models,
         workspaces=resources.workspaces,
         feed=use_cases.feed,
         membership=membership,
@@ -365,15 +369,15 @@ async def _listener_context(
         service=use_cases.service,
         requests=use_cases.requests,
         api_tokens=use_cases.api_tokens,
-        models=use_cases.models,
+        models=parts.models,
         chats=repositories.chats,
         workspaces=resources.workspaces,
-        names=threads.names,
+        names=parts.names,
         menus=threads.menus,
         headers=threads.headers,
         dialog_chats=threads.dialog_chats,
-        queued_reactions=threads.queued_reactions,
-        file_notices=threads.file_notices,
+        queued_reactions=parts.queued_reactions,
+        file_notices=parts.file_notices,
         home_tabs=home_tabs,
         chat_lists=chat_lists,
         membership=membership,

@@ -170,7 +170,3 @@ class ChatService:
     async def set_away(self, user: User, channel: str, away: bool) -> None:
         """The user left a private channel, so that they may not see its chats; or is back."""
         await self._chats.set_away(user, channel, away)
-
-    def messages_left(self, chat: Chat) -> int:
-        """How many more messages the chat may hold."""
-        return max(0, self._limit - chat.message_count)

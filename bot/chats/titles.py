@@ -58,10 +58,18 @@ class Titles:
         tasks: Tasks,
         *,
         model: Callable[[], ModelRef | None],
-        shown: ShowTitle,
     ) -> None:
-        self._chats, self._models, self._publisher, self._tasks = chats, models, publisher, tasks
-        self._model, self._shown = model, shown
+        """`model`: the model that writes the titles; None: the chat's own."""
+        self._chats = chats
+        self._models = models
+        self._publisher = publisher
+        self._tasks = tasks
+        self._model = model
+        self._observers: list[ShowTitle] = []
+
+    def on_title(self, observer: ShowTitle) -> None:
+        """`observer` is called with each chat that has got a title."""
+        self._observers.append(observer)
 
     async def after_answer(self, chat: Chat, answer: Answer, result: AnswerResult) -> None:
         """Starts writing the title if this was the first exchange that ended well."""
@@ -83,7 +91,9 @@ class Titles:
             return
         if title and await self._chats.set_title(chat.id, title, TitleBy.MODEL):
             self._publisher.title_changed(chat, title)
-            await self._shown(await self._chats.get(chat.id))
+            titled = await self._chats.get(chat.id)
+            for observer in self._observers:
+                await observer(titled)
         else:
             self._publisher.title_failed(chat)
 

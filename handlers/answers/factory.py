@@ -8,7 +8,6 @@ from typing import Literal
 
 from bot.answers.sink import AnswerControl, AnswerSink, NullSink
 from bot.chats.models import ModelChoice
-from bot.chats.service import ChatService
 from bot.domain import Answer, Chat
 from bot.observability import get_logger
 from handlers.answers.options import AnswerOptions
@@ -35,22 +34,22 @@ class SlackSinkFactory:
     def __init__(
         self,
         workspaces: WorkspaceResolver,
-        service: ChatService,
         models: ModelChoice,
         chats: Chats,
         answers: Answers,
         queued_reactions: QueuedReactions,
         api_echo: ApiEcho,
         mode: Mode,
+        max_messages: int,
     ) -> None:
         self._workspaces = workspaces
-        self._service = service
         self._models = models
         self._chats = chats
         self._answers = answers
         self._queued_reactions = queued_reactions
         self._api_echo = api_echo
         self._mode = mode
+        self._max_messages = max_messages
 
     async def __call__(self, chat: Chat, answer: Answer, control: AnswerControl) -> AnswerSink:
         if chat.thread is None:
@@ -76,7 +75,7 @@ class SlackSinkFactory:
         return writer
 
     async def _options(self, chat: Chat, answer: Answer) -> AnswerOptions:
-        left = self._service.messages_left(chat)
+        left = max(0, self._max_messages - chat.message_count)
         return AnswerOptions(
             native_streaming=await self._may_stream(chat, answer),
             model_label=self._models.label(chat.model),
