@@ -223,7 +223,7 @@ def _engine(
     )
     prompt_builder = PromptBuilder(
         chats=repositories.chats,
-        system=settings.bobbin_system_prompt,
+        system_prompt=settings.bobbin_system_prompt,
         names=parts.names,
         attachments=attachments,
     )
@@ -233,7 +233,7 @@ def _engine(
         models=resources.providers,
         sinks=sinks,
         publisher=resources.publisher,
-        build_prompt=prompt_builder,
+        build_prompt=prompt_builder.build,
         after=FollowUp(parts.models, parts.titles),
         metrics=resources.metrics,
         worker_id=new_worker_id(),

@@ -143,12 +143,6 @@ MODEL_CANNOT_SEE = (
 )
 TEXTS_TOO_MANY = "A message may carry at most {count} texts."
 TEXTS_TOO_LONG = "The texts of a message may have at most {count:,} characters together."
-ATTACHED_TEXT = "Attached: {name}"
-ATTACHED_BEFORE = "Shared in this thread before: {name}"
-ATTACHED_TEXT_CUT = "(cut here: only the first {count:,} characters were taken)"
-ATTACHED_UNREADABLE = "[Attached: {name}, which could not be read]"
-ATTACHED_UNSEEN = "[Attached: {name}, an image that you cannot see]"
-ATTACHED_EARLIER = "[Attached: {name}, an image that was shown earlier and is not repeated]"
 
 FILE_UNNAMED = "a file"
 AND = "{rest} and {last}"
@@ -243,16 +237,8 @@ def failure(code: str | None, model: str, detail: str | None = None) -> str:
     return sentence.format(model=model, detail=f" ({detail})" if detail else "")
 
 
-TITLE_INSTRUCTION = (
-    "Generate a short title (2–8 words) for a conversation, based on its first message and its first answer. "
-    "Reply with the title alone: one line, in the language of the message, without quotes or a full stop at its end."
-)
-TITLE_REQUEST = "Now write the title of this conversation."
 THREAD_FILES = "[shared: {names}]"
 THREAD_GAP = "[…]"
-THREAD_CONTEXT = (
-    "What people said in this thread before:\n{context}\n\nThe message to answer:\n{text}"
-)
 UNKNOWN_PERSON = "Somebody"
 
 INSTALL = "Bring conversations with language models into your Slack."

@@ -1,4 +1,4 @@
-"""A title after the first exchange: one small call to a model, which delays and disturbs nothing."""
+"""Writes a chat's title after its first answer: one small model call, which delays nothing and may fail."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Protocol
 
-from bot import strings
 from bot.answers.events import EventPublisher
 from bot.domain import (
     Answer,
@@ -28,28 +27,37 @@ from storage.images import ImageBudget
 
 log = get_logger(__name__)
 
+TITLE_INSTRUCTION = (
+    "Generate a short title (2–8 words) for a conversation, based on its first message and its first answer. "
+    "Reply with the title alone: one line, in the language of the message, without quotes or a full stop at its end."
+)
+TITLE_REQUEST = "Now write the title of this conversation."
 MIN_WORDS = 2
 MAX_WORDS = 8
 MAX_CHARACTERS = 80
 EXCERPT_LENGTH = 2_000
-"""Characters of question and answer that the model sees: enough for a title, and cheap."""
+"""Characters of the question, and of the answer, that the model reads: enough for a title, and cheap."""
 _PREFIX = re.compile(r"^\s*(?:#+\s*)?title\s*[:：-]\s*", re.IGNORECASE)
 _QUOTES = "\"'“”‘’«»`*_ \t"
 _UNSPACED = re.compile(
     r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]{2}"
 )
-"""Scripts that put no spaces between words: Thai, Lao, Burmese, Khmer, Japanese, Chinese."""
+"""Two characters of a script without spaces between words: Thai, Lao, Burmese, Khmer, Japanese, Chinese."""
 
 
 class Models(Protocol):
+    """What titles need of `bot.providers.registry`."""
+
     def stream(self, request: Request) -> AsyncIterator[StreamEvent]: ...
 
 
 ShowTitle = Callable[[Chat], Awaitable[None]]
-"""Brings a new title to the surfaces that show it."""
+"""Updates everything that shows the chat's title."""
 
 
 class Titles:
+    """Gives a chat the title that a model writes, unless a person has given it one."""
+
     def __init__(
         self,
         chats: Chats,
@@ -72,18 +80,18 @@ class Titles:
         self._observers.append(observer)
 
     async def after_answer(self, chat: Chat, answer: Answer, result: AnswerResult) -> None:
-        """Starts writing the title if this was the first exchange that ended well."""
+        """Starts writing the title, if this is the chat's first answer that succeeded."""
         if chat.title_by is TitleBy.DEFAULT and result.status is Status.DONE:
-            self._tasks.start(self._entitle(chat, answer, result), name="title")
+            self._tasks.start(self._write_title(chat, answer, result), name="title")
 
-    async def _entitle(self, chat: Chat, answer: Answer, result: AnswerResult) -> None:
+    async def _write_title(self, chat: Chat, answer: Answer, result: AnswerResult) -> None:
         history = await self._chats.history(chat.id, answer.number, budget=ImageBudget(0, 0))
         if any(message.role is Role.ASSISTANT for message in history):
             return
         question = next((m.text for m in reversed(history) if m.role is Role.USER), "")
         try:
             title = clean_title(
-                await self._write(self._model() or chat.model, question, result.text)
+                await self._ask_model(self._model() or chat.model, question, result.text)
             )
         except ProviderError as error:
             log.info("title_failed", chat=chat.id, code=error.code)
@@ -97,13 +105,13 @@ class Titles:
         else:
             self._publisher.title_failed(chat)
 
-    async def _write(self, model: ModelRef, question: str, answer: str) -> str:
-        turns = [
+    async def _ask_model(self, model: ModelRef, question: str, answer: str) -> str:
+        messages = [
             ChatMessage(Role.USER, question[:EXCERPT_LENGTH]),
             ChatMessage(Role.ASSISTANT, answer[:EXCERPT_LENGTH]),
-            ChatMessage(Role.USER, strings.TITLE_REQUEST),
+            ChatMessage(Role.USER, TITLE_REQUEST),
         ]
-        request = Request(model=model, system=strings.TITLE_INSTRUCTION, messages=turns)
+        request = Request(model=model, system=TITLE_INSTRUCTION, messages=messages)
         return "".join(
             [
                 event.text
@@ -114,15 +122,15 @@ class Titles:
 
 
 def clean_title(text: str) -> str:
-    """A title out of what a model said: the first line, without quotes, "Title:" or a full stop, of two to eight words.
+    """The title in a model's reply: two to eight words of its first line, without quotes, "Title:" and full stop.
 
     Empty for a single word, which is no title.
     """
     line = next((line for line in text.splitlines() if line.strip()), "")
     line = _PREFIX.sub("", line.replace("**", "")).strip(_QUOTES).rstrip(".。").strip(_QUOTES)
     line = re.sub(r"<[!@#]([^>|]*)(?:\|([^>]*))?>", lambda m: m[2] or m[1], line)
-    said = line.split()
-    if len(said) < MIN_WORDS and not _UNSPACED.search(line):
+    words = line.split()
+    if len(words) < MIN_WORDS and not _UNSPACED.search(line):
         return ""
-    kept = " ".join(said[:MAX_WORDS])
+    kept = " ".join(words[:MAX_WORDS])
     return kept if len(kept) <= MAX_CHARACTERS else kept[: MAX_CHARACTERS - 1].rstrip() + "…"

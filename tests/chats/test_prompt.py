@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bot import strings
-from bot.chats.prompt import IMAGE_BUDGET, PromptBuilder, chat_messages
+from bot.chats.prompt import IMAGE_BUDGET, THREAD_CONTEXT, PromptBuilder, chat_messages
 from bot.domain import Answer, Chat, Image, Message, Role, SharedFile, User
 from bot.providers.base import ChatMessage, Request
 from storage.answers import Answers
@@ -52,7 +52,7 @@ def test_what_was_said_before_the_chat_goes_with_the_first_question_alone() -> N
     made = chat_messages(
         [answered("Hi"), asked("This?"), asked("That?")], {"U1": "Ann"}, "Bob: It is broken"
     )
-    context = strings.THREAD_CONTEXT.format(context="Bob: It is broken", text="Ann: This?")
+    context = THREAD_CONTEXT.format(context="Bob: It is broken", text="Ann: This?")
     assert texts(made) == ["Hi", context, "Ann: That?"]
 
 
@@ -64,12 +64,12 @@ def test_images_go_to_models_that_see_and_their_names_to_the_others() -> None:
     told = "\n\n".join(
         ["Look", *(UNSEEN.format(name) for name in ("bird.png", "cat.png", "dog.png"))]
     )
-    assert chat_messages([message], {}, sees=False) == [ChatMessage(Role.USER, told)]
+    assert chat_messages([message], {}, can_see=False) == [ChatMessage(Role.USER, told)]
 
 
 def test_a_question_of_nothing_but_an_image_has_no_empty_lines() -> None:
     assert chat_messages([asked("", images=(CAT,))], {}) == [ChatMessage(Role.USER, "", (CAT,))]
-    assert texts(chat_messages([asked("", images=(CAT,))], {}, sees=False)) == [
+    assert texts(chat_messages([asked("", images=(CAT,))], {}, can_see=False)) == [
         UNSEEN.format("cat.png")
     ]
 
@@ -80,7 +80,7 @@ def test_files_that_were_not_had_are_told_of_on_one_line_each() -> None:
     assert texts(chat_messages([message], {})) == [
         f"Read\n\n{UNREADABLE.format('a b.heic')}\n\n{UNREADABLE.format('c.pdf')}"
     ]
-    blind = texts(chat_messages([message], {}, sees=False))
+    blind = texts(chat_messages([message], {}, can_see=False))
     assert blind == [f"Read\n\n{UNSEEN.format('a b.heic')}\n\n{UNREADABLE.format('c.pdf')}"]
 
 
@@ -134,7 +134,7 @@ async def brief(
     answer = await builder.replies.next_waiting(chat.id)
     assert answer is not None
     made = PromptBuilder(builder.chats, "Be kind.", people or People(), files or Files())
-    return await made(await builder.chats.get(chat.id), answer)
+    return await made.build(await builder.chats.get(chat.id), answer)
 
 
 async def test_one_person_is_not_named_and_ids_are_spelled(builder: ChatBuilder) -> None:
@@ -170,7 +170,7 @@ async def test_one_person_is_named_when_others_had_spoken_before(builder: ChatBu
     )
     request = await brief(builder, said.chat, People({"U1": "Ann"}))
     assert texts(request.messages) == [
-        strings.THREAD_CONTEXT.format(context="Bob: Broken", text="Ann: This?")
+        THREAD_CONTEXT.format(context="Bob: Broken", text="Ann: This?")
     ]
 
 

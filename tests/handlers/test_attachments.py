@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from bot import strings
+from bot.chats.attachments.rules import ATTACHED_TEXT_CUT
+from bot.chats.prompt import ATTACHED_EARLIER, ATTACHED_UNREADABLE, ATTACHED_UNSEEN
 from bot.sandbox.user_actions.conversations import Upload
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.shared_files import (
@@ -65,7 +67,7 @@ async def test_older_images_are_replaced_by_a_note(world: World) -> None:
 
     assert len(sent_images(world)) == 20
     first = next(m for m in world.models.requests()[-1].messages if m["role"] == "user")["content"]
-    assert strings.ATTACHED_EARLIER.format(name="7.png") in first[0]["text"]
+    assert ATTACHED_EARLIER.format(name="7.png") in first[0]["text"]
     assert len([part for part in first if part["type"] == "image_url"]) == 4
 
 
@@ -87,7 +89,7 @@ async def test_a_text_that_is_too_long_is_cut_and_its_author_told(world: World) 
     await world.answered(thread)
     sent = sent_text(world)
     assert sent.count("0123456789") == 20_000
-    assert strings.ATTACHED_TEXT_CUT.format(count=200_000) in sent
+    assert ATTACHED_TEXT_CUT.format(count=200_000) in sent
     told = strings.FILES_CUT.format(names="log.txt and notes.txt", count=200_000)
     await world.until(lambda: world.whispers("alice") == [told], "the word about it")
 
@@ -118,7 +120,7 @@ async def test_an_unreadable_file_is_reported_privately_and_the_rest_answered(wo
     (answer,) = await world.answered(thread)
     assert "What is in these?" in answer
     assert "Grüße" in sent_text(world)
-    assert strings.ATTACHED_UNREADABLE.format(name="report.pdf") in sent_text(world)
+    assert ATTACHED_UNREADABLE.format(name="report.pdf") in sent_text(world)
     assert world.whispers("alice") == [strings.file_problem("kind", "report.pdf")]
     assert world.whispers("bob") == []
 
@@ -174,7 +176,7 @@ async def test_a_text_model_answers_the_text_and_the_person_is_told_which_models
 
     (answer,) = await world.answered(thread)
     assert "What is this?" in answer
-    assert strings.ATTACHED_UNSEEN.format(name="cat.png") in sent_text(world)
+    assert ATTACHED_UNSEEN.format(name="cat.png") in sent_text(world)
     (told,) = await world.until(lambda: world.whispers("alice"), "the word about it")
     assert told.startswith(
         "Demo: Quick cannot see images, so it answers without cat.png. Models that can: Demo: Eye"

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from bot import strings
+from bot.chats.prompt import ATTACHED_UNREADABLE
 from bot.sandbox.user_actions.conversations import Upload
 from tests.handlers.shared_files import (
     NOTES,
@@ -169,7 +170,7 @@ async def test_files_that_slack_cannot_provide_are_reported(
 
     await world.answered(thread)
     assert world.whispers("alice") == [strings.file_problem(problem, "notes.txt")]
-    assert strings.ATTACHED_UNREADABLE.format(name="notes.txt") in sent_text(world)
+    assert ATTACHED_UNREADABLE.format(name="notes.txt") in sent_text(world)
 
 
 async def test_a_sign_in_page_in_place_of_a_file_is_reported(world: World) -> None:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from bot import strings
+from bot.chats.prompt import ATTACHED_UNSEEN
 from bot.config import StreamMode
 from bot.sandbox.user_actions.conversations import Upload
 from handlers.client import user_names
@@ -220,7 +221,7 @@ async def test_the_thread_context_has_names_mentions_and_files_but_not_the_bots_
     )
     assert "dan: [shared: invoice.pdf]" in told
     assert "It will be cold." in told
-    unseen = strings.ATTACHED_UNSEEN.format(name="boiler.png")
+    unseen = ATTACHED_UNSEEN.format(name="boiler.png")
     assert told.endswith(f"alice: what should we do?\n\n{unseen}")
     assert strings.MENU_PROMPT not in told
 

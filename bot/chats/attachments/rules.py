@@ -48,6 +48,10 @@ _NAMELESS = frozenset({"", "application/octet-stream", "binary/octet-stream", "v
 """Kinds that say nothing (the last one is what TypeScript is mostly taken for): only the bytes can tell."""
 _MODES = {"tombstone": "gone", "hidden_by_limit": "hidden", "external": "external"}
 
+ATTACHED_TEXT = "Attached: {name}"
+ATTACHED_BEFORE = "Shared in this thread before: {name}"
+ATTACHED_TEXT_CUT = "(cut here: only the first {count:,} characters were taken)"
+
 
 @dataclass(frozen=True, slots=True)
 class TextFile:
@@ -259,9 +263,7 @@ def _fenced(file: TextFile) -> str:
     fence = "`" * max(3, longest + 1)
     language = file.language.rpartition("/")[2]
     language = language if re.fullmatch(r"[\w+#.-]{1,30}", language) else ""
-    label = strings.ATTACHED_BEFORE if file.earlier else strings.ATTACHED_TEXT
+    label = ATTACHED_BEFORE if file.earlier else ATTACHED_TEXT
     name = label.format(name=" ".join(file.name.split()))
-    more = (
-        f"\n{strings.ATTACHED_TEXT_CUT.format(count=len(file.content))}" if file.truncated else ""
-    )
+    more = f"\n{ATTACHED_TEXT_CUT.format(count=len(file.content))}" if file.truncated else ""
     return f"{name}\n{fence}{language}\n{file.content}\n{fence}{more}"
