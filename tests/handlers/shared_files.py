@@ -1,4 +1,4 @@
-"""People who share files, and what models are sent of them."""
+"""Sharing files in tests, and what models are sent of them."""
 
 from __future__ import annotations
 

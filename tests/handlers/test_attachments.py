@@ -43,7 +43,7 @@ async def test_an_image_without_text_is_a_question(world: World) -> None:
 
 
 async def test_images_are_sent_again_with_later_messages(world: World) -> None:
-    """The second answer is asked for with the first image too, which is not fetched again."""
+    """The second prompt includes the first image, which is not fetched again."""
     thread = await ask_with_files(world, "Look.", image_file("a.png", size=(30, 30)))
     await world.answered(thread)
     await say_with_files(world, "And this?", image_file("b.jpg", "JPEG", (20, 20)), thread=thread)
@@ -126,7 +126,7 @@ async def test_an_unreadable_file_is_reported_privately_and_the_rest_answered(wo
 
 
 async def test_a_message_of_unreadable_files_starts_nothing(world: World) -> None:
-    """Neither a menu in the channel nor a turn in a chat."""
+    """It gets no menu, and is not stored in a chat."""
     await say_with_files(world, f"<@{world.slack.bot_user.id}>", PDF)
     await world.until(lambda: world.whispers("alice"), "the word about it")
     await world.idle()
@@ -184,7 +184,7 @@ async def test_a_text_model_answers_the_text_and_the_person_is_told_which_models
 
 
 async def test_a_text_model_cannot_be_chosen_for_an_image_alone(world: World) -> None:
-    """The menu stays, and the next choice starts."""
+    """The menu stays, and another choice starts the chat."""
     thread = await ask_with_files(world, "", image_file(), model=TEXT_MODEL)
     (told,) = await world.until(lambda: world.whispers("alice"), "the word about it")
     await world.idle()
@@ -271,7 +271,7 @@ async def test_a_mention_delivered_only_as_a_message_is_answered(world: World) -
 
 
 async def test_files_are_fetched_after_a_restart(worlds: WorldFactory) -> None:
-    """The bot ends while the file is being waited for; the next one has only what is stored."""
+    """The bot ends while it waits for the file; after the restart only stored data is left."""
     async with worlds(bobbin_grace=0) as world:
         file = world.slack.conversations.upload("alice", image_file("cat.png"))
         file.json_overrides = {"url_private": None, "url_private_download": None}
@@ -298,7 +298,7 @@ async def test_file_names_ping_nobody(world: World) -> None:
 
 
 async def ask_below_files(world: World, *shared: Upload, model: str = VISION_MODEL) -> str:
-    """People share these in a thread, one by one; then Alice asks there. Gives the thread, once it is answered."""
+    """People share these files in a thread one by one, then Alice asks there. Gives the thread, once it is answered."""
     thread = await world.slack.conversations.say("bob", "general", "Look what I have got.")
     for upload in shared:
         await say_with_files(world, "Here.", upload, thread=thread, user="bob")
@@ -333,7 +333,7 @@ async def test_the_newest_of_many_earlier_images_are_sent(world: World) -> None:
 
 
 async def test_unusable_files_of_the_earlier_thread_are_not_reported(world: World) -> None:
-    """Neither a model that cannot see nor a file that is broken or too long is Alice's affair."""
+    """Alice is not told about images for a model that cannot see, or about broken or long files of others."""
     long = Upload("long.txt", b"word " * 10_000, "text/plain")
     broken = Upload("broken.png", b"no image at all \x00\x01", "image/png")
     await ask_below_files(world, image_file(), broken, long, model=TEXT_MODEL)

@@ -1,4 +1,4 @@
-"""Pictures that do not fit, files that Slack does not have (yet), and places where nothing is fetched from."""
+"""Images that are too large or broken, files that Slack cannot provide, and hosts that are not Slack's."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ async def test_an_images_content_decides_its_format_not_its_name(world: World) -
 
 
 async def test_incompressible_images_of_any_size_are_made_to_fit(world: World) -> None:
-    """A picture that cannot be compressed still becomes small enough to be sent."""
+    """An image of noise is scaled down until it is small enough to be sent."""
     noise = random.Random(7).randbytes(1800 * 1800 * 3)
     written = io.BytesIO()
     Image.frombytes("RGB", (1800, 1800), noise).save(written, "PNG", compress_level=0)
@@ -65,7 +65,7 @@ async def test_incompressible_images_of_any_size_are_made_to_fit(world: World) -
 
 
 async def test_broken_images_and_decompression_bombs_are_reported(world: World) -> None:
-    """A bomb: a few kilobytes that would unfold to 400 megapixels."""
+    """A decompression bomb is a file of a few kilobytes with 400 megapixels."""
     rows = zlib.compress(bytes(20_000 // 8 + 1) * 20_000, 9)
     header = b"\x00\x00\x4e\x20\x00\x00\x4e\x20\x01\x00\x00\x00\x00"
     bomb = (
@@ -89,7 +89,7 @@ def chunk(kind: bytes, data: bytes) -> bytes:
 
 
 async def test_slacks_thumbnail_replaces_an_image_that_only_slack_can_open(world: World) -> None:
-    """HEIC, and a picture beyond the size limit."""
+    """HEIC images, and images beyond the size limit."""
     small = world.slack.conversations.upload("alice", image_file("thumb.png", size=(100, 75)))
     heic = world.slack.conversations.upload(
         "alice", Upload("IMG_1.HEIC", b"\0\0\0\x18ftypheic and more", "image/heic")
@@ -138,7 +138,7 @@ async def test_a_file_that_is_still_being_uploaded_is_waited_for(world: World) -
 
 
 async def test_file_details_that_an_event_lacks_are_asked_for(world: World) -> None:
-    """In shared channels the event tells nothing but the file's id."""
+    """In shared channels the event contains only the file's id."""
     file = world.slack.conversations.upload("alice", image_file("cat.png"))
     usual = dict.fromkeys(
         ("name", "title", "mimetype", "size", "url_private", "url_private_download", "mode")

@@ -1,4 +1,4 @@
-"""A reply in the chat's thread is the next question, by whomever, once, in order."""
+"""A reply in a chat's thread is the next message: from anyone, once, and in order."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ async def test_the_operators_system_prompt_is_sent_first(worlds: WorldFactory) -
 
 
 async def test_with_several_people_each_message_names_its_author(world: World) -> None:
-    """And everybody sees the answer grow: by edits, since Slack shows a native stream to one person alone."""
+    """The answer is live for all of them, by edits, since Slack shows a native stream to one person only."""
     world.say("Hello.", LONG)
     thread = await world.start("I prefer tea.")
     await world.answered(thread)
@@ -63,7 +63,7 @@ async def test_with_several_people_each_message_names_its_author(world: World) -
 
 
 async def test_messages_that_are_not_for_bobbin_are_ignored(world: World) -> None:
-    """Other bots, edits, deletions, joins, other threads, and replies that begin with somebody else's name."""
+    """Other bots, edits, deletions, joins, other threads, and replies that begin by mentioning somebody else."""
     thread = await world.start("Are you listening?")
     await world.answered(thread)
     bot = world.slack.bot_user.id
@@ -187,7 +187,7 @@ async def test_messages_during_an_answer_are_marked_and_answered_in_order(world:
 
 
 async def test_the_queue_survives_a_restart(world: World) -> None:
-    """The answer that was being written is finished in its message, then the others follow, unmarked."""
+    """The interrupted answer is finished in its message, then the others follow without their reactions."""
     world.reply_to(
         {
             "Take your time.": LONG,
@@ -273,7 +273,7 @@ async def test_messages_sent_while_the_bot_is_down_are_answered_at_its_start(
 async def test_an_answer_interrupted_by_a_restart_is_finished_in_the_same_message(
     world: World,
 ) -> None:
-    """Nothing stands twice, and nothing is missing."""
+    """Nothing is repeated, and nothing is missing."""
     world.reply_to({"Say it all.": LONG}, rate=8)
     thread = await world.start("Say it all.")
     begun = await world.until(lambda: world.answers(thread), "the first words")
@@ -303,7 +303,7 @@ async def test_running_answers_are_finished_within_the_grace_period(world: World
 async def test_a_message_that_could_not_be_stored_is_stored_when_slack_redelivers_it(
     worlds: WorldFactory,
 ) -> None:
-    """No acknowledgement without a save; and the second delivery is no duplicate of the first."""
+    """An event is acknowledged only once it is stored, so the second delivery is not a duplicate."""
     async with worlds(deadline_scale=1.0) as world:
         world.allow_redelivery()
         thread = await world.start("First one.")

@@ -1,4 +1,4 @@
-"""The dialog "New chat": opened at once, checked field by field, and every submission becomes one chat."""
+"""The dialog "New chat": it opens at once, checks each field, and each submission starts one chat."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def open_by_command(
 
 
 async def wait_for_dialog(world: World, user: str = "alice") -> View:
-    """The dialog, once it stands open."""
+    """The dialog, once it is open."""
     view = await world.until(lambda: world.slack.views.modal(user), "the dialog")
     assert view is not None
     return view
@@ -46,7 +46,7 @@ def field(view: View, block: str) -> dict[str, Any]:
 
 
 def posted_questions(world: World, channel: str = "general") -> list[Message]:
-    """What the bot says that people asked in dialogs."""
+    """The bot's messages that show what people asked in dialogs."""
     return [
         m
         for m in world.slack.workspace.messages(channel)
@@ -59,7 +59,7 @@ def is_question(block: dict[str, Any]) -> bool:
 
 
 async def wait_for_question(world: World, channel: str = "general") -> Message:
-    """The question as it stands in Slack."""
+    """The question's message, once it is posted."""
     return await world.until(lambda: posted_questions(world, channel)[-1], "the question in Slack")
 
 
@@ -161,7 +161,7 @@ async def test_a_missing_text_is_an_error_at_its_field(world: World, text: str |
 
 
 async def test_all_invalid_fields_are_reported_at_once(world: World) -> None:
-    """Too long a text, which Slack's own client would not send, and no model."""
+    """The text is too long, which Slack's own client would not send, and there is no model."""
     await open_by_command(world)
 
     errors = await world.slack.views.submit("alice", field_values("x" * 3001, None))
@@ -344,7 +344,7 @@ async def test_a_newcomer_to_a_full_chat_is_offered_its_model_too(worlds: WorldF
 
 
 async def test_the_model_of_another_persons_chat_is_not_revealed(world: World) -> None:
-    """The button's value is Slack's to send, and anybody could send another."""
+    """The id of the chat comes from the button's value, which a client could replace."""
     thread = await world.start("Ours alone.", channel="leads", model="demo/storyteller")
     await world.answered(thread, channel="leads")
     chat = world.chats()[0]["id"]
@@ -362,7 +362,7 @@ async def test_the_model_of_another_persons_chat_is_not_revealed(world: World) -
 
 
 async def test_a_submission_survives_a_restart(world: World) -> None:
-    """What was acknowledged is asked after the restart, once."""
+    """An acknowledged submission is posted once after the restart."""
     view = await open_by_command(world)
     world.slack.faults.add("chat.postMessage", "hang", times=-1)
     await world.slack.views.submit("alice", field_values("Do not forget me."), view)
@@ -408,7 +408,7 @@ async def test_a_header_is_posted_once_when_slacks_response_is_lost(world: World
 async def test_a_header_that_a_killed_process_did_not_post_is_posted_by_the_next_one(
     worlds: WorldFactory,
 ) -> None:
-    """Killed between storing the chat and posting its header."""
+    """It was killed between storing the chat and posting its header."""
     async with worlds(timing=patient_timing(header_min_age=0.0)) as world:
         await open_by_command(world)
         world.slack.faults.add("chat.postMessage", "hang", skip=1)

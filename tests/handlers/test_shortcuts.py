@@ -50,7 +50,7 @@ def notes_of(view: View) -> list[str]:
 
 
 def text_only(text: str) -> dict[str, Any]:
-    """What is entered where the chat has its model already."""
+    """The fields of a dialog for a chat that has a model already."""
     return {"bobbin.text": field_values(text)["bobbin.text"]}
 
 
@@ -382,7 +382,7 @@ def test_any_submission_is_parsed(values: dict[str, Any]) -> None:
 
 
 def test_the_dialog_has_the_elements_that_a_submission_is_parsed_from() -> None:
-    """What is read from a submission is what the dialog asks for."""
+    """The dialog uses the names by which a submission is parsed."""
     view = modals.dialog(DialogTarget("C1"))
     ids = {
         block["block_id"]: block["element"]["action_id"]

@@ -1,4 +1,4 @@
-"""A mention becomes a menu, a choice becomes a chat."""
+"""From the mention to the menu, and from the choice of a model to the chat."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.handlers.world import MODEL, World, below, elements, methods, options
 
 
 async def test_a_mention_gets_a_menu_and_a_choice_gets_an_answer(world: World) -> None:
-    """The chat is there only once a model is chosen."""
+    """No chat exists before the choice."""
     world.say("Forty-two, of course.")
     thread = await world.ask("What is the answer to everything?")
     assert world.chats() == []
@@ -33,7 +33,7 @@ async def test_a_mention_gets_a_menu_and_a_choice_gets_an_answer(world: World) -
 
 
 async def test_the_menu_lists_the_models_grouped_by_provider(world: World) -> None:
-    """An external select that asks for no letters, with the preselected model's name on the button."""
+    """The select needs no typing, and the button names the preselected model."""
     thread = await world.ask("Which ones are there?")
     menu = world.menus(thread)[0]
 
@@ -60,7 +60,7 @@ def many_models(count: int) -> ModelServer:
 
 
 async def test_any_of_420_models_is_found_by_typing(worlds: WorldFactory) -> None:
-    """The menu never shows more than Slack takes, and what is typed is looked for among all of them."""
+    """The menu shows at most 100 models at once; typing searches all of them."""
     async with worlds(models=many_models(420)) as world:
         thread = await world.ask("Find me one.")
         menu = world.menus(thread)[0]
@@ -111,7 +111,7 @@ async def test_the_button_starts_with_the_preselected_model(world: World) -> Non
 
 
 async def test_only_the_person_who_asked_may_choose(world: World) -> None:
-    """The others are told so, and nobody else sees it."""
+    """Others are told privately that they may not."""
     thread = await world.ask("A private matter.")
     menu = world.menus(thread)[0]
 
@@ -162,7 +162,7 @@ async def test_the_menu_becomes_the_header_and_the_answer_has_a_message_of_its_o
 
 
 async def test_the_answer_is_streamed_natively_in_chunks(world: World) -> None:
-    """Start with the first words, append, stop with what remains; for the person who asked, in their workspace."""
+    """The stream starts with the first words and stops with the last; its recipient is the asker."""
     text = " ".join(f"word{n}" for n in range(60))
     world.say(text, rate=60)
     thread = await world.start("Count to sixty.")
@@ -202,7 +202,7 @@ async def test_pressing_start_twice_starts_one_chat(world: World) -> None:
 
 
 async def test_a_mention_without_text_asks_for_the_question_first(world: World) -> None:
-    """Question, then choice."""
+    """The question comes before the choice."""
     thread = await world.ask("")
     assert strings.MENU_ASKS in world.menus(thread)[0].text
     await world.slack.conversations.say("bob", "general", "May I ask something too?", thread)
@@ -222,7 +222,7 @@ async def test_a_mention_without_text_asks_for_the_question_first(world: World) 
 
 
 async def test_a_mention_without_text_waits_for_the_question_after_the_choice(world: World) -> None:
-    """Choice, then question."""
+    """The choice comes before the question."""
     thread = await world.ask("")
     await world.choose(thread)
     await world.until(
@@ -245,7 +245,7 @@ async def test_a_mention_without_text_waits_for_the_question_after_the_choice(wo
 async def test_the_question_may_mention_bobbin_and_is_asked_once(
     world: World,
 ) -> None:
-    """Slack tells of each mention in two events, in any order."""
+    """Slack sends each mention as two events, in any order."""
     world.slack.variants.mention_order = "message_first"
     thread = await world.ask("")
     await world.slack.conversations.say(
@@ -285,7 +285,7 @@ async def test_a_choice_without_text_survives_a_restart(
 
 
 async def test_a_mention_in_a_thread_of_people_includes_the_thread(world: World) -> None:
-    """What was said before goes to the model as context, with names; later words of people are replies."""
+    """Earlier messages are sent as context, with names; later ones are messages of the chat."""
     thread = await world.slack.conversations.say("bob", "general", "The boiler is broken again.")
     await world.slack.conversations.say("carol", "general", "It drips since Monday.", thread)
     mention = await world.ask("what should we do?", user="alice", thread=thread)
@@ -419,7 +419,7 @@ async def test_private_channels_and_group_messages_work_like_channels(
 
 
 async def test_the_menu_works_while_a_provider_is_down(worlds: WorldFactory) -> None:
-    """The other's models are offered and answer."""
+    """The models of the other providers are offered, and answer."""
     async with worlds(
         venice_api_key=SecretStr("sk-of-nobody"), venice_base_url="http://127.0.0.1:9/v1"
     ) as world:
@@ -436,7 +436,7 @@ async def test_the_menu_works_while_a_provider_is_down(worlds: WorldFactory) -> 
 async def test_bolt_does_not_read_slack_variables_from_the_environment(
     worlds: WorldFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Bolt would read these itself: complain of one, and keep installations in files because of the others."""
+    """Bolt would warn about one of them, and store installations in files because of the others."""
     for name in (
         "SLACK_BOT_TOKEN",
         "SLACK_CLIENT_ID",
@@ -452,7 +452,7 @@ async def test_bolt_does_not_read_slack_variables_from_the_environment(
 async def test_a_menu_left_by_a_killed_process_becomes_the_header(
     worlds: WorldFactory,
 ) -> None:
-    """Killed between storing the chat and drawing its header; and no title comes that would draw it again."""
+    """It was killed between storing the chat and drawing its header, and no title update draws it later."""
     async with worlds(timing=patient_timing(header_min_age=0.0)) as world:
         world.entitle(None)
         world.say("The answer.")
