@@ -76,12 +76,12 @@ class RequestService:
 
     async def submit_dialog(
         self,
+        *,
         thread: Thread,
         dialog: str,
         user: str,
         text: str,
         key: str | None,
-        *,
         user_team: str | None = None,
         files: tuple[SharedFile, ...] = (),
     ) -> tuple[ChatRequest, bool]:
@@ -155,7 +155,7 @@ class RequestService:
         return own
 
     async def choose_model(
-        self, request_id: str, user: str, key: str, menu_ts: str | None = None
+        self, request_id: str, *, user: str, key: str, menu_ts: str | None = None
     ) -> ModelChosen:
         """A person chooses in the menu that is in the message `menu_ts`.
 

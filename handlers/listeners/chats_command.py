@@ -35,7 +35,11 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
                 await ack()
                 target = DialogTarget(command.channel, response_url=command.response_url)
                 ctx.dialog_chats.open_dialog(
-                    slack, command.user, command.trigger, target, text=command.argument
+                    slack,
+                    user=command.user,
+                    trigger=command.trigger,
+                    target=target,
+                    text=command.argument,
                 )
             case _:
                 await ack(**await _list(ctx, slack, command.user, command.text))

@@ -55,7 +55,13 @@ class ListenerContext:
 
     def tell(self, slack: SlackClient, action: BlockAction, text: str) -> None:
         """Tells the person who used a button or a menu something, beside it and privately. Returns at once."""
-        notice = post_ephemeral(slack, action.channel, action.user, text, thread=action.thread)
+        notice = post_ephemeral(
+            slack,
+            channel=action.channel,
+            user=action.user,
+            text=text,
+            thread=action.thread,
+        )
         self.tasks.start(notice, name="notice")
 
 

@@ -28,7 +28,11 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
         await ack()
         target = DialogTarget(action.channel, response_url=action.response_url or "")
         ctx.dialog_chats.open_dialog(
-            slack, action.user, body["trigger_id"], target, like=action.value
+            slack,
+            user=action.user,
+            trigger=body["trigger_id"],
+            target=target,
+            like=action.value,
         )
 
     @app.options(modals.DIALOG_MODEL_ACTION)
@@ -67,11 +71,11 @@ async def _submit(
     target = submission.target
     try:
         request, is_new = await ctx.requests.submit_dialog(
-            Thread(slack.team, target.channel, target.thread),
-            submission.dialog,
-            submission.user,
-            submission.text,
-            submission.model,
+            thread=Thread(slack.team, target.channel, target.thread),
+            dialog=submission.dialog,
+            user=submission.user,
+            text=submission.text,
+            key=submission.model,
             user_team=_other_workspace(submission.user_team, slack.team),
             files=target.shared_files,
         )

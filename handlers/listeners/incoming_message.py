@@ -78,7 +78,13 @@ def _file_notice(
         return None
     in_thread = message.in_thread or result.outcome is Outcome.REQUESTED
     thread = message.thread.ts if in_thread else None
-    return post_ephemeral(slack, message.thread.channel, message.user, text, thread=thread)
+    return post_ephemeral(
+        slack,
+        channel=message.thread.channel,
+        user=message.user,
+        text=text,
+        thread=thread,
+    )
 
 
 def _tell_chat_full(
@@ -88,9 +94,9 @@ def _tell_chat_full(
         return
     notice = post_ephemeral(
         slack,
-        message.thread.channel,
-        message.user,
-        strings.LIMIT_REACHED,
+        channel=message.thread.channel,
+        user=message.user,
+        text=strings.LIMIT_REACHED,
         thread=message.thread.ts,
         content=blocks.limit_reached(chat_id),
     )

@@ -42,7 +42,9 @@ async def _choose(ctx: ListenerContext, slack: SlackClient, action: BlockAction,
     """`key`: of the chosen model."""
     try:
         request_id, _ = blocks.parse_model_select_block_id(action.block)
-        chosen = await ctx.requests.choose_model(request_id, action.user, key, action.message_ts)
+        chosen = await ctx.requests.choose_model(
+            request_id, user=action.user, key=key, menu_ts=action.message_ts
+        )
     except (ChatNotFound, ValueError):
         ctx.tell(slack, action, strings.QUESTION_GONE)
     except ModelNotAllowed:

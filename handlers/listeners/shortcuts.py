@@ -17,7 +17,12 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
     async def on_new_chat(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
         slack = await ctx.slack_of(body, context)
         await ack()
-        ctx.dialog_chats.open_dialog(slack, body["user"]["id"], body["trigger_id"], DialogTarget())
+        ctx.dialog_chats.open_dialog(
+            slack,
+            user=body["user"]["id"],
+            trigger=body["trigger_id"],
+            target=DialogTarget(),
+        )
 
     @app.message_shortcut(modals.ASK_BOBBIN_SHORTCUT)
     async def on_ask_about(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
@@ -25,8 +30,15 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
         await ack()
         message = payloads.shortcut_message(body, slack.bot_user)
         target = DialogTarget(
-            message.channel, message.thread, body.get("response_url") or "", message.files
+            channel=message.channel,
+            thread=message.thread,
+            response_url=body.get("response_url") or "",
+            files=message.files,
         )
         ctx.dialog_chats.open_dialog(
-            slack, body["user"]["id"], body["trigger_id"], target, about=message.text or " "
+            slack,
+            user=body["user"]["id"],
+            trigger=body["trigger_id"],
+            target=target,
+            about=message.text or " ",
         )

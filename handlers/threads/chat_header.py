@@ -133,10 +133,13 @@ class ChatHeaders:
         """One at a time, from what is stored by then, so that a newer title is never replaced by an older one."""
         async with self._locks[chat_id]:
             chat = await self._chats.get(chat_id)
-            content = await self._content(chat)
-            channel = chat.thread.channel if chat.thread else ""
             return await self._messages.replace(
-                slack, channel, ts, content, text=chat.title, response_url=response_url
+                slack,
+                channel=chat.thread.channel if chat.thread else "",
+                ts=ts,
+                content=await self._content(chat),
+                text=chat.title,
+                response_url=response_url,
             )
 
     async def _post(

@@ -86,10 +86,10 @@ class DialogChats:
     def open_dialog(
         self,
         slack: SlackClient,
+        *,
         user: str,
         trigger: str,
         target: DialogTarget,
-        *,
         text: str = "",
         about: str = "",
         like: str = "",

@@ -22,10 +22,10 @@ _SAME_REASON = {"channel_not_found": "not_in_channel"}
 
 async def post_ephemeral(
     slack: SlackClient,
+    *,
     channel: str,
     user: str,
     text: str,
-    *,
     thread: str | None = None,
     content: list[Block] | None = None,
 ) -> None:

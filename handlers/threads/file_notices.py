@@ -43,9 +43,9 @@ class FileNotices:
             slack = await self._workspaces.client_for(chat.team)
             await post_ephemeral(
                 slack,
-                chat.thread.channel,
-                message.author,
-                "\n".join(sentences),
+                channel=chat.thread.channel,
+                user=message.author,
+                text="\n".join(sentences),
                 thread=chat.thread.ts,
             )
 

@@ -18,7 +18,7 @@ from handlers.client.errors import SlackError, SlackRejected
 from handlers.client.user_names import UserNames
 from handlers.client.web_api import SlackClient
 from handlers.threads.chat_header import ChatHeaders
-from handlers.threads.direct_messages import cannot_write
+from handlers.threads.direct_messages import cannot_write, post_ephemeral
 from handlers.threads.queued_reaction import QueuedReactions
 from handlers.threads.thread_context import ThreadContextReader
 from handlers.threads.thread_messages import ThreadMessages, delete_message
@@ -103,13 +103,13 @@ class ModelMenus:
             joined = await self._requests.join(request)
         except LimitReached as full:
             await self._lifecycle.advance(request, GivenUp())
-            await slack.try_call(
-                "chat.postEphemeral",
+            await post_ephemeral(
+                slack,
                 channel=request.thread.channel,
-                thread_ts=request.thread.ts,
                 user=request.user,
                 text=strings.LIMIT_REACHED,
-                blocks=blocks.limit_reached(str(full)),
+                thread=request.thread.ts,
+                content=blocks.limit_reached(str(full)),
             )
             return True
         if joined is None:
@@ -158,9 +158,9 @@ class ModelMenus:
         elif request.menu_ts is not None:
             await self._messages.replace(
                 slack,
-                request.thread.channel,
-                request.menu_ts,
-                self._waiting_for_text(request),
+                channel=request.thread.channel,
+                ts=request.menu_ts,
+                content=self._waiting_for_text(request),
                 text=strings.WAITING_FOR_TEXT,
                 response_url=response_url,
             )

@@ -79,6 +79,7 @@ class ThreadMessages:
     async def replace(
         self,
         slack: SlackClient,
+        *,
         channel: str,
         ts: str,
         content: list[Block],
