@@ -1,4 +1,4 @@
-"""ChatRequests whose model is not chosen yet: a mention is a row from the moment Slack delivered it."""
+"""Questions before their chat exists: a mention or a dialog is a row from the moment Slack delivered it."""
 
 from __future__ import annotations
 
@@ -18,54 +18,58 @@ from storage.rows import files_from_json, files_to_json
 from storage.tables import chats, messages, questions
 
 _IS_OPEN = questions.c.state == "open"
+_MAX_REQUEST_AGE = 86_400.0
+"""Seconds before its chat started: older requests are not searched for a header that is missing in Slack."""
 _NOT_POSTED = and_(questions.c.text.is_not(None), questions.c.source.is_(None))
 
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """What a person asked, or has yet to ask, before there is a chat."""
+    """What a user asked, or has yet to ask, before there is a chat."""
 
     id: str
     thread: Thread
-    """The thread where the menu stands and the chat will."""
+    """The thread where the menu is and the chat will be."""
     ts: str
-    """The Slack message that mentioned the bot."""
+    """Timestamp of the Slack message that mentioned the bot, or the id of the dialog."""
     user: str
     created_at: datetime
     user_team: str | None = None
-    user_name: str | None = None
     text: str | None = field(default=None, repr=False)
-    """None as long as the person has said nothing but the bot's name."""
+    """None as long as the user has only mentioned the bot."""
     source: str | None = None
-    """The Slack message that holds the text: the first user message's source. None for what was asked in a dialog and
-    does not stand in Slack yet."""
+    """Timestamp of the Slack message with the text, which becomes the first user message's source. None for a request
+    from a dialog that is not posted in Slack yet."""
     files: tuple[SharedFile, ...] = ()
     context: str | None = field(default=None, repr=False)
-    """What people had said in the thread before."""
+    """The messages that the thread held before, for the model."""
     context_files: tuple[SharedFile, ...] = ()
-    """What they had shared there."""
+    """Files that were shared in the thread before."""
     model: ModelRef | None = None
-    """What the person has chosen."""
+    """The model that the user has chosen."""
     menu_ts: str | None = None
-    """The Slack message that holds the menu, once Slack has confirmed it."""
+    """Timestamp of the Slack message with the menu, once Slack has confirmed it."""
     open: bool = True
-    """It has neither become a chat's message nor been given up."""
+    """It has neither become a message of a chat nor been closed."""
     message_id: str | None = None
-    """The user message that it has become."""
+    """Id of the user message that it has become."""
 
     @property
     def needs_context(self) -> bool:
-        """It was asked in a thread of people, of which nothing is known yet."""
+        """It is in a thread whose earlier messages have not been read yet."""
         return self.context is None and self.mention_ts is not None and self.thread.ts != self.ts
 
     @property
     def mention_ts(self) -> str | None:
-        """The ts of the Slack message that turned to the bot; None for what was asked in a dialog."""
+        """Timestamp of the Slack message that mentioned the bot; None for a request from a dialog."""
         return self.ts if "." in self.ts else None
 
 
 class ChatRequests:
-    """Every method is one transaction or one read; all raise StorageError when the database fails."""
+    """The repository of chat requests.
+
+    Every method is one transaction or one read, and raises StorageError when the database fails.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -77,17 +81,16 @@ class ChatRequests:
         ts: str,
         user: str,
         user_team: str | None = None,
-        user_name: str | None = None,
         text: str | None = None,
         files: tuple[SharedFile, ...] = (),
         context: str | None = None,
         model: ModelRef | None = None,
         in_dialog: bool = False,
     ) -> tuple[ChatRequest, bool]:
-        """Store a question; False beside it when this Slack message had been stored before.
+        """Store a request. The second value is False when this Slack message had been stored before.
 
-        `in_dialog`: no Slack message holds the text yet. `ts` is the dialog's id then, and the place says where the
-        chat is wanted; its thread is empty where a new one is.
+        `in_dialog`: no Slack message has the text yet. Then `ts` is the dialog's id, and `thread` says where the chat
+        shall be; its `ts` is empty for a new thread.
         """
         row = {
             "id": new_id(),
@@ -97,7 +100,6 @@ class ChatRequests:
             "ts": ts,
             "user": user,
             "user_team": user_team,
-            "user_name": user_name,
             "text": text or None,
             "source": ts if (text or files) and not in_dialog else None,
             "files": files_to_json(files),
@@ -118,22 +120,23 @@ class ChatRequests:
                 .on_conflict_do_nothing()
                 .returning(questions.c.id)
             )
-            if (
-                stored is None and files and not in_dialog
-            ):  # one of a mention's two events may not have told of them
-                bare = and_(_IS_OPEN, same, questions.c.files.is_(None))
+            if stored is None and files and not in_dialog:
+                # Slack sends two events for a mention, and the first one may have come without the files.
+                without_files = and_(_IS_OPEN, same, questions.c.files.is_(None))
                 await connection.execute(
-                    update(questions).where(bare).values(files=files_to_json(files), source=ts)
+                    update(questions)
+                    .where(without_files)
+                    .values(files=files_to_json(files), source=ts)
                 )
-            return await _one(connection, same), stored is not None
+            return await _get(connection, same), stored is not None
 
     async def get(self, request_id: str) -> ChatRequest:
         """Raises ChatNotFound."""
         async with self._database.read() as connection:
-            return await _one(connection, questions.c.id == request_id)
+            return await _get(connection, questions.c.id == request_id)
 
     async def find_open(self, thread: Thread, user: str) -> ChatRequest | None:
-        """The newest open question of this person in this thread; one that has no text yet before all others."""
+        """The newest open request of this user in this thread, preferring one without text."""
         where = and_(
             _IS_OPEN,
             questions.c.team == thread.team,
@@ -153,7 +156,7 @@ class ChatRequests:
             return None if row is None else _to_request(row)
 
     async def others_without_model(self, request: ChatRequest) -> list[ChatRequest]:
-        """What the same person has asked besides, in the same thread, and what has no model yet; the oldest first."""
+        """The same user's other posted requests in the same thread that have no model yet, oldest first."""
         where = and_(
             _IS_OPEN,
             questions.c.id != request.id,
@@ -173,14 +176,14 @@ class ChatRequests:
     async def set_text(
         self, request_id: str, *, text: str, source: str, files: tuple[SharedFile, ...] = ()
     ) -> ChatRequest | None:
-        """Give an open question its text, or files in place of one, beside those that it has.
+        """Give an open request its text, or files instead of one; files are added to those that it has.
 
-        None when it has a text already, so that only one reply becomes it.
+        None when it has a text already, so that only one reply becomes its text.
         """
-        empty = and_(_IS_OPEN, questions.c.id == request_id, questions.c.text.is_(None))
+        without_text = and_(_IS_OPEN, questions.c.id == request_id, questions.c.text.is_(None))
         async with self._database.begin() as connection:
             done = await connection.execute(
-                update(questions).where(empty).values(text=text or None, source=source)
+                update(questions).where(without_text).values(text=text or None, source=source)
             )
             if done.rowcount == 0:
                 return None
@@ -189,12 +192,12 @@ class ChatRequests:
     async def add_files(
         self, request_id: str, text: str, files: tuple[SharedFile, ...]
     ) -> ChatRequest:
-        """More for a question that waits for its model: files, and what was said with them. Repeating it adds nothing.
+        """Add files, and the text that came with them, to a request that waits for its model.
 
-        Raises ChatNotFound.
+        Adding the same files again changes nothing. Raises ChatNotFound.
         """
         async with self._database.begin() as connection:
-            before = await _one(connection, questions.c.id == request_id)
+            before = await _get(connection, questions.c.id == request_id)
             after = await _add_files(connection, request_id, files)
             if not (after.open and text and len(after.files) > len(before.files)):
                 return after
@@ -202,123 +205,118 @@ class ChatRequests:
             await connection.execute(
                 update(questions).where(questions.c.id == request_id).values(text=whole)
             )
-            return await _one(connection, questions.c.id == request_id)
+            return await _get(connection, questions.c.id == request_id)
 
     async def set_model(self, request_id: str, model: ModelRef) -> ChatRequest:
-        """Keep the choice, if the question is still open (`ChatRequest.open` tells). Raises ChatNotFound."""
-        return await self._set(request_id, model=str(model))
+        """Store the chosen model if the request is still open, as `ChatRequest.open` tells. Raises ChatNotFound."""
+        return await self._update(request_id, model=str(model))
 
     async def set_menu(self, request_id: str, menu_ts: str) -> ChatRequest:
-        """Remember the message that holds the menu, which Slack has confirmed, unless another is known already.
+        """Store which Slack message has the menu, unless one is stored already; `ChatRequest.menu_ts` tells which.
 
-        `ChatRequest.menu_ts` tells which it is. Raises ChatNotFound.
+        Raises ChatNotFound.
         """
         first = and_(_IS_OPEN, questions.c.id == request_id, questions.c.menu_ts.is_(None))
         async with self._database.begin() as connection:
             await connection.execute(update(questions).where(first).values(menu_ts=menu_ts))
-            return await _one(connection, questions.c.id == request_id)
+            return await _get(connection, questions.c.id == request_id)
 
     async def set_context(
         self, request_id: str, context: str | None, files: tuple[SharedFile, ...] = ()
     ) -> ChatRequest:
-        """Keep what people had said and shared in the thread before. Raises ChatNotFound."""
-        return await self._set(request_id, context=context, context_files=files_to_json(files))
+        """Store the messages and files that the thread held before. Raises ChatNotFound."""
+        return await self._update(request_id, context=context, context_files=files_to_json(files))
 
     async def set_thread(self, request_id: str, thread: Thread, source: str | None) -> ChatRequest:
-        """What was asked in a dialog stands in Slack now (`source`), or is to stand in another place (None).
+        """A dialog's request is now posted in Slack as the message `source`, or (None) shall go to another thread.
 
         Raises ChatNotFound.
         """
-        return await self._set(request_id, channel=thread.channel, thread=thread.ts, source=source)
+        return await self._update(
+            request_id, channel=thread.channel, thread=thread.ts, source=source
+        )
 
     async def started_in_dialog(self, chat_id: str) -> bool:
-        """Whether the chat's first message was asked in a dialog."""
-        dialogs = not_(questions.c.ts.contains("."))  # every ts has a point, and no id of a dialog
+        """Whether the chat's first message came from a dialog."""
+        from_dialog = not_(
+            questions.c.ts.contains(".")
+        )  # every timestamp has a point, no dialog id has
         query = (
             select(questions.c.id)
             .join(messages, messages.c.id == questions.c.message_id)
-            .where(messages.c.chat_id == chat_id, messages.c.number == 1, dialogs)
+            .where(messages.c.chat_id == chat_id, messages.c.number == 1, from_dialog)
         )
         async with self._database.read() as connection:
             return (await connection.execute(query)).first() is not None
 
     async def close(self, request_id: str) -> ChatRequest:
-        """Close a question that can no longer be asked, such as one in a channel that is gone. Raises ChatNotFound."""
-        return await self._set(request_id, state="closed")
+        """Close a request that cannot be answered, for example in a deleted channel. Raises ChatNotFound."""
+        return await self._update(request_id, state="closed")
 
     async def without_menu(self, older_than_seconds: float, limit: int) -> list[ChatRequest]:
-        """Open questions that need a menu which Slack has not confirmed in this time, the oldest first."""
+        """Open requests older than this that need a menu which Slack has not confirmed, oldest first."""
         needs = or_(questions.c.text.is_(None), questions.c.model.is_(None))
         return await self._stale(
             and_(questions.c.menu_ts.is_(None), needs), older_than_seconds, limit
         )
 
     async def not_posted(self, older_than_seconds: float, limit: int) -> list[ChatRequest]:
-        """Open questions from dialogs that do not stand in Slack after this time, the oldest first."""
+        """Open requests from dialogs, older than this, that are not posted in Slack, oldest first."""
         return await self._stale(_NOT_POSTED, older_than_seconds, limit)
 
     async def ready_to_start(self, older_than_seconds: float, limit: int) -> list[ChatRequest]:
-        """Open questions that have both text and model and yet became no chat, the oldest first."""
-        said = or_(questions.c.text.is_not(None), questions.c.files.is_not(None))
-        complete = and_(said, questions.c.model.is_not(None), not_(_NOT_POSTED))
+        """Open requests older than this that have both text and model and yet started no chat, oldest first."""
+        has_content = or_(questions.c.text.is_not(None), questions.c.files.is_not(None))
+        complete = and_(has_content, questions.c.model.is_not(None), not_(_NOT_POSTED))
         return await self._stale(complete, older_than_seconds, limit)
 
     async def without_header(
         self, older_than_seconds: float, within_seconds: float, limit: int
     ) -> list[tuple[ChatRequest, str]]:
-        """ChatRequests of this age that became chats without a header, and the ids of the chats; the oldest first."""
-        old = questions.c.created_at <= database_time(-older_than_seconds)
-        young = questions.c.created_at >= database_time(-within_seconds)
-        query = (
-            select(questions, messages.c.chat_id)
-            .join(messages, messages.c.id == questions.c.message_id)
-            .join(chats, chats.c.id == messages.c.chat_id)
-            .where(
-                questions.c.state == "used",
-                old,
-                young,
-                messages.c.number == 1,
-                chats.c.header_ts.is_(None),
-            )
-            .where(chats.c.channel.is_not(None))
-            .order_by(questions.c.created_at)
-            .limit(limit)
+        """Requests of this age that started a chat without a header, and the chats' ids, oldest first."""
+        return await self._with_started_chat(
+            questions.c.created_at <= database_time(-older_than_seconds),
+            questions.c.created_at >= database_time(-within_seconds),
+            chats.c.header_ts.is_(None),
+            chats.c.channel.is_not(None),
+            order_by=questions.c.created_at,
+            limit=limit,
         )
-        async with self._database.read() as connection:
-            return [(_to_request(row), row.chat_id) for row in await connection.execute(query)]
 
     async def header_not_shown(
         self, older_than_seconds: float, within_seconds: float, limit: int
     ) -> list[tuple[ChatRequest, str]]:
-        """Requests whose chat began in this time and whose menu is not known to show the header; and the chats."""
-        old = chats.c.created_at <= database_time(-older_than_seconds)
-        young = chats.c.created_at >= database_time(-within_seconds)
+        """Requests whose chat is of this age and whose menu may not show the chat's header yet, and the chats' ids."""
+        return await self._with_started_chat(
+            questions.c.created_at >= database_time(-_MAX_REQUEST_AGE),
+            chats.c.created_at <= database_time(-older_than_seconds),
+            chats.c.created_at >= database_time(-within_seconds),
+            questions.c.menu_ts.is_not(None),
+            chats.c.header_ts == questions.c.menu_ts,
+            order_by=questions.c.id,
+            limit=limit,
+        )
+
+    async def mark_header_shown(self, request_id: str) -> None:
+        """The menu of this request, which has started a chat, shows the chat's header now."""
+        used = and_(questions.c.id == request_id, questions.c.state == "used")
+        async with self._database.begin() as connection:
+            await connection.execute(update(questions).where(used).values(state="shown"))
+
+    async def _with_started_chat(
+        self, *conditions: ColumnElement[bool], order_by: ColumnElement[Any], limit: int
+    ) -> list[tuple[ChatRequest, str]]:
+        """Requests that became the first message of a chat, with the chat's id."""
         query = (
             select(questions, messages.c.chat_id)
             .join(messages, messages.c.id == questions.c.message_id)
             .join(chats, chats.c.id == messages.c.chat_id)
-            .where(
-                questions.c.state == "used",
-                questions.c.created_at >= database_time(-86_400),
-                old,
-                young,
-            )
-            .where(
-                messages.c.number == 1,
-                questions.c.menu_ts.is_not(None),
-                chats.c.header_ts == questions.c.menu_ts,
-            )
-            .order_by(questions.c.id)
+            .where(questions.c.state == "used", messages.c.number == 1, *conditions)
+            .order_by(order_by)
             .limit(limit)
         )
         async with self._database.read() as connection:
             return [(_to_request(row), row.chat_id) for row in await connection.execute(query)]
-
-    async def mark_header_shown(self, request_id: str) -> None:
-        """The menu of this question, which has become a chat, shows the chat's header now."""
-        used = and_(questions.c.id == request_id, questions.c.state == "used")
-        async with self._database.begin() as connection:
-            await connection.execute(update(questions).where(used).values(state="shown"))
 
     async def _stale(
         self, where: ColumnElement[bool], seconds: float, limit: int
@@ -333,34 +331,34 @@ class ChatRequests:
             rows = (await connection.execute(query)).all()
             return [_to_request(row) for row in rows]
 
-    async def _set(self, request_id: str, **values: str | None) -> ChatRequest:
+    async def _update(self, request_id: str, **values: str | None) -> ChatRequest:
         async with self._database.begin() as connection:
             await connection.execute(
                 update(questions).where(_IS_OPEN, questions.c.id == request_id).values(**values)
             )
-            return await _one(connection, questions.c.id == request_id)
+            return await _get(connection, questions.c.id == request_id)
 
 
-async def _one(connection: AsyncConnection, where: ColumnElement[bool]) -> ChatRequest:
+async def _get(connection: AsyncConnection, where: ColumnElement[bool]) -> ChatRequest:
     row = (await connection.execute(select(questions).where(where))).one_or_none()
     if row is None:
-        raise ChatNotFound("no such question")
+        raise ChatNotFound("no such chat request")
     return _to_request(row)
 
 
 async def _add_files(
     connection: AsyncConnection, request_id: str, files: tuple[SharedFile, ...]
 ) -> ChatRequest:
-    """The question with these files too, each once. The row is locked: two replies may come at the same moment."""
+    """Add the files that the request does not have. Locks the row, because two replies may come at the same moment."""
     same = questions.c.id == request_id
     await connection.execute(update(questions).where(same).values(state=questions.c.state))
-    held = await _one(connection, same)
-    known = {file.id for file in held.files}
-    whole = held.files + tuple(file for file in files if file.id not in known)
+    request = await _get(connection, same)
+    known = {file.id for file in request.files}
+    whole = request.files + tuple(file for file in files if file.id not in known)
     await connection.execute(
         update(questions).where(_IS_OPEN, same).values(files=files_to_json(whole))
     )
-    return await _one(connection, same)
+    return await _get(connection, same)
 
 
 def _to_request(row: Row[Any]) -> ChatRequest:
@@ -371,7 +369,6 @@ def _to_request(row: Row[Any]) -> ChatRequest:
         user=row.user,
         created_at=row.created_at,
         user_team=row.user_team,
-        user_name=row.user_name,
         text=row.text,
         source=row.source,
         files=files_from_json(row.files),

@@ -25,7 +25,6 @@ async def test_a_question_is_kept_as_it_was_asked(requests: ChatRequests, thread
         ts="100.1",
         user="U1",
         user_team="T9",
-        user_name="Ann",
         text="why?",
         files=(PNG, GIF),
         context="…",
@@ -38,7 +37,7 @@ async def test_a_question_is_kept_as_it_was_asked(requests: ChatRequests, thread
         "U1",
         "T9",
     )
-    assert (question.user_name, question.text, question.source) == ("Ann", "why?", "100.1")
+    assert (question.text, question.source) == ("why?", "100.1")
     assert (question.files, question.context, question.open) == ((PNG, GIF), "…", True)
     assert (question.model, question.menu_ts, question.message_id) == (None, None, None)
 
