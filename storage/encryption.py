@@ -1,6 +1,6 @@
-"""Secrets at rest: sealed with `BOBBIN_SECRET_KEY`, the only home of cryptography.
+"""Encrypts secrets at rest with `BOBBIN_SECRET_KEY`; the only module that imports cryptography.
 
-It is some seven megabytes: loaded only where there is something to seal.
+cryptography takes about seven megabytes of memory, so it is imported only when there is something to encrypt.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from bot.errors import StorageError
 
 
 class WrongKey(StorageError):
-    """None of the keys opens a secret."""
+    """None of the keys decrypts a secret."""
 
 
 class TokenCipher:
-    """Seals with the first key and opens with any: so a key is changed by writing the new one in front.
+    """Encrypts with the first key and decrypts with any, so a key is rotated by adding the new one in front.
 
     `secret`: one or more long random texts, separated by commas or white space.
     """
@@ -23,32 +23,33 @@ class TokenCipher:
     def __init__(self, secret: str) -> None:
         texts = secret.replace(",", " ").split()
         if not texts:
-            raise ValueError("a seal needs at least one key")
+            raise ValueError("a cipher needs at least one key")
         from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
         keys = [Fernet(_key(text)) for text in texts]
-        self._newest, self._keys = keys[0], MultiFernet(keys)
+        self._newest = keys[0]
+        self._keys = MultiFernet(keys)
         self._unreadable = (InvalidToken, UnicodeError)
 
     def encrypt(self, text: str) -> str:
         return self._keys.encrypt(text.encode()).decode("ascii")
 
-    def decrypt(self, sealed: str, *, max_age: int | None = None) -> str:
-        """Raises WrongKey when no key fits, or after `max_age` seconds."""
+    def decrypt(self, encrypted: str, *, max_age: int | None = None) -> str:
+        """Raises WrongKey when no key fits, or when it was encrypted more than `max_age` seconds ago."""
         try:
-            return self._keys.decrypt(sealed.encode(), ttl=max_age).decode()
+            return self._keys.decrypt(encrypted.encode(), ttl=max_age).decode()
         except self._unreadable as error:
             raise WrongKey(
-                "a sealed secret cannot be opened: BOBBIN_SECRET_KEY must still hold the key that sealed it"
+                "a secret cannot be decrypted: BOBBIN_SECRET_KEY must still contain the key that encrypted it"
             ) from error
 
-    def rotate(self, sealed: str) -> str:
-        """The same secret under the first key; left as it is when it is so already. Raises WrongKey."""
+    def rotate(self, encrypted: str) -> str:
+        """The same secret encrypted with the first key; unchanged if it is already. Raises WrongKey."""
         try:
-            self._newest.decrypt(sealed.encode())
+            self._newest.decrypt(encrypted.encode())
         except self._unreadable:
-            return self.encrypt(self.decrypt(sealed))
-        return sealed
+            return self.encrypt(self.decrypt(encrypted))
+        return encrypted
 
 
 def _key(text: str) -> bytes:

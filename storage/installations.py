@@ -1,4 +1,4 @@
-"""Workspaces that have installed the app: who the bot is there, and its token, sealed."""
+"""Workspaces that have installed the app: the bot's user there, and its token, encrypted."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from storage.tables import api_tokens, installations, workspaces
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """One installation: of a workspace, or (`org_wide`) of every workspace of an organisation."""
+    """One installation of the app: in a workspace, or (`org_wide`) in every workspace of an organisation."""
 
     enterprise: str
-    """Empty for a workspace of its own."""
+    """Id of the organisation; empty for a workspace outside of one."""
     team: str
-    """Empty for an organisation's."""
+    """Id of the workspace; empty for an org-wide installation."""
     bot_user: str
     bot_token: str = field(repr=False)
     bot_id: str | None = None
     url: str = ""
-    """Where the workspace is, or the organisation."""
+    """URL of the workspace or the organisation."""
     scopes: str = ""
     installed_by: str | None = None
 
@@ -39,24 +39,28 @@ class Installation:
 
 @dataclass(frozen=True, slots=True)
 class InstallationStatus:
-    """What can be told of an installation without using it."""
+    """What is known about an installation without using its token."""
 
     workspace: str
-    """The workspace, or the organisation."""
+    """Id of the workspace or the organisation."""
     scopes: frozenset[str]
-    """What the app was granted there."""
+    """The scopes that were granted to the app there."""
     decryptable: bool
-    """Whether one of our keys opens its token."""
+    """Whether one of the configured keys decrypts its token."""
 
 
 class Installations:
-    """Every method is one transaction or one read; all raise StorageError when the database fails."""
+    """The repository of installations.
+
+    Every method is one transaction or one read, and raises StorageError when the database fails.
+    """
 
     def __init__(self, database: Database, cipher: TokenCipher) -> None:
-        self._database, self._cipher = database, cipher
+        self._database = database
+        self._cipher = cipher
 
     async def save(self, installed: Installation) -> None:
-        """Keep an installation; a later one of the same place replaces it."""
+        """Store an installation, replacing an earlier one of the same workspace or organisation."""
         values = {
             "bot_user": installed.bot_user,
             "bot_id": installed.bot_id,
@@ -67,13 +71,13 @@ class Installations:
             "installed_at": utc_now(),
         }
         row = {"enterprise": installed.enterprise, "team": installed.team, **values}
-        before_it_moved = and_(
+        before_the_move = and_(
             installations.c.team == installed.team,
             installations.c.enterprise != installed.enterprise,
         )
         async with self._database.begin() as connection:
             if not installed.org_wide:
-                await connection.execute(delete(installations).where(before_it_moved))
+                await connection.execute(delete(installations).where(before_the_move))
             await connection.execute(
                 dialect_insert(connection, installations)
                 .values(row)
@@ -83,7 +87,7 @@ class Installations:
     async def find(self, team: str | None, enterprise: str | None = None) -> Installation | None:
         """The installation that serves this workspace: its own, else its organisation's.
 
-        Which organisation that is may be known from earlier (`note`). Raises WrongKey too.
+        Without `enterprise`, the organisation is looked up (`remember_organisation`). Raises WrongKey too.
         """
         known = select(workspaces.c.enterprise).where(workspaces.c.team == team).scalar_subquery()
         of_org = and_(
@@ -93,10 +97,10 @@ class Installations:
         query = select(installations).where(where).order_by(installations.c.team.desc()).limit(1)
         async with self._database.read() as connection:
             row = (await connection.execute(query)).one_or_none()
-        return None if row is None else self._open(row)
+        return None if row is None else self._to_installation(row)
 
     async def remember_organisation(self, team: str, enterprise: str) -> None:
-        """Remember the organisation that a workspace belongs to."""
+        """Store which organisation a workspace belongs to."""
         async with self._database.begin() as connection:
             await connection.execute(
                 dialect_insert(connection, workspaces)
@@ -107,10 +111,10 @@ class Installations:
     async def remove(
         self, team: str | None, enterprise: str | None = None, before: datetime | None = None
     ) -> bool:
-        """The app was uninstalled or its token revoked: the token is forgotten, the chats stay.
+        """Delete an installation whose app was uninstalled or whose token was revoked; whether there was one.
 
-        With it end the API tokens of the people there. Without a `team` it is an organisation's installation. One that
-        was made after `before` stays: Slack may tell of an end when the app is there again. Says whether there was one.
+        Chats stay; the API tokens of the users there are revoked. Without a `team` it is an org-wide installation. One
+        that was made after `before` stays, because Slack's event may arrive when the app is installed again.
         """
         where = installations.c.team == team
         if not team:
@@ -122,42 +126,42 @@ class Installations:
         async with self._database.begin() as connection:
             if not (await connection.execute(delete(installations).where(where))).rowcount:
                 return False
-            lost = api_tokens.c.team == team if team else _in_organisation(enterprise or "")
-            ended = and_(lost, api_tokens.c.revoked_at.is_(None))
+            affected = api_tokens.c.team == team if team else _in_organisation(enterprise or "")
+            valid = and_(affected, api_tokens.c.revoked_at.is_(None))
             await connection.execute(
-                update(api_tokens).where(ended).values(revoked_at=database_time())
+                update(api_tokens).where(valid).values(revoked_at=database_time())
             )
             return True
 
     async def statuses(self) -> list[InstallationStatus]:
-        """How all installations stand."""
+        """The status of every installation."""
         return [
             InstallationStatus(
                 row.team or row.enterprise,
                 frozenset(filter(None, row.scopes.split(","))),
-                self._opens(row.bot_token),
+                self._is_decryptable(row.bot_token),
             )
             for row in await self._all()
         ]
 
     async def rotate_tokens(self) -> int:
-        """Re-encrypt every token with the newest key; says how many were not.
+        """Encrypt every token with the newest key; how many were encrypted with an older one.
 
-        Raises WrongKey when one cannot be opened.
+        Raises WrongKey when a token cannot be decrypted.
         """
-        renewed = [(row, self._cipher.rotate(row.bot_token)) for row in await self._all()]
-        changed = [(row, sealed) for row, sealed in renewed if sealed != row.bot_token]
+        rotated = [(row, self._cipher.rotate(row.bot_token)) for row in await self._all()]
+        changed = [(row, token) for row, token in rotated if token != row.bot_token]
         if changed:
             async with self._database.begin() as connection:
-                for row, sealed in changed:
+                for row, token in changed:
                     same = and_(
                         installations.c.enterprise == row.enterprise,
                         installations.c.team == row.team,
-                        installations.c.bot_token
-                        == row.bot_token,  # not one that somebody has just installed
+                        # Not a token that has just been installed:
+                        installations.c.bot_token == row.bot_token,
                     )
                     await connection.execute(
-                        update(installations).where(same).values(bot_token=sealed)
+                        update(installations).where(same).values(bot_token=token)
                     )
         return len(changed)
 
@@ -165,14 +169,14 @@ class Installations:
         async with self._database.read() as connection:
             return (await connection.execute(select(installations))).all()
 
-    def _opens(self, sealed: str) -> bool:
+    def _is_decryptable(self, encrypted: str) -> bool:
         try:
-            self._cipher.decrypt(sealed)
+            self._cipher.decrypt(encrypted)
         except WrongKey:
             return False
         return True
 
-    def _open(self, row: Row[Any]) -> Installation:
+    def _to_installation(self, row: Row[Any]) -> Installation:
         return Installation(
             enterprise=row.enterprise,
             team=row.team,
@@ -186,7 +190,7 @@ class Installations:
 
 
 def _in_organisation(enterprise: str) -> ColumnElement[bool]:
-    """Whatever belongs to a workspace that had the app by its organisation alone."""
+    """Tokens in workspaces that had the app only through their organisation."""
     own = select(installations.c.team).where(installations.c.team != "")
     teams = select(workspaces.c.team).where(workspaces.c.enterprise == enterprise)
     return and_(api_tokens.c.team.in_(teams), api_tokens.c.team.not_in(own))

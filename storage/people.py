@@ -1,4 +1,4 @@
-"""What is known of a person: a name, a usual model, opinions on answers."""
+"""What is stored about users: name, preferred model, feedback on answers."""
 
 from __future__ import annotations
 
@@ -16,24 +16,29 @@ from storage.tables import feedback, people
 
 @dataclass(frozen=True, slots=True)
 class Profile:
+    """A user's name and preferences."""
+
     user: User
     name: str | None = None
     default_model: ModelRef | None = None
-    """What the person has set."""
+    """The model that the user has set."""
     last_model: ModelRef | None = None
-    """What the person chose last."""
+    """The model that the user chose last."""
     always: bool = False
-    """Start with the own model and skip the menu."""
+    """Start with the user's model and skip the menu."""
 
 
 class People:
-    """Every method is one transaction or one read; all raise StorageError when the database fails."""
+    """The repository of profiles and feedback.
+
+    Every method is one transaction or one read, and raises StorageError when the database fails.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def get(self, user: User) -> Profile:
-        """The person's profile; an empty one for somebody unknown."""
+        """The user's profile; an empty one for an unknown user."""
         query = select(people).where(people.c.team == user.team, people.c.user == user.id)
         async with self._database.read() as connection:
             row = (await connection.execute(query)).one_or_none()
@@ -48,7 +53,7 @@ class People:
         )
 
     async def names(self, users: Collection[User]) -> dict[User, str]:
-        """The names of those whose name is known."""
+        """The names of those users whose name is known."""
         query = select(people.c.team, people.c.user, people.c.name).where(
             tuple_(people.c.team, people.c.user).in_([(user.team, user.id) for user in users]),
             people.c.name.is_not(None),
@@ -65,7 +70,7 @@ class People:
     async def set_always(
         self, user: User, always: bool, *, known: ModelRef | None, model: ModelRef | None
     ) -> None:
-        """Whether to skip the menu. `model` becomes the person's own, if that is still the `known` one."""
+        """Set whether to skip the menu. `model` becomes the user's model, if that is still the `known` one."""
         before, after = (None if ref is None else str(ref) for ref in (known, model))
         same = (
             people.c.default_model.is_(None) if before is None else people.c.default_model == before
@@ -85,7 +90,7 @@ class People:
             )
 
     async def set_last_model(self, user: User, model: ModelRef) -> None:
-        """Remember what the person chose last."""
+        """Store which model the user chose last."""
         await self._set(user, last_model=str(model))
 
     async def _set(self, user: User, **values: str | bool | None) -> None:
@@ -99,7 +104,7 @@ class People:
             )
 
     async def set_feedback(self, message_id: str, user: User, value: int) -> None:
-        """Keep what the person thinks of an answer (1 good, -1 bad); a later opinion replaces an earlier one.
+        """Store a user's feedback on an answer (1 good, -1 bad), replacing earlier feedback.
 
         Raises Conflict when there is no such message.
         """

@@ -1,4 +1,4 @@
-"""The tables. Alembic's migrations make them; a test holds the two to each other."""
+"""The tables. Alembic's migrations create them, and a test compares the two."""
 
 from __future__ import annotations
 
@@ -112,12 +112,12 @@ answers = Table(
     Column("cost", Float),
     Column("seconds", Float),
 )
-"""The work state of each assistant message. `state` is waiting, running or ended."""
+"""The job of each assistant message. `state` is waiting, running or ended (see `storage.answers`)."""
 
 IS_RUNNING = answers.c.state == literal_column("'running'")
 IS_WAITING = answers.c.state == literal_column("'waiting'")
 IS_OPEN = answers.c.state != literal_column("'ended'")
-# Literals, not parameters: only so do both planners see that the partial indexes below fit.
+# Literals, not parameters: only then do both planners see that the partial indexes below apply.
 
 Index(
     "uq_answers_running",
@@ -167,10 +167,11 @@ _NOT_AWAY = not_(participants.c.away)
 _NOT_INDEXED = and_(_NOT_AWAY, not_(participants.c.indexed))
 Index("ix_participants_shown", *_LISTED, sqlite_where=_NOT_AWAY, postgresql_where=_NOT_AWAY)
 Index("ix_participants_plain", *_LISTED, sqlite_where=_NOT_INDEXED, postgresql_where=_NOT_INDEXED)
-"""Who has a chat in the own list; `active_at` is the chat's newest message, here so that a list is one index scan.
+"""Which users have a chat in their lists. `active_at` is the time of the chat's newest message, copied here so that a
+list is one index scan.
 
-`away`: the person has left the private channel where the chat stands, and does not see it until they are back.
-`indexed`: what stands in the chat is in `passages` for this person. Only PostgreSQL has that; its triggers keep both.
+`away`: the user has left the chat's private channel and does not see the chat until they are back.
+`indexed`: the chat's text is in `passages` for this user. Only PostgreSQL has that table; triggers maintain both.
 """
 
 questions = Table(

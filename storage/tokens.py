@@ -1,4 +1,4 @@
-"""API tokens: shown once, kept as hashes."""
+"""API tokens: shown once, stored as hashes."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from storage.engine.types import database_time
 from storage.tables import api_tokens
 
 TOKEN_PREFIX = "bob_"  # noqa: S105 - a prefix, not a password
-"""Begins every token, so that a leaked one is recognised for what it is."""
+"""Starts every token, so that secret scanners and people recognise a leaked one."""
 LAST_USE_INTERVAL = 60.0
-"""Seconds: the last use is kept this precisely, so that most requests write nothing."""
+"""Seconds between two updates of a token's last use, so that most requests write nothing."""
 
 
 class Tokens:
-    """Every method is one transaction or two; all raise StorageError when the database fails."""
+    """The repository of API tokens. Every method raises StorageError when the database fails."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def issue(self, user: User, *, valid_for: timedelta | None = None) -> str:
-        """A new token that names this person; it cannot be read again."""
+        """Create a token for this user; it cannot be read again."""
         token = TOKEN_PREFIX + secrets.token_urlsafe(32)
         expires_at = None if valid_for is None else database_time(valid_for.total_seconds())
         async with self._database.begin() as connection:
@@ -43,7 +43,7 @@ class Tokens:
         return token
 
     async def user_of(self, token: str) -> User | None:
-        """Whom a token names; None for an unknown, expired or revoked one."""
+        """The user of a token; None for an unknown, expired or revoked one."""
         digest = _hash(token)
         unexpired = or_(
             api_tokens.c.expires_at.is_(None), api_tokens.c.expires_at > database_time()
@@ -57,11 +57,11 @@ class Tokens:
         if row is None or not hmac.compare_digest(row.hash, digest):
             return None
         if not row.fresh:
-            await self._note_use(digest)
+            await self._record_use(digest)
         return User(row.team, row.user)
 
     async def revoke(self, user: User) -> int:
-        """End all tokens of this person; how many there were."""
+        """Revoke all tokens of this user; how many there were."""
         valid = and_(
             api_tokens.c.team == user.team,
             api_tokens.c.user == user.id,
@@ -73,7 +73,7 @@ class Tokens:
             )
             return done.rowcount
 
-    async def _note_use(self, digest: str) -> None:
+    async def _record_use(self, digest: str) -> None:
         query = (
             update(api_tokens)
             .where(api_tokens.c.hash == digest)
@@ -84,5 +84,5 @@ class Tokens:
 
 
 def _hash(token: str) -> str:
-    # The token has 256 random bits: nothing slower than SHA-256 would make it harder to guess.
+    # The token has 256 random bits: a slower hash than SHA-256 would not make it harder to guess.
     return hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()
