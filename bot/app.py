@@ -48,9 +48,10 @@ from handlers.threads.queued_reaction import QueuedReactions
 from handlers.threads.recovery import ThreadRecovery
 from handlers.threads.thread_context import ThreadContextReader
 from handlers.threads.thread_messages import ThreadMessages
+from handlers.transport.bolt_app import build_app
 from handlers.transport.http import PATH, HttpTransport
 from handlers.transport.oauth import INSTALL, REDIRECT
-from handlers.transport.socket_mode import SocketModeTransport, build_app
+from handlers.transport.socket_mode import SocketModeTransport
 from storage.answers import Answers
 from storage.chat_requests import ChatRequests
 from storage.chats import Chats
@@ -196,7 +197,7 @@ def _answer_parts(
     return AnswerParts(
         models=models,
         titles=titles,
-        names=UserNames(repositories.people, resources.workspaces),
+        names=UserNames(repositories.people, resources.workspaces, resources.timing),
         queued_reactions=QueuedReactions(repositories.answers, resources.tasks),
         file_notices=FileNotices(models, resources.workspaces, resources.tasks),
     )
@@ -218,7 +219,7 @@ def _engine(
     attachments = AttachmentLoader(
         chats=repositories.chats,
         models=parts.models,
-        source=SlackFiles(resources.workspaces, settings.slack_api_url),
+        source=SlackFiles(resources.workspaces, settings.slack_api_url, resources.timing),
         tell=parts.file_notices.tell,
     )
     prompt_builder = PromptBuilder(

@@ -17,11 +17,11 @@ from bot.providers.base import ProviderSettings
 from bot.providers.registry import Providers, is_available
 from bot.tasks import Tasks
 from bot.timing import Timing
+from handlers.client.http_session import new_session, new_web_client
 from handlers.client.workspaces import InstalledWorkspaces, SingleWorkspace, SlackClients
 from handlers.rate_limits.shared import SharedRateLimiter
 from handlers.rate_limits.token_bucket import Rate
 from handlers.transport.oauth import InstallPages, OAuthClient
-from handlers.transport.socket_mode import new_client, new_session
 from storage.coordination import Coordination, open_coordination
 from storage.encryption import TokenCipher, WrongKey
 from storage.engine.database import Database
@@ -85,7 +85,7 @@ async def open_resources(
     await stack.enter_async_context(providers)
     session = await stack.enter_async_context(new_session())
     slack_clients = SlackClients(
-        client=lambda token: new_client(token, settings.slack_api_url, session),
+        client=lambda token: new_web_client(token, settings.slack_api_url, session),
         session=session,
         metrics=metrics,
         shared_limits=shared_limits,
@@ -96,7 +96,7 @@ async def open_resources(
     await stack.enter_async_context(publisher.running())
     workspaces, install_pages = await _workspaces(settings, slack_clients, database, publisher)
     if isinstance(workspaces, InstalledWorkspaces):
-        await stack.enter_async_context(workspaces.following(coordination))
+        await stack.enter_async_context(workspaces.following_changes(coordination))
     return Resources(
         timing=timing,
         metrics=metrics,
@@ -181,7 +181,7 @@ async def _workspaces(
         client=slack_clients.client(None),
         installations=installations,
         cipher=cipher,
-        installed=many.installed,
+        installed=many.on_installed,
     )
     return many, pages
 

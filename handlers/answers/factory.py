@@ -55,7 +55,7 @@ class SlackSinkFactory:
         if chat.thread is None:
             return NullSink()
         try:
-            slack = (await self._workspaces.client_for(chat.team)).guarded(control.confirm)
+            slack = (await self._workspaces.client_for(chat.team)).fenced(control.confirm)
         except NotInstalled:
             log.warning("workspace_gone", chat=chat.id, team=chat.team)
             control.stop()  # nobody can read the answer there, so no model is asked

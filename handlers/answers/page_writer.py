@@ -80,7 +80,7 @@ class PageWriter:
         self._recovery = MessageRecovery(slack, thread, answer, options, self.draft)
         self.pending = PendingWrite(
             thread.channel,
-            may_stream=options.native_streaming and slack.may_stream(thread.channel),
+            may_stream=options.native_streaming and slack.can_stream(thread.channel),
         )
         """What the scheduler knows of this answer."""
         self.result: AnswerResult | None = None
@@ -315,7 +315,7 @@ class PageWriter:
         self._apply(PageEvent.MESSAGE_LOST)
 
     def _on_start_rejected(self, error: SlackRejected) -> None:
-        self._slack.no_stream(self._thread.channel, error.code)
+        self._slack.disable_streaming(self._thread.channel, error.code)
         self.pending.may_stream = False
         if error.code in FATAL_CODES - _START_ONLY_CODES:
             raise error

@@ -51,7 +51,9 @@ class NotInstalled(BobbinError):
 
 
 class SlackError(BobbinError):
-    """A call to Slack did not succeed."""
+    """A call to Slack did not succeed. `result` is what the metrics call it."""
+
+    result = "failed"
 
 
 class SlackRejected(SlackError):
@@ -61,10 +63,13 @@ class SlackRejected(SlackError):
         super().__init__(f"{method}: {code}")
         self.method = method
         self.code = code
+        self.result = code
 
 
 class RateLimited(SlackError):
     """Too many calls of this method (HTTP 429). `retry_after` is in seconds."""
+
+    result = "limited"
 
     def __init__(self, method: str, retry_after: float) -> None:
         super().__init__(f"{method}: retry after {retry_after} s")
@@ -74,9 +79,13 @@ class RateLimited(SlackError):
 class ConnectFailed(SlackError):
     """No connection could be made, so nothing happened."""
 
+    result = "unreached"
+
 
 class OutcomeUnknown(SlackError):
     """The call timed out, its connection broke, or Slack failed inside: it may or may not have taken effect."""
+
+    result = "unsure"
 
 
 def error_code(error: SlackApiError) -> str | None:

@@ -1,8 +1,8 @@
-"""The last moment before a call leaves: who may not make it any more is held back there.
+"""Fencing: a check that runs right before a request is sent and can still hold it back.
 
-Between the decision to call and the first byte lie turns of the event loop: a connection is made, the request is
-written by a task of its own. A process that stands still just then would send, when it goes on, what is long out of
-date.
+Between the decision to call Slack and the first byte sent, the event loop runs other things: a connection is made, and
+aiohttp writes the request in a task of its own. A process that is suspended just then would, when it resumes, send a
+request that is long out of date. So the check runs at the last moment, in a trace hook of aiohttp.
 """
 
 from __future__ import annotations
@@ -15,37 +15,36 @@ from typing import Any
 
 import aiohttp
 
-Before = Callable[[], Awaitable[None]]
-_BEFORE: ContextVar[Before | None] = ContextVar("before", default=None)
+BeforeSend = Callable[[], Awaitable[None]]
+"""Returns when the request may be sent; raises where it must not."""
+_BEFORE_SEND: ContextVar[BeforeSend | None] = ContextVar("before_send", default=None)
 
 
 @contextmanager
-def passing(before: Before | None) -> Iterator[None]:
-    """Requests made here by a session with the `gate` are written when `before` has returned, if it does."""
-    token = _BEFORE.set(before)
+def fenced(before_send: BeforeSend | None) -> Iterator[None]:
+    """Requests made here, by a session with the `fencing_trace`, are sent only after `before_send` has returned."""
+    token = _BEFORE_SEND.set(before_send)
     try:
         yield
     finally:
-        _BEFORE.reset(token)
+        _BEFORE_SEND.reset(token)
 
 
-def gate() -> aiohttp.TraceConfig:
-    """For a session."""
+def fencing_trace() -> aiohttp.TraceConfig:
+    """The trace hook for a session."""
 
     async def wait(
         _session: aiohttp.ClientSession, _context: Any, _chunk: aiohttp.TraceRequestChunkSentParams
     ) -> None:
-        if (before := _BEFORE.get()) is None:
+        if (before_send := _BEFORE_SEND.get()) is None:
             return
         try:
-            await before()
-        except (
-            asyncio.CancelledError
-        ) as lost:  # aiohttp's own task, perhaps: as an error, whoever waits hears of it
-            raise aiohttp.ClientConnectionError("held back") from lost
+            await before_send()
+        except asyncio.CancelledError as error:
+            # This may be a task of aiohttp's own: only an error reaches whoever awaits the response.
+            raise aiohttp.ClientConnectionError("held back") from error
 
     trace = aiohttp.TraceConfig()
-    trace.on_request_chunk_sent.append(
-        wait
-    )  # told before it is sent, whatever its name; headers go with it
+    # Despite its name this is called before a chunk is sent, and the headers go out with the first chunk.
+    trace.on_request_chunk_sent.append(wait)
     return trace

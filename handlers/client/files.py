@@ -1,4 +1,4 @@
-"""Fetching what people shared: from Slack's hosts alone, no more than is wanted, the token shown to nobody else."""
+"""Downloads shared files: only from Slack's hosts, so that no other sees the token, and no more bytes than wanted."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from bot.chats.attachments.rules import lacks_thumb
 from bot.domain import SharedFile
 from bot.errors import FileProblem
 from bot.observability import get_logger
+from bot.timing import Timing
 from handlers.client.errors import NotInstalled, SlackError, SlackRejected
 from handlers.client.web_api import SlackClient
 from handlers.client.workspaces import WorkspaceResolver
@@ -21,45 +22,51 @@ from handlers.views import payloads
 
 log = get_logger(__name__)
 
-HOSTS = ("slack.com", "slack-edge.com", "slack-gov.com")
-"""Slack's own, with all that ends in them."""
-REDIRECTS = 4
-PAUSES = (0.5, 1.5, 4.0)
-"""Seconds before a file is asked for again that Slack could not give, or that was not there yet."""
-PATIENCE = 15.0
-"""Seconds that Slack may take to describe a file."""
-TIMEOUT = aiohttp.ClientTimeout(total=60, connect=5, sock_read=15)
-_CHUNK = 64 * 1024
-_HERE = frozenset({"hosted", "snippet", "space", ""})
-"""Modes of files that Slack keeps."""
-_LOGIN = re.compile(
+TRUSTED_DOMAINS = ("slack.com", "slack-edge.com", "slack-gov.com")
+"""Slack's own domains, with all their subdomains."""
+MAX_REDIRECTS = 4
+DESCRIBE_TIMEOUT = 15.0
+"""Seconds for which a file is asked for with files.info."""
+CONNECT_TIMEOUT = 5.0
+_CHUNK_BYTES = 64 * 1024
+_HOSTED_MODES = frozenset({"hosted", "snippet", "space", ""})
+"""Modes of files that Slack itself stores."""
+_LOGIN_PAGE = re.compile(
     rb"\s*(<!--.*?-->\s*)*<(!doctype\s+html|html|head)\b", re.IGNORECASE | re.DOTALL
 )
-_CODES = {"missing_scope": "no_access", "not_allowed_token_type": "no_access", "access_denied": "no_access",
+_PROBLEM_CODES = {"missing_scope": "no_access", "not_allowed_token_type": "no_access", "access_denied": "no_access",
           "file_not_found": "gone", "file_deleted": "gone", "not_visible": "no_access"}  # fmt: skip
 
 
-class _Later(Exception):
-    """It may succeed in a moment."""
+class _TemporaryFailure(Exception):
+    """The download may succeed a moment later."""
 
 
 class SlackFiles:
     """The `Source` of shared files (`bot.chats.attachments.loader`)."""
 
-    def __init__(self, workspaces: WorkspaceResolver, api_url: str) -> None:
+    def __init__(
+        self, workspaces: WorkspaceResolver, api_url: str, timing: Timing = Timing()
+    ) -> None:
         self._workspaces = workspaces
+        self._retry_delays = timing.file_retry_delays
+        self._timeout = aiohttp.ClientTimeout(
+            total=timing.file_timeout,
+            connect=CONNECT_TIMEOUT,
+            sock_read=timing.file_read_timeout,
+        )
         self._trusted = TrustedHosts(api_url)
 
     async def describe(self, team: str, file: SharedFile) -> SharedFile:
-        """What Slack knows of it now, where its event did not tell where it is. Raises FileProblem."""
+        """The file as Slack describes it now, if its event did not say where to download it. Raises FileProblem."""
         slack = await self._slack(team)
-        for pause in (*PAUSES, None):
-            if file.mode not in _HERE or not (file.url is None or lacks_thumb(file)):
+        for delay in (*self._retry_delays, None):
+            if file.mode not in _HOSTED_MODES or not (file.url is None or lacks_thumb(file)):
                 return file
             file = await self._ask(slack, file)
-            if pause is not None and (file.url is None or lacks_thumb(file)):
-                await asyncio.sleep(pause)  # it is still being uploaded, or looked at
-        if file.url is None and file.mode in _HERE:
+            if delay is not None and (file.url is None or lacks_thumb(file)):
+                await asyncio.sleep(delay)  # Slack is still receiving or processing it
+        if file.url is None and file.mode in _HOSTED_MODES:
             raise FileProblem("unreachable")
         return file
 
@@ -69,17 +76,18 @@ class SlackFiles:
         """Raises FileProblem."""
         slack = await self._slack(team)
         url = file.thumb if thumb else file.url
-        for pause in (*PAUSES, None):
+        for delay in (*self._retry_delays, None):
             try:
                 return await self._fetch(slack, file, url or "", most, thumb=thumb)
-            except (_Later, aiohttp.ClientError, TimeoutError, OSError) as error:
+            except (_TemporaryFailure, aiohttp.ClientError, TimeoutError, OSError) as error:
+                # The messages of other errors may contain the file's name.
                 reason = (
-                    str(error) if isinstance(error, _Later) else type(error).__name__
-                )  # others may name the file
+                    str(error) if isinstance(error, _TemporaryFailure) else type(error).__name__
+                )
                 log.info("file_not_fetched", reason=reason)
-                if pause is None:
+                if delay is None:
                     break
-                await asyncio.sleep(pause)
+                await asyncio.sleep(delay)
         raise FileProblem("unreachable")
 
     async def _slack(self, team: str) -> SlackClient:
@@ -90,11 +98,11 @@ class SlackFiles:
 
     async def _ask(self, slack: SlackClient, file: SharedFile) -> SharedFile:
         try:
-            told = (await slack.call_with_retry("files.info", patience=PATIENCE, file=file.id)).get(
-                "file"
-            )
+            told = (
+                await slack.call_with_retry("files.info", patience=DESCRIBE_TIMEOUT, file=file.id)
+            ).get("file")
         except SlackRejected as error:
-            raise FileProblem(_CODES.get(error.code, "unreachable")) from error
+            raise FileProblem(_PROBLEM_CODES.get(error.code, "unreachable")) from error
         except SlackError as error:
             raise FileProblem("unreachable") from error
         found = payloads.shared_file(told)
@@ -103,16 +111,19 @@ class SlackFiles:
     async def _fetch(
         self, slack: SlackClient, file: SharedFile, url: str, most: int, *, thumb: bool
     ) -> FetchedFile:
-        """One try, redirects followed by hand. Raises FileProblem, or what may be better in a moment."""
-        for _ in range(REDIRECTS + 1):
+        """One attempt, with redirects followed here so that each address is checked.
+
+        Raises FileProblem, or `_TemporaryFailure`, aiohttp.ClientError, TimeoutError or OSError, which are retried.
+        """
+        for _ in range(MAX_REDIRECTS + 1):
             if not self._trusted.trusts(url):
-                log.warning("file_elsewhere", host=urlsplit(url).hostname)
+                log.warning("untrusted_file_host", host=urlsplit(url).hostname)
                 raise FileProblem("external")
-            async with slack.get(url, TIMEOUT) as response:
+            async with slack.download(url, self._timeout) as response:
                 if response.status in (301, 302, 303, 307, 308) and "Location" in response.headers:
                     url = urljoin(url, response.headers["Location"])
                     continue
-                _judge(response)
+                _raise_for_status(response)
                 fetched = await _read(response, most)
             if _is_login_page(response, fetched, file, thumb=thumb):
                 raise FileProblem("no_access")
@@ -141,29 +152,29 @@ class TrustedHosts:
         return (
             scheme == "https"
             and port == 443
-            and any(host == own or host.endswith(f".{own}") for own in HOSTS)
+            and any(host == own or host.endswith(f".{own}") for own in TRUSTED_DOMAINS)
         )
 
 
 def _origin(parts: SplitResult) -> tuple[str, str, int | None]:
-    """Raises ValueError for a port that is none."""
+    """Scheme, host and port. Raises ValueError for an invalid port."""
     usual = {"https": 443, "http": 80}.get(parts.scheme)
     return parts.scheme, (parts.hostname or "").lower(), parts.port or usual
 
 
-def _judge(response: aiohttp.ClientResponse) -> None:
-    """Raises FileProblem for what will stay so, `_Later` for what may not."""
+def _raise_for_status(response: aiohttp.ClientResponse) -> None:
+    """Raises FileProblem for lasting failures, `_TemporaryFailure` for others."""
     if response.status in (401, 403):
         raise FileProblem("no_access")
     if response.status in (404, 410):
         raise FileProblem("gone")
     if response.status != 200:
-        raise _Later(f"HTTP {response.status}")
+        raise _TemporaryFailure(f"HTTP {response.status}")
 
 
 async def _read(response: aiohttp.ClientResponse, most: int) -> FetchedFile:
     data = bytearray()
-    async for chunk in response.content.iter_chunked(_CHUNK):
+    async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
         data += chunk
         if len(data) > most:
             return FetchedFile(bytes(data[:most]), truncated=True)
@@ -173,10 +184,13 @@ async def _read(response: aiohttp.ClientResponse, most: int) -> FetchedFile:
 def _is_login_page(
     response: aiohttp.ClientResponse, fetched: FetchedFile, file: SharedFile, *, thumb: bool
 ) -> bool:
-    """Slack's way of saying no: HTTP 200, and a page to sign in at. A shared HTML file has the size it should have."""
+    """Whether Slack refused access, which it does by HTTP 200 and a login page.
+
+    A shared HTML file is told apart by its size, which is the announced one.
+    """
     if response.headers.get("x-slack-meta") == "acl_fail":
         return True
-    if not _LOGIN.match(fetched.data) or "html" not in response.content_type:
+    if not _LOGIN_PAGE.match(fetched.data) or "html" not in response.content_type:
         return False
     if thumb or "html" not in file.mime:
         return True

@@ -1,4 +1,4 @@
-"""One workspace's Web API: every call within the budgets, every failure with a meaning."""
+"""The Web API of one workspace: every call within the rate limits, every failure as a `SlackError`."""
 
 from __future__ import annotations
 
@@ -27,13 +27,11 @@ from handlers.client.errors import (
     SlackRejected,
     from_response,
 )
-from handlers.client.fencing import Before, passing
+from handlers.client.fencing import BeforeSend, fenced
 from handlers.rate_limits.dispatcher import CallDispatcher
 
 log = get_logger(__name__)
 
-LATE = 20.0
-"""Seconds within which a call that was given up, or whose process died, may still take effect."""
 _UNAVAILABLE_TTL = 3600.0
 """Seconds for which a refused method, or refused streaming, is not tried again."""
 _RETRY_LIMIT = 900.0
@@ -60,51 +58,54 @@ class SlackClient:
     ) -> None:
         self._client = client
         self._metrics = metrics
-        self.timing = timing
         self._session = session
+        self._no_streaming: dict[str, float] = {}
+        """When native streaming was refused, by channel; "" stands for the whole workspace."""
+        self._unavailable_methods: dict[str, float] = {}
+        """When each method was refused."""
+        self._last_done: OrderedDict[tuple[str, ...], float] = OrderedDict()
+        self._before_send: BeforeSend | None = None
+        self.timing = timing
         self.team = team
         self.bot_user = bot_user
         self.bot_id = bot_id
         self.url = url if url.endswith("/") else f"{url}/"
-        self._streamless: dict[str, float] = {}
-        self._not_here: dict[str, float] = {}
-        self._done: OrderedDict[tuple[str, ...], float] = OrderedDict()
-        self._before: Before | None = None
         self.dispatcher = dispatcher
 
-    def guarded(self, before: Before) -> SlackClient:
-        """The same workspace, where each call leaves at the moment in which `before` returns."""
-        guarded = copy.copy(self)
-        guarded._before = before
-        return guarded
+    def fenced(self, before_send: BeforeSend) -> SlackClient:
+        """A client for the same workspace whose calls are sent only when `before_send` has returned."""
+        client = copy.copy(self)
+        client._before_send = before_send
+        return client
 
     async def call(self, method: str, **arguments: Any) -> dict[str, Any]:
-        """One attempt, at once. The caller has been given its turn by the desk. Raises SlackError's leaves."""
-        if self._before is not None:
-            await self._before()
-        began, result = time.monotonic(), "ok"
+        """One attempt, at once; the dispatcher has granted it before. Raises a subclass of SlackError."""
+        if self._before_send is not None:
+            await self._before_send()
+        started_at, result = time.monotonic(), "ok"
         try:
-            with passing(self._before):
-                answer = await getattr(self._client, method.replace(".", "_"))(**arguments)
-            return dict(answer.data) if isinstance(answer.data, dict) else {}
-        except SlackApiError as error:
-            known = from_response(method, error)
-            result = (
-                known.code if isinstance(known, SlackRejected) else type(known).__name__.lower()
-            )
-            if isinstance(known, RateLimited):
+            return await self._send(method, arguments)
+        except SlackError as error:
+            result = error.result
+            if isinstance(error, RateLimited):
                 self._metrics.slack_rate_limited(method)
-                self.dispatcher.rate_limited(method, _channel(arguments), known.retry_after)
-            raise known from error
-        except aiohttp.ClientConnectorError as error:
-            result = "unreached"
-            raise ConnectFailed(str(error)) from error
-        except (TimeoutError, aiohttp.ClientError, ConnectionError) as error:
-            result = "unsure"
-            raise OutcomeUnknown(f"{method}: {type(error).__name__}") from error
+                self.dispatcher.rate_limited(method, _channel(arguments), error.retry_after)
+            raise
         finally:
             self.dispatcher.settle(method, _channel(arguments))
-            self._metrics.slack_call(method, result, time.monotonic() - began)
+            self._metrics.slack_call(method, result, time.monotonic() - started_at)
+
+    async def _send(self, method: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        try:
+            with fenced(self._before_send):
+                response = await getattr(self._client, method.replace(".", "_"))(**arguments)
+            return dict(response.data) if isinstance(response.data, dict) else {}
+        except SlackApiError as error:
+            raise from_response(method, error) from error
+        except aiohttp.ClientConnectorError as error:
+            raise ConnectFailed(str(error)) from error
+        except (TimeoutError, aiohttp.ClientError, ConnectionError) as error:
+            raise OutcomeUnknown(f"{method}: {type(error).__name__}") from error
 
     async def call_with_retry(
         self,
@@ -114,10 +115,10 @@ class SlackClient:
         patience: float = _RETRY_LIMIT,
         **arguments: Any,
     ) -> dict[str, Any]:
-        """A call that waits its turn and is repeated while Slack limits it or cannot be reached.
+        """Makes a call when it is granted, and repeats it while Slack limits it or cannot be reached.
 
-        `again_if_unsure` is for calls that may safely happen twice. Raises SlackRejected, Unsure, or after `patience`
-        seconds the last error.
+        `again_if_unsure`: repeats it after an unknown outcome too, for calls that may safely take effect twice.
+        Raises SlackRejected, OutcomeUnknown, or after `patience` seconds the last error.
         """
         channel = _channel(arguments)
         deadline = time.monotonic() + patience
@@ -141,68 +142,61 @@ class SlackClient:
     async def try_call(
         self, method: str, *, patience: float = _RETRY_LIMIT, **arguments: Any
     ) -> bool:
-        """A call whose failure changes nothing for anybody: logged and forgotten. Says whether it succeeded."""
+        """Makes a call whose failure is only logged. Returns whether it succeeded."""
         return await self.try_call_error(method, patience=patience, **arguments) is None
 
     async def try_call_error(
         self, method: str, *, patience: float = _RETRY_LIMIT, **arguments: Any
     ) -> str | None:
-        """Like `attempt`, but says why it failed; None when it did not.
+        """Like `try_call`, but returns why the call failed; None when it succeeded.
 
-        What this Slack does not have, or not for us, is remembered, and not asked for again for an hour.
+        A method that this workspace does not have, or not for this app, is not called again for an hour.
         """
-        if not self.has(method):
-            return "not_here"
+        if not self._is_available(method):
+            return "unavailable"
         try:
             await self.call_with_retry(method, patience=patience, **arguments)
         except SlackError as error:
             log.info("slack_call_failed", method=method, reason=str(error))
-            if not isinstance(error, SlackRejected):
-                return type(error).__name__.lower()
-            if error.code in METHOD_UNAVAILABLE_CODES:
-                self._not_here[method] = time.monotonic()
-            return error.code
+            if isinstance(error, SlackRejected) and error.code in METHOD_UNAVAILABLE_CODES:
+                self._unavailable_methods[method] = time.monotonic()
+            return error.result
         return None
 
-    def has(self, method: str) -> bool:
-        """Whether this Slack has not said lately that it knows no such call."""
-        said = self._not_here.get(method)
-        return said is None or time.monotonic() - said > _UNAVAILABLE_TTL
+    def _is_available(self, method: str) -> bool:
+        refused_at = self._unavailable_methods.get(method)
+        return refused_at is None or time.monotonic() - refused_at > _UNAVAILABLE_TTL
 
     def at_most_every(self, *what: str, every: float) -> bool:
-        """Whether nothing of this name has been done in the last `every` seconds; now it has."""
+        """Whether this has not been done in the last `every` seconds; if so, it counts as done now."""
         now = time.monotonic()
-        if now - self._done.get(what, now - every) < every:
+        if now - self._last_done.get(what, now - every) < every:
             return False
-        self._done[what] = now
-        self._done.move_to_end(what)
-        if len(self._done) > _MAX_REMEMBERED:
-            self._done.popitem(last=False)
+        self._last_done[what] = now
+        self._last_done.move_to_end(what)
+        if len(self._last_done) > _MAX_REMEMBERED:
+            self._last_done.popitem(last=False)
         return True
 
-    def get(
+    def download(
         self, url: str, timeout: aiohttp.ClientTimeout
     ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
-        """Asks for a file with the workspace's token; the caller has seen to it that the address is Slack's."""
+        """Requests a file with the workspace's token. The caller has checked that the URL is one of Slack's."""
         headers = {"Authorization": f"Bearer {self._client.token}"}
         return self._session.get(url, headers=headers, timeout=timeout, allow_redirects=False)
 
     async def respond(self, response_url: str | None, **message: Any) -> bool:
-        """Answers an interaction by its own address, which costs no budget. Says whether Slack took it."""
+        """Answers an interaction by its response URL, which no rate limit counts. Returns whether Slack accepted it."""
         if not response_url:
             return False
-        began = time.monotonic()
+        started_at = time.monotonic()
         with contextlib.suppress(aiohttp.ClientError, TimeoutError):
             async with self._session.post(response_url, json=message) as response:
-                taken = response.status == 200 and b'"ok":false' not in (
-                    await response.read()
-                ).replace(b" ", b"")
-                self._metrics.slack_call(
-                    "response_url",
-                    "ok" if taken else str(response.status),
-                    time.monotonic() - began,
-                )
-                return taken
+                body = (await response.read()).replace(b" ", b"")
+                accepted = response.status == 200 and b'"ok":false' not in body
+                result = "ok" if accepted else str(response.status)
+                self._metrics.slack_call("response_url", result, time.monotonic() - started_at)
+                return accepted
         return False
 
     async def pages(self, method: str, **arguments: Any) -> AsyncIterator[dict[str, Any]]:
@@ -230,11 +224,8 @@ class SlackClient:
             if self._is_own(message) and message["ts"] > after
         ]
 
-    async def own_roots(self, channel: str, after: str) -> list[dict[str, Any]]:
-        """The bot's own messages in a channel, outside of threads, that are younger than `after` (a ts).
-
-        Raises SlackRejected, Unsure.
-        """
+    async def own_channel_messages(self, channel: str, after: str) -> list[dict[str, Any]]:
+        """The bot's own messages in a channel, outside threads, newer than the ts `after`. Raises SlackError."""
         page = await self.call_with_retry(
             "conversations.history", channel=channel, oldest=after, limit=200
         )
@@ -245,28 +236,28 @@ class SlackClient:
             self.bot_id and message.get("bot_id") == self.bot_id
         )
 
-    def shown_after(self, seconds: float) -> None:
-        """An answer's text became visible, the oldest of it so long after the model had sent it."""
+    def record_lag(self, seconds: float) -> None:
+        """Text of an answer became visible, so many seconds after the model had sent the oldest of it."""
         self._metrics.lag(seconds)
 
-    def may_stream(self, channel: str) -> bool:
-        """Whether native streaming has not been refused here."""
+    def can_stream(self, channel: str) -> bool:
+        """Whether native streaming has not been refused here lately."""
         now = time.monotonic()
         return all(
-            now - self._streamless.get(where, now - _UNAVAILABLE_TTL) >= _UNAVAILABLE_TTL
-            for where in ("", channel)
+            now - self._no_streaming.get(scope, now - _UNAVAILABLE_TTL) >= _UNAVAILABLE_TTL
+            for scope in ("", channel)
         )
 
-    def no_stream(self, channel: str, code: str) -> None:
-        """Native streaming was refused: in this channel, or by this Slack altogether. That is believed for a while."""
-        if len(self._streamless) >= _MAX_REMEMBERED:
-            self._streamless.clear()
-        self._streamless["" if code in NO_STREAMING_CODES else channel] = time.monotonic()
+    def disable_streaming(self, channel: str, code: str) -> None:
+        """Native streaming was refused: by the code, in this channel or in the whole workspace. Holds for an hour."""
+        if len(self._no_streaming) >= _MAX_REMEMBERED:
+            self._no_streaming.clear()
+        self._no_streaming["" if code in NO_STREAMING_CODES else channel] = time.monotonic()
 
     def permalink(self, channel: str, ts: str, thread: str | None = None) -> str:
-        """The address of a message; with `thread` (the ts of its root) it opens the thread beside the channel.
+        """The URL of a message; with `thread` (the ts of its root) it opens the thread beside the channel.
 
-        Made from the ids: a call for each row of a list would be dear.
+        It is made from the ids, since a call for each row of a list would use up the rate limit.
         """
         address = f"{self.url}archives/{channel}/p{ts.replace('.', '')}"
         return f"{address}?thread_ts={thread}&cid={channel}" if thread else address

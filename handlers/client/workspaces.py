@@ -1,4 +1,4 @@
-"""Finds the Slack of a team: the one that the settings name, or those that have installed the app."""
+"""Finds the Slack client for a workspace: the one named in the settings, or those that have installed the app."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
-from weakref import WeakValueDictionary
 
 import aiohttp
 from slack_bolt.authorization import AuthorizeResult
@@ -19,6 +18,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.answers.events import INSTALLATION_TOPIC, EventPublisher
 from bot.errors import SettingsError, StorageError
 from bot.observability import Metrics, get_logger
+from bot.tasks import KeyedLocks
 from bot.timing import Timing
 from handlers.client.errors import INVALID_TOKEN_CODES, NotInstalled, error_code
 from handlers.client.web_api import SlackClient
@@ -31,20 +31,18 @@ from storage.installations import Installation, Installations
 
 log = get_logger(__name__)
 
-BELIEVED = 60.0
-"""Seconds that an installation is used without looking again, if nobody tells that something has changed."""
-
-SOON = 5.0
-"""Seconds until one that could not be read is looked at again."""
-SKEW = 5.0
-"""Seconds that our clocks and Slack's may differ."""
+INSTALLATION_RETRY_DELAY = 5.0
+"""Seconds until an installation that could not be read is read again."""
+CLOCK_SKEW = 5.0
+"""Seconds by which our clocks and Slack's may differ."""
+MAX_CONNECT_DELAY = 10.0
 
 NewClient = Callable[[str | None], AsyncWebClient]
-"""A Web API client for a token, or for calls that need none."""
+"""Makes a Web API client for a token, or without one for methods that need none."""
 
 
 class WorkspaceResolver(Protocol):
-    """Where every listener and every answer finds its Slack."""
+    """Finds the Slack client of a workspace."""
 
     async def client_for(self, team: str) -> SlackClient:
         """Raises NotInstalled, StorageError."""
@@ -53,17 +51,19 @@ class WorkspaceResolver(Protocol):
     async def authorize(
         self, enterprise_id: str | None, team_id: str | None
     ) -> AuthorizeResult | None:
-        """Who the bot is where an event comes from, for Bolt; None where it is not installed. Raises StorageError."""
+        """Tells Bolt who the bot is where a request comes from; None if it is not installed. Raises StorageError."""
         ...
 
-    async def ended(self, enterprise_id: str | None, team_id: str | None, at: float | None) -> None:
-        """The app was uninstalled, or its token revoked, at this time (seconds since 1970). Raises StorageError."""
+    async def on_uninstalled(
+        self, enterprise_id: str | None, team_id: str | None, at: float | None
+    ) -> None:
+        """The app was uninstalled, or its token revoked, at this time (Unix time). Raises StorageError."""
         ...
 
 
 @dataclass(frozen=True)
 class SlackClients:
-    """Makes the Slack of a workspace, with a call dispatcher of its own."""
+    """Makes the Slack client of a workspace, with a call dispatcher of its own."""
 
     client: NewClient
     session: aiohttp.ClientSession
@@ -72,8 +72,8 @@ class SlackClients:
     timing: Timing = Timing()
     rates: Mapping[str, Rate] = field(default_factory=lambda: RATES)
 
-    async def ask(self, token: str) -> SlackClient:
-        """Asks Slack who the bot is. Raises SlackApiError, aiohttp.ClientError, TimeoutError."""
+    async def from_token(self, token: str) -> SlackClient:
+        """Asks Slack whose token this is. Raises SlackApiError, aiohttp.ClientError, TimeoutError."""
         who = await self.client(token).auth_test()
         url, bot_user = str(who.get("url") or ""), str(who["user_id"])
         return self.open(
@@ -83,7 +83,7 @@ class SlackClients:
     def open(
         self, team: str, installed: Installation, dispatcher: CallDispatcher | None = None
     ) -> SlackClient:
-        """What is installed serves this workspace. `dispatcher`: the one that it had before, with what was spent."""
+        """A client for this workspace. `dispatcher`: that of an earlier client, whose token buckets stay valid."""
         return SlackClient(
             self.client(installed.bot_token),
             team=team,
@@ -104,18 +104,19 @@ class SlackClients:
 
 
 class SingleWorkspace:
-    """One workspace, whose token stands in the settings."""
+    """The one workspace whose token is in the settings."""
 
     def __init__(self, only: SlackClient, token: str) -> None:
-        self.only, self._token = only, token
+        self.only = only
+        self._token = token
 
     @classmethod
     async def open(cls, slack_clients: SlackClients, token: str) -> SingleWorkspace:
-        """Asks Slack who the bot is, as long as that takes. Raises SettingsError for a token that Slack refuses."""
+        """Asks Slack who the bot is, until Slack answers. Raises SettingsError for a token that Slack rejects."""
         pause = 0.5
         while True:
             try:
-                return cls(await slack_clients.ask(token), token)
+                return cls(await slack_clients.from_token(token), token)
             except SlackApiError as error:
                 code = error_code(error)
                 if code in INVALID_TOKEN_CODES:
@@ -127,7 +128,7 @@ class SingleWorkspace:
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 log.warning("slack_unreachable", reason=type(error).__name__)
             await asyncio.sleep(pause)
-            pause = min(10.0, pause * 2)
+            pause = min(MAX_CONNECT_DELAY, pause * 2)
 
     async def client_for(self, team: str) -> SlackClient:
         return self.only
@@ -137,42 +138,44 @@ class SingleWorkspace:
     ) -> AuthorizeResult | None:
         return _identity(self.only, self._token, enterprise_id)
 
-    async def ended(self, enterprise_id: str | None, team_id: str | None, at: float | None) -> None:
+    async def on_uninstalled(
+        self, enterprise_id: str | None, team_id: str | None, at: float | None
+    ) -> None:
         log.error(
             "token_revoked", advice="install the app again and set SLACK_BOT_TOKEN to its new token"
         )
 
 
 @dataclass(slots=True)
-class _Known:
-    """An installation in memory, with the Slack that was opened for it."""
+class _CachedInstallation:
+    """An installation in memory, with its client."""
 
     slack: SlackClient
     token: str = field(repr=False)
-    checked: float
-    noted: str | None = None
-    """The organisation that is stored for this workspace, as far as we know."""
+    checked_at: float
+    stored_enterprise: str | None = None
+    """The organisation stored for this workspace, as far as is known."""
 
 
 class InstalledWorkspaces:
-    """The workspaces that have installed the app. One read of the database a minute and workspace, not one an event.
+    """The workspaces that have installed the app, cached: each is read from the database once a minute at most.
 
-    A minute is too long where the token has changed: whoever hears of that tells the other replicas (`following`).
+    A minute is too long after a token has changed, so the replica that learns of it tells the others
+    (`following_changes`).
 
-    An installation that cannot be read anew is believed as it was: the listeners say themselves that the database is
-    away, and another replica may have sealed the token with a key that we have not been given yet.
+    While an installation cannot be read again, the cached one stays in use: listeners report by themselves that the
+    database is away, and another replica may have sealed the token with a key that this one does not have yet.
     """
 
     def __init__(
         self, installations: Installations, slack_clients: SlackClients, publisher: EventPublisher
     ) -> None:
-        self._installations, self._slack_clients, self._publisher = (
-            installations,
-            slack_clients,
-            publisher,
-        )
-        self._known: dict[str, _Known] = {}
-        self._opening: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._installations = installations
+        self._slack_clients = slack_clients
+        self._publisher = publisher
+        self._cache_ttl = slack_clients.timing.installation_cache_ttl
+        self._cache: dict[str, _CachedInstallation] = {}
+        self._locks: KeyedLocks[str] = KeyedLocks()
 
     async def client_for(self, team: str) -> SlackClient:
         return (await self._find(team, None)).slack
@@ -187,28 +190,30 @@ class InstalledWorkspaces:
             known = await self._find(team, enterprise_id)
         except NotInstalled:
             return None
-        if enterprise_id and not _is_organisation(team) and known.noted != enterprise_id:
-            # For what is to be said there unasked, when nobody tells the organisation.
+        if enterprise_id and not _is_enterprise(team) and known.stored_enterprise != enterprise_id:
+            # Needed for messages that answer no event: then nothing names the organisation.
             await self._installations.remember_organisation(team, enterprise_id)
-            known.noted = enterprise_id
+            known.stored_enterprise = enterprise_id
         return _identity(known.slack, known.token, enterprise_id)
 
-    async def ended(self, enterprise_id: str | None, team_id: str | None, at: float | None) -> None:
-        before = None if at is None else datetime.fromtimestamp(at + SKEW, UTC)
+    async def on_uninstalled(
+        self, enterprise_id: str | None, team_id: str | None, at: float | None
+    ) -> None:
+        before = None if at is None else datetime.fromtimestamp(at + CLOCK_SKEW, UTC)
         if await self._installations.remove(team_id, enterprise_id, before):
             log.warning("uninstalled", team=team_id, enterprise=enterprise_id)
             self._publisher.recheck_tokens(team_id)
-        self._look_again()
+        self._expire_all()
         self._publisher.recheck_installations()
 
-    def installed(self, installed: Installation) -> None:
-        """There is a new token."""
-        self._look_again()
+    def on_installed(self, installed: Installation) -> None:
+        """The app was installed, so there is a new token."""
+        self._expire_all()
         self._publisher.recheck_installations()
 
     @asynccontextmanager
-    async def following(self, coordination: Coordination) -> AsyncIterator[None]:
-        """While this is open, what other replicas tell of installations counts here at once."""
+    async def following_changes(self, coordination: Coordination) -> AsyncIterator[None]:
+        """While this is open, changes of installations that other replicas announce take effect here at once."""
         task = asyncio.create_task(self._follow(coordination), name="installations")
         try:
             yield
@@ -219,25 +224,27 @@ class InstalledWorkspaces:
     async def _follow(self, coordination: Coordination) -> None:
         async with coordination.subscribe(INSTALLATION_TOPIC) as signals:
             async for _ in signals:
-                self._look_again()
+                self._expire_all()
 
-    def _look_again(self) -> None:
-        for known in self._known.values():
-            known.checked = float("-inf")
+    def _expire_all(self) -> None:
+        for known in self._cache.values():
+            known.checked_at = float("-inf")
 
-    async def _find(self, team: str, enterprise: str | None) -> _Known:
-        known = self._known.get(team)
-        if known is not None and time.monotonic() - known.checked < BELIEVED:
+    async def _find(self, team: str, enterprise: str | None) -> _CachedInstallation:
+        known = self._cache.get(team)
+        if known is not None and time.monotonic() - known.checked_at < self._cache_ttl:
             return known
-        async with self._opening.setdefault(team, asyncio.Lock()):
-            known = self._known.get(team)
-            if known is not None and time.monotonic() - known.checked < BELIEVED:
+        async with self._locks[team]:
+            known = self._cache.get(team)
+            if known is not None and time.monotonic() - known.checked_at < self._cache_ttl:
                 return known
-            return await self._look(team, enterprise, known)
+            return await self._read(team, enterprise, known)
 
-    async def _look(self, team: str, enterprise: str | None, known: _Known | None) -> _Known:
+    async def _read(
+        self, team: str, enterprise: str | None, known: _CachedInstallation | None
+    ) -> _CachedInstallation:
         try:
-            if _is_organisation(team):  # some views name it in the workspace's place
+            if _is_enterprise(team):  # some views name it instead of the workspace
                 found = await self._installations.find(None, team)
             else:
                 found = await self._installations.find(team, enterprise)
@@ -245,21 +252,21 @@ class InstalledWorkspaces:
             if known is None:
                 raise
             log.warning("installation_not_read", team=team, reason=str(error))
-            known.checked = time.monotonic() - BELIEVED + SOON
+            known.checked_at = time.monotonic() - self._cache_ttl + INSTALLATION_RETRY_DELAY
             return known
         if found is None:
-            self._known.pop(team, None)
+            self._cache.pop(team, None)
             raise NotInstalled(team)
         if known is None or known.token != found.bot_token:
             slack = self._slack_clients.open(
                 team, found, known.slack.dispatcher if known is not None else None
             )
-            known = self._known[team] = _Known(slack, found.bot_token, 0.0)
-        known.checked = time.monotonic()
+            known = self._cache[team] = _CachedInstallation(slack, found.bot_token, 0.0)
+        known.checked_at = time.monotonic()
         return known
 
 
-def _is_organisation(id: str) -> bool:
+def _is_enterprise(id: str) -> bool:
     return id.startswith("E")
 
 

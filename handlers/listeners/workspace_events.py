@@ -100,7 +100,9 @@ def _register_channels(app: AsyncApp, ctx: ListenerContext) -> None:
 def _register_removal(app: AsyncApp, ctx: ListenerContext) -> None:
     async def removed(body: dict[str, Any], context: dict[str, Any]) -> None:
         team = None if context.get("is_enterprise_install") else context.get("team_id")
-        await ctx.workspaces.ended(context.get("enterprise_id"), team, body.get("event_time"))
+        await ctx.workspaces.on_uninstalled(
+            context.get("enterprise_id"), team, body.get("event_time")
+        )
 
     @app.event("app_uninstalled")
     async def on_uninstalled(body: dict[str, Any], context: dict[str, Any]) -> None:

@@ -265,7 +265,7 @@ class DialogChats:
         if request.thread.ts:
             messages = await slack.own_messages(request.thread.channel, request.thread.ts, after)
         else:
-            messages = await slack.own_roots(request.thread.channel, after)
+            messages = await slack.own_channel_messages(request.thread.channel, after)
         block_id = modals.question_block_id(request.id)
         found = (str(m["ts"]) for m in messages if blocks.has_block(m, block_id))
         return next(found, None)

@@ -1,46 +1,110 @@
-"""Whose installation an interaction belongs to, when somebody of another company acts in a channel that is shared."""
+"""The Bolt application, which also serves guests: people of other workspaces in channels that are shared."""
 
 from __future__ import annotations
 
+import logging
+import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from slack_bolt.app.async_app import AsyncApp
+from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_bolt.response import BoltResponse
+from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.observability import bound
+from bot.errors import StorageError
+from bot.observability import bound, get_logger
+from handlers.client.workspaces import WorkspaceResolver
+from handlers.listeners import register_all
+from handlers.listeners.context import ListenerContext
+
+log = get_logger(__name__)
+
+
+def build_app(
+    api_url: str,
+    workspaces: WorkspaceResolver,
+    ctx: ListenerContext,
+    signing_secret: str | None = None,
+) -> SharedApp:
+    """The Bolt application with all listeners. Nothing is read from the environment.
+
+    With a `signing_secret` each request must be signed with it and younger than five minutes; without one, requests may
+    come by Socket Mode only. `process_before_response`: a request is acknowledged only when its listener has returned,
+    and so has stored what the request says.
+    """
+
+    async def authorize(enterprise_id: str | None, team_id: str | None) -> AuthorizeResult | None:
+        return await workspaces.authorize(enterprise_id, team_id)
+
+    with _environment_hidden():
+        app = SharedApp(
+            name="bobbin",  # without a name Bolt reads the source of each calling function to find one
+            client=AsyncWebClient(
+                base_url=api_url, retry_handlers=[]
+            ),  # listeners use `SlackClient` instead
+            authorize=authorize,  # type: ignore[arg-type]  # None tells Bolt that the app is not installed
+            process_before_response=True,
+            attaching_conversation_kwargs_enabled=False,
+            logger=logging.getLogger("slack_bolt"),
+            signing_secret=signing_secret,
+            request_verification_enabled=signing_secret is not None,
+        )
+    register_all(app, ctx)
+
+    @app.error
+    async def on_error(error: Exception, body: dict[str, Any]) -> None:
+        """Logs and returns nothing: a response would acknowledge what was not stored."""
+        kind = (body.get("event") or {}).get("type") or body.get("type") or body.get("command")
+        if isinstance(error, StorageError):
+            log.warning("not_stored", kind=kind, reason=str(error))
+        else:
+            log.error("listener_failed", kind=kind, exc_info=error)
+
+    return app
+
+
+@contextmanager
+def _environment_hidden() -> Iterator[None]:
+    """Bolt would take a token from the environment, and for a client id keep installations in files."""
+    hidden = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("SLACK_")}
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
 
 
 class SharedApp(AsyncApp):
-    """A Bolt application that answers guests in the name of the workspace where it is installed.
+    """A Bolt application that answers guests on behalf of the workspace where it is installed.
 
-    What they do in a dialog, and at times what they do in a message, names their own workspace, which need not have
-    this app: Bolt would turn them away, or speak with the wrong token. What is logged meanwhile names the workspace.
+    What guests do in a dialog, and sometimes what they do in a message, names their own workspace, which need not have
+    the app: Bolt would reject them, or use the wrong token. While a request is handled, log entries name the workspace.
     """
 
-    handling = 0
-    """What is being handled and not yet acknowledged."""
-    handled_at = float("-inf")
-    """When something last was; by the monotonic clock."""
+    requests_in_progress = 0
+    """Requests that are being handled and are not acknowledged yet."""
+    last_request_at = float("-inf")
+    """When a request was last acknowledged, by the monotonic clock."""
 
     async def async_dispatch(self, req: AsyncBoltRequest) -> BoltResponse:
         if host := host_of(req.body):
             req.context["team_id"] = host
-            req.context["enterprise_id"] = (
-                None  # what is named there is the organisation of the guest
-            )
-        self.handling += 1
+            # The payload names the guest's organisation.
+            req.context["enterprise_id"] = None
+        self.requests_in_progress += 1
         try:
             with bound(team=req.context.get("team_id") or req.context.get("enterprise_id")):
                 return await super().async_dispatch(req)
         finally:
-            self.handling -= 1
-            self.handled_at = time.monotonic()
+            self.requests_in_progress -= 1
+            self.last_request_at = time.monotonic()
 
 
 def host_of(body: dict[str, Any]) -> str | None:
-    """The workspace to which the view or the message belongs, if the payload names the guest's own one instead."""
+    """The workspace of the view or the message, if the payload names the guest's own workspace instead."""
     named, user = _id(body.get("team")), body.get("user")
     if named is None or not isinstance(user, dict) or user.get("team_id") != named:
         return None
@@ -55,7 +119,7 @@ def _installed_in(body: dict[str, Any]) -> str | None:
     elif isinstance(message, dict) and body.get("type") in ("block_actions", "block_suggestion"):
         profile = message.get("bot_profile")
         found = profile.get("team_id") if isinstance(profile, dict) else None
-    else:  # a shortcut may be used on any message, whoever wrote it
+    else:  # a message shortcut may be used on anybody's message
         return None
     return found if isinstance(found, str) and found.startswith("T") else None
 

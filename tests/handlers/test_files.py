@@ -18,13 +18,13 @@ from yarl import URL
 from bot.domain import SharedFile
 from bot.errors import FileProblem
 from bot.observability import Metrics
-from handlers.client import files
+from bot.timing import Timing
 from handlers.client.errors import NotInstalled
 from handlers.client.files import SlackFiles, TrustedHosts
+from handlers.client.http_session import new_session, new_web_client
 from handlers.client.web_api import SlackClient
 from handlers.client.workspaces import SingleWorkspace
 from handlers.rate_limits.dispatcher import CallDispatcher
-from handlers.transport.socket_mode import new_client, new_session
 
 TOKEN = "xoxb-secret"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -87,14 +87,11 @@ async def stranger() -> AsyncIterator[Server]:
 
 
 @pytest.fixture
-async def source(slack: Server, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[SlackFiles]:
-    monkeypatch.setattr(files, "PAUSES", (0.01, 0.02))
-    monkeypatch.setattr(
-        files, "TIMEOUT", aiohttp.ClientTimeout(total=1.0, connect=0.5, sock_read=0.3)
-    )
+async def source(slack: Server) -> AsyncIterator[SlackFiles]:
+    timing = Timing(file_retry_delays=(0.01, 0.02), file_timeout=1.0, file_read_timeout=0.3)
     async with new_session() as session:
-        client = new_client(TOKEN, f"{slack.url}/api/", session)
-        yield SlackFiles(workspace(client, session), f"{slack.url}/api/")
+        client = new_web_client(TOKEN, f"{slack.url}/api/", session)
+        yield SlackFiles(workspace(client, session), f"{slack.url}/api/", timing)
 
 
 class OnlyTeam(SingleWorkspace):

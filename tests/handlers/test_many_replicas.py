@@ -17,6 +17,7 @@ from sqlalchemy import event
 from bot.app import build
 from bot.sandbox.limits import Limits
 from tests import services
+from tests.deadlines import patient_timing
 from tests.handlers.conftest import TwoWorkspacesFactory
 from tests.handlers.two_workspaces import (
     CHATS_OF,
@@ -83,28 +84,30 @@ async def test_a_database_that_fails_for_a_moment_loses_no_message(
 
 
 async def test_a_known_workspace_is_served_while_its_installation_cannot_be_read(
-    installed: TwoWorkspaces, monkeypatch: pytest.MonkeyPatch
+    make_workspaces: TwoWorkspacesFactory,
 ) -> None:
-    thread = await installed.start("one?")
-    await installed.answered(thread)
-    await installed.idle()
-    monkeypatch.setattr("handlers.client.workspaces.BELIEVED", 0.0)
-    await installed.execute("ALTER TABLE installations RENAME TO hidden")
-    await installed.slack.conversations.say("alice", "general", "more?", thread)
-    assert await installed.answered(thread, 2) == ["Answer one.", "More."]
-    await installed.execute("ALTER TABLE hidden RENAME TO installations")
-    await installed.idle()
+    async with make_workspaces(timing=patient_timing(installation_cache_ttl=0.0)) as one:
+        one.reply_to({"one?": "Answer one.", "more?": "More."})
+        await one.install(one.slack)
+        thread = await one.start("one?")
+        await one.answered(thread)
+        await one.idle()
+        await one.execute("ALTER TABLE installations RENAME TO hidden")
+        await one.slack.conversations.say("alice", "general", "more?", thread)
+        assert await one.answered(thread, 2) == ["Answer one.", "More."]
+        await one.execute("ALTER TABLE hidden RENAME TO installations")
+        await one.idle()
 
 
 # -- replicas and organisations ----------------------------------------------------------------------------------------
 
 
-async def test_other_replicas_follow_within_the_time_that_they_believe(
-    installed: TwoWorkspaces, monkeypatch: pytest.MonkeyPatch
+async def test_other_replicas_notice_an_uninstall_when_their_cached_installation_expires(
+    installed: TwoWorkspaces,
 ) -> None:
     allow_events_of_unknown_workspaces(installed)
-    monkeypatch.setattr("handlers.client.workspaces.BELIEVED", 0.2)
-    async with build(installed.settings().changed(port=0)) as replica:
+    timing = patient_timing(installation_cache_ttl=0.2)
+    async with build(installed.settings().changed(port=0), timing=timing) as replica:
         installed.route_to(replica.url)
         assert await installed.answered(await installed.start("one?")) == ["Answer one."]
         installed.route_to(installed.url)

@@ -12,7 +12,6 @@ from bot import strings
 from bot.chats.prompt import ATTACHED_UNSEEN
 from bot.config import StreamMode
 from bot.sandbox.user_actions.conversations import Upload
-from handlers.client import user_names
 from handlers.threads.thread_context import fit_lines
 from tests.deadlines import patient_timing
 from tests.handlers.conftest import WorldFactory
@@ -80,9 +79,13 @@ async def test_a_stored_name_needs_no_call_to_slack(world: World) -> None:
     "trouble", [{"error": "user_not_found"}, {"mode": "hang", "seconds": 30.0}]
 )
 async def test_answers_do_not_wait_for_names_that_slack_withholds(
-    world: World, monkeypatch: pytest.MonkeyPatch, trouble: dict[str, object]
+    worlds: WorldFactory, trouble: dict[str, object]
 ) -> None:
-    monkeypatch.setattr(user_names, "PATIENCE", 0.3)
+    async with worlds(timing=patient_timing(user_name_timeout=0.3)) as world:
+        await _answers_do_not_wait_for_names(world, trouble)
+
+
+async def _answers_do_not_wait_for_names(world: World, trouble: dict[str, object]) -> None:
     world.slack.faults.add("users.info", times=-1, **trouble)  # type: ignore[arg-type]
     thread = await world.start("I prefer tea.")
     await world.answered(thread)

@@ -11,9 +11,9 @@ from bot.observability import Metrics
 from bot.sandbox.limits import Limits
 from bot.sandbox.server import Sandbox
 from handlers.client.errors import OutcomeUnknown
+from handlers.client.http_session import new_session, new_web_client
 from handlers.client.web_api import SlackClient
 from handlers.rate_limits.dispatcher import CallDispatcher
-from handlers.transport.socket_mode import new_client, new_session
 from tests.deadlines import patient_timing
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.world import World, elements
@@ -64,7 +64,7 @@ async def test_the_lease_is_checked_again_before_a_request_is_sent() -> None:
             raise asyncio.CancelledError
 
     async with Sandbox(limits=Limits.off()) as sandbox, new_session() as session:
-        client = new_client(sandbox.bot_token, sandbox.api_url, session)
+        client = new_web_client(sandbox.bot_token, sandbox.api_url, session)
         slack = SlackClient(
             client,
             team="T1",
@@ -74,7 +74,7 @@ async def test_the_lease_is_checked_again_before_a_request_is_sent() -> None:
             session=session,
         )
         with pytest.raises(OutcomeUnknown):
-            await slack.guarded(until_lost).call(
+            await slack.fenced(until_lost).call(
                 "chat.postMessage", channel="C0GENERAL", text="Too late."
             )
         assert asked == [0, 1]

@@ -1,0 +1,29 @@
+"""The HTTP session and the Web API clients that all calls to Slack use."""
+
+from __future__ import annotations
+
+import aiohttp
+from slack_sdk.web.async_client import AsyncWebClient
+
+from handlers.client.fencing import fencing_trace
+
+CALL_TIMEOUT = 30
+"""Seconds for one call of the Web API, as slack_sdk counts them."""
+
+
+def new_session() -> aiohttp.ClientSession:
+    """One session for all calls to Slack; without it each call would open a connection of its own."""
+    return aiohttp.ClientSession(
+        timeout=aiohttp.ClientTimeout(total=10, connect=5),
+        connector=aiohttp.TCPConnector(limit=0, limit_per_host=64, keepalive_timeout=60),
+        trace_configs=[fencing_trace()],
+    )
+
+
+def new_web_client(
+    token: str | None, api_url: str, session: aiohttp.ClientSession
+) -> AsyncWebClient:
+    """A Web API client that repeats nothing by itself: `SlackClient` decides what may be repeated."""
+    return AsyncWebClient(
+        token=token, base_url=api_url, session=session, retry_handlers=[], timeout=CALL_TIMEOUT
+    )
