@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -149,6 +149,13 @@ class Cluster(World):
             "LOG_FORMAT": "json",
             **self._more_environment,
         }
+
+
+async def until_acknowledged(act: Callable[[], Awaitable[None]]) -> None:
+    """Do it, and again while the bot is too slow to acknowledge it, as a person does who sees an error."""
+    while True:
+        with contextlib.suppress(NotAcknowledged):
+            return await act()
 
 
 def is_dead(pid: int) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bot.sandbox.models.scripts import Fault, ModelScript, words
-from tests.cluster.processes import ForkServer
+from tests.cluster.processes import ForkServer, until_acknowledged
 from tests.cluster.replicas import (
     Replicas,
     UserChat,
@@ -149,9 +149,11 @@ def _retry_stands(talk: UserChat) -> bool:
 
 
 async def _retry(who: str, talk: UserChat) -> None:
-    with contextlib.suppress(LookupError):  # whoever comes late finds no button any more
-        await talk.world.slack.interactions.press(
-            who, talk.world.answers(talk.thread, talk.channel)[-1], "retry_answer"
+    with contextlib.suppress(LookupError):  # a late click finds no button any more
+        await until_acknowledged(
+            lambda: talk.world.slack.interactions.press(
+                who, talk.world.answers(talk.thread, talk.channel)[-1], "retry_answer"
+            )
         )
 
 
@@ -166,8 +168,10 @@ async def _stop(talk: UserChat, number: int) -> None:
     if number % 2:
         await talk.world.slack.conversations.say(talk.who, talk.channel, "stop", talk.thread)
     else:
-        await talk.world.slack.interactions.press(
-            talk.who, talk.world.header(talk.thread, talk.channel), "stop_answer"
+        await until_acknowledged(
+            lambda: talk.world.slack.interactions.press(
+                talk.who, talk.world.header(talk.thread, talk.channel), "stop_answer"
+            )
         )
 
 

@@ -98,7 +98,7 @@ def variant(request: pytest.FixtureRequest) -> dict[str, Any]:
     return manifest() if request.param == "socket" else manifest(URL, "/talk")
 
 
-def test_it_keeps_slacks_rules(variant: dict[str, Any]) -> None:
+def test_the_manifest_keeps_slacks_rules(variant: dict[str, Any]) -> None:
     """Lengths, names, numbers, and nothing that Slack does not know."""
     jsonschema.Draft7Validator.check_schema(SCHEMA)
 
@@ -117,7 +117,7 @@ def test_it_keeps_slacks_rules(variant: dict[str, Any]) -> None:
         lambda app: app["oauth_config"]["scopes"]["bot"].append("chat:write"),
     ],
 )
-def test_the_rules_can_be_broken(damage: Any) -> None:
+def test_a_damaged_manifest_breaks_the_rules(damage: Any) -> None:
     """The schema would notice."""
     app = manifest()
     damage(app)
@@ -125,7 +125,7 @@ def test_the_rules_can_be_broken(damage: Any) -> None:
     assert not jsonschema.Draft7Validator(SCHEMA).is_valid(app)
 
 
-def test_over_http_every_address_is_the_bots() -> None:
+def test_in_the_http_variant_every_url_is_the_bots() -> None:
     """Events, interactivity, menus and commands at one endpoint; Slack returns people to another."""
     app = manifest(f"{URL}/", "/talk")
 
@@ -138,21 +138,21 @@ def test_over_http_every_address_is_the_bots() -> None:
     assert app["oauth_config"]["redirect_urls"] == [f"{URL}/slack/oauth_redirect"]
 
 
-def test_unchanged_it_is_the_file_itself() -> None:
+def test_without_options_the_manifest_is_app_yaml() -> None:
     """With its comments; changed it is still YAML that says the same."""
     assert manifest_text() == source() == (ROOT / "app.yaml").read_text()
     assert yaml.safe_load(manifest_text(URL, "/talk")) == manifest(URL, "/talk")
 
 
 @pytest.mark.parametrize("command", ["chats", "/Chats", "/a b", "/", "/" + "x" * 32])
-def test_a_command_that_slack_refuses_is_refused_here(command: str) -> None:
+def test_an_invalid_command_name_is_refused(command: str) -> None:
     """Before it is pasted."""
     with pytest.raises(SettingsError, match="--command"):
         manifest(command=command)
 
 
 @pytest.mark.parametrize("url", ["bobbin.example.com", "ftp://x", "https://", "https://x/?a=b", ""])
-def test_an_address_that_slack_refuses_is_refused_here(url: str) -> None:
+def test_an_invalid_url_is_refused(url: str) -> None:
     """Before it is pasted."""
     with pytest.raises(SettingsError, match="--http"):
         manifest(url)
@@ -239,7 +239,7 @@ def methods_called() -> set[str]:
     return found
 
 
-def test_every_subscribed_event_has_a_listener_and_the_other_way_round() -> None:
+def test_subscribed_events_and_listeners_match() -> None:
     """An event without a listener is never acknowledged, so Slack sends it again and again."""
     subscribed = {
         event.partition(".")[0]
@@ -249,7 +249,7 @@ def test_every_subscribed_event_has_a_listener_and_the_other_way_round() -> None
     assert listeners("event") == subscribed
 
 
-def test_every_shortcut_has_a_listener_and_the_other_way_round() -> None:
+def test_shortcuts_and_listeners_match() -> None:
     """By callback id."""
     assert listeners("shortcut") == {
         shortcut["callback_id"] for shortcut in manifest()["features"]["shortcuts"]
@@ -262,12 +262,12 @@ def test_the_slash_command_has_a_listener_under_any_name(command: str) -> None:
     assert any(re.match(pattern, command) for pattern in listeners("command"))
 
 
-def test_every_method_called_is_known() -> None:
+def test_every_called_method_is_known() -> None:
     """So that its scopes are thought of; add new ones to the table above."""
     assert methods_called() <= METHOD_SCOPES.keys()
 
 
-def test_scopes_are_those_that_are_needed() -> None:
+def test_scopes_are_exactly_the_needed_ones() -> None:
     """None missing, and none asked for in vain: people read the list before they install."""
     events = manifest()["settings"]["event_subscriptions"]["bot_events"]
     needed = ALWAYS.union(

@@ -104,7 +104,7 @@ def test_the_examples_for_containers_name_what_exists() -> None:
     assert ports[kinds[1]["spec"]["ports"][0]["targetPort"]] == example["env"]["PORT"]
 
 
-def test_whatever_the_env_file_says_it_is_reached_from_outside_of_its_container() -> None:
+def test_the_container_listens_on_all_addresses_whatever_the_env_file_says() -> None:
     """HOST and PORT in `.env` are meant for this machine, where the default is the loopback interface."""
     services = compose()
     port = services["bobbin"]["environment"]["PORT"]
@@ -115,7 +115,7 @@ def test_whatever_the_env_file_says_it_is_reached_from_outside_of_its_container(
     assert "ports" not in services["bobbin"]  # else there could be but one
 
 
-def test_whom_bobbin_waits_for_says_when_it_is_well() -> None:
+def test_services_that_bobbin_depends_on_have_health_checks() -> None:
     """PostgreSQL by network: while it is being made, it already answers at its socket."""
     services = compose()
     awaited = services["bobbin"]["depends_on"]
@@ -126,7 +126,7 @@ def test_whom_bobbin_waits_for_says_when_it_is_well() -> None:
     assert " -h 127.0.0.1 " in services["database"]["healthcheck"]["test"]
 
 
-def test_nobody_is_killed_before_the_grace_is_over() -> None:
+def test_containers_are_not_killed_before_the_grace_period_ends() -> None:
     grace = Settings.model_fields["bobbin_grace"].default
     (_, leaving) = container()["lifecycle"]["preStop"]["exec"]["command"]
 
@@ -134,14 +134,14 @@ def test_nobody_is_killed_before_the_grace_is_over() -> None:
     assert pod()["terminationGracePeriodSeconds"] - float(leaving) > 2 * grace
 
 
-def test_kubernetes_can_see_that_the_image_is_not_root() -> None:
+def test_the_image_has_a_numeric_user_for_kubernetes() -> None:
     (user,) = instructions("USER")
 
     assert pod()["securityContext"]["runAsNonRoot"]
     assert int(user) > 0
 
 
-def test_the_image_is_built_of_what_exists_and_is_sent_to_be_built() -> None:
+def test_the_image_copies_files_that_exist_and_are_in_the_build_context() -> None:
     """And of everything that the wheel is made of."""
     sent = {
         line[1:]
@@ -191,7 +191,7 @@ def answering(status: int) -> Iterator[str]:
 
 
 @pytest.mark.parametrize(("status", "well"), [(200, True), (503, False)])
-def test_the_health_check_of_the_image_tells_the_well_from_the_ill(status: int, well: bool) -> None:
+def test_the_images_health_check_reports_health(status: int, well: bool) -> None:
     """Run as docker runs it, with a proxy in the environment, which is not for this."""
     (check,) = instructions("HEALTHCHECK")
     program, *arguments = json.loads(check.partition("CMD ")[2])
@@ -208,7 +208,7 @@ def test_the_health_check_of_the_image_tells_the_well_from_the_ill(status: int, 
 # -- Prometheus and Grafana --------------------------------------------------------------------------------------------
 
 
-def test_prometheus_asks_the_replicas_of_the_compose_file() -> None:
+def test_prometheus_scrapes_the_replicas_of_the_compose_file() -> None:
     (found,) = scrape()["dns_sd_configs"]
 
     assert found["port"] == compose()["bobbin"]["environment"]["PORT"]
@@ -216,13 +216,13 @@ def test_prometheus_asks_the_replicas_of_the_compose_file() -> None:
     assert yaml.safe_load((DOCS / "prometheus.yaml").read_text())["rule_files"] == ["alerts.yaml"]
 
 
-def test_alarms_go_by_the_job_that_prometheus_is_told_of() -> None:
+def test_alerts_use_the_configured_job() -> None:
     named = {job for rule in rules() for job in re.findall(r'job="(\w+)"', rule["expr"])}
 
     assert named == {scrape()["job_name"]}
 
 
-def test_the_alarm_of_memory_sounds_well_before_kubernetes_kills() -> None:
+def test_the_memory_alert_fires_well_below_the_kubernetes_limit() -> None:
     (limit,) = re.findall(r"^(\d+)Gi$", container()["resources"]["limits"]["memory"])
     (alarm,) = (
         rule["expr"].rpartition("> ")[2] for rule in rules() if rule["alert"] == "BobbinMemory"
@@ -258,7 +258,7 @@ def provider_codes() -> set[str]:
 
 
 @pytest.mark.parametrize("asked", [*(rule["expr"] for rule in rules()), *queries()])
-def test_alarms_and_dashboard_ask_for_labels_and_values_that_exist(asked: str) -> None:
+def test_alerts_and_dashboard_use_existing_labels_and_values(asked: str) -> None:
     """A renamed label would make an alarm silent for ever."""
     for series, selector in re.findall(r"\b((?:bobbin|process)_\w+)(?:\{(.*?)\})?", asked):
         assert series in measured()
@@ -275,7 +275,7 @@ def test_alarms_and_dashboard_ask_for_labels_and_values_that_exist(asked: str) -
 
 
 @pytest.mark.parametrize("query", queries())
-def test_the_dashboard_asks_for_the_chosen_job_and_looks_as_far_back_as_grafana_advises(
+def test_the_dashboard_queries_the_chosen_job_over_grafanas_rate_interval(
     query: str,
 ) -> None:
     """Counters are never shown as they are: they end with their process."""
@@ -300,7 +300,7 @@ def test_the_dashboard_can_be_imported() -> None:
     assert all(panel["targets"] for panel in panels())
 
 
-def test_every_alarm_is_tried_out_sounding_and_silent() -> None:
+def test_every_alert_has_a_firing_and_a_silent_case() -> None:
     """In `alarms.yaml`, which the next test runs."""
     tried: dict[str, set[bool]] = defaultdict(set)
     for each in yaml.safe_load(ALARMS.read_text())["tests"]:
@@ -315,9 +315,7 @@ def test_every_alarm_is_tried_out_sounding_and_silent() -> None:
 @pytest.mark.parametrize(
     "arguments", [("check", "config", DOCS / "prometheus.yaml"), ("test", "rules", ALARMS)]
 )
-def test_the_alarms_sound_when_they_should(
-    promtool: str, arguments: tuple[str | Path, ...]
-) -> None:
+def test_alerts_fire_when_they_should(promtool: str, arguments: tuple[str | Path, ...]) -> None:
     done = subprocess.run([promtool, *arguments], capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stdout + done.stderr

@@ -76,7 +76,7 @@ def test_the_readme_names_every_command() -> None:
     assert listed == shown
 
 
-def test_the_page_of_commands_is_what_the_program_says() -> None:
+def test_the_commands_page_matches_the_program() -> None:
     """`make docs` writes it."""
     written = subprocess.run(
         [sys.executable, "scripts/commands_page.py"],
@@ -89,7 +89,7 @@ def test_the_page_of_commands_is_what_the_program_says() -> None:
     assert (ROOT / "docs" / "commands.md").read_text() == written.stdout
 
 
-def test_every_make_target_that_is_mentioned_exists() -> None:
+def test_mentioned_make_targets_exist() -> None:
     """In any page."""
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     mentioned = {
@@ -103,7 +103,7 @@ def test_every_make_target_that_is_mentioned_exists() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_lead_somewhere(page: Path) -> None:
+def test_links_have_targets(page: Path) -> None:
     """Those to other files of the project."""
     links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text())
 
@@ -113,7 +113,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_variable_that_is_mentioned_exists(page: Path) -> None:
+def test_mentioned_variables_exist(page: Path) -> None:
     """A renamed setting leaves no trace."""
     prefixes = r"(?:SLACK|BOBBIN|OPENROUTER|VENICE|OPENAI|OLLAMA|LOG|REDIS|DATABASE)"
     mentioned = set(re.findall(rf"\b{prefixes}_[A-Z_]+\b", page.read_text()))
@@ -134,7 +134,7 @@ def test_every_metric_is_documented() -> None:
 
 
 @pytest.mark.parametrize("page", ["grafana.json", "alerts.yaml"])
-def test_dashboard_and_alarms_ask_for_what_is_measured(page: str) -> None:
+def test_dashboard_and_alerts_use_existing_metrics(page: str) -> None:
     """Every one of our metrics is on the dashboard, and nothing asks for one that does not exist."""
     lines = re.findall(r"^# TYPE (\w+) (\w+)$", Metrics().render().decode(), re.MULTILINE)
     own = {name for name, _ in lines if not name.endswith("_created")}
@@ -148,7 +148,7 @@ def test_dashboard_and_alarms_ask_for_what_is_measured(page: str) -> None:
         } == set()
 
 
-def test_every_alarm_is_explained() -> None:
+def test_every_alert_is_explained() -> None:
     """With what to do about it."""
     rules = yaml.safe_load((ROOT / "docs" / "alerts.yaml").read_text())["groups"][0]["rules"]
     rows = table("docs/operations.md", "Alarms")
@@ -156,7 +156,7 @@ def test_every_alarm_is_explained() -> None:
     assert [name for cell in rows for name in names(cell)] == [rule["alert"] for rule in rules]
 
 
-async def test_what_the_page_says_of_retention_is_true(database: Database) -> None:
+async def test_the_documented_deletion_of_old_chats_works(database: Database) -> None:
     """The statements run, and nothing of a chat stays behind."""
     page = (ROOT / "docs" / "operations.md").read_text()
     statements = (
@@ -184,7 +184,7 @@ async def test_what_the_page_says_of_retention_is_true(database: Database) -> No
 
 
 @pytest.mark.parametrize(("before", "stays"), [("", True), ("PRAGMA foreign_keys = ON;", False)])
-async def test_what_the_page_says_of_sqlites_shell_is_true(
+async def test_the_documented_use_of_the_sqlite_shell_works(
     tmp_path: Path, before: str, stays: bool
 ) -> None:
     """There, unlike in Bobbin, nothing goes with its chat unless one asks for it."""
@@ -203,7 +203,7 @@ async def test_what_the_page_says_of_sqlites_shell_is_true(
     assert (left > 0) is stays
 
 
-def test_the_tree_of_errors_is_drawn_whole() -> None:
+def test_the_drawn_tree_of_errors_is_complete() -> None:
     """The docstring of `bot/errors.py` is what people read first."""
     import bot.errors
 

@@ -28,13 +28,13 @@ def names(path: Path) -> frozenset[str]:
 
 
 @pytest.mark.parametrize(("path", "name"), TESTS)
-def test_every_test_that_is_named_exists(path: str, name: str) -> None:
+def test_named_tests_exist(path: str, name: str) -> None:
     assert name.startswith("test_")
     assert name in names(ROOT / path)
 
 
 @pytest.mark.parametrize(("path", "name"), CODE)
-def test_all_code_that_is_named_exists(path: str, name: str) -> None:
+def test_named_code_exists(path: str, name: str) -> None:
     assert (ROOT / path).is_file()
     if name:
         assert name in names(ROOT / path)
