@@ -1,4 +1,4 @@
-"""Long answers whose sentences, rows and lines of code are marked, so that a lost or doubled one is found."""
+"""Long answers whose sentences, rows and lines of code are numbered, so that a lost or repeated one is found."""
 
 from __future__ import annotations
 
@@ -24,53 +24,53 @@ _WORDS = (
 
 
 def essay(words: int, seed: int = 0) -> str:
-    """About so many words of prose, lists, tables and code; a mark (`q17`) in each sentence, row and line."""
+    """About so many words of prose, lists, tables and code, with a mark (`q17`) in each sentence, row and line."""
     chance = random.Random(seed)
-    queued_reactions = iter(range(words))
+    numbers = iter(range(words))
     written, parts = 0, []
     while written < words:
         kind = chance.choice(("prose", "prose", "prose", "list", "table", "code"))
-        part = _PARTS[kind](chance, queued_reactions)
+        part = _PARTS[kind](chance, numbers)
         written += len(part.split())
         parts.append(part)
     return "\n\n".join(parts)
 
 
 def marks(texts: Iterable[str]) -> list[str]:
-    """The marks in the order in which they stand."""
+    """The marks in the texts, in order."""
     return [mark for text in texts for mark in _MARK.findall(text)]
 
 
-def _say(chance: random.Random, count: int) -> str:
+def _random_words(chance: random.Random, count: int) -> str:
     return " ".join(chance.choice(_WORDS) for _ in range(count))
 
 
-def _prose(chance: random.Random, queued_reactions: Iterable[int]) -> str:
+def _prose(chance: random.Random, numbers: Iterable[int]) -> str:
     sentences = [
-        f"Then q{next(iter(queued_reactions))} {_say(chance, 10)}."
+        f"Then q{next(iter(numbers))} {_random_words(chance, 10)}."
         for _ in range(chance.randint(3, 9))
     ]
     return " ".join(sentences)
 
 
-def _list(chance: random.Random, queued_reactions: Iterable[int]) -> str:
+def _list(chance: random.Random, numbers: Iterable[int]) -> str:
     return "\n".join(
-        f"- **q{next(iter(queued_reactions))}** {_say(chance, 6)}"
+        f"- **q{next(iter(numbers))}** {_random_words(chance, 6)}"
         for _ in range(chance.randint(3, 8))
     )
 
 
-def _table(chance: random.Random, queued_reactions: Iterable[int]) -> str:
+def _table(chance: random.Random, numbers: Iterable[int]) -> str:
     rows = [
-        f"| q{next(iter(queued_reactions))} | {_say(chance, 3)} | {chance.randint(1, 999)} |"
+        f"| q{next(iter(numbers))} | {_random_words(chance, 3)} | {chance.randint(1, 999)} |"
         for _ in range(12)
     ]
     return "\n".join(("| Name | Words | Count |", "| --- | --- | ---: |", *rows))
 
 
-def _code(chance: random.Random, queued_reactions: Iterable[int]) -> str:
+def _code(chance: random.Random, numbers: Iterable[int]) -> str:
     lines = [
-        f"value = call(q{next(iter(queued_reactions))}, '{_say(chance, 3)}')"
+        f"value = call(q{next(iter(numbers))}, '{_random_words(chance, 3)}')"
         for _ in range(chance.randint(4, 20))
     ]
     return "\n".join(("```python", *lines, "```"))

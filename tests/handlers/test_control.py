@@ -1,4 +1,4 @@
-"""The person in control: three ways to stop, and Retry in place of a failed answer."""
+"""What people can do about an answer: stop it in three ways, and retry a failed one in place."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PART = "Half of an answer is"
 # -- stop ----------------------------------------------------------------------------------------------------------
 
 
-async def stopping(world: World, way: str, thread: str) -> None:
+async def stop_by(world: World, way: str, thread: str) -> None:
     if way == "button":
         await world.slack.interactions.press("bob", world.header(thread), "stop_answer")
     elif way == "word":
@@ -33,12 +33,12 @@ async def stopping(world: World, way: str, thread: str) -> None:
 @pytest.mark.parametrize(
     ("mode", "way"),
     [(mode, way) for mode in (StreamMode.NATIVE, StreamMode.EDIT) for way in ("button", "word")]
-    + [(StreamMode.NATIVE, "slack's own")],  # Slack offers it for its native streams alone
+    + [(StreamMode.NATIVE, "slack's own")],  # for edited answers see test_direct.py
 )
 async def test_stop_keeps_the_text_and_cancels_the_model(
     worlds: WorldFactory, mode: StreamMode, way: str
 ) -> None:
-    """However often Slack delivers it; the text is part of the history, and the chat goes on."""
+    """However often Slack delivers the stop. The text is part of the history, and the chat continues."""
     async with worlds(bobbin_stream=mode) as world:
         world.forgive("stopped_by_user")
         world.slack.faults.copies = 4
@@ -46,7 +46,7 @@ async def test_stop_keeps_the_text_and_cancels_the_model(
         thread = await world.start("Talk for long.")
         await world.until(lambda: "word20" in shown(world.answers(thread)[0]), "some words")
 
-        await stopping(world, way, thread)
+        await stop_by(world, way, thread)
         await world.answered(thread)
         await world.until(
             lambda: world.models.requests()[0].ended_at is not None, "the model's end"
@@ -173,7 +173,7 @@ async def test_a_failure_shows_a_reason_and_retry_in_place_of_the_answer(
 async def test_a_broken_off_answer_keeps_its_text_above_retry(
     worlds: WorldFactory, mode: StreamMode, kind: str
 ) -> None:
-    """One call of the model: it is not asked again behind the person's back."""
+    """The model is called once: after its first text it is only called again by a person's Retry."""
     async with worlds(bobbin_stream=mode) as world:
         world.fail(kind, PART)
         thread = await world.start("Please answer me.")
@@ -217,7 +217,7 @@ async def test_a_failed_answer_is_not_part_of_the_history(world: World) -> None:
 
 
 async def test_retry_is_safe_under_many_clicks(world: World) -> None:
-    """Of one person, of several, and of Slack's repeating them."""
+    """Of one person, of several people, and of repeated deliveries."""
     world.fail("http", status=401)
     world.say("Once.", rate=30)
     thread = await world.start("Please answer me.")
@@ -249,7 +249,7 @@ async def test_retry_works_after_a_restart(world: World) -> None:
 
 
 async def test_retry_of_a_long_answer_leaves_nothing_of_the_old_one(world: World) -> None:
-    """Several messages give way to one."""
+    """One message replaces several."""
     world.fail("break", " ".join(f"old{n}" for n in range(3500)))
     thread = await world.start("Please answer me.")
     await world.answered(thread)
@@ -266,7 +266,7 @@ async def test_retry_of_a_long_answer_leaves_nothing_of_the_old_one(world: World
 async def test_a_retry_removes_the_reason_and_the_button_at_once(
     world: World,
 ) -> None:
-    """Blocks give way to blocks: beside a text without any, those from before may be left standing."""
+    """Only blocks replace blocks: an edit without any may leave the old ones in place."""
     world.fail("http", status=401)
     thread = await world.start("Please answer me.")
     await world.answered(thread)
@@ -281,7 +281,7 @@ async def test_a_retry_removes_the_reason_and_the_button_at_once(
 
 
 async def test_transient_failures_are_retried_without_being_shown(world: World) -> None:
-    """As long as nothing was written: the model is asked again, up to three times."""
+    """Until the first text the model is called up to three times."""
     world.fail("http", status=500)
     world.fail("end")
     world.say("Third time lucky.")
@@ -300,7 +300,7 @@ async def test_an_empty_answer_is_a_failure(world: World) -> None:
 
 
 async def test_leading_white_space_causes_no_busy_loop(world: World) -> None:
-    """Nothing can be shown yet, so nothing is tried."""
+    """Nothing can be shown yet, so no write is attempted."""
     world.models.queue(MODEL, ModelScript(["\n", "\n", "Here it is."], times=(0.0, 0.1, 1.6)))
     thread = await world.start("Please answer me.")
     await asyncio.sleep(0.4)
@@ -311,7 +311,7 @@ async def test_leading_white_space_causes_no_busy_loop(world: World) -> None:
 
 
 async def test_an_unavailable_model_is_replaced_for_good(world: World) -> None:
-    """The reason stands with the menu in the answer's place; a choice there answers the same message."""
+    """The reason and a menu are shown in place of the answer; a choice there rewrites the same message."""
     thread = await world.start("First question.")
     await world.answered(thread)
     world.models.models.pop(MODEL)
@@ -343,7 +343,7 @@ async def test_an_error_text_cannot_ping(world: World) -> None:
 
 
 async def test_a_reply_after_a_failed_answer_is_answered(world: World) -> None:
-    """A failure does not block the queue."""
+    """A failure does not block the next answer."""
     world.models.queue(
         MODEL, ModelScript(list(PART), rate=40, fault=Fault("break", after=len(PART)))
     )

@@ -1,4 +1,4 @@
-"""Whatever Slack does while an answer is written: all of it stands in the end, once."""
+"""Whatever Slack does while an answer is written, the answer is complete at the end, and there once."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from tests.handlers.world import World, below, elements
 TEXT = " ".join(f"Word{n} and q{n}." for n in range(45))
 
 
-GENEROUS = dict.fromkeys(RATES, Rate(100.0, 100.0))
+HIGH_RATES = dict.fromkeys(RATES, Rate(100.0, 100.0))
 """Rates that let many answers be written natively at the same time."""
 
-TROUBLES: dict[str, dict[str, Any]] = {
+FAULTS: dict[str, dict[str, Any]] = {
     "429": {"mode": "ratelimited", "retry_after": 1},
     "429 twice": {"mode": "ratelimited", "retry_after": 1, "times": 2},
     "500": {"mode": "status", "status": 500},
@@ -39,7 +39,7 @@ TROUBLES: dict[str, dict[str, Any]] = {
     "500 with effect": {"mode": "status", "status": 500, "after_effect": True},
     "slow": {"mode": "slow", "seconds": 0.7},
 }
-STREAM_TROUBLES: dict[str, dict[str, Any]] = {
+STREAM_FAULTS: dict[str, dict[str, Any]] = {
     name: {"error": name}
     for name in (
         "message_not_in_streaming_state", "message_not_found", "msg_too_long", "streaming_mode_mismatch",
@@ -47,7 +47,7 @@ STREAM_TROUBLES: dict[str, dict[str, Any]] = {
         "msg_blocks_too_many", "channel_type_not_supported", "no_text",
     )
 }  # fmt: skip
-EDIT_TROUBLES: dict[str, dict[str, Any]] = {
+EDIT_FAULTS: dict[str, dict[str, Any]] = {
     name: {"error": name}
     for name in (
         "invalid_blocks", "msg_blocks_too_long", "block_mismatch", "invalid_arguments", "cant_update_message",
@@ -56,34 +56,35 @@ EDIT_TROUBLES: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-async def everywhere(
-    world: World, method: str, troubles: dict[str, dict[str, Any]], **more: Any
+async def run_with_each(
+    world: World, method: str, faults: dict[str, dict[str, Any]], **more: Any
 ) -> dict[str, Any]:
-    """One chat in a channel of its own for each trouble, all at the same time; what stands in each at the end."""
+    """Runs one chat per fault, each in its own channel and all at once; returns the messages of each answer."""
     people = [world.slack.workspace.user("alice").id, world.slack.bot_user.id]
     channels = {
         name: world.slack.workspace.add_channel(f"room{n}", people).id
-        for n, name in enumerate(troubles)
+        for n, name in enumerate(faults)
     }
-    for name, trouble in troubles.items():
-        world.slack.faults.add(method, channel=channels[name], **trouble, **more)
+    for name, fault in faults.items():
+        world.slack.faults.add(method, channel=channels[name], **fault, **more)
 
-    few = asyncio.Semaphore(4)  # Slack waits three seconds for each choice, on a busy machine too
+    # A choice must be acknowledged in time, on a busy machine too.
+    concurrency = asyncio.Semaphore(4)
 
     async def chat(channel: str) -> list[str]:
-        async with few:
+        async with concurrency:
             thread = await world.start("Say it.", channel=channel)
         return await world.answered(thread, channel=channel)
 
     world.reply_to({"Say it.": TEXT}, rate=60)
     shown = await asyncio.gather(*(chat(channel) for channel in channels.values()))
-    return dict(zip(troubles, shown, strict=True))
+    return dict(zip(faults, shown, strict=True))
 
 
-def whole(stands: dict[str, list[str]]) -> dict[str, list[str]]:
-    """Those places where not exactly the text of the model stands, as one text."""
+def incomplete(shown: dict[str, list[str]]) -> dict[str, list[str]]:
+    """The cases in which the messages together are not exactly the model's text."""
     return {
-        name: texts for name, texts in stands.items() if " ".join("".join(texts).split()) != TEXT
+        name: texts for name, texts in shown.items() if " ".join("".join(texts).split()) != TEXT
     }
 
 
@@ -91,18 +92,18 @@ def whole(stands: dict[str, list[str]]) -> dict[str, list[str]]:
 async def test_no_failure_of_a_streaming_call_loses_or_repeats_text(
     worlds: WorldFactory, method: str
 ) -> None:
-    async with worlds(rates=GENEROUS) as world:
-        # How it stands is found out by trying, after an outcome that was unknown or a refusal that was not true.
+    async with worlds(rates=HIGH_RATES) as world:
+        # After an unknown outcome or a false rejection, the bot finds out the state of the stream by trying.
         world.forgive("message_not_in_streaming_state", "streaming_state_conflict")
-        assert whole(await everywhere(world, method, TROUBLES | STREAM_TROUBLES)) == {}
+        assert incomplete(await run_with_each(world, method, FAULTS | STREAM_FAULTS)) == {}
         await world.idle()
 
 
 async def test_a_message_that_appears_after_its_call_timed_out_is_removed(
     worlds: WorldFactory,
 ) -> None:
-    """The bot waits ten seconds for Slack, looks, finds nothing and posts again; then the first call takes effect."""
-    async with worlds(rates=GENEROUS, timing=patient_timing(late_effect=5.0)) as world:
+    """The call times out, a search finds nothing and the bot posts again; then the first call takes effect."""
+    async with worlds(rates=HIGH_RATES, timing=patient_timing(late_effect=5.0)) as world:
         world.forgive("message_not_in_streaming_state")
         world.say(TEXT)
         thread = await world.ask("Say it.")
@@ -110,7 +111,7 @@ async def test_a_message_that_appears_after_its_call_timed_out_is_removed(
         await world.choose(thread)
         await world.answered(thread)
         await world.idle()
-        assert whole({"late": await world.answered(thread)}) == {}
+        assert incomplete({"late": await world.answered(thread)}) == {}
 
 
 @pytest.mark.parametrize(
@@ -119,14 +120,14 @@ async def test_a_message_that_appears_after_its_call_timed_out_is_removed(
 async def test_no_failure_of_a_post_or_edit_loses_or_repeats_text(
     worlds: WorldFactory, method: str, skip: int
 ) -> None:
-    """The menu and the header are written by the same methods before the answer, and stand once too."""
-    async with worlds(bobbin_stream=StreamMode.EDIT, rates=GENEROUS) as world:
-        assert whole(await everywhere(world, method, TROUBLES | EDIT_TROUBLES, skip=skip)) == {}
+    """The menu and the header are written by the same methods before the answer, and exist once too."""
+    async with worlds(bobbin_stream=StreamMode.EDIT, rates=HIGH_RATES) as world:
+        assert incomplete(await run_with_each(world, method, FAULTS | EDIT_FAULTS, skip=skip)) == {}
         await world.idle()
 
 
 async def test_an_expired_stream_is_completed_by_edits_of_its_message(worlds: WorldFactory) -> None:
-    """As often as it expires: nothing is lost, nothing stands twice, the footer stands."""
+    """However often it expires, nothing is lost or repeated, and the footer is there."""
     async with worlds(limits=Limits(rates=False, stream_ttl=0.6)) as world:
         world.forgive("message_not_in_streaming_state")
         world.reply_to({"Say it.": TEXT}, rate=25)
@@ -153,7 +154,7 @@ async def test_an_expired_stream_is_completed_by_edits_of_its_message(worlds: Wo
 async def test_a_stream_that_cannot_be_stopped_is_edited_after_slack_ends_it(
     worlds: WorldFactory,
 ) -> None:
-    """Nor is the end asked for again and again."""
+    """`chat.stopStream` is not called again and again."""
     async with worlds(limits=Limits(rates=False, stream_ttl=0.6)) as world:
         world.forgive("streaming_state_conflict")
         world.slack.faults.add("chat.appendStream", error="msg_too_long")
@@ -176,7 +177,7 @@ async def test_a_stream_that_rejects_text_is_stopped_before_its_message_is_edite
 
 
 async def test_answers_are_edited_where_slack_has_no_native_streams(worlds: WorldFactory) -> None:
-    """Told once for a channel, the bot does not try there again."""
+    """After one rejection in a channel the bot does not try there again."""
     async with worlds(limits=Limits(rates=False, native_streams=False)) as world:
         world.forgive("channel_type_not_supported")
         world.reply_to({"Say it.": TEXT}, rate=60)
@@ -201,20 +202,20 @@ async def test_an_unknown_streaming_method_is_not_called_again_in_any_channel(wo
 async def test_a_long_answer_with_tables_and_code_arrives_over_several_messages(
     worlds: WorldFactory, mode: StreamMode
 ) -> None:
-    """Each sentence, row and line of code once and in order; every message whole in itself and within Slack's cap."""
+    """Each sentence, row and line of code is there once and in order; every message is well-formed and small enough."""
     text = essay(6000, seed=7)
     async with worlds(bobbin_stream=mode) as world:
         world.reply_to({"Tell me everything.": text}, rate=2500)
         thread = await world.start("Tell me everything.")
-        stands = await world.answered(thread)
+        shown = await world.answered(thread)
         await world.idle()
 
-        assert marks(stands) == marks([text])
-        assert all(len(each.encode()) <= 11_000 for each in stands)
-        assert [each.count("```") % 2 for each in stands] == [0] * len(stands)
+        assert marks(shown) == marks([text])
+        assert all(len(each.encode()) <= 11_000 for each in shown)
+        assert [each.count("```") % 2 for each in shown] == [0] * len(shown)
         assert world.ended(thread)[0]["text"] == text
         footers = [bool(elements(message, "feedback")) for message in world.answers(thread)]
-        assert footers == [False] * (len(stands) - 1) + [True]
+        assert footers == [False] * (len(shown) - 1) + [True]
         streams = len(world.slack.calls_of("chat.startStream"))
         assert streams > 1 if mode is StreamMode.NATIVE else streams == 0
 
@@ -235,12 +236,12 @@ async def test_a_rejected_message_is_sent_in_ever_simpler_formats(
     worlds: WorldFactory, refusals: int, shown_below: set[str]
 ) -> None:
     async with worlds(bobbin_stream=StreamMode.EDIT) as world:
-        world.say("It stands here.")
+        world.say("It is shown here.")
         thread = await world.ask("Say it.")
         if refusals:
             world.slack.faults.add("chat.postMessage", error="invalid_blocks", times=refusals)
         await world.choose(thread)
-        assert await world.answered(thread) == ["It stands here."]
+        assert await world.answered(thread) == ["It is shown here."]
         (answer,) = world.answers(thread)
         below_it = {
             "facts": "Demo: Quick · " in below(answer),
@@ -261,12 +262,11 @@ async def test_an_answer_rejected_in_every_format_is_stored(worlds: WorldFactory
 
 
 async def test_an_answer_survives_seconds_of_slack_being_down(world: World) -> None:
-    """Neither calls nor the socket get through; then the answer is whole, and what was said meanwhile is heard."""
+    """Calls fail and the socket is down; afterwards the answer is complete and a message sent meanwhile is answered."""
     world.allow_redelivery()
     world.forgive_logger("slack_sdk.socket_mode")
-    world.forgive(
-        "streaming_state_conflict"
-    )  # whether the stream was ended is not known afterwards
+    # Afterwards the bot does not know whether the stream was ended.
+    world.forgive("streaming_state_conflict")
     world.reply_to({"Say it.": TEXT, "And now?": "Better."}, rate=25)
     thread = await world.start("Say it.")
     await world.until(lambda: world.answers(thread), "the first words")
@@ -282,7 +282,7 @@ async def test_an_answer_survives_seconds_of_slack_being_down(world: World) -> N
 
 
 async def test_an_answer_survives_slack_being_unreachable(world: World) -> None:
-    """No connection can be made: no call has taken effect, so that nothing is in doubt, and it goes on from there."""
+    """Without a connection no call can have taken effect, so the bot continues without searching the thread."""
     async with TcpProxy(world.slack.api_url) as proxy:
         await world.restart(slack_api_url=proxy.url)
         world.reply_to({"Say it.": TEXT}, rate=80)
@@ -306,7 +306,7 @@ async def test_a_message_deleted_during_the_answer_is_written_again(world: World
 
 
 async def test_an_answer_in_an_archived_channel_is_stored(world: World) -> None:
-    """The channel was archived: the database has the answer, and nothing goes on for ever."""
+    """The answer is in the database, and the writer gives up."""
     world.forgive("is_archived", "message_not_in_streaming_state")
     world.leave_unfinished()
     world.reply_to({"Say it.": TEXT}, rate=40)
@@ -337,7 +337,7 @@ async def test_an_answer_whose_writes_fail_for_too_long_is_stored_and_the_next_o
 async def test_a_post_with_unknown_outcome_does_not_claim_another_answers_message(
     worlds: WorldFactory,
 ) -> None:
-    """A question said while an answer is written is older than that answer's messages."""
+    """A question asked during an answer is older than the messages of that answer."""
     async with worlds(bobbin_stream=StreamMode.EDIT) as world:
         world.reply_to({"Say it.": TEXT, "Next one.": "The second answer."}, rate=40)
         thread = await world.ask("Say it.")
@@ -355,7 +355,7 @@ PINGS = (
     "Hey <!channel>, <!here> and <!everyone|all>: ask <@U0BOB>, <!subteam^S0|team> or <#C0GENERAL>. "
     "`<!channel>` is code."
 )
-HARMLESS = PINGS.replace("<", "&lt;").replace("`&lt;!", "`<!")
+ESCAPED_PINGS = PINGS.replace("<", "&lt;").replace("`&lt;!", "`<!")
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7])
@@ -363,12 +363,12 @@ HARMLESS = PINGS.replace("<", "&lt;").replace("`&lt;!", "`<!")
 async def test_no_delta_boundary_lets_a_model_ping_people(
     worlds: WorldFactory, mode: StreamMode, size: int
 ) -> None:
-    """At no moment; what stands in code is shown as it is."""
+    """No state of the message contains a live mention; code is shown unchanged."""
     async with worlds(bobbin_stream=mode) as world:
         pieces = [PINGS[n : n + size] for n in range(0, len(PINGS), size)]
         world.models.queue("demo/quick", ModelScript(pieces, rate=len(pieces)))
         thread = await world.start("Ping them all.")
-        assert await world.answered(thread) == [HARMLESS]
+        assert await world.answered(thread) == [ESCAPED_PINGS]
         for state in world.answers(thread)[0].states:
             assert "<!" not in state.text.replace("`<!", "")
             assert "<@" not in state.text

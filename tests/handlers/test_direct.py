@@ -1,4 +1,4 @@
-"""Direct messages and the agent pane: prompts, sessions, Slack's own Stop, groups and quiet arrivals."""
+"""Direct messages and the agent pane: suggested prompts, sessions, Slack's Stop control, and groups."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ SESSION = "agents.sessions.setStatus"
 LONG = essay(120)
 
 
-async def tell(world: World, text: str, user: str = "alice") -> tuple[str, str]:
-    """Write to Bobbin directly, outside of threads; gives the channel and the thread, once the menu stands there."""
+async def send_direct(world: World, text: str, user: str = "alice") -> tuple[str, str]:
+    """Sends Bobbin a top-level direct message; returns the channel and the thread once the menu is there."""
     channel = world.slack.workspace.dm(user)
     thread = await world.slack.conversations.say(user, channel, text)
     await world.until(lambda: world.menus(thread, channel), "the menu")
@@ -36,12 +36,12 @@ def session(world: World, channel: str, thread: str) -> str | None:
 
 
 async def test_every_top_level_message_starts_its_own_chat(world: World) -> None:
-    """And whatever Bobbin writes is in their threads: a message beside them would be a conversation of its own."""
+    """And the bot writes only in their threads: a top-level message of its own would be another conversation."""
     world.reply_to({"First matter.": "One.", "Second matter.": "Two."})
-    channel, first = await tell(world, "First matter.")
+    channel, first = await send_direct(world, "First matter.")
     await world.choose(first, channel=channel)
     await world.answered(first, channel=channel)
-    _, second = await tell(world, "Second matter.")
+    _, second = await send_direct(world, "Second matter.")
     await world.choose(second, channel=channel)
     await world.answered(second, channel=channel)
     await world.idle()
@@ -59,9 +59,9 @@ async def test_every_top_level_message_starts_its_own_chat(world: World) -> None
 
 
 async def test_one_menu_serves_all_messages_sent_before_the_choice(world: World) -> None:
-    """Said in order, each answered, and nothing is left over."""
+    """They are stored in order, each is answered, and none is left over."""
     world.reply_to({"Take these numbers.": "I have them.", "Add them up.": "Seven."})
-    channel, thread = await tell(world, "Take these numbers.")
+    channel, thread = await send_direct(world, "Take these numbers.")
     await world.slack.conversations.say("alice", channel, "Add them up.", thread)
     await world.idle()
     assert len(world.menus(thread, channel)) == 1
@@ -76,7 +76,7 @@ async def test_one_menu_serves_all_messages_sent_before_the_choice(world: World)
 
 
 async def test_messages_sent_before_the_choice_survive_a_restart(world: World) -> None:
-    channel, thread = await tell(world, "Take these numbers.")
+    channel, thread = await send_direct(world, "Take these numbers.")
     await world.slack.conversations.say("alice", channel, "Add them up.", thread)
     await world.idle()
     await world.restart()
@@ -90,7 +90,7 @@ async def test_messages_sent_before_the_choice_are_kept_if_only_the_first_was_st
 ) -> None:
     async with worlds(deadline_scale=1.0) as world:
         world.reply_to({"Take these numbers.": "I have them.", "Add them up.": "Seven."})
-        channel, thread = await tell(world, "Take these numbers.")
+        channel, thread = await send_direct(world, "Take these numbers.")
         await world.slack.conversations.say("alice", channel, "Add them up.", thread)
         await world.idle()
         await world.execute(
@@ -107,7 +107,7 @@ async def test_messages_sent_before_the_choice_are_kept_if_only_the_first_was_st
 
 
 async def test_a_direct_message_that_begins_with_a_name_is_answered(world: World) -> None:
-    channel, thread = await tell(world, "@carol turns forty, what shall I give her?")
+    channel, thread = await send_direct(world, "@carol turns forty, what shall I give her?")
     await world.choose(thread, channel=channel)
     await world.answered(thread, channel=channel)
     await world.slack.conversations.say("alice", channel, "@carol likes books.", thread)
@@ -120,7 +120,7 @@ async def test_a_direct_message_that_begins_with_a_name_is_answered(world: World
 async def test_a_group_conversation_needs_a_mention_and_shows_answers_to_all(
     worlds: WorldFactory,
 ) -> None:
-    """Its id looks like a channel's; only the event says what it is."""
+    """Its id looks like a channel's; only the event tells the kind of conversation."""
     async with worlds() as world:
         people = [world.slack.workspace.user(name).id for name in ("alice", "bob")]
         channel = world.slack.workspace.open_dm([*people, world.slack.bot_user.id]).id
@@ -160,7 +160,7 @@ async def test_an_empty_pane_gets_suggested_prompts_once(world: World) -> None:
 
 
 async def test_a_pane_with_chats_gets_no_prompts(world: World) -> None:
-    channel, thread = await tell(world, "I know what to ask.")
+    channel, thread = await send_direct(world, "I know what to ask.")
     await world.choose(thread, channel=channel)
     await world.answered(thread, channel=channel)
     await world.slack.views.open_home("alice", "messages")
@@ -170,7 +170,7 @@ async def test_a_pane_with_chats_gets_no_prompts(world: World) -> None:
 
 
 async def test_the_context_of_an_opened_pane_is_ignored(world: World) -> None:
-    """Where the person is looking is no part of any conversation."""
+    """What the person is looking at is not part of a conversation."""
     entities = [{"type": "slack#/types/channel_id", "value": "C0LEADS", "team_id": "T0SANDBOX"}]
     event = {
         "user": "U0BOB",
@@ -211,7 +211,7 @@ async def test_slacks_stop_control_ends_streamed_and_edited_answers(
     async with worlds(bobbin_stream=mode, timing=EARLY_STOP) as world:
         world.forgive("stopped_by_user")
         world.reply_to({"Talk for long.": LONG}, rate=40)
-        channel, thread = await tell(world, "Talk for long.")
+        channel, thread = await send_direct(world, "Talk for long.")
         await world.choose(thread, channel=channel)
         await world.until(lambda: world.answers(thread, channel), "the first words")
         await world.until(
@@ -260,7 +260,7 @@ async def test_a_quick_answer_costs_no_call_for_its_session(worlds: WorldFactory
 
 @pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
 async def test_no_session_is_left_processing(worlds: WorldFactory, mode: StreamMode) -> None:
-    """Neither after a failure, nor when another process ended the answer."""
+    """Neither after a failure nor after another process finished the answer."""
     async with worlds(bobbin_stream=mode, timing=EARLY_STOP) as world:
         world.fail("break", "Some words before it breaks.", times=1)
         failed = await world.start("Break off.")
@@ -296,7 +296,7 @@ async def test_a_workspace_without_sessions_is_called_once_and_gets_answers(
 
 
 async def test_a_late_stop_leaves_no_session_processing(world: World) -> None:
-    """And one that Slack delivers again does not end the next answer."""
+    """And a repeated delivery of it does not stop the next answer."""
     world.slack.faults.copies = 3
     thread = await world.start("Quickly.")
     await world.answered(thread)

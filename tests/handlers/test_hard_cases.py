@@ -1,4 +1,4 @@
-"""Twelve situations in which chat bots in Slack are known to lose, repeat or hang, under Slack's own rates."""
+"""Situations in which Slack bots are known to lose or repeat text or to hang, under Slack's real rate limits."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ async def test_a_growing_answer_costs_few_writes_and_no_reads(
         assert world.slack.calls_of(*READS) == []
         assert (
             len(world.slack.calls_of("users.info")) <= 1
-        )  # who is asking, once for all their answers
+        )  # the asker's name, cached for all answers
 
 
 async def test_twenty_thousand_characters_arrive_complete_in_three_messages(
@@ -69,7 +69,7 @@ async def test_twenty_thousand_characters_arrive_complete_in_three_messages(
 async def test_a_model_that_breaks_off_leaves_its_partial_answer(
     worlds: WorldFactory, text: str
 ) -> None:
-    """One call, everything it said, the stream closed, and Retry."""
+    """The model is called once; its text, the end of the stream and Retry are shown."""
     pieces = words(text)
     half = "".join(pieces[: len(pieces) // 2])
     async with worlds(limits=STRICT) as world:
@@ -160,7 +160,7 @@ async def test_a_restart_during_an_answer_keeps_the_whole_history(
 async def test_an_event_being_stored_at_shutdown_is_acknowledged_before_the_socket_closes(
     world: World,
 ) -> None:
-    """Else Slack tells it again a minute later; the world's own judgement is that every first delivery is answered."""
+    """Otherwise Slack would deliver it again a minute later. `World` checks that first deliveries are acknowledged."""
     with closing(sqlite3.connect(world.database, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         thread = await world.slack.conversations.say(
@@ -178,7 +178,7 @@ async def test_an_event_being_stored_at_shutdown_is_acknowledged_before_the_sock
 async def test_five_concurrent_answers_are_complete_without_a_429(
     worlds: WorldFactory,
 ) -> None:
-    """Under Slack's rates: native streams and edits side by side, and not one 429."""
+    """Native streams and edits share Slack's rate limits."""
     async with worlds(limits=STRICT) as world:
         world.reply_to({f"Storm {n}.": f"{n} {PARAGRAPH}" for n in range(5)}, rate=75)
         channels = ["general", "random", "leads", world.slack.workspace.dm("alice"), "general"]
@@ -208,7 +208,7 @@ async def test_no_lag_is_measured_while_the_model_pauses(
         thread = await world.start("Think it over.")
         await world.answered(thread)
         (answer,) = world.answers(thread)
-        assert await told_of(world, "bobbin_lag_seconds_count") <= len(answer.states)
+        assert await metric_value(world, "bobbin_lag_seconds_count") <= len(answer.states)
 
 
 async def test_lag_is_measured_from_the_oldest_waiting_text(
@@ -222,11 +222,11 @@ async def test_lag_is_measured_from_the_oldest_waiting_text(
         world.slack.faults.add("chat.postMessage", "ratelimited", retry_after=2)
         await world.choose(thread)
         await world.answered(thread)
-        assert await told_of(world, "bobbin_lag_seconds_sum") >= 1.5
+        assert await metric_value(world, "bobbin_lag_seconds_sum") >= 1.5
 
 
-async def told_of(world: World, metric: str) -> float:
+async def metric_value(world: World, metric: str) -> float:
     assert world.bot is not None
     async with httpx.AsyncClient(trust_env=False) as http:
-        told = (await http.get(f"{world.bot.url}/metrics")).text
-    return next(float(line.split()[1]) for line in told.splitlines() if line.startswith(metric))
+        text = (await http.get(f"{world.bot.url}/metrics")).text
+    return next(float(line.split()[1]) for line in text.splitlines() if line.startswith(metric))

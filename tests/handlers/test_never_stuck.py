@@ -1,4 +1,4 @@
-"""Whatever happens around a chat, it goes on or says why not; and Slack is never asked without end."""
+"""Whatever happens around a chat, it continues or says why not, and no Slack call is repeated without end."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ async def sweeping(worlds: WorldFactory) -> AsyncIterator[World]:
 
 
 async def calls_in(world: World, seconds: float) -> Counter[str]:
-    """The calls that are made from now on, in so many seconds."""
+    """The calls made from now on, within so many seconds."""
     before = len(world.slack.calls)
     await asyncio.sleep(seconds)
     return Counter(call.method for call in world.slack.calls[before:])
 
 
-def letters(world: World, user: str) -> list[str]:
-    """What Bobbin has told this person directly, outside of threads."""
+def direct_messages(world: World, user: str) -> list[str]:
+    """The bot's top-level direct messages to this person."""
     mine = [
         m
         for m in world.slack.workspace.messages(world.slack.workspace.dm(user))
@@ -57,8 +57,8 @@ def letters(world: World, user: str) -> list[str]:
 # -- the model is gone ---------------------------------------------------------------------------------------------
 
 
-async def failed(world: World, kind: str) -> tuple[str, str]:
-    """A chat whose second answer went wrong; gives its thread and the answer's id."""
+async def chat_with_failed_answer(world: World, kind: str) -> tuple[str, str]:
+    """Makes a chat whose second answer chat_with_failed_answer; returns its thread and the answer's id."""
     thread = await world.start("First question.")
     await world.answered(thread)
     if kind == "gone":
@@ -72,7 +72,7 @@ async def failed(world: World, kind: str) -> tuple[str, str]:
 
 
 async def test_only_the_first_choice_of_another_model_counts(world: World) -> None:
-    thread, answer = await failed(world, "gone")
+    thread, answer = await chat_with_failed_answer(world, "gone")
     assert world.bot is not None
     choose = world.bot.service.retry_with_model
     both = await asyncio.gather(
@@ -90,8 +90,8 @@ async def test_only_the_first_choice_of_another_model_counts(world: World) -> No
 
 @pytest.mark.parametrize("which", ["failed otherwise", "done"])
 async def test_only_an_unavailable_model_can_be_replaced(world: World, which: str) -> None:
-    """The model of a chat is for good, but for the one exception."""
-    thread, answer = await failed(world, "otherwise")
+    """Otherwise a chat keeps its model."""
+    thread, answer = await chat_with_failed_answer(world, "otherwise")
     if which == "done":
         answer = world.ended(thread)[0]["message_id"]
     assert world.bot is not None
@@ -142,11 +142,13 @@ async def test_the_asker_is_told_directly_when_the_channel_closes_during_an_answ
         else:
             world.slack.workspace.leave(channel, world.slack.bot_user.id)
         await world.answered(thread, channel="random")
-        await world.until(lambda: letters(world, "alice"), "the letter")
+        await world.until(lambda: direct_messages(world, "alice"), "the direct message")
         await world.idle()
 
         reason = "is_archived" if what == "archived" else "not_in_channel"
-        assert letters(world, "alice") == [strings.CANNOT_WRITE[reason].format(channel=channel.id)]
+        assert direct_messages(world, "alice") == [
+            strings.CANNOT_WRITE[reason].format(channel=channel.id)
+        ]
         assert (world.ended(thread)[0]["text"], world.ended(thread)[0]["status"]) == (LONG, "done")
         assert any(line["event"] == "answer_not_shown" for line in world.lines())
         assert await calls_in(world, 1.0) == Counter()
@@ -185,7 +187,7 @@ async def test_a_rejected_menu_is_not_posted_again(
         if call.args["channel"] == "C0GENERAL"
     ]
     assert len(tries) == 1
-    assert letters(world, "alice") == (
+    assert direct_messages(world, "alice") == (
         [strings.CANNOT_WRITE[told].format(channel="C0GENERAL")] if told else []
     )
     assert [q["state"] for q in world.rows("SELECT state FROM questions")] == ["closed"]
@@ -194,7 +196,7 @@ async def test_a_rejected_menu_is_not_posted_again(
 async def test_a_choice_in_a_duplicate_menu_leaves_one_header(
     worlds: WorldFactory,
 ) -> None:
-    """A process posted a menu and was killed before it knew; another has posted the one that counts."""
+    """A process posted a menu and was killed before it learnt the ts; another process has posted the valid one."""
     rates = {**RATES, "chat.update": Rate(per_second=0.01, burst=1.0)}
     async with worlds(rates=rates) as world:
         world.entitle(None)
@@ -232,11 +234,11 @@ async def test_many_questions_in_a_closed_channel_bring_one_direct_message(world
         "the end",
     )
     await world.idle()
-    assert len(letters(world, "alice")) == 1
+    assert len(direct_messages(world, "alice")) == 1
 
 
 async def test_a_person_who_cannot_get_direct_messages_is_not_told(world: World) -> None:
-    """Deactivated, or of another company."""
+    """For example a deactivated person, or one of another company."""
     world.slack.faults.add("chat.postMessage", error="is_archived", channel="C0GENERAL")
     world.slack.faults.add("chat.postMessage", error="user_not_found", channel="U0ALICE", times=-1)
     await world.slack.conversations.say(
@@ -261,7 +263,7 @@ async def test_a_question_deleted_before_its_menu_gets_none(world: World) -> Non
         lambda: any(line["event"] == "menu_refused" for line in world.lines()), "the refusal"
     )
     await world.idle()
-    assert (letters(world, "alice"), world.rows("SELECT state FROM questions")) == (
+    assert (direct_messages(world, "alice"), world.rows("SELECT state FROM questions")) == (
         [],
         [{"state": "closed"}],
     )
@@ -413,7 +415,7 @@ async def test_a_failing_status_call_delays_no_answer(
 ) -> None:
     timing = patient_timing(session_call_timeout=0.3, session_start_delay=0.0)
     async with worlds(bobbin_stream=StreamMode.EDIT, timing=timing) as world:
-        world.leave_unfinished()  # what could not be taken away goes out by itself
+        world.leave_unfinished()  # a status that could not be cleared expires by itself
         for method in (STATUS, "agents.sessions.setStatus"):
             world.slack.faults.add(method, times=-1, **trouble)
         thread = await world.start("First one.")

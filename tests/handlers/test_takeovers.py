@@ -1,4 +1,4 @@
-"""An answer that another process takes over while the first one is not quite gone: it stands once, and whole."""
+"""An answer that a worker takes over while calls of the one before are still under way is complete and there once."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LONG = " ".join(f"Word{n} and q{n}." for n in range(900))
 async def test_a_worker_that_lost_its_lease_makes_no_further_call(
     worlds: WorldFactory, mode: StreamMode
 ) -> None:
-    """Nothing renews here but doubt: as long as the lease holds the answer goes on, and then nothing is called."""
+    """Leases are only renewed on demand here: while the lease holds the answer continues, then no call is made."""
     timing = patient_timing(
         lease_renew_interval=3600.0, sweep_interval=3600.0, lease_safe=0.3, late_effect=1.0
     )
@@ -40,7 +40,7 @@ async def test_a_worker_that_lost_its_lease_makes_no_further_call(
         )
         await asyncio.sleep(
             0.4
-        )  # whatever is called in this time begins while nobody can have taken over
+        )  # calls that begin in this time are safe: nobody can have taken over yet
         calls = len(world.slack.calls)
         await asyncio.sleep(2.0)
         assert len(world.slack.calls) == calls
@@ -55,7 +55,7 @@ async def test_a_worker_that_lost_its_lease_makes_no_further_call(
 
 
 async def test_the_lease_is_checked_again_before_a_request_is_sent() -> None:
-    """Between the first look and the first byte the process may stand still, so it looks again."""
+    """The process may be suspended between the first check and the first byte, so the lease is checked twice."""
     asked: list[int] = []
 
     async def until_lost() -> None:
@@ -89,7 +89,7 @@ async def test_the_lease_is_checked_again_before_a_request_is_sent() -> None:
 async def test_a_late_message_of_a_dead_process_is_removed(
     worlds: WorldFactory, mode: StreamMode, method: str
 ) -> None:
-    """The one that takes over looks, finds nothing and begins a message; then the first one's appears."""
+    """The new worker finds nothing and posts a message; then the message of the dead process appears."""
     timing = patient_timing(late_effect=4.0, last_write_timeout=0.1)
     async with worlds(bobbin_stream=mode, bobbin_grace=0.0, timing=timing) as world:
         world.forgive("message_not_in_streaming_state")
@@ -98,7 +98,7 @@ async def test_a_late_message_of_a_dead_process_is_removed(
         fault = world.slack.faults.add(method, "slow", seconds=3.0)
         await world.choose(thread)
         await world.until(lambda: fault.hits, "the first message is on its way")
-        await _fall_silent(world)
+        await _replace_with_lapsed_leases(world)
         assert await world.answered(thread) == [TEXT]
         assert len(world.answers(thread)) == 1
         assert len(world.slack.calls_of("chat.delete")) == 1
@@ -119,14 +119,14 @@ async def test_a_late_edit_of_a_dead_process_is_overwritten(
         *_, last = await world.until(lambda: world.answers(thread)[count - 1 :], "the first words")
         fault = world.slack.faults.add("chat.update", "slow", ts=last.ts, seconds=2.0)
         await world.until(lambda: fault.hits, "an edit is on its way")
-        await _fall_silent(world)
+        await _replace_with_lapsed_leases(world)
         assert " ".join("".join(await world.answered(thread)).split()) == text
         footers = [bool(elements(message, "feedback")) for message in world.answers(thread)]
         assert footers == [False] * (count - 1) + [True]
 
 
-async def _fall_silent(world: World) -> None:
-    """The process ends and gives nothing back; the next one finds that its leases have lapsed."""
+async def _replace_with_lapsed_leases(world: World) -> None:
+    """Stops the bot and starts another whose database says that the first died without releasing its leases."""
     await world.stop_bot()
     await world.execute(
         "UPDATE answers SET owner = 'elsewhere:1:00000000', lease_until = '2001-01-01 00:00:00.000000' "

@@ -1,4 +1,4 @@
-"""A chat's title in Slack's own lists: shown there, kept when a person changes it, no trouble where there is none."""
+"""A chat's title in Slack's own lists: shown where Slack has sessions, and kept when a person changes it."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ RENAME = "agents.sessions.rename"
 OLD = "assistant.threads.setTitle"
 
 
-async def entitled(world: World, title: str, channel: str = "general", user: str = "alice") -> str:
-    """A chat whose model has given it this title; gives the thread."""
+async def titled_chat(
+    world: World, title: str, channel: str = "general", user: str = "alice"
+) -> str:
+    """Makes a chat whose model gave it this title; returns the thread."""
     world.entitle(title)
     place = world.slack.workspace.dm(user) if channel == "direct" else channel
     if channel == "direct":
@@ -34,7 +36,7 @@ async def entitled(world: World, title: str, channel: str = "general", user: str
 
 @pytest.mark.parametrize("channel", ["direct", "general"])
 async def test_slacks_own_list_shows_the_title(world: World, channel: str) -> None:
-    thread = await entitled(world, "Pears and Apples Compared", channel)
+    thread = await titled_chat(world, "Pears and Apples Compared", channel)
     place = world.slack.workspace.dm("alice") if channel == "direct" else channel
     assert world.slack.agent_sessions.title(place, thread) == "Pears and Apples Compared"
     assert len(world.slack.calls_of(RENAME)) == 1
@@ -45,7 +47,8 @@ async def test_the_older_call_is_used_where_slack_has_no_sessions(
 ) -> None:
     world.slack.faults.add(RENAME, error="unknown_method", times=-1)
     threads = [
-        await entitled(world, f"Title of the {n}", "direct") for n in ("first", "second", "third")
+        await titled_chat(world, f"Title of the {n}", "direct")
+        for n in ("first", "second", "third")
     ]
     titles = [
         world.slack.agent_sessions.title(world.slack.workspace.dm("alice"), thread)
@@ -57,14 +60,14 @@ async def test_the_older_call_is_used_where_slack_has_no_sessions(
 
 async def test_the_older_call_is_not_made_in_channels(world: World) -> None:
     world.slack.faults.add(RENAME, error="unknown_method", times=-1)
-    await entitled(world, "Only in the header")
+    await titled_chat(world, "Only in the header")
     assert world.slack.calls_of(OLD) == []
 
 
 async def test_a_thread_without_a_session_gets_one_with_its_title(world: World) -> None:
-    """Answers that are written by edits open none."""
+    """Edited answers open no session."""
     world.slack.faults.add(RENAME, error="session_not_found")
-    thread = await entitled(world, "Brought into the list", "direct")
+    thread = await titled_chat(world, "Brought into the list", "direct")
     assert (
         world.slack.calls_of("agents.sessions.setStatus")[0].args["title"]
         == "Brought into the list"
@@ -76,7 +79,7 @@ async def test_a_thread_without_a_session_gets_one_with_its_title(world: World) 
 async def test_a_rejected_title_has_no_other_effect(world: World) -> None:
     for method in (RENAME, OLD, "agents.sessions.setStatus"):
         world.slack.faults.add(method, error="channel_not_found", times=-1)
-    thread = await entitled(world, "In the header all the same", "direct")
+    thread = await titled_chat(world, "In the header all the same", "direct")
     channel = world.slack.workspace.dm("alice")
     assert world.header(thread, channel).text.startswith("*In the header all the same*")
     await world.slack.conversations.say("alice", channel, "And go on.", thread)
@@ -84,7 +87,7 @@ async def test_a_rejected_title_has_no_other_effect(world: World) -> None:
 
 
 async def test_a_persons_title_is_kept_and_shown(world: World) -> None:
-    thread = await entitled(world, "What the model calls it")
+    thread = await titled_chat(world, "What the model calls it")
     await world.slack.agent_sessions.rename("bob", "general", thread, "What we call it")
     await world.until(
         lambda: world.header(thread).text.startswith("*What we call it*"), "the header"
@@ -100,8 +103,8 @@ async def test_a_persons_title_is_kept_and_shown(world: World) -> None:
     assert len(world.slack.calls_of(RENAME)) == 1
 
 
-def written(world: World) -> Any:
-    """The request for a title; StopIteration until it is there."""
+def title_request(world: World) -> Any:
+    """The request for a title. Raises StopIteration while there is none."""
     return next(asked for asked in world.models.journal if asks_for_title(asked.messages))
 
 
@@ -117,7 +120,7 @@ async def test_a_title_set_before_the_models_is_kept(world: World) -> None:
     thread = await world.start("Name this, please.")
     await world.answered(thread)
     await world.slack.agent_sessions.rename("alice", "general", thread, "What I call it")
-    await world.until(lambda: written(world).ended_at is not None, "the model's title")
+    await world.until(lambda: title_request(world).ended_at is not None, "the model's title")
     await world.idle()
     assert (world.chats()[0]["title"], world.slack.agent_sessions.title("general", thread)) == (
         "What I call it",
@@ -144,7 +147,7 @@ async def test_a_title_set_while_the_models_title_is_sent_wins(
 
 
 async def test_the_bots_own_rename_is_not_taken_for_a_persons(world: World) -> None:
-    thread = await entitled(world, "What the model calls it")
+    thread = await titled_chat(world, "What the model calls it")
     event = {"type": "agent_session_title_changed", "channel": "C0GENERAL", "thread_ts": thread}
     world.slack.subscriptions.deliver(
         {**event, "user": world.slack.bot_user.id, "title": "Another one"}
@@ -181,7 +184,7 @@ async def test_a_slow_title_delays_no_answer(world: World) -> None:
     await world.answered(thread)
     await world.slack.conversations.say("alice", "general", "And go on.", thread)
     await world.answered(thread, 2)
-    assert (written(world).ended_at, world.chats()[0]["title"]) == (None, "New conversation")
+    assert (title_request(world).ended_at, world.chats()[0]["title"]) == (None, "New conversation")
     await world.until(
         lambda: world.header(thread).text.startswith("*Found after all*"), "the title"
     )
@@ -197,7 +200,7 @@ async def test_a_title_of_fewer_than_two_words_is_not_used(world: World, said: s
     world.entitle(said)
     thread = await world.start("Name this, please.")
     await world.answered(thread)
-    await world.until(lambda: written(world).ended_at is not None, "the model's title")
+    await world.until(lambda: title_request(world).ended_at is not None, "the model's title")
     await world.idle()
     assert (world.chats()[0]["title"], world.chats()[0]["title_by"]) == (
         "New conversation",
@@ -213,9 +216,9 @@ async def test_a_title_of_fewer_than_two_words_is_not_used(world: World, said: s
 async def test_the_title_of_an_edited_answer_is_in_slacks_list_too(
     worlds: WorldFactory,
 ) -> None:
-    """Slack renames only sessions that there are, and edits open none."""
+    """Slack renames only existing sessions, and edited answers open none."""
     async with worlds(bobbin_stream=StreamMode.EDIT) as world:
-        thread = await entitled(world, "Brought into the list", "direct")
+        thread = await titled_chat(world, "Brought into the list", "direct")
         assert (
             world.slack.agent_sessions.title(world.slack.workspace.dm("alice"), thread)
             == "Brought into the list"

@@ -1,4 +1,4 @@
-"""Nothing that a model, a program, a file or a name says makes Slack notify anybody, wherever Bobbin repeats it."""
+"""No text of a model, an API client, a file or a name makes Slack notify people, wherever Bobbin repeats it."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from tests.security.text_sources import (
 
 PINGS = "<!channel> <!here|x> <!everyone> <!Channel> <!subteam^S0ALL|all> <@U0DAN> <@U0DAN|dan> <#C0LEADS>"
 ALIVE = re.compile(r"<\\*(?:!|@U0DAN|#C0LEADS)", re.IGNORECASE)
-"""Bobbin itself names those who take part (`<@U0ALICE>`); the poison names somebody who does not."""
+"""Bobbin itself mentions participants (`<@U0ALICE>`); the hostile text mentions somebody who is none."""
 NOT_SHOWN = frozenset({"value", "private_metadata", "initial_value", "query"})
-"""Fields that come back to Bobbin, or stand in an input: Slack does not read them as text."""
+"""Fields that come back to Bobbin or prefill an input: Slack does not interpret them as text."""
 
 
 @pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
 async def test_no_mouth_pings_on_any_surface(
     tmp_path: Path, log: io.StringIO, mode: StreamMode
 ) -> None:
-    """Judged by everything that Slack was ever sent, not by single messages."""
+    """Checks everything that was sent to Slack, not single messages."""
     async with World(
         tmp_path, log, models=models_with_hostile_name(PINGS), bobbin_stream=mode
     ) as world:
@@ -52,7 +52,7 @@ async def test_no_mouth_pings_on_any_surface(
 
 
 async def test_what_a_program_calls_a_conversation_pings_nobody(world: World, api: Api) -> None:
-    """A title of a program's own choosing stands in lists and in the Home tab."""
+    """A title chosen by an API client is shown in lists and in the Home tab."""
     chat = await api.conversation(title=f"program's title {PINGS}")
     await api.say(chat, "first")
     listed = await world.slack.interactions.command("alice", "general", "/chats", "")
@@ -63,7 +63,7 @@ async def test_what_a_program_calls_a_conversation_pings_nobody(world: World, ap
 
 
 def test_the_judge_can_tell() -> None:
-    """What the tests above look for is what Slack obeys."""
+    """The pattern of the tests above finds every sequence that Slack obeys."""
     for ping in PINGS.split(" "):
         assert ALIVE.search(f"Hello {ping}") is not None
     assert ALIVE.search("Hello &lt;!channel&gt; and <@U0ALICE>") is None

@@ -1,4 +1,4 @@
-"""All who can put words into what Bobbin writes, each with something hostile that can be told from the others."""
+"""Everything whose text Bobbin repeats, each with a hostile text that can be told from the others."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.handlers.test_dialogs import field_values, wait_for_dialog
 from tests.handlers.world import MODEL, World
 
 HOSTILE_USER = "U0CAROL"
-"""Has a hostile name, and a program."""
+"""A user with a hostile name and an API client."""
 TEXT_SOURCES = (
     "answer",
     "partial",
@@ -30,7 +30,7 @@ TEXT_SOURCES = (
 
 
 def models_with_hostile_name(poison: str) -> ModelServer:
-    """A server whose model has a hostile name; an honest one beside it, chosen where the name is not what matters."""
+    """A model server whose model has a hostile name."""
     return ModelServer([DemoModel(MODEL, f"label {poison}", quick)], words_per_second=5000.0)
 
 
@@ -94,7 +94,7 @@ async def write_from_every_source(world: World, api: Api, poison: str) -> str:
 
 
 def strings_in(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
-    """Every string in what was sent, with the name of its field."""
+    """Every string in a JSON value, with the name of its field."""
     if isinstance(value, str):
         yield name, value
     elif isinstance(value, dict):
@@ -106,7 +106,7 @@ def strings_in(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
 
 
 def texts_sent(world: World) -> Iterator[tuple[str, str, str]]:
-    """Method, field and text of all that Slack was ever sent, and of what it was answered to menus and dialogs."""
+    """Method, field and text of everything sent to Slack, responses to menus and dialogs included."""
     for call in world.slack.calls:
         for name, text in strings_in(call.args):
             yield call.method, name, text

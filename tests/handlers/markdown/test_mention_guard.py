@@ -1,4 +1,4 @@
-"""No text from a model can notify anybody, however it is cut; code is left as it is."""
+"""No text from a model can notify people, however it is divided into deltas; code is unchanged."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from handlers.markdown.mention_guard import MentionGuard, neutralise
 PING = re.compile(r"<\\*[!@#]")
 
 
-def in_steps(text: str, cuts: list[int]) -> list[str]:
+def fed_in_deltas(text: str, cuts: list[int]) -> list[str]:
     guard = MentionGuard()
     points = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
     given_out = [guard.feed(text[a:b]) for a, b in pairwise(points)]
@@ -93,7 +93,7 @@ def test_control_sequences_outside_of_code_are_escaped(text: str, safe: str) -> 
 )
 def test_code_is_unchanged(text: str) -> None:
     assert neutralise(text) == text
-    assert "".join(in_steps(text, list(range(len(text))))) == text
+    assert "".join(fed_in_deltas(text, list(range(len(text))))) == text
 
 
 def test_only_undecided_text_is_held_back() -> None:
@@ -166,8 +166,8 @@ PINGS = st.sampled_from(["<!", "<@", "<#", "<\\!"])
 
 
 @st.composite
-def rude_texts(draw: st.DrawFn) -> str:
-    """Text in which every suspicious sequence carries a number of its own."""
+def hostile_texts(draw: st.DrawFn) -> str:
+    """Text in which every control sequence carries its own number."""
     parts: list[str] = []
     for number in range(draw(st.integers(1, 5))):
         parts += draw(st.lists(PIECES, max_size=9))
@@ -175,45 +175,45 @@ def rude_texts(draw: st.DrawFn) -> str:
     return "".join([*parts, *draw(st.lists(PIECES, max_size=6))])
 
 
-def pieces_of_code(tokens: list[Token]) -> Iterator[str]:
+def code_contents(tokens: list[Token]) -> Iterator[str]:
     for token in tokens:
         if token.type in ("fence", "code_block", "code_inline"):
             yield token.content
-        yield from pieces_of_code(token.children or [])
+        yield from code_contents(token.children or [])
 
 
 PARSER = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
 
 
-def alive_in_prose(text: str) -> list[str]:
-    """The numbers of the sequences that stand unescaped in `text`, where a Markdown parser shows them as no code."""
+def unescaped_outside_code(text: str) -> list[str]:
+    """The numbers of the unescaped control sequences that a Markdown parser does not treat as code."""
     tokens = PARSER.parse(text)
-    code = "\0".join(pieces_of_code(tokens))
+    code = "\0".join(code_contents(tokens))
     loose = [alive for alive in re.findall(r"<\\*[!@#](n\d+n)", text) if alive not in code]
     shown = PARSER.renderer.render(tokens, PARSER.options, {}) if loose else ""
     return [alive for alive in loose if alive in shown]
 
 
-@given(rude_texts())
+@given(hostile_texts())
 def test_unescaped_sequences_are_code_to_a_markdown_parser(text: str) -> None:
-    assert not alive_in_prose(neutralise(text))
+    assert not unescaped_outside_code(neutralise(text))
 
 
-@given(rude_texts(), st.lists(st.integers(0, 120), max_size=12))
+@given(hostile_texts(), st.lists(st.integers(0, 120), max_size=12))
 def test_delta_boundaries_make_no_difference_and_every_prefix_is_safe(
     text: str, cuts: list[int]
 ) -> None:
-    given_out = in_steps(text, cuts)
+    given_out = fed_in_deltas(text, cuts)
 
     assert "".join(given_out) == neutralise(text)
-    assert "".join(in_steps(text, list(range(len(text))))) == neutralise(text)
+    assert "".join(fed_in_deltas(text, list(range(len(text))))) == neutralise(text)
     shown = ""
     for piece in given_out:
         shown += piece
-        assert not alive_in_prose(shown)
+        assert not unescaped_outside_code(shown)
 
 
-@given(rude_texts())
+@given(hostile_texts())
 def test_nothing_else_is_changed(text: str) -> None:
     safe = neutralise(text)
 

@@ -1,4 +1,4 @@
-"""At every moment what is visible of an answer looks whole, and prose is never kept waiting."""
+"""At every moment the visible part of an answer is well-formed, and prose is never held back."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from markdown_it import MarkdownIt
 from handlers.markdown.grammar import byte_length, closing_fence
 from handlers.markdown.mention_guard import neutralise
 from handlers.markdown.preview import renderable, unstable_suffix
-from tests.handlers.markdown.test_mention_guard import alive_in_prose, rude_texts
+from tests.handlers.markdown.test_mention_guard import hostile_texts, unescaped_outside_code
 from tests.handlers.markdown.test_splitter import TEXTS
 
 ANSWER = """\
@@ -140,7 +140,7 @@ def test_only_incomplete_markup_waits_in_a_stream(text: str, waiting: str) -> No
 
 
 def visible(markdown: str) -> str:
-    """What a reader sees, without any spaces."""
+    """What a reader sees, without white space."""
     parser = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
     return re.sub(r"<[^>]*>|\s", "", parser.render(markdown))
 
@@ -191,7 +191,7 @@ def test_a_preview_closes_fences_and_omits_at_most_a_line_or_a_table_header(
     assert shown.startswith(head)
 
 
-@given(st.one_of(TEXTS, rude_texts()))
+@given(st.one_of(TEXTS, hostile_texts()))
 def test_text_held_back_in_a_stream_arrives_later(text: str) -> None:
     sent = 0
     for end in range(len(text) + 1):
@@ -201,9 +201,9 @@ def test_text_held_back_in_a_stream_arrives_later(text: str) -> None:
     assert len(text) - sent <= len("\n".join(text.split("\n")[-3:]))
 
 
-@given(rude_texts(), st.integers(0, 200))
+@given(hostile_texts(), st.integers(0, 200))
 def test_no_preview_contains_a_ping(text: str, end: int) -> None:
-    assert not alive_in_prose(renderable(neutralise(text[:end])))
+    assert not unescaped_outside_code(renderable(neutralise(text[:end])))
 
 
 def test_byte_length() -> None:

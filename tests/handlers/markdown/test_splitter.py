@@ -1,4 +1,4 @@
-"""Long answers go over into the next message at good places, and nothing is lost or said twice."""
+"""Long answers continue in the next message at suitable points, and no text is lost or repeated."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from handlers.markdown.grammar import byte_length, closing_fence
 from handlers.markdown.mention_guard import neutralise
 from handlers.markdown.splitter import MIN_LIMIT_BYTES, Cut, split
-from tests.handlers.markdown.test_mention_guard import alive_in_prose, rude_texts
+from tests.handlers.markdown.test_mention_guard import hostile_texts, unescaped_outside_code
 
 WORDS = "The quick brown fox jumps over the lazy dog and then rests"
 
 
-def in_messages(text: str, limit: int) -> list[Cut]:
+def split_into_messages(text: str, limit: int) -> list[Cut]:
     cuts = [split(text, limit)]
     while cuts[-1].tail:
         assert len(cuts) < 500
@@ -24,8 +24,8 @@ def in_messages(text: str, limit: int) -> list[Cut]:
     return cuts
 
 
-def put_together(cuts: list[Cut]) -> str:
-    """The text again, without what was put in where it was cut."""
+def rejoined(cuts: list[Cut]) -> str:
+    """The original text, without the inserted closers and openers."""
     parts, opener = [], ""
     for piece in cuts:
         assert piece.head.startswith(opener)
@@ -84,9 +84,9 @@ def test_the_best_cut_point_near_the_limit_is_used(text: str, tail: str) -> None
 def test_a_fence_is_closed_and_reopened_with_its_language() -> None:
     text = "Look:\n\n```python title\n" + "x = '<!here>'\n" * 40 + "```\nDone."
 
-    cuts = in_messages(text, MIN_LIMIT_BYTES)
+    cuts = split_into_messages(text, MIN_LIMIT_BYTES)
 
-    assert put_together(cuts) == text
+    assert rejoined(cuts) == text
     assert [piece.closer for piece in cuts] == ["```", "```", ""]
     for piece in cuts[1:]:
         assert piece.head.startswith("```python title\nx = '<!here>'\n")
@@ -96,9 +96,9 @@ def test_a_fence_is_closed_and_reopened_with_its_language() -> None:
 def test_a_fence_in_a_nested_list_stays_a_fence() -> None:
     text = "1. a\n   - b\n     ```html\n" + "     <!DOCTYPE html>\n" * 30 + "     ```\n     end"
 
-    cuts = in_messages(text, MIN_LIMIT_BYTES)
+    cuts = split_into_messages(text, MIN_LIMIT_BYTES)
 
-    assert put_together(cuts) == text
+    assert rejoined(cuts) == text
     assert cuts[1].head.startswith("-    ```html\n     <!DOCTYPE")
     assert all(neutralise(piece.head) == piece.head for piece in cuts)
 
@@ -119,9 +119,9 @@ def test_a_table_is_cut_between_rows_and_its_header_repeated() -> None:
         "Intro\n\n" + header + "".join(f"| row {n} | <value {n}> |\n" for n in range(40)) + "\nEnd."
     )
 
-    cuts = in_messages(text, MIN_LIMIT_BYTES)
+    cuts = split_into_messages(text, MIN_LIMIT_BYTES)
 
-    assert put_together(cuts) == text
+    assert rejoined(cuts) == text
     assert all(piece.head.startswith(header) for piece in cuts[1:])
     for piece in cuts:
         assert all(re.fullmatch(r"\|.*\||Intro|End\.|", line) for line in piece.head.split("\n"))
@@ -130,15 +130,15 @@ def test_a_table_is_cut_between_rows_and_its_header_repeated() -> None:
 def test_a_table_row_longer_than_the_limit_is_split() -> None:
     text = "| a | b |\n|---|---|\n| " + "word " * 200 + " | x |\n"
 
-    assert put_together(in_messages(text, MIN_LIMIT_BYTES)) == text
+    assert rejoined(split_into_messages(text, MIN_LIMIT_BYTES)) == text
 
 
 def test_code_longer_than_a_message_stays_code() -> None:
     text = "see `" + "<!here> " * 60 + "` end"
 
-    cuts = in_messages(text, MIN_LIMIT_BYTES)
+    cuts = split_into_messages(text, MIN_LIMIT_BYTES)
 
-    assert put_together(cuts) == text
+    assert rejoined(cuts) == text
     assert all(neutralise(piece.head) == piece.head for piece in cuts)
 
 
@@ -158,7 +158,7 @@ def test_visible_text_stays_in_the_head() -> None:
 def test_numbered_lists_continue_their_numbers() -> None:
     text = "".join(f"{n}. {WORDS}\n" for n in range(1, 9))
 
-    for piece in in_messages(text, MIN_LIMIT_BYTES):
+    for piece in split_into_messages(text, MIN_LIMIT_BYTES):
         assert re.match(r"\d\. The", piece.head)
         assert piece.head.endswith("rests\n")
 
@@ -215,9 +215,9 @@ TEXTS = st.lists(LINES, min_size=1, max_size=40).map("\n".join)
 
 @given(TEXTS, st.integers(MIN_LIMIT_BYTES, 900))
 def test_nothing_is_lost_and_every_head_fits(text: str, limit: int) -> None:
-    cuts = in_messages(text, limit)
+    cuts = split_into_messages(text, limit)
 
-    assert put_together(cuts) == text
+    assert rejoined(cuts) == text
     for piece in cuts:
         assert byte_length(piece.head) <= limit
         assert not (piece.tail and closing_fence(piece.head))
@@ -236,9 +236,9 @@ def test_cuts_respect_the_text_already_sent(text: str, limit: int, sent: int) ->
 
 
 @given(
-    st.lists(st.one_of(rude_texts(), LINES), min_size=3, max_size=25),
+    st.lists(st.one_of(hostile_texts(), LINES), min_size=3, max_size=25),
     st.integers(MIN_LIMIT_BYTES, 500),
 )
 def test_no_cut_creates_a_ping(texts: list[str], limit: int) -> None:
-    for piece in in_messages(neutralise("\n".join(texts)), limit):
-        assert not alive_in_prose(piece.head)
+    for piece in split_into_messages(neutralise("\n".join(texts)), limit):
+        assert not unescaped_outside_code(piece.head)

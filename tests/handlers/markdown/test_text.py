@@ -1,4 +1,4 @@
-"""Titles, labels and fallbacks: one line, no pings."""
+"""Titles, labels and fallback texts are one line without pings."""
 
 from __future__ import annotations
 
