@@ -1,6 +1,6 @@
-"""Chromium for the tests of the page, and a sandbox with a small app of our own in it.
+"""Chromium for the tests of the page, and a sandbox with a small test app.
 
-One browser and one event loop serve all tests here; each test has a fresh sandbox and a fresh browser context.
+All tests share one browser and one event loop; each has a fresh sandbox and a fresh browser context.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ async def chromium(chromium_path: str) -> AsyncIterator[Browser]:
 
 @pytest.fixture
 def complaints() -> Iterator[list[str]]:
-    """What the browser complains about (errors in scripts, its policy, missing files): it must be empty in the end."""
+    """The browser's errors and warnings (scripts, policy, missing files); must be empty at the end of a test."""
     heard: list[str] = []
     yield heard
     assert heard == []
@@ -100,6 +100,6 @@ async def slack() -> AsyncIterator[Sandbox]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def app(slack: Sandbox) -> AsyncIterator[ChattyApp]:
-    """The small app, connected to the workspace."""
+    """The test app, connected to the workspace."""
     async with ChattyApp(slack) as chatty:
         yield chatty

@@ -36,7 +36,7 @@ class Product:
         return self
 
     async def start(self) -> None:
-        """Start it, and wait until it says where its page is."""
+        """Start it, and wait until it prints the page's URL."""
         with self.data.with_suffix(".log").open("a") as log:
             self.process = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -83,14 +83,14 @@ async def visit(
 
 
 async def act_as(page: Page, name: str) -> None:
-    """Go on as another person, in the same place."""
+    """Continue as another person in the same channel."""
     await page.get_by_role("button", name="Acting as").click()
     await page.get_by_role("menuitemradio", name=name).click()
     await expect(page.get_by_role("button", name=f"Acting as {name}")).to_be_visible()
 
 
 async def ask(page: Page, text: str) -> Locator:
-    """Mention Bobbin by keyboard, and open the thread in which the menu appears. Gives the menu."""
+    """Mention Bobbin by keyboard, and open the thread in which the menu appears. Returns the menu."""
     await page.get_by_role("textbox", name="Message #").press_sequentially("@bob")
     await expect(page.get_by_role("option", name=re.compile("Bobbin"))).to_have_attribute(
         "aria-selected", "true"
@@ -137,7 +137,7 @@ async def open_home(page: Page) -> Locator:
 
 
 async def list_chats(page: Page, said: str = "", channel: str = "general") -> Locator:
-    """`/chats` in a channel; gives what it shows."""
+    """Type `/chats` in a channel. Returns the list that appears."""
     box = page.get_by_role("textbox", name=f"Message #{channel}")
     await box.fill(f"/chats {said}".strip())
     await box.press("Escape")  # the suggestions
@@ -148,18 +148,18 @@ async def list_chats(page: Page, said: str = "", channel: str = "general") -> Lo
 
 
 def answers(page: Page) -> Locator:
-    """The answers in the open thread that are complete."""
+    """The completed answers in the open thread."""
     return thread_messages(page).filter(has=page.get_by_role("button", name="Good answer"))
 
 
 async def answered(page: Page, count: int) -> Locator:
-    """Wait until so many answers of the open thread are complete. Gives the last of them."""
+    """Wait until `count` answers of the open thread are complete. Returns the last one."""
     await expect(answers(page)).to_have_count(count)
     return answers(page).last
 
 
 async def watch_growing(page: Page) -> None:
-    """From now on, note every state of an answer that is being written in the open thread."""
+    """Record every state of the answer that is being written in the open thread."""
     await page.evaluate(
         """() => {
           window.states = [];

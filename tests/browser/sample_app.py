@@ -1,6 +1,6 @@
-"""A small app of our own for the tests of the page: real Web API calls over HTTP, real Socket Mode.
+"""A small app for the tests of the page, with real Web API calls over HTTP and real Socket Mode.
 
-It does what the page must show (menu, stream, dialog, private list, Home), one step at a time, when a test says so.
+It does what the page must show (menu, stream, modal, ephemeral list, Home) step by step, as a test asks.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def model_select(**more: Any) -> Json:
 
 
 def offered(query: str) -> Json:
-    """The menu's answer: groups by provider, filtered by what was typed."""
+    """The menu's options, grouped by provider and filtered by the query."""
     groups = []
     for label, names in MODELS.items():
         options = [
@@ -98,7 +98,7 @@ class ChattyApp:
             await self._socket.close()
 
     async def call(self, method: str, token: str | None = None, **arguments: Any) -> Json:
-        """Call the Web API; anything but `ok` fails the test."""
+        """Call the Web API. An error fails the test."""
         headers = {"Authorization": f"Bearer {token or self.slack.bot_token}"}
         response = await self._http.post(method, json=arguments, headers=headers)
         answer: Json = response.json()
@@ -230,7 +230,7 @@ class ChattyApp:
     # -- a streamed answer, step by step
 
     async def start_answer(self, channel: str, thread: str, user: str, text: str) -> str:
-        """Open a stream; gives its ts."""
+        """Open a stream. Returns its ts."""
         team = self.slack.workspace.team_id
         chunks = [{"type": "markdown_text", "text": text}]
         recipient = {"recipient_user_id": user, "recipient_team_id": team}

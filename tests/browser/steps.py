@@ -1,4 +1,4 @@
-"""What people do on the page, for the tests to say in one line."""
+"""Steps that several tests of the page take."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def composer(page: Page, channel: str) -> Locator:
 
 
 async def mention(page: Page, text: str, channel: str = "general") -> None:
-    """Write to the app as a person does: `@`, a few letters, Enter, the text, Enter."""
+    """Mention the app as a person types it: `@`, a few letters, Enter, the text, Enter."""
     box = composer(page, channel)
     await box.press_sequentially("@bobb")
     await expect(page.get_by_role("option")).to_have_count(1)

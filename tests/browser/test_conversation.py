@@ -1,4 +1,4 @@
-"""The main walk on the page: mention, choose, watch the answer grow, reply, come back."""
+"""The main flow on the page: mention, choose, watch the answer grow, reply, reload."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from tests.browser.steps import composer, mention, open_thread, open_workspace, 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 
-async def test_mention_choose_watch_reply_reload(
+async def test_mention_choose_watch_reply_and_reload(
     slack: Sandbox, app: ChattyApp, page: Page
 ) -> None:
-    """The route of a first visit, from the mention to the place where one was before a reload."""
+    """From a first mention to a reload, which returns to the same thread."""
     await open_workspace(page, slack)
     await mention(page, "how do tides work?")
     await open_thread(page)
@@ -59,7 +59,7 @@ async def test_mention_choose_watch_reply_reload(
     await expect(page.get_by_role("button", name="3 replies")).to_be_visible()
 
 
-async def test_what_a_model_writes_is_data(slack: Sandbox, app: ChattyApp, page: Page) -> None:
+async def test_model_output_is_never_run(slack: Sandbox, app: ChattyApp, page: Page) -> None:
     """HTML, scripts and odd links in an answer are shown as text or as nothing, never run."""
     alice, general = slack.workspace.user("alice").id, slack.workspace.channel("general").id
     root = await slack.conversations.say("alice", "general", "hello")
@@ -82,10 +82,10 @@ async def test_what_a_model_writes_is_data(slack: Sandbox, app: ChattyApp, page:
     assert await page.title() == "Sandbox: a local workspace"
 
 
-async def test_a_growing_answer_redraws_only_its_last_part(
+async def test_a_growing_answer_renders_only_its_last_block_again(
     slack: Sandbox, app: ChattyApp, page: Page
 ) -> None:
-    """What stands stays the same element: selections and scroll positions survive, and long answers stay smooth."""
+    """Finished blocks stay the same elements, so selections and scroll positions survive and long answers stay smooth."""
     alice, general = slack.workspace.user("alice").id, slack.workspace.channel("general").id
     root = await slack.conversations.say("alice", "general", "hello")
     await open_workspace(page, slack, thread=root)
@@ -108,7 +108,7 @@ async def test_a_growing_answer_redraws_only_its_last_part(
     assert await page.evaluate("window.changes") == 0
 
 
-async def test_the_end_stays_in_sight_unless_one_scrolled_up(
+async def test_the_end_stays_in_view_unless_the_reader_scrolled_up(
     slack: Sandbox, app: ChattyApp, page: Page
 ) -> None:
     alice, general = slack.workspace.user("alice").id, slack.workspace.channel("general").id
@@ -133,8 +133,10 @@ async def test_the_end_stays_in_sight_unless_one_scrolled_up(
     assert await pane.evaluate(gap) <= 1
 
 
-async def test_status_and_slacks_own_stop(slack: Sandbox, app: ChattyApp, page: Page) -> None:
-    """ "is thinking…" stands in the thread and beside the reply count; Stop tells the app."""
+async def test_the_status_is_shown_and_slacks_stop_reaches_the_app(
+    slack: Sandbox, app: ChattyApp, page: Page
+) -> None:
+    """ "is thinking…" is shown in the thread and beside the reply count; Stop tells the app."""
     general = slack.workspace.channel("general").id
     root = await slack.conversations.say("alice", "general", "hello")
     await open_workspace(page, slack, thread=root)
@@ -162,7 +164,9 @@ async def test_status_and_slacks_own_stop(slack: Sandbox, app: ChattyApp, page: 
     assert slack.agent_sessions.title("general", root) == "Of seas"
 
 
-async def test_everybody_sees_what_is_theirs(slack: Sandbox, app: ChattyApp, page: Page) -> None:
+async def test_acting_as_another_person_shows_that_persons_workspace(
+    slack: Sandbox, app: ChattyApp, page: Page
+) -> None:
     """Acting as somebody else shows their workspace: shared messages, not the private ones."""
     await open_workspace(page, slack)
     box = composer(page, "general")

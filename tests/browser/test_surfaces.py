@@ -1,4 +1,4 @@
-"""Dialogs, Home, the agent's pane, commands, and the elements of Block Kit."""
+"""Modals, Home, the agent pane, commands, and the elements of Block Kit."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from tests.browser.steps import composer, open_thread, open_workspace, thread_me
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 
-async def test_a_dialog_from_a_message(slack: Sandbox, app: ChattyApp, page: Page) -> None:
-    """A message shortcut opens a dialog; errors stand at their fields, the page's own and the app's."""
+async def test_a_message_shortcut_opens_a_modal_with_validation(
+    slack: Sandbox, app: ChattyApp, page: Page
+) -> None:
+    """The errors of the page and of the app are shown at their fields."""
     await slack.conversations.say("bob", "general", "what do you think?")
     await open_workspace(page, slack)
     message = page.get_by_role("article").filter(has_text="what do you think?")
@@ -50,7 +52,9 @@ async def test_a_dialog_from_a_message(slack: Sandbox, app: ChattyApp, page: Pag
     assert app.told("message_action")[0]["message"]["text"] == "what do you think?"
 
 
-async def test_a_global_shortcut_and_escape(slack: Sandbox, app: ChattyApp, page: Page) -> None:
+async def test_a_global_shortcut_opens_a_modal_that_escape_closes(
+    slack: Sandbox, app: ChattyApp, page: Page
+) -> None:
     await open_workspace(page, slack)
     await page.get_by_role("button", name="Attach or run a shortcut").click()
     await page.get_by_role("menuitem", name="New chat").click()
@@ -61,9 +65,7 @@ async def test_a_global_shortcut_and_escape(slack: Sandbox, app: ChattyApp, page
     assert slack.views.modal("alice") is None
 
 
-async def test_dialogs_stack_and_the_lower_one_keeps_what_was_typed(
-    slack: Sandbox, app: ChattyApp, page: Page
-) -> None:
+async def test_stacked_modals_keep_their_input(slack: Sandbox, app: ChattyApp, page: Page) -> None:
     await open_workspace(page, slack)
     await page.get_by_role("button", name="Attach or run a shortcut").click()
     await page.get_by_role("menuitem", name="New chat").click()
@@ -82,8 +84,10 @@ async def test_dialogs_stack_and_the_lower_one_keeps_what_was_typed(
     await expect(text).to_have_value("half a thought")
 
 
-async def test_home_tab_and_agent_pane(slack: Sandbox, app: ChattyApp, page: Page) -> None:
-    """The app in the sidebar: its pane offers prompts, a prompt starts a thread, its Home shows what it published."""
+async def test_the_home_tab_and_the_agent_pane_work(
+    slack: Sandbox, app: ChattyApp, page: Page
+) -> None:
+    """The app's pane offers prompts, a prompt starts a thread, and its Home shows what it published."""
     await open_workspace(page, slack)
     await page.get_by_role("navigation").get_by_role("button", name="Bobbin").click()
     await expect(page.get_by_role("tab", name="Messages")).to_have_attribute(
@@ -105,7 +109,7 @@ async def test_home_tab_and_agent_pane(slack: Sandbox, app: ChattyApp, page: Pag
     assert pressed["actions"][0]["action_id"] == "new"
 
 
-async def test_commands_complete_and_stay_out_of_threads(
+async def test_commands_are_completed_except_in_threads(
     slack: Sandbox, app: ChattyApp, page: Page
 ) -> None:
     root = await slack.conversations.say("alice", "general", "a thread")
@@ -131,10 +135,10 @@ async def test_commands_complete_and_stay_out_of_threads(
     )
 
 
-async def test_an_app_that_does_not_answer_is_named(
+async def test_a_missing_acknowledgement_is_shown(
     slack: Sandbox, app: ChattyApp, page: Page
 ) -> None:
-    """A command and a button without an acknowledgement lead to words, not to silence."""
+    """A command and a button without an acknowledgement show an error."""
     blocks = [section("Shall we?"), {"type": "actions", "elements": [button("Yes, do", "yes")]}]
     await app.call(
         "chat.postMessage", channel=slack.workspace.channel("general").id, text="?", blocks=blocks
@@ -186,7 +190,7 @@ def every_block() -> list[dict[str, Any]]:
     ]
 
 
-async def test_the_elements_of_block_kit(slack: Sandbox, app: ChattyApp, page: Page) -> None:
+async def test_every_block_kit_element_works(slack: Sandbox, app: ChattyApp, page: Page) -> None:
     await app.call(
         "chat.postMessage",
         channel=slack.workspace.channel("general").id,
@@ -225,7 +229,7 @@ async def test_the_elements_of_block_kit(slack: Sandbox, app: ChattyApp, page: P
     assert acted[1]["state"]["values"]["acts"]["colour"]["selected_option"]["value"] == "green"
 
 
-async def test_the_keyboard_alone_is_enough(slack: Sandbox, app: ChattyApp, page: Page) -> None:
+async def test_everything_works_by_keyboard(slack: Sandbox, app: ChattyApp, page: Page) -> None:
     """Mention, open the thread, choose and answer without a pointer."""
     await open_workspace(page, slack)
     await expect(composer(page, "general")).to_be_focused()
@@ -254,10 +258,10 @@ async def test_the_keyboard_alone_is_enough(slack: Sandbox, app: ChattyApp, page
     assert pressed["actions"][0]["selected_option"]["value"] == "Scholar"
 
 
-async def test_reopened_thread_shows_the_choice_again(
+async def test_a_reopened_thread_shows_the_choice_again(
     slack: Sandbox, app: ChattyApp, page: Page
 ) -> None:
-    """As in Slack, a menu keeps what was chosen although the message was never updated."""
+    """As in Slack, a menu keeps the choice even if the message was never updated."""
     await slack.conversations.say("alice", "general", "@bobbin hello")
     await slack.until(lambda: len(slack.workspace.messages("general")) == 2)
     await open_workspace(page, slack)
@@ -272,10 +276,10 @@ async def test_reopened_thread_shows_the_choice_again(
     await expect(menu).to_have_value("Poet")
 
 
-async def test_enter_may_come_before_the_options(
+async def test_enter_may_be_pressed_before_the_options_arrive(
     slack: Sandbox, app: ChattyApp, page: Page
 ) -> None:
-    """Whoever types faster than the app answers gets what they typed, not what stood there before."""
+    """Enter selects an option for the typed query, not one of the options shown before."""
     await slack.conversations.say("alice", "general", "@bobbin hello")
     await slack.until(lambda: len(slack.workspace.messages("general")) == 2)
     await open_workspace(page, slack)

@@ -1,4 +1,4 @@
-"""The whole product in a browser: what a newcomer does after `make run`, with nothing replaced."""
+"""The whole product in a browser, as after `make run`: the first things a newcomer does."""
 
 from __future__ import annotations
 
@@ -74,8 +74,8 @@ async def test_a_chat_from_the_first_mention_to_the_list_of_chats(
     assert "some code" not in product.log
 
 
-async def test_several_people_in_one_chat(product: Product, page: Page) -> None:
-    """The person who asked chooses, others are told so in private; then everybody takes part."""
+async def test_several_people_take_part_in_one_chat(product: Product, page: Page) -> None:
+    """Only the person who asked can choose; others are told so in an ephemeral message. Then everybody takes part."""
     await visit(page, product, channel="C0RANDOM")
     menu = await ask(page, "who may choose?")
     await act_as(page, "Bob Brown")
@@ -95,7 +95,7 @@ async def test_several_people_in_one_chat(product: Product, page: Page) -> None:
 
 
 async def test_stop_keeps_what_was_written(product: Product, page: Page) -> None:
-    """By the button of the chat, and by Slack's own; the chat goes on afterwards."""
+    """With the chat's button and with Slack's own; the chat continues afterwards."""
     await visit(page, product, channel="C0RANDOM")
     await choose(page, await ask(page, "tell me a very long story"), "story")
     await expect(page.locator(".thread-pane .growing")).to_contain_text("Once, in a town")
@@ -115,7 +115,7 @@ async def test_stop_keeps_what_was_written(product: Product, page: Page) -> None
 
 
 async def test_retry_answers_in_the_same_place(product: Product, page: Page) -> None:
-    """What broke off stays readable, with a sentence and a button that mends it."""
+    """A broken-off answer stays readable, with the reason and a Retry button."""
     await visit(page, product)
     await choose(page, await ask(page, "can you fail for me?"), "fails")
     retry = page.get_by_role("button", name="Retry")
@@ -132,7 +132,7 @@ async def test_retry_answers_in_the_same_place(product: Product, page: Page) -> 
 
 
 async def test_a_direct_message_starts_a_chat(product: Product, page: Page) -> None:
-    """Without a mention; its thread opens by itself."""
+    """No mention is needed, and the thread opens by itself."""
     await visit(page, product, user="U0CAROL")
     await page.get_by_role("navigation").get_by_role("button", name="Bobbin").click()
     box = page.get_by_role("textbox", name="Message Bobbin")
@@ -142,16 +142,16 @@ async def test_a_direct_message_starts_a_chat(product: Product, page: Page) -> N
     await expect(await answered(page, 1)).to_contain_text("You asked: “are we alone?”")
 
 
-async def test_bobbin_comes_when_it_is_added(product: Product, page: Page) -> None:
-    """Where it is not, the page says so, and how to change that."""
+async def test_bobbin_can_be_added_to_a_channel(product: Product, page: Page) -> None:
+    """In a channel without Bobbin the page says so, and how to add it."""
     await visit(page, product, channel="C0WATERCOOLER")
     await page.get_by_role("button", name="Add Bobbin").click()
     await expect(page.get_by_role("button", name="Mention Bobbin")).to_be_visible()
     await expect(await ask(page, "are you here now?")).to_be_visible()
 
 
-async def test_chats_outlive_the_process(product: Product, page: Page) -> None:
-    """The workspace is a new one each time; the list of chats and the usual model are those of before."""
+async def test_chats_survive_a_restart(product: Product, page: Page) -> None:
+    """The workspace is new at each start; the list of chats and the usual model are kept."""
     await visit(page, product, user="U0DAN")
     await choose(page, await ask(page, "how do tides work?"), "eye")
     await answered(page, 1)

@@ -1,4 +1,4 @@
-"""The whole product in a browser, beyond the first mention: Home, dialogs, pictures, searches, the limit, lists."""
+"""The whole product in a browser, beyond the first mention: Home, modals, images, search, the limit, lists."""
 
 from __future__ import annotations
 
@@ -36,7 +36,9 @@ async def product(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pro
         yield running
 
 
-async def test_home_starts_lists_searches_and_follows(product: Product, page: Page) -> None:
+async def test_the_home_tab_starts_lists_and_searches_chats_and_stays_up_to_date(
+    product: Product, page: Page
+) -> None:
     await visit(page, product)
     home = await open_home(page)
     await expect(home).to_contain_text("You have no chats yet")
@@ -80,7 +82,7 @@ async def test_a_persons_own_model_answers_without_a_menu(product: Product, page
     await expect(thread_messages(page).nth(1)).to_contain_text("Always your own model.")
 
 
-async def test_at_the_limit_one_is_told_and_starts_anew(product: Product, page: Page) -> None:
+async def test_a_full_chat_offers_a_new_chat(product: Product, page: Page) -> None:
     await visit(page, product, user="U0CAROL")
     await choose(page, await ask(page, "the first of two"), "quick")
     await expect(await answered(page, 1)).to_contain_text("2 messages left")
@@ -99,7 +101,7 @@ async def test_at_the_limit_one_is_told_and_starts_anew(product: Product, page: 
     await expect(page.get_by_role("main").get_by_text("so here I begin anew")).to_be_visible()
 
 
-async def test_a_list_finds_chats_and_is_kept_up_to_date(product: Product, page: Page) -> None:
+async def test_a_chat_list_searches_and_stays_up_to_date(product: Product, page: Page) -> None:
     await visit(page, product, user="U0BOB")
     await choose(page, await ask(page, "what is a sextant for?"), "quick")
     await answered(page, 1)
@@ -114,8 +116,8 @@ async def test_a_list_finds_chats_and_is_kept_up_to_date(product: Product, page:
     await expect(listed).to_contain_text("4 messages")
 
 
-async def test_asking_about_a_message(product: Product, page: Page) -> None:
-    """By the message's own menu; the answer stands in its thread."""
+async def test_a_message_shortcut_asks_about_the_message(product: Product, page: Page) -> None:
+    """With the message's menu; the answer appears in its thread."""
     await visit(page, product, user="U0BOB", channel="C0RANDOM")
     await composer(page, "random").fill("The ferry leaves at noon.")
     await composer(page, "random").press("Enter")

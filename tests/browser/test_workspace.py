@@ -1,4 +1,4 @@
-"""The workspace around the conversation: text, editing, reactions, files, links, the inspector, and trouble."""
+"""The workspace around the conversation: text, editing, reactions, files, links, the inspector, connection loss."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PIXEL = bytes.fromhex(
 )
 
 
-async def test_mrkdwn(slack: Sandbox, app: ChattyApp, page: Page) -> None:
+async def test_mrkdwn_is_rendered(slack: Sandbox, app: ChattyApp, page: Page) -> None:
     """Slack's own markup, as apps and people write it."""
     text = (
         "*bold* _italic_ ~gone~ `code *not bold*` snake_case_name 2*3*4 &lt;b&gt;no tag&lt;/b&gt; :wave: :no_such:\n"
@@ -47,7 +47,7 @@ async def test_mrkdwn(slack: Sandbox, app: ChattyApp, page: Page) -> None:
     ]
 
 
-async def test_edit_delete_and_react(slack: Sandbox, page: Page) -> None:
+async def test_messages_can_be_edited_deleted_and_reacted_to(slack: Sandbox, page: Page) -> None:
     await open_workspace(page, slack)
     box = composer(page, "general")
     await box.fill("first line")
@@ -89,8 +89,8 @@ async def test_edit_delete_and_react(slack: Sandbox, page: Page) -> None:
     await expect(page.get_by_role("article")).to_have_count(0)
 
 
-async def test_files(slack: Sandbox, app: ChattyApp, page: Page) -> None:
-    """Attach with the button, drop and paste; pictures are seen, the rest is a card."""
+async def test_files_are_attached_and_shown(slack: Sandbox, app: ChattyApp, page: Page) -> None:
+    """Attach with the button, drop and paste; images are shown, other files are cards."""
     await open_workspace(page, slack)
     pane = page.get_by_role("main")
     attached: list[FilePayload] = [
@@ -123,7 +123,7 @@ async def test_files(slack: Sandbox, app: ChattyApp, page: Page) -> None:
     assert [file["name"] for file in said["files"]] == ["notes.txt", "dot.png", "dropped.csv"]
 
 
-async def test_links_to_messages_stay_in_the_page(
+async def test_links_to_messages_open_in_the_page(
     slack: Sandbox, app: ChattyApp, page: Page
 ) -> None:
     general, random = slack.workspace.channel("general").id, slack.workspace.channel("random").id
@@ -165,14 +165,14 @@ async def test_the_inspector_shows_the_traffic(slack: Sandbox, app: ChattyApp, p
     await expect(entries.first).to_be_visible()
 
 
-async def test_an_app_that_is_gone_is_announced(slack: Sandbox, app: ChattyApp, page: Page) -> None:
+async def test_a_disconnected_app_is_announced(slack: Sandbox, app: ChattyApp, page: Page) -> None:
     await open_workspace(page, slack)
     await expect(page.get_by_text("Bobbin connected")).to_be_visible()
     await app.disconnect()
     await expect(page.get_by_role("alert")).to_contain_text("Bobbin is not connected.")
 
 
-async def test_a_first_answer_that_gets_lost_is_asked_for_again(
+async def test_a_lost_first_response_is_requested_again(
     slack: Sandbox, page: Page, complaints: list[str]
 ) -> None:
     tries = 0
@@ -185,11 +185,11 @@ async def test_a_first_answer_that_gets_lost_is_asked_for_again(
     await page.route("**/sandbox/state*", lose_the_first)
     await open_workspace(page, slack)
     assert tries == 2
-    complaints.clear()  # the browser tells of the one that was lost
+    complaints.clear()  # the browser logs the lost request
 
 
-async def test_a_lost_connection_is_told_and_mended(slack: Sandbox, page: Page) -> None:
-    """The page loses its socket, says so, comes back by itself and shows what happened meanwhile."""
+async def test_a_lost_connection_is_announced_and_restored(slack: Sandbox, page: Page) -> None:
+    """The page loses its socket, says so, reconnects by itself and shows what happened meanwhile."""
     open_sockets: list[WebSocketRoute] = []
     down = False
 
@@ -212,7 +212,9 @@ async def test_a_lost_connection_is_told_and_mended(slack: Sandbox, page: Page) 
     await expect(page.get_by_role("alert")).to_contain_text("Bobbin is not connected")
 
 
-async def test_unread_marks_and_other_peoples_channels(slack: Sandbox, page: Page) -> None:
+async def test_unread_counts_and_other_peoples_channels_are_shown(
+    slack: Sandbox, page: Page
+) -> None:
     """A mention elsewhere is counted until it is read; direct messages open from the sidebar."""
     await open_workspace(page, slack)
     await slack.conversations.say("bob", "random", "@alice come and see")
@@ -230,10 +232,10 @@ async def test_unread_marks_and_other_peoples_channels(slack: Sandbox, page: Pag
     await expect(row).not_to_contain_text("1")
 
 
-async def test_the_page_obeys_its_own_policy(
+async def test_the_page_obeys_its_content_security_policy(
     slack: Sandbox, page: Page, complaints: list[str]
 ) -> None:
-    """No script but the page's own files may run, whatever gets into it."""
+    """Only scripts from the page's own files run, whatever is injected."""
     await open_workspace(page, slack)
     blocked = await page.evaluate(
         """async () => {
@@ -250,10 +252,10 @@ async def test_the_page_obeys_its_own_policy(
     assert "Content Security Policy" in complaints.pop()
 
 
-async def test_an_unknown_person_and_a_first_visit(
+async def test_an_unknown_person_in_the_url_and_a_first_visit_work(
     slack: Sandbox, app: ChattyApp, page: Page, complaints: list[str]
 ) -> None:
-    """An address of an older workspace still opens; the empty channel says how to begin."""
+    """A URL of an earlier workspace still opens, and an empty channel says how to begin."""
     await page.goto(f"{slack.url}/#user=U0NOBODY&channel=C0NOWHERE")
     box = composer(page, "general")
     await expect(box).to_be_visible()
@@ -267,10 +269,10 @@ async def test_an_unknown_person_and_a_first_visit(
     assert mentioned["text"] == f"<@{slack.bot_user.id}> are you there?"
 
 
-async def test_channels_are_left_and_entered_again(
+async def test_channels_can_be_left_and_joined_again(
     slack: Sandbox, app: ChattyApp, page: Page
 ) -> None:
-    """A public one stays open to all; a private one is gone until somebody invites."""
+    """A public channel stays visible after leaving; a private one disappears until somebody invites."""
     leads = slack.workspace.channel("leads").id
     await slack.conversations.say("bob", "leads", "what was said before")
     await open_workspace(page, slack, channel="leads")
@@ -291,7 +293,7 @@ async def test_channels_are_left_and_entered_again(
     await expect(composer(page, "general")).to_be_visible()
 
 
-async def test_slacks_own_commands_invite_and_leave(
+async def test_slacks_own_commands_invite_and_leave_work(
     slack: Sandbox, app: ChattyApp, page: Page
 ) -> None:
     slack.workspace.leave(slack.workspace.channel("random"), slack.workspace.user("carol").id)

@@ -1,4 +1,4 @@
-"""Blocks, views and menu answers at Slack's limits: one below passes, one above is refused with the place named."""
+"""Blocks, views and menu options at Slack's limits: at the limit they pass, above it they are refused with a JSON pointer."""
 
 from typing import Any
 
@@ -141,12 +141,12 @@ WRONG: dict[str, tuple[list[Block], str]] = {
 
 
 @pytest.mark.parametrize("blocks", WELL.values(), ids=WELL.keys())
-def test_what_slack_takes(blocks: list[Block]) -> None:
+def test_valid_blocks_are_accepted(blocks: list[Block]) -> None:
     check_message_blocks(blocks)
 
 
 @pytest.mark.parametrize(("blocks", "pointer"), WRONG.values(), ids=WRONG.keys())
-def test_what_slack_refuses(blocks: list[Block], pointer: str) -> None:
+def test_invalid_blocks_are_refused_with_a_json_pointer(blocks: list[Block], pointer: str) -> None:
     with pytest.raises(SlackRefusal) as refused:
         check_message_blocks(blocks)
     assert refused.value.error == "invalid_blocks"
@@ -162,12 +162,12 @@ def test_what_slack_refuses(blocks: list[Block], pointer: str) -> None:
         [section("x" * 2700)] * 5,
     ],
 )
-def test_too_much_text_in_all(blocks: list[Block]) -> None:
+def test_too_much_text_in_one_message_is_refused(blocks: list[Block]) -> None:
     with pytest.raises(SlackRefusal, match="msg_blocks_too_long"):
         check_message_blocks(blocks)
 
 
-def test_one_table_a_message() -> None:
+def test_a_second_table_in_a_message_is_refused() -> None:
     with pytest.raises(SlackRefusal, match="invalid_attachments"):
         check_message_blocks([table("a"), table("b")])
 
@@ -192,12 +192,12 @@ def modal(**more: Any) -> Block:
         ({"type": "home", "blocks": []}, "invalid_arguments"),
     ],
 )
-def test_modals_slack_refuses(view: Block, error: str) -> None:
+def test_invalid_modals_are_refused(view: Block, error: str) -> None:
     with pytest.raises(SlackRefusal, match=error):
         check_view(view, "modal")
 
 
-def test_views_slack_takes() -> None:
+def test_valid_views_are_accepted() -> None:
     check_view(modal(blocks=[{"type": "divider"}] * 100), "modal")
     check_view(
         {"type": "home", "blocks": [section(), actions(button())], "private_metadata": "x" * 3000},
@@ -219,7 +219,7 @@ def test_views_slack_takes() -> None:
         {"option_groups": [{"label": plain("x"), "options": [option()]}] * 101},
     ],
 )
-def test_menu_answers_slack_does_not_show(answer: Any) -> None:
+def test_invalid_menu_options_are_refused(answer: Any) -> None:
     with pytest.raises(InvalidAnswer):
         check_menu_answer(answer)
 
@@ -227,11 +227,11 @@ def test_menu_answers_slack_does_not_show(answer: Any) -> None:
 @pytest.mark.parametrize(
     "answer", [{"options": []}, {"option_groups": [{"label": plain("x"), "options": [option()]}]}]
 )
-def test_menu_answers_slack_shows(answer: Any) -> None:
+def test_valid_menu_options_are_accepted(answer: Any) -> None:
     check_menu_answer(answer)
 
 
-def test_the_text_of_blocks_is_what_a_person_reads() -> None:
+def test_blocks_text_is_what_a_person_reads() -> None:
     blocks = [
         section("hello"),
         actions(button()),

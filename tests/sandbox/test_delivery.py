@@ -1,4 +1,4 @@
-"""Events reach a real Bolt app over a real socket: a mention twice, again without an ack, late when offline."""
+"""Events are delivered to a real Bolt app: mentions twice, again without an ack, and late if the app was offline."""
 
 import json
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ Event = dict[str, Any]
 
 
 def hear(app: AsyncApp, *names: str) -> list[Event]:
-    """Listen for events; the list grows as they come."""
+    """Listen for events. They are appended to the returned list."""
     heard: list[Event] = []
     for name in names:
 
@@ -32,7 +32,9 @@ def kinds(events: Iterable[Event]) -> list[str]:
     return sorted(event.get("subtype") or event["type"] for event in events)
 
 
-async def test_a_mention_comes_as_two_events_with_different_ids(slack: Sandbox, bot: Bot) -> None:
+async def test_a_mention_is_delivered_as_two_events_with_different_ids(
+    slack: Sandbox, bot: Bot
+) -> None:
     heard = hear(bot.app, "app_mention", "message")
     await bot.connect()
     ts = await slack.conversations.say(
@@ -49,7 +51,7 @@ async def test_a_mention_comes_as_two_events_with_different_ids(slack: Sandbox, 
     assert message["channel_type"] == "channel"
 
 
-async def test_replies_edits_files_joins_and_deletions_have_their_shapes(
+async def test_replies_edits_files_joins_and_deletions_are_shaped_as_in_slack(
     slack: Sandbox, bot: Bot
 ) -> None:
     heard = hear(bot.app, "app_mention", "message", "member_joined_channel")
@@ -82,7 +84,7 @@ async def test_replies_edits_files_joins_and_deletions_have_their_shapes(
     assert "team" not in shared
 
 
-async def test_what_the_app_did_not_subscribe_to_or_cannot_see_does_not_come(
+async def test_unsubscribed_and_invisible_events_are_not_delivered(
     slack: Sandbox, bot: Bot
 ) -> None:
     await bot.connect()
@@ -92,7 +94,7 @@ async def test_what_the_app_did_not_subscribe_to_or_cannot_see_does_not_come(
     assert [delivery.name for delivery in slack.deliveries] == ["message"]
 
 
-async def test_direct_and_group_messages_say_what_they_are(slack: Sandbox, bot: Bot) -> None:
+async def test_direct_and_group_messages_carry_their_channel_type(slack: Sandbox, bot: Bot) -> None:
     heard = hear(bot.app, "message")
     await bot.connect()
     await slack.conversations.say("alice", "@bobbin", "in private")
@@ -104,12 +106,12 @@ async def test_direct_and_group_messages_say_what_they_are(slack: Sandbox, bot: 
     assert group.id.startswith("C")
 
 
-class TestImpatient:
+class TestShortDeadlines:
     @pytest.fixture
     def limits(self) -> Limits:
         return Limits(rates=False, ack_timeout=0.15, retry_delays=(0.0, 0.05, 0.1))
 
-    async def test_an_event_nobody_listens_for_is_redelivered_three_times(
+    async def test_an_unacknowledged_event_is_redelivered_three_times(
         self, slack: Sandbox, bot: Bot
     ) -> None:
         await bot.connect()
@@ -120,7 +122,9 @@ class TestImpatient:
         assert len({attempt.envelope_id for attempt in delivery.attempts}) == 4
         assert not delivery.acked
 
-    async def test_a_failed_listener_gets_it_again(self, slack: Sandbox, bot: Bot) -> None:
+    async def test_an_event_whose_listener_failed_is_redelivered(
+        self, slack: Sandbox, bot: Bot
+    ) -> None:
         seen: list[str] = []
 
         @bot.app.event("message")
@@ -134,7 +138,7 @@ class TestImpatient:
         await slack.until(lambda: slack.deliveries[0].acked)
         assert seen == ["0", "1", "2"]
 
-    async def test_what_happens_while_nobody_listens_comes_as_a_retry(
+    async def test_an_event_sent_while_the_app_is_away_is_delivered_as_a_retry(
         self, slack: Sandbox, bot: Bot
     ) -> None:
         heard = hear(bot.app, "message")
@@ -144,14 +148,14 @@ class TestImpatient:
         assert heard[0]["text"] == "while you were away"
         assert slack.deliveries[0].attempts[0].retry == 1
 
-    async def test_a_command_is_not_repeated(self, slack: Sandbox, bot: Bot) -> None:
+    async def test_a_command_is_not_redelivered(self, slack: Sandbox, bot: Bot) -> None:
         await bot.connect()
         with pytest.raises(Exception, match="operation_timeout"):
             await slack.interactions.command("alice", "general", "/chats")
         assert [len(delivery.attempts) for delivery in slack.deliveries] == [1]
 
 
-async def test_copies_are_the_same_event_again(slack: Sandbox, bot: Bot) -> None:
+async def test_copies_deliver_the_same_event_several_times(slack: Sandbox, bot: Bot) -> None:
     heard = hear(bot.app, "message")
     await bot.connect()
     slack.faults.copies = 4
@@ -161,7 +165,7 @@ async def test_copies_are_the_same_event_again(slack: Sandbox, bot: Bot) -> None
     assert len(slack.deliveries) == 1
 
 
-async def test_a_ticket_opens_one_socket(slack: Sandbox, web: AsyncWebClient) -> None:
+async def test_a_ticket_opens_only_one_socket(slack: Sandbox, web: AsyncWebClient) -> None:
     opened = await web.apps_connections_open(app_token=slack.app_token)
     async with aiohttp.ClientSession() as session:
         async with session.ws_connect(opened["url"]) as socket:
@@ -171,7 +175,7 @@ async def test_a_ticket_opens_one_socket(slack: Sandbox, web: AsyncWebClient) ->
             await session.ws_connect(opened["url"])
 
 
-async def test_refresh_and_refusal_of_sockets(slack: Sandbox, bot: Bot) -> None:
+async def test_sockets_are_refreshed_and_refused(slack: Sandbox, bot: Bot) -> None:
     await bot.connect()
     first = slack.sockets.connections[0]
     await slack.sockets.disconnect("refresh_requested")
@@ -186,7 +190,7 @@ async def test_refresh_and_refusal_of_sockets(slack: Sandbox, bot: Bot) -> None:
             await session.ws_connect(opened["url"])
 
 
-async def test_each_envelope_goes_to_one_of_the_sockets(slack: Sandbox, bot: Bot) -> None:
+async def test_each_envelope_is_sent_to_one_socket(slack: Sandbox, bot: Bot) -> None:
     heard = hear(bot.app, "message")
     other = AsyncSocketModeHandler(bot.app, slack.app_token)
     await bot.connect()
@@ -199,7 +203,7 @@ async def test_each_envelope_goes_to_one_of_the_sockets(slack: Sandbox, bot: Bot
 
 
 async def test_http_delivery_is_signed_and_retried() -> None:
-    """Without Socket Mode: Bolt's own verification takes the requests."""
+    """Without Socket Mode; Bolt verifies the requests."""
     from aiohttp import web as server
 
     seen: list[tuple[str, str]] = []

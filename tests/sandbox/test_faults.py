@@ -1,4 +1,4 @@
-"""Trouble on request, from Python and over HTTP."""
+"""Fault injection from Python and over HTTP."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ def texts(slack: Sandbox) -> list[str]:
     return [message.text for message in slack.workspace.messages("general")]
 
 
-async def test_an_error_strikes_as_often_as_asked_and_has_no_effect(
+async def test_an_error_fault_fails_the_given_number_of_calls_without_effect(
     slack: Sandbox, web: AsyncWebClient
 ) -> None:
     slack.faults.add("chat.postMessage", error="internal_error", times=2, skip=1)
@@ -30,7 +30,7 @@ async def test_an_error_strikes_as_often_as_asked_and_has_no_effect(
     assert slack.refusals == []
 
 
-async def test_it_can_be_meant_for_one_message(slack: Sandbox, web: AsyncWebClient) -> None:
+async def test_a_fault_can_be_limited_to_one_message(slack: Sandbox, web: AsyncWebClient) -> None:
     one, two = [(await web.chat_postMessage(channel=GENERAL, text="x"))["ts"] for _ in range(2)]
     slack.faults.add("chat.update", error="edit_window_closed", ts=one, times=-1)
     await web.chat_update(channel=GENERAL, ts=two, text="y")
@@ -56,7 +56,7 @@ async def test_rate_limits_and_server_errors(slack: Sandbox, web: AsyncWebClient
 
 
 @pytest.mark.parametrize("mode", ["lost", "hang"])
-async def test_a_call_may_take_effect_and_lose_its_answer(
+async def test_a_lost_call_takes_effect_without_a_response(
     slack: Sandbox, web: AsyncWebClient, mode: str
 ) -> None:
     slack.faults.add("chat.postMessage", mode, after_effect=True, seconds=0.01)  # type: ignore[arg-type]
@@ -65,7 +65,7 @@ async def test_a_call_may_take_effect_and_lose_its_answer(
     assert texts(slack) == ["arrived"]
 
 
-async def test_a_hanging_call_has_no_effect_and_ends_with_the_sandbox(
+async def test_a_hanging_call_has_no_effect_and_ends_when_the_sandbox_stops(
     slack: Sandbox, web: AsyncWebClient
 ) -> None:
     slack.faults.add("chat.postMessage", "hang", seconds=3_600)
@@ -75,7 +75,9 @@ async def test_a_hanging_call_has_no_effect_and_ends_with_the_sandbox(
     assert texts(slack) == []
 
 
-async def test_the_same_over_http(slack: Sandbox, bot: Bot, web: AsyncWebClient) -> None:
+async def test_faults_can_be_injected_over_http(
+    slack: Sandbox, bot: Bot, web: AsyncWebClient
+) -> None:
     await bot.connect()
     connection = slack.sockets.connections[0]
     async with aiohttp.ClientSession(slack.url) as session:

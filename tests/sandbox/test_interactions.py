@@ -48,7 +48,7 @@ async def panel(web: AsyncWebClient) -> str:
     return str(posted["ts"])
 
 
-async def test_a_menu_asks_the_app_and_a_choice_reaches_it(
+async def test_a_menu_gets_its_options_from_the_app_and_sends_the_choice(
     slack: Sandbox, bot: Bot, web: AsyncWebClient
 ) -> None:
     chosen: list[Body] = []
@@ -96,7 +96,7 @@ async def test_a_menu_with_101_options_is_refused(
     assert [refused.method for refused in slack.refusals] == ["ack:block_suggestion"]
 
 
-async def test_a_button_carries_what_an_answer_needs(
+async def test_a_button_payload_has_what_the_app_needs_to_respond(
     slack: Sandbox, bot: Bot, web: AsyncWebClient
 ) -> None:
     @bot.app.action("go")
@@ -117,7 +117,7 @@ async def test_a_button_carries_what_an_answer_needs(
         await slack.interactions.press("alice", ts, "go")
 
 
-async def test_a_response_url_ends_after_five_uses(
+async def test_a_response_url_can_be_used_five_times(
     slack: Sandbox, bot: Bot, web: AsyncWebClient
 ) -> None:
     statuses: list[int] = []
@@ -135,10 +135,8 @@ async def test_a_response_url_ends_after_five_uses(
     assert [refused.error for refused in slack.refusals] == ["used_url"]
 
 
-async def test_what_a_command_said_cannot_be_replaced_by_its_own_address(
-    slack: Sandbox, bot: Bot
-) -> None:
-    """Only the address of a press in it can."""
+async def test_a_commands_response_url_cannot_replace_its_message(slack: Sandbox, bot: Bot) -> None:
+    """Only the response URL of a button press in that message can."""
 
     @bot.app.command("/chats")
     async def on_command(ack: Any, respond: Any) -> None:
@@ -162,7 +160,7 @@ async def test_what_a_command_said_cannot_be_replaced_by_its_own_address(
     assert len(slack.workspace.ephemerals("alice", "general")) == 2
 
 
-async def test_a_guest_in_a_dialog_names_their_own_workspace(slack: Sandbox, bot: Bot) -> None:
+async def test_a_submission_by_a_guest_names_the_guests_workspace(slack: Sandbox, bot: Bot) -> None:
     heard: list[Body] = []
 
     @bot.app.command("/chats")
@@ -215,12 +213,12 @@ async def test_a_command_answers_privately_and_modals_stack(slack: Sandbox, bot:
     assert submitted == ["Hello"]
 
 
-class TestImpatient:
+class TestShortDeadlines:
     @pytest.fixture
     def limits(self) -> Limits:
         return Limits(rates=False, ack_timeout=0.2, trigger_ttl=0.0)
 
-    async def test_silence_is_an_operation_timeout(
+    async def test_a_missing_acknowledgement_is_an_operation_timeout(
         self, slack: Sandbox, bot: Bot, web: AsyncWebClient
     ) -> None:
         await bot.connect()
@@ -230,7 +228,7 @@ class TestImpatient:
         )
         with pytest.raises(NotAcknowledged):
             await slack.interactions.press("alice", await panel(web), "go")
-        assert file_notices == []  # who pressed is told beside the button
+        assert file_notices == []  # Slack shows this beside the button
         with pytest.raises(NotAcknowledged):
             await slack.interactions.command("alice", "general", "/chats", "")
         assert file_notices == ["notice"]
@@ -259,7 +257,7 @@ async def test_views_push_update_publish_and_conflict(slack: Sandbox, web: Async
     assert await refusal(long) == "invalid_arguments"
 
 
-async def test_people_act_only_where_they_are(slack: Sandbox, web: AsyncWebClient) -> None:
+async def test_people_can_act_only_in_their_channels(slack: Sandbox, web: AsyncWebClient) -> None:
     posted = await web.chat_postMessage(channel="C0LEADS", text="x", blocks=PANEL)
     with pytest.raises(LookupError, match="carol is not in leads"):
         await slack.interactions.press("carol", posted["ts"], "go")

@@ -1,4 +1,4 @@
-"""Rate tiers as token buckets, in a time the test makes."""
+"""Rate tiers as token buckets, with a clock that the test controls."""
 
 import pytest
 
@@ -15,7 +15,7 @@ class Clock:
 
 
 def spend_all(budgets: RateLimiter, method: str, channel: str = "") -> tuple[int, int]:
-    """Calls until refused, and the Retry-After of the refusal."""
+    """How many calls succeed until one is refused, and its Retry-After."""
     for done in range(10_000):
         try:
             budgets.count_call(method, channel)
@@ -35,13 +35,13 @@ def spend_all(budgets: RateLimiter, method: str, channel: str = "") -> tuple[int
         ("auth.test", 150, 1),
     ],
 )
-def test_a_quarter_of_a_minute_may_be_used_at_once(
+def test_a_quarter_of_a_minutes_calls_may_be_made_at_once(
     method: str, burst: int, retry_after: int
 ) -> None:
     assert spend_all(RateLimiter(Limits(), Clock()), method) == (burst, retry_after)
 
 
-def test_a_minute_brings_the_tier_and_never_more_than_the_burst_is_saved() -> None:
+def test_a_bucket_refills_at_the_tiers_rate_up_to_the_burst() -> None:
     clock = Clock()
     budgets = RateLimiter(Limits(), clock)
     spend_all(budgets, "chat.startStream")
@@ -54,7 +54,7 @@ def test_a_minute_brings_the_tier_and_never_more_than_the_burst_is_saved() -> No
     assert spend_all(budgets, "chat.startStream")[0] == 5
 
 
-def test_a_refused_call_costs_nothing_and_waiting_as_told_is_enough() -> None:
+def test_a_refused_call_costs_nothing_and_retry_after_suffices() -> None:
     clock = Clock()
     budgets = RateLimiter(Limits(), clock)
     _, wait = spend_all(budgets, "chat.startStream")
@@ -65,7 +65,7 @@ def test_a_refused_call_costs_nothing_and_waiting_as_told_is_enough() -> None:
     budgets.count_call("chat.startStream")
 
 
-def test_posts_and_statuses_count_by_channel_and_the_rest_by_workspace() -> None:
+def test_posts_and_statuses_are_limited_per_channel_and_the_rest_per_workspace() -> None:
     budgets = RateLimiter(Limits(), Clock())
     assert [spend_all(budgets, "chat.postMessage", channel)[0] for channel in ("C1", "C2")] == [
         3,
@@ -74,14 +74,14 @@ def test_posts_and_statuses_count_by_channel_and_the_rest_by_workspace() -> None
     assert [spend_all(budgets, "chat.update", channel)[0] for channel in ("C1", "C2")] == [12, 0]
 
 
-def test_scaled_and_switched_off() -> None:
+def test_rates_can_be_scaled_and_switched_off() -> None:
     assert spend_all(RateLimiter(Limits(rate_scale=2.0), Clock()), "chat.appendStream")[0] == 50
     unlimited = RateLimiter(Limits.off(), Clock())
     for _ in range(1_000):
         unlimited.count_call("chat.startStream")
 
 
-def test_deadlines_are_scaled_and_all_else_stays() -> None:
+def test_scaling_deadlines_changes_nothing_else() -> None:
     scaled = Limits(stream_ttl=7.0).with_deadlines_scaled(10.0)
     expected = Limits(
         stream_ttl=7.0,

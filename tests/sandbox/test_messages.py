@@ -1,4 +1,4 @@
-"""Posting, editing, whispering, deleting, reading: what Slack takes, and what it refuses by name."""
+"""Posting, editing, deleting and reading messages: what Slack accepts, and the errors with which it refuses."""
 
 from typing import Any
 
@@ -14,7 +14,9 @@ GENERAL = "C0GENERAL"
 DIVIDERS: list[dict[str, Any]] = [{"type": "divider"}] * 51
 
 
-async def test_a_message_keeps_every_state_people_saw(slack: Sandbox, web: AsyncWebClient) -> None:
+async def test_a_message_keeps_every_state_that_people_saw(
+    slack: Sandbox, web: AsyncWebClient
+) -> None:
     posted = await web.chat_postMessage(channel=GENERAL, markdown_text="**one**")
     section = {"type": "section", "text": {"type": "mrkdwn", "text": "two"}}
     await web.chat_update(channel=GENERAL, ts=posted["ts"], text="fallback", blocks=[section])
@@ -40,7 +42,7 @@ async def test_a_message_keeps_every_state_people_saw(slack: Sandbox, web: Async
         ({"text": "x", "metadata": {"event_type": "x"}}, "invalid_metadata_format"),
     ],
 )
-async def test_posts_slack_refuses(
+async def test_invalid_posts_are_refused(
     slack: Sandbox, web: AsyncWebClient, content: Any, error: str
 ) -> None:
     root = await slack.conversations.say("alice", "general", "root")
@@ -67,7 +69,7 @@ async def test_long_text_is_cut_in_posts_and_refused_in_edits(
     )
 
 
-async def test_only_own_messages_are_edited_and_deleted(
+async def test_the_app_can_edit_and_delete_only_its_own_messages(
     slack: Sandbox, web: AsyncWebClient
 ) -> None:
     ts = await slack.conversations.say("alice", "general", "mine")
@@ -82,12 +84,12 @@ async def test_only_own_messages_are_edited_and_deleted(
     assert [message.text for message in slack.workspace.messages("general")] == ["mine"]
 
 
-async def test_archived_channels_take_nothing(slack: Sandbox, web: AsyncWebClient) -> None:
+async def test_posts_in_archived_channels_are_refused(slack: Sandbox, web: AsyncWebClient) -> None:
     slack.workspace.channel("general").is_archived = True
     assert await refusal(web.chat_postMessage(channel=GENERAL, text="x")) == "is_archived"
 
 
-async def test_whispers_are_for_one_person_of_the_channel(
+async def test_an_ephemeral_message_is_for_one_member_of_the_channel(
     slack: Sandbox, web: AsyncWebClient
 ) -> None:
     await web.chat_postEphemeral(channel=GENERAL, user="U0ALICE", text="psst")
@@ -119,7 +121,7 @@ async def test_history_is_newest_first_and_replies_oldest_first_in_pages(
     assert [message["ts"] for message in since["messages"]] == [root, *answers[1:]]
 
 
-async def test_reactions(slack: Sandbox, web: AsyncWebClient) -> None:
+async def test_reactions_are_added_removed_and_read(slack: Sandbox, web: AsyncWebClient) -> None:
     ts = await slack.conversations.say("alice", "general", "x")
     hourglass: dict[str, Any] = {
         "channel": GENERAL,
@@ -136,7 +138,7 @@ async def test_reactions(slack: Sandbox, web: AsyncWebClient) -> None:
     assert slack.workspace.message("general", ts).reactions == {}
 
 
-async def test_files_come_with_the_token_and_as_a_login_page_without(
+async def test_a_file_without_the_token_is_a_login_page(
     slack: Sandbox, web: AsyncWebClient
 ) -> None:
     uploaded = await web.files_upload_v2(
@@ -155,7 +157,9 @@ async def test_files_come_with_the_token_and_as_a_login_page_without(
             assert (response.status, response.content_type) == (200, "text/html")
 
 
-async def test_status_title_and_prompts(slack: Sandbox, web: AsyncWebClient) -> None:
+async def test_status_title_and_prompts_of_a_thread_are_set(
+    slack: Sandbox, web: AsyncWebClient
+) -> None:
     root = await slack.conversations.say("alice", "general", "hi")
     thread: dict[str, Any] = {"channel_id": GENERAL, "thread_ts": root}
     await web.assistant_threads_setStatus(
@@ -177,7 +181,9 @@ async def test_status_title_and_prompts(slack: Sandbox, web: AsyncWebClient) -> 
     )
 
 
-async def test_tokens_scopes_and_unknown_methods(slack: Sandbox, web: AsyncWebClient) -> None:
+async def test_wrong_tokens_missing_scopes_and_unknown_methods_are_refused(
+    slack: Sandbox, web: AsyncWebClient
+) -> None:
     assert await refusal(web.api_call("chat.sing")) == "unknown_method"
     assert (
         await refusal(web.api_call("auth.test", headers={"authorization": "Bearer xoxb-other"}))
@@ -194,12 +200,12 @@ async def test_tokens_scopes_and_unknown_methods(slack: Sandbox, web: AsyncWebCl
         assert caught.value.response["needed"] == "reactions:write"
 
 
-class TestTiers:
+class TestRateTiers:
     @pytest.fixture
     def limits(self) -> Limits:
         return Limits()
 
-    async def test_the_fourth_post_at_once_must_wait(
+    async def test_a_fourth_post_at_once_is_rate_limited(
         self, slack: Sandbox, web: AsyncWebClient
     ) -> None:
         for number in range(3):

@@ -1,4 +1,4 @@
-"""The scripted model server, asked by the real provider over HTTP."""
+"""The scripted model server, called by the real provider over HTTP."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def text_of(events: list[StreamEvent]) -> str:
     return "".join(event.text for event in events if isinstance(event, TextDelta))
 
 
-async def test_its_list_is_offered(providers: Providers) -> None:
+async def test_the_demo_models_are_listed(providers: Providers) -> None:
     (group,) = providers.catalogue.groups()
     assert [m.ref.name for m in group.models][:2] == ["demo/quick", "demo/storyteller"]
     assert [m.ref.name for m in group.models if m.vision] == ["demo/eye"]
@@ -74,7 +74,7 @@ async def test_its_list_is_offered(providers: Providers) -> None:
 
 
 @pytest.mark.parametrize("model", ["quick", "storyteller", "markdown", "slow", "eye"])
-async def test_every_demo_model_says_at_once_that_it_is_none(
+async def test_every_demo_model_says_that_it_is_no_real_model(
     providers: Providers, model: str
 ) -> None:
     events = await ask(providers, "What is a heron?", model=f"demo/{model}")
@@ -86,14 +86,16 @@ async def test_every_demo_model_says_at_once_that_it_is_none(
     assert (ReasoningDelta() in events) == (model == "slow")
 
 
-async def test_a_demo_model_shows_that_it_read_the_conversation(providers: Providers) -> None:
+async def test_a_demo_model_refers_to_the_conversation(providers: Providers) -> None:
     text = text_of(await ask(providers, "My name is Zoë.", "Hello!", "And what did I say?"))
     assert "message 3 of this conversation" in text
     assert "your name is Zoë" in text
     assert "It began with “My name is Zoë.”" in text
 
 
-async def test_the_storyteller_is_long_and_markdown_is_rich(providers: Providers) -> None:
+async def test_the_storyteller_writes_much_and_markdown_uses_all_formats(
+    providers: Providers,
+) -> None:
     assert len(text_of(await ask(providers, "Go", model="demo/storyteller")).split()) > 600
     rich = text_of(await ask(providers, "Go", model="demo/markdown"))
     assert all(
@@ -121,7 +123,7 @@ async def test_the_storyteller_is_long_and_markdown_is_rich(providers: Providers
         ("A title, please.", ["Hm?"]),
     ],
 )
-async def test_asked_for_a_title_any_model_gives_one(
+async def test_every_model_answers_a_request_for_a_title(
     providers: Providers, system: str, texts: list[str]
 ) -> None:
     for model in ("demo/quick", "demo/fails", "demo/slow"):
@@ -131,7 +133,7 @@ async def test_asked_for_a_title_any_model_gives_one(
         assert "herons fish" in title.lower() or texts == ["Hm?"]
 
 
-async def test_eye_sees_the_images_that_it_is_sent(providers: Providers) -> None:
+async def test_the_eye_model_describes_the_images_it_is_sent(providers: Providers) -> None:
     data = io.BytesIO()
     Picture.new("RGB", (31, 17)).save(data, "PNG")
     images = (
@@ -151,13 +153,13 @@ async def failure(providers: Providers, question: str) -> type[ProviderError]:
     return type(caught.value)
 
 
-async def test_fails_breaks_off_the_first_time_and_works_on_retry(providers: Providers) -> None:
+async def test_the_failing_model_breaks_off_first_and_works_on_retry(providers: Providers) -> None:
     assert await failure(providers, "Hello") is StreamInterrupted
     assert "the retry worked" in text_of(await ask(providers, "Hello", model="demo/fails"))
     assert await failure(providers, "Another question") is StreamInterrupted
 
 
-async def test_fails_fails_as_it_is_told_until_the_outage_is_over() -> None:
+async def test_the_failing_model_fails_as_asked_until_its_outage_ends() -> None:
     now = 1_000.0
     models = ModelServer(words_per_second=2_000.0, clock=lambda: now)
     wanted = {
@@ -182,7 +184,7 @@ async def test_fails_fails_as_it_is_told_until_the_outage_is_over() -> None:
         )
 
 
-async def test_scripts_are_played_in_turn_and_do_not_feed_titles(
+async def test_queued_scripts_are_played_in_order_and_not_used_for_titles(
     models: ModelServer, providers: Providers
 ) -> None:
     models.queue(
@@ -198,7 +200,7 @@ async def test_scripts_are_played_in_turn_and_do_not_feed_titles(
     assert len(models.journal) == 4
 
 
-async def test_a_callable_may_decide_and_new_models_may_be_made(
+async def test_a_function_can_decide_the_answers_and_add_models(
     models: ModelServer, providers: Providers
 ) -> None:
     models.answer_with(
@@ -224,7 +226,7 @@ async def test_a_callable_may_decide_and_new_models_may_be_made(
         (ModelScript([], fault=Fault("body", status=200, body=b"<html>")), InvalidResponse),
     ],
 )
-async def test_faults_happen_where_they_are_put(
+async def test_a_fault_happens_after_the_given_piece(
     models: ModelServer, providers: Providers, script: ModelScript, expected: type[ProviderError]
 ) -> None:
     models.queue("demo/quick", script)
@@ -233,10 +235,10 @@ async def test_faults_happen_where_they_are_put(
     assert models.journal[-1].text == ("a" if script.pieces else "")
 
 
-async def test_pieces_leave_at_their_times_whatever_the_crowd(
+async def test_pieces_are_sent_on_time_to_many_clients(
     models: ModelServer, providers: Providers
 ) -> None:
-    """No piece leaves before it is due, and the crowd does not add up delays: the last is as punctual as the first."""
+    """No piece is sent early, and delays do not add up: the last piece is as punctual as the first."""
     script = ModelScript(
         words("one two three four five six seven eight nine ten"), rate=20.0, first_after=0.1
     )
@@ -249,10 +251,10 @@ async def test_pieces_leave_at_their_times_whatever_the_crowd(
         assert not asked.cancelled
 
 
-async def test_connections_of_a_crowd_serve_the_next_one(
+async def test_connections_of_many_answers_are_reused(
     models: ModelServer, providers: Providers
 ) -> None:
-    """What holds back the reading of one answer ends with it: its connection reads the next, or is closed."""
+    """Backpressure ends with its answer: the connection is reused for the next one or closed."""
     pieces = words("one two three four five six seven eight nine ten")
     models.queue("demo/quick", *[ModelScript(pieces, rate=50.0)] * 36)
     leaving = [asyncio.create_task(ask(providers, "x")) for _ in range(12)]
@@ -269,7 +271,9 @@ async def test_connections_of_a_crowd_serve_the_next_one(
             )  # several were read together
 
 
-async def test_a_client_that_leaves_is_noticed(models: ModelServer, providers: Providers) -> None:
+async def test_a_client_that_disconnects_is_recorded(
+    models: ModelServer, providers: Providers
+) -> None:
     models.queue(
         "demo/quick", ModelScript(["word "] * 1_000, times=[n * 0.01 for n in range(1_000)])
     )
@@ -284,7 +288,7 @@ async def test_a_client_that_leaves_is_noticed(models: ModelServer, providers: P
     assert len(models.journal[-1].sent) < 1_000
 
 
-async def test_a_provider_that_is_down_is_told_of_with_what_to_do(
+async def test_a_provider_that_is_down_is_reported_with_a_remedy(
     providers: Providers, models: ModelServer
 ) -> None:
     models.list_fault = Fault("http", status=401)
@@ -294,13 +298,13 @@ async def test_a_provider_that_is_down_is_told_of_with_what_to_do(
     assert [group.provider for group in providers.catalogue.groups()] == ["demo"]
 
 
-def test_words_put_together_are_the_text() -> None:
+def test_joined_words_are_the_text() -> None:
     text = "  One two,\n\n```\n  three\n```\nfour \n"
     assert "".join(words(text)) == text
     assert len(words(text)) == 7
 
 
-async def test_a_server_is_found_or_not(models: ModelServer) -> None:
+async def test_whether_a_server_is_running_is_detected(models: ModelServer) -> None:
     async with served(models) as settings:
         assert await is_available(settings)
         address = settings.base_url

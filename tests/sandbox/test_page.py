@@ -1,4 +1,4 @@
-"""The page's protocol: what each person sees, live, and what they can do from there."""
+"""The page's protocol: what each person sees live, and what they can do."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -16,7 +16,7 @@ Json = dict[str, Any]
 
 
 class Browser:
-    """A page open for one person."""
+    """A page that is open for one person."""
 
     def __init__(self, session: aiohttp.ClientSession, user: str) -> None:
         self.session = session
@@ -28,7 +28,7 @@ class Browser:
         assert (await self.socket.receive_json())["type"] == "hello"
 
     async def pushed(self, kind: str) -> Json:
-        """The next push of a kind; others are passed over."""
+        """The next event of a type; others are skipped."""
         while True:
             push: Json = await self.socket.receive_json(timeout=WAIT_TIMEOUT)
             if push["type"] == kind:
@@ -67,7 +67,7 @@ async def carol(session: aiohttp.ClientSession) -> Browser:
     return browser
 
 
-async def test_each_person_sees_their_channels(alice: Browser, carol: Browser) -> None:
+async def test_each_person_sees_only_their_channels(alice: Browser, carol: Browser) -> None:
     names = [
         {channel["name"] for channel in (await page.state())["channels"]} for page in (alice, carol)
     ]
@@ -93,7 +93,7 @@ async def test_a_message_is_pushed_with_its_root_and_unread_counts(
     assert (await alice.pushed("message"))["message"]["reply_count"] == 1
 
 
-async def test_a_stream_is_live_for_its_reader_alone(
+async def test_a_stream_is_live_only_for_its_recipient(
     slack: Sandbox, web: AsyncWebClient, alice: Browser, carol: Browser
 ) -> None:
     _, ts = await start(slack, web)
@@ -110,7 +110,7 @@ async def test_a_stream_is_live_for_its_reader_alone(
     assert message["text"] == "One two"
 
 
-async def test_clicks_menus_commands_and_modals_from_the_page(
+async def test_clicks_menus_commands_and_modals_work_from_the_page(
     slack: Sandbox, bot: Bot, web: AsyncWebClient, alice: Browser
 ) -> None:
     @bot.app.options("model")
@@ -172,7 +172,7 @@ async def test_clicks_menus_commands_and_modals_from_the_page(
     assert (await alice.state())["views"] == []
 
 
-async def test_what_cannot_be_done_says_why(alice: Browser) -> None:
+async def test_an_impossible_action_is_refused_with_a_reason(alice: Browser) -> None:
     outside = await alice.do("say", channel="C0NOWHERE", text="x")
     assert (outside["ok"], outside["error"]) == (False, "channel_not_found")
     unstoppable = await alice.do("stop", channel="C0GENERAL", thread_ts="1.1")
@@ -203,7 +203,7 @@ async def test_files_are_uploaded_shared_and_never_served_as_pages(
         {"host": "127.0.0.1.evil.example"},
     ],
 )
-async def test_strangers_are_refused(
+async def test_foreign_hosts_and_origins_are_refused(
     session: aiohttp.ClientSession, headers: dict[str, str]
 ) -> None:
     async with session.get("/sandbox/state", headers=headers) as response:
@@ -212,7 +212,7 @@ async def test_strangers_are_refused(
         await session.ws_connect("/sandbox/live", headers=headers)
 
 
-async def test_the_inspector_shows_calls_and_events_in_order(
+async def test_the_traffic_inspector_shows_calls_and_events_in_order(
     slack: Sandbox, web: AsyncWebClient, alice: Browser
 ) -> None:
     await web.auth_test()

@@ -1,4 +1,4 @@
-"""Streamed messages live, fill up, expire and are stopped as Slack's do."""
+"""Streamed messages grow, fill up, expire and are stopped as in Slack."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ def words(text: str) -> list[dict[str, Any]]:
 
 
 async def start(slack: Sandbox, web: AsyncWebClient, text: str = "One ") -> tuple[str, str]:
-    """A question of alice's and a stream that answers it: the root's ts and the stream's."""
+    """Post a question by alice and start a stream in its thread. Returns the ts of both."""
     root = await slack.conversations.say("alice", "general", "hi")
     opened = await web.chat_startStream(
         channel="C0GENERAL",
@@ -29,7 +29,7 @@ async def start(slack: Sandbox, web: AsyncWebClient, text: str = "One ") -> tupl
     return root, opened["ts"]
 
 
-async def test_grows_live_for_its_recipient_and_at_once_for_others(
+async def test_a_stream_grows_live_for_its_recipient_and_appears_whole_for_others(
     slack: Sandbox, web: AsyncWebClient
 ) -> None:
     _, ts = await start(slack, web)
@@ -48,7 +48,7 @@ async def test_grows_live_for_its_recipient_and_at_once_for_others(
     assert slack.refusals == []
 
 
-async def test_wants_a_recipient_in_channels_but_not_in_direct_messages(
+async def test_a_stream_needs_a_recipient_in_channels_but_not_in_direct_messages(
     slack: Sandbox, web: AsyncWebClient
 ) -> None:
     root = await slack.conversations.say("alice", "general", "hi")
@@ -67,7 +67,9 @@ async def test_wants_a_recipient_in_channels_but_not_in_direct_messages(
     assert slack.workspace.message(direct, opened["ts"]).streaming
 
 
-async def test_keeps_to_the_mode_of_its_first_payload(slack: Sandbox, web: AsyncWebClient) -> None:
+async def test_a_stream_keeps_the_mode_of_its_first_payload(
+    slack: Sandbox, web: AsyncWebClient
+) -> None:
     _, ts = await start(slack, web)
     mixed = web.chat_appendStream(channel="C0GENERAL", ts=ts, markdown_text="x")
     assert await refusal(mixed) == "streaming_mode_mismatch"
@@ -76,7 +78,7 @@ async def test_keeps_to_the_mode_of_its_first_payload(slack: Sandbox, web: Async
     assert slack.workspace.message("general", ts).text == "One "
 
 
-async def test_a_full_message_refuses_for_ever_but_can_be_stopped(
+async def test_a_full_stream_refuses_appends_but_can_be_stopped(
     slack: Sandbox, web: AsyncWebClient
 ) -> None:
     _, ts = await start(slack, web, "é" * 5_000)
@@ -92,7 +94,7 @@ async def test_a_full_message_refuses_for_ever_but_can_be_stopped(
     assert slack.workspace.message("general", ts).text == "é" * 5_000
 
 
-async def test_one_call_takes_12000_characters(web: AsyncWebClient, slack: Sandbox) -> None:
+async def test_one_call_may_append_12000_characters(web: AsyncWebClient, slack: Sandbox) -> None:
     root = await slack.conversations.say("alice", "general", "hi")
     to: dict[str, Any] = {
         "recipient_user_id": "U0ALICE",
@@ -104,7 +106,7 @@ async def test_one_call_takes_12000_characters(web: AsyncWebClient, slack: Sandb
     assert await refusal(long) == "msg_too_long"
 
 
-async def test_is_not_edited_while_it_streams_and_can_be_afterwards(
+async def test_a_stream_cannot_be_edited_before_it_ends(
     slack: Sandbox, web: AsyncWebClient
 ) -> None:
     _, ts = await start(slack, web)
@@ -119,7 +121,7 @@ async def test_is_not_edited_while_it_streams_and_can_be_afterwards(
     )
 
 
-async def test_tasks_replace_titles_add_output_and_fail_when_left_open(
+async def test_task_updates_replace_titles_append_output_and_fail_if_left_open(
     slack: Sandbox, web: AsyncWebClient
 ) -> None:
     _, ts = await start(slack, web)
@@ -139,14 +141,16 @@ async def test_tasks_replace_titles_add_output_and_fail_when_left_open(
     assert stream.tasks == {"a": {"id": "a", "title": "Reading", "status": "error", "output": "12"}}
 
 
-async def test_a_stream_may_vanish(slack: Sandbox, web: AsyncWebClient) -> None:
+async def test_a_stream_whose_message_is_deleted_is_refused(
+    slack: Sandbox, web: AsyncWebClient
+) -> None:
     _, ts = await start(slack, web)
     slack.workspace.delete(slack.workspace.message("general", ts))
     append = web.chat_appendStream(channel="C0GENERAL", ts=ts, chunks=words("x"))
     assert await refusal(append) == "message_not_found"
 
 
-async def test_unknown_chunks_and_foreign_messages_are_refused(
+async def test_unknown_chunks_and_other_apps_messages_are_refused(
     slack: Sandbox, web: AsyncWebClient
 ) -> None:
     root, ts = await start(slack, web)
@@ -158,12 +162,12 @@ async def test_unknown_chunks_and_foreign_messages_are_refused(
     assert await refusal(missing) == "message_not_found"
 
 
-class TestShortLife:
+class TestShortStreamLifetime:
     @pytest.fixture
     def limits(self) -> Limits:
         return Limits(rates=False, stream_ttl=0.2)
 
-    async def test_expires_and_stays_broken_until_edited(
+    async def test_an_expired_stream_stays_broken_until_edited(
         self, slack: Sandbox, web: AsyncWebClient
     ) -> None:
         _, ts = await start(slack, web)
@@ -179,7 +183,7 @@ class TestShortLife:
         assert message.text_for("U0BOB") == "whole"
 
 
-async def test_the_person_stops_it(slack: Sandbox, web: AsyncWebClient) -> None:
+async def test_a_person_stops_a_stream(slack: Sandbox, web: AsyncWebClient) -> None:
     root, ts = await start(slack, web)
     await slack.agent_sessions.stop("alice", "general", root)
     append = web.chat_appendStream(channel="C0GENERAL", ts=ts, chunks=words("x"))
@@ -197,7 +201,7 @@ async def test_the_person_stops_it(slack: Sandbox, web: AsyncWebClient) -> None:
     assert (event["thread_ts"], event["streaming_message_ts"]) == (root, [ts])
 
 
-async def test_an_old_stream_costs_no_more_than_a_young_one(
+async def test_an_append_costs_the_same_however_long_the_stream_is(
     slack: Sandbox, web: AsyncWebClient
 ) -> None:
     _, ts = await start(slack, web)

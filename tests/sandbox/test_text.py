@@ -25,11 +25,11 @@ NAMES = {"@bobbin": "<@U0BOBBIN>", "@ann.lee": "<@U0ANN>", "#general": "<#C0GENE
         ("&lt;", "&amp;lt;"),
     ],
 )
-def test_typed_text(typed: str, raw: str) -> None:
+def test_typed_text_becomes_raw_text(typed: str, raw: str) -> None:
     assert raw_text(typed, NAMES.get) == raw
 
 
-def test_mentions_and_rich_text() -> None:
+def test_mentions_are_found_and_become_rich_text() -> None:
     raw = "<@U0BOBBIN> is 1 &lt; 2, <!here>?"
     assert mentioned_users(raw) == ["U0BOBBIN"]
     assert rich_text(raw, "b1")["elements"][0]["elements"] == [

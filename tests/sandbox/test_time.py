@@ -1,4 +1,4 @@
-"""Slack's own times, in a time the test makes: five minutes, two minutes, half an hour, three seconds."""
+"""Slack's expiry times, with a clock that the test controls."""
 
 import time
 from collections.abc import AsyncIterator
@@ -14,7 +14,7 @@ from tests.sandbox.test_streams import start, words
 
 
 class Clock:
-    """A clock that stands still unless the test moves it ahead."""
+    """A clock that the test moves ahead."""
 
     def __init__(self) -> None:
         self._started = time.time()
@@ -35,7 +35,7 @@ async def slack(clock: Clock, limits: Limits) -> AsyncIterator[Sandbox]:
         yield sandbox
 
 
-async def test_a_stream_lives_five_minutes_however_often_it_grows(
+async def test_a_stream_expires_after_five_minutes_despite_appends(
     slack: Sandbox, web: AsyncWebClient, clock: Clock
 ) -> None:
     _, ts = await start(slack, web)
@@ -50,7 +50,7 @@ async def test_a_stream_lives_five_minutes_however_often_it_grows(
     assert message.states[-1].at - message.states[0].at > 269
 
 
-async def test_a_status_goes_out_after_two_minutes(
+async def test_a_status_expires_after_two_minutes(
     slack: Sandbox, web: AsyncWebClient, clock: Clock
 ) -> None:
     root = await slack.conversations.say("alice", "general", "hi")
@@ -63,9 +63,7 @@ async def test_a_status_goes_out_after_two_minutes(
     assert slack.agent_sessions.status("general", root) == ""
 
 
-async def test_only_a_session_that_there_is_can_be_renamed(
-    slack: Sandbox, web: AsyncWebClient
-) -> None:
+async def test_only_an_existing_session_can_be_renamed(slack: Sandbox, web: AsyncWebClient) -> None:
     root = await slack.conversations.say("alice", "general", "hi")
     where = {"channel_id": "C0GENERAL", "thread_ts": root}
     assert (
@@ -76,7 +74,7 @@ async def test_only_a_session_that_there_is_can_be_renamed(
     assert slack.agent_sessions.title("general", root) == "Of tides"
 
 
-async def test_a_trigger_lives_three_seconds(
+async def test_a_trigger_expires_after_three_seconds(
     slack: Sandbox, web: AsyncWebClient, clock: Clock
 ) -> None:
     trigger = slack.triggers.issue("U0ALICE")
@@ -85,7 +83,7 @@ async def test_a_trigger_lives_three_seconds(
     assert await refusal(web.views_open(trigger_id=trigger, view=view)) == "expired_trigger_id"
 
 
-async def test_a_response_url_lives_half_an_hour(slack: Sandbox, clock: Clock) -> None:
+async def test_a_response_url_expires_after_half_an_hour(slack: Sandbox, clock: Clock) -> None:
     ts = await slack.conversations.say("alice", "general", "x")
     url = slack.response_urls.issue(
         "U0ALICE", Container([], message=slack.workspace.message("general", ts))

@@ -1,4 +1,4 @@
-"""What foreign pages reach through the browser of whoever runs Bobbin: nothing of the sandbox, nothing of the API."""
+"""A foreign page in the operator's browser can reach neither the sandbox nor the API."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ DOORS = (
 
 
 @pytest.mark.parametrize("foreign", FOREIGN, ids=str)
-async def test_the_sandbox_refuses_foreign_pages_and_rebound_names_at_every_door(
+async def test_the_sandbox_refuses_foreign_origins_and_rebound_names_at_every_route(
     foreign: dict[str, str],
 ) -> None:
     async with (
@@ -72,8 +72,8 @@ async def test_the_sandbox_refuses_foreign_pages_and_rebound_names_at_every_door
         assert slack.workspace.messages("general") == []
 
 
-async def test_the_sandbox_listens_on_the_loopback_interface_alone() -> None:
-    """Its address as the kernel knows it."""
+async def test_the_sandbox_listens_only_on_the_loopback_interface() -> None:
+    """Checked in the kernel's socket table."""
     async with Sandbox() as slack:
         port = int(slack.url.rpartition(":")[2])
         with open("/proc/net/tcp") as table:
@@ -83,8 +83,8 @@ async def test_the_sandbox_listens_on_the_loopback_interface_alone() -> None:
         ]
 
 
-async def test_the_api_lets_no_page_of_another_origin_read_or_ask(world: World, api: Api) -> None:
-    """No CORS: a browser shows no answer to a foreign page, and no preflight lets it send a token or JSON."""
+async def test_the_api_allows_no_cross_origin_requests(world: World, api: Api) -> None:
+    """No CORS: a foreign page cannot read a response, and no preflight lets it send a token or JSON."""
     origin = {"Origin": "https://evil.example"}
     ask = {
         "Access-Control-Request-Method": "POST",

@@ -1,4 +1,4 @@
-"""Whatever models, people and names say, the page shows it as text: no script of theirs runs in a real browser."""
+"""Text from models, people and names is shown as text: none of its scripts runs in a real browser."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ HANDLERS = "[...document.querySelectorAll('*')].flatMap(e => e.getAttributeNames
 FOREIGN = "document.querySelectorAll('iframe, object, embed, base, form, script:not([src^=\"/static/\"])').length"
 
 
-async def test_no_mouth_runs_a_script_on_any_surface(
+async def test_no_text_source_runs_a_script_on_any_surface(
     tmp_path: Path, log: io.StringIO, page: Page, complaints: list[str]
 ) -> None:
-    """Threads, lists, the Home tab, the dialog, private messages and the inspector of raw traffic."""
+    """Threads, lists, the Home tab, modals, ephemeral messages and the traffic inspector."""
     beyond: list[str] = []
 
     def note(request: Request) -> None:

@@ -1,4 +1,4 @@
-// Where an app is talked to like an assistant: suggested prompts, "is thinking…" and Slack's own Stop.
+// The agent view of an app: suggested prompts, "is thinking…" and Slack's own Stop.
 import { html, Avatar, Icon, useEffect, useState } from "./ui.js";
 import { displayName, isBusy, promptsAt, statusLine, userOf } from "./selectors.js";
 import { faceOf } from "./message.js";
@@ -6,7 +6,7 @@ import { store } from "./store.js";
 
 const TURN_MS = 2500;
 
-/** The app's status in a thread; it goes through `loading_messages` if there are any. */
+/** The app's status in a thread; cycles through `loading_messages` if there are any. */
 export function StatusLine({ state, channel, thread }) {
   const line = statusLine(state, channel, thread);
   const busy = isBusy(state, channel, thread);

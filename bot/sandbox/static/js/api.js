@@ -1,4 +1,4 @@
-// Talking to the sandbox's server. Every request names the person it is made for.
+// Requests to the sandbox's server. Each one names the person it acts for.
 
 export class ApiError extends Error {
   constructor(code, message) {
@@ -46,7 +46,7 @@ export function upload(user, files) {
 const FIRST_WAIT = 300;
 const LONGEST_WAIT = 5000;
 
-/** A socket to `live` that comes back by itself. Calls `onOpen()` at each (re)connection, `onEvent(event)`, `onLost()`. */
+/** A socket to `live` that reconnects by itself. Calls `onOpen()` at each (re)connection, `onEvent(event)`, `onLost()`. */
 export class Live {
   constructor(query, { onOpen, onEvent, onLost }) {
     this.query = query;

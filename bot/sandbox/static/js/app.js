@@ -1,4 +1,4 @@
-// The page: puts the parts together and draws them when the state changes.
+// The page: composes its parts and renders them when the state changes.
 import { html, render, useEffect, useMemo, useState, classes } from "./ui.js";
 import { ChannelPane } from "./channel.js";
 import { Directory } from "./directory.js";
@@ -11,7 +11,7 @@ import { store } from "./store.js";
 import { ThreadPane } from "./thread.js";
 import { Banners, Toasts, TopBar } from "./topbar.js";
 
-/** Follows a link to a message inside the page; gives true if it was one. */
+/** Follows a link to a message inside the page; returns whether it was one. */
 function openLink(href) {
   const place = permalinkPlace(href);
   if (!place) return false;
@@ -43,7 +43,7 @@ function useDirectory(state) {
   }), [me, users, channelNames(channels), shortcuts]);
 }
 
-/** Changes only when a name does, so that counting unread messages does not redraw every mention. */
+/** Changes only when a name does, so that a new unread count does not render every mention again. */
 const channelNames = (channels) => channels.map((each) => `${each.id}${each.name}`).join();
 
 function App() {

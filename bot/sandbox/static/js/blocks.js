@@ -1,4 +1,4 @@
-// Block Kit: a list of blocks as elements of the page.
+// Block Kit: renders a list of blocks.
 import { html, h, memo, useContext, useMemo, classes } from "./ui.js";
 import { Element, Picture } from "./elements.js";
 import { Markdown } from "./markdown.js";
@@ -88,10 +88,10 @@ const Block = memo(({ block, id, errors }) => {
   return html`<${BlockContext.Provider} value=${context}>${h(view, { block })}<//>`;
 });
 
-/** Blocks that keep nothing of a person's doing: a new block_id must not make them anew, so that text can grow in place. */
+/** Blocks without user input: a new block_id must not recreate them, so that text can grow in place. */
 const STATELESS = new Set(["markdown", "rich_text", "header", "divider", "context", "image", "table", "task_card"]);
 
-/** `errors`: {block_id: sentence}, shown at their fields. Must be inside a SurfaceContext. */
+/** `errors`: {block_id: text}, shown at their fields. Must be inside a SurfaceContext. */
 export function Blocks({ blocks, errors = NO_ERRORS }) {
   return html`<div class="blocks">${blocks.map((block, index) => {
     const id = block.block_id ?? `block-${index}`;

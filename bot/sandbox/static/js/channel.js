@@ -5,7 +5,7 @@ import { Composer } from "./composer.js";
 import { Home } from "./home.js";
 import { MessageList } from "./list.js";
 import { faceOf } from "./message.js";
-import { displayName, isAppChannel, sessionAt, statusAt, titleOf, topLevel, userOf, whispersAt } from "./selectors.js";
+import { displayName, isAppChannel, sessionAt, statusAt, titleOf, topLevel, userOf, ephemeralsAt } from "./selectors.js";
 import { store } from "./store.js";
 
 export function ChannelSign({ state, channel, size = 16 }) {
@@ -53,7 +53,7 @@ function Beginning({ state, channel }) {
           <${Icon} name="plus" size=${14} /> Add ${bot}</button>`}</p></div>`;
 }
 
-/** Tells the server how far this person has read. */
+/** Reports to the server how far this person has read. */
 function useReading(channel, last) {
   useEffect(() => {
     if (last && (channel.unread || channel.mentions)) store.act("read", { channel: channel.id, ts: last }, { quiet: true });
@@ -67,7 +67,7 @@ function composerLabel(state, channel) {
 
 export function Messages({ state, channel }) {
   const messages = topLevel(state, channel.id);
-  const whispers = whispersAt(state, channel.id, null);
+  const ephemerals = ephemeralsAt(state, channel.id, null);
   const app = isAppChannel(state, channel);
   useReading(channel, (state.messages[channel.id] ?? []).at(-1)?.ts);
   const opened = (ts) => app && store.openThread(channel.id, ts);
@@ -75,8 +75,8 @@ export function Messages({ state, channel }) {
     const words = statusAt(state, channel.id, message.ts);
     return words && `${displayName(userOf(state, state.bot.user_id))} ${words}`;
   };
-  const empty = app && !messages.length && !whispers.length;
-  return html`<${MessageList} place=${`${state.me}/${channel.id}`} messages=${messages} whispers=${whispers}
+  const empty = app && !messages.length && !ephemerals.length;
+  return html`<${MessageList} place=${`${state.me}/${channel.id}`} messages=${messages} ephemerals=${ephemerals}
       statusOf=${status} titleOf=${(message) => sessionAt(state, channel.id, message.ts)?.title}
       label=${`Messages in ${titleOf(state, channel)}`}
       head=${empty ? html`<${Welcome} state=${state} channel=${channel.id} onSaid=${opened} />` : html`<${Beginning} state=${state} channel=${channel} />`} />

@@ -1,11 +1,11 @@
-// What may complete the word before the caret: people, channels, emoji, slash commands.
+// Completion of the word before the caret: people, channels, emoji, slash commands.
 import emojiNames from "../vendor/emoji.js";
 import { displayName } from "./selectors.js";
 
 const MOST = 8;
 const WORD = /(?:^|[\s(])([@#:])([\p{L}\p{N}_.+-]*)$/u;
 
-/** {kind, query, from}: the word that is being typed before `caret`, or null. */
+/** {kind, query, from} of the word before `caret` if it can be completed, else null. */
 export function wordAt(text, caret, { commands }) {
   const before = text.slice(0, caret);
   if (commands && /^\/\S*$/.test(before)) return { kind: "/", query: before.slice(1), from: 0 };
@@ -44,7 +44,7 @@ function emoji(needle) {
   return found.slice(0, MOST).map((name) => ({ key: name, sign: emojiNames[name], label: `:${name}:`, hint: "", insert: `:${name}:` }));
 }
 
-/** Slack's own commands, as far as they concern the app. */
+/** Slack's own commands that the sandbox supports. */
 export const OWN_COMMANDS = [
   { command: "/invite", usage_hint: "@somebody", description: "Bring somebody into this channel" },
   { command: "/leave", usage_hint: "", description: "Leave this channel" },
@@ -71,7 +71,7 @@ export function completions(state, word, channel) {
 
 const escapeRegExp = (text) => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
 
-/** Puts the ids of picked people and channels where their names stand. */
+/** Replaces the names of picked people and channels by their ids. */
 export function withTokens(text, picked) {
   const names = [...picked.keys()].sort((a, b) => b.length - a.length);
   if (!names.length) return text;

@@ -1,4 +1,4 @@
-// Where people write: completion, commands, files, formatting. Enter sends, Shift+Enter makes a line.
+// The composer: completion, commands, files, formatting. Enter sends, Shift+Enter starts a new line.
 import { html, Avatar, Icon, IconButton, useEffect, useLayoutEffect, useRef, useState, classes } from "./ui.js";
 import { ApiError, upload } from "./api.js";
 import { completions, OWN_COMMANDS, withTokens, wordAt } from "./completion.js";
@@ -25,7 +25,7 @@ function CompletionList({ rows, active, id, onPick, onPoint }) {
 
 const FORMATS = [["Bold", "*", "B"], ["Italic", "_", "I"], ["Strikethrough", "~", "S"], ["Code", "`", "</>"]];
 
-/** Puts `mark` on both sides of the selection of a textarea and tells its listeners. */
+/** Puts `mark` on both sides of a textarea's selection and fires its input event. */
 function surround(area, mark) {
   const { selectionStart: from, selectionEnd: to, value } = area;
   area.setRangeText(`${mark}${value.slice(from, to)}${mark}`, from, to, "end");
@@ -34,7 +34,7 @@ function surround(area, mark) {
   area.focus();
 }
 
-/** The state of a text field with completion: everything that composer and edit box share. */
+/** The state of a text field with completion, shared by composer and edit box. */
 function useTyping({ initial, channel, commands, onSend, onEscape, onEmptyUp }) {
   const area = useRef(null);
   const picked = useRef(new Map());
@@ -116,7 +116,7 @@ function Field({ typing, label, rows = 1 }) {
       onInput=${typing.input} onKeyDown=${typing.keys} onClick=${typing.look} onBlur=${typing.close}></textarea>`;
 }
 
-/** Uploads at once what is attached; the list of what is there or on its way. */
+/** Uploads attached files at once; returns the list of uploaded and pending files. */
 function useFiles() {
   const [files, setFiles] = useState([]);
   const count = useRef(0);
@@ -170,7 +170,7 @@ function FileChips({ files, drop }) {
   </span>`)}</div>`;
 }
 
-/** `/invite @somebody …` and `/leave`, which are Slack's and no app's. */
+/** `/invite @somebody …` and `/leave`, which belong to Slack and not to an app. */
 function runOwn(command, text, channel) {
   if (command === "/leave") {
     store.act("leave", { channel });
@@ -241,7 +241,7 @@ function Tools({ typing, attach, canSend, onSend }) {
   </div>`;
 }
 
-/** `label` is its accessible name and placeholder. `onSaid(ts)` is called when a message stands. */
+/** `label` is its accessible name and placeholder. `onSaid(ts)` is called when a message has been posted. */
 export function Composer({ channel, thread = null, label, autofocus = false, onSaid, broadcastTo }) {
   const key = `${store.state.me}/${channel}/${thread ?? ""}`;
   const box = useRef(null);
@@ -292,7 +292,7 @@ export function Composer({ channel, thread = null, label, autofocus = false, onS
   </div>`;
 }
 
-/** References as people read them, for editing: `<@U1>` becomes @Grace Hopper. */
+/** References as people read them, for the edit box: `<@U1>` becomes @Grace Hopper. */
 function readable(text, state, picked) {
   return text.replace(/<([@#])([A-Z0-9]+)(?:\|[^>]*)?>/g, (whole, kind, id) => {
     const found = kind === "@" ? userOf(state, id) : channelOf(state, id);

@@ -1,4 +1,4 @@
-// Who and what ids mean; given to every component that shows text.
+// Looks up people and channels by id, for every component that shows text.
 import { createContext } from "./ui.js";
 
 /** {me, user(id), channel(id), openLink(href) → handled, openProfile(id), openChannel(id)} */

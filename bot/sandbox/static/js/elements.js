@@ -6,7 +6,7 @@ import { Select } from "./select.js";
 import { Directory } from "./directory.js";
 import { useElement } from "./surface.js";
 
-/** Runs `act` at once, or after the element's confirmation. Gives [run, dialog, busy]. */
+/** Runs `act` at once, or after the element's confirmation. Returns [run, dialog, busy]. */
 function useConfirmed(element, act) {
   const [asking, setAsking] = useState(null);
   const [busy, setBusy] = useState(false);
@@ -178,7 +178,7 @@ const ELEMENTS = {
   plain_text: ({ element }) => html`<span class="plain">${plain(element.text ?? "")}</span>`,
 };
 
-/** One element of a block. `silent`: it stands in an input block and only keeps its value. */
+/** One element of a block. `silent`: it is in an input block and only keeps its value. */
 export function Element({ element, label, silent = false }) {
   const view = ELEMENTS[element.type] ?? (/_select$/.test(element.type) ? Select : null);
   if (!view) return html`<span class="unknown">Unsupported element: ${element.type}</span>`;

@@ -1,5 +1,5 @@
-// What one push does to the state: pure functions from (state, event) to the next state.
-// Lists and objects are never changed in place, so that what did not change is the same object.
+// Applies pushed events to the state: pure functions from (state, event) to the next state.
+// Lists and objects are never mutated, so that unchanged ones stay identical.
 
 export const placeKey = (channel, thread) => `${channel}/${thread ?? ""}`;
 
@@ -56,7 +56,7 @@ const REDUCERS = {
   view_errors: (state, event) =>
     ({ ...state, viewErrors: { ...state.viewErrors, [event.view_id]: event.errors } }),
   home: (state, { view }) => ({ ...state, home: view }),
-  // Into a private channel one comes in the middle: what was said there before must be fetched.
+  // A person who joins a private channel has none of its earlier messages: they must be fetched.
   channel: (state, { channel }) => ({ ...state, channels: replaceById(state.channels, channel),
     stale: state.stale || (channel.type === "group" && !state.channels.some((each) => each.id === channel.id)) }),
   channel_gone: (state, { channel }) => ({ ...state, channels: state.channels.filter((each) => each.id !== channel),
@@ -69,7 +69,7 @@ const REDUCERS = {
   },
 };
 
-/** Errors belong to one version of a view: an updated view starts without. */
+/** Errors belong to one version of a view: an updated view starts without errors. */
 function pruneErrors(errors, views) {
   return Object.fromEntries(Object.entries(errors).filter(([id]) => views.some((view) => view.id === id)));
 }
@@ -81,7 +81,7 @@ export function apply(state, event) {
 
 const indexed = (list = []) => list.reduce(withKey, {});
 
-/** The part of the state that the server gave, in the shape the page keeps it. */
+/** The server's state in the shape that the page uses. */
 export function fromServer(answer) {
   return {
     ready: true,

@@ -12,7 +12,7 @@ function keep(list, entry) {
   return at >= 0 ? list.with(at, entry) : [...list, entry].slice(-KEPT);
 }
 
-/** The entries; while `paused` they are collected but not shown. Gives [entries, waiting, clear]. */
+/** The entries; while `paused` they are collected but not shown. Returns [entries, waiting, clear]. */
 function useTraffic(paused) {
   const all = useRef([]);
   const [shown, setShown] = useState([]);
@@ -65,7 +65,7 @@ function Leaf({ value }) {
   return html`<span class="json-other">${String(value)}</span>`;
 }
 
-/** A value as a tree; what is deep or long starts folded. */
+/** A value as a tree; deep or long values start folded. */
 function Json({ name, value, depth = 0 }) {
   const label = name !== undefined && html`<span class="json-key">${name}: </span>`;
   if (value === null || typeof value !== "object") return html`<div class="json-row">${label}<${Leaf} value=${value} /></div>`;

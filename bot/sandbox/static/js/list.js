@@ -1,6 +1,6 @@
-// A list of messages: days, grouping, private rows in between, and staying at the end while one is there.
+// A list of messages: days, grouping, ephemeral rows, and scrolling along while the reader is at the end.
 import { html, Icon, useEffect, useLayoutEffect, useRef, useState } from "./ui.js";
-import { Message, Whisper } from "./message.js";
+import { Message, Ephemeral } from "./message.js";
 import { dayKey, dayTitle } from "./time.js";
 
 const GROUP_SECONDS = 300;
@@ -11,27 +11,27 @@ function continues(before, message) {
     && before.subtype === message.subtype && Number(message.ts) - Number(before.ts) < GROUP_SECONDS;
 }
 
-/** Messages and whispers in order, as rows: {kind, key, …}. */
-function rowsOf(messages, whispers, inThread) {
-  const all = [...messages.map((message) => ({ message, ts: Number(message.ts) })), ...whispers.map((whisper) => ({ whisper, ts: Number(whisper.ts) }))];
-  if (whispers.length) all.sort((a, b) => a.ts - b.ts);
+/** Messages and ephemeral messages in order, as rows: {kind, key, …}. */
+function rowsOf(messages, ephemerals, inThread) {
+  const all = [...messages.map((message) => ({ message, ts: Number(message.ts) })), ...ephemerals.map((ephemeral) => ({ ephemeral, ts: Number(ephemeral.ts) }))];
+  if (ephemerals.length) all.sort((a, b) => a.ts - b.ts);
   const rows = [];
   let before = null;
   let day = "";
-  for (const { message, whisper, ts } of all) {
+  for (const { message, ephemeral, ts } of all) {
     if (dayKey(ts) !== day) {
       day = dayKey(ts);
       if (rows.length || !inThread) rows.push({ kind: "day", key: `day-${day}`, title: dayTitle(ts) });
       before = null;
     }
-    if (whisper) rows.push({ kind: "whisper", key: whisper.id, whisper });
+    if (ephemeral) rows.push({ kind: "ephemeral", key: ephemeral.id, ephemeral });
     else rows.push({ kind: "message", key: message.ts, message, grouped: continues(before, message) });
     before = message ?? null;
   }
   return rows;
 }
 
-/** Keeps the end in sight while the reader is there; gives [refs, away from the end, go to the end]. */
+/** Keeps the end in view while the reader is there; returns [refs, away from the end, go to the end]. */
 function useFollowing(place) {
   const scroller = useRef(null);
   const content = useRef(null);
@@ -67,18 +67,18 @@ function useFollowing(place) {
   return { scroller, content, away, jump };
 }
 
-/** `statusOf(message)`: what the app does in that message's thread; `titleOf(message)`: the thread's title. `place`: a new one starts at the end again. */
-export function MessageList({ place, messages, whispers, inThread = false, statusOf, titleOf, label, head, divider, tail }) {
+/** `statusOf(message)`: the app's status in its thread; `titleOf(message)`: the thread's title. A new `place` starts at the end again. */
+export function MessageList({ place, messages, ephemerals, inThread = false, statusOf, titleOf, label, head, divider, tail }) {
   const { scroller, content, away, jump } = useFollowing(place);
   const row = (each, index) => {
     if (each.kind === "day") return html`<div class="day" role="separator" key=${each.key}><span>${each.title}</span></div>`;
-    if (each.kind === "whisper") return html`<${Whisper} key=${each.key} whisper=${each.whisper} />`;
+    if (each.kind === "ephemeral") return html`<${Ephemeral} key=${each.key} ephemeral=${each.ephemeral} />`;
     return html`<${Message} key=${each.key} message=${each.message} grouped=${each.grouped} inThread=${inThread}
         status=${statusOf?.(each.message) ?? ""} title=${titleOf?.(each.message) ?? ""} />${index === 0 && divider}`;
   };
   return html`<div class="list-frame">
     <div class="list" ref=${scroller} tabindex="0" role="log" aria-label=${label} aria-live="off">
-      <div class="list-content" ref=${content}>${head}${rowsOf(messages, whispers, inThread).map(row)}${tail}</div>
+      <div class="list-content" ref=${content}>${head}${rowsOf(messages, ephemerals, inThread).map(row)}${tail}</div>
     </div>
     ${away && html`<button type="button" class="jump" onClick=${jump}><${Icon} name="arrow-down" size=${14} /> Latest messages</button>`}
   </div>`;

@@ -1,5 +1,5 @@
-// Standard Markdown (a model's answer). The text is data: no HTML passes markdown-it, and what it makes passes DOMPurify.
-// A growing answer is rendered block by block: only the block that changed is made and sanitised again.
+// Standard Markdown (a model's answer). The text is data: markdown-it lets no HTML pass, and DOMPurify sanitises its output.
+// A growing answer is rendered block by block: only the changed block is rendered and sanitised again.
 import MarkdownIt from "../vendor/markdown-it.js";
 import DOMPurify from "../vendor/purify.js";
 import hljs from "../vendor/highlight.js";
@@ -9,7 +9,7 @@ import { displayName } from "./selectors.js";
 
 const CACHE_SIZE = 400;
 
-/** A small map that forgets what was least recently used. */
+/** A small map that drops the least recently used entry. */
 class Cache {
   constructor(size) {
     this.size = size;
@@ -35,7 +35,7 @@ function highlight(code, language) {
 
 const markdown = new MarkdownIt({ html: false, linkify: true, breaks: true, typographer: false, highlight });
 
-/** Slack's own tokens inside Markdown: mentions are live there too, so the page shows them as what they would be. */
+/** Slack's own tokens inside Markdown: Slack resolves mentions there too, so the page shows them as mentions. */
 function slackToken(state, silent) {
   const match = /^<(@[UW][A-Z0-9]+|#C[A-Z0-9]+|!(?:here|channel|everyone)|!subteam\^[A-Z0-9]+)(?:\|([^>]*))?>/.exec(
     state.src.slice(state.pos, state.pos + 120),
@@ -147,7 +147,7 @@ const Piece = memo(({ content }) => {
   return html`<div class="md-piece" ref=${element}></div>`;
 });
 
-/** Markdown as Slack shows it; `growing` puts the caret of a streaming answer behind the last word. */
+/** Markdown as Slack shows it; `growing` puts a caret after the last word of a streaming answer. */
 export function Markdown({ text, growing = false }) {
   const { user, channel, openLink } = useContext(Directory);
   const env = { nameOf: (id) => user(id) && displayName(user(id)), channelOf: (id) => channel(id)?.name };

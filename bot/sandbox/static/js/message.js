@@ -1,4 +1,4 @@
-// One message: who, when, what, its reactions, its replies, and what can be done with it.
+// One message: author, time, content, reactions, replies and actions.
 import { html, memo, Avatar, Emoji, emojiText, Icon, IconButton, useContext, useMemo, useRef, useState, classes } from "./ui.js";
 import { Blocks, TaskCard } from "./blocks.js";
 import { Directory } from "./directory.js";
@@ -18,7 +18,7 @@ function Author({ message, who }) {
     ${who?.is_bot && html`<span class="app-badge">APP</span>`}`;
 }
 
-/** What `Avatar` needs; a message may carry an icon of its own (":emoji:" or an address). */
+/** The props of `Avatar`; a message may have an icon of its own (":emoji:" or a URL). */
 export function faceOf(message, who) {
   const icon = message?.icon ?? "";
   const emoji = icon.startsWith(":") ? icon.replaceAll(":", "") : undefined;
@@ -136,7 +136,7 @@ const DELETE_CONFIRM = {
   confirm: { text: "Delete" }, deny: { text: "Cancel" }, style: "danger",
 };
 
-/** `grouped`: same author shortly before, so no picture and name. `status`: what the app is doing in its thread. */
+/** `grouped`: same author shortly before, so no picture and name. `status`: the app's status in its thread. */
 export const Message = memo(({ message, grouped, inThread = false, status = "", title = "" }) => {
   const { me, user, shortcuts } = useContext(Directory);
   const [editing, setEditing] = useState(false);
@@ -175,21 +175,21 @@ export const Message = memo(({ message, grouped, inThread = false, status = "", 
   <//>`;
 });
 
-/** A message that only this person sees: the app's ephemeral one, or a word from Slackbot. */
-export const Whisper = memo(({ whisper }) => {
+/** A message that only this person sees: an ephemeral message of the app, or a notice from Slackbot. */
+export const Ephemeral = memo(({ ephemeral }) => {
   const { me, user } = useContext(Directory);
-  const who = whisper.notice ? { id: "USLACKBOT", real_name: "Slackbot", is_bot: true } : user(whisper.user);
-  const surface = useMemo(() => surfaceFor(`${me}/${whisper.id}`, { type: "ephemeral", id: whisper.id }), [me, whisper.id]);
-  const dismiss = () => (whisper.notice ? store.dropNotice(whisper.id) : store.dropEphemeral(whisper.id));
+  const who = ephemeral.notice ? { id: "USLACKBOT", real_name: "Slackbot", is_bot: true } : user(ephemeral.user);
+  const surface = useMemo(() => surfaceFor(`${me}/${ephemeral.id}`, { type: "ephemeral", id: ephemeral.id }), [me, ephemeral.id]);
+  const dismiss = () => (ephemeral.notice ? store.dropNotice(ephemeral.id) : store.dropEphemeral(ephemeral.id));
   return html`<${SurfaceContext.Provider} value=${surface}>
-    <article class="message whisper" data-ts=${whisper.ts} data-testid="ephemeral" aria-label="Only visible to you" tabindex="-1">
+    <article class="message ephemeral" data-ts=${ephemeral.ts} data-testid="ephemeral" aria-label="Only visible to you" tabindex="-1">
       <div class="gutter"><${Avatar} who=${faceOf(null, who)} /></div>
       <div class="message-body">
         <div class="only-you"><${Icon} name="eye" size=${13} /> Only visible to you
           <button type="button" class="link" onClick=${dismiss}>Dismiss</button></div>
-        <div class="byline"><${Author} message=${whisper} who=${who} />
-          <time class="time" title=${exactOf(whisper.ts)}>${clockOf(whisper.ts)}</time></div>
-        <${Content} message=${{ format: "mrkdwn", ...whisper }} />
+        <div class="byline"><${Author} message=${ephemeral} who=${who} />
+          <time class="time" title=${exactOf(ephemeral.ts)}>${clockOf(ephemeral.ts)}</time></div>
+        <${Content} message=${{ format: "mrkdwn", ...ephemeral }} />
       </div>
     </article>
   <//>`;

@@ -1,4 +1,4 @@
-// Dialogs that the app opened: a stack of which the topmost is seen.
+// Modals that the app opened: a stack of which only the topmost is visible.
 import { html, Avatar, Icon, useEffect, useMemo, useRef, useState } from "./ui.js";
 import { Blocks } from "./blocks.js";
 import { faceOf } from "./message.js";
@@ -9,7 +9,7 @@ import { dropSurface, SurfaceContext, surfaceFor } from "./surface.js";
 
 const NO_ERRORS = {};
 
-/** The values of the input blocks, and of everything else that was touched, in Slack's shape. */
+/** The values of the input blocks and of every other element that was used, in Slack's shape. */
 function valuesOf(view, surface) {
   const present = new Set(view.blocks.map((block, index) => block.block_id ?? `block-${index}`));
   return Object.fromEntries(Object.entries(surface.values).filter(([id]) => present.has(id)));

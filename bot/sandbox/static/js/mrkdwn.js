@@ -1,4 +1,4 @@
-// Slack's mrkdwn as elements. Never HTML: every piece of text becomes a text node.
+// Renders Slack's mrkdwn. Never as HTML: every piece of text becomes a text node.
 import { html, Emoji, emojiText, useContext } from "./ui.js";
 import { Directory } from "./directory.js";
 import { displayName } from "./selectors.js";
@@ -129,7 +129,7 @@ export function Mrkdwn({ text }) {
   })}</div>`;
 }
 
-/** plain_text: only emoji names mean something in it. */
+/** plain_text: only emoji names are rendered. */
 export function plain(text, emoji = true) {
   if (!emoji) return text;
   return text.split(/(:[a-z0-9_+'-]+:)/).map((part, index) => {

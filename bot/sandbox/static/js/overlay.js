@@ -1,4 +1,4 @@
-// Things that float: popovers, menus, confirmations. Popovers use the browser's top layer, so nothing clips them.
+// Popovers, menus and confirmations. Popovers use the browser's top layer, so nothing clips them.
 import { html, Icon, useEffect, useLayoutEffect, useRef, useState } from "./ui.js";
 
 const MARGIN = 8;
@@ -17,7 +17,7 @@ function place(anchor, box, align) {
   box.style.top = `${up ? Math.max(MARGIN, from.top - height - 4) : from.bottom + 4}px`;
 }
 
-/** A floating box at `anchor` (a ref); closes on a click elsewhere. Escape is its content's business. */
+/** A floating box at `anchor` (a ref); closes on a click elsewhere. Its content handles Escape. */
 export function Popover({ anchor, align = "start", onClose, matchWidth = false, class: extra = "", children, ...rest }) {
   const box = useRef(null);
   useLayoutEffect(() => {
@@ -54,7 +54,7 @@ function step(list, from, key) {
 
 /**
  * A menu at a button. `items`: {label, icon?, danger?, checked?, hint?, lead?, run} or "-" for a line.
- * Arrow keys, Home, End, Escape and Tab do what they do in every menu.
+ * Arrow keys, Home, End, Escape and Tab work as in every menu.
  */
 export function Menu({ anchor, items, onClose, label, align = "end" }) {
   const list = useRef(null);

@@ -1,4 +1,4 @@
-// rich_text blocks: what Slack's own composer makes.
+// rich_text blocks, as Slack's own composer creates them.
 import { html, h, Emoji } from "./ui.js";
 import { Broadcast, ChannelMention, Link, UserMention } from "./mrkdwn.js";
 import { slackDate } from "./time.js";

@@ -1,6 +1,6 @@
-// Where the page is, in the address: who acts, which channel, tab and thread. A reload comes back to the same place.
+// The page's location in its URL: person, channel, tab and thread. A reload returns to the same place.
 
-/** The place a Slack permalink means: /archives/C123/p1700000000000100?thread_ts=1700000000.000100 */
+/** The location of a Slack permalink: /archives/C123/p1700000000000100?thread_ts=1700000000.000100 */
 export function permalinkPlace(href) {
   let url;
   try {

@@ -28,7 +28,7 @@ function filtered(groups, query) {
     .filter((group) => group.options.length);
 }
 
-/** Lists of options that the app itself does not give: people and channels. */
+/** Options that do not come from the app: people and channels. */
 function useLocalGroups(element) {
   const { people, places } = useContext(Directory);
   return useMemo(() => {
@@ -42,8 +42,8 @@ function useLocalGroups(element) {
 }
 
 /**
- * What the app offers for `query`: {groups, busy, problem}. Asks only while the list is open. Busy means that what is
- * shown still answers another query.
+ * The app's options for `query`: {groups, busy, problem}. Asks only while the list is open. Busy: the options shown
+ * are still those of an earlier query.
  */
 function useExternal(element, query, open, surface, block) {
   const [found, setFound] = useState({ query: null, groups: [], problem: "" });
@@ -74,7 +74,7 @@ function useExternal(element, query, open, surface, block) {
 
 const KEY_BY_TYPE = { users_select: "selected_user", channels_select: "selected_channel", conversations_select: "selected_conversation" };
 
-/** Between the element's value in Slack's shape and a list of options. */
+/** Converts between the element's value in Slack's shape and a list of options. */
 function useChoice(element, value, groups) {
   const multiple = element.type.startsWith("multi_");
   const key = KEY_BY_TYPE[element.type];
@@ -137,7 +137,7 @@ function useKeys({ open, setOpen, count, active, setActive, pick, drop, query })
   };
 }
 
-/** The combobox itself; `onChoose(options)` gets the whole choice. */
+/** The combobox itself; `onChoose(options)` gets all chosen options. */
 function Combobox({ element, groups, query, setQuery, open, setOpen, busy, problem, choice, onChoose, label, invalid }) {
   const anchor = useRef(null);
   const input = useRef(null);
@@ -148,10 +148,10 @@ function Combobox({ element, groups, query, setQuery, open, setOpen, busy, probl
   const offered = flat.map((option) => option.value).join("\n");
   const [entered, setEntered] = useState(false);
   const start = query ? 0 : Math.max(0, flat.findIndex((option) => chosen.some((each) => same(each, option))));
-  // In the same breath as the list changes: done later, it would undo what an arrow key has chosen meanwhile.
+  // During the render in which the list changes: later, it would undo what an arrow key has selected meanwhile.
   useLayoutEffect(() => {
     setActive(start);
-    // Enter was pressed before the answer to what was typed had come: it means the first of what comes.
+    // Enter was pressed before the options for the query arrived: it selects the first of them.
     if (entered && !busy) {
       setEntered(false);
       pick(flat[start]);
@@ -175,7 +175,7 @@ function Combobox({ element, groups, query, setQuery, open, setOpen, busy, probl
     setEntered(false);
     if (!open) setOpen(true);
   };
-  /** A first letter that opens the list searches for itself, not for the choice that stands there. */
+  /** A first letter that opens the list replaces the current choice as the query. */
   const typed = (event) => {
     setQuery(open ? event.target.value : event.data ?? event.target.value);
     show();
@@ -203,7 +203,7 @@ function Combobox({ element, groups, query, setQuery, open, setOpen, busy, probl
   </div>`;
 }
 
-/** Any select element of Block Kit. In an input block it only keeps its value; elsewhere choosing tells the app. */
+/** Any select element of Block Kit. In an input block it only keeps its value; elsewhere a choice is sent to the app. */
 export function Select({ element, label, silent = false }) {
   const { value, set, act, surface, block } = useElement(element);
   const [query, setQuery] = useState("");

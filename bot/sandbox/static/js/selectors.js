@@ -1,4 +1,4 @@
-// Questions to the state. Answers are remembered per list, so that the same question gives the same object.
+// Selectors on the state, memoised per list, so that the same arguments give the same object.
 import { placeKey } from "./events.js";
 
 const isReply = (message) => message.thread_ts && message.thread_ts !== message.ts;
@@ -30,8 +30,8 @@ export const sessionAt = (state, channel, thread) => state.sessions[placeKey(cha
 export const promptsAt = (state, channel, thread) => state.prompts[placeKey(channel, thread)];
 export const isBusy = (state, channel, thread) => sessionAt(state, channel, thread)?.status === "processing";
 
-/** Private messages and notices that belong to one place, as rows beside the messages. */
-export function whispersAt(state, channel, thread) {
+/** Ephemeral messages and notices of one channel or thread, as rows between the messages. */
+export function ephemeralsAt(state, channel, thread) {
   const own = state.ephemerals.filter((each) => each.channel === channel && (each.thread_ts ?? null) === thread);
   const notices = state.notices
     .filter((each) => thread === null && (each.channel === channel))
@@ -39,12 +39,12 @@ export function whispersAt(state, channel, thread) {
   return [...own, ...notices];
 }
 
-/** The people who can be acted for: everybody but the apps. */
+/** The people whom the page can act for: everybody but the apps. */
 export const peopleOf = (state) => state.users.filter((each) => !each.is_bot);
 
 export const displayName = (user) => user?.real_name || user?.name || "Somebody";
 
-/** What a channel is called, seen by `me`: "#general", "Grace Hopper", "Ada, Grace". */
+/** A channel's name as `me` sees it: "#general", "Grace Hopper", "Ada, Grace". */
 export function titleOf(state, channel) {
   if (!channel) return "";
   if (channel.type === "im") return displayName(userOf(state, channel.user));

@@ -1,4 +1,4 @@
-// The left side: the workspace, its channels, direct messages and apps.
+// The sidebar: the workspace, its channels, direct messages and apps.
 import { html, Avatar, Icon, IconButton, useState, classes } from "./ui.js";
 import { ChannelSign } from "./channel.js";
 import { faceOf } from "./message.js";
@@ -40,7 +40,7 @@ function Section({ title, children, action }) {
   </section>`;
 }
 
-/** Chooses whom to write to: one person, or several for a group. The app may be one of them. */
+/** Chooses the people of a direct message: one, or several for a group. The app may be one of them. */
 function PeopleDialog({ state, onClose }) {
   const [chosen, setChosen] = useState([]);
   const others = state.users.filter((each) => each.id !== state.me && (!each.is_bot || each.app));

@@ -1,4 +1,4 @@
-// The state of the page and everything that changes it.
+// The page's state and everything that changes it.
 import { ApiError, get, Live, post } from "./api.js";
 import { apply, fromServer } from "./events.js";
 import { readRoute, writeRoute } from "./route.js";
@@ -15,7 +15,7 @@ const TOAST_MS = 7000;
 const AGAIN_MS = 1500;
 const THEME_KEY = "sandbox-theme";
 
-/** As chosen here before, else as the system has it. */
+/** The theme chosen here before, else the system's. */
 function prefersDark() {
   const chosen = localStorage.getItem(THEME_KEY);
   return chosen ? chosen === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
@@ -40,7 +40,7 @@ class Store {
     this.#changed();
   }
 
-  /** One drawing per frame, however many pushes came. A hidden page gets no frames, hence the timer beside it. */
+  /** Renders once per frame, however many events came. A hidden page gets no frames, hence the timer. */
   #changed() {
     if (this.frame) return;
     const draw = () => {
@@ -118,7 +118,7 @@ class Store {
     else if (event.type === "channel_gone" && event.channel === this.state.place.channel) this.#settlePlace();
   }
 
-  /** Keeps the place if this person may see it, else goes to their first channel. */
+  /** Stays in the channel if this person may see it, else goes to their first channel. */
   #settlePlace() {
     const { channels, place, bot } = this.state;
     const wanted = channels.find((each) => each.id === place.channel && each.is_member !== false);
@@ -205,12 +205,12 @@ class Store {
     this.set({ viewErrors: { ...this.state.viewErrors, [viewId]: {} } });
   }
 
-  /** Puts the name of somebody into the composer of a channel, for the person to go on writing. */
+  /** Inserts a mention into the composer of a channel and focuses it. */
   mentionIn(channel, user) {
     this.composers.get(channel)?.(user);
   }
 
-  /** Does something as the person; a refusal becomes a toast unless `quiet`. Gives the answer, or null. */
+  /** Performs an action as the person; a refusal is shown as a toast unless `quiet`. Returns the answer, or null. */
   async act(path, body, { quiet = false } = {}) {
     try {
       return await post(path, { user: this.state.me, ...body });

@@ -1,11 +1,11 @@
-// What a person has chosen and typed into one surface (a message, a dialog, the Home tab), and how its elements act.
+// What a person has chosen and typed in one surface (a message, a modal, the Home tab), and how its elements act.
 import { createContext, useContext, useRef, useState, useEffect } from "./ui.js";
 import { post } from "./api.js";
 import { store } from "./store.js";
 
 const kept = new Map();
 
-/** The values of one surface, in the shape of Slack's `state.values`. They outlive a redraw, as they do in Slack. */
+/** The values of one surface, in the shape of Slack's `state.values`. They survive a render, as in Slack. */
 export class Surface {
   values = {};
   listeners = new Set();
@@ -23,7 +23,7 @@ export class Surface {
     for (const listener of this.listeners) listener();
   }
 
-  /** Tells the app that something was done. Gives true once the app has acknowledged. */
+  /** Sends an action to the app. Resolves to true once the app has acknowledged. */
   async act(blockId, action) {
     const body = { action: { ...action, block_id: blockId }, container: this.container, state: { values: this.values } };
     return (await store.act("action", body)) !== null;
@@ -44,7 +44,7 @@ export function surfaceFor(key, container) {
 export const dropSurface = (key) => kept.delete(key);
 
 export const SurfaceContext = createContext(null);
-/** The block an element stands in: {id: its key here, given: its block_id if it has one, errors, dispatch}. */
+/** The block of an element: {id: its key here, given: its block_id if it has one, errors, dispatch}. */
 export const BlockContext = createContext({ id: "", errors: {} });
 
 const INITIAL = {

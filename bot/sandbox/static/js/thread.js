@@ -3,7 +3,7 @@ import { html, IconButton, useEffect, useRef, useState } from "./ui.js";
 import { Prompts, StatusLine } from "./agent.js";
 import { Composer } from "./composer.js";
 import { MessageList } from "./list.js";
-import { isAppChannel, sessionAt, threadOf, titleOf, whispersAt } from "./selectors.js";
+import { isAppChannel, sessionAt, threadOf, titleOf, ephemeralsAt } from "./selectors.js";
 import { store } from "./store.js";
 
 function TitleBox({ title, onDone }) {
@@ -49,7 +49,7 @@ export function ThreadPane({ state, channel, thread }) {
   const divider = replies > 0 && html`<div class="replies-rule" role="separator"><span>${replies === 1 ? "1 reply" : `${replies} replies`}</span></div>`;
   return html`<aside class="pane thread-pane" data-drop aria-label="Thread" onKeyDown=${escape}>
     <${ThreadHead} state=${state} channel=${channel} thread=${thread} />
-    <${MessageList} place=${`${state.me}/${channel.id}/${thread}`} messages=${messages} whispers=${whispersAt(state, channel.id, thread)}
+    <${MessageList} place=${`${state.me}/${channel.id}/${thread}`} messages=${messages} ephemerals=${ephemeralsAt(state, channel.id, thread)}
       inThread label="Thread" divider=${divider}
       head=${!root && html`<div class="beginning"><p>This message is not here any more.</p></div>`}
       tail=${html`<${StatusLine} state=${state} channel=${channel.id} thread=${thread} />`} />

@@ -1,4 +1,4 @@
-// Slack's ways of writing times, in the reader's own zone.
+// Times as Slack writes them, in the reader's time zone.
 const clock = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
 const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "medium" });
 const dayLong = new Intl.DateTimeFormat(undefined, { weekday: "long", month: "long", day: "numeric" });
@@ -62,7 +62,7 @@ const FORMATS = {
   ago: (date) => ago(date.getTime() / 1000),
 };
 
-/** Fills a `<!date^…>` pattern such as "{date_pretty} at {time}"; the fallback stands when the time is no number. */
+/** Fills a `<!date^…>` pattern such as "{date_pretty} at {time}"; the fallback is used when the time is not a number. */
 export function slackDate(seconds, pattern, fallback) {
   const date = new Date(Number(seconds) * 1000);
   if (Number.isNaN(date.getTime())) return fallback;

@@ -1,4 +1,4 @@
-// The bar above: who one acts as, the traffic inspector, light or dark; and the notices under it.
+// The top bar: the person the page acts as, the traffic inspector, the theme; and the notices below it.
 import { html, Avatar, Icon, IconButton, classes } from "./ui.js";
 import { faceOf } from "./message.js";
 import { MenuButton } from "./overlay.js";

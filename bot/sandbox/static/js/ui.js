@@ -1,4 +1,4 @@
-// What every component needs: Preact with htm, icons, avatars, emoji, memo.
+// Shared by every component: Preact with htm, icons, avatars, emoji, memo.
 import { html as rawHtml, h, Component } from "../vendor/preact-htm.js";
 import icons from "../vendor/icons.js";
 import emojiNames from "../vendor/emoji.js";
@@ -9,7 +9,7 @@ export {
 export { h, Component };
 export const html = rawHtml;
 
-/** A component that renders again only when one of its props is another value. */
+/** A component that renders again only when one of its props has changed. */
 export function memo(view) {
   return class Memo extends Component {
     shouldComponentUpdate(next) {
