@@ -85,7 +85,7 @@ async def test_model_output_is_never_run(slack: Sandbox, app: ChattyApp, page: P
 async def test_a_growing_answer_renders_only_its_last_block_again(
     slack: Sandbox, app: ChattyApp, page: Page
 ) -> None:
-    """Finished blocks stay the same elements, so selections and scroll positions survive and long answers stay smooth."""
+    """Finished blocks stay the same elements, so selections and scroll positions survive."""
     alice, general = slack.workspace.user("alice").id, slack.workspace.channel("general").id
     root = await slack.conversations.say("alice", "general", "hello")
     await open_workspace(page, slack, thread=root)

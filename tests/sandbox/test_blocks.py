@@ -1,4 +1,4 @@
-"""Blocks, views and menu options at Slack's limits: at the limit they pass, above it they are refused with a JSON pointer."""
+"""Blocks, views and menu options: at Slack's limits they pass, above them they are refused with a JSON pointer."""
 
 from typing import Any
 
