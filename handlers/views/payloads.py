@@ -237,8 +237,9 @@ def slash_command(body: dict[str, Any]) -> SlashCommand:
     first, rest = (*text.split(maxsplit=1), "", "")[:2]
     words = " ".join(text.lower().split())
     subcommand = words if words in ("help", "token", "token revoke") else ""
+    argument = ""
     if first.lower() == "new":
-        subcommand = "new"
+        subcommand, argument = "new", rest.strip()
     return SlashCommand(
         name=body.get("command", "/chats"),
         user=body["user_id"],
@@ -247,5 +248,5 @@ def slash_command(body: dict[str, Any]) -> SlashCommand:
         response_url=body.get("response_url") or "",
         text=text,
         subcommand=subcommand,
-        argument=rest.strip(),
+        argument=argument,
     )

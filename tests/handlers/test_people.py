@@ -12,7 +12,6 @@ from bot import strings
 from bot.chats.prompt import ATTACHED_UNSEEN
 from bot.config import StreamMode
 from bot.sandbox.user_actions.conversations import Upload
-from handlers.threads.thread_context import fit_lines
 from tests.deadlines import patient_timing
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.long_texts import essay
@@ -241,16 +240,6 @@ async def test_the_context_of_a_long_thread_is_its_beginning_and_its_end(world: 
     assert "Remark number 229." in told
     assert "Remark number 100." not in told
     assert len(told) < 20_000
-
-
-def test_the_context_fits_and_keeps_the_first_and_last_lines() -> None:
-    lines = ["first line", *(f"line {n}" for n in range(1000)), "last line"]
-    told = fit_lines(lines, 500).splitlines()
-    assert (told[0], told[1], told[-1]) == ("first line", strings.THREAD_GAP, "last line")
-    assert sum(map(len, told)) < 520
-    assert fit_lines(["only"], 500) == "only"
-    assert fit_lines([], 500) == ""
-    assert fit_lines(["a", "b"], 500) == "a\nb"
 
 
 @pytest.mark.parametrize("error", ["missing_scope", "not_in_channel", "thread_not_found"])
