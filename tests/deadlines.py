@@ -28,6 +28,7 @@ _GIVING_UP = (
     "file_timeout",
     "file_read_timeout",
     "thread_sweep_min_age",
+    "duplicate_menu_delay",
     "header_min_age",
     "dialog_min_age",
     "context_timeout",
@@ -37,7 +38,7 @@ _GIVING_UP = (
     "http_body_gap_timeout",
     "idle_transaction_timeout",
 )
-"""The fields of Timing after which the bot gives something up, or takes over what another one is doing."""
+"""The fields of Timing after which the bot gives something up, or looks after what another process may have left."""
 
 
 def patient_timing(**changes: Any) -> Timing:
