@@ -7,7 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 from bot import strings
-from bot.chats.messages import HandleResult, IncomingMessage, Outcome
+from bot.chats.messages import (
+    HandleResult,
+    IncomingMessage,
+    ModelChoiceOutcome,
+    ModelChosen,
+    Outcome,
+)
 from bot.domain import User
 from handlers.client.web_api import SlackClient
 from handlers.listeners.context import ListenerContext
@@ -51,9 +57,9 @@ def _show(
     if notice is not None:
         ctx.tasks.start(notice, name="file notice")
     if result.outcome is Outcome.STORED and result.stored is not None:
-        if result.request is not None:
-            shown = ctx.menus.show_filled(result.request, result.stored)
-            ctx.tasks.start(shown, name="header")
+        if result.request is not None:  # it was the question that a chosen model waited for
+            chosen = ModelChosen(ModelChoiceOutcome.STARTED, result.request, result.stored)
+            ctx.tasks.start(ctx.menus.show_choice(chosen), name="header")
         elif result.stored.queued:
             answer_id = result.stored.answer.id
             ctx.queued_reactions.add(slack, message.thread.channel, message.ts, answer_id)

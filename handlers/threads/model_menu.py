@@ -165,10 +165,6 @@ class ModelMenus:
                 response_url=response_url,
             )
 
-    async def show_filled(self, request: ChatRequest, stored: StoredMessage) -> None:
-        """The question came after the choice: the menu becomes the header now."""
-        await self.show_choice(ModelChosen(ModelChoiceOutcome.STARTED, request, stored))
-
     async def start_with_context(
         self, request: ChatRequest, response_url: str | None = None
     ) -> None:
