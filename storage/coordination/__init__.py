@@ -1,4 +1,4 @@
-"""Live events and shared budgets: in one process, or between replicas through Redis."""
+"""Events and shared rate limits: in one process, or between replicas through Redis."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["BucketResult", "Coordination", "SlowSubscriber", "TopicEvent", "open
 
 
 async def open_coordination(url: str) -> Coordination:
-    """Take `memory://` or `redis://…` (`rediss://`, `unix://`). Redis need not be there yet; `ping` tells.
+    """Accept `memory://` or `redis://…` (`rediss://`, `unix://`). Redis need not be reachable yet; `ping` checks.
 
     Raises SettingsError when the URL cannot be used.
     """

@@ -1,4 +1,4 @@
-"""What replicas tell each other. None of it is the truth, which is the database's: all of it may be lost."""
+"""The interface between replicas. Everything sent through it may be lost; the truth is in the database."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from bot.errors import StorageError
 
 
 class SlowSubscriber(StorageError):
-    """A subscriber let too many events lie and was dropped; it must start anew from the database."""
+    """A subscriber left too many events unread and was dropped; it must start again from the database."""
 
 
 @dataclass(frozen=True, slots=True)
 class TopicEvent:
-    """One event as a subscriber gets it."""
+    """One event as a subscriber receives it."""
 
     topic: str
     event: dict[str, Any]
@@ -24,24 +24,24 @@ class TopicEvent:
 
 @dataclass(frozen=True, slots=True)
 class BucketResult:
-    """The answer to a request for one piece of a shared budget."""
+    """What a shared token bucket answers to a request for one token."""
 
     granted: bool
     wait: float
-    """Seconds until one may be free; 0 when this one was granted."""
+    """Seconds until a token may be available; 0 when this request was granted."""
     remaining: float
-    """How many are left."""
+    """How many tokens are left."""
 
 
 class Coordination(Protocol):
-    """Live events and shared budgets, for one process or many."""
+    """Events and shared rate limits, for one process or many."""
 
     async def publish(self, topic: str, event: Mapping[str, Any]) -> None:
-        """Tell all subscribers, here and in other replicas, in order. The event is JSON. Never raises, never waits."""
+        """Send a JSON event to all subscribers, here and in other replicas, in order. Never raises, never waits."""
         ...
 
     def may_have_subscribers(self, topic: str) -> bool:
-        """Whether anybody may be reading it: what nobody reads need not be published."""
+        """Whether anyone may be subscribed. An event without subscribers need not be published."""
         ...
 
     def subscribe(
@@ -49,20 +49,20 @@ class Coordination(Protocol):
     ) -> AbstractAsyncContextManager[AsyncIterator[TopicEvent]]:
         """The events of these topics from now on; the iterator ends when the coordination closes.
 
-        At most `buffer` unread events are held: then the iterator raises SlowSubscriber.
+        With more than `buffer` unread events the iterator raises SlowSubscriber.
         """
         ...
 
     async def acquire(self, key: str, rate_per_second: float, burst: float) -> BucketResult:
-        """Ask for one from the bucket `key`, which refills at this rate up to `burst`. Raises StorageError."""
+        """Take one token from the bucket `key`, which refills at this rate up to `burst`. Raises StorageError."""
         ...
 
     async def block(self, key: str, seconds: float) -> None:
-        """BucketResult nothing from the bucket for this long; then one, then again at its rate. Raises StorageError."""
+        """Grant no token of the bucket for this long; then one, then at its rate again. Raises StorageError."""
         ...
 
     async def replicas(self) -> int:
-        """How many processes share events and budgets, this one included. Raises StorageError."""
+        """How many processes share events and buckets, including this one. Raises StorageError."""
         ...
 
     async def ping(self) -> None:

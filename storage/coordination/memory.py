@@ -13,35 +13,39 @@ from storage.coordination.base import BucketResult, TopicEvent
 from storage.coordination.pubsub import Subscription, TopicHub
 
 _MAX_BUCKETS = 10_000
-_BUCKET_TTL = 3600.0  # seconds after which a bucket nobody asked is full again, whatever its rate, and may be forgotten
+"""With more buckets than this, unused ones are deleted."""
+_BUCKET_TTL = 3600.0
+"""Seconds after which an unused bucket is full again, whatever its rate, and may be deleted."""
 
 
 @dataclass(slots=True)
 class MemoryBucket:
-    """A token bucket. Redis runs the same steps in Lua: change both or neither."""
+    """A token bucket. `scripts.py` runs the same steps in Redis: change both or neither."""
 
     level: float
     at: float
-    """The time at which `level` was true; lies ahead while the bucket is held."""
-    held: float = 0.0
+    """The time at which `level` was true; in the future while the bucket is blocked."""
+    blocked_until: float = 0.0
 
-    def take(self, now: float, rate: float, burst: float) -> BucketResult:
+    def acquire(self, now: float, rate: float, burst: float) -> BucketResult:
         self.level = min(burst, self.level + max(0.0, now - self.at) * rate)
         self.at = max(self.at, now)
-        if self.held > now:
-            return BucketResult(False, self.held - now, self.level)
+        if self.blocked_until > now:
+            return BucketResult(False, self.blocked_until - now, self.level)
         if self.level < 1:
             return BucketResult(False, (1 - self.level) / rate, self.level)
         self.level -= 1
         return BucketResult(True, 0.0, self.level)
 
-    def hold(self, until: float) -> None:
-        if until > self.held:
-            self.level, self.at, self.held = 1.0, until, until
+    def block(self, until: float) -> None:
+        if until > self.blocked_until:
+            self.level = 1.0
+            self.at = until
+            self.blocked_until = until
 
 
 class MemoryCoordination:
-    """Budgets and events that end with the process."""
+    """Buckets and events that end with the process."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -49,7 +53,7 @@ class MemoryCoordination:
         self._buckets: dict[str, MemoryBucket] = {}
 
     async def publish(self, topic: str, event: Mapping[str, Any]) -> None:
-        # Through JSON as between replicas, so that no reader ever shares an object with the writer.
+        # Through JSON as between replicas, so that no subscriber shares an object with the publisher.
         self._hub.deliver(TopicEvent(topic, json.loads(json.dumps(event))))
 
     def may_have_subscribers(self, topic: str) -> bool:
@@ -74,13 +78,13 @@ class MemoryCoordination:
                 for name, bucket in self._buckets.items()
                 if bucket.at > now - _BUCKET_TTL
             }
-        return self._buckets.setdefault(key, MemoryBucket(burst, now)).take(
-            now, rate_per_second, burst
-        )
+        bucket = self._buckets.setdefault(key, MemoryBucket(burst, now))
+        return bucket.acquire(now, rate_per_second, burst)
 
     async def block(self, key: str, seconds: float) -> None:
         now = self._clock()
-        self._buckets.setdefault(key, MemoryBucket(1.0, now)).hold(now + seconds)
+        bucket = self._buckets.setdefault(key, MemoryBucket(1.0, now))
+        bucket.block(now + seconds)
 
     async def replicas(self) -> int:
         return 1

@@ -1,4 +1,4 @@
-"""Events inside one process: topics, and readers that are dropped rather than buffered for ever."""
+"""Events inside one process: topics, and subscribers that are dropped instead of buffered without limit."""
 
 from __future__ import annotations
 
@@ -15,70 +15,71 @@ class Subscription(AsyncIterator[TopicEvent]):
     def __init__(self, size: int) -> None:
         self._unread: asyncio.Queue[TopicEvent | SlowSubscriber | None] = asyncio.Queue(size)
 
-    def put(self, signal: TopicEvent) -> bool:
-        """False when the reader is too far behind: it has been told so and gets nothing more."""
+    def put(self, event: TopicEvent) -> bool:
+        """False when the subscriber is too far behind: its iterator raises SlowSubscriber and gets no more events."""
         try:
-            self._unread.put_nowait(signal)
+            self._unread.put_nowait(event)
         except asyncio.QueueFull:
-            self._last(SlowSubscriber("too many unread events"))
+            self._finish(SlowSubscriber("too many unread events"))
             return False
         return True
 
     def end(self) -> None:
-        self._last(None)
+        self._finish(None)
 
-    def _last(self, word: SlowSubscriber | None) -> None:
+    def _finish(self, item: SlowSubscriber | None) -> None:
         while not self._unread.empty():
             self._unread.get_nowait()
-        self._unread.put_nowait(word)
+        self._unread.put_nowait(item)
 
     async def __anext__(self) -> TopicEvent:
-        signal = await self._unread.get()
-        if isinstance(signal, TopicEvent):
-            return signal
-        self._unread.put_nowait(signal)  # it stays the last word
-        if signal is None:
+        item = await self._unread.get()
+        if isinstance(item, TopicEvent):
+            return item
+        self._unread.put_nowait(item)  # stays the last item
+        if item is None:
             raise StopAsyncIteration
-        raise signal
+        raise item
 
 
 class TopicHub:
-    """Which subscriber reads which topics."""
+    """Which subscriptions exist to which topics."""
 
     def __init__(self) -> None:
-        self._inboxes: dict[str, set[Subscription]] = defaultdict(set)
+        self._subscriptions: dict[str, set[Subscription]] = defaultdict(set)
 
     @property
     def topics(self) -> list[str]:
-        return list(self._inboxes)
+        return list(self._subscriptions)
 
-    def add(self, inbox: Subscription, topics: tuple[str, ...]) -> None:
+    def add(self, subscription: Subscription, topics: tuple[str, ...]) -> None:
         for topic in topics:
-            self._inboxes[topic].add(inbox)
+            self._subscriptions[topic].add(subscription)
 
-    def remove(self, inbox: Subscription, topics: tuple[str, ...]) -> list[str]:
-        """The topics that nobody reads any more."""
-        deserted = []
+    def remove(self, subscription: Subscription, topics: tuple[str, ...]) -> list[str]:
+        """Remove a subscription; the topics that have none any more."""
+        unused = []
         for topic in topics:
-            readers = self._inboxes.get(topic)
-            if readers is None:
+            subscriptions = self._subscriptions.get(topic)
+            if subscriptions is None:
                 continue
-            readers.discard(inbox)
-            if not readers:
-                del self._inboxes[topic]
-                deserted.append(topic)
-        return deserted
+            subscriptions.discard(subscription)
+            if not subscriptions:
+                del self._subscriptions[topic]
+                unused.append(topic)
+        return unused
 
     def has_subscribers(self, topic: str) -> bool:
-        """Whether anybody reads it."""
-        return topic in self._inboxes
+        """Whether there is a subscription to it."""
+        return topic in self._subscriptions
 
-    def deliver(self, signal: TopicEvent) -> None:
-        for inbox in list(self._inboxes.get(signal.topic, ())):
-            if not inbox.put(signal):
-                self._inboxes[signal.topic].discard(inbox)
+    def deliver(self, event: TopicEvent) -> None:
+        for subscription in list(self._subscriptions.get(event.topic, ())):
+            if not subscription.put(event):
+                self._subscriptions[event.topic].discard(subscription)
 
     def end(self) -> None:
-        for inbox in {inbox for readers in self._inboxes.values() for inbox in readers}:
-            inbox.end()
-        self._inboxes.clear()
+        """End all subscriptions."""
+        for subscription in set[Subscription]().union(*self._subscriptions.values()):
+            subscription.end()
+        self._subscriptions.clear()

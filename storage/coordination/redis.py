@@ -1,4 +1,4 @@
-"""Coordination between replicas through Redis, which may vanish at any moment and come back."""
+"""Coordination between replicas through Redis, which may become unreachable at any moment and return."""
 
 from __future__ import annotations
 
@@ -28,11 +28,15 @@ T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
-_COMMAND_TIMEOUT = 1.0  # seconds for any single command: budgets and events are worthless later
-_RECONNECT_INTERVAL = 0.5  # seconds between attempts to reach a Redis that is gone
-_MAX_OUTBOX = 10_000  # events waiting to be sent
+_COMMAND_TIMEOUT = 1.0
+"""Seconds for a single command; tokens and events are worthless later."""
+_RECONNECT_INTERVAL = 0.5
+"""Seconds between attempts to reach a lost Redis."""
+_MAX_OUTBOX = 10_000
+"""Events waiting to be sent; further ones are lost."""
 _PUBLISH_BATCH_SIZE = 500
-_KEEPALIVE_OPTIONS = {  # a peer that vanished without a word is noticed after half a minute, not after two hours
+"""Events sent in one pipeline."""
+_KEEPALIVE_OPTIONS = {  # a peer that vanished silently is noticed after half a minute, not after two hours
     getattr(socket, name): value
     for name, value in (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
     if hasattr(socket, name)
@@ -47,21 +51,23 @@ def _connect(url: str) -> Redis:
             max_connections=20,
             timeout=_COMMAND_TIMEOUT,
             decode_responses=True,
-            # None, and `asyncio.timeout` around each use: before Python 3.12 the client's own timeout
-            # may swallow a cancellation, and the listener hears nothing for hours without any fault.
+            # None, and `asyncio.timeout` around each use: before Python 3.12 the client's own timeout may swallow a
+            # cancellation, and the listener may receive nothing for hours without any error.
             socket_timeout=None,
             socket_connect_timeout=_COMMAND_TIMEOUT,
             socket_keepalive=True,
             socket_keepalive_options=_KEEPALIVE_OPTIONS,
-            retry=Retry(
-                NoBackoff(), 0
-            ),  # what is late is worthless, and reconnecting is done below
+            # No retries: what is late is worthless, and RedisCoordination reconnects by itself.
+            retry=Retry(NoBackoff(), 0),
         )
     )
 
 
 class RedisCoordination:
-    """One process's view of what all share. Events of its own process reach its readers without Redis."""
+    """One process's connection to what all replicas share.
+
+    Events of its own process reach its subscribers without Redis.
+    """
 
     def __init__(self, url: str) -> None:
         try:
@@ -71,19 +77,18 @@ class RedisCoordination:
                 f"REDIS_URL cannot be used ({error}): write redis://host:6379/0"
             ) from None
         number = self._redis.connection_pool.connection_kwargs.get("db", 0)
-        self._prefix = (
-            f"bobbin:{number}:"  # Redis keeps channels apart by name alone, not by database
-        )
+        # Redis separates channels only by name, not by database. Never change the prefix: versions share it.
+        self._prefix = f"bobbin:{number}:"
         self._origin = secrets.token_hex(8)
         self._hub = TopicHub()
         self._outbox: deque[tuple[str, str]] = deque(maxlen=_MAX_OUTBOX)
         self._outgoing = asyncio.Event()
         self._pubsub: PubSub | None = None
         self._confirmed: dict[str, asyncio.Event] = {}
-        self._changing = asyncio.Lock()  # SUBSCRIBE and UNSUBSCRIBE must not overtake each other
-        self._gone_until = 0.0
+        self._changing = asyncio.Lock()  # keeps SUBSCRIBE and UNSUBSCRIBE in order
+        self._lost_until = 0.0
         self.lost = 0
-        """Events that other replicas never got."""
+        """Events that other replicas never received."""
         self._tasks = [asyncio.create_task(self._send_all()), asyncio.create_task(self._listen())]
 
     # Events
@@ -94,7 +99,7 @@ class RedisCoordination:
     async def publish(self, topic: str, event: Mapping[str, Any]) -> None:
         text = json.dumps(event)
         self._hub.deliver(TopicEvent(topic, json.loads(text)))
-        if self._is_gone() or len(self._outbox) == _MAX_OUTBOX:
+        if self._is_lost() or len(self._outbox) == _MAX_OUTBOX:
             self.lost += 1
             return
         self._outbox.append((topic, f"{self._origin} {text}"))
@@ -104,17 +109,17 @@ class RedisCoordination:
     async def subscribe(
         self, *topics: str, buffer: int = 1000
     ) -> AsyncIterator[AsyncIterator[TopicEvent]]:
-        inbox = Subscription(buffer)
-        self._hub.add(inbox, topics)
+        subscription = Subscription(buffer)
+        self._hub.add(subscription, topics)
         try:
-            await self._listen_to(topics)
-            yield inbox
+            await self._subscribe_to(topics)
+            yield subscription
         finally:
-            deserted = self._hub.remove(inbox, topics)
-            await self._forget(deserted)
+            unused = self._hub.remove(subscription, topics)
+            await self._unsubscribe_from(unused)
 
-    async def _listen_to(self, topics: tuple[str, ...]) -> None:
-        """Return when Redis has confirmed, or is known to be gone: the listener makes up for it when it is back."""
+    async def _subscribe_to(self, topics: tuple[str, ...]) -> None:
+        """Return when Redis has confirmed, or is known to be lost; then the listener subscribes when it is back."""
         waiting = [self._confirmed.setdefault(topic, asyncio.Event()) for topic in topics]
         fresh = [self._prefix + topic for topic in topics if not self._confirmed[topic].is_set()]
         if fresh and self._pubsub is not None:
@@ -122,24 +127,21 @@ class RedisCoordination:
                 with suppress(*_CONNECTION_ERRORS):
                     async with asyncio.timeout(_COMMAND_TIMEOUT):
                         await self._pubsub.subscribe(*fresh)
-        if not self._is_gone():
+        if not self._is_lost():
             with suppress(asyncio.TimeoutError):
                 async with asyncio.timeout(_COMMAND_TIMEOUT):
                     await asyncio.gather(*(event.wait() for event in waiting))
 
-    async def _forget(self, topics: list[str]) -> None:
+    async def _unsubscribe_from(self, topics: list[str]) -> None:
         async with self._changing:
-            deserted = [
-                topic for topic in topics if topic not in self._hub.topics
-            ]  # still, after the wait
-            for topic in deserted:
+            # Checked again after waiting for the lock:
+            unused = [topic for topic in topics if topic not in self._hub.topics]
+            for topic in unused:
                 self._confirmed.pop(topic, None)
-            if deserted and self._pubsub is not None:
+            if unused and self._pubsub is not None:
                 with suppress(*_CONNECTION_ERRORS):
                     async with asyncio.timeout(_COMMAND_TIMEOUT):
-                        await self._pubsub.unsubscribe(
-                            *(self._prefix + topic for topic in deserted)
-                        )
+                        await self._pubsub.unsubscribe(*(self._prefix + topic for topic in unused))
 
     async def _listen(self) -> None:
         while True:
@@ -150,18 +152,18 @@ class RedisCoordination:
                             self._prefix, *(self._prefix + topic for topic in self._hub.topics)
                         )
                         self._pubsub = pubsub
-                        await self._subscribe_latecomers(pubsub)
+                        await self._subscribe_to_late_topics(pubsub)
                     async for message in pubsub.listen():
                         self._receive(message)
             except _CONNECTION_ERRORS as error:
-                self._lose(error)
+                self._mark_lost(error)
             self._pubsub = None
             for event in self._confirmed.values():
                 event.clear()
             await asyncio.sleep(_RECONNECT_INTERVAL)
 
-    async def _subscribe_latecomers(self, pubsub: PubSub) -> None:
-        """Topics that came while the connection was being made and so were in nobody's command."""
+    async def _subscribe_to_late_topics(self, pubsub: PubSub) -> None:
+        """Subscribe to topics that were added while the connection was being made."""
         known = set(pubsub.channels)
         late = [
             self._prefix + topic for topic in self._hub.topics if self._prefix + topic not in known
@@ -172,7 +174,7 @@ class RedisCoordination:
     def _receive(self, message: dict[str, Any]) -> None:
         topic = str(message["channel"]).removeprefix(self._prefix)
         if message["type"] == "subscribe":
-            self._back()
+            self._mark_reachable()
             if topic in self._confirmed:
                 self._confirmed[topic].set()
         elif message["type"] == "message":
@@ -181,7 +183,7 @@ class RedisCoordination:
                 self._hub.deliver(TopicEvent(topic, json.loads(text)))
 
     async def _send_all(self) -> None:
-        """One sender keeps the order, and sends together what came together."""
+        """A single sender keeps the order and batches events."""
         while True:
             await self._outgoing.wait()
             self._outgoing.clear()
@@ -201,9 +203,9 @@ class RedisCoordination:
         except _CONNECTION_ERRORS as error:
             self.lost += len(batch) + len(self._outbox)
             self._outbox.clear()
-            self._lose(error)
+            self._mark_lost(error)
 
-    # Budgets
+    # Token buckets
 
     async def acquire(self, key: str, rate_per_second: float, burst: float) -> BucketResult:
         ok, wait, level = await self._run(ACQUIRE, key, rate_per_second, burst)
@@ -213,14 +215,14 @@ class RedisCoordination:
         await self._run(BLOCK, key, seconds)
 
     async def _run(self, script: str, key: str, *numbers: float) -> Any:
-        # EVAL and not EVALSHA: a kilobyte more, and nothing to make good after Redis has forgotten its scripts.
+        # EVAL instead of EVALSHA: it sends a kilobyte more, but needs no recovery after Redis has lost its scripts.
         arguments = [str(number) for number in numbers]
-        return await self._ask(
+        return await self._request(
             lambda: self._redis.eval(script, 1, f"{self._prefix}budget:{key}", *arguments)
         )
 
     async def replicas(self) -> int:
-        (_, listening), *_ = await self._ask(lambda: self._redis.pubsub_numsub(self._prefix))
+        (_, listening), *_ = await self._request(lambda: self._redis.pubsub_numsub(self._prefix))
         return max(1, int(listening))
 
     async def ping(self) -> None:
@@ -231,7 +233,7 @@ class RedisCoordination:
             raise StorageError(f"Redis cannot be reached ({type(error).__name__})") from error
 
     async def close(self) -> None:
-        if not self._is_gone():
+        if not self._is_lost():
             with suppress(asyncio.TimeoutError):
                 async with asyncio.timeout(_COMMAND_TIMEOUT):
                     while self._outbox:
@@ -242,28 +244,28 @@ class RedisCoordination:
         self._hub.end()
         await self._redis.aclose()
 
-    async def _ask(self, request: Callable[[], Awaitable[T]]) -> T:
-        if self._is_gone():
+    async def _request(self, request: Callable[[], Awaitable[T]]) -> T:
+        if self._is_lost():
             raise StorageError("Redis cannot be reached")
         try:
             async with asyncio.timeout(_COMMAND_TIMEOUT):
                 return await request()
         except _CONNECTION_ERRORS as error:
-            self._lose(error)
+            self._mark_lost(error)
             raise StorageError(f"Redis cannot be reached ({type(error).__name__})") from error
 
-    # Redis comes and goes
+    # Losing Redis and getting it back
 
-    def _is_gone(self) -> bool:
-        """Whether the last attempt failed only just now: then nobody needs to wait for the next one to fail too."""
-        return time.monotonic() < self._gone_until
+    def _is_lost(self) -> bool:
+        """Whether the last attempt has just failed, so that callers need not wait for the next one to fail too."""
+        return time.monotonic() < self._lost_until
 
-    def _lose(self, error: BaseException) -> None:
-        if not self._gone_until:
+    def _mark_lost(self, error: BaseException) -> None:
+        if not self._lost_until:
             _log.warning("redis_lost", extra={"reason": type(error).__name__})
-        self._gone_until = time.monotonic() + _RECONNECT_INTERVAL
+        self._lost_until = time.monotonic() + _RECONNECT_INTERVAL
 
-    def _back(self) -> None:
-        if self._gone_until:
+    def _mark_reachable(self) -> None:
+        if self._lost_until:
             _log.info("redis_back", extra={"lost_events": self.lost})
-        self._gone_until = 0.0
+        self._lost_until = 0.0

@@ -1,4 +1,7 @@
-"""The token bucket of `storage.coordination.memory.MemoryBucket`, step for step, in Redis and by Redis' own clock."""
+"""Lua scripts for Redis: the token bucket of `storage.coordination.memory.MemoryBucket`, by the clock of Redis.
+
+Replicas of other versions use the fields `level`, `at` and `held` too: never rename them.
+"""
 
 ACQUIRE = """
 local rate, burst = tonumber(ARGV[1]), tonumber(ARGV[2])

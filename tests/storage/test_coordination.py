@@ -217,7 +217,7 @@ def test_a_bucket_over_simulated_hours_never_gives_more_than_rate_and_burst() ->
     bucket, now, given = MemoryBucket(20, 0.0), 0.0, 0
     for step in range(36_000):
         now = step * 0.1
-        given += bucket.take(now, 50 / 60, 20).granted
+        given += bucket.acquire(now, 50 / 60, 20).granted
     assert given == pytest.approx(20 + now * 50 / 60, abs=1)
 
 

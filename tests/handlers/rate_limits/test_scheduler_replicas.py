@@ -56,7 +56,7 @@ class Replicas(Simulation):
         bucket = self.scheduler.bucket(method, who.channel, self.now)
         key = (method, who.channel if method in PER_CHANNEL else "")
         shared_limits = self._shared_limits.setdefault(key, MemoryBucket(bucket.burst, self.now))
-        grant = shared_limits.take(self.now, bucket.per_second, bucket.burst)
+        grant = shared_limits.acquire(self.now, bucket.per_second, bucket.burst)
         if not grant.granted:
             bucket.give_back()
             who.busy = False
