@@ -1,4 +1,4 @@
-"""What programs may do with the chats of the person they act for: the same chats, by id instead of by thread."""
+"""What API clients may do with the chats of the user whose token they hold."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ from storage.messages import NewMessage, StoredMessage
 from storage.people import People
 
 API_SOURCE = "api:"
-"""Begins the source of every message that came from a program."""
+"""The start of the source of every message from an API client."""
 
 
 @dataclass(frozen=True, slots=True)
 class ApiMessage:
-    """What a program says for its person."""
+    """A message that an API client sends for its user."""
 
     text: str = field(repr=False)
     images: tuple[Image, ...] = ()
     key: str | None = None
-    """Makes a repetition harmless: the same key in the same chat is the same message."""
+    """Idempotency key: the same key in the same chat is the same message."""
 
     def to_new_message(self, user: User) -> NewMessage:
         source = (
@@ -52,7 +52,7 @@ class ApiMessage:
 
 @dataclass(frozen=True, slots=True)
 class MessagePair:
-    """A person's message and its answer, as they stand."""
+    """A user's message and its answer, as they are stored now."""
 
     chat: Chat
     question: Message
@@ -64,7 +64,10 @@ class MessagePair:
 
 
 class ApiService:
-    """Somebody else's chat does not exist here: ChatNotFound. All raise StorageError when the database fails."""
+    """The use cases of the API.
+
+    A chat in which the user does not take part raises ChatNotFound. All raise StorageError when the database fails.
+    """
 
     def __init__(
         self,
@@ -77,53 +80,53 @@ class ApiService:
         wake: Callable[[str], None],
         limit: int,
     ) -> None:
-        self._chats, self._answers, self._people, self._publisher, self._wake = (
-            chats,
-            answers,
-            people,
-            publisher,
-            wake,
-        )
+        self._chats = chats
+        self._answers = answers
+        self._people = people
+        self._publisher = publisher
+        self._wake = wake
         self.models = models
         self.limit = limit
 
     async def create(self, user: User, title: str | None = None, model: str | None = None) -> Chat:
-        """An empty chat; lists show it from its first message on. Raises ModelNotAllowed."""
-        ref = await self._model(user, model)
+        """Creates an empty chat, which lists show only once it has a message. Raises ModelNotAllowed."""
+        ref = await self._choose_model(user, model)
         return await self._chats.create(
             team=user.team, owner=user.id, model=ref, title=title or DEFAULT_TITLE
         )
 
-    async def start(self, user: User, post: ApiMessage, model: str | None = None) -> StoredMessage:
-        """A chat with its first message. Raises ModelNotAllowed, InvalidInput."""
-        ref = await self._model(user, model)
-        self._must_see(ref, post)
-        post = await _fitting(post)
-        said = await self._chats.start(
+    async def start(
+        self, user: User, message: ApiMessage, model: str | None = None
+    ) -> StoredMessage:
+        """Creates a chat with its first message. Raises ModelNotAllowed, InvalidInput."""
+        ref = await self._choose_model(user, model)
+        self._check_images(ref, message)
+        message = await _with_fitted_images(message)
+        stored = await self._chats.start(
             team=user.team,
             owner=user.id,
             model=ref,
-            message=post.to_new_message(user),
+            message=message.to_new_message(user),
             limit=self.limit,
         )
-        self._tell(said)
-        return said
+        self._announce(stored)
+        return stored
 
-    async def send(self, user: User, chat_id: str, post: ApiMessage) -> StoredMessage:
-        """The next message. Raises ChatBusy while an answer is being written, LimitReached, InvalidInput."""
+    async def send(self, user: User, chat_id: str, message: ApiMessage) -> StoredMessage:
+        """Adds a message. Raises ChatBusy while an answer is being written, LimitReached, InvalidInput."""
         chat = await self.chat(user, chat_id)
-        self._must_see(chat.model, post)
-        post = await _fitting(post)
-        said = await self._chats.add_message(
-            chat.id, post.to_new_message(user), limit=self.limit, reject_if_busy=True
+        self._check_images(chat.model, message)
+        message = await _with_fitted_images(message)
+        stored = await self._chats.add_message(
+            chat.id, message.to_new_message(user), limit=self.limit, reject_if_busy=True
         )
-        self._tell(said)
-        return said
+        self._announce(stored)
+        return stored
 
     async def retry(self, user: User, chat_id: str, message_id: str) -> Answer:
-        """Answers a message again, named by itself or by its failed answer.
+        """Answers a message again. `message_id`: of the message, or of its failed answer.
 
-        Raises NothingToRetry when that answer has not failed (any more), ChatBusy when another one is being written.
+        Raises NothingToRetry when that answer has not failed, ChatBusy when another one is being written.
         """
         chat = await self.chat(user, chat_id)
         answer = await self._answer_of(chat, message_id)
@@ -141,11 +144,11 @@ class ApiService:
         return await self._chats.get_for(user, checked_id(chat_id))
 
     async def messages(self, chat: Chat) -> list[Message]:
-        """All of them, in order."""
+        """The chat's messages, in order."""
         return await self._chats.messages(chat.id)
 
     async def pair_of(self, answer: Answer) -> MessagePair:
-        """The answer and its question as they stand now."""
+        """The answer and its question, as they are stored now."""
         chat = await self._chats.get(answer.chat_id)
         question, written = await self.pair(answer.question_id, answer.id)
         return MessagePair(chat, question, written)
@@ -155,28 +158,28 @@ class ApiService:
         return await self._chats.message(question_id), await self._chats.message(answer_id)
 
     async def model_label(self, chat_id: str) -> str:
-        """What people call the chat's model."""
+        """The name of the chat's model for people."""
         return self.models.label((await self._chats.get(chat_id)).model)
 
     async def list_chats(
         self, user: User, *, limit: int, cursor: str | None = None, search: str | None = None
     ) -> ChatPage:
-        """A page of the person's chats, the most recently active first. Raises InvalidInput for a foreign cursor."""
+        """A page of the user's chats, most recently active first. Raises InvalidInput for a cursor that is not ours."""
         return await self._chats.list_for(user, limit=limit, cursor=cursor, words=search)
 
     async def newest_message_ids(self, *chats: Chat) -> dict[str, str]:
-        """For each chat that has messages, the id of the newest."""
+        """The id of the newest message, by chat; chats without messages are left out."""
         return await self._chats.newest_message_ids([chat.id for chat in chats])
 
     async def is_unfinished(self, answer_id: str | None) -> bool:
-        """Whether this is an answer that has not ended."""
+        """Whether this is the id of an answer that has not ended."""
         found = await self._answers.by_ids([answer_id]) if answer_id else []
         return any(not answer.status.ended for answer in found)
 
     async def preselected(self, user: User) -> ModelInfo | None:
         return await self.models.preselected(user)
 
-    async def _model(self, user: User, name: str | None) -> ModelRef:
+    async def _choose_model(self, user: User, name: str | None) -> ModelRef:
         if name is not None:
             return self.models.by_name(name).ref
         return (await self.models.preselected(user) or self.models.default()).ref
@@ -188,34 +191,34 @@ class ApiService:
         if message.role is Role.ASSISTANT:
             return await self._answers.get(message.id)
         answer = await self._answers.for_message(message.id)
-        assert answer is not None  # stored in the same transaction
+        assert answer is not None  # it was stored in the same transaction
         return answer
 
-    def _must_see(self, model: ModelRef, post: ApiMessage) -> None:
+    def _check_images(self, model: ModelRef, message: ApiMessage) -> None:
         info = self.models.info(model)
-        if post.images and not (info and info.vision):
+        if message.images and not (info and info.vision):
             raise InvalidInput(strings.MODEL_CANNOT_SEE.format(model=self.models.label(model)))
 
-    def _tell(self, said: StoredMessage) -> None:
-        if not said.duplicate:
-            self._publisher.message_added(said)
-        self._wake(said.chat.id)
+    def _announce(self, stored: StoredMessage) -> None:
+        if not stored.duplicate:
+            self._publisher.message_added(stored)
+        self._wake(stored.chat.id)
 
 
 def as_waiting(answer: Message) -> Message:
-    """The answer as it was stored: whatever has been written by now is told piece by piece."""
+    """The answer as it was first stored, without text: a streaming client gets the text as it comes."""
     return replace(answer, text="", status=Status.WAITING, error=None)
 
 
-async def _fitting(post: ApiMessage) -> ApiMessage:
-    """The same with its images as models take them. Raises InvalidInput for broken ones."""
-    if not post.images:
-        return post
-    return replace(post, images=await asyncio.to_thread(rules.fit_images, post.images))
+async def _with_fitted_images(message: ApiMessage) -> ApiMessage:
+    """The message with its images as models accept them. Raises InvalidInput for broken images."""
+    if not message.images:
+        return message
+    return replace(message, images=await asyncio.to_thread(rules.fit_images, message.images))
 
 
 def checked_id(text: str) -> str:
-    """The id, if it can be one: anything else need not bother the database. Raises ChatNotFound."""
+    """The text, if it has the form of an id; saves a query otherwise. Raises ChatNotFound."""
     if len(text) == 32 and text.isascii() and text.isalnum():
         return text
     raise ChatNotFound("no such id")

@@ -1,7 +1,7 @@
-"""Every change in a person's chats, in order, to whoever listens: from this process or another, from Slack or programs.
+"""Delivers every change in a person's chats, in order, from any process and any surface, to those who subscribe.
 
 Events may be lost on their way. So the text of each answer that somebody follows is kept here while it is written:
-pieces say where they belong, a gap is filled by asking the writer, and what nobody told is seen in the database.
+each piece of text says where it belongs, a gap is filled by asking the writer, and the database shows the rest.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from bot.answers.events import REVOCATION_TOPIC, TEXT_REQUEST_TOPIC, team_topic
@@ -26,24 +27,24 @@ from bot.chats.feed_events import (
     TitleChanged,
 )
 from bot.domain import Answer, Chat, Status, User
-from bot.errors import StorageError
-from bot.observability import get_logger
+from bot.tasks import Tasks
 from storage.answers import Answers
 from storage.chats import Chats
 from storage.coordination import Coordination
 
-log = get_logger(__name__)
-
 CHECK_INTERVAL = 2.0
-"""Seconds between two looks into the database for what nobody told."""
+"""Seconds between two checks in the database for changes whose events were lost."""
+RESUBSCRIBE_DELAY = 0.2
+"""Seconds before a subscription that ended is made anew."""
 BUFFER_SIZE = 20_000
-"""Events of a whole workspace that may wait here for a moment."""
+"""Events of one workspace that may wait here."""
 CACHE_SIZE = 20_000
+"""Chats whose participants, and answers whose end, are remembered."""
 
 
 @dataclass(slots=True)
-class _Page:
-    """An answer as far as it is known here."""
+class _TrackedAnswer:
+    """An answer that somebody follows, as far as this process knows it. Times are the event loop's."""
 
     chat: str
     team: str
@@ -51,288 +52,298 @@ class _Page:
     attempt: int = 0
     parts: list[str] = field(default_factory=list)
     length: int = 0
-    touched: float = 0.0
-    asked: float = 0.0
+    """Characters in `parts`."""
+    changed_at: float = 0.0
+    asked_at: float = 0.0
+    """When the writer was last asked for the text so far."""
 
     def text(self) -> str:
         return "".join(self.parts)
 
-    def add(self, text: str) -> None:
+    def append(self, text: str) -> None:
         self.parts.append(text)
         self.length += len(text)
 
-    def void(self) -> None:
-        self.parts, self.length = [], 0
+    def clear(self) -> None:
+        self.parts = []
+        self.length = 0
 
 
 class Feed:
-    """One reader of the live events for all listeners of this process."""
+    """Reads each event once for all subscriptions of this process."""
 
     def __init__(self, coordination: Coordination, chats: Chats, answers: Answers) -> None:
-        self._coordination, self._chats, self._answers = coordination, chats, answers
-        self._own = f"{TEXT_REQUEST_TOPIC}:{secrets.token_hex(8)}"
-        self._listeners: dict[str, set[FeedSubscription]] = {}
-        self._teams: dict[str, tuple[asyncio.Task[None], asyncio.Event]] = {}
-        self._pages: dict[str, _Page] = {}
-        self._over: OrderedDict[str, int] = OrderedDict()
-        self._people: OrderedDict[str, set[str]] = OrderedDict()
+        self._coordination = coordination
+        self._chats = chats
+        self._answers = answers
+        self._reply_topic = f"{TEXT_REQUEST_TOPIC}:{secrets.token_hex(8)}"
+        """Where writers send the text so far that this process asked for."""
+        self._tasks = Tasks(exit_timeout=0.0)
+        self._subscriptions: dict[str, set[FeedSubscription]] = {}
+        """By team."""
+        self._received_teams: dict[str, asyncio.Event] = {}
+        """Teams whose events are received; the event is set once they are."""
+        self._tracked: dict[str, _TrackedAnswer] = {}
+        self._ended_attempts: OrderedDict[str, int] = OrderedDict()
+        """By answer, the last attempt whose end was delivered."""
+        self._participants: OrderedDict[str, set[str]] = OrderedDict()
+        """User ids by chat."""
         self._closed = False
-        self._one = (
-            asyncio.Lock()
-        )  # events and newcomers come one at a time, or the order would be lost
+        self._lock = asyncio.Lock()
+        """Held for each event and each new subscription, which keeps all changes in order."""
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Listening is possible while this is open; afterwards all listeners end."""
-        tasks = [
-            asyncio.create_task(self._hear(self._own, asyncio.Event()), name="texts so far"),
-            asyncio.create_task(self._hear(REVOCATION_TOPIC, asyncio.Event()), name="ended tokens"),
-            asyncio.create_task(self._look(), name="feed"),
-        ]
+        """Subscribing is possible while this is open; leaving it ends all subscriptions."""
+        await self._tasks.__aenter__()
+        self._receive_in_background(self._reply_topic, asyncio.Event())
+        self._tasks.repeat(self._receive_revocations, RESUBSCRIBE_DELAY, "revoked tokens")
+        self._tasks.repeat(
+            self._check_quiet_answers, CHECK_INTERVAL, "feed", initial_delay=CHECK_INTERVAL
+        )
         try:
             yield
         finally:
             self._closed = True
-            tasks += [task for task, _ in self._teams.values()]
             async with (
-                self._one
-            ):  # cancelled in the middle of a query, a connection would be left behind
-                for task in tasks:
-                    task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            for listener in [one for listeners in self._listeners.values() for one in listeners]:
-                listener.end()
+                self._lock
+            ):  # a task that is cancelled in the middle of a query leaves a connection behind
+                await self._tasks.__aexit__()
+            for subscriptions in self._subscriptions.values():
+                for subscription in subscriptions:
+                    subscription.end()
 
     @asynccontextmanager
     async def subscribe(
-        self, user: User, most: int = MAX_UNREAD_EVENTS
+        self, user: User, max_unread: int = MAX_UNREAD_EVENTS
     ) -> AsyncIterator[FeedSubscription]:
-        """All changes from now on; first, for each answer that is being written, its text so far."""
-        listener = FeedSubscription(user, most)
+        """All changes from now on, after the text so far of each answer that is being written."""
+        subscription = FeedSubscription(user, max_unread)
         if self._closed:
-            listener.end()
-            yield listener
+            subscription.end()
+            yield subscription
             return
-        listeners = self._listeners.setdefault(user.team, set())
-        listeners.add(listener)
+        subscriptions = self._subscriptions.setdefault(user.team, set())
+        subscriptions.add(subscription)
         try:
-            await self._hear_team(user.team)
-            async with self._one:
-                await self._catch_up(listener)
-            yield listener
+            await self._receive_team(user.team)
+            async with self._lock:
+                await self._catch_up(subscription)
+            yield subscription
         finally:
-            listeners.discard(listener)
-            if not listeners:  # what happens is still heard, and passed over: others will come soon
-                self._listeners.pop(user.team, None)
-                self._pages = {
-                    id: page for id, page in self._pages.items() if page.team != user.team
+            subscriptions.discard(subscription)
+            if (
+                not subscriptions
+            ):  # the team's events are still received, and ignored: others may subscribe soon
+                self._subscriptions.pop(user.team, None)
+                self._tracked = {
+                    id: answer for id, answer in self._tracked.items() if answer.team != user.team
                 }
 
     async def track(self, chat: Chat, answer: Answer) -> None:
-        """Somebody waits for this answer: its end will be told even when its writer's events are lost."""
-        async with self._one:
-            if answer.id not in self._pages and self._over.get(answer.id, -1) < answer.attempt:
-                self._pages[answer.id] = _Page(
-                    chat.id, chat.team, answer.id, answer.attempt, touched=_now()
-                )
+        """Makes sure that the end of this answer is delivered, even if its writer's events are lost."""
+        async with self._lock:
+            if self._is_new(answer):
+                self._track(answer, chat.team)
 
-    # -- who listens -------------------------------------------------------------------------------------------
-
-    async def _hear_team(self, team: str) -> None:
-        if team not in self._teams:
-            subscribed = asyncio.Event()
-            task = asyncio.create_task(
-                self._hear(team_topic(team), subscribed), name=f"feed of {team}"
-            )
-            self._teams[team] = task, subscribed
-        await self._teams[team][1].wait()
+    # -- who follows a chat ------------------------------------------------------------------------------------
 
     async def _audience(self, team: str, chat: str) -> list[FeedSubscription]:
-        listeners = self._listeners.get(team)
-        if not listeners:
+        subscriptions = self._subscriptions.get(team)
+        if not subscriptions:
             return []
-        people = await self._people_of(chat)
-        return [listener for listener in listeners if listener.user.id in people]
+        participants = await self._participants_of(chat)
+        return [each for each in subscriptions if each.user.id in participants]
 
-    async def _people_of(self, chat: str) -> set[str]:
-        known = self._people.get(chat)
+    async def _participants_of(self, chat: str) -> set[str]:
+        known = self._participants.get(chat)
         if known is None:
             known = {user.id for user in await self._chats.participants(chat)}
-            self._people[chat] = known
-            if len(self._people) > CACHE_SIZE:
-                self._people.popitem(last=False)
+            self._participants[chat] = known
+            if len(self._participants) > CACHE_SIZE:
+                self._participants.popitem(last=False)
         return known
 
-    async def _catch_up(self, listener: FeedSubscription) -> None:
-        user = listener.user
+    async def _catch_up(self, subscription: FeedSubscription) -> None:
+        """Delivers the text so far of all answers that are being written in the user's chats."""
+        user = subscription.user
         for answer in await self._answers.open_for(user):
-            if answer.id not in self._pages and self._over.get(answer.id, -1) < answer.attempt:
-                page = _Page(answer.chat_id, user.team, answer.id, answer.attempt, touched=_now())
-                self._pages[answer.id] = page
-                await self._ask(page)
-        for page in self._pages.values():
+            if self._is_new(answer):
+                await self._request_text(self._track(answer, user.team))
+        for tracked in self._tracked.values():
             if (
-                page.team == user.team
-                and page.length
-                and user.id in await self._people_of(page.chat)
+                tracked.team == user.team
+                and tracked.length
+                and user.id in await self._participants_of(tracked.chat)
             ):
-                listener.put(TextAppended(page.chat, page.message, page.text()))
+                subscription.put(TextAppended(tracked.chat, tracked.message, tracked.text()))
 
-    # -- what is heard -----------------------------------------------------------------------------------------
+    def _is_new(self, answer: Answer) -> bool:
+        """Whether the answer is not tracked yet, and the end of its attempt was not delivered."""
+        return answer.id not in self._tracked and not self._has_ended(answer.id, answer.attempt)
 
-    async def _hear(self, name: str, subscribed: asyncio.Event) -> None:
-        while True:
-            try:
-                async with self._coordination.subscribe(name, buffer=BUFFER_SIZE) as signals:
-                    subscribed.set()
-                    async for signal in signals:
-                        if name == REVOCATION_TOPIC:  # waits for nobody
-                            self._doubt(signal.event["team"])
-                            continue
-                        async with self._one:
-                            await self._take(name.removeprefix("team:"), signal.event)
-                        # What piled up comes without a pause: who reads gets time to, or would be taken for too slow.
-                        await asyncio.sleep(0)
-                    return
-            except StorageError as error:
-                log.warning("feed_interrupted", reason=str(error))
-            except Exception:
-                log.exception("feed_failed")
-            await asyncio.sleep(0.2)
+    def _has_ended(self, answer_id: str, attempt: int) -> bool:
+        return self._ended_attempts.get(answer_id, -1) >= attempt
 
-    def _doubt(self, team: str | None) -> None:
-        for listeners in (
-            self._listeners.values() if team is None else [self._listeners.get(team, set())]
-        ):
-            for listener in listeners:
-                listener.recheck_due.set()
+    def _track(self, answer: Answer, team: str) -> _TrackedAnswer:
+        tracked = _TrackedAnswer(
+            answer.chat_id, team, answer.id, attempt=answer.attempt, changed_at=_now()
+        )
+        self._tracked[answer.id] = tracked
+        return tracked
 
-    async def _take(self, team: str, event: dict[str, Any]) -> None:
-        if "text" not in event and team not in self._listeners:
-            if "said" in event:  # somebody new may take part from now on
-                self._people.pop(event["chat"], None)
+    # -- receiving events --------------------------------------------------------------------------------------
+
+    async def _receive_team(self, team: str) -> None:
+        """Returns when the team's events are received."""
+        if team not in self._received_teams:
+            self._received_teams[team] = asyncio.Event()
+            self._receive_in_background(team_topic(team), self._received_teams[team])
+        await self._received_teams[team].wait()
+
+    def _receive_in_background(self, topic: str, subscribed: asyncio.Event) -> None:
+        work = partial(self._receive, topic, subscribed)
+        self._tasks.repeat(work, RESUBSCRIBE_DELAY, f"feed of {topic}")
+
+    async def _receive(self, topic: str, subscribed: asyncio.Event) -> None:
+        async with self._coordination.subscribe(topic, buffer=BUFFER_SIZE) as signals:
+            subscribed.set()
+            async for signal in signals:
+                async with self._lock:
+                    await self._handle(topic.removeprefix("team:"), signal.event)
+                # Queued events come without a pause: give readers their turn, or they would count as too slow.
+                await asyncio.sleep(0)
+
+    async def _receive_revocations(self) -> None:
+        """Does not take the lock, so that a revoked token ends at once."""
+        async with self._coordination.subscribe(REVOCATION_TOPIC, buffer=BUFFER_SIZE) as signals:
+            async for signal in signals:
+                team = signal.event["team"]
+                teams = list(self._subscriptions) if team is None else [team]
+                for each in teams:
+                    for subscription in self._subscriptions.get(each, ()):
+                        subscription.recheck_due.set()
+
+    async def _handle(self, team: str, event: dict[str, Any]) -> None:
+        """Handles one event. One with `text` comes to the reply topic; it is the only one that has no team."""
+        if "text" not in event and team not in self._subscriptions:
+            if "said" in event:  # the author may take part only from now on
+                self._participants.pop(event["chat"], None)
         elif "said" in event:
-            await self._said(team, event)
+            await self._handle_message(team, event)
         elif "token" in event:
-            await self._token(team, event)
+            await self._handle_text(team, event)
         elif "text" in event:
-            if page := self._pages.get(event["message"]):
-                await self._write(page, event["attempt"], 0, event["text"])
+            if tracked := self._tracked.get(event["message"]):
+                await self._update(tracked, event["attempt"], 0, event["text"])
         elif "ended" in event:
-            await self._ended(team, event)
+            await self._handle_end(team, event)
         elif "title" in event:
             await self._emit(team, TitleChanged(event["chat"], event["title"]))
 
-    async def _said(self, team: str, event: dict[str, Any]) -> None:
+    async def _handle_message(self, team: str, event: dict[str, Any]) -> None:
         chat, author = event["chat"], event["by"]
-        people = await self._people_of(chat)
-        if author not in people:
-            people.add(author)
-            self._bring_in(User(team, author), chat)
+        participants = await self._participants_of(chat)
+        if author not in participants:
+            participants.add(author)
+            self._catch_up_participant(User(team, author), chat)
         if await self._audience(team, chat):
-            self._pages.setdefault(
-                event["message"], _Page(chat, team, event["message"], touched=_now())
-            )
+            tracked = _TrackedAnswer(chat, team, event["message"], changed_at=_now())
+            self._tracked.setdefault(event["message"], tracked)
         await self._emit(team, MessageAdded(chat, event["said"], event["message"]))
 
-    def _bring_in(self, user: User, chat: str) -> None:
-        """Who takes part from now on has missed the beginning of what is being written."""
-        listeners = [one for one in self._listeners.get(user.team, ()) if one.user == user]
-        for page in self._pages.values():
-            if page.chat == chat and page.length:
-                for listener in listeners:
-                    listener.put(TextAppended(chat, page.message, page.text()))
+    def _catch_up_participant(self, user: User, chat: str) -> None:
+        """Delivers to a new participant the beginning of the answer that is being written in the chat."""
+        subscriptions = [s for s in self._subscriptions.get(user.team, ()) if s.user == user]
+        for tracked in self._tracked.values():
+            if tracked.chat == chat and tracked.length:
+                for subscription in subscriptions:
+                    subscription.put(TextAppended(chat, tracked.message, tracked.text()))
 
-    async def _token(self, team: str, event: dict[str, Any]) -> None:
-        message, attempt = event["message"], event["attempt"]
-        page = self._pages.get(message)
-        if page is None:
-            if self._over.get(message, -1) >= attempt or not await self._audience(
-                team, event["chat"]
-            ):
+    async def _handle_text(self, team: str, event: dict[str, Any]) -> None:
+        chat, message, attempt = event["chat"], event["message"], event["attempt"]
+        tracked = self._tracked.get(message)
+        if tracked is None:
+            if self._has_ended(message, attempt) or not await self._audience(team, chat):
                 return
-            page = self._pages[message] = _Page(event["chat"], team, message)
-        await self._write(page, attempt, event["at"], event["token"])
+            tracked = self._tracked[message] = _TrackedAnswer(chat, team, message)
+        await self._update(tracked, attempt, event["at"], event["token"])
 
-    async def _write(self, page: _Page, attempt: int, at: int, text: str) -> None:
-        if attempt < page.attempt:
+    async def _update(self, tracked: _TrackedAnswer, attempt: int, at: int, text: str) -> None:
+        """Adds the part of `text`, which begins at character `at` of the attempt, that is not known yet."""
+        if attempt < tracked.attempt:
             return
-        if attempt > page.attempt:
-            if page.length or attempt > 1:
-                await self._emit(page.team, AnswerRestarted(page.chat, page.message))
-            page.void()
-            page.attempt = attempt
-        if at > page.length:
-            await self._ask(page)
+        if attempt > tracked.attempt:
+            if tracked.length or attempt > 1:
+                await self._emit(tracked.team, AnswerRestarted(tracked.chat, tracked.message))
+            tracked.clear()
+            tracked.attempt = attempt
+        if at > tracked.length:
+            await self._request_text(tracked)
             return
-        page.touched = _now()
-        if new := text[page.length - at :]:
-            page.add(new)
-            await self._emit(page.team, TextAppended(page.chat, page.message, new))
+        tracked.changed_at = _now()
+        if new := text[tracked.length - at :]:
+            tracked.append(new)
+            await self._emit(tracked.team, TextAppended(tracked.chat, tracked.message, new))
 
-    async def _ask(self, page: _Page) -> None:
-        """Asks whoever writes this answer for all of it; the reply comes to our own topic."""
-        if _now() - page.asked > CHECK_INTERVAL / 2:
-            page.asked = _now()
-            await self._coordination.publish(
-                TEXT_REQUEST_TOPIC, {"answer": page.message, "to": self._own}
-            )
+    async def _request_text(self, tracked: _TrackedAnswer) -> None:
+        """Asks the writer of the answer for all of its text, which comes to the reply topic."""
+        if _now() - tracked.asked_at > CHECK_INTERVAL / 2:
+            tracked.asked_at = _now()
+            request = {"answer": tracked.message, "to": self._reply_topic}
+            await self._coordination.publish(TEXT_REQUEST_TOPIC, request)
 
-    async def _ended(self, team: str, event: dict[str, Any]) -> None:
-        if event["message"] not in self._pages and not await self._audience(team, event["chat"]):
-            return
-        for answer in await self._answers.by_ids([event["message"]]):
-            await self._end(team, answer)
+    async def _handle_end(self, team: str, event: dict[str, Any]) -> None:
+        chat, message = event["chat"], event["message"]
+        if message in self._tracked or await self._audience(team, chat):
+            for answer in await self._answers.by_ids([message]):
+                await self._end(team, answer)
 
     async def _end(self, team: str, answer: Answer) -> None:
-        """Tells what nobody told of the text, and then the end."""
-        if not answer.status.ended or self._over.get(answer.id, -1) >= answer.attempt:
+        """Delivers the rest of the text, as far as its events were lost, and then the end."""
+        if not answer.status.ended or self._has_ended(answer.id, answer.attempt):
             return
-        page = self._pages.pop(answer.id, None) or _Page(answer.chat_id, team, answer.id)
-        again = (
-            page.attempt < answer.attempt and answer.id in self._over
-        )  # its earlier end has been told
-        if again or not answer.text.startswith(page.text()):
-            await self._emit(team, AnswerRestarted(page.chat, page.message))
-            page.void()
-        if rest := answer.text[page.length :]:
-            await self._emit(team, TextAppended(page.chat, page.message, rest))
-        self._over[answer.id] = answer.attempt
-        self._over.move_to_end(answer.id)
-        if len(self._over) > CACHE_SIZE:
-            self._over.popitem(last=False)
-        await self._emit(team, AnswerEnded(page.chat, page.message, answer.status, answer.error))
+        tracked = self._tracked.pop(answer.id, None) or _TrackedAnswer(
+            answer.chat_id, team, answer.id
+        )
+        earlier_end_delivered = (
+            tracked.attempt < answer.attempt and answer.id in self._ended_attempts
+        )
+        if earlier_end_delivered or not answer.text.startswith(tracked.text()):
+            await self._emit(team, AnswerRestarted(tracked.chat, tracked.message))
+            tracked.clear()
+        if rest := answer.text[tracked.length :]:
+            await self._emit(team, TextAppended(tracked.chat, tracked.message, rest))
+        self._ended_attempts[answer.id] = answer.attempt
+        self._ended_attempts.move_to_end(answer.id)
+        if len(self._ended_attempts) > CACHE_SIZE:
+            self._ended_attempts.popitem(last=False)
+        end = AnswerEnded(tracked.chat, tracked.message, answer.status, answer.error)
+        await self._emit(team, end)
 
     async def _emit(self, team: str, change: FeedEvent) -> None:
-        for listener in await self._audience(team, change.chat):
-            listener.put(change)
+        for subscription in await self._audience(team, change.chat):
+            subscription.put(change)
 
-    # -- what nobody told --------------------------------------------------------------------------------------
+    # -- lost events -------------------------------------------------------------------------------------------
 
-    async def _look(self) -> None:
-        while True:
-            await asyncio.sleep(CHECK_INTERVAL)
-            try:
-                async with self._one:
-                    await self._look_at_quiet_pages()
-            except StorageError as error:
-                log.warning("feed_interrupted", reason=str(error))
-            except Exception:
-                log.exception("feed_failed")
-
-    async def _look_at_quiet_pages(self) -> None:
-        quiet = {
-            id: page for id, page in self._pages.items() if _now() - page.touched > CHECK_INTERVAL
-        }
-        if not quiet:
-            return
-        for answer in await self._answers.by_ids(list(quiet)):
-            page = quiet[answer.id]
-            page.touched = _now()
-            if answer.status.ended:
-                await self._end(page.team, answer)
-            elif answer.status is Status.RUNNING and not page.length:
-                await self._ask(page)
+    async def _check_quiet_answers(self) -> None:
+        """Looks into the database for tracked answers of which nothing was heard for a while."""
+        async with self._lock:
+            quiet = {
+                id: tracked
+                for id, tracked in self._tracked.items()
+                if _now() - tracked.changed_at > CHECK_INTERVAL
+            }
+            if not quiet:
+                return
+            for answer in await self._answers.by_ids(list(quiet)):
+                tracked = quiet[answer.id]
+                tracked.changed_at = _now()
+                if answer.status.ended:
+                    await self._end(tracked.team, answer)
+                elif answer.status is Status.RUNNING and not tracked.length:
+                    await self._request_text(tracked)
 
 
 def _now() -> float:

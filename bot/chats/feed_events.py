@@ -1,4 +1,4 @@
-"""What changes in chats, and the unread changes of one reader."""
+"""The changes that a feed delivers, and the queue of one subscriber."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from bot.domain import Status, User
 from storage.coordination import SlowSubscriber
 
 MAX_UNREAD_EVENTS = 2_000
-"""Changes that may lie unread before a listener is given up."""
+"""Unread changes after which a subscriber is dropped."""
 MAX_UNREAD_CHARACTERS = 2_000_000
-"""Text that may lie unread before a listener is given up."""
+"""Characters of unread text after which a subscriber is dropped."""
 
 
 @dataclass(frozen=True, slots=True)
 class MessageAdded:
-    """Somebody said something, in Slack or through a program."""
+    """A person sent a message, in Slack or through the API."""
 
     chat: str
     question: str
     """Id of the person's message."""
     message: str
-    """Id of the answer that waits to be written."""
+    """Id of the answer, which waits to be written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class TextAppended:
 
 @dataclass(frozen=True, slots=True)
 class AnswerRestarted:
-    """The answer begins anew: what came of it so far is void."""
+    """The answer begins again: the text so far is void."""
 
     chat: str
     message: str
@@ -53,7 +53,7 @@ class AnswerEnded:
 
 @dataclass(frozen=True, slots=True)
 class TitleChanged:
-    """The chat has a new title; None: the attempt to write one failed."""
+    """The chat has a new title; None: writing one failed."""
 
     chat: str
     title: str | None
@@ -63,13 +63,13 @@ FeedEvent = MessageAdded | TextAppended | AnswerRestarted | AnswerEnded | TitleC
 
 
 class AccessRevoked(Exception):
-    """The reader may listen no longer."""
+    """The subscriber's API token has ended."""
 
 
 class FeedSubscription(AsyncIterator[FeedEvent]):
-    """The unread changes of one reader. Ends when the feed does.
+    """An iterator of the changes for one user. Ends when the feed does.
 
-    Raises SlowSubscriber when too many lie unread, Revoked when the reader was cut off for having no token any more.
+    Raises SlowSubscriber when too many are unread, AccessRevoked when the user's token has ended.
     """
 
     def __init__(self, user: User, most: int = MAX_UNREAD_EVENTS) -> None:
@@ -77,48 +77,48 @@ class FeedSubscription(AsyncIterator[FeedEvent]):
         self._unread: asyncio.Queue[FeedEvent | SlowSubscriber | AccessRevoked | None] = (
             asyncio.Queue(most)
         )
-        self._characters = 0
-        self._over = False
+        self._unread_characters = 0
+        self._ended = False
         self.dropped = asyncio.Event()
-        """Set when too many changes lay unread, or the reader was cut off."""
+        """Set when the subscriber was too slow, or its access was revoked."""
         self.recheck_due = asyncio.Event()
-        """Set when it is to be looked whether the reader may still listen."""
+        """Set when the subscriber's token must be checked again."""
 
     def put(self, change: FeedEvent) -> None:
-        if self._over:
+        if self._ended:
             return
-        self._characters += _characters(change)
+        self._unread_characters += _characters(change)
         if self._unread.full() or (
-            self._characters > MAX_UNREAD_CHARACTERS and not self._unread.empty()
+            self._unread_characters > MAX_UNREAD_CHARACTERS and not self._unread.empty()
         ):
             self._drop(SlowSubscriber("too many unread changes"))
         else:
             self._unread.put_nowait(change)
 
     def end(self) -> None:
-        if not self._over:
-            self._last(None)
+        if not self._ended:
+            self._put_last(None)
 
     def revoke(self) -> None:
-        """The reader's token has ended: what lies unread is not for it any more."""
+        """The subscriber's token has ended: unread changes are discarded."""
         self._drop(AccessRevoked())
 
-    def _drop(self, word: SlowSubscriber | AccessRevoked) -> None:
-        self._last(word)
+    def _drop(self, reason: SlowSubscriber | AccessRevoked) -> None:
+        self._put_last(reason)
         self.dropped.set()
 
-    def _last(self, word: SlowSubscriber | AccessRevoked | None) -> None:
-        self._over = True
+    def _put_last(self, last: SlowSubscriber | AccessRevoked | None) -> None:
+        self._ended = True
         while not self._unread.empty():
             self._unread.get_nowait()
-        self._unread.put_nowait(word)
+        self._unread.put_nowait(last)
 
     async def __anext__(self) -> FeedEvent:
         change = await self._unread.get()
         if change is None or isinstance(change, SlowSubscriber | AccessRevoked):
-            self._unread.put_nowait(change)  # it stays the last word
+            self._unread.put_nowait(change)  # every further call raises it again
             raise StopAsyncIteration if change is None else change
-        self._characters -= _characters(change)
+        self._unread_characters -= _characters(change)
         return change
 
 

@@ -1,4 +1,4 @@
-"""Which model a person may use, and which one is preselected."""
+"""Which models a person may choose, and which one is preselected."""
 
 from __future__ import annotations
 
@@ -11,21 +11,24 @@ from bot.providers.catalogue import Catalogue, ModelGroup
 from storage.people import People, Profile
 
 MAX_KEY_LENGTH = 75
-"""Characters that Slack lets a menu's value have."""
+"""Characters that Slack allows in the value of a menu's option."""
 
 
 class ModelChoice:
-    """The menu's side of the catalogue."""
+    """The catalogue as people and programs choose from it."""
 
     def __init__(self, catalogue: Catalogue, people: People, default: str | None) -> None:
-        self._catalogue, self._people, self._default = catalogue, people, default
+        """`default`: the operator's default model, as `provider:name` or just its name."""
+        self._catalogue = catalogue
+        self._people = people
+        self._default = default
 
     def search(self, query: str = "") -> tuple[ModelGroup, ...]:
-        """What the menu shows for what was typed; answered from memory."""
+        """The models that the menu shows for what was typed. Answered from memory."""
         return self._catalogue.search(query)
 
     async def preselected(self, user: User) -> ModelInfo | None:
-        """The person's own model, else the operator's, else the provider's, else the first; None: nothing offered."""
+        """The person's model, else the operator's, else the provider's, else the first; None when none is offered."""
         return self.preselected_for(await self._people.get(user))
 
     def preselected_for(self, profile: Profile) -> ModelInfo | None:
@@ -34,20 +37,20 @@ class ModelChoice:
         )
 
     def always_model(self, profile: Profile) -> ModelInfo | None:
-        """The model of a person who wants no menu, if it is offered."""
+        """The model of a person who skips the menu, if that model is offered."""
         if not profile.always or profile.default_model is None:
             return None
         return self._catalogue.find(profile.default_model)
 
     def by_key(self, key: str) -> ModelInfo:
-        """The model behind a menu's value. Raises ModelNotAllowed."""
+        """The model of a menu's option value. Raises ModelNotAllowed."""
         for info in self._catalogue.models():
             if menu_key(info.ref) == key:
                 return info
         raise ModelNotAllowed(key)
 
     def label(self, ref: ModelRef) -> str:
-        """What people call it, offered or not."""
+        """The model's name for people, even if it is not offered."""
         info = self._catalogue.find(ref)
         return info.label if info else ref.name
 
@@ -55,7 +58,7 @@ class ModelChoice:
         return self._catalogue.find(ref)
 
     def by_name(self, text: str) -> ModelInfo:
-        """The model that a program asks for by name. Raises ModelNotAllowed."""
+        """The model that an API client names. Raises ModelNotAllowed."""
         info = self._catalogue.find_by_name(text)
         if info is None:
             raise ModelNotAllowed(text)
@@ -66,31 +69,29 @@ class ModelChoice:
         return self.by_name(name).ref if name else None
 
     def default(self) -> ModelInfo:
-        """For those who choose nothing. Raises ModelNotAllowed when no model is offered."""
+        """The model when nobody chooses one. Raises ModelNotAllowed when no model is offered."""
         info = self._catalogue.default_for([self._default])
         if info is None:
             raise ModelNotAllowed("no model is offered at the moment")
         return info
 
     def can_see(self, ref: ModelRef) -> bool:
-        """Whether images may be sent to it; where nobody can tell at the moment, they may."""
+        """Whether the model accepts images; True for a model that is not in a list at the moment."""
         info = self._catalogue.find(ref)
         return info is None or info.vision
 
-    def vision_models(self, most: int = 3) -> list[str]:
-        """Names of models that can see, the first ones of the menu."""
-        found = (info.label for info in self._catalogue.models() if info.vision)
-        return list(islice(found, most))
+    def vision_models(self, limit: int = 3) -> list[str]:
+        """Labels of the first models in the menu that accept images."""
+        labels = (info.label for info in self._catalogue.models() if info.vision)
+        return list(islice(labels, limit))
 
     def mark_gone(self, ref: ModelRef) -> None:
         self._catalogue.mark_gone(ref)
 
 
 def menu_key(ref: ModelRef) -> str:
-    """A value for a menu that fits whatever the model's name: the reference itself, or its digest."""
+    """The model's option value in a menu: the reference itself, or its digest if that is too long for Slack."""
     text = str(ref)
-    return (
-        text
-        if len(text) <= MAX_KEY_LENGTH
-        else "#" + hashlib.blake2s(text.encode(), digest_size=16).hexdigest()
-    )
+    if len(text) <= MAX_KEY_LENGTH:
+        return text
+    return "#" + hashlib.blake2s(text.encode(), digest_size=16).hexdigest()

@@ -1,6 +1,6 @@
-"""Pictures as models take them: known by their bytes, seen to be whole, and no larger than of use.
+"""Makes images fit for models: recognises the format by the bytes, checks that the image is whole, scales it down.
 
-This works hard on strangers' data: call it in a thread, one picture at a time.
+This decodes untrusted data and needs much processor time: call it in a thread, one image at a time.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from bot.domain import Image
 from bot.errors import FileProblem
 
 MAX_EDGE = 1568
-"""Pixels of the longer side beyond which models see no more."""
+"""Pixels of the longer side: models make no use of more."""
 MAX_SENT_BYTES = 4_000_000
-"""Bytes of one picture as it is sent."""
+"""Bytes of one image as it is sent to a model."""
 MAX_PIXELS = 50_000_000
-"""A picture is decoded only up to here: a small file may unfold to fill the memory."""
+"""Larger images are not decoded: a small file may decompress to fill the memory."""
 IMAGE_TYPES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
-_SIGNS: tuple[tuple[str, bytes], ...] = (
+_SIGNATURES: tuple[tuple[str, bytes], ...] = (
     ("image/png", rb"\x89PNG\r\n\x1a\n"),
     ("image/jpeg", rb"\xff\xd8\xff"),
     ("image/gif", rb"GIF8[79]a"),
     ("image/webp", rb"RIFF.{4}WEBP"),
 )
-# By their classes and not by `Image.open`, which would try other formats and warn of large ones on stderr.
+# Not `Image.open`, which would try other formats, and warn of large images on stderr.
 _DECODERS: dict[str, type[ImageFile]] = {
     "image/png": PngImagePlugin.PngImageFile,
     "image/jpeg": JpegImagePlugin.JpegImageFile,
@@ -38,14 +38,16 @@ _DECODERS: dict[str, type[ImageFile]] = {
 
 
 def image_type(data: bytes) -> str | None:
-    """What kind of picture these bytes are, of the kinds that models take; names and claims are not believed."""
-    return next((mime for mime, sign in _SIGNS if re.match(sign, data[:16], re.DOTALL)), None)
+    """The MIME type of these bytes, if it is one that models accept. Names and declared types are not trusted."""
+    return next(
+        (mime for mime, signature in _SIGNATURES if re.match(signature, data[:16], re.DOTALL)), None
+    )
 
 
 def fit_image(data: bytes, name: str) -> Image:
-    """The picture as it is sent: as it came where that will do, else upright, still, and scaled down.
+    """The image as it is sent: unchanged if it fits, else turned upright, reduced to its first frame, and scaled down.
 
-    Raises FileProblem: `kind` for what is none of the four kinds, `broken`, or `too_large`.
+    Raises FileProblem: `kind` for another format, `broken`, or `too_large`.
     """
     mime = image_type(data)
     if mime is None:
@@ -55,17 +57,17 @@ def fit_image(data: bytes, name: str) -> Image:
             if picture.width * picture.height > MAX_PIXELS:
                 raise FileProblem("too_large")
             if _fits(picture, mime, len(data)):
-                picture.load()  # a broken one fails here
+                picture.load()  # fails if the image is broken
                 return Image(name, mime, data)
             return _scaled(picture, mime, name)
     except FileProblem:
         raise
-    except Exception as error:  # decoders fail in many ways on what is broken
+    except Exception as error:  # decoders raise many errors for broken images
         raise FileProblem("broken") from error
 
 
 def _fits(picture: ImageFile, mime: str, size: int) -> bool:
-    """Moving pictures are refused by many models, and what a camera tells of place and time is nobody's business."""
+    """Whether the image can be sent unchanged: many models reject animations, and EXIF data may name a place."""
     if (
         max(picture.size) > MAX_EDGE
         or size > MAX_SENT_BYTES
@@ -76,13 +78,15 @@ def _fits(picture: ImageFile, mime: str, size: int) -> bool:
 
 
 def _scaled(picture: ImageFile, mime: str, name: str) -> Image:
-    picture.draft("RGB", (MAX_EDGE, MAX_EDGE))  # lets JPEG be decoded small; the others ignore it
+    picture.draft(
+        "RGB", (MAX_EDGE, MAX_EDGE)
+    )  # decodes a JPEG at a smaller size; other formats ignore it
     upright = ImageOps.exif_transpose(picture)
-    plain = _simple(upright)
+    plain = _in_plain_mode(upright)
     plain.thumbnail((MAX_EDGE, MAX_EDGE), Pillow.Resampling.LANCZOS)
     if (
         mime != "image/jpeg"
-        and len(data := _written(plain, "PNG", optimize=True)) <= MAX_SENT_BYTES
+        and len(data := _encoded(plain, "PNG", optimize=True)) <= MAX_SENT_BYTES
     ):
         return Image(name, "image/png", data)
     solid = plain
@@ -90,23 +94,23 @@ def _scaled(picture: ImageFile, mime: str, name: str) -> Image:
         solid = Pillow.new("RGB", plain.size, "white")
         solid.paste(plain, mask=plain.getchannel("A"))
     for quality in (88, 70, 50):
-        if len(data := _written(solid, "JPEG", quality=quality)) <= MAX_SENT_BYTES:
+        if len(data := _encoded(solid, "JPEG", quality=quality)) <= MAX_SENT_BYTES:
             break
     return Image(name, "image/jpeg", data)
 
 
-def _simple(picture: Pillow.Image) -> Pillow.Image:
-    """In grey, colours, or colours with transparency, eight bits each."""
-    if picture.mode.startswith("I"):  # sixteen bits of grey
+def _in_plain_mode(picture: Pillow.Image) -> Pillow.Image:
+    """The image in mode L, RGB or RGBA."""
+    if picture.mode.startswith("I"):  # 16-bit grey
         return picture.convert("I").point(lambda value: value * (1 / 256)).convert("L")
     if picture.has_transparency_data:
         return picture.convert("RGBA")
     return picture if picture.mode in ("L", "RGB") else picture.convert("RGB")
 
 
-def _written(picture: Pillow.Image, form: str, **options: int) -> bytes:
-    """The file, without what the original may have told beside the picture."""
+def _encoded(picture: Pillow.Image, form: str, **options: int) -> bytes:
+    """The encoded file, without the original's metadata."""
     picture.info = {}
-    written = io.BytesIO()
-    picture.save(written, form, **options)
-    return written.getvalue()
+    file = io.BytesIO()
+    picture.save(file, form, **options)
+    return file.getvalue()

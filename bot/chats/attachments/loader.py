@@ -1,7 +1,7 @@
-"""Files that people shared, brought in when an answer is due: images to keep, texts that become part of the message.
+"""Downloads the files that people shared, when an answer is due: images are stored, texts become part of the message.
 
-A message is stored with the mere descriptions of its files, so that nothing is lost while they are fetched: whoever
-takes the answer up after a crash fetches them again.
+A message is first stored with only the descriptions of its files. So nothing is lost if a process dies during a
+download: the worker that takes the answer over downloads them again.
 """
 
 from __future__ import annotations
@@ -27,97 +27,105 @@ from bot.errors import AttachmentsUnreadable, FileProblem
 from storage.chats import Chats
 
 MAX_PARALLEL_DOWNLOADS = 4
-"""Files that one process fetches at the same time: each may take twenty megabytes of memory."""
+"""Files that one process downloads at the same time: each may take 20 MB of memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class FetchedFile:
-    """The bytes of a file, or its beginning (`cut`)."""
+    """The bytes of a file, or of its beginning."""
 
     data: bytes
     truncated: bool = False
 
 
 class FileSource(Protocol):
-    """Where shared files are."""
+    """Downloads shared files; implemented by `handlers.client.files`."""
 
     async def describe(self, team: str, file: SharedFile) -> SharedFile:
-        """The file with all that must be known to fetch it. Raises FileProblem."""
+        """The file with everything that is needed to download it. Raises FileProblem."""
         ...
 
     async def fetch(
         self, team: str, file: SharedFile, most: int, *, thumb: bool = False
     ) -> FetchedFile:
-        """The first `most` bytes of it, or of its small picture. Raises FileProblem."""
+        """The first `most` bytes of the file, or of its thumbnail. Raises FileProblem."""
         ...
 
 
 NotifyAuthor = Callable[[Chat, Message, AttachmentReport], None]
-"""Tells the author privately what could not be used. Returns at once."""
+"""Tells the author privately which files could not be used. Returns at once."""
 LoadResult = Image | TextFile | SharedFile
-"""What became of a file: the last one with its problem."""
+"""What a file became: an image, a text, or still a file, with its problem."""
 
 
 class AttachmentLoader:
+    """Puts the content of shared files into stored messages."""
+
     def __init__(
         self, chats: Chats, models: ModelChoice, source: FileSource, tell: NotifyAuthor
     ) -> None:
-        self._chats, self._models, self._source, self._tell = chats, models, source, tell
-        self._room = asyncio.Semaphore(MAX_PARALLEL_DOWNLOADS)
-        self._drawing = asyncio.Lock()
+        self._chats = chats
+        self._models = models
+        self._source = source
+        self._tell = tell
+        self._download_limit = asyncio.Semaphore(MAX_PARALLEL_DOWNLOADS)
+        self._image_lock = asyncio.Lock()
 
     def can_see(self, chat: Chat) -> bool:
-        """Whether images may be sent to the chat's model."""
+        """Whether the chat's model accepts images."""
         return self._models.can_see(chat.model)
 
     async def load_pending(self, chat: Chat, answer: Answer, history: Sequence[Message]) -> bool:
-        """Brings in what the messages before this answer still wait for; True when something was stored.
+        """Loads the files that the messages before this answer still lack; True when something was stored.
 
-        Raises AttachmentsUnreadable when the message to answer has nothing else and nothing of it could be had. Its
-        files wait on then: trying again may help.
+        Raises AttachmentsUnreadable when the message to answer consists of files of which none could be read. They
+        remain to be loaded, because trying again may help.
         """
         changed = False
         for message in history:
             if rules.loadable(message.files):
-                asked = message.id == answer.question_id
-                changed = await self._settle(chat, message, answer if asked else None) or changed
+                is_question = message.id == answer.question_id
+                changed = (
+                    await self._load(chat, message, answer if is_question else None) or changed
+                )
         return changed
 
-    async def _settle(self, chat: Chat, message: Message, answer: Answer | None) -> bool:
-        sees = self.can_see(chat)
-        waits = [
-            file for file in message.files if not sees and file.problem is None and _is_image(file)
-        ]
-        fetched = [file for file in rules.loadable(message.files) if file not in waits]
-        found: list[LoadResult] = await asyncio.gather(
-            *(self._bring(chat.team, file) for file in fetched)
+    async def _load(self, chat: Chat, message: Message, answer: Answer | None) -> bool:
+        """Loads one message's files. `answer`: if this is its question, whose author is told of problems."""
+        can_see = self.can_see(chat)
+        pending = rules.loadable(message.files)
+        skipped = [file for file in pending if not can_see and _is_image(file)]
+        files = [file for file in pending if file not in skipped]
+        results: list[LoadResult] = await asyncio.gather(
+            *(self._load_file(chat.team, file) for file in files)
         )
-        images = tuple(one for one in found if isinstance(one, Image))
-        texts = [one for one in found if isinstance(one, TextFile)]
-        text, cut = rules.append_texts(message.text, texts)
-        failed = tuple(one for one in found if isinstance(one, SharedFile))
-        report = AttachmentReport(tuple(file for file in failed if not file.before), cut)
-        if not sees and (answer is None or answer.attempt <= 1):
-            report = replace(report, unseen_images=_unseen(waits, fetched, found))
+        images = tuple(each for each in results if isinstance(each, Image))
+        failed = tuple(each for each in results if isinstance(each, SharedFile))
+        text, truncated = rules.append_texts(
+            message.text, [each for each in results if isinstance(each, TextFile)]
+        )
         if answer is not None:
-            if report.unreadable and not (text or images or message.images or waits):
+            report = AttachmentReport(tuple(file for file in failed if not file.before), truncated)
+            if report.unreadable and not (text or images or message.images or skipped):
                 raise AttachmentsUnreadable(" ".join(rules.report_sentences(report)))
+            if not can_see and answer.attempt <= 1:
+                report = replace(report, unseen_images=_unseen(skipped, files, results))
             if report:
                 self._tell(chat, message, report)
-        if not fetched:
+        if not files:
             return False
         known = tuple(file for file in message.files if file.problem is not None)
         await self._chats.store_loaded_files(
             message,
             more_text=text[len(message.text) :],
             images=images,
-            files=(*known, *waits, *failed),
+            files=(*known, *skipped, *failed),
         )
         return True
 
-    async def _bring(self, team: str, file: SharedFile) -> LoadResult:
+    async def _load_file(self, team: str, file: SharedFile) -> LoadResult:
         try:
-            async with self._room:
+            async with self._download_limit:
                 file = replace(await self._source.describe(team, file), before=file.before)
                 if problem := rules.problem_of(file):
                     raise FileProblem(problem)
@@ -126,36 +134,31 @@ class AttachmentLoader:
             return replace(file, problem=error.code)
 
     async def _read(self, team: str, file: SharedFile) -> Image | TextFile:
-        """Raises FileProblem. Slack's own small picture serves where the image itself cannot be used."""
+        """Raises FileProblem. Slack's thumbnail is used where the image itself cannot be."""
         expected = rules.kind_of(file)
-        if expected is FileKind.IMAGE and _only_by_thumb(file):
-            return await self._picture(
-                await self._source.fetch(team, file, MAX_FILE_BYTES, thumb=True), file
-            )
+        if expected is FileKind.IMAGE and _needs_thumb(file):
+            return await self._thumbnail(team, file)
         most = MAX_TEXT_BYTES if expected is FileKind.TEXT else MAX_FILE_BYTES
         fetched = await self._source.fetch(team, file, most)
         if expected is not FileKind.IMAGE and image_type(fetched.data) is None:
-            text = await asyncio.to_thread(
-                decode_text, fetched.data[:MAX_TEXT_BYTES], cut=len(fetched.data) > MAX_TEXT_BYTES
-            )
+            text = await _to_text(fetched, file)
             if text is not None:
-                cut = fetched.truncated or len(fetched.data) > MAX_TEXT_BYTES
-                return TextFile(
-                    file.name, _language(file), text, truncated=cut, earlier=file.before
-                )
+                return text
         try:
-            return await self._picture(fetched, file)
+            return await self._to_image(fetched, file)
         except FileProblem:
             if file.thumb is None:
                 raise
-        return await self._picture(
-            await self._source.fetch(team, file, MAX_FILE_BYTES, thumb=True), file
-        )
+        return await self._thumbnail(team, file)
 
-    async def _picture(self, fetched: FetchedFile, file: SharedFile) -> Image:
+    async def _thumbnail(self, team: str, file: SharedFile) -> Image:
+        fetched = await self._source.fetch(team, file, MAX_FILE_BYTES, thumb=True)
+        return await self._to_image(fetched, file)
+
+    async def _to_image(self, fetched: FetchedFile, file: SharedFile) -> Image:
         if fetched.truncated:
             raise FileProblem("too_large" if image_type(fetched.data) else "kind")
-        async with self._drawing:  # one at a time: a picture unfolds to fifty times its size
+        async with self._image_lock:  # one at a time: a decoded image takes fifty times its size
             try:
                 return await asyncio.to_thread(fit_image, fetched.data, file.name)
             except FileProblem as error:
@@ -163,26 +166,41 @@ class AttachmentLoader:
                 raise FileProblem("broken") if broken else error from None
 
 
+async def _to_text(fetched: FetchedFile, file: SharedFile) -> TextFile | None:
+    """The text in the file, or None if it is not text."""
+    too_long = len(fetched.data) > MAX_TEXT_BYTES
+    content = await asyncio.to_thread(decode_text, fetched.data[:MAX_TEXT_BYTES], cut=too_long)
+    if content is None:
+        return None
+    return TextFile(
+        file.name,
+        _language(file),
+        content,
+        truncated=fetched.truncated or too_long,
+        earlier=file.before,
+    )
+
+
 def _unseen(
-    waits: Sequence[SharedFile], fetched: Sequence[SharedFile], found: Sequence[LoadResult]
+    skipped: Sequence[SharedFile], files: Sequence[SharedFile], results: Sequence[LoadResult]
 ) -> tuple[str, ...]:
-    """Names of the message's own images, which a model that cannot see does not get."""
-    drawn = [
-        one.name
-        for file, one in zip(fetched, found, strict=True)
-        if isinstance(one, Image) and not file.before
+    """Names of the message's own images, which are not sent to a model that does not accept images."""
+    loaded = [
+        result.name
+        for file, result in zip(files, results, strict=True)
+        if isinstance(result, Image) and not file.before
     ]
-    return (*(file.name for file in waits if not file.before), *drawn)
+    return (*(file.name for file in skipped if not file.before), *loaded)
 
 
 def _is_image(file: SharedFile) -> bool:
     return rules.kind_of(file) is FileKind.IMAGE
 
 
-def _only_by_thumb(file: SharedFile) -> bool:
+def _needs_thumb(file: SharedFile) -> bool:
     return file.thumb is not None and rules.problem_of(replace(file, thumb=None)) is not None
 
 
 def _language(file: SharedFile) -> str:
-    """The name of the language for the fence, by the end of the file's name."""
+    """The language for the fence: the suffix of the file's name."""
     return file.name.rpartition(".")[2].lower() if "." in file.name else ""

@@ -1,7 +1,7 @@
-"""What may be sent along with a message: pictures that models take, and texts that become part of the message. Pure.
+"""The rules for what may be sent with a message: images, and texts that become part of the message. Pure.
 
-The same rules for people in Slack and for programs. A program is refused what does not fit; a person is told, and the
-rest of the message is answered.
+Slack and the API have the same rules. A request of an API client that breaks them is rejected; a person in Slack is
+told, and the rest of the message is answered.
 """
 
 from __future__ import annotations
@@ -19,34 +19,34 @@ from bot.domain import Image, SharedFile
 from bot.errors import FileProblem, InvalidInput
 
 MAX_FILES = 10
-"""Files of one message in Slack."""
+"""Files of one Slack message."""
 MAX_API_IMAGES = 5
-"""Images that a program may send at once."""
+"""Images in one request of an API client."""
 MAX_API_IMAGE_BYTES = 5_000_000
-"""Bytes of one image from a program, which arrives in base64 among others."""
+"""Bytes of one image from an API client, which arrives in base64 together with others."""
 MAX_FILE_BYTES = 20_000_000
-"""Bytes of one image in Slack, before it is made to fit."""
+"""Bytes of one file in Slack, before an image is scaled down."""
 MAX_API_TEXTS = 10
 MAX_EARLIER_FILES = 5
-"""So many images, and so many texts, of those shared in a thread before, are brought in: the newest."""
+"""Of the files shared in a thread before the chat: the newest images, and as many of the newest texts."""
 MAX_EARLIER_TEXT_LENGTH = 20_000
-"""Characters of a text that was shared before."""
+"""Characters of a text that was shared before the chat."""
 MAX_TEXT_LENGTH = 200_000
 """Characters of all attached texts together."""
 MAX_TEXT_BYTES = 1_000_000
-"""As much of a text file as is read: enough for all those characters in whatever encoding."""
-_NAME = 80
+"""Bytes that are read of a text file: enough for `MAX_TEXT_LENGTH` characters in any encoding."""
+_MAX_NAME_LENGTH = 80
 """Characters of a file's name that are shown."""
 _DATA_URL = re.compile(
     r"data:(?P<mime>[\w/+.-]*)(?:;[\w=+.-]*)*?;base64,(?P<data>.*)", re.DOTALL | re.IGNORECASE
 )
-_TEXTUAL = re.compile(
+_TEXT_TYPES = re.compile(
     r"text/.*|.*[+/](json|xml|yaml|x-yaml|toml|javascript|x-javascript|ecmascript|typescript|x-typescript|sql|graphql"
     r"|x-sh|x-shellscript|x-python|x-perl|x-ruby|x-php|x-httpd-php|x-tex|x-latex|x-ndjson|jsonlines|rtf|csv|x-csv)"
 )
-_NAMELESS = frozenset({"", "application/octet-stream", "binary/octet-stream", "video/mp2t"})
-"""Kinds that say nothing (the last one is what TypeScript is mostly taken for): only the bytes can tell."""
-_MODES = {"tombstone": "gone", "hidden_by_limit": "hidden", "external": "external"}
+_UNSPECIFIC_TYPES = frozenset({"", "application/octet-stream", "binary/octet-stream", "video/mp2t"})
+"""Types that say nothing about the content (the last is what TypeScript files are mostly taken for)."""
+_PROBLEM_BY_MODE = {"tombstone": "gone", "hidden_by_limit": "hidden", "external": "external"}
 
 ATTACHED_TEXT = "Attached: {name}"
 ATTACHED_BEFORE = "Shared in this thread before: {name}"
@@ -61,13 +61,13 @@ class TextFile:
     language: str
     content: str = field(repr=False)
     truncated: bool = False
-    """There is more of it."""
+    """Only the beginning of the text is here."""
     earlier: bool = False
-    """It was shared in the thread before the chat began there."""
+    """It was shared in the thread before the chat began."""
 
 
 class FileKind(StrEnum):
-    """What a file is by its description."""
+    """What a file is, according to its description."""
 
     IMAGE = "image"
     TEXT = "text"
@@ -77,13 +77,13 @@ class FileKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AttachmentReport:
-    """What of a message's files could not be used, for the person."""
+    """What could not be used of a message's files, for its author."""
 
     unreadable: tuple[SharedFile, ...] = ()
     truncated: tuple[str, ...] = ()
     """Names of texts of which only the beginning was read."""
     unseen_images: tuple[str, ...] = ()
-    """Names of images for a model that cannot see."""
+    """Names of images that were not sent, because the model does not accept images."""
 
     def __bool__(self) -> bool:
         return bool(self.unreadable or self.truncated or self.unseen_images)
@@ -93,16 +93,17 @@ class AttachmentReport:
 
 
 def kind_of(file: SharedFile) -> FileKind:
+    """What the file is, by its mode and MIME type."""
     mime = file.mime.lower()
-    if file.mode == "snippet" or _TEXTUAL.fullmatch(mime):
+    if file.mode == "snippet" or _TEXT_TYPES.fullmatch(mime):
         return FileKind.TEXT
     if mime.startswith("image/"):
         return FileKind.IMAGE
-    return FileKind.UNKNOWN if mime in _NAMELESS else FileKind.OTHER
+    return FileKind.UNKNOWN if mime in _UNSPECIFIC_TYPES else FileKind.OTHER
 
 
 def mark_unreadable(files: Iterable[SharedFile]) -> tuple[SharedFile, ...]:
-    """The same files; those that cannot be read, as far as their description tells, with the problem."""
+    """The same files, with `problem` set for those whose description shows that they cannot be read."""
     return tuple(
         replace(
             file,
@@ -114,9 +115,9 @@ def mark_unreadable(files: Iterable[SharedFile]) -> tuple[SharedFile, ...]:
 
 
 def problem_of(file: SharedFile, *, early: bool = False) -> str | None:
-    """Why a file cannot be read, if its description tells; `early`: Slack may still be making its small picture."""
-    if file.mode in _MODES:
-        return _MODES[file.mode]
+    """Why a file cannot be read, if its description tells. `early`: Slack may still be making its thumbnail."""
+    if file.mode in _PROBLEM_BY_MODE:
+        return _PROBLEM_BY_MODE[file.mode]
     what = kind_of(file)
     if lacks_thumb(file):
         return None if early else "kind"
@@ -126,18 +127,18 @@ def problem_of(file: SharedFile, *, early: bool = False) -> str | None:
 
 
 def lacks_thumb(file: SharedFile) -> bool:
-    """It is an image of a kind that can only be taken by way of Slack's small picture, and there is none."""
+    """Whether it is an image of a format that models do not accept, and Slack has no thumbnail of it."""
     plain = file.mime.lower().replace("jpg", "jpeg") in IMAGE_TYPES
     return kind_of(file) is FileKind.IMAGE and not plain and file.thumb is None
 
 
 def loadable(files: Iterable[SharedFile]) -> list[SharedFile]:
-    """Those that are to be fetched."""
+    """The files without a known problem."""
     return [file for file in files if file.problem is None]
 
 
 def select_earlier(files: Iterable[SharedFile]) -> tuple[SharedFile, ...]:
-    """Of what was shared in a thread, the newest images and texts, in order."""
+    """Of the files shared in a thread, the newest images and texts, in order."""
     readable = [
         replace(file, before=True)
         for file in mark_unreadable(files)
@@ -154,40 +155,43 @@ def select_earlier(files: Iterable[SharedFile]) -> tuple[SharedFile, ...]:
 
 
 def only_unusable_files(text: str, files: Sequence[SharedFile], sees: bool = True) -> bool:
-    """Whether such a message consists of files that cannot be used, and nothing else."""
+    """Whether a message consists of files that cannot be used, and nothing else."""
     usable = [file for file in loadable(files) if sees or kind_of(file) is not FileKind.IMAGE]
     return bool(files) and not text and not usable
 
 
 def append_texts(text: str, files: Sequence[TextFile]) -> tuple[str, tuple[str, ...]]:
-    """The message with the texts, as much of them as fits, and the names of its own that were cut."""
-    room, cut, shown = MAX_TEXT_LENGTH, [], []
+    """The message with as much of the texts as fits, and the names of its own files that were truncated."""
+    room = MAX_TEXT_LENGTH
+    truncated: list[str] = []
+    shown: list[TextFile] = []
     for file in files:
-        most = min(room, MAX_EARLIER_TEXT_LENGTH) if file.earlier else room
-        if file.truncated or len(file.content) > most:
-            cut.extend([] if file.earlier else [file.name])
-            file = replace(file, content=file.content[:most], truncated=True)
+        limit = min(room, MAX_EARLIER_TEXT_LENGTH) if file.earlier else room
+        if file.truncated or len(file.content) > limit:
+            if not file.earlier:
+                truncated.append(file.name)
+            file = replace(file, content=file.content[:limit], truncated=True)
         room -= len(file.content)
         shown.append(file)
-    return _joined(text, shown), tuple(cut)
+    return _joined(text, shown), tuple(truncated)
 
 
 def report_sentences(report: AttachmentReport, shown: Callable[[str], str] = str) -> list[str]:
-    """What the person is told, but for `unseen`. `shown` makes a name fit to be shown where they read it."""
+    """The sentences for the author, but for `unseen_images`. `shown` escapes a name for the place where it is read."""
     by_problem: dict[str, list[str]] = {}
     for file in report.unreadable:
         by_problem.setdefault(file.problem or "unreachable", []).append(
             shown(short_name(file.name))
         )
-    told = [strings.file_problem(code, join_names(names)) for code, names in by_problem.items()]
+    said = [strings.file_problem(code, join_names(names)) for code, names in by_problem.items()]
     if report.truncated:
         names = join_names([shown(short_name(name)) for name in report.truncated])
-        told.append(strings.FILES_CUT.format(names=names, count=MAX_TEXT_LENGTH))
-    return told
+        said.append(strings.FILES_CUT.format(names=names, count=MAX_TEXT_LENGTH))
+    return said
 
 
 def join_names(names: Sequence[str]) -> str:
-    """a, b and c."""
+    """Joins names as in "a, b and c"."""
     return (
         names[0]
         if len(names) == 1
@@ -196,16 +200,18 @@ def join_names(names: Sequence[str]) -> str:
 
 
 def short_name(name: str) -> str:
-    """A name as it can be shown: never longer than a line."""
+    """A file's name in one line of at most 80 characters."""
     name = " ".join(name.split()) or strings.FILE_UNNAMED
-    return name if len(name) <= _NAME else f"{name[: _NAME - 13]}…{name[-12:]}"
+    return (
+        name if len(name) <= _MAX_NAME_LENGTH else f"{name[: _MAX_NAME_LENGTH - 13]}…{name[-12:]}"
+    )
 
 
-# -- what programs send ------------------------------------------------------------------------------------------------
+# -- files from API clients ------------------------------------------------------------------------------------------
 
 
 def image_from_bytes(data: bytes, name: str = "image") -> Image:
-    """Raises InvalidInput for what is too large or no picture that models take."""
+    """The image. Raises InvalidInput if it is too large, or of a format that models do not accept."""
     if len(data) > MAX_API_IMAGE_BYTES:
         raise InvalidInput(
             strings.IMAGE_TOO_LARGE.format(megabytes=MAX_API_IMAGE_BYTES // 1_000_000)
@@ -217,7 +223,7 @@ def image_from_bytes(data: bytes, name: str = "image") -> Image:
 
 
 def image_from_text(text: str, name: str = "image") -> Image:
-    """A picture from a data URL or plain base64. Addresses are refused: nothing is fetched. Raises InvalidInput."""
+    """An image from a data URL or plain base64. Other URLs are rejected: nothing is fetched. Raises InvalidInput."""
     found = _DATA_URL.fullmatch(text)
     if found is None and re.match(r"[a-z][a-z0-9+.-]*:", text, re.IGNORECASE):
         raise InvalidInput(strings.IMAGE_NOT_FETCHED)
@@ -229,14 +235,14 @@ def image_from_text(text: str, name: str = "image") -> Image:
 
 
 def limit_images(found: list[Image]) -> tuple[Image, ...]:
-    """The same, if they are not too many. Raises InvalidInput."""
+    """The same images. Raises InvalidInput if there are too many."""
     if len(found) > MAX_API_IMAGES:
         raise InvalidInput(strings.IMAGES_TOO_MANY.format(count=MAX_API_IMAGES))
     return tuple(found)
 
 
 def fit_images(found: Iterable[Image]) -> tuple[Image, ...]:
-    """The same as they are sent to models. Raises InvalidInput; works hard, so call it in a thread."""
+    """The images as they are sent to models. Raises InvalidInput. Needs processor time: call it in a thread."""
     try:
         return tuple(fit_image(each.data, each.name) for each in found)
     except FileProblem as error:
