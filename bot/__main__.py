@@ -1,4 +1,4 @@
-"""`python -m bot` is `bobbin`."""
+"""Lets `python -m bot` do what `bobbin` does."""
 
 from bot.cli import main
 

@@ -1,4 +1,7 @@
-"""The command line: parse, call, print, exit code. Imports of the bot itself wait until a command needs them."""
+"""The command line: parses arguments, calls a command, prints, and sets the exit code.
+
+The bot itself is imported only by the commands that need it, so that `--help` is quick.
+"""
 
 from __future__ import annotations
 
@@ -23,11 +26,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 SANDBOX_PORT = 8765
-"""Where the sandbox looks for a free port first."""
-WRONG_SETTINGS = 2
-"""The exit code that says: the settings, not the program."""
+"""The first port that the sandbox tries."""
+SETTINGS_EXIT_CODE = 2
+"""The exit code when a setting is missing or invalid."""
 
-_NO_ADDRESS = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES)
+_ADDRESS_ERRNOS = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES)
 
 app = typer.Typer(
     name="bobbin",
@@ -41,7 +44,7 @@ app = typer.Typer(
 
 
 def main() -> None:
-    """What the `bobbin` command calls."""
+    """The entry point of the `bobbin` command."""
     app()
 
 
@@ -60,7 +63,7 @@ def _options(
         ),
     ] = False,
 ) -> None:
-    """Options that stand before any command."""
+    """The options before the command."""
 
 
 @app.command()
@@ -70,10 +73,10 @@ def run() -> None:
     Socket Mode when SLACK_APP_TOKEN is set, else HTTP; many workspaces with SLACK_CLIENT_ID and SLACK_CLIENT_SECRET.
     """
     settings = _settings()
-    _checked(settings.for_run)
+    _exit_on_error(settings.for_run)
     from bot.commands import run as run_bot
 
-    raise typer.Exit(complete(run_bot(settings)))
+    raise typer.Exit(run_to_completion(run_bot(settings)))
 
 
 @app.command()
@@ -115,14 +118,14 @@ def sandbox(
     Needs no account, no key and no network. With a model key in the environment it uses the real models, else a demo.
     """
     if not _is_loopback(host):
-        _refuse(
+        _exit_with(
             f"--host {host} is not an address of this machine alone: use 127.0.0.1, ::1 or localhost"
         )
     settings = _sandbox_settings(data, fresh)
     from bot.commands import sandbox as run_sandbox
 
     on_ready = _announcer(sys.stdout.isatty() if open_page is None else open_page)
-    complete(
+    run_to_completion(
         run_sandbox(
             settings, host=host, port=_free_port(host) if port is None else port, on_ready=on_ready
         )
@@ -136,10 +139,10 @@ def doctor() -> None:
     Tokens, scopes, database, Redis and each model provider: ok, or what to do.
     Exit code 1 when something is wrong, 2 when a setting cannot even be read.
     """
-    settings = _settings(log_level="ERROR")  # the findings say it better
+    settings = _settings(log_level="ERROR")  # the findings replace the logs
     from bot.doctor import examine
 
-    findings = complete(examine(settings))
+    findings = run_to_completion(examine(settings))
     for finding in findings:
         typer.echo(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.name}: {finding.message}")
     raise typer.Exit(0 if all(finding.ok for finding in findings) else 1)
@@ -164,7 +167,7 @@ def manifest(
     """
     from bot.manifest import manifest_text
 
-    typer.echo(_checked(lambda: manifest_text(http, command)).rstrip("\n"))
+    typer.echo(_exit_on_error(lambda: manifest_text(http, command)).rstrip("\n"))
 
 
 @app.command()
@@ -176,7 +179,7 @@ def migrate() -> None:
     settings = _settings()
     from bot.commands import migrate as migrate_database
 
-    complete(migrate_database(settings))
+    run_to_completion(migrate_database(settings))
     typer.echo("The database is up to date.")
 
 
@@ -184,30 +187,30 @@ def _settings(log_level: str | None = None) -> Settings:
     from bot.config import Settings
     from bot.observability import configure_logging
 
-    settings = _checked(Settings.load)
+    settings = _exit_on_error(Settings.load)
     configure_logging(log_level or settings.log_level, settings.log_format, settings.secrets())
     return settings
 
 
 def _sandbox_settings(data: Path | None, fresh: bool) -> Settings:
-    """The settings, with the sandbox's own database unless one is named."""
+    """The settings, with the sandbox's own database unless another one is given."""
     from pydantic import SecretStr
 
     settings = _settings()
     if data is not None:
         address = f"sqlite:///{data.expanduser().resolve()}"
     elif settings.database_url and fresh:
-        _refuse(
+        _exit_with(
             "--fresh forgets only the sandbox's own file: remove DATABASE_URL, or name a file with --data"
         )
     else:
         address = settings.database("sandbox.sqlite3")
     if fresh:
-        _forget(Path(address.removeprefix("sqlite:///")))
+        _delete_database(Path(address.removeprefix("sqlite:///")))
     return settings.changed(database_url=SecretStr(address))
 
 
-def _forget(file: Path) -> None:
+def _delete_database(file: Path) -> None:
     for part in (file, Path(f"{file}-wal"), Path(f"{file}-shm")):
         part.unlink(missing_ok=True)
 
@@ -232,7 +235,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _free_port(host: str) -> int:
-    """The first free port from `SANDBOX_PORT` on; 0, which is any, when a hundred are taken."""
+    """The first free port from `SANDBOX_PORT` on; 0 (any free port) when a hundred are taken."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for port in range(SANDBOX_PORT, SANDBOX_PORT + 100):
         with socket.socket(family) as probe:
@@ -245,21 +248,21 @@ def _free_port(host: str) -> int:
     return 0
 
 
-def complete(work: Coroutine[Any, Any, T]) -> T:
-    """Runs it to its end. What is wrong with the settings, the database or Slack becomes one line and an exit code."""
+def run_to_completion(work: Coroutine[Any, Any, T]) -> T:
+    """Runs a command. A problem with the settings, the database or Slack becomes one line and an exit code."""
 
     def run_all() -> T:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             return runner.run(work)
 
     try:
-        return _checked(run_all)
-    except KeyboardInterrupt:  # before the bot took over the signals
+        return _exit_on_error(run_all)
+    except KeyboardInterrupt:  # before the bot handles signals
         raise typer.Exit(130) from None
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """The fast event loop, where there is one."""
+    """uvloop, where it is available."""
     try:
         import uvloop
     except ImportError:  # Windows
@@ -267,21 +270,21 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
-def _checked(call: Callable[[], T]) -> T:
+def _exit_on_error(call: Callable[[], T]) -> T:
     try:
         return call()
     except SettingsError as error:
-        _refuse(str(error))
+        _exit_with(str(error))
     except BobbinError as error:
-        _refuse(f"{error}; 'bobbin doctor' says more", code=1)
+        _exit_with(f"{error}; 'bobbin doctor' says more", code=1)
     except OSError as error:
-        if error.errno not in _NO_ADDRESS:
+        if error.errno not in _ADDRESS_ERRNOS:
             raise
-        _refuse(
+        _exit_with(
             f"cannot listen there ({error.strerror}): choose another port, or 0 for any free one"
         )
 
 
-def _refuse(line: str, code: int = WRONG_SETTINGS) -> NoReturn:
+def _exit_with(line: str, code: int = SETTINGS_EXIT_CODE) -> NoReturn:
     typer.echo(f"bobbin: {' '.join(line.split())}", err=True)
     raise typer.Exit(code)

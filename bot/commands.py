@@ -1,4 +1,4 @@
-"""What the commands do that run until somebody ends them: `run` and `sandbox`; and `migrate`."""
+"""The work of the commands `run`, `sandbox` and `migrate`. The first two run until they are told to end."""
 
 from __future__ import annotations
 
@@ -28,20 +28,23 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 SANDBOX_CHANNELS = ("general", "random")
-"""Where the bot already is in the sandbox, so that the first mention finds it."""
+"""The channels that the bot has already joined in the sandbox, so that it can be mentioned there at once."""
 
 
 async def run(
     settings: Settings, timing: Timing = Timing(), rates: Mapping[str, Rate] = RATES
 ) -> int:
-    """`bobbin run`: until SIGTERM or Ctrl-C."""
+    """`bobbin run`: runs the bot until SIGTERM or Ctrl-C."""
     configure_logging(settings.log_level, settings.log_format, settings.secrets())
-    async with _end() as end, build(settings, timing=timing, rates=rates) as bot:
+    async with (
+        _shutdown_on_signal() as shutdown,
+        build(settings, timing=timing, rates=rates) as bot,
+    ):
         if await bot.transport.until_connected():
             log.info("connected")
         else:
             log.warning("not_connected_yet")
-        await end.wait()
+        await shutdown.wait()
         log.info("stopping")
     return 0
 
@@ -66,7 +69,7 @@ async def sandbox(
     app = manifest()
     features = app["features"]
     async with (
-        _end() as end,
+        _shutdown_on_signal() as shutdown,
         Sandbox(
             limits=limits,
             host=host,
@@ -85,20 +88,18 @@ async def sandbox(
         }
         for channel in SANDBOX_CHANNELS:
             await slack.conversations.join(slack.bot_user.id, channel)
-        if (
-            "port" not in settings.model_fields_set
-        ):  # another bot on this machine may have the usual one
-            changes["port"] = 0
+        if "port" not in settings.model_fields_set:
+            changes["port"] = 0  # another bot on this machine may use the default port
         demo = ProviderSettings("demo", "Demo models", f"{slack.url}/models/v1")
         async with build(settings.changed(**changes), demo) as bot:
             if not await bot.transport.until_connected():
                 raise SettingsError("the bot could not connect to its own sandbox")
             on_ready(slack.url, bot.url)
-            await end.wait()
+            await shutdown.wait()
 
 
 async def migrate(settings: Settings) -> None:
-    """`bobbin migrate`."""
+    """`bobbin migrate`: brings the database to the newest schema."""
     database = Database.open(settings.database())
     try:
         await database.migrate()
@@ -106,41 +107,43 @@ async def migrate(settings: Settings) -> None:
         await database.close()
 
 
-class _End:
-    """Told by SIGTERM or Ctrl-C. What is still opening is given up; what is open closes with grace."""
+class _Shutdown:
+    """Is requested by SIGTERM or Ctrl-C: cancels a start that is under way, or lets what runs close gracefully."""
 
     def __init__(self) -> None:
-        self._event = asyncio.Event()
-        self._opening = asyncio.current_task()
+        self._requested = asyncio.Event()
+        self._starting = asyncio.current_task()
 
-    def come(self) -> None:
-        self._event.set()
-        if self._opening is not None:
-            self._opening.cancel()
+    def request(self) -> None:
+        self._requested.set()
+        if self._starting is not None:
+            self._starting.cancel()
 
     async def wait(self) -> None:
-        """All is open now: wait for the end."""
-        self._opening = None
-        # What is loaded stays for good. A collection that looks at all of it stops every answer for 0.1 to 0.3 s, and a
-        # storm of answers makes several: a third of its processor time. What comes later is looked at less often.
+        """The start is complete: waits until the end is requested."""
+        self._starting = None
+        # What is loaded by now is never freed. A garbage collection of all of it stops every answer for 0.1 to 0.3 s,
+        # and many answers at once cause several: a third of their processor time. So it is excluded from collections,
+        # and collections of what comes later are rarer.
         gc.collect()
         gc.freeze()
         gc.set_threshold(10_000, 20, 20)
-        await self._event.wait()
+        await self._requested.wait()
 
     @property
-    def has_come(self) -> bool:
-        return self._event.is_set()
+    def is_requested(self) -> bool:
+        return self._requested.is_set()
 
 
 @asynccontextmanager
-async def _end() -> AsyncIterator[_End]:
-    end, loop = _End(), asyncio.get_running_loop()
+async def _shutdown_on_signal() -> AsyncIterator[_Shutdown]:
+    shutdown = _Shutdown()
+    loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         with suppress(NotImplementedError):  # Windows
-            loop.add_signal_handler(number, end.come)
+            loop.add_signal_handler(number, shutdown.request)
     try:
-        yield end
+        yield shutdown
     except asyncio.CancelledError:
-        if not end.has_come:
+        if not shutdown.is_requested:
             raise

@@ -1,7 +1,7 @@
-"""Settings: the only reader of the environment and of `.env`.
+"""The settings. Only this module reads the environment and `.env`.
 
-Each field is a variable (the field's name in capitals); its description is the row in README's table. Whatever is
-wrong is said in one line that names the variable and what to do, and never shows the value: it may be a secret.
+Each field is an environment variable (its name in capitals), and its description is a row of README's table. An error
+is one line that names the variable and says what to do; it never shows the value, which may be a secret.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ DEFAULT_SYSTEM_PROMPT = (
 
 
 class StreamMode(StrEnum):
-    """How an answer is shown while it is being written."""
+    """How an answer is shown in Slack while the model writes it."""
 
     AUTO = "auto"
     NATIVE = "native"
@@ -52,7 +52,7 @@ class LogLevel(StrEnum):
 
 
 class Delivery(StrEnum):
-    """How Slack's events come in."""
+    """How Slack delivers events."""
 
     SOCKET = "socket"
     HTTP = "http"
@@ -78,8 +78,8 @@ def _secret_address(*schemes: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-def _words(value: object) -> object:
-    """`"a/*, b"` becomes `("a/*", "b")`."""
+def _split_list(value: object) -> object:
+    """Splits at commas and spaces: `"a/*, b"` becomes `("a/*", "b")`."""
     return tuple(re.split(r"[\s,]+", value.strip(" \t\r\n,"))) if isinstance(value, str) else value
 
 
@@ -95,11 +95,11 @@ WebAddress = Annotated[str, AfterValidator(_web_address)]
 SlackAddress = Annotated[str, AfterValidator(_slack_address)]
 DatabaseAddress = Annotated[SecretStr, _secret_address("sqlite", "postgresql", "postgres")]
 RedisAddress = Annotated[SecretStr, _secret_address("redis", "rediss", "unix")]
-Globs = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
+Globs = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_list)]
 
 
 class Settings(BaseSettings):
-    """Everything that can be set, typed and frozen. Secrets do not print."""
+    """All settings, typed and frozen. Printing them does not show secrets."""
 
     model_config = SettingsConfigDict(
         frozen=True,
@@ -214,11 +214,11 @@ class Settings(BaseSettings):
 
     @classmethod
     def load(cls, env_file: str | Path | None = ".env") -> Settings:
-        """What the environment says, else `env_file`, else the defaults. Raises SettingsError, in one line."""
+        """Reads the environment, then `env_file`, then the defaults. Raises SettingsError with one line."""
         try:
             return cls(_env_file=env_file)
         except ValidationError as error:
-            raise SettingsError("; ".join(_complaints(error))) from None
+            raise SettingsError("; ".join(_problems(error))) from None
         except (OSError, UnicodeDecodeError) as error:
             raise SettingsError(
                 f"{env_file} cannot be read ({error}). Make it a readable UTF-8 file."
@@ -227,7 +227,7 @@ class Settings(BaseSettings):
             raise SettingsError(f"The settings cannot be read: {error}") from None
 
     def changed(self, **changes: Any) -> Self:
-        """A copy with other values, taken as they are."""
+        """A copy with these values, which are not validated."""
         return self.model_copy(update=changes)
 
     @property
@@ -236,21 +236,21 @@ class Settings(BaseSettings):
 
     @property
     def many_workspaces(self) -> bool:
-        """Workspaces install the app by themselves; else `SLACK_BOT_TOKEN` names the only one."""
+        """Whether workspaces install the app by themselves. Otherwise `SLACK_BOT_TOKEN` determines the only one."""
         return bool(self.slack_client_id and self.slack_client_secret)
 
     def for_run(self) -> Self:
-        """These settings, once it is sure that they suffice to talk to Slack. Raises SettingsError, in one line."""
-        complaints = list(self.slack_complaints())
-        if complaints:
-            raise SettingsError("; ".join(complaints))
+        """These settings, if they suffice to run on Slack. Raises SettingsError with one line."""
+        problems = list(self.slack_problems())
+        if problems:
+            raise SettingsError("; ".join(problems))
         return self
 
-    def slack_complaints(self) -> Iterator[str]:
-        """What is missing or wrong for talking to Slack, one sentence each."""
-        yield from self._identity_complaints()
+    def slack_problems(self) -> Iterator[str]:
+        """What is missing or wrong for running on Slack, in one sentence each."""
+        yield from self._identity_problems()
         if self.slack_app_token:
-            if not _revealed(self.slack_app_token).startswith("xapp-"):
+            if not _reveal(self.slack_app_token).startswith("xapp-"):
                 yield "SLACK_APP_TOKEN must begin with xapp- (from the Slack app's Basic Information, App-Level Tokens)"
         elif not self.slack_signing_secret:
             yield (
@@ -258,25 +258,25 @@ class Settings(BaseSettings):
                 "or SLACK_SIGNING_SECRET for HTTP"
             )
 
-    def _identity_complaints(self) -> Iterator[str]:
+    def _identity_problems(self) -> Iterator[str]:
         if self.slack_client_id and not self.slack_client_secret:
             yield "SLACK_CLIENT_SECRET is missing: set it beside SLACK_CLIENT_ID, or remove both"
         elif self.slack_client_secret and not self.slack_client_id:
             yield "SLACK_CLIENT_ID is missing: set it beside SLACK_CLIENT_SECRET, or remove both"
         elif self.many_workspaces:
-            if not _revealed(self.bobbin_secret_key).strip(" ,"):
+            if not _reveal(self.bobbin_secret_key).strip(" ,"):
                 yield "BOBBIN_SECRET_KEY is missing: set it to a long random text, kept as safe as a password"
         elif not self.slack_bot_token:
             yield "SLACK_BOT_TOKEN is missing: set it to the bot's token, xoxb-…, from the app's OAuth & Permissions"
-        elif not _revealed(self.slack_bot_token).startswith("xoxb-"):
+        elif not _reveal(self.slack_bot_token).startswith("xoxb-"):
             yield "SLACK_BOT_TOKEN must begin with xoxb- (from the Slack app's OAuth & Permissions)"
 
     def providers(self) -> tuple[ProviderSettings, ...]:
-        """The sources of models that are configured, in the menu's order."""
+        """The providers that are configured, in the order of the model menu."""
         return (*self._hosted(), *self._own_servers())
 
     def local_ollama(self) -> ProviderSettings | None:
-        """The Ollama that may run on this machine though nobody named it; None when one is named."""
+        """The Ollama that may run at its usual address; None when OLLAMA_BASE_URL is set."""
         if self.ollama_base_url:
             return None
         return ProviderSettings(
@@ -284,11 +284,11 @@ class Settings(BaseSettings):
         )
 
     def _hosted(self) -> Iterator[ProviderSettings]:
-        if key := _revealed(self.openrouter_api_key):
+        if key := _reveal(self.openrouter_api_key):
             yield ProviderSettings(
                 "openrouter", "OpenRouter", self.openrouter_base_url, key, kind="openrouter"
             )
-        if key := _revealed(self.venice_api_key):
+        if key := _reveal(self.venice_api_key):
             model = self.venice_chat_model
             yield ProviderSettings(
                 "venice", "Venice", self.venice_base_url, key, model, kind="venice"
@@ -298,34 +298,34 @@ class Settings(BaseSettings):
         if self.openai_api_key or self.openai_base_url:
             url = self.openai_base_url or "https://api.openai.com/v1"
             label = "OpenAI" if urlsplit(url).hostname == "api.openai.com" else "OpenAI-compatible"
-            yield ProviderSettings("openai", label, url, _revealed(self.openai_api_key) or None)
+            yield ProviderSettings("openai", label, url, _reveal(self.openai_api_key) or None)
         if self.ollama_base_url:
             yield ProviderSettings("ollama", "Ollama", self.ollama_base_url, kind="ollama")
 
     def database(self, file: str = "bobbin.sqlite3") -> str:
-        """The database's URL: as set, else that of an SQLite file in the user's data folder."""
+        """The URL of the database: DATABASE_URL, else that of an SQLite file in the user's data folder."""
         if self.database_url:
-            return _revealed(self.database_url)
+            return _reveal(self.database_url)
         return f"sqlite:///{platformdirs.user_data_path('bobbin', appauthor=False) / file}"
 
     def secrets(self) -> tuple[str, ...]:
-        """Every secret that is set, for the logs to leave out."""
-        return tuple(_revealed(value) for _, value in self if isinstance(value, SecretStr))
+        """Every secret that is set, so that logs can mask them."""
+        return tuple(_reveal(value) for _, value in self if isinstance(value, SecretStr))
 
 
 def no_models() -> SettingsError:
-    """What to raise when no provider is set and no Ollama is found running."""
+    """The error for when no provider is set and no Ollama is running."""
     return SettingsError(
         "No model provider: set OPENROUTER_API_KEY, VENICE_API_KEY, OPENAI_API_KEY or OPENAI_BASE_URL, "
         "or start Ollama (OLLAMA_BASE_URL)"
     )
 
 
-def _revealed(secret: SecretStr | None) -> str:
+def _reveal(secret: SecretStr | None) -> str:
     return secret.get_secret_value() if secret else ""
 
 
-_MUST_BE = {
+_VALID_VALUES = {
     "slack_api_url": "a web address such as https://slack.com/api/",
     "openrouter_base_url": "a web address such as https://openrouter.ai/api/v1",
     "venice_base_url": "a web address such as https://api.venice.ai/api/v1",
@@ -343,6 +343,7 @@ _MUST_BE = {
 }
 
 
-def _complaints(error: ValidationError) -> Iterator[str]:
+def _problems(error: ValidationError) -> Iterator[str]:
     for name in dict.fromkeys(str(problem["loc"][0]) for problem in error.errors()):
-        yield f"{name.upper()} must be {_MUST_BE.get(name, 'another value')}; change it, or remove it for the default"
+        valid = _VALID_VALUES.get(name, "another value")
+        yield f"{name.upper()} must be {valid}; change it, or remove it for the default"

@@ -1,4 +1,4 @@
-"""`bobbin doctor`: asks every outside thing how it is, and says what to do about those that are not well."""
+"""`bobbin doctor`: checks the settings and every service that the bot needs, and says how to mend what is wrong."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["Finding", "examine"]
 
 
 async def examine(settings: Settings) -> list[Finding]:
-    """One finding for each thing that the bot needs or that is set. Never raises for what it finds."""
+    """One finding for each thing that the bot needs or that is set. A failed check is a finding, not an exception."""
     findings = [finding async for finding in _slack(settings)]
     findings += await _database(settings)
     findings += await _redis(settings)
@@ -30,17 +30,17 @@ async def examine(settings: Settings) -> list[Finding]:
 
 
 async def _slack(settings: Settings) -> AsyncIterator[Finding]:
-    for complaint in settings.slack_complaints():
-        yield Finding("settings", False, complaint)
+    for problem in settings.slack_problems():
+        yield Finding("settings", False, problem)
     url = settings.slack_api_url
     if settings.many_workspaces:
         yield await check_client(
-            settings.slack_client_id or "", _plain(settings.slack_client_secret), url
+            settings.slack_client_id or "", _reveal(settings.slack_client_secret), url
         )
-    elif token := _plain(settings.slack_bot_token):
+    elif token := _reveal(settings.slack_bot_token):
         for finding in await check_bot_token(token, url, bot_scopes()):
             yield finding
-    if token := _plain(settings.slack_app_token):
+    if token := _reveal(settings.slack_app_token):
         yield await check_app_token(token, url)
     if settings.delivery is Delivery.HTTP and settings.slack_signing_secret:
         yield Finding(
@@ -81,32 +81,32 @@ _SCHEMAS = {
 
 
 async def _installations(settings: Settings, database: Database) -> list[Finding]:
-    """Whether the bot can speak where the app has been installed, and may do there all that it wants to."""
-    key = _plain(settings.bobbin_secret_key)
+    """Whether the tokens of all installations can be decrypted and have all scopes."""
+    key = _reveal(settings.bobbin_secret_key)
     if not settings.many_workspaces or not key.strip(" ,"):
         return []
-    standing = await Installations(database, TokenCipher(key)).statuses()
-    if not standing:
+    statuses = await Installations(database, TokenCipher(key)).statuses()
+    if not statuses:
         return [Finding("installations", True, "none yet; people add the app at /slack/install")]
-    sealed = sum(not each.decryptable for each in standing)
-    if sealed:
+    undecryptable = sum(not each.decryptable for each in statuses)
+    if undecryptable:
         advice = "write the key that sealed them behind the new one, as in 'new old'"
         found = Finding(
             "BOBBIN_SECRET_KEY",
             False,
-            f"does not open {sealed} of {len(standing)} tokens: {advice}",
+            f"does not open {undecryptable} of {len(statuses)} tokens: {advice}",
         )
     else:
         found = Finding(
-            "installations", True, f"{len(standing)}, and BOBBIN_SECRET_KEY opens their tokens"
+            "installations", True, f"{len(statuses)}, and BOBBIN_SECRET_KEY opens their tokens"
         )
-    return [found, *_lacking(standing)]
+    return [found, *_missing_scopes(statuses)]
 
 
-def _lacking(standing: list[InstallationStatus]) -> Iterator[Finding]:
-    """Scopes that came with a newer version and were not granted yet."""
+def _missing_scopes(statuses: list[InstallationStatus]) -> Iterator[Finding]:
+    """Scopes that this version needs and that have not been granted everywhere yet."""
     wanted = bot_scopes()
-    old = [each for each in standing if not wanted <= each.scopes]
+    old = [each for each in statuses if not wanted <= each.scopes]
     if not old:
         yield Finding("scopes", True, "all granted everywhere")
         return
@@ -118,7 +118,7 @@ def _lacking(standing: list[InstallationStatus]) -> Iterator[Finding]:
 
 
 async def _redis(settings: Settings) -> list[Finding]:
-    if not (url := _plain(settings.redis_url)):
+    if not (url := _reveal(settings.redis_url)):
         return []
     coordination = await open_coordination(url)
     try:
@@ -131,9 +131,9 @@ async def _redis(settings: Settings) -> list[Finding]:
 
 
 async def _providers(settings: Settings) -> list[Finding]:
-    unasked = settings.local_ollama()
+    ollama = settings.local_ollama()
     async with await Providers.open(
-        [*settings.providers(), *([unasked] if unasked else [])]
+        [*settings.providers(), *([ollama] if ollama else [])]
     ) as providers:
         health = await providers.ping()
     findings = [_provider(one) for one in health if one.ok or not one.optional]
@@ -144,5 +144,5 @@ def _provider(health: ProviderHealth) -> Finding:
     return Finding(health.label, health.ok, health.text)
 
 
-def _plain(secret: SecretStr | None) -> str:
+def _reveal(secret: SecretStr | None) -> str:
     return secret.get_secret_value() if secret else ""

@@ -1,4 +1,4 @@
-"""The Slack app's manifest: `app.yaml`, or its variant for events over HTTP."""
+"""The manifest of the Slack app: `app.yaml` for Socket Mode, or a variant of it for HTTP."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Manifest = dict[str, Any]
 def manifest(http_url: str | None = None, command: str = "/chats") -> Manifest:
     """The manifest in Socket Mode form or, with a public `http_url`, in HTTP form; `command` names the slash command.
 
-    Raises SettingsError when either of them is nothing that Slack would take.
+    Raises SettingsError when Slack would not accept one of them.
     """
     app = cast("Manifest", yaml.safe_load(source()))
     app["features"]["slash_commands"][0]["command"] = _checked_command(command)
@@ -28,7 +28,7 @@ def manifest(http_url: str | None = None, command: str = "/chats") -> Manifest:
 
 
 def manifest_text(http_url: str | None = None, command: str = "/chats") -> str:
-    """The same as YAML; `app.yaml` word for word, with its comments, when nothing is changed."""
+    """The manifest as YAML. Without changes it is the text of `app.yaml`, with its comments."""
     app = manifest(http_url, command)
     if app == manifest():
         return source()
@@ -41,7 +41,7 @@ def bot_scopes() -> frozenset[str]:
 
 
 def source() -> str:
-    """The text of `app.yaml`: beside this module in an installed package, at the top of a checkout."""
+    """The text of `app.yaml`, which is beside this module in an installed package, and at the top of a checkout."""
     here = Path(__file__).resolve().parent
     packaged = here / "app.yaml"
     return (packaged if packaged.exists() else here.parent / "app.yaml").read_text(encoding="utf-8")

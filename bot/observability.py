@@ -1,7 +1,7 @@
-"""What can be seen from outside: logs, their context, and metrics. The lowest layer; everything may import it.
+"""Logs, log context and metrics. The lowest layer: everything may import it.
 
-The rule: never the text of a message, never a key. Log events with fields (`log.info("answer_ended", outcome="done")`),
-not sentences; a field whose name says that it carries text is left out, and whatever looks like a key is masked.
+Logs never hold the text of a message or a secret. Log events with fields (`log.info("answer_ended", outcome="done")`),
+not sentences. Fields whose names are those of texts are masked, and so is everything that looks like a secret.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from prometheus_client import (
 from structlog.stdlib import BoundLogger, ProcessorFormatter
 from structlog.types import EventDict, Processor
 
-OWN_LOGGERS = ("bot", "handlers", "storage")
+LOGGER_NAMES = ("bot", "handlers", "storage")
 METRICS_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 _TEXT_FIELDS = frozenset(
@@ -44,13 +44,13 @@ _TEXT_FIELDS = frozenset(
         "markdown_text",
     }
 )
-_KEYS = re.compile(
+_SECRETS = re.compile(
     r"""
-      \b(?:xox[a-z]|xapp|xoxe\.xox[a-z]|xwfp)-[\w-]+   # Slack's tokens
-    | (?<=bearer\s)[^\s"',;]+                          # any API's authorization header
-    | (?<![\w-])sk-[\w-]{6,}                           # keys of OpenAI, OpenRouter and their kin
-    | (?<=://)[^\s/@:]*:[^\s/@]+(?=@)                  # user and password within an address
-    | (?:(?<=[?&]ticket=)|(?<=[?&]token=))[^\s&"']+     # a Socket Mode address opens the door by itself
+      \b(?:xox[a-z]|xapp|xoxe\.xox[a-z]|xwfp)-[\w-]+   # tokens of Slack
+    | (?<=bearer\s)[^\s"',;]+                          # authorization headers
+    | (?<![\w-])sk-[\w-]{6,}                           # keys of OpenAI, OpenRouter and others
+    | (?<=://)[^\s/@:]*:[^\s/@]+(?=@)                  # user and password in a URL
+    | (?:(?<=[?&]ticket=)|(?<=[?&]token=))[^\s&"']+     # a Socket Mode URL needs no other credential
     """,
     re.VERBOSE | re.IGNORECASE,
 )
@@ -62,18 +62,18 @@ def get_logger(name: str) -> BoundLogger:
     return structlog.stdlib.get_logger(name)
 
 
-def bound(**fields: object) -> AbstractContextManager[None]:
-    """Puts fields (`team`, `chat`, `answer` …) on every event that this task logs inside the block."""
+def log_context(**fields: object) -> AbstractContextManager[None]:
+    """Adds fields (`team`, `chat`, `answer` …) to every event that the current task logs inside the block."""
     return structlog.contextvars.bound_contextvars(**fields)
 
 
 def configure_logging(
     level: str = "INFO", style: Literal["text", "json"] | None = None, secrets: Iterable[str] = ()
 ) -> None:
-    """Sends every log, ours and the libraries', to stderr in one style.
+    """Sends all logs, Bobbin's own and those of libraries, to stderr in one format.
 
-    `level` holds for our own events; libraries speak from WARNING up, since below that they print what people write.
-    Without a `style` it is text on a terminal, else JSON. `secrets` are masked wherever they turn up.
+    `level` applies to Bobbin's own events. Libraries log from WARNING up, because below that they log message text.
+    `style`: None means text on a terminal, else JSON. `secrets` are masked wherever they occur.
     """
     style = style or ("text" if sys.stderr.isatty() else "json")
     shared: list[Processor] = [
@@ -96,7 +96,7 @@ def configure_logging(
         )
     )
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
-    for name in OWN_LOGGERS:
+    for name in LOGGER_NAMES:
         logging.getLogger(name).setLevel(level)
     structlog.configure(
         processors=[
@@ -125,10 +125,10 @@ def _without_text(_logger: Any, _method: str, event: EventDict) -> EventDict:
 
 
 class _Masker:
-    """The last step, on the finished line: no field, message or traceback slips past it."""
+    """Masks secrets as the last step, on the rendered line, so that no field or traceback can bypass it."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        # Longest first, so that a secret which contains another one goes as a whole. A few letters would mask words.
+        # Longest first, so that a secret that contains another is masked as a whole. Short ones could mask words.
         known = sorted({secret for secret in secrets if len(secret) >= 8}, key=len, reverse=True)
         self._known = re.compile("|".join(map(re.escape, known))) if known else None
 
@@ -141,18 +141,18 @@ class _Masker:
         text = str(line)
         if self._known:
             text = self._known.sub(_MASK, text)
-        return _KEYS.sub(_MASK, text)
+        return _SECRETS.sub(_MASK, text)
 
 
-def _tasks() -> int:
+def _task_count() -> int:
     try:
         return len(asyncio.all_tasks())
-    except RuntimeError:  # asked from outside of the loop
+    except RuntimeError:  # called without a running event loop
         return 0
 
 
 class Metrics:
-    """The process's counters, in a registry of its own. Times are in seconds."""
+    """The metrics of one process, in a registry of its own. Times are in seconds."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -169,7 +169,7 @@ class Metrics:
             "answers_waiting", "Answers that wait to be taken, in all processes."
         )
         self._running = self._gauge("answers_running", "Answers that this process is writing.")
-        self._gauge("tasks", "Tasks in this process's event loop.").set_function(_tasks)
+        self._gauge("tasks", "Tasks in this process's event loop.").set_function(_task_count)
         self._slack_calls = self._counter(
             "slack_calls", "Calls of Slack's Web API.", "method", "result"
         )
@@ -189,47 +189,46 @@ class Metrics:
             "ready", "Whether what this process needs is well: 1, else 0.", "check"
         )
         for outcome in ("done", "stopped", "failed"):
-            self._answers.labels(
-                outcome
-            )  # from zero on, so that the first of a kind is an increase
+            self._answers.labels(outcome)  # starts at 0, so that the first one shows as an increase
 
-    def answer_ended(self, outcome: str) -> None:
-        """An answer reached its end: `done`, `stopped` or `failed`."""
+    def count_answer(self, outcome: str) -> None:
+        """`outcome`: `done`, `stopped` or `failed`."""
         self._answers.labels(outcome).inc()
 
-    def first_word(self, seconds: float) -> None:
+    def observe_first_word(self, seconds: float) -> None:
         self._first_word.observe(seconds)
 
-    def lag(self, seconds: float) -> None:
+    def observe_lag(self, seconds: float) -> None:
+        """`seconds`: from the model's sending a word to its being visible in Slack."""
         self._lag.observe(seconds)
 
-    def waiting(self, answers: int) -> None:
+    def set_waiting(self, answers: int) -> None:
         self._waiting.set(answers)
 
-    def running(self, answers: int) -> None:
+    def set_running(self, answers: int) -> None:
         self._running.set(answers)
 
-    def slack_call(self, method: str, result: str, seconds: float) -> None:
-        """`result`: `ok`, or why not, in one word; `seconds`: how long it took."""
+    def observe_slack_call(self, method: str, result: str, seconds: float) -> None:
+        """`result`: `ok` or the kind of failure, in one word. `seconds`: how long the call took."""
         self._slack_calls.labels(method, result).inc()
         self._slack_seconds.labels(method).observe(seconds)
 
-    def slack_rate_limited(self, method: str) -> None:
+    def count_rate_limited(self, method: str) -> None:
         self._slack_limited.labels(method).inc()
 
-    def model_error(self, provider: str, code: str) -> None:
-        """`code`: that of the `ProviderError`."""
+    def count_model_error(self, provider: str, code: str) -> None:
+        """`code`: the `code` of the `ProviderError`."""
         self._model_errors.labels(provider, code).inc()
 
-    def lease_taken_over(self) -> None:
+    def count_takeover(self) -> None:
         self._taken_over.inc()
 
-    def ready(self, check: str, fine: bool) -> None:
-        """What one of the checks of `/readyz` found just now."""
-        self._ready.labels(check).set(fine)
+    def set_ready(self, check: str, is_ready: bool) -> None:
+        """The last result of one of the checks of `/readyz`."""
+        self._ready.labels(check).set(is_ready)
 
     def render(self) -> bytes:
-        """All of it in Prometheus' text format, of type `METRICS_CONTENT_TYPE`."""
+        """All metrics in the Prometheus text format, whose type is `METRICS_CONTENT_TYPE`."""
         return generate_latest(self._registry)
 
     def _counter(self, name: str, meaning: str, *labels: str) -> Counter:

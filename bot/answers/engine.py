@@ -18,7 +18,7 @@ from bot.answers.running_answer import RunningAnswer, RunState
 from bot.answers.sink import AnswerSink, SinkFactory
 from bot.domain import Answer, AnswerResult, Chat
 from bot.errors import StorageError
-from bot.observability import Metrics, bound, get_logger
+from bot.observability import Metrics, get_logger, log_context
 from bot.timing import Timing
 from storage.answers import Answers
 from storage.chats import Chats
@@ -117,7 +117,7 @@ class Engine:
 
     async def _serve_chat(self, chat_id: str) -> None:
         """Writes the chat's waiting answers, one after the other."""
-        with bound(chat=chat_id):
+        with log_context(chat=chat_id):
             try:
                 while not self._closing and (run := await self._claim(chat_id)):
                     self._woken_again.discard(chat_id)
@@ -146,11 +146,11 @@ class Engine:
         """Writes one claimed answer; losing it to another worker is not an error."""
         answer = run.answer
         self._running[answer.id] = run
-        self._metrics.running(len(self._running))
+        self._metrics.set_running(len(self._running))
         if answer.attempt > 1:
             log.info("answer_taken_up", answer=answer.id, attempt=answer.attempt)
         if answer.id in self.lapsed:
-            self._metrics.lease_taken_over()
+            self._metrics.count_takeover()
         run.write_task = asyncio.create_task(self._write(run), name=f"answering {answer.id}")
         try:
             await asyncio.wait([run.write_task])
@@ -161,13 +161,13 @@ class Engine:
         finally:
             run.release()
             self._running.pop(answer.id, None)
-            self._metrics.running(len(self._running))
+            self._metrics.set_running(len(self._running))
         if not run.write_task.cancelled():
             run.write_task.result()
 
     async def _write(self, run: RunningAnswer) -> None:
         chat = await self._chats.get(run.answer.chat_id)
-        with bound(team=chat.team, answer=run.answer.id):
+        with log_context(team=chat.team, answer=run.answer.id):
             result = await self._show(run, chat)
             run.enter(RunState.FINISHING)
             await self._finish(run, chat, result)
@@ -204,7 +204,7 @@ class Engine:
             run,
             lambda: self._answers.finish(run.answer.id, self.worker_id, run.unrecorded_messages),
         )
-        self._metrics.answer_ended(result.status)
+        self._metrics.count_answer(result.status)
         log.info("answer_ended", answer=run.answer.id, outcome=result.status, error=result.error)
         self._publisher.answer_ended(chat, run.answer, result)
         await self._after(chat, run.answer, result)

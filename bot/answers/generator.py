@@ -69,7 +69,7 @@ class AnswerGenerator:
                 raise
         except ProviderError as raised:
             error = raised
-            self._metrics.model_error(chat.model.provider, raised.code)
+            self._metrics.count_model_error(chat.model.provider, raised.code)
         except ChatNotFound:
             raise
         except Exception as unexpected:
@@ -99,7 +99,7 @@ class AnswerGenerator:
             async for event in events:
                 if isinstance(event, TextDelta):
                     if not run.text:
-                        self._metrics.first_word(time.monotonic() - started)
+                        self._metrics.observe_first_word(time.monotonic() - started)
                     run.text.append(event.text)
                     sink.write(event.text)
                     self._publisher.text_appended(chat, run.answer, event.text, run.length)

@@ -79,7 +79,7 @@ class Recovery:
 
     async def _sweep(self) -> None:
         await self._release_dead_workers()
-        self._metrics.waiting(await self._answers.waiting_count())
+        self._metrics.set_waiting(await self._answers.waiting_count())
         chats = await self._answers.chats_to_claim(MAX_CHATS_PER_SWEEP)
         if chats:
             self._engine.lapsed = await self._answers.lapsed()
@@ -92,7 +92,7 @@ class Recovery:
             if is_dead(worker_id, self._engine.worker_id, single_host=self._single_host):
                 log.info("worker_is_dead", worker=worker_id)
                 for _ in await self._answers.release(worker_id):
-                    self._metrics.lease_taken_over()
+                    self._metrics.count_takeover()
 
     async def _receive_stops(self) -> None:
         async with self._coordination.subscribe(STOP_TOPIC) as signals:

@@ -30,7 +30,7 @@ def operator_routes(metrics: Metrics, checks: Mapping[str, Check]) -> list[Route
     async def run_checks() -> dict[str, str | None]:
         faults = await asyncio.gather(*(_fault(check) for check in checks.values()))
         for name, fault in zip(checks, faults, strict=True):
-            metrics.ready(name, fault is None)
+            metrics.set_ready(name, fault is None)
         return dict(zip(checks, faults, strict=True))
 
     async def readyz(_: Request) -> Response:

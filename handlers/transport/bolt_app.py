@@ -16,7 +16,7 @@ from slack_bolt.response import BoltResponse
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import StorageError
-from bot.observability import bound, get_logger
+from bot.observability import log_context, get_logger
 from handlers.client.workspaces import WorkspaceResolver
 from handlers.listeners import register_all
 from handlers.listeners.context import ListenerContext
@@ -96,7 +96,7 @@ class SharedApp(AsyncApp):
             req.context["enterprise_id"] = None
         self.requests_in_progress += 1
         try:
-            with bound(team=req.context.get("team_id") or req.context.get("enterprise_id")):
+            with log_context(team=req.context.get("team_id") or req.context.get("enterprise_id")):
                 return await super().async_dispatch(req)
         finally:
             self.requests_in_progress -= 1

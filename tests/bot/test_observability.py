@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from bot.observability import OWN_LOGGERS, Metrics, bound, configure_logging, get_logger
+from bot.observability import LOGGER_NAMES, Metrics, configure_logging, get_logger, log_context
 
 log = get_logger("bot.test")
 
@@ -22,7 +22,7 @@ def logging_as_it_was() -> Iterator[None]:
     yield
     root.handlers[:], level = before
     root.setLevel(level)
-    for name in OWN_LOGGERS:
+    for name in LOGGER_NAMES:
         logging.getLogger(name).setLevel(logging.NOTSET)
     structlog.reset_defaults()
 
@@ -88,7 +88,7 @@ def test_events_carry_the_context(capsys: pytest.CaptureFixture[str]) -> None:
     """Inside the block and not after it."""
     configure_logging("INFO", "json")
 
-    with bound(team="T1", chat="c1"), bound(answer="a1"):
+    with log_context(team="T1", chat="c1"), log_context(answer="a1"):
         log.info("inside")
     log.info("outside")
 
@@ -139,16 +139,16 @@ def test_without_a_terminal_logs_are_json(capsys: pytest.CaptureFixture[str]) ->
 def test_metrics_count_what_happened() -> None:
     """By name and label, in Prometheus' words."""
     metrics = Metrics()
-    metrics.answer_ended("done")
-    metrics.answer_ended("done")
-    metrics.first_word(0.2)
-    metrics.lag(0.3)
-    metrics.waiting(3)
-    metrics.running(2)
-    metrics.slack_call("chat.update", "ok", 0.04)
-    metrics.slack_rate_limited("chat.update")
-    metrics.model_error("venice", "busy")
-    metrics.lease_taken_over()
+    metrics.count_answer("done")
+    metrics.count_answer("done")
+    metrics.observe_first_word(0.2)
+    metrics.observe_lag(0.3)
+    metrics.set_waiting(3)
+    metrics.set_running(2)
+    metrics.observe_slack_call("chat.update", "ok", 0.04)
+    metrics.count_rate_limited("chat.update")
+    metrics.count_model_error("venice", "busy")
+    metrics.count_takeover()
 
     lines = metrics.render().decode().splitlines()
 
@@ -169,6 +169,6 @@ def test_two_processes_in_one_do_not_share_metrics() -> None:
     """Each `Metrics` has a registry of its own, so that tests can start many bots."""
     first, second = Metrics(), Metrics()
 
-    first.lease_taken_over()
+    first.count_takeover()
 
     assert b"bobbin_leases_taken_over_total 0.0" in second.render()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from bot.cli import complete
+from bot.cli import run_to_completion
 from bot.commands import sandbox
 from bot.config import Settings
 from bot.sandbox.limits import Limits
@@ -26,7 +26,7 @@ def announce(page: str, api: str) -> None:
 def main(data: Path) -> None:
     settings = Settings.load().changed(database_url=SecretStr(f"sqlite:///{data}"))
     limits = Limits().with_deadlines_scaled(DEADLINE_SCALE)
-    complete(sandbox(settings, host="127.0.0.1", port=0, on_ready=announce, limits=limits))
+    run_to_completion(sandbox(settings, host="127.0.0.1", port=0, on_ready=announce, limits=limits))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import signal
 import sys
 from typing import NoReturn
 
-from bot.cli import complete
+from bot.cli import run_to_completion
 from bot.commands import run
 from bot.config import Settings
 from bot.timing import Timing
@@ -55,7 +55,7 @@ def run_scaled(rate_scale: float, lease: float = NORMAL.lease) -> NoReturn:
         method: Rate(rate.per_second * rate_scale, rate.burst * rate_scale)
         for method, rate in RATES.items()
     }
-    sys.exit(complete(run(Settings.load(), timing, rates)))
+    sys.exit(run_to_completion(run(Settings.load(), timing, rates)))
 
 
 def main() -> None:

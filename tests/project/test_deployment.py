@@ -236,11 +236,11 @@ def measured() -> dict[str, dict[str, set[str]]]:
     """Every label of every series that a process can show, and the values seen when everything has happened once."""
     metrics = Metrics()
     for code in provider_codes():
-        metrics.model_error("openai", code)
+        metrics.count_model_error("openai", code)
     for result in ("ok", "unsure", "unreached"):
-        metrics.slack_call("chat.update", result, 1.0)
-    metrics.slack_rate_limited("chat.update")
-    metrics.ready("database", True)
+        metrics.observe_slack_call("chat.update", result, 1.0)
+    metrics.count_rate_limited("chat.update")
+    metrics.set_ready("database", True)
     found: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     for family in text_string_to_metric_families(metrics.render().decode()):
         for sample in family.samples:
