@@ -84,7 +84,7 @@ class ChatLists:
     async def running(self) -> AsyncIterator[None]:
         """Lists are kept up to date while this is open."""
         async with self._tasks:
-            self._tasks.repeat(self._forget_taken_over, RESUBSCRIBE_INTERVAL, "chat lists")
+            self._tasks.repeat(self._forget_taken_over, RESUBSCRIBE_INTERVAL, name="chat lists")
             yield
 
     def show(self, user: User, query: ListQuery, response_url: str | None) -> None:
@@ -94,7 +94,7 @@ class ChatLists:
         view = LiveChatList(
             query=query, expires_at=now() + RESPONSE_URL_LIFETIME, response_url=response_url
         )
-        self._tasks.start(self._announce(user), "chat list")
+        self._tasks.start(self._announce(user), name="chat list")
         self._views.show(user, view)
 
     async def _announce(self, user: User) -> None:
