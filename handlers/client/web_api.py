@@ -88,12 +88,12 @@ class SlackClient:
         except SlackError as error:
             result = error.result
             if isinstance(error, RateLimited):
-                self._metrics.slack_rate_limited(method)
+                self._metrics.count_rate_limited(method)
                 self.dispatcher.rate_limited(method, _channel(arguments), error.retry_after)
             raise
         finally:
             self.dispatcher.settle(method, _channel(arguments))
-            self._metrics.slack_call(method, result, time.monotonic() - started_at)
+            self._metrics.observe_slack_call(method, result, time.monotonic() - started_at)
 
     async def _send(self, method: str, arguments: dict[str, Any]) -> dict[str, Any]:
         try:
@@ -195,7 +195,9 @@ class SlackClient:
                 body = (await response.read()).replace(b" ", b"")
                 accepted = response.status == 200 and b'"ok":false' not in body
                 result = "ok" if accepted else str(response.status)
-                self._metrics.slack_call("response_url", result, time.monotonic() - started_at)
+                self._metrics.observe_slack_call(
+                    "response_url", result, time.monotonic() - started_at
+                )
                 return accepted
         return False
 
@@ -238,7 +240,7 @@ class SlackClient:
 
     def record_lag(self, seconds: float) -> None:
         """Text of an answer became visible, so many seconds after the model had sent the oldest of it."""
-        self._metrics.lag(seconds)
+        self._metrics.observe_lag(seconds)
 
     def can_stream(self, channel: str) -> bool:
         """Whether native streaming has not been refused here lately."""

@@ -31,7 +31,7 @@ class ThreadRecovery:
     async def running(self) -> AsyncIterator[None]:
         """Sweeps while this is open, for the first time at once."""
         async with Tasks(exit_timeout=0.0) as tasks:
-            tasks.repeat(self._sweep, self._timing.thread_sweep_interval, "thread recovery")
+            tasks.repeat(self._sweep, self._timing.thread_sweep_interval, name="thread recovery")
             yield
 
     async def _sweep(self) -> None:
