@@ -19,7 +19,7 @@ for _helpers in (
     "handlers",
     "sandbox",
     "storage",
-):  # what they assert shall be explained as tests' asserts are
+):  # failed asserts in helpers are explained like those in tests
     pytest.register_assert_rewrite(f"tests.{_helpers}")
 
 from storage.engine.database import Database  # noqa: E402
@@ -38,29 +38,30 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--thorough",
         action="store_true",
-        help="the same tests with many more examples, for much longer",
+        help="try many more examples, which takes much longer",
     )
 
 
 @pytest.fixture(scope="session")
 def thorough(pytestconfig: pytest.Config) -> bool:
-    """Whether this run may take as long as it needs."""
+    """Whether this run tries many more examples, for as long as that takes."""
     return bool(pytestconfig.getoption("--thorough"))
 
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test sees the settings, and least of all the keys, of the person who runs it."""
+    """Hides the settings and keys of whoever runs the tests."""
     for name in list(os.environ):
         if name.startswith(_OURS) or name.endswith("_API_KEY") or name in _OURS_TOO:
             monkeypatch.delenv(name)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """A terminated run tears its fixtures down like an interrupted one, so that no server outlives it.
+    """Sets up signals, certificates and Hypothesis.
 
-    The usual run tries the same examples each time, so that it fails because of a change and never by chance. Nothing
-    here is reached by TLS: to read all authorities' certificates would be a third of what starting the bot takes.
+    SIGTERM tears the fixtures down as Ctrl-C does, so that no server outlives the run. Tests reach nothing by TLS, so
+    no certificates are loaded; that would take a third of the bot's start. The usual run tries the same examples each
+    time, so that it fails because of a change and never by chance.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     os.environ.pop("SSL_CERT_FILE", None)
@@ -71,7 +72,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Twice as many as there are processors: tests wait for half of their time."""
+    """Twice the number of processors, because tests spend half of their time waiting."""
     return min(8, 2 * (os.cpu_count() or 1))
 
 
@@ -81,7 +82,7 @@ def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.Abstrac
 
 @pytest.hookimpl(wrapper=True)
 def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
-    """End the services even if their fixtures were never torn down."""
+    """Ends the services even if their fixtures were never torn down."""
     try:
         yield
     finally:
@@ -110,13 +111,13 @@ def curl() -> str:
 
 @pytest.fixture(scope="session")
 def promtool() -> str:
-    """What checks the rules of Prometheus, and comes with it."""
+    """Path of the program that checks Prometheus rules; it comes with Prometheus."""
     return _or_skip(lambda: services.program("promtool"))
 
 
 @pytest.fixture(scope="session")
 def postgresql_server(pytestconfig: pytest.Config) -> Iterator[str]:
-    """URL of a PostgreSQL server where databases may be made."""
+    """URL of a PostgreSQL server in which tests create databases."""
     service = _keep(pytestconfig, _or_skip(services.postgresql))
     yield service.url
     service.close()
@@ -132,14 +133,14 @@ def postgresql_url(postgresql_server: str) -> Iterator[str]:
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
 def dialect(request: pytest.FixtureRequest) -> str:
-    """Each kind of database in turn."""
+    """The kind of database; a test that uses it runs once for each kind."""
     kind: str = request.param
     return kind
 
 
 @pytest.fixture
 def database_url(dialect: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """URL of an empty database, of each kind in turn."""
+    """URL of an empty database; the test runs once for each kind."""
     if dialect == "sqlite":
         return f"sqlite:///{tmp_path / 'data' / 'bobbin.db'}"
     url: str = request.getfixturevalue("postgresql_url")
@@ -148,7 +149,7 @@ def database_url(dialect: str, request: pytest.FixtureRequest, tmp_path: Path) -
 
 @pytest.fixture(scope="session")
 def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated SQLite file to copy: migrating anew for each test would take most of the tests' time."""
+    """A migrated SQLite file to copy, since a migration for each test would take most of the time."""
     path = tmp_path_factory.mktemp("template") / "bobbin.db"
     asyncio.run(_migrate(f"sqlite:///{path}"))
     return path
@@ -167,7 +168,7 @@ def migrated_postgresql(postgresql_server: str) -> Iterator[str]:
 def spare_postgresql(
     postgresql_server: str, migrated_postgresql: str
 ) -> Iterator[services.SpareDatabase]:
-    """A migrated PostgreSQL database that may be had."""
+    """A migrated PostgreSQL database that one test after another may take."""
     tables = [table.name for table in reversed(metadata.sorted_tables)]
     spare = services.SpareDatabase(postgresql_server, migrated_postgresql, tables)
     yield spare
@@ -182,7 +183,7 @@ async def _migrate(url: str) -> None:
 
 @pytest.fixture
 def migrated_url(dialect: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """URL of a migrated database that holds nothing yet, of each kind in turn."""
+    """URL of a migrated, empty database; the test runs once for each kind."""
     if dialect == "sqlite":
         shutil.copy(request.getfixturevalue("migrated_sqlite"), tmp_path / "bobbin.db")
         yield f"sqlite:///{tmp_path / 'bobbin.db'}"
@@ -194,7 +195,7 @@ def migrated_url(dialect: str, request: pytest.FixtureRequest, tmp_path: Path) -
 
 @pytest.fixture
 async def database(migrated_url: str) -> AsyncIterator[Database]:
-    """A migrated database, of each kind in turn."""
+    """A migrated, empty database; the test runs once for each kind."""
     opened = Database.open(migrated_url)
     yield opened
     await opened.close()
@@ -202,7 +203,7 @@ async def database(migrated_url: str) -> AsyncIterator[Database]:
 
 @pytest.fixture(scope="session")
 def redis_url(pytestconfig: pytest.Config) -> Iterator[str]:
-    """URL of a Redis that all tests share."""
+    """URL of a Redis server that all tests share."""
     service = _keep(pytestconfig, _or_skip(services.shared_redis))
     yield service.url
     service.close()
@@ -210,7 +211,7 @@ def redis_url(pytestconfig: pytest.Config) -> Iterator[str]:
 
 @pytest.fixture
 def own_redis() -> Iterator[services.RedisServer]:
-    """A Redis that this test may stop and start again."""
+    """A Redis server that the test may stop and start again."""
     server = _or_skip(services.redis_server)
     yield server
     server.close()
@@ -218,7 +219,7 @@ def own_redis() -> Iterator[services.RedisServer]:
 
 @pytest.fixture
 def own_postgresql() -> Iterator[services.PostgresServer]:
-    """A PostgreSQL that this test may stop and start again."""
+    """A PostgreSQL server that the test may stop and start again."""
     server = _or_skip(services.postgres_server)
     yield server
     server.close()

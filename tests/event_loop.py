@@ -1,7 +1,6 @@
-"""An event loop whose time stands still while the machine is busy with others.
+"""An event loop whose clock stops while its thread waits for a processor.
 
-Many tests hold the bot to seconds: Slack waits three for an acknowledgement. Those seconds are the bot's own. What it
-spends in the queue for a processor, behind other tests, compilers and browsers, says nothing about it.
+Timeouts and sleeps in tests then measure what the bot does, not how busy the machine is with other processes.
 """
 
 from __future__ import annotations
@@ -13,11 +12,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 _QUEUED = Path("/proc/thread-self/schedstat")
-"""Where Linux tells how long a thread has computed, and how long it has waited to, in nanoseconds."""
+"""Linux's account of this thread: nanoseconds on a processor, nanoseconds waiting for one, and more."""
 
 
 class LoadTolerantLoop(asyncio.SelectorEventLoop):
-    """Belongs to the thread that makes it. Where nothing tells how long that waited, time is as usual."""
+    """Belongs to the thread that creates it. Where the system keeps no such account, its clock is the usual one."""
 
     def __init__(self) -> None:
         self._queued = os.open(_QUEUED, os.O_RDONLY) if _QUEUED.exists() else None
@@ -28,9 +27,7 @@ class LoadTolerantLoop(asyncio.SelectorEventLoop):
         now = super().time()
         if self._queued is not None:
             now -= int(os.pread(self._queued, 100, 0).split()[1]) / 1e9
-        self._latest = max(
-            self._latest, now
-        )  # between the two readings others may have had their turn
+        self._latest = max(self._latest, now)  # the thread may have waited between the two readings
         return self._latest
 
     def close(self) -> None:
@@ -41,7 +38,7 @@ class LoadTolerantLoop(asyncio.SelectorEventLoop):
 
 
 def load_tolerant_clock() -> Callable[[], float]:
-    """The time of day by the running loop, for stand-ins that hold somebody to seconds."""
+    """The time of day by the running loop's clock, for stand-ins that enforce deadlines."""
     loop = asyncio.get_running_loop()
     ahead = time.time() - loop.time()
     return lambda: loop.time() + ahead

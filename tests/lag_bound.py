@@ -1,4 +1,4 @@
-"""What no scheduler can go below: a lower bound of the mean lag of a storm. `docs/benchmarks.md` derives it."""
+"""A lower bound for the mean lag of simultaneous answers under any scheduler; docs/benchmarks.md derives it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def min_mean_lag(
     burst: float = 0.2,
     post_burst: float = 3.0,
 ) -> float:
-    """A mean lag, in seconds, that no scheduler can go below with these budgets; calls take no time here.
+    """Returns a mean lag, in seconds, that no scheduler can beat within these rate limits, if calls took no time.
 
     An answer is opened by a start or by a post. A stream then lives on appends and its stop, an edited message on
     updates; or it is held and opened when the model has ended, whole. The best division of the answers among the two

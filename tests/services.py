@@ -1,4 +1,4 @@
-"""Real servers for the tests: PostgreSQL and Redis, found or started, and ended with the session."""
+"""Real PostgreSQL and Redis servers for the tests, found or started, and stopped with the session."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from tests.deadlines import WAIT_TIMEOUT
 
 
 class Unavailable(Exception):
-    """A service cannot be had here; the message says why."""
+    """A service is not available on this machine; the message says why."""
 
 
 def program(name: str) -> str:
-    """Where a program of the machine is. Raises Unavailable."""
+    """The path of an installed program. Raises Unavailable."""
     found = shutil.which(name)
     if found is None:
         raise Unavailable(f"{name} is not installed")
@@ -52,7 +52,7 @@ def free_port() -> int:
 
 
 def end(process: subprocess.Popen[bytes], how: signal.Signals = signal.SIGTERM) -> None:
-    """End a process that we started, gently at first."""
+    """Ends a child process with the signal, and kills it after ten seconds."""
     if process.poll() is None:
         process.send_signal(how)
     try:
@@ -78,9 +78,9 @@ def _wait(ready: Callable[[], object], process: subprocess.Popen[bytes], what: s
 
 
 def postgresql(*settings: str) -> Service:
-    """`TEST_POSTGRES_URL`, else the machine's PostgreSQL, else the one from the package index. Raises Unavailable.
+    """`TEST_POSTGRES_URL`, else a server of the installed PostgreSQL, else one from the package index.
 
-    `settings`: for the machine's.
+    `settings` apply to the installed one only. Raises Unavailable.
     """
     if url := os.environ.get("TEST_POSTGRES_URL"):
         return Service(url)
@@ -114,7 +114,7 @@ def _debian_postgresql(binaries: Path, settings: tuple[str, ...]) -> Service:
 
     def close() -> None:
         if server is not None:
-            end(server, signal.SIGQUIT)  # at once: nothing in it is to be kept
+            end(server, signal.SIGQUIT)  # immediately, since no data is kept
         shutil.rmtree(home, ignore_errors=True)
 
     try:
@@ -163,13 +163,13 @@ def _run_postgres(
 
 
 class PostgresServer:
-    """A PostgreSQL that tests may stop, as a crash would, and start again at the same address."""
+    """A PostgreSQL server that tests may crash, and start again at the same address."""
 
     def __init__(self) -> None:
         """Raises Unavailable."""
         binaries = _postgresql_binaries()
         if binaries is None:
-            raise Unavailable("no PostgreSQL of the machine's own, which could be restarted")
+            raise Unavailable("no installed PostgreSQL, which could be restarted")
         self._binaries, self._user, self._port = binaries, _unprivileged_user(), free_port()
         self._home = Path(tempfile.mkdtemp(prefix="bobbin-pg-", dir="/tmp"))
         self._process: subprocess.Popen[bytes] | None = None
@@ -197,7 +197,7 @@ class PostgresServer:
 
 
 def postgres_server() -> PostgresServer:
-    """A PostgreSQL of our own. Raises Unavailable."""
+    """A PostgreSQL server of our own. Raises Unavailable."""
     server = PostgresServer()
     try:
         server.start()
@@ -208,7 +208,7 @@ def postgres_server() -> PostgresServer:
 
 
 def _unprivileged_user() -> str | None:
-    """PostgreSQL refuses to run as root: whom to run it as instead."""
+    """The user to run PostgreSQL as, since it refuses to run as root; None unless we are root."""
     if os.geteuid() != 0:
         return None
     for name in ("postgres", "nobody"):
@@ -244,7 +244,7 @@ def _packaged_postgresql() -> Service:
 
 
 def new_database(server_url: str, template: str | None = None) -> Service:
-    """A database of its own in this server, empty or like that of another URL; dropped on close, whoever is in it."""
+    """A new database in this server, empty or a copy of `template`; dropped on close, with all its connections."""
     name = f"test_{os.getpid()}_{time.time_ns()}"
     like = f' TEMPLATE "{_database_name(template)}"' if template else ""
     _administer(server_url, f'CREATE DATABASE "{name}"{like}')
@@ -256,13 +256,13 @@ def new_database(server_url: str, template: str | None = None) -> Service:
 
 
 class SpareDatabase:
-    """A database like a template's that one test after the other may have: a new one takes a third of a second to make.
+    """A copy of a template database that one test after another may take, since creating one takes a third of a second.
 
-    `tables`: names, those that refer to others first.
+    `tables`: names, referring tables before those that they refer to.
     """
 
     _GROWN = 500
-    """Rows after which a database is not cleaned but made anew: its statistics and its indexes would remember them."""
+    """Rows above which a database is replaced instead of cleaned: its statistics and indexes would keep traces."""
     _SCHEMA = "SELECT " + ", ".join(
         f"(SELECT count(*) FROM pg_{part})" for part in ("attribute", "trigger", "proc")
     )
@@ -273,7 +273,7 @@ class SpareDatabase:
         self._schema: object = None
 
     def take(self) -> str:
-        """Its URL; it holds nothing. To be given back before it is taken again."""
+        """Returns the URL of the empty database; it must be given back before it is taken again."""
         if self._database is None:
             self._database = new_database(self._server, self._template)
             with psycopg.connect(self._database.url) as connection:
@@ -281,7 +281,7 @@ class SpareDatabase:
         return self._database.url
 
     def give_back(self) -> None:
-        """Whoever is still connected is not any more."""
+        """Cleans the database, or drops it if it cannot be cleaned; ends all connections to it."""
         assert self._database is not None
         try:
             clean = self._clean(self._database.url)
@@ -291,7 +291,7 @@ class SpareDatabase:
             self.close()
 
     def _clean(self, url: str) -> bool:
-        """False when it cannot be made like a new one."""
+        """Empties the database; False if it still differs from a new one."""
         others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
         with psycopg.connect(url) as connection:
             connection.execute(f"{others} AND pid <> pg_backend_pid()".encode())
@@ -323,7 +323,7 @@ def _administer(server_url: str, statement: str) -> None:
 
 
 class RedisServer:
-    """A Redis that tests may stop and start again at the same address."""
+    """A Redis server that tests may stop, and start again at the same address."""
 
     def __init__(self, executable: str | None) -> None:
         self._executable = executable
@@ -344,7 +344,7 @@ class RedisServer:
             raise
 
     def _command(self) -> list[str]:
-        if self._executable is None:  # as good as Redis for what we ask of it, and always there
+        if self._executable is None:  # fakeredis: always installed, and enough for these tests
             return [sys.executable, "-W", "ignore", "-m", "tests.services", str(self._port)]
         bind = ["--bind", "127.0.0.1", "--port", str(self._port)]
         return [self._executable, *bind, "--save", "", "--appendonly", "no", "--dir", self._home]
@@ -364,7 +364,7 @@ class RedisServer:
 
 
 def redis_server() -> RedisServer:
-    """A Redis of our own: the machine's, else the one in pure Python. Raises Unavailable."""
+    """A Redis server of our own: the installed one, else fakeredis. Raises Unavailable."""
     server = RedisServer(shutil.which("redis-server"))
     try:
         server.start()
@@ -375,7 +375,7 @@ def redis_server() -> RedisServer:
 
 
 def shared_redis() -> Service:
-    """`TEST_REDIS_URL`, else a Redis of our own. Raises Unavailable."""
+    """`TEST_REDIS_URL`, else a server of our own. Raises Unavailable."""
     if url := os.environ.get("TEST_REDIS_URL"):
         return Service(url)
     server = redis_server()

@@ -24,11 +24,11 @@ from tests.handlers.world import KEY, MODEL, World
 
 ROOT = Path(__file__).parents[2]
 REDELIVERING = Limits(rates=False, ack_timeout=2.0, retry_delays=(0.0, *[1.0] * 60))
-"""Slack repeats what nobody acknowledged often enough for a test's short life."""
+"""Redelivers unacknowledged events every few seconds instead of minutes."""
 
 
 class ForkServer:
-    """Where processes come from. To be closed."""
+    """Starts processes of `bobbin run` that have imported everything already. Must be closed."""
 
     def __init__(self) -> None:
         command = (sys.executable, "-m", "tests.cluster.fork_server")
@@ -38,7 +38,7 @@ class ForkServer:
         assert self._heard() == "ready"
 
     def start(self, environment: dict[str, str], log: Path) -> int:
-        """Run the bot in a new process; gives its id."""
+        """Runs the bot in a new process; returns its id."""
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps({"environment": environment, "log": str(log)}) + "\n")
         self._process.stdin.flush()
@@ -53,7 +53,7 @@ class ForkServer:
 
 
 class Cluster(World):
-    """A world whose bot is one process or several on one database. `processes`: their ids, 0 for one that is dead."""
+    """A world whose bot runs as processes on one database. `processes`: their ids, 0 for one that is dead."""
 
     def __init__(
         self,
@@ -85,7 +85,7 @@ class Cluster(World):
     async def choose(
         self, thread: str, user: str = "alice", model: str = MODEL, channel: str = "general"
     ) -> None:
-        """Choose from the newest menu in the thread, and again until the chat has begun."""
+        """Chooses from the newest menu in the thread, and again until the chat has started."""
         while not self.rows("SELECT 1 FROM chats WHERE thread = ?", thread):
             with contextlib.suppress(NotAcknowledged, LookupError):
                 await super().choose(thread, user, model, channel)
@@ -114,14 +114,14 @@ class Cluster(World):
         )
 
     async def kill(self, number: int, how: signal.Signals = signal.SIGKILL) -> None:
-        """Send a signal and wait until the process is dead."""
+        """Sends a signal and waits until the process is dead."""
         pid, self.processes[number] = self.processes[number], 0
         os.kill(pid, how)
         await self.until(lambda: is_dead(pid), "the process ends")
 
     @contextmanager
     def standing_still(self, number: int) -> Iterator[None]:
-        """Meanwhile the process does nothing, and does not know it afterwards, as when its machine was halted."""
+        """Stops the process meanwhile, without its knowing, as when its machine is suspended."""
         pid = self.processes[number]
         os.kill(pid, signal.SIGSTOP)
         try:
@@ -135,7 +135,7 @@ class Cluster(World):
         )
 
     def environment(self) -> dict[str, str]:
-        """What `bobbin run` finds."""
+        """The environment of `bobbin run`."""
         return {
             "PATH": os.environ["PATH"],
             "HOME": str(self._folder),
@@ -152,7 +152,7 @@ class Cluster(World):
 
 
 async def until_acknowledged(act: Callable[[], Awaitable[None]]) -> None:
-    """Do it, and again while the bot is too slow to acknowledge it, as a person does who sees an error."""
+    """Acts, and again as long as the bot does not acknowledge in time, as a person does who sees an error."""
     while True:
         with contextlib.suppress(NotAcknowledged):
             return await act()

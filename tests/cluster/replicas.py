@@ -19,7 +19,7 @@ from tests.cluster.processes import Cluster, ForkServer
 from tests.handlers.world import Row, shown
 
 RATE_SCALE = 10.0
-"""How many times as much Slack allows here as it really does, and the replicas know it."""
+"""By how much Slack's rate limits are raised, here and in the replicas."""
 SCALED_LIMITS = Limits(rate_scale=RATE_SCALE, ack_timeout=2.0, retry_delays=(0.0, *[1.0] * 60))
 PEOPLE = ("alice", "bob", "carol", "dan")
 RATE = 40.0
@@ -28,7 +28,7 @@ WAITING = "hourglass_flowing_sand"
 
 
 def answer_to(question: str) -> str:
-    """What the model answers whenever it is asked this: every word of it tells which question it belongs to."""
+    """The model's answer to a question; every word names the question."""
     number = question.rpartition(" ")[2]
     return " ".join(f"q{number}n{n:03}" for n in range(WORDS))
 
@@ -43,7 +43,7 @@ def answering(asked: Any) -> ModelScript:
 
 
 class Replicas(Cluster):
-    """A world whose bot is several processes, of which none is special."""
+    """A world whose bot is several equal processes."""
 
     def __init__(
         self,
@@ -75,17 +75,17 @@ class Replicas(Cluster):
             self._forget_connection()
 
     async def start_bot(self, **settings: Any) -> None:
-        """All at the same moment, on a database that may be empty."""
+        """Starts all replicas at the same moment, on a database that may be empty."""
         self.allow_redelivery()
         await asyncio.gather(*map(self.launch, range(len(self.processes))))
         await self.connected(len(self.processes))
 
     def lines(self) -> list[Row]:
-        """What was logged, without Slack's own client's remarks about a Slack that is down."""
+        """The log lines, without those of Slack's own client about a Slack that is down."""
         return [line for line in super().lines() if line["logger"] != "slack_sdk.socket_mode"]
 
     def rows(self, query: str, *values: Any) -> list[Row]:
-        """Nothing while the database is down."""
+        """The rows of a query; none while the database is down."""
         try:
             if self._connection is None:
                 self._connection = psycopg.connect(
@@ -102,7 +102,7 @@ class Replicas(Cluster):
             self._connection = None
 
     def rooms(self, count: int) -> list[str]:
-        """Ids of new channels with everybody in them."""
+        """Creates channels with all people in them; returns their ids."""
         people = [self.slack.workspace.user(name).id for name in PEOPLE] + [self.slack.bot_user.id]
         return [self.slack.workspace.add_channel(f"room{n}", people).id for n in range(count)]
 
@@ -123,7 +123,7 @@ class UserChat:
         return self.questions[-1]
 
     async def begin(self) -> None:
-        """Ask, and choose as soon as there is a menu; again when nobody heard it."""
+        """Asks, and presses the menu's button until the chat has started."""
         mention = f"<@{self.world.slack.bot_user.id}> {self._next()}"
         self.thread = await self.world.slack.conversations.say(self.who, self.channel, mention)
         while not self.world.rows("SELECT 1 FROM chats WHERE thread = ?", self.thread):
@@ -138,9 +138,9 @@ class UserChat:
         await self.world.slack.conversations.say(self.who, self.channel, self._next(), self.thread)
 
     def judge(self, *, in_order: bool = True) -> None:
-        """Every message answered once, one after the other, whole, in the database as in Slack.
+        """Asserts that every message is answered once, completely and in turn, in the database and in Slack.
 
-        `in_order`: none of them had to be delivered again, so that they were taken as they were said.
+        `in_order`: no message was redelivered, so they were stored in the order in which they were sent.
         """
         world, stored = self.world, self.world.messages(self.thread)
         asked = [m["text"] for m in stored if m["role"] == "user"]
@@ -162,13 +162,13 @@ class UserChat:
 
 
 def _summary(text: str) -> str:
-    """Enough of what stands wrong to see what happened."""
+    """A short description of a wrong text."""
     said = text.split()
     return f"{len(said)} words, {' '.join(said[:2])} … {' '.join(said[-2:])}"
 
 
 def user_chats(world: Replicas, count: int, rooms: int) -> list[UserChat]:
-    """So many chats to begin, spread over so many channels."""
+    """Chats to begin, `count` of them, over `rooms` channels."""
     channels = world.rooms(rooms)
     return [
         UserChat(world, PEOPLE[n % len(PEOPLE)], channels[n % rooms], 100 + n) for n in range(count)
@@ -176,7 +176,7 @@ def user_chats(world: Replicas, count: int, rooms: int) -> list[UserChat]:
 
 
 async def until_settled(world: Replicas, begun: list[UserChat], *, in_order: bool = True) -> None:
-    """All that was asked is answered, and nothing moves any more."""
+    """Waits until every question is answered and nothing changes any more; then checks all chats."""
     count = sum(len(talk.questions) for talk in begun)
     await world.until(lambda: len(world.rows("SELECT 1 FROM answers WHERE state = 'ended'")) == count,
                       f"{count} answers")  # fmt: skip

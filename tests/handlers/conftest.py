@@ -24,7 +24,7 @@ TwoWorkspacesFactory = Callable[..., TwoWorkspaces]
 
 @pytest.fixture
 def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
-    """All that is logged, in the form that operators see; the process's logging is put back afterwards."""
+    """Everything that is logged, in the form that operators see; restores the process's logging afterwards."""
     root = logging.getLogger()
     before = root.handlers[:], root.level
     written = io.StringIO()
@@ -41,9 +41,9 @@ def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
 
 @pytest.fixture
 def worlds(tmp_path: Path, log: io.StringIO, migrated_sqlite: Path) -> WorldFactory:
-    """Makes a world that differs from the usual one: `async with worlds(bobbin_stream="edit") as world`."""
+    """Creates a world with other settings: `async with worlds(bobbin_stream="edit") as world`."""
     shutil.copy(migrated_sqlite, tmp_path / DATABASE)
-    defaults()  # kept for all tests, so they are read before this one changes the environment
+    defaults()  # cached for all tests, so it must be read before this test changes the environment
 
     def make(**options: Any) -> World:
         return World(tmp_path, log, **options)
@@ -53,7 +53,7 @@ def worlds(tmp_path: Path, log: io.StringIO, migrated_sqlite: Path) -> WorldFact
 
 @pytest.fixture
 async def world(worlds: WorldFactory) -> AsyncIterator[World]:
-    """The usual world: native streaming as Slack allows it, no rate limits, models that speak very fast."""
+    """The usual world: native streaming where Slack allows it, no rate limits, very fast models."""
     async with worlds() as usual:
         yield usual
 
@@ -68,7 +68,7 @@ def make_workspaces(tmp_path: Path, log: io.StringIO) -> TwoWorkspacesFactory:
 
 @pytest.fixture
 async def workspaces(make_workspaces: TwoWorkspacesFactory) -> AsyncIterator[TwoWorkspaces]:
-    """Two workspaces, into neither of which the app is installed."""
+    """Two workspaces; the app is installed in neither."""
     async with make_workspaces() as usual:
         usual.reply_to({"one?": "Answer one.", "two?": "Answer two.", "more?": "More."})
         yield usual
@@ -76,7 +76,7 @@ async def workspaces(make_workspaces: TwoWorkspacesFactory) -> AsyncIterator[Two
 
 @pytest.fixture
 async def installed(workspaces: TwoWorkspaces) -> TwoWorkspaces:
-    """Two workspaces with the app."""
+    """Two workspaces with the app installed."""
     assert (await workspaces.install(workspaces.slack)).status_code == 200
     assert (await workspaces.install(workspaces.second)).status_code == 200
     return workspaces

@@ -1,7 +1,7 @@
-"""A soak: two real processes of `bobbin run`, people who use everything, and trouble all the time. `make soak`.
+"""`make soak`: two processes of `bobbin run` under mixed use and random faults.
 
-One process lives from beginning to end and is watched; the other is killed with -9 again and again. In the end every
-message must be accounted for, and the watched process hold no more than at the beginning. Exit code 1 otherwise.
+One process runs from beginning to end and is watched; the other is killed with -9 again and again. In the end every
+message must be accounted for, and the watched process must not have grown. Exit code 1 otherwise.
 """
 
 from __future__ import annotations
@@ -32,16 +32,18 @@ from tests.soak.users import PEOPLE, SimulatedUsers, answering
 
 LIMITS = Limits(burst=0.2, retry_delays=(0.0, 5.0, 20.0, 60.0, 120.0))
 MAX_MESSAGES = 24
-OPEN = "SELECT chat_id, number, state, owner, lease_until FROM answers WHERE state != 'ended'"
-DRAIN = 300.0
-"""Seconds in which all that was asked must have its end, once people and troubles rest."""
-QUIET = 40.0
+UNFINISHED_ANSWERS = (
+    "SELECT chat_id, number, state, owner, lease_until FROM answers WHERE state != 'ended'"
+)
+DRAIN_TIMEOUT = 300.0
+"""Seconds within which every question must be answered once users and faults have stopped."""
+QUIET_PERIOD = 40.0
 """Seconds after which kept connections are closed."""
-MORE_MEGABYTES, MORE_TASKS = 25.0, 6
-"""What the watched process may hold more in the end than at the beginning."""
-POOL = 20
-"""As many connections of a kind are kept: to Redis, and two files each of ten connections to the database."""
-FORGIVEN = (
+MAX_GROWTH_MEGABYTES, MAX_GROWTH_TASKS = 25.0, 6
+"""How much the watched process may grow."""
+POOL_SIZE = 20
+"""Open files of one kind that are no leak: connections to Redis, and two files for each of ten to the database."""
+EXPECTED_ERRORS = (
     *(
         "message_not_in_streaming_state",
         "streaming_state_conflict",
@@ -62,39 +64,39 @@ class Soak:
         settings |= {"REDIS_URL": redis} if redis else {}
         self._log = folder / "process0.log"
         self.world = Cluster(folder, processes=2, limits=LIMITS, environment=settings)
-        self.world.forgive(*FORGIVEN)
-        self.world.forgive_logger("slack_sdk.socket_mode")  # remarks on sockets that troubles cut
+        self.world.forgive(*EXPECTED_ERRORS)
+        self.world.forgive_logger("slack_sdk.socket_mode")  # about the sockets that faults cut
         self.world.models.answer_with("*", answering)
         self._token = ""
         people = [self.world.slack.workspace.user(name).id for name in PEOPLE] + [
             self.world.slack.bot_user.id
         ]
         rooms = [self.world.slack.workspace.add_channel(f"room{n}", people).id for n in range(6)]
-        self.crowd = SimulatedUsers(self.world, self._http, rooms, per_minute)
-        self.troubles = FaultInjector(
-            self.world, every=6.0, kill_every=min(150.0, max(30.0, minutes * 12))
+        self.users = SimulatedUsers(self.world, self._http, rooms, per_minute)
+        self.faults = FaultInjector(
+            self.world, fault_interval=6.0, kill_interval=min(150.0, max(30.0, minutes * 12))
         )
         self.samples: list[Sample] = []
 
     async def run(self) -> bool:
-        """Whether all is well; prints the account."""
+        """Runs the soak and prints the report; True if all is well."""
         seconds = self._minutes * 60
         async with self.world:
             self._token = await token_for(self.world)
-            await self.crowd.ask()
-            await self.crowd.ask()
+            await self.users.ask()
+            await self.users.ask()
             first = await self._sample_when_quiet()
             watching = asyncio.create_task(self._watch())
-            await asyncio.gather(self.crowd.live(seconds), self.troubles.live(seconds))
-            await self.crowd.settled()
+            await asyncio.gather(self.users.run(seconds), self.faults.run(seconds))
+            await self.users.wait_until_done()
             drained = await self._drain()
             watching.cancel()
             last = await self._sample_when_quiet()
-            made = reconcile(self.world, self.crowd.asked, MAX_MESSAGES)
-            well = self._report(made, first, last, drained)
+            result = reconcile(self.world, self.users.asked, MAX_MESSAGES)
+            is_well = self._report(result, first, last, drained)
             if not drained:
                 self.world.leave_unfinished()
-        return well
+        return is_well
 
     def _http(self) -> httpx.AsyncClient:
         lines = (json.loads(line) for line in self._log.read_text().splitlines())
@@ -110,14 +112,14 @@ class Soak:
             self.samples.append(now)
             if len(self.samples) % 6 == 1:
                 print(
-                    f"{(time.monotonic() - started) / 60:5.1f} min  {len(self.crowd.asked):5} asked  {now}",
+                    f"{(time.monotonic() - started) / 60:5.1f} min  {len(self.users.asked):5} asked  {now}",
                     flush=True,
                 )
             await asyncio.sleep(10)
 
     async def _drain(self) -> bool:
         try:
-            async with asyncio.timeout(DRAIN):
+            async with asyncio.timeout(DRAIN_TIMEOUT):
                 while self.world.slack.dispatcher.pending():
                     await asyncio.sleep(0.5)
                 await self.world.idle()
@@ -127,38 +129,38 @@ class Soak:
 
     async def _sample_when_quiet(self) -> Sample:
         await self._drain()
-        await asyncio.sleep(QUIET)
+        await asyncio.sleep(QUIET_PERIOD)
         async with self._http() as http:
             return await sample(self.world.processes[0], http)
 
-    def _report(self, made: Reconciliation, first: Sample, last: Sample, drained: bool) -> bool:
+    def _report(self, result: Reconciliation, first: Sample, last: Sample, drained: bool) -> bool:
         grown = growth(self.samples, lambda each: each.megabytes)
         leaks = [
             f"{count} × {kind}"
             for kind, count in last.files.items()
-            if count > max(POOL, first.files.get(kind, 0))
+            if count > max(POOL_SIZE, first.files.get(kind, 0))
         ]
-        leaks += ["memory"] if grown > MORE_MEGABYTES else []
-        leaks += ["tasks"] if last.tasks > first.tasks + MORE_TASKS else []
+        leaks += ["memory"] if grown > MAX_GROWTH_MEGABYTES else []
+        leaks += ["tasks"] if last.tasks > first.tasks + MAX_GROWTH_TASKS else []
         peak = max(self.samples, key=lambda each: each.megabytes)
-        asked = len(self.crowd.asked)
-        _table("what people did", self.crowd.deeds)
-        _table("what went wrong", self.troubles.happened)
-        _table(f"asked {asked}, accounted for {made.total}", made.outcomes)
+        asked = len(self.users.asked)
+        _table("actions of users", self.users.action_counts)
+        _table("injected faults", self.faults.counts)
+        _table(f"asked {asked}, accounted for {result.total}", result.outcomes)
         print(
-            f"\nthe process that lived all the time\n  at rest before  {first}\n  at rest after   {last}"
+            f"\nthe process that was not killed\n  at rest before  {first}\n  at rest after   {last}"
         )
         print(
             f"  at most         {peak}\n  growth of memory between its third and its last tenth: {grown:+.1f} MB"
         )
         _table("its open files", last.files)
-        for fault in made.faults:
+        for fault in result.faults:
             print(f"MISMATCH {fault}")
         for what in leaks:
             print(f"LEAK {what}")
         if not drained:
-            print(f"UNFINISHED {self.world.rows(OPEN)}")
-        return drained and not made.faults and not leaks and made.total == asked
+            print(f"UNFINISHED {self.world.rows(UNFINISHED_ANSWERS)}")
+        return drained and not result.faults and not leaks and result.total == asked
 
 
 def _table(title: str, counts: Mapping[str, int]) -> None:
@@ -168,7 +170,7 @@ def _table(title: str, counts: Mapping[str, int]) -> None:
 
 
 async def soak(folder: Path, minutes: float, per_minute: float, redis: str | None) -> bool:
-    """Whether all was well."""
+    """Runs a soak; True if all is well."""
     return await Soak(folder, minutes, per_minute, redis).run()
 
 
@@ -188,17 +190,17 @@ def main() -> None:
         print(f"without Redis: {why}")
         redis = None
     try:
-        well = asyncio.run(
+        is_well = asyncio.run(
             soak(folder, given.minutes, given.per_minute, redis.url if redis else None)
         )
     finally:
         if redis is not None:
             redis.close()
-    if well:
+    if is_well:
         shutil.rmtree(folder, ignore_errors=True)
     else:
         print(f"logs and database: {folder}")
-    sys.exit(0 if well else 1)
+    sys.exit(0 if is_well else 1)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What goes wrong during a soak, at random: Slack's calls, streams, sockets, deliveries, and a process."""
+"""Random faults during a soak: in Slack's calls, streams, sockets and deliveries, and killed processes."""
 
 from __future__ import annotations
 
@@ -26,41 +26,41 @@ METHODS = (
     "assistant.threads.setStatus",
     "apps.connections.open",
 )
-"""All but `chat.postEphemeral`: whom Slack does not let us tell a reason cannot have been told it."""
-YOUNGER = 1
-"""The process that is killed; the other one lives all the time, and is watched for leaks."""
+"""All but `chat.postEphemeral`: without it nobody could be told why a message was refused."""
+KILLED_PROCESS = 1
+"""The process that is killed; the other one keeps running and is watched for leaks."""
 
 
 @dataclass
 class FaultInjector:
-    """About one trouble every `every` seconds, and a kill every `kill_every`."""
+    """Injects a fault about every `every` seconds and kills a process about every `kill_every` seconds."""
 
     world: Cluster
-    every: float
-    kill_every: float
-    happened: Counter[str] = field(default_factory=Counter)
+    fault_interval: float
+    kill_interval: float
+    counts: Counter[str] = field(default_factory=Counter)
 
-    async def live(self, seconds: float) -> None:
+    async def run(self, seconds: float) -> None:
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._plague(seconds))
-            group.create_task(self._kill(seconds))
+            group.create_task(self._inject_faults(seconds))
+            group.create_task(self._kill_repeatedly(seconds))
         self.world.slack.faults.clear()
 
-    async def _plague(self, seconds: float) -> None:
+    async def _inject_faults(self, seconds: float) -> None:
         end = asyncio.get_running_loop().time() + seconds
         while (left := end - asyncio.get_running_loop().time()) > 0:
-            await asyncio.sleep(min(left, random.expovariate(1 / self.every)))
-            await self._one()
+            await asyncio.sleep(min(left, random.expovariate(1 / self.fault_interval)))
+            await self._inject_one()
 
-    async def _one(self) -> None:
+    async def _inject_one(self) -> None:
         slack = self.world.slack
         kind = random.choices(
             ("call", "expire", "drop", "refresh", "refuse", "copies"),
             (0.62, 0.14, 0.08, 0.06, 0.04, 0.06),
         )[0]
-        self.happened[kind] += 1
+        self.counts[kind] += 1
         if kind == "call":
-            self._fail()
+            self._fail_calls()
         elif kind == "expire":
             streaming = [
                 m
@@ -81,11 +81,11 @@ class FaultInjector:
         else:
             slack.faults.copies = random.choice((1, 1, 2, 3))
 
-    def _fail(self) -> None:
+    def _fail_calls(self) -> None:
         method, times = random.choice(METHODS), random.choice((1, 1, 2, 4))
         fail = self.world.slack.faults.add
         mode: Mode = random.choice(get_args(Mode))
-        self.happened[f"call {mode}"] += 1
+        self.counts[f"call {mode}"] += 1
         if mode == "ratelimited":
             fail(method, mode, times=times, retry_after=random.choice((1, 2, 5)))
         elif mode == "status":
@@ -101,11 +101,11 @@ class FaultInjector:
         else:
             fail(method, mode, times=times)
 
-    async def _kill(self, seconds: float) -> None:
+    async def _kill_repeatedly(self, seconds: float) -> None:
         end = asyncio.get_running_loop().time() + seconds
-        while (left := end - asyncio.get_running_loop().time()) > self.kill_every / 2:
-            await asyncio.sleep(min(left, self.kill_every * random.uniform(0.6, 1.4)))
-            self.happened["kill -9"] += 1
-            await self.world.kill(YOUNGER)
+        while (left := end - asyncio.get_running_loop().time()) > self.kill_interval / 2:
+            await asyncio.sleep(min(left, self.kill_interval * random.uniform(0.6, 1.4)))
+            self.counts["kill -9"] += 1
+            await self.world.kill(KILLED_PROCESS)
             await asyncio.sleep(random.uniform(0, 3))
-            await self.world.launch(YOUNGER)
+            await self.world.launch(KILLED_PROCESS)

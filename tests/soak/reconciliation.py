@@ -1,4 +1,4 @@
-"""The closing account: every question that was asked is answered, or its asker was told why not."""
+"""Checks that every question was answered, or its asker told why not."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.soak.users import Question, answer_to
 class Reconciliation:
     outcomes: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
-    """What does not add up; empty when all is well."""
+    """The mismatches; empty if all is well."""
 
     @property
     def total(self) -> int:
@@ -23,8 +23,8 @@ class Reconciliation:
 
 
 def reconcile(world: World, asked: list[Question], limit: int) -> Reconciliation:
-    """Compares what was asked, what is stored and what people see."""
-    made = Reconciliation()
+    """Compares what was asked, what is stored and what Slack shows."""
+    result = Reconciliation()
     chats = {row["thread"]: row for row in world.rows("SELECT * FROM chats WHERE thread > ''")}
     stored: dict[str, list[Row]] = {thread: world.messages(thread) for thread in chats}
     visible = {q.thread: world.answers(q.thread, q.channel) for q in asked}
@@ -36,46 +36,46 @@ def reconcile(world: World, asked: list[Question], limit: int) -> Reconciliation
             if row["role"] == "user" and row["text"] == question.text
         ]
         if len(found) > 1:
-            made.faults.append(f"stored twice: {question}")
+            result.faults.append(f"stored twice: {question}")
         elif found:
             answer = next(row for row in rows[found[0] + 1 :] if row["role"] == "assistant")
-            _answered(made, question, answer, visible[question.thread])
+            _answered(result, question, answer, visible[question.thread])
         else:
-            _refused(made, world, question, len(rows) >= limit - 1)
+            _refused(result, world, question, len(rows) >= limit - 1)
     for thread, chat in chats.items():
         if chat["message_count"] > limit or chat["message_count"] != len(stored[thread]):
-            made.faults.append(
+            result.faults.append(
                 f"miscounted: {chat['message_count']} of {len(stored[thread])} in {thread}"
             )
-    return made
+    return result
 
 
 def _answered(
-    made: Reconciliation, question: Question, answer: Row, messages: list[Message]
+    result: Reconciliation, question: Question, answer: Row, messages: list[Message]
 ) -> None:
     status, whole = answer["status"], answer_to(question.text)
     mark = f"q{question.text.rpartition(' ')[2]}n"
     places = [message for message in messages if mark in shown(message)]
-    made.outcomes[status] += 1
+    result.outcomes[status] += 1
     if len(places) > 1:
-        made.faults.append(f"shown in {len(places)} places: {question}")
+        result.faults.append(f"shown in {len(places)} places: {question}")
     if status == "done" and (
         answer["text"] != whole or [shown(thread) for thread in places] != [whole]
     ):
-        made.faults.append(
+        result.faults.append(
             f"not whole: {question}: {answer['text']!r}, {[shown(thread) for thread in places]}"
         )
     elif status == "stopped" and not whole.startswith(answer["text"]):
-        made.faults.append(f"stopped, but not its beginning: {question}: {answer['text']!r}")
+        result.faults.append(f"stopped, but not its beginning: {question}: {answer['text']!r}")
     elif status == "failed" and places and not elements(places[0], "retry_answer"):
-        made.faults.append(f"failed without Retry: {question}")
+        result.faults.append(f"failed without Retry: {question}")
     elif status not in ("done", "stopped", "failed"):
-        made.faults.append(f"left {status}: {question}")
+        result.faults.append(f"left {status}: {question}")
 
 
-def _refused(made: Reconciliation, world: World, question: Question, full: bool) -> None:
+def _refused(result: Reconciliation, world: World, question: Question, full: bool) -> None:
     if question.refusal is not None:
-        made.outcomes[f"refused: {question.refusal}"] += 1
+        result.outcomes[f"refused: {question.refusal}"] += 1
         return
     told = [
         w
@@ -83,6 +83,6 @@ def _refused(made: Reconciliation, world: World, question: Question, full: bool)
         if w.text == strings.LIMIT_REACHED
     ]
     if full and told:
-        made.outcomes["refused: limit"] += 1
+        result.outcomes["refused: limit"] += 1
     else:
-        made.faults.append(f"lost: {question} (chat full: {full}, told: {len(told)})")
+        result.faults.append(f"lost: {question} (chat full: {full}, told: {len(told)})")

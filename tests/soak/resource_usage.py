@@ -1,4 +1,4 @@
-"""What a process holds, as the kernel and the process itself tell."""
+"""The memory, open files and tasks of a process."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ import httpx
 class Sample:
     megabytes: float
     files: Mapping[str, int]
-    """Open descriptors by kind: files by name, sockets by the port at their other end."""
+    """Open descriptors by kind: files by name, sockets by the port of their peer."""
     tasks: int
-    """Of asyncio."""
+    """asyncio tasks."""
 
     def __str__(self) -> str:
         return f"{self.megabytes:.0f} MB, {sum(self.files.values())} open files, {self.tasks} tasks"
 
 
 async def sample(pid: int, http: httpx.AsyncClient) -> Sample:
-    """Raises httpx.TransportError."""
+    """Measures a process now; `http` reaches its /metrics. Raises httpx.TransportError."""
     told = (await http.get("/metrics")).text
     tasks = re.search(r"^bobbin_tasks (\S+)", told, re.MULTILINE)
     assert tasks is not None
@@ -48,13 +48,13 @@ def _kind(descriptor: Path, peers: Mapping[str, str]) -> str | None:
 
 
 def _peers(pid: int) -> dict[str, str]:
-    """The ports at the other end, by the inode of the socket."""
+    """The ports of the peers, by the inode of the socket."""
     lines = [line.split() for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]]
     return {line[9]: str(int(line[2].rpartition(":")[2], 16)) for line in lines}
 
 
 def growth(samples: list[Sample], of: Callable[[Sample], float]) -> float:
-    """By how much the last tenth lies above the third tenth: what comes before is warming up, and filling of pools."""
+    """How much the last tenth exceeds the third tenth, since the first two fill caches and pools."""
     tenth = max(1, len(samples) // 10)
     early, late = samples[2 * tenth : 3 * tenth] or samples[:1], samples[-tenth:]
     return median(map(of, late)) - median(map(of, early))
