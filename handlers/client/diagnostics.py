@@ -1,4 +1,4 @@
-"""What can be known about Slack's credentials before the bot starts, and what to do when one is wrong."""
+"""Checks of Slack's credentials for `bobbin doctor`, with what to do when one is wrong."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
-_TIMEOUT = 10
-"""Seconds that Slack has to answer."""
+_CALL_TIMEOUT = 10
+"""Seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one check found: fine, or a message that says what to do."""
+    """The result of one check; `message` gives details, or what to do when it is not ok."""
 
     name: str
     ok: bool
     message: str
 
 
-_WHAT_TO_DO = {
+_REMEDIES = {
     "invalid_auth": "Slack does not know this token; copy it again",
     "not_authed": "Slack does not know this token; copy it again",
     "account_inactive": "the app was removed from the workspace; install it again and copy the new token",
@@ -38,7 +38,7 @@ _WHAT_TO_DO = {
 
 
 async def check_bot_token(token: str, api_url: str, wanted: Iterable[str]) -> list[Finding]:
-    """Whether the bot's token works, and whether it was given all the `wanted` scopes."""
+    """Checks that the bot token works and has all the `wanted` scopes."""
     client = _client(api_url, token)
     answer = await _ask("SLACK_BOT_TOKEN", api_url, client.auth_test)
     if isinstance(answer, Finding):
@@ -48,7 +48,7 @@ async def check_bot_token(token: str, api_url: str, wanted: Iterable[str]) -> li
 
 
 async def check_app_token(token: str, api_url: str) -> Finding:
-    """Whether the app-level token can open a socket. No socket is opened."""
+    """Checks that the app-level token could open a socket; none is opened."""
     client = _client(api_url)
     answer = await _ask(
         "SLACK_APP_TOKEN", api_url, lambda: client.apps_connections_open(app_token=token)
@@ -61,7 +61,7 @@ async def check_app_token(token: str, api_url: str) -> Finding:
 
 
 async def check_client(client_id: str, client_secret: str, api_url: str) -> Finding:
-    """Whether client id and secret belong together: Slack looks at them before it looks at the code."""
+    """Checks that client id and secret belong together: Slack checks them before the code, which is invalid here."""
     client = _client(api_url)
     answer = await _ask(
         "SLACK_CLIENT_ID",
@@ -80,7 +80,7 @@ async def check_client(client_id: str, client_secret: str, api_url: str) -> Find
 
 
 def _client(api_url: str, token: str | None = None) -> AsyncWebClient:
-    return AsyncWebClient(token=token, base_url=api_url, timeout=_TIMEOUT)
+    return AsyncWebClient(token=token, base_url=api_url, timeout=_CALL_TIMEOUT)
 
 
 async def _ask(
@@ -89,7 +89,7 @@ async def _ask(
     call: Callable[[], Awaitable[AsyncSlackResponse]],
     expected: tuple[str, ...] = (),
 ) -> AsyncSlackResponse | Finding:
-    """Slack's answer, also one of the `expected` errors; else the finding that it makes."""
+    """The response, also if it is one of the `expected` errors; else the finding for the failure."""
     try:
         return await call()
     except SlackApiError as error:
@@ -97,7 +97,7 @@ async def _ask(
         code = str(response.get("error"))
         if code in expected:
             return response
-        return Finding(name, False, _WHAT_TO_DO.get(code, f"Slack refuses: {code}"))
+        return Finding(name, False, _REMEDIES.get(code, f"Slack refuses: {code}"))
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
         why = str(error) or type(error).__name__
         return Finding(
@@ -109,10 +109,10 @@ async def _ask(
 
 def _scopes(answer: AsyncSlackResponse, wanted: Iterable[str]) -> Finding:
     headers = {name.lower(): value for name, value in answer.headers.items()}
-    told = headers.get("x-oauth-scopes")
-    if told is None:
+    granted = headers.get("x-oauth-scopes")
+    if granted is None:
         return Finding("scopes", True, "Slack does not tell them here")
-    missing = sorted(set(wanted) - {scope.strip() for scope in told.split(",")})
+    missing = sorted(set(wanted) - {scope.strip() for scope in granted.split(",")})
     if missing:
         advice = "paste the manifest again (bobbin manifest) and reinstall the app"
         return Finding("scopes", False, f"missing {', '.join(missing)}: {advice}")

@@ -1,4 +1,4 @@
-"""HTTP mode: Slack's signed requests, all at one path."""
+"""HTTP mode: receives Slack's signed requests, all at one path, and rejects replays."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from storage.coordination import Coordination
 log = get_logger(__name__)
 
 PATH = "/slack/events"
-"""Where events, commands, interactivity and menus come in."""
-REMEMBERED = 660.0
-"""Seconds: a signature holds five minutes before and after its time, and a little for clocks that differ."""
-_EVENT = b"{"
-"""How the body of an event begins. Headers do not tell: they are not signed."""
-_NOT_UNDERSTOOD = (AttributeError, LookupError, TypeError, ValueError, RecursionError)
+"""Receives events, commands, interactions and the options of menus."""
+SIGNATURE_TTL = 660.0
+"""Seconds: a signature is valid five minutes before and after its time; the rest is for clocks that differ."""
+_EVENT_PREFIX = b"{"
+"""How the body of an event begins. The content type is not signed, so it cannot be trusted."""
+_MALFORMED_ERRORS = (AttributeError, LookupError, TypeError, ValueError, RecursionError)
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -33,40 +33,39 @@ Send = Callable[[Message], Awaitable[None]]
 
 
 class HttpTransport:
-    """An ASGI application for `PATH`, in the place of a socket.
+    """Receives Slack's requests by HTTP: an ASGI application for `PATH`.
 
-    What Slack did not sign, or more than five minutes ago, is refused before anybody reads it.
+    A request without Slack's signature, or signed more than five minutes ago, is rejected before it is parsed.
     """
 
     def __init__(self, app: AsyncApp, signing_secret: str, shared: Coordination | None) -> None:
-        """`shared`: where replicas meet, if there are several."""
+        """`shared`: what connects several replicas; None for a single one."""
         self._handler = AsyncSlackRequestHandler(app, path=PATH)
         self._verifier = SignatureVerifier(signing_secret)
-        self._taken = _Taken(shared)
+        self._handled = _HandledSignatures(shared)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["method"] != "POST":
-            await _refuse(send, 405)
+            await _respond(send, 405)
             return
-        headers, body = dict(scope["headers"]), await _whole(receive)
+        headers, body = dict(scope["headers"]), await _read_body(receive)
         if body is None:
             return
         try:
-            signature = self._signature(headers, body)
+            signature = self._valid_signature(headers, body)
             if signature is None:
-                await _refuse(send, 401)
-            elif body.startswith(_EVENT) or _only_asks(
-                body
-            ):  # the database knows what it has heard
-                await self._handler(scope, _again(body, receive), send)  # type: ignore[arg-type]
+                await _respond(send, 401)
+            elif body.startswith(_EVENT_PREFIX) or _is_options_request(body):
+                # An event that comes twice is recognised by its message in the database.
+                await self._handler(scope, _replay(body, receive), send)  # type: ignore[arg-type]
             else:
-                await self._once(signature, scope, body, receive, send)
-        except _NOT_UNDERSTOOD as error:
-            log.warning("request_not_understood", exc_info=error)
-            await _refuse(send, 400)
+                await self._handle_once(signature, scope, body, receive, send)
+        except _MALFORMED_ERRORS as error:
+            log.warning("request_malformed", exc_info=error)
+            await _respond(send, 400)
 
-    def _signature(self, headers: Mapping[bytes, bytes], body: bytes) -> str | None:
-        """The request's signature; None unless it is Slack's and of these minutes. Raises UnicodeDecodeError."""
+    def _valid_signature(self, headers: Mapping[bytes, bytes], body: bytes) -> str | None:
+        """The request's signature; None unless it is Slack's and recent. Raises UnicodeDecodeError."""
         stamp, signature = (
             headers.get(b"x-slack-request-timestamp", b""),
             headers.get(b"x-slack-signature", b""),
@@ -76,13 +75,13 @@ class HttpTransport:
         given = signature.decode()
         return given if self._verifier.is_valid(body, stamp.decode(), given) else None
 
-    async def _once(
+    async def _handle_once(
         self, signature: str, scope: Message, body: bytes, receive: Receive, send: Send
     ) -> None:
-        """A command, a press or a dialog: Slack sends it once, so what comes again comes from somebody else."""
-        if await self._taken.already(signature):
+        """Handles a command, button or dialog. Slack sends each once, so a repeated signature is a replay."""
+        if await self._handled.contains(signature):
             log.warning("request_repeated")
-            await _refuse(send, 200)
+            await _respond(send, 200)
             return
         status = 500
 
@@ -91,15 +90,14 @@ class HttpTransport:
             status = message.get("status", status)
             await send(message)
 
-        await self._handler(scope, _again(body, receive), watched)  # type: ignore[arg-type]
-        if (
-            status == 200
-        ):  # else whoever stands between Slack and us may try it with another replica
-            await self._taken.remember(signature)
+        await self._handler(scope, _replay(body, receive), watched)  # type: ignore[arg-type]
+        # After another status a proxy in front of the bot may send the request to another replica.
+        if status == 200:
+            await self._handled.remember(signature)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """The HTTP server brings the requests; nothing has to be kept open here."""
+        """Does nothing: the HTTP server brings the requests, and no connection has to be kept."""
         yield
 
     async def connected(self) -> bool:
@@ -109,20 +107,20 @@ class HttpTransport:
         return True
 
 
-class _Taken:
-    """Signatures of what has been done: here, and in the other replicas while they can be asked.
+class _HandledSignatures:
+    """The signatures of requests that have been handled: by this process, and by other replicas while Redis is there.
 
-    There each is an allowance of one call that is back at once, until `remember` holds it: what failed may be tried
-    again.
+    In Redis each is a token bucket for one call that refills at once, until `remember` blocks it: a request that failed
+    may be sent again.
     """
 
     def __init__(self, shared: Coordination | None) -> None:
         self._shared = shared
-        self._until: dict[str, float] = {}
-        """The oldest first."""
+        self._expires_at: dict[str, float] = {}
+        """In the order of their coming."""
 
-    async def already(self, signature: str) -> bool:
-        if signature in self._until:
+    async def contains(self, signature: str) -> bool:
+        if signature in self._expires_at:
             return True
         if self._shared is not None:
             with suppress(StorageError):
@@ -131,16 +129,16 @@ class _Taken:
 
     async def remember(self, signature: str) -> None:
         now = time.monotonic()
-        while self._until and self._until[oldest := next(iter(self._until))] < now:
-            del self._until[oldest]
-        self._until[signature] = now + REMEMBERED
+        while self._expires_at and self._expires_at[oldest := next(iter(self._expires_at))] < now:
+            del self._expires_at[oldest]
+        self._expires_at[signature] = now + SIGNATURE_TTL
         if self._shared is not None:
             with suppress(StorageError):
-                await self._shared.block(_key(signature), REMEMBERED)
+                await self._shared.block(_key(signature), SIGNATURE_TTL)
 
 
-def _only_asks(body: bytes) -> bool:
-    """Whether a menu wants its options, which changes nothing and may come twice in a second. Raises ValueError."""
+def _is_options_request(body: bytes) -> bool:
+    """Whether a menu asks for its options, which changes nothing and may come twice in a second. Raises ValueError."""
     payload = json.loads(parse_qs(body.decode()).get("payload", ["null"])[0])
     return isinstance(payload, dict) and payload.get("type") == "block_suggestion"
 
@@ -149,8 +147,8 @@ def _key(signature: str) -> str:
     return f"taken:{signature}"
 
 
-async def _whole(receive: Receive) -> bytes | None:
-    """The body; None when the client has gone."""
+async def _read_body(receive: Receive) -> bytes | None:
+    """The body; None if the client has disconnected."""
     pieces = []
     while True:
         message = await receive()
@@ -161,7 +159,7 @@ async def _whole(receive: Receive) -> bytes | None:
             return b"".join(pieces)
 
 
-def _again(body: bytes, receive: Receive) -> Receive:
+def _replay(body: bytes, receive: Receive) -> Receive:
     waiting = [body]
 
     async def given() -> Message:
@@ -172,6 +170,6 @@ def _again(body: bytes, receive: Receive) -> Receive:
     return given
 
 
-async def _refuse(send: Send, status: int) -> None:
+async def _respond(send: Send, status: int) -> None:
     await send({"type": "http.response.start", "status": status, "headers": []})
     await send({"type": "http.response.body", "body": b""})

@@ -1,8 +1,8 @@
-"""Many workspaces: the pages that install the app.
+"""The pages by which a workspace installs the app (OAuth).
 
-`INSTALL` leads to Slack, where a person agrees; Slack leads back to `REDIRECT` with a code, good once, for which it
-hands out the workspace's token. The state between the two pages is sealed, so that any replica can check it, and stands
-in a cookie too: a link made in one browser is worth nothing in another.
+`INSTALL` links to Slack, where a person agrees. Slack redirects to `REDIRECT` with a code that can be exchanged once
+for the workspace's token. The OAuth state is encrypted, so that any replica can check it, and also set as a cookie, so
+that a link made in one browser is worth nothing in another.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ log = get_logger(__name__)
 
 INSTALL = "/slack/install"
 REDIRECT = "/slack/oauth_redirect"
-STATE_LIFE = 600
+STATE_TTL = 600
 """Seconds that a person has between the two pages."""
-_STATE = "install:"
-"""Begins what is sealed in a state, so that no other sealed secret passes for one."""
+_STATE_PREFIX = "install:"
+"""Starts the text of each state, so that no other encrypted secret can pass for a state."""
 
 Message = MutableMapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]
@@ -45,7 +45,7 @@ class OAuthClient:
     id: str
     secret: str
     scopes: frozenset[str]
-    """What it asks for."""
+    """The scopes that it requests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class _Page:
 
 
 class InstallPages:
-    """An ASGI application for `INSTALL` and `REDIRECT`. `installed` is told of every new installation."""
+    """An ASGI application for `INSTALL` and `REDIRECT`. `installed` is called with every new installation."""
 
     def __init__(
         self,
@@ -67,14 +67,17 @@ class InstallPages:
         cipher: TokenCipher,
         installed: Callable[[Installation], None],
     ) -> None:
-        self._app, self._client = app, client
-        self._installations, self._cipher, self._installed = installations, cipher, installed
-        self._agree = AuthorizeUrlGenerator(
+        self._app = app
+        self._client = client
+        self._installations = installations
+        self._cipher = cipher
+        self._installed = installed
+        self._authorize_url = AuthorizeUrlGenerator(
             client_id=app.id,
             scopes=sorted(app.scopes),
             authorization_url=_authorization_url(api_url),
         )
-        self._browser = OAuthStateUtils(expiration_seconds=STATE_LIFE)
+        self._state_cookie = OAuthStateUtils(expiration_seconds=STATE_TTL)
 
     async def __call__(
         self, scope: Message, receive: Callable[[], Awaitable[Message]], send: Send
@@ -84,22 +87,22 @@ class InstallPages:
         if scope["method"] not in ("GET", "HEAD"):
             page = _page(strings.INSTALL_BEGIN, 405)
         elif scope["path"] == INSTALL:
-            page = self._begin(query.get("team"))
+            page = self._install_page(query.get("team"))
         else:
-            page = await self._end(query, cookies)
+            page = await self._redirect_page(query, cookies)
         await _send(page, send)
 
-    def _begin(self, team: str | None) -> _Page:
-        state = self._cipher.encrypt(_STATE + secrets.token_urlsafe(16))
-        address = self._agree.generate(state, team)
+    def _install_page(self, team: str | None) -> _Page:
+        state = self._cipher.encrypt(_STATE_PREFIX + secrets.token_urlsafe(16))
+        address = self._authorize_url.generate(state, team)
         return _page(
             strings.INSTALL,
             link=(strings.INSTALL_LINK, address),
-            cookie=self._browser.build_set_cookie_for_new_state(state),
+            cookie=self._state_cookie.build_set_cookie_for_new_state(state),
         )
 
-    async def _end(self, query: dict[str, str], cookies: list[str]) -> _Page:
-        forget = self._browser.build_set_cookie_for_deletion()
+    async def _redirect_page(self, query: dict[str, str], cookies: list[str]) -> _Page:
+        forget = self._state_cookie.build_set_cookie_for_deletion()
         again = (strings.INSTALL_AGAIN, INSTALL)
         if declined := query.get("error"):
             return _page(
@@ -108,12 +111,12 @@ class InstallPages:
         state, code = query.get("state", ""), query.get("code", "")
         if (
             not code
-            or not self._browser.is_valid_browser(state, {"cookie": cookies})
-            or not self._issued(state)
+            or not self._state_cookie.is_valid_browser(state, {"cookie": cookies})
+            or not self._is_own_state(state)
         ):
             return _page(strings.INSTALL_STALE, 400, again)
         try:
-            installed, link = await self._redeem(code)
+            installed, link = await self._exchange(code)
             await self._installations.save(installed)
         except SlackApiError as error:
             reason = _reason(error)
@@ -129,15 +132,15 @@ class InstallPages:
         self._installed(installed)
         return _page(strings.INSTALL_DONE, link=(strings.INSTALL_OPEN, link), cookie=forget)
 
-    def _issued(self, state: str) -> bool:
-        """Whether one of us made this state, and not too long ago."""
+    def _is_own_state(self, state: str) -> bool:
+        """Whether a replica of this bot made the state, and not too long ago."""
         try:
-            return self._cipher.decrypt(state, max_age=STATE_LIFE).startswith(_STATE)
+            return self._cipher.decrypt(state, max_age=STATE_TTL).startswith(_STATE_PREFIX)
         except WrongKey:
             return False
 
-    async def _redeem(self, code: str) -> tuple[Installation, str]:
-        """What Slack hands out for the code, and an address that opens the app there.
+    async def _exchange(self, code: str) -> tuple[Installation, str]:
+        """Exchanges the code; gives the installation and a URL that opens the app in Slack.
 
         Raises SlackApiError, aiohttp.ClientError, TimeoutError, OSError.
         """
@@ -169,7 +172,7 @@ class InstallPages:
 
 
 def _authorization_url(api_url: str) -> str:
-    """The page where people agree: beside the Web API, wherever that is."""
+    """The page where people agree, on the same server as the Web API."""
     parts = urlsplit(api_url)
     return f"{parts.scheme}://{parts.netloc}/oauth/v2/authorize"
 
@@ -182,7 +185,7 @@ def _reason(error: SlackApiError) -> str:
 def _page(
     text: str, status: int = 200, link: tuple[str, str] | None = None, cookie: str = ""
 ) -> _Page:
-    """A sentence and at most one link, as (label, address)."""
+    """A page with one sentence and at most one link, given as (label, URL)."""
     below = f'<p><a href="{html.escape(link[1])}">{html.escape(link[0])}</a></p>' if link else ""
     return _Page(
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
@@ -197,7 +200,7 @@ async def _send(page: _Page, send: Send) -> None:
     headers = {
         "content-type": "text/html; charset=utf-8",
         "cache-control": "no-store",
-        "referrer-policy": "no-referrer",  # the address holds the code
+        "referrer-policy": "no-referrer",  # the URL contains the code
         **({"set-cookie": page.cookie} if page.cookie else {}),
     }
     raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]

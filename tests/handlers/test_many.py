@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from bot.doctor import examine
 from bot.errors import SettingsError
-from handlers.transport.oauth import STATE_LIFE
+from handlers.transport.oauth import STATE_TTL
 from storage.encryption import _key
 from tests.handlers.two_workspaces import (
     CHATS_OF,
@@ -74,7 +74,7 @@ async def test_what_was_not_begun_in_this_browser_installs_nothing(
         not_a_state = Fernet(_key(KEY)).encrypt(b"xoxb-somebody's-token").decode()
         too_old = (
             Fernet(_key(KEY))
-            .encrypt_at_time(b"install:x", int(time.time()) - STATE_LIFE - 1)
+            .encrypt_at_time(b"install:x", int(time.time()) - STATE_TTL - 1)
             .decode()
         )
         refused = [
