@@ -30,6 +30,8 @@ class Timing:
     """What a writer that gives its answer back gets to finish the Slack call that is under way."""
     write_retry_limit: float = 3600.0
     """An answer whose writes fail for this long is given up in Slack; it stays in the database."""
+    max_stream_age: float = 235.0
+    """A stream is ended after this time and the answer continued in the next message: Slack ends streams after 300."""
     status_refresh_interval: float = 80.0
     """Slack clears "is thinking…" after two minutes."""
     session_start_delay: float = 2.0

@@ -27,9 +27,6 @@ from handlers.rate_limits.token_bucket import APPEND, POST, START, STOP, UPDATE
 
 log = get_logger(__name__)
 
-MAX_STREAM_AGE = 235.0
-"""Seconds after which a stream is ended and the answer continued in the next message: Slack ends streams after five
-minutes."""
 _UNKNOWN_EDIT_DELAY = 0.3
 """Seconds before an edit with an unknown outcome is repeated, which is harmless."""
 _STOPPED_BY_PERSON = "stopped_by_user"
@@ -46,7 +43,7 @@ _MESSAGE_LOST_CODES = frozenset({"message_not_found", "cant_update_message", "ed
 """Refusals of an edit after which the text needs a new message."""
 _START_ONLY_CODES = frozenset({"not_allowed_token_type", "missing_scope"})
 """Fatal elsewhere; refused to `chat.startStream`, they leave the other way of writing open."""
-_SHOWN = {
+_VISIBILITY = {
     PageState.NOT_POSTED: Visibility.HIDDEN,
     PageState.STREAMING: Visibility.NATIVE,
     PageState.CLOSING: Visibility.NATIVE,
@@ -114,7 +111,7 @@ class PageWriter:
     def plan(self, now: float) -> None:
         """Tells the scheduler what the next write would be."""
         page = self.draft.page
-        self.pending.visibility = _SHOWN[page.state]
+        self.pending.visibility = _VISIBILITY[page.state]
         self.pending.reuses_message = (
             page.state is PageState.NOT_POSTED and self._recovery.has_leftovers
         )
@@ -123,7 +120,8 @@ class PageWriter:
         )
 
     def _stream_must_end(self, now: float) -> bool:
-        too_old = now - self.draft.page.stream_started_at > MAX_STREAM_AGE
+        age = now - self.draft.page.stream_started_at
+        too_old = age > self._slack.timing.max_stream_age
         outlived = too_old and self.result is None and self.draft.has_unstreamed_text()
         return outlived or self.draft.overflows()
 
@@ -333,7 +331,7 @@ class PageWriter:
         page = self.draft.page
         was_stream = page.is_stream
         page.apply(event, ts)
-        self.pending.visibility = _SHOWN.get(page.state, self.pending.visibility)
+        self.pending.visibility = _VISIBILITY.get(page.state, self.pending.visibility)
         if was_stream and page.state is PageState.EDITABLE:
             # The stream broke off: what it lacks waits for edits, and so does the rest of the answer.
             self.pending.may_stream = False

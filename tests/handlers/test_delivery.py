@@ -151,6 +151,20 @@ async def test_an_expired_stream_is_completed_by_edits_of_its_message(worlds: Wo
         )
 
 
+async def test_an_old_stream_is_ended_and_continued_in_the_next_message(
+    worlds: WorldFactory,
+) -> None:
+    """Before Slack ends it, so no call is rejected."""
+    async with worlds(timing=patient_timing(max_stream_age=0.8)) as world:
+        world.reply_to({"Say it.": TEXT}, rate=40)
+        thread = await world.start("Say it.")
+        shown = await world.answered(thread)
+        assert len(shown) > 1
+        assert incomplete({"old": shown}) == {}
+        footers = [bool(elements(message, "feedback")) for message in world.answers(thread)]
+        assert footers == [False] * (len(shown) - 1) + [True]
+
+
 async def test_a_stream_that_cannot_be_stopped_is_edited_after_slack_ends_it(
     worlds: WorldFactory,
 ) -> None:
