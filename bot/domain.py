@@ -209,8 +209,6 @@ class Answer:
     """The whole text once `text_complete` is true, else what a failed attempt had written."""
     text_complete: bool = False
     """The model has finished and `text` is stored. What remains is to show it in Slack."""
-    final_status: Status | None = None
-    """With `text_complete`: the status that the answer gets once it is shown."""
     error: str | None = None
     """For a failed answer: the `code` of the `ProviderError`."""
     slack_messages: tuple[MessageRef, ...] = ()

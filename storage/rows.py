@@ -102,7 +102,6 @@ def to_answer(row: Row[Any]) -> Answer:
         worker_id=row.owner,
         text=row.text,
         text_complete=row.complete,
-        final_status=Status(row.ending) if row.ending else None,
         error=row.error,
         slack_messages=tuple(
             MessageRef(ts=part["ts"], streaming=part["native"]) for part in row.parts

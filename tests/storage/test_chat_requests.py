@@ -19,7 +19,7 @@ GIF = SharedFile(
 )
 
 
-async def test_a_question_is_kept_as_it_was_asked(requests: ChatRequests, thread: Thread) -> None:
+async def test_a_request_is_stored_as_it_was_asked(requests: ChatRequests, thread: Thread) -> None:
     question, created = await requests.create(
         thread=thread,
         ts="100.1",
@@ -42,7 +42,7 @@ async def test_a_question_is_kept_as_it_was_asked(requests: ChatRequests, thread
     assert (question.model, question.menu_ts, question.message_id) == (None, None, None)
 
 
-async def test_the_same_mention_again_is_the_same_question(
+async def test_the_same_mention_again_is_the_same_request(
     requests: ChatRequests, thread: Thread
 ) -> None:
     first, _ = await requests.create(
@@ -59,7 +59,7 @@ async def test_the_same_mention_again_is_the_same_question(
     assert other.id != first.id
 
 
-async def test_the_one_without_text_is_found_first_then_the_newest(
+async def test_find_open_prefers_a_request_without_text_then_the_newest(
     requests: ChatRequests, thread: Thread
 ) -> None:
     empty, _ = await requests.create(thread=thread, ts="100.1", user="U1")
@@ -75,7 +75,9 @@ async def test_the_one_without_text_is_found_first_then_the_newest(
     assert await requests.find_open(replace(thread, channel="C9"), "U1") is None
 
 
-async def test_the_first_reply_becomes_the_text(requests: ChatRequests, thread: Thread) -> None:
+async def test_only_the_first_reply_becomes_the_text(
+    requests: ChatRequests, thread: Thread
+) -> None:
     question, _ = await requests.create(thread=thread, ts="100.1", user="U1", files=(PNG,))
     assert (question.text, question.source) == (None, "100.1")
     filled = await requests.set_text(question.id, text="why?", source="100.5", files=(GIF,))
@@ -85,7 +87,7 @@ async def test_the_first_reply_becomes_the_text(requests: ChatRequests, thread: 
     assert await requests.get(question.id) == filled
 
 
-async def test_choice_menu_and_context_are_kept_while_it_is_open(
+async def test_model_menu_and_context_are_stored_while_a_request_is_open(
     requests: ChatRequests, chats: Chats, thread: Thread
 ) -> None:
     question, _ = await requests.create(thread=thread, ts="100.1", user="U1", text="why?")
@@ -107,7 +109,7 @@ async def test_choice_menu_and_context_are_kept_while_it_is_open(
     assert await requests.set_text(question.id, text="x", source="y") is None
 
 
-async def test_menus_that_slack_never_confirmed_are_found_oldest_first(
+async def test_requests_without_a_confirmed_menu_are_found_oldest_first(
     requests: ChatRequests, chats: Chats, thread: Thread
 ) -> None:
     asked = [
@@ -124,7 +126,7 @@ async def test_menus_that_slack_never_confirmed_are_found_oldest_first(
     assert await requests.without_menu(60, 10) == []
 
 
-async def test_chosen_questions_that_became_no_chat_are_found(
+async def test_requests_with_a_model_that_started_no_chat_are_found(
     requests: ChatRequests, chats: Chats, thread: Thread
 ) -> None:
     asked = [
@@ -146,14 +148,14 @@ async def test_chosen_questions_that_became_no_chat_are_found(
     assert await requests.ready_to_start(60, 10) == []
 
 
-async def test_an_unknown_question(requests: ChatRequests) -> None:
+async def test_an_unknown_request_raises(requests: ChatRequests) -> None:
     with pytest.raises(ChatNotFound):
         await requests.get("0" * 32)
     with pytest.raises(ChatNotFound):
         await requests.set_model("0" * 32, MODEL)
 
 
-async def test_what_was_asked_in_a_dialog_waits_to_be_said(
+async def test_a_request_from_a_dialog_waits_until_it_is_posted(
     requests: ChatRequests, chats: Chats, thread: Thread
 ) -> None:
     """It needs no menu; and it is ready once it stands in Slack."""
@@ -192,7 +194,7 @@ async def test_what_was_asked_in_a_dialog_waits_to_be_said(
     )
 
 
-async def test_files_join_a_question_that_waits_for_its_model_once(
+async def test_files_are_added_once_to_a_request_that_waits_for_its_model(
     requests: ChatRequests, thread: Thread
 ) -> None:
     question, _ = await requests.create(
@@ -204,7 +206,7 @@ async def test_files_join_a_question_that_waits_for_its_model_once(
     assert (joined.text, joined.files) == ("what is this?\nthe second one is newer", (PNG, GIF))
 
 
-async def test_files_that_only_the_second_event_of_a_mention_tells_of_are_kept(
+async def test_files_that_only_the_second_event_of_a_mention_has_are_stored(
     requests: ChatRequests, thread: Thread
 ) -> None:
     await requests.create(thread=thread, ts="100.1", user="U1", text="what is this?")
@@ -218,7 +220,7 @@ async def test_files_that_only_the_second_event_of_a_mention_tells_of_are_kept(
     assert (new, question.files, again.files) == (False, (PNG,), (PNG,))
 
 
-async def test_a_chosen_question_of_files_alone_is_ready(
+async def test_a_request_with_a_model_and_only_files_is_ready(
     requests: ChatRequests, thread: Thread
 ) -> None:
     question, _ = await requests.create(thread=thread, ts="100.1", user="U1", files=(PNG,))
@@ -227,7 +229,7 @@ async def test_a_chosen_question_of_files_alone_is_ready(
     assert [each.id for each in await requests.ready_to_start(0, 10)] == [question.id]
 
 
-async def test_one_look_tells_of_a_threads_chat_and_of_what_waits_there(
+async def test_one_query_finds_a_threads_chat_and_open_request(
     requests: ChatRequests, chats: Chats, thread: Thread
 ) -> None:
     elsewhere = replace(thread, ts="200.1")

@@ -28,7 +28,9 @@ GIF = Image("b.gif", "image/gif", b"GIF")
 SHARED = SharedFile("F1", "c.txt", "text/plain", 3, "https://files.slack.com/c.txt")
 
 
-async def test_a_start_stores_chat_message_and_waiting_answer(chats: Chats, thread: Thread) -> None:
+async def test_start_stores_the_chat_its_message_and_a_waiting_answer(
+    chats: Chats, thread: Thread
+) -> None:
     said = await chats.start(
         team="T1",
         owner="U1",
@@ -73,7 +75,7 @@ async def test_a_start_stores_chat_message_and_waiting_answer(chats: Chats, thre
     )
 
 
-async def test_the_same_start_again_makes_nothing_new(
+async def test_the_same_start_again_stores_nothing_new(
     chats: Chats, builder: ChatBuilder, thread: Thread
 ) -> None:
     first = await builder.start()
@@ -83,7 +85,7 @@ async def test_the_same_start_again_makes_nothing_new(
     assert len(await chats.messages(first.chat.id)) == 2
 
 
-async def test_another_question_in_a_place_with_a_chat_is_said_there(
+async def test_start_in_a_thread_with_a_chat_adds_the_message_to_it(
     chats: Chats, builder: ChatBuilder, thread: Thread
 ) -> None:
     first = await builder.start()
@@ -99,7 +101,7 @@ async def test_another_question_in_a_place_with_a_chat_is_said_there(
     assert said.chat.owner == "U1"
 
 
-async def test_a_question_becomes_one_message_however_often_it_is_started(
+async def test_a_request_becomes_one_message_however_often_it_is_started(
     chats: Chats, requests: ChatRequests, thread: Thread
 ) -> None:
     question, _ = await requests.create(
@@ -132,13 +134,13 @@ async def test_a_chat_of_the_api_is_listed_from_its_first_message(chats: Chats) 
     assert ([found.id for found in page.chats], page.total) == ([chat.id], 1)
 
 
-async def test_a_title_that_a_person_gave_at_creation_is_the_persons(chats: Chats) -> None:
+async def test_a_title_given_at_creation_counts_as_a_persons(chats: Chats) -> None:
     chat = await chats.create(team="T1", owner="U1", model=MODEL, title="Mine")
     assert not await chats.set_title(chat.id, "The model's", TitleBy.MODEL)
     assert (await chats.get(chat.id)).title == "Mine"
 
 
-async def test_messages_are_numbered_and_a_second_waits_its_turn(
+async def test_messages_are_numbered_and_a_second_answer_is_queued(
     chats: Chats, builder: ChatBuilder
 ) -> None:
     chat = (await builder.start()).chat
@@ -162,7 +164,7 @@ async def test_the_same_source_is_the_same_message(chats: Chats, builder: ChatBu
     assert (await chats.get(chat.id)).message_count == 4
 
 
-async def test_messages_without_a_source_are_all_different(
+async def test_messages_without_a_source_are_never_duplicates(
     chats: Chats, builder: ChatBuilder
 ) -> None:
     chat = (await builder.start()).chat
@@ -171,7 +173,7 @@ async def test_messages_without_a_source_are_all_different(
     assert (await chats.get(chat.id)).message_count == 6
 
 
-async def test_saying_in_no_chat(chats: Chats) -> None:
+async def test_adding_a_message_to_an_unknown_chat_raises(chats: Chats) -> None:
     with pytest.raises(ChatNotFound):
         await chats.add_message("0" * 32, NewMessage("hello", "U1"))
     with pytest.raises(ChatNotFound):
@@ -193,7 +195,7 @@ async def test_the_limit_is_the_last_pair_that_fits(chats: Chats, builder: ChatB
     assert (await chats.get(chat.id)).message_count == 4
 
 
-async def test_98_is_followed_by_100_and_that_by_nothing(
+async def test_a_chat_of_98_messages_takes_two_more_and_then_none(
     chats: Chats, builder: ChatBuilder
 ) -> None:
     chat = await builder.filled(98)
@@ -205,7 +207,7 @@ async def test_98_is_followed_by_100_and_that_by_nothing(
     assert len(await chats.messages(chat.id)) == 100
 
 
-async def test_history_is_what_was_said_and_well_answered(
+async def test_history_leaves_out_failed_and_unfinished_answers(
     chats: Chats, builder: ChatBuilder
 ) -> None:
     said = await chats.start(
@@ -237,7 +239,7 @@ async def test_history_is_what_was_said_and_well_answered(
     assert all(message.images == () for message in await chats.messages(chat.id))
 
 
-async def test_only_owner_and_participants_of_the_workspace_get_a_chat(
+async def test_only_owner_and_participants_can_read_a_chat(
     chats: Chats, builder: ChatBuilder
 ) -> None:
     chat = (await builder.start()).chat
@@ -252,7 +254,7 @@ async def test_only_owner_and_participants_of_the_workspace_get_a_chat(
     assert await chats.participants(chat.id) == [User("T1", "U1"), User("T1", "U2")]
 
 
-async def test_places_of_two_workspaces_are_apart(
+async def test_equal_threads_of_two_workspaces_are_different_chats(
     chats: Chats, builder: ChatBuilder, thread: Thread
 ) -> None:
     await builder.start()
@@ -264,7 +266,7 @@ async def test_places_of_two_workspaces_are_apart(
     assert (await chats.list_for(User("T1", "U1"), limit=5)).total == 1
 
 
-async def test_lists_have_the_last_active_first_page_by_page(
+async def test_lists_are_paged_with_the_most_recently_active_chat_first(
     chats: Chats, builder: ChatBuilder
 ) -> None:
     started = [(await builder.start(f"{number}.0")).chat for number in range(7)]
@@ -285,7 +287,7 @@ async def test_lists_have_the_last_active_first_page_by_page(
     ]
 
 
-async def test_pages_lead_back_the_way_they_came(chats: Chats, builder: ChatBuilder) -> None:
+async def test_pages_can_be_followed_back(chats: Chats, builder: ChatBuilder) -> None:
     ann = User("T1", "U1")
     for number in range(7):
         await builder.start(f"{number}.0")
@@ -304,7 +306,7 @@ async def test_pages_lead_back_the_way_they_came(chats: Chats, builder: ChatBuil
     ).chats == first.chats[:2]
 
 
-async def test_who_leaves_a_private_channel_sees_its_chats_no_more_until_they_are_back(
+async def test_chats_of_a_private_channel_are_hidden_from_a_user_who_left_it(
     chats: Chats, builder: ChatBuilder, thread: Thread
 ) -> None:
     ann, bob = User("T1", "U1"), User("T1", "U2")
@@ -329,7 +331,9 @@ async def test_who_leaves_a_private_channel_sees_its_chats_no_more_until_they_ar
     assert (await chats.list_for(ann, limit=5)).total == 1
 
 
-async def test_a_page_that_just_fits_has_no_next(chats: Chats, builder: ChatBuilder) -> None:
+async def test_a_page_that_ends_the_list_has_no_next_cursor(
+    chats: Chats, builder: ChatBuilder
+) -> None:
     for number in range(3):
         await builder.start(f"{number}.0")
     assert (await chats.list_for(User("T1", "U1"), limit=3)).next_cursor is None
@@ -338,7 +342,7 @@ async def test_a_page_that_just_fits_has_no_next(chats: Chats, builder: ChatBuil
 @pytest.mark.parametrize(
     "cursor", ["", "!", "äö", "AAAA", "MjAyNi0xMS0yMFQwMDowMDowMCB4", "x" * 1000]
 )
-async def test_a_cursor_of_somebody_elses_making_is_bad_input(chats: Chats, cursor: str) -> None:
+async def test_a_forged_cursor_is_invalid_input(chats: Chats, cursor: str) -> None:
     with pytest.raises(InvalidInput):
         await chats.list_for(User("T1", "U1"), limit=3, cursor=cursor)
 
@@ -375,7 +379,7 @@ async def test_every_word_must_occur_somewhere(
     assert page.total == len(found)
 
 
-async def test_a_search_goes_page_by_page_too(chats: Chats, builder: ChatBuilder) -> None:
+async def test_a_search_is_paged_too(chats: Chats, builder: ChatBuilder) -> None:
     for number in range(5):
         await builder.start(f"{number}.0", "same" if number % 2 == 0 else "other")
     first = await chats.list_for(User("T1", "U1"), limit=2, words="same")
@@ -384,9 +388,7 @@ async def test_a_search_goes_page_by_page_too(chats: Chats, builder: ChatBuilder
     assert (threads, first.total, second.next_cursor) == (["4.0", "2.0", "0.0"], 3, None)
 
 
-async def test_a_models_title_replaces_the_default_alone(
-    chats: Chats, builder: ChatBuilder
-) -> None:
+async def test_a_models_title_replaces_only_the_default(chats: Chats, builder: ChatBuilder) -> None:
     chat = (await builder.start()).chat
     assert await chats.set_title(chat.id, "First", TitleBy.MODEL)
     assert not await chats.set_title(chat.id, "Second", TitleBy.MODEL)
@@ -404,7 +406,7 @@ async def test_the_header_can_be_set(chats: Chats, builder: ChatBuilder) -> None
     assert (await chats.get(chat.id)).header_ts == "100.5"
 
 
-async def test_saying_costs_few_statements(chats: Chats, builder: ChatBuilder) -> None:
+async def test_adding_a_message_takes_few_statements(chats: Chats, builder: ChatBuilder) -> None:
     from sqlalchemy import event
 
     chat = (await builder.start()).chat
@@ -416,7 +418,7 @@ async def test_saying_costs_few_statements(chats: Chats, builder: ChatBuilder) -
     assert len(asked) <= 7, asked
 
 
-async def test_only_the_newest_images_within_the_budget_are_read(chats: Chats) -> None:
+async def test_only_the_newest_images_within_the_budget_are_loaded(chats: Chats) -> None:
     big = Image("big.png", "image/png", b"0123456789")
     first = await chats.start(
         team="T1", owner="U1", model=MODEL, message=NewMessage("1", "U1", images=(big,))
@@ -436,7 +438,7 @@ async def test_only_the_newest_images_within_the_budget_are_read(chats: Chats) -
     assert await read(0, 0) == [((), ("big.png",)), ((), ("a.png", "b.gif")), ((), ("a.png",))]
 
 
-async def test_what_files_held_is_enclosed_once(chats: Chats) -> None:
+async def test_loaded_files_are_stored_once(chats: Chats) -> None:
     said = await chats.start(
         team="T1",
         owner="U1",

@@ -20,7 +20,7 @@ def _of(rivals: list[Database], number: int) -> Database:
     return rivals[number % len(rivals)]
 
 
-async def test_twenty_at_once_on_ninety_messages_make_five_pairs(
+async def test_twenty_concurrent_messages_to_a_chat_of_ninety_store_five_pairs(
     rivals: list[Database], chats: Chats, builder: ChatBuilder
 ) -> None:
     chat = await builder.filled(90)
@@ -42,7 +42,7 @@ async def test_twenty_at_once_on_ninety_messages_make_five_pairs(
     assert sorted(one.answer.number - one.message.number for one in said) == [1] * 5
 
 
-async def test_the_last_pair_goes_to_one_and_its_redelivery_is_known(
+async def test_the_last_pair_goes_to_one_message_and_its_redelivery_is_a_duplicate(
     rivals: list[Database], chats: Chats, builder: ChatBuilder
 ) -> None:
     chat = await builder.filled(98)
@@ -58,7 +58,7 @@ async def test_the_last_pair_goes_to_one_and_its_redelivery_is_known(
     assert (await chats.get(chat.id)).message_count == 100
 
 
-async def test_one_delivery_of_many_is_stored(
+async def test_one_of_many_concurrent_deliveries_is_stored(
     rivals: list[Database], chats: Chats, builder: ChatBuilder
 ) -> None:
     chat = (await builder.start()).chat
@@ -73,7 +73,7 @@ async def test_one_delivery_of_many_is_stored(
     assert (await chats.get(chat.id)).message_count == 4 == len(await chats.messages(chat.id))
 
 
-async def test_one_chat_comes_of_many_starts_of_one_question(
+async def test_concurrent_starts_of_one_request_make_one_chat(
     rivals: list[Database], chats: Chats, requests: ChatRequests, thread: Thread
 ) -> None:
     picture = SharedFile("F1", "a.png", "image/png")
@@ -99,7 +99,7 @@ async def test_one_chat_comes_of_many_starts_of_one_question(
     assert (await chats.history(said[0].chat.id, 2))[0].files == (picture,)
 
 
-async def test_different_questions_started_in_one_thread_become_one_chat(
+async def test_different_requests_started_in_one_thread_become_one_chat(
     rivals: list[Database], chats: Chats, thread: Thread
 ) -> None:
     async def start(number: int) -> StoredMessage:
@@ -116,7 +116,7 @@ async def test_different_questions_started_in_one_thread_become_one_chat(
     assert Counter(one.queued for one in said) == {False: 1, True: 8}
 
 
-async def test_numbers_follow_the_order_in_which_messages_came(
+async def test_numbers_follow_the_order_in_which_messages_are_stored(
     rivals: list[Database], chats: Chats, builder: ChatBuilder
 ) -> None:
     chat = (await builder.start()).chat
@@ -126,7 +126,7 @@ async def test_numbers_follow_the_order_in_which_messages_came(
     assert said == ["hello", *(f"m{number}" for number in range(10))]
 
 
-async def test_one_owner_of_many_gets_the_answer(
+async def test_one_of_many_workers_claims_the_answer(
     rivals: list[Database], builder: ChatBuilder
 ) -> None:
     chat = (await builder.start()).chat
@@ -144,7 +144,7 @@ async def test_one_owner_of_many_gets_the_answer(
     assert stored.worker_id == got[0].worker_id
 
 
-async def test_one_of_many_takes_over_what_was_left(
+async def test_one_of_many_workers_takes_over_a_lapsed_answer(
     rivals: list[Database], builder: ChatBuilder
 ) -> None:
     chat = (await builder.start()).chat
@@ -194,7 +194,9 @@ async def test_two_answers_of_a_chat_never_run_at_once(
     assert [message.text for message in answers] == [f"to {number}" for number in range(1, 20, 2)]
 
 
-async def test_one_of_many_retries(rivals: list[Database], builder: ChatBuilder) -> None:
+async def test_one_of_many_concurrent_retries_succeeds(
+    rivals: list[Database], builder: ChatBuilder
+) -> None:
     chat = (await builder.start()).chat
     failed = await builder.answer(chat, "half", Status.FAILED)
     tries = await asyncio.gather(
@@ -210,7 +212,7 @@ async def test_one_of_many_retries(rivals: list[Database], builder: ChatBuilder)
     )
 
 
-async def test_one_reply_of_many_becomes_the_question(
+async def test_one_of_many_concurrent_replies_becomes_the_text(
     rivals: list[Database], requests: ChatRequests, thread: Thread
 ) -> None:
     question, _ = await requests.create(thread=thread, ts="100.1", user="U1")
@@ -227,7 +229,7 @@ async def test_one_reply_of_many_becomes_the_question(
     assert await requests.get(question.id) == got[0]
 
 
-async def test_one_mention_delivered_at_once_to_many_is_one_question(
+async def test_concurrent_deliveries_of_one_mention_make_one_request(
     rivals: list[Database], thread: Thread
 ) -> None:
     asked = await asyncio.gather(

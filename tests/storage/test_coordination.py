@@ -64,7 +64,7 @@ async def test_events_reach_subscribers_here_and_elsewhere_once_and_in_order(
             assert got[0].event["token"] == "wörd 0"
 
 
-async def test_a_subscriber_gets_its_own_topics_alone(replica: Opener) -> None:
+async def test_a_subscriber_receives_only_its_own_topics(replica: Opener) -> None:
     writer, other = await replica(), await replica()
     async with other.subscribe("a", "b") as events, other.subscribe("c") as rest:
         for topic in ("c", "a", "d", "b"):
@@ -74,7 +74,7 @@ async def test_a_subscriber_gets_its_own_topics_alone(replica: Opener) -> None:
         assert [signal.event["from"] for signal in await read(rest, 2)] == ["c", "end"]
 
 
-async def test_what_was_published_before_or_after_a_subscription_is_not_in_it(
+async def test_a_subscription_has_no_events_from_before_or_after_it(
     replica: Opener,
 ) -> None:
     writer, other = await replica(), await replica()
@@ -88,7 +88,7 @@ async def test_what_was_published_before_or_after_a_subscription_is_not_in_it(
                 assert [signal.event["n"] for signal in await read(events, 1)] == [number + 1]
 
 
-async def test_subscriptions_that_come_and_go_at_once_lose_nothing(replica: Opener) -> None:
+async def test_concurrent_subscribing_and_unsubscribing_loses_no_events(replica: Opener) -> None:
     writer, other = await replica(), await replica()
 
     async def listen(number: int) -> object:
@@ -104,7 +104,9 @@ async def test_subscriptions_that_come_and_go_at_once_lose_nothing(replica: Open
         assert await asyncio.gather(*(listen(number) for number in range(10))) == list(range(10))
 
 
-async def test_a_slow_reader_is_dropped_and_told_so_and_disturbs_nobody(replica: Opener) -> None:
+async def test_a_slow_subscriber_is_dropped_with_an_error_and_disturbs_no_other(
+    replica: Opener,
+) -> None:
     writer, other = await replica(), await replica()
     async with other.subscribe("t", buffer=10) as slow, other.subscribe("t") as quick:
         for number in range(50):
@@ -118,7 +120,7 @@ async def test_a_slow_reader_is_dropped_and_told_so_and_disturbs_nobody(replica:
             await read(slow, 1)
 
 
-async def test_readers_share_no_object_with_the_writer(replica: Opener) -> None:
+async def test_subscribers_share_no_object_with_the_publisher(replica: Opener) -> None:
     writer = await replica()
     event = {"list": [1]}
     async with writer.subscribe("t") as events:
@@ -127,7 +129,7 @@ async def test_readers_share_no_object_with_the_writer(replica: Opener) -> None:
         assert (await read(events, 1))[0].event == {"list": [1]}
 
 
-async def test_closing_ends_the_subscriptions(replica: Opener) -> None:
+async def test_closing_ends_all_subscriptions(replica: Opener) -> None:
     coordination = await replica()
     async with coordination.subscribe("t") as events:
 
@@ -141,7 +143,7 @@ async def test_closing_ends_the_subscriptions(replica: Opener) -> None:
             assert await reader == []
 
 
-async def test_what_was_published_before_closing_still_arrives_elsewhere(replica: Opener) -> None:
+async def test_events_published_before_closing_reach_other_replicas(replica: Opener) -> None:
     writer, other = await replica(), await replica()
     async with other.subscribe("t") as events:
         await writer.publish("t", {"last": "word"})
@@ -153,7 +155,7 @@ async def test_what_was_published_before_closing_still_arrives_elsewhere(replica
 # Budgets
 
 
-async def test_a_bucket_gives_its_burst_and_then_says_how_long_to_wait(replica: Opener) -> None:
+async def test_a_bucket_grants_its_burst_and_then_says_how_long_to_wait(replica: Opener) -> None:
     budget = await replica()
     grants = [await budget.acquire("burst", 0.01, 3) for _ in range(4)]
     assert [grant.granted for grant in grants] == [True, True, True, False]
@@ -171,14 +173,14 @@ async def test_a_bucket_refills_at_its_rate(replica: Opener) -> None:
     assert (await budget.acquire("refill", 5, 2)).granted
 
 
-async def test_buckets_are_apart(replica: Opener) -> None:
+async def test_buckets_are_independent(replica: Opener) -> None:
     budget = await replica()
     assert (await budget.acquire("one", 0.01, 1)).granted
     assert not (await budget.acquire("one", 0.01, 1)).granted
     assert (await budget.acquire("two", 0.01, 1)).granted
 
 
-async def test_replicas_share_a_budget_under_concurrency(replica: Opener) -> None:
+async def test_replicas_share_a_bucket_under_concurrency(replica: Opener) -> None:
     replicas = [await replica() for _ in range(3)]
     grants = await asyncio.gather(
         *(replicas[n % 3].acquire("shared", 0.001, 20) for n in range(45))
@@ -186,7 +188,7 @@ async def test_replicas_share_a_budget_under_concurrency(replica: Opener) -> Non
     assert sum(grant.granted for grant in grants) == 20
 
 
-async def test_a_held_bucket_gives_nothing_then_one_then_its_rate(replica: Opener) -> None:
+async def test_a_blocked_bucket_grants_nothing_then_one_then_its_rate(replica: Opener) -> None:
     budget, other = await replica(), await replica()
     assert (await budget.acquire("held", 0.1, 50)).granted
     await budget.block("held", 2.0)
@@ -200,20 +202,20 @@ async def test_a_held_bucket_gives_nothing_then_one_then_its_rate(replica: Opene
     assert 8 < grant.wait <= 10
 
 
-async def test_a_shorter_hold_does_not_end_a_longer_one(replica: Opener) -> None:
+async def test_a_shorter_block_does_not_end_a_longer_one(replica: Opener) -> None:
     budget = await replica()
     await budget.block("long", 60)
     await budget.block("long", 1)
     assert 50 < (await budget.acquire("long", 1, 10)).wait <= 60
 
 
-async def test_an_unknown_bucket_can_be_held(replica: Opener) -> None:
+async def test_an_unknown_bucket_can_be_blocked(replica: Opener) -> None:
     budget = await replica()
     await budget.block("unknown", 30)
     assert not (await budget.acquire("unknown", 100, 100)).granted
 
 
-def test_a_bucket_over_simulated_hours_never_gives_more_than_rate_and_burst() -> None:
+def test_a_bucket_over_simulated_hours_never_grants_more_than_rate_and_burst() -> None:
     bucket, now, given = MemoryBucket(20, 0.0), 0.0, 0
     for step in range(36_000):
         now = step * 0.1
@@ -221,7 +223,7 @@ def test_a_bucket_over_simulated_hours_never_gives_more_than_rate_and_burst() ->
     assert given == pytest.approx(20 + now * 50 / 60, abs=1)
 
 
-async def test_replicas_are_counted_and_answer(replica: Opener) -> None:
+async def test_replicas_are_counted_and_answer_a_ping(replica: Opener) -> None:
     one, two = await replica(), await replica()
     await one.ping()
 
@@ -241,7 +243,7 @@ async def test_an_url_that_cannot_be_used_is_a_mistake_in_the_settings(url: str)
 
 
 @pytest.mark.redis
-async def test_redis_restarted_in_mid_flight(own_redis: RedisServer) -> None:
+async def test_coordination_recovers_when_redis_restarts(own_redis: RedisServer) -> None:
     writer, reader = await open_coordination(own_redis.url), await open_coordination(own_redis.url)
     try:
         async with reader.subscribe("t") as there, writer.subscribe("t") as here:
@@ -292,7 +294,7 @@ async def _granted_again(writer: Coordination) -> None:
 
 
 @pytest.mark.redis
-async def test_a_process_may_start_while_redis_is_away(own_redis: RedisServer) -> None:
+async def test_a_process_can_start_while_redis_is_down(own_redis: RedisServer) -> None:
     own_redis.stop()
     async with AsyncExitStack() as stack:
         early = await open_coordination(own_redis.url)

@@ -28,7 +28,7 @@ async def _count(database: Database) -> int:
         return await connection.scalar(select(func.count()).select_from(people)) or 0
 
 
-async def test_a_unit_leaves_nothing_unless_it_ends_well(database: Database) -> None:
+async def test_a_transaction_that_fails_leaves_nothing(database: Database) -> None:
     async def unit() -> None:
         async with database.begin() as connection:
             await connection.execute(insert(people), [_person("U1")])
@@ -39,7 +39,7 @@ async def test_a_unit_leaves_nothing_unless_it_ends_well(database: Database) -> 
     assert await _count(database) == 0
 
 
-async def test_a_cancelled_unit_leaves_nothing_and_blocks_nobody(database: Database) -> None:
+async def test_a_cancelled_transaction_leaves_nothing_and_blocks_nobody(database: Database) -> None:
     begun = asyncio.Event()
 
     async def unit() -> None:
@@ -58,7 +58,7 @@ async def test_a_cancelled_unit_leaves_nothing_and_blocks_nobody(database: Datab
     assert await _count(database) == 1
 
 
-async def test_a_unit_cut_off_in_mid_statement_blocks_nobody(migrated_url: str) -> None:
+async def test_a_transaction_cancelled_in_mid_statement_blocks_nobody(migrated_url: str) -> None:
     """Though somebody remembers the error, and with it the statement."""
 
     async def unit(database: Database) -> None:
@@ -83,7 +83,7 @@ async def test_a_unit_cut_off_in_mid_statement_blocks_nobody(migrated_url: str) 
         await database.close()
 
 
-def test_a_connection_in_the_making_outlives_no_loop(tmp_path: Path) -> None:
+def test_a_connection_being_opened_does_not_outlive_its_event_loop(tmp_path: Path) -> None:
     """Cut off anywhere: no thread comes back to a loop that is closed, which would be a warning and so an error."""
 
     async def cut_off(turns: int) -> None:
@@ -100,7 +100,7 @@ def test_a_connection_in_the_making_outlives_no_loop(tmp_path: Path) -> None:
         asyncio.run(cut_off(turns))
 
 
-async def test_what_is_there_already_is_a_conflict_with_its_cause(database: Database) -> None:
+async def test_a_duplicate_value_raises_conflict_with_its_cause(database: Database) -> None:
     async def add(*names: str) -> None:
         async with database.begin() as connection:
             await connection.execute(insert(people), [_person(name) for name in names])
@@ -112,7 +112,7 @@ async def test_what_is_there_already_is_a_conflict_with_its_cause(database: Data
     assert await _count(database) == 1
 
 
-async def test_errors_never_quote_what_people_wrote(database: Database) -> None:
+async def test_errors_never_contain_message_text(database: Database) -> None:
     with pytest.raises(StorageError) as caught:
         async with database.begin() as connection:
             await connection.execute(
@@ -140,7 +140,7 @@ async def test_a_reader_does_not_wait_for_a_writer(database: Database) -> None:
     assert await _count(database) == 1
 
 
-async def test_a_unit_that_did_nothing_keeps_nobody_waiting(rivals: list[Database]) -> None:
+async def test_an_empty_transaction_blocks_nobody(rivals: list[Database]) -> None:
     async with rivals[0].begin():
         pass
     async with rivals[0].read() as connection, asyncio.timeout(10):
@@ -149,7 +149,7 @@ async def test_a_unit_that_did_nothing_keeps_nobody_waiting(rivals: list[Databas
             await other.execute(insert(people), [_person("U1")])
 
 
-async def test_times_come_back_aware_and_the_database_keeps_time(database: Database) -> None:
+async def test_times_are_read_back_aware_and_the_database_has_a_clock(database: Database) -> None:
     now = utc_now()
     row = {"hash": "h", "team": "T1", "user": "U1", "created_at": now}
     async with database.begin() as connection:
@@ -175,7 +175,7 @@ async def test_a_time_without_a_zone_is_refused(database: Database) -> None:
             await connection.execute(insert(people), [row])
 
 
-async def test_text_that_no_database_can_hold_is_made_storable(database: Database) -> None:
+async def test_text_that_a_database_cannot_hold_is_made_storable(database: Database) -> None:
     async with database.begin() as connection:
         await connection.execute(insert(people), [{**_person("U1"), "name": "a\x00b\ud800c 🎈"}])
         assert await connection.scalar(select(people.c.name)) == "a\ufffdb?c 🎈"
@@ -195,7 +195,7 @@ def test_an_url_that_cannot_be_used_is_a_mistake_in_the_settings(url: str) -> No
         Database.open(url)
 
 
-async def test_the_folder_of_an_sqlite_file_is_made_for_its_owner_alone(tmp_path: Path) -> None:
+async def test_the_folder_of_an_sqlite_file_is_created_for_its_owner_only(tmp_path: Path) -> None:
     database = Database.open(f"sqlite:///{tmp_path}/new folder/deep/bobbin.db")
     await database.migrate()
     await database.close()
@@ -203,13 +203,13 @@ async def test_the_folder_of_an_sqlite_file_is_made_for_its_owner_alone(tmp_path
     assert (tmp_path / "new folder/deep").stat().st_mode & 0o077 == 0
 
 
-def test_a_folder_that_cannot_be_made_is_a_mistake_in_the_settings(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_a_settings_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(SettingsError, match="DATABASE_URL: the folder"):
         Database.open(f"sqlite:///{tmp_path}/file/bobbin.db")
 
 
-async def test_a_database_in_memory_goes_with_its_owner() -> None:
+async def test_an_in_memory_database_is_private_to_its_owner() -> None:
     one, other = Database.open("sqlite://"), Database.open("sqlite:///:memory:")
     for database in (one, other):
         await database.migrate()
@@ -230,7 +230,7 @@ async def test_an_unreachable_server_is_a_storage_error() -> None:
 
 
 @pytest.mark.postgres
-async def test_connections_that_the_server_cut_are_replaced(postgresql_url: str) -> None:
+async def test_connections_that_the_server_closed_are_replaced(postgresql_url: str) -> None:
     database = Database.open(postgresql_url)
     await database.migrate()
     cut = (
@@ -251,7 +251,7 @@ async def test_connections_that_the_server_cut_are_replaced(postgresql_url: str)
     await database.close()
 
 
-async def test_a_killed_writer_leaves_a_database_that_goes_on(database_url: str) -> None:
+async def test_a_database_stays_usable_after_a_writer_was_killed(database_url: str) -> None:
     script = (
         "import asyncio, sys\n"
         "from sqlalchemy import text\n"

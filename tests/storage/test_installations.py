@@ -33,7 +33,9 @@ async def raw(database: Database) -> dict[str, str]:
     return {row.team or row.enterprise: row.bot_token for row in rows}
 
 
-async def test_an_installation_is_found_whole_and_only_where_it_is(kept: Installations) -> None:
+async def test_an_installation_is_found_complete_and_only_in_its_workspace(
+    kept: Installations,
+) -> None:
     await kept.save(OWN)
     assert await kept.find("T1") == OWN
     assert await kept.find("T2") is None
@@ -41,7 +43,7 @@ async def test_an_installation_is_found_whole_and_only_where_it_is(kept: Install
     assert await kept.find("", "") is None
 
 
-async def test_a_later_one_replaces_the_earlier(kept: Installations) -> None:
+async def test_a_later_installation_replaces_the_earlier_one(kept: Installations) -> None:
     await kept.save(OWN)
     again = Installation("", "T1", "UBOT2", "xoxb-again")
     await kept.save(again)
@@ -71,7 +73,9 @@ async def test_an_organisation_serves_its_workspaces_and_no_others(kept: Install
     assert await kept.find("T1") is None
 
 
-async def test_a_workspaces_own_comes_before_its_organisations(kept: Installations) -> None:
+async def test_a_workspaces_own_installation_takes_precedence_over_its_organisations(
+    kept: Installations,
+) -> None:
     await kept.save(ORG)
     await kept.save(OWN)
     assert await kept.find("T1", "E1") == OWN
@@ -79,7 +83,7 @@ async def test_a_workspaces_own_comes_before_its_organisations(kept: Installatio
     assert await kept.find("T1", "E1") == ORG
 
 
-async def test_removing_one_leaves_the_others(kept: Installations) -> None:
+async def test_removing_one_installation_leaves_the_others(kept: Installations) -> None:
     await kept.save(OWN)
     await kept.save(ORG)
     await kept.save(Installation("", "T2", "UBOT", "xoxb-two"))
@@ -92,7 +96,7 @@ async def test_removing_one_leaves_the_others(kept: Installations) -> None:
     assert await kept.find("T2") is not None
 
 
-async def test_an_end_that_is_older_than_the_installation_changes_nothing(
+async def test_an_uninstall_event_older_than_the_installation_changes_nothing(
     kept: Installations,
 ) -> None:
     """Slack delivers again for minutes what was not acknowledged; meanwhile somebody installed the app anew."""
@@ -103,7 +107,7 @@ async def test_an_end_that_is_older_than_the_installation_changes_nothing(
     assert await kept.remove("T1", before=now + timedelta(seconds=5))
 
 
-async def test_with_an_installation_end_the_api_tokens_of_its_people_alone(
+async def test_removing_an_installation_revokes_only_the_api_tokens_of_its_users(
     kept: Installations, database: Database
 ) -> None:
     tokens = Tokens(database)
@@ -131,7 +135,7 @@ async def test_with_an_installation_end_the_api_tokens_of_its_people_alone(
     assert (await tokens.user_of(mine), await tokens.user_of(other)) == (None, there)
 
 
-async def test_no_token_can_be_read_from_the_database(
+async def test_no_bot_token_can_be_read_from_the_database(
     kept: Installations, database: Database
 ) -> None:
     await kept.save(OWN)
@@ -141,7 +145,7 @@ async def test_no_token_can_be_read_from_the_database(
         await Installations(database, TokenCipher("other")).find("T1")
 
 
-async def test_resealing_moves_every_token_to_the_newest_key_once(
+async def test_rotate_tokens_encrypts_every_token_with_the_newest_key_once(
     kept: Installations, database: Database
 ) -> None:
     await kept.save(OWN)
@@ -155,7 +159,7 @@ async def test_resealing_moves_every_token_to_the_newest_key_once(
     assert [each.decryptable for each in await kept.statuses()] == [False, False]
 
 
-async def test_resealing_without_the_old_key_changes_nothing(
+async def test_rotate_tokens_without_the_old_key_changes_nothing(
     kept: Installations, database: Database
 ) -> None:
     await kept.save(OWN)
@@ -165,7 +169,7 @@ async def test_resealing_without_the_old_key_changes_nothing(
     assert await raw(database) == before
 
 
-async def test_replicas_that_reseal_while_somebody_installs_lose_nothing(
+async def test_rotating_tokens_during_an_installation_loses_nothing(
     kept: Installations, rivals: list[Database]
 ) -> None:
     for number in range(20):
@@ -183,7 +187,7 @@ async def test_replicas_that_reseal_while_somebody_installs_lose_nothing(
     ]
 
 
-async def test_a_damaged_token_concerns_its_workspace_alone(
+async def test_a_damaged_token_affects_only_its_workspace(
     kept: Installations, database: Database
 ) -> None:
     await kept.save(OWN)

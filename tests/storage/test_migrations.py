@@ -49,13 +49,13 @@ def test_the_files_are_named_after_their_revisions() -> None:
     assert list(revisions()) == REVISIONS
 
 
-async def test_migrations_make_the_tables_of_the_metadata(database: Database) -> None:
+async def test_migrations_create_the_tables_of_the_metadata(database: Database) -> None:
     async with database.read() as connection:
         assert await connection.run_sync(_differences) == []
 
 
 @pytest.mark.parametrize("revision", REVISIONS)
-async def test_every_older_schema_comes_up_to_date(database_url: str, revision: str) -> None:
+async def test_every_older_schema_is_upgraded(database_url: str, revision: str) -> None:
     database = Database.open(database_url)
     async with database.begin() as connection:
         await connection.run_sync(lambda sync: command.upgrade(configuration(sync), revision))
@@ -115,7 +115,7 @@ async def test_two_databases_in_one_process_migrate_at_once(database_url: str) -
         await database.close()
 
 
-async def test_a_database_of_a_newer_version_is_left_alone(database: Database) -> None:
+async def test_a_database_of_a_newer_version_is_refused_and_unchanged(database: Database) -> None:
     async with database.begin() as connection:
         await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(StorageError, match=r"schema 9999.*newer version"):

@@ -17,11 +17,11 @@ from tests.storage.chat_builder import MODEL, ChatBuilder
 ANN = User("T1", "U1")
 
 
-async def test_somebody_unknown_has_an_empty_profile(people: People) -> None:
+async def test_an_unknown_user_has_an_empty_profile(people: People) -> None:
     assert await people.get(ANN) == Profile(ANN)
 
 
-async def test_what_is_learnt_one_by_one_adds_up(people: People) -> None:
+async def test_profile_fields_are_set_independently(people: People) -> None:
     other = ModelRef("ollama", "tiny:1b")
     await people.set_last_model(ANN, MODEL)
     await people.set_name(ANN, "Ann")
@@ -55,7 +55,7 @@ async def test_the_latest_feedback_of_each_user_counts(
         await people.set_feedback("0" * 32, ANN, 1)
 
 
-async def test_a_token_names_its_person_until_it_is_revoked(database: Database) -> None:
+async def test_a_token_identifies_its_user_until_it_is_revoked(database: Database) -> None:
     tokens = Tokens(database)
     mine, other = await tokens.issue(ANN), await tokens.issue(User("T2", "U1"))
     assert await tokens.user_of(mine) == ANN
@@ -68,7 +68,7 @@ async def test_a_token_names_its_person_until_it_is_revoked(database: Database) 
         assert await tokens.user_of(nonsense) is None
 
 
-async def test_a_token_expires_and_is_nowhere_in_the_database(database: Database) -> None:
+async def test_a_token_expires_and_is_not_stored_in_clear(database: Database) -> None:
     tokens = Tokens(database)
     expired = await tokens.issue(ANN, valid_for=timedelta(seconds=-1))
     valid = await tokens.issue(ANN, valid_for=timedelta(hours=1))

@@ -20,7 +20,7 @@ OTHER = ModelRef("ollama", "tiny:1b")
 THIRD = ModelRef("ollama", "small:3b")
 
 
-async def test_known_names_are_read_together(people: People) -> None:
+async def test_known_names_are_read_in_one_query(people: People) -> None:
     ann, bob, eve = User("T1", "U1"), User("T1", "U2"), User("T2", "U1")
     await people.set_name(ann, "Ann")
     await people.set_name(eve, "Eve")
@@ -29,7 +29,7 @@ async def test_known_names_are_read_together(people: People) -> None:
     assert await people.names([]) == {}
 
 
-async def test_a_text_is_respelt_wherever_it_is_and_only_that_text(
+async def test_replace_text_changes_only_that_messages_text(
     chats: Chats, requests: ChatRequests, builder: ChatBuilder, thread: Thread
 ) -> None:
     said = await builder.start("100.1", "ask @U2")
@@ -45,7 +45,7 @@ async def test_a_text_is_respelt_wherever_it_is_and_only_that_text(
     assert (await requests.get(asked.id)).text == "ask @Bob"
 
 
-async def test_a_channels_chats_and_questions_move_with_its_id(
+async def test_chats_and_requests_move_when_a_channel_changes_its_id(
     chats: Chats, requests: ChatRequests, builder: ChatBuilder
 ) -> None:
     """But for those whose place is taken; and another team's channel of the same name stays."""
@@ -89,7 +89,7 @@ def _message(ts: str) -> NewMessage:
     return NewMessage("hello", "U1", source=ts, ts=ts)
 
 
-async def test_what_else_somebody_said_before_choosing(
+async def test_other_requests_of_a_user_without_a_model_are_found(
     requests: ChatRequests, thread: Thread
 ) -> None:
     """The same person in the same thread, open, asked, and without a model; oldest first."""
@@ -108,7 +108,7 @@ async def test_what_else_somebody_said_before_choosing(
     assert [q.text for q in await requests.others_without_model(asked[1])] == ["one", "three"]
 
 
-async def test_another_model_is_for_an_answer_whose_own_is_gone(
+async def test_retry_with_another_model_needs_an_answer_whose_model_is_gone(
     builder: ChatBuilder, answers: Answers, chats: Chats
 ) -> None:
     chat = (await builder.start()).chat
@@ -119,7 +119,7 @@ async def test_another_model_is_for_an_answer_whose_own_is_gone(
 
 
 @pytest.mark.parametrize("again", range(3))
-async def test_of_several_who_choose_another_model_one_decides(
+async def test_one_of_several_retries_with_another_model_succeeds(
     builder: ChatBuilder, chats: Chats, rivals: list[Database], again: int
 ) -> None:
     chat = (await builder.start()).chat

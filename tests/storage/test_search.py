@@ -84,7 +84,7 @@ def _expected(texts: dict[str, list[str]], words: str) -> set[str]:
 
 
 @WAYS
-async def test_each_word_is_found_wherever_it_stands(database: Database, way: str) -> None:
+async def test_each_word_is_found_in_titles_and_messages(database: Database, way: str) -> None:
     chats, texts = Chats(database), await _fill(database, way)
     more = (
         "BOAT",
@@ -106,7 +106,7 @@ async def test_each_word_is_found_wherever_it_stands(database: Database, way: st
 
 
 @WAYS
-async def test_words_mean_what_they_are_made_of(database: Database, way: str) -> None:
+async def test_wildcards_in_words_are_literal(database: Database, way: str) -> None:
     said = (
         *(
             "q",
@@ -189,7 +189,7 @@ async def test_words_mean_what_they_are_made_of(database: Database, way: str) ->
 
 
 @WAYS
-async def test_what_only_others_say_is_not_found(database: Database, way: str) -> None:
+async def test_chats_of_others_are_not_found(database: Database, way: str) -> None:
     chats = Chats(database)
     for number in range(12):
         await _start(
@@ -224,7 +224,7 @@ async def test_a_search_is_paged_and_counted(database: Database, way: str) -> No
 
 
 @WAYS
-async def test_a_rare_word_is_found_far_down(database: Database, way: str) -> None:
+async def test_a_rare_word_is_found_beyond_the_sample(database: Database, way: str) -> None:
     """Beyond the sample; and the pages can be followed in both directions."""
     chats = Chats(database)
     rare = [(await _start(chats, f"Zanzibar {number}")).id for number in range(5)]
@@ -283,7 +283,7 @@ async def test_the_index_is_used_for_words_of_any_length(database: Database) -> 
     "said",
     ["the quick brown fox\njumps over \t it's 100% {lazy}  dogs", "灯台守が見える。 東京の灯", ""],
 )
-async def test_each_group_of_signs_is_one_entry_for_each_person(
+async def test_each_group_of_characters_is_one_index_entry_per_user(
     database: Database, said: str
 ) -> None:
     """Else the index finds too much, which is read for nothing, or too little."""
@@ -328,7 +328,7 @@ async def test_first_chats_are_not_indexed_and_later_ones_are(database: Database
 
 @pytest.mark.postgres
 @ON_POSTGRESQL
-async def test_what_changes_is_found_as_it_is_now(database: Database, builder: ChatBuilder) -> None:
+async def test_changed_text_is_found_as_it_is_now(database: Database, builder: ChatBuilder) -> None:
     chat = (await builder.start(text="the first question")).chat
     await _index(database)
     await builder.answer(chat, "a half", Status.FAILED)
@@ -356,7 +356,7 @@ async def test_what_changes_is_found_as_it_is_now(database: Database, builder: C
 
 @pytest.mark.postgres
 @ON_POSTGRESQL
-async def test_who_joins_finds_what_was_said_before_and_at_that_very_moment(
+async def test_a_new_participant_finds_earlier_and_concurrent_messages(
     database: Database, builder: ChatBuilder, answers: Answers
 ) -> None:
     """An answer is completed while the newcomer's first message is being stored: neither sees the other's work yet."""
