@@ -1,17 +1,20 @@
 """One Slack message of an answer, and the states that it passes through. Pure.
 
-    NOT_POSTED ──STREAM_STARTED──▶ STREAMING ──STREAM_FAILED──▶ CLOSING ──STREAM_FAILED─┐
-      │  ▲ │                           │  └─────────┐              │                     │
-      │  │ └──STREAM_FOUND─────────────┼────────────┼─────────▶ CLOSING                  │
-      │  │                             │       STREAM_ENDED   STREAM_ENDED               │
-      │  │                             │            └───────┬──────┘                     │
-      │  │                             │                    ▼                            │
-      │  └──────MESSAGE_LOST───────────┼──────────────── EDITABLE ◀──────────────────────┘
-      └─────────POSTED─────────────────┼───────────────▶ EDITABLE ──STILL_STREAMING──▶ CLOSING
-                                       └──COMPLETED─▶ COMPLETE ◀──COMPLETED── EDITABLE
+                 STREAM_STARTED                  COMPLETED
+    NOT_POSTED ──────────────────▶ STREAMING ───────────────────▶ COMPLETE
+     │ │    ▲                       │     │                          ▲
+     │ │    │         STREAM_FAILED │     │ STREAM_ENDED             │
+     │ │    │                       ▼     │                          │
+     │ └─── │ ─ STREAM_FOUND ──▶ CLOSING  │                          │
+     │      │                     │   ▲   │                          │
+     │      │       STREAM_FAILED │   │   │                          │
+     │      │     or STREAM_ENDED │   │ STILL_STREAMING              │
+     │      │                     ▼   │   ▼                          │
+     │      └─ MESSAGE_LOST ────── EDITABLE ──────── COMPLETED ──────┘
+     └──────── POSTED ────────────▶
 
 A page in `CLOSING` is a stream that takes no more text: it is ended by `chat.stopStream`, and then its message is
-completed by edits. If that call fails too, Slack has ended the stream or will say that it is still open.
+completed by edits. If that call fails too, an edit shows whether Slack has ended the stream or it is still open.
 """
 
 from __future__ import annotations

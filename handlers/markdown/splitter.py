@@ -30,7 +30,7 @@ from handlers.markdown.grammar import (
 MIN_LIMIT_BYTES = 256
 """With a smaller limit, closers and openers may leave no room for text."""
 _MIN_FILL_RATIO = 0.6
-"""Share of the limit that the head should reach before a cut point of a better kind is preferred to a later one."""
+"""Cut points beyond this share of the limit compete by kind; earlier ones would waste too much room."""
 
 _UNSPLITTABLE = re.compile(
     rf"{CODE_SPAN}|{LINK}|<[A-Za-z][^<>\s]*>|&(?:\#\d{{1,7}}|\#[xX][0-9a-fA-F]{{1,6}}|\w{{1,31}});"
@@ -192,12 +192,12 @@ class _CutSearch:
             return _Rank.SPACE
         if following.startswith(("    ", "\t")):
             return _Rank.SPACE
-        begins = (
+        starts_block = (
             _HEADING.match(following)
             or fence_after(None, following) is not None
             or following.startswith("|")
         )
-        return _Rank.PARAGRAPH if begins or not self.previous_line.strip() else _Rank.LINE
+        return _Rank.PARAGRAPH if starts_block or not self.previous_line.strip() else _Rank.LINE
 
     def _within_line(self, start: int, end: int) -> Iterator[_CutPoint]:
         text, stop = self.text, min(end, self.max_at)
