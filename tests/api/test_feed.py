@@ -1,4 +1,4 @@
-"""The feed of changes: what comes all at once reaches whoever reads, and holds nobody for a reader who is away."""
+"""The feed delivers bursts of changes to subscribers that read, and drops those that do not."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PIECES = [f"piece {number} " for number in range(300)]
 
 
 async def read(listener: FeedSubscription) -> str:
-    """All text up to the answer's end."""
+    """All text, up to the answer's end."""
     text = ""
     async for change in listener:
         if isinstance(change, AnswerEnded):
@@ -32,8 +32,8 @@ async def read(listener: FeedSubscription) -> str:
     return text
 
 
-async def test_who_reads_is_not_dropped_however_much_comes_at_once(database: Database) -> None:
-    """Events pile up when the database is slow for a moment; a reader is too slow only when it does not read."""
+async def test_subscriber_that_reads_is_never_dropped(database: Database) -> None:
+    """Events pile up while the database is slow; a subscriber counts as too slow only if it does not read."""
     coordination, chats, answers = MemoryCoordination(), Chats(database), Answers(database)
     builder, alice = ChatBuilder(chats, answers), User("T1", "U1")
     said = await builder.start(author=alice.id)
@@ -63,8 +63,8 @@ async def test_who_reads_is_not_dropped_however_much_comes_at_once(database: Dat
     await coordination.close()
 
 
-async def test_a_retry_starts_anew_for_those_who_learn_only_of_its_end(database: Database) -> None:
-    """The look into the database, or the end of the attempt before it, may come before its first word does."""
+async def test_retry_restarts_the_answer_even_if_only_its_end_is_seen(database: Database) -> None:
+    """The check in the database, or the end of the attempt before, may come before the retry's first word."""
     coordination, chats, answers = MemoryCoordination(), Chats(database), Answers(database)
     said = await ChatBuilder(chats, answers).start(author="U1")
     feed = Feed(coordination, chats, answers)

@@ -1,4 +1,4 @@
-"""The rules of what may be sent along: descriptions, texts, pictures."""
+"""The rules for what may be sent with a message: descriptions, texts, images."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def file(mime: str = "", name: str = "a", **more: object) -> SharedFile:
         ("application/vnd.openxmlformats-officedocument.wordprocessingml.document", FileKind.OTHER),
     ],
 )
-def test_a_description_tells_the_kind(mime: str, kind: FileKind) -> None:
+def test_kind_follows_from_the_description(mime: str, kind: FileKind) -> None:
     assert rules.kind_of(file(mime)) is kind
 
 
@@ -74,11 +74,11 @@ def test_a_description_tells_the_kind(mime: str, kind: FileKind) -> None:
         (file("image/png", mode="external"), "external"),
     ],
 )
-def test_a_description_tells_what_cannot_be_read(given: SharedFile, problem: str | None) -> None:
+def test_problem_follows_from_the_description(given: SharedFile, problem: str | None) -> None:
     assert rules.problem_of(given) == problem
 
 
-def test_only_so_many_files_are_taken() -> None:
+def test_files_beyond_the_limit_are_marked() -> None:
     reviewed = rules.mark_unreadable([file("text/plain")] * 12)
     assert [each.problem for each in reviewed] == [None] * 10 + ["too_many"] * 2
 
@@ -97,7 +97,7 @@ def test_only_so_many_files_are_taken() -> None:
         ("", ["application/octet-stream"], False, False),
     ],
 )
-def test_a_message_of_unusable_files_alone(
+def test_message_of_only_unusable_files_is_recognised(
     text: str, mimes: list[str], sees: bool, unusable: bool
 ) -> None:
     assert (
@@ -129,7 +129,7 @@ KEYS = st.sampled_from(
 
 
 @given(st.one_of(JSON, st.lists(st.dictionaries(KEYS, JSON, max_size=10))))
-def test_whatever_slack_tells_of_files_is_understood_or_left(told: object) -> None:
+def test_any_file_description_from_slack_is_parsed_or_ignored(told: object) -> None:
     described = [each for each in told if isinstance(each, dict)] if isinstance(told, list) else []
     found = rules.mark_unreadable(payloads.shared_files({"files": told}))
     assert [each.id for each in found] == [
@@ -140,7 +140,7 @@ def test_whatever_slack_tells_of_files_is_understood_or_left(told: object) -> No
     rules.report_sentences(AttachmentReport(tuple(each for each in found if each.problem)))
 
 
-def test_the_largest_of_slacks_small_pictures_is_taken() -> None:
+def test_largest_thumbnail_is_chosen() -> None:
     told = {"id": "F1", "thumb_360": "small", "thumb_960": "large", "thumb_64": "tiny"}
     found = payloads.shared_file(told)
     assert found is not None
@@ -165,7 +165,7 @@ def test_files_with_the_same_problem_share_a_sentence() -> None:
 
 
 @given(st.text())
-def test_a_shown_name_is_one_short_line(name: str) -> None:
+def test_short_name_is_one_short_line(name: str) -> None:
     shown = rules.short_name(name)
     assert 0 < len(shown) <= 80
     assert len(shown.splitlines()) == 1
@@ -177,8 +177,8 @@ TEXTS = st.lists(st.text(alphabet=st.sampled_from("`ab \n"), max_size=40), max_s
 
 
 @given(st.text(max_size=20), TEXTS)
-def test_no_text_closes_its_fence(said: str, contents: list[str]) -> None:
-    """Line by line every text is found again between its fences."""
+def test_attached_text_cannot_close_its_fence(said: str, contents: list[str]) -> None:
+    """Every text is found again, unchanged, between its fences."""
     texts = [TextFile(f"{n}.txt", "txt", content) for n, content in enumerate(contents)]
     whole, cut = rules.append_texts(said, texts)
     assert cut == ()
@@ -206,13 +206,13 @@ def test_texts_never_exceed_the_limit(lengths: list[int], more: bool) -> None:
     st.text(alphabet=st.characters(exclude_categories=["Cc", "Cs"])),
     st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
 )
-def test_unicode_texts_are_read_as_they_were_written(text: str, encoding: str) -> None:
+def test_unicode_texts_are_decoded_unchanged(text: str, encoding: str) -> None:
     if not text.startswith("\ufeff"):
         assert decode_text(text.encode(encoding)) == text
 
 
 @given(st.text(alphabet="aé漢🙂", min_size=1), st.integers(0, 3))
-def test_a_text_that_is_cut_within_a_character_loses_only_that(text: str, lost: int) -> None:
+def test_text_cut_within_a_character_loses_only_that_character(text: str, lost: int) -> None:
     data = text.encode()[: len(text.encode()) - lost]
     assert decode_text(data, cut=True) == data.decode("utf-8", "ignore")
 
@@ -227,17 +227,17 @@ def test_a_text_that_is_cut_within_a_character_loses_only_that(text: str, lost: 
         bytes(range(256)) * 4,
     ],
 )
-def test_what_is_no_text_is_not_read_as_one(data: bytes) -> None:
+def test_binary_data_is_not_decoded(data: bytes) -> None:
     assert decode_text(data) is None
 
 
 @given(st.binary(max_size=300), st.booleans())
-def test_reading_never_fails(data: bytes, cut: bool) -> None:
+def test_decoding_never_raises(data: bytes, cut: bool) -> None:
     text = decode_text(data, cut=cut)
     assert text is None or "\x00" not in text
 
 
-# -- pictures ----------------------------------------------------------------------------------------------------------
+# -- images ------------------------------------------------------------------------------------------------------------
 
 
 def drawn(form: str, size: tuple[int, int], mode: str = "RGB", **options: object) -> bytes:
@@ -260,7 +260,7 @@ def opened(data: bytes) -> Image.Image:
     st.integers(1, 2500),
     st.sampled_from(["RGB", "L", "P", "1", "LA", "RGBA", "CMYK", "I;16"]),
 )
-def test_every_picture_fits(form: str, width: int, height: int, mode: str) -> None:
+def test_fitted_image_is_within_the_limits(form: str, width: int, height: int, mode: str) -> None:
     try:
         data = drawn(form, (width, height), mode)
     except (OSError, ValueError):  # a format that does not know this mode
@@ -279,9 +279,9 @@ def test_every_picture_fits(form: str, width: int, height: int, mode: str) -> No
         assert image.data == data
 
 
-def test_a_photo_is_turned_upright_and_tells_nothing_of_its_place() -> None:
+def test_photo_is_turned_upright_and_loses_its_metadata() -> None:
     exif = Image.Exif()
-    exif[0x0112] = 6  # lies on its side
+    exif[0x0112] = 6  # the photo lies on its side
     exif[0x9286] = "at home"
     image = fit_image(drawn("JPEG", (60, 40), exif=exif), "a")
 
@@ -290,7 +290,7 @@ def test_a_photo_is_turned_upright_and_tells_nothing_of_its_place() -> None:
 
 
 @pytest.mark.parametrize("form", ["GIF", "WEBP"])
-def test_of_a_moving_picture_the_first_frame_is_kept(form: str) -> None:
+def test_animation_is_reduced_to_its_first_frame(form: str) -> None:
     written = io.BytesIO()
     frames = [Image.new("RGB", (20, 20), colour) for colour in ("red", "blue")]
     frames[0].save(written, form, save_all=True, append_images=frames[1:])
@@ -300,20 +300,20 @@ def test_of_a_moving_picture_the_first_frame_is_kept(form: str) -> None:
     assert opened(image.data).convert("RGB").getpixel((5, 5)) == pytest.approx((255, 0, 0), abs=8)
 
 
-def test_what_is_transparent_stays_so_when_scaled() -> None:
+def test_transparency_survives_scaling() -> None:
     image = fit_image(drawn("PNG", (3000, 10), "RGBA"), "a")
     assert opened(image.data).mode == "RGBA"
 
 
-def test_deep_grey_keeps_its_shade_when_scaled() -> None:
+def test_16_bit_grey_keeps_its_shade_when_scaled() -> None:
     written = io.BytesIO()
     Image.new("I;16", (2000, 10), 0x8000).save(written, "PNG")
     assert opened(fit_image(written.getvalue(), "a").data).getpixel((5, 2)) == 128
 
 
 @given(st.sampled_from(["PNG", "JPEG", "GIF", "WEBP"]), st.data())
-def test_a_damaged_picture_is_refused_or_whole(form: str, data: st.DataObject) -> None:
-    """Cut anywhere, or with a byte changed: never another error, never something that cannot be opened."""
+def test_damaged_image_is_rejected_or_decodable(form: str, data: st.DataObject) -> None:
+    """Cut anywhere, or with one byte changed: no other error, and no image that cannot be opened."""
     good = bytearray(drawn(form, (70, 50)))
     if data.draw(st.booleans()):
         del good[data.draw(st.integers(0, len(good) - 1)) :]

@@ -1,4 +1,4 @@
-"""What a model is told of a chat: who said what, what was said before, and what it does not get to see."""
+"""The prompt names authors where needed, includes the thread's context, and mentions what the model does not get."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def texts(made: Sequence[ChatMessage]) -> list[str]:
     return [turn.text for turn in made]
 
 
-def test_a_chat_is_told_in_order_and_without_names_unless_there_are_some() -> None:
+def test_messages_keep_their_order_and_begin_with_known_names() -> None:
     history = [asked("Hello"), answered("Hi"), asked("And?", author="U2")]
     assert chat_messages(history, {}) == [
         ChatMessage(Role.USER, "Hello"),
@@ -48,7 +48,7 @@ def test_a_chat_is_told_in_order_and_without_names_unless_there_are_some() -> No
     assert texts(chat_messages(history, {"U2": "Bob"})) == ["Hello", "Hi", "Bob: And?"]
 
 
-def test_what_was_said_before_the_chat_goes_with_the_first_question_alone() -> None:
+def test_thread_context_goes_with_the_first_question_only() -> None:
     made = chat_messages(
         [answered("Hi"), asked("This?"), asked("That?")], {"U1": "Ann"}, "Bob: It is broken"
     )
@@ -56,7 +56,7 @@ def test_what_was_said_before_the_chat_goes_with_the_first_question_alone() -> N
     assert texts(made) == ["Hi", context, "Ann: That?"]
 
 
-def test_images_go_to_models_that_see_and_their_names_to_the_others() -> None:
+def test_models_without_vision_get_names_instead_of_images() -> None:
     message = asked("Look", images=(CAT, DOG), omitted_images=("bird.png",))
     assert chat_messages([message], {}) == [
         ChatMessage(Role.USER, "Look\n\n" + EARLIER.format("bird.png"), (CAT, DOG))
@@ -67,14 +67,14 @@ def test_images_go_to_models_that_see_and_their_names_to_the_others() -> None:
     assert chat_messages([message], {}, can_see=False) == [ChatMessage(Role.USER, told)]
 
 
-def test_a_question_of_nothing_but_an_image_has_no_empty_lines() -> None:
+def test_question_of_only_an_image_has_no_empty_lines() -> None:
     assert chat_messages([asked("", images=(CAT,))], {}) == [ChatMessage(Role.USER, "", (CAT,))]
     assert texts(chat_messages([asked("", images=(CAT,))], {}, can_see=False)) == [
         UNSEEN.format("cat.png")
     ]
 
 
-def test_files_that_were_not_had_are_told_of_on_one_line_each() -> None:
+def test_missing_files_are_mentioned_on_one_line_each() -> None:
     waits, broken = SharedFile("F1", "a\nb.heic"), SharedFile("F2", "c.pdf", problem="type")
     message = asked("Read", files=(waits, broken))
     assert texts(chat_messages([message], {})) == [
@@ -89,7 +89,7 @@ def test_files_that_were_not_had_are_told_of_on_one_line_each() -> None:
 
 @dataclass
 class People:
-    """Whose names are known, and how ids in texts are spelled."""
+    """Known names of users, and the replacement of ids in texts."""
 
     named: Mapping[str, str] = field(default_factory=dict)
 
@@ -102,7 +102,7 @@ class People:
 
 @dataclass
 class Files:
-    """Whether the model sees, and a text that comes in when the files are settled."""
+    """Whether the model has vision, and a text that is added when the files are loaded."""
 
     has_vision: bool = True
     brings: ChatBuilder | None = None
@@ -137,7 +137,7 @@ async def brief(
     return await made.build(await builder.chats.get(chat.id), answer)
 
 
-async def test_one_person_is_not_named_and_ids_are_spelled(builder: ChatBuilder) -> None:
+async def test_single_author_is_not_named_and_ids_become_names(builder: ChatBuilder) -> None:
     chat = (await builder.start(text="Ask <@U2>")).chat
     request = await brief(builder, chat, People({"U1": "Ann"}))
     assert (request.model, request.system, texts(request.messages)) == (
@@ -147,7 +147,7 @@ async def test_one_person_is_not_named_and_ids_are_spelled(builder: ChatBuilder)
     )
 
 
-async def test_several_people_are_named_as_slack_names_them_or_as_unknown(
+async def test_several_authors_are_named_as_in_slack_or_as_unknown(
     builder: ChatBuilder,
 ) -> None:
     chat = (await builder.start(text="One")).chat
@@ -164,7 +164,7 @@ async def test_several_people_are_named_as_slack_names_them_or_as_unknown(
     ]
 
 
-async def test_one_person_is_named_when_others_had_spoken_before(builder: ChatBuilder) -> None:
+async def test_single_author_is_named_when_the_thread_has_context(builder: ChatBuilder) -> None:
     said = await builder.chats.start(
         team="T1", owner="U1", model=MODEL, message=NewMessage("This?", "U1"), context="Bob: Broken"
     )
@@ -174,7 +174,7 @@ async def test_one_person_is_named_when_others_had_spoken_before(builder: ChatBu
     ]
 
 
-async def test_the_newest_images_are_sent_again_and_none_to_a_model_that_does_not_see(
+async def test_newest_images_are_repeated_for_models_with_vision_only(
     builder: ChatBuilder,
 ) -> None:
     images = tuple(
@@ -196,7 +196,7 @@ async def test_the_newest_images_are_sent_again_and_none_to_a_model_that_does_no
     assert blind[-1].text == f"See\n\n{UNSEEN.format(f'{IMAGE_BUDGET.count}.png')}"
 
 
-async def test_what_comes_in_with_the_files_is_read_again(builder: ChatBuilder) -> None:
+async def test_history_is_read_again_after_files_were_loaded(builder: ChatBuilder) -> None:
     said = await builder.start(text="Look")
     request = await brief(builder, said.chat, files=Files(brings=builder))
     assert [(turn.text, turn.images) for turn in request.messages] == [

@@ -1,4 +1,4 @@
-"""What becomes of a title as models write them: two to eight words, and nothing beside them."""
+"""Titles are cleaned of everything that models write around them, and limited to two to eight words."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ from bot.chats.titles import MAX_CHARACTERS, clean_title
         ("ทำไมท้องฟ้าเป็นสีฟ้า", "ทำไมท้องฟ้าเป็นสีฟ้า"),
     ],
 )
-def test_what_is_no_part_of_the_title_goes(said: str, title: str) -> None:
+def test_title_is_cleaned(said: str, title: str) -> None:
     assert clean_title(said) == title
 
 
 @pytest.mark.parametrize(
     "said", ["", "   \n", "Sky", '"Sky."', "Title:", "Title: Sky", "***", "Привет"]
 )
-def test_a_single_word_is_no_title(said: str) -> None:
+def test_single_word_is_no_title(said: str) -> None:
     assert clean_title(said) == ""
 
 
 @given(st.text())
-def test_whatever_a_model_says_fits(said: str) -> None:
+def test_any_reply_becomes_a_title_within_the_limits(said: str) -> None:
     title = clean_title(said)
     assert len(title) <= MAX_CHARACTERS
     assert len(title.split()) <= 8

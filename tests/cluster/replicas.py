@@ -1,4 +1,4 @@
-"""Three replicas of `bobbin run` on PostgreSQL and Redis, and people who talk to them in many threads at once."""
+"""Three replicas of `bobbin run` on PostgreSQL and Redis, and people who use them in many threads at once."""
 
 from __future__ import annotations
 

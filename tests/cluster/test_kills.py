@@ -1,4 +1,4 @@
-"""Processes killed with -9 at random moments: every message is answered once, in one place, with no word twice."""
+"""Processes are killed at random moments: every message is still answered once, in one place, with no word twice."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ WORDS = 40
 
 
 def answer_to(question: str) -> str:
-    """What the model answers whenever it is asked this: every word of it tells which question it belongs to."""
+    """The model's answer to this question. Every word names the question it belongs to."""
     number = question.rpartition(" ")[2]
     return " ".join(f"q{number}{n:03}" for n in range(WORDS))
 
@@ -43,12 +43,12 @@ def answering(asked: Any) -> ModelScript:
 
 @dataclass
 class Crowd:
-    """People who ask and reply all the time, whatever becomes of the bot."""
+    """People who ask and reply all the time, whether the bot is running or not."""
 
     world: Cluster
     chance: random.Random
     threads: dict[str, list[str]] = field(default_factory=dict)
-    """By thread what was asked there, in order."""
+    """The questions of each thread, in order."""
     places: dict[str, str] = field(default_factory=dict)
     channels: list[str] = field(default_factory=list)
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
@@ -62,7 +62,7 @@ class Crowd:
         return text
 
     async def ask(self) -> None:
-        """A new chat; the choice is made as soon as there is a menu, and again when nobody heard it."""
+        """Starts a chat; a model is chosen as soon as there is a menu, again and again until the chat exists."""
         who = self.chance.choice(PEOPLE)
         text = self.question()
         channel = self.chance.choice(self.channels)
@@ -91,7 +91,7 @@ class Crowd:
             await asyncio.sleep(0.1)
 
     async def live(self, seconds: float) -> None:
-        """Ask and reply for a while."""
+        """Asks and replies for so many seconds."""
         end = asyncio.get_running_loop().time() + seconds
         while asyncio.get_running_loop().time() < end:
             await (self.ask() if self.chance.random() < 0.35 else self.reply())
@@ -114,7 +114,7 @@ async def everything_is_answered(crowd: Crowd) -> None:
         asked = [m["text"] for m in stored if m["role"] == "user"]
         assert sorted(asked) == sorted(
             requests
-        )  # one that comes again after a kill may come behind a later one
+        )  # one that is delivered again after a kill may come after a later one
         assert [m["text"] for m in stored if m["role"] == "assistant"] == [
             answer_to(text) for text in asked
         ]
@@ -127,7 +127,7 @@ async def everything_is_answered(crowd: Crowd) -> None:
 
 
 @pytest.mark.parametrize(("processes", "kills"), [(1, 4), (2, 8)])
-async def test_kills_at_any_moment_lose_nothing_and_repeat_nothing(
+async def test_kills_at_random_moments_lose_and_repeat_nothing(
     tmp_path: Path, fork_server: ForkServer, thorough: bool, processes: int, kills: int
 ) -> None:
     seed = secrets.randbelow(10_000)
@@ -152,14 +152,14 @@ async def test_kills_at_any_moment_lose_nothing_and_repeat_nothing(
         await everything_is_answered(crowd)
 
 
-async def test_a_process_that_is_told_to_end_hands_over_what_it_cannot_finish(
+async def test_sigterm_hands_over_unfinished_answers(
     tmp_path: Path, fork_server: ForkServer
 ) -> None:
-    """The next one goes on at once, in the same message: no lease has to run out."""
+    """The next process goes on at once, in the same message, without waiting for a lease to lapse."""
     async with Cluster(tmp_path, fork_server, environment={"BOBBIN_GRACE": "0.2"}) as world:
         world.forgive_logger(
             "slack_sdk.socket_mode"
-        )  # its remark when an event comes as the socket is just closing
+        )  # it warns when an event comes while the socket is closing
         world.forgive("message_not_in_streaming_state", "streaming_state_conflict")
         world.models.answer_with("*", lambda asked: replace(answering(asked), rate=15.0))
         thread = await world.start("What about number 7")
@@ -174,7 +174,7 @@ async def test_a_process_that_is_told_to_end_hands_over_what_it_cannot_finish(
         assert [m.ts for m in world.answers(thread)] == [begun[0].ts]
 
 
-async def test_a_process_that_is_told_to_end_finishes_within_its_grace(
+async def test_sigterm_lets_answers_finish_within_the_grace(
     tmp_path: Path, fork_server: ForkServer
 ) -> None:
     async with Cluster(tmp_path, fork_server) as world:
@@ -186,10 +186,10 @@ async def test_a_process_that_is_told_to_end_finishes_within_its_grace(
         assert [shown(m) for m in world.answers(thread)] == [answer_to("What about number 8")]
 
 
-async def test_the_command_itself_starts_answers_and_ends(
+async def test_run_command_starts_answers_and_exits_with_0(
     tmp_path: Path, fork_server: ForkServer
 ) -> None:
-    """`python -m bot run`, by nobody's help: exit code 0 at SIGTERM."""
+    """`python -m bot run` itself, without the fork server: exit code 0 at SIGTERM."""
     async with Cluster(tmp_path, fork_server, processes=0) as world:
         world.models.answer_with("*", answering)
         with (tmp_path / "process0.log").open("wb") as log:

@@ -1,4 +1,4 @@
-"""Processes that stand still for longer than their lease and then go on: no answer stands in two places."""
+"""Processes that pause for longer than their lease and then go on: no answer is shown in two places."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from tests.services import RedisServer
 
 pytestmark = [pytest.mark.postgres, pytest.mark.redis]
 LEASE = 1.6
-"""Seconds: short, so that a test can outlast it several times."""
+"""Seconds: short, so that a test can wait for several leases to lapse."""
 WRITTEN = "SELECT message_id FROM answers WHERE state = 'running'"
 LONG, SHORT = 1300, 30
-"""Words: more than a message holds, and a few."""
+"""Words of an answer: more than one message holds, and a few."""
 TROUBLES = ("message_not_in_streaming_state", "streaming_state_conflict", "no_reaction", "already_reacted",
             "message_not_found")  # fmt: skip
 
 
 def answer_to(question: str) -> str:
-    """Every word tells where it belongs; every third answer is long."""
+    """The model's answer to this question. Every word names the question; every third answer is long."""
     number = int(question.rpartition(" ")[2])
     return " ".join(f"q{number}n{n:04}" for n in range(SHORT if number % 3 else LONG))
 
@@ -46,7 +46,7 @@ def answering(asked: Any) -> ModelScript:
 
 
 class Paused(Replicas):
-    """Replicas whose leases are short, at a Slack that takes a moment for each call."""
+    """Replicas with short leases, and a Slack that takes a moment for each call."""
 
     def __init__(
         self,
@@ -67,12 +67,12 @@ class Paused(Replicas):
         self.forgive(*TROUBLES)
 
     def owner(self, number: int) -> str:
-        """A pattern for the name by which this process holds answers."""
+        """An SQL pattern for the worker id of this process."""
         return f"%:{self.processes[number]}:%"
 
 
 def judge(talk: UserChat) -> None:
-    """Whole and once, in the database as in Slack, where the database says that it stands."""
+    """Every answer is whole and there once, in the database and in the Slack messages that the database names."""
     world = talk.world
     stored = world.messages(talk.thread)
     asked = [m["text"] for m in stored if m["role"] == "user"]
@@ -117,7 +117,7 @@ async def settled(world: Replicas, begun: list[UserChat]) -> None:
 @pytest.mark.parametrize(
     ("redis_there", "mode"), [(True, StreamMode.AUTO), (False, StreamMode.EDIT)]
 )
-async def test_a_process_that_stood_still_for_longer_than_its_lease_writes_no_word_twice(
+async def test_process_paused_beyond_its_lease_writes_no_word_twice(
     tmp_path: Path,
     fork_server: ForkServer,
     postgresql_url: str,
@@ -126,7 +126,7 @@ async def test_a_process_that_stood_still_for_longer_than_its_lease_writes_no_wo
     redis_there: bool,
     mode: StreamMode,
 ) -> None:
-    """Two of three do so again and again, at random moments of answers in one message and in several."""
+    """Two of three processes pause again and again, at random moments of short and of long answers."""
     seed = secrets.randbelow(10_000)
     print(f"seed {seed}")
     chance = random.Random(seed)
@@ -146,7 +146,7 @@ async def test_a_process_that_stood_still_for_longer_than_its_lease_writes_no_wo
 
 
 async def _stand_still(world: Paused, number: int, times: int, chance: random.Random) -> None:
-    """Until another process has what this one was writing, or has ended it."""
+    """Pauses the process until another one has taken over, or ended, what it was writing."""
     for turn in range(times):
         await asyncio.sleep(chance.uniform(0.3, 1.5))
         with world.standing_still(number):

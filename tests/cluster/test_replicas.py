@@ -1,4 +1,4 @@
-"""Several replicas that come and go, and what they stand on with them: every message is answered once, in order."""
+"""Replicas, Redis and PostgreSQL come and go: every message is still answered once, in order."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TROUBLES = ("message_not_in_streaming_state", "streaming_state_conflict", "no_re
             "message_not_found")  # fmt: skip
 
 
-async def test_replicas_start_together_on_an_empty_database_and_keep_within_slacks_limits(
+async def test_replicas_start_on_an_empty_database_and_respect_rate_limits(
     tmp_path: Path, fork_server: ForkServer, postgresql_url: str, redis_url: str
 ) -> None:
     async with Replicas(tmp_path, fork_server, postgresql_url, redis_url) as world:
@@ -44,7 +44,7 @@ async def test_replicas_start_together_on_an_empty_database_and_keep_within_slac
         assert writers == {None}
 
 
-async def test_everything_that_can_die_dies_in_mid_answer(
+async def test_answers_survive_kills_of_processes_redis_and_postgresql(
     tmp_path: Path, fork_server: ForkServer, own_postgresql: PostgresServer, own_redis: RedisServer
 ) -> None:
     async with Replicas(tmp_path, fork_server, own_postgresql.url, own_redis.url) as world:
@@ -70,7 +70,7 @@ async def test_everything_that_can_die_dies_in_mid_answer(
         await until_settled(world, begun, in_order=False)
 
 
-async def test_a_rolling_restart_while_slack_fails_loses_nothing(
+async def test_rolling_restart_while_slack_is_down_loses_nothing(
     tmp_path: Path, fork_server: ForkServer, postgresql_url: str, redis_url: str
 ) -> None:
     async with Replicas(tmp_path, fork_server, postgresql_url, redis_url) as world:
@@ -88,14 +88,14 @@ async def test_a_rolling_restart_while_slack_fails_loses_nothing(
 
 
 @pytest.mark.parametrize("redis_there", [True, False])
-async def test_a_stop_works_wherever_it_arrives(
+async def test_stop_works_on_any_replica(
     tmp_path: Path,
     fork_server: ForkServer,
     postgresql_url: str,
     own_redis: RedisServer,
     redis_there: bool,
 ) -> None:
-    """Slack brings it to any of the replicas, whichever writes the answer."""
+    """Slack delivers the stop to any replica, whichever writes the answer."""
     async with Replicas(tmp_path, fork_server, postgresql_url, own_redis.url) as world:
         world.forgive("no_reaction")
         if not redis_there:
@@ -120,10 +120,10 @@ async def test_a_stop_works_wherever_it_arrives(
             assert stands.startswith(answer_to("1")[:20])
 
 
-async def test_a_choice_and_a_retry_work_wherever_they_arrive(
+async def test_model_choice_and_retry_work_on_any_replica(
     tmp_path: Path, fork_server: ForkServer, postgresql_url: str, redis_url: str
 ) -> None:
-    """Everybody clicks everything at once, each click comes twice, and Slack brings them to any of the replicas."""
+    """Everybody clicks everything at once, and Slack delivers each click twice, to any of the replicas."""
     async with Replicas(tmp_path, fork_server, postgresql_url, redis_url) as world:
         world.forgive("no_reaction")
         world.slack.faults.copies = 2
@@ -164,7 +164,7 @@ def _is_written(talk: UserChat) -> bool:
 
 
 async def _stop(talk: UserChat, number: int) -> None:
-    """By the button, or by the word."""
+    """Stops with the button, or with the word `stop`."""
     if number % 2:
         await talk.world.slack.conversations.say(talk.who, talk.channel, "stop", talk.thread)
     else:

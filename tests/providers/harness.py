@@ -1,4 +1,4 @@
-"""A provider at a rude server, and what it makes of one answer."""
+"""A provider connected to a scripted server, and the events or the error of one answer."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KEY = "sk-verysecretkey-0123456789"
 
 
 class ProviderHarness:
-    """`silence`: seconds without a byte, `connecting`: seconds for a connection, until it is given up."""
+    """Makes providers. They fail after `silence` seconds without a byte, or `connecting` seconds to connect."""
 
     def __init__(self, client: httpx.AsyncClient) -> None:
         self._client = client
@@ -53,7 +53,7 @@ class ProviderHarness:
     async def failure(
         self, behaviour: Behaviour, silence: float = 20.0
     ) -> tuple[ProviderError, str]:
-        """The error that the answer ends with, and the text before it."""
+        """The error that ends the answer, and the text before it."""
         text = ""
         async with ScriptedServer(behaviour).running() as server:
             try:

@@ -17,8 +17,8 @@ from bot.timing import Timing
 from tests.deadlines import WAIT_TIMEOUT
 
 
-class Shop:
-    """A provider whose list a test changes. It counts how often it was asked, and how often at once."""
+class FakeProvider:
+    """A provider whose list a test changes. It counts how often the list was loaded, and how often at once."""
 
     def __init__(
         self, name: str, *models: str, default: str | None = None, error: Exception | None = None
@@ -69,8 +69,10 @@ open_catalogue = partial(
 )
 
 
-async def test_groups_come_in_the_order_of_the_providers() -> None:
-    async with open_catalogue([Shop("one", "b", "a"), Shop("two", "c")]) as catalogue:
+async def test_groups_are_in_the_order_of_the_providers() -> None:
+    async with open_catalogue(
+        [FakeProvider("one", "b", "a"), FakeProvider("two", "c")]
+    ) as catalogue:
         assert [(g.provider, g.label, names(g.models)) for g in catalogue.groups()] == [
             ("one", "One", ["one:b", "one:a"]),
             ("two", "Two", ["two:c"]),
@@ -78,9 +80,9 @@ async def test_groups_come_in_the_order_of_the_providers() -> None:
         assert names(catalogue.models()) == ["one:b", "one:a", "two:c"]
 
 
-async def test_a_provider_that_is_down_at_the_start_joins_when_it_is_back() -> None:
-    down = Shop("one", "a", error=Unreachable())
-    async with open_catalogue([down, Shop("two", "c")]) as catalogue:
+async def test_provider_that_is_down_at_startup_joins_when_it_is_back() -> None:
+    down = FakeProvider("one", "a", error=Unreachable())
+    async with open_catalogue([down, FakeProvider("two", "c")]) as catalogue:
         assert [g.provider for g in catalogue.groups()] == ["two"]
         down.error = None
         await until(lambda: [g.provider for g in catalogue.groups()] == ["one", "two"])
@@ -89,74 +91,77 @@ async def test_a_provider_that_is_down_at_the_start_joins_when_it_is_back() -> N
 @pytest.mark.parametrize(
     "error", [ProviderServerError("down"), KeyError("a list of a shape nobody thought of")]
 )
-async def test_a_provider_that_goes_down_keeps_its_last_list(error: Exception) -> None:
-    shop = Shop("one", "a")
-    async with open_catalogue([shop], max_age=0.05) as catalogue:
-        shop.error = error
-        asked = shop.asked
-        await until(lambda: shop.asked > asked + 1)
+async def test_provider_that_goes_down_keeps_its_last_list(error: Exception) -> None:
+    provider = FakeProvider("one", "a")
+    async with open_catalogue([provider], max_age=0.05) as catalogue:
+        provider.error = error
+        asked = provider.asked
+        await until(lambda: provider.asked > asked + 1)
         assert names(catalogue.models()) == ["one:a"]
-        shop.error, shop.names = None, ["b"]
+        provider.error, provider.names = None, ["b"]
         await until(lambda: names(catalogue.models()) == ["one:b"])
 
 
-async def test_a_slow_provider_does_not_hold_up_the_start() -> None:
-    slow = Shop("one", "a")
+async def test_slow_provider_does_not_delay_startup() -> None:
+    slow = FakeProvider("one", "a")
     slow.delay = 0.5
     async with (
         asyncio.timeout(WAIT_TIMEOUT),
-        open_catalogue([slow, Shop("two", "c")], first_wait=0.1) as catalogue,
+        open_catalogue([slow, FakeProvider("two", "c")], first_wait=0.1) as catalogue,
     ):
         assert names(catalogue.models()) == ["two:c"]
         await until(lambda: names(catalogue.models()) == ["one:a", "two:c"])
 
 
-async def test_lists_are_refreshed_by_themselves_and_never_twice_at_once() -> None:
-    shop = Shop("one", "a")
-    async with open_catalogue([shop], max_age=0.05) as catalogue:
-        shop.names, shop.delay = ["a", "b"], 0.03
+async def test_lists_are_refreshed_in_the_background_one_load_at_a_time() -> None:
+    provider = FakeProvider("one", "a")
+    async with open_catalogue([provider], max_age=0.05) as catalogue:
+        provider.names, provider.delay = ["a", "b"], 0.03
         for _ in range(50):
             catalogue.mark_gone(ModelRef("one", "missing"))
             await asyncio.sleep(0.002)
         await until(lambda: names(catalogue.models()) == ["one:a", "one:b"])
-    assert shop.most_at_once == 1
-    asked = shop.asked
+    assert provider.most_at_once == 1
+    asked = provider.asked
     await asyncio.sleep(0.2)
-    assert shop.asked == asked, "outside the catalogue's life nothing is asked"
+    assert provider.asked == asked, "nothing is loaded once the catalogue is closed"
 
 
-async def test_asking_a_hundred_times_asks_the_provider_once() -> None:
-    shop = Shop("one", "a")
-    async with open_catalogue([shop]) as catalogue:
+async def test_lookups_do_not_load_the_list_again() -> None:
+    provider = FakeProvider("one", "a")
+    async with open_catalogue([provider]) as catalogue:
         for _ in range(100):
             catalogue.models()
             catalogue.search("a")
-        assert shop.asked == 1
+        assert provider.asked == 1
 
 
-async def test_a_model_that_is_gone_is_hidden_and_the_list_asked_again() -> None:
-    shop = Shop("one", "a", "b")
-    async with open_catalogue([shop], max_age=0.5) as catalogue:
+async def test_missing_model_is_hidden_and_its_list_loaded_again() -> None:
+    provider = FakeProvider("one", "a", "b")
+    async with open_catalogue([provider], max_age=0.5) as catalogue:
         catalogue.mark_gone(ModelRef("one", "a"))
         catalogue.mark_gone(ModelRef("nobody", "a"))
         assert catalogue.find(ModelRef("one", "a")) is None
         assert names(catalogue.models()) == ["one:b"]
-        await until(lambda: shop.asked == 2)
+        await until(lambda: provider.asked == 2)
         assert names(catalogue.models()) == ["one:b"], (
-            "a list that still names it is not believed at once"
+            "a list that still contains it is not believed at once"
         )
         await until(lambda: names(catalogue.models()) == ["one:a", "one:b"])
 
 
 async def test_only_allowed_models_are_offered() -> None:
-    shops = [Shop("one", "meta/llama-3", "openai/gpt-4o", "llama3:8b"), Shop("two", "gpt-4o")]
-    async with open_catalogue(shops, allowed=["one:meta/*", "GPT-*", " "]) as catalogue:
+    providers = [
+        FakeProvider("one", "meta/llama-3", "openai/gpt-4o", "llama3:8b"),
+        FakeProvider("two", "gpt-4o"),
+    ]
+    async with open_catalogue(providers, allowed=["one:meta/*", "GPT-*", " "]) as catalogue:
         assert names(catalogue.models()) == ["one:meta/llama-3", "two:gpt-4o"]
         assert catalogue.find(ModelRef("one", "openai/gpt-4o")) is None
 
 
-async def test_find_knows_what_is_offered() -> None:
-    async with open_catalogue([Shop("one", "a:b")]) as catalogue:
+async def test_find_returns_offered_models_only() -> None:
+    async with open_catalogue([FakeProvider("one", "a:b")]) as catalogue:
         assert catalogue.find(ModelRef("one", "a:b")) == info("a:b")
         assert catalogue.find(ModelRef("one", "a")) is None
         assert catalogue.find(ModelRef("two", "a:b")) is None
@@ -174,19 +179,22 @@ async def test_find_knows_what_is_offered() -> None:
         (["nothing", "nobody:x"], "two:y"),
     ],
 )
-async def test_the_default_is_the_first_wish_that_is_offered(
+async def test_default_is_the_first_preferred_model_that_is_offered(
     preferred: list[ModelRef | str | None], expected: str
 ) -> None:
     async with open_catalogue(
-        [Shop("one", "a", "b:free", default="gone"), Shop("two", "x", "y", default="y")]
+        [
+            FakeProvider("one", "a", "b:free", default="gone"),
+            FakeProvider("two", "x", "y", default="y"),
+        ]
     ) as catalogue:
         found = catalogue.default_for(preferred)
         assert found is not None
         assert str(found.ref) == expected
 
 
-async def test_without_any_default_it_is_the_first_offered() -> None:
-    async with open_catalogue([Shop("one"), Shop("two", "x", "y")]) as catalogue:
+async def test_default_without_preferences_is_the_first_offered_model() -> None:
+    async with open_catalogue([FakeProvider("one"), FakeProvider("two", "x", "y")]) as catalogue:
         found = catalogue.default_for()
         assert found is not None
         assert str(found.ref) == "two:x"
@@ -203,7 +211,7 @@ MENU = [
 ]
 
 
-def test_the_whole_name_comes_before_names_that_begin_with_it() -> None:
+def test_exact_name_comes_before_names_that_start_with_it() -> None:
     menu = [info("gpt-4o-mini"), info("acme/gpt-4o"), info("gpt-4o"), info("other", label="GPT 4o")]
     assert [one.ref.name for one in best_matches(menu, "GPT-4o")] == [
         "gpt-4o",
@@ -226,7 +234,9 @@ def test_the_whole_name_comes_before_names_that_begin_with_it() -> None:
         ("one llama", ["meta/llama-3-8b"]),
     ],
 )
-def test_all_words_must_be_found_and_the_best_come_first(query: str, expected: list[str]) -> None:
+def test_all_words_must_match_and_the_best_match_comes_first(
+    query: str, expected: list[str]
+) -> None:
     assert [one.ref.name for one in best_matches(MENU, query)] == expected
 
 
@@ -245,13 +255,13 @@ def test_shares_are_fair(wanted: list[int], limit: int, expected: list[int]) -> 
     assert fair_shares(wanted, limit) == expected
 
 
-async def test_a_menu_holds_a_hundred_with_every_provider_represented() -> None:
-    shops = [
-        Shop("one", *(f"gpt-{n}" for n in range(420))),
-        Shop("two", "a", "gpt"),
-        Shop("three", "gpt-x"),
+async def test_menu_holds_a_hundred_models_and_every_provider() -> None:
+    providers = [
+        FakeProvider("one", *(f"gpt-{n}" for n in range(420))),
+        FakeProvider("two", "a", "gpt"),
+        FakeProvider("three", "gpt-x"),
     ]
-    async with open_catalogue(shops) as catalogue:
+    async with open_catalogue(providers) as catalogue:
         everything = catalogue.search("")
         assert [(g.provider, len(g.models)) for g in everything] == [
             ("one", 97),

@@ -1,4 +1,4 @@
-"""Lists of models in each provider's dialect: real HTTP, nothing of ours replaced."""
+"""Lists of models in each provider's format: over real HTTP, with nothing replaced."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def harness() -> AsyncIterator[ProviderHarness]:
         yield harness
 
 
-async def test_openrouter_tells_labels_context_and_sight(harness: ProviderHarness) -> None:
+async def test_openrouter_list_has_labels_context_and_vision(harness: ProviderHarness) -> None:
     sees = {"input_modalities": ["text", "image"], "output_modalities": ["text"]}
     entries = [
         {"id": "o/a", "name": "O: A", "context_length": 1000, "architecture": sees},
@@ -50,7 +50,7 @@ async def test_openrouter_tells_labels_context_and_sight(harness: ProviderHarnes
     assert models[0].provider_label == "Any"
 
 
-async def test_venice_offers_its_text_models(harness: ProviderHarness) -> None:
+async def test_venice_list_is_reduced_to_text_models(harness: ProviderHarness) -> None:
     blind, sees = ({"capabilities": {"supportsVision": vision}} for vision in (False, True))
     spec = {"name": "Venice Uncensored", "availableContextTokens": 32768, **blind}
     entries = [
@@ -67,7 +67,7 @@ async def test_venice_offers_its_text_models(harness: ProviderHarness) -> None:
     ]
 
 
-async def test_what_cannot_hold_a_conversation_is_not_offered(harness: ProviderHarness) -> None:
+async def test_models_that_cannot_chat_are_not_offered(harness: ProviderHarness) -> None:
     names = [
         "gpt-4o",
         "text-embedding-3-small",
@@ -84,7 +84,7 @@ async def test_what_cannot_hold_a_conversation_is_not_offered(harness: ProviderH
     assert [(m.ref.name, m.vision) for m in models] == [("gpt-4o", True), ("llama-3", False)]
 
 
-async def test_a_server_without_a_list_offers_its_default(harness: ProviderHarness) -> None:
+async def test_server_without_a_list_offers_its_default_model(harness: ProviderHarness) -> None:
     async with ScriptedServer(responding("", 404)).running() as server:
         assert [m.ref.name for m in await harness.provider(server.url).models()] == ["m"]
 
@@ -98,7 +98,7 @@ async def test_a_server_without_a_list_offers_its_default(harness: ProviderHarne
         (responding("", 503), ProviderServerError),
     ],
 )
-async def test_no_list_has_a_reason(
+async def test_failed_list_has_a_matching_error(
     harness: ProviderHarness, behaviour: Behaviour, expected: type[ProviderError]
 ) -> None:
     async with ScriptedServer(behaviour).running() as server:
@@ -106,7 +106,7 @@ async def test_no_list_has_a_reason(
             await harness.provider(server.url).models()
 
 
-async def test_ollama_is_asked_in_its_own_way(harness: ProviderHarness) -> None:
+async def test_ollama_list_is_read_in_its_own_format(harness: ProviderHarness) -> None:
     shown = {
         "llama3:latest": {
             "capabilities": ["completion"],
@@ -149,7 +149,7 @@ async def test_ollama_is_asked_in_its_own_way(harness: ProviderHarness) -> None:
         assert "authorization" not in server.heard[0].headers
 
 
-async def test_a_stranger_in_ollamas_place_is_asked_in_the_common_way(
+async def test_other_server_at_ollamas_address_is_read_in_the_common_format(
     harness: ProviderHarness,
 ) -> None:
     async def behaviour(heard: ReceivedRequest, out: ResponseWriter) -> None:
@@ -163,7 +163,7 @@ async def test_a_stranger_in_ollamas_place_is_asked_in_the_common_way(
         assert [m.ref.name for m in await provider.models()] == ["x"]
 
 
-async def test_a_ping_finds_a_bad_key_behind_an_open_list(harness: ProviderHarness) -> None:
+async def test_ping_finds_a_bad_key_behind_a_public_list(harness: ProviderHarness) -> None:
     async def behaviour(heard: ReceivedRequest, out: ResponseWriter) -> None:
         status = 200 if heard.path == "/models" else 401
         await out.answer(b'{"data": [{"id": "x"}]}', status, "application/json")

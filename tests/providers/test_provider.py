@@ -1,4 +1,4 @@
-"""What a provider sends, and what it makes of answers that are odd but whole: real HTTP, nothing of ours replaced."""
+"""What a provider sends, and how it reads odd but whole answers: over real HTTP, with nothing replaced."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ async def harness() -> AsyncIterator[ProviderHarness]:
         yield harness
 
 
-async def test_a_plain_answer_is_tokens_usage_and_an_end(harness: ProviderHarness) -> None:
+async def test_plain_answer_is_deltas_usage_and_done(harness: ProviderHarness) -> None:
     pieces = (
         delta("", role="assistant"),
         delta("Hel"),
@@ -98,7 +98,7 @@ ODD_BUT_WHOLE: dict[str, tuple[list[bytes], list[StreamEvent]]] = {
 
 
 @pytest.mark.parametrize(("pieces", "expected"), ODD_BUT_WHOLE.values(), ids=ODD_BUT_WHOLE)
-async def test_odd_streams_are_still_answers(
+async def test_odd_but_whole_streams_are_answers(
     harness: ProviderHarness, pieces: list[bytes], expected: list[StreamEvent]
 ) -> None:
     assert await harness.events(streaming(*pieces)) == expected
@@ -115,7 +115,7 @@ THOUGHTS: dict[str, list[bytes]] = {
 
 
 @pytest.mark.parametrize("pieces", THOUGHTS.values(), ids=THOUGHTS)
-async def test_reasoning_is_a_sign_of_life_and_never_text(
+async def test_reasoning_is_reported_but_never_text(
     harness: ProviderHarness, pieces: list[bytes]
 ) -> None:
     events = await harness.events(streaming(*pieces, DONE))
@@ -127,15 +127,15 @@ async def test_reasoning_is_a_sign_of_life_and_never_text(
 @pytest.mark.parametrize(
     "text", ["<thin air>", "<", "a <think>b</think>", "  indented", "<thinking>no</thinking>"]
 )
-async def test_what_only_resembles_reasoning_is_text(harness: ProviderHarness, text: str) -> None:
+async def test_text_that_resembles_a_think_tag_is_kept(harness: ProviderHarness, text: str) -> None:
     events = await harness.events(streaming(*(delta(c) for c in text), DONE))
     assert text_of(events) == text
     assert ReasoningDelta() not in events
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7])
-async def test_bytes_may_be_cut_anywhere(harness: ProviderHarness, size: int) -> None:
-    """Also within a character, a line or a line's end."""
+async def test_stream_may_be_split_at_any_byte(harness: ProviderHarness, size: int) -> None:
+    """Within a character, a line or a line's end, too."""
     whole = b"".join(
         [delta("Grüße 👋"), delta(" aus 東京\r\n"), delta(finish="stop"), USAGE, DONE]
     ).replace(b"\n", b"\r\n")
@@ -151,7 +151,7 @@ async def test_bytes_may_be_cut_anywhere(harness: ProviderHarness, size: int) ->
     assert events[-2:] == [Usage(7, 3, 0.002), Done()]
 
 
-async def test_the_type_that_a_server_claims_does_not_matter(harness: ProviderHarness) -> None:
+async def test_declared_content_type_is_ignored(harness: ProviderHarness) -> None:
     assert await harness.events(
         responding(delta("Hé") + DONE, content_type="text/plain; charset=latin-1")
     ) == [
@@ -160,7 +160,7 @@ async def test_the_type_that_a_server_claims_does_not_matter(harness: ProviderHa
     ]
 
 
-async def test_a_packed_stream_is_unpacked(harness: ProviderHarness) -> None:
+async def test_compressed_stream_is_decompressed(harness: ProviderHarness) -> None:
     packed = gzip.compress(delta("Hi") + delta(finish="stop") + DONE)
     events = await harness.events(
         responding(packed, content_type="text/event-stream", Content_Encoding="gzip")
@@ -169,7 +169,7 @@ async def test_a_packed_stream_is_unpacked(harness: ProviderHarness) -> None:
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "text/event-stream"])
-async def test_a_whole_answer_in_place_of_a_stream_is_taken(
+async def test_json_body_instead_of_a_stream_is_accepted(
     harness: ProviderHarness, content_type: str
 ) -> None:
     choice = {
@@ -183,7 +183,7 @@ async def test_a_whole_answer_in_place_of_a_stream_is_taken(
     assert events == [ReasoningDelta(), TextDelta("All of it."), Usage(1, 2), Done("stop")]
 
 
-async def test_a_flood_of_tiny_chunks_arrives_whole_and_lets_others_work(
+async def test_flood_of_tiny_chunks_arrives_whole_and_does_not_block_other_tasks(
     harness: ProviderHarness,
 ) -> None:
     count, turns = 100_000, 0
@@ -210,7 +210,7 @@ async def test_a_flood_of_tiny_chunks_arrives_whole_and_lets_others_work(
     assert turns > 20
 
 
-async def test_a_crowds_pieces_are_read_together_and_a_few_answers_piece_by_piece(
+async def test_pieces_are_read_together_only_when_there_are_many_streams(
     harness: ProviderHarness,
 ) -> None:
     said = [delta(f"{number} ") for number in range(60)]
@@ -232,10 +232,10 @@ async def test_a_crowds_pieces_are_read_together_and_a_few_answers_piece_by_piec
     assert max(len(events) for events in crowd) < len(alone)
 
 
-async def test_an_answer_is_over_when_the_model_says_so_whatever_the_server_does(
+async def test_answer_is_complete_after_done_whatever_the_connection_does(
     harness: ProviderHarness,
 ) -> None:
-    """A connection that stays open, or is cut, after the last word is nobody's concern."""
+    """The connection may stay open, or be cut, after the last word."""
 
     async def stays_open(heard: ReceivedRequest, out: ResponseWriter) -> None:
         await out.head()
@@ -252,7 +252,7 @@ async def test_an_answer_is_over_when_the_model_says_so_whatever_the_server_does
     assert await harness.events(is_cut) == [TextDelta("Hi"), Done()]
 
 
-async def test_usage_that_never_comes_is_not_waited_for_long(
+async def test_missing_usage_is_not_awaited_for_long(
     harness: ProviderHarness,
 ) -> None:
     async def behaviour(heard: ReceivedRequest, out: ResponseWriter) -> None:
@@ -270,7 +270,7 @@ async def test_usage_that_never_comes_is_not_waited_for_long(
         ]
 
 
-async def test_an_end_announced_in_every_chunk_is_none_while_text_comes(
+async def test_finish_reason_in_every_chunk_does_not_end_the_answer_early(
     harness: ProviderHarness,
 ) -> None:
     async def behaviour(heard: ReceivedRequest, out: ResponseWriter) -> None:
@@ -337,14 +337,16 @@ ALRIGHT = streaming(delta("Hi"), DONE)
 async def sent(
     harness: ProviderHarness, asked: Request, kind: ProviderKind = "openai"
 ) -> ReceivedRequest:
-    """What the server hears of this."""
+    """The request that the server receives for this."""
     async with ScriptedServer(ALRIGHT).running() as server:
         await read(harness.provider(server.url, kind), asked)
         (heard,) = server.heard
         return heard
 
 
-async def test_the_instruction_comes_first_and_the_turns_in_order(harness: ProviderHarness) -> None:
+async def test_request_has_the_system_prompt_first_and_messages_in_order(
+    harness: ProviderHarness,
+) -> None:
     turns = [
         ChatMessage(Role.USER, "one"),
         ChatMessage(Role.ASSISTANT, "two"),
@@ -366,10 +368,10 @@ async def test_the_instruction_comes_first_and_the_turns_in_order(harness: Provi
     }
 
 
-async def test_a_name_and_password_in_the_address_go_in_their_header(
+async def test_credentials_in_the_url_become_a_header(
     harness: ProviderHarness,
 ) -> None:
-    """As a server behind a gate of its own wants them."""
+    """As a server behind an authenticating proxy needs them."""
     async with ScriptedServer(ALRIGHT).running() as server:
         address = server.url.replace("http://", "http://ann:secret@")
         assert await read(harness.provider(address)) == [TextDelta("Hi"), Done()]
@@ -379,7 +381,7 @@ async def test_a_name_and_password_in_the_address_go_in_their_header(
     )
 
 
-async def test_images_travel_as_data(harness: ProviderHarness) -> None:
+async def test_images_are_sent_as_data_urls(harness: ProviderHarness) -> None:
     turn = ChatMessage(Role.USER, "What is it?", (Image("a.png", "image/png", b"\x89PNG..."),))
     heard = await sent(harness, Request(ModelRef("any", "m"), "", [turn]))
     url = "data:image/png;base64," + base64.b64encode(b"\x89PNG...").decode()
@@ -390,7 +392,7 @@ async def test_images_travel_as_data(harness: ProviderHarness) -> None:
     assert heard.body["messages"] == [{"role": "user", "content": parts}]
 
 
-async def test_openrouter_is_told_who_asks_and_asked_what_it_costs(
+async def test_openrouter_request_identifies_the_app_and_asks_for_costs(
     harness: ProviderHarness,
 ) -> None:
     heard = await sent(harness, request(), "openrouter")
@@ -399,7 +401,7 @@ async def test_openrouter_is_told_who_asks_and_asked_what_it_costs(
     assert heard.body["usage"] == {"include": True}
 
 
-async def test_a_field_that_a_server_does_not_know_is_left_out_from_then_on(
+async def test_rejected_optional_field_is_left_out_from_then_on(
     harness: ProviderHarness,
 ) -> None:
     async def strict(heard: ReceivedRequest, out: ResponseWriter) -> None:
@@ -422,7 +424,7 @@ async def test_a_field_that_a_server_does_not_know_is_left_out_from_then_on(
         assert server.heard[-1].body["max_completion_tokens"] == 50
 
 
-async def test_a_proxy_that_the_environment_names_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_proxy_from_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     async with ScriptedServer(
         streaming(delta("Hi"), delta(finish="stop"), DONE)
     ).running() as proxy:
@@ -431,7 +433,7 @@ async def test_a_proxy_that_the_environment_names_is_used(monkeypatch: pytest.Mo
             assert text_of(await read(harness.provider("http://models.invalid/v1"))) == "Hi"
 
 
-async def test_a_body_of_many_megabytes_arrives_whole_with_its_length(
+async def test_large_request_body_arrives_whole_with_its_length(
     harness: ProviderHarness,
 ) -> None:
     text = "".join(chr(0x1F600 + n % 64) for n in range(1_500_000))

@@ -1,4 +1,4 @@
-"""Every way in which a model server fails has its error: real HTTP, nothing of ours replaced."""
+"""Every way in which a model server fails has its error: over real HTTP, with nothing replaced."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ async def test_each_status_has_its_error(
 async def test_an_error_in_a_good_response_is_read_by_its_code(
     harness: ProviderHarness, error: Any, expected: type[ProviderError]
 ) -> None:
-    """As a JSON body with status 200, as an event in mid-stream, and as a bare line there."""
+    """As a JSON body with status 200, as an event within the stream, and as a bare line there."""
     whole, _ = await harness.failure(responding({"error": error}))
     event, text = await harness.failure(
         streaming(delta("Once "), delta("upon"), data({"error": error}), DONE)
@@ -146,7 +146,7 @@ async def test_an_error_beside_a_finish_reason_is_an_error(harness: ProviderHarn
     assert (type(error), text) == (ProviderServerError, "Once")
 
 
-async def test_a_busy_model_says_when_to_come_back(harness: ProviderHarness) -> None:
+async def test_retry_after_is_read_as_seconds_or_date(harness: ProviderHarness) -> None:
     error, _ = await harness.failure(responding("", 429, Retry_After="7"))
     assert error.retry_after == 7.0
     date = format_datetime(datetime.now(UTC) + timedelta(minutes=10), usegmt=True)
@@ -189,7 +189,7 @@ NO_ANSWER: dict[str, tuple[Behaviour, type[ProviderError]]] = {
 
 
 @pytest.mark.parametrize(("behaviour", "expected"), NO_ANSWER.values(), ids=NO_ANSWER)
-async def test_no_answer_has_a_reason(
+async def test_missing_answer_has_a_matching_error(
     harness: ProviderHarness, behaviour: Behaviour, expected: type[ProviderError]
 ) -> None:
     error, text = await harness.failure(behaviour)
@@ -198,21 +198,21 @@ async def test_no_answer_has_a_reason(
 
 
 @pytest.mark.parametrize("last", [b"", b'data: {"choices": [{"index": 0, "del'])
-async def test_text_without_an_end_is_broken_off(harness: ProviderHarness, last: bytes) -> None:
+async def test_stream_without_an_end_is_interrupted(harness: ProviderHarness, last: bytes) -> None:
     error, text = await harness.failure(
         streaming(delta("Once "), delta("upon"), *([last] if last else []))
     )
     assert (type(error), text) == (StreamInterrupted, "Once upon")
 
 
-async def test_text_whose_rest_is_withheld_is_no_whole_answer(harness: ProviderHarness) -> None:
+async def test_filtered_rest_makes_the_answer_fail(harness: ProviderHarness) -> None:
     error, text = await harness.failure(
         streaming(delta("Once "), delta("upon", "content_filter"), DONE)
     )
     assert (type(error), text) == (ContentFiltered, "Once upon")
 
 
-async def test_a_cut_connection_is_broken_off(harness: ProviderHarness) -> None:
+async def test_closed_connection_interrupts_the_stream(harness: ProviderHarness) -> None:
     async def reset(heard: ReceivedRequest, out: ResponseWriter) -> None:
         await out.head()
         await out.chunk(delta("Once "))
@@ -247,7 +247,7 @@ async def test_silence_is_a_timeout(harness: ProviderHarness) -> None:
         assert (type(error), text) == (ModelTimeout, said)
 
 
-async def test_any_byte_is_a_sign_of_life(harness: ProviderHarness) -> None:
+async def test_any_byte_restarts_the_timeout(harness: ProviderHarness) -> None:
     async def behaviour(heard: ReceivedRequest, out: ResponseWriter) -> None:
         await out.head()
         for _ in range(8):
@@ -259,7 +259,7 @@ async def test_any_byte_is_a_sign_of_life(harness: ProviderHarness) -> None:
     assert await harness.events(behaviour, silence=1.2) == [TextDelta("Hi"), Done()]
 
 
-async def test_what_cannot_be_reached_is_unreachable(harness: ProviderHarness) -> None:
+async def test_server_that_cannot_be_reached_is_unreachable(harness: ProviderHarness) -> None:
     async def hangs_up(heard: ReceivedRequest, out: ResponseWriter) -> None:
         out.reset()
 
@@ -282,7 +282,7 @@ async def test_what_cannot_be_reached_is_unreachable(harness: ProviderHarness) -
                 await read(harness.provider(url, connecting=2.0))
 
 
-async def test_a_server_that_does_not_take_the_call_is_unreachable(
+async def test_server_that_accepts_no_connection_is_unreachable(
     harness: ProviderHarness,
 ) -> None:
     with socket.socket() as deaf:
@@ -291,7 +291,7 @@ async def test_a_server_that_does_not_take_the_call_is_unreachable(
         address = deaf.getsockname()
         callers = [
             socket.socket() for _ in range(3)
-        ]  # more than the queue holds, so that the next one hangs
+        ]  # more than the queue holds, so that the next connection hangs
         try:
             for caller in callers:
                 caller.setblocking(False)
@@ -303,8 +303,8 @@ async def test_a_server_that_does_not_take_the_call_is_unreachable(
                 caller.close()
 
 
-async def test_a_kept_connection_that_was_closed_meanwhile_is_no_failure() -> None:
-    """The server ends its keep-alive in the very moment of the next request."""
+async def test_closed_keep_alive_connection_is_replaced() -> None:
+    """The server ends its keep-alive at the very moment of the next request."""
     serving: list[asyncio.Task[None] | None] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -329,7 +329,7 @@ async def test_a_kept_connection_that_was_closed_meanwhile_is_no_failure() -> No
         await asyncio.gather(*(task for task in serving if task))
 
 
-async def test_what_providers_say_is_cleaned(harness: ProviderHarness) -> None:
+async def test_provider_messages_are_redacted(harness: ProviderHarness) -> None:
     said = (
         f"Bad key {KEY}\n at https://user:pass@example.com/x?api_key=abcdef and Bearer abc.def\x00 "
         + "blah " * 200
@@ -342,7 +342,7 @@ async def test_what_providers_say_is_cleaned(harness: ProviderHarness) -> None:
     )
 
 
-async def test_the_words_of_the_server_behind_a_router_are_kept(harness: ProviderHarness) -> None:
+async def test_message_of_the_server_behind_a_router_is_kept(harness: ProviderHarness) -> None:
     body = {
         "error": {
             "message": "Provider returned error",
@@ -354,7 +354,7 @@ async def test_the_words_of_the_server_behind_a_router_are_kept(harness: Provide
     assert error.detail == "Provider returned error: try gpt-5 later"
 
 
-async def test_a_server_that_speaks_no_http_is_unreachable() -> None:
+async def test_server_that_speaks_no_http_is_unreachable() -> None:
     async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"SSH-2.0-OpenSSH_9.2\r\n")
         await reader.read()
@@ -368,7 +368,7 @@ async def test_a_server_that_speaks_no_http_is_unreachable() -> None:
             await read(harness.provider(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"))
 
 
-async def test_a_connection_reset_in_mid_answer_is_a_break_and_no_silence() -> None:
+async def test_connection_reset_interrupts_the_stream_at_once() -> None:
     async def reset(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         one = delta("Half")
