@@ -110,7 +110,7 @@ async def test_url_verification_answers_the_challenge(world: World) -> None:
     assert "c-123" in answer.text
 
 
-async def test_requests_that_slack_did_not_sign_are_refused_and_do_nothing(world: World) -> None:
+async def test_requests_without_slacks_signature_are_rejected(world: World) -> None:
     body = mention(world)
     wrong = [
         await post(world, body, secret="not the secret"),
@@ -137,18 +137,18 @@ async def test_requests_that_slack_did_not_sign_are_refused_and_do_nothing(world
     world.forgive("invalid_thread_ts")  # the mention was never said in the workspace
 
 
-async def test_a_request_of_more_than_a_megabyte_is_refused(world: World) -> None:
+async def test_a_request_of_more_than_a_megabyte_is_rejected(world: World) -> None:
     assert (await post(world, mention(world, "x" * 1_000_001))).status_code == 413
     assert world.rows("SELECT * FROM questions") == []
 
 
-async def test_ready_without_a_socket(world: World) -> None:
+async def test_http_mode_is_ready_without_a_socket(world: World) -> None:
     async with httpx.AsyncClient(trust_env=False) as http:
         answer = await http.get(f"{address(world)}/readyz")
         assert answer.json() == {"ready": True, "checks": {"database": "ok", "slack": "ok"}}
 
 
-async def test_whatever_is_delivered_again_is_taken_once(world: World) -> None:
+async def test_an_event_that_is_delivered_twice_is_handled_once(world: World) -> None:
     """By Slack, which signs anew each time."""
     world.slack.faults.copies = 3
     world.say("The first answer.", "The second answer.")
@@ -164,7 +164,7 @@ async def test_whatever_is_delivered_again_is_taken_once(world: World) -> None:
     assert len(world.headers(thread)) == 1
 
 
-async def test_a_replayed_request_does_nothing_and_an_old_one_is_refused(world: World) -> None:
+async def test_a_replayed_request_has_no_effect_and_an_old_one_is_rejected(world: World) -> None:
     """By somebody who got hold of it: byte for byte, with Slack's signature."""
     body = mention(world)
     stamp = str(int(time.time()))
@@ -200,7 +200,7 @@ def signed(world: World, form: dict[str, str]) -> dict[str, Any]:
     return {"url": f"{address(world)}/slack/events", "content": body, "headers": headers}
 
 
-async def test_a_replayed_command_gives_nobody_a_token(world: World) -> None:
+async def test_a_replayed_command_creates_no_token(world: World) -> None:
     command = {
         "command": "/chats",
         "text": "token",
@@ -218,7 +218,7 @@ async def test_a_replayed_command_gives_nobody_a_token(world: World) -> None:
     assert len(world.rows("SELECT * FROM api_tokens")) == 1
 
 
-async def test_a_menu_may_ask_twice_within_a_second(world: World) -> None:
+async def test_a_menu_may_request_its_options_twice_within_a_second(world: World) -> None:
     asked = {
         "type": "block_suggestion",
         "action_id": "model_menu",
@@ -289,13 +289,13 @@ async def test_a_replayed_stop_does_not_stop_the_next_answer(world: World) -> No
 @pytest.mark.parametrize(
     "body", [b"{nope", b"[1]", b"null", b'{"type": "event_callback", "event": "x"}', b"\xff"]
 )
-async def test_what_is_no_event_is_refused_whoever_signed_it(world: World, body: bytes) -> None:
+async def test_a_signed_but_malformed_body_is_rejected(world: World, body: bytes) -> None:
     assert (await post(world, body)).status_code == 400
     assert (await post(world, body, secret="not the secret")).status_code in (400, 401)
     assert "Exception in ASGI" not in str(world.lines())
 
 
-async def test_a_press_of_nothing_is_refused(world: World) -> None:
+async def test_an_interaction_without_actions_is_rejected(world: World) -> None:
     press = {
         "type": "block_actions",
         "user": {"id": "U0ALICE"},

@@ -127,14 +127,18 @@ async def problem_of(source: SlackFiles, wanted: SharedFile, most: int = 1000) -
     return caught.value.code
 
 
-async def test_the_bytes_come_with_the_token_shown(source: SlackFiles, slack: Server) -> None:
+async def test_a_file_is_downloaded_with_the_workspaces_token(
+    source: SlackFiles, slack: Server
+) -> None:
     fetched = await source.fetch("T1", file(slack.serves("/f", b"bytes")), 1000)
 
     assert (fetched.data, fetched.truncated) == (b"bytes", False)
     assert slack.asked == [("/f", f"Bearer {TOKEN}")]
 
 
-async def test_no_more_than_wanted_is_read(source: SlackFiles, slack: Server) -> None:
+async def test_a_download_stops_at_the_wanted_number_of_bytes(
+    source: SlackFiles, slack: Server
+) -> None:
     """Of a body without an end, and of one that unfolds."""
     written = 0
 
@@ -157,7 +161,9 @@ async def test_no_more_than_wanted_is_read(source: SlackFiles, slack: Server) ->
     assert written < 50_000_000
 
 
-async def test_a_server_that_falls_silent_is_given_up(source: SlackFiles, slack: Server) -> None:
+async def test_a_server_that_stops_sending_is_given_up_after_the_retries(
+    source: SlackFiles, slack: Server
+) -> None:
     async def silent(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
@@ -170,7 +176,7 @@ async def test_a_server_that_falls_silent_is_given_up(source: SlackFiles, slack:
     assert len(slack.asked) == 3
 
 
-async def test_trouble_that_passes_is_waited_out(source: SlackFiles, slack: Server) -> None:
+async def test_a_temporary_failure_is_retried(source: SlackFiles, slack: Server) -> None:
     answers = iter([503, 429, 200])
 
     async def better(_: web.Request) -> web.Response:
@@ -183,14 +189,14 @@ async def test_trouble_that_passes_is_waited_out(source: SlackFiles, slack: Serv
 @pytest.mark.parametrize(
     ("status", "code"), [(401, "no_access"), (403, "no_access"), (404, "gone"), (410, "gone")]
 )
-async def test_a_refusal_is_believed_at_once(
+async def test_a_lasting_refusal_is_not_retried(
     source: SlackFiles, slack: Server, status: int, code: str
 ) -> None:
     assert await problem_of(source, file(slack.serves("/f", status=status))) == code
     assert len(slack.asked) == 1
 
 
-async def test_a_team_that_is_not_ours_has_no_files(source: SlackFiles, slack: Server) -> None:
+async def test_a_workspace_without_the_app_has_no_files(source: SlackFiles, slack: Server) -> None:
     with pytest.raises(FileProblem):
         await source.fetch("T2", file(slack.serves("/f")), 1000)
     assert slack.asked == []
@@ -201,7 +207,7 @@ async def test_a_team_that_is_not_ours_has_no_files(source: SlackFiles, slack: S
 LOGIN = b"<!DOCTYPE html><html><title>Sign in</title></html>"
 
 
-async def test_a_page_to_sign_in_is_no_file(source: SlackFiles, slack: Server) -> None:
+async def test_a_login_page_is_not_taken_for_the_file(source: SlackFiles, slack: Server) -> None:
     page = slack.serves("/login", LOGIN, Content_Type="text/html; charset=utf-8")
     away = slack.serves("/away", status=302, Location="/login")
     marked = slack.serves("/marked", b"anything", x_slack_meta="acl_fail")
@@ -214,7 +220,9 @@ async def test_a_page_to_sign_in_is_no_file(source: SlackFiles, slack: Server) -
     )
 
 
-async def test_a_shared_page_is_a_file(source: SlackFiles, slack: Server) -> None:
+async def test_a_shared_html_page_is_downloaded_like_any_file(
+    source: SlackFiles, slack: Server
+) -> None:
     page = slack.serves("/page", LOGIN, Content_Type="text/html")
     fetched = await source.fetch("T1", file(page, "a.html", "text/html", size=len(LOGIN)), 1000)
     assert fetched.data == LOGIN
@@ -223,7 +231,7 @@ async def test_a_shared_page_is_a_file(source: SlackFiles, slack: Server) -> Non
 # -- addresses ---------------------------------------------------------------------------------------------------------
 
 
-async def test_nothing_is_asked_of_strangers(
+async def test_no_request_goes_to_a_host_that_is_not_slacks(
     source: SlackFiles, slack: Server, stranger: Server
 ) -> None:
     """Neither at once nor by way of Slack; what Slack sends elsewhere in its own house is followed."""
@@ -242,7 +250,7 @@ async def test_nothing_is_asked_of_strangers(
     ).data == b"moved"
 
 
-async def test_going_in_circles_ends(source: SlackFiles, slack: Server) -> None:
+async def test_a_redirect_loop_ends(source: SlackFiles, slack: Server) -> None:
     assert (
         await problem_of(source, file(slack.serves("/round", status=302, Location="/round")))
         == "unreachable"
@@ -292,7 +300,7 @@ def test_slacks_own_addresses_are_trusted(url: str) -> None:
 
 
 @pytest.mark.parametrize("url", FOREIGN)
-def test_others_are_not(url: str) -> None:
+def test_other_addresses_are_not_trusted(url: str) -> None:
     assert not trusts(url)
 
 
@@ -321,7 +329,7 @@ PIECES = [
     st.sampled_from(["https://", "http://", "https:", ""]),
     st.lists(st.sampled_from(PIECES), max_size=8),
 )
-def test_only_slack_is_ever_asked(scheme: str, rest: list[str]) -> None:
+def test_every_trusted_address_leads_to_a_host_of_slacks(scheme: str, rest: list[str]) -> None:
     """Whatever the address: where it is trusted, the client that follows it goes to one of Slack's hosts."""
     url = scheme + "".join(rest)
     if trusts(url):

@@ -27,7 +27,7 @@ from tests.handlers.world import World
 # -- installing --------------------------------------------------------------------------------------------------------
 
 
-async def test_installed_by_their_own_people_two_workspaces_have_whole_conversations(
+async def test_two_workspaces_that_installed_the_app_have_whole_conversations(
     installed: TwoWorkspaces,
 ) -> None:
     one, two = installed, installed.other
@@ -41,7 +41,7 @@ async def test_installed_by_their_own_people_two_workspaces_have_whole_conversat
     await one.idle()
 
 
-async def test_the_pages_say_what_the_app_asks_for_and_when_it_is_there(
+async def test_the_install_pages_request_the_scopes_and_confirm_the_installation(
     workspaces: TwoWorkspaces,
 ) -> None:
     async with Browser(workspaces.url) as browser:
@@ -62,7 +62,7 @@ async def test_the_pages_say_what_the_app_asks_for_and_when_it_is_there(
         assert (await browser.http.post("/slack/install")).status_code == 405
 
 
-async def test_what_was_not_begun_in_this_browser_installs_nothing(
+async def test_an_installation_that_another_browser_began_is_rejected(
     workspaces: TwoWorkspaces,
 ) -> None:
     """A link that somebody was sent would bind their workspace to another's installation."""
@@ -93,7 +93,9 @@ async def test_what_was_not_begun_in_this_browser_installs_nothing(
     assert len(workspaces.rows("SELECT * FROM installations")) == 1
 
 
-async def test_refusals_of_slack_are_said_and_install_nothing(workspaces: TwoWorkspaces) -> None:
+async def test_when_slack_refuses_the_page_says_so_and_nothing_is_installed(
+    workspaces: TwoWorkspaces,
+) -> None:
     async with Browser(workspaces.url) as browser:
         await browser.begin()
         code = workspaces.gateway.agree(workspaces.slack)
@@ -113,7 +115,7 @@ async def test_refusals_of_slack_are_said_and_install_nothing(workspaces: TwoWor
     assert [row["team"] for row in workspaces.rows("SELECT team FROM installations")] == ["T0ONE"]
 
 
-async def test_a_database_that_is_away_is_said_too(workspaces: TwoWorkspaces) -> None:
+async def test_when_the_database_is_away_the_page_says_so(workspaces: TwoWorkspaces) -> None:
     await workspaces.execute("ALTER TABLE installations RENAME TO hidden")
     done = await workspaces.install(workspaces.slack)
     assert (done.status_code, "could not be stored" in done.text) == (503, True)
@@ -122,7 +124,7 @@ async def test_a_database_that_is_away_is_said_too(workspaces: TwoWorkspaces) ->
     workspaces.forgive_logger("handlers.transport.oauth")
 
 
-async def test_tokens_are_nowhere_in_the_file_and_codes_nowhere_in_the_logs(
+async def test_tokens_are_encrypted_in_the_database_and_codes_are_not_logged(
     installed: TwoWorkspaces,
 ) -> None:
     code = installed.gateway.agree(installed.slack)
@@ -143,7 +145,9 @@ async def test_tokens_are_nowhere_in_the_file_and_codes_nowhere_in_the_logs(
 # -- apart -------------------------------------------------------------------------------------------------------------
 
 
-async def test_the_same_channel_and_thread_in_both_do_not_mix(installed: TwoWorkspaces) -> None:
+async def test_equal_channel_and_thread_ids_in_two_workspaces_do_not_mix(
+    installed: TwoWorkspaces,
+) -> None:
     one, two = installed, installed.other
     installed.clock.stopped_at = time.time() + 1
     asked = [f"<@{one.slack.bot_user.id}> {text}" for text in ("one?", "two?")]
@@ -177,7 +181,9 @@ async def test_the_same_channel_and_thread_in_both_do_not_mix(installed: TwoWork
     ]
 
 
-async def test_lists_search_and_home_show_the_own_workspace_alone(installed: TwoWorkspaces) -> None:
+async def test_lists_search_and_home_show_only_their_own_workspace(
+    installed: TwoWorkspaces,
+) -> None:
     one, two = installed, installed.other
     await one.answered(await one.start("one?"))
     await two.answered(await two.start("two?"))
@@ -196,7 +202,7 @@ async def test_lists_search_and_home_show_the_own_workspace_alone(installed: Two
     assert other_url not in str(one.slack.views.home("alice"))
 
 
-async def test_an_api_token_opens_the_own_workspace_alone_and_ends_with_it(
+async def test_an_api_token_is_valid_for_its_workspace_and_ends_with_the_installation(
     installed: TwoWorkspaces,
 ) -> None:
     one, two = installed, installed.other
@@ -221,7 +227,7 @@ async def test_an_api_token_opens_the_own_workspace_alone_and_ends_with_it(
 @pytest.mark.parametrize(
     "kinds", [("app_uninstalled",), ("tokens_revoked",), ("tokens_revoked", "app_uninstalled")]
 )
-async def test_an_uninstalled_workspace_ends_at_once_and_the_other_goes_on(
+async def test_uninstalling_ends_one_workspace_at_once_and_not_the_other(
     installed: TwoWorkspaces, kinds: tuple[str]
 ) -> None:
     one, two = installed, installed.other
@@ -241,7 +247,7 @@ async def test_an_uninstalled_workspace_ends_at_once_and_the_other_goes_on(
     assert [row["team"] for row in one.rows("SELECT team FROM installations")] == ["T0TWO"]
 
 
-async def test_a_persons_revoked_token_ends_nothing(installed: TwoWorkspaces) -> None:
+async def test_a_revoked_user_token_ends_nothing(installed: TwoWorkspaces) -> None:
     installed.slack.subscriptions.deliver(
         {"type": "tokens_revoked", "tokens": {"oauth": ["U0ALICE"]}}
     )
@@ -250,7 +256,7 @@ async def test_a_persons_revoked_token_ends_nothing(installed: TwoWorkspaces) ->
     await installed.idle()
 
 
-async def test_reinstalled_it_goes_on_where_it_was(installed: TwoWorkspaces) -> None:
+async def test_after_a_reinstall_the_chats_continue(installed: TwoWorkspaces) -> None:
     thread = await installed.start("one?")
     await installed.answered(thread)
     await installed.idle()
@@ -261,7 +267,7 @@ async def test_reinstalled_it_goes_on_where_it_was(installed: TwoWorkspaces) -> 
     await installed.idle()
 
 
-async def test_an_end_that_comes_late_leaves_the_new_installation_alone(
+async def test_a_late_uninstall_event_does_not_remove_the_new_installation(
     installed: TwoWorkspaces,
 ) -> None:
     """Slack repeats for minutes what was not acknowledged; by then somebody has installed the app again."""
@@ -273,7 +279,7 @@ async def test_an_end_that_comes_late_leaves_the_new_installation_alone(
     await installed.idle()
 
 
-async def test_what_waits_where_the_app_was_removed_comes_to_an_end(
+async def test_waiting_answers_end_when_the_app_is_uninstalled(
     installed: TwoWorkspaces,
 ) -> None:
     """An answer, a menu that was never shown, a name, a title: nothing is tried for ever, and nothing else waits."""
@@ -318,7 +324,9 @@ async def _leave_work(installed: TwoWorkspaces, thread: str) -> None:
 # -- keys --------------------------------------------------------------------------------------------------------------
 
 
-async def test_a_new_key_takes_over_and_the_old_one_can_go(installed: TwoWorkspaces) -> None:
+async def test_tokens_are_encrypted_with_a_new_key_so_that_the_old_one_can_be_removed(
+    installed: TwoWorkspaces,
+) -> None:
     await installed.restart(bobbin_secret_key=SecretStr(f"the-new-key {KEY}"))
     assert await installed.answered(await installed.start("one?")) == ["Answer one."]
     await installed.idle()
@@ -327,7 +335,7 @@ async def test_a_new_key_takes_over_and_the_old_one_can_go(installed: TwoWorkspa
     await installed.idle()
 
 
-async def test_a_start_without_the_key_that_sealed_is_refused_and_changes_nothing(
+async def test_a_start_with_the_wrong_key_fails_and_changes_nothing(
     installed: TwoWorkspaces,
 ) -> None:
     await installed.stop_bot()
@@ -348,7 +356,7 @@ async def findings(workspaces: TwoWorkspaces, **changed: Any) -> dict[str, tuple
     return {each.name: (each.ok, each.message) for each in found}
 
 
-async def test_the_doctor_says_how_the_installations_stand(workspaces: TwoWorkspaces) -> None:
+async def test_the_doctor_reports_the_state_of_the_installations(workspaces: TwoWorkspaces) -> None:
     found = await findings(workspaces)
     assert found["SLACK_CLIENT_ID"] == (True, "id and secret belong together")
     assert found["installations"] == (True, "none yet; people add the app at /slack/install")

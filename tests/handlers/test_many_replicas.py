@@ -45,7 +45,7 @@ def counted(workspaces: TwoWorkspaces) -> Iterator[Counter[str]]:
     event.remove(engine, "before_cursor_execute", look)
 
 
-async def test_events_cost_one_read_a_minute_and_workspace_and_no_call(
+async def test_installations_are_read_once_a_minute_and_workspace_without_calls_to_slack(
     installed: TwoWorkspaces,
 ) -> None:
     one, two = installed, installed.other
@@ -62,7 +62,7 @@ async def test_events_cost_one_read_a_minute_and_workspace_and_no_call(
     assert installed.calls("auth.test") == asked
 
 
-async def test_a_database_that_fails_for_a_moment_loses_no_message(
+async def test_a_short_failure_of_the_database_loses_no_message(
     make_workspaces: TwoWorkspacesFactory,
 ) -> None:
     """The first event of a workspace finds no database: not acknowledged, it comes again."""
@@ -129,7 +129,7 @@ async def test_other_replicas_notice_an_uninstall_when_their_cached_installation
         await installed.idle()
 
 
-async def test_what_changes_is_known_to_the_other_replicas_at_once(
+async def test_changes_of_installations_reach_the_other_replicas_at_once(
     make_workspaces: TwoWorkspacesFactory, own_redis: services.RedisServer
 ) -> None:
     async with make_workspaces(redis_url=SecretStr(own_redis.url)) as one:
@@ -255,7 +255,7 @@ async def test_a_guest_in_a_shared_channel_is_served_by_the_workspace_that_has_t
     assert {row["team"] for row in workspaces.rows(CHATS_OF)} == {"T0ONE"}
 
 
-async def test_one_socket_serves_many_workspaces_too(make_workspaces: TwoWorkspacesFactory) -> None:
+async def test_one_socket_serves_many_workspaces(make_workspaces: TwoWorkspacesFactory) -> None:
     async with make_workspaces(socket=True) as workspaces:
         one, two = workspaces, workspaces.other
         workspaces.reply_to({"one?": "Answer one.", "two?": "Answer two."})
