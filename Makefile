@@ -28,7 +28,7 @@ check: .venv/.ready-dev ## checks style, types, import rules and dependencies
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/mypy --explicit-package-bases scripts/audit.py scripts/bootstrap.py scripts/commands_page.py scripts/mutants.py scripts/passes.py scripts/picture.py scripts/release.py
+	$(BIN)/mypy --explicit-package-bases scripts/audit.py scripts/bootstrap.py scripts/commands_page.py scripts/mutants.py scripts/lines_per_test.py scripts/picture.py scripts/release.py
 	$(BIN)/lint-imports
 	$(BIN)/python -m scripts.audit
 

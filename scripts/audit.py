@@ -1,8 +1,8 @@
-"""What Bobbin is built on: where each package comes from, and under which licence. `--online`: known weaknesses too.
+"""Checks the origin and the licence of each dependency; with `--online` known vulnerabilities too.
 
-Offline it holds uv.lock and the installed packages to three rules: every package comes from a package index with
-checksums; whatever is installed with Bobbin has a licence that lets everybody use and change Bobbin under MIT; every
-script that the sandbox's page brings along has its licence beside it.
+Offline it checks uv.lock and the installed packages against three rules: every package comes from a package index with
+checksums; the licence of everything installed with Bobbin allows everybody to use and change Bobbin under MIT; every
+script vendored in the sandbox's page has its licence beside it.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ ROOT = Path(__file__).parents[1]
 VENDOR = ROOT / "bot" / "sandbox" / "static" / "vendor"
 FREE = re.compile(
     r"\b(MIT|BSD|Apache|ISC|ISCL|PSF|Python Software Foundation)\b"
-    r"|Redistribution and use in source and binary forms"  # how the BSD licence begins, where nobody names it
+    r"|Redistribution and use in source and binary forms"  # the BSD licence, if it is not named
 )
 BOUND = re.compile(r"GPL|\bMPL|CDDL|EUPL|SSPL|BUSL|Mozilla|Proprietary|Commercial", re.IGNORECASE)
-LIMITED = {
-    "certifi": "MPL",  # a list of certificates: changes of it alone would have to be shown
-    "psycopg": "LGPL",  # a library beside us, which anybody may replace
+ACCEPTED = {
+    "certifi": "MPL",  # a list of certificates: only changes to it would have to be published
+    "psycopg": "LGPL",  # a separate library, which anybody may replace
     "psycopg-binary": "LGPL",
 }
-"""Licences with a condition, agreed to one by one."""
+"""Licences with conditions, each accepted explicitly."""
 
 
 def main() -> None:
     if "--online" in sys.argv:
-        sys.exit(known_weaknesses())
+        sys.exit(known_vulnerabilities())
     faults = [*sources(), *licences(), *vendored()]
     for fault in faults:
         print(fault, file=sys.stderr)
@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def sources() -> Iterator[str]:
-    """Packages of uv.lock that do not come from an index, or without a checksum."""
+    """Packages of uv.lock that do not come from an index or have no checksum."""
     lock: dict[str, Any] = tomllib.loads((ROOT / "uv.lock").read_text())
     for package in lock["package"]:
         files = [*package.get("wheels", ()), *([package["sdist"]] if "sdist" in package else ())]
@@ -61,18 +61,18 @@ def licences() -> Iterator[str]:
     """Packages installed with Bobbin whose licence is not known to be free."""
     for package in sorted(installed("bobbin"), key=lambda found: found.name):
         said = licence(package)
-        wanted = LIMITED.get(package.name.lower())
+        wanted = ACCEPTED.get(package.name.lower())
         if not (wanted in said if wanted else free(said)):
             yield f"{package.name}: the licence “{said[:60]}” is not among those agreed to (scripts/audit.py)"
 
 
 def free(said: str) -> bool:
-    """Whether a licence asks for no more than to be named."""
+    """Whether a licence requires no more than attribution."""
     return FREE.search(said) is not None and BOUND.search(said) is None
 
 
 def installed(name: str) -> list[Distribution]:
-    """The package and all that it needs here, without what is for developers."""
+    """The package and all its dependencies on this platform, without development dependencies."""
     found: dict[str, Distribution] = {}
     wanted = [Requirement(name)]
     while wanted:
@@ -92,7 +92,7 @@ def installed(name: str) -> list[Distribution]:
 
 
 def licence(package: Distribution) -> str:
-    """What a package says of its licence: in one of three places, depending on its age."""
+    """A package's statement of its licence, which is in one of three places depending on its age."""
     told = package.metadata
     fields = {
         name: "; ".join(told.get_all(name) or ())
@@ -105,15 +105,15 @@ def licence(package: Distribution) -> str:
 
 
 def vendored() -> Iterator[str]:
-    """Scripts and fonts of others that stand in the page without their licence."""
+    """Third-party scripts and fonts in the page that lack their licence."""
     told = {file.stem for file in VENDOR.glob("*.LICENSE")}
     for file in VENDOR.iterdir():
         if file.suffix in (".js", ".woff2") and not {file.stem, file.stem.partition("-")[0]} & told:
             yield f"{file.relative_to(ROOT)} has no licence beside it"
 
 
-def known_weaknesses() -> int:
-    """Asks the open database of vulnerabilities about every version in uv.lock; says how it went."""
+def known_vulnerabilities() -> int:
+    """Query the OSV database for every version in uv.lock; the exit code."""
     uv = (
         bootstrap.uv_on_path()
         or bootstrap.uv_in_tools()

@@ -1,6 +1,6 @@
-"""Makes `.venv` ready from uv.lock on a machine that has nothing but Python: fetches uv when it is not there.
+"""Prepares `.venv` from uv.lock on a machine that has nothing but Python; downloads uv if it is missing.
 
-Standard library only, and it runs on Pythons older than the project's own: uv then finds one that is new enough.
+Uses only the standard library and runs on Pythons older than the project needs: uv then finds one that is new enough.
 Debian's bare Python has neither pip nor venv, so the last resort is to unpack uv's wheel from the package index.
 """
 
@@ -25,7 +25,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = ROOT / ".tools"
 OLDEST_UV = (0, 9)
-PINNED_UV = "0.13.8"  # a newer one is taken where the index does not have it
+PINNED_UV = "0.13.8"  # if the index does not have it, the newest version is used
 
 CERTIFICATES = (
     "/etc/ssl/certs/ca-certificates.crt",
@@ -35,9 +35,9 @@ CERTIFICATES = (
 
 
 def main() -> None:
-    """`--dev` brings what the tests need too, `--mutants` what changes the code to test the tests.
+    """Install the packages: `--dev` with those for tests, `--mutants` with those for mutation tests.
 
-    One at a time: a second call waits, then finds everything there.
+    One call at a time: a second one waits and then finds everything installed.
     """
     os.chdir(ROOT)
     TOOLS.mkdir(exist_ok=True)
@@ -56,18 +56,21 @@ def main() -> None:
 
 
 def environment() -> dict[str, str]:
-    """What uv sees: no other virtual environment, and the certificates that this machine trusts."""
+    """The environment of uv: no other virtual environment, and the certificates that this machine trusts."""
     values = {key: value for key, value in os.environ.items() if key != "VIRTUAL_ENV"}
     values.setdefault("UV_PYTHON_DOWNLOADS", "never")
-    if sys.version_info >= (3, 11):  # the one that make was told of, not the first that uv finds
+    if sys.version_info >= (
+        3,
+        11,
+    ):  # the Python that make was given, not the first one that uv finds
         values.setdefault("UV_PYTHON", sys.executable)
     if sys.platform == "darwin" or any(Path(bundle).exists() for bundle in CERTIFICATES):
-        values.setdefault("UV_SYSTEM_CERTS", "1")  # a company's own may be among them
+        values.setdefault("UV_SYSTEM_CERTS", "1")  # which may include a company's own
     return values
 
 
 def hint() -> str:
-    """What helps most often."""
+    """The advice that helps most often."""
     return "behind a company's package index set UV_DEFAULT_INDEX and SSL_CERT_FILE."
 
 
@@ -78,7 +81,7 @@ def uv_on_path() -> str | None:
 
 
 def uv_in_tools() -> str | None:
-    """The uv that an earlier call fetched."""
+    """The uv that an earlier call downloaded."""
     found = str(TOOLS / "bin" / "uv")
     return found if works(found) else None
 
@@ -94,7 +97,7 @@ def works(uv: str) -> bool:
 
 
 def uv_by_pip() -> str | None:
-    """By pip where Python has it: pip knows this machine's index, proxy and certificates."""
+    """Install with pip, if Python has it: pip knows this machine's index, proxy and certificates."""
     command = [
         sys.executable,
         "-m",
@@ -117,14 +120,16 @@ def uv_by_pip() -> str | None:
 
 
 def uv_by_download() -> str:
-    """Straight from the package index. Leaves with one line that says what to do when that fails."""
+    """Download from the package index. Exits with one line of advice when that fails."""
     index = (
         os.environ.get("UV_DEFAULT_INDEX")
         or os.environ.get("UV_INDEX_URL")
         or os.environ.get("PIP_INDEX_URL")
     )
     page = f"{(index or 'https://pypi.org/simple').rstrip('/')}/uv/"
-    host = urllib.parse.urlsplit(page).hostname  # alone: the address may carry a password
+    host = urllib.parse.urlsplit(
+        page
+    ).hostname  # only the host, because the address may contain a password
     print(f"Fetching uv from {host} …", flush=True)
     try:
         name, address, digest = pick(links(page))
@@ -140,7 +145,7 @@ def uv_by_download() -> str:
 
 
 def place(binary: bytes) -> None:
-    """Puts the program where `uv_in_tools` looks, whole or not at all."""
+    """Put the program where `uv_in_tools` looks, atomically."""
     (TOOLS / "bin").mkdir(exist_ok=True)
     part = TOOLS / "bin" / "uv.part"
     part.write_bytes(binary)
@@ -149,7 +154,7 @@ def place(binary: bytes) -> None:
 
 
 def fetch(address: str) -> bytes:
-    """The body at an address; a user and password within it are sent as they should be."""
+    """The body at an address; a user and password in it are sent as basic authentication."""
     parts = urllib.parse.urlsplit(address)
     if parts.scheme not in ("http", "https"):
         raise urllib.error.URLError(f"not a web address: {parts.scheme}")
@@ -169,7 +174,7 @@ def fetch(address: str) -> bytes:
 
 
 class Links(HTMLParser):
-    """The anchors of an index page that are not withdrawn."""
+    """The links of an index page to files that are not yanked."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -183,7 +188,7 @@ class Links(HTMLParser):
 
 
 def links(page: str) -> list[str]:
-    """Every file on an index page, as a full address."""
+    """The full address of every file on an index page."""
     parser = Links()
     parser.feed(fetch(page).decode())
     return [urllib.parse.urljoin(page, found) for found in parser.found]

@@ -1,4 +1,4 @@
-"""Prints docs/commands.md: the help text of every command, as the program gives it."""
+"""Prints docs/commands.md: the help text of every command, taken from the program."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""`make mutants`: changes one place after the other in the modules that matter most, and tells what no test notices.
+"""`make mutants`: mutation tests of the modules that matter most. Lists the changes that no test notices.
 
-Each run takes a sample, since all two thousand changes with tests of the whole product would take a day. It works in a
-clone of the last commit, and tries on each change only the tests that pass through the changed statement, the quick
-ones first. Exit code 1 when a change survived.
+Each run takes a sample, because all two thousand changes with whole-product tests would take a day. It works in a clone
+of the last commit and runs, for each change, only the tests that execute the changed statement, fastest first. Exit
+code 1 when a change survives.
 """
 
 from __future__ import annotations
@@ -62,20 +62,20 @@ TESTS = {
         "tests/api/test_compat.py",
     ),
 }
-"""The modules, and the tests that must notice when something in them is wrong."""
-SILENT = ("ReplaceBinaryOperator_BitOr",)
-"""Changes that only touch annotations, which nothing evaluates."""
-ENOUGH = 240.0
-"""Seconds of tests that are spent on one change at most."""
+"""The modules, and the tests that must fail when something in them is wrong."""
+ANNOTATION_ONLY = ("ReplaceBinaryOperator_BitOr",)
+"""Mutation operators that only change annotations, which nothing evaluates."""
+MAX_TEST_SECONDS = 240.0
+"""Seconds of tests that are run for one change."""
 PATIENCE = 40.0
-"""Seconds that a test waits for what a change may keep from ever coming: less than usual."""
+"""Seconds that a test waits for something that a change may prevent; less than usual."""
 TIMEOUT = 600.0
-"""Seconds after which tests that have not ended are thought to hang, which is noticed too."""
+"""Seconds after which the tests count as hanging, which means that they noticed the change."""
 
 
 @dataclass(frozen=True, slots=True)
-class Passed:
-    """A test, how many seconds it takes, and the lines of the module that it passes."""
+class TestTrace:
+    """A test, how many seconds it takes, and the lines of the module that it executes."""
 
     test: str
     seconds: float
@@ -91,9 +91,9 @@ def main() -> int:
     )
     parser.add_argument("--skip", type=int, default=0, help="go on in the sample after so many")
     parser.add_argument(
-        "--passes",
+        "--traces",
         type=lambda name: Path(name).resolve(),
-        help="a folder that keeps which test passes where, for the next run at the same commit",
+        help="a folder that keeps the traces for the next run at the same commit",
     )
     options = parser.parse_args()
     os.environ["TEST_WAIT_TIMEOUT"] = str(PATIENCE)
@@ -104,27 +104,35 @@ def main() -> int:
             clone = Path(folder, "clone")
             subprocess.run(["git", "clone", "-q", str(ROOT), str(clone)], check=True)
             with contextlib.chdir(clone):
-                passed = _passed(module, options.passes or Path(folder))
+                traces = _trace_tests(module, options.traces or Path(folder))
                 sample = _sample(module, options.sample, random.Random(options.seed))
-                survived += _try(module, sample, options.skip, passed)
+                survived += _try(module, sample, options.skip, traces)
     return min(survived, 1)
 
 
-def _passed(module: str, folder: Path) -> list[Passed]:
-    """The module's tests, the quickest first; last those whose other processes pass where this one cannot see it."""
+def _trace_tests(module: str, folder: Path) -> list[TestTrace]:
+    """The module's tests, fastest first; last those that execute it in other processes, where it cannot be traced."""
     file = folder / f"{module.replace('/', '.')}.jsonl"
     if not file.exists():
         folder.mkdir(parents=True, exist_ok=True)
         new = file.with_suffix(".new")
         command = _pytest(
-            "-n2", "-p", "scripts.passes", "--passes-of", module, "--passes-to", str(new)
+            "-n2",
+            "-p",
+            "scripts.lines_per_test",
+            "--trace-module",
+            module,
+            "--trace-output",
+            str(new),
         )
         done = subprocess.run([*command, *TESTS[module]], check=False)
         if done.returncode not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
             sys.exit(f"the tests of {module} did not run")
         new.rename(file)
     told = [json.loads(line) for line in file.read_text().splitlines()]
-    found = [Passed(one["test"], one["seconds"], frozenset(one["lines"][module])) for one in told]
+    found = [
+        TestTrace(one["test"], one["seconds"], frozenset(one["lines"][module])) for one in told
+    ]
     return sorted(found, key=lambda one: (not one.lines, one.seconds))
 
 
@@ -133,7 +141,7 @@ def _pytest(*options: str) -> list[str]:
 
 
 def _sample(module: str, size: int, chance: random.Random) -> list[MutationSpec]:
-    """Changes at random, no two in the same place as long as there are others."""
+    """Random changes, no two in the same place as long as there are others."""
     with use_db(":memory:", WorkDB.Mode.create) as work:
         init([Path(module)], work, {})
         changes = [item.mutations[0] for item in work.work_items]
@@ -141,7 +149,7 @@ def _sample(module: str, size: int, chance: random.Random) -> list[MutationSpec]
     for change in sorted(
         changes, key=lambda one: (one.start_pos, one.operator_name, one.occurrence)
     ):
-        if not _name(change).startswith(SILENT):
+        if not _name(change).startswith(ANNOTATION_ONLY):
             places.setdefault(change.start_pos, []).append(change)
     rounds: list[MutationSpec] = []
     while len(rounds) < size and places:
@@ -151,11 +159,13 @@ def _sample(module: str, size: int, chance: random.Random) -> list[MutationSpec]
     return rounds[:size]
 
 
-def _try(module: str, sample: Sequence[MutationSpec], skip: int, passed: Sequence[Passed]) -> int:
-    """Prints what comes of each change; gives how many survived."""
+def _try(
+    module: str, sample: Sequence[MutationSpec], skip: int, traces: Sequence[TestTrace]
+) -> int:
+    """Print the result of each change; return how many survived."""
     survived = 0
     for number, change in enumerate(sample[skip:], skip + 1):
-        tests = _tests_of(module, change, passed)
+        tests = _tests_of(module, change, traces)
         result, noticed = _run(change, tests)
         survived += not result.is_killed
         said = (
@@ -170,7 +180,7 @@ def _try(module: str, sample: Sequence[MutationSpec], skip: int, passed: Sequenc
 
 
 def _run(change: MutationSpec, tests: Sequence[str]) -> tuple[WorkResult, str]:
-    """What comes of the change, and the test that notices it: twice, since on a busy machine one may fail by chance."""
+    """The result of a change, and the test that notices it: run twice, because a test may fail by chance under load."""
     left = list(tests)
     while True:
         result = mutate_and_test([change], shlex.join(_pytest("-x", "-n0", *left)), TIMEOUT)
@@ -183,25 +193,29 @@ def _run(change: MutationSpec, tests: Sequence[str]) -> tuple[WorkResult, str]:
             return again, noticed
 
 
-def _tests_of(module: str, change: MutationSpec, passed: Sequence[Passed]) -> list[str]:
-    """The tests that pass through the statement that is changed, and those of which that is not known.
+def _tests_of(module: str, change: MutationSpec, traces: Sequence[TestTrace]) -> list[str]:
+    """The tests that execute the changed statement, and those for which that is not known.
 
     Of tests that take the same way through the module the quickest comes first, and the others come at the end.
     """
     lines = _statement(Path(module).read_text(), change.start_pos[0])
     ways: set[frozenset[int]] = set()
-    first: list[Passed] = []
-    others: list[Passed] = []
-    for one in passed:
+    first: list[TestTrace] = []
+    others: list[TestTrace] = []
+    for one in traces:
         if not (one.lines and lines) or one.lines & lines:
             (others if one.lines in ways else first).append(one)
             ways |= {one.lines}
     spent = itertools.accumulate(one.seconds for one in (*first, *others))
-    return [one.test for one, until in zip((*first, *others), spent, strict=True) if until < ENOUGH]
+    return [
+        one.test
+        for one, until in zip((*first, *others), spent, strict=True)
+        if until < MAX_TEST_SECONDS
+    ]
 
 
 def _statement(source: str, line: int) -> frozenset[int]:
-    """The lines of the smallest statement at this line; none where it is in no function: that runs with the import."""
+    """The lines of the smallest statement at this line; none outside of functions, where it runs at import."""
     inside: frozenset[int] = frozenset()
     for function in _at(ast.parse(source), line):
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -219,7 +233,7 @@ def _at(node: ast.AST, line: int) -> Iterator[ast.stmt]:
 
 
 def _noticed_by(result: WorkResult) -> str:
-    """The test that failed, else the end of what was printed."""
+    """The test that failed, or the end of the output."""
     output = result.output or ""
     found = re.search(r"^(?:FAILED|ERROR) (\S+::.+?)(?: - .*)?$", output, re.MULTILINE)
     return found[1] if found else output[-200:]

@@ -1,6 +1,6 @@
-"""Makes the README's pictures from the sandbox: docs/images/sandbox.png and docs/images/streaming.webp.
+"""`make picture`: takes the README's pictures of the sandbox, docs/images/sandbox.png and docs/images/streaming.webp.
 
-`make picture` starts it. It needs Chromium and a font with emoji.
+Needs Chromium and a font with emoji.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ IMAGES = Path(__file__).parents[1] / "docs" / "images"
 WINDOW: ViewportSize = {"width": 1280, "height": 800}
 FILM = (1024, 640)
 FRAME_MS = 120
-"""Between two frames, as near as screenshots allow."""
+"""Milliseconds between two frames, as closely as screenshots allow."""
 LAST_MS = 4000
-LIMIT = 1_500_000
-"""Bytes; pictures in a README should not keep anybody waiting."""
+MAX_SIZE = 1_500_000
+"""Bytes, so that the README loads fast."""
 QUESTION = "Which birds are worth a look? A table would be nice."
 
 
 @dataclass
 class Film:
-    """Screenshots of a page with their times, without those that show nothing new."""
+    """Screenshots of a page with their times, without repeated ones."""
 
     page: Page
     frames: list[tuple[float, bytes]] = field(default_factory=list)
@@ -75,7 +75,7 @@ def _scaled(data: bytes) -> Image.Image:
 
 
 async def ask(page: Page) -> None:
-    """As a person types."""
+    """Type at a person's speed."""
     box = page.get_by_role("textbox", name="Message #general")
     await box.press_sequentially("@bobb", delay=120)
     await expect(page.get_by_role("option")).to_have_count(1)
@@ -107,7 +107,7 @@ async def make_film(page: Page, product: Product) -> Film:
 
 
 async def make_still(page: Page, product: Product, path: Path) -> None:
-    """In the middle of an answer, where there is a bit of everything."""
+    """Take a screenshot in the middle of an answer, where every element is visible."""
     await visit(page, product, channel="C0RANDOM")
     box = page.get_by_role("textbox", name="Message #random")
     await box.fill(f"@Bobbin {QUESTION}")
@@ -147,7 +147,8 @@ async def main() -> None:
     for picture in sorted(IMAGES.iterdir()):
         size = picture.stat().st_size
         print(
-            f"{picture.name}: {size:,} bytes" + (", too large for a README" if size > LIMIT else "")
+            f"{picture.name}: {size:,} bytes"
+            + (", too large for a README" if size > MAX_SIZE else "")
         )
 
 

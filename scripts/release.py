@@ -1,7 +1,7 @@
-"""A release, as far as it goes without publishing: versions agree, the wheel is built, and works where nothing else is.
+"""Prepares a release without publishing it: checks the versions, builds the wheel and tries it in an empty environment.
 
-Leaves the wheel in `dist`. `--final`: also insists that CHANGELOG.md has a dated section for it. The image is built too
-where docker runs. Nothing is sent anywhere.
+Leaves the wheel in `dist`. `--final` also requires a dated section in CHANGELOG.md. The image is built too if docker
+runs here. Nothing is uploaded.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 from scripts import bootstrap
 
 ROOT = Path(__file__).parents[1]
-STARTS_WITHIN = 60
+START_TIMEOUT = 60
 
 
 def main() -> None:
@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def check_changelog(version: str) -> None:
-    """The newest section tells of this version, or of what is not released yet."""
+    """Check that the newest section is about this version, or about unreleased changes."""
     headings = re.findall(
         r"^## \[(.+?)\](?: - (\d{4}-\d\d-\d\d))?$",
         (ROOT / "CHANGELOG.md").read_text(),
@@ -65,7 +65,7 @@ def build(uv: str, version: str) -> Path:
 
 
 def try_out(uv: str, wheel: Path, folder: Path, version: str) -> None:
-    """In an environment that has the wheel and what it asks for, away from the checkout."""
+    """Try the wheel in an environment with only its dependencies, away from the checkout."""
     run(uv, "venv", "--quiet", "--python", sys.executable, folder / "venv", cwd=folder)
     run(uv, "pip", "install", "--quiet", "--python", folder / "venv", wheel, cwd=folder)
     bobbin = folder / "venv" / "bin" / "bobbin"
@@ -79,7 +79,7 @@ def try_out(uv: str, wheel: Path, folder: Path, version: str) -> None:
 
 
 def sandbox(bobbin: Path, folder: Path) -> None:
-    """The page with its files, from the wheel alone."""
+    """Check that the sandbox serves its page with all files from the wheel alone."""
     command = [
         str(bobbin),
         "sandbox",
@@ -93,7 +93,7 @@ def sandbox(bobbin: Path, folder: Path) -> None:
         command, cwd=folder, env=bare(), stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
-        signal.alarm(STARTS_WITHIN)  # ends us, should it never say where it is
+        signal.alarm(START_TIMEOUT)  # ends this script if the sandbox never prints its address
         try:
             address = next(
                 found[1]
@@ -128,7 +128,7 @@ def image(version: str) -> None:
 
 
 def bare(**more: str) -> dict[str, str]:
-    """An environment without any setting of whoever makes the release."""
+    """Environment variables without any setting of the person who makes the release."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     indexes = {
         name: value
@@ -139,7 +139,7 @@ def bare(**more: str) -> dict[str, str]:
 
 
 def run(*command: object, cwd: Path, **environment: str) -> str:
-    """What a program says; its failure is ours."""
+    """The output of a program; exits when it fails."""
     done = subprocess.run(
         [str(part) for part in command],
         cwd=cwd,
