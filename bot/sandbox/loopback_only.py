@@ -19,7 +19,7 @@ class LoopbackOnly:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket") and not _is_local(scope):
-            refusal = PlainTextResponse("This workspace is for this machine alone.", 403)
+            refusal = PlainTextResponse("The sandbox answers only requests from this machine.", 403)
             await (WebSocketClose(1008) if scope["type"] == "websocket" else refusal)(
                 scope, receive, send
             )

@@ -145,12 +145,19 @@ class Sandbox:
         self._http = HttpTransport(request_url, self.signing_secret, clock) if request_url else None
         transport = beside.dispatcher.transport if beside else self._http or self.sockets
         self.dispatcher: EnvelopeDispatcher = EnvelopeDispatcher(
-            transport, self.limits, clock, self.journal, self.faults
+            transport,
+            limits=self.limits,
+            clock=clock,
+            journal=self.journal,
+            faults=self.faults,
         )
 
     def _build_events(self, event_types: frozenset[str]) -> None:
         self.subscriptions = EventSubscriptions(
-            self.workspace, self.dispatcher, event_types, self.variants
+            self.workspace,
+            self.dispatcher,
+            event_types=event_types,
+            variants=self.variants,
         )
         self.triggers = Triggers(self.workspace)
         self.modals = Modals(self.workspace, self.triggers)
@@ -170,7 +177,10 @@ class Sandbox:
             self.workspace, self.interaction_sender, self.commands
         )
         self.views = ViewActions(
-            self.workspace, self.interaction_sender, self.modals, self.subscriptions
+            self.workspace,
+            self.interaction_sender,
+            modals=self.modals,
+            subscriptions=self.subscriptions,
         )
         self.agent_sessions = AgentSessionActions(self.workspace, self.subscriptions)
 
@@ -197,7 +207,11 @@ class Sandbox:
 
     def _build_app(self, mounts: Sequence[BaseRoute]) -> Starlette:
         control = ControlApi(
-            self.workspace, self.faults, self.journal, self.sockets, self.agent_sessions
+            self.workspace,
+            faults=self.faults,
+            journal=self.journal,
+            sockets=self.sockets,
+            agent_sessions=self.agent_sessions,
         )
         page = PageApi(
             self.workspace,

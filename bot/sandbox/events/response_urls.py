@@ -45,13 +45,12 @@ class ResponseUrls:
         source: Any = container.message or container.ephemeral
         return self._issue(
             ResponseUrl(
-                user,
-                source.channel,
-                source.thread_ts,
-                self._expiry_time(),
-                0,
-                container.message,
-                container.ephemeral,
+                user=user,
+                channel=source.channel,
+                thread_ts=source.thread_ts,
+                expires=self._expiry_time(),
+                message=container.message,
+                ephemeral=container.ephemeral,
             )
         )
 
@@ -124,11 +123,9 @@ class ResponseUrls:
         if url.message is not None:
             self._workspace.edit(url.message, revision, self._workspace.bot.id)
         elif url.ephemeral is not None:
-            url.ephemeral.text, url.ephemeral.fallback, url.ephemeral.blocks = (
-                revision.text,
-                text,
-                blocks,
-            )
+            url.ephemeral.text = revision.text
+            url.ephemeral.fallback = text
+            url.ephemeral.blocks = blocks
             self._workspace.post_ephemeral(url.ephemeral)
 
     def _post_message(
@@ -137,9 +134,14 @@ class ResponseUrls:
         bot = self._workspace.bot
         revision = self._workspace.revision("mrkdwn", text, blocks)
         message = Message(
-            url.channel, self._workspace.next_ts(), bot.id, thread_ts or url.thread_ts, [revision]
+            channel=url.channel,
+            ts=self._workspace.next_ts(),
+            user=bot.id,
+            thread_ts=thread_ts or url.thread_ts,
+            revisions=[revision],
+            bot_id=bot.bot_id,
+            app_id=bot.app_id,
         )
-        message.bot_id, message.app_id = bot.bot_id, bot.app_id
         self._workspace.post(message)
 
     def _post_ephemeral(

@@ -24,8 +24,6 @@ class Connection:
     """One open WebSocket of the app."""
 
     socket: WebSocket
-    number: int
-    opened_at: float
     received: list[Json] = field(default_factory=list)
 
 
@@ -38,7 +36,6 @@ class SocketMode:
         self._tickets: dict[str, float] = {}
         self._pending_acks: dict[str, asyncio.Future[Any]] = {}
         self._connected = asyncio.Event()
-        self._opened = 0
         self.connections: list[Connection] = []
 
     # -- the transport
@@ -91,8 +88,7 @@ class SocketMode:
             await socket.close(1008)
             return
         await socket.accept()
-        self._opened += 1
-        connection = Connection(socket, self._opened, now)
+        connection = Connection(socket)
         self.connections.append(connection)
         try:
             await _send(connection, self._hello())

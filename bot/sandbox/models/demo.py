@@ -174,8 +174,6 @@ def slow(question: Question) -> ModelScript:
 OUTAGE_SECONDS = 8.0
 """How long `demo/fails` goes on refusing, so that automatic retries do not hide the failure."""
 
-_HTML = {"Content-Type": "text/html"}
-_EVENTS = {"Content-Type": "text/event-stream"}
 _REFUSALS: Sequence[tuple[str, Fault]] = (
     (
         r"too long|413",

@@ -166,12 +166,12 @@ def create_models_app(server: ModelServer | None = None) -> Starlette:
             body = await request.json()
             messages = body["messages"]
             asked = ModelRequest(
-                models.clock(),
-                str(body["model"]),
-                messages,
-                bool(body.get("stream")),
-                body,
-                request.headers,
+                at=models.clock(),
+                model=str(body["model"]),
+                messages=messages,
+                stream=bool(body.get("stream")),
+                body=body,
+                headers=request.headers,
             )
         except (ValueError, KeyError, TypeError):
             return _error(

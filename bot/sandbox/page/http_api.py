@@ -132,7 +132,7 @@ class PageApi:
         try:
             viewer = self._viewer(request.query_params.get("user"))
         except SlackRefusal as refusal:
-            return _refused(refusal.error, "there is no such person")
+            return _refused(refusal.error, "this person does not exist")
         return JSONResponse(
             snapshot.state_json(
                 self._workspace,
@@ -154,7 +154,7 @@ class PageApi:
                 {
                     "ok": False,
                     "error": "invalid_arguments",
-                    "message": "newest and before are numbers",
+                    "message": "newest and before must be numbers",
                 },
                 400,
             )
@@ -191,7 +191,7 @@ class PageApi:
             try:
                 body = await request.json()
                 if not isinstance(body, dict):
-                    raise ValueError("the body is no object")
+                    raise ValueError("the body must be a JSON object")
             except ValueError as broken:
                 return JSONResponse(
                     {"ok": False, "error": "invalid_json", "message": str(broken)}, 400
@@ -238,7 +238,7 @@ class PageApi:
             raise LookupError(f"no such file: {unknown[0]}")
         text, broadcast = str(body.get("text") or ""), bool(body.get("broadcast"))
         if not text and not files:
-            raise LookupError("nothing to say")
+            raise LookupError("the message is empty")
         thread = _text(body, "thread_ts")
         ts = await self._conversations.say(
             user, body["channel"], text, thread, files, broadcast=broadcast
@@ -268,7 +268,7 @@ class PageApi:
             workspace.ephemeral_messages if kind == "ephemeral" else workspace.views
         )
         if container["id"] not in known:
-            raise LookupError(f"there is no such {kind}")
+            raise LookupError(f"this {kind} does not exist")
         return known[container["id"]]
 
     async def _action(self, user: str, body: Json) -> Json:

@@ -113,11 +113,11 @@ class Workspace:
         """Add a person or a bot. The id is readable: `U0ALICE`."""
         user_id = "U0" + "".join(filter(str.isalnum, name)).upper()
         user = User(
-            user_id,
-            name,
-            real_name or name.capitalize(),
-            self.team_id,
-            _COLORS[len(self.users) % len(_COLORS)],
+            id=user_id,
+            name=name,
+            real_name=real_name or name.capitalize(),
+            team_id=self.team_id,
+            color=_COLORS[len(self.users) % len(_COLORS)],
         )
         if bot:
             user.bot_id = "B0" + user_id[2:]
@@ -335,7 +335,8 @@ class Workspace:
         if not status and not thread.status:
             return
         now = self.clock()
-        thread.status, thread.loading_messages = status, loading if status else []
+        thread.status = status
+        thread.loading_messages = loading if status else []
         thread.status_expires = now + self.limits.status_ttl
         thread.statuses.append((now, status))
         self.emit("status", channel, thread=thread)

@@ -42,15 +42,16 @@ class ConversationActions:
         conversation = require_access(person, self._workspace.channel_for(person.id, channel))
         raw = raw_text(text, self._workspace.reference)
         message = Message(
-            conversation.id,
-            self._workspace.next_ts(),
-            person.id,
-            self._thread_root(conversation, thread),
-            [self._workspace.revision("mrkdwn", raw, [])],
+            channel=conversation.id,
+            ts=self._workspace.next_ts(),
+            user=person.id,
+            thread_ts=self._thread_root(conversation, thread),
+            revisions=[self._workspace.revision("mrkdwn", raw, [])],
             typed=text,
         )
         if person.is_bot:
-            message.bot_id, message.app_id = person.bot_id, person.app_id
+            message.bot_id = person.bot_id
+            message.app_id = person.app_id
         message.files = [self._share(person, conversation, file) for file in files]
         if broadcast and message.thread_ts:
             message.subtype = "thread_broadcast"
@@ -86,7 +87,8 @@ class ConversationActions:
 
     async def leave(self, user: str, channel: str) -> None:
         """Leave a channel, or be removed from it."""
-        person, conversation = self._workspace.user(user), self._workspace.channel(channel)
+        person = self._workspace.user(user)
+        conversation = self._workspace.channel(channel)
         if person.id not in conversation.members:
             raise LookupError(f"{person.name} is not in {conversation.name}")
         self._workspace.leave(conversation, person.id)
@@ -95,16 +97,15 @@ class ConversationActions:
         """Upload a file without sharing it yet."""
         mode = "snippet" if upload.mimetype.startswith("text/") else "hosted"
         name = upload.name.replace("/", "_") or "file"
-        now = self._workspace.clock()
         file = File(
-            self._workspace.new_id("F"),
-            name,
-            name,
-            upload.mimetype,
-            upload.content,
-            self._workspace.user(user).id,
-            now,
-            mode,
+            id=self._workspace.new_id("F"),
+            name=name,
+            title=name,
+            mimetype=upload.mimetype,
+            content=upload.content,
+            user=self._workspace.user(user).id,
+            created=self._workspace.clock(),
+            mode=mode,
         )
         self._workspace.files[file.id] = file
         return file

@@ -49,7 +49,14 @@ def get_upload_url(uploads: Uploads, call: Call) -> Json:
     workspace = call.workspace
     mode = "snippet" if call.args.text("snippet_type") else "hosted"
     file = File(
-        workspace.new_id("F"), name, name, kind, b"", workspace.bot.id, workspace.clock(), mode
+        id=workspace.new_id("F"),
+        name=name,
+        title=name,
+        mimetype=kind,
+        content=b"",
+        user=workspace.bot.id,
+        created=workspace.clock(),
+        mode=mode,
     )
     uploads.announced[key := secrets.token_hex(12)] = (file, length)
     return {"upload_url": f"{workspace.base_url}/upload/{key}", "file_id": file.id}

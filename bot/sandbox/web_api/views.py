@@ -92,7 +92,9 @@ class Modals:
         if expected_hash and expected_hash != view.hash:
             raise SlackRefusal("hash_conflict")
         check_view(definition, view.type)
-        view.definition, view.hash, view.errors = self._with_block_ids(definition), _new_hash(), {}
+        view.definition = self._with_block_ids(definition)
+        view.hash = _new_hash()
+        view.errors = {}
         self._workspace.emit_views_changed(view.user)
         return view
 
@@ -105,7 +107,8 @@ class Modals:
         if home is None:
             home = self._view(user, definition)
             self._workspace.homes[user] = home
-        home.definition, home.hash = self._with_block_ids(definition), _new_hash()
+        home.definition = self._with_block_ids(definition)
+        home.hash = _new_hash()
         self._workspace.emit("home", user=user, view=home)
         return home
 
