@@ -24,8 +24,12 @@ def min_mean_lag(
     """
     length = words / rate
     start_burst = 60 * burst * RATES[START].per_second
-    streams = _ways(_openings(START, start_burst, count), length, *_allowance(burst, APPEND, STOP))
-    edits = _ways(_openings(POST, post_burst, count, channels), length, *_allowance(burst, UPDATE))
+    streams = _least_lags(
+        _openings(START, start_burst, count), length, *_allowance(burst, APPEND, STOP)
+    )
+    edits = _least_lags(
+        _openings(POST, post_burst, count, channels), length, *_allowance(burst, UPDATE)
+    )
     total = min(streams[natives] + edits[count - natives] for natives in range(count + 1))
     return max(0.0, total / count / length - 0.5 / rate)
 
@@ -42,18 +46,18 @@ def _allowance(burst: float, *methods: str) -> tuple[float, float]:
     return 60 * burst * rate, rate
 
 
-def _ways(dialog_chats: Sequence[float], length: float, burst: float, rate: float) -> list[float]:
+def _least_lags(openings: Sequence[float], length: float, burst: float, rate: float) -> list[float]:
     """For 0, 1, 2, … answers of one kind: seconds of lag, times `length`, that they have at least.
 
     Some are opened early, the others when the model has ended; these cannot come quicker than from a full bucket at
-    that moment, nor before the budget has opened all that went before.
+    that moment, nor before the rate limit has allowed all earlier ones.
     """
-    early = _least([at for at in dialog_chats if at < length], length, burst, rate)
+    early = _least_live_lags([at for at in openings if at < length], length, burst, rate)
     least = [0.0]
-    for number in range(1, len(dialog_chats) + 1):
+    for number in range(1, len(openings) + 1):
         least.append(
             min(
-                early[opened] + sum(_whole(max(length + dialog_chats[k], dialog_chats[opened + k]), length)
+                early[opened] + sum(_shown_whole(max(length + openings[k], openings[opened + k]), length)
                 for k in range(number - opened))
                 for opened in range(min(number, len(early) - 1) + 1)
             )
@@ -61,43 +65,48 @@ def _ways(dialog_chats: Sequence[float], length: float, burst: float, rate: floa
     return least
 
 
-def _whole(shown: float, length: float) -> float:
+def _shown_whole(shown: float, length: float) -> float:
     """The lag of an answer that is shown at once, when the model has ended."""
     return length * shown - length**2 / 2
 
 
-def _least(dialog_chats: Sequence[float], length: float, burst: float, rate: float) -> list[float]:
-    """For the first 0, 1, 2, … of these openings: the lag of answers that are opened then or later and share a budget.
+def _least_live_lags(
+    openings: Sequence[float], length: float, burst: float, rate: float
+) -> list[float]:
+    """For the first 0, 1, 2, … of these openings: the lag of answers that are opened then or later and share a
+    rate limit.
 
-    Lagrange's bound: give each write a price and let every answer minimise lag plus price alone; minus what the budget
-    is worth at that price, this is never above the true minimum, whatever the price. The price is g²/2 (then answers
-    choose gaps of g seconds) until the model's end, falling to nothing `late` seconds after it. The best of many
-    prices is taken for each number of answers.
+    Lagrange's bound: give each write a price and let every answer minimise lag plus price alone; minus what the rate
+    limit is worth at that price, this is never above the true minimum, whatever the price. The price is g²/2 (then
+    answers choose intervals of g seconds) until the model's end, falling to nothing `late` seconds after it. The best
+    of many prices is taken for each number of answers.
     """
-    best = [0.0] * (len(dialog_chats) + 1)
+    best = [0.0] * (len(openings) + 1)
     for late in (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0):
         for step in range(60):
-            gap = 0.04 * length * 1.07**step
-            total = -(gap**2) / 2 * (burst + rate * (length + late / 2))
-            for number, opened in enumerate(dialog_chats, 1):
-                total += _alone(opened, length, gap, late)
+            interval = 0.04 * length * 1.07**step
+            total = -(interval**2) / 2 * (burst + rate * (length + late / 2))
+            for number, opened in enumerate(openings, 1):
+                total += _single_answer(opened, length, interval, late)
                 best[number] = max(best[number], total)
     return best
 
 
-def _alone(opened: float, length: float, gap: float, late: float) -> float:
+def _single_answer(opened: float, length: float, interval: float, late: float) -> float:
     """The least lag plus price of one answer opened at `opened` or later: it ends at the model's end, at full price, or
     `late` after it, for nothing. A moment in between is never better, since lag and price change evenly with it."""
-    at_end = _in_gaps(opened, length, gap)
-    afterwards = _in_gaps(opened, length + late, gap) - late**2 / 2 - gap**2 / 2
+    at_end = _with_best_interval(opened, length, interval)
+    afterwards = (
+        _with_best_interval(opened, length + late, interval) - late**2 / 2 - interval**2 / 2
+    )
     return min(at_end, afterwards)
 
 
-def _in_gaps(opened: float, length: float, gap: float) -> float:
+def _with_best_interval(opened: float, length: float, interval: float) -> float:
     """Lag and price with the best number of writes."""
-    many = max(1.0, (length - max(opened, gap)) / gap)
+    many = max(1.0, (length - max(opened, interval)) / interval)
     return min(
-        _with_writes(opened, length, writes) + writes * gap**2 / 2
+        _with_writes(opened, length, writes) + writes * interval**2 / 2
         for writes in (int(many), int(many) + 1)
     )
 

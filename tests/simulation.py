@@ -122,7 +122,7 @@ class Simulation:
         return writer
 
     def queue(self, at: float, method: str, channel: str) -> None:
-        self._at(at, lambda: self._send(QueuedCall(method, channel, at)))
+        self._at(at, lambda: self._enqueue(QueuedCall(method, channel, at)))
 
     def run(self, until: float = 100_000.0) -> None:
         while self._events and self.now < until:
@@ -180,9 +180,9 @@ class Simulation:
             pending.final, pending.must_close = whole, pending.must_close or closes
             self._dispatch()
 
-    def _send(self, queued_call: QueuedCall) -> None:
+    def _enqueue(self, queued_call: QueuedCall) -> None:
         self._queued_calls.add(id(queued_call))
-        self.scheduler.send(queued_call)
+        self.scheduler.enqueue(queued_call)
         self._dispatch()
 
     def _dispatch(self) -> None:
@@ -218,7 +218,7 @@ class Simulation:
     def _queued_call_answered(self, queued_call: QueuedCall, wait: float) -> None:
         self._settle(queued_call.method, queued_call.channel, wait)
         if wait:
-            self._send(queued_call)
+            self._enqueue(queued_call)
 
     def _call(self, writer: Writer, method: str) -> None:
         pending = writer.pending

@@ -65,7 +65,7 @@ class CallDispatcher:
     async def acquire(self, method: str, channel: str) -> None:
         """Waits until one call of this method may be made, and takes it off the bucket."""
         queued_call = QueuedCall(method, channel, self._clock())
-        self._scheduler.send(queued_call)
+        self._scheduler.enqueue(queued_call)
         try:
             await self._wait(queued_call)
         finally:
@@ -163,5 +163,5 @@ class CallDispatcher:
         if isinstance(waiting, PendingWrite):
             waiting.busy = False
         else:
-            self._scheduler.send(waiting)
+            self._scheduler.enqueue(waiting)
         self.wake()

@@ -82,7 +82,7 @@ class WriteScheduler:
     def leave(self, pending: PendingWrite) -> None:
         self._writes.pop(pending, None)
 
-    def send(self, queued_call: QueuedCall) -> None:
+    def enqueue(self, queued_call: QueuedCall) -> None:
         bisect.insort(self._queued_calls, queued_call, key=lambda each: each.waiting_since)
 
     def withdraw(self, queued_call: QueuedCall) -> None:

@@ -1,4 +1,4 @@
-"""Without a socket: Slack's events, commands, buttons and menus come as signed requests."""
+"""HTTP mode: events, commands, buttons and menus arrive as signed requests."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ async def test_http_mode_is_ready_without_a_socket(world: World) -> None:
 
 
 async def test_an_event_that_is_delivered_twice_is_handled_once(world: World) -> None:
-    """By Slack, which signs anew each time."""
+    """Slack signs each delivery anew, so the signature does not show that it is a repetition."""
     world.slack.faults.copies = 3
     world.say("The first answer.", "The second answer.")
     thread = await world.start("hello over http")
@@ -165,7 +165,7 @@ async def test_an_event_that_is_delivered_twice_is_handled_once(world: World) ->
 
 
 async def test_a_replayed_request_has_no_effect_and_an_old_one_is_rejected(world: World) -> None:
-    """By somebody who got hold of it: byte for byte, with Slack's signature."""
+    """Somebody else sends a captured request again, byte for byte, with Slack's signature."""
     body = mention(world)
     stamp = str(int(time.time()))
     seen = {"content-type": "application/json", "x-slack-request-timestamp": stamp}
@@ -190,7 +190,7 @@ async def test_a_replayed_request_has_no_effect_and_an_old_one_is_rejected(world
 
 
 def signed(world: World, form: dict[str, str]) -> dict[str, Any]:
-    """What to give `httpx` to send this form as Slack would."""
+    """The arguments with which `httpx` sends this form as Slack does."""
     body, stamp = urlencode(form).encode(), str(int(time.time()))
     headers = {
         "content-type": "application/x-www-form-urlencoded",

@@ -1,4 +1,4 @@
-"""Fetching files from servers of every kind: only Slack sees the token, and nothing is read without an end."""
+"""Downloads of files from well-behaved and broken servers: only Slack sees the token, and every download ends."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Server:
-    """A real HTTP server that keeps what it was asked: path and Authorization."""
+    """A real HTTP server that records each request: path and Authorization header."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -43,7 +43,7 @@ class Server:
         return await self.pages[request.path](request)
 
     def serves(self, path: str, body: bytes = b"", status: int = 200, **headers: str) -> str:
-        """Answers so from now on; gives the address."""
+        """Sets the response to this path; returns the URL."""
 
         async def page(_: web.Request) -> web.Response:
             return web.Response(
@@ -74,14 +74,14 @@ async def serving() -> AsyncIterator[Server]:
 
 @pytest.fixture
 async def slack() -> AsyncIterator[Server]:
-    """The server that stands for Slack."""
+    """The server that takes the place of Slack."""
     async with serving() as server:
         yield server
 
 
 @pytest.fixture
 async def stranger() -> AsyncIterator[Server]:
-    """A server that is none of Slack's."""
+    """A server that is not Slack's."""
     async with serving() as server:
         yield server
 
@@ -95,7 +95,7 @@ async def source(slack: Server) -> AsyncIterator[SlackFiles]:
 
 
 class OnlyTeam(SingleWorkspace):
-    """A workspace beside which no other has installed the app."""
+    """The only workspace that has installed the app."""
 
     async def client_for(self, team: str) -> SlackClient:
         if team != self.only.team:
@@ -139,7 +139,7 @@ async def test_a_file_is_downloaded_with_the_workspaces_token(
 async def test_a_download_stops_at_the_wanted_number_of_bytes(
     source: SlackFiles, slack: Server
 ) -> None:
-    """Of a body without an end, and of one that unfolds."""
+    """With a body that never ends, and with a compressed one that becomes huge."""
     written = 0
 
     async def endless(request: web.Request) -> web.StreamResponse:
@@ -234,7 +234,7 @@ async def test_a_shared_html_page_is_downloaded_like_any_file(
 async def test_no_request_goes_to_a_host_that_is_not_slacks(
     source: SlackFiles, slack: Server, stranger: Server
 ) -> None:
-    """Neither at once nor by way of Slack; what Slack sends elsewhere in its own house is followed."""
+    """Neither directly nor by a redirect of Slack's; redirects among Slack's own hosts are followed."""
     there = stranger.serves("/secret", b"secret")
     for url in (
         there,
@@ -330,7 +330,7 @@ PIECES = [
     st.lists(st.sampled_from(PIECES), max_size=8),
 )
 def test_every_trusted_address_leads_to_a_host_of_slacks(scheme: str, rest: list[str]) -> None:
-    """Whatever the address: where it is trusted, the client that follows it goes to one of Slack's hosts."""
+    """Checked with aiohttp's own parsing of the URL (yarl), which decides where the request goes."""
     url = scheme + "".join(rest)
     if trusts(url):
         asked = URL(url)

@@ -1,4 +1,4 @@
-"""Many workspaces: each installed and ended by its own people, and never mixed."""
+"""Many workspaces: each installs and uninstalls the app by itself, and their data never mix."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ async def test_the_install_pages_request_the_scopes_and_confirm_the_installation
 async def test_an_installation_that_another_browser_began_is_rejected(
     workspaces: TwoWorkspaces,
 ) -> None:
-    """A link that somebody was sent would bind their workspace to another's installation."""
+    """Otherwise a link sent to somebody could connect their workspace to another person's installation."""
     async with Browser(workspaces.url) as mine, Browser(workspaces.url) as other:
         await mine.begin()
         await other.begin()
@@ -270,7 +270,7 @@ async def test_after_a_reinstall_the_chats_continue(installed: TwoWorkspaces) ->
 async def test_a_late_uninstall_event_does_not_remove_the_new_installation(
     installed: TwoWorkspaces,
 ) -> None:
-    """Slack repeats for minutes what was not acknowledged; by then somebody has installed the app again."""
+    """Slack redelivers an unacknowledged event for minutes; by then somebody may have installed the app again."""
     installed.clock.stopped_at = time.time() - 300
     installed.slack.subscriptions.deliver({"type": "app_uninstalled"})
     installed.clock.stopped_at = None
@@ -282,7 +282,7 @@ async def test_a_late_uninstall_event_does_not_remove_the_new_installation(
 async def test_waiting_answers_end_when_the_app_is_uninstalled(
     installed: TwoWorkspaces,
 ) -> None:
-    """An answer, a menu that was never shown, a name, a title: nothing is tried for ever, and nothing else waits."""
+    """An answer, a menu that was never posted, a name, a title: none is retried for ever or blocks the rest."""
     one, two = installed, installed.other
     allow_events_of_unknown_workspaces(installed)
     thread = await one.start("one?")
@@ -306,7 +306,7 @@ async def test_waiting_answers_end_when_the_app_is_uninstalled(
 
 
 async def _leave_work(installed: TwoWorkspaces, thread: str) -> None:
-    """What a process that died with the installation may leave: a reply unanswered, a question without its menu."""
+    """Leaves what a process that died may leave: a message without an answer, a question without its menu."""
     (chat,) = (row for row in installed.chats() if row["thread"] == thread)
     columns = {row["name"] for row in installed.rows("PRAGMA table_info(answers)")}
     assert {"state", "owner"} <= columns

@@ -1,4 +1,4 @@
-"""Many workspaces served by one bot: what they cost, replicas, organisations, guests in shared channels."""
+"""Many workspaces served by one bot: database reads, replicas, organisations, guests in shared channels."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.handlers.world import World, options_of
 
 @contextmanager
 def counted(workspaces: TwoWorkspaces) -> Iterator[Counter[str]]:
-    """Reads of the installations."""
+    """Counts the statements on the table of installations, by their first word."""
     found: Counter[str] = Counter()
     assert workspaces.bot is not None
     engine = workspaces.bot.database._engine.sync_engine
@@ -65,7 +65,7 @@ async def test_installations_are_read_once_a_minute_and_workspace_without_calls_
 async def test_a_short_failure_of_the_database_loses_no_message(
     make_workspaces: TwoWorkspacesFactory,
 ) -> None:
-    """The first event of a workspace finds no database: not acknowledged, it comes again."""
+    """The first event of a workspace fails, is not acknowledged, and Slack delivers it again."""
     async with make_workspaces(limits=replace(Limits.off(), retry_delays=(0.1,) * 50)) as one:
         one.reply_to({"one?": "Answer one."})
         one.allow_redelivery()
@@ -190,7 +190,7 @@ async def test_an_organisation_installs_once_for_all_its_workspaces(
 
 
 def _give_own_people(thread: World) -> None:
-    """In an organisation no two channels or people have the same id, wherever they are."""
+    """In an organisation the ids of channels and people are unique over all workspaces."""
     erin = thread.slack.workspace.add_user("erin", "Erin East")
     thread.slack.workspace.add_channel("lobby", [erin.id, thread.slack.bot_user.id])
 
@@ -198,7 +198,7 @@ def _give_own_people(thread: World) -> None:
 async def test_a_dialog_in_an_organisation_belongs_to_the_workspace_it_was_opened_in(
     make_workspaces: TwoWorkspacesFactory,
 ) -> None:
-    """Slack names the organisation as where the app of such a view is installed."""
+    """For such a view, Slack says that the app is installed in the organisation."""
     async with make_workspaces(enterprise="E0ORG") as workspaces:
         workspaces.reply_to({"one?": "Answer one."})
         await workspaces.install(workspaces.slack, enterprise="E0ORG")
@@ -218,7 +218,7 @@ async def test_a_dialog_in_an_organisation_belongs_to_the_workspace_it_was_opene
 async def test_a_guest_in_a_shared_channel_is_served_by_the_workspace_that_has_the_app(
     workspaces: TwoWorkspaces, own: bool
 ) -> None:
-    """Whatever they press names the workspace of the message, or (`own`, and in dialogs always) their own."""
+    """A button press names the workspace of the message, or (`own`, and in dialogs always) the guest's."""
     workspaces.reply_to(
         {"from elsewhere?": "Answer for a guest.", "once more?": "Answer from a dialog."}
     )

@@ -1,7 +1,7 @@
-"""One Slack with two workspaces in it, and one bot that is installed in both, in one, or in their organisation.
+"""One Slack with two workspaces, and one bot that is installed in both, in one, or in their organisation.
 
-The workspaces have the same people and channels under the same ids, so that whatever is not told apart by the workspace
-gets mixed up. The gateway is what `SLACK_API_URL` names: it knows each token's workspace, and gives tokens for codes.
+Both workspaces have the same people and channels with the same ids, so that data not separated by workspace gets mixed
+up. `SLACK_API_URL` names the gateway, which knows each token's workspace and exchanges codes for tokens.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _PLACES = ("channel", "channel_id", "user", "user_id")
 
 @dataclass
 class Clock:
-    """The time, until it is stopped: then messages get the same ids in both workspaces."""
+    """The time; while it is stopped, messages get the same ids in both workspaces."""
 
     stopped_at: float | None = None
 
@@ -48,7 +48,7 @@ class Clock:
 
 
 class Gateway:
-    """Slack's Web API for all workspaces. `asked` are the calls: method and token."""
+    """Slack's Web API for all workspaces. `asked` lists the calls: method and token."""
 
     def __init__(self) -> None:
         self.workspaces: list[Sandbox] = []

@@ -317,7 +317,7 @@ def test_queued_calls_are_made_in_the_order_they_came() -> None:
     scheduler = WriteScheduler()
     calls = [QueuedCall("reactions.remove", "C1", since) for since in (2.0, 1.0, 3.0)]
     for queued_call in calls:
-        scheduler.send(queued_call)
+        scheduler.enqueue(queued_call)
     _drain(scheduler, "reactions.remove", 2.0, now=5.0)
     assert [who for who, _ in scheduler.grants(5.0)] == [calls[1], calls[0]]
     scheduler.withdraw(calls[2])
@@ -329,7 +329,7 @@ def test_a_queued_edit_waits_for_endings_but_not_for_ever() -> None:
     for _ in range(5):
         _pending(scheduler, Visibility.EDITED, waiting_since=None)
     queued_call = QueuedCall(UPDATE, "C1", 0.0)
-    scheduler.send(queued_call)
+    scheduler.enqueue(queued_call)
     _drain(scheduler, UPDATE, 3.0)
     assert scheduler.grants(0.0) == []
     wake = scheduler.wake_at(0.0)
@@ -341,7 +341,7 @@ def test_a_queued_edit_waits_for_endings_but_not_for_ever() -> None:
 def test_posts_are_counted_per_channel() -> None:
     scheduler = WriteScheduler()
     for number in range(8):
-        scheduler.send(QueuedCall(POST, f"C{number % 2}", float(number)))
+        scheduler.enqueue(QueuedCall(POST, f"C{number % 2}", float(number)))
     assert len(scheduler.grants(10.0)) == 2 * RATES[POST].burst
 
 

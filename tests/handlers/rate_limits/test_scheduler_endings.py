@@ -23,7 +23,7 @@ def edited(scheduler: WriteScheduler, channel: str, now: float, *, final: bool) 
 
 def title(scheduler: WriteScheduler, since: float) -> QueuedCall:
     queued_call = QueuedCall(UPDATE, "C9", since)
-    scheduler.send(queued_call)
+    scheduler.enqueue(queued_call)
     return queued_call
 
 

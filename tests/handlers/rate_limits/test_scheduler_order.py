@@ -44,7 +44,7 @@ def test_progress_leaves_a_call_for_a_waiting_title() -> None:
             scheduler.bucket(UPDATE, "", 0.0).take(0.0)
         shown = answer(scheduler, visibility=Visibility.EDITED, written_at=float("-inf"))
         for _ in range(titles):
-            scheduler.send(QueuedCall(UPDATE, "C9", 0.0))
+            scheduler.enqueue(QueuedCall(UPDATE, "C9", 0.0))
         assert scheduler.grants(1.0) == ([] if titles else [(shown, UPDATE)])
 
 
@@ -200,8 +200,8 @@ def test_queued_posts_need_not_leave_calls_for_endings() -> None:
     for _ in range(12):
         answer(scheduler, visibility=Visibility.EDITED, busy=True)
     menu, title = QueuedCall(POST, "C1", 0.0), QueuedCall(UPDATE, "C1", 0.0)
-    scheduler.send(menu)
-    scheduler.send(title)
+    scheduler.enqueue(menu)
+    scheduler.enqueue(title)
     assert scheduler.grants(1.0) == [(menu, POST)]
     assert scheduler.grants(MAX_TITLE_WAIT + 0.1) == [(title, UPDATE)]
 
@@ -309,8 +309,8 @@ def test_a_held_answer_is_rechecked_at_an_interval() -> None:
 def test_of_two_equal_queued_calls_only_the_withdrawn_one_goes() -> None:
     scheduler = WriteScheduler()
     stays, goes = QueuedCall(UPDATE, "C1", 0.0), QueuedCall(UPDATE, "C1", 0.0)
-    scheduler.send(stays)
-    scheduler.send(goes)
+    scheduler.enqueue(stays)
+    scheduler.enqueue(goes)
     scheduler.withdraw(goes)
     ((who, _),) = scheduler.grants(0.0)
     assert who is stays

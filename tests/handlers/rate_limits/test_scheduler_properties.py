@@ -50,7 +50,7 @@ def scheduler_with(waiting: list[Waiting], used: dict[str, int], peers: int) -> 
             bucket.take(NOW)
             bucket.settle(NOW)
     for one in waiting:
-        scheduler.send(one) if isinstance(one, QueuedCall) else scheduler.join(one)
+        scheduler.enqueue(one) if isinstance(one, QueuedCall) else scheduler.join(one)
     return scheduler
 
 
