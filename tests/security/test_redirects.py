@@ -1,4 +1,4 @@
-"""A key goes to the server that was configured, and nowhere else."""
+"""An API key is sent only to the configured server."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def everywhere(endpoint: Callable[[Request], Awaitable[Response]]) -> Starlette:
 
 @pytest.fixture
 async def elsewhere() -> AsyncIterator[tuple[str, list[str]]]:
-    """A server that wants keys: its address, and the headers that it was sent."""
+    """A server that collects keys: its address, and the headers that it received."""
     heard: list[str] = []
 
     async def listen(request: Request) -> Response:

@@ -1,4 +1,4 @@
-"""Tokens and keys, and what people write, stand where they must and nowhere else."""
+"""Tokens, keys and message text appear only where they have to."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def secrets_of(world: World) -> tuple[str, ...]:
 
 
 async def answers_of_every_kind(world: World, token: str) -> list[httpx.Response]:
-    """Good and bad requests to every kind of route, with and without a token."""
+    """Send valid and invalid requests to every kind of route, with and without a token."""
     async with client(world, token) as good, client(world, f"{token}x") as bad:
         return [
             *[await http.get(path) for http in (good, bad) for path in PATHS],
@@ -57,7 +57,7 @@ PATHS = (
 
 
 async def test_no_secret_is_in_logs_errors_metrics_or_the_database(world: World, api: Api) -> None:
-    """Through answers, failures whose provider repeats the key, wrong requests and a model that begs for them."""
+    """Covers answers, errors that repeat the key, invalid requests and a model that asks for secrets."""
     leak = f'{{"error": {{"message": "Incorrect API key provided: {KEY}, Bearer {KEY}, {PRIVATE}"}}}}'.encode()
     world.models.queue(MODEL, ModelScript([], fault=Fault("http", status=401, body=leak)))
     thread = await world.start(PRIVATE)
@@ -92,7 +92,7 @@ async def test_no_secret_is_in_logs_errors_metrics_or_the_database(world: World,
     ] == []
 
 
-async def test_a_token_is_told_to_its_person_alone_and_once(world: World) -> None:
+async def test_a_token_is_shown_only_to_its_user_and_once(world: World) -> None:
     token = await token_for(world)
     assert not [text for user in ("bob", "carol") for text in world.whispers(user) if token in text]
     assert [call.method for call in world.slack.calls if token in str(call.args)] in (
@@ -103,8 +103,8 @@ async def test_a_token_is_told_to_its_person_alone_and_once(world: World) -> Non
 
 
 @pytest.mark.parametrize("command", ["run", "doctor", "migrate"])
-async def test_the_password_of_a_database_is_in_no_error(tmp_path: Path, command: str) -> None:
-    """Nothing listens where the settings lead: whatever is told about that, it names no secret."""
+async def test_no_error_contains_a_database_password(tmp_path: Path, command: str) -> None:
+    """Nothing listens at the configured addresses, and no message about that contains a secret."""
     nowhere = f"127.0.0.1:{free_port()}"
     settings = {
         "DATABASE_URL": f"postgresql://bobbin:{PASSWORD}@{nowhere}/bobbin",
@@ -127,7 +127,7 @@ async def test_the_password_of_a_database_is_in_no_error(tmp_path: Path, command
     async with asyncio.timeout(WAIT_TIMEOUT):
         async for line in process.stdout:
             said += line
-            if b"database_not_ready" in line:  # they wait for it, and say so again and again
+            if b"database_not_ready" in line:  # both wait for the database and log so repeatedly
                 process.terminate()
                 break
         said += (await process.communicate())[0]
@@ -136,7 +136,7 @@ async def test_the_password_of_a_database_is_in_no_error(tmp_path: Path, command
         assert secret not in said.decode()
 
 
-async def test_tokens_of_workspaces_are_sealed_and_open_with_the_right_key_alone(
+async def test_workspace_tokens_are_encrypted_and_need_the_right_key(
     migrated_url: str,
 ) -> None:
     database = Database.open(migrated_url)
@@ -159,7 +159,7 @@ async def test_tokens_of_workspaces_are_sealed_and_open_with_the_right_key_alone
 
 
 class InstallingWorld(HttpWorld):
-    """Many workspaces: whoever comes to `/slack/install` may add the app."""
+    """Many workspaces: anyone who opens `/slack/install` can add the app."""
 
     def __init__(self, folder: Path, log: io.StringIO) -> None:
         super().__init__(folder, log)
@@ -171,8 +171,8 @@ class InstallingWorld(HttpWorld):
         }
 
 
-async def test_nobody_is_made_to_install_by_a_link(tmp_path: Path, log: io.StringIO) -> None:
-    """A state that we did not give, gave to another browser, or gave too long ago leads to no exchange of codes."""
+async def test_a_link_cannot_make_anyone_install_the_app(tmp_path: Path, log: io.StringIO) -> None:
+    """A state that is forged, belongs to another browser or is too old leads to no exchange of codes."""
     async with InstallingWorld(tmp_path, log) as world:
         async with httpx.AsyncClient(base_url=address(world), trust_env=False) as mine:
             page = await mine.get("/slack/install")

@@ -1,4 +1,4 @@
-"""Brings chats and answers into a state in few words."""
+"""Puts chats and answers into a state with little code."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class ChatBuilder:
     async def answer(
         self, chat: Chat, text: str = "well", status: Status = Status.DONE, error: str = "timeout"
     ) -> Answer:
-        """Answers the chat's next waiting message."""
+        """Answer the chat's next waiting message."""
         answer = await self.replies.claim(chat.id, "writer", 30)
         assert answer is not None
         result = AnswerResult(status, text, error=error if status is Status.FAILED else None)
@@ -45,7 +45,7 @@ class ChatBuilder:
         return await self.replies.get(answer.id)
 
     async def filled(self, count: int, thread: str = "100.1") -> Chat:
-        """Returns a chat with this (even) number of messages, all answered."""
+        """A chat with this (even) number of messages, all answered."""
         chat = (await self.start(thread)).chat
         await self.answer(chat)
         for _ in range(count // 2 - 1):

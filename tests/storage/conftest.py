@@ -1,4 +1,4 @@
-"""What the storage tests share: kept, rivals on the same database, and short ways to say things."""
+"""Fixtures for the storage tests: repositories, replicas on the same database, and a chat builder."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def builder(chats: Chats, answers: Answers) -> ChatBuilder:
 
 @pytest.fixture
 async def rivals(database: Database, migrated_url: str) -> AsyncIterator[list[Database]]:
-    """The same database as three replicas see it, each with connections of its own."""
+    """The database as three replicas see it, each with its own connections."""
     others = [Database.open(migrated_url) for _ in range(2)]
     yield [database, *others]
     for other in others:

@@ -1,4 +1,4 @@
-"""Answers as work: claims, leases, fences, endings."""
+"""Answers as jobs: claiming, leases, fencing, results."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ async def test_a_lapsed_answer_is_taken_over_with_its_stored_state(
 async def test_a_released_answer_does_not_count_as_taken_over(
     answers: Answers, builder: ChatBuilder
 ) -> None:
-    """Nothing of the one before can come after it."""
+    """The previous worker can write nothing afterwards."""
     chat = (await builder.start()).chat
     assert await answers.claim(chat.id, "me", 30)
     assert await answers.release("me") == [chat.id]

@@ -1,4 +1,4 @@
-"""ChatRequests that wait for a model, for their text, or for both."""
+"""Chat requests that wait for a model, for their text, or for both."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ async def test_an_unknown_request_raises(requests: ChatRequests) -> None:
 async def test_a_request_from_a_dialog_waits_until_it_is_posted(
     requests: ChatRequests, chats: Chats, thread: Thread
 ) -> None:
-    """It needs no menu; and it is ready once it stands in Slack."""
+    """It needs no menu, and it is ready once it is posted in Slack."""
     wanted = replace(thread, ts="")
     question, created = await requests.create(
         thread=wanted, ts="V1", user="U1", text="why?", model=MODEL, in_dialog=True

@@ -1,4 +1,4 @@
-"""Chats and messages, one person at a time."""
+"""Chats and messages, without concurrency."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ async def test_a_request_becomes_one_message_however_often_it_is_started(
     )
     message = NewMessage(
         "hello", "U1", files=question.files
-    )  # no source: the question alone tells them apart
+    )  # no source: only the request identifies the message
     first = await chats.start(
         team="T1", owner="U1", model=MODEL, thread=thread, message=message, request_id=question.id
     )

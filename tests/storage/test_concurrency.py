@@ -1,4 +1,4 @@
-"""What must hold when replicas do the same at once: each with connections of its own, on real databases."""
+"""Guarantees when replicas do the same thing at once, each with its own connections, on real databases."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ async def test_one_of_many_workers_takes_over_a_lapsed_answer(
 async def test_two_answers_of_a_chat_never_run_at_once(
     rivals: list[Database], chats: Chats, builder: ChatBuilder
 ) -> None:
-    """Many messages, many workers, each going on to the next as soon as it has finished one."""
+    """Many messages and many workers, each claiming the next answer as soon as it has finished one."""
     chat = (await builder.start()).chat
     for number in range(9):
         await builder.say(chat, f"m{number}")
@@ -247,7 +247,7 @@ async def test_concurrent_deliveries_of_one_mention_make_one_request(
 async def test_everything_at_once_ends_in_order_and_without_deadlock(
     rivals: list[Database], chats: Chats, builder: ChatBuilder
 ) -> None:
-    """Chats, speakers, writers and renewals in one another's way."""
+    """Chats, authors, workers and renewals that compete with each other."""
     started = [(await builder.start(f"{number}.0")).chat for number in range(4)]
 
     async def speak(number: int) -> None:

@@ -1,4 +1,4 @@
-"""One contract for events and budgets, whether they stay in the process or go through Redis."""
+"""One contract for events and token buckets, in one process and through Redis."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Opener = Callable[[], Awaitable[Coordination]]
 
 @pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.redis)])
 async def replica(request: pytest.FixtureRequest) -> AsyncIterator[Opener]:
-    """Gives the coordination of one more replica: in memory, where there is but one, the same again."""
+    """Opens the coordination of one more replica; in memory, where there is only one, the same again."""
     url = "memory://" if request.param == "memory" else request.getfixturevalue("redis_url")
     opened: list[Coordination] = []
 
@@ -82,7 +82,7 @@ async def test_a_subscription_has_no_events_from_before_or_after_it(
         for number in (0, 2):
             await writer.publish("t", {"n": number})
             await writer.publish("marker", {})
-            await read(passed, 1)  # so the one before it has gone by, too
+            await read(passed, 1)  # so the event before it has been delivered too
             async with other.subscribe("t") as events:
                 await writer.publish("t", {"n": number + 1})
                 assert [signal.event["n"] for signal in await read(events, 1)] == [number + 1]
@@ -260,7 +260,7 @@ async def test_coordination_recovers_when_redis_restarts(own_redis: RedisServer)
             assert [signal.event["n"] for signal in await read(here, 2)] == [
                 1,
                 2,
-            ]  # at home nothing is missing
+            ]  # no local event is missing
             async with reader.subscribe("late") as late:
                 own_redis.start()
                 for topic, events in (("t", there), ("late", late)):
@@ -272,7 +272,7 @@ async def test_coordination_recovers_when_redis_restarts(own_redis: RedisServer)
 
 
 async def _heard_again(writer: Coordination, topic: str, events: AsyncIterator[TopicEvent]) -> None:
-    """Both sides find Redis again by themselves."""
+    """Both sides reconnect by themselves."""
     heard = asyncio.ensure_future(read(events, 1))
 
     async def tell() -> bool:

@@ -1,4 +1,4 @@
-"""Units of work, errors and addresses."""
+"""Transactions, errors and database URLs."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ async def test_a_cancelled_transaction_leaves_nothing_and_blocks_nobody(database
 
 
 async def test_a_transaction_cancelled_in_mid_statement_blocks_nobody(migrated_url: str) -> None:
-    """Though somebody remembers the error, and with it the statement."""
+    """Even while the error, and with it the statement, is still referenced."""
 
     async def unit(database: Database) -> None:
         for _ in range(9):
@@ -78,13 +78,13 @@ async def test_a_transaction_cancelled_in_mid_statement_blocks_nobody(migrated_u
         async with (
             asyncio.timeout(20),
             database.begin(),
-        ):  # a lock would be waited for for 30 seconds
+        ):  # a lock would mean waiting for 30 seconds
             pass
         await database.close()
 
 
 def test_a_connection_being_opened_does_not_outlive_its_event_loop(tmp_path: Path) -> None:
-    """Cut off anywhere: no thread comes back to a loop that is closed, which would be a warning and so an error."""
+    """Cancelled at any point: no thread calls back into a closed loop, which would be a warning and so an error."""
 
     async def cut_off(turns: int) -> None:
         database = Database.open(f"sqlite:///{tmp_path}/bobbin.db")
@@ -126,7 +126,7 @@ async def test_writers_of_several_processes_wait_for_each_other(rivals: list[Dat
         async with rivals[number % 3].begin() as connection:
             await connection.scalar(
                 select(func.count()).select_from(people)
-            )  # reads first: the trap in SQLite
+            )  # reads first, which in SQLite would make the later write fail
             await connection.execute(insert(people), [_person(f"U{number}")])
 
     await asyncio.gather(*(write(number) for number in range(30)))

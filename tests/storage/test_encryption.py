@@ -1,4 +1,4 @@
-"""Secrets at rest: sealed, opened, and moved from one key to the next."""
+"""Secrets at rest: encryption, decryption and key rotation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Installations: which one serves a workspace, what ends one, and tokens that nobody can read."""
+"""Installations: which one serves a workspace, what removes one, and encrypted tokens."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def kept(database: Database) -> Installations:
 
 
 async def raw(database: Database) -> dict[str, str]:
-    """What stands in the column of tokens, by workspace or organisation."""
+    """The stored tokens, by workspace or organisation."""
     async with database.read() as connection:
         rows = (await connection.execute(select(table))).all()
     return {row.team or row.enterprise: row.bot_token for row in rows}
@@ -99,7 +99,7 @@ async def test_removing_one_installation_leaves_the_others(kept: Installations) 
 async def test_an_uninstall_event_older_than_the_installation_changes_nothing(
     kept: Installations,
 ) -> None:
-    """Slack delivers again for minutes what was not acknowledged; meanwhile somebody installed the app anew."""
+    """Slack redelivers unacknowledged events for minutes; meanwhile the app was installed again."""
     await kept.save(OWN)
     now = datetime.now(UTC)
     assert not await kept.remove("T1", before=now - timedelta(minutes=1))

@@ -1,4 +1,4 @@
-"""The migrations make what the tables say, once, however many processes start at the same time."""
+"""The migrations create exactly the tables of the code, once, however many processes start at the same time."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ asyncio.run(main())
 
 FOLDER = Path(storage.migrations.__file__).parent
 REVISIONS = [script.revision for script in ScriptDirectory(str(FOLDER)).walk_revisions()][::-1]
-"""From the first to the newest."""
+"""All revisions, oldest first."""
 
 
 def _differences(connection: Connection) -> list[object]:
     def comparable(_object: object, name: str | None, *_: object) -> bool:
-        return name != "passages"  # PostgreSQL's own, for `storage.search` alone
+        return name != "passages"  # exists only on PostgreSQL, for `storage.search`
 
     context = MigrationContext.configure(
         connection, opts={"compare_type": True, "include_object": comparable}
@@ -89,7 +89,7 @@ async def test_migrating_again_changes_nothing(database: Database) -> None:
 
 
 async def test_several_processes_start_at_once_on_an_empty_database(database_url: str) -> None:
-    Database.open(database_url)  # makes the folder, as any one of them would
+    Database.open(database_url)  # creates the folder, as each process would
     command = (sys.executable, "-W", "error", "-c", MIGRATE, database_url)
     started = [
         await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)

@@ -1,4 +1,4 @@
-"""People: names, models, opinions, tokens."""
+"""Users: names, models, feedback, tokens."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def test_profile_fields_are_set_independently(people: People) -> None:
     await people.set_default(ANN, other)
     await people.set_always(
         ANN, True, known=None, model=MODEL
-    )  # somebody who had not seen the choice yet
+    )  # a caller that had not seen the new choice yet
     assert await people.get(ANN) == Profile(
         ANN, "Ann", default_model=other, last_model=MODEL, always=True
     )

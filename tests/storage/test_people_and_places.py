@@ -1,4 +1,4 @@
-"""Names in texts, channels that get another id, what was said before choosing, and another model for an answer."""
+"""Names in texts, channels that change their id, further requests before a choice, and retries with another model."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ async def test_replace_text_changes_only_that_messages_text(
 async def test_chats_and_requests_move_when_a_channel_changes_its_id(
     chats: Chats, requests: ChatRequests, builder: ChatBuilder
 ) -> None:
-    """But for those whose place is taken; and another team's channel of the same name stays."""
+    """Except where the thread exists already; another team's channel with the same id stays."""
     moved = (await builder.start("100.1")).chat
     blocked = (await builder.start("200.1")).chat
     there = await chats.start(
@@ -92,7 +92,7 @@ def _message(ts: str) -> NewMessage:
 async def test_other_requests_of_a_user_without_a_model_are_found(
     requests: ChatRequests, thread: Thread
 ) -> None:
-    """The same person in the same thread, open, asked, and without a model; oldest first."""
+    """The same user's open requests in the same thread that have a text and no model, oldest first."""
     asked = []
     for ts, user, text in (
         ("100.1", "U1", "one"), ("100.2", "U1", "two"), ("100.3", "U2", "another's"), ("100.4", "U1", "three"),

@@ -1,4 +1,4 @@
-"""Searches find the same by every way that there is to look."""
+"""Searches find the same in every way to search."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ WORDS = (
     '"quoted"',
 )
 WAYS = pytest.mark.parametrize("way", ["read", "indexed first", "indexed later"])
-"""Whether what is said is in PostgreSQL's index: not at all, as it is said, or all at once."""
+"""Whether messages are in PostgreSQL's index: not at all, from the start, or indexed later at once."""
 ON_POSTGRESQL = pytest.mark.parametrize("dialect", ["postgresql"])
 
 
 async def _index(database: Database) -> None:
-    """All that there is, as if everybody had had many chats before."""
+    """Index everything, as if every user had had many chats before."""
     if database.dialect == "postgresql":
         async with database.begin() as connection:
             await connection.execute(
@@ -57,7 +57,7 @@ async def _start(chats: Chats, said: str, user: User = ANN) -> Chat:
 
 
 async def _fill(database: Database, way: str) -> dict[str, list[str]]:
-    """Chats of two people with random words in titles and messages; the texts of Ann's, by chat."""
+    """Chats of two users with random words in titles and messages; the texts of Ann's, by chat."""
     chats, chance, texts = Chats(database), random.Random(7), {}
     for number in range(60):
         user = BEN if number % 3 == 0 else ANN
@@ -161,7 +161,7 @@ async def test_wildcards_in_words_are_literal(database: Database, way: str) -> N
         ]
         if way == "indexed first":
             await _index(database)
-    for number in range(100):  # so that none of them is common
+    for number in range(100):  # so that none of the words is common
         await _start(chats, f"chat {number}")
     if way == "indexed later":
         await _index(database)
@@ -267,7 +267,7 @@ async def test_the_total_is_never_below_the_length_of_the_page(database: Databas
 @pytest.mark.postgres
 @ON_POSTGRESQL
 async def test_the_index_is_used_for_words_of_any_length(database: Database) -> None:
-    """Whether it fits what is asked of it: else searches of people with many chats become slow, and nothing else."""
+    """Without the index, searches of users with many chats would be slow, and no other test would fail."""
     await _fill(database, "indexed later")
     for word in ("灯", "zq", "zanzibar"):
         query = """EXPLAIN SELECT chat_id FROM passages WHERE search_grams(team, "user", text, 1)
@@ -286,7 +286,7 @@ async def test_the_index_is_used_for_words_of_any_length(database: Database) -> 
 async def test_each_group_of_characters_is_one_index_entry_per_user(
     database: Database, said: str
 ) -> None:
-    """Else the index finds too much, which is read for nothing, or too little."""
+    """Otherwise the index would find too much, which costs reading, or too little."""
     groups = {
         word[at : at + size]
         for word in said.split()
@@ -322,7 +322,7 @@ async def test_first_chats_are_not_indexed_and_later_ones_are(database: Database
         assert (await chats.list_for(ANN, limit=10, words=f"zebra{number}")).total == 1
     found = await chats.list_for(
         ANN, limit=10, words="zebra5"
-    )  # three in the index, and one that is not
+    )  # three are in the index, one is not
     assert [found.total, found.at_least] == [4, False]
 
 
@@ -359,7 +359,7 @@ async def test_changed_text_is_found_as_it_is_now(database: Database, builder: C
 async def test_a_new_participant_finds_earlier_and_concurrent_messages(
     database: Database, builder: ChatBuilder, answers: Answers
 ) -> None:
-    """An answer is completed while the newcomer's first message is being stored: neither sees the other's work yet."""
+    """An answer ends while the newcomer's first message is being stored: neither transaction sees the other."""
     for number in range(50):
         await _start(builder.chats, f"chat {number}", BEN)
     chat = (await builder.start(text="a question of Ann's")).chat

@@ -81,7 +81,7 @@ def _says(number: int, chance: random.Random) -> list[str]:
 
 
 async def _fill(database: Database, seed: int) -> dict[str, list[str]]:
-    """Ann's chats with what is said in them, in the order of her list; some are Ben's too, and some she has left."""
+    """Ann's chats with their texts, in the order of her list; Ben shares some, and she has left some."""
     chats, chance, texts = Chats(database), random.Random(seed), {}
     for number in range(CHATS):
         said = _says(number, chance)
@@ -90,7 +90,7 @@ async def _fill(database: Database, seed: int) -> dict[str, list[str]]:
         chat = (await chats.start(team="T1", owner=user.id, model=MODEL, message=first)).chat
         await chats.set_title(chat.id, said[2], TitleBy.PERSON)
         texts[chat.id] = said
-    for chat_id in chance.sample(list(texts), CHATS):  # people go on with any of them
+    for chat_id in chance.sample(list(texts), CHATS):  # any chat may become active again
         await chats.add_message(
             chat_id, NewMessage(texts[chat_id][1], chance.choice((ANN, ANN, ANN, BEN)).id)
         )
@@ -116,7 +116,7 @@ def _expected(texts: dict[str, list[str]], words: str) -> list[str]:
 
 
 async def _pages(chats: Chats, words: str) -> list[ChatPage]:
-    """From the first to the last and back to the first."""
+    """All pages from the first to the last and back to the first."""
     pages = [await chats.list_for(ANN, limit=PAGE, words=words)]
     while cursor := pages[-1].next_cursor:
         pages.append(await chats.list_for(ANN, limit=PAGE, words=words, cursor=cursor))
