@@ -1,4 +1,4 @@
-"""Fixtures for tests of the HTTP side: the whole product, reached by real HTTP with a token that a person was given."""
+"""Fixtures for tests of the API: the whole product, reached over HTTP with a token that a person was given."""
 
 from __future__ import annotations
 

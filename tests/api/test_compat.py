@@ -1,4 +1,4 @@
-"""The same service in the words of other clients, and what may be sent along with a message."""
+"""The alternative routes, and the attachments of messages."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def data_url(data: bytes, mime: str = "image/png") -> str:
     return f"data:{mime};base64,{base64.b64encode(data).decode()}"
 
 
-async def test_the_first_version_of_the_api(world: World, api: Api) -> None:
+async def test_v1_creates_a_conversation_and_answers_a_message(world: World, api: Api) -> None:
     world.entitle("A title")
     made = await api.ask("POST", "/api/v1/conversations", 201)
     assert set(made) == {"conversation_id", "title"}
@@ -45,7 +45,7 @@ async def test_the_first_version_of_the_api(world: World, api: Api) -> None:
     assert [m["content"] for m in both["messages"]] == ["hello", "Answered.", "again", ""]
 
 
-async def test_the_limit_has_the_same_words_behind_every_door(worlds: WorldFactory) -> None:
+async def test_every_route_answers_a_full_conversation_alike(worlds: WorldFactory) -> None:
     async with (
         worlds(bobbin_max_messages=2) as world,
         client(world, await token_for(world)) as http,
@@ -68,7 +68,7 @@ async def test_the_limit_has_the_same_words_behind_every_door(worlds: WorldFacto
 KINDS = [("PNG", "image/png"), ("JPEG", "image/jpeg"), ("GIF", "image/gif"), ("WEBP", "image/webp")]
 
 
-async def test_images_of_four_kinds_reach_a_model_that_can_see(world: World, api: Api) -> None:
+async def test_images_of_four_types_reach_a_model_with_vision(world: World, api: Api) -> None:
     for kind, mime in KINDS:
         chat = await api.conversation(model=EYE)
         encoded = base64.b64encode(picture(kind)).decode()
@@ -102,9 +102,7 @@ NO_IMAGES: list[tuple[Any, str]] = [
 ]
 
 
-async def test_what_is_no_image_gets_a_clear_sentence_and_stores_nothing(
-    world: World, api: Api
-) -> None:
+async def test_an_invalid_image_is_refused_and_nothing_is_stored(world: World, api: Api) -> None:
     chat = await api.conversation(model=EYE)
     for images, sentence in NO_IMAGES:
         body = {"content": "look", "images": images}
@@ -113,7 +111,7 @@ async def test_what_is_no_image_gets_a_clear_sentence_and_stores_nothing(
         assert (await api.history(chat))["messages"] == []
 
 
-async def test_a_model_that_cannot_see_is_sent_no_image(world: World, api: Api) -> None:
+async def test_images_are_refused_for_a_model_without_vision(world: World, api: Api) -> None:
     chat = await api.conversation()
     body = {"content": "look", "images": [data_url(picture())]}
     refused = await api.ask("POST", f"/chat/conversations/{chat}/messages", 422, json=body)
@@ -127,9 +125,7 @@ async def test_a_model_that_cannot_see_is_sent_no_image(world: World, api: Api) 
     assert (await api.ask("POST", "/list-chats"))["chats"] == []
 
 
-async def test_artifacts_become_part_of_the_message_and_cannot_leave_their_fence(
-    world: World, api: Api
-) -> None:
+async def test_artifacts_become_fenced_parts_of_the_message(world: World, api: Api) -> None:
     chat = await api.conversation()
     artifact = {
         "name": "notes\n.md",
@@ -146,7 +142,7 @@ async def test_artifacts_become_part_of_the_message_and_cannot_leave_their_fence
     assert (await api.history(chat))["conversation"]["messageCount"] == 2
 
 
-async def test_lists_of_chats_have_pages_too(world: World, api: Api) -> None:
+async def test_chat_lists_are_paged(world: World, api: Api) -> None:
     for number in range(3):
         await api.ask("POST", "/new-chat", json={"initial_message": f"message {number}"})
         await world.idle()

@@ -1,4 +1,4 @@
-"""`/chat/…`: shapes, words and codes, over real HTTP."""
+"""The routes under `/chat` over real HTTP: fields, texts and status codes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LIMIT = {
 }
 
 
-async def test_a_conversation_from_its_making_to_its_history(world: World, api: Api) -> None:
+async def test_a_conversation_is_created_answered_and_read(world: World, api: Api) -> None:
     world.entitle("Bobbins and threads")
     made = await api.ask("POST", "/chat/conversations", 201, json={})
     conversation = made["conversation"]
@@ -59,7 +59,7 @@ async def test_a_conversation_from_its_making_to_its_history(world: World, api: 
     assert listed == {"conversations": [shown], "nextCursor": None}
 
 
-async def test_a_title_comes_with_the_first_exchange_alone_and_replaces_none_that_was_given(
+async def test_only_the_first_answer_brings_a_title_and_only_if_none_was_given(
     world: World, api: Api
 ) -> None:
     world.entitle("A title of the model")
@@ -71,7 +71,7 @@ async def test_a_title_comes_with_the_first_exchange_alone_and_replaces_none_tha
     assert "conversationTitle" not in await api.say(other, "two")
 
 
-async def test_a_title_that_cannot_be_written_disturbs_nothing(world: World, api: Api) -> None:
+async def test_a_failed_title_does_not_fail_the_request(world: World, api: Api) -> None:
     world.entitle(None)
     chat = await api.conversation()
     said = await api.say(chat, "one")
@@ -89,7 +89,9 @@ async def test_the_model_is_sent_the_whole_history_in_order(world: World, api: A
     assert turns == [("user", "I am Ada."), ("assistant", "Hello Ada."), ("user", "Who am I?")]
 
 
-async def test_lists_are_newest_first_in_pages_and_searched(world: World, api: Api) -> None:
+async def test_conversations_are_listed_newest_first_paged_and_searched(
+    world: World, api: Api
+) -> None:
     chats = [await api.conversation() for _ in range(5)]
     for number, chat in enumerate(chats):
         await api.say(chat, f"message about {'wool' if number % 2 else 'silk'} {number}")
@@ -119,7 +121,7 @@ async def test_an_unchanged_conversation_is_not_sent_again(world: World, api: Ap
     assert fresh.headers["etag"] != tag
 
 
-async def test_the_limit_refuses_the_pair_that_would_exceed_it_and_calls_no_model(
+async def test_a_message_beyond_the_limit_is_refused_and_calls_no_model(
     worlds: WorldFactory,
 ) -> None:
     async with (
@@ -137,7 +139,7 @@ async def test_the_limit_refuses_the_pair_that_would_exceed_it_and_calls_no_mode
         assert len(world.models.requests()) == calls
 
 
-async def test_the_limit_holds_under_twenty_posts_at_once(worlds: WorldFactory) -> None:
+async def test_the_limit_holds_for_twenty_concurrent_posts(worlds: WorldFactory) -> None:
     async with (
         worlds(bobbin_max_messages=2) as world,
         client(world, await token_for(world)) as http,
@@ -151,7 +153,7 @@ async def test_the_limit_holds_under_twenty_posts_at_once(worlds: WorldFactory) 
         assert len((await api.history(chat))["messages"]) == 2
 
 
-async def test_of_many_posts_at_once_one_is_taken_and_the_others_hear_that_it_is_busy(
+async def test_of_concurrent_posts_one_is_accepted_and_the_others_get_409(
     world: World, api: Api
 ) -> None:
     chat = await api.conversation()
@@ -166,7 +168,7 @@ async def test_of_many_posts_at_once_one_is_taken_and_the_others_hear_that_it_is
     assert len((await api.history(chat))["messages"]) == 2
 
 
-async def test_a_failed_model_leaves_the_message_and_a_retry_answers_it(
+async def test_a_message_whose_model_failed_is_kept_and_can_be_retried(
     world: World, api: Api
 ) -> None:
     chat = await api.conversation()
@@ -203,7 +205,7 @@ async def test_a_retry_may_name_the_failed_answer_and_may_fail_again(
     assert (await api.ask("POST", path))["assistantMessage"]["status"] == "done"
 
 
-async def test_the_same_key_is_the_same_message(world: World, api: Api) -> None:
+async def test_the_same_idempotency_key_returns_the_same_message(world: World, api: Api) -> None:
     chat = await api.conversation()
     key = {"Idempotency-Key": "a key of mine"}
     world.say("Once and only once.", rate=50)
@@ -218,7 +220,7 @@ async def test_the_same_key_is_the_same_message(world: World, api: Api) -> None:
     assert (await api.history(chat))["conversation"]["messageCount"] == 4
 
 
-async def test_hanging_up_does_not_stop_the_answer(world: World, api: Api) -> None:
+async def test_disconnecting_does_not_stop_the_answer(world: World, api: Api) -> None:
     chat = await api.conversation()
     world.say("All of this is written although nobody waits.", rate=30)
     asking = asyncio.create_task(api.say(chat, "hello"))
@@ -235,7 +237,7 @@ async def test_hanging_up_does_not_stop_the_answer(world: World, api: Api) -> No
     ] == "All of this is written although nobody waits."
 
 
-async def test_an_answer_may_be_streamed(world: World, api: Api) -> None:
+async def test_an_answer_can_be_streamed_as_events(world: World, api: Api) -> None:
     chat = await api.conversation()
     world.entitle("Streams of words")
     world.say("One two three four five.", rate=100)
@@ -257,7 +259,7 @@ async def test_an_answer_may_be_streamed(world: World, api: Api) -> None:
     assert (name, data["error"]) == ("failed", "Model failed")
 
 
-async def test_leaving_a_stream_does_not_stop_the_answer(world: World, api: Api) -> None:
+async def test_disconnecting_from_a_stream_does_not_stop_the_answer(world: World, api: Api) -> None:
     chat = await api.conversation()
     world.say("One two three four five six.", rate=15)
     path = f"/chat/conversations/{chat}/messages"
@@ -304,7 +306,7 @@ async def streamed(api: Api, path: str, body: dict[str, Any]) -> list[tuple[str,
     return [(block["event"], json.loads(block["data"])) for block in blocks]
 
 
-async def test_models_are_those_of_the_menu(world: World, api: Api) -> None:
+async def test_the_models_are_those_of_the_menu(world: World, api: Api) -> None:
     offered = await api.ask("GET", "/chat/models")
     assert offered["default"] == f"openai:{MODEL}"
     eye = next(model for model in offered["models"] if model["id"] == "openai:demo/eye")
@@ -321,7 +323,7 @@ async def test_models_are_those_of_the_menu(world: World, api: Api) -> None:
     assert chosen["conversation"]["model"] == "openai:demo/eye"
 
 
-async def test_other_peoples_conversations_do_not_exist(world: World, api: Api, bobs: Api) -> None:
+async def test_other_peoples_conversations_are_not_found(world: World, api: Api, bobs: Api) -> None:
     chat = await api.conversation()
     said = await api.say(chat, "my secret plan")
     missing = {"success": False, "error": "Not found", "message": "There is no such thing here."}

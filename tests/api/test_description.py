@@ -1,4 +1,4 @@
-"""The API's descriptions, the one for machines and the page for people, are held to what it does."""
+"""The OpenAPI document and docs/api.md agree with what the API does."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ async def openapi(world: World) -> dict[str, Any]:
         return described
 
 
-async def test_the_description_has_every_promised_route_code_and_field_and_no_other_route(
+async def test_openapi_describes_exactly_the_promised_routes_codes_and_fields(
     world: World,
 ) -> None:
     described = await openapi(world)
@@ -99,7 +99,7 @@ async def test_the_description_has_every_promised_route_code_and_field_and_no_ot
     assert {name: set(shapes[name]["properties"]) for name in FIELDS} == FIELDS
 
 
-def test_the_page_names_every_route_with_its_code() -> None:
+def test_the_documentation_lists_every_route_and_status_code() -> None:
     rows = re.findall(r"^\| `((?:GET|POST) [^`]+)`.*? \| (\d{3})", PAGE, re.MULTILINE)
     assert {route: int(code) for route, code in rows} == PROMISED
 
@@ -123,7 +123,7 @@ async def run(world: World, api: Api, *command: str) -> str:
 
 
 @pytest.mark.usefixtures("curl")
-async def test_the_examples_on_the_page_work(world: World, api: Api) -> None:
+async def test_the_examples_of_the_documentation_work(world: World, api: Api) -> None:
     made, said, streamed = [
         await run(world, api, "bash", "-ec", example) for example in examples("bash")
     ]
@@ -139,9 +139,7 @@ async def test_the_examples_on_the_page_work(world: World, api: Api) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")  # those of the generator itself
-async def test_nothing_that_the_description_allows_or_forbids_breaks_the_api(
-    world: World, api: Api
-) -> None:
+async def test_no_generated_request_breaks_the_api(world: World, api: Api) -> None:
     """Generated requests: no server error, no undescribed code, type or shape."""
     assert world.bot is not None
     described = await openapi(world)

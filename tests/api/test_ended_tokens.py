@@ -1,4 +1,4 @@
-"""Whoever listens is cut off as soon as the token ends, wherever that happens, and nobody else is."""
+"""When a token ends, its sockets and streams are closed at once, in every replica, and no others."""
 
 from __future__ import annotations
 
@@ -48,9 +48,7 @@ async def test_a_revoked_token_closes_its_sockets_at_once(
         await alive(b)
 
 
-async def test_a_revoked_token_ends_a_stream_at_once_and_not_its_answer(
-    world: World, api: Api
-) -> None:
+async def test_a_revoked_token_ends_a_stream_but_not_its_answer(world: World, api: Api) -> None:
     chat = await api.conversation()
     world.say(" ".join(map(str, range(60))), rate=30)
     path, events = f"/chat/conversations/{chat}/messages", []
@@ -68,7 +66,7 @@ async def test_a_revoked_token_ends_a_stream_at_once_and_not_its_answer(
     assert world.rows("SELECT status FROM messages WHERE role = 'assistant'")[0]["status"] == "done"
 
 
-async def test_a_revoked_token_ends_a_request_that_waits_and_not_its_answer(
+async def test_a_revoked_token_ends_a_waiting_request_but_not_its_answer(
     world: World, api: Api
 ) -> None:
     chat = await api.conversation()
@@ -90,7 +88,7 @@ async def test_a_revoked_token_ends_a_request_that_waits_and_not_its_answer(
     assert world.rows("SELECT status FROM messages WHERE role = 'assistant'")[0]["status"] == "done"
 
 
-async def test_a_token_is_rechecked_at_an_interval_even_when_no_event_says_that_it_ended(
+async def test_tokens_are_rechecked_at_an_interval(
     worlds: WorldFactory,
 ) -> None:
     async with (
@@ -103,7 +101,7 @@ async def test_a_token_is_rechecked_at_an_interval_even_when_no_event_says_that_
 
 
 @pytest.mark.redis
-async def test_a_token_ends_in_every_replica(
+async def test_a_revoked_token_closes_sockets_in_every_replica(
     tmp_path: Path, log: io.StringIO, redis_url: str
 ) -> None:
     async with two(tmp_path, log, redis_url) as (world, first, second):
@@ -118,7 +116,7 @@ async def test_a_token_ends_in_every_replica(
             await alive(other)
 
 
-async def test_a_workspace_that_removes_the_app_is_cut_off_and_the_other_goes_on(
+async def test_removing_the_app_closes_the_sockets_of_that_workspace_only(
     tmp_path: Path, log: io.StringIO
 ) -> None:
     async with TwoWorkspaces(tmp_path, log) as workspaces:
@@ -142,7 +140,7 @@ async def test_a_workspace_that_removes_the_app_is_cut_off_and_the_other_goes_on
         await workspaces.idle()
 
 
-async def test_an_organisation_that_removes_the_app_is_cut_off(
+async def test_removing_the_app_from_an_organisation_closes_its_sockets(
     tmp_path: Path, log: io.StringIO
 ) -> None:
     async with TwoWorkspaces(tmp_path, log, enterprise="E0ORG") as workspaces:

@@ -1,4 +1,4 @@
-"""Health, metrics, tokens that do not work, limits on requests, and clients that mean no good."""
+"""Health, metrics, invalid tokens, limits on requests, and malformed or hostile requests."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ async def get(world: World, path: str) -> httpx.Response:
         return await http.get(path)
 
 
-async def test_alive_ready_and_measured(world: World) -> None:
+async def test_health_readiness_and_metrics_are_served(world: World) -> None:
     assert (await get(world, "/healthz")).json() == {"alive": True}
     ready = await get(world, "/readyz")
     assert (ready.status_code, ready.json()) == (
@@ -52,7 +52,7 @@ async def test_alive_ready_and_measured(world: World) -> None:
     assert 'bobbin_answers_total{outcome="done"} 1.0' in measured.text
 
 
-async def test_not_ready_while_the_socket_is_gone_but_alive(world: World) -> None:
+async def test_without_a_slack_connection_it_is_alive_but_not_ready(world: World) -> None:
     world.forgive_logger("slack_sdk.socket_mode")
     world.slack.sockets.refuse(10)
     await world.slack.sockets.drop()
@@ -68,7 +68,7 @@ async def test_not_ready_while_the_socket_is_gone_but_alive(world: World) -> Non
         assert (await http.get("/healthz")).status_code == 200
 
 
-async def test_not_ready_while_redis_is_gone(
+async def test_without_redis_it_is_not_ready(
     worlds: WorldFactory, own_redis: services.RedisServer
 ) -> None:
     async with worlds(redis_url=SecretStr(own_redis.url)) as world:
@@ -85,14 +85,14 @@ async def test_not_ready_while_redis_is_gone(
         ]
 
 
-async def test_not_ready_when_the_schema_is_a_newer_version(world: World) -> None:
+async def test_with_a_newer_schema_it_is_not_ready(world: World) -> None:
     await world.execute("UPDATE alembic_version SET version_num = 'ffff'")
     answer = await get(world, "/readyz")
     assert answer.status_code == 503
     assert "newer" in answer.json()["checks"]["database"]
 
 
-async def test_not_ready_when_the_schema_is_an_older_version(world: World) -> None:
+async def test_with_an_older_schema_it_is_not_ready(world: World) -> None:
     await world.execute("UPDATE alembic_version SET version_num = '0001'")
     answer = await get(world, "/readyz")
     assert answer.status_code == 503
@@ -100,7 +100,7 @@ async def test_not_ready_when_the_schema_is_an_older_version(world: World) -> No
 
 
 @pytest.mark.postgres
-async def test_not_ready_while_the_database_is_gone_but_alive(
+async def test_without_a_database_it_is_alive_but_not_ready(
     worlds: WorldFactory, own_postgresql: services.PostgresServer
 ) -> None:
     async with worlds(database_url=SecretStr(own_postgresql.url)) as world:
@@ -116,7 +116,7 @@ async def test_not_ready_while_the_database_is_gone_but_alive(
         assert (await get(world, "/readyz")).status_code == 200
 
 
-async def test_a_taken_port_is_a_setting_to_change(tmp_path: Path) -> None:
+async def test_a_taken_port_stops_the_start_if_it_was_set(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -133,7 +133,7 @@ async def test_a_taken_port_is_a_setting_to_change(tmp_path: Path) -> None:
             pass
 
 
-async def test_the_address_is_logged(world: World) -> None:
+async def test_the_url_is_logged(world: World) -> None:
     assert [line["url"] for line in world.lines() if line["event"] == "http_listening"] == [
         address(world)
     ]
@@ -150,7 +150,7 @@ ROUTES = (
 )
 
 
-async def test_without_a_valid_token_there_is_nothing(world: World) -> None:
+async def test_every_route_refuses_requests_without_a_valid_token(world: World) -> None:
     async with client(world, None) as http:
         for header, (method, path) in itertools.product(NO_TOKENS, ROUTES):
             headers = {} if header is None else {"Authorization": header}
@@ -161,7 +161,7 @@ async def test_without_a_valid_token_there_is_nothing(world: World) -> None:
             assert answer.json()["success"] is False
 
 
-async def test_an_expired_token_is_none(world: World) -> None:
+async def test_an_expired_token_is_refused(world: World) -> None:
     assert world.bot is not None
     tokens = Tokens(world.bot.database)
     user = User(world.slack.workspace.team_id, "U0ALICE")
@@ -171,7 +171,7 @@ async def test_an_expired_token_is_none(world: World) -> None:
             assert (await http.get("/chat/models")).status_code == status
 
 
-async def test_a_token_may_be_used_so_often_and_no_more(world: World, api: Api, bobs: Api) -> None:
+async def test_requests_per_token_are_limited(world: World, api: Api, bobs: Api) -> None:
     began = time.monotonic()
     answers: list[httpx.Response] = []
     refused: list[httpx.Response] = []
@@ -195,7 +195,7 @@ BAD_BODIES: list[Any] = [
 ]  # fmt: skip
 
 
-async def test_no_body_however_wrong_gets_more_than_a_clear_refusal(world: World, api: Api) -> None:
+async def test_any_malformed_body_is_refused_with_a_sentence(world: World, api: Api) -> None:
     chat = await api.conversation()
     path = f"/chat/conversations/{chat}/messages"
     for body in BAD_BODIES:
@@ -219,7 +219,7 @@ TEXTS = [
 ]
 
 
-async def test_any_text_is_taken_and_given_back(world: World, api: Api) -> None:
+async def test_any_text_is_stored_and_returned(world: World, api: Api) -> None:
     for text in TEXTS:
         title = json.dumps({"title": text[:200]}).encode()
         made = await api.ask("POST", "/chat/conversations", 201, content=title, headers=JSON)
@@ -250,7 +250,7 @@ IDENTIFIERS = [
 ]
 
 
-async def test_no_identifier_however_wrong_is_found(world: World, api: Api) -> None:
+async def test_malformed_identifiers_are_not_found(world: World, api: Api) -> None:
     for identifier in IDENTIFIERS:
         for method, path in (
             ("GET", f"/chat/conversations/{identifier}"),
@@ -265,7 +265,7 @@ async def test_no_identifier_however_wrong_is_found(world: World, api: Api) -> N
         assert answer.status_code == 404
 
 
-async def test_no_cursor_limit_or_key_however_wrong_breaks_anything(world: World, api: Api) -> None:
+async def test_malformed_cursors_limits_and_keys_are_refused(world: World, api: Api) -> None:
     import base64
 
     def cursor(text: str) -> str:
@@ -294,7 +294,9 @@ async def test_no_cursor_limit_or_key_however_wrong_breaks_anything(world: World
         assert answer.status_code == status, key[:10]
 
 
-async def test_unknown_paths_and_methods_have_the_same_shape(world: World, api: Api) -> None:
+async def test_unknown_paths_and_methods_get_the_common_error_format(
+    world: World, api: Api
+) -> None:
     for method, path, status in (
         ("GET", "/no/such", 404),
         ("DELETE", "/chat/conversations", 405),
@@ -306,7 +308,9 @@ async def test_unknown_paths_and_methods_have_the_same_shape(world: World, api: 
         assert "allow" in answer.headers or status == 404
 
 
-async def test_too_large_a_body_is_refused_before_it_is_read(world: World, api: Api) -> None:
+async def test_a_body_that_is_too_large_is_refused_before_it_is_read(
+    world: World, api: Api
+) -> None:
     host, port = address(world).removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(b"POST /new-chat HTTP/1.1\r\nHost: x\r\nContent-Length: 40000001\r\n\r\n")
@@ -328,7 +332,7 @@ async def test_too_large_a_body_is_refused_before_it_is_read(world: World, api: 
     assert (await api.http.get("/chat/models")).status_code == 200
 
 
-async def test_whoever_sends_a_request_for_ever_is_hung_up_on(
+async def test_a_client_that_sends_too_slowly_is_disconnected(
     worlds: WorldFactory,
 ) -> None:
     timing = patient_timing(http_header_timeout=0.2, http_body_gap_timeout=0.2)
@@ -350,7 +354,7 @@ async def test_whoever_sends_a_request_for_ever_is_hung_up_on(
 BODY = b"POST /new-chat HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"
 
 
-async def test_what_is_not_stored_is_not_acknowledged(
+async def test_a_message_that_cannot_be_stored_is_not_acknowledged(
     worlds: WorldFactory, log: io.StringIO
 ) -> None:
     async with worlds() as world, client(world, await token_for(world)) as http:

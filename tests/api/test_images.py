@@ -1,4 +1,4 @@
-"""Images from programs obey the same rules as those that people share."""
+"""Images sent through the API follow the same rules as images shared in Slack."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two replicas on one database, joined by Redis or by nothing: sockets and posts work wherever they arrive."""
+"""Two replicas on one database, with and without Redis: sockets and posts work on either."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def api_at(bot: Bot, token: str) -> AsyncIterator[Api]:
 
 
 @pytest.mark.redis
-async def test_sockets_on_each_replica_bring_every_word_once(
+async def test_sockets_of_every_replica_receive_each_word_once(
     tmp_path: Path, log: io.StringIO, redis_url: str
 ) -> None:
     async with two(tmp_path, log, redis_url) as (world, first, second):
@@ -73,7 +73,7 @@ async def test_sockets_on_each_replica_bring_every_word_once(
 
 
 @pytest.mark.redis
-async def test_words_that_redis_lost_are_in_the_end_all_there(
+async def test_text_that_redis_lost_is_delivered_at_the_end(
     tmp_path: Path, log: io.StringIO, own_redis: services.RedisServer
 ) -> None:
     async with two(tmp_path, log, own_redis.url) as (world, first, second):
@@ -87,7 +87,7 @@ async def test_words_that_redis_lost_are_in_the_end_all_there(
             assert there.text(made["assistant_message"]["id"]) == TEXT
 
 
-async def test_a_post_is_answered_whichever_replica_writes_the_answer(
+async def test_a_post_is_answered_when_another_replica_writes_the_answer(
     tmp_path: Path, log: io.StringIO
 ) -> None:
     async with two(tmp_path, log, None) as (world, first, second):

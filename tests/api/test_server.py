@@ -1,4 +1,4 @@
-"""The addresses on which the HTTP side listens, and those it refuses."""
+"""The addresses on which the HTTP server listens, and those it refuses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`/ws`: every change in the caller's chats, none twice, none lost."""
+"""The WebSocket `/ws`: every change in the caller's chats arrives once."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def titled(event: Event) -> bool:
     return "title" in event
 
 
-async def test_a_new_chat_is_stored_at_once_and_its_tokens_finish_and_title_follow(
+async def test_a_new_chat_is_stored_at_once_and_its_text_end_and_title_follow(
     world: World, api: Api, reader: Reader
 ) -> None:
     world.entitle("Counting up")
@@ -109,7 +109,7 @@ async def test_a_new_chat_is_stored_at_once_and_its_tokens_finish_and_title_foll
     assert "messages" not in shown
 
 
-async def test_a_chat_goes_on_and_its_newest_message_tells_whether_one_is_stale(
+async def test_a_chat_continues_and_check_chat_returns_its_newest_message(
     world: World, api: Api, reader: Reader
 ) -> None:
     made = await api.ask("POST", "/new-chat", json={"initial_message": "one"})
@@ -128,7 +128,7 @@ async def test_a_chat_goes_on_and_its_newest_message_tells_whether_one_is_stale(
     assert reader.text(more["assistant_message"]["id"]) == "Slowly answered by a model."
 
 
-async def test_whoever_comes_in_mid_answer_gets_the_text_so_far_and_no_word_twice(
+async def test_a_socket_opened_in_mid_answer_gets_all_text_once(
     world: World, api: Api, reader: Reader
 ) -> None:
     world.say(TEXT, rate=5)
@@ -150,18 +150,14 @@ async def read_all(world: World, api: Api, answer: str) -> str:
         return late.text(answer)
 
 
-async def test_a_latecomer_gets_the_text_so_far_though_nobody_listened_before(
-    world: World, api: Api
-) -> None:
+async def test_the_first_socket_in_mid_answer_gets_the_text_so_far(world: World, api: Api) -> None:
     world.say(TEXT, rate=5)
     made = await api.ask("POST", "/new-chat", json={"initial_message": "count"})
     await asyncio.sleep(0.25)
     assert await read_all(world, api, made["assistant_message"]["id"]) == TEXT
 
 
-async def test_failures_are_told_and_a_retry_starts_anew(
-    world: World, api: Api, reader: Reader
-) -> None:
+async def test_failures_and_retries_are_sent(world: World, api: Api, reader: Reader) -> None:
     world.fail("error", "Half of an answer", status=400)
     made = await api.ask("POST", "/new-chat", json={"initial_message": "hello"})
     chat, answer = made["chat"]["id"], made["assistant_message"]["id"]
@@ -181,9 +177,7 @@ async def test_failures_are_told_and_a_retry_starts_anew(
     assert reader.text() == "A whole answer."
 
 
-async def test_what_is_said_in_slack_comes_to_those_who_take_part_and_to_nobody_else(
-    world: World, api: Api
-) -> None:
+async def test_messages_in_slack_are_sent_to_participants_only(world: World, api: Api) -> None:
     bobs = await token_for(world, "bob")
     async with (
         socket_of(address(world), api.token) as alice,
@@ -206,7 +200,7 @@ async def test_what_is_said_in_slack_comes_to_those_who_take_part_and_to_nobody_
         assert alice.text() == "Hello Alice.Hello Bob."
 
 
-async def test_a_stopped_answer_finishes_as_stopped(world: World, api: Api) -> None:
+async def test_a_stopped_answer_is_sent_as_stopped(world: World, api: Api) -> None:
     async with socket_of(address(world), api.token) as alice:
         world.say(TEXT, rate=10)
         thread = await world.start("count")
@@ -218,7 +212,7 @@ async def test_a_stopped_answer_finishes_as_stopped(world: World, api: Api) -> N
 
 
 @pytest.mark.parametrize("way", ["header", "query", "message"])
-async def test_a_token_comes_by_any_of_three_ways(world: World, api: Api, way: str) -> None:
+async def test_the_token_may_be_sent_in_three_ways(world: World, api: Api, way: str) -> None:
     where = (
         address(world).replace("http", "ws", 1)
         + "/ws"
@@ -252,7 +246,7 @@ async def test_a_wrong_token_opens_no_socket(world: World) -> None:
             assert socket.close_code == 4401
 
 
-async def test_nonsense_on_a_socket_is_passed_over_and_too_much_closes_it(
+async def test_invalid_messages_are_ignored_and_large_ones_close_the_socket(
     world: World, reader: Reader
 ) -> None:
     for word in ("no json", "[]", "{}", "null", b"\x00\xff", '{"ping": {"deep": [1]}}'):
@@ -264,14 +258,14 @@ async def test_nonsense_on_a_socket_is_passed_over_and_too_much_closes_it(
     assert reader.socket.close_code == 1009
 
 
-async def test_sockets_end_when_bobbin_does(world: World, reader: Reader) -> None:
+async def test_sockets_are_closed_when_bobbin_ends(world: World, reader: Reader) -> None:
     await world.stop_bot()
     with pytest.raises(ConnectionClosed):
         await reader.socket.recv()
     assert reader.socket.close_code == 1012
 
 
-async def test_a_reader_that_does_not_read_is_dropped_and_disturbs_nobody(
+async def test_a_slow_client_is_disconnected_without_affecting_others(
     world: World, api: Api
 ) -> None:
     """Each answer is so long that whoever reads it may be late with all of it."""

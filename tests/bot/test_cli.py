@@ -1,4 +1,4 @@
-"""The command line: texts, addresses, exit codes; run as a program, as people run it."""
+"""The command line, run as a program: texts, addresses and exit codes."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_help_names_every_command(help_text: str, command: str) -> None:
     assert f"\n  {command} " in help_text
 
 
-def test_version(bobbin: Bobbin) -> None:
+def test_version_is_printed(bobbin: Bobbin) -> None:
     """One line, for bug reports."""
     done = bobbin("--version")
 
@@ -94,7 +94,7 @@ def test_a_missing_setting_stops_the_start_with_one_line(bobbin: Bobbin) -> None
     assert done.stderr.count("\n") == 1
 
 
-def test_manifest_prints_what_to_paste(bobbin: Bobbin) -> None:
+def test_manifest_is_printed(bobbin: Bobbin) -> None:
     """YAML and nothing else."""
     assert yaml.safe_load(bobbin("manifest").stdout) == manifest()
     over_http = bobbin("manifest", "--http", "https://b.example", "--command", "/talk")
@@ -109,7 +109,7 @@ def test_manifest_refuses_what_slack_would_refuse(bobbin: Bobbin) -> None:
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "example.com", "::"])
-def test_the_sandbox_is_for_this_machine_alone(bobbin: Bobbin, host: str) -> None:
+def test_the_sandbox_refuses_addresses_other_than_loopback(bobbin: Bobbin, host: str) -> None:
     """It has no passwords: other machines must not reach it."""
     done = bobbin("sandbox", "--no-open", "--host", host)
 
@@ -117,7 +117,7 @@ def test_the_sandbox_is_for_this_machine_alone(bobbin: Bobbin, host: str) -> Non
     assert "--host" in done.stderr
 
 
-def test_fresh_never_forgets_a_real_database(bobbin: Bobbin) -> None:
+def test_fresh_refuses_to_delete_a_configured_database(bobbin: Bobbin) -> None:
     """A file named by DATABASE_URL stays."""
     file = bobbin.folder / "chats.sqlite3"
     file.write_text("precious")
@@ -128,7 +128,7 @@ def test_fresh_never_forgets_a_real_database(bobbin: Bobbin) -> None:
     assert file.read_text() == "precious"
 
 
-def test_a_taken_port_is_stepped_over() -> None:
+def test_the_sandbox_skips_a_taken_port() -> None:
     """A second sandbox gets the next one."""
     first = bot.cli._free_port("127.0.0.1")
     with socket.socket() as taken:
@@ -141,7 +141,7 @@ def test_a_taken_port_is_stepped_over() -> None:
     assert second > first
 
 
-def test_a_port_that_was_asked_for_and_is_taken_is_one_line(bobbin: Bobbin) -> None:
+def test_a_taken_port_that_was_requested_is_reported_in_one_line(bobbin: Bobbin) -> None:
     """No traceback, exit code 2."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
@@ -155,7 +155,7 @@ def test_a_port_that_was_asked_for_and_is_taken_is_one_line(bobbin: Bobbin) -> N
     assert done.stderr.count("\n") == 1
 
 
-def test_the_sandbox_serves_its_page_until_it_is_told_to_end(tmp_path: Path) -> None:
+def test_the_sandbox_serves_its_page_until_it_is_stopped(tmp_path: Path) -> None:
     """The first address that it prints is the page's; what people say is kept in the file that --data names."""
     command = [sys.executable, "-m", "bot", "sandbox", "--no-open", "--port", "0"]
     command += ["--data", str(tmp_path / "kept.sqlite3")]
@@ -236,7 +236,7 @@ def servers() -> Iterator[dict[str, str]]:
         server.server_close()
 
 
-def test_the_doctor_finds_everything_well(bobbin: Bobbin, servers: dict[str, str]) -> None:
+def test_doctor_passes_when_everything_works(bobbin: Bobbin, servers: dict[str, str]) -> None:
     """One line each, exit code 0."""
     done = bobbin("doctor", SLACK_BOT_TOKEN="xoxb-good", SLACK_APP_TOKEN="xapp-good", **servers)
 
@@ -253,12 +253,12 @@ def test_the_doctor_finds_everything_well(bobbin: Bobbin, servers: dict[str, str
 
 
 @pytest.mark.redis
-def test_the_doctor_asks_redis(bobbin: Bobbin, redis_url: str) -> None:
+def test_doctor_checks_redis(bobbin: Bobbin, redis_url: str) -> None:
     """When one is set."""
     assert "ok    Redis: answers" in bobbin("doctor", REDIS_URL=redis_url).stdout
 
 
-def test_the_doctor_says_what_to_do(bobbin: Bobbin, servers: dict[str, str]) -> None:
+def test_doctor_says_what_to_do(bobbin: Bobbin, servers: dict[str, str]) -> None:
     """Each fault on its own line, with no token in it; exit code 1."""
     file = bobbin.folder / "file"
     file.write_text("")
@@ -282,9 +282,7 @@ def test_the_doctor_says_what_to_do(bobbin: Bobbin, servers: dict[str, str]) -> 
     assert not {"xapp-bad", "pass-word"} & set(re.split(r"[\s/:@]+", done.stdout + done.stderr))
 
 
-def test_the_doctor_looks_at_an_app_for_many_workspaces(
-    bobbin: Bobbin, servers: dict[str, str]
-) -> None:
+def test_doctor_checks_an_app_for_many_workspaces(bobbin: Bobbin, servers: dict[str, str]) -> None:
     """Client id and secret, and the HTTP side's secret."""
     done = bobbin(
         "doctor",
@@ -301,7 +299,7 @@ def test_the_doctor_looks_at_an_app_for_many_workspaces(
     assert "ok    SLACK_SIGNING_SECRET" in lines
 
 
-def test_the_doctor_misses_what_is_not_set(bobbin: Bobbin) -> None:
+def test_doctor_reports_missing_settings(bobbin: Bobbin) -> None:
     """Nothing set at all: the variables that would help are named."""
     done = bobbin("doctor")
 

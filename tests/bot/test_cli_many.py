@@ -1,4 +1,4 @@
-"""The program for many workspaces, run as people run it."""
+"""`bobbin run` for many workspaces, run as a program."""
 
 from __future__ import annotations
 

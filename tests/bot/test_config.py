@@ -1,4 +1,4 @@
-"""Settings: the environment, read once, with one line about whatever is wrong."""
+"""The settings: read from the environment and `.env`, with one line about whatever is wrong."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_the_env_file_is_read_and_the_environment_wins(
     assert (settings.host, settings.port, settings.bobbin_grace) == ("0.0.0.0", 5000, 2)
 
 
-def test_an_env_file_in_another_encoding_is_one_line(tmp_path: Path) -> None:
+def test_an_env_file_that_is_not_utf8_is_reported_in_one_line(tmp_path: Path) -> None:
     """Windows editors write UTF-16."""
     file = tmp_path / ".env"
     file.write_text("PORT=4000", encoding="utf-16")
@@ -88,7 +88,7 @@ def test_an_env_file_in_another_encoding_is_one_line(tmp_path: Path) -> None:
     assert ".env" in complaint(lambda: Settings.load(file))
 
 
-def test_the_standard_env_file_is_that_of_the_current_folder(
+def test_the_env_file_is_read_from_the_current_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`.env` beside where the command is typed."""
@@ -165,7 +165,7 @@ def test_values_are_typed(load: Load) -> None:
     assert (settings.port, settings.bobbin_model_timeout) == (0, 2.5)
 
 
-def test_secrets_do_not_print(load: Load) -> None:
+def test_secrets_are_not_printed(load: Load) -> None:
     """Neither in the settings' own repr nor in a provider's; passwords in addresses are secrets too."""
     secrets = {
         "SLACK_BOT_TOKEN": "xoxb-secret",
@@ -198,7 +198,7 @@ def test_settings_are_frozen(load: Load) -> None:
     assert settings.port == 3000
 
 
-def test_run_needs_slack(load: Load) -> None:
+def test_run_requires_slack_settings(load: Load) -> None:
     """With nothing set, both missing halves are named, with what to do."""
     line = complaint(load().for_run)
 
@@ -263,7 +263,7 @@ def test_run_names_what_is_missing(load: Load, variables: dict[str, str], named:
         ),
     ],
 )
-def test_run_takes_each_way_into_slack(
+def test_run_accepts_every_way_to_connect_to_slack(
     load: Load, variables: dict[str, str], delivery: Delivery, many: bool
 ) -> None:
     """Socket Mode when there is an app token, else HTTP; many workspaces with a client's id and secret."""
@@ -272,7 +272,7 @@ def test_run_takes_each_way_into_slack(
     assert (settings.delivery, settings.many_workspaces) == (delivery, many)
 
 
-def test_every_provider_at_once(load: Load) -> None:
+def test_all_providers_can_be_configured_at_once(load: Load) -> None:
     """In the menu's order, each with its own address and key."""
     settings = load(
         OPENROUTER_API_KEY="a",
@@ -311,7 +311,7 @@ def test_an_openai_compatible_server_needs_no_key(load: Load) -> None:
     )
 
 
-def test_an_ollama_that_nobody_named_is_optional(load: Load) -> None:
+def test_the_ollama_at_its_usual_address_is_optional(load: Load) -> None:
     """It may be found running; nobody is told when it is not."""
     unasked = load().local_ollama()
 
@@ -328,7 +328,7 @@ def test_no_models_says_what_to_set() -> None:
         assert name in line
 
 
-def test_the_database_is_a_file_of_the_users_own(
+def test_the_default_database_is_in_the_users_data_folder(
     load: Load, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Unless one is named; the sandbox has another file."""

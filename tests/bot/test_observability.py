@@ -1,4 +1,4 @@
-"""Logs hold no secret and no message text; metrics count."""
+"""Logs hold no secrets and no message text; metrics count."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def logging_as_it_was() -> Iterator[None]:
         ("the venice key my-own-venice-key was refused", "my-own-venice-key"),
     ],
 )
-def test_secrets_are_masked_wherever_they_stand(
+def test_secrets_are_masked_everywhere(
     capsys: pytest.CaptureFixture[str], style: str, line: str, secret: str
 ) -> None:
     """In our fields, in nested values, in a library's message and in a traceback."""
@@ -60,7 +60,7 @@ def test_secrets_are_masked_wherever_they_stand(
     assert "RuntimeError" in written
 
 
-def test_words_that_only_look_like_keys_stay(capsys: pytest.CaptureFixture[str]) -> None:
+def test_words_that_resemble_keys_are_not_masked(capsys: pytest.CaptureFixture[str]) -> None:
     """A task-runner is no key."""
     configure_logging("INFO", "json")
 
@@ -73,7 +73,7 @@ def test_words_that_only_look_like_keys_stay(capsys: pytest.CaptureFixture[str])
     assert event["model"] == "openai:gpt-5"
 
 
-def test_fields_that_carry_text_are_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+def test_fields_with_message_text_are_masked(capsys: pytest.CaptureFixture[str]) -> None:
     """A safety net under the rule that nobody logs message text."""
     configure_logging("INFO", "json")
 
@@ -84,7 +84,7 @@ def test_fields_that_carry_text_are_left_out(capsys: pytest.CaptureFixture[str])
     assert json.loads(written)["length"] == 13
 
 
-def test_events_carry_the_context(capsys: pytest.CaptureFixture[str]) -> None:
+def test_events_carry_the_log_context(capsys: pytest.CaptureFixture[str]) -> None:
     """Inside the block and not after it."""
     configure_logging("INFO", "json")
 
@@ -98,7 +98,7 @@ def test_events_carry_the_context(capsys: pytest.CaptureFixture[str]) -> None:
     assert "team" not in outside
 
 
-def test_libraries_never_speak_below_warning(capsys: pytest.CaptureFixture[str]) -> None:
+def test_libraries_log_from_warning_up(capsys: pytest.CaptureFixture[str]) -> None:
     """Their debug lines print what people write; ours obey the level."""
     configure_logging("DEBUG", "json")
 
@@ -115,7 +115,7 @@ def test_libraries_never_speak_below_warning(capsys: pytest.CaptureFixture[str])
     assert [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()] == ["ours"]
 
 
-def test_the_level_holds_for_our_own_events(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_level_applies_to_own_events(capsys: pytest.CaptureFixture[str]) -> None:
     """WARNING hides INFO."""
     configure_logging("WARNING", "text")
 
@@ -165,7 +165,7 @@ def test_metrics_count_what_happened() -> None:
     assert "bobbin_leases_taken_over_total 1.0" in lines
 
 
-def test_two_processes_in_one_do_not_share_metrics() -> None:
+def test_metrics_are_not_shared_between_instances() -> None:
     """Each `Metrics` has a registry of its own, so that tests can start many bots."""
     first, second = Metrics(), Metrics()
 

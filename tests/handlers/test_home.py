@@ -84,7 +84,7 @@ async def tick(world: World, view: View, on: bool = True) -> None:
 # -- what stands there ---------------------------------------------------------------------------------------------
 
 
-async def test_at_first_it_says_how_to_begin(world: World) -> None:
+async def test_an_empty_home_tab_says_how_to_begin(world: World) -> None:
     view = await home(world)
 
     texts = [block["text"]["text"] for block in view.blocks if block["type"] == "section"]
@@ -127,7 +127,7 @@ async def test_5000_chats_are_paged_counted_and_searched(world: World) -> None:
     assert note(view) == "1–10 of 1000+"
 
 
-async def test_nobody_sees_what_is_another_persons(world: World) -> None:
+async def test_each_person_sees_only_their_own_chats(world: World) -> None:
     await bulk_chats.insert_chats(world, 3, user="U0ALICE")
 
     assert [len(rows(await home(world, user))) for user in ("alice", "bob")] == [3, 0]
@@ -142,7 +142,7 @@ async def test_the_messages_tab_publishes_nothing(world: World) -> None:
 # -- the dialog ----------------------------------------------------------------------------------------------------
 
 
-async def test_new_chat_opens_the_dialog_and_the_chat_is_in_the_direct_messages(
+async def test_new_chat_opens_a_dialog_whose_chat_starts_in_direct_messages(
     world: World,
 ) -> None:
     view = await home(world)
@@ -162,7 +162,7 @@ async def test_new_chat_opens_the_dialog_and_the_chat_is_in_the_direct_messages(
 # -- the own model -------------------------------------------------------------------------------------------------
 
 
-async def test_the_own_model_is_found_among_420_and_preselected_from_then_on(
+async def test_a_preferred_model_is_found_among_420_and_preselected(
     worlds: WorldFactory,
 ) -> None:
     async with worlds(models=many_models(420)) as world:
@@ -183,7 +183,7 @@ async def test_the_own_model_is_found_among_420_and_preselected_from_then_on(
         assert elements(world.menus(theirs)[0], "model_menu")[0]["initial_option"] != found
 
 
-async def test_always_use_it_answers_without_a_menu_until_it_is_taken_back(world: World) -> None:
+async def test_always_use_it_skips_the_menu_until_it_is_unticked(world: World) -> None:
     view = await home(world)
     await prefer(world, view, STORY)
     await tick(world, view)
@@ -221,7 +221,7 @@ async def test_always_use_it_answers_without_a_menu_until_it_is_taken_back(world
     ]
 
 
-async def test_who_chooses_a_model_and_ticks_at_the_same_moment_gets_both(world: World) -> None:
+async def test_concurrent_changes_of_both_preferences_are_both_kept(world: World) -> None:
     """Neither press may undo the other, whichever of them is stored first."""
     for user in ("alice", "bob", "carol", "dan"):
         view = await home(world, user)
@@ -239,7 +239,7 @@ async def test_who_chooses_a_model_and_ticks_at_the_same_moment_gets_both(world:
     ] * 4
 
 
-async def test_ticked_without_a_choice_it_means_the_model_that_is_shown(world: World) -> None:
+async def test_always_use_it_without_a_choice_uses_the_model_shown(world: World) -> None:
     await tick(world, await home(world))
 
     thread = await world.slack.conversations.say(
@@ -250,7 +250,7 @@ async def test_ticked_without_a_choice_it_means_the_model_that_is_shown(world: W
     assert world.models.requests()[0].model == MODEL
 
 
-async def test_always_and_nothing_asked_yet_asks_for_the_question(world: World) -> None:
+async def test_an_empty_mention_with_always_use_it_asks_for_a_question(world: World) -> None:
     await tick(world, await home(world))
     thread = await world.slack.conversations.say(
         "alice", "general", f"<@{world.slack.bot_user.id}>"
@@ -267,7 +267,7 @@ async def test_always_and_nothing_asked_yet_asks_for_the_question(world: World) 
     assert [m.ts for m in world.headers(thread)] == [waiting.ts]
 
 
-async def test_a_model_that_is_gone_is_named_and_the_menu_is_back(world: World) -> None:
+async def test_a_preferred_model_that_is_gone_is_named_and_the_menu_returns(world: World) -> None:
     view = await home(world)
     await prefer(world, view, STORY)
     await tick(world, view)
@@ -284,7 +284,7 @@ async def test_a_model_that_is_gone_is_named_and_the_menu_is_back(world: World) 
     assert world.menus(await world.ask("And now?"))
 
 
-async def test_a_model_that_nobody_offers_is_not_taken(world: World) -> None:
+async def test_a_model_that_is_not_offered_cannot_be_preferred(world: World) -> None:
     view = await home(world)
     await prefer(world, view, {"text": STORY["text"], "value": "openai:demo/none"})
     assert world.rows("SELECT 1 FROM people WHERE default_model IS NOT NULL") == []
@@ -293,7 +293,7 @@ async def test_a_model_that_nobody_offers_is_not_taken(world: World) -> None:
 # -- as it is now --------------------------------------------------------------------------------------------------
 
 
-async def test_it_shows_what_changes_while_somebody_looks(world: World) -> None:
+async def test_an_open_home_tab_shows_new_chats_and_titles(world: World) -> None:
     """A chat begins, gets its title, and somebody else's stays out of it."""
     world.entitle("While You Were Looking")
     view = await home(world)
@@ -304,7 +304,7 @@ async def test_it_shows_what_changes_while_somebody_looks(world: World) -> None:
     assert "2 messages" in rows(view)[0]
 
 
-async def test_what_one_looks_at_stays_when_it_is_renewed(world: World) -> None:
+async def test_an_update_keeps_the_page_that_is_shown(world: World) -> None:
     await bulk_chats.insert_chats(world, 30)
     view = await home(world)
     await turn(world, view, "Older")
@@ -317,7 +317,7 @@ async def test_what_one_looks_at_stays_when_it_is_renewed(world: World) -> None:
     assert "Newer" in buttons(view)
 
 
-async def test_a_busy_chat_renews_it_every_few_seconds_at_most(world: World) -> None:
+async def test_updates_are_at_least_three_seconds_apart(world: World) -> None:
     await home(world)
     began = asyncio.get_running_loop().time()
     thread = await world.start("Start.")
@@ -330,7 +330,7 @@ async def test_a_busy_chat_renews_it_every_few_seconds_at_most(world: World) -> 
     assert methods(world.slack.calls).count("views.publish") <= 2 + seconds / 3.0
 
 
-async def test_leaving_a_private_channel_takes_its_chats_off_the_page(world: World) -> None:
+async def test_leaving_a_private_channel_removes_its_chats_from_the_home_tab(world: World) -> None:
     await world.answered(
         await world.start("Among us leads.", user="bob", channel="leads"), channel="leads"
     )
@@ -342,7 +342,7 @@ async def test_leaving_a_private_channel_takes_its_chats_off_the_page(world: Wor
     await world.until(lambda: not rows(view), "the shorter list")
 
 
-async def test_a_missed_departure_is_found_out_by_opening_it(world: World) -> None:
+async def test_opening_the_home_tab_detects_a_missed_departure(world: World) -> None:
     await world.answered(
         await world.start("Among us leads.", user="bob", channel="leads"), channel="leads"
     )
@@ -354,7 +354,7 @@ async def test_a_missed_departure_is_found_out_by_opening_it(world: World) -> No
     await world.until(lambda: not rows(view), "the shorter list")
 
 
-async def test_another_process_that_shows_something_newer_is_not_overwritten(world: World) -> None:
+async def test_a_newer_home_tab_of_another_process_is_not_overwritten(world: World) -> None:
     """What comes from two replicas carries Slack's hash; the one that is behind gives way, without a word."""
     world.forgive("hash_conflict")
     view = await home(world)
@@ -370,7 +370,7 @@ async def test_another_process_that_shows_something_newer_is_not_overwritten(wor
     assert len(rows(await home(world))) == 1
 
 
-async def test_without_a_home_tab_it_says_so_once_and_is_silent(world: World) -> None:
+async def test_a_disabled_home_tab_is_logged_once(world: World) -> None:
     world.forgive("not_enabled")
     world.slack.faults.add("views.publish", error="not_enabled", times=-1)
     for _ in range(3):
@@ -382,7 +382,7 @@ async def test_without_a_home_tab_it_says_so_once_and_is_silent(world: World) ->
 
 
 @pytest.mark.parametrize("mode", ["lost", "garbage", "status", "ratelimited"])
-async def test_trouble_at_slack_only_delays_it(world: World, mode: Any) -> None:
+async def test_failures_of_slack_only_delay_the_home_tab(world: World, mode: Any) -> None:
     world.forgive("ratelimited")
     world.slack.faults.add("views.publish", mode)
     await world.slack.views.open_home("alice")
@@ -393,7 +393,7 @@ async def test_trouble_at_slack_only_delays_it(world: World, mode: Any) -> None:
     await world.until(lambda: world.slack.views.home("alice"), "the Home tab")
 
 
-async def test_a_crowd_that_looks_stays_within_slacks_limits(worlds: WorldFactory) -> None:
+async def test_many_open_home_tabs_stay_within_slacks_limits(worlds: WorldFactory) -> None:
     async with worlds(limits=Limits()) as world:
         for user in ("alice", "bob", "carol"):
             await home(world, user)

@@ -68,7 +68,7 @@ async def turn(world: World, shown: Ephemeral, label: str, user: str = "alice") 
     await world.until(lambda: shown.blocks is not before, "another page")
 
 
-async def test_a_chat_is_listed_with_what_one_wants_to_know_and_a_link_that_opens_its_thread(
+async def test_a_chat_is_listed_with_model_age_count_and_link(
     world: World,
 ) -> None:
     world.entitle("Sky and Colour")
@@ -83,7 +83,7 @@ async def test_a_chat_is_listed_with_what_one_wants_to_know_and_a_link_that_open
     assert (shown.viewer, buttons(shown)) == ("U0ALICE", {})
 
 
-async def test_a_person_sees_what_they_started_or_took_part_in_and_nothing_else(
+async def test_the_list_holds_the_chats_a_person_started_or_took_part_in(
     world: World,
 ) -> None:
     thread = await world.start("The first question.")
@@ -97,7 +97,7 @@ async def test_a_person_sees_what_they_started_or_took_part_in_and_nothing_else(
     assert (rows(nothing), nothing.text) == ([], strings.CHATS_NONE)
 
 
-async def test_pages_of_ten_lead_to_the_end_and_back(world: World) -> None:
+async def test_pages_of_ten_lead_to_the_last_and_back(world: World) -> None:
     await bulk_chats.insert_chats(world, 23)
     shown = await listed(world)
     assert titles(shown) == [f"Chat {n}" for n in range(22, 12, -1)]
@@ -115,7 +115,7 @@ async def test_pages_of_ten_lead_to_the_end_and_back(world: World) -> None:
     assert (note(shown), set(buttons(shown))) == ("1–10 of 23", {"Older"})
 
 
-async def test_hundreds_of_pages_each_the_right_one_there_and_back(world: World) -> None:
+async def test_hundreds_of_pages_are_correct_in_both_directions(world: World) -> None:
     """5,000 chats of one person: no button ever carries more, and no address is used up."""
     await bulk_chats.insert_chats(world, 5_000)
     shown = await listed(world)
@@ -135,7 +135,7 @@ async def test_hundreds_of_pages_each_the_right_one_there_and_back(world: World)
     assert max(map(len, values)) < 400
 
 
-async def test_turning_back_reaches_the_top_although_chats_have_come_meanwhile(
+async def test_paging_back_reaches_the_first_page_despite_new_chats(
     world: World,
 ) -> None:
     await bulk_chats.insert_chats(world, 15)
@@ -152,7 +152,7 @@ async def test_turning_back_reaches_the_top_although_chats_have_come_meanwhile(
     assert note(shown) == "1–10 of 16"
 
 
-async def test_words_are_looked_for_in_titles_and_texts(world: World) -> None:
+async def test_titles_and_texts_are_searched(world: World) -> None:
     await bulk_chats.insert_chats(
         world, 30, title=lambda n: f"Chat {n}", text=lambda n: "a lighthouse" if n % 2 else "a boat"
     )
@@ -169,7 +169,7 @@ async def test_words_are_looked_for_in_titles_and_texts(world: World) -> None:
 @pytest.mark.parametrize(
     "text", ["zebra", "<!channel> & co", "%", "tokens", "helpful", "newt", "'; drop table chats"]
 )
-async def test_unknown_words_are_a_search_and_what_is_not_found_is_said_plainly(
+async def test_other_words_are_a_search_and_an_empty_result_says_so(
     world: World, text: str
 ) -> None:
     await bulk_chats.insert_chats(world, 3)
@@ -181,7 +181,7 @@ async def test_unknown_words_are_a_search_and_what_is_not_found_is_said_plainly(
     )
 
 
-async def test_the_longest_search_fits(world: World) -> None:
+async def test_a_search_of_the_maximum_length_works(world: World) -> None:
     await bulk_chats.insert_chats(world, 12, text=lambda n: "very " * 500)
 
     shown = await listed(world, "very " * 1000)
@@ -190,19 +190,19 @@ async def test_the_longest_search_fits(world: World) -> None:
     assert len(rows(shown)) == 2
 
 
-async def test_help_names_the_command_as_it_is_called_here(world: World) -> None:
+async def test_help_names_the_command_under_which_it_was_called(world: World) -> None:
     (shown,) = await world.slack.interactions.command("alice", "general", "/chats", " HELP ")
     assert shown.text == strings.CHATS_HELP.format(command="/chats")
 
 
-async def test_the_list_works_where_the_bot_is_not(world: World) -> None:
+async def test_the_list_works_in_channels_without_the_bot(world: World) -> None:
     await bulk_chats.insert_chats(world, 12)
     shown = await listed(world, channel="watercooler")
     await turn(world, shown, "Older")
     assert len(rows(shown)) == 2
 
 
-async def test_titles_are_shown_not_obeyed(world: World) -> None:
+async def test_markup_in_titles_is_escaped(world: World) -> None:
     await bulk_chats.insert_chats(
         world, 1, title=lambda n: "<!channel> *bold* <https://evil.example|here> & " + "long " * 100
     )
@@ -216,7 +216,7 @@ async def test_titles_are_shown_not_obeyed(world: World) -> None:
 # -- private channels ----------------------------------------------------------------------------------------------
 
 
-async def test_who_leaves_a_private_channel_no_longer_sees_its_chats(world: World) -> None:
+async def test_leaving_a_private_channel_hides_its_chats(world: World) -> None:
     thread = await world.start("Among us leads.", channel="leads")
     await world.answered(thread, channel="leads")
     await world.slack.conversations.say("bob", "leads", "I take part.", thread)
@@ -237,7 +237,7 @@ async def test_who_leaves_a_private_channel_no_longer_sees_its_chats(world: Worl
     assert len(rows(await listed(world, user="bob"))) == 1
 
 
-async def test_what_is_hidden_from_the_list_cannot_be_opened_either(world: World) -> None:
+async def test_hidden_chats_cannot_be_opened_through_the_api(world: World) -> None:
     """By whoever held its id, in Slack or in a program, before they left."""
     thread = await world.start("Among us leads.", channel="leads")
     await world.answered(thread, channel="leads")
@@ -266,7 +266,7 @@ async def test_leaving_a_public_channel_hides_nothing(world: World) -> None:
     assert len(rows(await listed(world, channel="random"))) == 1
 
 
-async def test_what_slack_did_not_tell_is_found_out_by_looking(world: World) -> None:
+async def test_showing_the_list_detects_a_missed_departure(world: World) -> None:
     """The bot was down for longer than Slack repeats events."""
     await world.answered(
         await world.start("Among us leads.", user="bob", channel="leads"), channel="leads"
@@ -284,7 +284,7 @@ async def test_what_slack_did_not_tell_is_found_out_by_looking(world: World) -> 
     assert rows(await listed(world, user="bob")) == []
 
 
-async def test_a_page_asks_slack_about_each_channel_once(worlds: WorldFactory) -> None:
+async def test_each_channel_of_a_page_is_checked_once(worlds: WorldFactory) -> None:
     async with worlds() as world:
         await bulk_chats.insert_chats(world, 10)
         await bulk_chats.insert_chats(world, 10, channel="C0LEADS", prefix="l")
@@ -312,7 +312,7 @@ async def quick_world(worlds: WorldFactory) -> AsyncIterator[World]:
         yield usual
 
 
-async def test_a_list_in_use_is_rebuilt_when_a_chat_comes_grows_or_gets_its_title(
+async def test_a_used_list_is_updated_when_a_chat_is_new_grows_or_is_renamed(
     quick_world: World,
 ) -> None:
     await bulk_chats.insert_chats(quick_world, 1)
@@ -335,7 +335,7 @@ async def test_a_list_in_use_is_rebuilt_when_a_chat_comes_grows_or_gets_its_titl
     ]
 
 
-async def test_no_address_is_used_more_often_than_slack_allows_and_the_next_press_brings_another(
+async def test_a_response_url_is_used_at_most_five_times(
     quick_world: World,
 ) -> None:
     """Slack refuses a sixth use, which would fail the test."""
@@ -357,7 +357,7 @@ async def test_no_address_is_used_more_often_than_slack_allows_and_the_next_pres
     await quick_world.until(lambda: "20 messages" in rows(shown)[0], "the list as it is now")
 
 
-async def test_the_page_that_is_looked_at_is_the_one_that_is_rebuilt(quick_world: World) -> None:
+async def test_an_update_keeps_the_page_of_the_list(quick_world: World) -> None:
     await bulk_chats.insert_chats(quick_world, 25)
     shown = await listed(quick_world)
     await turn(quick_world, shown, "Older")
@@ -369,7 +369,7 @@ async def test_the_page_that_is_looked_at_is_the_one_that_is_rebuilt(quick_world
     assert note(shown) == "11–20 of 26"
 
 
-async def test_a_search_is_rebuilt_with_what_it_finds_now(quick_world: World) -> None:
+async def test_an_update_repeats_the_search(quick_world: World) -> None:
     await bulk_chats.insert_chats(quick_world, 2, text=lambda n: "a lighthouse" if n else "a boat")
     shown = await listed(quick_world, "lighthouse")
     await refresh(quick_world, shown)
@@ -378,7 +378,7 @@ async def test_a_search_is_rebuilt_with_what_it_finds_now(quick_world: World) ->
     await quick_world.until(lambda: len(rows(shown)) == 2, "the chat that has come")
 
 
-async def test_who_leaves_a_private_channel_sees_its_chats_go_and_nobody_elses_list_changes(
+async def test_leaving_a_private_channel_updates_only_that_persons_list(
     quick_world: World,
 ) -> None:
     thread = await quick_world.start("Among us leads.", channel="leads")
@@ -395,7 +395,7 @@ async def test_who_leaves_a_private_channel_sees_its_chats_go_and_nobody_elses_l
     assert chat_lists["alice"].blocks is before
 
 
-async def test_a_list_that_nobody_has_used_yet_costs_nothing_and_says_nothing_twice(
+async def test_a_list_whose_buttons_were_not_used_is_not_updated(
     quick_world: World,
 ) -> None:
     """The address of a command cannot replace what it said: Slack would show the list once more below."""
@@ -409,7 +409,7 @@ async def test_a_list_that_nobody_has_used_yet_costs_nothing_and_says_nothing_tw
     assert titles(shown) == ["Chat 0"]
 
 
-async def test_a_list_that_another_process_shows_now_is_left_to_it(quick_world: World) -> None:
+async def test_a_list_shown_by_another_process_is_not_updated(quick_world: World) -> None:
     await bulk_chats.insert_chats(quick_world, 1)
     shown = await listed(quick_world)
     await refresh(quick_world, shown)
@@ -427,7 +427,7 @@ async def test_a_list_that_another_process_shows_now_is_left_to_it(quick_world: 
 
 
 @given(st.text(), st.one_of(st.none(), st.text(max_size=200)), st.booleans(), st.integers(1, 10**9))
-def test_a_look_survives_its_button(
+def test_a_query_survives_its_button(
     search: str, cursor: str | None, newer: bool, first: int
 ) -> None:
     query = ListQuery(ListQuery.for_search(search).search, cursor, newer, first)
@@ -441,5 +441,5 @@ def test_a_look_survives_its_button(
         st.text(), st.from_regex(r'\["?\w*"?(, (null|true|"\w*"|-?\d+)){0,4}\]', fullmatch=True)
     )
 )
-def test_any_other_value_is_the_first_page_of_something(value: str) -> None:
+def test_any_invalid_button_value_is_a_first_page(value: str) -> None:
     assert ListQuery.load(value).first >= 1

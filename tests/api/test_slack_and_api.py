@@ -1,4 +1,4 @@
-"""One chat, two doors: what is said through a program stands in the Slack thread, and the other way round."""
+"""One chat in Slack and through the API: what is written on one side appears on the other."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def chat_of(api: Api) -> dict[str, Any]:
     return conversation
 
 
-async def test_what_a_program_says_stands_in_the_thread_before_its_answer(
+async def test_an_api_message_is_posted_in_the_thread_before_its_answer(
     world: World, api: Api
 ) -> None:
     world.say("Hello from Slack.", "Hello from the program.")
@@ -69,7 +69,7 @@ async def test_an_api_message_whose_post_gets_no_response_is_found_and_not_poste
     assert "api_message_not_posted" not in world.log.getvalue()
 
 
-async def test_nothing_that_a_program_says_can_ping_anybody(world: World, api: Api) -> None:
+async def test_an_api_message_notifies_nobody(world: World, api: Api) -> None:
     thread = await world.start("hello")
     await world.answered(thread, 1)
     await world.idle()
@@ -88,7 +88,7 @@ async def test_nothing_that_a_program_says_can_ping_anybody(world: World, api: A
     assert "<@" not in via.latest.fallback
 
 
-async def test_a_retry_shows_what_was_said_only_once(world: World, api: Api) -> None:
+async def test_a_retry_does_not_post_the_api_message_again(world: World, api: Api) -> None:
     thread = await world.start("hello")
     await world.answered(thread, 1)
     await world.idle()
@@ -103,7 +103,9 @@ async def test_a_retry_shows_what_was_said_only_once(world: World, api: Api) -> 
     assert [shown(answer) for answer in world.answers(thread)][-1] == "Now it works."
 
 
-async def test_a_conversation_of_a_program_lives_there_alone(world: World, api: Api) -> None:
+async def test_a_conversation_started_through_the_api_is_not_in_slack(
+    world: World, api: Api
+) -> None:
     before = len(world.slack.calls_of("chat.postMessage"))
     chat = await api.conversation()
     await api.say(chat, "nobody in Slack sees this")
@@ -113,7 +115,7 @@ async def test_a_conversation_of_a_program_lives_there_alone(world: World, api: 
     assert "2 messages" in str(listed.blocks)
 
 
-async def test_who_took_part_in_slack_may_go_on_by_program(
+async def test_a_participant_in_slack_can_continue_through_the_api(
     world: World, api: Api, bobs: Api
 ) -> None:
     thread = await world.start("alice asks")
@@ -129,7 +131,7 @@ async def test_who_took_part_in_slack_may_go_on_by_program(
     assert turn == ("user", "bob: bob by program")
 
 
-async def test_a_token_names_its_person_until_it_is_revoked(world: World, api: Api) -> None:
+async def test_a_token_is_valid_until_it_is_revoked(world: World, api: Api) -> None:
     other = await token_for(world)
     assert other != api.token
     stored = world.rows("SELECT * FROM api_tokens")
