@@ -15,7 +15,6 @@ from sqlalchemy import text
 
 from bot.config import Settings
 from bot.domain import User
-from bot.errors import BobbinError
 from bot.observability import Metrics
 from storage.answers import Answers
 from storage.chats import Chats
@@ -201,20 +200,3 @@ async def test_the_documented_use_of_the_sqlite_shell_works(
 
     assert before in page
     assert (left > 0) is stays
-
-
-def test_the_drawn_tree_of_errors_is_complete() -> None:
-    """The docstring of `bot/errors.py` is what people read first."""
-    import bot.errors
-
-    def below(error: type[BaseException]) -> set[str]:
-        return {error.__name__}.union(*(below(child) for child in error.__subclasses__()))
-
-    own = {name for name in below(BobbinError) if hasattr(bot.errors, name)}
-    drawn = set(
-        re.findall(
-            r"^    (?:│   |    )*(?:├── |└── )?([A-Z]\w+)", bot.errors.__doc__ or "", re.MULTILINE
-        )
-    )
-
-    assert drawn == own
