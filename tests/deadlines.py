@@ -36,9 +36,10 @@ _GIVING_UP = (
     "usage_timeout",
     "http_header_timeout",
     "http_body_gap_timeout",
+    "token_recheck_interval",
     "idle_transaction_timeout",
 )
-"""The fields of Timing after which the bot gives something up, or looks after what another process may have left."""
+"""The fields of Timing after which the bot gives up, or looks for what another process left or did not tell."""
 
 
 def patient_timing(**changes: Any) -> Timing:

@@ -14,16 +14,14 @@ from websockets.exceptions import ConnectionClosed
 from tests.api.conftest import Api, WorldFactory, address, token_for
 from tests.api.test_replicas import two
 from tests.api.test_sockets import Reader, socket_of
-from tests.deadlines import patient_timing
+from tests.deadlines import WAIT_TIMEOUT, patient_timing
 from tests.handlers.two_workspaces import TwoWorkspaces
 from tests.handlers.world import World
 
-SOON = 10.0
-"""Seconds: less than passes between two looks for what nobody told."""
-
 
 async def cut_off(reader: Reader) -> None:
-    async with asyncio.timeout(SOON):
+    """Wait for the end of the socket, for less time than passes until the bot checks its token unasked."""
+    async with asyncio.timeout(WAIT_TIMEOUT):
         with pytest.raises(ConnectionClosed):
             await reader.until(lambda _: False)
     assert (reader.socket.close_code, reader.socket.close_reason) == (4401, "Unauthorized")

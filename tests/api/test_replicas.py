@@ -28,7 +28,7 @@ async def two(
     async with AsyncExitStack() as stack:
         shared: dict[str, Any] = {"redis_url": SecretStr(redis)} if redis else {}
         world = await stack.enter_async_context(World(folder, log, **shared))
-        second = await stack.enter_async_context(build(world.settings()))
+        second = await stack.enter_async_context(build(world.settings(), timing=world.timing))
         assert await second.transport.until_connected()
         assert world.bot is not None
         yield world, world.bot, second

@@ -129,7 +129,7 @@ async def replicas(
             found.append(replica)
         yield found
         for replica in found:
-            await replica.engine.drain(5.0)
+            await replica.engine.drain(WAIT_TIMEOUT)
 
 
 async def start(replica: Replica) -> str:
@@ -140,7 +140,7 @@ async def start(replica: Replica) -> str:
     return said.chat.id
 
 
-async def ended(replica: Replica, answer: Answer, seconds: float = 20.0) -> Answer:
+async def ended(replica: Replica, answer: Answer, seconds: float = WAIT_TIMEOUT) -> Answer:
     async with asyncio.timeout(seconds):
         while not (now := await replica.answers.get(answer.id)).status.ended:
             await asyncio.sleep(0.02)
@@ -173,7 +173,9 @@ async def test_closing_engine_leaves_waiting_answers_to_others_at_once(migrated_
         chat_id = await start(leaving)
         await _running(leaving, chat_id)
         behind = [await leaving.say(chat_id, f"behind {n}") for n in range(2)]
-        await leaving.engine.drain(5.0)  # the running answer ends, the waiting ones do not start
+        await leaving.engine.drain(
+            WAIT_TIMEOUT
+        )  # the running answer ends, the waiting ones do not start
         late = await leaving.say(chat_id, "sent to a process that claims nothing more")
         answers = [await ended(staying, answer) for answer in (*behind, late)]
         assert [answer.status for answer in answers] == [Status.DONE] * 3

@@ -136,7 +136,7 @@ async def test_changes_of_installations_reach_the_other_replicas_at_once(
         one.reply_to({"one?": "Answer one.", "two?": "Answer two."})
         allow_events_of_unknown_workspaces(one)
         await one.install(one.slack)
-        async with build(one.settings().changed(port=0)) as replica:
+        async with build(one.settings().changed(port=0), timing=one.timing) as replica:
             one.route_to(replica.url)
             assert await one.answered(await one.start("one?")) == ["Answer one."]
             one.route_to(one.url)
