@@ -66,10 +66,10 @@ class Answers:
 
         `only`: the answers that it is really writing, so that the lease of one it dropped lapses.
         """
-        mine = and_(IS_RUNNING, answers.c.owner == worker_id)
+        held = and_(IS_RUNNING, answers.c.owner == worker_id)
         query = (
             update(answers)
-            .where(mine if only is None else and_(mine, answers.c.message_id.in_(only)))
+            .where(held if only is None else and_(held, answers.c.message_id.in_(only)))
             .values(lease_until=database_time(lease))
             .returning(answers.c.message_id, answers.c.stop_requested)
         )
@@ -182,24 +182,22 @@ class Answers:
 
         The same `source` again gives the answer that it stopped before, even if that has ended since.
         """
-        mine = answers.c.chat_id == chat_id
+        in_chat = answers.c.chat_id == chat_id
         query = (
             update(answers)
-            .where(IS_RUNNING, mine)
+            .where(IS_RUNNING, in_chat)
             .values(stop_requested=True, stop_source=func.coalesce(source, answers.c.stop_source))
             .returning(answers.c.message_id)
         )
         async with self._database.begin() as connection:
-            if source and (
-                known := await _first(connection, and_(mine, answers.c.stop_source == source))
-            ):
-                return known
+            if source:
+                stopped_before = and_(in_chat, answers.c.stop_source == source)
+                if known := await _first(connection, stopped_before):
+                    return known
             answer_id = await connection.scalar(query)
-            return (
-                None
-                if answer_id is None
-                else await _first(connection, answers.c.message_id == answer_id)
-            )
+            if answer_id is None:
+                return None
+            return await _first(connection, answers.c.message_id == answer_id)
 
     async def retry(self, answer_id: str, model: ModelRef | None = None) -> Answer | None:
         """Make a failed answer wait again; its partial text stays. Of several callers one gets it, the others None.
@@ -273,10 +271,10 @@ class Answers:
 
     async def open_for(self, user: User) -> list[Answer]:
         """The answers in this user's chats that have not ended."""
-        mine = select(participants.c.chat_id).where(
+        chats_of_user = select(participants.c.chat_id).where(
             participants.c.team == user.team, participants.c.user == user.id
         )
-        return await self._all(and_(IS_OPEN, answers.c.chat_id.in_(mine)))
+        return await self._all(and_(IS_OPEN, answers.c.chat_id.in_(chats_of_user)))
 
     async def by_ids(self, answer_ids: Collection[str]) -> list[Answer]:
         """The answers with these ids."""
@@ -329,8 +327,8 @@ def _failed_with(code: str) -> ColumnElement[bool]:
 
 
 def _model_of_chat() -> Any:
-    mine = chats.c.id == answers.c.chat_id
-    return select(chats.c.provider + literal(":") + chats.c.model).where(mine).scalar_subquery()
+    model = select(chats.c.provider + literal(":") + chats.c.model)
+    return model.where(chats.c.id == answers.c.chat_id).scalar_subquery()
 
 
 async def _update_owned(

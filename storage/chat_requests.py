@@ -238,9 +238,8 @@ class ChatRequests:
 
     async def started_in_dialog(self, chat_id: str) -> bool:
         """Whether the chat's first message came from a dialog."""
-        from_dialog = not_(
-            questions.c.ts.contains(".")
-        )  # every timestamp has a point, no dialog id has
+        # Every timestamp contains a point, and no dialog's id does.
+        from_dialog = not_(questions.c.ts.contains("."))
         query = (
             select(questions.c.id)
             .join(messages, messages.c.id == questions.c.message_id)

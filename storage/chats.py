@@ -232,9 +232,8 @@ class Chats:
         False, and nothing is stored, when another caller did so meanwhile.
         """
         same = and_(messages.c.id == message.id, messages.c.files == files_to_json(message.files))
-        whole_text = (
-            messages.c.text + more_text
-        )  # not `message.text`, which may have been replaced meanwhile
+        # Not `message.text`, which may have been replaced meanwhile:
+        whole_text = messages.c.text + more_text
         changed = (
             update(messages)
             .where(same)

@@ -228,9 +228,8 @@ def _create_folder(url: URL) -> URL:
 
 
 def _create_engine(url: URL, pool_size: int, timing: Timing) -> AsyncEngine:
-    options: dict[str, Any] = {
-        "hide_parameters": True
-    }  # keeps what people write out of errors and logs
+    # Keeps message text out of errors and logs:
+    options: dict[str, Any] = {"hide_parameters": True}
     if url.get_backend_name() == "postgresql":
         options |= {"pool_pre_ping": True, "connect_args": {"connect_timeout": 5}}
     # No overflow: an overflow connection is closed as soon as it is free, so a rush of events would open one for each.

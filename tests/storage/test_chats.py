@@ -107,9 +107,8 @@ async def test_a_request_becomes_one_message_however_often_it_is_started(
     question, _ = await requests.create(
         thread=thread, ts="100.1", user="U1", text="hello", files=(SHARED,)
     )
-    message = NewMessage(
-        "hello", "U1", files=question.files
-    )  # no source: only the request identifies the message
+    # No source: only the request identifies the message.
+    message = NewMessage("hello", "U1", files=question.files)
     first = await chats.start(
         team="T1", owner="U1", model=MODEL, thread=thread, message=message, request_id=question.id
     )

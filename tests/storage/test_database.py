@@ -75,11 +75,8 @@ async def test_a_transaction_cancelled_in_mid_statement_blocks_nobody(migrated_u
         task.cancel()
         await asyncio.wait([task])
         remembered.append(task)
-        async with (
-            asyncio.timeout(20),
-            database.begin(),
-        ):  # a lock would mean waiting for 30 seconds
-            pass
+        async with asyncio.timeout(20), database.begin():
+            pass  # a remaining lock would mean waiting for 30 seconds
         await database.close()
 
 
@@ -124,9 +121,8 @@ async def test_errors_never_contain_message_text(database: Database) -> None:
 async def test_writers_of_several_processes_wait_for_each_other(rivals: list[Database]) -> None:
     async def write(number: int) -> None:
         async with rivals[number % 3].begin() as connection:
-            await connection.scalar(
-                select(func.count()).select_from(people)
-            )  # reads first, which in SQLite would make the later write fail
+            # Reads first, which in SQLite would make the later write fail without BEGIN IMMEDIATE.
+            await connection.scalar(select(func.count()).select_from(people))
             await connection.execute(insert(people), [_person(f"U{number}")])
 
     await asyncio.gather(*(write(number) for number in range(30)))

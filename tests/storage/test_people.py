@@ -26,9 +26,8 @@ async def test_profile_fields_are_set_independently(people: People) -> None:
     await people.set_last_model(ANN, MODEL)
     await people.set_name(ANN, "Ann")
     await people.set_default(ANN, other)
-    await people.set_always(
-        ANN, True, known=None, model=MODEL
-    )  # a caller that had not seen the new choice yet
+    # A caller that had not seen the new choice yet:
+    await people.set_always(ANN, True, known=None, model=MODEL)
     assert await people.get(ANN) == Profile(
         ANN, "Ann", default_model=other, last_model=MODEL, always=True
     )
