@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from enum import Enum, auto
 from typing import Any
 
 from bot.domain import Done, ReasoningDelta, StreamEvent, TextDelta, Usage
@@ -27,6 +28,22 @@ _OPEN_TAG = "<think>"
 _CLOSE_TAG = "</think>"
 
 
+class _Phase(Enum):
+    """Where in an answer a `ThinkFilter` is.
+
+    START ──▶ REASONING ◀──▶ AFTER_REASONING ──▶ TEXT, and START ──▶ TEXT where there is no reasoning
+    """
+
+    START = auto()
+    """White space at most, or the beginning of a tag, has come."""
+    REASONING = auto()
+    """The opening tag has come."""
+    AFTER_REASONING = auto()
+    """The closing tag has come, and no text after it."""
+    TEXT = auto()
+    """All that comes is answer."""
+
+
 class ThinkFilter:
     """Removes `<think>…</think>` from the very start of an answer, wherever the chunks split it.
 
@@ -34,41 +51,42 @@ class ThinkFilter:
     """
 
     def __init__(self) -> None:
+        self._phase = _Phase.START
         self._held = ""
-        self._inside = False
-        self._thought = False
-        self._passing = False
 
     def feed(self, text: str) -> tuple[str, bool]:
         """The part of `text` that is answer, and whether some of it was reasoning."""
-        if self._passing:
+        if self._phase is _Phase.TEXT:
             return text, False
         self._held += text
-        has_reasoning = False
-        if not self._inside and self._held.lstrip().startswith(_OPEN_TAG):
-            self._inside, self._held = True, self._held.lstrip()[len(_OPEN_TAG) :]
-        if self._inside:
-            has_reasoning = True
-            _, closed, rest = self._held.partition(_CLOSE_TAG)
-            if not closed:
-                self._held = self._held[-len(_CLOSE_TAG) :]
-                return "", True
-            self._inside, self._thought, self._held = False, True, rest
-        return self._release(), has_reasoning
+        if self._phase is not _Phase.REASONING and self._held.lstrip().startswith(_OPEN_TAG):
+            self._phase = _Phase.REASONING
+            self._held = self._held.lstrip()[len(_OPEN_TAG) :]
+        if self._phase is not _Phase.REASONING:
+            return self._release(), False
+        _, closing_tag, rest = self._held.partition(_CLOSE_TAG)
+        if not closing_tag:
+            self._held = self._held[-len(_CLOSE_TAG) :]
+            return "", True
+        self._phase = _Phase.AFTER_REASONING
+        self._held = rest
+        return self._release(), True
 
     def flush(self) -> str:
         """The text that was held back and turns out to be answer, at the end."""
-        rest = "" if self._inside or not self._held.strip() else self._held
+        rest = "" if self._phase is _Phase.REASONING or not self._held.strip() else self._held
         self._held = ""
         return rest
 
     def _release(self) -> str:
+        """The text that is held back, as soon as it cannot be the beginning of an opening tag."""
         begun = self._held.lstrip()
         if _OPEN_TAG.startswith(begun):
             self._held = self._held[-_MAX_LEADING_SPACE:]
             return ""
-        text = begun if self._thought else self._held
-        self._held, self._passing = "", True
+        text = begun if self._phase is _Phase.AFTER_REASONING else self._held
+        self._phase = _Phase.TEXT
+        self._held = ""
         return text
 
 
@@ -139,9 +157,7 @@ class StreamParser:
             self._raise_no_answer()
         if not self.finished:
             raise StreamInterrupted("the stream ended without an end")
-        if (
-            self._finish_reason == "content_filter"
-        ):  # a person must not take this part for the whole
+        if self._finish_reason == "content_filter":  # the text so far must not pass for the whole
             raise ContentFiltered()
         if rest:
             events.append(TextDelta(rest))
@@ -202,7 +218,8 @@ class StreamParser:
         usage = chunk.get("usage")
         if isinstance(usage, dict):
             self._usage = _usage(usage) or self._usage
-        text, has_reasoning = "", False
+        text = ""
+        has_reasoning = False
         choices = chunk.get("choices")
         for choice in choices if isinstance(choices, list) else ():
             if isinstance(choice, dict) and not choice.get("index"):
