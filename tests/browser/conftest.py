@@ -14,9 +14,9 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright, expect
 
-from bot.sandbox import Sandbox
+from bot.sandbox import Limits, Sandbox
 from tests.browser.sample_app import ChattyApp
-from tests.deadlines import WAIT_TIMEOUT
+from tests.deadlines import DEADLINE_SCALE, WAIT_TIMEOUT
 
 SIZE = {"width": 1280, "height": 800}
 NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -91,10 +91,17 @@ async def page(chromium: Browser, complaints: list[str]) -> AsyncIterator[Page]:
     await context.close()
 
 
+@pytest.fixture
+def deadline_scale() -> float:
+    """How much longer than Slack the workspace waits for the app."""
+    return DEADLINE_SCALE
+
+
 @pytest_asyncio.fixture(loop_scope="session")
-async def slack() -> AsyncIterator[Sandbox]:
+async def slack(deadline_scale: float) -> AsyncIterator[Sandbox]:
     """A workspace without an app."""
-    async with Sandbox(commands=COMMANDS, shortcuts=SHORTCUTS) as sandbox:
+    limits = Limits().with_deadlines_scaled(deadline_scale)
+    async with Sandbox(limits=limits, commands=COMMANDS, shortcuts=SHORTCUTS) as sandbox:
         yield sandbox
 
 

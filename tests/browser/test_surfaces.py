@@ -135,6 +135,7 @@ async def test_commands_are_completed_except_in_threads(
     )
 
 
+@pytest.mark.parametrize("deadline_scale", [1.0])
 async def test_a_missing_acknowledgement_is_shown(
     slack: Sandbox, app: ChattyApp, page: Page
 ) -> None:

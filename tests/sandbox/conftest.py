@@ -12,12 +12,13 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.sandbox import Limits, Sandbox
+from tests.deadlines import DEADLINE_SCALE
 
 
 @pytest.fixture
 def limits() -> Limits:
-    """Overridden by tests that need others."""
-    return Limits.off()
+    """No rate limits, and long deadlines for the app. Tests that need others override this fixture."""
+    return Limits.off().with_deadlines_scaled(DEADLINE_SCALE)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from slack_bolt.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.sandbox import Limits, Sandbox, Upload
+from tests.deadlines import DEADLINE_SCALE
 from tests.sandbox.conftest import Bot
 
 Event = dict[str, Any]
@@ -231,7 +232,8 @@ async def test_http_delivery_is_signed_and_retried() -> None:
     await site.start()
     port = runner.addresses[0][1]
     url = f"http://127.0.0.1:{port}/slack/events"
-    async with Sandbox(limits=Limits(rates=False, retry_delays=(0.0,)), request_url=url) as slack:
+    limits = Limits(rates=False, retry_delays=(0.0,)).with_deadlines_scaled(DEADLINE_SCALE)
+    async with Sandbox(limits=limits, request_url=url) as slack:
         app = AsyncApp(
             client=AsyncWebClient(token=slack.bot_token, base_url=slack.api_url),
             signing_secret=slack.signing_secret,
