@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """How long things take, wait and last."""
+    """Intervals, delays and timeouts in seconds."""
 
     # Answers and their leases (bot/answers)
     lease: float = 8.0
-    """How long a worker may be silent before another one takes over its answers."""
+    """How long a worker may fail to renew its leases before another one takes over its answers."""
     lease_safe: float = 6.0
     """After a renewal: nobody can have taken over yet, nor will while a call that starts now is under way."""
     lease_renew_interval: float = 2.0
@@ -48,13 +48,13 @@ class Timing:
     file_read_timeout: float = 15.0
     """Between two pieces of a download."""
     installation_cache_ttl: float = 60.0
-    """How long an installation read from the database is believed."""
+    """How long an installation that was read from the database is cached."""
 
     # Threads and lists in Slack (handlers)
     thread_sweep_interval: float = 5.0
     """Between two searches for menus and dialog chats that a dead process left unfinished."""
     thread_sweep_min_age: float = 20.0
-    """How old such a leftover must be before it is taken up."""
+    """How old an unfinished menu or dialog chat must be before it is recovered."""
     duplicate_menu_delay: float = 20.0
     """How long after recovery posted a menu it looks for a second one, which a dead process had asked for."""
     dialog_min_age: float = 2.0
@@ -68,13 +68,13 @@ class Timing:
     context_timeout_after_choice: float = 15.0
     """How long a chosen model waits for the thread's earlier messages."""
     chat_list_update_delays: tuple[float, ...] = (2.0, 10.0, 60.0, 300.0)
-    """Before each of the updates that Slack allows to a private list of chats."""
+    """Between two updates of a chat list that `/chats` has shown: as many as Slack permits."""
 
     # Models (bot/providers)
     usage_timeout: float = 3.0
-    """How long to wait, after the last words of an answer, for the token counts that follow them."""
+    """How long to wait, after the text of an answer has ended, for the token counts that follow."""
     model_list_first_retry: float = 2.0
-    """Before a list of models that failed to load is asked for again; doubles each time."""
+    """Before a list of models that failed to load is requested again; doubles each time."""
     model_list_min_interval: float = 1.0
 
     # HTTP side (bot/api)
@@ -84,7 +84,7 @@ class Timing:
     http_shutdown_timeout: int = 3
     sse_keepalive_interval: float = 15.0
     token_recheck_interval: float = 30.0
-    """Open streams look this often whether their token still holds."""
+    """Between two checks whether the token of an open stream or socket is still valid."""
 
     # Database (storage)
     idle_transaction_timeout: float = 10.0
