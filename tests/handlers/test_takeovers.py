@@ -177,10 +177,10 @@ async def test_a_stopping_process_leaves_an_unwritten_end_to_the_next_one(
 async def test_a_late_menu_of_a_dead_process_is_removed(
     worlds: WorldFactory,
 ) -> None:
-    timing = patient_timing(duplicate_menu_delay=8.0, thread_sweep_interval=0.3)
+    timing = patient_timing(duplicate_menu_delay=18.0, thread_sweep_interval=0.3)
     async with worlds(timing=timing) as world:
         world.say(TEXT)
-        fault = world.slack.faults.add("chat.postMessage", "slow", seconds=7.0)
+        fault = world.slack.faults.add("chat.postMessage", "slow", seconds=12.0)
         thread = await world.slack.conversations.say(
             "alice", "general", f"<@{world.slack.bot_user.id}> Say it."
         )
