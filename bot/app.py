@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -15,15 +15,10 @@ from bot.answers.workers import new_worker_id
 from bot.api.app import ApiParts, create_app
 from bot.api.health import readiness_checks
 from bot.api.middleware import LazyApp
-from bot.chats.api_service import ApiService
-from bot.chats.api_tokens import ApiTokens
 from bot.chats.attachments.loader import AttachmentLoader
-from bot.chats.feed import Feed
 from bot.chats.follow_up import FollowUp
 from bot.chats.models import ModelChoice
 from bot.chats.prompt import PromptBuilder
-from bot.chats.request_lifecycle import RequestLifecycle
-from bot.chats.requests import RequestService
 from bot.chats.service import ChatService
 from bot.chats.titles import Titles
 from bot.config import Settings
@@ -31,6 +26,7 @@ from bot.observability import Metrics
 from bot.providers.base import ProviderSettings
 from bot.resources import Resources, open_resources
 from bot.timing import Timing
+from bot.use_cases import Repositories, UseCases, build_use_cases, open_repositories
 from handlers.answers.factory import SlackSinkFactory
 from handlers.client.files import SlackFiles
 from handlers.client.user_names import UserNames
@@ -52,12 +48,7 @@ from handlers.transport.bolt_app import build_app
 from handlers.transport.http import PATH, HttpTransport
 from handlers.transport.oauth import INSTALL, REDIRECT
 from handlers.transport.socket_mode import SocketModeTransport
-from storage.answers import Answers
-from storage.chat_requests import ChatRequests
-from storage.chats import Chats
 from storage.engine.database import Database
-from storage.people import People
-from storage.tokens import Tokens
 
 
 @dataclass(frozen=True)
@@ -75,17 +66,6 @@ class Bot:
 
 
 @dataclass(frozen=True)
-class Repositories:
-    """Access to what is stored in the database."""
-
-    chats: Chats
-    answers: Answers
-    requests: ChatRequests
-    people: People
-    tokens: Tokens
-
-
-@dataclass(frozen=True)
 class AnswerParts:
     """What the engine needs to write answers in Slack, and the listeners share with it."""
 
@@ -94,18 +74,6 @@ class AnswerParts:
     names: UserNames
     queued_reactions: QueuedReactions
     file_notices: FileNotices
-
-
-@dataclass(frozen=True)
-class UseCases:
-    """What people and API clients may do with chats."""
-
-    service: ChatService
-    requests: RequestService
-    lifecycle: RequestLifecycle
-    api: ApiService
-    api_tokens: ApiTokens
-    feed: Feed
 
 
 @dataclass(frozen=True)
@@ -132,10 +100,10 @@ async def build(
         resources = await open_resources(
             stack, settings=settings, demo=demo, timing=timing, rates=rates
         )
-        repositories = _repositories(resources.database)
+        repositories = open_repositories(resources.database)
         parts = _answer_parts(settings, resources, repositories)
         engine = _engine(settings, resources, repositories, parts)
-        use_cases = _use_cases(settings, resources, repositories, parts.models, engine.wake)
+        use_cases = build_use_cases(settings, resources, repositories, parts.models, engine.wake)
         threads = _thread_parts(resources, repositories, parts, use_cases)
         parts.titles.on_title(threads.headers.show_title)
         await stack.enter_async_context(use_cases.feed.running())
@@ -167,16 +135,6 @@ async def build(
             metrics=resources.metrics,
             url=resources.url,
         )
-
-
-def _repositories(database: Database) -> Repositories:
-    return Repositories(
-        chats=Chats(database),
-        answers=Answers(database),
-        requests=ChatRequests(database),
-        people=People(database),
-        tokens=Tokens(database),
-    )
 
 
 def _answer_parts(
@@ -239,59 +197,6 @@ def _engine(
         metrics=resources.metrics,
         worker_id=new_worker_id(),
         timing=resources.timing,
-    )
-
-
-def _use_cases(
-    settings: Settings,
-    resources: Resources,
-    repositories: Repositories,
-    models: ModelChoice,
-    wake: Callable[[str], None],
-) -> UseCases:
-    lifecycle = RequestLifecycle(repositories.requests)
-    requests = RequestService(
-        requests=repositories.requests,
-        lifecycle=lifecycle,
-        chats=repositories.chats,
-        people=repositories.people,
-        models=models,
-        publisher=resources.publisher,
-        wake=wake,
-        limit=settings.bobbin_max_messages,
-    )
-    service = ChatService(
-        chats=repositories.chats,
-        answers=repositories.answers,
-        chat_requests=repositories.requests,
-        requests=requests,
-        people=repositories.people,
-        models=models,
-        publisher=resources.publisher,
-        wake=wake,
-        limit=settings.bobbin_max_messages,
-    )
-    api = ApiService(
-        chats=repositories.chats,
-        answers=repositories.answers,
-        models=models,
-        people=repositories.people,
-        publisher=resources.publisher,
-        wake=wake,
-        limit=settings.bobbin_max_messages,
-    )
-    feed = Feed(
-        coordination=resources.coordination,
-        chats=repositories.chats,
-        answers=repositories.answers,
-    )
-    return UseCases(
-        service=service,
-        requests=requests,
-        lifecycle=lifecycle,
-        api=api,
-        api_tokens=ApiTokens(repositories.tokens, resources.publisher),
-        feed=feed,
     )
 
 

@@ -27,15 +27,15 @@ START_BUTTON = "Start with {model}"
 STOP_BUTTON = "Stop"
 RETRY_BUTTON = "Retry"
 
-NOT_YOURS = (
+ONLY_ASKER_CHOOSES = (
     "Only <@{user}> can choose here, since it is their question. Mention me to ask one of your own."
 )
 ALREADY_STARTED = "This conversation has already started."
 MODEL_NOT_OFFERED = "That model is not offered here any more. Please choose another one."
-QUESTION_GONE = "I no longer know this question. Please mention me again."
+REQUEST_UNKNOWN = "I no longer know this question. Please mention me again."
 NOTHING_TO_STOP = "No answer is being written right now."
 NOTHING_TO_RETRY = "This answer is already being tried again, or has been answered."
-BUSY_NOW = "An answer is being written in this conversation. Wait for it, then try again."
+ANSWER_IN_PROGRESS = "An answer is being written in this conversation. Wait for it, then try again."
 SAVE_FAILED = "I could not save that just now. Please try again in a moment."
 FEEDBACK_THANKS = "Thank you, that is noted."
 
@@ -102,9 +102,9 @@ DIALOG_NO_MODEL = "Choose a model."
 DIALOG_NOT_OPENED = "Slack did not let me open the dialog this time. Please try again."
 ASKED = "<@{user}> asks:"
 ASKED_WITH = "With {names}"
-ASKED_HERE = "{reason}, so we talk here."
-ASKED_IN_DIRECT = "{reason}, so your chat is <{link}|in our direct messages>."
-ASKED_ELSEWHERE: dict[str, str] = {
+STARTED_IN_DIRECT_MESSAGES = "{reason}, so we talk here."
+LINK_TO_DIRECT_MESSAGES = "{reason}, so your chat is <{link}|in our direct messages>."
+OTHER_PLACE_REASONS: dict[str, str] = {
     "not_in_channel": "I am not in <#{channel}>",
     "is_archived": "<#{channel}> has been archived",
     "restricted_action": "I am not allowed to write in <#{channel}>",
@@ -112,7 +112,7 @@ ASKED_ELSEWHERE: dict[str, str] = {
     "": "I could not write in <#{channel}>",
 }
 """Why a chat that was asked for in one place stands in another."""
-ASKED_NOWHERE = "I could not start your chat here. Please try again in another place."
+CHAT_NOT_STARTED = "I could not start your chat here. Please try again in another place."
 
 HOME_INTRO = (
     "Mention me in a channel, or write to me directly, to start a chat with a language model. "
@@ -134,8 +134,8 @@ HOME_COUNT_ONE = "1 chat"
 IMAGE_TOO_LARGE = "An image may have at most {megabytes} MB."
 IMAGE_UNKNOWN = "Images must be png, jpeg, gif or webp."
 IMAGE_BROKEN = "One of the images cannot be opened. Is it whole?"
-IMAGE_TOO_WIDE = "One of the images has too many pixels."
-IMAGE_UNREADABLE = "An image must be a data URL or base64."
+IMAGE_TOO_MANY_PIXELS = "One of the images has too many pixels."
+IMAGE_NOT_BASE64 = "An image must be a data URL or base64."
 IMAGE_NOT_FETCHED = "Images are not fetched from addresses: send a data URL or base64."
 IMAGES_TOO_MANY = "A message may carry at most {count} images."
 MODEL_CANNOT_SEE = (
@@ -149,10 +149,10 @@ AND = "{rest} and {last}"
 FILES_CUT = (
     "I read only the beginning of {names}: attached texts may have {count:,} characters together."
 )
-SEES_NOT = "{model} cannot see images, so it answers without {names}."
-SEES_NOT_ALONE = "{model} cannot see images, and there is nothing else in your message."
-SEES_NOT_OTHERS = "Models that can: {models}."
-SEES_NOT_CHOOSE = "Please choose one that can: {models}."
+NO_VISION = "{model} cannot see images, so it answers without {names}."
+NO_VISION_AND_NO_TEXT = "{model} cannot see images, and there is nothing else in your message."
+NO_VISION_SUGGESTIONS = "Models that can: {models}."
+NO_VISION_CHOOSE = "Please choose one that can: {models}."
 FILE_PROBLEMS: dict[str, str] = {
     "kind": "I cannot read {names}. I take images (png, jpeg, gif, webp) and text files: share it as one of those, "
     "or paste its text.",
@@ -173,8 +173,8 @@ def file_problem(code: str, names: str) -> str:
     return FILE_PROBLEMS.get(code, FILE_PROBLEMS["unreachable"]).format(names=names)
 
 
-PROMPTS_TITLE = "What would you like to ask?"
-PROMPTS = (
+SUGGESTED_PROMPTS_TITLE = "What would you like to ask?"
+SUGGESTED_PROMPTS = (
     ("Summarise a text", "Summarise the text that I paste next, in five bullet points."),
     ("Explain something", "Explain how a hash table works, with a small example in Python."),
     (
@@ -197,16 +197,17 @@ CANNOT_WRITE: dict[str, str] = {
 }
 """What a person is told in their direct messages when nothing can be written where they asked."""
 
-VIA_API = "{name} (via API): {text}"
-VIA_API_IMAGES = "with {count} images"
-VIA_API_IMAGE = "with an image"
+SENT_THROUGH_API = "{name} (via API): {text}"
+SENT_WITH_IMAGES = "with {count} images"
+SENT_WITH_ONE_IMAGE = "with an image"
 
-API_ISSUED = (
+TOKEN_ISSUED = (
     "Your API token, shown only this once:\n```{token}```\n"
-    "Programs that hold it read and write your chats in this workspace. `{command} token revoke` ends it."
+    "Programs that hold it read and write your chats in this workspace. "
+    "`{command} token revoke` ends it."
 )
-API_REVOKED = "Ended: your API tokens work no more."
-API_NONE = "You have no API token."
+TOKENS_REVOKED = "Ended: your API tokens work no more."
+NO_TOKENS = "You have no API token."
 
 FAILURES: dict[str, str] = {
     "unreachable": "{model} could not be reached. Please try again in a moment.",

@@ -87,7 +87,7 @@ def from_use_case(error: BobbinError) -> ApiError:
         case NothingToRetry():
             return ApiError(409, "Nothing to retry", strings.NOTHING_TO_RETRY)
         case ChatBusy():
-            return ApiError(409, "Conversation busy", strings.BUSY_NOW)
+            return ApiError(409, "Conversation busy", strings.ANSWER_IN_PROGRESS)
         case ModelNotAllowed():
             return invalid("That model is not offered. GET /chat/models lists those that are.")
         case InvalidInput():

@@ -46,7 +46,7 @@ async def _choose(ctx: ListenerContext, slack: SlackClient, action: BlockAction,
             request_id, user=action.user, key=key, menu_ts=action.message_ts
         )
     except (ChatNotFound, ValueError):
-        ctx.tell(slack, action, strings.QUESTION_GONE)
+        ctx.tell(slack, action, strings.REQUEST_UNKNOWN)
     except ModelNotAllowed:
         ctx.tell(slack, action, strings.MODEL_NOT_OFFERED)
     except LimitReached:
@@ -61,7 +61,7 @@ def _show(
     """Starts what shows the choice: a refusal, or the menu's next form. Returns at once."""
     request = chosen.request
     if chosen.outcome is ModelChoiceOutcome.NOT_ASKER:
-        ctx.tell(slack, action, strings.NOT_YOURS.format(user=request.user))
+        ctx.tell(slack, action, strings.ONLY_ASKER_CHOOSES.format(user=request.user))
         return
     is_duplicate = request.menu_ts not in (None, action.message_ts)
     if is_duplicate:  # its process ended before it knew about it; the other menu becomes the header

@@ -131,13 +131,14 @@ async def suggest_prompts(slack: SlackClient, channel: str) -> None:
     """Suggests questions in an empty pane, at most once per `PROMPTS_INTERVAL`."""
     if slack.at_most_every("prompts", channel, every=PROMPTS_INTERVAL):
         prompts = [
-            {"title": title, "message": message} for title, message in strings.PROMPTS[:MAX_PROMPTS]
+            {"title": title, "message": message}
+            for title, message in strings.SUGGESTED_PROMPTS[:MAX_PROMPTS]
         ]
         await slack.try_call(
             SET_SUGGESTED_PROMPTS,
             channel_id=channel,
             prompts=prompts,
-            title=strings.PROMPTS_TITLE,
+            title=strings.SUGGESTED_PROMPTS_TITLE,
         )
 
 

@@ -33,7 +33,7 @@ class ApiEcho:
         if chat.thread is None or not (message.source or "").startswith(API_SOURCE):
             return
         name = await self._names(User(chat.team, message.author or "")) or strings.UNKNOWN_PERSON
-        fallback = strings.VIA_API.format(name=name, text=message.text)
+        fallback = strings.SENT_THROUGH_API.format(name=name, text=message.text)
         try:
             await post_message_once(
                 slack,
@@ -61,9 +61,15 @@ class ApiEcho:
 def _mrkdwn(name: str, message: Message) -> str:
     text = escape_and_cut(message.text, MAX_MESSAGE_LENGTH)
     if count := len(message.images):
-        images = strings.VIA_API_IMAGE if count == 1 else strings.VIA_API_IMAGES.format(count=count)
+        images = (
+            strings.SENT_WITH_ONE_IMAGE
+            if count == 1
+            else strings.SENT_WITH_IMAGES.format(count=count)
+        )
         text = f"{text} _({images})_"
-    return strings.VIA_API.format(name=mrkdwn_escape(plain(name, MAX_NAME_LENGTH)), text=text)
+    return strings.SENT_THROUGH_API.format(
+        name=mrkdwn_escape(plain(name, MAX_NAME_LENGTH)), text=text
+    )
 
 
 def escape_and_cut(text: str, max_length: int) -> str:

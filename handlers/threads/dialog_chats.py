@@ -203,7 +203,7 @@ class DialogChats:
         except SlackRejected as error:
             log.warning("dialog_chat_refused", request=request.id, reason=error.code)
             await self._lifecycle.advance(request, GivenUp())
-            await _tell(slack, response_url, strings.ASKED_NOWHERE)
+            await _tell(slack, response_url, strings.CHAT_NOT_STARTED)
         except LimitReached:
             await self._lifecycle.advance(request, GivenUp())
             await _tell(slack, response_url, strings.LIMIT_REACHED)
@@ -223,11 +223,11 @@ class DialogChats:
         channel = str(response["channel"]["id"])
         moved = await self._lifecycle.advance(request, QuestionMoved(channel))
         is_elsewhere = bool(reason) and channel != request.thread.channel
-        note = strings.ASKED_HERE.format(reason=reason) if is_elsewhere else ""
+        note = strings.STARTED_IN_DIRECT_MESSAGES.format(reason=reason) if is_elsewhere else ""
         posted = await self._post(slack, moved, note, look_first=look_first)
         if is_elsewhere:
             link = slack.permalink(channel, posted.thread.ts, posted.thread.ts)
-            text = strings.ASKED_IN_DIRECT.format(reason=reason, link=mrkdwn_escape(link))
+            text = strings.LINK_TO_DIRECT_MESSAGES.format(reason=reason, link=mrkdwn_escape(link))
             await _tell(slack, response_url, text)
         return posted
 

@@ -40,7 +40,7 @@ async def post_ephemeral(
 
 def why_elsewhere(channel: str, code: str) -> str:
     """The beginning of a sentence: why a chat that was to start in this channel is elsewhere."""
-    reasons = strings.ASKED_ELSEWHERE
+    reasons = strings.OTHER_PLACE_REASONS
     reason = _reason(code) if _reason(code) in reasons else ""
     return reasons["direct" if channel.startswith("D") else reason].format(channel=channel)
 

@@ -37,8 +37,8 @@ class FileNotices:
         sentences = rules.report_sentences(report, safe_name)
         if report.unseen_images:
             names = rules.join_names([safe_name(name) for name in report.unseen_images])
-            sentence = strings.SEES_NOT.format(model=self._label(chat.model), names=names)
-            sentences.append(f"{sentence}{self._seeing_models(strings.SEES_NOT_OTHERS)}")
+            sentence = strings.NO_VISION.format(model=self._label(chat.model), names=names)
+            sentences.append(f"{sentence}{self._seeing_models(strings.NO_VISION_SUGGESTIONS)}")
         with suppress(NotInstalled):
             slack = await self._workspaces.client_for(chat.team)
             await post_ephemeral(
@@ -56,8 +56,8 @@ class FileNotices:
 
     def cannot_see(self, model: ModelRef) -> str:
         """That a message consists of images, and this model cannot see."""
-        sentence = strings.SEES_NOT_ALONE.format(model=self._label(model))
-        return sentence + self._seeing_models(strings.SEES_NOT_CHOOSE)
+        sentence = strings.NO_VISION_AND_NO_TEXT.format(model=self._label(model))
+        return sentence + self._seeing_models(strings.NO_VISION_CHOOSE)
 
     def _label(self, model: ModelRef) -> str:
         return safe_name(self._models.label(model))

@@ -188,7 +188,7 @@ async def test_a_text_model_cannot_be_chosen_for_an_image_alone(world: World) ->
     thread = await ask_with_files(world, "", image_file(), model=TEXT_MODEL)
     (told,) = await world.until(lambda: world.whispers("alice"), "the word about it")
     await world.idle()
-    assert told.startswith(strings.SEES_NOT_ALONE.format(model="Demo: Quick"))
+    assert told.startswith(strings.NO_VISION_AND_NO_TEXT.format(model="Demo: Quick"))
     assert "Demo: Eye" in told
     assert (world.chats(), len(world.menus(thread))) == ([], 1)
 
@@ -203,7 +203,7 @@ async def test_an_image_alone_is_refused_in_the_chat_of_a_text_model(world: Worl
 
     (told,) = await world.until(lambda: world.whispers("alice"), "the word about it")
     await world.idle()
-    assert told.startswith(strings.SEES_NOT_ALONE.format(model="Demo: Quick"))
+    assert told.startswith(strings.NO_VISION_AND_NO_TEXT.format(model="Demo: Quick"))
     assert len(world.messages(thread)) == 2
 
 

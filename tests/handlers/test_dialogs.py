@@ -236,7 +236,10 @@ async def test_in_a_channel_without_the_bot_the_chat_starts_in_the_direct_messag
     root = await wait_for_question(world, channel)
     await world.answered(root.ts, channel=channel)
 
-    assert strings.ASKED_HERE.format(reason="I am not in <#C0WATERCOOLER>") in root.text
+    assert (
+        strings.STARTED_IN_DIRECT_MESSAGES.format(reason="I am not in <#C0WATERCOOLER>")
+        in root.text
+    )
     assert posted_questions(world, "watercooler") == []
     (told,) = await world.until(
         lambda: world.slack.workspace.ephemerals("alice", "watercooler"), "the notice"

@@ -155,8 +155,10 @@ async def test_an_empty_pane_gets_suggested_prompts_once(world: World) -> None:
     (call,) = world.slack.calls_of(PROMPTS)
     assert "thread_ts" not in call.args
     suggested = world.slack.workspace.prompts[channel, None]
-    assert [(p["title"], p["message"]) for p in suggested["prompts"]] == list(strings.PROMPTS)
-    assert suggested["title"] == strings.PROMPTS_TITLE
+    assert [(p["title"], p["message"]) for p in suggested["prompts"]] == list(
+        strings.SUGGESTED_PROMPTS
+    )
+    assert suggested["title"] == strings.SUGGESTED_PROMPTS_TITLE
 
 
 async def test_a_pane_with_chats_gets_no_prompts(world: World) -> None:

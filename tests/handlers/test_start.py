@@ -118,7 +118,7 @@ async def test_only_the_person_who_asked_may_choose(world: World) -> None:
     await world.slack.interactions.choose("bob", menu, "model_menu", f"openai:{MODEL}")
     await world.slack.interactions.press("carol", menu, "start_chat")
 
-    said = strings.NOT_YOURS.format(user="U0ALICE")
+    said = strings.ONLY_ASKER_CHOOSES.format(user="U0ALICE")
     await world.until(lambda: world.whispers("bob") == [said], "the word to Bob")
     await world.until(lambda: world.whispers("carol") == [said], "the word to Carol")
     assert world.whispers("alice") == []

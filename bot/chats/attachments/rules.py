@@ -230,7 +230,7 @@ def image_from_text(text: str, name: str = "image") -> Image:
     try:
         data = base64.b64decode("".join((found["data"] if found else text).split()), validate=True)
     except (binascii.Error, ValueError):
-        raise InvalidInput(strings.IMAGE_UNREADABLE) from None
+        raise InvalidInput(strings.IMAGE_NOT_BASE64) from None
     return image_from_bytes(data, name)
 
 
@@ -247,7 +247,7 @@ def fit_images(found: Iterable[Image]) -> tuple[Image, ...]:
         return tuple(fit_image(each.data, each.name) for each in found)
     except FileProblem as error:
         raise InvalidInput(
-            strings.IMAGE_TOO_WIDE if error.code == "too_large" else strings.IMAGE_BROKEN
+            strings.IMAGE_TOO_MANY_PIXELS if error.code == "too_large" else strings.IMAGE_BROKEN
         ) from error
 
 

@@ -1,0 +1,108 @@
+"""What is stored, and what people and API clients may do with it: the repositories and the use cases over them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bot.chats.api_service import ApiService
+from bot.chats.api_tokens import ApiTokens
+from bot.chats.feed import Feed
+from bot.chats.models import ModelChoice
+from bot.chats.request_lifecycle import RequestLifecycle
+from bot.chats.requests import RequestService
+from bot.chats.service import ChatService
+from bot.config import Settings
+from bot.resources import Resources
+from storage.answers import Answers
+from storage.chat_requests import ChatRequests
+from storage.chats import Chats
+from storage.engine.database import Database
+from storage.people import People
+from storage.tokens import Tokens
+
+
+@dataclass(frozen=True)
+class Repositories:
+    """Access to what is stored in the database."""
+
+    chats: Chats
+    answers: Answers
+    requests: ChatRequests
+    people: People
+    tokens: Tokens
+
+
+@dataclass(frozen=True)
+class UseCases:
+    """What people and API clients may do with chats."""
+
+    service: ChatService
+    requests: RequestService
+    lifecycle: RequestLifecycle
+    api: ApiService
+    api_tokens: ApiTokens
+    feed: Feed
+
+
+def open_repositories(database: Database) -> Repositories:
+    return Repositories(
+        chats=Chats(database),
+        answers=Answers(database),
+        requests=ChatRequests(database),
+        people=People(database),
+        tokens=Tokens(database),
+    )
+
+
+def build_use_cases(
+    settings: Settings,
+    resources: Resources,
+    repositories: Repositories,
+    models: ModelChoice,
+    wake: Callable[[str], None],
+) -> UseCases:
+    lifecycle = RequestLifecycle(repositories.requests)
+    requests = RequestService(
+        requests=repositories.requests,
+        lifecycle=lifecycle,
+        chats=repositories.chats,
+        people=repositories.people,
+        models=models,
+        publisher=resources.publisher,
+        wake=wake,
+        limit=settings.bobbin_max_messages,
+    )
+    service = ChatService(
+        chats=repositories.chats,
+        answers=repositories.answers,
+        chat_requests=repositories.requests,
+        requests=requests,
+        people=repositories.people,
+        models=models,
+        publisher=resources.publisher,
+        wake=wake,
+        limit=settings.bobbin_max_messages,
+    )
+    api = ApiService(
+        chats=repositories.chats,
+        answers=repositories.answers,
+        models=models,
+        people=repositories.people,
+        publisher=resources.publisher,
+        wake=wake,
+        limit=settings.bobbin_max_messages,
+    )
+    feed = Feed(
+        coordination=resources.coordination,
+        chats=repositories.chats,
+        answers=repositories.answers,
+    )
+    return UseCases(
+        service=service,
+        requests=requests,
+        lifecycle=lifecycle,
+        api=api,
+        api_tokens=ApiTokens(repositories.tokens, resources.publisher),
+        feed=feed,
+    )
