@@ -201,13 +201,13 @@ SENT_THROUGH_API = "{name} (via API): {text}"
 SENT_WITH_IMAGES = "with {count} images"
 SENT_WITH_ONE_IMAGE = "with an image"
 
-TOKEN_ISSUED = (
+API_ACCESS_ISSUED = (
     "Your API token, shown only this once:\n```{token}```\n"
     "Programs that hold it read and write your chats in this workspace. "
     "`{command} token revoke` ends it."
 )
-TOKENS_REVOKED = "Ended: your API tokens work no more."
-NO_TOKENS = "You have no API token."
+API_ACCESS_REVOKED = "Ended: your API tokens work no more."
+API_ACCESS_NONE = "You have no API token."
 
 FAILURES: dict[str, str] = {
     "unreachable": "{model} could not be reached. Please try again in a moment.",

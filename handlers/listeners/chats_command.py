@@ -55,8 +55,8 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
 
 async def _token(ctx: ListenerContext, user: User, command: str, *, revoke: bool) -> str:
     if revoke:
-        return strings.TOKENS_REVOKED if await ctx.api_tokens.revoke(user) else strings.NO_TOKENS
-    return strings.TOKEN_ISSUED.format(token=await ctx.api_tokens.issue(user), command=command)
+        return strings.API_ACCESS_REVOKED if await ctx.api_tokens.revoke(user) else strings.API_ACCESS_NONE
+    return strings.API_ACCESS_ISSUED.format(token=await ctx.api_tokens.issue(user), command=command)
 
 
 async def _list(ctx: ListenerContext, slack: SlackClient, user: str, words: str) -> dict[str, Any]:
