@@ -55,7 +55,11 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
 
 async def _token(ctx: ListenerContext, user: User, command: str, *, revoke: bool) -> str:
     if revoke:
-        return strings.API_ACCESS_REVOKED if await ctx.api_tokens.revoke(user) else strings.API_ACCESS_NONE
+        return (
+            strings.API_ACCESS_REVOKED
+            if await ctx.api_tokens.revoke(user)
+            else strings.API_ACCESS_NONE
+        )
     return strings.API_ACCESS_ISSUED.format(token=await ctx.api_tokens.issue(user), command=command)
 
 

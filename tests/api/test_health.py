@@ -139,7 +139,7 @@ async def test_the_url_is_logged(world: World) -> None:
     ]
 
 
-API_ACCESS_NONE = [None, "", "Bearer", "Bearer bob_wrong", "Basic abc", "Bearer " + "x" * 600, "bob_x"]
+NO_TOKENS = [None, "", "Bearer", "Bearer bob_wrong", "Basic abc", "Bearer " + "x" * 600, "bob_x"]
 ROUTES = (
     ("GET", "/chat/conversations"),
     ("POST", "/chat/conversations"),
@@ -152,7 +152,7 @@ ROUTES = (
 
 async def test_every_route_refuses_requests_without_a_valid_token(world: World) -> None:
     async with client(world, None) as http:
-        for header, (method, path) in itertools.product(API_ACCESS_NONE, ROUTES):
+        for header, (method, path) in itertools.product(NO_TOKENS, ROUTES):
             headers = {} if header is None else {"Authorization": header}
             answer = await http.request(method, path, headers=headers)
             assert answer.status_code == 401
