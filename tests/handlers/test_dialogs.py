@@ -364,22 +364,23 @@ async def test_the_model_of_another_persons_chat_is_not_revealed(world: World) -
 # -- when things break ---------------------------------------------------------------------------------------------
 
 
-async def test_a_submission_survives_a_restart(world: World) -> None:
-    """An acknowledged submission is posted once after the restart."""
-    view = await open_by_command(world)
-    world.slack.faults.add("chat.postMessage", "hang", times=-1)
-    await world.slack.views.submit("alice", field_values("Do not forget me."), view)
-    await world.until(lambda: world.rows("SELECT * FROM questions"), "the row")
-    await world.stop_bot()
-    world.slack.faults.clear()
-    assert posted_questions(world) == []
+async def test_a_submission_survives_a_restart(worlds: WorldFactory) -> None:
+    """An acknowledged submission is posted once after the restart, whose first sweep finds it."""
+    async with worlds(timing=patient_timing(dialog_min_age=0.0)) as world:
+        view = await open_by_command(world)
+        world.slack.faults.add("chat.postMessage", "hang", times=-1)
+        await world.slack.views.submit("alice", field_values("Do not forget me."), view)
+        await world.until(lambda: world.rows("SELECT * FROM questions"), "the row")
+        await world.stop_bot()
+        world.slack.faults.clear()
+        assert posted_questions(world) == []
 
-    await world.start_bot()
+        await world.start_bot()
 
-    root = await wait_for_question(world)
-    await world.answered(root.ts)
-    await world.idle()
-    assert (len(posted_questions(world)), len(world.chats())) == (1, 1)
+        root = await wait_for_question(world)
+        await world.answered(root.ts)
+        await world.idle()
+        assert (len(posted_questions(world)), len(world.chats())) == (1, 1)
 
 
 async def test_a_question_is_posted_once_when_slacks_response_is_lost(world: World) -> None:

@@ -197,7 +197,7 @@ async def test_a_choice_in_a_duplicate_menu_leaves_one_header(
     worlds: WorldFactory,
 ) -> None:
     """A process posted a menu and was killed before it learnt the ts; another process has posted the valid one."""
-    rates = {**RATES, "chat.update": Rate(per_second=0.01, burst=1.0)}
+    rates = {**RATES, "chat.update": Rate(per_second=0.2, burst=1.0)}
     timing = patient_timing(
         duplicate_menu_delay=20.0, header_min_age=2.0, thread_sweep_min_age=20.0
     )
