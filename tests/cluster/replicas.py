@@ -67,6 +67,8 @@ class Replicas(Cluster):
         self._postgresql = postgresql
         self._connection: psycopg.Connection[Row] | None = None
         self.models.answer_with("*", answering)
+        # Two replicas may post a menu for one mention; each of them, and a press, deletes the second.
+        self.forgive("message_not_found")
 
     async def __aexit__(self, *error: Any) -> None:
         try:
