@@ -178,7 +178,7 @@ def _engine(
         chats=repositories.chats,
         models=parts.models,
         source=SlackFiles(resources.workspaces, settings.slack_api_url, resources.timing),
-        tell=parts.file_notices.tell,
+        notify=parts.file_notices.notify,
     )
     prompt_builder = PromptBuilder(
         chats=repositories.chats,

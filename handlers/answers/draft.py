@@ -66,7 +66,7 @@ class Draft:
     def next_chunk(self, whole: bool) -> str:
         """The text to append to the stream now: no more than fits the page, and nothing that may still change.
 
-        `whole`: the answer has ended, so nothing changes any more.
+        `whole`: the answer has ended, so its text is final.
         """
         self._flush_buffer()
         page = self.page

@@ -22,7 +22,7 @@ from storage.chats import Chats
 log = get_logger(__name__)
 
 MAX_ANNOUNCED_MESSAGES_LEFT = 10
-"""From this number of messages left in a chat on, the footer tells it."""
+"""The footer mentions how many messages a chat may still hold when so few are left."""
 QUESTION_ECHO_TIMEOUT = 3.0
 """Seconds that an answer waits for its question, sent through the API, to be shown in the thread."""
 Mode = Literal["auto", "native", "edit"]
@@ -58,7 +58,7 @@ class SlackSinkFactory:
             slack = (await self._workspaces.client_for(chat.team)).fenced(control.confirm)
         except NotInstalled:
             log.warning("workspace_gone", chat=chat.id, team=chat.team)
-            control.stop()  # nobody can read the answer there, so no model is asked
+            control.stop()  # the answer cannot be shown there, so no model is asked
             return NullSink()
         writer = AnswerWriter(slack, chat, answer, control, await self._options(chat, answer))
         if answer.question_ts is None:

@@ -86,7 +86,7 @@ class Page:
     """The text of one Slack message, what of it Slack has, and the state of the message."""
 
     text: str = ""
-    """Everything that belongs into this message or a later one."""
+    """Everything that belongs in this message or a later one."""
     state: PageState = PageState.NOT_POSTED
     ts: str | None = None
     """None exactly while the state is `NOT_POSTED`."""

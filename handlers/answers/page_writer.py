@@ -109,7 +109,7 @@ class PageWriter:
             await self._record_messages()
 
     def plan(self, now: float) -> None:
-        """Tells the scheduler what the next write would be."""
+        """Updates what the scheduler knows about the next write."""
         page = self.draft.page
         self.pending.visibility = _VISIBILITY[page.state]
         self.pending.reuses_message = (

@@ -147,7 +147,7 @@ class AnswerWriter:
             self._pending.waiting_since = self._slack.dispatcher.now()
 
     def _keep_waiting(self, since: float | None) -> None:
-        """The text that was to be written is not visible yet; text that came meanwhile is younger."""
+        """The text that was to be written is not visible yet; text that has arrived since then is newer."""
         if since is not None:
             self._pending.waiting_since = since
 
@@ -169,7 +169,7 @@ class AnswerWriter:
             await asyncio.sleep(min(_MAX_CONNECT_RETRY_DELAY, delay))
 
     async def _give_up(self, error: SlackError) -> None:
-        """What could not be shown stays in the database; the asker is told why, where that helps."""
+        """What could not be shown stays in the database; the asker gets the reason, where that helps."""
         log.warning(
             "answer_not_shown",
             chat=self._answer.chat_id,

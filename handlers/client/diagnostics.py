@@ -111,7 +111,7 @@ def _scopes(answer: AsyncSlackResponse, wanted: Iterable[str]) -> Finding:
     headers = {name.lower(): value for name, value in answer.headers.items()}
     granted = headers.get("x-oauth-scopes")
     if granted is None:
-        return Finding("scopes", True, "Slack does not tell them here")
+        return Finding("scopes", True, "Slack does not state them here")
     missing = sorted(set(wanted) - {scope.strip() for scope in granted.split(",")})
     if missing:
         advice = "paste the manifest again (bobbin manifest) and reinstall the app"

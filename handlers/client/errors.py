@@ -95,7 +95,7 @@ def error_code(error: SlackApiError) -> str | None:
 
 
 def from_response(method: str, error: SlackApiError) -> SlackError:
-    """The error that an unsuccessful response stands for."""
+    """The error for an unsuccessful response."""
     response = error.response
     status = int(getattr(response, "status_code", None) or getattr(response, "status", 0) or 0)
     code = error_code(error) or ""

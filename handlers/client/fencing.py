@@ -41,7 +41,7 @@ def fencing_trace() -> aiohttp.TraceConfig:
         try:
             await before_send()
         except asyncio.CancelledError as error:
-            # This may be a task of aiohttp's own: only an error reaches whoever awaits the response.
+            # This may be a task of aiohttp's own: only an error reaches the caller who awaits the response.
             raise aiohttp.ClientConnectionError("held back") from error
 
     trace = aiohttp.TraceConfig()

@@ -1,4 +1,4 @@
-"""Downloads shared files: only from Slack's hosts, so that no other sees the token, and no more bytes than wanted."""
+"""Downloads shared files: only from Slack's hosts, so that no other gets the token, and no more bytes than wanted."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TRUSTED_DOMAINS = ("slack.com", "slack-edge.com", "slack-gov.com")
 """Slack's own domains, with all their subdomains."""
 MAX_REDIRECTS = 4
 DESCRIBE_TIMEOUT = 15.0
-"""Seconds for which a file is asked for with files.info."""
+"""Seconds for which files.info is repeated for a file that Slack is still receiving."""
 CONNECT_TIMEOUT = 5.0
 _CHUNK_BYTES = 64 * 1024
 _HOSTED_MODES = frozenset({"hosted", "snippet", "space", ""})
@@ -98,14 +98,14 @@ class SlackFiles:
 
     async def _ask(self, slack: SlackClient, file: SharedFile) -> SharedFile:
         try:
-            told = (
+            described = (
                 await slack.call_with_retry("files.info", patience=DESCRIBE_TIMEOUT, file=file.id)
             ).get("file")
         except SlackRejected as error:
             raise FileProblem(_PROBLEM_CODES.get(error.code, "unreachable")) from error
         except SlackError as error:
             raise FileProblem("unreachable") from error
-        found = payloads.shared_file(told)
+        found = payloads.shared_file(described)
         return file if found is None else replace(found, id=file.id)
 
     async def _fetch(
@@ -186,7 +186,7 @@ def _is_login_page(
 ) -> bool:
     """Whether Slack refused access, which it does by HTTP 200 and a login page.
 
-    A shared HTML file is told apart by its size, which is the announced one.
+    A shared HTML file is recognised by having the announced size.
     """
     if response.headers.get("x-slack-meta") == "acl_fail":
         return True

@@ -1,6 +1,6 @@
 """Posting a message exactly once, even if Slack's response is lost.
 
-After a timeout nobody knows whether a post took effect. So the thread is searched for the message before it is posted
+After a timeout it is unknown whether a post took effect. So the thread is searched for the message before it is posted
 again:
 
     post ──ok──────────────────────────────────────▶ done

@@ -1,4 +1,4 @@
-"""Names of Slack users: from memory, else the database, else Slack; what Slack says is stored."""
+"""Names of Slack users: from memory, else the database, else Slack; what Slack answers is stored."""
 
 from __future__ import annotations
 

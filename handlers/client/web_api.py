@@ -60,7 +60,7 @@ class SlackClient:
         self._metrics = metrics
         self._session = session
         self._no_streaming: dict[str, float] = {}
-        """When native streaming was refused, by channel; "" stands for the whole workspace."""
+        """When native streaming was refused, by channel; "" means the whole workspace."""
         self._unavailable_methods: dict[str, float] = {}
         """When each method was refused."""
         self._last_done: OrderedDict[tuple[str, ...], float] = OrderedDict()

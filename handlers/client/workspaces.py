@@ -160,11 +160,11 @@ class _CachedInstallation:
 class InstalledWorkspaces:
     """The workspaces that have installed the app, cached: each is read from the database once a minute at most.
 
-    A minute is too long after a token has changed, so the replica that learns of it tells the others
+    A minute is too long after a token has changed, so the replica that learns of it informs the others
     (`following_changes`).
 
     While an installation cannot be read again, the cached one stays in use: listeners report by themselves that the
-    database is away, and another replica may have sealed the token with a key that this one does not have yet.
+    database is away, and another replica may have encrypted the token with a key that this one does not have yet.
     """
 
     def __init__(

@@ -21,7 +21,7 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
         action = payloads.block_action(body)
         await ack()
         if not await ctx.service.stop(action.value):
-            ctx.tell(slack, action, strings.NOTHING_TO_STOP)
+            ctx.notify(slack, action, strings.NOTHING_TO_STOP)
 
     @app.action(blocks.RETRY_ANSWER_ACTION)
     async def on_retry(ack: AsyncAck, body: dict[str, Any]) -> None:
@@ -42,10 +42,10 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
         except ValueError:
             answer = None
         except ModelNotAllowed:
-            ctx.tell(slack, action, strings.MODEL_NOT_OFFERED)
+            ctx.notify(slack, action, strings.MODEL_NOT_OFFERED)
             return
         if answer is None:
-            ctx.tell(slack, action, strings.NOTHING_TO_RETRY)
+            ctx.notify(slack, action, strings.NOTHING_TO_RETRY)
             return
         chat = await ctx.chats.get(answer.chat_id)
         ctx.tasks.start(ctx.headers.show(chat), name="header")
@@ -58,4 +58,4 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
         answer_id, _, value = action.value.partition(":")
         user = User(slack.team, action.user)
         await ctx.service.set_feedback(answer_id, user, 1 if value == "1" else -1)
-        ctx.tell(slack, action, strings.FEEDBACK_THANKS)
+        ctx.notify(slack, action, strings.FEEDBACK_THANKS)

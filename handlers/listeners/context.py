@@ -53,8 +53,8 @@ class ListenerContext:
         """The workspace that an event or interaction comes from. Raises NotInstalled."""
         return await self.workspaces.client_for(team_of(body, context))
 
-    def tell(self, slack: SlackClient, action: BlockAction, text: str) -> None:
-        """Tells the person who used a button or a menu something, beside it and privately. Returns at once."""
+    def notify(self, slack: SlackClient, action: BlockAction, text: str) -> None:
+        """Posts a private notice to the user who pressed a button or used a menu. Returns at once."""
         notice = post_ephemeral(
             slack,
             channel=action.channel,

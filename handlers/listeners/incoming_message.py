@@ -22,7 +22,7 @@ from handlers.views import blocks, payloads
 from storage.chat_requests import ChatRequest
 
 NOTICE_INTERVAL = 3600.0
-"""Seconds in which a person is told once at most about one message, since Slack may deliver it several times."""
+"""Seconds within which a user gets at most one notice about a message, since Slack may deliver it several times."""
 
 Notice = Coroutine[Any, Any, None]
 
@@ -114,7 +114,7 @@ def _first_notice(slack: SlackClient, message: IncomingMessage) -> bool:
 
 
 async def _learn_names(ctx: ListenerContext, message: IncomingMessage) -> None:
-    """Asks Slack for the names of the author and of everybody mentioned, and stores the text with them."""
+    """Asks Slack for the names of the author and of all users mentioned, and stores the text with them."""
     await ctx.names.refresh(User(message.thread.team, message.user))
     text = await ctx.names.replace_ids(message.thread.team, message.text)
     if text != message.text:

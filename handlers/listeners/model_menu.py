@@ -46,11 +46,11 @@ async def _choose(ctx: ListenerContext, slack: SlackClient, action: BlockAction,
             request_id, user=action.user, key=key, menu_ts=action.message_ts
         )
     except (ChatNotFound, ValueError):
-        ctx.tell(slack, action, strings.REQUEST_UNKNOWN)
+        ctx.notify(slack, action, strings.REQUEST_UNKNOWN)
     except ModelNotAllowed:
-        ctx.tell(slack, action, strings.MODEL_NOT_OFFERED)
+        ctx.notify(slack, action, strings.MODEL_NOT_OFFERED)
     except LimitReached:
-        ctx.tell(slack, action, strings.LIMIT_REACHED)
+        ctx.notify(slack, action, strings.LIMIT_REACHED)
     else:
         _show(ctx, slack, action, chosen)
 
@@ -61,7 +61,7 @@ def _show(
     """Starts what shows the choice: a refusal, or the menu's next form. Returns at once."""
     request = chosen.request
     if chosen.outcome is ModelChoiceOutcome.NOT_ASKER:
-        ctx.tell(slack, action, strings.ONLY_ASKER_CHOOSES.format(user=request.user))
+        ctx.notify(slack, action, strings.ONLY_ASKER_CHOOSES.format(user=request.user))
         return
     is_duplicate = request.menu_ts not in (None, action.message_ts)
     if is_duplicate:  # its process ended before it knew about it; the other menu becomes the header
@@ -69,9 +69,9 @@ def _show(
         ctx.tasks.start(deleted, name="duplicate menu")
     response_url = None if is_duplicate else action.response_url
     if chosen.outcome is ModelChoiceOutcome.MODEL_CANNOT_SEE and chosen.model is not None:
-        ctx.tell(slack, action, ctx.file_notices.cannot_see(chosen.model))
+        ctx.notify(slack, action, ctx.file_notices.cannot_see(chosen.model))
     elif chosen.outcome is ModelChoiceOutcome.ALREADY_STARTED and chosen.stored is None:
-        ctx.tell(slack, action, strings.ALREADY_STARTED)
+        ctx.notify(slack, action, strings.ALREADY_STARTED)
     elif chosen.outcome is ModelChoiceOutcome.WAITING_FOR_CONTEXT:
         ctx.tasks.start(_start_later(ctx, slack, action, chosen, response_url), name="chat")
     else:
@@ -88,4 +88,4 @@ async def _start_later(
     try:
         await ctx.menus.start_with_context(chosen.request, response_url)
     except LimitReached:
-        ctx.tell(slack, action, strings.LIMIT_REACHED)
+        ctx.notify(slack, action, strings.LIMIT_REACHED)

@@ -32,7 +32,7 @@ def _register_sessions(app: AsyncApp, ctx: ListenerContext) -> None:
         slack = await ctx.slack_of(body, context)
         thread = _thread_of(slack, event)
         chat = await ctx.chats.find_by_thread(thread)
-        # The event's time tells a second delivery from a second press, which may be meant for the next answer.
+        # The event's time distinguishes a second delivery from a second press, which may be meant for the next answer.
         pressed_at = str(event.get("event_ts") or "") or None
         if chat is None or not await ctx.service.stop(chat.id, pressed_at):
             ctx.tasks.start(agent_session.end_session(slack, thread), name="session")
@@ -82,7 +82,7 @@ def _register_channels(app: AsyncApp, ctx: ListenerContext) -> None:
     ) -> None:
         slack = await ctx.slack_of(body, context)
         user, channel = str(event.get("user") or ""), str(event.get("channel") or "")
-        is_public = event.get("channel_type") == "C"  # its chats stay visible to everybody
+        is_public = event.get("channel_type") == "C"  # its chats stay visible to all
         if user and user != slack.bot_user and not is_public:
             await ctx.membership.moved(User(slack.team, user), channel, away)
 

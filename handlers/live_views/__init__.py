@@ -1,1 +1,1 @@
-"""Views in Slack that update themselves while somebody looks at them."""
+"""Views in Slack that update themselves while users look at them."""

@@ -1,6 +1,6 @@
 """Finds out who has left the private channels in which their chats are, so that lists no longer show those chats.
 
-Slack sends an event when somebody leaves or joins, which takes effect at once and costs no calls. For events that were
+Slack sends an event when a user leaves or joins, which takes effect at once and costs no calls. For events that were
 never delivered (Slack gives up after some minutes), the channels on each page of a list that is shown are checked in
 the background, each at most every ten minutes: one call a day for a public channel, two calls for a private one.
 """

@@ -1,4 +1,4 @@
-"""Loads one page of a person's chats and lays it out: the same list for `/chats` and for the Home tab."""
+"""Loads one page of a user's chats and renders it: the same list for `/chats` and for the Home tab."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class LiveHomeTab(LiveView):
 
 
 class HomeTabs:
-    """Publishes Home tabs and keeps those up to date that somebody may be looking at."""
+    """Publishes Home tabs and keeps up to date those that their users may be looking at."""
 
     def __init__(
         self,
@@ -99,7 +99,7 @@ class HomeTabs:
         try:
             slack = await self._workspaces.client_for(user.team)
             content = await self._content(slack, user, view)
-            # With the hash, Slack refuses to replace what another process has published meanwhile.
+            # With the hash, Slack refuses to replace what another process has published since.
             guard: dict[str, Any] = {"hash": view.hash} if is_update and view.hash else {}
             response = await slack.call_with_retry(
                 "views.publish", user_id=user.id, view=content, **guard

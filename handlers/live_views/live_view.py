@@ -28,7 +28,7 @@ class LiveView:
     query: ListQuery
     """The part of the list of chats that it shows."""
     expires_at: float
-    """Nobody is thought to look at it any more."""
+    """When the user is assumed to have stopped looking at it."""
     drawn_at: float = 0.0
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while it is drawn."""
@@ -74,7 +74,7 @@ class LiveViews(Generic[View]):
         return sum(user.team == team for user in self._views)
 
     def show(self, user: User, view: View) -> None:
-        """Draws the view and keeps it up to date, in the place of the person's earlier one. Returns at once."""
+        """Draws the view and keeps it up to date, replacing the user's earlier one. Returns at once."""
         if self.get(user) is not view:
             self.forget(user)
             view.watch_task = self._tasks.start(self._watch(user, view), self._name)

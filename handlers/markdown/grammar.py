@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 MAX_RUN_LENGTH = 16
-"""Longer runs of backticks are treated as text, not as a fence or code span: nobody writes them on purpose."""
+"""Longer runs of backticks are treated as text, not as a fence or code span: they are never written on purpose."""
 _MAX_INFO_CHARS = 160
 """A line with a longer info string is treated as text too."""
 _MAX_REPEATED_INFO_BYTES = 40

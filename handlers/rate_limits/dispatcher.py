@@ -18,7 +18,7 @@ from handlers.rate_limits.token_bucket import TokenBucket
 
 
 class CallDispatcher:
-    """Where all callers wait for their turn. All methods belong to the event loop's thread."""
+    """Where all callers wait to be granted a call. Use it only in the event loop's thread."""
 
     def __init__(
         self,
@@ -157,7 +157,7 @@ class CallDispatcher:
             self._wait_on(waiting)
 
     def _wait_on(self, waiting: Waiting) -> None:
-        """The shared limit did not grant the call: it waits for its turn again."""
+        """The shared limit did not grant the call: it goes back to waiting."""
         if id(waiting) not in self._futures:
             return
         if isinstance(waiting, PendingWrite):

@@ -1,4 +1,4 @@
-"""What waits for its turn to call Slack: the next write of an answer, or any other single call."""
+"""What waits to be granted a call to Slack: the next write of an answer, or any other single call."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 Every answer that is being written has a `PendingWrite`. Native streams use up `chat.appendStream`, edited messages
 `chat.update`; an answer that is not visible yet may become either, so both limits carry answers at the same time.
 Everything that waits has one rule that says which method it calls next and from when on (`NextCall`). What is due is
-granted, most urgent first; the earliest of the others is when to look again:
+granted, most urgent first; the earliest of the others is when to check again:
 
     endings > queued calls > openings of hidden answers > progress of visible answers
 
@@ -37,15 +37,15 @@ from handlers.rate_limits.workload import (
 )
 
 RECHECK_INTERVAL = 0.25
-"""Seconds between two looks whether there is room for a held answer; nobody knows when another one ends."""
+"""Seconds between two checks whether there is room for a held answer; it is unknown when another one ends."""
 SCARCE_POST_DELAY = 0.7
-"""Seconds that first words wait where posts are scarce: a single word is little for a message."""
+"""Seconds that first words wait where posts are scarce: one word is too little for a message."""
 MAX_HOLD = 8.0
 """Seconds after which held answers are opened, one by one, even if their edits will come seldom."""
 FULL_BUCKET = math.inf
 """The reserve of a call that is made only while the bucket is full."""
 _MIN_SLEEP = 0.005
-"""Seconds between two looks at least."""
+"""Minimum seconds between two checks."""
 _TOLERANCE = 1e-6
 """Seconds that a call may be early: clocks and floating point are not exact."""
 
@@ -69,7 +69,7 @@ class WriteScheduler:
     def __init__(self, rates: Mapping[str, Rate] | None = None) -> None:
         self._buckets = TokenBuckets(rates)
         self._writes: dict[PendingWrite, None] = {}
-        """In the order of their coming, which decides between equals."""
+        """In order of arrival, which breaks ties."""
         self._queued_calls: list[QueuedCall] = []
         self.peers = 1
         """Processes that use the same rate limits, this one included."""

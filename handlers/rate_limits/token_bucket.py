@@ -127,7 +127,7 @@ class TokenBucket:
         self._adjusted_at = now
         self._burst = max(1.0, self._burst * 0.6)
         self._blocked_until = max(self._blocked_until, now + retry_after)
-        self._tokens = 1.0  # Slack promises one call then, not more
+        self._tokens = 1.0  # Slack allows one call then, not more
         self._refilled_at = self._blocked_until
 
     def sync(self, now: float, tokens: float, wait: float = 0.0) -> None:

@@ -17,7 +17,7 @@ from handlers.rate_limits.pending_write import PendingWrite, QueuedCall, Visibil
 from handlers.rate_limits.token_bucket import APPEND, POST, START, UPDATE, TokenBucket, TokenBuckets
 
 MIN_WRITE_INTERVAL = 0.44
-"""Seconds between two writes of one answer, however many tokens are left: more often is flicker, not speed."""
+"""Seconds between two writes of one answer, however many tokens are left: more often would only flicker."""
 BURST_SPREAD = 3.5
 """Seconds over which a full bucket's burst is spread, so that a short answer is written evenly, too."""
 REFILL_CREDIT = 1.0

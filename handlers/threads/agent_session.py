@@ -1,6 +1,6 @@
 """Slack's agent sessions: the title and Stop control of a thread, and suggested prompts for an empty pane.
 
-While a session is `processing`, Slack shows its own Stop control in the thread; `active` takes it away.
+While a session is `processing`, Slack shows its own Stop control in the thread; `active` removes it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from handlers.markdown.text import plain
 SET_SESSION_STATUS = "agents.sessions.setStatus"
 RENAME_SESSION = "agents.sessions.rename"
 SET_ASSISTANT_TITLE = "assistant.threads.setTitle"
-"""The older call, for Slacks without agent sessions; it exists for direct messages only."""
+"""The older call, for workspaces without agent sessions; it exists for direct messages only."""
 SET_SUGGESTED_PROMPTS = "assistant.threads.setSuggestedPrompts"
 
 MAX_TITLE_CHARS = 200
@@ -143,7 +143,7 @@ async def suggest_prompts(slack: SlackClient, channel: str) -> None:
 
 
 async def end_session(slack: SlackClient, thread: Thread) -> None:
-    """Takes Slack's Stop control away after it was used in a thread where no answer is being written any more."""
+    """Removes Slack's Stop control after it was used in a thread where no answer is being written any more."""
     await slack.try_call(
         SET_SESSION_STATUS, channel_id=thread.channel, thread_ts=thread.ts, status="active"
     )

@@ -81,7 +81,7 @@ class ChatHeaders:
             current = await self._chats.get(chat.id)
             if current.title == chat.title:
                 return
-            chat = current  # a person changed the title meanwhile, and theirs must win
+            chat = current  # a user has changed the title since, and theirs must win
 
     async def show_started(
         self, slack: SlackClient, request: ChatRequest, chat: Chat, response_url: str | None

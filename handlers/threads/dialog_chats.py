@@ -37,7 +37,7 @@ Found = TypeVar("Found")
 LOOKUP_TIMEOUT = 1.0
 """Seconds that the dialog waits for what it shows besides its fields: a trigger id is valid for three."""
 RATE_LIMIT_TIMEOUT = 1.5
-"""Seconds that the dialog waits for its turn within the rate limit."""
+"""Seconds that the dialog waits for the rate limit."""
 MAX_CLOCK_SKEW = 60
 """Seconds by which this machine's clock may differ from Slack's."""
 RECOVERY_BATCH = 50
@@ -150,21 +150,21 @@ class DialogChats:
         self, slack: SlackClient, trigger: str, view: dict[str, Any], response_url: str
     ) -> None:
         try:
-            turn = slack.dispatcher.acquire("views.open", "")
-            await asyncio.wait_for(turn, RATE_LIMIT_TIMEOUT)
+            permission = slack.dispatcher.acquire("views.open", "")
+            await asyncio.wait_for(permission, RATE_LIMIT_TIMEOUT)
             await slack.call("views.open", trigger_id=trigger, view=view)
         except OutcomeUnknown as error:  # it may be open
             log.info("dialog_outcome_unknown", reason=str(error))
         except (SlackError, TimeoutError) as error:
             log.info("dialog_not_opened", reason=str(error) or "rate limit")
-            await _tell(slack, response_url, strings.DIALOG_NOT_OPENED)
+            await _notify(slack, response_url, strings.DIALOG_NOT_OPENED)
 
     # -- starting the chat -------------------------------------------------------------------------------------
 
     def start_chat(self, request: ChatRequest, response_url: str = "") -> None:
         """Posts a submitted question and starts its chat. Returns at once.
 
-        `response_url`: where the person can be told about a failure.
+        `response_url`: where the user can be notified of a failure.
         """
         self._tasks.start(self._start(request, response_url), name="chat from dialog")
 
@@ -203,10 +203,10 @@ class DialogChats:
         except SlackRejected as error:
             log.warning("dialog_chat_refused", request=request.id, reason=error.code)
             await self._lifecycle.advance(request, GivenUp())
-            await _tell(slack, response_url, strings.CHAT_NOT_STARTED)
+            await _notify(slack, response_url, strings.CHAT_NOT_STARTED)
         except LimitReached:
             await self._lifecycle.advance(request, GivenUp())
-            await _tell(slack, response_url, strings.LIMIT_REACHED)
+            await _notify(slack, response_url, strings.LIMIT_REACHED)
 
     async def _post_question(
         self, slack: SlackClient, request: ChatRequest, response_url: str, look_first: bool
@@ -228,7 +228,7 @@ class DialogChats:
         if is_elsewhere:
             link = slack.permalink(channel, posted.thread.ts, posted.thread.ts)
             text = strings.LINK_TO_DIRECT_MESSAGES.format(reason=reason, link=mrkdwn_escape(link))
-            await _tell(slack, response_url, text)
+            await _notify(slack, response_url, text)
         return posted
 
     async def _post_in_channel(
@@ -271,5 +271,5 @@ class DialogChats:
         return next(found, None)
 
 
-async def _tell(slack: SlackClient, response_url: str, text: str) -> None:
+async def _notify(slack: SlackClient, response_url: str, text: str) -> None:
     await slack.respond(response_url, response_type="ephemeral", replace_original=False, text=text)

@@ -1,4 +1,4 @@
-"""What Bobbin tells one person only: in an ephemeral message, or directly if it cannot write where they asked."""
+"""Notices to one user: ephemeral, or as a direct message if Bobbin cannot write where they asked."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from handlers.views.blocks import Block
 log = get_logger(__name__)
 
 CANNOT_WRITE_INTERVAL = 3600.0
-"""Seconds in which a person is told once at most that Bobbin cannot write in a channel."""
+"""Seconds within which a user gets at most one notice that Bobbin cannot write in a channel."""
 _SAME_REASON = {"channel_not_found": "not_in_channel"}
 """Slack hides private channels from those who are not members, so their codes mean the same."""
 
@@ -52,7 +52,7 @@ def _reason(code: str) -> str:
 
 
 async def cannot_write(slack: SlackClient, thread: Thread, user: str | None, code: str) -> None:
-    """Tells a person directly why no answer comes in their thread, if knowing the reason helps them."""
+    """Sends a direct message that says why no answer comes in the user's thread, if knowing the reason helps."""
     sentence = strings.CANNOT_WRITE.get(_reason(code))
     if user is None or sentence is None or is_direct(thread.channel):
         return

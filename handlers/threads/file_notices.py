@@ -1,4 +1,4 @@
-"""What a person is told privately about the files of their message."""
+"""Private notices to a user about the files of their message."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class FileNotices:
         self._workspaces = workspaces
         self._tasks = tasks
 
-    def tell(self, chat: Chat, message: Message, report: AttachmentReport) -> None:
+    def notify(self, chat: Chat, message: Message, report: AttachmentReport) -> None:
         """Tells the author which files of a message cannot be used for its answer, and why. Returns at once."""
         if chat.thread is not None and message.author is not None:
-            self._tasks.start(self._tell(chat, message, report), name="file notice")
+            self._tasks.start(self._notify(chat, message, report), name="file notice")
 
-    async def _tell(self, chat: Chat, message: Message, report: AttachmentReport) -> None:
+    async def _notify(self, chat: Chat, message: Message, report: AttachmentReport) -> None:
         assert chat.thread is not None
         assert message.author is not None
         sentences = rules.report_sentences(report, safe_name)
@@ -50,7 +50,7 @@ class FileNotices:
             )
 
     def unreadable(self, files: tuple[SharedFile, ...]) -> str:
-        """Why files cannot be read, as far as Slack's descriptions show; empty if nothing speaks against it."""
+        """Why files cannot be read, as far as Slack's descriptions show; empty if they show no problem."""
         report = AttachmentReport(tuple(file for file in files if file.problem is not None))
         return "\n".join(rules.report_sentences(report, safe_name))
 

@@ -185,13 +185,13 @@ class ModelMenus:
     async def _show_stored(
         self, slack: SlackClient, request: ChatRequest, stored: StoredMessage
     ) -> None:
-        await self._spell_names(stored)
+        await self._insert_names(stored)
         if stored.queued and stored.answer.question_ts is not None:
             self._queued_reactions.add(
                 slack, request.thread.channel, stored.answer.question_ts, stored.answer.id
             )
 
-    async def _spell_names(self, stored: StoredMessage) -> None:
+    async def _insert_names(self, stored: StoredMessage) -> None:
         """Stores names that became known between the question and the start of the chat."""
         thread, message = stored.chat.thread, stored.message
         text = await self._names.replace_ids(stored.chat.team, message.text, ask=False)

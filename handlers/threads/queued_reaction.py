@@ -11,7 +11,7 @@ from storage.answers import Answers
 
 REACTION = "hourglass_flowing_sand"
 MAX_TRACKED = 1_000
-"""Reactions that a process remembers. It still removes older ones, but does not wait for their adding to end."""
+"""Reactions that a process remembers. It still removes older ones, but does not wait until they have been added."""
 STORAGE_RETRY_DELAY = 0.5
 """Seconds until a database that failed is asked again."""
 

@@ -25,7 +25,7 @@ class ThreadRecovery:
         self._dialog_chats = dialog_chats
         self._timing = timing
         self._min_age = 0.0
-        """Seconds that a request must be old. Zero at the start: whatever is open then was another process's."""
+        """Minimum age of a request in seconds. Zero at the start: what is open then was left by another process."""
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

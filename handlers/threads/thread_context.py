@@ -40,13 +40,13 @@ class ThreadContext:
     """What people had said and shared in a thread."""
 
     text: str = field(repr=False)
-    """Lines "name: text"; empty if nobody said anything."""
+    """Lines "name: text"; empty if the thread had none."""
     files: tuple[SharedFile, ...] = ()
     """Of all shared files, those that may be of use to a model."""
 
 
 class ThreadContextReader:
-    """Reads the thread context of chat requests, beside what happens to them meanwhile."""
+    """Reads the thread context of chat requests in the background."""
 
     def __init__(self, lifecycle: RequestLifecycle, names: UserNames, timing: Timing) -> None:
         self._lifecycle = lifecycle

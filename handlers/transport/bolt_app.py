@@ -46,7 +46,7 @@ def build_app(
             client=AsyncWebClient(
                 base_url=api_url, retry_handlers=[]
             ),  # listeners use `SlackClient` instead
-            authorize=authorize,  # type: ignore[arg-type]  # None tells Bolt that the app is not installed
+            authorize=authorize,  # type: ignore[arg-type]  # None means to Bolt that the app is not installed
             process_before_response=True,
             attaching_conversation_kwargs_enabled=False,
             logger=logging.getLogger("slack_bolt"),

@@ -117,7 +117,7 @@ class _HandledSignatures:
     def __init__(self, shared: Coordination | None) -> None:
         self._shared = shared
         self._expires_at: dict[str, float] = {}
-        """In the order of their coming."""
+        """In order of arrival."""
 
     async def contains(self, signature: str) -> bool:
         if signature in self._expires_at:

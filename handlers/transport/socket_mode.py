@@ -128,7 +128,7 @@ class SocketModeTransport:
 
     async def _wait_until_quiet(self) -> None:
         deadline = time.monotonic() + MAX_QUIET_WAIT
-        while self._was_busy_lately() and time.monotonic() < deadline:  # noqa: ASYNC110 - no event tells that nothing comes
+        while self._was_busy_lately() and time.monotonic() < deadline:  # noqa: ASYNC110 - no event signals that nothing arrives
             await asyncio.sleep(0.01)
 
     def _was_busy_lately(self) -> bool:

@@ -25,7 +25,7 @@ FEEDBACK_ACTION = "feedback"
 NEW_CHAT_ACTION = "new_chat"
 """Also the callback id of the dialog and of the global shortcut."""
 BLOCK_ID_PREFIX = "bobbin."
-"""Starts the block ids of all messages that are not answers, which tells a lost menu from a lost answer."""
+"""Starts the block ids of all messages that are not answers, which distinguishes a lost menu from a lost answer."""
 MAX_SECTION_LENGTH = 3_000
 MAX_CONTEXT_LENGTH = 2_000
 
@@ -244,7 +244,7 @@ def _feedback(answer_id: str) -> Block:
 
 
 def limit_reached(chat_id: str) -> list[Block]:
-    """What a person is told whose message the chat has no room for."""
+    """The notice to a user whose message the chat has no room for."""
     new_chat = button(strings.NEW_CHAT, NEW_CHAT_ACTION, chat_id, "primary")
     return [
         {**section(strings.LIMIT_REACHED), "block_id": f"{BLOCK_ID_PREFIX}limit.{chat_id}"},

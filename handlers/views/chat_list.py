@@ -16,7 +16,7 @@ from handlers.views.blocks import Block, button, context, plain_text, section
 CHATS_PAGE_ACTION = "chats_page"
 """Action id of the list's paging buttons, each followed by a point and a number."""
 MAX_SEARCH_LENGTH = 200
-"""Characters of a search that are looked for, and that a button carries on."""
+"""Characters of a search that are used, and that a paging button carries."""
 
 
 @dataclass(frozen=True, slots=True)

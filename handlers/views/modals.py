@@ -43,7 +43,7 @@ MAX_SECTIONS = 4
 
 @dataclass(frozen=True, slots=True)
 class DialogTarget:
-    """Where the chat that a dialog asks for shall start. The dialog carries it as its metadata."""
+    """Where the chat that a dialog asks for is to start. The dialog carries it as its metadata."""
 
     channel: str = ""
     """Empty: in the person's direct messages."""

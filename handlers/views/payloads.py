@@ -45,7 +45,7 @@ def incoming_message(event: dict[str, Any], *, team: str, bot_user: str) -> Inco
         user=user,
         text=readable(raw, bot_user),
         addressed=mentioned or direct or event.get("type") == "app_mention",
-        # In a direct message nobody else is there to be addressed.
+        # In a direct message there is no one else to address.
         to_others=bool(first and not mentioned and not direct),
         user_team=own_team if own_team and own_team != team else None,
         files=mark_unreadable(shared_files(event)),
@@ -144,7 +144,7 @@ def has_selection(body: dict[str, Any]) -> bool:
 def model_beside_button(body: dict[str, Any]) -> str:
     """Key of the model in the menu beside the pressed button: the person's last choice, else the preselected one.
 
-    Raises ValueError when the button does not stand beside a menu of models.
+    Raises ValueError when there is no menu of models beside the button.
     """
     block = body["actions"][0].get("block_id", "")
     state = ((body.get("state") or {}).get("values") or {}).get(block) or {}

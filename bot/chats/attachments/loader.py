@@ -62,12 +62,12 @@ class AttachmentLoader:
     """Puts the content of shared files into stored messages."""
 
     def __init__(
-        self, chats: Chats, models: ModelChoice, source: FileSource, tell: NotifyAuthor
+        self, chats: Chats, models: ModelChoice, source: FileSource, notify: NotifyAuthor
     ) -> None:
         self._chats = chats
         self._models = models
         self._source = source
-        self._tell = tell
+        self._notify = notify
         self._download_limit = asyncio.Semaphore(MAX_PARALLEL_DOWNLOADS)
         self._image_lock = asyncio.Lock()
 
@@ -91,7 +91,7 @@ class AttachmentLoader:
         return changed
 
     async def _load(self, chat: Chat, message: Message, answer: Answer | None) -> bool:
-        """Loads one message's files. `answer`: if this is its question, whose author is told of problems."""
+        """Loads one message's files. `answer`: if this is its question, whose author is notified of problems."""
         can_see = self.can_see(chat)
         pending = rules.loadable(message.files)
         skipped = [file for file in pending if not can_see and _is_image(file)]
@@ -111,7 +111,7 @@ class AttachmentLoader:
             if not can_see and answer.attempt <= 1:
                 report = replace(report, unseen_images=_unseen(skipped, files, results))
             if report:
-                self._tell(chat, message, report)
+                self._notify(chat, message, report)
         if not files:
             return False
         known = tuple(file for file in message.files if file.problem is not None)
