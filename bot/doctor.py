@@ -1,4 +1,4 @@
-"""`bobbin doctor`: checks the settings and every service that the bot needs, and says how to mend what is wrong."""
+"""`bobbin doctor`: checks the settings and every service that the bot needs, and says how to fix what is wrong."""
 
 from __future__ import annotations
 
@@ -90,15 +90,15 @@ async def _installations(settings: Settings, database: Database) -> list[Finding
         return [Finding("installations", True, "none yet; people add the app at /slack/install")]
     undecryptable = sum(not each.decryptable for each in statuses)
     if undecryptable:
-        advice = "write the key that sealed them behind the new one, as in 'new old'"
+        advice = "add the key that encrypted them after the new one, as in 'new old'"
         found = Finding(
             "BOBBIN_SECRET_KEY",
             False,
-            f"does not open {undecryptable} of {len(statuses)} tokens: {advice}",
+            f"does not decrypt {undecryptable} of {len(statuses)} tokens: {advice}",
         )
     else:
         found = Finding(
-            "installations", True, f"{len(statuses)}, and BOBBIN_SECRET_KEY opens their tokens"
+            "installations", True, f"{len(statuses)}, and BOBBIN_SECRET_KEY decrypts their tokens"
         )
     return [found, *_missing_scopes(statuses)]
 

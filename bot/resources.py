@@ -167,8 +167,8 @@ async def _workspaces(
         await installations.rotate_tokens()
     except WrongKey as error:
         raise SettingsError(
-            "BOBBIN_SECRET_KEY does not open the tokens of the workspaces that have installed the app: "
-            "write the key that sealed them behind the new one, as in 'new old'"
+            "BOBBIN_SECRET_KEY does not decrypt the tokens of the workspaces that have installed the app: "
+            "add the key that encrypted them after the new one, as in 'new old'"
         ) from error
     many = InstalledWorkspaces(installations, slack_clients, publisher)
     pages = InstallPages(

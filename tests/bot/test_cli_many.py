@@ -81,7 +81,7 @@ def test_run_with_a_key_that_does_not_open_what_is_stored_is_refused_in_one_line
 
     last = done.stderr.splitlines()[-1]
     assert done.returncode == 2
-    assert last.startswith("bobbin: BOBBIN_SECRET_KEY does not open")
+    assert last.startswith("bobbin: BOBBIN_SECRET_KEY does not decrypt")
     assert not {"another-key", "xoxb-kept"} & set(re.split(r"[\s/:@'\"]+", done.stderr))
 
 

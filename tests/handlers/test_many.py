@@ -340,7 +340,7 @@ async def test_a_start_with_the_wrong_key_fails_and_changes_nothing(
 ) -> None:
     await installed.stop_bot()
     before = installed.rows("SELECT * FROM installations")
-    with pytest.raises(SettingsError, match=r"^BOBBIN_SECRET_KEY does not open .*'new old'"):
+    with pytest.raises(SettingsError, match=r"^BOBBIN_SECRET_KEY does not decrypt .*'new old'"):
         await installed.start_bot(bobbin_secret_key=SecretStr("another-key"))
     assert installed.rows("SELECT * FROM installations") == before
     await installed.start_bot(bobbin_secret_key=SecretStr(KEY))
@@ -363,7 +363,7 @@ async def test_the_doctor_reports_the_state_of_the_installations(workspaces: Two
     await workspaces.install(workspaces.slack)
     await workspaces.install(workspaces.second)
     found = await findings(workspaces)
-    assert found["installations"] == (True, "2, and BOBBIN_SECRET_KEY opens their tokens")
+    assert found["installations"] == (True, "2, and BOBBIN_SECRET_KEY decrypts their tokens")
     assert found["scopes"] == (True, "all granted everywhere")
     assert "SLACK_BOT_TOKEN" not in found
 
@@ -376,7 +376,7 @@ async def test_the_doctor_reports_the_state_of_the_installations(workspaces: Two
         slack_client_secret=SecretStr("wrong"),
     )
     ok, message = found["BOBBIN_SECRET_KEY"]
-    assert (ok, message.startswith("does not open 2 of 2 tokens")) == (False, True)
+    assert (ok, message.startswith("does not decrypt 2 of 2 tokens")) == (False, True)
     ok, message = found["scopes"]
     assert (ok, "app_mentions:read" in message, "in T0TWO" in message) == (False, True, True)
     assert found["SLACK_CLIENT_ID"][0] is False
