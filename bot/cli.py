@@ -201,7 +201,7 @@ def _sandbox_settings(data: Path | None, fresh: bool) -> Settings:
         address = f"sqlite:///{data.expanduser().resolve()}"
     elif settings.database_url and fresh:
         _exit_with(
-            "--fresh forgets only the sandbox's own file: remove DATABASE_URL, or name a file with --data"
+            "--fresh deletes only the sandbox's own file: remove DATABASE_URL, or name a file with --data"
         )
     else:
         address = settings.database("sandbox.sqlite3")

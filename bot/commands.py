@@ -1,4 +1,4 @@
-"""The work of the commands `run`, `sandbox` and `migrate`. The first two run until they are told to end."""
+"""The work of the commands `run`, `sandbox` and `migrate`. The first two run until SIGTERM or Ctrl-C."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ async def sandbox(
 ) -> None:
     """`bobbin sandbox`: a local Slack and the bot in it, until SIGTERM or Ctrl-C.
 
-    `on_ready` is told the addresses of the page and of the bot's HTTP side. `limits`: what this Slack allows;
+    `on_ready` is called with the addresses of the page and of the bot's HTTP side. `limits`: what this Slack allows;
     by default what Slack does.
     """
     from bot.sandbox.models.server import create_models_app

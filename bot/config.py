@@ -191,7 +191,7 @@ class Settings(BaseSettings):
     )
     redis_url: RedisAddress | None = Field(
         None,
-        description="unset: one process; set: replicas share budgets, stops and live tokens through it",
+        description="unset: one process; set: replicas share rate limits, stop signals and live text through it",
     )
     host: str = Field("127.0.0.1", description="where the HTTP side listens")
     port: int = Field(3000, ge=0, le=65535, description="its port; `0` picks a free one")

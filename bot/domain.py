@@ -131,7 +131,7 @@ class SharedFile:
     problem: str | None = None
     """Why it cannot be read: a key of `bot.strings.FILE_PROBLEMS`. None while unknown, or when it was read."""
     before: bool = False
-    """Shared in the thread before the chat started, by anyone. Nobody is told when it cannot be used."""
+    """Shared in the thread before the chat started, by anyone. No notice is sent when it cannot be used."""
 
 
 @dataclass(frozen=True, slots=True)

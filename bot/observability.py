@@ -183,7 +183,8 @@ class Metrics:
             "model_errors", "Failures of models.", "provider", "code"
         )
         self._taken_over = self._counter(
-            "leases_taken_over", "Answers taken over from an owner that fell silent."
+            "leases_taken_over",
+            "Answers taken over from a worker that stopped renewing its leases.",
         )
         self._ready = self._gauge(
             "ready", "Whether what this process needs is well: 1, else 0.", "check"

@@ -86,7 +86,7 @@ class Tasks:
 
 
 class KeyedLocks(Generic[Key]):
-    """One lock per key: `async with locks[key]: …`. A lock that nobody holds or waits for takes up no memory."""
+    """One lock per key: `async with locks[key]: …`. A lock that is neither held nor waited for takes up no memory."""
 
     def __init__(self) -> None:
         self._locks: WeakValueDictionary[Key, asyncio.Lock] = WeakValueDictionary()

@@ -17,7 +17,7 @@ class Timing:
     lease: float = 8.0
     """How long a worker may fail to renew its leases before another one takes over its answers."""
     lease_safe: float = 6.0
-    """After a renewal: nobody can have taken over yet, nor will while a call that starts now is under way."""
+    """After a renewal: no takeover can have happened yet, nor will one while a call that starts now is under way."""
     lease_renew_interval: float = 2.0
     """Three renewals may fail before a lease lapses."""
     sweep_interval: float = 2.0
@@ -41,7 +41,7 @@ class Timing:
     session_call_timeout: float = 5.0
     """A call that shows or clears a status is given up after this time: no answer waits for it."""
     user_name_timeout: float = 3.0
-    """How long a prompt waits for Slack to tell a user's name."""
+    """How long a prompt waits for a user's name from Slack."""
     file_retry_delays: tuple[float, ...] = (0.5, 1.5, 4.0)
     file_timeout: float = 60.0
     """For one whole download."""
@@ -60,7 +60,7 @@ class Timing:
     dialog_min_age: float = 2.0
     """A submission younger than this is still being posted by the process that received it."""
     header_min_age: float = 2.0
-    """A chat younger than this is still getting its header from whoever started it."""
+    """A chat younger than this still gets its header from the process that started it."""
     context_grace: float = 0.7
     """How long a menu waits for the thread's earlier messages to be read before it is posted without them."""
     context_timeout: float = 30.0

@@ -90,7 +90,7 @@ class ChatRequests:
         """Store a request. The second value is False when this Slack message had been stored before.
 
         `in_dialog`: no Slack message has the text yet. Then `ts` is the dialog's id, and `thread` says where the chat
-        shall be; its `ts` is empty for a new thread.
+        is to be; its `ts` is empty for a new thread.
         """
         row = {
             "id": new_id(),
@@ -208,11 +208,11 @@ class ChatRequests:
             return await _get(connection, questions.c.id == request_id)
 
     async def set_model(self, request_id: str, model: ModelRef) -> ChatRequest:
-        """Store the chosen model if the request is still open, as `ChatRequest.open` tells. Raises ChatNotFound."""
+        """Store the chosen model if the request is still open, as `ChatRequest.open` shows. Raises ChatNotFound."""
         return await self._update(request_id, model=str(model))
 
     async def set_menu(self, request_id: str, menu_ts: str) -> ChatRequest:
-        """Store which Slack message has the menu, unless one is stored already; `ChatRequest.menu_ts` tells which.
+        """Store which Slack message has the menu, unless one is stored already; `ChatRequest.menu_ts` shows which.
 
         Raises ChatNotFound.
         """
@@ -228,7 +228,7 @@ class ChatRequests:
         return await self._update(request_id, context=context, context_files=files_to_json(files))
 
     async def set_thread(self, request_id: str, thread: Thread, source: str | None) -> ChatRequest:
-        """A dialog's request is now posted in Slack as the message `source`, or (None) shall go to another thread.
+        """A dialog's request is now posted in Slack as the message `source`, or (None) is to go to another thread.
 
         Raises ChatNotFound.
         """

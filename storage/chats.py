@@ -229,10 +229,10 @@ class Chats:
     ) -> bool:
         """Store what the files of a message contained: text to append, images, and the files that remain.
 
-        False, and nothing is stored, when another caller did so meanwhile.
+        False, and nothing is stored, when another caller has done so first.
         """
         same = and_(messages.c.id == message.id, messages.c.files == files_to_json(message.files))
-        # Not `message.text`, which may have been replaced meanwhile:
+        # Not `message.text`, which may have been replaced since it was read:
         whole_text = messages.c.text + more_text
         changed = (
             update(messages)

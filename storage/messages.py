@@ -174,7 +174,7 @@ async def store_message(
         asker_team=new.author_team or chat.team,
         question_ts=new.ts,
     )
-    # One statement per row: a statement with many rows is compiled anew each time, and a message that is delivered
+    # One statement per row: a statement with many rows is compiled again each time, and a message that is delivered
     # twice must fail without being logged.
     for row in (_user_row(message, now), _assistant_row(answer, now)):
         await connection.execute(INSERT_MESSAGE, row)

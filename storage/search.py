@@ -2,7 +2,7 @@
 
 A common word is found by reading the user's own chats, newest first, until a page is full. For a rare word that would
 read all of them. So for users with many chats, PostgreSQL has an index of what each user may see (`passages`, which
-triggers maintain), and a sample of the newest chats tells which words are rare. Of the chats that the index names, the
+triggers maintain), and a sample of the newest chats shows which words are rare. Of the chats that the index names, the
 newest are found by walking the list if there are many, otherwise by sorting all of them. The first fifty chats of each
 user are not indexed and are read. SQLite has no such index and always reads.
 """

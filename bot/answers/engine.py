@@ -1,6 +1,6 @@
 """Takes each answer from the queue to its stored end: claim it, ask the model, show the text, store the result.
 
-One task serves one chat, so its answers come one at a time and in order; the claim in the database holds that across
+One task serves one chat, so its answers come one at a time and in order; the claim in the database ensures this across
 workers. A running answer belongs to its worker as long as the lease is renewed, which `bot.answers.recovery` does.
 """
 
@@ -61,7 +61,7 @@ class Engine:
         self._running: dict[str, RunningAnswer] = {}
         self._closing = False
         self.renewal_wanted = asyncio.Event()
-        """Set while a writer waits to hear whether its lease still holds."""
+        """Set while a writer waits for the database to confirm its lease."""
         self.lapsed: frozenset[str] = frozenset()
         """Answers whose worker let the lease run out, as the last sweep found."""
 
@@ -187,7 +187,7 @@ class Engine:
     async def _obtain_result(
         self, run: RunningAnswer, chat: Chat, sink: AnswerSink
     ) -> AnswerResult:
-        """The stored result when an earlier worker had only the showing left, else the model's."""
+        """The stored result when an earlier worker had only to show it, else the model's."""
         if run.answer.text_complete:
             stored = await self._answers.result(run.answer.id)
             if stored is not None:
@@ -199,7 +199,7 @@ class Engine:
         return result
 
     async def _finish(self, run: RunningAnswer, chat: Chat, result: AnswerResult) -> None:
-        """Stores the end and tells everybody who waits for it."""
+        """Stores the end and publishes it."""
         await self._store(
             run,
             lambda: self._answers.finish(run.answer.id, self.worker_id, run.unrecorded_messages),

@@ -91,7 +91,7 @@ class EventPublisher:
         self._queue_event(team_topic(chat.team), {"chat": chat.id, "title": title})
 
     def title_failed(self, chat: Chat) -> None:
-        """No title will come, so nobody needs to wait for one."""
+        """No title will come, so waiting for one is pointless."""
         self._queue_event(team_topic(chat.team), {"chat": chat.id, "title": None})
 
     def request_stop(self, answer_id: str) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class ClockReading:
-    """A point in time on two clocks: one may stand still while the machine sleeps, the other may be set."""
+    """A point in time on two clocks: one may stop while the machine sleeps, the other may be changed."""
 
     monotonic: float = field(default_factory=time.monotonic)
     wall: float = field(default_factory=time.time)

@@ -20,9 +20,9 @@ log = get_logger(__name__)
 
 MAX_CHATS_PER_SWEEP = 200
 RESUBSCRIBE_DELAY = 0.5
-"""Seconds before a subscription that ended is made anew."""
+"""Seconds before a subscription that ended is opened again."""
 JITTER = 0.1
-"""By which share renewals and sweeps come earlier or later, so that replicas do not act in step."""
+"""By which share renewals and sweeps come earlier or later, so that replicas do not all act at the same time."""
 
 
 class Recovery:
@@ -87,7 +87,7 @@ class Recovery:
             self._engine.look_for_work(chat_id)
 
     async def _release_dead_workers(self) -> None:
-        """Frees what dead workers of this machine held: nobody needs to wait until their leases lapse."""
+        """Releases the leases of dead workers on this machine, instead of waiting until they lapse."""
         for worker_id in await self._answers.worker_ids():
             if is_dead(worker_id, self._engine.worker_id, single_host=self._single_host):
                 log.info("worker_is_dead", worker=worker_id)

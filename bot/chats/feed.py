@@ -1,6 +1,6 @@
 """Delivers every change in a person's chats, in order, from any process and any surface, to those who subscribe.
 
-Events may be lost on their way. So the text of each answer that somebody follows is kept here while it is written:
+Events may be lost on their way. So the text of each answer that has subscribers is kept here while it is written:
 each piece of text says where it belongs, a gap is filled by asking the writer, and the database shows the rest.
 """
 
@@ -35,7 +35,7 @@ from storage.coordination import Coordination
 CHECK_INTERVAL = 2.0
 """Seconds between two checks in the database for changes whose events were lost."""
 RESUBSCRIBE_DELAY = 0.2
-"""Seconds before a subscription that ended is made anew."""
+"""Seconds before a subscription that ended is opened again."""
 BUFFER_SIZE = 20_000
 """Events of one workspace that may wait here."""
 CACHE_SIZE = 20_000
@@ -44,7 +44,7 @@ CACHE_SIZE = 20_000
 
 @dataclass(slots=True)
 class _TrackedAnswer:
-    """An answer that somebody follows, as far as this process knows it. Times are the event loop's."""
+    """An answer with subscribers, as far as this process knows it. Times are the event loop's."""
 
     chat: str
     team: str
@@ -211,7 +211,7 @@ class Feed:
             async for signal in signals:
                 async with self._lock:
                     await self._handle(topic.removeprefix("team:"), signal.event)
-                # Queued events come without a pause: give readers their turn, or they would count as too slow.
+                # Queued events come without a pause: let readers run, or they would count as too slow.
                 await asyncio.sleep(0)
 
     async def _receive_revocations(self) -> None:
@@ -328,7 +328,7 @@ class Feed:
     # -- lost events -------------------------------------------------------------------------------------------
 
     async def _check_quiet_answers(self) -> None:
-        """Looks into the database for tracked answers of which nothing was heard for a while."""
+        """Checks the database for tracked answers that have had no event for a while."""
         async with self._lock:
             quiet = {
                 id: tracked

@@ -37,7 +37,7 @@ class TextAppended:
 
 @dataclass(frozen=True, slots=True)
 class AnswerRestarted:
-    """The answer begins again: the text so far is void."""
+    """The answer begins again: the text so far no longer counts."""
 
     chat: str
     message: str

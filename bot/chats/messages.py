@@ -22,7 +22,7 @@ class IncomingMessage:
     addressed: bool
     """Addressed to Bobbin: it mentions Bobbin, or is a direct message."""
     to_others: bool = False
-    """Begins by mentioning somebody else, and does not mention Bobbin."""
+    """Begins by mentioning another user, and does not mention Bobbin."""
     user_team: str | None = None
     """The person's own workspace, if it is not the bot's."""
     files: tuple[SharedFile, ...] = ()

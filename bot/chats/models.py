@@ -69,7 +69,7 @@ class ModelChoice:
         return self.by_name(name).ref if name else None
 
     def default(self) -> ModelInfo:
-        """The model when nobody chooses one. Raises ModelNotAllowed when no model is offered."""
+        """The model when none is chosen. Raises ModelNotAllowed when no model is offered."""
         info = self._catalogue.default_for([self._default])
         if info is None:
             raise ModelNotAllowed("no model is offered at the moment")

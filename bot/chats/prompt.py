@@ -75,7 +75,7 @@ class PromptBuilder:
         )
 
     async def _author_names(self, chat: Chat, history: Sequence[Message]) -> dict[str, str]:
-        """Names by user id; empty where the model need not know who speaks."""
+        """Names by user id; empty where the model need not know who wrote the messages."""
         authors = dict.fromkeys(m.author for m in history if m.author is not None)
         if len(authors) <= 1 and not chat.thread_context:
             return {}

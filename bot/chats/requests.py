@@ -87,7 +87,7 @@ class RequestService:
     ) -> tuple[ChatRequest, bool]:
         """Stores what a person submitted in the dialog with this id; False beside it if it is stored already.
 
-        `thread`: where the chat shall start, with an empty ts for a new thread. `key`: the model's key; None where the
+        `thread`: where the chat is to start, with an empty ts for a new thread. `key`: the model's key; None where the
         thread has a chat already. Raises ModelNotAllowed, ChatNotFound, LimitReached.
         """
         chat = await self._chats.find_by_thread(thread) if thread.ts else None
@@ -145,7 +145,7 @@ class RequestService:
     # -- choosing a model --------------------------------------------------------------------------------------
 
     async def skips_menu(self, request: ChatRequest) -> ModelInfo | None:
-        """The model of a person who always uses it without a menu; None if it cannot see what is asked about."""
+        """The model of a person who always uses it without a menu; None if it does not accept the question's images."""
         user = User(request.thread.team, request.user)
         own = self._models.always_model(await self._people.get(user))
         if own is not None and only_unusable_files(
@@ -270,7 +270,7 @@ class RequestService:
 def refusal_of(
     message: IncomingMessage, model: ModelRef | None, models: ModelChoice
 ) -> HandleResult | None:
-    """Why a message cannot be used: its files cannot be read, or the model cannot see them. None if it can."""
+    """Why a message cannot be used: its files cannot be read, or the model accepts no images. None if it can."""
     if only_unusable_files(message.text, message.files):
         return HandleResult(Outcome.UNREADABLE)
     if model is not None and only_unusable_files(

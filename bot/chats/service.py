@@ -88,7 +88,7 @@ class ChatService:
         return HandleResult(Outcome.STORED, stored=stored)
 
     async def replace_text(self, thread: Thread, ts: str, before: str, after: str) -> None:
-        """Spells a stored message anew, with the names of people that were not known when it was stored."""
+        """Replaces a stored message's text, with names of users that were not known when it was stored."""
         await self._chats.replace_text(thread, ts, before, after)
 
     # -- preferences -------------------------------------------------------------------------------------------
@@ -127,13 +127,13 @@ class ChatService:
         return True
 
     async def retry(self, answer_id: str) -> Answer | None:
-        """Answers the same message again in the same place; None if somebody else was quicker."""
+        """Answers the same message again, in the same Slack messages; None if another user was quicker."""
         return self._waiting(await self._answers.retry(answer_id))
 
     async def retry_with_model(self, answer_id: str, key: str) -> Answer | None:
         """Changes the model of a chat whose model is gone, and answers the same message with it.
 
-        None if the answer did not fail for that reason, or somebody else was quicker. Raises ModelNotAllowed.
+        None if the answer did not fail for that reason, or another user was quicker. Raises ModelNotAllowed.
         """
         return self._waiting(await self._answers.retry(answer_id, self._models.by_key(key).ref))
 

@@ -20,7 +20,7 @@ from bot.timing import Timing
 log = get_logger(__name__)
 
 JITTER = 0.1
-"""By which share refreshes come earlier or later, so that replicas do not act in step."""
+"""By which share refreshes come earlier or later, so that replicas do not all act at the same time."""
 
 
 @dataclass(frozen=True, slots=True)

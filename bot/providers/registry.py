@@ -131,7 +131,7 @@ async def _health(provider: OpenAICompatible) -> ProviderHealth:
     try:
         count = await provider.ping()
     except ProviderError as error:
-        advice = _ADVICE.get(error.code, "refuses to tell its models")
+        advice = _ADVICE.get(error.code, "refuses to list its models")
         text = f"{advice} ({error.detail})" if error.detail else advice
         return ProviderHealth(provider.name, provider.label, False, text, provider.optional)
     text = f"{count} models" if count else "offers no model: add one there"

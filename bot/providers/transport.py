@@ -29,7 +29,7 @@ _PAUSE_EXTENSION = "pause_reading"
 
 
 class Transport(AiohttpTransport):
-    """Tells three failures apart: a kept-alive connection that was closed meanwhile, no server, and no HTTP."""
+    """Tells three failures apart: a kept-alive connection that the server has closed, no server, and no HTTP."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         if request.url.userinfo:  # httpx has made a header of it, and aiohttp refuses both at once
@@ -57,8 +57,8 @@ class Transport(AiohttpTransport):
 def reading_paused(response: httpx.Response) -> AbstractContextManager[None]:
     """While this is open, nothing is read from the response's socket.
 
-    What arrives meanwhile is later read as one piece, which costs as much as any piece. To be used for a moment only:
-    a server that goes away is not noticed meanwhile.
+    What arrives during the pause is later read as one piece, which costs as much as any. Use it for a moment only:
+    a server that goes away is not noticed during the pause.
     """
     pause = response.extensions.get(_PAUSE_EXTENSION)
     return nullcontext() if pause is None else pause()

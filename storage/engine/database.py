@@ -44,7 +44,7 @@ _PREPARE_TIMEOUT = 30.0
 _FORCE_CUSTOM_PLAN = text(
     "SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('jit', 'off', true)"
 )
-"""Settings of a transaction whose query is planned anew. JIT is off because PostgreSQL starts it on a mere cost
+"""Settings of a transaction whose query gets a new plan. JIT is off because PostgreSQL starts it on a mere cost
 estimate, and compiling takes ten times as long as such a query."""
 
 _POSTGRESQL_POOL_SIZE = 20

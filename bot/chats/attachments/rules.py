@@ -1,7 +1,7 @@
 """The rules for what may be sent with a message: images, and texts that become part of the message. Pure.
 
-Slack and the API have the same rules. A request of an API client that breaks them is rejected; a person in Slack is
-told, and the rest of the message is answered.
+Slack and the API have the same rules. A request of an API client that breaks them is rejected; a user in Slack
+gets a notice, and the rest of the message is answered.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ def mark_unreadable(files: Iterable[SharedFile]) -> tuple[SharedFile, ...]:
 
 
 def problem_of(file: SharedFile, *, early: bool = False) -> str | None:
-    """Why a file cannot be read, if its description tells. `early`: Slack may still be making its thumbnail."""
+    """Why a file cannot be read, if its description shows it. `early`: Slack may still be making its thumbnail."""
     if file.mode in _PROBLEM_BY_MODE:
         return _PROBLEM_BY_MODE[file.mode]
     what = kind_of(file)
@@ -177,7 +177,7 @@ def append_texts(text: str, files: Sequence[TextFile]) -> tuple[str, tuple[str, 
 
 
 def report_sentences(report: AttachmentReport, shown: Callable[[str], str] = str) -> list[str]:
-    """The sentences for the author, but for `unseen_images`. `shown` escapes a name for the place where it is read."""
+    """The sentences for the author, except about `unseen_images`. `shown` escapes a name for Slack or for the model."""
     by_problem: dict[str, list[str]] = {}
     for file in report.unreadable:
         by_problem.setdefault(file.problem or "unreachable", []).append(

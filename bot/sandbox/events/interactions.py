@@ -128,7 +128,7 @@ class InteractionSender:
     async def _ask(
         self, kind: Any, name: str, payload: Json, user: str, *, quiet: bool = False
     ) -> Delivery:
-        """Raises NotAcknowledged. Unless `quiet`, Slackbot also tells the person."""
+        """Raises NotAcknowledged. Unless `quiet`, Slackbot also shows the user a notice."""
         delivery = await self._dispatcher.request(kind, name, payload)
         if not delivery.acked:
             if not quiet:

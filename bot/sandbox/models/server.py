@@ -74,7 +74,7 @@ AnswerFunction = Callable[[ModelRequest], ModelScript | None]
 class ModelServer:
     """The models, their queued scripts, and the journal of requests.
 
-    `words_per_second`: the pace of the demo models. `clock`: the source of the journal's times.
+    `words_per_second`: the speed of the demo models. `clock`: the source of the journal's times.
     """
 
     def __init__(

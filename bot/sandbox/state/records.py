@@ -156,7 +156,7 @@ class Message:
 
     @property
     def states(self) -> list[State]:
-        """Every visible state, oldest first, as the recipient saw it (or everybody, if it is not a stream)."""
+        """Every visible state, oldest first, as the recipient saw it (or everyone, if it is not a stream)."""
         return list(self._states())
 
     def _states(self) -> Iterator[State]:
@@ -167,7 +167,7 @@ class Message:
                 yield State(at, text[:length], blocks if number == last else ())
 
     def states_for(self, user: str) -> list[State]:
-        """Every state that `user` saw; of somebody else's stream only the first piece and the end."""
+        """Every state that `user` saw; of another user's stream only the first piece and the end."""
         states = self.states
         if self.stream is None or self.stream.recipient in (None, user):
             return states

@@ -140,7 +140,7 @@ class Workspace:
             if channel.type in ("im", "mpim") and set(channel.members) == set(members):
                 return channel
         kind: ChannelType = "im" if len(members) <= 2 else "mpim"
-        # Group DMs have C-ids, as in Slack: only `channel_type` tells them apart from channels.
+        # Group DMs have C-ids, as in Slack: only `channel_type` distinguishes them from channels.
         channel_id = self.new_id("D0" if kind == "im" else "C0")
         name = (
             channel_id

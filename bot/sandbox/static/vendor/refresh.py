@@ -82,7 +82,7 @@ def readme(came: dict[str, str]) -> str:
     rows = "\n".join(f"| {name} | {version} |" for name, version in came.items() if name != "preact")
     return (
         "# Libraries of the sandbox's page\n\nBuilt files as published on the npm registry, each beside its licence; "
-        "`refresh.py` fetches them anew.\n`preact-htm.js` is htm's standalone build: Preact, its hooks and htm in one "
+        "`refresh.py` fetches them again.\n`preact-htm.js` is htm's standalone build: Preact, its hooks and htm in one "
         f"file (`preact.LICENSE` is for the part of it that is Preact).\n\n| package | version |\n| --- | --- |\n{rows}\n"
     )
 
