@@ -93,22 +93,25 @@ def installed(name: str) -> list[Distribution]:
 
 def licence(package: Distribution) -> str:
     """A package's statement of its licence, which is in one of three places depending on its age."""
-    told = package.metadata
+    metadata = package.metadata
     fields = {
-        name: "; ".join(told.get_all(name) or ())
+        name: "; ".join(metadata.get_all(name) or ())
         for name in ("License-Expression", "Classifier", "License")
     }
     labels = "; ".join(
         label for label in fields["Classifier"].split("; ") if label.startswith("License ::")
     )
-    return fields["License-Expression"] or labels or fields["License"] or "none told"
+    return fields["License-Expression"] or labels or fields["License"] or "none stated"
 
 
 def vendored() -> Iterator[str]:
     """Third-party scripts and fonts in the page that lack their licence."""
-    told = {file.stem for file in VENDOR.glob("*.LICENSE")}
+    licensed = {file.stem for file in VENDOR.glob("*.LICENSE")}
     for file in VENDOR.iterdir():
-        if file.suffix in (".js", ".woff2") and not {file.stem, file.stem.partition("-")[0]} & told:
+        if (
+            file.suffix in (".js", ".woff2")
+            and not {file.stem, file.stem.partition("-")[0]} & licensed
+        ):
             yield f"{file.relative_to(ROOT)} has no licence beside it"
 
 

@@ -137,7 +137,7 @@ def uv_by_download() -> str:
     except (OSError, LookupError) as error:
         sys.exit(f"uv could not be fetched from {host} ({error}); {hint()}")
     if hashlib.sha256(wheel).hexdigest() != digest:
-        sys.exit(f"{name} does not have the checksum that {host} promises; nothing was installed.")
+        sys.exit(f"{name} does not have the checksum that {host} publishes; nothing was installed.")
     with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
         inside = next(entry for entry in archive.namelist() if entry.endswith(".data/scripts/uv"))
         place(archive.read(inside))

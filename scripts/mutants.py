@@ -129,9 +129,9 @@ def _trace_tests(module: str, folder: Path) -> list[TestTrace]:
         if done.returncode not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
             sys.exit(f"the tests of {module} did not run")
         new.rename(file)
-    told = [json.loads(line) for line in file.read_text().splitlines()]
+    traces = [json.loads(line) for line in file.read_text().splitlines()]
     found = [
-        TestTrace(one["test"], one["seconds"], frozenset(one["lines"][module])) for one in told
+        TestTrace(one["test"], one["seconds"], frozenset(one["lines"][module])) for one in traces
     ]
     return sorted(found, key=lambda one: (not one.lines, one.seconds))
 
