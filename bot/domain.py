@@ -28,7 +28,7 @@ class Status(StrEnum):
     """An answer that a worker writes under a lease."""
     DONE = "done"
     STOPPED = "stopped"
-    """Ended by a person. The text written so far stays and is part of the history."""
+    """Ended by a user. The text written so far stays and is part of the history."""
     FAILED = "failed"
     """Ended by an error. Never sent to a model as history; can be retried."""
 
@@ -39,7 +39,7 @@ class Status(StrEnum):
 
 
 class TitleBy(StrEnum):
-    """Who gave a chat its title. A model's title never replaces a person's."""
+    """Who gave a chat its title. A model's title never replaces a user's."""
 
     DEFAULT = "default"
     MODEL = "model"
@@ -142,7 +142,7 @@ class Chat:
     team: str
     """Slack id of the workspace."""
     owner: str
-    """Slack id of the person who started it."""
+    """Slack id of the user who started it."""
     title: str
     title_by: TitleBy
     model: ModelRef
@@ -168,7 +168,7 @@ class Message:
     status: Status = Status.DONE
     created_at: datetime | None = None
     author: str | None = None
-    """Slack id of the person who wrote it; None for answers."""
+    """Slack id of the user who wrote it; None for answers."""
     source: str | None = None
     """Where it came from, unique within the chat: a Slack message's ts, or an API client's idempotency key."""
     images: tuple[Image, ...] = ()
@@ -214,9 +214,9 @@ class Answer:
     slack_messages: tuple[MessageRef, ...] = ()
     """The Slack messages that show it, in order."""
     asker: str | None = None
-    """Slack id of the person who asked, which is the recipient of a native stream."""
+    """Slack id of the user who asked, which is the recipient of a native stream."""
     asker_team: str | None = None
-    """That person's own workspace, which in a shared channel is not the bot's."""
+    """That user's own workspace, which in a shared channel is not the bot's."""
     question_ts: str | None = None
     """Timestamp of the Slack message that asked; None for messages from the API."""
     was_queued: bool = False

@@ -12,7 +12,7 @@
     │   ├── ChatBusy                   an answer is being written and the caller cannot wait
     │   │   └── NothingToRetry         the answer has not failed, or is being retried already
     │   ├── ModelNotAllowed            the model is not offered here, or no longer in the provider's list
-    │   ├── InvalidInput               empty, too long or of the wrong type; the message is a sentence for the person
+    │   ├── InvalidInput               empty, too long or of the wrong type; the message is a sentence for the user
     │   └── FileProblem                a shared file cannot be read; `code` says why
     ├── NotInstalled                   (handlers.client.errors) the app is not installed in this workspace (any more)
     ├── SlackError                     (handlers.client.errors) a call to Slack did not succeed
@@ -39,7 +39,7 @@
     ApiError                           (bot.api.errors) an HTTP response other than success
     BodyTooLarge                       (bot.api.middleware) a request's body exceeds the limit
 
-"retried" is the class attribute `retried_automatically`. What a person reads for each `code` is in `bot.strings`.
+"retried" is the class attribute `retried_automatically`. What a user reads for each `code` is in `bot.strings`.
 Classes that never leave their module and the sandbox's own errors (`bot.sandbox.errors`) are not drawn.
 """
 
@@ -83,7 +83,7 @@ class ModelNotAllowed(ChatError):
 
 
 class InvalidInput(ChatError):
-    """The input is empty, too long or of the wrong type. The message is a sentence for the person."""
+    """The input is empty, too long or of the wrong type. The message is a sentence for the user."""
 
 
 class FileProblem(ChatError):
@@ -103,10 +103,10 @@ class ProviderError(BobbinError):
     retried_automatically = False
     """Whether the engine repeats the request by itself, as long as no text has been shown.
 
-    False where the same request would fail again, and where the person has already waited long enough.
+    False where the same request would fail again, and where the user has already waited long enough.
     """
     needs_other_model = False
-    """Whether the model no longer exists: it is hidden for a while, and the person is offered others."""
+    """Whether the model no longer exists: it is hidden for a while, and the user is offered others."""
 
     def __init__(self, detail: str = "", *, retry_after: float | None = None) -> None:
         """`detail`: the provider's message, cleaned, without keys, at most 300 characters. `retry_after`: seconds."""

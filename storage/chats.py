@@ -328,7 +328,7 @@ class Chats:
             )
 
     async def set_title(self, chat_id: str, title: str, by: TitleBy) -> bool:
-        """Whether the title was set: a model's replaces only the default, a person's replaces any."""
+        """Whether the title was set: a model's replaces only the default, a user's replaces any."""
         replaceable = chats.c.id == chat_id
         if by is TitleBy.MODEL:
             replaceable = and_(replaceable, chats.c.title_by == TitleBy.DEFAULT)

@@ -31,7 +31,7 @@ class NewMessage:
 
     text: str = field(repr=False)
     author: str
-    """Slack id of the person who wrote it."""
+    """Slack id of the user who wrote it."""
     author_team: str | None = None
     """The author's own workspace, if it is not the chat's."""
     source: str | None = None

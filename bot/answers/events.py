@@ -58,7 +58,7 @@ class EventPublisher:
                 await self._coordination.publish(*self._queue.get_nowait())
 
     def message_added(self, said: StoredMessage) -> None:
-        """A person sent a message, and an answer waits to be written."""
+        """A user sent a message, and an answer waits to be written."""
         event = {
             "chat": said.chat.id,
             "said": said.message.id,

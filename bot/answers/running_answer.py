@@ -28,7 +28,7 @@ class RunState(Enum):
     WRITING = auto()
     """The model is being asked, or the result is being shown."""
     STOPPING = auto()
-    """A person ended the answer: the model call is cancelled, and the text so far is kept."""
+    """A user ended the answer: the model call is cancelled, and the text so far is kept."""
     FINISHING = auto()
     """The end is being stored, after which there is no lease left to renew."""
     RELEASED = auto()
@@ -72,7 +72,7 @@ class RunningAnswer:
         return True
 
     def stop(self) -> None:
-        """A person ended the answer: cancels the model call."""
+        """A user ended the answer: cancels the model call."""
         if self.enter(RunState.STOPPING) and self.model_task is not None:
             self.model_task.cancel()
 

@@ -30,7 +30,7 @@ class AnswerControl(Protocol):
         ...
 
     def stop(self) -> None:
-        """A person ended the answer by the surface's own means: cancels the model call."""
+        """A user ended the answer by the surface's own means: cancels the model call."""
         ...
 
 

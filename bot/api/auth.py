@@ -35,7 +35,7 @@ def bearer_token(headers: Headers) -> str | None:
 
 
 class Authenticator:
-    """A FastAPI dependency of every route: returns the person to whom the request's token belongs."""
+    """A FastAPI dependency of every route: returns the user to whom the request's token belongs."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class Authenticator:
 
     @asynccontextmanager
     async def enforcing(self, subscription: FeedSubscription, token: str) -> AsyncIterator[None]:
-        """While this is open, the subscription is revoked as soon as the token no longer belongs to its person."""
+        """While this is open, the subscription is revoked as soon as the token no longer belongs to its user."""
         task = asyncio.create_task(self._recheck(subscription, token), name="token recheck")
         try:
             yield

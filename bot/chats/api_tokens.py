@@ -1,4 +1,4 @@
-"""Tokens for the HTTP API: a person issues and revokes them with `/chats token`."""
+"""Tokens for the HTTP API: a user issues and revokes them with `/chats token`."""
 
 from __future__ import annotations
 

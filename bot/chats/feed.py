@@ -1,4 +1,4 @@
-"""Delivers every change in a person's chats, in order, from any process and any surface, to those who subscribe.
+"""Delivers every change in a user's chats, in order, from any process and any surface, to those who subscribe.
 
 Events may be lost on their way. So the text of each answer that has subscribers is kept here while it is written:
 each piece of text says where it belongs, a gap is filled by asking the writer, and the database shows the rest.

@@ -17,11 +17,11 @@ MAX_UNREAD_CHARACTERS = 2_000_000
 
 @dataclass(frozen=True, slots=True)
 class MessageAdded:
-    """A person sent a message, in Slack or through the API."""
+    """A user sent a message, in Slack or through the API."""
 
     chat: str
     question: str
-    """Id of the person's message."""
+    """Id of the user's message."""
     message: str
     """Id of the answer, which waits to be written."""
 

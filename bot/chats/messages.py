@@ -12,7 +12,7 @@ from storage.messages import StoredMessage
 
 @dataclass(frozen=True, slots=True)
 class IncomingMessage:
-    """What a person wrote in Slack."""
+    """What a user wrote in Slack."""
 
     thread: Thread
     """The thread that the message is in; for a message outside of threads, the one that a reply would start."""
@@ -24,7 +24,7 @@ class IncomingMessage:
     to_others: bool = False
     """Begins by mentioning another user, and does not mention Bobbin."""
     user_team: str | None = None
-    """The person's own workspace, if it is not the bot's."""
+    """The user's own workspace, if it is not the bot's."""
     files: tuple[SharedFile, ...] = ()
     """The files shared with it, reviewed (`bot.chats.attachments.rules.mark_unreadable`)."""
 
@@ -39,7 +39,7 @@ class Outcome(StrEnum):
     IGNORED = "ignored"
     """It is not for Bobbin, or was handled before."""
     REQUESTED = "requested"
-    """It is a new chat request; the person is to choose a model."""
+    """It is a new chat request; the user is to choose a model."""
     STORED = "stored"
     """It is stored in its chat, and an answer waits to be written."""
     CHAT_FULL = "chat full"
@@ -76,9 +76,9 @@ class ModelChoiceOutcome(StrEnum):
     WAITING_FOR_CONTEXT = "waiting for context"
     """The model is chosen; the chat starts when the thread's earlier messages have been read."""
     WAITING_FOR_TEXT = "waiting for text"
-    """The model is chosen; the chat starts with the person's next message in the thread."""
+    """The model is chosen; the chat starts with the user's next message in the thread."""
     NOT_ASKER = "not asker"
-    """Only the person who asked may choose."""
+    """Only the user who asked may choose."""
     ALREADY_STARTED = "already started"
     MODEL_CANNOT_SEE = "model cannot see"
     """The question consists of images, and the model cannot see; nothing was chosen."""
@@ -93,6 +93,6 @@ class ModelChosen:
     stored: StoredMessage | None = None
     """The chat's first message, once the chat has started."""
     more_stored: tuple[StoredMessage, ...] = ()
-    """What the same person had written in the thread before choosing, as the chat's next messages."""
+    """What the same user had written in the thread before choosing, as the chat's next messages."""
     model: ModelRef | None = None
     """With MODEL_CANNOT_SEE: the model."""

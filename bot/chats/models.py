@@ -1,4 +1,4 @@
-"""Which models a person may choose, and which one is preselected."""
+"""Which models a user may choose, and which one is preselected."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class ModelChoice:
         return self._catalogue.search(query)
 
     async def preselected(self, user: User) -> ModelInfo | None:
-        """The person's model, else the operator's, else the provider's, else the first; None when none is offered."""
+        """The user's model, else the operator's, else the provider's, else the first; None when none is offered."""
         return self.preselected_for(await self._people.get(user))
 
     def preselected_for(self, profile: Profile) -> ModelInfo | None:
@@ -37,7 +37,7 @@ class ModelChoice:
         )
 
     def always_model(self, profile: Profile) -> ModelInfo | None:
-        """The model of a person who skips the menu, if that model is offered."""
+        """The model of a user who skips the menu, if that model is offered."""
         if not profile.always or profile.default_model is None:
             return None
         return self._catalogue.find(profile.default_model)

@@ -39,11 +39,11 @@ class RequestState(StrEnum):
     ASKED = "asked"
     """Its menu is not known to be in Slack."""
     MENU_SHOWN = "menu shown"
-    """The person is to choose a model."""
+    """The user is to choose a model."""
     SUBMITTED = "submitted"
     """It was made in a dialog, and its question is not in Slack yet."""
     WAITING_FOR_TEXT = "waiting for text"
-    """A model is chosen, and the mention had no text: the person's next message is the question."""
+    """A model is chosen, and the mention had no text: the user's next message is the question."""
     WAITING_FOR_CONTEXT = "waiting for context"
     """Everything is there but the earlier messages of the thread."""
     READY = "ready"
@@ -81,7 +81,7 @@ class ModelSelected:
 
 @dataclass(frozen=True, slots=True)
 class TextGiven:
-    """A message of the person is the question. The first one wins: `ChatRequest.source` names it."""
+    """A message of the user is the question. The first one wins: `ChatRequest.source` names it."""
 
     source: str
     """Its ts."""
@@ -91,7 +91,7 @@ class TextGiven:
 
 @dataclass(frozen=True, slots=True)
 class FilesAdded:
-    """A message of the person adds files to the question. Repeating it adds nothing."""
+    """A message of the user adds files to the question. Repeating it adds nothing."""
 
     files: tuple[SharedFile, ...]
     text: str = field(default="", repr=False)

@@ -85,7 +85,7 @@ class RequestService:
         user_team: str | None = None,
         files: tuple[SharedFile, ...] = (),
     ) -> tuple[ChatRequest, bool]:
-        """Stores what a person submitted in the dialog with this id; False beside it if it is stored already.
+        """Stores what a user submitted in the dialog with this id; False beside it if it is stored already.
 
         `thread`: where the chat is to start, with an empty ts for a new thread. `key`: the model's key; None where the
         thread has a chat already. Raises ModelNotAllowed, ChatNotFound, LimitReached.
@@ -108,7 +108,7 @@ class RequestService:
         )
 
     async def add_reply(self, message: IncomingMessage) -> HandleResult | None:
-        """A reply of the person who has an open request in the thread; None if it is not about the request.
+        """A reply of the user who has an open request in the thread; None if it is not about the request.
 
         The first reply to a mention without text is the question; files that follow a question belong to it.
         """
@@ -145,7 +145,7 @@ class RequestService:
     # -- choosing a model --------------------------------------------------------------------------------------
 
     async def skips_menu(self, request: ChatRequest) -> ModelInfo | None:
-        """The model of a person who always uses it without a menu; None if it does not accept the question's images."""
+        """The model of a user who always uses it without a menu; None if it does not accept the question's images."""
         user = User(request.thread.team, request.user)
         own = self._models.always_model(await self._people.get(user))
         if own is not None and only_unusable_files(
@@ -157,7 +157,7 @@ class RequestService:
     async def choose_model(
         self, request_id: str, *, user: str, key: str, menu_ts: str | None = None
     ) -> ModelChosen:
-        """A person chooses in the menu that is in the message `menu_ts`.
+        """A user chooses in the menu that is in the message `menu_ts`.
 
         Raises ChatNotFound, ModelNotAllowed, LimitReached.
         """
@@ -218,10 +218,10 @@ class RequestService:
             return None
 
     async def join(self, request: ChatRequest) -> ModelChosen | None:
-        """A request that needs no menu of its own, because its person has been asked in the thread before.
+        """A request that needs no menu of its own, because its user has been asked in the thread before.
 
         If the thread has a chat by now, the question is stored there. Else the result has nothing `stored`, and its
-        request is the earlier one, whose menu is for both. None if this is the person's first request. Raises
+        request is the earlier one, whose menu is for both. None if this is the user's first request. Raises
         LimitReached.
         """
         if request.source is None:  # there is no question yet, or no Slack message with it

@@ -149,7 +149,7 @@ class ChatService:
     # -- chats -------------------------------------------------------------------------------------------------
 
     async def rename(self, chat: Chat, title: str) -> Chat | None:
-        """A person changes the title, which no model changes after that; None if the chat is gone."""
+        """A user changes the title, which no model changes after that; None if the chat is gone."""
         if not await self._chats.set_title(chat.id, title, TitleBy.PERSON):
             return None
         self._publisher.title_changed(chat, title)

@@ -56,7 +56,7 @@ ShowTitle = Callable[[Chat], Awaitable[None]]
 
 
 class Titles:
-    """Gives a chat the title that a model writes, unless a person has given it one."""
+    """Gives a chat the title that a model writes, unless a user has given it one."""
 
     def __init__(
         self,

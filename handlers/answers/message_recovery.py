@@ -1,6 +1,6 @@
 """Finds, reuses and removes messages of an answer that earlier attempts or lost responses left in the thread.
 
-An answer may be begun by one worker and finished by another, or retried by a person: the messages of the attempt before
+An answer may be begun by one worker and finished by another, or retried by a user: the messages of the attempt before
 are rewritten in order, and those that are not needed any more are deleted. A call whose response was lost, or whose
 worker died, may take effect up to `Timing.late_effect` later; so at the end of the answer the thread is searched once
 more.

@@ -47,7 +47,7 @@ class PageEvent(Enum):
     STREAM_FAILED = auto()
     """A call to the stream was refused, or its outcome is unknown."""
     STREAM_ENDED = auto()
-    """Slack, a person or the bot ended the stream before its text was complete."""
+    """Slack, a user or the bot ended the stream before its text was complete."""
     STILL_STREAMING = auto()
     """Slack refused an edit because the message is an open stream."""
     POSTED = auto()

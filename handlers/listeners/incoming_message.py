@@ -75,7 +75,7 @@ async def _offer_menu(ctx: ListenerContext, request: ChatRequest, notice: Notice
 def _file_notice(
     ctx: ListenerContext, slack: SlackClient, message: IncomingMessage, result: HandleResult
 ) -> Notice | None:
-    """Tells the person which of the message's files cannot be used, as far as that is known yet."""
+    """Tells the user which of the message's files cannot be used, as far as that is known yet."""
     if result.model is not None:
         text = ctx.file_notices.cannot_see(result.model)
     else:

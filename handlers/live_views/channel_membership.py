@@ -26,7 +26,7 @@ Key = TypeVar("Key")
 PUBLIC_CACHE_TTL = 86_400.0
 """Seconds for which a channel that was public is taken to be public."""
 MEMBER_CACHE_TTL = 600.0
-"""Seconds for which a person is not checked again in a channel."""
+"""Seconds for which a user is not checked again in a channel."""
 MAX_CACHED = 20_000
 CALL_TIMEOUT = 30.0
 """Seconds for which a check waits for Slack's rate limits."""
@@ -42,14 +42,14 @@ class ChannelMembership:
         self._public_until: dict[tuple[str, str], float] = {}
         """By team and channel."""
         self._checked_until: dict[tuple[str, User], float] = {}
-        """By channel and person."""
+        """By channel and user."""
 
     def on_change(self, observer: Callable[[User], None]) -> None:
-        """`observer` is called with each person whose list of chats became shorter or longer."""
+        """`observer` is called with each user whose list of chats became shorter or longer."""
         self._observers.append(observer)
 
     def check(self, slack: SlackClient, user_id: str, chats: Iterable[Chat]) -> None:
-        """Checks in the background whether the person is still in the channels of these chats. Returns at once."""
+        """Checks in the background whether the user is still in the channels of these chats. Returns at once."""
         user = User(slack.team, user_id)
         now = time.monotonic()
         channels = {
@@ -69,7 +69,7 @@ class ChannelMembership:
             self._tasks.start(self._check(slack, user, due), name="channel membership")
 
     async def moved(self, user: User, channel: str, away: bool) -> None:
-        """The person has left a private channel, or has joined one."""
+        """The user has left a private channel, or has joined one."""
         await self._service.set_away(user, channel, away)
         self._checked_until.pop((channel, user), None)
         for observer in self._observers:

@@ -37,7 +37,7 @@ RESPONSE_URL_LIFETIME = 1_740.0
 RESUBSCRIBE_INTERVAL = 1.0
 """Seconds before a lost subscription is tried again."""
 LISTS = "lists"
-"""The topic on which a process announces that it now keeps a person's list up to date."""
+"""The topic on which a process announces that it now keeps a user's list up to date."""
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
@@ -50,7 +50,7 @@ class LiveChatList(LiveView):
 
 
 class ChatLists:
-    """Keeps each person's last used list up to date."""
+    """Keeps each user's last used list up to date."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class ChatLists:
             yield
 
     def show(self, user: User, query: ListQuery, response_url: str | None) -> None:
-        """Shows the page that the person asked for with a button of the list. Returns at once."""
+        """Shows the page that the user asked for with a button of the list. Returns at once."""
         if not response_url:
             return
         view = LiveChatList(

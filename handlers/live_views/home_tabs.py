@@ -1,4 +1,4 @@
-"""The Home tabs: published when a person opens or uses theirs, and updated when a chat changes while they may look."""
+"""The Home tabs: published when a user opens or uses theirs, and updated when a chat changes while they may look."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from storage.people import People
 log = get_logger(__name__)
 
 VIEWING_TIMEOUT = 900.0
-"""Seconds without opening or using the Home tab after which a person counts as gone. Slack sends no event for it."""
+"""Seconds without opening or using the Home tab after which a user counts as gone. Slack sends no event for it."""
 MIN_UPDATE_INTERVAL = 3.0
 """Seconds between two updates of one Home tab."""
 UPDATE_INTERVAL_PER_VIEW = 1.2
@@ -80,7 +80,7 @@ class HomeTabs:
             yield
 
     def show(self, user: User, query: ListQuery | None = None) -> None:
-        """Publishes the person's Home tab. Returns at once.
+        """Publishes the user's Home tab. Returns at once.
 
         `query`: the part of the list to show; None: the part that was shown before, at first the first page.
         """

@@ -1,4 +1,4 @@
-"""Keeps one view per person up to date: watches the person's chats, and draws the view again when one changes.
+"""Keeps one view per user up to date: watches the user's chats, and draws the view again when one changes.
 
 show() ──> draw ──> watch the feed ──> a chat changes ──> wait for update_delay ──> draw ──> …
                           └──> expires_at has passed, or the feed has ended ──> forget
@@ -23,7 +23,7 @@ MAX_VIEWS = 1_000
 
 @dataclass(eq=False, slots=True, kw_only=True)
 class LiveView:
-    """A view that a person may be looking at. Times are those of the event loop."""
+    """A view that a user may be looking at. Times are those of the event loop."""
 
     query: ListQuery
     """The part of the list of chats that it shows."""
@@ -42,12 +42,12 @@ View_contra = TypeVar("View_contra", bound=LiveView, contravariant=True)
 
 class Draw(Protocol[View_contra]):
     def __call__(self, user: User, view: View_contra, *, is_update: bool) -> Awaitable[None]:
-        """Draws the view. `is_update`: because a chat changed, not because the person asked for it."""
+        """Draws the view. `is_update`: because a chat changed, not because the user asked for it."""
         ...
 
 
 class LiveViews(Generic[View]):
-    """The views of one kind, at most one for each person."""
+    """The views of one kind, at most one for each user."""
 
     def __init__(
         self,
@@ -87,13 +87,13 @@ class LiveViews(Generic[View]):
         self._tasks.start(self._draw(user, view, is_update=False), self._name)
 
     def schedule_update(self, user: User) -> None:
-        """Something in this person's list of chats has changed."""
+        """Something in this user's list of chats has changed."""
         view = self.get(user)
         if view is not None and view.update_task is None:
             view.update_task = self._tasks.start(self._update(user, view), self._name)
 
     def forget(self, user: User, view: View | None = None) -> None:
-        """Stops keeping the person's view up to date; with `view`, only if it is still that one."""
+        """Stops keeping the user's view up to date; with `view`, only if it is still that one."""
         if view is not None and self.get(user) is not view:
             return
         found = self._views.pop(user, None)

@@ -1,4 +1,4 @@
-"""Follows the changes in one person's chats for a view that shows them as a list."""
+"""Follows the changes in one user's chats for a view that shows them as a list."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ log = get_logger(__name__)
 async def follow(
     feed: Feed, user: User, *, until: Callable[[], float], changed: Callable[[User], None]
 ) -> None:
-    """Calls `changed(user)` whenever the person's list of chats may have changed.
+    """Calls `changed(user)` whenever the user's list of chats may have changed.
 
     Returns when the event loop's time reaches `until()`, or earlier when the feed ends or cannot be subscribed to.
     """

@@ -98,7 +98,7 @@ class ModelMenus:
             log.warning("menu_not_posted", request=request.id, reason=type(error).__name__)
 
     async def _join(self, slack: SlackClient, request: ChatRequest) -> bool:
-        """Whether the request needs no menu: the thread has a chat by now, or the person has a menu there."""
+        """Whether the request needs no menu: the thread has a chat by now, or the user has a menu there."""
         try:
             joined = await self._requests.join(request)
         except LimitReached as full:

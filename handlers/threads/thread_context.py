@@ -180,6 +180,6 @@ async def _line(slack: SlackClient, names: UserNames, message: dict[str, Any]) -
     parts = [text] if text else []
     if files:
         parts.append(strings.THREAD_FILES.format(names=", ".join(files)))
-    # Continuation lines are indented, so that none can pass for another person's message.
+    # Continuation lines are indented, so that none can pass for another user's message.
     content = "\n  ".join(" ".join(parts).splitlines())
     return f"{plain(str(name or ''), 80) or strings.UNKNOWN_PERSON}: {content}"

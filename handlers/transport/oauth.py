@@ -1,6 +1,6 @@
 """The pages by which a workspace installs the app (OAuth).
 
-`INSTALL` links to Slack, where a person agrees. Slack redirects to `REDIRECT` with a code that can be exchanged once
+`INSTALL` links to Slack, where a user agrees. Slack redirects to `REDIRECT` with a code that can be exchanged once
 for the workspace's token. The OAuth state is encrypted, so that any replica can check it, and also set as a cookie, so
 that a link made in one browser is worth nothing in another.
 """
@@ -30,7 +30,7 @@ log = get_logger(__name__)
 INSTALL = "/slack/install"
 REDIRECT = "/slack/oauth_redirect"
 STATE_TTL = 600
-"""Seconds that a person has between the two pages."""
+"""Seconds that a user has between the two pages."""
 _STATE_PREFIX = "install:"
 """Starts the text of each state, so that no other encrypted secret can pass for a state."""
 

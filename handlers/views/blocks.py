@@ -253,7 +253,7 @@ def limit_reached(chat_id: str) -> list[Block]:
 
 
 def api_message(message_id: str, text: str) -> list[Block]:
-    """What a person said through the API; `text` is ready mrkdwn."""
+    """What a user said through the API; `text` is ready mrkdwn."""
     return [{**section(text), "block_id": api_message_block_id(message_id)}]
 
 

@@ -1,4 +1,4 @@
-"""A person's list of chats: what its buttons carry, and its rows and pages as blocks. Pure."""
+"""A user's list of chats: what its buttons carry, and its rows and pages as blocks. Pure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAX_SEARCH_LENGTH = 200
 
 @dataclass(frozen=True, slots=True)
 class ListQuery:
-    """Which part of a list a person looks at: its first page, or the page after or before a cursor."""
+    """Which part of a list a user looks at: its first page, or the page after or before a cursor."""
 
     search: str = ""
     cursor: str | None = None

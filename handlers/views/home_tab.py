@@ -34,8 +34,8 @@ def home_tab(
 ) -> View:
     """The Home tab.
 
-    `shown`: the model that is preselected for the person; None while no model is offered. `gone`: the person's own
-    model, if it is not offered any more. `always`: whether the person skips the menu.
+    `shown`: the model that is preselected for the user; None while no model is offered. `gone`: the user's own
+    model, if it is not offered any more. `always`: whether the user skips the menu.
     """
     query, rows = listing.query, listing.blocks
     many = f"{listing.total:,}{'+' if listing.at_least else ''}"

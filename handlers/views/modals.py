@@ -30,7 +30,7 @@ TEXT_BLOCK = "bobbin.text"
 MAX_TEXT_LENGTH = 3_000
 """Characters of one text field in Slack."""
 MAX_QUOTE_LENGTH = 2_000
-"""Characters of a message that the dialog quotes; the rest of the field is for what the person asks about it."""
+"""Characters of a message that the dialog quotes; the rest of the field is for what the user asks about it."""
 MAX_METADATA_LENGTH = 3_000
 """Characters that Slack keeps with a view."""
 MAX_SECTION_LENGTH = 2_900
@@ -46,11 +46,11 @@ class DialogTarget:
     """Where the chat that a dialog asks for is to start. The dialog carries it as its metadata."""
 
     channel: str = ""
-    """Empty: in the person's direct messages."""
+    """Empty: in the user's direct messages."""
     thread: str = ""
     """Empty: in a new thread."""
     response_url: str = ""
-    """Where messages can be sent to the person for half an hour."""
+    """Where messages can be sent to the user for half an hour."""
     files: tuple[tuple[str, str], ...] = ()
     """Id and name of each file that the chat's first message includes."""
 
@@ -166,7 +166,7 @@ def _file_names(files: Sequence[SharedFile]) -> str:
 
 
 def quote(text: str) -> str:
-    """A message as a quotation that the person's question about it follows."""
+    """A message as a quotation that the user's question about it follows."""
     text = text.strip()
     kept = text if len(text) <= MAX_QUOTE_LENGTH else text[: MAX_QUOTE_LENGTH - 1].rstrip() + "…"
     lines = "\n".join(f"> {line}".rstrip() for line in kept.splitlines())

@@ -26,7 +26,7 @@ _LEADING_MENTION = re.compile(
 
 
 def incoming_message(event: dict[str, Any], *, team: str, bot_user: str) -> IncomingMessage | None:
-    """What a person wrote; None for all other messages: bots, edits, joins, the bot's own."""
+    """What a user wrote; None for all other messages: bots, edits, joins, the bot's own."""
     user, ts, channel = event.get("user"), event.get("ts"), event.get("channel")
     if not (user and ts and channel) or user in (bot_user, "USLACKBOT"):
         return None
@@ -86,7 +86,7 @@ def shared_file(description: object) -> SharedFile | None:
 
 
 def readable(raw: str, bot_user: str) -> str:
-    """A message's text as a person reads it, without the mention of the bot."""
+    """A message's text as a user reads it, without the mention of the bot."""
 
     def replacement(found: re.Match[str]) -> str:
         kind, target, label = found.groups()
@@ -104,7 +104,7 @@ def readable(raw: str, bot_user: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class BlockAction:
-    """A person used a button or a menu in a message (Slack's `block_actions`)."""
+    """A user used a button or a menu in a message (Slack's `block_actions`)."""
 
     user: str
     channel: str
@@ -142,7 +142,7 @@ def has_selection(body: dict[str, Any]) -> bool:
 
 
 def model_beside_button(body: dict[str, Any]) -> str:
-    """Key of the model in the menu beside the pressed button: the person's last choice, else the preselected one.
+    """Key of the model in the menu beside the pressed button: the user's last choice, else the preselected one.
 
     Raises ValueError when there is no menu of models beside the button.
     """
@@ -154,7 +154,7 @@ def model_beside_button(body: dict[str, Any]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class DialogSubmission:
-    """What a person submitted in the dialog."""
+    """What a user submitted in the dialog."""
 
     dialog: str
     """Slack's id of this dialog; a submission with the same id is the same one, delivered again."""
@@ -166,7 +166,7 @@ class DialogSubmission:
     has_menu: bool
     """Whether the dialog asked for a model."""
     user_team: str | None = None
-    """The person's own workspace, if Slack names it."""
+    """The user's own workspace, if Slack names it."""
 
 
 def dialog_submission(body: dict[str, Any]) -> DialogSubmission:
@@ -201,7 +201,7 @@ class ShortcutMessage:
 
 
 def shortcut_message(body: dict[str, Any], bot_user: str) -> ShortcutMessage:
-    """The message of a message_action payload, as a person reads it."""
+    """The message of a message_action payload, as a user reads it."""
     message = body.get("message") or {}
     ts = message.get("ts") or body.get("message_ts") or ""
     attached = (one.get("text") or one.get("fallback") for one in message.get("attachments") or ())
@@ -216,7 +216,7 @@ def shortcut_message(body: dict[str, Any], bot_user: str) -> ShortcutMessage:
 
 @dataclass(frozen=True, slots=True)
 class SlashCommand:
-    """A person used the slash command."""
+    """A user used the slash command."""
 
     name: str
     """As it was installed, with its slash."""
