@@ -48,7 +48,7 @@ class Tasks:
     ) -> asyncio.Task[None]:
         """Runs `work` for ever, with a pause of `interval` seconds after each run. A failed run is logged with `name`.
 
-        `interval`: seconds, or a function that is asked for them after each run. `initial_delay`: seconds before the
+        `interval`: seconds, or a function that is called for them after each run. `initial_delay`: seconds before the
         first run. `jitter`: by which share each pause is made longer or shorter at random, so that replicas do not
         run in step. `wake`: setting this event ends the pause at once; it is cleared before each run.
         """

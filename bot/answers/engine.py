@@ -130,7 +130,7 @@ class Engine:
             except StorageError as error:
                 log.warning("storage_unreachable", reason=str(error))
             except Exception:
-                log.exception("answer_failed_inside")
+                log.exception("answer_crashed")
 
     async def _claim(self, chat_id: str) -> RunningAnswer | None:
         before = ClockReading()
@@ -148,7 +148,7 @@ class Engine:
         self._running[answer.id] = run
         self._metrics.set_running(len(self._running))
         if answer.attempt > 1:
-            log.info("answer_taken_up", answer=answer.id, attempt=answer.attempt)
+            log.info("answer_resumed", answer=answer.id, attempt=answer.attempt)
         if answer.id in self.lapsed:
             self._metrics.count_takeover()
         run.write_task = asyncio.create_task(self._write(run), name=f"answering {answer.id}")

@@ -73,7 +73,7 @@ class AnswerGenerator:
         except ChatNotFound:
             raise
         except Exception as unexpected:
-            log.exception("answer_failed_inside", answer=run.answer.id)
+            log.exception("generator_crashed", answer=run.answer.id)
             error = ProviderError(type(unexpected).__name__)
         return _result(run, error, time.monotonic() - started)
 
@@ -87,7 +87,7 @@ class AnswerGenerator:
             except ProviderError as error:
                 if delay is None or run.text or not _worth_retrying(error):
                     raise
-                log.info("model_asked_again", answer=run.answer.id, code=error.code)
+                log.info("model_retried", answer=run.answer.id, code=error.code)
                 await asyncio.sleep(delay if error.retry_after is None else error.retry_after)
 
     async def _stream(

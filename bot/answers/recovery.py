@@ -90,7 +90,7 @@ class Recovery:
         """Releases the leases of dead workers on this machine, instead of waiting until they lapse."""
         for worker_id in await self._answers.worker_ids():
             if is_dead(worker_id, self._engine.worker_id, single_host=self._single_host):
-                log.info("worker_is_dead", worker=worker_id)
+                log.info("dead_worker_found", worker=worker_id)
                 for _ in await self._answers.release(worker_id):
                     self._metrics.count_takeover()
 

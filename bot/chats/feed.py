@@ -225,7 +225,7 @@ class Feed:
                         subscription.recheck_due.set()
 
     async def _handle(self, team: str, event: dict[str, Any]) -> None:
-        """Handles one event. One with `text` comes to the reply topic; it is the only one that has no team."""
+        """Handles one event. One with `text` arrives on the reply topic; it is the only one without a team."""
         if "text" not in event and team not in self._subscriptions:
             if "said" in event:  # the author may take part only from now on
                 self._participants.pop(event["chat"], None)
@@ -270,7 +270,7 @@ class Feed:
         await self._update(tracked, attempt, event["at"], event["token"])
 
     async def _update(self, tracked: _TrackedAnswer, attempt: int, at: int, text: str) -> None:
-        """Adds the part of `text`, which begins at character `at` of the attempt, that is not known yet."""
+        """Adds the unknown part of `text`, which begins at character `at` of the attempt."""
         if attempt < tracked.attempt:
             return
         if attempt > tracked.attempt:
@@ -287,7 +287,7 @@ class Feed:
             await self._emit(tracked.team, TextAppended(tracked.chat, tracked.message, new))
 
     async def _request_text(self, tracked: _TrackedAnswer) -> None:
-        """Asks the writer of the answer for all of its text, which comes to the reply topic."""
+        """Asks the writer of the answer for all of its text, which arrives on the reply topic."""
         if _now() - tracked.asked_at > CHECK_INTERVAL / 2:
             tracked.asked_at = _now()
             request = {"answer": tracked.message, "to": self._reply_topic}

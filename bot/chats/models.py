@@ -90,7 +90,7 @@ class ModelChoice:
 
 
 def menu_key(ref: ModelRef) -> str:
-    """The model's option value in a menu: the reference itself, or its digest if that is too long for Slack."""
+    """The value of the model's option in a menu: the reference itself, or its digest if that is too long for Slack."""
     text = str(ref)
     if len(text) <= MAX_KEY_LENGTH:
         return text

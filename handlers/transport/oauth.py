@@ -2,7 +2,7 @@
 
 `INSTALL` links to Slack, where a user agrees. Slack redirects to `REDIRECT` with a code that can be exchanged once
 for the workspace's token. The OAuth state is encrypted, so that any replica can check it, and also set as a cookie, so
-that a link made in one browser is worth nothing in another.
+that a link made in one browser is useless in another.
 """
 
 from __future__ import annotations
@@ -149,7 +149,8 @@ class InstallPages:
         token = str(granted["access_token"])
         if granted.get("refresh_token"):
             log.error(
-                "token_rotation_is_on", cure="switch it off in the app: its token ends in 12 hours"
+                "token_rotation_enabled",
+                cure="switch it off in the app: its token ends in 12 hours",
             )
         who = await self._client.auth_test(token=token)
         org_wide = bool(granted.get("is_enterprise_install"))

@@ -45,7 +45,7 @@ _TEXT_TYPES = re.compile(
     r"|x-sh|x-shellscript|x-python|x-perl|x-ruby|x-php|x-httpd-php|x-tex|x-latex|x-ndjson|jsonlines|rtf|csv|x-csv)"
 )
 _UNSPECIFIC_TYPES = frozenset({"", "application/octet-stream", "binary/octet-stream", "video/mp2t"})
-"""Types that say nothing about the content (the last is what TypeScript files are mostly taken for)."""
+"""Types that say nothing about the content (the last is what TypeScript files are usually taken for)."""
 _PROBLEM_BY_MODE = {"tombstone": "gone", "hidden_by_limit": "hidden", "external": "external"}
 
 ATTACHED_TEXT = "Attached: {name}"
