@@ -45,7 +45,7 @@ class Authenticator:
         requests_per_minute: int,
         recheck_interval: float,
     ) -> None:
-        """`recheck_interval`: seconds between two checks of a token that is used to listen."""
+        """`recheck_interval`: seconds between two checks of the token of an open subscription."""
         self._tokens = tokens
         self._coordination = coordination
         self._requests_per_minute = requests_per_minute
@@ -71,7 +71,7 @@ class Authenticator:
 
     @asynccontextmanager
     async def enforcing(self, subscription: FeedSubscription, token: str) -> AsyncIterator[None]:
-        """While this is open, the subscription is revoked as soon as the token no longer belongs to its user."""
+        """While this is open, the subscription is revoked as soon as its token is no longer valid."""
         task = asyncio.create_task(self._recheck(subscription, token), name="token recheck")
         try:
             yield

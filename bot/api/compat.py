@@ -1,7 +1,7 @@
-"""The same conversations under other names, for clients written for other servers.
+"""The same conversations under other paths, for clients written for other servers.
 
-`/api/v1/…` answers when the model has finished; `/new-chat`, `/chat-message` and the like answer at once, and the text
-follows on the WebSocket.
+`/api/v1/…` responds when the model has finished; `/new-chat`, `/chat-message` and the like respond at once, and the
+text follows on the WebSocket.
 """
 
 from __future__ import annotations
@@ -208,7 +208,7 @@ def v1_router(api: ApiService, feed: Feed, authenticator: Authenticator) -> APIR
         idempotency_key: str | None = Header(None, min_length=1, max_length=MAX_KEY_LENGTH),
         user: User = Depends(authenticator),
     ) -> V1AnsweredMessage:
-        """Says something, and answers when the model's answer is whole."""
+        """Sends a message; responds when the answer is complete."""
         stored = await api.send(
             user, given.conversation_id, given.to_message(given.message, idempotency_key)
         )

@@ -13,7 +13,7 @@ from bot.api.errors import error_body
 MAX_BODY_BYTES = 40_000_000
 """Five images of five megabytes each in base64, and the texts beside them."""
 MAX_SLACK_BODY_BYTES = 1_000_000
-"""Of a request from Slack."""
+"""Of the body of a request from Slack."""
 BODY_TIMEOUT = 120.0
 """Seconds for a whole body."""
 

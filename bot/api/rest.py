@@ -144,7 +144,7 @@ def _messages(
         ),
         user: User = Depends(authenticator),
     ) -> Response:
-        """Says something, and answers when the model's answer is whole. Hanging up does not stop it."""
+        """Sends a message; responds when the answer is complete. Disconnecting does not stop the answer."""
         message = given.to_message(given.content, idempotency_key)
         stored = await api.send(user, conversation_id, message)
         return await respond(request, user, stored.chat, stored.answer, 201)
