@@ -187,7 +187,7 @@ class Metrics:
             "Answers taken over from a worker that stopped renewing its leases.",
         )
         self._ready = self._gauge(
-            "ready", "Whether what this process needs is well: 1, else 0.", "check"
+            "ready", "Whether what this process needs works: 1, else 0.", "check"
         )
         for outcome in ("done", "stopped", "failed"):
             self._answers.labels(outcome)  # starts at 0, so that the first one shows as an increase

@@ -51,7 +51,7 @@ class Resources:
     slack_clients: SlackClients
     workspaces: SingleWorkspace | InstalledWorkspaces
     install_pages: InstallPages | None
-    """The pages on which workspaces install the app, where they do."""
+    """The pages on which workspaces install the app; None if the settings name the only one."""
     publisher: EventPublisher
     tasks: Tasks
 
@@ -152,7 +152,7 @@ async def _serve(
 async def _workspaces(
     settings: Settings, slack_clients: SlackClients, database: Database, publisher: EventPublisher
 ) -> tuple[SingleWorkspace | InstalledWorkspaces, InstallPages | None]:
-    """The workspace of the token in the settings; or all that install the app, with the pages where they do."""
+    """The workspace of the token in the settings; or all that have installed the app, and the pages for that."""
     if not settings.many_workspaces:
         assert settings.slack_bot_token is not None
         return await SingleWorkspace.open(

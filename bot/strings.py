@@ -111,7 +111,7 @@ OTHER_PLACE_REASONS: dict[str, str] = {
     "direct": "I am not in that conversation",
     "": "I could not write in <#{channel}>",
 }
-"""Why a chat that was asked for in one place stands in another."""
+"""Why a chat was started elsewhere than where it was asked for."""
 CHAT_NOT_STARTED = "I could not start your chat here. Please try again in another place."
 
 HOME_INTRO = (
@@ -195,7 +195,7 @@ CANNOT_WRITE: dict[str, str] = {
     "restricted_action": "I could not answer you in <#{channel}>, because I am not allowed to write there. "
     "You can ask me here.",
 }
-"""What a person is told in their direct messages when nothing can be written where they asked."""
+"""The direct message to a user when Bobbin cannot write where they asked."""
 
 SENT_THROUGH_API = "{name} (via API): {text}"
 SENT_WITH_IMAGES = "with {count} images"

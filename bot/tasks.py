@@ -49,8 +49,8 @@ class Tasks:
         """Runs `work` for ever, with a pause of `interval` seconds after each run. A failed run is logged with `name`.
 
         `interval`: seconds, or a function that is called for them after each run. `initial_delay`: seconds before the
-        first run. `jitter`: by which share each pause is made longer or shorter at random, so that replicas do not
-        run in step. `wake`: setting this event ends the pause at once; it is cleared before each run.
+        first run. `jitter`: by which share each pause is made longer or shorter at random, so that replicas do
+        not run at the same time. `wake`: setting this event ends the pause at once; it is cleared before each run.
         """
 
         async def loop() -> None:

@@ -1,7 +1,7 @@
 """Checks the origin and the licence of each dependency; with `--online` known vulnerabilities too.
 
 Offline it checks uv.lock and the installed packages against three rules: every package comes from a package index with
-checksums; the licence of everything installed with Bobbin allows everybody to use and change Bobbin under MIT; every
+checksums; the licence of everything installed with Bobbin allows everyone to use and change Bobbin under MIT; every
 script vendored in the sandbox's page has its licence beside it.
 """
 
@@ -29,7 +29,7 @@ FREE = re.compile(
 BOUND = re.compile(r"GPL|\bMPL|CDDL|EUPL|SSPL|BUSL|Mozilla|Proprietary|Commercial", re.IGNORECASE)
 ACCEPTED = {
     "certifi": "MPL",  # a list of certificates: only changes to it would have to be published
-    "psycopg": "LGPL",  # a separate library, which anybody may replace
+    "psycopg": "LGPL",  # a separate library, which anyone may replace
     "psycopg-binary": "LGPL",
 }
 """Licences with conditions, each accepted explicitly."""

@@ -196,7 +196,7 @@ def _run(change: MutationSpec, tests: Sequence[str]) -> tuple[WorkResult, str]:
 def _tests_of(module: str, change: MutationSpec, traces: Sequence[TestTrace]) -> list[str]:
     """The tests that execute the changed statement, and those for which that is not known.
 
-    Of tests that take the same way through the module the quickest comes first, and the others come at the end.
+    Of tests that execute the same lines the quickest comes first; the others come at the end.
     """
     lines = _statement(Path(module).read_text(), change.start_pos[0])
     ways: set[frozenset[int]] = set()

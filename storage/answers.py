@@ -49,14 +49,14 @@ class Answers:
     async def claim(self, chat_id: str, worker_id: str, lease: float) -> Answer | None:
         """Lease the chat's next answer for `lease` seconds; None when there is none to claim.
 
-        That is an answer whose lease has lapsed, else the oldest waiting one if none is running. Of several workers
-        that claim at once, one gets it.
+        That is an answer whose lease has lapsed, else the oldest waiting one if none is running. If several workers
+        claim at once, one gets it.
         """
         try:
             async with self._database.begin() as connection:
                 return await _claim(connection, chat_id, worker_id, lease)
         except Conflict:
-            # The database allows one running answer per chat, and another worker's came first.
+            # The database allows one running answer per chat, and another worker has claimed first.
             return None
 
     async def renew(
@@ -180,7 +180,7 @@ class Answers:
     async def request_stop(self, chat_id: str, source: str | None = None) -> Answer | None:
         """Request that the running answer of this chat is stopped; its worker sees it when it renews.
 
-        The same `source` again gives the answer that it stopped before, even if that has ended since.
+        The same `source` again returns the answer that it stopped before, even if that has ended since.
         """
         in_chat = answers.c.chat_id == chat_id
         query = (
@@ -200,7 +200,7 @@ class Answers:
             return await _first(connection, answers.c.message_id == answer_id)
 
     async def retry(self, answer_id: str, model: ModelRef | None = None) -> Answer | None:
-        """Make a failed answer wait again; its partial text stays. Of several callers one gets it, the others None.
+        """Make a failed answer wait again; its partial text stays. One of several callers gets it, the others get None.
 
         With a `model`, the chat continues with that one, which only works if the answer failed because the old model
         is gone.

@@ -25,7 +25,7 @@ _NOT_POSTED = and_(questions.c.text.is_not(None), questions.c.source.is_(None))
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """What a user asked, or has yet to ask, before there is a chat."""
+    """What a user asked, or is still to ask, before there is a chat."""
 
     id: str
     thread: Thread

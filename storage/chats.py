@@ -122,7 +122,7 @@ class Chats:
     ) -> StoredMessage:
         """Store the next message of a chat and its waiting answer.
 
-        A known source gives the stored message as a duplicate, even when the chat is full by now. `reject_if_busy`:
+        A known source returns the stored message as a duplicate, even when the chat is full by now. `reject_if_busy`:
         raise ChatBusy and store nothing if an answer has not ended. Raises LimitReached and ChatNotFound.
         """
         try:
@@ -266,7 +266,7 @@ class Chats:
         With `words`, only chats in which each of them occurs, in the title or in a message, ignoring case.
         Raises InvalidInput for an invalid cursor.
         """
-        async with self._database.read(plan_anew=bool(words)) as connection:
+        async with self._database.read(replan=bool(words)) as connection:
             return await list_chats(
                 connection,
                 user,
@@ -296,7 +296,7 @@ class Chats:
             return bool(await connection.scalar(query))
 
     async def move_channel(self, team: str, old: str, new: str) -> None:
-        """Slack gave a channel another id: its chats and requests move along, unless the same thread exists there."""
+        """Slack gave a channel another id: its chats and requests get it too, unless the same thread exists there."""
         async with self._database.begin() as connection:
             for table, within in ((chats, chats.c.thread), (questions, questions.c.ts)):
                 target = table.alias("target")

@@ -35,7 +35,7 @@ class NewMessage:
     author_team: str | None = None
     """The author's own workspace, if it is not the chat's."""
     source: str | None = None
-    """Where it came from, unique within the chat: storing the same source again gives the stored message."""
+    """Where it came from, unique within the chat: storing the same source again returns the stored message."""
     images: tuple[Image, ...] = ()
     files: tuple[SharedFile, ...] = ()
     """Shared files that are downloaded when the answer starts."""
@@ -65,7 +65,7 @@ async def add_message(
     request_id: str | None = None,
     reject_if_busy: bool = False,
 ) -> StoredMessage:
-    """Store the next message of a chat and its waiting answer; a known source gives the stored message.
+    """Store the next message of a chat and its waiting answer; a known source returns the stored message.
 
     Raises LimitReached, ChatNotFound, ChatBusy (with `reject_if_busy`), and Conflict when another transaction has just
     stored the same source.

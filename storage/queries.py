@@ -144,7 +144,7 @@ TOUCH_PARTICIPANTS = (
     .where(participants.c.chat_id == bindparam("chat"))
     .values(active_at=bindparam("now"), away=case((_PRESENT, false()), else_=true()))
 )
-"""Moves a chat to the top of all its participants' lists. Its author is present, whatever events said before."""
+"""Moves a chat to the top of all its participants' lists. Its author counts as present, whatever was stored before."""
 
 _EARLIER = answers.alias("earlier")
 INSERT_ANSWER = (

@@ -1,4 +1,4 @@
-"""Finds a user's chats by words, in whichever way is cheaper.
+"""Finds a user's chats by words, in the cheaper of two ways.
 
 A common word is found by reading the user's own chats, newest first, until a page is full. For a rare word that would
 read all of them. So for users with many chats, PostgreSQL has an index of what each user may see (`passages`, which
@@ -62,7 +62,7 @@ class SearchLimits:
     max_sampled_words: int = 8
     """Words whose rarity is measured; further words count as common."""
     max_scanned: int = 1_000
-    """Newest chats that are counted, or read for words, so that five thousand take no longer."""
+    """Newest chats that are counted, or read for words, so that a search among five thousand takes no longer."""
     max_counted: int = 100
     """Matches that are counted; above that the total is only a lower bound."""
     max_index_hits: int = 150

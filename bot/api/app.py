@@ -38,7 +38,7 @@ class ApiParts:
     coordination: Coordination
     metrics: Metrics
     checks: Mapping[str, Check]
-    """What must be well for this process to be ready."""
+    """What must work for this process to be ready."""
     timing: Timing
     slack: Mapping[str, ASGIApp] = field(default_factory=dict)
     """Applications for Slack's requests, by path. Each checks signatures by itself."""

@@ -52,7 +52,7 @@ def readiness_checks(
     coordination: Coordination | None,
     slack_connected: Callable[[], Awaitable[bool]],
 ) -> dict[str, Check]:
-    """What must be well for this process to receive requests. `coordination`: None without Redis."""
+    """What must work for this process to receive requests. `coordination`: None without Redis."""
 
     async def check_database() -> str | None:
         schema = await schema_of(database)

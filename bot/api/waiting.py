@@ -71,7 +71,7 @@ class AnswerWaiter:
         return await self.current()
 
     async def title(self, pair: MessagePair) -> str | None:
-        """With the first answer of a chat: the title that the model gave the chat, if it comes within TITLE_TIMEOUT."""
+        """With the first answer of a chat: the title from the model, if it arrives within TITLE_TIMEOUT."""
         if not pair.is_first or pair.answer.status is not Status.DONE:
             return None
         if pair.chat.title_by is TitleBy.DEFAULT:

@@ -144,7 +144,7 @@ class RequestLifecycle:
         self._requests = requests
 
     async def advance(self, request: ChatRequest, event: RequestEvent) -> ChatRequest:
-        """Applies an event, and gives the request as it is then. A request that is not open stays as it is."""
+        """Applies an event, and returns the request as it is then. A request that is not open stays as it is."""
         match event:
             case MenuPosted(ts):
                 return await self._requests.set_menu(request.id, ts)

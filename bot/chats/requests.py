@@ -85,7 +85,7 @@ class RequestService:
         user_team: str | None = None,
         files: tuple[SharedFile, ...] = (),
     ) -> tuple[ChatRequest, bool]:
-        """Stores what a user submitted in the dialog with this id; False beside it if it is stored already.
+        """Stores what a user submitted in the dialog with this id; with False if it was stored already.
 
         `thread`: where the chat is to start, with an empty ts for a new thread. `key`: the model's key; None where the
         thread has a chat already. Raises ModelNotAllowed, ChatNotFound, LimitReached.

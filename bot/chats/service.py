@@ -118,7 +118,7 @@ class ChatService:
     async def stop(self, chat_id: str, source: str | None = None) -> bool:
         """Stops the answer that is being written, in whichever process; False if there is none.
 
-        `source`: the message or event that asks for it. The same one again stops nothing more, but gives True again.
+        `source`: the message or event that asks for it. The same one again stops nothing more, but returns True again.
         """
         answer = await self._answers.request_stop(chat_id, source)
         if answer is None:

@@ -43,7 +43,7 @@ class _ProviderModels:
     stale: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the list should be loaded again soon."""
     tried: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set once the list was asked for, whether it came or not."""
+    """Set once the list was requested, whether or not that succeeded."""
     failures: int = 0
     """Failed loads since the last good one."""
 
@@ -92,7 +92,7 @@ class Catalogue:
         await self._tasks.__aexit__(*error)
 
     async def ready(self, seconds: float) -> None:
-        """Returns when every provider has been asked once, or after so many seconds."""
+        """Returns when every provider has been asked once, or after this many seconds."""
         waits = [asyncio.ensure_future(listed.tried.wait()) for listed in self._lists.values()]
         if waits:
             try:

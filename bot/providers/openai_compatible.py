@@ -28,7 +28,7 @@ _CLOSE_TIMEOUT = 0.1
 """Seconds that a server gets to end its response properly, so that the connection can be used again."""
 _MAX_ERROR_BYTES = 64_000
 _MAX_UNPACED_STREAMS = 5
-"""Up to so many concurrent streams are read piece by piece, without a pause."""
+"""Up to this many concurrent streams are read piece by piece, without a pause."""
 _PAUSE_PER_STREAM = 0.005
 """Seconds between two reads of a stream, for each concurrent stream beyond that.
 
@@ -200,7 +200,7 @@ class OpenAICompatible:
             try:
                 return await self._client.send(request, stream=True)
             except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
-                # Mostly a kept-alive connection that the server was just closing: repeat the request on a new one.
+                # Usually a kept-alive connection that the server was just closing: repeat the request on a new one.
                 return await self._client.send(request, stream=True)
         except (httpx.ReadTimeout, httpx.WriteTimeout) as error:
             raise ModelTimeout("no answer") from error
@@ -252,7 +252,7 @@ class _Body:
         self._usage_deadline = None
 
     async def read_to_end(self) -> None:
-        """Reads the end of the response, which has mostly arrived already, so that the connection can be used again."""
+        """Reads the end of the response, which has usually arrived, so that the connection can be used again."""
         with suppress(TimeoutError, httpx.HTTPError):
             async with asyncio.timeout(_CLOSE_TIMEOUT):
                 while await anext(self._blocks, None) is not None:

@@ -35,13 +35,13 @@ class _Phase(Enum):
     """
 
     START = auto()
-    """White space at most, or the beginning of a tag, has come."""
+    """At most white space, or the beginning of a tag, has arrived."""
     REASONING = auto()
-    """The opening tag has come."""
+    """The opening tag has arrived."""
     AFTER_REASONING = auto()
-    """The closing tag has come, and no text after it."""
+    """The closing tag has arrived, and no text after it."""
     TEXT = auto()
-    """All that comes is answer."""
+    """All further text belongs to the answer."""
 
 
 class ThinkFilter:
@@ -55,7 +55,7 @@ class ThinkFilter:
         self._held = ""
 
     def feed(self, text: str) -> tuple[str, bool]:
-        """The part of `text` that is answer, and whether some of it was reasoning."""
+        """The part of `text` that belongs to the answer, and whether some of it was reasoning."""
         if self._phase is _Phase.TEXT:
             return text, False
         self._held += text
@@ -73,7 +73,7 @@ class ThinkFilter:
         return self._release(), True
 
     def flush(self) -> str:
-        """The text that was held back and turns out to be answer, at the end."""
+        """The text that was held back and turns out to belong to the answer, at the end."""
         rest = "" if self._phase is _Phase.REASONING or not self._held.strip() else self._held
         self._held = ""
         return rest
@@ -157,7 +157,9 @@ class StreamParser:
             self._raise_no_answer()
         if not self.finished:
             raise StreamInterrupted("the stream ended without an end")
-        if self._finish_reason == "content_filter":  # the text so far must not pass for the whole
+        if (
+            self._finish_reason == "content_filter"
+        ):  # the text so far must not be taken for the whole
             raise ContentFiltered()
         if rest:
             events.append(TextDelta(rest))

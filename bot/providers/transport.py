@@ -29,7 +29,7 @@ _PAUSE_EXTENSION = "pause_reading"
 
 
 class Transport(AiohttpTransport):
-    """Tells three failures apart: a kept-alive connection that the server has closed, no server, and no HTTP."""
+    """Distinguishes three failures: a kept-alive connection that the server has closed, no server, and no HTTP."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         if request.url.userinfo:  # httpx has made a header of it, and aiohttp refuses both at once
@@ -45,7 +45,9 @@ class Transport(AiohttpTransport):
             ):
                 raise httpx.RemoteProtocolError(str(error)) from error
             raise
-        except aiohttp.ClientError as error:  # not translated by the library: mostly no HTTP at all
+        except (
+            aiohttp.ClientError
+        ) as error:  # not translated by the library: usually no HTTP at all
             raise httpx.ConnectError(str(error)) from error
         if isinstance(response.stream, AiohttpResponseStream):
             response.extensions[_PAUSE_EXTENSION] = partial(

@@ -277,7 +277,7 @@ class Sandbox:
 
     @property
     def api_url(self) -> str:
-        """The base of the Web API, as Slack's clients want it."""
+        """The base of the Web API, as Slack's clients expect it."""
         return f"{self.url}/api/"
 
     @property

@@ -42,7 +42,7 @@ _STREAM_ENDED_CODES = frozenset(
 _MESSAGE_LOST_CODES = frozenset({"message_not_found", "cant_update_message", "edit_window_closed"})
 """Refusals of an edit after which the text needs a new message."""
 _START_ONLY_CODES = frozenset({"not_allowed_token_type", "missing_scope"})
-"""Fatal elsewhere; refused to `chat.startStream`, they leave the other way of writing open."""
+"""Fatal elsewhere; when `chat.startStream` is refused with one, posts and edits may still work."""
 _VISIBILITY = {
     PageState.NOT_POSTED: Visibility.HIDDEN,
     PageState.STREAMING: Visibility.NATIVE,
@@ -186,7 +186,7 @@ class PageWriter:
         page.streamed += len(chunk)
 
     async def _end_stream(self) -> None:
-        """Ends the stream with the rest of its text: at the end of the answer with the footer, else to go on below."""
+        """Ends the stream with the rest of its text, and with the footer if the answer ends there too."""
         page = self.draft.page
         rest, tail = page.text[page.streamed :], ""
         if self.draft.overflows() or self.result is None:
@@ -333,7 +333,7 @@ class PageWriter:
         page.apply(event, ts)
         self.pending.visibility = _VISIBILITY.get(page.state, self.pending.visibility)
         if was_stream and page.state is PageState.EDITABLE:
-            # The stream broke off: what it lacks waits for edits, and so does the rest of the answer.
+            # The stream broke off: edits will add what it lacks, and the rest of the answer.
             self.pending.may_stream = False
             self.pending.waiting_since = self.pending.waiting_since or self._slack.dispatcher.now()
 

@@ -1,4 +1,4 @@
-"""How an answer's text and footer become the arguments of a Slack call, in ever simpler formats where Slack refuses.
+"""How an answer's text and footer become the arguments of a Slack call, in a simpler format after each refusal.
 
 FULL ──refused──▶ NO_FEEDBACK ──refused──▶ TEXT ──refused──▶ TEXT_RETRY ──refused──▶ give up
 """

@@ -104,7 +104,7 @@ class AnswerWriter:
         if self._task is not None:
             self._abandoned = True
             if self._pending.busy and not self._pages.is_complete:
-                # The next worker must know which message this call makes, and meet no later one.
+                # The call under way ends first: the next worker must know the message that it makes.
                 timeout = self._slack.timing.last_write_timeout
                 await asyncio.wait([self._task], timeout=timeout)
             self._task.cancel()

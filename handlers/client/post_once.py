@@ -26,7 +26,7 @@ _FIRST_DELAY = 0.5
 _MAX_DELAY = 15.0
 
 Find = Callable[[], Awaitable[str | None]]
-"""Searches for the message; gives its ts, or None where it does not exist."""
+"""Searches for the message; returns its ts, or None if it does not exist."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ async def post_once(
     look_first: bool = False,
     retry_limit: float = POST_RETRY_LIMIT,
 ) -> Posted:
-    """Posts by `post`, which gives the message's ts, unless `find` finds that an earlier attempt took effect.
+    """Posts by `post`, which returns the message's ts, unless `find` finds that an earlier attempt took effect.
 
     `look_first`: an attempt of a process that ended may have taken effect, so the search comes before the first post.
     `retry_limit`: seconds after which an unknown outcome is raised instead of posting again; with 0 there is one post

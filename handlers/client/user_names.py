@@ -31,7 +31,7 @@ _MENTION = re.compile(r"@([UW][A-Z0-9]{3,20})\b")
 
 
 class UserNames:
-    """Looks up names. Calling it gives a user's name, or None if it is unknown; it never raises and waits at most
+    """Looks up names. Calling it returns a user's name, or None if it is unknown; it never raises and waits at most
     `timing.user_name_timeout`."""
 
     def __init__(

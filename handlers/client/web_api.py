@@ -239,7 +239,7 @@ class SlackClient:
         )
 
     def record_lag(self, seconds: float) -> None:
-        """Text of an answer became visible, so many seconds after the model had sent the oldest of it."""
+        """Text of an answer became visible, this many seconds after the model had sent the oldest of it."""
         self._metrics.observe_lag(seconds)
 
     def can_stream(self, channel: str) -> bool:

@@ -67,7 +67,7 @@ def _problems(submission: DialogSubmission) -> dict[str, str]:
 async def _submit(
     ctx: ListenerContext, slack: SlackClient, submission: DialogSubmission
 ) -> dict[str, str]:
-    """Stores the submission; gives what keeps it from being stored, by block id."""
+    """Stores the submission; returns what keeps it from being stored, by block id."""
     target = submission.target
     try:
         request, is_new = await ctx.requests.submit_dialog(

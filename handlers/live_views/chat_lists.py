@@ -46,7 +46,7 @@ class LiveChatList(LiveView):
     content: object = None
     """What it showed last, except how long ago each chat was active."""
     updates: int = 0
-    """How many updates it has had."""
+    """How many times it has been updated."""
 
 
 class ChatLists:

@@ -28,7 +28,7 @@ from storage.people import People
 log = get_logger(__name__)
 
 VIEWING_TIMEOUT = 900.0
-"""Seconds without opening or using the Home tab after which a user counts as gone. Slack sends no event for it."""
+"""Seconds without opening or using the Home tab after which a user counts as gone. Slack sends no event for that."""
 MIN_UPDATE_INTERVAL = 3.0
 """Seconds between two updates of one Home tab."""
 UPDATE_INTERVAL_PER_VIEW = 1.2
@@ -124,7 +124,7 @@ class HomeTabs:
             log.warning(
                 "home_tab_not_enabled",
                 team=user.team,
-                cure="switch it on in the app's App Home settings",
+                advice="switch it on in the app's App Home settings",
             )
 
     async def _content(self, slack: SlackClient, user: User, view: LiveHomeTab) -> View:

@@ -1,4 +1,4 @@
-"""Follows the changes in one user's chats for a view that shows them as a list."""
+"""Subscribes to the changes in one user's chats for a view that lists them."""
 
 from __future__ import annotations
 

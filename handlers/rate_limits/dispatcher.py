@@ -53,7 +53,7 @@ class CallDispatcher:
             self._shared_limits.hold(method, channel, retry_after)
 
     async def acquire_write(self, pending: PendingWrite) -> str:
-        """Waits until this answer may write, and gives the method; the call is already off its bucket."""
+        """Waits until this answer may write, and returns the method; the call is already counted."""
         pending.busy = False
         try:
             method = await self._wait(pending)

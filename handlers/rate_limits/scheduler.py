@@ -41,7 +41,7 @@ RECHECK_INTERVAL = 0.25
 SCARCE_POST_DELAY = 0.7
 """Seconds that first words wait where posts are scarce: one word is too little for a message."""
 MAX_HOLD = 8.0
-"""Seconds after which held answers are opened, one by one, even if their edits will come seldom."""
+"""Seconds after which held answers are opened, one by one, even if their edits will be rare."""
 FULL_BUCKET = math.inf
 """The reserve of a call that is made only while the bucket is full."""
 _MIN_SLEEP = 0.005

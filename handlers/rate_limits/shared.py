@@ -65,7 +65,7 @@ class SharedRateLimiter:
             return None
 
     async def hold(self, key: str, seconds: float) -> None:
-        """No replica may call for so many seconds."""
+        """No replica may call for this many seconds."""
         self._used_keys[key] = time.monotonic()
         try:
             await self._coordination.block(key, seconds)
@@ -128,7 +128,7 @@ class WorkspaceLimits:
         return await self.limiter.take(self._key(method, channel), rate, burst)
 
     def hold(self, method: str, channel: str, seconds: float) -> None:
-        """Slack answered with HTTP 429: no replica may call for so many seconds. Returns at once."""
+        """Slack answered with HTTP 429: no replica may call for this many seconds. Returns at once."""
         self.start(self.limiter.hold(self._key(method, channel), seconds))
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:

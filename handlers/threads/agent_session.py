@@ -115,7 +115,7 @@ async def _try_titles(slack: SlackClient, thread: Thread, title: str) -> None:
 
 
 def session_title(title: str) -> str:
-    """The title in the form that fits a session of Slack's."""
+    """The title in the form that fits an agent session."""
     return plain(title, MAX_TITLE_CHARS)
 
 

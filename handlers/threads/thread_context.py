@@ -25,14 +25,14 @@ from storage.chat_requests import ChatRequest
 log = get_logger(__name__)
 
 MAX_MESSAGES = 50
-"""So many of the newest messages are included, besides the first message of the thread."""
+"""This many of the newest messages are included, besides the first message of the thread."""
 MAX_CONTEXT_LENGTH = 12_000
 """Characters of the whole context."""
 MAX_MESSAGE_LENGTH = 4_000
 """Characters of one message."""
 PAGE_SIZE = 200
 MAX_PAGES = 10
-"""Slack gives a thread from its beginning on; of a longer thread, what comes after these pages is not read."""
+"""Slack returns a thread from its beginning; in a longer thread, what comes after these pages is not read."""
 
 
 @dataclass(frozen=True, slots=True)

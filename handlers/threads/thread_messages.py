@@ -48,7 +48,7 @@ class ThreadMessages:
         *,
         look_first: bool = False,
     ) -> str:
-        """Posts a message, known by the id of its first block, once into the request's thread; gives its ts.
+        """Posts a message, known by the id of its first block, once, in the request's thread; returns its ts.
 
         `look_first`: a process that ended may have posted it. Raises SlackError.
         """

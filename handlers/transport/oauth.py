@@ -140,7 +140,7 @@ class InstallPages:
             return False
 
     async def _exchange(self, code: str) -> tuple[Installation, str]:
-        """Exchanges the code; gives the installation and a URL that opens the app in Slack.
+        """Exchanges the code; returns the installation and a URL that opens the app in Slack.
 
         Raises SlackApiError, aiohttp.ClientError, TimeoutError, OSError.
         """
@@ -150,7 +150,7 @@ class InstallPages:
         if granted.get("refresh_token"):
             log.error(
                 "token_rotation_enabled",
-                cure="switch it off in the app: its token ends in 12 hours",
+                advice="switch it off in the app: its token ends in 12 hours",
             )
         who = await self._client.auth_test(token=token)
         org_wide = bool(granted.get("is_enterprise_install"))

@@ -67,7 +67,7 @@ class SocketModeTransport:
         return self._handler is not None and await self._handler.client.is_connected()
 
     async def until_connected(self, seconds: float = 30.0) -> bool:
-        """Waits at most so long for the first connection. Returns whether there is one."""
+        """Waits up to `seconds` for the first connection. Returns whether there is one."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if await self.connected():

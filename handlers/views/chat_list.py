@@ -40,7 +40,7 @@ class ListQuery:
 
     @classmethod
     def load(cls, text: str) -> ListQuery:
-        """Reads what `dump` wrote; anything else gives the first page of all chats."""
+        """Reads what `dump` wrote; anything else means the first page of all chats."""
         try:
             search, cursor, newer, first = json.loads(text)
             query = cls(

@@ -1,4 +1,4 @@
-"""What listeners need of Slack's payloads, as values. Pure."""
+"""What listeners need from Slack's payloads, as values. Pure."""
 
 from __future__ import annotations
 

@@ -126,14 +126,14 @@ class Database:
                     yield connection
 
     @asynccontextmanager
-    async def read(self, *, plan_anew: bool = False) -> AsyncIterator[AsyncConnection]:
+    async def read(self, *, replan: bool = False) -> AsyncIterator[AsyncConnection]:
         """A connection to read from. Raises StorageError.
 
-        `plan_anew`: PostgreSQL reuses no plan of an earlier query, because a good plan for one search word is a bad
+        `replan`: PostgreSQL reuses no plan of an earlier query, because a good plan for one search word is a bad
         one for another.
         """
         with _translate_errors():
-            if plan_anew and self.dialect == "postgresql":
+            if replan and self.dialect == "postgresql":
                 async with self._engine.begin() as connection:
                     await connection.execute(_FORCE_CUSTOM_PLAN)
                     yield connection

@@ -66,7 +66,7 @@ class Triggers:
 
 
 class Modals:
-    """Everybody's modals and App Homes."""
+    """All users' modals and App Homes."""
 
     def __init__(self, workspace: Workspace, triggers: Triggers) -> None:
         self._workspace = workspace
