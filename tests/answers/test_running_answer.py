@@ -67,7 +67,7 @@ async def test_stop_changes_nothing_once_the_end_is_being_stored(run: RunningAns
     assert run.state is RunState.FINISHING
 
 
-async def test_abort_cancels_all_work_and_whoever_waits_for_the_lease(run: RunningAnswer) -> None:
+async def test_abort_cancels_all_work_and_all_waits_for_the_lease(run: RunningAnswer) -> None:
     run.write_task = asyncio.create_task(asyncio.sleep(60))
     run.invalidate()
     waiting = asyncio.create_task(run.confirm())

@@ -54,7 +54,7 @@ def test_container_with_our_host_name_is_distant_unless_there_is_a_single_host()
     assert not is_dead(there, own_id, single_host=False)
 
 
-def test_without_a_boot_id_only_a_single_host_can_tell() -> None:
+def test_without_a_boot_id_only_a_single_host_recognises_dead_workers() -> None:
     own_id = new_worker_id(boot_id=Path("/nowhere"))
     gone = ended(own_id)
     assert is_dead(gone, own_id, single_host=True)

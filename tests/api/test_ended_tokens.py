@@ -130,8 +130,8 @@ async def test_removing_the_app_closes_the_sockets_of_that_workspace_only(
             await alive(other)
             workspaces.reply_to({"two?": "Answer two."})
             await workspaces.other.answered(await workspaces.other.start("two?"))
-            heard = [json.loads(await other.socket.recv()) for _ in range(2)]
-            assert [sorted(event) for event in heard] == [
+            received = [json.loads(await other.socket.recv()) for _ in range(2)]
+            assert [sorted(event) for event in received] == [
                 ["assistant_message", "chat", "user_message"],
                 ["chat", "content", "message"],
             ]

@@ -9,7 +9,7 @@ from tests.api.conftest import Api, token_for
 from tests.handlers.world import World, shown
 
 
-def said_via(world: World, thread: str) -> list[Message]:
+def messages_through_api(world: World, thread: str) -> list[Message]:
     """The messages that show what programs said."""
     mine = world.replies(thread)
     return [
@@ -40,11 +40,11 @@ async def test_an_api_message_is_posted_in_the_thread_before_its_answer(
     said = await api.say(chat["id"], "second, by a *program*")
     assert said["assistantMessage"]["content"] == "Hello from the program."
     await world.answered(thread, 2)
-    (via,) = said_via(world, thread)
-    assert section_of(via) == "alice (via API): second, by a *program*"
+    (echo,) = messages_through_api(world, thread)
+    assert section_of(echo) == "alice (via API): second, by a *program*"
     answers = world.answers(thread)
     assert [shown(answer) for answer in answers] == ["Hello from Slack.", "Hello from the program."]
-    assert answers[0].ts < via.ts < answers[1].ts
+    assert answers[0].ts < echo.ts < answers[1].ts
     history = await api.history(chat["id"])
     assert [m["content"] for m in history["messages"]] == [
         "first, in slack", "Hello from Slack.", "second, by a *program*", "Hello from the program.",
@@ -65,11 +65,11 @@ async def test_an_api_message_whose_post_gets_no_response_is_found_and_not_poste
     await world.answered(thread, 2)
     await world.idle()
 
-    assert len(said_via(world, thread)) == 1
+    assert len(messages_through_api(world, thread)) == 1
     assert "api_message_not_posted" not in world.log.getvalue()
 
 
-async def test_an_api_message_notifies_nobody(world: World, api: Api) -> None:
+async def test_an_api_message_notifies_no_one(world: World, api: Api) -> None:
     thread = await world.start("hello")
     await world.answered(thread, 1)
     await world.idle()
@@ -77,15 +77,15 @@ async def test_an_api_message_notifies_nobody(world: World, api: Api) -> None:
     await api.say(
         chat["id"], "<!channel> <@U0BOB> <https://example.com|bank> & @here " + "<" * 5000
     )
-    (via,) = said_via(world, thread)
-    text = section_of(via)
+    (echo,) = messages_through_api(world, thread)
+    text = section_of(echo)
     assert text.startswith(
         "alice (via API): &lt;!channel&gt; &lt;@U0BOB&gt; &lt;https://example.com|bank&gt;"
     )
     assert "<" not in text
     assert len(text) <= 3000
-    assert "<!" not in via.latest.fallback
-    assert "<@" not in via.latest.fallback
+    assert "<!" not in echo.latest.fallback
+    assert "<@" not in echo.latest.fallback
 
 
 async def test_a_retry_does_not_post_the_api_message_again(world: World, api: Api) -> None:
@@ -99,7 +99,7 @@ async def test_a_retry_does_not_post_the_api_message_again(world: World, api: Ap
     path = f"/chat/conversations/{chat['id']}/messages/{failed['userMessage']['id']}/retry"
     assert (await api.ask("POST", path))["assistantMessage"]["content"] == "Now it works."
     await world.idle()
-    assert len(said_via(world, thread)) == 1
+    assert len(messages_through_api(world, thread)) == 1
     assert [shown(answer) for answer in world.answers(thread)][-1] == "Now it works."
 
 
@@ -126,7 +126,7 @@ async def test_a_participant_in_slack_can_continue_through_the_api(
     await world.answered(thread, 2)
     await world.idle()
     await bobs.say(chat["id"], "bob by program")
-    assert section_of(said_via(world, thread)[-1]) == "bob (via API): bob by program"
+    assert section_of(messages_through_api(world, thread)[-1]) == "bob (via API): bob by program"
     (*_, turn) = world.requests()[-1]
     assert turn == ("user", "bob: bob by program")
 

@@ -80,7 +80,7 @@ async def measure(deployment: Deployment, answers: int, words: int, rate: float)
         first = [messages[0].states[0].at - asked[thread.root]
                  for thread, messages in zip(environment.threads, shown, strict=True) if messages]  # fmt: skip
         return Outcome(
-            stands=Counter(_stands(messages, whole) for messages in shown),
+            stands=Counter(_state_of(messages, whole) for messages in shown),
             seconds=seconds,
             refused=sum(call.error == "ratelimited" for call in environment.slack.calls[calls:]),
             streaming=streaming,
@@ -126,8 +126,8 @@ def _answers(environment: Environment, thread: StormThread) -> list[Message]:
     ]
 
 
-def _stands(messages: list[Message], whole: str) -> str:
-    """`whole`: the text stands there once, in one closed message."""
+def _state_of(messages: list[Message], whole: str) -> str:
+    """`whole`: the text is there once, in one closed message."""
     if len(messages) != 1:
         return f"in {len(messages)} messages"
     if messages[0].streaming:

@@ -79,37 +79,39 @@ class View:
 Operation = Callable[[View, int], Awaitable[object]]
 
 
-async def first_page(view: View, turn: int) -> None:
+async def first_page(view: View, round_number: int) -> None:
     page = await view.chats.list_for(view.person, limit=10)
     assert (len(page.chats), page.total) == (10, min(1_000, view.who.count))
 
 
-async def tenth_page(view: View, turn: int) -> None:
+async def tenth_page(view: View, round_number: int) -> None:
     cursor = None
     for _ in range(10):
         cursor = (await view.chats.list_for(view.person, limit=10, cursor=cursor)).next_cursor
 
 
 def search(words: str, *, found: bool) -> Operation:
-    async def operation(view: View, turn: int) -> None:
+    async def operation(view: View, round_number: int) -> None:
         page = await view.chats.list_for(view.person, limit=10, words=words)
         assert bool(page.chats) is found, (words, page.total)
 
     return operation
 
 
-async def open_chat(view: View, turn: int) -> None:
-    chat = await view.chats.get_for(view.person, chat_id(view.who.number(3 * turn + 1)))
+async def open_chat(view: View, round_number: int) -> None:
+    chat = await view.chats.get_for(view.person, chat_id(view.who.number(3 * round_number + 1)))
     assert len(await view.chats.messages(chat.id)) >= PER_CHAT
 
 
-async def go_on(view: View, turn: int) -> None:
-    """The next message in a chat that exists, the claim of its answer, what the model is told, and the end of it."""
-    channel, thread = place_of(view.who.number(3 * turn + 2))
+async def go_on(view: View, round_number: int) -> None:
+    """The next message in a chat that exists, the claim of its answer, what the model is sent, and the end of it."""
+    channel, thread = place_of(view.who.number(3 * round_number + 2))
     chat = await view.chats.find_by_thread(Thread(TEAM, channel, thread))
     assert chat is not None
     await view.chats.add_message(
-        chat.id, NewMessage(f"once more {turn}", view.who.name, source=f"{turn}"), limit=10_000
+        chat.id,
+        NewMessage(f"once more {round_number}", view.who.name, source=f"{round_number}"),
+        limit=10_000,
     )
     answer = await view.replies.claim(chat.id, "bench", 8.0)
     assert answer is not None
@@ -120,9 +122,9 @@ async def go_on(view: View, turn: int) -> None:
     assert await view.replies.finish(answer.id, "bench")
 
 
-async def no_chat(view: View, turn: int) -> None:
+async def no_chat(view: View, round_number: int) -> None:
     """What people say in a thread that is none of ours: most of what Slack tells."""
-    thread = Thread(TEAM, f"C{turn % 300}", f"{turn}.9")
+    thread = Thread(TEAM, f"C{round_number % 300}", f"{round_number}.9")
     assert await view.chats.find_by_thread(thread) is None
     assert await ChatRequests(view.database).find_open(thread, view.who.name) is None
 
@@ -188,12 +190,12 @@ async def _database(server: str, chats: int, people: list[Heavy], keep: bool) ->
 
 async def measure(seen: list[View], rounds: int, offset: int) -> None:
     for name, operation in OPERATIONS.items():
-        for turn in range(rounds + WARM):
+        for round_number in range(rounds + WARM):
             for at in range(len(seen)):
-                view = seen[(at + turn) % len(seen)]
+                view = seen[(at + round_number) % len(seen)]
                 began = time.perf_counter()
-                await operation(view, offset + turn)
-                if turn >= WARM:
+                await operation(view, offset + round_number)
+                if round_number >= WARM:
                     view.times.setdefault(name, []).append(time.perf_counter() - began)
 
 

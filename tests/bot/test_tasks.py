@@ -79,7 +79,7 @@ async def test_repeat_asks_for_the_interval_after_each_run() -> None:
     assert runs == 3
 
 
-async def test_repeat_waits_before_the_first_run_if_told_to() -> None:
+async def test_repeat_waits_for_the_initial_delay_before_the_first_run() -> None:
     ran = asyncio.Event()
 
     async def work() -> None:

@@ -69,9 +69,9 @@ async def chromium(chromium_path: str) -> AsyncIterator[Browser]:
 @pytest.fixture
 def complaints() -> Iterator[list[str]]:
     """The browser's errors and warnings (scripts, policy, missing files); must be empty at the end of a test."""
-    heard: list[str] = []
-    yield heard
-    assert heard == []
+    received: list[str] = []
+    yield received
+    assert received == []
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -82,11 +82,11 @@ async def page(chromium: Browser, complaints: list[str]) -> AsyncIterator[Page]:
     fresh = await context.new_page()
     fresh.on("pageerror", lambda error: complaints.append(str(error)))
 
-    def heard(message: ConsoleMessage) -> None:
+    def on_message(message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
             complaints.append(message.text)
 
-    fresh.on("console", heard)
+    fresh.on("console", on_message)
     yield fresh
     await context.close()
 

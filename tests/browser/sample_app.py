@@ -63,11 +63,11 @@ def offered(query: str) -> Json:
 
 
 class ChattyApp:
-    """Connects at `async with`; keeps what it was told in `heard`, by kind ("app_mention", "block_actions", …)."""
+    """Connects at `async with`; keeps what Slack sent it in `received`, by kind ("app_mention", "block_actions", …)."""
 
     def __init__(self, slack: Sandbox) -> None:
         self.slack = slack
-        self.heard: list[tuple[str, Json]] = []
+        self.received: list[tuple[str, Json]] = []
         self.silent: set[str] = set()
         self._http = httpx.AsyncClient(base_url=slack.api_url)
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -125,7 +125,7 @@ class ChattyApp:
             "slash_commands": lambda: payload["command"],
         }.get(envelope["type"], lambda: payload["type"])()
         body = payload["event"] if envelope["type"] == "events_api" else payload
-        self.heard.append((kind, body))
+        self.received.append((kind, body))
         if kind in self.silent:
             return
         acknowledge = self._acknowledgements().get(kind)
@@ -153,8 +153,8 @@ class ChattyApp:
             "app_home_opened": self._show_home,
         }
 
-    def told(self, kind: str) -> list[Json]:
-        return [body for each, body in self.heard if each == kind]
+    def payloads(self, kind: str) -> list[Json]:
+        return [body for each, body in self.received if each == kind]
 
     # -- answering
 

@@ -28,7 +28,7 @@ async def test_mention_choose_watch_reply_and_reload(
     await expect(page.get_by_role("option")).to_have_text(["Scholar"])
     await menu.press("Enter")
     await expect(menu).to_have_value("Scholar")
-    [pressed] = await slack.until(lambda: app.told("block_actions"))
+    [pressed] = await slack.until(lambda: app.payloads("block_actions"))
     assert pressed["actions"][0]["selected_option"]["value"] == "Scholar"
     assert pressed["state"]["values"]["menu"]["model"]["selected_option"]["value"] == "Scholar"
 
@@ -46,8 +46,8 @@ async def test_mention_choose_watch_reply_and_reload(
     await app.finish()
     await expect(answer.locator(".growing")).to_have_count(0)
     await answer.get_by_role("button", name="Good answer").click()
-    await slack.until(lambda: len(app.told("block_actions")) == 2)
-    assert app.told("block_actions")[1]["actions"][0]["value"] == "up"
+    await slack.until(lambda: len(app.payloads("block_actions")) == 2)
+    assert app.payloads("block_actions")[1]["actions"][0]["value"] == "up"
 
     reply = page.get_by_role("textbox", name="Reply…")
     await reply.fill("and on *Mars*?")
@@ -150,7 +150,7 @@ async def test_the_status_is_shown_and_slacks_stop_reaches_the_app(
     await expect(line).to_contain_text("Bobbin is thinking…")
     await expect(page.locator(".channel-pane").get_by_text("Bobbin is thinking…")).to_be_visible()
     await page.get_by_role("button", name="Stop responding").click()
-    [stopped] = await slack.until(lambda: app.told("agent_session_stopped"))
+    [stopped] = await slack.until(lambda: app.payloads("agent_session_stopped"))
     assert stopped["thread_ts"] == root
     await app.call("assistant.threads.setStatus", channel_id=general, thread_ts=root, status="")
     await app.call("agents.sessions.setStatus", channel_id=general, thread_ts=root, status="active")

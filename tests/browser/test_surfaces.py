@@ -46,10 +46,10 @@ async def test_a_message_shortcut_opens_a_modal_with_validation(
     await first.fill("Say more,\nplease")
     await start.click()
     await expect(dialog).to_have_count(0)
-    values = app.told("view_submission")[-1]["view"]["state"]["values"]
+    values = app.payloads("view_submission")[-1]["view"]["state"]["values"]
     assert values["model"]["model"]["selected_option"]["value"] == "vendor/model-39"
     assert values["first"]["text"] == {"type": "plain_text_input", "value": "Say more,\nplease"}
-    assert app.told("message_action")[0]["message"]["text"] == "what do you think?"
+    assert app.payloads("message_action")[0]["message"]["text"] == "what do you think?"
 
 
 async def test_a_global_shortcut_opens_a_modal_that_escape_closes(
@@ -97,14 +97,14 @@ async def test_the_home_tab_and_the_agent_pane_work(
     await expect(page.get_by_role("complementary", name="Thread")).to_be_visible()
     await expect(thread_messages(page)).to_contain_text(["Explain tides to me"])
     [said] = await slack.until(
-        lambda: [event for event in app.told("message") if event["channel_type"] == "im"]
+        lambda: [event for event in app.payloads("message") if event["channel_type"] == "im"]
     )
     assert said["text"] == "Explain tides to me"
     await page.get_by_role("tab", name="Home").click()
     home = page.get_by_test_id("home")
     await expect(home.get_by_role("heading", name="Your chats")).to_be_visible()
     await home.get_by_role("button", name="New chat").click()
-    [pressed] = await slack.until(lambda: app.told("block_actions"))
+    [pressed] = await slack.until(lambda: app.payloads("block_actions"))
     assert pressed["view"]["type"] == "home"
     assert pressed["actions"][0]["action_id"] == "new"
 
@@ -122,7 +122,7 @@ async def test_commands_are_completed_except_in_threads(
     await box.press_sequentially("tides and moons")
     await box.press("Enter")
     await expect(page.get_by_test_id("ephemeral")).to_contain_text("Files in Python")
-    assert app.told("/chats")[0]["text"] == "tides and moons"
+    assert app.payloads("/chats")[0]["text"] == "tides and moons"
     reply = page.get_by_role("textbox", name="Reply…")
     await reply.fill("/chats")
     await reply.press("Enter")
@@ -219,7 +219,7 @@ async def test_every_block_kit_element_works(slack: Sandbox, app: ChattyApp, pag
     await message.get_by_role("button", name="Remove it").click()
     await page.get_by_role("dialog", name="Really?").get_by_role("button", name="Remove").click()
     acted = await slack.until(
-        lambda: app.told("block_actions") if len(app.told("block_actions")) == 4 else None
+        lambda: app.payloads("block_actions") if len(app.payloads("block_actions")) == 4 else None
     )
     assert acted is not None
     chosen = [body["actions"][0] for body in acted]
@@ -255,7 +255,7 @@ async def test_everything_works_by_keyboard(slack: Sandbox, app: ChattyApp, page
     await expect(page.get_by_role("option", name="Swift")).to_have_class(re.compile("active"))
     await page.keyboard.press("ArrowDown")
     await page.keyboard.press("Enter")
-    [pressed] = await slack.until(lambda: app.told("block_actions"))
+    [pressed] = await slack.until(lambda: app.payloads("block_actions"))
     assert pressed["actions"][0]["selected_option"]["value"] == "Scholar"
 
 
@@ -291,9 +291,9 @@ async def test_enter_may_be_pressed_before_the_options_arrive(
     await menu.fill("model-3")
     await menu.press("Enter")
     await expect(menu).to_have_value("vendor/model-3")
-    [pressed] = await slack.until(lambda: app.told("block_actions"))
+    [pressed] = await slack.until(lambda: app.payloads("block_actions"))
     assert pressed["actions"][0]["selected_option"]["value"] == "vendor/model-3"
     await menu.fill("nothing like it")
     await menu.press("Enter")
     await expect(page.get_by_text("No results")).to_be_visible()
-    assert len(app.told("block_actions")) == 1
+    assert len(app.payloads("block_actions")) == 1

@@ -119,7 +119,9 @@ async def test_files_are_attached_and_shown(slack: Sandbox, app: ChattyApp, page
     picture = message.get_by_role("img", name="dot.png")
     await expect(picture).to_be_visible()
     assert await picture.evaluate("image => image.decode().then(() => image.naturalWidth)") == 1
-    [said] = await slack.until(lambda: [each for each in app.told("message") if each.get("files")])
+    [said] = await slack.until(
+        lambda: [each for each in app.payloads("message") if each.get("files")]
+    )
     assert [file["name"] for file in said["files"]] == ["notes.txt", "dot.png", "dropped.csv"]
 
 
@@ -265,7 +267,7 @@ async def test_an_unknown_person_in_the_url_and_a_first_visit_work(
     await expect(box).to_be_focused()
     await box.press_sequentially("are you there?")
     await box.press("Enter")
-    [mentioned] = await slack.until(lambda: app.told("app_mention"))
+    [mentioned] = await slack.until(lambda: app.payloads("app_mention"))
     assert mentioned["text"] == f"<@{slack.bot_user.id}> are you there?"
 
 
@@ -280,7 +282,7 @@ async def test_channels_can_be_left_and_joined_again(
     await page.get_by_role("button", name="Leave #leads").click()
     await expect(composer(page, "general")).to_be_visible()
     await expect(sidebar.get_by_role("button", name="leads")).to_have_count(0)
-    [left] = await slack.until(lambda: app.told("member_left_channel"))
+    [left] = await slack.until(lambda: app.payloads("member_left_channel"))
     assert (left["user"], left["channel"], left["channel_type"]) == ("U0ALICE", leads, "G")
 
     await slack.conversations.join("alice", "leads", inviter="bob")

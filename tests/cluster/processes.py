@@ -35,19 +35,19 @@ class ForkServer:
         self._process = subprocess.Popen(
             command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
-        assert self._heard() == "ready"
+        assert self._read_line() == "ready"
 
     def start(self, environment: dict[str, str], log: Path) -> int:
         """Runs the bot in a new process; returns its id."""
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps({"environment": environment, "log": str(log)}) + "\n")
         self._process.stdin.flush()
-        return int(self._heard())
+        return int(self._read_line())
 
     def close(self) -> None:
         self._process.communicate(timeout=WAIT_TIMEOUT)
 
-    def _heard(self) -> str:
+    def _read_line(self) -> str:
         assert self._process.stdout is not None
         return self._process.stdout.readline().strip()
 

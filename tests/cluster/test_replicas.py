@@ -113,11 +113,9 @@ async def test_stop_works_on_any_replica(
         assert {row["status"] for row in world.rows(ended)} == {"stopped"}
         assert all(asked.cancelled for asked in world.models.requests() if asked.stream)
         for talk in begun:
-            stands = "\n".join(
-                shown(message) for message in world.answers(talk.thread, talk.channel)
-            )
-            assert "stopped" in stands
-            assert stands.startswith(answer_to("1")[:20])
+            text = "\n".join(shown(message) for message in world.answers(talk.thread, talk.channel))
+            assert "stopped" in text
+            assert text.startswith(answer_to("1")[:20])
 
 
 async def test_model_choice_and_retry_work_on_any_replica(
@@ -134,7 +132,7 @@ async def test_model_choice_and_retry_work_on_any_replica(
         await asyncio.gather(*(talk.begin() for talk in begun))
         failed = "SELECT 1 FROM answers WHERE state = 'ended' AND ending = 'failed'"
         await world.until(lambda: len(world.rows(failed)) == 6, "six answers have failed")
-        await world.until(lambda: all(map(_retry_stands, begun)), "their buttons are there")
+        await world.until(lambda: all(map(_retry_is_shown, begun)), "their buttons are there")
         world.models.answer_with("*", answering)
         clicks = [(who, talk) for talk in begun for who in ("alice", "bob", "carol")]
         await asyncio.gather(*(_retry(who, talk) for who, talk in clicks))
@@ -143,9 +141,9 @@ async def test_model_choice_and_retry_work_on_any_replica(
         assert not [call for call in world.slack.calls if call.error == "ratelimited"]
 
 
-def _retry_stands(talk: UserChat) -> bool:
-    stands = talk.world.answers(talk.thread, talk.channel)
-    return bool(stands and elements(stands[-1], "retry_answer"))
+def _retry_is_shown(talk: UserChat) -> bool:
+    answers = talk.world.answers(talk.thread, talk.channel)
+    return bool(answers and elements(answers[-1], "retry_answer"))
 
 
 async def _retry(who: str, talk: UserChat) -> None:

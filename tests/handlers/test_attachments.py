@@ -82,7 +82,7 @@ async def test_texts_become_part_of_the_message(world: World) -> None:
     assert world.messages(thread)[0]["text"] == whole
 
 
-async def test_a_text_that_is_too_long_is_cut_and_its_author_told(world: World) -> None:
+async def test_a_text_that_is_too_long_is_cut_and_its_author_notified(world: World) -> None:
     long = Upload("log.txt", b"0123456789" * 30_000, "text/plain")
     thread = await ask_with_files(world, "Sum it up.", long, NOTES, model=TEXT_MODEL)
 
@@ -169,7 +169,7 @@ async def test_a_message_may_carry_ten_files(world: World) -> None:
 # -- models that cannot see --------------------------------------------------------------------------------------------
 
 
-async def test_a_text_model_answers_the_text_and_the_person_is_told_which_models_can_see(
+async def test_a_text_model_answers_the_text_and_the_user_learns_which_models_can_see(
     world: World,
 ) -> None:
     thread = await ask_with_files(world, "What is this?", image_file("cat.png"), model=TEXT_MODEL)
@@ -285,7 +285,7 @@ async def test_files_are_fetched_after_a_restart(worlds: WorldFactory) -> None:
         assert "a PNG picture" in (await world.answered(thread))[0]
 
 
-async def test_file_names_ping_nobody(world: World) -> None:
+async def test_file_names_ping_no_one(world: World) -> None:
     nasty = Upload("<!channel> & <@U0BOB>.pdf", b"%PDF", "application/pdf")
     await say_with_files(world, f"<@{world.slack.bot_user.id}>", nasty)
 

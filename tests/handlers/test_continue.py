@@ -97,7 +97,7 @@ async def test_messages_that_are_not_for_bobbin_are_ignored(world: World) -> Non
     assert len(world.rows("SELECT * FROM questions")) == 1
 
 
-async def test_a_reply_to_somebody_else_that_mentions_bobbin_too_is_answered(world: World) -> None:
+async def test_a_reply_to_another_user_that_mentions_bobbin_too_is_answered(world: World) -> None:
     thread = await world.start("Lunch?")
     await world.answered(thread)
     await world.slack.conversations.say(

@@ -185,7 +185,7 @@ async def test_a_model_that_is_no_longer_offered_is_an_error_at_the_menu(world: 
     assert len(world.chats()) == 1
 
 
-async def test_a_text_of_the_maximum_length_is_asked_whole_and_pings_nobody(world: World) -> None:
+async def test_a_text_of_the_maximum_length_is_asked_whole_and_pings_no_one(world: World) -> None:
     text = ("<!channel> <@U0BOB> & *all* of you: " * 100)[:3000].strip()
     await open_by_command(world)
     await world.slack.views.submit("alice", field_values(text))

@@ -126,7 +126,7 @@ async def test_another_model_can_be_chosen_for_the_first_question(world: World) 
         (StreamMode.NATIVE, "removed"),
     ],
 )
-async def test_the_asker_is_told_directly_when_the_channel_closes_during_an_answer(
+async def test_the_asker_gets_a_direct_message_when_the_channel_closes_during_an_answer(
     worlds: WorldFactory, mode: StreamMode, what: str
 ) -> None:
     async with worlds(bobbin_stream=mode) as world:
@@ -240,7 +240,7 @@ async def test_many_questions_in_a_closed_channel_bring_one_direct_message(world
     assert len(direct_messages(world, "alice")) == 1
 
 
-async def test_a_person_who_cannot_get_direct_messages_is_not_told(world: World) -> None:
+async def test_a_user_who_cannot_get_direct_messages_gets_no_notice(world: World) -> None:
     """For example a deactivated person, or one of another company."""
     world.slack.faults.add("chat.postMessage", error="is_archived", channel="C0GENERAL")
     world.slack.faults.add("chat.postMessage", error="user_not_found", channel="U0ALICE", times=-1)

@@ -274,7 +274,7 @@ async def test_a_long_message_is_quoted_in_part_and_leaves_room_for_the_question
     assert text_of(view).endswith("…\n\n")
 
 
-async def test_the_question_is_asked_though_the_message_was_deleted_meanwhile(world: World) -> None:
+async def test_the_question_is_asked_although_the_message_has_been_deleted(world: World) -> None:
     world.forgive(
         "thread_not_found", "message_not_found", "invalid_thread_ts", "cannot_reply_to_message"
     )

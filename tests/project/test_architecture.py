@@ -109,7 +109,7 @@ def drawn_errors() -> dict[str, tuple[str, str]]:
     return found
 
 
-def test_every_error_class_stands_in_the_tree_of_errors() -> None:
+def test_every_error_class_is_in_the_tree_of_errors() -> None:
     assert drawn_errors() == error_classes()
 
 
@@ -140,7 +140,7 @@ def test_each_library_lives_where_it_is_said_to() -> None:
             assert users(library), f"nobody uses {library}"
 
 
-def test_every_module_stands_in_a_layer_or_is_named_beside_them() -> None:
+def test_every_module_is_in_a_layer_or_named_beside_them() -> None:
     text = (ROOT / "ARCHITECTURE.md").read_text()
     layers = tuple(module for modules, _ in rows() for module in modules)
     for file in (ROOT / "bot").glob("*.py"):

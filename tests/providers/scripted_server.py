@@ -75,7 +75,7 @@ class ScriptedServer:
     behaviour: Behaviour
     greeting: bytes = b""
     """Said before anything was asked."""
-    heard: list[ReceivedRequest] = field(default_factory=list)
+    received: list[ReceivedRequest] = field(default_factory=list)
     left: asyncio.Event = field(default_factory=asyncio.Event)
     """Some client closed its connection before the end of its response."""
     url: str = ""
@@ -117,9 +117,9 @@ class ScriptedServer:
             for name, _, value in (line.partition(":") for line in head[1:] if line)
         }
         body = await reader.readexactly(int(headers.get("content-length", "0")))
-        heard = ReceivedRequest(method, path, headers, json.loads(body) if body else None)
-        self.heard.append(heard)
-        handling = asyncio.ensure_future(self.behaviour(heard, ResponseWriter(writer)))
+        received = ReceivedRequest(method, path, headers, json.loads(body) if body else None)
+        self.received.append(received)
+        handling = asyncio.ensure_future(self.behaviour(received, ResponseWriter(writer)))
         leaving = asyncio.ensure_future(reader.read(1))
         try:
             await asyncio.wait((handling, leaving), return_when=asyncio.FIRST_COMPLETED)
@@ -157,7 +157,7 @@ DONE = data("[DONE]")
 def streaming(*pieces: bytes) -> Behaviour:
     """A stream: each piece in an HTTP chunk of its own, then a proper end."""
 
-    async def behaviour(heard: ReceivedRequest, out: ResponseWriter) -> None:
+    async def behaviour(received: ReceivedRequest, out: ResponseWriter) -> None:
         await out.head()
         for piece in pieces:
             await out.chunk(piece)
@@ -173,7 +173,7 @@ def responding(
     text = body if isinstance(body, (bytes, str)) else json.dumps(body)
     raw = text.encode() if isinstance(text, str) else text
 
-    async def behaviour(heard: ReceivedRequest, out: ResponseWriter) -> None:
+    async def behaviour(received: ReceivedRequest, out: ResponseWriter) -> None:
         await out.answer(raw, status, content_type, **headers)
 
     return behaviour

@@ -42,7 +42,7 @@ async def test_openrouter_list_has_labels_context_and_vision(harness: ProviderHa
     ]
     async with ScriptedServer(responding({"data": entries})).running() as server:
         models = await harness.provider(server.url, "openrouter").models()
-        assert server.heard[0].path == "/models"
+        assert server.received[0].path == "/models"
     assert [(m.ref.name, m.label, m.context, m.vision) for m in models] == [
         ("o/a", "O: A", 1000, True),
         ("o/gpt-4o-x", "O: X", None, False),
@@ -116,18 +116,18 @@ async def test_ollama_list_is_read_in_its_own_format(harness: ProviderHarness) -
         "nomic-embed-text": {"capabilities": ["embedding"]},
     }
 
-    async def behaviour(heard: ReceivedRequest, out: ResponseWriter) -> None:
-        if heard.path == "/api/tags":
+    async def behaviour(received: ReceivedRequest, out: ResponseWriter) -> None:
+        if received.path == "/api/tags":
             models = [{"name": name, "digest": name} for name in [*shown, "llava:7b"]]
             await out.answer(
                 json.dumps({"models": models}).encode(), content_type="application/json"
             )
-        elif heard.path == "/api/show" and heard.body["model"] in shown:
+        elif received.path == "/api/show" and received.body["model"] in shown:
             await out.answer(
-                json.dumps(shown[heard.body["model"]]).encode(), content_type="application/json"
+                json.dumps(shown[received.body["model"]]).encode(), content_type="application/json"
             )
-        elif heard.path == "/v1/chat/completions":
-            await streaming(delta("Hi"), DONE)(heard, out)
+        elif received.path == "/v1/chat/completions":
+            await streaming(delta("Hi"), DONE)(received, out)
         else:
             await out.answer(b'{"error": "model not found"}', 404, "application/json")
 
@@ -142,18 +142,18 @@ async def test_ollama_list_is_read_in_its_own_format(harness: ProviderHarness) -
                 ("llava:7b", "llava:7b", None, True),
             ]
             assert await read(provider) == [TextDelta("Hi"), Done()]
-        before = len([h for h in server.heard if h.path == "/api/show"])
+        before = len([h for h in server.received if h.path == "/api/show"])
         await provider.models()
-        again = [h.body["model"] for h in server.heard if h.path == "/api/show"][before:]
+        again = [h.body["model"] for h in server.received if h.path == "/api/show"][before:]
         assert again == ["llava:7b"]
-        assert "authorization" not in server.heard[0].headers
+        assert "authorization" not in server.received[0].headers
 
 
 async def test_other_server_at_ollamas_address_is_read_in_the_common_format(
     harness: ProviderHarness,
 ) -> None:
-    async def behaviour(heard: ReceivedRequest, out: ResponseWriter) -> None:
-        found = heard.path == "/v1/models"
+    async def behaviour(received: ReceivedRequest, out: ResponseWriter) -> None:
+        found = received.path == "/v1/models"
         await out.answer(
             b'{"data": [{"id": "x"}]}' if found else b"", 200 if found else 404, "application/json"
         )
@@ -164,8 +164,8 @@ async def test_other_server_at_ollamas_address_is_read_in_the_common_format(
 
 
 async def test_ping_finds_a_bad_key_behind_a_public_list(harness: ProviderHarness) -> None:
-    async def behaviour(heard: ReceivedRequest, out: ResponseWriter) -> None:
-        status = 200 if heard.path == "/models" else 401
+    async def behaviour(received: ReceivedRequest, out: ResponseWriter) -> None:
+        status = 200 if received.path == "/models" else 401
         await out.answer(b'{"data": [{"id": "x"}]}', status, "application/json")
 
     async with ScriptedServer(behaviour).running() as server:

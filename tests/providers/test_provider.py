@@ -140,7 +140,7 @@ async def test_stream_may_be_split_at_any_byte(harness: ProviderHarness, size: i
         [delta("Grüße 👋"), delta(" aus 東京\r\n"), delta(finish="stop"), USAGE, DONE]
     ).replace(b"\n", b"\r\n")
 
-    async def behaviour(heard: ReceivedRequest, out: ResponseWriter) -> None:
+    async def behaviour(received: ReceivedRequest, out: ResponseWriter) -> None:
         await out.head()
         for at in range(0, len(whole), size):
             await out.chunk(whole[at : at + size])
@@ -190,7 +190,7 @@ async def test_flood_of_tiny_chunks_arrives_whole_and_does_not_block_other_tasks
     one = delta("a ")
     block = b"%x\r\n%s\r\n" % (len(one), one) * 100
 
-    async def behaviour(heard: ReceivedRequest, out: ResponseWriter) -> None:
+    async def behaviour(received: ReceivedRequest, out: ResponseWriter) -> None:
         await out.head()
         for _ in range(count // 100):
             await out.raw(block)
@@ -215,7 +215,7 @@ async def test_pieces_are_read_together_only_when_there_are_many_streams(
 ) -> None:
     said = [delta(f"{number} ") for number in range(60)]
 
-    async def behaviour(heard: ReceivedRequest, out: ResponseWriter) -> None:
+    async def behaviour(received: ReceivedRequest, out: ResponseWriter) -> None:
         await out.head()
         for piece in said:
             await out.chunk(piece)
@@ -237,12 +237,12 @@ async def test_answer_is_complete_after_done_whatever_the_connection_does(
 ) -> None:
     """The connection may stay open, or be cut, after the last word."""
 
-    async def stays_open(heard: ReceivedRequest, out: ResponseWriter) -> None:
+    async def stays_open(received: ReceivedRequest, out: ResponseWriter) -> None:
         await out.head()
         await out.chunk(delta("Hi") + delta(finish="stop") + USAGE + DONE)
         await asyncio.Event().wait()
 
-    async def is_cut(heard: ReceivedRequest, out: ResponseWriter) -> None:
+    async def is_cut(received: ReceivedRequest, out: ResponseWriter) -> None:
         await out.head()
         await out.chunk(delta("Hi") + delta(finish="stop"))
         await asyncio.sleep(0.05)
@@ -255,7 +255,7 @@ async def test_answer_is_complete_after_done_whatever_the_connection_does(
 async def test_missing_usage_is_not_awaited_for_long(
     harness: ProviderHarness,
 ) -> None:
-    async def behaviour(heard: ReceivedRequest, out: ResponseWriter) -> None:
+    async def behaviour(received: ReceivedRequest, out: ResponseWriter) -> None:
         await out.head()
         await out.chunk(delta("Hi", finish="stop"))
         while True:
@@ -273,7 +273,7 @@ async def test_missing_usage_is_not_awaited_for_long(
 async def test_finish_reason_in_every_chunk_does_not_end_the_answer_early(
     harness: ProviderHarness,
 ) -> None:
-    async def behaviour(heard: ReceivedRequest, out: ResponseWriter) -> None:
+    async def behaviour(received: ReceivedRequest, out: ResponseWriter) -> None:
         await out.head()
         for _ in range(8):
             await out.chunk(delta("Hi ", finish="stop"))
@@ -287,7 +287,7 @@ async def test_finish_reason_in_every_chunk_does_not_end_the_answer_early(
 # --- ending early -----------------------------------------------------------------------------------------------------
 
 
-async def endless(heard: ReceivedRequest, out: ResponseWriter) -> None:
+async def endless(received: ReceivedRequest, out: ResponseWriter) -> None:
     await out.head()
     while True:
         await out.chunk(delta("word "))
@@ -307,7 +307,7 @@ async def test_closing_the_stream_ends_the_request(harness: ProviderHarness) -> 
 async def test_cancelling_the_reader_ends_the_request(
     harness: ProviderHarness, behaviour: Behaviour | None
 ) -> None:
-    async def silent(heard: ReceivedRequest, out: ResponseWriter) -> None:
+    async def silent(received: ReceivedRequest, out: ResponseWriter) -> None:
         await asyncio.Event().wait()
 
     async with ScriptedServer(behaviour or silent).running() as server:
@@ -318,7 +318,7 @@ async def test_cancelling_the_reader_ends_the_request(
 
         reading = asyncio.ensure_future(read())
         async with asyncio.timeout(WAIT_TIMEOUT):
-            while not server.heard:
+            while not server.received:
                 await asyncio.sleep(0.01)
         await asyncio.sleep(0.05)
         reading.cancel()
@@ -340,8 +340,8 @@ async def sent(
     """The request that the server receives for this."""
     async with ScriptedServer(ALRIGHT).running() as server:
         await read(harness.provider(server.url, kind), asked)
-        (heard,) = server.heard
-        return heard
+        (received,) = server.received
+        return received
 
 
 async def test_request_has_the_system_prompt_first_and_messages_in_order(
@@ -352,10 +352,10 @@ async def test_request_has_the_system_prompt_first_and_messages_in_order(
         ChatMessage(Role.ASSISTANT, "two"),
         ChatMessage(Role.USER, "three"),
     ]
-    heard = await sent(harness, Request(ModelRef("any", "a/b:free"), "Be brief.", turns))
-    assert (heard.method, heard.path) == ("POST", "/chat/completions")
-    assert heard.headers["authorization"] == f"Bearer {KEY}"
-    assert heard.body == {
+    received = await sent(harness, Request(ModelRef("any", "a/b:free"), "Be brief.", turns))
+    assert (received.method, received.path) == ("POST", "/chat/completions")
+    assert received.headers["authorization"] == f"Bearer {KEY}"
+    assert received.body == {
         "model": "a/b:free",
         "stream": True,
         "stream_options": {"include_usage": True},
@@ -376,52 +376,52 @@ async def test_credentials_in_the_url_become_a_header(
         address = server.url.replace("http://", "http://ann:secret@")
         assert await read(harness.provider(address)) == [TextDelta("Hi"), Done()]
     assert (
-        server.heard[0].headers["authorization"]
+        server.received[0].headers["authorization"]
         == "Basic " + base64.b64encode(b"ann:secret").decode()
     )
 
 
 async def test_images_are_sent_as_data_urls(harness: ProviderHarness) -> None:
     turn = ChatMessage(Role.USER, "What is it?", (Image("a.png", "image/png", b"\x89PNG..."),))
-    heard = await sent(harness, Request(ModelRef("any", "m"), "", [turn]))
+    received = await sent(harness, Request(ModelRef("any", "m"), "", [turn]))
     url = "data:image/png;base64," + base64.b64encode(b"\x89PNG...").decode()
     parts = [
         {"type": "text", "text": "What is it?"},
         {"type": "image_url", "image_url": {"url": url}},
     ]
-    assert heard.body["messages"] == [{"role": "user", "content": parts}]
+    assert received.body["messages"] == [{"role": "user", "content": parts}]
 
 
 async def test_openrouter_request_identifies_the_app_and_asks_for_costs(
     harness: ProviderHarness,
 ) -> None:
-    heard = await sent(harness, request(), "openrouter")
-    assert heard.headers["x-title"] == "Bobbin"
-    assert heard.headers["http-referer"].startswith("https://")
-    assert heard.body["usage"] == {"include": True}
+    received = await sent(harness, request(), "openrouter")
+    assert received.headers["x-title"] == "Bobbin"
+    assert received.headers["http-referer"].startswith("https://")
+    assert received.body["usage"] == {"include": True}
 
 
 async def test_rejected_optional_field_is_left_out_from_then_on(
     harness: ProviderHarness,
 ) -> None:
-    async def strict(heard: ReceivedRequest, out: ResponseWriter) -> None:
-        if "stream_options" in heard.body:
+    async def strict(received: ReceivedRequest, out: ResponseWriter) -> None:
+        if "stream_options" in received.body:
             await out.answer(
                 b'{"error": {"message": "unknown field stream_options"}}', 400, "application/json"
             )
-        elif "max_tokens" in heard.body:
+        elif "max_tokens" in received.body:
             await out.answer(
                 b'{"error": {"message": "use max_completion_tokens"}}', 400, "application/json"
             )
         else:
-            await ALRIGHT(heard, out)
+            await ALRIGHT(received, out)
 
     async with ScriptedServer(strict).running() as server:
         provider = harness.provider(server.url)
         for _ in range(2):
             assert await read(provider, request(max_tokens=50)) == [TextDelta("Hi"), Done()]
-        assert len(server.heard) == 4
-        assert server.heard[-1].body["max_completion_tokens"] == 50
+        assert len(server.received) == 4
+        assert server.received[-1].body["max_completion_tokens"] == 50
 
 
 async def test_proxy_from_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -441,7 +441,7 @@ async def test_large_request_body_arrives_whole_with_its_length(
         streaming(delta("Hi"), delta(finish="stop"), DONE)
     ).running() as server:
         await read(harness.provider(server.url), request(text))
-        (heard,) = server.heard
-        assert heard.body["messages"][-1]["content"] == text
-        assert "transfer-encoding" not in heard.headers
-        assert int(heard.headers["content-length"]) > 5_000_000
+        (received,) = server.received
+        assert received.body["messages"][-1]["content"] == text
+        assert "transfer-encoding" not in received.headers
+        assert int(received.headers["content-length"]) > 5_000_000

@@ -213,13 +213,13 @@ async def test_filtered_rest_makes_the_answer_fail(harness: ProviderHarness) -> 
 
 
 async def test_closed_connection_interrupts_the_stream(harness: ProviderHarness) -> None:
-    async def reset(heard: ReceivedRequest, out: ResponseWriter) -> None:
+    async def reset(received: ReceivedRequest, out: ResponseWriter) -> None:
         await out.head()
         await out.chunk(delta("Once "))
         await asyncio.sleep(0.05)
         out.reset()
 
-    async def half_a_chunk(heard: ReceivedRequest, out: ResponseWriter) -> None:
+    async def half_a_chunk(received: ReceivedRequest, out: ResponseWriter) -> None:
         await out.head()
         await out.chunk(delta("Once "))
         await out.raw(b"ffff\r\ndata: {")
@@ -230,14 +230,14 @@ async def test_closed_connection_interrupts_the_stream(harness: ProviderHarness)
 
 
 async def test_silence_is_a_timeout(harness: ProviderHarness) -> None:
-    async def never(heard: ReceivedRequest, out: ResponseWriter) -> None:
+    async def never(received: ReceivedRequest, out: ResponseWriter) -> None:
         await asyncio.Event().wait()
 
-    async def only_a_head(heard: ReceivedRequest, out: ResponseWriter) -> None:
+    async def only_a_head(received: ReceivedRequest, out: ResponseWriter) -> None:
         await out.head()
         await asyncio.Event().wait()
 
-    async def in_mid_answer(heard: ReceivedRequest, out: ResponseWriter) -> None:
+    async def in_mid_answer(received: ReceivedRequest, out: ResponseWriter) -> None:
         await out.head()
         await out.chunk(delta("Once "))
         await asyncio.Event().wait()
@@ -248,7 +248,7 @@ async def test_silence_is_a_timeout(harness: ProviderHarness) -> None:
 
 
 async def test_any_byte_restarts_the_timeout(harness: ProviderHarness) -> None:
-    async def behaviour(heard: ReceivedRequest, out: ResponseWriter) -> None:
+    async def behaviour(received: ReceivedRequest, out: ResponseWriter) -> None:
         await out.head()
         for _ in range(8):
             await asyncio.sleep(0.25)
@@ -260,7 +260,7 @@ async def test_any_byte_restarts_the_timeout(harness: ProviderHarness) -> None:
 
 
 async def test_server_that_cannot_be_reached_is_unreachable(harness: ProviderHarness) -> None:
-    async def hangs_up(heard: ReceivedRequest, out: ResponseWriter) -> None:
+    async def hangs_up(received: ReceivedRequest, out: ResponseWriter) -> None:
         out.reset()
 
     with socket.socket() as closed:

@@ -17,16 +17,16 @@ from tests.sandbox.conftest import Bot
 Event = dict[str, Any]
 
 
-def hear(app: AsyncApp, *names: str) -> list[Event]:
+def collect_events(app: AsyncApp, *names: str) -> list[Event]:
     """Listen for events. They are appended to the returned list."""
-    heard: list[Event] = []
+    received: list[Event] = []
     for name in names:
 
         @app.event(name)
         async def on_event(event: Event) -> None:
-            heard.append(event)
+            received.append(event)
 
-    return heard
+    return received
 
 
 def kinds(events: Iterable[Event]) -> list[str]:
@@ -36,26 +36,26 @@ def kinds(events: Iterable[Event]) -> list[str]:
 async def test_a_mention_is_delivered_as_two_events_with_different_ids(
     slack: Sandbox, bot: Bot
 ) -> None:
-    heard = hear(bot.app, "app_mention", "message")
+    received = collect_events(bot.app, "app_mention", "message")
     await bot.connect()
     ts = await slack.conversations.say(
         "alice", "general", "@Bobbin what is 1 < 2 & why? https://a.example/x?y=1."
     )
-    await slack.until(lambda: len(heard) == 2 and all(each.acked for each in slack.deliveries))
-    assert kinds(heard) == ["app_mention", "message"]
+    await slack.until(lambda: len(received) == 2 and all(each.acked for each in slack.deliveries))
+    assert kinds(received) == ["app_mention", "message"]
     text = "<@U0BOBBIN> what is 1 &lt; 2 &amp; why? <https://a.example/x?y=1>."
-    assert {(event["ts"], event["text"], event["user"]) for event in heard} == {
+    assert {(event["ts"], event["text"], event["user"]) for event in received} == {
         (ts, text, "U0ALICE")
     }
     assert len({delivery.payload["event_id"] for delivery in slack.deliveries}) == 2
-    message = next(event for event in heard if event["type"] == "message")
+    message = next(event for event in received if event["type"] == "message")
     assert message["channel_type"] == "channel"
 
 
 async def test_replies_edits_files_joins_and_deletions_are_shaped_as_in_slack(
     slack: Sandbox, bot: Bot
 ) -> None:
-    heard = hear(bot.app, "app_mention", "message", "member_joined_channel")
+    received = collect_events(bot.app, "app_mention", "message", "member_joined_channel")
     await bot.connect()
     root = await slack.conversations.say("alice", "general", "root")
     reply = await slack.conversations.say("bob", "general", "reply", thread=root)
@@ -65,7 +65,7 @@ async def test_replies_edits_files_joins_and_deletions_are_shaped_as_in_slack(
     await slack.conversations.edit("bob", "general", reply, "@bobbin reply")
     await slack.conversations.delete("bob", "general", reply)
     await slack.conversations.join("carol", "leads", inviter="alice")
-    await slack.until(lambda: len(heard) == 8)
+    await slack.until(lambda: len(received) == 8)
     wanted = [
         "app_mention",
         "channel_join",
@@ -74,13 +74,13 @@ async def test_replies_edits_files_joins_and_deletions_are_shaped_as_in_slack(
         "message",
         "message",
     ]
-    assert kinds(heard) == sorted([*wanted, "message_changed", "message_deleted"])
-    first = next(event for event in heard if event["ts"] == reply)
+    assert kinds(received) == sorted([*wanted, "message_changed", "message_deleted"])
+    first = next(event for event in received if event["ts"] == reply)
     assert (first["thread_ts"], first["parent_user_id"]) == (root, "U0ALICE")
-    mention = next(event for event in heard if event["type"] == "app_mention")
+    mention = next(event for event in received if event["type"] == "app_mention")
     assert mention["ts"] == reply
     assert mention["edited"]["user"] == "U0BOB"
-    shared = next(event for event in heard if event.get("subtype") == "file_share")
+    shared = next(event for event in received if event.get("subtype") == "file_share")
     assert shared["files"][0]["mimetype"] == "image/png"
     assert "team" not in shared
 
@@ -96,14 +96,14 @@ async def test_unsubscribed_and_invisible_events_are_not_delivered(
 
 
 async def test_direct_and_group_messages_carry_their_channel_type(slack: Sandbox, bot: Bot) -> None:
-    heard = hear(bot.app, "message")
+    received = collect_events(bot.app, "message")
     await bot.connect()
     await slack.conversations.say("alice", "@bobbin", "in private")
     group = slack.workspace.open_dm(["U0ALICE", "U0BOB", slack.bot_user.id])
     await slack.conversations.say("alice", group.id, "among us")
     await slack.conversations.say("alice", "leads", "in the private channel")
-    await slack.until(lambda: len(heard) == 3)
-    assert {event["channel_type"] for event in heard} == {"im", "mpim", "group"}
+    await slack.until(lambda: len(received) == 3)
+    assert {event["channel_type"] for event in received} == {"im", "mpim", "group"}
     assert group.id.startswith("C")
 
 
@@ -142,11 +142,11 @@ class TestShortDeadlines:
     async def test_an_event_sent_while_the_app_is_away_is_delivered_as_a_retry(
         self, slack: Sandbox, bot: Bot
     ) -> None:
-        heard = hear(bot.app, "message")
+        received = collect_events(bot.app, "message")
         await slack.conversations.say("alice", "general", "while you were away")
         await bot.connect()
         await slack.until(lambda: slack.deliveries[0].acked)
-        assert heard[0]["text"] == "while you were away"
+        assert received[0]["text"] == "while you were away"
         assert slack.deliveries[0].attempts[0].retry == 1
 
     async def test_a_command_is_not_redelivered(self, slack: Sandbox, bot: Bot) -> None:
@@ -157,12 +157,12 @@ class TestShortDeadlines:
 
 
 async def test_copies_deliver_the_same_event_several_times(slack: Sandbox, bot: Bot) -> None:
-    heard = hear(bot.app, "message")
+    received = collect_events(bot.app, "message")
     await bot.connect()
     slack.faults.copies = 4
     ts = await slack.conversations.say("alice", "general", "x")
-    await slack.until(lambda: len(heard) == 4)
-    assert {event["ts"] for event in heard} == {ts}
+    await slack.until(lambda: len(received) == 4)
+    assert {event["ts"] for event in received} == {ts}
     assert len(slack.deliveries) == 1
 
 
@@ -192,15 +192,15 @@ async def test_sockets_are_refreshed_and_refused(slack: Sandbox, bot: Bot) -> No
 
 
 async def test_each_envelope_is_sent_to_one_socket(slack: Sandbox, bot: Bot) -> None:
-    heard = hear(bot.app, "message")
+    received = collect_events(bot.app, "message")
     other = AsyncSocketModeHandler(bot.app, slack.app_token)
     await bot.connect()
     await other.connect_async()  # type: ignore[no-untyped-call]
     for number in range(20):
         await slack.conversations.say("alice", "general", str(number))
-    await slack.until(lambda: len(heard) == 20)
+    await slack.until(lambda: len(received) == 20)
     await other.close_async()  # type: ignore[no-untyped-call]
-    assert sorted(int(event["text"]) for event in heard) == list(range(20))
+    assert sorted(int(event["text"]) for event in received) == list(range(20))
 
 
 async def test_http_delivery_is_signed_and_retried() -> None:
@@ -209,7 +209,7 @@ async def test_http_delivery_is_signed_and_retried() -> None:
 
     seen: list[tuple[str, str]] = []
     app = AsyncApp(token="xoxb-1", signing_secret="unset")
-    heard = hear(app, "message")
+    received = collect_events(app, "message")
 
     async def receive(request: server.Request) -> server.Response:
         from slack_bolt.request.async_request import AsyncBoltRequest
@@ -239,10 +239,10 @@ async def test_http_delivery_is_signed_and_retried() -> None:
             signing_secret=slack.signing_secret,
             process_before_response=True,
         )
-        heard = hear(app, "message")
+        received = collect_events(app, "message")
         await slack.conversations.say("alice", "general", "over http")
         await slack.until(lambda: slack.deliveries[0].acked)
     await runner.cleanup()
     assert seen == [("0", ""), ("1", "http_error")]
-    assert [event["text"] for event in heard] == ["over http"]
+    assert [event["text"] for event in received] == ["over http"]
     assert json.dumps(slack.deliveries[0].payload)

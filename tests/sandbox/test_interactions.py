@@ -161,7 +161,7 @@ async def test_a_commands_response_url_cannot_replace_its_message(slack: Sandbox
 
 
 async def test_a_submission_by_a_guest_names_the_guests_workspace(slack: Sandbox, bot: Bot) -> None:
-    heard: list[Body] = []
+    received: list[Body] = []
 
     @bot.app.command("/chats")
     async def on_command(ack: Any, body: Body, client: AsyncWebClient) -> None:
@@ -170,7 +170,7 @@ async def test_a_submission_by_a_guest_names_the_guests_workspace(slack: Sandbox
 
     @bot.app.view("new")
     async def on_submit(ack: Any, body: Body) -> None:
-        heard.append(body)
+        received.append(body)
         await ack()
 
     await bot.connect()
@@ -178,8 +178,8 @@ async def test_a_submission_by_a_guest_names_the_guests_workspace(slack: Sandbox
     for user in ("alice", "dan"):
         await slack.interactions.command(user, "general", "/chats")
         await slack.views.submit(user, {"first": {"text": "Hello"}})
-    assert [body["team"]["id"] for body in heard] == ["T0SANDBOX", "T0ELSEWHERE"]
-    assert {body["view"]["app_installed_team_id"] for body in heard} == {"T0SANDBOX"}
+    assert [body["team"]["id"] for body in received] == ["T0SANDBOX", "T0ELSEWHERE"]
+    assert {body["view"]["app_installed_team_id"] for body in received} == {"T0SANDBOX"}
 
 
 async def test_a_command_answers_privately_and_modals_stack(slack: Sandbox, bot: Bot) -> None:

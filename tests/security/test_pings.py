@@ -51,7 +51,9 @@ async def test_no_mouth_pings_on_any_surface(
         assert unheard == []
 
 
-async def test_what_a_program_calls_a_conversation_pings_nobody(world: World, api: Api) -> None:
+async def test_the_title_of_a_conversation_from_the_api_pings_no_one(
+    world: World, api: Api
+) -> None:
     """A title chosen by an API client is shown in lists and in the Home tab."""
     chat = await api.conversation(title=f"program's title {PINGS}")
     await api.say(chat, "first")
@@ -62,7 +64,7 @@ async def test_what_a_program_calls_a_conversation_pings_nobody(world: World, ap
     ] == []
 
 
-def test_the_judge_can_tell() -> None:
+def test_the_pattern_recognises_pings() -> None:
     """The pattern of the tests above finds every sequence that Slack obeys."""
     for ping in PINGS.split(" "):
         assert ALIVE.search(f"Hello {ping}") is not None

@@ -24,24 +24,24 @@ def everywhere(endpoint: Callable[[Request], Awaitable[Response]]) -> Starlette:
 
 @pytest.fixture
 async def elsewhere() -> AsyncIterator[tuple[str, list[str]]]:
-    """A server that collects keys: its address, and the headers that it received."""
-    heard: list[str] = []
+    """A server that collects keys: its address, and the headers that arrived."""
+    received: list[str] = []
 
     async def listen(request: Request) -> Response:
-        heard.append(str(request.headers))
+        received.append(str(request.headers))
         return Response()
 
     async with serving(
         Starlette(routes=[Route("/{any:path}", listen, methods=["GET", "POST"])]), "127.0.0.1", 0
     ) as url:
-        yield url, heard
+        yield url, received
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_a_redirect_of_a_model_server_is_not_followed(
     elsewhere: tuple[str, list[str]], status: int
 ) -> None:
-    target, heard = elsewhere
+    target, received = elsewhere
     asked: list[str] = []
 
     async def redirect(request: Request) -> Response:
@@ -65,4 +65,4 @@ async def test_a_redirect_of_a_model_server_is_not_followed(
                 ]
     assert set(asked) == {f"Bearer {KEY}"}
     assert len(asked) >= 2
-    assert heard == []
+    assert received == []

@@ -264,23 +264,25 @@ async def test_coordination_recovers_when_redis_restarts(own_redis: RedisServer)
             async with reader.subscribe("late") as late:
                 own_redis.start()
                 for topic, events in (("t", there), ("late", late)):
-                    await _heard_again(writer, topic, events)
+                    await _receives_again(writer, topic, events)
             await _granted_again(writer)
     finally:
         await writer.close()
         await reader.close()
 
 
-async def _heard_again(writer: Coordination, topic: str, events: AsyncIterator[TopicEvent]) -> None:
+async def _receives_again(
+    writer: Coordination, topic: str, events: AsyncIterator[TopicEvent]
+) -> None:
     """Both sides reconnect by themselves."""
-    heard = asyncio.ensure_future(read(events, 1))
+    received = asyncio.ensure_future(read(events, 1))
 
     async def tell() -> bool:
         await writer.publish(topic, {"back": topic})
-        return heard.done()
+        return received.done()
 
     await until(tell)
-    assert (await heard)[0] == TopicEvent(topic, {"back": topic})
+    assert (await received)[0] == TopicEvent(topic, {"back": topic})
 
 
 async def _granted_again(writer: Coordination) -> None:
@@ -305,4 +307,4 @@ async def test_a_process_can_start_while_redis_is_down(own_redis: RedisServer) -
         own_redis.start()
         late = await open_coordination(own_redis.url)
         stack.push_async_callback(late.close)
-        await _heard_again(late, "t", events)
+        await _receives_again(late, "t", events)

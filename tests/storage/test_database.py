@@ -39,7 +39,9 @@ async def test_a_transaction_that_fails_leaves_nothing(database: Database) -> No
     assert await _count(database) == 0
 
 
-async def test_a_cancelled_transaction_leaves_nothing_and_blocks_nobody(database: Database) -> None:
+async def test_a_cancelled_transaction_leaves_nothing_and_blocks_no_other(
+    database: Database,
+) -> None:
     begun = asyncio.Event()
 
     async def unit() -> None:
@@ -58,7 +60,7 @@ async def test_a_cancelled_transaction_leaves_nothing_and_blocks_nobody(database
     assert await _count(database) == 1
 
 
-async def test_a_transaction_cancelled_in_mid_statement_blocks_nobody(migrated_url: str) -> None:
+async def test_a_transaction_cancelled_in_mid_statement_blocks_no_other(migrated_url: str) -> None:
     """Even while the error, and with it the statement, is still referenced."""
 
     async def unit(database: Database) -> None:
@@ -136,7 +138,7 @@ async def test_a_reader_does_not_wait_for_a_writer(database: Database) -> None:
     assert await _count(database) == 1
 
 
-async def test_an_empty_transaction_blocks_nobody(rivals: list[Database]) -> None:
+async def test_an_empty_transaction_blocks_no_other(rivals: list[Database]) -> None:
     async with rivals[0].begin():
         pass
     async with rivals[0].read() as connection, asyncio.timeout(10):

@@ -104,6 +104,6 @@ def test_a_button_without_a_menu_beside_it_is_an_error() -> None:
         payloads.model_beside_button({"actions": [{**BUTTON, "block_id": "answer.A1.1"}]})
 
 
-def test_checkboxes_tell_whether_one_is_checked() -> None:
+def test_checkboxes_show_whether_one_is_checked() -> None:
     assert payloads.has_selection({"actions": [{"selected_options": [{"value": "always"}]}]})
     assert not payloads.has_selection({"actions": [{"selected_options": []}]})
