@@ -204,7 +204,7 @@ def explore(
     codes: set[int] = set()
     failures: list[str] = []
 
-    def judge(case: Any, token: str) -> None:
+    def check_response(case: Any, token: str) -> None:
         if "conversation_id" in (case.path_parameters or {}):
             case.path_parameters["conversation_id"] = chat
         try:
@@ -219,15 +219,15 @@ def explore(
         allowed = operation.as_strategy(generation_mode=GenerationMode.POSITIVE)
         forbidden = operation.as_strategy(generation_mode=GenerationMode.NEGATIVE)
         for cases in (allowed, forbidden):
-            try_all(cases, partial(judge, token=token))
+            try_all(cases, partial(check_response, token=token))
     return codes, failures
 
 
-def try_all(cases: Any, judge: Callable[[Any], None]) -> None:
+def try_all(cases: Any, check_response: Callable[[Any], None]) -> None:
     @given(case=cases)
     @settings(max_examples=5, deadline=None, database=None, derandomize=True, phases=[Phase.generate],
               suppress_health_check=list(HealthCheck))  # fmt: skip
     def try_one(case: Any) -> None:
-        judge(case)
+        check_response(case)
 
     try_one()

@@ -139,7 +139,7 @@ class UserChat:
     async def go_on(self) -> None:
         await self.world.slack.conversations.say(self.who, self.channel, self._next(), self.thread)
 
-    def judge(self, *, in_order: bool = True) -> None:
+    def check(self, *, in_order: bool = True) -> None:
         """Asserts that every message is answered once, completely and in turn, in the database and in Slack.
 
         `in_order`: no message was redelivered, so they were stored in the order in which they were sent.
@@ -150,8 +150,8 @@ class UserChat:
         assert [m["text"] for m in stored if m["role"] == "assistant"] == [
             answer_to(q) for q in asked
         ]
-        stands = [shown(message) for message in world.answers(self.thread, self.channel)]
-        assert stands == [answer_to(q) for q in asked], [_summary(text) for text in stands]
+        visible = [shown(message) for message in world.answers(self.thread, self.channel)]
+        assert visible == [answer_to(q) for q in asked], [_summary(text) for text in visible]
         assert (
             len(world.headers(self.thread, self.channel)),
             len(world.menus(self.thread, self.channel)),
@@ -179,14 +179,14 @@ def user_chats(world: Replicas, count: int, rooms: int) -> list[UserChat]:
 
 async def until_settled(world: Replicas, begun: list[UserChat], *, in_order: bool = True) -> None:
     """Waits until every question is answered and nothing changes any more; then checks all chats."""
-    count = sum(len(talk.questions) for talk in begun)
+    count = sum(len(user_chat.questions) for user_chat in begun)
     await world.until(lambda: len(world.rows("SELECT 1 FROM answers WHERE state = 'ended'")) == count,
                       f"{count} answers")  # fmt: skip
     await world.idle()
     # A second menu of a process that was killed after posting it goes a little later.
     await world.until(
-        lambda: not any(world.menus(talk.thread, talk.channel) for talk in begun),
+        lambda: not any(world.menus(user_chat.thread, user_chat.channel) for user_chat in begun),
         "no menu is left",
     )
-    for talk in begun:
-        talk.judge(in_order=in_order)
+    for user_chat in begun:
+        user_chat.check(in_order=in_order)

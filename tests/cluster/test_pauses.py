@@ -71,47 +71,47 @@ class Paused(Replicas):
         return f"%:{self.processes[number]}:%"
 
 
-def judge(talk: UserChat) -> None:
+def check(user_chat: UserChat) -> None:
     """Every answer is whole and there once, in the database and in the Slack messages that the database names."""
-    world = talk.world
-    stored = world.messages(talk.thread)
+    world = user_chat.world
+    stored = world.messages(user_chat.thread)
     asked = [m["text"] for m in stored if m["role"] == "user"]
-    assert sorted(asked) == sorted(talk.questions)
+    assert sorted(asked) == sorted(user_chat.questions)
     told = [(m["status"], m["text"]) for m in stored if m["role"] == "assistant"]
     assert told == [("done", answer_to(question)) for question in asked]
-    stands = world.answers(talk.thread, talk.channel)
-    assert " ".join(map(shown, stands)).split() == " ".join(map(answer_to, asked)).split(), (
-        _summary(stands)
+    visible = world.answers(user_chat.thread, user_chat.channel)
+    assert " ".join(map(shown, visible)).split() == " ".join(map(answer_to, asked)).split(), (
+        _summary(visible)
     )
     query = "SELECT a.parts FROM answers a JOIN chats c ON c.id = a.chat_id WHERE c.thread = ? ORDER BY a.number"
-    assert [part["ts"] for row in world.rows(query, talk.thread) for part in row["parts"]] == [
-        m.ts for m in stands
+    assert [part["ts"] for row in world.rows(query, user_chat.thread) for part in row["parts"]] == [
+        m.ts for m in visible
     ]
     assert (
-        len(world.headers(talk.thread, talk.channel)),
-        len(world.menus(talk.thread, talk.channel)),
+        len(world.headers(user_chat.thread, user_chat.channel)),
+        len(world.menus(user_chat.thread, user_chat.channel)),
     ) == (1, 0)
     assert not [
         m.ts
-        for m in world.slack.workspace.thread(talk.channel, talk.thread)
+        for m in world.slack.workspace.thread(user_chat.channel, user_chat.thread)
         if WAITING in m.reactions
     ]
 
 
-def _summary(stands: list[Any]) -> str:
-    said = [shown(message).split() for message in stands]
+def _summary(visible: list[Any]) -> str:
+    said = [shown(message).split() for message in visible]
     return json.dumps([f"{len(each)} words, {each[:1]} … {each[-1:]}" for each in said])
 
 
 async def settled(world: Replicas, begun: list[UserChat]) -> None:
-    count = sum(len(talk.questions) for talk in begun)
+    count = sum(len(user_chat.questions) for user_chat in begun)
     await world.until(
         lambda: len(world.rows("SELECT 1 FROM answers WHERE state = 'ended'")) == count,
         f"{count} answers",
     )
     await world.idle()
-    for talk in begun:
-        judge(talk)
+    for user_chat in begun:
+        check(user_chat)
 
 
 @pytest.mark.parametrize(
@@ -137,11 +137,13 @@ async def test_process_paused_beyond_its_lease_writes_no_word_twice(
         if not redis_there:
             own_redis.stop()
         begun = user_chats(world, 12, 6)
-        talking = asyncio.gather(*(_talk(talk, chance.uniform(0.0, 8.0)) for talk in begun))
+        conversing = asyncio.gather(
+            *(_converse(user_chat, chance.uniform(0.0, 8.0)) for user_chat in begun)
+        )
         await asyncio.gather(
             *(_stand_still(world, number, 20 if thorough else 3, chance) for number in (0, 1))
         )
-        await asyncio.wait_for(talking, WAIT_TIMEOUT)
+        await asyncio.wait_for(conversing, WAIT_TIMEOUT)
         await settled(world, begun)
 
 
@@ -166,8 +168,8 @@ def _nobody_writes(world: Paused, answer_ids: list[str], whose: str) -> bool:
     return not world.rows(f"{WRITTEN} AND message_id = ANY(?) AND owner LIKE ?", answer_ids, whose)
 
 
-async def _talk(talk: UserChat, after: float) -> None:
+async def _converse(user_chat: UserChat, after: float) -> None:
     await asyncio.sleep(after)
-    await talk.begin()
+    await user_chat.begin()
     await asyncio.sleep(0.5)
-    await talk.go_on()
+    await user_chat.go_on()

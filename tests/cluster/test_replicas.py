@@ -35,7 +35,7 @@ async def test_replicas_start_on_an_empty_database_and_respect_rate_limits(
         world.forgive("no_reaction")
         world.slack.faults.copies = 2
         begun = user_chats(world, 8, 4)
-        await asyncio.gather(*(_talk(talk, 2) for talk in begun))
+        await asyncio.gather(*(_converse(user_chat, 2) for user_chat in begun))
         await until_settled(world, begun)
         assert [
             (call.method, call.error) for call in world.slack.calls if call.error == "ratelimited"
@@ -51,7 +51,7 @@ async def test_answers_survive_kills_of_processes_redis_and_postgresql(
         world.forgive(*TROUBLES)
         world.slack.faults.copies = 2
         begun = user_chats(world, 24, 8)
-        talking = asyncio.gather(*(_talk(talk, 1) for talk in begun))
+        conversing = asyncio.gather(*(_converse(user_chat, 1) for user_chat in begun))
         await asyncio.sleep(1.5)
         await world.kill(0)
         await asyncio.sleep(1.0)
@@ -66,7 +66,7 @@ async def test_answers_survive_kills_of_processes_redis_and_postgresql(
         await asyncio.sleep(1.0)
         await world.kill(2)
         await asyncio.gather(world.launch(1), world.launch(2))
-        await asyncio.wait_for(talking, WAIT_TIMEOUT)
+        await asyncio.wait_for(conversing, WAIT_TIMEOUT)
         await until_settled(world, begun, in_order=False)
 
 
@@ -76,14 +76,14 @@ async def test_rolling_restart_while_slack_is_down_loses_nothing(
     async with Replicas(tmp_path, fork_server, postgresql_url, redis_url) as world:
         world.forgive(*TROUBLES)
         begun = user_chats(world, 8, 4)
-        talking = asyncio.gather(*(_talk(talk, 1) for talk in begun))
+        conversing = asyncio.gather(*(_converse(user_chat, 1) for user_chat in begun))
         for number in range(3):
             await asyncio.sleep(0.7)
             await world.kill(number, signal.SIGTERM)
             await world.launch(number)
             if number == 1:
                 await _slack_is_down(world, 2.0)
-        await asyncio.wait_for(talking, WAIT_TIMEOUT)
+        await asyncio.wait_for(conversing, WAIT_TIMEOUT)
         await until_settled(world, begun, in_order=False)
 
 
@@ -102,18 +102,21 @@ async def test_stop_works_on_any_replica(
             own_redis.stop()
         world.models.answer_with("*", lambda asked: ModelScript(words(answer_to("1") * 50), 30.0))
         begun = user_chats(world, 6, 3)
-        await asyncio.gather(*(talk.begin() for talk in begun))
+        await asyncio.gather(*(user_chat.begin() for user_chat in begun))
         await world.until(
-            lambda: all(_is_written(talk) for talk in begun), "six answers are being written"
+            lambda: all(_is_written(user_chat) for user_chat in begun),
+            "six answers are being written",
         )
-        await asyncio.gather(*(_stop(talk, n) for n, talk in enumerate(begun)))
+        await asyncio.gather(*(_stop(user_chat, n) for n, user_chat in enumerate(begun)))
         ended = "SELECT m.status, m.text FROM answers a JOIN messages m ON m.id = a.message_id WHERE a.state = 'ended'"
         await world.until(lambda: len(world.rows(ended)) == 6, "six answers have ended")
         await world.idle()
         assert {row["status"] for row in world.rows(ended)} == {"stopped"}
         assert all(asked.cancelled for asked in world.models.requests() if asked.stream)
-        for talk in begun:
-            text = "\n".join(shown(message) for message in world.answers(talk.thread, talk.channel))
+        for user_chat in begun:
+            text = "\n".join(
+                shown(message) for message in world.answers(user_chat.thread, user_chat.channel)
+            )
             assert "stopped" in text
             assert text.startswith(answer_to("1")[:20])
 
@@ -129,55 +132,62 @@ async def test_model_choice_and_retry_work_on_any_replica(
             "*", lambda asked: ModelScript([], fault=Fault("http", status=400))
         )
         begun = user_chats(world, 6, 3)
-        await asyncio.gather(*(talk.begin() for talk in begun))
+        await asyncio.gather(*(user_chat.begin() for user_chat in begun))
         failed = "SELECT 1 FROM answers WHERE state = 'ended' AND ending = 'failed'"
         await world.until(lambda: len(world.rows(failed)) == 6, "six answers have failed")
         await world.until(lambda: all(map(_retry_is_shown, begun)), "their buttons are there")
         world.models.answer_with("*", answering)
-        clicks = [(who, talk) for talk in begun for who in ("alice", "bob", "carol")]
-        await asyncio.gather(*(_retry(who, talk) for who, talk in clicks))
+        clicks = [(who, user_chat) for user_chat in begun for who in ("alice", "bob", "carol")]
+        await asyncio.gather(*(_retry(who, user_chat) for who, user_chat in clicks))
         await until_settled(world, begun)
         assert {row["attempt"] for row in world.rows("SELECT attempt FROM answers")} == {2}
         assert not [call for call in world.slack.calls if call.error == "ratelimited"]
 
 
-def _retry_is_shown(talk: UserChat) -> bool:
-    answers = talk.world.answers(talk.thread, talk.channel)
+def _retry_is_shown(user_chat: UserChat) -> bool:
+    answers = user_chat.world.answers(user_chat.thread, user_chat.channel)
     return bool(answers and elements(answers[-1], "retry_answer"))
 
 
-async def _retry(who: str, talk: UserChat) -> None:
+async def _retry(who: str, user_chat: UserChat) -> None:
     with contextlib.suppress(LookupError):  # a late click finds no button any more
         await until_acknowledged(
-            lambda: talk.world.slack.interactions.press(
-                who, talk.world.answers(talk.thread, talk.channel)[-1], "retry_answer"
+            lambda: user_chat.world.slack.interactions.press(
+                who,
+                user_chat.world.answers(user_chat.thread, user_chat.channel)[-1],
+                "retry_answer",
             )
         )
 
 
-def _is_written(talk: UserChat) -> bool:
+def _is_written(user_chat: UserChat) -> bool:
     return any(
-        len(shown(message)) > 20 for message in talk.world.answers(talk.thread, talk.channel)
+        len(shown(message)) > 20
+        for message in user_chat.world.answers(user_chat.thread, user_chat.channel)
     )
 
 
-async def _stop(talk: UserChat, number: int) -> None:
+async def _stop(user_chat: UserChat, number: int) -> None:
     """Stops with the button, or with the word `stop`."""
     if number % 2:
-        await talk.world.slack.conversations.say(talk.who, talk.channel, "stop", talk.thread)
+        await user_chat.world.slack.conversations.say(
+            user_chat.who, user_chat.channel, "stop", user_chat.thread
+        )
     else:
         await until_acknowledged(
-            lambda: talk.world.slack.interactions.press(
-                talk.who, talk.world.header(talk.thread, talk.channel), "stop_answer"
+            lambda: user_chat.world.slack.interactions.press(
+                user_chat.who,
+                user_chat.world.header(user_chat.thread, user_chat.channel),
+                "stop_answer",
             )
         )
 
 
-async def _talk(talk: UserChat, more: int) -> None:
-    await talk.begin()
+async def _converse(user_chat: UserChat, more: int) -> None:
+    await user_chat.begin()
     for _ in range(more):
         await asyncio.sleep(0.8)
-        await talk.go_on()
+        await user_chat.go_on()
 
 
 async def _slack_is_down(world: Replicas, seconds: float) -> None:

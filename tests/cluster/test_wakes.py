@@ -154,7 +154,7 @@ async def test_message_is_answered_without_a_sweep_whichever_process_receives_it
     chance = random.Random(4)
     async with replicas(migrated_url, lambda: chance.uniform(0.0, 0.01)) as both:
 
-        async def talk(number: int) -> list[Answer]:
+        async def converse(number: int) -> list[Answer]:
             chat_id = await start(both[0])
             answers = []
             for turn in range(15):
@@ -162,7 +162,7 @@ async def test_message_is_answered_without_a_sweep_whichever_process_receives_it
                 await asyncio.sleep(chance.uniform(0.0, 0.03))
             return [await ended(both[0], answer) for answer in answers]
 
-        for answers in await asyncio.gather(*map(talk, range(4))):
+        for answers in await asyncio.gather(*map(converse, range(4))):
             assert [(answer.status, answer.attempt) for answer in answers] == [
                 (Status.DONE, 1)
             ] * 15
