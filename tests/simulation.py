@@ -293,7 +293,7 @@ class Simulation:
             pending.visibility = Visibility.EDITED
         if pending.visibility is Visibility.NATIVE and method != STOP:
             pending.must_close = writer.overflows()
-        elif writer.overflows():  # this message is full and stands: the rest goes into the next
+        elif writer.overflows():  # this message is full and stays: the rest goes into the next
             writer.page_from += PAGE
             pending.visibility, pending.must_close = Visibility.HIDDEN, False
         if pending.waiting_since is None and writer.arrived > writer.seen:

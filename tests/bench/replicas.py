@@ -50,7 +50,7 @@ class Taken:
 
 @dataclass(frozen=True)
 class Outcome:
-    stands: Counter[str]
+    states: Counter[str]
     """How the answers stand in the end."""
     seconds: float
     refused: int
@@ -80,7 +80,7 @@ async def measure(deployment: Deployment, answers: int, words: int, rate: float)
         first = [messages[0].states[0].at - asked[thread.root]
                  for thread, messages in zip(environment.threads, shown, strict=True) if messages]  # fmt: skip
         return Outcome(
-            stands=Counter(_state_of(messages, whole) for messages in shown),
+            states=Counter(_state_of(messages, whole) for messages in shown),
             seconds=seconds,
             refused=sum(call.error == "ratelimited" for call in environment.slack.calls[calls:]),
             streaming=streaming,
@@ -158,7 +158,7 @@ async def main() -> int:
         f"{given.answers} answers of {given.words} words at {given.rate:g} a second over {given.replicas} replicas"
     )
     print(
-        f"how they stand: {dict(outcome.stands)}; refused calls: {outcome.refused}; ended after {outcome.seconds:.1f} s"
+        f"states: {dict(outcome.states)}; refused calls: {outcome.refused}; ended after {outcome.seconds:.1f} s"
     )
     print(
         f"most written at the same moment: {outcome.streaming}; first words after {outcome.first:.2f} s (median)"
@@ -168,7 +168,7 @@ async def main() -> int:
         print(
             f"replica {number}: at most {taken.megabytes:.0f} MB, {taken.cpu:.1f} s of processor: {share:.2f} cores"
         )
-    return 0 if outcome.stands["whole"] == given.answers and not outcome.refused else 1
+    return 0 if outcome.states["whole"] == given.answers and not outcome.refused else 1
 
 
 if __name__ == "__main__":

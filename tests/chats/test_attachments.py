@@ -129,9 +129,13 @@ KEYS = st.sampled_from(
 
 
 @given(st.one_of(JSON, st.lists(st.dictionaries(KEYS, JSON, max_size=10))))
-def test_any_file_description_from_slack_is_parsed_or_ignored(told: object) -> None:
-    described = [each for each in told if isinstance(each, dict)] if isinstance(told, list) else []
-    found = rules.mark_unreadable(payloads.shared_files({"files": told}))
+def test_any_file_description_from_slack_is_parsed_or_ignored(description: object) -> None:
+    described = (
+        [each for each in description if isinstance(each, dict)]
+        if isinstance(description, list)
+        else []
+    )
+    found = rules.mark_unreadable(payloads.shared_files({"files": description}))
     assert [each.id for each in found] == [
         each["id"] for each in described if isinstance(each.get("id"), str)
     ]
@@ -141,8 +145,8 @@ def test_any_file_description_from_slack_is_parsed_or_ignored(told: object) -> N
 
 
 def test_largest_thumbnail_is_chosen() -> None:
-    told = {"id": "F1", "thumb_360": "small", "thumb_960": "large", "thumb_64": "tiny"}
-    found = payloads.shared_file(told)
+    description = {"id": "F1", "thumb_360": "small", "thumb_960": "large", "thumb_64": "tiny"}
+    found = payloads.shared_file(description)
     assert found is not None
     assert found.thumb == "large"
 

@@ -61,10 +61,10 @@ def test_models_without_vision_get_names_instead_of_images() -> None:
     assert chat_messages([message], {}) == [
         ChatMessage(Role.USER, "Look\n\n" + EARLIER.format("bird.png"), (CAT, DOG))
     ]
-    told = "\n\n".join(
+    expected = "\n\n".join(
         ["Look", *(UNSEEN.format(name) for name in ("bird.png", "cat.png", "dog.png"))]
     )
-    assert chat_messages([message], {}, can_see=False) == [ChatMessage(Role.USER, told)]
+    assert chat_messages([message], {}, can_see=False) == [ChatMessage(Role.USER, expected)]
 
 
 def test_question_of_only_an_image_has_no_empty_lines() -> None:

@@ -118,8 +118,8 @@ async def everything_is_answered(crowd: Crowd) -> None:
         assert [m["text"] for m in stored if m["role"] == "assistant"] == [
             answer_to(text) for text in asked
         ]
-        stands = [shown(message) for message in world.answers(thread, channel)]
-        assert sorted(stands) == sorted(answer_to(text) for text in requests)
+        visible = [shown(message) for message in world.answers(thread, channel)]
+        assert sorted(visible) == sorted(answer_to(text) for text in requests)
         assert (len(world.headers(thread, channel)), len(world.menus(thread, channel))) == (1, 0)
         assert [
             shown(m) for m in world.slack.workspace.channel(channel).deleted if not is_not_answer(m)

@@ -77,8 +77,8 @@ def check(user_chat: UserChat) -> None:
     stored = world.messages(user_chat.thread)
     asked = [m["text"] for m in stored if m["role"] == "user"]
     assert sorted(asked) == sorted(user_chat.questions)
-    told = [(m["status"], m["text"]) for m in stored if m["role"] == "assistant"]
-    assert told == [("done", answer_to(question)) for question in asked]
+    stored_answers = [(m["status"], m["text"]) for m in stored if m["role"] == "assistant"]
+    assert stored_answers == [("done", answer_to(question)) for question in asked]
     visible = world.answers(user_chat.thread, user_chat.channel)
     assert " ".join(map(shown, visible)).split() == " ".join(map(answer_to, asked)).split(), (
         _summary(visible)

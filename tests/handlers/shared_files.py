@@ -51,8 +51,8 @@ async def say_with_files(
 
 def sent_content(world: World, nth: int = -1) -> list[Mapping[str, Any]]:
     """The parts of the newest user message of a request to a model."""
-    told = [m for m in world.models.requests()[nth].messages if m["role"] == "user"][-1]["content"]
-    return told if isinstance(told, list) else [{"type": "text", "text": told}]
+    last = [m for m in world.models.requests()[nth].messages if m["role"] == "user"][-1]["content"]
+    return last if isinstance(last, list) else [{"type": "text", "text": last}]
 
 
 def sent_text(world: World, nth: int = -1) -> str:

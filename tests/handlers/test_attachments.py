@@ -90,8 +90,8 @@ async def test_a_text_that_is_too_long_is_cut_and_its_author_notified(world: Wor
     sent = sent_text(world)
     assert sent.count("0123456789") == 20_000
     assert ATTACHED_TEXT_CUT.format(count=200_000) in sent
-    told = strings.FILES_CUT.format(names="log.txt and notes.txt", count=200_000)
-    await world.until(lambda: world.whispers("alice") == [told], "the word about it")
+    notice = strings.FILES_CUT.format(names="log.txt and notes.txt", count=200_000)
+    await world.until(lambda: world.whispers("alice") == [notice], "the notice")
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ async def test_an_unreadable_file_is_reported_privately_and_the_rest_answered(wo
 async def test_a_message_of_unreadable_files_starts_nothing(world: World) -> None:
     """It gets no menu, and is not stored in a chat."""
     await say_with_files(world, f"<@{world.slack.bot_user.id}>", PDF)
-    await world.until(lambda: world.whispers("alice"), "the word about it")
+    await world.until(lambda: world.whispers("alice"), "the notice")
     await world.idle()
     assert (world.whispers("alice"), world.chats()) == (
         [strings.file_problem("kind", "report.pdf")],
@@ -177,8 +177,8 @@ async def test_a_text_model_answers_the_text_and_the_user_learns_which_models_ca
     (answer,) = await world.answered(thread)
     assert "What is this?" in answer
     assert ATTACHED_UNSEEN.format(name="cat.png") in sent_text(world)
-    (told,) = await world.until(lambda: world.whispers("alice"), "the word about it")
-    assert told.startswith(
+    (notice,) = await world.until(lambda: world.whispers("alice"), "the notice")
+    assert notice.startswith(
         "Demo: Quick cannot see images, so it answers without cat.png. Models that can: Demo: Eye"
     )
 
@@ -186,10 +186,10 @@ async def test_a_text_model_answers_the_text_and_the_user_learns_which_models_ca
 async def test_a_text_model_cannot_be_chosen_for_an_image_alone(world: World) -> None:
     """The menu stays, and another choice starts the chat."""
     thread = await ask_with_files(world, "", image_file(), model=TEXT_MODEL)
-    (told,) = await world.until(lambda: world.whispers("alice"), "the word about it")
+    (notice,) = await world.until(lambda: world.whispers("alice"), "the notice")
     await world.idle()
-    assert told.startswith(strings.NO_VISION_AND_NO_TEXT.format(model="Demo: Quick"))
-    assert "Demo: Eye" in told
+    assert notice.startswith(strings.NO_VISION_AND_NO_TEXT.format(model="Demo: Quick"))
+    assert "Demo: Eye" in notice
     assert (world.chats(), len(world.menus(thread))) == ([], 1)
 
     await world.choose(thread, model=VISION_MODEL)
@@ -201,9 +201,9 @@ async def test_an_image_alone_is_refused_in_the_chat_of_a_text_model(world: Worl
     await world.answered(thread)
     await say_with_files(world, "", image_file(), thread=thread)
 
-    (told,) = await world.until(lambda: world.whispers("alice"), "the word about it")
+    (notice,) = await world.until(lambda: world.whispers("alice"), "the notice")
     await world.idle()
-    assert told.startswith(strings.NO_VISION_AND_NO_TEXT.format(model="Demo: Quick"))
+    assert notice.startswith(strings.NO_VISION_AND_NO_TEXT.format(model="Demo: Quick"))
     assert len(world.messages(thread)) == 2
 
 
@@ -289,9 +289,9 @@ async def test_file_names_ping_no_one(world: World) -> None:
     nasty = Upload("<!channel> & <@U0BOB>.pdf", b"%PDF", "application/pdf")
     await say_with_files(world, f"<@{world.slack.bot_user.id}>", nasty)
 
-    (told,) = await world.until(lambda: world.whispers("alice"), "the word about it")
-    assert "<!" not in told
-    assert "<@" not in told
+    (notice,) = await world.until(lambda: world.whispers("alice"), "the notice")
+    assert "<!" not in notice
+    assert "<@" not in notice
 
 
 # -- what was shared in the thread before ------------------------------------------------------------------------------
@@ -314,11 +314,11 @@ async def ask_below_files(world: World, *shared: Upload, model: str = VISION_MOD
 async def test_earlier_images_and_texts_of_the_thread_are_sent_to_the_model(world: World) -> None:
     thread = await ask_below_files(world, image_file(), NOTES, PDF)
     assert sent_images(world) == [("PNG", (60, 40))]
-    told = sent_text(world)
-    assert "bob: Here. [shared: cat.png]" in told
+    sent = sent_text(world)
+    assert "bob: Here. [shared: cat.png]" in sent
     assert (
         "alice: what do you make of it?\n\nShared in this thread before: notes.txt\n```txt\nGrüße"
-        in told
+        in sent
     )
     assert (world.whispers("alice"), world.whispers("bob")) == ([], [])
 
@@ -333,15 +333,15 @@ async def test_the_newest_of_many_earlier_images_are_sent(world: World) -> None:
 
 
 async def test_unusable_files_of_the_earlier_thread_are_not_reported(world: World) -> None:
-    """Alice is not told about images for a model that cannot see, or about broken or long files of others."""
+    """Alice gets no notice about images for a model that cannot see, or about broken or long files of others."""
     long = Upload("long.txt", b"word " * 10_000, "text/plain")
     broken = Upload("broken.png", b"no image at all \x00\x01", "image/png")
     await ask_below_files(world, image_file(), broken, long, model=TEXT_MODEL)
     await world.idle()
     assert sent_images(world) == []
-    told = sent_text(world)
-    assert "[Attached: cat.png, an image that you cannot see]" in told
-    assert len(told) < 25_000
+    sent = sent_text(world)
+    assert "[Attached: cat.png, an image that you cannot see]" in sent
+    assert len(sent) < 25_000
     assert (world.whispers("alice"), world.whispers("bob")) == ([], [])
 
 

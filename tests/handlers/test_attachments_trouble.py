@@ -77,11 +77,11 @@ async def test_broken_images_and_decompression_bombs_are_reported(world: World) 
 
     await world.answered(thread)
     assert sent_images(world) == []
-    told = [
+    sentences = [
         strings.file_problem("too_large", "bomb.png"),
         strings.file_problem("broken", "half.jpg"),
     ]
-    await world.until(lambda: world.whispers("alice") == ["\n".join(told)], "the word about it")
+    await world.until(lambda: world.whispers("alice") == ["\n".join(sentences)], "the notice")
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:
@@ -154,7 +154,7 @@ async def test_file_details_that_an_event_lacks_are_asked_for(world: World) -> N
 
 
 @pytest.mark.parametrize(
-    ("told", "problem"),
+    ("overrides", "problem"),
     [
         ({"mode": "tombstone"}, "gone"),
         ({"mode": "hidden_by_limit"}, "hidden"),
@@ -162,10 +162,10 @@ async def test_file_details_that_an_event_lacks_are_asked_for(world: World) -> N
     ],
 )
 async def test_files_that_slack_cannot_provide_are_reported(
-    world: World, told: dict[str, Any], problem: str
+    world: World, overrides: dict[str, Any], problem: str
 ) -> None:
     file = world.slack.conversations.upload("alice", NOTES)
-    file.json_overrides = told
+    file.json_overrides = overrides
     thread = await ask_with_files(world, "Read it.", file, model=TEXT_MODEL)
 
     await world.answered(thread)
@@ -179,8 +179,8 @@ async def test_a_sign_in_page_in_place_of_a_file_is_reported(world: World) -> No
     thread = await ask_with_files(world, "Read it.", file, model=TEXT_MODEL)
 
     await world.answered(thread)
-    told = [strings.file_problem("no_access", "notes.txt")]
-    await world.until(lambda: world.whispers("alice") == told, "the word about it")
+    sentences = [strings.file_problem("no_access", "notes.txt")]
+    await world.until(lambda: world.whispers("alice") == sentences, "the notice")
     assert "Sandbox" not in sent_text(world)
 
 

@@ -241,10 +241,10 @@ async def test_in_a_channel_without_the_bot_the_chat_starts_in_the_direct_messag
         in root.text
     )
     assert posted_questions(world, "watercooler") == []
-    (told,) = await world.until(
+    (explanation,) = await world.until(
         lambda: world.slack.workspace.ephemerals("alice", "watercooler"), "the notice"
     )
-    assert root.ts.replace(".", "") in told.text
+    assert root.ts.replace(".", "") in explanation.text
     assert world.chats()[0]["channel"] == channel
 
 
@@ -284,10 +284,10 @@ async def test_the_reason_for_starting_elsewhere_is_given(
     root = await wait_for_question(world, channel)
     await world.answered(root.ts, channel=channel)
     assert f"{reason}, so we talk here." in root.text
-    (told,) = await world.until(
+    (explanation,) = await world.until(
         lambda: world.slack.workspace.ephemerals("alice", "general"), "the notice"
     )
-    assert told.text.startswith(reason)
+    assert explanation.text.startswith(reason)
 
 
 async def test_a_dialog_opened_in_the_direct_messages_starts_its_chat_there(world: World) -> None:

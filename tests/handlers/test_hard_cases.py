@@ -59,9 +59,9 @@ async def test_twenty_thousand_characters_arrive_complete_in_three_messages(
     async with worlds(limits=STRICT) as world:
         world.reply_to({"Tell me all.": text}, rate=1200)
         thread = await world.start("Tell me all.")
-        stands = await world.answered(thread)
-        assert marks(stands) == marks([text])
-        assert len(stands) <= 3
+        visible = await world.answered(thread)
+        assert marks(visible) == marks([text])
+        assert len(visible) <= 3
         assert len(world.slack.calls_of(*WRITES)) <= 60
 
 

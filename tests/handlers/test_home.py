@@ -81,7 +81,7 @@ async def tick(world: World, view: View, on: bool = True) -> None:
     await acted(world, view, {"action_id": "home_always", "selected_options": [box] if on else []})
 
 
-# -- what stands there ---------------------------------------------------------------------------------------------
+# -- what the tab shows ----------------------------------------------------------------------------------------------
 
 
 async def test_an_empty_home_tab_says_how_to_begin(world: World) -> None:

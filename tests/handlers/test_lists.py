@@ -243,8 +243,8 @@ async def test_hidden_chats_cannot_be_opened_through_the_api(world: World) -> No
     await world.answered(thread, channel="leads")
     await world.slack.conversations.say("bob", "leads", "I take part.", thread)
     await world.answered(thread, 2, channel="leads")
-    (told,) = await world.slack.interactions.command("bob", "general", "/chats", "token")
-    key = re.search(r"```(.+?)```", told.text)
+    (reply,) = await world.slack.interactions.command("bob", "general", "/chats", "token")
+    key = re.search(r"```(.+?)```", reply.text)
     assert key is not None
     assert world.bot is not None
     path = f"{world.bot.url}/chat/conversations/{world.chats()[0]['id']}"

@@ -155,7 +155,7 @@ async def test_the_asker_gets_a_direct_message_when_the_channel_closes_during_an
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "reason"),
     [
         ("is_archived", "is_archived"),
         ("not_in_channel", "not_in_channel"),
@@ -168,7 +168,7 @@ async def test_the_asker_gets_a_direct_message_when_the_channel_closes_during_an
     ],
 )
 async def test_a_rejected_menu_is_not_posted_again(
-    sweeping: World, error: str, told: str | None
+    sweeping: World, error: str, reason: str | None
 ) -> None:
     world = sweeping
     world.slack.faults.add("chat.postMessage", error=error, channel="C0GENERAL", times=-1)
@@ -188,7 +188,7 @@ async def test_a_rejected_menu_is_not_posted_again(
     ]
     assert len(tries) == 1
     assert direct_messages(world, "alice") == (
-        [strings.CANNOT_WRITE[told].format(channel="C0GENERAL")] if told else []
+        [strings.CANNOT_WRITE[reason].format(channel="C0GENERAL")] if reason else []
     )
     assert [q["state"] for q in world.rows("SELECT state FROM questions")] == ["closed"]
 
@@ -488,10 +488,10 @@ async def test_the_footer_announces_the_last_ten_messages(worlds: WorldFactory) 
         for number in range(2, 9):
             await world.slack.conversations.say("alice", "general", f"Question {number}.", thread)
             await world.answered(thread, number)
-        told = [
+        announced = [
             re.findall(r"\d+ messages? left", below(message)) for message in world.answers(thread)
         ]
-        assert told == [[], [], *([f"{left} messages left"] for left in (10, 8, 6, 4, 2, 0))]
+        assert announced == [[], [], *([f"{left} messages left"] for left in (10, 8, 6, 4, 2, 0))]
 
 
 @pytest.mark.parametrize("error", ["user_not_found", "user_is_restricted", "user_disabled"])

@@ -217,15 +217,16 @@ async def test_the_thread_context_has_names_mentions_and_files_but_not_the_bots_
     await world.choose(thread)
     await world.answered(thread)
 
-    told = user_messages_sent(world)[0]
+    prompt_text = user_messages_sent(world)[0]
     assert (
-        "bob: The boiler is broken, @carol said.\ncarol: Look at this. [shared: boiler.png]" in told
+        "bob: The boiler is broken, @carol said.\ncarol: Look at this. [shared: boiler.png]"
+        in prompt_text
     )
-    assert "dan: [shared: invoice.pdf]" in told
-    assert "It will be cold." in told
+    assert "dan: [shared: invoice.pdf]" in prompt_text
+    assert "It will be cold." in prompt_text
     unseen = ATTACHED_UNSEEN.format(name="boiler.png")
-    assert told.endswith(f"alice: what should we do?\n\n{unseen}")
-    assert strings.MENU_PROMPT not in told
+    assert prompt_text.endswith(f"alice: what should we do?\n\n{unseen}")
+    assert strings.MENU_PROMPT not in prompt_text
 
 
 async def test_the_context_of_a_long_thread_is_its_beginning_and_its_end(world: World) -> None:
@@ -235,11 +236,11 @@ async def test_the_context_of_a_long_thread_is_its_beginning_and_its_end(world: 
     await world.ask("sum it up", thread=root)
     await world.choose(root)
     await world.answered(root)
-    told = user_messages_sent(world)[0]
-    assert "bob: What it is all about." in told
-    assert "Remark number 229." in told
-    assert "Remark number 100." not in told
-    assert len(told) < 20_000
+    prompt_text = user_messages_sent(world)[0]
+    assert "bob: What it is all about." in prompt_text
+    assert "Remark number 229." in prompt_text
+    assert "Remark number 100." not in prompt_text
+    assert len(prompt_text) < 20_000
 
 
 @pytest.mark.parametrize("error", ["missing_scope", "not_in_channel", "thread_not_found"])
@@ -371,6 +372,6 @@ async def test_concurrent_messages_keep_their_authors(world: World) -> None:
         )
     )
     await world.answered(thread, 5)
-    told = user_messages_sent(world)[1:]
-    assert sorted(told) == sorted(f"{who}: Mine is {who}'s." for who in people)
-    assert json.dumps(told)
+    prompt_text = user_messages_sent(world)[1:]
+    assert sorted(prompt_text) == sorted(f"{who}: Mine is {who}'s." for who in people)
+    assert json.dumps(prompt_text)

@@ -111,7 +111,7 @@ async def test_the_button_starts_with_the_preselected_model(world: World) -> Non
 
 
 async def test_only_the_person_who_asked_may_choose(world: World) -> None:
-    """Others are told privately that they may not."""
+    """Others get a private notice that they may not."""
     thread = await world.ask("A private matter.")
     menu = world.menus(thread)[0]
 
@@ -295,11 +295,11 @@ async def test_a_mention_in_a_thread_of_people_includes_the_thread(world: World)
     assert mention != thread
     request = world.requests()[0]
     assert [role for role, _ in request] == ["system", "user"]
-    told = request[1][1]
-    assert told.index("bob: The boiler is broken again.") < told.index(
+    prompt = request[1][1]
+    assert prompt.index("bob: The boiler is broken again.") < prompt.index(
         "carol: It drips since Monday."
     )
-    assert told.index("carol") < told.index("what should we do?")
+    assert prompt.index("carol") < prompt.index("what should we do?")
 
     await world.slack.conversations.say("bob", "general", "And who pays?", thread)
     await world.answered(thread, 2)

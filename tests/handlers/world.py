@@ -254,7 +254,7 @@ class World:
         await self.until(lambda: len(self.ended(thread)) >= count, f"{count} ended answers")
         return [shown(message) for message in self.answers(thread, channel)]
 
-    # -- what stands in Slack --------------------------------------------------------------------------------------
+    # -- what Slack shows -------------------------------------------------------------------------------------------
 
     def replies(self, thread: str, channel: str = "general") -> list[Message]:
         """The bot's own messages in the thread."""
@@ -282,7 +282,7 @@ class World:
     def whispers(self, user: str, channel: str = "general") -> list[str]:
         return [each.text for each in self.slack.workspace.ephemerals(user, channel)]
 
-    # -- what stands in the database -------------------------------------------------------------------------------
+    # -- what the database holds --------------------------------------------------------------------------------
 
     def rows(self, query: str, *values: Any) -> list[Row]:
         return self._reader.rows(query, *values)

@@ -45,7 +45,7 @@ def test_every_threat_has_a_test() -> None:
     threats = [
         row for row in rows if "proven by" not in row and "| can |" not in row and "---" not in row
     ]
-    told = PAGE.index("## What models and people write")
-    unproven = [row for row in threats if PAGE.index(row) > told and "::test_" not in row]
+    start = PAGE.index("## What models and people write")
+    unproven = [row for row in threats if PAGE.index(row) > start and "::test_" not in row]
     assert unproven == []
     assert len(TESTS) >= 35

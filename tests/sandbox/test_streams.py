@@ -208,6 +208,6 @@ async def test_an_append_costs_the_same_however_long_the_stream_is(
     for number in range(300):
         await web.chat_appendStream(channel="C0GENERAL", ts=ts, chunks=words(f"{number} "))
     message = slack.workspace.message("general", ts)
-    assert len(message.latest.pieces) == 301, "appends must not copy what stands"
+    assert len(message.latest.pieces) == 301, "appends must not copy earlier text"
     assert message.text == "One " + "".join(f"{number} " for number in range(300))
     assert len(message.states) == 301

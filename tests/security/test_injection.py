@@ -38,12 +38,12 @@ async def test_only_the_operators_prompt_has_the_system_role(world: World, api: 
     )
 
     request = world.models.requests()[-1]
-    told = [(str(m["role"]), text_of(m)) for m in request.messages]
+    prompt = [(str(m["role"]), text_of(m)) for m in request.messages]
     assert set(request.body) <= SENT
-    assert [role for role, _ in told].count("system") == 1
-    assert told[0][0] == "system"
-    assert "evil" not in told[0][1]
-    assert told[0][1].startswith(DEFAULT_SYSTEM_PROMPT)
+    assert [role for role, _ in prompt].count("system") == 1
+    assert prompt[0][0] == "system"
+    assert "evil" not in prompt[0][1]
+    assert prompt[0][1].startswith(DEFAULT_SYSTEM_PROMPT)
     places = (
         "(in the thread)",
         "(in a reply)",
@@ -51,7 +51,7 @@ async def test_only_the_operators_prompt_has_the_system_role(world: World, api: 
         "(by a program)",
         "(in an artifact)",
     )
-    spoken = {place: {role for role, text in told if place in text} for place in places}
+    spoken = {place: {role for role, text in prompt if place in text} for place in places}
     assert spoken == {place: {"user"} for place in places}
 
 

@@ -74,12 +74,12 @@ async def test_no_secret_is_in_logs_errors_metrics_or_the_database(world: World,
     assert PRIVATE.encode() in stored
     shown = [text for channel in world.slack.workspace.channels.values() for m in channel.messages.values()
              for _, text in strings_in([m.latest.blocks, m.text])]  # fmt: skip
-    told = [response.text for response in responses]
+    bodies = [response.text for response in responses]
     asked = [str(request.body) for request in world.models.journal]
     for secret in (*secrets_of(world), api.token):
         assert secret.encode() not in stored
         assert [
-            text for text in [*shown, *told, *asked, world.log.getvalue()] if secret in text
+            text for text in [*shown, *bodies, *asked, world.log.getvalue()] if secret in text
         ] == []
     metrics = next(
         response.text for response in responses if response.request.url.path == "/metrics"

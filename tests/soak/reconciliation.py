@@ -77,12 +77,12 @@ def _refused(result: Reconciliation, world: World, question: Question, full: boo
     if question.refusal is not None:
         result.outcomes[f"refused: {question.refusal}"] += 1
         return
-    told = [
+    notices = [
         w
         for w in world.slack.workspace.ephemerals(question.by, question.channel)
         if w.text == strings.LIMIT_REACHED
     ]
-    if full and told:
+    if full and notices:
         result.outcomes["refused: limit"] += 1
     else:
-        result.faults.append(f"lost: {question} (chat full: {full}, told: {len(told)})")
+        result.faults.append(f"lost: {question} (chat full: {full}, notices: {len(notices)})")

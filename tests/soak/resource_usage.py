@@ -27,8 +27,8 @@ class Sample:
 
 async def sample(pid: int, http: httpx.AsyncClient) -> Sample:
     """Measures a process now; `http` reaches its /metrics. Raises httpx.TransportError."""
-    told = (await http.get("/metrics")).text
-    tasks = re.search(r"^bobbin_tasks (\S+)", told, re.MULTILINE)
+    exposition = (await http.get("/metrics")).text
+    tasks = re.search(r"^bobbin_tasks (\S+)", exposition, re.MULTILINE)
     assert tasks is not None
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     kinds = Counter(

@@ -162,12 +162,12 @@ class SimulatedUsers:
             chat = random.choice(listed)["id"]
             answer = await http.post(f"/chat/conversations/{chat}/messages", json={"content": text})
         thread = self.world.rows("SELECT channel, thread FROM chats WHERE id = ?", chat)[0]
-        told = (
+        refusal = (
             None
             if answer.status_code in (201, 502)
             else f"{answer.status_code} {answer.json()['error']}"
         )
-        self.asked.append(Question(text, thread["thread"], thread["channel"], "program", told))
+        self.asked.append(Question(text, thread["thread"], thread["channel"], "program", refusal))
 
     async def stop(self) -> None:
         """Stops a running answer by its button, or by Slack's own control."""

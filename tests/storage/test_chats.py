@@ -326,7 +326,7 @@ async def test_chats_of_a_private_channel_are_hidden_from_a_user_who_left_it(
     assert (await chats.get_for(ann, chat.id)).id == chat.id
 
     await chats.set_away(ann, thread.channel, True)
-    await builder.say(chat, "back, though nobody told", author="U1")
+    await builder.say(chat, "back, without an event", author="U1")
     assert (await chats.list_for(ann, limit=5)).total == 1
 
 
