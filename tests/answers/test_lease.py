@@ -18,7 +18,7 @@ def long_ago() -> ClockReading:
 
 
 def test_age_follows_the_clock_that_counts_more() -> None:
-    """One clock stands still while a machine sleeps; the other may be set, forward or back."""
+    """One clock stops while a machine sleeps; the other may be set, forward or back."""
     now, wall = time.monotonic(), time.time()
     assert ClockReading(monotonic=now, wall=wall - 100.0).age() >= 100.0
     assert ClockReading(monotonic=now - 100.0, wall=wall).age() >= 100.0

@@ -175,7 +175,7 @@ async def test_requests_per_token_are_limited(world: World, api: Api, bobs: Api)
     began = time.monotonic()
     answers: list[httpx.Response] = []
     refused: list[httpx.Response] = []
-    while not refused:  # on a slow machine what was used up comes back meanwhile
+    while not refused:  # on a slow machine the tokens are refilled in between
         answers += await asyncio.gather(*(api.http.get("/chat/conversations") for _ in range(140)))
         refused = [answer for answer in answers if answer.status_code == 429]
     again = math.ceil((time.monotonic() - began) * MAX_REQUESTS_PER_MINUTE / 60)

@@ -61,7 +61,7 @@ async def post(
     age: float = 0,
     headers: dict[str, str] | None = None,
 ) -> httpx.Response:
-    """A request signed with this secret (Slack's own, unless told), so many seconds ago."""
+    """A request signed with this secret (by default Slack's own), this many seconds ago."""
     stamp = str(int(time.time() - age))
     signed = {
         "content-type": "application/json",
@@ -149,7 +149,7 @@ async def test_http_mode_is_ready_without_a_socket(world: World) -> None:
 
 
 async def test_an_event_that_is_delivered_twice_is_handled_once(world: World) -> None:
-    """Slack signs each delivery anew, so the signature does not show that it is a repetition."""
+    """Slack signs each delivery again, so the signature does not show that it is a repetition."""
     world.slack.faults.copies = 3
     world.say("The first answer.", "The second answer.")
     thread = await world.start("hello over http")
@@ -211,7 +211,7 @@ async def test_a_replayed_command_creates_no_token(world: World) -> None:
     seen = signed(world, command)
     async with httpx.AsyncClient(trust_env=False) as http:
         first, *again = [await http.post(**seen) for _ in range(3)]
-        seen["headers"] |= {"content-type": "text/plain"}  # nobody signed that
+        seen["headers"] |= {"content-type": "text/plain"}  # this is not signed
         again.append(await http.post(**seen))
     assert "/chats token revoke" in first.text
     assert [(answer.status_code, answer.text) for answer in again] == [(200, "")] * 3

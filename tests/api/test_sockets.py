@@ -268,7 +268,7 @@ async def test_sockets_are_closed_when_bobbin_ends(world: World, reader: Reader)
 async def test_a_slow_client_is_disconnected_without_affecting_others(
     world: World, api: Api
 ) -> None:
-    """Each answer is so long that whoever reads it may be late with all of it."""
+    """Each answer is so long that a reader may fall behind by all of it."""
     import socket as plain
 
     host, port = address(world).removeprefix("http://").split(":")

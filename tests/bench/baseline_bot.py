@@ -1,7 +1,7 @@
 """A plain bot to compare with: posts a placeholder, then edits it after every twenty pieces of the model's stream.
 
-That is how most bots of this kind are written. It waits as long as Slack asks it to after a 429, as slack_sdk does when
-it is told to, and keeps no account of what Slack allows. `python -m tests.bench.baseline_bot` runs it.
+That is how most bots of this kind are written. It waits as long as Slack asks it to after a 429, as slack_sdk can do by
+itself, and does not track Slack's rate limits. `python -m tests.bench.baseline_bot` runs it.
 """
 
 from __future__ import annotations

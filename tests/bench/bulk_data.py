@@ -15,7 +15,7 @@ import psycopg
 TEAM = "T0BENCH"
 PER_CHAT = 10
 RARE, COMMON, NOWHERE, ELSEWHERE = "zanzibar", "question", "xylophonist", "tangerine"
-"""Words: in a few of each person's chats, in all, in none at all, in one in five chats of everybody else."""
+"""Words: in a few of each person's chats, in all, in none at all, in one in five chats of all others."""
 SHORT, SHORT_NOWHERE = "ku", "q7"
 """Two letters that are in most chats, and two that are in none."""
 CHINESE, CHINESE_NOWHERE = "灯台", "鯨肉"
@@ -125,8 +125,8 @@ def _say_who_owns(connection: psycopg.Connection, people: list[Heavy]) -> None:
 
 
 def _store(connection: psycopg.Connection, chats: int) -> None:
-    """In one transaction that empties the tables first: what stands in them needs no log then."""
-    # Quicker made anew than filled; the foreign keys hold, so that nobody needs to look.
+    """In one transaction that empties the tables first: then their rows need no log."""
+    # Creating these again is quicker than filling them; the foreign keys hold, so they need no check.
     connection.execute("DROP INDEX ix_passages_grams")
     connection.execute("SET session_replication_role = replica")
     connection.execute("SET jit = off")

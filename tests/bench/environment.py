@@ -52,7 +52,7 @@ class StormThread:
 
 @dataclass(frozen=True)
 class Deployment:
-    """How the bot is run: as one process with a file, unless told."""
+    """How the bot is run: by default as one process with a file."""
 
     database: str | None = None
     redis: str | None = None
@@ -162,7 +162,7 @@ def question_of(asked: ModelRequest) -> str:
 
 
 def _thread(slack: Sandbox, channel: str, number: int) -> StormThread:
-    """Its first message stands already when the app connects: no event tells of it."""
+    """Its first message exists already when the app connects: there is no event for it."""
     workspace = slack.workspace
     root = Message(
         channel,
@@ -176,7 +176,7 @@ def _thread(slack: Sandbox, channel: str, number: int) -> StormThread:
 
 
 async def _begin_chats(url: str, slack: Sandbox, threads: list[StormThread]) -> None:
-    """The first exchange of each, as it stands in the database when the answer has long been shown."""
+    """The first exchange of each, as it is in the database long after the answer was shown."""
     database = Database.open(url)
     await database.migrate()
     chats, answers = Chats(database), Answers(database)

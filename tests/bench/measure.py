@@ -115,7 +115,7 @@ async def storm(
 
 
 async def _watch(environment: Environment, script: ModelScript, patience: float) -> float:
-    """Waits until every answer is whole; gives the bot's largest memory meanwhile."""
+    """Waits until every answer is complete; returns the bot's peak memory until then."""
     largest, deadline = 0.0, asyncio.get_running_loop().time() + patience
     while asyncio.get_running_loop().time() < deadline:
         largest = max(largest, environment.bot.megabytes())

@@ -51,7 +51,7 @@ class Taken:
 @dataclass(frozen=True)
 class Outcome:
     states: Counter[str]
-    """How the answers stand in the end."""
+    """The states of the answers at the end."""
     seconds: float
     refused: int
     streaming: int

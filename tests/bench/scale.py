@@ -123,7 +123,7 @@ async def go_on(view: View, round_number: int) -> None:
 
 
 async def no_chat(view: View, round_number: int) -> None:
-    """What people say in a thread that is none of ours: most of what Slack tells."""
+    """A message in a thread without a chat: most of Slack's events are like this."""
     thread = Thread(TEAM, f"C{round_number % 300}", f"{round_number}.9")
     assert await view.chats.find_by_thread(thread) is None
     assert await ChatRequests(view.database).find_open(thread, view.who.name) is None

@@ -136,7 +136,7 @@ def test_a_malformed_value_is_not_shown(load: Load, name: str) -> None:
 
 
 def test_several_malformed_values_are_all_named(load: Load) -> None:
-    """So that one start tells everything."""
+    """One start shows all problems."""
     line = complaint(lambda: load(PORT="x", LOG_LEVEL="y"))
 
     assert "PORT must be" in line
@@ -312,7 +312,7 @@ def test_an_openai_compatible_server_needs_no_key(load: Load) -> None:
 
 
 def test_the_ollama_at_its_usual_address_is_optional(load: Load) -> None:
-    """It may be found running; nobody is told when it is not."""
+    """It may be found running; its absence is not reported."""
     unasked = load().local_ollama()
 
     assert unasked is not None

@@ -74,7 +74,7 @@ def test_words_that_resemble_keys_are_not_masked(capsys: pytest.CaptureFixture[s
 
 
 def test_fields_with_message_text_are_masked(capsys: pytest.CaptureFixture[str]) -> None:
-    """A safety net under the rule that nobody logs message text."""
+    """A safety net for the rule that message text is never logged."""
     configure_logging("INFO", "json")
 
     log.info("said", text="private words", blocks=[{"text": "private words"}], length=13)

@@ -77,7 +77,7 @@ class Product:
 async def visit(
     page: Page, product: Product, user: str = "U0ALICE", channel: str = "C0GENERAL"
 ) -> None:
-    """Open the workspace as somebody, in a channel."""
+    """Open the workspace as one of its users, in a channel."""
     await page.goto(f"{product.url}/#user={user}&channel={channel}")
     await expect(page.get_by_role("textbox", name="Message #")).to_be_visible()
 

@@ -136,7 +136,7 @@ async def test_the_end_stays_in_view_unless_the_reader_scrolled_up(
 async def test_the_status_is_shown_and_slacks_stop_reaches_the_app(
     slack: Sandbox, app: ChattyApp, page: Page
 ) -> None:
-    """ "is thinking…" is shown in the thread and beside the reply count; Stop tells the app."""
+    """ "is thinking…" is shown in the thread and beside the reply count; Stop sends the app an event."""
     general = slack.workspace.channel("general").id
     root = await slack.conversations.say("alice", "general", "hello")
     await open_workspace(page, slack, thread=root)
@@ -167,7 +167,7 @@ async def test_the_status_is_shown_and_slacks_stop_reaches_the_app(
 async def test_acting_as_another_person_shows_that_persons_workspace(
     slack: Sandbox, app: ChattyApp, page: Page
 ) -> None:
-    """Acting as somebody else shows their workspace: shared messages, not the private ones."""
+    """Acting as another user shows their workspace: shared messages, not the private ones."""
     await open_workspace(page, slack)
     box = composer(page, "general")
     await box.fill("/chats")

@@ -75,7 +75,7 @@ async def test_a_chat_from_the_first_mention_to_the_list_of_chats(
 
 
 async def test_several_people_take_part_in_one_chat(product: Product, page: Page) -> None:
-    """Only the person who asked can choose; others are told so in an ephemeral message. Then everybody takes part."""
+    """Only the person who asked can choose; others get an ephemeral message that says so. Then all take part."""
     await visit(page, product, channel="C0RANDOM")
     menu = await ask(page, "who may choose?")
     await act_as(page, "Bob Brown")

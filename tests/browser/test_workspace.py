@@ -191,7 +191,7 @@ async def test_a_lost_first_response_is_requested_again(
 
 
 async def test_a_lost_connection_is_announced_and_restored(slack: Sandbox, page: Page) -> None:
-    """The page loses its socket, says so, reconnects by itself and shows what happened meanwhile."""
+    """The page loses its socket, says so, reconnects by itself and shows what it missed."""
     open_sockets: list[WebSocketRoute] = []
     down = False
 
@@ -274,7 +274,7 @@ async def test_an_unknown_person_in_the_url_and_a_first_visit_work(
 async def test_channels_can_be_left_and_joined_again(
     slack: Sandbox, app: ChattyApp, page: Page
 ) -> None:
-    """A public channel stays visible after leaving; a private one disappears until somebody invites."""
+    """A public channel stays visible after leaving; a private one disappears until the next invitation."""
     leads = slack.workspace.channel("leads").id
     await slack.conversations.say("bob", "leads", "what was said before")
     await open_workspace(page, slack, channel="leads")

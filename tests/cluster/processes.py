@@ -121,7 +121,7 @@ class Cluster(World):
 
     @contextmanager
     def standing_still(self, number: int) -> Iterator[None]:
-        """Stops the process meanwhile, without its knowing, as when its machine is suspended."""
+        """Stops the process inside the block without its noticing, as when its machine is suspended."""
         pid = self.processes[number]
         os.kill(pid, signal.SIGSTOP)
         try:

@@ -91,7 +91,7 @@ class Crowd:
             await asyncio.sleep(0.1)
 
     async def live(self, seconds: float) -> None:
-        """Asks and replies for so many seconds."""
+        """Asks and replies for this many seconds."""
         end = asyncio.get_running_loop().time() + seconds
         while asyncio.get_running_loop().time() < end:
             await (self.ask() if self.chance.random() < 0.35 else self.reply())

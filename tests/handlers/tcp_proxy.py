@@ -101,7 +101,7 @@ class TcpProxy:
 
 
 def _unread(writer: asyncio.StreamWriter) -> int:
-    """Bytes that the peer has sent and nobody has read yet."""
+    """Bytes that the peer has sent and that are unread."""
     answer = fcntl.ioctl(
         writer.get_extra_info("socket").fileno(), termios.FIONREAD, struct.pack("i", 0)
     )

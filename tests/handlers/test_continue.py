@@ -63,7 +63,7 @@ async def test_with_several_people_each_message_names_its_author(world: World) -
 
 
 async def test_messages_that_are_not_for_bobbin_are_ignored(world: World) -> None:
-    """Other bots, edits, deletions, joins, other threads, and replies that begin by mentioning somebody else."""
+    """Other bots, edits, deletions, joins, other threads, and replies that begin by mentioning another user."""
     thread = await world.start("Are you listening?")
     await world.answered(thread)
     bot = world.slack.bot_user.id

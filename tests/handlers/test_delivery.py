@@ -276,7 +276,7 @@ async def test_an_answer_rejected_in_every_format_is_stored(worlds: WorldFactory
 
 
 async def test_an_answer_survives_seconds_of_slack_being_down(world: World) -> None:
-    """Calls fail and the socket is down; afterwards the answer is complete and a message sent meanwhile is answered."""
+    """Calls fail and the socket is down; later the answer is complete, and a message from in between is answered."""
     world.allow_redelivery()
     world.forgive_logger("slack_sdk.socket_mode")
     # Afterwards the bot does not know whether the stream was ended.

@@ -120,7 +120,7 @@ async def test_a_direct_message_that_begins_with_a_name_is_answered(world: World
 async def test_a_group_conversation_needs_a_mention_and_shows_answers_to_all(
     worlds: WorldFactory,
 ) -> None:
-    """Its id looks like a channel's; only the event tells the kind of conversation."""
+    """Its id looks like a channel's; only the event shows the kind of conversation."""
     async with worlds() as world:
         people = [world.slack.workspace.user(name).id for name in ("alice", "bob")]
         channel = world.slack.workspace.open_dm([*people, world.slack.bot_user.id]).id

@@ -166,7 +166,7 @@ async def test_an_event_being_stored_at_shutdown_is_acknowledged_before_the_sock
         thread = await world.slack.conversations.say(
             "alice", "general", f"<@{world.slack.bot_user.id}> Wait a moment."
         )
-        await world.until(lambda: world.slack.deliveries[-1].attempts, "it is told")
+        await world.until(lambda: world.slack.deliveries[-1].attempts, "it is delivered")
         await asyncio.sleep(0.1)
         restarting = asyncio.ensure_future(world.restart())
         await asyncio.sleep(0.2)

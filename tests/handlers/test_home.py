@@ -294,7 +294,7 @@ async def test_a_model_that_is_not_offered_cannot_be_preferred(world: World) -> 
 
 
 async def test_an_open_home_tab_shows_new_chats_and_titles(world: World) -> None:
-    """A chat begins, gets its title, and somebody else's stays out of it."""
+    """A chat begins, gets its title, and another user's chat stays out of the tab."""
     world.entitle("While You Were Looking")
     view = await home(world)
     await world.answered(await world.start("Look at this."))

@@ -238,7 +238,7 @@ async def test_leaving_a_private_channel_hides_its_chats(world: World) -> None:
 
 
 async def test_hidden_chats_cannot_be_opened_through_the_api(world: World) -> None:
-    """By whoever held its id, in Slack or in a program, before they left."""
+    """By a user who had its id, in Slack or in a program, before leaving."""
     thread = await world.start("Among us leads.", channel="leads")
     await world.answered(thread, channel="leads")
     await world.slack.conversations.say("bob", "leads", "I take part.", thread)

@@ -65,7 +65,7 @@ async def test_the_install_pages_request_the_scopes_and_confirm_the_installation
 async def test_an_installation_that_another_browser_began_is_rejected(
     workspaces: TwoWorkspaces,
 ) -> None:
-    """Otherwise a link sent to somebody could connect their workspace to another person's installation."""
+    """Otherwise a link sent to someone could connect their workspace to another person's installation."""
     async with Browser(workspaces.url) as mine, Browser(workspaces.url) as other:
         await mine.begin()
         await other.begin()
@@ -270,7 +270,7 @@ async def test_after_a_reinstall_the_chats_continue(installed: TwoWorkspaces) ->
 async def test_a_late_uninstall_event_does_not_remove_the_new_installation(
     installed: TwoWorkspaces,
 ) -> None:
-    """Slack redelivers an unacknowledged event for minutes; by then somebody may have installed the app again."""
+    """Slack redelivers an unacknowledged event for minutes; by then the app may have been installed again."""
     installed.clock.stopped_at = time.time() - 300
     installed.slack.subscriptions.deliver({"type": "app_uninstalled"})
     installed.clock.stopped_at = None

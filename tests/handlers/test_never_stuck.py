@@ -38,7 +38,7 @@ async def sweeping(worlds: WorldFactory) -> AsyncIterator[World]:
 
 
 async def calls_in(world: World, seconds: float) -> Counter[str]:
-    """The calls made from now on, within so many seconds."""
+    """The calls made from now on, within this many seconds."""
     before = len(world.slack.calls)
     await asyncio.sleep(seconds)
     return Counter(call.method for call in world.slack.calls[before:])

@@ -40,7 +40,7 @@ async def test_a_worker_that_lost_its_lease_makes_no_further_call(
         )
         await asyncio.sleep(
             0.4
-        )  # calls that begin in this time are safe: nobody can have taken over yet
+        )  # calls that begin in this time are safe: no takeover can have happened yet
         calls = len(world.slack.calls)
         await asyncio.sleep(2.0)
         assert len(world.slack.calls) == calls

@@ -110,7 +110,7 @@ class Gateway:
 
 
 class TwoWorkspaces(World):
-    """A world whose bot serves whoever installs it. `other` is the same world seen from the second workspace."""
+    """A world whose bot serves all workspaces that install it. `other` is the same world, seen from the second one."""
 
     def __init__(
         self,
@@ -195,7 +195,7 @@ class TwoWorkspaces(World):
             return await browser.come_back(self.gateway.agree(*workspaces, enterprise=enterprise))
 
     async def uninstall(self, workspace: Sandbox, *kinds: str) -> None:
-        """Somebody removes the app; Slack tells so in these events."""
+        """The app is removed; Slack sends these events."""
         self.gateway.end(workspace)
         for kind in kinds or ("app_uninstalled", "tokens_revoked"):
             tokens = (
@@ -209,7 +209,7 @@ class TwoWorkspaces(World):
 
 
 class Browser:
-    """One person's browser. Its cookies are kept by hand: they are for https alone, which stands before the bot."""
+    """One person's browser. Its cookies are kept by hand, because they are for https only."""
 
     def __init__(self, url: str) -> None:
         self.http = httpx.AsyncClient(base_url=url, trust_env=False)

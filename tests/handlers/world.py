@@ -107,7 +107,7 @@ class World:
         }  # how the bot learns that an answer by edits has opened no session
         self._forgiven_loggers = {
             "uvicorn.error"
-        }  # that of the stand-ins, when they break off on purpose
+        }  # the logger of the test servers, which break off on purpose
         self._redelivered = False
         self._unfinished = False
         self._texts: set[str] = set()
@@ -129,7 +129,7 @@ class World:
                 )
             self.slack.subscriptions.event_types = (
                 frozenset()
-            )  # of its own last calls, while it ends, nobody is left to hear
+            )  # no one is left to receive its last calls while it ends
         finally:
             await self.stop_bot()
             await self.slack.stop()
@@ -226,7 +226,7 @@ class World:
     async def ask(
         self, text: str, user: str = "alice", channel: str = "general", thread: str | None = None
     ) -> str:
-        """Mention Bobbin; gives the ts of the mention, once the menu stands in its thread."""
+        """Mention Bobbin; returns the ts of the mention, once the menu is in its thread."""
         ts = await self.slack.conversations.say(
             user, channel, f"<@{self.slack.bot_user.id}> {text}".strip(), thread
         )
@@ -269,7 +269,7 @@ class World:
         return [m for m in self.replies(thread, channel) if elements(m, "model_menu")]
 
     def header(self, thread: str, channel: str = "general") -> Message:
-        """The chat's header; LookupError until it stands."""
+        """The chat's header; LookupError until it exists."""
         return next(iter(self.headers(thread, channel)))
 
     def headers(self, thread: str, channel: str = "general") -> list[Message]:
@@ -398,7 +398,7 @@ class World:
         return list(self.slack.workspace.threads.values())
 
     def _said(self) -> set[str]:
-        """Every line that somebody wrote, person or model."""
+        """Every line that a user or a model wrote."""
         people = [m for c in self.slack.workspace.channels.values() for m in c.messages.values()]
         texts = (
             {m.typed for m in people if m.typed}
@@ -416,7 +416,7 @@ def _clock_for(limits: Limits | None) -> Clock:
 
 @cache
 def defaults() -> Settings:
-    """The settings where nobody sets any, which is so in every test."""
+    """The defaults, which every test starts from."""
     return Settings.load(None)
 
 
@@ -453,14 +453,14 @@ def is_not_answer(message: Message) -> bool:
 
 
 def shown(message: Message) -> str:
-    """The text of the answer that a message shows, without what stands below it."""
+    """The text of the answer that a message shows, without its footer."""
     if message.latest.format == "markdown" and message.text:
         return message.text
     return "\n".join(b["text"] for b in message.blocks if b["type"] == "markdown")
 
 
 def below(message: Message) -> str:
-    """What stands below the answer: the line of facts, or what went wrong."""
+    """The footer: the line of facts, or the failure."""
     texts: list[str] = []
     for block in message.blocks:
         if block["type"] == "section":

@@ -258,7 +258,7 @@ def test_shortcuts_and_listeners_match() -> None:
 
 @pytest.mark.parametrize("command", ["/chats", "/talk"])
 def test_the_slash_command_has_a_listener_under_any_name(command: str) -> None:
-    """Slack gives a name to whoever installed last, so people rename it."""
+    """Slack uses a command of the app that was installed last, so operators rename it."""
     assert any(re.match(pattern, command) for pattern in listeners("command"))
 
 

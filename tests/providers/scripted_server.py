@@ -1,4 +1,4 @@
-"""A model server that sends exactly the bytes it is told to, over real TCP."""
+"""A model server that sends exactly the bytes of its script, over real TCP."""
 
 from __future__ import annotations
 

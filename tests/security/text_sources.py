@@ -1,4 +1,4 @@
-"""Everything whose text Bobbin repeats, each with a hostile text that can be told from the others."""
+"""Everything whose text Bobbin repeats, each with a hostile text that is recognisable."""
 
 from __future__ import annotations
 

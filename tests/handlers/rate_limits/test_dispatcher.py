@@ -32,7 +32,7 @@ async def joined(
 
 
 def new_dispatcher(scheduler: WriteScheduler | None = None) -> CallDispatcher:
-    """A dispatcher whose clock stands still while the machine is busy with others, as the timers of the tests do."""
+    """A dispatcher whose clock stops while the machine is busy with other programs, as the timers of the tests do."""
     return CallDispatcher(scheduler, clock=asyncio.get_running_loop().time)
 
 

@@ -296,7 +296,7 @@ def test_wake_at_is_when_a_stream_may_start() -> None:
 
 
 def test_a_held_answer_is_rechecked_at_an_interval() -> None:
-    """What makes room is an end, of which nobody can say when it comes."""
+    """Room is made when an answer ends, which cannot be predicted."""
     scheduler = WriteScheduler({UPDATE: Rate(1.0, 10), START: Rate(0.0001, 1)})
     scheduler.bucket(START, "", 0.0).take(0.0)
     for _ in range(12):

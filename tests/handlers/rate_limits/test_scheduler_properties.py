@@ -55,7 +55,7 @@ def scheduler_with(waiting: list[Waiting], used: dict[str, int], peers: int) -> 
 
 
 def serve(scheduler: WriteScheduler, now: float) -> list[Waiting]:
-    """Makes the calls that are granted; whoever was granted one waits for nothing any more."""
+    """Makes the calls that are granted; an answer that was granted one waits for nothing any more."""
     served = []
     for waiting, method in scheduler.grants(now):
         scheduler.bucket(method, waiting.channel, now).settle(now)
