@@ -72,7 +72,7 @@ def test_run_without_any_way_into_slack_is_refused_in_one_line(
 
 
 @pytest.mark.parametrize("key", ["another-key", "new-key another-key"])
-def test_run_with_a_key_that_does_not_open_what_is_stored_is_refused_in_one_line(
+def test_run_with_a_key_that_cannot_decrypt_the_tokens_is_refused_in_one_line(
     bobbin: Bobbin, servers: dict[str, str], key: str
 ) -> None:
     address = f"sqlite:///{bobbin.folder}/kept.sqlite3"
