@@ -127,9 +127,6 @@ class World:
                 await self.until(
                     lambda: self.slack.dispatcher.pending() == 0, "every event is acknowledged"
                 )
-            self.slack.subscriptions.event_types = (
-                frozenset()
-            )  # no one is left to receive its last calls while it ends
         finally:
             await self.stop_bot()
             await self.slack.stop()
@@ -158,8 +155,14 @@ class World:
         assert await self.bot.transport.until_connected()
 
     async def stop_bot(self) -> None:
+        """Ends the bot. Events of its own last calls are not sent: while it ends, nothing would acknowledge them."""
         self.bot = None
-        await self._stack.aclose()
+        event_types = self.slack.subscriptions.event_types
+        self.slack.subscriptions.event_types = frozenset()
+        try:
+            await self._stack.aclose()
+        finally:
+            self.slack.subscriptions.event_types = event_types
         self._reader.close()
 
     async def restart(self, **settings: Any) -> None:
