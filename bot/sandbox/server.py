@@ -17,7 +17,7 @@ from bot.asgi_server import AsgiServer
 from bot.sandbox.control_api import ControlApi
 from bot.sandbox.errors import SlackRefusal
 from bot.sandbox.events.delivery import EnvelopeDispatcher
-from bot.sandbox.events.http_delivery import HttpTransport
+from bot.sandbox.events.http_delivery import HttpDelivery
 from bot.sandbox.events.interactions import InteractionSender
 from bot.sandbox.events.response_urls import ResponseUrls
 from bot.sandbox.events.socket_mode import SocketMode
@@ -142,7 +142,7 @@ class Sandbox:
         self, request_url: str | None, clock: Clock, beside: Sandbox | None
     ) -> None:
         self.sockets = SocketMode(self.workspace, self.faults)
-        self._http = HttpTransport(request_url, self.signing_secret, clock) if request_url else None
+        self._http = HttpDelivery(request_url, self.signing_secret, clock) if request_url else None
         transport = beside.dispatcher.transport if beside else self._http or self.sockets
         self.dispatcher: EnvelopeDispatcher = EnvelopeDispatcher(
             transport,

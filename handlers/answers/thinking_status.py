@@ -68,7 +68,7 @@ class ThinkingStatus:
 
     async def stop_renewing(self) -> None:
         """Leaves the status as it is, for another worker to continue."""
-        await self._session.stop()
+        await self._session.detach()
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):

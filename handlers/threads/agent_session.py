@@ -59,11 +59,11 @@ class AgentSession:
 
     async def end(self) -> None:
         """The answer is complete."""
-        await self.stop()
+        await self.detach()
         if self._processing:
             await self._set("active")
 
-    async def stop(self) -> None:
+    async def detach(self) -> None:
         """Leaves the session as it is, for another worker to continue."""
         if self._task is not None:
             self._task.cancel()

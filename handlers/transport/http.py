@@ -42,7 +42,7 @@ class HttpTransport:
         """`shared`: what connects several replicas; None for a single one."""
         self._handler = AsyncSlackRequestHandler(app, path=PATH)
         self._verifier = SignatureVerifier(signing_secret)
-        self._handled = _HandledSignatures(shared)
+        self._handled = _SeenSignatures(shared)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["method"] != "POST":
@@ -59,7 +59,7 @@ class HttpTransport:
                 # An event that comes twice is recognised by its message in the database.
                 await self._handler(scope, _replay(body, receive), send)  # type: ignore[arg-type]
             else:
-                await self._handle_once(signature, scope, body, receive, send)
+                await self._handle_unless_replayed(signature, scope, body, receive, send)
         except _MALFORMED_ERRORS as error:
             log.warning("request_malformed", exc_info=error)
             await _respond(send, 400)
@@ -75,7 +75,7 @@ class HttpTransport:
         given = signature.decode()
         return given if self._verifier.is_valid(body, stamp.decode(), given) else None
 
-    async def _handle_once(
+    async def _handle_unless_replayed(
         self, signature: str, scope: Message, body: bytes, receive: Receive, send: Send
     ) -> None:
         """Handles a command, button or dialog. Slack sends each once, so a repeated signature is a replay."""
@@ -107,7 +107,7 @@ class HttpTransport:
         return True
 
 
-class _HandledSignatures:
+class _SeenSignatures:
     """The signatures of requests that have been handled: by this process, and by other replicas while Redis is there.
 
     In Redis each is a token bucket for one call that refills at once, until `remember` blocks it: a request that failed

@@ -24,7 +24,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Mount
 from starlette.types import Message, Receive, Scope, Send
 
-from bot.sandbox.events.http_delivery import HttpTransport
+from bot.sandbox.events.http_delivery import HttpDelivery
 from bot.sandbox.limits import Limits
 from bot.sandbox.models.server import create_models_app
 from bot.sandbox.server import Sandbox
@@ -167,7 +167,7 @@ class TwoWorkspaces(World):
     def route_to(self, url: str) -> None:
         """The load balancer sends everything that Slack says over HTTP here from now on."""
         route = self.slack.dispatcher.transport
-        if isinstance(route, HttpTransport):
+        if isinstance(route, HttpDelivery):
             route.url = f"{url}/slack/events"
 
     async def __aexit__(self, kind: type[BaseException] | None, *error: object) -> None:

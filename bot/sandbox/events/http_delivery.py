@@ -21,7 +21,7 @@ def signature(secret: str, timestamp: str, body: bytes) -> str:
     return "v0=" + hmac.new(secret.encode(), base, hashlib.sha256).hexdigest()
 
 
-class HttpTransport:
+class HttpDelivery:
     """A Transport to one request URL for events, commands, interactions and menus."""
 
     def __init__(self, url: str, signing_secret: str, clock: Clock) -> None:
