@@ -7,6 +7,7 @@ import builtins
 import re
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from bot import errors
@@ -50,6 +51,7 @@ def users(library: str) -> set[str]:
     return found
 
 
+@cache
 def imports(file: Path) -> set[str]:
     names: set[str] = set()
     for node in ast.walk(ast.parse(file.read_text())):
