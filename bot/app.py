@@ -15,8 +15,8 @@ from bot.answers.workers import new_worker_id
 from bot.api.app import ApiParts, create_app
 from bot.api.health import readiness_checks
 from bot.api.middleware import LazyApp
+from bot.chats.after_answer import AfterAnswer
 from bot.chats.attachments.loader import AttachmentLoader
-from bot.chats.follow_up import FollowUp
 from bot.chats.models import ModelChoice
 from bot.chats.prompt import PromptBuilder
 from bot.chats.service import ChatService
@@ -193,7 +193,7 @@ def _engine(
         sinks=sinks,
         publisher=resources.publisher,
         build_prompt=prompt_builder.build,
-        after=FollowUp(parts.models, parts.titles),
+        after=AfterAnswer(parts.models, parts.titles),
         metrics=resources.metrics,
         worker_id=new_worker_id(),
         timing=resources.timing,

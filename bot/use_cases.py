@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from bot.chats.api_service import ApiService
 from bot.chats.api_tokens import ApiTokens
+from bot.chats.chat_request_lifecycle import RequestLifecycle
+from bot.chats.chat_request_service import ChatRequestService
 from bot.chats.feed import Feed
 from bot.chats.models import ModelChoice
-from bot.chats.request_lifecycle import RequestLifecycle
-from bot.chats.requests import RequestService
 from bot.chats.service import ChatService
 from bot.config import Settings
 from bot.resources import Resources
@@ -38,7 +38,7 @@ class UseCases:
     """What people and API clients may do with chats."""
 
     service: ChatService
-    requests: RequestService
+    requests: ChatRequestService
     lifecycle: RequestLifecycle
     api: ApiService
     api_tokens: ApiTokens
@@ -63,7 +63,7 @@ def build_use_cases(
     wake: Callable[[str], None],
 ) -> UseCases:
     lifecycle = RequestLifecycle(repositories.requests)
-    requests = RequestService(
+    requests = ChatRequestService(
         requests=repositories.requests,
         lifecycle=lifecycle,
         chats=repositories.chats,

@@ -157,7 +157,7 @@ class Chats:
         async with self._database.read() as connection:
             return await load_chat(connection, chat_id)
 
-    async def get_for(self, user: User, chat_id: str) -> Chat:
+    async def get_visible_to(self, user: User, chat_id: str) -> Chat:
         """The chat, if this user started it or took part in it, and can still see it. Raises ChatNotFound."""
         taking_part = select(participants.c.user).where(
             participants.c.chat_id == chat_id,

@@ -15,7 +15,7 @@ from bot.answers.sink import AnswerSink
 from bot.domain import Answer, AnswerResult, Chat, Done, Status, StreamEvent, TextDelta, Usage
 from bot.errors import ChatNotFound, EmptyAnswer, ProviderError, StreamInterrupted
 from bot.observability import Metrics, get_logger
-from bot.providers.base import Request
+from bot.providers.base import ModelRequest
 
 log = get_logger(__name__)
 
@@ -31,10 +31,10 @@ MAX_RETRY_AFTER = 10.0
 class Models(Protocol):
     """What the generator needs of `bot.providers.registry`."""
 
-    def stream(self, request: Request) -> AsyncIterator[StreamEvent]: ...
+    def stream(self, request: ModelRequest) -> AsyncIterator[StreamEvent]: ...
 
 
-BuildPrompt = Callable[[Chat, Answer], Awaitable[Request]]
+BuildPrompt = Callable[[Chat, Answer], Awaitable[ModelRequest]]
 """Makes the request for this answer. Raises ProviderError when there is nothing to ask."""
 
 
@@ -91,7 +91,12 @@ class AnswerGenerator:
                 await asyncio.sleep(delay if error.retry_after is None else error.retry_after)
 
     async def _stream(
-        self, run: RunningAnswer, chat: Chat, request: Request, sink: AnswerSink, started: float
+        self,
+        run: RunningAnswer,
+        chat: Chat,
+        request: ModelRequest,
+        sink: AnswerSink,
+        started: float,
     ) -> None:
         """Reads one stream to its end. Raises ProviderError."""
         complete = False

@@ -141,7 +141,7 @@ class ApiService:
         return again
 
     async def chat(self, user: User, chat_id: str) -> Chat:
-        return await self._chats.get_for(user, checked_id(chat_id))
+        return await self._chats.get_visible_to(user, checked_id(chat_id))
 
     async def messages(self, chat: Chat) -> list[Message]:
         """The chat's messages, in order."""

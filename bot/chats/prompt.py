@@ -9,7 +9,7 @@ from typing import Protocol
 from bot import strings
 from bot.chats.attachments.rules import short_name
 from bot.domain import Answer, Chat, Message, Role, User
-from bot.providers.base import ChatMessage, Request
+from bot.providers.base import ChatMessage, ModelRequest
 from storage.chats import Chats
 from storage.images import ImageBudget
 
@@ -56,7 +56,7 @@ class PromptBuilder:
         self._names = names
         self._attachments = attachments
 
-    async def build(self, chat: Chat, answer: Answer) -> Request:
+    async def build(self, chat: Chat, answer: Answer) -> ModelRequest:
         """Raises AttachmentsUnreadable when the message consists of files that could not be read, and nothing else."""
         can_see = self._attachments.can_see(chat)
         budget = IMAGE_BUDGET if can_see else NO_IMAGES
@@ -68,7 +68,7 @@ class PromptBuilder:
             for message in history
         ]
         names = await self._author_names(chat, history)
-        return Request(
+        return ModelRequest(
             model=chat.model,
             system=self._system_prompt,
             messages=chat_messages(messages, names, chat.thread_context, can_see=can_see),

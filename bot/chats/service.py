@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bot.answers.events import EventPublisher
+from bot.chats.chat_request_service import ChatRequestService, refusal_of
 from bot.chats.messages import HandleResult, IncomingMessage, Outcome
 from bot.chats.models import ModelChoice
-from bot.chats.requests import RequestService, refusal_of
 from bot.domain import Answer, Chat, Thread, TitleBy, User
 from bot.errors import LimitReached
 from storage.answers import Answers
@@ -26,7 +26,7 @@ class ChatService:
         chats: Chats,
         answers: Answers,
         chat_requests: ChatRequests,
-        requests: RequestService,
+        requests: ChatRequestService,
         people: People,
         models: ModelChoice,
         publisher: EventPublisher,

@@ -20,7 +20,7 @@ from bot.domain import (
 )
 from bot.errors import ProviderError
 from bot.observability import get_logger
-from bot.providers.base import ChatMessage, Request
+from bot.providers.base import ChatMessage, ModelRequest
 from bot.tasks import Tasks
 from storage.chats import Chats
 from storage.images import ImageBudget
@@ -48,7 +48,7 @@ _UNSPACED = re.compile(
 class Models(Protocol):
     """What titles need of `bot.providers.registry`."""
 
-    def stream(self, request: Request) -> AsyncIterator[StreamEvent]: ...
+    def stream(self, request: ModelRequest) -> AsyncIterator[StreamEvent]: ...
 
 
 ShowTitle = Callable[[Chat], Awaitable[None]]
@@ -111,7 +111,7 @@ class Titles:
             ChatMessage(Role.ASSISTANT, answer[:EXCERPT_LENGTH]),
             ChatMessage(Role.USER, TITLE_REQUEST),
         ]
-        request = Request(model=model, system=TITLE_INSTRUCTION, messages=messages)
+        request = ModelRequest(model=model, system=TITLE_INSTRUCTION, messages=messages)
         return "".join(
             [
                 event.text

@@ -38,7 +38,7 @@ class ChatMessage:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ModelRequest:
     """What is sent to a model: the system prompt, then the messages in order."""
 
     model: ModelRef
@@ -63,7 +63,7 @@ class Provider(Protocol):
         """Its models, read from the server now. Raises ProviderError."""
         ...
 
-    def stream(self, request: Request) -> AsyncIterator[StreamEvent]:
+    def stream(self, request: ModelRequest) -> AsyncIterator[StreamEvent]:
         """Deltas as they arrive, at most one `Usage`, and `Done` at the end. Raises ProviderError.
 
         Closing the iterator, or cancelling the task that reads it, ends the HTTP request at once.

@@ -13,7 +13,7 @@ import httpx
 
 from bot.domain import ModelInfo, Role, StreamEvent
 from bot.errors import InvalidResponse, ModelGone, ModelTimeout, StreamInterrupted, Unreachable
-from bot.providers.base import ChatMessage, ProviderSettings, Request
+from bot.providers.base import ChatMessage, ModelRequest, ProviderSettings
 from bot.providers.errors import error_from_response, redact
 from bot.providers.model_list import parse_models
 from bot.providers.stream_parser import StreamParser
@@ -91,7 +91,7 @@ class OpenAICompatible:
                 await self._get(self._base + path)
         return len(await self.models())
 
-    async def stream(self, request: Request) -> AsyncIterator[StreamEvent]:
+    async def stream(self, request: ModelRequest) -> AsyncIterator[StreamEvent]:
         """The answer as it arrives. Raises ProviderError; see `Provider.stream`."""
         parser = StreamParser(self._secrets)
         async with (
@@ -109,7 +109,7 @@ class OpenAICompatible:
             await body.read_to_end()
 
     @asynccontextmanager
-    async def _open_stream(self, request: Request) -> AsyncIterator[httpx.Response]:
+    async def _open_stream(self, request: ModelRequest) -> AsyncIterator[httpx.Response]:
         """The response that streams the answer. A request with a rejected field is repeated without the field."""
         while True:
             body = self._body(request)
@@ -152,7 +152,7 @@ class OpenAICompatible:
             return True
         return False
 
-    def _body(self, request: Request) -> dict[str, Any]:
+    def _body(self, request: ModelRequest) -> dict[str, Any]:
         messages: list[dict[str, Any]] = (
             [{"role": "system", "content": request.system}] if request.system else []
         )

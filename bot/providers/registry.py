@@ -12,7 +12,7 @@ import httpx
 
 from bot.domain import StreamEvent
 from bot.errors import ModelGone, ProviderError
-from bot.providers.base import ProviderSettings, Request
+from bot.providers.base import ModelRequest, ProviderSettings
 from bot.providers.catalogue import Catalogue
 from bot.providers.ollama import Ollama
 from bot.providers.openai_compatible import OpenAICompatible
@@ -83,7 +83,7 @@ class Providers:
         """Ends the refreshing of lists, and every connection."""
         await self._stack.aclose()
 
-    def stream(self, request: Request) -> AsyncIterator[StreamEvent]:
+    def stream(self, request: ModelRequest) -> AsyncIterator[StreamEvent]:
         """The answer of the model that the request names. Raises ProviderError; see `Provider.stream`."""
         provider = self._providers.get(request.model.provider)
         return _unknown_provider(request) if provider is None else provider.stream(request)
@@ -111,7 +111,7 @@ async def is_available(settings: ProviderSettings) -> bool:
         return (await _health(create_provider(client, settings))).ok
 
 
-async def _unknown_provider(request: Request) -> AsyncIterator[StreamEvent]:
+async def _unknown_provider(request: ModelRequest) -> AsyncIterator[StreamEvent]:
     raise ModelGone(f"{request.model.provider} is not configured")
     yield
 

@@ -11,7 +11,7 @@ from typing import Any
 from bot import strings
 from bot.domain import Answer, AnswerResult
 from handlers.answers.options import AnswerOptions
-from handlers.markdown.text import plain
+from handlers.markdown.plain_text import plain
 from handlers.views import blocks
 
 _MAX_FALLBACK_CHARS = 300

@@ -14,7 +14,7 @@ from bot.tasks import KeyedLocks
 from bot.timing import Timing
 from handlers.client.errors import NotInstalled, SlackError, SlackRejected
 from handlers.client.workspaces import WorkspaceResolver
-from handlers.markdown.text import plain
+from handlers.markdown.plain_text import plain
 from storage.people import People
 
 log = get_logger(__name__)

@@ -12,7 +12,7 @@ from bot import strings
 from bot.domain import User
 from handlers.client.web_api import SlackClient
 from handlers.listeners.context import ListenerContext
-from handlers.live_views.chat_page import load_chat_list
+from handlers.live_views.chat_list_page import load_chat_list
 from handlers.views import payloads
 from handlers.views.chat_list import CHATS_PAGE_ACTION, ListQuery, refreshable
 from handlers.views.modals import DialogTarget

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bot.chats.api_tokens import ApiTokens
+from bot.chats.chat_request_service import ChatRequestService
 from bot.chats.models import ModelChoice
-from bot.chats.requests import RequestService
 from bot.chats.service import ChatService
 from bot.domain import Thread
 from bot.tasks import KeyedLocks, Tasks
@@ -30,7 +30,7 @@ from storage.chats import Chats
 @dataclass(frozen=True, kw_only=True)
 class ListenerContext:
     service: ChatService
-    requests: RequestService
+    requests: ChatRequestService
     api_tokens: ApiTokens
     models: ModelChoice
     chats: Chats

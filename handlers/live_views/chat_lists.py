@@ -24,7 +24,7 @@ from bot.timing import Timing
 from handlers.client.errors import NotInstalled, SlackError
 from handlers.client.workspaces import WorkspaceResolver
 from handlers.live_views.channel_membership import ChannelMembership
-from handlers.live_views.chat_page import load_chat_list
+from handlers.live_views.chat_list_page import load_chat_list
 from handlers.live_views.live_view import LiveView, LiveViews, now
 from handlers.views.chat_list import ChatListView, ListQuery, refreshable
 from storage.chats import Chats

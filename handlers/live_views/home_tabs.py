@@ -17,7 +17,7 @@ from handlers.client.errors import NotInstalled, SlackError, SlackRejected
 from handlers.client.web_api import SlackClient
 from handlers.client.workspaces import WorkspaceResolver
 from handlers.live_views.channel_membership import ChannelMembership
-from handlers.live_views.chat_page import load_chat_list
+from handlers.live_views.chat_list_page import load_chat_list
 from handlers.live_views.live_view import LiveView, LiveViews, now
 from handlers.views.blocks import View
 from handlers.views.chat_list import ListQuery

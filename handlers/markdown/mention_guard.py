@@ -1,6 +1,7 @@
 """Makes sure that nothing a model writes in an answer can notify people.
 
-Titles, names and other short texts go through `handlers.markdown.text.plain` instead, which removes such sequences.
+Titles, names and other short texts go through `handlers.markdown.plain_text.plain` instead, which removes such
+sequences.
 
 Slack resolves its control sequences (`<!channel>`, `<!subteam^S1|x>`, `<@U1>`, `<#C1>`, in any letter case) in Markdown
 too, except in code. Outside of code the `<` of such a sequence becomes `&lt;`, which Markdown shows as `<`; code would

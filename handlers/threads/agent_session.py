@@ -12,7 +12,7 @@ from typing import Any
 from bot import strings
 from bot.domain import Thread
 from handlers.client.web_api import SlackClient
-from handlers.markdown.text import plain
+from handlers.markdown.plain_text import plain
 
 SET_SESSION_STATUS = "agents.sessions.setStatus"
 RENAME_SESSION = "agents.sessions.rename"

@@ -10,7 +10,7 @@ from handlers.client.errors import SlackError
 from handlers.client.post_once import post_message_once
 from handlers.client.user_names import UserNames
 from handlers.client.web_api import SlackClient
-from handlers.markdown.text import mrkdwn_escape, plain
+from handlers.markdown.plain_text import mrkdwn_escape, plain
 from handlers.views import blocks
 from storage.chats import Chats
 

@@ -17,7 +17,7 @@ from bot.timing import Timing
 from handlers.client.errors import NotInstalled, SlackError
 from handlers.client.web_api import SlackClient
 from handlers.client.workspaces import WorkspaceResolver
-from handlers.markdown.text import plain
+from handlers.markdown.plain_text import plain
 from handlers.threads.agent_session import show_session_title
 from handlers.threads.thread_messages import (
     MAX_FALLBACK_LENGTH,

@@ -8,9 +8,14 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from bot import strings
+from bot.chats.chat_request_lifecycle import (
+    GivenUp,
+    QuestionMoved,
+    QuestionPosted,
+    RequestLifecycle,
+)
+from bot.chats.chat_request_service import ChatRequestService
 from bot.chats.models import ModelChoice
-from bot.chats.request_lifecycle import GivenUp, QuestionMoved, QuestionPosted, RequestLifecycle
-from bot.chats.requests import RequestService
 from bot.domain import ModelInfo, Thread, User
 from bot.errors import ChatError, ChatNotFound, LimitReached, StorageError
 from bot.observability import get_logger
@@ -21,7 +26,7 @@ from handlers.client.post_once import post_message_once
 from handlers.client.user_names import UserNames
 from handlers.client.web_api import SlackClient
 from handlers.client.workspaces import WorkspaceResolver
-from handlers.markdown.text import mrkdwn_escape, plain
+from handlers.markdown.plain_text import mrkdwn_escape, plain
 from handlers.threads.direct_messages import why_elsewhere
 from handlers.threads.model_menu import ModelMenus
 from handlers.threads.thread_context import ThreadContextReader
@@ -56,7 +61,7 @@ class DialogChats:
     def __init__(
         self,
         *,
-        requests: RequestService,
+        requests: ChatRequestService,
         lifecycle: RequestLifecycle,
         chat_requests: ChatRequests,
         chats: Chats,
@@ -141,7 +146,7 @@ class DialogChats:
                 user.team, target.channel, chat.thread.ts
             )
             if not in_channel:
-                chat = await self._chats.get_for(user, chat_id)
+                chat = await self._chats.get_visible_to(user, chat_id)
         except ChatNotFound:
             return None
         return self._models.info(chat.model)

@@ -12,7 +12,7 @@ from bot.domain import Chat, Message, ModelRef, SharedFile
 from bot.tasks import Tasks
 from handlers.client.errors import NotInstalled
 from handlers.client.workspaces import WorkspaceResolver
-from handlers.markdown.text import mrkdwn_escape, plain
+from handlers.markdown.plain_text import mrkdwn_escape, plain
 from handlers.threads.direct_messages import post_ephemeral
 
 MAX_NAME_LENGTH = 100

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 
 from bot import strings
+from bot.chats.chat_request_lifecycle import GivenUp, MenuPosted, RequestLifecycle
+from bot.chats.chat_request_service import ChatRequestService
 from bot.chats.messages import ModelChoiceOutcome, ModelChosen
 from bot.chats.models import ModelChoice
-from bot.chats.request_lifecycle import GivenUp, MenuPosted, RequestLifecycle
-from bot.chats.requests import RequestService
 from bot.chats.service import ChatService
 from bot.domain import ModelInfo, User
 from bot.errors import ChatError, LimitReached
@@ -37,7 +37,7 @@ class ModelMenus:
         self,
         *,
         service: ChatService,
-        requests: RequestService,
+        requests: ChatRequestService,
         lifecycle: RequestLifecycle,
         chat_requests: ChatRequests,
         models: ModelChoice,

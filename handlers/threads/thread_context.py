@@ -11,14 +11,14 @@ from typing import Any
 
 from bot import strings
 from bot.chats.attachments.rules import select_earlier
-from bot.chats.request_lifecycle import ContextRead, RequestLifecycle
+from bot.chats.chat_request_lifecycle import ContextRead, RequestLifecycle
 from bot.domain import SharedFile, Thread, User
 from bot.observability import get_logger
 from bot.timing import Timing
 from handlers.client.errors import SlackError
 from handlers.client.user_names import UserNames
 from handlers.client.web_api import SlackClient
-from handlers.markdown.text import plain
+from handlers.markdown.plain_text import plain
 from handlers.views.payloads import MESSAGE_SUBTYPES, readable, shared_files
 from storage.chat_requests import ChatRequest
 

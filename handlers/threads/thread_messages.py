@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from bot.chats.request_lifecycle import GivenUp, RequestLifecycle
+from bot.chats.chat_request_lifecycle import GivenUp, RequestLifecycle
 from handlers.client.errors import NotInstalled, SlackRejected
 from handlers.client.post_once import post_message_once
 from handlers.client.web_api import SlackClient
 from handlers.client.workspaces import WorkspaceResolver
-from handlers.markdown.text import plain
+from handlers.markdown.plain_text import plain
 from handlers.views import blocks
 from handlers.views.blocks import Block
 from storage.chat_requests import ChatRequest

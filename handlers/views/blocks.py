@@ -10,7 +10,7 @@ from bot.chats.models import menu_key
 from bot.domain import Answer, AnswerResult, Chat, ModelInfo, Status
 from bot.errors import ProviderError
 from bot.providers.catalogue import ModelGroup
-from handlers.markdown.text import mrkdwn_escape, plain
+from handlers.markdown.plain_text import mrkdwn_escape, plain
 from storage.chat_requests import ChatRequest
 
 Block = dict[str, Any]

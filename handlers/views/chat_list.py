@@ -10,7 +10,7 @@ from typing import Any
 
 from bot import strings
 from bot.domain import Chat
-from handlers.markdown.text import mrkdwn_escape, plain
+from handlers.markdown.plain_text import mrkdwn_escape, plain
 from handlers.views.blocks import Block, button, context, plain_text, section
 
 CHATS_PAGE_ACTION = "chats_page"

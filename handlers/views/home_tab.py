@@ -7,7 +7,7 @@ from hashlib import blake2s
 from bot import strings
 from bot.chats.models import menu_key
 from bot.domain import ModelInfo
-from handlers.markdown.text import mrkdwn_escape, plain
+from handlers.markdown.plain_text import mrkdwn_escape, plain
 from handlers.views.blocks import (
     NEW_CHAT_ACTION,
     Block,

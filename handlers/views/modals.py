@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from bot import strings
 from bot.chats.attachments.rules import MAX_FILES, join_names, short_name
 from bot.domain import ModelInfo, SharedFile
-from handlers.markdown.text import mrkdwn_escape, plain
+from handlers.markdown.plain_text import mrkdwn_escape, plain
 from handlers.views.blocks import (
     NEW_CHAT_ACTION,
     Block,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from storage.coordination.base import BucketResult, TopicEvent
-from storage.coordination.pubsub import Subscription, TopicHub
+from storage.coordination.local_topics import Subscription, TopicHub
 
 _MAX_BUCKETS = 10_000
 """With more buckets than this, unused ones are deleted."""

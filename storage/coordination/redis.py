@@ -21,7 +21,7 @@ from redis.exceptions import RedisError
 
 from bot.errors import SettingsError, StorageError
 from storage.coordination.base import BucketResult, TopicEvent
-from storage.coordination.pubsub import Subscription, TopicHub
+from storage.coordination.local_topics import Subscription, TopicHub
 from storage.coordination.scripts import ACQUIRE, BLOCK
 
 T = TypeVar("T")

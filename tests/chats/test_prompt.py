@@ -11,7 +11,7 @@ import pytest
 from bot import strings
 from bot.chats.prompt import IMAGE_BUDGET, THREAD_CONTEXT, PromptBuilder, chat_messages
 from bot.domain import Answer, Chat, Image, Message, Role, SharedFile, User
-from bot.providers.base import ChatMessage, Request
+from bot.providers.base import ChatMessage, ModelRequest
 from storage.answers import Answers
 from storage.chats import Chats
 from storage.engine.database import Database
@@ -130,7 +130,7 @@ async def builder(migrated_sqlite: Path, tmp_path: Path) -> AsyncIterator[ChatBu
 
 async def brief(
     builder: ChatBuilder, chat: Chat, people: People | None = None, files: Files | None = None
-) -> Request:
+) -> ModelRequest:
     answer = await builder.replies.next_waiting(chat.id)
     assert answer is not None
     made = PromptBuilder(builder.chats, "Be kind.", people or People(), files or Files())

@@ -26,7 +26,7 @@ from bot.domain import (
     TextDelta,
 )
 from bot.observability import Metrics
-from bot.providers.base import Request
+from bot.providers.base import ModelRequest
 from bot.timing import Timing
 from storage.answers import Answers
 from storage.chats import Chats
@@ -50,7 +50,7 @@ class OneWordModel:
     def __init__(self, pause: Callable[[], float]) -> None:
         self._pause = pause
 
-    async def stream(self, request: Request) -> AsyncIterator[StreamEvent]:
+    async def stream(self, request: ModelRequest) -> AsyncIterator[StreamEvent]:
         await asyncio.sleep(self._pause())
         yield TextDelta("word")
         yield Done("stop")
@@ -60,8 +60,8 @@ async def null_sink(chat: Chat, answer: Answer, control: AnswerControl) -> Answe
     return NullSink()
 
 
-async def build_prompt(chat: Chat, answer: Answer) -> Request:
-    return Request(chat.model, "", ())
+async def build_prompt(chat: Chat, answer: Answer) -> ModelRequest:
+    return ModelRequest(chat.model, "", ())
 
 
 async def do_nothing(chat: Chat, answer: Answer, result: AnswerResult) -> None:

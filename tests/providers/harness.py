@@ -9,7 +9,7 @@ import httpx
 
 from bot.domain import ModelRef, Role, StreamEvent, TextDelta
 from bot.errors import ProviderError
-from bot.providers.base import ChatMessage, ProviderKind, ProviderSettings, Request
+from bot.providers.base import ChatMessage, ModelRequest, ProviderKind, ProviderSettings
 from bot.providers.openai_compatible import OpenAICompatible
 from bot.providers.registry import create_provider
 from bot.providers.transport import create_client
@@ -70,12 +70,14 @@ async def provider_harness() -> AsyncIterator[ProviderHarness]:
         yield ProviderHarness(client)
 
 
-async def read(provider: OpenAICompatible, asked: Request | None = None) -> list[StreamEvent]:
+async def read(provider: OpenAICompatible, asked: ModelRequest | None = None) -> list[StreamEvent]:
     return [event async for event in provider.stream(asked or request())]
 
 
-def request(text: str = "Hello", max_tokens: int | None = None) -> Request:
-    return Request(ModelRef("any", "m"), "Be brief.", [ChatMessage(Role.USER, text)], max_tokens)
+def request(text: str = "Hello", max_tokens: int | None = None) -> ModelRequest:
+    return ModelRequest(
+        ModelRef("any", "m"), "Be brief.", [ChatMessage(Role.USER, text)], max_tokens
+    )
 
 
 def text_of(events: Sequence[StreamEvent]) -> str:

@@ -10,7 +10,7 @@ import pytest
 
 from bot.domain import ModelInfo, ModelRef, StreamEvent
 from bot.errors import ProviderError, ProviderServerError, Unreachable
-from bot.providers.base import Request
+from bot.providers.base import ModelRequest
 from bot.providers.catalogue import Catalogue
 from bot.providers.model_search import best_matches, fair_shares
 from bot.timing import Timing
@@ -44,7 +44,7 @@ class FakeProvider:
         finally:
             self.at_once -= 1
 
-    async def stream(self, request: Request) -> AsyncIterator[StreamEvent]:
+    async def stream(self, request: ModelRequest) -> AsyncIterator[StreamEvent]:
         raise ProviderError("never asked here")
         yield
 

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from bot.domain import Done, Image, ModelRef, ReasoningDelta, Role, StreamEvent, TextDelta, Usage
-from bot.providers.base import ChatMessage, ProviderKind, Request
+from bot.providers.base import ChatMessage, ModelRequest, ProviderKind
 from bot.timing import Timing
 from tests.deadlines import WAIT_TIMEOUT
 from tests.providers.harness import KEY, ProviderHarness, provider_harness, read, request, text_of
@@ -335,7 +335,7 @@ ALRIGHT = streaming(delta("Hi"), DONE)
 
 
 async def sent(
-    harness: ProviderHarness, asked: Request, kind: ProviderKind = "openai"
+    harness: ProviderHarness, asked: ModelRequest, kind: ProviderKind = "openai"
 ) -> ReceivedRequest:
     """The request that the server receives for this."""
     async with ScriptedServer(ALRIGHT).running() as server:
@@ -352,7 +352,7 @@ async def test_request_has_the_system_prompt_first_and_messages_in_order(
         ChatMessage(Role.ASSISTANT, "two"),
         ChatMessage(Role.USER, "three"),
     ]
-    received = await sent(harness, Request(ModelRef("any", "a/b:free"), "Be brief.", turns))
+    received = await sent(harness, ModelRequest(ModelRef("any", "a/b:free"), "Be brief.", turns))
     assert (received.method, received.path) == ("POST", "/chat/completions")
     assert received.headers["authorization"] == f"Bearer {KEY}"
     assert received.body == {
@@ -383,7 +383,7 @@ async def test_credentials_in_the_url_become_a_header(
 
 async def test_images_are_sent_as_data_urls(harness: ProviderHarness) -> None:
     turn = ChatMessage(Role.USER, "What is it?", (Image("a.png", "image/png", b"\x89PNG..."),))
-    received = await sent(harness, Request(ModelRef("any", "m"), "", [turn]))
+    received = await sent(harness, ModelRequest(ModelRef("any", "m"), "", [turn]))
     url = "data:image/png;base64," + base64.b64encode(b"\x89PNG...").decode()
     parts = [
         {"type": "text", "text": "What is it?"},

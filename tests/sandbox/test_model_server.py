@@ -23,7 +23,7 @@ from bot.errors import (
     ProviderServerError,
     StreamInterrupted,
 )
-from bot.providers.base import ChatMessage, ProviderSettings, Request
+from bot.providers.base import ChatMessage, ModelRequest, ProviderSettings
 from bot.providers.registry import Providers, is_available
 from bot.sandbox.models.scripts import Fault, ModelScript, RawBytes, Reasoning, words
 from bot.sandbox.models.server import ModelServer, create_models_app
@@ -57,7 +57,8 @@ async def ask(
     roles = itertools.cycle((Role.USER, Role.ASSISTANT))
     turns = [ChatMessage(role, text) for role, text in zip(roles, texts, strict=False)]
     return [
-        event async for event in providers.stream(Request(ModelRef("demo", model), system, turns))
+        event
+        async for event in providers.stream(ModelRequest(ModelRef("demo", model), system, turns))
     ]
 
 
@@ -141,7 +142,7 @@ async def test_the_eye_model_describes_the_images_it_is_sent(providers: Provider
         Image("b.png", "image/png", b"no picture"),
     )
     turn = ChatMessage(Role.USER, "Look!", images)
-    request = Request(ModelRef("demo", "demo/eye"), "", [turn])
+    request = ModelRequest(ModelRef("demo", "demo/eye"), "", [turn])
     text = text_of([event async for event in providers.stream(request)])
     assert f"1. a PNG picture, 31 × 17 pixels, {len(data.getvalue())} bytes" in text
     assert "2. something that is no picture" in text
@@ -212,7 +213,9 @@ async def test_a_function_can_decide_the_answers_and_add_models(
     with pytest.raises(ModelGone):
         await ask(providers, "x", model="new")
     with pytest.raises(ModelGone):
-        _ = [event async for event in providers.stream(Request(ModelRef("nobody", "x"), "", []))]
+        _ = [
+            event async for event in providers.stream(ModelRequest(ModelRef("nobody", "x"), "", []))
+        ]
 
 
 @pytest.mark.parametrize(
@@ -277,7 +280,7 @@ async def test_a_client_that_disconnects_is_recorded(
     models.queue(
         "demo/quick", ModelScript(["word "] * 1_000, times=[n * 0.01 for n in range(1_000)])
     )
-    request = Request(ModelRef("demo", "demo/quick"), "", [ChatMessage(Role.USER, "x")])
+    request = ModelRequest(ModelRef("demo", "demo/quick"), "", [ChatMessage(Role.USER, "x")])
     stream = providers.stream(request)
     assert await anext(stream) == TextDelta("word ")
     await stream.aclose()  # type: ignore[attr-defined]

@@ -60,7 +60,7 @@ async def test_a_redirect_of_a_model_server_is_not_followed(
                 [
                     event
                     async for event in provider.stream(
-                        base.Request(ModelRef("openai", "m"), "", ())
+                        base.ModelRequest(ModelRef("openai", "m"), "", ())
                     )
                 ]
     assert set(asked) == {f"Bearer {KEY}"}

@@ -126,7 +126,7 @@ async def test_a_chat_of_the_api_is_listed_from_its_first_message(chats: Chats) 
     chat = await chats.create(team="T1", owner="U1", model=MODEL)
     ann = User("T1", "U1")
     assert (await chats.list_for(ann, limit=10)).total == 0
-    assert await chats.get_for(ann, chat.id) == chat
+    assert await chats.get_visible_to(ann, chat.id) == chat
     assert chat.thread is None
     await chats.add_message(chat.id, NewMessage("hello", "U1"))
     page = await chats.list_for(ann, limit=10)
@@ -244,10 +244,10 @@ async def test_only_owner_and_participants_can_read_a_chat(
     chat = (await builder.start()).chat
     await builder.say(chat, "me too", author="U2")
     for user in ("U1", "U2"):
-        assert (await chats.get_for(User("T1", user), chat.id)).id == chat.id
+        assert (await chats.get_visible_to(User("T1", user), chat.id)).id == chat.id
     for stranger in (User("T1", "U3"), User("T2", "U1"), User("T2", "U2")):
         with pytest.raises(ChatNotFound):
-            await chats.get_for(stranger, chat.id)
+            await chats.get_visible_to(stranger, chat.id)
         assert (await chats.list_for(stranger, limit=5)).total == 0
     assert await chats.author_count(chat.id) == 2
     assert await chats.participants(chat.id) == [User("T1", "U1"), User("T1", "U2")]
@@ -316,14 +316,14 @@ async def test_chats_of_a_private_channel_are_hidden_from_a_user_who_left_it(
     assert (await chats.list_for(bob, limit=5)).total == 1
     assert await chats.participants(chat.id) == [bob]
     with pytest.raises(ChatNotFound):
-        await chats.get_for(ann, chat.id)
+        await chats.get_visible_to(ann, chat.id)
 
     await builder.say(chat, "I go on", author="U2")
     assert (await chats.list_for(ann, limit=5)).total == 0
     await chats.set_away(ann, "C9", False)
     assert (await chats.list_for(ann, limit=5)).total == 0
     await chats.set_away(ann, thread.channel, False)
-    assert (await chats.get_for(ann, chat.id)).id == chat.id
+    assert (await chats.get_visible_to(ann, chat.id)).id == chat.id
 
     await chats.set_away(ann, thread.channel, True)
     await builder.say(chat, "back, without an event", author="U1")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.markdown.text import mrkdwn_escape, plain
+from handlers.markdown.plain_text import mrkdwn_escape, plain
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.markdown.text import mrkdwn_escape
+from handlers.markdown.plain_text import mrkdwn_escape
 from handlers.threads.api_echo import escape_and_cut
 
 

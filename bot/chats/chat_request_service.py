@@ -7,15 +7,7 @@ from dataclasses import replace
 
 from bot.answers.events import EventPublisher
 from bot.chats.attachments.rules import only_unusable_files
-from bot.chats.messages import (
-    HandleResult,
-    IncomingMessage,
-    ModelChoiceOutcome,
-    ModelChosen,
-    Outcome,
-)
-from bot.chats.models import ModelChoice
-from bot.chats.request_lifecycle import (
+from bot.chats.chat_request_lifecycle import (
     FilesAdded,
     GivenUp,
     MenuPosted,
@@ -25,6 +17,14 @@ from bot.chats.request_lifecycle import (
     TextGiven,
     state_of,
 )
+from bot.chats.messages import (
+    HandleResult,
+    IncomingMessage,
+    ModelChoiceOutcome,
+    ModelChosen,
+    Outcome,
+)
+from bot.chats.models import ModelChoice
 from bot.domain import ModelInfo, ModelRef, SharedFile, Thread, User
 from bot.errors import ChatNotFound, LimitReached
 from storage.chat_requests import ChatRequest, ChatRequests
@@ -33,7 +33,7 @@ from storage.messages import NewMessage, StoredMessage
 from storage.people import People
 
 
-class RequestService:
+class ChatRequestService:
     """The use cases of chat requests. All raise StorageError when the database fails: then nothing was stored."""
 
     def __init__(

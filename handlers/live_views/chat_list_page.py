@@ -10,7 +10,7 @@ from bot.chats.models import ModelChoice
 from bot.domain import Chat, User
 from bot.errors import InvalidInput
 from handlers.client.web_api import SlackClient
-from handlers.markdown.text import mrkdwn_escape
+from handlers.markdown.plain_text import mrkdwn_escape
 from handlers.views import chat_list as views
 from handlers.views.chat_list import CHATS_PAGE_ACTION, ChatListView, ListQuery
 from storage.chat_list import ChatPage

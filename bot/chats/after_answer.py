@@ -8,7 +8,7 @@ from bot.domain import Answer, AnswerResult, Chat
 from bot.errors import ProviderError
 
 
-class FollowUp:
+class AfterAnswer:
     """The engine's `AfterAnswer`."""
 
     def __init__(self, models: ModelChoice, titles: Titles) -> None:

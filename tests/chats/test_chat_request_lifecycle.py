@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot.chats.request_lifecycle import (
+from bot.chats.chat_request_lifecycle import (
     ContextRead,
     FilesAdded,
     GivenUp,

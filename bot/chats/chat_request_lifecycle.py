@@ -20,8 +20,8 @@
 A request is a row from the moment that Slack delivers the mention. `state_of` derives its state from the row's columns.
 `RequestLifecycle.advance` is the one function that moves a request from state to state. Every UPDATE behind it applies
 to open requests only, so that processes that race end in the same state. Only the start of the chat
-(`bot.chats.requests`) is a transaction of its own: the first message of a chat is unique in the database, which makes
-STARTED happen once.
+(`bot.chats.chat_request_service`) is a transaction of its own: the first message of a chat is unique in the database,
+which makes STARTED happen once.
 """
 
 from __future__ import annotations
