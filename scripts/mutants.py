@@ -44,7 +44,7 @@ TESTS = {
     "handlers/answers/page_writer.py": ANSWER_TESTS,
     "handlers/answers/message_recovery.py": ANSWER_TESTS,
     "bot/chats/prompt.py": ("tests/chats/test_prompt.py", "tests/handlers/test_people.py"),
-    "bot/chats/chat_request_lifecycle.py": ("tests/chats/test_request_lifecycle.py",),
+    "bot/chats/chat_request_lifecycle.py": ("tests/chats/test_chat_request_lifecycle.py",),
     "bot/chats/chat_request_service.py": (
         *(f"tests/handlers/test_{name}.py" for name in ("start", "people", "dialogs", "shortcuts")),
         "tests/handlers/test_attachments.py",
