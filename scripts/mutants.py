@@ -36,6 +36,9 @@ ANSWER_TESTS = (
         for name in ("control", "delivery", "hard_cases", "never_stuck", "direct")
     ),
     *(f"tests/handlers/test_{name}.py" for name in ("start", "people", "continue", "takeovers")),
+    *(f"tests/handlers/test_{name}.py" for name in ("restarts", "missing_text")),
+    "tests/handlers/answers",
+    "tests/handlers/threads",
     "tests/cluster/test_kills.py",
 )
 TESTS = {
@@ -47,7 +50,11 @@ TESTS = {
     "bot/chats/chat_request_lifecycle.py": ("tests/chats/test_chat_request_lifecycle.py",),
     "bot/chats/chat_request_service.py": (
         *(f"tests/handlers/test_{name}.py" for name in ("start", "people", "dialogs", "shortcuts")),
-        "tests/handlers/test_attachments.py",
+        *(
+            f"tests/handlers/test_{name}.py"
+            for name in ("attachments", "missing_text", "preselection")
+        ),
+        "tests/handlers/threads/test_dialog_chats.py",
     ),
     "bot/chats/service.py": (
         *(
@@ -58,7 +65,12 @@ TESTS = {
             f"tests/handlers/test_{name}.py"
             for name in ("home", "attachments", "dialogs", "shortcuts", "never_stuck")
         ),
-        "tests/handlers/test_people.py",
+        *(
+            f"tests/handlers/test_{name}.py"
+            for name in ("people", "restarts", "message_limit", "missing_text", "preselection")
+        ),
+        "tests/handlers/live_views",
+        "tests/handlers/threads",
         "tests/api/test_compat.py",
     ),
 }

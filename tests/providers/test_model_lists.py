@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 
 import pytest
 
 from bot.domain import Done, TextDelta
 from bot.errors import InvalidResponse, KeyRejected, ProviderError, ProviderServerError
 from bot.providers.base import ProviderKind
-from tests.providers.harness import ProviderHarness, provider_harness, read
+from tests.providers.harness import ProviderHarness, read
 from tests.providers.scripted_server import (
     DONE,
     Behaviour,
@@ -21,12 +20,6 @@ from tests.providers.scripted_server import (
     responding,
     streaming,
 )
-
-
-@pytest.fixture
-async def harness() -> AsyncIterator[ProviderHarness]:
-    async with provider_harness() as harness:
-        yield harness
 
 
 async def test_openrouter_list_has_labels_context_and_vision(harness: ProviderHarness) -> None:

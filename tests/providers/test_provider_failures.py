@@ -6,7 +6,6 @@ import asyncio
 import json
 import socket
 import struct
-from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -44,13 +43,6 @@ from tests.providers.scripted_server import (
     responding,
     streaming,
 )
-
-
-@pytest.fixture
-async def harness() -> AsyncIterator[ProviderHarness]:
-    async with provider_harness() as harness:
-        yield harness
-
 
 REFUSALS: list[tuple[int, Any, type[ProviderError]]] = [
     (401, {"error": {"message": "No auth"}}, KeyRejected),

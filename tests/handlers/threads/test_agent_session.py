@@ -1,0 +1,134 @@
+"""The status that an agent is thinking shows while an answer is awaited, and is cleared at every end."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bot import strings
+from bot.config import StreamMode
+from bot.sandbox.limits import Limits
+from bot.sandbox.models.scripts import ModelScript
+from handlers.threads import agent_session
+from tests.deadlines import patient_timing
+from tests.handlers.conftest import WorldFactory
+from tests.handlers.test_never_stuck import LONG, STATUS
+from tests.handlers.world import MODEL, World
+
+
+@pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
+async def test_the_thinking_status_is_renewed_and_cleared_at_the_end(
+    worlds: WorldFactory, mode: StreamMode
+) -> None:
+    limits, timing = (
+        Limits(rates=False, status_ttl=0.5),
+        patient_timing(status_refresh_interval=0.3),
+    )
+    async with worlds(bobbin_stream=mode, limits=limits, timing=timing) as world:
+        world.models.queue(MODEL, ModelScript(["At", " last."], times=(1.6, 1.6)))
+        thread = await world.start("Think it over.")
+        await world.answered(thread)
+        await world.idle()
+        statuses = [
+            text for _, text in world.slack.workspace.thread_state("C0GENERAL", thread).statuses
+        ]
+        assert statuses.count(strings.THINKING) >= 4
+        assert "" not in statuses[: statuses.index(strings.THINKING) + 4]
+        assert world.slack.agent_sessions.status("general", thread) == ""
+
+
+@pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
+async def test_the_thinking_status_is_cleared_after_a_failure_a_retry_and_a_takeover(
+    worlds: WorldFactory, mode: StreamMode
+) -> None:
+    async with worlds(bobbin_stream=mode, timing=patient_timing(late_effect=1.0)) as world:
+        world.fail("http", status=401)
+        thread = await world.start("Fail at first.")
+        await world.answered(thread)
+        await world.until(
+            lambda: world.slack.agent_sessions.status("general", thread) == "",
+            "gone after the failure",
+        )
+
+        world.models.queue(MODEL, ModelScript(["Now", " it works."], times=(0.4, 0.4)))
+        await world.slack.interactions.press("alice", world.answers(thread)[0], "retry_answer")
+        await world.until(
+            lambda: world.slack.agent_sessions.status("general", thread) == strings.THINKING,
+            "thinking again",
+        )
+        await world.until(lambda: world.messages(thread)[1]["status"] == "done", "the answer")
+        await world.until(
+            lambda: world.slack.agent_sessions.status("general", thread) == "",
+            "gone after the retry",
+        )
+
+        world.models.queue(MODEL, ModelScript(["Never", " said."], first_after=30.0))
+        await world.slack.conversations.say("alice", "general", "Be taken over.", thread)
+        await world.until(
+            lambda: world.slack.agent_sessions.status("general", thread) == strings.THINKING,
+            "thinking once more",
+        )
+        await world.restart(bobbin_grace=0.0)
+        await world.answered(thread, 2)
+        await world.until(
+            lambda: world.slack.agent_sessions.status("general", thread) == "",
+            "gone after the takeover",
+        )
+
+
+async def test_a_quick_answer_sets_no_session_status(
+    worlds: WorldFactory,
+) -> None:
+    timing = patient_timing(session_start_delay=3600.0)  # however busy this machine is
+    async with worlds(bobbin_stream=StreamMode.EDIT, timing=timing) as world:
+        await world.answered(await world.start("Be quick."))
+        await world.idle()
+        signs = world.slack.calls_of(agent_session.SET_SESSION_STATUS)
+        assert [call for call in signs if "title" not in call.args] == []
+
+
+async def test_a_stop_control_left_by_a_dead_process_disappears_with_the_answer(
+    worlds: WorldFactory,
+) -> None:
+    timing = patient_timing(late_effect=0.5, session_start_delay=0.2)
+    async with worlds(bobbin_stream=StreamMode.EDIT, bobbin_grace=0.0, timing=timing) as world:
+        world.say(LONG, rate=20)
+        world.say("In few words.")
+        thread = await world.start("Be taken over.")
+        await world.until(
+            lambda: world.slack.agent_sessions.can_stop("C0GENERAL", thread), "Slack's own Stop"
+        )
+        world.timing = replace(timing, session_start_delay=3600.0)
+        await world.restart()
+        assert await world.answered(thread) == ["In few words."]
+        await world.until(
+            lambda: not world.slack.agent_sessions.can_stop("C0GENERAL", thread),
+            "the end of Slack's own Stop",
+        )
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [{"mode": "status", "status": 500}, {"mode": "hang", "seconds": 60.0}, {"mode": "lost"}],
+)
+async def test_a_failing_status_call_delays_no_answer(
+    worlds: WorldFactory, trouble: dict[str, Any]
+) -> None:
+    timing = patient_timing(session_call_timeout=0.3, session_start_delay=0.0)
+    async with worlds(bobbin_stream=StreamMode.EDIT, timing=timing) as world:
+        world.leave_unfinished()  # a status that could not be cleared expires by itself
+        for method in (STATUS, "agents.sessions.setStatus"):
+            world.slack.faults.add(method, times=-1, **trouble)
+        thread = await world.start("First one.")
+        await world.slack.conversations.say("alice", "general", "Second one.", thread)
+        assert len(await world.answered(thread, 2)) == 2
+
+
+async def test_a_workspace_without_the_status_method_is_called_once(world: World) -> None:
+    world.slack.faults.add(STATUS, error="unknown_method", times=-1)
+    for _ in range(3):
+        await world.answered(await world.start("Go on."))
+    await world.idle()
+    assert len(world.slack.calls_of(STATUS)) == 1
