@@ -21,30 +21,34 @@ MENU_NO_MODELS = (
     "Open the menu again in a minute; your question is kept until then."
 )
 MENU_FALLBACK = "Choose a model to start"
-START_HINT = "Choosing a model starts at once. Only the person who asked can choose."
+START_HINT = "I start as soon as you pick a model. Only <@{user}> can pick."
 WAITING_FOR_TEXT = "What would you like to ask? Reply in this thread."
 START_BUTTON = "Start with {model}"
 STOP_BUTTON = "Stop"
 RETRY_BUTTON = "Retry"
 
 ONLY_ASKER_CHOOSES = (
-    "Only <@{user}> can choose here, since it is their question. Mention me to ask one of your own."
+    "Only <@{user}> can pick a model here, because it's their question. "
+    "Mention me to ask one of your own."
 )
-ALREADY_STARTED = "This conversation has already started."
-MODEL_NOT_OFFERED = "That model is not offered here any more. Please choose another one."
-REQUEST_UNKNOWN = "I no longer know this question. Please mention me again."
+ALREADY_STARTED = "This chat has already started."
+MODEL_NOT_OFFERED = "That model isn't offered here any more. Please choose another one."
+REQUEST_UNKNOWN = "I don't know this question any more. Please mention me again."
 NOTHING_TO_STOP = "No answer is being written right now."
 NOTHING_TO_RETRY = "This answer is already being tried again, or has been answered."
-ANSWER_IN_PROGRESS = "An answer is being written in this conversation. Wait for it, then try again."
-SAVE_FAILED = "I could not save that just now. Please try again in a moment."
-FEEDBACK_THANKS = "Thank you, that is noted."
+ANSWER_IN_PROGRESS = (
+    "An answer is being written in this chat. Wait for it to finish, then try again."
+)
+SAVE_FAILED = "I couldn't save that just now. Please try again in a moment."
+FEEDBACK_THANKS = "Thanks for the feedback."
 
 GOOD_ANSWER = "Good answer"
 BAD_ANSWER = "Bad answer"
 
 HEADER_STARTED_BY = "started by <@{user}>"
 HEADER_ALWAYS = (
-    "Always your own model. For another one use *New chat*, in my Home or among the shortcuts."
+    "You always use this model. To use another one once, start with *New chat* "
+    "(Home tab or shortcuts menu)."
 )
 CUT_BY_LENGTH = "the model reached its length limit"
 SECONDS = "{seconds:.1f} s"
@@ -52,6 +56,15 @@ TOKENS = "{count:,} tokens"
 COST = "${dollars:.4f}"
 MESSAGES_LEFT = "{count} messages left"
 MESSAGE_LEFT_ONE = "1 message left"
+CHAT_FULL_NOW = "this chat is full"
+
+
+def messages_left(count: int) -> str:
+    """How many more messages a chat has room for, as its last answers announce it."""
+    if count == 0:
+        return CHAT_FULL_NOW
+    return MESSAGE_LEFT_ONE if count == 1 else MESSAGES_LEFT.format(count=count)
+
 
 MESSAGES = "{count} messages"
 MESSAGES_ONE = "1 message"
@@ -70,7 +83,7 @@ CHATS_REFRESH = "Refresh"
 CHATS_FALLBACK = "Your chats"
 CHATS_HELP = (
     "*What you can do*\n"
-    "• Mention me in a channel, or write to me directly: a conversation starts in that thread\n"
+    "• Mention me in a channel, or write to me directly: a chat starts in that thread\n"
     "• `{command}` lists your chats, newest first\n"
     "• `{command} WORDS` finds chats by title and text\n"
     "• `{command} new` opens a dialog for a new chat, `{command} new TEXT` with your first message in it\n"
@@ -87,39 +100,42 @@ DIALOG_MODEL = "Model"
 DIALOG_MESSAGE = "First message"
 DIALOG_MESSAGE_MORE = "Message"
 DIALOG_PLACEHOLDER = "What would you like to ask?"
-DIALOG_IN_CHANNEL = "It starts in <#{channel}>; if I am not there, in our direct messages."
-DIALOG_IN_THREAD = (
-    "It starts in this message's thread; if I am not in the channel, in our direct messages."
+DIALOG_IN_CHANNEL = (
+    "The chat starts in <#{channel}> (or in our direct messages, if I'm not in that channel)."
 )
-DIALOG_IN_DIRECT = "It starts in our direct messages."
-DIALOG_IN_CHAT = "Goes to the chat *{title}* in this thread, with {model}."
-DIALOG_FILES = "With it goes what was shared: {names}."
+DIALOG_IN_THREAD = (
+    "The chat starts in this message's thread "
+    "(or in our direct messages, if I'm not in that channel)."
+)
+DIALOG_IN_DIRECT = "The chat starts in our direct messages."
+DIALOG_IN_CHAT = "Your message goes to the chat *{title}* in this thread, with {model}."
+DIALOG_FILES = "Included files: {names}."
 DIALOG_NO_TEXT = "Write what you would like to ask."
 DIALOG_TOO_LONG = (
     "At most {most:,} characters fit here; these are {count:,}. More can follow in the thread."
 )
 DIALOG_NO_MODEL = "Choose a model."
-DIALOG_NOT_OPENED = "Slack did not let me open the dialog this time. Please try again."
+DIALOG_NOT_OPENED = "Slack didn't let me open the dialog this time. Please try again."
 ASKED = "<@{user}> asks:"
 ASKED_WITH = "With {names}"
 STARTED_IN_DIRECT_MESSAGES = "{reason}, so we talk here."
 LINK_TO_DIRECT_MESSAGES = "{reason}, so your chat is <{link}|in our direct messages>."
 OTHER_PLACE_REASONS: dict[str, str] = {
-    "not_in_channel": "I am not in <#{channel}>",
+    "not_in_channel": "I'm not in <#{channel}>",
     "is_archived": "<#{channel}> has been archived",
-    "restricted_action": "I am not allowed to write in <#{channel}>",
-    "direct": "I am not in that conversation",
-    "": "I could not write in <#{channel}>",
+    "restricted_action": "I'm not allowed to write in <#{channel}>",
+    "direct": "I'm not in that conversation",
+    "": "I couldn't write in <#{channel}>",
 }
 """Why a chat was started elsewhere than where it was asked for."""
-CHAT_NOT_STARTED = "I could not start your chat here. Please try again in another place."
+CHAT_NOT_STARTED = "I couldn't start your chat here. Please try again in another place."
 
 HOME_INTRO = (
     "Mention me in a channel, or write to me directly, to start a chat with a language model. "
     "Reply in its thread to go on."
 )
 HOME_MODEL = "*Your model*\nIt is preselected whenever you start a chat."
-HOME_MODEL_GONE = "*Your model*\n{model} is not offered any more. Please choose another one."
+HOME_MODEL_GONE = "*Your model*\n{model} isn't offered any more. Please choose another one."
 HOME_NO_MODELS = (
     "*Your model*\nNo models can be reached at the moment. Please look again in a minute."
 )
@@ -133,13 +149,13 @@ HOME_COUNT_ONE = "1 chat"
 
 IMAGE_TOO_LARGE = "An image may have at most {megabytes} MB."
 IMAGE_UNKNOWN = "Images must be png, jpeg, gif or webp."
-IMAGE_BROKEN = "One of the images cannot be opened. Is it whole?"
+IMAGE_BROKEN = "One of the images can't be opened. The file may be damaged."
 IMAGE_TOO_MANY_PIXELS = "One of the images has too many pixels."
 IMAGE_NOT_BASE64 = "An image must be a data URL or base64."
 IMAGE_NOT_FETCHED = "Images are not fetched from addresses: send a data URL or base64."
 IMAGES_TOO_MANY = "A message may carry at most {count} images."
 MODEL_CANNOT_SEE = (
-    "{model} cannot see images. Start a chat with a model that can, or leave the images out."
+    "{model} can't see images. Start a chat with a model that can, or leave the images out."
 )
 TEXTS_TOO_MANY = "A message may carry at most {count} texts."
 TEXTS_TOO_LONG = "The texts of a message may have at most {count:,} characters together."
@@ -149,24 +165,24 @@ AND = "{rest} and {last}"
 FILES_CUT = (
     "I read only the beginning of {names}: attached texts may have {count:,} characters together."
 )
-NO_VISION = "{model} cannot see images, so it answers without {names}."
-NO_VISION_AND_NO_TEXT = "{model} cannot see images, and there is nothing else in your message."
+NO_VISION = "{model} can't see images, so it answers without {names}."
+NO_VISION_AND_NO_TEXT = "{model} can't see images, and there is nothing else in your message."
 NO_VISION_SUGGESTIONS = "Models that can: {models}."
 NO_VISION_CHOOSE = "Please choose one that can: {models}."
 FILE_PROBLEMS: dict[str, str] = {
-    "kind": "I cannot read {names}. I take images (png, jpeg, gif, webp) and text files: share it as one of those, "
+    "kind": "I can't read {names}. I take images (png, jpeg, gif, webp) and text files: share it as one of those, "
     "or paste its text.",
-    "broken": "I cannot open {names} as an image. Please save it as png or jpeg and share it again.",
-    "too_large": "I cannot take {names}: that image is too large. Please share a smaller one.",
+    "broken": "I can't open {names} as an image. Please save it as png or jpeg and share it again.",
+    "too_large": "I can't take {names}: that image is too large. Please share a smaller one.",
     "too_many": "I left out {names}, since a message may carry at most 10 files. Please send the rest in another one.",
-    "gone": "I cannot find {names} in Slack: deleted, or shared where I am not. Please share it here.",
+    "gone": "I can't find {names} in Slack: deleted, or shared where I am not. Please share it here.",
     "hidden": "Slack hides {names}, since this workspace has reached its limits. Please share it again.",
-    "external": "I cannot read {names}, which is not kept in Slack. Please upload it to Slack itself.",
-    "no_access": "Slack did not let me read {names}. Please ask whoever runs me to give me the permission files:read, "
-    "then share it again.",
-    "unreachable": "I could not get {names} from Slack just now. Please share it again in a moment.",
+    "external": "I can't read {names}, which isn't kept in Slack. Please upload it to Slack itself.",
+    "no_access": "Slack didn't let me read {names}. Please ask the person who runs Bobbin to add the permission "
+    "files:read, then share it again.",
+    "unreachable": "I couldn't get {names} from Slack just now. Please share it again in a moment.",
 }
-"""What a person reads for each reason why a shared file could not be read."""
+"""What a person reads for each reason why a shared file couldn't be read."""
 
 
 def file_problem(code: str, names: str) -> str:
@@ -189,10 +205,10 @@ SUGGESTED_PROMPTS = (
 """Title and message of what is suggested in an empty pane."""
 
 CANNOT_WRITE: dict[str, str] = {
-    "not_in_channel": "I could not answer you in <#{channel}>, because I am not a member there any more. "
+    "not_in_channel": "I couldn't answer you in <#{channel}>, because I'm not a member there any more. "
     "Invite me again (`/invite @Bobbin`) and ask once more, or ask me here.",
-    "is_archived": "I could not answer you in <#{channel}>, because it has been archived. You can ask me here.",
-    "restricted_action": "I could not answer you in <#{channel}>, because I am not allowed to write there. "
+    "is_archived": "I couldn't answer you in <#{channel}>, because it has been archived. You can ask me here.",
+    "restricted_action": "I couldn't answer you in <#{channel}>, because I'm not allowed to write there. "
     "You can ask me here.",
 }
 """The direct message to a user when Bobbin cannot write where they asked."""
@@ -203,28 +219,28 @@ SENT_WITH_ONE_IMAGE = "with an image"
 
 API_ACCESS_ISSUED = (
     "Your API token, shown only this once:\n```{token}```\n"
-    "Programs that hold it read and write your chats in this workspace. "
-    "`{command} token revoke` ends it."
+    "Anyone with this token can read and write your chats in this workspace. "
+    "`{command} token revoke` ends it. How to use it: docs/api.md, or /docs at Bobbin's address."
 )
-API_ACCESS_REVOKED = "Ended: your API tokens work no more."
+API_ACCESS_REVOKED = "Done: all your API tokens are revoked."
 API_ACCESS_NONE = "You have no API token."
 
 FAILURES: dict[str, str] = {
-    "unreachable": "{model} could not be reached. Please try again in a moment.",
-    "timeout": "{model} sent nothing for too long. Please try again.",
+    "unreachable": "{model} couldn't be reached. Please try again in a moment.",
+    "timeout": "{model} took too long to respond. Please try again.",
     "server_fault": "{model}'s provider has a problem at its end. Please try again in a moment.",
     "busy": "{model} is very busy at the moment. Please wait a little and try again.",
     "broken_off": "The connection to {model} broke off before the answer was complete. Please try again.",
     "empty": "{model} sent an empty answer. Please try again.",
     "garbled": "{model}'s provider sent something that is not an answer. Please try again; if it stays so, "
-    "tell whoever runs me.",
-    "key_rejected": "{model}'s provider does not accept my key. Please tell whoever runs me.",
-    "no_credit": "There is no credit left at {model}'s provider. Please tell whoever runs me.",
-    "model_gone": "{model} is not available any more. Choose another model, and it will answer the same message.",
-    "too_long": "This conversation has become too long for {model}. Start a new chat, or choose a model that "
-    "takes in more.",
+    "tell the person who runs Bobbin.",
+    "key_rejected": "{model}'s provider doesn't accept my key. Please tell the person who runs Bobbin.",
+    "no_credit": "There is no credit left at {model}'s provider. Please tell the person who runs Bobbin.",
+    "model_gone": "{model} isn't available any more. Choose another model, and it will answer the same message.",
+    "too_long": "This chat has become too long for {model}. Start a new chat, or choose a model with a larger "
+    "context window.",
     "filtered": "{model}'s provider withheld the answer because of its content rules. Try asking in another way.",
-    "unreadable": "I could not read what you attached, and there is nothing else in your message{detail}. "
+    "unreadable": "I couldn't read what you attached, and there is nothing else in your message{detail}. "
     "Please try again, or share it in another form.",
     "refused": "{model}'s provider refused the request{detail}. Try asking in another way, or start a new chat.",
     "provider_error": "Something went wrong while {model} was answering. Please try again.",
@@ -256,10 +272,10 @@ INSTALL_STALE = (
     "Nothing was installed: this link was made in another browser, was used before, "
     "or is older than ten minutes."
 )
-INSTALL_REFUSED = "Nothing was installed: Slack did not confirm it ({reason})."
+INSTALL_REFUSED = "Nothing was installed: Slack didn't confirm it ({reason})."
 INSTALL_UNREACHED = (
-    "Nothing was installed: Slack could not be reached. Please try again in a moment."
+    "Nothing was installed: Slack couldn't be reached. Please try again in a moment."
 )
-INSTALL_NOT_KEPT = "Nothing was installed: it could not be stored. Please try again in a moment."
+INSTALL_NOT_KEPT = "Nothing was installed: it couldn't be stored. Please try again in a moment."
 
 __all__ = ["DEFAULT_TITLE", "failure"]

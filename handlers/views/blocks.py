@@ -108,7 +108,11 @@ def menu(request: ChatRequest, preselected: ModelInfo | None) -> list[Block]:
     if preselected is not None:
         label = strings.START_BUTTON.format(model=preselected.label)
         elements.append(button(label, START_CHAT_ACTION, f"{request.id}", "primary"))
-    hint = strings.START_HINT if preselected is not None else strings.MENU_NO_MODELS
+    hint = (
+        strings.START_HINT.format(user=request.user)
+        if preselected is not None
+        else strings.MENU_NO_MODELS
+    )
     return [
         {**section(prompt), "block_id": menu_block_id(request.id)},
         {
@@ -218,9 +222,7 @@ def _facts(result: AnswerResult, model: str, left: int | None) -> str:
     if result.truncated:
         facts.append(strings.CUT_BY_LENGTH)
     if left is not None:
-        facts.append(
-            strings.MESSAGE_LEFT_ONE if left == 1 else strings.MESSAGES_LEFT.format(count=left)
-        )
+        facts.append(strings.messages_left(left))
     return " · ".join(facts)
 
 

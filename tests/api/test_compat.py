@@ -115,9 +115,9 @@ async def test_images_are_refused_for_a_model_without_vision(world: World, api: 
     chat = await api.conversation()
     body = {"content": "look", "images": [data_url(picture())]}
     refused = await api.ask("POST", f"/chat/conversations/{chat}/messages", 422, json=body)
-    assert refused["message"].startswith("Demo: Quick cannot see images.")
+    assert refused["message"].startswith("Demo: Quick can't see images.")
     assert (
-        "cannot see"
+        "can't see"
         in (await api.ask("POST", "/new-chat", 422, json={"initial_message": "look", **body}))[
             "message"
         ]

@@ -143,7 +143,7 @@ async def test_a_token_is_valid_until_it_is_revoked(world: World, api: Api) -> N
     (shown_to_alice,) = await world.slack.interactions.command(
         "alice", "general", "/chats", "token revoke"
     )
-    assert shown_to_alice.text == "Ended: your API tokens work no more."
+    assert shown_to_alice.text == "Done: all your API tokens are revoked."
     assert (await api.ask("GET", "/chat/models", 401))["error"] == "Unauthorized"
     (nothing,) = await world.slack.interactions.command(
         "alice", "general", "/chats", "token revoke"

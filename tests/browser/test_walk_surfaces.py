@@ -83,7 +83,7 @@ async def test_a_persons_own_model_answers_without_a_menu(product: Product, page
     await page.get_by_role("main").get_by_role("button", name="Send now").click()
     await page.get_by_role("main").get_by_role("button", name=re.compile(r"^\d+ repl")).last.click()
     await expect(await answered(page, 1)).to_contain_text("640 × 400 pixels")
-    await expect(thread_messages(page).nth(1)).to_contain_text("Always your own model.")
+    await expect(thread_messages(page).nth(1)).to_contain_text("You always use this model.")
 
 
 async def test_a_full_chat_offers_a_new_chat(product: Product, page: Page) -> None:
@@ -91,7 +91,7 @@ async def test_a_full_chat_offers_a_new_chat(product: Product, page: Page) -> No
     await choose(page, await ask(page, "the first of two"), "quick")
     await expect(await answered(page, 1)).to_contain_text("2 messages left")
     await reply(page, "the second of two")
-    await expect(await answered(page, 2)).to_contain_text("0 messages left")
+    await expect(await answered(page, 2)).to_contain_text("this chat is full")
     await reply(page, "one too many")
     note = page.get_by_test_id("ephemeral")
     await expect(note).to_contain_text(

@@ -179,7 +179,7 @@ async def test_a_text_model_answers_the_text_and_the_user_learns_which_models_ca
     assert ATTACHED_UNSEEN.format(name="cat.png") in sent_text(world)
     (notice,) = await world.until(lambda: world.whispers("alice"), "the notice")
     assert notice.startswith(
-        "Demo: Quick cannot see images, so it answers without cat.png. Models that can: Demo: Eye"
+        "Demo: Quick can't see images, so it answers without cat.png. Models that can: Demo: Eye"
     )
 
 

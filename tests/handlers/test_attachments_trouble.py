@@ -223,7 +223,7 @@ async def test_a_message_of_unavailable_files_fails_with_retry(world: World) -> 
 
     await world.answered(thread)
     message = world.answers(thread)[-1]
-    assert "I could not read what you attached" in below(message)
+    assert "I couldn't read what you attached" in below(message)
     assert "cat.png" in below(message)
     assert [e["text"]["text"] for e in elements(message, "retry_answer")] == [strings.RETRY_BUTTON]
     assert world.models.requests() == []

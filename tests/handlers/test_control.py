@@ -199,7 +199,7 @@ async def test_a_silent_model_is_a_failure(worlds: WorldFactory) -> None:
         thread = await world.start("Please answer me.")
         await world.answered(thread)
         assert below(world.answers(thread)[0]).startswith(
-            ":warning: Demo: Quick sent nothing for too long"
+            ":warning: Demo: Quick took too long to respond"
         )
         assert shown(world.answers(thread)[0]) == PART
 
@@ -319,7 +319,7 @@ async def test_an_unavailable_model_is_replaced_for_good(world: World) -> None:
     await world.answered(thread, 2)
     await world.idle()
     failed = world.answers(thread)[1]
-    assert "is not available any more" in below(failed)
+    assert "isn't available any more" in below(failed)
 
     await world.slack.interactions.choose(
         "alice", failed, "retry_with_model", "openai:demo/storyteller"

@@ -194,7 +194,7 @@ async def test_always_use_it_skips_the_menu_until_it_is_unticked(world: World) -
     assert strings.HEADER_ALWAYS in str(world.header(thread).blocks)
     assert world.menus(thread) == []
     assert world.models.requests()[0].model == "demo/storyteller"
-    assert "Always your own model." in world.header(thread).text
+    assert "You always use this model." in world.header(thread).text
 
     await world.slack.interactions.press(
         "alice", view, "new_chat"
@@ -205,14 +205,14 @@ async def test_always_use_it_skips_the_menu_until_it_is_unticked(world: World) -
     root = await wait_for_question(world, channel)
     await world.answered(root.ts, channel=channel)
     await world.until(lambda: world.headers(root.ts, channel), "the header")
-    assert "Always your own model." not in world.header(root.ts, channel).text
+    assert "You always use this model." not in world.header(root.ts, channel).text
 
     await tick(world, view, on=False)
     assert "initial_options" not in element(view, "home_always")
     thread = await world.start("A menu again.", model="demo/storyteller")
     await world.answered(thread)
     await world.until(lambda: world.headers(thread), "the header")
-    assert "Always your own model." not in world.header(thread).text
+    assert "You always use this model." not in world.header(thread).text
     assert world.rows("SELECT default_model, always FROM people WHERE user = 'U0ALICE'") == [
         {"default_model": "openai:demo/storyteller", "always": 0}
     ]
@@ -273,7 +273,7 @@ async def test_a_preferred_model_that_is_gone_is_named_and_the_menu_returns(worl
     view = await home(world)
 
     assert any(
-        "demo/of-old is not offered any more" in b["text"]["text"]
+        "demo/of-old isn't offered any more" in b["text"]["text"]
         for b in view.blocks
         if b["type"] == "section"
     )

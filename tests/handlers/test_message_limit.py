@@ -52,7 +52,7 @@ async def test_a_message_fits_at_98_messages_and_is_refused_at_99(world: World) 
     await world.slack.conversations.say("alice", "general", "The last one that fits.", thread)
     await world.answered(thread, 2)
     assert world.chats()[0]["message_count"] == 100
-    assert "0 messages left" in below(world.answers(thread)[-1])
+    assert "this chat is full" in below(world.answers(thread)[-1])
 
 
 async def test_the_limit_holds_for_concurrent_messages(worlds: WorldFactory) -> None:

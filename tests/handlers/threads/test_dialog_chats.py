@@ -28,7 +28,7 @@ async def test_in_a_channel_without_the_bot_the_chat_starts_in_the_direct_messag
     await world.answered(root.ts, channel=channel)
 
     assert (
-        strings.STARTED_IN_DIRECT_MESSAGES.format(reason="I am not in <#C0WATERCOOLER>")
+        strings.STARTED_IN_DIRECT_MESSAGES.format(reason="I'm not in <#C0WATERCOOLER>")
         in root.text
     )
     assert posted_questions(world, "watercooler") == []
@@ -56,8 +56,8 @@ async def test_in_a_private_channel_without_the_bot_the_chat_starts_in_the_direc
     ("error", "reason"),
     [
         ("is_archived", "<#C0GENERAL> has been archived"),
-        ("restricted_action_read_only_channel", "I am not allowed to write in <#C0GENERAL>"),
-        ("no_permission", "I could not write in <#C0GENERAL>"),
+        ("restricted_action_read_only_channel", "I'm not allowed to write in <#C0GENERAL>"),
+        ("no_permission", "I couldn't write in <#C0GENERAL>"),
     ],
 )
 async def test_the_reason_for_starting_elsewhere_is_given(
