@@ -28,8 +28,7 @@ async def test_in_a_channel_without_the_bot_the_chat_starts_in_the_direct_messag
     await world.answered(root.ts, channel=channel)
 
     assert (
-        strings.STARTED_IN_DIRECT_MESSAGES.format(reason="I'm not in <#C0WATERCOOLER>")
-        in root.text
+        strings.STARTED_IN_DIRECT_MESSAGES.format(reason="I'm not in <#C0WATERCOOLER>") in root.text
     )
     assert posted_questions(world, "watercooler") == []
     (explanation,) = await world.until(
