@@ -107,6 +107,8 @@ class ProviderError(BobbinError):
     """
     needs_other_model = False
     """Whether the model no longer exists: it is hidden for a while, and the user is offered others."""
+    refuses_message = False
+    """Whether the provider refused what was asked: it would refuse it again as part of a later question."""
 
     def __init__(self, detail: str = "", *, retry_after: float | None = None) -> None:
         """`detail`: the provider's message, cleaned, without keys, at most 300 characters. `retry_after`: seconds."""
@@ -190,12 +192,14 @@ class ContextTooLong(ProviderError):
     """HTTP 413, or a 400 that says that the context is too long."""
 
     code = "too_long"
+    refuses_message = True
 
 
 class ContentFiltered(ProviderError):
     """The answer was cut off or the request refused by the provider's content rules."""
 
     code = "filtered"
+    refuses_message = True
 
 
 class AttachmentsUnreadable(ProviderError):
@@ -208,6 +212,7 @@ class RequestRefused(ProviderError):
     """Any other HTTP 4xx."""
 
     code = "refused"
+    refuses_message = True
 
 
 _CLASSES = {error.code: error for error in ProviderError.__subclasses__()}

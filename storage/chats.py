@@ -41,6 +41,7 @@ from storage.queries import (
     SELECT_CHAT_AND_OPEN_REQUEST,
     SELECT_CHAT_BY_THREAD,
     SELECT_HISTORY,
+    SELECT_UNANSWERED,
 )
 from storage.rows import chat_row, files_to_json, image_rows, to_chat, to_message
 from storage.search import SearchLimits
@@ -218,6 +219,13 @@ class Chats:
             before = and_(messages.c.chat_id == chat_id, messages.c.number < before_number)
             images = await MessageImages.load(connection, before, budget)
         return [images.to_message(row) for row in rows]
+
+    async def unanswered(self, chat_id: str, before_number: int) -> dict[str, Message]:
+        """The answers that `history` leaves out, by the id of the message that each was to answer."""
+        parameters = {"chat": chat_id, "before": before_number}
+        async with self._database.read() as connection:
+            rows = await connection.execute(SELECT_UNANSWERED, parameters)
+            return {row.question_id: to_message(row) for row in rows}
 
     async def store_loaded_files(
         self,

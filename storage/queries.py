@@ -16,6 +16,7 @@ from sqlalchemy import (
     func,
     insert,
     literal,
+    not_,
     or_,
     select,
     true,
@@ -85,19 +86,28 @@ COUNT_AUTHORS = select(func.count(messages.c.author.distinct())).where(
     messages.c.chat_id == bindparam("chat")
 )
 
+_HAS_TEXT = and_(messages.c.status.in_((Status.DONE, Status.STOPPED)), messages.c.text != "")
+"""An answer that later questions build on."""
 SELECT_HISTORY = (
     select(messages, exists().where(attachments.c.message_id == messages.c.id).label("has_images"))
     .where(
         messages.c.chat_id == bindparam("chat"),
         messages.c.number < bindparam("before"),
-        or_(
-            messages.c.role == Role.USER,
-            and_(messages.c.status.in_((Status.DONE, Status.STOPPED)), messages.c.text != ""),
-        ),
+        or_(messages.c.role == Role.USER, _HAS_TEXT),
     )
     .order_by(messages.c.number)
 )
 """What a model is sent before it writes message number `before`: without failed, empty or unfinished answers."""
+SELECT_UNANSWERED = (
+    select(messages, answers.c.question_id)
+    .join(answers, answers.c.message_id == messages.c.id)
+    .where(
+        messages.c.chat_id == bindparam("chat"),
+        messages.c.number < bindparam("before"),
+        not_(_HAS_TEXT),
+    )
+)
+"""The answers that `SELECT_HISTORY` leaves out, with the ids of their questions."""
 
 SELECT_NEXT_ANSWER = (
     select(answers.c.message_id, answers.c.owner)

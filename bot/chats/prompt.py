@@ -7,23 +7,16 @@ from dataclasses import replace
 from typing import Protocol
 
 from bot import strings
-from bot.chats.attachments.rules import short_name
+from bot.chats.turns import chat_messages
 from bot.domain import Answer, Chat, Message, Role, User
-from bot.providers.base import ChatMessage, ModelRequest
+from bot.errors import ProviderError
+from bot.providers.base import ModelRequest
 from storage.chats import Chats
 from storage.images import ImageBudget
 
 IMAGE_BUDGET = ImageBudget(count=20, size=16_000_000)
 """The newest images are sent with every request, up to this many and this many bytes; of older ones only the names."""
 NO_IMAGES = ImageBudget(0, 0)
-
-THREAD_CONTEXT = (
-    "What people said in this thread before:\n{context}\n\nThe message to answer:\n{text}"
-)
-"""The first message of a chat that began in an existing thread."""
-ATTACHED_EARLIER = "[Attached: {name}, an image that was shown earlier and is not repeated]"
-ATTACHED_UNSEEN = "[Attached: {name}, an image that you cannot see]"
-ATTACHED_UNREADABLE = "[Attached: {name}, which could not be read]"
 
 
 class UserNames(Protocol):
@@ -61,7 +54,9 @@ class PromptBuilder:
         can_see = self._attachments.can_see(chat)
         budget = IMAGE_BUDGET if can_see else NO_IMAGES
         history = await self._chats.history(chat.id, answer.number, budget=budget)
-        if await self._attachments.load_pending(chat, answer, history):
+        left_out = await self._left_out(chat, answer, history)
+        sent = [message for message in history if message.id not in left_out]
+        if await self._attachments.load_pending(chat, answer, sent):
             history = await self._chats.history(chat.id, answer.number, budget=budget)
         messages = [
             replace(message, text=await self._names.replace_ids(chat.team, message.text))
@@ -71,7 +66,23 @@ class PromptBuilder:
         return ModelRequest(
             model=chat.model,
             system=self._system_prompt,
-            messages=chat_messages(messages, names, chat.thread_context, can_see=can_see),
+            messages=chat_messages(
+                messages, names, chat.thread_context, can_see=can_see, left_out=left_out
+            ),
+        )
+
+    async def _left_out(
+        self, chat: Chat, answer: Answer, history: Sequence[Message]
+    ) -> frozenset[str]:
+        """Ids of earlier messages that would make this answer fail too, or are to be answered after it."""
+        answered = sum(message.role is Role.ASSISTANT for message in history)
+        if answered >= len(history) - answered - 1:  # all but the one to answer
+            return frozenset()
+        unanswered = await self._chats.unanswered(chat.id, answer.number)
+        return frozenset(
+            question_id
+            for question_id, ended in unanswered.items()
+            if not ended.status.ended or ProviderError.class_of(ended.error).refuses_message
         )
 
     async def _author_names(self, chat: Chat, history: Sequence[Message]) -> dict[str, str]:
@@ -83,42 +94,3 @@ class PromptBuilder:
             author: await self._names(User(chat.team, author)) or strings.UNKNOWN_PERSON
             for author in authors
         }
-
-
-def chat_messages(
-    history: Sequence[Message],
-    names: dict[str, str],
-    context: str | None = None,
-    *,
-    can_see: bool = True,
-) -> list[ChatMessage]:
-    """The chat as the model reads it. A message begins with its author's name where `names` has it.
-
-    `context`: what people said in the thread before the chat began; it goes with the first message. `can_see`: whether
-    the model accepts images.
-    """
-    made: list[ChatMessage] = []
-    for message in history:
-        text = "\n\n".join([*([message.text] if message.text else ()), *_notes(message, can_see)])
-        if message.role is Role.USER and message.author in names:
-            text = f"{names[message.author]}: {text}"
-        if message.role is Role.USER and context:
-            text = THREAD_CONTEXT.format(context=context, text=text)
-            context = None
-        made.append(ChatMessage(message.role, text, message.images if can_see else ()))
-    return made
-
-
-def _notes(message: Message, can_see: bool) -> list[str]:
-    """Sentences for the model about files that it does not get."""
-    unseen = [
-        *message.omitted_images,
-        *(() if can_see else (image.name for image in message.images)),
-    ]
-    template = ATTACHED_EARLIER if can_see else ATTACHED_UNSEEN
-    notes = [template.format(name=short_name(name)) for name in unseen]
-    for file in message.files:
-        is_unseen = file.problem is None and not can_see
-        template = ATTACHED_UNSEEN if is_unseen else ATTACHED_UNREADABLE
-        notes.append(template.format(name=short_name(file.name)))
-    return notes

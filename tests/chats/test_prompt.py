@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bot import strings
-from bot.chats.prompt import IMAGE_BUDGET, THREAD_CONTEXT, PromptBuilder, chat_messages
+from bot.chats.prompt import IMAGE_BUDGET, PromptBuilder
+from bot.chats.turns import LEFT_OUT, THREAD_CONTEXT, chat_messages
 from bot.domain import Answer, Chat, Image, Message, Role, SharedFile, User
 from bot.providers.base import ChatMessage, ModelRequest
 from storage.answers import Answers
@@ -50,10 +54,57 @@ def test_messages_keep_their_order_and_begin_with_known_names() -> None:
 
 def test_thread_context_goes_with_the_first_question_only() -> None:
     made = chat_messages(
-        [answered("Hi"), asked("This?"), asked("That?")], {"U1": "Ann"}, "Bob: It is broken"
+        [asked("This?"), answered("Hi"), asked("That?")], {"U1": "Ann"}, "Bob: It is broken"
     )
     context = THREAD_CONTEXT.format(context="Bob: It is broken", text="Ann: This?")
-    assert texts(made) == ["Hi", context, "Ann: That?"]
+    assert texts(made) == [context, "Hi", "Ann: That?"]
+
+
+def test_messages_without_an_answer_between_them_become_one() -> None:
+    history = [
+        asked("One", images=(CAT,)),
+        asked("Two", author="U2", images=(DOG,)),
+        answered("Yes"),
+        asked("Three"),
+    ]
+    assert chat_messages(history, {"U1": "Ann", "U2": "Bob"}) == [
+        ChatMessage(Role.USER, "Ann: One\n\nBob: Two", (CAT, DOG)),
+        ChatMessage(Role.ASSISTANT, "Yes"),
+        ChatMessage(Role.USER, "Ann: Three"),
+    ]
+
+
+MESSAGES = st.lists(
+    st.builds(
+        Message,
+        id=st.uuids().map(str),
+        chat_id=st.just("chat"),
+        number=st.just(1),
+        role=st.sampled_from(Role),
+        text=st.sampled_from(["", " ", "word", "two words"]),
+        author=st.sampled_from(["U1", "U2"]),
+        images=st.sampled_from([(), (CAT,)]),
+    )
+)
+
+
+@given(MESSAGES, st.booleans(), st.sampled_from([None, "Before"]), st.data())
+def test_roles_alternate_whatever_happened(
+    messages: list[Message], can_see: bool, context: str | None, data: st.DataObject
+) -> None:
+    """Nothing is empty, nothing is lost but what is left out, and the last message comes last."""
+    earlier = [message.id for message in messages if message.role is Role.USER]
+    left_out = data.draw(st.sets(st.sampled_from(earlier))) if earlier else set()
+    history = [*messages, asked("The question")]
+    made = chat_messages(history, {"U2": "Bob"}, context, can_see=can_see, left_out=left_out)
+    assert all(a.role is not b.role for a, b in itertools.pairwise(made))
+    assert all(turn.text.strip() or turn.images for turn in made)
+    assert made[-1].role is Role.USER
+    assert made[-1].text.endswith("The question")
+    whole = "\n".join(texts(made))
+    kept = [message for message in messages if message.id not in left_out]
+    assert whole.count("word") == sum("word" in message.text for message in kept)
+    assert (LEFT_OUT in whole) == bool(left_out)
 
 
 def test_models_without_vision_get_names_instead_of_images() -> None:

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from bot import strings
-from bot.chats.prompt import ATTACHED_UNREADABLE
+from bot.chats.turns import ATTACHED_UNREADABLE
 from bot.sandbox.user_actions.conversations import Upload
 from tests.handlers.shared_files import (
     NOTES,

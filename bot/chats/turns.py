@@ -1,0 +1,96 @@
+"""Turns stored messages into what a model reads: users and the model take turns, whatever has happened. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+from bot.chats.attachments.rules import short_name
+from bot.domain import Message, Role
+from bot.providers.base import ChatMessage
+
+THREAD_CONTEXT = (
+    "What people said in this thread before:\n{context}\n\nThe message to answer:\n{text}"
+)
+"""The first message of a chat that began in an existing thread."""
+LEFT_OUT = "[A message is left out here, because it could not be processed]"
+"""In place of a message that the provider refused, when something later is asked."""
+ATTACHED_EARLIER = "[Attached: {name}, an image that was shown earlier and is not repeated]"
+ATTACHED_UNSEEN = "[Attached: {name}, an image that you cannot see]"
+ATTACHED_UNREADABLE = "[Attached: {name}, which could not be read]"
+
+
+def chat_messages(
+    history: Sequence[Message],
+    names: Mapping[str, str],
+    context: str | None = None,
+    *,
+    can_see: bool = True,
+    left_out: Collection[str] = (),
+) -> list[ChatMessage]:
+    """The chat as the model reads it. A message begins with its author's name where `names` has it.
+
+    Messages that no answer separates become one, because many servers refuse two messages of one role in a row.
+    `context`: what people said in the thread before the chat began; it goes with the first message. `can_see`: whether
+    the model accepts images. `left_out`: ids of messages that are only mentioned.
+    """
+    made: list[ChatMessage] = []
+    for message in history:
+        if message.role is Role.USER:
+            made.append(_question(message, names, context, can_see, message.id in left_out))
+            context = None
+        else:
+            made.append(ChatMessage(Role.ASSISTANT, _text(message, can_see), message.images))
+    return list(_alternating([turn for turn in made if turn.text.strip() or turn.images]))
+
+
+def _question(
+    message: Message, names: Mapping[str, str], context: str | None, can_see: bool, left_out: bool
+) -> ChatMessage:
+    if left_out:
+        return ChatMessage(Role.USER, LEFT_OUT)
+    text = _text(message, can_see)
+    if message.author is not None and message.author in names:
+        text = f"{names[message.author]}: {text}"
+    if context:
+        text = THREAD_CONTEXT.format(context=context, text=text)
+    return ChatMessage(Role.USER, text, message.images if can_see else ())
+
+
+def _alternating(turns: Sequence[ChatMessage]) -> Iterator[ChatMessage]:
+    """The same turns, with consecutive ones of the same role joined."""
+    before: ChatMessage | None = None
+    for turn in turns:
+        if before is None or before.role is not turn.role:
+            if before is not None:
+                yield before
+            before = turn
+        else:
+            before = _joined(before, turn)
+    if before is not None:
+        yield before
+
+
+def _joined(first: ChatMessage, second: ChatMessage) -> ChatMessage:
+    if second.text == LEFT_OUT and first.text.endswith(LEFT_OUT):
+        return first  # once is enough
+    text = "\n\n".join(text for text in (first.text, second.text) if text)
+    return ChatMessage(first.role, text, first.images + second.images)
+
+
+def _text(message: Message, can_see: bool) -> str:
+    return "\n\n".join([*([message.text] if message.text else ()), *_notes(message, can_see)])
+
+
+def _notes(message: Message, can_see: bool) -> list[str]:
+    """Sentences for the model about files that it does not get."""
+    unseen = [
+        *message.omitted_images,
+        *(() if can_see else (image.name for image in message.images)),
+    ]
+    template = ATTACHED_EARLIER if can_see else ATTACHED_UNSEEN
+    notes = [template.format(name=short_name(name)) for name in unseen]
+    for file in message.files:
+        is_unseen = file.problem is None and not can_see
+        template = ATTACHED_UNSEEN if is_unseen else ATTACHED_UNREADABLE
+        notes.append(template.format(name=short_name(file.name)))
+    return notes
