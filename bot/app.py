@@ -151,6 +151,7 @@ def _answer_parts(
         publisher=resources.publisher,
         tasks=resources.tasks,
         model=partial(models.configured, settings.bobbin_title_model),
+        timing=resources.timing,
     )
     return AnswerParts(
         models=models,

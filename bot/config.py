@@ -173,7 +173,8 @@ class Settings(BaseSettings):
         60,
         gt=0,
         le=3600,
-        description="seconds without a byte from the model before the answer counts as failed",
+        description="seconds in which the model says nothing (no text, no sign of reasoning; keep-alive signals do "
+        "not count) before the answer counts as failed",
     )
     bobbin_grace: float = Field(
         8,

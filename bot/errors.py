@@ -22,7 +22,7 @@
     │   └── OutcomeUnknown             (handlers.client.errors) the call may or may not have taken effect
     └── ProviderError                  a model did not answer
         ├── Unreachable                connection refused, DNS, TLS, connect timeout            retried
-        ├── ModelTimeout               no byte for BOBBIN_MODEL_TIMEOUT seconds, or HTTP 408
+        ├── ModelTimeout               silence for BOBBIN_MODEL_TIMEOUT seconds, or HTTP 408
         ├── ProviderServerError        HTTP 5xx, or an error event in the stream                retried
         ├── ModelBusy                  HTTP 429; `retry_after` if the provider states it        retried
         ├── StreamInterrupted          the stream ended in mid-answer                           retried
@@ -130,7 +130,7 @@ class Unreachable(ProviderError):
 
 
 class ModelTimeout(ProviderError):
-    """No byte came for BOBBIN_MODEL_TIMEOUT seconds, or HTTP 408."""
+    """The model said nothing for BOBBIN_MODEL_TIMEOUT seconds, or HTTP 408."""
 
     code = "timeout"
 

@@ -50,7 +50,7 @@ HEADER_ALWAYS = (
     "You always use this model. To use another one once, start with *New chat* "
     "(Home tab or shortcuts menu)."
 )
-CUT_BY_LENGTH = "the model reached its length limit"
+CUT_BY_LENGTH = "cut short: it reached its length limit"
 SECONDS = "{seconds:.1f} s"
 TOKENS = "{count:,} tokens"
 COST = "${dollars:.4f}"

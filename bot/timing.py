@@ -71,6 +71,14 @@ class Timing:
     """Between two updates of a chat list that `/chats` has shown: as many as Slack permits."""
 
     # Models (bot/providers)
+    longest_answer: float = 1200.0
+    """From the request to a model to the end of its answer, which is cut there."""
+    longest_title: float = 60.0
+    """The same for a title."""
+    model_list_request_timeout: float = 15.0
+    """For one request for a list of models, or for a model's details."""
+    model_list_timeout: float = 45.0
+    """For one whole list of models, with the details that some servers tell one by one."""
     usage_timeout: float = 3.0
     """How long to wait, after the text of an answer has ended, for the token counts that follow."""
     model_list_first_retry: float = 2.0

@@ -22,6 +22,7 @@ from bot.errors import ProviderError
 from bot.observability import get_logger
 from bot.providers.base import ChatMessage, ModelRequest
 from bot.tasks import Tasks
+from bot.timing import Timing
 from storage.chats import Chats
 from storage.images import ImageBudget
 
@@ -37,6 +38,8 @@ MAX_WORDS = 8
 MAX_CHARACTERS = 80
 EXCERPT_LENGTH = 2_000
 """Characters of the question, and of the answer, that the model reads: enough for a title, and cheap."""
+MAX_REPLY_LENGTH = 1_000
+"""Characters of the model's reply that are waited for: the title is in its first line."""
 _PREFIX = re.compile(r"^\s*(?:#+\s*)?title\s*[:：-]\s*", re.IGNORECASE)
 _QUOTES = "\"'“”‘’«»`*_ \t"
 _UNSPACED = re.compile(
@@ -66,6 +69,7 @@ class Titles:
         tasks: Tasks,
         *,
         model: Callable[[], ModelRef | None],
+        timing: Timing = Timing(),
     ) -> None:
         """`model`: the model that writes the titles; None: the chat's own."""
         self._chats = chats
@@ -73,6 +77,7 @@ class Titles:
         self._publisher = publisher
         self._tasks = tasks
         self._model = model
+        self._longest = timing.longest_title
         self._observers: list[ShowTitle] = []
 
     def on_title(self, observer: ShowTitle) -> None:
@@ -111,7 +116,13 @@ class Titles:
             ChatMessage(Role.ASSISTANT, answer[:EXCERPT_LENGTH]),
             ChatMessage(Role.USER, TITLE_REQUEST),
         ]
-        request = ModelRequest(model=model, system=TITLE_INSTRUCTION, messages=messages)
+        request = ModelRequest(
+            model=model,
+            system=TITLE_INSTRUCTION,
+            messages=messages,
+            max_characters=MAX_REPLY_LENGTH,
+            max_seconds=self._longest,
+        )
         return "".join(
             [
                 event.text

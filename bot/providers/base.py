@@ -12,6 +12,10 @@ ProviderKind = Literal["openai", "openrouter", "venice", "ollama"]
 """Whose extensions of the common format a server understands."""
 
 
+MAX_ANSWER_LENGTH = 200_000
+"""Characters: as many as one message through the API may have."""
+
+
 @dataclass(frozen=True, slots=True)
 class ProviderSettings:
     """One source of models, as the operator configured it."""
@@ -45,6 +49,10 @@ class ModelRequest:
     system: str = field(repr=False)
     messages: Sequence[ChatMessage] = field(repr=False)
     max_tokens: int | None = None
+    max_characters: int = MAX_ANSWER_LENGTH
+    """Text beyond this is cut off, and the call ended."""
+    max_seconds: float | None = None
+    """From the request to the end of the answer, which is cut there; None: `Timing.longest_answer`."""
 
 
 class Provider(Protocol):
@@ -65,6 +73,8 @@ class Provider(Protocol):
 
     def stream(self, request: ModelRequest) -> AsyncIterator[StreamEvent]:
         """Deltas as they arrive, at most one `Usage`, and `Done` at the end. Raises ProviderError.
+
+        Every call ends: it is cut (`Done("length")`) at the request's bounds, and silence is a ModelTimeout.
 
         Closing the iterator, or cancelling the task that reads it, ends the HTTP request at once.
         """

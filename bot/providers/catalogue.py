@@ -10,7 +10,7 @@ from functools import partial
 from typing import Self
 
 from bot.domain import ModelInfo, ModelRef
-from bot.errors import ProviderError
+from bot.errors import ModelTimeout, ProviderError
 from bot.observability import get_logger
 from bot.providers.base import Provider
 from bot.providers.model_search import best_matches, fair_shares
@@ -204,7 +204,11 @@ class Catalogue:
     async def _load(self, listed: _ProviderModels) -> bool:
         name = listed.provider.name
         try:
-            models = await listed.provider.models()
+            async with asyncio.timeout(self._timing.model_list_timeout):
+                models = await listed.provider.models()
+        except TimeoutError:
+            log.warning("models_unavailable", provider=name, code=ModelTimeout.code)
+            return False
         except ProviderError as error:
             if not listed.provider.optional:
                 log.warning("models_unavailable", provider=name, code=error.code)

@@ -14,6 +14,7 @@ import httpx
 from bot.domain import ModelInfo, Role, StreamEvent
 from bot.errors import InvalidResponse, ModelGone, ModelTimeout, StreamInterrupted, Unreachable
 from bot.providers.base import ChatMessage, ModelRequest, ProviderSettings
+from bot.providers.bounds import Bounds, bounded
 from bot.providers.errors import error_from_response, redact
 from bot.providers.model_list import parse_models
 from bot.providers.stream_parser import StreamParser
@@ -21,12 +22,12 @@ from bot.providers.transport import reading_paused
 from bot.timing import Timing
 
 CONNECT_TIMEOUT = 10.0
-_LIST_TIMEOUT = 15.0
 _PROBE_TIMEOUT = 1.0
 """Seconds to connect to a server that may not be there at all."""
 _CLOSE_TIMEOUT = 0.1
 """Seconds that a server gets to end its response properly, so that the connection can be used again."""
 _MAX_ERROR_BYTES = 64_000
+_MAX_LIST_BYTES = 32_000_000
 _MAX_UNPACED_STREAMS = 5
 """Up to this many concurrent streams are read piece by piece, without a pause."""
 _PAUSE_PER_STREAM = 0.005
@@ -57,7 +58,7 @@ class OpenAICompatible:
         connect_timeout: float = CONNECT_TIMEOUT,
         timing: Timing = Timing(),
     ) -> None:
-        """`timeout`: seconds without a byte from the model after which an answer has failed."""
+        """`timeout`: seconds in which a model says nothing after which an answer has failed."""
         self.name = settings.name
         self.label = settings.label
         self.default_model = settings.default_model
@@ -68,6 +69,9 @@ class OpenAICompatible:
         self._secrets = (settings.api_key,) if settings.api_key else ()
         self._connect_timeout = _PROBE_TIMEOUT if settings.optional else connect_timeout
         self._timeout = httpx.Timeout(timeout, connect=self._connect_timeout, pool=CONNECT_TIMEOUT)
+        self._silence = timeout
+        self._longest_answer = timing.longest_answer
+        self._list_timeout = timing.model_list_request_timeout
         self._usage_timeout = timing.usage_timeout
         self._ask_for_usage = True
         self._limit_field = "max_tokens"
@@ -91,8 +95,13 @@ class OpenAICompatible:
                 await self._get(self._base + path)
         return len(await self.models())
 
-    async def stream(self, request: ModelRequest) -> AsyncIterator[StreamEvent]:
+    def stream(self, request: ModelRequest) -> AsyncGenerator[StreamEvent, None]:
         """The answer as it arrives. Raises ProviderError; see `Provider.stream`."""
+        seconds = request.max_seconds or self._longest_answer
+        bounds = Bounds(self._silence, seconds, request.max_characters)
+        return bounded(self._events(request), bounds)
+
+    async def _events(self, request: ModelRequest) -> AsyncGenerator[StreamEvent, None]:
         parser = StreamParser(self._secrets)
         async with (
             self._open_stream(request) as response,
@@ -171,13 +180,12 @@ class OpenAICompatible:
 
     async def _json(self, method: str, url: str, body: Mapping[str, Any] | None) -> Any:
         """The JSON in the response to a short request. Raises ProviderError."""
-        limits = httpx.Timeout(_LIST_TIMEOUT, connect=self._connect_timeout)
-        response = await self._send(method, url, body, limits)
+        limits = httpx.Timeout(self._list_timeout, connect=self._connect_timeout)
         try:
-            with _translated_errors():
-                content = await response.aread()
-        finally:
-            await response.aclose()
+            async with asyncio.timeout(self._list_timeout):  # a server may also drip
+                response, content = await self._whole_response(method, url, body, limits)
+        except TimeoutError:
+            raise ModelTimeout("no end of its response") from None
         if not response.is_success:
             raise error_from_response(
                 response.status_code, response.headers, content, secrets=self._secrets
@@ -186,6 +194,22 @@ class OpenAICompatible:
             return json.loads(content)
         except ValueError:
             raise InvalidResponse("an answer that is not JSON") from None
+
+    async def _whole_response(
+        self, method: str, url: str, body: Mapping[str, Any] | None, limits: httpx.Timeout
+    ) -> tuple[httpx.Response, bytes]:
+        """A response and its body, which may be as large as any list of models. Raises ProviderError."""
+        response = await self._send(method, url, body, limits)
+        content = bytearray()
+        try:
+            with _translated_errors():
+                async for block in response.aiter_bytes():
+                    content += block
+                    if len(content) > _MAX_LIST_BYTES:
+                        raise InvalidResponse("a response without an end")
+        finally:
+            await response.aclose()
+        return response, bytes(content)
 
     async def _send(
         self, method: str, url: str, body: Mapping[str, Any] | None, limits: httpx.Timeout

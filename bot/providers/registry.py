@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import Self
 import httpx
 
 from bot.domain import StreamEvent
-from bot.errors import ModelGone, ProviderError
+from bot.errors import ModelGone, ModelTimeout, ProviderError
 from bot.providers.base import ModelRequest, ProviderSettings
 from bot.providers.catalogue import Catalogue
 from bot.providers.ollama import Ollama
@@ -55,8 +56,8 @@ class Providers:
     ) -> Self:
         """Opens all providers, in menu order. One that cannot be reached is no error.
 
-        `timeout`: seconds without a byte after which an answer has failed. `allowed`: glob patterns of models.
-        `max_age`: seconds that a list of models is kept.
+        `timeout`: seconds in which a model says nothing after which an answer has failed. `allowed`: glob patterns of
+        models. `max_age`: seconds that a list of models is kept.
         """
         async with AsyncExitStack() as stack:
             client = await stack.enter_async_context(create_client())
@@ -116,6 +117,8 @@ async def _unknown_provider(request: ModelRequest) -> AsyncIterator[StreamEvent]
     yield
 
 
+_PING_TIMEOUT = 45.0
+"""Seconds for the whole check of one provider."""
 _ADVICE = {
     "key_rejected": "the key is rejected: set a valid one",
     "no_credit": "the account has no credit left: top it up",
@@ -129,8 +132,10 @@ _ADVICE = {
 
 async def _health(provider: OpenAICompatible) -> ProviderHealth:
     try:
-        count = await provider.ping()
-    except ProviderError as error:
+        async with asyncio.timeout(_PING_TIMEOUT):
+            count = await provider.ping()
+    except (ProviderError, TimeoutError) as raised:
+        error = raised if isinstance(raised, ProviderError) else ModelTimeout()
         advice = _ADVICE.get(error.code, "refuses to list its models")
         text = f"{advice} ({error.detail})" if error.detail else advice
         return ProviderHealth(provider.name, provider.label, False, text, provider.optional)

@@ -289,7 +289,7 @@ async def test_closing_the_stream_ends_the_request(harness: ProviderHarness) -> 
     async with ScriptedServer(endless).running() as server:
         stream = harness.provider(server.url).stream(request())
         assert await anext(stream) == TextDelta("word ")
-        await stream.aclose()  # type: ignore[attr-defined]
+        await stream.aclose()
         async with asyncio.timeout(WAIT_TIMEOUT):
             await server.left.wait()
 

@@ -239,18 +239,6 @@ async def test_silence_is_a_timeout(harness: ProviderHarness) -> None:
         assert (type(error), text) == (ModelTimeout, said)
 
 
-async def test_any_byte_restarts_the_timeout(harness: ProviderHarness) -> None:
-    async def behaviour(received: ReceivedRequest, out: ResponseWriter) -> None:
-        await out.head()
-        for _ in range(8):
-            await asyncio.sleep(0.25)
-            await out.chunk(b": keep-alive\n\n")
-        await out.chunk(delta("Hi") + DONE)
-        await out.end()
-
-    assert await harness.events(behaviour, silence=1.2) == [TextDelta("Hi"), Done()]
-
-
 async def test_server_that_cannot_be_reached_is_unreachable(harness: ProviderHarness) -> None:
     async def hangs_up(received: ReceivedRequest, out: ResponseWriter) -> None:
         out.reset()

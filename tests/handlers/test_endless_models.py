@@ -1,0 +1,50 @@
+"""What people see of models that never end: every answer ends, and keeps what stands."""
+
+from __future__ import annotations
+
+from bot import strings
+from tests.deadlines import patient_timing
+from tests.handlers.conftest import WorldFactory
+from tests.handlers.scripted_models import scripted_world
+from tests.handlers.world import below
+from tests.providers.scripted_server import DONE, delta, streaming
+from tests.providers.test_bounds import repeating
+
+
+async def test_answer_without_an_end_is_cut_and_says_so(worlds: WorldFactory) -> None:
+    timing = patient_timing(longest_answer=1.0)
+    async with scripted_world(worlds, repeating(delta("word ")), timing=timing) as (world, _):
+        thread = await world.start("Say something.")
+        (text,) = await world.answered(thread)
+        await world.idle()
+        (row,) = world.ended(thread)
+        (message,) = world.answers(thread)
+    assert text.startswith("word word ")
+    assert (row["status"], row["text"].strip()) == ("done", text.strip())
+    assert strings.CUT_BY_LENGTH in below(message)
+
+
+async def test_model_that_only_keeps_the_connection_alive_has_failed(worlds: WorldFactory) -> None:
+    async with scripted_world(worlds, repeating(b": keep-alive\n\n"), bobbin_model_timeout=0.5) as (
+        world,
+        _,
+    ):
+        thread = await world.start("Say something.")
+        await world.answered(thread)
+        (message,) = world.answers(thread)
+        assert "sent nothing for too long" in below(message)
+
+
+async def test_title_without_an_end_is_given_up(worlds: WorldFactory) -> None:
+    """The next title may be asked of the same server, and nothing of the chat waits."""
+    timing = patient_timing(longest_title=0.5)
+    async with scripted_world(
+        worlds,
+        streaming(delta("Hello.", finish="stop"), DONE),
+        title=repeating(delta("Pears and apples compared at length ")),
+        timing=timing,
+    ) as (world, _):
+        thread = await world.start("Compare pears and apples.")
+        await world.answered(thread)
+        await world.until(lambda: world.chats()[0]["title_by"] == "model", "a title")
+        assert world.chats()[0]["title"].startswith("Pears and apples compared")
