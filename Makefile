@@ -9,11 +9,14 @@ PARALLEL := -n auto --dist worksteal -ra
 # The tests start many processes: cached bytecode keeps their start short.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run test thorough check bench bench-events bench-replicas bench-scale soak mutants audit format docs picture release clean
+.PHONY: help install run test thorough check bench bench-events bench-replicas bench-scale soak mutants audit format docs picture release clean
 .DEFAULT_GOAL := help
 
 help: ## lists what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
+
+install: .venv/.ready ## fetches what Bobbin needs into this folder and starts nothing; then: .venv/bin/bobbin
+	@echo "Installed: .venv/bin/bobbin"
 
 run: .venv/.ready ## starts the sandbox: a Slack-like workspace in the browser, with Bobbin in it
 	@$(BIN)/bobbin sandbox
@@ -28,7 +31,7 @@ check: .venv/.ready-dev ## checks style, types, import rules and dependencies
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/mypy --explicit-package-bases scripts/audit.py scripts/bootstrap.py scripts/commands_page.py scripts/mutants.py scripts/lines_per_test.py scripts/picture.py scripts/release.py
+	$(BIN)/mypy --explicit-package-bases scripts/audit.py scripts/bootstrap.py scripts/commands_page.py scripts/env_example.py scripts/mutants.py scripts/lines_per_test.py scripts/picture.py scripts/release.py
 	$(BIN)/lint-imports
 	$(BIN)/python -m scripts.audit
 
@@ -58,9 +61,11 @@ bench-replicas: .venv/.ready-dev ## measures a thousand simultaneous answers ove
 bench-scale: .venv/.ready-dev ## compares lists and searches among a thousand and a million chats (five minutes; CHATS=100000: two)
 	$(BIN)/python -m tests.bench.scale $(if $(CHATS),--chats $(CHATS))
 
-docs: .venv/.ready-dev ## rewrites docs/commands.md from the program
+docs: .venv/.ready-dev ## rewrites docs/commands.md and .env.example from the program
 	$(BIN)/python scripts/commands_page.py > docs/commands.part
 	mv docs/commands.part docs/commands.md
+	$(BIN)/python -m scripts.env_example > .env.part
+	mv .env.part .env.example
 
 picture: .venv/.ready-dev ## takes the screenshots of the README again, in the sandbox
 	$(BIN)/python -m scripts.picture

@@ -160,14 +160,19 @@ def manifest(
         str,
         typer.Option(metavar="NAME", help="Name of the slash command; the bot answers under any."),
     ] = "/chats",
+    link: Annotated[
+        bool,
+        typer.Option("--link", help="A link that opens Slack's dialog with the manifest in it."),
+    ] = False,
 ) -> None:
     """Print the app manifest to paste into Slack.
 
-    There: api.slack.com/apps, Create New App, From a manifest.
+    There: api.slack.com/apps, Create New App, From a manifest. Or open what --link prints.
     """
-    from bot.manifest import manifest_text
+    from bot.manifest import manifest_link, manifest_text
 
-    typer.echo(_exit_on_error(lambda: manifest_text(http, command)).rstrip("\n"))
+    render = manifest_link if link else manifest_text
+    typer.echo(_exit_on_error(lambda: render(http, command)).rstrip("\n"))
 
 
 @app.command()
@@ -185,29 +190,31 @@ def migrate() -> None:
 
 def _settings(log_level: str | None = None) -> Settings:
     from bot.config import Settings
-    from bot.observability import configure_logging
 
-    settings = _exit_on_error(Settings.load)
-    configure_logging(log_level or settings.log_level, settings.log_format, settings.secrets())
-    return settings
+    return _loaded(Settings, log_level)
 
 
 def _sandbox_settings(data: Path | None, fresh: bool) -> Settings:
-    """The settings, with the sandbox's own database unless another one is given."""
+    """The settings with the sandbox's own database, and with nothing that leads to a real workspace."""
     from pydantic import SecretStr
 
-    settings = _settings()
-    if data is not None:
-        address = f"sqlite:///{data.expanduser().resolve()}"
-    elif settings.database_url and fresh:
-        _exit_with(
-            "--fresh deletes only the sandbox's own file: remove DATABASE_URL, or name a file with --data"
-        )
-    else:
-        address = settings.database("sandbox.sqlite3")
+    from bot.config import SandboxSettings
+
+    settings = _loaded(SandboxSettings)
+    address = (
+        f"sqlite:///{data.expanduser().resolve()}" if data else settings.database("sandbox.sqlite3")
+    )
     if fresh:
         _delete_database(Path(address.removeprefix("sqlite:///")))
     return settings.changed(database_url=SecretStr(address))
+
+
+def _loaded(kind: type[Settings], log_level: str | None = None) -> Settings:
+    from bot.observability import configure_logging
+
+    settings = _exit_on_error(kind.load)
+    configure_logging(log_level or settings.log_level, settings.log_format, settings.secrets())
+    return settings
 
 
 def _delete_database(file: Path) -> None:

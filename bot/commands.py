@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from starlette.routing import Mount
 
 from bot.app import build
-from bot.config import Settings
+from bot.config import Settings, unknown_settings
 from bot.errors import SettingsError
 from bot.manifest import bot_scopes, manifest
 from bot.observability import configure_logging, get_logger
@@ -36,6 +36,8 @@ async def run(
 ) -> int:
     """`bobbin run`: runs the bot until SIGTERM or Ctrl-C."""
     configure_logging(settings.log_level, settings.log_format, settings.secrets())
+    for problem in unknown_settings():
+        log.warning("unknown_setting", problem=problem)
     async with (
         _shutdown_on_signal() as shutdown,
         build(settings, timing=timing, rates=rates) as bot,

@@ -6,27 +6,32 @@ is one line that names the variable and says what to do; it never shows the valu
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 import platformdirs
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    SecretStr,
-    ValidationError,
-    model_validator,
-)
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from dotenv import dotenv_values
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableSetting
 
 from bot.errors import SettingsError
 from bot.providers.base import ProviderSettings
+from bot.setting_values import (
+    Credential,
+    DatabaseAddress,
+    Globs,
+    RedisAddress,
+    SlackAddress,
+    WebAddress,
+    lower,
+    upper,
+)
 
 DEFAULT_SYSTEM_PROMPT = (
     "You are Bobbin, a helpful assistant in a Slack thread. Several people may take part; when they do, each message "
@@ -58,46 +63,6 @@ class Delivery(StrEnum):
     HTTP = "http"
 
 
-def _web_address(text: str) -> str:
-    parts = urlsplit(text)  # raises ValueError for a malformed port or IPv6 host
-    if parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"\s", text):
-        raise ValueError("not a web address")
-    return text.rstrip("/")
-
-
-def _slack_address(text: str) -> str:
-    return _web_address(text) + "/"  # slack_sdk joins method names to it
-
-
-def _secret_address(*schemes: str) -> AfterValidator:
-    def check(value: SecretStr) -> SecretStr:
-        if urlsplit(value.get_secret_value()).scheme.partition("+")[0] not in schemes:
-            raise ValueError(f"not one of {schemes}")
-        return value
-
-    return AfterValidator(check)
-
-
-def _split_list(value: object) -> object:
-    """Splits at commas and spaces: `"a/*, b"` becomes `("a/*", "b")`."""
-    return tuple(re.split(r"[\s,]+", value.strip(" \t\r\n,"))) if isinstance(value, str) else value
-
-
-def _lower(value: object) -> object:
-    return value.lower() if isinstance(value, str) else value
-
-
-def _upper(value: object) -> object:
-    return value.upper() if isinstance(value, str) else value
-
-
-WebAddress = Annotated[str, AfterValidator(_web_address)]
-SlackAddress = Annotated[str, AfterValidator(_slack_address)]
-DatabaseAddress = Annotated[SecretStr, _secret_address("sqlite", "postgresql", "postgres")]
-RedisAddress = Annotated[SecretStr, _secret_address("redis", "rediss", "unix")]
-Globs = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_list)]
-
-
 class Settings(BaseSettings):
     """All settings, typed and frozen. Printing them does not show secrets."""
 
@@ -109,13 +74,13 @@ class Settings(BaseSettings):
         hide_input_in_errors=True,
     )
 
-    slack_bot_token: SecretStr | None = Field(
+    slack_bot_token: Credential | None = Field(
         None, description="one workspace: the bot's token, `xoxb-…`"
     )
-    slack_app_token: SecretStr | None = Field(
+    slack_app_token: Credential | None = Field(
         None, description="Socket Mode: the app-level token, `xapp-…`"
     )
-    slack_signing_secret: SecretStr | None = Field(
+    slack_signing_secret: Credential | None = Field(
         None,
         description="HTTP mode: events, commands, interactivity and menus all at `POST /slack/events`",
     )
@@ -123,7 +88,7 @@ class Settings(BaseSettings):
         None,
         description="many workspaces: install at `/slack/install`, Slack returns to `/slack/oauth_redirect`",
     )
-    slack_client_secret: SecretStr | None = Field(None, description="goes with `SLACK_CLIENT_ID`")
+    slack_client_secret: Credential | None = Field(None, description="goes with `SLACK_CLIENT_ID`")
     bobbin_secret_key: SecretStr | None = Field(
         None,
         description="any long random text; encrypts the tokens of installed workspaces in the database",
@@ -132,18 +97,18 @@ class Settings(BaseSettings):
         "https://slack.com/api/",
         description="base of Slack's Web API; Slack for government, a proxy, a test double",
     )
-    openrouter_api_key: SecretStr | None = Field(
+    openrouter_api_key: Credential | None = Field(
         None, description="OpenRouter: every model in its list"
     )
     openrouter_base_url: WebAddress = Field(
         "https://openrouter.ai/api/v1", description="where OpenRouter is"
     )
-    venice_api_key: SecretStr | None = Field(None, description="Venice")
+    venice_api_key: Credential | None = Field(None, description="Venice")
     venice_base_url: WebAddress = Field(
         "https://api.venice.ai/api/v1", description="where Venice is"
     )
     venice_chat_model: str = Field("venice-uncensored", description="Venice's preselected model")
-    openai_api_key: SecretStr | None = Field(None, description="OpenAI")
+    openai_api_key: Credential | None = Field(None, description="OpenAI")
     openai_base_url: WebAddress | None = Field(
         None,
         description="any server that speaks OpenAI's chat completions (vLLM, llama.cpp, LiteLLM, LM Studio), with or "
@@ -164,7 +129,7 @@ class Settings(BaseSettings):
     bobbin_max_messages: int = Field(
         100, ge=2, description="messages a chat may hold, those of people and of the model together"
     )
-    bobbin_stream: Annotated[StreamMode, BeforeValidator(_lower)] = Field(
+    bobbin_stream: Annotated[StreamMode, BeforeValidator(lower)] = Field(
         StreamMode.AUTO,
         description="`native` streams as Slack's own AI apps do, visible live to the asker alone; `edit` edits the "
         "message, visible live to all; `auto` begins native and edits once a second person takes part or native fails",
@@ -196,10 +161,10 @@ class Settings(BaseSettings):
     )
     host: str = Field("127.0.0.1", description="where the HTTP side listens")
     port: int = Field(3000, ge=0, le=65535, description="its port; `0` picks a free one")
-    log_level: Annotated[LogLevel, BeforeValidator(_upper)] = Field(
+    log_level: Annotated[LogLevel, BeforeValidator(upper)] = Field(
         LogLevel.INFO, description="`DEBUG`, `INFO`, `WARNING` or `ERROR`"
     )
-    log_format: Annotated[Literal["text", "json"] | None, BeforeValidator(_lower)] = Field(
+    log_format: Annotated[Literal["text", "json"] | None, BeforeValidator(lower)] = Field(
         None, description="`text` or `json`; unset: `text` on a terminal, else `json`"
     )
 
@@ -214,7 +179,7 @@ class Settings(BaseSettings):
         return {key: value for key, value in stripped.items() if value != ""}
 
     @classmethod
-    def load(cls, env_file: str | Path | None = ".env") -> Settings:
+    def load(cls, env_file: str | Path | None = ".env") -> Self:
         """Reads the environment, then `env_file`, then the defaults. Raises SettingsError with one line."""
         try:
             return cls(_env_file=env_file)
@@ -314,6 +279,53 @@ class Settings(BaseSettings):
         return tuple(_reveal(value) for _, value in self if isinstance(value, SecretStr))
 
 
+class SandboxSettings(Settings):
+    """What `bobbin sandbox` reads: nothing that leads to a real Slack, its database or its Redis."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _stay_local(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        return {name: value for name, value in values.items() if name not in _PRODUCTION}
+
+
+_PRODUCTION = frozenset(
+    {
+        "slack_bot_token",
+        "slack_app_token",
+        "slack_signing_secret",
+        "slack_client_id",
+        "slack_client_secret",
+        "slack_api_url",
+        "bobbin_secret_key",
+        "database_url",
+        "redis_url",
+    }
+)
+
+
+def unknown_settings(env_file: str | Path = ".env") -> tuple[str, ...]:
+    """One line for each `BOBBIN_…` variable that no setting has, with the nearest one that exists."""
+    known = [name.upper() for name in Settings.model_fields]
+    set_here = {name.upper() for name in (*os.environ, *_names_in(Path(env_file)))}
+    return tuple(
+        _unknown(name, known)
+        for name in sorted(set_here)
+        if name.startswith("BOBBIN_") and name not in known
+    )
+
+
+def _names_in(env_file: Path) -> Iterable[str]:
+    return dotenv_values(env_file, interpolate=False) if env_file.is_file() else ()
+
+
+def _unknown(name: str, known: Sequence[str]) -> str:
+    nearest = get_close_matches(name, known, n=1)
+    advice = f"did you mean {nearest[0]}?" if nearest else "README lists the settings"
+    return f"{name} is not a setting and has no effect; {advice}"
+
+
 def no_models() -> SettingsError:
     """The error for when no provider is set and no Ollama is running."""
     return SettingsError(
@@ -344,7 +356,16 @@ _VALID_VALUES = {
 }
 
 
+_VALID_CREDENTIAL = (
+    "must be the key, token or secret as its provider shows it, without blanks, quotation marks, "
+    "an ellipsis (…) or invisible characters; copy it again, whole"
+)
+
+
 def _problems(error: ValidationError) -> Iterator[str]:
     for name in dict.fromkeys(str(problem["loc"][0]) for problem in error.errors()):
-        valid = _VALID_VALUES.get(name, "another value")
-        yield f"{name.upper()} must be {valid}; change it, or remove it for the default"
+        valid = _VALID_VALUES.get(name)
+        if valid is None:
+            yield f"{name.upper()} {_VALID_CREDENTIAL}"
+        else:
+            yield f"{name.upper()} must be {valid}; change it, or remove it for the default"

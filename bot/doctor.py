@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 
 from pydantic import SecretStr
 
-from bot.config import Delivery, Settings, no_models
+from bot.config import Delivery, Settings, no_models, unknown_settings
 from bot.errors import BobbinError
 from bot.manifest import bot_scopes
 from bot.providers.registry import ProviderHealth, Providers
@@ -30,7 +30,7 @@ async def examine(settings: Settings) -> list[Finding]:
 
 
 async def _slack(settings: Settings) -> AsyncIterator[Finding]:
-    for problem in settings.slack_problems():
+    for problem in (*settings.slack_problems(), *unknown_settings()):
         yield Finding("settings", False, problem)
     url = settings.slack_api_url
     if settings.many_workspaces:

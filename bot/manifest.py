@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import yaml
 
@@ -13,6 +13,7 @@ from bot.errors import SettingsError
 
 EVENTS_PATH = "/slack/events"
 REDIRECT_PATH = "/slack/oauth_redirect"
+NEW_APP_PAGE = "https://api.slack.com/apps?new_app=1"
 
 Manifest = dict[str, Any]
 
@@ -33,6 +34,14 @@ def manifest_text(http_url: str | None = None, command: str = "/chats") -> str:
     if app == manifest():
         return source()
     return yaml.safe_dump(app, sort_keys=False, allow_unicode=True, width=120)
+
+
+def manifest_link(http_url: str | None = None, command: str = "/chats") -> str:
+    """The address of Slack's dialog for a new app, with the manifest already in it."""
+    text = yaml.safe_dump(
+        manifest(http_url, command), sort_keys=False, allow_unicode=True, width=4096
+    )
+    return f"{NEW_APP_PAGE}&manifest_yaml={quote(text, safe='')}"
 
 
 def bot_scopes() -> frozenset[str]:

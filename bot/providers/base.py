@@ -24,12 +24,17 @@ class ProviderSettings:
     """Short, stable, `[a-z]+`: the first half of a `ModelRef`."""
     label: str
     base_url: str
-    """Up to, and without, `/chat/completions`; for Ollama the server's root."""
+    """Up to, and without, `/chat/completions`; for Ollama the server's root. A query (`?version=1`) belongs to it."""
     api_key: str | None = field(default=None, repr=False)
     default_model: str | None = None
     kind: ProviderKind = "openai"
     optional: bool = False
     """Not configured by the operator: used when it is found running, and not reported when it is not."""
+
+    def url(self, path: str, without: str = "") -> str:
+        """The address of one of the server's functions. `without`: what is removed from the end of the base first."""
+        base, mark, query = self.base_url.partition("?")
+        return base.rstrip("/").removesuffix(without) + path + mark + query
 
 
 @dataclass(frozen=True, slots=True)

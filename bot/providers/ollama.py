@@ -32,8 +32,8 @@ class Ollama(OpenAICompatible):
         connect_timeout: float = CONNECT_TIMEOUT,
         timing: Timing = Timing(),
     ) -> None:
-        self._root = settings.base_url.rstrip("/").removesuffix("/v1")
-        settings = replace(settings, base_url=f"{self._root}/v1")
+        self._server = replace(settings, base_url=settings.url("", without="/v1"))
+        settings = replace(settings, base_url=self._server.url("/v1"))
         super().__init__(
             client, settings, timeout=timeout, connect_timeout=connect_timeout, timing=timing
         )
@@ -41,7 +41,7 @@ class Ollama(OpenAICompatible):
 
     async def models(self) -> Sequence[ModelInfo]:
         try:
-            payload = await self._get(f"{self._root}/api/tags")
+            payload = await self._get(self._server.url("/api/tags"))
         except ModelGone:  # another server, which speaks the common format
             return await super().models()
         entries = payload.get("models") if isinstance(payload, dict) else None
@@ -64,7 +64,7 @@ class Ollama(OpenAICompatible):
         async with limit:
             try:
                 body = {"model": entry["name"]}
-                details = await self._json("POST", f"{self._root}/api/show", body)
+                details = await self._json("POST", self._server.url("/api/show"), body)
             except ProviderError:
                 return {}
         return details if isinstance(details, dict) else {}

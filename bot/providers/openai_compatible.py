@@ -42,6 +42,7 @@ _SMALL_PIECE = 8_000
 """Bytes: after a larger piece there is no pause, however many streams there are."""
 _APP_HEADERS = {"HTTP-Referer": "https://github.com/bobbin-chat/bobbin", "X-Title": "Bobbin"}
 """How OpenRouter asks applications to identify themselves."""
+_COMPLETIONS = "/chat/completions"
 _KEY_PATHS = {"openrouter": "/key", "venice": "/api_keys/rate_limits"}
 """Paths that need a valid key, for providers whose list of models does not."""
 
@@ -65,7 +66,6 @@ class OpenAICompatible:
         self.optional = settings.optional
         self._client = client
         self._settings = settings
-        self._base = settings.base_url.rstrip("/").removesuffix("/chat/completions")
         self._secrets = (settings.api_key,) if settings.api_key else ()
         self._connect_timeout = _PROBE_TIMEOUT if settings.optional else connect_timeout
         self._timeout = httpx.Timeout(timeout, connect=self._connect_timeout, pool=CONNECT_TIMEOUT)
@@ -80,7 +80,7 @@ class OpenAICompatible:
     async def models(self) -> Sequence[ModelInfo]:
         """Its models, read from the server now; its default model if it has no list. Raises ProviderError."""
         try:
-            payload = await self._get(f"{self._base}/models")
+            payload = await self._get(self._url("/models"))
         except ModelGone:
             if not self.default_model:
                 raise
@@ -92,7 +92,7 @@ class OpenAICompatible:
         path = _KEY_PATHS.get(self._settings.kind)
         if path:
             with suppress(ModelGone):  # a proxy need not have that path
-                await self._get(self._base + path)
+                await self._get(self._url(path))
         return len(await self.models())
 
     def stream(self, request: ModelRequest) -> AsyncGenerator[StreamEvent, None]:
@@ -117,14 +117,15 @@ class OpenAICompatible:
                 yield event
             await body.read_to_end()
 
+    def _url(self, path: str) -> str:
+        return self._settings.url(path, without=_COMPLETIONS)
+
     @asynccontextmanager
     async def _open_stream(self, request: ModelRequest) -> AsyncIterator[httpx.Response]:
         """The response that streams the answer. A request with a rejected field is repeated without the field."""
         while True:
             body = self._body(request)
-            response = await self._send(
-                "POST", f"{self._base}/chat/completions", body, self._timeout
-            )
+            response = await self._send("POST", self._url(_COMPLETIONS), body, self._timeout)
             try:
                 if response.is_success:
                     self._open_streams += 1

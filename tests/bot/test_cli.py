@@ -12,14 +12,14 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
 import yaml
 
 import bot.cli
-from bot.config import Settings
+from bot.config import SandboxSettings, Settings
 from bot.manifest import bot_scopes, manifest
 from tests.deadlines import WAIT_TIMEOUT
 
@@ -101,6 +101,25 @@ def test_manifest_is_printed(bobbin: Bobbin) -> None:
     assert yaml.safe_load(over_http.stdout) == manifest("https://b.example", "/talk")
 
 
+def test_manifest_as_a_link(bobbin: Bobbin) -> None:
+    """One line; Slack reads the manifest from its query."""
+    (line,) = bobbin("manifest", "--link", "--command", "/talk").stdout.splitlines()
+    query = parse_qs(urlsplit(line).query)
+
+    assert line.startswith("https://api.slack.com/apps?")
+    assert query["new_app"] == ["1"]
+    assert yaml.safe_load(query["manifest_yaml"][0]) == manifest(command="/talk")
+
+
+def test_doctor_names_settings_that_do_not_exist(bobbin: Bobbin) -> None:
+    """A misspelt name has no effect: the nearest real one is named, wherever it stands."""
+    (bobbin.folder / ".env").write_text("BOBBIN_MAX_MESAGES=4\n")
+    lines = bobbin("doctor", BOBBIN_COLOUR="red").stdout.splitlines()
+
+    assert any("BOBBIN_MAX_MESAGES" in line and "BOBBIN_MAX_MESSAGES?" in line for line in lines)
+    assert any("BOBBIN_COLOUR is not a setting" in line for line in lines)
+
+
 def test_manifest_refuses_what_slack_would_refuse(bobbin: Bobbin) -> None:
     """One line, exit code 2."""
     done = bobbin("manifest", "--command", "Talk")
@@ -117,15 +136,50 @@ def test_the_sandbox_refuses_addresses_other_than_loopback(bobbin: Bobbin, host:
     assert "--host" in done.stderr
 
 
-def test_fresh_refuses_to_delete_a_configured_database(bobbin: Bobbin) -> None:
-    """A file named by DATABASE_URL stays."""
-    file = bobbin.folder / "chats.sqlite3"
+PRODUCTION = {
+    "SLACK_BOT_TOKEN": "xoxb-real",
+    "SLACK_APP_TOKEN": "of another kind",
+    "SLACK_SIGNING_SECRET": "not “copied” well",
+    "SLACK_CLIENT_ID": "1.2",
+    "SLACK_API_URL": "http://127.0.0.1:9/api/",
+    "BOBBIN_SECRET_KEY": "secret",
+    "DATABASE_URL": "postgresql://bobbin@127.0.0.1:9/production",
+    "REDIS_URL": "no address",
+}
+
+
+@pytest.mark.parametrize("where", ["the environment", "the file .env"])
+def test_the_sandbox_reads_nothing_that_leads_to_production(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """It starts on its own database, whatever production's settings are, even if they are malformed."""
+    monkeypatch.chdir(tmp_path)
+    if where == "the file .env":
+        (tmp_path / ".env").write_text("".join(f"{k}={v}\n" for k, v in PRODUCTION.items()))
+    else:
+        for name, value in PRODUCTION.items():
+            monkeypatch.setenv(name, value)
+
+    settings = SandboxSettings.load()
+
+    assert settings == SandboxSettings.load(None)
+    assert settings.database("sandbox.sqlite3").endswith("sandbox.sqlite3")
+    assert not {name.lower() for name in PRODUCTION} & settings.model_fields_set
+
+
+def test_fresh_leaves_a_configured_database_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`--fresh` deletes the sandbox's own file only."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    file = tmp_path / "chats.sqlite3"
     file.write_text("precious")
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{file}")
 
-    done = bobbin("sandbox", "--no-open", "--fresh", DATABASE_URL=f"sqlite:///{file}")
+    settings = bot.cli._sandbox_settings(None, fresh=True)
 
-    assert done.returncode == 2
     assert file.read_text() == "precious"
+    assert settings.database() != f"sqlite:///{file}"
 
 
 def test_the_sandbox_skips_a_taken_port() -> None:

@@ -135,6 +135,46 @@ def test_a_malformed_value_is_not_shown(load: Load, name: str) -> None:
     assert "pass-word" not in complaint(lambda: load(**{name: "mysql://ada:pass-word@host/chats"}))
 
 
+CREDENTIALS = [
+    "SLACK_BOT_TOKEN",
+    "SLACK_APP_TOKEN",
+    "SLACK_SIGNING_SECRET",
+    "SLACK_CLIENT_SECRET",
+    "OPENROUTER_API_KEY",
+    "VENICE_API_KEY",
+    "OPENAI_API_KEY",
+]
+
+
+@pytest.mark.parametrize("name", CREDENTIALS)
+@pytest.mark.parametrize(
+    "value",
+    [
+        "sk-or-…",
+        "sk-or-...",
+        "sk or",
+        '"sk-or"',
+        "'sk'",
+        "“sk”",
+        "sk\u200bor",
+        "\ufeffsk",
+        "<key>",
+        "sk\tor",
+        "clé",
+        "sk\x7f",
+    ],
+    ids=ascii,
+)
+def test_a_credential_that_was_not_copied_whole_is_refused(
+    load: Load, name: str, value: str
+) -> None:
+    """It would fail far away, with an error that names no variable."""
+    line = complaint(lambda: load(**{name: value}))
+
+    assert line.startswith(f"{name} must be")
+    assert value not in line
+
+
 def test_several_malformed_values_are_all_named(load: Load) -> None:
     """One start shows all problems."""
     line = complaint(lambda: load(PORT="x", LOG_LEVEL="y"))

@@ -15,6 +15,7 @@ from sqlalchemy import text
 
 from bot.config import Settings
 from bot.domain import User
+from bot.manifest import manifest_link
 from bot.observability import Metrics
 from storage.answers import Answers
 from storage.chats import Chats
@@ -59,6 +60,34 @@ def test_the_documented_default_is_the_real_one(name: str) -> None:
         return
 
     assert re.search(rf"(?<![\w.]){re.escape(str(default))}(?![\w.]\w)", meaning)
+
+
+def test_the_example_of_an_env_file_is_the_one_that_make_docs_writes() -> None:
+    """Every setting with its meaning and default."""
+    printed = subprocess.run(
+        [sys.executable, "-m", "scripts.env_example"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+    assert (ROOT / ".env.example").read_text() == printed
+
+
+def test_the_example_of_an_env_file_sets_nothing_and_its_defaults_are_valid(tmp_path: Path) -> None:
+    """With every # before a variable removed it is still a valid file."""
+    example = (ROOT / ".env.example").read_text()
+    uncommented = tmp_path / ".env"
+    uncommented.write_text(re.sub(r"^#([A-Z_]+=)", r"\1", example, flags=re.MULTILINE))
+
+    assert not re.search(r"^[^#\n]", example, re.MULTILINE)
+    assert Settings.load(uncommented) == Settings.load(None)
+
+
+def test_the_readme_links_to_the_dialog_with_the_manifest_in_it() -> None:
+    """Whoever follows the link pastes nothing."""
+    assert (ROOT / "README.md").read_text().endswith(f"[new-app]: {manifest_link()}\n")
 
 
 def test_the_readme_names_every_command() -> None:

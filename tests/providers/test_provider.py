@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+from contextlib import suppress
 
 import pytest
 
 from bot.domain import Done, ReasoningDelta, StreamEvent, TextDelta, Usage
+from bot.errors import ProviderError
 from bot.timing import Timing
 from tests.deadlines import WAIT_TIMEOUT
 from tests.providers.harness import ProviderHarness, read, request, text_of
@@ -317,3 +319,22 @@ async def test_cancelling_the_reader_ends_the_request(
             await reading
         async with asyncio.timeout(WAIT_TIMEOUT):
             await server.left.wait()
+
+
+@pytest.mark.parametrize("kind", ["openai", "ollama"])
+@pytest.mark.parametrize("base", ["/v1?api-version=7", "/v1/?api-version=7"])
+async def test_the_query_of_a_base_url_is_sent_with_every_request(
+    harness: ProviderHarness, kind: str, base: str
+) -> None:
+    """Azure names the version of its interface that way."""
+    async with ScriptedServer(streaming(delta("Hello."), DONE)).running() as server:
+        url = server.url + base
+        provider = harness.ollama(url) if kind == "ollama" else harness.provider(url)
+        await read(provider)
+        with suppress(ProviderError):
+            await provider.models()
+
+        paths = [received.path for received in server.received]
+    assert "/v1/chat/completions?api-version=7" in paths
+    assert len(paths) > 1
+    assert all(path.endswith("?api-version=7") for path in paths)

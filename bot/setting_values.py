@@ -1,0 +1,63 @@
+"""The kinds of values that settings have: addresses, credentials, lists. Each refuses what can't be right."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, SecretStr
+from pydantic_settings import NoDecode
+
+
+def _web_address(text: str) -> str:
+    parts = urlsplit(text)  # raises ValueError for a malformed port or IPv6 host
+    if parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"\s", text):
+        raise ValueError("not a web address")
+    return text.rstrip("/")
+
+
+def _slack_address(text: str) -> str:
+    return _web_address(text) + "/"  # slack_sdk joins method names to it
+
+
+def _credential(value: SecretStr) -> SecretStr:
+    """Keys and tokens are sent in HTTP headers and consist of visible ASCII characters.
+
+    Anything else comes from copying: blanks, quotation marks, an ellipsis where a page shortened the key, invisible
+    characters.
+    """
+    text = value.get_secret_value()
+    if not re.fullmatch(r"[!-~]+", text) or re.search(r"[\"'`<>]|\.\.\.", text):
+        raise ValueError("not a credential")
+    return value
+
+
+def _secret_address(*schemes: str) -> AfterValidator:
+    def check(value: SecretStr) -> SecretStr:
+        if urlsplit(value.get_secret_value()).scheme.partition("+")[0] not in schemes:
+            raise ValueError(f"not one of {schemes}")
+        return value
+
+    return AfterValidator(check)
+
+
+def _split_list(value: object) -> object:
+    """Splits at commas and spaces: `"a/*, b"` becomes `("a/*", "b")`."""
+    return tuple(re.split(r"[\s,]+", value.strip(" \t\r\n,"))) if isinstance(value, str) else value
+
+
+def lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+def upper(value: object) -> object:
+    return value.upper() if isinstance(value, str) else value
+
+
+Credential = Annotated[SecretStr, AfterValidator(_credential)]
+WebAddress = Annotated[str, AfterValidator(_web_address)]
+SlackAddress = Annotated[str, AfterValidator(_slack_address)]
+DatabaseAddress = Annotated[SecretStr, _secret_address("sqlite", "postgresql", "postgres")]
+RedisAddress = Annotated[SecretStr, _secret_address("redis", "rediss", "unix")]
+Globs = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_list)]
