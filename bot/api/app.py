@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 
 from bot.api import compat, errors, rest, sockets
 from bot.api.auth import MAX_REQUESTS_PER_MINUTE, Authenticator
+from bot.api.context import ApiContext
 from bot.api.health import Check, operator_routes
 from bot.api.middleware import MAX_SLACK_BODY_BYTES, BodyLimit
 from bot.chats.api_service import ApiService
@@ -56,12 +57,11 @@ def create_app(parts: ApiParts) -> ASGIApp:
         requests_per_minute=parts.requests_per_minute,
         recheck_interval=parts.timing.token_recheck_interval,
     )
-    keepalive_interval = parts.timing.sse_keepalive_interval
-    app.include_router(
-        rest.chat_router(parts.service, parts.feed, authenticator, keepalive_interval)
+    app.state.context = ApiContext(
+        parts.service, parts.feed, authenticator, parts.timing.sse_keepalive_interval
     )
-    app.include_router(compat.v1_router(parts.service, parts.feed, authenticator))
-    app.include_router(compat.calls_router(parts.service, authenticator))
+    for routes in (rest.routes, compat.v1_routes, compat.call_routes):
+        app.include_router(routes)
     app.include_router(sockets.socket_router(parts.service, parts.feed, authenticator))
     # First: FastAPI builds its own routes while it looks for a match, and Slack's first event would wait for that.
     app.router.routes[:0] = [

@@ -7,8 +7,7 @@ import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import Depends
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import HTTPBearer
 from starlette.datastructures import Headers
 
 from bot.api.errors import too_many_requests, unauthorized
@@ -35,7 +34,7 @@ def bearer_token(headers: Headers) -> str | None:
 
 
 class Authenticator:
-    """A FastAPI dependency of every route: returns the user to whom the request's token belongs."""
+    """Finds the user to whom a token belongs, for every request and for as long as a subscription is open."""
 
     def __init__(
         self,
@@ -50,11 +49,6 @@ class Authenticator:
         self._coordination = coordination
         self._requests_per_minute = requests_per_minute
         self._recheck_interval = recheck_interval
-
-    async def __call__(
-        self, credentials: HTTPAuthorizationCredentials | None = Depends(bearer)
-    ) -> User:
-        return await self.authenticate(credentials.credentials if credentials else None)
 
     async def authenticate(self, token: str | None) -> User:
         """Raises ApiError: 401 without a valid token, 429 when it is used too often."""

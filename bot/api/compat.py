@@ -6,12 +6,12 @@ text follows on the WebSocket.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Header
+from fastapi import APIRouter, Header
 from pydantic import BaseModel, ConfigDict, Field
 
-from bot.api.auth import Authenticator
+from bot.api.context import Context, CurrentUser, Service
 from bot.api.errors import ApiError
 from bot.api.responses import (
     ANSWER_RESPONSES,
@@ -22,73 +22,51 @@ from bot.api.responses import (
 )
 from bot.api.schemas import (
     MAX_KEY_LENGTH,
+    ChatFields,
     Content,
     Identifier,
+    MessageFields,
     ModelName,
     NewConversation,
-    RoleName,
-    StatusName,
-    Time,
     Title,
     WithAttachments,
-    format_time,
+    chat_fields,
+    message_fields,
     schema_name,
     to_storable,
 )
 from bot.api.waiting import wait_for_answer
 from bot.chats.api_service import ApiService, MessagePair, as_waiting
-from bot.chats.feed import Feed
-from bot.domain import Chat, Message, Role, Status, User
+from bot.domain import Chat, Message, Role, Status
 from storage.messages import StoredMessage
 
 MAX_CHATS_PAGE_SIZE = 1_000
 
+IdempotencyKey = Annotated[str | None, Header(min_length=1, max_length=MAX_KEY_LENGTH)]
+
 
 @schema_name("ChatShape")
-class CompatChat(BaseModel):
-    id: Identifier
-    title: str
-    model: str
-    created_at: Time
-    updated_at: Time
-    message_count: int
+class CompatChat(ChatFields):
     last_message: Identifier | None = None
 
     @classmethod
     def of(cls, chat: Chat, newest: str | None) -> CompatChat:
-        return cls(
-            id=chat.id,
-            title=chat.title,
-            model=str(chat.model),
-            created_at=format_time(chat.created_at),
-            updated_at=format_time(chat.updated_at),
-            message_count=chat.message_count,
-            last_message=newest,
-        )
+        return cls(**chat_fields(chat), last_message=newest)
 
 
 @schema_name("MessageShape")
-class CompatMessage(BaseModel):
-    id: Identifier
+class CompatMessage(MessageFields):
     chat: Identifier
-    role: RoleName
-    content: str
-    status: StatusName
     unreceived: bool = Field(
         description="The answer is still being written; its tokens follow on the socket."
     )
-    created_at: Time
 
     @classmethod
     def of(cls, message: Message) -> CompatMessage:
         return cls(
-            id=message.id,
+            **message_fields(message),
             chat=message.chat_id,
-            role=message.role.value,
-            content=message.text,
-            status=message.status.value,
             unreceived=message.role is Role.ASSISTANT and not message.status.ended,
-            created_at=format_time(message.created_at),
         )
 
 
@@ -183,46 +161,48 @@ def chat_id_of(chat: str | ChatId) -> str:
     return chat if isinstance(chat, str) else chat.id
 
 
-def v1_router(api: ApiService, feed: Feed, authenticator: Authenticator) -> APIRouter:
-    """The routes under `/api/v1`."""
-    routes = APIRouter(
-        prefix="/api/v1", tags=["v1"], responses={**COMMON_RESPONSES, **BODY_RESPONSES}
-    )
+v1_routes = APIRouter(
+    prefix="/api/v1", tags=["v1"], responses={**COMMON_RESPONSES, **BODY_RESPONSES}
+)
+"""The routes under `/api/v1`."""
+call_routes = APIRouter(tags=["calls"], responses={**COMMON_RESPONSES, **BODY_RESPONSES})
+"""The routes of clients that follow the WebSocket."""
 
-    @routes.post("/conversations", status_code=201)
-    async def create(
-        given: NewConversation | None = None, user: User = Depends(authenticator)
-    ) -> V1Conversation:
-        """A new conversation, ready for its first message."""
-        given = given or NewConversation()
-        chat = await api.create(user, given.title, given.model)
-        return V1Conversation(conversation_id=chat.id, title=chat.title)
 
-    @routes.post(
-        "/chat",
-        response_model_exclude_none=True,
-        responses={**ANSWER_RESPONSES, 502: {"model": V1FailedMessage}},
-    )
-    async def chat(
-        given: V1Message,
-        idempotency_key: str | None = Header(None, min_length=1, max_length=MAX_KEY_LENGTH),
-        user: User = Depends(authenticator),
-    ) -> V1AnsweredMessage:
-        """Sends a message; responds when the answer is complete."""
-        stored = await api.send(
-            user, given.conversation_id, given.to_message(given.message, idempotency_key)
+@v1_routes.post("/conversations", status_code=201)
+async def create(
+    api: Service, user: CurrentUser, given: NewConversation | None = None
+) -> V1Conversation:
+    """A new conversation, ready for its first message."""
+    given = given or NewConversation()
+    chat = await api.create(user, given.title, given.model)
+    return V1Conversation(conversation_id=chat.id, title=chat.title)
+
+
+@v1_routes.post(
+    "/chat",
+    response_model_exclude_none=True,
+    responses={**ANSWER_RESPONSES, 502: {"model": V1FailedMessage}},
+)
+async def chat(
+    context: Context,
+    user: CurrentUser,
+    given: V1Message,
+    idempotency_key: IdempotencyKey = None,
+) -> V1AnsweredMessage:
+    """Sends a message; responds when the answer is complete."""
+    api = context.service
+    message = given.to_message(given.message, idempotency_key)
+    stored = await api.send(user, given.conversation_id, message)
+    async with wait_for_answer(api, context.feed, user, stored.chat, stored.answer) as waiter:
+        pair = await waiter.until_ended()
+        if pair.answer.status is Status.FAILED:
+            raise _model_failed(api, pair)
+        return V1AnsweredMessage(
+            user_message=CompatMessage.of(pair.question),
+            assistant_message=CompatMessage.of(pair.answer),
+            conversation_title=await waiter.title(pair),
         )
-        async with wait_for_answer(api, feed, user, stored.chat, stored.answer) as waiter:
-            pair = await waiter.until_ended()
-            if pair.answer.status is Status.FAILED:
-                raise _model_failed(api, pair)
-            return V1AnsweredMessage(
-                user_message=CompatMessage.of(pair.question),
-                assistant_message=CompatMessage.of(pair.answer),
-                conversation_title=await waiter.title(pair),
-            )
-
-    return routes
 
 
 def _model_failed(api: ApiService, pair: MessagePair) -> ApiError:
@@ -235,69 +215,60 @@ def _model_failed(api: ApiService, pair: MessagePair) -> ApiError:
     )
 
 
-def calls_router(api: ApiService, authenticator: Authenticator) -> APIRouter:
-    """The routes of clients that follow the WebSocket."""
-    routes = APIRouter(tags=["calls"], responses={**COMMON_RESPONSES, **BODY_RESPONSES})
+@call_routes.post("/new-chat")
+async def new_chat(api: Service, user: CurrentUser, given: NewChat) -> StoredPair:
+    """A new chat with its first message. Returns at once; the answer's tokens follow on `/ws`."""
+    stored = await api.start(user, given.to_message(given.initial_message), given.model)
+    return await _stored_pair(api, stored)
 
-    async def stored_pair(stored: StoredMessage) -> StoredPair:
-        pair = await api.pair_of(stored.answer)
-        answer = pair.answer if stored.duplicate else as_waiting(pair.answer)
-        return StoredPair(
-            chat=CompatChat.of(pair.chat, pair.answer.id),
-            user_message=CompatMessage.of(pair.question),
-            assistant_message=CompatMessage.of(answer),
-        )
 
-    @routes.post("/new-chat")
-    async def new_chat(given: NewChat, user: User = Depends(authenticator)) -> StoredPair:
-        """A new chat with its first message. Returns at once; the answer's tokens follow on `/ws`."""
-        stored = await api.start(user, given.to_message(given.initial_message), given.model)
-        return await stored_pair(stored)
+@call_routes.post(
+    "/chat-message",
+    responses={**NOT_FOUND_RESPONSES, 409: ANSWER_RESPONSES[409], 429: ANSWER_RESPONSES[429]},
+)
+async def chat_message(
+    api: Service, user: CurrentUser, given: ChatMessage, idempotency_key: IdempotencyKey = None
+) -> StoredPair:
+    """The next message of a chat. Returns at once; the answer's tokens follow on `/ws`."""
+    message = given.to_message(given.message, idempotency_key)
+    return await _stored_pair(api, await api.send(user, chat_id_of(given.chat), message))
 
-    @routes.post(
-        "/chat-message",
-        responses={**NOT_FOUND_RESPONSES, 409: ANSWER_RESPONSES[409], 429: ANSWER_RESPONSES[429]},
+
+async def _stored_pair(api: ApiService, stored: StoredMessage) -> StoredPair:
+    pair = await api.pair_of(stored.answer)
+    answer = pair.answer if stored.duplicate else as_waiting(pair.answer)
+    return StoredPair(
+        chat=CompatChat.of(pair.chat, pair.answer.id),
+        user_message=CompatMessage.of(pair.question),
+        assistant_message=CompatMessage.of(answer),
     )
-    async def chat_message(
-        given: ChatMessage,
-        idempotency_key: str | None = Header(None, min_length=1, max_length=MAX_KEY_LENGTH),
-        user: User = Depends(authenticator),
-    ) -> StoredPair:
-        """The next message of a chat. Returns at once; the answer's tokens follow on `/ws`."""
-        message = given.to_message(given.message, idempotency_key)
-        return await stored_pair(await api.send(user, chat_id_of(given.chat), message))
 
-    @routes.post("/list-chats")
-    async def list_chats(
-        given: ListChatsQuery | None = None, user: User = Depends(authenticator)
-    ) -> ChatList:
-        """Your chats, the most recently active first, without their messages."""
-        given = given or ListChatsQuery()
-        page = await api.list_chats(
-            user, limit=given.limit, cursor=given.cursor, search=to_storable(given.q or "")
-        )
-        newest = await api.newest_message_ids(*page.chats)
-        chats = [CompatChat.of(chat, newest.get(chat.id)) for chat in page.chats]
-        return ChatList(chats=chats, next_cursor=page.next_cursor)
 
-    @routes.post("/check-chat", responses=NOT_FOUND_RESPONSES)
-    async def check_chat(
-        given: ChatReference, user: User = Depends(authenticator)
-    ) -> NewestMessage:
-        """The newest message's id, for a client to see whether what it holds is stale."""
-        chat = await api.chat(user, chat_id_of(given.chat))
-        newest = (await api.newest_message_ids(chat)).get(chat.id)
-        return NewestMessage(
-            chat=chat.id, message=newest, unreceived=await api.is_unfinished(newest)
-        )
+@call_routes.post("/list-chats")
+async def list_chats(
+    api: Service, user: CurrentUser, given: ListChatsQuery | None = None
+) -> ChatList:
+    """Your chats, the most recently active first, without their messages."""
+    given = given or ListChatsQuery()
+    page = await api.list_chats(
+        user, limit=given.limit, cursor=given.cursor, search=to_storable(given.q or "")
+    )
+    newest = await api.newest_message_ids(*page.chats)
+    chats = [CompatChat.of(chat, newest.get(chat.id)) for chat in page.chats]
+    return ChatList(chats=chats, next_cursor=page.next_cursor)
 
-    @routes.post("/list-messages", responses=NOT_FOUND_RESPONSES)
-    async def list_messages(
-        given: ChatReference, user: User = Depends(authenticator)
-    ) -> MessageList:
-        """All messages of a chat in order."""
-        chat = await api.chat(user, chat_id_of(given.chat))
-        messages = [CompatMessage.of(message) for message in await api.messages(chat)]
-        return MessageList(chat=chat.id, messages=messages)
 
-    return routes
+@call_routes.post("/check-chat", responses=NOT_FOUND_RESPONSES)
+async def check_chat(api: Service, user: CurrentUser, given: ChatReference) -> NewestMessage:
+    """The newest message's id, for a client to see whether what it holds is stale."""
+    chat = await api.chat(user, chat_id_of(given.chat))
+    newest = (await api.newest_message_ids(chat)).get(chat.id)
+    return NewestMessage(chat=chat.id, message=newest, unreceived=await api.is_unfinished(newest))
+
+
+@call_routes.post("/list-messages", responses=NOT_FOUND_RESPONSES)
+async def list_messages(api: Service, user: CurrentUser, given: ChatReference) -> MessageList:
+    """All messages of a chat in order."""
+    chat = await api.chat(user, chat_id_of(given.chat))
+    messages = [CompatMessage.of(message) for message in await api.messages(chat)]
+    return MessageList(chat=chat.id, messages=messages)

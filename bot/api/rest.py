@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import AbstractAsyncContextManager
+from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Request
+from fastapi import APIRouter, Header, Path, Query, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from bot.api.auth import Authenticator, bearer_token
+from bot.api.auth import bearer_token
+from bot.api.context import ApiContext, Context, CurrentUser, Service
 from bot.api.errors import unauthorized
 from bot.api.event_stream import CONTENT_TYPE, event_stream, with_keepalives
 from bot.api.responses import (
@@ -32,166 +35,165 @@ from bot.api.schemas import (
     NewMessageIn,
     to_storable,
 )
-from bot.api.waiting import wait_for_answer
-from bot.chats.api_service import ApiService
-from bot.chats.feed import Feed
+from bot.api.waiting import AnswerWaiter, wait_for_answer
 from bot.chats.feed_events import AccessRevoked
-from bot.domain import Answer, Chat, User
 
 DEFAULT_PAGE_SIZE = 50
 MAX_PAGE_SIZE = 100
 STREAMED = "With `Accept: text/event-stream`: events `message`, `token`, `restart`, and `done` or `failed` at the end."
 
-ConversationId = Path(description="A conversation's id.")
+ConversationId = Annotated[str, Path(description="A conversation's id.")]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        min_length=1,
+        max_length=MAX_KEY_LENGTH,
+        description="Makes a repetition of the same request harmless.",
+    ),
+]
+
+routes = APIRouter(prefix="/chat", responses=COMMON_RESPONSES)
+_conversations = APIRouter(tags=["conversations"])
+_messages = APIRouter(tags=["messages"])
 
 
-def chat_router(
-    api: ApiService, feed: Feed, authenticator: Authenticator, keepalive_interval: float
-) -> APIRouter:
-    """All routes under `/chat`. `keepalive_interval`: seconds between two comments in an idle event stream."""
-    routes = APIRouter(prefix="/chat", responses=COMMON_RESPONSES)
-    routes.include_router(_conversations(api, authenticator))
-    routes.include_router(_messages(api, feed, authenticator, keepalive_interval))
-    return routes
+@_conversations.post("/conversations", status_code=201, responses=BODY_RESPONSES)
+async def create(
+    api: Service, user: CurrentUser, given: NewConversation | None = None
+) -> CreatedConversation:
+    """A conversation without messages; it is listed from its first one on."""
+    given = given or NewConversation()
+    chat = await api.create(user, given.title, given.model)
+    return CreatedConversation(conversation=Conversation.of(chat, None))
 
 
-def _conversations(api: ApiService, authenticator: Authenticator) -> APIRouter:
-    routes = APIRouter(tags=["conversations"])
+@_conversations.get("/conversations")
+async def listed(
+    api: Service,
+    user: CurrentUser,
+    limit: int = Query(DEFAULT_PAGE_SIZE, ge=1, le=MAX_PAGE_SIZE),
+    cursor: str | None = Query(
+        None, max_length=500, description="`nextCursor` of the page before."
+    ),
+    q: str | None = Query(
+        None, max_length=500, description="Words that title or messages contain."
+    ),
+) -> Conversations:
+    """Your conversations, the most recently active first, without their messages."""
+    page = await api.list_chats(user, limit=limit, cursor=cursor, search=to_storable(q or ""))
+    newest = await api.newest_message_ids(*page.chats)
+    conversations = [Conversation.of(chat, newest.get(chat.id)) for chat in page.chats]
+    return Conversations(conversations=conversations, next_cursor=page.next_cursor)
 
-    @routes.post("/conversations", status_code=201, responses=BODY_RESPONSES)
-    async def create(
-        given: NewConversation | None = None, user: User = Depends(authenticator)
-    ) -> CreatedConversation:
-        """A conversation without messages; it is listed from its first one on."""
-        given = given or NewConversation()
-        chat = await api.create(user, given.title, given.model)
-        return CreatedConversation(conversation=Conversation.of(chat, None))
 
-    @routes.get("/conversations")
-    async def listed(
-        limit: int = Query(DEFAULT_PAGE_SIZE, ge=1, le=MAX_PAGE_SIZE),
-        cursor: str | None = Query(
-            None, max_length=500, description="`nextCursor` of the page before."
-        ),
-        q: str | None = Query(
-            None, max_length=500, description="Words that title or messages contain."
-        ),
-        user: User = Depends(authenticator),
-    ) -> Conversations:
-        """Your conversations, the most recently active first, without their messages."""
-        page = await api.list_chats(user, limit=limit, cursor=cursor, search=to_storable(q or ""))
-        newest = await api.newest_message_ids(*page.chats)
-        conversations = [Conversation.of(chat, newest.get(chat.id)) for chat in page.chats]
-        return Conversations(conversations=conversations, next_cursor=page.next_cursor)
-
-    @routes.get(
-        "/conversations/{conversation_id}",
-        response_model=History,
-        responses={
-            **NOT_FOUND_RESPONSES,
-            304: {"description": "Nothing has changed since the `ETag` in `If-None-Match`."},
-        },
+@_conversations.get(
+    "/conversations/{conversation_id}",
+    response_model=History,
+    responses={
+        **NOT_FOUND_RESPONSES,
+        304: {"description": "Nothing has changed since the `ETag` in `If-None-Match`."},
+    },
+)
+async def history(
+    api: Service,
+    user: CurrentUser,
+    conversation_id: ConversationId,
+    if_none_match: str | None = Header(None),
+) -> Response:
+    """The conversation and all its messages in order."""
+    chat = await api.chat(user, conversation_id)
+    messages = await api.messages(chat)
+    newest = messages[-1].id if messages else None
+    content = History(
+        conversation=Conversation.of(chat, newest),
+        messages=[ConversationMessage.of(one) for one in messages],
     )
-    async def history(
-        conversation_id: str = ConversationId,
-        if_none_match: str | None = Header(None),
-        user: User = Depends(authenticator),
-    ) -> Response:
-        """The conversation and all its messages in order."""
-        chat = await api.chat(user, conversation_id)
-        messages = await api.messages(chat)
-        newest = messages[-1].id if messages else None
-        content = History(
-            conversation=Conversation.of(chat, newest),
-            messages=[ConversationMessage.of(one) for one in messages],
+    return with_etag(content, if_none_match)
+
+
+@_conversations.get("/models")
+async def models(api: Service, user: CurrentUser) -> Models:
+    """The models that a new conversation may use."""
+    default = await api.preselected(user)
+    offered = [Model.of(info) for group in api.models.search() for info in group.models]
+    return Models(models=offered, default=str(default.ref) if default else None)
+
+
+@_messages.post(
+    "/conversations/{conversation_id}/messages",
+    status_code=201,
+    response_model=AnsweredMessage,
+    response_model_exclude_none=True,
+    responses={
+        **ANSWER_RESPONSES,
+        201: {"content": {CONTENT_TYPE: {}}, "description": STREAMED},
+    },
+)
+async def say(
+    request: Request,
+    context: Context,
+    user: CurrentUser,
+    given: NewMessageIn,
+    conversation_id: ConversationId,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Sends a message; responds when the answer is complete. Disconnecting does not stop the answer."""
+    message = given.to_message(given.content, idempotency_key)
+    stored = await context.service.send(user, conversation_id, message)
+    waiting = wait_for_answer(context.service, context.feed, user, stored.chat, stored.answer)
+    return await respond(request, context, waiting, 201)
+
+
+@_messages.post(
+    "/conversations/{conversation_id}/messages/{message_id}/retry",
+    response_model=AnsweredMessage,
+    response_model_exclude_none=True,
+    responses={
+        **ANSWER_RESPONSES,
+        200: {"content": {CONTENT_TYPE: {}}, "description": STREAMED},
+    },
+)
+async def retry(
+    request: Request,
+    context: Context,
+    user: CurrentUser,
+    conversation_id: ConversationId,
+    message_id: str = Path(description="The message, or its failed answer."),
+) -> Response:
+    """Answers a message again whose answer has failed."""
+    chat = await context.service.chat(user, conversation_id)
+    answer = await context.service.retry(user, conversation_id, message_id)
+    waiting = wait_for_answer(context.service, context.feed, user, chat, answer)
+    return await respond(request, context, waiting, 200)
+
+
+routes.include_router(_conversations)
+routes.include_router(_messages)
+
+
+async def respond(
+    request: Request,
+    context: ApiContext,
+    waiting: AbstractAsyncContextManager[AnswerWaiter],
+    status: int,
+) -> Response:
+    """The ended answer as JSON, or the answer's events if the client accepts them."""
+    api, authenticator = context.service, context.authenticator
+    token = bearer_token(request.headers) or ""
+    if CONTENT_TYPE in request.headers.get("accept", ""):
+        events = event_stream(api=api, authenticator=authenticator, token=token, waiting=waiting)
+        return StreamingResponse(
+            with_keepalives(events, context.keepalive_interval),
+            status,
+            {"Cache-Control": "no-store"},
+            media_type=CONTENT_TYPE,
         )
-        return with_etag(content, if_none_match)
-
-    @routes.get("/models")
-    async def models(user: User = Depends(authenticator)) -> Models:
-        """The models that a new conversation may use."""
-        default = await api.preselected(user)
-        offered = [Model.of(info) for group in api.models.search() for info in group.models]
-        return Models(models=offered, default=str(default.ref) if default else None)
-
-    return routes
-
-
-def _messages(
-    api: ApiService, feed: Feed, authenticator: Authenticator, keepalive_interval: float
-) -> APIRouter:
-    routes = APIRouter(tags=["messages"])
-
-    @routes.post(
-        "/conversations/{conversation_id}/messages",
-        status_code=201,
-        response_model=AnsweredMessage,
-        response_model_exclude_none=True,
-        responses={
-            **ANSWER_RESPONSES,
-            201: {"content": {CONTENT_TYPE: {}}, "description": STREAMED},
-        },
-    )
-    async def say(
-        request: Request,
-        given: NewMessageIn,
-        conversation_id: str = ConversationId,
-        idempotency_key: str | None = Header(
-            None,
-            min_length=1,
-            max_length=MAX_KEY_LENGTH,
-            description="Makes a repetition of the same request harmless.",
-        ),
-        user: User = Depends(authenticator),
-    ) -> Response:
-        """Sends a message; responds when the answer is complete. Disconnecting does not stop the answer."""
-        message = given.to_message(given.content, idempotency_key)
-        stored = await api.send(user, conversation_id, message)
-        return await respond(request, user, stored.chat, stored.answer, 201)
-
-    @routes.post(
-        "/conversations/{conversation_id}/messages/{message_id}/retry",
-        response_model=AnsweredMessage,
-        response_model_exclude_none=True,
-        responses={
-            **ANSWER_RESPONSES,
-            200: {"content": {CONTENT_TYPE: {}}, "description": STREAMED},
-        },
-    )
-    async def retry(
-        request: Request,
-        conversation_id: str = ConversationId,
-        message_id: str = Path(description="The message, or its failed answer."),
-        user: User = Depends(authenticator),
-    ) -> Response:
-        """Answers a message again whose answer has failed."""
-        chat = await api.chat(user, conversation_id)
-        answer = await api.retry(user, conversation_id, message_id)
-        return await respond(request, user, chat, answer, 200)
-
-    async def respond(
-        request: Request, user: User, chat: Chat, answer: Answer, status: int
-    ) -> Response:
-        token = bearer_token(request.headers) or ""
-        waiting = wait_for_answer(api, feed, user, chat, answer)
-        if CONTENT_TYPE in request.headers.get("accept", ""):
-            events = event_stream(
-                api=api, authenticator=authenticator, token=token, waiting=waiting
-            )
-            return StreamingResponse(
-                with_keepalives(events, keepalive_interval),
-                status,
-                {"Cache-Control": "no-store"},
-                media_type=CONTENT_TYPE,
-            )
-        async with waiting as waiter, authenticator.enforcing(waiter.subscription, token):
-            try:
-                pair = await waiter.until_ended()
-                return JSONResponse(await answered_body(api, waiter, pair), status)
-            except AccessRevoked:
-                raise unauthorized() from None
-
-    return routes
+    async with waiting as waiter, authenticator.enforcing(waiter.subscription, token):
+        try:
+            pair = await waiter.until_ended()
+            return JSONResponse(await answered_body(api, waiter, pair), status)
+        except AccessRevoked:
+            raise unauthorized() from None
 
 
 def with_etag(model: CamelModel, if_none_match: str | None) -> Response:

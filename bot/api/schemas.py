@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -86,45 +86,59 @@ class NewConversation(CamelModel):
     model: ModelName | None = None
 
 
-class Conversation(CamelModel):
+class ChatFields(BaseModel):
     id: Identifier
     title: str
     model: str
     created_at: Time
     updated_at: Time
     message_count: int
-    last_message_id: Identifier | None
-
-    @classmethod
-    def of(cls, chat: Chat, newest: str | None) -> Conversation:
-        return cls(
-            id=chat.id,
-            title=chat.title,
-            model=str(chat.model),
-            created_at=format_time(chat.created_at),
-            updated_at=format_time(chat.updated_at),
-            message_count=chat.message_count,
-            last_message_id=newest,
-        )
 
 
-@schema_name("OneMessage")
-class ConversationMessage(CamelModel):
+def chat_fields(chat: Chat) -> dict[str, Any]:
+    """The values of `ChatFields`."""
+    return {
+        "id": chat.id,
+        "title": chat.title,
+        "model": str(chat.model),
+        "created_at": format_time(chat.created_at),
+        "updated_at": format_time(chat.updated_at),
+        "message_count": chat.message_count,
+    }
+
+
+class MessageFields(BaseModel):
     id: Identifier
     role: RoleName
     content: str
     status: StatusName
     created_at: Time
 
+
+def message_fields(message: Message) -> dict[str, Any]:
+    """The values of `MessageFields`."""
+    return {
+        "id": message.id,
+        "role": message.role.value,
+        "content": message.text,
+        "status": message.status.value,
+        "created_at": format_time(message.created_at),
+    }
+
+
+class Conversation(ChatFields, CamelModel):
+    last_message_id: Identifier | None
+
+    @classmethod
+    def of(cls, chat: Chat, newest: str | None) -> Conversation:
+        return cls(**chat_fields(chat), last_message_id=newest)
+
+
+@schema_name("OneMessage")
+class ConversationMessage(MessageFields, CamelModel):
     @classmethod
     def of(cls, message: Message) -> ConversationMessage:
-        return cls(
-            id=message.id,
-            role=message.role.value,
-            content=message.text,
-            status=message.status.value,
-            created_at=format_time(message.created_at),
-        )
+        return cls(**message_fields(message))
 
 
 class CreatedConversation(CamelModel):
