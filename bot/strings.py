@@ -254,8 +254,6 @@ def failure(code: str | None, model: str, detail: str | None = None) -> str:
     return sentence.format(model=model, detail=f" ({detail})" if detail else "")
 
 
-THREAD_FILES = "[shared: {names}]"
-THREAD_GAP = "[…]"
 UNKNOWN_PERSON = "Somebody"
 
 INSTALL = "Bring conversations with language models into your Slack."

@@ -36,7 +36,7 @@ from bot.api.schemas import (
     to_storable,
 )
 from bot.api.waiting import wait_for_answer
-from bot.chats.api_service import ApiService, MessagePair, as_waiting
+from bot.chats.api_service import ApiService, Exchange, as_waiting
 from bot.domain import Chat, Message, Role, Status
 from storage.messages import StoredMessage
 
@@ -195,23 +195,23 @@ async def chat(
     message = given.to_message(given.message, idempotency_key)
     stored = await api.send(user, given.conversation_id, message)
     async with wait_for_answer(api, context.feed, user, stored.chat, stored.answer) as waiter:
-        pair = await waiter.until_ended()
-        if pair.answer.status is Status.FAILED:
-            raise _model_failed(api, pair)
+        exchange = await waiter.until_ended()
+        if exchange.answer.status is Status.FAILED:
+            raise _model_failed(api, exchange)
         return V1AnsweredMessage(
-            user_message=CompatMessage.of(pair.question),
-            assistant_message=CompatMessage.of(pair.answer),
-            conversation_title=await waiter.title(pair),
+            user_message=CompatMessage.of(exchange.question),
+            assistant_message=CompatMessage.of(exchange.answer),
+            conversation_title=await waiter.title(exchange),
         )
 
 
-def _model_failed(api: ApiService, pair: MessagePair) -> ApiError:
+def _model_failed(api: ApiService, exchange: Exchange) -> ApiError:
     return ApiError(
         502,
         "Model failed",
-        failure_sentence(api, pair),
-        user_message=CompatMessage.of(pair.question).model_dump(),
-        assistant_message=CompatMessage.of(pair.answer).model_dump(),
+        failure_sentence(api, exchange),
+        user_message=CompatMessage.of(exchange.question).model_dump(),
+        assistant_message=CompatMessage.of(exchange.answer).model_dump(),
     )
 
 
@@ -219,7 +219,7 @@ def _model_failed(api: ApiService, pair: MessagePair) -> ApiError:
 async def new_chat(api: Service, user: CurrentUser, given: NewChat) -> StoredPair:
     """A new chat with its first message. Returns at once; the answer's tokens follow on `/ws`."""
     stored = await api.start(user, given.to_message(given.initial_message), given.model)
-    return await _stored_pair(api, stored)
+    return await _stored_exchange(api, stored)
 
 
 @call_routes.post(
@@ -231,15 +231,15 @@ async def chat_message(
 ) -> StoredPair:
     """The next message of a chat. Returns at once; the answer's tokens follow on `/ws`."""
     message = given.to_message(given.message, idempotency_key)
-    return await _stored_pair(api, await api.send(user, chat_id_of(given.chat), message))
+    return await _stored_exchange(api, await api.send(user, chat_id_of(given.chat), message))
 
 
-async def _stored_pair(api: ApiService, stored: StoredMessage) -> StoredPair:
-    pair = await api.pair_of(stored.answer)
-    answer = pair.answer if stored.duplicate else as_waiting(pair.answer)
+async def _stored_exchange(api: ApiService, stored: StoredMessage) -> StoredPair:
+    exchange = await api.exchange_of(stored.answer)
+    answer = exchange.answer if stored.duplicate else as_waiting(exchange.answer)
     return StoredPair(
-        chat=CompatChat.of(pair.chat, pair.answer.id),
-        user_message=CompatMessage.of(pair.question),
+        chat=CompatChat.of(exchange.chat, exchange.answer.id),
+        user_message=CompatMessage.of(exchange.question),
         assistant_message=CompatMessage.of(answer),
     )
 

@@ -12,7 +12,7 @@ from typing import Any
 from bot import strings
 from bot.api.auth import Authenticator
 from bot.api.errors import ApiError, error_body, unauthorized
-from bot.api.responses import answered_body, pair_body
+from bot.api.responses import answered_body, exchange_body
 from bot.api.waiting import AnswerWaiter
 from bot.chats.api_service import ApiService, as_waiting
 from bot.chats.feed_events import AccessRevoked, TextAppended
@@ -31,8 +31,10 @@ async def event_stream(
     """The events of one answer. They end early when the token stops being valid."""
     async with waiting as waiter, authenticator.enforcing(waiter.subscription, token):
         try:
-            pair = await waiter.current()
-            yield sse_event("message", pair_body(replace(pair, answer=as_waiting(pair.answer))))
+            exchange = await waiter.current()
+            yield sse_event(
+                "message", exchange_body(replace(exchange, answer=as_waiting(exchange.answer)))
+            )
             async for event in waiter.events():
                 yield (
                     sse_event("token", {"token": event.text})

@@ -8,7 +8,7 @@ from bot import strings
 from bot.api.errors import ApiError
 from bot.api.schemas import ConversationMessage, FailedMessage, LimitProblem, Problem
 from bot.api.waiting import AnswerWaiter
-from bot.chats.api_service import ApiService, MessagePair
+from bot.chats.api_service import ApiService, Exchange
 from bot.domain import Status
 
 Responses = dict[int | str, dict[str, Any]]
@@ -46,22 +46,24 @@ ANSWER_RESPONSES: Responses = {
 }
 
 
-async def answered_body(api: ApiService, waiter: AnswerWaiter, pair: MessagePair) -> dict[str, Any]:
+async def answered_body(
+    api: ApiService, waiter: AnswerWaiter, exchange: Exchange
+) -> dict[str, Any]:
     """The message with its answer, which has ended, as a body. Raises ApiError (502) when the model failed."""
-    body = pair_body(pair) | {"rateLimitReached": False}
-    if pair.answer.status is Status.FAILED:
-        raise ApiError(502, "Model failed", failure_sentence(api, pair), **body)
-    title = await waiter.title(pair)
+    body = exchange_body(exchange) | {"rateLimitReached": False}
+    if exchange.answer.status is Status.FAILED:
+        raise ApiError(502, "Model failed", failure_sentence(api, exchange), **body)
+    title = await waiter.title(exchange)
     return body | ({"conversationTitle": title} if title else {})
 
 
-def pair_body(pair: MessagePair) -> dict[str, Any]:
+def exchange_body(exchange: Exchange) -> dict[str, Any]:
     return {
-        "userMessage": ConversationMessage.of(pair.question).model_dump(by_alias=True),
-        "assistantMessage": ConversationMessage.of(pair.answer).model_dump(by_alias=True),
+        "userMessage": ConversationMessage.of(exchange.question).model_dump(by_alias=True),
+        "assistantMessage": ConversationMessage.of(exchange.answer).model_dump(by_alias=True),
     }
 
 
-def failure_sentence(api: ApiService, pair: MessagePair) -> str:
+def failure_sentence(api: ApiService, exchange: Exchange) -> str:
     """Why the model failed, in a sentence that says what to do."""
-    return strings.failure(pair.answer.error, api.models.label(pair.chat.model))
+    return strings.failure(exchange.answer.error, api.models.label(exchange.chat.model))

@@ -190,8 +190,8 @@ async def respond(
         )
     async with waiting as waiter, authenticator.enforcing(waiter.subscription, token):
         try:
-            pair = await waiter.until_ended()
-            return JSONResponse(await answered_body(api, waiter, pair), status)
+            exchange = await waiter.until_ended()
+            return JSONResponse(await answered_body(api, waiter, exchange), status)
         except AccessRevoked:
             raise unauthorized() from None
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from bot.api.errors import shutting_down
-from bot.chats.api_service import ApiService, MessagePair
+from bot.chats.api_service import ApiService, Exchange
 from bot.chats.feed import Feed
 from bot.chats.feed_events import (
     AnswerEnded,
@@ -41,9 +41,9 @@ class AnswerWaiter:
         self._chat = chat
         self._answer = answer
 
-    async def current(self) -> MessagePair:
+    async def current(self) -> Exchange:
         """The message and its answer as they are now."""
-        return await self._api.pair_of(self._answer)
+        return await self._api.exchange_of(self._answer)
 
     async def events(self) -> AsyncIterator[TextAppended | AnswerRestarted]:
         """The answer's text from its beginning, piece by piece, until it has ended.
@@ -64,24 +64,24 @@ class AnswerWaiter:
                 yield event
         raise shutting_down()
 
-    async def until_ended(self) -> MessagePair:
+    async def until_ended(self) -> Exchange:
         """The message and its answer when the answer has ended."""
         async for _ in self.events():
             pass
         return await self.current()
 
-    async def title(self, pair: MessagePair) -> str | None:
+    async def title(self, exchange: Exchange) -> str | None:
         """With the first answer of a chat: the title from the model, if it arrives within TITLE_TIMEOUT."""
-        if not pair.is_first or pair.answer.status is not Status.DONE:
+        if not exchange.is_first or exchange.answer.status is not Status.DONE:
             return None
-        if pair.chat.title_by is TitleBy.DEFAULT:
+        if exchange.chat.title_by is TitleBy.DEFAULT:
             try:
                 async with asyncio.timeout(TITLE_TIMEOUT):
                     await self._until_titled()
             except (TimeoutError, SlowSubscriber):
                 pass
-            pair = await self.current()
-        return pair.chat.title if pair.chat.title_by is TitleBy.MODEL else None
+            exchange = await self.current()
+        return exchange.chat.title if exchange.chat.title_by is TitleBy.MODEL else None
 
     async def _until_titled(self) -> None:
         async for event in self.subscription:

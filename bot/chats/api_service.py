@@ -51,7 +51,7 @@ class ApiMessage:
 
 
 @dataclass(frozen=True, slots=True)
-class MessagePair:
+class Exchange:
     """A user's message and its answer, as they are stored now."""
 
     chat: Chat
@@ -147,11 +147,11 @@ class ApiService:
         """The chat's messages, in order."""
         return await self._chats.messages(chat.id)
 
-    async def pair_of(self, answer: Answer) -> MessagePair:
+    async def exchange_of(self, answer: Answer) -> Exchange:
         """The answer and its question, as they are stored now."""
         chat = await self._chats.get(answer.chat_id)
         question, written = await self.pair(answer.question_id, answer.id)
-        return MessagePair(chat, question, written)
+        return Exchange(chat, question, written)
 
     async def pair(self, question_id: str, answer_id: str) -> tuple[Message, Message]:
         """A message and its answer."""

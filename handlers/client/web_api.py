@@ -36,6 +36,8 @@ _UNAVAILABLE_TTL = 3600.0
 """Seconds for which a refused method, or refused streaming, is not tried again."""
 _RETRY_LIMIT = 900.0
 """Seconds for which a call is repeated while Slack cannot be reached."""
+PAGE_SIZE = 200
+"""Messages of one page of a thread or a channel."""
 _MAX_REMEMBERED = 2_000
 """Entries of each of the client's memories."""
 
@@ -217,21 +219,19 @@ class SlackClient:
 
     async def own_messages(self, channel: str, thread: str, after: str) -> list[dict[str, Any]]:
         """The bot's own messages in a thread that are newer than the ts `after`. Raises SlackError."""
-        return [
-            message
-            async for page in self.pages(
-                "conversations.replies", channel=channel, ts=thread, oldest=after
-            )
-            for message in page.get("messages", [])
-            if self._is_own(message) and message["ts"] > after
-        ]
+        return await self._own("conversations.replies", after, channel=channel, ts=thread)
 
     async def own_channel_messages(self, channel: str, after: str) -> list[dict[str, Any]]:
         """The bot's own messages in a channel, outside threads, newer than the ts `after`. Raises SlackError."""
-        page = await self.call_with_retry(
-            "conversations.history", channel=channel, oldest=after, limit=200
-        )
-        return [message for message in page.get("messages", []) if self._is_own(message)]
+        return await self._own("conversations.history", after, channel=channel)
+
+    async def _own(self, method: str, after: str, **arguments: Any) -> list[dict[str, Any]]:
+        return [
+            message
+            async for page in self.pages(method, oldest=after, limit=PAGE_SIZE, **arguments)
+            for message in page.get("messages", [])
+            if self._is_own(message) and message["ts"] > after
+        ]
 
     def _is_own(self, message: dict[str, Any]) -> bool:
         return message.get("user") == self.bot_user or bool(

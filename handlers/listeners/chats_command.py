@@ -16,6 +16,7 @@ from handlers.live_views.chat_list_page import load_chat_list
 from handlers.views import payloads
 from handlers.views.chat_list import CHATS_PAGE_ACTION, ListQuery, refreshable
 from handlers.views.modals import DialogTarget
+from handlers.views.payloads import Subcommand
 
 
 def register(app: AsyncApp, ctx: ListenerContext) -> None:
@@ -24,14 +25,15 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
         slack = await ctx.slack_of(body, context)
         command = payloads.slash_command(body)
         match command.subcommand:
-            case "help":
+            case Subcommand.HELP:
                 text = strings.CHATS_HELP.format(command=command.name)
                 await ack(response_type="ephemeral", text=text)
-            case "token" | "token revoke" as subcommand:
+            case Subcommand.ACCESS | Subcommand.REVOKE as subcommand:
                 user = User(slack.team, command.user)
-                text = await _token(ctx, user, command.name, revoke=subcommand != "token")
+                revoke = subcommand is Subcommand.REVOKE
+                text = await _token(ctx, user, command.name, revoke=revoke)
                 await ack(response_type="ephemeral", text=text)
-            case "new":
+            case Subcommand.NEW:
                 await ack()
                 target = DialogTarget(command.channel, response_url=command.response_url)
                 ctx.dialog_chats.open_dialog(
@@ -41,7 +43,7 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
                     target=target,
                     text=command.argument,
                 )
-            case _:
+            case Subcommand.SEARCH:
                 await ack(**await _list(ctx, slack, command.user, command.text))
 
     @app.action(re.compile(rf"^{re.escape(CHATS_PAGE_ACTION)}\."))

@@ -175,14 +175,6 @@ class MentionGuard:
         self._begin_line()
 
 
-def neutralise(text: str) -> str:
-    """A complete text with its mentions escaped; for what is not streamed, such as titles, errors and labels."""
-    if not _MENTION.search(text):
-        return text
-    guard = MentionGuard()
-    return guard.feed(text) + guard.finish()
-
-
 def _escape_mentions(text: str) -> str:
     return _MENTION.sub("&lt;", text) if "<" in text else text
 

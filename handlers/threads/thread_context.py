@@ -17,7 +17,7 @@ from bot.observability import get_logger
 from bot.timing import Timing
 from handlers.client.errors import SlackError
 from handlers.client.user_names import UserNames
-from handlers.client.web_api import SlackClient
+from handlers.client.web_api import PAGE_SIZE, SlackClient
 from handlers.markdown.plain_text import plain
 from handlers.views.payloads import MESSAGE_SUBTYPES, readable, shared_files
 from storage.chat_requests import ChatRequest
@@ -30,9 +30,12 @@ MAX_CONTEXT_LENGTH = 12_000
 """Characters of the whole context."""
 MAX_MESSAGE_LENGTH = 4_000
 """Characters of one message."""
-PAGE_SIZE = 200
 MAX_PAGES = 10
 """Slack returns a thread from its beginning; in a longer thread, what comes after these pages is not read."""
+GAP = "[…]"
+"""Tells the model that lines are left out here."""
+SHARED_FILES = "[shared: {names}]"
+"""Tells the model which files a message shared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +132,7 @@ def fit_lines(lines: Sequence[str], max_length: int = MAX_CONTEXT_LENGTH) -> str
         if left < 0:
             break
         kept.appendleft(line)
-    gap = [strings.THREAD_GAP] if len(kept) < len(lines) - 1 else []
+    gap = [GAP] if len(kept) < len(lines) - 1 else []
     return "\n".join([lines[0], *gap, *kept])
 
 
@@ -179,7 +182,7 @@ async def _line(slack: SlackClient, names: UserNames, message: dict[str, Any]) -
     ]
     parts = [text] if text else []
     if files:
-        parts.append(strings.THREAD_FILES.format(names=", ".join(files)))
+        parts.append(SHARED_FILES.format(names=", ".join(files)))
     # Continuation lines are indented, so that none can pass for another user's message.
     content = "\n  ".join(" ".join(parts).splitlines())
     return f"{plain(str(name or ''), 80) or strings.UNKNOWN_PERSON}: {content}"

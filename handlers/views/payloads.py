@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 from bot.chats.attachments.rules import mark_unreadable
@@ -214,6 +215,17 @@ def shortcut_message(body: dict[str, Any], bot_user: str) -> ShortcutMessage:
     )
 
 
+class Subcommand(StrEnum):
+    """What can follow the slash command's name. All other text is a search."""
+
+    HELP = "help"
+    ACCESS = "token"
+    REVOKE = "token revoke"
+    NEW = "new"
+    """The only one with an argument."""
+    SEARCH = ""
+
+
 @dataclass(frozen=True, slots=True)
 class SlashCommand:
     """A user used the slash command."""
@@ -226,8 +238,7 @@ class SlashCommand:
     response_url: str
     text: str
     """All that follows the name."""
-    subcommand: str
-    """`help`, `token`, `token revoke` or `new`; empty if the text is none of these, so it is a search."""
+    subcommand: Subcommand
     argument: str
     """What follows `new`."""
 
@@ -236,10 +247,10 @@ def slash_command(body: dict[str, Any]) -> SlashCommand:
     text = (body.get("text") or "").strip()
     first, rest = (*text.split(maxsplit=1), "", "")[:2]
     words = " ".join(text.lower().split())
-    subcommand = words if words in ("help", "token", "token revoke") else ""
+    subcommand = Subcommand(words) if words in set(Subcommand) else Subcommand.SEARCH
     argument = ""
-    if first.lower() == "new":
-        subcommand, argument = "new", rest.strip()
+    if first.lower() == Subcommand.NEW:
+        subcommand, argument = Subcommand.NEW, rest.strip()
     return SlashCommand(
         name=body.get("command", "/chats"),
         user=body["user_id"],

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bot import strings
-from bot.chats.attachments.rules import ATTACHED_TEXT_CUT
+from bot.chats.attachments.rules import ATTACHED_TEXT_CUT, MAX_TEXT_BYTES
 from bot.chats.turns import ATTACHED_EARLIER, ATTACHED_UNREADABLE, ATTACHED_UNSEEN
 from bot.sandbox.user_actions.conversations import Upload
 from tests.handlers.conftest import WorldFactory
@@ -69,6 +69,17 @@ async def test_older_images_are_replaced_by_a_note(world: World) -> None:
     first = next(m for m in world.models.requests()[-1].messages if m["role"] == "user")["content"]
     assert ATTACHED_EARLIER.format(name="7.png") in first[0]["text"]
     assert len([part for part in first if part["type"] == "image_url"]) == 4
+
+
+@pytest.mark.parametrize("skew", ["", "a"])
+async def test_a_text_is_read_though_its_limit_falls_within_a_character(
+    world: World, skew: str
+) -> None:
+    data = (skew + "é" * MAX_TEXT_BYTES).encode()
+    thread = await ask_with_files(world, "Read.", Upload("long.txt", data, "text/plain"))
+    await world.answered(thread)
+
+    assert f"{skew}{'é' * 1_000}" in sent_text(world)
 
 
 async def test_texts_become_part_of_the_message(world: World) -> None:

@@ -168,15 +168,15 @@ class AttachmentLoader:
 
 async def _to_text(fetched: FetchedFile, file: SharedFile) -> TextFile | None:
     """The text in the file, or None if it is not text."""
-    too_long = len(fetched.data) > MAX_TEXT_BYTES
-    content = await asyncio.to_thread(decode_text, fetched.data[:MAX_TEXT_BYTES], cut=too_long)
+    truncated = fetched.truncated or len(fetched.data) > MAX_TEXT_BYTES
+    content = await asyncio.to_thread(decode_text, fetched.data[:MAX_TEXT_BYTES], cut=truncated)
     if content is None:
         return None
     return TextFile(
         file.name,
         _language(file),
         content,
-        truncated=fetched.truncated or too_long,
+        truncated=truncated,
         earlier=file.before,
     )
 

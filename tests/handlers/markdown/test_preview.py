@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from handlers.markdown.grammar import byte_length, closing_fence
-from handlers.markdown.mention_guard import neutralise
 from handlers.markdown.preview import renderable, unstable_suffix
+from tests.handlers.markdown.guarded import guarded
 from tests.handlers.markdown.test_mention_guard import hostile_texts, unescaped_outside_code
 from tests.handlers.markdown.test_splitter import TEXTS
 
@@ -203,7 +203,7 @@ def test_text_held_back_in_a_stream_arrives_later(text: str) -> None:
 
 @given(hostile_texts(), st.integers(0, 200))
 def test_no_preview_contains_a_ping(text: str, end: int) -> None:
-    assert not unescaped_outside_code(renderable(neutralise(text[:end])))
+    assert not unescaped_outside_code(renderable(guarded(text[:end])))
 
 
 def test_byte_length() -> None:

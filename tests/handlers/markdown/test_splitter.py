@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handlers.markdown.grammar import byte_length, closing_fence
-from handlers.markdown.mention_guard import neutralise
 from handlers.markdown.splitter import MIN_LIMIT_BYTES, Cut, split
+from tests.handlers.markdown.guarded import guarded
 from tests.handlers.markdown.test_mention_guard import hostile_texts, unescaped_outside_code
 
 WORDS = "The quick brown fox jumps over the lazy dog and then rests"
@@ -90,7 +90,7 @@ def test_a_fence_is_closed_and_reopened_with_its_language() -> None:
     assert [piece.closer for piece in cuts] == ["```", "```", ""]
     for piece in cuts[1:]:
         assert piece.head.startswith("```python title\nx = '<!here>'\n")
-    assert not [piece.head for piece in cuts if neutralise(piece.head) != piece.head]
+    assert not [piece.head for piece in cuts if guarded(piece.head) != piece.head]
 
 
 def test_a_fence_in_a_nested_list_stays_a_fence() -> None:
@@ -100,7 +100,7 @@ def test_a_fence_in_a_nested_list_stays_a_fence() -> None:
 
     assert rejoined(cuts) == text
     assert cuts[1].head.startswith("-    ```html\n     <!DOCTYPE")
-    assert all(neutralise(piece.head) == piece.head for piece in cuts)
+    assert all(guarded(piece.head) == piece.head for piece in cuts)
 
 
 def test_no_cut_leaves_an_empty_fence() -> None:
@@ -139,7 +139,7 @@ def test_code_longer_than_a_message_stays_code() -> None:
     cuts = split_into_messages(text, MIN_LIMIT_BYTES)
 
     assert rejoined(cuts) == text
-    assert all(neutralise(piece.head) == piece.head for piece in cuts)
+    assert all(guarded(piece.head) == piece.head for piece in cuts)
 
 
 def test_visible_text_stays_in_the_head() -> None:
@@ -240,5 +240,5 @@ def test_cuts_respect_the_text_already_sent(text: str, limit: int, sent: int) ->
     st.integers(MIN_LIMIT_BYTES, 500),
 )
 def test_no_cut_creates_a_ping(texts: list[str], limit: int) -> None:
-    for piece in split_into_messages(neutralise("\n".join(texts)), limit):
+    for piece in split_into_messages(guarded("\n".join(texts)), limit):
         assert not unescaped_outside_code(piece.head)

@@ -125,6 +125,24 @@ async def test_a_question_is_posted_once_when_slacks_response_is_lost(world: Wor
     assert "conversations.history" in methods(world.slack.calls)
 
 
+async def test_a_question_is_found_though_hundreds_of_messages_follow_it(world: World) -> None:
+    """It is no longer on the first page of the channel's history when the bot can look for it."""
+    await open_by_command(world)
+    world.slack.faults.add("chat.postMessage", "lost")
+    world.slack.faults.add("conversations.history", "ratelimited", times=-1)
+    world.forgive("ratelimited")
+    await world.slack.views.submit("alice", field_values("Where did I ask this?"))
+    root = await wait_for_question(world)
+    for number in range(250):
+        await world.slack.conversations.say("bob", "general", f"Something else {number}.")
+    world.slack.faults.clear()
+
+    await world.answered(root.ts)
+    await world.idle()
+
+    assert len(posted_questions(world)) == 1
+
+
 async def test_a_header_is_posted_once_when_slacks_response_is_lost(world: World) -> None:
     await open_by_command(world)
     world.slack.faults.add("chat.postMessage", "lost", skip=1)
