@@ -9,7 +9,7 @@ PARALLEL := -n auto --dist worksteal -ra
 # The tests start many processes: cached bytecode keeps their start short.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install run test thorough check bench bench-events bench-replicas bench-scale soak mutants audit format docs picture release clean
+.PHONY: help install run test thorough check bench bench-day bench-events bench-replicas bench-scale soak mutants audit format docs picture release clean
 .DEFAULT_GOAL := help
 
 help: ## lists what can be made
@@ -51,6 +51,10 @@ format: .venv/.ready-dev ## formats the code
 
 bench: .venv/.ready-dev ## measures bursts of answers in the whole product against what Slack's rate limits allow (six minutes)
 	@$(BIN)/python -m tests.bench
+
+bench-day: .venv/.ready-dev ## measures a workday's load of questions, also with hanging calls and a kill (twenty minutes)
+	@$(BIN)/python -m tests.bench.day
+	@$(BIN)/python -m tests.bench.crowd
 
 bench-events: .venv/.ready-dev ## measures how fast 200 events a second are acknowledged, in four setups (four minutes)
 	@$(BIN)/python -m tests.bench.events

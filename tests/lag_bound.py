@@ -34,6 +34,24 @@ def min_mean_lag(
     return max(0.0, total / count / length - 0.5 / rate)
 
 
+def steady_mean_lag(per_minute: int, length: float) -> float:
+    """Returns the mean lag, in seconds, if answers of `length` seconds keep coming and share all calls evenly.
+
+    No bound, but what the rate limits come to: of `streams` a minute each is written at its start, its appends and its
+    stop; the others are posted and then share the updates. The best division among the two ways is taken.
+    """
+    most = min(per_minute, round(60 * RATES[START].per_second))
+    return min(_shared_lag(per_minute, streams, length) for streams in range(1, most + 1))
+
+
+def _shared_lag(per_minute: int, streams: int, length: float) -> float:
+    """An answer that is written every `gap` seconds has a mean lag of half of that."""
+    stream_gap = length * streams / (60 * (RATES[APPEND].per_second + RATES[STOP].per_second))
+    edits = per_minute - streams
+    edit_gap = length / (1 + 60 * RATES[UPDATE].per_second / edits) if edits else 0.0
+    return (streams * stream_gap + edits * edit_gap) / per_minute / 2
+
+
 def _openings(method: str, burst: float, count: int, lanes: int = 1) -> list[float]:
     """When the first `count` calls of a method may be made, from a full bucket in each of `lanes` channels."""
     each = [max(0.0, (k + 1 - max(1.0, burst)) / RATES[method].per_second) for k in range(count)]

@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +20,12 @@ from bot.domain import AnswerResult, ModelRef, Status, Thread, TitleBy
 from bot.manifest import bot_scopes, manifest
 from bot.sandbox.limits import Limits
 from bot.sandbox.models.scripts import ModelScript, words
-from bot.sandbox.models.server import ModelRequest, ModelServer, create_models_app
+from bot.sandbox.models.server import (
+    AnswerFunction,
+    ModelRequest,
+    ModelServer,
+    create_models_app,
+)
 from bot.sandbox.server import Sandbox
 from bot.sandbox.state.records import Message
 from storage.answers import Answers
@@ -48,6 +53,7 @@ class StormThread:
     channel: str
     root: str
     question: str
+    owner: str = ASKER
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,9 @@ class Environment:
     threads: list[StormThread] = field(default_factory=list)
     start: float = 0.0
     """Seconds from the bot's first process to the last one's being connected."""
+    database: str = ""
+    launch: Callable[[], Awaitable[Bot]] | None = None
+    """Starts one more process of the bot, which ends with the environment."""
 
     @property
     def bot(self) -> Bot:
@@ -99,17 +108,19 @@ class Bot:
 
 @asynccontextmanager
 async def open_environment(
-    count: int, channels: int, script: ModelScript, deployment: Deployment = Deployment()
+    count: int,
+    channels: int,
+    script: ModelScript | AnswerFunction,
+    deployment: Deployment = Deployment(),
+    people: Sequence[str] = (ASKER,),
 ) -> AsyncIterator[Environment]:
     """So many chats over so many channels, in a workspace that allows a fifth of a minute's calls at once.
 
-    Every question is answered with `script`.
+    Every question is answered with `script`. The chats belong to `people` in turn, who are in all of the channels.
     """
     port = free_port() if deployment.http else 0
     models = ModelServer()
-    models.answer_with(
-        MODEL, lambda asked: WARMING if question_of(asked).endswith(WARM_UP) else script
-    )
+    models.answer_with(MODEL, _answering(script))
     app = manifest()
     slack = Sandbox(
         limits=deployment.limits,
@@ -118,25 +129,46 @@ async def open_environment(
         mounts=[Mount("/models/v1", create_models_app(models))],
         request_url=f"http://127.0.0.1:{port}/slack/events" if deployment.http else None,
     )
-    members = [slack.workspace.user(ASKER).id, slack.bot_user.id]
+    members = [slack.bot_user.id, *(_person(slack, name) for name in {ASKER, *people})]
     rooms = [slack.workspace.add_channel(f"room{number}", members) for number in range(channels)]
-    threads = [_thread(slack, rooms[number % channels].id, number) for number in range(count)]
-    warm = _thread(slack, slack.workspace.add_channel("lobby", members).id, count)
+    threads = [
+        _thread(slack, rooms[number % channels].id, number, people[number % len(people)])
+        for number in range(count)
+    ]
+    warm = _thread(slack, slack.workspace.add_channel("lobby", members).id, count, ASKER)
     folder = Path(tempfile.mkdtemp(prefix="bobbin-bench-"))
     try:
         url = deployment.database or f"sqlite:///{folder / 'bobbin.sqlite3'}"
         await _begin_chats(url, slack, [*threads, warm])
         async with slack, AsyncExitStack() as stack:
-            bots, began = [], asyncio.get_running_loop().time()
-            for _ in range(deployment.replicas):
-                bots.append(await _run(_environment(slack, url, port, deployment), deployment))
-                stack.push_async_callback(_end, bots[-1].process)
+
+            async def launch() -> Bot:
+                bot = await _run(_environment(slack, url, port, deployment), deployment)
+                stack.push_async_callback(_end, bot.process)
+                return bot
+
+            began = asyncio.get_running_loop().time()
+            bots = [await launch() for _ in range(deployment.replicas)]
             await _connected(slack, port, deployment)
             start = asyncio.get_running_loop().time() - began
             await _warm_up(slack, warm)
-            yield Environment(slack, models, bots, threads, start)
+            yield Environment(slack, models, bots, threads, start, url, launch)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _answering(script: ModelScript | AnswerFunction) -> AnswerFunction:
+    def answering(asked: ModelRequest) -> ModelScript | None:
+        if question_of(asked).endswith(WARM_UP):
+            return WARMING
+        return script if isinstance(script, ModelScript) else script(asked)
+
+    return answering
+
+
+def _person(slack: Sandbox, name: str) -> str:
+    workspace = slack.workspace
+    return (workspace.user_named(name) or workspace.add_user(name)).id
 
 
 async def _warm_up(slack: Sandbox, thread: StormThread) -> None:
@@ -161,18 +193,18 @@ def question_of(asked: ModelRequest) -> str:
     return str(asked.messages[-1]["content"])
 
 
-def _thread(slack: Sandbox, channel: str, number: int) -> StormThread:
+def _thread(slack: Sandbox, channel: str, number: int, owner: str) -> StormThread:
     """Its first message exists already when the app connects: there is no event for it."""
     workspace = slack.workspace
     root = Message(
         channel,
         workspace.next_ts(),
-        slack.workspace.user(ASKER).id,
+        workspace.user(owner).id,
         None,
         [workspace.revision("mrkdwn", "An old question", [])],
     )
     workspace.channels[channel].messages[root.ts] = root
-    return StormThread(channel, root.ts, f"Question number {number}, please.")
+    return StormThread(channel, root.ts, f"Question number {number}, please.", owner)
 
 
 async def _begin_chats(url: str, slack: Sandbox, threads: list[StormThread]) -> None:
@@ -180,13 +212,14 @@ async def _begin_chats(url: str, slack: Sandbox, threads: list[StormThread]) -> 
     database = Database.open(url)
     await database.migrate()
     chats, answers = Chats(database), Answers(database)
-    team, owner = slack.workspace.team_id, slack.workspace.user(ASKER).id
+    team = slack.workspace.team_id
     for thread in threads:
+        owner, name, root = slack.workspace.user(thread.owner).id, thread.owner, thread.root
         said = await chats.start(
             team=team,
             owner=owner,
             model=ModelRef("openai", MODEL),
-            message=NewMessage("An old question", owner, ASKER, source=thread.root, ts=thread.root),
+            message=NewMessage("An old question", owner, name, source=root, ts=root),
             thread=Thread(team, thread.channel, thread.root),
         )
         await chats.set_title(said.chat.id, "An old chat", TitleBy.PERSON)

@@ -7,6 +7,7 @@ import itertools
 import statistics
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bot.sandbox.models.scripts import ModelScript
@@ -70,9 +71,9 @@ class Outcome:
     def p95_lag(self) -> float:
         return self.lags[int(len(self.lags) * 0.95)]
 
-    def first_words(self) -> float:
-        """Mean seconds from the model's first word to something's being visible."""
-        return statistics.fmean(seen.lags[0] for seen in self.answers if seen.lags)
+    def first_words(self) -> list[float]:
+        """Of each answer, seconds from the model's first word to something's being visible."""
+        return [seen.lags[0] for seen in self.answers if seen.lags]
 
     def largest_gap(self) -> float:
         return max(seen.largest_gap() for seen in self.answers)
@@ -131,18 +132,18 @@ def _ended(environment: Environment, thread: StormThread, script: ModelScript) -
     return (
         last.user == environment.slack.bot_user.id
         and not last.streaming
-        and _whole(script) in last.text
+        and whole_text(script) in last.text
     )
 
 
-def _whole(script: ModelScript) -> str:
+def whole_text(script: ModelScript) -> str:
     return "".join(piece for piece in script.pieces if isinstance(piece, str))
 
 
 def _answers(environment: Environment, script: ModelScript) -> list[Seen]:
     asked = {question_of(each): each for each in environment.models.requests()}
     return [
-        _seen(environment, thread, _asked(asked, thread), _whole(script))
+        _seen(environment, thread, _asked(asked, thread), whole_text(script))
         for thread in environment.threads
     ]
 
@@ -156,18 +157,24 @@ def _asked(asked: dict[str, ModelRequest], thread: StormThread) -> ModelRequest 
 def _seen(
     environment: Environment, thread: StormThread, asked: ModelRequest | None, whole: str
 ) -> Seen:
-    """Compares when the model sent each word with when it stood in the thread, as the asker saw it."""
     messages = [
         m
         for m in environment.slack.workspace.thread(thread.channel, thread.root)
         if m.user == environment.slack.bot_user.id
     ]
+    return compare(messages, asked, whole, environment.slack.workspace.user(thread.owner).id)
+
+
+def compare(
+    messages: Sequence[Message], asked: ModelRequest | None, whole: str, viewer: str
+) -> Seen:
+    """Compares when the model sent each word with when it stood in the last of the messages, as `viewer` saw it."""
     if asked is None or not messages:
         return Seen([], [], complete=False)
     ends = list(itertools.accumulate(len(sent.text) for sent in asked.sent))
     lags: list[float] = []
     changes: list[float] = []
-    for at, length in _growth(messages[-1], environment.slack.workspace.user(ASKER).id, whole):
+    for at, length in _growth(messages[-1], viewer, whole):
         new = [sent for sent, end in zip(asked.sent, ends, strict=True) if end <= length][
             len(lags) :
         ]

@@ -1,0 +1,147 @@
+"""Forty answers at once, and what happens beside them: mentions in the same channel, and a process that is killed.
+
+    python -m tests.bench.crowd [--only menus kill]
+
+`menus`: seconds from a mention to its menu while forty answers run in that channel. `kill`: the process that writes
+forty answers is killed and another one started; seconds until a text goes on, from the kill and from the claim by the
+new process, which then asks the model again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sqlite3
+import statistics
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+
+from bot.sandbox.state.records import Message
+from tests.bench.environment import ASKER, Environment, StormThread, open_environment, script
+
+ANSWERS = 40
+WORDS, RATE = 600, 30.0
+"""Twenty seconds for each answer."""
+MENTIONS, MENTION_INTERVAL = 15, 1.0
+CHANNELS = 10
+"""Over which the answers are spread that are killed."""
+PATIENCE = 90.0
+
+
+async def menus() -> str:
+    async with open_environment(ANSWERS, 1, script(WORDS, RATE)) as environment:
+        channel = environment.threads[0].channel
+        await _ask_all(environment)
+        said = []
+        for number in range(MENTIONS):
+            text = f"<@{environment.slack.bot_user.id}> Something else, number {number}."
+            said.append(await environment.slack.conversations.say(ASKER, channel, text))
+            await asyncio.sleep(MENTION_INTERVAL)
+        waits = {ts: await _menu_wait(environment, channel, ts) for ts in said}
+        return _line("menu", waits)
+
+
+async def _menu_wait(environment: Environment, channel: str, ts: str) -> float:
+    thread = StormThread(channel, ts, "")
+    await _until(lambda: bool(_shown(environment, thread)))
+    shown = _shown(environment, thread)
+    return (float(shown[0].ts) if shown else environment.slack.workspace.clock()) - float(ts)
+
+
+async def kill() -> str:
+    async with open_environment(ANSWERS, CHANNELS, script(WORDS, RATE)) as environment:
+        await _ask_all(environment)
+        await asyncio.sleep(5.0)
+        dead = set(_owners(environment).values())
+        environment.bot.process.kill()
+        await environment.bot.process.wait()
+        killed_at = environment.slack.workspace.clock()
+        assert environment.launch is not None
+        await environment.launch()
+        claimed_at = await _claims(environment, dead)
+        gone_on = {
+            thread.root: await _goes_on(environment, thread, killed_at)
+            for thread in environment.threads
+        }
+        since_claim = {root: gone_on[root] - at for root, at in claimed_at.items()}
+        since_kill = {root: at - killed_at for root, at in gone_on.items()}
+        return f"{_line('after the kill', since_kill)}\n{_line('after the claim', since_claim)}"
+
+
+async def _claims(environment: Environment, dead: set[str]) -> dict[str, float]:
+    """When another process was first seen to hold each thread's answer."""
+    found: dict[str, float] = {}
+
+    def look() -> bool:
+        for thread, owner in _owners(environment).items():
+            if owner not in dead:
+                found.setdefault(thread, environment.slack.workspace.clock())
+        return len(found) >= ANSWERS
+
+    await _until(look)
+    return found
+
+
+def _owners(environment: Environment) -> Mapping[str, str]:
+    """Which worker holds the answer of each thread."""
+    query = (
+        "SELECT c.thread, a.owner FROM answers a JOIN chats c ON c.id = a.chat_id "
+        "WHERE a.state = 'running' AND a.owner IS NOT NULL"
+    )
+    connection = sqlite3.connect(environment.database.removeprefix("sqlite:///"))
+    try:
+        return dict(connection.execute(query).fetchall())
+    finally:
+        connection.close()
+
+
+async def _goes_on(environment: Environment, thread: StormThread, after: float) -> float:
+    def changes() -> list[float]:
+        states = [state for message in _shown(environment, thread) for state in message.states]
+        return [state.at for state in states if state.at > after and state.text]
+
+    await _until(lambda: bool(changes()))
+    return min(changes(), default=environment.slack.workspace.clock())
+
+
+def _shown(environment: Environment, thread: StormThread) -> list[Message]:
+    """The bot's messages in a thread."""
+    messages = environment.slack.workspace.thread(thread.channel, thread.root)
+    return [message for message in messages if message.user == environment.slack.bot_user.id]
+
+
+async def _ask_all(environment: Environment) -> None:
+    for thread in environment.threads:
+        await environment.slack.conversations.say(
+            ASKER, thread.channel, thread.question, thread.root
+        )
+    await _until(lambda: len(environment.models.requests()) > ANSWERS)  # with the one that warms up
+
+
+async def _until(is_true: Callable[[], bool]) -> None:
+    deadline = asyncio.get_running_loop().time() + PATIENCE
+    while not is_true() and asyncio.get_running_loop().time() < deadline:
+        await asyncio.sleep(0.05)
+
+
+def _line(name: str, seconds: Mapping[str, float]) -> str:
+    median, worst = statistics.median(seconds.values()), max(seconds.values())
+    load = os.getloadavg()[0]
+    return f"{name:<16} {len(seconds):>3} times: median {median:5.2f} s, worst {worst:5.2f} s (load {load:.1f})"
+
+
+PARTS: dict[str, Callable[[], Awaitable[str]]] = {"menus": menus, "kill": kill}
+
+
+async def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--only", nargs="*", choices=PARTS, default=list(PARTS))
+    for name in parser.parse_args().only:
+        print(await PARTS[name](), flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main()))
