@@ -156,7 +156,9 @@ def _answer_parts(
     return AnswerParts(
         models=models,
         titles=titles,
-        names=UserNames(repositories.people, resources.workspaces, resources.timing),
+        names=UserNames(
+            repositories.people, resources.workspaces, resources.tasks, resources.timing
+        ),
         queued_reactions=QueuedReactions(repositories.answers, resources.tasks),
         file_notices=FileNotices(models, resources.workspaces, resources.tasks),
     )

@@ -40,8 +40,10 @@ class Timing:
     Shorter answers need none, and cost no call."""
     session_call_timeout: float = 5.0
     """A call that shows or clears a status is given up after this time: no answer waits for it."""
-    user_name_timeout: float = 3.0
-    """How long a prompt waits for a user's name from Slack."""
+    user_name_timeout: float = 0.5
+    """How long a prompt waits for users' names from Slack, all of them together."""
+    user_lookup_timeout: float = 10.0
+    """How long Slack may take to tell a name, while nothing waits for it."""
     file_retry_delays: tuple[float, ...] = (0.5, 1.5, 4.0)
     file_timeout: float = 60.0
     """For one whole download."""

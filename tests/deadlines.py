@@ -25,6 +25,7 @@ _GIVING_UP = (
     "last_write_timeout",
     "session_call_timeout",
     "user_name_timeout",
+    "user_lookup_timeout",
     "file_timeout",
     "file_read_timeout",
     "thread_sweep_min_age",

@@ -27,6 +27,8 @@ class IncomingMessage:
     """The user's own workspace, if it is not the bot's."""
     files: tuple[SharedFile, ...] = ()
     """The files shared with it, reviewed (`bot.chats.attachments.rules.mark_unreadable`)."""
+    mentions: frozenset[str] = frozenset()
+    """Ids of the users whom it mentions, by Slack's own marks: in the text they look like any other words."""
 
     @property
     def in_thread(self) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -22,10 +23,16 @@ NO_IMAGES = ImageBudget(0, 0)
 class UserNames(Protocol):
     """What a prompt needs of `handlers.client.user_names`."""
 
-    async def __call__(self, user: User) -> str | None: ...
+    async def find(self, users: Iterable[User]) -> dict[User, str]:
+        """The names of those users whose name is known, or can be learned in a moment."""
+        ...
+
+    async def settle(self, team: str, texts: Iterable[str]) -> None:
+        """Waits a moment for names in these texts that are just being learned."""
+        ...
 
     async def replace_ids(self, team: str, text: str) -> str:
-        """The text with names instead of user ids."""
+        """The text with known names instead of user ids."""
         ...
 
 
@@ -58,11 +65,15 @@ class PromptBuilder:
         sent = [message for message in history if message.id not in left_out]
         if await self._attachments.load_pending(chat, answer, sent):
             history = await self._chats.history(chat.id, answer.number, budget=budget)
+        # Both at the same time, so that they share their deadline.
+        names, _ = await asyncio.gather(
+            self._author_names(chat, history),
+            self._names.settle(chat.team, (message.text for message in history)),
+        )
         messages = [
             replace(message, text=await self._names.replace_ids(chat.team, message.text))
             for message in history
         ]
-        names = await self._author_names(chat, history)
         return ModelRequest(
             model=chat.model,
             system=self._system_prompt,
@@ -90,7 +101,7 @@ class PromptBuilder:
         authors = dict.fromkeys(m.author for m in history if m.author is not None)
         if len(authors) <= 1 and not chat.thread_context:
             return {}
+        found = await self._names.find(User(chat.team, author) for author in authors)
         return {
-            author: await self._names(User(chat.team, author)) or strings.UNKNOWN_PERSON
-            for author in authors
+            author: found.get(User(chat.team, author), strings.UNKNOWN_PERSON) for author in authors
         }

@@ -6,11 +6,14 @@ import asyncio
 import re
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 
 from bot.domain import User
 from bot.errors import StorageError
 from bot.observability import get_logger
-from bot.tasks import KeyedLocks
+from bot.tasks import Tasks
 from bot.timing import Timing
 from handlers.client.errors import NotInstalled, SlackError, SlackRejected
 from handlers.client.workspaces import WorkspaceResolver
@@ -26,32 +29,51 @@ UNKNOWN_TTL = 300.0
 RETRY_DELAY = 20.0
 """Seconds until Slack is asked again after it was too busy or could not be reached."""
 MAX_NAMES = 10_000
+MAX_LOOKUPS = 50
+"""Names that one message or thread may have Slack asked for."""
 MAX_NAME_LENGTH = 80
 _MENTION = re.compile(r"@([UW][A-Z0-9]{3,20})\b")
 
 
+@dataclass(eq=False, slots=True)
+class _LookUp:
+    """Slack is being asked for a name."""
+
+    task: asyncio.Task[None]
+    kept_waiting: bool = False
+    """Somebody has waited for it in vain: nobody else does."""
+
+
 class UserNames:
-    """Looks up names. Calling it returns a user's name, or None if it is unknown; it never raises and waits at most
-    `timing.user_name_timeout`."""
+    """Looks up names. Calling it returns a user's name, or None if it is unknown; it never raises.
+
+    Whoever asks waits at most `timing.user_name_timeout` for all names together, and once: a look-up that takes longer
+    goes on in the background, and its result is remembered whatever it is.
+    """
 
     def __init__(
-        self, people: People, workspaces: WorkspaceResolver, timing: Timing = Timing()
+        self,
+        people: People,
+        workspaces: WorkspaceResolver,
+        tasks: Tasks,
+        timing: Timing = Timing(),
     ) -> None:
         self._people = people
         self._workspaces = workspaces
-        self._timeout = timing.user_name_timeout
+        self._tasks = tasks
+        self._timing = timing
         self._names: dict[User, str] = {}
         self._asked_at: dict[User, float] = {}
         """When Slack was last asked, whatever the result."""
-        self._locks: KeyedLocks[User] = KeyedLocks()
+        self._lookups: dict[User, _LookUp] = {}
 
     async def __call__(self, user: User) -> str | None:
-        return (await self.known([user])).get(user) or await self._ask(user, UNKNOWN_TTL)
+        return (await self.find([user])).get(user)
 
     async def known(self, users: Iterable[User]) -> dict[User, str]:
         """The names among these that are known without asking Slack."""
         wanted = set(users)
-        missing = wanted - self._names.keys()
+        missing = {user for user in wanted - self._names.keys() if self._is_due(user, UNKNOWN_TTL)}
         if missing:
             try:
                 self._keep(await self._people.names(missing))
@@ -59,50 +81,83 @@ class UserNames:
                 log.warning("names_not_read", reason=str(error))
         return {user: self._names[user] for user in wanted if user in self._names}
 
-    async def refresh(self, user: User) -> None:
-        """Asks Slack for the user's present name, if it was last asked long ago."""
-        await self._ask(user, NAME_TTL if user in self._names else UNKNOWN_TTL)
+    async def find(self, users: Iterable[User]) -> dict[User, str]:
+        """The names that are known, or that Slack gives in time."""
+        wanted = set(users)
+        missing = wanted - (await self.known(wanted)).keys()
+        self._ask(missing, UNKNOWN_TTL)
+        await self._wait_for(missing)
+        return {user: self._names[user] for user in wanted if user in self._names}
 
-    async def replace_ids(self, team: str, text: str, *, ask: bool = True) -> str:
-        """The text with names instead of ids: "@U024BE7LH" becomes "@Ada". Without `ask`, only known names are used."""
+    async def settle(self, team: str, texts: Iterable[str]) -> None:
+        """Waits for names in these texts for which Slack is being asked.
+
+        Has it asked for none: what looks like an id in a text may be just text.
+        """
+        mentioned = {User(team, user) for text in texts for user in _MENTION.findall(text)}
+        await self._wait_for(mentioned)
+
+    async def learn(self, author: User, mentioned: Iterable[User]) -> None:
+        """Asks Slack for unknown names, and for the author's present one. Returns when Slack has answered."""
+        missing = {*mentioned} - (await self.known([author, *mentioned])).keys()
+        self._ask({author}, NAME_TTL if author in self._names else UNKNOWN_TTL)
+        self._ask(missing, UNKNOWN_TTL)
+        running = [self._lookups[user].task for user in (author, *missing) if user in self._lookups]
+        if running:
+            await asyncio.wait(running)
+
+    async def replace_ids(self, team: str, text: str) -> str:
+        """The text with known names instead of ids: "@U024BE7LH" becomes "@Ada"."""
         users = {User(team, user) for user in _MENTION.findall(text)}
-        if not users:
-            return text
-        if ask:
-            found = dict(zip(users, await asyncio.gather(*map(self, users)), strict=True))
-        else:
-            found = {**dict.fromkeys(users), **await self.known(users)}
-        return _MENTION.sub(lambda mention: f"@{found[User(team, mention[1])] or mention[1]}", text)
+        found = await self.known(users) if users else {}
+        return _MENTION.sub(lambda id: f"@{found.get(User(team, id[1]), id[1])}", text)
 
-    async def _ask(self, user: User, every: float) -> str | None:
-        """The name that Slack gives, or the known one if Slack was asked in the last `every` seconds."""
-        async with self._locks[user]:
-            if time.monotonic() - self._asked_at.get(user, -every) < every:
-                return self._names.get(user)
-            return await self._look_up(user)
+    def _ask(self, users: Iterable[User], every: float) -> None:
+        """Has Slack asked for these names, save those that it was asked for in the last `every` seconds."""
+        due = (user for user in users if self._is_due(user, every))
+        for user in islice(due, MAX_LOOKUPS):
+            task = self._tasks.start(self._look_up(user), name="user name")
+            self._lookups[user] = _LookUp(task)
+            task.add_done_callback(partial(self._on_answered, user))
 
-    async def _look_up(self, user: User) -> str | None:
+    def _on_answered(self, user: User, _: asyncio.Task[None]) -> None:
+        self._lookups.pop(user, None)
+
+    def _is_due(self, user: User, every: float) -> bool:
+        never = -every
+        return (
+            user not in self._lookups
+            and time.monotonic() - self._asked_at.get(user, never) >= every
+        )
+
+    async def _wait_for(self, users: Iterable[User]) -> None:
+        running = [self._lookups[user] for user in users if user in self._lookups]
+        fresh = [lookup for lookup in running if not lookup.kept_waiting]
+        if fresh:
+            timeout = self._timing.user_name_timeout
+            await asyncio.wait([lookup.task for lookup in fresh], timeout=timeout)
+            for lookup in fresh:
+                lookup.kept_waiting = True
+
+    async def _look_up(self, user: User) -> None:
+        """Asks Slack for a name and remembers the outcome."""
+        patience = self._timing.user_lookup_timeout
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(patience):
                 slack = await self._workspaces.client_for(user.team)
-                answer = await slack.call_with_retry(
-                    "users.info", patience=self._timeout, user=user.id
-                )
+                answer = await slack.call_with_retry("users.info", patience=patience, user=user.id)
             name = _name_of(answer.get("user") or {})
             if name and self._names.get(user) != name:
                 await self._people.set_name(user, name)
         except (SlackError, NotInstalled, TimeoutError, StorageError) as error:
             log.info("name_unknown", reason=str(error) or type(error).__name__)
-            early = (
-                0.0
-                if isinstance(error, SlackRejected | NotInstalled)
-                else UNKNOWN_TTL - RETRY_DELAY
+            refused = isinstance(error, SlackRejected | NotInstalled)
+            self._asked_at[user] = time.monotonic() - (
+                0.0 if refused else UNKNOWN_TTL - RETRY_DELAY
             )
-            self._asked_at[user] = time.monotonic() - early
-            return self._names.get(user)
+            return
         self._keep({user: name} if name else {})
         self._asked_at[user] = time.monotonic()
-        return self._names.get(user)
 
     def _keep(self, names: dict[User, str]) -> None:
         if len(self._names) >= MAX_NAMES or len(self._asked_at) >= MAX_NAMES:

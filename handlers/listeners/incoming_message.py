@@ -33,7 +33,7 @@ async def handle_message(ctx: ListenerContext, slack: SlackClient, event: dict[s
     if message is None:
         return
     async with ctx.thread_locks[message.thread]:
-        text = await ctx.names.replace_ids(slack.team, message.text, ask=False)
+        text = await ctx.names.replace_ids(slack.team, message.text)
         message = replace(message, text=text)
         result = await ctx.service.handle_message(message)
     if result.outcome in (Outcome.REQUESTED, Outcome.STORED):
@@ -115,7 +115,8 @@ def _first_notice(slack: SlackClient, message: IncomingMessage) -> bool:
 
 async def _learn_names(ctx: ListenerContext, message: IncomingMessage) -> None:
     """Asks Slack for the names of the author and of all users mentioned, and stores the text with them."""
-    await ctx.names.refresh(User(message.thread.team, message.user))
-    text = await ctx.names.replace_ids(message.thread.team, message.text)
+    team = message.thread.team
+    await ctx.names.learn(User(team, message.user), [User(team, id) for id in message.mentions])
+    text = await ctx.names.replace_ids(team, message.text)
     if text != message.text:
         await ctx.service.replace_text(message.thread, message.ts, message.text, text)

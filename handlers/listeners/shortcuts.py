@@ -41,4 +41,5 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
             trigger=body["trigger_id"],
             target=target,
             about=message.text or " ",
+            mentions=message.mentions,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -97,19 +97,20 @@ class DialogChats:
         target: DialogTarget,
         text: str = "",
         about: str = "",
+        mentions: Iterable[str] = (),
         like: str = "",
     ) -> None:
         """Opens the dialog. Returns at once.
 
         `trigger`: trigger id of the interaction. `text`: what the message field holds. `about`: a message that it
-        quotes instead. `like`: id of a chat whose model is preselected.
+        quotes instead, and `mentions` the users whom it mentions. `like`: id of a chat whose model is preselected.
         """
         user_of_team = User(slack.team, user)
 
         async def work() -> None:
             details, quoted = await asyncio.gather(
                 self._in_time(self._details(user_of_team, target, like), DialogDetails()),
-                self._in_time(self._names.replace_ids(slack.team, about), about),
+                self._in_time(self._with_names(slack.team, about, mentions), about),
             )
             view = modals.dialog(
                 target,
@@ -121,6 +122,10 @@ class DialogChats:
             await self._open(slack, trigger, view, target.response_url)
 
         self._tasks.start(work(), name="dialog")
+
+    async def _with_names(self, team: str, text: str, mentions: Iterable[str]) -> str:
+        await self._names.find(User(team, id) for id in mentions)
+        return await self._names.replace_ids(team, text)
 
     async def _in_time(self, lookup: Awaitable[Found], default: Found) -> Found:
         try:

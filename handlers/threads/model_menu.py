@@ -194,7 +194,7 @@ class ModelMenus:
     async def _insert_names(self, stored: StoredMessage) -> None:
         """Stores names that became known between the question and the start of the chat."""
         thread, message = stored.chat.thread, stored.message
-        text = await self._names.replace_ids(stored.chat.team, message.text, ask=False)
+        text = await self._names.replace_ids(stored.chat.team, message.text)
         if text != message.text and thread is not None and message.source is not None:
             await self._service.replace_text(thread, message.source, message.text, text)
 

@@ -19,7 +19,7 @@ from handlers.client.errors import SlackError
 from handlers.client.user_names import UserNames
 from handlers.client.web_api import PAGE_SIZE, SlackClient
 from handlers.markdown.plain_text import plain
-from handlers.views.payloads import MESSAGE_SUBTYPES, readable, shared_files
+from handlers.views.payloads import MESSAGE_SUBTYPES, mentioned_users, readable, shared_files
 from storage.chat_requests import ChatRequest
 
 log = get_logger(__name__)
@@ -114,7 +114,8 @@ async def read_thread(
 ) -> ThreadContext:
     """The thread before the message `until`. Raises SlackError."""
     messages = [m for m in await _messages(slack, thread, until) if _is_speech(m, slack)]
-    lines = await asyncio.gather(*(_line(slack, names, message) for message in messages))
+    await names.find(_people_of(slack, messages))
+    lines = [await _line(slack, names, message) for message in messages]
     files = [file for message in messages for file in shared_files(message)]
     return ThreadContext(
         fit_lines([line[:MAX_MESSAGE_LENGTH] for line in lines]), select_earlier(files)
@@ -168,11 +169,19 @@ def _is_speech(message: dict[str, Any], slack: SlackClient) -> bool:
     return bool(message.get("text") or message.get("files"))
 
 
+def _people_of(slack: SlackClient, messages: Sequence[dict[str, Any]]) -> set[User]:
+    """Everybody who wrote one of the messages or is mentioned in one."""
+    ids: set[str] = set()
+    for message in messages:
+        ids |= {str(message.get("user") or "")} | mentioned_users(str(message.get("text") or ""))
+    return {User(slack.team, id) for id in ids - {"", slack.bot_user}}
+
+
 async def _line(slack: SlackClient, names: UserNames, message: dict[str, Any]) -> str:
     author = str(message.get("user") or "")
     name = message.get("username") or (message.get("bot_profile") or {}).get("name")
     if not name and author:
-        name = await names(User(slack.team, author))
+        name = (await names.known([User(slack.team, author)])).get(User(slack.team, author))
     text = await names.replace_ids(
         slack.team, readable(str(message.get("text") or ""), slack.bot_user)
     )

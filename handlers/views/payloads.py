@@ -21,6 +21,7 @@ THUMBNAIL_FIELDS = tuple(f"thumb_{edge}" for edge in (1024, 960, 800, 720, 480, 
 MAX_FILE_NAME_LENGTH = 255
 """Characters of a file name that are kept."""
 _CONTROL = re.compile(r"<([@#!]?)([^<>|]*)(?:\|([^<>]*))?>")
+_USER_MARK = re.compile(r"<@([UW][A-Z0-9]+)>")
 _LEADING_MENTION = re.compile(
     r"\s*<(?:@([A-Z0-9]+)|!(?:subteam\^|here|channel|everyone)[^>|]*)(?:\|[^>]*)?>"
 )
@@ -50,7 +51,13 @@ def incoming_message(event: dict[str, Any], *, team: str, bot_user: str) -> Inco
         to_others=bool(first and not mentioned and not direct),
         user_team=own_team if own_team and own_team != team else None,
         files=mark_unreadable(shared_files(event)),
+        mentions=mentioned_users(raw) - {bot_user},
     )
+
+
+def mentioned_users(raw: str) -> frozenset[str]:
+    """Ids of the users whom a message's text mentions, by Slack's marks without a name beside the id."""
+    return frozenset(_USER_MARK.findall(raw))
 
 
 def shared_files(message: dict[str, Any]) -> list[SharedFile]:
@@ -199,6 +206,8 @@ class ShortcutMessage:
     text: str = field(repr=False)
     files: tuple[tuple[str, str], ...] = ()
     """Id and name of each file."""
+    mentions: frozenset[str] = frozenset()
+    """Ids of the users whom it mentions."""
 
 
 def shortcut_message(body: dict[str, Any], bot_user: str) -> ShortcutMessage:
@@ -212,6 +221,7 @@ def shortcut_message(body: dict[str, Any], bot_user: str) -> ShortcutMessage:
         thread=message.get("thread_ts") or ts,
         text=readable(raw, bot_user),
         files=tuple((file.id, file.name) for file in shared_files(message)),
+        mentions=mentioned_users(raw),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -144,8 +144,11 @@ class People:
 
     named: Mapping[str, str] = field(default_factory=dict)
 
-    async def __call__(self, user: User) -> str | None:
-        return self.named.get(user.id)
+    async def find(self, users: Iterable[User]) -> dict[User, str]:
+        return {user: self.named[user.id] for user in users if user.id in self.named}
+
+    async def settle(self, team: str, texts: Iterable[str]) -> None:
+        pass
 
     async def replace_ids(self, team: str, text: str) -> str:
         return text.replace("<@U2>", f"@Bob of {team}")
