@@ -121,6 +121,12 @@ async def build(
         await stack.enter_async_context(recovery.running())
         # Closed before the recovery, which renews the leases of answers that are still being written.
         stack.push_async_callback(engine.drain, settings.bobbin_grace)
+        resources.tasks.repeat(
+            repositories.once.forget_old,
+            resources.timing.forget_interval,
+            jitter=0.5,
+            name="forgetting what is done",
+        )
         thread_recovery = ThreadRecovery(
             threads.menus, threads.headers, threads.dialog_chats, resources.timing
         )
@@ -280,6 +286,7 @@ async def _listener_context(
         api_tokens=use_cases.api_tokens,
         models=parts.models,
         chats=repositories.chats,
+        once=repositories.once,
         workspaces=resources.workspaces,
         names=parts.names,
         menus=threads.menus,

@@ -26,6 +26,7 @@ from storage.coordination import Coordination, open_coordination
 from storage.encryption import TokenCipher, WrongKey
 from storage.engine.database import Database
 from storage.installations import Installations
+from storage.once import Once
 
 log = get_logger(__name__)
 
@@ -88,6 +89,7 @@ async def open_resources(
         client=lambda token: new_web_client(token, settings.slack_api_url, session),
         session=session,
         metrics=metrics,
+        once=Once(database),
         shared_limits=shared_limits,
         timing=timing,
         rates=rates,

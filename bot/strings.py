@@ -80,6 +80,8 @@ CHATS_PAGE = "{first}–{last} of {total}"
 CHATS_NEWER = "Newer"
 CHATS_OLDER = "Older"
 CHATS_REFRESH = "Refresh"
+LIST_NOT_SHOWN = "I could not read your chats just now. Please try again in a moment."
+HOME_NOT_SHOWN = "I could not update my Home tab just now. Please open it again in a moment."
 CHATS_FALLBACK = "Your chats"
 CHATS_HELP = (
     "*What you can do*\n"

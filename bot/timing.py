@@ -97,5 +97,7 @@ class Timing:
     """Between two checks whether the token of an open stream or socket is still valid."""
 
     # Database (storage)
+    forget_interval: float = 600.0
+    """Between two deletions of rows that say what was done once, and that count no more."""
     idle_transaction_timeout: float = 10.0
     """PostgreSQL ends a transaction that does nothing for this long."""

@@ -18,6 +18,7 @@ from storage.answers import Answers
 from storage.chat_requests import ChatRequests
 from storage.chats import Chats
 from storage.engine.database import Database
+from storage.once import Once
 from storage.people import People
 from storage.tokens import Tokens
 
@@ -31,6 +32,7 @@ class Repositories:
     requests: ChatRequests
     people: People
     tokens: Tokens
+    once: Once
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ def open_repositories(database: Database) -> Repositories:
         requests=ChatRequests(database),
         people=People(database),
         tokens=Tokens(database),
+        once=Once(database),
     )
 
 

@@ -256,3 +256,12 @@ workspaces = Table(
     Column("team", String(64), primary_key=True),
     Column("enterprise", String(64), nullable=False),
 )
+
+done_once = Table(
+    "done_once",
+    metadata,
+    Column("key", String(64), primary_key=True),
+    Column("kept_until", UtcTime, nullable=False),
+    Index("ix_done_once_kept_until", "kept_until"),
+)
+"""What some replica has done, or is at, so that no other does it too (see `storage.once`)."""

@@ -155,18 +155,21 @@ class ChatRequestService:
         return own
 
     async def choose_model(
-        self, request_id: str, *, user: str, key: str, menu_ts: str | None = None
+        self, request_id: str, *, user: User, key: str, menu_ts: str | None = None
     ) -> ModelChosen:
         """A user chooses in the menu that is in the message `menu_ts`.
 
-        Raises ChatNotFound, ModelNotAllowed, LimitReached.
+        Raises ChatNotFound for a request that is unknown in the user's workspace or that was given up,
+        ModelNotAllowed, LimitReached.
         """
         request = await self._requests.get(request_id)
+        if request.thread.team != user.team or state_of(request) is RequestState.GIVEN_UP:
+            raise ChatNotFound("no such open request here")
         if (
             request.menu_ts is None and menu_ts
         ):  # the choice came before Slack's response to the post
             request = await self._lifecycle.advance(request, MenuPosted(menu_ts))
-        if request.user != user:
+        if request.user != user.id:
             return ModelChosen(ModelChoiceOutcome.NOT_ASKER, request)
         if not request.open:
             return ModelChosen(ModelChoiceOutcome.ALREADY_STARTED, request)

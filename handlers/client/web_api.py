@@ -15,6 +15,7 @@ import aiohttp
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.errors import StorageError
 from bot.observability import Metrics, get_logger
 from bot.timing import Timing
 from handlers.client.errors import (
@@ -29,6 +30,7 @@ from handlers.client.errors import (
 )
 from handlers.client.fencing import BeforeSend, fenced
 from handlers.rate_limits.dispatcher import CallDispatcher
+from storage.once import Once
 
 log = get_logger(__name__)
 
@@ -54,6 +56,7 @@ class SlackClient:
         dispatcher: CallDispatcher,
         metrics: Metrics,
         session: aiohttp.ClientSession,
+        once: Once,
         timing: Timing = Timing(),
         bot_id: str | None = None,
         url: str = "https://slack.com/",
@@ -61,6 +64,7 @@ class SlackClient:
         self._client = client
         self._metrics = metrics
         self._session = session
+        self._once = once
         self._no_streaming: dict[str, float] = {}
         """When native streaming was refused, by channel; "" means the whole workspace."""
         self._unavailable_methods: dict[str, float] = {}
@@ -179,6 +183,17 @@ class SlackClient:
         if len(self._last_done) > _MAX_REMEMBERED:
             self._last_done.popitem(last=False)
         return True
+
+    async def is_first(self, *what: str, within: float) -> bool:
+        """Whether no replica has done this in the last `within` seconds; if so, it counts as done now.
+
+        While the database is away the answer is True: being told twice is better than never.
+        """
+        try:
+            return await self._once.claim(self.team, *what, seconds=within)
+        except StorageError as error:
+            log.warning("once_unknown", reason=str(error))
+            return True
 
     def download(
         self, url: str, timeout: aiohttp.ClientTimeout

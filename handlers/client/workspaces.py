@@ -28,6 +28,7 @@ from handlers.rate_limits.shared import SharedRateLimiter
 from handlers.rate_limits.token_bucket import RATES, Rate
 from storage.coordination import Coordination
 from storage.installations import Installation, Installations
+from storage.once import Once
 
 log = get_logger(__name__)
 
@@ -68,6 +69,7 @@ class SlackClients:
     client: NewClient
     session: aiohttp.ClientSession
     metrics: Metrics
+    once: Once
     shared_limits: SharedRateLimiter | None = None
     timing: Timing = Timing()
     rates: Mapping[str, Rate] = field(default_factory=lambda: RATES)
@@ -98,6 +100,7 @@ class SlackClients:
                 else None,
             ),
             metrics=self.metrics,
+            once=self.once,
             timing=self.timing,
             session=self.session,
         )

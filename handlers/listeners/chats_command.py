@@ -16,7 +16,7 @@ from handlers.live_views.chat_list_page import load_chat_list
 from handlers.views import payloads
 from handlers.views.chat_list import CHATS_PAGE_ACTION, ListQuery, refreshable
 from handlers.views.modals import DialogTarget
-from handlers.views.payloads import Subcommand
+from handlers.views.payloads import SlashCommand, Subcommand
 
 
 def register(app: AsyncApp, ctx: ListenerContext) -> None:
@@ -28,21 +28,10 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
             case Subcommand.HELP:
                 text = strings.CHATS_HELP.format(command=command.name)
                 await ack(response_type="ephemeral", text=text)
-            case Subcommand.ACCESS | Subcommand.REVOKE as subcommand:
-                user = User(slack.team, command.user)
-                revoke = subcommand is Subcommand.REVOKE
-                text = await _token(ctx, user, command.name, revoke=revoke)
-                await ack(response_type="ephemeral", text=text)
-            case Subcommand.NEW:
-                await ack()
-                target = DialogTarget(command.channel, response_url=command.response_url)
-                ctx.dialog_chats.open_dialog(
-                    slack,
-                    user=command.user,
-                    trigger=command.trigger,
-                    target=target,
-                    text=command.argument,
-                )
+            case Subcommand.ACCESS | Subcommand.REVOKE | Subcommand.NEW:
+                async with ctx.once.attempt("command", command.trigger) as is_first:
+                    said = await _act(ctx, slack, command) if is_first else {}
+                await ack(**said)
             case Subcommand.SEARCH:
                 await ack(**await _list(ctx, slack, command.user, command.text))
 
@@ -53,6 +42,28 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
         await ack()
         query = ListQuery.load(action.value)
         ctx.chat_lists.show(User(slack.team, action.user), query, action.response_url)
+
+
+async def _act(ctx: ListenerContext, slack: SlackClient, command: SlashCommand) -> dict[str, Any]:
+    """Does what must not be done twice; returns what is left to be said in the acknowledgement.
+
+    The replica that gets the command second acknowledges it with nothing, and Slack shows the first acknowledgement
+    only. So the user is told by the response URL.
+    """
+    if command.subcommand is Subcommand.NEW:
+        target = DialogTarget(command.channel, response_url=command.response_url)
+        ctx.dialog_chats.open_dialog(
+            slack,
+            user=command.user,
+            trigger=command.trigger,
+            target=target,
+            text=command.argument,
+        )
+        return {}
+    user = User(slack.team, command.user)
+    text = await _token(ctx, user, command.name, revoke=command.subcommand is Subcommand.REVOKE)
+    said = {"response_type": "ephemeral", "text": text}
+    return {} if await slack.respond(command.response_url, **said) else said
 
 
 async def _token(ctx: ListenerContext, user: User, command: str, *, revoke: bool) -> str:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from bot import strings
 from bot.chats.api_tokens import ApiTokens
 from bot.chats.chat_request_service import ChatRequestService
 from bot.chats.models import ModelChoice
 from bot.chats.service import ChatService
 from bot.domain import Thread
+from bot.errors import StorageError
 from bot.tasks import KeyedLocks, Tasks
+from handlers.client.errors import NotInstalled
 from handlers.client.user_names import UserNames
 from handlers.client.web_api import SlackClient
 from handlers.client.workspaces import WorkspaceResolver
@@ -19,12 +23,14 @@ from handlers.live_views.chat_lists import ChatLists
 from handlers.live_views.home_tabs import HomeTabs
 from handlers.threads.chat_header import ChatHeaders
 from handlers.threads.dialog_chats import DialogChats
-from handlers.threads.direct_messages import post_ephemeral
+from handlers.threads.direct_messages import tell
 from handlers.threads.file_notices import FileNotices
 from handlers.threads.model_menu import ModelMenus
 from handlers.threads.queued_reaction import QueuedReactions
-from handlers.views.payloads import BlockAction
+from handlers.views import payloads
+from handlers.views.payloads import BlockAction, Reader
 from storage.chats import Chats
+from storage.once import Once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +41,8 @@ class ListenerContext:
     models: ModelChoice
     chats: Chats
     """To be read only; every write is a use case."""
+    once: Once
+    """What was handled, or is being handled, by any replica."""
     workspaces: WorkspaceResolver
     names: UserNames
     menus: ModelMenus
@@ -54,15 +62,21 @@ class ListenerContext:
         return await self.workspaces.client_for(team_of(body, context))
 
     def notify(self, slack: SlackClient, action: BlockAction, text: str) -> None:
-        """Posts a private notice to the user who pressed a button or used a menu. Returns at once."""
-        notice = post_ephemeral(
-            slack,
-            channel=action.channel,
-            user=action.user,
-            text=text,
-            thread=action.thread,
-        )
-        self.tasks.start(notice, name="notice")
+        """Tells the user who pressed a button or used a menu something, privately. Returns at once."""
+        reader = Reader(action.user, action.channel, action.thread, action.response_url or "")
+        self.tasks.start(tell(slack, reader, text), name="notice")
+
+    def tell_failure(self, body: dict[str, Any], context: dict[str, Any]) -> None:
+        """Tells the user of a press, a command or a shortcut that it had no effect. Returns at once."""
+        reader = payloads.reader_of(body)
+        if reader is not None:
+            self.tasks.start(self._tell_failure(reader, body, context), name="notice")
+
+    async def _tell_failure(
+        self, reader: Reader, body: dict[str, Any], context: dict[str, Any]
+    ) -> None:
+        with suppress(NotInstalled, StorageError):
+            await tell(await self.slack_of(body, context), reader, strings.SAVE_FAILED)
 
 
 def team_of(body: dict[str, Any], context: dict[str, Any]) -> str:

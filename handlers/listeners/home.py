@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from contextlib import suppress
 from typing import Any
 
 from slack_bolt.app.async_app import AsyncApp
 from slack_bolt.context.ack.async_ack import AsyncAck
 
+from bot import strings
 from bot.domain import User
 from bot.errors import ModelNotAllowed
 from handlers.listeners.context import ListenerContext
@@ -49,8 +49,10 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
     async def on_model(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
         action = payloads.block_action(body)
         user = await user_of(body, context, action.user)
-        with suppress(ModelNotAllowed):  # the tab shows next which model the user has
+        try:
             await ctx.service.set_default_model(user, action.value)
+        except ModelNotAllowed:  # the tab shows next which model the user has
+            ctx.notify(await ctx.slack_of(body, context), action, strings.MODEL_NOT_OFFERED)
         await ack()
         ctx.home_tabs.show(user, _query(body))
 

@@ -17,12 +17,9 @@ from bot.chats.messages import (
 from bot.domain import User
 from handlers.client.web_api import SlackClient
 from handlers.listeners.context import ListenerContext
-from handlers.threads.direct_messages import post_ephemeral
+from handlers.threads.direct_messages import post_ephemeral_once
 from handlers.views import blocks, payloads
 from storage.chat_requests import ChatRequest
-
-NOTICE_INTERVAL = 3600.0
-"""Seconds within which a user gets at most one notice about a message, since Slack may deliver it several times."""
 
 Notice = Coroutine[Any, Any, None]
 
@@ -80,12 +77,13 @@ def _file_notice(
         text = ctx.file_notices.cannot_see(result.model)
     else:
         text = ctx.file_notices.unreadable(message.files)
-    if not text or not _first_notice(slack, message):
+    if not text:
         return None
     in_thread = message.in_thread or result.outcome is Outcome.REQUESTED
     thread = message.thread.ts if in_thread else None
-    return post_ephemeral(
+    return post_ephemeral_once(
         slack,
+        message.ts,
         channel=message.thread.channel,
         user=message.user,
         text=text,
@@ -96,10 +94,9 @@ def _file_notice(
 def _tell_chat_full(
     ctx: ListenerContext, slack: SlackClient, message: IncomingMessage, chat_id: str
 ) -> None:
-    if not _first_notice(slack, message):
-        return
-    notice = post_ephemeral(
+    notice = post_ephemeral_once(
         slack,
+        message.ts,
         channel=message.thread.channel,
         user=message.user,
         text=strings.LIMIT_REACHED,
@@ -107,10 +104,6 @@ def _tell_chat_full(
         content=blocks.limit_reached(chat_id),
     )
     ctx.tasks.start(notice, name="notice")
-
-
-def _first_notice(slack: SlackClient, message: IncomingMessage) -> bool:
-    return slack.at_most_every("notice", message.thread.channel, message.ts, every=NOTICE_INTERVAL)
 
 
 async def _learn_names(ctx: ListenerContext, message: IncomingMessage) -> None:

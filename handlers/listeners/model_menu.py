@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from slack_bolt.app.async_app import AsyncApp
@@ -9,6 +10,7 @@ from slack_bolt.context.ack.async_ack import AsyncAck
 
 from bot import strings
 from bot.chats.messages import ModelChoiceOutcome, ModelChosen
+from bot.domain import User
 from bot.errors import ChatNotFound, LimitReached, ModelNotAllowed
 from handlers.client.web_api import SlackClient
 from handlers.listeners.context import ListenerContext
@@ -28,22 +30,26 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
     async def on_choice(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
         slack = await ctx.slack_of(body, context)
         action = payloads.block_action(body)
+        await _choose(ctx, slack, action, lambda: action.value)
         await ack()
-        await _choose(ctx, slack, action, action.value)
 
     @app.action(blocks.START_CHAT_ACTION)
     async def on_start(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
         slack = await ctx.slack_of(body, context)
+        action = payloads.block_action(body)
+        await _choose(ctx, slack, action, lambda: payloads.model_beside_button(body))
         await ack()
-        await _choose(ctx, slack, payloads.block_action(body), payloads.model_beside_button(body))
 
 
-async def _choose(ctx: ListenerContext, slack: SlackClient, action: BlockAction, key: str) -> None:
-    """`key`: of the chosen model."""
+async def _choose(
+    ctx: ListenerContext, slack: SlackClient, action: BlockAction, key: Callable[[], str]
+) -> None:
+    """`key`: gives that of the chosen model. Raises ValueError if there is none."""
     try:
         request_id, _ = blocks.parse_model_select_block_id(action.block)
+        user = User(slack.team, action.user)
         chosen = await ctx.requests.choose_model(
-            request_id, user=action.user, key=key, menu_ts=action.message_ts
+            request_id, user=user, key=key(), menu_ts=action.message_ts
         )
     except (ChatNotFound, ValueError):
         ctx.notify(slack, action, strings.REQUEST_UNKNOWN)

@@ -21,12 +21,14 @@ from bot.errors import StorageError
 from bot.observability import get_logger
 from bot.tasks import Tasks
 from bot.timing import Timing
-from handlers.client.errors import NotInstalled, SlackError
+from handlers.client.errors import NotInstalled
 from handlers.client.workspaces import WorkspaceResolver
 from handlers.live_views.channel_membership import ChannelMembership
 from handlers.live_views.chat_list_page import load_chat_list
 from handlers.live_views.live_view import LiveView, LiveViews, now
+from handlers.threads.direct_messages import tell
 from handlers.views.chat_list import ChatListView, ListQuery, refreshable
+from handlers.views.payloads import Reader
 from storage.chats import Chats
 from storage.coordination import Coordination
 
@@ -116,6 +118,10 @@ class ChatLists:
     async def _draw(self, user: User, view: LiveChatList, *, is_update: bool) -> None:
         try:
             slack = await self._workspaces.client_for(user.team)
+        except (NotInstalled, StorageError) as error:
+            log.info("chat_list_not_shown", reason=type(error).__name__)
+            return
+        try:
             found = await load_chat_list(self._chats, self._models, slack, user.id, view.query)
             if is_update and _content(found) == view.content:
                 return
@@ -126,8 +132,12 @@ class ChatLists:
                 text=strings.CHATS_FALLBACK,
                 blocks=refreshable(found),
             )
-        except (NotInstalled, SlackError, StorageError) as error:
+        except StorageError as error:
             log.info("chat_list_not_shown", reason=type(error).__name__)
+            if not is_update:
+                await tell(
+                    slack, Reader(user.id, response_url=view.response_url), strings.LIST_NOT_SHOWN
+                )
             return
         view.query = found.query
         view.content = _content(found)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
+from bot import strings
 from bot.chats.feed import Feed
 from bot.chats.models import ModelChoice
 from bot.domain import User
@@ -19,9 +20,11 @@ from handlers.client.workspaces import WorkspaceResolver
 from handlers.live_views.channel_membership import ChannelMembership
 from handlers.live_views.chat_list_page import load_chat_list
 from handlers.live_views.live_view import LiveView, LiveViews, now
+from handlers.threads.direct_messages import tell
 from handlers.views.blocks import View
 from handlers.views.chat_list import ListQuery
 from handlers.views.home_tab import HOME_PAGE_ACTION, home_tab
+from handlers.views.payloads import Reader
 from storage.chats import Chats
 from storage.people import People
 
@@ -42,6 +45,8 @@ Slack allows 100 calls of views.publish a minute, so updates use at most half of
 class LiveHomeTab(LiveView):
     hash: str = ""
     """Slack's identifier of the state that was published last."""
+    pressed: bool = False
+    """The user used one of its elements and has not seen the effect yet."""
 
 
 class HomeTabs:
@@ -89,6 +94,7 @@ class HomeTabs:
         expires_at = now() + VIEWING_TIMEOUT
         view = self._views.get(user) or LiveHomeTab(query=ListQuery(), expires_at=expires_at)
         view.query = query or view.query
+        view.pressed = query is not None
         view.expires_at = expires_at
         self._views.show(user, view)
 
@@ -106,6 +112,7 @@ class HomeTabs:
             )
             view.hash = str((response.get("view") or {}).get("hash") or "")
             view.drawn_at = now()
+            view.pressed = False
         except NotInstalled:
             self._views.forget(user)
         except SlackRejected as error:
@@ -113,6 +120,14 @@ class HomeTabs:
             self._log_rejection(user, error)
         except (SlackError, StorageError) as error:
             log.info("home_tab_not_published", reason=type(error).__name__)
+            await self._tell_failure(user, view)
+
+    async def _tell_failure(self, user: User, view: LiveHomeTab) -> None:
+        if view.pressed:
+            view.pressed = False
+            with suppress(NotInstalled, StorageError):
+                slack = await self._workspaces.client_for(user.team)
+                await tell(slack, Reader(user.id), strings.HOME_NOT_SHOWN)
 
     def _log_rejection(self, user: User, error: SlackRejected) -> None:
         if error.code == "hash_conflict":  # another process keeps this Home tab up to date now

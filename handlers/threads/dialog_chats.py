@@ -27,11 +27,12 @@ from handlers.client.user_names import UserNames
 from handlers.client.web_api import SlackClient
 from handlers.client.workspaces import WorkspaceResolver
 from handlers.markdown.plain_text import mrkdwn_escape, plain
-from handlers.threads.direct_messages import why_elsewhere
+from handlers.threads.direct_messages import TOLD_ONCE, tell, why_elsewhere
 from handlers.threads.model_menu import ModelMenus
 from handlers.threads.thread_context import ThreadContextReader
 from handlers.views import blocks, modals
 from handlers.views.modals import DialogTarget
+from handlers.views.payloads import Reader
 from storage.chat_requests import ChatRequest, ChatRequests
 from storage.chats import Chats
 
@@ -119,7 +120,8 @@ class DialogChats:
                 about_message=bool(about),
                 existing_chat=details.existing_chat,
             )
-            await self._open(slack, trigger, view, target.response_url)
+            reader = Reader(user, target.channel, response_url=target.response_url)
+            await self._open(slack, trigger, view, reader)
 
         self._tasks.start(work(), name="dialog")
 
@@ -157,7 +159,7 @@ class DialogChats:
         return self._models.info(chat.model)
 
     async def _open(
-        self, slack: SlackClient, trigger: str, view: dict[str, Any], response_url: str
+        self, slack: SlackClient, trigger: str, view: dict[str, Any], reader: Reader
     ) -> None:
         try:
             permission = slack.dispatcher.acquire("views.open", "")
@@ -167,7 +169,7 @@ class DialogChats:
             log.info("dialog_outcome_unknown", reason=str(error))
         except (SlackError, TimeoutError) as error:
             log.info("dialog_not_opened", reason=str(error) or "rate limit")
-            await _notify(slack, response_url, strings.DIALOG_NOT_OPENED)
+            await tell(slack, reader, strings.DIALOG_NOT_OPENED)
 
     # -- starting the chat -------------------------------------------------------------------------------------
 
@@ -213,10 +215,10 @@ class DialogChats:
         except SlackRejected as error:
             log.warning("dialog_chat_refused", request=request.id, reason=error.code)
             await self._lifecycle.advance(request, GivenUp())
-            await _notify(slack, response_url, strings.CHAT_NOT_STARTED)
+            await _notify(slack, request, response_url, strings.CHAT_NOT_STARTED)
         except LimitReached:
             await self._lifecycle.advance(request, GivenUp())
-            await _notify(slack, response_url, strings.LIMIT_REACHED)
+            await _notify(slack, request, response_url, strings.LIMIT_REACHED)
 
     async def _post_question(
         self, slack: SlackClient, request: ChatRequest, response_url: str, look_first: bool
@@ -238,7 +240,7 @@ class DialogChats:
         if is_elsewhere:
             link = slack.permalink(channel, posted.thread.ts, posted.thread.ts)
             text = strings.LINK_TO_DIRECT_MESSAGES.format(reason=reason, link=mrkdwn_escape(link))
-            await _notify(slack, response_url, text)
+            await _notify(slack, request, response_url, text)
         return posted
 
     async def _post_in_channel(
@@ -281,5 +283,7 @@ class DialogChats:
         return next(found, None)
 
 
-async def _notify(slack: SlackClient, response_url: str, text: str) -> None:
-    await slack.respond(response_url, response_type="ephemeral", replace_original=False, text=text)
+async def _notify(slack: SlackClient, request: ChatRequest, response_url: str, text: str) -> None:
+    """Tells who submitted the dialog what came of it, once, in whichever replica."""
+    if await slack.is_first("dialog", request.id, within=TOLD_ONCE):
+        await tell(slack, Reader(request.user, response_url=response_url), text)

@@ -1,4 +1,7 @@
-"""Notices to one user: ephemeral, or as a direct message if Bobbin cannot write where they asked."""
+"""Notices to one user: ephemeral, or as a direct message if Bobbin cannot write where they asked.
+
+What a message or a press leads to is told once, whichever replica comes to it first.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,50 @@ from handlers.client.errors import SlackError
 from handlers.client.web_api import SlackClient
 from handlers.threads.agent_session import is_direct
 from handlers.views.blocks import Block
+from handlers.views.payloads import Reader
 
 log = get_logger(__name__)
 
+TOLD_ONCE = 90_000.0
+"""Seconds for which a notice counts as told: Slack may deliver a message again for a day."""
+NOTICE_TIMEOUT = 15.0
+"""Seconds that a notice about a press waits for Slack before it takes another way."""
 CANNOT_WRITE_INTERVAL = 3600.0
 """Seconds within which a user gets at most one notice that Bobbin cannot write in a channel."""
 _SAME_REASON = {"channel_not_found": "not_in_channel"}
 """Slack hides private channels from those who are not members, so their codes mean the same."""
+
+
+async def tell(slack: SlackClient, reader: Reader, text: str) -> None:
+    """Tells a user what came of what they pressed, by the first way that Slack accepts.
+
+    Where the bot is no member, only the response URL reaches them; a Home tab has neither, so there it is a direct
+    message.
+    """
+    if reader.channel and await slack.try_call(
+        "chat.postEphemeral",
+        patience=NOTICE_TIMEOUT,
+        channel=reader.channel,
+        user=reader.user,
+        text=text,
+        **({"thread_ts": reader.thread} if reader.thread else {}),
+    ):
+        return
+    ephemeral = {"response_type": "ephemeral", "replace_original": False}
+    if await slack.respond(reader.response_url, text=text, **ephemeral):
+        return
+    await slack.try_call(
+        "chat.postMessage", patience=NOTICE_TIMEOUT, channel=reader.user, text=text
+    )
+
+
+async def post_ephemeral_once(slack: SlackClient, about: str, **notice: Any) -> None:
+    """`post_ephemeral` about something that no other notice tells about, in any replica.
+
+    `about`: names it within the workspace, for instance by a message's ts.
+    """
+    if await slack.is_first("notice", notice["channel"], about, within=TOLD_ONCE):
+        await post_ephemeral(slack, **notice)
 
 
 async def post_ephemeral(
@@ -56,7 +96,8 @@ async def cannot_write(slack: SlackClient, thread: Thread, user: str | None, cod
     sentence = strings.CANNOT_WRITE.get(_reason(code))
     if user is None or sentence is None or is_direct(thread.channel):
         return
-    if not slack.at_most_every("cannot write", thread.channel, user, every=CANNOT_WRITE_INTERVAL):
+    what = ("cannot_write", thread.channel, user)
+    if not await slack.is_first(*what, within=CANNOT_WRITE_INTERVAL):
         return
     try:
         text = sentence.format(channel=thread.channel)

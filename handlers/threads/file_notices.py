@@ -13,7 +13,7 @@ from bot.tasks import Tasks
 from handlers.client.errors import NotInstalled
 from handlers.client.workspaces import WorkspaceResolver
 from handlers.markdown.plain_text import mrkdwn_escape, plain
-from handlers.threads.direct_messages import post_ephemeral
+from handlers.threads.direct_messages import post_ephemeral_once
 
 MAX_NAME_LENGTH = 100
 
@@ -41,8 +41,9 @@ class FileNotices:
             sentences.append(f"{sentence}{self._seeing_models(strings.NO_VISION_SUGGESTIONS)}")
         with suppress(NotInstalled):
             slack = await self._workspaces.client_for(chat.team)
-            await post_ephemeral(
+            await post_ephemeral_once(
                 slack,
+                message.id,
                 channel=chat.thread.channel,
                 user=message.author,
                 text="\n".join(sentences),

@@ -18,7 +18,7 @@ from handlers.client.errors import SlackError, SlackRejected
 from handlers.client.user_names import UserNames
 from handlers.client.web_api import SlackClient
 from handlers.threads.chat_header import ChatHeaders
-from handlers.threads.direct_messages import cannot_write, post_ephemeral
+from handlers.threads.direct_messages import cannot_write, post_ephemeral_once
 from handlers.threads.queued_reaction import QueuedReactions
 from handlers.threads.thread_context import ThreadContextReader
 from handlers.threads.thread_messages import ThreadMessages, delete_message
@@ -103,8 +103,9 @@ class ModelMenus:
             joined = await self._requests.join(request)
         except LimitReached as full:
             await self._lifecycle.advance(request, GivenUp())
-            await post_ephemeral(
+            await post_ephemeral_once(
                 slack,
+                request.ts,
                 channel=request.thread.channel,
                 user=request.user,
                 text=strings.LIMIT_REACHED,

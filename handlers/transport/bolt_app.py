@@ -1,4 +1,7 @@
-"""The Bolt application, which also serves guests: people of other workspaces in channels that are shared."""
+"""The Bolt application: what all listeners have in common.
+
+It serves guests (people of other workspaces in channels that are shared), handles each press and command once, in
+whichever replica, and tells people when what they pressed could not be stored."""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import logging
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from slack_bolt.app.async_app import AsyncApp
@@ -20,6 +23,7 @@ from bot.observability import get_logger, log_context
 from handlers.client.workspaces import WorkspaceResolver
 from handlers.listeners import register_all
 from handlers.listeners.context import ListenerContext
+from storage.once import Once
 
 log = get_logger(__name__)
 
@@ -42,11 +46,12 @@ def build_app(
 
     with _environment_hidden():
         app = SharedApp(
+            ctx.once,
             name="bobbin",  # without a name Bolt reads the source of each calling function to find one
             client=AsyncWebClient(
                 base_url=api_url, retry_handlers=[]
             ),  # listeners use `SlackClient` instead
-            authorize=authorize,  # type: ignore[arg-type]  # None means to Bolt that the app is not installed
+            authorize=authorize,
             process_before_response=True,
             attaching_conversation_kwargs_enabled=False,
             logger=logging.getLogger("slack_bolt"),
@@ -56,13 +61,14 @@ def build_app(
     register_all(app, ctx)
 
     @app.error
-    async def on_error(error: Exception, body: dict[str, Any]) -> None:
-        """Logs and returns nothing: a response would acknowledge what was not stored."""
+    async def on_error(error: Exception, body: dict[str, Any], context: dict[str, Any]) -> None:
+        """Logs, and tells who pressed something. Returns nothing: a response would acknowledge what was not stored."""
         kind = (body.get("event") or {}).get("type") or body.get("type") or body.get("command")
         if isinstance(error, StorageError):
             log.warning("not_stored", kind=kind, reason=str(error))
         else:
             log.error("listener_failed", kind=kind, exc_info=error)
+        ctx.tell_failure(body, context)
 
     return app
 
@@ -84,6 +90,10 @@ class SharedApp(AsyncApp):
     the app: Bolt would reject them, or use the wrong token. While a request is handled, log entries name the workspace.
     """
 
+    def __init__(self, once: Once, **options: Any) -> None:
+        super().__init__(**options)
+        self._once = once
+
     requests_in_progress = 0
     """Requests that are being handled and are not acknowledged yet."""
     last_request_at = float("-inf")
@@ -97,10 +107,48 @@ class SharedApp(AsyncApp):
         self.requests_in_progress += 1
         try:
             with log_context(team=req.context.get("team_id") or req.context.get("enterprise_id")):
-                return await super().async_dispatch(req)
+                return await self._dispatch_once(req)
         finally:
             self.requests_in_progress -= 1
             self.last_request_at = time.monotonic()
+
+    async def _dispatch_once(self, req: AsyncBoltRequest) -> BoltResponse:
+        """Acknowledges a press, a shortcut or an opened Home tab that any replica handled, or is handling, as it is.
+
+        Their acknowledgements say nothing, so it does not matter which of two reaches Slack. Without the database a
+        press is handled all the same: whether it can be, its listener knows.
+        """
+        envelope = _envelope_id(req.body)
+        if envelope is None:
+            return await super().async_dispatch(req)
+        try:
+            if not await self._once.claim("envelope", envelope):
+                return BoltResponse(status=200)
+        except StorageError as error:
+            log.warning("once_unknown", reason=str(error))
+            return await super().async_dispatch(req)
+        return await self._dispatch_claimed(req, envelope)
+
+    async def _dispatch_claimed(self, req: AsyncBoltRequest, envelope: str) -> BoltResponse:
+        handled = False
+        try:
+            response = await super().async_dispatch(req)
+            handled = response.status == 200
+            return response
+        finally:
+            with suppress(StorageError):  # then the claim lapses by itself
+                await (self._once.keep if handled else self._once.release)("envelope", envelope)
+
+
+def _envelope_id(body: dict[str, Any]) -> str | None:
+    """What is the same in each copy of an interaction whose acknowledgement says nothing; None for all others."""
+    if body.get("type") in ("block_actions", "shortcut", "message_action"):
+        trigger = body.get("trigger_id")
+    elif (body.get("event") or {}).get("type") == "app_home_opened":
+        trigger = body.get("event_id")
+    else:
+        return None
+    return trigger if isinstance(trigger, str) and trigger else None
 
 
 def host_of(body: dict[str, Any]) -> str | None:

@@ -111,6 +111,32 @@ def readable(raw: str, bot_user: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Reader:
+    """Whom a notice is for, and where they are looking."""
+
+    user: str
+    channel: str = ""
+    """Empty: at their Home tab."""
+    thread: str | None = None
+    response_url: str = ""
+    """Of what they pressed; may be empty."""
+
+
+def reader_of(body: dict[str, Any]) -> Reader | None:
+    """Who used an element, a command or a shortcut, and where; None for all else that Slack sends."""
+    url = body.get("response_url") or ""
+    if body.get("command"):
+        return Reader(body["user_id"], body.get("channel_id") or "", response_url=url)
+    if body.get("type") not in ("block_actions", "shortcut", "message_action"):
+        return None
+    container, message = body.get("container") or {}, body.get("message") or {}
+    channel = container.get("channel_id") or (body.get("channel") or {}).get("id") or ""
+    ts = container.get("message_ts") or message.get("ts") or ""
+    thread = container.get("thread_ts") or message.get("thread_ts") or ts
+    return Reader(body["user"]["id"], channel, thread or None, url)
+
+
+@dataclass(frozen=True, slots=True)
 class BlockAction:
     """A user used a button or a menu in a message (Slack's `block_actions`)."""
 

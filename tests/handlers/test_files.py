@@ -25,6 +25,8 @@ from handlers.client.http_session import new_session, new_web_client
 from handlers.client.web_api import SlackClient
 from handlers.client.workspaces import SingleWorkspace
 from handlers.rate_limits.dispatcher import CallDispatcher
+from storage.engine.database import Database
+from storage.once import Once
 
 TOKEN = "xoxb-secret"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -111,6 +113,7 @@ def workspace(client: AsyncWebClient, session: aiohttp.ClientSession) -> OnlyTea
         dispatcher=CallDispatcher(),
         metrics=Metrics(),
         session=session,
+        once=Once(Database.open("sqlite://")),
     )
     return OnlyTeam(only, TOKEN)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import random
 import secrets
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,7 +27,7 @@ class Connection:
 
 
 class SocketMode:
-    """A Transport that sends each envelope to one connection, chosen at random."""
+    """A Transport that sends each envelope to one connection after the other."""
 
     def __init__(self, workspace: Workspace, faults: Faults) -> None:
         self._workspace = workspace
@@ -49,7 +48,9 @@ class SocketMode:
     async def send(self, delivery: Delivery, attempt: Attempt, seconds: float) -> Ack | None:
         if not self.connections:
             return None
-        connection = random.choice(self.connections)
+        # The copies and redeliveries of one envelope go from socket to socket.
+        turn = delivery.id + len(delivery.attempts)
+        connection = self.connections[turn % len(self.connections)]
         envelope = {
             "envelope_id": attempt.envelope_id,
             "type": delivery.kind,

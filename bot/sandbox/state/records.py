@@ -235,6 +235,8 @@ class View:
     values: Json = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
     response_urls: bool = False
+    earlier: list[list[Json]] = field(default_factory=list)
+    """The blocks that it showed before, the newest first: a click may be on its way while it is replaced."""
 
     @property
     def type(self) -> str:
@@ -268,3 +270,10 @@ class Container:
     message: Message | None = None
     ephemeral: Ephemeral | None = None
     view: View | None = None
+
+    @property
+    def earlier(self) -> list[list[Json]]:
+        """What it held before it was edited, the newest first."""
+        if self.message is not None:
+            return [revision.blocks for revision in reversed(self.message.revisions[:-1])]
+        return self.view.earlier if self.view is not None else []

@@ -56,6 +56,20 @@ def find_element(
     raise LookupError(f"no element {action_id!r} here; there are {available}")
 
 
+def find_shown_element(
+    container: Container, action_id: str, block_id: str | None
+) -> tuple[Json, Json]:
+    """`find_element`, also in what the container showed before: as in Slack, a click finds what the person saw."""
+    try:
+        return find_element(container, action_id, block_id)
+    except LookupError:
+        for blocks in container.earlier if block_id else ():
+            for block, element in elements(blocks):
+                if (element["action_id"], block.get("block_id")) == (action_id, block_id):
+                    return block, element
+        raise
+
+
 def find_button(container: Container, action_id: str, value: str | None) -> tuple[Json, Json]:
     """A button by action id and, when several share that, by value."""
     if value is None:

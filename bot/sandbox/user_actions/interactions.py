@@ -17,6 +17,7 @@ from bot.sandbox.user_actions.find_elements import (
     find_container,
     find_element,
     find_option,
+    find_shown_element,
 )
 
 
@@ -69,7 +70,7 @@ class InteractionActions:
     ) -> Json:
         """The app's `options` or `option_groups` for `query`, or the menu's own."""
         container = find_container(self._workspace, target)
-        block, element = find_element(container, action_id, block_id)
+        block, element = find_shown_element(container, action_id, block_id)
         if not _is_external(element):
             return {name: element[name] for name in ("options", "option_groups") if name in element}
         person = self._workspace.user(user)
@@ -102,7 +103,7 @@ class InteractionActions:
     ) -> None:
         """Send any `block_actions`: `action` without `type` and `action_ts`, which are added here."""
         person, container = self._workspace.user(user), find_container(self._workspace, target)
-        block, element = find_element(
+        block, element = find_shown_element(
             container, str(action.get("action_id")), action.get("block_id")
         )
         full = {"type": element["type"], "block_id": block.get("block_id"), **action}

@@ -14,6 +14,8 @@ from bot.sandbox.validation.blocks import check_view
 from bot.sandbox.web_api.calls import Call, Method
 
 MAX_STACKED_MODALS = 3
+MAX_EARLIER = 5
+"""Replaced contents of a view in which a click still finds its element."""
 
 
 def view_json(workspace: Workspace, view: View) -> Json:
@@ -92,7 +94,7 @@ class Modals:
         if expected_hash and expected_hash != view.hash:
             raise SlackRefusal("hash_conflict")
         check_view(definition, view.type)
-        view.definition = self._with_block_ids(definition)
+        self._replace(view, definition)
         view.hash = _new_hash()
         view.errors = {}
         self._workspace.emit_views_changed(view.user)
@@ -107,10 +109,14 @@ class Modals:
         if home is None:
             home = self._view(user, definition)
             self._workspace.homes[user] = home
-        home.definition = self._with_block_ids(definition)
+        self._replace(home, definition)
         home.hash = _new_hash()
         self._workspace.emit("home", user=user, view=home)
         return home
+
+    def _replace(self, view: View, definition: Any) -> None:
+        view.earlier = [view.blocks, *view.earlier][:MAX_EARLIER]
+        view.definition = self._with_block_ids(definition)
 
     def close(self, view: View) -> bool:
         """Close a modal; with `clear_on_close` the whole stack. Returns whether the stack was cleared."""

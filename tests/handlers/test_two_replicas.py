@@ -1,0 +1,147 @@
+"""Slack gives one envelope to two replicas: it takes effect once, and the user is told once."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from bot import strings
+from tests import services
+from tests.handlers.replicas import PostgresWorld, two_replicas
+from tests.handlers.shared_files import PDF
+from tests.handlers.test_dialogs import wait_for_dialog
+from tests.handlers.world import elements
+
+pytestmark = pytest.mark.postgres
+
+
+@pytest.fixture
+def url(spare_postgresql: services.SpareDatabase) -> Iterator[str]:
+    yield spare_postgresql.take()
+    spare_postgresql.give_back()
+
+
+@pytest.fixture
+async def world(tmp_path: Path, log: io.StringIO, url: str) -> AsyncIterator[PostgresWorld]:
+    async with two_replicas(tmp_path, log, url) as both:
+        yield both
+
+
+async def _command(world: PostgresWorld, text: str) -> None:
+    await world.slack.interactions.command("alice", "general", "/chats", text)
+    await world.idle()
+
+
+async def test_one_command_makes_one_api_token_and_shows_it(world: PostgresWorld) -> None:
+    await _command(world, "token")
+
+    assert len(world.rows("SELECT 1 FROM api_tokens")) == 1
+    (whisper,) = world.whispers("alice")
+    assert "bob_" in whisper
+
+    await _command(world, "token revoke")
+    assert world.whispers("alice")[1:] == [strings.API_ACCESS_REVOKED]
+
+
+async def _command_new(world: PostgresWorld) -> None:
+    await world.slack.interactions.command("alice", "general", "/chats", "new")
+
+
+async def _global_shortcut(world: PostgresWorld) -> None:
+    await world.slack.interactions.shortcut("alice", "new_chat")
+
+
+async def _message_shortcut(world: PostgresWorld) -> None:
+    ts = await world.slack.conversations.say("bob", "general", "Have you seen the boiler?")
+    message = world.slack.workspace.message("C0GENERAL", ts)
+    await world.slack.interactions.shortcut("alice", "ask_bobbin", message)
+
+
+async def _home_button(world: PostgresWorld) -> None:
+    await world.slack.views.open_home("alice")
+    home = await world.until(lambda: world.slack.views.home("alice"), "the Home tab")
+    assert home is not None
+    await world.slack.interactions.press("alice", home, "new_chat")
+
+
+@pytest.mark.parametrize("act", [_command_new, _global_shortcut, _message_shortcut, _home_button])
+async def test_one_envelope_opens_one_dialog_without_a_complaint(
+    world: PostgresWorld, act: Callable[[PostgresWorld], Awaitable[None]]
+) -> None:
+    await act(world)
+    await wait_for_dialog(world)
+    await world.idle()
+
+    assert len(world.slack.calls_of("views.open")) == 1
+    assert world.whispers("alice") == []
+
+
+async def test_one_submission_starts_one_chat(world: PostgresWorld) -> None:
+    await _command_new(world)
+    await wait_for_dialog(world)
+    assert await world.slack.views.submit("alice", {"bobbin.text": {"dialog_text": "Once?"}}) == {}
+    await world.until(world.chats, "the chat")
+    await world.idle()
+
+    assert (len(world.chats()), len(world.rows("SELECT 1 FROM answers"))) == (1, 1)
+
+
+async def test_one_opening_of_the_home_tab_publishes_it_once(world: PostgresWorld) -> None:
+    await world.slack.views.open_home("alice")
+    await world.until(lambda: world.slack.views.home("alice"), "the Home tab")
+    await world.idle()
+
+    assert len(world.slack.calls_of("views.publish")) == 1
+
+
+async def test_one_press_on_the_menu_is_answered_or_refused_once(world: PostgresWorld) -> None:
+    world.say("Once.")
+    thread = await world.ask("Who may choose?")
+    menu = world.menus(thread)[-1]
+    await world.slack.interactions.press("bob", menu, "start_chat")
+    await world.until(lambda: world.whispers("bob"), "the refusal")
+    await world.idle()
+    assert len(world.whispers("bob")) == 1
+
+    await world.slack.interactions.press("alice", menu, "start_chat")
+    assert await world.answered(thread) == ["Once."]
+    await world.idle()
+    assert (len(world.chats()), world.whispers("alice")) == (1, [])
+
+
+async def test_one_press_in_a_list_shows_one_page(world: PostgresWorld) -> None:
+    await world.answered(await world.start("A chat for the list."))
+    await world.idle()
+    listed = await world.slack.interactions.command("alice", "general", "/chats")
+    used = len(world.slack.calls_of("response_url"))
+    again = elements(listed[0], "chats_page.again")  # type: ignore[arg-type]  # it has blocks too
+    assert again
+    await world.slack.interactions.press("alice", listed[0], "chats_page.again")
+    await world.until(lambda: len(world.slack.calls_of("response_url")) > used, "the page")
+    await world.idle()
+
+    assert len(world.slack.calls_of("response_url")) == used + 1
+
+
+async def test_one_message_that_finds_a_full_chat_is_told_so_once(world: PostgresWorld) -> None:
+    thread = await world.start("The first of many.")
+    await world.answered(thread)
+    await world.idle()
+    world.rows("UPDATE chats SET message_count = 100 RETURNING id")
+    await world.slack.conversations.say("alice", "general", "One too many.", thread)
+    await world.until(lambda: world.whispers("alice"), "the notice")
+    await world.idle()
+
+    assert len(world.whispers("alice")) == 1
+
+
+async def test_one_message_of_unreadable_files_is_told_so_once(world: PostgresWorld) -> None:
+    bot = world.slack.bot_user.id
+    await world.slack.conversations.say("alice", "general", f"<@{bot}>", files=[PDF])
+    await world.until(lambda: world.whispers("alice"), "the notice")
+    await world.idle()
+
+    assert len(world.whispers("alice")) == 1
