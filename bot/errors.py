@@ -4,6 +4,7 @@
     ├── SettingsError                  a setting is missing or invalid; the message names the variable and the remedy
     ├── StorageError                   the database or Redis refused or cannot be reached
     │   ├── Conflict                   (storage.engine.database) a unique constraint refused a row
+    │   ├── DatabaseFailed             (storage.engine.database) it refused, did not answer, or is away; says why
     │   ├── SlowSubscriber             (storage.coordination.base) a subscriber did not read its events in time
     │   └── WrongKey                   (storage.encryption) no key that is set decrypts what is stored
     ├── ChatError                      the request cannot be fulfilled for this chat

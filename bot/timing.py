@@ -101,3 +101,9 @@ class Timing:
     """Between two deletions of rows that say what was done once, and that count no more."""
     idle_transaction_timeout: float = 10.0
     """PostgreSQL ends a transaction that does nothing for this long."""
+    database_connect_timeout: float = 5.0
+    database_statement_timeout: float = 10.0
+    """For one statement, for a connection to become free, and for another process to unlock an SQLite file."""
+    database_lease_timeout: float = 3.0
+    """For a statement that renews leases, and for the check of a connection before each use: a mute connection must be
+    replaced, and the renewal repeated, before the lease lapses."""

@@ -274,7 +274,8 @@ class Chats:
         With `words`, only chats in which each of them occurs, in the title or in a message, ignoring case.
         Raises InvalidInput for an invalid cursor.
         """
-        async with self._database.read(replan=bool(words)) as connection:
+        database = self._database
+        async with database.search() if words else database.read() as connection:
             return await list_chats(
                 connection,
                 user,

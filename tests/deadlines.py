@@ -42,6 +42,9 @@ _GIVING_UP = (
     "http_body_gap_timeout",
     "token_recheck_interval",
     "idle_transaction_timeout",
+    "database_connect_timeout",
+    "database_statement_timeout",
+    "database_lease_timeout",
 )
 """The fields of Timing after which the bot gives up, or looks for what another process left or did not tell."""
 

@@ -4,53 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
-import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, nullcontext
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
-from sqlalchemy import URL, Connection, event, make_url, text
-from sqlalchemy.exc import (
-    ArgumentError,
-    IntegrityError,
-    OperationalError,
-    StatementError,
-    TimeoutError,
-)
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.pool import ConnectionPoolEntry, Pool, QueuePool
+from sqlalchemy import URL, make_url, text
+from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.pool import Pool, QueuePool
 
 from bot.errors import SettingsError, StorageError
 from bot.timing import Timing
+from storage.engine import sqlite
+from storage.engine.failures import Failure, address, failure_of
 from storage.engine.migrate import upgrade
-from storage.engine.sqlite import SQLiteConnection, connect
 
 _log = logging.getLogger(__name__)
 
-PRAGMAS = (
-    "PRAGMA busy_timeout = 30000",  # milliseconds; first, since the other pragmas may have to wait too
-    "PRAGMA journal_mode = WAL",
-    "PRAGMA synchronous = NORMAL",
-    "PRAGMA foreign_keys = ON",
-    "PRAGMA cache_size = -512",  # KiB per connection; the operating system caches the file once for all of them
-)
-_PREPARE_TIMEOUT = 30.0
-"""Seconds, like `busy_timeout`, which SQLite ignores while several processes create a new file's journal at once."""
-
-_FORCE_CUSTOM_PLAN = text(
-    "SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('jit', 'off', true)"
-)
-"""Settings of a transaction whose query gets a new plan. JIT is off because PostgreSQL starts it on a mere cost
-estimate, and compiling takes ten times as long as such a query."""
-
-_POSTGRESQL_POOL_SIZE = 20
-_SQLITE_POOL_SIZE = 4
-"""One connection writes, the others read. Each connection to a file costs a thread and three open files, and compiles
-every statement for itself, which takes longer than waiting for another connection's read."""
+_POSTGRESQL_POOL_SIZE = 18
+_SEARCH_POOL_SIZE = 2
+"""Searches may be long, so they have connections of their own: no other read or write waits for one."""
+_SQLITE_READERS = 3
+"""Each connection to a file costs a thread and three open files, and compiles every statement for itself, which takes
+longer than waiting for another connection's read."""
 
 _CLOSE_TIMEOUT = 2.0
 """Seconds that closing waits for connections that are still in use."""
@@ -60,85 +39,107 @@ class Conflict(StorageError):
     """A value that must be unique exists already: another writer was faster."""
 
 
+class DatabaseFailed(StorageError):
+    """The database refused, did not answer, or cannot be reached. The message says why, without any data."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(f"the database {failure.reason}")
+        self.failure = failure
+
+
+@dataclass(frozen=True, slots=True)
+class _Pools:
+    """Connections by what they are for, so that one use never waits for another's."""
+
+    writing: AsyncEngine
+    urgent: AsyncEngine
+    """For writes that must not queue behind others; the same as `writing` in SQLite, which allows one writer."""
+    reading: AsyncEngine
+    searching: AsyncEngine
+    engines: tuple[AsyncEngine, ...]
+    """Each pool once, without the options of its use."""
+
+
 class Database:
-    """A pool of connections to the database that a URL names."""
+    """Pools of connections to the database that a URL names."""
 
     def __init__(
         self,
         url: URL,
+        pools: _Pools,
         *,
-        pool_size: int,
         timing: Timing,
         temporary_folder: TemporaryDirectory[str] | None = None,
     ) -> None:
         self._url = url
+        self._pools = pools
+        self._timing = timing
         self._temporary_folder = temporary_folder
-        self._engine = _create_engine(url, pool_size, timing)
-        self._writing = self._engine.execution_options(writing=True)
-        self._reading = self._engine
-        self._urgent: AsyncEngine | None = None
-        self._write_lock: asyncio.Lock | None = None
-        if self.dialect == "postgresql":
-            self._urgent = _create_engine(url, 1, timing)
-            self._reading = self._engine.execution_options(isolation_level="AUTOCOMMIT")
-        else:
-            # SQLite allows one writer; queueing here is fairer and faster than SQLite's own sleeping and polling.
-            self._write_lock = asyncio.Lock()
+        self._away_since: float | None = None
 
     @classmethod
     def open(cls, url: str, *, pool_size: int | None = None, timing: Timing = Timing()) -> Database:
         """Accept `sqlite:///path`, `sqlite://` (deleted by `close`) or `postgresql://…`; nothing is connected yet.
 
-        `pool_size`: maximum number of connections; by default what suits the database. The folder of an SQLite file is
-        created. Raises SettingsError when the URL cannot be used.
+        `pool_size`: maximum number of connections for ordinary work; by default what suits the database. The folder of
+        an SQLite file is created. Raises SettingsError when the URL cannot be used.
         """
         parsed = _parse(url)
         if parsed.get_backend_name() == "postgresql":
-            return cls(parsed, pool_size=pool_size or _POSTGRESQL_POOL_SIZE, timing=timing)
+            pools = _postgresql_pools(parsed, pool_size or _POSTGRESQL_POOL_SIZE, timing)
+            return cls(parsed, pools, timing=timing)
         temporary_folder = None
         if parsed.database in (None, "", ":memory:"):
             # A real file, because connections to SQLite's in-memory databases share no transactions.
             temporary_folder = TemporaryDirectory(prefix="bobbin-")
             parsed = parsed.set(database=str(Path(temporary_folder.name) / "bobbin.db"))
-        return cls(
-            _create_folder(parsed),
-            pool_size=pool_size or _SQLITE_POOL_SIZE,
-            timing=timing,
-            temporary_folder=temporary_folder,
-        )
+        parsed = _create_folder(parsed)
+        pools = _sqlite_pools(parsed, pool_size or _SQLITE_READERS, timing)
+        return cls(parsed, pools, timing=timing, temporary_folder=temporary_folder)
 
     @property
     def dialect(self) -> str:
         """`sqlite` or `postgresql`."""
         return self._url.get_backend_name()
 
+    @property
+    def engines(self) -> tuple[AsyncEngine, ...]:
+        """All that send statements, to observe these by SQLAlchemy's events."""
+        return self._pools.engines
+
+    @property
+    def address(self) -> str:
+        """Where the database is, without user and password."""
+        return address(self._url)
+
     @asynccontextmanager
     async def begin(self, *, urgent: bool = False) -> AsyncIterator[AsyncConnection]:
         """A write transaction: committed when the block succeeds, otherwise rolled back. Must not be nested.
 
         `urgent`: does not queue for a pooled connection, where that can take long (PostgreSQL).
-        Raises Conflict when a unique value exists already, StorageError for any other failure of the database.
+        Raises Conflict when a unique value exists already, StorageError for any other failure of the database; whether
+        the transaction was committed is then unknown.
         """
-        engine = self._urgent if urgent and self._urgent else self._writing
-        async with self._write_lock or nullcontext():
-            with _translate_errors():
-                async with engine.begin() as connection:
-                    yield connection
+        pool = self._pools.urgent if urgent else self._pools.writing
+        with self._translated_errors():
+            async with pool.begin() as connection:
+                yield connection
 
     @asynccontextmanager
-    async def read(self, *, replan: bool = False) -> AsyncIterator[AsyncConnection]:
-        """A connection to read from. Raises StorageError.
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """A connection to read from; each statement sees what was committed when it began. Raises StorageError."""
+        with self._translated_errors():
+            async with self._pools.reading.connect() as connection:
+                yield connection
 
-        `replan`: PostgreSQL reuses no plan of an earlier query, because a good plan for one search word is a bad
-        one for another.
+    @asynccontextmanager
+    async def search(self) -> AsyncIterator[AsyncConnection]:
+        """A connection for reads that may be long: few at a time, and each statement ended after a while.
+
+        Raises StorageError.
         """
-        with _translate_errors():
-            if replan and self.dialect == "postgresql":
-                async with self._engine.begin() as connection:
-                    await connection.execute(_FORCE_CUSTOM_PLAN)
-                    yield connection
-                return
-            async with self._reading.connect() as connection:
+        with self._translated_errors():
+            async with self._pools.searching.begin() as connection:
                 yield connection
 
     async def migrate(self, timeout: float = 0.0) -> None:  # noqa: ASYNC109 - nothing is cancelled
@@ -149,21 +150,22 @@ class Database:
         deadline = time.monotonic() + timeout
         while True:
             try:
-                with _translate_errors():
-                    return await asyncio.to_thread(upgrade, self._url, _prepare_sqlite)
-            except StorageError as error:
-                unreachable = (
-                    isinstance(error.__cause__, OperationalError) and self.dialect == "postgresql"
-                )
-                if not unreachable or time.monotonic() > deadline:
+                with self._translated_errors():
+                    return await asyncio.to_thread(upgrade, self._url, self._timing)
+            except DatabaseFailed as error:
+                if not self._may_return(error.failure) or time.monotonic() > deadline:
                     raise
-                _log.warning("database_not_ready", extra={"reason": str(error)})
             await asyncio.sleep(1.0)
 
+    def _may_return(self, failure: Failure) -> bool:
+        return self.dialect == "postgresql" and failure.away and not failure.lasting
+
     async def ping(self) -> None:
-        """Raise StorageError unless the database answers."""
-        async with self.read() as connection:
-            await connection.execute(text("SELECT 1"))
+        """Raise StorageError unless the database answers and can be written to."""
+        query = "SELECT 1" if self.dialect == "sqlite" else "SELECT pg_is_in_recovery()"
+        async with self.begin() as connection:
+            if await connection.scalar(text(query)) is True:
+                raise DatabaseFailed(Failure("is read-only: a standby"))
 
     async def close(self) -> None:
         """Close all connections.
@@ -172,29 +174,78 @@ class Database:
         the pool later.
         """
         deadline = time.monotonic() + _CLOSE_TIMEOUT
-        while _connections_in_use(self._engine.pool) and time.monotonic() < deadline:  # noqa: ASYNC110 - the pool has no event
+        while self._in_use() and time.monotonic() < deadline:  # noqa: ASYNC110 - the pool has no event
             await asyncio.sleep(0.01)
-        await self._engine.dispose()
-        if self._urgent is not None:
-            await self._urgent.dispose()
+        for engine in self.engines:
+            await engine.dispose()
         if self._temporary_folder is not None:
             self._temporary_folder.cleanup()
+
+    def _in_use(self) -> bool:
+        return any(_connections_in_use(engine.pool) for engine in self.engines)
+
+    @contextmanager
+    def _translated_errors(self) -> Iterator[None]:
+        began = time.monotonic()
+        try:
+            yield
+        except IntegrityError as error:
+            raise Conflict("the database holds this already") from error
+        except SQLAlchemyError as error:
+            failed = DatabaseFailed(failure_of(error))
+            self._note_failure(failed)
+            raise failed from error
+        self._note_success(began)
+
+    def _note_failure(self, failed: DatabaseFailed) -> None:
+        """Logs once why the database is away."""
+        if failed.failure.away and self._away_since is None:
+            self._away_since = time.monotonic()
+            extra = {"reason": str(failed), "database": self.address}
+            _log.warning("database_lost", extra=extra)
+
+    def _note_success(self, began: float) -> None:
+        """Logs once that the database is back; work that began before it was lost tells nothing."""
+        if self._away_since is not None and began > self._away_since:
+            seconds = round(time.monotonic() - self._away_since, 1)
+            self._away_since = None
+            _log.warning("database_back", extra={"seconds": seconds})
+
+
+def _postgresql_pools(url: URL, size: int, timing: Timing) -> _Pools:
+    # Imported here, because the driver takes memory that SQLite does not need.
+    from storage.engine import postgresql
+
+    limits = postgresql.Limits(
+        connect=timing.database_connect_timeout,
+        check=timing.database_lease_timeout,
+        statement=timing.database_statement_timeout,
+        checkout=timing.database_statement_timeout,
+    )
+    quick = replace(limits, statement=timing.database_lease_timeout)
+    pool = postgresql.create_engine(url, size, limits)
+    urgent = postgresql.create_engine(url, 1, quick)
+    searching = postgresql.create_engine(url, _SEARCH_POOL_SIZE, limits)
+    begin = postgresql.begin(timing)
+    return _Pools(
+        writing=pool.execution_options(begin=begin),
+        urgent=urgent.execution_options(begin=begin),
+        reading=pool,
+        searching=searching.execution_options(begin=postgresql.begin(timing, read_only=True)),
+        engines=(pool, urgent, searching),
+    )
+
+
+def _sqlite_pools(url: URL, readers: int, timing: Timing) -> _Pools:
+    limit = timing.database_statement_timeout
+    writing = sqlite.create_engine(url, 1, limit, writing=True)
+    reading = sqlite.create_engine(url, readers, limit)
+    searching = sqlite.create_engine(url, _SEARCH_POOL_SIZE, limit)
+    return _Pools(writing, writing, reading, searching, engines=(writing, reading, searching))
 
 
 def _connections_in_use(pool: Pool) -> int:
     return pool.checkedout() if isinstance(pool, QueuePool) else 0
-
-
-@contextmanager
-def _translate_errors() -> Iterator[None]:
-    try:
-        yield
-    except IntegrityError as error:
-        raise Conflict("the database holds this already") from error
-    except StatementError as error:
-        raise StorageError(f"the database failed ({type(error.orig).__name__})") from error
-    except TimeoutError as error:
-        raise StorageError("no connection to the database became free in time") from error
 
 
 def _parse(url: str) -> URL:
@@ -225,75 +276,3 @@ def _create_folder(url: URL) -> URL:
             f"DATABASE_URL: the folder {path.parent} cannot be made ({error.strerror})"
         ) from error
     return url.set(database=str(path))
-
-
-def _create_engine(url: URL, pool_size: int, timing: Timing) -> AsyncEngine:
-    # Keeps message text out of errors and logs:
-    options: dict[str, Any] = {"hide_parameters": True}
-    if url.get_backend_name() == "postgresql":
-        options |= {"pool_pre_ping": True, "connect_args": {"connect_timeout": 5}}
-    # No overflow: an overflow connection is closed as soon as it is free, so a rush of events would open one for each.
-    engine = create_async_engine(
-        url, pool_size=pool_size, max_overflow=0, pool_use_lifo=True, **options
-    )
-    if url.get_backend_name() == "sqlite":
-        event.listen(engine.sync_engine, "do_connect", _connect_sqlite)
-        event.listen(engine.sync_engine, "connect", _prepare_sqlite)
-        event.listen(engine.sync_engine, "begin", _begin_sqlite)
-    else:
-        prepare = _prepare_postgresql(timing.idle_transaction_timeout)
-        event.listen(engine.sync_engine, "connect", prepare)
-    return engine
-
-
-def _prepare_postgresql(
-    idle_transaction_timeout: float,
-) -> Callable[[Any, ConnectionPoolEntry], None]:
-    def prepare(connection: Any, _entry: ConnectionPoolEntry) -> None:
-        # A statement, because connection poolers refuse unknown settings in the startup packet.
-        cursor = connection.cursor()
-        cursor.execute(f"SET idle_in_transaction_session_timeout = '{idle_transaction_timeout}s'")
-        cursor.close()
-        connection.commit()
-
-    return prepare
-
-
-def _connect_sqlite(_dialect: Any, _entry: Any, _arguments: Any, options: dict[str, Any]) -> None:
-    options["async_creator_fn"] = connect
-
-
-def _prepare_sqlite(connection: Any, _entry: ConnectionPoolEntry) -> None:
-    # The driver must not begin transactions by itself: `_begin_sqlite` does.
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    for pragma in PRAGMAS:
-        _execute_when_free(cursor, pragma)
-    cursor.close()
-    # SQLite's own lower() knows ASCII alone; searches ignore case in every script.
-    connection.create_function("lower", 1, _lower, deterministic=True)
-
-
-def _execute_when_free(cursor: Any, pragma: str) -> None:
-    """Retry while busy: changing the journal mode upgrades a read lock, and SQLite does not wait for that."""
-    deadline = time.monotonic() + _PREPARE_TIMEOUT
-    while True:
-        try:
-            cursor.execute(pragma)
-            return
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                raise
-        time.sleep(random.uniform(0.005, 0.03))  # only while a new file is being created
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    # Reads need no transaction: each statement sees what was committed when it began, as with PostgreSQL here.
-    driver = connection.connection.driver_connection
-    writing = connection.get_execution_options().get("writing", False)
-    if isinstance(driver, SQLiteConnection) and writing:
-        driver.begin_before_next_statement = True
-
-
-def _lower(value: object) -> object:
-    return value.lower() if isinstance(value, str) else value

@@ -6,49 +6,94 @@ Alembic takes about ten megabytes of memory, so it is imported only when there i
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import URL, Connection, create_engine, event, inspect, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.pool import NullPool
 
 from bot.errors import StorageError
+from bot.timing import Timing
+from storage.engine import sqlite
 
 if TYPE_CHECKING:
     from alembic.config import Config
-
-PrepareSqlite = Callable[[Any, Any], None]
 
 _FOLDER = Path(__file__).parents[1] / "migrations"
 _ADVISORY_LOCK = 0x626F6262696E  # "bobbin"
 _ALEMBIC_LOCK = threading.Lock()
 """Alembic keeps its current environment in a module global, so a process runs one migration at a time."""
+_LOCK_INTERVAL = 0.2
+"""Seconds between two attempts to get the lock that another process holds."""
+_LONGEST_STATEMENT = 3600.0
+"""Seconds for one statement of a migration, or for a migration by another process."""
+_LONGEST_PAUSE = 60_000
+"""Milliseconds between two statements of a migration, after which PostgreSQL takes the lock from it."""
 
 
-def upgrade(url: URL, prepare_sqlite: PrepareSqlite) -> None:
+def upgrade(url: URL, timing: Timing) -> None:
     """Upgrade to the newest revision in one transaction, under a lock that excludes every other process. Blocks.
 
     Raises StorageError when a newer version of this program has migrated the database.
     """
-    sqlite = url.get_backend_name() == "sqlite"
-    engine = create_engine(
-        url.set(drivername="sqlite+pysqlite") if sqlite else url,
-        poolclass=NullPool,
-        hide_parameters=True,
-    )
-    if sqlite:
-        event.listen(engine, "connect", prepare_sqlite)
-        event.listen(engine, "begin", _begin_immediate)
+    engine = (_sqlite if url.get_backend_name() == "sqlite" else _postgresql)(url, timing)
     try:
         with _ALEMBIC_LOCK, engine.begin() as connection:
-            if not sqlite:
-                connection.execute(
-                    text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK}
-                )
             _upgrade(connection)
     finally:
         engine.dispose()
+
+
+def _sqlite(url: URL, timing: Timing) -> Engine:
+    """An engine whose transactions hold the file's write lock."""
+    path = str(url.database)
+    engine = create_engine(
+        url.set(drivername="sqlite+pysqlite"),
+        creator=lambda: sqlite.open_file(path, timing.database_statement_timeout),
+        poolclass=NullPool,
+        hide_parameters=True,
+    )
+    event.listen(engine, "begin", lambda each: each.exec_driver_sql("BEGIN IMMEDIATE"))
+    return engine
+
+
+def _postgresql(url: URL, timing: Timing) -> Engine:
+    """An engine whose transactions hold the advisory lock."""
+    # Imported here, because the driver takes memory that SQLite does not need.
+    from storage.engine import postgresql
+
+    def connect(*arguments: Any) -> postgresql.BoundedSyncConnection:
+        (_, _, positional, named) = arguments
+        connection = postgresql.BoundedSyncConnection.connect(*positional, **named)
+        connection.limit = timing.database_statement_timeout
+        return connection
+
+    def lock(connection: Connection) -> None:
+        _wait_for_lock(connection)
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, postgresql.BoundedSyncConnection)
+        driver.limit = _LONGEST_STATEMENT
+
+    options = postgresql.connect_options(url, timing.database_connect_timeout)
+    engine = create_engine(url, connect_args=options, poolclass=NullPool, hide_parameters=True)
+    event.listen(engine, "do_connect", connect)
+    event.listen(engine, "begin", lock)
+    return engine
+
+
+def _wait_for_lock(connection: Connection) -> None:
+    """Wait until no other process migrates.
+
+    Asks again and again instead of waiting in the server: only so is a connection noticed that has gone mute.
+    """
+    connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = {_LONGEST_PAUSE}")
+    query = text("SELECT pg_try_advisory_xact_lock(:key)")
+    deadline = time.monotonic() + _LONGEST_STATEMENT
+    while not connection.scalar(query, {"key": _ADVISORY_LOCK}):
+        if time.monotonic() > deadline:
+            raise StorageError("another process has been migrating the database for an hour")
+        time.sleep(_LOCK_INTERVAL)
 
 
 def revisions() -> tuple[str, ...]:
@@ -90,7 +135,3 @@ def _upgrade(connection: Connection) -> None:
     from alembic import command
 
     command.upgrade(configuration(connection), "head")
-
-
-def _begin_immediate(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")

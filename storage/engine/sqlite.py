@@ -11,15 +11,26 @@ version, and tests/storage/test_sqlite_driver.py checks every attribute that is 
 from __future__ import annotations
 
 import asyncio
+import random
 import sqlite3
+import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
 from typing import Any
 
 import aiosqlite
+from sqlalchemy import URL, Connection, event
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 _FETCH_SIZE = 64
+
+_PRAGMAS = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = NORMAL",
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA cache_size = -512",  # KiB per connection; the operating system caches the file once for all of them
+)
 
 
 class SQLiteCursor(aiosqlite.Cursor):
@@ -55,6 +66,9 @@ class SQLiteConnection(aiosqlite.Connection):
     statements. An interrupted statement is referenced by the error that reports it, and all other writers would wait.
     """
 
+    limit: float | None = None
+    """Seconds after which a statement is interrupted; None for connections that write."""
+
     _stopped: asyncio.Future[Any] | None = None
     interrupted = False
     """A caller was cancelled while the thread was working: the thread may still be executing its statement."""
@@ -87,11 +101,24 @@ class SQLiteConnection(aiosqlite.Connection):
         if self.begin_before_next_statement:
             self.begin_before_next_statement = False
             fn = partial(self._begin, fn)
+        ending = self._interrupt_later()
         try:
             return await super()._execute(fn, *args, **kwargs)  # type: ignore[no-untyped-call]
         except asyncio.CancelledError:
             self.interrupted = True
+            if ending is not None:
+                self._conn.interrupt()
             raise
+        finally:
+            if ending is not None:
+                ending.cancel()
+
+    def _interrupt_later(self) -> asyncio.TimerHandle | None:
+        """Ends what the thread begins now if it takes too long. A statement that writes is never interrupted."""
+        if self.limit is None or self._connection is None:
+            return None
+        loop = asyncio.get_running_loop()
+        return loop.call_later(self.limit, self._connection.interrupt)
 
     def _begin(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         self._conn.execute("BEGIN IMMEDIATE")
@@ -110,12 +137,32 @@ class SQLiteConnection(aiosqlite.Connection):
         return self._stopped
 
 
-async def connect(path: str, **options: Any) -> SQLiteConnection:
+def open_file(path: str, lock_timeout: float, **options: Any) -> sqlite3.Connection:
+    """Open a file and set the connection up. Blocks.
+
+    The driver begins no transactions by itself. `lock_timeout`: seconds to wait for another process that writes.
+    """
+    options |= {"timeout": lock_timeout, "isolation_level": None}
+    connection: sqlite3.Connection = sqlite3.connect(path, **options)
+    try:
+        for pragma in _PRAGMAS:
+            _execute_when_free(connection, pragma, lock_timeout)
+    except sqlite3.Error:
+        connection.close()
+        raise
+    # SQLite's own lower() knows ASCII alone; searches ignore case in every script.
+    connection.create_function("lower", 1, _lower, deterministic=True)
+    return connection
+
+
+async def connect(
+    path: str, *, lock_timeout: float, limit: float | None = None, **options: Any
+) -> SQLiteConnection:
     """Open a file.
 
     A cancelled caller still waits until the file is open and closed again, because the event loop may end soon after.
     """
-    connection = SQLiteConnection(partial(sqlite3.connect, path, **options), _FETCH_SIZE)
+    connection = SQLiteConnection(partial(open_file, path, lock_timeout, **options), _FETCH_SIZE)
     connection._thread.daemon = True  # must not keep the process alive
     opening = asyncio.ensure_future(connection)
     try:
@@ -125,4 +172,54 @@ async def connect(path: str, **options: Any) -> SQLiteConnection:
             await opening
             await connection.close()
         raise
+    connection.limit = limit
     return connection
+
+
+def create_engine(url: URL, pool_size: int, limit: float, *, writing: bool = False) -> AsyncEngine:
+    """A pool of connections to a file, each with its own thread.
+
+    `limit`: seconds to wait for another process that writes, for a connection to become free, and, unless `writing`,
+    for a statement. `writing`: each transaction takes the file's write lock. SQLite allows one writer, so such a pool
+    has one connection; queueing for it is fairer and faster than SQLite's own sleeping and polling.
+    """
+    open_one = partial(connect, lock_timeout=limit, limit=None if writing else limit)
+    engine = create_async_engine(
+        url,
+        hide_parameters=True,  # keeps message text out of errors and logs
+        pool_size=pool_size,
+        # An overflow connection is closed as soon as it is free, so a rush of events would open one for each.
+        max_overflow=0,
+        pool_use_lifo=True,
+        pool_timeout=limit,
+        connect_args={"async_creator_fn": open_one},
+    )
+    if writing:
+        event.listen(engine.sync_engine, "begin", _begin)
+    return engine
+
+
+def _execute_when_free(connection: sqlite3.Connection, pragma: str, lock_timeout: float) -> None:
+    """Retry while busy: changing the journal mode upgrades a read lock, and SQLite does not wait for that.
+
+    Nor does it while several processes create a new file's journal at once.
+    """
+    deadline = time.monotonic() + lock_timeout
+    while True:
+        try:
+            connection.execute(pragma).close()
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+        time.sleep(random.uniform(0.005, 0.03))  # only while a new file is being created
+
+
+def _begin(connection: Connection) -> None:
+    driver = connection.connection.driver_connection
+    if isinstance(driver, SQLiteConnection):
+        driver.begin_before_next_statement = True
+
+
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value

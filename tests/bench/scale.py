@@ -219,12 +219,14 @@ async def explain(view: View, offset: int) -> None:
     """The plans of what the operations ask; what they change is planned without being done again."""
     asked: dict[str, Any] = {}
 
-    @event.listens_for(view.database._engine.sync_engine, "before_cursor_execute")
     def remember(
         _c: object, _u: object, statement: str, parameters: Any, _x: object, _m: bool
     ) -> None:
-        if not statement.startswith(("EXPLAIN", "SET")):
+        if not statement.startswith(("EXPLAIN", "SET", "BEGIN")):
             asked.setdefault(statement, parameters)
+
+    for engine in view.database.engines:
+        event.listen(engine.sync_engine, "before_cursor_execute", remember)
 
     for name, operation in OPERATIONS.items():
         asked.clear()

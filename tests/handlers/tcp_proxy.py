@@ -1,4 +1,4 @@
-"""A proxy between the bot and Slack's Web API, which can refuse connections."""
+"""A proxy between the bot and a server, which can refuse connections, and let them go mute."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import fcntl
 import socket
 import struct
 import termios
+from collections.abc import Callable
 from contextlib import suppress
+from enum import Flag, auto
 from typing import Self
 from urllib.parse import urlsplit
 
@@ -15,29 +17,54 @@ QUIET = 0.05
 """Seconds without a byte after which a response is complete."""
 
 
+class Mute(Flag):
+    """What is held back: the connection stays open, and its bytes are acknowledged, but not passed on."""
+
+    NOTHING = 0
+    REQUESTS = auto()
+    RESPONSES = auto()
+    BOTH = REQUESTS | RESPONSES
+
+
 class _Connection:
     """One connection of a client, and the one to the server that belongs to it."""
 
-    def __init__(self, client: asyncio.StreamWriter, server: asyncio.StreamWriter) -> None:
+    def __init__(
+        self, client: asyncio.StreamWriter, server: asyncio.StreamWriter, trigger: Trigger | None
+    ) -> None:
         self.client = client
         self.server = server
+        self.trigger = trigger
+        self._flowing = {Mute.REQUESTS: asyncio.Event(), Mute.RESPONSES: asyncio.Event()}
         self._response_due = False
         self._used_at = 0.0
+        self.mute(Mute.NOTHING)
+
+    def mute(self, held: Mute) -> None:
+        for direction, flowing in self._flowing.items():
+            if direction in held:
+                flowing.clear()
+            else:
+                flowing.set()
 
     async def copy_requests(self, reader: asyncio.StreamReader) -> None:
-        await self._copy(reader, self.server, response_due=True)
+        await self._copy(reader, self.server, Mute.REQUESTS)
 
     async def copy_responses(self, reader: asyncio.StreamReader) -> None:
-        await self._copy(reader, self.client, response_due=False)
+        await self._copy(reader, self.client, Mute.RESPONSES)
 
     async def _copy(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, response_due: bool
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, direction: Mute
     ) -> None:
         while data := await reader.read(65536):
-            self._response_due = response_due
+            if direction is Mute.REQUESTS and self.trigger is not None:
+                self.trigger(data)
+            await self._flowing[direction].wait()
+            self._response_due = direction is Mute.REQUESTS
             self._used_at = asyncio.get_running_loop().time()
             writer.write(data)
             await writer.drain()
+        await self._flowing[direction].wait()
         writer.close()
 
     async def close_when_idle(self) -> None:
@@ -54,6 +81,10 @@ class _Connection:
         return self._response_due or quiet_for < QUIET or _unread(self.client) > 0
 
 
+Trigger = Callable[[bytes], None]
+"""Is told each piece of a request before it is passed on."""
+
+
 class TcpProxy:
     """Passes everything on to the server at `url`. An async context manager; accepts connections from the start."""
 
@@ -63,15 +94,19 @@ class TcpProxy:
         with socket.socket() as found:
             found.bind(("127.0.0.1", 0))
             self._port = int(found.getsockname()[1])
-        self.url = target._replace(netloc=f"127.0.0.1:{self._port}").geturl()
+        user, at, _ = target.netloc.rpartition("@")
+        self.url = target._replace(netloc=f"{user}{at}127.0.0.1:{self._port}").geturl()
         self._server: asyncio.Server | None = None
         self._connections: set[_Connection] = set()
+        self._new_held = Mute.NOTHING
+        self._trigger: Trigger | None = None
 
     async def __aenter__(self) -> Self:
         await self.accept()
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self.mute(Mute.NOTHING)
         await self.refuse()
 
     async def accept(self) -> None:
@@ -85,9 +120,30 @@ class TcpProxy:
             await self._server.wait_closed()
             self._server = None
 
+    def mute(self, held: Mute, *, new: bool = True) -> None:
+        """Hold back these bytes of all open connections, and with `new` of future ones too."""
+        for connection in self._connections:
+            connection.mute(held)
+        self._new_held = held if new else Mute.NOTHING
+
+    def mute_at(self, word: bytes, held: Mute, *, new: bool = True) -> asyncio.Event:
+        """Go mute once, at the next request that contains these bytes; the event tells when."""
+        reached = asyncio.Event()
+
+        def trigger(request: bytes) -> None:
+            if word in request and not reached.is_set():
+                reached.set()
+                self.mute(held, new=new)
+
+        self._trigger = trigger
+        for connection in self._connections:
+            connection.trigger = trigger
+        return reached
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         server_reader, server_writer = await asyncio.open_connection(*self._target)
-        connection = _Connection(writer, server_writer)
+        connection = _Connection(writer, server_writer, self._trigger)
+        connection.mute(self._new_held)
         self._connections.add(connection)
         with suppress(ConnectionError):
             await asyncio.gather(

@@ -34,15 +34,17 @@ def counted(workspaces: TwoWorkspaces) -> Iterator[Counter[str]]:
     """Counts the statements on the table of installations, by their first word."""
     found: Counter[str] = Counter()
     assert workspaces.bot is not None
-    engine = workspaces.bot.database._engine.sync_engine
+    engines = [each.sync_engine for each in workspaces.bot.database.engines]
 
     def look(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
         if "installations" in statement:
             found[statement.split()[0]] += 1
 
-    event.listen(engine, "before_cursor_execute", look)
+    for engine in engines:
+        event.listen(engine, "before_cursor_execute", look)
     yield found
-    event.remove(engine, "before_cursor_execute", look)
+    for engine in engines:
+        event.remove(engine, "before_cursor_execute", look)
 
 
 async def test_installations_are_read_once_a_minute_and_workspace_without_calls_to_slack(

@@ -297,8 +297,12 @@ async def test_adding_a_message_takes_few_statements(chats: Chats, builder: Chat
 
     chat = (await builder.start()).chat
     statements: list[str] = []
-    engine = chats._database._engine.sync_engine
-    event.listen(engine, "before_cursor_execute", lambda *args: statements.append(str(args[2])))
+    for engine in chats._database.engines:
+        event.listen(
+            engine.sync_engine,
+            "before_cursor_execute",
+            lambda *args: statements.append(str(args[2])),
+        )
     await builder.say(chat, "hello", source="101")
     asked = [statement for statement in statements if not statement.startswith("BEGIN")]
     assert len(asked) <= 7, asked

@@ -15,8 +15,8 @@ from storage.engine.sqlite import SQLiteConnection, SQLiteCursor, connect
 
 
 async def open_connection(path: Path) -> SQLiteConnection:
-    """Opened with the options that SQLAlchemy passes, and without the driver's own transactions."""
-    return await connect(str(path), check_same_thread=False, isolation_level=None, timeout=0.0)
+    """Opened with the options that SQLAlchemy passes."""
+    return await connect(str(path), lock_timeout=0.0, check_same_thread=False)
 
 
 async def test_aiosqlite_has_the_private_attributes_that_the_driver_uses(tmp_path: Path) -> None:

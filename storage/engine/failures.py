@@ -1,0 +1,116 @@
+"""Why a database cannot be used, in words for an operator, without names of people, texts or passwords."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import URL
+from sqlalchemy.exc import DBAPIError, InvalidRequestError, SQLAlchemyError, TimeoutError
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What is wrong with the database."""
+
+    reason: str
+    """Continues "the database "."""
+    away: bool = True
+    """The database cannot be used at present, whatever the statement; False for a failure of this one statement."""
+    lasting: bool = False
+    """Waiting does not help: a setting, the database or its rights must be changed."""
+
+
+_POSTGRESQL_STATES = {
+    "25006": Failure("is read-only: a standby, or set so"),
+    "28P01": Failure("refuses the user or the password", lasting=True),
+    "3D000": Failure("server has no database of this name", lasting=True),
+    "53100": Failure("has no disk space left"),
+    "53300": Failure("accepts no more connections (max_connections)"),
+    "57014": Failure("took too long for one statement", away=False),
+    "57P03": Failure("is starting or stopping"),
+}
+_MESSAGES_OF_CLASSES = ("08", "25", "28", "3D", "40", "42", "53", "54", "55", "57", "58", "XX")
+"""The first two characters of those SQLSTATEs whose messages quote no data."""
+
+_POSTGRESQL_MESSAGES = (
+    ("connection refused", Failure("refuses the connection: nothing listens there")),
+    ("timeout expired|no answer within", Failure("does not answer")),
+    ("resolve host|translate host", Failure("host's name cannot be resolved")),
+    (
+        "password authentication failed|no password supplied|role .* does not exist|no such user",
+        _POSTGRESQL_STATES["28P01"],
+    ),
+    ("database .* does not exist|no such database", _POSTGRESQL_STATES["3D000"]),
+    (
+        "no pg_hba.conf entry",
+        Failure("does not admit this user, database or address (pg_hba.conf)", lasting=True),
+    ),
+    ("does not support SSL", Failure("offers no TLS, which sslmode demands", lasting=True)),
+    ("certificate verify failed", Failure("shows a certificate that is not trusted", lasting=True)),
+    ("too many clients|connection slots|no more connections", _POSTGRESQL_STATES["53300"]),
+    ("starting up|shutting down|recovery mode", _POSTGRESQL_STATES["57P03"]),
+)
+
+_SQLITE_CODES = {
+    sqlite3.SQLITE_BUSY: Failure("is locked by another process"),
+    sqlite3.SQLITE_LOCKED: Failure("is locked by another process"),
+    sqlite3.SQLITE_READONLY: Failure("file is not writable"),
+    sqlite3.SQLITE_PERM: Failure("file may not be opened", lasting=True),
+    sqlite3.SQLITE_CANTOPEN: Failure("file cannot be opened", lasting=True),
+    sqlite3.SQLITE_FULL: Failure("has no disk space left"),
+    sqlite3.SQLITE_IOERR: Failure("file cannot be read or written: the disk fails"),
+    sqlite3.SQLITE_NOTADB: Failure("file is no SQLite database", lasting=True),
+    sqlite3.SQLITE_CORRUPT: Failure("file is damaged: restore a backup", lasting=True),
+    sqlite3.SQLITE_INTERRUPT: Failure("took too long for one statement", away=False),
+}
+
+
+def failure_of(error: SQLAlchemyError) -> Failure:
+    """What SQLAlchemy's error means."""
+    if isinstance(error, TimeoutError):
+        return Failure("is busy: no connection became free in time", away=False)
+    if isinstance(error, InvalidRequestError):
+        return Failure("does not answer")
+    cause = error.orig if isinstance(error, DBAPIError) else None
+    if isinstance(cause, sqlite3.Error):
+        return _of_sqlite(cause)
+    if hasattr(cause, "sqlstate"):  # psycopg is not imported here: SQLite does not need it
+        return _of_postgresql(cause)
+    return Failure(f"failed ({type(cause or error).__name__})", away=False)
+
+
+def address(url: URL) -> str:
+    """Where the database is, without user and password."""
+    if url.get_backend_name() == "sqlite":
+        return f"SQLite file {url.database}"
+    host = url.host or url.query.get("host") or "local socket"
+    return f"PostgreSQL at {host}:{url.port or url.query.get('port') or 5432}, database {url.database or url.username}"
+
+
+def _of_sqlite(error: sqlite3.Error) -> Failure:
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    return _SQLITE_CODES.get(code) or Failure(f"failed ({type(error).__name__})", away=False)
+
+
+def _of_postgresql(error: Any) -> Failure:
+    state = error.sqlstate
+    if state is not None:
+        message = f": {error.diag.message_primary}" if state[:2] in _MESSAGES_OF_CLASSES else ""
+        return _POSTGRESQL_STATES.get(state) or Failure(
+            f"failed ({type(error).__name__}{message})", away=False
+        )
+    # Without a state it is the library's own message, or the server's at the start of a connection.
+    text = str(error)
+    for pattern, failure in _POSTGRESQL_MESSAGES:
+        if re.search(pattern, text, re.IGNORECASE):
+            return failure
+    return Failure(f"cannot be reached ({_last_sentence(text)})")
+
+
+def _last_sentence(text: str) -> str:
+    """The reason in libpq's message, without the address before it."""
+    first_line = text.strip().partition("\n")[0]
+    return first_line.rpartition(" failed: ")[2].replace("FATAL:", "").strip()[:200]
