@@ -106,11 +106,11 @@ def sandbox(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="The SQLite file that keeps the chats. Unset: one in the user's data folder.",
+            help="The SQLite file of the chats; the workspace is kept beside it. Unset: in the user's data folder.",
         ),
     ] = None,
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="Forget the chats of earlier times first.")
+        bool, typer.Option("--fresh", help="Begin anew: forget the workspace and its chats first.")
     ] = False,
 ) -> None:
     """Try the bot in a Slack-like workspace on this machine.
@@ -121,13 +121,20 @@ def sandbox(
         _exit_with(
             f"--host {host} is not an address of this machine alone: use 127.0.0.1, ::1 or localhost"
         )
-    settings = _sandbox_settings(data, fresh)
+    from bot.config import SandboxSettings
+
+    settings = _loaded(SandboxSettings)
     from bot.commands import sandbox as run_sandbox
 
     on_ready = _announcer(sys.stdout.isatty() if open_page is None else open_page)
     run_to_completion(
         run_sandbox(
-            settings, host=host, port=_free_port(host) if port is None else port, on_ready=on_ready
+            settings,
+            host=host,
+            port=_free_port(host) if port is None else port,
+            data=data.expanduser().resolve() if data else settings.data_file("sandbox.sqlite3"),
+            fresh=fresh,
+            on_ready=on_ready,
         )
     )
 
@@ -194,32 +201,12 @@ def _settings(log_level: str | None = None) -> Settings:
     return _loaded(Settings, log_level)
 
 
-def _sandbox_settings(data: Path | None, fresh: bool) -> Settings:
-    """The settings with the sandbox's own database, and with nothing that leads to a real workspace."""
-    from pydantic import SecretStr
-
-    from bot.config import SandboxSettings
-
-    settings = _loaded(SandboxSettings)
-    address = (
-        f"sqlite:///{data.expanduser().resolve()}" if data else settings.database("sandbox.sqlite3")
-    )
-    if fresh:
-        _delete_database(Path(address.removeprefix("sqlite:///")))
-    return settings.changed(database_url=SecretStr(address))
-
-
 def _loaded(kind: type[Settings], log_level: str | None = None) -> Settings:
     from bot.observability import configure_logging
 
     settings = _exit_on_error(kind.load)
     configure_logging(log_level or settings.log_level, settings.log_format, settings.secrets())
     return settings
-
-
-def _delete_database(file: Path) -> None:
-    for part in (file, Path(f"{file}-wal"), Path(f"{file}-shm")):
-        part.unlink(missing_ok=True)
 
 
 def _announcer(open_page: bool) -> Callable[[str, str], None]:

@@ -7,6 +7,7 @@ import gc
 import signal
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
     from bot.sandbox.limits import Limits
 
 log = get_logger(__name__)
-
-SANDBOX_CHANNELS = ("general", "random")
-"""The channels that the bot has already joined in the sandbox, so that it can be mentioned there at once."""
 
 
 async def run(
@@ -56,20 +54,29 @@ async def sandbox(
     *,
     host: str,
     port: int,
+    data: Path,
+    fresh: bool = False,
     on_ready: Callable[[str, str], None],
     limits: Limits | None = None,
 ) -> None:
     """`bobbin sandbox`: a local Slack and the bot in it, until SIGTERM or Ctrl-C.
 
+    `data` is the SQLite file of the chats; the workspace is kept in another one beside it. `fresh` empties both first.
     `on_ready` is called with the addresses of the page and of the bot's HTTP side. `limits`: what this Slack allows;
     by default what Slack does.
     """
+    from bot.sandbox import Sandbox, WorkspaceFile, WorkspaceFileError
     from bot.sandbox.models.server import create_models_app
-    from bot.sandbox.server import Sandbox
 
     configure_logging(settings.log_level, settings.log_format, settings.secrets())
     app = manifest()
     features = app["features"]
+    try:
+        file = WorkspaceFile.open(data.with_name(f"{data.stem}.workspace.sqlite3"), fresh=fresh)
+    except WorkspaceFileError as error:
+        raise SettingsError(str(error)) from None
+    if fresh:
+        _delete_database(data)
     async with (
         _shutdown_on_signal() as shutdown,
         Sandbox(
@@ -81,15 +88,15 @@ async def sandbox(
             commands=features.get("slash_commands", ()),
             shortcuts=features.get("shortcuts", ()),
             mounts=[Mount("/models/v1", create_models_app())],
+            file=file,
         ) as slack,
     ):
         changes: dict[str, object] = {
             "slack_bot_token": SecretStr(slack.bot_token),
             "slack_app_token": SecretStr(slack.app_token),
             "slack_api_url": slack.api_url,
+            "database_url": SecretStr(f"sqlite:///{data}"),
         }
-        for channel in SANDBOX_CHANNELS:
-            await slack.conversations.join(slack.bot_user.id, channel)
         if "port" not in settings.model_fields_set:
             changes["port"] = 0  # another bot on this machine may use the default port
         demo = ProviderSettings("demo", "Demo models", f"{slack.url}/models/v1")
@@ -98,6 +105,11 @@ async def sandbox(
                 raise SettingsError("the bot could not connect to its own sandbox")
             on_ready(slack.url, bot.url)
             await shutdown.wait()
+
+
+def _delete_database(file: Path) -> None:
+    for part in (file, Path(f"{file}-wal"), Path(f"{file}-shm")):
+        part.unlink(missing_ok=True)
 
 
 async def migrate(settings: Settings) -> None:

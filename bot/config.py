@@ -268,11 +268,13 @@ class Settings(BaseSettings):
         if self.ollama_base_url:
             yield ProviderSettings("ollama", "Ollama", self.ollama_base_url, kind="ollama")
 
-    def database(self, file: str = "bobbin.sqlite3") -> str:
+    def database(self) -> str:
         """The URL of the database: DATABASE_URL, else that of an SQLite file in the user's data folder."""
-        if self.database_url:
-            return _reveal(self.database_url)
-        return f"sqlite:///{platformdirs.user_data_path('bobbin', appauthor=False) / file}"
+        return _reveal(self.database_url) or f"sqlite:///{self.data_file('bobbin.sqlite3')}"
+
+    def data_file(self, name: str) -> Path:
+        """A file in the user's data folder."""
+        return platformdirs.user_data_path("bobbin", appauthor=False) / name
 
     def secrets(self) -> tuple[str, ...]:
         """Every secret that is set, so that logs can mask them."""

@@ -1,10 +1,16 @@
 """A strict local stand-in for Slack, used as the demo workspace, by the tests and by the benchmarks."""
 
-from bot.sandbox.errors import InvalidAnswer, NotAcknowledged, SlackRefusal
+from bot.sandbox.errors import (
+    InvalidAnswer,
+    NotAcknowledged,
+    SlackRefusal,
+    WorkspaceFileError,
+)
 from bot.sandbox.faults import Fault
 from bot.sandbox.limits import Limits
 from bot.sandbox.server import DEFAULT_SCOPES, Sandbox
 from bot.sandbox.state.records import Ephemeral, Message, State, View
+from bot.sandbox.state.workspace_file import WorkspaceFile
 from bot.sandbox.user_actions.conversations import Upload
 from bot.sandbox.user_actions.find_elements import flat_options
 
@@ -21,5 +27,7 @@ __all__ = [
     "State",
     "Upload",
     "View",
+    "WorkspaceFile",
+    "WorkspaceFileError",
     "flat_options",
 ]

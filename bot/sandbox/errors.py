@@ -42,3 +42,7 @@ class InvalidAnswer(Exception):
         super().__init__(f"{error}: {'; '.join(messages)}")
         self.error = error
         self.messages = messages
+
+
+class WorkspaceFileError(Exception):
+    """The file that keeps the workspace can't be used. The text says why, and what to do."""

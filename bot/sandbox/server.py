@@ -31,6 +31,7 @@ from bot.sandbox.state.expiry import Expiry
 from bot.sandbox.state.records import User
 from bot.sandbox.state.seed import add_default_users_and_channels
 from bot.sandbox.state.workspace import Workspace
+from bot.sandbox.state.workspace_file import WorkspaceFile
 from bot.sandbox.types import Clock
 from bot.sandbox.user_actions.agent_sessions import AgentSessionActions
 from bot.sandbox.user_actions.conversations import ConversationActions
@@ -87,7 +88,8 @@ class Sandbox:
     `mounts` are further routes served on the same port. Port 0 picks a free one. With a `request_url` everything goes
     to the app by signed HTTP requests, else by Socket Mode. A sandbox that is given another one as `beside` sends
     through that one's transport, as Slack does for an app that is installed in several workspaces. With an
-    `enterprise` it is one workspace of that organisation, and the app is installed in all of it.
+    `enterprise` it is one workspace of that organisation, and the app is installed in all of it. With a `file` the
+    workspace is as it was when that file was open last.
 
     People act through `conversations`, `interactions`, `views` and `agent_sessions`; what they see is in `workspace`;
     what went between Slack and the app is in `journal`; `faults` makes calls fail.
@@ -110,6 +112,7 @@ class Sandbox:
         team_id: str = "T0SANDBOX",
         enterprise: str | None = None,
         beside: Sandbox | None = None,
+        file: WorkspaceFile | None = None,
     ) -> None:
         self.limits = limits or Limits()
         self.workspace = Workspace(clock, self.limits, bot_name, team_id, enterprise)
@@ -135,6 +138,9 @@ class Sandbox:
         self._build_web_api(frozenset(scopes), frozenset(events))
         self._app = self._build_app(mounts)
         add_default_users_and_channels(self.workspace)
+        self._file = file
+        if file is not None:
+            file.restore(self.workspace)
 
     # -- parts
 
@@ -257,6 +263,11 @@ class Sandbox:
         self.workspace.subscribe(lambda _: self._changed.set())
         self.workspace.subscribe(self._expiry.on_change)
         self.journal.listeners.append(lambda _: self._changed.set())
+        if self._file is not None:
+            self._expiry.resume()
+            self._file.follow(self.workspace, self.journal)
+            for name, envelope in self._file.undelivered():
+                self.dispatcher.redeliver_event(name, envelope)
 
     async def stop(self) -> None:
         """Close every connection and drop what has not been delivered yet."""
@@ -267,6 +278,8 @@ class Sandbox:
         if self._http is not None:
             await self._http.close()
         await self._server.stop()
+        if self._file is not None:
+            self._file.close()
 
     # -- addresses
 

@@ -152,7 +152,7 @@ PRODUCTION = {
 def test_the_sandbox_reads_nothing_that_leads_to_production(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
-    """It starts on its own database, whatever production's settings are, even if they are malformed."""
+    """It starts whatever production's settings are, even if they are malformed."""
     monkeypatch.chdir(tmp_path)
     if where == "the file .env":
         (tmp_path / ".env").write_text("".join(f"{k}={v}\n" for k, v in PRODUCTION.items()))
@@ -163,23 +163,7 @@ def test_the_sandbox_reads_nothing_that_leads_to_production(
     settings = SandboxSettings.load()
 
     assert settings == SandboxSettings.load(None)
-    assert settings.database("sandbox.sqlite3").endswith("sandbox.sqlite3")
     assert not {name.lower() for name in PRODUCTION} & settings.model_fields_set
-
-
-def test_fresh_leaves_a_configured_database_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """`--fresh` deletes the sandbox's own file only."""
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    file = tmp_path / "chats.sqlite3"
-    file.write_text("precious")
-    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{file}")
-
-    settings = bot.cli._sandbox_settings(None, fresh=True)
-
-    assert file.read_text() == "precious"
-    assert settings.database() != f"sqlite:///{file}"
 
 
 def test_the_sandbox_skips_a_taken_port() -> None:

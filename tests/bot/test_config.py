@@ -377,5 +377,5 @@ def test_the_default_database_is_in_the_users_data_folder(
 
     assert settings.database().startswith("sqlite:///")
     assert settings.database().endswith("bobbin/bobbin.sqlite3")
-    assert settings.database("sandbox.sqlite3").endswith("bobbin/sandbox.sqlite3")
+    assert settings.data_file("sandbox.sqlite3").parts[-2:] == ("bobbin", "sandbox.sqlite3")
     assert load(DATABASE_URL="postgresql://u:p@h/d").database() == "postgresql://u:p@h/d"

@@ -10,11 +10,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from pydantic import SecretStr
-
 from bot.cli import run_to_completion
 from bot.commands import sandbox
-from bot.config import Settings
+from bot.config import SandboxSettings
 from bot.sandbox.limits import Limits
 from tests.deadlines import DEADLINE_SCALE
 
@@ -24,9 +22,11 @@ def announce(page: str, api: str) -> None:
 
 
 def main(data: Path) -> None:
-    settings = Settings.load().changed(database_url=SecretStr(f"sqlite:///{data}"))
+    settings = SandboxSettings.load()
     limits = Limits().with_deadlines_scaled(DEADLINE_SCALE)
-    run_to_completion(sandbox(settings, host="127.0.0.1", port=0, on_ready=announce, limits=limits))
+    run_to_completion(
+        sandbox(settings, host="127.0.0.1", port=0, data=data, on_ready=announce, limits=limits)
+    )
 
 
 if __name__ == "__main__":

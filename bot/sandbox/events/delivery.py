@@ -66,6 +66,11 @@ class EnvelopeDispatcher:
         for copy in range(max(1, self._faults.copies)):
             self._spawn(self._with_retries(delivery, first_retry=copy))
 
+    def redeliver_event(self, name: str, payload: Json) -> None:
+        """Deliver an event that the app had not acknowledged when the sandbox ended, as a retry."""
+        delivery = self._delivery("events_api", name, payload)
+        self._spawn(self._with_retries(delivery, first_retry=1))
+
     async def request(self, kind: EnvelopeType, name: str, payload: Json) -> Delivery:
         """Deliver a command or an interaction once. The result is in `acked` and `answer`."""
         delivery = self._delivery(kind, name, payload)

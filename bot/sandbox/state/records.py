@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 from bot.sandbox.types import Json
 
@@ -38,6 +38,9 @@ class User:
 @dataclass(slots=True)
 class File:
     """An uploaded file. Others can see it once a message shares it."""
+
+    __pydantic_config__: ClassVar = {"ser_json_bytes": "base64", "val_json_bytes": "base64"}
+    """How its content is written to a workspace's file."""
 
     id: str
     name: str

@@ -80,6 +80,10 @@ class Workspace:
         """A fresh id, e.g. `F00000A7`."""
         return f"{prefix}{next(self._numbers):08X}"
 
+    def begin_ids_at(self, number: int) -> None:
+        """The number of the next new id, so that a restored workspace gives none away twice."""
+        self._numbers = itertools.count(number)
+
     def with_block_ids(self, blocks: Iterable[Json]) -> list[Json]:
         """Blocks as Slack keeps them: each has a `block_id`."""
         return [

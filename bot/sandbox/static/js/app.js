@@ -17,7 +17,7 @@ function openLink(href) {
   if (!place) return false;
   const known = channelOf(store.state, place.channel);
   const gone = place.thread && !messageAt(store.state, place.channel, place.thread);
-  if (!known || gone) store.toast("That message is not here: the workspace begins anew each time the sandbox starts.");
+  if (!known || gone) store.toast("That message is no longer here.");
   else store.goTo({ channel: place.channel, thread: place.thread });
   return true;
 }
