@@ -1,0 +1,224 @@
+"""Whatever people do, they get their reply although every Slack method that does not carry it hangs or fails.
+
+Waits that end by themselves are made endless here, so that an act which waits for decoration never gets its reply.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from bot.sandbox.limits import Limits
+from handlers.rate_limits.token_bucket import POST, RATES, Rate
+from tests.deadlines import patient_timing
+from tests.handlers.conftest import WorldFactory
+from tests.handlers.test_dialogs import open_by_command, wait_for_dialog
+from tests.handlers.test_home import STORY, home, prefer, search, tick
+from tests.handlers.test_lists import listed, refresh
+from tests.handlers.test_shortcuts import open_on_message
+from tests.handlers.world import World
+
+ENDLESS = 3_600.0
+PATIENT = patient_timing(
+    session_call_timeout=ENDLESS,
+    user_name_timeout=ENDLESS,
+    context_timeout=ENDLESS,
+    session_start_delay=0.0,
+)
+PLENTY = {method: Rate(1_000.0, 1_000.0) for method in RATES}
+"""No act has to wait for the budget that an earlier one used."""
+
+FAULTS: dict[str, dict[str, Any]] = {
+    "hangs": {"mode": "hang", "seconds": ENDLESS},
+    "fails": {"mode": "status", "status": 503},
+    "is refused": {"mode": "ratelimited", "retry_after": 1},
+}
+
+Act = Callable[[], Awaitable[object]]
+Surface = Callable[[World], Awaitable[Act]]
+"""Prepares, and gives the act: it returns once the person has the reply."""
+
+
+@dataclass(frozen=True)
+class Case:
+    surface: Surface
+    carriers: frozenset[str] = frozenset()
+    """The methods without which there can be no reply."""
+
+
+async def mention(world: World) -> Act:
+    return lambda: world.ask("A question.")
+
+
+async def direct_message(world: World) -> Act:
+    channel = world.slack.workspace.dm("alice")
+
+    async def act() -> None:
+        ts = await world.slack.conversations.say("alice", channel, "A question.")
+        await world.until(lambda: world.menus(ts, channel), "the menu")
+
+    return act
+
+
+async def mention_below_other_words(world: World) -> Act:
+    thread = await world.slack.conversations.say("bob", "general", "What about <@U0CAROL>?")
+    return lambda: world.ask("A question.", thread=thread)
+
+
+async def mention_of_unknown_people(world: World) -> Act:
+    person = world.slack.workspace.add_user(f"guest{len(world.slack.workspace.users)}")
+    world.slack.workspace.channel("general").members.append(person.id)
+    return lambda: world.ask(f"What does <@{person.id}> say?", user=person.name)
+
+
+async def choice_by_somebody_else(world: World) -> Act:
+    thread = await world.ask("A question.")
+    before = len(world.whispers("bob"))
+
+    async def act() -> None:
+        await world.choose(thread, "bob")
+        await world.until(lambda: len(world.whispers("bob")) > before, "the refusal")
+
+    return act
+
+
+async def thumbs(world: World) -> Act:
+    thread = await world.start("A question.")
+    await world.answered(thread)
+    before = len(world.whispers("alice"))
+
+    async def act() -> None:
+        await world.slack.interactions.press("alice", world.answers(thread)[0], "feedback")
+        await world.until(lambda: len(world.whispers("alice")) > before, "thanks")
+
+    return act
+
+
+async def message_for_a_full_chat(world: World) -> Act:
+    thread = await world.start("A question.")
+    await world.answered(thread)
+    await world.idle()
+    await world.execute("UPDATE chats SET message_count = 100 WHERE thread = ?", thread)
+    before = len(world.whispers("alice"))
+
+    async def act() -> None:
+        await world.slack.conversations.say("alice", "general", "One too many.", thread)
+        await world.until(lambda: len(world.whispers("alice")) > before, "the refusal")
+
+    return act
+
+
+async def list_of_chats(world: World) -> Act:
+    async def act() -> None:
+        assert (await listed(world)).blocks
+
+    return act
+
+
+async def page_of_the_list(world: World) -> Act:
+    await world.answered(await world.start("A question."))
+    shown_list = await listed(world)
+    return lambda: refresh(world, shown_list)
+
+
+async def token(world: World) -> Act:
+    async def act() -> None:
+        assert "token" in (await listed(world, "token")).text
+
+    return act
+
+
+async def home_tab(world: World) -> Act:
+    return lambda: home(world)
+
+
+async def home_model(world: World) -> Act:
+    view = await home(world)
+    return lambda: prefer(world, view, STORY)
+
+
+async def home_always(world: World) -> Act:
+    view = await home(world)
+
+    async def act() -> None:
+        await tick(world, view)
+        await tick(world, view, on=False)
+
+    return act
+
+
+async def home_search(world: World) -> Act:
+    view = await home(world)
+    return lambda: search(world, view, "words")
+
+
+async def dialog(world: World) -> Act:
+    await close_dialog(world)
+    return lambda: open_by_command(world)
+
+
+async def dialog_about_a_message(world: World) -> Act:
+    await close_dialog(world)
+    ts = await world.slack.conversations.say("bob", "general", "What about <@U0CAROL>?")
+    message = world.slack.workspace.message("general", ts)
+    return lambda: open_on_message(world, message)
+
+
+async def global_shortcut(world: World) -> Act:
+    await close_dialog(world)
+
+    async def act() -> None:
+        await world.slack.interactions.shortcut("alice", "new_chat")
+        await wait_for_dialog(world)
+
+    return act
+
+
+async def close_dialog(world: World) -> None:
+    while world.slack.views.modal("alice"):
+        await world.slack.views.close("alice")
+
+
+CASES = [
+    Case(mention, frozenset({POST})),
+    Case(direct_message, frozenset({POST})),
+    Case(mention_below_other_words, frozenset({POST})),
+    Case(mention_of_unknown_people, frozenset({POST})),
+    Case(choice_by_somebody_else, frozenset({"chat.postEphemeral"})),
+    Case(thumbs, frozenset({"chat.postEphemeral"})),
+    Case(message_for_a_full_chat, frozenset({"chat.postEphemeral"})),
+    Case(list_of_chats),
+    Case(page_of_the_list),
+    Case(token),
+    Case(home_tab, frozenset({"views.publish"})),
+    Case(home_model, frozenset({"views.publish"})),
+    Case(home_always, frozenset({"views.publish"})),
+    Case(home_search, frozenset({"views.publish"})),
+    Case(dialog, frozenset({"views.open"})),
+    Case(dialog_about_a_message, frozenset({"views.open"})),
+    Case(global_shortcut, frozenset({"views.open"})),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.surface.__name__)
+async def test_a_reply_comes_although_the_other_methods_fail(
+    worlds: WorldFactory, case: Case
+) -> None:
+    async with worlds(limits=Limits.off(), timing=PATIENT, rates=PLENTY) as world:
+        world.leave_unfinished()  # a status that could not be cleared
+        for name, fault in FAULTS.items():
+            act = await case.surface(world)
+            faults = [
+                world.slack.faults.add(method, times=-1, **fault)
+                for method in sorted(RATES.keys() - case.carriers)
+            ]
+            try:
+                await act()
+            except AssertionError as late:
+                hit = ", ".join(each.method for each in faults if each.hits)
+                late.add_note(f"each of these {name}: {hit}")
+                raise
+            world.slack.faults.clear()
