@@ -29,9 +29,17 @@
         ├── StreamInterrupted          the stream ended in mid-answer                           retried
         ├── EmptyAnswer                the stream ended without text                            retried
         ├── InvalidResponse            HTML, unexpected JSON, broken lines
-        ├── KeyRejected                HTTP 401 or 403
-        ├── NoCredit                   HTTP 402
-        ├── ModelGone                  HTTP 404, or a 400 that says that the model is unknown
+        ├── KeyRejected                HTTP 401, or an error that says that the key is wrong
+        ├── NoAccess                   HTTP 403, or an error that says that the key may not use the model
+        ├── RegionRefused              the provider does not serve the place that the bot runs in
+        ├── DataPolicy                 the account's privacy settings exclude the model
+        ├── Blocked                    HTTP 401, 403, 407 or 451 with a web page: a proxy or a firewall
+        ├── NoCredit                   HTTP 402, or an error that says so
+        ├── DailyLimit                 a limit per day or longer is reached
+        ├── OutOfMemory                the server has too little memory for the model
+        ├── PicturesOnly               an answer that consists of pictures, which cannot be shown
+        ├── WrongAddress               HTTP 404, 405 or 501 that says nothing of a model
+        ├── ModelGone                  the provider says that it does not know the model
         ├── ContextTooLong             HTTP 413, or a 400 that says that the context is too long
         ├── ContentFiltered            finish_reason content_filter, or a 4xx about content rules
         ├── AttachmentsUnreadable      no model was asked: the message is only files, and none could be read
@@ -107,7 +115,9 @@ class ProviderError(BobbinError):
     False where the same request would fail again, and where the user has already waited long enough.
     """
     needs_other_model = False
-    """Whether the model no longer exists: it is hidden for a while, and the user is offered others."""
+    """Whether another model would cure it: the user is offered a menu beside Retry."""
+    hides_model = False
+    """Whether the model no longer exists: it is not offered until a fresh list names it."""
     refuses_message = False
     """Whether the provider refused what was asked: it would refuse it again as part of a later question."""
 
@@ -121,6 +131,11 @@ class ProviderError(BobbinError):
     def class_of(code: str | None) -> type[ProviderError]:
         """The class with this `code`; the base class for None and for a code that this version does not know."""
         return _CLASSES.get(code or "", ProviderError)
+
+    @staticmethod
+    def codes_for_other_model() -> frozenset[str]:
+        """The codes of the failures that another model would cure."""
+        return frozenset(code for code, kind in _CLASSES.items() if kind.needs_other_model)
 
 
 class Unreachable(ProviderError):
@@ -171,28 +186,87 @@ class InvalidResponse(ProviderError):
 
 
 class KeyRejected(ProviderError):
-    """HTTP 401 or 403."""
+    """HTTP 401, or an error that says that the key is wrong."""
 
     code = "key_rejected"
+    needs_other_model = True
+
+
+class NoAccess(ProviderError):
+    """HTTP 403, or an error that says that the key is right but may not use this model."""
+
+    code = "no_access"
+    needs_other_model = True
+
+
+class RegionRefused(ProviderError):
+    """The provider does not serve the place that the bot runs in."""
+
+    code = "region"
+    needs_other_model = True
+
+
+class DataPolicy(ProviderError):
+    """The account's privacy settings at a router exclude every server that runs the model."""
+
+    code = "data_policy"
+    needs_other_model = True
+
+
+class Blocked(ProviderError):
+    """HTTP 401, 403, 407 or 451 with a web page: a proxy or firewall between the bot and the provider said no."""
+
+    code = "blocked"
 
 
 class NoCredit(ProviderError):
-    """HTTP 402."""
+    """HTTP 402, or an error that says that the account has no credit left."""
 
     code = "no_credit"
+    needs_other_model = True
+
+
+class DailyLimit(ProviderError):
+    """A limit per day, or longer, is reached: trying again in a moment does not help."""
+
+    code = "daily_limit"
+    needs_other_model = True
+
+
+class OutOfMemory(ProviderError):
+    """The server has too little memory for the model."""
+
+    code = "out_of_memory"
+    needs_other_model = True
+
+
+class PicturesOnly(ProviderError):
+    """The answer consists of pictures, which cannot be shown."""
+
+    code = "pictures_only"
+    needs_other_model = True
+
+
+class WrongAddress(ProviderError):
+    """HTTP 404, 405 or 501 that says nothing of a model: nothing that speaks the format is at this address."""
+
+    code = "wrong_address"
+    needs_other_model = True
 
 
 class ModelGone(ProviderError):
-    """HTTP 404, or a 400 that says that the model is unknown."""
+    """The provider says that it does not know the model (any more)."""
 
     code = "model_gone"
     needs_other_model = True
+    hides_model = True
 
 
 class ContextTooLong(ProviderError):
     """HTTP 413, or a 400 that says that the context is too long."""
 
     code = "too_long"
+    needs_other_model = True
     refuses_message = True
 
 
@@ -200,6 +274,7 @@ class ContentFiltered(ProviderError):
     """The answer was cut off or the request refused by the provider's content rules."""
 
     code = "filtered"
+    needs_other_model = True
     refuses_message = True
 
 

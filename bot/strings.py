@@ -236,24 +236,67 @@ FAILURES: dict[str, str] = {
     "empty": "{model} sent an empty answer. Please try again.",
     "garbled": "{model}'s provider sent something that is not an answer. Please try again; if it stays so, "
     "tell the person who runs Bobbin.",
-    "key_rejected": "{model}'s provider doesn't accept my key. Please tell the person who runs Bobbin.",
-    "no_credit": "There is no credit left at {model}'s provider. Please tell the person who runs Bobbin.",
+    "key_rejected": "{model}'s provider doesn't accept my key. Please tell the person who runs Bobbin, or choose "
+    "another model.",
+    "no_access": "{model}'s provider doesn't let me use this model. Choose another model, or tell the person who runs "
+    "Bobbin.",
+    "region": "{model}'s provider doesn't serve the region that I run in. Choose another model, or tell the person who "
+    "runs Bobbin.",
+    "data_policy": "The privacy settings of my account exclude every provider of {model}. Choose another model, or "
+    "tell the person who runs Bobbin.",
+    "blocked": "Something between me and {model}'s provider, such as a proxy or a firewall, refused my request. Please "
+    "tell the person who runs Bobbin.",
+    "no_credit": "There is no credit left at {model}'s provider. Please tell the person who runs Bobbin, or choose "
+    "another model.",
+    "daily_limit": "{model}'s provider allows no more for now: a limit for a day or longer is reached. Choose another "
+    "model, or try again when it begins anew.",
+    "out_of_memory": "{model}'s server has too little memory for it. Choose a smaller model, or tell the person who "
+    "runs Bobbin.",
+    "pictures_only": "{model} answered with pictures, which I can't show. Ask for words, or choose another model.",
+    "wrong_address": "I couldn't find {model} at its provider's address. Please tell the person who runs Bobbin, or "
+    "choose another model.",
     "model_gone": "{model} isn't available any more. Choose another model, and it will answer the same message.",
     "too_long": "This chat has become too long for {model}. Start a new chat, or choose a model with a larger "
     "context window.",
     "filtered": "{model}'s provider withheld the answer because of its content rules. Try asking in another way.",
     "unreadable": "I couldn't read what you attached, and there is nothing else in your message{detail}. "
     "Please try again, or share it in another form.",
-    "refused": "{model}'s provider refused the request{detail}. Try asking in another way, or start a new chat.",
+    "refused": "{model}'s provider refused the request. Try asking in another way, or start a new chat.",
     "provider_error": "Something went wrong while {model} was answering. Please try again.",
 }
 """What a person reads for each `ProviderError.code`."""
+FAILURES_WITH_REASON = frozenset(
+    {
+        "blocked",
+        "busy",
+        "daily_limit",
+        "data_policy",
+        "filtered",
+        "key_rejected",
+        "model_gone",
+        "no_access",
+    }
+    | {
+        "no_credit",
+        "out_of_memory",
+        "refused",
+        "region",
+        "server_fault",
+        "too_long",
+        "wrong_address",
+    }
+)
+"""Those whose detail is what the provider said."""
+FAILURE_REASON = "The provider says: “{reason}”"
 
 
 def failure(code: str | None, model: str, detail: str | None = None) -> str:
     """The sentence for a failed answer."""
     sentence = FAILURES.get(code or "", FAILURES["provider_error"])
-    return sentence.format(model=model, detail=f" ({detail})" if detail else "")
+    sentence = sentence.format(model=model, detail=f" ({detail})" if detail else "")
+    if code in FAILURES_WITH_REASON and detail and not detail.startswith("HTTP "):
+        return f"{sentence} {FAILURE_REASON.format(reason=detail)}"
+    return sentence
 
 
 UNKNOWN_PERSON = "Somebody"

@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, and_, exists, func, literal, null, or_, se
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain import Answer, AnswerResult, MessageRef, ModelRef, Status, User
-from bot.errors import ChatNotFound, ModelGone
+from bot.errors import ChatNotFound, ProviderError
 from storage.engine.database import Conflict, Database
 from storage.engine.types import database_time, utc_now
 from storage.queries import (
@@ -202,8 +202,8 @@ class Answers:
     async def retry(self, answer_id: str, model: ModelRef | None = None) -> Answer | None:
         """Make a failed answer wait again; its partial text stays. One of several callers gets it, the others get None.
 
-        With a `model`, the chat continues with that one, which only works if the answer failed because the old model
-        is gone.
+        With a `model`, the chat continues with that one, which only works if the answer failed for a reason that
+        another model would cure.
         """
         failed = and_(
             answers.c.message_id == answer_id,
@@ -212,7 +212,7 @@ class Answers:
         )
         async with self._database.begin() as connection:
             if model is not None:
-                failed = and_(failed, _failed_with(ModelGone.code))
+                failed = and_(failed, _failed_with(ProviderError.codes_for_other_model()))
             again = (
                 update(answers)
                 .where(failed)
@@ -322,8 +322,8 @@ async def _claim(
     return replace(to_answer(row), taken_over=found.owner is not None)
 
 
-def _failed_with(code: str) -> ColumnElement[bool]:
-    return exists().where(messages.c.id == answers.c.message_id, messages.c.error == code)
+def _failed_with(codes: Collection[str]) -> ColumnElement[bool]:
+    return exists().where(messages.c.id == answers.c.message_id, messages.c.error.in_(codes))
 
 
 def _model_of_chat() -> Any:

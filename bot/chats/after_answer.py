@@ -16,6 +16,6 @@ class AfterAnswer:
         self._titles = titles
 
     async def __call__(self, chat: Chat, answer: Answer, result: AnswerResult) -> None:
-        if ProviderError.class_of(result.error).needs_other_model:
+        if ProviderError.class_of(result.error).hides_model:
             self._models.mark_gone(chat.model)
         await self._titles.after_answer(chat, answer, result)

@@ -38,8 +38,8 @@ class _ProviderModels:
 
     provider: Provider
     models: dict[str, ModelInfo] = field(default_factory=dict)
-    hidden_until: dict[str, float] = field(default_factory=dict)
-    """Models that turned out not to exist, and the event loop's time until which they are hidden."""
+    gone: set[str] = field(default_factory=set)
+    """Models that turned out not to exist: hidden until a list that was loaded since then names them."""
     stale: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the list should be loaded again soon."""
     tried: asyncio.Event = field(default_factory=asyncio.Event)
@@ -167,20 +167,17 @@ class Catalogue:
         return self.find_by_name(wish) if isinstance(wish, str) else self.find(wish)
 
     def mark_gone(self, ref: ModelRef) -> None:
-        """The model turned out not to exist: it is hidden for a while, and its provider's list is loaded again."""
+        """The model turned out not to exist: it is hidden until its provider's list, loaded again now, names it."""
         listed = self._lists.get(ref.provider)
         if listed is not None:
-            listed.hidden_until[ref.name] = asyncio.get_running_loop().time() + self._max_age
+            listed.gone.add(ref.name)
             listed.stale.set()
 
     def _offered(self, listed: _ProviderModels) -> Iterable[ModelInfo]:
         return (info for info in listed.models.values() if self._offers(listed, info))
 
     def _offers(self, listed: _ProviderModels, info: ModelInfo) -> bool:
-        until = listed.hidden_until.get(info.ref.name)
-        if until is not None and asyncio.get_running_loop().time() < until:
-            return False
-        return self._allowed_by_patterns(info.ref)
+        return info.ref.name not in listed.gone and self._allowed_by_patterns(info.ref)
 
     def _allowed_by_patterns(self, ref: ModelRef) -> bool:
         names = (str(ref).lower(), ref.name.lower())
@@ -203,6 +200,7 @@ class Catalogue:
 
     async def _load(self, listed: _ProviderModels) -> bool:
         name = listed.provider.name
+        gone_before = frozenset(listed.gone)
         try:
             async with asyncio.timeout(self._timing.model_list_timeout):
                 models = await listed.provider.models()
@@ -216,9 +214,6 @@ class Catalogue:
         except Exception:  # a list of an unforeseen shape
             log.exception("models_unreadable", provider=name)
             return False
-        now = asyncio.get_running_loop().time()
         listed.models = {info.ref.name: info for info in models}
-        listed.hidden_until = {
-            model: until for model, until in listed.hidden_until.items() if until > now
-        }
+        listed.gone -= gone_before
         return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import math
 import re
@@ -11,91 +12,170 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from bot.errors import (
+    Blocked,
     ContentFiltered,
     ContextTooLong,
+    DailyLimit,
+    DataPolicy,
     KeyRejected,
     ModelBusy,
     ModelGone,
     ModelTimeout,
+    NoAccess,
     NoCredit,
+    OutOfMemory,
     ProviderError,
     ProviderServerError,
+    RegionRefused,
     RequestRefused,
+    WrongAddress,
 )
 
 _MAX_DETAIL_LENGTH = 300
-
-_BY_STATUS: dict[int, type[ProviderError]] = {
-    401: KeyRejected,
-    402: NoCredit,
-    403: KeyRejected,
-    404: ModelGone,
-    408: ModelTimeout,
-    410: ModelGone,
-    413: ContextTooLong,
-    429: ModelBusy,
-}
+_MAX_DETAILS_LENGTH = 4_000
 
 _NO_STATUS = 0
 """In place of a status: the error arrived in a stream that had begun with 200, and has no number of its own."""
 
+_BY_STATUS: dict[int, type[ProviderError]] = {
+    401: KeyRejected,
+    402: NoCredit,
+    403: NoAccess,
+    404: WrongAddress,
+    405: WrongAddress,
+    407: Blocked,
+    408: ModelTimeout,
+    413: ContextTooLong,
+    429: ModelBusy,
+    451: RegionRefused,
+    501: WrongAddress,
+}
+_REFUSING_PAGES = frozenset({401, 403, 407, 451})
+"""Statuses that mean a proxy or a firewall when the body is a web page: a provider sends JSON."""
+
 
 def _any_of(*alternatives: str) -> re.Pattern[str]:
-    return re.compile("|".join(alternatives))
+    return re.compile("|".join(alternatives), re.DOTALL)
 
 
-# Some statuses mean many things, so the words of the error decide first. The first match wins.
+def _statuses(*statuses: int) -> frozenset[int]:
+    return frozenset({_NO_STATUS, *statuses})
+
+
+# Some statuses mean many things, so the words of the error decide first. The first match wins. The words are those of
+# the providers' documentation and of their users' reports (docs/why.md, "Errors by their words").
 _BY_WORDS: tuple[tuple[type[ProviderError], frozenset[int], re.Pattern[str]], ...] = (
     (
-        NoCredit,
-        frozenset({_NO_STATUS, 400, 403, 429}),
+        OutOfMemory,
+        _statuses(400, 500, 502, 503, 507),
         _any_of(
-            r"insufficient[_ ](quota|credit|balance|funds)",
-            r"billing[_ ]hard[_ ]limit",
-            r"your current quota",
+            r"out of memory|outofmemory|\boom\b|more (system |gpu |video )?memory than",
+            r"(insufficient|not enough) (system |gpu |video )?(memory|v?ram)|requires more (system )?memory",
         ),
     ),
     (
-        ContextTooLong,
-        frozenset({_NO_STATUS, 400, 422}),
+        DailyLimit,
+        _statuses(402, 403, 429),
         _any_of(
-            r"context[_ -]?(length|window|size)|maximum context|string_above_max",
-            r"too many (input )?tokens|reduce the length|(prompt|input|request) is too (long|large)",
-            r"exceeds? the (maximum|max|available|limit).{0,40}tokens",
-        ),
-    ),
-    (
-        ContentFiltered,
-        frozenset({_NO_STATUS, 400, 403, 422}),
-        _any_of(r"content[_ ](filter|policy)", r"moderation", r"flagged", r"safety system"),
-    ),
-    (
-        KeyRejected,
-        frozenset({_NO_STATUS, 400}),
-        _any_of(
-            r"(invalid|incorrect|missing|expired)[_ ]api[_ ]?key|authentication_error|unauthori[sz]ed",
-            r"api[_ ]?key (is |was )?(not valid|invalid|expired)",
-        ),
-    ),
-    (RequestRefused, frozenset({_NO_STATUS, 404}), _any_of(r"support image", r"image input")),
-    (
-        ModelGone,
-        frozenset({_NO_STATUS, 400, 422}),
-        _any_of(
-            r"model[_ ](not[_ ](found|available|exist)|decommissioned|deprecated)",
-            r"(unknown|invalid|unsupported|no such) model|not a valid model",
-            r"\bmodel\b.{0,120}\b(not found|does(n't| not) exist|not exist|is unknown)",
-            r"\bmodel\b.{0,120}\b(is not available|no longer (available|supported)|decommissioned)",
-            r"\bmodel\b.{0,120}\bhas been (removed|deprecated|retired)",
+            r"per[ _-]?day|perday|\b[rt]pd\b|\bdaily\b|per 24 ?h|(today|tomorrow|24 hours)",
+            r"per[ _-]?(week|month)|\b(weekly|monthly) (limit|quota|request)",
         ),
     ),
     (
         ModelBusy,
-        frozenset({_NO_STATUS}),
-        _any_of(r"rate[_ ]limit", r"too many requests", r"overloaded"),
+        _statuses(413, 429),
+        _any_of(r"per[ _-]?(minute|second|hour)|perminute|\b[rt]pm\b|rate[_ ]?limit[_ ]exceeded"),
     ),
-    (ModelTimeout, frozenset({_NO_STATUS}), _any_of(r"timed?[_ -]?out")),
-    (RequestRefused, frozenset({_NO_STATUS}), _any_of(r"invalid[_ ]request", r"bad[_ ]?request")),
+    (
+        NoCredit,
+        _statuses(400, 401, 403, 429),
+        _any_of(
+            r"insufficient[_ ](quota|credit|balance|funds)|(credit|account)[_ ]balance|arrearage",
+            r"billing|(no|any|more|enough|available|of|all) (\w+ )?credits?\b|payment required|spending[_ ]limit",
+            r"your current quota|key limit exceeded|balance.{0,20}(too low|not enough|insufficient|exhausted)",
+        ),
+    ),
+    (
+        RegionRefused,
+        _statuses(400, 401, 403, 404),
+        _any_of(
+            r"unsupported_country|(country|region|territory|location).{0,60}(not (supported|available)|restricted)",
+            r"not (supported|available) in (your|this|the) .{0,20}(country|region|territory|location)",
+        ),
+    ),
+    (
+        DataPolicy,
+        _statuses(400, 403, 404),
+        _any_of(
+            r"data[_ ]policy|privacy[_ ]settings?|zero[_ -]data[_ -]retention|\bzdr\b",
+            r"no allowed providers|data (training|retention) (settings?|polic)",
+        ),
+    ),
+    (
+        ContextTooLong,
+        _statuses(400, 403, 413, 422, 500),
+        _any_of(
+            r"context[_ -]?(length|window|size)|maximum context|string_above_max",
+            r"too many (input )?tokens|reduce the length|(prompt|input|request|message)s? (is|are) too (long|large)",
+            r"exceeds? the (\w+ )?(maximum|max|available|limit).{0,40}tokens|token (count|limit).{0,40}exceed",
+        ),
+    ),
+    (
+        ContentFiltered,
+        _statuses(400, 403, 422, 451),
+        _any_of(
+            r"content[_ ](filter|policy|management)|moderation|flagged|safety|guardrail|responsible ?ai",
+            r"content exists risk|data_inspection_failed|inappropriate|(prohibited|sensitive)[_ ]content",
+        ),
+    ),
+    (
+        KeyRejected,
+        _statuses(400, 401, 403),
+        _any_of(
+            r"(invalid|incorrect|missing|expired|wrong|no)[_ ]api[_ ]?key|authentication_error|unauthori[sz]ed",
+            r"(api[_ ]?key|token|credentials?) (is |was |are )?(not valid|invalid|expired|missing|revoked|disabled)",
+        ),
+    ),
+    (
+        NoAccess,
+        _statuses(400, 401, 403, 404),
+        _any_of(
+            r"must be verified|verify (your )?organi[sz]ation|\bgated\b|permission[_ ]?(denied|error)|accessdenied",
+            r"(requires?|upgrade|needs?) (to )?(a |an |your )?(\w+ )?(pro|paid|plus|plan|subscription|tier)\b",
+            r"\b(pro|paid|plus)[_ -]?only|only available (to|for|on|in|with) .{0,40}(pro|paid|plus|plan|subscri|tier)",
+        ),
+    ),
+    (ModelGone, _statuses(400, 404), _any_of(r"does not exist or you do not have access")),
+    (
+        NoAccess,
+        _statuses(400, 401, 403),
+        _any_of(
+            r"(no|not|n't) (\w+ ){0,3}(access|permi|allowed|authori[sz]ed|entitled|enabled)",
+            r"access (\w+ ){0,4}denied|model[_ ]access|insufficient permissions?",
+        ),
+    ),
+    (
+        RequestRefused,
+        _statuses(404, 410),
+        _any_of(
+            r"support (\w+ )?(image|tool|function|audio|file|vision|video)|image input|tool[_ ](use|choice)"
+        ),
+    ),
+    (
+        ModelGone,
+        _statuses(400, 403, 404, 410, 422),
+        _any_of(
+            r"model[_ ](not[_ ](found|available|exist|supported)|decommissioned|deprecated)|deploymentnotfound",
+            r"(unknown|invalid|unsupported|no such) model|not a valid model|model identifier is invalid",
+            r"\b(model|deployment)s?\b.{0,120}\b(not found|does(n't| not) exist|not exist|is unknown)",
+            r"\bmodel\b.{0,120}\b(is not available|no longer (available|supported)|decommissioned)",
+            r"\bmodel\b.{0,120}\b(has been|was|is) (removed|deprecated|retired|shut ?down|sunset)",
+            r"no endpoints found(?! (that|matching|which))",
+        ),
+    ),
+    (ModelBusy, _statuses(), _any_of(r"rate[_ ]limit|too many requests|overloaded")),
+    (ModelTimeout, _statuses(), _any_of(r"timed?[_ -]?out")),
+    (RequestRefused, _statuses(), _any_of(r"invalid[_ ]request|bad[_ ]?request")),
 )
 
 _SECRETS = (
@@ -164,7 +244,7 @@ def error_from_object(
     """The ProviderError for a server's error object. `status`: of the response, if that was an error too."""
     codes, message = _codes(error), _message(error)
     status = status or next((int(code) for code in codes if code.isdecimal()), _NO_STATUS)
-    kind = _kind(status, " ".join([*codes, message]).lower())
+    kind = _kind(status, " ".join([*codes, message, _details(error)]).lower())
     said = message or " ".join(codes) or (f"HTTP {status}" if status else "")
     return kind(redact(said, secrets), retry_after=retry_after)
 
@@ -179,16 +259,27 @@ def error_from_response(
         payload = json.loads(text)
     except ValueError:
         payload = None
-    error = find_error(payload) or payload
-    if error is None:
-        error = {"message": f"HTTP {status}" if not text or text.startswith("<") else text}
+    if payload is None and text.startswith("<"):
+        kind = Blocked if status in _REFUSING_PAGES else _by_status(status)
+        said = redact(_page_title(text), secrets) or f"HTTP {status}"
+        return kind(said, retry_after=seconds)
+    error = find_error(payload) or payload or {"message": text or f"HTTP {status}"}
     return error_from_object(error, status=status, secrets=secrets, retry_after=seconds)
+
+
+def _page_title(page: str) -> str:
+    title = re.search(r"<title[^>]*>(.*?)</title>", page[:20_000], re.IGNORECASE | re.DOTALL)
+    return html.unescape(title[1]) if title else ""
 
 
 def _kind(status: int, words: str) -> type[ProviderError]:
     for kind, statuses, pattern in _BY_WORDS:
         if status in statuses and pattern.search(words):
             return kind
+    return _by_status(status)
+
+
+def _by_status(status: int) -> type[ProviderError]:
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     return RequestRefused if 300 <= status < 500 else ProviderServerError
@@ -200,6 +291,15 @@ def _codes(error: Any) -> list[str]:
         return []
     values = (error.get(key) for key in ("code", "type", "status"))
     return [str(value) for value in values if type(value) in (str, int) and value != ""]
+
+
+def _details(error: Any) -> str:
+    """What some providers add for programs, such as which of their limits was reached."""
+    if not isinstance(error, dict):
+        return ""
+    metadata = error.get("metadata")
+    headers = metadata.get("headers") if isinstance(metadata, dict) else None
+    return json.dumps([error.get("details"), headers])[:_MAX_DETAILS_LENGTH]
 
 
 def _message(error: Any) -> str:

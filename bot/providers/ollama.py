@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from bot.domain import ModelInfo, ModelRef
-from bot.errors import ModelGone, ProviderError
+from bot.errors import ProviderError, WrongAddress
 from bot.providers.base import ProviderSettings
 from bot.providers.model_list import has_vision_by_name
 from bot.providers.openai_compatible import CONNECT_TIMEOUT, OpenAICompatible
@@ -42,7 +42,7 @@ class Ollama(OpenAICompatible):
     async def models(self) -> Sequence[ModelInfo]:
         try:
             payload = await self._get(self._server.url("/api/tags"))
-        except ModelGone:  # another server, which speaks the common format
+        except WrongAddress:  # another server, which speaks the common format
             return await super().models()
         entries = payload.get("models") if isinstance(payload, dict) else None
         named = [

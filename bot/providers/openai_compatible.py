@@ -12,7 +12,7 @@ from typing import Any, cast
 import httpx
 
 from bot.domain import ModelInfo, Role, StreamEvent
-from bot.errors import InvalidResponse, ModelGone, ModelTimeout, StreamInterrupted, Unreachable
+from bot.errors import InvalidResponse, ModelTimeout, StreamInterrupted, Unreachable, WrongAddress
 from bot.providers.base import ChatMessage, ModelRequest, ProviderSettings
 from bot.providers.bounds import Bounds, bounded
 from bot.providers.errors import error_from_response, redact
@@ -81,7 +81,7 @@ class OpenAICompatible:
         """Its models, read from the server now; its default model if it has no list. Raises ProviderError."""
         try:
             payload = await self._get(self._url("/models"))
-        except ModelGone:
+        except WrongAddress:
             if not self.default_model:
                 raise
             payload = {"data": [{"id": self.default_model}]}
@@ -91,7 +91,7 @@ class OpenAICompatible:
         """Checks the key, and counts the models that the server offers now. Raises ProviderError."""
         path = _KEY_PATHS.get(self._settings.kind)
         if path:
-            with suppress(ModelGone):  # a proxy need not have that path
+            with suppress(WrongAddress):  # a proxy need not have that path
                 await self._get(self._url(path))
         return len(await self.models())
 

@@ -121,11 +121,15 @@ _PING_TIMEOUT = 45.0
 """Seconds for the whole check of one provider."""
 _ADVICE = {
     "key_rejected": "the key is rejected: set a valid one",
+    "no_access": "the key may not list the models: give it the permission, or set another one",
+    "region": "does not serve this region: run the bot elsewhere, or through a proxy",
+    "blocked": "a proxy or a firewall in between refuses the request: allow the address there",
+    "daily_limit": "a limit for a day or longer is reached: raise it, or wait until it begins anew",
     "no_credit": "the account has no credit left: top it up",
     "unreachable": "cannot be reached: check the address and the network",
     "timeout": "does not answer: try again later",
     "busy": "is too busy: try again later",
-    "model_gone": "has no list of models there: check the base URL",
+    "wrong_address": "has no list of models there: check the base URL",
     "garbled": "answers with something else than models: check the base URL",
 }
 

@@ -6,7 +6,7 @@ from bot import strings
 from tests.deadlines import patient_timing
 from tests.handlers.conftest import WorldFactory
 from tests.handlers.scripted_models import scripted_world
-from tests.handlers.world import below
+from tests.handlers.world import MODEL, below
 from tests.providers.scripted_server import DONE, delta, streaming
 from tests.providers.test_bounds import repeating
 
@@ -32,7 +32,7 @@ async def test_model_that_only_keeps_the_connection_alive_has_failed(worlds: Wor
         thread = await world.start("Say something.")
         await world.answered(thread)
         (message,) = world.answers(thread)
-        assert "sent nothing for too long" in below(message)
+        assert strings.failure("timeout", MODEL) in below(message)
 
 
 async def test_title_without_an_end_is_given_up(worlds: WorldFactory) -> None:

@@ -23,12 +23,14 @@ from bot.errors import (
     ModelBusy,
     ModelGone,
     ModelTimeout,
+    NoAccess,
     NoCredit,
     ProviderError,
     ProviderServerError,
     RequestRefused,
     StreamInterrupted,
     Unreachable,
+    WrongAddress,
 )
 from tests.providers.harness import KEY, ProviderHarness, provider_harness, read
 from tests.providers.scripted_server import (
@@ -46,11 +48,11 @@ from tests.providers.scripted_server import (
 
 REFUSALS: list[tuple[int, Any, type[ProviderError]]] = [
     (401, {"error": {"message": "No auth"}}, KeyRejected),
-    (403, {"error": {"message": "Forbidden"}}, KeyRejected),
+    (403, {"error": {"message": "Forbidden"}}, NoAccess),
     (403, {"error": {"message": "Your input was flagged", "code": 403}}, ContentFiltered),
     (402, {"error": {"message": "Pay first"}}, NoCredit),
     (404, {"error": {"message": "No endpoints found"}}, ModelGone),
-    (404, "<html>Not found</html>", ModelGone),
+    (404, "<html>Not found</html>", WrongAddress),
     (404, {"error": {"message": "No endpoints found that support image input"}}, RequestRefused),
     (400, {"error": {"message": "foo/bar is not a valid model ID", "code": 400}}, ModelGone),
     (
