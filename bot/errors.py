@@ -16,9 +16,12 @@
     │   ├── InvalidInput               empty, too long or of the wrong type; the message is a sentence for the user
     │   └── FileProblem                a shared file cannot be read; `code` says why
     ├── NotInstalled                   (handlers.client.errors) the app is not installed in this workspace (any more)
+    ├── Replaced                       (handlers.rate_limits.dispatcher) a newer queued call sets the same
     ├── SlackError                     (handlers.client.errors) a call to Slack did not succeed
     │   ├── SlackRejected              (handlers.client.errors) Slack refused; the same call would be refused again
     │   ├── RateLimited                (handlers.client.errors) HTTP 429; the call took no effect
+    │   ├── TooLate                    (handlers.client.errors) its turn did not come in time; it took no effect
+    │   ├── Superseded                 (handlers.client.errors) a newer call that sets the same came meanwhile
     │   ├── ConnectFailed              (handlers.client.errors) no connection; the call took no effect
     │   └── OutcomeUnknown             (handlers.client.errors) the call may or may not have taken effect
     └── ProviderError                  a model did not answer

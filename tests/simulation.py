@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from handlers.rate_limits.pending_write import PendingWrite, QueuedCall, Visibility
 from handlers.rate_limits.scheduler import WriteScheduler
 from handlers.rate_limits.token_bucket import PER_CHANNEL, POST, RATES, START, STOP, UPDATE
+from handlers.rate_limits.urgency import Urgency, usual_urgency
 
 PAGE = 1_600
 """Words that one message holds; a longer answer goes on in the next."""
@@ -107,6 +108,7 @@ class Simulation:
         self.rate_limited: Counter[str] = Counter()
         self.writers: list[Writer] = []
         self.queued_call_waits: list[float] = []
+        self.waits_by_urgency: dict[Urgency, list[float]] = {each: [] for each in Urgency}
         self._writer_of: dict[int, Writer] = {}
         self._slack: dict[tuple[str, str], SlackBucket] = {}
         self._closed_until: dict[tuple[str, str], float] = {}
@@ -121,8 +123,14 @@ class Simulation:
         self._at(writer.begins, lambda: self._begin(writer))
         return writer
 
-    def queue(self, at: float, method: str, channel: str) -> None:
-        self._at(at, lambda: self._enqueue(QueuedCall(method, channel, at)))
+    def queue(
+        self, at: float, method: str, channel: str, urgency: Urgency | None = None
+    ) -> QueuedCall:
+        """A call that comes into the queue at this time; by default as urgent as its method usually is."""
+        urgency = usual_urgency(method) if urgency is None else urgency
+        queued_call = QueuedCall(method, channel, at, urgency)
+        self._at(at, lambda: self._enqueue(queued_call))
+        return queued_call
 
     def run(self, until: float = 100_000.0) -> None:
         while self._events and self.now < until:
@@ -207,6 +215,7 @@ class Simulation:
 
     def _run_queued_call(self, queued_call: QueuedCall, method: str) -> None:
         self.queued_call_waits.append(self.now - queued_call.waiting_since)
+        self.waits_by_urgency[queued_call.urgency].append(self.queued_call_waits[-1])
         self._at(self.now + self._travel(), lambda: self._queued_call_arrives(queued_call, method))
 
     def _queued_call_arrives(self, queued_call: QueuedCall, method: str) -> None:

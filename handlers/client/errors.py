@@ -5,6 +5,8 @@ BobbinError
 └── SlackError           a call did not succeed
     ├── SlackRejected    Slack refused; the same call would be refused again      nothing happened
     ├── RateLimited      HTTP 429                                                 nothing happened
+    ├── TooLate          its turn did not come within the caller's patience       nothing happened
+    ├── Superseded       a newer call that sets the same came while it waited     nothing happened
     ├── ConnectFailed    no connection                                            nothing happened
     └── OutcomeUnknown   timeout, broken connection or a fault inside Slack       it may have happened
 """
@@ -74,6 +76,18 @@ class RateLimited(SlackError):
     def __init__(self, method: str, retry_after: float) -> None:
         super().__init__(f"{method}: retry after {retry_after} s")
         self.retry_after = retry_after
+
+
+class TooLate(SlackError):
+    """The rate limits left no turn for the call within its caller's patience."""
+
+    result = "too_late"
+
+
+class Superseded(SlackError):
+    """The call is not needed any more: a newer one, which sets the same, came while it waited for its turn."""
+
+    result = "superseded"
 
 
 class ConnectFailed(SlackError):

@@ -18,6 +18,7 @@ from typing import Any
 
 from handlers.client.errors import OutcomeUnknown
 from handlers.client.web_api import SlackClient
+from handlers.rate_limits.token_bucket import POST
 
 POST_RETRY_LIMIT = 900.0
 """Seconds for which a message whose outcome stays unknown is posted again."""
@@ -75,10 +76,17 @@ async def post_message_once(
     retry_limit: float = POST_RETRY_LIMIT,
     **message: Any,
 ) -> str:
-    """`post_once` with `chat.postMessage`, within the rate limits; `message` holds its arguments. Gives the ts."""
+    """`post_once` with `chat.postMessage`, within the rate limits. Gives the ts.
+
+    `message`: the arguments of the call, as `SlackClient.call_with_retry` takes them. Its turns and repetitions take
+    `POST_RETRY_LIMIT` seconds together at most.
+    """
+    deadline = time.monotonic() + POST_RETRY_LIMIT
 
     async def post() -> str:
-        response = await slack.call_with_retry("chat.postMessage", again_if_unsure=False, **message)
+        response = await slack.call_with_retry(
+            POST, again_if_unsure=False, patience=deadline - time.monotonic(), **message
+        )
         return str(response["ts"])
 
     posted = await post_once(post, find, look_first=look_first, retry_limit=retry_limit)

@@ -7,7 +7,7 @@ import contextlib
 import copy
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -17,6 +17,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import StorageError
 from bot.observability import Metrics, get_logger
+from bot.tasks import KeyedLocks
 from bot.timing import Timing
 from handlers.client.errors import (
     METHOD_UNAVAILABLE_CODES,
@@ -26,10 +27,13 @@ from handlers.client.errors import (
     RateLimited,
     SlackError,
     SlackRejected,
+    Superseded,
+    TooLate,
     from_response,
 )
 from handlers.client.fencing import BeforeSend, fenced
-from handlers.rate_limits.dispatcher import CallDispatcher
+from handlers.rate_limits.dispatcher import CallDispatcher, Replaced
+from handlers.rate_limits.urgency import Urgency
 from storage.once import Once
 
 log = get_logger(__name__)
@@ -40,6 +44,18 @@ _RETRY_LIMIT = 900.0
 """Seconds for which a call is repeated while Slack cannot be reached."""
 PAGE_SIZE = 200
 """Messages of one page of a thread or a channel."""
+_FIRST_PAUSE = 0.5
+"""Seconds before a call that failed is repeated; doubles each time."""
+_LONGEST_PAUSE = 15.0
+_SET_BY = {
+    "chat.update": ("channel", "ts"),
+    "assistant.threads.setStatus": ("channel_id", "thread_ts"),
+    "assistant.threads.setTitle": ("channel_id", "thread_ts"),
+    "agents.sessions.rename": ("channel_id", "thread_ts"),
+}
+"""Methods that set all of something, and the arguments that say what: of several that wait only the newest counts."""
+Fresh = Callable[[], Awaitable[dict[str, Any]]]
+"""Makes arguments of a call at the moment in which it is sent."""
 _MAX_REMEMBERED = 2_000
 """Entries of each of the client's memories."""
 
@@ -69,6 +85,7 @@ class SlackClient:
         """When native streaming was refused, by channel; "" means the whole workspace."""
         self._unavailable_methods: dict[str, float] = {}
         """When each method was refused."""
+        self._targets: KeyedLocks[Hashable] = KeyedLocks()
         self._last_done: OrderedDict[tuple[str, ...], float] = OrderedDict()
         self._before_send: BeforeSend | None = None
         self.timing = timing
@@ -88,9 +105,11 @@ class SlackClient:
         """One attempt, at once; the dispatcher has granted it before. Raises a subclass of SlackError."""
         if self._before_send is not None:
             await self._before_send()
-        started_at, result = time.monotonic(), "ok"
+        started_at, result = time.monotonic(), OutcomeUnknown.result
         try:
-            return await self._send(method, arguments)
+            response = await self._send(method, arguments)
+            result = "ok"
+            return response
         except SlackError as error:
             result = error.result
             if isinstance(error, RateLimited):
@@ -119,49 +138,80 @@ class SlackClient:
         *,
         again_if_unsure: bool = True,
         patience: float = _RETRY_LIMIT,
+        urgency: Urgency | None = None,
+        fresh: Fresh | None = None,
         **arguments: Any,
     ) -> dict[str, Any]:
         """Makes a call when it is granted, and repeats it while Slack limits it or cannot be reached.
 
         `again_if_unsure`: repeats it after an unknown outcome too, for calls that may safely take effect twice.
-        Raises SlackRejected, OutcomeUnknown, or after `patience` seconds the last error.
+        `patience`: seconds for all of it, the time in the queue included. `urgency`: the method's usual one, if None.
+        `fresh`: more arguments, for a call that is to show what is true when its turn comes.
+        Raises SlackRejected, OutcomeUnknown, Superseded, or after `patience` seconds TooLate or the last error.
         """
-        channel = _channel(arguments)
-        deadline = time.monotonic() + patience
-        pause = 0.5
+        deadline = asyncio.get_running_loop().time() + patience
+        channel, target = _channel(arguments), _target(method, arguments)
+        pause = _FIRST_PAUSE
         while True:
-            await self.dispatcher.acquire(method, channel)
+            await self._turn(method, channel, urgency, target, deadline)
             try:
-                return await self.call(method, **arguments)
-            except RateLimited:
-                if time.monotonic() > deadline:
-                    raise
+                async with asyncio.timeout_at(deadline), self._in_order(target):
+                    more = await self._made(fresh, method, channel)
+                    return await self.call(method, **arguments, **more)
+            except TimeoutError:
+                raise OutcomeUnknown(f"{method}: no response in time") from None
+            except RateLimited as error:
+                _raise_if_late(error, deadline)
                 continue
-            except (OutcomeUnknown, ConnectFailed) as error:
-                if time.monotonic() > deadline or (
-                    isinstance(error, OutcomeUnknown) and not again_if_unsure
-                ):
-                    raise
+            except ConnectFailed as error:
+                _raise_if_late(error, deadline, pause)
+            except OutcomeUnknown as error:
+                _raise_if_late(error, deadline if again_if_unsure else 0.0, pause)
             await asyncio.sleep(pause)
-            pause = min(15.0, pause * 2)
+            pause = min(_LONGEST_PAUSE, pause * 2)
 
-    async def try_call(
-        self, method: str, *, patience: float = _RETRY_LIMIT, **arguments: Any
-    ) -> bool:
-        """Makes a call whose failure is only logged. Returns whether it succeeded."""
-        return await self.try_call_error(method, patience=patience, **arguments) is None
+    async def _turn(
+        self, method: str, channel: str, urgency: Urgency | None, target: Hashable, deadline: float
+    ) -> None:
+        """Waits until the call is granted. Raises TooLate, Superseded."""
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self.dispatcher.acquire(method, channel, urgency, target)
+        except TimeoutError:
+            raise TooLate(f"{method}: no turn in time") from None
+        except Replaced:
+            raise Superseded(f"{method}: a newer call sets the same") from None
 
-    async def try_call_error(
-        self, method: str, *, patience: float = _RETRY_LIMIT, **arguments: Any
-    ) -> str | None:
-        """Like `try_call`, but returns why the call failed; None when it succeeded.
+    def _in_order(self, target: Hashable) -> AbstractAsyncContextManager[Any]:
+        """Calls with the same target are sent one after the other, so that the newest has the last word."""
+        return contextlib.nullcontext() if target is None else self._targets[target]
+
+    async def _made(self, fresh: Fresh | None, method: str, channel: str) -> dict[str, Any]:
+        """The fresh arguments of a granted call; if they cannot be made, the call is not."""
+        try:
+            return {} if fresh is None else await fresh()
+        except BaseException:
+            self.dispatcher.give_back(method, channel)
+            raise
+
+    async def try_call(self, method: str, **arguments: Any) -> bool:
+        """Makes a call whose failure is only logged; the arguments are those of `call_with_retry`.
+
+        Returns whether it succeeded.
+        """
+        return await self.try_call_error(method, **arguments) is None
+
+    async def try_call_error(self, method: str, **arguments: Any) -> str | None:
+        """Like `try_call`, but returns why the call failed; None when it succeeded, or a newer call sets the same.
 
         A method that this workspace does not have, or not for this app, is not called again for an hour.
         """
         if not self._is_available(method):
             return "unavailable"
         try:
-            await self.call_with_retry(method, patience=patience, **arguments)
+            await self.call_with_retry(method, **arguments)
+        except Superseded:
+            return None
         except SlackError as error:
             log.info("slack_call_failed", method=method, reason=str(error))
             if isinstance(error, SlackRejected) and error.code in METHOD_UNAVAILABLE_CODES:
@@ -218,14 +268,18 @@ class SlackClient:
                 return accepted
         return False
 
-    async def pages(self, method: str, **arguments: Any) -> AsyncIterator[dict[str, Any]]:
+    async def pages(
+        self, method: str, *, patience: float = _RETRY_LIMIT, **arguments: Any
+    ) -> AsyncIterator[dict[str, Any]]:
         """The pages of a list that Slack cuts by cursor, each read when it is asked for.
 
-        `arguments` are those of `call_with_retry`. Raises SlackError.
+        The arguments are those of `call_with_retry`; `patience` is for all pages together. Raises SlackError.
         """
+        deadline = time.monotonic() + patience
         cursor: dict[str, Any] = {}
         while True:
-            page = await self.call_with_retry(method, **arguments, **cursor)
+            left = deadline - time.monotonic()
+            page = await self.call_with_retry(method, patience=left, **arguments, **cursor)
             yield page
             next_cursor = (page.get("response_metadata") or {}).get("next_cursor")
             if not next_cursor:
@@ -282,3 +336,15 @@ class SlackClient:
 
 def _channel(arguments: dict[str, Any]) -> str:
     return arguments.get("channel") or arguments.get("channel_id") or ""
+
+
+def _target(method: str, arguments: dict[str, Any]) -> Hashable:
+    """What the call sets, if a newer call of the kind makes it superfluous."""
+    names = _SET_BY.get(method)
+    return None if names is None else (method, *(arguments.get(name) for name in names))
+
+
+def _raise_if_late(error: SlackError, deadline: float, pause: float = 0.0) -> None:
+    """Raises the error if a repetition after `pause` seconds would be too late."""
+    if asyncio.get_running_loop().time() + pause > deadline:
+        raise error

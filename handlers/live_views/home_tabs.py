@@ -20,6 +20,7 @@ from handlers.client.workspaces import WorkspaceResolver
 from handlers.live_views.channel_membership import ChannelMembership
 from handlers.live_views.chat_list_page import load_chat_list
 from handlers.live_views.live_view import LiveView, LiveViews, now
+from handlers.rate_limits.urgency import Urgency
 from handlers.threads.direct_messages import tell
 from handlers.views.blocks import View
 from handlers.views.chat_list import ListQuery
@@ -108,7 +109,11 @@ class HomeTabs:
             # With the hash, Slack refuses to replace what another process has published since.
             guard: dict[str, Any] = {"hash": view.hash} if is_update and view.hash else {}
             response = await slack.call_with_retry(
-                "views.publish", user_id=user.id, view=content, **guard
+                "views.publish",
+                urgency=Urgency.DECORATION if is_update else Urgency.REPLY,
+                user_id=user.id,
+                view=content,
+                **guard,
             )
             view.hash = str((response.get("view") or {}).get("hash") or "")
             view.drawn_at = now()

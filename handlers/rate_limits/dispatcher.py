@@ -9,12 +9,18 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 
+from bot.errors import BobbinError
 from handlers.rate_limits.pending_write import PendingWrite, QueuedCall, Waiting
 from handlers.rate_limits.scheduler import WriteScheduler
 from handlers.rate_limits.shared import WorkspaceLimits
 from handlers.rate_limits.token_bucket import TokenBucket
+from handlers.rate_limits.urgency import Urgency, usual_urgency
+
+
+class Replaced(BobbinError):
+    """A queued call is not made, because a newer one sets the same."""
 
 
 class CallDispatcher:
@@ -62,10 +68,23 @@ class CallDispatcher:
         pending.written_at = self._clock()
         return method
 
-    async def acquire(self, method: str, channel: str) -> None:
-        """Waits until one call of this method may be made, and takes it off the bucket."""
-        queued_call = QueuedCall(method, channel, self._clock())
-        self._scheduler.enqueue(queued_call)
+    async def acquire(
+        self,
+        method: str,
+        channel: str,
+        urgency: Urgency | None = None,
+        target: Hashable = None,
+    ) -> None:
+        """Waits until one call of this method may be made, and takes it off the bucket.
+
+        `urgency`: the method's usual one, if None. `target`: what the call sets. Raises Replaced when a newer call with
+        the same target came while this one waited.
+        """
+        if urgency is None:
+            urgency = usual_urgency(method)
+        queued_call = QueuedCall(method, channel, self._clock(), urgency, target)
+        if (older := self._scheduler.enqueue(queued_call)) is not None:
+            self._on_replaced(older)
         try:
             await self._wait(queued_call)
         finally:
@@ -102,6 +121,10 @@ class CallDispatcher:
         self.wake()
         try:
             return await future
+        except asyncio.CancelledError:
+            if future.done() and not future.cancelled():  # granted in the same moment
+                self.give_back(future.result(), waiting.channel)
+            raise
         finally:
             self._futures.pop(id(waiting), None)
 
@@ -135,6 +158,8 @@ class CallDispatcher:
         future = self._futures.get(id(waiting))
         if future is not None and not future.done():
             future.set_result(method)
+        else:  # its caller has gone meanwhile
+            self.give_back(method, waiting.channel)
 
     async def _ask(self, shared_limits: WorkspaceLimits, waiting: Waiting, method: str) -> None:
         """Asks the shared limit for a call that is already off this process's bucket."""
@@ -162,6 +187,11 @@ class CallDispatcher:
             return
         if isinstance(waiting, PendingWrite):
             waiting.busy = False
-        else:
-            self._scheduler.enqueue(waiting)
+        elif not self._scheduler.put_back(waiting):
+            self._on_replaced(waiting)
         self.wake()
+
+    def _on_replaced(self, queued_call: QueuedCall) -> None:
+        future = self._futures.get(id(queued_call))
+        if future is not None and not future.done():
+            future.set_exception(Replaced(queued_call.method))

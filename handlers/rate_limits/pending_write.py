@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from enum import StrEnum
+
+from handlers.rate_limits.urgency import Urgency
 
 
 class Visibility(StrEnum):
@@ -68,6 +71,9 @@ class QueuedCall:
     method: str
     channel: str
     waiting_since: float
+    urgency: Urgency = Urgency.ANSWER
+    target: Hashable = None
+    """What the call sets, for example one message's content: a newer call with the same target replaces this one."""
 
 
 Waiting = PendingWrite | QueuedCall

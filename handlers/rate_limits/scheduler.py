@@ -5,19 +5,22 @@ Every answer that is being written has a `PendingWrite`. Native streams use up `
 Everything that waits has one rule that says which method it calls next and from when on (`NextCall`). What is due is
 granted, most urgent first; the earliest of the others is when to check again:
 
-    endings > queued calls > openings of hidden answers > progress of visible answers
+    replies that a person waits for
+    > endings of answers > calls that answers need > openings of hidden answers > progress of visible answers
+    > decoration
 
-and within each the longest waiting reader first. How much of each limit an answer may use follows from all the others
-(`workload`).
+and within each the longest waiting first. What is overdue goes before all, after being passed over a few times
+(`urgency`). How much of each limit an answer may use follows from all the others (`workload`). A look costs what there
+are answers and buckets that are waited for, however many calls are queued (`call_queue`).
 """
 
 from __future__ import annotations
 
-import bisect
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
+from handlers.rate_limits.call_queue import CallQueue
 from handlers.rate_limits.pending_write import PendingWrite, QueuedCall, Visibility, Waiting
 from handlers.rate_limits.token_bucket import (
     APPEND,
@@ -29,6 +32,7 @@ from handlers.rate_limits.token_bucket import (
     TokenBucket,
     TokenBuckets,
 )
+from handlers.rate_limits.urgency import Turns, Urgency
 from handlers.rate_limits.workload import (
     MIN_WRITE_INTERVAL,
     OpeningLimits,
@@ -52,8 +56,7 @@ _TOLERANCE = 1e-6
 Grant = tuple[Waiting, str]
 
 
-@dataclass(frozen=True, slots=True)
-class NextCall:
+class NextCall(NamedTuple):
     """The call that something waiting makes next, and when it may."""
 
     method: str
@@ -70,7 +73,8 @@ class WriteScheduler:
         self._buckets = TokenBuckets(rates)
         self._writes: dict[PendingWrite, None] = {}
         """In order of arrival, which breaks ties."""
-        self._queued_calls: list[QueuedCall] = []
+        self._queue = CallQueue()
+        self._turns = Turns()
         self.peers = 1
         """Processes that use the same rate limits, this one included."""
         self._edits_opened = 0
@@ -82,12 +86,19 @@ class WriteScheduler:
     def leave(self, pending: PendingWrite) -> None:
         self._writes.pop(pending, None)
 
-    def enqueue(self, queued_call: QueuedCall) -> None:
-        bisect.insort(self._queued_calls, queued_call, key=lambda each: each.waiting_since)
+    def enqueue(self, queued_call: QueuedCall) -> QueuedCall | None:
+        """Returns the older call that this one has replaced, which waits no longer."""
+        return self._queue.add(queued_call)
+
+    def put_back(self, queued_call: QueuedCall) -> bool:
+        """A granted call cannot be made yet. Returns whether it waits again, which it does not if a newer one does."""
+        if self._queue.waiting_for(queued_call.target) is not None:
+            return False
+        self._queue.add(queued_call)
+        return True
 
     def withdraw(self, queued_call: QueuedCall) -> None:
-        if queued_call in self._queued_calls:
-            self._queued_calls.remove(queued_call)
+        self._queue.discard(queued_call)
 
     def bucket(self, method: str, channel: str, now: float) -> TokenBucket:
         return self._buckets.get(method, channel, now)
@@ -106,94 +117,129 @@ class WriteScheduler:
 
     def grants(self, now: float) -> list[Grant]:
         """Who may make which call at this moment; the calls are taken off the buckets."""
-        granted: list[Grant] = []
-        for waiting, call in self._candidates(now):
-            if call.due(now):
-                self._take(waiting, call, now)
-                granted.append((waiting, call.method))
-        for waiting, _ in granted:
-            if isinstance(waiting, QueuedCall):
-                self.withdraw(waiting)
-        return granted
+        load, granted = self._load(now), {}
+        for waiting, call in self._candidates(load):
+            if call.due(now) and waiting not in granted:
+                self._take(waiting, call, load)
+                granted[waiting] = call.method
+        return list(granted.items())
 
     def wake_at(self, now: float) -> float | None:
         """When `grants` may grant something again; None: not before something changes."""
-        earliest = min((call.ready_at for _, call in self._candidates(now)), default=None)
+        candidates = self._candidates(self._load(now))
+        earliest = min((call.ready_at for _, call in candidates), default=None)
         return None if earliest is None else max(now + _MIN_SLEEP, earliest)
 
-    def _candidates(self, now: float) -> Iterator[tuple[Waiting, NextCall]]:
-        """All that waits, most urgent first, each with its next call.
+    def _load(self, now: float) -> Workload:
+        return Workload(self._writes, self._buckets, self.peers, now)
+
+    def _candidates(self, load: Workload) -> Iterator[tuple[Waiting, NextCall]]:
+        """All that may be next, most urgent first, each with its next call.
 
         Each step is computed when it is asked for, so what `grants` has taken off a bucket before counts in it.
         """
-        load = Workload(self._writes, self._queued_calls, self._buckets, self.peers, now)
         ready = [write for write in self._writes if not write.busy and write.wants_call()]
         ready.sort(key=_waiting_since)
-        for write in ready:
-            if write.ends():
-                yield write, self._next_ending(write, now)
-        for call in self._queued_calls:
+        endings = [write for write in ready if write.ends()]
+        yield from self._passed_over(endings, load)
+        yield from self._queued(Urgency.REPLY, load)
+        for write in endings:
+            yield write, self._next_ending(write, load)
+        yield from self._queued(Urgency.ANSWER, load)
+        yield from self._openings(ready, load)
+        yield from self._progress(ready, load)
+        yield from self._queued(Urgency.DECORATION, load)
+
+    def _passed_over(
+        self, endings: list[PendingWrite], load: Workload
+    ) -> Iterator[tuple[Waiting, NextCall]]:
+        """What is overdue and was passed over often enough, at most one for each bucket at a time."""
+        for urgency in (Urgency.ANSWER, Urgency.DECORATION):
+            for call in self._queue.foremost(urgency):
+                if self._has_priority(call.method, call, urgency, load.now):
+                    yield call, self._next_queued(call, load)
+        for write in endings:
+            method = _ending_methods(write)[0]
+            if self._has_priority(method, write, Urgency.ANSWER, load.now):
+                yield write, NextCall(method, load.ready_at(method, write.channel))
+
+    def _has_priority(self, method: str, waiting: Waiting, urgency: Urgency, now: float) -> bool:
+        if waiting.waiting_since is None:
+            return False
+        bucket = self.bucket(method, waiting.channel, now)
+        return self._turns.has_priority(bucket, urgency, now - waiting.waiting_since)
+
+    def _queued(self, urgency: Urgency, load: Workload) -> Iterator[tuple[Waiting, NextCall]]:
+        for call in self._queue.foremost(urgency):
             yield call, self._next_queued(call, load)
-        yield from self._openings([write for write in ready if not write.ends()], load)
-        for visibility in (Visibility.NATIVE, Visibility.EDITED):
-            progressing = [w for w in ready if w.visibility is visibility and not w.ends()]
-            if progressing:
-                limits = load.progress_limits(visibility)
-                for write in progressing:
-                    yield write, self._next_progress(write, now, limits)
 
     def _openings(
         self, ready: list[PendingWrite], load: Workload
     ) -> Iterator[tuple[Waiting, NextCall]]:
-        hidden = [write for write in ready if write.visibility is Visibility.HIDDEN]
+        hidden = [w for w in ready if w.visibility is Visibility.HIDDEN and not w.ends()]
         if not hidden:
             return
         limits, opened_before = load.opening_limits(), self._edits_opened
         for write in hidden:
             opened = self._edits_opened - opened_before
-            yield write, self._next_opening(write, load.now, limits, opened)
+            yield write, self._next_opening(write, load, limits, opened)
 
-    def _take(self, waiting: Waiting, call: NextCall, now: float) -> None:
-        self.bucket(call.method, waiting.channel, now).take(now)
-        if isinstance(waiting, QueuedCall) or waiting.ends():
+    def _progress(
+        self, ready: list[PendingWrite], load: Workload
+    ) -> Iterator[tuple[Waiting, NextCall]]:
+        for visibility in (Visibility.NATIVE, Visibility.EDITED):
+            progressing = [w for w in ready if w.visibility is visibility and not w.ends()]
+            if progressing:
+                limits = load.progress_limits(visibility)
+                for write in progressing:
+                    yield write, self._next_progress(write, load, limits)
+
+    def _take(self, waiting: Waiting, call: NextCall, load: Workload) -> None:
+        bucket = load.take(call.method, waiting.channel)
+        if isinstance(waiting, QueuedCall):
+            self._turns.note(bucket, waiting.urgency)
+            self._queue.discard(waiting)
             return
-        if waiting.visibility is Visibility.HIDDEN:
+        self._turns.note(bucket, Urgency.ANSWER)
+        if waiting.visibility is Visibility.HIDDEN and not waiting.ends():
             native = call.method == START
             waiting.opening = Visibility.NATIVE if native else Visibility.EDITED
             if not native:
                 self._edits_opened += 1
-                self._edit_opened_at = now
+                self._edit_opened_at = load.now
 
     # -- one rule for each kind of call ------------------------------------------------------------------------
 
-    def _next_ending(self, write: PendingWrite, now: float) -> NextCall:
-        return self._first_of(_ending_methods(write), write.channel, now)
+    def _next_ending(self, write: PendingWrite, load: Workload) -> NextCall:
+        methods = _ending_methods(write)
+        return _first([NextCall(m, load.ready_at(m, write.channel)) for m in methods], load.now)
 
     def _next_queued(self, call: QueuedCall, load: Workload) -> NextCall:
-        bucket = self.bucket(call.method, call.channel, load.now)
-        return NextCall(call.method, bucket.ready_at(load.now, load.reserve_for(call)))
+        reserve = load.reserve_for(call)
+        return NextCall(call.method, load.ready_at(call.method, call.channel, reserve))
 
     def _next_opening(
-        self, write: PendingWrite, now: float, limits: OpeningLimits, opened: int
+        self, write: PendingWrite, load: Workload, limits: OpeningLimits, opened: int
     ) -> NextCall:
         """As a native stream if possible, else as an edited message.
 
         `opened`: how many answers were opened as edited messages since `limits` were computed.
         """
-        edited = self._next_opening_as_edit(write, now, limits, opened)
+        edited = self._next_opening_as_edit(write, load, limits, opened)
         if not write.may_stream or write.reuses_message:
             return edited
-        return _first([NextCall(START, self._ready_at(START, write.channel, now)), edited], now)
+        return _first([NextCall(START, load.ready_at(START, write.channel)), edited], load.now)
 
     def _next_opening_as_edit(
-        self, write: PendingWrite, now: float, limits: OpeningLimits, opened: int
+        self, write: PendingWrite, load: Workload, limits: OpeningLimits, opened: int
     ) -> NextCall:
         assert write.waiting_since is not None
+        now = load.now
         held_until = write.waiting_since + MAX_HOLD
         if write.channel in limits.scarce and not write.reuses_message and now < held_until:
             room = limits.scarce[write.channel] - opened
             spare = (
-                self.bucket(POST, write.channel, now).ready_at(now, FULL_BUCKET)
+                load.ready_at(POST, write.channel, FULL_BUCKET)
                 if room >= 1.0
                 else now + RECHECK_INTERVAL
             )
@@ -204,25 +250,22 @@ class WriteScheduler:
         held_until = max(held_until, opens_at, self._next_edit_refilled_at(now))
         if limits.room <= opened and now < held_until:
             opens_at = now + RECHECK_INTERVAL
-        return NextCall(method, max(opens_at, self._ready_at(method, write.channel, now)))
+        return NextCall(method, max(opens_at, load.ready_at(method, write.channel)))
 
     def _next_edit_refilled_at(self, now: float) -> float:
         """When the edits have refilled by one since the last opening: held answers are opened at this rate."""
         return self._edit_opened_at + 1.0 / self.bucket(UPDATE, "", now).per_second
 
-    def _next_progress(self, write: PendingWrite, now: float, limits: ProgressLimits) -> NextCall:
+    def _next_progress(
+        self, write: PendingWrite, load: Workload, limits: ProgressLimits
+    ) -> NextCall:
         """Evenly, or sooner while the bucket is full, since tokens that run over are lost."""
         method = APPEND if write.visibility is Visibility.NATIVE else UPDATE
-        bucket = self.bucket(method, "", now)
-        evenly = max(write.written_at + limits.interval, bucket.ready_at(now, limits.reserve))
-        while_full = max(write.written_at + MIN_WRITE_INTERVAL, bucket.ready_at(now, FULL_BUCKET))
+        evenly = max(write.written_at + limits.interval, load.ready_at(method, "", limits.reserve))
+        while_full = max(
+            write.written_at + MIN_WRITE_INTERVAL, load.ready_at(method, "", FULL_BUCKET)
+        )
         return NextCall(method, min(evenly, while_full))
-
-    def _first_of(self, methods: tuple[str, ...], channel: str, now: float) -> NextCall:
-        return _first([NextCall(m, self._ready_at(m, channel, now)) for m in methods], now)
-
-    def _ready_at(self, method: str, channel: str, now: float) -> float:
-        return self.bucket(method, channel, now).ready_at(now)
 
 
 def _first(calls: list[NextCall], now: float) -> NextCall:

@@ -11,7 +11,7 @@ from typing import Any
 from bot.errors import StorageError
 from bot.observability import get_logger
 from bot.tasks import Tasks
-from handlers.rate_limits.token_bucket import PER_CHANNEL
+from handlers.rate_limits.token_bucket import bucket_key
 from storage.coordination import BucketResult, Coordination
 
 log = get_logger(__name__)
@@ -136,4 +136,4 @@ class WorkspaceLimits:
         self.limiter.start(work)
 
     def _key(self, method: str, channel: str) -> str:
-        return f"{self.team}:{method}:{channel if method in PER_CHANNEL else ''}"
+        return ":".join((self.team, *bucket_key(method, channel)))

@@ -61,6 +61,13 @@ RATE_MARGIN = 0.97
 """Share of the documented rate that is used, since Slack's clock may differ from ours."""
 MAX_BUCKETS = 2_000
 
+BucketKey = tuple[str, str]
+
+
+def bucket_key(method: str, channel: str) -> BucketKey:
+    """What Slack counts together: a method in the whole workspace, or in one channel."""
+    return method, channel if method in PER_CHANNEL else ""
+
 
 class TokenBucket:
     """The rate limit of one method; each 429 makes it more cautious for a while.
@@ -165,7 +172,7 @@ class TokenBuckets:
 
     def __init__(self, rates: Mapping[str, Rate] | None = None) -> None:
         self._rates = rates or RATES
-        self._buckets: dict[tuple[str, str], TokenBucket] = {}
+        self._buckets: dict[BucketKey, TokenBucket] = {}
         self._fraction = 1.0
 
     def rate(self, method: str) -> Rate:
@@ -173,7 +180,7 @@ class TokenBuckets:
         return self._rates.get(method, DEFAULT_RATE)
 
     def get(self, method: str, channel: str, now: float) -> TokenBucket:
-        key = (method, channel if method in PER_CHANNEL else "")
+        key = bucket_key(method, channel)
         found = self._buckets.get(key)
         if found is None:
             self._sweep(now)

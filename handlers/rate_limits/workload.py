@@ -11,10 +11,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 from handlers.rate_limits.pending_write import PendingWrite, QueuedCall, Visibility
-from handlers.rate_limits.token_bucket import APPEND, POST, START, UPDATE, TokenBucket, TokenBuckets
+from handlers.rate_limits.token_bucket import (
+    APPEND,
+    POST,
+    START,
+    UPDATE,
+    BucketKey,
+    TokenBucket,
+    TokenBuckets,
+    bucket_key,
+)
+from handlers.rate_limits.urgency import LONGEST_WAIT, Urgency
 
 MIN_WRITE_INTERVAL = 0.44
 """Seconds between two writes of one answer, however many tokens are left: more often would only flicker."""
@@ -28,8 +39,6 @@ SCARCE_POST_QUEUE = 2.0
 """Posts are scarce in a channel whose hidden answers would need this many seconds for their posts, the burst spent."""
 END_DELAY_RATIO = 2.0
 """Edits opened to spare posts may end this many times later than the channel's last post."""
-MAX_TITLE_WAIT = 20.0
-"""Seconds after which a title is shown even if the answers' endings need the edits."""
 
 
 def write_interval(bucket: TokenBucket, now: float, sharers: int, reserve: float = 0.0) -> float:
@@ -63,22 +72,39 @@ class ProgressLimits:
     """Tokens that progress must leave for endings and queued calls."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Workload:
-    """All that waits in one workspace, against its token buckets."""
+    """All answers of one workspace at one moment, against its token buckets. What is counted is counted once."""
 
     writes: Collection[PendingWrite]
-    queued_calls: Collection[QueuedCall]
     buckets: TokenBuckets
     peers: int
     """Processes that use the same rate limits, this one included; each has about as many answers."""
     now: float
+    _ready_at: dict[tuple[BucketKey, float], float] = field(default_factory=dict)
+
+    def ready_at(self, method: str, channel: str, reserve: float = 0.0) -> float:
+        """When the next call may be made so that `reserve` tokens are left after it; remembered until `take`."""
+        key = bucket_key(method, channel), reserve
+        known = self._ready_at.get(key)
+        if known is None:
+            known = self._bucket(method, channel).ready_at(self.now, reserve)
+            self._ready_at[key] = known
+        return known
+
+    def take(self, method: str, channel: str) -> TokenBucket:
+        """A call is made; returns its bucket."""
+        bucket = self._bucket(method, channel)
+        bucket.take(self.now)
+        self._ready_at.clear()
+        return bucket
 
     def reserve_for(self, call: QueuedCall) -> float:
         """Tokens that a queued call must leave: for a while, the answers' endings need the edits more than titles."""
-        if call.method != UPDATE or self.now - call.waiting_since > MAX_TITLE_WAIT:
+        decorates = call.method == UPDATE and call.urgency is Urgency.DECORATION
+        if not decorates or self.now - call.waiting_since > LONGEST_WAIT[call.urgency]:
             return 0.0
-        return float(sum(1 for write in self.writes if write.visibility is Visibility.EDITED))
+        return float(self._edited)
 
     def progress_limits(self, visibility: Visibility) -> ProgressLimits:
         """An edited message ends by one more edit, a stream by a method of its own: only edits need a reserve."""
@@ -86,8 +112,7 @@ class Workload:
             sharers = max(1, self._sharers(visibility))
             return ProgressLimits(write_interval(self._bucket(APPEND), self.now, sharers), 0.0)
         sharers = self._sharers(visibility) + self._coming()
-        titles = sum(1 for call in self.queued_calls if call.method == UPDATE)
-        wanted = float((sharers if sharers > 1 else 0) + titles)
+        wanted = float(sharers if sharers > 1 else 0)
         reserve = min(wanted, self.buckets.rate(UPDATE).burst - 1.0)
         interval = write_interval(self._bucket(UPDATE), self.now, max(1, sharers), reserve)
         return ProgressLimits(interval, reserve)
@@ -105,9 +130,7 @@ class Workload:
         `refill_credit`: seconds of refill that are counted on.
         """
         bucket = self._bucket(UPDATE)
-        owed = self._using(Visibility.EDITED) + sum(
-            1 for write in self.writes if write.final and write.visibility is Visibility.EDITED
-        )
+        owed = self._users[Visibility.EDITED] + self._ending_edited
         ours = (bucket.tokens(self.now) + refill_credit * bucket.per_second) / self.peers
         return max(0.0 if owed else 1.0, ours - owed)
 
@@ -118,7 +141,7 @@ class Workload:
         opened to prevent this ends by an edit: later than at once, but about when the last post comes. Where the edits
         carry all that wait, posts need not be spared.
         """
-        waiting = Counter(w.channel for w in self.writes if w.unopened() and not w.final)
+        waiting = Counter(write.channel for write in self._unopened if not write.final)
         rooms = {}
         for channel, count in waiting.items():
             posts = self._bucket(POST, channel)
@@ -132,9 +155,8 @@ class Workload:
 
     def _coming(self) -> int:
         """Answers that will soon use edits, too, including those that have no text yet."""
-        unopened = sum(1 for write in self.writes if write.unopened())
         starts = self._bucket(START).tokens(self.now)
-        return self._with_peers(max(0, int(min(unopened - starts, self._edit_room()))))
+        return self._with_peers(max(0, int(min(len(self._unopened) - starts, self._edit_room()))))
 
     def _first_write_delay(self) -> float:
         """Seconds that first words wait, so that few edits are spread evenly, unless posts are scarcer."""
@@ -142,8 +164,7 @@ class Workload:
         sharers = self._sharers(Visibility.EDITED) + coming
         interval = write_interval(self._bucket(UPDATE), self.now, sharers)
         posts = [
-            self._bucket(POST, channel)
-            for channel in {write.channel for write in self.writes if write.unopened()}
+            self._bucket(POST, channel) for channel in {write.channel for write in self._unopened}
         ]
         if interval <= 1.0 or not posts:
             return 0.0
@@ -152,10 +173,25 @@ class Workload:
         return max(0.0, FIRST_WRITE_RATIO * interval - queue_seconds)
 
     def _sharers(self, visibility: Visibility) -> int:
-        return self._with_peers(self._using(visibility))
+        return self._with_peers(self._users[visibility])
 
-    def _using(self, visibility: Visibility) -> int:
-        return sum(1 for write in self.writes if write.uses(visibility))
+    @cached_property
+    def _edited(self) -> int:
+        return sum(1 for write in self.writes if write.visibility is Visibility.EDITED)
+
+    @cached_property
+    def _ending_edited(self) -> int:
+        return sum(w.final for w in self.writes if w.visibility is Visibility.EDITED)
+
+    @cached_property
+    def _users(self) -> Counter[Visibility]:
+        """How many answers use up the rate limit of each visibility."""
+        used = (Visibility.NATIVE, Visibility.EDITED)
+        return Counter(each for write in self.writes for each in used if write.uses(each))
+
+    @cached_property
+    def _unopened(self) -> list[PendingWrite]:
+        return [write for write in self.writes if write.unopened()]
 
     def _with_peers(self, count: int) -> int:
         """How many there probably are in all processes; a single answer is taken for the only one."""

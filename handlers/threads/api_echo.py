@@ -11,6 +11,7 @@ from handlers.client.post_once import post_message_once
 from handlers.client.user_names import UserNames
 from handlers.client.web_api import SlackClient
 from handlers.markdown.plain_text import mrkdwn_escape, plain
+from handlers.rate_limits.urgency import Urgency
 from handlers.views import blocks
 from storage.chats import Chats
 
@@ -40,6 +41,7 @@ class ApiEcho:
                 lambda: self._find(slack, chat, message),
                 look_first=answer.attempt > 1,
                 retry_limit=0.0,  # a missing message is better than a second one
+                urgency=Urgency.ANSWER,
                 channel=chat.thread.channel,
                 thread_ts=chat.thread.ts,
                 blocks=blocks.api_message(message.id, _mrkdwn(name, message)),

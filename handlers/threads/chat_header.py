@@ -6,23 +6,26 @@ Usually the menu becomes the header. A chat that started without a menu gets a h
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
+from typing import Any
 
 from bot import strings
 from bot.chats.models import ModelChoice
 from bot.chats.service import ChatService
 from bot.domain import Chat
 from bot.observability import get_logger
-from bot.tasks import KeyedLocks
 from bot.timing import Timing
 from handlers.client.errors import NotInstalled, SlackError
 from handlers.client.web_api import SlackClient
 from handlers.client.workspaces import WorkspaceResolver
 from handlers.markdown.plain_text import plain
+from handlers.rate_limits.urgency import Urgency
 from handlers.threads.agent_session import show_session_title
 from handlers.threads.thread_messages import (
     MAX_FALLBACK_LENGTH,
     ThreadMessages,
     delete_message,
+    message,
 )
 from handlers.views import blocks
 from handlers.views.blocks import Block
@@ -58,14 +61,13 @@ class ChatHeaders:
         self._messages = messages
         self._timing = timing
         self._posting: set[str] = set()
-        self._locks: KeyedLocks[str] = KeyedLocks()
 
     async def show(self, chat: Chat) -> None:
         """Updates the header, because something that it shows has changed."""
         if chat.thread is not None and chat.header_ts is not None:
             with suppress(NotInstalled):
                 slack = await self._workspaces.client_for(chat.team)
-                await self._draw(slack, chat.id, chat.header_ts)
+                await self._draw(slack, chat, chat.header_ts)
 
     async def show_title(self, chat: Chat) -> None:
         """Shows a title that a model has written, in the header and where Slack lists its conversations."""
@@ -91,7 +93,7 @@ class ChatHeaders:
         if ts is None:
             await self._post(slack, request, chat)
             return
-        drawn = await self._draw(slack, chat.id, ts, response_url)
+        drawn = await self._draw(slack, chat, ts, response_url, Urgency.REPLY)
         if drawn and request.menu_ts is not None:
             await self._service.mark_header_shown(request.id)
 
@@ -122,25 +124,33 @@ class ChatHeaders:
                 continue
             if not slack.at_most_every("drawn", chat_id, every=RECOVERY_PERIOD):
                 continue
-            if await self._draw(slack, chat_id, request.menu_ts):
+            chat = await self._chats.get(chat_id)
+            if await self._draw(slack, chat, request.menu_ts):
                 await self._service.mark_header_shown(request.id)
 
     # -- the message -------------------------------------------------------------------------------------------
 
     async def _draw(
-        self, slack: SlackClient, chat_id: str, ts: str, response_url: str | None = None
+        self,
+        slack: SlackClient,
+        chat: Chat,
+        ts: str,
+        response_url: str | None = None,
+        urgency: Urgency = Urgency.DECORATION,
     ) -> bool:
-        """One at a time, from what is stored by then, so that a newer title is never replaced by an older one."""
-        async with self._locks[chat_id]:
-            chat = await self._chats.get(chat_id)
-            return await self._messages.replace(
-                slack,
-                channel=chat.thread.channel if chat.thread else "",
-                ts=ts,
-                content=await self._content(chat),
-                text=chat.title,
-                response_url=response_url,
-            )
+        """From what is stored when its turn comes, so that a newer title is never replaced by an older one."""
+        return await self._messages.replace(
+            slack,
+            channel=chat.thread.channel if chat.thread else "",
+            ts=ts,
+            draw=partial(self._drawn, chat.id),
+            urgency=urgency,
+            response_url=response_url,
+        )
+
+    async def _drawn(self, chat_id: str) -> dict[str, Any]:
+        chat = await self._chats.get(chat_id)
+        return message(await self._content(chat), chat.title)
 
     async def _post(
         self, slack: SlackClient, request: ChatRequest, chat: Chat, *, look_first: bool = False
@@ -167,7 +177,7 @@ class ChatHeaders:
             return
         await self._service.set_header(chat.id, ts)
         if current.title != chat.title:
-            await self._draw(slack, chat.id, ts)
+            await self._draw(slack, current, ts)
 
     async def _content(self, chat: Chat) -> list[Block]:
         hint = strings.HEADER_ALWAYS if await self._service.skipped_menu(chat) else ""

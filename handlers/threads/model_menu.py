@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from functools import partial
+from typing import Any
 
 from bot import strings
 from bot.chats.chat_request_lifecycle import GivenUp, MenuPosted, RequestLifecycle
@@ -17,11 +19,12 @@ from bot.timing import Timing
 from handlers.client.errors import SlackError, SlackRejected
 from handlers.client.user_names import UserNames
 from handlers.client.web_api import SlackClient
+from handlers.rate_limits.urgency import Urgency
 from handlers.threads.chat_header import ChatHeaders
 from handlers.threads.direct_messages import cannot_write, post_ephemeral_once
 from handlers.threads.queued_reaction import QueuedReactions
 from handlers.threads.thread_context import ThreadContextReader
-from handlers.threads.thread_messages import ThreadMessages, delete_message
+from handlers.threads.thread_messages import ThreadMessages, delete_message, message
 from handlers.views import blocks
 from handlers.views.blocks import Block
 from storage.chat_requests import ChatRequest, ChatRequests
@@ -161,8 +164,8 @@ class ModelMenus:
                 slack,
                 channel=request.thread.channel,
                 ts=request.menu_ts,
-                content=self._waiting_for_text(request),
-                text=strings.WAITING_FOR_TEXT,
+                draw=partial(self._draw_waiting_for_text, request),
+                urgency=Urgency.REPLY,
                 response_url=response_url,
             )
 
@@ -198,6 +201,9 @@ class ModelMenus:
         text = await self._names.replace_ids(stored.chat.team, message.text)
         if text != message.text and thread is not None and message.source is not None:
             await self._service.replace_text(thread, message.source, message.text, text)
+
+    async def _draw_waiting_for_text(self, request: ChatRequest) -> dict[str, Any]:
+        return message(self._waiting_for_text(request), strings.WAITING_FOR_TEXT)
 
     def _waiting_for_text(self, request: ChatRequest) -> list[Block]:
         assert request.model is not None

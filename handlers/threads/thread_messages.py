@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from typing import Any
+
 from bot.chats.chat_request_lifecycle import GivenUp, RequestLifecycle
 from handlers.client.errors import NotInstalled, SlackRejected
 from handlers.client.post_once import post_message_once
 from handlers.client.web_api import SlackClient
 from handlers.client.workspaces import WorkspaceResolver
 from handlers.markdown.plain_text import plain
+from handlers.rate_limits.token_bucket import UPDATE
+from handlers.rate_limits.urgency import Urgency
 from handlers.views import blocks
 from handlers.views.blocks import Block
 from storage.chat_requests import ChatRequest
 
+Draw = Callable[[], Awaitable[dict[str, Any]]]
+"""Makes a message's arguments (`message`) from what is stored."""
 MAX_FALLBACK_LENGTH = 300
 """Characters of the text that notifications show in place of the blocks."""
 CROWDED_SHARE = 0.5
@@ -82,29 +89,34 @@ class ThreadMessages:
         *,
         channel: str,
         ts: str,
-        content: list[Block],
-        text: str,
+        draw: Draw,
+        urgency: Urgency = Urgency.DECORATION,
         response_url: str | None = None,
     ) -> bool:
-        """Replaces a message; says whether Slack accepted it.
+        """Replaces a message; says whether Slack accepted it, or a newer replacement that came meanwhile.
 
-        `response_url`: of an interaction with this message. It costs no rate limit, so it serves when edits are scarce.
+        `draw` is called when the turn for the call has come, so that it shows what is true then. `response_url`: of an
+        interaction with this message. It costs no rate limit, so it serves when edits are scarce.
         """
-        fallback = plain(text, MAX_FALLBACK_LENGTH)
-        if self._crowded(slack) and await slack.respond(
-            response_url, replace_original=True, blocks=content, text=fallback
+        if (
+            response_url
+            and self._crowded(slack)
+            and await slack.respond(response_url, replace_original=True, **await draw())
         ):
             return True
-        return await slack.try_call(
-            "chat.update", channel=channel, ts=ts, blocks=content, text=fallback
-        )
+        return await slack.try_call(UPDATE, channel=channel, ts=ts, urgency=urgency, fresh=draw)
 
     def _crowded(self, slack: SlackClient) -> bool:
         free, burst = (
-            slack.dispatcher.available("chat.update"),
-            slack.dispatcher.burst("chat.update"),
+            slack.dispatcher.available(UPDATE),
+            slack.dispatcher.burst(UPDATE),
         )
         return free < burst * self._crowded_share
+
+
+def message(content: list[Block], text: str) -> dict[str, Any]:
+    """The arguments that show these blocks; `text` is what notifications show in their place."""
+    return {"blocks": content, "text": plain(text, MAX_FALLBACK_LENGTH)}
 
 
 async def delete_message(slack: SlackClient, channel: str, ts: str) -> None:

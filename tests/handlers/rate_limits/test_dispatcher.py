@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from handlers.rate_limits.dispatcher import CallDispatcher
+from handlers.rate_limits.dispatcher import CallDispatcher, Replaced
 from handlers.rate_limits.pending_write import PendingWrite, Visibility
 from handlers.rate_limits.scheduler import WriteScheduler
 from handlers.rate_limits.token_bucket import APPEND, POST, RATES, START, UPDATE, Rate
@@ -142,3 +142,25 @@ async def test_an_ending_does_not_wait_for_the_write_interval() -> None:
         pending.final = True
         dispatcher.wake()
         assert await asyncio.wait_for(turn, WAIT_TIMEOUT) == UPDATE
+
+
+async def test_a_wait_that_is_cancelled_as_it_is_granted_costs_nothing() -> None:
+    dispatcher = new_dispatcher(WriteScheduler({POST: Rate(0.001, 1)}))
+    gone = asyncio.create_task(dispatcher.acquire(POST, "C1"))
+    while dispatcher.available(POST, "C1") >= 1.0:
+        await asyncio.sleep(0)
+    gone.cancel()
+    await asyncio.gather(gone, return_exceptions=True)
+    assert dispatcher.available(POST, "C1") == pytest.approx(1.0, abs=0.01)
+
+
+async def test_a_replaced_call_waits_no_longer() -> None:
+    dispatcher = new_dispatcher(WriteScheduler({UPDATE: Rate(0.001, 1)}))
+    await dispatcher.acquire(UPDATE, "C1")
+    older = asyncio.create_task(dispatcher.acquire(UPDATE, "C1", target="header"))
+    await settle()
+    newer = asyncio.create_task(dispatcher.acquire(UPDATE, "C1", target="header"))
+    with pytest.raises(Replaced):
+        await asyncio.wait_for(older, WAIT_TIMEOUT)
+    newer.cancel()
+    await asyncio.gather(newer, return_exceptions=True)

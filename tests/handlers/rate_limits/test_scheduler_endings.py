@@ -5,7 +5,9 @@ from __future__ import annotations
 from handlers.rate_limits.pending_write import PendingWrite, QueuedCall, Visibility
 from handlers.rate_limits.scheduler import Grant, WriteScheduler
 from handlers.rate_limits.token_bucket import UPDATE, Rate
-from handlers.rate_limits.workload import MAX_TITLE_WAIT
+from handlers.rate_limits.urgency import LONGEST_WAIT, Urgency
+
+TITLE_WAIT = LONGEST_WAIT[Urgency.DECORATION]
 
 
 def edited(scheduler: WriteScheduler, channel: str, now: float, *, final: bool) -> PendingWrite:
@@ -22,7 +24,7 @@ def edited(scheduler: WriteScheduler, channel: str, now: float, *, final: bool) 
 
 
 def title(scheduler: WriteScheduler, since: float) -> QueuedCall:
-    queued_call = QueuedCall(UPDATE, "C9", since)
+    queued_call = QueuedCall(UPDATE, "C9", since, Urgency.DECORATION)
     scheduler.enqueue(queued_call)
     return queued_call
 
@@ -48,4 +50,4 @@ def test_titles_leave_the_edits_that_answers_need_to_end_but_not_for_ever() -> N
         edited(scheduler, f"C{number}", 0.0, final=False)
     waiting = title(scheduler, 0.0)
     assert served(scheduler.grants(1.0)) == []
-    assert served(scheduler.grants(MAX_TITLE_WAIT + 1.0)) == [waiting]
+    assert served(scheduler.grants(TITLE_WAIT + 1.0)) == [waiting]

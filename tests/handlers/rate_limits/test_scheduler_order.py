@@ -14,18 +14,28 @@ from handlers.rate_limits.scheduler import (
     WriteScheduler,
 )
 from handlers.rate_limits.token_bucket import APPEND, POST, START, STOP, UPDATE, Rate
+from handlers.rate_limits.urgency import LONGEST_WAIT, MAX_PASSED_OVER, Urgency
 from handlers.rate_limits.workload import (
     FIRST_WRITE_RATIO,
-    MAX_TITLE_WAIT,
     MIN_WRITE_INTERVAL,
     write_interval,
 )
+
+TITLE_WAIT = LONGEST_WAIT[Urgency.DECORATION]
 
 
 def answer(scheduler: WriteScheduler, channel: str = "C1", **more: Any) -> PendingWrite:
     made = PendingWrite(channel, **{"waiting_since": 0.0, "busy": False, "written_at": 0.0, **more})
     scheduler.join(made)
     return made
+
+
+def drain(scheduler: WriteScheduler, method: str, now: float) -> None:
+    """Uses up what the bucket allows at this moment."""
+    bucket = scheduler.bucket(method, "C1", now)
+    while bucket.tokens(now) >= 1.0:
+        bucket.take(now)
+        bucket.settle(now)
 
 
 def test_a_fraction_applies_to_buckets_that_are_in_use_too() -> None:
@@ -36,16 +46,18 @@ def test_a_fraction_applies_to_buckets_that_are_in_use_too() -> None:
     assert scheduler.bucket(UPDATE, "", 0.0).burst == 5.0
 
 
-def test_progress_leaves_a_call_for_a_waiting_title() -> None:
-    """The title leaves the one edit that is there for the answer's end; the answer's progress must not take it."""
-    for titles in (0, 1):
-        scheduler = WriteScheduler({UPDATE: Rate(0.0001, 3)})
-        for _ in range(2):
-            scheduler.bucket(UPDATE, "", 0.0).take(0.0)
-        shown = answer(scheduler, visibility=Visibility.EDITED, written_at=float("-inf"))
-        for _ in range(titles):
-            scheduler.enqueue(QueuedCall(UPDATE, "C9", 0.0))
-        assert scheduler.grants(1.0) == ([] if titles else [(shown, UPDATE)])
+def test_a_title_takes_no_call_from_an_answers_progress_until_it_is_overdue() -> None:
+    scheduler = WriteScheduler({UPDATE: Rate(0.1, 3)})
+    drain(scheduler, UPDATE, 0.0)
+    shown = answer(scheduler, visibility=Visibility.EDITED, written_at=float("-inf"))
+    waiting = QueuedCall(UPDATE, "C9", 0.0, Urgency.DECORATION)
+    scheduler.enqueue(waiting)
+    served = []
+    for second in range(80):
+        for who, method in scheduler.grants(float(second)):
+            served.append(who)
+            scheduler.bucket(method, "C1", second).settle(second)
+    assert served[: served.index(waiting)] == [shown] * MAX_PASSED_OVER
 
 
 def test_a_busy_writer_is_granted_no_other_call() -> None:
@@ -199,11 +211,12 @@ def test_queued_posts_need_not_leave_calls_for_endings() -> None:
         scheduler.bucket(method, "C1", 0.0).take(0.0)
     for _ in range(12):
         answer(scheduler, visibility=Visibility.EDITED, busy=True)
-    menu, title = QueuedCall(POST, "C1", 0.0), QueuedCall(UPDATE, "C1", 0.0)
+    menu = QueuedCall(POST, "C1", 0.0, Urgency.REPLY)
+    title = QueuedCall(UPDATE, "C1", 0.0, Urgency.DECORATION)
     scheduler.enqueue(menu)
     scheduler.enqueue(title)
     assert scheduler.grants(1.0) == [(menu, POST)]
-    assert scheduler.grants(MAX_TITLE_WAIT + 0.1) == [(title, UPDATE)]
+    assert scheduler.grants(TITLE_WAIT + 0.1) == [(title, UPDATE)]
 
 
 def test_of_very_many_channels_only_full_buckets_are_dropped() -> None:

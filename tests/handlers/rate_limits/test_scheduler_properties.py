@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from handlers.rate_limits.pending_write import PendingWrite, QueuedCall, Visibility, Waiting
 from handlers.rate_limits.scheduler import WriteScheduler
 from handlers.rate_limits.token_bucket import APPEND, POST, START, STOP, UPDATE
+from handlers.rate_limits.urgency import Urgency
 
 NOW = 100.0
 METHODS = (START, APPEND, STOP, UPDATE, POST)
@@ -37,6 +38,7 @@ queued = st.builds(
     method=st.sampled_from([*METHODS, "reactions.add"]),
     channel=CHANNELS,
     waiting_since=MOMENTS,
+    urgency=st.sampled_from(Urgency),
 )
 
 
