@@ -16,6 +16,8 @@ from handlers.client.http_session import new_session, new_web_client
 from handlers.client.web_api import SlackClient
 from handlers.client.workspaces import SlackClients
 from handlers.rate_limits.token_bucket import POST, RATES, UPDATE, Rate
+from storage.engine.database import Database
+from storage.once import Once
 from tests.deadlines import WAIT_TIMEOUT
 
 SCARCE = {**RATES, UPDATE: Rate(0.001, 1), POST: Rate(0.001, 1)}
@@ -25,14 +27,17 @@ PATIENCE = 0.4
 
 @asynccontextmanager
 async def workspace(scarce: bool = False) -> AsyncIterator[tuple[Sandbox, SlackClient]]:
+    database = Database.open("sqlite:///:memory:")
     async with Sandbox() as slack, new_session() as session:
         clients = SlackClients(
             client=partial(new_web_client, api_url=slack.api_url, session=session),
             session=session,
             metrics=Metrics(),
+            once=Once(database),
             rates=SCARCE if scarce else RATES,
         )
         yield slack, await clients.from_token(slack.bot_token)
+    await database.close()
 
 
 async def post(slack: Sandbox, client: SlackClient, text: str = "Hello") -> str:
