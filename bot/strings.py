@@ -299,6 +299,8 @@ def failure(code: str | None, model: str, detail: str | None = None) -> str:
     return sentence
 
 
+FORWARDED = "Forwarded message:"
+FORWARDED_FROM = "Forwarded message from {name}:"
 UNKNOWN_PERSON = "Somebody"
 
 INSTALL = "Bring conversations with language models into your Slack."

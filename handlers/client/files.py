@@ -18,7 +18,7 @@ from bot.timing import Timing
 from handlers.client.errors import NotInstalled, SlackError, SlackRejected
 from handlers.client.web_api import SlackClient
 from handlers.client.workspaces import WorkspaceResolver
-from handlers.views import payloads
+from handlers.views import message_content
 
 log = get_logger(__name__)
 
@@ -105,7 +105,7 @@ class SlackFiles:
             raise FileProblem(_PROBLEM_CODES.get(error.code, "unreachable")) from error
         except SlackError as error:
             raise FileProblem("unreachable") from error
-        found = payloads.shared_file(described)
+        found = message_content.shared_file(described)
         return file if found is None else replace(found, id=file.id)
 
     async def _fetch(

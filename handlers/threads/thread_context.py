@@ -19,7 +19,8 @@ from handlers.client.errors import SlackError
 from handlers.client.user_names import UserNames
 from handlers.client.web_api import PAGE_SIZE, SlackClient
 from handlers.markdown.plain_text import plain
-from handlers.views.payloads import MESSAGE_SUBTYPES, mentioned_users, readable, shared_files
+from handlers.views.message_content import MessageContent, content_of
+from handlers.views.payloads import MESSAGE_SUBTYPES
 from storage.chat_requests import ChatRequest
 
 log = get_logger(__name__)
@@ -36,6 +37,10 @@ GAP = "[…]"
 """Tells the model that lines are left out here."""
 SHARED_FILES = "[shared: {names}]"
 """Tells the model which files a message shared."""
+
+
+_Said = tuple[dict[str, Any], MessageContent]
+"""A message with what a person sees in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +118,10 @@ async def read_thread(
     slack: SlackClient, names: UserNames, thread: Thread, until: str
 ) -> ThreadContext:
     """The thread before the message `until`. Raises SlackError."""
-    messages = [m for m in await _messages(slack, thread, until) if _is_speech(m, slack)]
-    await names.find(_people_of(slack, messages))
-    lines = [await _line(slack, names, message) for message in messages]
-    files = [file for message in messages for file in shared_files(message)]
+    said = _speech(slack, await _messages(slack, thread, until))
+    await names.find(_people_of(slack, said))
+    lines = [await _line(slack, names, message, content) for message, content in said]
+    files = [file for _, content in said for file in content.files]
     return ThreadContext(
         fit_lines([line[:MAX_MESSAGE_LENGTH] for line in lines]), select_earlier(files)
     )
@@ -159,39 +164,38 @@ async def _messages(slack: SlackClient, thread: Thread, until: str) -> list[dict
     return [message for message in root if message["ts"] < until] + list(newest)
 
 
+def _speech(slack: SlackClient, messages: Sequence[dict[str, Any]]) -> list[_Said]:
+    """What people and other bots wrote; the bot's own messages are left out."""
+    found = [(m, content_of(m, slack.bot_user)) for m in messages if _is_speech(m, slack)]
+    return [(message, content) for message, content in found if content.text or content.files]
+
+
 def _is_speech(message: dict[str, Any], slack: SlackClient) -> bool:
-    """Whether a person or another bot wrote this; the bot's own messages are left out."""
-    if message.get("user") == slack.bot_user:
-        return False
     subtype = message.get("subtype")
-    if subtype not in MESSAGE_SUBTYPES and subtype != "bot_message":
-        return False
-    return bool(message.get("text") or message.get("files"))
+    is_speech = subtype in MESSAGE_SUBTYPES or subtype == "bot_message"
+    return is_speech and message.get("user") != slack.bot_user
 
 
-def _people_of(slack: SlackClient, messages: Sequence[dict[str, Any]]) -> set[User]:
+def _people_of(slack: SlackClient, said: Sequence[_Said]) -> set[User]:
     """Everybody who wrote one of the messages or is mentioned in one."""
     ids: set[str] = set()
-    for message in messages:
-        ids |= {str(message.get("user") or "")} | mentioned_users(str(message.get("text") or ""))
+    for message, content in said:
+        ids |= {str(message.get("user") or "")} | content.mentions
     return {User(slack.team, id) for id in ids - {"", slack.bot_user}}
 
 
-async def _line(slack: SlackClient, names: UserNames, message: dict[str, Any]) -> str:
+async def _line(
+    slack: SlackClient, names: UserNames, message: dict[str, Any], content: MessageContent
+) -> str:
     author = str(message.get("user") or "")
     name = message.get("username") or (message.get("bot_profile") or {}).get("name")
     if not name and author:
         name = (await names.known([User(slack.team, author)])).get(User(slack.team, author))
-    text = await names.replace_ids(
-        slack.team, readable(str(message.get("text") or ""), slack.bot_user)
-    )
-    files = [
-        str(file.get("name") or file.get("title") or file.get("id"))
-        for file in message.get("files") or ()
-    ]
+    text = await names.replace_ids(slack.team, content.text)
+    files = [file.name or file.id for file in content.files]
     parts = [text] if text else []
     if files:
         parts.append(SHARED_FILES.format(names=", ".join(files)))
     # Continuation lines are indented, so that none can pass for another user's message.
-    content = "\n  ".join(" ".join(parts).splitlines())
-    return f"{plain(str(name or ''), 80) or strings.UNKNOWN_PERSON}: {content}"
+    whole = "\n  ".join(" ".join(parts).splitlines())
+    return f"{plain(str(name or ''), 80) or strings.UNKNOWN_PERSON}: {whole}"

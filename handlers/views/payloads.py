@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -10,18 +9,13 @@ from typing import Any
 
 from bot.chats.attachments.rules import mark_unreadable
 from bot.chats.messages import IncomingMessage
-from bot.domain import SharedFile, Thread
+from bot.domain import Thread
 from handlers.views import blocks, modals
+from handlers.views.message_content import MessageContent, content_of
 from handlers.views.modals import DialogTarget
 
 MESSAGE_SUBTYPES = frozenset({None, "file_share", "thread_broadcast", "me_message"})
 """Subtypes of messages that people write. An allow-list: Slack adds subtypes, and most are not written by people."""
-THUMBNAIL_FIELDS = tuple(f"thumb_{edge}" for edge in (1024, 960, 800, 720, 480, 360))
-"""Fields with Slack's thumbnails of a file, the largest first."""
-MAX_FILE_NAME_LENGTH = 255
-"""Characters of a file name that are kept."""
-_CONTROL = re.compile(r"<([@#!]?)([^<>|]*)(?:\|([^<>]*))?>")
-_USER_MARK = re.compile(r"<@([UW][A-Z0-9]+)>")
 _LEADING_MENTION = re.compile(
     r"\s*<(?:@([A-Z0-9]+)|!(?:subteam\^|here|channel|everyone)[^>|]*)(?:\|[^>]*)?>"
 )
@@ -36,78 +30,28 @@ def incoming_message(event: dict[str, Any], *, team: str, bot_user: str) -> Inco
         return None
     if any(event.get(mark) for mark in ("bot_id", "app_id", "bot_profile")):
         return None
-    raw = event.get("text") or ""
+    content = content_of(event, bot_user)
     direct = event.get("channel_type") == "im"
-    mentioned = bool(re.search(rf"<@{re.escape(bot_user)}(\||>)", raw))
-    first = _LEADING_MENTION.match(raw)
+    mentioned = is_mentioned(bot_user, content)
+    first = _LEADING_MENTION.match(content.own)
     own_team = event.get("user_team") or event.get("source_team")
     return IncomingMessage(
         thread=Thread(team, channel, event.get("thread_ts") or ts),
         ts=ts,
         user=user,
-        text=readable(raw, bot_user),
-        addressed=mentioned or direct or event.get("type") == "app_mention",
+        text=content.text,
+        addressed=mentioned or direct,
         # In a direct message there is no one else to address.
         to_others=bool(first and not mentioned and not direct),
         user_team=own_team if own_team and own_team != team else None,
-        files=mark_unreadable(shared_files(event)),
-        mentions=mentioned_users(raw) - {bot_user},
+        files=mark_unreadable(content.files),
+        mentions=content.mentions,
     )
 
 
-def mentioned_users(raw: str) -> frozenset[str]:
-    """Ids of the users whom a message's text mentions, by Slack's marks without a name beside the id."""
-    return frozenset(_USER_MARK.findall(raw))
-
-
-def shared_files(message: dict[str, Any]) -> list[SharedFile]:
-    """The files of a message, in order."""
-    descriptions = message.get("files")
-    if not isinstance(descriptions, list):
-        return []
-    return [file for file in map(shared_file, descriptions) if file is not None]
-
-
-def shared_file(description: object) -> SharedFile | None:
-    """One file from Slack's description of it; None if it is not a description."""
-    if not isinstance(description, dict) or not isinstance(description.get("id"), str):
-        return None
-
-    def text(*names: str) -> str:
-        return next(
-            (value for name in names if isinstance(value := description.get(name), str) and value),
-            "",
-        )
-
-    unknown = description.get("file_access") == "check_file_info"
-    size = description.get("size")
-    mode = "external" if description.get("is_external") is True else text("mode") or "hosted"
-    return SharedFile(
-        id=description["id"],
-        name=text("name", "title")[:MAX_FILE_NAME_LENGTH],
-        mime="" if unknown else text("mimetype"),
-        size=size if type(size) is int and size > 0 else None,
-        url=None if unknown else text("url_private_download", "url_private") or None,
-        thumb=text(*THUMBNAIL_FIELDS) or None,
-        mode=mode,
-    )
-
-
-def readable(raw: str, bot_user: str) -> str:
-    """A message's text as a user reads it, without the mention of the bot."""
-
-    def replacement(found: re.Match[str]) -> str:
-        kind, target, label = found.groups()
-        if kind == "@":
-            return "" if target == bot_user else f"@{label or target}"
-        if kind == "#":
-            return f"#{label or target}"
-        if kind == "!":
-            return label or f"@{target.split('^')[0]}"
-        address = target.removeprefix("mailto:")
-        return address if not label or label == address else f"{label} ({address})"
-
-    return html.unescape(_CONTROL.sub(replacement, raw)).strip()
+def is_mentioned(user: str, content: MessageContent) -> bool:
+    """Whether the author's own words mention the user. A mention in what they forward addresses nobody."""
+    return bool(re.search(rf"<@{re.escape(user)}(\||>)", content.own))
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,14 +184,13 @@ def shortcut_message(body: dict[str, Any], bot_user: str) -> ShortcutMessage:
     """The message of a message_action payload, as a user reads it."""
     message = body.get("message") or {}
     ts = message.get("ts") or body.get("message_ts") or ""
-    attached = (one.get("text") or one.get("fallback") for one in message.get("attachments") or ())
-    raw = message.get("text") or next((text for text in attached if text), "")
+    content = content_of(message, bot_user)
     return ShortcutMessage(
         channel=(body.get("channel") or {}).get("id") or "",
         thread=message.get("thread_ts") or ts,
-        text=readable(raw, bot_user),
-        files=tuple((file.id, file.name) for file in shared_files(message)),
-        mentions=mentioned_users(raw),
+        text=content.text,
+        files=tuple((file.id, file.name) for file in content.files),
+        mentions=content.mentions,
     )
 
 

@@ -21,7 +21,9 @@ PHRASE = re.compile(r"[A-Za-z]{2,}[ ,] ?[a-z]{2,}| (ago|tokens?|messages?)$")
 
 
 def is_internal(node: ast.AST) -> bool:
-    """Whether the texts below this node are logs, errors, names of tasks, or only compared."""
+    """Whether the texts below this node are logs, errors, names of tasks, members of enums, or only compared."""
+    if isinstance(node, ast.ClassDef):
+        return any(ast.unparse(base) == "StrEnum" for base in node.bases)
     if isinstance(node, ast.keyword):
         return node.arg == "name"
     if not isinstance(node, ast.Call):

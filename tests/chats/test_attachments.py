@@ -19,7 +19,7 @@ from bot.chats.attachments.rules import MAX_TEXT_LENGTH, AttachmentReport, FileK
 from bot.chats.attachments.text import decode_text
 from bot.domain import SharedFile
 from bot.errors import FileProblem
-from handlers.views import payloads
+from handlers.views.message_content import own_files, shared_file
 
 URL = "https://files.slack.com/files-pri/T1-F1/a"
 
@@ -135,7 +135,7 @@ def test_any_file_description_from_slack_is_parsed_or_ignored(description: objec
         if isinstance(description, list)
         else []
     )
-    found = rules.mark_unreadable(payloads.shared_files({"files": description}))
+    found = rules.mark_unreadable(own_files({"files": description}))
     assert [each.id for each in found] == [
         each["id"] for each in described if isinstance(each.get("id"), str)
     ]
@@ -146,7 +146,7 @@ def test_any_file_description_from_slack_is_parsed_or_ignored(description: objec
 
 def test_largest_thumbnail_is_chosen() -> None:
     description = {"id": "F1", "thumb_360": "small", "thumb_960": "large", "thumb_64": "tiny"}
-    found = payloads.shared_file(description)
+    found = shared_file(description)
     assert found is not None
     assert found.thumb == "large"
 

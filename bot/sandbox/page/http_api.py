@@ -83,6 +83,8 @@ class PageApi:
         self._live_updates = LiveUpdates(workspace, journal)
         self._actions: dict[str, ActionHandler] = {
             "say": self._say,
+            "forward": self._forward,
+            "report": self._report,
             "edit": self._edit,
             "delete": self._delete,
             "react": self._react,
@@ -242,6 +244,27 @@ class PageApi:
         thread = _text(body, "thread_ts")
         ts = await self._conversations.say(
             user, body["channel"], text, thread, files, broadcast=broadcast
+        )
+        return {"ts": ts}
+
+    async def _forward(self, user: str, body: Json) -> Json:
+        """Forwards a message, by default to the direct messages with the app."""
+        to = _text(body, "to") or self._workspace.dm(user)
+        comment, thread = str(body.get("text") or ""), _text(body, "thread_ts")
+        ts = await self._conversations.forward(
+            user, body["channel"], body["ts"], to, comment, thread
+        )
+        return {"ts": ts, "channel": to}
+
+    async def _report(self, user: str, body: Json) -> Json:
+        """Another app's bot posts something, with attachments or blocks."""
+        ts = await self._conversations.say(
+            body.get("app", "weatherbot"),
+            body["channel"],
+            str(body.get("text") or ""),
+            _text(body, "thread_ts"),
+            attachments=body.get("attachments") or (),
+            blocks=body.get("blocks") or (),
         )
         return {"ts": ts}
 

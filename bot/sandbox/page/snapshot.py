@@ -74,6 +74,7 @@ def message_json(message: Message, viewer: str, workspace: Workspace) -> Json:
             for name, who in message.reactions.items()
         ],
         "files": [file_json(workspace.files[file]) for file in message.files],
+        "attachments": message.attachments,
         "reply_count": len(message.replies),
         "reply_users": list(dict.fromkeys(reply.user for reply in replies if reply)),
         "latest_reply": message.replies[-1] if message.replies else None,

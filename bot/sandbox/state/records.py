@@ -133,6 +133,8 @@ class Message:
     typed: str | None = None
     reactions: dict[str, list[str]] = field(default_factory=dict)
     files: list[str] = field(default_factory=list)
+    attachments: list[Json] = field(default_factory=list)
+    """Forwarded messages, and what apps report in Slack's older form."""
     replies: list[str] = field(default_factory=list)
 
     @property

@@ -9,7 +9,9 @@ from bot.sandbox.errors import SlackRefusal
 from bot.sandbox.state.records import Channel, File, Message, User
 from bot.sandbox.state.workspace import Workspace
 from bot.sandbox.text import mentioned_users, raw_text
+from bot.sandbox.types import Json
 from bot.sandbox.user_actions.access import require_access
+from bot.sandbox.web_api.messages import forward_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +38,13 @@ class ConversationActions:
         files: Sequence[Upload | File | str] = (),
         *,
         broadcast: bool = False,
+        attachments: Sequence[Json] = (),
+        blocks: Sequence[Json] = (),
     ) -> str:
-        """Post as a person; `text` as typed (`@name` and `<@U…>` mention, the rest is escaped). Returns the ts."""
+        """Post as a person; `text` as typed (`@name` and `<@U…>` mention, the rest is escaped). Returns the ts.
+
+        Other apps post as their bot users, and may add `attachments` and `blocks`.
+        """
         person = self._workspace.user(user)
         conversation = require_access(person, self._workspace.channel_for(person.id, channel))
         raw = raw_text(text, self._workspace.reference)
@@ -46,8 +53,9 @@ class ConversationActions:
             ts=self._workspace.next_ts(),
             user=person.id,
             thread_ts=self._thread_root(conversation, thread),
-            revisions=[self._workspace.revision("mrkdwn", raw, [])],
+            revisions=[self._workspace.revision("mrkdwn", raw, [*blocks])],
             typed=text,
+            attachments=[*attachments],
         )
         if person.is_bot:
             message.bot_id = person.bot_id
@@ -58,6 +66,21 @@ class ConversationActions:
         self._workspace.post(message)
         self._suggest_invitation(person, conversation, raw)
         return message.ts
+
+    async def forward(
+        self,
+        user: str,
+        channel: str,
+        ts: str,
+        to: str,
+        comment: str = "",
+        thread: str | None = None,
+    ) -> str:
+        """Forward a message that this person can see to the channel `to`, with a comment or without."""
+        person = self._workspace.user(user)
+        source = require_access(person, self._workspace.channel_for(person.id, channel))
+        forwarded = forward_json(self._workspace, self._workspace.message(source.id, ts))
+        return await self.say(user, to, comment, thread, attachments=[forwarded])
 
     async def edit(self, user: str, channel: str, ts: str, text: str) -> None:
         """Edit a message of this person."""

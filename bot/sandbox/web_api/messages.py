@@ -51,6 +51,8 @@ def message_json(workspace: Workspace, message: Message) -> Json:
 
 def _attached(workspace: Workspace, message: Message) -> Json:
     shown: Json = {}
+    if message.attachments:
+        shown["attachments"] = message.attachments
     if message.files:
         shown["files"] = [file_json(workspace, file_id) for file_id in message.files]
     if message.reactions:
@@ -61,6 +63,30 @@ def _attached(workspace: Workspace, message: Message) -> Json:
     if message.stream is not None:
         shown["streaming_state"] = "in_progress" if message.streaming else "completed"
     return shown
+
+
+def forward_json(workspace: Workspace, message: Message) -> Json:
+    """The attachment by which a message is forwarded."""
+    shown, author = message_json(workspace, message), workspace.users[message.user]
+    address = f"{workspace.base_url}/archives/{message.channel}/p{message.ts.replace('.', '')}"
+    quoted = {"team": workspace.team_id, "channel": message.channel, "ts": message.ts}
+    made: Json = {
+        "id": 1,
+        "is_share": True,
+        "is_msg_unfurl": True,
+        "from_url": address,
+        "ts": message.ts,
+        "channel_id": message.channel,
+        "author_id": message.user,
+        "author_name": author.real_name,
+        "author_subname": author.name,
+        "text": shown["text"],
+        "fallback": f"[{message.ts}] {author.name}: {shown['text']}",
+        "footer": "Posted in a channel",
+        "message_blocks": [{**quoted, "message": {"blocks": shown.get("blocks", [])}}],
+        "mrkdwn_in": ["text"],
+    }
+    return made | {name: shown[name] for name in ("files", "attachments") if name in shown}
 
 
 def _thread_facts(workspace: Workspace, message: Message) -> Json:
@@ -136,6 +162,7 @@ def post_message(call: Call) -> Json:
         revisions=[revision],
         metadata=parse_metadata(call),
         subtype="thread_broadcast" if broadcast else None,
+        attachments=call.args.items("attachments", "invalid_attachments") or [],
         **author_fields(call),
     )
     call.workspace.post(message)

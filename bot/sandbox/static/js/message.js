@@ -59,6 +59,23 @@ export function FileCard({ file, me }) {
     <span><b>${file.title || file.name}</b><small>${file.mimetype} · ${sizeText(file.size ?? 0)}</small></span></a>`;
 }
 
+/** A forwarded message, or what an app reports in Slack's older form. */
+function Attachment({ attachment }) {
+  const { pretext, author_name: author, title, text, fields, footer, blocks, fallback } = attachment;
+  const said = [title && `*${title}*`, text, ...(fields ?? []).map((field) => `*${field.title}*\n${field.value}`)];
+  const words = said.filter(Boolean).join("\n");
+  return html`<div class="attachment">
+    ${pretext && html`<${Mrkdwn} text=${pretext} />`}
+    <blockquote>
+      ${author && html`<b>${author}</b>`}
+      ${blocks?.length ? html`<${Blocks} blocks=${blocks} />` : html`<${Mrkdwn} text=${words || fallback || ""} />`}
+      ${(attachment.files ?? []).map((file) => html`<div key=${file.id}>📎 ${file.name}</div>`)}
+      ${(attachment.attachments ?? []).map((inner, number) => html`<${Attachment} key=${number} attachment=${inner} />`)}
+      ${footer && html`<span class="time">${footer}</span>`}
+    </blockquote>
+  </div>`;
+}
+
 function Reactions({ message }) {
   const { me, user } = useContext(Directory);
   const list = message.reactions ?? [];
@@ -100,6 +117,7 @@ function menuItems({ message, mine, shortcuts, edit, remove }) {
   }));
   if (items.length) items.push("-");
   items.push({ label: "Copy text", icon: "copy", run: () => navigator.clipboard?.writeText(message.text) });
+  items.push({ label: "Forward to the app", icon: "message-square-text", run: () => store.act("forward", at) });
   if (mine) {
     items.push("-", { label: "Edit message", icon: "pencil", run: edit });
     items.push({ label: "Delete message…", icon: "trash", danger: true, run: remove });
@@ -165,6 +183,7 @@ export const Message = memo(({ message, grouped, inThread = false, status = "", 
         ${message.edited && html`<span class="edited">(edited)</span>`}
         ${(message.files ?? []).length > 0 && html`<div class="files">
           ${message.files.map((file) => html`<${FileCard} key=${file.id} file=${file} me=${me} />`)}</div>`}
+        ${(message.attachments ?? []).map((attachment, number) => html`<${Attachment} key=${number} attachment=${attachment} />`)}
         <${Reactions} message=${message} />
         ${!inThread && html`<${Replies} message=${message} status=${status} title=${title} onOpen=${open} />`}
       </div>

@@ -1,0 +1,81 @@
+"""Slack's own spelling of text, mrkdwn with marks such as `<@U1>` and `&amp;`, as a person sees it. Pure."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+from handlers.markdown.plain_text import mrkdwn_escape
+
+_MARK = re.compile(r"<([@#!]?)([^<>|]*)(?:\|([^<>]*))?>")
+_KNOWN_MARK = re.compile(
+    r"<(?:@[UWB]|#[CGD])[A-Z0-9]+(?:\|[^<>]*)?>"
+    r"|<!(?:here|channel|everyone|subteam\^|date\^)[^<>]*>"
+    r"|<(?:https?://|mailto:|tel:)[^<>\s]+?(?:\|[^<>]*)?>"
+)
+_SCHEME = re.compile(r"^(?:https?://|mailto:|tel:)", re.IGNORECASE)
+_BROADCASTS = ("here", "channel", "everyone")
+_ESCAPED = (("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&"))
+"""In this order: what a person typed as `&lt;` is `&amp;lt;`."""
+
+
+def readable(raw: str, bot_user: str = "") -> str:
+    """The text as a person reads it, without the mentions of `bot_user`. Names of users stay ids: `@U1`."""
+
+    def replacement(mark: re.Match[str]) -> str:
+        kind, target, label = mark.groups()
+        match kind:
+            case "@":
+                return "" if target == bot_user else f"@{label or target}"
+            case "#":
+                return f"#{label or target}"
+            case "!":
+                return _command(target, label)
+            case _:
+                return _link(target, label)
+
+    text = _MARK.sub(replacement, raw)
+    for escaped, character in _ESCAPED:
+        text = text.replace(escaped, character)
+    return text.strip()
+
+
+def _command(target: str, label: str | None) -> str:
+    """A broadcast, a group, a date, or something that Slack will invent."""
+    name, _, rest = target.partition("^")
+    if name in _BROADCASTS:
+        return f"@{name}"
+    if label:
+        return f"@{label}" if name == "subteam" and not label.startswith("@") else label
+    if name == "date":
+        return _date(rest.partition("^")[0])
+    return f"@{rest.partition('^')[0] or name}"
+
+
+def _date(seconds: str) -> str:
+    """What Slack shows in the reader's own time zone and words, here in UTC."""
+    try:
+        return f"{datetime.fromtimestamp(int(seconds), UTC):%Y-%m-%d %H:%M} UTC"
+    except (ValueError, OverflowError, OSError):
+        return seconds
+
+
+def _link(address: str, label: str | None) -> str:
+    """A link. Where its text is the address, as in names that Slack took for one (`main.py`), the text alone."""
+    shown = re.sub(r"^(?:mailto|tel):", "", address)
+    if not label or label == shown:
+        return shown
+    return label if _bare(label) == _bare(address) else f"{label} ({shown})"
+
+
+def _bare(address: str) -> str:
+    return _SCHEME.sub("", address).rstrip("/").casefold()
+
+
+def escape_markdown(text: str) -> str:
+    """Markdown as mrkdwn, in which only Slack's own marks have a meaning: `List<String>` stays what it is."""
+    pieces, end = [], 0
+    for mark in _KNOWN_MARK.finditer(text):
+        pieces += [mrkdwn_escape(text[end : mark.start()]), mark[0]]
+        end = mark.end()
+    return "".join([*pieces, mrkdwn_escape(text[end:])])

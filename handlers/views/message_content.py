@@ -1,0 +1,204 @@
+"""All words and files that a person sees in a Slack message, wherever Slack keeps them. Pure.
+
+A message has its own text and blocks, and in `attachments` what was forwarded, what apps report, and previews of links.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from bot import strings
+from bot.domain import SharedFile
+from handlers.markdown.mrkdwn import readable
+from handlers.markdown.plain_text import mrkdwn_escape
+from handlers.views.block_text import blocks_text, dicts, text_object
+
+Json = Mapping[str, Any]
+
+MAX_DEPTH = 4
+"""Forwards inside forwards beyond this depth are not read."""
+THUMBNAIL_FIELDS = tuple(f"thumb_{edge}" for edge in (1024, 960, 800, 720, 480, 360))
+"""Fields with Slack's thumbnails of a file, the largest first."""
+MAX_FILE_NAME_LENGTH = 255
+"""Characters of a file name that are kept."""
+_USER_MARK = re.compile(r"<@([UW][A-Z0-9]+)>")
+_SCHEME = re.compile(r"^[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class MessageContent:
+    """What a person sees in a message."""
+
+    text: str = field(repr=False)
+    """Its own words, then what is attached; without the mention of the bot in its own words."""
+    files: tuple[SharedFile, ...]
+    """Its own files and those inside forwarded messages, in order."""
+    mentions: frozenset[str]
+    """Ids of the users whom it mentions anywhere, by Slack's marks without a name beside the id."""
+    own: str = field(repr=False)
+    """Its author's own words as Slack spells them: only these address somebody."""
+
+
+def content_of(message: Json, bot_user: str) -> MessageContent:
+    """What a person sees in a message, as events, threads and shortcuts describe it."""
+    own = _own_words(message)
+    attached = [text for each in _attachments(message) if (text := _attached(each, own))]
+    texts = [readable(own, bot_user), *map(readable, attached)]
+    files = {file.id: file for file in _files(message)}
+    return MessageContent(
+        text="\n\n".join(text for text in texts if text),
+        files=tuple(files.values()),
+        mentions=frozenset(_USER_MARK.findall("\n".join([own, *attached]))) - {bot_user},
+        own=own,
+    )
+
+
+def _own_words(message: Json) -> str:
+    """The blocks, where they say more than the text; of what people write, the blocks repeat the text."""
+    text, blocks = _string(message.get("text")), message.get("blocks")
+    is_written = all(block.get("type") == "rich_text" for block in dicts(blocks))
+    is_written = is_written and not message.get("bot_id")
+    return text if text and is_written else blocks_text(blocks) or text
+
+
+# -- attachments ---------------------------------------------------------------------------------------------------
+
+
+def _attachments(message: Json) -> list[Json]:
+    return dicts(message.get("attachments"))
+
+
+def _attached(attachment: Json, beside: str, depth: int = 0) -> str:
+    """The words of one attachment. `beside`: the words that it is attached to, whose links it may preview."""
+    if _is_forward(attachment):
+        return _forward(attachment, depth)
+    return "" if _is_preview(attachment, beside) else _report(attachment)
+
+
+def _is_forward(attachment: Json) -> bool:
+    return any(attachment.get(mark) for mark in ("is_share", "is_msg_unfurl", "message_blocks"))
+
+
+def _is_preview(attachment: Json, beside: str) -> bool:
+    """Whether it shows what a link in the text leads to."""
+    urls = (
+        _string(attachment.get(name)) for name in ("from_url", "original_url", "app_unfurl_url")
+    )
+    return any(_bare(url) in beside for url in urls if url)
+
+
+def _bare(url: str) -> str:
+    return mrkdwn_escape(_SCHEME.sub("", url).rstrip("/"))
+
+
+def _forward(attachment: Json, depth: int) -> str:
+    """A forwarded message as a quotation with its author's name."""
+    body = _forwarded_words(attachment)
+    if depth < MAX_DEPTH:
+        inner = (_attached(each, body, depth + 1) for each in _attachments(attachment))
+        body = _lines([body, *inner])
+    body = body or _string(attachment.get("fallback"))
+    author = _author(attachment)
+    heading = strings.FORWARDED_FROM.format(name=author) if author else strings.FORWARDED
+    return "\n".join([heading, *(f"&gt; {line}".rstrip() for line in body.splitlines())])
+
+
+def _forwarded_words(attachment: Json) -> str:
+    parts = [part.get("message") for part in dicts(attachment.get("message_blocks"))]
+    blocks = [block for message in dicts(parts) for block in dicts(message.get("blocks"))]
+    words = _own_words({"text": attachment.get("text"), "blocks": blocks})
+    return _lines([words, _report(attachment, forwarded=True)])
+
+
+def _author(attachment: Json) -> str:
+    name = _string(attachment.get("author_name")) or _string(attachment.get("author_subname"))
+    if name:
+        return mrkdwn_escape(name)
+    id = _string(attachment.get("author_id"))
+    return f"<@{id}>" if id else ""
+
+
+def _report(attachment: Json, *, forwarded: bool = False) -> str:
+    """What an app reports. `forwarded`: without the text and the author, which the forward has shown."""
+    if attachment.get("blocks"):
+        words = [_string(attachment.get("pretext")), blocks_text(attachment.get("blocks"))]
+    else:
+        words = [*_heading(attachment, forwarded), *_fields(attachment), _footer(attachment)]
+    if text := _lines(words):
+        return text
+    return "" if forwarded else _string(attachment.get("fallback"))
+
+
+def _heading(attachment: Json, forwarded: bool) -> Iterator[str]:
+    yield _string(attachment.get("pretext"))
+    if not forwarded:
+        yield mrkdwn_escape(_string(attachment.get("author_name")))
+    title, link = _string(attachment.get("title")), _string(attachment.get("title_link"))
+    yield f"<{link}|{title}>" if title and link else title
+    if not forwarded:
+        yield _string(attachment.get("text"))
+
+
+def _fields(attachment: Json) -> Iterator[str]:
+    for each in dicts(attachment.get("fields")):
+        title, value = text_object(each.get("title")), _string(each.get("value"))
+        yield f"{title}: {value}" if title and value else title or value
+
+
+def _footer(attachment: Json) -> str:
+    # Under a forwarded message Slack itself writes where it was posted.
+    return "" if _is_forward(attachment) else _string(attachment.get("footer"))
+
+
+# -- files ---------------------------------------------------------------------------------------------------------
+
+
+def own_files(message: Json) -> list[SharedFile]:
+    """The files of a message itself, in order."""
+    descriptions = message.get("files")
+    found = map(shared_file, descriptions) if isinstance(descriptions, list) else ()
+    return [file for file in found if file is not None]
+
+
+def _files(message: Json, depth: int = 0) -> Iterator[SharedFile]:
+    """The message's own files, then those of what it forwards."""
+    yield from own_files(message)
+    if depth < MAX_DEPTH:
+        for attachment in filter(_is_forward, _attachments(message)):
+            yield from _files(attachment, depth + 1)
+
+
+def shared_file(description: object) -> SharedFile | None:
+    """One file from Slack's description of it; None if it is not a description."""
+    if not isinstance(description, dict) or not isinstance(description.get("id"), str):
+        return None
+
+    def text(*names: str) -> str:
+        return next(
+            (value for name in names if isinstance(value := description.get(name), str) and value),
+            "",
+        )
+
+    unknown = description.get("file_access") == "check_file_info"
+    size = description.get("size")
+    mode = "external" if description.get("is_external") is True else text("mode") or "hosted"
+    return SharedFile(
+        id=description["id"],
+        name=text("name", "title")[:MAX_FILE_NAME_LENGTH],
+        mime="" if unknown else text("mimetype"),
+        size=size if type(size) is int and size > 0 else None,
+        url=None if unknown else text("url_private_download", "url_private") or None,
+        thumb=text(*THUMBNAIL_FIELDS) or None,
+        mode=mode,
+    )
+
+
+def _string(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _lines(texts: Iterable[str]) -> str:
+    return "\n".join(text for text in texts if text)

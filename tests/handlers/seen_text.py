@@ -1,0 +1,200 @@
+"""Messages as Slack stores them, and the words that a person sees in them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bot.sandbox.state.records import Message
+from tests.handlers.world import World
+
+MARKS: list[tuple[str, str]] = [
+    ("open <http://main.py|main.py> now", "open main.py now"),
+    ("open <https://main.rs/|main.rs>", "open main.rs"),
+    ("<https://example.com>", "https://example.com"),
+    ("<https://example.com/a|the page>", "the page (https://example.com/a)"),
+    ("<https://example.com/?a=1&amp;b=2>", "https://example.com/?a=1&b=2"),
+    ("<https://example.com|>", "https://example.com"),
+    ("<mailto:bob@example.com|bob@example.com>", "bob@example.com"),
+    ("<mailto:bob@example.com|write to Bob>", "write to Bob (bob@example.com)"),
+    ("<tel:+4930123|+4930123>", "+4930123"),
+    ("<@U0BOB|bob> knows", "@bob knows"),
+    ("<@U0BOT> hello <@U0BOT|bobbin>", "hello"),
+    ("in <#C0ROOM|room>", "in #room"),
+    ("<!subteam^S1|@group> please", "@group please"),
+    ("<!subteam^S1|group> please", "@group please"),
+    ("<!subteam^S1> please", "@S1 please"),
+    ("<!here> <!channel> <!everyone>", "@here @channel @everyone"),
+    ("<!here|here> and <!channel|@channel>", "@here and @channel"),
+    ("<!date^1392734382^{date_num}|18 February>", "18 February"),
+    ("<!date^1392734382^{date_num}^https://example.com/|18 February>", "18 February"),
+    ("<!date^1392734382^{date_num}>", "2014-02-18 14:39 UTC"),
+    ("<!later|some day>", "some day"),
+    ("a &lt; b &amp;&amp; c &gt; d", "a < b && c > d"),
+    ("typed &amp;lt; and &amp;copy;", "typed &lt; and &copy;"),
+    ("```if a &lt; b: <http://x.py|x.py>```", "```if a < b: x.py```"),
+    ("*bold* _it_ ~gone~ `code`\n&gt; quoted", "*bold* _it_ ~gone~ `code`\n> quoted"),
+]
+"""Raw text with each of Slack's marks, and what a person sees; the bot is U0BOT."""
+
+
+def section(text: str) -> dict[str, Any]:
+    return {"type": "section", "text": {"type": "mrkdwn", "text": text}}
+
+
+def rich(*elements: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "rich_text",
+        "elements": [{"type": "rich_text_section", "elements": list(elements)}],
+    }
+
+
+FORWARD: dict[str, Any] = {
+    "is_share": True,
+    "author_name": "Carol Chen",
+    "text": "The &lt;boiler&gt; drips.",
+    "fallback": "never read",
+}
+PREVIEW = {"from_url": "https://example.com/a", "title": "A page", "text": "What is in it."}
+SEEN: dict[str, tuple[dict[str, Any], list[str], list[str]]] = {
+    "a forward": ({"attachments": [FORWARD]}, ["Carol Chen", "The <boiler> drips."], ["never"]),
+    "a forward of blocks": (
+        {
+            "attachments": [
+                {
+                    "is_msg_unfurl": True,
+                    "author_id": "U0CAROL",
+                    "message_blocks": [
+                        {"message": {"blocks": [rich({"type": "text", "text": "It drips."})]}}
+                    ],
+                }
+            ]
+        },
+        ["It drips."],
+        [],
+    ),
+    "a forward of an alert": (
+        {
+            "attachments": [
+                {**FORWARD, "text": "", "attachments": [{"title": "Disk", "text": "is full"}]}
+            ]
+        },
+        ["Carol Chen", "Disk", "is full"],
+        ["never"],
+    ),
+    "a forward that has a fallback alone": (
+        {"attachments": [{"is_share": True, "fallback": "[noon] carol: It drips."}]},
+        ["It drips."],
+        [],
+    ),
+    "an alert with everything": (
+        {
+            "attachments": [
+                {
+                    "pretext": "From the monitor",
+                    "author_name": "Pager",
+                    "title": "Disk",
+                    "title_link": "https://example.com/disk",
+                    "text": "is full",
+                    "fields": [{"title": "Host", "value": "db1"}, {"value": "unnamed"}],
+                    "footer": "since noon",
+                    "fallback": "never read",
+                }
+            ]
+        },
+        ["From the monitor", "Pager", "Disk", "is full", "Host: db1", "unnamed", "since noon"],
+        ["never"],
+    ),
+    "an alert that has a fallback alone": (
+        {"attachments": [{"fallback": "Disk is full"}]},
+        ["Disk is full"],
+        [],
+    ),
+    "an alert of blocks in an attachment": (
+        {"attachments": [{"blocks": [section("Disk is full")], "fallback": "[no preview]"}]},
+        ["Disk is full"],
+        ["no preview"],
+    ),
+    "blocks": (
+        {
+            "blocks": [
+                {"type": "header", "text": {"type": "plain_text", "text": "Deploy"}},
+                {
+                    **section("of *web*"),
+                    "fields": [{"type": "mrkdwn", "text": "by <@U0BOB|bob>"}],
+                },
+                {"type": "context", "elements": [{"type": "mrkdwn", "text": "at noon"}]},
+                {"type": "markdown", "text": "has <b>failed</b>"},
+                {"type": "image", "image_url": "https://x.invalid", "alt_text": "a red graph"},
+                {"type": "table", "rows": [[{"type": "raw_text", "text": "cell"}]]},
+            ]
+        },
+        ["Deploy", "of *web*", "by @bob", "at noon", "has <b>failed</b>", "a red graph", "cell"],
+        [],
+    ),
+    "rich text alone": (
+        {
+            "blocks": [
+                rich(
+                    {"type": "text", "text": "a < b for "},
+                    {"type": "broadcast", "range": "here"},
+                    {"type": "link", "url": "http://main.py", "text": "main.py"},
+                    {"type": "emoji", "name": "tada"},
+                    {"type": "date", "timestamp": 1392734382, "fallback": "in February"},
+                ),
+                {
+                    "type": "rich_text",
+                    "elements": [
+                        {
+                            "type": "rich_text_list",
+                            "style": "ordered",
+                            "elements": [{"elements": [{"type": "text", "text": "first"}]}],
+                        },
+                        {
+                            "type": "rich_text_preformatted",
+                            "elements": [{"type": "text", "text": "x = 1"}],
+                        },
+                        {
+                            "type": "rich_text_quote",
+                            "elements": [{"type": "text", "text": "said"}],
+                        },
+                    ],
+                },
+            ]
+        },
+        ["a < b for @here", "main.py", ":tada:", "in February", "1. first", "x = 1", "> said"],
+        ["http://"],
+    ),
+    "a preview of a link in the text": (
+        {"text": "Read <https://example.com/a>", "attachments": [PREVIEW]},
+        ["Read https://example.com/a"],
+        ["A page", "What is in it."],
+    ),
+    "an app's preview of a link in the text": (
+        {
+            "text": "Read <https://example.com/a?x=1&amp;y=2>",
+            "attachments": [{**PREVIEW, "app_unfurl_url": "https://example.com/a?x=1&y=2"}],
+        },
+        ["Read https://example.com/a?x=1&y=2"],
+        ["A page"],
+    ),
+}
+"""Fields of a message, the words that a person sees in it, and words that they do not see."""
+
+
+def post(world: World, user: str, fields: dict[str, Any], *, thread: str | None = None) -> str:
+    """Posts in #general what Slack would store as this; gives its ts."""
+    workspace = world.slack.workspace
+    person = workspace.user(user)
+    revision = workspace.revision("mrkdwn", fields.get("text", ""), fields.get("blocks", []))
+    message = Message(
+        channel="C0GENERAL",
+        ts=workspace.next_ts(),
+        user=person.id,
+        thread_ts=thread,
+        revisions=[revision],
+        bot_id=person.bot_id,
+        app_id=person.app_id,
+        attachments=fields.get("attachments", []),
+    )
+    workspace.post(message)
+    return message.ts

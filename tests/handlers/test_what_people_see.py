@@ -1,0 +1,96 @@
+"""What a person sees in a message reaches the model, on every road: mention, reply, context, shortcut, dialog."""
+
+from __future__ import annotations
+
+from tests.handlers.seen_text import MARKS, SEEN, post
+from tests.handlers.shared_files import NOTES, sent_text
+from tests.handlers.test_dialogs import field, wait_for_dialog
+from tests.handlers.world import World
+
+
+def missing(text: str) -> list[str]:
+    """The words of the messages in `SEEN` that are not in the text, and those that should not be there."""
+    rows = SEEN.values()
+    unread = [word for _, seen, _ in rows for word in seen if word not in text]
+    return unread + [word for _, _, unseen in rows for word in unseen if word in text]
+
+
+async def test_slacks_spelling_reaches_the_model_as_people_see_it(world: World) -> None:
+    """Each mark in a line of its own, in a mention, in a reply, and in the thread before."""
+    bot = world.slack.bot_user.id
+    raws = [(raw.replace("U0BOT", bot), seen) for raw, seen in MARKS if "U0BOT" not in raw]
+    before = post(world, "bob", {"text": "\n".join(raw for raw, _ in raws)})
+    mention = post(world, "alice", {"text": f"<@{bot}> {raws[0][0]}"}, thread=before)
+    await world.until(lambda: world.menus(before), "the menu")
+    await world.choose(before)
+    await world.answered(before)
+    post(world, "alice", {"text": "\n".join(raw for raw, _ in raws[1:])}, thread=before)
+    await world.answered(before, 2)
+
+    assert mention
+    first, reply = (world.requests()[n][-1][1] for n in (0, 1))
+    context = "\n".join(line.removeprefix("  ") for line in first.splitlines())
+    assert [seen for _, seen in raws if seen not in context] == []
+    assert [seen for _, seen in raws[1:] if seen not in reply] == []
+
+
+async def test_words_outside_the_text_reach_the_model_from_the_thread_before(
+    world: World,
+) -> None:
+    """An app's alerts, forwards and blocks stand above the mention."""
+    root = post(world, "weatherbot", {"attachments": [{"title": "Disk", "text": "is full"}]})
+    for fields, _, _ in SEEN.values():
+        post(world, "weatherbot" if "blocks" in fields else "carol", fields, thread=root)
+    await world.ask("what now?", thread=root)
+    await world.choose(root)
+    await world.answered(root)
+
+    assert missing(world.requests()[0][-1][1]) == []
+
+
+async def test_words_outside_the_text_reach_the_model_in_replies(world: World) -> None:
+    thread = await world.start("Let me show you something.")
+    await world.answered(thread)
+    for count, (fields, seen, unseen) in enumerate(SEEN.values(), 2):
+        post(world, "alice", fields, thread=thread)
+        await world.answered(thread, count)
+        sent = world.requests()[-1][-1][1]
+        assert [word for word in seen if word not in sent] == []
+        assert [word for word in unseen if word in sent] == []
+
+
+async def test_a_forward_alone_in_a_direct_message_is_a_question(world: World) -> None:
+    channel = world.slack.workspace.dm("alice")
+    source = await world.slack.conversations.say(
+        "carol", "general", "Why does <@U0BOB> say that it drips?", files=[NOTES]
+    )
+    thread = await world.slack.conversations.forward("alice", "general", source, channel)
+    await world.until(lambda: world.menus(thread, channel), "the menu")
+    await world.choose(thread, channel=channel)
+    await world.answered(thread, channel=channel)
+
+    assert "Carol Chen" in sent_text(world)
+    assert "say that it drips?" in sent_text(world)
+    assert "line two" in sent_text(world), "the file inside the forward"
+
+
+async def test_a_mention_inside_a_forward_starts_nothing(world: World) -> None:
+    source = await world.slack.conversations.say("carol", "random", "Hello there.")
+    message = world.slack.workspace.message("C0RANDOM", source)
+    message.latest.fallback = f"<@{world.slack.bot_user.id}> are you there?"
+    forwarded = await world.slack.conversations.forward("alice", "random", source, "general")
+    await world.idle()
+
+    assert world.replies(forwarded) == []
+
+
+async def test_the_shortcuts_dialog_quotes_all_that_a_person_sees(world: World) -> None:
+    for name in ("a forward", "an alert with everything", "blocks"):
+        fields, seen, _ = SEEN[name]
+        ts = post(world, "weatherbot", fields)
+        message = world.slack.workspace.message("C0GENERAL", ts)
+        await world.slack.interactions.shortcut("alice", "ask_bobbin", message)
+        view = await wait_for_dialog(world)
+        quoted = str(field(view, "bobbin.text")["initial_value"])
+        assert [word for word in seen if word not in quoted] == []
+        await world.slack.views.close("alice")
