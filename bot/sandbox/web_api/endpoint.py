@@ -85,7 +85,7 @@ class WebApi:
         if fault is not None and fault.mode not in ("lost", "slow") and not fault.after_effect:
             return await self._apply_fault(fault, record)
         latency = self.workspace.limits.latencies.get(method, self.workspace.limits.latency)
-        if fault is not None and fault.mode == "slow":
+        if fault is not None and fault.mode == "slow" and not fault.after_effect:
             latency += fault.seconds
         if latency > 0:
             await asyncio.sleep(latency)
@@ -103,7 +103,9 @@ class WebApi:
             answer = refusal.answer()
         record.result = answer
         record.error = answer.get("error")
-        if fault is not None and (fault.mode == "lost" or fault.after_effect):
+        if fault is not None and fault.mode == "slow" and fault.after_effect:
+            await self.faults.hang(fault.seconds)
+        elif fault is not None and (fault.mode == "lost" or fault.after_effect):
             return await self._apply_fault(fault, record)
         return status, headers, json.dumps(answer).encode()
 
