@@ -317,6 +317,7 @@ def _transport(
         app=build_app(settings.slack_api_url, resources.workspaces, context, secret),
         signing_secret=secret,
         shared=resources.coordination if resources.shared else None,
+        metrics=resources.metrics,
     )
 
 

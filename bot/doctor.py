@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Coroutine, Iterator, Sequence
+from difflib import get_close_matches
+from typing import Any
 
 from pydantic import SecretStr
 
 from bot.config import Delivery, Settings, no_models, unknown_settings
+from bot.domain import ModelInfo
 from bot.errors import BobbinError
 from bot.manifest import bot_scopes
+from bot.providers.catalogue import matches
 from bot.providers.registry import ProviderHealth, Providers
 from handlers.client.diagnostics import Finding, check_app_token, check_bot_token, check_client
 from storage.coordination import open_coordination
@@ -20,34 +24,59 @@ from storage.installations import Installations, InstallationStatus
 __all__ = ["Finding", "examine"]
 
 
+LIST_TIMEOUT = 10.0
+"""Seconds that the providers' lists of models get, after each provider has been checked."""
+
+
 async def examine(settings: Settings) -> list[Finding]:
     """One finding for each thing that the bot needs or that is set. A failed check is a finding, not an exception."""
-    findings = [finding async for finding in _slack(settings)]
-    findings += await _database(settings)
-    findings += await _redis(settings)
-    findings += await _providers(settings)
+    checks = {
+        "Slack": _slack(settings),
+        "database": _database(settings),
+        "Redis": _redis(settings),
+        "models": _providers(settings),
+    }
+    return [
+        finding
+        for name, check in checks.items()
+        for finding in await _outcome(name, check, settings)
+    ]
+
+
+async def _outcome(
+    name: str, check: Coroutine[Any, Any, list[Finding]], settings: Settings
+) -> list[Finding]:
+    """What a check found; a finding too when it failed in a way that nobody foresaw."""
+    try:
+        return await check
+    except Exception as error:
+        text = f"{type(error).__name__}: {error}"
+        for secret in settings.secrets():
+            text = text.replace(secret, "…")
+        return [Finding(name, False, f"could not be checked ({text})")]
+
+
+async def _slack(settings: Settings) -> list[Finding]:
+    problems = (*settings.slack_problems(), *unknown_settings())
+    findings = [Finding("settings", False, problem) for problem in problems]
+    url = settings.slack_api_url
+    if settings.many_workspaces:
+        secret = _reveal(settings.slack_client_secret)
+        findings.append(await check_client(settings.slack_client_id or "", secret, url))
+    elif token := _reveal(settings.slack_bot_token):
+        findings += await check_bot_token(token, url, bot_scopes())
+    if token := _reveal(settings.slack_app_token):
+        findings.append(await check_app_token(token, url))
+    if settings.delivery is Delivery.HTTP and settings.slack_signing_secret:
+        findings.append(_SIGNING_SECRET)
     return findings
 
 
-async def _slack(settings: Settings) -> AsyncIterator[Finding]:
-    for problem in (*settings.slack_problems(), *unknown_settings()):
-        yield Finding("settings", False, problem)
-    url = settings.slack_api_url
-    if settings.many_workspaces:
-        yield await check_client(
-            settings.slack_client_id or "", _reveal(settings.slack_client_secret), url
-        )
-    elif token := _reveal(settings.slack_bot_token):
-        for finding in await check_bot_token(token, url, bot_scopes()):
-            yield finding
-    if token := _reveal(settings.slack_app_token):
-        yield await check_app_token(token, url)
-    if settings.delivery is Delivery.HTTP and settings.slack_signing_secret:
-        yield Finding(
-            "SLACK_SIGNING_SECRET",
-            True,
-            "set; only Slack's first request will show whether it is right",
-        )
+_SIGNING_SECRET = Finding(
+    "SLACK_SIGNING_SECRET",
+    True,
+    "set; only Slack's first request will show whether it is right (the log says request_refused if not)",
+)
 
 
 async def _database(settings: Settings) -> list[Finding]:
@@ -136,8 +165,31 @@ async def _providers(settings: Settings) -> list[Finding]:
         [*settings.providers(), *([ollama] if ollama else [])]
     ) as providers:
         health = await providers.ping()
+        await providers.catalogue.ready(LIST_TIMEOUT)
+        # A list that could not be loaded may well have the model that a setting names.
+        complete = all(one.ok or one.optional for one in health)
+        models = providers.catalogue.models() if complete else ()
     findings = [_provider(one) for one in health if one.ok or not one.optional]
-    return findings or [Finding("models", False, str(no_models()))]
+    if not findings:
+        return [Finding("models", False, str(no_models()))]
+    return [*findings, *(_model_settings(settings, models) if models else ())]
+
+
+def _model_settings(settings: Settings, models: Sequence[ModelInfo]) -> Iterator[Finding]:
+    """The settings that name a model, or match models, that no provider has."""
+    names = {
+        "BOBBIN_DEFAULT_MODEL": settings.bobbin_default_model,
+        "BOBBIN_TITLE_MODEL": settings.bobbin_title_model,
+    }
+    known = [name for info in models for name in (str(info.ref), info.ref.name)]
+    for variable, name in names.items():
+        if name and name.strip() not in known:
+            nearest = get_close_matches(name, known, n=1)
+            advice = f"did you mean {nearest[0]}?" if nearest else "see the names in the menu"
+            yield Finding(variable, False, f"no provider has a model {name}; {advice}")
+    for pattern in settings.bobbin_allowed_models:
+        if not any(matches(info.ref, pattern) for info in models):
+            yield Finding("BOBBIN_ALLOWED_MODELS", False, f"{pattern} matches no model")
 
 
 def _provider(health: ProviderHealth) -> Finding:

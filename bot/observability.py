@@ -179,6 +179,9 @@ class Metrics:
         self._slack_limited = self._counter(
             "slack_rate_limited", "Calls that Slack refused with 429.", "method"
         )
+        self._requests_refused = self._counter(
+            "slack_requests_refused", "HTTP requests that were not taken for Slack's.", "reason"
+        )
         self._model_errors = self._counter(
             "model_errors", "Failures of models.", "provider", "code"
         )
@@ -208,6 +211,10 @@ class Metrics:
 
     def set_running(self, answers: int) -> None:
         self._running.set(answers)
+
+    def count_request_refused(self, reason: str) -> None:
+        """`reason`: `unsigned`, `expired` or `wrong_signature`."""
+        self._requests_refused.labels(reason).inc()
 
     def observe_slack_call(self, method: str, result: str, seconds: float) -> None:
         """`result`: `ok` or the kind of failure, in one word. `seconds`: how long the call took."""

@@ -180,10 +180,7 @@ class Catalogue:
         return info.ref.name not in listed.gone and self._allowed_by_patterns(info.ref)
 
     def _allowed_by_patterns(self, ref: ModelRef) -> bool:
-        names = (str(ref).lower(), ref.name.lower())
-        return not self._allowed or any(
-            fnmatchcase(n, p.lower()) for p in self._allowed for n in names
-        )
+        return not self._allowed or any(matches(ref, pattern) for pattern in self._allowed)
 
     async def _refresh(self, listed: _ProviderModels) -> None:
         """Loads one list, and waits for the least time between two loads."""
@@ -217,3 +214,8 @@ class Catalogue:
         listed.models = {info.ref.name: info for info in models}
         listed.gone -= gone_before
         return True
+
+
+def matches(ref: ModelRef, pattern: str) -> bool:
+    """Whether a glob pattern names this model, as `provider:name` or just `name`, in upper or lower case."""
+    return any(fnmatchcase(name.lower(), pattern.lower()) for name in (str(ref), ref.name))

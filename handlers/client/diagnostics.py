@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import cast
 
 import aiohttp
 from slack_sdk.errors import SlackApiError
@@ -23,6 +27,9 @@ class Finding:
     message: str
 
 
+MAX_CLOCK_DIFFERENCE = 120.0
+"""Seconds. Signatures are refused at five minutes, and clocks drift."""
+_NOT_SLACK = "what answers at {url} is not Slack (a proxy's page?); check SLACK_API_URL and the network's proxy"
 _REMEDIES = {
     "invalid_auth": "Slack does not know this token; copy it again",
     "not_authed": "Slack does not know this token; copy it again",
@@ -37,6 +44,23 @@ _REMEDIES = {
 }
 
 
+def remedy(code: str) -> str | None:
+    """What to do about an error with which Slack refuses a token or an app; None for any other error."""
+    return None if code == "ratelimited" else _REMEDIES.get(code)
+
+
+async def app_token_refusal(client: AsyncWebClient, token: str) -> str | None:
+    """What to do about Slack's refusal of the app-level token; None if Slack accepts it or can't be asked now."""
+    try:
+        async with asyncio.timeout(_CALL_TIMEOUT):
+            await client.apps_connections_open(app_token=token)
+    except SlackApiError as error:
+        return remedy(_code(error) or "")
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
+        return None
+    return None
+
+
 async def check_bot_token(token: str, api_url: str, wanted: Iterable[str]) -> list[Finding]:
     """Checks that the bot token works and has all the `wanted` scopes."""
     client = _client(api_url, token)
@@ -44,7 +68,7 @@ async def check_bot_token(token: str, api_url: str, wanted: Iterable[str]) -> li
     if isinstance(answer, Finding):
         return [answer]
     who = f"{answer.get('user')} in {answer.get('team')}"
-    return [Finding("SLACK_BOT_TOKEN", True, who), _scopes(answer, wanted)]
+    return [Finding("SLACK_BOT_TOKEN", True, who), _scopes(answer, wanted), *_clock(answer)]
 
 
 async def check_app_token(token: str, api_url: str) -> Finding:
@@ -93,10 +117,11 @@ async def _ask(
     try:
         return await call()
     except SlackApiError as error:
-        response: AsyncSlackResponse = error.response
-        code = str(response.get("error"))
+        code = _code(error)
+        if code is None:
+            return Finding(name, False, _NOT_SLACK.format(url=api_url))
         if code in expected:
-            return response
+            return cast("AsyncSlackResponse", error.response)
         return Finding(name, False, _REMEDIES.get(code, f"Slack refuses: {code}"))
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
         why = str(error) or type(error).__name__
@@ -104,6 +129,30 @@ async def _ask(
             name,
             False,
             f"Slack cannot be reached at {api_url} ({why}); check the network and SLACK_API_URL",
+        )
+
+
+def _code(error: SlackApiError) -> str | None:
+    """The code of Slack's error; None if it was not Slack that answered."""
+    data = getattr(error.response, "data", None)
+    code = data.get("error") if isinstance(data, dict) else None
+    return code if isinstance(code, str) else None
+
+
+def _clock(answer: AsyncSlackResponse) -> Iterator[Finding]:
+    """A finding if this machine's clock differs too much from Slack's, by the date of its answer."""
+    date = next((value for name, value in answer.headers.items() if name.lower() == "date"), None)
+    try:
+        off = time.time() - parsedate_to_datetime(str(date)).timestamp()
+    except ValueError:  # no date there
+        return
+    if abs(off) > MAX_CLOCK_DIFFERENCE:
+        way = "ahead of" if off > 0 else "behind"
+        yield Finding(
+            "clock",
+            False,
+            f"this machine is {abs(off):.0f} s {way} Slack, whose signed requests it will refuse: "
+            "synchronise its clock",
         )
 
 

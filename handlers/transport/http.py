@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from contextlib import asynccontextmanager, suppress
+from enum import StrEnum
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -14,13 +15,16 @@ from slack_bolt.app.async_app import AsyncApp
 from slack_sdk.signature import SignatureVerifier
 
 from bot.errors import StorageError
-from bot.observability import get_logger
+from bot.observability import Metrics, get_logger
 from storage.coordination import Coordination
 
 log = get_logger(__name__)
 
 PATH = "/slack/events"
 """Receives events, commands, interactions and the options of menus."""
+MAX_SIGNATURE_AGE = 300.0
+"""Seconds, as in slack_sdk's own check."""
+REFUSAL_LOG_INTERVAL = 60.0
 SIGNATURE_TTL = 660.0
 """Seconds: a signature is valid five minutes before and after its time; the rest is for clocks that differ."""
 _EVENT_PREFIX = b"{"
@@ -32,17 +36,37 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 
+class Refusal(StrEnum):
+    """Why a request is not taken for Slack's."""
+
+    UNSIGNED = "unsigned"
+    EXPIRED = "expired"
+    WRONG_SIGNATURE = "wrong_signature"
+
+
+_ADVICE = {
+    Refusal.UNSIGNED: "not from Slack, or a proxy drops its X-Slack- headers",
+    Refusal.EXPIRED: "its time is more than five minutes from this machine's: check this machine's clock",
+    Refusal.WRONG_SIGNATURE: "check SLACK_SIGNING_SECRET (Basic Information, App Credentials); "
+    "or a proxy changes the body",
+}
+
+
 class HttpTransport:
     """Receives Slack's requests by HTTP: an ASGI application for `PATH`.
 
     A request without Slack's signature, or signed more than five minutes ago, is rejected before it is parsed.
     """
 
-    def __init__(self, app: AsyncApp, signing_secret: str, shared: Coordination | None) -> None:
+    def __init__(
+        self, app: AsyncApp, signing_secret: str, shared: Coordination | None, metrics: Metrics
+    ) -> None:
         """`shared`: what connects several replicas; None for a single one."""
         self._handler = AsyncSlackRequestHandler(app, path=PATH)
         self._verifier = SignatureVerifier(signing_secret)
         self._handled = _SeenSignatures(shared)
+        self._metrics = metrics
+        self._told_until: dict[Refusal, float] = {}
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["method"] != "POST":
@@ -52,8 +76,9 @@ class HttpTransport:
         if body is None:
             return
         try:
-            signature = self._valid_signature(headers, body)
-            if signature is None:
+            signature, refusal = self._signature(headers, body)
+            if refusal is not None:
+                self._tell(refusal)
                 await _respond(send, 401)
             elif body.startswith(_EVENT_PREFIX) or _is_options_request(body):
                 # An event that comes twice is recognised by its message in the database.
@@ -64,16 +89,25 @@ class HttpTransport:
             log.warning("request_malformed", exc_info=error)
             await _respond(send, 400)
 
-    def _valid_signature(self, headers: Mapping[bytes, bytes], body: bytes) -> str | None:
-        """The request's signature; None unless it is Slack's and recent. Raises UnicodeDecodeError."""
-        stamp, signature = (
-            headers.get(b"x-slack-request-timestamp", b""),
-            headers.get(b"x-slack-signature", b""),
-        )
-        if not (stamp.isdigit() and len(stamp) < 20 and signature.isascii()):
-            return None
+    def _signature(self, headers: Mapping[bytes, bytes], body: bytes) -> tuple[str, Refusal | None]:
+        """The request's signature, and why it does not count. Raises UnicodeDecodeError."""
+        stamp = headers.get(b"x-slack-request-timestamp", b"")
+        signature = headers.get(b"x-slack-signature", b"")
+        if not (stamp.isdigit() and len(stamp) < 20 and signature.isascii() and signature):
+            return "", Refusal.UNSIGNED
         given = signature.decode()
-        return given if self._verifier.is_valid(body, stamp.decode(), given) else None
+        if abs(time.time() - int(stamp)) > MAX_SIGNATURE_AGE:
+            return given, Refusal.EXPIRED
+        is_valid = self._verifier.is_valid(body, stamp.decode(), given)
+        return given, None if is_valid else Refusal.WRONG_SIGNATURE
+
+    def _tell(self, refusal: Refusal) -> None:
+        """Counts a refused request, and logs the first of each kind and then one a minute."""
+        self._metrics.count_request_refused(refusal.value)
+        now = time.monotonic()
+        if now >= self._told_until.get(refusal, 0.0):
+            self._told_until[refusal] = now + REFUSAL_LOG_INTERVAL
+            log.warning("request_refused", reason=refusal.value, advice=_ADVICE[refusal])
 
     async def _handle_unless_replayed(
         self, signature: str, scope: Message, body: bytes, receive: Receive, send: Send

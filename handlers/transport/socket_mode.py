@@ -12,7 +12,9 @@ from contextlib import asynccontextmanager
 from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.errors import SettingsError
 from bot.observability import get_logger
+from handlers.client.diagnostics import app_token_refusal
 from handlers.transport.bolt_app import SharedApp
 
 log = get_logger(__name__)
@@ -51,6 +53,9 @@ class SocketModeTransport:
         """When a connection was last seen."""
         self._created_at = time.monotonic()
         """When the present client was made."""
+        self._diagnosed_at = 0.0
+        self._refusal: str | None = None
+        """What to do about Slack's refusal of the app-level token; None while Slack has not refused it."""
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -67,11 +72,16 @@ class SocketModeTransport:
         return self._handler is not None and await self._handler.client.is_connected()
 
     async def until_connected(self, seconds: float = 30.0) -> bool:
-        """Waits up to `seconds` for the first connection. Returns whether there is one."""
+        """Waits up to `seconds` for the first connection. Returns whether there is one.
+
+        Raises SettingsError when Slack refuses the app-level token.
+        """
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if await self.connected():
                 return True
+            if self._refusal is not None:
+                raise SettingsError(f"SLACK_APP_TOKEN is refused: {self._refusal}")
             await asyncio.sleep(0.02)
         return False
 
@@ -107,6 +117,7 @@ class SocketModeTransport:
         now = time.monotonic()
         if await self._handler.client.is_connected():
             self._connected_at = now
+            self._refusal = None
             if now - self._created_at > MAX_CONNECTION_AGE:
                 log.info("socket_renewed", reason="age")
                 await self._close()
@@ -117,6 +128,16 @@ class SocketModeTransport:
             await self._close()
         elif now - self._connected_at > NEW_ADDRESS_DELAY:
             self._handler.client.wss_uri = None
+            if now - self._diagnosed_at > REPLACE_DELAY:
+                self._diagnosed_at = now
+                await self._diagnose()
+
+    async def _diagnose(self) -> None:
+        """Finds out whether Slack refuses the token: the client itself tries again for ever, whatever the reason."""
+        refusal = await app_token_refusal(self._client, self._app_token)
+        if refusal is not None and refusal != self._refusal:
+            log.error("app_token_refused", advice=refusal)
+        self._refusal = refusal
 
     async def _close(self) -> None:
         handler, self._handler = self._handler, None

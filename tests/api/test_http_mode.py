@@ -131,6 +131,17 @@ async def test_requests_without_slacks_signature_are_rejected(world: World) -> N
         assert (await http.get(f"{address(world)}/slack/events")).status_code == 405
     assert {answer.status_code for answer in wrong} <= {400, 401}
     assert world.rows("SELECT * FROM questions") == []
+    told = {
+        line["reason"]: line["advice"]
+        for line in world.lines()
+        if line["event"] == "request_refused"
+    }
+    assert "SLACK_SIGNING_SECRET" in told["wrong_signature"]
+    assert "clock" in told["expired"]
+    assert "unsigned" in told
+    assert world.bot is not None
+    metrics = world.bot.metrics.render().decode()
+    assert 'bobbin_slack_requests_refused_total{reason="expired"} 2.0' in metrics
     assert (await post(world, body)).status_code == 200
     assert len(world.rows("SELECT * FROM questions")) == 1
     await world.idle()

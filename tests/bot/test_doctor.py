@@ -1,0 +1,169 @@
+"""`bobbin doctor` and `bobbin run` against broken set-ups: each names the cause and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from bot.manifest import bot_scopes
+from tests.bot.test_cli import Bobbin
+
+Handler = type[BaseHTTPRequestHandler]
+GOOD = {"SLACK_BOT_TOKEN": "xoxb-good", "SLACK_APP_TOKEN": "xapp-good"}
+
+
+@pytest.fixture
+def bobbin(tmp_path: Path) -> Bobbin:
+    return Bobbin(tmp_path)
+
+
+def server_that(answers: Callable[[BaseHTTPRequestHandler], None]) -> Handler:
+    class Server(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"] or 0))
+            answers(self)
+
+        do_POST = do_GET
+
+        def log_message(self, *_: object) -> None:
+            """Quiet."""
+
+    return Server
+
+
+def answer(
+    handler: BaseHTTPRequestHandler,
+    body: str,
+    *,
+    status: int = 200,
+    kind: str = "application/json",
+    date: str | None = None,
+) -> None:
+    handler.send_response_only(status)
+    if date is not None:
+        handler.send_header("Date", date)
+    handler.send_header("Content-Type", kind)
+    handler.send_header("X-OAuth-Scopes", ",".join(bot_scopes()))
+    handler.end_headers()
+    handler.wfile.write(body.encode())
+
+
+@contextmanager
+def serving(handler: Handler) -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+def slack_that(refuses_app_token: str | None = None, date: str | None = None) -> Handler:
+    def answers(handler: BaseHTTPRequestHandler) -> None:
+        if refuses_app_token and handler.path.endswith("apps.connections.open"):
+            answer(handler, f'{{"ok": false, "error": "{refuses_app_token}"}}', date=date)
+        else:
+            who = '"user_id": "U1", "team_id": "T1", "user": "bobbin", "team": "Ada"'
+            answer(handler, f'{{"ok": true, "url": "wss://127.0.0.1:9/", {who}}}', date=date)
+
+    return server_that(answers)
+
+
+def models_called(*names: str) -> Handler:
+    listed = ", ".join(f'{{"id": "{name}", "object": "model"}}' for name in names)
+    return server_that(lambda handler: answer(handler, f'{{"object": "list", "data": [{listed}]}}'))
+
+
+PAGES = {
+    "a proxy's page": ("<html>Sign in to the network</html>", 200),
+    "a proxy's refusal": ("<html>Forbidden</html>", 403),
+    "a gateway's error": ("Bad Gateway", 502),
+    "nothing": ("", 200),
+    "a list": ("[]", 200),
+}
+
+
+@pytest.mark.parametrize("page", PAGES.values(), ids=PAGES)
+def test_what_is_not_slack_is_told_in_one_line(bobbin: Bobbin, page: tuple[str, int]) -> None:
+    """And the other checks go on."""
+    text, status = page
+    handler = server_that(lambda it: answer(it, text, status=status, kind="text/html"))
+    with serving(handler) as slack, serving(models_called("tiny")) as models:
+        done = bobbin(
+            "doctor", SLACK_API_URL=f"{slack}/api/", OPENAI_BASE_URL=f"{models}/v1", **GOOD
+        )
+
+    lines = dict(line.split(": ", 1) for line in done.stdout.splitlines())
+    assert "SLACK_API_URL" in lines["FAIL  SLACK_BOT_TOKEN"]
+    assert "SLACK_API_URL" in lines["FAIL  SLACK_APP_TOKEN"]
+    assert lines["ok    OpenAI-compatible"] == "1 models"
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+@pytest.mark.parametrize(
+    ("date", "expected"),
+    [
+        ("Mon, 01 Jan 2001 00:00:00 GMT", "ahead of Slack"),
+        ("Thu, 01 Jan 2099 00:00:00 GMT", "behind Slack"),
+        ("some day", None),
+        (None, None),
+    ],
+)
+def test_a_wrong_clock_is_told(bobbin: Bobbin, date: str | None, expected: str | None) -> None:
+    with serving(slack_that(date=date)) as slack:
+        done = bobbin("doctor", SLACK_API_URL=f"{slack}/api/", **GOOD)
+
+    told = [line for line in done.stdout.splitlines() if line.startswith("FAIL  clock")]
+    assert [expected in line for line in told if expected] == [True] * bool(expected)
+    assert bool(told) is bool(expected)
+
+
+def test_model_settings_that_match_nothing_are_named(bobbin: Bobbin) -> None:
+    """With the nearest name that exists; those that match are not mentioned."""
+    with serving(models_called("gpt-large", "gpt-small")) as models:
+        done = bobbin(
+            "doctor",
+            OPENAI_BASE_URL=f"{models}/v1",
+            OLLAMA_BASE_URL="",
+            BOBBIN_DEFAULT_MODEL="gpt-lage",
+            BOBBIN_TITLE_MODEL="openai:gpt-small",
+            BOBBIN_ALLOWED_MODELS="gpt-*, claude-*",
+        )
+
+    lines = dict(line.split(": ", 1) for line in done.stdout.splitlines())
+    assert "did you mean gpt-large?" in lines["FAIL  BOBBIN_DEFAULT_MODEL"]
+    assert lines["FAIL  BOBBIN_ALLOWED_MODELS"] == "claude-* matches no model"
+    assert "BOBBIN_TITLE_MODEL" not in done.stdout
+
+
+def test_model_settings_are_not_judged_by_half_a_list(bobbin: Bobbin) -> None:
+    """The provider that is away may have the model."""
+    with serving(models_called("tiny")) as models:
+        done = bobbin(
+            "doctor",
+            OPENAI_BASE_URL=f"{models}/v1",
+            OLLAMA_BASE_URL="http://127.0.0.1:9",
+            BOBBIN_DEFAULT_MODEL="ollama:llama",
+        )
+
+    assert "FAIL  Ollama" in done.stdout
+    assert "BOBBIN_DEFAULT_MODEL" not in done.stdout
+
+
+@pytest.mark.parametrize("error", ["invalid_auth", "not_allowed_token_type", "missing_scope"])
+def test_a_refused_app_token_ends_the_start_in_one_line(bobbin: Bobbin, error: str) -> None:
+    """Slack's client would try again for ever."""
+    with serving(slack_that(error)) as slack, serving(models_called("tiny")) as models:
+        done = bobbin(
+            "run", SLACK_API_URL=f"{slack}/api/", OPENAI_BASE_URL=f"{models}/v1", PORT="0", **GOOD
+        )
+
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("bobbin: SLACK_APP_TOKEN is refused: ")
+    assert "xapp-good" not in done.stderr
+    assert done.returncode == 2
