@@ -240,6 +240,7 @@ def measured() -> dict[str, dict[str, set[str]]]:
     for result in ("ok", "unsure", "unreached"):
         metrics.observe_slack_call("chat.update", result, 1.0)
     metrics.count_rate_limited("chat.update")
+    metrics.count_request_refused("expired")
     metrics.set_ready("database", True)
     found: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     for family in text_string_to_metric_families(metrics.render().decode()):
