@@ -332,10 +332,13 @@ class RedisServer:
         self._process: subprocess.Popen[bytes] | None = None
         self.url = f"redis://127.0.0.1:{self._port}/0"
 
-    def start(self) -> None:
-        """Raises Unavailable."""
+    def start(self, *options: str) -> None:
+        """`options`: of the installed Redis alone. Raises Unavailable."""
         self._process = subprocess.Popen(
-            self._command(), cwd=self._home, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [*self._command(), *options],
+            cwd=self._home,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         try:
             _wait(self._ping, self._process, "Redis")
@@ -352,6 +355,13 @@ class RedisServer:
     def _ping(self) -> None:
         with redis.Redis.from_url(self.url) as client:
             client.ping()
+
+    def restart(self, *options: str) -> None:
+        """With these options, which only the installed Redis has. Raises Unavailable."""
+        if self._executable is None:
+            raise Unavailable("redis-server is not installed")
+        self.stop()
+        self.start(*options)
 
     def stop(self) -> None:
         if self._process is not None:

@@ -7,7 +7,6 @@ import json
 import logging
 import secrets
 import socket
-import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -21,6 +20,7 @@ from redis.exceptions import RedisError
 
 from bot.errors import SettingsError, StorageError
 from storage.coordination.base import BucketResult, TopicEvent
+from storage.coordination.failures import reason_of
 from storage.coordination.local_topics import Subscription, TopicHub
 from storage.coordination.scripts import ACQUIRE, BLOCK
 
@@ -32,6 +32,10 @@ _COMMAND_TIMEOUT = 1.0
 """Seconds for a single command; tokens and events are worthless later."""
 _RECONNECT_INTERVAL = 0.5
 """Seconds between attempts to reach a lost Redis."""
+_PROBE_INTERVAL = 1.0
+"""Seconds between two probes of everything that Bobbin needs of Redis."""
+_SILENCE_LIMIT = 4.0
+"""Seconds without an answer to the listener's pings after which it is mute and is replaced."""
 _MAX_OUTBOX = 10_000
 """Events waiting to be sent; further ones are lost."""
 _PUBLISH_BATCH_SIZE = 500
@@ -45,6 +49,7 @@ _CONNECTION_ERRORS = (RedisError, OSError, asyncio.TimeoutError)
 
 
 def _connect(url: str) -> Redis:
+    of_tcp = {"socket_keepalive": True, "socket_keepalive_options": _KEEPALIVE_OPTIONS}
     return Redis.from_pool(
         BlockingConnectionPool.from_url(
             url,
@@ -55,8 +60,7 @@ def _connect(url: str) -> Redis:
             # cancellation, and the listener may receive nothing for hours without any error.
             socket_timeout=None,
             socket_connect_timeout=_COMMAND_TIMEOUT,
-            socket_keepalive=True,
-            socket_keepalive_options=_KEEPALIVE_OPTIONS,
+            **({} if url.startswith("unix:") else of_tcp),
             # No retries: what is late is worthless, and RedisCoordination reconnects by itself.
             retry=Retry(NoBackoff(), 0),
         )
@@ -76,6 +80,8 @@ class RedisCoordination:
             raise SettingsError(
                 f"REDIS_URL cannot be used ({error}): write redis://host:6379/0"
             ) from None
+        options = self._redis.connection_pool.connection_kwargs
+        self.address = str(options.get("path") or f"{options.get('host')}:{options.get('port')}")
         number = self._redis.connection_pool.connection_kwargs.get("db", 0)
         # Redis separates channels only by name, not by database. Never change the prefix: versions share it.
         self._prefix = f"bobbin:{number}:"
@@ -86,10 +92,15 @@ class RedisCoordination:
         self._pubsub: PubSub | None = None
         self._confirmed: dict[str, asyncio.Event] = {}
         self._changing = asyncio.Lock()  # keeps SUBSCRIBE and UNSUBSCRIBE in order
-        self._lost_until = 0.0
+        self._probe_topic = f"alive:{self._origin}"
+        self._heard = asyncio.Event()
+        """Set when the listener has received the last probe."""
+        self._reason: str | None = None
+        """Why Redis is lost; None while it is reachable, as far as is known."""
         self.lost = 0
         """Events that other replicas never received."""
-        self._tasks = [asyncio.create_task(self._send_all()), asyncio.create_task(self._listen())]
+        loops = (self._send_all, self._listen, self._watch)
+        self._tasks = [asyncio.create_task(loop()) for loop in loops]
 
     # Events
 
@@ -148,19 +159,27 @@ class RedisCoordination:
             try:
                 async with self._redis.pubsub() as pubsub:
                     async with asyncio.timeout(_COMMAND_TIMEOUT):
-                        await pubsub.subscribe(
-                            self._prefix, *(self._prefix + topic for topic in self._hub.topics)
-                        )
+                        topics = ("", self._probe_topic, *self._hub.topics)
+                        await pubsub.subscribe(*(self._prefix + topic for topic in topics))
                         self._pubsub = pubsub
                         await self._subscribe_to_late_topics(pubsub)
-                    async for message in pubsub.listen():
-                        self._receive(message)
+                    await self._receive_all(pubsub)
             except _CONNECTION_ERRORS as error:
                 self._mark_lost(error)
             self._pubsub = None
             for event in self._confirmed.values():
                 event.clear()
             await asyncio.sleep(_RECONNECT_INTERVAL)
+
+    async def _receive_all(self, pubsub: PubSub) -> None:
+        """Until the connection breaks, or does not answer the pings: it may be mute in one direction only."""
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(_SILENCE_LIMIT) as silence:
+            async for message in pubsub.listen():
+                if message["type"] == "pong":
+                    silence.reschedule(loop.time() + _SILENCE_LIMIT)
+                else:
+                    self._receive(message)
 
     async def _subscribe_to_late_topics(self, pubsub: PubSub) -> None:
         """Subscribe to topics that were added while the connection was being made."""
@@ -174,9 +193,11 @@ class RedisCoordination:
     def _receive(self, message: dict[str, Any]) -> None:
         topic = str(message["channel"]).removeprefix(self._prefix)
         if message["type"] == "subscribe":
-            self._mark_reachable()
             if topic in self._confirmed:
                 self._confirmed[topic].set()
+        elif topic == self._probe_topic:
+            self._mark_reachable()
+            self._heard.set()
         elif message["type"] == "message":
             origin, _, text = message["data"].partition(" ")
             if origin != self._origin:
@@ -226,11 +247,13 @@ class RedisCoordination:
         return max(1, int(listening))
 
     async def ping(self) -> None:
+        if self._reason is not None:
+            raise StorageError(self._reason)
         try:
-            async with asyncio.timeout(_COMMAND_TIMEOUT):
-                await self._redis.ping()
+            await self._probe()
         except _CONNECTION_ERRORS as error:
-            raise StorageError(f"Redis cannot be reached ({type(error).__name__})") from error
+            self._mark_lost(error)
+            raise StorageError(self._reason) from error
 
     async def close(self) -> None:
         if not self._is_lost():
@@ -245,27 +268,60 @@ class RedisCoordination:
         await self._redis.aclose()
 
     async def _request(self, request: Callable[[], Awaitable[T]]) -> T:
-        if self._is_lost():
-            raise StorageError("Redis cannot be reached")
+        if self._reason is not None:
+            raise StorageError(self._reason)
         try:
             async with asyncio.timeout(_COMMAND_TIMEOUT):
                 return await request()
         except _CONNECTION_ERRORS as error:
             self._mark_lost(error)
-            raise StorageError(f"Redis cannot be reached ({type(error).__name__})") from error
+            raise StorageError(self._reason) from error
 
     # Losing Redis and getting it back
 
+    async def _watch(self) -> None:
+        """Probes for ever, so that callers never have to wait to learn that Redis is lost or back."""
+        while True:
+            try:
+                await self._probe()
+            except _CONNECTION_ERRORS as error:
+                self._mark_lost(error)
+                await self._discard_idle_connections()
+            await self._ping_listener()
+            await asyncio.sleep(_PROBE_INTERVAL if self._reason is None else _RECONNECT_INTERVAL)
+
+    async def _probe(self) -> None:
+        """Raises unless Redis runs scripts, and delivers to the listener what is published."""
+        async with asyncio.timeout(_COMMAND_TIMEOUT):
+            self._heard.clear()
+            await self._redis.eval(ACQUIRE, 1, f"{self._prefix}budget:alive", "1000", "1000")
+            await self._redis.publish(self._prefix + self._probe_topic, "")
+            await self._heard.wait()
+
+    async def _ping_listener(self) -> None:
+        async with self._changing:
+            if self._pubsub is not None:
+                with suppress(*_CONNECTION_ERRORS):
+                    async with asyncio.timeout(_COMMAND_TIMEOUT):
+                        await self._pubsub.ping()
+
+    async def _discard_idle_connections(self) -> None:
+        """They may be as mute as the one that failed."""
+        with suppress(*_CONNECTION_ERRORS):
+            async with asyncio.timeout(_COMMAND_TIMEOUT):
+                await self._redis.connection_pool.disconnect(inuse_connections=False)
+
     def _is_lost(self) -> bool:
-        """Whether the last attempt has just failed, so that callers need not wait for the next one to fail too."""
-        return time.monotonic() < self._lost_until
+        """Whether a use or the last probe has failed, so that callers need not wait for the next one to fail too."""
+        return self._reason is not None
 
     def _mark_lost(self, error: BaseException) -> None:
-        if not self._lost_until:
-            _log.warning("redis_lost", extra={"reason": type(error).__name__})
-        self._lost_until = time.monotonic() + _RECONNECT_INTERVAL
+        if self._reason is not None:
+            return
+        self._reason = f"Redis cannot be reached: {reason_of(error)}"
+        _log.warning("redis_lost", extra={"reason": self._reason, "redis": self.address})
 
     def _mark_reachable(self) -> None:
-        if self._lost_until:
-            _log.info("redis_back", extra={"lost_events": self.lost})
-        self._lost_until = 0.0
+        if self._reason is not None:
+            _log.warning("redis_back", extra={"lost_events": self.lost})
+        self._reason = None

@@ -1,0 +1,172 @@
+"""Redis that goes mute, that lies behind a socket file, or that does not allow what is needed."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import redis
+
+from bot.errors import StorageError
+from storage.coordination import Coordination, TopicEvent, open_coordination
+from tests.deadlines import WAIT_TIMEOUT
+from tests.handlers.tcp_proxy import Mute, TcpProxy
+from tests.services import RedisServer
+
+pytestmark = pytest.mark.redis
+
+
+@dataclass(frozen=True)
+class Muted:
+    """A coordination behind a proxy, and another replica that is not."""
+
+    coordination: Coordination
+    proxy: TcpProxy
+    other: Coordination
+
+
+@pytest.fixture
+async def muted(redis_url: str) -> AsyncIterator[Muted]:
+    async with AsyncExitStack() as stack:
+        proxy = await stack.enter_async_context(TcpProxy(redis_url))
+        opened = [await open_coordination(url) for url in (proxy.url, redis_url)]
+        for each in opened:
+            stack.push_async_callback(each.close)
+            await _until_well(each)
+        yield Muted(opened[0], proxy, opened[1])
+
+
+async def _until_well(coordination: Coordination) -> None:
+    async with asyncio.timeout(WAIT_TIMEOUT):
+        while await fault(coordination) is not None:
+            await asyncio.sleep(0.05)
+
+
+async def fault(coordination: Coordination) -> str | None:
+    try:
+        await coordination.ping()
+    except StorageError as error:
+        return str(error)
+    return None
+
+
+async def receives(from_: Coordination, to: Coordination) -> None:
+    """Until an event arrives; what is sent while a connection is being replaced may be lost."""
+    async with asyncio.timeout(WAIT_TIMEOUT), to.subscribe("t") as events:
+        arrived = asyncio.ensure_future(anext(events))
+        while not arrived.done():
+            await from_.publish("t", {"n": 1})
+            await asyncio.sleep(0.05)
+        assert await arrived == TopicEvent("t", {"n": 1})
+
+
+@pytest.mark.parametrize("held", [Mute.BOTH, Mute.REQUESTS, Mute.RESPONSES])
+async def test_mute_connections_are_replaced(muted: Muted, held: Mute) -> None:
+    """All that are open, the listener's too; new ones work."""
+    await asyncio.gather(*(muted.coordination.acquire("k", 100, 100) for _ in range(5)))
+    muted.proxy.mute(held, new=False)
+    await receives(muted.other, muted.coordination)
+    await _until_well(muted.coordination)
+    await receives(muted.coordination, muted.other)
+    assert (await muted.coordination.acquire("k", 1000, 100)).granted
+
+
+@pytest.mark.parametrize("held", [Mute.BOTH, Mute.REQUESTS, Mute.RESPONSES])
+async def test_a_mute_redis_is_noticed_keeps_nobody_waiting_and_comes_back(
+    muted: Muted, held: Mute, caplog: pytest.LogCaptureFixture
+) -> None:
+    muted.proxy.mute(held)
+    assert await fault(muted.coordination) == "Redis cannot be reached: it does not answer"
+    for _ in range(500):  # each at once: not even together do they take as long as the limit is
+        with pytest.raises(StorageError, match="it does not answer"):
+            await muted.coordination.acquire("k", 1, 1)
+    muted.proxy.mute(Mute.NOTHING)
+    await _until_well(muted.coordination)
+    await receives(muted.other, muted.coordination)
+    logged = [each for each in caplog.records if each.name == "storage.coordination.redis"]
+    assert [each.message for each in logged] == ["redis_lost", "redis_back"]
+    assert logged[0].__dict__["reason"] == "Redis cannot be reached: it does not answer"
+    assert logged[0].__dict__["redis"].startswith("127.0.0.1:")
+
+
+async def test_redis_behind_a_socket_file(redis_server_file: Path) -> None:
+    one, two = [await open_coordination(f"unix://{redis_server_file}?db=1") for _ in range(2)]
+    try:
+        for each in (one, two):
+            await _until_well(each)
+        await receives(one, two)
+        assert (await two.acquire("k", 1, 1)).granted
+    finally:
+        await one.close()
+        await two.close()
+
+
+@pytest.fixture
+def redis_server_file(own_redis: RedisServer, tmp_path: Path) -> Path:
+    """The socket file of a Redis server."""
+    file = tmp_path / "redis.sock"
+    own_redis.restart("--unixsocket", str(file))
+    return file
+
+
+RIGHTS = {
+    "no scripts": ("-eval", "its user may not"),
+    "no events": ("-publish", "its user may not"),
+    "no subscriptions": ("-subscribe", "its user may not"),
+    "other keys": ("resetkeys ~else:*", "its user may not"),
+    "other channels": ("resetchannels &else:*", "its user may not"),
+    "all it needs": ("resetkeys ~bobbin:* resetchannels &bobbin:*", None),
+}
+
+
+@pytest.mark.parametrize("case", RIGHTS)
+async def test_a_user_who_may_not_do_what_is_needed_is_found(
+    own_redis: RedisServer, case: str
+) -> None:
+    rules, expected = RIGHTS[case]
+    with redis.Redis.from_url(own_redis.url) as client:
+        client.execute_command(
+            "ACL", "SETUSER", "bob", "on", ">pw", "+@all", "~*", "&*", *rules.split()
+        )
+    found = await _fault_at(own_redis.url.replace("redis://", "redis://bob:pw@"))
+    assert found is None if expected is None else expected in str(found)
+
+
+async def _fault_at(url: str) -> str | None:
+    coordination = await open_coordination(url)
+    try:
+        return await fault(coordination)
+    finally:
+        await coordination.close()
+
+
+WRONG = {
+    "redis://127.0.0.1:1": "nothing listens there",
+    "redis://no.such.host.invalid:6379": "its host's name cannot be resolved",
+    "unix:///nowhere/redis.sock": "its socket file does not exist",
+    "redis://:wrong@HOST": "refuses the user or the password",
+    "rediss://HOST": "it does not answer",
+    "redis://HOST/99": "DB index is out of range",
+    "redis://MUTE": "it does not answer",
+}
+
+
+@pytest.mark.parametrize(("url", "expected"), WRONG.items())
+async def test_the_cause_is_told(own_redis: RedisServer, url: str, expected: str) -> None:
+    with redis.Redis.from_url(own_redis.url) as client:
+        if ":wrong@" in url:
+            client.config_set("requirepass", "right")
+    with socket.socket() as mute:
+        mute.bind(("127.0.0.1", 0))
+        mute.listen()
+        place = own_redis.url.removeprefix("redis://").partition("/")[0]
+        url = url.replace("HOST", place).replace("MUTE", f"127.0.0.1:{mute.getsockname()[1]}")
+        found = str(await _fault_at(url))
+    assert found.startswith("Redis cannot be reached: ")
+    assert expected in found
+    assert "wrong" not in found
