@@ -13,7 +13,7 @@ from bot.answers.engine import Engine
 from bot.answers.recovery import Recovery
 from bot.answers.workers import new_worker_id
 from bot.api.app import ApiParts, create_app
-from bot.api.health import readiness_checks
+from bot.api.health import Check, readiness_checks
 from bot.api.middleware import LazyApp
 from bot.chats.after_answer import AfterAnswer
 from bot.chats.attachments.loader import AttachmentLoader
@@ -132,7 +132,9 @@ async def build(
         )
         await stack.enter_async_context(thread_recovery.running())
         await stack.enter_async_context(transport.running())
-        resources.http_app.open(_http_app(resources, repositories, use_cases, transport))
+        resources.http_app.open(
+            _http_app(resources, repositories, use_cases, transport, recovery.fault)
+        )
         yield Bot(
             database=resources.database,
             service=use_cases.service,
@@ -326,6 +328,7 @@ def _http_app(
     repositories: Repositories,
     use_cases: UseCases,
     transport: SocketModeTransport | HttpTransport,
+    work: Check,
 ) -> ASGIApp:
     paths: dict[str, ASGIApp] = {PATH: transport} if isinstance(transport, HttpTransport) else {}
     if resources.install_pages is not None:
@@ -338,8 +341,9 @@ def _http_app(
         metrics=resources.metrics,
         checks=readiness_checks(
             database=resources.database,
+            work=work,
             coordination=resources.coordination if resources.shared else None,
-            slack_connected=transport.connected,
+            slack=transport.fault,
         ),
         timing=resources.timing,
         slack=paths,

@@ -22,6 +22,8 @@ class Timing:
     """Three renewals may fail before a lease lapses."""
     sweep_interval: float = 2.0
     """Between two searches for answers that no worker holds."""
+    overdue: float = 7.0
+    """A process whose renewals or searches have not succeeded for this long is not ready."""
 
     # Calls to Slack (handlers)
     late_effect: float = 20.0

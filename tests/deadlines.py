@@ -42,6 +42,7 @@ _GIVING_UP = (
     "http_body_gap_timeout",
     "token_recheck_interval",
     "idle_transaction_timeout",
+    "overdue",
     "database_connect_timeout",
     "database_statement_timeout",
     "database_lease_timeout",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from bot.answers.engine import Engine
 from bot.answers.events import STOP_TOPIC, TEXT_REQUEST_TOPIC, WAKE_TOPIC
 from bot.answers.lease import ClockReading
-from bot.answers.running_answer import RunState
+from bot.answers.running_answer import RunningAnswer, RunState
 from bot.answers.workers import is_dead
 from bot.observability import Metrics, get_logger
 from bot.tasks import Tasks
@@ -45,6 +45,15 @@ class Recovery:
         self._metrics = metrics
         self._single_host = single_host
         self._timing = timing
+        self._renewed = self._swept = ClockReading()
+        """When all leases were last renewed, or there was none; and when a sweep last succeeded."""
+
+    async def fault(self) -> str | None:
+        """What has not succeeded for too long, though it is repeated every two seconds."""
+        for work, last in (("renewing leases", self._renewed), ("the sweep", self._swept)):
+            if last.age() > self._timing.overdue:
+                return f"{work} last succeeded {last.age():.0f} s ago"
+        return None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -63,10 +72,12 @@ class Recovery:
             yield
 
     async def _renew_leases(self) -> None:
-        running = dict(self._engine.running)
-        if not running:
-            return
         before = ClockReading()
+        if running := dict(self._engine.running):
+            await self._renew(running, before)
+        self._renewed = before
+
+    async def _renew(self, running: Mapping[str, RunningAnswer], before: ClockReading) -> None:
         held = await self._answers.renew(self._engine.worker_id, self._timing.lease, list(running))
         for answer_id, run in running.items():
             if answer_id in held:
@@ -78,6 +89,7 @@ class Recovery:
                 run.abort()
 
     async def _sweep(self) -> None:
+        before = ClockReading()
         await self._release_dead_workers()
         self._metrics.set_waiting(await self._answers.waiting_count())
         chats = await self._answers.chats_to_claim(MAX_CHATS_PER_SWEEP)
@@ -85,6 +97,7 @@ class Recovery:
             self._engine.lapsed = await self._answers.lapsed()
         for chat_id in chats:
             self._engine.look_for_work(chat_id)
+        self._swept = before
 
     async def _release_dead_workers(self) -> None:
         """Releases the leases of dead workers on this machine, instead of waiting until they lapse."""

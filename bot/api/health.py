@@ -49,19 +49,24 @@ def operator_routes(metrics: Metrics, checks: Mapping[str, Check]) -> list[Route
 def readiness_checks(
     *,
     database: Database,
+    work: Check,
     coordination: Coordination | None,
-    slack_connected: Callable[[], Awaitable[bool]],
+    slack: Check,
 ) -> dict[str, Check]:
-    """What must work for this process to receive requests. `coordination`: None without Redis."""
+    """What must work for this process to receive requests, and what it must have achieved lately.
+
+    `work`: whether the database let it renew its leases and find work. `coordination`: None without Redis. `slack`:
+    whether events arrive and are acknowledged.
+    """
 
     async def check_database() -> str | None:
+        await database.ping()
         schema = await schema_of(database)
-        return None if schema is Schema.CURRENT else f"the schema is {schema} than this version's"
+        if schema is not Schema.CURRENT:
+            return f"the schema is {schema} than this version's"
+        return await work()
 
-    async def check_slack() -> str | None:
-        return None if await slack_connected() else "the socket is not connected"
-
-    checks: dict[str, Check] = {"database": check_database, "slack": check_slack}
+    checks: dict[str, Check] = {"database": check_database, "slack": slack}
     if coordination is not None:
         checks["redis"] = coordination.ping
     return checks

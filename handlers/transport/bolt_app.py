@@ -83,6 +83,10 @@ def _environment_hidden() -> Iterator[None]:
         os.environ.update(hidden)
 
 
+ACK_OVERDUE = 6.0
+"""Seconds after which an event that is not acknowledged counts as a fault; Slack waits for three."""
+
+
 class SharedApp(AsyncApp):
     """A Bolt application that answers guests on behalf of the workspace where it is installed.
 
@@ -93,9 +97,19 @@ class SharedApp(AsyncApp):
     def __init__(self, once: Once, **options: Any) -> None:
         super().__init__(**options)
         self._once = once
+        self._began_at: list[float] = []
+        """When the requests began that are not acknowledged yet, by the monotonic clock, oldest first."""
 
-    requests_in_progress = 0
-    """Requests that are being handled and are not acknowledged yet."""
+    @property
+    def requests_in_progress(self) -> int:
+        """Requests that are being handled and are not acknowledged yet."""
+        return len(self._began_at)
+
+    def fault(self) -> str | None:
+        """Whether requests are acknowledged too late: Slack has given up waiting and delivers them again."""
+        waiting = time.monotonic() - self._began_at[0] if self._began_at else 0.0
+        return f"an event has waited for {waiting:.0f} s" if waiting > ACK_OVERDUE else None
+
     last_request_at = float("-inf")
     """When a request was last acknowledged, by the monotonic clock."""
 
@@ -104,12 +118,13 @@ class SharedApp(AsyncApp):
             req.context["team_id"] = host
             # The payload names the guest's organisation.
             req.context["enterprise_id"] = None
-        self.requests_in_progress += 1
+        began = time.monotonic()
+        self._began_at.append(began)
         try:
             with log_context(team=req.context.get("team_id") or req.context.get("enterprise_id")):
                 return await self._dispatch_once(req)
         finally:
-            self.requests_in_progress -= 1
+            self._began_at.remove(began)
             self.last_request_at = time.monotonic()
 
     async def _dispatch_once(self, req: AsyncBoltRequest) -> BoltResponse:

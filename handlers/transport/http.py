@@ -11,11 +11,11 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from slack_bolt.adapter.asgi.async_handler import AsyncSlackRequestHandler
-from slack_bolt.app.async_app import AsyncApp
 from slack_sdk.signature import SignatureVerifier
 
 from bot.errors import StorageError
 from bot.observability import Metrics, get_logger
+from handlers.transport.bolt_app import SharedApp
 from storage.coordination import Coordination
 
 log = get_logger(__name__)
@@ -59,9 +59,10 @@ class HttpTransport:
     """
 
     def __init__(
-        self, app: AsyncApp, signing_secret: str, shared: Coordination | None, metrics: Metrics
+        self, app: SharedApp, signing_secret: str, shared: Coordination | None, metrics: Metrics
     ) -> None:
         """`shared`: what connects several replicas; None for a single one."""
+        self._app = app
         self._handler = AsyncSlackRequestHandler(app, path=PATH)
         self._verifier = SignatureVerifier(signing_secret)
         self._handled = _SeenSignatures(shared)
@@ -134,8 +135,9 @@ class HttpTransport:
         """Does nothing: the HTTP server brings the requests, and no connection has to be kept."""
         yield
 
-    async def connected(self) -> bool:
-        return True
+    async def fault(self) -> str | None:
+        """Why events are not acknowledged."""
+        return self._app.fault()
 
     async def until_connected(self, seconds: float = 30.0) -> bool:
         return True

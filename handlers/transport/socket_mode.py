@@ -68,6 +68,10 @@ class SocketModeTransport:
             await asyncio.gather(watchdog, return_exceptions=True)
             await self._close()
 
+    async def fault(self) -> str | None:
+        """Why no events arrive, or are not acknowledged."""
+        return self._app.fault() if await self.connected() else "the socket is not connected"
+
     async def connected(self) -> bool:
         return self._handler is not None and await self._handler.client.is_connected()
 
