@@ -27,6 +27,10 @@ START_BUTTON = "Start with {model}"
 STOP_BUTTON = "Stop"
 RETRY_BUTTON = "Retry"
 
+CONTEXT_UNREAD = (
+    "Slack did not let me read what else was said in this thread, so I answer without it. "
+    "Please repeat here what I should know."
+)
 ONLY_ASKER_CHOOSES = (
     "Only <@{user}> can pick a model here, because it's their question. "
     "Mention me to ask one of your own."

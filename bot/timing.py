@@ -67,6 +67,8 @@ class Timing:
     """A chat younger than this still gets its header from the process that started it."""
     context_grace: float = 0.7
     """How long a menu waits for the thread's earlier messages to be read before it is posted without them."""
+    context_retry_delays: tuple[float, ...] = (0.5, 1.0, 2.0)
+    """Before a thread that Slack refused to show is read again."""
     context_timeout: float = 30.0
     """How long reading the thread's earlier messages may go on after the menu is posted."""
     context_timeout_after_choice: float = 15.0

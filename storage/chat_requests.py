@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, not_, or_, select, update
+from sqlalchemy import ColumnElement, and_, not_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain import ModelRef, SharedFile, Thread
@@ -14,55 +12,16 @@ from bot.errors import ChatNotFound
 from storage.engine.database import Database
 from storage.engine.types import database_time, new_id, utc_now
 from storage.queries import dialect_insert
-from storage.rows import files_from_json, files_to_json
+from storage.request_rows import ChatRequest, to_request
+from storage.rows import files_to_json
 from storage.tables import chats, messages, questions
+
+__all__ = ["ChatRequest", "ChatRequests"]
 
 _IS_OPEN = questions.c.state == "open"
 _MAX_REQUEST_AGE = 86_400.0
 """Seconds before its chat started: older requests are not searched for a header that is missing in Slack."""
 _NOT_POSTED = and_(questions.c.text.is_not(None), questions.c.source.is_(None))
-
-
-@dataclass(frozen=True, slots=True)
-class ChatRequest:
-    """What a user asked, or is still to ask, before there is a chat."""
-
-    id: str
-    thread: Thread
-    """The thread where the menu is and the chat will be."""
-    ts: str
-    """Timestamp of the Slack message that mentioned the bot, or the id of the dialog."""
-    user: str
-    created_at: datetime
-    user_team: str | None = None
-    text: str | None = field(default=None, repr=False)
-    """None as long as the user has only mentioned the bot."""
-    source: str | None = None
-    """Timestamp of the Slack message with the text, which becomes the first user message's source. None for a request
-    from a dialog that is not posted in Slack yet."""
-    files: tuple[SharedFile, ...] = ()
-    context: str | None = field(default=None, repr=False)
-    """The messages that the thread held before, for the model."""
-    context_files: tuple[SharedFile, ...] = ()
-    """Files that were shared in the thread before."""
-    model: ModelRef | None = None
-    """The model that the user has chosen."""
-    menu_ts: str | None = None
-    """Timestamp of the Slack message with the menu, once Slack has confirmed it."""
-    open: bool = True
-    """It has neither become a message of a chat nor been closed."""
-    message_id: str | None = None
-    """Id of the user message that it has become."""
-
-    @property
-    def needs_context(self) -> bool:
-        """It is in a thread whose earlier messages have not been read yet."""
-        return self.context is None and self.mention_ts is not None and self.thread.ts != self.ts
-
-    @property
-    def mention_ts(self) -> str | None:
-        """Timestamp of the Slack message that mentioned the bot; None for a request from a dialog."""
-        return self.ts if "." in self.ts else None
 
 
 class ChatRequests:
@@ -153,7 +112,7 @@ class ChatRequests:
             row = (
                 await connection.execute(select(questions).where(where).order_by(*order).limit(1))
             ).one_or_none()
-            return None if row is None else _to_request(row)
+            return None if row is None else to_request(row)
 
     async def others_without_model(self, request: ChatRequest) -> list[ChatRequest]:
         """The same user's other posted requests in the same thread that have no model yet, oldest first."""
@@ -171,7 +130,7 @@ class ChatRequests:
             rows = (
                 await connection.execute(select(questions).where(where).order_by(questions.c.id))
             ).all()
-            return [_to_request(row) for row in rows]
+            return [to_request(row) for row in rows]
 
     async def set_text(
         self, request_id: str, *, text: str, source: str, files: tuple[SharedFile, ...] = ()
@@ -221,11 +180,40 @@ class ChatRequests:
             await connection.execute(update(questions).where(first).values(menu_ts=menu_ts))
             return await _get(connection, questions.c.id == request_id)
 
+    async def note_said(self, thread: Thread, ts: str) -> bool:
+        """Note for the thread's open requests that a message came which they have to read. False: none is open."""
+        news = or_(questions.c.said_until.is_(None), questions.c.said_until < ts)
+        where = and_(
+            _IS_OPEN,
+            questions.c.team == thread.team,
+            questions.c.channel == thread.channel,
+            questions.c.thread == thread.ts,
+        )
+        async with self._database.begin() as connection:
+            await connection.execute(update(questions).where(where, news).values(said_until=ts))
+            found = await connection.execute(select(questions.c.id).where(where).limit(1))
+            return found.first() is not None
+
     async def set_context(
-        self, request_id: str, context: str | None, files: tuple[SharedFile, ...] = ()
+        self,
+        request_id: str,
+        context: str | None,
+        files: tuple[SharedFile, ...] = (),
+        *,
+        since: str | None = None,
+        until: str | None = None,
     ) -> ChatRequest:
-        """Store the messages and files that the thread held before. Raises ChatNotFound."""
-        return await self._update(request_id, context=context, context_files=files_to_json(files))
+        """Store the messages and files that the thread held before, and what was said `since`. Raises ChatNotFound.
+
+        `until`: ts of the newest message that was read.
+        """
+        return await self._update(
+            request_id,
+            context=context,
+            context_files=files_to_json(files),
+            said_since=since,
+            read_until=until,
+        )
 
     async def set_thread(self, request_id: str, thread: Thread, source: str | None) -> ChatRequest:
         """A dialog's request is now posted in Slack as the message `source`, or (None) is to go to another thread.
@@ -315,7 +303,7 @@ class ChatRequests:
             .limit(limit)
         )
         async with self._database.read() as connection:
-            return [(_to_request(row), row.chat_id) for row in await connection.execute(query)]
+            return [(to_request(row), row.chat_id) for row in await connection.execute(query)]
 
     async def _stale(
         self, where: ColumnElement[bool], seconds: float, limit: int
@@ -328,7 +316,7 @@ class ChatRequests:
         )
         async with self._database.read() as connection:
             rows = (await connection.execute(query)).all()
-            return [_to_request(row) for row in rows]
+            return [to_request(row) for row in rows]
 
     async def _update(self, request_id: str, **values: str | None) -> ChatRequest:
         async with self._database.begin() as connection:
@@ -342,7 +330,7 @@ async def _get(connection: AsyncConnection, where: ColumnElement[bool]) -> ChatR
     row = (await connection.execute(select(questions).where(where))).one_or_none()
     if row is None:
         raise ChatNotFound("no such chat request")
-    return _to_request(row)
+    return to_request(row)
 
 
 async def _add_files(
@@ -358,23 +346,3 @@ async def _add_files(
         update(questions).where(_IS_OPEN, same).values(files=files_to_json(whole))
     )
     return await _get(connection, same)
-
-
-def _to_request(row: Row[Any]) -> ChatRequest:
-    return ChatRequest(
-        id=row.id,
-        thread=Thread(row.team, row.channel, row.thread),
-        ts=row.ts,
-        user=row.user,
-        created_at=row.created_at,
-        user_team=row.user_team,
-        text=row.text,
-        source=row.source,
-        files=files_from_json(row.files),
-        context=row.context,
-        context_files=files_from_json(row.context_files),
-        model=ModelRef.parse(row.model) if row.model else None,
-        menu_ts=row.menu_ts,
-        open=row.state == "open",
-        message_id=row.message_id,
-    )

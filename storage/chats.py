@@ -143,15 +143,18 @@ class Chats:
         async with self._database.read() as connection:
             return await _find_by_thread(connection, thread)
 
-    async def chat_and_open_request(self, thread: Thread, user: str) -> tuple[Chat | None, bool]:
-        """The chat in this thread, and whether this user has an open chat request there.
+    async def chat_and_open_request(
+        self, thread: Thread, user: str
+    ) -> tuple[Chat | None, bool, bool]:
+        """The chat in this thread, and whether this user, or anybody, has an open chat request there.
 
-        One query for both, because most messages that Slack sends are in threads with neither.
+        One query for all, because most messages that Slack sends are in threads with neither.
         """
         async with self._database.read() as connection:
             parameters = {**_thread_parameters(thread), "user": user}
             row = (await connection.execute(SELECT_CHAT_AND_OPEN_REQUEST, parameters)).one()
-        return None if row.id is None else to_chat(row), bool(row.has_open_request)
+        chat = None if row.id is None else to_chat(row)
+        return chat, bool(row.has_open_request), bool(row.any_open_request)
 
     async def get(self, chat_id: str) -> Chat:
         """Raises ChatNotFound."""

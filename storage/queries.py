@@ -72,10 +72,18 @@ _IN_THREAD = and_(
     chats.c.thread == bindparam("thread"),
 )
 SELECT_CHAT_BY_THREAD = select(chats).where(_IN_THREAD)
+_ANY_OPEN_REQUEST = exists().where(
+    questions.c.team == bindparam("team"),
+    questions.c.channel == bindparam("channel"),
+    questions.c.thread == bindparam("thread"),
+    questions.c.state == "open",
+)
 SELECT_CHAT_AND_OPEN_REQUEST = select(
-    chats, _HAS_OPEN_REQUEST.label("has_open_request")
+    chats,
+    _HAS_OPEN_REQUEST.label("has_open_request"),
+    _ANY_OPEN_REQUEST.label("any_open_request"),
 ).select_from(select(literal(1).label("one")).subquery().outerjoin(chats, _IN_THREAD))
-"""The chat of a thread, if there is one, and whether this user has an open chat request there. Always one row."""
+"""The chat of a thread, if there is one, and whether this user or anybody has an open chat request there: one row."""
 
 SELECT_MESSAGE_BY_SOURCE = select(messages).where(
     messages.c.chat_id == bindparam("chat"), messages.c.source == bindparam("source")

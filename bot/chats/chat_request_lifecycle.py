@@ -45,7 +45,7 @@ class RequestState(StrEnum):
     WAITING_FOR_TEXT = "waiting for text"
     """A model is chosen, and the mention had no text: the user's next message is the question."""
     WAITING_FOR_CONTEXT = "waiting for context"
-    """Everything is there but the earlier messages of the thread."""
+    """Everything is there but what else was said in the thread."""
     READY = "ready"
     """The chat can start."""
     STARTED = "started"
@@ -100,10 +100,13 @@ class FilesAdded:
 
 @dataclass(frozen=True, slots=True)
 class ContextRead:
-    """The earlier messages of the thread were read."""
+    """The thread was read: what was said before the question, and since then."""
 
     text: str = field(repr=False)
     files: tuple[SharedFile, ...] = ()
+    since: str = field(default="", repr=False)
+    until: str | None = None
+    """Ts of the newest message that was read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +160,10 @@ class RequestLifecycle:
                 return filled or await self._requests.get(request.id)
             case FilesAdded(files, text):
                 return await self._requests.add_files(request.id, text, files)
-            case ContextRead(text, files):
-                return await self._requests.set_context(request.id, text, files)
+            case ContextRead(text, files, since, until):
+                return await self._requests.set_context(
+                    request.id, text, files, since=since or None, until=until
+                )
             case QuestionMoved(channel):
                 thread = Thread(request.thread.team, channel, "")
                 return await self._requests.set_thread(request.id, thread, None)

@@ -132,11 +132,17 @@ class ChatRequestService:
         request = await self._lifecycle.advance(request, FilesAdded(message.files, message.text))
         return HandleResult(Outcome.FILES_ADDED, request=request)
 
+    async def note_said(self, message: IncomingMessage) -> bool:
+        """Something is said in a thread with open requests, whose chats read it as they start. False: none is open."""
+        return await self._requests.note_said(message.thread, message.ts)
+
     async def _fill(self, request: ChatRequest, message: IncomingMessage) -> HandleResult:
         event = TextGiven(message.ts, message.text, message.files)
         filled = await self._lifecycle.advance(request, event)
         if filled.source != message.ts or filled.model is None:
             return HandleResult(Outcome.IGNORED, request=filled)
+        if filled.needs_context:
+            return HandleResult(Outcome.WAITING_FOR_CONTEXT, request=filled)
         stored = await self._start_chat(filled, filled.model)
         if stored.duplicate:
             return HandleResult(Outcome.IGNORED, request=filled, stored=stored)
@@ -255,7 +261,7 @@ class ChatRequestService:
             request_id=request.id,
             limit=self._limit,
             message=NewMessage(
-                text=request.text or "",
+                text="\n".join(text for text in (request.text, request.said_since) if text),
                 author=request.user,
                 author_team=request.user_team,
                 source=request.source or request.ts,

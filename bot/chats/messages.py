@@ -25,6 +25,8 @@ class IncomingMessage:
     """Begins by mentioning another user, and does not mention Bobbin."""
     user_team: str | None = None
     """The user's own workspace, if it is not the bot's."""
+    edited: bool = False
+    """It was written before, and an edit has added the mention."""
     files: tuple[SharedFile, ...] = ()
     """The files shared with it, reviewed (`bot.chats.attachments.rules.mark_unreadable`)."""
     mentions: frozenset[str] = frozenset()
@@ -44,6 +46,8 @@ class Outcome(StrEnum):
     """It is a new chat request; the user is to choose a model."""
     STORED = "stored"
     """It is stored in its chat, and an answer waits to be written."""
+    WAITING_FOR_CONTEXT = "waiting for context"
+    """It completed a chat request; the chat starts when the rest of the thread has been read."""
     CHAT_FULL = "chat full"
     """The chat has no room for it; nothing was stored."""
     STOPPED = "stopped"
@@ -62,7 +66,7 @@ class HandleResult:
 
     outcome: Outcome
     request: ChatRequest | None = None
-    """With REQUESTED; also with STORED, when the message completed a chat request."""
+    """With REQUESTED and WAITING_FOR_CONTEXT; also with STORED, when the message completed a chat request."""
     stored: StoredMessage | None = None
     """With STORED."""
     model: ModelRef | None = None

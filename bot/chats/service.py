@@ -48,17 +48,36 @@ class ChatService:
 
     async def handle_message(self, message: IncomingMessage) -> HandleResult:
         """Handles one message from Slack, however often it is delivered."""
+        if message.edited:
+            return await self._handle_edit(message)
         if message.in_thread:
-            chat, has_request = await self._chats.chat_and_open_request(
+            chat, has_request, is_asked = await self._chats.chat_and_open_request(
                 message.thread, message.user
             )
             if chat is not None:
                 return await self._continue(chat, message)
             if has_request and (result := await self._requests.add_reply(message)):
                 return result
+            if is_asked and not message.addressed:
+                return await self._note_said(message)
         if not message.addressed:
             return HandleResult(Outcome.IGNORED)
         return await self._requests.create(message)
+
+    async def _handle_edit(self, message: IncomingMessage) -> HandleResult:
+        """An edit has added a mention: outside of any chat it counts as written so, and in a chat as nothing."""
+        if await self._chats.find_by_thread(message.thread) is not None:
+            return HandleResult(Outcome.IGNORED)
+        return await self._requests.create(message)
+
+    async def _note_said(self, message: IncomingMessage) -> HandleResult:
+        """Something is said between a question and the choice of its model: it belongs to the question."""
+        if message.text or message.files:
+            noted = await self._requests.note_said(message)
+            chat = None if noted else await self._chats.find_by_thread(message.thread)
+            if chat is not None:  # the chat has started in this moment
+                return await self._continue(chat, message)
+        return HandleResult(Outcome.IGNORED)
 
     async def _continue(self, chat: Chat, message: IncomingMessage) -> HandleResult:
         """The next message of a chat."""

@@ -53,6 +53,8 @@ def _show(
         return
     if notice is not None:
         ctx.tasks.start(notice, name="file notice")
+    if result.outcome is Outcome.WAITING_FOR_CONTEXT and result.request is not None:
+        ctx.tasks.start(ctx.menus.start_with_context(result.request), name="chat")
     if result.outcome is Outcome.STORED and result.stored is not None:
         if result.request is not None:  # it was the question that a chosen model waited for
             chosen = ModelChosen(ModelChoiceOutcome.STARTED, result.request, result.stored)

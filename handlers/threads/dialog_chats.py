@@ -251,7 +251,8 @@ class DialogChats:
         posted = await self._post(slack, request, look_first=look_first)
         if not in_thread or chat is not None:
             return posted
-        return await self._contexts.read(slack, posted, until=posted.source)
+        await self._contexts.finish(slack, posted, posted.source)
+        return posted
 
     async def _post(
         self, slack: SlackClient, request: ChatRequest, note: str = "", *, look_first: bool

@@ -87,7 +87,7 @@ class ModelMenus:
             async with self._contexts.reading(slack, request):
                 own = await self._requests.skips_menu(request)
                 if own is not None:
-                    await self._contexts.wait_for(request)
+                    await self._contexts.finish(slack, request)
                     await self._start_without_menu(slack, request, own)
                 else:
                     await self._post_menu(slack, request)
@@ -172,7 +172,10 @@ class ModelMenus:
     async def start_with_context(
         self, request: ChatRequest, response_url: str | None = None
     ) -> None:
-        """Starts the chat of a request whose model is chosen, once its thread context is read. Raises LimitReached."""
+        """Starts the chat of a request whose model is chosen, once its thread context is read.
+
+        If Slack does not let the bot read it in time, the asker is told. Raises LimitReached.
+        """
         if request.id in self._starting:
             return
         if (slack := await self._messages.client_for(request)) is None:

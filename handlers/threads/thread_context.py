@@ -19,8 +19,9 @@ from handlers.client.errors import SlackError
 from handlers.client.user_names import UserNames
 from handlers.client.web_api import PAGE_SIZE, SlackClient
 from handlers.markdown.plain_text import plain
+from handlers.threads.direct_messages import post_ephemeral_once
 from handlers.views.message_content import MessageContent, content_of
-from handlers.views.payloads import MESSAGE_SUBTYPES
+from handlers.views.payloads import MESSAGE_SUBTYPES, is_mentioned
 from storage.chat_requests import ChatRequest
 
 log = get_logger(__name__)
@@ -45,16 +46,20 @@ _Said = tuple[dict[str, Any], MessageContent]
 
 @dataclass(frozen=True, slots=True)
 class ThreadContext:
-    """What people had said and shared in a thread."""
+    """What people said and shared in a thread besides the question."""
 
     text: str = field(repr=False)
-    """Lines "name: text"; empty if the thread had none."""
+    """Lines "name: text" before the question; empty if there are none."""
+    since: str = field(repr=False)
+    """What was said after it: the asker's own words, and lines "name: text" of others."""
     files: tuple[SharedFile, ...] = ()
     """Of all shared files, those that may be of use to a model."""
+    until: str | None = None
+    """Ts of the newest message."""
 
 
 class ThreadContextReader:
-    """Reads the thread context of chat requests in the background."""
+    """Reads the thread context of chat requests: in the background, and again when a chat is to start."""
 
     def __init__(self, lifecycle: RequestLifecycle, names: UserNames, timing: Timing) -> None:
         self._lifecycle = lifecycle
@@ -72,7 +77,7 @@ class ThreadContextReader:
         if not request.needs_context:
             yield
             return
-        read = asyncio.create_task(self.read(slack, request), name="thread context")
+        read = asyncio.create_task(self._read_patiently(slack, request), name="thread context")
         self._reads[request.id] = read
         try:
             await asyncio.wait([read], timeout=self._timing.context_grace)
@@ -83,48 +88,95 @@ class ThreadContextReader:
             self._reads.pop(request.id, None)
             await asyncio.gather(read, return_exceptions=True)
 
-    async def wait_for(self, request: ChatRequest) -> None:
-        """Waits until the context that is being read is stored, for `context_timeout` seconds at most."""
-        if (read := self._reads.get(request.id)) is not None:
-            await asyncio.wait([read], timeout=self._timing.context_timeout)
+    async def finish(
+        self, slack: SlackClient, request: ChatRequest, question: str | None = None
+    ) -> None:
+        """Reads the context, or waits until it is read, for `context_timeout_after_choice` seconds at most.
 
-    async def finish(self, slack: SlackClient, request: ChatRequest) -> None:
-        """Reads the context, or waits until it is read, for `context_timeout_after_choice` seconds at most."""
-        timeout = self._timing.context_timeout_after_choice
-        if (read := self._reads.get(request.id)) is not None:
-            await asyncio.wait([read], timeout=timeout)
-            return
+        If Slack does not let the bot read it in that time, the asker is told. `question`: of a request from a dialog,
+        the ts of the message that shows it.
+        """
+        is_read = False
         with suppress(TimeoutError):
-            await asyncio.wait_for(self.read(slack, request), timeout)
+            async with asyncio.timeout(self._timing.context_timeout_after_choice):
+                if (read := self._reads.get(request.id)) is not None:
+                    await asyncio.wait([read])
+                    if not read.cancelled() and read.exception() is None:
+                        request = read.result()
+                request = await self._read_patiently(slack, request, question)
+                is_read = not _is_due(request, question)
+        if not is_read:
+            await _tell_unread(slack, request)
+
+    async def _read_patiently(
+        self, slack: SlackClient, request: ChatRequest, question: str | None = None
+    ) -> ChatRequest:
+        """Reads again while Slack refuses, and what was said meanwhile; gives up after the last delay."""
+        for delay in (0.0, *self._timing.context_retry_delays):
+            if not _is_due(request, question):
+                break
+            await asyncio.sleep(delay)
+            request = await self.read(slack, request, question)
+        return request
 
     async def read(
-        self, slack: SlackClient, request: ChatRequest, until: str | None = None
+        self, slack: SlackClient, request: ChatRequest, question: str | None = None
     ) -> ChatRequest:
         """Stores the context of a request. A thread that cannot be read leaves the request as it is.
 
-        `until`: ts of the message before which the context ends; by default the mention.
+        `question`: ts of the message with the question; by default the mention.
         """
         try:
-            context = await read_thread(slack, self._names, request.thread, until or request.ts)
+            context = await read_thread(slack, self._names, request, question or request.ts)
         except SlackError as error:
             log.info("thread_not_readable", request=request.id, reason=str(error))
             return request
         own = {file.id for file in request.files}
         files = tuple(file for file in context.files if file.id not in own)
-        return await self._lifecycle.advance(request, ContextRead(context.text, files))
+        event = ContextRead(context.text, files, context.since, context.until)
+        return await self._lifecycle.advance(request, event)
+
+
+def _is_due(request: ChatRequest, question: str | None) -> bool:
+    return request.needs_context if question is None else request.context is None
+
+
+async def _tell_unread(slack: SlackClient, request: ChatRequest) -> None:
+    await post_ephemeral_once(
+        slack,
+        request.id,
+        channel=request.thread.channel,
+        user=request.user,
+        text=strings.CONTEXT_UNREAD,
+        thread=request.thread.ts,
+    )
 
 
 async def read_thread(
-    slack: SlackClient, names: UserNames, thread: Thread, until: str
+    slack: SlackClient, names: UserNames, request: ChatRequest, question: str
 ) -> ThreadContext:
-    """The thread before the message `until`. Raises SlackError."""
-    said = _speech(slack, await _messages(slack, thread, until))
+    """The thread before and after the message `question`. Raises SlackError."""
+    messages = await _messages(slack, request.thread)
+    said = _speech(slack, messages)
     await names.find(_people_of(slack, said))
-    lines = [await _line(slack, names, message, content) for message, content in said]
-    files = [file for _, content in said for file in content.files]
+    before = [each for each in said if each[0]["ts"] < question]
+    since = [each for each in said if each[0]["ts"] > question and _adds(request, slack, each)]
     return ThreadContext(
-        fit_lines([line[:MAX_MESSAGE_LENGTH] for line in lines]), select_earlier(files)
+        text=fit_lines([await _line(slack, names, *each) for each in before]),
+        since=fit_lines([await _line(slack, names, *each, of=request.user) for each in since]),
+        files=select_earlier([file for _, content in (*before, *since) for file in content.files]),
+        until=max((str(message["ts"]) for message in messages), default=None),
     )
+
+
+def _adds(request: ChatRequest, slack: SlackClient, said: _Said) -> bool:
+    """Whether a later message belongs to the question, and neither is it nor is a question of its own."""
+    message, content = said
+    is_own_files = bool(content.files) and message.get("user") == request.user
+    known = {file.id for file in request.files}
+    if is_own_files and {file.id for file in content.files} <= known:
+        return False  # they were added to the question when they were shared
+    return message["ts"] != request.source and not is_mentioned(slack.bot_user, content)
 
 
 def fit_lines(lines: Sequence[str], max_length: int = MAX_CONTEXT_LENGTH) -> str:
@@ -142,7 +194,7 @@ def fit_lines(lines: Sequence[str], max_length: int = MAX_CONTEXT_LENGTH) -> str
     return "\n".join([lines[0], *gap, *kept])
 
 
-async def _messages(slack: SlackClient, thread: Thread, until: str) -> list[dict[str, Any]]:
+async def _messages(slack: SlackClient, thread: Thread) -> list[dict[str, Any]]:
     root: list[dict[str, Any]] = []
     newest: deque[dict[str, Any]] = deque(maxlen=MAX_MESSAGES)
     pages = 0
@@ -150,18 +202,17 @@ async def _messages(slack: SlackClient, thread: Thread, until: str) -> list[dict
         "conversations.replies",
         channel=thread.channel,
         ts=thread.ts,
-        latest=until,
         limit=PAGE_SIZE,
     ):
         for message in page.get("messages", []):
             if message["ts"] == thread.ts:
                 root = [message]
-            elif message["ts"] < until:
+            else:
                 newest.append(message)
         pages += 1
         if pages == MAX_PAGES:
             break
-    return [message for message in root if message["ts"] < until] + list(newest)
+    return root + list(newest)
 
 
 def _speech(slack: SlackClient, messages: Sequence[dict[str, Any]]) -> list[_Said]:
@@ -185,8 +236,13 @@ def _people_of(slack: SlackClient, said: Sequence[_Said]) -> set[User]:
 
 
 async def _line(
-    slack: SlackClient, names: UserNames, message: dict[str, Any], content: MessageContent
+    slack: SlackClient,
+    names: UserNames,
+    message: dict[str, Any],
+    content: MessageContent,
+    of: str = "",
 ) -> str:
+    """A message as a line with its author's name; of the user `of`, who asks, the words alone."""
     author = str(message.get("user") or "")
     name = message.get("username") or (message.get("bot_profile") or {}).get("name")
     if not name and author:
@@ -197,5 +253,7 @@ async def _line(
     if files:
         parts.append(SHARED_FILES.format(names=", ".join(files)))
     # Continuation lines are indented, so that none can pass for another user's message.
-    whole = "\n  ".join(" ".join(parts).splitlines())
+    if author and author == of:
+        return " ".join(parts)[:MAX_MESSAGE_LENGTH]
+    whole = "\n  ".join(" ".join(parts).splitlines())[:MAX_MESSAGE_LENGTH]
     return f"{plain(str(name or ''), 80) or strings.UNKNOWN_PERSON}: {whole}"

@@ -22,11 +22,15 @@ _LEADING_MENTION = re.compile(
 
 
 def incoming_message(event: dict[str, Any], *, team: str, bot_user: str) -> IncomingMessage | None:
-    """What a user wrote; None for all other messages: bots, edits, joins, the bot's own."""
+    """What a user wrote; None for all other messages: bots, edits that mention nobody, joins, the bot's own."""
     user, ts, channel = event.get("user"), event.get("ts"), event.get("channel")
     if not (user and ts and channel) or user in (bot_user, "USLACKBOT"):
         return None
-    if event.get("subtype") not in MESSAGE_SUBTYPES or event.get("hidden") or event.get("edited"):
+    # Slack sends the mention in an edited message like a new one.
+    is_edited = bool(event.get("edited"))
+    if event.get("subtype") not in MESSAGE_SUBTYPES or event.get("hidden"):
+        return None
+    if is_edited and event.get("type") != "app_mention":
         return None
     if any(event.get(mark) for mark in ("bot_id", "app_id", "bot_profile")):
         return None
@@ -46,6 +50,7 @@ def incoming_message(event: dict[str, Any], *, team: str, bot_user: str) -> Inco
         user_team=own_team if own_team and own_team != team else None,
         files=mark_unreadable(content.files),
         mentions=content.mentions,
+        edited=is_edited,
     )
 
 

@@ -244,7 +244,7 @@ async def test_the_context_of_a_long_thread_is_its_beginning_and_its_end(world: 
 
 
 @pytest.mark.parametrize("error", ["missing_scope", "not_in_channel", "thread_not_found"])
-async def test_a_thread_that_cannot_be_read_is_left_out_without_a_notice(
+async def test_a_thread_that_cannot_be_read_is_left_out_and_the_asker_is_told(
     world: World, error: str
 ) -> None:
     world.slack.faults.add("conversations.replies", error=error, times=-1)
@@ -253,7 +253,8 @@ async def test_a_thread_that_cannot_be_read_is_left_out_without_a_notice(
     await world.choose(thread)
     await world.answered(thread)
     assert user_messages_sent(world) == ["what should we do?"]
-    assert (world.whispers("alice"), world.whispers("bob")) == ([], [])
+    await world.until(lambda: world.whispers("alice") == [strings.CONTEXT_UNREAD], "the notice")
+    assert world.whispers("bob") == []
     assert any(line["event"] == "thread_not_readable" for line in world.lines())
 
 

@@ -233,11 +233,11 @@ async def test_one_query_finds_a_threads_chat_and_open_request(
     requests: ChatRequests, chats: Chats, thread: Thread
 ) -> None:
     elsewhere = replace(thread, ts="200.1")
-    assert await chats.chat_and_open_request(thread, "U1") == (None, False)
+    assert await chats.chat_and_open_request(thread, "U1") == (None, False, False)
     question, _ = await requests.create(thread=thread, ts="100.1", user="U1")
-    assert await chats.chat_and_open_request(thread, "U1") == (None, True)
-    assert await chats.chat_and_open_request(thread, "U2") == (None, False)
-    assert await chats.chat_and_open_request(elsewhere, "U1") == (None, False)
+    assert await chats.chat_and_open_request(thread, "U1") == (None, True, True)
+    assert await chats.chat_and_open_request(thread, "U2") == (None, False, True)
+    assert await chats.chat_and_open_request(elsewhere, "U1") == (None, False, False)
     said = await chats.start(
         team="T1",
         owner="U1",
@@ -246,6 +246,14 @@ async def test_one_query_finds_a_threads_chat_and_open_request(
         thread=thread,
         request_id=question.id,
     )
-    assert await chats.chat_and_open_request(thread, "U1") == (await chats.get(said.chat.id), False)
+    assert await chats.chat_and_open_request(thread, "U1") == (
+        await chats.get(said.chat.id),
+        False,
+        False,
+    )
     await requests.create(thread=thread, ts="100.2", user="U2")
-    assert await chats.chat_and_open_request(thread, "U2") == (await chats.get(said.chat.id), True)
+    assert await chats.chat_and_open_request(thread, "U2") == (
+        await chats.get(said.chat.id),
+        True,
+        True,
+    )

@@ -1,0 +1,165 @@
+"""What is said between a mention and the choice of a model belongs to the question."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot import strings
+from tests.handlers.shared_files import NOTES, sent_text
+from tests.handlers.world import World
+
+
+async def noted(world: World, ts: str) -> None:
+    await world.until(
+        lambda: world.rows("SELECT 1 FROM questions WHERE said_until = ?", ts), "it is noted"
+    )
+
+
+async def say(world: World, user: str, text: str, thread: str, **more: object) -> str:
+    """Says something in the thread; gives its ts once the bot knows of it."""
+    ts = await world.slack.conversations.say(user, "general", text, thread, **more)  # type: ignore[arg-type]
+    await noted(world, ts)
+    return ts
+
+
+async def test_what_the_asker_and_others_add_reaches_the_model(world: World) -> None:
+    thread = await world.ask("Write quicksort.")
+    await say(world, "alice", "In Rust, please.", thread)
+    await say(world, "bob", "And short.", thread)
+    await world.choose(thread)
+    await world.answered(thread)
+    await world.idle()
+
+    assert world.requests()[0][-1] == (
+        "user",
+        "Write quicksort.\nIn Rust, please.\nbob: And short.",
+    )
+    assert len(world.messages(thread)) == 2
+
+
+async def test_in_a_thread_of_people_it_comes_after_the_question(world: World) -> None:
+    root = await world.slack.conversations.say("bob", "general", "The boiler drips.")
+    await world.ask("what now?", thread=root)
+    await say(world, "carol", "It is the old one.", root)
+    await world.choose(root)
+    await world.answered(root)
+
+    prompt = world.requests()[0][-1][1]
+    parts = ["bob: The boiler drips.", "what now?", "carol: It is the old one."]
+    assert sorted(parts, key=prompt.index) == parts
+
+
+async def test_files_that_others_add_are_read(world: World) -> None:
+    thread = await world.ask("What do the notes say?")
+    await say(world, "bob", "Here they are.", thread, files=[NOTES])
+    await world.choose(thread)
+    await world.answered(thread)
+
+    assert "line two" in sent_text(world)
+
+
+async def test_what_counts_is_what_stands_there_when_the_chat_starts(world: World) -> None:
+    thread = await world.ask("Write quicksort.")
+    wrong = await say(world, "bob", "In Cobol.", thread)
+    changed = await say(world, "bob", "Very long.", thread)
+    await world.slack.conversations.delete("bob", "general", wrong)
+    await world.slack.conversations.edit("bob", "general", changed, "Very short.")
+    await world.choose(thread)
+    await world.answered(thread)
+
+    assert world.requests()[0][-1][1] == "Write quicksort.\nbob: Very short."
+
+
+async def test_it_is_read_for_a_question_that_comes_after_the_choice(world: World) -> None:
+    thread = await world.ask("")
+    await world.choose(thread)
+    await world.until(
+        lambda: strings.WAITING_FOR_TEXT in world.replies(thread)[0].text, "it asks for it"
+    )
+    await say(world, "bob", "The moon is far.", thread)
+    await world.slack.conversations.say("alice", "general", "How tall is it?", thread)
+    await world.answered(thread)
+    await world.idle()
+
+    prompt = world.requests()[0][-1][1]
+    assert "How tall is it?" in prompt
+    assert "bob: The moon is far." in prompt
+    assert len(world.headers(thread)) == 1
+
+
+async def test_a_question_of_somebody_else_is_not_read_twice(world: World) -> None:
+    thread = await world.ask("The first question?")
+    bot = world.slack.bot_user.id
+    await world.slack.conversations.say("bob", "general", f"<@{bot}> the second?", thread)
+    await world.until(lambda: len(world.menus(thread)) == 2, "a menu for each")
+    await say(world, "carol", "A remark.", thread)
+    first, second = world.menus(thread)
+    await world.slack.interactions.press("alice", first, "start_chat")
+    await world.slack.interactions.press("bob", second, "start_chat")
+    await world.answered(thread, 2)
+
+    asked = [m["text"] for m in world.messages(thread) if m["role"] == "user"]
+    assert sum("the second?" in text for text in asked) == 1
+    assert "A remark." in asked[0]
+
+
+async def test_without_anything_said_no_thread_is_read(world: World) -> None:
+    await world.answered(await world.start("Nothing to add."))
+    assert world.slack.calls_of("conversations.replies") == []
+
+
+# -- an edit that adds a mention -----------------------------------------------------------------------------------
+
+
+async def test_a_mention_that_an_edit_adds_counts_as_one(world: World) -> None:
+    ts = await world.slack.conversations.say("alice", "general", "How tall is the moon?")
+    await world.idle()
+    text = f"<@{world.slack.bot_user.id}> How tall is the moon?"
+    await world.slack.conversations.edit("alice", "general", ts, text)
+    await world.until(lambda: world.menus(ts), "the menu")
+    await world.slack.conversations.edit("alice", "general", ts, f"{text} Really?")
+    await world.idle()
+    assert len(world.menus(ts)) == 1
+
+    await world.choose(ts)
+    await world.answered(ts)
+    assert world.requests()[0][-1][1] == "How tall is the moon?"
+
+
+async def test_an_edit_changes_nothing_in_a_chat(world: World) -> None:
+    thread = await world.start("How tall is the moon?")
+    await world.answered(thread)
+    aside = f"<@{world.slack.workspace.user('bob').id}> look at this"
+    ts = await world.slack.conversations.say("alice", "general", aside, thread)
+    await world.idle()
+    text = f"<@{world.slack.bot_user.id}> look at this"
+    await world.slack.conversations.edit("alice", "general", ts, text)
+    await world.idle()
+
+    assert (len(world.messages(thread)), len(world.menus(thread))) == (2, 0)
+
+
+# -- what Slack refuses for a while --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"error": "missing_scope"},
+        {"mode": "ratelimited"},
+        {"mode": "status", "status": 503},
+    ],
+    ids=["missing_scope", "429", "503"],
+)
+async def test_context_that_slack_refuses_for_a_while_is_due(
+    world: World, fault: dict[str, object]
+) -> None:
+    world.forgive("missing_scope")
+    world.slack.faults.add("conversations.replies", times=2, **fault)  # type: ignore[arg-type]
+    root = await world.slack.conversations.say("bob", "general", "The boiler drips.")
+    await world.ask("what now?", thread=root)
+    await world.choose(root)
+    await world.answered(root)
+
+    assert "bob: The boiler drips." in world.requests()[0][-1][1]
+    assert world.whispers("alice") == []
