@@ -84,7 +84,7 @@ async def open_resources(
         timing=timing,
     )
     await stack.enter_async_context(providers)
-    session = await stack.enter_async_context(new_session())
+    session = await stack.enter_async_context(new_session(timing))
     slack_clients = SlackClients(
         client=lambda token: new_web_client(token, settings.slack_api_url, session),
         session=session,

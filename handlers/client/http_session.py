@@ -5,16 +5,19 @@ from __future__ import annotations
 import aiohttp
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.timing import Timing
 from handlers.client.fencing import fencing_trace
 
-CALL_TIMEOUT = 30
-"""Seconds for one call of the Web API, as slack_sdk counts them."""
+CONNECT_TIMEOUT = 5.0
+"""Seconds until a connection to Slack stands."""
+SDK_TIMEOUT = 30
+"""Seconds for one call of the Web API, as slack_sdk counts them: longer than the session's, which decides."""
 
 
-def new_session() -> aiohttp.ClientSession:
+def new_session(timing: Timing = Timing()) -> aiohttp.ClientSession:
     """One session for all calls to Slack; without it each call would open a connection of its own."""
     return aiohttp.ClientSession(
-        timeout=aiohttp.ClientTimeout(total=10, connect=5),
+        timeout=aiohttp.ClientTimeout(total=timing.slack_call_timeout, connect=CONNECT_TIMEOUT),
         connector=aiohttp.TCPConnector(limit=0, limit_per_host=64, keepalive_timeout=60),
         trace_configs=[fencing_trace()],
     )
@@ -25,5 +28,5 @@ def new_web_client(
 ) -> AsyncWebClient:
     """A Web API client that repeats nothing by itself: `SlackClient` decides what may be repeated."""
     return AsyncWebClient(
-        token=token, base_url=api_url, session=session, retry_handlers=[], timeout=CALL_TIMEOUT
+        token=token, base_url=api_url, session=session, retry_handlers=[], timeout=SDK_TIMEOUT
     )

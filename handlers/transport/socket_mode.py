@@ -49,10 +49,8 @@ class SocketModeTransport:
         self._app_token = app_token
         self._client = client
         self._handler: AsyncSocketModeHandler | None = None
-        self._connected_at = time.monotonic()
-        """When a connection was last seen."""
-        self._created_at = time.monotonic()
-        """When the present client was made."""
+        self._connected_at = self._created_at = 0.0
+        """When a connection was last seen, and when the present client was made, by the event loop's clock."""
         self._diagnosed_at = 0.0
         self._refusal: str | None = None
         """What to do about Slack's refusal of the app-level token; None while Slack has not refused it."""
@@ -80,8 +78,8 @@ class SocketModeTransport:
 
         Raises SettingsError when Slack refuses the app-level token.
         """
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
+        deadline = _now() + seconds
+        while _now() < deadline:
             if await self.connected():
                 return True
             if self._refusal is not None:
@@ -113,12 +111,12 @@ class SocketModeTransport:
             ping_interval=PING_INTERVAL,
             logger=logging.getLogger("slack_sdk.socket_mode"),
         )
-        self._connected_at = self._created_at = time.monotonic()
+        self._connected_at = self._created_at = _now()
         return asyncio.create_task(self._handler.connect_async(), name="socket connecting")  # type: ignore[no-untyped-call]
 
     async def _check(self, connecting: asyncio.Task[None] | None) -> None:
         assert self._handler is not None
-        now = time.monotonic()
+        now = _now()
         if await self._handler.client.is_connected():
             self._connected_at = now
             self._refusal = None
@@ -159,3 +157,7 @@ class SocketModeTransport:
     def _was_busy_lately(self) -> bool:
         idle = time.monotonic() - self._app.last_request_at
         return self._app.requests_in_progress > 0 or idle < QUIET_PERIOD
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

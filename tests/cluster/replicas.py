@@ -68,7 +68,7 @@ class Replicas(Cluster):
         self._connection: psycopg.Connection[Row] | None = None
         self.models.answer_with("*", answering)
         # Two replicas may post a menu for one mention; each of them, and a press, deletes the second.
-        self.forgive("message_not_found")
+        self.forgive("message_not_found", method="chat.delete")
 
     async def __aexit__(self, *error: Any) -> None:
         try:
@@ -136,13 +136,20 @@ class UserChat:
                     )
             await asyncio.sleep(0.1)
 
+    async def until_stored(self) -> None:
+        """Waits until the chat holds every question."""
+        await self.world.until(lambda: self._stored() == len(self.questions), "the last question")
+
+    def _stored(self) -> int:
+        return sum(m["role"] == "user" for m in self.world.messages(self.thread))
+
     async def go_on(self) -> None:
         await self.world.slack.conversations.say(self.who, self.channel, self._next(), self.thread)
 
     def check(self, *, in_order: bool = True) -> None:
         """Asserts that every message is answered once, completely and in turn, in the database and in Slack.
 
-        `in_order`: no message was redelivered, so they were stored in the order in which they were sent.
+        `in_order`: each was sent when the one before was stored, so they were stored in the order of sending.
         """
         world, stored = self.world, self.world.messages(self.thread)
         asked = [m["text"] for m in stored if m["role"] == "user"]

@@ -35,7 +35,7 @@ async def test_replicas_start_on_an_empty_database_and_respect_rate_limits(
         world.forgive("no_reaction")
         world.slack.faults.copies = 2
         begun = user_chats(world, 8, 4)
-        await asyncio.gather(*(_converse(user_chat, 2) for user_chat in begun))
+        await asyncio.gather(*(_converse(user_chat, 2, in_order=True) for user_chat in begun))
         await until_settled(world, begun)
         assert [
             (call.method, call.error) for call in world.slack.calls if call.error == "ratelimited"
@@ -183,10 +183,13 @@ async def _stop(user_chat: UserChat, number: int) -> None:
         )
 
 
-async def _converse(user_chat: UserChat, more: int) -> None:
+async def _converse(user_chat: UserChat, more: int, *, in_order: bool = False) -> None:
+    """`in_order`: each message waits until the one before is stored, on whichever replica."""
     await user_chat.begin()
     for _ in range(more):
         await asyncio.sleep(0.8)
+        if in_order:
+            await user_chat.until_stored()
         await user_chat.go_on()
 
 

@@ -21,6 +21,8 @@ TEXT = " ".join(f"Word{n} and q{n}." for n in range(45))
 
 HIGH_RATES = dict.fromkeys(RATES, Rate(100.0, 100.0))
 """Rates that let many answers be written natively at the same time."""
+SETTLED_SOON = patient_timing(late_effect=2.0)
+"""For a Slack in which a call takes effect at once or, if its response does not come, never."""
 
 FAULTS: dict[str, dict[str, Any]] = {
     "429": {"mode": "ratelimited", "retry_after": 1},
@@ -90,7 +92,7 @@ def incomplete(shown: dict[str, list[str]]) -> dict[str, list[str]]:
 async def test_no_failure_of_a_streaming_call_loses_or_repeats_text(
     worlds: WorldFactory, method: str
 ) -> None:
-    async with worlds(rates=HIGH_RATES) as world:
+    async with worlds(rates=HIGH_RATES, timing=SETTLED_SOON) as world:
         # After an unknown outcome or a false rejection, the bot finds out the state of the stream by trying.
         world.forgive("message_not_in_streaming_state", "streaming_state_conflict")
         assert incomplete(await run_with_each(world, method, FAULTS | STREAM_FAULTS)) == {}
@@ -101,12 +103,15 @@ async def test_a_message_that_appears_after_its_call_timed_out_is_removed(
     worlds: WorldFactory,
 ) -> None:
     """The call times out, a search finds nothing and the bot posts again; then the first call takes effect."""
-    async with worlds(rates=HIGH_RATES, timing=patient_timing(late_effect=5.0)) as world:
+    timing = patient_timing(slack_call_timeout=3.0, late_effect=4.0)
+    async with worlds(rates=HIGH_RATES, timing=timing) as world:
         world.forgive("message_not_in_streaming_state")
         world.say(TEXT)
         thread = await world.ask("Say it.")
-        world.slack.faults.add("chat.startStream", "slow", seconds=12.0)
+        world.slack.faults.add("chat.startStream", "slow")
         await world.choose(thread)
+        await world.until(lambda: world.answers(thread), "the second call's message")
+        world.slack.faults.release()
         await world.answered(thread)
         await world.idle()
         assert incomplete({"late": await world.answered(thread)}) == {}
@@ -119,7 +124,9 @@ async def test_no_failure_of_a_post_or_edit_loses_or_repeats_text(
     worlds: WorldFactory, method: str, skip: int
 ) -> None:
     """The menu and the header are written by the same methods before the answer, and exist once too."""
-    async with worlds(bobbin_stream=StreamMode.EDIT, rates=HIGH_RATES) as world:
+    async with worlds(
+        bobbin_stream=StreamMode.EDIT, rates=HIGH_RATES, timing=SETTLED_SOON
+    ) as world:
         assert incomplete(await run_with_each(world, method, FAULTS | EDIT_FAULTS, skip=skip)) == {}
         await world.idle()
 
@@ -264,7 +271,7 @@ async def test_a_post_with_unknown_outcome_does_not_claim_another_answers_messag
     worlds: WorldFactory,
 ) -> None:
     """A question asked during an answer is older than the messages of that answer."""
-    async with worlds(bobbin_stream=StreamMode.EDIT) as world:
+    async with worlds(bobbin_stream=StreamMode.EDIT, timing=SETTLED_SOON) as world:
         world.reply_to({"Say it.": TEXT, "Next one.": "The second answer."}, rate=40)
         thread = await world.ask("Say it.")
         world.slack.faults.add("chat.postMessage", "slow", seconds=0.5)

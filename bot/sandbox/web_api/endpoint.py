@@ -84,11 +84,7 @@ class WebApi:
         fault = self.faults.next_fault(method, values)
         if fault is not None and fault.mode not in ("lost", "slow") and not fault.after_effect:
             return await self._apply_fault(fault, record)
-        latency = self.workspace.limits.latencies.get(method, self.workspace.limits.latency)
-        if fault is not None and fault.mode == "slow" and not fault.after_effect:
-            latency += fault.seconds
-        if latency > 0:
-            await asyncio.sleep(latency)
+        await self._delay(method, fault)
         headers: dict[str, str] = {}
         status = 200
         try:
@@ -108,6 +104,13 @@ class WebApi:
         elif fault is not None and (fault.mode == "lost" or fault.after_effect):
             return await self._apply_fault(fault, record)
         return status, headers, json.dumps(answer).encode()
+
+    async def _delay(self, method: str, fault: Fault | None) -> None:
+        latency = self.workspace.limits.latencies.get(method, self.workspace.limits.latency)
+        if latency > 0:
+            await asyncio.sleep(latency)
+        if fault is not None and fault.mode == "slow" and not fault.after_effect:
+            await self.faults.hang(fault.seconds)
 
     async def _apply_fault(
         self, fault: Fault, record: CallRecord
