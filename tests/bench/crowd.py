@@ -3,8 +3,8 @@
     python -m tests.bench.crowd [--only menus kill]
 
 `menus`: seconds from a mention to its menu while forty answers run in that channel. `kill`: the process that writes
-forty answers is killed and another one started; seconds until a text goes on, from the kill and from the claim by the
-new process, which then asks the model again.
+forty answers is killed and another one started. It claims them and asks the model again, which sends the same words;
+seconds from the kill and from the claim until an answer changes in Slack, and until it shows more than before.
 """
 
 from __future__ import annotations
@@ -21,16 +21,20 @@ from bot.sandbox.state.records import Message
 from tests.bench.environment import ASKER, Environment, StormThread, open_environment, script
 
 ANSWERS = 40
-WORDS, RATE = 600, 30.0
-"""Twenty seconds for each answer."""
+LONG = script(600, 30.0)
+"""Twenty seconds: they run as long as the mentions come."""
+USUAL = script(200, 40.0)
+"""As in the storms."""
 MENTIONS, MENTION_INTERVAL = 15, 1.0
 CHANNELS = 10
 """Over which the answers are spread that are killed."""
+WRITTEN_FOR = 2.0
+"""Seconds from the last question to the kill."""
 PATIENCE = 90.0
 
 
 async def menus() -> str:
-    async with open_environment(ANSWERS, 1, script(WORDS, RATE)) as environment:
+    async with open_environment(ANSWERS, 1, LONG) as environment:
         channel = environment.threads[0].channel
         await _ask_all(environment)
         said = []
@@ -50,23 +54,31 @@ async def _menu_wait(environment: Environment, channel: str, ts: str) -> float:
 
 
 async def kill() -> str:
-    async with open_environment(ANSWERS, CHANNELS, script(WORDS, RATE)) as environment:
+    async with open_environment(ANSWERS, CHANNELS, USUAL) as environment:
         await _ask_all(environment)
-        await asyncio.sleep(5.0)
+        await asyncio.sleep(WRITTEN_FOR)
         dead = set(_owners(environment).values())
         environment.bot.process.kill()
         await environment.bot.process.wait()
         killed_at = environment.slack.workspace.clock()
+        lengths = {each.root: _length(environment, each) for each in environment.threads}
         assert environment.launch is not None
         await environment.launch()
         claimed_at = await _claims(environment, dead)
-        gone_on = {
-            thread.root: await _goes_on(environment, thread, killed_at)
-            for thread in environment.threads
-        }
-        since_claim = {root: gone_on[root] - at for root, at in claimed_at.items()}
-        since_kill = {root: at - killed_at for root, at in gone_on.items()}
-        return f"{_line('after the kill', since_kill)}\n{_line('after the claim', since_claim)}"
+        changed, longer = {}, {}
+        for each in environment.threads:
+            changed[each.root] = await _shows(environment, each, killed_at, 1)
+            longer[each.root] = await _shows(environment, each, killed_at, lengths[each.root] + 1)
+        visible = sum(length > 0 for length in lengths.values())
+        since_kill = {root: at - killed_at for root, at in longer.items()}
+        return "\n".join(
+            [
+                f"killed with {visible} of {ANSWERS} answers visible",
+                _line("change after claim", {r: changed[r] - at for r, at in claimed_at.items()}),
+                _line("more after claim", {r: longer[r] - at for r, at in claimed_at.items()}),
+                _line("more after kill", since_kill),
+            ]
+        )
 
 
 async def _claims(environment: Environment, dead: set[str]) -> dict[str, float]:
@@ -96,13 +108,20 @@ def _owners(environment: Environment) -> Mapping[str, str]:
         connection.close()
 
 
-async def _goes_on(environment: Environment, thread: StormThread, after: float) -> float:
-    def changes() -> list[float]:
-        states = [state for message in _shown(environment, thread) for state in message.states]
-        return [state.at for state in states if state.at > after and state.text]
+def _length(environment: Environment, thread: StormThread) -> int:
+    """How much of the thread's answer is visible."""
+    return max((len(message.text) for message in _shown(environment, thread)), default=0)
 
-    await _until(lambda: bool(changes()))
-    return min(changes(), default=environment.slack.workspace.clock())
+
+async def _shows(environment: Environment, thread: StormThread, after: float, length: int) -> float:
+    """When the thread's answer first showed so much, not counting what it showed before."""
+
+    def moments() -> list[float]:
+        states = [state for message in _shown(environment, thread) for state in message.states]
+        return [state.at for state in states if state.at > after and len(state.text) >= length]
+
+    await _until(lambda: bool(moments()))
+    return min(moments(), default=environment.slack.workspace.clock())
 
 
 def _shown(environment: Environment, thread: StormThread) -> list[Message]:
@@ -128,7 +147,7 @@ async def _until(is_true: Callable[[], bool]) -> None:
 def _line(name: str, seconds: Mapping[str, float]) -> str:
     median, worst = statistics.median(seconds.values()), max(seconds.values())
     load = os.getloadavg()[0]
-    return f"{name:<16} {len(seconds):>3} times: median {median:5.2f} s, worst {worst:5.2f} s (load {load:.1f})"
+    return f"{name:<18} {len(seconds):>3} times: median {median:5.2f} s, worst {worst:5.2f} s (load {load:.1f})"
 
 
 PARTS: dict[str, Callable[[], Awaitable[str]]] = {"menus": menus, "kill": kill}

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import os
 import random
 import statistics
@@ -62,12 +63,22 @@ HEAD = (
 
 
 @dataclass(frozen=True)
+class Turn:
+    """A method, and from when to when its calls hung."""
+
+    method: str
+    began_at: float
+    ended_at: float
+
+
+@dataclass(frozen=True)
 class Outcome:
     answers: list[Answered]
     menu_waits: list[float]
     calls: list[CallRecord]
     load: float
     """Of the machine, at the end."""
+    turns: list[Turn]
 
     @property
     def refused(self) -> int:
@@ -98,32 +109,39 @@ async def measure(
     async with open_environment(CHATS, CHANNELS, answering(lengths), people=PEOPLE) as environment:
         before = len(environment.slack.calls)
         day = Workday(environment, random.Random(SEED), lengths)
-        async with _hanging_in_turn(environment, hanging):
+        async with _hanging_in_turn(environment, hanging) as turns:
             await day.run(per_minute, minutes * 60)
         calls = list(environment.slack.calls)[before:]
-        return Outcome(day.answers(), day.menu_waits, calls, os.getloadavg()[0])
+        return Outcome(day.answers(), day.menu_waits, calls, os.getloadavg()[0], turns)
 
 
 @asynccontextmanager
-async def _hanging_in_turn(environment: Environment, methods: Sequence[str]) -> AsyncIterator[None]:
-    async def turns() -> None:
-        faults = environment.slack.faults
-        while methods:
-            for method in methods:
-                fault = faults.add(method, "hang", times=-1, seconds=HANG_SECONDS)
-                await asyncio.sleep(HANG_SECONDS)
-                faults.pending.remove(fault)
+async def _hanging_in_turn(
+    environment: Environment, methods: Sequence[str]
+) -> AsyncIterator[list[Turn]]:
+    """Yields a list that grows by each turn that has ended."""
+    turns: list[Turn] = []
+    faults, clock = environment.slack.faults, environment.slack.workspace.clock
 
-    task = asyncio.create_task(turns())
+    async def take_turns() -> None:
+        for method in itertools.cycle(methods):
+            fault, began_at = faults.add(method, "hang", times=-1, seconds=HANG_SECONDS), clock()
+            await asyncio.sleep(HANG_SECONDS)
+            faults.pending.remove(fault)
+            turns.append(Turn(method, began_at, clock()))
+
+    task = asyncio.create_task(take_turns())
     try:
-        yield
+        yield turns
     finally:
         task.cancel()
-        environment.slack.faults.clear()
+        faults.clear()
 
 
 def _row(name: str, outcome: Outcome, even: float) -> list[str]:
-    direct, queued = waits(outcome.answers)
+    found = waits(outcome.answers)
+    direct = [wait.seconds for wait in found if not wait.queued]
+    queued = [wait.seconds for wait in found if wait.queued]
     lags = outcome.lags
     print(
         f"{name:<28} {outcome.whole:>4}/{len(outcome.answers):<4} | {_at(direct, 0.5):9.2f} {_at(direct, 0.95):6.2f} "
@@ -133,6 +151,11 @@ def _row(name: str, outcome: Outcome, even: float) -> list[str]:
         f"{outcome.load:5.1f}",
         flush=True,
     )
+    for turn in outcome.turns:
+        within = [w.seconds for w in found if turn.began_at <= w.since < turn.ended_at]
+        print(
+            f"  while {turn.method} hung: {len(within)} asked, at worst after {_at(within, 1):.2f} s"
+        )
     for refusal, times in outcome.other_refusals.most_common():
         print(f"  refused {times} times: {refusal}")
     wrong = {

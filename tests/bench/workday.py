@@ -248,24 +248,29 @@ class Answered:
     seen: Seen
 
 
-def waits(answers: list[Answered]) -> tuple[list[float], list[float]]:
-    """Seconds until the model was asked: of questions in idle threads, and of those that had to wait for their turn.
+@dataclass(frozen=True)
+class Wait:
+    """Seconds from the moment when the model might have been asked until it was."""
 
-    The first count from the question. The others count from the moment when the answer before stood in the thread.
-    What was never asked waits until now.
-    """
-    direct: list[float] = []
-    queued: list[float] = []
+    since: float
+    seconds: float
+    queued: bool
+    """The question had to wait for its turn: `since` is when the answer before it stood in the thread."""
+
+
+def waits(answers: list[Answered]) -> list[Wait]:
+    """What was never asked, or what it waited for never stood, counts as if it had happened at the end."""
+    found: list[Wait] = []
     before: dict[str, Answered] = {}
-    now = max((each.ended_at or 0.0 for each in answers), default=0.0)
+    end = max((each.ended_at or 0.0 for each in answers), default=0.0)
     for each in answers:
-        last = before.get(each.question.thread.root)
-        free_at = (last.ended_at or now) if last else 0.0
-        since = max(each.question.said_at, free_at)
-        target = direct if each.question.said_at >= free_at else queued
-        target.append(max(0.0, (each.asked_at or now) - since))
-        before[each.question.thread.root] = each
-    return direct, queued
+        thread, said_at = each.question.thread.root, each.question.said_at
+        free_at = (before[thread].ended_at or end) if thread in before else 0.0
+        since = max(said_at, free_at)
+        seconds = max(0.0, (each.asked_at or end) - since)
+        found.append(Wait(since, seconds, queued=free_at > said_at))
+        before[thread] = each
+    return found
 
 
 def _by_question(requests: list[ModelRequest]) -> dict[int, list[ModelRequest]]:
