@@ -253,7 +253,29 @@ class Done:
     """`stop`, `length` (it reached its token limit), or the provider's own word."""
 
 
-StreamEvent = TextDelta | ReasoningDelta | Usage | Done
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A page that an answer rests on, as the model's provider names it."""
+
+    url: str
+    """An https address."""
+    title: str
+    """One line; the host's name where the provider gives none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The sources of an answer, in the provider's order: at most ten."""
+
+    sources: tuple[Source, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TextRetracted:
+    """All text so far was reasoning and does not belong to the answer."""
+
+
+StreamEvent = TextDelta | TextRetracted | ReasoningDelta | Usage | Sources | Done
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,4 +292,5 @@ class AnswerResult:
     seconds: float | None = None
     """From the claim to the end of the model's stream."""
     truncated: bool = False
-    """The model stopped because it reached its token limit."""
+    """The answer was cut: at the model's token limit, or at its longest text or time."""
+    sources: tuple[Source, ...] = ()

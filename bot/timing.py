@@ -87,8 +87,9 @@ class Timing:
     """For one request for a list of models, or for a model's details."""
     model_list_timeout: float = 45.0
     """For one whole list of models, with the details that some servers tell one by one."""
-    usage_timeout: float = 3.0
-    """How long to wait, after the text of an answer has ended, for the token counts that follow."""
+    usage_timeout: float = 15.0
+    """How long to wait, after a server has announced the end of an answer, for what follows: token counts, `[DONE]`,
+    or more text, since some announce the end too early. Hardly any server leaves a connection open after the end."""
     model_list_first_retry: float = 2.0
     """Before a list of models that failed to load is requested again; doubles each time."""
     model_list_min_interval: float = 1.0

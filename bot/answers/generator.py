@@ -12,7 +12,18 @@ from bot.answers.events import EventPublisher
 from bot.answers.retry import until_stored
 from bot.answers.running_answer import RunningAnswer, RunState
 from bot.answers.sink import AnswerSink
-from bot.domain import Answer, AnswerResult, Chat, Done, Status, StreamEvent, TextDelta, Usage
+from bot.domain import (
+    Answer,
+    AnswerResult,
+    Chat,
+    Done,
+    Sources,
+    Status,
+    StreamEvent,
+    TextDelta,
+    TextRetracted,
+    Usage,
+)
 from bot.errors import ChatNotFound, EmptyAnswer, ProviderError, StreamInterrupted
 from bot.observability import Metrics, get_logger
 from bot.providers.base import ModelRequest
@@ -103,21 +114,38 @@ class AnswerGenerator:
         async with aclosing(_closable(self._models.stream(request))) as events:
             async for event in events:
                 if isinstance(event, TextDelta):
-                    if not run.text:
-                        self._metrics.observe_first_word(time.monotonic() - started)
-                    run.text.append(event.text)
-                    sink.write(event.text)
-                    self._publisher.text_appended(chat, run.answer, event.text, run.length)
-                    run.length += len(event.text)
-                elif isinstance(event, Usage):
-                    run.usage = event
+                    self._add_text(run, chat, sink, event.text, started)
                 elif isinstance(event, Done):
                     run.finish_reason = event.reason
                     complete = True
+                else:
+                    _note(run, sink, event)
         if not complete:
             raise StreamInterrupted
         if not "".join(run.text).strip():
             raise EmptyAnswer
+
+    def _add_text(
+        self, run: RunningAnswer, chat: Chat, sink: AnswerSink, text: str, started: float
+    ) -> None:
+        if not run.text:
+            self._metrics.observe_first_word(time.monotonic() - started)
+        run.text.append(text)
+        sink.write(text)
+        if not run.retracted:
+            self._publisher.text_appended(chat, run.answer, text, run.length)
+        run.length += len(text)
+
+
+def _note(run: RunningAnswer, sink: AnswerSink, event: StreamEvent) -> None:
+    """What a model's stream says besides text."""
+    if isinstance(event, Usage):
+        run.usage = event
+    elif isinstance(event, Sources):
+        run.sources = event.sources
+    elif isinstance(event, TextRetracted):
+        run.retract()
+        sink.restart()
 
 
 def _worth_retrying(error: ProviderError) -> bool:
@@ -149,4 +177,5 @@ def _result(run: RunningAnswer, error: ProviderError | None, seconds: float) -> 
         usage=run.usage,
         seconds=seconds,
         truncated=run.finish_reason == "length",
+        sources=run.sources,
     )

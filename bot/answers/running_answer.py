@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from bot.answers.lease import Lease
-from bot.domain import Answer, MessageRef, Usage
+from bot.domain import Answer, MessageRef, Source, Usage
 from bot.errors import StorageError
 from storage.answers import Answers
 
@@ -55,6 +55,9 @@ class RunningAnswer:
     length: int = 0
     """Characters in `text`."""
     usage: Usage | None = None
+    sources: tuple[Source, ...] = ()
+    retracted: bool = False
+    """Text that had been shown turned out not to belong to the answer: those who follow it get the rest at its end."""
     finish_reason: str = "stop"
     state: RunState = RunState.WRITING
     unrecorded_messages: tuple[MessageRef, ...] | None = None
@@ -70,6 +73,11 @@ class RunningAnswer:
             return False
         self.state = state
         return True
+
+    def retract(self) -> None:
+        """All text so far does not belong to the answer."""
+        self.text.clear()
+        self.retracted = True
 
     def stop(self) -> None:
         """A user ended the answer: cancels the model call."""

@@ -45,6 +45,10 @@ class AnswerSink(Protocol):
         """Adds text to the answer. Returns at once; the sink shows it when its rate limit allows."""
         ...
 
+    def restart(self) -> None:
+        """All text so far does not belong to the answer: takes it back. Returns at once."""
+        ...
+
     async def close(self, result: AnswerResult) -> None:
         """Shows the result. Returns when all of it is shown, or certainly never can be; never raises."""
         ...
@@ -67,6 +71,9 @@ class NullSink:
         pass
 
     def write(self, text: str) -> None:
+        pass
+
+    def restart(self) -> None:
         pass
 
     async def close(self, result: AnswerResult) -> None:

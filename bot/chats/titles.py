@@ -15,12 +15,11 @@ from bot.domain import (
     Role,
     Status,
     StreamEvent,
-    TextDelta,
     TitleBy,
 )
 from bot.errors import ProviderError
 from bot.observability import get_logger
-from bot.providers.base import ChatMessage, ModelRequest
+from bot.providers.base import ChatMessage, ModelRequest, whole_text
 from bot.tasks import Tasks
 from bot.timing import Timing
 from storage.chats import Chats
@@ -123,13 +122,7 @@ class Titles:
             max_characters=MAX_REPLY_LENGTH,
             max_seconds=self._longest,
         )
-        return "".join(
-            [
-                event.text
-                async for event in self._models.stream(request)
-                if isinstance(event, TextDelta)
-            ]
-        )
+        return await whole_text(self._models.stream(request))
 
 
 def clean_title(text: str) -> str:

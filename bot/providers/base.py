@@ -6,7 +6,15 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from bot.domain import Image, ModelInfo, ModelRef, Role, StreamEvent
+from bot.domain import (
+    Image,
+    ModelInfo,
+    ModelRef,
+    Role,
+    StreamEvent,
+    TextDelta,
+    TextRetracted,
+)
 
 ProviderKind = Literal["openai", "openrouter", "venice", "ollama"]
 """Whose extensions of the common format a server understands."""
@@ -58,6 +66,17 @@ class ModelRequest:
     """Text beyond this is cut off, and the call ended."""
     max_seconds: float | None = None
     """From the request to the end of the answer, which is cut there; None: `Timing.longest_answer`."""
+
+
+async def whole_text(events: AsyncIterator[StreamEvent]) -> str:
+    """The text of an answer that nobody reads while it is written. Raises ProviderError."""
+    parts: list[str] = []
+    async for event in events:
+        if isinstance(event, TextDelta):
+            parts.append(event.text)
+        elif isinstance(event, TextRetracted):
+            parts.clear()
+    return "".join(parts)
 
 
 class Provider(Protocol):

@@ -178,6 +178,8 @@ _BY_WORDS: tuple[tuple[type[ProviderError], frozenset[int], re.Pattern[str]], ..
     (RequestRefused, _statuses(), _any_of(r"invalid[_ ]request|bad[_ ]?request")),
 )
 
+_MESSAGE_FIELDS = ("message", "detail", "msg", "error_msg", "error_message", "status_msg", "errors")
+"""Fields that hold the words of an error."""
 _SECRETS = (
     (re.compile(r"(?<=://)[^\s/@]+@"), ""),
     (re.compile(r"(?i)\b(bearer)\s+\S+"), r"\1 …"),
@@ -220,18 +222,24 @@ def _until(date: str, now: datetime) -> float:
 
 
 def find_error(payload: Any) -> Any:
-    """The error in a JSON value, or None: `{"error": …}`, `{"object": "error", …}`, `{"detail": …}`."""
+    """The error in a JSON value, or None: `{"error": …}`, or words of an error where an answer should be."""
     if isinstance(payload, list):
         payload = payload[0] if payload else None
     if not isinstance(payload, dict):
         return None
     if payload.get("error"):
         return payload["error"]
+    for name in ("x_groq", "base_resp"):
+        inner = payload.get(name)
+        if isinstance(inner, dict) and (inner.get("error") or inner.get("status_code")):
+            return inner.get("error") or inner
     if payload.get("choices"):
         return None
-    if payload.get("object") == "error" or payload.get("type") == "error" or payload.get("detail"):
-        return payload
-    return None
+    is_named = "error" in (payload.get("object"), payload.get("type"), payload.get("status"))
+    has_words = any(
+        isinstance(payload.get(name), str | list) and payload[name] for name in _MESSAGE_FIELDS
+    )
+    return payload if is_named or has_words else None
 
 
 def error_from_object(
@@ -308,9 +316,7 @@ def _message(error: Any) -> str:
         return error
     if not isinstance(error, dict):
         return json.dumps(error)[:_MAX_DETAIL_LENGTH] if error else ""
-    words = next(
-        (error[key] for key in ("message", "detail", "msg", "error") if error.get(key)), ""
-    )
+    words = next((error[key] for key in (*_MESSAGE_FIELDS, "error") if error.get(key)), "")
     metadata = error.get("metadata")
     behind = metadata.get("raw") if isinstance(metadata, dict) else None
     parts = [

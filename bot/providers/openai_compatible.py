@@ -76,6 +76,8 @@ class OpenAICompatible:
         self._ask_for_usage = True
         self._limit_field = "max_tokens"
         self._open_streams = 0
+        self._begin_with_reasoning: set[str] = set()
+        """Models whose answers begin with reasoning that no mark opens, because their prompt's template opens it."""
 
     async def models(self) -> Sequence[ModelInfo]:
         """Its models, read from the server now; its default model if it has no list. Raises ProviderError."""
@@ -102,7 +104,10 @@ class OpenAICompatible:
         return bounded(self._events(request), bounds)
 
     async def _events(self, request: ModelRequest) -> AsyncGenerator[StreamEvent, None]:
-        parser = StreamParser(self._secrets)
+        model = request.model.name
+        parser = StreamParser(
+            self._secrets, begins_with_reasoning=model in self._begin_with_reasoning
+        )
         async with (
             self._open_stream(request) as response,
             aclosing(_Body(response, parser, self._pause, self._usage_timeout)) as body,
@@ -113,6 +118,8 @@ class OpenAICompatible:
                     yield event
                 if parser.error is not None:
                     raise parser.error
+            if parser.began_with_reasoning:
+                self._begin_with_reasoning.add(model)
             for event in parser.finish():
                 yield event
             await body.read_to_end()

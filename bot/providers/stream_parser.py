@@ -1,93 +1,46 @@
-"""Parses the chunks of a streamed chat completion: bytes in, events out, an error for a bad end. Pure."""
+"""Parses the chunks of a streamed chat completion: bytes in, events out, an error for a bad end. Pure.
+
+Whole is only what the server says is whole: an answer without an end, with a part that cannot be read, or with an end
+that means something else is an error, and one that the server has cut says so.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from enum import Enum, auto
 from typing import Any
 
-from bot.domain import Done, ReasoningDelta, StreamEvent, TextDelta, Usage
+from bot.domain import (
+    Done,
+    ReasoningDelta,
+    Sources,
+    StreamEvent,
+    TextDelta,
+    TextRetracted,
+    Usage,
+)
 from bot.errors import (
     ContentFiltered,
     EmptyAnswer,
     InvalidResponse,
+    PicturesOnly,
     ProviderError,
     ProviderServerError,
     StreamInterrupted,
 )
+from bot.providers.characters import CharacterJoiner
+from bot.providers.citations import SourceCollector
 from bot.providers.errors import error_from_object, find_error
-from bot.providers.sse import DataLineParser
+from bot.providers.finish_reasons import Ending, ending_of
+from bot.providers.reasoning import ReasoningFilter
+from bot.providers.sse import EventParser, Mark
 
 _JSON = (b"{", b"[")
 _MAX_BUFFERED_BYTES = 8_000_000
 """Bytes of one line, or of one JSON body, that are kept until its end."""
-_MAX_LEADING_SPACE = 1_000
-"""Characters of white space before the first word that are kept."""
-_OPEN_TAG = "<think>"
-_CLOSE_TAG = "</think>"
-
-
-class _Phase(Enum):
-    """Where in an answer a `ThinkFilter` is.
-
-    START ──▶ REASONING ◀──▶ AFTER_REASONING ──▶ TEXT, and START ──▶ TEXT where there is no reasoning
-    """
-
-    START = auto()
-    """At most white space, or the beginning of a tag, has arrived."""
-    REASONING = auto()
-    """The opening tag has arrived."""
-    AFTER_REASONING = auto()
-    """The closing tag has arrived, and no text after it."""
-    TEXT = auto()
-    """All further text belongs to the answer."""
-
-
-class ThinkFilter:
-    """Removes `<think>…</think>` from the very start of an answer, wherever the chunks split it.
-
-    White space before the first word is held back, so that an answer of nothing else counts as empty.
-    """
-
-    def __init__(self) -> None:
-        self._phase = _Phase.START
-        self._held = ""
-
-    def feed(self, text: str) -> tuple[str, bool]:
-        """The part of `text` that belongs to the answer, and whether some of it was reasoning."""
-        if self._phase is _Phase.TEXT:
-            return text, False
-        self._held += text
-        if self._phase is not _Phase.REASONING and self._held.lstrip().startswith(_OPEN_TAG):
-            self._phase = _Phase.REASONING
-            self._held = self._held.lstrip()[len(_OPEN_TAG) :]
-        if self._phase is not _Phase.REASONING:
-            return self._release(), False
-        _, closing_tag, rest = self._held.partition(_CLOSE_TAG)
-        if not closing_tag:
-            self._held = self._held[-len(_CLOSE_TAG) :]
-            return "", True
-        self._phase = _Phase.AFTER_REASONING
-        self._held = rest
-        return self._release(), True
-
-    def flush(self) -> str:
-        """The text that was held back and turns out to belong to the answer, at the end."""
-        rest = "" if self._phase is _Phase.REASONING or not self._held.strip() else self._held
-        self._held = ""
-        return rest
-
-    def _release(self) -> str:
-        """The text that is held back, as soon as it cannot be the beginning of an opening tag."""
-        begun = self._held.lstrip()
-        if _OPEN_TAG.startswith(begun):
-            self._held = self._held[-_MAX_LEADING_SPACE:]
-            return ""
-        text = begun if self._phase is _Phase.AFTER_REASONING else self._held
-        self._phase = _Phase.TEXT
-        self._held = ""
-        return text
+_MIN_REPEATED_LENGTH = 20
+"""Characters: a last piece that is the same as all before it is the answer once more if it is at least so long."""
+_REASONING_FIELDS = ("reasoning", "reasoning_content", "reasoning_details", "thinking")
 
 
 class StreamParser:
@@ -96,17 +49,25 @@ class StreamParser:
     The first character decides what kind of body it is, because content types cannot be relied upon.
     """
 
-    def __init__(self, secrets: Iterable[str] = ()) -> None:
+    def __init__(self, secrets: Iterable[str] = (), *, begins_with_reasoning: bool = False) -> None:
+        """`begins_with_reasoning`: see `ReasoningFilter`."""
         self._secrets = tuple(secrets)
-        self._lines = DataLineParser()
+        self._events = EventParser()
         self._first_byte = b""
         self._json_body = bytearray()
-        self._filter = ThinkFilter()
+        self._joiner = CharacterJoiner()
+        self._filter = ReasoningFilter(begins_inside=begins_with_reasoning)
+        self._sources = SourceCollector()
         self._usage: Usage | None = None
-        self._finish_reason: str | None = None
+        self._ending: Ending | None = None
         self._closed = False
+        self._text: list[str] = []
+        """All text as it was sent, reasoning included."""
+        self._has_deltas = False
+        self._has_pictures = False
         self._has_text = False
-        self._unparsable_lines = 0
+        self._has_reasoning = False
+        """Some has arrived since the last events were returned."""
         self.error: ProviderError | None = None
         """An error that the stream contained; the events before it are still returned."""
 
@@ -122,8 +83,13 @@ class StreamParser:
 
     @property
     def finished(self) -> bool:
-        """The text is complete: only usage can follow."""
-        return self._closed or self._finish_reason is not None
+        """The server has announced the end. Some announce it too early, and text follows."""
+        return self._closed or self._ending is not None
+
+    @property
+    def began_with_reasoning(self) -> bool:
+        """The answer began with reasoning that no mark opened."""
+        return self._filter.retractions > 0
 
     def feed(self, block: bytes) -> list[StreamEvent]:
         """The events in these bytes, text in one piece. Reads nothing after an error, which is put into `error`."""
@@ -137,8 +103,8 @@ class StreamParser:
             self._json_body += block
             self._check_size(len(self._json_body))
             return []
-        events = self._read(self._lines.feed(block))
-        self._check_size(self._lines.buffered)
+        events = self._read(self._events.feed(block))
+        self._check_size(self._events.buffered)
         return events
 
     def _check_size(self, buffered: int) -> None:
@@ -147,46 +113,67 @@ class StreamParser:
 
     def finish(self) -> list[StreamEvent]:
         """The last events. Raises ProviderError when the answer is not whole."""
-        events = (
-            self._read_json_body() if self._first_byte in _JSON else self._read(self._lines.flush())
-        )
+        is_json = self._first_byte in _JSON
+        events = self._read_json_body() if is_json else self._read(self._events.flush())
         if self.error is not None:
             raise self.error
-        rest = self._filter.flush()
-        if not (self._has_text or rest):
-            self._raise_no_answer()
+        whole = (self._closed and self._ending is None) or self._ending is Ending.WHOLE
+        rest = self._filter.feed(self._joiner.flush()) + self._filter.flush(whole=whole)
+        if rest:
+            self._has_text = True
+            events.append(TextDelta(rest))
+        self._check_end()
+        sources = self._sources.sources()
+        more = [Sources(sources)] if sources else []
+        return [*events, *more, *([self._usage] if self._usage else []), self._done()]
+
+    def _check_end(self) -> None:
+        """Raises ProviderError if the server does not say that the answer is whole, or cut."""
+        if not self._has_text:
+            raise self._no_answer()
         if not self.finished:
             raise StreamInterrupted("the stream ended without an end")
-        if (
-            self._finish_reason == "content_filter"
-        ):  # the text so far must not be taken for the whole
+        if self._ending is Ending.FILTERED:  # the text so far must not be taken for the whole
             raise ContentFiltered()
-        if rest:
-            events.append(TextDelta(rest))
-        if self._usage is not None:
-            events.append(self._usage)
-        return [*events, Done(self._finish_reason or "stop")]
+        if self._ending is Ending.BROKEN:
+            raise StreamInterrupted("the server broke the answer off")
 
-    def _read(self, payloads: Iterable[bytes]) -> list[StreamEvent]:
+    def _done(self) -> Done:
+        return Done("length" if self._ending is Ending.CUT else "stop")
+
+    def _read(self, values: Iterable[Any]) -> list[StreamEvent]:
         texts: list[str] = []
-        has_reasoning = False
-        for payload in payloads:
+        retracted = False
+        for value in values:
             if self._closed or self.error is not None:
                 break
-            if payload == b"[DONE]":
+            if value is Mark.DONE:
                 self._closed = True
-                break
-            chunk = self._parse(payload)
-            if chunk is not None:
-                text, reasoning = self._chunk(chunk)
-                has_reasoning = has_reasoning or reasoning
-                texts.append(text)
-        return self._events("".join(texts), has_reasoning)
+            elif value is Mark.BROKEN:
+                self._note_broken()
+            elif isinstance(value, dict):
+                before = self._filter.retractions
+                texts.append(self._chunk(value))
+                if self._filter.retractions > before:
+                    retracted, texts = True, texts[-1:]
+        return self._events_of("".join(texts), retracted=retracted)
+
+    def _note_broken(self) -> None:
+        """A part cannot be read: text may be missing, unless the server had said that there is no more."""
+        if self._ending is Ending.WHOLE:
+            return
+        begun = self._has_text or bool(self._text)
+        self.error = (
+            StreamInterrupted("a part that cannot be read")
+            if begun
+            else InvalidResponse("lines that cannot be read")
+        )
 
     def _read_json_body(self) -> list[StreamEvent]:
         """The events of a JSON body that was sent instead of a stream."""
         try:
-            payload = json.loads(self._json_body)
+            text = self._json_body.decode("utf-8", "surrogateescape")
+            payload = json.loads(text, strict=False)
         except ValueError:
             raise InvalidResponse("JSON that cannot be read") from None
         error = find_error(payload)
@@ -195,68 +182,94 @@ class StreamParser:
         if not isinstance(payload, dict) or not isinstance(payload.get("choices"), list):
             raise InvalidResponse("JSON that is no answer")
         self._closed = True
-        return self._events(*self._chunk(payload))
+        return self._events_of(self._chunk(payload))
 
-    def _raise_no_answer(self) -> None:
-        if self._finish_reason == "content_filter":
-            raise ContentFiltered()
-        if self._unparsable_lines or self._lines.unknown_lines:
-            raise InvalidResponse("lines that cannot be read")
-        if self._finish_reason == "length":
-            raise EmptyAnswer("the limit of tokens was reached before the first word")
-        raise EmptyAnswer()
+    def _no_answer(self) -> ProviderError:
+        if self._ending is Ending.FILTERED:
+            return ContentFiltered()
+        if self._has_pictures:
+            return PicturesOnly()
+        if self._ending is Ending.BROKEN:
+            return StreamInterrupted("the server broke the answer off")
+        if self._events.unknown_lines:
+            return InvalidResponse("lines that cannot be read")
+        if self._ending is Ending.CUT:
+            return EmptyAnswer("the limit of tokens was reached before the first word")
+        return EmptyAnswer()
 
-    def _parse(self, payload: bytes) -> dict[str, Any] | None:
-        try:
-            chunk = json.loads(payload.decode())
-        except ValueError:
-            chunk = None
-        if not isinstance(chunk, dict):
-            self._unparsable_lines += 1
-            return None
-        return chunk
-
-    def _chunk(self, chunk: dict[str, Any]) -> tuple[str, bool]:
+    def _chunk(self, chunk: dict[str, Any]) -> str:
+        """The text that a chunk adds to the answer."""
         usage = chunk.get("usage")
         if isinstance(usage, dict):
             self._usage = _usage(usage) or self._usage
+        self._sources.feed(chunk)
         text = ""
-        has_reasoning = False
         choices = chunk.get("choices")
         for choice in choices if isinstance(choices, list) else ():
             if isinstance(choice, dict) and not choice.get("index"):
-                text, has_reasoning = self._choice(choice)
+                self._sources.feed(choice)
+                text += self._choice(choice)
         error = find_error(chunk)
         if error is not None:
             self.error = error_from_object(error, secrets=self._secrets)
-        return text, has_reasoning
+        return text
 
-    def _choice(self, choice: dict[str, Any]) -> tuple[str, bool]:
+    def _choice(self, choice: dict[str, Any]) -> str:
         reason = choice.get("finish_reason")
-        if reason == "error":
-            error = choice.get("error")
-            self.error = (
-                error_from_object(error, secrets=self._secrets) if error else ProviderServerError()
-            )
-        elif isinstance(reason, str) and reason:
-            self._finish_reason = reason
-        delta = choice.get("delta") or choice.get("message")
-        if not isinstance(delta, dict):
-            text = choice.get("text")
-            return self._filter.feed(text) if isinstance(text, str) and text else ("", False)
-        text, has_reasoning = _content(delta.get("content") or delta.get("refusal"))
-        has_reasoning = has_reasoning or any(
-            delta.get(key) for key in ("reasoning", "reasoning_content", "reasoning_details")
-        )
-        if text:
-            text, filtered = self._filter.feed(text)
-            has_reasoning = has_reasoning or filtered
-        return text, has_reasoning
+        ending = ending_of(reason) if isinstance(reason, str) else None
+        if choice.get("error"):
+            self.error = error_from_object(choice["error"], secrets=self._secrets)
+        elif reason == "error":
+            self.error = ProviderServerError()
+        text = self._new_text(choice, ends=ending is not None)
+        self._ending = ending or self._ending
+        if not text:
+            return ""
+        self._text.append(text)
+        return self._filter.feed(self._joiner.feed(text))
 
-    def _events(self, text: str, has_reasoning: bool) -> list[StreamEvent]:
-        events: list[StreamEvent] = [ReasoningDelta()] if has_reasoning else []
+    def _new_text(self, choice: dict[str, Any], *, ends: bool) -> str:
+        """What a choice adds to the text, reasoning marks included."""
+        delta, message = choice.get("delta"), choice.get("message")
+        text = self._content(delta) if isinstance(delta, dict) else ""
         if text:
-            self._has_text = True
+            self._has_deltas = True
+            return "" if ends and self._is_all_once_more(text) else text
+        if isinstance(message, dict):
+            return self._beyond_what_is_known(self._content(message), ends=ends)
+        completion = choice.get("text")
+        return completion if isinstance(completion, str) else ""
+
+    def _is_all_once_more(self, text: str) -> bool:
+        return (
+            len(text) >= _MIN_REPEATED_LENGTH
+            and len(self._text) > 1
+            and text == "".join(self._text)
+        )
+
+    def _beyond_what_is_known(self, text: str, *, ends: bool) -> str:
+        """What a `message` adds: some servers send the whole one at the end, some one that grows, some only pieces."""
+        known = "".join(self._text) if text else ""
+        if text.startswith(known) and (self._has_deltas or ends or len(text) > len(known)):
+            return text[len(known) :]
+        return "" if self._has_deltas else text
+
+    def _content(self, delta: dict[str, Any]) -> str:
+        text, has_reasoning = _content(delta.get("content") or delta.get("refusal"))
+        if has_reasoning or any(delta.get(key) for key in _REASONING_FIELDS):
+            self._has_reasoning = True
+        self._has_pictures = self._has_pictures or _has_pictures(delta)
+        return text
+
+    def _events_of(self, text: str, *, retracted: bool = False) -> list[StreamEvent]:
+        reasoned = self._has_reasoning or self._filter.reasoned_now()
+        self._has_reasoning = False
+        events: list[StreamEvent] = [ReasoningDelta()] if reasoned else []
+        if retracted and self._has_text:
+            self._has_text = False
+            events.append(TextRetracted())
+        if text:
+            self._has_text = self._has_text or bool(text.strip())
             events.append(TextDelta(text))
         return events
 
@@ -265,6 +278,8 @@ def _content(content: Any) -> tuple[str, bool]:
     """The text of a delta's content, which may be a list of parts, and whether some of it was reasoning."""
     if isinstance(content, str):
         return content, False
+    if isinstance(content, dict):
+        content = [content]
     if not isinstance(content, list):
         return "", False
     texts: list[str] = []
@@ -277,6 +292,15 @@ def _content(content: Any) -> tuple[str, bool]:
         elif isinstance(part, dict) and isinstance(part.get("text"), str):
             texts.append(part["text"])
     return "".join(texts), has_reasoning
+
+
+def _has_pictures(delta: dict[str, Any]) -> bool:
+    content = delta.get("content")
+    parts = content if isinstance(content, list) else ()
+    return bool(delta.get("images")) or any(
+        isinstance(part, dict) and part.get("type") in ("image_url", "image", "output_image")
+        for part in parts
+    )
 
 
 def _usage(usage: dict[str, Any]) -> Usage | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Coroutine
+from dataclasses import replace
 from typing import Any
 
 from bot import strings
@@ -49,23 +50,17 @@ class AnswerWriter:
         assert chat.thread is not None
         self._slack = slack
         self._thread = chat.thread
+        self._chat = chat
         self._answer = answer
         self._control = control
+        self._options = options
         self._status = ThinkingStatus(
             slack, chat.thread.channel, chat.thread.ts, continued=answer.attempt > 1
         )
-        self._pages = PageWriter(
-            slack=slack,
-            chat=chat,
-            thread=chat.thread,
-            answer=answer,
-            control=control,
-            options=options,
-            status=self._status,
-            run_in_background=self.run_in_background,
-        )
-        self._draft = self._pages.draft
-        self._pending = self._pages.pending
+        self._restart: asyncio.Task[None] | None = None
+        """Takes back what has been written."""
+        self._written_meanwhile: list[str] = []
+        self._use_pages(answer)
         self._failing_since: float | None = None
         """When the first of the failures in a row happened, in seconds of the dispatcher's clock."""
         self._abandoned = False
@@ -76,6 +71,9 @@ class AnswerWriter:
 
     async def open(self) -> None:
         self._status.start()
+        self._start_writing()
+
+    def _start_writing(self) -> None:
         self._slack.dispatcher.join(self._pending)
         self._task = asyncio.create_task(self._run(), name=f"answer {self._answer.id}")
 
@@ -84,11 +82,19 @@ class AnswerWriter:
         self._background.append(asyncio.create_task(work))
 
     def write(self, text: str) -> None:
-        if self._draft.append(text) and self._pending.waiting_since is None:
+        if self._restart is not None:
+            self._written_meanwhile.append(text)
+        elif self._draft.append(text) and self._pending.waiting_since is None:
             self._pending.waiting_since = self._slack.dispatcher.now()
             self._slack.dispatcher.wake()
 
+    def restart(self) -> None:
+        self._written_meanwhile.clear()
+        if self._draft.received_any and self._restart is None:
+            self._restart = asyncio.create_task(self._begin_anew(), name="answer begun anew")
+
     async def close(self, result: AnswerResult) -> None:
+        await self._until_restarted()
         if not self._draft.received_any and result.text:
             self.write(result.text)
         self._draft.finish(strings.STOPPED_MARK if result.status is Status.STOPPED else "")
@@ -101,6 +107,12 @@ class AnswerWriter:
         await asyncio.gather(*self._background, return_exceptions=True)
 
     async def abandon(self) -> None:
+        await self._until_restarted()
+        await self._end_task()
+        await self._status.stop_renewing()
+
+    async def _end_task(self) -> None:
+        """Ends the task that writes, and leaves what is shown as it is."""
         if self._task is not None:
             self._abandoned = True
             if self._pending.busy and not self._pages.is_complete:
@@ -110,7 +122,40 @@ class AnswerWriter:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
-        await self._status.stop_renewing()
+
+    # -- beginning anew ----------------------------------------------------------------------------------------
+
+    def _use_pages(self, answer: Answer) -> None:
+        self._pages = PageWriter(
+            slack=self._slack,
+            chat=self._chat,
+            thread=self._thread,
+            answer=answer,
+            control=self._control,
+            options=self._options,
+            status=self._status,
+            run_in_background=self.run_in_background,
+        )
+        self._draft = self._pages.draft
+        self._pending = self._pages.pending
+
+    async def _begin_anew(self) -> None:
+        """Writes the answer as a further attempt would: into the same messages, with other text."""
+        try:
+            await self._end_task()
+            shown = self._draft.message_refs() or self._answer.slack_messages
+            attempt = self._answer.attempt + 1
+            self._use_pages(replace(self._answer, attempt=attempt, slack_messages=shown))
+            self._abandoned = False
+            self._start_writing()
+        finally:
+            self._restart = None
+        for text in self._written_meanwhile:
+            self.write(text)
+
+    async def _until_restarted(self) -> None:
+        if self._restart is not None:
+            await asyncio.wait([self._restart])
 
     # -- the task ----------------------------------------------------------------------------------------------
 

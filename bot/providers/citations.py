@@ -1,0 +1,93 @@
+"""Finds the sources that a model's answer names, in the forms of all providers. Pure.
+
+OpenAI, OpenRouter, Groq: `annotations` with `url_citation`; Perplexity, xAI: `citations`, `search_results`; Venice:
+`venice_parameters.web_search_citations`; Azure: `context.citations`; GLM: `web_search`; Qwen: `search_info`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+from bot.domain import Source
+
+MAX_SOURCES = 10
+MAX_TITLE_LENGTH = 150
+MAX_URL_LENGTH = 1_500
+_HOLDERS = ("venice_parameters", "search_info", "context", "delta", "message", "metadata")
+_LISTS = (
+    "annotations",
+    "citations",
+    "search_results",
+    "web_search_citations",
+    "web_search",
+    "sources",
+    "references",
+)
+_ENTRIES = ("url_citation", "web", "source", "document")
+_URLS = ("url", "uri", "link")
+_TITLES = ("title", "name")
+
+
+class SourceCollector:
+    """Collects the sources of one answer: each address once, in the order in which they were named."""
+
+    def __init__(self) -> None:
+        self._titles: dict[str, str] = {}
+        """By address; empty where no title is known."""
+
+    def feed(self, holder: dict[str, Any]) -> None:
+        """Takes the sources in a chunk, or in one of its choices."""
+        for url, title in _sources(holder):
+            if len(self._titles) < MAX_SOURCES or url in self._titles:
+                self._titles[url] = self._titles.get(url) or title
+
+    def sources(self) -> tuple[Source, ...]:
+        return tuple(
+            Source(url, title or urlsplit(url).hostname or url)
+            for url, title in self._titles.items()
+        )
+
+
+def _sources(holder: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for name in _LISTS:
+        entries = holder.get(name)
+        for entry in entries if isinstance(entries, list) else ():
+            if (source := _source(entry)) is not None:
+                yield source
+    for name in _HOLDERS:
+        inner = holder.get(name)
+        if isinstance(inner, dict):
+            yield from _sources(inner)
+
+
+def _source(entry: Any) -> tuple[str, str] | None:
+    """The address and the title of one entry; None if it has no address that people may be given."""
+    if isinstance(entry, str):
+        entry = {"url": entry}
+    if not isinstance(entry, dict):
+        return None
+    inner = next((entry[name] for name in _ENTRIES if isinstance(entry.get(name), dict)), entry)
+    url = _first_text(inner, _URLS).strip()
+    return (url, _one_line(_first_text(inner, _TITLES))) if _is_safe(url) else None
+
+
+def _first_text(entry: dict[str, Any], names: tuple[str, ...]) -> str:
+    return next((entry[name] for name in names if isinstance(entry.get(name), str)), "")
+
+
+def _one_line(title: str) -> str:
+    line = " ".join("".join(c if c.isprintable() else " " for c in title[:1_000]).split())
+    return line if len(line) <= MAX_TITLE_LENGTH else line[: MAX_TITLE_LENGTH - 1].rstrip() + "…"
+
+
+def _is_safe(url: str) -> bool:
+    """Whether this is an https address without credentials, which could make one host look like another."""
+    if len(url) > MAX_URL_LENGTH or not url.isprintable() or " " in url:
+        return False
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme == "https" and bool(parts.hostname) and parts.username is None

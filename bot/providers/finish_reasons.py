@@ -1,0 +1,98 @@
+"""What servers mean by their finish reasons. Pure.
+
+From OpenAI's, Anthropic's, Gemini's, Mistral's, Cohere's, DeepSeek's, Bedrock's, vLLM's and Ollama's documents.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+
+
+class Ending(Enum):
+    """How an answer ended."""
+
+    WHOLE = auto()
+    CUT = auto()
+    """A limit was reached: what was written stays."""
+    FILTERED = auto()
+    """Content rules have withheld the rest."""
+    BROKEN = auto()
+    """Something went wrong, or the word is unknown: the answer cannot be taken for whole."""
+
+
+_NO_END = frozenset(
+    {"", "null", "none", "unspecified", "finish_reason_unspecified", "incomplete", "in_progress"}
+)
+"""What servers say in place of nothing, as long as the answer goes on."""
+_ENDINGS: dict[Ending, frozenset[str]] = {
+    Ending.WHOLE: frozenset(
+        {
+            "stop",
+            "end_turn",
+            "stop_sequence",
+            "eos",
+            "eos_token",
+            "eos_found",
+            "complete",
+            "completed",
+            "done",
+        }
+        | {
+            "finish",
+            "finished",
+            "stop_eos",
+            "stop_str",
+            "end",
+            "success",
+            "tool_calls",
+            "tool_call",
+            "tool_use",
+        }
+        | {"function_call", "function_calls"}
+    ),
+    Ending.CUT: frozenset(
+        {
+            "length",
+            "max_tokens",
+            "max_output_tokens",
+            "max_completion_tokens",
+            "max_new_tokens",
+            "model_length",
+        }
+        | {
+            "model_context_window_exceeded",
+            "context_length",
+            "context_length_exceeded",
+            "context_window_exceeded",
+        }
+        | {"max_length", "token_limit", "token_limit_reached", "limit", "truncated", "pause_turn"}
+    ),
+    Ending.FILTERED: frozenset(
+        {
+            "content_filter",
+            "content_filtered",
+            "content-filter",
+            "safety",
+            "refusal",
+            "blocklist",
+            "recitation",
+            "spii",
+        }
+        | {
+            "prohibited_content",
+            "sensitive",
+            "guardrail_intervened",
+            "moderation",
+            "image_safety",
+            "flagged",
+        }
+        | {"error_toxic", "risk"}
+    ),
+}
+_BY_REASON = {reason: ending for ending, reasons in _ENDINGS.items() for reason in reasons}
+
+
+def ending_of(reason: str) -> Ending | None:
+    """What a finish reason means; None: the answer goes on."""
+    word = reason.strip().lower()
+    return None if word in _NO_END else _BY_REASON.get(word, Ending.BROKEN)

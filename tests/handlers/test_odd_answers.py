@@ -1,0 +1,134 @@
+"""What people see, and what is stored, of answers in the odd shapes that servers give them."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from bot import strings
+from bot.config import StreamMode
+from tests.handlers.conftest import WorldFactory
+from tests.handlers.long_texts import essay
+from tests.handlers.scripted_models import questions, scripted_world
+from tests.handlers.world import below, elements, shown
+from tests.providers.parsing import STOP, choice, pieces
+from tests.providers.scripted_server import (
+    DONE,
+    Behaviour,
+    ReceivedRequest,
+    ResponseWriter,
+    data,
+    delta,
+    streaming,
+)
+
+PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+ANSWERS: dict[str, tuple[list[bytes], str, str | None]] = {
+    "reasoning": ([pieces("<thinking>hm</thinking>Hi you."), STOP, DONE], "Hi you.", None),
+    "reasoning of harmony": (
+        [pieces("<|channel|>analysis<|message|>hm<|end|><|channel|>final<|message|>Hi you."), STOP],
+        "Hi you.",
+        None,
+    ),
+    "a pair in two halves": (
+        [
+            b'data: {"choices": [{"delta": {"content": "Hi \\ud83d"}}]}\n\n',
+            b'data: {"choices": [{"delta": {"content": "\\ude00"}}]}\n\n',
+            STOP,
+            DONE,
+        ],
+        "Hi 😀",
+        None,
+    ),
+    "half a pair": (
+        [b'data: {"choices": [{"delta": {"content": "Hi \\ud83d"}}]}\n\n', STOP, DONE],
+        "Hi \ufffd",
+        None,
+    ),
+    "the whole message at last": (
+        [pieces("Hi you."), choice(message={"content": "Hi you."}, finish_reason="stop"), DONE],
+        "Hi you.",
+        None,
+    ),
+    "a broken part": (
+        [delta("Hi "), b'data: {"choices": [{"del\n\n', delta("you."), STOP, DONE],
+        "Hi ",
+        "broken_off",
+    ),
+    "a bad end": ([delta("Hi "), delta(finish="network_error"), DONE], "Hi ", "broken_off"),
+    "an error beside no choices": (
+        [delta("Hi "), data({"choices": [], "error": {"message": "No"}})],
+        "Hi ",
+        "server_fault",
+    ),
+    "only a picture": ([delta(images=[PICTURE]), STOP, DONE], "", "pictures_only"),
+}
+
+
+@pytest.mark.parametrize(("sent", "text", "error"), ANSWERS.values(), ids=ANSWERS)
+async def test_an_answer_is_shown_and_stored_as_what_it_is(
+    worlds: WorldFactory, sent: list[bytes], text: str, error: str | None
+) -> None:
+    async with scripted_world(worlds, streaming(*sent)) as (world, server):
+        thread = await world.start("Say something.")
+        await world.answered(thread)
+        await world.idle()
+        (row,) = world.ended(thread)
+        (message,) = world.answers(thread)
+        assert (row["text"], row["error"]) == (text, error)
+        assert shown(message).strip() == text.strip()
+        assert bool(elements(message, "retry_answer")) == (error is not None)
+        assert len(questions(server)) == 1
+
+
+async def test_an_answer_that_the_server_has_cut_says_so(worlds: WorldFactory) -> None:
+    async with scripted_world(
+        worlds, streaming(delta("Hi "), delta(finish="max_tokens"), DONE)
+    ) as (world, _):
+        thread = await world.start("Say something.")
+        await world.answered(thread)
+        assert strings.CUT_BY_LENGTH in below(world.answers(thread)[0])
+
+
+def slowly(*sent: bytes, pause: float = 0.15) -> Behaviour:
+    async def behaviour(received: ReceivedRequest, out: ResponseWriter) -> None:
+        await out.head()
+        for piece in sent:
+            await out.chunk(piece)
+            await asyncio.sleep(pause)
+        await out.end()
+
+    return behaviour
+
+
+@pytest.mark.parametrize("mode", [StreamMode.NATIVE, StreamMode.EDIT])
+@pytest.mark.parametrize("hidden", ["Hm. ", essay(80)], ids=["one message", "several messages"])
+async def test_reasoning_that_was_taken_for_the_answer_is_taken_back(
+    worlds: WorldFactory, mode: StreamMode, hidden: str
+) -> None:
+    """The opening mark stood in the prompt. The chat's next answer, and its title, show nothing of it at all."""
+    third = len(hidden) // 3
+    sent = [
+        delta(hidden[:third]),
+        delta(hidden[third:]),
+        delta("So.\n</think>\n\nHi "),
+        delta("you."),
+        STOP,
+    ]
+    async with scripted_world(
+        worlds, slowly(*sent), title=slowly(*sent, pause=0.0), bobbin_stream=mode
+    ) as (world, _):
+        thread = await world.start("Say something.")
+        await world.answered(thread)
+        await world.idle()
+        (message,) = world.answers(thread)
+        assert shown(message) == "Hi you."
+        assert world.ended(thread)[0]["text"] == "Hi you."
+        assert "title" not in below(message)
+        assert world.chats()[0]["title"] == "Hi you"
+        await world.slack.conversations.say("alice", "general", "Once more.", thread)
+        await world.answered(thread, 2)
+        later = world.answers(thread)[1]
+        assert [state for state in later.states_for("U0ALICE") if "So." in str(state)] == []
+        assert shown(later) == "Hi you."

@@ -1,0 +1,162 @@
+"""Reasoning that comes as text is never part of the answer, whatever family of models it comes from."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bot.domain import ReasoningDelta, TextDelta, TextRetracted
+from bot.errors import (
+    EmptyAnswer,
+)
+from tests.providers.harness import ProviderHarness, read
+from tests.providers.parsing import (
+    STOP,
+    outcome,
+    parse,
+    pieces,
+)
+from tests.providers.scripted_server import (
+    DONE,
+    ReceivedRequest,
+    ResponseWriter,
+    ScriptedServer,
+    delta,
+)
+
+FAMILIES = [
+    ("<think>", "</think>"),
+    ("<thinking>", "</thinking>"),
+    ("<THINK>", "</THINK>"),
+    ("<thought>", "</thought>"),
+    ("<reasoning>", "</reasoning>"),
+    ("<reflection>", "</reflection>"),
+    ("<seed:think>", "</seed:think>"),
+    ("<antThinking>", "</antThinking>"),
+    ("[THINK]", "[/THINK]"),
+    ("◁think▷", "◁/think▷"),
+    ("<|begin_of_thought|>", "<|end_of_thought|>"),
+    ("<|START_THINKING|>", "<|END_THINKING|><|START_RESPONSE|>"),
+    ("<unused94>", "<unused95>"),
+    ("<|channel>thought\n", "<channel|>"),
+    ("<|channel|>analysis<|message|>", "<|end|><|start|>assistant<|channel|>final<|message|>"),
+    (
+        "<|start|>assistant<|channel|>commentary to=functions.x <|constrain|>json<|message|>",
+        "<|call|><|start|>assistant<|channel|>final<|message|>",
+    ),
+    ("analysis", "assistantfinal"),
+]
+REASONING = "User asks [a](b) < c </b> `x` hm.\n\n"
+
+
+@pytest.mark.parametrize(("opening", "closing"), FAMILIES)
+@pytest.mark.parametrize("size", [1, 2, 5, 1000])
+def test_no_familys_reasoning_is_part_of_the_answer(opening: str, closing: str, size: int) -> None:
+    text = f"\n{opening}{REASONING}{closing}\n\nHi [you](x) <b>.".removeprefix(
+        "\n" if opening == "analysis" else ""
+    )
+    assert outcome(pieces(text, size) + STOP) == ("Hi [you](x) <b>.", "stop")
+    assert any(isinstance(event, ReasoningDelta) for event in parse(pieces(text, size), STOP)[0])
+
+
+@pytest.mark.parametrize(("opening", "closing"), FAMILIES[:-1])
+def test_marks_after_the_first_word_count_too(opening: str, closing: str) -> None:
+    text = f"Well. {opening}{REASONING}{closing}Hi."
+    for size in (1, 3, 1000):
+        assert outcome(pieces(text, size) + STOP) == ("Well. Hi.", "stop")
+
+
+@pytest.mark.parametrize(
+    "closing", ["</think>", "</thinking>", "[/THINK]", "◁/think▷", "</seed:think>"]
+)
+def test_a_closing_mark_alone_retracts_what_came_before(closing: str) -> None:
+    text = f"{REASONING}{closing}\n\nHi."
+    for size in (1, 3, 1000):
+        assert outcome(pieces(text, size) + STOP) == ("Hi.", "stop")
+        assert outcome(pieces(text, size) + STOP, begins_with_reasoning=True) == ("Hi.", "stop")
+    events, _ = parse(pieces(text, 1), STOP, begins_with_reasoning=True)
+    assert not any(isinstance(event, TextRetracted) for event in events)
+
+
+def test_a_model_that_once_began_with_reasoning_need_not_do_so_again() -> None:
+    assert outcome(pieces("Hi you.") + STOP, begins_with_reasoning=True) == ("Hi you.", "stop")
+
+
+def test_unfinished_reasoning_is_no_answer() -> None:
+    assert outcome(pieces("<think>hm hm") + delta(finish="length")) == ("", EmptyAnswer)
+    assert outcome(pieces("Well. <think>hm") + delta(finish="length")) == ("Well. ", "length")
+    assert outcome(pieces("hm") + delta(finish="length"), begins_with_reasoning=True)[0] == ""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Use `<think>` and `</think>`.",
+        "Use ``<think>`` and ``</think>``, or [THINKING].",
+        "```xml\n<think>hm</think>\n```\nSo.",
+        "~~~\n</think>\n~~~\n",
+        "1. ```\n   <thinking>x</thinking>\n   ```",
+        "> ```\n> <think>x</think>\n> ```",
+        "The tag <think> opens it.",
+        "a < b, [x](y), <thinker>, [THIN], ◁ and ▷",
+        "analysis of pears",
+        "analysis",
+        "  indented",
+        "<",
+        "<thi",
+    ],
+)
+@pytest.mark.parametrize("size", [1, 2, 1000])
+def test_what_only_mentions_a_mark_is_kept(text: str, size: int) -> None:
+    assert outcome(pieces(text, size) + STOP) == (text, "stop")
+
+
+ALPHABET = st.sampled_from(
+    [
+        "<think>",
+        "</think>",
+        "`",
+        "```",
+        "\n",
+        "~~~",
+        "word ",
+        "[",
+        "<",
+        "<|channel|>final<|message|>",
+        "[THINK]",
+        "◁",
+        "analysis",
+        "é",
+        " ",
+        "<|end|>",
+        "</",
+        "think>",
+    ]
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(ALPHABET, max_size=12).map("".join), st.integers(1, 5))
+def test_the_split_never_decides_what_is_shown(text: str, size: int) -> None:
+    assert outcome(pieces(text, size) + STOP) == outcome(delta(text) + STOP)
+
+
+async def test_a_model_that_begins_with_reasoning_is_remembered(harness: ProviderHarness) -> None:
+    """From the second answer on nothing of it is shown, not even for a moment."""
+
+    async def behaviour(received: ReceivedRequest, out: ResponseWriter) -> None:
+        await out.head()
+        for piece in (delta("hm "), delta("hm"), delta("</think>"), delta("Hi."), STOP, DONE):
+            await out.chunk(piece)
+            await asyncio.sleep(0.1)
+        await out.end()
+
+    async with ScriptedServer(behaviour).running() as server:
+        provider = harness.provider(server.url)
+        await read(provider)
+        second = await read(provider)
+    assert [event for event in second if isinstance(event, TextDelta)] == [TextDelta("Hi.")]
+    assert TextRetracted() not in second

@@ -1,0 +1,100 @@
+"""The sources of an answer, in the forms of all providers."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot.domain import Source, Sources
+from tests.providers.parsing import (
+    STOP,
+    choice,
+    parse,
+)
+from tests.providers.scripted_server import (
+    DONE,
+    data,
+    delta,
+)
+
+A, B = "https://a.example/1", "https://b.example/2?x=1"
+CITATION = {"type": "url_citation", "url_citation": {"url": A, "title": "A page", "start_index": 0}}
+NAMED = (Source(A, "A page"),)
+BARE = (Source(A, "a.example"), Source(B, "b.example"))
+SOURCES: dict[str, tuple[bytes, tuple[Source, ...]]] = {
+    "annotations in a delta": (delta("Hi", annotations=[CITATION]), NAMED),
+    "annotations in a message": (
+        choice(message={"content": "Hi", "annotations": [CITATION]}),
+        NAMED,
+    ),
+    "flat annotations": (
+        delta("Hi", annotations=[{"type": "url_citation", "url": A, "title": "A page"}]),
+        NAMED,
+    ),
+    "in every chunk": (
+        delta("H", annotations=[CITATION]) + delta("i", annotations=[CITATION]),
+        NAMED,
+    ),
+    "addresses": (delta("Hi") + data({"choices": [], "citations": [A, B]}), BARE),
+    "addresses and titles": (
+        delta("Hi")
+        + data(
+            {"choices": [], "citations": [A], "search_results": [{"url": A, "title": "A page"}]}
+        ),
+        NAMED,
+    ),
+    "of venice": (
+        delta("Hi")
+        + data(
+            {
+                "choices": [],
+                "venice_parameters": {"web_search_citations": [{"url": A, "title": "A page"}]},
+            }
+        ),
+        NAMED,
+    ),
+    "of azure": (
+        choice(delta={"content": "Hi", "context": {"citations": [{"url": A, "title": "A page"}]}}),
+        NAMED,
+    ),
+    "of glm": (
+        delta("Hi") + data({"choices": [], "web_search": [{"link": A, "title": "A page"}]}),
+        NAMED,
+    ),
+    "not https": (
+        delta("Hi")
+        + data(
+            {
+                "citations": [
+                    "http://a.example",
+                    "javascript:alert(1)",
+                    "https://user@a.example",
+                    "https:///x",
+                    "https://a b",
+                    7,
+                    None,
+                ],
+                "choices": [],
+            }
+        ),
+        (),
+    ),
+    "titles on one line": (delta("Hi", annotations=[{"url": A, "title": " A\n\x00page "}]), NAMED),
+}
+
+
+@pytest.mark.parametrize(("sent", "expected"), SOURCES.values(), ids=SOURCES)
+def test_sources_are_found_wherever_a_provider_puts_them(
+    sent: bytes, expected: tuple[Source, ...]
+) -> None:
+    events, error = parse(sent, STOP, DONE)
+    assert error is None
+    assert [event.sources for event in events if isinstance(event, Sources)] == (
+        [expected] if expected else []
+    )
+
+
+def test_ten_sources_at_most() -> None:
+    citations = [f"https://a.example/{number}" for number in range(12)]
+    events, _ = parse(delta("Hi"), data({"choices": [], "citations": citations}), STOP)
+    (found,) = (event for event in events if isinstance(event, Sources))
+    assert [source.url for source in found.sources] == citations[:10]

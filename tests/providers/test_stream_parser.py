@@ -1,0 +1,248 @@
+"""Every shape of an answer, split at every byte: what belongs to it, and whether it is whole."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.errors import (
+    ContentFiltered,
+    InvalidResponse,
+    ModelBusy,
+    PicturesOnly,
+    ProviderError,
+    ProviderServerError,
+    StreamInterrupted,
+)
+from bot.providers.finish_reasons import Ending, ending_of
+from tests.providers.parsing import (
+    STOP,
+    Outcome,
+    choice,
+    outcome,
+    outcomes_of_all_splits,
+    pieces,
+    spread,
+)
+from tests.providers.scripted_server import (
+    DONE,
+    USAGE,
+    data,
+    delta,
+)
+
+LONG = "A long enough answer, said once."
+PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+
+WHOLE: dict[str, tuple[bytes, Outcome]] = {
+    # what the server says is whole
+    "null in every chunk": (
+        delta("Hi ", "null") + delta("you", "null") + STOP + DONE,
+        ("Hi you", "stop"),
+    ),
+    "stop before more text": (
+        delta("Hi ", "stop") + delta("you") + STOP + DONE,
+        ("Hi you", "stop"),
+    ),
+    "no reason, but done": (delta("Hi") + DONE, ("Hi", "stop")),
+    "in capitals": (delta("Hi") + delta(finish="STOP"), ("Hi", "stop")),
+    "tool calls": (delta("Hi") + delta(finish="tool_calls") + DONE, ("Hi", "stop")),
+    "a broken part after the end": (
+        delta("Hi") + STOP + b'data: {"usage": {\n\n' + DONE,
+        ("Hi", "stop"),
+    ),
+    "json over several lines": (
+        spread({"choices": [{"delta": {"content": "Hi"}}]}) + STOP,
+        ("Hi", "stop"),
+    ),
+    "json over several lines, twice": (
+        spread({"choices": [{"delta": {"content": "H"}}]})
+        + spread({"choices": [{"delta": {"content": "i"}}]})
+        + DONE,
+        ("Hi", "stop"),
+    ),
+    "a line end within a string": (
+        b'data: {"choices": [{"delta": {"content": "a\ndata: b"}}]}\n\n' + DONE,
+        ("a\nb", "stop"),
+    ),
+    "json over lines without data": (
+        b'data: {"choices": [{"delta":\n{"content": "Hi"}}]}\n\n' + DONE,
+        ("Hi", "stop"),
+    ),
+    "carriage returns alone": ((delta("Hi") + STOP).replace(b"\n", b"\r"), ("Hi", "stop")),
+    "spread, with CRLF": (
+        (spread({"choices": [{"delta": {"content": "Hi"}}]}) + STOP).replace(b"\n", b"\r\n"),
+        ("Hi", "stop"),
+    ),
+    "noise between": (delta("H") + b"data: ping\n\n" + delta("i") + DONE, ("Hi", "stop")),
+    # what it does not
+    "no end": (delta("Hi"), ("Hi", StreamInterrupted)),
+    "null at the end": (delta("Hi") + delta(finish="null"), ("Hi", StreamInterrupted)),
+    "a broken part": (
+        delta("Hi ") + b'data: {"choices": [{"del\n\n' + delta("you") + STOP + DONE,
+        ("Hi ", StreamInterrupted),
+    ),
+    "the end of a part": (
+        delta("Hi ") + b'data: ntent": "my"}}]}\n\n' + delta("you") + DONE,
+        ("Hi ", StreamInterrupted),
+    ),
+    "the end of a part, without data": (
+        delta("Hi ") + b'ntent": "my"}}]}\n\n' + delta("you") + DONE,
+        ("Hi ", StreamInterrupted),
+    ),
+    "a broken part at first": (
+        b'data: {"choices": [{"del\n\n' + delta("Hi") + DONE,
+        ("", InvalidResponse),
+    ),
+    "a broken part at last": (delta("Hi") + b'data: {"choices": [{"del', ("Hi", StreamInterrupted)),
+    "an error beside no choices": (
+        delta("Hi") + data({"choices": [], "error": {"message": "No"}}),
+        ("Hi", ProviderServerError),
+    ),
+    "words beside no choices": (
+        delta("Hi") + data({"choices": [], "code": 429, "message": "Slow"}),
+        ("Hi", ModelBusy),
+    ),
+    "an error in a choice": (
+        delta("Hi") + choice(delta={}, error={"message": "No"}),
+        ("Hi", ProviderServerError),
+    ),
+    "an error after stop": (
+        delta("Hi") + STOP + data({"error": {"message": "No"}}),
+        ("Hi", ProviderServerError),
+    ),
+    "an event that is an error": (
+        delta("Hi") + b'event: error\ndata: {"message": "No"}\n\n',
+        ("Hi", ProviderServerError),
+    ),
+    "an event that is an error in words": (
+        delta("Hi") + b"event: error\ndata: No more\n\n",
+        ("Hi", ProviderServerError),
+    ),
+    "an error in x_groq": (
+        delta("Hi") + data({"choices": [], "x_groq": {"error": "over"}}),
+        ("Hi", ProviderServerError),
+    ),
+    "an error in base_resp": (
+        data({"choices": None, "base_resp": {"status_code": 9, "status_msg": "No"}}),
+        ("", ProviderServerError),
+    ),
+    # doubles
+    "the whole message at last": (
+        pieces(LONG) + choice(message={"content": LONG}, finish_reason="stop"),
+        (LONG, "stop"),
+    ),
+    "the whole message beside an empty delta": (
+        pieces(LONG) + choice(delta={}, message={"content": LONG}, finish_reason="stop"),
+        (LONG, "stop"),
+    ),
+    "the whole message, and more": (
+        pieces(LONG) + choice(message={"content": LONG + " So."}, finish_reason="stop"),
+        (LONG + " So.", "stop"),
+    ),
+    "a message that grows": (
+        choice(message={"content": "Hi"}) + choice(message={"content": "Hi you"}) + DONE,
+        ("Hi you", "stop"),
+    ),
+    "a message in pieces": (
+        choice(message={"content": "ha"}) + choice(message={"content": "ha"}) + DONE,
+        ("haha", "stop"),
+    ),
+    "deltas beside a message that grows": (
+        choice(delta={"content": "Hi"}, message={"content": "Hi"})
+        + choice(delta={"content": " you"}, message={"content": "Hi you"})
+        + DONE,
+        ("Hi you", "stop"),
+    ),
+    "all once more at last": (pieces(LONG) + delta(LONG, "stop") + DONE, (LONG, "stop")),
+    "a short word twice": (delta("ha") + delta("ha", "stop") + DONE, ("haha", "stop")),
+    "only a message": (
+        choice(delta={"content": ""}, message={"content": "Hi"}, finish_reason="stop"),
+        ("Hi", "stop"),
+    ),
+    # pictures
+    "only a picture": (delta(images=[PICTURE]) + STOP + DONE, ("", PicturesOnly)),
+    "only a picture as content": (delta([PICTURE]) + STOP + DONE, ("", PicturesOnly)),
+    "a picture and a word": (delta("Hi", images=[PICTURE]) + STOP + DONE, ("Hi", "stop")),
+    # characters
+    "halves of a pair": (
+        b'data: {"choices": [{"delta": {"content": "a\\ud83d"}}]}\n\n'
+        b'data: {"choices": [{"delta": {"content": "\\ude00b"}}]}\n\n' + DONE,
+        ("a😀b", "stop"),
+    ),
+    "half a pair": (
+        b'data: {"choices": [{"delta": {"content": "a\\ud83d"}}]}\n\n' + delta("b") + DONE,
+        ("a\ufffdb", "stop"),
+    ),
+    "half a pair at last": (
+        b'data: {"choices": [{"delta": {"content": "a\\ud83d"}}]}\n\n' + DONE,
+        ("a\ufffd", "stop"),
+    ),
+    "the other half alone": (
+        b'data: {"choices": [{"delta": {"content": "a\\ude00"}}]}\n\n' + DONE,
+        ("a\ufffd", "stop"),
+    ),
+    "bytes of a character in two chunks": (
+        b'data: {"choices": [{"delta": {"content": "a\xf0\x9f"}}]}\n\n'
+        b'data: {"choices": [{"delta": {"content": "\x98\x80b"}}]}\n\n' + DONE,
+        ("a😀b", "stop"),
+    ),
+    "a byte that is none": (
+        b'data: {"choices": [{"delta": {"content": "a\xff"}}]}\n\n' + DONE,
+        ("a\ufffd", "stop"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("whole", "expected"), WHOLE.values(), ids=WHOLE)
+def test_whole_is_what_the_server_says_is_whole(whole: bytes, expected: Outcome) -> None:
+    assert {ending for _, ending in outcomes_of_all_splits(whole)} == {expected[1]}
+    assert outcome(whole) == expected
+    if isinstance(expected[1], str):
+        assert outcomes_of_all_splits(whole) == {expected}
+
+
+REASONS: dict[str, str | type[ProviderError]] = {
+    **dict.fromkeys(
+        ["stop", "STOP", "end_turn", "stop_sequence", "eos", "COMPLETE", "tool_calls"], "stop"
+    ),
+    **dict.fromkeys(["length", "MAX_TOKENS", "model_length", "max_output_tokens"], "length"),
+    **dict.fromkeys(
+        ["content_filter", "SAFETY", "refusal", "RECITATION", "sensitive"], ContentFiltered
+    ),
+    **dict.fromkeys(
+        [
+            "network_error",
+            "abort",
+            "aborted",
+            "cancelled",
+            "insufficient_system_resource",
+            "timeout",
+            "malformed_function_call",
+            "OTHER",
+            "unknown",
+            "ERROR_LIMIT",
+            "repetition",
+            "engine_overloaded",
+        ],
+        StreamInterrupted,
+    ),
+}
+
+
+@pytest.mark.parametrize(("reason", "expected"), REASONS.items())
+def test_each_finish_reason_is_taken_for_what_it_means(
+    reason: str, expected: str | type[ProviderError]
+) -> None:
+    assert outcome(delta("Hi") + delta(finish=reason) + USAGE + DONE) == ("Hi", expected)
+    body = {"choices": [{"message": {"content": "Hi"}, "finish_reason": reason}]}
+    assert outcome(json.dumps(body).encode())[1] == expected
+
+
+@given(st.text(max_size=20))
+def test_an_unknown_reason_never_makes_an_answer_whole(reason: str) -> None:
+    if ending_of(reason) in (None, Ending.BROKEN):
+        assert outcome(delta("Hi") + delta(finish=reason))[1] is StreamInterrupted
