@@ -75,6 +75,17 @@ async def test_a_hanging_call_has_no_effect_and_ends_when_the_sandbox_stops(
     assert texts(slack) == []
 
 
+async def test_a_response_can_be_held_back_after_its_call_took_effect(
+    slack: Sandbox, web: AsyncWebClient
+) -> None:
+    slack.faults.add("chat.postMessage", "slow", after_effect=True, seconds=3_600)
+    post = asyncio.create_task(web.chat_postMessage(channel=GENERAL, text="arrived"))
+    await slack.until(lambda: texts(slack) == ["arrived"])
+    assert not post.done()
+    slack.faults.release()
+    assert (await post)["ok"]
+
+
 async def test_faults_can_be_injected_over_http(
     slack: Sandbox, bot: Bot, web: AsyncWebClient
 ) -> None:
