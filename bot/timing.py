@@ -50,7 +50,7 @@ class Timing:
     """How long Slack may take to tell a name, while nothing waits for it."""
     file_retry_delays: tuple[float, ...] = (0.5, 1.5, 4.0)
     file_timeout: float = 60.0
-    """For one whole download."""
+    """For one file, all attempts to download it and the pauses between them together."""
     file_read_timeout: float = 15.0
     """Between two pieces of a download."""
     installation_cache_ttl: float = 60.0

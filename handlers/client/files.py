@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 import aiohttp
 
 from bot.chats.attachments.loader import FetchedFile
+from bot.chats.attachments.memory import HeldBytes
 from bot.chats.attachments.rules import lacks_thumb
 from bot.domain import SharedFile
 from bot.errors import FileProblem
@@ -50,20 +54,20 @@ class SlackFiles:
     ) -> None:
         self._workspaces = workspaces
         self._retry_delays = timing.file_retry_delays
+        self._total_timeout = timing.file_timeout
         self._timeout = aiohttp.ClientTimeout(
-            total=timing.file_timeout,
-            connect=CONNECT_TIMEOUT,
-            sock_read=timing.file_read_timeout,
+            total=None, connect=CONNECT_TIMEOUT, sock_read=timing.file_read_timeout
         )
         self._trusted = TrustedHosts(api_url)
 
     async def describe(self, team: str, file: SharedFile) -> SharedFile:
         """The file as Slack describes it now, if its event did not say where to download it. Raises FileProblem."""
         slack = await self._slack(team)
+        deadline = time.monotonic() + DESCRIBE_TIMEOUT
         for delay in (*self._retry_delays, None):
             if file.mode not in _HOSTED_MODES or not (file.url is None or lacks_thumb(file)):
                 return file
-            file = await self._ask(slack, file)
+            file = await self._ask(slack, file, deadline - time.monotonic())
             if delay is not None and (file.url is None or lacks_thumb(file)):
                 await asyncio.sleep(delay)  # Slack is still receiving or processing it
         if file.url is None and file.mode in _HOSTED_MODES:
@@ -71,23 +75,20 @@ class SlackFiles:
         return file
 
     async def fetch(
-        self, team: str, file: SharedFile, most: int, *, thumb: bool = False
+        self, team: str, file: SharedFile, most: int, held: HeldBytes, *, thumb: bool = False
     ) -> FetchedFile:
         """Raises FileProblem."""
         slack = await self._slack(team)
-        url = file.thumb if thumb else file.url
-        for delay in (*self._retry_delays, None):
-            try:
-                return await self._fetch(slack, file, url or "", most, thumb=thumb)
-            except (_TemporaryFailure, aiohttp.ClientError, TimeoutError, OSError) as error:
-                # The messages of other errors may contain the file's name.
-                reason = (
-                    str(error) if isinstance(error, _TemporaryFailure) else type(error).__name__
-                )
-                log.info("file_not_fetched", reason=reason)
-                if delay is None:
-                    break
-                await asyncio.sleep(delay)
+        url = (file.thumb if thumb else file.url) or ""
+        try:
+            async with asyncio.timeout(self._total_timeout):
+                for delay in (0.0, *self._retry_delays):
+                    held.release()  # nothing is held in a pause
+                    await asyncio.sleep(delay)
+                    with _logged_failure():
+                        return await self._fetch(slack, file, url, most, held, thumb=thumb)
+        except TimeoutError:
+            log.info("file_not_fetched", reason="time")
         raise FileProblem("unreachable")
 
     async def _slack(self, team: str) -> SlackClient:
@@ -96,10 +97,10 @@ class SlackFiles:
         except NotInstalled:
             raise FileProblem("no_access") from None
 
-    async def _ask(self, slack: SlackClient, file: SharedFile) -> SharedFile:
+    async def _ask(self, slack: SlackClient, file: SharedFile, patience: float) -> SharedFile:
         try:
             described = (
-                await slack.call_with_retry("files.info", patience=DESCRIBE_TIMEOUT, file=file.id)
+                await slack.call_with_retry("files.info", patience=patience, file=file.id)
             ).get("file")
         except SlackRejected as error:
             raise FileProblem(_PROBLEM_CODES.get(error.code, "unreachable")) from error
@@ -109,7 +110,14 @@ class SlackFiles:
         return file if found is None else replace(found, id=file.id)
 
     async def _fetch(
-        self, slack: SlackClient, file: SharedFile, url: str, most: int, *, thumb: bool
+        self,
+        slack: SlackClient,
+        file: SharedFile,
+        url: str,
+        most: int,
+        held: HeldBytes,
+        *,
+        thumb: bool,
     ) -> FetchedFile:
         """One attempt, with redirects followed here so that each address is checked.
 
@@ -124,7 +132,7 @@ class SlackFiles:
                     url = urljoin(url, response.headers["Location"])
                     continue
                 _raise_for_status(response)
-                fetched = await _read(response, most)
+                fetched = await _read(response, most, held)
             if _is_login_page(response, fetched, file, thumb=thumb):
                 raise FileProblem("no_access")
             return fetched
@@ -172,9 +180,20 @@ def _raise_for_status(response: aiohttp.ClientResponse) -> None:
         raise _TemporaryFailure(f"HTTP {response.status}")
 
 
-async def _read(response: aiohttp.ClientResponse, most: int) -> FetchedFile:
+@contextmanager
+def _logged_failure() -> Iterator[None]:
+    """Logs a failure after which the download may be repeated. The messages of others may contain the file's name."""
+    try:
+        yield
+    except (_TemporaryFailure, aiohttp.ClientError, TimeoutError, OSError) as error:
+        reason = str(error) if isinstance(error, _TemporaryFailure) else type(error).__name__
+        log.info("file_not_fetched", reason=reason)
+
+
+async def _read(response: aiohttp.ClientResponse, most: int, held: HeldBytes) -> FetchedFile:
     data = bytearray()
     async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
+        await held.add(len(chunk))
         data += chunk
         if len(data) > most:
             return FetchedFile(bytes(data[:most]), truncated=True)

@@ -31,6 +31,8 @@ class Rate:
     burst: float
 
 
+UNCOUNTED = frozenset({"auth.test", "apps.connections.open", "oauth.v2.access"})
+"""Methods called at the start, to connect or to install: once each, and not by way of a scheduler."""
 RATES: dict[str, Rate] = {
     START: Rate(20 / 60, 4),
     APPEND: Rate(100 / 60, 20),
@@ -40,8 +42,11 @@ RATES: dict[str, Rate] = {
     "chat.postEphemeral": Rate(100 / 60, 20),
     "chat.delete": Rate(50 / 60, 10),
     "conversations.replies": Rate(50 / 60, 10),
+    "conversations.history": Rate(50 / 60, 10),
     "conversations.info": Rate(50 / 60, 10),
+    "conversations.members": Rate(100 / 60, 20),
     "conversations.open": Rate(50 / 60, 10),
+    "files.info": Rate(100 / 60, 20),
     "users.info": Rate(100 / 60, 20),
     "reactions.add": Rate(50 / 60, 10),
     "reactions.remove": Rate(20 / 60, 4),

@@ -14,6 +14,8 @@ from PIL import Image
 from bot import strings
 from bot.chats.turns import ATTACHED_UNREADABLE
 from bot.sandbox.user_actions.conversations import Upload
+from tests.deadlines import WAIT_TIMEOUT, patient_timing
+from tests.handlers.conftest import WorldFactory
 from tests.handlers.shared_files import (
     NOTES,
     TEXT_MODEL,
@@ -135,6 +137,28 @@ async def test_a_file_that_is_still_being_uploaded_is_waited_for(world: World) -
 
     await world.answered(thread)
     assert "Grüße" in sent_text(world)
+
+
+async def test_one_persons_unfinished_uploads_do_not_delay_anothers_picture(
+    worlds: WorldFactory,
+) -> None:
+    """The first message waits for its files until the test ends; more of them than are loaded at a time."""
+    async with worlds(
+        bobbin_grace=0, timing=patient_timing(file_retry_delays=(WAIT_TIMEOUT,))
+    ) as world:
+        unfinished = []
+        for number in range(6):
+            file = world.slack.conversations.upload("alice", image_file(f"{number}.png"))
+            file.json_overrides = {"url_private": None, "url_private_download": None}
+            unfinished.append(file)
+        waiting = await ask_with_files(world, "Look at mine.", *unfinished)
+        await world.until(lambda: world.slack.count("files.info") >= 4, "the first look")
+
+        thread = await ask_with_files(world, "And mine.", image_file("cat.png"), user="bob")
+        await world.answered(thread)
+        assert sent_images(world) == [("PNG", (60, 40))]
+        assert not world.answers(waiting)
+        world.leave_unfinished()
 
 
 async def test_file_details_that_an_event_lacks_are_asked_for(world: World) -> None:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from slack_sdk.web.async_client import AsyncWebClient
 from yarl import URL
 
+from bot.chats.attachments.memory import HeldBytes, WorkspaceMemory
 from bot.domain import SharedFile
 from bot.errors import FileProblem
 from bot.observability import Metrics
@@ -28,6 +29,8 @@ from handlers.rate_limits.dispatcher import CallDispatcher
 from storage.engine.database import Database
 from storage.once import Once
 
+HELD = HeldBytes(WorkspaceMemory(limit=10_000_000_000))
+"""Of a workspace that may hold all that the tests download."""
 TOKEN = "xoxb-secret"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -90,10 +93,13 @@ async def stranger() -> AsyncIterator[Server]:
 
 @pytest.fixture
 async def source(slack: Server) -> AsyncIterator[SlackFiles]:
-    timing = Timing(file_retry_delays=(0.01, 0.02), file_timeout=1.0, file_read_timeout=0.3)
+    timing = Timing(file_retry_delays=(0.01, 0.02), file_timeout=60.0, file_read_timeout=0.3)
+    database = Database.open("sqlite://")
     async with new_session() as session:
         client = new_web_client(TOKEN, f"{slack.url}/api/", session)
-        yield SlackFiles(workspace(client, session), f"{slack.url}/api/", timing)
+        only = workspace(client, session, Once(database))
+        yield SlackFiles(only, f"{slack.url}/api/", timing)
+    await database.close()
 
 
 class OnlyTeam(SingleWorkspace):
@@ -105,7 +111,7 @@ class OnlyTeam(SingleWorkspace):
         return self.only
 
 
-def workspace(client: AsyncWebClient, session: aiohttp.ClientSession) -> OnlyTeam:
+def workspace(client: AsyncWebClient, session: aiohttp.ClientSession, once: Once) -> OnlyTeam:
     only = SlackClient(
         client,
         team="T1",
@@ -113,7 +119,7 @@ def workspace(client: AsyncWebClient, session: aiohttp.ClientSession) -> OnlyTea
         dispatcher=CallDispatcher(),
         metrics=Metrics(),
         session=session,
-        once=Once(Database.open("sqlite://")),
+        once=once,
     )
     return OnlyTeam(only, TOKEN)
 
@@ -126,14 +132,14 @@ def file(
 
 async def problem_of(source: SlackFiles, wanted: SharedFile, most: int = 1000) -> str:
     with pytest.raises(FileProblem) as caught:
-        await source.fetch("T1", wanted, most)
+        await source.fetch("T1", wanted, most, HELD)
     return caught.value.code
 
 
 async def test_a_file_is_downloaded_with_the_workspaces_token(
     source: SlackFiles, slack: Server
 ) -> None:
-    fetched = await source.fetch("T1", file(slack.serves("/f", b"bytes")), 1000)
+    fetched = await source.fetch("T1", file(slack.serves("/f", b"bytes")), 1000, HELD)
 
     assert (fetched.data, fetched.truncated) == (b"bytes", False)
     assert slack.asked == [("/f", f"Bearer {TOKEN}")]
@@ -156,8 +162,8 @@ async def test_a_download_stops_at_the_wanted_number_of_bytes(
     slack.pages["/endless"] = endless
     packed = slack.serves("/packed", gzip.compress(b"y" * 50_000_000), Content_Encoding="gzip")
 
-    first = await source.fetch("T1", file(f"{slack.url}/endless"), 1_000_000)
-    second = await source.fetch("T1", file(packed), 1_000_000)
+    first = await source.fetch("T1", file(f"{slack.url}/endless"), 1_000_000, HELD)
+    second = await source.fetch("T1", file(packed), 1_000_000, HELD)
 
     assert (len(first.data), first.truncated) == (1_000_000, True)
     assert (len(second.data), second.truncated) == (1_000_000, True)
@@ -186,7 +192,7 @@ async def test_a_temporary_failure_is_retried(source: SlackFiles, slack: Server)
         return web.Response(status=next(answers), body=b"here")
 
     slack.pages["/f"] = better
-    assert (await source.fetch("T1", file(f"{slack.url}/f"), 1000)).data == b"here"
+    assert (await source.fetch("T1", file(f"{slack.url}/f"), 1000, HELD)).data == b"here"
 
 
 @pytest.mark.parametrize(
@@ -201,7 +207,7 @@ async def test_a_lasting_refusal_is_not_retried(
 
 async def test_a_workspace_without_the_app_has_no_files(source: SlackFiles, slack: Server) -> None:
     with pytest.raises(FileProblem):
-        await source.fetch("T2", file(slack.serves("/f")), 1000)
+        await source.fetch("T2", file(slack.serves("/f")), 1000, HELD)
     assert slack.asked == []
 
 
@@ -227,7 +233,9 @@ async def test_a_shared_html_page_is_downloaded_like_any_file(
     source: SlackFiles, slack: Server
 ) -> None:
     page = slack.serves("/page", LOGIN, Content_Type="text/html")
-    fetched = await source.fetch("T1", file(page, "a.html", "text/html", size=len(LOGIN)), 1000)
+    fetched = await source.fetch(
+        "T1", file(page, "a.html", "text/html", size=len(LOGIN)), 1000, HELD
+    )
     assert fetched.data == LOGIN
 
 
@@ -249,7 +257,9 @@ async def test_no_request_goes_to_a_host_that_is_not_slacks(
 
     slack.serves("/there", b"moved")
     assert (
-        await source.fetch("T1", file(slack.serves("/here", status=302, Location="/there")), 1000)
+        await source.fetch(
+            "T1", file(slack.serves("/here", status=302, Location="/there")), 1000, HELD
+        )
     ).data == b"moved"
 
 

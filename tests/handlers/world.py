@@ -34,7 +34,7 @@ from bot.sandbox.server import Sandbox
 from bot.sandbox.state.records import Message, Thread
 from bot.sandbox.types import Clock
 from bot.timing import Timing
-from handlers.rate_limits.token_bucket import RATES, Rate
+from handlers.rate_limits.token_bucket import RATES, UNCOUNTED, Rate
 from tests.activity import is_computing
 from tests.deadlines import DEADLINE_SCALE, WAIT_TIMEOUT, patient_timing
 from tests.event_loop import load_tolerant_clock
@@ -373,6 +373,7 @@ class World:
     def _judge(self) -> None:
         refused = [(call.method, call.error) for call in self.slack.refusals]
         assert [each for each in refused if not {each, ("", each[1])} & self._forgiven] == []
+        assert {call.method for call in self.slack.calls} <= RATES.keys() | UNCOUNTED
         if not self._redelivered:
             late = [
                 (d.name, d.payload, d.attempts) for d in self.slack.deliveries if not on_time(d)

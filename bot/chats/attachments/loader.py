@@ -13,6 +13,7 @@ from typing import Protocol
 
 from bot.chats.attachments import rules
 from bot.chats.attachments.images import fit_image, image_type
+from bot.chats.attachments.memory import FileMemory, HeldBytes
 from bot.chats.attachments.rules import (
     MAX_FILE_BYTES,
     MAX_TEXT_BYTES,
@@ -27,7 +28,7 @@ from bot.errors import AttachmentsUnreadable, FileProblem
 from storage.chats import Chats
 
 MAX_PARALLEL_DOWNLOADS = 4
-"""Files that one process downloads at the same time: each may take 20 MB of memory."""
+"""Files of one message that are loaded at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +47,9 @@ class FileSource(Protocol):
         ...
 
     async def fetch(
-        self, team: str, file: SharedFile, most: int, *, thumb: bool = False
+        self, team: str, file: SharedFile, most: int, held: HeldBytes, *, thumb: bool = False
     ) -> FetchedFile:
-        """The first `most` bytes of the file, or of its thumbnail. Raises FileProblem."""
+        """The first `most` bytes of the file, or of its thumbnail, added to `held`. Raises FileProblem."""
         ...
 
 
@@ -68,7 +69,7 @@ class AttachmentLoader:
         self._models = models
         self._source = source
         self._notify = notify
-        self._download_limit = asyncio.Semaphore(MAX_PARALLEL_DOWNLOADS)
+        self._memory = FileMemory()
         self._image_lock = asyncio.Lock()
 
     def can_see(self, chat: Chat) -> bool:
@@ -96,9 +97,7 @@ class AttachmentLoader:
         pending = rules.loadable(message.files)
         skipped = [file for file in pending if not can_see and _is_image(file)]
         files = [file for file in pending if file not in skipped]
-        results: list[LoadResult] = await asyncio.gather(
-            *(self._load_file(chat.team, file) for file in files)
-        )
+        results = await self._load_files(chat.team, files)
         images = tuple(each for each in results if isinstance(each, Image))
         failed = tuple(each for each in results if isinstance(each, SharedFile))
         text, truncated = rules.append_texts(
@@ -123,23 +122,33 @@ class AttachmentLoader:
         )
         return True
 
+    async def _load_files(self, team: str, files: Sequence[SharedFile]) -> list[LoadResult]:
+        """A few at a time, in order."""
+        parallel = asyncio.Semaphore(MAX_PARALLEL_DOWNLOADS)
+
+        async def load(file: SharedFile) -> LoadResult:
+            async with parallel:
+                return await self._load_file(team, file)
+
+        return await asyncio.gather(*map(load, files))
+
     async def _load_file(self, team: str, file: SharedFile) -> LoadResult:
         try:
-            async with self._download_limit:
-                file = replace(await self._source.describe(team, file), before=file.before)
-                if problem := rules.problem_of(file):
-                    raise FileProblem(problem)
-                return await self._read(team, file)
+            file = replace(await self._source.describe(team, file), before=file.before)
+            if problem := rules.problem_of(file):
+                raise FileProblem(problem)
+            with self._memory.of(team).hold() as held:
+                return await self._read(team, file, held)
         except FileProblem as error:
             return replace(file, problem=error.code)
 
-    async def _read(self, team: str, file: SharedFile) -> Image | TextFile:
+    async def _read(self, team: str, file: SharedFile, held: HeldBytes) -> Image | TextFile:
         """Raises FileProblem. Slack's thumbnail is used where the image itself cannot be."""
         expected = rules.kind_of(file)
         if expected is FileKind.IMAGE and _needs_thumb(file):
-            return await self._thumbnail(team, file)
+            return await self._thumbnail(team, file, held)
         most = MAX_TEXT_BYTES if expected is FileKind.TEXT else MAX_FILE_BYTES
-        fetched = await self._source.fetch(team, file, most)
+        fetched = await self._source.fetch(team, file, most, held)
         if expected is not FileKind.IMAGE and image_type(fetched.data) is None:
             text = await _to_text(fetched, file)
             if text is not None:
@@ -149,10 +158,11 @@ class AttachmentLoader:
         except FileProblem:
             if file.thumb is None:
                 raise
-        return await self._thumbnail(team, file)
+        held.release()
+        return await self._thumbnail(team, file, held)
 
-    async def _thumbnail(self, team: str, file: SharedFile) -> Image:
-        fetched = await self._source.fetch(team, file, MAX_FILE_BYTES, thumb=True)
+    async def _thumbnail(self, team: str, file: SharedFile, held: HeldBytes) -> Image:
+        fetched = await self._source.fetch(team, file, MAX_FILE_BYTES, held, thumb=True)
         return await self._to_image(fetched, file)
 
     async def _to_image(self, fetched: FetchedFile, file: SharedFile) -> Image:

@@ -1,0 +1,80 @@
+"""`WorkspaceMemory`: however downloads take turns, they stay within the limit, and every one of them ends."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bot.chats.attachments.memory import FileMemory, WorkspaceMemory
+from tests.deadlines import WAIT_TIMEOUT
+
+LIMIT = 1_000
+LARGEST = 400
+
+
+async def download(memory: WorkspaceMemory, chunks: list[int], seen: list[int]) -> None:
+    with memory.hold() as held:
+        for chunk in chunks:
+            await held.add(chunk)
+            seen.append(memory.used)
+            await asyncio.sleep(0)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.lists(st.integers(1, 100), max_size=4), max_size=30), st.randoms())
+def test_downloads_stay_within_the_limit_and_all_end(
+    files: list[list[int]], chance: random.Random
+) -> None:
+    async def run() -> None:
+        memory, seen = WorkspaceMemory(LIMIT), [0]
+        chance.shuffle(files)
+        async with asyncio.timeout(WAIT_TIMEOUT):
+            await asyncio.gather(*(download(memory, chunks, seen) for chunks in files))
+        assert max(seen) <= LIMIT + LARGEST
+        assert memory.used == 0
+
+    asyncio.run(run())
+
+
+async def test_halves_of_many_files_do_not_wait_for_one_another() -> None:
+    memory = WorkspaceMemory(LIMIT)
+    async with asyncio.timeout(WAIT_TIMEOUT):
+        await asyncio.gather(*(download(memory, [100] * 4, []) for _ in range(20)))
+    assert memory.used == 0
+
+
+async def test_a_download_that_waits_for_its_server_delays_nobody() -> None:
+    memory = WorkspaceMemory(LIMIT)
+    with memory.hold() as stalled:
+        await stalled.add(300)
+        async with asyncio.timeout(WAIT_TIMEOUT):
+            await asyncio.gather(*(download(memory, [100] * 4, []) for _ in range(5)))
+        assert memory.used == 300
+
+
+async def test_a_cancelled_wait_holds_nothing() -> None:
+    memory = WorkspaceMemory(LIMIT)
+    with memory.hold() as full, memory.hold() as beyond:
+        await full.add(LIMIT)
+        await beyond.add(1)
+        gone = asyncio.create_task(download(memory, [1], []))
+        await asyncio.sleep(0)
+        gone.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await gone
+        assert memory.used == LIMIT + 1
+    assert memory.used == 0
+
+
+async def test_workspaces_do_not_wait_for_each_other() -> None:
+    memories = FileMemory()
+    one, other = memories.of("T1"), memories.of("T2")
+    assert memories.of("T1") is one
+    with one.hold() as full:
+        await full.add(100_000_000)
+        async with asyncio.timeout(WAIT_TIMEOUT):
+            await download(other, [100], [])
