@@ -18,7 +18,7 @@ def new_session(timing: Timing = Timing()) -> aiohttp.ClientSession:
     """One session for all calls to Slack; without it each call would open a connection of its own."""
     return aiohttp.ClientSession(
         timeout=aiohttp.ClientTimeout(total=timing.slack_call_timeout, connect=CONNECT_TIMEOUT),
-        # No limit of connections: calls that hang for one workspace must not delay another's; the rate limits bound them.
+        # As many connections as the rate limits allow: calls that hang in one workspace must not delay another's.
         connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60),
         trace_configs=[fencing_trace()],
     )
