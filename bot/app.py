@@ -17,11 +17,14 @@ from bot.api.health import Check, readiness_checks
 from bot.api.middleware import LazyApp
 from bot.chats.after_answer import AfterAnswer
 from bot.chats.attachments.loader import AttachmentLoader
+from bot.chats.continuations import ContinueService
+from bot.chats.long_chats import LongChats
 from bot.chats.models import ModelChoice
 from bot.chats.prompt import PromptBuilder
 from bot.chats.service import ChatService
+from bot.chats.summarizer import Summarizer
 from bot.chats.titles import Titles
-from bot.config import Settings
+from bot.config import LongChatsMode, Settings
 from bot.observability import Metrics
 from bot.providers.base import ProviderSettings
 from bot.resources import Resources, open_resources
@@ -37,6 +40,7 @@ from handlers.live_views.home_tabs import HomeTabs
 from handlers.rate_limits.token_bucket import RATES, Rate
 from handlers.threads.api_echo import ApiEcho
 from handlers.threads.chat_header import ChatHeaders
+from handlers.threads.continuations import ContinuationThreads
 from handlers.threads.dialog_chats import DialogChats
 from handlers.threads.file_notices import FileNotices
 from handlers.threads.model_menu import ModelMenus
@@ -74,6 +78,7 @@ class AnswerParts:
     names: UserNames
     queued_reactions: QueuedReactions
     file_notices: FileNotices
+    summarizer: Summarizer
 
 
 @dataclass(frozen=True)
@@ -83,6 +88,7 @@ class ThreadParts:
     menus: ModelMenus
     headers: ChatHeaders
     dialog_chats: DialogChats
+    continuations: ContinuationThreads
 
 
 @asynccontextmanager
@@ -102,8 +108,19 @@ async def build(
         )
         repositories = open_repositories(resources.database)
         parts = _answer_parts(settings, resources, repositories)
-        engine = _engine(settings, resources, repositories, parts)
-        use_cases = build_use_cases(settings, resources, repositories, parts.models, engine.wake)
+        prompts = _prompts(settings, resources, repositories, parts)
+        engine = _engine(settings, resources, repositories, parts, prompts)
+        continuations = ContinueService(
+            chats=repositories.chats,
+            continuations=repositories.continuations,
+            models=parts.models,
+            summarizer=parts.summarizer,
+            turns_of=prompts.turns,
+            timing=resources.timing,
+        )
+        use_cases = build_use_cases(
+            settings, resources, repositories, parts.models, continuations, engine.wake
+        )
         threads = _thread_parts(resources, repositories, parts, use_cases)
         parts.titles.on_title(threads.headers.show_title)
         await stack.enter_async_context(use_cases.feed.running())
@@ -128,7 +145,11 @@ async def build(
             name="forgetting what is done",
         )
         thread_recovery = ThreadRecovery(
-            threads.menus, threads.headers, threads.dialog_chats, resources.timing
+            menus=threads.menus,
+            headers=threads.headers,
+            dialog_chats=threads.dialog_chats,
+            continuations=threads.continuations,
+            timing=resources.timing,
         )
         await stack.enter_async_context(thread_recovery.running())
         await stack.enter_async_context(transport.running())
@@ -169,11 +190,45 @@ def _answer_parts(
         ),
         queued_reactions=QueuedReactions(repositories.answers, resources.tasks),
         file_notices=FileNotices(models, resources.workspaces, resources.tasks),
+        summarizer=Summarizer(
+            repositories.summaries,
+            repositories.once,
+            resources.providers,
+            resources.tasks,
+            resources.timing,
+        ),
+    )
+
+
+def _prompts(
+    settings: Settings, resources: Resources, repositories: Repositories, parts: AnswerParts
+) -> PromptBuilder:
+    attachments = AttachmentLoader(
+        chats=repositories.chats,
+        models=parts.models,
+        source=SlackFiles(resources.workspaces, settings.slack_api_url, resources.timing),
+        notify=parts.file_notices.notify,
+    )
+    return PromptBuilder(
+        chats=repositories.chats,
+        system_prompt=settings.bobbin_system_prompt,
+        names=parts.names,
+        attachments=attachments,
+        long_chats=LongChats(
+            models=parts.models,
+            answers=repositories.answers,
+            summarizer=parts.summarizer,
+            summarise=settings.bobbin_long_chats is LongChatsMode.SUMMARISE,
+        ),
     )
 
 
 def _engine(
-    settings: Settings, resources: Resources, repositories: Repositories, parts: AnswerParts
+    settings: Settings,
+    resources: Resources,
+    repositories: Repositories,
+    parts: AnswerParts,
+    prompts: PromptBuilder,
 ) -> Engine:
     sinks = SlackSinkFactory(
         workspaces=resources.workspaces,
@@ -185,25 +240,13 @@ def _engine(
         mode=settings.bobbin_stream.value,
         max_messages=settings.bobbin_max_messages,
     )
-    attachments = AttachmentLoader(
-        chats=repositories.chats,
-        models=parts.models,
-        source=SlackFiles(resources.workspaces, settings.slack_api_url, resources.timing),
-        notify=parts.file_notices.notify,
-    )
-    prompt_builder = PromptBuilder(
-        chats=repositories.chats,
-        system_prompt=settings.bobbin_system_prompt,
-        names=parts.names,
-        attachments=attachments,
-    )
     return Engine(
         chats=repositories.chats,
         answers=repositories.answers,
         models=resources.providers,
         sinks=sinks,
         publisher=resources.publisher,
-        build_prompt=prompt_builder.build,
+        build_prompt=prompts.build,
         after=AfterAnswer(parts.models, parts.titles),
         metrics=resources.metrics,
         worker_id=new_worker_id(),
@@ -220,6 +263,7 @@ def _thread_parts(
         service=use_cases.service,
         requests=repositories.requests,
         chats=repositories.chats,
+        continuations=use_cases.continuations,
         models=parts.models,
         workspaces=resources.workspaces,
         messages=messages,
@@ -251,7 +295,18 @@ def _thread_parts(
         tasks=resources.tasks,
         timing=resources.timing,
     )
-    return ThreadParts(menus=menus, headers=headers, dialog_chats=dialog_chats)
+    continuations = ContinuationThreads(
+        service=use_cases.continuations,
+        headers=headers,
+        chats=repositories.chats,
+        workspaces=resources.workspaces,
+        once=repositories.once,
+        tasks=resources.tasks,
+        timing=resources.timing,
+    )
+    return ThreadParts(
+        menus=menus, headers=headers, dialog_chats=dialog_chats, continuations=continuations
+    )
 
 
 async def _listener_context(
@@ -294,6 +349,8 @@ async def _listener_context(
         menus=threads.menus,
         headers=threads.headers,
         dialog_chats=threads.dialog_chats,
+        continue_service=use_cases.continuations,
+        continuations=threads.continuations,
         queued_reactions=parts.queued_reactions,
         file_notices=parts.file_notices,
         home_tabs=home_tabs,

@@ -49,6 +49,13 @@ class StreamMode(StrEnum):
     EDIT = "edit"
 
 
+class LongChatsMode(StrEnum):
+    """What is sent of a chat that no longer fits the model's window."""
+
+    SUMMARISE = "summarise"
+    WHOLE = "whole"
+
+
 class LogLevel(StrEnum):
     DEBUG = "DEBUG"
     INFO = "INFO"
@@ -133,6 +140,11 @@ class Settings(BaseSettings):
         StreamMode.AUTO,
         description="`native` streams as Slack's own AI apps do, visible live to the asker alone; `edit` edits the "
         "message, visible live to all; `auto` begins native and edits once a second person takes part or native fails",
+    )
+    bobbin_long_chats: Annotated[LongChatsMode, BeforeValidator(lower)] = Field(
+        LongChatsMode.SUMMARISE,
+        description="when a chat no longer fits the model's window: `summarise` sends a stored summary in place of its "
+        "middle; `whole` replaces nothing, and the person is told and offered a way on",
     )
     bobbin_model_timeout: float = Field(
         60,
@@ -348,6 +360,7 @@ _VALID_VALUES = {
     "ollama_base_url": "a web address such as http://localhost:11434",
     "bobbin_max_messages": "a whole number, 2 or more",
     "bobbin_stream": "auto, native or edit",
+    "bobbin_long_chats": "summarise or whole",
     "bobbin_model_timeout": "a number of seconds above 0, at most 3600",
     "bobbin_grace": "a number of seconds from 0 to 3600",
     "database_url": "an address such as sqlite:///bobbin.sqlite3 or postgresql://user:password@host/name",

@@ -153,7 +153,15 @@ class Chat:
     header_ts: str | None = None
     """Timestamp of the Slack message that shows title, model and Stop button."""
     thread_context: str | None = field(default=None, repr=False)
-    """The messages that the thread held before the chat started there, for the model."""
+    """What was said before the chat started, for the model: the messages that the thread held, or, where the chat
+    continues another one, a summary of that."""
+    continues: str | None = None
+    """Id of the chat that this one continues."""
+
+    @property
+    def joined_a_thread(self) -> bool:
+        """It began in a thread where people had written before."""
+        return bool(self.thread_context) and self.continues is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +177,8 @@ class Message:
     created_at: datetime | None = None
     author: str | None = None
     """Slack id of the user who wrote it; None for answers."""
+    author_name: str | None = None
+    """The name by which the model knows the author, once it was told one."""
     source: str | None = None
     """Where it came from, unique within the chat: a Slack message's ts, or an API client's idempotency key."""
     images: tuple[Image, ...] = ()
@@ -243,6 +253,8 @@ class Usage:
     completion_tokens: int
     cost: float | None = None
     """US dollars, if the provider states it."""
+    cached_tokens: int = 0
+    """Those of the prompt that the provider had kept from an earlier call, which cost less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,6 +291,22 @@ StreamEvent = TextDelta | TextRetracted | ReasoningDelta | Usage | Sources | Don
 
 
 @dataclass(frozen=True, slots=True)
+class PromptFacts:
+    """How much of a chat one prompt holds."""
+
+    estimated_tokens: int = 0
+    """Its size before the model has counted it."""
+    summarised: int = 0
+    """Messages that a summary stands for."""
+    omitted: int = 0
+    """Messages that nothing stands for, because their summary was not ready in time."""
+
+
+WHOLE_CHAT = PromptFacts()
+"""The prompt holds the whole chat, or nothing is known about it."""
+
+
+@dataclass(frozen=True, slots=True)
 class AnswerResult:
     """How an answer ended, and what its last Slack message must show."""
 
@@ -294,3 +322,5 @@ class AnswerResult:
     truncated: bool = False
     """The answer was cut: at the model's token limit, or at its longest text or time."""
     sources: tuple[Source, ...] = ()
+    prompt: PromptFacts = WHOLE_CHAT
+    """What of the chat the model was sent."""

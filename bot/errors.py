@@ -47,6 +47,7 @@
         ├── ContentFiltered            finish_reason content_filter, or a 4xx about content rules
         ├── AttachmentsUnreadable      no model was asked: the message is only files, and none could be read
         └── RequestRefused             any other 4xx
+            └── SystemRoleRefused      the model has no system role; the same is asked without one
     AccessRevoked                      (bot.chats.feed_events) an API client's token ended while it was listening
     ApiError                           (bot.api.errors) an HTTP response other than success
     BodyTooLarge                       (bot.api.middleware) a request's body exceeds the limit
@@ -166,6 +167,7 @@ class ModelBusy(ProviderError):
 
     code = "busy"
     retried_automatically = True
+    needs_other_model = True
 
 
 class StreamInterrupted(ProviderError):
@@ -292,6 +294,10 @@ class RequestRefused(ProviderError):
 
     code = "refused"
     refuses_message = True
+
+
+class SystemRoleRefused(RequestRefused):
+    """The model has no system role. The provider asks again without one (`bot.providers.system_role`)."""
 
 
 _CLASSES = {error.code: error for error in ProviderError.__subclasses__()}

@@ -26,6 +26,7 @@ from storage.coordination import Coordination, open_coordination
 from storage.encryption import TokenCipher, WrongKey
 from storage.engine.database import Database
 from storage.installations import Installations
+from storage.models import ModelsWithoutSystemRole
 from storage.once import Once
 
 log = get_logger(__name__)
@@ -81,6 +82,7 @@ async def open_resources(
         await _providers(settings, demo),
         timeout=settings.bobbin_model_timeout,
         allowed=settings.bobbin_allowed_models,
+        without_system_role=await ModelsWithoutSystemRole.load(database),
         timing=timing,
     )
     await stack.enter_async_context(providers)

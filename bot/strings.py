@@ -54,9 +54,20 @@ HEADER_ALWAYS = (
     "You always use this model. To use another one once, start with *New chat* "
     "(Home tab or shortcuts menu)."
 )
+CONTINUE_BUTTON = "Continue in a new chat"
+CONTINUED_FROM = "Continued from <{link}|{title}>"
+CONTINUED_FROM_API = "Continued from *{title}*"
+CONTINUED_IN = "Continued in <{link}|a new chat>"
+CONTINUED_FALLBACK = "Continued from another chat"
+CONTINUING = "I'm summarising this chat. In a moment it goes on in a new thread."
+CONTINUED_HERE = "This chat goes on in <{link}|a new thread>."
+CHAT_FULL = "This chat is full: it has reached its {count} messages."
+SUMMARISED = "{count} earlier messages summarised"
+OMITTED = "{count} earlier messages left out"
 CUT_BY_LENGTH = "cut short: it reached its length limit"
 SECONDS = "{seconds:.1f} s"
 TOKENS = "{count:,} tokens"
+TOKENS_CACHED = "{count:,} tokens ({cached:,} cached)"
 COST = "${dollars:.4f}"
 MESSAGES_LEFT = "{count} messages left"
 MESSAGE_LEFT_ONE = "1 message left"
@@ -235,7 +246,7 @@ FAILURES: dict[str, str] = {
     "unreachable": "{model} couldn't be reached. Please try again in a moment.",
     "timeout": "{model} took too long to respond. Please try again.",
     "server_fault": "{model}'s provider has a problem at its end. Please try again in a moment.",
-    "busy": "{model} is very busy at the moment. Please wait a little and try again.",
+    "busy": "{model} is very busy at the moment. Please wait a little and try again, or choose another model.",
     "broken_off": "The connection to {model} broke off before the answer was complete. Please try again.",
     "empty": "{model} sent an empty answer. Please try again.",
     "garbled": "{model}'s provider sent something that is not an answer. Please try again; if it stays so, "
@@ -260,9 +271,10 @@ FAILURES: dict[str, str] = {
     "wrong_address": "I couldn't find {model} at its provider's address. Please tell the person who runs Bobbin, or "
     "choose another model.",
     "model_gone": "{model} isn't available any more. Choose another model, and it will answer the same message.",
-    "too_long": "This chat has become too long for {model}. Start a new chat, or choose a model with a larger "
-    "context window.",
-    "filtered": "{model}'s provider withheld the answer because of its content rules. Try asking in another way.",
+    "too_long": "This chat has become too long for {model}. Choose a model with a larger context window, or start "
+    "a new chat.",
+    "filtered": "{model}'s provider withheld the answer because of its content rules. Try asking in another way, or "
+    "choose another model.",
     "unreadable": "I couldn't read what you attached, and there is nothing else in your message{detail}. "
     "Please try again, or share it in another form.",
     "refused": "{model}'s provider refused the request. Try asking in another way, or start a new chat.",

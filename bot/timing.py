@@ -83,6 +83,10 @@ class Timing:
     """From the request to a model to the end of its answer, which is cut there."""
     longest_title: float = 60.0
     """The same for a title."""
+    longest_summary: float = 60.0
+    """The same for a summary of a long chat."""
+    summary_wait: float = 20.0
+    """How long an answer waits for a summary of what the model is not sent."""
     model_list_request_timeout: float = 15.0
     """For one request for a list of models, or for a model's details."""
     model_list_timeout: float = 45.0

@@ -9,6 +9,7 @@ from bot.chats.api_service import ApiService
 from bot.chats.api_tokens import ApiTokens
 from bot.chats.chat_request_lifecycle import RequestLifecycle
 from bot.chats.chat_request_service import ChatRequestService
+from bot.chats.continuations import ContinueService
 from bot.chats.feed import Feed
 from bot.chats.models import ModelChoice
 from bot.chats.service import ChatService
@@ -17,9 +18,11 @@ from bot.resources import Resources
 from storage.answers import Answers
 from storage.chat_requests import ChatRequests
 from storage.chats import Chats
+from storage.continuations import Continuations
 from storage.engine.database import Database
 from storage.once import Once
 from storage.people import People
+from storage.summaries import Summaries
 from storage.tokens import Tokens
 
 
@@ -33,6 +36,8 @@ class Repositories:
     people: People
     tokens: Tokens
     once: Once
+    summaries: Summaries
+    continuations: Continuations
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,7 @@ class UseCases:
     lifecycle: RequestLifecycle
     api: ApiService
     api_tokens: ApiTokens
+    continuations: ContinueService
     feed: Feed
 
 
@@ -55,6 +61,8 @@ def open_repositories(database: Database) -> Repositories:
         people=People(database),
         tokens=Tokens(database),
         once=Once(database),
+        summaries=Summaries(database),
+        continuations=Continuations(database),
     )
 
 
@@ -63,6 +71,7 @@ def build_use_cases(
     resources: Resources,
     repositories: Repositories,
     models: ModelChoice,
+    continuations: ContinueService,
     wake: Callable[[str], None],
 ) -> UseCases:
     lifecycle = RequestLifecycle(repositories.requests)
@@ -92,6 +101,7 @@ def build_use_cases(
         answers=repositories.answers,
         models=models,
         people=repositories.people,
+        continuations=continuations,
         publisher=resources.publisher,
         wake=wake,
         limit=settings.bobbin_max_messages,
@@ -107,5 +117,6 @@ def build_use_cases(
         lifecycle=lifecycle,
         api=api,
         api_tokens=ApiTokens(repositories.tokens, resources.publisher),
+        continuations=continuations,
         feed=feed,
     )

@@ -100,6 +100,10 @@ class Answers:
                 prompt_tokens=usage and usage.prompt_tokens,
                 completion_tokens=usage and usage.completion_tokens,
                 cost=usage and usage.cost,
+                cached_tokens=usage and usage.cached_tokens,
+                estimated_tokens=result.prompt.estimated_tokens or None,
+                summarised=result.prompt.summarised or None,
+                omitted=result.prompt.omitted or None,
             )
             if still_held:
                 await _update_message(connection, answer_id, text=result.text, error=result.error)
@@ -200,15 +204,15 @@ class Answers:
             return await _first(connection, answers.c.message_id == answer_id)
 
     async def retry(self, answer_id: str, model: ModelRef | None = None) -> Answer | None:
-        """Make a failed answer wait again; its partial text stays. One of several callers gets it, the others get None.
+        """Make a failed or stopped answer wait again; its partial text stays.
 
-        With a `model`, the chat continues with that one, which only works if the answer failed for a reason that
-        another model would cure.
+        One of several callers gets it, the others get None. With a `model`, the chat continues with that one, which
+        only works if the answer failed for a reason that another model may cure.
         """
         failed = and_(
             answers.c.message_id == answer_id,
             answers.c.state == "ended",
-            answers.c.ending == Status.FAILED,
+            answers.c.ending.in_((Status.FAILED, Status.STOPPED)),
         )
         async with self._database.begin() as connection:
             if model is not None:
@@ -227,6 +231,7 @@ class Answers:
                     prompt_tokens=None,
                     completion_tokens=None,
                     cost=None,
+                    cached_tokens=None,
                     model=_model_of_chat() if model is None else str(model),
                 )
             )
@@ -258,6 +263,32 @@ class Answers:
         async with self._database.read() as connection:
             row = (await connection.execute(SELECT_ANSWER, {"answer": answer_id})).one_or_none()
             return None if row is None else to_result(row)
+
+    async def results(self, chat_id: str) -> dict[str, AnswerResult]:
+        """The results of the chat's answers whose model has finished, by the ids of the answers."""
+        async with self._database.read() as connection:
+            rows = await connection.execute(
+                select_answers().where(answers.c.chat_id == chat_id, answers.c.complete)
+            )
+            results = {row.message_id: to_result(row) for row in rows}
+        return {id: result for id, result in results.items() if result is not None}
+
+    async def last_measure(self, chat_id: str, before_number: int) -> tuple[int, int] | None:
+        """The estimated and the counted tokens of the chat's newest prompt of which both are known."""
+        query = (
+            select(answers.c.estimated_tokens, answers.c.prompt_tokens)
+            .where(
+                answers.c.chat_id == chat_id,
+                answers.c.number < before_number,
+                answers.c.estimated_tokens > 0,
+                answers.c.prompt_tokens > 0,
+            )
+            .order_by(answers.c.number.desc())
+            .limit(1)
+        )
+        async with self._database.read() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        return None if row is None else (row.estimated_tokens, row.prompt_tokens)
 
     async def slack_timestamps(self, chat_id: str) -> frozenset[str]:
         """Timestamps of all Slack messages that show an answer of this chat."""

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, func, select
+from sqlalchemy import ColumnElement, Row, Select, func, not_, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain import Chat, User
 from bot.errors import InvalidInput
 from storage.rows import to_chat
 from storage.search import ListPosition, Matches, Search, SearchLimits, in_list_order
-from storage.tables import chats
+from storage.tables import chats, participants
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,3 +107,22 @@ def _decode_cursor(cursor: str) -> ListPosition:
     except (ValueError, OverflowError, UnicodeError, binascii.Error):
         raise InvalidInput("This list's cursor is not one of ours.") from None
     return active_at, chat_id
+
+
+def select_visible(user: User, chat_id: str) -> Select[Any]:
+    """The chat, if this user started it or took part in it, or in the one that it continues, and can still see it."""
+
+    def taking_part(chat: ColumnElement[str]) -> Select[Any]:
+        return select(participants.c.user).where(
+            participants.c.chat_id == chat,
+            participants.c.team == user.team,
+            participants.c.user == user.id,
+        )
+
+    here, before = taking_part(chats.c.id), taking_part(chats.c.continues)
+    away = or_(
+        here.where(participants.c.away == true()).exists(),
+        before.where(participants.c.away == true()).exists(),
+    )
+    own = or_(chats.c.owner == user.id, here.exists(), before.exists())
+    return select(chats).where(chats.c.id == chat_id, chats.c.team == user.team, own, not_(away))

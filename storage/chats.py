@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import (
     ColumnElement,
@@ -12,9 +12,7 @@ from sqlalchemy import (
     func,
     insert,
     not_,
-    or_,
     select,
-    true,
     update,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -31,17 +29,16 @@ from bot.domain import (
     User,
 )
 from bot.errors import ChatNotFound
-from storage.chat_list import ChatPage, list_chats
+from storage.chat_list import ChatPage, list_chats, select_visible
 from storage.engine.database import Conflict, Database
 from storage.engine.types import new_id, utc_now
+from storage.history import load_history, load_unanswered, name_authors
 from storage.images import ImageBudget, MessageImages
 from storage.messages import NewMessage, StoredMessage, add_message, find_by_request, load_chat
 from storage.queries import (
     COUNT_AUTHORS,
     SELECT_CHAT_AND_OPEN_REQUEST,
     SELECT_CHAT_BY_THREAD,
-    SELECT_HISTORY,
-    SELECT_UNANSWERED,
 )
 from storage.rows import chat_row, files_to_json, image_rows, to_chat, to_message
 from storage.search import SearchLimits
@@ -162,17 +159,12 @@ class Chats:
             return await load_chat(connection, chat_id)
 
     async def get_visible_to(self, user: User, chat_id: str) -> Chat:
-        """The chat, if this user started it or took part in it, and can still see it. Raises ChatNotFound."""
-        taking_part = select(participants.c.user).where(
-            participants.c.chat_id == chat_id,
-            participants.c.team == user.team,
-            participants.c.user == user.id,
-        )
-        away = taking_part.where(participants.c.away == true())
-        allowed = and_(or_(chats.c.owner == user.id, taking_part.exists()), not_(away.exists()))
+        """The chat, if this user started it or took part in it, or in the one that it continues, and can still see it.
+
+        Raises ChatNotFound.
+        """
         async with self._database.read() as connection:
-            query = select(chats).where(chats.c.id == chat_id, chats.c.team == user.team, allowed)
-            row = (await connection.execute(query)).one_or_none()
+            row = (await connection.execute(select_visible(user, chat_id))).one_or_none()
         if row is None:
             raise ChatNotFound("no such chat")
         return to_chat(row)
@@ -214,21 +206,17 @@ class Chats:
         are read; `Message.omitted_images` names the others.
         """
         async with self._database.read() as connection:
-            rows = (
-                await connection.execute(SELECT_HISTORY, {"chat": chat_id, "before": before_number})
-            ).all()
-            if not any(row.has_images for row in rows):
-                return [to_message(row) for row in rows]
-            before = and_(messages.c.chat_id == chat_id, messages.c.number < before_number)
-            images = await MessageImages.load(connection, before, budget)
-        return [images.to_message(row) for row in rows]
+            return await load_history(connection, chat_id, before_number, budget)
 
     async def unanswered(self, chat_id: str, before_number: int) -> dict[str, Message]:
         """The answers that `history` leaves out, by the id of the message that each was to answer."""
-        parameters = {"chat": chat_id, "before": before_number}
         async with self._database.read() as connection:
-            rows = await connection.execute(SELECT_UNANSWERED, parameters)
-            return {row.question_id: to_message(row) for row in rows}
+            return await load_unanswered(connection, chat_id, before_number)
+
+    async def keep_author_names(self, chat_id: str, names: Mapping[str, str]) -> None:
+        """The names, by user id, by which the model knows the authors of this chat's messages from now on."""
+        async with self._database.begin() as connection:
+            await name_authors(connection, chat_id, names)
 
     async def store_loaded_files(
         self,

@@ -16,6 +16,7 @@ from bot.domain import (
     Message,
     MessageRef,
     ModelRef,
+    PromptFacts,
     Role,
     SharedFile,
     Status,
@@ -41,6 +42,7 @@ def to_chat(row: Row[Any]) -> Chat:
         thread=Thread(row.team, row.channel, row.thread) if in_slack else None,
         header_ts=row.header_ts,
         thread_context=row.context,
+        continues=row.continues,
     )
 
 
@@ -59,6 +61,7 @@ def chat_row(chat: Chat) -> dict[str, Any]:
         "message_count": chat.message_count,
         "header_ts": chat.header_ts,
         "context": chat.thread_context,
+        "continues": chat.continues,
         "created_at": chat.created_at,
         "updated_at": chat.updated_at,
     }
@@ -76,6 +79,7 @@ def to_message(
         status=Status(row.status),
         created_at=row.created_at,
         author=row.author,
+        author_name=row.author_name,
         source=row.source,
         images=images,
         omitted_images=omitted,
@@ -119,7 +123,7 @@ def to_result(row: Row[Any]) -> AnswerResult | None:
         return None
     usage = None
     if row.prompt_tokens is not None:
-        usage = Usage(row.prompt_tokens, row.completion_tokens, row.cost)
+        usage = Usage(row.prompt_tokens, row.completion_tokens, row.cost, row.cached_tokens or 0)
     return AnswerResult(
         status=Status(row.ending),
         text=row.text,
@@ -128,6 +132,7 @@ def to_result(row: Row[Any]) -> AnswerResult | None:
         usage=usage,
         seconds=row.seconds,
         truncated=row.cut,
+        prompt=PromptFacts(row.estimated_tokens or 0, row.summarised or 0, row.omitted or 0),
     )
 
 

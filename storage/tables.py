@@ -59,9 +59,11 @@ chats = Table(
     Column("message_count", Integer, nullable=False),
     Column("header_ts", String(64)),
     Column("context", SafeText),
+    Column("continues", ID),
     Column("created_at", UtcTime, nullable=False),
     Column("updated_at", UtcTime, nullable=False),
     UniqueConstraint("team", "channel", "thread"),
+    Index("uq_chats_continues", "continues", unique=True),
 )
 
 messages = Table(
@@ -111,6 +113,10 @@ answers = Table(
     Column("completion_tokens", Integer),
     Column("cost", Float),
     Column("seconds", Float),
+    Column("cached_tokens", Integer),
+    Column("estimated_tokens", Integer),
+    Column("summarised", Integer),
+    Column("omitted", Integer),
 )
 """The job of each assistant message. `state` is waiting, running or ended (see `storage.answers`)."""
 
@@ -135,6 +141,21 @@ Index(
 )
 Index("ix_answers_question_id", answers.c.question_id)
 Index("ix_answers_chat_id", answers.c.chat_id)
+
+summaries = Table(
+    "summaries",
+    metadata,
+    Column("chat_id", ID, _chat_key(), primary_key=True),
+    Column("since", Integer, primary_key=True),
+    Column("through", Integer, primary_key=True),
+    Column("text", SafeText, nullable=False),
+    Column("prompt_tokens", Integer),
+    Column("completion_tokens", Integer),
+    Column("cached_tokens", Integer),
+    Column("cost", Float),
+    Column("created_at", UtcTime, nullable=False),
+)
+"""What a model wrote about the messages `since` to `through`."""
 
 attachments = Table(
     "attachments",
@@ -268,3 +289,12 @@ done_once = Table(
     Index("ix_done_once_kept_until", "kept_until"),
 )
 """What some replica has done, or is at, so that no other does it too (see `storage.once`)."""
+
+models_without_system_role = Table(
+    "models_without_system_role",
+    metadata,
+    Column("provider", String(64), primary_key=True),
+    Column("model", SafeText, primary_key=True),
+    Column("created_at", UtcTime, nullable=False),
+)
+"""Models whose server has refused a system message."""

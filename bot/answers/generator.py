@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
+from functools import partial
 from typing import Protocol
 
 from bot.answers.events import EventPublisher
@@ -24,7 +25,7 @@ from bot.domain import (
     TextRetracted,
     Usage,
 )
-from bot.errors import ChatNotFound, EmptyAnswer, ProviderError, StreamInterrupted
+from bot.errors import ChatNotFound, ContextTooLong, EmptyAnswer, ProviderError, StreamInterrupted
 from bot.observability import Metrics, get_logger
 from bot.providers.base import ModelRequest
 
@@ -45,8 +46,11 @@ class Models(Protocol):
     def stream(self, request: ModelRequest) -> AsyncIterator[StreamEvent]: ...
 
 
-BuildPrompt = Callable[[Chat, Answer], Awaitable[ModelRequest]]
-"""Makes the request for this answer. Raises ProviderError when there is nothing to ask."""
+BuildPrompt = Callable[[Chat, Answer, int | None], Awaitable[ModelRequest]]
+"""Makes the request for this answer. Raises ProviderError when there is nothing to ask.
+
+The number: estimated tokens of a request for it that was too long.
+"""
 
 
 class AnswerGenerator:
@@ -90,16 +94,45 @@ class AnswerGenerator:
 
     async def _ask(self, run: RunningAnswer, chat: Chat, sink: AnswerSink, started: float) -> None:
         """Asks the model, again after some failures as long as none of the answer has been shown."""
-        request = await until_stored(lambda: self._build_prompt(chat, run.answer), run.answer.id)
+        request = await self._request(run, chat)
         for delay in (*RETRY_DELAYS, None):
             try:
-                await self._stream(run, chat, request, sink, started)
+                await self._stream_what_fits(run, chat, request, sink, started)
                 return
             except ProviderError as error:
                 if delay is None or run.text or not _worth_retrying(error):
                     raise
                 log.info("model_retried", answer=run.answer.id, code=error.code)
                 await asyncio.sleep(delay if error.retry_after is None else error.retry_after)
+
+    async def _request(
+        self, run: RunningAnswer, chat: Chat, limit: int | None = None
+    ) -> ModelRequest:
+        """The request for the answer. `limit`: estimated tokens of one that was too long."""
+        build = partial(self._build_prompt, chat, run.answer, limit)
+        request = await until_stored(build, run.answer.id)
+        run.prompt = request.facts
+        return request
+
+    async def _stream_what_fits(
+        self,
+        run: RunningAnswer,
+        chat: Chat,
+        request: ModelRequest,
+        sink: AnswerSink,
+        started: float,
+    ) -> None:
+        """Reads the answer; to less of the chat, as long as what was sent turns out to be too long."""
+        while True:
+            try:
+                await self._stream(run, chat, request, sink, started)
+                return
+            except ContextTooLong:
+                tokens = request.facts.estimated_tokens
+                if not run.text:
+                    request = await self._request(run, chat, tokens)
+                if request.facts.estimated_tokens >= tokens:
+                    raise
 
     async def _stream(
         self,
@@ -166,7 +199,9 @@ async def _closable(events: AsyncIterator[StreamEvent]) -> AsyncGenerator[Stream
 def _result(run: RunningAnswer, error: ProviderError | None, seconds: float) -> AnswerResult:
     text = "".join(run.text)
     if run.state is RunState.STOPPING:
-        return AnswerResult(Status.STOPPED, text, usage=run.usage, seconds=seconds)
+        return AnswerResult(
+            Status.STOPPED, text, usage=run.usage, seconds=seconds, prompt=run.prompt
+        )
     if error is not None:
         return AnswerResult(
             Status.FAILED, text, error=error.code, detail=error.detail or None, seconds=seconds
@@ -178,4 +213,5 @@ def _result(run: RunningAnswer, error: ProviderError | None, seconds: float) -> 
         seconds=seconds,
         truncated=run.finish_reason == "length",
         sources=run.sources,
+        prompt=run.prompt,
     )

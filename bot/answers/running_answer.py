@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from bot.answers.lease import Lease
-from bot.domain import Answer, MessageRef, Source, Usage
+from bot.domain import WHOLE_CHAT, Answer, MessageRef, PromptFacts, Source, Usage
 from bot.errors import StorageError
 from storage.answers import Answers
 
@@ -58,6 +58,8 @@ class RunningAnswer:
     sources: tuple[Source, ...] = ()
     retracted: bool = False
     """Text that had been shown turned out not to belong to the answer: those who follow it get the rest at its end."""
+    prompt: PromptFacts = WHOLE_CHAT
+    """What of the chat the model was sent."""
     finish_reason: str = "stop"
     state: RunState = RunState.WRITING
     unrecorded_messages: tuple[MessageRef, ...] | None = None

@@ -33,7 +33,8 @@ async def event_stream(
         try:
             exchange = await waiter.current()
             yield sse_event(
-                "message", exchange_body(replace(exchange, answer=as_waiting(exchange.answer)))
+                "message",
+                exchange_body(replace(exchange, answer=as_waiting(exchange.answer), result=None)),
             )
             async for event in waiter.events():
                 yield (

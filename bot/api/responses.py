@@ -6,7 +6,7 @@ from typing import Any
 
 from bot import strings
 from bot.api.errors import ApiError
-from bot.api.schemas import ConversationMessage, FailedMessage, LimitProblem, Problem
+from bot.api.schemas import ConversationMessage, FailedMessage, LimitProblem, Problem, WrittenAnswer
 from bot.api.waiting import AnswerWaiter
 from bot.chats.api_service import ApiService, Exchange
 from bot.domain import Status
@@ -60,7 +60,9 @@ async def answered_body(
 def exchange_body(exchange: Exchange) -> dict[str, Any]:
     return {
         "userMessage": ConversationMessage.of(exchange.question).model_dump(by_alias=True),
-        "assistantMessage": ConversationMessage.of(exchange.answer).model_dump(by_alias=True),
+        "assistantMessage": WrittenAnswer.of_result(exchange.answer, exchange.result).model_dump(
+            by_alias=True
+        ),
     }
 
 

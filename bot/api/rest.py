@@ -25,7 +25,6 @@ from bot.api.schemas import (
     AnsweredMessage,
     CamelModel,
     Conversation,
-    ConversationMessage,
     Conversations,
     CreatedConversation,
     History,
@@ -57,13 +56,18 @@ _conversations = APIRouter(tags=["conversations"])
 _messages = APIRouter(tags=["messages"])
 
 
-@_conversations.post("/conversations", status_code=201, responses=BODY_RESPONSES)
+@_conversations.post(
+    "/conversations", status_code=201, responses={**BODY_RESPONSES, **NOT_FOUND_RESPONSES}
+)
 async def create(
     api: Service, user: CurrentUser, given: NewConversation | None = None
 ) -> CreatedConversation:
     """A conversation without messages; it is listed from its first one on."""
     given = given or NewConversation()
-    chat = await api.create(user, given.title, given.model)
+    if given.continues is not None:
+        chat = await api.continue_chat(user, given.continues)
+    else:
+        chat = await api.create(user, given.title, given.model)
     return CreatedConversation(conversation=Conversation.of(chat, None))
 
 
@@ -103,11 +107,7 @@ async def history(
     """The conversation and all its messages in order."""
     chat = await api.chat(user, conversation_id)
     messages = await api.messages(chat)
-    newest = messages[-1].id if messages else None
-    content = History(
-        conversation=Conversation.of(chat, newest),
-        messages=[ConversationMessage.of(one) for one in messages],
-    )
+    content = History.of(chat, messages, await api.results(chat))
     return with_etag(content, if_none_match)
 
 

@@ -5,7 +5,8 @@ The docstrings and descriptions of models are part of the OpenAPI document.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -15,7 +16,7 @@ from pydantic.alias_generators import to_camel
 from bot.chats.api_service import ApiMessage
 from bot.chats.attachments import rules
 from bot.chats.attachments.rules import TextFile
-from bot.domain import Chat, Image, Message, ModelInfo
+from bot.domain import AnswerResult, Chat, Image, Message, ModelInfo, Role
 
 MAX_MESSAGE_LENGTH = 200_000
 """Characters of one message."""
@@ -84,6 +85,12 @@ class LimitProblem(Problem, CamelModel):
 class NewConversation(CamelModel):
     title: Title | None = None
     model: ModelName | None = None
+    continues: Text | None = Field(
+        None,
+        max_length=100,
+        description="The id of a conversation that this one continues with a summary of it, with the same model. There "
+        "is at most one; `title` and `model` are ignored.",
+    )
 
 
 class ChatFields(BaseModel):
@@ -131,7 +138,19 @@ class Conversation(ChatFields, CamelModel):
 
     @classmethod
     def of(cls, chat: Chat, newest: str | None) -> Conversation:
-        return cls(**chat_fields(chat), last_message_id=newest)
+        fields = chat_fields(chat) | {"last_message_id": newest}
+        if chat.continues is None:
+            return cls(**fields)
+        return ContinuedConversation(
+            **fields, continues=chat.continues, summary=chat.thread_context
+        )
+
+
+class ContinuedConversation(Conversation):
+    """A conversation that continues another one."""
+
+    continues: Identifier
+    summary: str | None = Field(description="Of the other one; the model reads it too.")
 
 
 @schema_name("OneMessage")
@@ -141,18 +160,60 @@ class ConversationMessage(MessageFields, CamelModel):
         return cls(**message_fields(message))
 
 
+class UsageOut(CamelModel):
+    """What the model call consumed."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int = Field(description="Those of the prompt that cost less.")
+    cost: float | None = Field(None, description="US dollars, if the provider states it.")
+
+
+class WrittenAnswer(ConversationMessage):
+    """An answer, with what is known of the model call that wrote it."""
+
+    usage: UsageOut | None = None
+    summarised: int | None = Field(
+        None, description="Earlier messages of a long conversation that a summary stood for."
+    )
+
+    @classmethod
+    def of_result(cls, message: Message, result: AnswerResult | None) -> WrittenAnswer:
+        """The message, and what is known of the call that wrote it."""
+        if result is None:
+            return cls(**message_fields(message))
+        usage = None if result.usage is None else UsageOut(**asdict(result.usage))
+        summarised = result.prompt.summarised or None
+        return cls(**message_fields(message), usage=usage, summarised=summarised)
+
+
 class CreatedConversation(CamelModel):
-    conversation: Conversation
+    conversation: ContinuedConversation | Conversation
 
 
 class Conversations(CamelModel):
-    conversations: list[Conversation]
+    conversations: list[ContinuedConversation | Conversation]
     next_cursor: str | None
 
 
 class History(CamelModel):
-    conversation: Conversation
-    messages: list[ConversationMessage]
+    conversation: ContinuedConversation | Conversation
+    messages: list[WrittenAnswer | ConversationMessage]
+
+    @classmethod
+    def of(
+        cls, chat: Chat, messages: Sequence[Message], results: Mapping[str, AnswerResult]
+    ) -> History:
+        """`results`: how answers ended, by their ids."""
+        return cls(
+            conversation=Conversation.of(chat, messages[-1].id if messages else None),
+            messages=[
+                ConversationMessage.of(one)
+                if one.role is Role.USER
+                else WrittenAnswer.of_result(one, results.get(one.id))
+                for one in messages
+            ],
+        )
 
 
 class ImageIn(BaseModel):
@@ -206,7 +267,7 @@ class AnsweredMessage(CamelModel):
     """A message and its answer."""
 
     user_message: ConversationMessage
-    assistant_message: ConversationMessage
+    assistant_message: WrittenAnswer
     rate_limit_reached: Literal[False] = False
     conversation_title: str | None = Field(
         None, description="With the first exchange, once the model has written it."

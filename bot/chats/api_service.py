@@ -10,10 +10,12 @@ from dataclasses import dataclass, field, replace
 from bot import strings
 from bot.answers.events import EventPublisher
 from bot.chats.attachments import rules
+from bot.chats.continuations import ContinueService
 from bot.chats.models import ModelChoice
 from bot.domain import (
     DEFAULT_TITLE,
     Answer,
+    AnswerResult,
     Chat,
     Image,
     Message,
@@ -57,6 +59,8 @@ class Exchange:
     chat: Chat
     question: Message
     answer: Message
+    result: AnswerResult | None = None
+    """How the answer ended, once it has."""
 
     @property
     def is_first(self) -> bool:
@@ -76,11 +80,13 @@ class ApiService:
         answers: Answers,
         people: People,
         models: ModelChoice,
+        continuations: ContinueService,
         publisher: EventPublisher,
         wake: Callable[[str], None],
         limit: int,
     ) -> None:
         self._chats = chats
+        self._continuations = continuations
         self._answers = answers
         self._people = people
         self._publisher = publisher
@@ -94,6 +100,13 @@ class ApiService:
         return await self._chats.create(
             team=user.team, owner=user.id, model=ref, title=title or DEFAULT_TITLE
         )
+
+    async def continue_chat(self, user: User, chat_id: str) -> Chat:
+        """The chat that continues this one with a summary of it, new or not. Waits for the summary."""
+        continuation = await self._continuations.create(
+            await self.chat(user, chat_id), user.id, in_slack=False
+        )
+        return await self._continuations.summarised(continuation.chat)
 
     async def start(
         self, user: User, message: ApiMessage, model: str | None = None
@@ -124,15 +137,16 @@ class ApiService:
         return stored
 
     async def retry(self, user: User, chat_id: str, message_id: str) -> Answer:
-        """Answers a message again. `message_id`: of the message, or of its failed answer.
+        """Answers a message again. `message_id`: of the message, or of its failed or stopped answer.
 
-        Raises NothingToRetry when that answer has not failed, ChatBusy when another one is being written.
+        Raises NothingToRetry when that answer has neither failed nor been stopped, ChatBusy when another one is being
+        written.
         """
         chat = await self.chat(user, chat_id)
         answer = await self._answer_of(chat, message_id)
         if await self._answers.running(chat.id) or await self._answers.next_waiting(chat.id):
             raise ChatBusy(chat.id)
-        if answer.status is not Status.FAILED:
+        if answer.status not in (Status.FAILED, Status.STOPPED):
             raise NothingToRetry(answer.id)
         again = await self._answers.retry(answer.id)
         if again is None:
@@ -147,11 +161,15 @@ class ApiService:
         """The chat's messages, in order."""
         return await self._chats.messages(chat.id)
 
+    async def results(self, chat: Chat) -> dict[str, AnswerResult]:
+        """How the chat's answers ended, by their ids."""
+        return await self._answers.results(chat.id)
+
     async def exchange_of(self, answer: Answer) -> Exchange:
         """The answer and its question, as they are stored now."""
         chat = await self._chats.get(answer.chat_id)
         question, written = await self.pair(answer.question_id, answer.id)
-        return Exchange(chat, question, written)
+        return Exchange(chat, question, written, await self._answers.result(answer.id))
 
     async def pair(self, question_id: str, answer_id: str) -> tuple[Message, Message]:
         """A message and its answer."""

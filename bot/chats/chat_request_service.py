@@ -56,7 +56,7 @@ class ChatRequestService:
         self._models = models
         self._publisher = publisher
         self._wake = wake
-        self._limit = limit
+        self.limit = limit
 
     # -- asking ------------------------------------------------------------------------------------------------
 
@@ -93,7 +93,7 @@ class ChatRequestService:
         chat = await self._chats.find_by_thread(thread) if thread.ts else None
         if chat is None and key is None:
             raise ChatNotFound("no chat there yet, and no model")
-        if chat is not None and chat.message_count + 2 > self._limit:
+        if chat is not None and chat.message_count + 2 > self.limit:
             raise LimitReached(chat.id)
         model = chat.model if chat is not None else self._models.by_key(key or "").ref
         return await self._requests.create(
@@ -259,7 +259,7 @@ class ChatRequestService:
             context=request.context,
             header_ts=request.menu_ts,
             request_id=request.id,
-            limit=self._limit,
+            limit=self.limit,
             message=NewMessage(
                 text="\n".join(text for text in (request.text, request.said_since) if text),
                 author=request.user,

@@ -23,9 +23,12 @@ class ModelChoice:
         self._people = people
         self._default = default
 
-    def search(self, query: str = "") -> tuple[ModelGroup, ...]:
-        """The models that the menu shows for what was typed. Answered from memory."""
-        return self._catalogue.search(query)
+    def search(self, query: str = "", larger_than: int | None = None) -> tuple[ModelGroup, ...]:
+        """The models that the menu shows for what was typed. Answered from memory.
+
+        `larger_than`: tokens that the context window must exceed.
+        """
+        return self._catalogue.search(query, larger_than=larger_than)
 
     async def preselected(self, user: User) -> ModelInfo | None:
         """The user's model, else the operator's, else the provider's, else the first; None when none is offered."""

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
 from bot import strings
-from bot.chats.turns import chat_messages
+from bot.chats.long_chats import Excerpt, History
+from bot.chats.turns import CONTINUED, THREAD_CONTEXT, chat_messages
 from bot.domain import Answer, Chat, Message, Role, User
 from bot.errors import ProviderError
-from bot.providers.base import ModelRequest
+from bot.providers.base import ChatMessage, ModelRequest
 from storage.chats import Chats
 from storage.images import ImageBudget
 
@@ -45,23 +46,50 @@ class Attachments(Protocol):
     def can_see(self, chat: Chat) -> bool: ...
 
 
+class Fitting(Protocol):
+    """What a prompt needs of `bot.chats.long_chats.LongChats`."""
+
+    async def fit(
+        self, chat: Chat, answer: Answer, history: History, limit: int | None = None
+    ) -> Excerpt: ...
+
+
 class PromptBuilder:
     """Makes the request for an answer from the stored chat."""
 
     def __init__(
-        self, chats: Chats, system_prompt: str, names: UserNames, attachments: Attachments
+        self,
+        chats: Chats,
+        system_prompt: str,
+        names: UserNames,
+        attachments: Attachments,
+        long_chats: Fitting,
     ) -> None:
         self._chats = chats
         self._system_prompt = system_prompt
         self._names = names
         self._attachments = attachments
+        self._long_chats = long_chats
 
-    async def build(self, chat: Chat, answer: Answer) -> ModelRequest:
-        """Raises AttachmentsUnreadable when the message consists of files that could not be read, and nothing else."""
+    async def build(self, chat: Chat, answer: Answer, limit: int | None = None) -> ModelRequest:
+        """The request for an answer. `limit`: estimated tokens of a request that was too long.
+
+        Raises AttachmentsUnreadable when the message consists of files that could not be read, and nothing else.
+        """
+        history = await self._history(chat, answer)
+        excerpt = await self._long_chats.fit(chat, answer, history, limit)
+        return ModelRequest(
+            model=chat.model,
+            system=self._system_prompt,
+            messages=excerpt.turns,
+            facts=excerpt.facts,
+        )
+
+    async def _history(self, chat: Chat, answer: Answer) -> History:
         can_see = self._attachments.can_see(chat)
         budget = IMAGE_BUDGET if can_see else NO_IMAGES
         history = await self._chats.history(chat.id, answer.number, budget=budget)
-        left_out = await self._left_out(chat, answer, history)
+        left_out = await self._left_out(chat, answer.number, history)
         sent = [message for message in history if message.id not in left_out]
         if await self._attachments.load_pending(chat, answer, sent):
             history = await self._chats.history(chat.id, answer.number, budget=budget)
@@ -70,26 +98,43 @@ class PromptBuilder:
             self._author_names(chat, history),
             self._names.settle(chat.team, (message.text for message in history)),
         )
+
+        def turns_of(messages: Sequence[Message], notes: Mapping[int, str]) -> list[ChatMessage]:
+            return chat_messages(
+                messages,
+                names,
+                chat.thread_context if messages[0].number == 1 else None,
+                template=CONTINUED if chat.continues else THREAD_CONTEXT,
+                can_see=can_see,
+                left_out=left_out,
+                notes=notes,
+            )
+
         messages = [
             replace(message, text=await self._names.replace_ids(chat.team, message.text))
             for message in history
         ]
-        return ModelRequest(
-            model=chat.model,
-            system=self._system_prompt,
-            messages=chat_messages(
-                messages, names, chat.thread_context, can_see=can_see, left_out=left_out
-            ),
+        return History(messages, turns_of, self._system_prompt)
+
+    async def turns(self, chat: Chat) -> list[ChatMessage]:
+        """Everything that was said in a chat, without images."""
+        end = chat.message_count + 1
+        history = await self._chats.history(chat.id, end, budget=NO_IMAGES)
+        left_out = await self._left_out(chat, end, history)
+        names = await self._author_names(chat, history)
+        template = CONTINUED if chat.continues else THREAD_CONTEXT
+        return chat_messages(
+            history, names, chat.thread_context, template=template, can_see=False, left_out=left_out
         )
 
     async def _left_out(
-        self, chat: Chat, answer: Answer, history: Sequence[Message]
+        self, chat: Chat, before_number: int, history: Sequence[Message]
     ) -> frozenset[str]:
         """Ids of earlier messages that would make this answer fail too, or are to be answered after it."""
         answered = sum(message.role is Role.ASSISTANT for message in history)
         if answered >= len(history) - answered - 1:  # all but the one to answer
             return frozenset()
-        unanswered = await self._chats.unanswered(chat.id, answer.number)
+        unanswered = await self._chats.unanswered(chat.id, before_number)
         return frozenset(
             question_id
             for question_id, ended in unanswered.items()
@@ -99,9 +144,13 @@ class PromptBuilder:
     async def _author_names(self, chat: Chat, history: Sequence[Message]) -> dict[str, str]:
         """Names by user id; empty where the model need not know who wrote the messages."""
         authors = dict.fromkeys(m.author for m in history if m.author is not None)
-        if len(authors) <= 1 and not chat.thread_context:
+        if len(authors) <= 1 and not chat.joined_a_thread:
             return {}
-        found = await self._names.find(User(chat.team, author) for author in authors)
-        return {
-            author: found.get(User(chat.team, author), strings.UNKNOWN_PERSON) for author in authors
-        }
+        known = {m.author: m.author_name for m in reversed(history) if m.author and m.author_name}
+        found = await self._names.find(
+            User(chat.team, author) for author in authors if author not in known
+        )
+        new = {user.id: name for user, name in found.items() if name}
+        if new:  # a name that changes later would change the whole prompt
+            await self._chats.keep_author_names(chat.id, new)
+        return dict.fromkeys(authors, strings.UNKNOWN_PERSON) | new | known

@@ -9,7 +9,8 @@ from bot.chats.chat_request_service import ChatRequestService, refusal_of
 from bot.chats.messages import HandleResult, IncomingMessage, Outcome
 from bot.chats.models import ModelChoice
 from bot.domain import Answer, Chat, Thread, TitleBy, User
-from bot.errors import LimitReached
+from bot.errors import ContextTooLong, LimitReached
+from bot.providers.catalogue import ModelGroup
 from storage.answers import Answers
 from storage.chat_requests import ChatRequests
 from storage.chats import Chats
@@ -41,7 +42,7 @@ class ChatService:
         self._people = people
         self._publisher = publisher
         self._wake = wake
-        self._limit = limit
+        self.limit = limit
         self._models = models
 
     # -- messages ----------------------------------------------------------------------------------------------
@@ -97,7 +98,7 @@ class ChatService:
             files=message.files,
         )
         try:
-            stored = await self._chats.add_message(chat.id, new, limit=self._limit)
+            stored = await self._chats.add_message(chat.id, new, limit=self.limit)
         except LimitReached:
             return HandleResult(Outcome.CHAT_FULL, chat_id=chat.id)
         if stored.duplicate:
@@ -150,11 +151,21 @@ class ChatService:
         return self._waiting(await self._answers.retry(answer_id))
 
     async def retry_with_model(self, answer_id: str, key: str) -> Answer | None:
-        """Changes the model of a chat whose model is gone, and answers the same message with it.
+        """Changes the chat's model, and answers the same message with it.
 
-        None if the answer did not fail for that reason, or another user was quicker. Raises ModelNotAllowed.
+        None if the answer did not fail for a reason that another model may cure, or another user was quicker. Raises
+        ModelNotAllowed.
         """
         return self._waiting(await self._answers.retry(answer_id, self._models.by_key(key).ref))
+
+    async def models_for_retry(self, answer_id: str, query: str) -> tuple[ModelGroup, ...]:
+        """What the menu beside a failed answer shows: after ContextTooLong, only models with a larger window."""
+        answer = await self._answers.get(answer_id)
+        too_small = None
+        if answer.error == ContextTooLong.code:
+            info = self._models.info((await self._chats.get(answer.chat_id)).model)
+            too_small = info.context if info else None
+        return self._models.search(query, larger_than=too_small)
 
     def _waiting(self, answer: Answer | None) -> Answer | None:
         if answer is not None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
 
 from bot.chats.attachments.rules import short_name
 from bot.domain import Message, Role
@@ -12,11 +14,18 @@ THREAD_CONTEXT = (
     "What people said in this thread before:\n{context}\n\nThe message to answer:\n{text}"
 )
 """The first message of a chat that began in an existing thread."""
+CONTINUED = (
+    "Summary of the earlier chat, which this one continues:\n{context}\n\n"
+    "The message to answer:\n{text}"
+)
+"""The first message of a chat that continues another one."""
 LEFT_OUT = "[A message is left out here, because it could not be processed]"
 """In place of a message that the provider refused, when something later is asked."""
 ATTACHED_EARLIER = "[Attached: {name}, an image that was shown earlier and is not repeated]"
 ATTACHED_UNSEEN = "[Attached: {name}, an image that you cannot see]"
 ATTACHED_UNREADABLE = "[Attached: {name}, which could not be read]"
+
+NO_NOTES: Mapping[int, str] = MappingProxyType({})
 
 
 def chat_messages(
@@ -24,35 +33,37 @@ def chat_messages(
     names: Mapping[str, str],
     context: str | None = None,
     *,
+    template: str = THREAD_CONTEXT,
     can_see: bool = True,
     left_out: Collection[str] = (),
+    notes: Mapping[int, str] = NO_NOTES,
 ) -> list[ChatMessage]:
     """The chat as the model reads it. A message begins with its author's name where `names` has it.
 
     Messages that no answer separates become one, because many servers refuse two messages of one role in a row.
-    `context`: what people said in the thread before the chat began; it goes with the first message. `can_see`: whether
-    the model accepts images. `left_out`: ids of messages that are only mentioned.
+    `context`: what was said before the chat began; it goes with the first message, as `template` says. `can_see`:
+    whether the model accepts images. `left_out`: ids of messages that are only mentioned. `notes`: texts to insert, by
+    the number of the message that each precedes.
     """
     made: list[ChatMessage] = []
     for message in history:
+        made.append(ChatMessage(Role.USER, notes.get(message.number, "")))
         if message.role is Role.USER:
-            made.append(_question(message, names, context, can_see, message.id in left_out))
+            question = _question(message, names, can_see)
+            if context:
+                text = template.format(context=context, text=question.text)
+                question = replace(question, text=text)
+            made.append(ChatMessage(Role.USER, LEFT_OUT) if message.id in left_out else question)
             context = None
         else:
             made.append(ChatMessage(Role.ASSISTANT, _text(message, can_see), message.images))
     return list(_alternating([turn for turn in made if turn.text.strip() or turn.images]))
 
 
-def _question(
-    message: Message, names: Mapping[str, str], context: str | None, can_see: bool, left_out: bool
-) -> ChatMessage:
-    if left_out:
-        return ChatMessage(Role.USER, LEFT_OUT)
+def _question(message: Message, names: Mapping[str, str], can_see: bool) -> ChatMessage:
     text = _text(message, can_see)
     if message.author is not None and message.author in names:
         text = f"{names[message.author]}: {text}"
-    if context:
-        text = THREAD_CONTEXT.format(context=context, text=text)
     return ChatMessage(Role.USER, text, message.images if can_see else ())
 
 

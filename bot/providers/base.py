@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from bot.domain import (
+    WHOLE_CHAT,
     Image,
     ModelInfo,
     ModelRef,
+    PromptFacts,
     Role,
     StreamEvent,
     TextDelta,
@@ -66,6 +68,8 @@ class ModelRequest:
     """Text beyond this is cut off, and the call ended."""
     max_seconds: float | None = None
     """From the request to the end of the answer, which is cut there; None: `Timing.longest_answer`."""
+    facts: PromptFacts = WHOLE_CHAT
+    """What of a chat it holds."""
 
 
 async def whole_text(events: AsyncIterator[StreamEvent]) -> str:

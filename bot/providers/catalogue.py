@@ -32,6 +32,12 @@ class ModelGroup:
     models: tuple[ModelInfo, ...]
 
 
+def _larger(models: Sequence[ModelInfo], than: int | None) -> frozenset[ModelRef]:
+    """The models with a larger window than that, or one of unknown size; all models if there are none."""
+    larger = [m.ref for m in models if than is None or m.context is None or m.context > than]
+    return frozenset(larger or (m.ref for m in models))
+
+
 @dataclass(slots=True)
 class _ProviderModels:
     """The list of one provider, as it was last loaded."""
@@ -119,13 +125,22 @@ class Catalogue:
         info = listed.models.get(ref.name) if listed else None
         return info if listed and info and self._offers(listed, info) else None
 
-    def search(self, query: str = "", limit: int = 100) -> tuple[ModelGroup, ...]:
+    def search(
+        self, query: str = "", limit: int = 100, *, larger_than: int | None = None
+    ) -> tuple[ModelGroup, ...]:
         """The groups that a menu shows for what was typed: best matches first, at most `limit` models in all groups.
 
-        Every word must match; every provider with a match is represented.
+        Every word must match; every provider with a match is represented. `larger_than`: tokens that the context
+        window must exceed, where it is known; without effect if no model has a larger one.
         """
+        wide_enough = _larger(self.models(), larger_than)
         groups = [
-            ModelGroup(g.provider, g.label, best_matches(g.models, query)) for g in self.groups()
+            ModelGroup(
+                g.provider,
+                g.label,
+                best_matches([m for m in g.models if m.ref in wide_enough], query),
+            )
+            for g in self.groups()
         ]
         groups = [group for group in groups if group.models]
         shares = fair_shares([len(group.models) for group in groups], limit)

@@ -28,6 +28,7 @@ from bot.errors import (
     ProviderServerError,
     RegionRefused,
     RequestRefused,
+    SystemRoleRefused,
     WrongAddress,
 )
 
@@ -65,6 +66,17 @@ def _statuses(*statuses: int) -> frozenset[int]:
 # Some statuses mean many things, so the words of the error decide first. The first match wins. The words are those of
 # the providers' documentation and of their users' reports (docs/why.md, "Errors by their words").
 _BY_WORDS: tuple[tuple[type[ProviderError], frozenset[int], re.Pattern[str]], ...] = (
+    (
+        SystemRoleRefused,
+        _statuses(400, 404, 422, 500),
+        _any_of(
+            r"(system|developer) (role|message|prompt|instruction)s?\b.{0,40}\b(not|n't|un)",
+            r"(does(n't| not)|not|never) (support|allow|accept).{0,20}\bsystem\b",
+            r"(un(supported|expected|known)|invalid) (message )?role:? .?system",
+            r"only .{0,20}user.{0,20}assistant.{0,20} roles|input should be 'user'",
+            r"roles must alternate",  # said of a system message too, since all other messages do alternate
+        ),
+    ),
     (
         OutOfMemory,
         _statuses(400, 500, 502, 503, 507),

@@ -17,6 +17,7 @@ from bot.providers.base import ChatMessage, ModelRequest, ProviderSettings
 from bot.providers.bounds import Bounds, bounded
 from bot.providers.errors import error_from_response, redact
 from bot.providers.model_list import parse_models
+from bot.providers.prompt_cache import wants_marks, with_marks
 from bot.providers.stream_parser import StreamParser
 from bot.providers.transport import reading_paused
 from bot.timing import Timing
@@ -174,6 +175,8 @@ class OpenAICompatible:
             [{"role": "system", "content": request.system}] if request.system else []
         )
         messages += [_message(message) for message in request.messages]
+        if wants_marks(self._settings, request.model.name):
+            messages = with_marks(messages)
         body: dict[str, Any] = {"model": request.model.name, "messages": messages, "stream": True}
         if self._ask_for_usage:
             body["stream_options"] = {"include_usage": True}

@@ -17,6 +17,7 @@ from bot.providers.base import ModelRequest, ProviderSettings
 from bot.providers.catalogue import Catalogue
 from bot.providers.ollama import Ollama
 from bot.providers.openai_compatible import OpenAICompatible
+from bot.providers.system_role import ModelMemory, ProcessMemory, stream_adapted
 from bot.providers.transport import create_client
 from bot.timing import Timing
 
@@ -38,10 +39,15 @@ class Providers:
     """All providers, with their catalogue. Made by `open`; an async context manager that closes them."""
 
     def __init__(
-        self, providers: Sequence[OpenAICompatible], catalogue: Catalogue, stack: AsyncExitStack
+        self,
+        providers: Sequence[OpenAICompatible],
+        catalogue: Catalogue,
+        stack: AsyncExitStack,
+        without_system_role: ModelMemory,
     ) -> None:
         self._providers = {provider.name: provider for provider in providers}
         self._stack = stack
+        self._without_system_role = without_system_role
         self.catalogue = catalogue
 
     @classmethod
@@ -52,12 +58,14 @@ class Providers:
         timeout: float = 60.0,  # noqa: ASYNC109 - seconds a model may be silent, not a limit of this call
         allowed: Sequence[str] = (),
         max_age: float = 300.0,
+        without_system_role: ModelMemory | None = None,
         timing: Timing = Timing(),
     ) -> Self:
         """Opens all providers, in menu order. One that cannot be reached is no error.
 
         `timeout`: seconds in which a model says nothing after which an answer has failed. `allowed`: glob patterns of
-        models. `max_age`: seconds that a list of models is kept.
+        models. `max_age`: seconds that a list of models is kept. `without_system_role`: models that are known to have
+        none.
         """
         async with AsyncExitStack() as stack:
             client = await stack.enter_async_context(create_client())
@@ -67,7 +75,8 @@ class Providers:
             catalogue = await stack.enter_async_context(
                 Catalogue(providers, allowed=allowed, max_age=max_age, timing=timing)
             )
-            return cls(providers, catalogue, stack.pop_all())
+            memory = ProcessMemory() if without_system_role is None else without_system_role
+            return cls(providers, catalogue, stack.pop_all(), memory)
 
     async def __aenter__(self) -> Self:
         return self
@@ -87,7 +96,9 @@ class Providers:
     def stream(self, request: ModelRequest) -> AsyncIterator[StreamEvent]:
         """The answer of the model that the request names. Raises ProviderError; see `Provider.stream`."""
         provider = self._providers.get(request.model.provider)
-        return _unknown_provider(request) if provider is None else provider.stream(request)
+        if provider is None:
+            return _unknown_provider(request)
+        return stream_adapted(provider, request, self._without_system_role)
 
     async def ping(self) -> list[ProviderHealth]:
         """Checks the providers, one after the other."""

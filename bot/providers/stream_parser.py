@@ -309,4 +309,17 @@ def _usage(usage: dict[str, Any]) -> Usage | None:
     )
     if not (isinstance(prompt, int) and isinstance(completion, int)):
         return None
-    return Usage(prompt, completion, float(cost) if isinstance(cost, (int, float)) else None)
+    dollars = float(cost) if isinstance(cost, (int, float)) else None
+    return Usage(prompt, completion, dollars, cached_tokens=_cached_tokens(usage))
+
+
+def _cached_tokens(usage: dict[str, Any]) -> int:
+    """The tokens of the prompt that the server had kept, in the words of OpenAI, DeepSeek, Mistral or Anthropic."""
+    details = usage.get("prompt_tokens_details") or usage.get("prompt_token_details")
+    counts = (
+        details.get("cached_tokens") if isinstance(details, dict) else None,
+        usage.get("prompt_cache_hit_tokens"),
+        usage.get("num_cached_tokens"),
+        usage.get("cache_read_input_tokens"),
+    )
+    return next((count for count in counts if type(count) is int and count > 0), 0)

@@ -91,7 +91,7 @@ class SlackSinkFactory:
         """Slack shows a native stream live only to its recipient, so with others in the thread edits serve all."""
         if self._mode != "auto" or answer.asker is None:
             return self._mode == "native" and answer.asker is not None
-        return not chat.thread_context and await self._chats.author_count(chat.id) <= 1
+        return not chat.joined_a_thread and await self._chats.author_count(chat.id) <= 1
 
 
 async def _wait_for(task: asyncio.Task[None]) -> None:

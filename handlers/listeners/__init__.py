@@ -7,6 +7,7 @@ from slack_bolt.app.async_app import AsyncApp
 from handlers.listeners import (
     answer_buttons,
     chats_command,
+    continue_button,
     dialogs,
     home,
     mention,
@@ -25,6 +26,7 @@ def register_all(app: AsyncApp, ctx: ListenerContext) -> None:
         thread_reply,
         model_menu,
         answer_buttons,
+        continue_button,
         chats_command,
         home,
         dialogs,

@@ -1,4 +1,4 @@
-"""The buttons of answers: Stop, Retry, Retry with another model if the chat's is gone, thumbs up and down."""
+"""The buttons of answers: Stop, Retry, Retry with another model, thumbs up and down."""
 
 from __future__ import annotations
 
@@ -49,6 +49,12 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
             return
         chat = await ctx.chats.get(answer.chat_id)
         ctx.tasks.start(ctx.headers.show(chat), name="header")
+
+    @app.options(blocks.RETRY_WITH_MODEL_ACTION)
+    async def on_models_for_retry(ack: AsyncAck, body: dict[str, Any]) -> None:
+        answer_id = blocks.parse_answer_block_id(body["block_id"])
+        groups = await ctx.service.models_for_retry(answer_id, body.get("value") or "")
+        await ack(option_groups=blocks.option_groups(groups))
 
     @app.action(blocks.FEEDBACK_ACTION)
     async def on_feedback(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from bot import strings
 from bot.chats.api_tokens import ApiTokens
 from bot.chats.chat_request_service import ChatRequestService
+from bot.chats.continuations import ContinueService
 from bot.chats.models import ModelChoice
 from bot.chats.service import ChatService
 from bot.domain import Thread
@@ -22,6 +23,7 @@ from handlers.live_views.channel_membership import ChannelMembership
 from handlers.live_views.chat_lists import ChatLists
 from handlers.live_views.home_tabs import HomeTabs
 from handlers.threads.chat_header import ChatHeaders
+from handlers.threads.continuations import ContinuationThreads
 from handlers.threads.dialog_chats import DialogChats
 from handlers.threads.direct_messages import tell
 from handlers.threads.file_notices import FileNotices
@@ -48,6 +50,8 @@ class ListenerContext:
     menus: ModelMenus
     headers: ChatHeaders
     dialog_chats: DialogChats
+    continue_service: ContinueService
+    continuations: ContinuationThreads
     queued_reactions: QueuedReactions
     file_notices: FileNotices
     home_tabs: HomeTabs

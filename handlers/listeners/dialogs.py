@@ -26,13 +26,15 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
         slack = await ctx.slack_of(body, context)
         action = payloads.block_action(body)
         await ack()
+        like, text = blocks.parse_new_chat(action.value)
         target = DialogTarget(action.channel, response_url=action.response_url or "")
         ctx.dialog_chats.open_dialog(
             slack,
             user=action.user,
             trigger=body["trigger_id"],
             target=target,
-            like=action.value,
+            text=text,
+            like=like,
         )
 
     @app.options(modals.DIALOG_MODEL_ACTION)
@@ -82,7 +84,7 @@ async def _submit(
     except (ModelNotAllowed, ChatNotFound):
         return {modals.MODEL_BLOCK: strings.MODEL_NOT_OFFERED}
     except LimitReached:
-        return {modals.TEXT_BLOCK: strings.LIMIT_REACHED}
+        return {modals.TEXT_BLOCK: strings.CHAT_FULL.format(count=ctx.service.limit)}
     except StorageError as error:
         log.warning("not_stored", kind="view_submission", reason=str(error))
         return {modals.TEXT_BLOCK: strings.SAVE_FAILED}

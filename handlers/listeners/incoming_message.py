@@ -101,9 +101,9 @@ def _tell_chat_full(
         message.ts,
         channel=message.thread.channel,
         user=message.user,
-        text=strings.LIMIT_REACHED,
+        text=strings.CHAT_FULL.format(count=ctx.service.limit),
         thread=message.thread.ts,
-        content=blocks.limit_reached(chat_id),
+        content=blocks.limit_reached(chat_id, ctx.service.limit, message.text),
     )
     ctx.tasks.start(notice, name="notice")
 

@@ -24,7 +24,6 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
         await ack(option_groups=blocks.option_groups(ctx.models.search(body.get("value") or "")))
 
     app.options(blocks.MODEL_MENU_ACTION)(on_options)
-    app.options(blocks.RETRY_WITH_MODEL_ACTION)(on_options)
 
     @app.action(blocks.MODEL_MENU_ACTION)
     async def on_choice(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
@@ -56,7 +55,7 @@ async def _choose(
     except ModelNotAllowed:
         ctx.notify(slack, action, strings.MODEL_NOT_OFFERED)
     except LimitReached:
-        ctx.notify(slack, action, strings.LIMIT_REACHED)
+        ctx.notify(slack, action, strings.CHAT_FULL.format(count=ctx.service.limit))
     else:
         _show(ctx, slack, action, chosen)
 
@@ -94,4 +93,4 @@ async def _start_later(
     try:
         await ctx.menus.start_with_context(chosen.request, response_url)
     except LimitReached:
-        ctx.notify(slack, action, strings.LIMIT_REACHED)
+        ctx.notify(slack, action, strings.CHAT_FULL.format(count=ctx.service.limit))

@@ -175,6 +175,12 @@ class MentionGuard:
         self._begin_line()
 
 
+def guarded(text: str) -> str:
+    """A whole text with its mentions escaped."""
+    guard = MentionGuard()
+    return guard.feed(text) + guard.finish()
+
+
 def _escape_mentions(text: str) -> str:
     return _MENTION.sub("&lt;", text) if "<" in text else text
 

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from bot import strings
+from bot.chats.continuations import ContinueService
 from bot.chats.models import ModelChoice
 from bot.chats.service import ChatService
 from bot.domain import Chat
@@ -18,7 +19,7 @@ from bot.timing import Timing
 from handlers.client.errors import NotInstalled, SlackError
 from handlers.client.web_api import SlackClient
 from handlers.client.workspaces import WorkspaceResolver
-from handlers.markdown.plain_text import plain
+from handlers.markdown.plain_text import mrkdwn_escape, plain
 from handlers.rate_limits.urgency import Urgency
 from handlers.threads.agent_session import show_session_title
 from handlers.threads.thread_messages import (
@@ -48,6 +49,7 @@ class ChatHeaders:
         service: ChatService,
         requests: ChatRequests,
         chats: Chats,
+        continuations: ContinueService,
         models: ModelChoice,
         workspaces: WorkspaceResolver,
         messages: ThreadMessages,
@@ -56,6 +58,7 @@ class ChatHeaders:
         self._service = service
         self._requests = requests
         self._chats = chats
+        self._continuations = continuations
         self._models = models
         self._workspaces = workspaces
         self._messages = messages
@@ -150,7 +153,7 @@ class ChatHeaders:
 
     async def _drawn(self, chat_id: str) -> dict[str, Any]:
         chat = await self._chats.get(chat_id)
-        return message(await self._content(chat), chat.title)
+        return message(await self.content(chat), chat.title)
 
     async def _post(
         self, slack: SlackClient, request: ChatRequest, chat: Chat, *, look_first: bool = False
@@ -159,7 +162,7 @@ class ChatHeaders:
             return
         self._posting.add(chat.id)
         try:
-            content = await self._content(chat)
+            content = await self.content(chat)
             text = plain(chat.title, MAX_FALLBACK_LENGTH)
             ts = await self._messages.post(slack, request, content, text, look_first=look_first)
         except SlackError as error:  # the answer reports what keeps it from being shown
@@ -179,6 +182,34 @@ class ChatHeaders:
         if current.title != chat.title:
             await self._draw(slack, current, ts)
 
-    async def _content(self, chat: Chat) -> list[Block]:
-        hint = strings.HEADER_ALWAYS if await self._service.skipped_menu(chat) else ""
-        return blocks.header(chat, self._models.label(chat.model), hint)
+    async def content(self, chat: Chat) -> list[Block]:
+        """The header's blocks, from what is stored now. Raises NotInstalled."""
+        skipped = chat.continues is None and await self._service.skipped_menu(chat)
+        return blocks.header(
+            chat,
+            self._models.label(chat.model),
+            strings.HEADER_ALWAYS if skipped else "",
+            links=await self._links(chat),
+            summary=(chat.thread_context or "") if chat.continues else "",
+        )
+
+    async def _links(self, chat: Chat) -> list[str]:
+        """Links to the chats that this one continues, and is continued by."""
+        neighbours = await self._continuations.neighbours(chat)
+        links = []
+        if (before := neighbours.before) is not None:
+            title = mrkdwn_escape(plain(before.title, 150))
+            link = await self.link(before)
+            template = strings.CONTINUED_FROM if link else strings.CONTINUED_FROM_API
+            links.append(template.format(link=link, title=title))
+        if neighbours.after is not None and (link := await self.link(neighbours.after)):
+            links.append(strings.CONTINUED_IN.format(link=link))
+        return links
+
+    async def link(self, chat: Chat) -> str:
+        """The address of the chat's thread, ready for mrkdwn; empty for a chat without one. Raises NotInstalled."""
+        if chat.thread is None:
+            return ""
+        slack = await self._workspaces.client_for(chat.team)
+        thread = chat.thread
+        return mrkdwn_escape(slack.permalink(thread.channel, thread.ts, thread.ts))

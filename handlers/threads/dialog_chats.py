@@ -218,7 +218,12 @@ class DialogChats:
             await _notify(slack, request, response_url, strings.CHAT_NOT_STARTED)
         except LimitReached:
             await self._lifecycle.advance(request, GivenUp())
-            await _notify(slack, request, response_url, strings.LIMIT_REACHED)
+            await _notify(
+                slack,
+                request,
+                response_url,
+                strings.CHAT_FULL.format(count=self._requests.limit),
+            )
 
     async def _post_question(
         self, slack: SlackClient, request: ChatRequest, response_url: str, look_first: bool

@@ -111,9 +111,9 @@ class ModelMenus:
                 request.ts,
                 channel=request.thread.channel,
                 user=request.user,
-                text=strings.LIMIT_REACHED,
+                text=strings.CHAT_FULL.format(count=self._service.limit),
                 thread=request.thread.ts,
-                content=blocks.limit_reached(str(full)),
+                content=blocks.limit_reached(str(full), self._service.limit, request.text or ""),
             )
             return True
         if joined is None:

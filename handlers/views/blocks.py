@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from bot import strings
@@ -10,6 +10,7 @@ from bot.chats.models import menu_key
 from bot.domain import Answer, AnswerResult, Chat, ModelInfo, Status
 from bot.errors import ProviderError
 from bot.providers.catalogue import ModelGroup
+from handlers.markdown.mention_guard import guarded
 from handlers.markdown.plain_text import mrkdwn_escape, plain
 from storage.chat_requests import ChatRequest
 
@@ -22,12 +23,15 @@ STOP_ANSWER_ACTION = "stop_answer"
 RETRY_ANSWER_ACTION = "retry_answer"
 RETRY_WITH_MODEL_ACTION = "retry_with_model"
 FEEDBACK_ACTION = "feedback"
+CONTINUE_CHAT_ACTION = "continue_chat"
 NEW_CHAT_ACTION = "new_chat"
 """Also the callback id of the dialog and of the global shortcut."""
 BLOCK_ID_PREFIX = "bobbin."
 """Starts the block ids of all messages that are not answers, which distinguishes a lost menu from a lost answer."""
 MAX_SECTION_LENGTH = 3_000
 MAX_CONTEXT_LENGTH = 2_000
+MAX_VALUE_LENGTH = 2_000
+"""Characters of a button's value."""
 
 
 def markdown(text: str) -> list[Block]:
@@ -156,8 +160,13 @@ def parse_model_select_block_id(block_id: str) -> tuple[str, str]:
 # -- the header ----------------------------------------------------------------------------------------------------
 
 
-def header(chat: Chat, model: str, hint: str = "") -> list[Block]:
-    """The chat's header, which the menu becomes: title, model, owner, and the button that stops an answer."""
+def header(
+    chat: Chat, model: str, hint: str = "", *, links: Sequence[str] = (), summary: str = ""
+) -> list[Block]:
+    """The chat's header, which the menu becomes: title, model, owner, and the button that stops an answer.
+
+    `links`: to the chats that it continues and is continued by, as mrkdwn. `summary`: of the one that it continues.
+    """
     title = section(f"*{mrkdwn_escape(plain(chat.title, 200))}*")
     about = (
         f"{mrkdwn_escape(plain(model, 150))} · {strings.HEADER_STARTED_BY.format(user=chat.owner)}"
@@ -165,11 +174,18 @@ def header(chat: Chat, model: str, hint: str = "") -> list[Block]:
     hints = [context(hint)] if hint else []
     stop = button(strings.STOP_BUTTON, STOP_ANSWER_ACTION, chat.id)
     return [
-        {**title, "block_id": f"{BLOCK_ID_PREFIX}header.{chat.id}"},
+        {**title, "block_id": header_block_id(chat.id)},
         context(about),
         *hints,
+        *([context(*links)] if links else ()),
+        *(markdown(guarded(summary)) if summary else ()),
         {"type": "actions", "elements": [stop]},
     ]
+
+
+def header_block_id(chat_id: str) -> str:
+    """The id of the block that identifies a chat's header."""
+    return f"{BLOCK_ID_PREFIX}header.{chat_id}"
 
 
 # -- the answer ----------------------------------------------------------------------------------------------------
@@ -178,7 +194,7 @@ def header(chat: Chat, model: str, hint: str = "") -> list[Block]:
 def answer_footer(
     answer: Answer, result: AnswerResult, model: str, left: int | None, rich: bool
 ) -> list[Block]:
-    """The blocks below an answer: a line of facts and the feedback buttons, or the failure and Retry.
+    """The blocks below an answer: a line of facts and the feedback buttons or Retry, or the failure and the ways on.
 
     `left`: messages that the chat may still hold, if they are to be announced. `rich` is False when Slack has refused
     the newer block types.
@@ -186,19 +202,30 @@ def answer_footer(
     if result.status is Status.FAILED:
         return _failure(answer, result, model)
     facts: list[Block] = [context(_facts(result, model, left))]
-    return [*facts, _feedback(answer.id)] if rich and result.status is Status.DONE else facts
+    if result.status is Status.STOPPED:
+        return [*facts, _answer_actions(answer, _retry(answer))]
+    return [*facts, _feedback(answer.id)] if rich else facts
 
 
 def _failure(answer: Answer, result: AnswerResult, model: str) -> list[Block]:
     sentence = strings.failure(result.error, plain(model, 150), plain(result.detail or "", 200))
-    elements = [button(strings.RETRY_BUTTON, RETRY_ANSWER_ACTION, answer.id, "primary")]
+    ways_on = [_retry(answer, "primary")]
     if ProviderError.class_of(result.error).needs_other_model:
-        elements.insert(0, model_select(RETRY_WITH_MODEL_ACTION))
+        ways_on = [model_select(RETRY_WITH_MODEL_ACTION), *ways_on, _continue(answer.chat_id)]
+    return [section(f":warning: {mrkdwn_escape(sentence)}"), _answer_actions(answer, *ways_on)]
+
+
+def _continue(chat_id: str) -> Block:
+    return button(strings.CONTINUE_BUTTON, CONTINUE_CHAT_ACTION, chat_id)
+
+
+def _answer_actions(answer: Answer, *elements: Block) -> Block:
     block_id = f"answer.{answer.id}.{answer.attempt}"
-    return [
-        section(f":warning: {mrkdwn_escape(sentence)}"),
-        {"type": "actions", "block_id": block_id, "elements": elements},
-    ]
+    return {"type": "actions", "block_id": block_id, "elements": list(elements)}
+
+
+def _retry(answer: Answer, style: str | None = None) -> Block:
+    return button(strings.RETRY_BUTTON, RETRY_ANSWER_ACTION, answer.id, style)
 
 
 def parse_answer_block_id(block_id: str) -> str:
@@ -214,13 +241,18 @@ def _facts(result: AnswerResult, model: str, left: int | None) -> str:
     if result.seconds is not None:
         facts.append(strings.SECONDS.format(seconds=result.seconds))
     if result.usage is not None:
-        facts.append(
-            strings.TOKENS.format(count=result.usage.prompt_tokens + result.usage.completion_tokens)
-        )
+        count = result.usage.prompt_tokens + result.usage.completion_tokens
+        cached = result.usage.cached_tokens
+        template = strings.TOKENS_CACHED if cached else strings.TOKENS
+        facts.append(template.format(count=count, cached=cached))
         if result.usage.cost:
             facts.append(strings.COST.format(dollars=result.usage.cost))
     if result.truncated:
         facts.append(strings.CUT_BY_LENGTH)
+    if result.prompt.summarised:
+        facts.append(strings.SUMMARISED.format(count=result.prompt.summarised))
+    if result.prompt.omitted:
+        facts.append(strings.OMITTED.format(count=result.prompt.omitted))
     if left is not None:
         facts.append(strings.messages_left(left))
     return " · ".join(facts)
@@ -245,13 +277,23 @@ def _feedback(answer_id: str) -> Block:
 # -- notices -------------------------------------------------------------------------------------------------------
 
 
-def limit_reached(chat_id: str) -> list[Block]:
-    """The notice to a user whose message the chat has no room for."""
-    new_chat = button(strings.NEW_CHAT, NEW_CHAT_ACTION, chat_id, "primary")
+def limit_reached(chat_id: str, limit: int, refused: str = "") -> list[Block]:
+    """The notice to a user whose message the chat has no room for. `refused`: that message."""
+    value = f"{chat_id}\n{refused}"
+    if len(value) > MAX_VALUE_LENGTH:
+        value = f"{value[: MAX_VALUE_LENGTH - 1]}…"
+    ways_on = [button(strings.NEW_CHAT, NEW_CHAT_ACTION, value, "primary"), _continue(chat_id)]
+    text = strings.CHAT_FULL.format(count=limit)
     return [
-        {**section(strings.LIMIT_REACHED), "block_id": f"{BLOCK_ID_PREFIX}limit.{chat_id}"},
-        {"type": "actions", "elements": [new_chat]},
+        {**section(text), "block_id": f"{BLOCK_ID_PREFIX}limit.{chat_id}"},
+        {"type": "actions", "elements": ways_on},
     ]
+
+
+def parse_new_chat(value: str) -> tuple[str, str]:
+    """The id of the chat whose model is to be preselected, and what the dialog is to hold, of a "New chat" button."""
+    chat_id, _, text = value.partition("\n")
+    return chat_id, text
 
 
 def api_message(message_id: str, text: str) -> list[Block]:

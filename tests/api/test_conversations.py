@@ -348,3 +348,27 @@ async def test_other_peoples_conversations_are_not_found(world: World, api: Api,
     other = f"/chat/conversations/{own}/messages/{said['assistantMessage']['id']}/retry"
     assert await bobs.ask("POST", other, 404) == missing
     assert (await api.history(chat))["conversation"]["messageCount"] == 2
+
+
+async def test_a_conversation_continues_another_one_with_its_summary(
+    world: World, api: Api
+) -> None:
+    """Once, however often it is asked for; and the model reads the summary."""
+    old = await api.conversation()
+    world.say("Two apples.", "They counted apples.", "Three pears.")
+    await api.say(old, "How many apples?")
+    created = [
+        (await api.ask("POST", "/chat/conversations", 201, json={"continues": old}))["conversation"]
+        for _ in range(2)
+    ]
+    assert created[0] == created[1]
+    assert (created[0]["continues"], created[0]["summary"]) == (old, "They counted apples.")
+    said = await api.say(created[0]["id"], "And pears?")
+    assert said["assistantMessage"]["content"] == "Three pears."
+    assert said["assistantMessage"]["usage"]["cachedTokens"] == 0
+    asked = world.requests()[-1][-1][1]
+    assert "They counted apples." in asked
+    assert asked.endswith("And pears?")
+    history = await api.history(created[0]["id"])
+    assert history["conversation"]["continues"] == old
+    assert history["messages"] == [said["userMessage"], said["assistantMessage"]]

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot import strings
+from bot.chats.long_chats import Excerpt, History
 from bot.chats.prompt import IMAGE_BUDGET, PromptBuilder
 from bot.chats.turns import LEFT_OUT, THREAD_CONTEXT, chat_messages
 from bot.domain import Answer, Chat, Image, Message, Role, SharedFile, User
@@ -173,6 +174,15 @@ class Files:
         )
 
 
+class WholeChats:
+    """Sends every chat whole."""
+
+    async def fit(
+        self, chat: Chat, answer: Answer, history: History, limit: int | None = None
+    ) -> Excerpt:
+        return history.excerpt()
+
+
 @pytest.fixture
 async def builder(migrated_sqlite: Path, tmp_path: Path) -> AsyncIterator[ChatBuilder]:
     path = tmp_path / "bobbin.db"
@@ -187,7 +197,9 @@ async def brief(
 ) -> ModelRequest:
     answer = await builder.replies.next_waiting(chat.id)
     assert answer is not None
-    made = PromptBuilder(builder.chats, "Be kind.", people or People(), files or Files())
+    made = PromptBuilder(
+        builder.chats, "Be kind.", people or People(), files or Files(), WholeChats()
+    )
     return await made.build(await builder.chats.get(chat.id), answer)
 
 

@@ -60,7 +60,7 @@ async def null_sink(chat: Chat, answer: Answer, control: AnswerControl) -> Answe
     return NullSink()
 
 
-async def build_prompt(chat: Chat, answer: Answer) -> ModelRequest:
+async def build_prompt(chat: Chat, answer: Answer, limit: int | None) -> ModelRequest:
     return ModelRequest(chat.model, "", ())
 
 

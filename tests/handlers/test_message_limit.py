@@ -12,7 +12,7 @@ from tests.handlers.world import World, below
 async def test_the_last_exchange_fits_and_the_next_is_refused_privately(
     worlds: WorldFactory,
 ) -> None:
-    """Nothing is stored, no model is called, and a button offers a new chat."""
+    """Nothing is stored, no model is called, and buttons offer the ways on."""
     async with worlds(bobbin_max_messages=4) as world:
         world.slack.variants.mention_order = "message_first"
         thread = await world.start("One and two.")
@@ -26,11 +26,14 @@ async def test_the_last_exchange_fits_and_the_next_is_refused_privately(
         await world.idle()
 
         (whisper,) = world.slack.workspace.ephemerals("bob", "general")
-        assert whisper.text.startswith(strings.LIMIT_REACHED)
+        assert whisper.text == strings.CHAT_FULL.format(count=4)
         assert whisper.thread_ts == thread
         assert [
-            b["elements"][0]["text"]["text"] for b in whisper.blocks if b["type"] == "actions"
-        ] == ["New chat"]
+            element["text"]["text"]
+            for block in whisper.blocks
+            if block["type"] == "actions"
+            for element in block["elements"]
+        ] == ["New chat", "Continue in a new chat"]
         assert world.whispers("alice") == []
         assert (len(world.messages(thread)), len(world.models.requests())) == (4, 2)
 

@@ -1,0 +1,38 @@
+"""Estimates how many tokens a prompt has, before a model has counted them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from bot.providers.base import ChatMessage
+
+BYTES_PER_TOKEN = 3
+"""Careful: in most languages a token has more bytes. The first count of a model corrects the estimate."""
+TOKENS_PER_IMAGE = 1_500
+TOKENS_PER_TURN = 5
+"""What a template adds to each turn."""
+MAX_CORRECTION = 5.0
+"""By how much a model's own count may correct the estimate, at most, upwards and downwards."""
+_MAX_RESERVE = 4_096
+"""Tokens of the window that are left to the answer, at most; of a small window a quarter."""
+
+
+def tokens_of_text(text: str) -> int:
+    return len(text.encode()) // BYTES_PER_TOKEN + TOKENS_PER_TURN
+
+
+def tokens_of_turns(turns: Iterable[ChatMessage]) -> int:
+    return sum(tokens_of_text(turn.text) + TOKENS_PER_IMAGE * len(turn.images) for turn in turns)
+
+
+def correction(measure: tuple[int, int] | None) -> float:
+    """What an estimate is to be multiplied by. `measure`: the estimated and the counted tokens of an earlier prompt."""
+    if measure is None:
+        return 1.0
+    estimated, counted = measure
+    return min(MAX_CORRECTION, max(1 / MAX_CORRECTION, counted / estimated))
+
+
+def room_for_prompt(window: int) -> float:
+    """The tokens of a context window that a prompt may fill."""
+    return window - min(_MAX_RESERVE, window // 4)

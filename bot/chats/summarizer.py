@@ -1,0 +1,159 @@
+"""Has a model summarise a part of a chat, once, in bounded time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+from typing import Protocol
+
+from bot.chats.estimate import BYTES_PER_TOKEN
+from bot.domain import ModelRef, Role, StreamEvent, TextDelta, TextRetracted, Usage
+from bot.errors import ContextTooLong, ProviderError, StorageError
+from bot.observability import get_logger
+from bot.providers.base import ChatMessage, ModelRequest
+from bot.providers.model_search import fair_shares
+from bot.tasks import Tasks
+from bot.timing import Timing
+from storage.once import Once
+from storage.summaries import Summaries, Summary
+
+log = get_logger(__name__)
+
+SUMMARY_INSTRUCTION = (
+    "Summarise the conversation below for the language model that will continue it and cannot read it any more. Keep "
+    "names, figures, decisions, open questions and what the people want; leave out pleasantries. Reply with the "
+    "summary alone, in the language of the conversation, in at most 300 words."
+)
+MAX_SUMMARY_LENGTH = 6_000
+"""Characters of the model's reply that are waited for."""
+MAX_TRANSCRIPT_LENGTH = 300_000
+"""Characters of a conversation that are summarised, where the model's window is unknown."""
+EARLIER = "[Summary of what was said before]\n{text}"
+SPEAKERS = {Role.USER: "User", Role.ASSISTANT: "Assistant"}
+_PARTS = (1, 3, 9)
+"""By what the length of a transcript is divided after each refusal of a longer one."""
+CLAIM = "summary"
+CLAIM_MARGIN = 5.0
+"""Seconds by which the claim to write a summary outlasts the longest call."""
+
+
+class Models(Protocol):
+    """What summaries need of `bot.providers.registry`."""
+
+    def stream(self, request: ModelRequest) -> AsyncIterator[StreamEvent]: ...
+
+
+class Summarizer:
+    def __init__(
+        self,
+        summaries: Summaries,
+        once: Once,
+        models: Models,
+        tasks: Tasks,
+        timing: Timing = Timing(),
+    ) -> None:
+        self._summaries = summaries
+        self._once = once
+        self._models = models
+        self._tasks = tasks
+        self._timing = timing
+        self._writing: dict[tuple[str, int], asyncio.Task[None]] = {}
+        """By chat and first message: what this process is writing, which may outlast the answer that wanted it."""
+
+    async def find(self, chat_id: str, since: int, before: int) -> Summary | None:
+        """The stored summary from message `since` on that reaches furthest, but not to message `before`."""
+        return await self._summaries.find(chat_id, since, before)
+
+    async def write(
+        self,
+        chat_id: str,
+        model: ModelRef,
+        turns: Sequence[ChatMessage],
+        *,
+        since: int,
+        through: int,
+        room: float | None,
+        wait: float | None = None,
+    ) -> Summary | None:
+        """A new summary of the messages `since` to `through`, once it is stored.
+
+        `turns`: those messages, or an earlier summary and what followed it. `room`: estimated tokens that they may
+        have. None when it is not ready in time, or another process is writing one; what was begun is finished and
+        stored all the same. Raises StorageError.
+        """
+        key = (chat_id, since)
+        if key not in self._writing:
+            seconds = self._timing.longest_summary + CLAIM_MARGIN
+            if not await self._once.claim(CLAIM, chat_id, str(since), seconds=seconds):
+                return None
+            length = MAX_TRANSCRIPT_LENGTH if room is None else int(room * BYTES_PER_TOKEN)
+            work = self._write(chat_id, model, turns, length, since, through)
+            task = self._tasks.start(work, name="summary")
+            self._writing[key] = task
+            task.add_done_callback(lambda _: self._writing.pop(key, None))
+        await asyncio.wait([self._writing[key]], timeout=wait or self._timing.summary_wait)
+        return await self._summaries.find(chat_id, since, through + 1)
+
+    async def _write(
+        self,
+        chat_id: str,
+        model: ModelRef,
+        turns: Sequence[ChatMessage],
+        length: int,
+        since: int,
+        through: int,
+    ) -> None:
+        """Asks the model. After a failure the claim stays, so that the next answers need not wait for it again."""
+        try:
+            text, usage = await self._ask(model, turns, length)
+            if text:
+                await self._summaries.store(chat_id, Summary(since, through, text), usage)
+                await self._once.release(CLAIM, chat_id, str(since))
+        except (ProviderError, StorageError) as error:
+            log.info("summary_failed", chat=chat_id, reason=type(error).__name__)
+
+    async def _ask(
+        self, model: ModelRef, turns: Sequence[ChatMessage], length: int
+    ) -> tuple[str, Usage | None]:
+        """The summary, of less and less of the turns' text as long as it is too long. Raises ProviderError."""
+        for part in _PARTS[:-1]:
+            with suppress(ContextTooLong):
+                return await self._read(self._request(model, transcript(turns, length // part)))
+        return await self._read(self._request(model, transcript(turns, length // _PARTS[-1])))
+
+    def _request(self, model: ModelRef, text: str) -> ModelRequest:
+        return ModelRequest(
+            model=model,
+            system=SUMMARY_INSTRUCTION,
+            messages=[ChatMessage(Role.USER, text)],
+            max_characters=MAX_SUMMARY_LENGTH,
+            max_seconds=self._timing.longest_summary,
+        )
+
+    async def _read(self, request: ModelRequest) -> tuple[str, Usage | None]:
+        texts: list[str] = []
+        usage: Usage | None = None
+        async for event in self._models.stream(request):
+            if isinstance(event, TextDelta):
+                texts.append(event.text)
+            elif isinstance(event, TextRetracted):
+                texts.clear()
+            elif isinstance(event, Usage):
+                usage = event
+        return "".join(texts).strip(), usage
+
+
+def transcript(turns: Sequence[ChatMessage], length: int) -> str:
+    """The conversation as one text of at most so many bytes; the longest turns are cut first."""
+    texts = [f"{SPEAKERS[turn.role]}: {turn.text}" for turn in turns]
+    sizes = [len(text.encode()) for text in texts]
+    shares = fair_shares(sizes, max(0, length - 4 * len(texts)))
+    return "\n\n".join(
+        text if size <= share else _cut(text, share)
+        for text, size, share in zip(texts, sizes, shares, strict=True)
+    )
+
+
+def _cut(text: str, size: int) -> str:
+    return text.encode()[:size].decode(errors="ignore") + "…"

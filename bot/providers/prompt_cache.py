@@ -1,0 +1,46 @@
+"""Marks what a server may keep of a prompt, for models that have to be told: Anthropic's. Pure.
+
+The server keeps everything up to each mark, so the next request of the chat, which begins with the same messages, is
+mostly read from there. OpenAI, DeepSeek, Gemini, xAI and most others do so without marks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from bot.providers.base import ProviderSettings
+
+_MARK = {"cache_control": {"type": "ephemeral"}}
+_MARKED_TURNS = 2
+"""The newest turns of users get marks: the last one for the next request, the one before was marked by the last one."""
+
+
+def wants_marks(settings: ProviderSettings, model: str) -> bool:
+    """Whether this model keeps only what is marked."""
+    name = model.lower().removeprefix("~")
+    if settings.kind == "openrouter":
+        return name.startswith("anthropic/")
+    return (urlsplit(settings.base_url).hostname or "").endswith("anthropic.com")
+
+
+def with_marks(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The same messages, each as a list of parts, with marks at the system prompt and the newest turns of users.
+
+    All become lists, marked or not, so that a message looks the same in the next request.
+    """
+    users = [at for at, message in enumerate(messages) if message["role"] == "user"]
+    marked = {
+        *users[-_MARKED_TURNS:],
+        *(at for at, m in enumerate(messages) if m["role"] == "system"),
+    }
+    return [_as_parts(message, at in marked) for at, message in enumerate(messages)]
+
+
+def _as_parts(message: Mapping[str, Any], marked: bool) -> dict[str, Any]:
+    content = message["content"]
+    parts = [{"type": "text", "text": content}] if isinstance(content, str) else list(content)
+    if marked and parts:
+        parts[-1] = {**parts[-1], **_MARK}
+    return {**message, "content": parts}

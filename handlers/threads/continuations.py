@@ -1,0 +1,107 @@
+"""Posts the chat that continues another one: a new thread in the same channel that begins with a summary."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from bot import strings
+from bot.chats.continuations import ContinueService
+from bot.domain import Chat
+from bot.errors import ChatError, StorageError
+from bot.observability import get_logger
+from bot.tasks import Tasks
+from bot.timing import Timing
+from handlers.client.errors import NotInstalled, SlackError, SlackRejected
+from handlers.client.post_once import post_message_once
+from handlers.client.web_api import SlackClient
+from handlers.client.workspaces import WorkspaceResolver
+from handlers.threads.chat_header import ChatHeaders
+from handlers.views import blocks
+from storage.chats import Chats
+from storage.continuations import Continuation
+from storage.once import Once
+
+log = get_logger(__name__)
+
+CLAIM = "continuation"
+CLAIM_MARGIN = 30.0
+"""Seconds beyond the longest summary for which one process alone posts a continuation."""
+MAX_CLOCK_SKEW = 60.0
+"""Seconds by which this machine's clock may differ from Slack's."""
+RECOVERY_BATCH = 20
+
+
+class ContinuationThreads:
+    def __init__(
+        self,
+        *,
+        service: ContinueService,
+        headers: ChatHeaders,
+        chats: Chats,
+        workspaces: WorkspaceResolver,
+        once: Once,
+        tasks: Tasks,
+        timing: Timing,
+    ) -> None:
+        self._service = service
+        self._headers = headers
+        self._chats = chats
+        self._workspaces = workspaces
+        self._once = once
+        self._tasks = tasks
+        self._timing = timing
+
+    def open(self, continuation: Continuation) -> None:
+        """Writes the summary and posts the thread, unless another process is at it. Returns at once."""
+        self._tasks.start(self._open(continuation), name="continuation")
+
+    async def open_missing(self, min_age: float) -> None:
+        """Posts what a process left undone that ended. `min_age`: of the continuations, in seconds."""
+        missing = await self._service.without_thread(min_age, RECOVERY_BATCH)
+        for continuation in missing:
+            self._tasks.start(self._open(continuation, look_first=True), name="continuation")
+
+    async def _open(self, continuation: Continuation, *, look_first: bool = False) -> None:
+        chat = continuation.chat
+        seconds = self._timing.longest_summary + CLAIM_MARGIN
+        if not await self._once.claim(CLAIM, chat.id, seconds=seconds):
+            return
+        try:
+            slack = await self._workspaces.client_for(chat.team)
+            await self._post(slack, continuation, look_first)
+        except (SlackRejected, NotInstalled) as error:
+            log.warning("continuation_refused", chat=chat.id, reason=str(error))
+            await self._service.give_up_thread(chat)
+        except (SlackError, ChatError, StorageError) as error:  # recovery tries it again
+            log.warning("continuation_delayed", chat=chat.id, reason=type(error).__name__)
+        finally:
+            with suppress(StorageError):  # then the claim lapses by itself
+                await self._once.release(CLAIM, chat.id)
+
+    async def _post(self, slack: SlackClient, continuation: Continuation, look_first: bool) -> None:
+        chat = await self._service.summarised(await self._chats.get(continuation.chat.id))
+        if chat.thread is not None:  # another process was faster
+            return
+        assert continuation.channel is not None
+        channel = continuation.channel
+        ts = await post_message_once(
+            slack,
+            lambda: _find(slack, chat, channel),
+            look_first=look_first,
+            channel=channel,
+            blocks=await self._headers.content(chat),
+            text=strings.CONTINUED_FALLBACK,
+            unfurl_links=False,
+            unfurl_media=False,
+        )
+        await self._service.set_thread(chat, ts)
+        assert chat.continues is not None
+        await self._headers.show(await self._chats.get(chat.continues))
+
+
+async def _find(slack: SlackClient, chat: Chat, channel: str) -> str | None:
+    """The ts of the message that begins the thread, if it was posted."""
+    after = f"{chat.created_at.timestamp() - MAX_CLOCK_SKEW:.6f}"
+    messages = await slack.own_channel_messages(channel, after)
+    block_id = blocks.header_block_id(chat.id)
+    return next((str(m["ts"]) for m in messages if blocks.has_block(m, block_id)), None)
