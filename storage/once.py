@@ -27,7 +27,7 @@ CLAIM_TIMEOUT = 20.0
 KEPT = 90_000.0
 """Seconds for which it is known that something was done: longer than Slack delivers an event again, which is a day."""
 FORGET_BATCH = 1_000
-"""Rows that are deleted at a time."""
+"""Rows that are deleted in one transaction."""
 
 
 class Once:
@@ -81,14 +81,17 @@ class Once:
             await self.keep(*what)
 
     async def forget_old(self) -> None:
-        """Deletes rows that count no more, a limited number at a time."""
+        """Deletes the rows that count no more, a limited number in one transaction."""
         old = (
             select(done_once.c.key)
             .where(done_once.c.kept_until <= database_time())
             .limit(FORGET_BATCH)
         )
-        async with self._database.begin() as connection:
-            await connection.execute(delete(done_once).where(done_once.c.key.in_(old)))
+        deleted = FORGET_BATCH
+        while deleted == FORGET_BATCH:
+            async with self._database.begin() as connection:
+                done = await connection.execute(delete(done_once).where(done_once.c.key.in_(old)))
+            deleted = done.rowcount
 
 
 def _key(what: tuple[str, ...]) -> str:
