@@ -6,6 +6,9 @@ MINUTES ?= 60
 SAMPLE ?= 40
 PARALLEL := -n auto --dist worksteal -ra
 
+# Without a PATH, as in an empty environment, make itself would find no program.
+export PATH := $(or $(PATH),/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin)
+
 # The tests start many processes: cached bytecode keeps their start short.
 unexport PYTHONDONTWRITEBYTECODE
 

@@ -58,13 +58,16 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Sets up signals, certificates and Hypothesis.
+    """Sets up signals, the search path, certificates and Hypothesis.
 
+    The programs that the tests start are found in an empty environment too, and by root those for administration: cron
+    names neither.
     SIGTERM tears the fixtures down as Ctrl-C does, so that no server outlives the run. Tests reach nothing by TLS, so
     no certificates are loaded; that would take a third of the bot's start. The usual run tries the same examples each
     time, so that it fails because of a change and never by chance.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    os.environ["PATH"] = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
     os.environ.pop("SSL_CERT_FILE", None)
     os.environ["SSL_CERT_DIR"] = str(Path(__file__).parent)
     settings.register_profile("usual", max_examples=100, deadline=None, derandomize=True)
