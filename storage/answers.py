@@ -163,14 +163,6 @@ class Answers:
         async with self._database.read() as connection:
             return list(dict.fromkeys(await connection.scalars(query)))
 
-    async def lapsed(self) -> frozenset[str]:
-        """Ids of the answers whose lease lapsed without being released."""
-        query = select(answers.c.message_id).where(
-            IS_OPEN, LEASE_LAPSED, answers.c.owner.is_not(None)
-        )
-        async with self._database.read() as connection:
-            return frozenset(await connection.scalars(query))
-
     async def waiting_count(self) -> int:
         """How many answers wait to be claimed, in all processes."""
         async with self._database.read() as connection:

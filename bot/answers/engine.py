@@ -62,8 +62,6 @@ class Engine:
         self._closing = False
         self.renewal_wanted = asyncio.Event()
         """Set while a writer waits for the database to confirm its lease."""
-        self.lapsed: frozenset[str] = frozenset()
-        """Answers whose worker let the lease run out, as the last sweep found."""
 
     @property
     def running(self) -> Mapping[str, RunningAnswer]:
@@ -149,7 +147,7 @@ class Engine:
         self._metrics.set_running(len(self._running))
         if answer.attempt > 1:
             log.info("answer_resumed", answer=answer.id, attempt=answer.attempt)
-        if answer.id in self.lapsed:
+        if answer.taken_over:
             self._metrics.count_takeover()
         run.write_task = asyncio.create_task(self._write(run), name=f"answering {answer.id}")
         try:

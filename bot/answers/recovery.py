@@ -92,10 +92,7 @@ class Recovery:
         before = ClockReading()
         await self._release_dead_workers()
         self._metrics.set_waiting(await self._answers.waiting_count())
-        chats = await self._answers.chats_to_claim(MAX_CHATS_PER_SWEEP)
-        if chats:
-            self._engine.lapsed = await self._answers.lapsed()
-        for chat_id in chats:
+        for chat_id in await self._answers.chats_to_claim(MAX_CHATS_PER_SWEEP):
             self._engine.look_for_work(chat_id)
         self._swept = before
 
