@@ -141,6 +141,14 @@ def postgresql_url(postgresql_server: str) -> Iterator[str]:
     database.close()
 
 
+@pytest.fixture(params=["session", "transaction"])
+def pooled_url(request: pytest.FixtureRequest, postgresql_url: str) -> Iterator[str]:
+    """URL of an empty PostgreSQL database behind PgBouncer; the test runs once for each of its modes."""
+    pooler = _or_skip(lambda: services.pgbouncer(postgresql_url, request.param))
+    yield pooler.url
+    pooler.close()
+
+
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
 def dialect(request: pytest.FixtureRequest) -> str:
     """The kind of database; a test that uses it runs once for each kind."""

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 import redis
@@ -241,6 +242,53 @@ def _packaged_postgresql() -> Service:
         shutil.rmtree(home, ignore_errors=True)
 
     return Service(server.get_uri(), close)
+
+
+def pgbouncer(database_url: str, mode: str) -> Service:
+    """PgBouncer before this database. `mode`: `session`, with its usual number of connections, or `transaction`, with few.
+
+    Raises Unavailable.
+    """
+    executable = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if executable is None:
+        raise Unavailable("pgbouncer is not installed")
+    user = _unprivileged_user()  # like PostgreSQL it refuses to run as root
+    home = Path(tempfile.mkdtemp(prefix="bobbin-pgbouncer-", dir="/tmp"))
+    server, port = urlsplit(database_url), free_port()
+    name = _database_name(database_url)
+    (home / "users").write_text(f'"{server.username}" "unused"\n')
+    size = 20 if mode == "session" else 3
+    config = (
+        "[databases]",
+        f"{name} = host={server.hostname} port={server.port} user={server.username}",
+        "[pgbouncer]",
+        f"listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =",
+        f"auth_type = trust\nauth_file = {home}/users",
+        f"pool_mode = {mode}\ndefault_pool_size = {size}\n",
+    )
+    (home / "config").write_text("\n".join(config))
+    if user is not None:
+        for path in (home, home / "users", home / "config"):
+            os.chown(path, pwd.getpwnam(user).pw_uid, -1)
+    process = subprocess.Popen(
+        [executable, "-q", str(home / "config")],
+        user=user,
+        cwd=home,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+    def close() -> None:
+        end(process)
+        shutil.rmtree(home, ignore_errors=True)
+
+    url = f"postgresql://{server.username}@127.0.0.1:{port}/{name}"
+    try:
+        _wait(lambda: psycopg.connect(url, connect_timeout=30).close(), process, "PgBouncer")
+    except BaseException:
+        close()
+        raise
+    return Service(url, close)
 
 
 def new_database(server_url: str, template: str | None = None) -> Service:

@@ -24,7 +24,7 @@ from storage.engine.migrate import upgrade
 
 _log = logging.getLogger(__name__)
 
-_POSTGRESQL_POOL_SIZE = 18
+_POSTGRESQL_POOL_SIZE = 12
 _SEARCH_POOL_SIZE = 2
 """Searches may be long, so they have connections of their own: no other read or write waits for one."""
 _SQLITE_READERS = 3
