@@ -245,7 +245,7 @@ def _packaged_postgresql() -> Service:
 
 
 def pgbouncer(database_url: str, mode: str) -> Service:
-    """PgBouncer before this database. `mode`: `session`, with its usual number of connections, or `transaction`, with few.
+    """PgBouncer before this database. `mode`: `session` with its usual number of connections, `transaction` with few.
 
     Raises Unavailable.
     """
