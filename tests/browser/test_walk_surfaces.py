@@ -135,3 +135,19 @@ async def test_a_message_shortcut_asks_about_the_message(product: Product, page:
     await dialog.get_by_role("button", name="Start").click()
     await message.get_by_role("button", name=re.compile(r"^\d+ repl")).click()
     await answered(page, 1)
+
+
+async def test_a_forward_to_the_app_shows_the_message_and_is_a_question(
+    product: Product, page: Page
+) -> None:
+    await visit(page, product, user="U0DAN", channel="C0RANDOM")
+    await composer(page, "random").fill("Why is the sea salty?")
+    await composer(page, "random").press("Enter")
+    message = page.get_by_role("article").filter(has_text="Why is the sea salty?")
+    await message.hover()
+    await message.get_by_role("button", name="More actions").click()
+    await page.get_by_role("menuitem", name="Forward to the app").click()
+
+    await page.get_by_role("navigation").get_by_text("Bobbin", exact=True).first.click()
+    forwarded = page.get_by_role("main").get_by_role("article").filter(has_text="Dan Diaz").last
+    await expect(forwarded.locator("blockquote")).to_contain_text("Why is the sea salty?")
