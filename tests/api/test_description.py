@@ -69,6 +69,7 @@ SCHEMAS = [
     "ChatList",
     "ChatMessage",
     "ChatShape",
+    "ContinuedConversation",
     "Conversation",
     "Conversations",
     "CreatedConversation",
@@ -89,10 +90,12 @@ SCHEMAS = [
     "Stored",
     "TooMany",
     "Unanswered",
+    "UsageOut",
     "V1Answered",
     "V1Conversation",
     "V1Message",
     "V1Unanswered",
+    "WrittenAnswer",
 ]
 """Names of schemas, from which clients generate code: they stay, whatever the classes are called."""
 
