@@ -4,9 +4,10 @@ Titles, names and other short texts go through `handlers.markdown.plain_text.pla
 sequences.
 
 Slack resolves its control sequences (`<!channel>`, `<!subteam^S1|x>`, `<@U1>`, `<#C1>`, in any letter case) in Markdown
-too, except in code. Outside of code the `<` of such a sequence becomes `&lt;`, which Markdown shows as `<`; code would
-show the escape, so code is left unchanged. What Slack treats as code is not documented. Therefore only text on which
-CommonMark and a simpler line-based reader agree counts as code here:
+too, except in code. Only these are escaped: `<!DOCTYPE html>`, `<!-- … -->`, `<![CDATA[` and the like stay as they are.
+Outside of code the `<` of such a sequence becomes `&lt;`, which Markdown shows as `<`; code would show the escape, so
+code is left unchanged. What Slack treats as code is not documented. Therefore only text on which CommonMark and a
+simpler line-based reader agree counts as code here:
 
 * fences of backticks, up to the first construct that readers interpret differently: a line that leaves the indentation
   of a fence in a list, a fence whose indentation is ambiguous, a backtick fence inside a tilde fence, a stray carriage
@@ -24,8 +25,14 @@ import re
 
 from handlers.markdown.grammar import MAX_RUN_LENGTH, Fence, fence_after
 
-_MENTION = re.compile(r"<(?=\\*[!@#])")
-_TOKEN = re.compile(r"`+|<\\*[!@#]|\|")
+_SLACK_SEQUENCE = r"\\*(?:!(?:channel|here|everyone|subteam\\*\^|date\\*\^|&)|@[uw&]|#[cdg&])"
+"""What follows the `<` of a control sequence. Markdown decodes character references, so one may hide the rest."""
+_MENTION = re.compile(rf"<(?={_SLACK_SEQUENCE})", re.IGNORECASE)
+_TOKEN = re.compile(rf"`+|<{_SLACK_SEQUENCE}|\|", re.IGNORECASE)
+_BEGUN = ("!channel", "!here", "!everyone", "!subteam^", "!date^", "@u", "#c")
+"""What an undecided beginning of a control sequence may become."""
+_MAX_UNDECIDED = 40
+"""Characters at the end of a text in which such a beginning is looked for; more backslashes are not written."""
 _AMBIGUOUS_LINE_BREAK = re.compile(r"[\x0b\x0c\x85\u2028\u2029]|\r(?=.)", re.DOTALL)
 _LINE_PREFIX = r"[ \t]*(?:(?:[-*+>]|\d{1,9}[.)])[ \t]*)*"
 """What a line may begin with before its text: indentation, list markers, quote markers."""
@@ -197,8 +204,14 @@ def _stable_length(line: str) -> int:
     bare = line.rstrip("`")
     if len(bare) < len(line):
         return len(bare)
-    bare = line.rstrip("\\")
-    return len(bare) - 1 if bare.endswith("<") else len(line)
+    begin = line.rfind("<", max(0, len(line) - _MAX_UNDECIDED))
+    return begin if begin >= 0 and _may_become_mention(line[begin + 1 :]) else len(line)
+
+
+def _may_become_mention(rest: str) -> bool:
+    """Whether these characters after a `<` may be the beginning of a control sequence, and no whole one yet."""
+    bare = rest.replace("\\", "").lower()
+    return any(word.startswith(bare) and word != bare for word in _BEGUN)
 
 
 class _BlockTracker:

@@ -15,7 +15,7 @@ from markdown_it.token import Token
 from handlers.markdown.mention_guard import MentionGuard
 from tests.handlers.markdown.guarded import guarded
 
-PING = re.compile(r"<\\*[!@#]")
+SEQUENCE = r"\\*(?:!(?:channel|here|everyone|subteam\^|date\^)|@[UW]|#C)"
 
 
 def fed_in_deltas(text: str, cuts: list[int]) -> list[str]:
@@ -97,6 +97,43 @@ def test_code_is_unchanged(text: str) -> None:
     assert "".join(fed_in_deltas(text, list(range(len(text))))) == text
 
 
+HARMLESS = [
+    "<!DOCTYPE html>",
+    "<!-- a comment -->",
+    "<![CDATA[x]]>",
+    "<@decorated>",
+    "<#if>",
+    "<!chan>",
+]
+SHAPES = [
+    "{}",
+    "```\n{}\n```",
+    "- ```html\n  {}\n  ```",
+    "1. a\n\n   ```\n   {}\n   ```",
+    "~~~\n{}\n~~~",
+    "> ```\n> {}\n> ```",
+    "a\n\n    {}\n",
+    "`{}`",
+    "| a |\n|---|\n| `{}` |",
+    "text {} text",
+]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("text", HARMLESS)
+def test_what_is_no_control_sequence_of_slack_stays_as_it_is(shape: str, text: str) -> None:
+    whole = shape.format(text)
+    assert guarded(whole) == whole
+    assert "".join(fed_in_deltas(whole, list(range(len(whole))))) == whole
+
+
+@pytest.mark.parametrize(
+    "text", ["<!&#99;hannel>", "<@&#85;1>", "<#&#67;1>", "<!SubTeam\\^S1>", "<\\\\!here>"]
+)
+def test_a_disguised_control_sequence_is_escaped(text: str) -> None:
+    assert guarded(text) == f"&lt;{text[1:]}"
+
+
 def test_only_undecided_text_is_held_back() -> None:
     guard = MentionGuard()
 
@@ -109,7 +146,10 @@ def test_only_undecided_text_is_held_back() -> None:
     assert guard.feed(" `open <@U1> more") == " `open "
     assert guard.feed("\n") == "&lt;@U1> more\n"
     assert guard.feed("\n```py\nx = '<!here>") == "\n```py\nx = '<!here>"
-    assert guard.feed("'\n```\n<!he") == "'\n```\n&lt;!he"
+    assert guard.feed("'\n```\n<!he") == "'\n```\n"
+    assert guard.feed("ll") == "<!hell"
+    assert guard.feed(" <!he") == " "
+    assert guard.feed("re") == "&lt;!here"
     assert guard.finish() == ""
 
 
@@ -163,7 +203,9 @@ PIECES = st.sampled_from(
         *["\nx", "\n- ", "\n  ", "\n   ", "\n    ", "\n     ", "\n> ", "\n1. ", "\n   ```\n"],
     ]
 )
-PINGS = st.sampled_from(["<!", "<@", "<#", "<\\!"])
+PINGS = st.sampled_from(
+    ["<!channel", "<!here", "<!everyone", "<!subteam^", "<!date^", "<@U", "<@W", "<#C", "<\\!here"]
+)
 
 
 @st.composite
@@ -190,7 +232,7 @@ def unescaped_outside_code(text: str) -> list[str]:
     """The numbers of the unescaped control sequences that a Markdown parser does not treat as code."""
     tokens = PARSER.parse(text)
     code = "\0".join(code_contents(tokens))
-    loose = [alive for alive in re.findall(r"<\\*[!@#](n\d+n)", text) if alive not in code]
+    loose = [alive for alive in re.findall(rf"<{SEQUENCE}(n\d+n)", text) if alive not in code]
     shown = PARSER.renderer.render(tokens, PARSER.options, {}) if loose else ""
     return [alive for alive in loose if alive in shown]
 
@@ -218,5 +260,6 @@ def test_delta_boundaries_make_no_difference_and_every_prefix_is_safe(
 def test_nothing_else_is_changed(text: str) -> None:
     safe = guarded(text)
 
-    assert re.sub(r"&lt;(?=\\*[!@#])", "<", safe) == re.sub(r"&lt;(?=\\*[!@#])", "<", text)
+    escaped = re.compile(rf"&lt;(?={SEQUENCE})")
+    assert escaped.sub("<", safe) == escaped.sub("<", text)
     assert guarded(safe) == safe
