@@ -9,13 +9,13 @@ from functools import partial
 
 from starlette.types import ASGIApp
 
+from bot.answers.after_work import AfterWork
 from bot.answers.engine import Engine
 from bot.answers.recovery import Recovery
 from bot.answers.workers import new_worker_id
 from bot.api.app import ApiParts, create_app
 from bot.api.health import Check, readiness_checks
 from bot.api.middleware import LazyApp
-from bot.chats.after_answer import AfterAnswer
 from bot.chats.attachments.loader import AttachmentLoader
 from bot.chats.continuations import ContinueService
 from bot.chats.long_chats import LongChats
@@ -25,11 +25,13 @@ from bot.chats.service import ChatService
 from bot.chats.summarizer import Summarizer
 from bot.chats.titles import Titles
 from bot.config import LongChatsMode, Settings
+from bot.domain import Chore
 from bot.observability import Metrics
 from bot.providers.base import ProviderSettings
 from bot.resources import Resources, open_resources
 from bot.timing import Timing
 from bot.use_cases import Repositories, UseCases, build_use_cases, open_repositories
+from handlers.answers.after_work import SlackAfterWork
 from handlers.answers.factory import SlackSinkFactory
 from handlers.client.files import SlackFiles
 from handlers.client.user_names import UserNames
@@ -109,7 +111,14 @@ async def build(
         repositories = open_repositories(resources.database)
         parts = _answer_parts(settings, resources, repositories)
         prompts = _prompts(settings, resources, repositories, parts)
-        engine = _engine(settings, resources, repositories, parts, prompts)
+        after_work = AfterWork(
+            chores=repositories.chores,
+            chats=repositories.chats,
+            answers=repositories.answers,
+            tasks=resources.tasks,
+            timing=resources.timing,
+        )
+        engine = _engine(settings, resources, repositories, parts, prompts, after_work)
         continuations = ContinueService(
             chats=repositories.chats,
             continuations=repositories.continuations,
@@ -122,13 +131,21 @@ async def build(
             settings, resources, repositories, parts.models, continuations, engine.wake
         )
         threads = _thread_parts(resources, repositories, parts, use_cases)
-        parts.titles.on_title(threads.headers.show_title)
+        after_work.register(
+            {
+                Chore.WRITE_AGAIN: after_work.write_again(engine.wake),
+                Chore.TITLE: parts.titles.write,
+            }
+        )
+        after_work.register(_slack_after_work(resources, repositories, parts, threads).functions())
+        stack.push_async_callback(after_work.close)
         await stack.enter_async_context(use_cases.feed.running())
         context = await _listener_context(stack, resources, repositories, parts, use_cases, threads)
         transport = _transport(settings, resources, context)
         stack.callback(resources.http_app.close)
         recovery = Recovery(
             engine=engine,
+            after_work=after_work,
             answers=repositories.answers,
             coordination=resources.coordination,
             metrics=resources.metrics,
@@ -178,7 +195,6 @@ def _answer_parts(
         chats=repositories.chats,
         models=resources.providers,
         publisher=resources.publisher,
-        tasks=resources.tasks,
         model=partial(models.configured, settings.bobbin_title_model),
         timing=resources.timing,
     )
@@ -229,14 +245,13 @@ def _engine(
     repositories: Repositories,
     parts: AnswerParts,
     prompts: PromptBuilder,
+    after_work: AfterWork,
 ) -> Engine:
     sinks = SlackSinkFactory(
         workspaces=resources.workspaces,
         models=parts.models,
         chats=repositories.chats,
         answers=repositories.answers,
-        queued_reactions=parts.queued_reactions,
-        api_echo=ApiEcho(repositories.chats, parts.names),
         mode=settings.bobbin_stream.value,
         max_messages=settings.bobbin_max_messages,
     )
@@ -247,10 +262,25 @@ def _engine(
         sinks=sinks,
         publisher=resources.publisher,
         build_prompt=prompts.build,
-        after=AfterAnswer(parts.models, parts.titles),
+        after_work=after_work,
+        on_end=parts.models.on_answer_ended,
         metrics=resources.metrics,
         worker_id=new_worker_id(),
         timing=resources.timing,
+    )
+
+
+def _slack_after_work(
+    resources: Resources, repositories: Repositories, parts: AnswerParts, threads: ThreadParts
+) -> SlackAfterWork:
+    return SlackAfterWork(
+        workspaces=resources.workspaces,
+        answers=repositories.answers,
+        chats=repositories.chats,
+        chores=repositories.chores,
+        api_echo=ApiEcho(repositories.chats, parts.names),
+        queued_reactions=parts.queued_reactions,
+        headers=threads.headers,
     )
 
 

@@ -38,6 +38,31 @@ class Status(StrEnum):
         return self in (Status.DONE, Status.STOPPED, Status.FAILED)
 
 
+class Chore(StrEnum):
+    """A piece of after-work: what is done for an answer besides its text. The names are stored."""
+
+    SHOW_QUESTION = "show_question"
+    """Show the question in the thread, because it came through the API."""
+    LIFT_MARK = "lift_mark"
+    """Remove the reaction that marks a question as queued."""
+    CLEAR_STATUS = "clear_status"
+    """Remove the line "is thinking…"."""
+    END_SESSION = "end_session"
+    """End the agent session, and Slack's own Stop control with it."""
+    DELETE_LEFTOVERS = "delete_leftovers"
+    """Delete messages of earlier attempts that the complete answer does without."""
+    FIND_STRAYS = "find_strays"
+    """Delete messages that an earlier call made without anyone learning of them."""
+    WRITE_AGAIN = "write_again"
+    """Write the complete text once more: an earlier worker's late edit may have replaced it."""
+    TITLE = "title"
+    """Have a model write the chat's title."""
+    SHOW_TITLE = "show_title"
+    """Show a new title in the chat's header."""
+    NAME_SESSION = "name_session"
+    """Show a new title where Slack lists its conversations."""
+
+
 class TitleBy(StrEnum):
     """Who gave a chat its title. A model's title never replaces a user's."""
 
@@ -197,6 +222,8 @@ class MessageRef:
     ts: str
     streaming: bool
     """Whether it was last stored as an open native stream, which must be stopped before the message can be edited."""
+    leftover: bool = False
+    """It is not needed any more: an earlier attempt posted it, and the complete answer does without it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +258,12 @@ class Answer:
     """Timestamp of the Slack message that asked; None for messages from the API."""
     was_queued: bool = False
     """It had to wait for another answer, so its question carries a reaction until a worker claims it."""
+    resumed: bool = False
+    """Claimed in the middle of the work: an earlier worker has left it unfinished."""
+    follows_unshown: bool = False
+    """When it was claimed, the text of an earlier answer of its chat was stored but not yet completely visible."""
+    stop_requested: bool = False
+    """A user has asked to stop it."""
 
 
 @dataclass(frozen=True, slots=True)

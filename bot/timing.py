@@ -21,9 +21,17 @@ class Timing:
     lease_renew_interval: float = 2.0
     """Three renewals may fail before a lease lapses."""
     sweep_interval: float = 2.0
-    """Between two searches for answers that no worker holds."""
+    """Between two searches for answers that no worker holds, and for chores that nobody does."""
     overdue: float = 7.0
     """A process whose renewals or searches have not succeeded for this long is not ready."""
+    turn_poll_interval: float = 0.5
+    """Between two checks whether another process has shown the answer before."""
+    question_timeout: float = 3.0
+    """How long the first words of an answer wait for its question, sent through the API, to be shown above them."""
+    stray_timeout: float = 1.0
+    """How long the first words of an answer that was taken over wait for a search for its lost message."""
+    chore_timeout: float = 30.0
+    """For one try of one chore, in the queue for Slack and in the call."""
 
     # Calls to Slack (handlers)
     slack_call_timeout: float = 10.0
@@ -81,8 +89,8 @@ class Timing:
     # Models (bot/providers)
     longest_answer: float = 1200.0
     """From the request to a model to the end of its answer, which is cut there."""
-    longest_title: float = 60.0
-    """The same for a title."""
+    longest_title: float = 20.0
+    """The same for a title; less than `chore_timeout`."""
     longest_summary: float = 60.0
     """The same for a summary of a long chat."""
     summary_wait: float = 20.0

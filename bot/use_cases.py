@@ -18,6 +18,7 @@ from bot.resources import Resources
 from storage.answers import Answers
 from storage.chat_requests import ChatRequests
 from storage.chats import Chats
+from storage.chores import Chores
 from storage.continuations import Continuations
 from storage.engine.database import Database
 from storage.once import Once
@@ -32,6 +33,7 @@ class Repositories:
 
     chats: Chats
     answers: Answers
+    chores: Chores
     requests: ChatRequests
     people: People
     tokens: Tokens
@@ -57,6 +59,7 @@ def open_repositories(database: Database) -> Repositories:
     return Repositories(
         chats=Chats(database),
         answers=Answers(database),
+        chores=Chores(database),
         requests=ChatRequests(database),
         people=People(database),
         tokens=Tokens(database),

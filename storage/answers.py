@@ -2,38 +2,73 @@
 
 The column `state` of an answer:
 
-    waiting --claim--> running --finish--> ended --retry--> waiting
-                        |   ^
-                        +---+  claim by another worker, once the lease has lapsed or was released
+    waiting --claim--> running --save_result--> showing --finish--> ended
+       ^                |   ^                    |   ^               |  |
+       |                +---+                    +---+ <-show_again--+  |
+       |                claim by another worker, once the lease has     |
+       |                lapsed or was released                          |
+       +------------------------- retry, of a failed answer ------------+
+
+A running answer has no text yet, so the next answer of its chat waits for it. From `save_result` on, the text is stored
+and the message has its final status: the next answer may be claimed, however long it takes to show this one. Whoever
+presses Retry while the failure is being shown sets `retry_requested`, and `finish` leads to waiting.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import replace
-from typing import Any
+from collections.abc import Collection, Mapping
+from enum import Enum, auto
 
-from sqlalchemy import ColumnElement, and_, exists, func, literal, null, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    and_,
+    case,
+    exists,
+    func,
+    not_,
+    null,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.domain import Answer, AnswerResult, MessageRef, ModelRef, Status, User
+from bot.domain import Answer, AnswerResult, Chore, MessageRef, ModelRef, Status, User
 from bot.errors import ChatNotFound, ProviderError
+from storage.chores import add_chores
+from storage.claims import begin_again, claim_answer, update_message, update_owned
 from storage.engine.database import Conflict, Database
 from storage.engine.types import database_time, utc_now
 from storage.queries import (
-    CLAIM_ANSWER,
     FINISH_ANSWER,
     LEASE_LAPSED,
     OTHER_IS_RUNNING,
     SELECT_ANSWER,
-    SELECT_NEXT_ANSWER,
     SELECT_NEXT_WAITING,
+    STORE_RESULT,
     UPDATE_CHAT,
-    UPDATE_MESSAGE,
-    UPDATE_OWNED,
 )
-from storage.rows import parts_to_json, select_answers, to_answer, to_result
-from storage.tables import IS_OPEN, IS_RUNNING, IS_WAITING, answers, chats, messages, participants
+from storage.rows import parts_to_json, result_row, select_answers, to_answer, to_result
+from storage.tables import (
+    IS_HELD,
+    IS_OPEN,
+    IS_RUNNING,
+    IS_SHOWING,
+    IS_UNWRITTEN,
+    IS_WAITING,
+    answers,
+    chats,
+    messages,
+    participants,
+)
+
+
+class Finished(Enum):
+    """What became of an answer whose end was shown."""
+
+    ENDED = auto()
+    WAITS_AGAIN = auto()
+    """A user had asked for another attempt in the meantime."""
 
 
 class Answers:
@@ -50,11 +85,11 @@ class Answers:
         """Lease the chat's next answer for `lease` seconds; None when there is none to claim.
 
         That is an answer whose lease has lapsed, else the oldest waiting one if none is running. If several workers
-        claim at once, one gets it.
+        claim at once, one gets it. What its beginning leads to is added as chores.
         """
         try:
             async with self._database.begin() as connection:
-                return await _claim(connection, chat_id, worker_id, lease)
+                return await claim_answer(connection, chat_id, worker_id, lease)
         except Conflict:
             # The database allows one running answer per chat, and another worker has claimed first.
             return None
@@ -66,7 +101,7 @@ class Answers:
 
         `only`: the answers that it is really writing, so that the lease of one it dropped lapses.
         """
-        held = and_(IS_RUNNING, answers.c.owner == worker_id)
+        held = and_(IS_HELD, answers.c.owner == worker_id)
         query = (
             update(answers)
             .where(held if only is None else and_(held, answers.c.message_id.in_(only)))
@@ -82,39 +117,43 @@ class Answers:
     ) -> bool:
         """Store which Slack messages show the answer. False when the worker no longer holds it."""
         async with self._database.begin() as connection:
-            return await _update_owned(connection, answer_id, worker_id, parts=parts_to_json(parts))
+            return await update_owned(connection, answer_id, worker_id, parts=parts_to_json(parts))
 
-    async def save_result(self, answer_id: str, worker_id: str, result: AnswerResult) -> bool:
-        """Store the whole result of the model; what remains is to show it. False when the worker no longer holds it."""
-        usage = result.usage
+    async def save_result(
+        self,
+        answer_id: str,
+        worker_id: str,
+        result: AnswerResult,
+        then: Mapping[Chore, float] | None = None,
+    ) -> bool:
+        """Store the whole result of the model; what remains is to show it. False when the worker no longer holds it.
+
+        `then`: the chores that it leads to, with the seconds until each is due.
+        """
         async with self._database.begin() as connection:
-            still_held = await _update_owned(
-                connection,
-                answer_id,
-                worker_id,
-                complete=True,
-                ending=result.status,
-                detail=result.detail,
-                cut=result.truncated,
-                seconds=result.seconds,
-                prompt_tokens=usage and usage.prompt_tokens,
-                completion_tokens=usage and usage.completion_tokens,
-                cost=usage and usage.cost,
-                cached_tokens=usage and usage.cached_tokens,
-                estimated_tokens=result.prompt.estimated_tokens or None,
-                summarised=result.prompt.summarised or None,
-                omitted=result.prompt.omitted or None,
+            stored = result_row(result)
+            parameters = {"answer": answer_id, "worker": worker_id, "state": "showing", **stored}
+            chat_id = await connection.scalar(STORE_RESULT, parameters)
+            if chat_id is None:
+                return False
+            await update_message(
+                connection, answer_id, text=result.text, error=result.error, status=result.status
             )
-            if still_held:
-                await _update_message(connection, answer_id, text=result.text, error=result.error)
-            return still_held
+            await connection.execute(UPDATE_CHAT, {"chat": chat_id, "updated_at": utc_now()})
+            await add_chores(connection, answer_id, then or {})
+            return True
 
     async def finish(
-        self, answer_id: str, worker_id: str, parts: tuple[MessageRef, ...] | None = None
-    ) -> bool:
+        self,
+        answer_id: str,
+        worker_id: str,
+        parts: tuple[MessageRef, ...] | None = None,
+        then: Mapping[Chore, float] | None = None,
+    ) -> Finished | None:
         """End an answer whose result is stored and shown; `parts` are the Slack messages, if they changed.
 
-        False when its result is not stored, or when the worker no longer holds it.
+        `then`: what is left to do, with the seconds until each chore is due. None when its result is not stored, or
+        when the worker no longer holds it.
         """
         shown = {} if parts is None else {"parts": parts_to_json(parts)}
         ended = {"state": "ended", "owner": None, "lease_until": None, "queued": False, **shown}
@@ -122,19 +161,24 @@ class Answers:
             parameters = {"answer": answer_id, "worker": worker_id, **ended}
             row = (await connection.execute(FINISH_ANSWER, parameters)).one_or_none()
             if row is None:
-                return False
-            await _update_message(connection, answer_id, status=row.ending)
-            await connection.execute(UPDATE_CHAT, {"chat": row.chat_id, "updated_at": utc_now()})
-            return True
+                return None
+            await add_chores(connection, answer_id, then or {})
+            if row.retry_requested:
+                await begin_again(connection, answer_id)
+            return Finished.WAITS_AGAIN if row.retry_requested else Finished.ENDED
 
-    async def release(self, worker_id: str) -> list[str]:
-        """End all leases of a worker that is stopping or dead; the ids of the chats.
+    async def release(
+        self, worker_id: str, *, chat_id: str | None = None, keep: Collection[str] = ()
+    ) -> list[str]:
+        """End the leases of a worker that is stopping or dead, or has lost count; the ids of the chats.
 
-        Any worker may claim the answers at once, and the old worker cannot write to them any more.
+        Any worker may claim the answers at once, and the old worker cannot write to them any more. `chat_id`: only in
+        this chat. `keep`: answers that it goes on writing.
         """
+        held = and_(IS_HELD, answers.c.owner == worker_id, answers.c.message_id.not_in(keep))
         query = (
             update(answers)
-            .where(IS_RUNNING, answers.c.owner == worker_id)
+            .where(held if chat_id is None else and_(held, answers.c.chat_id == chat_id))
             .values(owner=null(), lease_until=database_time())
             .returning(answers.c.chat_id)
         )
@@ -144,9 +188,7 @@ class Answers:
     async def worker_ids(self) -> frozenset[str]:
         """The workers that hold a lease, lapsed or not."""
         query = (
-            select(answers.c.owner)
-            .where(IS_OPEN, IS_RUNNING, answers.c.owner.is_not(None))
-            .distinct()
+            select(answers.c.owner).where(IS_OPEN, IS_HELD, answers.c.owner.is_not(None)).distinct()
         )
         async with self._database.read() as connection:
             return frozenset(await connection.scalars(query))
@@ -176,12 +218,17 @@ class Answers:
     async def request_stop(self, chat_id: str, source: str | None = None) -> Answer | None:
         """Request that the running answer of this chat is stopped; its worker sees it when it renews.
 
-        The same `source` again returns the answer that it stopped before, even if that has ended since.
+        If all answers are waiting because no worker has claimed one yet, it is the next of them. The same `source`
+        again returns the answer that it stopped before, even if that has ended since.
         """
         in_chat = answers.c.chat_id == chat_id
+        next_one = select(answers.c.message_id).where(in_chat, IS_OPEN)
+        # One that is being shown has nothing left to stop, and those behind it are not meant.
+        order = case((IS_RUNNING, 0), (IS_SHOWING, 1), else_=2)
+        next_one = next_one.order_by(order, answers.c.number).limit(1)
         query = (
             update(answers)
-            .where(IS_RUNNING, in_chat)
+            .where(IS_UNWRITTEN, answers.c.message_id == next_one.scalar_subquery())
             .values(stop_requested=True, stop_source=func.coalesce(source, answers.c.stop_source))
             .returning(answers.c.message_id)
         )
@@ -198,45 +245,32 @@ class Answers:
     async def retry(self, answer_id: str, model: ModelRef | None = None) -> Answer | None:
         """Make a failed or stopped answer wait again; its partial text stays.
 
-        One of several callers gets it, the others get None. With a `model`, the chat continues with that one, which
-        only works if the answer failed for a reason that another model may cure.
+        One of several callers gets it, the others get None. If the end is still being shown, the answer waits as soon
+        as that is done. With a `model`, the chat continues with that one, which only works if the answer failed for a
+        reason that another model may cure.
         """
         failed = and_(
             answers.c.message_id == answer_id,
-            answers.c.state == "ended",
+            answers.c.state.in_(("showing", "ended")),
             answers.c.ending.in_((Status.FAILED, Status.STOPPED)),
+            not_(answers.c.retry_requested),
         )
         async with self._database.begin() as connection:
             if model is not None:
                 failed = and_(failed, _failed_with(ProviderError.codes_for_other_model()))
-            again = (
-                update(answers)
-                .where(failed)
-                .values(
-                    state="waiting",
-                    complete=False,
-                    ending=None,
-                    detail=None,
-                    cut=False,
-                    stop_requested=False,
-                    seconds=None,
-                    prompt_tokens=None,
-                    completion_tokens=None,
-                    cost=None,
-                    cached_tokens=None,
-                    model=_model_of_chat() if model is None else str(model),
-                )
-            )
-            if (await connection.execute(again)).rowcount == 0:
+            requested = update(answers).where(failed).values(retry_requested=True)
+            requested = requested.returning(answers.c.chat_id, answers.c.state)
+            row = (await connection.execute(requested)).one_or_none()
+            if row is None:
                 return None
-            await _update_message(connection, answer_id, status=Status.WAITING, error=None)
-            answer = await _first(connection, answers.c.message_id == answer_id)
-            if model is not None and answer is not None:
+            if model is not None:
                 changed = {"provider": model.provider, "model": model.name, "updated_at": utc_now()}
                 await connection.execute(
-                    update(chats).where(chats.c.id == answer.chat_id).values(changed)
+                    update(chats).where(chats.c.id == row.chat_id).values(changed)
                 )
-            return answer
+            if row.state == "ended":
+                await begin_again(connection, answer_id)
+            return await _first(connection, answers.c.message_id == answer_id)
 
     async def get(self, answer_id: str) -> Answer:
         """Raises ChatNotFound."""
@@ -293,11 +327,11 @@ class Answers:
             )
 
     async def open_for(self, user: User) -> list[Answer]:
-        """The answers in this user's chats that have not ended."""
+        """The answers in this user's chats that are still to be written."""
         chats_of_user = select(participants.c.chat_id).where(
             participants.c.team == user.team, participants.c.user == user.id
         )
-        return await self._all(and_(IS_OPEN, answers.c.chat_id.in_(chats_of_user)))
+        return await self._all(and_(IS_UNWRITTEN, answers.c.chat_id.in_(chats_of_user)))
 
     async def by_ids(self, answer_ids: Collection[str]) -> list[Answer]:
         """The answers with these ids."""
@@ -313,9 +347,20 @@ class Answers:
             return None if row is None else to_answer(row)
 
     async def is_waiting(self, answer_id: str) -> bool:
+        return await self._exists(and_(IS_WAITING, answers.c.message_id == answer_id))
+
+    async def has_unshown_before(self, answer: Answer) -> bool:
+        """Whether an earlier answer of the same chat is not completely visible yet."""
+        earlier = and_(answers.c.chat_id == answer.chat_id, answers.c.number < answer.number)
+        return await self._exists(and_(IS_OPEN, IS_SHOWING, earlier))
+
+    async def is_busy(self, chat_id: str) -> bool:
+        """Whether an answer of this chat is being written or shown."""
+        return await self._exists(and_(IS_OPEN, IS_HELD, answers.c.chat_id == chat_id))
+
+    async def _exists(self, where: ColumnElement[bool]) -> bool:
         async with self._database.read() as connection:
-            query = select(exists().where(IS_WAITING, answers.c.message_id == answer_id))
-            return bool(await connection.scalar(query))
+            return bool(await connection.scalar(select(exists().where(where))))
 
     async def _all(self, where: ColumnElement[bool]) -> list[Answer]:
         async with self._database.read() as connection:
@@ -329,47 +374,8 @@ class Answers:
             return await _first(connection, where)
 
 
-async def _claim(
-    connection: AsyncConnection, chat_id: str, worker_id: str, lease: float
-) -> Answer | None:
-    found = (await connection.execute(SELECT_NEXT_ANSWER, {"chat": chat_id})).one_or_none()
-    if found is None:
-        return None
-    taken = await connection.execute(
-        CLAIM_ANSWER, {"answer": found.message_id, "worker": worker_id, "lease": round(lease, 3)}
-    )
-    if taken.rowcount == 0:
-        return None
-    await _update_message(connection, found.message_id, status=Status.RUNNING)
-    row = (await connection.execute(SELECT_ANSWER, {"answer": found.message_id})).one()
-    return replace(to_answer(row), taken_over=found.owner is not None)
-
-
 def _failed_with(codes: Collection[str]) -> ColumnElement[bool]:
     return exists().where(messages.c.id == answers.c.message_id, messages.c.error.in_(codes))
-
-
-def _model_of_chat() -> Any:
-    model = select(chats.c.provider + literal(":") + chats.c.model)
-    return model.where(chats.c.id == answers.c.chat_id).scalar_subquery()
-
-
-async def _update_owned(
-    connection: AsyncConnection, answer_id: str, worker_id: str, **values: Any
-) -> bool:
-    """Update an answer if the worker still holds it."""
-    done = await connection.execute(
-        UPDATE_OWNED, {"answer": answer_id, "worker": worker_id, **values}
-    )
-    return done.rowcount > 0
-
-
-async def _update_message(
-    connection: AsyncConnection, message_id: str, **values: str | None
-) -> None:
-    await connection.execute(
-        UPDATE_MESSAGE, {"message": message_id, "updated_at": utc_now(), **values}
-    )
 
 
 async def _first(connection: AsyncConnection, where: ColumnElement[bool]) -> Answer | None:

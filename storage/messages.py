@@ -22,7 +22,7 @@ from storage.queries import (
     TOUCH_PARTICIPANTS,
 )
 from storage.rows import files_to_json, image_rows, select_answers, to_answer, to_chat, to_message
-from storage.tables import IS_OPEN, answers, attachments, messages, questions
+from storage.tables import IS_UNWRITTEN, answers, attachments, messages, questions
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +141,8 @@ async def reserve_pair(connection: AsyncConnection, chat_id: str, limit: int) ->
 
 
 async def has_open_answer(connection: AsyncConnection, chat_id: str) -> bool:
-    """Whether an answer of this chat has not ended."""
-    query = select(exists().where(answers.c.chat_id == chat_id, IS_OPEN))
+    """Whether an answer of this chat is still to be written."""
+    query = select(exists().where(answers.c.chat_id == chat_id, IS_UNWRITTEN))
     return bool(await connection.scalar(query))
 
 

@@ -29,8 +29,9 @@ from bot.domain import Role, Status
 from storage.engine.types import database_time
 from storage.rows import select_answers
 from storage.tables import (
+    IS_HELD,
     IS_OPEN,
-    IS_RUNNING,
+    IS_SHOWING,
     IS_WAITING,
     answers,
     attachments,
@@ -46,7 +47,7 @@ def dialect_insert(connection: AsyncConnection, table: Table) -> postgresql.Inse
     return (postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert)(table)
 
 
-LEASE_LAPSED = and_(IS_RUNNING, answers.c.lease_until <= database_time())
+LEASE_LAPSED = and_(IS_HELD, answers.c.lease_until <= database_time())
 """The lease has expired, and any worker may claim the answer."""
 
 _OTHER = answers.alias("other")
@@ -56,6 +57,19 @@ OTHER_IS_RUNNING = (
     .correlate(answers)
 )
 """Whether another answer of the same chat is running."""
+_FOLLOWS_UNSHOWN = (
+    exists()
+    .where(
+        _OTHER.c.chat_id == answers.c.chat_id,
+        _OTHER.c.state == "showing",
+        _OTHER.c.number < answers.c.number,
+    )
+    .correlate(answers)
+)
+"""Whether an earlier answer of the same chat is not completely visible yet."""
+_IN_SLACK = (
+    exists().where(chats.c.id == answers.c.chat_id, chats.c.thread.is_not(None)).correlate(answers)
+)
 
 SELECT_CHAT = select(chats).where(chats.c.id == bindparam("chat"))
 
@@ -118,13 +132,19 @@ SELECT_UNANSWERED = (
 """The answers that `SELECT_HISTORY` leaves out, with the ids of their questions."""
 
 SELECT_NEXT_ANSWER = (
-    select(answers.c.message_id, answers.c.owner)
+    select(
+        answers.c.message_id,
+        answers.c.state,
+        answers.c.owner,
+        _FOLLOWS_UNSHOWN.label("follows_unshown"),
+        _IN_SLACK.label("in_slack"),
+    )
     .where(
         answers.c.chat_id == bindparam("chat"),
         IS_OPEN,
         or_(LEASE_LAPSED, and_(IS_WAITING, ~OTHER_IS_RUNNING)),
     )
-    .order_by(case((IS_RUNNING, 0), else_=1), answers.c.number)
+    .order_by(case((IS_WAITING, 1), else_=0), answers.c.number)
     .limit(1)
 )
 """The answer of a chat to claim next: one whose lease has lapsed, else the oldest waiting one if none is running."""
@@ -133,7 +153,7 @@ CLAIM_ANSWER = (
     update(answers)
     .where(answers.c.message_id == bindparam("answer"), or_(IS_WAITING, LEASE_LAPSED))
     .values(
-        state="running",
+        state=case((IS_SHOWING, "showing"), else_="running"),
         owner=bindparam("worker"),
         lease_until=database_time(bindparam("lease", type_=Double)),
         attempt=answers.c.attempt + 1,
@@ -141,12 +161,11 @@ CLAIM_ANSWER = (
 )
 """Leases an answer to `worker` for `lease` seconds, unless another worker was faster."""
 UPDATE_OWNED = update(answers).where(
-    answers.c.message_id == bindparam("answer"), answers.c.owner == bindparam("worker"), IS_RUNNING
+    answers.c.message_id == bindparam("answer"), answers.c.owner == bindparam("worker"), IS_HELD
 )
 """Changes an answer that `worker` still holds."""
-FINISH_ANSWER = UPDATE_OWNED.where(answers.c.complete).returning(
-    answers.c.chat_id, answers.c.ending
-)
+STORE_RESULT = UPDATE_OWNED.returning(answers.c.chat_id)
+FINISH_ANSWER = UPDATE_OWNED.where(answers.c.complete).returning(answers.c.retry_requested)
 UPDATE_MESSAGE = update(messages).where(messages.c.id == bindparam("message"))
 UPDATE_CHAT = update(chats).where(chats.c.id == bindparam("chat"))
 
@@ -169,7 +188,10 @@ INSERT_ANSWER = (
     insert(answers)
     .values(
         queued=select(
-            exists().where(_EARLIER.c.chat_id == bindparam("chat"), _EARLIER.c.state != "ended")
+            exists().where(
+                _EARLIER.c.chat_id == bindparam("chat"),
+                _EARLIER.c.state.in_(("waiting", "running")),
+            )
         ).scalar_subquery()
     )
     .returning(answers.c.queued)

@@ -108,12 +108,14 @@ def to_answer(row: Row[Any]) -> Answer:
         text_complete=row.complete,
         error=row.error,
         slack_messages=tuple(
-            MessageRef(ts=part["ts"], streaming=part["native"]) for part in row.parts
+            MessageRef(part["ts"], part["native"], part.get("leftover", False))
+            for part in row.parts
         ),
         asker=row.asker,
         asker_team=row.asker_team,
         question_ts=row.question_ts,
         was_queued=row.queued,
+        stop_requested=row.stop_requested,
     )
 
 
@@ -136,8 +138,31 @@ def to_result(row: Row[Any]) -> AnswerResult | None:
     )
 
 
+def result_row(result: AnswerResult) -> dict[str, Any]:
+    """The columns of `answers` that hold a result, which `to_result` reads."""
+    usage = result.usage
+    return {
+        "complete": True,
+        "ending": result.status,
+        "detail": result.detail,
+        "cut": result.truncated,
+        "seconds": result.seconds,
+        "prompt_tokens": usage and usage.prompt_tokens,
+        "completion_tokens": usage and usage.completion_tokens,
+        "cost": usage and usage.cost,
+        "cached_tokens": usage and usage.cached_tokens,
+        "estimated_tokens": result.prompt.estimated_tokens or None,
+        "summarised": result.prompt.summarised or None,
+        "omitted": result.prompt.omitted or None,
+    }
+
+
 def parts_to_json(parts: tuple[MessageRef, ...]) -> list[dict[str, Any]]:
-    return [{"ts": part.ts, "native": part.streaming} for part in parts]
+    """Without `leftover` when it is false, as versions without this field stored them."""
+    return [
+        {"ts": part.ts, "native": part.streaming, **({"leftover": True} if part.leftover else {})}
+        for part in parts
+    ]
 
 
 def image_rows(images: tuple[Image, ...], message_id: str, begin: int = 0) -> list[dict[str, Any]]:

@@ -20,6 +20,7 @@ from sqlalchemy import (
     false,
     literal_column,
     not_,
+    or_,
 )
 
 from storage.engine.types import SafeText, UtcTime
@@ -104,6 +105,7 @@ answers = Table(
     Column("parts", JSON, nullable=False),
     Column("stop_requested", Boolean, nullable=False),
     Column("stop_source", String(64)),
+    Column("retry_requested", Boolean, nullable=False, server_default=false()),
     Column("queued", Boolean, nullable=False),
     Column("asker", String(64)),
     Column("asker_team", String(64)),
@@ -118,10 +120,15 @@ answers = Table(
     Column("summarised", Integer),
     Column("omitted", Integer),
 )
-"""The job of each assistant message. `state` is waiting, running or ended (see `storage.answers`)."""
+"""The job of each assistant message. `state` is waiting, running, showing or ended (see `storage.answers`)."""
 
 IS_RUNNING = answers.c.state == literal_column("'running'")
 IS_WAITING = answers.c.state == literal_column("'waiting'")
+IS_SHOWING = answers.c.state == literal_column("'showing'")
+IS_HELD = or_(IS_RUNNING, IS_SHOWING)
+"""A worker has it under a lease."""
+IS_UNWRITTEN = or_(IS_WAITING, IS_RUNNING)
+"""Its text is not complete."""
 IS_OPEN = answers.c.state != literal_column("'ended'")
 # Literals, not parameters: only then do both planners see that the partial indexes below apply.
 
@@ -156,6 +163,17 @@ summaries = Table(
     Column("created_at", UtcTime, nullable=False),
 )
 """What a model wrote about the messages `since` to `through`."""
+
+chores = Table(
+    "chores",
+    metadata,
+    Column("message_id", ID, _message_key(), primary_key=True),
+    Column("kind", String(32), primary_key=True),
+    Column("due_at", UtcTime, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Index("ix_chores_due_at", "due_at"),
+)
+"""What is left to do for an answer besides its text: a row for each `Chore` (see `storage.chores`)."""
 
 attachments = Table(
     "attachments",

@@ -1,7 +1,9 @@
-"""Takes each answer from the queue to its stored end: claim it, ask the model, show the text, store the result.
+"""Takes each answer from the queue to its stored end: claim it, ask the model, store the text, show all of it.
 
-One task serves one chat, so its answers come one at a time and in order; the claim in the database ensures this across
-workers. A running answer belongs to its worker as long as the lease is renewed, which `bot.answers.recovery` does.
+One task serves one chat, so its answers are written one at a time and in order; the claim in the database ensures this
+across workers. As soon as an answer's text is stored the next one is claimed, and its model asked, while the rest of
+the text becomes visible. Everything else that an answer needs is after-work (`bot.answers.after_work`). An answer
+belongs to its worker as long as the lease is renewed, which `bot.answers.recovery` does.
 """
 
 from __future__ import annotations
@@ -9,24 +11,28 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import TypeVar
 
+from bot.answers.after_work import AfterWork
 from bot.answers.events import EventPublisher
 from bot.answers.generator import AnswerGenerator, BuildPrompt, Models
 from bot.answers.lease import ClockReading, Lease
 from bot.answers.retry import until_stored
 from bot.answers.running_answer import RunningAnswer, RunState
 from bot.answers.sink import AnswerSink, SinkFactory
-from bot.domain import Answer, AnswerResult, Chat
+from bot.domain import Answer, AnswerResult, Chat, Chore, Status, TitleBy
 from bot.errors import StorageError
 from bot.observability import Metrics, get_logger, log_context
 from bot.timing import Timing
-from storage.answers import Answers
+from storage.answers import Answers, Finished
 from storage.chats import Chats
 
+Stored = TypeVar("Stored")
 log = get_logger(__name__)
 
-AfterAnswer = Callable[[Chat, Answer, AnswerResult], Awaitable[None]]
-"""Called for every answer that has ended, once the end is stored."""
+OnEnd = Callable[[Chat, AnswerResult], None]
+"""Called for every answer whose text is stored. Returns at once."""
 
 
 class Engine:
@@ -41,7 +47,8 @@ class Engine:
         sinks: SinkFactory,
         publisher: EventPublisher,
         build_prompt: BuildPrompt,
-        after: AfterAnswer,
+        after_work: AfterWork,
+        on_end: OnEnd,
         metrics: Metrics,
         worker_id: str,
         timing: Timing = Timing(),
@@ -51,7 +58,8 @@ class Engine:
         self._sinks = sinks
         self._publisher = publisher
         self._generator = AnswerGenerator(models, build_prompt, publisher, metrics)
-        self._after = after
+        self._after_work = after_work
+        self._on_end = on_end
         self._metrics = metrics
         self.worker_id = worker_id
         self._timing = timing
@@ -94,16 +102,18 @@ class Engine:
     async def drain(self, grace: float) -> None:
         """Claims nothing more, gives running answers `grace` seconds to end, and hands over the rest."""
         self._closing = True
-        write_tasks = [run.write_task for run in self._running.values() if run.write_task]
-        if write_tasks and grace > 0:
+        if grace > 0 and (write_tasks := self._write_tasks()):
             await asyncio.wait(write_tasks, timeout=grace)
-        tasks = list(self._chat_tasks.values())
+        tasks = [*self._chat_tasks.values(), *self._write_tasks()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         with contextlib.suppress(StorageError):
             for chat_id in await self._answers.release(self.worker_id):
                 self._publisher.request_wake(chat_id)
+
+    def _write_tasks(self) -> list[asyncio.Task[None]]:
+        return [run.write_task for run in self._running.values() if run.write_task is not None]
 
     # -- one chat ----------------------------------------------------------------------------------------------
 
@@ -119,96 +129,151 @@ class Engine:
             try:
                 while not self._closing and (run := await self._claim(chat_id)):
                     self._woken_again.discard(chat_id)
-                    await self._run(run)
-                    # This read is cheaper than a claim that finds nothing.
-                    if await self._answers.next_waiting(chat_id) is None:
+                    self._start_writing(run)
+                    await run.text_stored.wait()
+                    if await self._nothing_waits_after(run):
                         break
                 if self._closing:
                     self._publisher.request_wake(chat_id)  # answers may wait behind the last one
             except StorageError as error:
                 log.warning("storage_unreachable", reason=str(error))
             except Exception:
-                log.exception("answer_crashed")
+                log.exception("chat_crashed")
+
+    async def _nothing_waits_after(self, run: RunningAnswer) -> bool:
+        """A read that is cheaper than a claim that finds nothing; but it finds no answers to take over."""
+        if run.answer.resumed:
+            return False
+        return (
+            await self._stored(run, lambda: self._answers.next_waiting(run.answer.chat_id)) is None
+        )
 
     async def _claim(self, chat_id: str) -> RunningAnswer | None:
         before = ClockReading()
-        answer = await self._answers.claim(chat_id, self.worker_id, self._timing.lease)
+        claim = partial(self._answers.claim, chat_id, self.worker_id, self._timing.lease)
+        try:
+            answer = await claim()
+        except StorageError as error:
+            log.warning("storage_unreachable", reason=str(error))
+            answer = await until_stored(partial(self._claim_again, chat_id, claim), chat_id)
         if answer is None:
             return None
         lease = Lease(before, self.renewal_wanted.set, self._timing.lease_safe)
-        return RunningAnswer(answer, self._answers, self.worker_id, lease)
+        return RunningAnswer(answer, self._answers, self.worker_id, lease, self._timing)
+
+    async def _claim_again(
+        self, chat_id: str, claim: Callable[[], Awaitable[Answer | None]]
+    ) -> Answer | None:
+        """Claims after a failure that may have come after the claim: an answer claimed unknowingly is given back."""
+        await self._answers.release(self.worker_id, chat_id=chat_id, keep=list(self._running))
+        return await claim()
 
     # -- one answer --------------------------------------------------------------------------------------------
 
-    async def _run(self, run: RunningAnswer) -> None:
-        """Writes one claimed answer; losing it to another worker is not an error."""
+    def _start_writing(self, run: RunningAnswer) -> None:
+        """Starts the work on a claimed answer and its first chores."""
         answer = run.answer
-        self._running[answer.id] = run
-        self._metrics.set_running(len(self._running))
         if answer.attempt > 1:
             log.info("answer_resumed", answer=answer.id, attempt=answer.attempt)
         if answer.taken_over:
             self._metrics.count_takeover()
+        if answer.stop_requested:
+            run.stop()
+        run.predecessor = self._newest_write_task(answer.chat_id)
+        self._running[answer.id] = run
+        self._metrics.set_running(len(self._running))
+        if answer.was_queued or answer.question_ts is None:
+            chores = self._after_work.start(answer.id)
+            run.question_task = chores if answer.question_ts is None else None
         run.write_task = asyncio.create_task(self._write(run), name=f"answering {answer.id}")
-        try:
-            await asyncio.wait([run.write_task])
-        except asyncio.CancelledError:
-            run.write_task.cancel()
-            await asyncio.wait([run.write_task])
-            raise
-        finally:
-            run.release()
-            self._running.pop(answer.id, None)
-            self._metrics.set_running(len(self._running))
-        if not run.write_task.cancelled():
-            run.write_task.result()
+        run.write_task.add_done_callback(partial(self._on_written, run))
+
+    def _newest_write_task(self, chat_id: str) -> asyncio.Task[None] | None:
+        runs = [run for run in self._running.values() if run.answer.chat_id == chat_id]
+        return runs[-1].write_task if runs else None
+
+    def _on_written(self, run: RunningAnswer, task: asyncio.Task[None]) -> None:
+        """The work is over, for whatever reason. Losing an answer to another worker is not an error."""
+        run.release()
+        self._running.pop(run.answer.id, None)
+        self._metrics.set_running(len(self._running))
+        run.text_stored.set()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("answer_crashed", answer=run.answer.id, exc_info=error)
 
     async def _write(self, run: RunningAnswer) -> None:
-        chat = await self._chats.get(run.answer.chat_id)
+        chat = await self._stored(run, lambda: self._chats.get(run.answer.chat_id))
         with log_context(team=chat.team, answer=run.answer.id):
-            result = await self._show(run, chat)
+            sink = await self._stored(run, lambda: self._sinks(chat, run.answer, run))
+            await sink.open()
+            try:
+                result = await self._obtain_result(run, chat, sink)
+                run.enter(RunState.SHOWING)
+                run.text_stored.set()
+                left = await sink.close(result)
+            except BaseException:
+                await asyncio.shield(sink.abandon())
+                raise
             run.enter(RunState.FINISHING)
-            await self._finish(run, chat, result)
-
-    async def _show(self, run: RunningAnswer, chat: Chat) -> AnswerResult:
-        """Obtains the result and shows it, through the sink."""
-        sink = await self._sinks(chat, run.answer, run)
-        await sink.open()
-        try:
-            result = await self._obtain_result(run, chat, sink)
-            await sink.close(result)
-        except BaseException:
-            await asyncio.shield(sink.abandon())
-            raise
-        return result
+            await self._finish(run, left)
 
     async def _obtain_result(
         self, run: RunningAnswer, chat: Chat, sink: AnswerSink
     ) -> AnswerResult:
-        """The stored result when an earlier worker had only to show it, else the model's."""
+        """The stored result when an earlier worker had only to show it, else the model's, which is stored."""
+        result: AnswerResult | None = None
         if run.answer.text_complete:
-            stored = await self._answers.result(run.answer.id)
-            if stored is not None:
-                return stored
-        result = await self._generator.generate(run, chat, sink)
-        await self._store(
-            run, lambda: self._answers.save_result(run.answer.id, self.worker_id, result)
-        )
+            result = await self._stored(run, lambda: self._answers.result(run.answer.id))
+        if result is not None and run.answer.status.ended:
+            return result
+        result = result or await self._generator.generate(run, chat, sink)
+        await self._store_result(run, chat, result)
         return result
 
-    async def _finish(self, run: RunningAnswer, chat: Chat, result: AnswerResult) -> None:
-        """Stores the end and publishes it."""
-        await self._store(
-            run,
-            lambda: self._answers.finish(run.answer.id, self.worker_id, run.unrecorded_messages),
+    async def _store_result(self, run: RunningAnswer, chat: Chat, result: AnswerResult) -> None:
+        """Stores the whole text and how the answer ended, and publishes it."""
+        answer, then = run.answer, _chores_of_end(chat, result)
+        await self._held(
+            run, lambda: self._answers.save_result(answer.id, self.worker_id, result, then)
         )
         self._metrics.count_answer(result.status)
-        log.info("answer_ended", answer=run.answer.id, outcome=result.status, error=result.error)
-        self._publisher.answer_ended(chat, run.answer, result)
-        await self._after(chat, run.answer, result)
+        log.info("answer_ended", answer=answer.id, outcome=result.status, error=result.error)
+        self._publisher.answer_ended(chat, answer, result)
+        self._on_end(chat, result)
+        if then:
+            self._after_work.start(answer.id)
 
-    async def _store(self, run: RunningAnswer, store: Callable[[], Awaitable[bool]]) -> None:
+    async def _finish(self, run: RunningAnswer, left: Mapping[Chore, float]) -> None:
+        """Stores that all is shown, and what is left to do."""
+        answer = run.answer
+        finished = await self._held(
+            run,
+            lambda: self._answers.finish(
+                answer.id, self.worker_id, run.unrecorded_messages, then=left
+            ),
+        )
+        log.debug("answer_shown", answer=answer.id)
+        if left:
+            self._after_work.start(answer.id)
+        if finished is Finished.WAITS_AGAIN:
+            self.wake(answer.chat_id)
+
+    async def _stored(self, run: RunningAnswer, work: Callable[[], Awaitable[Stored]]) -> Stored:
+        """What the database has, however long it is away."""
+        return await until_stored(work, run.answer.id)
+
+    async def _held(
+        self, run: RunningAnswer, store: Callable[[], Awaitable[Stored | None]]
+    ) -> Stored:
         """Stores what must not be lost, however long the database is away. A lost lease ends the run."""
-        if not await until_stored(store, run.answer.id):
+        stored = await until_stored(store, run.answer.id)
+        if not stored:
             run.release()
             raise asyncio.CancelledError
+        return stored
+
+
+def _chores_of_end(chat: Chat, result: AnswerResult) -> dict[Chore, float]:
+    """What is due once the text is stored: a title, if the chat has none and there is a text to name it after."""
+    titled = chat.title_by is not TitleBy.DEFAULT
+    return {} if titled or not result.text or result.status is Status.FAILED else {Chore.TITLE: 0.0}

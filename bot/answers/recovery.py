@@ -1,14 +1,15 @@
-"""Renews this worker's leases, takes up answers that no worker holds, and acts on requests of other processes."""
+"""Renews this worker's leases, takes up what no worker holds, and acts on requests of other processes."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
+from bot.answers.after_work import AfterWork
 from bot.answers.engine import Engine
 from bot.answers.events import STOP_TOPIC, TEXT_REQUEST_TOPIC, WAKE_TOPIC
 from bot.answers.lease import ClockReading
-from bot.answers.running_answer import RunningAnswer, RunState
+from bot.answers.running_answer import HOLDING, RunningAnswer
 from bot.answers.workers import is_dead
 from bot.observability import Metrics, get_logger
 from bot.tasks import Tasks
@@ -31,6 +32,7 @@ class Recovery:
     def __init__(
         self,
         engine: Engine,
+        after_work: AfterWork,
         answers: Answers,
         coordination: Coordination,
         metrics: Metrics,
@@ -40,6 +42,7 @@ class Recovery:
     ) -> None:
         """`single_host`: all processes that share the database run on one machine."""
         self._engine = engine
+        self._after_work = after_work
         self._answers = answers
         self._coordination = coordination
         self._metrics = metrics
@@ -66,6 +69,9 @@ class Recovery:
                 wake=self._engine.renewal_wanted,
             )
             tasks.repeat(self._sweep, self._timing.sweep_interval, "recovery", jitter=JITTER)
+            tasks.repeat(
+                self._after_work.sweep, self._timing.sweep_interval, "after-work", jitter=JITTER
+            )
             tasks.repeat(self._receive_stops, RESUBSCRIBE_DELAY, "stops", jitter=JITTER)
             tasks.repeat(self._receive_wakes, RESUBSCRIBE_DELAY, "wakes", jitter=JITTER)
             tasks.repeat(self._receive_text_requests, RESUBSCRIBE_DELAY, "texts", jitter=JITTER)
@@ -84,7 +90,7 @@ class Recovery:
                 run.lease.mark_renewed(before)
                 if held[answer_id]:
                     run.stop()
-            elif run.state in (RunState.WRITING, RunState.STOPPING):
+            elif run.state in HOLDING:
                 log.warning("lease_lost", answer=answer_id)
                 run.abort()
 

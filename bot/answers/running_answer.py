@@ -2,7 +2,10 @@
 
 WRITING ── stop ──▶ STOPPING
    │                    │
-   ├──────── finish ────┤
+   ├── text is stored ──┤
+   │                    ▼
+   │                 SHOWING     the next answer of the chat may begin
+   │                    │
    │                    ▼
    │                FINISHING
    │                    │
@@ -17,8 +20,10 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from bot.answers.lease import Lease
+from bot.answers.retry import until_stored
 from bot.domain import WHOLE_CHAT, Answer, MessageRef, PromptFacts, Source, Usage
 from bot.errors import StorageError
+from bot.timing import Timing
 from storage.answers import Answers
 
 
@@ -26,9 +31,11 @@ class RunState(Enum):
     """How far the work on an answer is."""
 
     WRITING = auto()
-    """The model is being asked, or the result is being shown."""
+    """The model is being asked."""
     STOPPING = auto()
     """A user ended the answer: the model call is cancelled, and the text so far is kept."""
+    SHOWING = auto()
+    """The text is stored, and what is not visible yet is being shown."""
     FINISHING = auto()
     """The end is being stored, after which there is no lease left to renew."""
     RELEASED = auto()
@@ -36,11 +43,14 @@ class RunState(Enum):
 
 
 _NEXT_STATES = {
-    RunState.WRITING: {RunState.STOPPING, RunState.FINISHING, RunState.RELEASED},
-    RunState.STOPPING: {RunState.FINISHING, RunState.RELEASED},
+    RunState.WRITING: {RunState.STOPPING, RunState.SHOWING, RunState.RELEASED},
+    RunState.STOPPING: {RunState.SHOWING, RunState.RELEASED},
+    RunState.SHOWING: {RunState.FINISHING, RunState.RELEASED},
     RunState.FINISHING: {RunState.RELEASED},
     RunState.RELEASED: set[RunState](),
 }
+HOLDING = frozenset({RunState.WRITING, RunState.STOPPING, RunState.SHOWING})
+"""The states in which the lease is renewed."""
 
 
 @dataclass(eq=False)
@@ -51,6 +61,7 @@ class RunningAnswer:
     answers: Answers
     worker_id: str
     lease: Lease
+    timing: Timing = Timing()
     text: list[str] = field(default_factory=list)
     length: int = 0
     """Characters in `text`."""
@@ -68,6 +79,12 @@ class RunningAnswer:
     """Asks the model and reads its stream."""
     write_task: asyncio.Task[None] | None = None
     """Does all the work on the answer, from the prompt to the stored end."""
+    question_task: asyncio.Task[None] | None = None
+    """Shows the question, if it came through the API."""
+    predecessor: asyncio.Task[None] | None = None
+    """The `write_task` of the answer before, if this process is still showing that."""
+    text_stored: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the next answer of the chat may begin: the text is stored, or this worker writes no more."""
 
     def enter(self, state: RunState) -> bool:
         """Moves to another state; False, and no change, where the drawing has no arrow."""
@@ -107,6 +124,23 @@ class RunningAnswer:
 
     def note_final_messages(self, parts: tuple[MessageRef, ...]) -> None:
         self.unrecorded_messages = parts
+
+    async def wait_for_turn(self) -> None:
+        if self.question_task is not None:
+            await asyncio.wait([self.question_task], timeout=self.timing.question_timeout)
+        while self.answer.follows_unshown and await self._is_preceded():
+            await self._wait_for_predecessor()
+
+    async def _is_preceded(self) -> bool:
+        return await until_stored(
+            lambda: self.answers.has_unshown_before(self.answer), self.answer.id
+        )
+
+    async def _wait_for_predecessor(self) -> None:
+        if self.predecessor is not None and not self.predecessor.done():
+            await asyncio.wait([self.predecessor])
+        else:  # another process shows it, or will take it over
+            await asyncio.sleep(self.timing.turn_poll_interval)
 
     async def confirm(self) -> None:
         await self.lease.confirm()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
-from bot.domain import Answer, AnswerResult, Chat, MessageRef
+from bot.domain import Answer, AnswerResult, Chat, Chore, MessageRef
 
 
 class AnswerControl(Protocol):
@@ -15,7 +16,14 @@ class AnswerControl(Protocol):
         ...
 
     def note_final_messages(self, parts: tuple[MessageRef, ...]) -> None:
-        """These messages show the whole answer. Stored together with its end, before another answer begins."""
+        """These messages show the whole answer, or are leftovers. Stored together with its end."""
+        ...
+
+    async def wait_for_turn(self) -> None:
+        """Returns when what comes before the answer is visible: its question, and the answer before.
+
+        To be awaited before the first message is written.
+        """
         ...
 
     async def confirm(self) -> None:
@@ -49,8 +57,11 @@ class AnswerSink(Protocol):
         """All text so far does not belong to the answer: takes it back. Returns at once."""
         ...
 
-    async def close(self, result: AnswerResult) -> None:
-        """Shows the result. Returns when all of it is shown, or certainly never can be; never raises."""
+    async def close(self, result: AnswerResult) -> Mapping[Chore, float]:
+        """Shows the result. Returns when all of it is shown, or certainly never can be; never raises.
+
+        What else is left to do is returned: chores, with the seconds until each is due.
+        """
         ...
 
     async def abandon(self) -> None:
@@ -76,8 +87,8 @@ class NullSink:
     def restart(self) -> None:
         pass
 
-    async def close(self, result: AnswerResult) -> None:
-        pass
+    async def close(self, result: AnswerResult) -> Mapping[Chore, float]:
+        return {}
 
     async def abandon(self) -> None:
         pass

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from itertools import islice
 
-from bot.domain import ModelInfo, ModelRef, User
-from bot.errors import ModelNotAllowed
+from bot.domain import AnswerResult, Chat, ModelInfo, ModelRef, User
+from bot.errors import ModelNotAllowed, ProviderError
 from bot.providers.catalogue import Catalogue, ModelGroup
 from storage.people import People, Profile
 
@@ -88,8 +88,10 @@ class ModelChoice:
         labels = (info.label for info in self._catalogue.models() if info.vision)
         return list(islice(labels, limit))
 
-    def mark_gone(self, ref: ModelRef) -> None:
-        self._catalogue.mark_gone(ref)
+    def on_answer_ended(self, chat: Chat, result: AnswerResult) -> None:
+        """A model that turned out not to exist any more leaves the menus."""
+        if ProviderError.class_of(result.error).hides_model:
+            self._catalogue.mark_gone(chat.model)
 
 
 def menu_key(ref: ModelRef) -> str:

@@ -1,26 +1,23 @@
-"""Writes a chat's title after its first answer: one small model call, which delays nothing and may fail."""
+"""Writes a chat's title: one small model call, which delays nothing and may fail.
+
+It is a chore of the chat's first answer that has a text (`Chore.TITLE`), and is tried once for each further answer as
+long as the chat has none.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+import time
+from collections.abc import AsyncIterator, Callable
 from typing import Protocol
 
+from bot.answers.after_work import DONE, ChoreJob, ChoreResult, Outcome
 from bot.answers.events import EventPublisher
-from bot.domain import (
-    Answer,
-    AnswerResult,
-    Chat,
-    ModelRef,
-    Role,
-    Status,
-    StreamEvent,
-    TitleBy,
-)
-from bot.errors import ProviderError
+from bot.domain import Chat, Chore, Message, ModelRef, Role, StreamEvent, TitleBy
+from bot.errors import ModelNotAllowed, ProviderError
 from bot.observability import get_logger
 from bot.providers.base import ChatMessage, ModelRequest, whole_text
-from bot.tasks import Tasks
 from bot.timing import Timing
 from storage.chats import Chats
 from storage.images import ImageBudget
@@ -53,8 +50,13 @@ class Models(Protocol):
     def stream(self, request: ModelRequest) -> AsyncIterator[StreamEvent]: ...
 
 
-ShowTitle = Callable[[Chat], Awaitable[None]]
-"""Updates everything that shows the chat's title."""
+UNAVAILABLE_TTL = 60.0
+"""Seconds for which nobody is made to wait for a title from a model that has just failed to write one."""
+GRACE = 5.0
+"""Seconds that a call may take beyond `Timing.longest_title`, at which a title that comes is cut."""
+SLOW_AFTER = 5.0
+"""Seconds after which a model that has not finished a title counts as such a one, until it has."""
+_TITLED = ChoreResult(Outcome.DONE, then=(Chore.SHOW_TITLE, Chore.NAME_SESSION))
 
 
 class Titles:
@@ -65,7 +67,6 @@ class Titles:
         chats: Chats,
         models: Models,
         publisher: EventPublisher,
-        tasks: Tasks,
         *,
         model: Callable[[], ModelRef | None],
         timing: Timing = Timing(),
@@ -74,40 +75,61 @@ class Titles:
         self._chats = chats
         self._models = models
         self._publisher = publisher
-        self._tasks = tasks
         self._model = model
         self._longest = timing.longest_title
-        self._observers: list[ShowTitle] = []
+        self._in_progress: set[str] = set()
+        """Chats whose title is being written."""
+        self._failed_at: dict[ModelRef, float] = {}
 
-    def on_title(self, observer: ShowTitle) -> None:
-        """`observer` is called with each chat that has got a title."""
-        self._observers.append(observer)
-
-    async def after_answer(self, chat: Chat, answer: Answer, result: AnswerResult) -> None:
-        """Starts writing the title, if this is the chat's first answer that succeeded."""
-        if chat.title_by is TitleBy.DEFAULT and result.status is Status.DONE:
-            self._tasks.start(self._write_title(chat, answer, result), name="title")
-
-    async def _write_title(self, chat: Chat, answer: Answer, result: AnswerResult) -> None:
-        history = await self._chats.history(chat.id, answer.number, budget=ImageBudget(0, 0))
-        if any(message.role is Role.ASSISTANT for message in history):
-            return
-        question = next((m.text for m in reversed(history) if m.role is Role.USER), "")
+    async def write(self, job: ChoreJob) -> ChoreResult:
+        """Does `Chore.TITLE`. Raises StorageError."""
+        chat = job.chat
+        if chat.title_by is TitleBy.MODEL:  # it was written, but perhaps not shown
+            return _TITLED
+        if chat.title_by is TitleBy.PERSON or chat.id in self._in_progress:
+            return DONE
+        self._in_progress.add(chat.id)
         try:
-            title = clean_title(
-                await self._ask_model(self._model() or chat.model, question, result.text)
-            )
-        except ProviderError as error:
-            log.info("title_failed", chat=chat.id, code=error.code)
+            return await self._write(chat, self._model() or chat.model, job.answer.number)
+        except ModelNotAllowed as error:
+            log.warning("title_model_not_offered", model=str(error))
             self._publisher.title_failed(chat)
-            return
+            return DONE
+        finally:
+            self._in_progress.discard(chat.id)
+
+    async def _write(self, chat: Chat, model: ModelRef, answer_number: int) -> ChoreResult:
+        if self._has_just_failed(model):
+            self._publisher.title_failed(chat)  # nobody need wait, though it is tried
+        history = await self._chats.history(chat.id, answer_number + 1, budget=ImageBudget(0, 0))
+        title = await self._ask(chat, model, history)
         if title and await self._chats.set_title(chat.id, title, TitleBy.MODEL):
             self._publisher.title_changed(chat, title)
-            titled = await self._chats.get(chat.id)
-            for observer in self._observers:
-                await observer(titled)
-        else:
-            self._publisher.title_failed(chat)
+            return _TITLED
+        self._publisher.title_failed(chat)
+        return DONE
+
+    async def _ask(self, chat: Chat, model: ModelRef, history: list[Message]) -> str:
+        """The title; empty if the model did not write a usable one."""
+        slow = asyncio.get_running_loop().call_later(SLOW_AFTER, self._mark_failed, model)
+        question, answer = _first(history, Role.USER), _first(history, Role.ASSISTANT)
+        try:
+            async with asyncio.timeout(self._longest + GRACE):
+                text = await self._ask_model(model, question, answer)
+        except (ProviderError, TimeoutError) as error:
+            log.info("title_failed", chat=chat.id, reason=type(error).__name__)
+            self._mark_failed(model)
+            return ""
+        finally:
+            slow.cancel()
+        self._failed_at.pop(model, None)
+        return clean_title(text)
+
+    def _mark_failed(self, model: ModelRef) -> None:
+        self._failed_at[model] = time.monotonic()
+
+    def _has_just_failed(self, model: ModelRef) -> bool:
+        return time.monotonic() - self._failed_at.get(model, -UNAVAILABLE_TTL) < UNAVAILABLE_TTL
 
     async def _ask_model(self, model: ModelRef, question: str, answer: str) -> str:
         messages = [
@@ -123,6 +145,10 @@ class Titles:
             max_seconds=self._longest,
         )
         return await whole_text(self._models.stream(request))
+
+
+def _first(history: list[Message], role: Role) -> str:
+    return next((message.text for message in history if message.role is role), "")
 
 
 def clean_title(text: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from functools import partial
 from typing import Literal
 
@@ -14,8 +13,6 @@ from handlers.answers.options import AnswerOptions
 from handlers.answers.writer import AnswerWriter
 from handlers.client.errors import NotInstalled
 from handlers.client.workspaces import WorkspaceResolver
-from handlers.threads.api_echo import ApiEcho
-from handlers.threads.queued_reaction import QueuedReactions
 from storage.answers import Answers
 from storage.chats import Chats
 
@@ -23,8 +20,6 @@ log = get_logger(__name__)
 
 MAX_ANNOUNCED_MESSAGES_LEFT = 10
 """The footer mentions how many messages a chat may still hold when so few are left."""
-QUESTION_ECHO_TIMEOUT = 3.0
-"""Seconds that an answer waits for its question, sent through the API, to be shown in the thread."""
 Mode = Literal["auto", "native", "edit"]
 
 
@@ -37,8 +32,6 @@ class SlackSinkFactory:
         models: ModelChoice,
         chats: Chats,
         answers: Answers,
-        queued_reactions: QueuedReactions,
-        api_echo: ApiEcho,
         mode: Mode,
         max_messages: int,
     ) -> None:
@@ -46,8 +39,6 @@ class SlackSinkFactory:
         self._models = models
         self._chats = chats
         self._answers = answers
-        self._queued_reactions = queued_reactions
-        self._api_echo = api_echo
         self._mode = mode
         self._max_messages = max_messages
 
@@ -60,19 +51,7 @@ class SlackSinkFactory:
             log.warning("workspace_gone", chat=chat.id, team=chat.team)
             control.stop()  # the answer cannot be shown there, so no model is asked
             return NullSink()
-        writer = AnswerWriter(slack, chat, answer, control, await self._options(chat, answer))
-        if answer.question_ts is None:
-            echo = asyncio.create_task(self._api_echo.show(slack, chat, answer), name="API echo")
-            # The question comes before its answer, if Slack is quick.
-            await asyncio.wait([echo], timeout=QUESTION_ECHO_TIMEOUT)
-            writer.run_in_background(_wait_for(echo))
-        if answer.was_queued and answer.question_ts:
-            writer.run_in_background(
-                self._queued_reactions.remove(
-                    slack, chat.thread.channel, answer.question_ts, answer.id
-                )
-            )
-        return writer
+        return AnswerWriter(slack, chat, answer, control, await self._options(chat, answer))
 
     async def _options(self, chat: Chat, answer: Answer) -> AnswerOptions:
         left = max(0, self._max_messages - chat.message_count)
@@ -92,7 +71,3 @@ class SlackSinkFactory:
         if self._mode != "auto" or answer.asker is None:
             return self._mode == "native" and answer.asker is not None
         return not chat.joined_a_thread and await self._chats.author_count(chat.id) <= 1
-
-
-async def _wait_for(task: asyncio.Task[None]) -> None:
-    await task

@@ -1,25 +1,23 @@
-"""Finds, reuses and removes messages of an answer that earlier attempts or lost responses left in the thread.
+"""The messages of an answer that earlier attempts or lost responses left in the thread: found, reused or removed.
 
 An answer may be begun by one worker and finished by another, or retried by a user: the messages of the attempt before
 are rewritten in order, and those that are not needed any more are deleted. A call whose response was lost, or whose
-worker died, may take effect up to `Timing.late_effect` later; so at the end of the answer the thread is searched once
-more.
+worker died, may take effect up to `Timing.late_effect` later; so the thread is searched once more after that. Only the
+rewriting is the writer's work: the rest is left as chores.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from typing import Any
+from dataclasses import replace
 
 from bot.answers.retry import until_stored
-from bot.domain import Answer, MessageRef, Thread
+from bot.domain import Answer, Chore, MessageRef, Thread
 from bot.observability import get_logger
 from handlers.answers.draft import Draft
 from handlers.answers.options import AnswerOptions
 from handlers.client.errors import OutcomeUnknown, SlackRejected
 from handlers.client.web_api import SlackClient
-from handlers.rate_limits.token_bucket import STOP, UPDATE
 from handlers.views import blocks
 
 log = get_logger(__name__)
@@ -41,88 +39,100 @@ class MessageRecovery:
         self._answer = answer
         self._options = options
         self._draft = draft
-        self._leftovers: list[str] = []
-        """The ts of messages of an earlier attempt that are not rewritten yet, in order."""
-        self._last_edit: dict[str, Any] | None = None
-        """The last edit of the message that the worker before may have been editing when it died."""
-        self._unknown_outcome_at: float | None = None
-        """When a call was last made whose message may still appear."""
+        self._leftovers: list[MessageRef] = []
+        """The messages of an earlier attempt that are not rewritten yet, in order."""
+        self._discarded: list[MessageRef] = []
+        """Messages that must not stay beside those that replaced them."""
+        self._settled_at: float | None = slack.dispatcher.now() if answer.resumed else None
+        """From when on no lost call can take effect any more; None: none is lost."""
+        if answer.taken_over:
+            self.note_unknown_outcome()
 
     @property
     def has_leftovers(self) -> bool:
         return bool(self._leftovers)
 
-    def leftover_refs(self) -> tuple[MessageRef, ...]:
-        """The leftovers, in the form in which they are recorded for a later worker."""
-        return tuple(MessageRef(ts, streaming=False) for ts in self._leftovers)
+    @property
+    def next_is_stream(self) -> bool:
+        """Whether the first leftover is an open native stream, which must be ended before it can be rewritten."""
+        return bool(self._leftovers) and self._leftovers[0].streaming
 
-    def take_leftover(self) -> str:
+    def recorded(self) -> tuple[MessageRef, ...]:
+        """The messages to be recorded besides those of the draft, for a later worker."""
+        return (*self._leftovers, *self._discarded)
+
+    def final(self) -> tuple[MessageRef, ...]:
+        """The same, once the answer is complete."""
+        return tuple(replace(part, leftover=True) for part in self.recorded())
+
+    def take_leftover(self) -> MessageRef:
         """The first leftover, to be rewritten by the caller."""
         return self._leftovers.pop(0)
 
+    def discard(self, ts: str) -> None:
+        """This message was given up; if it exists after all, it is deleted."""
+        self._discarded.append(MessageRef(ts, streaming=False))
+
     async def take_over(self) -> None:
-        """Collects what earlier attempts at this answer have posted, and ends their streams."""
-        parts = self._answer.slack_messages
+        """Collects what earlier attempts at this answer have posted.
+
+        Only when nothing is recorded is the thread searched, and not for long: if the message of the worker before
+        is missed, it is found and deleted later.
+        """
         if self._answer.attempt <= 1:
             return
-        if self._answer.taken_over and not (parts and parts[-1].streaming):
-            self.note_unknown_outcome()  # the worker before may just have been posting a message
-        self._leftovers = [part.ts for part in parts]
-        unrecorded = await self._find_unrecorded()
-        self._leftovers += unrecorded
-        await self._end_streams(*(part.ts for part in parts if part.streaming), *unrecorded)
+        self._leftovers = list(self._answer.slack_messages)
+        if self._answer.resumed and not self._leftovers:
+            try:
+                async with asyncio.timeout(self._slack.timing.stray_timeout):
+                    found = await self._find_unrecorded()
+            except TimeoutError:
+                return
+            self._leftovers = [MessageRef(ts, streaming=True) for ts in found]
 
     def note_unknown_outcome(self) -> None:
         """A call was made whose message may still appear."""
-        self._unknown_outcome_at = self._slack.dispatcher.now()
-
-    def note_edit(self, edit: dict[str, Any]) -> None:
-        """An edit succeeded; a late edit of the worker before might still overwrite the message."""
-        if self._answer.slack_messages and edit["ts"] == self._answer.slack_messages[-1].ts:
-            self._last_edit = edit
+        self._settled_at = self._slack.dispatcher.now() + self._slack.timing.late_effect
 
     async def find_lost_message(self) -> str | None:
         """The message that a call with an unknown outcome has made; None if there is none."""
         return next(reversed(await self._find_unrecorded()), None)
 
-    async def clean_up(self) -> bool:
-        """Once the answer is complete: undoes late effects and deletes what is left. Returns whether it deleted any."""
-        await self._undo_late_effects()
-        for ts in self._leftovers:
-            await self._slack.try_call("chat.delete", channel=self._thread.channel, ts=ts)
-        deleted = bool(self._leftovers)
-        self._leftovers = []
-        return deleted
+    def chores(self) -> dict[Chore, float]:
+        """What is left to do once the answer is complete, with the seconds until each is due."""
+        left: dict[Chore, float] = {}
+        if self.recorded():
+            left[Chore.DELETE_LEFTOVERS] = 0.0
+        if self._settled_at is not None:
+            delay = max(0.0, self._settled_at - self._slack.dispatcher.now())
+            left[Chore.FIND_STRAYS] = delay
+            if self._may_be_overwritten():
+                left[Chore.WRITE_AGAIN] = delay
+        return left
 
-    async def _undo_late_effects(self) -> None:
-        """Waits until no earlier call can take effect any more; then collects its message and repeats the last edit."""
-        if self._unknown_outcome_at is None:
-            return
-        settled_at = self._unknown_outcome_at + self._slack.timing.late_effect
-        await asyncio.sleep(max(0.0, settled_at - self._slack.dispatcher.now()))
-        late = await self._find_unrecorded()
-        await self._end_streams(*late)
-        self._leftovers += late
-        if self._last_edit is not None:
-            await self._slack.try_call(UPDATE, **self._last_edit)
-
-    async def _end_streams(self, *stamps: str) -> None:
-        for ts in stamps:
-            with contextlib.suppress(SlackRejected, OutcomeUnknown):
-                await self._slack.call_with_retry(STOP, channel=self._thread.channel, ts=ts)
+    def _may_be_overwritten(self) -> bool:
+        """Whether the worker before may have been editing a message when it lost the answer."""
+        parts = self._answer.slack_messages
+        return self._answer.taken_over and bool(parts) and not parts[-1].streaming
 
     async def _find_unrecorded(self) -> list[str]:
-        """The bot's messages in this thread, younger than the question, that belong to nothing that is recorded."""
-        after = self._answer.question_ts or self._thread.ts
-        recorded = {part.ts for part in (*self._draft.message_refs(), *self._answer.slack_messages)}
-        recorded |= set(self._leftovers)
+        known = {part.ts for part in (*self._draft.message_refs(), *self._answer.slack_messages)}
+        known |= {part.ts for part in self.recorded()}
         try:
-            found = await self._slack.own_messages(self._thread.channel, self._thread.ts, after)
+            found = await own_answers(self._slack, self._thread, self._answer)
         except (SlackRejected, OutcomeUnknown) as error:
             log.warning("thread_not_readable", answer=self._answer.id, reason=str(error))
             return []
         # Without these, another answer's message would be taken for one of this answer.
-        recorded |= await until_stored(self._options.find_other_messages, self._answer.id)
-        return [
-            m["ts"] for m in found if m["ts"] not in recorded and not blocks.is_service_message(m)
-        ]
+        known |= await until_stored(self._options.find_other_messages, self._answer.id)
+        return [ts for ts in found if ts not in known]
+
+
+async def own_answers(slack: SlackClient, thread: Thread, answer: Answer) -> list[str]:
+    """The ts of the bot's messages in this thread that are younger than the question and show answers.
+
+    Raises SlackError.
+    """
+    after = answer.question_ts or thread.ts
+    found = await slack.own_messages(thread.channel, thread.ts, after)
+    return [str(m["ts"]) for m in found if not blocks.is_service_message(m)]

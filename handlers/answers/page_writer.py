@@ -6,12 +6,11 @@ What a call or its failure means for the page is a `PageEvent`; the states are d
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
 from bot.answers.sink import AnswerControl
-from bot.domain import Answer, AnswerResult, Chat, Thread
+from bot.domain import Answer, AnswerResult, Chat, Chore, MessageRef, Thread
 from bot.observability import get_logger
 from handlers.answers.draft import Draft
 from handlers.answers.message_recovery import MessageRecovery
@@ -63,7 +62,6 @@ class PageWriter:
         control: AnswerControl,
         options: AnswerOptions,
         status: ThinkingStatus,
-        run_in_background: Callable[[Coroutine[Any, Any, Any]], None],
     ) -> None:
         self._slack = slack
         self._chat = chat
@@ -71,7 +69,6 @@ class PageWriter:
         self._answer = answer
         self._control = control
         self._status = status
-        self._run_in_background = run_in_background
         self._renderer = AnswerRenderer(answer, options)
         self.draft = Draft()
         self._recovery = MessageRecovery(slack, thread, answer, options, self.draft)
@@ -103,13 +100,22 @@ class PageWriter:
         if self.draft.page.text:
             self.pending.waiting_since = self._slack.dispatcher.now()
 
-    async def clean_up(self) -> None:
-        """Removes what earlier attempts or lost responses left beside the complete answer."""
-        if await self._recovery.clean_up():
-            await self._record_messages()
+    def all_messages(self) -> tuple[MessageRef, ...]:
+        """The messages written so far, and those that are still to be rewritten or deleted."""
+        return (*self.draft.message_refs(), *self._recovery.recorded())
+
+    def final_messages(self) -> tuple[MessageRef, ...]:
+        """The messages of the complete answer, and those that are to be deleted."""
+        return (*self.draft.message_refs(), *self._recovery.final())
+
+    def chores(self) -> dict[Chore, float]:
+        """What is left to do in the thread once the answer is complete."""
+        return self._recovery.chores()
 
     def plan(self, now: float) -> None:
         """Updates what the scheduler knows about the next write."""
+        if self.draft.page.state is PageState.NOT_POSTED and self._recovery.next_is_stream:
+            self._take_leftover()
         page = self.draft.page
         self.pending.visibility = _VISIBILITY[page.state]
         self.pending.reuses_message = (
@@ -223,7 +229,8 @@ class PageWriter:
             self._slack.dispatcher.give_back(method, self._thread.channel)
             return True
         if page.state is PageState.NOT_POSTED and self._recovery.has_leftovers:
-            await self._take_leftover()
+            self._take_leftover()
+            await self._record_messages()
         if page.state is PageState.NOT_POSTED:
             found = await self._post(text, final)
             if found:
@@ -238,10 +245,11 @@ class PageWriter:
             self._open_next_page(tail)
         return True
 
-    async def _take_leftover(self) -> None:
-        self._apply(PageEvent.POSTED, self._recovery.take_leftover())
+    def _take_leftover(self) -> None:
+        leftover = self._recovery.take_leftover()
+        event = PageEvent.STREAM_FOUND if leftover.streaming else PageEvent.POSTED
+        self._apply(event, leftover.ts)
         self.draft.page.has_blocks = True
-        await self._record_messages()
 
     async def _post(self, text: str, final: AnswerResult | None) -> bool:
         """Posts the page. Returns whether an earlier attempt's message was found instead."""
@@ -270,9 +278,7 @@ class PageWriter:
     async def _edit(self, text: str, final: AnswerResult | None) -> None:
         page = self.draft.page
         content = self._renderer.content(text, final, has_blocks=page.has_blocks)
-        edit = {"channel": self._thread.channel, "ts": page.ts, **content}
-        await self._slack.call(UPDATE, **edit)
-        self._recovery.note_edit(edit)
+        await self._slack.call(UPDATE, channel=self._thread.channel, ts=page.ts, **content)
         self._status.message_edited()
 
     # -- failures ----------------------------------------------------------------------------------------------
@@ -308,8 +314,7 @@ class PageWriter:
     def _on_message_lost(self) -> None:
         ts = self.draft.page.ts
         if ts is not None:  # if it exists after all, it must not stay beside the new one
-            delete = self._slack.try_call("chat.delete", channel=self._thread.channel, ts=ts)
-            self._run_in_background(delete)
+            self._recovery.discard(ts)
         self._apply(PageEvent.MESSAGE_LOST)
 
     def _on_start_rejected(self, error: SlackRejected) -> None:
@@ -347,6 +352,4 @@ class PageWriter:
 
     async def _record_messages(self) -> None:
         """Stores which messages show the answer, so that a later worker finds them."""
-        await self._control.record_messages(
-            (*self.draft.message_refs(), *self._recovery.leftover_refs())
-        )
+        await self._control.record_messages(self.all_messages())

@@ -6,12 +6,11 @@ import asyncio
 import contextlib
 
 from bot import strings
+from bot.domain import Chore
 from handlers.client.web_api import SlackClient
 from handlers.threads.agent_session import AgentSession, call_briefly
 
 SET_STATUS = "assistant.threads.setStatus"
-_CALL_END_TIMEOUT = 5.0
-"""Seconds to wait for a renewal that is under way, so that it does not arrive after the status was cleared."""
 
 
 class ThinkingStatus:
@@ -57,14 +56,11 @@ class ThinkingStatus:
             self._task.cancel()
         self._renewing = False
 
-    async def clear(self) -> None:
-        """Ends the status and the session with the answer."""
-        if self._calling and self._task is not None:
-            await asyncio.wait([self._task], timeout=_CALL_END_TIMEOUT)
+    async def end(self) -> set[Chore]:
+        """The answer is complete: what must be done so that neither status nor session stays behind. Makes no call."""
         await self.stop_renewing()
-        if self._may_be_shown:
-            await self._set("")
-        await self._session.end()
+        status = {Chore.CLEAR_STATUS} if self._may_be_shown else set()
+        return status | ({Chore.END_SESSION} if self._session.processing else set())
 
     async def stop_renewing(self) -> None:
         """Leaves the status as it is, for another worker to continue."""

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from bot import strings
 from bot.answers.sink import AnswerControl
-from bot.domain import Answer, AnswerResult, Chat, Status
+from bot.domain import Answer, AnswerResult, Chat, Chore, Status
 from bot.observability import get_logger
 from handlers.answers.options import AnswerOptions
 from handlers.answers.page_writer import PageWriter
@@ -60,12 +59,15 @@ class AnswerWriter:
         self._restart: asyncio.Task[None] | None = None
         """Takes back what has been written."""
         self._written_meanwhile: list[str] = []
+        self._earlier_chores: dict[Chore, float] = {}
+        """What the writing that was taken back has left to do."""
         self._use_pages(answer)
         self._failing_since: float | None = None
         """When the first of the failures in a row happened, in seconds of the dispatcher's clock."""
+        self._has_turn = False
+        """Whether it may write: what comes before it is visible."""
         self._abandoned = False
         self._task: asyncio.Task[None] | None = None
-        self._background: list[asyncio.Task[Any]] = []
 
     # -- the sink ----------------------------------------------------------------------------------------------
 
@@ -74,12 +76,7 @@ class AnswerWriter:
         self._start_writing()
 
     def _start_writing(self) -> None:
-        self._slack.dispatcher.join(self._pending)
         self._task = asyncio.create_task(self._run(), name=f"answer {self._answer.id}")
-
-    def run_in_background(self, work: Coroutine[Any, Any, Any]) -> None:
-        """Starts work that belongs to the answer; `close` waits for it, and its failures don't matter."""
-        self._background.append(asyncio.create_task(work))
 
     def write(self, text: str) -> None:
         if self._restart is not None:
@@ -93,7 +90,7 @@ class AnswerWriter:
         if self._draft.received_any and self._restart is None:
             self._restart = asyncio.create_task(self._begin_anew(), name="answer begun anew")
 
-    async def close(self, result: AnswerResult) -> None:
+    async def close(self, result: AnswerResult) -> Mapping[Chore, float]:
         await self._until_restarted()
         if not self._draft.received_any and result.text:
             self.write(result.text)
@@ -103,8 +100,8 @@ class AnswerWriter:
         self._slack.dispatcher.wake()
         assert self._task is not None
         await asyncio.shield(self._task)
-        await self._status.clear()
-        await asyncio.gather(*self._background, return_exceptions=True)
+        signs = dict.fromkeys(await self._status.end(), 0.0)
+        return self._earlier_chores | self._pages.chores() | signs
 
     async def abandon(self) -> None:
         await self._until_restarted()
@@ -115,7 +112,7 @@ class AnswerWriter:
         """Ends the task that writes, and leaves what is shown as it is."""
         if self._task is not None:
             self._abandoned = True
-            if self._pending.busy and not self._pages.is_complete:
+            if self._has_turn and self._pending.busy and not self._pages.is_complete:
                 # The call under way ends first: the next worker must know the message that it makes.
                 timeout = self._slack.timing.last_write_timeout
                 await asyncio.wait([self._task], timeout=timeout)
@@ -134,7 +131,6 @@ class AnswerWriter:
             control=self._control,
             options=self._options,
             status=self._status,
-            run_in_background=self.run_in_background,
         )
         self._draft = self._pages.draft
         self._pending = self._pages.pending
@@ -143,10 +139,11 @@ class AnswerWriter:
         """Writes the answer as a further attempt would: into the same messages, with other text."""
         try:
             await self._end_task()
-            shown = self._draft.message_refs() or self._answer.slack_messages
+            shown = self._pages.all_messages() or self._answer.slack_messages
+            self._earlier_chores |= self._pages.chores()
             attempt = self._answer.attempt + 1
             self._use_pages(replace(self._answer, attempt=attempt, slack_messages=shown))
-            self._abandoned = False
+            self._abandoned = self._has_turn = False
             self._start_writing()
         finally:
             self._restart = None
@@ -161,14 +158,16 @@ class AnswerWriter:
 
     async def _run(self) -> None:
         try:
+            await self._control.wait_for_turn()
             await self._pages.take_over()
+            self._slack.dispatcher.join(self._pending)
+            self._has_turn = True
             while not self._pages.is_complete:
                 if self._abandoned:
                     return
                 self._pages.plan(self._slack.dispatcher.now())
                 await self._write_once(await self._slack.dispatcher.acquire_write(self._pending))
-            await self._pages.clean_up()
-            self._control.note_final_messages(self._draft.message_refs())
+            self._control.note_final_messages(self._pages.final_messages())
         except SlackError as error:
             await self._give_up(error)
         finally:

@@ -23,11 +23,27 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
         if not await ctx.service.stop(action.value):
             ctx.notify(slack, action, strings.NOTHING_TO_STOP)
 
-    @app.action(blocks.RETRY_ANSWER_ACTION)
-    async def on_retry(ack: AsyncAck, body: dict[str, Any]) -> None:
+    @app.action(blocks.FEEDBACK_ACTION)
+    async def on_feedback(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
+        slack = await ctx.slack_of(body, context)
+        action = payloads.block_action(body)
         await ack()
-        # A second click finds the answer waiting already, which needs no notice.
-        await ctx.service.retry(payloads.block_action(body).value)
+        answer_id, _, value = action.value.partition(":")
+        user = User(slack.team, action.user)
+        await ctx.service.set_feedback(answer_id, user, 1 if value == "1" else -1)
+        ctx.notify(slack, action, strings.FEEDBACK_THANKS)
+
+    _register_retries(app, ctx)
+
+
+def _register_retries(app: AsyncApp, ctx: ListenerContext) -> None:
+    @app.action(blocks.RETRY_ANSWER_ACTION)
+    async def on_retry(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
+        slack = await ctx.slack_of(body, context)
+        action = payloads.block_action(body)
+        await ack()
+        if await ctx.service.retry(action.value) is None:
+            ctx.notify(slack, action, strings.NOTHING_TO_RETRY)
 
     @app.action(blocks.RETRY_WITH_MODEL_ACTION)
     async def on_retry_with_model(
@@ -55,13 +71,3 @@ def register(app: AsyncApp, ctx: ListenerContext) -> None:
         answer_id = blocks.parse_answer_block_id(body["block_id"])
         groups = await ctx.service.models_for_retry(answer_id, body.get("value") or "")
         await ack(option_groups=blocks.option_groups(groups))
-
-    @app.action(blocks.FEEDBACK_ACTION)
-    async def on_feedback(ack: AsyncAck, body: dict[str, Any], context: dict[str, Any]) -> None:
-        slack = await ctx.slack_of(body, context)
-        action = payloads.block_action(body)
-        await ack()
-        answer_id, _, value = action.value.partition(":")
-        user = User(slack.team, action.user)
-        await ctx.service.set_feedback(answer_id, user, 1 if value == "1" else -1)
-        ctx.notify(slack, action, strings.FEEDBACK_THANKS)

@@ -21,8 +21,6 @@ SET_ASSISTANT_TITLE = "assistant.threads.setTitle"
 SET_SUGGESTED_PROMPTS = "assistant.threads.setSuggestedPrompts"
 
 MAX_TITLE_CHARS = 200
-TITLE_TIMEOUT = 600.0
-"""Seconds after which showing a title is given up, if rate limits hold it back for so long."""
 MAX_PROMPTS = 4
 PROMPTS_INTERVAL = 600.0
 """Seconds between two settings of one pane's prompts, which Slack keeps."""
@@ -37,7 +35,8 @@ class AgentSession:
         """`may_be_processing`: an earlier worker of this answer may have left the session in that state."""
         self._slack = slack
         self._thread_arguments = {"channel_id": channel, "thread_ts": thread}
-        self._processing = may_be_processing
+        self.processing = may_be_processing
+        """Whether Slack may show its Stop control."""
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -46,25 +45,19 @@ class AgentSession:
 
     def stream_started(self) -> None:
         """A native stream has begun, and the session with it."""
-        self._processing = True
+        self.processing = True
 
     def stream_stopped(self) -> None:
         """The end of a native stream has ended the session."""
-        self._processing = False
+        self.processing = False
 
     async def renew(self) -> None:
         """Repeats the state after the thread's status line, which Slack shows in the same place, was set."""
-        if self._processing:
+        if self.processing:
             await self._set("processing")
 
-    async def end(self) -> None:
-        """The answer is complete."""
-        await self.detach()
-        if self._processing:
-            await self._set("active")
-
     async def detach(self) -> None:
-        """Leaves the session as it is, for another worker to continue."""
+        """Leaves the session as it is, for another worker to continue or for after-work to end."""
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -75,9 +68,9 @@ class AgentSession:
         dispatcher = self._slack.dispatcher
         # What is left of the rate limit is kept for ending the other sessions.
         scarce = dispatcher.available(SET_SESSION_STATUS) < dispatcher.burst(SET_SESSION_STATUS) / 2
-        if not self._processing and not scarce:
-            self._processing = True  # even if this task is cancelled during the call
-            self._processing = await self._set("processing")
+        if not self.processing and not scarce:
+            self.processing = True  # even if this task is cancelled during the call
+            self.processing = await self._set("processing")
 
     async def _set(self, status: str) -> bool:
         return await call_briefly(
@@ -95,14 +88,8 @@ async def call_briefly(slack: SlackClient, method: str, **arguments: Any) -> boo
         return False
 
 
-async def show_session_title(slack: SlackClient, thread: Thread, title: str) -> None:
-    """Shows a chat's title where Slack lists its conversations. Gives up without an error after `TITLE_TIMEOUT`."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(TITLE_TIMEOUT):
-            await _try_titles(slack, thread, title)
-
-
-async def _try_titles(slack: SlackClient, thread: Thread, title: str) -> None:
+async def show_session_title(slack: SlackClient, thread: Thread, title: str) -> str | None:
+    """Shows a chat's title where Slack lists its conversations; returns why that failed, as `try_call_error` does."""
     where: dict[str, Any] = {"channel_id": thread.channel, "thread_ts": thread.ts}
     title = session_title(title)
     reason = await slack.try_call_error(RENAME_SESSION, **where, title=title)
@@ -111,7 +98,8 @@ async def _try_titles(slack: SlackClient, thread: Thread, title: str) -> None:
             SET_SESSION_STATUS, **where, status="active", title=title
         )
     if reason is not None and is_direct(thread.channel):
-        await slack.try_call(SET_ASSISTANT_TITLE, **where, title=title)
+        reason = await slack.try_call_error(SET_ASSISTANT_TITLE, **where, title=title)
+    return reason
 
 
 def session_title(title: str) -> str:
@@ -142,8 +130,8 @@ async def suggest_prompts(slack: SlackClient, channel: str) -> None:
         )
 
 
-async def end_session(slack: SlackClient, thread: Thread) -> None:
-    """Removes Slack's Stop control after it was used in a thread where no answer is being written any more."""
-    await slack.try_call(
+async def end_session(slack: SlackClient, thread: Thread) -> str | None:
+    """Removes Slack's Stop control from a thread where no answer is being written; returns why that failed."""
+    return await slack.try_call_error(
         SET_SESSION_STATUS, channel_id=thread.channel, thread_ts=thread.ts, status="active"
     )

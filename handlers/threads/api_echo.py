@@ -5,8 +5,6 @@ from __future__ import annotations
 from bot import strings
 from bot.chats.api_service import API_SOURCE
 from bot.domain import Answer, Chat, Message, User
-from bot.observability import get_logger
-from handlers.client.errors import SlackError
 from handlers.client.post_once import post_message_once
 from handlers.client.user_names import UserNames
 from handlers.client.web_api import SlackClient
@@ -14,8 +12,6 @@ from handlers.markdown.plain_text import mrkdwn_escape, plain
 from handlers.rate_limits.urgency import Urgency
 from handlers.views import blocks
 from storage.chats import Chats
-
-log = get_logger(__name__)
 
 MAX_MESSAGE_LENGTH = 2_400
 """Escaped characters of the message that fit in one section with the name; the chat itself holds all of it."""
@@ -28,29 +24,31 @@ class ApiEcho:
         self._chats = chats
         self._names = names
 
-    async def show(self, slack: SlackClient, chat: Chat, answer: Answer) -> None:
-        """Posts the question of this answer, if it came through the API. A failure does not concern the answer."""
+    async def show(
+        self, slack: SlackClient, chat: Chat, answer: Answer, *, look_first: bool
+    ) -> None:
+        """Posts the question of this answer, if it came through the API.
+
+        `look_first`: an earlier try may have taken effect. Raises SlackError.
+        """
         message = await self._chats.message(answer.question_id)
         if chat.thread is None or not (message.source or "").startswith(API_SOURCE):
             return
         name = await self._names(User(chat.team, message.author or "")) or strings.UNKNOWN_PERSON
         fallback = strings.SENT_THROUGH_API.format(name=name, text=message.text)
-        try:
-            await post_message_once(
-                slack,
-                lambda: self._find(slack, chat, message),
-                look_first=answer.attempt > 1,
-                retry_limit=0.0,  # a missing message is better than a second one
-                urgency=Urgency.ANSWER,
-                channel=chat.thread.channel,
-                thread_ts=chat.thread.ts,
-                blocks=blocks.api_message(message.id, _mrkdwn(name, message)),
-                text=plain(fallback, MAX_FALLBACK_LENGTH),
-                unfurl_links=False,
-                unfurl_media=False,
-            )
-        except SlackError as error:
-            log.warning("api_message_not_posted", chat=chat.id, reason=str(error))
+        await post_message_once(
+            slack,
+            lambda: self._find(slack, chat, message),
+            look_first=look_first,
+            retry_limit=0.0,  # a second message may only be posted once the first can be found
+            urgency=Urgency.ANSWER,
+            channel=chat.thread.channel,
+            thread_ts=chat.thread.ts,
+            blocks=blocks.api_message(message.id, _mrkdwn(name, message)),
+            text=plain(fallback, MAX_FALLBACK_LENGTH),
+            unfurl_links=False,
+            unfurl_media=False,
+        )
 
     async def _find(self, slack: SlackClient, chat: Chat, message: Message) -> str | None:
         """The ts of the message in Slack, if it was posted."""

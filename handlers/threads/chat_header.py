@@ -21,7 +21,6 @@ from handlers.client.web_api import SlackClient
 from handlers.client.workspaces import WorkspaceResolver
 from handlers.markdown.plain_text import mrkdwn_escape, plain
 from handlers.rate_limits.urgency import Urgency
-from handlers.threads.agent_session import show_session_title
 from handlers.threads.thread_messages import (
     MAX_FALLBACK_LENGTH,
     ThreadMessages,
@@ -71,22 +70,6 @@ class ChatHeaders:
             with suppress(NotInstalled):
                 slack = await self._workspaces.client_for(chat.team)
                 await self._draw(slack, chat, chat.header_ts)
-
-    async def show_title(self, chat: Chat) -> None:
-        """Shows a title that a model has written, in the header and where Slack lists its conversations."""
-        if chat.thread is None:
-            return
-        try:
-            slack = await self._workspaces.client_for(chat.team)
-        except NotInstalled:
-            return
-        await self.show(chat)
-        while True:
-            await show_session_title(slack, chat.thread, chat.title)
-            current = await self._chats.get(chat.id)
-            if current.title == chat.title:
-                return
-            chat = current  # a user has changed the title since, and theirs must win
 
     async def show_started(
         self, slack: SlackClient, request: ChatRequest, chat: Chat, response_url: str | None

@@ -34,11 +34,19 @@ class QueuedReactions:
             self._add(slack, channel, ts, answer_id), name="queued reaction"
         )
 
-    async def remove(self, slack: SlackClient, channel: str, ts: str, answer_id: str) -> None:
-        """The answer begins. A reaction that this process knows nothing of may have been added by another one."""
-        adding = self._adding.pop(answer_id, None)
-        if adding is None or await adding:
-            await slack.try_call("reactions.remove", channel=channel, timestamp=ts, name=REACTION)
+    async def remove(self, slack: SlackClient, channel: str, ts: str, answer_id: str) -> str | None:
+        """The answer has begun: removes the reaction; returns why that failed, as `try_call_error` does.
+
+        One that this process knows nothing of may have been added by another.
+        """
+        if (adding := self._adding.get(answer_id)) is not None:
+            await asyncio.wait([adding])
+            self._adding.pop(answer_id, None)
+            if adding.cancelled() or adding.exception() or not adding.result():
+                return None
+        return await slack.try_call_error(
+            "reactions.remove", channel=channel, timestamp=ts, name=REACTION
+        )
 
     async def _add(self, slack: SlackClient, channel: str, ts: str, answer_id: str) -> bool:
         """Whether the message has the reaction afterwards."""

@@ -19,8 +19,9 @@ from tests.storage.chat_builder import ChatBuilder
 STATES = list(RunState)
 ALLOWED = {
     (RunState.WRITING, RunState.STOPPING),
-    (RunState.WRITING, RunState.FINISHING),
-    (RunState.STOPPING, RunState.FINISHING),
+    (RunState.WRITING, RunState.SHOWING),
+    (RunState.STOPPING, RunState.SHOWING),
+    (RunState.SHOWING, RunState.FINISHING),
     *((state, RunState.RELEASED) for state in STATES if state is not RunState.RELEASED),
 }
 
@@ -61,10 +62,10 @@ async def test_stop_cancels_the_model_call_and_only_that(run: RunningAnswer) -> 
     run.write_task.cancel()
 
 
-async def test_stop_changes_nothing_once_the_end_is_being_stored(run: RunningAnswer) -> None:
-    run.enter(RunState.FINISHING)
+async def test_stop_changes_nothing_once_the_text_is_stored(run: RunningAnswer) -> None:
+    run.enter(RunState.SHOWING)
     run.stop()
-    assert run.state is RunState.FINISHING
+    assert run.state is RunState.SHOWING
 
 
 async def test_abort_cancels_all_work_and_all_waits_for_the_lease(run: RunningAnswer) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import random
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
+from bot.answers.after_work import DONE, AfterWork, ChoreJob, ChoreResult
 from bot.answers.engine import Engine
 from bot.answers.events import EventPublisher
 from bot.answers.recovery import Recovery
@@ -18,6 +19,7 @@ from bot.domain import (
     Answer,
     AnswerResult,
     Chat,
+    Chore,
     Done,
     MessageRef,
     ModelRef,
@@ -27,9 +29,11 @@ from bot.domain import (
 )
 from bot.observability import Metrics
 from bot.providers.base import ModelRequest
+from bot.tasks import Tasks
 from bot.timing import Timing
 from storage.answers import Answers
 from storage.chats import Chats
+from storage.chores import Chores
 from storage.coordination import Coordination
 from storage.coordination.memory import MemoryCoordination
 from storage.engine.database import Database
@@ -64,8 +68,12 @@ async def build_prompt(chat: Chat, answer: Answer, limit: int | None) -> ModelRe
     return ModelRequest(chat.model, "", ())
 
 
-async def do_nothing(chat: Chat, answer: Answer, result: AnswerResult) -> None:
+def do_nothing(chat: Chat, result: AnswerResult) -> None:
     return
+
+
+async def no_title(job: ChoreJob) -> ChoreResult:
+    return DONE
 
 
 class Replica:
@@ -85,6 +93,9 @@ class Replica:
         self.answers = Answers(database)
         self.metrics = Metrics()
         self.publisher = EventPublisher(coordination)
+        self.tasks = Tasks()
+        after_work = AfterWork(Chores(database), self.chats, self.answers, self.tasks, timing)
+        after_work.register({Chore.TITLE: no_title})
         self.engine = Engine(
             chats=self.chats,
             answers=self.answers,
@@ -92,13 +103,14 @@ class Replica:
             sinks=sinks,
             publisher=self.publisher,
             build_prompt=build_prompt,
-            after=do_nothing,
+            after_work=after_work,
+            on_end=do_nothing,
             metrics=self.metrics,
             worker_id=name,
             timing=timing,
         )
         self.recovery = Recovery(
-            self.engine, self.answers, coordination, self.metrics, timing=timing
+            self.engine, after_work, self.answers, coordination, self.metrics, timing=timing
         )
 
     async def say(self, chat_id: str, text: str) -> Answer:
@@ -127,6 +139,7 @@ async def replicas(
             await stack.enter_async_context(replica.publisher.running())
             await stack.enter_async_context(replica.recovery.running())
             found.append(replica)
+            await stack.enter_async_context(replica.tasks)
         yield found
         for replica in found:
             await replica.engine.drain(WAIT_TIMEOUT)
@@ -226,8 +239,9 @@ class OneMessageSink(NullSink):
     def __init__(self, control: AnswerControl) -> None:
         self._control = control
 
-    async def close(self, result: AnswerResult) -> None:
+    async def close(self, result: AnswerResult) -> Mapping[Chore, float]:
         await self._control.record_messages((MessageRef("1.5", streaming=False),))
+        return {}
 
 
 @pytest.mark.parametrize("dialect", ["sqlite"])
@@ -241,10 +255,13 @@ async def test_answer_ends_only_when_its_messages_are_stored(migrated_url: str) 
     async with replicas(migrated_url, sinks=one_message) as (one, other):
         await _execute(migrated_url, refuse)
         chat_id = await start(one)
-        answer = await _running(one, chat_id)
+        answer = await other.answers.get((await one.chats.messages(chat_id))[1].id)
         await asyncio.sleep(1.0)
-        assert (await other.answers.get(answer.id)).status is Status.RUNNING
+        assert await other.answers.is_busy(chat_id)
         await _execute(migrated_url, "DROP TRIGGER away")
+        async with asyncio.timeout(WAIT_TIMEOUT):
+            while await other.answers.is_busy(chat_id):
+                await asyncio.sleep(0.01)
         assert (await ended(one, answer)).slack_messages == (MessageRef("1.5", streaming=False),)
 
 

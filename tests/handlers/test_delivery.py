@@ -71,13 +71,17 @@ async def run_with_each(
     # A choice must be acknowledged in time, on a busy machine too.
     concurrency = asyncio.Semaphore(4)
 
-    async def chat(channel: str) -> list[str]:
+    async def chat(channel: str) -> str:
         async with concurrency:
             thread = await world.start("Say it.", channel=channel)
-        return await world.answered(thread, channel=channel)
+        await world.answered(thread, channel=channel)
+        return thread
 
     world.reply_to({"Say it.": TEXT}, rate=60)
-    shown = await asyncio.gather(*(chat(channel) for channel in channels.values()))
+    threads = await asyncio.gather(*(chat(channel) for channel in channels.values()))
+    await world.idle()
+    places = zip(threads, channels.values(), strict=True)
+    shown = [await world.answered(thread, channel=channel) for thread, channel in places]
     return dict(zip(faults, shown, strict=True))
 
 

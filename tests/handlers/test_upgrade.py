@@ -41,10 +41,11 @@ def restore_database(path: Path) -> None:
     (newest,) = connection.execute("SELECT max(updated_at) FROM chats").fetchone()
     downtime = f"(julianday('now') - julianday('{newest}')) || ' days', '-{DOWNTIME} seconds'"
     for table in metadata.sorted_tables:
-        for column in table.columns:
-            if column.name.endswith(("_at", "_until")):
-                moved = f"strftime('%Y-%m-%d %H:%M:%f000', {column.name}, {downtime})"
-                connection.execute(f"UPDATE {table.name} SET {column.name} = {moved}")
+        # Those that the old version had:
+        for (column,) in connection.execute(f"SELECT name FROM pragma_table_info('{table.name}')"):
+            if column.endswith(("_at", "_until")):
+                moved = f"strftime('%Y-%m-%d %H:%M:%f000', {column}, {downtime})"
+                connection.execute(f"UPDATE {table.name} SET {column} = {moved}")
     connection.commit()
     connection.close()
 

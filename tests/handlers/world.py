@@ -127,6 +127,8 @@ class World:
                 await self.until(
                     lambda: self.slack.dispatcher.pending() == 0, "every event is acknowledged"
                 )
+                if not self._unfinished:
+                    await self.until(lambda: not self.chores(), "the after-work is done")
         finally:
             await self.stop_bot()
             await self.slack.stop()
@@ -316,6 +318,10 @@ class World:
         )
         return self.rows(query, thread)
 
+    def chores(self) -> list[str]:
+        """What is left to do for answers besides their text."""
+        return [row["kind"] for row in self.rows("SELECT kind FROM chores ORDER BY message_id")]
+
     # -- waiting and judging ---------------------------------------------------------------------------------------
 
     async def until(
@@ -335,7 +341,7 @@ class World:
             await asyncio.sleep(0.01)
 
     async def idle(self) -> None:
-        """Wait until no answer is unfinished and the bot has done nothing for `QUIET` seconds."""
+        """Wait until no answer or after-work is unfinished and the bot has done nothing for `QUIET` seconds."""
         clock, counts = asyncio.get_running_loop().time, self.slack.journal.counts
         active_at, calls = clock(), counts.total()
         while clock() < active_at + QUIET or self._has_unfinished_answers():
@@ -344,7 +350,7 @@ class World:
                 active_at, calls = clock(), counts.total()
 
     def _has_unfinished_answers(self) -> bool:
-        return bool(self.rows("SELECT 1 FROM answers WHERE state != 'ended'"))
+        return bool(self.rows("SELECT 1 FROM answers WHERE state != 'ended'") or self.chores())
 
     def is_computing(self) -> bool:
         """Whether the bot computes or waits for a processor, other than in this thread."""

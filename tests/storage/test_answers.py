@@ -146,7 +146,7 @@ async def test_an_answer_with_a_result_is_complete_and_then_ends(
     assert await answers.save_result(answer.id, "me", result)
     written = await answers.get(answer.id)
     assert (written.text_complete, written.text) == (True, "**well**")
-    assert written.status is Status.RUNNING
+    assert written.status is Status.DONE, "its text is stored, though it may not be visible yet"
     assert await answers.result(answer.id) == result
     assert await answers.finish(answer.id, "me")
     assert not await answers.finish(answer.id, "me")
@@ -208,7 +208,6 @@ async def test_a_worker_sees_a_stop_request_when_it_renews(
     answers: Answers, builder: ChatBuilder
 ) -> None:
     chat = (await builder.start()).chat
-    assert await answers.request_stop(chat.id) is None, "nothing is being written"
     answer = await answers.claim(chat.id, "me", 30)
     await builder.say(chat, "second")
     assert answer is not None

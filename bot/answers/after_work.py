@@ -1,0 +1,202 @@
+"""After-work: what is done for an answer besides its text, by whoever has time, while the chat goes on.
+
+Each piece is a `Chore`, a row that belongs to the answer until it is done (`storage.chores`). Nothing waits for it: the
+process that adds a chore does it at once, and the sweep finds what a process has left behind. The claim on a chore
+makes sure that one process does it at a time.
+
+    added ──claim──▶ being done ──DONE──▶ (no row)
+      ▲                  │
+      ├────── LATER ─────┤     another answer of the chat must end first
+      └─ error, timeout ─┘     after a pause that grows; after `MAX_TRIES` the chore is dropped
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from bot.answers.lease import ClockReading
+from bot.answers.retry import until_stored
+from bot.domain import Answer, Chat, Chore
+from bot.errors import ChatNotFound, StorageError
+from bot.observability import get_logger, log_context
+from bot.tasks import Tasks
+from bot.timing import Timing
+from storage.answers import Answers
+from storage.chats import Chats
+from storage.chores import Chores, ClaimedChore
+
+log = get_logger(__name__)
+
+MAX_TRIES = 8
+"""After so many failures a chore is dropped: with the pauses below that is a quarter of an hour."""
+FIRST_PAUSE = 5.0
+"""Seconds after the first failure; doubles with each further one."""
+MAX_PAUSE = 300.0
+BUSY_PAUSE = 3.0
+"""Seconds until a chore is tried again that must wait until the chat's other answers have ended."""
+CLAIM_MARGIN = 10.0
+"""Seconds by which a claim outlasts the work: nobody else begins while a call may still be under way."""
+MAX_RUNNING = 200
+"""Answers whose chores one process does at a time; the sweep leaves further ones to others, or for later."""
+
+
+class Outcome(Enum):
+    """How a chore went."""
+
+    DONE = auto()
+    """It is done, or nobody needs it any more."""
+    FAILED = auto()
+    """It may succeed after a pause."""
+    LATER = auto()
+    """It must wait until the chat's other answers have ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChoreResult:
+    outcome: Outcome
+    then: tuple[Chore, ...] = ()
+    """What it leads to, when it is done."""
+
+
+DONE = ChoreResult(Outcome.DONE)
+FAILED = ChoreResult(Outcome.FAILED)
+LATER = ChoreResult(Outcome.LATER)
+
+
+@dataclass(frozen=True, slots=True)
+class ChoreJob:
+    """A chore with what is known about its answer."""
+
+    chat: Chat
+    answer: Answer
+    again: bool
+    """An earlier try may have taken effect."""
+    confirm: Callable[[], Awaitable[None]]
+    """Returns while this process may work on the chore; to be awaited before each visible change."""
+
+
+DoChore = Callable[[ChoreJob], Awaitable[ChoreResult]]
+
+
+class AfterWork:
+    """Does chores, each once at a time and each within `Timing.chore_timeout`."""
+
+    def __init__(
+        self, chores: Chores, chats: Chats, answers: Answers, tasks: Tasks, timing: Timing
+    ) -> None:
+        self._chores = chores
+        self._chats = chats
+        self._answers = answers
+        self._tasks = tasks
+        self._timing = timing
+        self._functions: dict[Chore, DoChore] = {}
+        self._running: set[asyncio.Task[None]] = set()
+        self._claimed: set[ClaimedChore] = set()
+        """The chores that this process is doing."""
+        self._closing = False
+
+    def write_again(self, wake: Callable[[str], None]) -> DoChore:
+        """Does `Chore.WRITE_AGAIN`: whoever claims the answer writes its stored text into its messages.
+
+        `wake`: is called with the id of a chat that has an answer to be claimed.
+        """
+
+        async def do(job: ChoreJob) -> ChoreResult:
+            chat_id = await self._chores.show_again(job.answer.id)
+            if chat_id is not None:
+                wake(chat_id)
+            return DONE
+
+        return do
+
+    def register(self, functions: Mapping[Chore, DoChore]) -> None:
+        """How these chores are done."""
+        self._functions |= functions
+
+    def start(self, answer_id: str) -> asyncio.Task[None]:
+        """Begins the chores of an answer that are due. Returns at once; the task ends with them."""
+        task = self._tasks.start(self._do_due(answer_id), name="after-work")
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return task
+
+    async def sweep(self) -> None:
+        """Begins chores that are due and that nobody does: their process ended, or their pause is over."""
+        room = MAX_RUNNING - len(self._running)
+        if room > 0:
+            for answer_id in await self._chores.due(room):
+                self.start(answer_id)
+
+    async def close(self) -> None:
+        """Stops, and leaves the chores that are not done to other processes and the next start."""
+        self._closing = True
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+        for claimed in self._claimed:
+            with suppress(StorageError):
+                await self._chores.postpone(claimed, self._late_effect(claimed))
+
+    async def _do_due(self, answer_id: str) -> None:
+        since = ClockReading()
+        timeout = self._timing.chore_timeout
+        claimed = await self._chores.claim(answer_id, timeout + CLAIM_MARGIN)
+        if not claimed:
+            return
+        self._claimed.update(claimed)
+        try:
+            answer = await self._answers.get(answer_id)
+            chat = await self._chats.get(answer.chat_id)
+        except ChatNotFound:
+            self._claimed.difference_update(claimed)
+            return
+        with log_context(team=chat.team, answer=answer_id):
+            await asyncio.gather(*(self._do(each, chat, answer, since) for each in claimed))
+
+    async def _do(
+        self, claimed: ClaimedChore, chat: Chat, answer: Answer, since: ClockReading
+    ) -> None:
+        async def confirm() -> None:
+            if since.age() > self._timing.chore_timeout:
+                raise asyncio.CancelledError
+
+        again = claimed.tries > 1 or answer.attempt > 1
+        try:
+            result = await self._attempt(
+                claimed.chore, ChoreJob(chat, answer, again=again, confirm=confirm)
+            )
+            await until_stored(lambda: self._settle(claimed, result), answer.id)
+        finally:
+            if not self._closing:
+                self._claimed.discard(claimed)
+        if result.then:
+            self.start(answer.id)
+
+    async def _attempt(self, chore: Chore, job: ChoreJob) -> ChoreResult:
+        try:
+            async with asyncio.timeout(self._timing.chore_timeout):
+                return await self._functions[chore](job)
+        except TimeoutError:
+            log.info("chore_timed_out", chore=chore)
+        except Exception as error:  # whatever it is, the other chores must not suffer
+            log.warning("chore_failed", chore=chore, reason=type(error).__name__)
+        return FAILED
+
+    async def _settle(self, claimed: ClaimedChore, result: ChoreResult) -> None:
+        if result.outcome is Outcome.LATER:
+            await self._chores.postpone(claimed, BUSY_PAUSE, counted=False)
+        elif result.outcome is Outcome.FAILED and claimed.tries < MAX_TRIES:
+            pause = min(MAX_PAUSE, FIRST_PAUSE * 2 ** (claimed.tries - 1))
+            await self._chores.postpone(claimed, max(pause, self._late_effect(claimed)))
+        else:
+            if result.outcome is Outcome.FAILED:
+                log.warning("chore_dropped", chore=claimed.chore)
+            await self._chores.complete(claimed, result.then)
+
+    def _late_effect(self, claimed: ClaimedChore) -> float:
+        """Seconds in which a call of the last try may still take effect, if a second one would be visible."""
+        return self._timing.late_effect if claimed.chore is Chore.SHOW_QUESTION else 0.0

@@ -1,0 +1,178 @@
+"""The chores of an answer that are done in Slack: each is one small change, and each may be done again."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
+
+from bot.answers.after_work import DONE, FAILED, LATER, ChoreJob, ChoreResult, DoChore
+from bot.domain import Chore, MessageRef, Status, Thread
+from bot.observability import get_logger
+from handlers.answers.message_recovery import own_answers
+from handlers.answers.thinking_status import SET_STATUS
+from handlers.client.errors import (
+    ConnectFailed,
+    NotInstalled,
+    OutcomeUnknown,
+    RateLimited,
+    SlackError,
+    SlackRejected,
+    TooLate,
+)
+from handlers.client.web_api import SlackClient
+from handlers.client.workspaces import WorkspaceResolver
+from handlers.rate_limits.token_bucket import STOP
+from handlers.threads.agent_session import end_session, show_session_title
+from handlers.threads.api_echo import ApiEcho
+from handlers.threads.chat_header import ChatHeaders
+from handlers.threads.queued_reaction import QueuedReactions
+from storage.answers import Answers
+from storage.chats import Chats
+from storage.chores import Chores
+
+log = get_logger(__name__)
+
+_TRANSIENT = {error.result for error in (RateLimited, TooLate, ConnectFailed, OutcomeUnknown)}
+"""Failures that may be over soon."""
+
+InThread = Callable[[SlackClient, Thread, ChoreJob], Awaitable[ChoreResult]]
+"""Does a chore of an answer in this thread. Raises SlackError."""
+
+
+class SlackAfterWork:
+    """How chores are done in Slack."""
+
+    def __init__(
+        self,
+        *,
+        workspaces: WorkspaceResolver,
+        answers: Answers,
+        chats: Chats,
+        chores: Chores,
+        api_echo: ApiEcho,
+        queued_reactions: QueuedReactions,
+        headers: ChatHeaders,
+    ) -> None:
+        self._workspaces = workspaces
+        self._answers = answers
+        self._chats = chats
+        self._chores = chores
+        self._api_echo = api_echo
+        self._queued_reactions = queued_reactions
+        self._headers = headers
+
+    def functions(self) -> dict[Chore, DoChore]:
+        """For `AfterWork.register`."""
+        in_thread: dict[Chore, InThread] = {
+            Chore.SHOW_QUESTION: self._show_question,
+            Chore.LIFT_MARK: self._lift_mark,
+            Chore.CLEAR_STATUS: self._clear_status,
+            Chore.END_SESSION: self._end_session,
+            Chore.DELETE_LEFTOVERS: self._delete_leftovers,
+            Chore.FIND_STRAYS: self._find_strays,
+            Chore.SHOW_TITLE: self._show_title,
+            Chore.NAME_SESSION: self._name_session,
+        }
+        return {chore: partial(self._do, work) for chore, work in in_thread.items()}
+
+    async def _do(self, work: InThread, job: ChoreJob) -> ChoreResult:
+        """Does a chore in the answer's thread, as long as this process may."""
+        if job.chat.thread is None:
+            return DONE
+        try:
+            slack = (await self._workspaces.client_for(job.chat.team)).fenced(job.confirm)
+            return await work(slack, job.chat.thread, job)
+        except (NotInstalled, SlackRejected) as error:  # it would be refused again
+            log.info("chore_refused", reason=str(error))
+            return DONE
+        except SlackError as error:
+            log.info("chore_failed", reason=str(error))
+            return FAILED
+
+    # -- when the answer begins --------------------------------------------------------------------------------
+
+    async def _show_question(
+        self, slack: SlackClient, thread: Thread, job: ChoreJob
+    ) -> ChoreResult:
+        await self._api_echo.show(slack, job.chat, job.answer, look_first=job.again)
+        return DONE
+
+    async def _lift_mark(self, slack: SlackClient, thread: Thread, job: ChoreJob) -> ChoreResult:
+        answer = job.answer
+        if answer.question_ts is not None and answer.status is not Status.WAITING:
+            reason = await self._queued_reactions.remove(
+                slack, thread.channel, answer.question_ts, answer.id
+            )
+            return _result(reason)
+        return DONE
+
+    # -- when all of it is visible -----------------------------------------------------------------------------
+
+    async def _clear_status(self, slack: SlackClient, thread: Thread, job: ChoreJob) -> ChoreResult:
+        if await self._answers.is_busy(job.chat.id):
+            return DONE  # the status belongs to the next answer
+        reason = await slack.try_call_error(
+            SET_STATUS, channel_id=thread.channel, thread_ts=thread.ts, status=""
+        )
+        return _result(reason)
+
+    async def _end_session(self, slack: SlackClient, thread: Thread, job: ChoreJob) -> ChoreResult:
+        if await self._answers.is_busy(job.chat.id):
+            return LATER
+        return _result(await end_session(slack, thread))
+
+    async def _delete_leftovers(
+        self, slack: SlackClient, thread: Thread, job: ChoreJob
+    ) -> ChoreResult:
+        if await self._answers.is_busy(job.chat.id):  # the answer may be using them again
+            return LATER
+        answer = await self._answers.get(job.answer.id)
+        for part in answer.slack_messages:
+            if part.leftover:
+                await _delete(slack, thread, part)
+        await self._chores.forget_leftovers(answer.id)
+        return DONE
+
+    async def _find_strays(self, slack: SlackClient, thread: Thread, job: ChoreJob) -> ChoreResult:
+        """Deletes messages that no row knows.
+
+        The database is asked after the thread was read: an answer that begins later cannot have posted any of them.
+        """
+        found = await own_answers(slack, thread, job.answer)
+        if await self._answers.is_busy(job.chat.id):
+            return LATER
+        chat = await self._chats.get(job.chat.id)
+        known = await self._answers.slack_timestamps(chat.id) | {chat.header_ts}
+        for ts in found:
+            if ts not in known:
+                await _delete(slack, thread, MessageRef(ts, streaming=True))
+        return DONE
+
+    # -- when the chat has a title -----------------------------------------------------------------------------
+
+    async def _show_title(self, slack: SlackClient, thread: Thread, job: ChoreJob) -> ChoreResult:
+        await self._headers.show(await self._chats.get(job.chat.id))
+        return DONE
+
+    async def _name_session(self, slack: SlackClient, thread: Thread, job: ChoreJob) -> ChoreResult:
+        """Shows the title of now: a user may change it during the call, and theirs must win."""
+        shown: str | None = None
+        reason: str | None = None
+        while (title := (await self._chats.get(job.chat.id)).title) != shown:
+            reason = await show_session_title(slack, thread, title)
+            shown = title
+        return _result(reason)
+
+
+def _result(reason: str | None) -> ChoreResult:
+    """`reason`: why a call failed; None when it succeeded. What Slack refused, it would refuse again."""
+    return FAILED if reason in _TRANSIENT else DONE
+
+
+async def _delete(slack: SlackClient, thread: Thread, part: MessageRef) -> None:
+    if part.streaming:
+        with suppress(SlackRejected):  # it is no stream any more
+            await slack.call_with_retry(STOP, channel=thread.channel, ts=part.ts)
+    with suppress(SlackRejected):  # it is gone
+        await slack.call_with_retry("chat.delete", channel=thread.channel, ts=part.ts)

@@ -1,0 +1,102 @@
+"""The steps of an answer's life, inside a transaction of the caller: claiming it, changing it, beginning it again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import literal, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.domain import Answer, Chore, Status
+from storage.chores import add_chores
+from storage.engine.types import utc_now
+from storage.queries import (
+    CLAIM_ANSWER,
+    SELECT_ANSWER,
+    SELECT_NEXT_ANSWER,
+    UPDATE_MESSAGE,
+    UPDATE_OWNED,
+)
+from storage.rows import to_answer
+from storage.tables import answers, chats
+
+
+async def claim_answer(
+    connection: AsyncConnection, chat_id: str, worker_id: str, lease: float
+) -> Answer | None:
+    """Lease the chat's next answer; None when there is none, or when another worker was faster."""
+    found = (await connection.execute(SELECT_NEXT_ANSWER, {"chat": chat_id})).one_or_none()
+    if found is None:
+        return None
+    taken = await connection.execute(
+        CLAIM_ANSWER, {"answer": found.message_id, "worker": worker_id, "lease": round(lease, 3)}
+    )
+    if taken.rowcount == 0:
+        return None
+    if found.state != "showing":
+        await update_message(connection, found.message_id, status=Status.RUNNING)
+    row = (await connection.execute(SELECT_ANSWER, {"answer": found.message_id})).one()
+    answer = to_answer(row)
+    await add_chores(connection, answer.id, _chores_of_beginning(answer, found.in_slack))
+    return replace(
+        answer,
+        resumed=found.state != "waiting",
+        taken_over=found.owner is not None,
+        follows_unshown=bool(found.follows_unshown),
+    )
+
+
+def _chores_of_beginning(answer: Answer, in_slack: bool) -> dict[Chore, float]:
+    """What is due, besides the text, when a worker takes an answer."""
+    due: dict[Chore, float] = {}
+    if in_slack and answer.question_ts is None:
+        due[Chore.SHOW_QUESTION] = 0.0
+    if answer.was_queued and answer.question_ts is not None:
+        due[Chore.LIFT_MARK] = 0.0
+    return due
+
+
+async def begin_again(connection: AsyncConnection, answer_id: str) -> None:
+    """Make an ended answer wait, for the chat's present model."""
+    again = {
+        "state": "waiting",
+        "retry_requested": False,
+        "complete": False,
+        "ending": None,
+        "detail": None,
+        "cut": False,
+        "stop_requested": False,
+        "seconds": None,
+        "prompt_tokens": None,
+        "completion_tokens": None,
+        "cost": None,
+        "cached_tokens": None,
+        "model": _model_of_chat(),
+    }
+    await connection.execute(update(answers).where(answers.c.message_id == answer_id).values(again))
+    await update_message(connection, answer_id, status=Status.WAITING, error=None)
+
+
+def _model_of_chat() -> Any:
+    model = select(chats.c.provider + literal(":") + chats.c.model)
+    return model.where(chats.c.id == answers.c.chat_id).scalar_subquery()
+
+
+async def update_owned(
+    connection: AsyncConnection, answer_id: str, worker_id: str, **values: Any
+) -> bool:
+    """Update an answer if the worker still holds it."""
+    done = await connection.execute(
+        UPDATE_OWNED, {"answer": answer_id, "worker": worker_id, **values}
+    )
+    return done.rowcount > 0
+
+
+async def update_message(
+    connection: AsyncConnection, message_id: str, **values: str | None
+) -> None:
+    """Change the message that an answer is."""
+    await connection.execute(
+        UPDATE_MESSAGE, {"message": message_id, "updated_at": utc_now(), **values}
+    )
