@@ -59,6 +59,8 @@ def environment() -> dict[str, str]:
     """The environment of uv: no other virtual environment, and the certificates that this machine trusts."""
     values = {key: value for key, value in os.environ.items() if key != "VIRTUAL_ENV"}
     values.setdefault("UV_PYTHON_DOWNLOADS", "never")
+    if not may_cache():
+        values.setdefault("UV_CACHE_DIR", str(TOOLS / "cache"))
     if sys.version_info >= (
         3,
         11,
@@ -67,6 +69,16 @@ def environment() -> dict[str, str]:
     if sys.platform == "darwin" or any(Path(bundle).exists() for bundle in CERTIFICATES):
         values.setdefault("UV_SYSTEM_CERTS", "1")  # which may include a company's own
     return values
+
+
+def may_cache() -> bool:
+    """Whether uv can write where it usually keeps its cache. Users such as `nobody` have no home to write to."""
+    try:
+        usual = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:  # no HOME, and no such user: a container that runs as any number
+        return False
+    existing = next(path for path in (usual / "uv", *(usual / "uv").parents) if path.exists())
+    return os.access(existing, os.W_OK)
 
 
 def hint() -> str:
