@@ -12,14 +12,16 @@ from typing import Any
 import pytest
 
 from bot.sandbox.limits import Limits
-from handlers.rate_limits.token_bucket import POST, RATES, Rate
+from bot.sandbox.models.scripts import ModelScript
+from handlers.rate_limits.token_bucket import APPEND, POST, RATES, START, STOP, UPDATE, Rate
+from tests.api.conftest import Api, client, token_for
 from tests.deadlines import patient_timing
 from tests.handlers.conftest import WorldFactory
-from tests.handlers.test_dialogs import open_by_command, wait_for_dialog
+from tests.handlers.test_dialogs import field_values, open_by_command, wait_for_dialog
 from tests.handlers.test_home import STORY, home, prefer, search, tick
 from tests.handlers.test_lists import listed, refresh
 from tests.handlers.test_shortcuts import open_on_message
-from tests.handlers.world import World
+from tests.handlers.world import MODEL, World, elements, shown
 
 ENDLESS = 3_600.0
 PATIENT = patient_timing(
@@ -30,6 +32,7 @@ PATIENT = patient_timing(
 )
 PLENTY = {method: Rate(1_000.0, 1_000.0) for method in RATES}
 """No act has to wait for the budget that an earlier one used."""
+STREAM = frozenset({START, APPEND, STOP})
 
 FAULTS: dict[str, dict[str, Any]] = {
     "hangs": {"mode": "hang", "seconds": ENDLESS},
@@ -74,6 +77,26 @@ async def mention_of_unknown_people(world: World) -> Act:
     return lambda: world.ask(f"What does <@{person.id}> say?", user=person.name)
 
 
+async def choice(world: World) -> Act:
+    thread = await world.ask("A question.")
+
+    async def act() -> None:
+        await world.choose(thread)
+        await answer_stands(world, thread)
+
+    return act
+
+
+async def start_button(world: World) -> Act:
+    thread = await world.ask("A question.")
+
+    async def act() -> None:
+        await world.slack.interactions.press("alice", world.menus(thread)[-1], "start_chat")
+        await answer_stands(world, thread)
+
+    return act
+
+
 async def choice_by_somebody_else(world: World) -> Act:
     thread = await world.ask("A question.")
     before = len(world.whispers("bob"))
@@ -81,6 +104,69 @@ async def choice_by_somebody_else(world: World) -> Act:
     async def act() -> None:
         await world.choose(thread, "bob")
         await world.until(lambda: len(world.whispers("bob")) > before, "the refusal")
+
+    return act
+
+
+async def follow_up(world: World) -> Act:
+    thread = await world.start("A question.")
+    await world.answered(thread)
+
+    async def act() -> None:
+        await world.slack.conversations.say("alice", "general", "Another one.", thread)
+        await answer_stands(world, thread, 2)
+
+    return act
+
+
+async def queued_question(world: World) -> Act:
+    world.say("Slow words.", rate=4.0)
+    thread = await world.start("A question.")
+    await world.until(lambda: world.answers(thread), "the first words")
+
+    async def act() -> None:
+        await world.slack.conversations.say("alice", "general", "Another one.", thread)
+        await answer_stands(world, thread, 2)
+
+    return act
+
+
+async def stop(world: World) -> Act:
+    world.models.queue(MODEL, ModelScript(["Never", " said."], times=(0.0, ENDLESS)))
+    thread = await world.start("A question.")
+    await world.until(lambda: world.answers(thread), "the first words")
+
+    async def act() -> None:
+        await world.slack.interactions.press("alice", world.header(thread), "stop_answer")
+        await world.until(lambda: "stopped" in world.answers(thread)[0].text, "the mark")
+        await world.answered(thread)
+
+    return act
+
+
+async def question_through_the_api(world: World) -> Act:
+    thread = await world.start("A question.")
+    await world.answered(thread)
+    (chat,) = world.rows("SELECT id FROM chats WHERE thread = ?", thread)
+    api = Api(client(world, await token_for(world)), "")
+
+    async def act() -> None:
+        async with api.http:
+            said = await api.say(chat["id"], "Another one.")
+        assert said["assistantMessage"]["status"] == "done"
+
+    return act
+
+
+async def retry(world: World) -> Act:
+    world.fail("http", status=401)
+    thread = await world.start("A question.")
+    await world.answered(thread)
+    world.say("It works.")
+
+    async def act() -> None:
+        await world.slack.interactions.press("alice", world.answers(thread)[0], "retry_answer")
+        await world.until(lambda: shown(world.answers(thread)[0]) == "It works.", "the answer")
 
     return act
 
@@ -177,9 +263,33 @@ async def global_shortcut(world: World) -> Act:
     return act
 
 
+async def submission(world: World) -> Act:
+    await close_dialog(world)
+    await open_by_command(world)
+    before = len(world.chats())
+
+    async def act() -> None:
+        assert await world.slack.views.submit("alice", field_values("A question.")) == {}
+        await world.until(lambda: len(world.chats()) > before, "the chat")
+        await answer_stands(world, world.chats()[-1]["thread"])
+
+    return act
+
+
 async def close_dialog(world: World) -> None:
     while world.slack.views.modal("alice"):
         await world.slack.views.close("alice")
+
+
+async def answer_stands(world: World, thread: str, count: int = 1) -> None:
+    """With its footer, and the model may be asked the chat's next question."""
+    await world.until(
+        lambda: (
+            sum(bool(elements(answer, "feedback")) for answer in world.answers(thread)) >= count
+        ),
+        "the answer",
+    )
+    await world.answered(thread, count)
 
 
 CASES = [
@@ -187,7 +297,14 @@ CASES = [
     Case(direct_message, frozenset({POST})),
     Case(mention_below_other_words, frozenset({POST})),
     Case(mention_of_unknown_people, frozenset({POST})),
+    Case(choice, STREAM),
+    Case(start_button, STREAM),
     Case(choice_by_somebody_else, frozenset({"chat.postEphemeral"})),
+    Case(follow_up, STREAM),
+    Case(queued_question, STREAM),
+    Case(stop, STREAM),
+    Case(question_through_the_api, STREAM | {POST, UPDATE}),
+    Case(retry, frozenset({POST, UPDATE})),
     Case(thumbs, frozenset({"chat.postEphemeral"})),
     Case(message_for_a_full_chat, frozenset({"chat.postEphemeral"})),
     Case(list_of_chats),
@@ -200,6 +317,7 @@ CASES = [
     Case(dialog, frozenset({"views.open"})),
     Case(dialog_about_a_message, frozenset({"views.open"})),
     Case(global_shortcut, frozenset({"views.open"})),
+    Case(submission, STREAM | {POST}),
 ]
 
 

@@ -100,6 +100,24 @@ async def answer(world: World) -> None:
     await world.start("A question.")
 
 
+async def failed_answer(world: World) -> None:
+    world.fail("http", status=401)
+    world.say("It works.")
+    await world.start("A question.")
+
+
+async def broken_answer(world: World) -> None:
+    world.fail("break", "Half of it")
+    world.say("It works.")
+    await world.start("A question.")
+
+
+async def answer_of_a_model_that_is_gone(world: World) -> None:
+    world.fail("http", status=404)
+    world.say("It works.", model="demo/storyteller")
+    await world.start("A question.")
+
+
 async def slow_answer(world: World) -> None:
     world.models.queue(MODEL, ModelScript(["Never", " said."], first_after=ENDLESS))
     world.leave_unfinished()
@@ -197,6 +215,23 @@ CASES = [
     Case("start button", mention, "start_chat", pressing("start_chat"), text_stands(TEXT)),
     Case("menu", mention, "model_menu", choosing("model_menu"), text_stands(TEXT)),
     Case("stop", slow_answer, "stop_answer", pressing("stop_answer"), is_stopped),
+    Case(
+        "retry", failed_answer, "retry_answer", pressing("retry_answer"), text_stands("It works.")
+    ),
+    Case(
+        "retry of a broken answer",
+        broken_answer,
+        "retry_answer",
+        pressing("retry_answer"),
+        text_stands("It works."),
+    ),
+    Case(
+        "retry with another model",
+        answer_of_a_model_that_is_gone,
+        "retry_with_model",
+        choosing("retry_with_model", "demo/storyteller"),
+        text_stands("It works."),
+    ),
     Case("thumb", answer, "feedback", pressing("feedback"), is_voted),
     Case(
         "new chat after the last message",
