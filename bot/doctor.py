@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from bot.config import Delivery, Settings, no_models, unknown_settings
 from bot.domain import ModelInfo
-from bot.errors import BobbinError
+from bot.errors import BobbinError, StorageError
 from bot.manifest import bot_scopes
 from bot.providers.catalogue import matches
 from bot.providers.registry import ProviderHealth, Providers
@@ -92,8 +92,8 @@ async def _database(settings: Settings) -> list[Finding]:
             _SCHEMAS[schema],
             *(await _installations(settings, database) if schema is Schema.CURRENT else ()),
         ]
-    except BobbinError as error:
-        return [Finding(name, False, f"{error}; check that it runs and that DATABASE_URL is right")]
+    except StorageError as error:
+        return [Finding(name, False, database.explain(error))]
     finally:
         await database.close()
 
@@ -153,7 +153,13 @@ async def _redis(settings: Settings) -> list[Finding]:
     try:
         await coordination.ping()
     except BobbinError as error:
-        return [Finding("Redis", False, f"{error}; check that it runs and that REDIS_URL is right")]
+        return [
+            Finding(
+                "Redis",
+                False,
+                f"{coordination.address}: {error}; check that it runs and that REDIS_URL is right",
+            )
+        ]
     finally:
         await coordination.close()
     return [Finding("Redis", True, "answers")]

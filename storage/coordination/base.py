@@ -36,6 +36,9 @@ class BucketResult:
 class Coordination(Protocol):
     """Events and shared rate limits, for one process or many."""
 
+    address: str
+    """Where what they share is, without user and password; empty for one process."""
+
     async def publish(self, topic: str, event: Mapping[str, Any]) -> None:
         """Send a JSON event to all subscribers, here and in other replicas, in order. Never raises, never waits."""
         ...

@@ -47,6 +47,8 @@ class MemoryBucket:
 class MemoryCoordination:
     """Buckets and events that end with the process."""
 
+    address = ""
+
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._hub = TopicHub()

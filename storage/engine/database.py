@@ -19,7 +19,7 @@ from sqlalchemy.pool import Pool, QueuePool
 from bot.errors import SettingsError, StorageError
 from bot.timing import Timing
 from storage.engine import sqlite
-from storage.engine.failures import Failure, address, failure_of
+from storage.engine.failures import READ_ONLY, Failure, address, failure_of
 from storage.engine.migrate import upgrade
 
 _log = logging.getLogger(__name__)
@@ -154,18 +154,24 @@ class Database:
                     return await asyncio.to_thread(upgrade, self._url, self._timing)
             except DatabaseFailed as error:
                 if not self._may_return(error.failure) or time.monotonic() > deadline:
-                    raise
+                    raise StorageError(self.explain(error)) from error.__cause__
             await asyncio.sleep(1.0)
+
+    def explain(self, error: StorageError) -> str:
+        """Where the database is, what is wrong with it, and what to do; one line, without user and password."""
+        cure = f"; {error.failure.cure}" if isinstance(error, DatabaseFailed) else ""
+        return f"{self.address}: {error}{cure}"
 
     def _may_return(self, failure: Failure) -> bool:
         return self.dialect == "postgresql" and failure.away and not failure.lasting
 
     async def ping(self) -> None:
         """Raise StorageError unless the database answers and can be written to."""
-        query = "SELECT 1" if self.dialect == "sqlite" else "SELECT pg_is_in_recovery()"
+        read_only = "SELECT current_setting('transaction_read_only') = 'on'"
+        query = "SELECT 1" if self.dialect == "sqlite" else read_only
         async with self.begin() as connection:
             if await connection.scalar(text(query)) is True:
-                raise DatabaseFailed(Failure("is read-only: a standby"))
+                raise DatabaseFailed(READ_ONLY)
 
     async def close(self) -> None:
         """Close all connections.

@@ -21,16 +21,36 @@ class Failure:
     """The database cannot be used at present, whatever the statement; False for a failure of this one statement."""
     lasting: bool = False
     """Waiting does not help: a setting, the database or its rights must be changed."""
+    cure: str = "check that it runs and that DATABASE_URL is right"
 
+
+READ_ONLY = Failure("is read-only: a standby, or set so", cure="DATABASE_URL must name the primary")
+_REFUSED = Failure(
+    "refuses the user or the password",
+    lasting=True,
+    cure="correct the user and the password in DATABASE_URL",
+)
+_NO_DATABASE = Failure(
+    "server has no database of this name",
+    lasting=True,
+    cure="create it, or correct the name in DATABASE_URL",
+)
+_NO_SPACE = Failure("has no disk space left", cure="free disk space")
+_FULL = Failure(
+    "accepts no more connections (max_connections)",
+    cure="raise its limit, or run fewer processes",
+)
+_STARTING = Failure("is starting or stopping", cure="try again soon")
+_LOCKED = Failure("is locked by another process", cure="end the process that locks the file")
 
 _POSTGRESQL_STATES = {
-    "25006": Failure("is read-only: a standby, or set so"),
-    "28P01": Failure("refuses the user or the password", lasting=True),
-    "3D000": Failure("server has no database of this name", lasting=True),
-    "53100": Failure("has no disk space left"),
-    "53300": Failure("accepts no more connections (max_connections)"),
+    "25006": READ_ONLY,
+    "28P01": _REFUSED,
+    "3D000": _NO_DATABASE,
+    "53100": _NO_SPACE,
+    "53300": _FULL,
     "57014": Failure("took too long for one statement", away=False),
-    "57P03": Failure("is starting or stopping"),
+    "57P03": _STARTING,
 }
 _MESSAGES_OF_CLASSES = ("08", "25", "28", "3D", "40", "42", "53", "54", "55", "57", "58", "XX")
 """The first two characters of those SQLSTATEs whose messages quote no data."""
@@ -41,26 +61,47 @@ _POSTGRESQL_MESSAGES = (
     ("resolve host|translate host", Failure("host's name cannot be resolved")),
     (
         "password authentication failed|no password supplied|role .* does not exist|no such user",
-        _POSTGRESQL_STATES["28P01"],
+        _REFUSED,
     ),
-    ("database .* does not exist|no such database", _POSTGRESQL_STATES["3D000"]),
+    ("database .* does not exist|no such database", _NO_DATABASE),
     (
         "no pg_hba.conf entry",
-        Failure("does not admit this user, database or address (pg_hba.conf)", lasting=True),
+        Failure(
+            "does not admit this user, database or address",
+            lasting=True,
+            cure="allow it in pg_hba.conf",
+        ),
     ),
-    ("does not support SSL", Failure("offers no TLS, which sslmode demands", lasting=True)),
-    ("certificate verify failed", Failure("shows a certificate that is not trusted", lasting=True)),
-    ("too many clients|connection slots|no more connections", _POSTGRESQL_STATES["53300"]),
-    ("starting up|shutting down|recovery mode", _POSTGRESQL_STATES["57P03"]),
+    (
+        "does not support SSL",
+        Failure(
+            "offers no TLS, which sslmode demands",
+            lasting=True,
+            cure="set up TLS there, or change sslmode in DATABASE_URL",
+        ),
+    ),
+    (
+        "certificate verify failed",
+        Failure(
+            "shows a certificate that is not trusted",
+            lasting=True,
+            cure="set sslrootcert in DATABASE_URL",
+        ),
+    ),
+    ("too many clients|connection slots|no more connections", _FULL),
+    ("starting up|shutting down|recovery mode", _STARTING),
 )
 
 _SQLITE_CODES = {
-    sqlite3.SQLITE_BUSY: Failure("is locked by another process"),
-    sqlite3.SQLITE_LOCKED: Failure("is locked by another process"),
-    sqlite3.SQLITE_READONLY: Failure("file is not writable"),
+    sqlite3.SQLITE_BUSY: _LOCKED,
+    sqlite3.SQLITE_LOCKED: _LOCKED,
+    sqlite3.SQLITE_READONLY: Failure(
+        "file is not writable",
+        cure="let its owner run Bobbin, or permit writing to the file and its folder",
+    ),
     sqlite3.SQLITE_PERM: Failure("file may not be opened", lasting=True),
     sqlite3.SQLITE_CANTOPEN: Failure("file cannot be opened", lasting=True),
-    sqlite3.SQLITE_FULL: Failure("has no disk space left"),
+    sqlite3.SQLITE_FULL: _NO_SPACE,
     sqlite3.SQLITE_IOERR: Failure("file cannot be read or written: the disk fails"),
     sqlite3.SQLITE_NOTADB: Failure("file is no SQLite database", lasting=True),
     sqlite3.SQLITE_CORRUPT: Failure("file is damaged: restore a backup", lasting=True),

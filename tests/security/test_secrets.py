@@ -127,7 +127,7 @@ async def test_no_error_contains_a_database_password(tmp_path: Path, command: st
     async with asyncio.timeout(WAIT_TIMEOUT):
         async for line in process.stdout:
             said += line
-            if b"database_not_ready" in line:  # both wait for the database and log so repeatedly
+            if b"database_lost" in line:  # both wait for the database and log why
                 process.terminate()
                 break
         said += (await process.communicate())[0]
