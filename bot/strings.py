@@ -229,6 +229,15 @@ CANNOT_WRITE: dict[str, str] = {
     "You can ask me here.",
 }
 """The direct message to a user when Bobbin cannot write where they asked."""
+CANNOT_WRITE_OTHERWISE = (
+    "I couldn't answer you in <#{channel}>, because Slack refused what I wrote there ({code}). "
+    "Ask me here, or tell whoever runs me."
+)
+"""The same for any other reason; `code` is Slack's name for it."""
+CANNOT_WRITE_HERE = (
+    "I couldn't answer you, because Slack refused what I wrote ({code}). Tell whoever runs me."
+)
+"""The same for a conversation that is a direct message itself."""
 
 SENT_THROUGH_API = "{name} (via API): {text}"
 SENT_WITH_IMAGES = "with {count} images"

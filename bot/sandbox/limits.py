@@ -71,6 +71,11 @@ class Limits:
     native_streams: bool = True
     """False: `chat.startStream` answers `channel_type_not_supported` outside direct messages."""
 
+    markdown_text: bool = True
+    """False: an older Slack, which ignores the argument `markdown_text`."""
+    markdown_blocks: bool = True
+    """False: an older Slack, which does not know the block."""
+
     ack_timeout: float = 3.0
     """How long the app may take to acknowledge an event, a command or an interaction."""
     retry_delays: tuple[float, ...] = (0.0, 60.0, 300.0)

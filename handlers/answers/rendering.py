@@ -1,6 +1,7 @@
 """How an answer's text and footer become the arguments of a Slack call, in a simpler format after each refusal.
 
-FULL ──refused──▶ NO_FEEDBACK ──refused──▶ TEXT ──refused──▶ TEXT_RETRY ──refused──▶ give up
+FULL ──refused──▶ NO_FEEDBACK ──refused──▶ TEXT ──refused──▶ BLOCKS ──refused──▶ PLAIN ──refused──▶ give up
+ └──── refused without a footer: only the text can be the reason ────────▲
 """
 
 from __future__ import annotations
@@ -26,12 +27,14 @@ class Format(IntEnum):
     """The footer without the feedback buttons, a block type that not every Slack has."""
     TEXT = 2
     """Text alone, without blocks."""
-    TEXT_RETRY = 3
-    """Text alone, once more."""
+    BLOCKS = 3
+    """Text alone, as a Markdown block: for a Slack that does not know `markdown_text`."""
+    PLAIN = 4
+    """Text alone, as sections of plain text: for a Slack that does not know Markdown at all."""
 
     def simpler(self) -> Format | None:
         """The format to try after Slack refused this one; None: there is none left."""
-        return None if self is Format.TEXT_RETRY else Format(self + 1)
+        return None if self is Format.PLAIN else Format(self + 1)
 
 
 class AnswerRenderer:
@@ -41,10 +44,14 @@ class AnswerRenderer:
         self._answer = answer
         self._options = options
         self._format = Format.FULL
+        self._had_blocks = False
+        """Whether the last content had any."""
 
     def simplify(self) -> bool:
         """Moves on to a simpler format after a refusal; False where none is left."""
         simpler = self._format.simpler()
+        if simpler is not None and not self._had_blocks:
+            simpler = max(simpler, Format.BLOCKS)  # the formats in between would be refused alike
         self._format = simpler or self._format
         return simpler is not None
 
@@ -56,11 +63,20 @@ class AnswerRenderer:
         `has_blocks`: the message carries blocks, which only other blocks replace.
         """
         footer = self.footer(result) if result is not None else []
-        if self._format >= Format.TEXT or not (footer or has_blocks):
+        self._had_blocks = self._format is not Format.TEXT and bool(
+            footer or has_blocks or self._format > Format.TEXT
+        )
+        if not self._had_blocks:
             return {"markdown_text": text or strings.NOTHING_WRITTEN}
-        body = blocks.markdown(text) if text.strip() else []
         fallback = plain(text, _MAX_FALLBACK_CHARS) or strings.ANSWER_FALLBACK
-        return {"blocks": [*body, *footer], "text": fallback}
+        return {"blocks": [*self._body(text, footer), *footer], "text": fallback}
+
+    def _body(self, text: str, footer: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        if not text.strip():
+            return [] if footer else blocks.plain_sections(strings.NOTHING_WRITTEN)
+        if self._format is Format.PLAIN:
+            return blocks.plain_sections(text)
+        return blocks.markdown(text)
 
     def footer(self, result: AnswerResult) -> list[dict[str, Any]]:
         """The blocks below a complete answer; empty where Slack takes no blocks."""

@@ -45,6 +45,8 @@ INVALID_TOKEN_CODES = frozenset(
 _UNKNOWN_OUTCOME_CODES = frozenset(
     {"internal_error", "fatal_error", "service_unavailable", "request_timeout"}
 )
+_NO_SUCH_METHOD_STATUSES = frozenset({404, 405, 410, 501})
+"""What a server or proxy that takes Slack's place says to a method that it does not have."""
 _RATE_LIMIT_CODES = frozenset({"ratelimited", "rate_limited", "message_limit_exceeded_temporarily"})
 
 
@@ -115,6 +117,8 @@ def from_response(method: str, error: SlackApiError) -> SlackError:
     code = error_code(error) or ""
     if status == 429 or code in _RATE_LIMIT_CODES:
         return RateLimited(method, _retry_after(getattr(response, "headers", {})))
+    if not code and status in _NO_SUCH_METHOD_STATUSES:
+        return SlackRejected(method, "unknown_method")
     if status >= 500 or code in _UNKNOWN_OUTCOME_CODES or not code:
         return OutcomeUnknown(f"{method}: HTTP {status} {code}".rstrip())
     return SlackRejected(method, code)

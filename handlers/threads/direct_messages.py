@@ -24,6 +24,8 @@ NOTICE_TIMEOUT = 15.0
 """Seconds that a notice about a press waits for Slack before it takes another way."""
 CANNOT_WRITE_INTERVAL = 3600.0
 """Seconds within which a user gets at most one notice that Bobbin cannot write in a channel."""
+_QUESTION_DELETED_CODES = frozenset({"invalid_thread_ts", "thread_not_found"})
+"""The thread is gone because its question was deleted: nobody waits for an answer."""
 _SAME_REASON = {"channel_not_found": "not_in_channel"}
 """Slack hides private channels from those who are not members, so their codes mean the same."""
 
@@ -92,17 +94,23 @@ def _reason(code: str) -> str:
 
 
 async def cannot_write(slack: SlackClient, thread: Thread, user: str | None, code: str) -> None:
-    """Sends a direct message that says why no answer comes in the user's thread, if knowing the reason helps."""
-    sentence = strings.CANNOT_WRITE.get(_reason(code))
-    if user is None or sentence is None or is_direct(thread.channel):
+    """Sends a direct message that says why no answer comes in the user's thread."""
+    if user is None or code in _QUESTION_DELETED_CODES:
         return
     what = ("cannot_write", thread.channel, user)
     if not await slack.is_first(*what, within=CANNOT_WRITE_INTERVAL):
         return
     try:
-        text = sentence.format(channel=thread.channel)
+        text = _why_not_written(thread.channel, code)
         await slack.call_with_retry(
             "chat.postMessage", again_if_unsure=False, channel=user, text=text
         )
     except SlackError as error:
         log.info("direct_message_not_posted", reason=str(error))
+
+
+def _why_not_written(channel: str, code: str) -> str:
+    if is_direct(channel):
+        return strings.CANNOT_WRITE_HERE.format(code=code)
+    sentence = strings.CANNOT_WRITE.get(_reason(code), strings.CANNOT_WRITE_OTHERWISE)
+    return sentence.format(channel=channel, code=code)

@@ -38,6 +38,16 @@ def markdown(text: str) -> list[Block]:
     return [{"type": "markdown", "text": text}]
 
 
+def plain_sections(text: str) -> list[Block]:
+    """Plain text of any length, in as many sections as it takes."""
+    pieces = (text[at : at + MAX_SECTION_LENGTH] for at in range(0, len(text), MAX_SECTION_LENGTH))
+    return [
+        {"type": "section", "text": {"type": "plain_text", "text": piece}}
+        for piece in pieces
+        if piece.strip()
+    ]
+
+
 def section(text: str, **more: Any) -> Block:
     return {
         "type": "section",

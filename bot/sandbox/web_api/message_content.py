@@ -21,7 +21,9 @@ def parse_content(call: Call, *, text_max: int | None = None) -> tuple[Revision,
     """
     args = call.args
     blocks = args.items("blocks", "invalid_blocks_format") or []
-    text, markdown = args.text("text"), args.text("markdown_text")
+    limits = call.workspace.limits
+    text = args.text("text")
+    markdown = args.text("markdown_text") if limits.markdown_text else ""
     if markdown and (text or blocks):
         raise SlackRefusal("markdown_text_conflict")
     if markdown:
@@ -35,6 +37,8 @@ def parse_content(call: Call, *, text_max: int | None = None) -> tuple[Revision,
         raise SlackRefusal("no_text")
     if text_max is not None and len(text) > text_max:
         raise SlackRefusal("msg_too_long")
+    if not limits.markdown_blocks and any(b.get("type") == "markdown" for b in blocks):
+        raise SlackRefusal("invalid_blocks", "unsupported type: markdown")
     check_message_blocks(blocks)
     named = call.workspace.with_block_ids(blocks)
     warnings: Json = {}

@@ -1,0 +1,57 @@
+"""Slacks that differ: older ones, emulators, a proxy between. What they lack is learnt, and the answer arrives."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot.config import StreamMode
+from bot.sandbox.limits import Limits
+from tests.handlers.conftest import WorldFactory
+from tests.handlers.world import World
+
+TEXT = "One, two, three, and that is all of it."
+LONG = " ".join(f"Sentence number {number} of a long text." for number in range(400))
+OPTIONAL = [
+    "assistant.threads.setStatus",
+    "agents.sessions.rename",
+    "reactions.add",
+    "chat.startStream",
+]
+"""Methods that an answer can do without."""
+
+
+@pytest.mark.parametrize("status", [404, 405, 410, 501])
+async def test_a_method_that_a_server_does_not_have_is_learnt(world: World, status: int) -> None:
+    """It is called once, not until a patience ends, and then not again."""
+    for method in OPTIONAL:
+        world.slack.faults.add(method, "status", status=status, times=-1)
+    world.reply_to({"Say it.": TEXT})
+    for nth in range(2):
+        thread = await world.start("Say it.")
+        assert await world.answered(thread) == [TEXT], nth
+    await world.idle()
+    assert {method: len(world.slack.calls_of(method)) for method in OPTIONAL[:2]} == dict.fromkeys(
+        OPTIONAL[:2], 1
+    )
+    assert len(world.slack.calls_of("chat.startStream")) == 1
+
+
+@pytest.mark.parametrize("text", [TEXT, LONG], ids=["short", "long"])
+@pytest.mark.parametrize("blocks", [True, False], ids=["markdown block", "plain sections"])
+async def test_where_markdown_text_is_refused_the_answer_comes_as_blocks(
+    worlds: WorldFactory, text: str, blocks: bool
+) -> None:
+    limits = Limits(rates=False, native_streams=False, markdown_text=False, markdown_blocks=blocks)
+    async with worlds(limits=limits, bobbin_stream=StreamMode.EDIT) as world:
+        world.forgive("no_text", "invalid_blocks")
+        world.reply_to({"Say it.": text})
+        thread = await world.start("Say it.")
+        await world.answered(thread)
+        shown = [
+            block["text"] if block["type"] == "markdown" else block["text"]["text"]
+            for message in world.answers(thread)
+            for block in message.blocks
+            if block["type"] in ("markdown", "section")
+        ]
+        assert " ".join("".join(shown).split()) == text
+        assert {row["status"] for row in world.ended(thread)} == {"done"}
